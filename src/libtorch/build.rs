@@ -1,0 +1,66 @@
+//! Looks where torch-sys will look, in its order, and stops the build with one sentence where there is no libtorch, or
+//! one of another version. It downloads nothing: a build that fetches half a gigabyte unasked is a bad surprise.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+/// The libtorch that tch 0.24 is generated for. `fetch-libtorch` pins the same.
+const WANTED: &str = "2.11.0";
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    if let Err(sentence) = check() {
+        println!("cargo::error={sentence}");
+    }
+}
+
+fn check() -> Result<(), String> {
+    let found = if variable("LIBTORCH_USE_PYTORCH").is_some() { of_python()? } else { of_folder()? };
+    // PyTorch's own builds add where they run: 2.11.0+cu130.
+    let release = found.as_deref().map(|version| version.split('+').next().unwrap_or(version));
+    match found.as_deref() {
+        Some(version) if release != Some(WANTED) && variable("LIBTORCH_BYPASS_VERSION_CHECK").is_none() => {
+            Err(format!("libtorch {version} was found, but {WANTED} is needed: {}", what_to_do()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The version of the libtorch in a folder; `None` where the folder doesn't tell, as torch-sys lets that pass too.
+fn of_folder() -> Result<Option<String>, String> {
+    let root = variable("LIBTORCH").unwrap_or_else(|| "/usr".to_owned());
+    let lib = Path::new(&variable("LIBTORCH_LIB").unwrap_or_else(|| root.clone())).join("lib");
+    let library = ["so", "dylib"].map(|ending| lib.join(format!("libtorch_cpu.{ending}")));
+    // A library that goes away later must be missed, and one of another version noticed.
+    let version = Path::new(&root).join("build-version");
+    println!("cargo::rerun-if-changed={}", version.display());
+    if !library.iter().any(|file| file.exists()) {
+        return Err(format!("there is no libtorch in {}: {}", lib.display(), what_to_do()));
+    }
+    Ok(std::fs::read_to_string(version).ok().map(|text| text.trim().to_owned()))
+}
+
+/// The version of the PyTorch that the Python on the PATH has; asked of its metadata, as importing torch takes seconds.
+fn of_python() -> Result<Option<String>, String> {
+    let python = if variable("VIRTUAL_ENV").is_some() { "python" } else { "python3" };
+    let script = "from importlib import metadata; print(metadata.version('torch'))";
+    let answer = Command::new(python).args(["-c", script]).output();
+    match answer {
+        Ok(output) if output.status.success() => Ok(Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())),
+        _ => Err(format!("LIBTORCH_USE_PYTORCH is set, but {python} has no torch: {}", what_to_do())),
+    }
+}
+
+fn what_to_do() -> String {
+    format!(
+        "run ./fetch-libtorch, or set LIBTORCH to the folder of a libtorch {WANTED}, \
+         or build the runner alone with --no-default-features"
+    )
+}
+
+/// A variable of the environment, watched: the script runs again when it changes.
+fn variable(name: &str) -> Option<String> {
+    println!("cargo::rerun-if-env-changed={name}");
+    env::var(name).ok()
+}

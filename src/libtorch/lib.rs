@@ -1,0 +1,50 @@
+//! What this workspace's build scripts know about libtorch: that there is one, and how a program finds it.
+//!
+//! The first is this crate's own build script, which stops a build without libtorch with one sentence. It knows nothing
+//! of what libtorch is used for and depends on nothing. Being a build dependency of all that links libtorch it stands
+//! ahead of the binding in cargo's queue, which goes by the number of dependents, so that it is heard first: the binding
+//! would answer a missing header with pages of C++.
+#![warn(missing_docs)]
+
+use std::path::Path;
+
+/// The arguments a linker needs beyond those that torch-sys gives it, for each program and each test that links libtorch.
+///
+/// For build scripts only, and only for those of packages that name torch-sys as a dependency of their own: it publishes
+/// its library folder to direct dependents (`DEP_TCH_LIBTORCH_LIB`). Empty where it was not built.
+pub fn link_arguments() -> Vec<String> {
+    let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return Vec::new() };
+    let lib = std::path::absolute(&lib).expect("the library folder that torch-sys names is not empty");
+    arguments_for(&lib)
+}
+
+/// As [`link_arguments`], for a known library folder.
+fn arguments_for(lib: &Path) -> Vec<String> {
+    // The run path: nobody has to export LD_LIBRARY_PATH, and the program starts from any folder.
+    let mut arguments = vec![format!("-Wl,-rpath,{}", lib.display())];
+    let cuda = lib.join("libtorch_cuda.so");
+    if cuda.exists() {
+        // It registers its kernels as it is loaded and no code calls it by name, so the linker would leave it out and
+        // the program would see no GPU.
+        arguments.push(format!("-Wl,--no-as-needed,{},--as-needed", cuda.display()));
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cuda_library_is_linked_exactly_where_there_is_one() {
+        let lib = std::env::temp_dir().join(format!("intrada-libtorch-{}", std::process::id()));
+        std::fs::create_dir_all(&lib).unwrap();
+        let run_path = format!("-Wl,-rpath,{}", lib.display());
+        assert_eq!(arguments_for(&lib), [run_path.clone()]);
+
+        std::fs::write(lib.join("libtorch_cuda.so"), "").unwrap();
+        let cuda = format!("-Wl,--no-as-needed,{}/libtorch_cuda.so,--as-needed", lib.display());
+        assert_eq!(arguments_for(&lib), [run_path, cuda]);
+        std::fs::remove_dir_all(&lib).unwrap();
+    }
+}
