@@ -1,0 +1,224 @@
+//! Digests and the canonical encoding: what is hashed, and how bytes are laid out before they are.
+//!
+//! Knows nothing of stages, files' places or the cache. One newtype a kind of thing, so that a key can't be taken for an
+//! artifact: both are 32 bytes, and the compiler is the only one who can tell them apart. The only room that names blake3.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A BLAKE3-256 hash. Written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The digest of a file's content and the number of bytes that were read.
+    ///
+    /// # Errors
+    /// Whatever opening or reading the file answers.
+    pub fn of_file(path: &Path) -> io::Result<(Digest, u64)> {
+        let mut file = File::open(path)?;
+        let size = file.metadata()?.len();
+        let mut hasher = blake3::Hasher::new();
+        // Mapping and threads pay from about a mebibyte on; below, one read is cheaper than a page fault each 4 KiB.
+        if size >= 1 << 20 {
+            hasher.update_mmap_rayon(path)?;
+        } else {
+            let mut bytes = Vec::with_capacity(size as usize);
+            file.read_to_end(&mut bytes)?;
+            hasher.update(&bytes);
+        }
+        Ok((Digest(*hasher.finalize().as_bytes()), hasher.count()))
+    }
+
+    /// The raw bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first six hexadecimal digits: enough to tell two apart on a screen.
+    pub fn short(&self) -> String {
+        self.to_string()[..6].to_owned()
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Digest {
+        Digest(bytes)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text is not 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is 64 hexadecimal digits")]
+pub struct NotADigest;
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Digest, NotADigest> {
+        let digits = text.as_bytes();
+        if digits.len() != 64 {
+            return Err(NotADigest);
+        }
+        let value = |digit: u8| (digit as char).to_digit(16).map(|v| v as u8).ok_or(NotADigest);
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = value(pair[0])? << 4 | value(pair[1])?;
+        }
+        Ok(Digest(bytes))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        } else {
+            <[u8; 32]>::deserialize(deserializer).map(Digest)
+        }
+    }
+}
+
+macro_rules! digest_of {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Digest);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0.short())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotADigest;
+
+            fn from_str(text: &str) -> Result<$name, NotADigest> {
+                text.parse().map($name)
+            }
+        }
+    };
+}
+
+digest_of! {
+    /// Names one computation: the hash of a stage's manifest, that is, of everything that determines its outputs.
+    Key
+}
+digest_of! {
+    /// Names one output or input as a stage sees it: a file with its executable bit, a folder, or a data set.
+    ArtifactDigest
+}
+digest_of! {
+    /// Names a file's content; also the name of the object that holds it in the store.
+    FileDigest
+}
+
+/// Builds the bytes that are hashed, so that no two different things can have the same encoding.
+///
+/// The encoding is: the domain (UTF-8) and a zero byte; then each field as the length of its name (u64, little endian),
+/// the name, the length of its value (u64, little endian), the value. A list is a field that holds the number of its
+/// elements (u64, little endian), followed by a field an element. Nothing is optional: an absent value is left out by the
+/// caller together with its name, so that absence and emptiness differ. Changing any of this needs a new domain.
+pub struct Encoder(blake3::Hasher);
+
+impl Encoder {
+    /// Starts an encoding. `domain` names the kind of thing and the version of its layout, as in `intrada/manifest/1`.
+    pub fn new(domain: &str) -> Encoder {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(domain.as_bytes());
+        hasher.update(&[0]);
+        Encoder(hasher)
+    }
+
+    /// Appends one named value.
+    pub fn field(&mut self, name: &str, value: &[u8]) -> &mut Encoder {
+        for part in [name.as_bytes(), value] {
+            self.0.update(&(part.len() as u64).to_le_bytes());
+            self.0.update(part);
+        }
+        self
+    }
+
+    /// Announces a list of `count` elements; each follows as a field.
+    pub fn list(&mut self, name: &str, count: usize) -> &mut Encoder {
+        self.field(name, &(count as u64).to_le_bytes())
+    }
+
+    /// The digest of all that was appended.
+    pub fn finish(&self) -> Digest {
+        Digest(*self.0.finalize().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_reads_back_what_it_wrote() {
+        let digest = Digest::of(b"intrada");
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!("12".parse::<Digest>(), Err(NotADigest));
+        assert_eq!("g".repeat(64).parse::<Digest>(), Err(NotADigest));
+    }
+
+    #[test]
+    fn moving_a_byte_between_name_and_value_changes_the_digest() {
+        let digest = |name, value: &[u8]| Encoder::new("test/1").field(name, value).finish();
+        assert_ne!(digest("ab", b"c"), digest("a", b"bc"));
+        assert_ne!(digest("a", b""), Encoder::new("test/1").finish());
+    }
+
+    #[test]
+    fn the_canonical_encoding_is_frozen() {
+        let digest = Encoder::new("test/1").field("lambda", b"0.67").list("images", 0).finish();
+        assert_eq!(digest, Digest::of(b"test/1\0\x06\0\0\0\0\0\0\0lambda\x04\0\0\0\0\0\0\x000.67\x06\0\0\0\0\0\0\0images\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"));
+    }
+
+    #[test]
+    fn a_file_has_the_digest_of_its_bytes_on_both_sides_of_the_mapping_threshold() {
+        let dir = tempfile::tempdir().unwrap();
+        for size in [0usize, 5, (1 << 20) - 1, 1 << 20, (1 << 20) + 3] {
+            let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            let path = dir.path().join("file");
+            std::fs::write(&path, &bytes).unwrap();
+            assert_eq!(Digest::of_file(&path).unwrap(), (Digest::of(&bytes), size as u64));
+        }
+    }
+}
