@@ -1,0 +1,292 @@
+//! Source files and folders → digests, reading only what may have changed since it was last read.
+//!
+//! Knows no stages and stores nothing: it looks at files that belong to the user. Content decides whether an input changed;
+//! a file's stat only decides whether it must be read to find out. A touched file is read and found equal; a file that was
+//! edited and given its old times back is read too, because nobody can set a change time.
+//!
+//! A path given here is followed through symbolic links, so that `data/Cityscapes` may lie on another disk. Links below a
+//! folder are taken as links: what they lead to isn't looked at.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
+use crate::digest::{Digest, FileDigest};
+use crate::store::index::{FileRecord, LabelValues};
+use crate::store::stat::{Stat, now_ns};
+use crate::store::tree::{Leaf, Visitor, WalkError, fold};
+use crate::store::{Artifact, Kind};
+
+/// How many names of a folder an error message lists.
+const NAMES_SHOWN: usize = 8;
+
+/// Why an input has no digest.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such file or folder.
+    #[error("`{}` does not exist; `{}` {holds}", path.display(), parent.display())]
+    Missing {
+        /// What was asked for, relative to the root.
+        path: PathBuf,
+        /// The longest part of it that exists.
+        parent: PathBuf,
+        /// What that is or holds, in words.
+        holds: String,
+    },
+    /// The system refused to read it.
+    #[error("failed to read `{}`", path.display())]
+    Unreadable {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// A folder where a file was expected.
+    #[error("`{}` is a folder, not a file", path.display())]
+    IsAFolder {
+        /// Which one.
+        path: PathBuf,
+    },
+    /// A pipe, a socket or a device: it has no content.
+    #[error("`{}` is neither a file nor a folder", path.display())]
+    Special {
+        /// Which one.
+        path: PathBuf,
+    },
+    /// Somebody wrote to it while it was read, twice in a row.
+    #[error("`{}` is changing while it is read", path.display())]
+    Changing {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+impl Error {
+    /// A walk names files by their whole path; a pipeline file doesn't.
+    fn relative_to(mut self, root: &Path) -> Error {
+        if let Error::Unreadable { path, .. } | Error::Special { path } = &mut self
+            && let Ok(relative) = path.strip_prefix(root)
+        {
+            *path = relative.to_owned();
+        }
+        self
+    }
+}
+
+impl From<WalkError> for Error {
+    fn from(error: WalkError) -> Error {
+        match error {
+            WalkError::Unreadable { path, source } => Error::Unreadable { path, source },
+            WalkError::Special { path } => Error::Special { path },
+        }
+    }
+}
+
+/// The source files of one workspace and what is known about them. May be used from several threads.
+#[derive(Debug)]
+pub struct Inputs {
+    root: PathBuf,
+    /// Never part of an input, though it may lie within one.
+    cache: PathBuf,
+    /// By path relative to the root.
+    records: RwLock<HashMap<PathBuf, FileRecord>>,
+    /// Whether they are other than those of the earlier run.
+    news: AtomicBool,
+}
+
+impl Inputs {
+    /// The files below `root`, of which `records` tells what an earlier run saw. `cache` is the cache folder. Both must be
+    /// absolute and free of symbolic links, or the cache isn't recognised when it is met.
+    pub fn new(root: &Path, cache: &Path, records: HashMap<PathBuf, FileRecord>) -> Inputs {
+        Inputs { root: root.to_owned(), cache: cache.to_owned(), records: RwLock::new(records), news: AtomicBool::new(false) }
+    }
+
+    /// What is known now, to be saved for later runs.
+    pub fn records(&self) -> HashMap<PathBuf, FileRecord> {
+        self.read().clone()
+    }
+
+    /// Whether it is other than what the earlier run saw.
+    pub fn has_news(&self) -> bool {
+        self.news.load(Ordering::Relaxed)
+    }
+
+    /// Every file below the folder at `path`, relative to it, with its content, in order of the path. Links are left out.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn files_of(&self, path: &Path) -> Result<Vec<(PathBuf, FileDigest)>, Error> {
+        let mut files = Vec::new();
+        let mut folders = vec![path.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let unreadable = |source| Error::Unreadable { path: folder.clone(), source };
+            for entry in fs::read_dir(self.root.join(&folder)).map_err(unreadable)? {
+                let entry = entry.map_err(unreadable)?;
+                let kind = entry.file_type().map_err(unreadable)?;
+                let place = folder.join(entry.file_name());
+                if kind.is_dir() && self.root.join(&place) != self.cache {
+                    folders.push(place);
+                } else if kind.is_file() {
+                    let name = place.strip_prefix(path).expect("it lies below the folder").to_owned();
+                    files.push((name, self.digest_file(&place)?));
+                }
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// The digest of the file at `path`, relative to the root.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn digest_file(&self, path: &Path) -> Result<FileDigest, Error> {
+        let stat = self.stat(path)?;
+        if stat.is_folder() {
+            return Err(Error::IsAFolder { path: path.to_owned() });
+        }
+        self.record(path, stat).map(|record| record.digest)
+    }
+
+    /// The digests of many files, found in parallel. If several fail, the error is that of the first in `paths`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn digest_files(&self, paths: &[PathBuf]) -> Result<Vec<FileDigest>, Error> {
+        let digests: Vec<_> = paths.par_iter().with_min_len(16).map(|path| self.digest_file(path)).collect();
+        digests.into_iter().collect()
+    }
+
+    /// The artifact at `path`, relative to the root: a file, or a folder with all that is in it. The same that the store
+    /// would make of it, so that a source and a stage's output with equal content are equal.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn artifact(&self, path: &Path) -> Result<Artifact, Error> {
+        let stat = self.stat(path)?;
+        if stat.is_folder() {
+            return fold(&self.root.join(path), self).map_err(|error| error.relative_to(&self.root));
+        }
+        let FileRecord { digest, stat, .. } = self.record(path, stat)?;
+        let kind = Kind::File { executable: stat.is_executable() };
+        Ok(Artifact { kind, object: digest, size: stat.size, files: 1 })
+    }
+
+    /// The index values of the label image at `path`, if they were noted for its present content.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn label_values(&self, path: &Path) -> Result<Option<LabelValues>, Error> {
+        let stat = self.stat(path)?;
+        self.record(path, stat).map(|record| record.label_values)
+    }
+
+    /// Takes note of the index values of the label image at `path`, found in the content with that digest.
+    pub fn note_label_values(&self, path: &Path, digest: FileDigest, values: LabelValues) {
+        if let Some(record) = self.write().get_mut(path).filter(|record| record.digest == digest) {
+            record.label_values = Some(values);
+        }
+    }
+
+    fn stat(&self, path: &Path) -> Result<Stat, Error> {
+        match Stat::of(&self.root.join(path)) {
+            Ok(stat) => Ok(stat),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                self.write().remove(path);
+                Err(missing(&self.root, path))
+            }
+            Err(source) => Err(Error::Unreadable { path: path.to_owned(), source }),
+        }
+    }
+
+    /// The record of the file at `path`, whose stat was just taken: the known one if it may be trusted, else a new one.
+    fn record(&self, path: &Path, stat: Stat) -> Result<FileRecord, Error> {
+        let known = self.read().get(path).copied();
+        if let Some(known) = known
+            && known.stat == stat
+            && stat.is_settled(known.taken_at_ns)
+        {
+            return Ok(known);
+        }
+        if !stat.is_file() {
+            return Err(Error::Special { path: path.to_owned() });
+        }
+        let mut record = self.read_still(path)?;
+        record.label_values = known.filter(|known| known.digest == record.digest).and_then(|known| known.label_values);
+        self.write().insert(path.to_owned(), record);
+        Ok(record)
+    }
+
+    /// Reads a file between two equal stats: what was read then is what was there.
+    fn read_still(&self, path: &Path) -> Result<FileRecord, Error> {
+        let file = self.root.join(path);
+        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+        for _ in 0..2 {
+            let taken_at_ns = now_ns();
+            let stat = Stat::of(&file).map_err(unreadable)?;
+            let (digest, size) = Digest::of_file(&file).map_err(unreadable)?;
+            if Stat::of(&file).map_err(unreadable)? == stat && size == stat.size {
+                return Ok(FileRecord { stat, taken_at_ns, digest: FileDigest(digest), label_values: None });
+            }
+        }
+        Err(Error::Changing { path: path.to_owned() })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<PathBuf, FileRecord>> {
+        self.records.read().expect("no code panics while it holds this map")
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<PathBuf, FileRecord>> {
+        self.news.store(true, Ordering::Relaxed);
+        self.records.write().expect("no code panics while it holds this map")
+    }
+}
+
+impl Visitor for Inputs {
+    type Error = Error;
+
+    fn file(&self, path: &Path) -> Result<Leaf, Error> {
+        let relative = path.strip_prefix(&self.root).unwrap_or(path);
+        let stat = Stat::of_itself(path).map_err(|source| Error::Unreadable { path: relative.to_owned(), source })?;
+        let FileRecord { digest, stat, .. } = self.record(relative, stat)?;
+        Ok(Leaf { object: digest, executable: stat.is_executable(), size: stat.size })
+    }
+
+    fn bytes(&self, _path: &Path, bytes: &[u8]) -> Result<FileDigest, Error> {
+        Ok(FileDigest(Digest::of(bytes)))
+    }
+
+    fn skips(&self, path: &Path) -> bool {
+        path == self.cache
+    }
+}
+
+/// Says how far a missing path leads, and what there is instead.
+pub(crate) fn missing(root: &Path, path: &Path) -> Error {
+    let existing = path.ancestors().skip(1).find(|parent| root.join(parent).exists()).unwrap_or(Path::new(""));
+    let parent = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    Error::Missing { path: path.to_owned(), parent: parent.to_owned(), holds: holds(&root.join(parent)) }
+}
+
+fn holds(path: &Path) -> String {
+    let Ok(entries) = fs::read_dir(path) else {
+        return if path.is_dir() { "can't be listed" } else { "is not a folder" }.to_owned();
+    };
+    let name =
+        |entry: io::Result<fs::DirEntry>| entry.ok().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = entries.filter_map(name).collect();
+    names.sort_unstable();
+    match names.len().checked_sub(NAMES_SHOWN) {
+        _ if names.is_empty() => "is empty".to_owned(),
+        None | Some(0) => format!("holds {}", names.join(", ")),
+        Some(more) => format!("holds {} and {more} more", names[..NAMES_SHOWN].join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+use std::fs::{File, FileTimes, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::{Store, Take};
+
+/// Longer than a tick of the clock that stamps files.
+const TICK: Duration = Duration::from_millis(30);
+
+fn workspace() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(dir.path()).unwrap();
+    (dir, root)
+}
+
+fn inputs(root: &Path, records: HashMap<PathBuf, FileRecord>) -> Inputs {
+    Inputs::new(root, &root.join("cache"), records)
+}
+
+fn digest(content: &str) -> FileDigest {
+    FileDigest(Digest::of(content.as_bytes()))
+}
+
+/// Records in which every digest is wrong: whoever believes them shows it, whoever reads doesn't.
+fn lying(root: &Path, path: &str) -> HashMap<PathBuf, FileRecord> {
+    let inputs = inputs(root, HashMap::new());
+    inputs.artifact(Path::new(path)).unwrap();
+    let mut records = inputs.records();
+    records.values_mut().for_each(|record| record.digest = digest("a lie"));
+    records
+}
+
+#[test]
+fn an_unchanged_file_is_not_read_again() {
+    let (_dir, root) = workspace();
+    fs::write(root.join("file"), "one").unwrap();
+    sleep(TICK);
+    let records = lying(&root, "file");
+    assert_eq!(inputs(&root, records).digest_file(Path::new("file")).unwrap(), digest("a lie"));
+}
+
+#[test]
+fn a_file_read_within_a_tick_of_its_last_write_is_read_again() {
+    let (_dir, root) = workspace();
+    fs::write(root.join("file"), "one").unwrap();
+    let records = lying(&root, "file");
+    sleep(TICK);
+    assert_eq!(inputs(&root, records).digest_file(Path::new("file")).unwrap(), digest("one"));
+}
+
+#[test]
+fn a_touch_makes_nothing_dirty_and_old_times_make_nothing_clean() {
+    let (_dir, root) = workspace();
+    let (path, file) = (Path::new("file"), root.join("file"));
+    fs::write(&file, "one").unwrap();
+    sleep(TICK);
+    let inputs = inputs(&root, HashMap::new());
+    assert_eq!(inputs.digest_file(path).unwrap(), digest("one"));
+
+    File::open(&file).unwrap().set_modified(SystemTime::now()).unwrap();
+    assert_eq!(inputs.digest_file(path).unwrap(), digest("one"));
+
+    sleep(TICK);
+    assert_eq!(inputs.digest_file(path).unwrap(), digest("one"));
+    let before = fs::metadata(&file).unwrap();
+    fs::write(&file, "two").unwrap();
+    let times = FileTimes::new().set_modified(before.modified().unwrap()).set_accessed(before.accessed().unwrap());
+    File::open(&file).unwrap().set_times(times).unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), before.modified().unwrap());
+    assert_eq!(inputs.digest_file(path).unwrap(), digest("two"));
+}
+
+#[test]
+fn a_source_folder_equals_the_artifact_that_the_store_makes_of_it() {
+    let (_dir, root) = workspace();
+    fs::create_dir_all(root.join("data/deep/empty")).unwrap();
+    // Enough files to be walked by several threads.
+    for name in 0..100 {
+        fs::write(root.join(format!("data/deep/{name}")), name.to_string()).unwrap();
+    }
+    fs::write(root.join("data/tool"), "run").unwrap();
+    fs::set_permissions(root.join("data/tool"), Permissions::from_mode(0o755)).unwrap();
+    symlink("nowhere", root.join("data/link")).unwrap();
+    let store = Store::open(&root.join("cache")).unwrap();
+    let stored = store.insert(&root.join("data"), Take::Copy).unwrap();
+    let source = inputs(&root, HashMap::new()).artifact(Path::new("data")).unwrap();
+    assert_eq!(source, stored);
+    assert_eq!((source.files, source.size), (102, 190 + 3 + 7));
+
+    fs::set_permissions(root.join("data/tool"), Permissions::from_mode(0o644)).unwrap();
+    assert_ne!(inputs(&root, HashMap::new()).artifact(Path::new("data")).unwrap().digest(), stored.digest());
+}
+
+#[test]
+fn the_cache_is_no_part_of_a_folder_that_holds_it() {
+    let (_dir, root) = workspace();
+    fs::write(root.join("file"), "one").unwrap();
+    let before = inputs(&root, HashMap::new()).artifact(Path::new("")).unwrap();
+    Store::open(&root.join("cache")).unwrap();
+    assert_eq!(inputs(&root, HashMap::new()).artifact(Path::new("")).unwrap(), before);
+}
+
+#[test]
+fn a_path_is_followed_through_links_but_links_in_a_folder_are_not() {
+    let (_dir, root) = workspace();
+    let (_elsewhere, disk) = workspace();
+    fs::write(disk.join("image"), "one").unwrap();
+    symlink(disk.join("image"), disk.join("same")).unwrap();
+    symlink(&disk, root.join("data")).unwrap();
+    let inputs = inputs(&root, HashMap::new());
+    assert_eq!(inputs.digest_file(Path::new("data/same")).unwrap(), digest("one"));
+    let before = inputs.artifact(Path::new("data")).unwrap();
+    assert_eq!(before.files, 2);
+    fs::remove_file(disk.join("same")).unwrap();
+    symlink("image", disk.join("same")).unwrap();
+    assert_ne!(inputs.artifact(Path::new("data")).unwrap().digest(), before.digest());
+}
+
+#[test]
+fn a_missing_path_is_answered_with_what_there_is() {
+    let (_dir, root) = workspace();
+    fs::create_dir_all(root.join("data/GTA5/images")).unwrap();
+    fs::create_dir_all(root.join("data/GTA5/labels")).unwrap();
+    fs::write(root.join("data/list"), "").unwrap();
+    let inputs = inputs(&root, HashMap::new());
+    let message = |path: &str| inputs.artifact(Path::new(path)).unwrap_err().to_string();
+    assert_eq!(
+        message("data/GTA5/imgs/1.png"),
+        "`data/GTA5/imgs/1.png` does not exist; `data/GTA5` holds images, labels"
+    );
+    assert_eq!(message("date"), "`date` does not exist; `.` holds data");
+    assert_eq!(
+        message("data/GTA5/images/1.png"),
+        "`data/GTA5/images/1.png` does not exist; `data/GTA5/images` is empty"
+    );
+    assert_eq!(message("data/list/1.png"), "`data/list/1.png` does not exist; `data/list` is not a folder");
+    for name in 0..12 {
+        fs::write(root.join(format!("data/GTA5/images/{name:02}")), "").unwrap();
+    }
+    assert!(message("data/GTA5/images/x").ends_with("holds 00, 01, 02, 03, 04, 05, 06, 07 and 4 more"));
+}
+
+#[test]
+fn what_has_no_content_is_an_error_that_names_it() {
+    let (_dir, root) = workspace();
+    fs::create_dir(root.join("data")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(root.join("data/socket")).unwrap();
+    let inputs = inputs(&root, HashMap::new());
+    for path in ["data", "data/socket"] {
+        let error = inputs.artifact(Path::new(path)).unwrap_err();
+        assert!(matches!(&error, Error::Special { path } if path == Path::new("data/socket")), "{error}");
+    }
+    assert!(matches!(inputs.digest_file(Path::new("data")), Err(Error::IsAFolder { .. })));
+}
+
+#[test]
+fn a_file_that_is_written_to_all_the_time_is_refused() {
+    let (_dir, root) = workspace();
+    let file = root.join("file");
+    // Reading takes longer than a tick, in which the writer moves the times.
+    File::create(&file).unwrap().set_len(256 << 20).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let result = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let file = File::options().write(true).open(&file).unwrap();
+            let mut moment = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                moment += 1;
+                file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(moment)).unwrap();
+                sleep(Duration::from_millis(1));
+            }
+        });
+        sleep(Duration::from_millis(5));
+        let result = inputs(&root, HashMap::new()).digest_file(Path::new("file"));
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        result
+    });
+    assert!(matches!(result, Err(Error::Changing { .. })), "{result:?}");
+}
+
+#[test]
+fn many_files_have_the_digests_that_each_one_has() {
+    let (_dir, root) = workspace();
+    let paths: Vec<PathBuf> = (0..200).map(|name| PathBuf::from(format!("{name}"))).collect();
+    paths.iter().for_each(|path| fs::write(root.join(path), path.to_str().unwrap()).unwrap());
+    let inputs = inputs(&root, HashMap::new());
+    let digests = inputs.digest_files(&paths).unwrap();
+    assert!(paths.iter().zip(&digests).all(|(path, found)| *found == digest(path.to_str().unwrap())));
+    fs::remove_file(root.join("7")).unwrap();
+    fs::remove_file(root.join("150")).unwrap();
+    let error = inputs.digest_files(&paths).unwrap_err();
+    assert!(matches!(&error, Error::Missing { path, .. } if path == Path::new("7")), "{error}");
+}
+
+#[test]
+fn label_values_stay_with_the_content_they_were_found_in() {
+    let (_dir, root) = workspace();
+    let (path, file) = (Path::new("label.png"), root.join("label.png"));
+    fs::write(&file, "one").unwrap();
+    let inputs = inputs(&root, HashMap::new());
+    let found = inputs.digest_file(path).unwrap();
+    assert_eq!(inputs.label_values(path).unwrap(), None);
+    let values = LabelValues([0b111, 0, 0, 1 << 63]);
+    inputs.note_label_values(path, digest("other content"), LabelValues::default());
+    inputs.note_label_values(path, found, values);
+    assert_eq!(inputs.label_values(path).unwrap(), Some(values));
+    File::open(&file).unwrap().set_modified(SystemTime::now()).unwrap();
+    assert_eq!(inputs.label_values(path).unwrap(), Some(values));
+    fs::write(&file, "two!").unwrap();
+    assert_eq!(inputs.label_values(path).unwrap(), None);
+}

@@ -1,0 +1,86 @@
+//! What can go wrong in the store.
+//!
+//! A damaged or missing object is no failure of the store but an answer: the caller treats it as a miss and makes the
+//! artifact again. Everything else is about the file system, and names the file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::tree::WalkError;
+use crate::digest::{ArtifactDigest, FileDigest};
+
+/// Why the store couldn't do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refused.
+    #[error("failed to {action} `{}`", path.display())]
+    Io {
+        /// What was tried: a verb that fits before the path.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// The cache was made by a newer program.
+    #[error(
+        "the cache `{}` has version {found}, and this program reads up to version {}: use a newer intrada-run, or another \
+         folder with --cache",
+        path.display(), super::VERSION
+    )]
+    NewerVersion {
+        /// The cache folder.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// The file `version` isn't one of ours.
+    #[error("`{}` doesn't say `intrada store` and a number, so its folder is taken for something else", path.display())]
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An artifact can't be restored: an object of it isn't in the store.
+    #[error("artifact {artifact} is incomplete: object {object} is not in the cache")]
+    Missing {
+        /// What was asked for.
+        artifact: ArtifactDigest,
+        /// What of it is missing.
+        object: FileDigest,
+    },
+    /// An artifact can't be restored: an object of it was damaged, and lies in quarantine now.
+    #[error("artifact {artifact} is damaged: object {object} no longer has the content it is named after")]
+    Damaged {
+        /// What was asked for.
+        artifact: ArtifactDigest,
+        /// What of it was damaged.
+        object: FileDigest,
+    },
+    /// A file was written to while it was being stored, twice in a row.
+    #[error("`{}` is changing while it is being stored", path.display())]
+    Changing {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A folder can't be stored or compared.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+}
+
+impl Error {
+    /// Does it only mean that the artifact must be made again?
+    pub fn is_miss(&self) -> bool {
+        matches!(self, Error::Missing { .. } | Error::Damaged { .. })
+    }
+}
+
+/// Says what was tried on which file when the file system refuses.
+pub(super) trait At<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, Error>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, Error> {
+        self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,298 @@
+//! The index of one workspace: what its files were when they were last seen, so that a run with nothing to do reads none.
+//!
+//! Knows no stage but its name, and nothing that can't be found out again: losing the index costs time, never a result. So
+//! it is one file, read at once and written whole by rename, and whatever doesn't fit (another version, a torn or altered
+//! file) is thrown away without a word.
+//!
+//! The layout: `intrada index 1\n`, the three tables in postcard's encoding, the BLAKE3 digest of all bytes before it.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::artifact::Artifact;
+use super::error::Error;
+use super::stat::Stat;
+use super::{Store, Verified};
+use crate::digest::{Digest, FileDigest, Key};
+
+const TAG: &[u8] = b"intrada index 1\n";
+
+/// What a workspace's files were when they were last seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Index {
+    /// Source files, by their path relative to the workspace's root.
+    pub files: HashMap<PathBuf, FileRecord>,
+    /// What each stage left behind, by `pipeline/stage`.
+    pub stages: HashMap<String, StageRecord>,
+    /// Objects of the store that were found intact.
+    pub objects: HashMap<FileDigest, Stat>,
+}
+
+/// A file's content as it was when its stat was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Its stat then.
+    pub stat: Stat,
+    /// When that was, in nanoseconds since the Unix epoch: before the file was opened.
+    pub taken_at_ns: i64,
+    /// Its content.
+    pub digest: FileDigest,
+    /// For a label image: which index values it has. Filled in by whoever reads label images.
+    pub label_values: Option<LabelValues>,
+}
+
+/// A set of 8-bit class indices: value `v` is bit `v % 64` of word `v / 64`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelValues(pub [u64; 4]);
+
+/// What a stage left in the workspace when it was last up to date.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// The key it had.
+    pub key: Key,
+    /// Its outputs, in declared order.
+    pub outputs: Vec<PlacedOutput>,
+    /// When it finished, in seconds since the Unix epoch.
+    pub finished: f64,
+    /// How long the job took that made them, in seconds.
+    pub seconds: f64,
+}
+
+/// An output as it was placed in the workspace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlacedOutput {
+    /// Where, relative to the workspace's root.
+    #[serde(with = "path_bytes")]
+    pub path: PathBuf,
+    /// What.
+    pub artifact: Artifact,
+    /// Every file, link and folder of it, itself included.
+    pub entries: Vec<PlacedEntry>,
+}
+
+/// One file, link or folder of an output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlacedEntry {
+    /// Where, relative to the output; empty for the output itself.
+    #[serde(with = "path_bytes")]
+    pub path: PathBuf,
+    /// Content, listing or link target.
+    pub object: FileDigest,
+    /// As it was after placing.
+    pub stat: Stat,
+}
+
+impl StageRecord {
+    /// Do all outputs lie where and as they were placed?
+    ///
+    /// True if every stat is as it was, and no folder got another name in it. A hard link whose change time alone moved,
+    /// because the same object was placed elsewhere too, is recognised by what is known about the object.
+    pub fn is_in_place(&self, root: &Path, verified: &Verified) -> bool {
+        self.outputs.iter().all(|output| output.is_in_place(root, verified))
+    }
+}
+
+impl PlacedOutput {
+    fn is_in_place(&self, root: &Path, verified: &Verified) -> bool {
+        let top = root.join(&self.path);
+        let mut names: HashMap<&Path, usize> = HashMap::new();
+        for parent in self.entries.iter().filter_map(|entry| entry.path.parent()) {
+            *names.entry(parent).or_default() += 1;
+        }
+        !self.entries.is_empty()
+            && self.entries.iter().all(|entry| {
+                let path = if entry.path.as_os_str().is_empty() { top.clone() } else { top.join(&entry.path) };
+                if entry.stat.is_folder() {
+                    // Its times tell nothing: a program may have come and gone. Each recorded name is looked at anyway, so
+                    // counting finds whatever was added.
+                    return has_names(&path, names.get(&*entry.path).copied().unwrap_or(0));
+                }
+                match Stat::of_itself(&path) {
+                    Ok(stat) => stat == entry.stat || verified.confirms(entry.object, &stat),
+                    Err(_) => false,
+                }
+            })
+    }
+}
+
+/// Is `path` a folder, no link to one, with so many names in it?
+fn has_names(path: &Path, count: usize) -> bool {
+    Stat::of_itself(path).is_ok_and(|stat| stat.is_folder())
+        && fs::read_dir(path).is_ok_and(|names| names.count() == count)
+}
+
+impl Index {
+    /// Reads the index at `path`; an empty one if there is none that fits.
+    pub fn load(path: &Path) -> Index {
+        fs::read(path).ok().and_then(|bytes| Index::decode(&bytes)).unwrap_or_default()
+    }
+
+    /// Writes the index to `path`, which lies in `store`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save(&self, store: &Store, path: &Path) -> Result<(), Error> {
+        store.publish_file(store.stage_bytes(&self.encode())?, path)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let files = self.files.iter().map(|(path, record)| (Bytes(path.as_os_str().as_bytes()), *record));
+        let tables = (Vec::from_iter(files), &self.stages, &self.objects);
+        // Fails on sequences of unknown length and on full buffers; there are none of either here.
+        let mut bytes = postcard::to_extend(&tables, TAG.to_vec()).expect("an index can always be encoded");
+        bytes.extend_from_slice(Digest::of(&bytes).as_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Index> {
+        type Tables<'a> = (Vec<(Bytes<'a>, FileRecord)>, HashMap<String, StageRecord>, HashMap<FileDigest, Stat>);
+        let (body, digest) = bytes.split_last_chunk::<32>()?;
+        let tables = body.strip_prefix(TAG).filter(|_| Digest::of(body).as_bytes() == digest)?;
+        let (files, stages, objects): Tables<'_> = postcard::from_bytes(tables).ok()?;
+        let files = files.into_iter().map(|(Bytes(path), record)| (PathBuf::from(OsStr::from_bytes(path)), record));
+        Some(Index { files: files.collect(), stages, objects })
+    }
+}
+
+/// A path as its bytes: not every path is UTF-8, which is all that serde's own encoding of paths takes.
+struct Bytes<'a>(&'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bytes<'a>, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Bytes)
+    }
+}
+
+mod path_bytes {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Bytes;
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        Bytes(path.as_os_str().as_bytes()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        Bytes::deserialize(deserializer).map(|Bytes(path)| PathBuf::from(OsStr::from_bytes(path)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+    use crate::store::{Kind, Manner, Take};
+
+    fn index() -> Index {
+        let stat = Stat { dev: 1, ino: 2, size: 3, mtime_ns: -4, ctime_ns: 5, mode: 0o100_644 };
+        let object = FileDigest(Digest::of(b"one"));
+        let record =
+            FileRecord { stat, taken_at_ns: 6, digest: object, label_values: Some(LabelValues([7, 0, 0, 1 << 63])) };
+        let path = PathBuf::from(OsString::from_vec(b"lists/\xff".to_vec()));
+        let artifact = Artifact { kind: Kind::File { executable: false }, object, size: 3, files: 1 };
+        let entry = PlacedEntry { path: PathBuf::new(), object, stat };
+        let outputs = vec![PlacedOutput { path: path.clone(), artifact, entries: vec![entry] }];
+        let stage = StageRecord { key: Key(Digest::of(b"key")), outputs, finished: 1.5, seconds: 0.25 };
+        Index {
+            files: HashMap::from([(path, record)]),
+            stages: HashMap::from([("demo/rank".to_owned(), stage)]),
+            objects: HashMap::from([(object, stat)]),
+        }
+    }
+
+    #[test]
+    fn an_index_reads_back_what_it_wrote() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let path = store.index_path(dir.path()).unwrap();
+        assert_eq!(Index::load(&path), Index::default());
+        index().save(&store, &path).unwrap();
+        assert_eq!(Index::load(&path), index());
+    }
+
+    #[test]
+    fn an_index_cut_or_altered_anywhere_is_an_empty_index() {
+        let bytes = index().encode();
+        for length in 0..bytes.len() {
+            assert_eq!(Index::decode(&bytes[..length]), None, "cut to {length}");
+            let mut altered = bytes.clone();
+            altered[length] ^= 1;
+            assert_eq!(Index::decode(&altered), None, "altered at {length}");
+        }
+    }
+
+    struct Scene {
+        _dir: tempfile::TempDir,
+        store: Store,
+        root: PathBuf,
+        record: StageRecord,
+    }
+
+    /// A folder with a file, an empty folder and a link, restored to `out`.
+    fn scene(manner: Manner) -> Scene {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_owned();
+        let store = Store::open(&root.join("cache")).unwrap();
+        fs::create_dir_all(root.join("from/empty")).unwrap();
+        fs::write(root.join("from/file"), "one").unwrap();
+        std::os::unix::fs::symlink("file", root.join("from/link")).unwrap();
+        let artifact = store.insert(&root.join("from"), Take::Copy).unwrap();
+        let entries = store.restore(&artifact, &root.join("out"), manner).unwrap().entries;
+        let outputs = vec![PlacedOutput { path: "out".into(), artifact, entries }];
+        let record = StageRecord { key: Key(Digest::of(b"key")), outputs, finished: 0.0, seconds: 0.0 };
+        Scene { _dir: dir, store, root, record }
+    }
+
+    #[test]
+    fn what_was_restored_is_in_place_until_somebody_touches_it() {
+        type Edit = fn(&Path);
+        let edits: [Edit; 6] = [
+            |out| fs::write(out.join("added"), "").unwrap(),
+            |out| fs::write(out.join("empty/added"), "").unwrap(),
+            |out| fs::remove_file(out.join("link")).unwrap(),
+            |out| fs::remove_dir(out.join("empty")).unwrap(),
+            |out| fs::remove_dir_all(out).unwrap(),
+            // Same size, at once, within the tick of the clock in which it was placed.
+            |out| fs::write(out.join("file"), "two").unwrap(),
+        ];
+        for edit in edits {
+            let Scene { store, root, record, .. } = &scene(Manner::Writable);
+            assert!(record.is_in_place(root, store.verified()));
+            edit(&root.join("out"));
+            assert!(!record.is_in_place(root, store.verified()));
+        }
+    }
+
+    #[test]
+    fn a_visitor_that_leaves_nothing_behind_disturbs_nothing() {
+        let Scene { store, root, record, .. } = &scene(Manner::View);
+        fs::write(root.join("out/.lock"), "").unwrap();
+        fs::remove_file(root.join("out/.lock")).unwrap();
+        assert!(record.is_in_place(root, store.verified()));
+    }
+
+    #[test]
+    fn placing_the_same_object_elsewhere_disturbs_nothing() {
+        let Scene { store, root, record, .. } = &scene(Manner::View);
+        std::thread::sleep(std::time::Duration::from_millis(15));
+        store.restore(&record.outputs[0].artifact, &root.join("second"), Manner::View).unwrap();
+        assert!(record.is_in_place(root, store.verified()));
+    }
+}

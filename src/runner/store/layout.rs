@@ -1,0 +1,91 @@
+//! What an artifact consists of, read out of its listings: every file, link and folder with its place and object.
+//!
+//! Knows no destination. A damaged or missing object anywhere makes the whole artifact a miss, and is found here, before
+//! anything in the workspace is touched.
+
+use std::path::PathBuf;
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use super::artifact::{Artifact, Kind};
+use super::error::Error;
+use super::listing::{EntryKind, Listing};
+use super::{Health, Store};
+use crate::digest::FileDigest;
+
+/// One file, link or folder of an artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    /// Relative to the artifact; empty for the artifact itself.
+    pub(super) path: PathBuf,
+    pub(super) kind: EntryKind,
+    pub(super) object: FileDigest,
+}
+
+impl Store {
+    /// Are all objects of `artifact` there? Looks at their names only: whether they are intact, restoring finds out.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn holds(&self, artifact: &Artifact) -> Result<bool, Error> {
+        match self.layout(artifact) {
+            Ok(items) => Ok(items.iter().all(|item| self.object_path(item.object).exists())),
+            Err(error) if error.is_miss() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The items of `artifact`, each folder before what is in it. Only listings are read.
+    pub(super) fn layout(&self, artifact: &Artifact) -> Result<Vec<Item>, Error> {
+        let kind = match artifact.kind {
+            Kind::File { executable } => EntryKind::File { executable },
+            Kind::Folder => EntryKind::Folder,
+        };
+        let mut items = vec![Item { path: PathBuf::new(), kind, object: artifact.object }];
+        let mut next = 0;
+        while next < items.len() {
+            if items[next].kind == EntryKind::Folder {
+                let path = items[next].path.clone();
+                let listing = self.listing(artifact, items[next].object)?;
+                let below = listing.entries().iter();
+                items.extend(below.map(|entry| Item {
+                    path: path.join(&entry.name),
+                    kind: entry.kind,
+                    object: entry.object,
+                }));
+            }
+            next += 1;
+        }
+        Ok(items)
+    }
+
+    /// Like [`Store::layout`], with all objects verified.
+    pub(super) fn verified_layout(&self, artifact: &Artifact) -> Result<Vec<Item>, Error> {
+        let items = self.layout(artifact)?;
+        let check = |item: &Item| {
+            // Listings were checked when they were read.
+            let health = if item.kind == EntryKind::Folder { None } else { Some(self.check(item.object)?) };
+            match health {
+                None | Some(Health::Intact(_)) => Ok(()),
+                Some(Health::Missing) => Err(Error::Missing { artifact: artifact.digest(), object: item.object }),
+                Some(Health::Damaged) => Err(Error::Damaged { artifact: artifact.digest(), object: item.object }),
+            }
+        };
+        if items.len() < super::tree::WORTH_THREADS {
+            items.iter().try_for_each(check)?;
+        } else {
+            items.par_iter().try_for_each(check)?;
+        }
+        Ok(items)
+    }
+
+    fn listing(&self, artifact: &Artifact, object: FileDigest) -> Result<Listing, Error> {
+        let was_there = self.object_path(object).exists();
+        match self.read(object)? {
+            // Intact but no listing: another version's, or a trace that lies. It can't be restored either way.
+            Some(bytes) => Listing::decode(&bytes).map_err(|_| Error::Damaged { artifact: artifact.digest(), object }),
+            None if was_there => Err(Error::Damaged { artifact: artifact.digest(), object }),
+            None => Err(Error::Missing { artifact: artifact.digest(), object }),
+        }
+    }
+}

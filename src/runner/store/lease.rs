@@ -1,0 +1,169 @@
+//! Leases: who may compute a key.
+//!
+//! Knows keys only. A lease is an advisory lock on a file, which the kernel drops when its process dies, however it dies:
+//! nothing has to be unlocked by hand, ever. There is one per key and none for the whole store, so that two runs only wait
+//! for each other when they want the very same thing; the second one then finds it done.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Store;
+use super::error::{At, Error};
+use super::publish::host;
+use super::stat::now_ns;
+use crate::digest::Key;
+
+/// The right to compute one key. Given back when dropped.
+#[derive(Debug)]
+pub struct Lease {
+    /// Closing it drops the lock.
+    _file: File,
+    path: PathBuf,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Removed while it is still locked. Whoever waits for it notices that it lost its name, and takes a new one.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Who holds a lease, as a waiting process tells its user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Process number.
+    pub pid: u32,
+    /// Machine.
+    pub host: String,
+    /// When it got the lease, in seconds since the Unix epoch.
+    pub since: f64,
+}
+
+/// How asking for a lease without waiting went.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It is ours.
+    Held(Lease),
+    /// Somebody else has it. Who is unknown for the moment between locking the file and writing it.
+    Busy(Option<Holder>),
+}
+
+impl Store {
+    /// Asks for the lease of `key`, without waiting.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also where the file system has no locks.
+    pub fn try_lease(&self, key: Key) -> Result<Attempt, Error> {
+        let path = self.lock_path(key);
+        loop {
+            let mut file = open(&path)?;
+            match file.try_lock() {
+                Ok(()) if still_has_its_name(&file, &path)? => return sign(file, path).map(Attempt::Held),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let mut text = String::new();
+                    file.read_to_string(&mut text).at("read", &path)?;
+                    return Ok(Attempt::Busy(serde_json::from_str(&text).ok()));
+                }
+                Err(TryLockError::Error(error)) => return Err(error).at("lock", &path),
+            }
+        }
+    }
+
+    /// Waits for the lease of `key`. Look the key up again afterwards: whoever had it may have computed it.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also where the file system has no locks.
+    pub fn lease(&self, key: Key) -> Result<Lease, Error> {
+        let path = self.lock_path(key);
+        loop {
+            let file = open(&path)?;
+            file.lock().at("lock", &path)?;
+            if still_has_its_name(&file, &path)? {
+                return sign(file, path);
+            }
+        }
+    }
+
+    fn lock_path(&self, key: Key) -> PathBuf {
+        self.root.join("locks").join(key.to_string())
+    }
+}
+
+fn open(path: &Path) -> Result<File, Error> {
+    // Not truncated: it may be another's, with their name in it.
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).at("open", path)
+}
+
+/// Between our opening the file and locking it, its holder may have removed it; the lock would then exclude nobody.
+fn still_has_its_name(file: &File, path: &Path) -> Result<bool, Error> {
+    let ours = file.metadata().at("look at", path)?;
+    Ok(fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino())))
+}
+
+fn sign(mut file: File, path: PathBuf) -> Result<Lease, Error> {
+    let holder = Holder { pid: std::process::id(), host: host(), since: now_ns() as f64 / 1e9 };
+    let text = serde_json::to_string(&holder).expect("numbers and a string are always JSON");
+    // A process that died left its name; ours may be shorter.
+    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).at("write", &path)?;
+    Ok(Lease { _file: file, path })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::digest::Digest;
+
+    #[test]
+    fn a_lease_is_held_by_one_and_names_its_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let [key, other] = [b"a", b"b"].map(|name| Key(Digest::of(name)));
+        let lease = store.lease(key).unwrap();
+        let Attempt::Busy(Some(holder)) = store.try_lease(key).unwrap() else { panic!("it is held") };
+        assert_eq!((holder.pid, holder.host), (std::process::id(), host()));
+        assert!(matches!(store.try_lease(other).unwrap(), Attempt::Held(_)));
+        drop(lease);
+        assert!(matches!(store.try_lease(key).unwrap(), Attempt::Held(_)));
+        assert_eq!(fs::read_dir(store.root().join("locks")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_lock_file_that_a_dead_process_left_is_nobody_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let key = Key(Digest::of(b"a"));
+        let long_name = "h".repeat(200);
+        fs::write(store.lock_path(key), format!(r#"{{"pid":1,"host":"{long_name}","since":0.0}}"#)).unwrap();
+        let Attempt::Held(_lease) = store.try_lease(key).unwrap() else { panic!("nobody holds it") };
+        assert!(matches!(store.try_lease(key).unwrap(), Attempt::Busy(Some(_))));
+    }
+
+    #[test]
+    fn of_many_threads_one_at_a_time_has_the_lease() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let key = Key(Digest::of(b"a"));
+        let (inside, turns) = (AtomicU32::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let _lease = store.lease(key).unwrap();
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        std::thread::yield_now();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        turns.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(turns.into_inner(), 200);
+    }
+}

@@ -1,0 +1,209 @@
+//! The store: the cache folder, in which finished work lies under the name of what determines it.
+//!
+//! Knows keys, artifacts and bytes; no stages, no pipelines, and a trace's manifest is opaque JSON to it. It is a folder of
+//! plain files rather than a database, so that several processes and machines may use it at once, a person can read it, and
+//! there is never anything to repair: whatever is found damaged counts as absent and is made again.
+//!
+//! ```text
+//! cache/
+//!   CACHEDIR.TAG          tells backup programs to pass by; also marks the workspace's root
+//!   version               "intrada store 1": which programs may use this folder
+//!   objects/ab/cdef…      contents, read-only, named by their digest: of files, folder listings, link targets
+//!   traces/ab/cdef….json  one small record a key: what the outputs of that computation were
+//!   slots/<key>/          a private folder that survives a failed or killed job and is offered to the same key again
+//!   locks/<key>           held while somebody computes that key
+//!   logs/<key>.log        what the job said
+//!   workspaces/<id>/index what one workspace's files were when last seen; saves reading them
+//!   tmp/                  everything starts here and is renamed into its place when it is complete
+//!   quarantine/           damaged objects and traces, for whoever wants to know what happened
+//!   orphans/              edited outputs that a restore would otherwise have overwritten
+//! ```
+//!
+//! **Publication.** Written in `tmp/`, synced, renamed, the folder synced; objects first, the trace that names them last.
+//! A process killed between any two of these steps leaves garbage in `tmp/` and nothing else.
+//!
+//! **Versions.** A program uses a store whose version it knows and refuses a newer one. A change of layout that older
+//! programs would misread raises the number; a new folder beside these doesn't. See docs/cache-format.md.
+
+mod artifact;
+mod crash;
+mod error;
+mod handover;
+pub mod index;
+mod layout;
+mod lease;
+pub mod listing;
+mod objects;
+mod present;
+mod publish;
+mod restore;
+mod slot;
+pub mod stat;
+mod trace;
+pub mod tree;
+mod usage;
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+pub use self::artifact::{Artifact, Kind};
+pub use self::error::Error;
+pub use self::lease::{Attempt, Holder, Lease};
+pub use self::objects::{Health, Take, Verified};
+pub use self::restore::{Manner, Restored};
+pub use self::slot::Slot;
+pub use self::trace::{Published, Trace, TracedOutput};
+pub use self::usage::{Tally, Usage};
+
+use self::error::At;
+use crate::digest::{Digest, Key};
+
+/// The version of the layout that this program writes, and the newest that it reads.
+pub const VERSION: u32 = 1;
+
+const VERSION_PREFIX: &str = "intrada store ";
+const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # This folder holds what intrada-run computed. It may be deleted as a whole at any time.\n\
+    # About this file see https://bford.info/cachedir/\n";
+
+/// A cache folder, opened. May be shared between threads.
+#[derive(Debug)]
+pub struct Store {
+    /// The folder, absolute, without symbolic links.
+    root: PathBuf,
+    /// Device of the folder, to know early when a rename can't succeed.
+    device: u64,
+    verified: Verified,
+    /// Whether the file system can share blocks between files, once that has been tried.
+    can_clone: OnceLock<bool>,
+}
+
+impl Store {
+    /// Opens the cache folder at `root`, making it if it isn't there.
+    ///
+    /// A complete folder on a read-only file system opens too; only what must be written then fails.
+    ///
+    /// # Errors
+    /// [`Error::NewerVersion`] if a newer program made it, [`Error::NotAStore`] if `version` holds something else,
+    /// [`Error::Io`] if it can't be made or read.
+    pub fn open(root: &Path) -> Result<Store, Error> {
+        for folder in ["", "objects", "traces", "slots", "locks", "logs", "workspaces", "tmp", "quarantine", "orphans"]
+        {
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).at("make", &folder)?;
+        }
+        let root = fs::canonicalize(root).at("resolve", root)?;
+        let device = stat::Stat::of(&root).at("look at", &root)?.dev;
+        let store = Store { root, device, verified: Verified::default(), can_clone: OnceLock::new() };
+        store.check_version()?;
+        let tag = store.root.join("CACHEDIR.TAG");
+        if !tag.exists() {
+            store.publish_file(store.stage_bytes(CACHEDIR_TAG.as_bytes())?, &tag)?;
+        }
+        Ok(store)
+    }
+
+    fn check_version(&self) -> Result<(), Error> {
+        let path = self.root.join("version");
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let number = text.trim_end().strip_prefix(VERSION_PREFIX).and_then(|number| number.parse::<u32>().ok());
+                match number {
+                    Some(found) if found > VERSION => Err(Error::NewerVersion { path: self.root.clone(), found }),
+                    Some(_) => Ok(()),
+                    None => Err(Error::NotAStore { path }),
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let text = format!("{VERSION_PREFIX}{VERSION}\n");
+                self.publish_file(self.stage_bytes(text.as_bytes())?, &path)
+            }
+            Err(error) if error.kind() == ErrorKind::InvalidData => Err(Error::NotAStore { path }),
+            Err(source) => Err(Error::Io { action: "read", path, source }),
+        }
+    }
+
+    /// The cache folder: absolute, without symbolic links.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What is known to be intact. Filled from a workspace's index at the start, saved into it at the end.
+    pub fn verified(&self) -> &Verified {
+        &self.verified
+    }
+
+    /// Where the job of `key` writes what it says.
+    pub fn log_path(&self, key: Key) -> PathBuf {
+        self.root.join("logs").join(format!("{key}.log"))
+    }
+
+    /// Where the index of the workspace at `workspace` lies; every workspace that shares this store has its own.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the workspace's folder can't be resolved.
+    pub fn index_path(&self, workspace: &Path) -> Result<PathBuf, Error> {
+        let workspace = fs::canonicalize(workspace).at("resolve", workspace)?;
+        let id = Digest::of(workspace.as_os_str().as_encoded_bytes()).to_string();
+        Ok(self.root.join("workspaces").join(&id[..16]).join("index"))
+    }
+
+    /// `<folder>/ab/cdef…`: fanned out, because some file systems grow slow with many names in one folder.
+    fn fanned(&self, folder: &str, digest: Digest, ending: &str) -> PathBuf {
+        let name = digest.to_string();
+        self.root.join(folder).join(&name[..2]).join(format!("{}{ending}", &name[2..]))
+    }
+
+    /// Moves something damaged out of the way, under a name that tells where it was.
+    fn quarantine(&self, path: &Path) -> Result<(), Error> {
+        let place = path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().replace('/', "-");
+        match fs::rename(path, self.root.join("quarantine").join(place)) {
+            // Another process may have been quicker; what matters is that it no longer lies there.
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).at("quarantine", path),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// `None` if there is no such file.
+fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_opens_again_and_a_newer_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        Store::open(&cache).unwrap();
+        Store::open(&cache).unwrap();
+        assert!(fs::read_to_string(cache.join("CACHEDIR.TAG")).unwrap().starts_with("Signature: 8a477f59"));
+
+        fs::write(cache.join("version"), "intrada store 2\n").unwrap();
+        let message = Store::open(&cache).unwrap_err().to_string();
+        assert!(message.contains("version 2") && message.contains(&*cache.to_string_lossy()), "{message}");
+
+        fs::write(cache.join("version"), b"\xff\xfe").unwrap();
+        assert!(matches!(Store::open(&cache), Err(Error::NotAStore { .. })));
+    }
+
+    #[test]
+    fn two_workspaces_have_two_indexes_and_one_has_one_whatever_it_is_called() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
+        fs::create_dir(&a).unwrap();
+        fs::create_dir(&b).unwrap();
+        assert_ne!(store.index_path(&a).unwrap(), store.index_path(&b).unwrap());
+        assert_eq!(store.index_path(&a).unwrap(), store.index_path(&b.join("../a")).unwrap());
+    }
+}

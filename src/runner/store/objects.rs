@@ -1,0 +1,470 @@
+//! Objects: read-only files named by the digest of their content.
+//!
+//! Knows no keys and no places outside the store. An object is never trusted because it is there or because it is
+//! read-only, only because its content was hashed, or because its stat hasn't changed since it was.
+
+use std::collections::HashMap;
+use std::fs::{self, File, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+use tempfile::TempPath;
+
+use super::artifact::{Artifact, Kind};
+use super::error::{At, Error};
+use super::publish::{ensure_parent, sync_files, sync_parents};
+use super::stat::{Stat, now_ns, set_back};
+use super::tree::{Leaf, Visitor, fold};
+use super::{Store, crash, read_if_present};
+use crate::digest::{Digest, FileDigest};
+
+/// How a file gets into the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// The original stays as it is: somebody else's file.
+    Copy,
+    /// The original may become the object: a file in our own staging, which its writer has closed. It is gone afterwards,
+    /// or left over if the store had that content already; the caller removes the staging folder either way.
+    Move,
+}
+
+/// What checking an object found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It has the content it is named after. With its stat at that moment.
+    Intact(Stat),
+    /// It had other content; it lies in quarantine now.
+    Damaged,
+    /// It isn't there.
+    Missing,
+}
+
+/// Which objects were found intact, and what their stat was then: as long as it is, they needn't be hashed again.
+#[derive(Debug, Default)]
+pub struct Verified(Mutex<HashMap<FileDigest, Stat>>);
+
+impl Verified {
+    /// Adds what an earlier run found out.
+    pub fn extend(&self, objects: HashMap<FileDigest, Stat>) {
+        let mut map = self.lock();
+        if map.is_empty() { *map = objects } else { map.extend(objects) }
+    }
+
+    /// What is known now, to be saved for later runs.
+    pub fn to_map(&self) -> HashMap<FileDigest, Stat> {
+        self.lock().clone()
+    }
+
+    /// Is `stat` what the object had when it was found intact? True also for hard links to it: they share all of it.
+    pub fn confirms(&self, object: FileDigest, stat: &Stat) -> bool {
+        self.lock().get(&object) == Some(stat)
+    }
+
+    pub(super) fn note(&self, object: FileDigest, stat: Stat) {
+        self.lock().insert(object, stat);
+    }
+
+    /// Takes note of a stat that differs from the known one in its change time alone, as it does after a new link was made.
+    pub(super) fn renew(&self, object: FileDigest, stat: Stat) {
+        let mut map = self.lock();
+        if let Some(known) = map.get_mut(&object).filter(|known| known.is_same_but_for_ctime(&stat)) {
+            *known = stat;
+        }
+    }
+
+    fn forget(&self, object: FileDigest) {
+        self.lock().remove(&object);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<FileDigest, Stat>> {
+        self.0.lock().expect("no code panics while it holds this map")
+    }
+}
+
+impl Store {
+    /// Stores the file or folder at `path`. A symbolic link at `path` itself is followed, those below a folder are kept.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Walk`] for what isn't a file, folder or link, and [`Error::Changing`]. Nothing that was
+    /// stored by then does any harm; with [`Take::Move`] the originals are where they were, or are objects.
+    pub fn insert(&self, path: &Path, take: Take) -> Result<Artifact, Error> {
+        let is_link = Stat::of_itself(path).at("look at", path)?.is_link();
+        let (path, take) =
+            if is_link { (fs::canonicalize(path).at("resolve", path)?, Take::Copy) } else { (path.to_owned(), take) };
+        let insertion = Insertion { store: self, take, staged: Mutex::default() };
+        let artifact = if path.is_dir() {
+            fold(&path, &insertion)?
+        } else {
+            let Leaf { object, executable, size } = insertion.file(&path)?;
+            Artifact { kind: Kind::File { executable }, object, size, files: 1 }
+        };
+        let staged = insertion.staged.into_inner().expect("no code panics while it holds this list");
+        self.publish_objects(staged)?;
+        Ok(artifact)
+    }
+
+    /// Stores bytes as an object.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn insert_bytes(&self, bytes: &[u8]) -> Result<FileDigest, Error> {
+        let object = FileDigest(Digest::of(bytes));
+        self.publish_objects(vec![Staged::bytes(self, object, bytes)?])?;
+        Ok(object)
+    }
+
+    /// Where an object lies if it is there.
+    pub fn object_path(&self, object: FileDigest) -> PathBuf {
+        self.fanned("objects", object.0, "")
+    }
+
+    /// The content of an object, checked; `None` if it is missing, or was damaged and lies in quarantine now.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn read(&self, object: FileDigest) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.object_path(object);
+        let Some(bytes) = read_if_present(&path).at("read", &path)? else { return Ok(None) };
+        if FileDigest(Digest::of(&bytes)) == object {
+            return Ok(Some(bytes));
+        }
+        self.verified.forget(object);
+        self.quarantine(&path)?;
+        Ok(None)
+    }
+
+    /// Makes sure that an object has its content, by its stat if that hasn't changed since it was last verified, else by
+    /// hashing it. What is damaged goes to quarantine, so that nobody else stumbles over it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the object can't be read, which says nothing about its content.
+    pub fn check(&self, object: FileDigest) -> Result<Health, Error> {
+        let path = self.object_path(object);
+        let taken_at = now_ns();
+        let stat = match Stat::of_itself(&path) {
+            Ok(stat) if self.verified.confirms(object, &stat) => return Ok(Health::Intact(stat)),
+            Ok(stat) => stat,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.verified.forget(object);
+                return Ok(Health::Missing);
+            }
+            Err(error) => return Err(error).at("look at", &path),
+        };
+        let is_intact = match Digest::of_file(&path) {
+            Ok((digest, _)) => FileDigest(digest) == object,
+            // Another process quarantined or collected it since.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Health::Missing),
+            Err(_) if !stat.is_file() => false,
+            Err(error) => return Err(error).at("read", &path),
+        };
+        if is_intact {
+            if stat.is_content_settled(taken_at) {
+                self.verified.note(object, stat);
+            }
+            return Ok(Health::Intact(stat));
+        }
+        self.verified.forget(object);
+        self.quarantine(&path)?;
+        Ok(Health::Damaged)
+    }
+
+    /// Makes staged files objects: all synced, then all renamed, then the folders synced.
+    fn publish_objects(&self, staged: Vec<Staged>) -> Result<(), Error> {
+        crash::point("objects staged");
+        sync_files(&Vec::from_iter(staged.iter().map(Staged::path)))?;
+        crash::point("objects synced");
+        let mut renamed = Vec::new();
+        for Staged { object, place, stat } in staged {
+            // A damaged one of the same name goes to quarantine here, and is healed by ours.
+            if let Health::Intact(_) = self.check(object)? {
+                continue;
+            }
+            let path = self.object_path(object);
+            ensure_parent(&path)?;
+            match place {
+                Place::Temporary(temporary) => temporary.persist(&path).map_err(|error| error.error),
+                Place::Own(own) => rename_or_copy(self, &own, &path),
+            }
+            .at("publish", &path)?;
+            crash::point("objects renamed");
+            let now = Stat::of_itself(&path).at("look at", &path)?;
+            if now.is_same_but_for_ctime(&stat) {
+                self.verified.note(object, now);
+            }
+            renamed.push(path);
+        }
+        sync_parents(renamed.iter().map(PathBuf::as_path))?;
+        crash::point("objects published");
+        Ok(())
+    }
+
+    /// Makes `to`, a new file, hold what `from` holds: by sharing its blocks where the file system can, else by copying.
+    ///
+    /// # Errors
+    /// Whatever the file system answers.
+    pub(super) fn clone_or_copy(&self, from: &Path, to: &File) -> io::Result<()> {
+        let from = File::open(from)?;
+        // Cloning may be declined for a single file, or because it lies elsewhere. Copying tells if it is serious.
+        if !(self.can_clone() && clone_blocks(&from, to).is_ok()) {
+            io::copy(&mut &from, &mut &*to)?;
+        }
+        Ok(())
+    }
+
+    /// Can files of this file system share blocks? Tried once, with two files in `tmp/`.
+    pub(super) fn can_clone(&self) -> bool {
+        *self.can_clone.get_or_init(|| {
+            let files = || self.temporary(|builder, tmp| Ok([builder.tempfile_in(tmp)?, builder.tempfile_in(tmp)?]));
+            files().is_ok_and(|[from, to]| clone_blocks(from.as_file(), to.as_file()).is_ok())
+        })
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn clone_blocks(from: &File, to: &File) -> io::Result<()> {
+    Ok(rustix::fs::ioctl_ficlone(to, from)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn clone_blocks(_from: &File, _to: &File) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
+/// Some mounts share a device number and still refuse a rename across them.
+fn rename_or_copy(store: &Store, from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+            let copy = tempfile::NamedTempFile::new_in(store.root.join("tmp"))?;
+            io::copy(&mut File::open(from)?, &mut copy.as_file())?;
+            copy.as_file().set_permissions(Permissions::from_mode(0o444))?;
+            copy.as_file().sync_all()?;
+            copy.into_temp_path().persist(to).map_err(|error| error.error)
+        }
+        result => result,
+    }
+}
+
+/// A file that is ready to become an object.
+struct Staged {
+    object: FileDigest,
+    place: Place,
+    /// Before and after it was hashed.
+    stat: Stat,
+}
+
+enum Place {
+    /// In `tmp/`; goes away unless it is published.
+    Temporary(TempPath),
+    /// Where its writer left it; stays there unless it is published, so that a full disk costs nobody their work.
+    Own(PathBuf),
+}
+
+impl Staged {
+    fn bytes(store: &Store, object: FileDigest, bytes: &[u8]) -> Result<Staged, Error> {
+        let temporary = store.stage_bytes(bytes)?;
+        let stat = set_back(&temporary).at("set the time of", &temporary)?;
+        Ok(Staged { object, place: Place::Temporary(temporary), stat })
+    }
+
+    fn path(&self) -> &Path {
+        match &self.place {
+            Place::Temporary(path) => path,
+            Place::Own(path) => path,
+        }
+    }
+}
+
+/// Stages the files of one artifact.
+struct Insertion<'a> {
+    store: &'a Store,
+    take: Take,
+    staged: Mutex<Vec<Staged>>,
+}
+
+impl Insertion<'_> {
+    fn push(&self, staged: Staged) {
+        self.staged.lock().expect("no code panics while it holds this list").push(staged);
+    }
+
+    /// Copies a file into `tmp/`; `None` if it changed meanwhile.
+    fn copy(&self, path: &Path, before: &Stat) -> Result<Option<(Place, Stat, Digest)>, Error> {
+        let temporary = self.store.temporary(|builder, tmp| builder.tempfile_in(tmp))?;
+        self.store.clone_or_copy(path, temporary.as_file()).at("copy", path)?;
+        if Stat::of_itself(path).at("look at", path)? != *before {
+            return Ok(None);
+        }
+        let temporary = temporary.into_temp_path();
+        let hashed = hash_still(&temporary)?;
+        Ok(hashed.map(|(stat, digest)| (Place::Temporary(temporary), stat, digest)))
+    }
+}
+
+/// Makes a file read-only and hashes it; `None` if it changed meanwhile.
+fn hash_still(path: &Path) -> Result<Option<(Stat, Digest)>, Error> {
+    fs::set_permissions(path, Permissions::from_mode(0o444)).at("protect", path)?;
+    let before = set_back(path).at("set the time of", path)?;
+    let (digest, size) = Digest::of_file(path).at("read", path)?;
+    let after = Stat::of_itself(path).at("look at", path)?;
+    Ok((before == after && size == after.size).then_some((after, digest)))
+}
+
+impl Visitor for Insertion<'_> {
+    type Error = Error;
+
+    fn file(&self, path: &Path) -> Result<Leaf, Error> {
+        // Asked before anything else: an original that is moved loses the bit on its way.
+        let executable = Stat::of_itself(path).at("look at", path)?.is_executable();
+        for _ in 0..2 {
+            let metadata = fs::symlink_metadata(path).at("look at", path)?;
+            let stat = Stat::from(&metadata);
+            // A file with other names would become read-only, and an object that others can write to, under all of them.
+            let ours = self.take == Take::Move && stat.dev == self.store.device && metadata.nlink() == 1;
+            let staged = if ours {
+                hash_still(path)?.map(|(stat, digest)| (Place::Own(path.to_owned()), stat, digest))
+            } else {
+                self.copy(path, &stat)?
+            };
+            if let Some((place, hashed, digest)) = staged {
+                let object = FileDigest(digest);
+                self.push(Staged { object, place, stat: hashed });
+                return Ok(Leaf { object, executable, size: hashed.size });
+            }
+        }
+        Err(Error::Changing { path: path.to_owned() })
+    }
+
+    fn bytes(&self, _path: &Path, bytes: &[u8]) -> Result<FileDigest, Error> {
+        let object = FileDigest(Digest::of(bytes));
+        self.push(Staged::bytes(self.store, object, bytes)?);
+        Ok(object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::any;
+    use proptest::{prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        (dir, store)
+    }
+
+    /// As a broken disk or a careless person would: the mode doesn't help, the times move.
+    fn overwrite(path: &Path, bytes: &[u8]) {
+        fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+        fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o444)).unwrap();
+    }
+
+    #[test]
+    fn an_object_is_read_only_and_stays_when_its_original_is_edited() {
+        let (dir, store) = store();
+        let path = dir.path().join("file");
+        fs::write(&path, "one").unwrap();
+        let artifact = store.insert(&path, Take::Copy).unwrap();
+        fs::write(&path, "two").unwrap();
+        let object = store.object_path(artifact.object);
+        assert_eq!(fs::read(&object).unwrap(), b"one");
+        assert_eq!(fs::metadata(&object).unwrap().permissions().mode() & 0o777, 0o444);
+    }
+
+    #[test]
+    fn moving_takes_the_very_file_and_copying_none() {
+        let (dir, store) = store();
+        let path = dir.path().join("file");
+        fs::write(&path, "one").unwrap();
+        let ino = Stat::of(&path).unwrap().ino;
+        let artifact = store.insert(&path, Take::Move).unwrap();
+        assert_eq!(Stat::of(&store.object_path(artifact.object)).unwrap().ino, ino);
+        assert!(!path.exists());
+        assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_with_a_second_name_is_copied_even_when_it_may_be_moved() {
+        let (dir, store) = store();
+        let [path, other] = ["file", "other"].map(|name| dir.path().join(name));
+        fs::write(&path, "one").unwrap();
+        fs::hard_link(&path, &other).unwrap();
+        let artifact = store.insert(&path, Take::Move).unwrap();
+        fs::write(&other, "two").unwrap();
+        assert!(matches!(store.check(artifact.object), Ok(Health::Intact(_))));
+    }
+
+    #[test]
+    fn a_damaged_object_is_quarantined_and_healed_by_the_next_insertion() {
+        let (dir, store) = store();
+        let path = dir.path().join("file");
+        fs::write(&path, "one").unwrap();
+        let object = store.insert(&path, Take::Copy).unwrap().object;
+        overwrite(&store.object_path(object), b"0ne");
+        assert_eq!(store.check(object).unwrap(), Health::Damaged);
+        assert_eq!(store.check(object).unwrap(), Health::Missing);
+        assert_eq!(fs::read_dir(store.root().join("quarantine")).unwrap().count(), 1);
+
+        overwrite(&path, b"one");
+        store.insert(&path, Take::Copy).unwrap();
+        overwrite(&store.object_path(object), b"One");
+        store.insert(&path, Take::Copy).unwrap();
+        assert!(matches!(store.check(object).unwrap(), Health::Intact(_)));
+    }
+
+    #[test]
+    fn many_threads_may_store_the_same_content_at_once() {
+        let (dir, store) = store();
+        let object = FileDigest(Digest::of(b"same"));
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (store, path) = (&store, dir.path().join(thread.to_string()));
+                scope.spawn(move || {
+                    for _ in 0..10 {
+                        fs::write(&path, "same").unwrap();
+                        assert_eq!(store.insert(&path, Take::Copy).unwrap().object, object);
+                        assert!(matches!(store.check(object).unwrap(), Health::Intact(_)));
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(store.root().join("quarantine")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_object_whose_stat_is_unchanged_is_not_hashed_again() {
+        let (_dir, store) = store();
+        let object = store.insert_bytes(b"one").unwrap();
+        let other = FileDigest(Digest::of(b"never stored"));
+        let Health::Intact(stat) = store.check(object).unwrap() else { panic!("it was just stored") };
+        fs::create_dir_all(store.object_path(other).parent().unwrap()).unwrap();
+        fs::hard_link(store.object_path(object), store.object_path(other)).unwrap();
+        let linked = Stat::of(&store.object_path(other)).unwrap();
+        assert!(linked.is_same_but_for_ctime(&stat));
+        // Only a memo can make this one pass, as its content belongs to another name.
+        store.verified().extend(HashMap::from([(other, linked)]));
+        assert_eq!(store.check(other).unwrap(), Health::Intact(linked));
+    }
+
+    proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+        #[test]
+        fn flipping_any_bit_of_an_object_is_noticed(
+            bytes in proptest::collection::vec(any::<u8>(), 1..200),
+            at in any::<proptest::sample::Index>(),
+            bit in 0..8,
+        ) {
+            let (_dir, store) = store();
+            let object = store.insert_bytes(&bytes).unwrap();
+            prop_assert!(matches!(store.check(object).unwrap(), Health::Intact(_)));
+            let mut flipped = bytes.clone();
+            flipped[at.index(bytes.len())] ^= 1u8 << bit;
+            overwrite(&store.object_path(object), &flipped);
+            prop_assert_eq!(store.check(object).unwrap(), Health::Damaged);
+            prop_assert_eq!(store.read(object).unwrap(), None);
+        }
+    }
+}

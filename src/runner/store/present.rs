@@ -1,0 +1,154 @@
+//! What lies at a destination already: is it right, and was it edited by hand?
+//!
+//! Knows nothing of how a destination is replaced. A folder is walked by the same walk that stores one, so "right" means
+//! equal to what would be stored, and nothing else.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::artifact::{Artifact, Kind};
+use super::error::{At, Error};
+use super::layout::Item;
+use super::stat::{Stat, set_back};
+use super::tree::{Leaf, Visitor, fold};
+use super::{Manner, Store};
+use crate::digest::{Digest, FileDigest};
+
+/// What was found at a destination.
+pub(super) struct Present {
+    /// Is it the artifact, in a state fit for the manner of restoring?
+    pub(super) is_right: bool,
+    /// Its files and links, relative to the destination, that the store doesn't have: nobody could bring them back.
+    edited: Vec<PathBuf>,
+}
+
+impl Store {
+    /// Looks at what lies at `destination`; `None` if nothing does.
+    pub(super) fn look(
+        &self,
+        artifact: &Artifact,
+        items: &[Item],
+        destination: &Path,
+        manner: Manner,
+    ) -> Result<Option<Present>, Error> {
+        let stat = match Stat::of_itself(destination) {
+            Ok(stat) => stat,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            Err(error) => return Err(error).at("look at", destination),
+        };
+        let look = Look::new(self, items);
+        let found = if stat.is_folder() {
+            Some(fold(destination, &look)?)
+        } else if stat.is_file() {
+            let Leaf { object, executable, size } = look.file(destination)?;
+            Some(Artifact { kind: Kind::File { executable }, object, size, files: 1 })
+        } else {
+            None
+        };
+        let writes_through = manner == Manner::Writable && look.shares_objects.into_inner();
+        let is_right = found.is_some_and(|found| found.digest() == artifact.digest()) && !writes_through;
+        let leaves = look.leaves.into_inner().expect("no code panics while it holds this list");
+        let is_edited = |(_, object): &(PathBuf, FileDigest)| !self.object_path(*object).exists();
+        let edited = leaves.into_iter().filter(is_edited).map(|(path, _)| path);
+        // A link in place of an artifact is nobody's work; what it leads to stays.
+        Ok(Some(Present { is_right, edited: relative(edited, destination) }))
+    }
+
+    /// Moves the edited files at `destination` to a new folder in `orphans/`, and returns that folder if there were any.
+    pub(super) fn set_aside(&self, present: &Present, destination: &Path) -> Result<Option<PathBuf>, Error> {
+        if present.edited.is_empty() {
+            return Ok(None);
+        }
+        let orphans = self.root.join("orphans");
+        let name = destination.file_name().unwrap_or_default();
+        let aside = tempfile::Builder::new()
+            .prefix(&format!("{}-", name.to_string_lossy()))
+            .tempdir_in(&orphans)
+            .at("write into", &orphans)?
+            .keep();
+        for path in &present.edited {
+            let (from, to) = if path.as_os_str().is_empty() {
+                (destination.to_owned(), aside.join(name))
+            } else {
+                (destination.join(path), aside.join(path))
+            };
+            to.parent()
+                .map_or(Ok(()), fs::create_dir_all)
+                .and_then(|()| move_file(&from, &to))
+                .at("put aside", &from)?;
+        }
+        Ok(Some(aside))
+    }
+}
+
+fn relative(paths: impl Iterator<Item = PathBuf>, top: &Path) -> Vec<PathBuf> {
+    paths.map(|path| path.strip_prefix(top).map(Path::to_owned).unwrap_or(path)).collect()
+}
+
+/// The cache may lie on another file system than the workspace.
+fn move_file(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+            if from.is_symlink() {
+                std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
+            } else {
+                fs::copy(from, to)?;
+                File::open(to)?.sync_all()?;
+            }
+            fs::remove_file(from)
+        }
+        result => result,
+    }
+}
+
+/// Walks a destination and names what is there.
+struct Look {
+    /// Device and inode of the artifact's objects: a hard link to one of them needs no hashing.
+    objects: HashMap<(u64, u64), FileDigest>,
+    leaves: Mutex<Vec<(PathBuf, FileDigest)>>,
+    /// Was a hard link to an object met? Writing to it would damage the store.
+    shares_objects: AtomicBool,
+}
+
+impl Look {
+    fn new(store: &Store, items: &[Item]) -> Look {
+        let stats =
+            items.iter().filter_map(|item| Some((item, Stat::of_itself(&store.object_path(item.object)).ok()?)));
+        let objects = stats.map(|(item, stat)| ((stat.dev, stat.ino), item.object)).collect();
+        Look { objects, leaves: Mutex::default(), shares_objects: AtomicBool::new(false) }
+    }
+
+    fn note(&self, path: &Path, object: FileDigest) {
+        self.leaves.lock().expect("no code panics while it holds this list").push((path.to_owned(), object));
+    }
+}
+
+impl Visitor for Look {
+    type Error = Error;
+
+    fn file(&self, path: &Path) -> Result<Leaf, Error> {
+        let stat = Stat::of_itself(path).at("look at", path)?;
+        let object = if let Some(object) = self.objects.get(&(stat.dev, stat.ino)) {
+            self.shares_objects.store(true, Ordering::Relaxed);
+            *object
+        } else {
+            // Somebody else's file can't be set back. It is right or wrong all the same.
+            let _ = set_back(path);
+            FileDigest(Digest::of_file(path).at("read", path)?.0)
+        };
+        self.note(path, object);
+        Ok(Leaf { object, executable: stat.is_executable(), size: stat.size })
+    }
+
+    fn bytes(&self, path: &Path, bytes: &[u8]) -> Result<FileDigest, Error> {
+        let object = FileDigest(Digest::of(bytes));
+        if path.is_symlink() {
+            self.note(path, object);
+        }
+        Ok(object)
+    }
+}

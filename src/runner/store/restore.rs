@@ -1,0 +1,174 @@
+//! Restoring: puts an artifact where a person or a stage looks for it.
+//!
+//! Knows paths and artifacts, no stages. All objects are verified first; then everything is built out of sight and renamed
+//! into place, so that whoever looks sees the old or the new, never half. What is right already is left alone. An output
+//! that somebody edited is put aside in `orphans/` rather than overwritten.
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+#[cfg(target_os = "linux")]
+use rustix::fs::{CWD, RenameFlags};
+
+use super::artifact::Artifact;
+use super::error::{At, Error};
+use super::index::PlacedEntry;
+use super::layout::Item;
+use super::listing::EntryKind;
+use super::present::Present;
+use super::stat::{Stat, set_back};
+use super::{Store, crash};
+use crate::digest::FileDigest;
+
+/// What a restored artifact is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// To be looked at: read-only files that share the store's disk space, by shared blocks or else by hard links.
+    View,
+    /// To be worked with, by programs that may write to it: files of their own, sharing at most blocks.
+    Writable,
+}
+
+/// What restoring did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restored {
+    /// Every file, link and folder of the artifact with the stat that it has now.
+    pub entries: Vec<PlacedEntry>,
+    /// The folder with what had been edited by hand, if anything had.
+    pub set_aside: Option<PathBuf>,
+}
+
+impl Store {
+    /// Makes `destination`, an absolute path, be `artifact`; makes the folders above it too.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] and [`Error::Damaged`] if the store doesn't have the artifact, whole and intact; nothing in the
+    /// workspace was touched then, and the caller treats it as a miss. [`Error::Io`] and [`Error::Walk`] otherwise.
+    pub fn restore(&self, artifact: &Artifact, destination: &Path, manner: Manner) -> Result<Restored, Error> {
+        let items = self.verified_layout(artifact)?;
+        let present = self.look(artifact, &items, destination, manner)?;
+        let set_aside = match present {
+            Some(Present { is_right: true, .. }) => None,
+            present => self.replace(artifact, &items, destination, manner, present.as_ref())?,
+        };
+        Ok(Restored { entries: self.placed(items, destination)?, set_aside })
+    }
+
+    fn replace(
+        &self,
+        artifact: &Artifact,
+        items: &[Item],
+        destination: &Path,
+        manner: Manner,
+        present: Option<&Present>,
+    ) -> Result<Option<PathBuf>, Error> {
+        let parent = destination.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(parent).at("make", parent)?;
+        let mut set_aside = None;
+        // In `tmp/`, a kill leaves nothing behind in the workspace; but a rename must stay on one file system, and some
+        // mounts refuse it although their device is the same.
+        for beside in [Stat::of(parent).at("look at", parent)?.dev != self.device, true] {
+            let workshop = if beside {
+                tempfile::Builder::new().prefix(".intrada-").tempdir_in(parent).at("write into", parent)?
+            } else {
+                self.temporary(|builder, tmp| builder.tempdir_in(tmp))?
+            };
+            let new = workshop.path().join("new");
+            self.build(artifact, items, &new, manner)?;
+            crash::point("restore built");
+            if let (Some(present), None) = (present, &set_aside) {
+                set_aside = self.set_aside(present, destination)?;
+            }
+            crash::point("restore put aside");
+            match swap(&new, destination, &workshop.path().join("old")) {
+                Err(error) if error.kind() == ErrorKind::CrossesDevices && !beside => {}
+                result => {
+                    crash::point("restore swapped");
+                    return result.at("replace", destination).map(|()| set_aside);
+                }
+            }
+        }
+        unreachable!("the second round builds beside the destination and returns, whatever comes out")
+    }
+
+    /// Makes all items at `top`, where nothing is yet.
+    fn build(&self, artifact: &Artifact, items: &[Item], top: &Path, manner: Manner) -> Result<(), Error> {
+        for Item { path, kind, object } in items {
+            let path = join(top, path);
+            match *kind {
+                EntryKind::Folder => fs::create_dir(&path).at("make", &path)?,
+                EntryKind::File { executable } => self.build_file(*object, &path, executable, manner)?,
+                EntryKind::Link => {
+                    let missing = || Error::Missing { artifact: artifact.digest(), object: *object };
+                    let target = OsString::from_vec(self.read(*object)?.ok_or_else(missing)?);
+                    symlink(target, &path).at("make", &path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn build_file(&self, object: FileDigest, path: &Path, executable: bool, manner: Manner) -> Result<(), Error> {
+        let object = self.object_path(object);
+        // All names of a file share one mode, and an object's says that it is not executable. Linking also fails where a
+        // file has too many names already, or is another user's: then there is a copy.
+        let may_link = manner == Manner::View && !executable && !self.can_clone();
+        if may_link && fs::hard_link(&object, path).is_ok() {
+            return Ok(());
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).at("make", path)?;
+        self.clone_or_copy(&object, &file).at("copy", &object)?;
+        let mode = if manner == Manner::View { 0o444 } else { 0o644 } | if executable { 0o111 } else { 0 };
+        file.set_permissions(Permissions::from_mode(mode)).at("set the mode of", path)?;
+        set_back(path).at("set the time of", path).map(drop)
+    }
+
+    /// The items as they lie at `destination` now.
+    fn placed(&self, items: Vec<Item>, destination: &Path) -> Result<Vec<PlacedEntry>, Error> {
+        let entry = |Item { path, object, kind }: Item| {
+            let place = join(destination, &path);
+            let stat = Stat::of_itself(&place).at("look at", &place)?;
+            if let EntryKind::File { executable: false } = kind {
+                self.verified().renew(object, stat);
+            }
+            Ok(PlacedEntry { path, object, stat })
+        };
+        items.into_iter().map(entry).collect()
+    }
+}
+
+/// `top` itself for the empty path: joining that would append a slash, and lead through a link.
+fn join(top: &Path, path: &Path) -> PathBuf {
+    if path.as_os_str().is_empty() { top.to_owned() } else { top.join(path) }
+}
+
+/// Puts `new` at `destination`; what was there is at `new` or at `old` afterwards, or gone if it was a file or link.
+fn swap(new: &Path, destination: &Path, old: &Path) -> io::Result<()> {
+    match fs::rename(new, destination) {
+        // A rename replaces a file by a file, at once. With a folder on either side it takes more.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DirectoryNotEmpty
+                    | ErrorKind::AlreadyExists
+                    | ErrorKind::IsADirectory
+                    | ErrorKind::NotADirectory
+            ) => {}
+        result => return result,
+    }
+    #[cfg(target_os = "linux")]
+    if rustix::fs::renameat_with(CWD, new, CWD, destination, RenameFlags::EXCHANGE).is_ok() {
+        return Ok(());
+    }
+    // Not every file system can exchange two names. A kill between these two leaves nothing at the destination, which the
+    // next run takes for what it is: missing.
+    fs::rename(destination, old)?;
+    fs::rename(new, destination)
+}
+
+#[cfg(test)]
+mod tests;

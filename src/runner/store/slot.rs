@@ -1,0 +1,82 @@
+//! Resume slots: a private folder per key that outlives a failed or killed job.
+//!
+//! Knows nothing of checkpoints; whatever a job leaves there is offered to the same key again and to no other. Its content
+//! is part of no key and is never published, so a resumed job must end where an uninterrupted one would.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::Store;
+use super::error::{At, Error};
+use crate::digest::Key;
+
+/// The resume slot of one key, whether it exists or not.
+#[derive(Clone, Debug)]
+pub struct Slot<'a> {
+    store: &'a Store,
+    path: PathBuf,
+}
+
+impl Store {
+    /// The resume slot of `key`.
+    pub fn slot(&self, key: Key) -> Slot<'_> {
+        Slot { store: self, path: self.root.join("slots").join(key.to_string()) }
+    }
+}
+
+impl Slot<'_> {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Has an earlier job left something in it?
+    pub fn exists(&self) -> bool {
+        fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// Makes the folder if it isn't there.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create(&self) -> Result<(), Error> {
+        fs::create_dir_all(&self.path).at("make", &self.path)
+    }
+
+    /// Removes the folder with all that is in it, once the outputs are published. First out of sight, then gone: a kill in
+    /// between must not leave half a checkpoint on offer.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn remove(&self) -> Result<(), Error> {
+        let away = self.store.temporary(|builder, tmp| builder.tempdir_in(tmp))?;
+        match fs::rename(&self.path, away.path().join("slot")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).at("remove", &self.path),
+            Ok(()) => away.close().at("remove", &self.path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    #[test]
+    fn a_slot_is_offered_to_its_own_key_until_it_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let [key, other] = [b"a", b"b"].map(|name| Key(Digest::of(name)));
+        let slot = store.slot(key);
+        slot.create().unwrap();
+        assert!(!slot.exists(), "an empty folder offers nothing");
+        fs::write(slot.path().join("checkpoint"), "iteration 100").unwrap();
+        assert!(store.slot(key).exists() && !store.slot(other).exists());
+        slot.remove().unwrap();
+        slot.remove().unwrap();
+        assert!(!slot.path().exists());
+        assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+    }
+}

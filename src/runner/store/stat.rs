@@ -1,0 +1,176 @@
+//! What the file system says about a file without reading it, and when that may be believed.
+//!
+//! Knows nothing of contents. A stat never proves that a file changed or didn't: it only decides whether reading it can be
+//! spared. Any difference means "look again", never "dirty"; and equality counts only when the file had been left alone for
+//! longer than the file system's clock is coarse, because two writes within one tick of that clock look the same.
+
+use std::fs::{File, FileTimes, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// Linux stamps files with the time of the last timer tick, 10 ms at the coarsest setting; twice that to be safe.
+const TICK_NS: i64 = 20_000_000;
+/// FAT stamps to 2 s, HFS+ and ext3 to 1 s.
+const COARSE_TICK_NS: i64 = 2_000_000_000;
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// One file's identity and stamps. Times are nanoseconds since the Unix epoch.
+///
+/// The change time is part of it because a program can set the modification time to whatever it likes, but not that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// Device.
+    pub dev: u64,
+    /// Inode.
+    pub ino: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Last modification of the content.
+    pub mtime_ns: i64,
+    /// Last change of content or inode (mode, links, times).
+    pub ctime_ns: i64,
+    /// Type and permission bits, as in `st_mode`.
+    pub mode: u32,
+}
+
+impl Stat {
+    /// The stat of what `path` leads to, through symbolic links.
+    ///
+    /// # Errors
+    /// Whatever the file system answers; `NotFound` also for a dangling link.
+    pub fn of(path: &Path) -> io::Result<Stat> {
+        path.metadata().map(|metadata| Stat::from(&metadata))
+    }
+
+    /// The stat of `path` itself, even if it is a symbolic link.
+    ///
+    /// # Errors
+    /// Whatever the file system answers.
+    pub fn of_itself(path: &Path) -> io::Result<Stat> {
+        path.symlink_metadata().map(|metadata| Stat::from(&metadata))
+    }
+
+    /// Is it a regular file?
+    pub fn is_file(&self) -> bool {
+        self.mode & 0o170_000 == 0o100_000
+    }
+
+    /// Is it a directory?
+    pub fn is_folder(&self) -> bool {
+        self.mode & 0o170_000 == 0o040_000
+    }
+
+    /// Is it a symbolic link?
+    pub fn is_link(&self) -> bool {
+        self.mode & 0o170_000 == 0o120_000
+    }
+
+    /// May its owner execute it?
+    pub fn is_executable(&self) -> bool {
+        self.mode & 0o100 != 0
+    }
+
+    /// Does nothing but the change time differ? So it is after a rename, a new link or a removed one.
+    pub fn is_same_but_for_ctime(&self, other: &Stat) -> bool {
+        Stat { ctime_ns: other.ctime_ns, ..*self } == *other
+    }
+
+    /// Had the file been left alone for longer than one tick of its clock at the moment `taken_at_ns`?
+    ///
+    /// If not, a later write could leave this very stat behind, and whoever read the content must read it again (git calls
+    /// such an entry racily clean).
+    pub fn is_settled(&self, taken_at_ns: i64) -> bool {
+        self.mtime_ns.max(self.ctime_ns).saturating_add(self.tick_ns()) < taken_at_ns
+    }
+
+    /// Like [`Stat::is_settled`], by the modification time alone.
+    ///
+    /// Enough for files that the store placed: renaming and linking move their change time, and [`set_back`] made sure that
+    /// any write moves their modification time.
+    pub fn is_content_settled(&self, taken_at_ns: i64) -> bool {
+        self.mtime_ns.saturating_add(self.tick_ns()) < taken_at_ns
+    }
+
+    /// A change time in whole seconds comes from a file system with a coarse clock, or from one in a thousand million
+    /// chances, which costs no more than one reading too many.
+    fn tick_ns(&self) -> i64 {
+        if self.ctime_ns % SECOND_NS == 0 { COARSE_TICK_NS } else { TICK_NS }
+    }
+}
+
+impl From<&Metadata> for Stat {
+    fn from(metadata: &Metadata) -> Stat {
+        let ns = |seconds: i64, ns: i64| seconds.saturating_mul(SECOND_NS).saturating_add(ns);
+        Stat {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+            size: metadata.size(),
+            mtime_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
+            ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+            mode: metadata.mode(),
+        }
+    }
+}
+
+/// The present moment in the unit of [`Stat`]'s times.
+pub fn now_ns() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
+}
+
+/// Moves a fresh modification time back by one tick, so that any later write moves it forward again and can be seen.
+///
+/// Call it before the content is hashed, not after: a write in between must not be hidden. A file that has been left alone
+/// long enough keeps its time. Returns the stat that results.
+///
+/// # Errors
+/// Whatever opening the file or setting its time answers, for instance that it belongs to somebody else.
+pub fn set_back(path: &Path) -> io::Result<Stat> {
+    let stat = Stat::of_itself(path)?;
+    let now = now_ns();
+    if stat.is_content_settled(now) || stat.is_link() {
+        return Ok(stat);
+    }
+    let back = now.min(stat.mtime_ns) - stat.tick_ns() - 1;
+    let file = File::open(path)?;
+    file.set_times(FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_nanos(back.max(0) as u64)))?;
+    Ok(Stat::from(&file.metadata()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_taken_within_a_tick_of_the_last_write_is_not_settled() {
+        let stat = Stat { dev: 1, ino: 2, size: 3, mtime_ns: 5 * SECOND_NS + 7, ctime_ns: 5 * SECOND_NS + 9, mode: 0 };
+        assert!(!stat.is_settled(stat.ctime_ns + TICK_NS));
+        assert!(stat.is_settled(stat.ctime_ns + TICK_NS + 1));
+        let forged = Stat { mtime_ns: 0, ..stat };
+        assert!(!forged.is_settled(stat.ctime_ns + TICK_NS));
+    }
+
+    #[test]
+    fn a_coarse_clock_is_given_two_seconds() {
+        let stat = Stat { dev: 1, ino: 2, size: 3, mtime_ns: 0, ctime_ns: 5 * SECOND_NS, mode: 0 };
+        assert!(!stat.is_settled(stat.ctime_ns + TICK_NS + 1));
+        assert!(stat.is_settled(stat.ctime_ns + COARSE_TICK_NS + 1));
+    }
+
+    #[test]
+    fn a_write_right_after_set_back_shows_in_the_modification_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for _ in 0..20 {
+            std::fs::write(&path, "one").unwrap();
+            let before = set_back(&path).unwrap();
+            std::fs::write(&path, "two").unwrap();
+            let after = Stat::of(&path).unwrap();
+            assert_ne!(before.mtime_ns, after.mtime_ns);
+            assert!(before.is_content_settled(now_ns()));
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Traces: what the outputs of a key were.
+//!
+//! Knows a stage's name and manifest only as text to show. One small immutable file a key, published by rename: nothing to
+//! repair or compact, no process locks another out, and `cat` reads it. The file is two JSON values: the trace, and on the
+//! last line the checksum of all bytes before it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::artifact::Artifact;
+use super::error::{At, Error};
+use super::stat::now_ns;
+use super::{Store, read_if_present};
+use crate::digest::{Digest, Key};
+
+/// The version of the record that this program writes. It reads this one alone: any other is a miss, and left in peace.
+const FORMAT: u32 = 1;
+
+/// One finished computation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// Version of this record.
+    pub format: u32,
+    /// The key under which it is found.
+    pub key: Key,
+    /// The stage that computed it, as it was called there.
+    pub stage: String,
+    /// The kind of that stage.
+    pub kind: String,
+    /// What the key is the hash of, for `why` and for people.
+    pub manifest: serde_json::Value,
+    /// The outputs, in the order in which the stage declares them.
+    pub outputs: Vec<TracedOutput>,
+    /// When the job started, in seconds since the Unix epoch.
+    pub started: f64,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// The iteration at which it was resumed, if it was.
+    pub resumed_from: Option<u64>,
+    /// What else is good to know and no part of the key: host, device, versions.
+    pub note: BTreeMap<String, String>,
+}
+
+/// One output of a stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TracedOutput {
+    /// The stage's name for it.
+    pub name: String,
+    /// Where it lay, relative to the workspace's root.
+    pub path: String,
+    /// What it was.
+    pub artifact: Artifact,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Checksum {
+    checksum: Digest,
+}
+
+/// How publishing a trace went.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Published {
+    /// Nobody had computed this key before, or whoever had got the same outputs.
+    Ours,
+    /// The key has other outputs already, as happens with work that isn't reproducible bit by bit. They stay: whoever
+    /// adopts them computes the same keys downstream as everybody else.
+    Theirs(Box<Trace>),
+}
+
+impl Trace {
+    /// A trace without outputs, started now.
+    pub fn new(key: Key, stage: &str, kind: &str, manifest: serde_json::Value) -> Trace {
+        Trace {
+            format: FORMAT,
+            key,
+            stage: stage.to_owned(),
+            kind: kind.to_owned(),
+            manifest,
+            outputs: Vec::new(),
+            started: now_ns() as f64 / 1e9,
+            seconds: 0.0,
+            resumed_from: None,
+            note: BTreeMap::new(),
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        // Fails on map keys that aren't strings and on failing writers; there are none of either here.
+        let mut bytes = serde_json::to_vec_pretty(self).expect("a trace can always be written as JSON");
+        bytes.push(b'\n');
+        let checksum = Checksum { checksum: Digest::of(&bytes) };
+        bytes.extend(serde_json::to_vec(&checksum).expect("a digest can always be written as JSON"));
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+enum Decoded {
+    Trace(Box<Trace>),
+    OtherFormat,
+    Damaged,
+}
+
+fn decode(bytes: &[u8], key: Key) -> Decoded {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let Some(body) = checked_body(bytes) else { return Decoded::Damaged };
+    match serde_json::from_slice::<Format>(body) {
+        Ok(Format { format }) if format != FORMAT => return Decoded::OtherFormat,
+        _ => {}
+    }
+    match serde_json::from_slice::<Trace>(body) {
+        Ok(trace) if trace.key == key => Decoded::Trace(Box::new(trace)),
+        _ => Decoded::Damaged,
+    }
+}
+
+/// All but the last line, if the last line is the right checksum.
+fn checked_body(bytes: &[u8]) -> Option<&[u8]> {
+    let end = bytes.strip_suffix(b"\n")?.iter().rposition(|&byte| byte == b'\n')? + 1;
+    let (body, last) = bytes.split_at(end);
+    let Checksum { checksum } = serde_json::from_slice(last).ok()?;
+    (Digest::of(body) == checksum).then_some(body)
+}
+
+impl Store {
+    /// What is known about `key`. A damaged record goes to quarantine and counts as unknown.
+    ///
+    /// That a trace is there says nothing about its objects: see [`Store::holds`] and [`Store::restore`].
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn load(&self, key: Key) -> Result<Option<Trace>, Error> {
+        let path = self.trace_path(key);
+        let Some(bytes) = read_if_present(&path).at("read", &path)? else { return Ok(None) };
+        match decode(&bytes, key) {
+            Decoded::Trace(trace) => Ok(Some(*trace)),
+            Decoded::OtherFormat => Ok(None),
+            Decoded::Damaged => self.quarantine(&path).map(|()| None),
+        }
+    }
+
+    /// Records what a key's outputs are, unless that is known already. Its objects must have been stored before.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn publish(&self, trace: &Trace) -> Result<Published, Error> {
+        match self.load(trace.key)? {
+            Some(theirs) if theirs.outputs == trace.outputs => Ok(Published::Ours),
+            Some(theirs) => Ok(Published::Theirs(Box::new(theirs))),
+            None => self.republish(trace).map(|()| Published::Ours),
+        }
+    }
+
+    /// Records what a key's outputs are, in place of what was known: for work that was asked to be done again.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn republish(&self, trace: &Trace) -> Result<(), Error> {
+        self.publish_file(self.stage_bytes(&trace.encode())?, &self.trace_path(trace.key))
+    }
+
+    /// The keys of all traces, in no particular order.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder can't be listed.
+    pub fn keys(&self) -> Result<Vec<Key>, Error> {
+        let top = self.root.join("traces");
+        let mut keys = Vec::new();
+        for folder in fs::read_dir(&top).at("list", &top)? {
+            let folder = folder.at("list", &top)?;
+            let prefix = folder.file_name();
+            for file in fs::read_dir(folder.path()).at("list", &folder.path())? {
+                let name = file.at("list", &folder.path())?.file_name();
+                let key = prefix.to_str().zip(name.to_str().and_then(|name| name.strip_suffix(".json")));
+                keys.extend(key.and_then(|(prefix, rest)| format!("{prefix}{rest}").parse::<Key>().ok()));
+            }
+        }
+        Ok(keys)
+    }
+
+    fn trace_path(&self, key: Key) -> PathBuf {
+        self.fanned("traces", key.0, ".json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::store::Take;
+
+    fn store_with_trace() -> (tempfile::TempDir, Store, Trace) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        fs::write(dir.path().join("out"), "0.5").unwrap();
+        let artifact = store.insert(&dir.path().join("out"), Take::Copy).unwrap();
+        let key = Key(Digest::of(b"key"));
+        let mut trace = Trace::new(key, "rank", "ranking", serde_json::json!({"lambda": "0.67"}));
+        trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
+        trace.resumed_from = Some(100);
+        trace.started = 1.5;
+        (dir, store, trace)
+    }
+
+    #[test]
+    fn a_trace_is_found_under_its_key_and_is_json_throughout() {
+        let (_dir, store, trace) = store_with_trace();
+        assert_eq!(store.load(trace.key).unwrap(), None);
+        assert_eq!(store.publish(&trace).unwrap(), Published::Ours);
+        assert_eq!(store.load(trace.key).unwrap(), Some(trace.clone()));
+        assert_eq!(store.keys().unwrap(), [trace.key]);
+        let bytes = fs::read(store.trace_path(trace.key)).unwrap();
+        let values = serde_json::Deserializer::from_slice(&bytes).into_iter::<serde_json::Value>();
+        assert_eq!(values.collect::<Result<Vec<_>, _>>().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_first_trace_of_a_key_stays_until_it_is_asked_to_go() {
+        let (dir, store, trace) = store_with_trace();
+        store.publish(&trace).unwrap();
+        fs::write(dir.path().join("out"), "0.6").unwrap();
+        let mut other = trace.clone();
+        other.outputs[0].artifact = store.insert(&dir.path().join("out"), Take::Copy).unwrap();
+        assert_eq!(store.publish(&other).unwrap(), Published::Theirs(Box::new(trace.clone())));
+        assert_eq!(store.load(trace.key).unwrap(), Some(trace.clone()));
+        store.republish(&other).unwrap();
+        assert_eq!(store.load(trace.key).unwrap(), Some(other));
+    }
+
+    #[test]
+    fn a_trace_cut_or_altered_anywhere_is_a_miss_and_goes_to_quarantine() {
+        let (_dir, store, trace) = store_with_trace();
+        let bytes = trace.encode();
+        let key = trace.key;
+        assert!(matches!(decode(&bytes, key), Decoded::Trace(_)));
+        for length in 0..bytes.len() {
+            assert!(matches!(decode(&bytes[..length], key), Decoded::Damaged), "cut to {length}");
+            let mut altered = bytes.clone();
+            altered[length] ^= 1;
+            assert!(matches!(decode(&altered, key), Decoded::Damaged), "altered at {length}");
+        }
+        store.publish(&trace).unwrap();
+        let path = store.trace_path(key);
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert_eq!(store.load(key).unwrap(), None);
+        assert!(!path.exists());
+        assert_eq!(fs::read_dir(store.root().join("quarantine")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_trace_under_another_s_key_is_damaged_and_one_of_another_format_is_left_alone() {
+        let (_dir, store, mut trace) = store_with_trace();
+        assert!(matches!(decode(&trace.encode(), Key(Digest::of(b"other"))), Decoded::Damaged));
+        trace.format = FORMAT + 1;
+        store.republish(&trace).unwrap();
+        assert_eq!(store.load(trace.key).unwrap(), None);
+        assert!(store.trace_path(trace.key).exists());
+    }
+}
