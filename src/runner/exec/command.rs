@@ -1,0 +1,120 @@
+//! Runs the program of a `command` stage in the workspace.
+//!
+//! Knows no cache: what to run, where, with which environment. The environment is minimal on purpose, so that a variable
+//! that matters but isn't declared (and so isn't in the key) is missed at once instead of making a wrong hit later.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::Failure;
+use super::process::{self, Control};
+
+/// Always passed on: without these few most programs don't start.
+const MINIMAL: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
+
+/// A program and its surroundings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The program and its arguments.
+    pub arguments: Vec<String>,
+    /// The folder that it runs in.
+    pub folder: PathBuf,
+    /// Declared variables with their values; none for one that is not set.
+    pub environment: BTreeMap<String, Option<String>>,
+    /// Its resume slot, named to it as `INTRADA_CKPT`.
+    pub slot: PathBuf,
+}
+
+impl Program {
+    /// A `shell = "…"` line, as `sh` runs it.
+    pub fn shell(line: &str) -> Vec<String> {
+        vec!["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()]
+    }
+
+    /// Runs it to its end; all it prints goes to `log`.
+    ///
+    /// # Errors
+    /// It can't be started, or it ended with another status than 0.
+    pub fn perform(&self, log: File, control: &Control) -> Result<(), Failure> {
+        let [program, arguments @ ..] = &self.arguments[..] else { return Err(Failure::new("the command is empty")) };
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(&self.folder).env_clear().stdin(Stdio::null());
+        command.envs(MINIMAL.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(self.environment.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
+        command.env("INTRADA_CKPT", &self.slot);
+        let both = log.try_clone().map_err(|error| Failure::new(format!("failed to write the log: {error}")))?;
+        command.stdout(both).stderr(log);
+        let started = process::start(&mut command, control).map_err(|error| self.not_started(program, &error))?;
+        let Some(mut child) = started else { return Err(Failure::Cancelled { at: None }) };
+        let status = process::wait(&mut child, control)
+            .map_err(|error| Failure::new(format!("failed to wait for {program}: {error}")))?;
+        match status.success() {
+            true => Ok(()),
+            false if control.is_stopping() => Err(Failure::Cancelled { at: None }),
+            false => Err(Failure::new(format!("{} {}", self.shown(), process::describe(status)))),
+        }
+    }
+
+    fn not_started(&self, program: &str, error: &std::io::Error) -> Failure {
+        let failure = Failure::new(format!("failed to start {program}: {error}"));
+        match error.kind() {
+            std::io::ErrorKind::NotFound if !Path::new(program).is_absolute() => {
+                failure.with_help("it is looked for in PATH and, with a slash in its name, in the workspace root")
+            }
+            std::io::ErrorKind::PermissionDenied => failure.with_help(format!("is it executable? `chmod +x {program}`")),
+            _ => failure,
+        }
+    }
+
+    fn shown(&self) -> String {
+        let shown = match &self.arguments[..] {
+            [sh, c, line] if sh == "/bin/sh" && c == "-c" => line.clone(),
+            arguments => arguments.join(" "),
+        };
+        format!("`{}`", shown.lines().next().unwrap_or(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(arguments: Vec<String>) -> (Result<(), Failure>, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let program = Program {
+            arguments,
+            folder: dir.path().to_owned(),
+            environment: [("GIVEN".to_owned(), Some("value".to_owned())), ("UNSET".to_owned(), None)].into(),
+            slot: dir.path().join("slot"),
+        };
+        let result = program.perform(File::create(&log).unwrap(), &Control::default());
+        (result, std::fs::read_to_string(log).unwrap())
+    }
+
+    #[test]
+    fn a_program_sees_the_declared_environment_and_the_minimal_one_only() {
+        let (result, log) = run(Program::shell("env | sed 's/=.*//' | sort | tr '\\n' ' '"));
+        assert_eq!(result, Ok(()));
+        let allowed = ["GIVEN", "HOME", "INTRADA_CKPT", "LANG", "PATH", "PWD", "TMPDIR", "_", "SHLVL", "OLDPWD"];
+        assert!(log.split_whitespace().all(|name| allowed.contains(&name)), "{log}");
+        assert!(log.contains("GIVEN"));
+    }
+
+    #[test]
+    fn a_failing_program_is_named_with_its_status_and_keeps_its_output() {
+        let (result, log) = run(Program::shell("echo heard; exit 4"));
+        assert_eq!(result, Err(Failure::new("`echo heard; exit 4` ended with exit status 4")));
+        assert_eq!(log, "heard\n");
+    }
+
+    #[test]
+    fn a_program_that_does_not_exist_is_named() {
+        let (result, _) = run(vec!["no-such-program".into()]);
+        let Err(Failure::Failed { message, help }) = result else { panic!("it can't have run") };
+        assert!(message.starts_with("failed to start no-such-program: "), "{message}");
+        assert_eq!(help.len(), 1);
+    }
+}

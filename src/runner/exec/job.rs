@@ -1,0 +1,160 @@
+//! The job: all that a worker is told about one stage, and what it answers.
+//!
+//! A contract in files, not in calls: the runner serialises a [`Job`] as JSON, a worker in another process (one day on
+//! another machine) reads it, works, and writes [`Event`]s as JSON lines on its standard output. Nothing of the graph, the
+//! keys or the cache's layout is in it: a worker gets paths to read from and one folder to write into.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of this contract. A worker refuses a job of another version: the two programs are built together.
+pub const FORMAT: u32 = 1;
+
+/// One stage, ready to be performed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The stage's name, for messages.
+    pub stage: String,
+    /// The kind's name, as in the pipeline file.
+    pub kind: String,
+    /// Every parameter of the stage with its value, defaults filled in; a model's are called `model.arch` and so on.
+    pub parameters: BTreeMap<String, serde_json::Value>,
+    /// The classes in the order of their indices.
+    pub classes: Vec<Class>,
+    /// The data sets by role (`source`, `target`, `images`, `dataset`).
+    pub datasets: BTreeMap<String, Dataset>,
+    /// Outputs of other stages and source files by role (`weights`, `hard`, `model.init`).
+    pub inputs: BTreeMap<String, Input>,
+    /// An empty folder; the outputs go there under the paths that the kind declares.
+    pub staging: PathBuf,
+    /// A folder that outlives a crash and is offered again to the same key only; what a resume needs goes there.
+    pub slot: PathBuf,
+    /// `auto`, `cpu`, `cuda`, `cuda:1`.
+    pub device: String,
+    /// Threads for libtorch within the process. Results are the same to the bit only for the same number.
+    pub threads: u32,
+}
+
+/// A class to be told apart in the images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Class {
+    /// As in tables.
+    pub name: String,
+    /// R, G, B in pictures.
+    pub colour: [u8; 3],
+    /// Counted by the ranking's normalisation.
+    pub rare: bool,
+}
+
+/// A data set as an explicit list: the runner knows where files lie, the worker how to decode them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "format", rename_all = "kebab-case")]
+pub enum Dataset {
+    /// Images in files.
+    Files {
+        /// In order.
+        samples: Vec<Sample>,
+        /// Width and height that images and labels are resized to.
+        size: Option<[u32; 2]>,
+        /// Label value → class index or 255.
+        map: Vec<(u8, u8)>,
+    },
+    /// Procedural road scenes, painted when they are needed.
+    Scenes {
+        /// `source` or `target`.
+        style: String,
+        /// `all`, `easy` or `hard`.
+        part: String,
+        /// Sets the whole set apart from others.
+        seed: u64,
+        /// Number of scenes.
+        count: u32,
+        /// Width and height in pixels.
+        size: [u32; 2],
+    },
+}
+
+/// One image and, where there is one and it is to be read, its label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// As in list files: path below the images folder, with ending.
+    pub name: String,
+    /// Absolute.
+    pub image: PathBuf,
+    /// Absolute. Absent where the role reads no labels.
+    pub label: Option<PathBuf>,
+}
+
+/// A file or a folder that a job reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Input {
+    /// The path of a file; its name is no guide to its content, as it may be an object of the store.
+    File(PathBuf),
+    /// Relative path within the folder → path of the file.
+    Folder(BTreeMap<String, PathBuf>),
+}
+
+/// What a worker says while it works: one JSON line each on its standard output. Everything else it prints is log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// So many of so many iterations or images.
+    Progress {
+        /// Done so far.
+        done: u64,
+        /// To be done in all.
+        total: u64,
+        /// What is counted: `iterations` or `images`.
+        unit: String,
+        /// Numbers worth a glance, as (name, value).
+        values: Vec<(String, f64)>,
+    },
+    /// The work goes on from a checkpoint in the slot.
+    Resumed {
+        /// Iterations that needn't be done again.
+        at: u64,
+    },
+    /// The work is done; the outputs are complete. The notes go into the trace.
+    Finished {
+        /// For example `summary`: `120 easy, 80 hard, cut at 0.0712`.
+        notes: BTreeMap<String, String>,
+    },
+    /// It stopped when asked to, and what is needed to go on is in the slot.
+    Interrupted {
+        /// Where it will go on.
+        at: u64,
+    },
+    /// It can't be done.
+    Failed {
+        /// What failed and where.
+        message: String,
+        /// What to do.
+        help: Vec<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_single_json_lines_that_read_back() {
+        let events = [
+            Event::Progress { done: 3, total: 300, unit: "iterations".into(), values: vec![("seg".into(), 0.5)] },
+            Event::Resumed { at: 7 },
+            Event::Finished { notes: [("summary".into(), "two\nlines".into())].into() },
+            Event::Interrupted { at: 7 },
+            Event::Failed { message: "no".into(), help: vec![] },
+        ];
+        for event in events {
+            let line = serde_json::to_string(&event).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Where a job runs: a worker process for the built-in kinds, any program for `command`.
+//!
+//! Knows no graph, no keys and no cache: a description of the work comes in, events come out, files lie in the folder that
+//! was named. A process each job, because a crash, an out-of-memory kill or a CUDA error must fail one stage, not the run.
+//! All built-in kinds go through the worker, ranking too: a second place where kinds are performed would cost more than the
+//! 0.4 s that loading libtorch costs a ranking.
+
+pub mod command;
+pub mod job;
+pub mod process;
+pub mod worker;
+
+use std::path::PathBuf;
+
+/// Why a job gave no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It stopped because it was asked to; what it kept lets the same command go on.
+    Cancelled {
+        /// The iteration or image at which it will go on, where it said so.
+        at: Option<u64>,
+    },
+    /// It failed.
+    Failed {
+        /// What failed, where.
+        message: String,
+        /// What to do.
+        help: Vec<String>,
+    },
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>) -> Failure {
+        Failure::Failed { message: message.into(), help: Vec::new() }
+    }
+
+    pub(crate) fn with_help(self, line: impl Into<String>) -> Failure {
+        match self {
+            Failure::Failed { message, mut help } => {
+                help.push(line.into());
+                Failure::Failed { message, help }
+            }
+            cancelled => cancelled,
+        }
+    }
+}
+
+/// The last `count` lines of a log, as text.
+///
+/// # Errors
+/// Whatever opening or reading the file answers.
+pub fn tail(log: &std::path::Path, count: usize) -> std::io::Result<Vec<String>> {
+    use std::io::{Read, Seek, SeekFrom};
+    const ENOUGH: u64 = 64 << 10; // ten lines of a traceback are far below; a log can be gigabytes
+    let mut file = std::fs::File::open(log)?;
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(ENOUGH)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    Ok(lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect())
+}
+
+/// The program beside the running one, or the one that `INTRADA_WORKER` names.
+///
+/// # Errors
+/// A failure with what to do when there is none: a checkout without libtorch builds no worker, and needs none for a
+/// pipeline of commands.
+pub fn find_worker() -> Result<PathBuf, Failure> {
+    if let Some(path) = std::env::var_os("INTRADA_WORKER") {
+        return Ok(PathBuf::from(path));
+    }
+    let name = format!("intrada-worker{}", std::env::consts::EXE_SUFFIX);
+    let beside = std::env::current_exe().map(|own| own.with_file_name(&name));
+    match beside {
+        Ok(path) if path.exists() => Ok(path),
+        Ok(path) => Err(Failure::new(format!("there is no {name} beside intrada-run ({})", path.display()))
+            .with_help("build it with `./fetch-libtorch && cargo build --release`")
+            .with_help("or name one in the environment variable INTRADA_WORKER")),
+        Err(error) => Err(Failure::new(format!("failed to find the place of intrada-run itself: {error}"))
+            .with_help("name the worker in the environment variable INTRADA_WORKER")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_of_a_log_is_its_last_lines_whatever_its_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        std::fs::write(&log, b"one\n\xff\xfe\nthree\nfour").unwrap();
+        assert_eq!(tail(&log, 2).unwrap(), ["three", "four"]);
+        assert_eq!(tail(&log, 10).unwrap().len(), 4);
+        std::fs::write(&log, b"").unwrap();
+        assert!(tail(&log, 2).unwrap().is_empty());
+    }
+}

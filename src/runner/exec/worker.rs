@@ -1,0 +1,114 @@
+//! Performs a job in an `intrada-worker` process and passes on what it says.
+//!
+//! Knows the contract of [`super::job`] and nothing of what a kind does. The worker's standard output carries events, its
+//! standard error is the stage's log.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::job::{Event, Job};
+use super::process::{self, Control};
+use super::{Failure, find_worker};
+
+/// What a finished worker leaves besides its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Goes into the trace; see [`Event::Finished`].
+    pub notes: BTreeMap<String, String>,
+    /// Iterations that an earlier, interrupted attempt had done.
+    pub resumed_from: Option<u64>,
+}
+
+/// Runs the worker on `job` until it ends. `job_file` is written for it, `log` takes its standard error.
+///
+/// # Errors
+/// The failure that the worker named, or the way in which its process ended.
+pub fn perform(
+    job: &Job,
+    job_file: &Path,
+    log: File,
+    control: &Control,
+    mut on_event: impl FnMut(&Event),
+) -> Result<Finished, Failure> {
+    let worker = find_worker()?;
+    let text = serde_json::to_vec(job).expect("a job is plain data");
+    File::create(job_file)
+        .and_then(|mut file| file.write_all(&text))
+        .map_err(|error| Failure::new(format!("failed to write {}: {error}", job_file.display())))?;
+    let mut command = Command::new(&worker);
+    command.arg(job_file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    let started = process::start(&mut command, control)
+        .map_err(|error| Failure::new(format!("failed to start {}: {error}", worker.display())))?;
+    let Some(mut child) = started else { return Err(Failure::Cancelled { at: None }) };
+
+    let (ended, mut last) = (listen(&mut child), Said::default());
+    // The worker's own children may hold the pipe open after it has ended; so its end is waited for beside the pipe's.
+    let status = std::thread::scope(|scope| {
+        let (send, exit) = mpsc::channel();
+        let (child, control) = (&mut child, control);
+        // Started by this thread, waited for by another: the child dies with the thread that started it, and that is
+        // this one, which outlives the scope.
+        scope.spawn(move || send.send(process::wait(child, control)));
+        let mut status = None;
+        loop {
+            match ended.recv_timeout(Duration::from_millis(if status.is_some() { 500 } else { 20 })) {
+                Ok(event) => {
+                    on_event(&event);
+                    last.hear(event);
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => break status.unwrap_or_else(|| exit.recv().expect("sent")),
+                Err(mpsc::RecvTimeoutError::Timeout) if status.is_some() => break status.expect("just asked"),
+                Err(mpsc::RecvTimeoutError::Timeout) => status = exit.try_recv().ok(),
+            }
+        }
+    });
+    let status = status.map_err(|error| Failure::new(format!("failed to wait for the worker: {error}")))?;
+    match last {
+        Said { outcome: Some(Event::Finished { notes }), resumed_from } if status.success() => {
+            Ok(Finished { notes, resumed_from })
+        }
+        Said { outcome: Some(Event::Failed { message, help }), .. } => Err(Failure::Failed { message, help }),
+        Said { outcome: Some(Event::Interrupted { at }), .. } => Err(Failure::Cancelled { at: Some(at) }),
+        _ if control.is_stopping() => Err(Failure::Cancelled { at: None }),
+        _ => Err(Failure::new(format!("the worker {}", process::describe(status)))),
+    }
+}
+
+/// The events that decide.
+#[derive(Default)]
+struct Said {
+    outcome: Option<Event>,
+    resumed_from: Option<u64>,
+}
+
+impl Said {
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Progress { .. } => {}
+            Event::Resumed { at } => self.resumed_from = Some(at),
+            outcome => self.outcome = Some(outcome),
+        }
+    }
+}
+
+/// Reads events in a thread of its own. A line that is none is the output of a library: it is not worth a failure.
+fn listen(child: &mut Child) -> mpsc::Receiver<Event> {
+    let (send, receive) = mpsc::channel();
+    let pipe = child.stdout.take().expect("standard output is piped");
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let Ok(line) = line else { break };
+            if let Ok(event) = serde_json::from_str(&line)
+                && send.send(event).is_err()
+            {
+                break;
+            }
+        }
+    });
+    receive
+}
