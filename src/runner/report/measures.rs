@@ -1,0 +1,92 @@
+//! Numbers as people read them: durations, counts, sizes.
+//!
+//! Knows no events. One way to write each measure, so that all screens agree.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// `0.1 s`, `38.0 s`, `4 min 11 s`, `14 h 02 min`, `3 d 4 h`. `seconds` of wall time.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        _ if !seconds.is_finite() || seconds < 0.0 => "unknown".to_owned(),
+        _ if seconds < 59.95 => format!("{seconds:.1} s"),
+        0..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        3600..86400 => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+        _ => format!("{} d {} h", whole / 86400, whole % 86400 / 3600),
+    }
+}
+
+/// How long ago a moment was, given in seconds since the Unix epoch: `4 min 11 s ago`.
+pub fn ago(moment: f64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    format!("{} ago", duration((now - moment).max(0.0)))
+}
+
+/// `1,993`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 stage`, `3 stages`.
+pub fn plural(number: usize, noun: &str) -> String {
+    format!("{} {noun}{}", count(number as u64), if number == 1 { "" } else { "s" })
+}
+
+/// `12 bytes`, `4.0 KiB`, `1.2 GiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A loss or another number of which three digits matter: `0.312`, `2.41e-5`.
+pub fn brief(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        v if (0.001..10_000.0).contains(&v) => format!("{value:.3}"),
+        _ => format!("{value:.2e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_name_their_two_largest_units() {
+        let cases =
+            [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.96, "1 min 00 s"), (251.0, "4 min 11 s"), (50520.0, "14 h 02 min"), (273_600.0, "3 d 4 h")];
+        for (seconds, text) in cases {
+            assert_eq!(duration(seconds), text);
+        }
+        assert_eq!(duration(f64::NAN), "unknown");
+    }
+
+    #[test]
+    fn counts_and_sizes_are_grouped_and_scaled() {
+        assert_eq!([count(7), count(1993), count(1_234_567)], ["7", "1,993", "1,234,567"]);
+        assert_eq!([size(12), size(4096), size(1 << 30)], ["12 bytes", "4.0 KiB", "1.0 GiB"]);
+        assert_eq!([plural(1, "stage"), plural(0, "stage")], ["1 stage", "0 stages"]);
+    }
+
+    #[test]
+    fn brief_numbers_keep_three_digits() {
+        assert_eq!([brief(0.31234), brief(0.0000241), brief(412.6), brief(0.0)], ["0.312", "2.41e-5", "412.600", "0"]);
+    }
+}

@@ -1,0 +1,174 @@
+//! What happened, for eyes and programs: events of a run → lines.
+//!
+//! Knows what happened, not why it was decided nor where it goes: a [`Reporter`] gets events in order and writes to
+//! whatever it was given. Screens are made here and nowhere else, so that a run, a plan and a test say things alike.
+
+pub mod json;
+pub mod measures;
+pub mod metrics;
+pub mod plain;
+
+use std::collections::BTreeMap;
+
+use crate::digest::Key;
+
+/// How a stage came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was computed.
+    Ran,
+    /// Its outputs came out of the cache.
+    Hit,
+    /// Its outputs were in place already.
+    UpToDate,
+    /// It failed.
+    Failed,
+    /// Something that it needs failed.
+    Skipped,
+    /// It was stopped.
+    Cancelled,
+}
+
+impl Outcome {
+    /// As pinned for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Ran => "ran",
+            Outcome::Hit => "hit",
+            Outcome::UpToDate => "up-to-date",
+            Outcome::Failed => "failed",
+            Outcome::Skipped => "skipped",
+            Outcome::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a run tells.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Work on a stage begins.
+    Started {
+        /// Its name.
+        stage: String,
+        /// Why it has to run.
+        reason: String,
+    },
+    /// Something is waited for.
+    Waiting {
+        /// Its name.
+        stage: String,
+        /// For whom or what.
+        holder: String,
+    },
+    /// A training goes on from a checkpoint.
+    Resumed {
+        /// Its name.
+        stage: String,
+        /// Iterations that needn't be done again.
+        at: u64,
+    },
+    /// It is so far.
+    Progress {
+        /// Its name.
+        stage: String,
+        /// Done of this attempt and earlier ones.
+        done: u64,
+        /// To be done in all.
+        total: u64,
+        /// What is counted.
+        unit: String,
+        /// Numbers worth a glance.
+        values: Vec<(String, f64)>,
+    },
+    /// It is settled.
+    Finished(Finished),
+    /// Something worth knowing that is no failure.
+    Warning(String),
+    /// All is settled.
+    Closed(Totals),
+}
+
+/// A stage that is settled.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Its name.
+    pub stage: String,
+    /// How.
+    pub outcome: Outcome,
+    /// Of what it would have computed; none where an input stayed unknown.
+    pub key: Option<Key>,
+    /// Spent now, for `ran` and `failed`; when it was computed, for the others.
+    pub seconds: f64,
+    /// Why it ran, was skipped or failed.
+    pub reason: String,
+    /// What its worker wrote into the trace, among it `summary`.
+    pub notes: BTreeMap<String, String>,
+    /// What to do about a failure, and the end of its log.
+    pub advice: Advice,
+}
+
+/// What belongs to a failure.
+#[derive(Clone, Debug, Default)]
+pub struct Advice {
+    /// What to do.
+    pub help: Vec<String>,
+    /// The log's last lines.
+    pub log: Vec<String>,
+    /// Where the rest is, as a command.
+    pub more: Option<String>,
+}
+
+/// The sums of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Computed.
+    pub ran: usize,
+    /// Out of the cache.
+    pub hit: usize,
+    /// In place already.
+    pub up_to_date: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Not done as something failed.
+    pub skipped: usize,
+    /// Stopped.
+    pub cancelled: usize,
+    /// Of wall time.
+    pub seconds: f64,
+    /// What the hits had cost when they were computed.
+    pub saved: f64,
+}
+
+impl Totals {
+    /// Counts one more stage.
+    pub fn add(&mut self, finished: &Finished) {
+        match finished.outcome {
+            Outcome::Ran => self.ran += 1,
+            Outcome::Hit => {
+                self.hit += 1;
+                self.saved += finished.seconds;
+            }
+            Outcome::UpToDate => self.up_to_date += 1,
+            Outcome::Failed => self.failed += 1,
+            Outcome::Skipped => self.skipped += 1,
+            Outcome::Cancelled => self.cancelled += 1,
+        }
+    }
+}
+
+/// Gets the events of a run in order.
+pub trait Reporter {
+    /// Tells one. An output that can't be written to (a closed pipe) is no reason to stop a training.
+    fn tell(&mut self, event: &Event);
+}
+
+/// Says nothing but failures: `--quiet`.
+pub struct Quiet<R>(pub R);
+
+impl<R: Reporter> Reporter for Quiet<R> {
+    fn tell(&mut self, event: &Event) {
+        if let Event::Finished(Finished { outcome: Outcome::Failed, .. }) = event {
+            self.0.tell(event);
+        }
+    }
+}

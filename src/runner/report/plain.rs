@@ -1,0 +1,221 @@
+//! Events as plain lines, for a file, a pipe, a batch system, and for now for a terminal too.
+//!
+//! A line an event with a counter, no carriage return, and a sign of life each 10 % or each 30 s, so that the tail of a log
+//! tells where a run stands.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use super::measures::{brief, count, duration, plural};
+use super::{Event, Finished, Outcome, Reporter, Totals};
+
+/// A running stage says how far it is at the latest after so long.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+/// Sooner than this no second line comes, however fast the tenths pass.
+const BREATH: Duration = Duration::from_secs(2);
+
+/// Writes lines.
+pub struct Plain<W> {
+    out: W,
+    /// Stages in all.
+    stages: usize,
+    settled: usize,
+    /// Of the longest stage name.
+    width: usize,
+    colour: bool,
+    running: HashMap<String, Running>,
+}
+
+/// What is known of a running stage.
+struct Running {
+    /// Where it stood when it was first heard of in this run, and when that was: the rate is of this run only.
+    first: Option<(u64, Instant)>,
+    last_line: Instant,
+    last_tenth: u64,
+}
+
+impl<W: Write> Plain<W> {
+    /// For a run of `names`. `colour`: with escape sequences.
+    pub fn new<'a>(out: W, names: impl Iterator<Item = &'a str>, colour: bool) -> Plain<W> {
+        let lengths: Vec<usize> = names.map(|name| name.chars().count()).collect();
+        let width = lengths.iter().copied().max().unwrap_or(0).min(32);
+        Plain { out, stages: lengths.len(), settled: 0, width, colour, running: HashMap::new() }
+    }
+
+    fn line(&mut self, word: &str, stage: &str, text: &str) {
+        let stages = self.stages.to_string();
+        let settled = format!("{:>width$}", self.settled, width = stages.len());
+        let word = self.painted(word);
+        let line = format!("[{settled}/{stages}] {word} {stage:<width$}  {text}", width = self.width);
+        let _ = writeln!(self.out, "{}", line.trim_end());
+    }
+
+    /// The word carries the meaning, its colour only helps.
+    fn painted(&self, word: &str) -> String {
+        let padded = format!("{word:<10}");
+        let colour = match word {
+            "ran" => 32,
+            "hit" | "up to date" => 36,
+            "failed" => 31,
+            "skipped" | "cancelled" => 33,
+            _ => return padded,
+        };
+        if self.colour { format!("\x1b[1;{colour}m{padded}\x1b[0m") } else { padded }
+    }
+
+    fn progress(&mut self, stage: &str, done: u64, total: u64, unit: &str, values: &[(String, f64)]) {
+        let now = Instant::now();
+        let running = self.running.entry(stage.to_owned()).or_insert(Running { first: None, last_line: now, last_tenth: 0 });
+        let (start, since) = *running.first.get_or_insert((done, now));
+        let tenth = done * 10 / total.max(1);
+        let quiet_for = now - running.last_line;
+        if done >= total || quiet_for < BREATH || (tenth == running.last_tenth && quiet_for < SIGN_OF_LIFE) {
+            return;
+        }
+        (running.last_line, running.last_tenth) = (now, tenth);
+        let mut parts = vec![format!("{} %", done * 100 / total.max(1)), format!("{} of {} {unit}", count(done), count(total))];
+        parts.extend(values.iter().map(|(name, value)| format!("{name} {}", brief(*value))));
+        let elapsed = (now - since).as_secs_f64();
+        if done > start && elapsed > 0.0 {
+            let rate = (done - start) as f64 / elapsed;
+            parts.push(format!("{}/s", brief(rate)));
+            parts.push(format!("{} left", duration((total - done) as f64 / rate)));
+        }
+        self.line("running", stage, &parts.join(", "));
+    }
+
+    fn finished(&mut self, finished: &Finished) {
+        self.settled += 1;
+        self.running.remove(&finished.stage);
+        let summary = finished.notes.get("summary").cloned();
+        let text = match finished.outcome {
+            Outcome::Ran => summary.into_iter().chain([duration(finished.seconds)]).collect::<Vec<_>>().join(", "),
+            Outcome::Hit => {
+                let saved = format!("saved {}", duration(finished.seconds));
+                summary.into_iter().chain([saved]).collect::<Vec<_>>().join(", ")
+            }
+            Outcome::UpToDate => summary.unwrap_or_default(),
+            Outcome::Failed | Outcome::Skipped | Outcome::Cancelled => finished.reason.clone(),
+        };
+        let word = if finished.outcome == Outcome::UpToDate { "up to date" } else { finished.outcome.name() };
+        let mut lines = text.lines();
+        self.line(word, &finished.stage, lines.next().unwrap_or(""));
+        let advice = &finished.advice;
+        let indent = " ".repeat(4);
+        for line in lines {
+            let _ = writeln!(self.out, "{indent}{line}");
+        }
+        for line in &advice.log {
+            let _ = writeln!(self.out, "{indent}| {line}");
+        }
+        for line in &advice.help {
+            let _ = writeln!(self.out, "{indent}help: {line}");
+        }
+        if let Some(more) = &advice.more {
+            let _ = writeln!(self.out, "{indent}log:  {more}");
+        }
+    }
+
+    fn closed(&mut self, totals: &Totals) {
+        let parts = [
+            (totals.ran, "ran"),
+            (totals.hit, "hit"),
+            (totals.up_to_date, "up to date"),
+            (totals.failed, "failed"),
+            (totals.skipped, "skipped"),
+            (totals.cancelled, "cancelled"),
+        ];
+        let said: Vec<String> =
+            parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
+        let said = if said.is_empty() { "nothing to do".to_owned() } else { said.join(", ") };
+        let head = match totals {
+            Totals { cancelled: 1.., .. } => "Interrupted",
+            Totals { failed: 1.., .. } => "Failed",
+            _ => "Finished",
+        };
+        let _ = writeln!(self.out, "{head} {} in {}: {said}", plural(self.stages, "stage"), duration(totals.seconds));
+        if totals.saved >= 1.0 {
+            let _ = writeln!(self.out, "{} of work was reused", duration(totals.saved));
+        }
+    }
+}
+
+impl<W: Write> Reporter for Plain<W> {
+    fn tell(&mut self, event: &Event) {
+        match event {
+            Event::Started { stage, reason } => {
+                let now = Instant::now();
+                self.running.insert(stage.clone(), Running { first: None, last_line: now, last_tenth: 0 });
+                self.line("running", stage, &format!("why: {reason}"));
+            }
+            Event::Waiting { stage, holder } => self.line("waiting", stage, &format!("for {holder}")),
+            Event::Resumed { stage, at } => self.line("running", stage, &format!("resumed at {}", count(*at))),
+            Event::Progress { stage, done, total, unit, values } => self.progress(stage, *done, *total, unit, values),
+            Event::Finished(finished) => self.finished(finished),
+            Event::Warning(text) => {
+                let _ = writeln!(self.out, "warning: {text}");
+            }
+            Event::Closed(totals) => self.closed(totals),
+        }
+        let _ = self.out.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Advice;
+    use super::*;
+
+    fn finished(stage: &str, outcome: Outcome, reason: &str) -> Finished {
+        Finished {
+            stage: stage.into(),
+            outcome,
+            key: None,
+            seconds: 251.0,
+            reason: reason.into(),
+            notes: [("summary".to_owned(), "2,976 images".to_owned())].into(),
+            advice: Advice::default(),
+        }
+    }
+
+    #[test]
+    fn a_run_reads_from_top_to_bottom() {
+        let mut out = Vec::new();
+        let mut plain = Plain::new(&mut out, ["inter", "entropy", "rank", "pseudo"].into_iter(), false);
+        let mut totals = Totals { seconds: 260.0, ..Totals::default() };
+        plain.tell(&Event::Finished(finished("inter", Outcome::Hit, "")));
+        plain.tell(&Event::Started { stage: "entropy".into(), reason: "images changed".into() });
+        let failed = Finished {
+            advice: Advice {
+                help: vec!["do this".into()],
+                log: vec!["last words".into()],
+                more: Some("intrada-run log p.toml rank".into()),
+            },
+            ..finished("rank", Outcome::Failed, "exit status 2")
+        };
+        for finished in [
+            finished("entropy", Outcome::Ran, "x"),
+            finished("inter", Outcome::UpToDate, ""),
+            failed,
+            finished("pseudo", Outcome::Skipped, "needs rank"),
+        ] {
+            totals.add(&finished);
+            plain.tell(&Event::Finished(finished));
+        }
+        plain.tell(&Event::Closed(totals));
+        let expected = "\
+[1/4] hit        inter    2,976 images, saved 4 min 11 s
+[1/4] running    entropy  why: images changed
+[2/4] ran        entropy  2,976 images, 4 min 11 s
+[3/4] up to date inter    2,976 images
+[4/4] failed     rank     exit status 2
+    | last words
+    help: do this
+    log:  intrada-run log p.toml rank
+[5/4] skipped    pseudo   needs rank
+Failed 4 stages in 4 min 20 s: 1 ran, 1 up to date, 1 failed, 1 skipped
+";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
