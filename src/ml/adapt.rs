@@ -1,0 +1,260 @@
+//! The adaptation loop: source-only, MinEnt, AdvEnt and AdaptSegNet, between domains and within one.
+//!
+//! IntraDA trains twice: from source to target, then from the easy half of the target to its hard half. The released code
+//! has a copy of its training program for the second time; here it is one loop, called with other batches. It doesn't know
+//! which of the two it runs, where images come from or where its files end up.
+//!
+//! Nothing in an iteration depends on anything but the checkpointed state and the batches, which are a function of the
+//! iteration's number. Hence a run that is killed at any moment and resumed ends with the same bytes (on CPUs; on CUDA the
+//! backward pass of bilinear upsampling adds in no fixed order).
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tch::Tensor;
+
+use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+use crate::data::{Batch, Batches, DataError};
+use crate::equations::{Domain, cross_entropy, entropy_loss, softmax, weighted_self_information};
+use crate::network::Network;
+
+mod error;
+mod levels;
+mod losses;
+mod players;
+mod settings;
+mod slot;
+
+pub use error::AdaptError;
+pub use losses::LossRow;
+pub use settings::{GeneratorOptimizer, LevelWeights, LossWeights, Method, Precision, Settings, SettingsError};
+pub use slot::SlotError;
+
+use levels::Levels;
+use players::Players;
+use slot::Slot;
+
+/// Without `checkpoint_every`: a killed run loses at most about this much work.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Opens a stream of batches that begins at the given iteration.
+pub type Open<'a> = &'a dyn Fn(u64) -> Result<Box<dyn Batches>, DataError>;
+
+/// What a run works on.
+pub struct Run<'a> {
+    /// The generator G, built in `settings.precision`, with random or loaded weights. It is trained in place, on the device
+    /// where it is.
+    pub network: &'a dyn Network,
+    /// Labelled images: the source domain, or the easy split with its pseudo-labels.
+    pub source: Open<'a>,
+    /// Images without labels: the target domain, or the hard split. Not opened by [`Method::SourceOnly`].
+    pub target: Option<Open<'a>>,
+    /// A `discriminator.safetensors` whose weights the discriminators start from, in the place of random ones.
+    pub discriminator_init: Option<&'a Path>,
+    /// The resume slot's folder. Made if missing. The caller keeps one for each run: what is in it is continued.
+    pub slot: &'a Path,
+    /// An existing folder for `model.safetensors`, `discriminator.safetensors` and `losses.jsonl`.
+    pub staging: &'a Path,
+}
+
+/// Where a network's first weights come from, if not from its seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// Another run's `model.safetensors`.
+    Weights(PathBuf),
+    /// A published file, as [`Network::load_pretrained`] understands it.
+    Pretrained(PathBuf),
+}
+
+impl Init {
+    /// Copies the weights into `network`.
+    ///
+    /// # Errors
+    /// An unreadable file, or one of another network.
+    pub fn load(&self, network: &dyn Network) -> Result<Restored, CheckpointError> {
+        match self {
+            Init::Weights(path) => checkpoint::restore(path, &network.state(), Rule::WEIGHTS),
+            Init::Pretrained(path) => network.load_pretrained(path),
+        }
+    }
+}
+
+/// How far a run is.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    /// Iterations done, this one included.
+    pub done: u64,
+    /// Iterations in all.
+    pub total: u64,
+    /// This iteration's losses.
+    pub losses: &'a LossRow,
+    /// Images that went through the network since this process began, source and target together.
+    pub images: u64,
+}
+
+/// An observer's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Go on.
+    Continue,
+    /// Save a checkpoint and return.
+    Stop,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The results are in the staging folder.
+    Finished,
+    /// The observer stopped it; the slot holds all.
+    Interrupted {
+        /// Iterations done.
+        iteration: u64,
+    },
+}
+
+/// Trains a network, going on from the slot's checkpoint if there is one, and writes the results.
+///
+/// # Errors
+/// See [`AdaptError`]. The slot then still holds the last checkpoint, from which a later call continues.
+pub fn adapt(
+    run: &Run,
+    settings: &Settings,
+    observer: &mut dyn FnMut(&Progress) -> Control,
+) -> Result<Outcome, AdaptError> {
+    settings.check()?;
+    let mut players = Players::new(run.network, settings);
+    if let Some(path) = run.discriminator_init {
+        players.load_discriminators(path)?;
+    }
+    let mut slot = Slot::open(run.slot, &players.state())?;
+    let begin = slot.kept().unwrap_or(0);
+    if begin > settings.iterations {
+        return Err(AdaptError::SlotAhead { done: begin, iterations: settings.iterations });
+    }
+    players.set_steps(begin);
+    let mut source = (run.source)(begin)?;
+    let mut target = match (settings.method, run.target) {
+        (Method::SourceOnly, _) => None,
+        (_, Some(open)) => Some(open(begin)?),
+        (method, None) => return Err(AdaptError::NoTarget { method }),
+    };
+    let (mut images, mut last_save) = (0, Instant::now());
+    for iteration in begin..settings.iterations {
+        let source = source.next_batch()?;
+        let target = target.as_mut().map(|target| target.next_batch()).transpose()?;
+        images += source.images.size()[0] as u64 + target.as_ref().map_or(0, |batch| batch.images.size()[0] as u64);
+        let losses = gradients(&mut players, settings, iteration, &source, target.as_ref())?;
+        if let Some((loss, value)) = losses.not_finite() {
+            return Err(AdaptError::LossNotFinite { iteration, loss, value, kept: slot.kept() });
+        }
+        players.step(settings, iteration);
+        slot.append(&losses)?;
+
+        let done = iteration + 1;
+        let progress = Progress { done, total: settings.iterations, losses: &losses, images };
+        let stop = observer(&progress) == Control::Stop && done < settings.iterations;
+        let due = match settings.checkpoint_every {
+            Some(every) => done.is_multiple_of(every),
+            None => last_save.elapsed() >= CHECKPOINT_INTERVAL,
+        };
+        if due || stop {
+            save(&mut slot, &players, done)?;
+            last_save = Instant::now();
+        }
+        if stop {
+            return Ok(Outcome::Interrupted { iteration: done });
+        }
+    }
+    write_results(run, &players, &mut slot, settings.iterations)?;
+    Ok(Outcome::Finished)
+}
+
+/// Leaves in every parameter the gradient of one iteration, in the order of the released code: both players see the same
+/// weights, since nobody moves before the end, and the discriminators judge the very maps that the generator was trained
+/// with, without a second forward pass.
+fn gradients(
+    players: &mut Players,
+    settings: &Settings,
+    iteration: u64,
+    source: &Batch,
+    target: Option<&Batch>,
+) -> Result<LossRow, AdaptError> {
+    let too_small = |source| AdaptError::MapTooSmall { iteration, source };
+    let (method, weights) = (settings.method, &settings.weights);
+    let mut row = LossRow { iteration, lr: players.generator_rate(settings, iteration), ..LossRow::default() };
+    players.zero_grad();
+
+    // G on labelled images: equation (1), or (5).
+    let labels = source
+        .labels
+        .as_ref()
+        .ok_or_else(|| AdaptError::Unlabelled { iteration, name: source.names.first().cloned().unwrap_or_default() })?;
+    let labels = labels.to_device(players.device());
+    let logits_s = players.logits(&source.images);
+    let seg = logits_s.map(|z| cross_entropy(z, &labels));
+    seg.weighted(weights.segmentation).backward();
+    (row.seg_aux, row.seg_main) = seg.numbers();
+
+    let Some(target) = target else { return Ok(row) };
+    let logits_t = players.logits(&target.images);
+    if method == Method::MinEnt {
+        let ent = logits_t.adapted(weights.entropy).map(|z| entropy_loss(&softmax(z)));
+        ent.weighted(weights.entropy).backward();
+        (row.ent_aux, row.ent_main) = ent.numbers();
+        return Ok(row);
+    }
+
+    let (logits_s, logits_t) = (logits_s.adapted(weights.adversarial), logits_t.adapted(weights.adversarial));
+    // What D sees: equation (2) before its sum over classes, or AdaptSegNet's probabilities.
+    let map = |z: &Tensor| match method {
+        Method::AdaptSegNet => softmax(z),
+        _ => weighted_self_information(&softmax(z)),
+    };
+
+    // G on unlabelled images against a D that stands still: equation (3), or (6), to pass them off as source.
+    players.train_discriminators(false);
+    let adv = players.judge(&logits_t.map(map), Domain::Source).map_err(too_small)?;
+    adv.weighted(weights.adversarial).backward();
+    (row.adv_aux, row.adv_main) = adv.numbers();
+
+    // D on both, with G cut off: equation (3), or (6), each side halved.
+    players.train_discriminators(true);
+    let judged = |logits: &Levels, domain| {
+        let loss = players.judge(&logits.map(|z| map(&z.detach())), domain).map_err(too_small)?.map(|loss| loss * 0.5);
+        loss.weighted(LevelWeights { main: 1.0, aux: 1.0 }).backward();
+        Ok::<_, AdaptError>(loss.numbers())
+    };
+    (row.d_aux_s, row.d_main_s) = judged(&logits_s, Domain::Source)?;
+    (row.d_aux_t, row.d_main_t) = judged(&logits_t, Domain::Target)?;
+    Ok(row)
+}
+
+/// Replaces the slot's checkpoint, unless the new one would hold a broken number.
+fn save(slot: &mut Slot, players: &Players, done: u64) -> Result<(), AdaptError> {
+    let state = players.state();
+    check_finite(slot, &state, done)?;
+    Ok(slot.save(done, &state)?)
+}
+
+fn write_results(run: &Run, players: &Players, slot: &mut Slot, done: u64) -> Result<(), AdaptError> {
+    check_finite(slot, &players.state(), done)?;
+    checkpoint::write(&run.staging.join("model.safetensors"), &run.network.state(), None)?;
+    let discriminators = players.discriminators();
+    if !discriminators.is_empty() {
+        checkpoint::write(&run.staging.join("discriminator.safetensors"), &discriminators, None)?;
+    }
+    Ok(slot.copy_log(&run.staging.join("losses.jsonl"))?)
+}
+
+fn check_finite(slot: &Slot, state: &[(String, Tensor)], done: u64) -> Result<(), AdaptError> {
+    match slot::not_finite(state) {
+        None => Ok(()),
+        Some(tensor) => {
+            let (iteration, tensor) = (done - 1, tensor.to_owned());
+            Err(AdaptError::StateNotFinite { iteration, tensor, kept: slot.kept() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Why a run of the adaptation loop fails.
+use super::settings::{Method, SettingsError};
+use super::slot::SlotError;
+use crate::checkpoint::CheckpointError;
+use crate::data::DataError;
+use crate::discriminator::MapTooSmall;
+
+/// Why a run failed. Iterations count from 0.
+#[derive(Debug, thiserror::Error)]
+pub enum AdaptError {
+    /// A setting is out of its range.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// There is no next batch.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The slot can't be used.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
+    /// The slot is of a longer run.
+    #[error("the resume slot has {done} iterations behind it, more than the {iterations} of this run")]
+    SlotAhead {
+        /// By the slot's checkpoint.
+        done: u64,
+        /// By the settings.
+        iterations: u64,
+    },
+    /// The results can't be written.
+    #[error(transparent)]
+    Results(#[from] CheckpointError),
+    /// A method that adapts was given nothing to adapt to.
+    #[error("method {method:?} needs target images, and none were given")]
+    NoTarget {
+        /// The method.
+        method: Method,
+    },
+    /// The labelled side's images have no labels.
+    #[error("iteration {iteration}: image `{name}` has no label, but the source side of training needs one")]
+    Unlabelled {
+        /// When.
+        iteration: u64,
+        /// The batch's first image.
+        name: String,
+    },
+    /// Images too small for the discriminator.
+    #[error("iteration {iteration}: {source}")]
+    MapTooSmall {
+        /// When.
+        iteration: u64,
+        /// With the size.
+        source: MapTooSmall,
+    },
+    /// A loss is infinite or not a number. The step to which it would have led was not taken.
+    #[error("iteration {iteration}: loss {loss} is {value}; {}", what_is_left(*kept))]
+    LossNotFinite {
+        /// When.
+        iteration: u64,
+        /// Its key in `losses.jsonl`.
+        loss: &'static str,
+        /// What it is.
+        value: f64,
+        /// How many iterations the slot's checkpoint has behind it, all from before the trouble.
+        kept: Option<u64>,
+    },
+    /// A weight, or an optimiser's state, is infinite or not a number. It was not saved.
+    #[error("iteration {iteration}: an element of {tensor} became infinite or not a number; {}", what_is_left(*kept))]
+    StateNotFinite {
+        /// After which it was noticed.
+        iteration: u64,
+        /// The checkpoint key.
+        tensor: String,
+        /// How many iterations the slot's checkpoint has behind it, all from before the trouble.
+        kept: Option<u64>,
+    },
+}
+
+fn what_is_left(iterations: Option<u64>) -> String {
+    match iterations {
+        Some(iterations) => format!("the checkpoint after {iterations} iterations is kept"),
+        None => "no checkpoint had been taken".to_owned(),
+    }
+}

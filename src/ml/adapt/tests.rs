@@ -1,0 +1,402 @@
+use std::fs;
+
+use proptest::prelude::*;
+use tch::{Device, Kind, no_grad};
+
+use crate::network::{Logits, Mode, Parameter, RateGroup};
+
+use super::*;
+use crate::small::Small;
+
+const CLASSES: i64 = 5;
+const SIZE: [i64; 2] = [32, 48];
+
+/// ((k·i) mod 101 − 50) / 50, as in tests_data/adapt_reference.py.
+fn pattern(shape: &[i64], k: i64) -> Tensor {
+    let count: i64 = shape.iter().product();
+    let values: Vec<f64> = (0..count).map(|i| ((i * k) % 101 - 50) as f64 / 50.0).collect();
+    Tensor::from_slice(&values).view(shape)
+}
+
+/// Batches that are a function of the iteration. They fail, or are poisoned, where told to.
+#[derive(Clone, Copy)]
+struct Patterns {
+    k: i64,
+    iteration: u64,
+    end: Option<u64>,
+    poison: Option<u64>,
+}
+
+impl Patterns {
+    fn new(k: i64) -> Patterns {
+        Patterns { k, iteration: 0, end: None, poison: None }
+    }
+
+    fn open(self) -> impl Fn(u64) -> Result<Box<dyn Batches>, DataError> {
+        move |iteration| Ok(Box::new(Patterns { iteration, ..self }))
+    }
+}
+
+impl Batches for Patterns {
+    fn next_batch(&mut self) -> Result<Batch, DataError> {
+        if let Some(iterations) = self.end.filter(|&end| self.iteration >= end) {
+            return Err(DataError::Exhausted { iterations });
+        }
+        let i = self.iteration as i64;
+        let [height, width] = SIZE;
+        let mut images = pattern(&[2, 3, height, width], self.k + i);
+        if self.poison == Some(self.iteration) {
+            images *= f64::NAN;
+        }
+        let labels: Vec<i64> = (0..2 * height * width).map(|pixel| pixel * (7 + i) % 6).collect();
+        let labels: Vec<i64> = labels.into_iter().map(|y| if y == 5 { 255 } else { y }).collect();
+        let labels = Some(Tensor::from_slice(&labels).view([2, height, width]));
+        self.iteration += 1;
+        Ok(Batch { images, labels, names: vec!["a".into(), "b".into()] })
+    }
+}
+
+fn settings(method: Method, iterations: u64) -> Settings {
+    Settings {
+        method,
+        iterations,
+        schedule_iterations: 10,
+        generator_rate: 0.05,
+        discriminator_rate: 0.01,
+        discriminator_width: 4,
+        weights: LossWeights {
+            segmentation: LevelWeights { main: 1.0, aux: 0.1 },
+            adversarial: LevelWeights { main: 0.5, aux: 0.2 },
+            entropy: LevelWeights { main: 0.3, aux: 0.15 },
+        },
+        checkpoint_every: Some(2),
+        ..Settings::default()
+    }
+}
+
+/// A slot and a staging folder, and runs of the small network in them.
+struct Bench {
+    discriminator_init: None,
+    slot: tempfile::TempDir,
+    staging: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        tch::set_num_threads(1);
+        Bench { slot: tempfile::tempdir().unwrap(), staging: tempfile::tempdir().unwrap() }
+    }
+
+    /// Each call is a process of its own as far as the loop can tell: a new network, everything else from the slot.
+    fn run(&self, settings: &Settings, source: Patterns, stop_after: Option<u64>) -> Result<Outcome, AdaptError> {
+        let network = Small::new(CLASSES, true, 1, Device::Cpu, settings.precision.kind());
+        let mut observer = |progress: &Progress| match stop_after {
+            Some(done) if progress.done >= done => Control::Stop,
+            _ => Control::Continue,
+        };
+        self.train(&network, settings, source, &mut observer)
+    }
+
+    fn train(
+        &self,
+        network: &dyn Network,
+        settings: &Settings,
+        source: Patterns,
+        observer: &mut dyn FnMut(&Progress) -> Control,
+    ) -> Result<Outcome, AdaptError> {
+        let (source, target) = (source.open(), Patterns::new(43).open());
+        let run = Run {
+            network,
+            source: &source,
+            target: Some(&target),
+            discriminator_init: None,
+            slot: self.slot.path(),
+            staging: self.staging.path(),
+        };
+        adapt(&run, settings, observer)
+    }
+
+    /// Every result file with its bytes.
+    fn results(&self) -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<_> = fs::read_dir(self.staging.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn rows(&self) -> Vec<LossRow> {
+        let text = fs::read_to_string(self.staging.path().join("losses.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+const METHODS: [Method; 4] = [Method::SourceOnly, Method::MinEnt, Method::Advent, Method::AdaptSegNet];
+
+/// First values that a Python program can compute too.
+fn formula(name: &str, shape: &[i64]) -> Tensor {
+    let u = pattern(shape, 37 + name.len() as i64);
+    match shape {
+        [_, i, h, w] => u / ((i * h * w) as f64).sqrt(),
+        _ if name.ends_with("norm.weight") => u * 0.1 + 1.0,
+        _ => u * 0.1,
+    }
+}
+
+#[test]
+fn three_iterations_of_each_method_give_pytorchs_losses_and_weights() {
+    let text = include_str!("../tests_data/adapt_reference.json");
+    let reference: serde_json::Value = serde_json::from_str(text).unwrap();
+    for method in METHODS {
+        let theirs = &reference[serde_json::to_value(method).unwrap().as_str().unwrap()];
+        let settings = Settings { precision: Precision::Float64, ..settings(method, 3) };
+        let bench = Bench::new();
+        let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Double);
+        // Discriminators can only be given their weights through a checkpoint, which says: nothing done yet.
+        let players = Players::new(&network, &settings);
+        for (name, tensor) in network.state().iter().chain(&players.discriminators()) {
+            no_grad(|| tensor.shallow_clone().copy_(&formula(name, &tensor.size())));
+        }
+        Slot::open(bench.slot.path(), &players.state()).unwrap().save(0, &players.state()).unwrap();
+        bench.run(&settings, Patterns::new(29), None).unwrap();
+
+        for (row, theirs) in bench.rows().iter().zip(theirs["losses"].as_array().unwrap()) {
+            let row = serde_json::to_value(row).unwrap();
+            for (name, value) in
+                row.as_object().unwrap().iter().filter(|(name, _)| !["iteration", "lr"].contains(&name.as_str()))
+            {
+                assert_eq!(value.is_null(), theirs.get(name).is_none(), "{method:?} {name}");
+                if let (Some(ours), Some(theirs)) = (value.as_f64(), theirs[name].as_f64()) {
+                    assert!((ours - theirs).abs() < 1e-10 * theirs, "{method:?} {name}: {ours} instead of {theirs}");
+                }
+            }
+        }
+        let mut ours = checkpoint::read(&bench.staging.path().join("model.safetensors")).unwrap().tensors;
+        let discriminators = bench.staging.path().join("discriminator.safetensors");
+        let adversarial = matches!(method, Method::Advent | Method::AdaptSegNet);
+        assert_eq!(discriminators.exists(), adversarial, "{method:?}");
+        if adversarial {
+            ours.extend(checkpoint::read(&discriminators).unwrap().tensors);
+        }
+        let sums = theirs["sum_of_absolutes"].as_object().unwrap();
+        assert_eq!(ours.len(), sums.len());
+        for (name, theirs) in sums {
+            let (ours, theirs) = (ours[name].abs().sum(Kind::Double).double_value(&[]), theirs.as_f64().unwrap());
+            assert!((ours - theirs).abs() < 1e-9 * theirs, "{method:?} {name}: {ours} instead of {theirs}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6) })]
+    #[test]
+    fn a_run_stopped_or_killed_anywhere_and_resumed_ends_with_the_same_bytes(
+        method in prop::sample::select(METHODS.to_vec()),
+        adam: bool,
+        stops in prop::collection::btree_set(1u64..6, 0..3),
+        kill in 0u64..6,
+    ) {
+        let mut settings = settings(method, 6);
+        if adam {
+            settings.generator = GeneratorOptimizer::Adam { betas: (0.9, 0.99) };
+        }
+        let whole = Bench::new();
+        prop_assert_eq!(whole.run(&settings, Patterns::new(29), None).unwrap(), Outcome::Finished);
+
+        let cut = Bench::new();
+        for stop in stops {
+            cut.run(&settings, Patterns::new(29), Some(stop)).unwrap();
+        }
+        // Nothing is saved on the way out of a failure, so to the slot it is a kill. And a kill may come while it writes.
+        let failing = Patterns { end: Some(kill), ..Patterns::new(29) };
+        prop_assert!(cut.run(&settings, failing, None).is_err());
+        fs::write(cut.slot.path().join("checkpoint.partial"), "half a file").unwrap();
+        prop_assert_eq!(cut.run(&settings, Patterns::new(29), None).unwrap(), Outcome::Finished);
+        prop_assert!(whole.results() == cut.results(), "{:?}", method);
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_and_the_checkpoint_before_it_stays() {
+    let bench = Bench::new();
+    let settings = settings(Method::Advent, 6);
+    let poisoned = Patterns { poison: Some(3), ..Patterns::new(29) };
+    let error = bench.run(&settings, poisoned, None).unwrap_err();
+    let expected = "iteration 3: loss seg_aux is NaN; the checkpoint after 2 iterations is kept";
+    assert_eq!(error.to_string(), expected);
+    assert!(bench.results().is_empty());
+    // With the trouble gone, the run goes on from there as if nothing had been.
+    assert_eq!(bench.run(&settings, Patterns::new(29), None).unwrap(), Outcome::Finished);
+    let whole = Bench::new();
+    whole.run(&settings, Patterns::new(29), None).unwrap();
+    assert!(whole.results() == bench.results());
+}
+
+#[test]
+fn a_slot_of_a_longer_run_is_refused() {
+    let bench = Bench::new();
+    bench.run(&settings(Method::SourceOnly, 4), Patterns::new(29), Some(3)).unwrap();
+    let error = bench.run(&settings(Method::SourceOnly, 2), Patterns::new(29), None).unwrap_err();
+    assert_eq!(error.to_string(), "the resume slot has 3 iterations behind it, more than the 2 of this run");
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_not_saved() {
+    let bench = Bench::new();
+    let mut settings = Settings { generator_rate: 1e30, ..settings(Method::SourceOnly, 1) };
+    settings.weights.segmentation.main = 1e12; // so that the loss is fine and the step it leads to isn't
+    let error = bench.run(&settings, Patterns::new(29), None).unwrap_err().to_string();
+    assert!(error.starts_with("iteration 0: an element of generator."), "{error}");
+    assert!(error.ends_with("became infinite or not a number; no checkpoint had been taken"), "{error}");
+    assert!(!bench.slot.path().join("checkpoint.safetensors").exists() && bench.results().is_empty(), "{error}");
+}
+
+#[test]
+fn supervised_training_lowers_the_loss() {
+    let bench = Bench::new();
+    let generator = GeneratorOptimizer::Adam { betas: (0.9, 0.99) };
+    let settings =
+        Settings { generator, generator_rate: 5e-3, schedule_iterations: 100, ..settings(Method::SourceOnly, 30) };
+    // Bright up to a column that wanders, and the label says where it is bright.
+    struct Bright(u64);
+    impl Batches for Bright {
+        fn next_batch(&mut self) -> Result<Batch, DataError> {
+            let edge = 8 + (self.0 * 5 % 16) as i64;
+            self.0 += 1;
+            let bright = Tensor::arange(32, (Kind::Int64, Device::Cpu)).lt(edge).expand([1, 32, 32], false);
+            let images = bright.to_kind(Kind::Float).unsqueeze(1).expand([1, 3, 32, 32], false) * 2.0 - 1.0;
+            Ok(Batch { images, labels: Some(bright.to_kind(Kind::Int64)), names: vec![] })
+        }
+    }
+    let network = Small::new(2, true, 1, Device::Cpu, Kind::Float);
+    let run = Run {
+        network: &network,
+        source: &|iteration| Ok(Box::new(Bright(iteration))),
+        target: None,
+        discriminator_init: None,
+        slot: bench.slot.path(),
+        staging: bench.staging.path(),
+    };
+    let mut losses = Vec::new();
+    let mut observer = |progress: &Progress| {
+        losses.push(progress.losses.seg_main.unwrap());
+        Control::Continue
+    };
+    adapt(&run, &settings, &mut observer).unwrap();
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    assert!(mean(&losses[25..]) < 0.6 * mean(&losses[..5]), "{losses:?}");
+}
+
+/// Scores that are the same everywhere: the sum of two vectors, of which one learns as a body and one as a head.
+struct TwoRates {
+    body: Tensor,
+    head: Tensor,
+}
+
+impl Network for TwoRates {
+    fn forward(&self, x: &Tensor, _: Mode) -> Logits {
+        let scores = (&self.body + &self.head).view([1, CLASSES, 1, 1]);
+        Logits { aux: None, main: scores.expand([x.size()[0], CLASSES, 2, 2], false) }
+    }
+    fn classes(&self) -> i64 {
+        CLASSES
+    }
+    fn multi_level(&self) -> bool {
+        false
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        let parameter = |name: &str, tensor: &Tensor, group| Parameter {
+            name: name.to_owned(),
+            tensor: tensor.shallow_clone(),
+            group,
+            repeats: 1,
+        };
+        vec![parameter("body", &self.body, RateGroup::Body), parameter("head", &self.head, RateGroup::Head)]
+    }
+    fn state(&self) -> Vec<(String, Tensor)> {
+        self.parameters().into_iter().map(|p| (p.name, p.tensor)).collect()
+    }
+}
+
+#[test]
+fn heads_learn_faster_than_the_body_by_the_given_factor() {
+    let zeros = || Tensor::zeros([CLASSES], (Kind::Double, Device::Cpu)).set_requires_grad(true);
+    let network = TwoRates { body: zeros(), head: zeros() };
+    let generator = GeneratorOptimizer::Sgd { momentum: 0.9, weight_decay: 0.0 };
+    let precision = Precision::Float64;
+    let settings = Settings { generator, precision, head_factor: 8.0, ..settings(Method::MinEnt, 3) };
+    Bench::new().train(&network, &settings, Patterns::new(29), &mut |_| Control::Continue).unwrap();
+    assert_eq!(network.head, &network.body * 8.0);
+    assert!(network.body.abs().min().double_value(&[]) > 0.0);
+}
+
+#[test]
+fn a_level_whose_adversarial_weight_is_zero_has_no_discriminator() {
+    let bench = Bench::new();
+    let mut settings = settings(Method::Advent, 1);
+    settings.weights.adversarial.aux = 0.0;
+    bench.run(&settings, Patterns::new(29), None).unwrap();
+    let row = &bench.rows()[0];
+    assert!(row.seg_aux.is_some() && row.adv_main.is_some());
+    assert_eq!((row.adv_aux, row.d_aux_s, row.d_aux_t), (None, None, None));
+    let keys = checkpoint::read(&bench.staging.path().join("discriminator.safetensors")).unwrap().tensors;
+    assert!(keys.keys().all(|key| key.starts_with("main.")));
+}
+
+#[test]
+fn what_a_run_cannot_work_with_is_said_before_or_at_its_first_iteration() {
+    let bench = Bench::new();
+    let network = Small::new(CLASSES, false, 1, Device::Cpu, Kind::Float);
+    let unlabelled = |_: u64| -> Result<Box<dyn Batches>, DataError> {
+        struct Unlabelled;
+        impl Batches for Unlabelled {
+            fn next_batch(&mut self) -> Result<Batch, DataError> {
+                Ok(Batch { images: pattern(&[1, 3, 32, 32], 7), labels: None, names: vec!["street".into()] })
+            }
+        }
+        Ok(Box::new(Unlabelled))
+    };
+    let small = |_: u64| -> Result<Box<dyn Batches>, DataError> {
+        struct Tiny;
+        impl Batches for Tiny {
+            fn next_batch(&mut self) -> Result<Batch, DataError> {
+                let labels = Some(Tensor::zeros([1, 31, 40], (Kind::Int64, Device::Cpu)));
+                Ok(Batch { images: pattern(&[1, 3, 31, 40], 7), labels, names: vec![] })
+            }
+        }
+        Ok(Box::new(Tiny))
+    };
+    let fail = |source: Open, target: Option<Open>| {
+        let (slot, staging) = (bench.slot.path(), bench.staging.path());
+        let run = Run { network: &network, source, target, discriminator_init: None, slot, staging };
+        adapt(&run, &settings(Method::Advent, 1), &mut |_| Control::Continue).unwrap_err().to_string()
+    };
+    assert_eq!(fail(&small, None), "method Advent needs target images, and none were given");
+    assert_eq!(
+        fail(&unlabelled, Some(&small)),
+        "iteration 0: image `street` has no label, but the source side of training needs one"
+    );
+    assert_eq!(
+        fail(&small, Some(&small)),
+        "iteration 0: the discriminator needs maps of at least 32 pixels a side, got 40×31"
+    );
+}
+
+#[test]
+fn weights_of_one_run_start_another() {
+    let bench = Bench::new();
+    bench.run(&settings(Method::SourceOnly, 1), Patterns::new(29), None).unwrap();
+    let path = bench.staging.path().join("model.safetensors");
+    let other = Small::new(CLASSES, true, 2, Device::Cpu, Kind::Double);
+    let restored = Init::Weights(path.clone()).load(&other).unwrap();
+    assert_eq!(restored.loaded, other.state().len());
+    let stored = checkpoint::read(&path).unwrap().tensors;
+    for (name, tensor) in other.state() {
+        assert_eq!(tensor, stored[&name].to_kind(Kind::Double), "{name}");
+    }
+    let single_level = Small::new(CLASSES, false, 2, Device::Cpu, Kind::Float);
+    let error = Init::Weights(path).load(&single_level).unwrap_err().to_string();
+    assert!(error.contains("tensor `aux.bias` [5] has no place in this network"), "{error}");
+}

@@ -1,0 +1,221 @@
+//! Image files to pictures: photographs to red-green-blue, label files to class indices.
+//!
+//! The two are read differently on purpose. A photograph's palette is expanded to its colours; a label's palette is for
+//! people, and the index below it is the class. Reading labels as colours, or colours as labels, trains without any
+//! complaint and scores near zero, so what has no 8-bit index a pixel is refused.
+//!
+//! The format is told by the first bytes, not by the ending. Orientation tags of cameras are not applied, as Pillow and
+//! the released code don't either, and colour profiles are ignored.
+
+use std::collections::HashSet;
+use std::io::Cursor;
+use std::path::Path;
+
+use png::{BitDepth, ColorType, Transformations};
+
+use super::DataError;
+use super::raster::{Index, Raster, Rgb};
+
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+const JPEG_SIGNATURE: &[u8] = b"\xff\xd8\xff";
+
+/// A PNG or JPEG file as 8-bit red-green-blue. Grey is repeated, 16 bits are cut to the upper 8, transparency is dropped.
+///
+/// # Errors
+/// [`DataError::Io`], [`DataError::Decode`].
+pub fn photograph(path: &Path) -> Result<Rgb, DataError> {
+    let bytes = read(path)?;
+    if bytes.starts_with(PNG_SIGNATURE) {
+        png_photograph(path, &bytes)
+    } else if bytes.starts_with(JPEG_SIGNATURE) {
+        let picture = image::load_from_memory_with_format(&bytes, image::ImageFormat::Jpeg)
+            .map_err(|error| undecodable(path, error))?
+            .into_rgb8();
+        Ok(Raster::new(picture.width() as usize, picture.height() as usize, picture.into_raw()))
+    } else {
+        Err(undecodable(path, "neither a PNG nor a JPEG file"))
+    }
+}
+
+/// A PNG file's class indices: the value of a grey pixel, or the index of a palette pixel.
+///
+/// # Errors
+/// [`DataError::ColourLabel`] and [`DataError::NotIndexLabel`] for other files, [`DataError::Io`], [`DataError::Decode`].
+pub fn label(path: &Path) -> Result<Index, DataError> {
+    label_bytes(path, &read(path)?)
+}
+
+/// As [`label`], of a file whose bytes are at hand. The path is for messages.
+///
+/// # Errors
+/// As [`label`].
+pub fn label_bytes(path: &Path, bytes: &[u8]) -> Result<Index, DataError> {
+    let not_index = |found| Err(DataError::NotIndexLabel { path: path.to_owned(), found });
+    if bytes.starts_with(JPEG_SIGNATURE) {
+        return not_index("a JPEG file, which does not keep indices");
+    }
+    let png = Png::decode(path, bytes, Transformations::IDENTITY)?;
+    match (png.color, png.depth) {
+        (ColorType::Grayscale | ColorType::Indexed, BitDepth::Eight) => {
+            Ok(Raster::new(png.width, png.height, png.bytes))
+        }
+        (ColorType::Grayscale | ColorType::Indexed, BitDepth::One | BitDepth::Two | BitDepth::Four) => {
+            let bytes = unpack(&png.bytes, png.width, png.depth as usize);
+            Ok(Raster::new(png.width, png.height, bytes))
+        }
+        (_, BitDepth::Sixteen) => not_index("a PNG with 16 bits a sample"),
+        (ColorType::Rgb | ColorType::Rgba, _) => {
+            let colours: HashSet<&[u8]> =
+                png.bytes.chunks_exact(png.color.samples()).map(|pixel| &pixel[..3]).collect();
+            Err(DataError::ColourLabel { path: path.to_owned(), colours: colours.len() })
+        }
+        _ => not_index("a grey PNG with an alpha channel"),
+    }
+}
+
+fn png_photograph(path: &Path, bytes: &[u8]) -> Result<Rgb, DataError> {
+    let png = Png::decode(path, bytes, Transformations::EXPAND | Transformations::STRIP_16)?;
+    let bytes = match png.color {
+        ColorType::Rgb => png.bytes,
+        ColorType::Rgba => png.bytes.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
+        ColorType::Grayscale => png.bytes.iter().flat_map(|&grey| [grey; 3]).collect(),
+        ColorType::GrayscaleAlpha => png.bytes.as_chunks::<2>().0.iter().flat_map(|&[grey, _]| [grey; 3]).collect(),
+        ColorType::Indexed => unreachable!("expanding a palette gives colours"),
+    };
+    Ok(Raster::new(png.width, png.height, bytes))
+}
+
+struct Png {
+    width: usize,
+    height: usize,
+    color: ColorType,
+    depth: BitDepth,
+    bytes: Vec<u8>,
+}
+
+impl Png {
+    fn decode(path: &Path, bytes: &[u8], transformations: Transformations) -> Result<Self, DataError> {
+        let mut decoder = png::Decoder::new(Cursor::new(bytes));
+        decoder.set_transformations(transformations);
+        let mut reader = decoder.read_info().map_err(|error| undecodable(path, error))?;
+        let size =
+            reader.output_buffer_size().ok_or_else(|| undecodable(path, "too large for this machine's memory"))?;
+        let mut bytes = vec![0; size];
+        let info = reader.next_frame(&mut bytes).map_err(|error| undecodable(path, error))?;
+        bytes.truncate(info.buffer_size());
+        let (width, height) = (info.width as usize, info.height as usize);
+        Ok(Self { width, height, color: info.color_type, depth: info.bit_depth, bytes })
+    }
+}
+
+/// Samples of 1, 2 or 4 bits, the leftmost in the upper bits, rows padded to whole bytes.
+fn unpack(packed: &[u8], width: usize, bits: usize) -> Vec<u8> {
+    let mask = (1u8 << bits) - 1;
+    let row =
+        |row: &[u8]| -> Vec<u8> { (0..width).map(|x| row[x * bits / 8] >> (8 - bits - x * bits % 8) & mask).collect() };
+    packed.chunks_exact((width * bits).div_ceil(8)).flat_map(row).collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    std::fs::read(path).map_err(|source| DataError::Io { verb: "read", path: path.to_owned(), source })
+}
+
+fn undecodable(path: &Path, reason: impl ToString) -> DataError {
+    DataError::Decode { path: path.to_owned(), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// A PNG of 5×2 pixels, written as asked.
+    fn file(folder: &tempfile::TempDir, color: ColorType, depth: BitDepth, bytes: &[u8]) -> PathBuf {
+        let path = folder.path().join("picture.png");
+        let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), 5, 2);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        if color == ColorType::Indexed {
+            encoder.set_palette((0..16).flat_map(|i| [10 * i, 0, 255 - i]).collect::<Vec<u8>>());
+        }
+        encoder.write_header().unwrap().write_image_data(bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_palette_is_colours_to_a_photograph_and_indices_to_a_label() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, ColorType::Indexed, BitDepth::Eight, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(label(&path).unwrap().bytes(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(photograph(&path).unwrap().at(4, 1), [90, 0, 246]);
+    }
+
+    #[test]
+    fn indices_of_fewer_than_8_bits_are_not_scaled() {
+        let folder = tempfile::tempdir().unwrap();
+        for color in [ColorType::Indexed, ColorType::Grayscale] {
+            let path = file(&folder, color, BitDepth::Four, &[0x01, 0x23, 0x40, 0x56, 0x78, 0x90]);
+            assert_eq!(label(&path).unwrap().bytes(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        }
+        let path = file(&folder, ColorType::Grayscale, BitDepth::One, &[0b1011_0000, 0b0000_1000]);
+        assert_eq!(label(&path).unwrap().bytes(), [1, 0, 1, 1, 0, 0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn a_label_of_colours_is_refused_with_their_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = [0; 30];
+        bytes[0] = 9;
+        bytes[4] = 9;
+        let path = file(&folder, ColorType::Rgb, BitDepth::Eight, &bytes);
+        assert!(matches!(label(&path), Err(DataError::ColourLabel { colours: 3, .. })));
+        let message = label(&path).unwrap_err().to_string();
+        assert!(message.contains("picture.png") && message.contains("3 different"), "{message}");
+    }
+
+    #[test]
+    fn a_label_of_16_bits_or_a_jpeg_is_refused_by_its_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, ColorType::Rgb, BitDepth::Sixteen, &[0; 60]);
+        assert!(label(&path).unwrap_err().to_string().contains("16 bits"));
+        let error = label_bytes(Path::new("x.jpg"), b"\xff\xd8\xff\xe0").unwrap_err().to_string();
+        assert!(error.contains("JPEG"), "{error}");
+    }
+
+    #[test]
+    fn photographs_of_every_kind_of_png_become_8_bit_colours() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = |color, depth, bytes: &[u8]| photograph(&file(&folder, color, depth, bytes)).unwrap().at(0, 0);
+        assert_eq!(first(ColorType::Grayscale, BitDepth::Eight, &[7; 10]), [7; 3]);
+        assert_eq!(first(ColorType::GrayscaleAlpha, BitDepth::Eight, &[7; 20]), [7; 3]);
+        assert_eq!(first(ColorType::Rgba, BitDepth::Eight, &[1, 2, 3, 0].repeat(10)), [1, 2, 3]);
+        assert_eq!(first(ColorType::Rgb, BitDepth::Sixteen, &[1, 255, 2, 255, 3, 255].repeat(10)), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_jpeg_is_read_whatever_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("picture.png");
+        image::RgbImage::from_pixel(16, 8, image::Rgb([200, 40, 90]))
+            .save_with_format(&path, image::ImageFormat::Jpeg)
+            .unwrap();
+        let picture = photograph(&path).unwrap();
+        assert_eq!(picture.size(), [16, 8]);
+        let pixel = picture.at(7, 4);
+        assert!(pixel.iter().zip([200, 40, 90]).all(|(&a, b)| a.abs_diff(b) < 6), "{pixel:?}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, ColorType::Rgb, BitDepth::Eight, &[40; 30]);
+        let whole = std::fs::read(&path).unwrap();
+        for length in [0, 4, 20, whole.len() / 2, whole.len() - 14] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let error = photograph(&path).expect_err("a cut file is damaged").to_string();
+            assert!(error.contains("picture.png"), "{length}: {error}");
+        }
+        assert!(matches!(photograph(Path::new("/nowhere.png")), Err(DataError::Io { verb: "read", .. })));
+    }
+}

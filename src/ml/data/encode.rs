@@ -1,0 +1,109 @@
+//! Pictures to PNG files whose bytes are a function of the pixels.
+//!
+//! Files become artifacts that are compared by their bytes, so nothing that varies may enter: no time, no text, and no
+//! compressor that another crate's build options could exchange. `fdeflate`, which is chosen here, is part of the `png`
+//! crate's own path, while its slower levels go to whichever deflate implementation the whole program was linked with.
+
+use std::path::Path;
+
+use png::{BitDepth, ColorType, DeflateCompression, Filter};
+
+use super::DataError;
+use super::raster::{Index, Raster, Rgb};
+
+/// One byte a pixel, as a grey PNG: class indices as the released code stores them, or an entropy map.
+pub fn grey_png(map: &Index) -> Vec<u8> {
+    encode(map, ColorType::Grayscale, None)
+}
+
+/// One byte a pixel, as a PNG that shows index `i` in the colour `palette[i]` and indices beyond the palette in black.
+pub fn palette_png(map: &Index, palette: &[[u8; 3]]) -> Vec<u8> {
+    let mut colours = palette.to_vec();
+    // A PNG palette must hold every index that occurs.
+    colours.resize(256, [0; 3]);
+    encode(map, ColorType::Indexed, Some(colours.into_flattened()))
+}
+
+/// A photograph or an overlay.
+pub fn rgb_png(image: &Rgb) -> Vec<u8> {
+    encode(image, ColorType::Rgb, None)
+}
+
+/// Writes a file, and the folders above it where they are missing.
+///
+/// # Errors
+/// [`DataError::Io`], which names the file.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, bytes)).map_err(|source| DataError::Io {
+        verb: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn encode<const C: usize>(picture: &Raster<C>, color: ColorType, palette: Option<Vec<u8>>) -> Vec<u8> {
+    let [width, height] = picture.size().map(|side| u32::try_from(side).expect("a PNG's sides fit 31 bits"));
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(color);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_deflate_compression(DeflateCompression::FdeflateUltraFast);
+    // Most pixels of a map equal the one above, and the compressor is at its best with zeros.
+    encoder.set_filter(if C == 1 { Filter::Up } else { Filter::Paeth });
+    if let Some(palette) = palette {
+        encoder.set_palette(palette);
+    }
+    let mut writer = encoder.write_header().expect("writing to memory does not fail");
+    writer.write_image_data(picture.bytes()).expect("a raster holds exactly its pixels");
+    writer.finish().expect("writing to memory does not fail");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    use super::*;
+    use crate::data::decode;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(width in 1usize..40, seed in any::<u8>()) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("below/picture.png");
+            let bytes: Vec<u8> = (0..width * 7).map(|i| (i as u8).wrapping_mul(31) ^ seed).collect();
+            let map = Index::new(width, 7, bytes.clone());
+            write(&path, &grey_png(&map)).unwrap();
+            prop_assert_eq!(decode::label(&path).unwrap(), map.clone());
+            write(&path, &palette_png(&map, &[[1, 2, 3]])).unwrap();
+            prop_assert_eq!(decode::label(&path).unwrap(), map);
+            let image = Rgb::new(width, 7, bytes.repeat(3));
+            write(&path, &rgb_png(&image)).unwrap();
+            prop_assert_eq!(decode::photograph(&path).unwrap(), image);
+        }
+    }
+
+    #[test]
+    fn equal_pictures_give_equal_bytes() {
+        let map = Index::filled(30, 20, [7]);
+        assert_eq!(grey_png(&map), grey_png(&map.clone()));
+        assert_ne!(grey_png(&map), grey_png(&Index::filled(30, 20, [8])));
+    }
+
+    #[test]
+    fn an_index_beyond_the_palette_is_black() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("map.png");
+        write(&path, &palette_png(&Index::new(2, 1, vec![0, 255]), &[[9, 8, 7]])).unwrap();
+        assert_eq!(decode::photograph(&path).unwrap().bytes(), [9, 8, 7, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let error = write(&folder.path().join("file/map.png"), &[]).unwrap_err();
+        assert!(error.to_string().contains("cannot write") && error.to_string().contains("map.png"), "{error}");
+    }
+}

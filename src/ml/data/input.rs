@@ -1,0 +1,50 @@
+//! From bytes to what a network reads: channel order, mean, scale, and planes instead of pixels.
+
+use super::raster::Rgb;
+use crate::network::{ChannelOrder, Normalization};
+
+/// A normalisation, worked out for each of the 256 values of each channel.
+pub struct Input {
+    /// The image's channel that becomes plane 0, 1, 2, and what its values become.
+    planes: [(usize, [f32; 256]); 3],
+}
+
+impl Input {
+    /// `(x − mean) / scale` in float32, once a value and not once a pixel.
+    pub fn new(normalization: &Normalization) -> Self {
+        let Normalization { channels, mean, scale } = normalization;
+        let plane = |plane: usize| {
+            let channel = match channels {
+                ChannelOrder::Rgb => plane,
+                ChannelOrder::Bgr => 2 - plane,
+            };
+            (channel, std::array::from_fn(|value| (value as f32 - mean[plane]) / scale[plane]))
+        };
+        Self { planes: [plane(0), plane(1), plane(2)] }
+    }
+
+    /// Appends the three planes of an image (3·H·W values) to those of the images before it.
+    pub fn append(&self, image: &Rgb, values: &mut Vec<f32>) {
+        for (channel, table) in &self.planes {
+            values.extend(image.pixels().iter().map(|pixel| table[usize::from(pixel[*channel])]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planes_are_in_the_networks_order_and_normalised() {
+        let image = Rgb::new(2, 1, vec![10, 20, 30, 40, 50, 60]);
+        let values = |channels| {
+            let mut values = Vec::new();
+            Input::new(&Normalization { channels, mean: [1.0, 2.0, 3.0], scale: [1.0, 2.0, 3.0] })
+                .append(&image, &mut values);
+            values
+        };
+        assert_eq!(values(ChannelOrder::Rgb), [9.0, 39.0, 9.0, 24.0, 9.0, 19.0]);
+        assert_eq!(values(ChannelOrder::Bgr), [29.0, 59.0, 9.0, 24.0, 7.0 / 3.0, 37.0 / 3.0]);
+    }
+}

@@ -1,0 +1,144 @@
+use std::path::Path;
+
+use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
+
+use super::*;
+use crate::data::encode;
+use crate::data::raster::{Index, Rgb};
+use crate::data::scenes::Style;
+use crate::data::source::Sample;
+use crate::network::ChannelOrder;
+
+const PLAIN: Normalization = Normalization { channels: ChannelOrder::Rgb, mean: [0.0; 3], scale: [1.0; 3] };
+
+fn number(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).unwrap()
+}
+
+fn settings(batch: usize, seed: u64, range: std::ops::Range<u64>, threads: usize) -> Settings {
+    Settings {
+        order: Order::Shuffle,
+        batch: number(batch),
+        seed,
+        start_iteration: range.start,
+        iterations: range.end,
+        augment: Augment { flip: true, crop: Some([32, 16]), jitter: 0.3 },
+        normalization: PLAIN,
+        labels: LabelUse::Required { classes: 8 },
+        threads: number(threads),
+    }
+}
+
+fn scenes(count: u64) -> Source {
+    Source::Scenes { style: Style::Source, seed: 1, first: 0, count, only: None, labels: None, size: None }
+}
+
+/// All batches of a loader, as plain numbers.
+fn batches(source: &Source, settings: Settings) -> Vec<(Vec<f32>, Vec<i64>, Vec<String>)> {
+    let mut loader = Loader::open(source, settings.clone()).unwrap();
+    (settings.start_iteration..settings.iterations)
+        .map(|_| {
+            let batch = loader.next_batch().unwrap();
+            let numbers = |tensor: Tensor| tensor.reshape(-1);
+            let images = Vec::<f32>::try_from(numbers(batch.images)).unwrap();
+            let labels = batch.labels.map(|labels| Vec::<i64>::try_from(numbers(labels)).unwrap());
+            (images, labels.unwrap_or_default(), batch.names)
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn a_loader_opened_at_k_gives_what_an_uninterrupted_one_gives_from_k(
+        seed in any::<u64>(), batch in 1usize..4, k in 0u64..8, threads in 1usize..4,
+    ) {
+        let whole = batches(&scenes(5), settings(batch, seed, 0..8, 1));
+        let rest = batches(&scenes(5), settings(batch, seed, k..8, threads));
+        prop_assert_eq!(&whole[k as usize..], &rest[..]);
+    }
+
+    #[test]
+    fn the_stream_does_not_depend_on_the_number_of_threads(seed in any::<u64>(), threads in 2usize..6) {
+        let alone = batches(&scenes(4), settings(2, seed, 0..9, 1));
+        prop_assert_eq!(alone, batches(&scenes(4), settings(2, seed, 0..9, threads)));
+    }
+}
+
+#[test]
+fn the_memory_changes_nothing_but_the_number_of_reads() {
+    let example = |byte| Example { image: Rgb::filled(2, 1, [byte; 3]), label: None };
+    let memory = Memory::new(6);
+    assert_eq!(*memory.get(0, || Ok(example(1))).unwrap(), example(1));
+    assert_eq!(*memory.get(0, || panic!("kept samples are not read again")).unwrap(), example(1));
+    assert_eq!(*memory.get(1, || Ok(example(2))).unwrap(), example(2));
+    assert_eq!(*memory.get(1, || Ok(example(3))).unwrap(), example(3), "there was no room to keep it");
+}
+
+#[test]
+fn batches_have_the_shapes_and_kinds_of_the_contract() {
+    let mut loader = Loader::open(&scenes(3), settings(2, 0, 0..1, 1)).unwrap();
+    let batch = loader.next_batch().unwrap();
+    assert_eq!((batch.images.size(), batch.images.kind()), (vec![2, 3, 16, 32], Kind::Float));
+    let labels = batch.labels.unwrap();
+    assert_eq!((labels.size(), labels.kind()), (vec![2, 16, 32], Kind::Int64));
+    assert_eq!(batch.names.len(), 2);
+    assert!(matches!(loader.next_batch(), Err(DataError::Exhausted { iterations: 1 })));
+}
+
+/// Samples of one grey level each, in files.
+fn files(folder: &Path, sizes: &[[usize; 2]]) -> Vec<Sample> {
+    let sample = |(i, &[width, height]): (usize, &[usize; 2])| {
+        let (image, label) = (folder.join(format!("{i}.png")), folder.join(format!("{i}-label.png")));
+        encode::write(&image, &encode::rgb_png(&Rgb::filled(width, height, [i as u8; 3]))).unwrap();
+        encode::write(&label, &encode::grey_png(&Index::filled(width, height, [i as u8]))).unwrap();
+        Sample { name: format!("{i}.png"), image, label: Some(label) }
+    };
+    sizes.iter().enumerate().map(sample).collect()
+}
+
+fn source(samples: Vec<Sample>, size: Option<[usize; 2]>) -> Source {
+    Source::Files { samples, size, label_map: None }
+}
+
+fn in_order(batch: usize, range: std::ops::Range<u64>) -> Settings {
+    Settings { order: Order::Sequential, augment: Augment::default(), ..settings(batch, 0, range, 2) }
+}
+
+#[test]
+fn images_of_different_sizes_in_a_batch_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = files(folder.path(), &[[4, 2], [6, 2]]);
+    let error = Loader::open(&source(samples.clone(), None), in_order(2, 0..1)).unwrap().next_batch().unwrap_err();
+    assert!(error.to_string().contains("0.png is 4x2, 1.png is 6x2"), "{error}");
+    let images = &batches(&source(samples, Some([2, 1])), in_order(2, 0..1))[0].0;
+    assert_eq!(images, &[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
+}
+
+#[test]
+fn a_damaged_file_is_an_error_of_its_iteration_and_no_hang() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = files(folder.path(), &[[4, 2]; 4]);
+    std::fs::write(&samples[2].image, b"\x89PNG\r\n\x1a\nnonsense").unwrap();
+    let mut loader = Loader::open(&source(samples, None), in_order(1, 0..4)).unwrap();
+    assert!(loader.next_batch().is_ok() && loader.next_batch().is_ok());
+    let error = loader.next_batch().unwrap_err().to_string();
+    assert!(error.contains("cannot decode") && error.contains("2.png"), "{error}");
+    assert_eq!(loader.next_batch().unwrap().names, ["3.png"]);
+}
+
+#[test]
+fn labels_that_are_ignored_are_not_even_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = files(folder.path(), &[[4, 2]]);
+    std::fs::remove_file(samples[0].label.as_ref().unwrap()).unwrap();
+    let ignored = Settings { labels: LabelUse::Ignored, ..in_order(1, 0..1) };
+    assert!(Loader::open(&source(samples, None), ignored).unwrap().next_batch().unwrap().labels.is_none());
+}
+
+#[test]
+fn a_loader_with_nothing_to_do_says_so() {
+    let mut loader = Loader::open(&scenes(1), settings(1, 0, 5..5, 1)).unwrap();
+    assert!(matches!(loader.next_batch(), Err(DataError::Exhausted { iterations: 5 })));
+}

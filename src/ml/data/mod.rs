@@ -1,0 +1,186 @@
+//! Data: from image files, or from painted scenes, to the batches a training step takes.
+//!
+//! It does not know where data sets lie or how they are laid out: a data set here is an explicit list of files, which the
+//! caller has worked out, so that a list can be hashed before anything is read. It does not know what a batch is for.
+//!
+//! Everything random is a function of a seed and a position (see [`random`]), never of what was drawn before. That is why
+//! a loader can be opened at any iteration and give what an uninterrupted run would have had there.
+
+use std::path::PathBuf;
+
+use tch::Tensor;
+
+pub mod augment;
+pub mod colour;
+pub mod decode;
+pub mod encode;
+mod input;
+pub mod label;
+pub mod loader;
+pub mod order;
+pub mod pass;
+mod prefetch;
+pub mod random;
+pub mod raster;
+pub mod resize;
+pub mod scenes;
+pub mod source;
+
+/// What one training step takes from one domain.
+#[derive(Debug)]
+pub struct Batch {
+    /// `N×3×H×W`, float32, channel order and normalisation as the network wants them.
+    pub images: Tensor,
+    /// `N×H×W`, int64, class indices, 255 = ignore; none where the loader was told to leave labels unread.
+    pub labels: Option<Tensor>,
+    /// The names of the `N` samples, in order.
+    pub names: Vec<String>,
+}
+
+/// A stream of batches. It begins at the iteration it was opened for.
+pub trait Batches {
+    /// The next iteration's batch.
+    ///
+    /// # Errors
+    /// What is wrong with this iteration's files, or [`DataError::Exhausted`] after the last iteration.
+    fn next_batch(&mut self) -> Result<Batch, DataError>;
+}
+
+/// Why data could not be had. Each variant names the file and what was found there.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The operating system refused.
+    #[error("cannot {verb} {path}: {source}", path = path.display())]
+    Io {
+        /// `read` or `write`.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file isn't one of the formats that are read, or is damaged.
+    #[error("cannot decode {path}: {reason}", path = path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// A label file whose pixels are colours, not class indices.
+    #[error(
+        "label {path} holds colours ({colours} different ones), not class indices; use the 8-bit index image",
+        path = path.display()
+    )]
+    ColourLabel {
+        /// The label file.
+        path: PathBuf,
+        /// How many different colours there are.
+        colours: usize,
+    },
+    /// A label file of another kind that has no 8-bit index a pixel.
+    #[error("label {path} is {found}, not a PNG with one 8-bit class index a pixel", path = path.display())]
+    NotIndexLabel {
+        /// The label file.
+        path: PathBuf,
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// A label file with values that are no class and not 255.
+    #[error(
+        "label {path} holds {value}, which is neither a class (0 to {last}) nor 255 (ignore): first at column {column}, row \
+         {row}, {pixels} such pixels in all; the values in this file are {found:?}",
+        path = path.display(),
+        last = classes - 1
+    )]
+    UnknownClass {
+        /// The label file.
+        path: PathBuf,
+        /// How many classes there are.
+        classes: u8,
+        /// The first bad value in reading order (after the label map, if there is one).
+        value: u8,
+        /// Its column, from 0.
+        column: usize,
+        /// Its row, from 0.
+        row: usize,
+        /// The number of pixels with a bad value.
+        pixels: usize,
+        /// All values that occur, ascending (after the label map).
+        found: Vec<u8>,
+    },
+    /// A sample that should have a label has none.
+    #[error("image {image} has no label, and this use of the data needs one")]
+    NoLabel {
+        /// The sample's name.
+        image: String,
+    },
+    /// Image and label have different sizes and nobody said to which size to bring them.
+    #[error(
+        "image {image} is {}x{} but its label {label} is {}x{}; set a size to resize both",
+        image_size[0], image_size[1], label_size[0], label_size[1],
+        label = label.display()
+    )]
+    SizeMismatch {
+        /// The sample's name.
+        image: String,
+        /// Width and height of the image.
+        image_size: [usize; 2],
+        /// The label file.
+        label: PathBuf,
+        /// Width and height of the label.
+        label_size: [usize; 2],
+    },
+    /// Two samples of one batch have different sizes.
+    #[error(
+        "images of different sizes in one batch: {first} is {}x{}, {second} is {}x{}; set a size, a crop, or a batch of 1",
+        first_size[0], first_size[1], second_size[0], second_size[1]
+    )]
+    MixedSizes {
+        /// The name of the first sample.
+        first: String,
+        /// Its width and height.
+        first_size: [usize; 2],
+        /// The name of the first sample that differs from it.
+        second: String,
+        /// Its width and height.
+        second_size: [usize; 2],
+    },
+    /// An image smaller than the crop to be cut out of it.
+    #[error("image {image} is {}x{}, too small for a crop of {}x{}", size[0], size[1], crop[0], crop[1])]
+    SmallerThanCrop {
+        /// The sample's name.
+        image: String,
+        /// Its width and height.
+        size: [usize; 2],
+        /// Width and height of the crop.
+        crop: [usize; 2],
+    },
+    /// A name that can't be the name of a file below a folder.
+    #[error("{name:?} cannot name an image: {reason}")]
+    BadName {
+        /// The name.
+        name: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// Two samples whose predictions would be written to the same file.
+    #[error("{first:?} and {second:?} would both be written to {file}; give one of them another name", file = file.display())]
+    NameClash {
+        /// The first name.
+        first: String,
+        /// The second.
+        second: String,
+        /// The file below the folder of predictions.
+        file: PathBuf,
+    },
+    /// The settings contradict themselves or the data.
+    #[error("{0}")]
+    Settings(String),
+    /// The loader was asked for a batch after its last one.
+    #[error("no batch after the last of {iterations} iterations")]
+    Exhausted {
+        /// The number of iterations it was opened for.
+        iterations: u64,
+    },
+}

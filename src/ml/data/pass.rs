@@ -1,0 +1,126 @@
+//! Once through a data set, in order, a sample at a time: for inference and evaluation.
+//!
+//! Unlike a [`super::loader::Loader`] it changes nothing at random and keeps what was stored: the label stays at its own
+//! size, as evaluation brings the prediction to the label and not the reverse (released code, `eval_UDA.py`), and the
+//! photograph is kept for overlays.
+
+use std::num::NonZeroUsize;
+
+use tch::Tensor;
+
+use super::DataError;
+use super::input::Input;
+use super::prefetch::Prefetch;
+use super::raster::{Index, Rgb};
+use super::source::{LabelUse, Reader, Source};
+use crate::network::Normalization;
+
+/// One sample of a pass.
+pub struct Frame {
+    /// Its name.
+    pub name: String,
+    /// `1×3×H×W`, float32, at the data set's size, as the network wants it.
+    pub input: Tensor,
+    /// The photograph as stored.
+    pub photograph: Rgb,
+    /// Class indices (255 = ignore) as stored, at their own size; none if labels are ignored.
+    pub label: Option<Index>,
+}
+
+/// The samples of a data set in order, prepared ahead by threads.
+pub struct Pass {
+    prepared: Prefetch<Result<Prepared, DataError>>,
+    samples: usize,
+}
+
+struct Prepared {
+    name: String,
+    input: Vec<f32>,
+    /// Width and height of the input.
+    size: [usize; 2],
+    photograph: Rgb,
+    label: Option<Index>,
+}
+
+impl Pass {
+    /// Checks the data set's list and starts the threads.
+    ///
+    /// # Errors
+    /// As [`Reader::new`].
+    pub fn open(
+        source: &Source,
+        normalization: &Normalization,
+        labels: LabelUse,
+        threads: NonZeroUsize,
+    ) -> Result<Self, DataError> {
+        let reader = Reader::new(source)?;
+        let samples = reader.len();
+        let input = Input::new(normalization);
+        let prepare = move |sample: u64| prepare(&reader, &input, sample as usize, labels);
+        let prepared = Prefetch::start(0..samples as u64, threads, threads.saturating_add(1), prepare);
+        Ok(Self { prepared, samples })
+    }
+
+    /// The number of samples in the whole data set, at least 1.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+}
+
+impl Iterator for Pass {
+    type Item = Result<Frame, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let frame = |prepared: Prepared| {
+            let [width, height] = prepared.size.map(|side| side as i64);
+            let input = Tensor::from_slice(&prepared.input).view([1, 3, height, width]);
+            Frame { name: prepared.name, input, photograph: prepared.photograph, label: prepared.label }
+        };
+        Some(self.prepared.next()?.map(frame))
+    }
+}
+
+fn prepare(reader: &Reader, input: &Input, sample: usize, labels: LabelUse) -> Result<Prepared, DataError> {
+    let example = reader.read(sample, labels)?;
+    let resized = reader.resized(&example.image);
+    let mut values = Vec::with_capacity(resized.bytes().len());
+    input.append(&resized, &mut values);
+    Ok(Prepared {
+        name: reader.name(sample).to_owned(),
+        input: values,
+        size: resized.size(),
+        photograph: example.image,
+        label: example.label,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::scenes::{self, Style};
+    use crate::network::ChannelOrder;
+
+    const PLAIN: Normalization = Normalization { channels: ChannelOrder::Rgb, mean: [0.0; 3], scale: [1.0; 3] };
+
+    #[test]
+    fn a_pass_gives_each_sample_once_and_in_order() {
+        let source = Source::Scenes {
+            style: Style::Target,
+            seed: 1,
+            first: 4,
+            count: 7,
+            only: None,
+            labels: None,
+            size: Some([64, 32]),
+        };
+        let threads = NonZeroUsize::new(3).unwrap();
+        let pass = Pass::open(&source, &PLAIN, LabelUse::Required { classes: 8 }, threads).unwrap();
+        assert_eq!(pass.samples(), 7);
+        let frames: Vec<Frame> = pass.map(Result::unwrap).collect();
+        let names: Vec<&str> = frames.iter().map(|frame| frame.name.as_str()).collect();
+        assert_eq!(names, (4..11).map(scenes::name).collect::<Vec<_>>());
+        let (photograph, label) = scenes::scene(Style::Target, 1, 5);
+        assert_eq!(frames[1].input.size(), [1, 3, 32, 64]);
+        assert_eq!((&frames[1].photograph, &frames[1].label), (&photograph, &Some(label)), "these stay as stored");
+    }
+}

@@ -1,0 +1,155 @@
+//! The colours of things: a game's in the source style, mixed with muted ones in the target style.
+//!
+//! The gap between the domains is mostly one of colour. As a target scene gets harder, leaves turn brown, cars and coats grey,
+//! and road and pavement almost alike, so that a network that goes by the source's colours fails there, while shapes and
+//! places still tell. Colours must not simply change places: no alignment of two domains could be expected to undo that.
+
+use super::canvas::Colour;
+
+/// The colours something may have: in the source style, and the muted ones.
+type Tints = [(Colour, Colour); 4];
+
+const SKY: Tints = [
+    ([96.0, 164.0, 240.0], [198.0, 192.0, 184.0]),
+    ([110.0, 178.0, 246.0], [208.0, 204.0, 198.0]),
+    ([84.0, 150.0, 232.0], [184.0, 180.0, 174.0]),
+    ([120.0, 184.0, 240.0], [202.0, 196.0, 188.0]),
+];
+const BUILDING: Tints = [
+    ([186.0, 92.0, 66.0], [112.0, 114.0, 120.0]),
+    ([222.0, 196.0, 142.0], [136.0, 136.0, 140.0]),
+    ([168.0, 118.0, 82.0], [96.0, 98.0, 106.0]),
+    ([206.0, 150.0, 108.0], [124.0, 126.0, 130.0]),
+];
+const ROAD: Tints = [
+    ([92.0, 96.0, 112.0], [138.0, 132.0, 124.0]),
+    ([84.0, 90.0, 108.0], [128.0, 122.0, 114.0]),
+    ([100.0, 104.0, 118.0], [146.0, 140.0, 132.0]),
+    ([88.0, 92.0, 106.0], [134.0, 128.0, 120.0]),
+];
+const PAVEMENT: Tints = [
+    ([190.0, 180.0, 172.0], [132.0, 127.0, 124.0]),
+    ([202.0, 188.0, 176.0], [142.0, 136.0, 132.0]),
+    ([178.0, 172.0, 168.0], [124.0, 121.0, 119.0]),
+    ([196.0, 184.0, 168.0], [136.0, 132.0, 128.0]),
+];
+const CROWN: Tints = [
+    ([46.0, 146.0, 52.0], [138.0, 104.0, 62.0]),
+    ([66.0, 164.0, 58.0], [122.0, 102.0, 64.0]),
+    ([38.0, 124.0, 50.0], [112.0, 86.0, 60.0]),
+    ([84.0, 156.0, 48.0], [146.0, 114.0, 70.0]),
+];
+const CAR: Tints = [
+    ([224.0, 36.0, 40.0], [92.0, 84.0, 84.0]),
+    ([36.0, 72.0, 216.0], [78.0, 84.0, 92.0]),
+    ([246.0, 206.0, 44.0], [164.0, 166.0, 168.0]),
+    ([240.0, 240.0, 244.0], [52.0, 54.0, 60.0]),
+];
+const COAT: Tints = [
+    ([236.0, 60.0, 150.0], [92.0, 70.0, 78.0]),
+    ([250.0, 136.0, 30.0], [112.0, 92.0, 72.0]),
+    ([150.0, 52.0, 200.0], [76.0, 68.0, 86.0]),
+    ([40.0, 200.0, 190.0], [76.0, 92.0, 92.0]),
+];
+
+/// The colours of one scene.
+pub struct Palette {
+    /// How much of the muted colour there is: 0 in the source style.
+    muted: f32,
+}
+
+impl Palette {
+    /// The source style's palette, or the target style's at a severity.
+    pub fn new(severity: Option<f32>) -> Self {
+        Self { muted: severity.map_or(0.0, |severity| 0.3 + 0.7 * severity) }
+    }
+
+    fn mix(&self, (game, muted): (Colour, Colour)) -> Colour {
+        blend(game, muted, self.muted)
+    }
+
+    /// Sky at the top of the picture, in one of four tints (`tint` counts modulo 4, here and below).
+    pub fn sky(&self, tint: usize) -> Colour {
+        self.mix(SKY[tint % 4])
+    }
+
+    /// A building's wall.
+    pub fn wall(&self, tint: usize) -> Colour {
+        self.mix(BUILDING[tint % 4])
+    }
+
+    /// A building's windows.
+    pub fn window(&self) -> Colour {
+        self.mix(([70.0, 92.0, 130.0], [74.0, 78.0, 84.0]))
+    }
+
+    /// The road between its markings.
+    pub fn road(&self, tint: usize) -> Colour {
+        self.mix(ROAD[tint % 4])
+    }
+
+    /// A lane marking.
+    pub fn marking(&self) -> Colour {
+        self.mix(([244.0, 244.0, 236.0], [160.0, 160.0, 154.0]))
+    }
+
+    /// The ground beside the road.
+    pub fn pavement(&self, tint: usize) -> Colour {
+        self.mix(PAVEMENT[tint % 4])
+    }
+
+    /// A tree's leaves.
+    pub fn crown(&self, tint: usize) -> Colour {
+        self.mix(CROWN[tint % 4])
+    }
+
+    /// A tree's trunk.
+    pub fn trunk(&self) -> Colour {
+        self.mix(([112.0, 74.0, 40.0], [72.0, 62.0, 52.0]))
+    }
+
+    /// A car's body.
+    pub fn car(&self, tint: usize) -> Colour {
+        self.mix(CAR[tint % 4])
+    }
+
+    /// A car's windows.
+    pub fn glass(&self) -> Colour {
+        self.mix(([28.0, 36.0, 52.0], [40.0, 44.0, 48.0]))
+    }
+
+    /// Wheels and the shadow between them.
+    pub fn tyre(&self) -> Colour {
+        self.mix(([18.0, 18.0, 22.0], [30.0, 30.0, 30.0]))
+    }
+
+    /// A pole.
+    pub fn pole(&self) -> Colour {
+        self.mix(([52.0, 56.0, 62.0], [62.0, 62.0, 62.0]))
+    }
+
+    /// A lamp that is lit.
+    pub fn lamp(&self) -> Colour {
+        self.mix(([255.0, 236.0, 150.0], [206.0, 196.0, 160.0]))
+    }
+
+    /// A person's upper half.
+    pub fn coat(&self, tint: usize) -> Colour {
+        self.mix(COAT[tint % 4])
+    }
+
+    /// A person's legs.
+    pub fn trousers(&self) -> Colour {
+        self.mix(([40.0, 44.0, 92.0], [48.0, 48.0, 56.0]))
+    }
+
+    /// A person's head.
+    pub fn skin(&self) -> Colour {
+        self.mix(([240.0, 190.0, 154.0], [164.0, 136.0, 118.0]))
+    }
+}
+
+/// `share` of the second colour, the rest of the first.
+pub fn blend(first: Colour, second: Colour, share: f32) -> Colour {
+    std::array::from_fn(|channel| first[channel] + share * (second[channel] - first[channel]))
+}

@@ -1,0 +1,398 @@
+//! Which samples a data set has, and one of them at a time.
+//!
+//! It knows neither folders nor list files: the caller has decided which image goes with which label. It knows no order, no
+//! batch and no network.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::label::LabelMap;
+use super::raster::{Index, Rgb};
+use super::scenes::{self, Style};
+use super::{DataError, decode, label, resize};
+
+/// An image, with its label where there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// What scores, splits and predictions call it; may hold `/`.
+    pub name: String,
+    /// A PNG or JPEG file.
+    pub image: PathBuf,
+    /// A PNG file of class indices.
+    #[serde(default)]
+    pub label: Option<PathBuf>,
+}
+
+/// Where the samples of a data set come from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(tag = "format", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Source {
+    /// Image files.
+    Files {
+        /// In the order of the data set.
+        samples: Vec<Sample>,
+        /// Width and height to which images (bicubic) and labels (nearest) are resized; as stored if not given.
+        #[serde(default)]
+        size: Option<[usize; 2]>,
+        /// From the values in the label files to classes.
+        #[serde(default)]
+        label_map: Option<LabelMap>,
+    },
+    /// Painted scenes, see [`scenes`].
+    Scenes {
+        /// The domain.
+        style: Style,
+        /// Different seeds have different scenes.
+        seed: u64,
+        /// The index of the first scene.
+        #[serde(default)]
+        first: u64,
+        /// How many scenes.
+        count: u64,
+        /// Only these of them, by name and in this order.
+        #[serde(default)]
+        only: Option<Vec<String>>,
+        /// A folder of index PNGs at [`map_file`] of each name, in the place of the painted labels.
+        #[serde(default)]
+        labels: Option<PathBuf>,
+        /// As for files.
+        #[serde(default)]
+        size: Option<[usize; 2]>,
+    },
+}
+
+/// Whether labels are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelUse {
+    /// Each sample must have one, with values in `0..classes` or 255.
+    Required {
+        /// The number of classes.
+        classes: u8,
+    },
+    /// No label file is opened, and there need be none. (The released code opens the target's labels without using them,
+    /// so that it can't be trained on a target without labels.)
+    Ignored,
+}
+
+/// One sample's pixels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// The photograph.
+    pub image: Rgb,
+    /// Class indices; none if labels are ignored.
+    pub label: Option<Index>,
+}
+
+/// A data set whose list has been checked. Files are opened only as they are read.
+pub struct Reader {
+    entries: Vec<Entry>,
+    size: Option<[usize; 2]>,
+    label_table: Option<[u8; 256]>,
+}
+
+struct Entry {
+    name: String,
+    image: Picture,
+    label: Option<Picture>,
+}
+
+enum Picture {
+    File(PathBuf),
+    Scene { style: Style, seed: u64, index: u64 },
+}
+
+impl Reader {
+    /// Checks that there are samples, that no two have the same name or the same [`map_file`], that every scene asked for
+    /// exists, and that the label map is one.
+    ///
+    /// # Errors
+    /// [`DataError::Settings`], [`DataError::BadName`], [`DataError::NameClash`].
+    pub fn new(source: &Source) -> Result<Self, DataError> {
+        let (entries, size, label_map) = match source {
+            Source::Files { samples, size, label_map } => {
+                (samples.iter().map(Entry::of_files).collect(), *size, label_map.as_ref())
+            }
+            Source::Scenes { size, .. } => (scene_entries(source)?, *size, None),
+        };
+        if size.is_some_and(|size| size.contains(&0)) {
+            return Err(DataError::Settings(format!("a size of {size:?} holds no pixel")));
+        }
+        let reader = Self { entries, size, label_table: label_map.map(LabelMap::table).transpose()? };
+        if reader.entries.is_empty() {
+            return Err(DataError::Settings("a data set without samples".to_owned()));
+        }
+        map_files(reader.entries.iter().map(|entry| entry.name.as_str()))?;
+        Ok(reader)
+    }
+
+    /// The number of samples, at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a data set without samples is refused when it is opened")]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The name of a sample.
+    pub fn name(&self, sample: usize) -> &str {
+        &self.entries[sample].name
+    }
+
+    /// A sample as stored; the label is mapped to classes and checked.
+    ///
+    /// # Errors
+    /// What is wrong with its files, [`DataError::NoLabel`], [`DataError::UnknownClass`].
+    pub fn read(&self, sample: usize, labels: LabelUse) -> Result<Example, DataError> {
+        let entry = &self.entries[sample];
+        let image = match &entry.image {
+            Picture::File(path) => decode::photograph(path)?,
+            Picture::Scene { style, seed, index } => scenes::scene(*style, *seed, *index).0,
+        };
+        let label = match labels {
+            LabelUse::Ignored => None,
+            LabelUse::Required { classes } => Some(self.read_label(entry, classes)?),
+        };
+        Ok(Example { image, label })
+    }
+
+    /// A sample at the size of the data set.
+    ///
+    /// # Errors
+    /// As [`Reader::read`], and [`DataError::SizeMismatch`] if no size is set and the label has another size than its image.
+    pub fn read_resized(&self, sample: usize, labels: LabelUse) -> Result<Example, DataError> {
+        let Example { image, label } = self.read(sample, labels)?;
+        let mismatch = label.as_ref().filter(|label| label.size() != image.size());
+        match (self.size, mismatch) {
+            (Some(_), _) => {
+                Ok(Example { image: self.resized(&image), label: label.map(|label| self.resized_label(label)) })
+            }
+            (None, None) => Ok(Example { image, label }),
+            (None, Some(label)) => Err(DataError::SizeMismatch {
+                image: self.name(sample).to_owned(),
+                image_size: image.size(),
+                label: self.entries[sample].label_path(),
+                label_size: label.size(),
+            }),
+        }
+    }
+
+    /// An image of the data set at the size it is fed to a network.
+    pub fn resized(&self, image: &Rgb) -> Rgb {
+        self.size.map_or_else(|| image.clone(), |size| resize::bicubic(image, size))
+    }
+
+    fn resized_label(&self, label: Index) -> Index {
+        match self.size {
+            Some(size) if size != label.size() => resize::nearest(&label, size),
+            _ => label,
+        }
+    }
+
+    fn read_label(&self, entry: &Entry, classes: u8) -> Result<Index, DataError> {
+        let mut map = match &entry.label {
+            None => return Err(DataError::NoLabel { image: entry.name.clone() }),
+            Some(Picture::File(path)) => decode::label(path)?,
+            Some(Picture::Scene { style, seed, index }) => scenes::scene(*style, *seed, *index).1,
+        };
+        if let Some(table) = &self.label_table {
+            for value in map.bytes_mut() {
+                *value = table[usize::from(*value)];
+            }
+        }
+        label::check(&entry.label_path(), &map, classes)?;
+        Ok(map)
+    }
+}
+
+impl Entry {
+    fn of_files(sample: &Sample) -> Self {
+        let file = |path: &PathBuf| Picture::File(path.clone());
+        Self { name: sample.name.clone(), image: file(&sample.image), label: sample.label.as_ref().map(file) }
+    }
+
+    /// What messages call the label.
+    fn label_path(&self) -> PathBuf {
+        match &self.label {
+            Some(Picture::File(path)) => path.clone(),
+            _ => PathBuf::from(&self.name),
+        }
+    }
+}
+
+fn scene_entries(source: &Source) -> Result<Vec<Entry>, DataError> {
+    let Source::Scenes { style, seed, first, count, only, labels, .. } = source else {
+        unreachable!("called for scenes");
+    };
+    let end =
+        first.checked_add(*count).ok_or_else(|| DataError::Settings(format!("no {count} scenes from {first} on")))?;
+    let entry = |name: &str, index: u64| -> Result<Entry, DataError> {
+        let scene = || Picture::Scene { style: *style, seed: *seed, index };
+        let label = match labels {
+            Some(folder) => Picture::File(folder.join(map_file(name)?)),
+            None => scene(),
+        };
+        Ok(Entry { name: name.to_owned(), image: scene(), label: Some(label) })
+    };
+    match only {
+        None => (*first..end).map(|index| entry(&scenes::name(index), index)).collect(),
+        Some(names) => {
+            let indices: HashMap<String, u64> = (*first..end).map(|index| (scenes::name(index), index)).collect();
+            let index = |name: &String| {
+                let reason = "it is none of the data set's scenes";
+                indices.get(name).copied().ok_or_else(|| DataError::BadName { name: name.clone(), reason })
+            };
+            names.iter().map(|name| entry(name, index(name)?)).collect()
+        }
+    }
+}
+
+/// Where, below a folder of maps (predictions, entropies, pseudo-labels), the map of an image lies: at its name, with the
+/// ending of an image file replaced by `.png`.
+///
+/// # Errors
+/// [`DataError::BadName`] for names that would leave the folder or that no list of names could hold.
+pub fn map_file(name: &str) -> Result<PathBuf, DataError> {
+    let refuse = |reason| Err(DataError::BadName { name: name.to_owned(), reason });
+    if name.is_empty() {
+        return refuse("it is empty");
+    }
+    if name.contains(['\n', '\r']) {
+        return refuse("it holds a line break, and lists of names have one a line");
+    }
+    if name.trim() != name {
+        return refuse("it begins or ends with a blank");
+    }
+    if name.split(['/', '\\']).any(|part| ["", ".", ".."].contains(&part)) {
+        return refuse("it is no path below a folder");
+    }
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
+    let is_image = ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
+    Ok(Path::new(&format!("{}.png", if is_image { stem } else { name })).to_owned())
+}
+
+/// [`map_file`] of each name; no two may have the same.
+///
+/// # Errors
+/// [`DataError::BadName`], [`DataError::NameClash`].
+pub fn map_files<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<PathBuf>, DataError> {
+    let mut taken = HashMap::new();
+    let mut files = Vec::new();
+    for name in names {
+        let file = map_file(name)?;
+        if let Some(first) = taken.insert(file.clone(), name) {
+            return Err(DataError::NameClash { first: first.to_owned(), second: name.to_owned(), file });
+        }
+        files.push(file);
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::encode;
+    use crate::data::label::Otherwise;
+
+    fn scenes_of(count: u64, only: Option<Vec<String>>, labels: Option<PathBuf>) -> Source {
+        Source::Scenes { style: Style::Target, seed: 3, first: 10, count, only, labels, size: None }
+    }
+
+    fn files(samples: Vec<Sample>, size: Option<[usize; 2]>) -> Source {
+        let label_map = LabelMap { pairs: vec![(7, 0), (8, 1)], otherwise: Otherwise::Keep };
+        Source::Files { samples, size, label_map: Some(label_map) }
+    }
+
+    /// A sample of a 4×2 image and a label that is all `value`.
+    fn sample(folder: &Path, name: &str, label_size: [usize; 2], value: u8) -> Sample {
+        let (image, label) = (folder.join(format!("{name}.png")), folder.join(format!("{name}-label.png")));
+        encode::write(&image, &encode::rgb_png(&Rgb::filled(4, 2, [9, 8, 7]))).unwrap();
+        encode::write(&label, &encode::grey_png(&Index::filled(label_size[0], label_size[1], [value]))).unwrap();
+        Sample { name: name.to_owned(), image, label: Some(label) }
+    }
+
+    const LABELS: LabelUse = LabelUse::Required { classes: 2 };
+
+    #[test]
+    fn labels_are_mapped_before_they_are_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples = vec![sample(folder.path(), "a", [4, 2], 8), sample(folder.path(), "b", [4, 2], 5)];
+        let reader = Reader::new(&files(samples, None)).unwrap();
+        assert_eq!(reader.read(0, LABELS).unwrap().label, Some(Index::filled(4, 2, [1])));
+        assert!(matches!(reader.read(1, LABELS), Err(DataError::UnknownClass { value: 5, pixels: 8, .. })));
+        assert_eq!(reader.read(1, LabelUse::Ignored).unwrap().label, None);
+    }
+
+    #[test]
+    fn a_label_of_another_size_is_an_error_unless_a_size_is_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples = vec![sample(folder.path(), "a", [8, 4], 7)];
+        let error =
+            Reader::new(&files(samples.clone(), None)).unwrap().read_resized(0, LABELS).unwrap_err().to_string();
+        assert!(error.contains("image a is 4x2") && error.contains("a-label.png is 8x4"), "{error}");
+        let example = Reader::new(&files(samples, Some([6, 3]))).unwrap().read_resized(0, LABELS).unwrap();
+        assert_eq!((example.image.size(), example.label.unwrap().size()), ([6, 3], [6, 3]));
+    }
+
+    #[test]
+    fn a_missing_label_is_an_error_only_where_labels_are_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let unlabelled = Sample { label: None, ..sample(folder.path(), "a", [4, 2], 7) };
+        let reader = Reader::new(&files(vec![unlabelled], None)).unwrap();
+        assert!(matches!(reader.read(0, LABELS), Err(DataError::NoLabel { image }) if image == "a"));
+        assert!(reader.read(0, LabelUse::Ignored).is_ok());
+    }
+
+    #[test]
+    fn scenes_can_be_chosen_by_name_and_labelled_from_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let label = Index::filled(scenes::WIDTH, scenes::HEIGHT, [1]);
+        encode::write(&folder.path().join("scene-00011.png"), &encode::grey_png(&label)).unwrap();
+        let only = Some(vec!["scene-00011".to_owned()]);
+        let reader = Reader::new(&scenes_of(3, only, Some(folder.path().to_owned()))).unwrap();
+        assert_eq!((reader.len(), reader.name(0)), (1, "scene-00011"));
+        let example = reader.read_resized(0, LABELS).unwrap();
+        assert_eq!(example, Example { image: scenes::scene(Style::Target, 3, 11).0, label: Some(label) });
+        let error = Reader::new(&scenes_of(1, Some(vec!["scene-00011".to_owned()]), None)).err().unwrap();
+        assert!(error.to_string().contains("none of the data set's scenes"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_data_set_and_a_size_of_nothing_are_refused() {
+        assert!(matches!(Reader::new(&files(vec![], None)), Err(DataError::Settings(_))));
+        let folder = tempfile::tempdir().unwrap();
+        let samples = vec![sample(folder.path(), "a", [4, 2], 7)];
+        assert!(matches!(Reader::new(&files(samples, Some([4, 0]))), Err(DataError::Settings(_))));
+    }
+
+    #[test]
+    fn a_map_lies_at_the_name_of_its_image() {
+        assert_eq!(map_file("aachen/a_leftImg8bit.png").unwrap(), Path::new("aachen/a_leftImg8bit.png"));
+        assert_eq!(map_file("x.JPG").unwrap(), Path::new("x.png"));
+        assert_eq!(map_file("frame.0001").unwrap(), Path::new("frame.0001.png"));
+        for bad in ["", "../x.png", "/etc/x", "a//b", "a/./b", "a\\..\\b", "two\nlines", " x"] {
+            assert!(matches!(map_file(bad), Err(DataError::BadName { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn two_names_with_the_same_map_are_refused() {
+        let error = map_files(["a.png", "b.png", "a.jpg"].into_iter()).unwrap_err().to_string();
+        assert!(error.contains("\"a.png\" and \"a.jpg\""), "{error}");
+    }
+
+    #[test]
+    fn a_source_is_told_by_its_format() {
+        let source: Source = serde_json::from_str(
+            r#"{"format":"files","samples":[{"name":"a","image":"i.png"}],"size":[8,4],"label_map":{"pairs":[[7,0]]}}"#,
+        )
+        .unwrap();
+        let Source::Files { samples, size, label_map } = source else { panic!("files") };
+        assert_eq!((samples[0].label.as_ref(), size), (None, Some([8, 4])));
+        assert_eq!(label_map.unwrap().otherwise, Otherwise::Ignore);
+        let source: Source =
+            serde_json::from_str(r#"{"format":"scenes","style":"target","seed":3,"first":10,"count":2}"#).unwrap();
+        assert_eq!(source, scenes_of(2, None, None));
+        assert!(serde_json::from_str::<Source>(r#"{"format":"scenes","style":"target","seed":3,"number":2}"#).is_err());
+    }
+}

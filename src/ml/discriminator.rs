@@ -1,0 +1,136 @@
+//! The discriminator D of AdaptSegNet (arXiv 1802.10349, section 4.1) and AdvEnt: five 4×4 convolutions of stride 2 that
+//! judge, patch by patch, from which domain a map of C channels came.
+//!
+//! It doesn't know whether the map is a softmax or weighted self-information, and it has no sigmoid: its output are logits
+//! for `equations::domain_loss`. Keys as in the released AdvEnt code, a `Sequential` in which every second entry is an
+//! activation: `{0,2,4,6,8}.{weight,bias}`.
+use tch::{Device, Kind, Tensor};
+
+use crate::layer::{Conv, Geometry, Scope};
+use crate::network::{Parameter, RateGroup};
+
+/// Below this a map has no pixel left after five halvings.
+pub const SMALLEST_SIDE: i64 = 32;
+
+/// Slope of the leaky ReLUs below zero.
+const SLOPE: f64 = 0.2;
+
+/// The map is too small to be judged.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the discriminator needs maps of at least {SMALLEST_SIDE} pixels a side, got {width}×{height}")]
+pub struct MapTooSmall {
+    /// Of the map, in pixels.
+    pub width: i64,
+    /// Of the map, in pixels.
+    pub height: i64,
+}
+
+/// One discriminator. Adaptation on two levels has two, with weights of their own.
+pub struct Discriminator {
+    scope: Scope,
+    convs: Vec<Conv>,
+    slope: Tensor,
+}
+
+impl Discriminator {
+    /// Random weights. `name`, such as `main`, begins all its keys (`main.0.weight`) and so sets its first values apart
+    /// from another's. `first_width` channels after the first convolution (64 in the papers), doubled three times.
+    pub fn new(name: &str, classes: i64, first_width: i64, seed: u64, device: Device, kind: Kind) -> Discriminator {
+        let mut scope = Scope::new(seed, kind, device);
+        let w = first_width;
+        let channels = [[classes, w], [w, 2 * w], [2 * w, 4 * w], [4 * w, 8 * w], [8 * w, 1]];
+        let geometry = Geometry { kernel: 4, stride: 2, padding: 1, dilation: 1, groups: 1 };
+        let conv = |(i, channels)| {
+            Conv::new(&mut scope, &format!("{name}.{}", 2 * i), channels, geometry, true, RateGroup::Body)
+        };
+        let convs = channels.into_iter().enumerate().map(conv).collect();
+        let slope = Tensor::full([1], SLOPE, (kind, device));
+        Discriminator { scope, convs, slope }
+    }
+
+    /// Map N×C×H×W → logits N×1×⌊H/32⌋×⌊W/32⌋, halved with rounding down five times.
+    ///
+    /// # Errors
+    /// A side below [`SMALLEST_SIDE`].
+    pub fn forward(&self, map: &Tensor) -> Result<Tensor, MapTooSmall> {
+        let size = map.size();
+        let (height, width) = (size[2], size[3]);
+        if height.min(width) < SMALLEST_SIDE {
+            return Err(MapTooSmall { width, height });
+        }
+        let (last, inner) = self.convs.split_last().expect("there are five");
+        // tch's leaky_relu has no slope; a parametric one with a constant parameter is the same function.
+        let x = inner.iter().fold(map.shallow_clone(), |x, conv| conv.forward(&x).prelu(&self.slope));
+        Ok(last.forward(&x))
+    }
+
+    /// Whether a backward pass also computes the gradients of D's own weights. Switched off while the generator learns,
+    /// which has no use for them.
+    pub fn train(&self, on: bool) {
+        for p in self.scope.parameters() {
+            let _ = p.tensor.set_requires_grad(on);
+        }
+    }
+
+    /// All weights and biases, at the base learning rate.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.scope.parameters()
+    }
+
+    /// All weights and biases by key.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.scope.state()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn discriminator(classes: i64, first_width: i64) -> Discriminator {
+        Discriminator::new("main", classes, first_width, 1, Device::Cpu, Kind::Float)
+    }
+
+    fn map(height: i64, width: i64) -> Tensor {
+        Tensor::ones([1, 2, height, width], (Kind::Float, Device::Cpu))
+    }
+
+    #[test]
+    fn keys_shapes_and_size_are_those_of_the_released_code() {
+        let state = discriminator(19, 64).state();
+        let names: Vec<_> = state.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names[..3], ["main.0.weight", "main.0.bias", "main.2.weight"]);
+        assert_eq!(state[8].1.size(), [1, 512, 4, 4]);
+        assert_eq!(state.iter().map(|(_, t)| t.numel()).sum::<usize>(), 2_781_121);
+    }
+
+    #[test]
+    fn the_grid_is_the_size_halved_five_times_with_rounding_down() {
+        let d = discriminator(2, 4);
+        for (input, output) in [((720, 1280), [22, 40]), ((760, 1280), [23, 40]), ((32, 63), [1, 1])] {
+            assert_eq!(d.forward(&map(input.0, input.1)).unwrap().size()[2..], output);
+        }
+        let error = d.forward(&map(31, 40)).unwrap_err();
+        assert_eq!(error, MapTooSmall { width: 40, height: 31 });
+    }
+
+    #[test]
+    fn below_zero_the_activation_has_slope_one_fifth() {
+        let x = Tensor::from_slice(&[-2f32, 0.0, 3.0]).view([1, 1, 1, 3]);
+        let y: Vec<f32> = x.prelu(&discriminator(2, 4).slope).flatten(0, -1).try_into().unwrap();
+        assert_eq!(y, [-0.4, 0.0, 3.0]);
+    }
+
+    #[test]
+    fn a_discriminator_that_does_not_train_passes_gradients_on_and_keeps_none() {
+        let d = discriminator(2, 4);
+        let map = map(32, 32).set_requires_grad(true);
+        d.train(false);
+        d.forward(&map).unwrap().sum(None).backward();
+        assert!(map.grad().defined());
+        assert!(d.parameters().iter().all(|p| !p.tensor.grad().defined()));
+        d.train(true);
+        d.forward(&map.detach()).unwrap().sum(None).backward();
+        assert!(d.parameters().iter().all(|p| p.tensor.grad().defined()));
+    }
+}

@@ -1,0 +1,215 @@
+//! What the ranking and the pseudo-labels need of one target image, from one forward pass: its class map, its entropy map
+//! and its scores (IntraDA, section 3.2; released code, `entropy_rank/entropy.py`).
+//!
+//! It runs no network and writes no file. The released code runs the network for each image once too, but keeps neither
+//! scores nor maps, so that another λ needs another pass.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::data::raster::Index;
+use crate::equations;
+use crate::rank::Score;
+
+/// Why an image has no scores.
+#[derive(Debug, thiserror::Error)]
+pub enum InferenceError {
+    /// The logits are not those of one image.
+    #[error("the logits of {image} have the shape {shape:?}, not 1×C×h×w with 2 to 255 classes")]
+    Shape {
+        /// The image's name.
+        image: String,
+        /// What came.
+        shape: Vec<i64>,
+    },
+    /// The network's output holds NaN or infinity: it has diverged.
+    #[error("the network gives {image} logits that are not finite ({pixels} of {total} pixels)")]
+    NotFinite {
+        /// The image's name.
+        image: String,
+        /// Pixels whose entropy is not a number.
+        pixels: i64,
+        /// All pixels.
+        total: i64,
+    },
+}
+
+/// One image's maps, of the size that was asked for, and its scores.
+#[derive(Debug)]
+pub struct Inference {
+    /// The most probable class of each pixel; the first of several equals.
+    pub prediction: Index,
+    /// The entropy of each pixel, equation (2), from 0 (0) to 255 (log2 C).
+    pub entropy: Index,
+    /// What the image is ranked by.
+    pub score: Score,
+}
+
+/// Maps and scores of an image from the main head's logits, `1×C×h×w`, brought to `size` (width, height) before softmax.
+///
+/// `rare` are the classes that count as rare ([`Score::predicted_rare_classes`]); one pixel is enough to be predicted.
+/// The scores are those of [`equations::mean_self_information`] and [`equations::mean_entropy_nats`], both taken from one
+/// logarithm a value: they differ by the factor C · ln C. The mean is taken in double precision.
+///
+/// # Errors
+/// [`InferenceError`].
+pub fn infer(image: &str, logits: &Tensor, size: [usize; 2], rare: &[u8]) -> Result<Inference, InferenceError> {
+    let classes = match logits.size()[..] {
+        [1, classes @ 2..=255, _, _] => classes as f64,
+        _ => return Err(InferenceError::Shape { image: image.to_owned(), shape: logits.size() }),
+    };
+    let logits = upsampled(logits, size); // 1×C×H×W
+    let entropy = equations::entropy_map(&equations::softmax(&logits)); // 1×H×W
+
+    let unknown = entropy.isfinite().logical_not().sum(Kind::Int64).int64_value(&[]);
+    if unknown > 0 {
+        return Err(InferenceError::NotFinite {
+            image: image.to_owned(),
+            pixels: unknown,
+            total: (size[0] * size[1]) as i64,
+        });
+    }
+    let mean = entropy.mean(Kind::Double).double_value(&[]);
+    let prediction = map(&logits.argmax(1, false), size);
+    Ok(Inference {
+        entropy: map(&(entropy * 255.0).round().clamp(0.0, 255.0), size),
+        score: Score {
+            image: image.to_owned(),
+            mean_entropy: (mean / classes) as f32,
+            mean_entropy_eq4_nats: (mean * classes.ln()) as f32,
+            predicted_rare_classes: rare_classes(&prediction, rare),
+        },
+        prediction,
+    })
+}
+
+/// The class map of logits `1×C×h×w` at `size` (width, height): the first of the largest, as evaluation takes it.
+///
+/// # Panics
+/// If the logits are not those of one image.
+pub fn predict(logits: &Tensor, size: [usize; 2]) -> Index {
+    map(&upsampled(logits, size).argmax(1, false), size)
+}
+
+/// Logits at `size` (width, height), in float32 at least: bfloat16 has too few digits to tell close entropies apart.
+fn upsampled(logits: &Tensor, size: [usize; 2]) -> Tensor {
+    let [width, height] = size.map(|side| side as i64);
+    let kind = if logits.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+    equations::upsample(&logits.to_kind(kind), [height, width])
+}
+
+/// A map `1×H×W` of whole numbers in 0..=255, on any device, as bytes.
+fn map(values: &Tensor, [width, height]: [usize; 2]) -> Index {
+    let values = values.to_kind(Kind::Uint8).to_device(Device::Cpu).reshape(-1);
+    Index::new(width, height, Vec::<u8>::try_from(values).expect("a flat tensor of bytes is a vector"))
+}
+
+/// How many of the rare classes occur.
+fn rare_classes(prediction: &Index, rare: &[u8]) -> u32 {
+    let mut occurs = [false; 256];
+    for &class in prediction.bytes() {
+        occurs[usize::from(class)] = true;
+    }
+    let mut is_rare = [false; 256];
+    for &class in rare {
+        is_rare[usize::from(class)] = true;
+    }
+    occurs.iter().zip(is_rare).filter(|(occurs, rare)| **occurs && *rare).count() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const CITYSCAPES_RARE: [u8; 11] = [3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17];
+
+    fn logits(seed: i64) -> Tensor {
+        tch::manual_seed(seed);
+        Tensor::randn([1, 5, 6, 8], (Kind::Float, Device::Cpu)) * 3.0
+    }
+
+    fn relative(a: f32, b: f64) -> f64 {
+        (f64::from(a) - b).abs() / b.abs()
+    }
+
+    #[test]
+    fn scores_are_those_of_the_equations() {
+        for seed in 0..4 {
+            let logits = logits(seed);
+            let score = infer("a", &logits, [21, 11], &[]).unwrap().score;
+            let p = equations::softmax(&equations::upsample(&logits, [11, 21]));
+            assert!(relative(score.mean_entropy, equations::mean_self_information(&p).double_value(&[0])) < 1e-6);
+            assert!(relative(score.mean_entropy_eq4_nats, equations::mean_entropy_nats(&p).double_value(&[0])) < 1e-6);
+        }
+    }
+
+    #[test]
+    fn an_undecided_pixel_is_white_and_a_certain_one_black() {
+        let uniform = infer("a", &Tensor::zeros([1, 4, 2, 2], (Kind::Float, Device::Cpu)), [3, 3], &[]).unwrap();
+        assert_eq!(uniform.entropy, Index::filled(3, 3, [255]));
+        assert_eq!(uniform.prediction, Index::filled(3, 3, [0]), "the first of equals");
+        assert!(relative(uniform.score.mean_entropy, 0.25) < 1e-6);
+        assert!(relative(uniform.score.mean_entropy_eq4_nats, 4f64.ln()) < 1e-6);
+        let certain = Tensor::from_slice(&[0.0f32, 0.0, 200.0]).view([1, 3, 1, 1]);
+        let certain = infer("a", &certain, [2, 2], &[2]).unwrap();
+        assert_eq!((certain.entropy, certain.prediction), (Index::filled(2, 2, [0]), Index::filled(2, 2, [2])));
+        assert_eq!((certain.score.mean_entropy, certain.score.predicted_rare_classes), (0.0, 1));
+    }
+
+    #[test]
+    fn one_pixel_makes_a_rare_class_predicted_and_each_counts_once() {
+        let prediction = Index::new(3, 2, vec![0, 0, 3, 4, 4, 4]);
+        assert_eq!(rare_classes(&prediction, &[3, 4, 5]), 2);
+        assert_eq!(rare_classes(&prediction, &[4, 4]), 1);
+        assert_eq!(rare_classes(&prediction, &[]), 0);
+    }
+
+    #[test]
+    fn logits_that_are_not_finite_are_refused_with_the_image() {
+        let logits = logits(0);
+        let _ = logits.narrow(2, 0, 1).fill_(f64::NAN);
+        let error = infer("street.png", &logits, [8, 6], &[]).unwrap_err();
+        assert_eq!(error.to_string(), "the network gives street.png logits that are not finite (8 of 48 pixels)");
+    }
+
+    #[test]
+    fn logits_of_several_images_are_refused() {
+        let two = Tensor::zeros([2, 5, 3, 3], (Kind::Float, Device::Cpu));
+        assert!(matches!(infer("a", &two, [3, 3], &[]), Err(InferenceError::Shape { .. })));
+    }
+
+    #[test]
+    fn golden_images_have_the_golden_scores_and_maps() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden");
+        let Some((json, tensors)) = read_golden(&golden) else {
+            eprintln!("skipped: no golden vectors at {}", golden.display());
+            return;
+        };
+        for k in 0..2 {
+            let tensor = |name: &str| {
+                &tensors.iter().find(|(key, _)| *key == format!("forward.{k}.{name}")).expect("a golden tensor").1
+            };
+            let inference = infer("k", &tensor("logits_main").unsqueeze(0), [129, 97], &CITYSCAPES_RARE).unwrap();
+            let wanted = &json["images"][k];
+            let number = |key: &str| wanted[key].as_f64().expect("a golden number");
+            assert!(relative(inference.score.mean_entropy, number("mean_entropy")) < 1e-5);
+            assert!(relative(inference.score.mean_entropy_eq4_nats, number("mean_entropy_eq4_nats")) < 1e-5);
+            assert_eq!(f64::from(inference.score.predicted_rare_classes), number("rare_predicted"));
+
+            let bytes = |tensor: &Tensor| Vec::<u8>::try_from(tensor.to_kind(Kind::Uint8).reshape(-1)).unwrap();
+            let argmax = bytes(tensor("argmax"));
+            let same = argmax.iter().zip(inference.prediction.bytes()).filter(|(a, b)| a == b).count();
+            assert!(same as f64 >= 0.999 * argmax.len() as f64, "{same} of {}", argmax.len());
+            assert_eq!(predict(&tensor("logits_main").unsqueeze(0), [129, 97]), inference.prediction);
+            let grey = bytes(&(tensor("entropy_map") * 255.0).round());
+            assert!(grey.iter().zip(inference.entropy.bytes()).all(|(a, b)| a.abs_diff(*b) <= 1));
+        }
+    }
+
+    fn read_golden(folder: &Path) -> Option<(serde_json::Value, Vec<(String, Tensor)>)> {
+        let json = std::fs::read_to_string(folder.join("golden.json")).ok()?;
+        let tensors = Tensor::read_safetensors(folder.join("golden.safetensors")).ok()?;
+        Some((serde_json::from_str(&json).expect("golden.json is JSON"), tensors))
+    }
+}

@@ -1,0 +1,103 @@
+//! The equations of the papers, in their order and letters, each under the name it has in the text.
+//!
+//! "(1)" to "(6)" are IntraDA's (arXiv 2004.07703); where the released code differs from the paper, the code is followed,
+//! since the published numbers come from it, and the difference is stated. These functions know tensors only: no network,
+//! no weights of losses, no optimiser.
+//!
+//! Shapes: N images, C classes, H×W pixels. `p` is a softmax over C, N×C×H×W. Losses are means, without dimensions.
+use tch::{Kind, Reduction, Tensor};
+
+/// The class index of pixels that have no label.
+pub const IGNORE: i64 = 255;
+
+/// Keeps p·log p finite at p = 0, where its limit is 0. The released code's number, added inside the logarithm only.
+const EPSILON: f64 = 1e-30;
+
+/// Which of two sides the discriminator looks at. The released code's numbering, the reverse of equation (3)'s: the
+/// discriminator's sigmoid is the probability of *target*. In intra-domain adaptation easy images take the place of the
+/// source, hard ones that of the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// 0.
+    Source,
+    /// 1.
+    Target,
+}
+
+/// Logits N×C×h×w to height × width: bilinear, corners aligned, as everywhere in the released code. Always before
+/// softmax, so that losses and maps are taken at the image's size.
+pub fn upsample(logits: &Tensor, [height, width]: [i64; 2]) -> Tensor {
+    logits.upsample_bilinear2d([height, width], true, None, None)
+}
+
+/// P: class probabilities, N×C×H×W, from logits of the same shape.
+pub fn softmax(logits: &Tensor) -> Tensor {
+    logits.softmax(1, None::<Kind>)
+}
+
+/// Equation (1) and (5): the mean over labelled pixels of −ln P(y), in nats, from logits N×C×H×W and labels N×H×W (i64).
+///
+/// The paper sums over pixels; the code takes the mean. A batch without a labelled pixel gives 0 and a gradient of 0: the
+/// released code means that too, but its test asks for the number of dimensions, so that it returns NaN.
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
+    let sum = logits.cross_entropy_loss(labels, None::<&Tensor>, Reduction::Sum, IGNORE, 0.0);
+    let labelled = labels.not_equal(IGNORE).sum(Kind::Int64);
+    sum / labelled.clamp_min(1).to_kind(logits.kind())
+}
+
+/// Equation (2) before its sum over classes: I(c,h,w) = −p·log2(p) / log2(C), N×C×H×W, each value in 0..=1.
+///
+/// This map of all classes, not its sum, is what the discriminator sees in the released code (AdvEnt, arXiv 1811.12833,
+/// equation 4). Its unit is the entropy of the uniform distribution over C classes.
+pub fn weighted_self_information(p: &Tensor) -> Tensor {
+    -(p * (p + EPSILON).log2()) / classes(p).log2()
+}
+
+/// Equation (2): the entropy of each pixel, N×H×W, in 0..=1 (1 = all C classes alike).
+pub fn entropy_map(p: &Tensor) -> Tensor {
+    weighted_self_information(p).sum_dim_intlist([1i64].as_slice(), false, None::<Kind>)
+}
+
+/// MinEnt's loss (arXiv 1811.12833, equation 3): the mean entropy of a pixel, in 0..=1.
+pub fn entropy_loss(p: &Tensor) -> Tensor {
+    let [images, _, height, width] = shape(p);
+    let pixels = (images * height * width) as f64;
+    -(p * (p + EPSILON).log2()).sum(None::<Kind>) / (pixels * classes(p).log2())
+}
+
+/// Equation (3) and (6), one side: binary cross-entropy of the discriminator's logits (any shape) against one domain, in
+/// nats, mean over its coarse output grid.
+///
+/// The generator minimises this on target images against [`Domain::Source`]: the non-saturating form, where (3) read as a
+/// minimax would have it maximise the loss against [`Domain::Target`].
+pub fn domain_loss(logits: &Tensor, domain: Domain) -> Tensor {
+    let label = match domain {
+        Domain::Source => logits.zeros_like(),
+        Domain::Target => logits.ones_like(),
+    };
+    logits.binary_cross_entropy_with_logits(&label, None::<&Tensor>, None::<&Tensor>, Reduction::Mean)
+}
+
+/// Equation (4) as the released code takes it: the mean of [`weighted_self_information`] over classes and pixels, one
+/// score an image, N. Low = easy.
+pub fn mean_self_information(p: &Tensor) -> Tensor {
+    weighted_self_information(p).mean_dim([1i64, 2, 3].as_slice(), false, None::<Kind>)
+}
+
+/// Equation (4) as printed: R = 1/(HW) Σ −p·ln(p), one score an image, N, in nats. C·ln C times
+/// [`mean_self_information`], so it gives the same order.
+pub fn mean_entropy_nats(p: &Tensor) -> Tensor {
+    let per_pixel = -(p * (p + EPSILON).log()).sum_dim_intlist([1i64].as_slice(), false, None::<Kind>);
+    per_pixel.mean_dim([1i64, 2].as_slice(), false, None::<Kind>)
+}
+
+fn shape(p: &Tensor) -> [i64; 4] {
+    p.size4().map(|(n, c, h, w)| [n, c, h, w]).expect("class maps are N×C×H×W")
+}
+
+fn classes(p: &Tensor) -> f64 {
+    shape(p)[1] as f64
+}
+
+#[cfg(test)]
+mod tests;

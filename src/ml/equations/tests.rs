@@ -1,0 +1,113 @@
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use tch::Device;
+
+use super::*;
+use crate::checkpoint;
+
+fn number(t: &Tensor) -> f64 {
+    t.double_value(&[])
+}
+
+#[track_caller]
+fn close(ours: f64, theirs: f64, tolerance: f64) {
+    assert!((ours - theirs).abs() <= tolerance * theirs.abs().max(1e-12), "{ours} instead of {theirs}");
+}
+
+/// One image, two pixels, two classes: P = (3/4, 1/4) and (1/2, 1/2).
+fn two_pixels() -> Tensor {
+    Tensor::from_slice(&[0.75f64, 0.5, 0.25, 0.5]).view([1, 2, 1, 2])
+}
+
+#[test]
+fn maps_and_scores_are_those_computed_by_hand() {
+    let p = two_pixels();
+    let (a, b) = (-0.75 * 0.75f64.log2(), -0.25 * 0.25f64.log2());
+    let information: Vec<f64> = weighted_self_information(&p).flatten(0, -1).try_into().unwrap();
+    for (ours, theirs) in information.into_iter().zip([a, 0.5, b, 0.5]) {
+        close(ours, theirs, 1e-12);
+    }
+    let entropy: Vec<f64> = entropy_map(&p).flatten(0, -1).try_into().unwrap();
+    close(entropy[0], a + b, 1e-12);
+    close(entropy[1], 1.0, 1e-12);
+    close(number(&entropy_loss(&p)), (a + b + 1.0) / 2.0, 1e-12);
+    close(mean_self_information(&p).double_value(&[0]), (a + b + 1.0) / 4.0, 1e-12);
+    close(mean_entropy_nats(&p).double_value(&[0]), (a + b + 1.0) / 2.0 * 2f64.ln(), 1e-12);
+}
+
+#[test]
+fn cross_entropy_is_the_mean_over_labelled_pixels() {
+    let logits = two_pixels().log();
+    let labels = Tensor::from_slice(&[1i64, IGNORE]).view([1, 1, 2]);
+    close(number(&cross_entropy(&logits, &labels)), 4f64.ln(), 1e-12);
+    let labels = Tensor::from_slice(&[1i64, 0]).view([1, 1, 2]);
+    close(number(&cross_entropy(&logits, &labels)), (4f64.ln() + 2f64.ln()) / 2.0, 1e-12);
+}
+
+#[test]
+fn without_a_labelled_pixel_loss_and_gradient_are_zero() {
+    let logits = two_pixels().set_requires_grad(true);
+    let loss = cross_entropy(&logits, &Tensor::full([1, 1, 2], IGNORE, (Kind::Int64, Device::Cpu)));
+    loss.backward();
+    assert_eq!(number(&loss), 0.0);
+    assert_eq!(logits.grad(), logits.zeros_like());
+}
+
+#[test]
+fn domain_loss_counts_source_as_zero_and_target_as_one() {
+    let certain_of_target = Tensor::from_slice(&[2f64]);
+    close(number(&domain_loss(&certain_of_target, Domain::Source)), (1.0 + 2f64.exp()).ln(), 1e-12);
+    close(number(&domain_loss(&certain_of_target, Domain::Target)), (1.0 + (-2f64).exp()).ln(), 1e-12);
+}
+
+#[test]
+fn upsampling_keeps_the_corners() {
+    let x = Tensor::from_slice(&[0f64, 3.0]).view([1, 1, 1, 2]);
+    let row: Vec<f64> = upsample(&x, [1, 4]).flatten(0, -1).try_into().unwrap();
+    for (ours, theirs) in row.into_iter().zip([0.0, 1.0, 2.0, 3.0]) {
+        assert!((ours - theirs).abs() < 1e-12, "{ours} instead of {theirs}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn entropy_lies_between_certainty_and_uniform_and_both_forms_of_equation_4_agree(
+        values in prop::collection::vec(-200.0f64..200.0, 24),
+        classes in prop::sample::select(vec![2i64, 3, 4]),
+    ) {
+        let p = softmax(&Tensor::from_slice(&values).view([1, classes, 2, 12 / classes]));
+        let map = entropy_map(&p);
+        prop_assert!(number(&map.min()) >= 0.0 && number(&map.max()) <= 1.0 + 1e-12);
+        let c = classes as f64;
+        let (code, paper) = (mean_self_information(&p).double_value(&[0]), mean_entropy_nats(&p).double_value(&[0]));
+        prop_assert!((code * c * c.ln() - paper).abs() <= 1e-12);
+        prop_assert!((number(&entropy_loss(&p)) - code * c).abs() <= 1e-12);
+    }
+}
+
+#[test]
+fn golden_images_give_the_golden_maps_and_scores() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden"));
+    let Ok(text) = std::fs::read_to_string(folder.join("golden.json")) else {
+        return println!("skipped: {} has no golden.json", folder.display());
+    };
+    let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let tensors = checkpoint::read(&folder.join("golden.safetensors")).unwrap().tensors;
+    let images = golden["images"].as_array().unwrap();
+    // The maps of a few images only are in the file.
+    let stored: Vec<usize> =
+        (0..images.len()).filter(|k| tensors.contains_key(&format!("forward.{k}.logits_main"))).collect();
+    assert!(!stored.is_empty());
+    for k in stored {
+        let (image, theirs) = (&images[k], &tensors[&format!("forward.{k}.entropy_map")]);
+        let [height, width] = <[i64; 2]>::try_from(theirs.size()).unwrap();
+        let logits = tensors[&format!("forward.{k}.logits_main")].unsqueeze(0);
+        let p = softmax(&upsample(&logits, [height, width]));
+        let difference = number(&(entropy_map(&p).squeeze() - theirs).abs().max());
+        assert!(difference < 1e-4, "image {k}: {difference}");
+        close(mean_self_information(&p).double_value(&[0]), image["mean_entropy"].as_f64().unwrap(), 1e-5);
+        close(mean_entropy_nats(&p).double_value(&[0]), image["mean_entropy_eq4_nats"].as_f64().unwrap(), 1e-5);
+    }
+}

@@ -1,0 +1,98 @@
+//! What the adaptation loop sees of a segmentation network: logits from one or two levels, named tensors, learning rates.
+//!
+//! It doesn't know any particular network (`arch` lists them), nor losses or optimisers. A network owns its tensors;
+//! everybody else holds shallow copies of them by name, because libtorch's tensors are shared handles and a second
+//! registry of variables (tch's `VarStore`) would only hide which of them an optimiser moves.
+use std::path::Path;
+
+use serde::Deserialize;
+use tch::Tensor;
+
+use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+
+/// Which behaviour of layers that differ between training and inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Training: statistics of the batch where a network normalises by them.
+    Train,
+    /// Inference: running statistics.
+    Eval,
+}
+
+/// Class scores before softmax at the network's own resolution, each N×C×h×w.
+pub struct Logits {
+    /// The auxiliary head's, in the middle of the network; none in a single-level network.
+    pub aux: Option<Tensor>,
+    /// The main head's, which alone predicts.
+    pub main: Tensor,
+}
+
+/// Which learning rate a parameter gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateGroup {
+    /// The base rate: what was pretrained.
+    Body,
+    /// The base rate times a factor (10 in the papers): classifiers that start from random numbers.
+    Head,
+}
+
+/// A trainable tensor.
+pub struct Parameter {
+    /// Its checkpoint key.
+    pub name: String,
+    /// A shallow copy of the live tensor.
+    pub tensor: Tensor,
+    /// Its learning rate.
+    pub group: RateGroup,
+    /// How often one optimiser step applies its update. 1, except where the released code lists a parameter repeatedly.
+    pub repeats: u32,
+}
+
+/// A segmentation network.
+pub trait Network {
+    /// N×3×H×W → logits N×C×h×w. The input is normalised as the network's `Arch::normalization` says.
+    fn forward(&self, x: &Tensor, mode: Mode) -> Logits;
+
+    /// C, the number of classes.
+    fn classes(&self) -> i64;
+
+    /// Whether [`Network::forward`] gives auxiliary logits.
+    fn multi_level(&self) -> bool;
+
+    /// What an optimiser may move, in a fixed order.
+    fn parameters(&self) -> Vec<Parameter>;
+
+    /// All parameters and buffers by checkpoint key, as shallow copies of the live tensors.
+    fn state(&self) -> Vec<(String, Tensor)>;
+
+    /// Copies published pretrained weights into the network.
+    ///
+    /// Unless a network says otherwise, the file must hold exactly its own state.
+    ///
+    /// # Errors
+    /// A missing or unexpected key, a wrong shape, an unreadable file.
+    fn load_pretrained(&self, path: &Path) -> Result<Restored, CheckpointError> {
+        checkpoint::restore(path, &self.state(), Rule::WEIGHTS)
+    }
+}
+
+/// The order of an image's channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelOrder {
+    /// Red first, as image files are decoded.
+    Rgb,
+    /// Blue first, as networks that were converted from Caffe expect.
+    Bgr,
+}
+
+/// How pixel values in 0..=255 become a network's input: first the channel order, then `(x - mean) / scale` per channel.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Normalization {
+    /// Applied first; `mean` and `scale` are in this order.
+    pub channels: ChannelOrder,
+    /// Grey levels.
+    pub mean: [f32; 3],
+    /// Grey levels per unit of input.
+    pub scale: [f32; 3],
+}

@@ -1,0 +1,191 @@
+//! SGD and Adam, operation by operation as PyTorch's plain loops (`torch/optim/sgd.py`, `adam.py`), and the schedule.
+//!
+//! tch has both, but keeps their momentum inside C++ where it can't be saved, and a run that is to be resumed to the bit
+//! needs it. They know named parameters and gradients; losses, and when a step is due, are the loop's business.
+use tch::{Tensor, no_grad};
+
+use crate::network::{Parameter, RateGroup};
+
+/// DeepLab's "poly" schedule: base · (1 − i/max)^power, for iteration i = 0, 1, …, max.
+pub fn polynomial(base: f64, iteration: u64, max: u64, power: f64) -> f64 {
+    base * (1.0 - iteration as f64 / max as f64).powf(power)
+}
+
+/// The learning rates of one step.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// Of [`RateGroup::Body`].
+    pub body: f64,
+    /// Of [`RateGroup::Head`].
+    pub head: f64,
+}
+
+impl Rates {
+    fn of(self, group: RateGroup) -> f64 {
+        match group {
+            RateGroup::Body => self.body,
+            RateGroup::Head => self.head,
+        }
+    }
+}
+
+/// What the adaptation loop asks of an optimiser.
+pub trait Optimizer {
+    /// Sets all gradients to zero.
+    fn zero_grad(&mut self);
+
+    /// Moves the parameters along their gradients. A parameter without a gradient stays, undecayed.
+    fn step(&mut self, rates: Rates);
+
+    /// Shallow copies of the live state by name, to be saved, or copied into on resume.
+    fn state(&self) -> Vec<(String, Tensor)>;
+
+    /// Steps taken so far: the one part of the state that is no tensor.
+    fn steps(&self) -> u64;
+
+    /// On resume, beside copying into [`Optimizer::state`].
+    fn set_steps(&mut self, steps: u64);
+}
+
+/// Stochastic gradient descent with momentum; no Nesterov, dampening 0.
+pub struct Sgd {
+    parameters: Vec<Parameter>,
+    momentum: f64,
+    weight_decay: f64,
+    steps: u64,
+    buffers: Vec<Tensor>,
+}
+
+impl Sgd {
+    /// `weight_decay` acts on all parameters, biases too, as in the released code.
+    pub fn new(parameters: Vec<Parameter>, momentum: f64, weight_decay: f64) -> Sgd {
+        let buffers = zeros_like(&parameters);
+        Sgd { parameters, momentum, weight_decay, steps: 0, buffers }
+    }
+}
+
+impl Optimizer for Sgd {
+    fn zero_grad(&mut self) {
+        zero_grad(&mut self.parameters);
+    }
+
+    /// Parameters with `repeats` k are moved k times, each time with the decay of where they are by then, as PyTorch's
+    /// plain loop does with a parameter that is listed k times. In the first step each of the k starts a buffer of its own
+    /// and the last one is kept.
+    fn step(&mut self, rates: Rates) {
+        let momentum = if self.steps == 0 { 0.0 } else { self.momentum };
+        self.steps += 1;
+        no_grad(|| {
+            for (p, buffer) in self.parameters.iter_mut().zip(&mut self.buffers) {
+                let gradient = p.tensor.grad();
+                if !gradient.defined() {
+                    continue;
+                }
+                let minus_rate = scalar(-rates.of(p.group), buffer);
+                for _ in 0..p.repeats {
+                    let _ = buffer.g_mul_scalar_(momentum);
+                    if self.weight_decay != 0.0 {
+                        let _ = buffer.g_add_(&(&p.tensor * self.weight_decay).g_add_(&gradient));
+                    } else {
+                        let _ = buffer.g_add_(&gradient);
+                    }
+                    // tch lacks add_'s factor; addcmul_ with a 0-dimensional tensor is the same operation.
+                    let _ = p.tensor.addcmul_(buffer, &minus_rate);
+                }
+            }
+        });
+    }
+
+    fn state(&self) -> Vec<(String, Tensor)> {
+        named("momentum", &self.parameters, &self.buffers).collect()
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+}
+
+/// Adam (arXiv 1412.6980) with ε = 1e-8 and no weight decay, as the released code's discriminators use it.
+pub struct Adam {
+    parameters: Vec<Parameter>,
+    betas: (f64, f64),
+    steps: u64,
+    first: Vec<Tensor>,
+    second: Vec<Tensor>,
+}
+
+impl Adam {
+    const EPSILON: f64 = 1e-8;
+
+    /// `betas`: decay of the first and of the second moment. `repeats` is SGD's alone and not looked at.
+    pub fn new(parameters: Vec<Parameter>, betas: (f64, f64)) -> Adam {
+        let (first, second) = (zeros_like(&parameters), zeros_like(&parameters));
+        Adam { parameters, betas, steps: 0, first, second }
+    }
+}
+
+impl Optimizer for Adam {
+    fn zero_grad(&mut self) {
+        zero_grad(&mut self.parameters);
+    }
+
+    fn step(&mut self, rates: Rates) {
+        self.steps += 1;
+        let (beta1, beta2) = self.betas;
+        let correction1 = 1.0 - beta1.powf(self.steps as f64);
+        let correction2 = (1.0 - beta2.powf(self.steps as f64)).sqrt();
+        no_grad(|| {
+            for ((p, m), v) in self.parameters.iter_mut().zip(&mut self.first).zip(&mut self.second) {
+                let gradient = p.tensor.grad();
+                if !gradient.defined() {
+                    continue;
+                }
+                let _ = m.lerp_(&gradient, 1.0 - beta1);
+                let _ = v.g_mul_scalar_(beta2);
+                let _ = v.addcmul_(&(&gradient * (1.0 - beta2)), &gradient);
+                let bottom = v.sqrt().g_div_scalar_(correction2).g_add_scalar_(Self::EPSILON);
+                let _ = p.tensor.addcdiv_(&(&*m * (-rates.of(p.group) / correction1)), &bottom);
+            }
+        });
+    }
+
+    fn state(&self) -> Vec<(String, Tensor)> {
+        let first = named("first", &self.parameters, &self.first);
+        first.chain(named("second", &self.parameters, &self.second)).collect()
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+}
+
+fn zero_grad(parameters: &mut [Parameter]) {
+    parameters.iter_mut().for_each(|p| p.tensor.zero_grad());
+}
+
+fn zeros_like(parameters: &[Parameter]) -> Vec<Tensor> {
+    parameters.iter().map(|p| p.tensor.detach().zeros_like()).collect()
+}
+
+fn named<'a>(
+    what: &'a str,
+    parameters: &'a [Parameter],
+    tensors: &'a [Tensor],
+) -> impl Iterator<Item = (String, Tensor)> + 'a {
+    parameters.iter().zip(tensors).map(move |(p, t)| (format!("{what}.{}", p.name), t.shallow_clone()))
+}
+
+fn scalar(value: f64, like: &Tensor) -> Tensor {
+    Tensor::scalar_tensor(value, (like.kind(), like.device()))
+}
+
+#[cfg(test)]
+mod tests;
