@@ -1,0 +1,173 @@
+//! The class sets that have a name: order, colours, and which classes are rare.
+//!
+//! Knows no label files. A class is its index; what a data set's files hold for it is the data set's affair (`map`).
+
+/// A class set with a name.
+#[derive(Debug)]
+pub struct ClassSet {
+    /// The value of `classes`.
+    pub name: &'static str,
+    /// The classes, by index.
+    pub classes: &'static [Class],
+}
+
+/// One class of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// Its name, as tables show it.
+    pub name: &'static str,
+    /// Red, green, blue.
+    pub colour: [u8; 3],
+    /// Whether `ranking` counts it where it normalizes by rare classes.
+    pub rare: bool,
+}
+
+const fn class(name: &'static str, r: u8, g: u8, b: u8) -> Class {
+    Class { name, colour: [r, g, b], rare: false }
+}
+
+const fn rare(name: &'static str, r: u8, g: u8, b: u8) -> Class {
+    Class { name, colour: [r, g, b], rare: true }
+}
+
+const ROAD: Class = class("road", 128, 64, 128);
+const SIDEWALK: Class = class("sidewalk", 244, 35, 232);
+const BUILDING: Class = class("building", 70, 70, 70);
+const WALL: Class = rare("wall", 102, 102, 156);
+const FENCE: Class = rare("fence", 190, 153, 153);
+const POLE: Class = rare("pole", 153, 153, 153);
+const TRAFFIC_LIGHT: Class = rare("traffic light", 250, 170, 30);
+const TRAFFIC_SIGN: Class = rare("traffic sign", 220, 220, 0);
+const VEGETATION: Class = class("vegetation", 107, 142, 35);
+const TERRAIN: Class = rare("terrain", 152, 251, 152);
+const SKY: Class = class("sky", 70, 130, 180);
+const PERSON: Class = class("person", 220, 20, 60);
+const RIDER: Class = rare("rider", 255, 0, 0);
+const CAR: Class = class("car", 0, 0, 142);
+const TRUCK: Class = rare("truck", 0, 0, 70);
+const BUS: Class = rare("bus", 0, 60, 100);
+const TRAIN: Class = rare("train", 0, 80, 100);
+const MOTORCYCLE: Class = rare("motorcycle", 0, 0, 230);
+const BICYCLE: Class = class("bicycle", 119, 11, 32);
+
+/// Every set there is.
+///
+/// Cityscapes: colours of cityscapesScripts `labels.py`; rare as in IntraDA's `entropy.py`; the 16 are those of SYNTHIA, in
+/// the order of DADA's `synthia.py`, the 13 those of mIoU*. CamVid: the 11 of the SegNet tutorial; its rare classes and those
+/// of the scenes are the ones with less than 2 % of the pixels, since no paper names any.
+pub const SETS: &[ClassSet] = &[
+    ClassSet {
+        name: "cityscapes-19",
+        classes: &[
+            ROAD, SIDEWALK, BUILDING, WALL, FENCE, POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION, TERRAIN, SKY, PERSON, RIDER,
+            CAR, TRUCK, BUS, TRAIN, MOTORCYCLE, BICYCLE,
+        ],
+    },
+    ClassSet {
+        name: "cityscapes-16",
+        classes: &[
+            ROAD, SIDEWALK, BUILDING, WALL, FENCE, POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION, SKY, PERSON, RIDER, CAR, BUS,
+            MOTORCYCLE, BICYCLE,
+        ],
+    },
+    ClassSet {
+        name: "cityscapes-13",
+        classes: &[
+            ROAD, SIDEWALK, BUILDING, TRAFFIC_LIGHT, TRAFFIC_SIGN, VEGETATION, SKY, PERSON, RIDER, CAR, BUS, MOTORCYCLE, BICYCLE,
+        ],
+    },
+    ClassSet {
+        name: "camvid-11",
+        classes: &[
+            class("sky", 128, 128, 128),
+            class("building", 128, 0, 0),
+            rare("pole", 192, 192, 128),
+            class("road", 128, 64, 128),
+            class("pavement", 60, 40, 222),
+            class("tree", 128, 128, 0),
+            rare("sign", 192, 128, 128),
+            rare("fence", 64, 64, 128),
+            class("car", 64, 0, 128),
+            rare("pedestrian", 64, 64, 0),
+            rare("bicyclist", 0, 128, 192),
+        ],
+    },
+    ClassSet {
+        name: SCENES,
+        classes: &[
+            class("sky", 70, 130, 180),
+            class("building", 70, 70, 70),
+            class("road", 128, 64, 128),
+            class("pavement", 244, 35, 232),
+            class("tree", 107, 142, 35),
+            class("car", 0, 0, 142),
+            rare("pole", 220, 220, 0),
+            rare("person", 220, 20, 60),
+        ],
+    },
+];
+
+/// The set that the procedural scenes are labelled with.
+pub const SCENES: &str = "scenes-8";
+
+/// The names of [`SETS`], for the key that chooses one.
+pub const NAMES: &[&str] = &["cityscapes-19", "cityscapes-16", "cityscapes-13", "camvid-11", SCENES];
+
+/// The set of this name.
+pub fn find(name: &str) -> Option<&'static ClassSet> {
+    SETS.iter().find(|set| set.name == name)
+}
+
+/// The colour of the class with this index where its author gave none.
+///
+/// The first eight are those of Okabe and Ito, which people with the common colour blindnesses tell apart; from then on the
+/// hue goes on by the golden angle, which never comes near an earlier hue for long.
+pub fn colour_of(index: usize) -> [u8; 3] {
+    const OKABE_ITO: [[u8; 3]; 8] = [
+        [230, 159, 0],
+        [86, 180, 233],
+        [0, 158, 115],
+        [240, 228, 66],
+        [0, 114, 178],
+        [213, 94, 0],
+        [204, 121, 167],
+        [0, 0, 0],
+    ];
+    OKABE_ITO.get(index).copied().unwrap_or_else(|| hue((index as f64 * 137.507_764) % 360.0))
+}
+
+/// The colour of a hue in degrees at saturation 0.65 and value 0.85.
+fn hue(degrees: f64) -> [u8; 3] {
+    let channel = |offset: f64| {
+        let k = (offset + degrees / 60.0) % 6.0;
+        let share = 1.0 - 0.65 * k.min(4.0 - k).clamp(0.0, 1.0);
+        (255.0 * 0.85 * share).round() as u8
+    };
+    [channel(5.0), channel(3.0), channel(1.0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn the_names_are_those_of_the_sets() {
+        assert_eq!(SETS.iter().map(|set| set.name).collect::<Vec<_>>(), NAMES);
+        for set in SETS {
+            let number = set.name.rsplit('-').next().unwrap();
+            assert_eq!(set.classes.len().to_string(), number, "{}", set.name);
+        }
+    }
+
+    #[test]
+    fn the_released_code_counts_eleven_rare_classes_of_nineteen() {
+        let rare = |name| find(name).unwrap().classes.iter().filter(|class| class.rare).count();
+        assert_eq!((rare("cityscapes-19"), rare("cityscapes-16"), rare("cityscapes-13")), (11, 8, 5));
+    }
+
+    #[test]
+    fn no_two_of_a_hundred_classes_share_a_colour() {
+        assert_eq!((0..100).map(colour_of).collect::<HashSet<_>>().len(), 100);
+    }
+}

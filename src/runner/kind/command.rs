@@ -1,0 +1,33 @@
+//! `command`: any program as a stage.
+//!
+//! Nothing is known about what it does, so everything that it depends on has to be declared: its inputs by path, what it
+//! reads of the environment by name. It starts with nothing else of the environment, so that a forgotten name fails early.
+
+use super::{KeySpec, Kind, Runs, Takes};
+
+pub(super) const KIND: Kind = Kind {
+    name: "command",
+    revision: 1,
+    summary: "Runs a program in the workspace root.",
+    keys: &[&[
+        KeySpec::new("command", Takes::Texts, "the program and its arguments, started without a shell").optional(),
+        KeySpec::new("shell", Takes::Text, "a line for `sh -c`, in the place of `command`").optional(),
+        KeySpec::new(
+            "inputs",
+            Takes::Paths,
+            "files and folders that it reads; a path that is another stage's output makes an edge",
+        )
+        .optional(),
+        KeySpec::new("outputs", Takes::OutputPaths, "files and folders that it writes; a missing one is an error"),
+        KeySpec::new(
+            "env",
+            Takes::Texts,
+            "environment variables that it sees beside PATH, HOME, LANG and TMPDIR; their values enter the key",
+        )
+        .optional(),
+    ]],
+    exactly_one: &["command", "shell"],
+    classes: &[],
+    outputs: &[],
+    runs: Runs::Command,
+};

@@ -1,0 +1,35 @@
+//! `entropy-inference`: one pass over the target images that gives all that the second half of the method needs.
+//!
+//! Scores, predictions and entropy maps come out of the same pass because the network is the expensive part; the
+//! pseudo-labels are later taken from these predictions, and the network doesn't run again.
+
+use super::{ClassFact, Gives, KeySpec, Kind, OutputSpec, Runs, Takes};
+
+pub(super) const KIND: Kind = Kind {
+    name: "entropy-inference",
+    revision: 1,
+    summary: "Runs a trained network over the target images: mean entropy, most likely classes and entropy map of each \
+              (IntraDA, eq. 4).",
+    keys: &[&[
+        KeySpec::new(
+            "weights",
+            Takes::StageOrFile(Gives::Weights),
+            "the training whose model looks at the images, or a `.safetensors` file",
+        ),
+        KeySpec::new("images", Takes::Dataset { labels: false }, "the target images, a `[datasets.…]`; labels are not read"),
+        KeySpec::new(
+            "model",
+            Takes::Model,
+            "the network of `weights`, a `[models.…]`; needed where `weights` is a file, known where it is a training",
+        )
+        .optional(),
+    ]],
+    exactly_one: &[],
+    classes: &[ClassFact::Count, ClassFact::Rare],
+    outputs: &[
+        OutputSpec::file("scores", "scores.csv", Gives::Scores),
+        OutputSpec::folder("predictions", Gives::Predictions),
+        OutputSpec::folder("entropy", Gives::EntropyMaps),
+    ],
+    runs: Runs::Worker,
+};

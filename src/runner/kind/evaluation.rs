@@ -1,0 +1,28 @@
+//! `evaluation`: mIoU of one or several trainings on labelled images.
+//!
+//! One stage takes several trainings so that they are compared on the same images, in one table.
+
+use super::{ClassFact, Gives, KeySpec, Kind, OutputSpec, Runs, Takes};
+
+pub(super) const KIND: Kind = Kind {
+    name: "evaluation",
+    revision: 1,
+    summary: "Compares trained networks with the labels of a data set: IoU by class, mIoU and confusion matrix.",
+    keys: &[&[
+        KeySpec::new("weights", Takes::Stages(Gives::Weights), "the training, or a list of them; each is named by its stage"),
+        KeySpec::new("dataset", Takes::Dataset { labels: true }, "labelled images, a `[datasets.…]`"),
+        KeySpec::new(
+            "overlays",
+            Takes::Integer { min: 0, max: i64::MAX },
+            "how many images to lay the predictions over, for looking at",
+        )
+        .or_integer(8),
+    ]],
+    exactly_one: &[],
+    classes: &[ClassFact::Names, ClassFact::Colours],
+    outputs: &[
+        OutputSpec::file("metrics", "metrics.json", Gives::Metrics),
+        OutputSpec::folder("overlays", Gives::Overlays),
+    ],
+    runs: Runs::Worker,
+};

@@ -1,0 +1,26 @@
+//! `inter-training`: adaptation from a labelled source domain to an unlabelled target domain.
+//!
+//! Knows only what is its own: two data sets. The loop's keys are in `training`.
+
+use super::training::{self, ADAPTING};
+use super::{ClassFact, KeySpec, Kind, Runs, Takes};
+
+pub(super) const KIND: Kind = Kind {
+    name: "inter-training",
+    revision: 1,
+    summary: "Inter-domain adaptation: trains on a labelled source domain and adapts to an unlabelled target domain \
+              (IntraDA, section 3.1).",
+    keys: &[
+        &[
+            training::METHOD,
+            KeySpec::new("source", Takes::Dataset { labels: true }, "the labelled source domain, a `[datasets.…]`"),
+            KeySpec::new("target", Takes::Dataset { labels: false }, "the target domain, a `[datasets.…]`; labels are not read")
+                .only(ADAPTING),
+        ],
+        training::KEYS,
+    ],
+    exactly_one: &[],
+    classes: &[ClassFact::Count],
+    outputs: training::OUTPUTS,
+    runs: Runs::Worker,
+};

@@ -1,0 +1,26 @@
+//! `intra-training`: adaptation from the easy to the hard part of the target domain.
+//!
+//! Knows only what is its own: pseudo-labels and a list. The loop is the one that `inter-training` runs, hence the same keys.
+//! Its images are those of the data set that the lists came from; `spec` finds it, so that it can't be named wrongly.
+
+use super::training::{self, ADAPTING};
+use super::{ClassFact, Gives, KeySpec, Kind, Runs, Takes};
+
+pub(super) const KIND: Kind = Kind {
+    name: "intra-training",
+    revision: 1,
+    summary: "Intra-domain adaptation: trains on the easy split with its pseudo-labels and adapts to the hard split \
+              (IntraDA, section 3.3). With `method = \"source-only\"`: self-training on the easy split.",
+    keys: &[
+        &[
+            training::METHOD,
+            KeySpec::new("easy", Takes::Stage(Gives::Labels), "the pseudo-labelling stage that labelled the easy split"),
+            KeySpec::new("hard", Takes::Stage(Gives::ImageList), "the hard split, such as `rank.hard`").only(ADAPTING),
+        ],
+        training::KEYS,
+    ],
+    exactly_one: &[],
+    classes: &[ClassFact::Count],
+    outputs: training::OUTPUTS,
+    runs: Runs::Worker,
+};

@@ -1,0 +1,44 @@
+//! The keys of the file itself, of `[pipeline]` and of `[[classes]]`.
+//!
+//! Knows no stage. What is here holds for the whole pipeline; of it only the seed and the classes can change a result.
+
+use super::{KeySpec, Takes, classes};
+
+/// The version of the file format that this program reads.
+pub const FORMAT: i64 = 1;
+
+/// The sections that a pipeline file may have beside `format`.
+pub const SECTIONS: &[&str] = &["pipeline", "classes", "datasets", "models", "stages"];
+
+/// `[pipeline]`.
+pub const KEYS: &[KeySpec] = &[
+    KeySpec::new(
+        "name",
+        Takes::Text,
+        "letters, digits, `-` and `_`; the outputs lie in `runs/<name>`; default: the file's name without its ending",
+    )
+    .optional(),
+    KeySpec::new("seed", Takes::Integer { min: 0, max: i64::MAX }, "of every stage that doesn't set its own")
+        .or_integer(1234)
+        .origin("AdvEnt, config.py: RANDOM_SEED"),
+    KeySpec::new("classes", Takes::Choice(classes::NAMES), "the classes; for others, leave it out and list them as `[[classes]]`")
+        .optional(),
+    KeySpec::new("device", Takes::Text, "`auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:<n>`")
+        .or_text("auto")
+        .execution(),
+    KeySpec::new(
+        "threads",
+        Takes::Integer { min: 1, max: 1024 },
+        "CPU threads of one stage; default: the machine's cores, shared by what runs at once",
+    )
+    .optional()
+    .execution(),
+];
+
+/// One of `[[classes]]`; its index is its place in the list.
+pub const CLASS_KEYS: &[KeySpec] = &[
+    KeySpec::new("name", Takes::Text, "the class, as tables show it"),
+    KeySpec::new("colour", Takes::Colour, "`[red, green, blue]`; default: a colour of its own, fixed by the class's index")
+        .optional(),
+    KeySpec::new("rare", Takes::Flag, "whether it counts as rare where ranking normalizes by rare classes").or_flag(false),
+];

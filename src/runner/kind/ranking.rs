@@ -1,0 +1,33 @@
+//! `ranking`: sorts the images by entropy and cuts the list in two.
+//!
+//! Knows no images: it reads numbers. So another λ costs a fraction of a second.
+
+use super::{ClassFact, Gives, Interval, KeySpec, Kind, OutputSpec, Runs, Takes};
+
+pub(super) const KIND: Kind = Kind {
+    name: "ranking",
+    revision: 1,
+    summary: "Entropy-based ranking: splits the target images into an easy part, the share λ with the lowest score, and a \
+              hard part (IntraDA, section 3.2).",
+    keys: &[&[
+        KeySpec::new("scores", Takes::Stage(Gives::Scores), "the entropy-inference stage that scored the images"),
+        KeySpec::new("lambda", Takes::Number(Interval::INSIDE_UNIT), "λ = |easy| / |target|, the share of easy images")
+            .or_number(0.67)
+            .origin("IntraDA, entropy.py: --lambda1"),
+        KeySpec::new(
+            "normalize",
+            Takes::Choice(&["none", "rare-classes-paper", "rare-classes-code"]),
+            "what a score is multiplied by: nothing, 1 / (rare classes predicted), or (R − that) / R + 0.5 of R rare classes",
+        )
+        .or_text("none")
+        .origin("IntraDA, section 3.2 and entropy.py: --normalize"),
+    ]],
+    exactly_one: &[],
+    classes: &[ClassFact::Rare],
+    outputs: &[
+        OutputSpec::file("easy", "easy_split.txt", Gives::ImageList),
+        OutputSpec::file("hard", "hard_split.txt", Gives::ImageList),
+        OutputSpec::file("ranking", "ranking.csv", Gives::RankingTable),
+    ],
+    runs: Runs::Worker,
+};

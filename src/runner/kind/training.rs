@@ -1,0 +1,132 @@
+//! The keys that both trainings share: the knobs of the one adaptation loop, with the papers' values as defaults.
+//!
+//! Knows no loop: `ml` reads these by name. The defaults are those of the released code, which IntraDA takes over from
+//! AdvEnt unchanged (`advent/domain_adaptation/config.py`); where the two papers and the code differ, the code is followed.
+
+use super::{Gives, Interval, KeySpec, Literal, Only, OutputSpec, Takes};
+
+/// The methods with a discriminator.
+pub(super) const ADVERSARIAL: Only = Only { key: "method", is: &["advent", "adaptsegnet"] };
+/// The methods that see the target domain.
+pub(super) const ADAPTING: Only = Only { key: "method", is: &["minent", "advent", "adaptsegnet"] };
+const ENTROPY: Only = Only { key: "method", is: &["minent"] };
+const SGD: Only = Only { key: "optimizer", is: &["sgd"] };
+const ADAM: Only = Only { key: "optimizer", is: &["adam"] };
+
+const COUNT: Takes = Takes::Integer { min: 1, max: i64::MAX };
+const RATE: Takes = Takes::Number(Interval::POSITIVE);
+const WEIGHT: Takes = Takes::Number(Interval::NOT_NEGATIVE);
+const CONFIG: &str = "AdvEnt, config.py";
+
+pub(super) const METHOD: KeySpec = KeySpec::new(
+    "method",
+    Takes::Choice(&["source-only", "minent", "advent", "adaptsegnet"]),
+    "how the target domain is adapted to: not at all, by minimising its entropy (MinEnt), by an adversary that sees weighted \
+     self-information maps (AdvEnt), or by one that sees softmax outputs (AdaptSegNet)",
+);
+
+/// The keys of every training.
+pub const KEYS: &[KeySpec] = &[
+    KeySpec::new("model", Takes::Model, "the network that is trained, a `[models.…]`"),
+    KeySpec::new(
+        "weights",
+        Takes::Stage(Gives::Weights),
+        "a training to go on from, in the place of the model's `init`; optimisers and discriminators start afresh",
+    )
+    .optional(),
+    KeySpec::new("iterations", COUNT, "steps that are taken").or_integer(120_000).origin("AdvEnt, config.py: EARLY_STOP"),
+    KeySpec::new(
+        "schedule_iterations",
+        COUNT,
+        "steps after which the learning rates would reach 0: rate · (1 − i / schedule_iterations)^power",
+    )
+    .or_integer(250_000)
+    .origin("AdvEnt, config.py: MAX_ITERS"),
+    KeySpec::new("power", Takes::Number(Interval::NOT_NEGATIVE), "exponent of that schedule").or_number(0.9).origin(CONFIG),
+    KeySpec::new("batch", Takes::Integer { min: 1, max: 65_536 }, "images of each domain a step").or_integer(1).origin(CONFIG),
+    KeySpec::new("order", Takes::Choice(&["shuffle", "sequential"]), "order of the images within an epoch")
+        .or_text("shuffle"),
+    KeySpec::new(
+        "seed",
+        Takes::Integer { min: 0, max: i64::MAX },
+        "of everything random: fresh parameters, order, augmentation",
+    )
+    .or_of_pipeline(),
+    KeySpec::new("optimizer", Takes::Choice(&["sgd", "adam"]), "of the segmentation network")
+        .or_text("sgd")
+        .origin("AdvEnt, train_UDA.py"),
+    KeySpec::new("learning_rate", RATE, "of the segmentation network's body, at step 0").or_number(2.5e-4).origin(CONFIG),
+    KeySpec::new("head_factor", RATE, "learning rate of the heads, as a multiple of the body's")
+        .or_number(10.0)
+        .origin("AdvEnt, deeplabv2.py: optim_parameters"),
+    KeySpec::new("momentum", Takes::Number(Interval::DECAY), "of SGD").or_number(0.9).only(SGD).origin(CONFIG),
+    KeySpec::new("weight_decay", Takes::Number(Interval::NOT_NEGATIVE), "of SGD, on every parameter")
+        .or_number(5e-4)
+        .only(SGD)
+        .origin(CONFIG),
+    KeySpec::new("betas", Takes::Pair(Interval::DECAY), "of Adam, where the segmentation network uses it")
+        .or(Literal::Pair([0.9, 0.999]))
+        .only(ADAM),
+    KeySpec::new("segmentation_weight", WEIGHT, "of the main head's cross-entropy").or_number(1.0).origin(CONFIG),
+    KeySpec::new("segmentation_weight_aux", WEIGHT, "of the auxiliary head's cross-entropy").or_number(0.1).origin(CONFIG),
+    KeySpec::new("entropy_weight", WEIGHT, "of the main head's target entropy")
+        .or_number(0.001)
+        .only(ENTROPY)
+        .origin(CONFIG),
+    KeySpec::new("entropy_weight_aux", WEIGHT, "of the auxiliary head's target entropy")
+        .or_number(0.0002)
+        .only(ENTROPY)
+        .origin(CONFIG),
+    KeySpec::new("adversarial_weight", WEIGHT, "of the main head's adversarial loss")
+        .or_number(0.001)
+        .only(ADVERSARIAL)
+        .origin(CONFIG),
+    KeySpec::new("adversarial_weight_aux", WEIGHT, "of the auxiliary head's; 0: it has no discriminator")
+        .or_number(0.0002)
+        .only(ADVERSARIAL)
+        .origin(CONFIG),
+    KeySpec::new("discriminator_learning_rate", RATE, "of the discriminators' Adam, at step 0")
+        .or_number(1e-4)
+        .only(ADVERSARIAL)
+        .origin(CONFIG),
+    KeySpec::new("discriminator_betas", Takes::Pair(Interval::DECAY), "of the discriminators' Adam")
+        .or(Literal::Pair([0.9, 0.99]))
+        .only(ADVERSARIAL)
+        .origin("AdvEnt, train_UDA.py"),
+    KeySpec::new(
+        "discriminator_width",
+        Takes::Integer { min: 1, max: 4096 },
+        "channels of a discriminator's first layer; the next three have 2, 4 and 8 times as many",
+    )
+    .or_integer(64)
+    .only(ADVERSARIAL)
+    .origin("AdvEnt, discriminator.py"),
+    KeySpec::new("discriminator_init", Takes::Path, "parameters that the discriminators start from; default: fresh ones")
+        .optional()
+        .only(ADVERSARIAL),
+    KeySpec::new("flip", Takes::Flag, "mirror half of the images").or_flag(false).origin("none in AdvEnt"),
+    KeySpec::new("crop", Takes::Size, "cut a random window of this size out of each image, in pixels; default: none")
+        .optional()
+        .origin("none in AdvEnt"),
+    KeySpec::new(
+        "colour_jitter",
+        Takes::Number(Interval::UNIT),
+        "strength of random changes of brightness, contrast and noise; 0: none",
+    )
+    .or_number(0.0)
+    .origin("none in AdvEnt"),
+    KeySpec::new("precision", Takes::Choice(&["float32", "float64"]), "of parameters and arithmetic").or_text("float32"),
+    KeySpec::new(
+        "checkpoint_every",
+        COUNT,
+        "steps between the checkpoints that an interrupted training goes on from; default: about 20 seconds of work",
+    )
+    .optional()
+    .execution(),
+];
+
+pub(super) const OUTPUTS: &[OutputSpec] = &[
+    OutputSpec::file("model", "model.safetensors", Gives::Weights),
+    OutputSpec::file("discriminator", "discriminator.safetensors", Gives::Discriminator).only(ADVERSARIAL),
+    OutputSpec::file("losses", "losses.jsonl", Gives::Losses),
+];

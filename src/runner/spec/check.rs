@@ -1,0 +1,111 @@
+//! From the tables as typed to a [`Pipeline`]: the order in which the sections are read, and the checks that span them.
+//!
+//! Knows no single key; what one table may say is checked where it is read.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::problem::Problem;
+use super::raw::Table;
+use super::read::Reader;
+use super::resolve::Resolver;
+use super::sections::{Header, check_format, paths_of, read_datasets, read_header, read_models};
+use super::source::{Sources, Span};
+use super::stages::read_stages;
+use super::{Dataset, DatasetId, Format, Pipeline, StageId};
+use crate::kind::Runs;
+use crate::kind::classes::{self, SCENES};
+
+/// Reads everything, reports everything, and answers what could be understood.
+pub(super) fn check(table: &Table, file: &Path, root: &Path, sources: &Sources, problems: &mut Vec<Problem>) -> Pipeline {
+    let mut reader = Reader { sources, problems };
+    check_format(&mut reader, table);
+    let header = read_header(&mut reader, table, file);
+    let datasets = read_datasets(&mut reader, table, root);
+    let models = read_models(&mut reader, table);
+    let read = read_stages(&mut reader, table, root, &header.name);
+
+    let (datasets, mut dataset_list) = known(datasets, DatasetId::at);
+    let (models, model_list) = known(models, |index| index);
+    for dataset in &mut dataset_list {
+        dataset.producers = paths_of(dataset).iter().flat_map(|path| read.writers.touching(path)).collect();
+        dataset.producers.sort_unstable();
+        dataset.producers.dedup();
+    }
+    let named = read.stages.iter().enumerate().map(|(index, stage)| (stage.name.clone(), Some(StageId::at(index))));
+    let mut resolver = Resolver {
+        root,
+        seed: header.seed,
+        tables: &read.stages,
+        stages: named.chain(read.unreadable.into_iter().map(|name| (name, None))).collect(),
+        used_datasets: vec![false; dataset_list.len()],
+        used_models: vec![false; model_list.len()],
+        datasets,
+        models,
+        dataset_list: &dataset_list,
+        model_list: &model_list,
+        writers: &read.writers,
+        problems: Vec::new(),
+    };
+    let stages: Vec<_> = read.stages.iter().map(|table| resolver.stage(table)).collect();
+    let Resolver { used_datasets, used_models, problems: found, .. } = resolver;
+    problems.extend(found);
+
+    check_classes(&header, &dataset_list, stages.iter().find(|s| s.kind.runs == Runs::Worker).map(|s| s.span), problems);
+    let used = dataset_list.iter().map(|dataset| ("data set", &dataset.name, dataset.span)).zip(used_datasets);
+    let models = model_list.iter().map(|model| ("model", &model.name, model.span)).zip(used_models);
+    check_used(used.chain(models), problems);
+    let Header { name, seed, device, threads, classes, .. } = header;
+    Pipeline {
+        file: file.to_owned(),
+        root: root.to_owned(),
+        name,
+        seed,
+        device,
+        threads,
+        classes,
+        datasets: dataset_list,
+        stages,
+        warnings: Vec::new(),
+        sources: sources.clone(),
+    }
+}
+
+/// Splits what was read into its names and the list of those that are right.
+fn known<T, Id>(read: Vec<(String, Option<T>)>, id: impl Fn(usize) -> Id) -> (HashMap<String, Option<Id>>, Vec<T>) {
+    let mut names = HashMap::new();
+    let mut list = Vec::new();
+    for (name, value) in read {
+        names.insert(name, value.is_some().then(|| id(list.len())));
+        list.extend(value);
+    }
+    (names, list)
+}
+
+/// What nobody uses is probably named wrongly somewhere. Where a stage couldn't be read, it may have used it.
+fn check_used<'a>(things: impl Iterator<Item = ((&'static str, &'a String, Span), bool)>, problems: &mut Vec<Problem>) {
+    if problems.iter().any(Problem::is_error) {
+        return;
+    }
+    for ((what, name, span), used) in things {
+        if !used {
+            problems.push(Problem::warning(format!("no stage uses the {what} `{name}`")).at(span, ""));
+        }
+    }
+}
+
+/// Classes are needed by every stage that isn't a command, and the scenes are drawn with classes of their own.
+fn check_classes(header: &Header, datasets: &[Dataset], worker: Option<Span>, problems: &mut Vec<Problem>) {
+    if let (false, Some(span)) = (header.has_classes, worker) {
+        let problem = Problem::error("the pipeline doesn't say which classes there are").at(span, "this stage needs them");
+        problems.push(problem.help(format!("in [pipeline]: classes = \"…\" ({})", classes::NAMES.join(", "))));
+    }
+    let drawn = classes::find(SCENES).map_or(0, |set| set.classes.len());
+    let is_scenes = |dataset: &&Dataset| matches!(dataset.format, Format::Scenes { .. });
+    if let (false, Some(scenes)) = (header.classes.is_empty(), datasets.iter().find(is_scenes))
+        && header.classes.len() != drawn
+    {
+        let title = format!("scenes are drawn with the {drawn} classes of `{SCENES}`, this pipeline has {}", header.classes.len());
+        problems.push(Problem::error(title).at(scenes.span, "").help(format!("in [pipeline]: classes = \"{SCENES}\"")));
+    }
+}

@@ -1,0 +1,100 @@
+//! A pipeline that may still be wrong: what could be understood, and everything that is wrong with it.
+//!
+//! Exists so that `graph` can look for cycles in what was understood and report them together with all other mistakes. Only
+//! [`Draft::finish`] makes a [`Pipeline`] of it, and only where nothing is wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::check::check;
+use super::problem::{Problem, Problems};
+use super::raw;
+use super::source::{Source, Sources};
+use super::{Pipeline, overrides};
+
+/// What was understood of a pipeline file.
+#[derive(Debug)]
+pub struct Draft {
+    pipeline: Option<Pipeline>,
+    problems: Vec<Problem>,
+    sources: Sources,
+}
+
+impl Draft {
+    /// Reads the file, with the arguments of `--set` in the place of its values.
+    ///
+    /// # Errors
+    /// Only where there is no text to point at: the file can't be read.
+    pub fn read(file: &Path, set: &[String]) -> Result<Draft, Problems> {
+        let text = text_of(file).map_err(Problems::without_text)?;
+        let root = root_of(file).map_err(Problems::without_text)?;
+        Ok(Draft::parse(file, &root, text, set))
+    }
+
+    /// The same, of a text that was read already.
+    pub(super) fn parse(file: &Path, root: &Path, text: String, set: &[String]) -> Draft {
+        let name = file.display().to_string();
+        let arguments = set.iter().map(|text| Source { name: "--set".to_owned(), text: text.clone() });
+        let sources = Sources::new([Source { name, text }].into_iter().chain(arguments).collect());
+        let parsed = raw::parse(&sources, 0);
+        let mut problems = parsed.problems;
+        if parsed.broken {
+            return Draft { pipeline: None, problems, sources };
+        }
+        let mut table = parsed.table;
+        for argument in 1..=set.len() {
+            problems.extend(overrides::apply(&mut table, &sources, argument as u32).err());
+        }
+        let pipeline = check(&table, file, root, &sources, &mut problems);
+        Draft { pipeline: Some(pipeline), problems, sources }
+    }
+
+    /// What was understood; nothing where the text isn't TOML. References that are wrong are left out of it.
+    pub fn pipeline(&self) -> Option<&Pipeline> {
+        self.pipeline.as_ref()
+    }
+
+    /// The pipeline, if nothing is wrong with it; its warnings go with it.
+    ///
+    /// # Errors
+    /// All that is wrong, warnings included, in the order of the file.
+    pub fn finish(self) -> Result<Pipeline, Problems> {
+        match self.pipeline {
+            Some(pipeline) if !self.problems.iter().any(Problem::is_error) => {
+                Ok(Pipeline { warnings: self.problems, ..pipeline })
+            }
+            _ => Err(self.refuse(Vec::new())),
+        }
+    }
+
+    /// All that is wrong with it, and `more` that was found in the pipeline as it was understood.
+    pub fn refuse(self, more: Vec<Problem>) -> Problems {
+        Problems::new(self.problems.into_iter().chain(more).collect(), self.sources)
+    }
+}
+
+fn text_of(file: &Path) -> Result<String, Problem> {
+    let shown = file.display();
+    let bytes = fs::read(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Problem::error(format!("{shown} does not exist")),
+        std::io::ErrorKind::IsADirectory => Problem::error(format!("{shown} is a folder, not a pipeline file")),
+        _ => Problem::error(format!("failed to read {shown}: {error}")),
+    })?;
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(Problem::error(format!("{shown} is larger than 4 GiB")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Problem::error(format!("{shown} is not UTF-8: line {line} holds other bytes")).help("save it as UTF-8, as TOML has to be")
+    })
+}
+
+/// The nearest folder at or above the file that holds `cache/CACHEDIR.TAG`, else the file's own.
+fn root_of(file: &Path) -> Result<PathBuf, Problem> {
+    let failed = |error| Problem::error(format!("failed to find the folder of {}: {error}", file.display()));
+    let file = std::path::absolute(file).map_err(failed)?;
+    let own = file.parent().unwrap_or(Path::new("/"));
+    let tagged = own.ancestors().find(|folder| folder.join("cache/CACHEDIR.TAG").is_file());
+    Ok(tagged.unwrap_or(own).to_owned())
+}

@@ -1,0 +1,101 @@
+//! What follows from the edges without being typed, so that nobody can type it wrongly.
+//!
+//! The network that belongs to some weights is that of their training; the images behind a list of images, or behind some
+//! pseudo-labels, are those that were scored. Such chains are three stages long at most, so a cycle in the file can't trap
+//! whoever follows one.
+
+use super::problem::Problem;
+use super::read::{Typed, all};
+use super::resolve::{Building, Resolver};
+use super::sections::Model;
+use super::source::Span;
+use super::stages::{StageTable, noun};
+use super::value::Value;
+use super::{DatasetId, InputSource, OutputId, Parameter};
+use crate::kind::{Gives, Role};
+
+impl Resolver<'_> {
+    /// The model that a stage names: its parameters, and what it starts from unless `weights` says otherwise.
+    pub(super) fn own_model(&mut self, building: &mut Building<'_>, typed: &Typed) {
+        let Some(index) = self.model(typed) else { return };
+        let model = &self.model_list[index];
+        if let (true, false, Some((init, span))) = (building.is_training(), building.table.values.has("weights"), &model.init) {
+            building.input("model.init", self.path(init), *span);
+        }
+        building.model.extend(parameters_of(model, "model"));
+    }
+
+    /// The network that belongs to weights is the one that their training names; where the stage names one too, they agree.
+    pub(super) fn model_of_weights(&mut self, building: &mut Building<'_>, output: Option<OutputId>, prefix: &str, span: Span) {
+        let table = building.table;
+        let training = output.map(|output| &self.tables[output.stage.index()]).filter(|table| table.values.has("model"));
+        let own = table.values.get("model");
+        match (training, own) {
+            (Some(training), Some(own)) => {
+                if let Some(other) = training.values.get("model").filter(|other| other.text() != own.text()) {
+                    let title = format!("`{}` trained the model `{}`, not `{}`", training.name, other.text(), own.text());
+                    let problem = Problem::error(title).at(own.span, "another model here");
+                    self.problems.push(problem.beside(other.span, format!("{} trains this one", training.name)));
+                }
+            }
+            (Some(training), None) => {
+                let known = training.values.get("model").and_then(|typed| self.models.get(typed.text()).copied().flatten());
+                building.model.extend(known.into_iter().flat_map(|index| parameters_of(&self.model_list[index], prefix)));
+            }
+            (None, None) if all(table.kind.keys).any(|key| key.name == "model") && !table.values.has("model") => {
+                let title = format!("{} needs `model` where `weights` is a file", noun(table.kind));
+                self.problems.push(Problem::error(title).at(span, "no stage says which network these belong to"));
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// A training on lists reads the images behind them; every stage reads those of one data set only.
+    pub(super) fn implied_images(&mut self, building: &mut Building<'_>) {
+        let behind = |input: &super::Input| match input.from {
+            InputSource::Output { output, .. } => Some((self.images_behind(output)?, input.span)),
+            _ => None,
+        };
+        let origins: Vec<(DatasetId, Span)> = building.stage.inputs.iter().filter_map(behind).collect();
+        let Some(&(dataset, span)) = origins.first() else { return };
+        if let Some((other, other_span)) = origins.iter().find(|(other, _)| *other != dataset) {
+            let name = |dataset: DatasetId| &self.dataset_list[dataset.index()].name;
+            let (first, second) = (name(dataset), name(*other));
+            let kind = noun(building.table.kind);
+            let title = format!("{kind} reads images of one data set, these are of `{first}` and `{second}`");
+            let problem = Problem::error(title).at(*other_span, format!("from `{second}`"));
+            self.problems.push(problem.beside(span, format!("from `{first}`")));
+        }
+        if building.is_training() {
+            building.input("images", InputSource::Dataset { dataset, labels: false }, span);
+        }
+    }
+
+    /// The data set whose images an output is about: that of the entropy-inference which it came from.
+    fn images_behind(&self, output: OutputId) -> Option<DatasetId> {
+        let mut table: &StageTable = &self.tables[output.stage.index()];
+        if table.outputs.get(output.output)?.gives == Gives::Weights {
+            return None;
+        }
+        // pseudo-labelling → ranking or entropy-inference → its images
+        for _ in 0..3 {
+            if let Some(images) = table.values.get("images").filter(|_| table.values.has("weights")) {
+                return self.datasets.get(images.text()).copied().flatten();
+            }
+            let from = table.values.get("predictions").or_else(|| table.values.get("scores"))?;
+            let name = from.text().split('.').next().unwrap_or_default();
+            table = &self.tables[self.stages.get(name).copied().flatten()?.index()];
+        }
+        None
+    }
+}
+
+fn parameters_of(model: &Model, prefix: &str) -> Vec<Parameter> {
+    let parameter = |(name, value, span): &(String, Value, Span)| Parameter {
+        name: format!("{prefix}.{name}"),
+        value: value.clone(),
+        role: Role::Meaning,
+        span: *span,
+    };
+    model.parameters.iter().map(parameter).collect()
+}

@@ -1,0 +1,308 @@
+//! The pipeline file: the TOML as a person typed it becomes a [`Pipeline`], which is valid once it exists.
+//!
+//! Reads no data set and starts nothing; of the file system it only asks for the file itself and for the workspace root.
+//! What a key may be is said by the tables of `kind`. As typed and as meant are two types: `raw` keeps every word and its
+//! place, [`Pipeline`] has names resolved, defaults filled in and only places left of the text, for messages.
+
+mod check;
+mod draft;
+mod lineage;
+mod near;
+mod overrides;
+mod paths;
+mod problem;
+mod raw;
+mod read;
+pub mod reference;
+mod resolve;
+pub mod schema;
+mod sections;
+mod source;
+mod stages;
+pub mod template;
+mod value;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use draft::Draft;
+pub use near::nearest;
+pub use problem::{Label, Look, Problem, Problems, Severity};
+pub use source::{Source, Sources, Span};
+pub use value::Value;
+
+use crate::kind::{Gives, Kind, Role};
+
+/// Reads a pipeline file and the arguments of `--set`, such as `stages.rank.lambda=0.6`.
+///
+/// A cycle among the stages is not noticed here: `graph::load` reads the file and builds the graph in one go.
+///
+/// # Errors
+/// Every mistake of the file and the arguments, in their order.
+pub fn load(file: &Path, set: &[String]) -> Result<Pipeline, Problems> {
+    Draft::read(file, set)?.finish()
+}
+
+/// A pipeline: names resolved, defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// The file, as it was named on the command line.
+    pub file: PathBuf,
+    /// The workspace root, absolute: the nearest folder at or above the file that holds `cache/CACHEDIR.TAG`, else the
+    /// file's own. Every other path here is relative to it, or absolute where it was typed so and lies outside.
+    pub root: PathBuf,
+    /// Names `runs/<name>`.
+    pub name: String,
+    /// The seed of every stage that doesn't set its own.
+    pub seed: u64,
+    /// `auto`, `cpu`, `cuda` or `cuda:<n>`. Never part of a key.
+    pub device: String,
+    /// CPU threads of a stage, where they are set. Never part of a key.
+    pub threads: Option<u32>,
+    /// The classes, by index; empty where only commands are run.
+    pub classes: Vec<Class>,
+    /// The data sets, in the order of the file.
+    pub datasets: Vec<Dataset>,
+    /// The stages, in the order of the file.
+    pub stages: Vec<Stage>,
+    /// What is worth knowing though nothing is wrong.
+    pub warnings: Vec<Problem>,
+    /// The texts, for messages.
+    pub sources: Sources,
+}
+
+impl Pipeline {
+    /// The stage with this number.
+    pub fn stage(&self, id: StageId) -> &Stage {
+        &self.stages[id.index()]
+    }
+
+    /// The data set with this number.
+    pub fn dataset(&self, id: DatasetId) -> &Dataset {
+        &self.datasets[id.index()]
+    }
+
+    /// The stage of this name.
+    pub fn find(&self, name: &str) -> Option<StageId> {
+        self.stages.iter().position(|stage| stage.name == name).map(StageId::at)
+    }
+
+    /// The numbers of all stages, in the order of the file.
+    pub fn stage_ids(&self) -> impl DoubleEndedIterator<Item = StageId> + ExactSizeIterator + use<> {
+        (0..self.stages.len()).map(StageId::at)
+    }
+}
+
+macro_rules! index_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            /// The number of the one at this place of the list.
+            pub fn at(index: usize) -> $name {
+                $name(u32::try_from(index).expect("a file of 4 GiB can't name more than 2^32 things"))
+            }
+
+            /// The place in the list.
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    };
+}
+
+index_type! {
+    /// A stage, by its place in [`Pipeline::stages`].
+    StageId
+}
+index_type! {
+    /// A data set, by its place in [`Pipeline::datasets`].
+    DatasetId
+}
+
+/// One output of one stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutputId {
+    /// The stage.
+    pub stage: StageId,
+    /// The place in its [`Stage::outputs`].
+    pub output: usize,
+}
+
+/// A class; its index is its place in [`Pipeline::classes`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// Its name, as tables show it.
+    pub name: String,
+    /// Red, green, blue.
+    pub colour: [u8; 3],
+    /// Whether ranking counts it where it normalizes by rare classes.
+    pub rare: bool,
+}
+
+/// A data set: where its images come from. Which files that are is found out when the pipeline is planned.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Its name in the file.
+    pub name: String,
+    /// Where the images come from.
+    pub format: Format,
+    /// `[width, height]` in pixels that images and labels are resized to (or drawn in); `None`: as stored.
+    pub size: Option<[u32; 2]>,
+    /// Label values and what they become, in order of the value.
+    pub map: Vec<(u8, u8)>,
+    /// Its name in the header of its table.
+    pub span: Span,
+    /// Outputs of stages that its paths are, lie under or hold: it can only be listed when these stages are done.
+    pub producers: Vec<OutputId>,
+}
+
+/// Where the images of a data set come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Files. The paths are complete: `images` and `labels` begin with the data set's root.
+    Folder {
+        /// The root, as it was given.
+        root: PathBuf,
+        /// The folder of the images.
+        images: PathBuf,
+        /// The folder of the labels. It needn't exist where no stage reads labels.
+        labels: PathBuf,
+        /// The file that names the images; `None`: every image, sorted by name.
+        list: Option<PathBuf>,
+        /// The place of each of these in the text, for messages; that of the root where nothing was typed.
+        spans: FolderSpans,
+    },
+    /// Scenes that `ml` draws.
+    Scenes {
+        /// `source` or `target`.
+        style: String,
+        /// `all`, `easy` or `hard`; always `all` for the source style.
+        part: String,
+        /// Of the scenes.
+        seed: u64,
+        /// How many.
+        count: u32,
+        /// `[width, height]` in pixels.
+        size: [u32; 2],
+    },
+}
+
+/// Where the paths of a folder data set were typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FolderSpans {
+    /// The root.
+    pub root: Span,
+    /// The folder of the images.
+    pub images: Span,
+    /// The folder of the labels.
+    pub labels: Span,
+    /// The list.
+    pub list: Span,
+}
+
+/// A stage: what it runs, on what, with which parameters.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Its name in the file.
+    pub name: String,
+    /// What it runs.
+    pub kind: &'static Kind,
+    /// Its name in the header of its table.
+    pub span: Span,
+    /// In the order of the kind's keys, not of the file; those of its model last.
+    pub parameters: Vec<Parameter>,
+    /// In the order of the kind's keys.
+    pub inputs: Vec<Input>,
+    /// In the order of the kind's outputs, or as a command declares them.
+    pub outputs: Vec<Output>,
+}
+
+impl Stage {
+    /// The parameter of this name.
+    pub fn parameter(&self, name: &str) -> Option<&Value> {
+        self.parameters.iter().find(|parameter| parameter.name == name).map(|parameter| &parameter.value)
+    }
+
+    /// The input of this role.
+    pub fn input(&self, role: &str) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.role == role)
+    }
+}
+
+/// A number, choice or text that a stage is given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// The key: `lambda`. Of its model: `model.arch`; of one of several models: `model.<stage>.arch`.
+    pub name: String,
+    /// What was typed, or the default.
+    pub value: Value,
+    /// Whether it can change a result.
+    pub role: Role,
+    /// Where it was typed; the stage's name where it is a default.
+    pub span: Span,
+}
+
+/// Something that a stage reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// The key: `source`, `weights`, `model.init`. Of a list: `inputs[0]`; of several trainings: `weights.<stage>`.
+    pub role: String,
+    /// Where it comes from.
+    pub from: InputSource,
+    /// Where it was typed.
+    pub span: Span,
+}
+
+/// Where an input comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputSource {
+    /// Another stage.
+    Output {
+        /// Which of its outputs.
+        output: OutputId,
+        /// The part of that output, where a path below it was typed.
+        within: Option<PathBuf>,
+    },
+    /// A data set.
+    Dataset {
+        /// Which.
+        dataset: DatasetId,
+        /// Whether its labels are read.
+        labels: bool,
+    },
+    /// A file or folder.
+    Path {
+        /// Which.
+        path: PathBuf,
+        /// Outputs of stages that lie in this folder: it can only be read when these stages are done. Mostly empty.
+        producers: Vec<OutputId>,
+    },
+}
+
+/// Something that a stage writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The kind's name for it: `easy`. Of a command: the path as it was typed.
+    pub name: String,
+    /// Below the workspace root.
+    pub path: PathBuf,
+    /// Whether it is a folder; unknown for commands.
+    pub folder: Option<bool>,
+    /// What it is to a stage that reads it.
+    pub gives: Gives,
+    /// Where it was declared; the stage's name where its kind says so.
+    pub span: Span,
+}
+
+/// A stage, or one of its outputs, as in `rank.easy`.
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

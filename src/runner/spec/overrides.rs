@@ -1,0 +1,103 @@
+//! `--set`: one value of the file, replaced on the command line.
+//!
+//! Knows no keys: the argument is TOML, and its value takes the place of the file's before anything is checked. So a mistake
+//! in it is found by the same rules, and points at the argument.
+
+use super::near::nearest;
+use super::problem::Problem;
+use super::raw::{self, Entry, Item, Node, Table};
+use super::source::{Sources, Span};
+use crate::kind::pipeline::SECTIONS;
+
+/// Puts the argument with this number into the file's table.
+pub(super) fn apply(file: &mut Table, sources: &Sources, source: u32) -> Result<(), Problem> {
+    let whole = Span { source, start: 0, end: sources.of(Span { source, start: 0, end: 0 }).text.len() as u32 };
+    let argument = sources.text(whole);
+    let mut parsed = raw::parse(sources, source);
+    if let Some(problem) = parsed.problems.pop() {
+        return Err(not_toml(argument, whole, problem));
+    }
+    let path = path_of(&parsed.table);
+    let [.., _] = path.as_slice() else {
+        return Err(Problem::error(format!("--set {argument}: takes one `key.path=value`")).at(whole, ""));
+    };
+    reachable(file, &path, argument)?;
+    merge(file, parsed.table);
+    Ok(())
+}
+
+/// The keys down to the value; empty where there are several values, or none.
+fn path_of(table: &Table) -> Vec<(&str, Span)> {
+    let mut path = Vec::new();
+    let mut table = table;
+    loop {
+        match table.0.as_slice() {
+            [entry] => {
+                path.push((entry.key.as_str(), entry.key_span));
+                match &entry.node.item {
+                    // An inline table is a value; one that a dotted key made has the place of its key.
+                    Item::Table(inner) if entry.node.span.end <= entry.key_span.end => table = inner,
+                    _ => return path,
+                }
+            }
+            _ => return Vec::new(),
+        }
+    }
+}
+
+fn not_toml(argument: &str, whole: Span, problem: Problem) -> Problem {
+    let mut answer = Problem { title: format!("--set {argument}: {}", problem.title), ..problem };
+    if let Some((key, value)) = argument.split_once('=') {
+        let word = !value.is_empty() && value.chars().all(|c| c.is_alphanumeric() || "-_./:".contains(c));
+        if word {
+            let span = Span { start: whole.start + key.len() as u32 + 1, ..whole };
+            answer.labels.clear();
+            answer.help.clear();
+            answer = answer.at(span, "").help(format!("a string needs its quotes: --set '{key}=\"{value}\"'"));
+        }
+    } else {
+        answer = answer.help("it takes one `key.path=value`, such as stages.rank.lambda=0.6");
+    }
+    answer
+}
+
+/// A value can be replaced or added, but not a new stage, data set or model made: a slip in a name would pass for one.
+fn reachable(file: &Table, path: &[(&str, Span)], argument: &str) -> Result<(), Problem> {
+    let unknown = |what: &str, (name, span): (&str, Span), nearest: Option<&str>| {
+        let meant = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        Err(Problem::error(format!("--set {argument}: no such {what}{meant}")).at(span, format!("no {what} `{name}`")))
+    };
+    let section = path[0];
+    if section.0 != "format" && !SECTIONS.contains(&section.0) {
+        return unknown("section", section, nearest(section.0, SECTIONS.iter().copied()));
+    }
+    let what = match section.0 {
+        "stages" => "stage",
+        "datasets" => "data set",
+        "models" => "model",
+        _ => return Ok(()),
+    };
+    let Some(name) = path.get(1) else { return Ok(()) };
+    let names: Vec<&str> = match file.get(section.0).map(|entry| &entry.node.item) {
+        Some(Item::Table(table)) => table.0.iter().map(|entry| entry.key.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    if names.contains(&name.0) { Ok(()) } else { unknown(what, *name, nearest(name.0, names)) }
+}
+
+fn merge(into: &mut Table, from: Table) {
+    for Entry { key, key_span, node } in from.0 {
+        match into.get_mut(&key) {
+            Some(entry) => match (&mut entry.node.item, node) {
+                (Item::Table(inner), Node { item: Item::Table(table), span }) if span.end <= key_span.end => {
+                    merge(inner, table);
+                }
+                (_, node) => {
+                    entry.key_span = key_span;
+                    entry.node = node;
+                }
+            },
+            None => into.0.push(Entry { key, key_span, node }),
+        }
+    }
+}

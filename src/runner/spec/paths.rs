@@ -1,0 +1,125 @@
+//! Paths as they are typed, and which stage writes what lies there.
+//!
+//! Asks the file system nothing: an edge between two stages must not depend on what happens to exist. So `..` is resolved by
+//! the text alone, as cargo and git do for the paths in their files.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use super::OutputId;
+
+/// The path relative to the root, without `.` and inner `..`; absolute only where it lies outside the root and was typed so.
+pub(super) fn normalize(root: &Path, typed: &str) -> PathBuf {
+    let mut path = PathBuf::new();
+    for component in Path::new(typed).components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(path.components().next_back(), Some(Component::Normal(_))) => {
+                path.pop();
+            }
+            // Above the root of the file system there is only itself.
+            Component::ParentDir if path.has_root() => {}
+            component => path.push(component),
+        }
+    }
+    path.strip_prefix(root).map(Path::to_owned).unwrap_or(path)
+}
+
+/// Why a path can't be an output.
+pub(super) fn refused_as_output(path: &Path) -> Option<&'static str> {
+    match path.components().next() {
+        None => Some("it is the workspace root itself"),
+        Some(Component::Normal(first)) if first == "cache" => Some("it lies in the cache"),
+        Some(Component::Normal(_)) => None,
+        Some(_) => Some("it lies outside the workspace root"),
+    }
+}
+
+/// Who writes which path. Never holds two paths of which one lies in the other.
+#[derive(Debug, Default)]
+pub(super) struct Writers(BTreeMap<PathBuf, OutputId>);
+
+impl Writers {
+    /// Notes an output, or answers the one that it overlaps with.
+    pub(super) fn insert(&mut self, path: &Path, output: OutputId) -> Result<(), OutputId> {
+        if let Some((_, other)) = self.over(path) {
+            return Err(other);
+        }
+        if let Some(other) = self.inside(path).next() {
+            return Err(other);
+        }
+        self.0.insert(path.to_owned(), output);
+        Ok(())
+    }
+
+    /// The output that is this path or holds it, and its path.
+    pub(super) fn over(&self, path: &Path) -> Option<(&Path, OutputId)> {
+        path.ancestors().find_map(|path| self.0.get_key_value(path)).map(|(path, output)| (path.as_path(), *output))
+    }
+
+    /// The outputs that lie in this folder. Paths sort by component, so they stand together.
+    pub(super) fn inside<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = OutputId> + 'a {
+        self.0.range(folder.to_owned()..).take_while(move |(path, _)| path.starts_with(folder)).map(|(_, output)| *output)
+    }
+
+    /// Every output that is this path, holds it, or lies in it.
+    pub(super) fn touching(&self, path: &Path) -> Vec<OutputId> {
+        let over = self.over(path).map(|(_, output)| output);
+        over.into_iter().chain(self.inside(path).filter(|output| Some(*output) != over)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::StageId;
+    use proptest::{prop_assert_eq, proptest};
+
+    fn normal(typed: &str) -> String {
+        normalize(Path::new("/w/root"), typed).display().to_string()
+    }
+
+    #[test]
+    fn a_path_is_told_relative_to_the_root() {
+        assert_eq!(normal("./a//b/./c"), "a/b/c");
+        assert_eq!(normal("a/../b"), "b");
+        assert_eq!(normal("../../x"), "../../x");
+        assert_eq!(normal("/w/root/a"), "a");
+        assert_eq!(normal("/data/../../etc"), "/etc");
+        assert_eq!(normal("/data/sets"), "/data/sets");
+        assert_eq!(normal("."), "");
+    }
+
+    #[test]
+    fn an_output_lies_below_the_root_and_not_in_the_cache() {
+        for path in ["", "..", "../x", "/etc/x", "cache", "cache/objects/x"] {
+            assert!(refused_as_output(Path::new(path)).is_some(), "{path}");
+        }
+        assert_eq!(refused_as_output(Path::new("cached/x")), None);
+    }
+
+    fn id(stage: u32) -> OutputId {
+        OutputId { stage: StageId(stage), output: 0 }
+    }
+
+    #[test]
+    fn neighbours_that_share_letters_do_not_overlap() {
+        let mut writers = Writers::default();
+        for (i, path) in ["a/b", "a/b-c", "a/bc", "a!"].iter().enumerate() {
+            assert_eq!(writers.insert(Path::new(path), id(i as u32)), Ok(()));
+        }
+        assert_eq!(writers.insert(Path::new("a/b/x"), id(9)), Err(id(0)));
+        assert_eq!(writers.insert(Path::new("a"), id(9)), Err(id(0)));
+        assert_eq!(writers.touching(Path::new("a")), [id(0), id(1), id(2)]);
+        assert_eq!(writers.touching(Path::new("a/b/x/y")), [id(0)]);
+        assert_eq!(writers.touching(Path::new("z")), []);
+    }
+
+    proptest! {
+        #[test]
+        fn normalizing_twice_is_normalizing_once(typed in "(/|\\.\\./|\\./|a/|b/){0,6}c?") {
+            let once = normalize(Path::new("/a"), &typed);
+            prop_assert_eq!(normalize(Path::new("/a"), once.to_str().unwrap()), once);
+        }
+    }
+}

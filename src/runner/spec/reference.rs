@@ -1,0 +1,143 @@
+//! docs/pipeline-format.md: prose, and the tables of `kind` as a person reads them.
+//!
+//! Knows no more than the reader and the schema do: every key has one text, and this is its third use.
+
+use std::fmt::Write as _;
+
+use super::read::expected;
+use super::value::Value;
+use crate::kind::{self, KeySpec, Kind, Presence, Role, Takes, Variant, classes, dataset, model, pipeline, training};
+
+const PROSE: &str = include_str!("reference.md");
+/// Where the tables stand in the prose.
+const MARK: &str = "{{tables}}\n";
+
+/// The whole document.
+pub fn text() -> String {
+    PROSE.replacen(MARK, &tables(), 1)
+}
+
+/// What a kind does, takes and gives.
+pub fn of_kind(kind: &Kind) -> String {
+    section(kind, &keys(kind.keys))
+}
+
+fn section(kind: &Kind, keys: &str) -> String {
+    let mut text = format!("### {}\n\n{}\n\n{keys}", kind.name, kind.summary);
+    if !kind.exactly_one.is_empty() {
+        text += &format!("\nExactly one of `{}` must be there.\n", kind.exactly_one.join("` and `"));
+    }
+    if !kind.outputs.is_empty() {
+        text += "\n| output | file | gives |\n|---|---|---|\n";
+        for output in kind.outputs {
+            let slash = if output.folder { "/" } else { "" };
+            let only = output.only.map(|only| format!(" (only where `{}` is {})", only.key, quoted(only.is)));
+            let (name, path, gives) = (output.name, output.path, output.gives.words());
+            line(&mut text, format_args!("| `{name}` | `{path}{slash}` | {gives}{} |", only.unwrap_or_default()));
+        }
+    }
+    text + "\n"
+}
+
+fn tables() -> String {
+    let mut text = String::from("## `[pipeline]`\n\n") + &keys(&[pipeline::KEYS]);
+    text += "\nThe class sets:\n\n| name | classes, the rare ones in italics |\n|---|---|\n";
+    for set in classes::SETS {
+        let name = |class: &classes::Class| if class.rare { format!("*{}*", class.name) } else { class.name.to_owned() };
+        line(&mut text, format_args!("| `{}` | {} |", set.name, set.classes.iter().map(name).collect::<Vec<_>>().join(", ")));
+    }
+    text += "\n## `[[classes]]`\n\nClasses of your own, in the order of their indices: one such table a class, 2 to 255 of them.\n\n";
+    text += &keys(&[pipeline::CLASS_KEYS]);
+    text += &variants("[datasets.<name>]", "format", dataset::FORMATS);
+    text += &variants("[models.<name>]", "arch", model::ARCHS);
+    text += "\n## `[stages.<name>]`\n\n`kind` says what a stage does; the other keys are those of its kind.\n\n";
+    text += &kind::ALL.iter().map(|kind| in_document(kind)).collect::<String>();
+    text + "### Keys of every training\n\n" + &keys(&[training::KEYS]) + "\n"
+}
+
+/// In the document, what two kinds share is there once.
+fn in_document(kind: &Kind) -> String {
+    const LINK: &str = "\nAnd the [keys of every training](#keys-of-every-training).\n";
+    match kind.keys {
+        [own, shared] if shared.len() == training::KEYS.len() => section(kind, &(keys(&[own]) + LINK)),
+        all => section(kind, &keys(all)),
+    }
+}
+
+fn variants(section: &str, by: &str, variants: &[Variant]) -> String {
+    let mut text = format!("\n## `{section}`\n\n`{by}` says which of these it is.\n");
+    for variant in variants {
+        text += &format!("\n### {by} = \"{}\"\n\n{}\n\n{}", variant.name, variant.summary, keys(variant.keys));
+    }
+    text
+}
+
+fn keys(keys: &[&[KeySpec]]) -> String {
+    let mut text = String::from("| key | takes | default | meaning |\n|---|---|---|---|\n");
+    for key in keys.iter().copied().flatten() {
+        let cells = [format!("`{}`", key.name), takes(key), default(key), meaning(key)];
+        line(&mut text, format_args!("| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")));
+    }
+    text
+}
+
+fn takes(key: &KeySpec) -> String {
+    match key.takes {
+        Takes::Choice(names) => quoted(names),
+        takes => expected(takes),
+    }
+}
+
+fn default(key: &KeySpec) -> String {
+    match key.presence {
+        Presence::Required => "required".to_owned(),
+        Presence::Optional => "–".to_owned(),
+        Presence::Default(literal) => format!("`{}`", Value::from(literal).to_string().replace(',', ", ")),
+        Presence::OfPipeline => "the pipeline's".to_owned(),
+    }
+}
+
+fn meaning(key: &KeySpec) -> String {
+    let only = key.only.map(|only| format!(" Only where `{}` is {}.", only.key, quoted(only.is)));
+    let origin = Some(key.origin).filter(|origin| !origin.is_empty()).map(|origin| format!(" *{origin}.*"));
+    let role = (key.role == Role::Execution).then_some(" Never part of a key of the cache.");
+    let labels = match key.takes {
+        Takes::Dataset { labels: true } => " Its labels are read.",
+        _ => "",
+    };
+    [key.doc, ".", labels, &only.unwrap_or_default(), role.unwrap_or_default(), &origin.unwrap_or_default()].concat()
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`\"{name}\"`")).collect::<Vec<_>>().join(", ")
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("writing to a string can't fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::{env, fs};
+
+    /// The file must be what the tables give; with `INTRADA_BLESS=1` in the environment it is made so.
+    fn is_up_to_date(file: &str, text: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(file);
+        if env::var_os("INTRADA_BLESS").is_some() {
+            fs::write(&path, text).unwrap();
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == text, "docs/{file} is out of date: run this test with INTRADA_BLESS=1");
+    }
+
+    #[test]
+    fn the_document_is_what_the_tables_give() {
+        is_up_to_date("pipeline-format.md", &super::text());
+    }
+
+    #[test]
+    fn the_schema_beside_it_is_what_the_tables_give() {
+        is_up_to_date("pipeline.schema.json", &super::super::schema::text());
+    }
+}

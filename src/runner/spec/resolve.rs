@@ -1,0 +1,269 @@
+//! Names become edges: which output of which stage, which data set, which file each stage reads.
+//!
+//! Knows no TOML and no file system. What follows from the edges without being typed is found in `lineage`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::near::did_you_mean;
+use super::paths::{Writers, normalize};
+use super::problem::Problem;
+use super::read::{Typed, all, alternatives};
+use super::sections::Model;
+use super::source::Span;
+use super::stages::{StageTable, noun};
+use super::value::Value;
+use super::{Dataset, DatasetId, Input, InputSource, OutputId, Parameter, Stage, StageId};
+use crate::kind::{self, Gives, KeySpec, Presence, Takes};
+
+/// What the names of a section stand for; nothing where the table of that name is wrong, which has been said already.
+pub(super) type Names<T> = HashMap<String, Option<T>>;
+
+/// Everything that a stage can name.
+pub(super) struct Resolver<'a> {
+    pub root: &'a Path,
+    pub seed: u64,
+    pub tables: &'a [StageTable],
+    pub stages: Names<StageId>,
+    pub datasets: Names<DatasetId>,
+    pub models: Names<usize>,
+    pub dataset_list: &'a [Dataset],
+    pub model_list: &'a [Model],
+    pub writers: &'a Writers,
+    pub used_datasets: Vec<bool>,
+    pub used_models: Vec<bool>,
+    pub problems: Vec<Problem>,
+}
+
+/// A stage on its way from its table to what is meant.
+pub(super) struct Building<'a> {
+    pub table: &'a StageTable,
+    pub stage: Stage,
+    /// The parameters of its model or models; they come after its own.
+    pub model: Vec<Parameter>,
+}
+
+impl Resolver<'_> {
+    /// Turns a table into a stage. What can't be resolved is reported and left out.
+    pub(super) fn stage(&mut self, table: &StageTable) -> Stage {
+        let stage = Stage {
+            name: table.name.clone(),
+            kind: table.kind,
+            span: table.span,
+            parameters: Vec::new(),
+            inputs: Vec::new(),
+            outputs: table.outputs.clone(),
+        };
+        let mut building = Building { table, stage, model: Vec::new() };
+        for key in all(table.kind.keys) {
+            if table.values.applies(key.only, table.kind.keys) == Some(true) {
+                self.key(&mut building, key);
+            }
+        }
+        self.implied_images(&mut building);
+        let Building { mut stage, model, .. } = building;
+        stage.parameters.extend(model);
+        stage
+    }
+
+    fn key(&mut self, building: &mut Building<'_>, key: &'static KeySpec) {
+        let table = building.table;
+        let Some(typed) = table.values.get(key.name) else {
+            self.default(building, key);
+            return;
+        };
+        match key.takes {
+            Takes::Model => self.own_model(building, typed),
+            Takes::Dataset { labels } => {
+                if let Some(dataset) = self.dataset(typed) {
+                    building.input(key.name, InputSource::Dataset { dataset, labels }, typed.span);
+                }
+            }
+            Takes::Stage(gives) | Takes::Stages(gives) | Takes::StageOrFile(gives) => {
+                self.read_stages(building, key, gives, typed);
+            }
+            Takes::Path => building.input(key.name, self.path(typed.text()), typed.span),
+            Takes::Paths => {
+                for (i, (path, span)) in typed.texts().into_iter().enumerate() {
+                    building.input(&format!("{}[{i}]", key.name), self.path(path), span);
+                }
+            }
+            Takes::OutputPaths => {}
+            _ => building.parameter(key, typed.value.clone(), typed.span),
+        }
+    }
+
+    fn default(&self, building: &mut Building<'_>, key: &KeySpec) {
+        let value = match key.presence {
+            // A key that was typed wrongly has no default: it has been reported.
+            _ if building.table.values.has(key.name) => None,
+            Presence::Default(literal) => Some(literal.into()),
+            Presence::OfPipeline => Some(Value::Integer(self.seed.try_into().unwrap_or(i64::MAX))),
+            Presence::Required | Presence::Optional => None,
+        };
+        if let Some(value) = value {
+            building.parameter(key, value, building.table.span);
+        }
+    }
+
+    /// A path: another stage's output where it is one or lies in one, else a file or folder of the workspace.
+    pub(super) fn path(&self, typed: &str) -> InputSource {
+        let path = normalize(self.root, typed);
+        match self.writers.over(&path) {
+            Some((over, output)) => {
+                let within = path.strip_prefix(over).ok().filter(|rest| *rest != Path::new("")).map(PathBuf::from);
+                InputSource::Output { output, within }
+            }
+            None => InputSource::Path { producers: self.writers.inside(&path).collect(), path },
+        }
+    }
+
+    fn dataset(&mut self, typed: &Typed) -> Option<DatasetId> {
+        let dataset = named(&self.datasets, typed, "data set").map_err(|problem| self.problems.extend(problem)).ok()?;
+        self.used_datasets[dataset.index()] = true;
+        Some(dataset)
+    }
+
+    pub(super) fn model(&mut self, typed: &Typed) -> Option<usize> {
+        let model = named(&self.models, typed, "model").map_err(|problem| self.problems.extend(problem)).ok()?;
+        self.used_models[model] = true;
+        Some(model)
+    }
+
+    fn read_stages(&mut self, building: &mut Building<'_>, key: &KeySpec, gives: Gives, typed: &Typed) {
+        let mut seen: Vec<OutputId> = Vec::new();
+        for (name, span) in typed.texts() {
+            let is_file = matches!(key.takes, Takes::StageOrFile(_)) && (name.contains('/') || name.ends_with(".safetensors"));
+            let from = if is_file { Some(self.path(name)) } else { self.reference(building.table, key, gives, (name, span)) };
+            let Some(from) = from else { continue };
+            let output = match from {
+                InputSource::Output { output, .. } => Some(output),
+                _ => None,
+            };
+            if output.is_some_and(|output| seen.contains(&output)) {
+                self.problems.push(Problem::error(format!("`{name}` is listed twice")).at(span, ""));
+                continue;
+            }
+            seen.extend(output);
+            // One of several is named by its stage, so that tables and reports can say whose numbers these are.
+            let of = match (key.takes, output) {
+                (Takes::Stages(_), Some(output)) => format!(".{}", self.tables[output.stage.index()].name),
+                _ => String::new(),
+            };
+            if gives == Gives::Weights {
+                self.model_of_weights(building, output, &format!("model{of}"), span);
+            }
+            building.input(&format!("{}{of}", key.name), from, span);
+        }
+    }
+
+    /// `rank` or `rank.easy`, as something that gives what the key takes.
+    fn reference(&mut self, table: &StageTable, key: &KeySpec, gives: Gives, typed: (&str, Span)) -> Option<InputSource> {
+        let (name, part) = typed.0.split_once('.').map_or((typed.0, None), |(name, part)| (name, Some(part)));
+        let Some(known) = self.stages.get(name) else {
+            let problem = self.no_such_stage(name, gives, typed.1);
+            self.problems.push(problem);
+            return None;
+        };
+        let stage = (*known)?;
+        let other = &self.tables[stage.index()];
+        let fits = |output: &super::Output| part.map_or(output.gives == gives, |part| output.name == part);
+        let found: Vec<usize> = (0..other.outputs.len()).filter(|i| fits(&other.outputs[*i])).collect();
+        match found.as_slice() {
+            [output] if other.outputs[*output].gives == gives => {
+                Some(InputSource::Output { output: OutputId { stage, output: *output }, within: None })
+            }
+            found => {
+                let wanted = Wanted { table, key, gives, typed: typed.0, span: typed.1 };
+                self.problems.push(wanted.not_given_by(other, part, found));
+                None
+            }
+        }
+    }
+
+    /// The suggestion is taken from the stages that give what is wanted there.
+    fn no_such_stage(&self, name: &str, gives: Gives, span: Span) -> Problem {
+        let fits = |table: &&StageTable| table.outputs.iter().any(|output| output.gives == gives);
+        let fitting = || self.tables.iter().filter(fits).map(|table| table.name.as_str());
+        let gives_it = |kind: &&&kind::Kind| kind.outputs.iter().any(|output| output.gives == gives);
+        let kinds: Vec<&str> = kind::ALL.iter().filter(gives_it).map(|kind| kind.name).collect();
+        let label = format!("expected a stage that gives {} ({})", gives.words(), kinds.join(", "));
+        let problem = Problem::error(format!("no stage is called `{name}`")).at(span, label);
+        let problem = match (self.datasets.contains_key(name), self.models.contains_key(name)) {
+            (true, _) => problem.note(format!("`{name}` is a data set")),
+            (_, true) => problem.note(format!("`{name}` is a model")),
+            _ => problem,
+        };
+        problem.help_if(did_you_mean(name, fitting()).or_else(|| known_names("stages that do", fitting())))
+    }
+}
+
+impl Building<'_> {
+    pub(super) fn input(&mut self, role: &str, from: InputSource, span: Span) {
+        self.stage.inputs.push(Input { role: role.to_owned(), from, span });
+    }
+
+    fn parameter(&mut self, key: &KeySpec, value: Value, span: Span) {
+        self.stage.parameters.push(Parameter { name: key.name.to_owned(), value, role: key.role, span });
+    }
+
+    /// Whether the stage trains a network.
+    pub(super) fn is_training(&self) -> bool {
+        self.stage.outputs.iter().any(|output| output.gives == Gives::Weights)
+    }
+}
+
+/// What a key takes of another stage.
+struct Wanted<'a> {
+    table: &'a StageTable,
+    key: &'a KeySpec,
+    gives: Gives,
+    typed: &'a str,
+    span: Span,
+}
+
+impl Wanted<'_> {
+    /// The stage exists, but it doesn't give exactly one output that fits. `found` are those of that name, or those that fit.
+    fn not_given_by(&self, other: &StageTable, part: Option<&str>, found: &[usize]) -> Problem {
+        let Wanted { table, key, gives, typed, span } = self;
+        let full = |i: usize| format!("`{}.{}`", other.name, other.outputs[i].name);
+        if found.len() > 1 {
+            let title = format!("`{typed}` gives {} outputs that `{}` could take", found.len(), key.name);
+            return Problem::error(title).at(*span, "").help(format!("write {}", alternatives(found.iter().map(|i| full(*i)))));
+        }
+        if let (Some(part), []) = (part, found) {
+            let names = other.outputs.iter().map(|output| output.name.as_str());
+            let all = known_names("it has", other.outputs.iter().map(|output| &output.name));
+            let problem = Problem::error(format!("stage `{}` has no output `{part}`", other.name)).at(*span, "");
+            return problem.help_if(did_you_mean(part, names).or(all));
+        }
+        let given = found.first().map_or_else(|| other.outputs.first(), |i| other.outputs.get(*i));
+        let given = given.map_or("nothing", |output| output.gives.words());
+        let title = format!("`{}` of {} takes {}; `{typed}` gives {given}", key.name, noun(table.kind), gives.words());
+        let fitting: Vec<usize> = (0..other.outputs.len()).filter(|i| other.outputs[*i].gives == *gives).collect();
+        let help = (!fitting.is_empty()).then(|| format!("write {}", alternatives(fitting.into_iter().map(full))));
+        Problem::error(title).at(*span, "").help_if(help)
+    }
+}
+
+/// What a name stands for. The error is empty where its table is wrong, which has been said already.
+fn named<T: Copy>(names: &Names<T>, typed: &Typed, what: &str) -> Result<T, Option<Problem>> {
+    let name = typed.text();
+    if let Some(known) = names.get(name) {
+        return known.ok_or(None);
+    }
+    let meant = did_you_mean(name, names.keys().map(String::as_str));
+    let help = meant.or_else(|| known_names(&format!("{what}s"), names.keys()));
+    Err(Some(Problem::error(format!("no {what} is called `{name}`")).at(typed.span, "").help_if(help)))
+}
+
+/// A few of the names that there are, for who can't be told which was meant.
+fn known_names(what: &str, names: impl IntoIterator<Item = impl AsRef<str>>) -> Option<String> {
+    const SHOWN: usize = 6;
+    let mut names: Vec<String> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    names.sort_unstable();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| format!("{what}: {}{more}", names.join(", ")))
+}

@@ -1,0 +1,175 @@
+//! The JSON Schema of the pipeline file, for editors: completion, hover texts, red underlines while typing.
+//!
+//! Made of the tables of `kind`, so it can't say anything else than the reader does. Self-contained, draft 2020-12. It knows
+//! what one table may say; whether a name exists, and rules across stages, only the program can tell.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::read::all;
+use super::value::Value;
+use crate::kind::{self, Interval, KeySpec, Keys, Presence, Takes, Variant, dataset, model, pipeline};
+
+/// The names of stages, data sets, models and pipelines.
+const NAME: &str = "^[A-Za-z0-9_-]{1,100}$";
+
+/// The schema, as `intrada-run schema` prints it. Ends in a line feed.
+pub fn text() -> String {
+    format!("{:#}\n", schema())
+}
+
+/// The schema.
+pub fn schema() -> Json {
+    let kinds = kind::ALL.iter().map(|kind| Form {
+        name: kind.name,
+        summary: kind.summary,
+        keys: kind.keys,
+        exactly_one: kind.exactly_one,
+    });
+    let variants = |variants: &'static [Variant]| {
+        variants.iter().map(|variant| Form {
+            name: variant.name,
+            summary: variant.summary,
+            keys: variant.keys,
+            exactly_one: &[],
+        })
+    };
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "intrada pipeline",
+        "description": "A pipeline for unsupervised intra-domain adaptation of semantic segmentation.",
+        "type": "object",
+        "required": ["format", "stages"],
+        "additionalProperties": false,
+        "properties": {
+            "format": { "const": pipeline::FORMAT, "description": "The version of the file format." },
+            "pipeline": table(&[pipeline::KEYS], &[], "What holds for every stage."),
+            "classes": {
+                "description": "The classes, in the order of their indices, where `classes` of [pipeline] names no set.",
+                "type": "array",
+                "minItems": 2,
+                "maxItems": 255,
+                "items": table(&[pipeline::CLASS_KEYS], &[], "A class."),
+            },
+            "datasets": named("Where images come from.", choice("format", variants(dataset::FORMATS))),
+            "models": named("The networks.", choice("arch", variants(model::ARCHS))),
+            "stages": named("What is done. A stage that names another runs after it.", choice("kind", kinds)),
+        },
+    })
+}
+
+/// A form of a table that a key chooses.
+struct Form {
+    name: &'static str,
+    summary: &'static str,
+    keys: Keys,
+    exactly_one: &'static [&'static str],
+}
+
+/// A section that holds tables by name.
+fn named(description: &str, table: Json) -> Json {
+    json!({
+        "description": description,
+        "type": "object",
+        "additionalProperties": false,
+        "patternProperties": { NAME: table },
+    })
+}
+
+/// A table whose form the key `by` chooses.
+fn choice(by: &str, forms: impl Iterator<Item = Form> + Clone) -> Json {
+    let then = |form: Form| {
+        let mut table = table(form.keys, form.exactly_one, form.summary);
+        table["properties"][by] = json!({ "const": form.name, "description": form.summary });
+        json!({ "if": { "properties": { by: { "const": form.name } }, "required": [by] }, "then": table })
+    };
+    let summaries: Vec<String> = forms.clone().map(|form| format!("{}: {}", form.name, form.summary)).collect();
+    json!({
+        "type": "object",
+        "required": [by],
+        "properties": {
+            by: { "enum": forms.clone().map(|form| form.name).collect::<Vec<_>>(), "description": summaries.join("\n") },
+        },
+        "allOf": forms.map(then).collect::<Vec<_>>(),
+    })
+}
+
+fn table(keys: Keys, exactly_one: &[&str], description: &str) -> Json {
+    let properties: Map<String, Json> = all(keys).map(|key| (key.name.to_owned(), property(key))).collect();
+    let required = |key: &&KeySpec| key.presence == Presence::Required;
+    let always: Vec<&str> = all(keys).filter(required).filter(|key| key.only.is_none()).map(|key| key.name).collect();
+    let sometimes = all(keys).filter(required).filter_map(|key| {
+        let only = key.only?;
+        let condition = json!({ "properties": { only.key: { "enum": only.is } }, "required": [only.key] });
+        Some(json!({ "if": condition, "then": { "required": [key.name] } }))
+    });
+    let mut table = json!({
+        "description": description,
+        "type": "object",
+        "additionalProperties": false,
+        "required": always,
+        "properties": properties,
+    });
+    let sometimes: Vec<Json> = sometimes.collect();
+    if !sometimes.is_empty() {
+        table["allOf"] = json!(sometimes);
+    }
+    if !exactly_one.is_empty() {
+        table["oneOf"] = exactly_one.iter().map(|key| json!({ "required": [key] })).collect();
+    }
+    table
+}
+
+fn property(key: &KeySpec) -> Json {
+    let mut property = values(key.takes);
+    let mut description = key.doc.to_owned();
+    if let Some(only) = key.only {
+        description += &format!(" (only where {} is {})", only.key, only.is.join(" or "));
+    }
+    match key.presence {
+        Presence::Default(literal) => property["default"] = json!(Value::from(literal)),
+        Presence::OfPipeline => description += "; default: what [pipeline] says",
+        Presence::Required | Presence::Optional => {}
+    }
+    if !key.origin.is_empty() {
+        description += &format!(" — {}", key.origin);
+    }
+    property["description"] = json!(description);
+    property
+}
+
+fn values(takes: Takes) -> Json {
+    let text = || json!({ "type": "string", "minLength": 1 });
+    let texts = |least: usize| json!({ "type": "array", "items": text(), "minItems": least });
+    let several = |items: Json, count: usize| json!({ "type": "array", "items": items, "minItems": count, "maxItems": count });
+    let byte = || json!({ "type": "integer", "minimum": 0, "maximum": 255 });
+    match takes {
+        Takes::Flag => json!({ "type": "boolean" }),
+        Takes::Integer { min, max: i64::MAX } => json!({ "type": "integer", "minimum": min }),
+        Takes::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Takes::OneOf(numbers) => json!({ "enum": numbers }),
+        Takes::Number(interval) => number(interval),
+        Takes::Pair(interval) => several(number(interval), 2),
+        Takes::Size => several(json!({ "type": "integer", "minimum": 1, "maximum": super::read::MAX_SIDE }), 2),
+        Takes::Colour => several(byte(), 3),
+        Takes::Choice(names) => json!({ "enum": names }),
+        Takes::Text | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model => text(),
+        Takes::Stage(_) | Takes::StageOrFile(_) => text(),
+        Takes::Stages(_) => json!({ "anyOf": [text(), texts(1)] }),
+        Takes::Texts | Takes::OutputPaths => texts(1),
+        Takes::Paths => texts(0),
+        Takes::LabelMap => json!({
+            "type": "object",
+            "propertyNames": { "pattern": "^(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])$" },
+            "additionalProperties": byte(),
+        }),
+    }
+}
+
+fn number(interval: Interval) -> Json {
+    let mut number = json!({ "type": "number" });
+    number[if interval.open_below { "exclusiveMinimum" } else { "minimum" }] = json!(interval.min);
+    if interval.max.is_finite() {
+        number[if interval.open_above { "exclusiveMaximum" } else { "maximum" }] = json!(interval.max);
+    }
+    number
+}

@@ -1,0 +1,89 @@
+//! The texts that a pipeline was made of, and places in them.
+//!
+//! Knows no TOML. A text is the pipeline file or one argument of `--set`, so that a mistake can be shown where it was typed.
+
+use std::sync::Arc;
+
+/// A place in one of the [`Sources`]: bytes `start..end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// Which text: 0 is the pipeline file, the others are arguments of `--set` in the order of the command line.
+    pub source: u32,
+    /// First byte.
+    pub start: u32,
+    /// Byte after the last.
+    pub end: u32,
+}
+
+impl Span {
+    /// The start of the pipeline file: the place of what isn't written anywhere.
+    pub const FILE: Span = Span { source: 0, start: 0, end: 0 };
+
+    /// Whether it lies in an argument of `--set`.
+    pub fn is_argument(self) -> bool {
+        self.source > 0
+    }
+}
+
+/// One text and what it is called in messages.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The file as the person named it, or `--set`.
+    pub name: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// The texts, by the number in a [`Span`]. Cheap to clone, so that errors can carry them.
+#[derive(Clone, Debug)]
+pub struct Sources(Arc<[Source]>);
+
+impl Sources {
+    /// The file's text comes first.
+    pub fn new(texts: Vec<Source>) -> Sources {
+        Sources(texts.into())
+    }
+
+    /// The text that `span` lies in.
+    pub fn of(&self, span: Span) -> &Source {
+        &self.0[span.source as usize]
+    }
+
+    /// The piece of text that `span` covers.
+    pub fn text(&self, span: Span) -> &str {
+        self.of(span).text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// The line (from 1) and the column (from 1, in characters) at which `span` starts.
+    pub fn position(&self, span: Span) -> (usize, usize) {
+        let text = &self.of(span).text;
+        let before = &text[..text.floor_char_boundary(span.start as usize)];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+
+    /// `file:line`, as in "(pipelines/gta5.toml:18)".
+    pub fn place(&self, span: Span) -> String {
+        format!("{}:{}", self.of(span).name, self.position(span).0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters_and_lines_start_at_one() {
+        let text = "name = \"Zürich\"\n\tλ = 1";
+        let sources = Sources::new(vec![Source { name: "a.toml".to_owned(), text: text.to_owned() }]);
+        let at = |piece: &str| {
+            let start = text.find(piece).unwrap() as u32;
+            Span { source: 0, start, end: start + piece.len() as u32 }
+        };
+        assert_eq!(sources.position(at("name")), (1, 1));
+        assert_eq!(sources.position(at("rich")), (1, 11));
+        assert_eq!(sources.position(at("1")), (2, 6));
+        assert_eq!(sources.place(at("1")), "a.toml:2");
+        assert_eq!(sources.text(at("rich")), "rich");
+    }
+}

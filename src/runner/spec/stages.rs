@@ -1,0 +1,169 @@
+//! `[stages.…]`: each table read against the keys of its kind, and the outputs that follow from it.
+//!
+//! Knows no other stage: names are still names here. `resolve` turns them into edges when every stage is known.
+
+use std::path::Path;
+
+use super::near::did_you_mean;
+use super::paths::{Writers, normalize, refused_as_output};
+use super::problem::Problem;
+use super::raw::{Entry, Item, Table};
+use super::read::{Reader, Values, all, one_of};
+use super::sections::tables;
+use super::source::Span;
+use super::{Output, OutputId, StageId};
+use crate::kind::{self, Kind, Runs};
+
+/// A stage as read: its kind is known, its names aren't resolved yet.
+pub(super) struct StageTable {
+    pub name: String,
+    pub span: Span,
+    pub kind: &'static Kind,
+    pub values: Values,
+    pub outputs: Vec<Output>,
+}
+
+/// What was read of the section.
+pub(super) struct StageTables {
+    /// Those of a known kind, in the order of the file.
+    pub stages: Vec<StageTable>,
+    /// The names of the others, so that what refers to them isn't told that they don't exist.
+    pub unreadable: Vec<String>,
+    /// Who writes what.
+    pub writers: Writers,
+}
+
+/// "a ranking stage", "an evaluation stage".
+pub(super) fn noun(kind: &Kind) -> String {
+    let article = if kind.name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {} stage", kind.name)
+}
+
+/// Reads every stage. `pipeline` names the folder below `runs/`.
+pub(super) fn read_stages(reader: &mut Reader<'_>, file: &Table, root: &Path, pipeline: &str) -> StageTables {
+    let tables = tables(reader, file, "stages", "stage");
+    if file.get("stages").is_none() {
+        let problem = Problem::error("the file has no stages").at(Span::FILE, "");
+        reader.problems.push(problem.help("add a table such as [stages.prepare], with `kind = \"command\"`"));
+    }
+    let mut read = StageTables { stages: Vec::new(), unreadable: Vec::new(), writers: Writers::default() };
+    for (entry, table) in tables {
+        let Some(kind) = kind_of(reader, entry, table) else {
+            read.unreadable.push(entry.key.clone());
+            continue;
+        };
+        let values = reader.table(table, kind.keys, &["kind"], &noun(kind), entry.key_span);
+        check_across(reader, kind, &values);
+        let outputs = match kind.runs {
+            Runs::Worker => outputs_of(kind, &values, &Path::new("runs").join(pipeline).join(&entry.key)),
+            Runs::Command => declared_outputs(reader, &values, root),
+        };
+        read.stages.push(StageTable { name: entry.key.clone(), span: entry.key_span, kind, values, outputs });
+    }
+    read.writers = writers(reader, &read.stages);
+    read
+}
+
+fn kind_of(reader: &mut Reader<'_>, entry: &Entry, table: &Table) -> Option<&'static Kind> {
+    let names: Vec<&str> = kind::ALL.iter().map(|kind| kind.name).collect();
+    let expected = || format!("expected {}", one_of(&names));
+    let problem = match table.get("kind").map(|entry| (&entry.node.item, entry.node.span)) {
+        Some((Item::Text(name), span)) => match kind::find(name) {
+            Some(kind) => return Some(kind),
+            None => Problem::error(format!("there is no kind \"{name}\""))
+                .at(span, expected())
+                .help_if(did_you_mean(name, names.iter().copied())),
+        },
+        Some((item, span)) => Problem::error(format!("`kind` takes a string, this is {}", item.words())).at(span, expected()),
+        None => Problem::error(format!("stage `{}` needs `kind`", entry.key))
+            .at(entry.key_span, "`kind` is missing")
+            .help(format!("it is one of {}", one_of(&names))),
+    };
+    reader.problems.push(problem);
+    None
+}
+
+/// The rules that hold across the keys of one stage.
+fn check_across(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
+    let alternatives: Vec<&str> = kind.exactly_one.iter().copied().filter(|key| values.has(key)).collect();
+    match (kind.exactly_one, alternatives.as_slice()) {
+        ([], _) | (_, [_]) => {}
+        (keys, []) => {
+            let title = format!("{} needs `{}`", noun(kind), keys.join("` or `"));
+            reader.problems.push(Problem::error(title).at(values.header, "neither is there"));
+        }
+        (_, [first, second, ..]) => {
+            let title = format!("{} takes `{first}` or `{second}`, not both", noun(kind));
+            reader.problems.push(Problem::error(title).at(values.span(second), "").beside(values.span(first), ""));
+        }
+    }
+    let number = |name| all(kind.keys).find(|key| key.name == name).and_then(|key| values.value(key)).and_then(|v| v.as_integer());
+    if let (Some(iterations), Some(schedule)) = (number("iterations"), number("schedule_iterations"))
+        && iterations > schedule
+    {
+        let title = format!("`iterations` is more than `schedule_iterations`, {schedule}: the learning rate would be negative");
+        let problem = Problem::error(title).at(values.span("iterations"), iterations.to_string());
+        reader.problems.push(problem.help(format!("set schedule_iterations = {iterations} as well")));
+    }
+    if let Some(env) = values.get("env") {
+        for (name, span) in env.texts() {
+            if name.contains('=') {
+                let problem = Problem::error(format!("`env` takes names of variables, `{name}` sets one")).at(span, "");
+                reader.problems.push(problem.help("only the name: its value is taken from the environment"));
+            }
+        }
+    }
+}
+
+fn outputs_of(kind: &Kind, values: &Values, folder: &Path) -> Vec<Output> {
+    let exists = |only| values.applies(only, kind.keys) != Some(false);
+    let output = |spec: &kind::OutputSpec| Output {
+        name: spec.name.to_owned(),
+        path: folder.join(spec.path),
+        folder: Some(spec.folder),
+        gives: spec.gives,
+        span: values.header,
+    };
+    kind.outputs.iter().filter(|spec| exists(spec.only)).map(output).collect()
+}
+
+fn declared_outputs(reader: &mut Reader<'_>, values: &Values, root: &Path) -> Vec<Output> {
+    let Some(declared) = values.get("outputs") else { return Vec::new() };
+    let mut outputs = Vec::new();
+    for (typed, span) in declared.texts() {
+        let path = normalize(root, typed);
+        if let Some(reason) = refused_as_output(&path) {
+            let problem = Problem::error(format!("`{typed}` can't be an output: {reason}")).at(span, "");
+            reader.problems.push(problem.note("an output lies below the workspace root, outside `cache`"));
+            continue;
+        }
+        outputs.push(Output { name: typed.to_owned(), path, folder: None, gives: kind::Gives::Files, span });
+    }
+    outputs
+}
+
+/// Notes who writes what.
+fn writers(reader: &mut Reader<'_>, stages: &[StageTable]) -> Writers {
+    let mut writers = Writers::default();
+    for (stage, table) in stages.iter().enumerate() {
+        for (output, declared) in table.outputs.iter().enumerate() {
+            let id = OutputId { stage: StageId::at(stage), output };
+            if let Err(other) = writers.insert(&declared.path, id) {
+                let first = &stages[other.stage.index()];
+                reader.problems.push(overlap(table, declared, first, &first.outputs[other.output]));
+            }
+        }
+    }
+    writers
+}
+
+fn overlap(stage: &StageTable, output: &Output, first: &StageTable, other: &Output) -> Problem {
+    let (path, other_path) = (output.path.display(), other.path.display());
+    let title = match (output.path == other.path, stage.name == first.name) {
+        (true, true) => format!("`{path}` is declared twice"),
+        (true, false) => format!("`{}` and `{}` both write `{path}`", first.name, stage.name),
+        (false, _) => format!("the outputs `{other_path}` and `{path}` overlap: one lies in the other"),
+    };
+    let label = |table: &StageTable| if stage.name == first.name { String::new() } else { format!("{} writes it", table.name) };
+    Problem::error(title).at(output.span, label(stage)).beside(other.span, label(first))
+}

@@ -1,0 +1,142 @@
+//! The value of a parameter, free of TOML and of any kind.
+//!
+//! Its canonical text is what a key hashes and what `why` shows, so equal values must have equal texts however they were
+//! typed: `0.60` and `0.6`, `1_000` and `1000`. Whether `1` is a whole number or a number is decided by what the key takes.
+
+use std::fmt::{self, Write as _};
+
+use serde::{Serialize, Serializer};
+
+use crate::kind::Literal;
+
+/// The value of a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `true` or `false`.
+    Flag(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number; finite, and never -0.
+    Number(f64),
+    /// A string.
+    Text(String),
+    /// A list, of whatever.
+    List(Vec<Value>),
+}
+
+impl Value {
+    /// The one text of this value: JSON without blanks, numbers as the shortest text that reads back equal.
+    pub fn canonical(&self) -> String {
+        self.to_string()
+    }
+
+    /// The string, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The whole number, if it is one.
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            Value::Integer(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if it is one.
+    pub fn as_flag(&self) -> Option<bool> {
+        match self {
+            Value::Flag(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    /// The elements; of anything but a list, none.
+    pub fn elements(&self) -> &[Value] {
+        match self {
+            Value::List(elements) => elements,
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Flag(flag) => write!(f, "{flag}"),
+            Value::Integer(number) => write!(f, "{number}"),
+            // `{:?}` keeps the point of whole numbers and turns to exponents where zeros would pile up.
+            Value::Number(number) => write!(f, "{number:?}"),
+            Value::Text(text) => f.write_str(&serde_json::Value::from(text.as_str()).to_string()),
+            Value::List(elements) => {
+                f.write_char('[')?;
+                for (i, element) in elements.iter().enumerate() {
+                    if i > 0 {
+                        f.write_char(',')?;
+                    }
+                    element.fmt(f)?;
+                }
+                f.write_char(']')
+            }
+        }
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Flag(flag) => serializer.serialize_bool(*flag),
+            Value::Integer(number) => serializer.serialize_i64(*number),
+            Value::Number(number) => serializer.serialize_f64(*number),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::List(elements) => serializer.collect_seq(elements),
+        }
+    }
+}
+
+impl From<Literal> for Value {
+    fn from(literal: Literal) -> Value {
+        match literal {
+            Literal::Flag(flag) => Value::Flag(flag),
+            Literal::Integer(number) => Value::Integer(number),
+            Literal::Number(number) => Value::Number(number),
+            Literal::Text(text) => Value::Text(text.to_owned()),
+            Literal::Pair(pair) => Value::List(pair.map(Value::Number).to_vec()),
+            Literal::Size(size) => Value::List(size.map(|side| Value::Integer(side.into())).to_vec()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{any, prop};
+    use proptest::{prop_assert_eq, proptest};
+
+    #[test]
+    fn the_canonical_text_is_json_without_blanks() {
+        let value = Value::List(vec![
+            Value::Number(0.6),
+            Value::Number(2.0),
+            Value::Integer(2),
+            Value::Flag(true),
+            Value::Text("a \"b\"\n".to_owned()),
+        ]);
+        assert_eq!(value.canonical(), r#"[0.6,2.0,2,true,"a \"b\"\n"]"#);
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_reads_back_from_its_canonical_text(number in prop::num::f64::NORMAL) {
+            prop_assert_eq!(Value::Number(number).canonical().parse::<f64>().unwrap(), number);
+        }
+
+        #[test]
+        fn a_text_reads_back_from_its_canonical_text(text in any::<String>()) {
+            prop_assert_eq!(serde_json::from_str::<String>(&Value::Text(text.clone()).canonical()).unwrap(), text);
+        }
+    }
+}
