@@ -1,0 +1,320 @@
+//! Which class indices a label file holds, and whether they are classes at all.
+//!
+//! Knows no class names and resizes nothing. A label is read by index: the palette of a palette PNG is for people. Values
+//! out of range are the most common sign of a wrong data set (Cityscapes ids instead of train ids, a picture instead of a
+//! label), and `ml` would meet them hours later, so labels are looked at before anything runs: once each, as the index of
+//! the workspace notes the set of values.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use png::{BitDepth, ColorType, Transformations};
+
+/// The value of pixels that take part in nothing.
+pub const IGNORED: u8 = 255;
+
+/// Why a file is no label.
+#[derive(Debug, thiserror::Error)]
+pub enum LabelError {
+    /// The system refused to read it.
+    #[error("failed to read label `{}`: {cause}", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system answered.
+        cause: io::Error,
+    },
+    /// Not a PNG, or one that is cut short or altered.
+    #[error("label `{}` is not an intact PNG: {cause}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What the decoder met.
+        cause: png::DecodingError,
+    },
+    /// A PNG whose pixels are not one index each.
+    #[error("label `{}` is a PNG of {found}, but a label has one 8-bit class index a pixel; {hint}", path.display())]
+    NotIndices {
+        /// Which file.
+        path: PathBuf,
+        /// What its pixels are.
+        found: &'static str,
+        /// What may be meant.
+        hint: &'static str,
+    },
+    /// A value that is neither a class nor [`IGNORED`].
+    #[error("label `{}`: {value} is not one of the {classes} classes: {place}", path.display())]
+    NotAClass {
+        /// Which file.
+        path: PathBuf,
+        /// The first such value in reading order.
+        value: Value,
+        /// How many classes there are.
+        classes: usize,
+        /// Where it is.
+        place: Place,
+    },
+}
+
+/// A value of a label, and what the data set's `map` makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// In the file.
+    pub stored: u8,
+    /// After `map`.
+    pub mapped: u8,
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "value {}", self.stored)?;
+        if self.mapped == self.stored { Ok(()) } else { write!(f, ", mapped to {},", self.mapped) }
+    }
+}
+
+/// Where in a label a value is, and what else the label holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// How many pixels have it.
+    pub pixels: usize,
+    /// Of the first, from 0 at the left.
+    pub column: usize,
+    /// Of the first, from 0 at the top.
+    pub row: usize,
+    /// All values of the label, ascending.
+    pub found: Vec<u8>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pixels = if self.pixels == 1 { "pixel" } else { "pixels" };
+        let found: Vec<String> = self.found.iter().map(u8::to_string).collect();
+        let (count, column, row) = (grouped(self.pixels), self.column, self.row);
+        write!(f, "{count} {pixels}, first at column {column}, row {row}; values found: {}", found.join(" "))
+    }
+}
+
+/// The values that a label holds, as a set: value `v` is bit `v % 64` of word `v / 64`.
+///
+/// # Errors
+/// [`LabelError`], but never [`LabelError::NotAClass`].
+pub fn values(path: &Path) -> Result<[u64; 4], LabelError> {
+    let mut set = [0; 4];
+    for value in present(&histogram(&Label::read(path)?.indices)) {
+        set[usize::from(value) / 64] |= 1 << (value % 64);
+    }
+    Ok(set)
+}
+
+/// Refuses a label with a value that, after `map`, is neither a class (`0..classes`) nor [`IGNORED`]. A value that `map`
+/// (stored, class) doesn't list stays what it is.
+///
+/// # Errors
+/// [`LabelError`].
+pub fn check(path: &Path, classes: usize, map: &[(u8, u8)]) -> Result<(), LabelError> {
+    let label = Label::read(path)?;
+    let mapped = |stored: u8| map.iter().find(|(from, _)| *from == stored).map_or(stored, |(_, to)| *to);
+    let is_wrong: [bool; 256] = std::array::from_fn(|stored| {
+        let class = mapped(stored as u8);
+        class != IGNORED && usize::from(class) >= classes
+    });
+    let Some(first) = label.indices.iter().position(|stored| is_wrong[usize::from(*stored)]) else { return Ok(()) };
+    let stored = label.indices[first];
+    let pixels = histogram(&label.indices);
+    Err(LabelError::NotAClass {
+        path: path.to_owned(),
+        value: Value { stored, mapped: mapped(stored) },
+        classes,
+        place: Place {
+            pixels: pixels[usize::from(stored)],
+            column: first % label.width,
+            row: first / label.width,
+            found: present(&pixels).collect(),
+        },
+    })
+}
+
+/// How many pixels have each value.
+fn histogram(indices: &[u8]) -> [usize; 256] {
+    let mut pixels = [0; 256];
+    for index in indices {
+        pixels[usize::from(*index)] += 1;
+    }
+    pixels
+}
+
+/// The values that some pixel has, ascending.
+fn present(pixels: &[usize; 256]) -> impl Iterator<Item = u8> {
+    (0..=255u8).filter(|value| pixels[usize::from(*value)] > 0)
+}
+
+/// A decoded label.
+struct Label {
+    /// Pixels in a row.
+    width: usize,
+    /// Row by row from the top, one byte a pixel.
+    indices: Vec<u8>,
+}
+
+impl Label {
+    fn read(path: &Path) -> Result<Label, LabelError> {
+        let damaged = |cause| LabelError::Damaged { path: path.to_owned(), cause };
+        let file = File::open(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
+        let mut decoder = png::Decoder::new(BufReader::new(file));
+        decoder.set_transformations(Transformations::IDENTITY);
+        let mut reader = decoder.read_info().map_err(damaged)?;
+        let (color, depth) = reader.output_color_type();
+        if let Some((found, hint)) = not_indices(color, depth) {
+            return Err(LabelError::NotIndices { path: path.to_owned(), found, hint });
+        }
+        let size = reader.output_buffer_size().ok_or_else(|| damaged(png::DecodingError::LimitsExceeded))?;
+        let mut bytes = vec![0; size];
+        let frame = reader.next_frame(&mut bytes).map_err(damaged)?;
+        bytes.truncate(frame.buffer_size());
+        let width = frame.width as usize;
+        let indices = match depth {
+            BitDepth::Eight => bytes,
+            depth => unpacked(&bytes, width, frame.line_size, depth as usize),
+        };
+        Ok(Label { width, indices })
+    }
+}
+
+/// What pixels of this kind are, and what to do about it; `None` where they are indices.
+fn not_indices(color: ColorType, depth: BitDepth) -> Option<(&'static str, &'static str)> {
+    match (color, depth) {
+        (_, BitDepth::Sixteen) => Some(("16-bit samples", "store the class index as an 8-bit grey PNG")),
+        (ColorType::Grayscale | ColorType::Indexed, _) => None,
+        (ColorType::GrayscaleAlpha, _) => Some(("grey with transparency", "store the index without transparency")),
+        (ColorType::Rgb | ColorType::Rgba, _) => Some((
+            "colours",
+            "a picture for viewing often lies beside the label that is meant; else store each colour's class index",
+        )),
+    }
+}
+
+/// One byte a pixel of rows with 1, 2 or 4 bits a pixel, the leftmost in the high bits, each row begun at a whole byte.
+fn unpacked(bytes: &[u8], width: usize, line: usize, bits: usize) -> Vec<u8> {
+    let mask = (1u8 << bits) - 1;
+    let index = |row: &[u8], column: usize| {
+        let bit = column * bits;
+        (row[bit / 8] >> (8 - bits - bit % 8)) & mask
+    };
+    bytes.chunks_exact(line).flat_map(|row| (0..width).map(move |column| index(row, column))).collect()
+}
+
+/// `1204` → `1,204`.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.char_indices() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A PNG of these rows, each of `line` bytes.
+    fn file(color: ColorType, depth: BitDepth, width: u32, line: usize, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("label.png");
+        let mut encoder = png::Encoder::new(File::create(&path).unwrap(), width, (bytes.len() / line) as u32);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        if color == ColorType::Indexed {
+            encoder.set_palette((0..=255u8).flat_map(|value| [255 - value, value, 7]).collect::<Vec<u8>>());
+        }
+        encoder.write_header().unwrap().write_image_data(bytes).unwrap();
+        (dir, path)
+    }
+
+    fn grey(width: usize, indices: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        file(ColorType::Grayscale, BitDepth::Eight, width as u32, width, indices)
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_told_with_its_count_its_first_place_and_all_values() {
+        let mut indices = vec![1u8; 64 * 40];
+        indices[64 * 2 + 5..64 * 2 + 5 + 1204].fill(34);
+        (indices[0], indices[1], indices[2]) = (0, 2, 255);
+        let (_dir, path) = grey(64, &indices);
+        let text = check(&path, 8, &[]).unwrap_err().to_string();
+        let expected = "value 34 is not one of the 8 classes: 1,204 pixels, first at column 5, row 2; \
+                        values found: 0 1 2 34 255";
+        assert_eq!(text, format!("label `{}`: {expected}", path.display()));
+    }
+
+    #[test]
+    fn a_map_decides_what_counts_as_a_class() {
+        let (_dir, path) = grey(2, &[7, 34, 255, 7]);
+        assert!(check(&path, 2, &[(7, 1), (34, 255)]).is_ok());
+        let text = check(&path, 2, &[(7, 1), (34, 40)]).unwrap_err().to_string();
+        assert!(
+            text.contains("value 34, mapped to 40, is not one of the 2 classes: 1 pixel, first at column 1, row 0")
+        );
+    }
+
+    #[test]
+    fn a_palette_png_is_read_by_index_not_by_colour() {
+        let (_dir, path) = file(ColorType::Indexed, BitDepth::Eight, 2, 2, &[3, 0, 3, 255]);
+        assert_eq!(values(&path).unwrap(), [0b1001, 0, 0, 1 << 63]);
+    }
+
+    #[test]
+    fn indices_of_less_than_a_byte_are_unpacked_row_by_row() {
+        // Three pixels of four bits take two bytes a row; the last four bits of each row are padding.
+        let (_dir, path) = file(ColorType::Grayscale, BitDepth::Four, 3, 2, &[0x12, 0x3f, 0x45, 0x6f]);
+        assert_eq!(Label::read(&path).unwrap().indices, [1, 2, 3, 4, 5, 6]);
+        let (_dir, path) = file(ColorType::Grayscale, BitDepth::One, 9, 2, &[0b1010_0000, 0b1000_0000]);
+        assert_eq!(Label::read(&path).unwrap().indices, [1, 0, 1, 0, 0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn colours_and_wide_samples_are_refused_with_a_hint() {
+        let (_dir, path) = file(ColorType::Rgb, BitDepth::Eight, 1, 3, &[128, 64, 128]);
+        assert!(values(&path).unwrap_err().to_string().contains("is a PNG of colours"));
+        let (_dir, path) = file(ColorType::Grayscale, BitDepth::Sixteen, 1, 2, &[0, 3]);
+        assert!(values(&path).unwrap_err().to_string().contains("is a PNG of 16-bit samples"));
+    }
+
+    #[test]
+    fn a_label_that_is_cut_short_altered_or_gone_is_named() {
+        let (_dir, path) = grey(64, &[5; 64 * 64]);
+        let whole = std::fs::read(&path).unwrap();
+        let image_data = whole.windows(4).position(|word| word == b"IDAT").unwrap() + 4;
+        let mut altered = whole.clone();
+        altered[image_data + 4] ^= 1;
+        for broken in [&whole[..image_data + 3], &whole[..10], b"GIF89a", b"", &altered] {
+            std::fs::write(&path, broken).unwrap();
+            assert!(matches!(values(&path), Err(LabelError::Damaged { path: named, .. }) if named == path));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(values(&path), Err(LabelError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn the_set_holds_exactly_the_values_of_the_pixels(indices in prop::collection::vec(any::<u8>(), 1..200)) {
+            let (_dir, path) = grey(indices.len(), &indices);
+            let set = values(&path).unwrap();
+            for value in 0..=255u8 {
+                prop_assert_eq!((set[usize::from(value) / 64] >> (value % 64)) & 1 == 1, indices.contains(&value));
+            }
+        }
+    }
+}

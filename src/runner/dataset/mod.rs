@@ -1,0 +1,167 @@
+//! Which files belong to a data set: images, the labels that go with them, their names and their order.
+//!
+//! The runner has to know, as these files enter keys and as a missing label has to be told before hours of training, not
+//! after. It doesn't decode photographs and knows no sizes and no colours: that is `ml`'s affair. Of a label it knows which
+//! values it holds ([`labels`]), since a wrong value means a wrong data set.
+//!
+//! One format a file: [`folder`] for a plain folder; each published data set with a layout of its own gets its own.
+
+pub mod folder;
+pub mod labels;
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::inputs;
+
+pub use folder::{Folder, list_folder};
+
+/// An image and the label that goes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Path of the image below the folder of the images, with ending and with `/` between its parts; unique in a data set,
+    /// even without its ending.
+    pub name: String,
+    /// The image, relative to the workspace's root.
+    pub image: PathBuf,
+    /// Its label, relative to the workspace's root; `None` where labels weren't asked for.
+    pub label: Option<PathBuf>,
+}
+
+/// What of a data set's description an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concerns {
+    /// The folder of the images.
+    Images,
+    /// The folder of the labels.
+    Labels,
+    /// The list file.
+    List,
+}
+
+/// Why a data set can't be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// A folder or the list does not exist.
+    #[error("{error}")]
+    Missing {
+        /// Which of them.
+        concerns: Concerns,
+        /// Says how far the path leads, and what lies there.
+        error: inputs::Error,
+    },
+    /// A folder or the list exists and can't be read.
+    #[error("failed to read `{}`: {cause}", path.display())]
+    Unreadable {
+        /// Which of them.
+        concerns: Concerns,
+        /// The path, relative to the workspace's root.
+        path: PathBuf,
+        /// What the system answered.
+        cause: io::Error,
+    },
+    /// A file name that list files and tables can't hold.
+    #[error("the name of `{}` is not UTF-8", path.display())]
+    NotUtf8 {
+        /// In which of the folders.
+        concerns: Concerns,
+        /// The file or folder, relative to the workspace's root.
+        path: PathBuf,
+    },
+    /// No file in the folder of the images has the ending of an image.
+    #[error("`{}` holds no image: no file below it ends in .png, .jpg or .jpeg", folder.display())]
+    NoImages {
+        /// The folder, relative to the workspace's root.
+        folder: PathBuf,
+    },
+    /// The list has no line that isn't blank.
+    #[error("`{}` is empty: it has to name an image a line", list.display())]
+    EmptyList {
+        /// The list, relative to the workspace's root.
+        list: PathBuf,
+    },
+    /// The list names what the folder of the images doesn't have.
+    #[error("`{}` names {} that `{}` does not have: {names}", list.display(), names.counted(), folder.display())]
+    NotInFolder {
+        /// The list, relative to the workspace's root.
+        list: PathBuf,
+        /// The folder of the images, relative to the workspace's root.
+        folder: PathBuf,
+        /// As they are in the list.
+        names: Names,
+    },
+    /// The list names an image twice, but what is made of an image is called after it.
+    #[error("`{}` names {} more than once: {names}", list.display(), names.counted())]
+    Repeated {
+        /// The list, relative to the workspace's root.
+        list: PathBuf,
+        /// Each once.
+        names: Names,
+    },
+    /// Two images differ in their ending only, so that one label, one prediction would be that of both.
+    #[error("`{first}` and `{second}` in `{}` differ in their ending only: whose would the label be?", folder.display())]
+    SameStem {
+        /// The folder of the images, relative to the workspace's root.
+        folder: PathBuf,
+        /// The one that sorts first.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Labels are needed, and some images have none.
+    #[error("`{}` holds no label for {} of {images}: {names}", folder.display(), names.counted())]
+    Unlabelled {
+        /// The folder of the labels, relative to the workspace's root.
+        folder: PathBuf,
+        /// The images without.
+        names: Names,
+        /// How many images the data set has.
+        images: usize,
+    },
+}
+
+impl DatasetError {
+    /// What it is about: the message belongs to the line that says so.
+    pub fn concerns(&self) -> Concerns {
+        match self {
+            Self::Missing { concerns, .. } | Self::Unreadable { concerns, .. } | Self::NotUtf8 { concerns, .. } => {
+                *concerns
+            }
+            Self::NoImages { .. } | Self::SameStem { .. } => Concerns::Images,
+            Self::EmptyList { .. } | Self::NotInFolder { .. } | Self::Repeated { .. } => Concerns::List,
+            Self::Unlabelled { .. } => Concerns::Labels,
+        }
+    }
+}
+
+/// The names of some images: all counted, the first few shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// How many there are.
+    pub count: usize,
+    /// The first of them, in order, at most [`Names::SHOWN`].
+    pub first: Vec<String>,
+}
+
+impl Names {
+    /// So many are shown.
+    pub const SHOWN: usize = 5;
+
+    /// `None` where there are none.
+    fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Names> {
+        let mut names = names.into_iter();
+        let first: Vec<String> = names.by_ref().take(Names::SHOWN).map(str::to_owned).collect();
+        (!first.is_empty()).then(|| Names { count: first.len() + names.count(), first })
+    }
+
+    fn counted(&self) -> String {
+        if self.count == 1 { "1 image".to_owned() } else { format!("{} images", self.count) }
+    }
+}
+
+impl std::fmt::Display for Names {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.first.join(", "))?;
+        if self.count > self.first.len() { f.write_str(", …") } else { Ok(()) }
+    }
+}
