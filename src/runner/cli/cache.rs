@@ -1,0 +1,79 @@
+//! `cache`: what the store holds.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{Answer, DONE, Format, Refusal, Source};
+use crate::report::measures::{count, size};
+use crate::sched::session::Access;
+use crate::store::{Store, Tally};
+
+/// Look after the cache
+#[derive(Subcommand)]
+pub(super) enum Cache {
+    Stats(Stats),
+}
+
+impl Cache {
+    pub(super) fn answer(self) -> Answer {
+        match self {
+            Cache::Stats(stats) => stats.answer(),
+        }
+    }
+}
+
+/// Count what the cache holds
+#[derive(Args)]
+pub(super) struct Stats {
+    /// A pipeline file, whose workspace's cache is meant; default: ./cache
+    #[arg(value_name = "PIPELINE.toml")]
+    file: Option<PathBuf>,
+    /// The cache folder
+    #[arg(long, value_name = "DIR", env = "INTRADA_CACHE")]
+    cache: Option<PathBuf>,
+    /// Lines for people, or JSON for programs
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+impl Stats {
+    fn answer(self) -> Answer {
+        let store = match (&self.cache, &self.file) {
+            (None, Some(file)) => {
+                let source = Source { file: file.clone(), set: Vec::new(), cache: None };
+                source.open(Access::Look)?.store
+            }
+            (place, _) => {
+                let place = place.clone().unwrap_or_else(|| PathBuf::from("cache"));
+                if !place.join("version").exists() {
+                    return Err(Refusal::Usage(format!("{} is no cache of intrada-run", place.display())));
+                }
+                Store::open(&place).context("failed to open the cache")?.into()
+            }
+        };
+        let usage = store.usage().context("failed to count what the cache holds")?;
+        let rows = [
+            ("objects", usage.objects),
+            ("traces", usage.traces),
+            ("slots", usage.slots),
+            ("logs", usage.logs),
+        ];
+        match self.format {
+            Format::Json => {
+                let row = |tally: Tally| json!({"files": tally.files, "bytes": tally.bytes});
+                let rows: serde_json::Map<_, _> = rows.iter().map(|(name, tally)| ((*name).to_owned(), row(*tally))).collect();
+                println!("{}", serde_json::Value::Object(rows));
+            }
+            Format::Text => {
+                println!("{}", store.root().display());
+                for (name, tally) in rows {
+                    println!("  {name:<8}  {:>9}  {}", count(tally.files), size(tally.bytes));
+                }
+            }
+        }
+        Ok(DONE)
+    }
+}

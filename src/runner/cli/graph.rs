@@ -1,0 +1,43 @@
+//! `graph`: the pipeline as a picture.
+
+use clap::{Args, ValueEnum};
+
+use super::{Answer, DONE, Source};
+use crate::graph::{self, Picture};
+
+/// Show the graph of stages
+#[derive(Args)]
+pub(super) struct Graph {
+    #[command(flatten)]
+    source: Source,
+    /// In which language
+    #[arg(long, default_value = "text")]
+    format: Language,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Language {
+    /// For people
+    Text,
+    /// For Graphviz
+    Dot,
+    /// For Markdown
+    Mermaid,
+    /// For programs
+    Json,
+}
+
+impl Graph {
+    pub(super) fn answer(self) -> Answer {
+        let (pipeline, graph) = graph::load(&self.source.file, &self.source.set)?;
+        let picture = match self.format {
+            Language::Text => Picture::Text,
+            Language::Dot => Picture::Dot,
+            Language::Mermaid => Picture::Mermaid,
+            Language::Json => Picture::Json,
+        };
+        let text = graph.draw(&pipeline, picture);
+        println!("{}", text.trim_end());
+        Ok(DONE)
+    }
+}

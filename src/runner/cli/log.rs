@@ -1,0 +1,52 @@
+//! `log`: what a stage printed.
+
+use std::io::{Read, Seek, SeekFrom, Write, stdout};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{Answer, DONE, Refusal, Source, open};
+use crate::digest::Key;
+use crate::sched::session::Access;
+use crate::store::Attempt;
+
+/// Show what a stage printed when it last ran
+#[derive(Args)]
+pub(super) struct Log {
+    #[command(flatten)]
+    source: Source,
+    /// The stage
+    stage: String,
+    /// Go on while it runs
+    #[arg(long, short)]
+    follow: bool,
+}
+
+impl Log {
+    pub(super) fn answer(self) -> Answer {
+        let session = self.source.open(Access::Look)?;
+        let stage = session.pipeline.stage(open::stage(&session, &self.stage)?);
+        let noted = std::fs::read_to_string(session.attempt_path(stage)).ok().and_then(|text| text.trim().parse().ok());
+        let recorded = session.index.stages.get(&session.record_name(stage)).map(|record| record.key);
+        let Some(key): Option<Key> = noted.or(recorded) else {
+            return Err(Refusal::Usage(format!("`{}` has not run in this workspace, so it has no log", self.stage)));
+        };
+        let path = session.store.log_path(key);
+        let mut file = std::fs::File::open(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        loop {
+            // Asked before reading, so that nothing written before its end is missed.
+            let runs = self.follow && matches!(session.store.try_lease(key), Ok(Attempt::Busy(_)));
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).with_context(|| format!("failed to read {}", path.display()))?;
+            if stdout().write_all(&bytes).and_then(|()| stdout().flush()).is_err() || !runs {
+                return Ok(DONE);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+            // A new attempt truncates it.
+            if file.metadata().is_ok_and(|now| file.stream_position().is_ok_and(|at| now.len() < at)) {
+                let _ = file.seek(SeekFrom::Start(0));
+            }
+        }
+    }
+}

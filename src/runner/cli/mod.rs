@@ -1,0 +1,197 @@
+//! The command line: one command a file, and the only place that prints or knows exit statuses.
+//!
+//! Decides nothing about pipelines: each command opens a session, asks a room, and shows the answer. stdout carries data,
+//! stderr talk.
+
+mod cache;
+mod completions;
+mod graph;
+mod init;
+mod inspect;
+mod log;
+mod open;
+mod plan;
+mod run;
+mod schema;
+mod why;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::spec::{Look, Problems};
+
+/// All is done, or there was nothing to do.
+const DONE: u8 = 0;
+/// A stage failed.
+const STAGE_FAILED: u8 = 1;
+/// The command line or the pipeline file is wrong; nothing was run.
+const USAGE: u8 = 2;
+/// Interrupted.
+const INTERRUPTED: u8 = 130;
+
+/// Runs pipelines of unsupervised intra-domain adaptation: only what is invalid, and from where it was left
+#[derive(Parser)]
+#[command(name = "intrada-run", version, arg_required_else_help = true)]
+#[command(override_usage = "intrada-run PIPELINE.toml [STAGE…] [OPTIONS]\n       intrada-run COMMAND …")]
+#[command(after_help = "Without a command, `run` is meant.
+
+Examples:
+  intrada-run pipelines/quickstart.toml                    run what is invalid
+  intrada-run plan p.toml --set stages.rank.lambda=0.6     what would happen
+  intrada-run why p.toml intra                             why it would run")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Run),
+    Plan(plan::Plan),
+    Why(why::Why),
+    Graph(graph::Graph),
+    Log(log::Log),
+    Inspect(inspect::Inspect),
+    #[command(subcommand)]
+    Cache(cache::Cache),
+    Schema(schema::Schema),
+    Init(init::Init),
+    Completions(completions::Completions),
+}
+
+/// What every command that reads a pipeline takes.
+#[derive(Args, Clone)]
+struct Source {
+    /// The pipeline file
+    #[arg(value_name = "PIPELINE.toml")]
+    file: PathBuf,
+    /// Replace a value of the file, as in stages.rank.lambda=0.6; typed as TOML
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Keep the cache there instead of in the workspace's cache/
+    #[arg(long, value_name = "DIR", env = "INTRADA_CACHE")]
+    cache: Option<PathBuf>,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Why a command ends without its answer.
+enum Refusal {
+    /// The pipeline file or its data are wrong: exit 2.
+    Problems(Box<Problems>),
+    /// The command line is wrong in a way that clap can't see: exit 2.
+    Usage(String),
+    /// Something else: exit 1.
+    Other(anyhow::Error),
+}
+
+impl From<Problems> for Refusal {
+    fn from(problems: Problems) -> Refusal {
+        Refusal::Problems(Box::new(problems))
+    }
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(error: anyhow::Error) -> Refusal {
+        Refusal::Other(error)
+    }
+}
+
+type Answer = Result<u8, Refusal>;
+
+/// Parses the command line, answers, and gives the exit status.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse_from(with_command(std::env::args_os().collect())) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { DONE });
+        }
+    };
+    let status = match answer(cli.command) {
+        Ok(status) => status,
+        Err(Refusal::Problems(problems)) => {
+            let look = if is_coloured(&std::io::stderr()) { Look::Coloured } else { Look::Plain };
+            eprint!("{}", problems.render(look));
+            USAGE
+        }
+        Err(Refusal::Usage(text)) => {
+            eprintln!("error: {text}");
+            USAGE
+        }
+        Err(Refusal::Other(error)) => {
+            eprintln!("error: {error:#}");
+            STAGE_FAILED
+        }
+    };
+    ExitCode::from(status)
+}
+
+/// `intrada-run p.toml` is short for `intrada-run run p.toml`: whatever isn't a command's name or a word that clap itself
+/// answers begins the arguments of `run`.
+fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_run = arguments.get(1).and_then(|first| first.to_str()).is_some_and(|first| {
+        let own = ["help", "-h", "--help", "-V", "--version"];
+        !own.contains(&first) && Cli::command().find_subcommand(first).is_none()
+    });
+    if is_run {
+        arguments.insert(1, "run".into());
+    }
+    arguments
+}
+
+fn answer(command: Command) -> Answer {
+    match command {
+        Command::Run(command) => command.answer(),
+        Command::Plan(command) => command.answer(),
+        Command::Why(command) => command.answer(),
+        Command::Graph(command) => command.answer(),
+        Command::Log(command) => command.answer(),
+        Command::Inspect(command) => command.answer(),
+        Command::Cache(command) => command.answer(),
+        Command::Schema(command) => command.answer(),
+        Command::Init(command) => command.answer(),
+        Command::Completions(command) => command.answer(),
+    }
+}
+
+/// Whether colour helps there: a terminal, and nobody said otherwise.
+fn is_coloured(stream: &impl IsTerminal) -> bool {
+    let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
+    stream.is_terminal() && unset("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_is_meant_where_no_command_is_named() {
+        let completed = |line: &str| {
+            let words = line.split_whitespace().map(OsString::from).collect();
+            with_command(words).join(&OsString::from(" ")).into_string().unwrap()
+        };
+        assert_eq!(completed("intrada-run p.toml rank"), "intrada-run run p.toml rank");
+        assert_eq!(completed("intrada-run --quiet p.toml"), "intrada-run run --quiet p.toml");
+        for line in ["intrada-run", "intrada-run plan p.toml", "intrada-run --help", "intrada-run run p.toml"] {
+            assert_eq!(completed(line), line);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `plan`: what would happen, a line a stage, with the reason.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Answer, DONE, Format, Source, open};
+use crate::report::measures::{duration, plural};
+use crate::sched::dry::{self, Decision, Planned};
+use crate::sched::session::{Access, Session};
+
+/// Say what would happen, one line a stage, and change nothing
+#[derive(Args)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    source: Source,
+    /// Only these stages, and what they need
+    #[arg(value_name = "STAGE")]
+    stages: Vec<String>,
+    /// As if this stage were invalid; may be repeated
+    #[arg(long, value_name = "STAGE")]
+    force: Vec<String>,
+    /// Lines for people, or JSON Lines for programs
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+impl Plan {
+    pub(super) fn answer(self) -> Answer {
+        answer(&self.source, &self.stages, &self.force, self.format)
+    }
+}
+
+pub(super) fn answer(source: &Source, stages: &[String], force: &[String], format: Format) -> Answer {
+    let mut session = source.open(Access::Look)?;
+    let (targets, force) = (open::stages(&session, stages)?, open::stages(&session, force)?);
+    let planned = dry::plan(&mut session, &targets, &force)?;
+    match format {
+        Format::Json => planned.iter().for_each(|planned| println!("{}", line(&session, planned))),
+        Format::Text => print!("{}", table(&session, &planned)),
+    }
+    Ok(DONE)
+}
+
+fn line(session: &Session, planned: &Planned) -> serde_json::Value {
+    json!({
+        "event": "stage-planned",
+        "stage": session.pipeline.stage(planned.stage).name,
+        "decision": planned.decision.name(),
+        "reason": planned.reason,
+    })
+}
+
+fn table(session: &Session, planned: &[Planned]) -> String {
+    let name = |planned: &Planned| session.pipeline.stage(planned.stage).name.as_str();
+    let width = planned.iter().map(|planned| name(planned).chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for planned in planned {
+        let cost = match (planned.decision, planned.seconds) {
+            (Decision::Run | Decision::Depends, Some(seconds)) => format!("  (last time {})", duration(seconds)),
+            _ => String::new(),
+        };
+        let line = format!("  {:<10}  {:<width$}  {}{cost}", planned.decision.name(), name(planned), planned.reason);
+        text += line.trim_end();
+        text.push('\n');
+    }
+    let count = |decision| planned.iter().filter(|planned| planned.decision == decision).count();
+    let parts = [(Decision::Run, "to run"), (Decision::Depends, "depend on that"), (Decision::Hit, "in the cache"), (Decision::UpToDate, "up to date")];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(decision, _)| count(*decision) > 0)
+        .map(|(decision, words)| format!("{} {words}", count(*decision)))
+        .collect();
+    text + &format!("{}: {}\n", plural(planned.len(), "stage"), parts.join(", "))
+}

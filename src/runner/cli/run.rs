@@ -1,0 +1,120 @@
+//! `run`: runs what is invalid, restores what is cached, shows what came out.
+
+use std::io::{BufReader, stderr, stdout};
+
+use clap::Args;
+
+use super::{Answer, DONE, Format, INTERRUPTED, STAGE_FAILED, Source, is_coloured, open, plan};
+use crate::kind::Gives;
+use crate::report::json::JsonLines;
+use crate::report::metrics::{self, Metrics};
+use crate::report::plain::Plain;
+use crate::report::{Event, Quiet, Reporter};
+use crate::sched::session::{Access, Session};
+use crate::sched::{self, Options};
+use crate::spec::{InputSource, Look, Problems, Stage};
+
+/// Run what is invalid and restore what is cached
+#[derive(Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    source: Source,
+    /// Bring only these stages up to date, and what they need
+    #[arg(value_name = "STAGE")]
+    stages: Vec<String>,
+    /// Run this stage though nothing changed; may be repeated
+    #[arg(long, value_name = "STAGE")]
+    force: Vec<String>,
+    /// Go on with independent stages after a failure; the default, kept for those used to saying it
+    #[arg(long)]
+    keep_going: bool,
+    /// At most so many jobs at once
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Instead of the pipeline's device: auto, cpu, cuda, cuda:1
+    #[arg(long)]
+    device: Option<String>,
+    /// Say what would happen and change nothing; the same as `plan`
+    #[arg(long)]
+    dry_run: bool,
+    /// Lines for people, or JSON Lines on stdout for programs
+    #[arg(long, default_value = "text")]
+    format: Format,
+    /// Say nothing but failures and the result
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl Run {
+    pub(super) fn answer(self) -> Answer {
+        if self.dry_run {
+            return plan::answer(&self.source, &self.stages, &self.force, self.format);
+        }
+        let mut session = self.source.open(Access::Run)?;
+        let options = Options {
+            targets: open::stages(&session, &self.stages)?,
+            force: open::stages(&session, &self.force)?,
+            jobs: self.jobs.map(usize::from),
+            device: self.device.clone(),
+        };
+        let mut reporter = self.reporter(&session);
+        warn(&session, reporter.as_mut());
+        let ended = sched::run(&mut session, &options, reporter.as_mut())?;
+        if self.format == Format::Text {
+            for table in tables(&session, &options) {
+                print!("\n{table}");
+            }
+        }
+        Ok(match ended {
+            _ if ended.interrupted => INTERRUPTED,
+            _ if ended.totals.failed + ended.totals.skipped > 0 => STAGE_FAILED,
+            _ => DONE,
+        })
+    }
+
+    fn reporter(&self, session: &Session) -> Box<dyn Reporter> {
+        if self.format == Format::Json {
+            return Box::new(JsonLines(stdout()));
+        }
+        let names = session.pipeline.stages.iter().map(|stage| stage.name.as_str());
+        let plain = Plain::new(stderr(), names, is_coloured(&stderr()));
+        if self.quiet { Box::new(Quiet(plain)) } else { Box::new(plain) }
+    }
+}
+
+fn warn(session: &Session, reporter: &mut dyn Reporter) {
+    for problem in &session.pipeline.warnings {
+        let problems = Problems::new(vec![problem.clone()], session.pipeline.sources.clone());
+        let text = problems.render(Look::Plain);
+        reporter.tell(&Event::Warning(text.trim().trim_start_matches("warning: ").to_owned()));
+    }
+}
+
+/// A table for each evaluation that lies in place.
+fn tables(session: &Session, options: &Options) -> Vec<String> {
+    let needed = match options.targets.is_empty() {
+        true => session.graph.order().to_vec(),
+        false => session.graph.ancestors(&options.targets),
+    };
+    needed.into_iter().filter_map(|stage| table(session, session.pipeline.stage(stage))).collect()
+}
+
+fn table(session: &Session, stage: &Stage) -> Option<String> {
+    let output = stage.outputs.iter().find(|output| output.gives == Gives::Metrics)?;
+    let file = std::fs::File::open(session.pipeline.root.join(&output.path)).ok()?;
+    let metrics: Metrics = serde_json::from_reader(BufReader::new(file)).ok()?;
+    let dataset = match stage.input("dataset").map(|input| &input.from) {
+        Some(InputSource::Dataset { dataset, .. }) => session.pipeline.dataset(*dataset).name.clone(),
+        _ => String::new(),
+    };
+    // In the order in which the file names them.
+    let weights: Vec<String> = stage
+        .inputs
+        .iter()
+        .filter_map(|input| input.role.strip_prefix("weights."))
+        .filter(|name| metrics.contains_key(*name))
+        .map(str::to_owned)
+        .collect();
+    let classes: Vec<String> = session.pipeline.classes.iter().map(|class| class.name.clone()).collect();
+    Some(metrics::table(&stage.name, &dataset, &weights, &classes, &metrics))
+}

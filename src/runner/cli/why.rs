@@ -1,0 +1,90 @@
+//! `why`: the fields of a stage's key that differ from its last run, old → new, down to the file.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Answer, DONE, Format, Source, open};
+use crate::plan::explain::Difference;
+use crate::report::measures::ago;
+use crate::sched::dry::{self, Why as Found};
+use crate::sched::session::Access;
+
+/// Files that are shown of each field.
+const FILES: usize = 10;
+
+/// Say why a stage would run: what differs from its last run, old → new, down to the file
+#[derive(Args)]
+pub(super) struct Why {
+    #[command(flatten)]
+    source: Source,
+    /// The stage
+    stage: String,
+    /// Show every file that differs
+    #[arg(long)]
+    all: bool,
+    /// Lines for people, or JSON for programs
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+impl Why {
+    pub(super) fn answer(self) -> Answer {
+        let mut session = self.source.open(Access::Look)?;
+        let stage = open::stage(&session, &self.stage)?;
+        let found = dry::why(&mut session, stage)?;
+        match self.format {
+            Format::Json => println!("{}", as_json(&self.stage, &found)),
+            Format::Text => print!("{}", self.as_text(&found)),
+        }
+        Ok(DONE)
+    }
+
+    fn as_text(&self, found: &Found) -> String {
+        let name = &self.stage;
+        match found {
+            Found::Depends(on) => format!("{name} depends {on}: what it would read is known when that has run\n"),
+            Found::NeverRan => format!("{name} has not run in this workspace\n"),
+            Found::UpToDate(since) => format!("{name} is up to date: it was made {}\n", ago(*since)),
+            Found::OutputsChanged => format!("{name}: nothing of its key differs, but its outputs are missing or were changed\n"),
+            Found::RecordGone => format!("{name} runs: the record of its last run is no longer in the cache\n"),
+            Found::Differs { differences, fields, since, is_hit } => {
+                let verb = if *is_hit { "comes out of the cache" } else { "runs" };
+                let mut text =
+                    format!("{name} {verb}: {} of {fields} key fields differ from its run {}\n", differences.len(), ago(*since));
+                for difference in differences {
+                    text += &format!("  {difference}\n");
+                    text += &self.files(difference);
+                }
+                text
+            }
+        }
+    }
+
+    fn files(&self, difference: &Difference) -> String {
+        let shown = if self.all { usize::MAX } else { FILES };
+        let mut text: String = difference.files.iter().take(shown).map(|file| format!("    {file}\n")).collect();
+        if difference.files.len() > shown {
+            text += &format!("    … and {} more (--all)\n", difference.files.len() - shown);
+        }
+        text
+    }
+}
+
+fn as_json(stage: &str, found: &Found) -> serde_json::Value {
+    let (state, differences) = match found {
+        Found::Depends(_) => ("depends", &[][..]),
+        Found::NeverRan => ("never-ran", &[][..]),
+        Found::UpToDate(_) => ("up-to-date", &[][..]),
+        Found::OutputsChanged => ("outputs-changed", &[][..]),
+        Found::RecordGone => ("record-gone", &[][..]),
+        Found::Differs { differences, .. } => ("differs", &differences[..]),
+    };
+    let differences: Vec<_> = differences
+        .iter()
+        .map(|difference| {
+            let files: Vec<String> = difference.files.iter().map(ToString::to_string).collect();
+            json!({"field": difference.field, "old": difference.old, "new": difference.new, "files": files})
+        })
+        .collect();
+    json!({"stage": stage, "state": state, "differences": differences})
+}

@@ -1,0 +1,28 @@
+//! The pipeline runner: reads a pipeline file, decides what is invalid, schedules, stores, reports.
+//!
+//! Knows no tensor and never links libtorch: it starts in milliseconds, on any machine. Rooms in the order in which data
+//! flows through them; a room may use those above it in this list, never those below (tests/tidy.rs).
+#![warn(missing_docs)]
+
+pub mod digest;
+
+pub mod kind;
+
+pub mod spec;
+
+pub mod graph;
+
+pub mod flow;
+
+pub mod store;
+
+pub mod inputs;
+
+pub mod dataset;
+
+pub mod exec;
+
+pub mod report;
+pub mod plan;
+pub mod sched;
+pub mod cli;

@@ -1,0 +1,158 @@
+//! Why a stage runs: the fields of its manifest that differ from an earlier one's.
+//!
+//! Knows no stage and no cache: two manifests come in, differences go out, in the order of the fields that the key hashes.
+//! A data set's or folder's difference goes down to its files when both listings can be had.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::manifest::{Field, Manifest};
+
+/// One field that is not as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// As a person calls it: `lambda`, `revision`, ``weights (model of `inter`)``.
+    pub field: String,
+    /// Before; none where the field is new.
+    pub old: Option<String>,
+    /// Now; none where the field is gone.
+    pub new: Option<String>,
+    /// For an input made of files: which of them differ.
+    pub files: Vec<FileDifference>,
+}
+
+/// One file of an input that is not as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileDifference {
+    /// It is new.
+    Added(String),
+    /// It is gone.
+    Removed(String),
+    /// It has other content: name, short digest before, short digest now.
+    Changed(String, String, String),
+}
+
+/// The files of an input: name → content in short.
+pub type Files = BTreeMap<String, String>;
+
+/// What differs between `old` and `new`, field by field.
+///
+/// `files` looks up what an input is made of: first for the old manifest's role, then for the new one's.
+pub fn differences(
+    old: &Manifest,
+    new: &Manifest,
+    files: impl Fn(&Manifest, &str) -> Option<Files>,
+) -> Vec<Difference> {
+    let by_name = |manifest: &Manifest| -> BTreeMap<String, String> {
+        manifest.fields().into_iter().map(|Field { name, value }| (name, value)).collect()
+    };
+    let (before, after) = (by_name(old), by_name(new));
+    let mut names: Vec<String> = new.fields().into_iter().map(|field| field.name).collect();
+    names.extend(old.fields().into_iter().map(|field| field.name).filter(|name| !after.contains_key(name)));
+    names
+        .into_iter()
+        .filter(|name| before.get(name) != after.get(name))
+        .map(|name| {
+            let (group, short) = name.split_once('/').unwrap_or(("", &name));
+            let shown = |value: Option<&String>| value.map(|value| shorten(group, value));
+            let changed_files = match (group, files(old, short), files(new, short)) {
+                ("inputs", Some(old), Some(new)) => file_differences(&old, &new),
+                _ => Vec::new(),
+            };
+            let input = new.inputs.get(short).or_else(|| old.inputs.get(short)).filter(|_| group == "inputs");
+            let field = match input {
+                Some(input) => format!("{short} ({})", input.what),
+                None if name == "kind/name" => "kind".to_owned(),
+                None => short.to_owned(),
+            };
+            Difference { field, old: shown(before.get(&name)), new: shown(after.get(&name)), files: changed_files }
+        })
+        .collect()
+}
+
+/// Which files were added, removed or changed, by name.
+pub fn file_differences(old: &Files, new: &Files) -> Vec<FileDifference> {
+    let mut all: Vec<FileDifference> = Vec::new();
+    for (name, now) in new {
+        match old.get(name) {
+            None => all.push(FileDifference::Added(name.clone())),
+            Some(before) if before != now => {
+                all.push(FileDifference::Changed(name.clone(), before.clone(), now.clone()));
+            }
+            Some(_) => {}
+        }
+    }
+    all.extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| FileDifference::Removed(name.clone())));
+    all
+}
+
+fn shorten(group: &str, value: &str) -> String {
+    match group {
+        "inputs" => value.chars().take(6).collect(),
+        _ if value.is_empty() => "declared".to_owned(),
+        _ => value.to_owned(),
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) => write!(f, "{} {old} → {new}", self.field),
+            (None, Some(new)) => write!(f, "{} {new} is new", self.field),
+            (Some(old), None) => write!(f, "{} {old} is gone", self.field),
+            (None, None) => write!(f, "{}", self.field),
+        }
+    }
+}
+
+impl fmt::Display for FileDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileDifference::Added(name) => write!(f, "+ {name}"),
+            FileDifference::Removed(name) => write!(f, "- {name}"),
+            FileDifference::Changed(name, old, new) => write!(f, "~ {name}  {old} → {new}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::tests::{ingredient, ranking};
+    use super::*;
+
+    #[test]
+    fn equal_keys_have_no_differences_and_unequal_keys_have_some() {
+        assert_eq!(differences(&ranking(), &ranking(), |_, _| None), []);
+        let mut other = ranking();
+        other.parameters.insert("lambda".into(), "0.6".into());
+        let found = differences(&ranking(), &other, |_, _| None);
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["lambda 0.67 → 0.6"]);
+    }
+
+    #[test]
+    fn fields_that_come_and_go_are_said() {
+        let mut other = ranking();
+        other.environment.insert("TZ".into(), Some("UTC".into()));
+        other.outputs.push("ranking".into());
+        let found = differences(&ranking(), &other, |_, _| None);
+        let said: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["ranking declared is new", "TZ UTC is new", "TZ declared is gone"]);
+    }
+
+    #[test]
+    fn an_input_is_explained_down_to_its_files() {
+        let mut other = ranking();
+        other.inputs.insert("scores".into(), ingredient("scores of `entropy`", b"other"));
+        let files = |manifest: &Manifest, _: &str| -> Option<Files> {
+            let entry = |name: &str, digest: &str| (name.to_owned(), digest.to_owned());
+            Some(match *manifest == ranking() {
+                true => [entry("a", "111"), entry("b", "222")].into(),
+                false => [entry("b", "333"), entry("c", "444")].into(),
+            })
+        };
+        let found = differences(&ranking(), &other, files);
+        assert_eq!(found[0].field, "scores (scores of `entropy`)");
+        let said: Vec<_> = found[0].files.iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["~ b  222 → 333", "+ c", "- a"]);
+    }
+}

@@ -1,0 +1,137 @@
+//! The manifest: everything that determines a stage's outputs, as data, and the key that is its hash.
+//!
+//! Knows neither the cache nor whether the stage has ever run. It is kept in the trace whole, not only hashed, because
+//! `why` reads the same [`Manifest::fields`] as [`Manifest::key`] does: what is explained can't drift from what is hashed.
+//! Inputs enter by the digests of what they *are*, not of what made them. That alone gives early cutoff: a stage that ran
+//! again and wrote the same bytes leaves the keys of its dependents as they were.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{ArtifactDigest, Encoder, FileDigest, Key};
+
+/// What determines a stage's outputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The kind's name.
+    pub kind: String,
+    /// The kind's revision: a number that its author raises when the same inputs mean other outputs.
+    pub revision: u32,
+    /// Parameters with a meaning for the result, in canonical text. Never a device, a number of threads or a checkpoint
+    /// interval.
+    pub parameters: BTreeMap<String, String>,
+    /// Inputs by role.
+    pub inputs: BTreeMap<String, Ingredient>,
+    /// Paths of a command's declared outputs, or the names of a built-in kind's. Where a built-in kind's outputs lie in
+    /// the workspace is not part of what they are, so renaming a stage or a pipeline costs nothing.
+    pub outputs: Vec<String>,
+    /// Declared environment variables; none for one that is not set.
+    pub environment: BTreeMap<String, Option<String>>,
+}
+
+/// One input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingredient {
+    /// What the stage sees. Only this enters the key.
+    pub digest: ArtifactDigest,
+    /// How a person calls it: ``weights of `inter` ``, `data set cityscapes`.
+    pub what: String,
+    /// The object that lists what it is made of, so that `why` can go down to the file.
+    pub listing: Option<FileDigest>,
+}
+
+/// One line of a manifest as it is hashed and explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// `parameters/lambda`, `inputs/weights`, …: the part before the slash says what it is.
+    pub name: String,
+    /// Canonical text.
+    pub value: String,
+}
+
+impl Manifest {
+    /// Every field, in a fixed order: the one reading that both the key and `why` are made from.
+    pub fn fields(&self) -> Vec<Field> {
+        let field = |group: &str, name: &str, value: String| Field { name: format!("{group}/{name}"), value };
+        let mut fields = vec![field("kind", "name", self.kind.clone()), field("kind", "revision", self.revision.to_string())];
+        fields.extend(self.parameters.iter().map(|(name, value)| field("parameters", name, value.clone())));
+        fields.extend(self.inputs.iter().map(|(role, input)| field("inputs", role, input.digest.to_string())));
+        fields.extend(self.outputs.iter().map(|name| field("outputs", name, String::new())));
+        fields.extend(self.environment.iter().filter_map(|(name, value)| {
+            let value = value.clone()?;
+            Some(field("environment", name, value))
+        }));
+        // Declared but unset differs from declared and empty, and from not declared at all.
+        let unset = self.environment.iter().filter(|(_, value)| value.is_none());
+        fields.extend(unset.map(|(name, _)| field("unset", name, String::new())));
+        fields
+    }
+
+    /// The name of the computation.
+    pub fn key(&self) -> Key {
+        let fields = self.fields();
+        let mut encoder = Encoder::new("intrada/manifest/1");
+        encoder.list("fields", fields.len());
+        for Field { name, value } in &fields {
+            encoder.field(name, value.as_bytes());
+        }
+        Key(encoder.finish())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    pub(in crate::plan) fn ranking() -> Manifest {
+        Manifest {
+            kind: "ranking".into(),
+            revision: 1,
+            parameters: [("lambda".into(), "0.67".into()), ("normalize".into(), "none".into())].into(),
+            inputs: [("scores".into(), ingredient("scores of `entropy`", b"scores"))].into(),
+            outputs: vec!["easy".into(), "hard".into()],
+            environment: [("TZ".into(), None)].into(),
+        }
+    }
+
+    pub(in crate::plan) fn ingredient(what: &str, content: &[u8]) -> Ingredient {
+        Ingredient { digest: ArtifactDigest(Digest::of(content)), what: what.into(), listing: None }
+    }
+
+    #[test]
+    fn keys_are_frozen_across_versions() {
+        assert_eq!(ranking().key().to_string(), "FROZEN");
+    }
+
+    #[test]
+    fn every_field_enters_the_key() {
+        let mut keys = vec![ranking().key()];
+        let mut vary = |change: fn(&mut Manifest)| {
+            let mut manifest = ranking();
+            change(&mut manifest);
+            keys.push(manifest.key());
+        };
+        vary(|m| m.kind = "rankings".into());
+        vary(|m| m.revision = 2);
+        vary(|m| drop(m.parameters.insert("lambda".into(), "0.6".into())));
+        vary(|m| drop(m.parameters.remove("lambda")));
+        vary(|m| drop(m.parameters.insert("normalise".into(), "none".into())));
+        vary(|m| drop(m.inputs.insert("scores".into(), ingredient("scores of `entropy`", b"others"))));
+        vary(|m| drop(m.inputs.remove("scores")));
+        vary(|m| m.outputs.truncate(1));
+        vary(|m| drop(m.environment.insert("TZ".into(), Some(String::new()))));
+        vary(|m| drop(m.environment.insert("TZ".into(), Some("UTC".into()))));
+        vary(|m| m.environment.clear());
+        let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+    }
+
+    #[test]
+    fn what_a_person_calls_an_input_does_not_enter_the_key() {
+        let mut renamed = ranking();
+        renamed.inputs.insert("scores".into(), ingredient("scores of `stage-two`", b"scores"));
+        assert_eq!(renamed.key(), ranking().key());
+    }
+}

@@ -1,0 +1,9 @@
+//! What a stage would compute: its manifest and key, and how that differs from what was computed before.
+//!
+//! Knows no scheduling and no processes. Planning is a function, not a phase: a key holds the digests of the inputs, so it is
+//! known when they are, in the middle of a run if need be.
+
+pub mod assemble;
+pub mod explain;
+pub mod manifest;
+pub mod sources;

@@ -1,0 +1,211 @@
+//! What a run would do, without doing it.
+//!
+//! Drives the same flow as a run, but answers a look-up from the trace alone and a `Run` not at all: what waits for it then
+//! stays open, and is said to depend.
+
+use std::collections::HashMap;
+
+use crate::flow::{Command, How, NodeId};
+use crate::plan::explain::Difference;
+use crate::spec::{Problems, StageId};
+use crate::store::Artifact;
+
+use super::planner::Planner;
+use super::session::Session;
+use super::wiring::Node;
+
+/// What would happen to a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It runs.
+    Run,
+    /// Its outputs come out of the cache.
+    Hit,
+    /// Its outputs are in place already.
+    UpToDate,
+    /// Known only when an upstream output is.
+    Depends,
+}
+
+impl Decision {
+    /// As pinned for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Decision::Run => "run",
+            Decision::Hit => "hit",
+            Decision::UpToDate => "up-to-date",
+            Decision::Depends => "depends",
+        }
+    }
+}
+
+/// A stage and what would happen to it.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Which.
+    pub stage: StageId,
+    /// What.
+    pub decision: Decision,
+    /// Why, in half a line; empty where nothing happens.
+    pub reason: String,
+    /// What the computation took when it last ran, where that is known, in seconds.
+    pub seconds: Option<f64>,
+}
+
+/// Decides for `targets` and what they need, in the order of the graph.
+///
+/// # Errors
+/// What is wrong with the sources.
+pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Result<Vec<Planned>, Problems> {
+    let (planner, decisions) = settle(session, targets, force)?;
+    let stages = planner.wiring.iter().filter_map(|(node, what)| match what {
+        Node::Stage(stage) => Some((node, *stage)),
+        Node::Source { .. } => None,
+    });
+    let planned = stages.map(|(node, stage)| {
+        let decision = decisions.get(&node).copied().unwrap_or(Decision::Depends);
+        let reason = match decision {
+            Decision::UpToDate => String::new(),
+            Decision::Run if force.contains(&stage) => "forced".to_owned(),
+            Decision::Run | Decision::Hit => planner.reason(session, node),
+            Decision::Depends => on(session, &planner, &decisions, node),
+        };
+        let seconds = planner.last_run(session, node).map(|(record, _)| record.seconds);
+        Planned { stage, decision, reason, seconds }
+    });
+    Ok(planned.collect())
+}
+
+/// Why a stage would run, or that it wouldn't.
+pub enum Why {
+    /// An input isn't known before something upstream has run.
+    Depends(String),
+    /// It has never run here.
+    NeverRan,
+    /// Nothing differs since it was made, in seconds since the Unix epoch.
+    UpToDate(f64),
+    /// The key is the same, but the outputs are missing or were changed.
+    OutputsChanged,
+    /// The record of its last run is no longer in the cache.
+    RecordGone,
+    /// These fields differ from its run of that time.
+    Differs {
+        /// The fields.
+        differences: Vec<Difference>,
+        /// How many fields there are.
+        fields: usize,
+        /// When that run ended, in seconds since the Unix epoch.
+        since: f64,
+        /// Whether the cache has the present key.
+        is_hit: bool,
+    },
+}
+
+/// Explains one stage against its last run in this workspace.
+///
+/// # Errors
+/// What is wrong with the sources.
+pub fn why(session: &mut Session, stage: StageId) -> Result<Why, Problems> {
+    let (planner, decisions) = settle(session, &[stage], &[])?;
+    let node = planner.wiring.of_stage(stage);
+    let Some(new) = planner.keys.manifest(node) else {
+        return Ok(Why::Depends(on(session, &planner, &decisions, node)));
+    };
+    let Some((record, old)) = planner.last_run(session, node) else { return Ok(Why::NeverRan) };
+    if decisions.get(&node) == Some(&Decision::UpToDate) {
+        return Ok(Why::UpToDate(record.finished));
+    }
+    if record.key == new.key() {
+        return Ok(Why::OutputsChanged);
+    }
+    let Some(old) = old else { return Ok(Why::RecordGone) };
+    Ok(Why::Differs {
+        differences: planner.differences(session, &old, &new),
+        fields: new.fields().len(),
+        since: record.finished,
+        is_hit: decisions.get(&node) == Some(&Decision::Hit),
+    })
+}
+
+fn settle(
+    session: &mut Session,
+    targets: &[StageId],
+    force: &[StageId],
+) -> Result<(Planner, HashMap<NodeId, Decision>), Problems> {
+    let (mut planner, mut commands) = Planner::new(session, targets, force)?;
+    let mut decisions = HashMap::new();
+    while !commands.is_empty() {
+        for command in std::mem::take(&mut commands) {
+            match command {
+                Command::LookUp { stage: node, key } => {
+                    let forced = matches!(planner.wiring.node(node), Node::Stage(stage) if force.contains(stage));
+                    match planner.wiring.node(node) {
+                        Node::Stage(_) => match cached(session, &planner, node, key).filter(|_| !forced) {
+                            Some(artifacts) => {
+                                let outputs = artifacts.iter().map(Artifact::digest).collect();
+                                planner.keys.note_artifacts(node, artifacts);
+                                planner.engine.found(node, key, outputs);
+                                decisions.insert(node, Decision::Hit);
+                            }
+                            None => planner.engine.absent(node, key),
+                        },
+                        Node::Source { .. } => look_at_late_source(session, &mut planner, &decisions, node, key),
+                    }
+                }
+                Command::Run { stage: node, .. } => {
+                    decisions.insert(node, Decision::Run);
+                }
+                Command::Settled { stage: node, how: How::UpToDate | How::Unchanged, .. } => {
+                    decisions.insert(node, Decision::UpToDate);
+                }
+                Command::Settled { .. } | Command::Cancel { .. } => {}
+            }
+        }
+        commands = planner.engine.step();
+    }
+    Ok((planner, decisions))
+}
+
+/// A late source can be looked at if all that its producers give is in place; else what reads it depends.
+fn look_at_late_source(
+    session: &Session,
+    planner: &mut Planner,
+    decisions: &HashMap<NodeId, Decision>,
+    node: NodeId,
+    key: crate::digest::Key,
+) {
+    let in_place =
+        |stage: &StageId| decisions.get(&planner.wiring.of_stage(*stage)) == Some(&Decision::UpToDate);
+    if planner.wiring.producers(node).iter().all(in_place)
+        && let Ok(digest) = planner.look(session, node)
+    {
+        planner.engine.found(node, key, [digest].into());
+    }
+}
+
+/// The artifacts of a cached key, in the order of the stage's outputs, if the cache has all of them.
+fn cached(session: &Session, planner: &Planner, node: NodeId, key: crate::digest::Key) -> Option<Vec<Artifact>> {
+    let Node::Stage(stage) = planner.wiring.node(node) else { return None };
+    let trace = session.store.load(key).ok().flatten()?;
+    let outputs = session.pipeline.stage(*stage).outputs.iter();
+    let artifacts: Vec<Artifact> = outputs
+        .map(|output| trace.outputs.iter().find(|traced| traced.name == output.name).map(|traced| traced.artifact))
+        .collect::<Option<_>>()?;
+    artifacts.iter().all(|artifact| session.store.holds(artifact).unwrap_or(false)).then_some(artifacts)
+}
+
+/// The stages whose outputs a stage waits for.
+fn on(session: &Session, planner: &Planner, decisions: &HashMap<NodeId, Decision>, node: NodeId) -> String {
+    let is_open = |stage: &StageId| {
+        let decision = decisions.get(&planner.wiring.of_stage(*stage));
+        matches!(decision, None | Some(Decision::Run | Decision::Depends))
+    };
+    let names: Vec<&str> = planner
+        .wiring
+        .producers(node)
+        .iter()
+        .filter(|stage| is_open(stage))
+        .map(|stage| session.pipeline.stage(*stage).name.as_str())
+        .collect();
+    if names.is_empty() { "on files that are not in place yet".to_owned() } else { format!("on {}", names.join(", ")) }
+}

@@ -1,0 +1,316 @@
+//! One stage from its lease to its published trace, on a thread of its own.
+//!
+//! Knows the store and how jobs are performed, not the graph: an [`Order`] comes in with everything in it, and what comes
+//! out is the trace with the outputs in place, or a failure that left the workspace as it was. The order of steps is what
+//! makes a kill harmless: perform in staging, insert objects, publish the trace, drop the resume slot, put in place.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::digest::Key;
+use crate::exec::command::Program;
+use crate::exec::job::{Event, Job};
+use crate::exec::process::Control;
+use crate::exec::worker::Finished;
+use crate::exec::{Failure, worker};
+use crate::plan::manifest::Manifest;
+use crate::store::index::PlacedOutput;
+use crate::store::{Artifact, Attempt, Holder, Manner, Store, Take, Trace, TracedOutput};
+
+/// How long to wait between two looks at a lease that another process holds.
+const LEASE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A stage that is to be run.
+pub struct Order {
+    /// Its name, for the trace.
+    pub stage: String,
+    /// Its kind's name, for the trace.
+    pub kind: String,
+    /// What is computed.
+    pub key: Key,
+    /// Why, in full.
+    pub manifest: Manifest,
+    /// Listings of data sets and folders: objects that make `why` go down to the file.
+    pub listings: Vec<Vec<u8>>,
+    /// Its outputs.
+    pub outputs: Vec<Destination>,
+    /// What is performed.
+    pub task: Task,
+    /// The workspace root.
+    pub root: PathBuf,
+    /// Don't take a trace that another process published meanwhile.
+    pub forced: bool,
+}
+
+/// One declared output.
+pub struct Destination {
+    /// Its name.
+    pub name: String,
+    /// Where a job leaves it, relative to the staging folder or, for a command, to the root.
+    pub made_at: PathBuf,
+    /// Where it is put in the workspace, relative to the root.
+    pub path: PathBuf,
+}
+
+/// What is performed.
+pub enum Task {
+    /// A job for the worker; its staging folder and slot are filled in here.
+    Worker(Box<Job>),
+    /// A program in the workspace; its slot is filled in here.
+    Command(Program),
+}
+
+/// What happens on the way.
+pub enum News {
+    /// The lease is held by another process.
+    Waiting(Option<Holder>),
+    /// From the worker.
+    Event(Event),
+}
+
+/// A stage that is done.
+pub struct Performed {
+    /// Its record.
+    pub trace: Trace,
+    /// Its outputs in the workspace.
+    pub placed: Vec<PlacedOutput>,
+    /// Whether it was computed here: another process may have been quicker.
+    pub fresh: bool,
+}
+
+impl Order {
+    /// Carries it out.
+    ///
+    /// # Errors
+    /// The failure of the job, or of the store with its reason; what the job kept in its slot stays.
+    pub fn perform(self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Performed, Failure> {
+        let _lease = self.lease(store, control, tell)?;
+        if !self.forced
+            && let Some(done) = self.done_meanwhile(store)?
+        {
+            return Ok(done);
+        }
+        let staging = store.staging().map_err(failed)?;
+        let slot = store.slot(self.key);
+        let resumes = slot.exists();
+        slot.create().map_err(failed)?;
+        let log = self.open_log(store, resumes)?;
+        let mut trace = Trace::new(self.key, &self.stage, &self.kind, self.manifest_as_json());
+        let started = Instant::now();
+        let (finished, artifacts) = match &self.task {
+            Task::Worker(job) => {
+                let out = staging.path().join("out");
+                std::fs::create_dir(&out).map_err(|error| io_failure("make", &out, &error))?;
+                let job = Job { staging: out.clone(), slot: slot.path().to_owned(), ..Job::clone(job) };
+                let on_event = |event: &Event| tell(News::Event(event.clone()));
+                let finished = worker::perform(&job, &staging.path().join("job.json"), log, control, on_event)?;
+                (finished, self.collect(store, &out, Take::Move)?)
+            }
+            Task::Command(program) => {
+                let program = Program { slot: slot.path().to_owned(), ..program.clone() };
+                (Finished::default(), self.perform_in_place(store, &program, log, control)?)
+            }
+        };
+        trace.seconds = started.elapsed().as_secs_f64();
+        trace.resumed_from = finished.resumed_from;
+        trace.note = finished.notes;
+        trace.outputs = self.traced(&artifacts);
+        for listing in &self.listings {
+            store.insert_bytes(listing).map_err(failed)?;
+        }
+        store.republish(&trace).map_err(failed)?;
+        slot.remove().map_err(failed)?;
+        let placed = self.place(store, &trace)?;
+        Ok(Performed { trace, placed, fresh: true })
+    }
+
+    fn lease(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<crate::store::Lease, Failure> {
+        let mut told = false;
+        loop {
+            match store.try_lease(self.key).map_err(failed)? {
+                Attempt::Held(lease) => return Ok(lease),
+                Attempt::Busy(_) if control.is_stopping() => return Err(Failure::Cancelled { at: None }),
+                Attempt::Busy(holder) => {
+                    if !told {
+                        tell(News::Waiting(holder));
+                        told = true;
+                    }
+                    std::thread::sleep(LEASE_INTERVAL);
+                }
+            }
+        }
+    }
+
+    /// Another process may have published the key between the look-up and the lease.
+    fn done_meanwhile(&self, store: &Store) -> Result<Option<Performed>, Failure> {
+        let Some(trace) = store.load(self.key).map_err(failed)? else { return Ok(None) };
+        match self.place_if_whole(store, &trace) {
+            Ok(Some(placed)) => Ok(Some(Performed { trace, placed, fresh: false })),
+            Ok(None) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn place_if_whole(&self, store: &Store, trace: &Trace) -> Result<Option<Vec<PlacedOutput>>, Failure> {
+        match place(store, &self.root, &self.outputs, self.manner(), trace) {
+            Ok(placed) => Ok(placed),
+            Err(error) if error.is_miss() => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn place(&self, store: &Store, trace: &Trace) -> Result<Vec<PlacedOutput>, Failure> {
+        self.place_if_whole(store, trace)?
+            .ok_or_else(|| Failure::new("an object vanished from the cache while the stage was published"))
+    }
+
+    fn manner(&self) -> Manner {
+        match self.task {
+            Task::Worker(_) => Manner::View,
+            Task::Command(_) => Manner::Writable,
+        }
+    }
+
+    fn open_log(&self, store: &Store, resumes: bool) -> Result<File, Failure> {
+        let path = store.log_path(self.key);
+        let mut options = File::options();
+        // A resumed training's log goes on; a fresh attempt's begins anew.
+        options.create(true).write(true).append(resumes).truncate(!resumes);
+        options.open(&path).map_err(|error| io_failure("write", &path, &error))
+    }
+
+    /// Moves the outputs of an earlier run aside, runs the program, and puts them back if it fails.
+    fn perform_in_place(
+        &self,
+        store: &Store,
+        program: &Program,
+        log: File,
+        control: &Control,
+    ) -> Result<Vec<Artifact>, Failure> {
+        let aside = Aside::make(&self.root, self.outputs.iter().map(|output| output.path.as_path()))?;
+        let result = program.perform(log, control).and_then(|()| self.collect(store, &self.root, Take::Copy));
+        match result {
+            Ok(_) => aside.discard(),
+            Err(_) => aside.put_back(),
+        }
+        result
+    }
+
+    fn collect(&self, store: &Store, folder: &Path, take: Take) -> Result<Vec<Artifact>, Failure> {
+        let missing: Vec<String> = self
+            .outputs
+            .iter()
+            .filter(|output| std::fs::symlink_metadata(folder.join(&output.made_at)).is_err())
+            .map(|output| output.made_at.display().to_string())
+            .collect();
+        if !missing.is_empty() {
+            return Err(Failure::new(format!("it ended well, but did not write {}", missing.join(", ")))
+                .with_help("every path in `outputs` must be there when the stage ends"));
+        }
+        self.outputs.iter().map(|output| store.insert(&folder.join(&output.made_at), take).map_err(failed)).collect()
+    }
+
+    fn traced(&self, artifacts: &[Artifact]) -> Vec<TracedOutput> {
+        let pairs = self.outputs.iter().zip(artifacts);
+        pairs
+            .map(|(output, artifact)| TracedOutput {
+                name: output.name.clone(),
+                path: output.made_at.to_string_lossy().into_owned(),
+                artifact: *artifact,
+            })
+            .collect()
+    }
+
+    fn manifest_as_json(&self) -> serde_json::Value {
+        serde_json::to_value(&self.manifest).expect("a manifest is plain data")
+    }
+}
+
+/// Puts the outputs of a trace in place. `None`: it isn't a trace of these outputs.
+///
+/// # Errors
+/// Those of [`Store::restore`]; a miss means that the stage has to run.
+pub fn place(
+    store: &Store,
+    root: &Path,
+    outputs: &[Destination],
+    manner: Manner,
+    trace: &Trace,
+) -> Result<Option<Vec<PlacedOutput>>, crate::store::Error> {
+    let by_name: BTreeMap<&str, Artifact> =
+        trace.outputs.iter().map(|output| (output.name.as_str(), output.artifact)).collect();
+    let mut placed = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        let Some(&artifact) = by_name.get(output.name.as_str()) else { return Ok(None) };
+        let restored = store.restore(&artifact, &root.join(&output.path), manner)?;
+        placed.push(PlacedOutput { path: output.path.clone(), artifact, entries: restored.entries });
+    }
+    Ok(Some(placed))
+}
+
+/// Outputs of an earlier run under other names, while a command writes new ones.
+///
+/// In the same folder, so that moving them is one rename on any file system. What a killed runner leaves under such a name
+/// is in the cache too, and goes at the next attempt.
+struct Aside(Vec<(PathBuf, PathBuf)>);
+
+impl Aside {
+    fn make<'a>(root: &Path, paths: impl Iterator<Item = &'a Path>) -> Result<Aside, Failure> {
+        let mut aside = Aside(Vec::new());
+        for path in paths {
+            let path = root.join(path);
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let other = path.with_file_name(format!(".{name}.intrada-aside"));
+            let moved = prepare(&path).and_then(|()| remove(&other)).and_then(|()| std::fs::rename(&path, &other));
+            match moved {
+                Ok(()) => aside.0.push((path, other)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => {
+                    aside.put_back();
+                    return Err(io_failure("move aside", &path, &error));
+                }
+            }
+        }
+        Ok(aside)
+    }
+
+    fn discard(self) {
+        for (_, other) in self.0 {
+            let _ = remove(&other);
+        }
+    }
+
+    fn put_back(self) {
+        for (path, other) in self.0 {
+            let _ = remove(&path).and_then(|()| std::fs::rename(&other, &path));
+        }
+    }
+}
+
+/// A program may count on the folder of its output.
+fn prepare(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    let result = match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn failed(error: crate::store::Error) -> Failure {
+    Failure::new(error.to_string())
+}
+
+fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("failed to {verb} {}: {error}", path.display()))
+}

@@ -1,0 +1,108 @@
+//! The manifests of a run, made when the flow asks for a key.
+//!
+//! Knows what each source turned out to be and which artifacts each stage gave; asks the file system nothing. The flow only
+//! sees digests go in and keys come out.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use crate::digest::{ArtifactDigest, Digest, Encoder, FileDigest, Key};
+use crate::flow::{Keyer, NodeId};
+use crate::plan::assemble;
+use crate::plan::explain::Files;
+use crate::plan::manifest::{Ingredient, Manifest};
+use crate::plan::sources::Found;
+use crate::spec::Pipeline;
+use crate::store::{Artifact, Kind};
+
+use super::wiring::{Node, Wiring};
+
+/// What is known of the nodes so far.
+pub struct Keys {
+    pipeline: Rc<Pipeline>,
+    wiring: Rc<Wiring>,
+    found: RefCell<HashMap<NodeId, Rc<Found>>>,
+    artifacts: RefCell<HashMap<NodeId, Rc<[Artifact]>>>,
+    manifests: RefCell<HashMap<NodeId, Rc<Manifest>>>,
+}
+
+impl Keys {
+    /// For the nodes of `wiring`.
+    pub fn new(pipeline: Rc<Pipeline>, wiring: Rc<Wiring>) -> Keys {
+        let (found, artifacts, manifests) = Default::default();
+        Keys { pipeline, wiring, found, artifacts, manifests }
+    }
+
+    /// Notes what a source turned out to be.
+    pub fn note_found(&self, node: NodeId, found: Found) {
+        self.found.borrow_mut().insert(node, Rc::new(found));
+    }
+
+    /// Notes what a stage gave.
+    pub fn note_artifacts(&self, node: NodeId, artifacts: impl Into<Rc<[Artifact]>>) {
+        self.artifacts.borrow_mut().insert(node, artifacts.into());
+    }
+
+    /// What a source turned out to be.
+    pub fn found(&self, node: NodeId) -> Option<Rc<Found>> {
+        self.found.borrow().get(&node).cloned()
+    }
+
+    /// What a stage gave, in the order of its outputs.
+    pub fn artifacts(&self, node: NodeId) -> Option<Rc<[Artifact]>> {
+        self.artifacts.borrow().get(&node).cloned()
+    }
+
+    /// The manifest behind the latest key of a stage.
+    pub fn manifest(&self, node: NodeId) -> Option<Rc<Manifest>> {
+        self.manifests.borrow().get(&node).cloned()
+    }
+
+    /// The files of an input of a manifest of this run, where it is a source: listings are stored only when a stage runs.
+    pub fn files(&self, listing: FileDigest) -> Option<Files> {
+        let found = self.found.borrow();
+        found.values().find(|found| found.ingredient.listing == Some(listing)).and_then(|found| found.files())
+    }
+
+    fn ingredient(&self, from: NodeId, output: u32, digest: ArtifactDigest) -> Ingredient {
+        match self.wiring.node(from) {
+            Node::Source { .. } => {
+                let found = self.found(from).expect("a source settles after it was found");
+                Ingredient { digest, ..found.ingredient.clone() }
+            }
+            Node::Stage(stage) => {
+                let stage = self.pipeline.stage(*stage);
+                let artifact = self.artifacts(from).and_then(|artifacts| artifacts.get(output as usize).copied());
+                let listing = artifact.filter(|artifact| artifact.kind == Kind::Folder).map(|artifact| artifact.object);
+                Ingredient { digest, what: format!("{} of `{}`", stage.outputs[output as usize].name, stage.name), listing }
+            }
+        }
+    }
+}
+
+impl Keyer for Keys {
+    fn key(&self, node: NodeId, inputs: &[ArtifactDigest]) -> Key {
+        let slots = self.wiring.slots(node);
+        let Node::Stage(stage) = self.wiring.node(node) else { return late_source(node, inputs) };
+        let ingredients = slots
+            .iter()
+            .zip(inputs)
+            .map(|(slot, &digest)| (slot.role.clone(), self.ingredient(slot.from, slot.output, digest)))
+            .collect::<BTreeMap<_, _>>();
+        let manifest = assemble::manifest(&self.pipeline, self.pipeline.stage(*stage), ingredients);
+        let key = manifest.key();
+        self.manifests.borrow_mut().insert(node, Rc::new(manifest));
+        key
+    }
+}
+
+/// A late source is looked at anew whenever one of its producers gave something else.
+fn late_source(node: NodeId, inputs: &[ArtifactDigest]) -> Key {
+    let mut encoder = Encoder::new("intrada/late source/1");
+    encoder.field("node", &node.0.to_le_bytes()).list("producers", inputs.len());
+    for input in inputs {
+        encoder.field("", Digest::as_bytes(&input.0));
+    }
+    Key(encoder.finish())
+}

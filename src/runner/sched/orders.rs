@@ -1,0 +1,177 @@
+//! A stage that has to run → the order that a job thread carries out.
+//!
+//! Knows where everything lies and what the worker's contract wants; decides nothing. An input that is damaged in the cache
+//! but intact in the workspace is healed here, before anybody computes from it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::digest::Key;
+use crate::exec::Failure;
+use crate::exec::command::Program;
+use crate::exec::job::{self, Job};
+use crate::flow::NodeId;
+use crate::kind::Runs;
+use crate::plan::assemble;
+use crate::plan::sources::Content;
+use crate::spec::{InputSource, Pipeline, Stage, Value};
+use crate::store::{Artifact, Kind, Take};
+
+use super::jobs::{Destination, Order, Task};
+use super::planner::Planner;
+use super::session::Session;
+use super::wiring::Node;
+
+/// The outputs of a stage: where it leaves them and where they are put.
+pub fn destinations(stage: &Stage) -> Vec<Destination> {
+    let made_at = |output: &crate::spec::Output| match stage.kind.runs {
+        Runs::Command => output.path.clone(),
+        Runs::Worker => {
+            let spec = stage.kind.outputs.iter().find(|spec| spec.name == output.name);
+            PathBuf::from(spec.expect("a built-in kind's outputs are those of its table").path)
+        }
+    };
+    let outputs = stage.outputs.iter();
+    outputs
+        .map(|output| Destination { name: output.name.clone(), made_at: made_at(output), path: output.path.clone() })
+        .collect()
+}
+
+/// The order for a stage whose key is known.
+///
+/// # Errors
+/// An input can't be handed out.
+pub fn order(
+    session: &Session,
+    planner: &Planner,
+    node: NodeId,
+    key: Key,
+    threads: usize,
+    device: &str,
+) -> Result<Order, Failure> {
+    let Node::Stage(id) = *planner.wiring.node(node) else { unreachable!("only stages are ordered") };
+    let (pipeline, stage) = (&session.pipeline, session.pipeline.stage(id));
+    let task = match stage.kind.runs {
+        Runs::Command => Task::Command(program(pipeline, stage)),
+        Runs::Worker => Task::Worker(Box::new(worker_job(session, planner, node, stage, threads, device)?)),
+    };
+    let slots = planner.wiring.slots(node);
+    let listings = slots.iter().filter_map(|slot| planner.keys.found(slot.from)?.listing.clone()).collect();
+    Ok(Order {
+        stage: stage.name.clone(),
+        kind: stage.kind.name.to_owned(),
+        key,
+        manifest: (*planner.keys.manifest(node).expect("a stage with a key has a manifest")).clone(),
+        listings,
+        outputs: destinations(stage),
+        task,
+        root: pipeline.root.clone(),
+        forced: false,
+    })
+}
+
+fn program(pipeline: &Pipeline, stage: &Stage) -> Program {
+    let arguments = match (stage.parameter("command"), stage.parameter("shell")) {
+        (Some(Value::List(words)), _) => words.iter().filter_map(text).collect(),
+        (_, Some(Value::Text(line))) => Program::shell(line),
+        _ => unreachable!("a command stage has `command` or `shell`"),
+    };
+    // The slot is the job thread's to name: it holds the lease.
+    Program {
+        arguments,
+        folder: pipeline.root.clone(),
+        environment: assemble::environment(stage),
+        slot: PathBuf::new(),
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn worker_job(
+    session: &Session,
+    planner: &Planner,
+    node: NodeId,
+    stage: &Stage,
+    threads: usize,
+    device: &str,
+) -> Result<Job, Failure> {
+    let (mut datasets, mut inputs) = (BTreeMap::new(), BTreeMap::new());
+    for (slot, input) in planner.wiring.slots(node).iter().zip(&stage.inputs) {
+        match (planner.wiring.node(slot.from), planner.keys.found(slot.from)) {
+            (Node::Source { .. }, Some(found)) => match &found.content {
+                Content::Dataset(dataset) => drop(datasets.insert(slot.role.clone(), dataset.clone())),
+                Content::Path(path) => drop(inputs.insert(slot.role.clone(), job::Input::File(path.clone()))),
+            },
+            (Node::Stage(producer), _) => {
+                let artifacts = planner.keys.artifacts(slot.from).expect("a settled stage has artifacts");
+                let artifact = artifacts[slot.output as usize];
+                let output = &session.pipeline.stage(*producer).outputs[slot.output as usize];
+                inputs.insert(slot.role.clone(), hand_out(session, &artifact, output, within(input))?);
+            }
+            (Node::Source { .. }, None) => unreachable!("a stage is ordered after its sources were found"),
+        }
+    }
+    let parameters = stage.parameters.iter().map(|parameter| {
+        (parameter.name.clone(), serde_json::to_value(&parameter.value).expect("a parameter is plain data"))
+    });
+    let classes = session.pipeline.classes.iter();
+    Ok(Job {
+        format: job::FORMAT,
+        stage: stage.name.clone(),
+        kind: stage.kind.name.to_owned(),
+        parameters: parameters.collect(),
+        classes: classes
+            .map(|class| job::Class { name: class.name.clone(), colour: class.colour, rare: class.rare })
+            .collect(),
+        datasets,
+        inputs,
+        staging: PathBuf::new(),
+        slot: PathBuf::new(),
+        device: device.to_owned(),
+        threads: threads as u32,
+    })
+}
+
+fn within(input: &crate::spec::Input) -> Option<&PathBuf> {
+    match &input.from {
+        InputSource::Output { within, .. } => within.as_ref(),
+        _ => None,
+    }
+}
+
+/// The paths of an artifact's objects, healed from the workspace if need be.
+fn hand_out(
+    session: &Session,
+    artifact: &Artifact,
+    output: &crate::spec::Output,
+    within: Option<&PathBuf>,
+) -> Result<job::Input, Failure> {
+    let files = match session.store.hand_out(artifact) {
+        Err(error) if error.is_miss() => {
+            let place = session.pipeline.root.join(&output.path);
+            let healed = session.store.insert(&place, Take::Copy).is_ok_and(|again| again == *artifact);
+            if !healed {
+                return Err(Failure::new(error.to_string()).with_help("run again: the stage that made it will run, too"));
+            }
+            session.store.hand_out(artifact)
+        }
+        files => files,
+    };
+    let mut files = files.map_err(|error| Failure::new(error.to_string()))?;
+    if let Some(part) = within {
+        files.retain_mut(|(path, _)| path.strip_prefix(part).map(PathBuf::from).map(|rest| *path = rest).is_ok());
+    }
+    let is_file = matches!(artifact.kind, Kind::File { .. }) || (files.len() == 1 && files[0].0.as_os_str().is_empty());
+    match (is_file, files.pop()) {
+        (true, Some((_, object))) => Ok(job::Input::File(object)),
+        (_, last) => {
+            let name = |path: PathBuf| path.to_string_lossy().into_owned();
+            Ok(job::Input::Folder(files.into_iter().chain(last).map(|(path, object)| (name(path), object)).collect()))
+        }
+    }
+}

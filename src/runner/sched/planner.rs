@@ -1,0 +1,210 @@
+//! Everything between a session and the flow: sources looked at, facts told, keys and reasons kept.
+//!
+//! Runs nothing. A run and a dry run begin with the same planner, so that `plan` can't say something else than `run` does.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::digest::{ArtifactDigest, FileDigest, Key};
+use crate::exec::Failure;
+use crate::flow::{Command, Engine, NodeId, Outputs};
+use crate::inputs::Inputs;
+use crate::kind::Runs;
+use crate::plan::explain::{self, Difference, Files};
+use crate::plan::manifest::Manifest;
+use crate::plan::sources::{self, Surveyor};
+use crate::report::Outcome;
+use crate::spec::{Problem, Problems, Stage, StageId};
+use crate::store::index::StageRecord;
+use crate::store::{Artifact, Manner};
+
+use super::jobs::Order;
+use super::keys::Keys;
+use super::session::Session;
+use super::wiring::{Node, Wiring};
+use super::{orders, problems};
+
+/// A planned run.
+pub struct Planner {
+    /// The nodes.
+    pub wiring: Rc<Wiring>,
+    /// The flow.
+    pub engine: Engine,
+    /// What is known of the nodes.
+    pub keys: Rc<Keys>,
+    inputs: Inputs,
+    outcomes: HashMap<NodeId, Outcome>,
+}
+
+impl Planner {
+    /// For `targets` and what they need; for all stages where there are none. Answers with the flow's first commands.
+    ///
+    /// # Errors
+    /// What is wrong with the sources, all of it.
+    pub fn new(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Result<(Planner, Vec<Command>), Problems> {
+        let needed = if targets.is_empty() { session.graph.order().to_vec() } else { session.graph.ancestors(targets) };
+        let wiring = Rc::new(Wiring::new(&session.pipeline, &needed));
+        let keys = Rc::new(Keys::new(Rc::clone(&session.pipeline), Rc::clone(&wiring)));
+        let files = std::mem::take(&mut session.index.files);
+        let inputs = Inputs::new(&session.pipeline.root, session.store.root(), files);
+        let engine = Engine::new(Rc::clone(&keys) as Rc<dyn crate::flow::Keyer>);
+        let mut planner = Planner { wiring, engine, keys, inputs, outcomes: HashMap::new() };
+        let looked = planner.look_at_sources(session);
+        planner.records_into(session);
+        let digests = looked.map_err(|found| problems(session, found))?;
+        let wiring = Rc::clone(&planner.wiring);
+        wiring.declare(&mut planner.engine);
+        for &stage in needed.iter().filter(|stage| !force.contains(stage)) {
+            planner.tell_placed(session, stage);
+        }
+        let commands = planner.engine.sources(&digests);
+        Ok((planner, commands))
+    }
+
+    fn look_at_sources(&mut self, session: &Session) -> Result<Vec<(NodeId, ArtifactDigest)>, Vec<Problem>> {
+        let wiring = Rc::clone(&self.wiring);
+        let (mut digests, mut found) = (Vec::new(), Vec::new());
+        for (node, what) in wiring.iter() {
+            if matches!(what, Node::Source { producers, .. } if producers.is_empty()) {
+                match self.look(session, node) {
+                    Ok(digest) => digests.push((node, digest)),
+                    Err(problems) => found.extend(problems),
+                }
+            }
+        }
+        if found.is_empty() { Ok(digests) } else { Err(sources::once_each(found)) }
+    }
+
+    /// Looks at a source and keeps what it turned out to be.
+    pub fn look(&self, session: &Session, node: NodeId) -> Result<ArtifactDigest, Vec<Problem>> {
+        let Node::Source { source, .. } = self.wiring.node(node) else { unreachable!("only sources are looked at") };
+        let readers = self.wiring.readers(node).filter_map(|(reader, role)| match self.wiring.node(reader) {
+            Node::Stage(stage) => session.pipeline.stage(*stage).input(role).map(|input| (*stage, input.span)),
+            Node::Source { .. } => None,
+        });
+        let surveyor = Surveyor { pipeline: &session.pipeline, inputs: &self.inputs };
+        let found = surveyor.look(source, &readers.collect::<Vec<_>>())?;
+        let digest = found.ingredient.digest;
+        self.keys.note_found(node, found);
+        Ok(digest)
+    }
+
+    /// Tells the flow what an earlier run left in place, if it still lies there.
+    fn tell_placed(&mut self, session: &Session, stage: StageId) {
+        let what = session.pipeline.stage(stage);
+        let Some(record) = session.index.stages.get(&session.record_name(what)) else { return };
+        let same_places = record.outputs.iter().map(|output| &output.path).eq(what.outputs.iter().map(|output| &output.path));
+        if !same_places || !record.is_in_place(&session.pipeline.root, session.store.verified()) {
+            return;
+        }
+        let node = self.wiring.of_stage(stage);
+        let artifacts: Vec<Artifact> = record.outputs.iter().map(|output| output.artifact).collect();
+        let outputs: Outputs = artifacts.iter().map(Artifact::digest).collect();
+        self.keys.note_artifacts(node, artifacts);
+        self.engine.placed(node, record.key, outputs);
+    }
+
+    /// Everything that a job thread needs.
+    ///
+    /// # Errors
+    /// An input can't be handed out.
+    pub fn order(&self, session: &Session, node: NodeId, key: Key, threads: usize, device: &str) -> Result<Order, Failure> {
+        orders::order(session, self, node, key, threads, device)
+    }
+
+    /// The latest record of a stage and the manifest of that run, if it is still in the cache.
+    pub fn last_run<'a>(&self, session: &'a Session, node: NodeId) -> Option<(&'a StageRecord, Option<Manifest>)> {
+        let stage = self.stage(session, node)?;
+        let record = session.index.stages.get(&session.record_name(stage))?;
+        let trace = session.store.load(record.key).ok().flatten();
+        Some((record, trace.and_then(|trace| serde_json::from_value(trace.manifest).ok())))
+    }
+
+    /// What differs between an earlier manifest of a stage and its present one.
+    pub fn differences(&self, session: &Session, old: &Manifest, new: &Manifest) -> Vec<Difference> {
+        explain::differences(old, new, |manifest, role| {
+            let listing = manifest.inputs.get(role)?.listing?;
+            self.keys.files(listing).or_else(|| stored_files(session, listing))
+        })
+    }
+
+    /// In half a line: why a stage isn't up to date.
+    pub fn reason(&self, session: &Session, node: NodeId) -> String {
+        let Some(new) = self.keys.manifest(node) else { return String::new() };
+        let Some((record, old)) = self.last_run(session, node) else { return "has not run in this workspace".to_owned() };
+        if record.key == new.key() {
+            return "its outputs are missing or were changed".to_owned();
+        }
+        let Some(old) = old else { return "the record of its last run is gone".to_owned() };
+        brief(&self.differences(session, &old, &new))
+    }
+
+    /// Which of the stages that it reads from came to nothing.
+    pub fn blocked_by(&self, session: &Session, node: NodeId) -> String {
+        let came_to_nothing = |stage: &StageId| {
+            let outcome = self.outcomes.get(&self.wiring.of_stage(*stage));
+            matches!(outcome, Some(Outcome::Failed | Outcome::Skipped | Outcome::Cancelled))
+        };
+        let producers: BTreeSet<StageId> = self.wiring.producers(node);
+        let names: Vec<&str> =
+            producers.iter().filter(|stage| came_to_nothing(stage)).map(|stage| session.pipeline.stage(*stage).name.as_str()).collect();
+        match names.is_empty() {
+            true => "what it reads can't be read".to_owned(),
+            false => format!("needs {}", names.join(", ")),
+        }
+    }
+
+    /// Keeps how a stage came out, for [`Planner::blocked_by`].
+    pub fn note_outcome(&mut self, node: NodeId, outcome: Outcome) {
+        self.outcomes.insert(node, outcome);
+    }
+
+    /// Whether files had to be read that the index didn't know.
+    pub fn has_read_files(&self) -> bool {
+        self.inputs.has_news()
+    }
+
+    /// Gives what is known of the files to the index.
+    pub fn records_into(&self, session: &mut Session) {
+        session.index.files = self.inputs.records();
+    }
+
+    fn stage<'a>(&self, session: &'a Session, node: NodeId) -> Option<&'a Stage> {
+        match self.wiring.node(node) {
+            Node::Stage(stage) => Some(session.pipeline.stage(*stage)),
+            Node::Source { .. } => None,
+        }
+    }
+}
+
+/// How the outputs of a stage are put in place: to look at, or, for a command's, to work with.
+pub fn manner(stage: &Stage) -> Manner {
+    match stage.kind.runs {
+        Runs::Worker => Manner::View,
+        Runs::Command => Manner::Writable,
+    }
+}
+
+/// The files of a listing that an earlier run stored: of a data set, or of a folder.
+fn stored_files(session: &Session, listing: FileDigest) -> Option<Files> {
+    if let Some(files) = session.store.files_of(listing) {
+        let name = |path: &Path| path.to_string_lossy().into_owned();
+        return Some(files.into_iter().map(|(path, object)| (name(&path), object.0.short())).collect());
+    }
+    sources::files_of_listing(&session.store.read(listing).ok().flatten()?)
+}
+
+fn brief(differences: &[Difference]) -> String {
+    const SHOWN: usize = 2;
+    let files = |difference: &Difference| match difference.files.len() {
+        0 => difference.to_string(),
+        1 => format!("{}: {}", difference.field, difference.files[0]),
+        number => format!("{}: {number} files differ", difference.field),
+    };
+    let mut parts: Vec<String> = differences.iter().take(SHOWN).map(files).collect();
+    if differences.len() > SHOWN {
+        parts.push(format!("and {} more", differences.len() - SHOWN));
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,97 @@
+//! A pipeline opened in its workspace: the file, its graph, the store, the index.
+//!
+//! Decides nothing. A session that only looks must not leave a cache folder where there was none, so it gets an empty store
+//! of its own in that case.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::graph::StageGraph;
+use crate::spec::{Pipeline, Stage};
+use crate::store::index::Index;
+use crate::store::{Error, Store};
+
+/// Whether a session may change anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It makes the cache where there is none.
+    Run,
+    /// It leaves everything as it is.
+    Look,
+}
+
+/// A pipeline opened in its workspace.
+pub struct Session {
+    /// The pipeline.
+    pub pipeline: Rc<Pipeline>,
+    /// Its graph.
+    pub graph: StageGraph,
+    /// The cache.
+    pub store: Arc<Store>,
+    /// What the workspace's files were when they were last seen.
+    pub index: Index,
+    index_path: PathBuf,
+    /// Stands in for a cache that isn't there.
+    _scratch: Option<tempfile::TempDir>,
+}
+
+impl Session {
+    /// Opens the cache at `cache`, by default the workspace's `cache/`.
+    ///
+    /// # Errors
+    /// The cache can't be opened or made.
+    pub fn open(pipeline: Pipeline, graph: StageGraph, cache: Option<&Path>, access: Access) -> Result<Session, Error> {
+        let place = cache.map_or_else(|| pipeline.root.join("cache"), Path::to_owned);
+        let scratch = match access {
+            Access::Look if !place.join("version").exists() => Some(tempfile::tempdir().map_err(|source| Error::Io {
+                action: "make",
+                path: std::env::temp_dir(),
+                source,
+            })?),
+            _ => None,
+        };
+        let store = Store::open(scratch.as_ref().map_or(place.as_path(), |scratch| scratch.path()))?;
+        let index_path = store.index_path(&pipeline.root)?;
+        let mut index = Index::load(&index_path);
+        store.verified().extend(std::mem::take(&mut index.objects));
+        Ok(Session { pipeline: Rc::new(pipeline), graph, store: Arc::new(store), index, index_path, _scratch: scratch })
+    }
+
+    /// What a stage is called in the index, which serves all pipelines of the workspace.
+    pub fn record_name(&self, stage: &Stage) -> String {
+        format!("{}/{}", self.pipeline.name, stage.name)
+    }
+
+    /// Where the key of a stage's latest attempt is noted, so that its log is found while it runs and after it failed.
+    pub fn attempt_path(&self, stage: &Stage) -> PathBuf {
+        let folder = self.index_path.with_file_name("attempts").join(&self.pipeline.name);
+        folder.join(&stage.name)
+    }
+
+    /// Saves the index. What other runs in this workspace recorded of their pipelines meanwhile is kept.
+    ///
+    /// # Errors
+    /// It can't be written: the next run looks at more files than it had to, and nothing else.
+    pub fn save(&mut self) -> Result<(), Error> {
+        let ours = format!("{}/", self.pipeline.name);
+        let saved = Index::load(&self.index_path);
+        for (name, record) in saved.stages {
+            if !name.starts_with(&ours) {
+                self.index.stages.insert(name, record);
+            }
+        }
+        for (path, record) in saved.files {
+            let newer = |own: &mut crate::store::index::FileRecord| {
+                if record.taken_at_ns > own.taken_at_ns {
+                    *own = record;
+                }
+            };
+            self.index.files.entry(path).and_modify(newer).or_insert(record);
+        }
+        self.index.objects = self.store.verified().to_map();
+        let result = self.index.save(&self.store, &self.index_path);
+        self.index.objects.clear();
+        result
+    }
+}

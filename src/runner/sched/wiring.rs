@@ -1,0 +1,154 @@
+//! Stages, data sets and source paths → the nodes and edges that the flow knows.
+//!
+//! Knows the pipeline and asks nothing of the file system. A data set or folder that other stages write into is *late*: the
+//! flow treats it as a stage, whose "run" is to look at the files once its producers are done; all others are sources, known
+//! before anything starts.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::flow::{Edge, Engine, NodeId};
+use crate::plan::sources::Origin;
+use crate::spec::{InputSource, OutputId, Pipeline, StageId};
+
+/// What a node stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// A stage.
+    Stage(StageId),
+    /// Files, procedural scenes or a path: its digest is found by looking.
+    Source {
+        /// Which.
+        source: Origin,
+        /// Outputs that must be there before it can be looked at.
+        producers: Vec<OutputId>,
+    },
+}
+
+/// One input slot of a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The role as the stage calls it.
+    pub role: String,
+    /// Where it comes from.
+    pub from: NodeId,
+    /// Which output of it.
+    pub output: u32,
+}
+
+/// All nodes that a run needs.
+pub struct Wiring {
+    nodes: Vec<Node>,
+    slots: HashMap<NodeId, Vec<Slot>>,
+    by_stage: HashMap<StageId, NodeId>,
+    /// Of each source, who reads it.
+    readers: HashMap<NodeId, Vec<NodeId>>,
+}
+
+impl Wiring {
+    /// For the stages `needed`, a set that holds with each stage all that it needs.
+    pub fn new(pipeline: &Pipeline, needed: &[StageId]) -> Wiring {
+        let mut wiring = Wiring { nodes: Vec::new(), slots: HashMap::new(), by_stage: HashMap::new(), readers: HashMap::new() };
+        for &stage in needed {
+            let node = wiring.add(Node::Stage(stage));
+            wiring.by_stage.insert(stage, node);
+        }
+        let mut origins = HashMap::new();
+        for &stage in needed {
+            let node = wiring.by_stage[&stage];
+            let mut slots = Vec::new();
+            for input in &pipeline.stage(stage).inputs {
+                let (from, output) = match &input.from {
+                    InputSource::Output { output, .. } => (wiring.by_stage[&output.stage], output.output as u32),
+                    InputSource::Dataset { dataset, labels } => {
+                        let origin = Origin::Dataset { dataset: *dataset, labels: *labels };
+                        (wiring.origin(&mut origins, origin, &pipeline.dataset(*dataset).producers), 0)
+                    }
+                    InputSource::Path { path, producers } => {
+                        (wiring.origin(&mut origins, Origin::Path(path.clone()), producers), 0)
+                    }
+                };
+                wiring.readers.entry(from).or_default().push(node);
+                slots.push(Slot { role: input.role.clone(), from, output });
+            }
+            wiring.slots.insert(node, slots);
+        }
+        wiring
+    }
+
+    fn add(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId(self.nodes.len() as u32 - 1)
+    }
+
+    fn origin(&mut self, known: &mut HashMap<Origin, NodeId>, origin: Origin, producers: &[OutputId]) -> NodeId {
+        if let Some(&node) = known.get(&origin) {
+            return node;
+        }
+        let node = self.add(Node::Source { source: origin.clone(), producers: producers.to_vec() });
+        let slots = producers.iter().map(|output| Slot {
+            role: String::new(),
+            from: self.by_stage[&output.stage],
+            output: output.output as u32,
+        });
+        let slots = slots.collect();
+        self.slots.insert(node, slots);
+        known.insert(origin, node);
+        node
+    }
+
+    /// Tells the engine of every node and edge.
+    pub fn declare(&self, engine: &mut Engine) {
+        for (node, what) in self.iter() {
+            match what {
+                Node::Source { producers, .. } if producers.is_empty() => engine.declare_source(node),
+                _ => engine.declare_stage(node, self.slots(node).len() as u32),
+            }
+        }
+        for (node, _) in self.iter() {
+            for (slot, from) in self.slots(node).iter().enumerate() {
+                engine.edge(Edge { from: from.from, output: from.output, to: node, slot: slot as u32 });
+            }
+        }
+    }
+
+    /// Every node with its number.
+    pub fn iter(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().enumerate().map(|(i, node)| (NodeId(i as u32), node))
+    }
+
+    /// What a node stands for.
+    pub fn node(&self, node: NodeId) -> &Node {
+        &self.nodes[node.0 as usize]
+    }
+
+    /// The node of a stage that is needed.
+    pub fn of_stage(&self, stage: StageId) -> NodeId {
+        self.by_stage[&stage]
+    }
+
+    /// The input slots of a node, in order.
+    pub fn slots(&self, node: NodeId) -> &[Slot] {
+        self.slots.get(&node).map_or(&[], Vec::as_slice)
+    }
+
+    /// The nodes that read a node, each with the role in which it does.
+    pub fn readers(&self, node: NodeId) -> impl Iterator<Item = (NodeId, &str)> {
+        let readers = self.readers.get(&node).map_or(&[][..], Vec::as_slice);
+        readers.iter().flat_map(move |reader| {
+            let slots = self.slots(*reader).iter().filter(move |slot| slot.from == node);
+            slots.map(|slot| (*reader, slot.role.as_str()))
+        })
+    }
+
+    /// The stages that a node reads from directly, by way of late sources too.
+    pub fn producers(&self, node: NodeId) -> BTreeSet<StageId> {
+        let mut stages = BTreeSet::new();
+        for slot in self.slots(node) {
+            match self.node(slot.from) {
+                Node::Stage(stage) => drop(stages.insert(*stage)),
+                Node::Source { producers, .. } => stages.extend(producers.iter().map(|output| output.stage)),
+            }
+        }
+        stages
+    }
+}
