@@ -1,0 +1,118 @@
+//! The data sets of a job in the form that intrada-ml takes, whole or in part.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use intrada_ml::data::label::{LabelMap, Otherwise};
+use intrada_ml::data::pass::Pass;
+use intrada_ml::data::scenes::{self, Style};
+use intrada_ml::data::source::{self, LabelUse, Source};
+use intrada_ml::network::Normalization;
+use intrada_runner::exec::job;
+
+use crate::work::{Failure, Work};
+
+/// A part of a data set.
+pub(crate) struct Part {
+    /// The names of its samples.
+    pub(crate) names: Vec<String>,
+    /// A folder of labels in the place of the data set's own.
+    pub(crate) labels: Option<PathBuf>,
+}
+
+/// Target scenes up to this severity are easy; see [`scenes::severity`].
+const EASY_SCENES: f32 = 0.5;
+
+impl Work {
+    /// The whole data set of this role.
+    pub(crate) fn source(&self, role: &str) -> Result<Source, Failure> {
+        match self.dataset(role)? {
+            job::Dataset::Files { samples, size, map } => {
+                let samples = samples.iter().map(|sample| source::Sample {
+                    name: sample.name.clone(),
+                    image: sample.image.clone(),
+                    label: sample.label.clone(),
+                });
+                let label_map = LabelMap { pairs: map.clone(), otherwise: Otherwise::Keep };
+                Ok(Source::Files { samples: samples.collect(), size: pixels(*size), label_map: Some(label_map) })
+            }
+            job::Dataset::Scenes { part, .. } => {
+                let only = (part != "all").then(|| self.sample_names(role)).transpose()?;
+                self.scenes(role, only, None)
+            }
+        }
+    }
+
+    /// Part of the data set of this role, in the order of the part's names.
+    pub(crate) fn part(&self, role: &str, part: Part) -> Result<Source, Failure> {
+        let job::Dataset::Files { samples, size, .. } = self.dataset(role)? else {
+            return self.scenes(role, Some(part.names), part.labels);
+        };
+        let by_name: std::collections::HashMap<&str, &job::Sample> =
+            samples.iter().map(|sample| (sample.name.as_str(), sample)).collect();
+        let sample = |name: &String| -> Result<source::Sample, Failure> {
+            let Some(sample) = by_name.get(name.as_str()) else {
+                let message = format!("`{name}` is in a list, but not in the data set that the list was made from");
+                return Err(Failure::advised(message, "lists and images must come from the same data set"));
+            };
+            let label = part.labels.as_ref().map(|folder| source::map_file(name).map(|file| folder.join(file)));
+            Ok(source::Sample { name: name.clone(), image: sample.image.clone(), label: label.transpose()? })
+        };
+        let samples = part.names.iter().map(sample).collect::<Result<_, _>>()?;
+        // Pseudo-labels are classes already: the data set's map is for its own labels.
+        Ok(Source::Files { samples, size: pixels(*size), label_map: None })
+    }
+
+    fn scenes(&self, role: &str, only: Option<Vec<String>>, labels: Option<PathBuf>) -> Result<Source, Failure> {
+        let job::Dataset::Scenes { style, seed, count, size, .. } = self.dataset(role)? else {
+            unreachable!("the caller has matched the format");
+        };
+        Ok(Source::Scenes {
+            style: scene_style(style),
+            seed: *seed,
+            first: 0,
+            count: (*count).into(),
+            only,
+            labels,
+            size: pixels(Some(*size)),
+        })
+    }
+
+    /// The names of all samples of the data set of this role, in order.
+    pub(crate) fn sample_names(&self, role: &str) -> Result<Vec<String>, Failure> {
+        Ok(match self.dataset(role)? {
+            job::Dataset::Files { samples, .. } => samples.iter().map(|sample| sample.name.clone()).collect(),
+            job::Dataset::Scenes { part, seed, count, .. } => {
+                let wanted = |index: &u64| match part.as_str() {
+                    "easy" => scenes::severity(*seed, *index) < EASY_SCENES,
+                    "hard" => scenes::severity(*seed, *index) >= EASY_SCENES,
+                    _ => true,
+                };
+                (0..u64::from(*count)).filter(wanted).map(scenes::name).collect()
+            }
+        })
+    }
+
+    /// A pass over the data set of this role.
+    pub(crate) fn pass(&self, role: &str, normalization: &Normalization, labels: LabelUse) -> Result<Pass, Failure> {
+        const THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
+        Ok(Pass::open(&self.source(role)?, normalization, labels, THREADS)?)
+    }
+
+    fn dataset(&self, role: &str) -> Result<&job::Dataset, Failure> {
+        self.job.datasets.get(role).ok_or_else(|| {
+            Failure::advised(
+                format!("the job for `{}` names no data set for `{role}`", self.job.stage),
+                "build intrada-run and intrada-worker from the same sources",
+            )
+        })
+    }
+}
+
+fn scene_style(name: &str) -> Style {
+    if name == "source" { Style::Source } else { Style::Target }
+}
+
+fn pixels(size: Option<[u32; 2]>) -> Option<[usize; 2]> {
+    size.map(|size| size.map(|side| side as usize))
+}

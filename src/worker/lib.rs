@@ -1,0 +1,92 @@
+//! The worker: performs one job in a process of its own.
+//!
+//! Glue between the runner's job contract and intrada-ml: a description comes in, a kind's file calls the papers' code, files
+//! go into the staging folder. Knows no graph, no keys, no cache. Its own process, so that a crash of libtorch, an
+//! out-of-memory kill or a CUDA error fails one stage and not the run.
+#![warn(missing_docs)]
+
+mod data;
+mod kinds;
+mod model;
+mod training;
+mod work;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use intrada_runner::exec::job::{Event, FORMAT, Job};
+use tch::Device;
+
+use work::{Failure, Work, say};
+
+/// Performs the job that the first argument names, and says on standard output how it goes.
+pub fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let [job] = &arguments[..] else {
+        eprintln!("usage: intrada-worker JOB.json\nintrada-run starts it; it performs one stage of a pipeline.");
+        return ExitCode::from(2);
+    };
+    match perform(job.as_ref()) {
+        Ok(notes) => {
+            say(&Event::Finished { notes });
+            ExitCode::SUCCESS
+        }
+        Err(Failure::Interrupted { at }) => {
+            say(&Event::Interrupted { at });
+            ExitCode::from(130)
+        }
+        Err(Failure::Failed { message, help }) => {
+            eprintln!("{message}");
+            say(&Event::Failed { message, help });
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(path: &Path) -> Result<work::Notes, Failure> {
+    // A signal during the preparation below must not end the process halfway through a file either.
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let text = std::fs::read(path)?;
+    let job: Job = serde_json::from_slice(&text)?;
+    if job.format != FORMAT {
+        let message = format!("the job is of format {}, this worker knows {FORMAT}", job.format);
+        return Err(Failure::advised(message, "build intrada-run and intrada-worker from the same sources"));
+    }
+    let device = device(&job.device)?;
+    // Sums come out in another order with another number of threads, so the number is the job's, not the machine's.
+    tch::set_num_threads(job.threads as i32);
+    let kind = job.kind.clone();
+    let work = Work::new(job, device, stop);
+    match kinds::ALL.iter().find(|(name, _)| *name == kind) {
+        Some((_, perform)) => perform(&work),
+        None => Err(Failure::advised(
+            format!("this worker knows no kind `{kind}`"),
+            "build intrada-run and intrada-worker from the same sources",
+        )),
+    }
+}
+
+/// `auto` is the first GPU where libtorch has one.
+fn device(name: &str) -> Result<Device, Failure> {
+    let gpu = |index: usize| match index < tch::Cuda::device_count().max(0) as usize {
+        true => Ok(Device::Cuda(index)),
+        false => Err(Failure::advised(
+            format!("device `{name}` is asked for, but libtorch finds {} GPUs", tch::Cuda::device_count()),
+            "a CUDA build of libtorch comes with `./fetch-libtorch --cuda`; `--device cpu` does without",
+        )),
+    };
+    match name {
+        "auto" => Ok(Device::cuda_if_available()),
+        "cpu" => Ok(Device::Cpu),
+        "cuda" => gpu(0),
+        _ => match name.strip_prefix("cuda:").and_then(|index| index.parse().ok()) {
+            Some(index) => gpu(index),
+            None => Err(Failure::advised(format!("there is no device `{name}`"), "auto, cpu, cuda and cuda:1 are devices")),
+        },
+    }
+}

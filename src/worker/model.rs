@@ -1,0 +1,41 @@
+//! The network that a job names.
+
+use std::path::Path;
+
+use intrada_ml::adapt::Init;
+use intrada_ml::arch::Arch;
+use intrada_ml::efficientnet_lite::OutputStride;
+use intrada_ml::network::Network;
+use serde::Deserialize;
+use tch::Kind;
+
+use crate::work::{Failure, Work};
+
+/// A model of the pipeline file, as its parameters arrive.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Model {
+    /// Which network.
+    #[serde(rename = "model.arch")]
+    pub(crate) arch: Arch,
+    /// Whether it has an auxiliary head.
+    #[serde(rename = "model.multi_level")]
+    multi_level: bool,
+    /// Pixels of the image to one of the heads' input, where the network has a choice.
+    #[serde(rename = "model.output_stride")]
+    output_stride: Option<OutputStride>,
+}
+
+impl Model {
+    /// The network with fresh weights, a function of `seed`.
+    pub(crate) fn fresh(&self, work: &Work, seed: u64, kind: Kind) -> Result<Box<dyn Network>, Failure> {
+        let classes = work.class_count()?.into();
+        Ok(self.arch.build(classes, self.multi_level, self.output_stride, seed, work.device, kind))
+    }
+
+    /// The network with the weights of a training, for inference.
+    pub(crate) fn trained(&self, work: &Work, weights: &Path) -> Result<Box<dyn Network>, Failure> {
+        let network = self.fresh(work, 0, Kind::Float)?;
+        Init::Weights(weights.to_owned()).load(network.as_ref())?;
+        Ok(network)
+    }
+}

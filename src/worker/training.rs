@@ -1,0 +1,204 @@
+//! Both trainings: a job's parameters become the settings of the one adaptation loop.
+//!
+//! Decides nothing about the method. What differs between inter and intra training is which images play the source and which
+//! the target, and that is settled by their kinds' files.
+
+use std::num::NonZeroUsize;
+
+use intrada_ml::adapt::{
+    self, Control, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome, Precision, Progress, Settings,
+};
+use intrada_ml::data::augment::Augment;
+use intrada_ml::data::loader::{self, Loader};
+use intrada_ml::data::order::Order;
+use intrada_ml::data::source::{LabelUse, Source};
+use intrada_ml::data::{Batches, DataError};
+use intrada_runner::exec::job::Event;
+use serde::Deserialize;
+
+use crate::model::Model;
+use crate::work::{Failure, Notes, Work, say};
+
+/// Progress is said at most so often; a network as small as the quickstart's does dozens of iterations a second.
+const PROGRESS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250);
+
+/// The keys of a training as they arrive. Those that a method or optimiser doesn't have are absent.
+#[derive(Deserialize)]
+struct Parameters {
+    #[serde(flatten)]
+    model: Model,
+    method: Method,
+    iterations: u64,
+    schedule_iterations: u64,
+    power: f64,
+    batch: NonZeroUsize,
+    order: Order,
+    seed: u64,
+    optimizer: Optimizer,
+    learning_rate: f64,
+    head_factor: f64,
+    momentum: Option<f64>,
+    weight_decay: Option<f64>,
+    betas: Option<(f64, f64)>,
+    segmentation_weight: f64,
+    segmentation_weight_aux: f64,
+    entropy_weight: Option<f64>,
+    entropy_weight_aux: Option<f64>,
+    adversarial_weight: Option<f64>,
+    adversarial_weight_aux: Option<f64>,
+    discriminator_learning_rate: Option<f64>,
+    discriminator_betas: Option<(f64, f64)>,
+    discriminator_width: Option<i64>,
+    flip: bool,
+    crop: Option<[usize; 2]>,
+    colour_jitter: f32,
+    precision: Precision,
+    checkpoint_every: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Optimizer {
+    Sgd,
+    Adam,
+}
+
+/// Trains on `source`, which has labels, and adapts to `target`, of which none are read.
+pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Result<Notes, Failure> {
+    let parameters: Parameters = work.parameters()?;
+    let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
+    let mut notes = Notes::new();
+    if let Some(init) = init(work) {
+        let restored = init.load(network.as_ref())?;
+        notes.insert("init".to_owned(), format!("{} tensors loaded, {} skipped", restored.loaded, restored.skipped.len()));
+    }
+    let labels = LabelUse::Required { classes: work.class_count()? };
+    let open_source = |from: u64| open(&parameters, source, labels, Side::Source, from);
+    let open_target = |from: u64| match target {
+        Some(target) => open(&parameters, target, LabelUse::Ignored, Side::Target, from),
+        None => Err(DataError::Settings("there is no target".to_owned())),
+    };
+    let run = adapt::Run {
+        network: network.as_ref(),
+        source: &open_source,
+        target: target.map(|_| &open_target as adapt::Open),
+        discriminator_init: work.optional_file("discriminator_init"),
+        slot: &work.job.slot,
+        staging: &work.job.staging,
+    };
+    let settings = settings(&parameters);
+    let mut speaker = Speaker { last: None, first: true, work };
+    match adapt::adapt(&run, &settings, &mut |progress| speaker.hear(progress))? {
+        Outcome::Interrupted { iteration } => Err(Failure::Interrupted { at: iteration }),
+        Outcome::Finished => {
+            notes.insert("summary".to_owned(), format!("{} iterations", settings.iterations));
+            notes.insert("threads".to_owned(), tch::get_num_threads().to_string());
+            notes.insert("device".to_owned(), format!("{:?}", work.device).to_lowercase());
+            Ok(notes)
+        }
+    }
+}
+
+/// Weights of another training win over the model's own `init`; the runner sends only one of them.
+fn init(work: &Work) -> Option<Init> {
+    let weights = work.optional_file("weights").map(|path| Init::Weights(path.to_owned()));
+    weights.or_else(|| work.optional_file("model.init").map(|path| Init::Pretrained(path.to_owned())))
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Source,
+    Target,
+}
+
+fn open(
+    parameters: &Parameters,
+    source: &Source,
+    labels: LabelUse,
+    side: Side,
+    from: u64,
+) -> Result<Box<dyn Batches>, DataError> {
+    // The two streams must not be in step, or image i of the source would always meet image i of the target.
+    let seed = match side {
+        Side::Source => parameters.seed,
+        Side::Target => parameters.seed ^ 0x7461_7267_6574,
+    };
+    let settings = loader::Settings {
+        order: parameters.order,
+        batch: parameters.batch,
+        seed,
+        start_iteration: from,
+        iterations: parameters.iterations,
+        augment: Augment { flip: parameters.flip, crop: parameters.crop, jitter: parameters.colour_jitter },
+        normalization: parameters.model.arch.normalization(),
+        labels,
+        threads: LOADER_THREADS,
+    };
+    Ok(Box::new(Loader::open(source, settings)?))
+}
+
+/// Of each stream. The batches are the same for any number; two keep ahead of a training step on a CPU.
+const LOADER_THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
+
+/// What a method or optimiser doesn't have stays at a default that nothing reads.
+fn settings(parameters: &Parameters) -> Settings {
+    let default = Settings::default();
+    let weights = default.weights;
+    let level = |main: Option<f64>, aux: Option<f64>, or: LevelWeights| LevelWeights {
+        main: main.unwrap_or(or.main),
+        aux: aux.unwrap_or(or.aux),
+    };
+    Settings {
+        method: parameters.method,
+        iterations: parameters.iterations,
+        schedule_iterations: parameters.schedule_iterations,
+        power: parameters.power,
+        generator_rate: parameters.learning_rate,
+        head_factor: parameters.head_factor,
+        generator: match parameters.optimizer {
+            Optimizer::Sgd => GeneratorOptimizer::Sgd {
+                momentum: parameters.momentum.unwrap_or(0.9),
+                weight_decay: parameters.weight_decay.unwrap_or(5e-4),
+            },
+            Optimizer::Adam => GeneratorOptimizer::Adam { betas: parameters.betas.unwrap_or((0.9, 0.999)) },
+        },
+        discriminator_rate: parameters.discriminator_learning_rate.unwrap_or(default.discriminator_rate),
+        discriminator_betas: parameters.discriminator_betas.unwrap_or(default.discriminator_betas),
+        discriminator_width: parameters.discriminator_width.unwrap_or(default.discriminator_width),
+        weights: LossWeights {
+            segmentation: LevelWeights {
+                main: parameters.segmentation_weight,
+                aux: parameters.segmentation_weight_aux,
+            },
+            adversarial: level(parameters.adversarial_weight, parameters.adversarial_weight_aux, weights.adversarial),
+            entropy: level(parameters.entropy_weight, parameters.entropy_weight_aux, weights.entropy),
+        },
+        precision: parameters.precision,
+        seed: parameters.seed,
+        checkpoint_every: parameters.checkpoint_every,
+    }
+}
+
+/// Passes on what the loop says, not too often, and the wish to stop.
+struct Speaker<'a> {
+    last: Option<std::time::Instant>,
+    first: bool,
+    work: &'a Work,
+}
+
+impl Speaker<'_> {
+    fn hear(&mut self, progress: &Progress) -> Control {
+        if self.first && progress.done > 1 {
+            say(&Event::Resumed { at: progress.done - 1 });
+        }
+        self.first = false;
+        if self.last.is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
+            self.last = Some(std::time::Instant::now());
+            let losses = progress.losses;
+            let shown = [("seg_main", losses.seg_main), ("d_main_t", losses.d_main_t), ("ent_main", losses.ent_main)];
+            let values = shown.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?))).collect();
+            self.work.progress(progress.done, progress.total, "iterations", values);
+        }
+        if self.work.is_stopping() { Control::Stop } else { Control::Continue }
+    }
+}
