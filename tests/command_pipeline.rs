@@ -1,0 +1,223 @@
+//! Pipelines of commands, no tensor anywhere: invalidation, restoring and failing as a person meets them.
+
+mod space;
+
+use space::Space;
+
+const CHAIN: &str = r#"
+format = 1
+[stages.upper]
+kind = "command"
+shell = "tr a-z A-Z < words.txt > upper.txt; echo upper >> runs.log"
+inputs = ["words.txt"]
+outputs = ["upper.txt"]
+
+[stages.sorted]
+kind = "command"
+command = ["sh", "-c", "sort upper.txt > sorted.txt; echo sorted >> runs.log"]
+inputs = ["upper.txt"]
+outputs = ["sorted.txt"]
+
+[stages.counted]
+kind = "command"
+shell = "mkdir -p counted && wc -l < sorted.txt > counted/lines && cp sorted.txt counted/copy && echo counted >> runs.log"
+inputs = ["sorted.txt"]
+outputs = ["counted"]
+"#;
+
+fn chain() -> Space {
+    let space = Space::with(CHAIN);
+    space.write("words.txt", "b\na\nc\n");
+    space
+}
+
+#[test]
+fn the_first_run_runs_everything_in_order_and_the_second_nothing() {
+    let space = chain();
+    let order: Vec<_> = space.run("p.toml").into_iter().map(|s| (s.stage, s.outcome)).collect();
+    let ran = |stage: &str| (stage.to_owned(), "ran".to_owned());
+    assert_eq!(order, [ran("upper"), ran("sorted"), ran("counted")]);
+    assert_eq!(space.read("counted/copy"), "A\nB\nC\n");
+    assert_eq!(space.outcomes(), ["counted:up-to-date", "sorted:up-to-date", "upper:up-to-date"]);
+    assert_eq!(space.read("runs.log"), "upper\nsorted\ncounted\n", "nothing ran twice");
+}
+
+#[test]
+fn a_change_that_does_not_reach_the_end_is_cut_off_early() {
+    let space = chain();
+    space.outcomes();
+    space.write("words.txt", "c\nb\na\n"); // sorted, it is as before
+    assert_eq!(space.outcomes(), ["counted:up-to-date", "sorted:ran", "upper:ran"]);
+}
+
+#[test]
+fn comments_order_of_tables_and_touches_invalidate_nothing() {
+    let space = chain();
+    space.outcomes();
+    let (head, tail) = CHAIN.split_once("[stages.sorted]").unwrap();
+    let (_, upper) = head.split_once("format = 1").unwrap();
+    space.write("p.toml", format!("# moved about\nformat = 1\n[stages.sorted]{tail}\n{upper}"));
+    let now = std::time::SystemTime::now();
+    std::fs::File::options().append(true).open(space.path("words.txt")).unwrap().set_modified(now).unwrap();
+    assert_eq!(space.outcomes(), ["counted:up-to-date", "sorted:up-to-date", "upper:up-to-date"]);
+}
+
+#[test]
+fn outputs_that_are_missing_or_edited_come_back_from_the_cache() {
+    let space = chain();
+    space.outcomes();
+    space.remove("upper.txt");
+    space.write("counted/copy", "edited by hand");
+    space.write("counted/added", "by hand");
+    assert_eq!(space.outcomes(), ["counted:hit", "sorted:up-to-date", "upper:hit"]);
+    assert_eq!(space.read("upper.txt"), "B\nA\nC\n");
+    assert_eq!(space.read("counted/copy"), "A\nB\nC\n");
+    assert!(!space.path("counted/added").exists());
+}
+
+#[test]
+fn going_back_to_an_earlier_input_is_a_hit() {
+    let space = chain();
+    space.outcomes();
+    space.write("words.txt", "x\n");
+    assert_eq!(space.outcomes(), ["counted:ran", "sorted:ran", "upper:ran"]);
+    space.write("words.txt", "b\na\nc\n");
+    assert_eq!(space.outcomes(), ["counted:hit", "sorted:hit", "upper:hit"]);
+    assert_eq!(space.read("counted/copy"), "A\nB\nC\n");
+}
+
+#[test]
+fn a_damaged_object_is_noticed_and_its_stage_runs_again() {
+    let space = chain();
+    space.outcomes();
+    for object in space.objects() {
+        let mut bytes = std::fs::read(&object).unwrap();
+        bytes[0] ^= 1;
+        let mut permissions = std::fs::metadata(&object).unwrap().permissions();
+        #[allow(clippy::permissions_set_readonly_false, reason = "a file of this test's own folder")]
+        permissions.set_readonly(false);
+        std::fs::set_permissions(&object, permissions).unwrap();
+        std::fs::write(&object, bytes).unwrap();
+    }
+    space.remove("upper.txt");
+    space.remove("sorted.txt");
+    space.remove("counted");
+    assert_eq!(space.outcomes(), ["counted:ran", "sorted:ran", "upper:ran"]);
+    assert_eq!(space.read("counted/copy"), "A\nB\nC\n");
+}
+
+#[test]
+fn a_failing_stage_fails_the_run_shows_its_log_and_leaves_the_rest_alone() {
+    let space = chain();
+    space.outcomes();
+    space.edit("p.toml", "sort upper.txt", "echo told you >&2; exit 3; sort upper.txt");
+    let ran = space.intrada("run p.toml --format json");
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.outcome("sorted").outcome, "failed");
+    assert_eq!(ran.outcome("counted").outcome, "skipped");
+    let plain = space.intrada("p.toml");
+    assert_eq!(plain.code, Some(1));
+    assert!(plain.stderr.contains("told you"), "{}", plain.stderr);
+    assert!(plain.stderr.contains("exit status 3"), "{}", plain.stderr);
+    let log = space.intrada("log p.toml sorted");
+    assert_eq!((log.code, log.stdout.as_str()), (Some(0), "told you\n"));
+    // What it had made before was put back; moving it about shows in its change time, so it is checked against the cache.
+    space.write("p.toml", CHAIN);
+    assert_eq!(space.outcomes(), ["counted:up-to-date", "sorted:hit", "upper:up-to-date"]);
+}
+
+#[test]
+fn independent_branches_go_on_after_a_failure() {
+    let space = chain();
+    space.write("p.toml", format!("{CHAIN}\n[stages.broken]\nkind=\"command\"\nshell=\"exit 1\"\noutputs=[\"never\"]\n"));
+    let ran = space.intrada("run p.toml --format json");
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.outcome("counted").outcome, "ran");
+    assert_eq!(ran.outcome("broken").outcome, "failed");
+}
+
+#[test]
+fn a_declared_output_that_is_not_written_is_an_error_that_names_it() {
+    let space = Space::with("format = 1\n[stages.a]\nkind=\"command\"\nshell=\"true\"\noutputs=[\"out.txt\"]\n");
+    let ran = space.intrada("run p.toml");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("out.txt"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_declared_variable_enters_the_key_and_an_undeclared_one_is_not_seen() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind=\"command\"\nshell=\"echo $SEEN $UNSEEN > out\"\noutputs=[\"out\"]\nenv=[\"SEEN\"]\n",
+    );
+    let run = |seen: &str| {
+        let mut command = space.command("run p.toml --format json");
+        space::Ran::of(command.env("SEEN", seen).env("UNSEEN", "x").output().unwrap()).outcome("a").outcome
+    };
+    assert_eq!([run("1"), run("1"), run("2"), run("1")], ["ran", "up-to-date", "ran", "hit"]);
+    assert_eq!(space.read("out"), "1\n");
+}
+
+#[test]
+fn named_stages_run_with_what_they_need_and_nothing_else() {
+    let space = chain();
+    let stages: Vec<_> = space.run("p.toml sorted").into_iter().map(|s| s.stage).collect();
+    assert_eq!(stages, ["upper", "sorted"]);
+}
+
+#[test]
+fn force_runs_a_stage_again_and_early_cutoff_spares_the_rest() {
+    let space = chain();
+    space.outcomes();
+    let mut all: Vec<_> =
+        space.run("p.toml --force upper").iter().map(|s| format!("{}:{}", s.stage, s.outcome)).collect();
+    all.sort();
+    assert_eq!(all, ["counted:up-to-date", "sorted:up-to-date", "upper:ran"]);
+}
+
+#[test]
+fn why_names_what_changed_down_to_the_file() {
+    let space = chain();
+    assert!(space.intrada("why p.toml upper").stdout.contains("has not run in this workspace"));
+    space.outcomes();
+    assert!(space.intrada("why p.toml upper").stdout.contains("up to date"));
+    space.write("words.txt", "other\n");
+    let why = space.intrada("why p.toml upper");
+    assert_eq!(why.code, Some(0));
+    assert!(why.stdout.contains("words.txt"), "{}", why.stdout);
+}
+
+#[test]
+fn plan_changes_nothing_and_says_what_would_happen() {
+    let space = chain();
+    let decisions = |ran: space::Ran| -> Vec<String> {
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.events().iter().map(|e| format!("{}:{}", e["stage"].as_str().unwrap(), e["decision"].as_str().unwrap())).collect()
+    };
+    let plan = || decisions(space.intrada("plan p.toml --format json"));
+    assert_eq!(plan(), ["upper:run", "sorted:depends", "counted:depends"]);
+    assert!(!space.path("upper.txt").exists());
+    space.outcomes();
+    assert_eq!(plan(), ["upper:up-to-date", "sorted:up-to-date", "counted:up-to-date"]);
+    space.remove("counted");
+    assert_eq!(plan(), ["upper:up-to-date", "sorted:up-to-date", "counted:hit"]);
+    space.write("words.txt", "x\n");
+    assert_eq!(plan(), ["upper:run", "sorted:depends", "counted:depends"]);
+}
+
+#[test]
+fn another_pipeline_with_the_same_work_reuses_it() {
+    let space = chain();
+    space.outcomes();
+    space.write("q.toml", CHAIN.replace("stages.upper", "stages.capitals"));
+    let settled = space.run("q.toml");
+    assert!(settled.iter().all(|s| s.outcome != "ran"), "{settled:?}");
+}
+
+#[test]
+fn a_built_runner_works_from_any_folder() {
+    let space = chain();
+    let mut command = space.command("");
+    let ran = space::Ran::of(command.arg(space.path("p.toml")).current_dir("/").output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(space.read("sorted.txt"), "A\nB\nC\n");
+}

@@ -1,0 +1,198 @@
+//! The whole method with the real worker, on a few tiny scenes: what runs, what is reused, and why.
+
+mod space;
+
+use space::{Space, files};
+
+/// Small enough for seconds, complete enough for every kind.
+pub const TINY: &str = r#"
+format = 1
+[pipeline]
+name = "tiny"
+seed = 1
+classes = "scenes-8"
+threads = 1
+
+[datasets.source]
+format = "scenes"
+style = "source"
+seed = 1
+count = 6
+
+[datasets.target]
+format = "scenes"
+style = "target"
+seed = 2
+count = 10
+
+[datasets.test]
+format = "scenes"
+style = "target"
+seed = 3
+count = 4
+
+[models.small]
+arch = "small"
+
+[stages.inter]
+kind = "inter-training"
+method = "advent"
+model = "small"
+source = "source"
+target = "target"
+iterations = 4
+batch = 2
+optimizer = "adam"
+learning_rate = 2e-3
+discriminator_width = 4
+
+[stages.entropy]
+kind = "entropy-inference"
+weights = "inter"
+images = "target"
+
+[stages.rank]
+kind = "ranking"
+scores = "entropy"
+lambda = 0.67
+
+[stages.pseudo]
+kind = "pseudo-labelling"
+predictions = "entropy"
+images = "rank.easy"
+
+[stages.intra]
+kind = "intra-training"
+method = "advent"
+model = "small"
+weights = "inter"
+easy = "pseudo"
+hard = "rank.hard"
+iterations = 4
+batch = 2
+optimizer = "adam"
+learning_rate = 2e-3
+discriminator_width = 4
+
+[stages.evaluate]
+kind = "evaluation"
+weights = ["inter", "intra"]
+dataset = "test"
+overlays = 2
+"#;
+
+const ALL: [&str; 6] = ["entropy", "evaluate", "inter", "intra", "pseudo", "rank"];
+
+fn all(outcome: &str) -> Vec<String> {
+    ALL.iter().map(|stage| format!("{stage}:{outcome}")).collect()
+}
+
+#[test]
+fn the_method_runs_from_end_to_end_and_then_has_nothing_to_do() {
+    let space = Space::with(TINY);
+    let first = space.intrada("p.toml");
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    assert!(first.stdout.contains("mIoU"), "{}", first.stdout);
+    assert!(first.stdout.contains("inter") && first.stdout.contains("intra") && first.stdout.contains("pole"));
+    assert!(first.stderr.contains("6 ran"), "{}", first.stderr);
+    assert_eq!(space.outcomes(), all("up-to-date"));
+
+    let runs = |path: &str| space.path(&format!("runs/tiny/{path}"));
+    assert_eq!(space.read("runs/tiny/inter/losses.jsonl").lines().count(), 4);
+    let easy = space.read("runs/tiny/rank/easy_split.txt");
+    assert_eq!(easy.lines().count(), 6, "trunc(10 · 0.67)");
+    assert_eq!(space.read("runs/tiny/rank/hard_split.txt").lines().count(), 4);
+    assert_eq!(files(&runs("pseudo/labels")).len(), 6);
+    assert_eq!(files(&runs("entropy/predictions")).len(), 10);
+    assert_eq!(files(&runs("entropy/entropy")).len(), 10);
+    assert_eq!(files(&runs("evaluate/overlays")).len(), 4, "two a model");
+    let metrics: serde_json::Value = serde_json::from_slice(&space.bytes("runs/tiny/evaluate/metrics.json")).unwrap();
+    let miou = metrics["intra"]["miou"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&miou));
+    let pixels: i64 = metrics["inter"]["confusion"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap()).map(|n| n.as_i64().unwrap()).sum();
+    assert_eq!(pixels, 4 * 128 * 64, "every pixel of every image is counted once");
+}
+
+#[test]
+fn another_lambda_runs_the_ranking_and_what_follows_and_why_says_so() {
+    let space = Space::with(TINY);
+    space.outcomes();
+    space.edit("p.toml", "lambda = 0.67", "lambda = 0.6");
+    // trunc(10 · 0.6) is 6 as well: the split is the same, and nothing after the ranking has to run.
+    let why = space.intrada("why p.toml rank");
+    assert!(why.stdout.contains("lambda 0.67 → 0.6"), "{}", why.stdout);
+    assert_eq!(
+        space.outcomes(),
+        ["entropy:up-to-date", "evaluate:up-to-date", "inter:up-to-date", "intra:up-to-date", "pseudo:up-to-date", "rank:ran"]
+    );
+    space.edit("p.toml", "lambda = 0.6", "lambda = 0.4");
+    assert_eq!(
+        space.outcomes(),
+        ["entropy:up-to-date", "evaluate:ran", "inter:up-to-date", "intra:ran", "pseudo:ran", "rank:ran"]
+    );
+    let settled = space.run("p.toml --set stages.rank.lambda=0.67");
+    assert!(settled.iter().all(|stage| stage.outcome != "ran"), "all of it was computed before: {settled:?}");
+}
+
+#[test]
+fn deleting_runs_loses_nothing_and_nothing_trains() {
+    let space = Space::with(TINY);
+    space.outcomes();
+    let before = space.bytes("runs/tiny/intra/model.safetensors");
+    space.remove("runs");
+    assert_eq!(space.outcomes(), all("hit"));
+    assert_eq!(space.bytes("runs/tiny/intra/model.safetensors"), before);
+}
+
+#[test]
+fn the_same_work_in_another_workspace_gives_the_same_bytes() {
+    let (one, two) = (Space::with(TINY), Space::with(TINY));
+    one.outcomes();
+    two.outcomes();
+    let outputs = |space: &Space| -> Vec<(String, Vec<u8>)> {
+        let runs = space.path("runs");
+        let relative = |path: &std::path::PathBuf| path.strip_prefix(&runs).unwrap().display().to_string();
+        files(&runs).iter().map(|path| (relative(path), std::fs::read(path).unwrap())).collect()
+    };
+    let (one, two) = (outputs(&one), outputs(&two));
+    assert!(one.len() > 30);
+    for (a, b) in one.iter().zip(&two) {
+        assert!(a == b, "{} differs from {}", a.0, b.0);
+    }
+}
+
+#[test]
+fn checkpoint_interval_threads_and_device_are_in_no_key() {
+    let space = Space::with(TINY);
+    space.outcomes();
+    space.edit("p.toml", "threads = 1", "threads = 2\ndevice = \"cpu\"");
+    space.edit("p.toml", "[stages.entropy]", "checkpoint_every = 3\n[stages.entropy]");
+    assert_eq!(space.outcomes(), all("up-to-date"));
+}
+
+#[test]
+fn an_output_that_was_edited_by_hand_is_restored() {
+    let space = Space::with(TINY);
+    space.outcomes();
+    let path = space.path("runs/tiny/rank/easy_split.txt");
+    let before = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "something else\n").unwrap();
+    let rank = space.run("p.toml").into_iter().find(|stage| stage.stage == "rank").unwrap();
+    assert_eq!(rank.outcome, "hit");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn inspect_and_log_and_graph_and_stats_answer() {
+    let space = Space::with(TINY);
+    space.outcomes();
+    let inspect = space.intrada("inspect p.toml rank");
+    assert!(inspect.stdout.contains("easy_split.txt") && inspect.stdout.contains("lambda 0.67"), "{}", inspect.stdout);
+    assert_eq!(space.intrada("log p.toml rank").code, Some(0));
+    let mermaid = space.intrada("graph p.toml --format mermaid");
+    assert!(mermaid.stdout.contains("inter") && mermaid.stdout.contains("-->"), "{}", mermaid.stdout);
+    let stats = space.intrada("cache stats --format json");
+    let stats: serde_json::Value = serde_json::from_str(&stats.stdout).unwrap();
+    assert_eq!(stats["traces"]["files"], 6);
+}

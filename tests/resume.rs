@@ -1,0 +1,164 @@
+//! A training that is killed goes on in the middle and ends with the bytes of one that never was.
+
+mod space;
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use space::Space;
+
+const PIPELINE: &str = r#"
+format = 1
+[pipeline]
+name = "p"
+classes = "scenes-8"
+threads = 1
+[datasets.source]
+format = "scenes"
+style = "source"
+seed = 1
+count = 8
+[datasets.target]
+format = "scenes"
+style = "target"
+seed = 2
+count = 8
+[models.small]
+arch = "small"
+[stages.inter]
+kind = "inter-training"
+method = "advent"
+model = "small"
+source = "source"
+target = "target"
+iterations = 40
+schedule_iterations = 40
+batch = 2
+flip = true
+colour_jitter = 0.3
+optimizer = "adam"
+learning_rate = 2e-3
+discriminator_width = 8
+checkpoint_every = 3
+"#;
+
+fn undisturbed() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let space = Space::with(PIPELINE);
+    space.run("p.toml");
+    outputs(&space)
+}
+
+fn outputs(space: &Space) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let bytes = |name: &str| space.bytes(&format!("runs/p/inter/{name}"));
+    (bytes("model.safetensors"), bytes("discriminator.safetensors"), bytes("losses.jsonl"))
+}
+
+/// Lines of the log in the resume slot; none where there is no slot yet.
+fn iterations_done(space: &Space) -> usize {
+    let slots = space::files(&space.path("cache/slots"));
+    let log = slots.iter().find(|path| path.ends_with("losses.jsonl"));
+    log.and_then(|path| std::fs::read_to_string(path).ok()).map_or(0, |text| text.lines().count())
+}
+
+/// Starts a run and waits until the training has done so many iterations, or has ended.
+fn started(space: &Space, iterations: usize) -> Child {
+    let mut run = space.command("p.toml").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while iterations_done(space) < iterations && run.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(120), "the training doesn't get on");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    run
+}
+
+fn worker_of(runner: u32) -> Option<u32> {
+    let children = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let parent: u32 = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
+        (parent == runner).then_some(pid)
+    });
+    children.last()
+}
+
+fn kill(pid: u32, signal: &str) {
+    let status = std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+    assert!(status.success() || signal == "-0", "kill {signal} {pid}");
+}
+
+#[test]
+fn a_training_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one() {
+    let expected = undisturbed();
+    let space = Space::with(PIPELINE);
+    // At moments that fall before, on and between checkpoints; whom the kill hits alternates.
+    for (i, iterations) in [1, 4, 6, 11, 17, 23, 30, 38].into_iter().enumerate() {
+        let mut run = started(&space, iterations);
+        match (i % 2, worker_of(run.id())) {
+            (0, Some(worker)) => kill(worker, "-KILL"),
+            _ => run.kill().unwrap(),
+        }
+        run.wait().unwrap();
+    }
+    let ran = space.intrada("run p.toml --format json");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.events().iter().any(|event| event["event"] == "stage-resumed"), "{}", ran.stdout);
+    let found = outputs(&space);
+    assert!(found.2 == expected.2, "losses.jsonl differs");
+    assert!(found == expected, "weights differ");
+    assert!(space::files(&space.path("cache/slots")).is_empty(), "the slot goes when the stage is published");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_worker_dies_with_its_runner() {
+    let space = Space::with(PIPELINE);
+    let mut run = started(&space, 2);
+    let worker = worker_of(run.id()).expect("it trains");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let start = Instant::now();
+    let is_alive = || {
+        let stat = std::fs::read_to_string(format!("/proc/{worker}/stat"));
+        stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
+    };
+    while is_alive() {
+        assert!(start.elapsed() < Duration::from_secs(20), "the worker outlives its runner");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_interrupt_saves_a_checkpoint_and_ends_with_130() {
+    let expected = undisturbed();
+    let space = Space::with(&PIPELINE.replace("checkpoint_every = 3", ""));
+    let mut run = started(&space, 5);
+    kill(run.id(), "-INT");
+    let status = run.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert!(space::files(&space.path("cache/slots")).iter().any(|path| path.ends_with("checkpoint.safetensors")));
+    space.run("p.toml");
+    assert!(outputs(&space) == expected);
+}
+
+#[test]
+fn a_killed_worker_fails_its_stage_and_is_named_with_its_signal() {
+    let space = Space::with(PIPELINE);
+    let run = space
+        .command("run p.toml --format json")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let worker = loop {
+        match worker_of(run.id()).filter(|_| iterations_done(&space) >= 2) {
+            Some(worker) => break worker,
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    kill(worker, "-KILL");
+    let ran = space::Ran::of(run.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(1));
+    let settled = ran.outcome("inter");
+    assert_eq!(settled.outcome, "failed");
+    assert!(settled.reason.contains("signal 9"), "{}", settled.reason);
+}
