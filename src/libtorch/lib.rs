@@ -40,7 +40,7 @@ mod tests {
         let lib = std::env::temp_dir().join(format!("intrada-libtorch-{}", std::process::id()));
         std::fs::create_dir_all(&lib).unwrap();
         let run_path = format!("-Wl,-rpath,{}", lib.display());
-        assert_eq!(arguments_for(&lib), [run_path.clone()]);
+        assert_eq!(arguments_for(&lib), std::slice::from_ref(&run_path));
 
         std::fs::write(lib.join("libtorch_cuda.so"), "").unwrap();
         let cuda = format!("-Wl,--no-as-needed,{}/libtorch_cuda.so,--as-needed", lib.display());

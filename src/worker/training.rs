@@ -6,7 +6,7 @@
 use std::num::NonZeroUsize;
 
 use intrada_ml::adapt::{
-    self, Control, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome, Precision, Progress, Settings,
+    self, AdaptError, Control, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome, Precision, Progress, Settings,
 };
 use intrada_ml::data::augment::Augment;
 use intrada_ml::data::loader::{self, Loader};
@@ -88,7 +88,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     };
     let settings = settings(&parameters);
     let mut speaker = Speaker { last: None, first: true, work };
-    match adapt::adapt(&run, &settings, &mut |progress| speaker.hear(progress))? {
+    match adapt::adapt(&run, &settings, &mut |progress| speaker.hear(progress)).map_err(advised)? {
         Outcome::Interrupted { iteration } => Err(Failure::Interrupted { at: iteration }),
         Outcome::Finished => {
             notes.insert("summary".to_owned(), format!("{} iterations", settings.iterations));
@@ -96,6 +96,16 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
             notes.insert("device".to_owned(), format!("{:?}", work.device).to_lowercase());
             Ok(notes)
         }
+    }
+}
+
+/// What to do about a training that went astray.
+fn advised(error: AdaptError) -> Failure {
+    match error {
+        AdaptError::LossNotFinite { .. } | AdaptError::StateNotFinite { .. } => {
+            Failure::advised(error.to_string(), "a lower `learning_rate` is the usual cure; the same command tries again")
+        }
+        error => error.into(),
     }
 }
 

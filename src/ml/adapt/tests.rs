@@ -1,3 +1,5 @@
+//! Laws of the adaptation loop: the numbers of PyTorch, resuming to the bit, stopping on what is not a number.
+
 use std::fs;
 
 use proptest::prelude::*;
@@ -76,7 +78,6 @@ fn settings(method: Method, iterations: u64) -> Settings {
 
 /// A slot and a staging folder, and runs of the small network in them.
 struct Bench {
-    discriminator_init: None,
     slot: tempfile::TempDir,
     staging: tempfile::TempDir,
 }
@@ -187,6 +188,31 @@ fn three_iterations_of_each_method_give_pytorchs_losses_and_weights() {
             assert!((ours - theirs).abs() < 1e-9 * theirs, "{method:?} {name}: {ours} instead of {theirs}");
         }
     }
+}
+
+#[test]
+fn discriminators_start_from_the_file_that_is_given_for_them() {
+    let (first, second) = (Bench::new(), Bench::new());
+    first.run(&settings(Method::Advent, 2), Patterns::new(29), None).unwrap();
+    let file = first.staging.path().join("discriminator.safetensors");
+    // A rate of 0 moves nothing, so what comes out is what went in. The file has a discriminator more than is needed.
+    let mut still = Settings { discriminator_rate: 0.0, seed: 5, ..settings(Method::Advent, 1) };
+    still.weights.adversarial.aux = 0.0;
+    let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Float);
+    let (source, target) = (Patterns::new(29).open(), Patterns::new(43).open());
+    let run = Run {
+        network: &network,
+        source: &source,
+        target: Some(&target),
+        discriminator_init: Some(&file),
+        slot: second.slot.path(),
+        staging: second.staging.path(),
+    };
+    adapt(&run, &still, &mut |_| Control::Continue).unwrap();
+    let given = checkpoint::read(&file).unwrap().tensors;
+    let left = checkpoint::read(&second.staging.path().join("discriminator.safetensors")).unwrap().tensors;
+    assert_eq!(left.len(), 10, "five layers of the main discriminator");
+    assert!(left.iter().all(|(name, tensor)| given[name] == *tensor));
 }
 
 proptest! {

@@ -1,3 +1,5 @@
+//! EfficientNet-Lite0 against the published weights and check values, and its dilated forms against the strided one.
+
 use std::path::PathBuf;
 
 use tch::no_grad;

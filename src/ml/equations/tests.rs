@@ -1,3 +1,5 @@
+//! The equations against values worked out by hand and against the golden vectors.
+
 use std::path::PathBuf;
 
 use proptest::prelude::*;

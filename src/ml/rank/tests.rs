@@ -1,3 +1,5 @@
+//! Laws of the ranking, and the golden splits.
+
 use std::path::Path;
 
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, proptest};

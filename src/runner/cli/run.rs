@@ -12,7 +12,7 @@ use crate::report::plain::Plain;
 use crate::report::{Event, Quiet, Reporter};
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Options};
-use crate::spec::{InputSource, Look, Problems, Stage};
+use crate::spec::{InputSource, Look, Problems, Stage, StageId};
 
 /// Run what is invalid and restore what is cached
 #[derive(Args)]
@@ -57,7 +57,7 @@ impl Run {
             jobs: self.jobs.map(usize::from),
             device: self.device.clone(),
         };
-        let mut reporter = self.reporter(&session);
+        let mut reporter = self.reporter(&session, &options);
         warn(&session, reporter.as_mut());
         let ended = sched::run(&mut session, &options, reporter.as_mut())?;
         if self.format == Format::Text {
@@ -72,11 +72,12 @@ impl Run {
         })
     }
 
-    fn reporter(&self, session: &Session) -> Box<dyn Reporter> {
+    fn reporter(&self, session: &Session, options: &Options) -> Box<dyn Reporter> {
         if self.format == Format::Json {
             return Box::new(JsonLines(stdout()));
         }
-        let names = session.pipeline.stages.iter().map(|stage| stage.name.as_str());
+        let needed = needed(session, options);
+        let names = needed.iter().map(|stage| session.pipeline.stage(*stage).name.as_str());
         let plain = Plain::new(stderr(), names, is_coloured(&stderr()));
         if self.quiet { Box::new(Quiet(plain)) } else { Box::new(plain) }
     }
@@ -92,11 +93,14 @@ fn warn(session: &Session, reporter: &mut dyn Reporter) {
 
 /// A table for each evaluation that lies in place.
 fn tables(session: &Session, options: &Options) -> Vec<String> {
-    let needed = match options.targets.is_empty() {
+    needed(session, options).into_iter().filter_map(|stage| table(session, session.pipeline.stage(stage))).collect()
+}
+
+fn needed(session: &Session, options: &Options) -> Vec<StageId> {
+    match options.targets.is_empty() {
         true => session.graph.order().to_vec(),
         false => session.graph.ancestors(&options.targets),
-    };
-    needed.into_iter().filter_map(|stage| table(session, session.pipeline.stage(stage))).collect()
+    }
 }
 
 fn table(session: &Session, stage: &Stage) -> Option<String> {

@@ -35,7 +35,8 @@ impl StageGraph {
 
     fn text(&self, pipeline: &Pipeline) -> String {
         let stages: Vec<_> = self.order.iter().map(|id| pipeline.stage(*id)).collect();
-        let width = |text: fn(&crate::spec::Stage) -> &str| stages.iter().map(|s| text(s).len()).max().unwrap_or_default();
+        let width =
+            |text: fn(&crate::spec::Stage) -> &str| stages.iter().map(|s| text(s).len()).max().unwrap_or_default();
         let (name, kind) = (width(|stage| &stage.name), width(|stage| stage.kind.name));
         let mut text = String::new();
         for id in &self.order {
@@ -73,7 +74,8 @@ impl StageGraph {
     fn mermaid(&self, pipeline: &Pipeline) -> String {
         let mut text = String::from("flowchart LR\n");
         // Mermaid has no escapes but HTML's numbers.
-        let safe = |label: &str| label.replace('&', "#38;").replace('"', "#34;").replace('<', "#60;").replace('>', "#62;");
+        let safe =
+            |label: &str| label.replace('&', "#38;").replace('"', "#34;").replace('<', "#60;").replace('>', "#62;");
         self.each_line(pipeline, |line| match line {
             Line::Stage(id, name, kind) => writeln!(text, "  s{id}[\"{}<br>{kind}\"]", safe(name)),
             Line::Edge(from, to, output) => writeln!(text, "  s{from} -- \"{}\" --> s{to}", safe(output)),

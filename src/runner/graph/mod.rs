@@ -93,7 +93,8 @@ fn node(stage: StageId) -> NodeIndex {
 fn order(graph: &DiGraph<StageId, Edge>) -> Vec<StageId> {
     let mut waits: Vec<usize> =
         graph.node_indices().map(|node| graph.edges_directed(node, Direction::Incoming).count()).collect();
-    let mut ready: BinaryHeap<Reverse<usize>> = (0..waits.len()).filter(|stage| waits[*stage] == 0).map(Reverse).collect();
+    let mut ready: BinaryHeap<Reverse<usize>> =
+        (0..waits.len()).filter(|stage| waits[*stage] == 0).map(Reverse).collect();
     let mut order = Vec::with_capacity(waits.len());
     while let Some(Reverse(stage)) = ready.pop() {
         order.push(StageId::at(stage));

@@ -1,3 +1,5 @@
+//! Laws of the graph: order, ancestors, cycles with their whole path, and depth without recursion.
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -105,6 +107,30 @@ proptest! {
 }
 
 #[test]
+fn a_cycle_is_shown_with_its_lines_and_with_all_other_mistakes() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("wrong");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    for name in ["cycle", "cycle-and-more"] {
+        let problems = load(Path::new(&format!("graph/wrong/{name}.toml")), &[]).unwrap_err();
+        settings.bind(|| insta::assert_snapshot!(name, problems.render(Look::Plain)));
+    }
+}
+
+#[test]
+fn every_shipped_pipeline_is_right_without_a_warning() {
+    let files = fs::read_dir("../../pipelines").unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|ending| ending == "toml")).collect();
+    assert!(files.len() >= 2);
+    for file in files {
+        let (pipeline, graph) = load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(pipeline.warnings, []);
+        assert_eq!(graph.order().len(), pipeline.stages.len());
+    }
+}
+
+#[test]
 fn where_there_is_a_choice_the_order_is_that_of_the_file() {
     let (_, graph) = try_load(&commands(&[vec![3], vec![], vec![1], vec![], vec![0]])).unwrap();
     assert_eq!(graph.order().iter().map(|stage| stage.0).collect::<Vec<_>>(), [1, 2, 3, 0, 4]);
@@ -136,9 +162,8 @@ fn an_edge_tells_which_output_is_read_and_what_is_only_waited_for() {
          [stages.b]\nkind = \"command\"\nshell = \"true\"\ninputs = [\"d\", \"e\"]\noutputs = [\"y\"]\n",
     )
     .unwrap();
-    let edge = |output, input, reads| {
-        Edge { output: OutputId { stage: StageId(0), output }, to: StageId(1), input, reads }
-    };
+    let edge =
+        |output, input, reads| Edge { output: OutputId { stage: StageId(0), output }, to: StageId(1), input, reads };
     assert_eq!(graph.into_stage(StageId(1)), [edge(0, 0, false), edge(1, 1, true)]);
 }
 

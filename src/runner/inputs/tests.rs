@@ -1,3 +1,5 @@
+//! Laws of the stat cache: nothing changed is missed, and nothing unchanged is read.
+
 use std::fs::{File, FileTimes, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::thread::sleep;

@@ -16,7 +16,11 @@ pub(super) const KIND: Kind = Kind {
             Takes::StageOrFile(Gives::Weights),
             "the training whose model looks at the images, or a `.safetensors` file",
         ),
-        KeySpec::new("images", Takes::Dataset { labels: false }, "the target images, a `[datasets.…]`; labels are not read"),
+        KeySpec::new(
+            "images",
+            Takes::Dataset { labels: false },
+            "the target images, a `[datasets.…]`; labels are not read",
+        ),
         KeySpec::new(
             "model",
             Takes::Model,

@@ -9,7 +9,11 @@ pub(super) const KIND: Kind = Kind {
     revision: 1,
     summary: "Compares trained networks with the labels of a data set: IoU by class, mIoU and confusion matrix.",
     keys: &[&[
-        KeySpec::new("weights", Takes::Stages(Gives::Weights), "the training, or a list of them; each is named by its stage"),
+        KeySpec::new(
+            "weights",
+            Takes::Stages(Gives::Weights),
+            "the training, or a list of them; each is named by its stage",
+        ),
         KeySpec::new("dataset", Takes::Dataset { labels: true }, "labelled images, a `[datasets.…]`"),
         KeySpec::new(
             "overlays",

@@ -14,8 +14,12 @@ pub(super) const KIND: Kind = Kind {
         &[
             training::METHOD,
             KeySpec::new("source", Takes::Dataset { labels: true }, "the labelled source domain, a `[datasets.…]`"),
-            KeySpec::new("target", Takes::Dataset { labels: false }, "the target domain, a `[datasets.…]`; labels are not read")
-                .only(ADAPTING),
+            KeySpec::new(
+                "target",
+                Takes::Dataset { labels: false },
+                "the target domain, a `[datasets.…]`; labels are not read",
+            )
+            .only(ADAPTING),
         ],
         training::KEYS,
     ],

@@ -14,7 +14,11 @@ pub(super) const KIND: Kind = Kind {
     keys: &[
         &[
             training::METHOD,
-            KeySpec::new("easy", Takes::Stage(Gives::Labels), "the pseudo-labelling stage that labelled the easy split"),
+            KeySpec::new(
+                "easy",
+                Takes::Stage(Gives::Labels),
+                "the pseudo-labelling stage that labelled the easy split",
+            ),
             KeySpec::new("hard", Takes::Stage(Gives::ImageList), "the hard split, such as `rank.hard`").only(ADAPTING),
         ],
         training::KEYS,

@@ -9,7 +9,8 @@ const MULTI_LEVEL: KeySpec = KeySpec::new("multi_level", Takes::Flag, "an auxili
     .origin("AdvEnt, config.py: TRAIN.MULTI_LEVEL");
 
 const INIT: KeySpec =
-    KeySpec::new("init", Takes::Path, "parameters to start from, a `.safetensors` file; default: fresh ones").optional();
+    KeySpec::new("init", Takes::Path, "parameters to start from, a `.safetensors` file; default: fresh ones")
+        .optional();
 
 /// Every architecture, by the value of `arch`.
 pub const ARCHS: &[Variant] = &[

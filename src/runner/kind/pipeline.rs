@@ -21,8 +21,12 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new("seed", Takes::Integer { min: 0, max: i64::MAX }, "of every stage that doesn't set its own")
         .or_integer(1234)
         .origin("AdvEnt, config.py: RANDOM_SEED"),
-    KeySpec::new("classes", Takes::Choice(classes::NAMES), "the classes; for others, leave it out and list them as `[[classes]]`")
-        .optional(),
+    KeySpec::new(
+        "classes",
+        Takes::Choice(classes::NAMES),
+        "the classes; for others, leave it out and list them as `[[classes]]`",
+    )
+    .optional(),
     KeySpec::new("device", Takes::Text, "`auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:<n>`")
         .or_text("auto")
         .execution(),
@@ -38,7 +42,12 @@ pub const KEYS: &[KeySpec] = &[
 /// One of `[[classes]]`; its index is its place in the list.
 pub const CLASS_KEYS: &[KeySpec] = &[
     KeySpec::new("name", Takes::Text, "the class, as tables show it"),
-    KeySpec::new("colour", Takes::Colour, "`[red, green, blue]`; default: a colour of its own, fixed by the class's index")
-        .optional(),
-    KeySpec::new("rare", Takes::Flag, "whether it counts as rare where ranking normalizes by rare classes").or_flag(false),
+    KeySpec::new(
+        "colour",
+        Takes::Colour,
+        "`[red, green, blue]`; default: a colour of its own, fixed by the class's index",
+    )
+    .optional(),
+    KeySpec::new("rare", Takes::Flag, "whether it counts as rare where ranking normalizes by rare classes")
+        .or_flag(false),
 ];

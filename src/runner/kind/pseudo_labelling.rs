@@ -9,7 +9,11 @@ pub(super) const KIND: Kind = Kind {
     revision: 1,
     summary: "Takes the most likely class of each pixel as the label of an image (IntraDA, section 3.3).",
     keys: &[&[
-        KeySpec::new("predictions", Takes::Stage(Gives::Predictions), "the entropy-inference stage that made the predictions"),
+        KeySpec::new(
+            "predictions",
+            Takes::Stage(Gives::Predictions),
+            "the entropy-inference stage that made the predictions",
+        ),
         KeySpec::new("images", Takes::Stage(Gives::ImageList), "the images that are labelled, such as `rank.easy`"),
     ]],
     exactly_one: &[],

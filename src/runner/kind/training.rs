@@ -34,7 +34,9 @@ pub const KEYS: &[KeySpec] = &[
         "a training to go on from, in the place of the model's `init`; optimisers and discriminators start afresh",
     )
     .optional(),
-    KeySpec::new("iterations", COUNT, "steps that are taken").or_integer(120_000).origin("AdvEnt, config.py: EARLY_STOP"),
+    KeySpec::new("iterations", COUNT, "steps that are taken")
+        .or_integer(120_000)
+        .origin("AdvEnt, config.py: EARLY_STOP"),
     KeySpec::new(
         "schedule_iterations",
         COUNT,
@@ -42,8 +44,12 @@ pub const KEYS: &[KeySpec] = &[
     )
     .or_integer(250_000)
     .origin("AdvEnt, config.py: MAX_ITERS"),
-    KeySpec::new("power", Takes::Number(Interval::NOT_NEGATIVE), "exponent of that schedule").or_number(0.9).origin(CONFIG),
-    KeySpec::new("batch", Takes::Integer { min: 1, max: 65_536 }, "images of each domain a step").or_integer(1).origin(CONFIG),
+    KeySpec::new("power", Takes::Number(Interval::NOT_NEGATIVE), "exponent of that schedule")
+        .or_number(0.9)
+        .origin(CONFIG),
+    KeySpec::new("batch", Takes::Integer { min: 1, max: 65_536 }, "images of each domain a step")
+        .or_integer(1)
+        .origin(CONFIG),
     KeySpec::new("order", Takes::Choice(&["shuffle", "sequential"]), "order of the images within an epoch")
         .or_text("shuffle"),
     KeySpec::new(
@@ -55,7 +61,9 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new("optimizer", Takes::Choice(&["sgd", "adam"]), "of the segmentation network")
         .or_text("sgd")
         .origin("AdvEnt, train_UDA.py"),
-    KeySpec::new("learning_rate", RATE, "of the segmentation network's body, at step 0").or_number(2.5e-4).origin(CONFIG),
+    KeySpec::new("learning_rate", RATE, "of the segmentation network's body, at step 0")
+        .or_number(2.5e-4)
+        .origin(CONFIG),
     KeySpec::new("head_factor", RATE, "learning rate of the heads, as a multiple of the body's")
         .or_number(10.0)
         .origin("AdvEnt, deeplabv2.py: optim_parameters"),
@@ -68,7 +76,9 @@ pub const KEYS: &[KeySpec] = &[
         .or(Literal::Pair([0.9, 0.999]))
         .only(ADAM),
     KeySpec::new("segmentation_weight", WEIGHT, "of the main head's cross-entropy").or_number(1.0).origin(CONFIG),
-    KeySpec::new("segmentation_weight_aux", WEIGHT, "of the auxiliary head's cross-entropy").or_number(0.1).origin(CONFIG),
+    KeySpec::new("segmentation_weight_aux", WEIGHT, "of the auxiliary head's cross-entropy")
+        .or_number(0.1)
+        .origin(CONFIG),
     KeySpec::new("entropy_weight", WEIGHT, "of the main head's target entropy")
         .or_number(0.001)
         .only(ENTROPY)
@@ -101,9 +111,13 @@ pub const KEYS: &[KeySpec] = &[
     .or_integer(64)
     .only(ADVERSARIAL)
     .origin("AdvEnt, discriminator.py"),
-    KeySpec::new("discriminator_init", Takes::Path, "parameters that the discriminators start from; default: fresh ones")
-        .optional()
-        .only(ADVERSARIAL),
+    KeySpec::new(
+        "discriminator_init",
+        Takes::Path,
+        "parameters that the discriminators start from; default: fresh ones",
+    )
+    .optional()
+    .only(ADVERSARIAL),
     KeySpec::new("flip", Takes::Flag, "mirror half of the images").or_flag(false).origin("none in AdvEnt"),
     KeySpec::new("crop", Takes::Size, "cut a random window of this size out of each image, in pixels; default: none")
         .optional()
@@ -115,7 +129,8 @@ pub const KEYS: &[KeySpec] = &[
     )
     .or_number(0.0)
     .origin("none in AdvEnt"),
-    KeySpec::new("precision", Takes::Choice(&["float32", "float64"]), "of parameters and arithmetic").or_text("float32"),
+    KeySpec::new("precision", Takes::Choice(&["float32", "float64"]), "of parameters and arithmetic")
+        .or_text("float32"),
     KeySpec::new(
         "checkpoint_every",
         COUNT,

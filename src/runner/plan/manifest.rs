@@ -102,7 +102,7 @@ pub(super) mod tests {
 
     #[test]
     fn keys_are_frozen_across_versions() {
-        assert_eq!(ranking().key().to_string(), "FROZEN");
+        assert_eq!(ranking().key().to_string(), "7ddf56dca6fde0a8395764801695d79d159ddc2ba809eb2394b59e6c70464e6c");
     }
 
     #[test]

@@ -37,6 +37,8 @@ use wiring::Node;
 
 /// How long a job may take to save and stop before it is killed.
 const GRACE: Duration = Duration::from_secs(60);
+/// Signals this close together are one.
+const SAME_WISH: Duration = Duration::from_millis(300);
 /// Lines of its log that a failed stage shows.
 const LOG_LINES: usize = 10;
 
@@ -84,9 +86,10 @@ pub fn run(session: &mut Session, options: &Options, reporter: &mut dyn Reporter
         send,
         changed: false,
         interrupted: None,
+        told_interrupt: false,
     };
     run.carry_out(commands);
-    run.to_the_end(&receive);
+    run.listen_to_the_end(&receive);
     let interrupted = run.interrupted.is_some();
     let mut totals = run.totals;
     totals.seconds = started.elapsed().as_secs_f64();
@@ -110,7 +113,7 @@ struct Running {
 
 /// How a node came out, kept until the flow has heard of it and says that it is settled.
 #[derive(Default)]
-struct Result_ {
+struct Known {
     outcome: Option<Outcome>,
     seconds: f64,
     reason: String,
@@ -128,17 +131,19 @@ struct Run<'a> {
     /// Stages that have to run and wait for a slot, in the order in which they became ready.
     ready: VecDeque<(NodeId, Key)>,
     running: HashMap<NodeId, Running>,
-    results: HashMap<NodeId, Result_>,
+    results: HashMap<NodeId, Known>,
     send: Sender<Message>,
     /// Whether the index on disk is out of date.
     changed: bool,
     /// When the first interrupt came.
     interrupted: Option<Instant>,
+    /// Whether the jobs have been told of it.
+    told_interrupt: bool,
 }
 
 impl Run<'_> {
     /// Dispatches and listens until nothing is left to do.
-    fn to_the_end(&mut self, receive: &Receiver<Message>) {
+    fn listen_to_the_end(&mut self, receive: &Receiver<Message>) {
         loop {
             self.dispatch();
             if self.running.is_empty() {
@@ -186,7 +191,7 @@ impl Run<'_> {
             Some((trace, placed)) => {
                 let reason = self.planner.reason(self.session, node);
                 let notes = trace.note.clone();
-                let result = Result_ { outcome: Some(Outcome::Hit), seconds: trace.seconds, reason, notes, advice: Advice::default() };
+                let result = Known { outcome: Some(Outcome::Hit), seconds: trace.seconds, reason, notes, advice: Advice::default() };
                 self.results.insert(node, result);
                 let outputs = self.note_placed(node, stage, &trace, placed);
                 self.planner.engine.found(node, key, outputs);
@@ -224,7 +229,7 @@ impl Run<'_> {
             Ok(digest) => self.planner.engine.found(node, key, Rc::new([digest])),
             Err(problems) => {
                 let text: Vec<String> = problems.into_iter().map(|problem| problem.title).collect();
-                self.results.insert(node, Result_ { reason: text.join("; "), ..Result_::default() });
+                self.results.insert(node, Known { reason: text.join("; "), ..Known::default() });
                 self.planner.engine.absent(node, key);
             }
         }
@@ -273,7 +278,7 @@ impl Run<'_> {
         let name = self.session.pipeline.stage(stage).name.clone();
         self.note_attempt(stage, key);
         self.reporter.tell(&Event::Started { stage: name, reason: reason.clone() });
-        self.results.insert(node, Result_ { reason, ..Result_::default() });
+        self.results.insert(node, Known { reason, ..Known::default() });
         let control = Arc::new(Control::default());
         self.running.insert(node, Running { key, control: Arc::clone(&control), threads });
         let (store, send) = (Arc::clone(&self.session.store), self.send.clone());
@@ -342,16 +347,19 @@ impl Run<'_> {
             Failure::Cancelled { at } => {
                 known.outcome = Some(Outcome::Cancelled);
                 known.reason = match at {
-                    Some(at) => format!("stopped; the same command goes on at {at}"),
-                    None => "stopped".to_owned(),
+                    Some(at @ 1..) => format!("stopped; the same command goes on after iteration {at}"),
+                    _ => "stopped".to_owned(),
                 };
             }
             Failure::Failed { message, help } => {
                 known.outcome = Some(Outcome::Failed);
+                // The worker writes its last words into the log, too.
+                let mut log = log();
+                log.retain(|line| !message.lines().any(|said| said == line));
                 known.reason = message;
                 let stage = &self.session.pipeline.stage(stage).name;
                 let more = format!("intrada-run log {} {stage}", self.session.pipeline.file.display());
-                known.advice = Advice { help, log: log(), more: Some(more) };
+                known.advice = Advice { help, log, more: Some(more) };
             }
         }
     }
@@ -403,8 +411,13 @@ impl Run<'_> {
     }
 
     fn interrupt(&mut self) {
-        let again = self.interrupted.is_some();
-        self.interrupted.get_or_insert_with(Instant::now);
+        // `timeout` and batch systems send a signal to the process and to its group: that is one wish, not two.
+        let since = *self.interrupted.get_or_insert_with(Instant::now);
+        let again = since.elapsed() > SAME_WISH;
+        if !again && self.told_interrupt {
+            return;
+        }
+        self.told_interrupt = true;
         for running in self.running.values() {
             if again { running.control.kill() } else { running.control.stop() }
         }

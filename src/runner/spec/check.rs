@@ -17,7 +17,13 @@ use crate::kind::Runs;
 use crate::kind::classes::{self, SCENES};
 
 /// Reads everything, reports everything, and answers what could be understood.
-pub(super) fn check(table: &Table, file: &Path, root: &Path, sources: &Sources, problems: &mut Vec<Problem>) -> Pipeline {
+pub(super) fn check(
+    table: &Table,
+    file: &Path,
+    root: &Path,
+    sources: &Sources,
+    problems: &mut Vec<Problem>,
+) -> Pipeline {
     let mut reader = Reader { sources, problems };
     check_format(&mut reader, table);
     let header = read_header(&mut reader, table, file);
@@ -51,7 +57,12 @@ pub(super) fn check(table: &Table, file: &Path, root: &Path, sources: &Sources, 
     let Resolver { used_datasets, used_models, problems: found, .. } = resolver;
     problems.extend(found);
 
-    check_classes(&header, &dataset_list, stages.iter().find(|s| s.kind.runs == Runs::Worker).map(|s| s.span), problems);
+    check_classes(
+        &header,
+        &dataset_list,
+        stages.iter().find(|s| s.kind.runs == Runs::Worker).map(|s| s.span),
+        problems,
+    );
     let used = dataset_list.iter().map(|dataset| ("data set", &dataset.name, dataset.span)).zip(used_datasets);
     let models = model_list.iter().map(|model| ("model", &model.name, model.span)).zip(used_models);
     check_used(used.chain(models), problems);
@@ -97,7 +108,8 @@ fn check_used<'a>(things: impl Iterator<Item = ((&'static str, &'a String, Span)
 /// Classes are needed by every stage that isn't a command, and the scenes are drawn with classes of their own.
 fn check_classes(header: &Header, datasets: &[Dataset], worker: Option<Span>, problems: &mut Vec<Problem>) {
     if let (false, Some(span)) = (header.has_classes, worker) {
-        let problem = Problem::error("the pipeline doesn't say which classes there are").at(span, "this stage needs them");
+        let problem =
+            Problem::error("the pipeline doesn't say which classes there are").at(span, "this stage needs them");
         problems.push(problem.help(format!("in [pipeline]: classes = \"…\" ({})", classes::NAMES.join(", "))));
     }
     let drawn = classes::find(SCENES).map_or(0, |set| set.classes.len());
@@ -105,7 +117,10 @@ fn check_classes(header: &Header, datasets: &[Dataset], worker: Option<Span>, pr
     if let (false, Some(scenes)) = (header.classes.is_empty(), datasets.iter().find(is_scenes))
         && header.classes.len() != drawn
     {
-        let title = format!("scenes are drawn with the {drawn} classes of `{SCENES}`, this pipeline has {}", header.classes.len());
+        let title = format!(
+            "scenes are drawn with the {drawn} classes of `{SCENES}`, this pipeline has {}",
+            header.classes.len()
+        );
         problems.push(Problem::error(title).at(scenes.span, "").help(format!("in [pipeline]: classes = \"{SCENES}\"")));
     }
 }

@@ -86,7 +86,8 @@ fn text_of(file: &Path) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        Problem::error(format!("{shown} is not UTF-8: line {line} holds other bytes")).help("save it as UTF-8, as TOML has to be")
+        Problem::error(format!("{shown} is not UTF-8: line {line} holds other bytes"))
+            .help("save it as UTF-8, as TOML has to be")
     })
 }
 

@@ -19,28 +19,41 @@ impl Resolver<'_> {
     pub(super) fn own_model(&mut self, building: &mut Building<'_>, typed: &Typed) {
         let Some(index) = self.model(typed) else { return };
         let model = &self.model_list[index];
-        if let (true, false, Some((init, span))) = (building.is_training(), building.table.values.has("weights"), &model.init) {
+        if let (true, false, Some((init, span))) =
+            (building.is_training(), building.table.values.has("weights"), &model.init)
+        {
             building.input("model.init", self.path(init), *span);
         }
         building.model.extend(parameters_of(model, "model"));
     }
 
     /// The network that belongs to weights is the one that their training names; where the stage names one too, they agree.
-    pub(super) fn model_of_weights(&mut self, building: &mut Building<'_>, output: Option<OutputId>, prefix: &str, span: Span) {
+    pub(super) fn model_of_weights(
+        &mut self,
+        building: &mut Building<'_>,
+        output: Option<OutputId>,
+        prefix: &str,
+        span: Span,
+    ) {
         let table = building.table;
-        let training = output.map(|output| &self.tables[output.stage.index()]).filter(|table| table.values.has("model"));
+        let training =
+            output.map(|output| &self.tables[output.stage.index()]).filter(|table| table.values.has("model"));
         let own = table.values.get("model");
         match (training, own) {
             (Some(training), Some(own)) => {
                 if let Some(other) = training.values.get("model").filter(|other| other.text() != own.text()) {
-                    let title = format!("`{}` trained the model `{}`, not `{}`", training.name, other.text(), own.text());
+                    let title =
+                        format!("`{}` trained the model `{}`, not `{}`", training.name, other.text(), own.text());
                     let problem = Problem::error(title).at(own.span, "another model here");
                     self.problems.push(problem.beside(other.span, format!("{} trains this one", training.name)));
                 }
             }
             (Some(training), None) => {
-                let known = training.values.get("model").and_then(|typed| self.models.get(typed.text()).copied().flatten());
-                building.model.extend(known.into_iter().flat_map(|index| parameters_of(&self.model_list[index], prefix)));
+                let known =
+                    training.values.get("model").and_then(|typed| self.models.get(typed.text()).copied().flatten());
+                building
+                    .model
+                    .extend(known.into_iter().flat_map(|index| parameters_of(&self.model_list[index], prefix)));
             }
             (None, None) if all(table.kind.keys).any(|key| key.name == "model") && !table.values.has("model") => {
                 let title = format!("{} needs `model` where `weights` is a file", noun(table.kind));

@@ -17,7 +17,11 @@ pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
         }
         Some(strsim::osa_distance(typed, name)).filter(|distance| *distance <= limit)
     };
-    names.into_iter().filter_map(|name| Some((distance(name)?, name))).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+    names
+        .into_iter()
+        .filter_map(|name| Some((distance(name)?, name)))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
 }
 
 /// `did you mean …?`, for the help line of a message.

@@ -59,7 +59,10 @@ impl Writers {
 
     /// The outputs that lie in this folder. Paths sort by component, so they stand together.
     pub(super) fn inside<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = OutputId> + 'a {
-        self.0.range(folder.to_owned()..).take_while(move |(path, _)| path.starts_with(folder)).map(|(_, output)| *output)
+        self.0
+            .range(folder.to_owned()..)
+            .take_while(move |(path, _)| path.starts_with(folder))
+            .map(|(_, output)| *output)
     }
 
     /// Every output that is this path, holds it, or lies in it.

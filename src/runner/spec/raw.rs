@@ -118,7 +118,8 @@ fn syntax(message: &str, text: &str, span: Span) -> Problem {
     let covered = text.get(span.start as usize..span.end as usize).unwrap_or_default();
     // What is missing at the end of a line is shown there, not over two lines.
     let end = span.start + covered.trim_end_matches(['\r', '\n']).len() as u32;
-    let problem = Problem::error(format!("this is not TOML: {}", title.trim_end_matches('.'))).at(Span { end, ..span }, label);
+    let problem =
+        Problem::error(format!("this is not TOML: {}", title.trim_end_matches('.'))).at(Span { end, ..span }, label);
     let word = title.contains("must be quoted") && !covered.is_empty() && !covered.contains(['"', '\'', '\n']);
     problem.help_if(word.then(|| format!("if a string is meant: \"{covered}\"")))
 }

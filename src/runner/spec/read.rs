@@ -128,7 +128,8 @@ impl Reader<'_> {
             } else if applies == Some(true) && key.presence == Presence::Required && !values.has(key.name) {
                 let title = format!("{noun} needs `{}`", key.name);
                 let label = format!("`{}` is missing", key.name);
-                self.problems.push(Problem::error(title).at(values.header, label).note(format!("{}: {}", key.name, key.doc)));
+                self.problems
+                    .push(Problem::error(title).at(values.header, label).note(format!("{}: {}", key.name, key.doc)));
             }
         }
     }
@@ -148,7 +149,9 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
             };
             whole_number(key, number, node).map(Value::Integer).and_then(|value| typed(value, Vec::new()))
         }
-        (Takes::Number(interval), _) => number(key, interval, node).map(Value::Number).and_then(|v| typed(v, Vec::new())),
+        (Takes::Number(interval), _) => {
+            number(key, interval, node).map(Value::Number).and_then(|v| typed(v, Vec::new()))
+        }
         (Takes::Choice(names), Item::Text(text)) => {
             if !names.contains(&text.as_str()) {
                 let title = format!("`{}` can't be \"{text}\"", key.name);
@@ -160,13 +163,21 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
             typed(Value::Text(text.clone()), Vec::new())
         }
         (
-            Takes::Text | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model | Takes::Stage(_)
-            | Takes::StageOrFile(_) | Takes::Stages(_),
+            Takes::Text
+            | Takes::Path
+            | Takes::Folder
+            | Takes::Dataset { .. }
+            | Takes::Model
+            | Takes::Stage(_)
+            | Takes::StageOrFile(_)
+            | Takes::Stages(_),
             Item::Text(text),
         ) => text_value(key, text, node).and_then(|value| typed(value, Vec::new())),
         (Takes::Texts | Takes::Paths | Takes::OutputPaths | Takes::Stages(_), Item::List(nodes)) => {
             if nodes.is_empty() && !matches!(key.takes, Takes::Paths) {
-                return Err(Box::new(Problem::error(format!("`{}` is empty", key.name)).at(node.span, "at least one is needed")));
+                return Err(Box::new(
+                    Problem::error(format!("`{}` is empty", key.name)).at(node.span, "at least one is needed"),
+                ));
             }
             let element = |node: &Node| match &node.item {
                 Item::Text(text) => text_value(key, text, node),
@@ -245,19 +256,28 @@ fn label_map(key: &KeySpec, table: &Table) -> Result<Value, Box<Problem>> {
         pairs.push((value, whole_number(key, to, node)?));
     }
     pairs.sort_unstable();
-    Ok(Value::List(pairs.into_iter().map(|(from, to)| Value::List(vec![Value::Integer(from.into()), Value::Integer(to)])).collect()))
+    Ok(Value::List(
+        pairs
+            .into_iter()
+            .map(|(from, to)| Value::List(vec![Value::Integer(from.into()), Value::Integer(to)]))
+            .collect(),
+    ))
 }
 
 fn wrong_type(key: &KeySpec, node: &Node) -> Problem {
     let title = format!("`{}` takes {}, this is {}", key.name, noun(key.takes), node.item.words());
     let unquoted = match (&node.item, key.takes) {
-        (Item::Text(text), Takes::Number(_) | Takes::Integer { .. } | Takes::OneOf(_)) => text.trim().parse::<f64>().is_ok(),
+        (Item::Text(text), Takes::Number(_) | Takes::Integer { .. } | Takes::OneOf(_)) => {
+            text.trim().parse::<f64>().is_ok()
+        }
         (Item::Text(text), Takes::Flag) => matches!(text.as_str(), "true" | "false"),
         _ => false,
     };
     let help = match &node.item {
         Item::Text(text) if unquoted => Some(format!("write it without the quotes: {}", text.trim())),
-        Item::Number(number) if number.fract() == 0.0 && matches!(key.takes, Takes::Integer { .. } | Takes::OneOf(_)) => {
+        Item::Number(number)
+            if number.fract() == 0.0 && matches!(key.takes, Takes::Integer { .. } | Takes::OneOf(_)) =>
+        {
             Some(format!("write it without a point: {number}"))
         }
         _ => None,
@@ -288,7 +308,9 @@ fn noun(takes: Takes) -> &'static str {
         Takes::Texts | Takes::Paths | Takes::OutputPaths => "a list of strings",
         Takes::LabelMap => "a table of label values",
         Takes::Stages(_) => "a string or a list of strings",
-        Takes::Text | Takes::Choice(_) | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model => "a string",
+        Takes::Text | Takes::Choice(_) | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model => {
+            "a string"
+        }
         Takes::Stage(_) | Takes::StageOrFile(_) => "a string",
     }
 }
@@ -315,7 +337,9 @@ pub(super) fn expected(takes: Takes) -> String {
         Takes::Model => "the name of a model".to_owned(),
         Takes::Stage(gives) => format!("the name of a stage that gives {}", gives.words()),
         Takes::Stages(gives) => format!("the names of stages that give {}", gives.words()),
-        Takes::StageOrFile(gives) => format!("the name of a stage that gives {}, or a .safetensors file", gives.words()),
+        Takes::StageOrFile(gives) => {
+            format!("the name of a stage that gives {}, or a .safetensors file", gives.words())
+        }
     }
 }
 

@@ -43,8 +43,12 @@ fn tables() -> String {
     let mut text = String::from("## `[pipeline]`\n\n") + &keys(&[pipeline::KEYS]);
     text += "\nThe class sets:\n\n| name | classes, the rare ones in italics |\n|---|---|\n";
     for set in classes::SETS {
-        let name = |class: &classes::Class| if class.rare { format!("*{}*", class.name) } else { class.name.to_owned() };
-        line(&mut text, format_args!("| `{}` | {} |", set.name, set.classes.iter().map(name).collect::<Vec<_>>().join(", ")));
+        let name =
+            |class: &classes::Class| if class.rare { format!("*{}*", class.name) } else { class.name.to_owned() };
+        line(
+            &mut text,
+            format_args!("| `{}` | {} |", set.name, set.classes.iter().map(name).collect::<Vec<_>>().join(", ")),
+        );
     }
     text += "\n## `[[classes]]`\n\nClasses of your own, in the order of their indices: one such table a class, 2 to 255 of them.\n\n";
     text += &keys(&[pipeline::CLASS_KEYS]);

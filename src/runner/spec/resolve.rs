@@ -133,8 +133,10 @@ impl Resolver<'_> {
     fn read_stages(&mut self, building: &mut Building<'_>, key: &KeySpec, gives: Gives, typed: &Typed) {
         let mut seen: Vec<OutputId> = Vec::new();
         for (name, span) in typed.texts() {
-            let is_file = matches!(key.takes, Takes::StageOrFile(_)) && (name.contains('/') || name.ends_with(".safetensors"));
-            let from = if is_file { Some(self.path(name)) } else { self.reference(building.table, key, gives, (name, span)) };
+            let is_file =
+                matches!(key.takes, Takes::StageOrFile(_)) && (name.contains('/') || name.ends_with(".safetensors"));
+            let from =
+                if is_file { Some(self.path(name)) } else { self.reference(building.table, key, gives, (name, span)) };
             let Some(from) = from else { continue };
             let output = match from {
                 InputSource::Output { output, .. } => Some(output),
@@ -158,7 +160,13 @@ impl Resolver<'_> {
     }
 
     /// `rank` or `rank.easy`, as something that gives what the key takes.
-    fn reference(&mut self, table: &StageTable, key: &KeySpec, gives: Gives, typed: (&str, Span)) -> Option<InputSource> {
+    fn reference(
+        &mut self,
+        table: &StageTable,
+        key: &KeySpec,
+        gives: Gives,
+        typed: (&str, Span),
+    ) -> Option<InputSource> {
         let (name, part) = typed.0.split_once('.').map_or((typed.0, None), |(name, part)| (name, Some(part)));
         let Some(known) = self.stages.get(name) else {
             let problem = self.no_such_stage(name, gives, typed.1);
@@ -229,7 +237,9 @@ impl Wanted<'_> {
         let full = |i: usize| format!("`{}.{}`", other.name, other.outputs[i].name);
         if found.len() > 1 {
             let title = format!("`{typed}` gives {} outputs that `{}` could take", found.len(), key.name);
-            return Problem::error(title).at(*span, "").help(format!("write {}", alternatives(found.iter().map(|i| full(*i)))));
+            return Problem::error(title)
+                .at(*span, "")
+                .help(format!("write {}", alternatives(found.iter().map(|i| full(*i)))));
         }
         if let (Some(part), []) = (part, found) {
             let names = other.outputs.iter().map(|output| output.name.as_str());

@@ -140,7 +140,8 @@ fn property(key: &KeySpec) -> Json {
 fn values(takes: Takes) -> Json {
     let text = || json!({ "type": "string", "minLength": 1 });
     let texts = |least: usize| json!({ "type": "array", "items": text(), "minItems": least });
-    let several = |items: Json, count: usize| json!({ "type": "array", "items": items, "minItems": count, "maxItems": count });
+    let several =
+        |items: Json, count: usize| json!({ "type": "array", "items": items, "minItems": count, "maxItems": count });
     let byte = || json!({ "type": "integer", "minimum": 0, "maximum": 255 });
     match takes {
         Takes::Flag => json!({ "type": "boolean" }),

@@ -45,14 +45,14 @@ pub(super) fn check_format(reader: &mut Reader<'_>, file: &Table) {
     }
     let problem = match file.get("format").map(|entry| (&entry.node.item, entry.node.span)) {
         Some((Item::Integer(pipeline::FORMAT), _)) => return,
-        Some((Item::Integer(newer), span)) if *newer > pipeline::FORMAT => {
-            Problem::error(format!("format {newer} is newer than this program, which reads format {}", pipeline::FORMAT))
-                .at(span, "")
-                .help("install a newer intrada")
-        }
-        Some((_, span)) => {
-            Problem::error("`format` is the version of the file format").at(span, format!("expected {}", pipeline::FORMAT))
-        }
+        Some((Item::Integer(newer), span)) if *newer > pipeline::FORMAT => Problem::error(format!(
+            "format {newer} is newer than this program, which reads format {}",
+            pipeline::FORMAT
+        ))
+        .at(span, "")
+        .help("install a newer intrada"),
+        Some((_, span)) => Problem::error("`format` is the version of the file format")
+            .at(span, format!("expected {}", pipeline::FORMAT)),
         None => Problem::error("the file doesn't say which version of the format it has")
             .at(Span::FILE, "")
             .help(format!("add `format = {}` as the first line", pipeline::FORMAT)),
@@ -66,7 +66,12 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// The tables of a section, with their names: those that aren't tables, or have no proper name, are reported.
-pub(super) fn tables<'t>(reader: &mut Reader<'_>, file: &'t Table, section: &str, what: &str) -> Vec<(&'t Entry, &'t Table)> {
+pub(super) fn tables<'t>(
+    reader: &mut Reader<'_>,
+    file: &'t Table,
+    section: &str,
+    what: &str,
+) -> Vec<(&'t Entry, &'t Table)> {
     let Some(entry) = file.get(section) else { return Vec::new() };
     let Item::Table(table) = &entry.node.item else {
         let title = format!("`{section}` is a section, this is {}", entry.node.item.words());
@@ -121,7 +126,8 @@ fn pipeline_name(reader: &mut Reader<'_>, typed: Option<&Typed>, has: bool, file
     let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = typed.map_or(stem.as_str(), Typed::text).to_owned();
     if !is_name(&name) && (typed.is_some() || !has) {
-        let problem = Problem::error(format!("`{name}` can't be the name of a pipeline: it names the folder `runs/<name>`"));
+        let problem =
+            Problem::error(format!("`{name}` can't be the name of a pipeline: it names the folder `runs/<name>`"));
         let rule = "expected letters, digits, `-` and `_`, at most 100";
         reader.problems.push(match typed {
             Some(typed) => problem.at(typed.span, rule),
@@ -153,7 +159,8 @@ fn read_classes(reader: &mut Reader<'_>, set: Option<&Typed>, listed: Option<&En
     }
     let Some(listed) = listed else { return Vec::new() };
     let Item::List(nodes) = &listed.node.item else {
-        let problem = Problem::error("`classes` is a list of tables").at(listed.key_span, "expected [[classes]] for each class");
+        let problem =
+            Problem::error("`classes` is a list of tables").at(listed.key_span, "expected [[classes]] for each class");
         reader.problems.push(problem.help("a class set by name belongs into [pipeline]"));
         return Vec::new();
     };
@@ -234,7 +241,8 @@ pub(super) fn read_datasets(reader: &mut Reader<'_>, file: &Table, root: &Path) 
 fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, root: &Path) -> Dataset {
     let value = |name: &str| {
         let key: Option<&KeySpec> = all(variant.keys).find(|key| key.name == name);
-        key.filter(|_| values.applies(key.and_then(|key| key.only), variant.keys) == Some(true)).and_then(|key| values.value(key))
+        key.filter(|_| values.applies(key.and_then(|key| key.only), variant.keys) == Some(true))
+            .and_then(|key| values.value(key))
     };
     let text = |name| value(name).and_then(|value| value.as_text().map(str::to_owned)).unwrap_or_default();
     let integer = |name| value(name).and_then(|value| value.as_integer()).unwrap_or_default();
@@ -299,7 +307,12 @@ pub(super) fn read_models(reader: &mut Reader<'_>, file: &Table) -> Vec<(String,
                 let of_key = |key: &KeySpec| Some((key.name.to_owned(), values.value(key)?, values.span(key.name)));
                 let parameters = all(variant.keys).filter(|key| key.name != "init").filter_map(of_key);
                 let init = values.get("init").map(|typed| (typed.text().to_owned(), typed.span));
-                Model { name: entry.key.clone(), span: entry.key_span, parameters: [arch].into_iter().chain(parameters).collect(), init }
+                Model {
+                    name: entry.key.clone(),
+                    span: entry.key_span,
+                    parameters: [arch].into_iter().chain(parameters).collect(),
+                    init,
+                }
             });
         read.push((entry.key.clone(), model));
     }

@@ -74,7 +74,9 @@ fn kind_of(reader: &mut Reader<'_>, entry: &Entry, table: &Table) -> Option<&'st
                 .at(span, expected())
                 .help_if(did_you_mean(name, names.iter().copied())),
         },
-        Some((item, span)) => Problem::error(format!("`kind` takes a string, this is {}", item.words())).at(span, expected()),
+        Some((item, span)) => {
+            Problem::error(format!("`kind` takes a string, this is {}", item.words())).at(span, expected())
+        }
         None => Problem::error(format!("stage `{}` needs `kind`", entry.key))
             .at(entry.key_span, "`kind` is missing")
             .help(format!("it is one of {}", one_of(&names))),
@@ -97,11 +99,14 @@ fn check_across(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
             reader.problems.push(Problem::error(title).at(values.span(second), "").beside(values.span(first), ""));
         }
     }
-    let number = |name| all(kind.keys).find(|key| key.name == name).and_then(|key| values.value(key)).and_then(|v| v.as_integer());
+    let number = |name| {
+        all(kind.keys).find(|key| key.name == name).and_then(|key| values.value(key)).and_then(|v| v.as_integer())
+    };
     if let (Some(iterations), Some(schedule)) = (number("iterations"), number("schedule_iterations"))
         && iterations > schedule
     {
-        let title = format!("`iterations` is more than `schedule_iterations`, {schedule}: the learning rate would be negative");
+        let title =
+            format!("`iterations` is more than `schedule_iterations`, {schedule}: the learning rate would be negative");
         let problem = Problem::error(title).at(values.span("iterations"), iterations.to_string());
         reader.problems.push(problem.help(format!("set schedule_iterations = {iterations} as well")));
     }
@@ -164,6 +169,7 @@ fn overlap(stage: &StageTable, output: &Output, first: &StageTable, other: &Outp
         (true, false) => format!("`{}` and `{}` both write `{path}`", first.name, stage.name),
         (false, _) => format!("the outputs `{other_path}` and `{path}` overlap: one lies in the other"),
     };
-    let label = |table: &StageTable| if stage.name == first.name { String::new() } else { format!("{} writes it", table.name) };
+    let label =
+        |table: &StageTable| if stage.name == first.name { String::new() } else { format!("{} writes it", table.name) };
     Problem::error(title).at(output.span, label(stage)).beside(other.span, label(first))
 }

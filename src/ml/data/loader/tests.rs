@@ -1,3 +1,5 @@
+//! Laws of the loader: the same batches for any number of threads and from any iteration on.
+
 use std::path::Path;
 
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};

@@ -1,3 +1,5 @@
+//! Laws of the painted scenes: functions of their seed, with the classes and the difficulty that the method lives on.
+
 use super::*;
 
 /// The share of each class over some scenes.

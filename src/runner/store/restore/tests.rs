@@ -1,3 +1,5 @@
+//! Laws of restoring: what comes out is what went in, whatever lay there before.
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 

@@ -1,0 +1,195 @@
+//! What is wrong with a pipeline or its data is said before anything runs: exit 2, the place, and what to do.
+
+mod space;
+
+use space::Space;
+
+const FOLDER: &str = r#"format = 1
+[pipeline]
+name = "p"
+[[classes]]
+name = "ground"
+colour = [0, 0, 0]
+[[classes]]
+name = "sky"
+colour = [255, 255, 255]
+[datasets.mine]
+format = "folder"
+root = "data"
+[datasets.target]
+format = "folder"
+root = "target"
+[models.small]
+arch = "small"
+[stages.before]
+kind = "command"
+shell = "echo ran > before.txt"
+outputs = ["before.txt"]
+[stages.inter]
+kind = "inter-training"
+method = "advent"
+model = "small"
+source = "mine"
+target = "target"
+iterations = 2
+discriminator_width = 4
+"#;
+
+fn grey_png(width: u32, height: u32, value: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&vec![value; (width * height) as usize]).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+/// Two labelled images and one target image, 64 × 32.
+fn folders() -> Space {
+    let space = Space::with(FOLDER);
+    for (name, class) in [("a", 0), ("b", 1)] {
+        space.write(&format!("data/images/{name}.png"), grey_png(64, 32, 90));
+        space.write(&format!("data/labels/{name}.png"), grey_png(64, 32, class));
+    }
+    space.write("target/images/t.png", grey_png(64, 32, 40));
+    space
+}
+
+/// Must be refused with exit 2 and all of these texts, and nothing may have run.
+fn refused(space: &Space, arguments: &str, texts: &[&str]) {
+    let ran = space.intrada(arguments);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
+    for text in texts {
+        assert!(ran.stderr.contains(text), "{text:?} is not in:\n{}", ran.stderr);
+    }
+    assert!(!space.path("before.txt").exists(), "a stage has run");
+}
+
+#[test]
+fn good_folders_train_and_a_target_needs_no_labels() {
+    let space = folders();
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+#[test]
+fn changing_one_pixel_runs_the_stages_that_read_it_and_touching_runs_none() {
+    let space = folders();
+    space.outcomes();
+    let image = space.bytes("data/images/a.png");
+    space.write("data/images/a.png", &image);
+    assert_eq!(space.outcomes(), ["before:up-to-date", "inter:up-to-date"]);
+    space.write("target/labels/t.png", grey_png(64, 32, 1)); // the target's labels are nobody's input
+    assert_eq!(space.outcomes(), ["before:up-to-date", "inter:up-to-date"]);
+    space.write("data/images/a.png", grey_png(64, 32, 91));
+    let why = space.intrada("why p.toml inter");
+    assert!(why.stdout.contains("source (data set mine)") && why.stdout.contains("~ a.png"), "{}", why.stdout);
+    assert_eq!(space.outcomes(), ["before:up-to-date", "inter:ran"]);
+}
+
+#[test]
+fn mistakes_of_the_file_are_told_all_at_once_with_line_and_column() {
+    let space = folders();
+    space.edit("p.toml", "method = \"advent\"", "method = \"advnet\"\nlambda = 3");
+    space.edit("p.toml", "iterations = 2", "iterations = \"two\"\niteration = 2");
+    space.edit("p.toml", "source = \"mine\"", "source = \"mein\"");
+    refused(
+        &space,
+        "p.toml",
+        &["p.toml:24:", "advent", "lambda", "iterations", "data sets: `mine`", "nothing was run"],
+    );
+}
+
+#[test]
+fn a_cycle_is_told_with_its_whole_path() {
+    let space = Space::with(
+        "format = 1\n\
+         [stages.a]\nkind=\"command\"\nshell=\"true\"\ninputs=[\"c.txt\"]\noutputs=[\"a.txt\"]\n\
+         [stages.b]\nkind=\"command\"\nshell=\"true\"\ninputs=[\"a.txt\"]\noutputs=[\"b.txt\"]\n\
+         [stages.c]\nkind=\"command\"\nshell=\"true\"\ninputs=[\"b.txt\"]\noutputs=[\"c.txt\"]\n",
+    );
+    refused(&space, "p.toml", &["cycle", "a → b → c → a"]);
+}
+
+#[test]
+fn numbers_out_of_range_and_not_a_number_are_refused() {
+    for (from, to, text) in [
+        ("iterations = 2", "iterations = 0", "iterations"),
+        ("iterations = 2", "iterations = 2\nlearning_rate = nan", "learning_rate"),
+        ("iterations = 2", "iterations = 2\nlearning_rate = -1.0", "learning_rate"),
+        ("root = \"data\"", "root = \"data\"\nsize = [0, 32]", "size"),
+    ] {
+        let space = folders();
+        space.edit("p.toml", from, to);
+        refused(&space, "p.toml", &[text, "p.toml:"]);
+    }
+    let space = folders();
+    for lambda in ["0.0", "1.0", "67", "nan"] {
+        space.write("q.toml", format!("{FOLDER}[stages.e]\nkind=\"entropy-inference\"\nweights=\"inter\"\nimages=\"target\"\n[stages.r]\nkind=\"ranking\"\nscores=\"e\"\nlambda={lambda}\n"));
+        refused(&space, "q.toml", &["lambda", "between 0 and 1"]);
+    }
+}
+
+#[test]
+fn a_label_outside_the_classes_is_named_with_its_value() {
+    let space = folders();
+    space.write("data/labels/b.png", grey_png(64, 32, 34));
+    refused(&space, "p.toml", &["data/labels/b.png", "34", "p.toml:10", "map"]);
+    space.edit("p.toml", "root = \"data\"", "root = \"data\"\nmap = { 34 = 255 }");
+    assert_eq!(space.intrada("p.toml").code, Some(0));
+}
+
+#[test]
+fn an_image_without_a_label_is_named() {
+    let space = folders();
+    space.remove("data/labels/b.png");
+    refused(&space, "p.toml", &["no label", "b.png"]);
+}
+
+#[test]
+fn a_folder_without_images_and_a_folder_that_is_not_there_are_told_apart() {
+    let space = folders();
+    space.remove("target/images/t.png");
+    refused(&space, "p.toml", &["target/images", "no image"]);
+    space.remove("target");
+    refused(&space, "p.toml", &["target", "does not exist"]);
+}
+
+#[test]
+fn a_missing_file_is_named_with_what_there_is() {
+    let space = folders();
+    space.edit("p.toml", "arch = \"small\"", "arch = \"small\"\ninit = \"weights/none.safetensors\"");
+    refused(&space, "p.toml", &["weights/none.safetensors", "does not exist"]);
+}
+
+#[test]
+fn a_damaged_image_fails_its_stage_and_names_the_file() {
+    let space = folders();
+    let image = space.bytes("target/images/t.png");
+    space.write("target/images/t.png", &image[..image.len() / 2]);
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("target/images/t.png"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_training_that_diverges_stops_with_the_iteration_and_keeps_its_checkpoint() {
+    let space = folders();
+    space.edit("p.toml", "iterations = 2", "iterations = 60\ncheckpoint_every = 1\nlearning_rate = 1e18");
+    let ran = space.intrada("p.toml inter");
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("iteration "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("checkpoint"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_ends_with_2() {
+    let space = folders();
+    for arguments in ["", "nowhere.toml", "run", "plan p.toml nothere", "p.toml --set stages.inter.iteration=3", "p.toml --jobs 0"] {
+        let ran = space.intrada(arguments);
+        assert_eq!(ran.code, Some(2), "{arguments}: {}{}", ran.stdout, ran.stderr);
+    }
+    refused(&space, "p.toml --set stages.inter.itertions=3", &["--set", "did you mean"]);
+}
