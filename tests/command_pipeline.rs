@@ -221,3 +221,18 @@ fn a_built_runner_works_from_any_folder() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(space.read("sorted.txt"), "A\nB\nC\n");
 }
+
+#[test]
+fn the_shipped_example_of_commands_runs_without_a_worker() {
+    let space = Space::new();
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    for name in ["words.toml", "words.txt"] {
+        space.write(&format!("examples/{name}"), std::fs::read(examples.join(name)).unwrap());
+    }
+    std::fs::create_dir_all(space.path("cache")).unwrap();
+    space.write("cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55");
+    let mut command = space.command("examples/words.toml");
+    let ran = space::Ran::of(command.env("INTRADA_WORKER", "/nowhere").output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(space.read("examples/out/count.txt").trim(), "8");
+}

@@ -196,3 +196,67 @@ fn inspect_and_log_and_graph_and_stats_answer() {
     let stats: serde_json::Value = serde_json::from_str(&stats.stdout).unwrap();
     assert_eq!(stats["traces"]["files"], 6);
 }
+
+#[test]
+fn an_output_that_a_stage_no_longer_has_goes_from_its_view() {
+    let space = Space::with(TINY);
+    space.run("p.toml inter");
+    assert!(space.path("runs/tiny/inter/discriminator.safetensors").exists());
+    let adversarial = "method = \"advent\"\nmodel = \"small\"\nsource";
+    space.edit("p.toml", adversarial, "method = \"minent\"\nmodel = \"small\"\nsource");
+    space.edit("p.toml", "discriminator_width = 4\n\n[stages.entropy]", "\n[stages.entropy]");
+    space.run("p.toml inter");
+    assert!(!space.path("runs/tiny/inter/discriminator.safetensors").exists());
+    assert!(space.path("runs/tiny/inter/model.safetensors").exists());
+}
+
+#[test]
+fn a_data_set_that_a_command_writes_is_listed_when_the_command_is_done() {
+    let space = Space::with(
+        r#"format = 1
+[pipeline]
+name = "late"
+[[classes]]
+name = "ground"
+[[classes]]
+name = "sky"
+[datasets.made]
+format = "folder"
+root = "made"
+[models.small]
+arch = "small"
+[stages.prepare]
+kind = "command"
+shell = "mkdir -p made/images made/labels && cp raw/image.png made/images/a.png && cp raw/label.png made/labels/a.png"
+inputs = ["raw"]
+outputs = ["made/images", "made/labels"]
+[stages.train]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "made"
+iterations = 1
+"#,
+    );
+    let png = |value: u8| {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, 64, 32);
+        encoder.set_color(png::ColorType::Grayscale);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&[value; 64 * 32]).unwrap();
+        writer.finish().unwrap();
+        bytes
+    };
+    space.write("raw/image.png", png(90));
+    space.write("raw/label.png", png(1));
+    assert_eq!(space.outcomes(), ["prepare:ran", "train:ran"]);
+    assert_eq!(space.outcomes(), ["prepare:up-to-date", "train:up-to-date"]);
+    space.write("raw/image.png", png(91));
+    assert_eq!(space.outcomes(), ["prepare:ran", "train:ran"]);
+    // A label outside the classes can only be found now, and fails what would read it.
+    space.write("raw/label.png", png(7));
+    let ran = space.intrada("run p.toml --format json");
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    assert_eq!((ran.outcome("prepare").outcome, ran.outcome("train").outcome), ("ran".to_owned(), "skipped".to_owned()));
+    assert!(ran.stdout.contains("made/labels/a.png"), "{}", ran.stdout);
+}

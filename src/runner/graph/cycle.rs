@@ -1,7 +1,7 @@
 //! Stages that wait for each other in a circle, and how that is told.
 //!
-//! Each strongly connected part gives one message, with one shortest circle in it: breaking that is the first thing to do,
-//! and another circle of the same part may break with it.
+//! Each strongly connected part gives one message, with one shortest circle in it: breaking that is the first thing to
+//! do, and another circle of the same part may break with it.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -89,7 +89,8 @@ fn node(stage: StageId) -> NodeIndex {
     NodeIndex::new(stage.index())
 }
 
-/// Every stage after those it waits for; where there is a choice, in the order of the file. Shorter where there is a cycle.
+/// Every stage after those it waits for; where there is a choice, in the order of the file. Shorter where there is a
+/// cycle.
 fn order(graph: &DiGraph<StageId, Edge>) -> Vec<StageId> {
     let mut waits: Vec<usize> =
         graph.node_indices().map(|node| graph.edges_directed(node, Direction::Incoming).count()).collect();

@@ -101,7 +101,8 @@ proptest! {
         let problems = try_load(&commands(&reads)).unwrap_err();
         prop_assert_eq!(problems.errors(), 1);
         let title = &problems.iter().next().unwrap().title;
-        let told = title.contains("the stages form a cycle: ") || *title == format!("stage `s{stage}` waits for itself");
+        let alone = format!("stage `s{stage}` waits for itself");
+        let told = title.contains("the stages form a cycle: ") || *title == alone;
         prop_assert!(told, "{}", title);
     }
 }
@@ -172,7 +173,8 @@ fn the_pictures_of_a_small_pipeline() {
     let (pipeline, graph) = try_load(
         "format = 1\n[pipeline]\nname = \"small\"\nclasses = \"scenes-8\"\n\
          [datasets.d]\nformat = \"scenes\"\nstyle = \"target\"\nseed = 1\ncount = 1\n[models.m]\narch = \"small\"\n\
-         [stages.look]\nkind = \"command\"\nshell = \"true\"\ninputs = [\"runs/small/see/entropy\"]\noutputs = [\"a\\\"<b>\"]\n\
+         [stages.look]\nkind = \"command\"\nshell = \"true\"\n\
+         inputs = [\"runs/small/see/entropy\"]\noutputs = [\"a\\\"<b>\"]\n\
          [stages.see]\nkind = \"entropy-inference\"\nweights = \"w/m.safetensors\"\nmodel = \"m\"\nimages = \"d\"\n\
          [stages.last]\nkind = \"command\"\nshell = \"true\"\ninputs = [\"a\\\"<b>\"]\noutputs = [\"c\"]\n",
     )

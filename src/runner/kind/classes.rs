@@ -52,9 +52,9 @@ const BICYCLE: Class = class("bicycle", 119, 11, 32);
 
 /// Every set there is.
 ///
-/// Cityscapes: colours of cityscapesScripts `labels.py`; rare as in IntraDA's `entropy.py`; the 16 are those of SYNTHIA, in
-/// the order of DADA's `synthia.py`, the 13 those of mIoU*. CamVid: the 11 of the SegNet tutorial; its rare classes and those
-/// of the scenes are the ones with less than 2 % of the pixels, since no paper names any.
+/// Cityscapes: colours of cityscapesScripts `labels.py`; rare as in IntraDA's `entropy.py`; the 16 are those of
+/// SYNTHIA, in the order of DADA's `synthia.py`, the 13 those of mIoU*. CamVid: the 11 of the SegNet tutorial; its rare
+/// classes and those of the scenes are the ones with less than 2 % of the pixels, since no paper names any.
 pub const SETS: &[ClassSet] = &[
     ClassSet {
         name: "cityscapes-19",
@@ -163,8 +163,8 @@ pub fn find(name: &str) -> Option<&'static ClassSet> {
 
 /// The colour of the class with this index where its author gave none.
 ///
-/// The first eight are those of Okabe and Ito, which people with the common colour blindnesses tell apart; from then on the
-/// hue goes on by the golden angle, which never comes near an earlier hue for long.
+/// The first eight are those of Okabe and Ito, which people with the common colour blindnesses tell apart; from then on
+/// the hue goes on by the golden angle, which never comes near an earlier hue for long.
 pub fn colour_of(index: usize) -> [u8; 3] {
     const OKABE_ITO: [[u8; 3]; 8] = [
         [230, 159, 0],

@@ -1,7 +1,8 @@
 //! `command`: any program as a stage.
 //!
-//! Nothing is known about what it does, so everything that it depends on has to be declared: its inputs by path, what it
-//! reads of the environment by name. It starts with nothing else of the environment, so that a forgotten name fails early.
+//! Nothing is known about what it does, so everything that it depends on has to be declared: its inputs by path, what
+//! it reads of the environment by name. It starts with nothing else of the environment, so that a forgotten name fails
+//! early.
 
 use super::{KeySpec, Kind, Runs, Takes};
 

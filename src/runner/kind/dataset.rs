@@ -26,16 +26,17 @@ pub const FORMATS: &[Variant] = &[
             KeySpec::new(
                 "list",
                 Takes::Path,
-                "a file that names the images, one a line, with or without ending; default: every image, sorted by name",
+                "a file with a name of an image a line, with or without ending; default: every image, sorted by name",
             )
             .optional(),
-            KeySpec::new("size", Takes::Size, "`[width, height]` to resize to, in pixels; default: as stored").optional(),
+            KeySpec::new("size", Takes::Size, "`[width, height]` in pixels to resize to; default: as stored")
+                .optional(),
             MAP,
         ]],
     },
     Variant {
         name: "scenes",
-        summary: "Road scenes drawn by the program itself, with labels of the 8 classes of `scenes-8`: nothing to download.",
+        summary: "Road scenes that the program draws itself, with labels of `scenes-8`: nothing to download.",
         keys: &[&[
             KeySpec::new(
                 "style",

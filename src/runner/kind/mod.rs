@@ -1,9 +1,9 @@
 //! What a stage may be, as data: every kind of stage, the keys it takes and the files it gives.
 //!
-//! Knows neither TOML nor files: these are tables, and everything that must agree about a key is made out of them (reading
-//! and its messages, defaults, `intrada-run schema`, docs/pipeline-format.md). A key that is only in one of those places
-//! can't exist. One kind a file; the tables of the other sections of the file ([`pipeline`], [`dataset`], [`model`]) have
-//! the same form. Whatever holds across keys or across stages is code, in `spec`.
+//! Knows neither TOML nor files: these are tables, and everything that must agree about a key is made out of them
+//! (reading and its messages, defaults, `intrada-run schema`, docs/pipeline-format.md). A key that is only in one of
+//! those places can't exist. One kind a file; the tables of the other sections of the file ([`pipeline`], [`dataset`],
+//! [`model`]) have the same form. Whatever holds across keys or across stages is code, in `spec`.
 
 pub mod classes;
 mod command;
@@ -304,7 +304,8 @@ pub enum Literal {
 
 /// A key or an output exists only where another key has one of some values.
 ///
-/// Elsewhere it is no part of the stage at all: the weight of a loss that the method doesn't have can't invalidate anything.
+/// Elsewhere it is no part of the stage at all: the weight of a loss that the method doesn't have can't invalidate
+/// anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Only {
     /// The other key, one that takes a [`Takes::Choice`].

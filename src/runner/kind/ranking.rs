@@ -7,7 +7,7 @@ use super::{ClassFact, Gives, Interval, KeySpec, Kind, OutputSpec, Runs, Takes};
 pub(super) const KIND: Kind = Kind {
     name: "ranking",
     revision: 1,
-    summary: "Entropy-based ranking: splits the target images into an easy part, the share λ with the lowest score, and a \
+    summary: "Entropy-based ranking: splits the target images into an easy part, the share λ of lowest score, and a \
               hard part (IntraDA, section 3.2).",
     keys: &[&[
         KeySpec::new("scores", Takes::Stage(Gives::Scores), "the entropy-inference stage that scored the images"),
@@ -17,7 +17,7 @@ pub(super) const KIND: Kind = Kind {
         KeySpec::new(
             "normalize",
             Takes::Choice(&["none", "rare-classes-paper", "rare-classes-code"]),
-            "what a score is multiplied by: nothing, 1 / (rare classes predicted), or (R − that) / R + 0.5 of R rare classes",
+            "factor of a score where n of R rare classes are predicted: 1, 1 / n, or (R − n) / R + 0.5",
         )
         .or_text("none")
         .origin("IntraDA, section 3.2 and entropy.py: --normalize"),

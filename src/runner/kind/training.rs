@@ -1,7 +1,8 @@
 //! The keys that both trainings share: the knobs of the one adaptation loop, with the papers' values as defaults.
 //!
 //! Knows no loop: `ml` reads these by name. The defaults are those of the released code, which IntraDA takes over from
-//! AdvEnt unchanged (`advent/domain_adaptation/config.py`); where the two papers and the code differ, the code is followed.
+//! AdvEnt unchanged (`advent/domain_adaptation/config.py`); where the two papers and the code differ, the code is
+//! followed.
 
 use super::{Gives, Interval, KeySpec, Literal, Only, OutputSpec, Takes};
 
@@ -21,8 +22,8 @@ const CONFIG: &str = "AdvEnt, config.py";
 pub(super) const METHOD: KeySpec = KeySpec::new(
     "method",
     Takes::Choice(&["source-only", "minent", "advent", "adaptsegnet"]),
-    "how the target domain is adapted to: not at all, by minimising its entropy (MinEnt), by an adversary that sees weighted \
-     self-information maps (AdvEnt), or by one that sees softmax outputs (AdaptSegNet)",
+    "how to adapt to the target domain: not at all, by minimising its entropy (MinEnt), by an adversary that sees \
+     weighted self-information maps (AdvEnt), or by one that sees softmax outputs (AdaptSegNet)",
 );
 
 /// The keys of every training.

@@ -14,6 +14,7 @@ mod slots;
 pub mod wiring;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Once};
@@ -69,7 +70,12 @@ pub struct Ended {
 /// What is wrong with the sources, before anything runs.
 pub fn run(session: &mut Session, options: &Options, reporter: &mut dyn Reporter) -> Result<Ended, Problems> {
     let started = Instant::now();
-    let (planner, commands) = Planner::new(session, &options.targets, &options.force)?;
+    let planned = Planner::new(session, &options.targets, &options.force);
+    if planned.is_err() {
+        // What was read of the sources needn't be read again once they are mended.
+        let _ = session.save();
+    }
+    let (planner, commands) = planned?;
     let (send, receive) = mpsc::channel();
     pass_on_signals(send.clone());
     let slots = Slots::new(session.pipeline.threads, options.jobs, options.device.as_deref().unwrap_or(&session.pipeline.device));
@@ -372,9 +378,21 @@ impl Run<'_> {
         let finished = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let name = self.session.record_name(self.session.pipeline.stage(stage));
         let record = StageRecord { key: trace.key, outputs: placed, finished, seconds: trace.seconds };
-        self.session.index.stages.insert(name, record);
+        let places: Vec<PathBuf> = record.outputs.iter().map(|output| output.path.clone()).collect();
+        if let Some(earlier) = self.session.index.stages.insert(name, record) {
+            self.remove_views(&earlier, &places);
+        }
         self.changed = true;
         outputs.into()
+    }
+
+    /// Views of outputs that the stage no longer has (another method has no discriminator) would be taken for its own.
+    fn remove_views(&self, earlier: &StageRecord, places: &[PathBuf]) {
+        let stale = earlier.outputs.iter().map(|output| &output.path);
+        for path in stale.filter(|path| path.starts_with("runs") && !places.contains(path)) {
+            let path = self.session.pipeline.root.join(path);
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        }
     }
 
     fn settled(&mut self, node: NodeId, key: Option<Key>, how: How) {
@@ -439,6 +457,8 @@ impl Run<'_> {
         if self.changed || self.planner.has_read_files() {
             self.save();
         }
+        // Garbage of killed runs. What resists stays for the next time.
+        let _ = self.session.store.sweep();
         self.reporter.tell(&Event::Closed(totals));
     }
 }

@@ -47,7 +47,8 @@ impl Planner {
         let wiring = Rc::new(Wiring::new(&session.pipeline, &needed));
         let keys = Rc::new(Keys::new(Rc::clone(&session.pipeline), Rc::clone(&wiring)));
         let files = std::mem::take(&mut session.index.files);
-        let inputs = Inputs::new(&session.pipeline.root, session.store.root(), files);
+        let root = std::fs::canonicalize(&session.pipeline.root).unwrap_or_else(|_| session.pipeline.root.clone());
+        let inputs = Inputs::new(&root, session.store.root(), files);
         let engine = Engine::new(Rc::clone(&keys) as Rc<dyn crate::flow::Keyer>);
         let mut planner = Planner { wiring, engine, keys, inputs, outcomes: HashMap::new() };
         let looked = planner.look_at_sources(session);

@@ -5,11 +5,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::datasets::{paths_of, read_datasets};
+use super::header::{Header, read_header};
+use super::models::read_models;
 use super::problem::Problem;
 use super::raw::Table;
 use super::read::Reader;
 use super::resolve::Resolver;
-use super::sections::{Header, check_format, paths_of, read_datasets, read_header, read_models};
+use super::sections::check_format;
 use super::source::{Sources, Span};
 use super::stages::read_stages;
 use super::{Dataset, DatasetId, Format, Pipeline, StageId};

@@ -1,7 +1,7 @@
 //! A pipeline that may still be wrong: what could be understood, and everything that is wrong with it.
 //!
-//! Exists so that `graph` can look for cycles in what was understood and report them together with all other mistakes. Only
-//! [`Draft::finish`] makes a [`Pipeline`] of it, and only where nothing is wrong.
+//! Exists so that `graph` can look for cycles in what was understood and report them together with all other mistakes.
+//! Only [`Draft::finish`] makes a [`Pipeline`] of it, and only where nothing is wrong.
 
 use std::fs;
 use std::path::{Path, PathBuf};

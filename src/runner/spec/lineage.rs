@@ -1,13 +1,13 @@
 //! What follows from the edges without being typed, so that nobody can type it wrongly.
 //!
-//! The network that belongs to some weights is that of their training; the images behind a list of images, or behind some
-//! pseudo-labels, are those that were scored. Such chains are three stages long at most, so a cycle in the file can't trap
-//! whoever follows one.
+//! The network that belongs to some weights is that of their training; the images behind a list of images, or behind
+//! some pseudo-labels, are those that were scored. Such chains are three stages long at most, so a cycle in the file
+//! can't trap whoever follows one.
 
+use super::models::Model;
 use super::problem::Problem;
 use super::read::{Typed, all};
 use super::resolve::{Building, Resolver};
-use super::sections::Model;
 use super::source::Span;
 use super::stages::{StageTable, noun};
 use super::value::Value;
@@ -27,7 +27,8 @@ impl Resolver<'_> {
         building.model.extend(parameters_of(model, "model"));
     }
 
-    /// The network that belongs to weights is the one that their training names; where the stage names one too, they agree.
+    /// The network that belongs to weights is the one that their training names; where the stage names one too, they
+    /// agree.
     pub(super) fn model_of_weights(
         &mut self,
         building: &mut Building<'_>,

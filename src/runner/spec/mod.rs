@@ -1,12 +1,15 @@
 //! The pipeline file: the TOML as a person typed it becomes a [`Pipeline`], which is valid once it exists.
 //!
-//! Reads no data set and starts nothing; of the file system it only asks for the file itself and for the workspace root.
-//! What a key may be is said by the tables of `kind`. As typed and as meant are two types: `raw` keeps every word and its
-//! place, [`Pipeline`] has names resolved, defaults filled in and only places left of the text, for messages.
+//! Reads no data set and starts nothing; of the file system it only asks for the file itself and for the workspace
+//! root. What a key may be is said by the tables of `kind`. As typed and as meant are two types: `raw` keeps every word
+//! and its place, [`Pipeline`] has names resolved, defaults filled in and only places left of the text, for messages.
 
 mod check;
+mod datasets;
 mod draft;
+mod header;
 mod lineage;
+mod models;
 mod near;
 mod overrides;
 mod paths;
@@ -19,8 +22,10 @@ pub mod schema;
 mod sections;
 mod source;
 mod stages;
+mod takes;
 pub mod template;
 mod value;
+mod words;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! "Did you mean": the name that was probably meant.
 //!
-//! Knows no names; the caller passes those that are valid at that place, since a suggestion that is refused next is worse
-//! than none.
+//! Knows no names; the caller passes those that are valid at that place, since a suggestion that is refused next is
+//! worse than none.
 
 /// The nearest of `names`: at most a third of the letters of `typed` differ, or only their case does.
 pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

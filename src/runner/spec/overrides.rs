@@ -1,7 +1,7 @@
 //! `--set`: one value of the file, replaced on the command line.
 //!
-//! Knows no keys: the argument is TOML, and its value takes the place of the file's before anything is checked. So a mistake
-//! in it is found by the same rules, and points at the argument.
+//! Knows no keys: the argument is TOML, and its value takes the place of the file's before anything is checked. So a
+//! mistake in it is found by the same rules, and points at the argument.
 
 use super::near::nearest;
 use super::problem::Problem;

@@ -1,14 +1,15 @@
 //! Paths as they are typed, and which stage writes what lies there.
 //!
-//! Asks the file system nothing: an edge between two stages must not depend on what happens to exist. So `..` is resolved by
-//! the text alone, as cargo and git do for the paths in their files.
+//! Asks the file system nothing: an edge between two stages must not depend on what happens to exist. So `..` is
+//! resolved by the text alone, as cargo and git do for the paths in their files.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::OutputId;
 
-/// The path relative to the root, without `.` and inner `..`; absolute only where it lies outside the root and was typed so.
+/// The path relative to the root, without `.` and inner `..`; absolute only where it lies outside the root and was
+/// typed so.
 pub(super) fn normalize(root: &Path, typed: &str) -> PathBuf {
     let mut path = PathBuf::new();
     for component in Path::new(typed).components() {

@@ -1,7 +1,8 @@
 //! What is wrong with a pipeline file, and where: collected, so that all of it is shown at once.
 //!
-//! Knows no rule of the file and prints nothing: a [`Problem`] is data until it is rendered, in the layout of rustc, which
-//! people and editors already read. Any room may make one, to show its own mistake at the line that brought it about.
+//! Knows no rule of the file and prints nothing: a [`Problem`] is data until it is rendered, in the layout of rustc,
+//! which people and editors already read. Any room may make one, to show its own mistake at the line that brought it
+//! about.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
 //! The file as it was typed: TOML values in the order of the file, each with its place.
 //!
-//! Knows no key. The only room that names toml. Its parser keeps tables sorted by key and gives spans without a text they
-//! belong to; here they get both, so that mistakes come in the order of the file and an argument of `--set` is a place too.
+//! Knows no key. The only room that names toml. Its parser keeps tables sorted by key and gives spans without a text
+//! they belong to; here they get both, so that mistakes come in the order of the file and an argument of `--set` is a
+//! place too.
 
 use std::collections::HashSet;
 

@@ -5,14 +5,15 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::models::Model;
 use super::near::did_you_mean;
 use super::paths::{Writers, normalize};
 use super::problem::Problem;
-use super::read::{Typed, all, alternatives};
-use super::sections::Model;
+use super::read::{Typed, all};
 use super::source::Span;
 use super::stages::{StageTable, noun};
 use super::value::Value;
+use super::words::alternatives;
 use super::{Dataset, DatasetId, Input, InputSource, OutputId, Parameter, Stage, StageId};
 use crate::kind::{self, Gives, KeySpec, Presence, Takes};
 
@@ -56,7 +57,7 @@ impl Resolver<'_> {
         };
         let mut building = Building { table, stage, model: Vec::new() };
         for key in all(table.kind.keys) {
-            if table.values.applies(key.only, table.kind.keys) == Some(true) {
+            if table.values.applies(key.only) == Some(true) {
                 self.key(&mut building, key);
             }
         }
@@ -231,7 +232,8 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// The stage exists, but it doesn't give exactly one output that fits. `found` are those of that name, or those that fit.
+    /// The stage exists, but it doesn't give exactly one output that fits. `found` are those of that name, or those
+    /// that fit.
     fn not_given_by(&self, other: &StageTable, part: Option<&str>, found: &[usize]) -> Problem {
         let Wanted { table, key, gives, typed, span } = self;
         let full = |i: usize| format!("`{}.{}`", other.name, other.outputs[i].name);

@@ -1,7 +1,7 @@
 //! The JSON Schema of the pipeline file, for editors: completion, hover texts, red underlines while typing.
 //!
-//! Made of the tables of `kind`, so it can't say anything else than the reader does. Self-contained, draft 2020-12. It knows
-//! what one table may say; whether a name exists, and rules across stages, only the program can tell.
+//! Made of the tables of `kind`, so it can't say anything else than the reader does. Self-contained, draft 2020-12. It
+//! knows what one table may say; whether a name exists, and rules across stages, only the program can tell.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -44,7 +44,7 @@ pub fn schema() -> Json {
             "format": { "const": pipeline::FORMAT, "description": "The version of the file format." },
             "pipeline": table(&[pipeline::KEYS], &[], "What holds for every stage."),
             "classes": {
-                "description": "The classes, in the order of their indices, where `classes` of [pipeline] names no set.",
+                "description": "The classes by index, where `classes` of [pipeline] names no set.",
                 "type": "array",
                 "minItems": 2,
                 "maxItems": 255,
@@ -87,7 +87,10 @@ fn choice(by: &str, forms: impl Iterator<Item = Form> + Clone) -> Json {
         "type": "object",
         "required": [by],
         "properties": {
-            by: { "enum": forms.clone().map(|form| form.name).collect::<Vec<_>>(), "description": summaries.join("\n") },
+            by: {
+                "enum": forms.clone().map(|form| form.name).collect::<Vec<_>>(),
+                "description": summaries.join("\n"),
+            },
         },
         "allOf": forms.map(then).collect::<Vec<_>>(),
     })
@@ -150,7 +153,7 @@ fn values(takes: Takes) -> Json {
         Takes::OneOf(numbers) => json!({ "enum": numbers }),
         Takes::Number(interval) => number(interval),
         Takes::Pair(interval) => several(number(interval), 2),
-        Takes::Size => several(json!({ "type": "integer", "minimum": 1, "maximum": super::read::MAX_SIDE }), 2),
+        Takes::Size => several(json!({ "type": "integer", "minimum": 1, "maximum": super::takes::MAX_SIDE }), 2),
         Takes::Colour => several(byte(), 3),
         Takes::Choice(names) => json!({ "enum": names }),
         Takes::Text | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model => text(),

@@ -1,6 +1,7 @@
 //! The texts that a pipeline was made of, and places in them.
 //!
-//! Knows no TOML. A text is the pipeline file or one argument of `--set`, so that a mistake can be shown where it was typed.
+//! Knows no TOML. A text is the pipeline file or one argument of `--set`, so that a mistake can be shown where it was
+//! typed.
 
 use std::sync::Arc;
 

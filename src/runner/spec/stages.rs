@@ -8,9 +8,10 @@ use super::near::did_you_mean;
 use super::paths::{Writers, normalize, refused_as_output};
 use super::problem::Problem;
 use super::raw::{Entry, Item, Table};
-use super::read::{Reader, Values, all, one_of};
+use super::read::{Reader, Values};
 use super::sections::tables;
 use super::source::Span;
+use super::words::one_of;
 use super::{Output, OutputId, StageId};
 use crate::kind::{self, Kind, Runs};
 
@@ -99,10 +100,7 @@ fn check_across(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
             reader.problems.push(Problem::error(title).at(values.span(second), "").beside(values.span(first), ""));
         }
     }
-    let number = |name| {
-        all(kind.keys).find(|key| key.name == name).and_then(|key| values.value(key)).and_then(|v| v.as_integer())
-    };
-    if let (Some(iterations), Some(schedule)) = (number("iterations"), number("schedule_iterations"))
+    if let (Some(iterations), Some(schedule)) = (values.integer("iterations"), values.integer("schedule_iterations"))
         && iterations > schedule
     {
         let title =
@@ -121,7 +119,7 @@ fn check_across(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
 }
 
 fn outputs_of(kind: &Kind, values: &Values, folder: &Path) -> Vec<Output> {
-    let exists = |only| values.applies(only, kind.keys) != Some(false);
+    let exists = |only| values.applies(only) != Some(false);
     let output = |spec: &kind::OutputSpec| Output {
         name: spec.name.to_owned(),
         path: folder.join(spec.path),

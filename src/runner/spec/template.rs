@@ -1,7 +1,7 @@
 //! What `init` writes: a commented pipeline that runs as it stands.
 //!
-//! It is the quickstart itself with another head, so that there is one such text, which is run and tested as a file of its
-//! own.
+//! It is the quickstart itself with another head, so that there is one such text, which is run and tested as a file of
+//! its own.
 
 use std::sync::LazyLock;
 
@@ -10,15 +10,15 @@ const QUICKSTART: &str = include_str!("../../../pipelines/quickstart.toml");
 const HEAD: &str = "\
 #:schema ./pipeline.schema.json
 #
-# A pipeline to start from: intra-domain adaptation on road scenes that the program draws itself. It runs as it stands. For
-# your own pictures, put data sets such as this one in the place of the scenes, and list your classes as [[classes]]:
+# A pipeline to start from: intra-domain adaptation on road scenes that the program draws itself. It runs as it stands.
+# For your own pictures, put data sets such as this one in the place of the scenes, and list your classes as [[classes]]:
 #
 #     [datasets.target]
 #     format = \"folder\"
-#     root = \"data/mine\"             # holds images/ and, for a source or an evaluation, labels/: 8-bit class-index PNGs
+#     root = \"data/mine\"  # holds images/ and, for a source or an evaluation, labels/: 8-bit class-index PNGs
 #
-# Editors complete keys and show what they mean once `intrada-run schema > pipeline.schema.json` has made the file that the
-# first line names.
+# Editors complete keys and show what they mean once `intrada-run schema > pipeline.schema.json` has made the file that
+# the first line names.
 ";
 
 /// The text of a new pipeline.

@@ -1,7 +1,8 @@
 //! The value of a parameter, free of TOML and of any kind.
 //!
-//! Its canonical text is what a key hashes and what `why` shows, so equal values must have equal texts however they were
-//! typed: `0.60` and `0.6`, `1_000` and `1000`. Whether `1` is a whole number or a number is decided by what the key takes.
+//! Its canonical text is what a key hashes and what `why` shows, so equal values must have equal texts however they
+//! were typed: `0.60` and `0.6`, `1_000` and `1000`. Whether `1` is a whole number or a number is decided by what the
+//! key takes.
 
 use std::fmt::{self, Write as _};
 

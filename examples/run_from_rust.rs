@@ -1,0 +1,33 @@
+//! Runs a pipeline from Rust, with a reporter of one's own: `cargo run --example run_from_rust -- examples/words.toml`.
+//!
+//! The program `intrada-run` is a thin face over the same crate; a notebook server or a scheduler can be another.
+
+use std::path::Path;
+
+use intrada_runner::graph;
+use intrada_runner::report::{Event, Reporter};
+use intrada_runner::sched::session::{Access, Session};
+use intrada_runner::sched::{self, Options};
+
+/// Collects which stages settled and how.
+#[derive(Default)]
+struct Tally(Vec<String>);
+
+impl Reporter for Tally {
+    fn tell(&mut self, event: &Event) {
+        if let Event::Finished(finished) = event {
+            self.0.push(format!("{} {}", finished.outcome.name(), finished.stage));
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let file = std::env::args().nth(1).ok_or("name a pipeline file")?;
+    let (pipeline, graph) = graph::load(Path::new(&file), &[])?;
+    let mut session = Session::open(pipeline, graph, None, Access::Run)?;
+    let mut tally = Tally::default();
+    let ended = sched::run(&mut session, &Options::default(), &mut tally)?;
+    println!("{}", tally.0.join("\n"));
+    println!("{} of {} stages ran", ended.totals.ran, tally.0.len());
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! `[datasets.…]`: where images come from.
+//!
+//! Asks the file system nothing; paths are only put together here. Whether a stage uses a data set, and which outputs
+//! of stages its paths hold, is seen when the stages are read.
+
+use std::path::{Path, PathBuf};
+
+use super::paths::normalize;
+use super::raw::{Entry, Table};
+use super::read::{Reader, Values};
+use super::sections::{read_variant, tables};
+use super::value::Value;
+use super::{Dataset, FolderSpans, Format};
+use crate::kind::{Variant, dataset};
+
+/// Reads `[datasets.…]`; those that are wrong are `None`, so that a stage that names one isn't told that it doesn't
+/// exist.
+pub(super) fn read_datasets(reader: &mut Reader<'_>, file: &Table, root: &Path) -> Vec<(String, Option<Dataset>)> {
+    let tables = tables(reader, file, "datasets", "data set");
+    let mut read = Vec::with_capacity(tables.len());
+    for (entry, table) in tables {
+        let before = reader.problems.len();
+        let dataset = read_variant(reader, (entry, table), "format", dataset::FORMATS, "data set")
+            .filter(|_| reader.problems[before..].iter().all(|problem| !problem.is_error()))
+            .map(|(variant, values)| dataset_of(entry, variant, &values, root));
+        read.push((entry.key.clone(), dataset));
+    }
+    read
+}
+
+fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, root: &Path) -> Dataset {
+    let text = |name| values.value(name).and_then(|value| value.as_text().map(str::to_owned)).unwrap_or_default();
+    let size = values.value("size").map(|size| side_lengths(&size));
+    let format = if variant.name == "scenes" {
+        let part = Some(text("part")).filter(|part| !part.is_empty()).unwrap_or_else(|| "all".to_owned());
+        let (seed, count) = (
+            values.integer("seed").unwrap_or_default().unsigned_abs(),
+            values.integer("count").unwrap_or_default().try_into().unwrap_or_default(),
+        );
+        Format::Scenes { style: text("style"), part, seed, count, size: size.unwrap_or_default() }
+    } else {
+        let folder = text("root");
+        let below = |name| normalize(root, &format!("{folder}/{}", text(name)));
+        Format::Folder {
+            root: normalize(root, &folder),
+            images: below("images"),
+            labels: below("labels"),
+            list: Some(text("list")).filter(|list| !list.is_empty()).map(|list| normalize(root, &list)),
+            spans: folder_spans(values),
+        }
+    };
+    let map = values.value("map").map(|map| label_map(&map)).unwrap_or_default();
+    Dataset { name: entry.key.clone(), format, size, map, span: entry.key_span, producers: Vec::new() }
+}
+
+fn folder_spans(values: &Values) -> FolderSpans {
+    let root = values.span("root");
+    let or_root = |name| values.get(name).map_or(root, |typed| typed.span);
+    FolderSpans { root, images: or_root("images"), labels: or_root("labels"), list: or_root("list") }
+}
+
+fn side_lengths(value: &Value) -> [u32; 2] {
+    let side = |i: usize| value.elements().get(i).and_then(Value::as_integer).and_then(|side| side.try_into().ok());
+    [side(0).unwrap_or_default(), side(1).unwrap_or_default()]
+}
+
+fn label_map(value: &Value) -> Vec<(u8, u8)> {
+    let byte = |value: &Value| value.as_integer().and_then(|number| number.try_into().ok()).unwrap_or_default();
+    let pair = |pair: &Value| match pair.elements() {
+        [from, to] => (byte(from), byte(to)),
+        _ => (0, 0),
+    };
+    value.elements().iter().map(pair).collect()
+}
+
+/// The paths that a data set is made of.
+pub(super) fn paths_of(dataset: &Dataset) -> Vec<PathBuf> {
+    match &dataset.format {
+        Format::Folder { images, labels, list, .. } => [images, labels].into_iter().chain(list).cloned().collect(),
+        Format::Scenes { .. } => Vec::new(),
+    }
+}

@@ -1,0 +1,123 @@
+//! `[pipeline]` and `[[classes]]`: what holds for every stage.
+//!
+//! Knows no stage; whether any needs the classes is seen when the stages are read.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::Class;
+use super::near::did_you_mean;
+use super::problem::Problem;
+use super::raw::{Entry, Item, Table};
+use super::read::{Reader, Typed};
+use super::sections::is_name;
+use super::source::Span;
+use super::value::Value;
+use crate::kind::{classes, pipeline};
+
+/// What `[pipeline]` says.
+pub(super) struct Header {
+    pub name: String,
+    pub seed: u64,
+    pub device: String,
+    pub threads: Option<u32>,
+    pub classes: Vec<Class>,
+    /// Whether the file says anything about classes, rightly or wrongly.
+    pub has_classes: bool,
+}
+
+/// Reads `[pipeline]` and `[[classes]]`. `file` is the path of the pipeline file.
+pub(super) fn read_header(reader: &mut Reader<'_>, table: &Table, file: &Path) -> Header {
+    let nothing = Table::default();
+    let (section, span) = match table.get("pipeline").map(|entry| (&entry.node.item, entry.key_span)) {
+        Some((Item::Table(section), span)) => (section, span),
+        Some((item, span)) => {
+            let title = format!("`pipeline` is a section, this is {}", item.words());
+            reader.problems.push(Problem::error(title).at(span, "expected [pipeline]"));
+            (&nothing, span)
+        }
+        None => (&nothing, Span::FILE),
+    };
+    let values = reader.table(section, &[pipeline::KEYS], &[], "[pipeline]", span);
+    Header {
+        name: pipeline_name(reader, values.get("name"), values.has("name"), file),
+        seed: values.integer("seed").unwrap_or_default().unsigned_abs(),
+        device: device(reader, values.value("device"), values.span("device")),
+        threads: values.integer("threads").and_then(|threads| threads.try_into().ok()),
+        has_classes: values.has("classes") || table.get("classes").is_some(),
+        classes: read_classes(reader, values.get("classes"), table.get("classes")),
+    }
+}
+
+fn pipeline_name(reader: &mut Reader<'_>, typed: Option<&Typed>, has: bool, file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = typed.map_or(stem.as_str(), Typed::text).to_owned();
+    if !is_name(&name) && (typed.is_some() || !has) {
+        let problem =
+            Problem::error(format!("`{name}` can't be the name of a pipeline: it names the folder `runs/<name>`"));
+        let rule = "expected letters, digits, `-` and `_`, at most 100";
+        reader.problems.push(match typed {
+            Some(typed) => problem.at(typed.span, rule),
+            None => problem.at(Span::FILE, "the name is the file's").help("give it one: `name = \"…\"` in [pipeline]"),
+        });
+    }
+    name
+}
+
+fn device(reader: &mut Reader<'_>, value: Option<Value>, span: Span) -> String {
+    let Some(Value::Text(device)) = value else { return "auto".to_owned() };
+    let is_gpu = device.strip_prefix("cuda:").is_some_and(|number| number.parse::<u8>().is_ok());
+    if !is_gpu && !["auto", "cpu", "cuda"].contains(&device.as_str()) {
+        let help = did_you_mean(&device, ["auto", "cpu", "cuda"]);
+        let problem = Problem::error(format!("there is no device `{device}`"));
+        reader.problems.push(problem.at(span, "expected auto, cpu, cuda or cuda:<number>").help_if(help));
+    }
+    device
+}
+
+fn read_classes(reader: &mut Reader<'_>, set: Option<&Typed>, listed: Option<&Entry>) -> Vec<Class> {
+    if let (Some(set), Some(listed)) = (set, listed) {
+        let problem = Problem::error("the classes are given twice").at(listed.key_span, "listed here");
+        reader.problems.push(problem.beside(set.span, "and named here").help("keep one of them"));
+    }
+    if let Some(set) = set {
+        let set = classes::find(set.text()).expect("the key takes the names of the sets only");
+        return set.classes.iter().map(|c| Class { name: c.name.to_owned(), colour: c.colour, rare: c.rare }).collect();
+    }
+    let Some(listed) = listed else { return Vec::new() };
+    let Item::List(nodes) = &listed.node.item else {
+        let problem =
+            Problem::error("`classes` is a list of tables").at(listed.key_span, "expected [[classes]] for each class");
+        reader.problems.push(problem.help("a class set by name belongs into [pipeline]"));
+        return Vec::new();
+    };
+    if !(2..=255).contains(&nodes.len()) {
+        let problem = Problem::error(format!("a pipeline has 2 to 255 classes, this one has {}", nodes.len()));
+        reader.problems.push(problem.at(listed.key_span, ""));
+    }
+    let mut names = HashSet::new();
+    let mut read = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        let Item::Table(table) = &node.item else {
+            reader.problems.push(Problem::error("`classes` is a list of tables").at(node.span, "expected [[classes]]"));
+            continue;
+        };
+        let values = reader.table(table, &[pipeline::CLASS_KEYS], &[], "a class", node.span);
+        let Some(name) = values.get("name") else { continue };
+        if !names.insert(name.text().to_owned()) {
+            reader.problems.push(Problem::error(format!("class `{}` is listed twice", name.text())).at(name.span, ""));
+        }
+        let colour = values.get("colour").map(|typed| bytes(&typed.value)).unwrap_or_else(|| classes::colour_of(index));
+        let rare = values.get("rare").and_then(|typed| typed.value.as_flag()).unwrap_or_default();
+        read.push(Class { name: name.text().to_owned(), colour, rare });
+    }
+    read
+}
+
+fn bytes(value: &Value) -> [u8; 3] {
+    let mut bytes = [0; 3];
+    for (byte, value) in bytes.iter_mut().zip(value.elements()) {
+        *byte = value.as_integer().and_then(|number| number.try_into().ok()).unwrap_or_default();
+    }
+    bytes
+}

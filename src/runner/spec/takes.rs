@@ -1,0 +1,173 @@
+//! One value of the file against what its key takes.
+//!
+//! Knows no table and no other key. A value is read into a [`Value`] or refused with a message that says what was
+//! expected; names of stages, data sets and models are strings here.
+
+use super::near::did_you_mean;
+use super::problem::Problem;
+use super::raw::{Entry, Item, Node, Table};
+use super::read::Typed;
+use super::value::Value;
+use super::words::{expected, noun, one_of};
+use crate::kind::{Interval, KeySpec, Takes};
+
+/// Reads one value.
+pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
+    let wrong = || Box::new(wrong_type(key, node));
+    let typed = |value, elements| Ok(Typed { value, span: node.span, elements });
+    match (key.takes, &node.item) {
+        (Takes::Flag, Item::Flag(flag)) => typed(Value::Flag(*flag), Vec::new()),
+        (Takes::Integer { .. } | Takes::OneOf(_), item) => {
+            let number = match item {
+                Item::Integer(number) => *number,
+                Item::Huge => return Err(Box::new(out_of_range(key, node, "more than 64 bits"))),
+                _ => return Err(wrong()),
+            };
+            whole_number(key, number, node).map(Value::Integer).and_then(|value| typed(value, Vec::new()))
+        }
+        (Takes::Number(interval), _) => {
+            number(key, interval, node).map(Value::Number).and_then(|v| typed(v, Vec::new()))
+        }
+        (Takes::Choice(names), Item::Text(text)) => {
+            if !names.contains(&text.as_str()) {
+                let title = format!("`{}` can't be \"{text}\"", key.name);
+                let label = format!("expected {}", one_of(names));
+                return Err(Box::new(
+                    Problem::error(title).at(node.span, label).help_if(did_you_mean(text, names.iter().copied())),
+                ));
+            }
+            typed(Value::Text(text.clone()), Vec::new())
+        }
+        (
+            Takes::Text
+            | Takes::Path
+            | Takes::Folder
+            | Takes::Dataset { .. }
+            | Takes::Model
+            | Takes::Stage(_)
+            | Takes::StageOrFile(_)
+            | Takes::Stages(_),
+            Item::Text(text),
+        ) => text_value(key, text, node).and_then(|value| typed(value, Vec::new())),
+        (Takes::Texts | Takes::Paths | Takes::OutputPaths | Takes::Stages(_), Item::List(nodes)) => {
+            if nodes.is_empty() && !matches!(key.takes, Takes::Paths) {
+                return Err(Box::new(
+                    Problem::error(format!("`{}` is empty", key.name)).at(node.span, "at least one is needed"),
+                ));
+            }
+            let element = |node: &Node| match &node.item {
+                Item::Text(text) => text_value(key, text, node),
+                _ => Err(Box::new(wrong_type(key, node))),
+            };
+            let values = nodes.iter().map(element).collect::<Result<_, _>>()?;
+            typed(Value::List(values), nodes.iter().map(|node| node.span).collect())
+        }
+        (Takes::Pair(interval), Item::List(nodes)) if nodes.len() == 2 => {
+            let numbers = nodes.iter().map(|node| number(key, interval, node).map(Value::Number));
+            typed(Value::List(numbers.collect::<Result<_, _>>()?), Vec::new())
+        }
+        (Takes::Size, Item::List(nodes)) if nodes.len() == 2 => typed(whole_numbers(key, nodes)?, Vec::new()),
+        (Takes::Colour, Item::List(nodes)) if nodes.len() == 3 => typed(whole_numbers(key, nodes)?, Vec::new()),
+        (Takes::LabelMap, Item::Table(table)) => typed(label_map(key, table)?, Vec::new()),
+        _ => Err(wrong()),
+    }
+}
+
+fn text_value(key: &KeySpec, text: &str, node: &Node) -> Result<Value, Box<Problem>> {
+    if text.is_empty() {
+        return Err(Box::new(Problem::error(format!("`{}` is empty", key.name)).at(node.span, "")));
+    }
+    // No path, name or argument of a program can hold one.
+    if text.contains('\0') {
+        return Err(Box::new(Problem::error(format!("`{}` holds a NUL character", key.name)).at(node.span, "")));
+    }
+    Ok(Value::Text(text.to_owned()))
+}
+
+fn number(key: &KeySpec, interval: Interval, node: &Node) -> Result<f64, Box<Problem>> {
+    let number = match node.item {
+        Item::Number(number) => number,
+        Item::Integer(number) => number as f64,
+        _ => return Err(Box::new(wrong_type(key, node))),
+    };
+    if number.is_finite() && interval.contains(number) {
+        // Adding 0 turns -0 into 0: they are equal, so their texts must be.
+        return Ok(number + 0.0);
+    }
+    let percent = interval.max == 1.0 && number > 1.0 && number <= 100.0;
+    let help = percent.then(|| format!("a share is meant: for {number} % write {}", number / 100.0));
+    Err(Box::new(out_of_range(key, node, &number.to_string()).help_if(help)))
+}
+
+fn whole_number(key: &KeySpec, number: i64, node: &Node) -> Result<i64, Box<Problem>> {
+    let inside = match key.takes {
+        Takes::Integer { min, max } => (min..=max).contains(&number),
+        Takes::OneOf(numbers) => numbers.contains(&number),
+        Takes::Size => (1..=MAX_SIDE).contains(&number),
+        _ => (0..=255).contains(&number),
+    };
+    if inside { Ok(number) } else { Err(Box::new(out_of_range(key, node, &number.to_string()))) }
+}
+
+/// The largest side of a picture, in pixels: PNG's limit is more, but so large a one is a slip of the keyboard.
+pub(super) const MAX_SIDE: i64 = 65_535;
+
+fn whole_numbers(key: &KeySpec, nodes: &[Node]) -> Result<Value, Box<Problem>> {
+    let one = |node: &Node| match node.item {
+        Item::Integer(number) => whole_number(key, number, node).map(Value::Integer),
+        _ => Err(Box::new(wrong_type(key, node))),
+    };
+    nodes.iter().map(one).collect::<Result<_, _>>().map(Value::List)
+}
+
+/// `[[from, to], …]`, in order of `from`.
+fn label_map(key: &KeySpec, table: &Table) -> Result<Value, Box<Problem>> {
+    let mut pairs = Vec::with_capacity(table.0.len());
+    for Entry { key: from, key_span, node } in &table.0 {
+        let Ok(value) = from.parse::<u8>() else {
+            let title = format!("`{}` replaces label values, 0 to 255; `{from}` is none", key.name);
+            return Err(Box::new(Problem::error(title).at(*key_span, "expected a whole number from 0 to 255")));
+        };
+        let Item::Integer(to) = node.item else { return Err(Box::new(wrong_type(key, node))) };
+        pairs.push((value, whole_number(key, to, node)?));
+    }
+    pairs.sort_unstable();
+    Ok(Value::List(
+        pairs
+            .into_iter()
+            .map(|(from, to)| Value::List(vec![Value::Integer(from.into()), Value::Integer(to)]))
+            .collect(),
+    ))
+}
+
+fn wrong_type(key: &KeySpec, node: &Node) -> Problem {
+    let title = format!("`{}` takes {}, this is {}", key.name, noun(key.takes), node.item.words());
+    let unquoted = match (&node.item, key.takes) {
+        (Item::Text(text), Takes::Number(_) | Takes::Integer { .. } | Takes::OneOf(_)) => {
+            text.trim().parse::<f64>().is_ok()
+        }
+        (Item::Text(text), Takes::Flag) => matches!(text.as_str(), "true" | "false"),
+        _ => false,
+    };
+    let help = match &node.item {
+        Item::Text(text) if unquoted => Some(format!("write it without the quotes: {}", text.trim())),
+        Item::Number(number)
+            if number.fract() == 0.0 && matches!(key.takes, Takes::Integer { .. } | Takes::OneOf(_)) =>
+        {
+            Some(format!("write it without a point: {number}"))
+        }
+        _ => None,
+    };
+    Problem::error(title).at(node.span, format!("expected {}", expected(key.takes))).help_if(help)
+}
+
+fn out_of_range(key: &KeySpec, node: &Node, label: &str) -> Problem {
+    let title = match key.takes {
+        Takes::Number(interval) | Takes::Pair(interval) if interval.max.is_finite() => {
+            format!("`{}` must lie {}", key.name, interval.words())
+        }
+        Takes::Number(interval) | Takes::Pair(interval) => format!("`{}` must be {}", key.name, interval.words()),
+        takes => format!("`{}` must be {}", key.name, expected(takes)),
+    };
+    Problem::error(title).at(node.span, label)
+}
