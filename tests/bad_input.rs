@@ -187,7 +187,9 @@ fn a_training_that_diverges_stops_with_the_iteration_and_keeps_its_checkpoint() 
 #[test]
 fn a_command_line_that_makes_no_sense_ends_with_2() {
     let space = folders();
-    for arguments in ["", "nowhere.toml", "run", "plan p.toml nothere", "p.toml --set stages.inter.iteration=3", "p.toml --jobs 0"] {
+    for arguments in
+        ["", "nowhere.toml", "run", "plan p.toml nothere", "p.toml --set stages.inter.iteration=3", "p.toml --jobs 0"]
+    {
         let ran = space.intrada(arguments);
         assert_eq!(ran.code, Some(2), "{arguments}: {}{}", ran.stdout, ran.stderr);
     }

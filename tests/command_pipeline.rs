@@ -129,7 +129,10 @@ fn a_failing_stage_fails_the_run_shows_its_log_and_leaves_the_rest_alone() {
 #[test]
 fn independent_branches_go_on_after_a_failure() {
     let space = chain();
-    space.write("p.toml", format!("{CHAIN}\n[stages.broken]\nkind=\"command\"\nshell=\"exit 1\"\noutputs=[\"never\"]\n"));
+    space.write(
+        "p.toml",
+        format!("{CHAIN}\n[stages.broken]\nkind=\"command\"\nshell=\"exit 1\"\noutputs=[\"never\"]\n"),
+    );
     let ran = space.intrada("run p.toml --format json");
     assert_eq!(ran.code, Some(1));
     assert_eq!(ran.outcome("counted").outcome, "ran");
@@ -191,7 +194,10 @@ fn plan_changes_nothing_and_says_what_would_happen() {
     let space = chain();
     let decisions = |ran: space::Ran| -> Vec<String> {
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        ran.events().iter().map(|e| format!("{}:{}", e["stage"].as_str().unwrap(), e["decision"].as_str().unwrap())).collect()
+        ran.events()
+            .iter()
+            .map(|e| format!("{}:{}", e["stage"].as_str().unwrap(), e["decision"].as_str().unwrap()))
+            .collect()
     };
     let plan = || decisions(space.intrada("plan p.toml --format json"));
     assert_eq!(plan(), ["upper:run", "sorted:depends", "counted:depends"]);

@@ -109,7 +109,13 @@ fn the_method_runs_from_end_to_end_and_then_has_nothing_to_do() {
     let metrics: serde_json::Value = serde_json::from_slice(&space.bytes("runs/tiny/evaluate/metrics.json")).unwrap();
     let miou = metrics["intra"]["miou"].as_f64().unwrap();
     assert!((0.0..=1.0).contains(&miou));
-    let pixels: i64 = metrics["inter"]["confusion"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap()).map(|n| n.as_i64().unwrap()).sum();
+    let pixels: i64 = metrics["inter"]["confusion"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|row| row.as_array().unwrap())
+        .map(|n| n.as_i64().unwrap())
+        .sum();
     assert_eq!(pixels, 4 * 128 * 64, "every pixel of every image is counted once");
 }
 
@@ -123,7 +129,14 @@ fn another_lambda_runs_the_ranking_and_what_follows_and_why_says_so() {
     assert!(why.stdout.contains("lambda 0.67 → 0.6"), "{}", why.stdout);
     assert_eq!(
         space.outcomes(),
-        ["entropy:up-to-date", "evaluate:up-to-date", "inter:up-to-date", "intra:up-to-date", "pseudo:up-to-date", "rank:ran"]
+        [
+            "entropy:up-to-date",
+            "evaluate:up-to-date",
+            "inter:up-to-date",
+            "intra:up-to-date",
+            "pseudo:up-to-date",
+            "rank:ran"
+        ]
     );
     space.edit("p.toml", "lambda = 0.6", "lambda = 0.4");
     assert_eq!(
@@ -257,6 +270,9 @@ iterations = 1
     space.write("raw/label.png", png(7));
     let ran = space.intrada("run p.toml --format json");
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
-    assert_eq!((ran.outcome("prepare").outcome, ran.outcome("train").outcome), ("ran".to_owned(), "skipped".to_owned()));
+    assert_eq!(
+        (ran.outcome("prepare").outcome, ran.outcome("train").outcome),
+        ("ran".to_owned(), "skipped".to_owned())
+    );
     assert!(ran.stdout.contains("made/labels/a.png"), "{}", ran.stdout);
 }

@@ -143,12 +143,7 @@ fn an_interrupt_saves_a_checkpoint_and_ends_with_130() {
 #[test]
 fn a_killed_worker_fails_its_stage_and_is_named_with_its_signal() {
     let space = Space::with(PIPELINE);
-    let run = space
-        .command("run p.toml --format json")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let run = space.command("run p.toml --format json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let worker = loop {
         match worker_of(run.id()).filter(|_| iterations_done(&space) >= 2) {
             Some(worker) => break worker,

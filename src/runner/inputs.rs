@@ -103,7 +103,12 @@ impl Inputs {
     /// The files below `root`, of which `records` tells what an earlier run saw. `cache` is the cache folder. Both must be
     /// absolute and free of symbolic links, or the cache isn't recognised when it is met.
     pub fn new(root: &Path, cache: &Path, records: HashMap<PathBuf, FileRecord>) -> Inputs {
-        Inputs { root: root.to_owned(), cache: cache.to_owned(), records: RwLock::new(records), news: AtomicBool::new(false) }
+        Inputs {
+            root: root.to_owned(),
+            cache: cache.to_owned(),
+            records: RwLock::new(records),
+            news: AtomicBool::new(false),
+        }
     }
 
     /// What is known now, to be saved for later runs.

@@ -86,7 +86,9 @@ fn device(name: &str) -> Result<Device, Failure> {
         "cuda" => gpu(0),
         _ => match name.strip_prefix("cuda:").and_then(|index| index.parse().ok()) {
             Some(index) => gpu(index),
-            None => Err(Failure::advised(format!("there is no device `{name}`"), "auto, cpu, cuda and cuda:1 are devices")),
+            None => {
+                Err(Failure::advised(format!("there is no device `{name}`"), "auto, cpu, cuda and cuda:1 are devices"))
+            }
         },
     }
 }

@@ -6,7 +6,8 @@
 use std::num::NonZeroUsize;
 
 use intrada_ml::adapt::{
-    self, AdaptError, Control, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome, Precision, Progress, Settings,
+    self, AdaptError, Control, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome, Precision,
+    Progress, Settings,
 };
 use intrada_ml::data::augment::Augment;
 use intrada_ml::data::loader::{self, Loader};
@@ -70,7 +71,10 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     let mut notes = Notes::new();
     if let Some(init) = init(work) {
         let restored = init.load(network.as_ref())?;
-        notes.insert("init".to_owned(), format!("{} tensors loaded, {} skipped", restored.loaded, restored.skipped.len()));
+        notes.insert(
+            "init".to_owned(),
+            format!("{} tensors loaded, {} skipped", restored.loaded, restored.skipped.len()),
+        );
     }
     let labels = LabelUse::Required { classes: work.class_count()? };
     let open_source = |from: u64| open(&parameters, source, labels, Side::Source, from);
@@ -102,9 +106,10 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
 /// What to do about a training that went astray.
 fn advised(error: AdaptError) -> Failure {
     match error {
-        AdaptError::LossNotFinite { .. } | AdaptError::StateNotFinite { .. } => {
-            Failure::advised(error.to_string(), "a lower `learning_rate` is the usual cure; the same command tries again")
-        }
+        AdaptError::LossNotFinite { .. } | AdaptError::StateNotFinite { .. } => Failure::advised(
+            error.to_string(),
+            "a lower `learning_rate` is the usual cure; the same command tries again",
+        ),
         error => error.into(),
     }
 }

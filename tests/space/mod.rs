@@ -146,7 +146,10 @@ impl Ran {
 
     pub fn outcome(&self, stage: &str) -> Settled {
         let settled = self.settled();
-        settled.into_iter().find(|s| s.stage == stage).unwrap_or_else(|| panic!("{stage} did not settle: {}", self.stdout))
+        settled
+            .into_iter()
+            .find(|s| s.stage == stage)
+            .unwrap_or_else(|| panic!("{stage} did not settle: {}", self.stdout))
     }
 }
 

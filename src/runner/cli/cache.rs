@@ -55,16 +55,12 @@ impl Stats {
             }
         };
         let usage = store.usage().context("failed to count what the cache holds")?;
-        let rows = [
-            ("objects", usage.objects),
-            ("traces", usage.traces),
-            ("slots", usage.slots),
-            ("logs", usage.logs),
-        ];
+        let rows = [("objects", usage.objects), ("traces", usage.traces), ("slots", usage.slots), ("logs", usage.logs)];
         match self.format {
             Format::Json => {
                 let row = |tally: Tally| json!({"files": tally.files, "bytes": tally.bytes});
-                let rows: serde_json::Map<_, _> = rows.iter().map(|(name, tally)| ((*name).to_owned(), row(*tally))).collect();
+                let rows: serde_json::Map<_, _> =
+                    rows.iter().map(|(name, tally)| ((*name).to_owned(), row(*tally))).collect();
                 println!("{}", serde_json::Value::Object(rows));
             }
             Format::Text => {

@@ -26,9 +26,12 @@ impl Init {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 return Err(Refusal::Usage(format!("{} is there already and is not overwritten", path.display())));
             }
-            Err(error) => return Err(anyhow::Error::new(error).context(format!("failed to write {}", path.display())).into()),
+            Err(error) => {
+                return Err(anyhow::Error::new(error).context(format!("failed to write {}", path.display())).into());
+            }
         };
-        file.write_all(spec::template::TEMPLATE.as_bytes()).with_context(|| format!("failed to write {}", path.display()))?;
+        file.write_all(spec::template::TEMPLATE.as_bytes())
+            .with_context(|| format!("failed to write {}", path.display()))?;
         eprintln!("wrote {}", path.display());
         eprintln!("next  intrada-run {}", path.display());
         Ok(DONE)

@@ -28,7 +28,10 @@ impl Inspect {
         let id = open::stage(&session, &self.stage)?;
         let stage = session.pipeline.stage(id);
         let Some(record) = session.index.stages.get(&session.record_name(stage)) else {
-            return Err(Refusal::Usage(format!("`{}` has not run in this workspace, so it has no outputs", self.stage)));
+            return Err(Refusal::Usage(format!(
+                "`{}` has not run in this workspace, so it has no outputs",
+                self.stage
+            )));
         };
         let trace = session.store.load(record.key).ok().flatten();
         match self.format {

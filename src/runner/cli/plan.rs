@@ -64,7 +64,12 @@ fn table(session: &Session, planned: &[Planned]) -> String {
         text.push('\n');
     }
     let count = |decision| planned.iter().filter(|planned| planned.decision == decision).count();
-    let parts = [(Decision::Run, "to run"), (Decision::Depends, "depend on that"), (Decision::Hit, "in the cache"), (Decision::UpToDate, "up to date")];
+    let parts = [
+        (Decision::Run, "to run"),
+        (Decision::Depends, "depend on that"),
+        (Decision::Hit, "in the cache"),
+        (Decision::UpToDate, "up to date"),
+    ];
     let parts: Vec<String> = parts
         .iter()
         .filter(|(decision, _)| count(*decision) > 0)

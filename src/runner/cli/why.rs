@@ -45,12 +45,17 @@ impl Why {
             Found::Depends(on) => format!("{name} depends {on}: what it would read is known when that has run\n"),
             Found::NeverRan => format!("{name} has not run in this workspace\n"),
             Found::UpToDate(since) => format!("{name} is up to date: it was made {}\n", ago(*since)),
-            Found::OutputsChanged => format!("{name}: nothing of its key differs, but its outputs are missing or were changed\n"),
+            Found::OutputsChanged => {
+                format!("{name}: nothing of its key differs, but its outputs are missing or were changed\n")
+            }
             Found::RecordGone => format!("{name} runs: the record of its last run is no longer in the cache\n"),
             Found::Differs { differences, fields, since, is_hit } => {
                 let verb = if *is_hit { "comes out of the cache" } else { "runs" };
-                let mut text =
-                    format!("{name} {verb}: {} of {fields} key fields differ from its run {}\n", differences.len(), ago(*since));
+                let mut text = format!(
+                    "{name} {verb}: {} of {fields} key fields differ from its run {}\n",
+                    differences.len(),
+                    ago(*since)
+                );
                 for difference in differences {
                     text += &format!("  {difference}\n");
                     text += &self.files(difference);

@@ -63,7 +63,9 @@ impl Program {
             std::io::ErrorKind::NotFound if !Path::new(program).is_absolute() => {
                 failure.with_help("it is looked for in PATH and, with a slash in its name, in the workspace root")
             }
-            std::io::ErrorKind::PermissionDenied => failure.with_help(format!("is it executable? `chmod +x {program}`")),
+            std::io::ErrorKind::PermissionDenied => {
+                failure.with_help(format!("is it executable? `chmod +x {program}`"))
+            }
             _ => failure,
         }
     }

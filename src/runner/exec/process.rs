@@ -159,7 +159,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pids = dir.path().join("pids");
         let control = Control::default();
-        let script = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; trap '' TERM; wait; wait", pids.display());
+        let script =
+            format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; trap '' TERM; wait; wait", pids.display());
         let mut child = start(&mut shell(&script), &control).unwrap().unwrap();
         let grandchild = loop {
             match std::fs::read_to_string(&pids) {

@@ -61,7 +61,9 @@ pub fn perform(
                     on_event(&event);
                     last.hear(event);
                 }
-                Err(mpsc::RecvTimeoutError::Disconnected) => break status.unwrap_or_else(|| exit.recv().expect("sent")),
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    break status.unwrap_or_else(|| exit.recv().expect("sent"));
+                }
                 Err(mpsc::RecvTimeoutError::Timeout) if status.is_some() => break status.expect("just asked"),
                 Err(mpsc::RecvTimeoutError::Timeout) => status = exit.try_recv().ok(),
             }

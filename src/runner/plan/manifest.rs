@@ -54,7 +54,8 @@ impl Manifest {
     /// Every field, in a fixed order: the one reading that both the key and `why` are made from.
     pub fn fields(&self) -> Vec<Field> {
         let field = |group: &str, name: &str, value: String| Field { name: format!("{group}/{name}"), value };
-        let mut fields = vec![field("kind", "name", self.kind.clone()), field("kind", "revision", self.revision.to_string())];
+        let mut fields =
+            vec![field("kind", "name", self.kind.clone()), field("kind", "revision", self.revision.to_string())];
         fields.extend(self.parameters.iter().map(|(name, value)| field("parameters", name, value.clone())));
         fields.extend(self.inputs.iter().map(|(role, input)| field("inputs", role, input.digest.to_string())));
         fields.extend(self.outputs.iter().map(|name| field("outputs", name, String::new())));

@@ -125,11 +125,7 @@ impl Surveyor<'_> {
         let Format::Folder { images, labels: labels_folder, list, spans, .. } = &dataset.format else {
             unreachable!("the caller has matched the format");
         };
-        let folder = dataset::Folder {
-            images: images.clone(),
-            labels: labels_folder.clone(),
-            list: list.clone(),
-        };
+        let folder = dataset::Folder { images: images.clone(), labels: labels_folder.clone(), list: list.clone() };
         let samples = dataset::list_folder(&self.pipeline.root, &folder, labels)
             .map_err(|error| vec![self.dataset_problem(dataset, spans, &error, readers)])?;
         let images: Vec<PathBuf> = samples.iter().map(|sample| sample.image.clone()).collect();
@@ -197,7 +193,8 @@ impl Surveyor<'_> {
                         Err(error) => return Some(error),
                     },
                 };
-                let is_wrong = present(values).any(|value| mapped(map, value) != 255 && usize::from(mapped(map, value)) >= classes);
+                let is_wrong = present(values)
+                    .any(|value| mapped(map, value) != 255 && usize::from(mapped(map, value)) >= classes);
                 if is_wrong { labels::check(&path, classes, map).err() } else { None }
             })
             .collect();
@@ -209,7 +206,8 @@ impl Surveyor<'_> {
             .take(FILES_NAMED)
             .map(|error| {
                 let problem = Problem::error(error.to_string()).at(dataset.span, "this data set");
-                self.read_by(problem, readers).help("`map = { 34 = 255 }` in the data set replaces values; 255 is ignored")
+                self.read_by(problem, readers)
+                    .help("`map = { 34 = 255 }` in the data set replaces values; 255 is ignored")
             })
             .collect();
         if wrong.len() > FILES_NAMED {
@@ -236,7 +234,8 @@ impl Surveyor<'_> {
     }
 
     fn read_by(&self, problem: Problem, readers: &[(StageId, Span)]) -> Problem {
-        let names: BTreeSet<&str> = readers.iter().map(|(stage, _)| self.pipeline.stage(*stage).name.as_str()).collect();
+        let names: BTreeSet<&str> =
+            readers.iter().map(|(stage, _)| self.pipeline.stage(*stage).name.as_str()).collect();
         match names.is_empty() {
             true => problem,
             false => problem.note(format!("it is read by {}", names.into_iter().collect::<Vec<_>>().join(", "))),

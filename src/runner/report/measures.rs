@@ -70,8 +70,14 @@ mod tests {
 
     #[test]
     fn durations_name_their_two_largest_units() {
-        let cases =
-            [(0.04, "0.0 s"), (59.94, "59.9 s"), (59.96, "1 min 00 s"), (251.0, "4 min 11 s"), (50520.0, "14 h 02 min"), (273_600.0, "3 d 4 h")];
+        let cases = [
+            (0.04, "0.0 s"),
+            (59.94, "59.9 s"),
+            (59.96, "1 min 00 s"),
+            (251.0, "4 min 11 s"),
+            (50520.0, "14 h 02 min"),
+            (273_600.0, "3 d 4 h"),
+        ];
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
         }

@@ -27,7 +27,8 @@ pub struct Measured {
 /// `weights` and `classes` give the order; `dataset` is what it was measured on.
 pub fn table(stage: &str, dataset: &str, weights: &[String], classes: &[String], metrics: &Metrics) -> String {
     let percent = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value));
-    let measured: Vec<(&String, &Measured)> = weights.iter().filter_map(|name| Some((name, metrics.get(name)?))).collect();
+    let measured: Vec<(&String, &Measured)> =
+        weights.iter().filter_map(|name| Some((name, metrics.get(name)?))).collect();
     let images = measured.first().map_or(0, |(_, measured)| measured.images);
     let mut out = format!("{stage}: IoU in % on {dataset} ({images} images)\n");
     let first = classes.iter().map(|name| name.chars().count()).chain([4]).max().unwrap_or(4);

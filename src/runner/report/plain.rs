@@ -66,7 +66,8 @@ impl<W: Write> Plain<W> {
 
     fn progress(&mut self, stage: &str, done: u64, total: u64, unit: &str, values: &[(String, f64)]) {
         let now = Instant::now();
-        let running = self.running.entry(stage.to_owned()).or_insert(Running { first: None, last_line: now, last_tenth: 0 });
+        let running =
+            self.running.entry(stage.to_owned()).or_insert(Running { first: None, last_line: now, last_tenth: 0 });
         let (start, since) = *running.first.get_or_insert((done, now));
         let tenth = done * 10 / total.max(1);
         let quiet_for = now - running.last_line;
@@ -74,7 +75,8 @@ impl<W: Write> Plain<W> {
             return;
         }
         (running.last_line, running.last_tenth) = (now, tenth);
-        let mut parts = vec![format!("{} %", done * 100 / total.max(1)), format!("{} of {} {unit}", count(done), count(total))];
+        let mut parts =
+            vec![format!("{} %", done * 100 / total.max(1)), format!("{} of {} {unit}", count(done), count(total))];
         parts.extend(values.iter().map(|(name, value)| format!("{name} {}", brief(*value))));
         let elapsed = (now - since).as_secs_f64();
         if done > start && elapsed > 0.0 {

@@ -174,8 +174,7 @@ fn look_at_late_source(
     node: NodeId,
     key: crate::digest::Key,
 ) {
-    let in_place =
-        |stage: &StageId| decisions.get(&planner.wiring.of_stage(*stage)) == Some(&Decision::UpToDate);
+    let in_place = |stage: &StageId| decisions.get(&planner.wiring.of_stage(*stage)) == Some(&Decision::UpToDate);
     if planner.wiring.producers(node).iter().all(in_place)
         && let Ok(digest) = planner.look(session, node)
     {

@@ -75,7 +75,11 @@ impl Keys {
                 let stage = self.pipeline.stage(*stage);
                 let artifact = self.artifacts(from).and_then(|artifacts| artifacts.get(output as usize).copied());
                 let listing = artifact.filter(|artifact| artifact.kind == Kind::Folder).map(|artifact| artifact.object);
-                Ingredient { digest, what: format!("{} of `{}`", stage.outputs[output as usize].name, stage.name), listing }
+                Ingredient {
+                    digest,
+                    what: format!("{} of `{}`", stage.outputs[output as usize].name, stage.name),
+                    listing,
+                }
             }
         }
     }

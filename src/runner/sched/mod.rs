@@ -78,7 +78,11 @@ pub fn run(session: &mut Session, options: &Options, reporter: &mut dyn Reporter
     let (planner, commands) = planned?;
     let (send, receive) = mpsc::channel();
     pass_on_signals(send.clone());
-    let slots = Slots::new(session.pipeline.threads, options.jobs, options.device.as_deref().unwrap_or(&session.pipeline.device));
+    let slots = Slots::new(
+        session.pipeline.threads,
+        options.jobs,
+        options.device.as_deref().unwrap_or(&session.pipeline.device),
+    );
     let mut run = Run {
         session,
         options,
@@ -168,7 +172,10 @@ impl Run<'_> {
         }
         if self.interrupted.is_none() {
             let unsettled = self.planner.engine.unsettled();
-            assert!(unsettled.is_empty(), "the graph is acyclic and every request was answered, yet {unsettled:?} wait");
+            assert!(
+                unsettled.is_empty(),
+                "the graph is acyclic and every request was answered, yet {unsettled:?} wait"
+            );
         }
     }
 
@@ -197,7 +204,13 @@ impl Run<'_> {
             Some((trace, placed)) => {
                 let reason = self.planner.reason(self.session, node);
                 let notes = trace.note.clone();
-                let result = Known { outcome: Some(Outcome::Hit), seconds: trace.seconds, reason, notes, advice: Advice::default() };
+                let result = Known {
+                    outcome: Some(Outcome::Hit),
+                    seconds: trace.seconds,
+                    reason,
+                    notes,
+                    advice: Advice::default(),
+                };
                 self.results.insert(node, result);
                 let outputs = self.note_placed(node, stage, &trace, placed);
                 self.planner.engine.found(node, key, outputs);

@@ -156,7 +156,9 @@ fn hand_out(
             let place = session.pipeline.root.join(&output.path);
             let healed = session.store.insert(&place, Take::Copy).is_ok_and(|again| again == *artifact);
             if !healed {
-                return Err(Failure::new(error.to_string()).with_help("run again: the stage that made it will run, too"));
+                return Err(
+                    Failure::new(error.to_string()).with_help("run again: the stage that made it will run, too")
+                );
             }
             session.store.hand_out(artifact)
         }

@@ -42,7 +42,11 @@ impl Planner {
     ///
     /// # Errors
     /// What is wrong with the sources, all of it.
-    pub fn new(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Result<(Planner, Vec<Command>), Problems> {
+    pub fn new(
+        session: &mut Session,
+        targets: &[StageId],
+        force: &[StageId],
+    ) -> Result<(Planner, Vec<Command>), Problems> {
         let needed = if targets.is_empty() { session.graph.order().to_vec() } else { session.graph.ancestors(targets) };
         let wiring = Rc::new(Wiring::new(&session.pipeline, &needed));
         let keys = Rc::new(Keys::new(Rc::clone(&session.pipeline), Rc::clone(&wiring)));
@@ -95,7 +99,8 @@ impl Planner {
     fn tell_placed(&mut self, session: &Session, stage: StageId) {
         let what = session.pipeline.stage(stage);
         let Some(record) = session.index.stages.get(&session.record_name(what)) else { return };
-        let same_places = record.outputs.iter().map(|output| &output.path).eq(what.outputs.iter().map(|output| &output.path));
+        let same_places =
+            record.outputs.iter().map(|output| &output.path).eq(what.outputs.iter().map(|output| &output.path));
         if !same_places || !record.is_in_place(&session.pipeline.root, session.store.verified()) {
             return;
         }
@@ -110,7 +115,14 @@ impl Planner {
     ///
     /// # Errors
     /// An input can't be handed out.
-    pub fn order(&self, session: &Session, node: NodeId, key: Key, threads: usize, device: &str) -> Result<Order, Failure> {
+    pub fn order(
+        &self,
+        session: &Session,
+        node: NodeId,
+        key: Key,
+        threads: usize,
+        device: &str,
+    ) -> Result<Order, Failure> {
         orders::order(session, self, node, key, threads, device)
     }
 
@@ -133,7 +145,9 @@ impl Planner {
     /// In half a line: why a stage isn't up to date.
     pub fn reason(&self, session: &Session, node: NodeId) -> String {
         let Some(new) = self.keys.manifest(node) else { return String::new() };
-        let Some((record, old)) = self.last_run(session, node) else { return "has not run in this workspace".to_owned() };
+        let Some((record, old)) = self.last_run(session, node) else {
+            return "has not run in this workspace".to_owned();
+        };
         if record.key == new.key() {
             return "its outputs are missing or were changed".to_owned();
         }
@@ -148,8 +162,11 @@ impl Planner {
             matches!(outcome, Some(Outcome::Failed | Outcome::Skipped | Outcome::Cancelled))
         };
         let producers: BTreeSet<StageId> = self.wiring.producers(node);
-        let names: Vec<&str> =
-            producers.iter().filter(|stage| came_to_nothing(stage)).map(|stage| session.pipeline.stage(*stage).name.as_str()).collect();
+        let names: Vec<&str> = producers
+            .iter()
+            .filter(|stage| came_to_nothing(stage))
+            .map(|stage| session.pipeline.stage(*stage).name.as_str())
+            .collect();
         match names.is_empty() {
             true => "what it reads can't be read".to_owned(),
             false => format!("needs {}", names.join(", ")),

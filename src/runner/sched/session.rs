@@ -44,11 +44,13 @@ impl Session {
     pub fn open(pipeline: Pipeline, graph: StageGraph, cache: Option<&Path>, access: Access) -> Result<Session, Error> {
         let place = cache.map_or_else(|| pipeline.root.join("cache"), Path::to_owned);
         let scratch = match access {
-            Access::Look if !place.join("version").exists() => Some(tempfile::tempdir().map_err(|source| Error::Io {
-                action: "make",
-                path: std::env::temp_dir(),
-                source,
-            })?),
+            Access::Look if !place.join("version").exists() => {
+                Some(tempfile::tempdir().map_err(|source| Error::Io {
+                    action: "make",
+                    path: std::env::temp_dir(),
+                    source,
+                })?)
+            }
             _ => None,
         };
         let store = Store::open(scratch.as_ref().map_or(place.as_path(), |scratch| scratch.path()))?;

@@ -47,7 +47,8 @@ pub struct Wiring {
 impl Wiring {
     /// For the stages `needed`, a set that holds with each stage all that it needs.
     pub fn new(pipeline: &Pipeline, needed: &[StageId]) -> Wiring {
-        let mut wiring = Wiring { nodes: Vec::new(), slots: HashMap::new(), by_stage: HashMap::new(), readers: HashMap::new() };
+        let mut wiring =
+            Wiring { nodes: Vec::new(), slots: HashMap::new(), by_stage: HashMap::new(), readers: HashMap::new() };
         for &stage in needed {
             let node = wiring.add(Node::Stage(stage));
             wiring.by_stage.insert(stage, node);

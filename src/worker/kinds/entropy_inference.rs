@@ -20,7 +20,8 @@ struct Parameters {
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let Parameters { model } = work.parameters()?;
     let network = model.trained(work, work.file("weights")?)?;
-    let rare: Vec<u8> = (0..=255).zip(&work.job.classes).filter(|(_, class)| class.rare).map(|(index, _)| index).collect();
+    let rare: Vec<u8> =
+        (0..=255).zip(&work.job.classes).filter(|(_, class)| class.rare).map(|(index, _)| index).collect();
     let (predictions, entropy) = (work.output_folder("predictions")?, work.output_folder("entropy")?);
     let pass = work.pass("images", &model.arch.normalization(), LabelUse::Ignored)?;
     let total = pass.samples() as u64;

@@ -62,7 +62,8 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
         metrics.insert(name.clone(), measured(work, &confusion, images));
     }
     std::fs::write(work.output("metrics.json")?, serde_json::to_string_pretty(&metrics)? + "\n")?;
-    let shown = |(name, measured): (&String, &Measured)| format!("{name} {:.1}", 100.0 * measured.miou.unwrap_or(f64::NAN));
+    let shown =
+        |(name, measured): (&String, &Measured)| format!("{name} {:.1}", 100.0 * measured.miou.unwrap_or(f64::NAN));
     Ok(summary(format!("mIoU in %: {}", metrics.iter().map(shown).collect::<Vec<_>>().join(", "))))
 }
 

@@ -36,8 +36,7 @@ mod tests {
 
     #[test]
     fn the_worker_performs_exactly_the_kinds_that_the_runner_sends_to_it() {
-        let sent: Vec<&str> =
-            kind::ALL.iter().filter(|kind| kind.runs == Runs::Worker).map(|kind| kind.name).collect();
+        let sent: Vec<&str> = kind::ALL.iter().filter(|kind| kind.runs == Runs::Worker).map(|kind| kind.name).collect();
         assert_eq!(ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>(), sent);
     }
 }
