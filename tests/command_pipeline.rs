@@ -242,3 +242,25 @@ fn the_shipped_example_of_commands_runs_without_a_worker() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(space.read("examples/out/count.txt").trim(), "8");
 }
+
+#[test]
+fn init_writes_a_pipeline_that_is_right_and_never_overwrites() {
+    let space = Space::new();
+    let ran = space.intrada("init mine");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(space.path("mine/pipeline.schema.json").exists());
+    let plan = space.intrada("plan mine/pipeline.toml --format json");
+    assert_eq!(plan.code, Some(0), "{}", plan.stderr);
+    assert!(plan.events().len() >= 7);
+    space.write("mine/pipeline.toml", "mine");
+    assert_eq!(space.intrada("init mine").code, Some(2));
+    assert_eq!(space.read("mine/pipeline.toml"), "mine");
+}
+
+#[test]
+fn the_schema_and_completions_are_printed() {
+    let space = Space::new();
+    let schema: serde_json::Value = serde_json::from_str(&space.intrada("schema").stdout).unwrap();
+    assert!(schema["properties"]["stages"].is_object());
+    assert!(space.intrada("completions bash").stdout.contains("intrada-run"));
+}

@@ -1,7 +1,7 @@
 //! `init`: a commented pipeline to start from.
 
 use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -19,21 +19,27 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) fn answer(self) -> Answer {
-        let path = self.dir.join("pipeline.toml");
         std::fs::create_dir_all(&self.dir).with_context(|| format!("failed to make {}", self.dir.display()))?;
-        let mut file = match std::fs::File::create_new(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                return Err(Refusal::Usage(format!("{} is there already and is not overwritten", path.display())));
-            }
-            Err(error) => {
-                return Err(anyhow::Error::new(error).context(format!("failed to write {}", path.display())).into());
-            }
-        };
-        file.write_all(spec::template::TEMPLATE.as_bytes())
-            .with_context(|| format!("failed to write {}", path.display()))?;
-        eprintln!("wrote {}", path.display());
-        eprintln!("next  intrada-run {}", path.display());
+        let pipeline = self.dir.join("pipeline.toml");
+        write_new(&pipeline, &spec::template::TEMPLATE)?;
+        // For editors; the pipeline's first line names it. One that is there already is as good.
+        let schema = self.dir.join("pipeline.schema.json");
+        if !schema.exists() {
+            write_new(&schema, &spec::schema::text())?;
+        }
+        eprintln!("wrote {}", pipeline.display());
+        eprintln!("next  intrada-run {}", pipeline.display());
         Ok(DONE)
+    }
+}
+
+fn write_new(path: &Path, text: &str) -> Result<(), Refusal> {
+    let written = std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    match written {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(Refusal::Usage(format!("{} is there already and is not overwritten", path.display())))
+        }
+        Err(error) => Err(anyhow::Error::new(error).context(format!("failed to write {}", path.display())).into()),
     }
 }

@@ -11,14 +11,13 @@ const HEAD: &str = "\
 #:schema ./pipeline.schema.json
 #
 # A pipeline to start from: intra-domain adaptation on road scenes that the program draws itself. It runs as it stands.
-# For your own pictures, put data sets such as this one in the place of the scenes, and list your classes as [[classes]]:
+# For your own pictures, put data sets such as this in the place of the scenes, and list your classes as [[classes]]:
 #
 #     [datasets.target]
 #     format = \"folder\"
 #     root = \"data/mine\"  # holds images/ and, for a source or an evaluation, labels/: 8-bit class-index PNGs
 #
-# Editors complete keys and show what they mean once `intrada-run schema > pipeline.schema.json` has made the file that
-# the first line names.
+# Editors that know TOML schemas complete keys and show what they mean, out of the file that the first line names.
 ";
 
 /// The text of a new pipeline.
