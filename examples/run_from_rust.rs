@@ -7,7 +7,7 @@ use std::path::Path;
 use intrada_runner::graph;
 use intrada_runner::report::{Event, Reporter};
 use intrada_runner::sched::session::{Access, Session};
-use intrada_runner::sched::{self, Options};
+use intrada_runner::sched::{self, Interrupt, Options};
 
 /// Collects which stages settled and how.
 #[derive(Default)]
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (pipeline, graph) = graph::load(Path::new(&file), &[])?;
     let mut session = Session::open(pipeline, graph, None, Access::Run)?;
     let mut tally = Tally::default();
-    let ended = sched::run(&mut session, &Options::default(), &mut tally)?;
+    let ended = sched::run(&mut session, &Options::default(), &mut tally, &Interrupt::default())?;
     println!("{}", tally.0.join("\n"));
     println!("{} of {} stages ran", ended.totals.ran, tally.0.len());
     Ok(())

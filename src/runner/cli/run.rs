@@ -11,7 +11,7 @@ use crate::report::metrics::{self, Metrics};
 use crate::report::plain::Plain;
 use crate::report::{Event, Quiet, Reporter};
 use crate::sched::session::{Access, Session};
-use crate::sched::{self, Options};
+use crate::sched::{self, Interrupt, Options};
 use crate::spec::{InputSource, Look, Problems, Stage, StageId};
 
 /// Run what is invalid and restore what is cached
@@ -59,7 +59,9 @@ impl Run {
         };
         let mut reporter = self.reporter(&session, &options);
         warn(&session, reporter.as_mut());
-        let ended = sched::run(&mut session, &options, reporter.as_mut())?;
+        let interrupt = Interrupt::default();
+        pass_on_signals(interrupt.clone());
+        let ended = sched::run(&mut session, &options, reporter.as_mut(), &interrupt)?;
         if self.format == Format::Text {
             for table in tables(&session, &options) {
                 print!("\n{table}");
@@ -80,6 +82,21 @@ impl Run {
         let names = needed.iter().map(|stage| session.pipeline.stage(*stage).name.as_str());
         let plain = Plain::new(stderr(), names, is_coloured(&stderr()));
         if self.quiet { Box::new(Quiet(plain)) } else { Box::new(plain) }
+    }
+}
+
+/// Ctrl-C and a batch system's SIGTERM stop the run; before it has begun and after it has ended they end the program.
+fn pass_on_signals(interrupt: Interrupt) {
+    let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
+    // Without the handlers a Ctrl-C ends the runner at once, and its jobs with it: their checkpoints are kept anyway.
+    if let Ok(mut signals) = signal_hook::iterator::Signals::new(signals) {
+        std::thread::spawn(move || {
+            for _ in signals.forever() {
+                if !interrupt.now() {
+                    std::process::exit(INTERRUPTED.into());
+                }
+            }
+        });
     }
 }
 
