@@ -1,9 +1,9 @@
 //! The colours of things: a game's in the source style, mixed with muted ones in the target style.
 //!
-//! The gap between the domains is mostly one of colour: the sky turns grey, walls, road and pavement come close to each
-//! other, cars and coats fade. Leaves stay greener than anything else and no two classes change places, since aligning two
-//! domains can't undo a gap that turns one class's colours into another's. (Tried: with road and pavement exchanged, or
-//! brown leaves, adversarial adaptation makes the network worse on some seeds.)
+//! One part of the gap between the domains is colour (the other is light, in `weather`): the sky turns grey, walls, road and
+//! pavement come close to each other, cars and coats fade. Leaves stay greener than anything else and no two classes
+//! change places, since aligning two domains can't undo a gap that turns one class's colours into another's. (Tried: with
+//! road and pavement exchanged, or brown leaves, adversarial adaptation makes the network worse on some seeds.)
 
 use super::canvas::Colour;
 
@@ -62,7 +62,7 @@ pub struct Palette {
 impl Palette {
     /// The source style's palette, or the target style's at a severity.
     pub fn new(severity: Option<f32>) -> Self {
-        Self { muted: severity.map_or(0.0, |severity| 0.3 + 0.7 * severity) }
+        Self { muted: severity.map_or(0.0, |severity| 0.24 + 0.56 * severity) }
     }
 
     fn mix(&self, (game, muted): (Colour, Colour)) -> Colour {
