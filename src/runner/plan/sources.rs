@@ -300,7 +300,8 @@ fn listing(files: impl Iterator<Item = (String, String)>) -> Vec<u8> {
     text.into_bytes()
 }
 
-const HEAD: &str = "intrada listing 1\n";
+/// Not that of the store's folder listings, which are another encoding.
+const HEAD: &str = "intrada files 1\n";
 
 /// Reads a [`listing`] back.
 pub fn files_of_listing(bytes: &[u8]) -> Option<Files> {
