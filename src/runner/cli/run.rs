@@ -9,10 +9,10 @@ use crate::kind::Gives;
 use crate::report::json::JsonLines;
 use crate::report::metrics::{self, Metrics};
 use crate::report::plain::Plain;
-use crate::report::{Event, Quiet, Reporter};
+use crate::report::{Quiet, Reporter};
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Options};
-use crate::spec::{InputSource, Look, Problems, Stage, StageId};
+use crate::spec::{InputSource, Stage, StageId};
 
 /// Run what is invalid and restore what is cached
 #[derive(Args)]
@@ -85,9 +85,7 @@ impl Run {
 
 fn warn(session: &Session, reporter: &mut dyn Reporter) {
     for problem in &session.pipeline.warnings {
-        let problems = Problems::new(vec![problem.clone()], session.pipeline.sources.clone());
-        let text = problems.render(Look::Plain);
-        reporter.tell(&Event::Warning(text.trim().trim_start_matches("warning: ").to_owned()));
+        reporter.tell(&sched::warning(session, problem));
     }
 }
 

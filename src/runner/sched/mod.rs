@@ -25,8 +25,9 @@ use crate::exec::job::Event as Said;
 use crate::exec::process::Control;
 use crate::exec::{self, Failure};
 use crate::flow::{Command, Failed, How, NodeId, Outputs};
+use crate::plan::sources;
 use crate::report::{Advice, Event, Finished, Outcome, Reporter, Totals};
-use crate::spec::{Problem, Problems, StageId};
+use crate::spec::{Look, Problem, Problems, StageId};
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Artifact, Trace};
 
@@ -76,6 +77,9 @@ pub fn run(session: &mut Session, options: &Options, reporter: &mut dyn Reporter
         let _ = session.save();
     }
     let (planner, commands) = planned?;
+    for problem in sources::once_each(planner.keys.warnings()) {
+        reporter.tell(&warning(session, &problem));
+    }
     let (send, receive) = mpsc::channel();
     pass_on_signals(send.clone());
     let slots = Slots::new(
@@ -245,7 +249,12 @@ impl Run<'_> {
     /// Its producers are done, so now it can be looked at.
     fn look_at_late_source(&mut self, node: NodeId, key: Key) {
         match self.planner.look(self.session, node) {
-            Ok(digest) => self.planner.engine.found(node, key, Rc::new([digest])),
+            Ok(digest) => {
+                for problem in self.planner.keys.found(node).iter().flat_map(|found| &found.warnings) {
+                    self.reporter.tell(&warning(self.session, problem));
+                }
+                self.planner.engine.found(node, key, Rc::new([digest]));
+            }
             Err(problems) => {
                 let text: Vec<String> = problems.into_iter().map(|problem| problem.title).collect();
                 self.results.insert(node, Known { reason: text.join("; "), ..Known::default() });
@@ -492,6 +501,12 @@ fn pass_on_signals(send: Sender<Message>) {
             });
         }
     });
+}
+
+/// Something worth knowing, with the line of the pipeline file that it is about.
+pub fn warning(session: &Session, problem: &Problem) -> Event {
+    let text = problems(session, vec![problem.clone()]).render(Look::Plain);
+    Event::Warning(text.trim().trim_start_matches("warning: ").to_owned())
 }
 
 /// Problems of sources as one report.
