@@ -36,7 +36,12 @@ impl Work {
                 });
                 let label_map = LabelMap { pairs: map.clone(), otherwise: Otherwise::Keep };
                 let encoding = label_encoding(*encoding);
-                Ok(Source::Files { samples: samples.collect(), size: pixels(*size), label_map: Some(label_map), encoding })
+                Ok(Source::Files {
+                    samples: samples.collect(),
+                    size: pixels(*size),
+                    label_map: Some(label_map),
+                    encoding,
+                })
             }
             job::Dataset::Scenes { part, .. } => {
                 let only = (part != "all").then(|| self.sample_names(role)).transpose()?;
