@@ -18,6 +18,7 @@ use intrada_runner::exec::job::Event;
 use serde::Deserialize;
 
 use crate::model::Model;
+use crate::validation::Validation;
 use crate::work::{Failure, Notes, Work, say};
 
 /// Progress is said at most so often; a network as small as the quickstart's does dozens of iterations a second.
@@ -55,6 +56,7 @@ struct Parameters {
     colour_jitter: f32,
     precision: Precision,
     checkpoint_every: Option<u64>,
+    evaluate_every: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -92,9 +94,30 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     };
     let settings = settings(&parameters);
     let mut speaker = Speaker { last: None, first: true, work };
-    match adapt::adapt(&run, &settings, &mut |progress| speaker.hear(progress)).map_err(advised)? {
-        Outcome::Interrupted { iteration } => Err(Failure::Interrupted { at: iteration }),
+    let mut validation = parameters.evaluate_every.map(|every| {
+        let (normalization, kind) = (parameters.model.arch.normalization(), parameters.precision.kind());
+        Validation::new(work, network.as_ref(), normalization, kind, every)
+    });
+    let mut observe = |progress: &Progress| {
+        let answer = speaker.hear(progress);
+        match &mut validation {
+            // Also where it was asked to stop: a checkpoint must not pass over an evaluation.
+            Some(validation) if validation.is_due(progress) => validation.evaluate(progress),
+            _ => answer,
+        }
+    };
+    match adapt::adapt(&run, &settings, &mut observe).map_err(advised)? {
+        Outcome::Interrupted { iteration } => {
+            // An evaluation that failed stopped it, or one that was interrupted.
+            match validation.and_then(Validation::into_failure) {
+                None | Some(Failure::Interrupted { .. }) => Err(Failure::Interrupted { at: iteration }),
+                Some(failed) => Err(failed),
+            }
+        }
         Outcome::Finished => {
+            if let Some(validation) = validation {
+                validation.finish(&mut notes)?;
+            }
             notes.insert("summary".to_owned(), format!("{} iterations", settings.iterations));
             notes.insert("threads".to_owned(), tch::get_num_threads().to_string());
             notes.insert("device".to_owned(), format!("{:?}", work.device).to_lowercase());

@@ -12,7 +12,7 @@ use crate::report::plain::Plain;
 use crate::report::{Quiet, Reporter};
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Options};
-use crate::spec::{InputSource, Stage, StageId};
+use crate::spec::{Input, InputSource, Stage, StageId};
 
 /// Run what is invalid and restore what is cached
 #[derive(Args)]
@@ -118,5 +118,18 @@ fn table(session: &Session, stage: &Stage) -> Option<String> {
         .map(str::to_owned)
         .collect();
     let classes: Vec<String> = session.pipeline.classes.iter().map(|class| class.name.clone()).collect();
-    Some(metrics::table(&stage.name, &dataset, &weights, &classes, &metrics))
+    let table = metrics::table(&stage.name, &dataset, &weights, &classes, &metrics);
+    Some(table + &chosen(session, stage))
+}
+
+/// Of each network that was chosen by its mIoU: on what. Such a number is not that of a method which sees no labels.
+fn chosen(session: &Session, stage: &Stage) -> String {
+    let line = |input: &Input| {
+        let InputSource::Output { output, .. } = input.from else { return None };
+        let training = session.pipeline.stage(output.stage);
+        let InputSource::Dataset { dataset, .. } = training.input("dataset")?.from else { return None };
+        let name = input.role.strip_prefix("weights.").filter(|_| training.outputs[output.output].by_name)?;
+        Some(format!("  {name} was chosen by its mIoU on {}: with labels\n", session.pipeline.dataset(dataset).name))
+    };
+    stage.inputs.iter().filter_map(line).collect()
 }

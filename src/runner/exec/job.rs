@@ -29,6 +29,8 @@ pub struct Job {
     pub classes: Vec<Class>,
     /// The data sets by role (`source`, `target`, `images`, `dataset`).
     pub datasets: BTreeMap<String, Dataset>,
+    /// What the pipeline file calls each of them, for messages and notes.
+    pub dataset_names: BTreeMap<String, String>,
     /// Outputs of other stages and source files by role (`weights`, `hard`, `model.init`).
     pub inputs: BTreeMap<String, Input>,
     /// An empty folder; the outputs go there under the paths that the kind declares.

@@ -313,6 +313,8 @@ pub struct Output {
     pub folder: Option<bool>,
     /// What it is to a stage that reads it.
     pub gives: Gives,
+    /// Whether it is meant only where it is named.
+    pub by_name: bool,
     /// Where it was declared; the stage's name where its kind says so.
     pub span: Span,
 }
