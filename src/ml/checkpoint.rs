@@ -117,7 +117,8 @@ pub struct Rule<'a> {
 impl Rule<'_> {
     /// Exactly the network's keys, shapes and element types: nothing less continues a run to the bit.
     pub const RESUME: Rule<'static> = Rule { skip: &[], keep: &[], convert: false };
-    /// Exactly the network's keys and shapes, in any precision.
+    /// Exactly the network's keys and shapes, in any precision; but for `num_batches_tracked`, which no network reads and
+    /// PyTorch before 0.4.1 didn't write.
     pub const WEIGHTS: Rule<'static> = Rule { skip: &[], keep: &[], convert: true };
 }
 
@@ -195,6 +196,7 @@ pub fn copy_into(
     rule: Rule,
 ) -> Result<Restored, CheckpointError> {
     let begins_with = |key: &str, prefixes: &[&str]| prefixes.iter().any(|prefix| key.starts_with(prefix));
+    let is_counter = |key: &str| rule.convert && key.ends_with(".num_batches_tracked");
     let mut restored = Restored::default();
     let mut pairs = Vec::new();
     for (key, to) in live {
@@ -203,6 +205,7 @@ pub fn copy_into(
                 check(path, key, from, to, rule)?;
                 pairs.push((from, to));
             }
+            None if is_counter(key) => {}
             None if begins_with(key, rule.keep) => restored.kept.push(key.clone()),
             None => {
                 return Err(CheckpointError::Missing { path: path.to_owned(), key: key.clone(), expected: to.size() });
@@ -210,7 +213,8 @@ pub fn copy_into(
         }
     }
     let known: HashSet<&str> = live.iter().map(|(key, _)| key.as_str()).collect();
-    restored.skipped.extend(stored.keys().filter(|key| !known.contains(key.as_str())).cloned());
+    let unknown = stored.keys().filter(|key| !known.contains(key.as_str()) && !is_counter(key));
+    restored.skipped.extend(unknown.cloned());
     restored.skipped.sort();
     restored.kept.sort();
     if let Some(key) = restored.skipped.iter().find(|key| !begins_with(key, rule.skip)) {

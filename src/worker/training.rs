@@ -9,11 +9,14 @@ use intrada_ml::adapt::{
     self, AdaptError, Control, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome, Precision,
     Progress, Settings,
 };
+use intrada_ml::checkpoint::Restored;
 use intrada_ml::data::augment::Augment;
 use intrada_ml::data::loader::{self, Loader};
 use intrada_ml::data::order::Order;
 use intrada_ml::data::source::{LabelUse, Source};
 use intrada_ml::data::{Batches, DataError};
+use intrada_ml::network::Network;
+use intrada_ml::optim::Repeats;
 use intrada_runner::exec::job::Event;
 use serde::Deserialize;
 
@@ -41,6 +44,7 @@ struct Parameters {
     head_factor: f64,
     momentum: Option<f64>,
     weight_decay: Option<f64>,
+    parameter_repeats: Option<Repeats>,
     betas: Option<(f64, f64)>,
     segmentation_weight: f64,
     segmentation_weight_aux: f64,
@@ -72,11 +76,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
     let mut notes = Notes::new();
     if let Some(init) = init(work) {
-        let restored = init.load(network.as_ref())?;
-        notes.insert(
-            "init".to_owned(),
-            format!("{} tensors loaded, {} skipped", restored.loaded, restored.skipped.len()),
-        );
+        notes.insert("init".to_owned(), load(&init, network.as_ref())?);
     }
     let labels = LabelUse::Required { classes: work.class_count()? };
     let open_source = |from: u64| open(&parameters, source, labels, Side::Source, from);
@@ -135,6 +135,17 @@ fn advised(error: AdaptError) -> Failure {
         ),
         error => error.into(),
     }
+}
+
+/// Loads `init` and says how much of the file and of the network that was; which tensors exactly goes to the log.
+fn load(init: &Init, network: &dyn Network) -> Result<String, Failure> {
+    let Restored { loaded, skipped, kept } = init.load(network)?;
+    for (what, names) in [("in the file but not taken", &skipped), ("not in the file, random", &kept)] {
+        if !names.is_empty() {
+            eprintln!("{what}: {}", names.join(" "));
+        }
+    }
+    Ok(format!("{loaded} tensors loaded, {} of the file skipped, {} not in it", skipped.len(), kept.len()))
 }
 
 /// Weights of another training win over the model's own `init`; the runner sends only one of them.
@@ -197,6 +208,7 @@ fn settings(parameters: &Parameters) -> Settings {
             Optimizer::Sgd => GeneratorOptimizer::Sgd {
                 momentum: parameters.momentum.unwrap_or(0.9),
                 weight_decay: parameters.weight_decay.unwrap_or(5e-4),
+                repeats: parameters.parameter_repeats.unwrap_or_default(),
             },
             Optimizer::Adam => GeneratorOptimizer::Adam { betas: parameters.betas.unwrap_or((0.9, 0.999)) },
         },

@@ -75,6 +75,16 @@ pub const KEYS: &[KeySpec] = &[
         .or_number(5e-4)
         .only(SGD)
         .origin(CONFIG),
+    KeySpec::new(
+        "parameter_repeats",
+        Takes::Choice(&["once", "released", "multi-tensor"]),
+        "what becomes of parameters of DeepLab-v2's body that the released code hands to SGD three or four times: they are \
+         stepped once, as often as it steps them on a CPU, or as its GPU loop does it at once; with `once` and the released \
+         learning rate the body learns at about a third of the released speed",
+    )
+    .or_text("once")
+    .only(SGD)
+    .origin("AdvEnt, deeplabv2.py: optim_parameters"),
     KeySpec::new("betas", Takes::Pair(Interval::DECAY), "of Adam, where the segmentation network uses it")
         .or(Literal::Pair([0.9, 0.999]))
         .only(ADAM),
