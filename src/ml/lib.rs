@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod network;
 pub mod optim;
 pub mod pseudo_label;
+mod pth;
 pub mod rank;
 pub mod resnet;
 pub mod small;
