@@ -28,6 +28,13 @@ pub struct Measured {
     pub iou: BTreeMap<String, Option<f64>>,
 }
 
+/// One of the means of a result.
+type Mean = fn(&Measured) -> Option<f64>;
+
+/// Means over parts of the classes.
+const PARTS: [(&str, Mean); 2] =
+    [("mIoU of 16", |measured| measured.miou_16), ("mIoU of 13", |measured| measured.miou_13)];
+
 /// The table for a terminal: a column a model, a row a class, in %.
 ///
 /// `weights` and `classes` give the order; `dataset` is what it was measured on.
@@ -37,10 +44,8 @@ pub fn table(stage: &str, dataset: &str, weights: &[String], classes: &[String],
         weights.iter().filter_map(|name| Some((name, metrics.get(name)?))).collect();
     let images = measured.first().map_or(0, |(_, measured)| measured.images);
     let mut out = format!("{stage}: IoU in % on {dataset} ({images} images)\n");
-    let parts: [(&str, fn(&Measured) -> Option<f64>); 2] =
-        [("mIoU of 16", |measured| measured.miou_16), ("mIoU of 13", |measured| measured.miou_13)];
-    let parts: Vec<_> =
-        parts.into_iter().filter(|(_, mean)| measured.iter().any(|(_, measured)| mean(measured).is_some())).collect();
+    let is_known = |(_, mean): &(&str, Mean)| measured.iter().any(|(_, measured)| mean(measured).is_some());
+    let parts: Vec<(&str, Mean)> = PARTS.into_iter().filter(is_known).collect();
     let names = classes.iter().map(String::as_str).chain(parts.iter().map(|(name, _)| *name));
     let first = names.map(|name| name.chars().count()).chain([4]).max().unwrap_or(4);
     let mut row = |name: &str, cell: &dyn Fn(&str, &Measured) -> String| {
