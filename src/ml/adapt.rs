@@ -96,8 +96,12 @@ pub struct Progress<'a> {
 pub enum Control {
     /// Go on.
     Continue,
+    /// Save a checkpoint and go on.
+    Save,
     /// Save a checkpoint and return.
     Stop,
+    /// Return as after a kill: the last checkpoint counts.
+    Abandon,
 }
 
 /// How a run ended.
@@ -105,9 +109,9 @@ pub enum Control {
 pub enum Outcome {
     /// The results are in the staging folder.
     Finished,
-    /// The observer stopped it; the slot holds all.
+    /// The observer stopped it; the slot holds what is needed to go on.
     Interrupted {
-        /// Iterations done.
+        /// Iterations that needn't be done again.
         iteration: u64,
     },
 }
@@ -152,8 +156,13 @@ pub fn adapt(
 
         let done = iteration + 1;
         let progress = Progress { done, total: settings.iterations, losses: &losses, images };
-        let stop = observer(&progress) == Control::Stop && done < settings.iterations;
+        let answer = observer(&progress);
+        if answer == Control::Abandon {
+            return Ok(Outcome::Interrupted { iteration: slot.kept().unwrap_or(0) });
+        }
+        let stop = answer == Control::Stop && done < settings.iterations;
         let due = match settings.checkpoint_every {
+            _ if answer == Control::Save => true,
             Some(every) => done.is_multiple_of(every),
             None => last_save.elapsed() >= CHECKPOINT_INTERVAL,
         };

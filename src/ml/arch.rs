@@ -4,8 +4,10 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
+use crate::deeplab_v2::{Branches, DeepLabV2};
 use crate::efficientnet_lite::{EfficientNetLite0, OutputStride};
 use crate::network::{ChannelOrder, Network, Normalization};
+use crate::resnet::Depth;
 use crate::small::Small;
 
 /// A kind of segmentation network.
@@ -16,36 +18,60 @@ pub enum Arch {
     Small,
     /// [`EfficientNetLite0`] with DeepLab-v2's classifiers.
     EfficientnetLite0,
+    /// [`DeepLabV2`] on ResNet-50.
+    #[serde(rename = "deeplabv2-resnet50")]
+    DeepLabV2ResNet50,
+    /// [`DeepLabV2`] on ResNet-101: the papers' network.
+    #[serde(rename = "deeplabv2-resnet101")]
+    DeepLabV2ResNet101,
 }
 
+/// What can be chosen about a network, each where it has the choice.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// C, the number of classes.
+    pub classes: i64,
+    /// Whether there is an auxiliary head.
+    pub multi_level: bool,
+    /// Of [`EfficientNetLite0`]; 8 if not given.
+    pub output_stride: Option<OutputStride>,
+    /// Of [`DeepLabV2`]; all four if not given.
+    pub branches: Option<Branches>,
+}
+
+/// ImageNet's mean blue, green and red, in grey levels: Caffe's, and AdvEnt's (config.py: IMG_MEAN).
+const BGR_MEAN: [f64; 3] = [104.00698793, 116.66876762, 122.67891434];
+
 impl Arch {
-    /// A network with random weights, a function of `seed` alone. Without `multi_level` it has no auxiliary head.
-    /// `kind` is `Kind::Float` or `Kind::Double`. `output_stride` is 8 if not given; [`Small`] has only its own.
-    pub fn build(
-        self,
-        classes: i64,
-        multi_level: bool,
-        output_stride: Option<OutputStride>,
-        seed: u64,
-        device: Device,
-        kind: Kind,
-    ) -> Box<dyn Network> {
+    /// A network with random weights, a function of `seed` alone. `kind` is `Kind::Float` or `Kind::Double`.
+    pub fn build(self, options: Options, seed: u64, device: Device, kind: Kind) -> Box<dyn Network> {
+        let Options { classes, multi_level, output_stride, branches } = options;
+        let deeplab = |depth| {
+            let branches = branches.unwrap_or_default();
+            Box::new(DeepLabV2::new(depth, classes, multi_level, branches, seed, device, kind))
+        };
         match self {
             Arch::Small => Box::new(Small::new(classes, multi_level, seed, device, kind)),
             Arch::EfficientnetLite0 => {
                 let stride = output_stride.unwrap_or(OutputStride::Eight);
                 Box::new(EfficientNetLite0::new(classes, multi_level, stride, seed, device, kind))
             }
+            Arch::DeepLabV2ResNet50 => deeplab(Depth::Fifty),
+            Arch::DeepLabV2ResNet101 => deeplab(Depth::HundredOne),
         }
     }
 
     /// How its input is made of pixel values.
     pub fn normalization(self) -> Normalization {
-        let (mean, scale) = match self {
-            Arch::Small => (127.0, 64.0),
+        let rgb = |mean, scale| Normalization { channels: ChannelOrder::Rgb, mean: [mean; 3], scale: [scale; 3] };
+        match self {
+            Arch::Small => rgb(127.0, 64.0),
             // That of the published ImageNet weights.
-            Arch::EfficientnetLite0 => (127.0, 128.0),
-        };
-        Normalization { channels: ChannelOrder::Rgb, mean: [mean; 3], scale: [scale; 3] }
+            Arch::EfficientnetLite0 => rgb(127.0, 128.0),
+            // As in AdvEnt's base_dataset.py: no deviation, and a subtraction in single precision.
+            Arch::DeepLabV2ResNet50 | Arch::DeepLabV2ResNet101 => {
+                Normalization { channels: ChannelOrder::Bgr, mean: BGR_MEAN.map(|mean| mean as f32), scale: [1.0; 3] }
+            }
+        }
     }
 }

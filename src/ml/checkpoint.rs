@@ -1,4 +1,4 @@
-//! Named tensors from and to safetensors files.
+//! Named tensors from and to safetensors files, and from PyTorch's.
 //!
 //! It knows names, shapes and element types, not what they mean. Equal tensors and equal metadata give equal bytes: the
 //! artifact store compares digests, and a stage that reproduces its weights must be recognised as unchanged. And a reader
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::View;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::pth::{self, PthError};
 
 /// The one metadata entry. The format's metadata is a map whose order no writer promises, so more than one entry would
 /// make the bytes vary; what belongs there is one JSON text.
@@ -46,6 +48,14 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What is wrong with it.
         source: SafeTensorError,
+    },
+    /// A file of PyTorch that can't be read.
+    #[error("{}: {source}", path.display())]
+    Pth {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: PthError,
     },
     /// An element type that libtorch lacks, or this crate has no use for.
     #[error("{}: tensor `{key}` has elements of type {dtype}, which is not supported", path.display())]
@@ -117,7 +127,8 @@ pub struct Rule<'a> {
 impl Rule<'_> {
     /// Exactly the network's keys, shapes and element types: nothing less continues a run to the bit.
     pub const RESUME: Rule<'static> = Rule { skip: &[], keep: &[], convert: false };
-    /// Exactly the network's keys and shapes, in any precision.
+    /// Exactly the network's keys and shapes, in any precision; but for `num_batches_tracked`, which no network reads and
+    /// PyTorch before 0.4.1 didn't write.
     pub const WEIGHTS: Rule<'static> = Rule { skip: &[], keep: &[], convert: true };
 }
 
@@ -132,25 +143,33 @@ pub struct Restored {
     pub kept: Vec<String>,
 }
 
-/// Reads a whole file.
+/// Reads a whole file, safetensors or of `torch.save`: its first bytes tell which, since its name may be the cache's.
 ///
 /// # Errors
-/// When it can't be read, isn't safetensors, or has elements of a kind without use here.
+/// When it can't be read, is neither, or has elements of a kind without use here.
 pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
     // Read, not mapped: a mapped file that somebody truncates kills the process instead of failing.
     let bytes = fs::read(path).map_err(|source| io_error("read", path, source))?;
+    let mut tensors = HashMap::new();
+    let mut add = |name: String, dtype: Dtype, shape: &[usize], bytes: &[u8]| {
+        let Some(kind) = kind_of(dtype) else {
+            let (path, dtype) = (path.to_owned(), format!("{dtype:?}"));
+            return Err(CheckpointError::Unsupported { path, key: name, dtype });
+        };
+        let shape: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
+        tensors.insert(name, Tensor::from_data_size(bytes, &shape, kind));
+        Ok(())
+    };
+    if pth::is_pth(&bytes) {
+        let arrays = pth::read(&bytes).map_err(|source| CheckpointError::Pth { path: path.to_owned(), source })?;
+        arrays.into_iter().try_for_each(|(name, array)| add(name, array.dtype, &array.shape, &array.bytes))?;
+        return Ok(Checkpoint { tensors, metadata: None });
+    }
     let format = |source| CheckpointError::Format { path: path.to_owned(), source };
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(format)?;
     let metadata = header.metadata().as_ref().and_then(|entries| entries.get(METADATA).cloned());
-    let mut tensors = HashMap::new();
     for (name, view) in SafeTensors::deserialize(&bytes).map_err(format)?.iter() {
-        let kind = kind_of(view.dtype()).ok_or_else(|| CheckpointError::Unsupported {
-            path: path.to_owned(),
-            key: name.to_owned(),
-            dtype: format!("{:?}", view.dtype()),
-        })?;
-        let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
-        tensors.insert(name.to_owned(), Tensor::from_data_size(view.data(), &shape, kind));
+        add(name.to_owned(), view.dtype(), view.shape(), view.data())?;
     }
     Ok(Checkpoint { tensors, metadata })
 }
@@ -195,6 +214,7 @@ pub fn copy_into(
     rule: Rule,
 ) -> Result<Restored, CheckpointError> {
     let begins_with = |key: &str, prefixes: &[&str]| prefixes.iter().any(|prefix| key.starts_with(prefix));
+    let is_counter = |key: &str| rule.convert && key.ends_with(".num_batches_tracked");
     let mut restored = Restored::default();
     let mut pairs = Vec::new();
     for (key, to) in live {
@@ -203,6 +223,7 @@ pub fn copy_into(
                 check(path, key, from, to, rule)?;
                 pairs.push((from, to));
             }
+            None if is_counter(key) => {}
             None if begins_with(key, rule.keep) => restored.kept.push(key.clone()),
             None => {
                 return Err(CheckpointError::Missing { path: path.to_owned(), key: key.clone(), expected: to.size() });
@@ -210,7 +231,8 @@ pub fn copy_into(
         }
     }
     let known: HashSet<&str> = live.iter().map(|(key, _)| key.as_str()).collect();
-    restored.skipped.extend(stored.keys().filter(|key| !known.contains(key.as_str())).cloned());
+    let unknown = stored.keys().filter(|key| !known.contains(key.as_str()) && !is_counter(key));
+    restored.skipped.extend(unknown.cloned());
     restored.skipped.sort();
     restored.kept.sort();
     if let Some(key) = restored.skipped.iter().find(|key| !begins_with(key, rule.skip)) {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
-use crate::layer::{Aspp, Conv, FrozenBatchNorm, Geometry, Scope};
+use crate::layer::{Aspp, Conv, First, FrozenBatchNorm, Geometry, Scope};
 use crate::network::{Logits, Mode, Network, Parameter, RateGroup};
 
 const BATCH_NORM_EPSILON: f64 = 1e-3;
@@ -86,8 +86,8 @@ impl EfficientNetLite0 {
         let mut scope = Scope::new(seed, kind, device);
         let stem = Stem::new(&mut scope);
         let blocks = blocks(&mut scope, output_stride as i64);
-        let aux = multi_level.then(|| Aspp::new(&mut scope, "layer5", [112, classes], &DILATIONS));
-        let main = Aspp::new(&mut scope, "layer6", [320, classes], &DILATIONS);
+        let aux = multi_level.then(|| Aspp::new(&mut scope, "layer5", [112, classes], &DILATIONS, First::Uniform));
+        let main = Aspp::new(&mut scope, "layer6", [320, classes], &DILATIONS, First::Uniform);
         EfficientNetLite0 { classes, scope, stem, blocks, aux, main }
     }
 }

@@ -35,6 +35,13 @@ impl Scope {
         self.add(name, tensor, Role::Parameter(group))
     }
 
+    /// A trainable tensor, about normal with mean 0.
+    pub(crate) fn normal(&mut self, name: String, shape: &[i64], deviation: f64, group: RateGroup) -> Tensor {
+        let values = normal(self.seed, &name, shape.iter().product::<i64>() as usize, deviation);
+        let tensor = Tensor::from_slice(&values).view(shape);
+        self.add(name, tensor, Role::Parameter(group))
+    }
+
     /// A trainable tensor that starts as a constant.
     pub(crate) fn constant(&mut self, name: String, shape: &[i64], value: f64, group: RateGroup) -> Tensor {
         self.add(name, Tensor::full(shape, value, (Kind::Float, Device::Cpu)), Role::Parameter(group))
@@ -43,6 +50,11 @@ impl Scope {
     /// A tensor that is saved but not trained.
     pub(crate) fn buffer(&mut self, name: String, shape: &[i64], value: f64) -> Tensor {
         self.add(name, Tensor::full(shape, value, (Kind::Float, Device::Cpu)), Role::Buffer)
+    }
+
+    /// A whole number that is saved but not trained, 0 at first.
+    pub(crate) fn counter(&mut self, name: String) -> Tensor {
+        self.keep(name, Tensor::zeros([0i64; 0], (Kind::Int64, self.device)), Role::Buffer)
     }
 
     pub(crate) fn parameters(&self) -> Vec<Parameter> {
@@ -60,22 +72,45 @@ impl Scope {
     }
 
     fn add(&mut self, name: String, tensor: Tensor, role: Role) -> Tensor {
-        assert!(self.tensors.iter().all(|(other, ..)| *other != name), "two tensors are called {name}");
         // Made in float32 and widened, so that a run in double precision starts at the very same point.
         let tensor = tensor.to_kind(self.kind).to_device(self.device);
         let tensor = tensor.set_requires_grad(matches!(role, Role::Parameter(_)));
+        self.keep(name, tensor, role)
+    }
+
+    fn keep(&mut self, name: String, tensor: Tensor, role: Role) -> Tensor {
+        assert!(self.tensors.iter().all(|(other, ..)| *other != name), "two tensors are called {name}");
         self.tensors.push((name, tensor.shallow_clone(), role));
         tensor
     }
 }
 
-/// `count` numbers in [−`bound`, `bound`), from a ChaCha stream of their own: the name's hash.
-fn uniform(seed: u64, name: &str, count: usize, bound: f64) -> Vec<f32> {
+/// A tensor's ChaCha stream of its own: the name's hash.
+fn stream(seed: u64, name: &str) -> ChaCha8Rng {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     generator.set_stream(fnv1a(name));
+    generator
+}
+
+/// `count` numbers in [−`bound`, `bound`).
+fn uniform(seed: u64, name: &str, count: usize, bound: f64) -> Vec<f32> {
+    let mut generator = stream(seed, name);
     // 24 bits are what a float32 in [−1, 1) can hold without rounding.
     let unit = |bits: u32| f64::from(bits >> 8) / f64::from(1u32 << 23) - 1.0;
     (0..count).map(|_| (unit(generator.next_u32()) * bound) as f32).collect()
+}
+
+/// `count` numbers, about normal: sums of eight uniform ones (Irwin–Hall), cut off at 4.9 deviations. Whole numbers until
+/// the last step, because a logarithm or cosine (Box–Muller) differs in its last bit between platforms.
+fn normal(seed: u64, name: &str, count: usize, deviation: f64) -> Vec<f32> {
+    const MEAN: f64 = 8.0 * 65_535.0 / 2.0;
+    /// 8 · (65536² − 1) / 12.
+    const VARIANCE: f64 = 2_863_311_530.0;
+    let mut generator = stream(seed, name);
+    let four = |bits: u64| (0..4).map(|part| bits >> (16 * part) & 0xFFFF).sum::<u64>();
+    let factor = deviation / VARIANCE.sqrt();
+    let one = |_| ((four(generator.next_u64()) + four(generator.next_u64())) as f64 - MEAN) * factor;
+    (0..count).map(one).map(|value| value as f32).collect()
 }
 
 /// FNV-1a, 64 bits: a hash that a later version of Rust won't change.
@@ -107,8 +142,17 @@ pub(crate) struct Conv {
     geometry: Geometry,
 }
 
+/// How a convolution's weights begin. Biases are uniform in ±1/√(fan in) with either.
+#[derive(Clone, Copy)]
+pub(crate) enum First {
+    /// Uniform in ±1/√(fan in): Kaiming's rule with a = √5, which is PyTorch's default.
+    Uniform,
+    /// Normal with mean 0 and this deviation.
+    Normal(f64),
+}
+
 impl Conv {
-    /// Weights and biases uniform in ±1/√(fan in): Kaiming's rule with a = √5, which is PyTorch's default.
+    /// Weights begin by [`First::Uniform`].
     pub(crate) fn new(
         scope: &mut Scope,
         prefix: &str,
@@ -117,12 +161,28 @@ impl Conv {
         bias: bool,
         group: RateGroup,
     ) -> Conv {
+        Conv::beginning(scope, prefix, channels, geometry, bias, group, First::Uniform)
+    }
+
+    pub(crate) fn beginning(
+        scope: &mut Scope,
+        prefix: &str,
+        channels: [i64; 2],
+        geometry: Geometry,
+        bias: bool,
+        group: RateGroup,
+        first: First,
+    ) -> Conv {
         let [input, output] = channels;
         let Geometry { kernel, groups, .. } = geometry;
         let fan_in = input / groups * kernel * kernel;
         let bound = 1.0 / (fan_in as f64).sqrt();
         let shape = [output, input / groups, kernel, kernel];
-        let weight = scope.uniform(format!("{prefix}.weight"), &shape, bound, group);
+        let name = format!("{prefix}.weight");
+        let weight = match first {
+            First::Uniform => scope.uniform(name, &shape, bound, group),
+            First::Normal(deviation) => scope.normal(name, &shape, deviation, group),
+        };
         let bias = bias.then(|| scope.uniform(format!("{prefix}.bias"), &[output], bound, group));
         Conv { weight, bias, geometry }
     }
@@ -185,20 +245,27 @@ impl FrozenBatchNorm {
 /// arXiv 1606.00915, section 3.2). Keys `prefix.conv2d_list.{0..}.{weight,bias}`.
 pub(crate) struct Aspp {
     branches: Vec<Conv>,
+    summed: usize,
 }
 
 impl Aspp {
     /// `channels`: input, classes. Padding equals dilation, so the size stays.
-    pub(crate) fn new(scope: &mut Scope, prefix: &str, channels: [i64; 2], dilations: &[i64]) -> Aspp {
+    pub(crate) fn new(scope: &mut Scope, prefix: &str, channels: [i64; 2], dilations: &[i64], first: First) -> Aspp {
         let branch = |(index, &dilation): (usize, &i64)| {
             let name = format!("{prefix}.conv2d_list.{index}");
-            Conv::new(scope, &name, channels, Geometry::same(3, dilation), true, RateGroup::Head)
+            Conv::beginning(scope, &name, channels, Geometry::same(3, dilation), true, RateGroup::Head, first)
         };
-        Aspp { branches: dilations.iter().enumerate().map(branch).collect() }
+        Aspp { branches: dilations.iter().enumerate().map(branch).collect(), summed: dilations.len() }
+    }
+
+    /// Only the first so many branches count; the others are there, in files too, but nobody looks at them.
+    pub(crate) fn summing(self, branches: usize) -> Aspp {
+        assert!((1..=self.branches.len()).contains(&branches), "{branches} of {} branches", self.branches.len());
+        Aspp { summed: branches, ..self }
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let (first, rest) = self.branches.split_first().expect("a classifier has at least one branch");
+        let (first, rest) = self.branches[..self.summed].split_first().expect("at least one branch is summed");
         rest.iter().fold(first.forward(x), |sum, branch| sum + branch.forward(x))
     }
 }
@@ -225,6 +292,18 @@ mod tests {
         let mean = values.iter().sum::<f32>() / 10_000.0;
         assert!(low >= -0.5 && high < 0.5, "{low} {high}");
         assert!(low < -0.499 && high > 0.499 && mean.abs() < 0.01, "{low} {high} {mean}");
+    }
+
+    #[test]
+    fn normal_first_values_have_the_mean_deviation_and_tails_of_the_normal_distribution() {
+        const COUNT: usize = 100_000;
+        let values = normal(7, "weight", COUNT, 0.01);
+        let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / COUNT as f64;
+        let variance = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / COUNT as f64;
+        assert!(mean.abs() < 1.5e-4 && (variance.sqrt() - 0.01).abs() < 1e-4, "{mean} {variance}");
+        let beyond = |deviations: f32| values.iter().filter(|v| v.abs() > 0.01 * deviations).count() as f64;
+        assert!((beyond(1.0) / COUNT as f64 - 0.3173).abs() < 0.01, "{}", beyond(1.0));
+        assert!((beyond(2.0) / COUNT as f64 - 0.0455).abs() < 0.005, "{}", beyond(2.0));
     }
 
     #[test]

@@ -3,23 +3,28 @@
 //! It knows tensors, image files and numbers. It knows no pipeline, no cache and no TOML: whoever calls it decides what
 //! is run, with which files, and where the results go. So each of its functions can be read beside the paper it is from.
 //!
-//! In the order in which data flows: [`data`] → [`network`] ([`small`], [`efficientnet_lite`], made by [`arch`]) →
-//! [`equations`] → [`adapt`] (with [`discriminator`] and [`optim`]) → [`checkpoint`] → [`entropy_inference`] → [`rank`]
-//! → [`pseudo_label`] → [`metrics`].
+//! In the order in which data flows: [`data`] → [`network`] ([`small`], [`efficientnet_lite`], [`deeplab_v2`] on [`resnet`],
+//! made by [`arch`]) → [`equations`] → [`adapt`] (with [`discriminator`] and [`optim`]) → [`checkpoint`] →
+//! [`entropy_inference`] → [`rank`] → [`pseudo_label`] → [`metrics`].
 #![warn(missing_docs)]
 
 pub mod adapt;
 pub mod arch;
 pub mod checkpoint;
 pub mod data;
+pub mod deeplab_v2;
 pub mod discriminator;
 pub mod efficientnet_lite;
 pub mod entropy_inference;
 pub mod equations;
+#[cfg(test)]
+mod golden;
 mod layer;
 pub mod metrics;
 pub mod network;
 pub mod optim;
 pub mod pseudo_label;
+mod pth;
 pub mod rank;
+pub mod resnet;
 pub mod small;

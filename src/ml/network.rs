@@ -44,7 +44,8 @@ pub struct Parameter {
     pub tensor: Tensor,
     /// Its learning rate.
     pub group: RateGroup,
-    /// How often one optimiser step applies its update. 1, except where the released code lists a parameter repeatedly.
+    /// How often the released code lists it in its optimiser: 1 unless a network says otherwise. Whether that counts is
+    /// the optimiser's setting, [`Repeats`](crate::optim::Repeats).
     pub repeats: u32,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! tch has both, but keeps their momentum inside C++ where it can't be saved, and a run that is to be resumed to the bit
 //! needs it. They know named parameters and gradients; losses, and when a step is due, are the loop's business.
+use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
 use crate::network::{Parameter, RateGroup};
@@ -47,9 +48,27 @@ pub trait Optimizer {
     fn set_steps(&mut self, steps: u64);
 }
 
+/// What becomes of parameters that the released code hands to SGD repeatedly ([`Parameter::repeats`]): PyTorch applies the
+/// update once for each time, and how the momentum fares meanwhile depends on which of its loops runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Repeats {
+    /// Every parameter is moved once, as the papers say. With the released rates the body then learns at about a third
+    /// of the released speed.
+    #[default]
+    Once,
+    /// One update after the other, each with the decay of where the parameter is by then: PyTorch's plain loop, which a CPU
+    /// runs. In the first step each of them starts a buffer of its own and the last one is kept.
+    Released,
+    /// All at once: gradients and decay of one place summed, momentum kept k times over. PyTorch's multi-tensor loop, which
+    /// a GPU runs.
+    MultiTensor,
+}
+
 /// Stochastic gradient descent with momentum; no Nesterov, dampening 0.
 pub struct Sgd {
     parameters: Vec<Parameter>,
+    repeats: Repeats,
     momentum: f64,
     weight_decay: f64,
     steps: u64,
@@ -58,9 +77,9 @@ pub struct Sgd {
 
 impl Sgd {
     /// `weight_decay` acts on all parameters, biases too, as in the released code.
-    pub fn new(parameters: Vec<Parameter>, momentum: f64, weight_decay: f64) -> Sgd {
+    pub fn new(parameters: Vec<Parameter>, momentum: f64, weight_decay: f64, repeats: Repeats) -> Sgd {
         let buffers = zeros_like(&parameters);
-        Sgd { parameters, momentum, weight_decay, steps: 0, buffers }
+        Sgd { parameters, repeats, momentum, weight_decay, steps: 0, buffers }
     }
 }
 
@@ -69,9 +88,6 @@ impl Optimizer for Sgd {
         zero_grad(&mut self.parameters);
     }
 
-    /// Parameters with `repeats` k are moved k times, each time with the decay of where they are by then, as PyTorch's
-    /// plain loop does with a parameter that is listed k times. In the first step each of the k starts a buffer of its own
-    /// and the last one is kept.
     fn step(&mut self, rates: Rates) {
         let momentum = if self.steps == 0 { 0.0 } else { self.momentum };
         self.steps += 1;
@@ -81,14 +97,19 @@ impl Optimizer for Sgd {
                 if !gradient.defined() {
                     continue;
                 }
-                let minus_rate = scalar(-rates.of(p.group), buffer);
-                for _ in 0..p.repeats {
-                    let _ = buffer.g_mul_scalar_(momentum);
-                    if self.weight_decay != 0.0 {
-                        let _ = buffer.g_add_(&(&p.tensor * self.weight_decay).g_add_(&gradient));
-                    } else {
-                        let _ = buffer.g_add_(&gradient);
-                    }
+                // Updates one after the other, and how many are made at once in each.
+                let (times, at_once) = match self.repeats {
+                    Repeats::Once => (1, 1),
+                    Repeats::Released => (p.repeats, 1),
+                    Repeats::MultiTensor => (1, p.repeats),
+                };
+                // In the first step every buffer of the multi-tensor loop is a new one, of one gradient.
+                let summed = if self.steps == 1 { 1 } else { at_once };
+                let kept = momentum.powi(at_once as i32);
+                let minus_rate = scalar(-rates.of(p.group) * f64::from(at_once), buffer);
+                for _ in 0..times {
+                    let _ = buffer.g_mul_scalar_(kept);
+                    let _ = buffer.g_add_(&slope(&p.tensor, &gradient, self.weight_decay, f64::from(summed)));
                     // tch lacks add_'s factor; addcmul_ with a 0-dimensional tensor is the same operation.
                     let _ = p.tensor.addcmul_(buffer, &minus_rate);
                 }
@@ -165,6 +186,15 @@ impl Optimizer for Adam {
     fn set_steps(&mut self, steps: u64) {
         self.steps = steps;
     }
+}
+
+/// `times` · (gradient + decay · parameter).
+fn slope(parameter: &Tensor, gradient: &Tensor, decay: f64, times: f64) -> Tensor {
+    let slope = match decay {
+        0.0 => gradient.shallow_clone(),
+        decay => (parameter * decay).g_add_(gradient),
+    };
+    if times == 1.0 { slope } else { slope * times }
 }
 
 fn zero_grad(parameters: &mut [Parameter]) {

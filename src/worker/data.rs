@@ -3,12 +3,13 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use intrada_ml::data::label::{LabelMap, Otherwise};
+use intrada_ml::data::label::{Encoding, LabelMap, Otherwise};
 use intrada_ml::data::pass::Pass;
 use intrada_ml::data::scenes::{self, Style};
 use intrada_ml::data::source::{self, LabelUse, Source};
 use intrada_ml::network::Normalization;
 use intrada_runner::exec::job;
+use intrada_runner::kind::dataset;
 
 use crate::work::{Failure, Work};
 
@@ -27,14 +28,20 @@ impl Work {
     /// The whole data set of this role.
     pub(crate) fn source(&self, role: &str) -> Result<Source, Failure> {
         match self.dataset(role)? {
-            job::Dataset::Files { samples, size, map } => {
+            job::Dataset::Files { samples, size, map, encoding } => {
                 let samples = samples.iter().map(|sample| source::Sample {
                     name: sample.name.clone(),
                     image: sample.image.clone(),
                     label: sample.label.clone(),
                 });
                 let label_map = LabelMap { pairs: map.clone(), otherwise: Otherwise::Keep };
-                Ok(Source::Files { samples: samples.collect(), size: pixels(*size), label_map: Some(label_map) })
+                let encoding = label_encoding(*encoding);
+                Ok(Source::Files {
+                    samples: samples.collect(),
+                    size: pixels(*size),
+                    label_map: Some(label_map),
+                    encoding,
+                })
             }
             job::Dataset::Scenes { part, .. } => {
                 let only = (part != "all").then(|| self.sample_names(role)).transpose()?;
@@ -59,8 +66,8 @@ impl Work {
             Ok(source::Sample { name: name.clone(), image: sample.image.clone(), label: label.transpose()? })
         };
         let samples = part.names.iter().map(sample).collect::<Result<_, _>>()?;
-        // Pseudo-labels are classes already: the data set's map is for its own labels.
-        Ok(Source::Files { samples, size: pixels(*size), label_map: None })
+        // Pseudo-labels are classes already: the data set's map and encoding are for its own labels.
+        Ok(Source::Files { samples, size: pixels(*size), label_map: None, encoding: Encoding::Index })
     }
 
     fn scenes(&self, role: &str, only: Option<Vec<String>>, labels: Option<PathBuf>) -> Result<Source, Failure> {
@@ -111,6 +118,13 @@ impl Work {
 
 fn scene_style(name: &str) -> Style {
     if name == "source" { Style::Source } else { Style::Target }
+}
+
+fn label_encoding(encoding: dataset::Encoding) -> Encoding {
+    match encoding {
+        dataset::Encoding::Index => Encoding::Index,
+        dataset::Encoding::Synthia16 => Encoding::Synthia16,
+    }
 }
 
 fn pixels(size: Option<[u32; 2]>) -> Option<[usize; 2]> {

@@ -9,6 +9,7 @@ mod data;
 mod kinds;
 mod model;
 mod training;
+mod validation;
 mod work;
 
 use std::path::Path;

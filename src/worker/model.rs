@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use intrada_ml::adapt::Init;
-use intrada_ml::arch::Arch;
+use intrada_ml::arch::{Arch, Options};
+use intrada_ml::deeplab_v2::Branches;
 use intrada_ml::efficientnet_lite::OutputStride;
 use intrada_ml::network::Network;
 use serde::Deserialize;
@@ -23,13 +24,17 @@ pub(crate) struct Model {
     /// Pixels of the image to one of the heads' input, where the network has a choice.
     #[serde(rename = "model.output_stride")]
     output_stride: Option<OutputStride>,
+    /// How many branches of a head are summed, where the network has a choice.
+    #[serde(rename = "model.branches")]
+    branches: Option<Branches>,
 }
 
 impl Model {
     /// The network with fresh weights, a function of `seed`.
     pub(crate) fn fresh(&self, work: &Work, seed: u64, kind: Kind) -> Result<Box<dyn Network>, Failure> {
-        let classes = work.class_count()?.into();
-        Ok(self.arch.build(classes, self.multi_level, self.output_stride, seed, work.device, kind))
+        let Model { multi_level, output_stride, branches, .. } = *self;
+        let options = Options { classes: work.class_count()?.into(), multi_level, output_stride, branches };
+        Ok(self.arch.build(options, seed, work.device, kind))
     }
 
     /// The network with the weights of a training, for inference.

@@ -9,15 +9,19 @@ use intrada_ml::adapt::{
     self, AdaptError, Control, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome, Precision,
     Progress, Settings,
 };
+use intrada_ml::checkpoint::Restored;
 use intrada_ml::data::augment::Augment;
 use intrada_ml::data::loader::{self, Loader};
 use intrada_ml::data::order::Order;
 use intrada_ml::data::source::{LabelUse, Source};
 use intrada_ml::data::{Batches, DataError};
+use intrada_ml::network::Network;
+use intrada_ml::optim::Repeats;
 use intrada_runner::exec::job::Event;
 use serde::Deserialize;
 
 use crate::model::Model;
+use crate::validation::Validation;
 use crate::work::{Failure, Notes, Work, say};
 
 /// Progress is said at most so often; a network as small as the quickstart's does dozens of iterations a second.
@@ -40,6 +44,7 @@ struct Parameters {
     head_factor: f64,
     momentum: Option<f64>,
     weight_decay: Option<f64>,
+    parameter_repeats: Option<Repeats>,
     betas: Option<(f64, f64)>,
     segmentation_weight: f64,
     segmentation_weight_aux: f64,
@@ -55,6 +60,7 @@ struct Parameters {
     colour_jitter: f32,
     precision: Precision,
     checkpoint_every: Option<u64>,
+    evaluate_every: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -70,11 +76,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
     let mut notes = Notes::new();
     if let Some(init) = init(work) {
-        let restored = init.load(network.as_ref())?;
-        notes.insert(
-            "init".to_owned(),
-            format!("{} tensors loaded, {} skipped", restored.loaded, restored.skipped.len()),
-        );
+        notes.insert("init".to_owned(), load(&init, network.as_ref())?);
     }
     let labels = LabelUse::Required { classes: work.class_count()? };
     let open_source = |from: u64| open(&parameters, source, labels, Side::Source, from);
@@ -92,9 +94,30 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     };
     let settings = settings(&parameters);
     let mut speaker = Speaker { last: None, first: true, work };
-    match adapt::adapt(&run, &settings, &mut |progress| speaker.hear(progress)).map_err(advised)? {
-        Outcome::Interrupted { iteration } => Err(Failure::Interrupted { at: iteration }),
+    let mut validation = parameters.evaluate_every.map(|every| {
+        let (normalization, kind) = (parameters.model.arch.normalization(), parameters.precision.kind());
+        Validation::new(work, network.as_ref(), normalization, kind, every)
+    });
+    let mut observe = |progress: &Progress| {
+        let answer = speaker.hear(progress);
+        match &mut validation {
+            // Also where it was asked to stop: a checkpoint must not pass over an evaluation.
+            Some(validation) if validation.is_due(progress) => validation.evaluate(progress),
+            _ => answer,
+        }
+    };
+    match adapt::adapt(&run, &settings, &mut observe).map_err(advised)? {
+        Outcome::Interrupted { iteration } => {
+            // An evaluation that failed stopped it, or one that was interrupted.
+            match validation.and_then(Validation::into_failure) {
+                None | Some(Failure::Interrupted { .. }) => Err(Failure::Interrupted { at: iteration }),
+                Some(failed) => Err(failed),
+            }
+        }
         Outcome::Finished => {
+            if let Some(validation) = validation {
+                validation.finish(&mut notes)?;
+            }
             notes.insert("summary".to_owned(), format!("{} iterations", settings.iterations));
             notes.insert("threads".to_owned(), tch::get_num_threads().to_string());
             notes.insert("device".to_owned(), format!("{:?}", work.device).to_lowercase());
@@ -112,6 +135,17 @@ fn advised(error: AdaptError) -> Failure {
         ),
         error => error.into(),
     }
+}
+
+/// Loads `init` and says how much of the file and of the network that was; which tensors exactly goes to the log.
+fn load(init: &Init, network: &dyn Network) -> Result<String, Failure> {
+    let Restored { loaded, skipped, kept } = init.load(network)?;
+    for (what, names) in [("in the file but not taken", &skipped), ("not in the file, random", &kept)] {
+        if !names.is_empty() {
+            eprintln!("{what}: {}", names.join(" "));
+        }
+    }
+    Ok(format!("{loaded} tensors loaded, {} of the file skipped, {} not in it", skipped.len(), kept.len()))
 }
 
 /// Weights of another training win over the model's own `init`; the runner sends only one of them.
@@ -174,6 +208,7 @@ fn settings(parameters: &Parameters) -> Settings {
             Optimizer::Sgd => GeneratorOptimizer::Sgd {
                 momentum: parameters.momentum.unwrap_or(0.9),
                 weight_decay: parameters.weight_decay.unwrap_or(5e-4),
+                repeats: parameters.parameter_repeats.unwrap_or_default(),
             },
             Optimizer::Adam => GeneratorOptimizer::Adam { betas: parameters.betas.unwrap_or((0.9, 0.999)) },
         },

@@ -40,8 +40,8 @@ impl<'a> Players<'a> {
         };
         assert_eq!(kind, settings.precision.kind(), "the network was built in another precision than the settings say");
         let generator: Box<dyn Optimizer> = match settings.generator {
-            GeneratorOptimizer::Sgd { momentum, weight_decay } => {
-                Box::new(Sgd::new(parameters, momentum, weight_decay))
+            GeneratorOptimizer::Sgd { momentum, weight_decay, repeats } => {
+                Box::new(Sgd::new(parameters, momentum, weight_decay, repeats))
             }
             GeneratorOptimizer::Adam { betas } => Box::new(Adam::new(parameters, betas)),
         };

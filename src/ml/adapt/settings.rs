@@ -4,6 +4,8 @@
 //! says so. They know no files and no network.
 use serde::{Deserialize, Serialize};
 
+use crate::optim::Repeats;
+
 /// How the generator is adapted to the target domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,6 +51,9 @@ pub enum GeneratorOptimizer {
         momentum: f64,
         /// Pull of every parameter towards 0, added to its gradient.
         weight_decay: f64,
+        /// Whether parameters that the released code steps repeatedly are.
+        #[serde(default)]
+        repeats: Repeats,
     },
     /// For networks that are trained from scratch in a few hundred iterations.
     Adam {
@@ -105,7 +110,8 @@ pub struct Settings {
     pub generator_rate: f64,
     /// How much faster classifiers learn than a pretrained body: 10.
     pub head_factor: f64,
-    /// SGD with momentum 0.9 and weight decay 5e-4.
+    /// SGD with momentum 0.9 and weight decay 5e-4, each parameter once. The released code steps those of its body three
+    /// and four times: [`Repeats::Released`].
     pub generator: GeneratorOptimizer,
     /// The discriminators' base rate: 1e-4.
     pub discriminator_rate: f64,
@@ -132,7 +138,7 @@ impl Default for Settings {
             power: 0.9,
             generator_rate: 2.5e-4,
             head_factor: 10.0,
-            generator: GeneratorOptimizer::Sgd { momentum: 0.9, weight_decay: 5e-4 },
+            generator: GeneratorOptimizer::Sgd { momentum: 0.9, weight_decay: 5e-4, repeats: Repeats::Once },
             discriminator_rate: 1e-4,
             discriminator_betas: (0.9, 0.99),
             discriminator_width: 64,
@@ -186,7 +192,7 @@ impl Settings {
         ];
         not_negative.into_iter().try_for_each(|(field, value)| finite_and_not_negative(field, value))?;
         match self.generator {
-            GeneratorOptimizer::Sgd { momentum, weight_decay } => {
+            GeneratorOptimizer::Sgd { momentum, weight_decay, .. } => {
                 below_1("generator.momentum", momentum)?;
                 finite_and_not_negative("generator.weight_decay", weight_decay)?;
             }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use tch::{Device, Kind, no_grad};
 
 use crate::network::{Logits, Mode, Parameter, RateGroup};
+use crate::optim::Repeats;
 
 use super::*;
 use crate::small::Small;
@@ -350,7 +351,7 @@ impl Network for TwoRates {
 fn heads_learn_faster_than_the_body_by_the_given_factor() {
     let zeros = || Tensor::zeros([CLASSES], (Kind::Double, Device::Cpu)).set_requires_grad(true);
     let network = TwoRates { body: zeros(), head: zeros() };
-    let generator = GeneratorOptimizer::Sgd { momentum: 0.9, weight_decay: 0.0 };
+    let generator = GeneratorOptimizer::Sgd { momentum: 0.9, weight_decay: 0.0, repeats: Repeats::Once };
     let precision = Precision::Float64;
     let settings = Settings { generator, precision, head_factor: 8.0, ..settings(Method::MinEnt, 3) };
     Bench::new().train(&network, &settings, Patterns::new(29), &mut |_| Control::Continue).unwrap();

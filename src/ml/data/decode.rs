@@ -14,6 +14,7 @@ use std::path::Path;
 use png::{BitDepth, ColorType, Transformations};
 
 use super::DataError;
+use super::label::Encoding;
 use super::raster::{Index, Raster, Rgb};
 
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -37,10 +38,21 @@ pub fn photograph(path: &Path) -> Result<Rgb, DataError> {
     }
 }
 
-/// A PNG file's class indices: the value of a grey pixel, or the index of a palette pixel.
+/// A PNG file's class indices, held in one of the two ways.
 ///
 /// # Errors
 /// [`DataError::ColourLabel`] and [`DataError::NotIndexLabel`] for other files, [`DataError::Io`], [`DataError::Decode`].
+pub fn label_in(path: &Path, encoding: Encoding) -> Result<Index, DataError> {
+    match encoding {
+        Encoding::Index => label(path),
+        Encoding::Synthia16 => synthia_label(path, &read(path)?),
+    }
+}
+
+/// A PNG file's class indices: the value of a grey pixel, or the index of a palette pixel.
+///
+/// # Errors
+/// As [`label_in`].
 pub fn label(path: &Path) -> Result<Index, DataError> {
     label_bytes(path, &read(path)?)
 }
@@ -48,7 +60,7 @@ pub fn label(path: &Path) -> Result<Index, DataError> {
 /// As [`label`], of a file whose bytes are at hand. The path is for messages.
 ///
 /// # Errors
-/// As [`label`].
+/// As [`label_in`].
 pub fn label_bytes(path: &Path, bytes: &[u8]) -> Result<Index, DataError> {
     let not_index = |found| Err(DataError::NotIndexLabel { path: path.to_owned(), found });
     if bytes.starts_with(JPEG_SIGNATURE) {
@@ -71,6 +83,23 @@ pub fn label_bytes(path: &Path, bytes: &[u8]) -> Result<Index, DataError> {
         }
         _ => not_index("a grey PNG with an alpha channel"),
     }
+}
+
+/// The first channel of pixels of several 16-bit samples, which no class needs more than the lower 8 bits of. A reader that
+/// cuts samples to their upper 8 bits, as for photographs, would find 0 everywhere.
+fn synthia_label(path: &Path, bytes: &[u8]) -> Result<Index, DataError> {
+    let refuse = |found| DataError::NotSynthiaLabel { path: path.to_owned(), found };
+    let png = Png::decode(path, bytes, Transformations::IDENTITY)?;
+    match (png.color, png.depth) {
+        (ColorType::Grayscale | ColorType::Indexed, _) => return Err(refuse("a PNG of one channel")),
+        (_, BitDepth::Sixteen) => {}
+        _ => return Err(refuse("a PNG with 8 bits a sample")),
+    }
+    let pixels = png.bytes.chunks_exact(2 * png.color.samples());
+    let class = |pixel: &[u8]| (pixel[0] == 0).then_some(pixel[1]);
+    let classes: Option<Vec<u8>> = pixels.map(class).collect();
+    let classes = classes.ok_or_else(|| refuse("a PNG whose first channel goes beyond 255"))?;
+    Ok(Raster::new(png.width, png.height, classes))
 }
 
 fn png_photograph(path: &Path, bytes: &[u8]) -> Result<Rgb, DataError> {
@@ -172,6 +201,21 @@ mod tests {
         assert!(matches!(label(&path), Err(DataError::ColourLabel { colours: 3, .. })));
         let message = label(&path).unwrap_err().to_string();
         assert!(message.contains("picture.png") && message.contains("3 different"), "{message}");
+    }
+
+    #[test]
+    fn the_first_of_several_16_bit_channels_is_the_class_of_a_synthia_label() {
+        let folder = tempfile::tempdir().unwrap();
+        let pixels: Vec<u8> = (0..10).flat_map(|class| [0, 2 * class, 7, class, 255, 0]).collect();
+        let path = file(&folder, ColorType::Rgb, BitDepth::Sixteen, &pixels);
+        let indices = label_in(&path, Encoding::Synthia16).unwrap();
+        assert_eq!(indices.bytes(), [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]);
+        let refused = |color, depth, bytes: &[u8]| {
+            label_in(&file(&folder, color, depth, bytes), Encoding::Synthia16).unwrap_err().to_string()
+        };
+        assert!(refused(ColorType::Rgb, BitDepth::Sixteen, &[3; 60]).contains("beyond 255"));
+        assert!(refused(ColorType::Rgb, BitDepth::Eight, &[3; 30]).contains("8 bits a sample"));
+        assert!(refused(ColorType::Grayscale, BitDepth::Eight, &[3; 10]).contains("one channel"));
     }
 
     #[test]

@@ -24,6 +24,17 @@ pub struct LabelMap {
     pub otherwise: Otherwise,
 }
 
+/// How the pixels of a label file hold its values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// One index of at most 8 bits a pixel: a grey value, or the index below a palette's colour.
+    #[default]
+    Index,
+    /// Several 16-bit channels, of which the first is the index: SYNTHIA's labels.
+    Synthia16,
+}
+
 /// What becomes of a value that a [`LabelMap`] does not list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]

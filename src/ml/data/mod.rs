@@ -86,6 +86,14 @@ pub enum DataError {
         /// What it is instead.
         found: &'static str,
     },
+    /// A label file that isn't one of SYNTHIA's.
+    #[error("label {path} is {found}, not one with several 16-bit channels, the first of them the class", path = path.display())]
+    NotSynthiaLabel {
+        /// The label file.
+        path: PathBuf,
+        /// What it is instead.
+        found: &'static str,
+    },
     /// A label file with values that are no class and not 255.
     #[error(
         "label {path} holds {value}, which is neither a class (0 to {last}) nor 255 (ignore): first at column {column}, row \

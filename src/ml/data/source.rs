@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::label::LabelMap;
+use super::label::{Encoding, LabelMap};
 use super::raster::{Index, Rgb};
 use super::scenes::{self, Style};
 use super::{DataError, decode, label, resize};
@@ -40,6 +40,9 @@ pub enum Source {
         /// From the values in the label files to classes.
         #[serde(default)]
         label_map: Option<LabelMap>,
+        /// How the label files hold those values.
+        #[serde(default)]
+        encoding: Encoding,
     },
     /// Painted scenes, see [`scenes`].
     Scenes {
@@ -91,6 +94,7 @@ pub struct Reader {
     entries: Vec<Entry>,
     size: Option<[usize; 2]>,
     label_table: Option<[u8; 256]>,
+    encoding: Encoding,
 }
 
 struct Entry {
@@ -111,16 +115,16 @@ impl Reader {
     /// # Errors
     /// [`DataError::Settings`], [`DataError::BadName`], [`DataError::NameClash`].
     pub fn new(source: &Source) -> Result<Self, DataError> {
-        let (entries, size, label_map) = match source {
-            Source::Files { samples, size, label_map } => {
-                (samples.iter().map(Entry::of_files).collect(), *size, label_map.as_ref())
+        let (entries, size, label_map, encoding) = match source {
+            Source::Files { samples, size, label_map, encoding } => {
+                (samples.iter().map(Entry::of_files).collect(), *size, label_map.as_ref(), *encoding)
             }
-            Source::Scenes { size, .. } => (scene_entries(source)?, *size, None),
+            Source::Scenes { size, .. } => (scene_entries(source)?, *size, None, Encoding::Index),
         };
         if size.is_some_and(|size| size.contains(&0)) {
             return Err(DataError::Settings(format!("a size of {size:?} holds no pixel")));
         }
-        let reader = Self { entries, size, label_table: label_map.map(LabelMap::table).transpose()? };
+        let reader = Self { entries, size, label_table: label_map.map(LabelMap::table).transpose()?, encoding };
         if reader.entries.is_empty() {
             return Err(DataError::Settings("a data set without samples".to_owned()));
         }
@@ -192,7 +196,7 @@ impl Reader {
     fn read_label(&self, entry: &Entry, classes: u8) -> Result<Index, DataError> {
         let mut map = match &entry.label {
             None => return Err(DataError::NoLabel { image: entry.name.clone() }),
-            Some(Picture::File(path)) => decode::label(path)?,
+            Some(Picture::File(path)) => decode::label_in(path, self.encoding)?,
             Some(Picture::Scene { style, seed, index }) => scenes::scene(*style, *seed, *index).1,
         };
         if let Some(table) = &self.label_table {
@@ -300,7 +304,7 @@ mod tests {
 
     fn files(samples: Vec<Sample>, size: Option<[usize; 2]>) -> Source {
         let label_map = LabelMap { pairs: vec![(7, 0), (8, 1)], otherwise: Otherwise::Keep };
-        Source::Files { samples, size, label_map: Some(label_map) }
+        Source::Files { samples, size, label_map: Some(label_map), encoding: Encoding::Index }
     }
 
     /// A sample of a 4×2 image and a label that is all `value`.
@@ -387,8 +391,8 @@ mod tests {
             r#"{"format":"files","samples":[{"name":"a","image":"i.png"}],"size":[8,4],"label_map":{"pairs":[[7,0]]}}"#,
         )
         .unwrap();
-        let Source::Files { samples, size, label_map } = source else { panic!("files") };
-        assert_eq!((samples[0].label.as_ref(), size), (None, Some([8, 4])));
+        let Source::Files { samples, size, label_map, encoding } = source else { panic!("files") };
+        assert_eq!((samples[0].label.as_ref(), size, encoding), (None, Some([8, 4]), Encoding::Index));
         assert_eq!(label_map.unwrap().otherwise, Otherwise::Ignore);
         let source: Source =
             serde_json::from_str(r#"{"format":"scenes","style":"target","seed":3,"first":10,"count":2}"#).unwrap();

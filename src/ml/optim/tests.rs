@@ -54,7 +54,7 @@ const B_BY_SGD: [f64; 2] = [0.49076573383715777, -0.08179428897285966];
 #[test]
 fn sgd_with_momentum_decay_and_two_rates_walks_pytorchs_path() {
     let problem = Problem::new();
-    problem.steps(&mut Sgd::new(problem.parameters(1), 0.9, 5e-4), 0..5);
+    problem.steps(&mut Sgd::new(problem.parameters(1), 0.9, 5e-4, Repeats::Once), 0..5);
     let a = [-0.13638453695788932, -0.8547021176470057, 1.2933801766803785];
     close(&problem.values(), &[&a[..], &B_BY_SGD].concat());
 }
@@ -62,9 +62,36 @@ fn sgd_with_momentum_decay_and_two_rates_walks_pytorchs_path() {
 #[test]
 fn sgd_moves_a_parameter_listed_three_times_as_pytorch_does() {
     let problem = Problem::new();
-    problem.steps(&mut Sgd::new(problem.parameters(3), 0.9, 5e-4), 0..5);
+    problem.steps(&mut Sgd::new(problem.parameters(3), 0.9, 5e-4, Repeats::Released), 0..5);
     let a = [-2.0816643427595487, -0.488019453387707, -1.0870627286963568];
     close(&problem.values(), &[&a[..], &B_BY_SGD].concat());
+}
+
+/// A parameter that starts at 2 and is listed k times, after two steps with rate 0.1 and the gradients 1 and 0.5.
+fn listed(k: u32, repeats: Repeats) -> f64 {
+    let w = Tensor::from_slice(&[2f64]).set_requires_grad(true);
+    let parameter = Parameter { name: "w".into(), tensor: w.shallow_clone(), group: RateGroup::Body, repeats: k };
+    let mut sgd = Sgd::new(vec![parameter], 0.9, 0.0, repeats);
+    for gradient in [1.0, 0.5] {
+        sgd.zero_grad();
+        (&w * gradient).sum(Kind::Double).backward();
+        sgd.step(Rates { body: 0.1, head: 0.0 });
+    }
+    w.double_value(&[0])
+}
+
+#[test]
+fn each_of_pytorchs_loops_treats_repeated_parameters_in_its_own_way() {
+    // Values of PyTorch 2.11, plain loop and multi-tensor.
+    let theirs = [(1, 1.76, 1.76), (3, 1.1756, 1.0313), (4, 0.83804, 0.53756)];
+    for (k, plain, multi_tensor) in theirs {
+        for (repeats, expected) in
+            [(Repeats::Once, 1.76), (Repeats::Released, plain), (Repeats::MultiTensor, multi_tensor)]
+        {
+            let ours = listed(k, repeats);
+            assert!((ours - expected).abs() < 5e-6, "{repeats:?} {k}: {ours} instead of {expected}");
+        }
+    }
 }
 
 #[test]
@@ -78,7 +105,7 @@ fn adam_with_two_rates_walks_pytorchs_path() {
 fn make(adam: bool, problem: &Problem) -> Box<dyn Optimizer> {
     match adam {
         true => Box::new(Adam::new(problem.parameters(2), (0.9, 0.99))),
-        false => Box::new(Sgd::new(problem.parameters(2), 0.9, 5e-4)),
+        false => Box::new(Sgd::new(problem.parameters(2), 0.9, 5e-4, Repeats::Released)),
     }
 }
 
@@ -111,7 +138,7 @@ proptest! {
 fn a_parameter_without_a_gradient_is_not_even_decayed() {
     let problem = Problem::new();
     let before = problem.values();
-    Sgd::new(problem.parameters(1), 0.9, 0.5).step(Rates { body: 1.0, head: 1.0 });
+    Sgd::new(problem.parameters(1), 0.9, 0.5, Repeats::Once).step(Rates { body: 1.0, head: 1.0 });
     assert_eq!(problem.values(), before);
 }
 

@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Source, open};
+use super::{Answer, DONE, Format, Source, is_coloured, open};
 use crate::report::measures::{duration, plural};
 use crate::sched::dry::{self, Decision, Planned};
 use crate::sched::session::{Access, Session};
+use crate::spec::{Look, Problems};
 
 /// Say what would happen, one line a stage, and change nothing
 #[derive(Args)]
@@ -33,7 +34,9 @@ impl Plan {
 pub(super) fn answer(source: &Source, stages: &[String], force: &[String], format: Format) -> Answer {
     let mut session = source.open(Access::Look)?;
     let (targets, force) = (open::stages(&session, stages)?, open::stages(&session, force)?);
-    let planned = dry::plan(&mut session, &targets, &force)?;
+    let dry::Plan { stages: planned, warnings } = dry::plan(&mut session, &targets, &force)?;
+    let look = if is_coloured(&std::io::stderr()) { Look::Coloured } else { Look::Plain };
+    eprint!("{}", Problems::new(warnings, session.pipeline.sources.clone()).render(look));
     match format {
         Format::Json => planned.iter().for_each(|planned| println!("{}", line(&session, planned))),
         Format::Text => print!("{}", table(&session, &planned)),

@@ -9,10 +9,10 @@ use crate::kind::Gives;
 use crate::report::json::JsonLines;
 use crate::report::metrics::{self, Metrics};
 use crate::report::plain::Plain;
-use crate::report::{Event, Quiet, Reporter};
+use crate::report::{Quiet, Reporter};
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Interrupt, Options};
-use crate::spec::{InputSource, Look, Problems, Stage, StageId};
+use crate::spec::{Input, InputSource, Stage, StageId};
 
 /// Run what is invalid and restore what is cached
 #[derive(Args)]
@@ -102,9 +102,7 @@ fn pass_on_signals(interrupt: Interrupt) {
 
 fn warn(session: &Session, reporter: &mut dyn Reporter) {
     for problem in &session.pipeline.warnings {
-        let problems = Problems::new(vec![problem.clone()], session.pipeline.sources.clone());
-        let text = problems.render(Look::Plain);
-        reporter.tell(&Event::Warning(text.trim().trim_start_matches("warning: ").to_owned()));
+        reporter.tell(&sched::warning(session, problem));
     }
 }
 
@@ -137,5 +135,18 @@ fn table(session: &Session, stage: &Stage) -> Option<String> {
         .map(str::to_owned)
         .collect();
     let classes: Vec<String> = session.pipeline.classes.iter().map(|class| class.name.clone()).collect();
-    Some(metrics::table(&stage.name, &dataset, &weights, &classes, &metrics))
+    let table = metrics::table(&stage.name, &dataset, &weights, &classes, &metrics);
+    Some(table + &chosen(session, stage))
+}
+
+/// Of each network that was chosen by its mIoU: on what. Such a number is not that of a method which sees no labels.
+fn chosen(session: &Session, stage: &Stage) -> String {
+    let line = |input: &Input| {
+        let InputSource::Output { output, .. } = input.from else { return None };
+        let training = session.pipeline.stage(output.stage);
+        let InputSource::Dataset { dataset, .. } = training.input("dataset")?.from else { return None };
+        let name = input.role.strip_prefix("weights.").filter(|_| training.outputs[output.output].by_name)?;
+        Some(format!("  {name} was chosen by its mIoU on {}: with labels\n", session.pipeline.dataset(dataset).name))
+    };
+    stage.inputs.iter().filter_map(line).collect()
 }

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use png::{BitDepth, ColorType, Transformations};
 
+use crate::kind::dataset::Encoding;
+
 /// The value of pixels that take part in nothing.
 pub const IGNORED: u8 = 255;
 
@@ -34,11 +36,13 @@ pub enum LabelError {
         /// What the decoder met.
         cause: png::DecodingError,
     },
-    /// A PNG whose pixels are not one index each.
-    #[error("label `{}` is a PNG of {found}, but a label has one 8-bit class index a pixel; {hint}", path.display())]
+    /// A PNG whose pixels don't hold an index in the way they should.
+    #[error("label `{}` is a PNG of {found}, but a label has {expected}; {hint}", path.display())]
     NotIndices {
         /// Which file.
         path: PathBuf,
+        /// What its pixels should be.
+        expected: &'static str,
         /// What its pixels are.
         found: &'static str,
         /// What may be meant.
@@ -100,9 +104,9 @@ impl fmt::Display for Place {
 ///
 /// # Errors
 /// [`LabelError`], but never [`LabelError::NotAClass`].
-pub fn values(path: &Path) -> Result<[u64; 4], LabelError> {
+pub fn values(path: &Path, encoding: Encoding) -> Result<[u64; 4], LabelError> {
     let mut set = [0; 4];
-    for value in present(&histogram(&Label::read(path)?.indices)) {
+    for value in present(&histogram(&Label::read(path, encoding)?.indices)) {
         set[usize::from(value) / 64] |= 1 << (value % 64);
     }
     Ok(set)
@@ -113,8 +117,8 @@ pub fn values(path: &Path) -> Result<[u64; 4], LabelError> {
 ///
 /// # Errors
 /// [`LabelError`].
-pub fn check(path: &Path, classes: usize, map: &[(u8, u8)]) -> Result<(), LabelError> {
-    let label = Label::read(path)?;
+pub fn check(path: &Path, encoding: Encoding, classes: usize, map: &[(u8, u8)]) -> Result<(), LabelError> {
+    let label = Label::read(path, encoding)?;
     let mapped = |stored: u8| map.iter().find(|(from, _)| *from == stored).map_or(stored, |(_, to)| *to);
     let is_wrong: [bool; 256] = std::array::from_fn(|stored| {
         let class = mapped(stored as u8);
@@ -159,16 +163,18 @@ struct Label {
 }
 
 impl Label {
-    fn read(path: &Path) -> Result<Label, LabelError> {
+    fn read(path: &Path, encoding: Encoding) -> Result<Label, LabelError> {
         let damaged = |cause| LabelError::Damaged { path: path.to_owned(), cause };
         let file = File::open(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
         let mut decoder = png::Decoder::new(BufReader::new(file));
         decoder.set_transformations(Transformations::IDENTITY);
         let mut reader = decoder.read_info().map_err(damaged)?;
         let (color, depth) = reader.output_color_type();
-        if let Some((found, hint)) = not_indices(color, depth) {
-            return Err(LabelError::NotIndices { path: path.to_owned(), found, hint });
-        }
+        let refused = |expected, (found, hint)| LabelError::NotIndices { path: path.to_owned(), expected, found, hint };
+        match encoding {
+            Encoding::Index => not_indices(color, depth).map_or(Ok(()), |found| Err(refused(ONE_INDEX, found))),
+            Encoding::Synthia16 => not_synthia(color, depth).map_or(Ok(()), |found| Err(refused(TWO_BYTES, found))),
+        }?;
         let size = reader.output_buffer_size().ok_or_else(|| damaged(png::DecodingError::LimitsExceeded))?;
         let mut bytes = vec![0; size];
         let frame = reader.next_frame(&mut bytes).map_err(damaged)?;
@@ -176,10 +182,30 @@ impl Label {
         let width = frame.width as usize;
         let indices = match depth {
             BitDepth::Eight => bytes,
+            BitDepth::Sixteen => first_channel(&bytes, color.samples())
+                .ok_or_else(|| refused(TWO_BYTES, ("16-bit samples beyond 255", OTHER_SYNTHIA)))?,
             depth => unpacked(&bytes, width, frame.line_size, depth as usize),
         };
         Ok(Label { width, indices })
     }
+}
+
+const ONE_INDEX: &str = "one 8-bit class index a pixel";
+const TWO_BYTES: &str = "several 16-bit channels, the first of them the class";
+const OTHER_SYNTHIA: &str = "the labels meant are those of GT/LABELS as they were handed out";
+
+/// What pixels of this kind are, where they can't be SYNTHIA's.
+fn not_synthia(color: ColorType, depth: BitDepth) -> Option<(&'static str, &'static str)> {
+    match (color, depth) {
+        (ColorType::Rgb | ColorType::Rgba | ColorType::GrayscaleAlpha, BitDepth::Sixteen) => None,
+        (ColorType::Rgb | ColorType::Rgba, _) => Some(("8-bit colours", OTHER_SYNTHIA)),
+        _ => Some(("one channel", OTHER_SYNTHIA)),
+    }
+}
+
+/// The first of `channels` 16-bit samples of each pixel; `None` if one has more than 8 bits.
+fn first_channel(bytes: &[u8], channels: usize) -> Option<Vec<u8>> {
+    bytes.chunks_exact(2 * channels).map(|pixel| (pixel[0] == 0).then_some(pixel[1])).collect()
 }
 
 /// What pixels of this kind are, and what to do about it; `None` where they are indices.
@@ -247,7 +273,7 @@ mod tests {
         indices[64 * 2 + 5..64 * 2 + 5 + 1204].fill(34);
         (indices[0], indices[1], indices[2]) = (0, 2, 255);
         let (_dir, path) = grey(64, &indices);
-        let text = check(&path, 8, &[]).unwrap_err().to_string();
+        let text = check(&path, Encoding::Index, 8, &[]).unwrap_err().to_string();
         let expected = "value 34 is not one of the 8 classes: 1,204 pixels, first at column 5, row 2; \
                         values found: 0 1 2 34 255";
         assert_eq!(text, format!("label `{}`: {expected}", path.display()));
@@ -256,8 +282,8 @@ mod tests {
     #[test]
     fn a_map_decides_what_counts_as_a_class() {
         let (_dir, path) = grey(2, &[7, 34, 255, 7]);
-        assert!(check(&path, 2, &[(7, 1), (34, 255)]).is_ok());
-        let text = check(&path, 2, &[(7, 1), (34, 40)]).unwrap_err().to_string();
+        assert!(check(&path, Encoding::Index, 2, &[(7, 1), (34, 255)]).is_ok());
+        let text = check(&path, Encoding::Index, 2, &[(7, 1), (34, 40)]).unwrap_err().to_string();
         assert!(
             text.contains("value 34, mapped to 40, is not one of the 2 classes: 1 pixel, first at column 1, row 0")
         );
@@ -266,24 +292,24 @@ mod tests {
     #[test]
     fn a_palette_png_is_read_by_index_not_by_colour() {
         let (_dir, path) = file(ColorType::Indexed, BitDepth::Eight, 2, 2, &[3, 0, 3, 255]);
-        assert_eq!(values(&path).unwrap(), [0b1001, 0, 0, 1 << 63]);
+        assert_eq!(values(&path, Encoding::Index).unwrap(), [0b1001, 0, 0, 1 << 63]);
     }
 
     #[test]
     fn indices_of_less_than_a_byte_are_unpacked_row_by_row() {
         // Three pixels of four bits take two bytes a row; the last four bits of each row are padding.
         let (_dir, path) = file(ColorType::Grayscale, BitDepth::Four, 3, 2, &[0x12, 0x3f, 0x45, 0x6f]);
-        assert_eq!(Label::read(&path).unwrap().indices, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(Label::read(&path, Encoding::Index).unwrap().indices, [1, 2, 3, 4, 5, 6]);
         let (_dir, path) = file(ColorType::Grayscale, BitDepth::One, 9, 2, &[0b1010_0000, 0b1000_0000]);
-        assert_eq!(Label::read(&path).unwrap().indices, [1, 0, 1, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(Label::read(&path, Encoding::Index).unwrap().indices, [1, 0, 1, 0, 0, 0, 0, 0, 1]);
     }
 
     #[test]
     fn colours_and_wide_samples_are_refused_with_a_hint() {
         let (_dir, path) = file(ColorType::Rgb, BitDepth::Eight, 1, 3, &[128, 64, 128]);
-        assert!(values(&path).unwrap_err().to_string().contains("is a PNG of colours"));
+        assert!(values(&path, Encoding::Index).unwrap_err().to_string().contains("is a PNG of colours"));
         let (_dir, path) = file(ColorType::Grayscale, BitDepth::Sixteen, 1, 2, &[0, 3]);
-        assert!(values(&path).unwrap_err().to_string().contains("is a PNG of 16-bit samples"));
+        assert!(values(&path, Encoding::Index).unwrap_err().to_string().contains("is a PNG of 16-bit samples"));
     }
 
     #[test]
@@ -295,10 +321,28 @@ mod tests {
         altered[image_data + 4] ^= 1;
         for broken in [&whole[..image_data + 3], &whole[..10], b"GIF89a", b"", &altered] {
             std::fs::write(&path, broken).unwrap();
-            assert!(matches!(values(&path), Err(LabelError::Damaged { path: named, .. }) if named == path));
+            assert!(
+                matches!(values(&path, Encoding::Index), Err(LabelError::Damaged { path: named, .. }) if named == path)
+            );
         }
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(values(&path), Err(LabelError::Unreadable { .. })));
+        assert!(matches!(values(&path, Encoding::Index), Err(LabelError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn the_class_of_a_synthia_label_is_its_first_channel_in_16_bits() {
+        // Three pixels of class, instance and nothing; most significant byte first, as PNG has it.
+        let pixels = [0, 22, 1, 200, 0, 0, 0, 3, 0, 7, 0, 0, 0, 22, 0, 0, 255, 255];
+        let (_dir, path) = file(ColorType::Rgb, BitDepth::Sixteen, 3, 18, &pixels);
+        assert_eq!(Label::read(&path, Encoding::Synthia16).unwrap().indices, [22, 3, 22]);
+        assert_eq!(values(&path, Encoding::Synthia16).unwrap(), [1 << 22 | 1 << 3, 0, 0, 0]);
+        assert!(values(&path, Encoding::Index).unwrap_err().to_string().contains("is a PNG of 16-bit samples, but"));
+        let (_dir, path) = file(ColorType::Rgb, BitDepth::Sixteen, 1, 6, &[3, 208, 0, 0, 0, 0]);
+        assert!(values(&path, Encoding::Synthia16).unwrap_err().to_string().contains("16-bit samples beyond 255"));
+        let (_dir, path) = file(ColorType::Rgb, BitDepth::Eight, 1, 3, &[3, 0, 0]);
+        assert!(values(&path, Encoding::Synthia16).unwrap_err().to_string().contains("8-bit colours, but a label has"));
+        let (_dir, path) = grey(1, &[3]);
+        assert!(values(&path, Encoding::Synthia16).unwrap_err().to_string().contains("one channel, but a label has"));
     }
 
     #[test]
@@ -311,7 +355,7 @@ mod tests {
         #[test]
         fn the_set_holds_exactly_the_values_of_the_pixels(indices in prop::collection::vec(any::<u8>(), 1..200)) {
             let (_dir, path) = grey(indices.len(), &indices);
-            let set = values(&path).unwrap();
+            let set = values(&path, Encoding::Index).unwrap();
             for value in 0..=255u8 {
                 prop_assert_eq!((set[usize::from(value) / 64] >> (value % 64)) & 1 == 1, indices.contains(&value));
             }

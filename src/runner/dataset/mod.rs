@@ -4,17 +4,35 @@
 //! after. It doesn't decode photographs and knows no sizes and no colours: that is `ml`'s affair. Of a label it knows which
 //! values it holds ([`labels`]), since a wrong value means a wrong data set.
 //!
-//! One format a file: [`folder`] for a plain folder; each published data set with a layout of its own gets its own.
+//! One format a file: [`folder`] for a plain folder, and one for each published data set, which say no more than how its
+//! folders, names and label values are ([`layout`]). All are listed by the same code ([`listing`]).
 
+mod camvid;
+mod cityscapes;
 pub mod folder;
+mod gta5;
 pub mod labels;
+pub mod layout;
+pub mod listing;
+mod synscapes;
+mod synthia;
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::inputs;
 
-pub use folder::{Folder, list_folder};
+pub use layout::Layout;
+pub use listing::{Listed, Naming, Order, Place, list};
+
+/// Every published data set whose layout is known.
+pub const PUBLISHED: &[&Layout] =
+    &[&cityscapes::LAYOUT, &gta5::LAYOUT, &synthia::LAYOUT, &synscapes::LAYOUT, &camvid::LAYOUT];
+
+/// The layout of the published data set with this `format`.
+pub fn published(format: &str) -> Option<&'static Layout> {
+    PUBLISHED.iter().copied().find(|layout| layout.format == format)
+}
 
 /// An image and the label that goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,10 +87,12 @@ pub enum DatasetError {
         path: PathBuf,
     },
     /// No file in the folder of the images has the ending of an image.
-    #[error("`{}` holds no image: no file below it ends in .png, .jpg or .jpeg", folder.display())]
+    #[error("`{}` holds no image: no file below it ends in {}", folder.display(), alternatives(endings))]
     NoImages {
         /// The folder, relative to the workspace's root.
         folder: PathBuf,
+        /// The endings that an image of this data set may have.
+        endings: &'static [&'static str],
     },
     /// The list has no line that isn't blank.
     #[error("`{}` is empty: it has to name an image a line", list.display())]
@@ -134,6 +154,14 @@ impl DatasetError {
     }
 }
 
+/// `.png, .jpg or .jpeg`.
+fn alternatives(endings: &[&str]) -> String {
+    match endings {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        endings => endings.concat(),
+    }
+}
+
 /// The names of some images: all counted, the first few shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
@@ -154,7 +182,8 @@ impl Names {
         (!first.is_empty()).then(|| Names { count: first.len() + names.count(), first })
     }
 
-    fn counted(&self) -> String {
+    /// `1 image`, `7 images`.
+    pub fn counted(&self) -> String {
         if self.count == 1 { "1 image".to_owned() } else { format!("{} images", self.count) }
     }
 }

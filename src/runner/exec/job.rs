@@ -9,8 +9,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kind::dataset::Encoding;
+
 /// The version of this contract. A worker refuses a job of another version: the two programs are built together.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// One stage, ready to be performed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +29,8 @@ pub struct Job {
     pub classes: Vec<Class>,
     /// The data sets by role (`source`, `target`, `images`, `dataset`).
     pub datasets: BTreeMap<String, Dataset>,
+    /// What the pipeline file calls each of them, for messages and notes.
+    pub dataset_names: BTreeMap<String, String>,
     /// Outputs of other stages and source files by role (`weights`, `hard`, `model.init`).
     pub inputs: BTreeMap<String, Input>,
     /// An empty folder; the outputs go there under the paths that the kind declares.
@@ -60,8 +64,10 @@ pub enum Dataset {
         samples: Vec<Sample>,
         /// Width and height that images and labels are resized to.
         size: Option<[u32; 2]>,
-        /// Label value → class index or 255.
+        /// Label value → class index or 255; a value that isn't here stays what it is.
         map: Vec<(u8, u8)>,
+        /// How a label's pixels hold its values.
+        encoding: Encoding,
     },
     /// Procedural road scenes, painted when they are needed.
     Scenes {

@@ -206,7 +206,7 @@ fn label_values_stay_with_the_content_they_were_found_in() {
     let inputs = inputs(&root, HashMap::new());
     let found = inputs.digest_file(path).unwrap();
     assert_eq!(inputs.label_values(path).unwrap(), None);
-    let values = LabelValues([0b111, 0, 0, 1 << 63]);
+    let values = LabelValues { set: [0b111, 0, 0, 1 << 63], ..LabelValues::default() };
     inputs.note_label_values(path, digest("other content"), LabelValues::default());
     inputs.note_label_values(path, found, values);
     assert_eq!(inputs.label_values(path).unwrap(), Some(values));

@@ -161,6 +161,14 @@ pub fn find(name: &str) -> Option<&'static ClassSet> {
     SETS.iter().find(|set| set.name == name)
 }
 
+/// The sets that hold some of these classes and no other: papers name means over them beside the mean over all.
+pub fn parts<'a>(names: &'a [&str]) -> impl Iterator<Item = &'static ClassSet> + 'a {
+    let is_part = |set: &&ClassSet| {
+        set.classes.len() < names.len() && set.classes.iter().all(|class| names.contains(&class.name))
+    };
+    SETS.iter().filter(is_part)
+}
+
 /// The colour of the class with this index where its author gave none.
 ///
 /// The first eight are those of Okabe and Ito, which people with the common colour blindnesses tell apart; from then on
@@ -207,6 +215,19 @@ mod tests {
     fn the_released_code_counts_eleven_rare_classes_of_nineteen() {
         let rare = |name| find(name).unwrap().classes.iter().filter(|class| class.rare).count();
         assert_eq!((rare("cityscapes-19"), rare("cityscapes-16"), rare("cityscapes-13")), (11, 8, 5));
+    }
+
+    #[test]
+    fn the_16_and_the_13_classes_of_synthia_are_parts_of_the_19() {
+        let parts_of = |name| -> Vec<&str> {
+            let names: Vec<&str> = find(name).unwrap().classes.iter().map(|class| class.name).collect();
+            parts(&names).map(|set| set.name).collect()
+        };
+        assert_eq!(parts_of("cityscapes-19"), ["cityscapes-16", "cityscapes-13"]);
+        assert_eq!(parts_of("cityscapes-16"), ["cityscapes-13"]);
+        for name in ["cityscapes-13", "camvid-11", SCENES] {
+            assert_eq!(parts_of(name), [""; 0], "{name}");
+        }
     }
 
     #[test]

@@ -2,7 +2,20 @@
 //!
 //! Knows no files: what is in a folder is found out by `dataset`, when the pipeline is planned.
 
+use serde::{Deserialize, Serialize};
+
 use super::{KeySpec, Literal, Only, Takes, Variant};
+
+/// How the pixels of a label hold its values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// One index of at most 8 bits a pixel: a grey value, or the index below a palette's colour.
+    #[default]
+    Index,
+    /// Several 16-bit channels, of which the first is the index: SYNTHIA's labels.
+    Synthia16,
+}
 
 const TARGET: Only = Only { key: "style", is: &["target"] };
 
@@ -12,6 +25,23 @@ const MAP: KeySpec = KeySpec::new(
     "label values to replace, as in `{ 34 = 255 }`; 255 is ignored by training and evaluation",
 )
 .optional();
+
+/// What to do about images without label, see `missing`.
+pub const MISSING: &[&str] = &["known", "skip", "error"];
+
+const ROOT: KeySpec = KeySpec::new("root", Takes::Path, "the folder of the data set, as it was unpacked");
+
+const LIST: KeySpec = KeySpec::new(
+    "list",
+    Takes::Path,
+    "a file with a name of an image a line, with or without ending; default: every image, sorted by name",
+)
+.optional();
+
+const SIZE: KeySpec =
+    KeySpec::new("size", Takes::Size, "`[width, height]` in pixels to resize to; default: as stored").optional();
+
+const SPLIT: KeySpec = KeySpec::new("split", Takes::Choice(&["train", "val", "test"]), "which of its folders");
 
 /// Every format, by the value of `format`.
 pub const FORMATS: &[Variant] = &[
@@ -23,16 +53,57 @@ pub const FORMATS: &[Variant] = &[
             KeySpec::new("images", Takes::Folder, "folder of the images, below `root`").or_text("images"),
             KeySpec::new("labels", Takes::Folder, "folder of the labels, below `root`; it needn't exist for a target")
                 .or_text("labels"),
-            KeySpec::new(
-                "list",
-                Takes::Path,
-                "a file with a name of an image a line, with or without ending; default: every image, sorted by name",
-            )
-            .optional(),
-            KeySpec::new("size", Takes::Size, "`[width, height]` in pixels to resize to; default: as stored")
-                .optional(),
+            LIST,
+            SIZE,
             MAP,
         ]],
+    },
+    Variant {
+        name: "cityscapes",
+        summary: "Cityscapes with fine annotations: `leftImg8bit/` and, where labels are read, the label ids of `gtFine/`.",
+        keys: &[&[ROOT, SPLIT, LIST, SIZE]],
+    },
+    Variant {
+        name: "gta5",
+        summary: "GTA5 (Playing for Data): `images/` and the palette PNGs of `labels/`, whose indices are Cityscapes ids.",
+        keys: &[&[
+            ROOT,
+            LIST,
+            SIZE,
+            KeySpec::new(
+                "missing",
+                Takes::Choice(MISSING),
+                "images without label: `known` leaves out the 25 whose labels were never published, `skip` all of them, \
+                 `error` none; what is left out is told",
+            )
+            .or_text("known")
+            .origin("IAST, issue 2"),
+        ]],
+    },
+    Variant {
+        name: "synthia",
+        summary: "SYNTHIA-RAND-CITYSCAPES: `RGB/` and the 16-bit labels of `GT/LABELS/`, whose first channel is the class.",
+        keys: &[&[ROOT, LIST, SIZE]],
+    },
+    Variant {
+        name: "synscapes",
+        summary: "Synscapes: the images of `img/` in the order of their numbers and the label ids of `img/class/`.",
+        keys: &[&[
+            ROOT,
+            KeySpec::new(
+                "images",
+                Takes::Choice(&["rgb", "rgb-2k"]),
+                "`rgb`: 1440 × 720, as its labels are; `rgb-2k`: 2048 × 1024",
+            )
+            .or_text("rgb"),
+            LIST,
+            SIZE,
+        ]],
+    },
+    Variant {
+        name: "camvid",
+        summary: "CamVid in the layout of the SegNet tutorial: `train/` and `trainannot/`, with the classes `camvid-11`.",
+        keys: &[&[ROOT, SPLIT, LIST, SIZE]],
     },
     Variant {
         name: "scenes",

@@ -302,16 +302,23 @@ pub enum Literal {
     Size([u32; 2]),
 }
 
-/// A key or an output exists only where another key has one of some values.
+/// A key or an output exists only where another key is there, or has one of some values.
 ///
 /// Elsewhere it is no part of the stage at all: the weight of a loss that the method doesn't have can't invalidate
 /// anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Only {
-    /// The other key, one that takes a [`Takes::Choice`].
+    /// The other key; where values are named, one that takes a [`Takes::Choice`].
     pub key: &'static str,
-    /// Its values.
+    /// Its values; none are named where it is enough that it is there.
     pub is: &'static [&'static str],
+}
+
+impl Only {
+    /// Wherever the other key is there.
+    pub const fn with(key: &'static str) -> Only {
+        Only { key, is: &[] }
+    }
 }
 
 /// Whether a key can change a result.
@@ -336,19 +343,26 @@ pub struct OutputSpec {
     pub gives: Gives,
     /// The stages that give it, where not all of the kind do.
     pub only: Option<Only>,
+    /// Whether it is meant only where it is named: `inter.best`, and never `inter`.
+    pub by_name: bool,
 }
 
 impl OutputSpec {
     const fn file(name: &'static str, path: &'static str, gives: Gives) -> OutputSpec {
-        OutputSpec { name, path, folder: false, gives, only: None }
+        OutputSpec { name, path, folder: false, gives, only: None, by_name: false }
     }
 
     const fn folder(name: &'static str, gives: Gives) -> OutputSpec {
-        OutputSpec { name, path: name, folder: true, gives, only: None }
+        OutputSpec { name, path: name, folder: true, gives, only: None, by_name: false }
     }
 
     const fn only(mut self, only: Only) -> OutputSpec {
         self.only = Some(only);
+        self
+    }
+
+    const fn by_name(mut self) -> OutputSpec {
+        self.by_name = true;
         self
     }
 }
@@ -362,6 +376,8 @@ pub enum Gives {
     Discriminator,
     /// A line an iteration.
     Losses,
+    /// A line an evaluation of a network in training.
+    Evaluations,
     /// An entropy an image.
     Scores,
     /// The most likely class of each pixel, one picture an image.
@@ -391,6 +407,7 @@ impl Gives {
             Gives::Weights => "weights",
             Gives::Discriminator => "a discriminator",
             Gives::Losses => "losses",
+            Gives::Evaluations => "evaluations",
             Gives::Scores => "scores",
             Gives::Predictions => "predictions",
             Gives::EntropyMaps => "entropy maps",

@@ -9,8 +9,16 @@ const MULTI_LEVEL: KeySpec = KeySpec::new("multi_level", Takes::Flag, "an auxili
     .origin("AdvEnt, config.py: TRAIN.MULTI_LEVEL");
 
 const INIT: KeySpec =
-    KeySpec::new("init", Takes::Path, "parameters to start from, a `.safetensors` file; default: fresh ones")
+    KeySpec::new("init", Takes::Path, "parameters to start from, a `.safetensors` or `.pth` file; default: fresh ones")
         .optional();
+
+const BRANCHES: KeySpec = KeySpec::new(
+    "branches",
+    Takes::OneOf(&[2, 4]),
+    "how many of a head's four dilated convolutions are summed; AdaptSegNet's published checkpoints need 2",
+)
+.or_integer(4)
+.origin("AdvEnt, deeplabv2.py; AdaptSegNet, deeplab_multi.py returns after 2");
 
 /// Every architecture, by the value of `arch`.
 pub const ARCHS: &[Variant] = &[
@@ -32,5 +40,15 @@ pub const ARCHS: &[Variant] = &[
             )
             .or_integer(8),
         ]],
+    },
+    Variant {
+        name: "deeplabv2-resnet50",
+        summary: "DeepLab-v2 on ResNet-50: the papers' network with half of the layers.",
+        keys: &[&[MULTI_LEVEL, INIT, BRANCHES]],
+    },
+    Variant {
+        name: "deeplabv2-resnet101",
+        summary: "DeepLab-v2 on ResNet-101, the network of the papers. Trained on a GPU.",
+        keys: &[&[MULTI_LEVEL, INIT, BRANCHES]],
     },
 ];

@@ -11,6 +11,8 @@ pub(super) const ADVERSARIAL: Only = Only { key: "method", is: &["advent", "adap
 /// The methods that see the target domain.
 pub(super) const ADAPTING: Only = Only { key: "method", is: &["minent", "advent", "adaptsegnet"] };
 const ENTROPY: Only = Only { key: "method", is: &["minent"] };
+/// The trainings that look at labelled images on the way.
+const VALIDATED: Only = Only::with("dataset");
 const SGD: Only = Only { key: "optimizer", is: &["sgd"] };
 const ADAM: Only = Only { key: "optimizer", is: &["adam"] };
 
@@ -73,6 +75,16 @@ pub const KEYS: &[KeySpec] = &[
         .or_number(5e-4)
         .only(SGD)
         .origin(CONFIG),
+    KeySpec::new(
+        "parameter_repeats",
+        Takes::Choice(&["once", "released", "multi-tensor"]),
+        "what becomes of parameters of DeepLab-v2's body that the released code hands to SGD three or four times: they are \
+         stepped once, as often as it steps them on a CPU, or as its GPU loop does it at once; with `once` and the released \
+         learning rate the body learns at about a third of the released speed",
+    )
+    .or_text("once")
+    .only(SGD)
+    .origin("AdvEnt, deeplabv2.py: optim_parameters"),
     KeySpec::new("betas", Takes::Pair(Interval::DECAY), "of Adam, where the segmentation network uses it")
         .or(Literal::Pair([0.9, 0.999]))
         .only(ADAM),
@@ -133,6 +145,22 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new("precision", Takes::Choice(&["float32", "float64"]), "of parameters and arithmetic")
         .or_text("float32"),
     KeySpec::new(
+        "dataset",
+        Takes::Dataset { labels: true },
+        "labelled images to evaluate on during the training, a `[datasets.…]`; `<stage>.best` is then the network with \
+         the best mIoU on them, so it is chosen with labels, while `<stage>` stays the last one",
+    )
+    .optional()
+    .origin("AdvEnt, eval_UDA.py: best"),
+    KeySpec::new(
+        "evaluate_every",
+        COUNT,
+        "steps from one such evaluation to the next; there is one after the last step",
+    )
+    .or_integer(2000)
+    .only(VALIDATED)
+    .origin("AdvEnt, config.py: SAVE_PRED_EVERY"),
+    KeySpec::new(
         "checkpoint_every",
         COUNT,
         "steps between the checkpoints that an interrupted training goes on from; default: about 20 seconds of work",
@@ -145,4 +173,6 @@ pub(super) const OUTPUTS: &[OutputSpec] = &[
     OutputSpec::file("model", "model.safetensors", Gives::Weights),
     OutputSpec::file("discriminator", "discriminator.safetensors", Gives::Discriminator).only(ADVERSARIAL),
     OutputSpec::file("losses", "losses.jsonl", Gives::Losses),
+    OutputSpec::file("best", "best.safetensors", Gives::Weights).only(VALIDATED).by_name(),
+    OutputSpec::file("evaluations", "evaluations.jsonl", Gives::Evaluations).only(VALIDATED),
 ];

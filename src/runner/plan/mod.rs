@@ -5,5 +5,6 @@
 
 pub mod assemble;
 pub mod explain;
+mod files;
 pub mod manifest;
 pub mod sources;

@@ -3,26 +3,21 @@
 //! Knows how to look, not when. Here a data set's mistakes (a folder that isn't there, a label outside the classes) become
 //! problems at the line of the pipeline file that brought them in, before anything has run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
-
-use crate::dataset::{self, DatasetError, labels};
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::job;
 use crate::inputs::{self, Inputs};
-use crate::spec::{Dataset, DatasetId, FolderSpans, Format, Pipeline, Problem, Span, StageId};
+use crate::spec::{Dataset, DatasetId, Format, Pipeline, Problem, Span, StageId};
 use crate::store::Kind;
-use crate::store::index::LabelValues;
 
 use super::explain::Files;
+use super::files::Survey;
 use super::manifest::Ingredient;
 
 /// Changes when the painter of scenes paints other pictures for the same parameters.
 const SCENES_REVISION: u32 = 1;
-/// So many label files with mistakes are named; the others are counted.
-const FILES_NAMED: usize = 5;
 
 /// A thing outside the graph that stages read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +42,8 @@ pub struct Found {
     pub content: Content,
     /// The object that [`Ingredient::listing`] names.
     pub listing: Option<Vec<u8>>,
+    /// What is worth knowing of it though nothing is wrong.
+    pub warnings: Vec<Problem>,
 }
 
 /// What a job gets of it.
@@ -94,7 +91,9 @@ impl Surveyor<'_> {
                         };
                         Ok(scenes_found(dataset, scenes))
                     }
-                    Format::Folder { .. } => self.folder(dataset, *labels, readers),
+                    Format::Folder { .. } | Format::Published { .. } => {
+                        Survey::new(self, dataset, *labels, readers)?.found()
+                    }
                 }
             }
         }
@@ -111,7 +110,7 @@ impl Surveyor<'_> {
             Kind::Folder => Some(self.listing_of_folder(path).map_err(|error| input_problem(&error, span))?),
         };
         let ingredient = Ingredient { digest, what, listing: listing.as_deref().map(object_of) };
-        Ok(Found { ingredient, content, listing })
+        Ok(Found { ingredient, content, listing, warnings: Vec::new() })
     }
 
     /// The files of a source folder by name. They have just been looked at, so none is read again.
@@ -119,127 +118,6 @@ impl Surveyor<'_> {
         let files = self.inputs.files_of(folder)?;
         let lines = files.iter().map(|(path, digest)| (path.to_string_lossy().into_owned(), digest.to_string()));
         Ok(listing(lines))
-    }
-
-    fn folder(&self, dataset: &Dataset, labels: bool, readers: &[(StageId, Span)]) -> Result<Found, Vec<Problem>> {
-        let Format::Folder { images, labels: labels_folder, list, spans, .. } = &dataset.format else {
-            unreachable!("the caller has matched the format");
-        };
-        let folder = dataset::Folder { images: images.clone(), labels: labels_folder.clone(), list: list.clone() };
-        let samples = dataset::list_folder(&self.pipeline.root, &folder, labels)
-            .map_err(|error| vec![self.dataset_problem(dataset, spans, &error, readers)])?;
-        let images: Vec<PathBuf> = samples.iter().map(|sample| sample.image.clone()).collect();
-        let label_files: Vec<PathBuf> =
-            samples.iter().filter(|_| labels).filter_map(|sample| sample.label.clone()).collect();
-        let digests = |paths: &[PathBuf], span| {
-            self.inputs.digest_files(paths).map_err(|error| vec![input_problem(&error, span)])
-        };
-        let (image_digests, label_digests) = (digests(&images, spans.images)?, digests(&label_files, spans.labels)?);
-        self.check_labels(dataset, &label_files, &label_digests, readers)?;
-
-        let mut encoder = Encoder::new("intrada/data set/1");
-        encoder.field("format", b"files").field("size", &encode_size(dataset.size));
-        encode_map(&mut encoder, if labels { &dataset.map } else { &[] });
-        encoder.list("samples", samples.len());
-        let mut lines = Vec::new();
-        for (i, sample) in samples.iter().enumerate() {
-            encoder.field("name", sample.name.as_bytes()).field("image", image_digests[i].0.as_bytes());
-            lines.push((sample.name.clone(), image_digests[i].to_string()));
-            if let Some(digest) = label_digests.get(i) {
-                encoder.field("label", digest.0.as_bytes());
-                lines.push((format!("label of {}", sample.name), digest.to_string()));
-            }
-        }
-        let listing = listing(lines.into_iter());
-        let absolute = |path: &Path| self.pipeline.root.join(path);
-        let samples = samples.into_iter().map(|sample| job::Sample {
-            name: sample.name,
-            image: absolute(&sample.image),
-            label: sample.label.filter(|_| labels).map(|label| absolute(&label)),
-        });
-        let content = job::Dataset::Files { samples: samples.collect(), size: dataset.size, map: dataset.map.clone() };
-        let ingredient = Ingredient {
-            digest: ArtifactDigest(encoder.finish()),
-            what: format!("data set {}", dataset.name),
-            listing: Some(object_of(&listing)),
-        };
-        Ok(Found { ingredient, content: Content::Dataset(content), listing: Some(listing) })
-    }
-
-    /// Which values the labels hold is noted in the index, so that each label is decoded once.
-    fn check_labels(
-        &self,
-        dataset: &Dataset,
-        files: &[PathBuf],
-        digests: &[FileDigest],
-        readers: &[(StageId, Span)],
-    ) -> Result<(), Vec<Problem>> {
-        let classes = self.pipeline.classes.len();
-        let map = &dataset.map;
-        let wrong: Vec<labels::LabelError> = files
-            .par_iter()
-            .zip(digests)
-            .filter_map(|(file, digest)| {
-                let path = self.pipeline.root.join(file);
-                let known = self.inputs.label_values(file).ok().flatten();
-                let values = match known {
-                    Some(values) => values,
-                    None => match labels::values(&path) {
-                        Ok(values) => {
-                            let values = LabelValues(values);
-                            self.inputs.note_label_values(file, *digest, values);
-                            values
-                        }
-                        Err(error) => return Some(error),
-                    },
-                };
-                let is_wrong = present(values)
-                    .any(|value| mapped(map, value) != 255 && usize::from(mapped(map, value)) >= classes);
-                if is_wrong { labels::check(&path, classes, map).err() } else { None }
-            })
-            .collect();
-        if wrong.is_empty() {
-            return Ok(());
-        }
-        let mut problems: Vec<Problem> = wrong
-            .iter()
-            .take(FILES_NAMED)
-            .map(|error| {
-                let problem = Problem::error(error.to_string()).at(dataset.span, "this data set");
-                self.read_by(problem, readers)
-                    .help("`map = { 34 = 255 }` in the data set replaces values; 255 is ignored")
-            })
-            .collect();
-        if wrong.len() > FILES_NAMED {
-            let rest = wrong.len() - FILES_NAMED;
-            problems.push(Problem::error(format!("{rest} more labels are wrong")).at(dataset.span, "this data set"));
-        }
-        Err(problems)
-    }
-
-    fn dataset_problem(
-        &self,
-        dataset: &Dataset,
-        spans: &FolderSpans,
-        error: &DatasetError,
-        readers: &[(StageId, Span)],
-    ) -> Problem {
-        let span = match error.concerns() {
-            dataset::Concerns::Images => spans.images,
-            dataset::Concerns::Labels => spans.labels,
-            dataset::Concerns::List => spans.list,
-        };
-        let problem = Problem::error(error.to_string()).at(span, format!("data set `{}`", dataset.name));
-        self.read_by(problem, readers)
-    }
-
-    fn read_by(&self, problem: Problem, readers: &[(StageId, Span)]) -> Problem {
-        let names: BTreeSet<&str> =
-            readers.iter().map(|(stage, _)| self.pipeline.stage(*stage).name.as_str()).collect();
-        match names.is_empty() {
-            true => problem,
-            false => problem.note(format!("it is read by {}", names.into_iter().collect::<Vec<_>>().join(", "))),
-        }
     }
 }
 
@@ -255,7 +133,7 @@ pub fn once_each(problems: Vec<Problem>) -> Vec<Problem> {
     seen
 }
 
-fn input_problem(error: &inputs::Error, span: Span) -> Problem {
+pub(super) fn input_problem(error: &inputs::Error, span: Span) -> Problem {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     Problem::error(format!("{error}{cause}")).at(span, "")
 }
@@ -272,27 +150,15 @@ fn scenes_found(dataset: &Dataset, scenes: job::Dataset) -> Found {
         what: format!("data set {}", dataset.name),
         listing: None,
     };
-    Found { ingredient, content: Content::Dataset(scenes), listing: None }
+    Found { ingredient, content: Content::Dataset(scenes), listing: None, warnings: Vec::new() }
 }
 
-fn encode_size(size: Option<[u32; 2]>) -> Vec<u8> {
+pub(super) fn encode_size(size: Option<[u32; 2]>) -> Vec<u8> {
     size.map(|size| size.map(u32::to_le_bytes).concat()).unwrap_or_default()
 }
 
-fn encode_map(encoder: &mut Encoder, map: &[(u8, u8)]) {
-    encoder.field("map", &map.iter().flat_map(|(from, to)| [*from, *to]).collect::<Vec<u8>>());
-}
-
-fn mapped(map: &[(u8, u8)], value: u8) -> u8 {
-    map.iter().find(|(from, _)| *from == value).map_or(value, |(_, to)| *to)
-}
-
-fn present(LabelValues(words): LabelValues) -> impl Iterator<Item = u8> {
-    (0..=255u8).filter(move |value| words[usize::from(*value) / 64] >> (value % 64) & 1 == 1)
-}
-
 /// A listing for people and for `why`: a line a file, its digest and its name, after a first line that says what it is.
-fn listing(files: impl Iterator<Item = (String, String)>) -> Vec<u8> {
+pub(super) fn listing(files: impl Iterator<Item = (String, String)>) -> Vec<u8> {
     let mut text = HEAD.to_owned();
     for (name, digest) in files {
         text += &format!("{digest} {}\n", name.replace(['\n', '\r'], "?"));
@@ -310,7 +176,7 @@ pub fn files_of_listing(bytes: &[u8]) -> Option<Files> {
     Some(entries.map(|(digest, name)| (name.to_owned(), digest.chars().take(6).collect())).collect::<BTreeMap<_, _>>())
 }
 
-fn object_of(bytes: &[u8]) -> FileDigest {
+pub(super) fn object_of(bytes: &[u8]) -> FileDigest {
     FileDigest(crate::digest::Digest::of(bytes))
 }
 
@@ -323,12 +189,5 @@ mod tests {
         let bytes = listing([("a b.png".to_owned(), "0123456789".to_owned())].into_iter());
         assert_eq!(files_of_listing(&bytes).unwrap(), [("a b.png".to_owned(), "012345".to_owned())].into());
         assert!(files_of_listing(b"something else").is_none());
-    }
-
-    #[test]
-    fn the_values_of_a_set_are_its_bits() {
-        let values = LabelValues([1 | 1 << 63, 1, 0, 1 << 63]);
-        assert_eq!(present(values).collect::<Vec<_>>(), [0, 63, 64, 255]);
-        assert_eq!([mapped(&[(34, 255)], 34), mapped(&[(34, 255)], 3)], [255, 3]);
     }
 }

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use crate::flow::{Command, How, NodeId};
 use crate::plan::explain::Difference;
-use crate::spec::{Problems, StageId};
+use crate::plan::sources;
+use crate::spec::{Problem, Problems, StageId};
 use crate::store::Artifact;
 
 use super::planner::Planner;
@@ -52,11 +53,19 @@ pub struct Planned {
     pub seconds: Option<f64>,
 }
 
-/// Decides for `targets` and what they need, in the order of the graph.
+/// What a run would do.
+pub struct Plan {
+    /// The stages, in the order of the graph.
+    pub stages: Vec<Planned>,
+    /// What is worth knowing of the pipeline and of its data, though nothing is wrong.
+    pub warnings: Vec<Problem>,
+}
+
+/// Decides for `targets` and what they need.
 ///
 /// # Errors
 /// What is wrong with the sources.
-pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Result<Vec<Planned>, Problems> {
+pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Result<Plan, Problems> {
     let (planner, decisions) = settle(session, targets, force)?;
     let stages = planner.wiring.iter().filter_map(|(node, what)| match what {
         Node::Stage(stage) => Some((node, *stage)),
@@ -73,7 +82,9 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
         let seconds = planner.last_run(session, node).map(|(record, _)| record.seconds);
         Planned { stage, decision, reason, seconds }
     });
-    Ok(planned.collect())
+    let found = sources::once_each(planner.keys.warnings());
+    let warnings = session.pipeline.warnings.iter().cloned().chain(found).collect();
+    Ok(Plan { stages: planned.collect(), warnings })
 }
 
 /// Why a stage would run, or that it wouldn't.

@@ -13,7 +13,7 @@ use crate::plan::assemble;
 use crate::plan::explain::Files;
 use crate::plan::manifest::{Ingredient, Manifest};
 use crate::plan::sources::Found;
-use crate::spec::Pipeline;
+use crate::spec::{Pipeline, Problem};
 use crate::store::{Artifact, Kind};
 
 use super::wiring::{Node, Wiring};
@@ -37,6 +37,13 @@ impl Keys {
     /// Notes what a source turned out to be.
     pub fn note_found(&self, node: NodeId, found: Found) {
         self.found.borrow_mut().insert(node, Rc::new(found));
+    }
+
+    /// What is worth knowing of the sources so far, in the order of the nodes.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let found = self.found.borrow();
+        let nodes = self.wiring.iter().filter_map(|(node, _)| found.get(&node));
+        nodes.flat_map(|found| found.warnings.iter().cloned()).collect()
     }
 
     /// Notes what a stage gave.

@@ -14,8 +14,8 @@ pub mod session;
 mod slots;
 pub mod wiring;
 
-use crate::report::Totals;
-use crate::spec::{Problem, Problems, StageId};
+use crate::report::{Event, Totals};
+use crate::spec::{Look, Problem, Problems, StageId};
 
 pub use run::{Interrupt, run};
 
@@ -45,4 +45,10 @@ pub struct Ended {
 /// Problems of sources as one report.
 fn problems(session: &Session, problems: Vec<Problem>) -> Problems {
     Problems::new(problems, session.pipeline.sources.clone())
+}
+
+/// Something worth knowing, with the line of the pipeline file that it is about.
+pub fn warning(session: &Session, problem: &Problem) -> Event {
+    let text = problems(session, vec![problem.clone()]).render(Look::Plain);
+    Event::Warning(text.trim().trim_start_matches("warning: ").to_owned())
 }

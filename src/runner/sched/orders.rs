@@ -119,6 +119,12 @@ fn worker_job(
     let parameters = stage.parameters.iter().map(|parameter| {
         (parameter.name.clone(), serde_json::to_value(&parameter.value).expect("a parameter is plain data"))
     });
+    let dataset_names = stage.inputs.iter().filter_map(|input| match &input.from {
+        InputSource::Dataset { dataset, .. } => {
+            Some((input.role.clone(), session.pipeline.dataset(*dataset).name.clone()))
+        }
+        _ => None,
+    });
     let classes = session.pipeline.classes.iter();
     Ok(Job {
         format: job::FORMAT,
@@ -129,6 +135,7 @@ fn worker_job(
             .map(|class| job::Class { name: class.name.clone(), colour: class.colour, rare: class.rare })
             .collect(),
         datasets,
+        dataset_names: dataset_names.collect(),
         inputs,
         staging: PathBuf::new(),
         slot: PathBuf::new(),

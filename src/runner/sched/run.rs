@@ -15,6 +15,7 @@ use crate::exec::job::Event as Said;
 use crate::exec::process::Control;
 use crate::exec::{self, Failure};
 use crate::flow::{Command, Failed, How, NodeId, Outputs};
+use crate::plan::sources;
 use crate::report::{Advice, Event, Finished, Outcome, Reporter, Totals};
 use crate::spec::{Problems, StageId};
 use crate::store::index::{PlacedOutput, StageRecord};
@@ -25,7 +26,7 @@ use super::planner::{Planner, manner};
 use super::session::Session;
 use super::slots::Slots;
 use super::wiring::Node;
-use super::{Ended, Options, orders};
+use super::{Ended, Options, orders, warning};
 
 /// How long a job may take to save and stop before it is killed.
 const GRACE: Duration = Duration::from_secs(60);
@@ -67,6 +68,9 @@ pub fn run(
         let _ = session.save();
     }
     let (planner, commands) = planned?;
+    for problem in sources::once_each(planner.keys.warnings()) {
+        reporter.tell(&warning(session, &problem));
+    }
     let (send, receive) = mpsc::channel();
     interrupt.listen(Some(send.clone()));
     let device = options.device.as_deref().unwrap_or(&session.pipeline.device);
@@ -234,7 +238,12 @@ impl Run<'_> {
     /// Its producers are done, so now it can be looked at.
     fn look_at_late_source(&mut self, node: NodeId, key: Key) {
         match self.planner.look(self.session, node) {
-            Ok(digest) => self.planner.engine.found(node, key, Rc::new([digest])),
+            Ok(digest) => {
+                for problem in self.planner.keys.found(node).iter().flat_map(|found| &found.warnings) {
+                    self.reporter.tell(&warning(self.session, problem));
+                }
+                self.planner.engine.found(node, key, Rc::new([digest]));
+            }
             Err(problems) => {
                 let text: Vec<String> = problems.into_iter().map(|problem| problem.title).collect();
                 self.results.insert(node, Known { reason: text.join("; "), ..Known::default() });

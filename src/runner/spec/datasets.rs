@@ -31,26 +31,43 @@ pub(super) fn read_datasets(reader: &mut Reader<'_>, file: &Table, root: &Path) 
 fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, root: &Path) -> Dataset {
     let text = |name| values.value(name).and_then(|value| value.as_text().map(str::to_owned)).unwrap_or_default();
     let size = values.value("size").map(|size| side_lengths(&size));
-    let format = if variant.name == "scenes" {
-        let part = Some(text("part")).filter(|part| !part.is_empty()).unwrap_or_else(|| "all".to_owned());
-        let (seed, count) = (
-            values.integer("seed").unwrap_or_default().unsigned_abs(),
-            values.integer("count").unwrap_or_default().try_into().unwrap_or_default(),
-        );
-        Format::Scenes { style: text("style"), part, seed, count, size: size.unwrap_or_default() }
-    } else {
-        let folder = text("root");
-        let below = |name| normalize(root, &format!("{folder}/{}", text(name)));
-        Format::Folder {
-            root: normalize(root, &folder),
-            images: below("images"),
-            labels: below("labels"),
-            list: Some(text("list")).filter(|list| !list.is_empty()).map(|list| normalize(root, &list)),
-            spans: folder_spans(values),
+    let format = match variant.name {
+        "scenes" => {
+            let part = Some(text("part")).filter(|part| !part.is_empty()).unwrap_or_else(|| "all".to_owned());
+            let (seed, count) = (
+                values.integer("seed").unwrap_or_default().unsigned_abs(),
+                values.integer("count").unwrap_or_default().try_into().unwrap_or_default(),
+            );
+            Format::Scenes { style: text("style"), part, seed, count, size: size.unwrap_or_default() }
         }
+        "folder" => {
+            let folder = text("root");
+            let below = |name| normalize(root, &format!("{folder}/{}", text(name)));
+            Format::Folder {
+                root: normalize(root, &folder),
+                images: below("images"),
+                labels: below("labels"),
+                list: list_of(values, root),
+                spans: folder_spans(values),
+            }
+        }
+        // At most one of these two keys is in a format's table, and the other reads as empty.
+        published => Format::Published {
+            format: published,
+            root: normalize(root, &text("root")),
+            part: text("split") + &text("images"),
+            list: list_of(values, root),
+            missing: text("missing"),
+            spans: folder_spans(values),
+        },
     };
     let map = values.value("map").map(|map| label_map(&map)).unwrap_or_default();
     Dataset { name: entry.key.clone(), format, size, map, span: entry.key_span, producers: Vec::new() }
+}
+
+fn list_of(values: &Values, root: &Path) -> Option<PathBuf> {
+    let list = values.value("list")?;
+    list.as_text().filter(|list| !list.is_empty()).map(|list| normalize(root, list))
 }
 
 fn folder_spans(values: &Values) -> FolderSpans {
@@ -77,6 +94,7 @@ fn label_map(value: &Value) -> Vec<(u8, u8)> {
 pub(super) fn paths_of(dataset: &Dataset) -> Vec<PathBuf> {
     match &dataset.format {
         Format::Folder { images, labels, list, .. } => [images, labels].into_iter().chain(list).cloned().collect(),
+        Format::Published { root, list, .. } => [root].into_iter().chain(list).cloned().collect(),
         Format::Scenes { .. } => Vec::new(),
     }
 }

@@ -180,6 +180,21 @@ pub enum Format {
         /// The place of each of these in the text, for messages; that of the root where nothing was typed.
         spans: FolderSpans,
     },
+    /// A published data set, in the layout in which it is handed out.
+    Published {
+        /// Which: the value of `format`.
+        format: &'static str,
+        /// Its folder.
+        root: PathBuf,
+        /// The split, or the choice of images, where it has several; else empty.
+        part: String,
+        /// The file that names the images; `None`: every image.
+        list: Option<PathBuf>,
+        /// `known`, `skip` or `error`; empty where no label may be missing.
+        missing: String,
+        /// The place of each of these in the text, for messages.
+        spans: FolderSpans,
+    },
     /// Scenes that `ml` draws.
     Scenes {
         /// `source` or `target`.
@@ -195,7 +210,7 @@ pub enum Format {
     },
 }
 
-/// Where the paths of a folder data set were typed.
+/// Where the paths of a data set in files were typed; the root's place where one wasn't.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FolderSpans {
     /// The root.
@@ -298,6 +313,8 @@ pub struct Output {
     pub folder: Option<bool>,
     /// What it is to a stage that reads it.
     pub gives: Gives,
+    /// Whether it is meant only where it is named.
+    pub by_name: bool,
     /// Where it was declared; the stage's name where its kind says so.
     pub span: Span,
 }

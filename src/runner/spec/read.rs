@@ -82,6 +82,9 @@ impl Values {
     /// Whether something that exists only under a condition does; unknown where the key it depends on is wrong.
     pub(super) fn applies(&self, only: Option<Only>) -> Option<bool> {
         let Some(only) = only else { return Some(true) };
+        if only.is.is_empty() {
+            return Some(self.has(only.key));
+        }
         Some(only.is.contains(&self.value(only.key)?.as_text()?))
     }
 }
@@ -131,8 +134,8 @@ impl Reader<'_> {
             let applies = values.applies(key.only);
             if let (Some(false), Some(only)) = (applies, key.only) {
                 if let Some(Some(typed)) = values.typed.remove(key.name) {
-                    let words = one_of(only.is);
-                    let title = format!("`{}` has no effect here: it needs `{}` to be {words}", key.name, only.key);
+                    let to_be = if only.is.is_empty() { String::new() } else { format!(" to be {}", one_of(only.is)) };
+                    let title = format!("`{}` has no effect here: it needs `{}`{to_be}", key.name, only.key);
                     self.problems.push(Problem::warning(title).at(typed.span, ""));
                 }
             } else if applies == Some(true) && key.presence == Presence::Required && !values.has(key.name) {

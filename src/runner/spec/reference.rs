@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 
 use super::value::Value;
 use super::words::expected;
-use crate::kind::{self, KeySpec, Kind, Presence, Role, Takes, Variant, classes, dataset, model, pipeline, training};
+use crate::kind::{
+    self, KeySpec, Kind, Only, Presence, Role, Takes, Variant, classes, dataset, model, pipeline, training,
+};
 
 const PROSE: &str = include_str!("reference.md");
 /// Where the tables stand in the prose.
@@ -31,7 +33,7 @@ fn section(kind: &Kind, keys: &str) -> String {
         text += "\n| output | file | gives |\n|---|---|---|\n";
         for output in kind.outputs {
             let slash = if output.folder { "/" } else { "" };
-            let only = output.only.map(|only| format!(" (only where `{}` is {})", only.key, quoted(only.is)));
+            let only = output.only.map(|only| format!(" (only where {})", condition(only)));
             let (name, path, gives) = (output.name, output.path, output.gives.words());
             line(&mut text, format_args!("| `{name}` | `{path}{slash}` | {gives}{} |", only.unwrap_or_default()));
         }
@@ -102,7 +104,7 @@ fn default(key: &KeySpec) -> String {
 }
 
 fn meaning(key: &KeySpec) -> String {
-    let only = key.only.map(|only| format!(" Only where `{}` is {}.", only.key, quoted(only.is)));
+    let only = key.only.map(|only| format!(" Only where {}.", condition(only)));
     let origin = Some(key.origin).filter(|origin| !origin.is_empty()).map(|origin| format!(" *{origin}.*"));
     let role = (key.role == Role::Execution).then_some(" Never part of a key of the cache.");
     let labels = match key.takes {
@@ -110,6 +112,13 @@ fn meaning(key: &KeySpec) -> String {
         _ => "",
     };
     [key.doc, ".", labels, &only.unwrap_or_default(), role.unwrap_or_default(), &origin.unwrap_or_default()].concat()
+}
+
+fn condition(only: Only) -> String {
+    match only.is {
+        [] => format!("`{}` is there", only.key),
+        values => format!("`{}` is {}", only.key, quoted(values)),
+    }
 }
 
 fn quoted(names: &[&str]) -> String {

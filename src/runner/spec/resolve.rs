@@ -148,9 +148,8 @@ impl Resolver<'_> {
                 continue;
             }
             seen.extend(output);
-            // One of several is named by its stage, so that tables and reports can say whose numbers these are.
             let of = match (key.takes, output) {
-                (Takes::Stages(_), Some(output)) => format!(".{}", self.tables[output.stage.index()].name),
+                (Takes::Stages(_), Some(output)) => format!(".{}", self.name_of(output)),
                 _ => String::new(),
             };
             if gives == Gives::Weights {
@@ -158,6 +157,14 @@ impl Resolver<'_> {
             }
             building.input(&format!("{}{of}", key.name), from, span);
         }
+    }
+
+    /// One of several is named by its stage, so that tables and reports can say whose numbers these are; one that is
+    /// never meant without its name, by that too.
+    fn name_of(&self, output: OutputId) -> String {
+        let stage = &self.tables[output.stage.index()];
+        let output = &stage.outputs[output.output];
+        if output.by_name { format!("{}.{}", stage.name, output.name) } else { stage.name.clone() }
     }
 
     /// `rank` or `rank.easy`, as something that gives what the key takes.
@@ -176,7 +183,10 @@ impl Resolver<'_> {
         };
         let stage = (*known)?;
         let other = &self.tables[stage.index()];
-        let fits = |output: &super::Output| part.map_or(output.gives == gives, |part| output.name == part);
+        let fits = |output: &super::Output| match part {
+            Some(part) => output.name == part,
+            None => output.gives == gives && !output.by_name,
+        };
         let found: Vec<usize> = (0..other.outputs.len()).filter(|i| fits(&other.outputs[*i])).collect();
         match found.as_slice() {
             [output] if other.outputs[*output].gives == gives => {

@@ -102,7 +102,10 @@ fn table(keys: Keys, exactly_one: &[&str], description: &str) -> Json {
     let always: Vec<&str> = all(keys).filter(required).filter(|key| key.only.is_none()).map(|key| key.name).collect();
     let sometimes = all(keys).filter(required).filter_map(|key| {
         let only = key.only?;
-        let condition = json!({ "properties": { only.key: { "enum": only.is } }, "required": [only.key] });
+        let condition = match only.is {
+            [] => json!({ "required": [only.key] }),
+            values => json!({ "properties": { only.key: { "enum": values } }, "required": [only.key] }),
+        };
         Some(json!({ "if": condition, "then": { "required": [key.name] } }))
     });
     let mut table = json!({
@@ -126,7 +129,8 @@ fn property(key: &KeySpec) -> Json {
     let mut property = values(key.takes);
     let mut description = key.doc.to_owned();
     if let Some(only) = key.only {
-        description += &format!(" (only where {} is {})", only.key, only.is.join(" or "));
+        let condition = if only.is.is_empty() { "there".to_owned() } else { only.is.join(" or ") };
+        description += &format!(" (only where {} is {condition})", only.key);
     }
     match key.presence {
         Presence::Default(literal) => property["default"] = json!(Value::from(literal)),

@@ -125,6 +125,7 @@ fn outputs_of(kind: &Kind, values: &Values, folder: &Path) -> Vec<Output> {
         path: folder.join(spec.path),
         folder: Some(spec.folder),
         gives: spec.gives,
+        by_name: spec.by_name,
         span: values.header,
     };
     kind.outputs.iter().filter(|spec| exists(spec.only)).map(output).collect()
@@ -140,7 +141,14 @@ fn declared_outputs(reader: &mut Reader<'_>, values: &Values, root: &Path) -> Ve
             reader.problems.push(problem.note("an output lies below the workspace root, outside `cache`"));
             continue;
         }
-        outputs.push(Output { name: typed.to_owned(), path, folder: None, gives: kind::Gives::Files, span });
+        outputs.push(Output {
+            name: typed.to_owned(),
+            path,
+            folder: None,
+            gives: kind::Gives::Files,
+            by_name: false,
+            span,
+        });
     }
     outputs
 }

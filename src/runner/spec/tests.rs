@@ -292,7 +292,10 @@ fn every_default_is_a_value_that_its_key_takes() {
             }
             if let Some(only) = key.only {
                 let other = read::all(keys).find(|other| other.name == only.key).unwrap();
-                let kind::Takes::Choice(names) = other.takes else { panic!("{} is no choice", only.key) };
+                let names = match other.takes {
+                    kind::Takes::Choice(names) => names,
+                    _ => &[],
+                };
                 assert!(only.is.iter().all(|name| names.contains(name)), "{}", key.name);
             }
         }
@@ -411,4 +414,50 @@ proptest! {
         prop_assert!(problems.errors() > 0);
         prop_assert!(problems.to_string().contains("nothing was run"));
     }
+}
+
+#[test]
+fn a_stage_means_its_last_network_and_the_best_only_by_name() {
+    let text = r#"format = 1
+[pipeline]
+classes = "scenes-8"
+[datasets.d]
+format = "scenes"
+style = "source"
+seed = 1
+count = 1
+[models.m]
+arch = "small"
+[stages.t]
+kind = "inter-training"
+method = "source-only"
+model = "m"
+source = "d"
+dataset = "d"
+[stages.e]
+kind = "evaluation"
+weights = ["t", "t.best"]
+dataset = "d"
+"#;
+    let workspace = tempfile::tempdir().unwrap();
+    let file = workspace.path().join("p.toml");
+    fs::write(&file, text).unwrap();
+    let pipeline = load(&file, &[]).unwrap();
+    let training = pipeline.stage(pipeline.find("t").unwrap());
+    assert_eq!(training.parameter("evaluate_every"), Some(&Value::Integer(2000)), "as in the released code");
+    let evaluation = pipeline.stage(pipeline.find("e").unwrap());
+    let read: Vec<(&str, &str)> = evaluation
+        .inputs
+        .iter()
+        .filter_map(|input| match input.from {
+            InputSource::Output { output, .. } => Some((&*input.role, &*training.outputs[output.output].name)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(read, [("weights.t", "model"), ("weights.t.best", "best")]);
+
+    fs::write(&file, text.replace("source = \"d\"\ndataset = \"d\"", "source = \"d\"\nevaluate_every = 5")).unwrap();
+    let problems = load(&file, &[]).unwrap_err().to_string();
+    assert!(problems.contains("`evaluate_every` has no effect here: it needs `dataset`\n"), "{problems}");
+    assert!(problems.contains("stage `t` has no output `best`"), "{problems}");
 }

@@ -4,7 +4,7 @@
 //! it is one file, read at once and written whole by rename, and whatever doesn't fit (another version, a torn or altered
 //! file) is thrown away without a word.
 //!
-//! The layout: `intrada index 1\n`, the three tables in postcard's encoding, the BLAKE3 digest of all bytes before it.
+//! The layout: `intrada index 2\n`, the three tables in postcard's encoding, the BLAKE3 digest of all bytes before it.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -19,8 +19,9 @@ use super::error::Error;
 use super::stat::Stat;
 use super::{Store, Verified};
 use crate::digest::{Digest, FileDigest, Key};
+use crate::kind::dataset::Encoding;
 
-const TAG: &[u8] = b"intrada index 1\n";
+const TAG: &[u8] = b"intrada index 2\n";
 
 /// What a workspace's files were when they were last seen.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,9 +47,14 @@ pub struct FileRecord {
     pub label_values: Option<LabelValues>,
 }
 
-/// A set of 8-bit class indices: value `v` is bit `v % 64` of word `v / 64`.
+/// Which 8-bit values a label image has when it is read in one of the encodings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LabelValues(pub [u64; 4]);
+pub struct LabelValues {
+    /// How it was read.
+    pub encoding: Encoding,
+    /// Value `v` is bit `v % 64` of word `v / 64`.
+    pub set: [u64; 4],
+}
 
 /// What a stage left in the workspace when it was last up to date.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -203,8 +209,12 @@ mod tests {
     fn index() -> Index {
         let stat = Stat { dev: 1, ino: 2, size: 3, mtime_ns: -4, ctime_ns: 5, mode: 0o100_644 };
         let object = FileDigest(Digest::of(b"one"));
-        let record =
-            FileRecord { stat, taken_at_ns: 6, digest: object, label_values: Some(LabelValues([7, 0, 0, 1 << 63])) };
+        let record = FileRecord {
+            stat,
+            taken_at_ns: 6,
+            digest: object,
+            label_values: Some(LabelValues { set: [7, 0, 0, 1 << 63], ..LabelValues::default() }),
+        };
         let path = PathBuf::from(OsString::from_vec(b"lists/\xff".to_vec()));
         let artifact = Artifact { kind: Kind::File { executable: false }, object, size: 3, files: 1 };
         let entry = PlacedEntry { path: PathBuf::new(), object, stat };

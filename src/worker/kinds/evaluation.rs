@@ -10,6 +10,7 @@ use intrada_ml::data::source::{LabelUse, map_file};
 use intrada_ml::entropy_inference::predict;
 use intrada_ml::metrics::{Confusion, mean_iou};
 use intrada_ml::network::Mode;
+use intrada_runner::kind::classes;
 use serde::{Deserialize, Serialize};
 
 use super::summary;
@@ -26,6 +27,9 @@ struct Parameters {
 struct Measured {
     images: u64,
     miou: Option<f64>,
+    /// The means over the parts of the classes that papers report: `miou_16`, `miou_13`.
+    #[serde(flatten)]
+    part_mious: BTreeMap<String, Option<f64>>,
     iou: BTreeMap<String, Option<f64>>,
     confusion: Vec<Vec<i64>>,
 }
@@ -75,18 +79,45 @@ fn is_shown(index: u64, images: u64, overlays: u64) -> bool {
 
 fn measured(work: &Work, confusion: &Confusion, images: u64) -> Measured {
     let iou = confusion.iou();
-    let names = work.job.classes.iter().map(|class| class.name.clone());
+    let names: Vec<&str> = work.job.classes.iter().map(|class| class.name.as_str()).collect();
     Measured {
         images,
         miou: mean_iou(iou.iter().copied()),
-        iou: names.zip(iou).collect(),
+        part_mious: part_mious(&names, &iou),
+        iou: names.iter().map(|name| (*name).to_owned()).zip(iou).collect(),
         confusion: confusion.rows().map(<[i64]>::to_vec).collect(),
     }
 }
 
+/// A mean over part of a network's classes, never that of a network with fewer outputs: what is mistaken for a class that
+/// is left out still counts against those that stay.
+fn part_mious(names: &[&str], iou: &[Option<f64>]) -> BTreeMap<String, Option<f64>> {
+    let mean = |set: &classes::ClassSet| {
+        let is_in = |name: &str| set.classes.iter().any(|class| class.name == name);
+        let part = names.iter().zip(iou).filter(|(name, _)| is_in(name)).map(|(_, iou)| *iou);
+        (format!("miou_{}", set.classes.len()), mean_iou(part))
+    };
+    classes::parts(names).map(mean).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_shown;
+    use super::{classes, is_shown, part_mious};
+
+    #[test]
+    fn the_means_over_16_and_13_classes_leave_out_what_synthia_lacks_and_what_is_rare() {
+        let names: Vec<&str> = classes::find("cityscapes-19").unwrap().classes.iter().map(|class| class.name).collect();
+        let iou_of = |name: &&str| match *name {
+            "terrain" | "truck" | "train" => Some(0.0),
+            "wall" | "fence" | "pole" => Some(0.25),
+            "bus" => None,
+            _ => Some(0.5),
+        };
+        let means = part_mious(&names, &names.iter().map(iou_of).collect::<Vec<_>>());
+        assert_eq!(means["miou_16"], Some((12.0 * 0.5 + 3.0 * 0.25) / 15.0), "an undefined class is left out");
+        assert_eq!(means["miou_13"], Some(0.5));
+        assert_eq!(part_mious(&["sky", "pole"], &[Some(1.0), None]).len(), 0);
+    }
 
     #[test]
     fn as_many_overlays_are_shown_as_asked_for_and_never_more_than_images() {

@@ -6,6 +6,7 @@ use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use super::*;
 use crate::data::encode;
+use crate::data::label::Encoding;
 use crate::data::raster::{Index, Rgb};
 use crate::data::scenes::Style;
 use crate::data::source::Sample;
@@ -101,7 +102,7 @@ fn files(folder: &Path, sizes: &[[usize; 2]]) -> Vec<Sample> {
 }
 
 fn source(samples: Vec<Sample>, size: Option<[usize; 2]>) -> Source {
-    Source::Files { samples, size, label_map: None }
+    Source::Files { samples, size, label_map: None, encoding: Encoding::Index }
 }
 
 fn in_order(batch: usize, range: std::ops::Range<u64>) -> Settings {

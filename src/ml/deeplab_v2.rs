@@ -1,0 +1,146 @@
+//! DeepLab-v2 (arXiv 1606.00915) as AdaptSegNet, AdvEnt and IntraDA train it: a dilated ResNet under one or two sums of four
+//! dilated convolutions. No fully connected CRF, no scales.
+//!
+//! It knows no losses and no data, and doesn't upsample: logits are at an eighth of the image's resolution (rounded up, or
+//! one more). Keys are those of the released code: [`resnet`](crate::resnet)'s, and `layer5.conv2d_list.{0..3}.{weight,bias}`
+//! for the auxiliary head on layer 3 and `layer6.…` for the main one on layer 4.
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use tch::{Device, Kind, Tensor};
+
+use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+use crate::layer::{Aspp, Scope};
+use crate::network::{Logits, Mode, Network, Parameter, RateGroup};
+use crate::resnet::{Depth, FIRST, OUTPUTS, ResNet};
+
+const DILATIONS: [i64; 4] = [6, 12, 18, 24];
+
+/// How many of a head's four branches are summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub enum Branches {
+    /// Dilations 6 and 12, as AdaptSegNet's released code does, whose loop returns too early. Its published checkpoints
+    /// score as published only so.
+    Two = 2,
+    /// All, as the papers say and AdvEnt's and IntraDA's code does.
+    #[default]
+    Four = 4,
+}
+
+impl TryFrom<i64> for Branches {
+    type Error = String;
+
+    fn try_from(branches: i64) -> Result<Branches, String> {
+        match branches {
+            2 => Ok(Branches::Two),
+            4 => Ok(Branches::Four),
+            _ => Err(format!("a sum of {branches} branches; 2 and 4 exist")),
+        }
+    }
+}
+
+/// The network.
+pub struct DeepLabV2 {
+    classes: i64,
+    scope: Scope,
+    backbone: ResNet,
+    aux: Option<Aspp>,
+    main: Aspp,
+}
+
+impl DeepLabV2 {
+    /// A network with random weights: N(0, 0.01), heads' biases uniform in ±1/√(9·channels). Without `multi_level` it has
+    /// no auxiliary head.
+    pub fn new(
+        depth: Depth,
+        classes: i64,
+        multi_level: bool,
+        branches: Branches,
+        seed: u64,
+        device: Device,
+        kind: Kind,
+    ) -> DeepLabV2 {
+        let mut scope = Scope::new(seed, kind, device);
+        let backbone = ResNet::new(&mut scope, depth);
+        let mut head =
+            |name, input| Aspp::new(&mut scope, name, [input, classes], &DILATIONS, FIRST).summing(branches as usize);
+        let aux = multi_level.then(|| head("layer5", OUTPUTS[0]));
+        let main = head("layer6", OUTPUTS[1]);
+        DeepLabV2 { classes, scope, backbone, aux, main }
+    }
+}
+
+impl Network for DeepLabV2 {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Logits {
+        let [middle, deep] = self.backbone.forward(x, mode);
+        Logits { aux: self.aux.as_ref().map(|head| head.forward(&middle)), main: self.main.forward(&deep) }
+    }
+
+    fn classes(&self) -> i64 {
+        self.classes
+    }
+
+    fn multi_level(&self) -> bool {
+        self.aux.is_some()
+    }
+
+    /// Convolutions alone: scale and shift of batch normalisation are frozen. `repeats` are the released code's.
+    fn parameters(&self) -> Vec<Parameter> {
+        let repeated = |p: Parameter| Parameter { repeats: listed(&p), ..p };
+        self.scope.parameters().into_iter().map(repeated).collect()
+    }
+
+    fn state(&self) -> Vec<(String, Tensor)> {
+        self.scope.state()
+    }
+
+    /// Takes a whole network or a backbone, told apart by the main head, `layer6`.
+    ///
+    /// A whole network must fit key for key; a single-level one leaves another's auxiliary head aside. A backbone gives
+    /// layers 1 to 4 and no head: `layer5` in the published ImageNet files is a head of older networks on another layer,
+    /// and `fc` ImageNet's classifier. The `Scale.` that begins the keys of files converted from Caffe is dropped.
+    fn load_pretrained(&self, path: &Path) -> Result<Restored, CheckpointError> {
+        self.take(path, checkpoint::read(path)?.tensors)
+    }
+}
+
+impl DeepLabV2 {
+    /// [`Network::load_pretrained`] of what was read already; `path` is for messages.
+    fn take(&self, path: &Path, stored: HashMap<String, Tensor>) -> Result<Restored, CheckpointError> {
+        let mut stored = unscaled(stored);
+        if stored.keys().any(|key| key.starts_with("layer6.")) {
+            let skip: &[&str] = if self.aux.is_none() { &["layer5."] } else { &[] };
+            return checkpoint::copy_into(path, &stored, &self.state(), Rule { skip, ..Rule::WEIGHTS });
+        }
+        // By name an old head could be taken for the auxiliary one.
+        let foreign = |key: &str| key.starts_with("layer5.") || key.starts_with("fc.");
+        let aside: Vec<String> = stored.extract_if(|key, _| foreign(key)).map(|(key, _)| key).collect();
+        let rule = Rule { keep: &["layer5.", "layer6."], ..Rule::WEIGHTS };
+        let mut restored = checkpoint::copy_into(path, &stored, &self.state(), rule)?;
+        restored.skipped.extend(aside);
+        restored.skipped.sort();
+        Ok(restored)
+    }
+}
+
+/// Without the first part of the keys where that is `Scale`.
+fn unscaled(stored: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
+    let short = |key: String| key.strip_prefix("Scale.").map_or_else(|| key.clone(), str::to_owned);
+    stored.into_iter().map(|(key, tensor)| (short(key), tensor)).collect()
+}
+
+/// How often the released code hands a parameter to SGD. Its routine asks each module below a layer for all parameters
+/// below that module, so a parameter comes once for each module that it is in: once for the stem, from layer, block and
+/// convolution three times, four times where a `downsample` lies between. Heads are collected in another way, once.
+fn listed(parameter: &Parameter) -> u32 {
+    match (parameter.group, parameter.name.as_str()) {
+        (RateGroup::Head, _) | (_, "conv1.weight") => 1,
+        (_, name) if name.contains(".downsample.") => 4,
+        _ => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests;

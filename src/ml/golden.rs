@@ -1,0 +1,42 @@
+//! The golden vectors: numbers of an independent PyTorch program, and this crate run to give the same.
+//!
+//! They lie outside of the repository, in `shared/golden` beside it or beside a folder above it. Where they are absent the
+//! tests say so and pass. Vectors of a single function (resizing, equations, ranking, metrics) are tested beside it; here
+//! are those that a whole network or a whole training has to give.
+
+mod formula;
+mod forward;
+mod training;
+
+use serde_json::Value;
+
+use crate::arch::{Arch, Options};
+use crate::network::Network;
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// `golden.json`, and where it lies; printed and none if it is absent.
+fn vectors() -> Option<(std::path::PathBuf, Value)> {
+    let folder = formula::folder(env!("CARGO_MANIFEST_DIR"))?;
+    let text = std::fs::read_to_string(folder.join("golden.json")).unwrap();
+    Some((folder, serde_json::from_str(&text).unwrap()))
+}
+
+/// The network of this name with the weights of the formula.
+fn network(arch: &Value, kind: Kind) -> (Arch, Box<dyn Network>) {
+    let arch: Arch = serde_json::from_value(arch.clone()).unwrap();
+    let options = Options { classes: 19, multi_level: true, output_stride: None, branches: None };
+    let network = arch.build(options, 1, Device::Cpu, kind);
+    for (key, tensor) in network.state() {
+        if tensor.kind() != Kind::Int64 {
+            let shape: Vec<usize> = tensor.size().iter().map(|&side| side as usize).collect();
+            let values = Tensor::from_slice(&formula::values(&format!("g.{key}"), &shape));
+            no_grad(|| tensor.shallow_clone().copy_(&values.view(&tensor.size()[..])));
+        }
+    }
+    (arch, network)
+}
+
+#[track_caller]
+fn close(what: &str, ours: f64, theirs: f64, tolerance: f64) {
+    assert!((ours - theirs).abs() <= tolerance * theirs.abs(), "{what}: {ours} instead of {theirs}");
+}

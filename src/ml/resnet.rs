@@ -1,0 +1,198 @@
+//! ResNet-50 and ResNet-101 (arXiv 1512.03385) as DeepLab-v2 has them: stride 8, dilated, and in Caffe's manner.
+//!
+//! Three things set it apart from the ResNet that image classifiers are trained with today, so weights of those fit its
+//! shapes but not its arithmetic: a block's stride sits on its first 1×1 convolution, the pooling rounds up, and layers 3
+//! and 4 are dilated by 2 and 4 where they had strides. It knows no classifier; `deeplab_v2` puts two on it.
+//!
+//! Keys: `conv1.weight`, `bn1.*`, `layer{1..4}.{i}.{conv,bn}{1,2,3}.*`, `layer{1..4}.0.downsample.{0,1}.*`.
+use tch::{Tensor, no_grad};
+
+use crate::layer::{Conv, First, Geometry, Scope};
+use crate::network::{Mode, RateGroup};
+
+/// How many blocks there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// 3, 4, 6, 3.
+    Fifty,
+    /// 3, 4, 23, 3: that of the papers.
+    HundredOne,
+}
+
+/// Channels of the third layer's output and of the fourth's.
+pub(crate) const OUTPUTS: [i64; 2] = [1024, 2048];
+
+/// Every weight begins as N(0, 0.01), as in the released code: all but what a pretrained file overwrites.
+pub(crate) const FIRST: First = First::Normal(0.01);
+
+/// The network up to where classifiers begin.
+pub(crate) struct ResNet {
+    stem: (Conv, BatchNorm),
+    layers: [Vec<Bottleneck>; 4],
+}
+
+impl ResNet {
+    pub(crate) fn new(scope: &mut Scope, depth: Depth) -> ResNet {
+        let geometry = Geometry { kernel: 7, stride: 2, padding: 3, dilation: 1, groups: 1 };
+        let stem = (conv(scope, "conv1", [3, 64], geometry), BatchNorm::new(scope, "bn1", 64));
+        let third = match depth {
+            Depth::Fifty => 6,
+            Depth::HundredOne => 23,
+        };
+        let layers = [
+            layer(scope, "layer1", 3, [64, 64], 1, 1),
+            layer(scope, "layer2", 4, [256, 128], 2, 1),
+            layer(scope, "layer3", third, [512, 256], 1, 2),
+            layer(scope, "layer4", 3, [OUTPUTS[0], 512], 1, 4),
+        ];
+        ResNet { stem, layers }
+    }
+
+    /// N×3×H×W → the outputs of layers 3 and 4, N×1024×h×w and N×2048×h×w, where h = ⌈H/8⌉ or one more.
+    pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> [Tensor; 2] {
+        let (conv, norm) = &self.stem;
+        let x = norm.forward(&conv.forward(x), mode).relu_(); // N×64×H/2×W/2
+        let x = x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], true); // N×64×H/4×W/4, rounded up
+        let through = |x: Tensor, layer: &[Bottleneck]| layer.iter().fold(x, |x, block| block.forward(&x, mode));
+        let [first, second, third, fourth] = &self.layers;
+        let x = through(through(x, first), second); // N×512×h×w
+        let middle = through(x, third);
+        let deep = through(middle.shallow_clone(), fourth);
+        [middle, deep]
+    }
+}
+
+/// `channels`: of the input, and of the blocks' middles. The first block has the stride and a projection on its shortcut.
+fn layer(
+    scope: &mut Scope,
+    name: &str,
+    blocks: usize,
+    channels: [i64; 2],
+    stride: i64,
+    dilation: i64,
+) -> Vec<Bottleneck> {
+    let [input, middle] = channels;
+    let block = |index| {
+        let prefix = format!("{name}.{index}");
+        match index {
+            0 => Bottleneck::new(scope, &prefix, channels, stride, dilation, true),
+            _ => Bottleneck::new(scope, &prefix, [4 * middle, middle], 1, dilation, false),
+        }
+    };
+    assert!(input != 4 * middle, "the first block of {name} widens, so its shortcut needs a projection");
+    (0..blocks).map(block).collect()
+}
+
+/// 1×1 (with the stride), 3×3 dilated, 1×1 to four times the channels; the shortcut added before the last ReLU.
+struct Bottleneck {
+    convs: [(Conv, BatchNorm); 3],
+    downsample: Option<(Conv, BatchNorm)>,
+}
+
+impl Bottleneck {
+    fn new(
+        scope: &mut Scope,
+        prefix: &str,
+        [input, middle]: [i64; 2],
+        stride: i64,
+        dilation: i64,
+        project: bool,
+    ) -> Bottleneck {
+        let strided = Geometry { stride, ..Geometry::same(1, 1) };
+        let mut stage = |index: usize, channels: [i64; 2], geometry| {
+            let conv = conv(scope, &format!("{prefix}.conv{index}"), channels, geometry);
+            (conv, BatchNorm::new(scope, &format!("{prefix}.bn{index}"), channels[1]))
+        };
+        let convs = [
+            stage(1, [input, middle], strided),
+            stage(2, [middle, middle], Geometry::same(3, dilation)),
+            stage(3, [middle, 4 * middle], Geometry::same(1, 1)),
+        ];
+        let downsample = project.then(|| {
+            let conv = conv(scope, &format!("{prefix}.downsample.0"), [input, 4 * middle], strided);
+            (conv, BatchNorm::new(scope, &format!("{prefix}.downsample.1"), 4 * middle))
+        });
+        Bottleneck { convs, downsample }
+    }
+
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let through = |(conv, norm): &(Conv, BatchNorm), x: &Tensor| norm.forward(&conv.forward(x), mode);
+        let [reduce, spatial, expand] = &self.convs;
+        let y = through(reduce, x).relu_();
+        let y = through(spatial, &y).relu_();
+        let y = through(expand, &y);
+        let shortcut = self.downsample.as_ref().map_or_else(|| x.shallow_clone(), |project| through(project, x));
+        (y + shortcut).relu_()
+    }
+}
+
+fn conv(scope: &mut Scope, prefix: &str, channels: [i64; 2], geometry: Geometry) -> Conv {
+    Conv::beginning(scope, prefix, channels, geometry, false, RateGroup::Body, FIRST)
+}
+
+/// Batch normalisation, `prefix.{weight,bias,running_mean,running_var,num_batches_tracked}`, with scale and shift that are
+/// never trained and statistics that never rest: in training each forward pass normalises by those of its own batch and
+/// moves the running ones, source and target in turn; inference uses the running ones. So the released code, which freezes
+/// the former and never leaves training mode.
+struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    batches: Tensor,
+}
+
+impl BatchNorm {
+    /// The share of a batch's statistics in the running ones; their variance is the unbiased one.
+    const MOMENTUM: f64 = 0.1;
+    const EPSILON: f64 = 1e-5;
+
+    fn new(scope: &mut Scope, prefix: &str, channels: i64) -> BatchNorm {
+        BatchNorm {
+            weight: scope.buffer(format!("{prefix}.weight"), &[channels], 1.0),
+            bias: scope.buffer(format!("{prefix}.bias"), &[channels], 0.0),
+            mean: scope.buffer(format!("{prefix}.running_mean"), &[channels], 0.0),
+            variance: scope.buffer(format!("{prefix}.running_var"), &[channels], 1.0),
+            // Nothing reads it, but PyTorch writes it, and what goes to PyTorch must have it.
+            batches: scope.counter(format!("{prefix}.num_batches_tracked")),
+        }
+    }
+
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let training = mode == Mode::Train;
+        if training {
+            no_grad(|| drop(self.batches.shallow_clone().g_add_scalar_(1)));
+        }
+        let (mean, variance) = (Some(&self.mean), Some(&self.variance));
+        let affine = (Some(&self.weight), Some(&self.bias));
+        x.batch_norm(affine.0, affine.1, mean, variance, training, Self::MOMENTUM, Self::EPSILON, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn training_normalises_by_the_batch_and_moves_the_running_statistics_which_inference_uses() {
+        let mut scope = Scope::new(1, Kind::Double, Device::Cpu);
+        let norm = BatchNorm::new(&mut scope, "bn", 1);
+        let x = Tensor::from_slice(&[1f64, 3.0, 5.0, 7.0]).view([1, 1, 2, 2]);
+        let values = |t: &Tensor| Vec::<f64>::try_from(t.flatten(0, -1)).unwrap();
+        let close = |ours: &Tensor, theirs: &[f64]| {
+            assert!(values(ours).iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-12), "{ours:?} is not {theirs:?}");
+        };
+        let biased = (5.0 + BatchNorm::EPSILON).sqrt();
+        close(&norm.forward(&x, Mode::Train), &[-3.0 / biased, -1.0 / biased, 1.0 / biased, 3.0 / biased]);
+        close(&norm.mean, &[0.4]);
+        close(&norm.variance, &[0.9 + 0.1 * 20.0 / 3.0]);
+        let running = (0.9 + 2.0 / 3.0 + BatchNorm::EPSILON).sqrt();
+        let expected = [1.0, 3.0, 5.0, 7.0].map(|x| (x - 0.4) / running);
+        close(&norm.forward(&x, Mode::Eval), &expected);
+        close(&norm.mean, &[0.4]);
+        assert_eq!(norm.batches.int64_value(&[]), 1);
+        assert!(scope.parameters().is_empty(), "scale and shift are not trained");
+    }
+}

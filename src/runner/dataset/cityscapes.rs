@@ -1,0 +1,46 @@
+//! Cityscapes, fine annotations: `leftImg8bit/SPLIT/CITY/…_leftImg8bit.png` and `gtFine/SPLIT/CITY/…_gtFine_labelIds.png`.
+//!
+//! Beside the label ids lie pictures for viewing, instances and polygons, which are passed over. The ids are read, not the
+//! train ids, since these only exist after a tool has been run. The labels of the test split are not public.
+//! (Source: mcordts/cityscapesScripts, README and `helpers/labels.py`.)
+
+use super::layout::Layout;
+use super::listing::{Naming, Order};
+use crate::kind::dataset::Encoding;
+
+pub(super) const LAYOUT: Layout = Layout {
+    format: "cityscapes",
+    images: "leftImg8bit/{}",
+    labels: "gtFine/{}",
+    naming: Naming { images: &["_leftImg8bit.png"], labels: &["_gtFine_labelIds.png"], order: Order::Bytes },
+    encoding: Encoding::Index,
+    values: IDS,
+    gaps: &[],
+    example: [
+        "leftImg8bit/{}/aachen/aachen_000000_000019_leftImg8bit.png",
+        "gtFine/{}/aachen/aachen_000000_000019_gtFine_labelIds.png",
+    ],
+};
+
+/// The ids that are evaluated, with their classes (`labels.py`). The others, 0 to 33, are void or too rare.
+pub(super) const IDS: &[(u8, &str)] = &[
+    (7, "road"),
+    (8, "sidewalk"),
+    (11, "building"),
+    (12, "wall"),
+    (13, "fence"),
+    (17, "pole"),
+    (19, "traffic light"),
+    (20, "traffic sign"),
+    (21, "vegetation"),
+    (22, "terrain"),
+    (23, "sky"),
+    (24, "person"),
+    (25, "rider"),
+    (26, "car"),
+    (27, "truck"),
+    (28, "bus"),
+    (31, "train"),
+    (32, "motorcycle"),
+    (33, "bicycle"),
+];

@@ -1,0 +1,20 @@
+//! GTA5, "Playing for Data": `images/00001.png` to `24966.png` and `labels/` of the same names.
+//!
+//! Labels are palette PNGs whose index is the Cityscapes id; read as colours they train without complaint and score near
+//! zero. A few labels were never published, so that 24 941 pairs remain (IAST, issue 2). Others are told.
+
+use super::cityscapes::IDS;
+use super::layout::Layout;
+use super::listing::{Naming, Order};
+use crate::kind::dataset::Encoding;
+
+pub(super) const LAYOUT: Layout = Layout {
+    format: "gta5",
+    images: "images",
+    labels: "labels",
+    naming: Naming { images: &[".png"], labels: &[".png"], order: Order::Bytes },
+    encoding: Encoding::Index,
+    values: IDS,
+    gaps: &[(2154, 2158), (4634, 4637), (7115, 7119), (9683, 9688), (12050, 12054)],
+    example: ["images/00001.png", "labels/00001.png"],
+};

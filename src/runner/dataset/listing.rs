@@ -1,0 +1,392 @@
+//! From a folder of images, a folder of labels and perhaps a list to samples, for every format that lies in files.
+//!
+//! Knows no format: what is an image and whose label a file is, is told by [`Naming`]. Both folders are listed whole and
+//! matched in memory, rather than asked for each image in turn: two listings of ten thousand names are cheaper than ten
+//! thousand questions, and only a whole listing can tell what is missing.
+//!
+//! Hidden files are passed over. A link to a file counts as the file; a link to a folder below one of these folders isn't
+//! followed, so that none leads in a circle.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::{Concerns, DatasetError, Names, Sample};
+use crate::inputs;
+
+/// Where the files of a data set are. All paths are relative to the workspace's root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The folder of the images.
+    pub images: PathBuf,
+    /// The folder of the labels. It is only looked into where labels are asked for.
+    pub labels: PathBuf,
+    /// Names the images to take, one a line, with or without ending; blanks around a name and blank lines don't count.
+    pub list: Option<PathBuf>,
+}
+
+/// How images and labels are called: an image's label has its name, with the one ending in the place of the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Naming {
+    /// The endings of images, in lower case where case doesn't matter; files may have them in either.
+    pub images: &'static [&'static str],
+    /// The endings of labels.
+    pub labels: &'static [&'static str],
+    /// The order of the images without a list.
+    pub order: Order,
+}
+
+/// How the images of a folder are sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// By the bytes of their names.
+    Bytes,
+    /// By the numbers that they are called after: 2 before 10. Names that are no numbers come last, by their bytes.
+    Number,
+}
+
+/// The samples of a data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// In the order of the list; without one, in the order of the naming.
+    pub samples: Vec<Sample>,
+    /// Images that were left out because they have no label; `None` where there are none.
+    pub left_out: Option<Names>,
+}
+
+/// Lists a data set. `root` is the workspace's. With `labels` each sample has its label; without, the folder of the labels
+/// needn't exist. An image without label is an error unless `may_lack` says of its stem (its name without ending) that it
+/// may be left out.
+///
+/// # Errors
+/// Whatever is wrong first: the folder of the images, the list, the labels.
+pub fn list(
+    root: &Path,
+    place: &Place,
+    naming: &Naming,
+    labels: bool,
+    may_lack: &dyn Fn(&str) -> bool,
+) -> Result<Listed, DatasetError> {
+    let mut images = Listing { root, concerns: Concerns::Images }.files(&place.images, naming.images)?;
+    if images.is_empty() {
+        return Err(DatasetError::NoImages { folder: place.images.clone(), endings: naming.images });
+    }
+    let names = match &place.list {
+        None => {
+            if naming.order == Order::Number {
+                images.sort_by(|a, b| by_number(naming.stem(a), naming.stem(b)));
+            }
+            images
+        }
+        Some(list) => listed(root, place, naming, list, &images)?,
+    };
+    refuse_equal_stems(place, naming, &names)?;
+    if labels {
+        with_labels(root, place, naming, names, may_lack)
+    } else {
+        let sample = |name: String| Sample { image: place.images.join(&name), name, label: None };
+        Ok(Listed { samples: names.into_iter().map(sample).collect(), left_out: None })
+    }
+}
+
+impl Naming {
+    /// The name of an image without its ending; a name that has none stays what it is.
+    fn stem<'a>(&self, name: &'a str) -> &'a str {
+        stem(name, self.images)
+    }
+}
+
+/// The images that a list names, in its order. `images` is what there is.
+fn listed(
+    root: &Path,
+    place: &Place,
+    naming: &Naming,
+    list: &Path,
+    images: &[String],
+) -> Result<Vec<String>, DatasetError> {
+    let text = fs::read_to_string(root.join(list)).map_err(|cause| unreadable(root, list, Concerns::List, cause))?;
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() {
+        return Err(DatasetError::EmptyList { list: list.to_owned() });
+    }
+    let whole: HashSet<&str> = images.iter().map(String::as_str).collect();
+    let mut by_stem: HashMap<&str, Vec<&str>> = HashMap::new();
+    for image in images {
+        by_stem.entry(naming.stem(image)).or_default().push(image);
+    }
+    let mut names = Vec::with_capacity(lines.len());
+    let mut absent = Vec::new();
+    for line in lines {
+        match (whole.get(line), by_stem.get(line).map(Vec::as_slice)) {
+            (Some(image), _) | (None, Some([image])) => names.push(*image),
+            (None, Some([first, second, ..])) => {
+                let (first, second) = ((*first).to_owned(), (*second).to_owned());
+                return Err(DatasetError::SameStem { folder: place.images.clone(), first, second });
+            }
+            (None, _) => absent.push(line),
+        }
+    }
+    if let Some(names) = Names::of(absent) {
+        return Err(DatasetError::NotInFolder { list: list.to_owned(), folder: place.images.clone(), names });
+    }
+    let (mut seen, mut told) = (HashSet::new(), HashSet::new());
+    if let Some(names) = Names::of(names.iter().copied().filter(|name| !seen.insert(*name) && told.insert(*name))) {
+        return Err(DatasetError::Repeated { list: list.to_owned(), names });
+    }
+    Ok(names.into_iter().map(str::to_owned).collect())
+}
+
+fn refuse_equal_stems(place: &Place, naming: &Naming, names: &[String]) -> Result<(), DatasetError> {
+    let mut by_stem: HashMap<&str, &str> = HashMap::with_capacity(names.len());
+    for name in names {
+        if let Some(other) = by_stem.insert(naming.stem(name), name) {
+            let (first, second) = (other.min(name).to_owned(), other.max(name).to_owned());
+            return Err(DatasetError::SameStem { folder: place.images.clone(), first, second });
+        }
+    }
+    Ok(())
+}
+
+fn with_labels(
+    root: &Path,
+    place: &Place,
+    naming: &Naming,
+    names: Vec<String>,
+    may_lack: &dyn Fn(&str) -> bool,
+) -> Result<Listed, DatasetError> {
+    let present: HashMap<String, String> = Listing { root, concerns: Concerns::Labels }
+        .files(&place.labels, naming.labels)?
+        .into_iter()
+        .map(|label| (stem(&label, naming.labels).to_owned(), label))
+        .collect();
+    let images = names.len();
+    let (labelled, unlabelled): (Vec<String>, Vec<String>) =
+        names.into_iter().partition(|name| present.contains_key(naming.stem(name)));
+    let refused = unlabelled.iter().map(String::as_str).filter(|name| !may_lack(naming.stem(name)));
+    let all_lack = labelled.is_empty().then(|| Names::of(unlabelled.iter().map(String::as_str))).flatten();
+    if let Some(names) = Names::of(refused).or(all_lack) {
+        return Err(DatasetError::Unlabelled { folder: place.labels.clone(), names, images });
+    }
+    let sample = |name: String| {
+        let label = Some(place.labels.join(&present[naming.stem(&name)]));
+        Sample { image: place.images.join(&name), name, label }
+    };
+    let left_out = Names::of(unlabelled.iter().map(String::as_str));
+    Ok(Listed { samples: labelled.into_iter().map(sample).collect(), left_out })
+}
+
+fn stem<'a>(name: &'a str, endings: &[&str]) -> &'a str {
+    endings.iter().find_map(|ending| without(name, ending)).unwrap_or(name)
+}
+
+/// The name without an ending, if it has it: in upper or lower case.
+fn without<'a>(name: &'a str, ending: &str) -> Option<&'a str> {
+    let cut = name.len().checked_sub(ending.len())?;
+    let (stem, found) = (name.get(..cut)?, name.get(cut..)?);
+    found.eq_ignore_ascii_case(ending).then_some(stem)
+}
+
+fn by_number(a: &str, b: &str) -> Ordering {
+    match (a.parse::<u64>(), b.parse::<u64>()) {
+        (Ok(x), Ok(y)) => x.cmp(&y).then_with(|| a.cmp(b)),
+        (Ok(_), Err(_)) => Ordering::Less,
+        (Err(_), Ok(_)) => Ordering::Greater,
+        (Err(_), Err(_)) => a.cmp(b),
+    }
+}
+
+/// Lists a folder.
+struct Listing<'a> {
+    root: &'a Path,
+    concerns: Concerns,
+}
+
+impl Listing<'_> {
+    /// The files below `top` with one of these endings, as paths relative to it, sorted by their bytes.
+    fn files(&self, top: &Path, endings: &[&str]) -> Result<Vec<String>, DatasetError> {
+        let mut found = Vec::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let path = if folder.is_empty() { top.to_owned() } else { top.join(&folder) };
+            let fail = |cause| unreadable(self.root, &path, self.concerns, cause);
+            for entry in fs::read_dir(self.root.join(&path)).map_err(fail)? {
+                let entry = entry.map_err(fail)?;
+                let file_name = entry.file_name();
+                let Some(name) = file_name.to_str() else {
+                    return Err(DatasetError::NotUtf8 { concerns: self.concerns, path: path.join(&file_name) });
+                };
+                if name.starts_with('.') {
+                    continue;
+                }
+                let name = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+                if entry.file_type().map_err(fail)?.is_dir() {
+                    folders.push(name);
+                } else if endings.iter().any(|ending| without(&name, ending).is_some()) {
+                    found.push(name);
+                }
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+}
+
+fn unreadable(root: &Path, path: &Path, concerns: Concerns, cause: std::io::Error) -> DatasetError {
+    if cause.kind() == ErrorKind::NotFound {
+        return DatasetError::Missing { concerns, error: inputs::missing(root, path) };
+    }
+    DatasetError::Unreadable { concerns, path: path.to_owned(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::folder::NAMING;
+
+    /// A workspace with these empty files, and the data set `data` in it.
+    fn workspace(files: &[&str]) -> (tempfile::TempDir, Place) {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        (root, Place { images: "data/images".into(), labels: "data/labels".into(), list: None })
+    }
+
+    /// The samples of a folder of pictures, none of which may lack its label.
+    fn list_samples(root: &Path, place: &Place, labels: bool) -> Result<Vec<Sample>, DatasetError> {
+        list(root, place, &NAMING, labels, &|_| false).map(|listed| listed.samples)
+    }
+
+    fn with_list(root: &Path, folder: &Place, text: &str) -> Place {
+        fs::write(root.join("list.txt"), text).unwrap();
+        Place { list: Some("list.txt".into()), ..folder.clone() }
+    }
+
+    fn names(samples: &[Sample]) -> Vec<&str> {
+        samples.iter().map(|sample| sample.name.as_str()).collect()
+    }
+
+    fn message(root: &Path, folder: &Place, labels: bool) -> String {
+        list_samples(root, folder, labels).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn without_a_list_every_image_is_taken_in_order_of_the_bytes_of_its_name() {
+        let files = ["data/images/b.png", "data/images/B.JPG", "data/images/a/z.jpeg", "data/images/a.txt"];
+        let hidden = ["data/images/._b.png", "data/images/.thumbnails/b.png"];
+        let (root, folder) = workspace(&[&files[..], &hidden[..]].concat());
+        let samples = list_samples(root.path(), &folder, false).unwrap();
+        assert_eq!(names(&samples), ["B.JPG", "a/z.jpeg", "b.png"]);
+        assert_eq!(samples[1].image, Path::new("data/images/a/z.jpeg"));
+        assert_eq!(samples[1].label, None);
+    }
+
+    #[test]
+    fn a_label_mirrors_the_folder_and_the_stem_of_its_image() {
+        let (root, folder) = workspace(&["data/images/a/x.1.jpg", "data/labels/a/x.1.png", "data/labels/x.1.png"]);
+        let samples = list_samples(root.path(), &folder, true).unwrap();
+        assert_eq!(samples[0].label.as_deref(), Some(Path::new("data/labels/a/x.1.png")));
+    }
+
+    #[test]
+    fn a_list_decides_which_and_in_which_order_and_need_not_say_the_ending() {
+        let (root, folder) = workspace(&["data/images/a.png", "data/images/b.jpg", "data/images/s/c.1.png"]);
+        let folder = with_list(root.path(), &folder, "s/c.1\r\n\n  b.jpg \n");
+        assert_eq!(names(&list_samples(root.path(), &folder, false).unwrap()), ["s/c.1.png", "b.jpg"]);
+    }
+
+    #[test]
+    fn a_missing_folder_is_told_with_the_part_that_exists_and_what_lies_there() {
+        let (root, folder) = workspace(&["data/image/a.png", "data/label/a.png"]);
+        let text = message(root.path(), &folder, false);
+        assert_eq!(text, "`data/images` does not exist; `data` holds image, label");
+        let (root, folder) = workspace(&["data/images/a.png"]);
+        let error = list_samples(root.path(), &folder, true).unwrap_err();
+        assert_eq!(error.concerns(), Concerns::Labels);
+        let folder = Place { list: Some("lists/all.txt".into()), ..folder };
+        assert_eq!(list_samples(root.path(), &folder, false).unwrap_err().concerns(), Concerns::List);
+    }
+
+    #[test]
+    fn a_folder_without_images_and_a_list_without_names_are_refused() {
+        let (root, folder) = workspace(&["data/images/a.tif", "data/other/a.png"]);
+        assert!(message(root.path(), &folder, false).starts_with("`data/images` holds no image"));
+        let folder = with_list(root.path(), &Place { images: "data/other".into(), ..folder }, " \n\n");
+        assert!(message(root.path(), &folder, false).starts_with("`list.txt` is empty"));
+    }
+
+    #[test]
+    fn all_names_without_image_are_counted_and_five_are_shown() {
+        let (root, folder) = workspace(&["data/images/a.png"]);
+        let folder = with_list(root.path(), &folder, "q1\na\nq2\nq3\nq4.png\nq5\nq6\nq7");
+        let text = message(root.path(), &folder, false);
+        assert_eq!(text, "`list.txt` names 7 images that `data/images` does not have: q1, q2, q3, q4.png, q5, …");
+    }
+
+    #[test]
+    fn two_images_with_one_stem_are_refused_unless_the_list_chooses_one() {
+        let (root, folder) = workspace(&["data/images/s/a.png", "data/images/s/a.jpg", "data/images/a.png"]);
+        let expected =
+            "`s/a.jpg` and `s/a.png` in `data/images` differ in their ending only: whose would the label be?";
+        assert_eq!(message(root.path(), &folder, false), expected);
+        assert_eq!(message(root.path(), &with_list(root.path(), &folder, "s/a"), false), expected);
+        let folder = with_list(root.path(), &folder, "s/a.jpg\na");
+        assert_eq!(names(&list_samples(root.path(), &folder, false).unwrap()), ["s/a.jpg", "a.png"]);
+    }
+
+    #[test]
+    fn a_list_that_names_an_image_twice_is_refused() {
+        let (root, folder) = workspace(&["data/images/a.png", "data/images/b.png"]);
+        let folder = with_list(root.path(), &folder, "a\nb\na.png\na");
+        assert_eq!(message(root.path(), &folder, false), "`list.txt` names 1 image more than once: a.png");
+    }
+
+    #[test]
+    fn images_without_label_are_told_only_where_labels_are_needed() {
+        let (root, folder) = workspace(&["data/images/a.png", "data/images/b.png", "data/labels/a.png"]);
+        assert_eq!(list_samples(root.path(), &folder, false).unwrap().len(), 2);
+        assert_eq!(message(root.path(), &folder, true), "`data/labels` holds no label for 1 image of 2: b.png");
+    }
+
+    #[test]
+    fn links_to_files_are_followed_and_links_to_folders_are_not() {
+        let (root, folder) = workspace(&["elsewhere/a.png", "data/images/b.png"]);
+        let images = root.path().join("data/images");
+        std::os::unix::fs::symlink(root.path().join("elsewhere/a.png"), images.join("a.png")).unwrap();
+        std::os::unix::fs::symlink(&images, images.join("circle")).unwrap();
+        assert_eq!(names(&list_samples(root.path(), &folder, false).unwrap()), ["a.png", "b.png"]);
+    }
+
+    #[test]
+    fn an_image_that_may_lack_its_label_is_left_out_and_told() {
+        let files = ["data/images/a.png", "data/images/b.png", "data/images/c.png", "data/labels/a.png"];
+        let (root, place) = workspace(&files);
+        let listed = list(root.path(), &place, &NAMING, true, &|stem| stem != "a").unwrap();
+        assert_eq!(names(&listed.samples), ["a.png"]);
+        assert_eq!(listed.left_out.unwrap().to_string(), "b.png, c.png");
+        let error = list(root.path(), &place, &NAMING, true, &|stem| stem == "b").unwrap_err();
+        assert_eq!(error.to_string(), "`data/labels` holds no label for 1 image of 3: c.png");
+        let unlabelled = list(root.path(), &place, &NAMING, false, &|_| true).unwrap();
+        assert_eq!((unlabelled.samples.len(), unlabelled.left_out), (3, None));
+    }
+
+    #[test]
+    fn a_data_set_without_any_label_is_refused_though_each_image_may_lack_its_own() {
+        let (root, place) = workspace(&["data/images/a.png", "data/labels/other.png"]);
+        let error = list(root.path(), &place, &NAMING, true, &|_| true).unwrap_err();
+        assert_eq!(error.to_string(), "`data/labels` holds no label for 1 image of 1: a.png");
+    }
+
+    #[test]
+    fn names_that_are_numbers_can_be_sorted_as_such() {
+        let (root, place) =
+            workspace(&["data/images/10.png", "data/images/9.png", "data/images/x.png", "data/images/100.png"]);
+        let naming = Naming { order: Order::Number, ..NAMING };
+        let listed = list(root.path(), &place, &naming, false, &|_| false).unwrap();
+        assert_eq!(names(&listed.samples), ["9.png", "10.png", "100.png", "x.png"]);
+    }
+}

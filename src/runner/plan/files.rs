@@ -1,0 +1,280 @@
+//! A data set in files → its digest, its samples, and what is wrong with it.
+//!
+//! Knows no format: `dataset` lists the files and says what their label values mean. Each label is decoded once, and then the
+//! index knows which values it holds, so that a wrong data set is told before hours of training and not after.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
+use crate::dataset::labels::{self, IGNORED, LabelError};
+use crate::dataset::{self, DatasetError, Layout, Naming, Place, Sample, folder};
+use crate::digest::{ArtifactDigest, Encoder, FileDigest};
+use crate::exec::job;
+use crate::kind::dataset::Encoding;
+use crate::spec::{Dataset, FolderSpans, Format, Problem, Span, StageId};
+use crate::store::index::LabelValues;
+
+use super::manifest::Ingredient;
+use super::sources::{Content, Found, Surveyor, encode_size, input_problem, listing, object_of};
+
+/// So many label files with mistakes are named; the others are counted.
+const FILES_NAMED: usize = 5;
+
+/// A data set in files that is looked at.
+pub(super) struct Survey<'a> {
+    surveyor: &'a Surveyor<'a>,
+    dataset: &'a Dataset,
+    /// Whether its labels are read.
+    labels: bool,
+    /// The stages that read it and where each says so.
+    readers: &'a [(StageId, Span)],
+    place: Place,
+    spans: FolderSpans,
+    /// Of a published data set.
+    published: Option<Published<'a>>,
+    /// Label value → class. Empty where labels aren't read: what they mean must not invalidate anything then.
+    map: Vec<(u8, u8)>,
+}
+
+#[derive(Clone, Copy)]
+struct Published<'a> {
+    layout: &'static Layout,
+    root: &'a Path,
+    part: &'a str,
+    missing: &'a str,
+}
+
+impl<'a> Survey<'a> {
+    /// Of a data set that isn't drawn.
+    ///
+    /// # Errors
+    /// The labels are to be read and don't know one of the pipeline's classes.
+    pub(super) fn new(
+        surveyor: &'a Surveyor<'a>,
+        dataset: &'a Dataset,
+        labels: bool,
+        readers: &'a [(StageId, Span)],
+    ) -> Result<Survey<'a>, Vec<Problem>> {
+        let (place, spans, published) = match &dataset.format {
+            Format::Folder { images, labels, list, spans, .. } => {
+                (Place { images: images.clone(), labels: labels.clone(), list: list.clone() }, *spans, None)
+            }
+            Format::Published { format, root, part, list, missing, spans } => {
+                let layout = dataset::published(format).expect("each published format of the tables has a layout");
+                let published = Published { layout, root, part, missing };
+                (layout.place(root, part, list.as_deref()), *spans, Some(published))
+            }
+            Format::Scenes { .. } => unreachable!("scenes are drawn"),
+        };
+        let map = if labels { dataset.map.clone() } else { Vec::new() };
+        let mut survey = Survey { surveyor, dataset, labels, readers, place, spans, published, map };
+        if let (true, Some(published)) = (labels, published) {
+            survey.map = survey.map_of(published.layout)?;
+        }
+        Ok(survey)
+    }
+
+    /// By the names of the pipeline's classes. A class that these labels don't know would be trained on nothing.
+    fn map_of(&self, layout: &'static Layout) -> Result<Vec<(u8, u8)>, Vec<Problem>> {
+        let classes: Vec<&str> = self.surveyor.pipeline.classes.iter().map(|class| class.name.as_str()).collect();
+        let known: Vec<&str> = layout.classes().collect();
+        let unknown: Vec<String> =
+            classes.iter().filter(|class| !known.contains(class)).map(|class| format!("`{class}`")).collect();
+        if unknown.is_empty() {
+            return Ok(layout.map(&classes));
+        }
+        let noun = if unknown.len() == 1 { "class" } else { "classes" };
+        let title = format!("the labels of a {} data set have no {noun} {}", layout.format, unknown.join(", "));
+        let problem = Problem::error(title).at(self.dataset.span, format!("data set `{}`", self.dataset.name));
+        Err(vec![self.read_by(problem).note(format!("its classes are {}", known.join(", ")))])
+    }
+
+    /// Lists the files, digests them, and looks into the labels.
+    ///
+    /// # Errors
+    /// What is wrong, each with its line.
+    pub(super) fn found(&self) -> Result<Found, Vec<Problem>> {
+        let listed = dataset::list(&self.surveyor.pipeline.root, &self.place, self.naming(), self.labels, &|stem| {
+            self.may_lack(stem)
+        })
+        .map_err(|error| vec![self.dataset_problem(&error)])?;
+        let warnings = listed.left_out.map(|names| self.left_out(&names, listed.samples.len())).into_iter().collect();
+        let images: Vec<PathBuf> = listed.samples.iter().map(|sample| sample.image.clone()).collect();
+        let labels: Vec<PathBuf> = listed.samples.iter().filter_map(|sample| sample.label.clone()).collect();
+        let digests = |paths: &[PathBuf], span| {
+            self.surveyor.inputs.digest_files(paths).map_err(|error| vec![input_problem(&error, span)])
+        };
+        let (image_digests, label_digests) =
+            (digests(&images, self.spans.images)?, digests(&labels, self.spans.labels)?);
+        self.check_labels(&labels, &label_digests)?;
+        let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests);
+        let absolute = |path: &Path| self.surveyor.pipeline.root.join(path);
+        let samples = listed.samples.into_iter().map(|sample| job::Sample {
+            name: sample.name,
+            image: absolute(&sample.image),
+            label: sample.label.map(|label| absolute(&label)),
+        });
+        let content = job::Dataset::Files {
+            samples: samples.collect(),
+            size: self.dataset.size,
+            map: self.map.clone(),
+            encoding: self.encoding(),
+        };
+        let ingredient =
+            Ingredient { digest, what: format!("data set {}", self.dataset.name), listing: Some(object_of(&listing)) };
+        Ok(Found { ingredient, content: Content::Dataset(content), listing: Some(listing), warnings })
+    }
+
+    fn digest(&self, samples: &[Sample], images: &[FileDigest], labels: &[FileDigest]) -> (ArtifactDigest, Vec<u8>) {
+        let mut encoder = Encoder::new("intrada/data set/1");
+        encoder.field("format", b"files").field("size", &encode_size(self.dataset.size));
+        encoder.field("map", &self.map.iter().flat_map(|(from, to)| [*from, *to]).collect::<Vec<u8>>());
+        encoder.list("samples", samples.len());
+        let mut lines = Vec::new();
+        for (i, sample) in samples.iter().enumerate() {
+            encoder.field("name", sample.name.as_bytes()).field("image", images[i].0.as_bytes());
+            lines.push((sample.name.clone(), images[i].to_string()));
+            if let Some(digest) = labels.get(i) {
+                encoder.field("label", digest.0.as_bytes());
+                lines.push((format!("label of {}", sample.name), digest.to_string()));
+            }
+        }
+        (ArtifactDigest(encoder.finish()), listing(lines.into_iter()))
+    }
+
+    fn naming(&self) -> &'static Naming {
+        self.published.map_or(&folder::NAMING, |published| &published.layout.naming)
+    }
+
+    fn encoding(&self) -> Encoding {
+        self.published.map_or(Encoding::Index, |published| published.layout.encoding)
+    }
+
+    fn may_lack(&self, stem: &str) -> bool {
+        self.published.is_some_and(|published| match published.missing {
+            "skip" => true,
+            "known" => published.layout.is_gap(stem),
+            _ => false,
+        })
+    }
+
+    fn left_out(&self, names: &dataset::Names, left: usize) -> Problem {
+        let title = format!("`{}` leaves out {} without label: {names}", self.dataset.name, names.counted());
+        Problem::warning(title).at(self.dataset.span, format!("{left} pairs are left"))
+    }
+
+    fn check_labels(&self, files: &[PathBuf], digests: &[FileDigest]) -> Result<(), Vec<Problem>> {
+        let classes = self.surveyor.pipeline.classes.len();
+        let is_class = |value: u8| usize::from(mapped(&self.map, value)) < classes;
+        let looked: Vec<Result<[u64; 4], LabelError>> = files
+            .par_iter()
+            .zip(digests)
+            .map(|(file, digest)| {
+                let path = self.surveyor.pipeline.root.join(file);
+                let set = self.values(file, &path, *digest)?;
+                let is_wrong = present(set).any(|value| mapped(&self.map, value) != IGNORED && !is_class(value));
+                if is_wrong {
+                    labels::check(&path, self.encoding(), classes, &self.map)?;
+                }
+                Ok(set)
+            })
+            .collect();
+        let mut all = [0; 4];
+        let mut wrong = Vec::new();
+        for looked in looked {
+            match looked {
+                Ok(set) => all = std::array::from_fn(|word| all[word] | set[word]),
+                Err(error) => wrong.push(error),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(self.wrong_labels(&wrong));
+        }
+        if !files.is_empty() && !present(all).any(is_class) {
+            let found: Vec<String> = present(all).map(|value| value.to_string()).collect();
+            let title =
+                format!("no label of `{}` holds a class: the values found are {}", self.dataset.name, found.join(" "));
+            let problem = Problem::error(title).at(self.dataset.span, "every pixel would be ignored");
+            return Err(vec![self.read_by(problem)]);
+        }
+        Ok(())
+    }
+
+    /// The values of a label, from the index where it knows them.
+    fn values(&self, file: &Path, path: &Path, digest: FileDigest) -> Result<[u64; 4], LabelError> {
+        let encoding = self.encoding();
+        let known = self.surveyor.inputs.label_values(file).ok().flatten();
+        if let Some(known) = known.filter(|known| known.encoding == encoding) {
+            return Ok(known.set);
+        }
+        let set = labels::values(path, encoding)?;
+        self.surveyor.inputs.note_label_values(file, digest, LabelValues { encoding, set });
+        Ok(set)
+    }
+
+    fn wrong_labels(&self, wrong: &[LabelError]) -> Vec<Problem> {
+        let problem = |error: &LabelError| {
+            let problem = self.read_by(Problem::error(error.to_string()).at(self.dataset.span, "this data set"));
+            // The values of a published data set have their meaning already.
+            match self.published {
+                None => problem.help("`map = { 34 = 255 }` in the data set replaces values; 255 is ignored"),
+                Some(_) => problem,
+            }
+        };
+        let mut problems: Vec<Problem> = wrong.iter().take(FILES_NAMED).map(problem).collect();
+        if wrong.len() > FILES_NAMED {
+            let title = format!("{} more labels are wrong", wrong.len() - FILES_NAMED);
+            problems.push(Problem::error(title).at(self.dataset.span, "this data set"));
+        }
+        problems
+    }
+
+    fn dataset_problem(&self, error: &DatasetError) -> Problem {
+        let span = match error.concerns() {
+            dataset::Concerns::Images => self.spans.images,
+            dataset::Concerns::Labels => self.spans.labels,
+            dataset::Concerns::List => self.spans.list,
+        };
+        let problem = Problem::error(error.to_string()).at(span, format!("data set `{}`", self.dataset.name));
+        let problem = match (self.published, error) {
+            (Some(Published { missing: "known", .. }), DatasetError::Unlabelled { .. }) => {
+                problem.help("`missing = \"skip\"` leaves out every image without label")
+            }
+            (Some(published), _) if error.concerns() != dataset::Concerns::List => {
+                problem.note(published.layout.expectation(published.root, published.part))
+            }
+            _ => problem,
+        };
+        self.read_by(problem)
+    }
+
+    fn read_by(&self, problem: Problem) -> Problem {
+        let name = |(stage, _): &(StageId, Span)| self.surveyor.pipeline.stage(*stage).name.as_str();
+        let names: BTreeSet<&str> = self.readers.iter().map(name).collect();
+        match names.is_empty() {
+            true => problem,
+            false => problem.note(format!("it is read by {}", names.into_iter().collect::<Vec<_>>().join(", "))),
+        }
+    }
+}
+
+fn mapped(map: &[(u8, u8)], value: u8) -> u8 {
+    map.iter().find(|(from, _)| *from == value).map_or(value, |(_, to)| *to)
+}
+
+fn present(set: [u64; 4]) -> impl Iterator<Item = u8> {
+    (0..=255u8).filter(move |value| set[usize::from(*value) / 64] >> (value % 64) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{mapped, present};
+
+    #[test]
+    fn the_values_of_a_set_are_its_bits() {
+        assert_eq!(present([1 | 1 << 63, 1, 0, 1 << 63]).collect::<Vec<_>>(), [0, 63, 64, 255]);
+        assert_eq!([mapped(&[(34, 255)], 34), mapped(&[(34, 255)], 3)], [255, 3]);
+    }
+}

@@ -1,0 +1,207 @@
+//! Evaluation during a training: which of its networks is the best, and where each of them stood.
+//!
+//! Knows one labelled data set and no method; it looks at the network between two steps and changes nothing about it, so a
+//! training gives the same bytes with and without. Choosing the best by mIoU uses labels. The papers' numbers are chosen so
+//! (released code, `eval_UDA.py`: the best of 60 snapshots); hence the choice is noted wherever the result goes.
+//!
+//! What is found lies in the resume slot: `evaluations.jsonl`, a line an evaluation, and the best network so far under the
+//! number of its iteration. After each evaluation the loop saves its checkpoint, and only at the next one is an earlier
+//! best removed. So when a killed training goes on, what was found after its checkpoint is dropped and found again, and
+//! what was best before is still there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use intrada_ml::adapt::{Control, Progress};
+use intrada_ml::checkpoint;
+use intrada_ml::data::source::LabelUse;
+use intrada_ml::entropy_inference::predict;
+use intrada_ml::metrics::{Confusion, mean_iou};
+use intrada_ml::network::{Mode, Network, Normalization};
+use serde::{Deserialize, Serialize};
+use tch::Kind;
+
+use crate::work::{Failure, Notes, Work};
+
+/// The role of the data set in the job.
+const ROLE: &str = "dataset";
+
+/// One evaluation: a line of `evaluations.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Evaluation {
+    /// Iterations done.
+    iteration: u64,
+    /// Mean IoU over the defined classes, 0 to 1.
+    miou: Option<f64>,
+    /// IoU by class; none where neither label nor prediction holds the class.
+    iou: BTreeMap<String, Option<f64>>,
+}
+
+/// The evaluations of one training.
+pub(crate) struct Validation<'a> {
+    work: &'a Work,
+    network: &'a dyn Network,
+    normalization: Normalization,
+    kind: Kind,
+    every: u64,
+    folder: PathBuf,
+    /// None before the first evaluation of this process.
+    found: Option<Vec<Evaluation>>,
+    failure: Option<Failure>,
+}
+
+impl<'a> Validation<'a> {
+    /// Of `network`, whose elements are of `kind`, after each `every` iterations.
+    pub(crate) fn new(
+        work: &'a Work,
+        network: &'a dyn Network,
+        normalization: Normalization,
+        kind: Kind,
+        every: u64,
+    ) -> Validation<'a> {
+        let folder = work.job.slot.join("validation");
+        Validation { work, network, normalization, kind, every, folder, found: None, failure: None }
+    }
+
+    /// Whether the network is to be evaluated after this iteration.
+    pub(crate) fn is_due(&self, progress: &Progress) -> bool {
+        progress.done.is_multiple_of(self.every) || progress.done == progress.total
+    }
+
+    /// Evaluates. What goes wrong is kept for [`Validation::into_failure`]; the training then stops.
+    pub(crate) fn evaluate(&mut self, progress: &Progress) -> Control {
+        match self.look(progress.done) {
+            Ok(()) => Control::Save,
+            Err(failure) => {
+                self.failure = Some(failure);
+                // Not saved: the same command evaluates this very network again.
+                Control::Abandon
+            }
+        }
+    }
+
+    fn look(&mut self, iteration: u64) -> Result<(), Failure> {
+        let evaluation = self.measure(iteration)?;
+        let mut found = match self.found.take() {
+            Some(found) => found,
+            None => self.resume(iteration - 1)?,
+        };
+        self.keep_only(best(&found).map(|best| best.iteration))?;
+        found.push(evaluation);
+        if best(&found).map(|best| best.iteration) == Some(iteration) {
+            checkpoint::write(&self.network_file(iteration), &self.network.state(), None)?;
+        }
+        let (partial, whole) = (self.folder.join("evaluations.partial"), self.folder.join("evaluations.jsonl"));
+        fs::write(&partial, lines(&found)?)?;
+        fs::rename(&partial, &whole)?;
+        self.found = Some(found);
+        Ok(())
+    }
+
+    /// What was found up to an iteration. What lies there of later ones is from before a kill, after the checkpoint from
+    /// which the training went on.
+    fn resume(&self, iteration: u64) -> Result<Vec<Evaluation>, Failure> {
+        fs::create_dir_all(&self.folder)?;
+        let path = self.folder.join("evaluations.jsonl");
+        let text = if path.exists() { fs::read_to_string(path)? } else { String::new() };
+        let found: Vec<Evaluation> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        Ok(found.into_iter().filter(|evaluation| evaluation.iteration <= iteration).collect())
+    }
+
+    fn measure(&self, iteration: u64) -> Result<Evaluation, Failure> {
+        let classes = self.work.class_count()?;
+        let pass = self.work.pass(ROLE, &self.normalization, LabelUse::Required { classes })?;
+        let mut confusion = Confusion::new(classes);
+        for frame in pass {
+            let frame = frame?;
+            let label = frame.label.as_ref().expect("labels are required");
+            let input = frame.input.to_device(self.work.device).to_kind(self.kind);
+            let logits = tch::no_grad(|| self.network.forward(&input, Mode::Eval)).main;
+            confusion.add(label.bytes(), predict(&logits, label.size()).bytes())?;
+            if self.work.is_stopping() {
+                return Err(Failure::Interrupted { at: iteration });
+            }
+        }
+        let iou = confusion.iou();
+        let names = self.work.job.classes.iter().map(|class| class.name.clone());
+        Ok(Evaluation { iteration, miou: mean_iou(iou.iter().copied()), iou: names.zip(iou).collect() })
+    }
+
+    fn network_file(&self, iteration: u64) -> PathBuf {
+        self.folder.join(format!("best-{iteration}.safetensors"))
+    }
+
+    /// Removes the networks that were best at an iteration other than this.
+    fn keep_only(&self, iteration: Option<u64>) -> Result<(), Failure> {
+        let kept = iteration.map(|iteration| self.network_file(iteration));
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "safetensors") && Some(&path) != kept.as_ref() {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the training was stopped, if an evaluation was the reason.
+    pub(crate) fn into_failure(self) -> Option<Failure> {
+        self.failure
+    }
+
+    /// Puts the results of a training that came to its end among its outputs, and says what was chosen.
+    ///
+    /// # Errors
+    /// No evaluation found an mIoU, or the files can't be written.
+    pub(crate) fn finish(self, notes: &mut Notes) -> Result<(), Failure> {
+        let found = match &self.found {
+            Some(found) => found.clone(),
+            // Every iteration was behind the checkpoint already.
+            None => self.resume(u64::MAX)?,
+        };
+        let Some(best) = best(&found) else {
+            return Err(Failure::advised("no evaluation found an mIoU", "the labels of `dataset` hold no class"));
+        };
+        fs::copy(self.network_file(best.iteration), self.work.output("best.safetensors")?)?;
+        fs::write(self.work.output("evaluations.jsonl")?, lines(&found)?)?;
+        let dataset = self.work.job.dataset_names.get(ROLE).map_or(ROLE, String::as_str);
+        let percent = 100.0 * best.miou.unwrap_or(f64::NAN);
+        let chosen = format!("{dataset}, iteration {}, mIoU {percent:.2} %", best.iteration);
+        notes.insert("selected_on".to_owned(), chosen);
+        Ok(())
+    }
+}
+
+/// A later one wins only if it is strictly better once both are rounded to hundredths of a percent (released code,
+/// `eval_UDA.py`).
+fn best(found: &[Evaluation]) -> Option<&Evaluation> {
+    let rounded = |evaluation: &Evaluation| evaluation.miou.map(|miou| (miou * 10_000.0).round() as i64);
+    found
+        .iter()
+        .filter(|evaluation| evaluation.miou.is_some())
+        .reduce(|best, later| if rounded(later) > rounded(best) { later } else { best })
+}
+
+fn lines(found: &[Evaluation]) -> Result<String, serde_json::Error> {
+    let lines = found.iter().map(|evaluation| serde_json::to_string(evaluation).map(|line| line + "\n"));
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Evaluation, best};
+
+    fn of(mious: &[Option<f64>]) -> Option<u64> {
+        let found = (1..).zip(mious).map(|(iteration, miou)| Evaluation { iteration, miou: *miou, iou: [].into() });
+        best(&found.collect::<Vec<_>>()).map(|best| best.iteration)
+    }
+
+    #[test]
+    fn a_later_network_wins_only_if_it_is_better_after_rounding_to_two_places_of_percent() {
+        assert_eq!(of(&[Some(0.40001), Some(0.40004), Some(0.39)]), Some(1));
+        assert_eq!(of(&[Some(0.40001), Some(0.40006), Some(0.39)]), Some(2));
+        assert_eq!(of(&[None, Some(0.0), None]), Some(2));
+        assert_eq!(of(&[None]), None);
+        assert_eq!(of(&[]), None);
+    }
+}
