@@ -197,6 +197,28 @@ fn an_output_that_was_edited_by_hand_is_restored() {
 }
 
 #[test]
+fn pseudo_labels_can_be_kept_to_the_surest_part_of_each_class() {
+    let space = Space::with(TINY);
+    space.outcomes();
+    space.edit("p.toml", "images = \"rank.easy\"", "images = \"rank.easy\"\nentropy = \"entropy\"\nkeep = 0.5");
+    let ran = space.intrada("run p.toml --format json");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(["rank", "pseudo", "intra"].map(|stage| ran.outcome(stage).outcome), ["up-to-date", "ran", "ran"]);
+    let ignored = |path: &std::path::PathBuf| {
+        let mut reader =
+            png::Decoder::new(std::io::BufReader::new(std::fs::File::open(path).unwrap())).read_info().unwrap();
+        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut bytes).unwrap();
+        (bytes.iter().filter(|value| **value == 255).count(), bytes.len())
+    };
+    let labels = files(&space.path("runs/tiny/pseudo/labels"));
+    let (ignored, all) = labels.iter().map(ignored).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+    let share = ignored as f64 / all as f64;
+    // Pixels as sure as the last one that is kept are kept, too, so it is at most a half.
+    assert!((0.2..=0.5).contains(&share), "{share} of the pixels are ignored");
+}
+
+#[test]
 fn inspect_and_log_and_graph_and_stats_answer() {
     let space = Space::with(TINY);
     space.outcomes();

@@ -30,7 +30,7 @@ fn data(space: &Space) {
 fn shortened(trainings: &[&str], datasets: &[&str]) -> String {
     let trainings = trainings.iter().flat_map(|stage| {
         let set = |key: &str, value: u32| format!("--set stages.{stage}.{key}={value}");
-        [set("iterations", 2), set("evaluate_every", 1)]
+        [set("iterations", 2), set("evaluate_every", 2)]
     });
     let datasets = datasets.iter().map(|dataset| format!("--set datasets.{dataset}.size=[64,32]"));
     trainings.chain(datasets).collect::<Vec<_>>().join(" ")

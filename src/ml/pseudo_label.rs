@@ -1,13 +1,85 @@
 //! Pseudo-labels of the easy images (IntraDA, section 3.3, equation 5): the predictions that entropy inference has made,
 //! taken as they are.
 //!
-//! It runs no network and decides nothing: as in the released code there is no threshold of confidence. It only reads what
-//! was predicted, makes sure that a loader will be able to use it as labels, and copies the bytes.
+//! It runs no network. As in the paper and the released code there is no threshold of confidence unless one is asked for: it
+//! reads what was predicted, makes sure that a loader will be able to use it as labels, and copies the bytes. [`Keep`] is
+//! beyond the paper: of each class only the pixels of least entropy, so that rare classes aren't crowded out as they would be
+//! by one threshold for all (class-balanced self-training, arXiv 1810.07911, with entropy in the place of probability).
 
 use std::path::{Path, PathBuf};
 
+use crate::data::label::IGNORE;
 use crate::data::raster::Index;
 use crate::data::{DataError, decode, encode, label, source};
+
+/// Which pixels of a prediction become labels: of each class, those of least entropy.
+#[derive(Debug)]
+pub struct Keep {
+    /// A folder of entropy maps, each at [`source::map_file`] of its image's name.
+    entropy: PathBuf,
+    /// Of each class: the greatest entropy, 0..=255, that is kept.
+    limits: [u8; 256],
+}
+
+impl Keep {
+    /// Of each class at least `share` of its pixels in all `easy` images together; pixels as certain as the last of these are
+    /// kept as well. `share` is more than 0 and at most 1.
+    ///
+    /// # Errors
+    /// As [`read`], of predictions and entropy maps; a map of another size than its prediction.
+    pub fn of<'a>(
+        predictions: &Path,
+        entropy: &Path,
+        easy: impl Iterator<Item = &'a str>,
+        classes: u8,
+        share: f64,
+    ) -> Result<Keep, DataError> {
+        let mut pixels = vec![[0u64; 256]; 256];
+        for image in easy {
+            let PseudoLabel { map, .. } = read(predictions, image, classes)?;
+            let entropy = entropy_map(entropy, image, &map)?;
+            for (&class, &entropy) in map.bytes().iter().zip(entropy.bytes()) {
+                pixels[usize::from(class)][usize::from(entropy)] += 1;
+            }
+        }
+        let limits = std::array::from_fn(|class| limit(&pixels[class], share));
+        Ok(Keep { entropy: entropy.to_owned(), limits })
+    }
+
+    /// The prediction of an image with 255 in the place of what isn't kept.
+    fn apply(&self, image: &str, map: &Index) -> Result<Index, DataError> {
+        let entropy = entropy_map(&self.entropy, image, map)?;
+        let kept = map.bytes().iter().zip(entropy.bytes());
+        let kept =
+            kept.map(|(&class, &entropy)| if entropy <= self.limits[usize::from(class)] { class } else { IGNORE });
+        Ok(Index::new(map.width(), map.height(), kept.collect()))
+    }
+}
+
+/// The least entropy below which, itself included, at least `share` of the pixels are.
+fn limit(pixels: &[u64; 256], share: f64) -> u8 {
+    let wanted = (share * pixels.iter().sum::<u64>() as f64).ceil() as u64;
+    let mut below = 0;
+    let is_enough = |entropy: &u8| {
+        below += pixels[usize::from(*entropy)];
+        below >= wanted
+    };
+    (0..=u8::MAX).find(is_enough).unwrap_or(u8::MAX)
+}
+
+fn entropy_map(folder: &Path, image: &str, prediction: &Index) -> Result<Index, DataError> {
+    let path = folder.join(source::map_file(image)?);
+    let map = decode::label(&path)?;
+    if map.size() != prediction.size() {
+        return Err(DataError::SizeMismatch {
+            image: image.to_owned(),
+            image_size: prediction.size(),
+            label: path,
+            label_size: map.size(),
+        });
+    }
+    Ok(map)
+}
 
 /// A prediction that has become a label.
 #[derive(Debug)]
@@ -33,26 +105,34 @@ pub fn read(predictions: &Path, image: &str, classes: u8) -> Result<PseudoLabel,
     Ok(PseudoLabel { file, map, png })
 }
 
-/// Writes the pseudo-labels of `easy` images to `labels`, and the same in the classes' colours to `colour`. The number of
-/// colours is the number of classes.
+/// Writes the pseudo-labels of `easy` images to `labels`, and the same in the classes' colours to `colour`: all of a prediction,
+/// or what `keep` says. The number of colours is the number of classes. The answer is the share of pixels that have a label.
 ///
 /// # Errors
 /// As [`read`]; [`DataError::NameClash`] if two images have the same file. What was written until then stays.
 pub fn write<'a>(
     predictions: &Path,
     easy: impl Iterator<Item = &'a str> + Clone,
+    keep: Option<&Keep>,
     colours: &[[u8; 3]],
     labels: &Path,
     colour: &Path,
-) -> Result<(), DataError> {
+) -> Result<f64, DataError> {
     let classes = u8::try_from(colours.len()).map_err(|_| DataError::Settings(format!("{} classes", colours.len())))?;
     source::map_files(easy.clone())?;
+    let (mut labelled, mut all) = (0, 0);
     for image in easy {
-        let PseudoLabel { file, map, png } = read(predictions, image, classes)?;
+        let PseudoLabel { file, mut map, mut png } = read(predictions, image, classes)?;
+        if let Some(keep) = keep {
+            map = keep.apply(image, &map)?;
+            png = encode::grey_png(&map);
+        }
+        labelled += map.bytes().iter().filter(|&&class| class != IGNORE).count();
+        all += map.bytes().len();
         encode::write(&labels.join(&file), &png)?;
         encode::write(&colour.join(&file), &encode::palette_png(&map, colours))?;
     }
-    Ok(())
+    Ok(labelled as f64 / all.max(1) as f64)
 }
 
 #[cfg(test)]
@@ -69,7 +149,43 @@ mod tests {
 
     fn write_all(folder: &Path, easy: &[&str]) -> Result<(), DataError> {
         let [labels, colour] = ["labels", "colour"].map(|name| folder.join(name));
-        write(&folder.join("predictions"), easy.iter().copied(), &COLOURS, &labels, &colour)
+        write(&folder.join("predictions"), easy.iter().copied(), None, &COLOURS, &labels, &colour).map(drop)
+    }
+
+    #[test]
+    fn of_each_class_the_pixels_of_least_entropy_are_kept_over_all_images_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let entropy = |file: &str, values: [u8; 4]| {
+            let png = encode::grey_png(&Index::new(2, 2, values.to_vec()));
+            encode::write(&folder.path().join("entropy").join(file), &png).unwrap();
+        };
+        predicted(folder.path(), "a.png", [0, 0, 1, 1]);
+        entropy("a.png", [10, 20, 200, 201]);
+        predicted(folder.path(), "b.png", [0, 0, 1, 2]);
+        entropy("b.png", [30, 40, 202, 255]);
+        let [predictions, maps, labels, colour] =
+            ["predictions", "entropy", "labels", "colour"].map(|name| folder.path().join(name));
+        let easy = ["a.png", "b.png"];
+        let labels_at = |share: f64| {
+            let keep = Keep::of(&predictions, &maps, easy.into_iter(), 3, share).unwrap();
+            let written = write(&predictions, easy.into_iter(), Some(&keep), &COLOURS, &labels, &colour).unwrap();
+            let label = |file| decode::label(&labels.join(file)).unwrap().bytes().to_vec();
+            (label("a.png"), label("b.png"), written)
+        };
+        assert_eq!(labels_at(1.0), (vec![0, 0, 1, 1], vec![0, 0, 1, 2], 1.0));
+        // Two of four, two of three, one of one: a class is never left without labels.
+        assert_eq!(labels_at(0.5), (vec![0, 0, 1, 1], vec![255, 255, 255, 2], 5.0 / 8.0));
+        assert_eq!(labels_at(0.01), (vec![0, 255, 1, 255], vec![255, 255, 255, 2], 3.0 / 8.0));
+        let colours = decode::photograph(&colour.join("a.png")).unwrap();
+        assert_eq!(colours.pixels()[1], [0; 3], "what is ignored is black");
+    }
+
+    #[test]
+    fn pixels_as_certain_as_the_last_that_is_wanted_are_kept_as_well() {
+        let mut pixels = [0; 256];
+        (pixels[3], pixels[7], pixels[9]) = (1, 5, 4);
+        assert_eq!([0.05, 0.1, 0.11, 0.6, 0.61, 1.0].map(|share| limit(&pixels, share)), [3, 3, 7, 7, 9, 9]);
+        assert_eq!(limit(&[0; 256], 0.5), 0);
     }
 
     #[test]

@@ -67,6 +67,14 @@ fn sgd_moves_a_parameter_listed_three_times_as_pytorch_does() {
     close(&problem.values(), &[&a[..], &B_BY_SGD].concat());
 }
 
+#[test]
+fn sgd_moves_a_parameter_listed_three_times_as_pytorchs_multi_tensor_loop_does() {
+    let problem = Problem::new();
+    problem.steps(&mut Sgd::new(problem.parameters(3), 0.9, 5e-4, Repeats::MultiTensor), 0..5);
+    let a = [-2.161016798989796, -0.826244062385346, -1.3614492919910324];
+    close(&problem.values(), &[&a[..], &B_BY_SGD].concat());
+}
+
 /// A parameter that starts at 2 and is listed k times, after two steps with rate 0.1 and the gradients 1 and 0.5.
 fn listed(k: u32, repeats: Repeats) -> f64 {
     let w = Tensor::from_slice(&[2f64]).set_requires_grad(true);

@@ -1,13 +1,15 @@
 //! `pseudo-labelling`: turns the predictions of some images into labels to train on.
 //!
-//! No threshold and no class balance, as in the released code; the predictions were made by `entropy-inference`.
+//! No threshold and no class balance by default, as in the released code; the predictions were made by
+//! `entropy-inference`, and so were the entropy maps that a choice of pixels goes by.
 
-use super::{ClassFact, Gives, KeySpec, Kind, OutputSpec, Runs, Takes};
+use super::{ClassFact, Gives, Interval, KeySpec, Kind, Only, OutputSpec, Runs, Takes};
 
 pub(super) const KIND: Kind = Kind {
     name: "pseudo-labelling",
     revision: 1,
-    summary: "Takes the most likely class of each pixel as the label of an image (IntraDA, section 3.3).",
+    summary: "Takes the most likely class of each pixel as the label of an image (IntraDA, section 3.3), or of each class \
+              only the pixels that the network was sure about.",
     keys: &[&[
         KeySpec::new(
             "predictions",
@@ -15,6 +17,20 @@ pub(super) const KIND: Kind = Kind {
             "the entropy-inference stage that made the predictions",
         ),
         KeySpec::new("images", Takes::Stage(Gives::ImageList), "the images that are labelled, such as `rank.easy`"),
+        KeySpec::new(
+            "entropy",
+            Takes::Stage(Gives::EntropyMaps),
+            "the same stage again, for its entropy maps: then only the surest pixels are labelled, the others ignored",
+        )
+        .optional()
+        .origin("not in IntraDA, which labels all pixels"),
+        KeySpec::new(
+            "keep",
+            Takes::Number(Interval { open_above: false, ..Interval::INSIDE_UNIT }),
+            "share of each class's pixels, over all these images, that are labelled: those of least entropy",
+        )
+        .or_number(0.8)
+        .only(Only::with("entropy")),
     ]],
     exactly_one: &[],
     classes: &[ClassFact::Colours],
