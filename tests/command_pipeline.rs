@@ -264,3 +264,78 @@ fn the_schema_and_completions_are_printed() {
     assert!(schema["properties"]["stages"].is_object());
     assert!(space.intrada("completions bash").stdout.contains("intrada-run"));
 }
+
+#[test]
+fn a_command_that_ends_well_when_it_is_asked_to_stop_is_not_done() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind=\"command\"\noutputs=[\"out\"]\n\
+         shell=\"trap 'exit 0' TERM; echo half > out; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done\"\n",
+    );
+    let mut run = space.command("run p.toml --format json").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    while !space.path("out").exists() {
+        assert!(run.try_wait().unwrap().is_none());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
+    let ran = space::Ran::of(run.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.outcome("a").outcome.as_str()), (Some(130), "cancelled"));
+    let plan = space.intrada("plan p.toml --format json");
+    assert_eq!(plan.events()[0]["decision"], "run");
+}
+
+#[test]
+fn an_interrupt_says_of_every_stage_what_became_of_it() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind=\"command\"\noutputs=[\"a\"]\nshell=\"touch started; sleep 60\"\n\
+         [stages.b]\nkind=\"command\"\ninputs=[\"a\"]\noutputs=[\"b\"]\nshell=\"cp a b\"\n",
+    );
+    let mut run = space.command("run p.toml --format json").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    while !space.path("started").exists() {
+        assert!(run.try_wait().unwrap().is_none());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
+    let ran = space::Ran::of(run.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(130));
+    assert_eq!(ran.settled().len(), 2, "{}", ran.stdout);
+    assert_eq!(ran.outcome("a").outcome, "cancelled");
+}
+
+#[test]
+fn an_output_that_is_no_file_is_an_error_and_no_hang() {
+    let space = Space::with("format = 1\n[stages.a]\nkind=\"command\"\nshell=\"mkfifo pipe\"\noutputs=[\"pipe\"]\n");
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("pipe"), "{}", ran.stderr);
+}
+
+#[test]
+fn nobody_reading_the_answer_is_no_crash() {
+    let space = chain();
+    for arguments in ["plan p.toml", "graph p.toml", "why p.toml upper", "schema"] {
+        let mut child = space.command(arguments).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments}");
+    }
+}
+
+#[test]
+fn a_file_that_only_a_person_has_is_kept_when_a_command_replaces_it() {
+    let space = chain();
+    space.write("upper.txt", "written by hand");
+    space.outcomes();
+    let orphans = space::files(&space.path("cache/orphans"));
+    assert_eq!(
+        orphans.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect::<Vec<_>>(),
+        ["written by hand"]
+    );
+}
+
+#[test]
+fn a_failure_says_what_the_system_answered() {
+    let space =
+        Space::with("format = 1\n[stages.a]\nkind=\"command\"\nshell=\"ln -s nowhere out\"\noutputs=[\"out\"]\n");
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("No such file"), "{}", ran.stderr);
+}

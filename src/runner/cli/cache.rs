@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Refusal, Source};
+use super::{Answer, DONE, Format, Refusal, Source, show};
 use crate::report::measures::{count, size};
 use crate::sched::session::Access;
 use crate::store::{Store, Tally};
@@ -61,13 +61,13 @@ impl Stats {
                 let row = |tally: Tally| json!({"files": tally.files, "bytes": tally.bytes});
                 let rows: serde_json::Map<_, _> =
                     rows.iter().map(|(name, tally)| ((*name).to_owned(), row(*tally))).collect();
-                println!("{}", serde_json::Value::Object(rows));
+                show(&format!("{}\n", serde_json::Value::Object(rows)))?;
             }
             Format::Text => {
-                println!("{}", store.root().display());
-                for (name, tally) in rows {
-                    println!("  {name:<8}  {:>9}  {}", count(tally.files), size(tally.bytes));
-                }
+                let row = |(name, tally): (&str, Tally)| {
+                    format!("  {name:<8}  {:>9}  {}\n", count(tally.files), size(tally.bytes))
+                };
+                show(&format!("{}\n{}", store.root().display(), rows.map(row).concat()))?;
             }
         }
         Ok(DONE)

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{Answer, DONE, Source};
+use super::{Answer, DONE, Source, show};
 use crate::graph::{self, Picture};
 
 /// Show the graph of stages
@@ -37,7 +37,7 @@ impl Graph {
             Language::Json => Picture::Json,
         };
         let text = graph.draw(&pipeline, picture);
-        println!("{}", text.trim_end());
+        show(&text)?;
         Ok(DONE)
     }
 }

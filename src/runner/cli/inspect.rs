@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Refusal, Source, open};
+use super::{Answer, DONE, Format, Refusal, Source, open, show};
 use crate::report::measures::{ago, count, duration, size};
 use crate::sched::session::{Access, Session};
 use crate::spec::{Stage, StageId};
@@ -35,8 +35,8 @@ impl Inspect {
         };
         let trace = session.store.load(record.key).ok().flatten();
         match self.format {
-            Format::Json => println!("{}", as_json(stage, record, trace.as_ref())),
-            Format::Text => print!("{}", as_text(&session, id, record, trace.as_ref())),
+            Format::Json => show(&format!("{}\n", as_json(stage, record, trace.as_ref())))?,
+            Format::Text => show(&as_text(&session, id, record, trace.as_ref()))?,
         }
         Ok(DONE)
     }

@@ -16,7 +16,7 @@ mod schema;
 mod why;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -164,6 +164,17 @@ fn answer(command: Command) -> Answer {
         Command::Schema(command) => command.answer(),
         Command::Init(command) => command.answer(),
         Command::Completions(command) => command.answer(),
+    }
+}
+
+/// Writes an answer to stdout. Nobody reads on, as with `| head`: that is no failure of ours.
+fn show(text: &str) -> Result<(), Refusal> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("failed to write to stdout").into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Source, is_coloured, open};
+use super::{Answer, DONE, Format, Source, is_coloured, open, show};
 use crate::report::measures::{duration, plural};
 use crate::sched::dry::{self, Decision, Planned};
 use crate::sched::session::{Access, Session};
@@ -38,8 +38,10 @@ pub(super) fn answer(source: &Source, stages: &[String], force: &[String], forma
     let look = if is_coloured(&std::io::stderr()) { Look::Coloured } else { Look::Plain };
     eprint!("{}", Problems::new(warnings, session.pipeline.sources.clone()).render(look));
     match format {
-        Format::Json => planned.iter().for_each(|planned| println!("{}", line(&session, planned))),
-        Format::Text => print!("{}", table(&session, &planned)),
+        Format::Json => {
+            show(&planned.iter().map(|planned| format!("{}\n", line(&session, planned))).collect::<String>())?;
+        }
+        Format::Text => show(&table(&session, &planned))?,
     }
     Ok(DONE)
 }

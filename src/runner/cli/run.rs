@@ -1,18 +1,19 @@
 //! `run`: runs what is invalid, restores what is cached, shows what came out.
 
-use std::io::{BufReader, stderr, stdout};
+use std::io::{stderr, stdout};
 
 use clap::Args;
 
-use super::{Answer, DONE, Format, INTERRUPTED, STAGE_FAILED, Source, is_coloured, open, plan};
+use super::{Answer, DONE, Format, INTERRUPTED, STAGE_FAILED, Source, is_coloured, open, plan, show};
 use crate::kind::Gives;
 use crate::report::json::JsonLines;
 use crate::report::metrics::{self, Metrics};
 use crate::report::plain::Plain;
 use crate::report::{Quiet, Reporter};
 use crate::sched::session::{Access, Session};
-use crate::sched::{self, Interrupt, Options};
+use crate::sched::{self, Ended, Interrupt, Options};
 use crate::spec::{Input, InputSource, Stage, StageId};
+use crate::store::Artifact;
 
 /// Run what is invalid and restore what is cached
 #[derive(Args)]
@@ -63,8 +64,8 @@ impl Run {
         pass_on_signals(interrupt.clone());
         let ended = sched::run(&mut session, &options, reporter.as_mut(), &interrupt)?;
         if self.format == Format::Text {
-            for table in tables(&session, &options) {
-                print!("\n{table}");
+            for table in tables(&session, &options, &ended) {
+                show(&format!("\n{table}"))?;
             }
         }
         Ok(match ended {
@@ -85,9 +86,9 @@ impl Run {
     }
 }
 
-/// Ctrl-C and a batch system's SIGTERM stop the run; before it has begun and after it has ended they end the program.
+/// Ctrl-C, a batch system's SIGTERM and a closed terminal's SIGHUP stop the run; before it has begun and after it has ended they end the program.
 fn pass_on_signals(interrupt: Interrupt) {
-    let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
+    let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP];
     // Without the handlers a Ctrl-C ends the runner at once, and its jobs with it: their checkpoints are kept anyway.
     if let Ok(mut signals) = signal_hook::iterator::Signals::new(signals) {
         std::thread::spawn(move || {
@@ -106,9 +107,10 @@ fn warn(session: &Session, reporter: &mut dyn Reporter) {
     }
 }
 
-/// A table for each evaluation that lies in place.
-fn tables(session: &Session, options: &Options) -> Vec<String> {
-    needed(session, options).into_iter().filter_map(|stage| table(session, session.pipeline.stage(stage))).collect()
+/// A table for each evaluation of this run: out of the cache, as another run may have put its own in place meanwhile.
+fn tables(session: &Session, options: &Options, ended: &Ended) -> Vec<String> {
+    let table = |id: &StageId| table(session, session.pipeline.stage(*id), ended.artifacts.get(id)?);
+    needed(session, options).iter().filter_map(table).collect()
 }
 
 fn needed(session: &Session, options: &Options) -> Vec<StageId> {
@@ -118,10 +120,10 @@ fn needed(session: &Session, options: &Options) -> Vec<StageId> {
     }
 }
 
-fn table(session: &Session, stage: &Stage) -> Option<String> {
-    let output = stage.outputs.iter().find(|output| output.gives == Gives::Metrics)?;
-    let file = std::fs::File::open(session.pipeline.root.join(&output.path)).ok()?;
-    let metrics: Metrics = serde_json::from_reader(BufReader::new(file)).ok()?;
+fn table(session: &Session, stage: &Stage, artifacts: &[Artifact]) -> Option<String> {
+    let output = stage.outputs.iter().position(|output| output.gives == Gives::Metrics)?;
+    let bytes = session.store.read(artifacts.get(output)?.object).ok()??;
+    let metrics: Metrics = serde_json::from_slice(&bytes).ok()?;
     let dataset = match stage.input("dataset").map(|input| &input.from) {
         Some(InputSource::Dataset { dataset, .. }) => session.pipeline.dataset(*dataset).name.clone(),
         _ => String::new(),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Answer, DONE};
+use super::{Answer, DONE, show};
 use crate::spec;
 
 /// Print the JSON Schema of the pipeline file, for editors
@@ -11,7 +11,7 @@ pub(super) struct Schema {}
 
 impl Schema {
     pub(super) fn answer(self) -> Answer {
-        print!("{}", spec::schema::text());
+        show(&spec::schema::text())?;
         Ok(DONE)
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Source, open};
+use super::{Answer, DONE, Format, Source, open, show};
 use crate::plan::explain::Difference;
 use crate::report::measures::ago;
 use crate::sched::dry::{self, Why as Found};
@@ -33,8 +33,8 @@ impl Why {
         let stage = open::stage(&session, &self.stage)?;
         let found = dry::why(&mut session, stage)?;
         match self.format {
-            Format::Json => println!("{}", as_json(&self.stage, &found)),
-            Format::Text => print!("{}", self.as_text(&found)),
+            Format::Json => show(&format!("{}\n", as_json(&self.stage, &found)))?,
+            Format::Text => show(&self.as_text(&found))?,
         }
         Ok(DONE)
     }

@@ -51,8 +51,9 @@ impl Program {
         let status = process::wait(&mut child, control)
             .map_err(|error| Failure::new(format!("failed to wait for {program}: {error}")))?;
         match status.success() {
+            // Asked to stop, it may have saved and ended well, with half of its output: that is no result.
+            _ if control.is_stopping() => Err(Failure::Cancelled { at: None }),
             true => Ok(()),
-            false if control.is_stopping() => Err(Failure::Cancelled { at: None }),
             false => Err(Failure::new(format!("{} {}", self.shown(), process::describe(status)))),
         }
     }

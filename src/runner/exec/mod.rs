@@ -59,7 +59,19 @@ pub fn tail(log: &std::path::Path, count: usize) -> std::io::Result<Vec<String>>
     file.read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
-    Ok(lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect())
+    Ok(lines[lines.len().saturating_sub(count)..].iter().map(|line| shown(line)).collect())
+}
+
+/// A line as a terminal would have left it, harmless and not endless: a progress bar writes a thousand states into one.
+fn shown(line: &str) -> String {
+    const LONGEST: usize = 300;
+    let last = line.trim_end_matches('\r').rsplit('\r').next().unwrap_or("");
+    let mut text: String =
+        last.chars().take(LONGEST).map(|c| if c.is_control() && c != '\t' { '�' } else { c }).collect();
+    if last.chars().nth(LONGEST).is_some() {
+        text.push('…');
+    }
+    text
 }
 
 /// The program beside the running one, or the one that `INTRADA_WORKER` names.
@@ -94,6 +106,9 @@ mod tests {
         std::fs::write(&log, b"one\n\xff\xfe\nthree\nfour").unwrap();
         assert_eq!(tail(&log, 2).unwrap(), ["three", "four"]);
         assert_eq!(tail(&log, 10).unwrap().len(), 4);
+        std::fs::write(&log, "10 %\r20 %\r\x1b[2Jdone\r\n".to_owned() + &"x".repeat(1000)).unwrap();
+        let lines = tail(&log, 2).unwrap();
+        assert_eq!((lines[0].as_str(), lines[1].chars().count()), ("�[2Jdone", 301));
         std::fs::write(&log, b"").unwrap();
         assert!(tail(&log, 2).unwrap().is_empty());
     }

@@ -53,6 +53,8 @@ pub struct Destination {
     pub made_at: PathBuf,
     /// Where it is put in the workspace, relative to the root.
     pub path: PathBuf,
+    /// Whether what lies there now is what an earlier run put there, and so is in the cache.
+    pub is_ours: bool,
 }
 
 /// What is performed.
@@ -190,10 +192,10 @@ impl Order {
         log: File,
         control: &Control,
     ) -> Result<Vec<Artifact>, Failure> {
-        let aside = Aside::make(&self.root, self.outputs.iter().map(|output| output.path.as_path()))?;
+        let aside = Aside::make(&self.root, &self.outputs)?;
         let result = program.perform(log, control).and_then(|()| self.collect(store, &self.root, Take::Copy));
         match result {
-            Ok(_) => aside.discard(),
+            Ok(_) => aside.discard(store),
             Err(_) => aside.put_back(),
         }
         result
@@ -251,22 +253,27 @@ pub fn place(
     Ok(Some(placed))
 }
 
-/// Outputs of an earlier run under other names, while a command writes new ones.
+/// What lay in the outputs' places, under other names, while a command writes new ones.
 ///
-/// In the same folder, so that moving them is one rename on any file system. What a killed runner leaves under such a name
-/// is in the cache too, and goes at the next attempt.
-struct Aside(Vec<(PathBuf, PathBuf)>);
+/// In the same folder, so that moving it is one rename on any file system.
+struct Aside(Vec<Moved>);
+
+struct Moved {
+    path: PathBuf,
+    other: PathBuf,
+    is_ours: bool,
+}
 
 impl Aside {
-    fn make<'a>(root: &Path, paths: impl Iterator<Item = &'a Path>) -> Result<Aside, Failure> {
+    fn make(root: &Path, outputs: &[Destination]) -> Result<Aside, Failure> {
         let mut aside = Aside(Vec::new());
-        for path in paths {
+        for Destination { path, is_ours, .. } in outputs {
             let path = root.join(path);
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let other = path.with_file_name(format!(".{name}.intrada-aside"));
             let moved = prepare(&path).and_then(|()| remove(&other)).and_then(|()| std::fs::rename(&path, &other));
             match moved {
-                Ok(()) => aside.0.push((path, other)),
+                Ok(()) => aside.0.push(Moved { path, other, is_ours: *is_ours }),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
                     aside.put_back();
@@ -277,14 +284,20 @@ impl Aside {
         Ok(aside)
     }
 
-    fn discard(self) {
-        for (_, other) in self.0 {
-            let _ = remove(&other);
+    /// What no run has made, or a person has edited since, goes to the store's orphans: nobody else has it.
+    fn discard(self, store: &Store) {
+        for Moved { path, other, is_ours } in self.0 {
+            if is_ours {
+                let _ = remove(&other);
+            } else {
+                // On another file system it stays where it is, which is untidy and loses nothing.
+                let _ = std::fs::rename(&other, store.orphan_path(&path));
+            }
         }
     }
 
     fn put_back(self) {
-        for (path, other) in self.0 {
+        for Moved { path, other, .. } in self.0 {
             let _ = remove(&path).and_then(|()| std::fs::rename(&other, &path));
         }
     }
@@ -307,8 +320,19 @@ fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn failed(error: crate::store::Error) -> Failure {
-    Failure::new(error.to_string())
+pub(super) fn failed(error: crate::store::Error) -> Failure {
+    Failure::new(whole(&error))
+}
+
+/// An error with all its causes: what the system answered comes last.
+pub(super) fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {

@@ -14,8 +14,12 @@ pub mod session;
 mod slots;
 pub mod wiring;
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use crate::report::{Event, Totals};
 use crate::spec::{Look, Problem, Problems, StageId};
+use crate::store::Artifact;
 
 pub use run::{Interrupt, run};
 
@@ -40,6 +44,8 @@ pub struct Ended {
     pub totals: Totals,
     /// Whether it was interrupted.
     pub interrupted: bool,
+    /// What each stage gave, in the order of its outputs; a stage that came to nothing isn't there.
+    pub artifacts: HashMap<StageId, Rc<[Artifact]>>,
 }
 
 /// Problems of sources as one report.

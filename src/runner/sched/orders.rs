@@ -23,7 +23,12 @@ use super::session::Session;
 use super::wiring::Node;
 
 /// The outputs of a stage: where it leaves them and where they are put.
-pub fn destinations(stage: &Stage) -> Vec<Destination> {
+pub fn destinations(session: &Session, stage: &Stage) -> Vec<Destination> {
+    let record = session.index.stages.get(&session.record_name(stage));
+    let is_in_place = record.is_some_and(|record| record.is_in_place(&session.pipeline.root, session.store.verified()));
+    let is_ours = |path: &PathBuf| {
+        is_in_place && record.is_some_and(|record| record.outputs.iter().any(|output| output.path == *path))
+    };
     let made_at = |output: &crate::spec::Output| match stage.kind.runs {
         Runs::Command => output.path.clone(),
         Runs::Worker => {
@@ -33,7 +38,12 @@ pub fn destinations(stage: &Stage) -> Vec<Destination> {
     };
     let outputs = stage.outputs.iter();
     outputs
-        .map(|output| Destination { name: output.name.clone(), made_at: made_at(output), path: output.path.clone() })
+        .map(|output| Destination {
+            name: output.name.clone(),
+            made_at: made_at(output),
+            path: output.path.clone(),
+            is_ours: is_ours(&output.path),
+        })
         .collect()
 }
 
@@ -63,7 +73,7 @@ pub fn order(
         key,
         manifest: (*planner.keys.manifest(node).expect("a stage with a key has a manifest")).clone(),
         listings,
-        outputs: destinations(stage),
+        outputs: destinations(session, stage),
         task,
         root: pipeline.root.clone(),
         forced: false,
@@ -163,15 +173,13 @@ fn hand_out(
             let place = session.pipeline.root.join(&output.path);
             let healed = session.store.insert(&place, Take::Copy).is_ok_and(|again| again == *artifact);
             if !healed {
-                return Err(
-                    Failure::new(error.to_string()).with_help("run again: the stage that made it will run, too")
-                );
+                return Err(super::jobs::failed(error).with_help("run again: the stage that made it will run, too"));
             }
             session.store.hand_out(artifact)
         }
         files => files,
     };
-    let mut files = files.map_err(|error| Failure::new(error.to_string()))?;
+    let mut files = files.map_err(super::jobs::failed)?;
     if let Some(part) = within {
         files.retain_mut(|(path, _)| path.strip_prefix(part).map(PathBuf::from).map(|rest| *path = rest).is_ok());
     }

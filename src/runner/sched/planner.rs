@@ -173,6 +173,11 @@ impl Planner {
         }
     }
 
+    /// Whether it is known how a stage came out.
+    pub fn is_settled(&self, node: NodeId) -> bool {
+        self.outcomes.contains_key(&node)
+    }
+
     /// Keeps how a stage came out, for [`Planner::blocked_by`].
     pub fn note_outcome(&mut self, node: NodeId, outcome: Outcome) {
         self.outcomes.insert(node, outcome);

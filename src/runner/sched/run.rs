@@ -94,10 +94,19 @@ pub fn run(
     run.listen_to_the_end(&receive);
     interrupt.listen(None);
     let interrupted = run.interrupted.is_some();
+    if interrupted {
+        run.give_up_the_rest();
+    }
+    let artifacts = run.artifacts();
     let mut totals = run.totals;
     totals.seconds = started.elapsed().as_secs_f64();
     run.close(totals);
-    Ok(Ended { totals, interrupted })
+    Ok(Ended { totals, interrupted, artifacts })
+}
+
+/// Until then, but at least a moment: a job that even a kill doesn't end must not make the loop spin.
+fn wait_until(moment: Instant) -> Duration {
+    moment.saturating_duration_since(Instant::now()).max(Duration::from_millis(500))
 }
 
 /// What job threads and signals tell the loop.
@@ -112,6 +121,7 @@ struct Running {
     control: Arc<Control>,
     /// Threads that it occupies.
     threads: usize,
+    started: Instant,
 }
 
 /// How a node came out, kept until the flow has heard of it and says that it is settled.
@@ -154,7 +164,7 @@ impl Run<'_> {
             }
             let message = match self.interrupted {
                 None => receive.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(since) => receive.recv_timeout((since + GRACE).saturating_duration_since(Instant::now())),
+                Some(since) => receive.recv_timeout(wait_until(since + GRACE)),
             };
             match message {
                 Ok(Message::News(node, news)) => self.tell(node, news),
@@ -170,6 +180,27 @@ impl Run<'_> {
                 "the graph is acyclic and every request was answered, yet {unsettled:?} wait"
             );
         }
+    }
+
+    /// After an interrupt: stages that hadn't begun are said to be cancelled, so that each stage has its line.
+    fn give_up_the_rest(&mut self) {
+        let wiring = Rc::clone(&self.planner.wiring);
+        for (node, what) in wiring.iter() {
+            if matches!(what, Node::Stage(_)) && !self.planner.is_settled(node) {
+                let reason = "not begun".to_owned();
+                self.results.insert(node, Known { outcome: Some(Outcome::Cancelled), reason, ..Known::default() });
+                self.settled(node, None, How::Blocked);
+            }
+        }
+    }
+
+    /// What each stage gave or had given.
+    fn artifacts(&self) -> HashMap<StageId, Rc<[Artifact]>> {
+        let stages = self.planner.wiring.iter().filter_map(|(node, what)| match what {
+            Node::Stage(stage) => Some((*stage, self.planner.keys.artifacts(node)?)),
+            Node::Source { .. } => None,
+        });
+        stages.collect()
     }
 
     fn carry_out(&mut self, commands: Vec<Command>) {
@@ -219,7 +250,7 @@ impl Run<'_> {
         let placed = match self.session.store.load(key) {
             Ok(None) => return None,
             Ok(Some(trace)) => {
-                let outputs = orders::destinations(stage);
+                let outputs = orders::destinations(self.session, stage);
                 jobs::place(&self.session.store, &pipeline.root, &outputs, manner(stage), &trace)
                     .map(|placed| placed.map(|placed| (trace, placed)))
             }
@@ -228,7 +259,7 @@ impl Run<'_> {
         match placed {
             Ok(placed) => placed,
             Err(error) => {
-                let text = format!("the cached outputs of {stage} can't be used, so it runs: {error}");
+                let text = format!("the cached outputs of {stage} can't be used, so it runs: {}", jobs::whole(&error));
                 self.reporter.tell(&Event::Warning(text));
                 None
             }
@@ -276,8 +307,6 @@ impl Run<'_> {
     }
 
     fn fail_late_source(&mut self, node: NodeId, key: Key) {
-        let reason = self.results.get(&node).map(|result| result.reason.clone()).unwrap_or_default();
-        self.reporter.tell(&Event::Warning(reason));
         self.planner.engine.done(node, key, Err(Failed));
         let commands = self.planner.engine.step();
         self.carry_out(commands);
@@ -297,7 +326,7 @@ impl Run<'_> {
         self.reporter.tell(&Event::Started { stage: name, reason: reason.clone() });
         self.results.insert(node, Known { reason, ..Known::default() });
         let control = Arc::new(Control::default());
-        self.running.insert(node, Running { key, control: Arc::clone(&control), threads });
+        self.running.insert(node, Running { key, control: Arc::clone(&control), threads, started: Instant::now() });
         let (store, send) = (Arc::clone(&self.session.store), self.send.clone());
         std::thread::spawn(move || {
             let tell = |news| drop(send.send(Message::News(node, news)));
@@ -335,6 +364,7 @@ impl Run<'_> {
     fn ended(&mut self, node: NodeId, key: Key, result: Result<Performed, Failure>) {
         if let Some(running) = self.running.remove(&node) {
             self.slots.give_back(running.threads);
+            self.results.entry(node).or_default().seconds = running.started.elapsed().as_secs_f64();
         }
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
         let result = match result {
@@ -408,7 +438,10 @@ impl Run<'_> {
 
     fn settled(&mut self, node: NodeId, key: Option<Key>, how: How) {
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
-        let known = self.results.remove(&node).unwrap_or_default();
+        let mut known = self.results.remove(&node).unwrap_or_default();
+        if let Some(reason) = self.broken_source(node).filter(|_| how == How::Blocked) {
+            (known.outcome, known.reason) = (Some(Outcome::Failed), reason);
+        }
         let outcome = known.outcome.unwrap_or(match how {
             How::UpToDate | How::Unchanged => Outcome::UpToDate,
             How::Hit => Outcome::Hit,
@@ -439,6 +472,14 @@ impl Run<'_> {
         self.reporter.tell(&Event::Finished(finished));
     }
 
+    /// Why a late source that the stage reads can't be read, if that is so: then the stage itself has failed.
+    fn broken_source(&self, node: NodeId) -> Option<String> {
+        let mut sources = self.planner.wiring.slots(node).iter().map(|slot| slot.from);
+        let is_source = |from: &NodeId| matches!(self.planner.wiring.node(*from), Node::Source { .. });
+        let broken = |from: NodeId| self.results.get(&from).map(|known| known.reason.clone());
+        sources.find(|from| is_source(from) && self.results.contains_key(from)).and_then(broken)
+    }
+
     fn interrupt(&mut self) {
         // `timeout` and batch systems send a signal to the process and to its group: that is one wish, not two.
         let since = *self.interrupted.get_or_insert_with(Instant::now);
@@ -460,7 +501,8 @@ impl Run<'_> {
         self.changed = false;
         self.planner.records_into(self.session);
         if let Err(error) = self.session.save() {
-            self.reporter.tell(&Event::Warning(format!("the index of this workspace can't be saved: {error}")));
+            self.reporter
+                .tell(&Event::Warning(format!("the index of this workspace can't be saved: {}", jobs::whole(&error))));
         }
     }
 

@@ -3,6 +3,7 @@
 //! Decides nothing. A session that only looks must not leave a cache folder where there was none, so it gets an empty store
 //! of its own in that case.
 
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -71,16 +72,16 @@ impl Session {
         folder.join(&stage.name)
     }
 
-    /// Saves the index. What other runs in this workspace recorded of their pipelines meanwhile is kept.
+    /// Saves the index. What other runs in this workspace recorded meanwhile is kept.
     ///
     /// # Errors
     /// It can't be written: the next run looks at more files than it had to, and nothing else.
     pub fn save(&mut self) -> Result<(), Error> {
-        let ours = format!("{}/", self.pipeline.name);
         let saved = Index::load(&self.index_path);
         for (name, record) in saved.stages {
-            if !name.starts_with(&ours) {
-                self.index.stages.insert(name, record);
+            match self.index.stages.entry(name) {
+                Entry::Occupied(own) if own.get().finished >= record.finished => {}
+                entry => drop(entry.insert_entry(record)),
             }
         }
         for (path, record) in saved.files {

@@ -91,8 +91,8 @@ fn read_classes(reader: &mut Reader<'_>, set: Option<&Typed>, listed: Option<&En
         reader.problems.push(problem.help("a class set by name belongs into [pipeline]"));
         return Vec::new();
     };
-    if !(2..=255).contains(&nodes.len()) {
-        let problem = Problem::error(format!("a pipeline has 2 to 255 classes, this one has {}", nodes.len()));
+    if !(2..=254).contains(&nodes.len()) {
+        let problem = Problem::error(format!("a pipeline has 2 to 254 classes, this one has {}", nodes.len()));
         reader.problems.push(problem.at(listed.key_span, ""));
     }
     let mut names = HashSet::new();

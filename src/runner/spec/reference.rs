@@ -52,7 +52,7 @@ fn tables() -> String {
             format_args!("| `{}` | {} |", set.name, set.classes.iter().map(name).collect::<Vec<_>>().join(", ")),
         );
     }
-    text += "\n## `[[classes]]`\n\nClasses of your own: a table a class, 2 to 255, in the order of their indices.\n\n";
+    text += "\n## `[[classes]]`\n\nClasses of your own: a table a class, 2 to 254, in the order of their indices.\n\n";
     text += &keys(&[pipeline::CLASS_KEYS]);
     text += &variants("[datasets.<name>]", "format", dataset::FORMATS);
     text += &variants("[models.<name>]", "arch", model::ARCHS);

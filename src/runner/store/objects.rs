@@ -16,7 +16,7 @@ use super::artifact::{Artifact, Kind};
 use super::error::{At, Error};
 use super::publish::{ensure_parent, sync_files, sync_parents};
 use super::stat::{Stat, now_ns, set_back};
-use super::tree::{Leaf, Visitor, fold};
+use super::tree::{Leaf, Visitor, WalkError, fold};
 use super::{Store, crash, read_if_present};
 use crate::digest::{Digest, FileDigest};
 
@@ -94,6 +94,11 @@ impl Store {
         let (path, take) =
             if is_link { (fs::canonicalize(path).at("resolve", path)?, Take::Copy) } else { (path.to_owned(), take) };
         let insertion = Insertion { store: self, take, staged: Mutex::default() };
+        let stat = Stat::of(&path).at("look at", &path)?;
+        if !stat.is_file() && !stat.is_folder() {
+            // To open a pipe would be to wait for whoever writes into it.
+            return Err(WalkError::Special { path }.into());
+        }
         let artifact = if path.is_dir() {
             fold(&path, &insertion)?
         } else {
