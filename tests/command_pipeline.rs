@@ -339,3 +339,25 @@ fn a_failure_says_what_the_system_answered() {
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("No such file"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_result_of_an_input_that_was_edited_meanwhile_is_not_kept() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind=\"command\"\ninputs=[\"in\"]\noutputs=[\"out\"]\n\
+         shell=\"touch started; while [ -e wait ]; do sleep 0.02; done; cat in > out\"\n",
+    );
+    space.write("in", "old");
+    space.write("wait", "");
+    let run = space.command("run p.toml --format json").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    while !space.path("started").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    space.write("in", "new");
+    space.remove("wait");
+    let ran = space::Ran::of(run.wait_with_output().unwrap());
+    assert_eq!(ran.outcome("a").outcome, "failed");
+    assert!(ran.outcome("a").reason.contains("`in` changed"), "{}", ran.stdout);
+    space.write("in", "old");
+    assert_eq!(space.outcomes(), ["a:ran"]);
+    assert_eq!(space.read("out"), "old");
+}

@@ -294,7 +294,7 @@ iterations = 1
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
     assert_eq!(
         (ran.outcome("prepare").outcome, ran.outcome("train").outcome),
-        ("ran".to_owned(), "skipped".to_owned())
+        ("ran".to_owned(), "failed".to_owned())
     );
     assert!(ran.stdout.contains("made/labels/a.png"), "{}", ran.stdout);
 }

@@ -116,6 +116,11 @@ impl Inputs {
         self.read().clone()
     }
 
+    /// What the file at `path`, relative to the root, was when it was digested; `None` if it wasn't.
+    pub fn known(&self, path: &Path) -> Option<FileRecord> {
+        self.read().get(path).copied()
+    }
+
     /// Whether it is other than what the earlier run saw.
     pub fn has_news(&self) -> bool {
         self.news.load(Ordering::Relaxed)

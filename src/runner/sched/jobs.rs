@@ -20,6 +20,8 @@ use crate::plan::manifest::Manifest;
 use crate::store::index::PlacedOutput;
 use crate::store::{Artifact, Attempt, Holder, Manner, Store, Take, Trace, TracedOutput};
 
+use super::guard::Guard;
+
 /// How long to wait between two looks at a lease that another process holds.
 const LEASE_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -41,6 +43,8 @@ pub struct Order {
     pub task: Task,
     /// The workspace root.
     pub root: PathBuf,
+    /// What it reads there.
+    pub guard: Guard,
     /// Don't take a trace that another process published meanwhile.
     pub forced: bool,
 }
@@ -109,6 +113,7 @@ impl Order {
                 let job = Job { staging: out.clone(), slot: slot.path().to_owned(), ..Job::clone(job) };
                 let on_event = |event: &Event| tell(News::Event(event.clone()));
                 let finished = worker::perform(&job, &staging.path().join("job.json"), log, control, on_event)?;
+                self.guard.check(&self.root)?;
                 (finished, self.collect(store, &out, Take::Move)?)
             }
             Task::Command(program) => {
@@ -193,7 +198,10 @@ impl Order {
         control: &Control,
     ) -> Result<Vec<Artifact>, Failure> {
         let aside = Aside::make(&self.root, &self.outputs)?;
-        let result = program.perform(log, control).and_then(|()| self.collect(store, &self.root, Take::Copy));
+        let result = program
+            .perform(log, control)
+            .and_then(|()| self.guard.check(&self.root))
+            .and_then(|()| self.collect(store, &self.root, Take::Copy));
         match result {
             Ok(_) => aside.discard(store),
             Err(_) => aside.put_back(),

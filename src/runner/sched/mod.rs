@@ -5,6 +5,7 @@
 //! no lock that is held while work is done, so a second run may work beside. [`dry`] drives the same flow and does nothing.
 
 pub mod dry;
+mod guard;
 mod jobs;
 mod keys;
 mod orders;

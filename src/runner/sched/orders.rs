@@ -76,6 +76,7 @@ pub fn order(
         outputs: destinations(session, stage),
         task,
         root: pipeline.root.clone(),
+        guard: planner.guard(session, node),
         forced: false,
     })
 }

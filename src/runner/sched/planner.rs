@@ -3,22 +3,23 @@
 //! Runs nothing. A run and a dry run begin with the same planner, so that `plan` can't say something else than `run` does.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::digest::{ArtifactDigest, FileDigest, Key};
-use crate::exec::Failure;
+use crate::exec::{Failure, job};
 use crate::flow::{Command, Engine, NodeId, Outputs};
 use crate::inputs::Inputs;
 use crate::kind::Runs;
 use crate::plan::explain::{self, Difference, Files};
 use crate::plan::manifest::Manifest;
-use crate::plan::sources::{self, Surveyor};
+use crate::plan::sources::{self, Content, Surveyor};
 use crate::report::Outcome;
 use crate::spec::{Problem, Problems, Stage, StageId};
 use crate::store::index::StageRecord;
 use crate::store::{Artifact, Manner};
 
+use super::guard::Guard;
 use super::jobs::Order;
 use super::keys::Keys;
 use super::session::Session;
@@ -124,6 +125,55 @@ impl Planner {
         device: &str,
     ) -> Result<Order, Failure> {
         orders::order(session, self, node, key, threads, device)
+    }
+
+    /// What the stage reads from the workspace: sources, and for a command the outputs of other stages too, as these lie in
+    /// place for it.
+    pub fn guard(&self, session: &Session, node: NodeId) -> Guard {
+        let mut guard = Guard::default();
+        let is_command = self.stage(session, node).is_some_and(|stage| stage.kind.runs == Runs::Command);
+        for slot in self.wiring.slots(node) {
+            match (self.stage(session, slot.from), self.keys.found(slot.from)) {
+                (Some(producer), _) if is_command => {
+                    let record = session.index.stages.get(&session.record_name(producer));
+                    let Some(output) = record.and_then(|record| record.outputs.get(slot.output as usize)) else {
+                        continue;
+                    };
+                    for entry in output.entries.iter().filter(|entry| entry.stat.is_file()) {
+                        let top = session.pipeline.root.join(&output.path);
+                        let is_top = entry.path.as_os_str().is_empty();
+                        guard.watch(if is_top { top } else { top.join(&entry.path) }, entry.stat, entry.object);
+                    }
+                }
+                (None, Some(found)) => self.watch_source(&mut guard, &session.pipeline.root, &found.content),
+                _ => {}
+            }
+        }
+        guard
+    }
+
+    fn watch_source(&self, guard: &mut Guard, root: &Path, content: &Content) {
+        let relative = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_owned();
+        let files: Vec<PathBuf> = match content {
+            Content::Dataset(job::Dataset::Scenes { .. }) => Vec::new(),
+            Content::Dataset(job::Dataset::Files { samples, .. }) => samples
+                .iter()
+                .flat_map(|sample| [Some(&sample.image), sample.label.as_ref()])
+                .flatten()
+                .map(|path| relative(path))
+                .collect(),
+            Content::Path(path) if path.is_dir() => {
+                let folder = relative(path);
+                let files = self.inputs.files_of(&folder).unwrap_or_default();
+                files.into_iter().map(|(file, _)| folder.join(file)).collect()
+            }
+            Content::Path(path) => vec![relative(path)],
+        };
+        for file in files {
+            if let Some(known) = self.inputs.known(&file) {
+                guard.watch(root.join(&file), known.stat, known.digest);
+            }
+        }
     }
 
     /// The latest record of a stage and the manifest of that run, if it is still in the cache.
