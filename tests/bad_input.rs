@@ -195,3 +195,24 @@ fn a_command_line_that_makes_no_sense_ends_with_2() {
     }
     refused(&space, "p.toml --set stages.inter.itertions=3", &["--set", "did you mean"]);
 }
+
+#[test]
+fn the_pipeline_file_itself_can_be_no_output() {
+    let space = Space::with("format = 1\n[stages.a]\nkind=\"command\"\nshell=\"true\"\noutputs=[\"p.toml\"]\n");
+    let text = space.read("p.toml");
+    refused(&space, "p.toml", &["p.toml:5", "this pipeline file"]);
+    assert_eq!(space.read("p.toml"), text);
+}
+
+#[test]
+fn an_unknown_device_is_refused_before_anything_runs() {
+    let space = folders();
+    refused(&space, "p.toml --device tpu", &["tpu", "cuda"]);
+}
+
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let space = folders();
+    let ran = space::Ran::of(space.command("plan p.toml").env("INTRADA_CACHE", "").output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}

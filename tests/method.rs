@@ -292,9 +292,6 @@ iterations = 1
     space.write("raw/label.png", png(7));
     let ran = space.intrada("run p.toml --format json");
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
-    assert_eq!(
-        (ran.outcome("prepare").outcome, ran.outcome("train").outcome),
-        ("ran".to_owned(), "failed".to_owned())
-    );
+    assert_eq!((ran.outcome("prepare").outcome, ran.outcome("train").outcome), ("ran".to_owned(), "failed".to_owned()));
     assert!(ran.stdout.contains("made/labels/a.png"), "{}", ran.stdout);
 }

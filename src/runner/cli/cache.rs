@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Refusal, Source, show};
+use super::{Answer, DONE, Format, Refusal, Source, cache_folder, show};
 use crate::report::measures::{count, size};
 use crate::sched::session::Access;
 use crate::store::{Store, Tally};
@@ -31,8 +31,8 @@ pub(super) struct Stats {
     /// A pipeline file, whose workspace's cache is meant; default: ./cache
     #[arg(value_name = "PIPELINE.toml")]
     file: Option<PathBuf>,
-    /// The cache folder
-    #[arg(long, value_name = "DIR", env = "INTRADA_CACHE")]
+    /// The cache folder; also INTRADA_CACHE
+    #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     /// Lines for people, or JSON for programs
     #[arg(long, default_value = "text")]
@@ -41,7 +41,8 @@ pub(super) struct Stats {
 
 impl Stats {
     fn answer(self) -> Answer {
-        let store = match (&self.cache, &self.file) {
+        let asked = cache_folder(self.cache.as_ref());
+        let store = match (&asked, &self.file) {
             (None, Some(file)) => {
                 let source = Source { file: file.clone(), set: Vec::new(), cache: None };
                 source.open(Access::Look)?.store

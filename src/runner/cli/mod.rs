@@ -72,9 +72,14 @@ struct Source {
     /// Replace a value of the file, as in stages.rank.lambda=0.6; typed as TOML
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Keep the cache there instead of in the workspace's cache/
-    #[arg(long, value_name = "DIR", env = "INTRADA_CACHE")]
+    /// Keep the cache there instead of in the workspace's cache/; also INTRADA_CACHE
+    #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+}
+
+/// The cache folder that was asked for, by the command line or else by the environment.
+fn cache_folder(typed: Option<&PathBuf>) -> Option<PathBuf> {
+    typed.cloned().or_else(|| std::env::var_os("INTRADA_CACHE").filter(|path| !path.is_empty()).map(PathBuf::from))
 }
 
 /// How an answer is written.

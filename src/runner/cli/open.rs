@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 
-use super::{Refusal, Source};
+use super::{Refusal, Source, cache_folder};
 use crate::graph;
 use crate::sched::session::{Access, Session};
 use crate::spec::StageId;
@@ -11,8 +11,8 @@ impl Source {
     /// Reads the pipeline and opens its workspace.
     pub(super) fn open(&self, access: Access) -> Result<Session, Refusal> {
         let (pipeline, graph) = graph::load(&self.file, &self.set)?;
-        let cache = self.cache.as_deref();
-        Ok(Session::open(pipeline, graph, cache, access).context("failed to open the cache")?)
+        let cache = cache_folder(self.cache.as_ref());
+        Ok(Session::open(pipeline, graph, cache.as_deref(), access).context("failed to open the cache")?)
     }
 }
 

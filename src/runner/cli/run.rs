@@ -12,7 +12,7 @@ use crate::report::plain::Plain;
 use crate::report::{Quiet, Reporter};
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};
-use crate::spec::{Input, InputSource, Stage, StageId};
+use crate::spec::{Input, InputSource, Stage, StageId, is_device};
 use crate::store::Artifact;
 
 /// Run what is invalid and restore what is cached
@@ -33,7 +33,7 @@ pub(super) struct Run {
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Instead of the pipeline's device: auto, cpu, cuda, cuda:1
-    #[arg(long)]
+    #[arg(long, value_parser = device)]
     device: Option<String>,
     /// Say what would happen and change nothing; the same as `plan`
     #[arg(long)]
@@ -84,6 +84,10 @@ impl Run {
         let plain = Plain::new(stderr(), names, is_coloured(&stderr()));
         if self.quiet { Box::new(Quiet(plain)) } else { Box::new(plain) }
     }
+}
+
+fn device(name: &str) -> Result<String, String> {
+    if is_device(name) { Ok(name.to_owned()) } else { Err("expected auto, cpu, cuda or cuda:<number>".to_owned()) }
 }
 
 /// Ctrl-C, a batch system's SIGTERM and a closed terminal's SIGHUP stop the run; before it has begun and after it has ended they end the program.

@@ -107,7 +107,9 @@ fn listed(
     images: &[String],
 ) -> Result<Vec<String>, DatasetError> {
     let text = fs::read_to_string(root.join(list)).map_err(|cause| unreadable(root, list, Concerns::List, cause))?;
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // Some editors begin a file with an invisible mark, which is no part of the first name.
+    let lines: Vec<&str> =
+        text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if lines.is_empty() {
         return Err(DatasetError::EmptyList { list: list.to_owned() });
     }

@@ -80,7 +80,7 @@ fn shown(line: &str) -> String {
 /// A failure with what to do when there is none: a checkout without libtorch builds no worker, and needs none for a
 /// pipeline of commands.
 pub fn find_worker() -> Result<PathBuf, Failure> {
-    if let Some(path) = std::env::var_os("INTRADA_WORKER") {
+    if let Some(path) = std::env::var_os("INTRADA_WORKER").filter(|path| !path.is_empty()) {
         return Ok(PathBuf::from(path));
     }
     let name = format!("intrada-worker{}", std::env::consts::EXE_SUFFIX);

@@ -15,7 +15,7 @@ use super::resolve::Resolver;
 use super::sections::check_format;
 use super::source::{Sources, Span};
 use super::stages::read_stages;
-use super::{Dataset, DatasetId, Format, Pipeline, StageId};
+use super::{Dataset, DatasetId, Format, Pipeline, Stage, StageId};
 use crate::kind::Runs;
 use crate::kind::classes::{self, SCENES};
 
@@ -60,6 +60,7 @@ pub(super) fn check(
     let Resolver { used_datasets, used_models, problems: found, .. } = resolver;
     problems.extend(found);
 
+    check_own_file(file, root, &stages, problems);
     check_classes(
         &header,
         &dataset_list,
@@ -82,6 +83,16 @@ pub(super) fn check(
         stages,
         warnings: Vec::new(),
         sources: sources.clone(),
+    }
+}
+
+/// A command's earlier outputs are replaced when it runs: the pipeline file must not be among them.
+fn check_own_file(file: &Path, root: &Path, stages: &[Stage], problems: &mut Vec<Problem>) {
+    let Ok(file) = std::path::absolute(file) else { return };
+    let outputs = stages.iter().flat_map(|stage| &stage.outputs);
+    for output in outputs.filter(|output| file.starts_with(root.join(&output.path))) {
+        let title = format!("`{}` can't be an output: it is, or holds, this pipeline file", output.name);
+        problems.push(Problem::error(title).at(output.span, ""));
     }
 }
 

@@ -64,10 +64,15 @@ fn pipeline_name(reader: &mut Reader<'_>, typed: Option<&Typed>, has: bool, file
     name
 }
 
+/// Whether this is the name of a device: `auto`, `cpu`, `cuda` or `cuda:<n>`.
+pub fn is_device(name: &str) -> bool {
+    let is_gpu = name.strip_prefix("cuda:").is_some_and(|number| number.parse::<u8>().is_ok());
+    is_gpu || ["auto", "cpu", "cuda"].contains(&name)
+}
+
 fn device(reader: &mut Reader<'_>, value: Option<Value>, span: Span) -> String {
     let Some(Value::Text(device)) = value else { return "auto".to_owned() };
-    let is_gpu = device.strip_prefix("cuda:").is_some_and(|number| number.parse::<u8>().is_ok());
-    if !is_gpu && !["auto", "cpu", "cuda"].contains(&device.as_str()) {
+    if !is_device(&device) {
         let help = did_you_mean(&device, ["auto", "cpu", "cuda"]);
         let problem = Problem::error(format!("there is no device `{device}`"));
         reader.problems.push(problem.at(span, "expected auto, cpu, cuda or cuda:<number>").help_if(help));

@@ -31,6 +31,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use draft::Draft;
+pub use header::is_device;
 pub use near::nearest;
 pub use problem::{Label, Look, Problem, Problems, Severity};
 pub use source::{Source, Sources, Span};
