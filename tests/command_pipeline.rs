@@ -361,3 +361,28 @@ fn a_result_of_an_input_that_was_edited_meanwhile_is_not_kept() {
     assert_eq!(space.outcomes(), ["a:ran"]);
     assert_eq!(space.read("out"), "old");
 }
+
+#[test]
+fn two_runs_that_write_to_one_place_take_turns_and_keep_their_own_bytes() {
+    let space = Space::new();
+    for (name, word) in [("p", "A"), ("q", "B")] {
+        let shell = format!("echo {word} > out; touch {name}.started; sleep 1; cat out > copy; mv copy out");
+        space.write(
+            &format!("{name}.toml"),
+            format!("format=1\n[stages.a]\nkind=\"command\"\noutputs=[\"out\"]\nshell=\"{shell}\"\n"),
+        );
+    }
+    let first = space.command("p.toml").stderr(std::process::Stdio::null()).spawn().unwrap();
+    while !space.path("p.started").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let second = space.intrada("q.toml");
+    assert_eq!(second.code, Some(0), "{}", second.stderr);
+    assert!(second.stderr.contains("waiting"), "{}", second.stderr);
+    assert_eq!(first.wait_with_output().unwrap().status.code(), Some(0));
+    for (name, word) in [("p", "A"), ("q", "B")] {
+        let settled = space.run(&format!("{name}.toml"));
+        assert_ne!(settled[0].outcome, "ran");
+        assert_eq!(space.read("out").trim(), word);
+    }
+}

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::digest::Key;
+use crate::digest::{Encoder, Key};
 use crate::exec::command::Program;
 use crate::exec::job::{Event, Job};
 use crate::exec::process::Control;
@@ -18,7 +18,7 @@ use crate::exec::worker::Finished;
 use crate::exec::{Failure, worker};
 use crate::plan::manifest::Manifest;
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Attempt, Holder, Manner, Store, Take, Trace, TracedOutput};
+use crate::store::{Artifact, Attempt, Holder, Lease, Manner, Store, Take, Trace, TracedOutput};
 
 use super::guard::Guard;
 
@@ -93,7 +93,7 @@ impl Order {
     /// # Errors
     /// The failure of the job, or of the store with its reason; what the job kept in its slot stays.
     pub fn perform(self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Performed, Failure> {
-        let _lease = self.lease(store, control, tell)?;
+        let _leases = self.leases(store, control, tell)?;
         if !self.forced
             && let Some(done) = self.done_meanwhile(store)?
         {
@@ -134,21 +134,19 @@ impl Order {
         Ok(Performed { trace, placed, fresh: true })
     }
 
-    fn lease(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<crate::store::Lease, Failure> {
-        let mut told = false;
-        loop {
-            match store.try_lease(self.key).map_err(failed)? {
-                Attempt::Held(lease) => return Ok(lease),
-                Attempt::Busy(_) if control.is_stopping() => return Err(Failure::Cancelled { at: None }),
-                Attempt::Busy(holder) => {
-                    if !told {
-                        tell(News::Waiting(holder));
-                        told = true;
-                    }
-                    std::thread::sleep(LEASE_INTERVAL);
-                }
-            }
+    /// The right to compute the key and, for a command, to write into the places of its outputs: two commands with
+    /// different keys must not take each other's bytes for their own. Places come after the key and in one order, so
+    /// nobody waits in a circle.
+    fn leases(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Vec<Lease>, Failure> {
+        let mut wanted = vec![self.key];
+        if let Task::Command(_) = self.task {
+            let mut places: Vec<Key> =
+                self.outputs.iter().map(|output| place_key(&self.root.join(&output.path))).collect();
+            places.sort_unstable();
+            places.dedup();
+            wanted.extend(places);
         }
+        wanted.into_iter().map(|key| lease(store, key, control, tell)).collect()
     }
 
     /// Another process may have published the key between the look-up and the lease.
@@ -236,6 +234,28 @@ impl Order {
 
     fn manifest_as_json(&self) -> serde_json::Value {
         serde_json::to_value(&self.manifest).expect("a manifest is plain data")
+    }
+}
+
+/// Names the right to write to a place of the workspace.
+fn place_key(path: &Path) -> Key {
+    Key(Encoder::new("intrada/place/1").field("path", path.as_os_str().as_encoded_bytes()).finish())
+}
+
+fn lease(store: &Store, key: Key, control: &Control, tell: &dyn Fn(News)) -> Result<Lease, Failure> {
+    let mut told = false;
+    loop {
+        match store.try_lease(key).map_err(failed)? {
+            Attempt::Held(lease) => return Ok(lease),
+            Attempt::Busy(_) if control.is_stopping() => return Err(Failure::Cancelled { at: None }),
+            Attempt::Busy(holder) => {
+                if !told {
+                    tell(News::Waiting(holder));
+                    told = true;
+                }
+                std::thread::sleep(LEASE_INTERVAL);
+            }
+        }
     }
 }
 
