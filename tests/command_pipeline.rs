@@ -102,6 +102,8 @@ fn a_damaged_object_is_noticed_and_its_stage_runs_again() {
     space.remove("upper.txt");
     space.remove("sorted.txt");
     space.remove("counted");
+    let plan = space.intrada("plan p.toml --format json");
+    assert_eq!(plan.events()[0]["decision"], "run", "plan knows it, too: {}", plan.stdout);
     assert_eq!(space.outcomes(), ["counted:ran", "sorted:ran", "upper:ran"]);
     assert_eq!(space.read("counted/copy"), "A\nB\nC\n");
 }

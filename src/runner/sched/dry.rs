@@ -201,7 +201,7 @@ fn cached(session: &Session, planner: &Planner, node: NodeId, key: crate::digest
     let artifacts: Vec<Artifact> = outputs
         .map(|output| trace.outputs.iter().find(|traced| traced.name == output.name).map(|traced| traced.artifact))
         .collect::<Option<_>>()?;
-    artifacts.iter().all(|artifact| session.store.holds(artifact).unwrap_or(false)).then_some(artifacts)
+    artifacts.iter().all(|artifact| session.store.could_restore(artifact).unwrap_or(false)).then_some(artifacts)
 }
 
 /// The stages whose outputs a stage waits for.

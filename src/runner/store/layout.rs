@@ -10,8 +10,9 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::artifact::{Artifact, Kind};
 use super::error::Error;
 use super::listing::{EntryKind, Listing};
+use super::stat::Stat;
 use super::{Health, Store};
-use crate::digest::FileDigest;
+use crate::digest::{Digest, FileDigest};
 
 /// One file, link or folder of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,16 +24,22 @@ pub(super) struct Item {
 }
 
 impl Store {
-    /// Are all objects of `artifact` there? Looks at their names only: whether they are intact, restoring finds out.
+    /// Could `artifact` be restored? Hashes what isn't known to be intact, and changes nothing: what is damaged stays
+    /// where it is, for a restore to find.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn holds(&self, artifact: &Artifact) -> Result<bool, Error> {
-        match self.layout(artifact) {
-            Ok(items) => Ok(items.iter().all(|item| self.object_path(item.object).exists())),
-            Err(error) if error.is_miss() => Ok(false),
-            Err(error) => Err(error),
-        }
+    pub fn could_restore(&self, artifact: &Artifact) -> Result<bool, Error> {
+        let items = match self.layout(artifact) {
+            Ok(items) => items,
+            Err(error) if error.is_miss() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        Ok(items.par_iter().all(|item| {
+            let path = self.object_path(item.object);
+            let is_known = Stat::of_itself(&path).is_ok_and(|stat| self.verified().confirms(item.object, &stat));
+            is_known || Digest::of_file(&path).is_ok_and(|(digest, _)| FileDigest(digest) == item.object)
+        }))
     }
 
     /// The items of `artifact`, each folder before what is in it. Only listings are read.

@@ -159,7 +159,7 @@ fn an_artifact_with_a_bad_object_is_a_miss_and_the_destination_stays_as_it_was()
     fs::write(from.join("file"), "before").unwrap();
     let before = store.insert(&from, Take::Copy).unwrap();
     store.restore(&before, &to, Manner::View).unwrap();
-    assert!(store.holds(&artifact).unwrap());
+    assert!(store.could_restore(&artifact).unwrap());
 
     let object = FileDigest(crate::digest::Digest::of(b"one"));
     fs::remove_file(store.object_path(object)).unwrap();
@@ -168,7 +168,7 @@ fn an_artifact_with_a_bad_object_is_a_miss_and_the_destination_stays_as_it_was()
     assert!(matches!(&error, Error::Damaged { object: found, .. } if *found == object), "{error}");
     let error = store.restore(&artifact, &to, Manner::View).unwrap_err();
     assert!(error.is_miss() && error.to_string().contains(&object.to_string()), "{error}");
-    assert!(!store.holds(&artifact).unwrap());
+    assert!(!store.could_restore(&artifact).unwrap());
     assert_eq!(fs::read(to.join("file")).unwrap(), b"before");
 }
 
