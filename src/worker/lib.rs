@@ -7,6 +7,7 @@
 
 mod data;
 mod kinds;
+mod measure;
 mod model;
 mod training;
 mod validation;

@@ -15,17 +15,13 @@ use std::path::PathBuf;
 
 use intrada_ml::adapt::{Control, Progress};
 use intrada_ml::checkpoint;
-use intrada_ml::data::source::LabelUse;
-use intrada_ml::entropy_inference::predict;
-use intrada_ml::metrics::{Confusion, mean_iou};
-use intrada_ml::network::{Mode, Network, Normalization};
+use intrada_ml::metrics::mean_iou;
+use intrada_ml::network::{Network, Normalization};
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
+use crate::measure;
 use crate::work::{Failure, Notes, Work};
-
-/// The role of the data set in the job.
-const ROLE: &str = "dataset";
 
 /// One evaluation: a line of `evaluations.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,19 +106,8 @@ impl<'a> Validation<'a> {
     }
 
     fn measure(&self, iteration: u64) -> Result<Evaluation, Failure> {
-        let classes = self.work.class_count()?;
-        let pass = self.work.pass(ROLE, &self.normalization, LabelUse::Required { classes })?;
-        let mut confusion = Confusion::new(classes);
-        for frame in pass {
-            let frame = frame?;
-            let label = frame.label.as_ref().expect("labels are required");
-            let input = frame.input.to_device(self.work.device).to_kind(self.kind);
-            let logits = tch::no_grad(|| self.network.forward(&input, Mode::Eval)).main;
-            confusion.add(label.bytes(), predict(&logits, label.size()).bytes())?;
-            if self.work.is_stopping() {
-                return Err(Failure::Interrupted { at: iteration });
-            }
-        }
+        let (confusion, _) =
+            measure::confusion(self.work, self.network, &self.normalization, self.kind, iteration, |_| Ok(()))?;
         let iou = confusion.iou();
         let names = self.work.job.classes.iter().map(|class| class.name.clone());
         Ok(Evaluation { iteration, miou: mean_iou(iou.iter().copied()), iou: names.zip(iou).collect() })
@@ -164,7 +149,7 @@ impl<'a> Validation<'a> {
         };
         fs::copy(self.network_file(best.iteration), self.work.output("best.safetensors")?)?;
         fs::write(self.work.output("evaluations.jsonl")?, lines(&found)?)?;
-        let dataset = self.work.job.dataset_names.get(ROLE).map_or(ROLE, String::as_str);
+        let dataset = self.work.job.dataset_names.get(measure::ROLE).map_or(measure::ROLE, String::as_str);
         let percent = 100.0 * best.miou.unwrap_or(f64::NAN);
         let chosen = format!("{dataset}, iteration {}, mIoU {percent:.2} %", best.iteration);
         notes.insert("selected_on".to_owned(), chosen);

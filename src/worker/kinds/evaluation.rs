@@ -1,19 +1,19 @@
 //! `evaluation`: IoU of one or several trainings against the labels of a data set.
 //!
-//! Predictions are brought to the size of the label, not the reverse (released code, `eval_UDA.py`).
+//! One stage takes several, so that they are compared on the same images; how one is measured is in `measure`.
 
 use std::collections::BTreeMap;
 
 use intrada_ml::data::colour::overlay;
 use intrada_ml::data::encode;
-use intrada_ml::data::source::{LabelUse, map_file};
-use intrada_ml::entropy_inference::predict;
+use intrada_ml::data::source::map_file;
 use intrada_ml::metrics::{Confusion, mean_iou};
-use intrada_ml::network::Mode;
 use intrada_runner::kind::classes;
 use serde::{Deserialize, Serialize};
+use tch::Kind;
 
 use super::summary;
+use crate::measure;
 use crate::model::Model;
 use crate::work::{Failure, Notes, Work};
 
@@ -44,25 +44,16 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     for (i, name) in names.iter().enumerate() {
         let model: Model = work.parameters_below(&format!("model.{name}."), "model.")?;
         let network = model.trained(work, work.file(&format!("weights.{name}"))?)?;
-        let classes = work.class_count()?;
-        let pass = work.pass("dataset", &model.arch.normalization(), LabelUse::Required { classes })?;
-        let images = pass.samples() as u64;
-        let mut confusion = Confusion::new(classes);
-        for (done, frame) in (0u64..).zip(pass) {
-            let frame = frame?;
-            let label = frame.label.as_ref().expect("labels are required");
-            let logits = tch::no_grad(|| network.forward(&frame.input.to_device(work.device), Mode::Eval)).main;
-            let prediction = predict(&logits, label.size());
-            confusion.add(label.bytes(), prediction.bytes())?;
-            if is_shown(done, images, overlays) {
-                let picture = overlay(&frame.photograph, &prediction, &colours);
-                encode::write(&folder.join(name).join(map_file(&frame.name)?), &encode::rgb_png(&picture))?;
+        let normalization = model.arch.normalization();
+        let (confusion, images) = measure::confusion(work, network.as_ref(), &normalization, Kind::Float, 0, |seen| {
+            if is_shown(seen.index, seen.images, overlays) {
+                let picture = overlay(&seen.frame.photograph, seen.prediction, &colours);
+                encode::write(&folder.join(name).join(map_file(&seen.frame.name)?), &encode::rgb_png(&picture))?;
             }
-            work.progress(i as u64 * images + done + 1, names.len() as u64 * images, "images", Vec::new());
-            if work.is_stopping() {
-                return Err(Failure::Interrupted { at: 0 });
-            }
-        }
+            let (done, total) = (i as u64 * seen.images + seen.index + 1, names.len() as u64 * seen.images);
+            work.progress(done, total, "images", Vec::new());
+            Ok(())
+        })?;
         metrics.insert(name.clone(), measured(work, &confusion, images));
     }
     std::fs::write(work.output("metrics.json")?, serde_json::to_string_pretty(&metrics)? + "\n")?;
