@@ -1,7 +1,5 @@
 //! From a command line to an open session.
 
-use anyhow::Context;
-
 use super::{Refusal, Source, cache_folder};
 use crate::graph;
 use crate::sched::session::{Access, Session};
@@ -12,7 +10,10 @@ impl Source {
     pub(super) fn open(&self, access: Access) -> Result<Session, Refusal> {
         let (pipeline, graph) = graph::load(&self.file, &self.set)?;
         let cache = cache_folder(self.cache.as_ref());
-        Ok(Session::open(pipeline, graph, cache.as_deref(), access).context("failed to open the cache")?)
+        Session::open(pipeline, graph, cache.as_deref(), access).map_err(|error| {
+            // Nothing was run, and it is the folder that was named or found that is wrong.
+            Refusal::Usage(format!("{:#}", anyhow::Error::new(error).context("failed to open the cache")))
+        })
     }
 }
 

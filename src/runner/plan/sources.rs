@@ -169,7 +169,7 @@ pub(super) fn listing(files: impl Iterator<Item = (String, String)>) -> Vec<u8> 
 /// Not that of the store's folder listings, which are another encoding.
 const HEAD: &str = "intrada files 1\n";
 
-/// Reads a [`listing`] back.
+/// Reads a listing back.
 pub fn files_of_listing(bytes: &[u8]) -> Option<Files> {
     let text = std::str::from_utf8(bytes).ok()?.strip_prefix(HEAD)?;
     let entries = text.lines().filter_map(|line| line.split_once(' '));

@@ -34,6 +34,12 @@ pub enum Error {
         /// Its version.
         found: u32,
     },
+    /// The folder holds things that aren't a store's.
+    #[error("`{}` is no cache and not empty; name another folder, or a new one within it", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The file `version` isn't one of ours.
     #[error("`{}` doesn't say `intrada store` and a number, so its folder is taken for something else", path.display())]
     NotAStore {

@@ -86,9 +86,10 @@ impl Store {
     /// A complete folder on a read-only file system opens too; only what must be written then fails.
     ///
     /// # Errors
-    /// [`Error::NewerVersion`] if a newer program made it, [`Error::NotAStore`] if `version` holds something else,
+    /// [`Error::Occupied`] if it holds other things, [`Error::NewerVersion`] if a newer program made it, [`Error::NotAStore`] if `version` holds something else,
     /// [`Error::Io`] if it can't be made or read.
     pub fn open(root: &Path) -> Result<Store, Error> {
+        refuse_somebody_s_folder(root)?;
         for folder in ["", "objects", "traces", "slots", "locks", "logs", "workspaces", "tmp", "quarantine", "orphans"]
         {
             let folder = root.join(folder);
@@ -167,6 +168,21 @@ impl Store {
     }
 }
 
+/// A folder that holds other things is not made a store: backups would pass by what is in it from then on.
+fn refuse_somebody_s_folder(root: &Path) -> Result<(), Error> {
+    if ["version", "objects", "CACHEDIR.TAG"].iter().any(|name| root.join(name).exists()) {
+        return Ok(());
+    }
+    let Ok(entries) = fs::read_dir(root) else { return Ok(()) };
+    let is_foreign = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name() != "README.md" && entry.file_name() != ".gitignore")
+    };
+    match entries.into_iter().any(is_foreign) {
+        true => Err(Error::Occupied { path: root.to_owned() }),
+        false => Ok(()),
+    }
+}
+
 /// `None` if there is no such file.
 fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
@@ -194,6 +210,17 @@ mod tests {
 
         fs::write(cache.join("version"), b"\xff\xfe").unwrap();
         assert!(matches!(Store::open(&cache), Err(Error::NotAStore { .. })));
+    }
+
+    #[test]
+    fn a_folder_with_other_things_in_it_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("README.md"), "").unwrap();
+        Store::open(dir.path()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("thesis.tex"), "").unwrap();
+        assert!(matches!(Store::open(dir.path()), Err(Error::Occupied { .. })));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn checked_body(bytes: &[u8]) -> Option<&[u8]> {
 impl Store {
     /// What is known about `key`. A damaged record goes to quarantine and counts as unknown.
     ///
-    /// That a trace is there says nothing about its objects: see [`Store::holds`] and [`Store::restore`].
+    /// That a trace is there says nothing about its objects: see [`Store::could_restore`] and [`Store::restore`].
     ///
     /// # Errors
     /// [`Error::Io`].
