@@ -388,3 +388,24 @@ fn two_runs_that_write_to_one_place_take_turns_and_keep_their_own_bytes() {
         assert_eq!(space.read("out").trim(), word);
     }
 }
+
+#[test]
+fn what_a_killed_runner_had_moved_aside_is_not_lost() {
+    let space = chain();
+    space.write("upper.txt", "written by hand");
+    space.edit("p.toml", "tr a-z A-Z <", "touch started; while [ -e wait ]; do sleep 0.02; done; tr a-z A-Z <");
+    space.write("wait", "");
+    let mut run = space.command("p.toml").stderr(std::process::Stdio::null()).spawn().unwrap();
+    while !space.path("started").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    space.remove("wait");
+    assert_eq!(space.outcomes(), ["counted:ran", "sorted:ran", "upper:ran"]);
+    let orphans = space::files(&space.path("cache/orphans"));
+    assert_eq!(
+        orphans.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect::<Vec<_>>(),
+        ["written by hand"]
+    );
+}

@@ -195,7 +195,7 @@ impl Order {
         log: File,
         control: &Control,
     ) -> Result<Vec<Artifact>, Failure> {
-        let aside = Aside::make(&self.root, &self.outputs)?;
+        let aside = Aside::make(store, &self.root, &self.outputs)?;
         let result = program
             .perform(log, control)
             .and_then(|()| self.guard.check(&self.root))
@@ -293,12 +293,14 @@ struct Moved {
 }
 
 impl Aside {
-    fn make(root: &Path, outputs: &[Destination]) -> Result<Aside, Failure> {
+    fn make(store: &Store, root: &Path, outputs: &[Destination]) -> Result<Aside, Failure> {
         let mut aside = Aside(Vec::new());
         for Destination { path, is_ours, .. } in outputs {
             let path = root.join(path);
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let other = path.with_file_name(format!(".{name}.intrada-aside"));
+            // Left by a runner that was killed here; nobody knows any more whether it is in the cache.
+            let _ = std::fs::rename(&other, store.orphan_path(&path));
             let moved = prepare(&path).and_then(|()| remove(&other)).and_then(|()| std::fs::rename(&path, &other));
             match moved {
                 Ok(()) => aside.0.push(Moved { path, other, is_ours: *is_ours }),
