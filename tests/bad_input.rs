@@ -2,7 +2,7 @@
 
 mod space;
 
-use space::Space;
+use space::{Space, grey_png};
 
 const FOLDER: &str = r#"format = 1
 [pipeline]
@@ -34,17 +34,6 @@ target = "target"
 iterations = 2
 discriminator_width = 4
 "#;
-
-fn grey_png(width: u32, height: u32, value: u8) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Grayscale);
-    encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(&vec![value; (width * height) as usize]).unwrap();
-    writer.finish().unwrap();
-    bytes
-}
 
 /// Two labelled images and one target image, 64 × 32.
 fn folders() -> Space {

@@ -2,7 +2,7 @@
 
 mod space;
 
-use space::{Space, files};
+use space::{Space, files, grey_png};
 
 /// Small enough for seconds, complete enough for every kind.
 pub const TINY: &str = r#"
@@ -273,23 +273,14 @@ source = "made"
 iterations = 1
 "#,
     );
-    let png = |value: u8| {
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, 64, 32);
-        encoder.set_color(png::ColorType::Grayscale);
-        let mut writer = encoder.write_header().unwrap();
-        writer.write_image_data(&[value; 64 * 32]).unwrap();
-        writer.finish().unwrap();
-        bytes
-    };
-    space.write("raw/image.png", png(90));
-    space.write("raw/label.png", png(1));
+    space.write("raw/image.png", grey_png(64, 32, 90));
+    space.write("raw/label.png", grey_png(64, 32, 1));
     assert_eq!(space.outcomes(), ["prepare:ran", "train:ran"]);
     assert_eq!(space.outcomes(), ["prepare:up-to-date", "train:up-to-date"]);
-    space.write("raw/image.png", png(91));
+    space.write("raw/image.png", grey_png(64, 32, 91));
     assert_eq!(space.outcomes(), ["prepare:ran", "train:ran"]);
     // A label outside the classes can only be found now, and fails what would read it.
-    space.write("raw/label.png", png(7));
+    space.write("raw/label.png", grey_png(64, 32, 7));
     let ran = space.intrada("run p.toml --format json");
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
     assert_eq!((ran.outcome("prepare").outcome, ran.outcome("train").outcome), ("ran".to_owned(), "failed".to_owned()));

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use space::{Space, files};
+use space::{Space, files, grey_png};
 
 const PIPELINE: &str = r#"
 format = 1
@@ -137,19 +137,10 @@ fn labels_outside_the_classes_are_told_before_the_training_begins() {
         "format = \"scenes\"\nstyle = \"target\"\nseed = 3\ncount = 4",
         "format = \"folder\"\nroot = \"data\"",
     );
-    let png = |value: u8| {
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, 64, 32);
-        encoder.set_color(png::ColorType::Grayscale);
-        let mut writer = encoder.write_header().unwrap();
-        writer.write_image_data(&[value; 64 * 32]).unwrap();
-        writer.finish().unwrap();
-        bytes
-    };
-    space.write("data/images/a.png", png(90));
-    space.write("data/labels/a.png", png(1));
+    space.write("data/images/a.png", grey_png(64, 32, 90));
+    space.write("data/labels/a.png", grey_png(64, 32, 1));
     space.run("p.toml inter");
-    space.write("data/labels/a.png", png(9));
+    space.write("data/labels/a.png", grey_png(64, 32, 9));
     let ran = space.intrada("run p.toml");
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("value 9 is not one of the 8 classes"), "{}", ran.stderr);

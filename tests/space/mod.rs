@@ -166,3 +166,15 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     all.sort();
     all
 }
+
+/// A grey PNG of one value: a photograph, or a label of one class.
+pub fn grey_png(width: u32, height: u32, value: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&vec![value; (width * height) as usize]).unwrap();
+    writer.finish().unwrap();
+    bytes
+}

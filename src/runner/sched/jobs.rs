@@ -39,6 +39,8 @@ pub struct Order {
     pub listings: Vec<Vec<u8>>,
     /// Its outputs.
     pub outputs: Vec<Destination>,
+    /// Of a command's: the paths at which what an earlier run put there still lies, so that it is in the cache.
+    pub in_place: Vec<PathBuf>,
     /// What is performed.
     pub task: Task,
     /// The workspace root.
@@ -57,8 +59,6 @@ pub struct Destination {
     pub made_at: PathBuf,
     /// Where it is put in the workspace, relative to the root.
     pub path: PathBuf,
-    /// Whether what lies there now is what an earlier run put there, and so is in the cache.
-    pub is_ours: bool,
 }
 
 /// What is performed.
@@ -195,7 +195,7 @@ impl Order {
         log: File,
         control: &Control,
     ) -> Result<Vec<Artifact>, Failure> {
-        let aside = Aside::make(store, &self.root, &self.outputs)?;
+        let aside = Aside::make(store, self)?;
         let result = program
             .perform(log, control)
             .and_then(|()| self.guard.check(&self.root))
@@ -293,17 +293,18 @@ struct Moved {
 }
 
 impl Aside {
-    fn make(store: &Store, root: &Path, outputs: &[Destination]) -> Result<Aside, Failure> {
+    fn make(store: &Store, order: &Order) -> Result<Aside, Failure> {
         let mut aside = Aside(Vec::new());
-        for Destination { path, is_ours, .. } in outputs {
-            let path = root.join(path);
+        for output in &order.outputs {
+            let is_ours = order.in_place.contains(&output.path);
+            let path = order.root.join(&output.path);
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let other = path.with_file_name(format!(".{name}.intrada-aside"));
             // Left by a runner that was killed here; nobody knows any more whether it is in the cache.
             let _ = std::fs::rename(&other, store.orphan_path(&path));
             let moved = prepare(&path).and_then(|()| remove(&other)).and_then(|()| std::fs::rename(&path, &other));
             match moved {
-                Ok(()) => aside.0.push(Moved { path, other, is_ours: *is_ours }),
+                Ok(()) => aside.0.push(Moved { path, other, is_ours }),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
                     aside.put_back();

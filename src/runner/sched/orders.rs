@@ -15,6 +15,7 @@ use crate::kind::Runs;
 use crate::plan::assemble;
 use crate::plan::sources::Content;
 use crate::spec::{InputSource, Pipeline, Stage, Value};
+use crate::store::index::StageRecord;
 use crate::store::{Artifact, Kind, Take};
 
 use super::jobs::{Destination, Order, Task};
@@ -23,12 +24,7 @@ use super::session::Session;
 use super::wiring::Node;
 
 /// The outputs of a stage: where it leaves them and where they are put.
-pub fn destinations(session: &Session, stage: &Stage) -> Vec<Destination> {
-    let record = session.index.stages.get(&session.record_name(stage));
-    let is_in_place = record.is_some_and(|record| record.is_in_place(&session.pipeline.root, session.store.verified()));
-    let is_ours = |path: &PathBuf| {
-        is_in_place && record.is_some_and(|record| record.outputs.iter().any(|output| output.path == *path))
-    };
+pub fn destinations(stage: &Stage) -> Vec<Destination> {
     let made_at = |output: &crate::spec::Output| match stage.kind.runs {
         Runs::Command => output.path.clone(),
         Runs::Worker => {
@@ -38,13 +34,16 @@ pub fn destinations(session: &Session, stage: &Stage) -> Vec<Destination> {
     };
     let outputs = stage.outputs.iter();
     outputs
-        .map(|output| Destination {
-            name: output.name.clone(),
-            made_at: made_at(output),
-            path: output.path.clone(),
-            is_ours: is_ours(&output.path),
-        })
+        .map(|output| Destination { name: output.name.clone(), made_at: made_at(output), path: output.path.clone() })
         .collect()
+}
+
+/// The places where what an earlier run put there still lies: it is in the cache, too.
+fn in_place(session: &Session, stage: &Stage) -> Vec<PathBuf> {
+    let record = session.index.stages.get(&session.record_name(stage));
+    let is_in_place = |record: &&StageRecord| record.is_in_place(&session.pipeline.root, session.store.verified());
+    let outputs = record.filter(is_in_place).map_or(&[][..], |record| &record.outputs);
+    outputs.iter().map(|output| output.path.clone()).collect()
 }
 
 /// The order for a stage whose key is known.
@@ -73,7 +72,8 @@ pub fn order(
         key,
         manifest: (*planner.keys.manifest(node).expect("a stage with a key has a manifest")).clone(),
         listings,
-        outputs: destinations(session, stage),
+        outputs: destinations(stage),
+        in_place: if stage.kind.runs == Runs::Command { in_place(session, stage) } else { Vec::new() },
         task,
         root: pipeline.root.clone(),
         guard: planner.guard(session, node),

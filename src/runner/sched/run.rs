@@ -250,7 +250,7 @@ impl Run<'_> {
         let placed = match self.session.store.load(key) {
             Ok(None) => return None,
             Ok(Some(trace)) => {
-                let outputs = orders::destinations(self.session, stage);
+                let outputs = orders::destinations(stage);
                 jobs::place(&self.session.store, &pipeline.root, &outputs, manner(stage), &trace)
                     .map(|placed| placed.map(|placed| (trace, placed)))
             }
@@ -499,7 +499,9 @@ impl Run<'_> {
 
     fn save(&mut self) {
         self.changed = false;
-        self.planner.records_into(self.session);
+        if self.planner.has_read_files() {
+            self.planner.records_into(self.session);
+        }
         if let Err(error) = self.session.save() {
             self.reporter
                 .tell(&Event::Warning(format!("the index of this workspace can't be saved: {}", jobs::whole(&error))));
