@@ -227,8 +227,12 @@ pub struct FolderSpans {
 /// A stage: what it runs, on what, with which parameters.
 #[derive(Clone, Debug)]
 pub struct Stage {
-    /// Its name in the file.
+    /// Its name: that in the file, and of a member of a sweep its coordinates as well, as in `rank[lambda=0.6]`.
     pub name: String,
+    /// Its name in the file; the members of a sweep share it.
+    pub family: String,
+    /// Where it stands in its sweep; empty where it is in none.
+    pub coordinates: Vec<Coordinate>,
     /// What it runs.
     pub kind: &'static Kind,
     /// Its name in the header of its table.
@@ -251,6 +255,15 @@ impl Stage {
     pub fn input(&self, role: &str) -> Option<&Input> {
         self.inputs.iter().find(|input| input.role == role)
     }
+}
+
+/// What tells a member of a sweep from the others: one of the values of one axis.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Coordinate {
+    /// The axis: a key of the swept stage, such as `lambda`.
+    pub axis: String,
+    /// The value as names show it: `0.6`, a string without its quotes.
+    pub value: String,
 }
 
 /// A number, choice or text that a stage is given.

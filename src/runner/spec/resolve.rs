@@ -49,6 +49,8 @@ impl Resolver<'_> {
     pub(super) fn stage(&mut self, table: &StageTable) -> Stage {
         let stage = Stage {
             name: table.name.clone(),
+            family: table.name.clone(),
+            coordinates: Vec::new(),
             kind: table.kind,
             span: table.span,
             parameters: Vec::new(),
