@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tch::Tensor;
 
-use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+use crate::checkpoint::{self, CheckpointError, Restored};
 use crate::data::{Batch, Batches, DataError};
 use crate::equations::{Domain, cross_entropy, entropy_loss, softmax, weighted_self_information};
 use crate::network::Network;
@@ -59,9 +59,9 @@ pub struct Run<'a> {
 /// Where a network's first weights come from, if not from its seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Init {
-    /// Another run's `model.safetensors`.
+    /// Another run's `model.safetensors`, or a published file of a whole network: [`Network::load_weights`].
     Weights(PathBuf),
-    /// A published file, as [`Network::load_pretrained`] understands it.
+    /// A published file, perhaps of a part of the network: [`Network::load_pretrained`].
     Pretrained(PathBuf),
 }
 
@@ -72,7 +72,7 @@ impl Init {
     /// An unreadable file, or one of another network.
     pub fn load(&self, network: &dyn Network) -> Result<Restored, CheckpointError> {
         match self {
-            Init::Weights(path) => checkpoint::restore(path, &network.state(), Rule::WEIGHTS),
+            Init::Weights(path) => network.load_weights(path),
             Init::Pretrained(path) => network.load_pretrained(path),
         }
     }

@@ -96,24 +96,33 @@ impl Network for DeepLabV2 {
         self.scope.state()
     }
 
-    /// Takes a whole network or a backbone, told apart by the main head, `layer6`.
-    ///
-    /// A whole network must fit key for key; a single-level one leaves another's auxiliary head aside. A backbone gives
-    /// layers 1 to 4 and no head: `layer5` in the published ImageNet files is a head of older networks on another layer,
-    /// and `fc` ImageNet's classifier. The `Scale.` that begins the keys of files converted from Caffe is dropped.
+    /// Key for key as AdvEnt, IntraDA and AdaptSegNet's multi-level program save it. A single-level network leaves another's
+    /// auxiliary head aside. It also takes AdaptSegNet's network of one head (`deeplab.py`), which calls it `layer5`.
+    fn load_weights(&self, path: &Path) -> Result<Restored, CheckpointError> {
+        self.take_whole(path, unscaled(checkpoint::read(path)?.tensors))
+    }
+
+    /// Takes a whole network or a backbone, told apart by the main head, `layer6`. A backbone gives layers 1 to 4 and no
+    /// head: `layer5` in the published ImageNet files is a head of older networks on another layer, and `fc` ImageNet's
+    /// classifier. The `Scale.` that begins the keys of files converted from Caffe is dropped.
     fn load_pretrained(&self, path: &Path) -> Result<Restored, CheckpointError> {
-        self.take(path, checkpoint::read(path)?.tensors)
+        let stored = unscaled(checkpoint::read(path)?.tensors);
+        if has(&stored, "layer6.") { self.take_whole(path, stored) } else { self.take_backbone(path, stored) }
     }
 }
 
 impl DeepLabV2 {
-    /// [`Network::load_pretrained`] of what was read already; `path` is for messages.
-    fn take(&self, path: &Path, stored: HashMap<String, Tensor>) -> Result<Restored, CheckpointError> {
-        let mut stored = unscaled(stored);
-        if stored.keys().any(|key| key.starts_with("layer6.")) {
-            let skip: &[&str] = if self.aux.is_none() { &["layer5."] } else { &[] };
-            return checkpoint::copy_into(path, &stored, &self.state(), Rule { skip, ..Rule::WEIGHTS });
+    /// [`Network::load_weights`] of what was read already; `path` is for messages.
+    fn take_whole(&self, path: &Path, mut stored: HashMap<String, Tensor>) -> Result<Restored, CheckpointError> {
+        if self.aux.is_none() && !has(&stored, "layer6.") {
+            stored = renamed(stored, |key| key.strip_prefix("layer5.").map(|rest| format!("layer6.{rest}")));
         }
+        let skip: &[&str] = if self.aux.is_none() { &["layer5."] } else { &[] };
+        checkpoint::copy_into(path, &stored, &self.state(), Rule { skip, ..Rule::WEIGHTS })
+    }
+
+    /// Layers 1 to 4.
+    fn take_backbone(&self, path: &Path, mut stored: HashMap<String, Tensor>) -> Result<Restored, CheckpointError> {
         // By name an old head could be taken for the auxiliary one.
         let foreign = |key: &str| key.starts_with("layer5.") || key.starts_with("fc.");
         let aside: Vec<String> = stored.extract_if(|key, _| foreign(key)).map(|(key, _)| key).collect();
@@ -125,10 +134,18 @@ impl DeepLabV2 {
     }
 }
 
+fn has(stored: &HashMap<String, Tensor>, prefix: &str) -> bool {
+    stored.keys().any(|key| key.starts_with(prefix))
+}
+
 /// Without the first part of the keys where that is `Scale`.
 fn unscaled(stored: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
-    let short = |key: String| key.strip_prefix("Scale.").map_or_else(|| key.clone(), str::to_owned);
-    stored.into_iter().map(|(key, tensor)| (short(key), tensor)).collect()
+    renamed(stored, |key| key.strip_prefix("Scale.").map(str::to_owned))
+}
+
+/// With other keys where `rename` has one.
+fn renamed(stored: HashMap<String, Tensor>, rename: impl Fn(&str) -> Option<String>) -> HashMap<String, Tensor> {
+    stored.into_iter().map(|(key, tensor)| (rename(&key).unwrap_or(key), tensor)).collect()
 }
 
 /// How often the released code hands a parameter to SGD. Its routine asks each module below a layer for all parameters

@@ -66,14 +66,22 @@ pub trait Network {
     /// All parameters and buffers by checkpoint key, as shallow copies of the live tensors.
     fn state(&self) -> Vec<(String, Tensor)>;
 
-    /// Copies published pretrained weights into the network.
+    /// Copies the weights of a whole network like this one: of a training, or published ones.
+    ///
+    /// # Errors
+    /// A missing or unexpected key, a wrong shape, an unreadable file.
+    fn load_weights(&self, path: &Path) -> Result<Restored, CheckpointError> {
+        checkpoint::restore(path, &self.state(), Rule::WEIGHTS)
+    }
+
+    /// Copies published pretrained weights into the network, perhaps of a part of it only.
     ///
     /// Unless a network says otherwise, the file must hold exactly its own state.
     ///
     /// # Errors
     /// A missing or unexpected key, a wrong shape, an unreadable file.
     fn load_pretrained(&self, path: &Path) -> Result<Restored, CheckpointError> {
-        checkpoint::restore(path, &self.state(), Rule::WEIGHTS)
+        self.load_weights(path)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use intrada_ml::adapt::Init;
 use intrada_ml::arch::{Arch, Options};
 use intrada_ml::deeplab_v2::Branches;
 use intrada_ml::efficientnet_lite::OutputStride;
@@ -37,10 +36,14 @@ impl Model {
         Ok(self.arch.build(options, seed, work.device, kind))
     }
 
-    /// The network with the weights of a training, for inference.
+    /// The network with the weights of a training or of a published file, for inference. What it has no use for of a file
+    /// goes to the log.
     pub(crate) fn trained(&self, work: &Work, weights: &Path) -> Result<Box<dyn Network>, Failure> {
         let network = self.fresh(work, 0, Kind::Float)?;
-        Init::Weights(weights.to_owned()).load(network.as_ref())?;
+        let restored = network.load_weights(weights)?;
+        if !restored.skipped.is_empty() {
+            eprintln!("{}: in the file but not taken: {}", weights.display(), restored.skipped.join(" "));
+        }
         Ok(network)
     }
 }

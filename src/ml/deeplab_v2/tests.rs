@@ -10,8 +10,12 @@ fn tensors(network: &DeepLabV2) -> HashMap<String, Tensor> {
     network.state().into_iter().collect()
 }
 
-fn take(network: &DeepLabV2, stored: HashMap<String, Tensor>) -> Result<Restored, String> {
-    network.take(Path::new("some.pth"), stored).map_err(|error| error.to_string())
+fn whole(network: &DeepLabV2, stored: HashMap<String, Tensor>) -> Result<Restored, String> {
+    network.take_whole(Path::new("some.pth"), stored).map_err(|error| error.to_string())
+}
+
+fn backbone(network: &DeepLabV2, stored: HashMap<String, Tensor>) -> Result<Restored, String> {
+    network.take_backbone(Path::new("some.pth"), unscaled(stored)).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -19,18 +23,45 @@ fn a_whole_network_is_loaded_key_for_key_and_counters_may_be_missing() {
     let (from, to) = (tensors(&network(true, Branches::Four, 1)), network(true, Branches::Four, 2));
     let mut stored: HashMap<_, _> = from.iter().map(|(key, tensor)| (key.clone(), tensor.shallow_clone())).collect();
     stored.retain(|key, _| !key.ends_with("num_batches_tracked"));
-    let restored = take(&to, stored).unwrap();
+    let restored = whole(&to, stored).unwrap();
     assert_eq!((restored.skipped.len(), restored.kept.len()), (0, 0));
     assert!(to.state().iter().all(|(key, tensor)| from[key] == *tensor));
 
     let mut cut = tensors(&network(true, Branches::Four, 3));
     cut.remove("layer5.conv2d_list.0.bias");
-    let error = take(&to, cut).unwrap_err();
+    let error = whole(&to, cut).unwrap_err();
     assert_eq!(error, "some.pth: tensor `layer5.conv2d_list.0.bias` [3] is missing");
 
     let one_level = network(false, Branches::Four, 2);
-    let restored = take(&one_level, tensors(&network(true, Branches::Four, 1))).unwrap();
+    let restored = whole(&one_level, tensors(&network(true, Branches::Four, 1))).unwrap();
     assert_eq!((restored.skipped.len(), restored.kept.len()), (8, 0), "the auxiliary head is left aside");
+}
+
+#[test]
+fn a_network_of_one_head_is_taken_whatever_its_head_is_called() {
+    let one_level = network(false, Branches::Two, 2);
+    let from = tensors(&network(false, Branches::Two, 1));
+    let adaptsegnets = renamed(tensors(&network(false, Branches::Two, 1)), |key| {
+        key.strip_prefix("layer6.").map(|rest| format!("layer5.{rest}"))
+    });
+    assert!(has(&adaptsegnets, "layer5.conv2d_list.") && !has(&adaptsegnets, "layer6."));
+    assert_eq!(whole(&one_level, adaptsegnets).unwrap().skipped.len(), 0);
+    assert!(one_level.state().iter().all(|(key, tensor)| from[key] == *tensor));
+
+    // A network of two heads has another `layer5`, and no head for a file without `layer6`.
+    let error = whole(
+        &network(true, Branches::Two, 2),
+        renamed(from, |_| None).into_iter().filter(|(key, _)| !key.starts_with("layer6.")).collect(),
+    );
+    assert_eq!(error.unwrap_err(), "some.pth: tensor `layer5.conv2d_list.0.weight` [3, 1024, 3, 3] is missing");
+}
+
+#[test]
+fn other_classes_than_the_networks_are_told_with_both_shapes() {
+    let other = DeepLabV2::new(Depth::Fifty, 5, true, Branches::Four, 1, Device::Cpu, Kind::Float);
+    let error = whole(&network(true, Branches::Four, 2), tensors(&other)).unwrap_err();
+    let expected = "some.pth: tensor `layer5.conv2d_list.0.weight` has shape [5, 1024, 3, 3], expected [3, 1024, 3, 3]";
+    assert_eq!(error, expected);
 }
 
 #[test]
@@ -45,7 +76,7 @@ fn a_backbone_in_caffes_manner_is_loaded_and_both_heads_stay_random() {
     let old = Tensor::ones([21, 2048, 3, 3], (Kind::Float, Device::Cpu));
     stored.insert("Scale.layer5.conv2d_list.0.weight".into(), old.shallow_clone());
     stored.insert("fc.weight".into(), old);
-    let restored = take(&to, stored).unwrap();
+    let restored = backbone(&to, stored).unwrap();
     assert_eq!(restored.skipped, ["fc.weight", "layer5.conv2d_list.0.weight"]);
     assert_eq!(restored.kept.len(), 16, "two heads of four branches of weight and bias");
     let now = tensors(&to);
@@ -54,7 +85,7 @@ fn a_backbone_in_caffes_manner_is_loaded_and_both_heads_stay_random() {
 
     let mut cut: HashMap<_, _> = now.into_iter().filter(|(key, _)| !key.starts_with("layer6.")).collect();
     cut.remove("layer4.2.conv3.weight");
-    let error = take(&to, cut).unwrap_err();
+    let error = backbone(&to, cut).unwrap_err();
     assert!(error.contains("`layer4.2.conv3.weight` [2048, 512, 1, 1] is missing"), "{error}");
 }
 

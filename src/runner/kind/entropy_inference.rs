@@ -14,7 +14,7 @@ pub(super) const KIND: Kind = Kind {
         KeySpec::new(
             "weights",
             Takes::StageOrFile(Gives::Weights),
-            "the training whose model looks at the images, or a `.safetensors` file",
+            "the training whose model looks at the images, or a file",
         ),
         KeySpec::new(
             "images",

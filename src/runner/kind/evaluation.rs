@@ -12,10 +12,16 @@ pub(super) const KIND: Kind = Kind {
     keys: &[&[
         KeySpec::new(
             "weights",
-            Takes::Stages(Gives::Weights),
-            "the training, or a list of them; each is named by its stage",
+            Takes::StagesOrFiles(Gives::Weights),
+            "the training or file, or a list of them; each is called after its stage, or its file without the ending",
         ),
         KeySpec::new("dataset", Takes::Dataset { labels: true }, "labelled images, a `[datasets.…]`"),
+        KeySpec::new(
+            "model",
+            Takes::Model,
+            "the network of those `weights` that are files, a `[models.…]`; a training has its own",
+        )
+        .optional(),
         KeySpec::new(
             "overlays",
             Takes::Integer { min: 0, max: i64::MAX },

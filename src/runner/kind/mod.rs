@@ -218,10 +218,10 @@ pub enum Takes {
     Model,
     /// A stage that gives this, by name, or one of its outputs: `rank` or `rank.easy`.
     Stage(Gives),
-    /// One such stage or a list of them.
-    Stages(Gives),
-    /// Such a stage, or the path of a `.safetensors` file.
+    /// Such a stage, or the path of a `.safetensors` or `.pth` file.
     StageOrFile(Gives),
+    /// One such stage or file, or a list of them.
+    StagesOrFiles(Gives),
 }
 
 /// Numbers between two ends.

@@ -33,8 +33,8 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new("model", Takes::Model, "the network that is trained, a `[models.…]`"),
     KeySpec::new(
         "weights",
-        Takes::Stage(Gives::Weights),
-        "a training to go on from, in the place of the model's `init`; optimisers and discriminators start afresh",
+        Takes::StageOrFile(Gives::Weights),
+        "a training to go on from, or a file, in the place of the model's `init`; optimisers and discriminators start afresh",
     )
     .optional(),
     KeySpec::new("iterations", COUNT, "steps that are taken")

@@ -7,61 +7,72 @@
 use super::models::Model;
 use super::problem::Problem;
 use super::read::{Typed, all};
-use super::resolve::{Building, Resolver};
+use super::resolve::{Building, Resolver, is_file, role};
 use super::source::Span;
 use super::stages::{StageTable, noun};
 use super::value::Value;
 use super::{DatasetId, InputSource, OutputId, Parameter};
-use crate::kind::{Gives, Role};
+use crate::kind::{Gives, KeySpec, Presence, Role, Takes};
 
 impl Resolver<'_> {
-    /// The model that a stage names: its parameters, and what it starts from unless `weights` says otherwise.
+    /// The model that a stage names: its parameters, and what it starts from unless `weights` says otherwise. Where there
+    /// are several weights, it goes with those that need one.
     pub(super) fn own_model(&mut self, building: &mut Building<'_>, typed: &Typed) {
         let Some(index) = self.model(typed) else { return };
         let model = &self.model_list[index];
-        if let (true, false, Some((init, span))) =
-            (building.is_training(), building.table.values.has("weights"), &model.init)
-        {
+        let weights = building.table.values.get("weights");
+        if all(building.table.kind.keys).any(|key| matches!(key.takes, Takes::StagesOrFiles(_))) {
+            if weights.is_some_and(|weights| !weights.texts().iter().any(|(typed, _)| is_file(typed))) {
+                let title = "`model` says nothing here: of the `weights` none is a file, and a training has its own";
+                self.problems.push(Problem::warning(title).at(typed.span, ""));
+            }
+            return;
+        }
+        if let (true, None, Some((init, span))) = (building.is_training(), weights, &model.init) {
             building.input("model.init", self.path(init), *span);
         }
         building.model.extend(parameters_of(model, "model"));
     }
 
     /// The network that belongs to weights is the one that their training names; where the stage names one too, they
-    /// agree.
+    /// agree. Of several weights each has its own, and those that are files have the stage's.
     pub(super) fn model_of_weights(
         &mut self,
         building: &mut Building<'_>,
         output: Option<OutputId>,
-        prefix: &str,
+        one_of_several: Option<&str>,
         span: Span,
     ) {
         let table = building.table;
-        let training =
-            output.map(|output| &self.tables[output.stage.index()]).filter(|table| table.values.has("model"));
-        let own = table.values.get("model");
-        match (training, own) {
-            (Some(training), Some(own)) => {
-                if let Some(other) = training.values.get("model").filter(|other| other.text() != own.text()) {
+        let of = |output: OutputId| &self.tables[output.stage.index()];
+        let training = output.map(of).filter(|table| table.values.has("model"));
+        let typed = match (training, table.values.get("model")) {
+            (Some(training), Some(own)) if one_of_several.is_none() => {
+                let other = training.values.get("model").filter(|other| other.text() != own.text());
+                if let Some(other) = other {
                     let title =
                         format!("`{}` trained the model `{}`, not `{}`", training.name, other.text(), own.text());
                     let problem = Problem::error(title).at(own.span, "another model here");
                     self.problems.push(problem.beside(other.span, format!("{} trains this one", training.name)));
                 }
+                return;
             }
-            (Some(training), None) => {
-                let known =
-                    training.values.get("model").and_then(|typed| self.models.get(typed.text()).copied().flatten());
-                building
-                    .model
-                    .extend(known.into_iter().flat_map(|index| parameters_of(&self.model_list[index], prefix)));
+            // `own_model` has done it.
+            (None, Some(_)) if one_of_several.is_none() => return,
+            (Some(training), _) => training.values.get("model"),
+            (None, Some(own)) => Some(own),
+            (None, None) => {
+                let is_optional = |key: &KeySpec| key.name == "model" && key.presence == Presence::Optional;
+                if all(table.kind.keys).any(is_optional) && !table.values.has("model") {
+                    let title = format!("{} needs `model` where `weights` is a file", noun(table.kind));
+                    self.problems.push(Problem::error(title).at(span, "no stage says which network these belong to"));
+                }
+                return;
             }
-            (None, None) if all(table.kind.keys).any(|key| key.name == "model") && !table.values.has("model") => {
-                let title = format!("{} needs `model` where `weights` is a file", noun(table.kind));
-                self.problems.push(Problem::error(title).at(span, "no stage says which network these belong to"));
-            }
-            (None, _) => {}
-        }
+        };
+        let model = typed.and_then(|typed| self.models.get(typed.text()).copied().flatten());
+        let parameters = model.map(|index| parameters_of(&self.model_list[index], &role("model", one_of_several)));
+        building.model.extend(parameters.into_iter().flatten());
     }
 
     /// A training on lists reads the images behind them; every stage reads those of one data set only.

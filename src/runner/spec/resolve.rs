@@ -82,7 +82,7 @@ impl Resolver<'_> {
                     building.input(key.name, InputSource::Dataset { dataset, labels }, typed.span);
                 }
             }
-            Takes::Stage(gives) | Takes::Stages(gives) | Takes::StageOrFile(gives) => {
+            Takes::Stage(gives) | Takes::StageOrFile(gives) | Takes::StagesOrFiles(gives) => {
                 self.read_stages(building, key, gives, typed);
             }
             Takes::Path => building.input(key.name, self.path(typed.text()), typed.span),
@@ -134,35 +134,42 @@ impl Resolver<'_> {
     }
 
     fn read_stages(&mut self, building: &mut Building<'_>, key: &KeySpec, gives: Gives, typed: &Typed) {
-        let mut seen: Vec<OutputId> = Vec::new();
-        for (name, span) in typed.texts() {
-            let is_file =
-                matches!(key.takes, Takes::StageOrFile(_)) && (name.contains('/') || name.ends_with(".safetensors"));
+        let mut seen: Vec<(String, Option<OutputId>)> = Vec::new();
+        for (typed, span) in typed.texts() {
+            let file = !matches!(key.takes, Takes::Stage(_)) && is_file(typed);
             let from =
-                if is_file { Some(self.path(name)) } else { self.reference(building.table, key, gives, (name, span)) };
+                if file { Some(self.path(typed)) } else { self.reference(building.table, key, gives, (typed, span)) };
             let Some(from) = from else { continue };
             let output = match from {
                 InputSource::Output { output, .. } => Some(output),
                 _ => None,
             };
-            if output.is_some_and(|output| seen.contains(&output)) {
-                self.problems.push(Problem::error(format!("`{name}` is listed twice")).at(span, ""));
+            let name = match output {
+                Some(output) if !file => self.name_of(output),
+                _ => Path::new(typed).file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            };
+            if let Some((_, other)) = seen.iter().find(|(other, _)| *other == name) {
+                self.problems.push(match (output, other) {
+                    (Some(output), Some(other)) if output == *other => {
+                        Problem::error(format!("`{typed}` is listed twice")).at(span, "")
+                    }
+                    _ => Problem::error(format!("two of `{}` are called `{name}`", key.name))
+                        .at(span, "")
+                        .note("each is called after its stage, or its file without the ending"),
+                });
                 continue;
             }
-            seen.extend(output);
-            let of = match (key.takes, output) {
-                (Takes::Stages(_), Some(output)) => format!(".{}", self.name_of(output)),
-                _ => String::new(),
-            };
+            let one_of_several = matches!(key.takes, Takes::StagesOrFiles(_)).then_some(name.as_str());
             if gives == Gives::Weights {
-                self.model_of_weights(building, output, &format!("model{of}"), span);
+                self.model_of_weights(building, output, one_of_several, span);
             }
-            building.input(&format!("{}{of}", key.name), from, span);
+            building.input(&role(key.name, one_of_several), from, span);
+            seen.push((name, output));
         }
     }
 
-    /// One of several is named by its stage, so that tables and reports can say whose numbers these are; one that is
-    /// never meant without its name, by that too.
+    /// What a stage gives is called after it, so that tables and reports can say whose numbers these are; an output that
+    /// is never meant without its name, by that too.
     fn name_of(&self, output: OutputId) -> String {
         let stage = &self.tables[output.stage.index()];
         let output = &stage.outputs[output.output];
@@ -232,6 +239,16 @@ impl Building<'_> {
     pub(super) fn is_training(&self) -> bool {
         self.stage.outputs.iter().any(|output| output.gives == Gives::Weights)
     }
+}
+
+/// Whether a file is meant where a stage could be as well: no stage is called so.
+pub(super) fn is_file(typed: &str) -> bool {
+    typed.contains('/') || [".safetensors", ".pth"].iter().any(|ending| typed.ends_with(ending))
+}
+
+/// `weights`, or `weights.inter` of several.
+pub(super) fn role(key: &str, one_of_several: Option<&str>) -> String {
+    one_of_several.map_or_else(|| key.to_owned(), |name| format!("{key}.{name}"))
 }
 
 /// What a key takes of another stage.

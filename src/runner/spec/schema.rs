@@ -162,7 +162,7 @@ fn values(takes: Takes) -> Json {
         Takes::Choice(names) => json!({ "enum": names }),
         Takes::Text | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model => text(),
         Takes::Stage(_) | Takes::StageOrFile(_) => text(),
-        Takes::Stages(_) => json!({ "anyOf": [text(), texts(1)] }),
+        Takes::StagesOrFiles(_) => json!({ "anyOf": [text(), texts(1)] }),
         Takes::Texts | Takes::OutputPaths => texts(1),
         Takes::Paths => texts(0),
         Takes::LabelMap => json!({

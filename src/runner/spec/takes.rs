@@ -46,10 +46,10 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
             | Takes::Model
             | Takes::Stage(_)
             | Takes::StageOrFile(_)
-            | Takes::Stages(_),
+            | Takes::StagesOrFiles(_),
             Item::Text(text),
         ) => text_value(key, text, node).and_then(|value| typed(value, Vec::new())),
-        (Takes::Texts | Takes::Paths | Takes::OutputPaths | Takes::Stages(_), Item::List(nodes)) => {
+        (Takes::Texts | Takes::Paths | Takes::OutputPaths | Takes::StagesOrFiles(_), Item::List(nodes)) => {
             if nodes.is_empty() && !matches!(key.takes, Takes::Paths) {
                 return Err(Box::new(
                     Problem::error(format!("`{}` is empty", key.name)).at(node.span, "at least one is needed"),

@@ -152,6 +152,30 @@ fn a_name_stands_for_the_output_that_fits_and_weights_bring_their_network() {
 }
 
 #[test]
+fn weights_come_from_files_too_and_one_of_several_is_called_after_its_file() {
+    let text = WHOLE
+        .replace("weights = \"inter\"\n    images", "model = \"small\"\n    weights = \"gta2city.pth\"\n    images")
+        .replace("weights = \"inter\"\n    easy", "weights = \"published/gta2city.v2\"\n    easy")
+        .replace("[\"inter\", \"intra\"]", "[\"inter\", \"published/gta2city.v2.pth\"]\n    model = \"other\"");
+    let other = "models.other = { arch = \"deeplabv2-resnet101\" }
+    [stages.";
+    let pipeline = pipeline(&text.replacen("[stages.", other, 1));
+    assert_eq!(inputs(&pipeline, "entropy"), ["weights ← gta2city.pth after 0", "images ← there"]);
+    assert_eq!(parameters(&pipeline, "entropy"), [r#"model.arch "small""#, "model.multi_level true"]);
+    assert_eq!(inputs(&pipeline, "intra")[2], "weights ← published/gta2city.v2 after 0");
+    assert_eq!(inputs(&pipeline, "evaluate")[1], "weights.gta2city.v2 ← published/gta2city.v2.pth after 0");
+    assert_eq!(
+        parameters(&pipeline, "evaluate")[1..5],
+        [
+            r#"model.inter.arch "small""#,
+            "model.inter.multi_level true",
+            r#"model.gta2city.v2.arch "deeplabv2-resnet101""#,
+            "model.gta2city.v2.multi_level true",
+        ]
+    );
+}
+
+#[test]
 fn what_does_not_apply_is_no_part_of_the_stage() {
     let names = |method: &str| {
         let text = WHOLE.replacen("method = \"advent\"", &format!("method = \"{method}\""), 1);

@@ -16,7 +16,7 @@ pub(super) fn noun(takes: Takes) -> &'static str {
         Takes::Colour => "a list of three whole numbers",
         Takes::Texts | Takes::Paths | Takes::OutputPaths => "a list of strings",
         Takes::LabelMap => "a table of label values",
-        Takes::Stages(_) => "a string or a list of strings",
+        Takes::StagesOrFiles(_) => "a string or a list of strings",
         Takes::Text | Takes::Choice(_) | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model => {
             "a string"
         }
@@ -45,9 +45,11 @@ pub(super) fn expected(takes: Takes) -> String {
         Takes::Dataset { .. } => "the name of a data set".to_owned(),
         Takes::Model => "the name of a model".to_owned(),
         Takes::Stage(gives) => format!("the name of a stage that gives {}", gives.words()),
-        Takes::Stages(gives) => format!("the names of stages that give {}", gives.words()),
         Takes::StageOrFile(gives) => {
-            format!("the name of a stage that gives {}, or a .safetensors file", gives.words())
+            format!("the name of a stage that gives {}, or a .safetensors or .pth file", gives.words())
+        }
+        Takes::StagesOrFiles(gives) => {
+            format!("names of stages that give {}, or .safetensors or .pth files", gives.words())
         }
     }
 }
