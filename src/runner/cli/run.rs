@@ -4,7 +4,7 @@ use std::io::{stderr, stdout};
 
 use clap::Args;
 
-use super::{Answer, DONE, Format, INTERRUPTED, STAGE_FAILED, Source, is_coloured, open, plan, show};
+use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, is_coloured, open, plan, show};
 use crate::kind::Gives;
 use crate::report::json::JsonLines;
 use crate::report::metrics::{self, Metrics};
@@ -52,6 +52,12 @@ impl Run {
             return plan::answer(&self.source, &self.stages, &self.force, self.format);
         }
         let mut session = self.source.open(Access::Run)?;
+        if let (Some(device), Some(_)) = (&self.device, &session.pipeline.resources.gpus)
+            && device.starts_with("cuda:")
+        {
+            let text = "names a GPU, and `gpus` of [resources] lends each stage one of its own; say --device cuda";
+            return Err(Refusal::Usage(format!("--device {device} {text}")));
+        }
         let options = Options {
             targets: open::stages(&session, &self.stages)?,
             force: open::stages(&session, &self.force)?,

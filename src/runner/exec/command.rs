@@ -8,8 +8,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::Failure;
 use super::process::{self, Control};
+use super::{Failure, Visible};
 
 /// Always passed on: without these few most programs don't start.
 const MINIMAL: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
@@ -25,6 +25,8 @@ pub struct Program {
     pub environment: BTreeMap<String, Option<String>>,
     /// Its resume slot, named to it as `INTRADA_CKPT`.
     pub slot: PathBuf,
+    /// Its GPUs.
+    pub gpus: Visible,
 }
 
 impl Program {
@@ -44,6 +46,7 @@ impl Program {
         command.envs(MINIMAL.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(self.environment.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
         command.env("INTRADA_CKPT", &self.slot);
+        self.gpus.limit(&mut command);
         let both = log.try_clone().map_err(|error| Failure::new(format!("failed to write the log: {error}")))?;
         command.stdout(both).stderr(log);
         let started = process::start(&mut command, control).map_err(|error| self.not_started(program, &error))?;
@@ -92,6 +95,7 @@ mod tests {
             folder: dir.path().to_owned(),
             environment: [("GIVEN".to_owned(), Some("value".to_owned())), ("UNSET".to_owned(), None)].into(),
             slot: dir.path().join("slot"),
+            gpus: Visible::All,
         };
         let result = program.perform(File::create(&log).unwrap(), &Control::default());
         (result, std::fs::read_to_string(log).unwrap())

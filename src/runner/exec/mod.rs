@@ -29,6 +29,29 @@ pub enum Failure {
     },
 }
 
+/// The GPUs that a job may see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Visible {
+    /// Those that the runner itself sees.
+    #[default]
+    All,
+    /// These, by what `CUDA_VISIBLE_DEVICES` takes; perhaps none.
+    Only(Vec<String>),
+}
+
+impl Visible {
+    /// Whether the job is to do without a GPU.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Visible::Only(gpus) if gpus.is_empty())
+    }
+
+    fn limit(&self, command: &mut std::process::Command) {
+        if let Visible::Only(gpus) = self {
+            command.env("CUDA_VISIBLE_DEVICES", gpus.join(","));
+        }
+    }
+}
+
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Failure {
         Failure::Failed { message: message.into(), help: Vec::new() }

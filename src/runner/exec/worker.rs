@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::job::{Event, Job};
 use super::process::{self, Control};
-use super::{Failure, find_worker};
+use super::{Failure, Visible, find_worker};
 
 /// What a finished worker leaves besides its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,13 +24,14 @@ pub struct Finished {
     pub resumed_from: Option<u64>,
 }
 
-/// Runs the worker on `job` until it ends. `job_file` is written for it, `log` takes its standard error.
+/// Runs the worker on `job` until it ends. `job_file` is written for it, `gpus` are all it sees, `log` takes its standard error.
 ///
 /// # Errors
 /// The failure that the worker named, or the way in which its process ended.
 pub fn perform(
     job: &Job,
     job_file: &Path,
+    gpus: &Visible,
     log: File,
     control: &Control,
     mut on_event: impl FnMut(&Event),
@@ -42,6 +43,7 @@ pub fn perform(
         .map_err(|error| Failure::new(format!("failed to write {}: {error}", job_file.display())))?;
     let mut command = Command::new(&worker);
     command.arg(job_file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    gpus.limit(&mut command);
     let started = process::start(&mut command, control)
         .map_err(|error| Failure::new(format!("failed to start {}: {error}", worker.display())))?;
     let Some(mut child) = started else { return Err(Failure::Cancelled { at: None }) };

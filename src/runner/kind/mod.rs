@@ -3,13 +3,14 @@
 //! Knows neither TOML nor files: these are tables, and everything that must agree about a key is made out of them
 //! (reading and its messages, defaults, `intrada-run schema`, docs/pipeline-format.md). A key that is only in one of
 //! those places can't exist. One kind a file; the tables of the other sections of the file ([`pipeline`], [`dataset`],
-//! [`model`]) have the same form. Whatever holds across keys or across stages is code, in `spec`.
+//! [`model`], [`execution`]) have the same form. Whatever holds across keys or across stages is code, in `spec`.
 
 pub mod classes;
 mod command;
 pub mod dataset;
 mod entropy_inference;
 mod evaluation;
+pub mod execution;
 mod inter_training;
 mod intra_training;
 pub mod model;
@@ -222,6 +223,10 @@ pub enum Takes {
     StageOrFile(Gives),
     /// One such stage or file, or a list of them.
     StagesOrFiles(Gives),
+    /// A size in bytes with its unit, such as `"24 GiB"`.
+    Bytes,
+    /// Amounts of resources by name: whole numbers, and bytes with a unit for `memory`.
+    Amounts,
 }
 
 /// Numbers between two ends.

@@ -8,7 +8,7 @@ use super::{KeySpec, Takes, classes};
 pub const FORMAT: i64 = 1;
 
 /// The sections that a pipeline file may have beside `format`.
-pub const SECTIONS: &[&str] = &["pipeline", "classes", "datasets", "models", "stages"];
+pub const SECTIONS: &[&str] = &["pipeline", "resources", "classes", "datasets", "models", "stages"];
 
 /// `[pipeline]`.
 pub const KEYS: &[KeySpec] = &[

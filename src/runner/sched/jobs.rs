@@ -15,7 +15,7 @@ use crate::exec::command::Program;
 use crate::exec::job::{Event, Job};
 use crate::exec::process::Control;
 use crate::exec::worker::Finished;
-use crate::exec::{Failure, worker};
+use crate::exec::{Failure, Visible, worker};
 use crate::plan::manifest::Manifest;
 use crate::store::index::PlacedOutput;
 use crate::store::{Artifact, Attempt, Holder, Lease, Manner, Store, Take, Trace, TracedOutput};
@@ -63,8 +63,8 @@ pub struct Destination {
 
 /// What is performed.
 pub enum Task {
-    /// A job for the worker; its staging folder and slot are filled in here.
-    Worker(Box<Job>),
+    /// A job for the worker and the GPUs that it may see; its staging folder and slot are filled in here.
+    Worker(Box<Job>, Visible),
     /// A program in the workspace; its slot is filled in here.
     Command(Program),
 }
@@ -107,12 +107,12 @@ impl Order {
         let mut trace = Trace::new(self.key, &self.stage, &self.kind, self.manifest_as_json());
         let started = Instant::now();
         let (finished, artifacts) = match &self.task {
-            Task::Worker(job) => {
+            Task::Worker(job, gpus) => {
                 let out = staging.path().join("out");
                 std::fs::create_dir(&out).map_err(|error| io_failure("make", &out, &error))?;
                 let job = Job { staging: out.clone(), slot: slot.path().to_owned(), ..Job::clone(job) };
                 let on_event = |event: &Event| tell(News::Event(event.clone()));
-                let finished = worker::perform(&job, &staging.path().join("job.json"), log, control, on_event)?;
+                let finished = worker::perform(&job, &staging.path().join("job.json"), gpus, log, control, on_event)?;
                 self.guard.check(&self.root)?;
                 (finished, self.collect(store, &out, Take::Move)?)
             }
@@ -174,7 +174,7 @@ impl Order {
 
     fn manner(&self) -> Manner {
         match self.task {
-            Task::Worker(_) => Manner::View,
+            Task::Worker(..) => Manner::View,
             Task::Command(_) => Manner::Writable,
         }
     }

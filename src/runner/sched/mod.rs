@@ -10,6 +10,7 @@ mod jobs;
 mod keys;
 mod orders;
 pub mod planner;
+mod priority;
 mod run;
 pub mod session;
 mod slots;

@@ -21,6 +21,7 @@ use crate::store::{Artifact, Kind, Take};
 use super::jobs::{Destination, Order, Task};
 use super::planner::Planner;
 use super::session::Session;
+use super::slots::Lent;
 use super::wiring::Node;
 
 /// The outputs of a stage: where it leaves them and where they are put.
@@ -55,14 +56,18 @@ pub fn order(
     planner: &Planner,
     node: NodeId,
     key: Key,
-    threads: usize,
+    lent: &Lent,
     device: &str,
 ) -> Result<Order, Failure> {
     let Node::Stage(id) = *planner.wiring.node(node) else { unreachable!("only stages are ordered") };
     let (pipeline, stage) = (&session.pipeline, session.pipeline.stage(id));
     let task = match stage.kind.runs {
-        Runs::Command => Task::Command(program(pipeline, stage)),
-        Runs::Worker => Task::Worker(Box::new(worker_job(session, planner, node, stage, threads, device)?)),
+        Runs::Command => Task::Command(program(pipeline, stage, lent)),
+        Runs::Worker => {
+            let device = if lent.gpus.is_none() { "cpu" } else { device };
+            let job = worker_job(session, planner, node, stage, lent.threads, device)?;
+            Task::Worker(Box::new(job), lent.gpus.clone())
+        }
     };
     let slots = planner.wiring.slots(node);
     let listings = slots.iter().filter_map(|slot| planner.keys.found(slot.from)?.listing.clone()).collect();
@@ -81,7 +86,7 @@ pub fn order(
     })
 }
 
-fn program(pipeline: &Pipeline, stage: &Stage) -> Program {
+fn program(pipeline: &Pipeline, stage: &Stage, lent: &Lent) -> Program {
     let arguments = match (stage.parameter("command"), stage.parameter("shell")) {
         (Some(Value::List(words)), _) => words.iter().filter_map(text).collect(),
         (_, Some(Value::Text(line))) => Program::shell(line),
@@ -93,6 +98,7 @@ fn program(pipeline: &Pipeline, stage: &Stage) -> Program {
         folder: pipeline.root.clone(),
         environment: assemble::environment(stage),
         slot: PathBuf::new(),
+        gpus: lent.gpus.clone(),
     }
 }
 

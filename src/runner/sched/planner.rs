@@ -23,6 +23,7 @@ use super::guard::Guard;
 use super::jobs::Order;
 use super::keys::Keys;
 use super::session::Session;
+use super::slots::Lent;
 use super::wiring::{Node, Wiring};
 use super::{orders, problems};
 
@@ -121,10 +122,10 @@ impl Planner {
         session: &Session,
         node: NodeId,
         key: Key,
-        threads: usize,
+        lent: &Lent,
         device: &str,
     ) -> Result<Order, Failure> {
-        orders::order(session, self, node, key, threads, device)
+        orders::order(session, self, node, key, lent, device)
     }
 
     /// What the stage reads from the workspace: sources, and for a command the outputs of other stages too, as these lie in

@@ -24,9 +24,9 @@ use crate::store::{Artifact, Trace};
 use super::jobs::{self, News, Performed};
 use super::planner::{Planner, manner};
 use super::session::Session;
-use super::slots::Slots;
+use super::slots::{Lent, Slots};
 use super::wiring::Node;
-use super::{Ended, Options, orders, warning};
+use super::{Ended, Options, orders, priority, warning};
 
 /// How long a job may take to save and stop before it is killed.
 const GRACE: Duration = Duration::from_secs(60);
@@ -74,7 +74,7 @@ pub fn run(
     let (send, receive) = mpsc::channel();
     interrupt.listen(Some(send.clone()));
     let device = options.device.as_deref().unwrap_or(&session.pipeline.device);
-    let slots = Slots::new(session.pipeline.threads, options.jobs, device);
+    let slots = Slots::new(&session.pipeline, options.jobs, device);
     let mut run = Run {
         session,
         options,
@@ -83,6 +83,8 @@ pub fn run(
         slots,
         totals: Totals::default(),
         ready: VecDeque::new(),
+        is_sorted: true,
+        remaining: Vec::new(),
         running: HashMap::new(),
         results: HashMap::new(),
         send,
@@ -119,8 +121,8 @@ enum Message {
 struct Running {
     key: Key,
     control: Arc<Control>,
-    /// Threads that it occupies.
-    threads: usize,
+    /// What it occupies.
+    lent: Lent,
     started: Instant,
 }
 
@@ -141,8 +143,11 @@ struct Run<'a> {
     planner: Planner,
     slots: Slots,
     totals: Totals,
-    /// Stages that have to run and wait for a slot, in the order in which they became ready.
+    /// Stages that have to run and wait for a slot, the most urgent first once they are sorted.
     ready: VecDeque<(NodeId, Key)>,
+    is_sorted: bool,
+    /// Of each stage the seconds from its start to the end of all; empty until there is a choice.
+    remaining: Vec<f64>,
     running: HashMap<NodeId, Running>,
     results: HashMap<NodeId, Known>,
     send: Sender<Message>,
@@ -211,7 +216,10 @@ impl Run<'_> {
                     self.look_up(stage, key);
                     queue.extend(self.planner.engine.step());
                 }
-                Command::Run { stage, key } => self.ready.push_back((stage, key)),
+                Command::Run { stage, key } => {
+                    self.ready.push_back((stage, key));
+                    self.is_sorted = false;
+                }
                 // A run takes its sources as they were when it began, so no key changes under a job.
                 Command::Cancel { .. } => unreachable!("sources are told once a run"),
                 Command::Settled { stage, key, how } => self.settled(stage, key, how),
@@ -287,7 +295,8 @@ impl Run<'_> {
         if self.interrupted.is_some() {
             return self.ready.clear();
         }
-        let mut waiting = VecDeque::new();
+        self.sort_ready();
+        let mut waiting = Vec::new();
         while let Some((node, key)) = self.ready.pop_front() {
             let Node::Stage(stage) = *self.planner.wiring.node(node) else {
                 self.fail_late_source(node, key);
@@ -295,15 +304,34 @@ impl Run<'_> {
             };
             // A twin with the same key is on its way: its result will be ours, too.
             let has_twin = self.running.values().any(|running| running.key == key);
-            let threads = self.slots.threads_of(self.session.pipeline.stage(stage).kind.runs);
-            if has_twin || !self.slots.take(threads) {
-                waiting.push_back((node, key));
-            } else if let Err(failure) = self.start(node, stage, key, threads) {
-                self.slots.give_back(threads);
-                self.ended(node, key, Err(failure));
+            let lent = if has_twin { None } else { self.slots.lend(self.session.pipeline.stage(stage)) };
+            match lent {
+                None => waiting.push((node, key)),
+                Some(lent) => self.start(node, stage, key, lent),
+            }
+            if self.slots.are_all_lent() {
+                break;
             }
         }
-        self.ready.append(&mut waiting);
+        waiting.into_iter().rev().for_each(|entry| self.ready.push_front(entry));
+    }
+
+    /// The longest way to the end comes first; where there is no choice nobody asks for it.
+    fn sort_ready(&mut self) {
+        if std::mem::replace(&mut self.is_sorted, true) || self.ready.len() < 2 {
+            return;
+        }
+        let wiring = Rc::clone(&self.planner.wiring);
+        if self.remaining.is_empty() {
+            let needed = wiring.iter().filter_map(|(_, what)| what.stage());
+            self.remaining = priority::remaining(&self.session.graph, &priority::expected(self.session, needed));
+        }
+        let remaining = |(node, _): &(NodeId, Key)| match wiring.node(*node).stage() {
+            Some(stage) => self.remaining[stage.index()],
+            // Nothing runs: its reader fails at once.
+            None => f64::INFINITY,
+        };
+        self.ready.make_contiguous().sort_by(|a, b| remaining(b).total_cmp(&remaining(a)));
     }
 
     fn fail_late_source(&mut self, node: NodeId, key: Key) {
@@ -312,21 +340,27 @@ impl Run<'_> {
         self.carry_out(commands);
     }
 
-    fn start(&mut self, node: NodeId, stage: StageId, key: Key, threads: usize) -> Result<(), Failure> {
+    fn start(&mut self, node: NodeId, stage: StageId, key: Key, lent: Lent) {
         let reason = if self.options.force.contains(&stage) {
             "forced".to_owned()
         } else {
             self.planner.reason(self.session, node)
         };
         let device = self.options.device.as_deref().unwrap_or(&self.session.pipeline.device);
-        let mut order = self.planner.order(self.session, node, key, threads, device)?;
+        let mut order = match self.planner.order(self.session, node, key, &lent, device) {
+            Ok(order) => order,
+            Err(failure) => {
+                self.slots.take_back(lent);
+                return self.ended(node, key, Err(failure));
+            }
+        };
         order.forced = self.options.force.contains(&stage);
         let name = self.session.pipeline.stage(stage).name.clone();
         self.note_attempt(stage, key);
         self.reporter.tell(&Event::Started { stage: name, reason: reason.clone() });
         self.results.insert(node, Known { reason, ..Known::default() });
         let control = Arc::new(Control::default());
-        self.running.insert(node, Running { key, control: Arc::clone(&control), threads, started: Instant::now() });
+        self.running.insert(node, Running { key, control: Arc::clone(&control), lent, started: Instant::now() });
         let (store, send) = (Arc::clone(&self.session.store), self.send.clone());
         std::thread::spawn(move || {
             let tell = |news| drop(send.send(Message::News(node, news)));
@@ -334,7 +368,6 @@ impl Run<'_> {
             // The loop listens until every job it started has answered.
             let _ = send.send(Message::Ended(node, key, Box::new(result)));
         });
-        Ok(())
     }
 
     /// So that `log` finds the log while the stage runs and after it failed. Not worth failing for.
@@ -363,7 +396,7 @@ impl Run<'_> {
 
     fn ended(&mut self, node: NodeId, key: Key, result: Result<Performed, Failure>) {
         if let Some(running) = self.running.remove(&node) {
-            self.slots.give_back(running.threads);
+            self.slots.take_back(running.lent);
             self.results.entry(node).or_default().seconds = running.started.elapsed().as_secs_f64();
         }
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };

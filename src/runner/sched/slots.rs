@@ -1,79 +1,155 @@
-//! How many jobs may run at once: threads as tokens.
+//! What running jobs occupy: CPU threads, GPUs, memory, and whatever else the pipeline file counts.
 //!
-//! Knows the machine's cores and what the command line allows. A job that finds no tokens waits; one that asks for more than
-//! there are gets all of them, so that nothing waits for ever.
+//! Knows what there is and what a stage asks for, not what it does. Numbers are promises between stages, not limits that the
+//! system enforces. A job that finds too little waits; of `cpu`, where the machine's cores are meant, one that asks for more
+//! than there is gets all of them, so that nothing waits for ever.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::exec::Visible;
 use crate::kind::Runs;
+use crate::spec::{Pipeline, Resources, Stage};
 
-/// The tokens.
+/// What is free.
 pub struct Slots {
-    free: usize,
-    all: usize,
-    jobs_free: usize,
+    cpu: usize,
+    all_cpu: usize,
+    jobs: usize,
+    /// `None` where the file leaves GPUs to the device.
+    gpus: Option<Vec<String>>,
+    counted: BTreeMap<String, u64>,
     worker_threads: usize,
+    is_on_cpu: bool,
+}
+
+/// What a job was lent, to be given back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lent {
+    /// Threads that a worker uses: as many as the stage asked for, be there fewer or not.
+    pub threads: usize,
+    /// Its GPUs.
+    pub gpus: Visible,
+    cpu: usize,
+    counted: BTreeMap<String, u64>,
 }
 
 impl Slots {
-    /// `threads`: of a stage, as the pipeline says. `jobs`: as the command line says.
+    /// `jobs`: at most so many at once. `device`: as the pipeline or the command line says.
     ///
-    /// Without either, a stage gets half of the cores (at most 8, beyond which libtorch's small convolutions gain little), so
-    /// that two independent trainings run side by side. Where there is a GPU that may be used, one job at a time.
-    pub fn new(threads: Option<u32>, jobs: Option<usize>, device: &str) -> Slots {
-        let all = std::thread::available_parallelism().map_or(1, usize::from);
-        let worker_threads = threads.map_or((all / 2).clamp(1, 8), |threads| threads as usize);
-        let has_gpu = device != "cpu" && Path::new("/dev/nvidia0").exists();
-        let jobs_free = jobs.unwrap_or(if has_gpu { 1 } else { usize::MAX });
-        Slots { free: all, all, jobs_free, worker_threads }
+    /// Where nothing is said, a worker's stage gets half of the cores (at most 8, beyond which libtorch's small convolutions
+    /// gain little), so that two independent trainings run side by side. Where there is a GPU that may be used and the file
+    /// doesn't list it, one job at a time.
+    pub fn new(pipeline: &Pipeline, jobs: Option<usize>, device: &str) -> Slots {
+        let Resources { gpus, cpu, counted } = pipeline.resources.clone();
+        let all_cpu = cpu.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let worker_threads = pipeline.threads.map_or((all_cpu / 2).clamp(1, 8), |threads| threads as usize);
+        let is_on_cpu = device == "cpu";
+        let one_gpu = !is_on_cpu && gpus.is_none() && Path::new("/dev/nvidia0").exists();
+        let jobs = jobs.unwrap_or(if one_gpu { 1 } else { usize::MAX });
+        Slots { cpu: all_cpu, all_cpu, jobs, gpus, counted, worker_threads, is_on_cpu }
     }
 
-    /// Threads that a job of this sort occupies.
-    pub fn threads_of(&self, runs: Runs) -> usize {
-        match runs {
-            Runs::Worker => self.worker_threads,
-            Runs::Command => 1,
+    /// Lends a stage what it needs, if that is free.
+    pub fn lend(&mut self, stage: &Stage) -> Option<Lent> {
+        let demand = &stage.execution.demand;
+        let is_worker = stage.kind.runs == Runs::Worker;
+        let threads = demand.cpu.unwrap_or(if is_worker { self.worker_threads } else { 1 });
+        let cpu = threads.min(self.all_cpu);
+        let gpus = demand.gpus.unwrap_or(usize::from(is_worker && !self.is_on_cpu));
+        let has_gpus = self.gpus.as_ref().is_none_or(|free| free.len() >= gpus);
+        let has = |(name, amount): (&String, &u64)| self.counted.get(name).is_some_and(|free| free >= amount);
+        if self.jobs == 0 || self.cpu < cpu || !has_gpus || !demand.counted.iter().all(has) {
+            return None;
         }
-    }
-
-    /// Takes tokens for a job of so many threads, if there are enough.
-    pub fn take(&mut self, threads: usize) -> bool {
-        let needed = threads.min(self.all);
-        let fits = self.jobs_free > 0 && self.free >= needed;
-        if fits {
-            self.jobs_free -= 1;
-            self.free -= needed;
+        self.jobs -= 1;
+        self.cpu -= cpu;
+        for (name, amount) in &demand.counted {
+            *self.counted.get_mut(name).expect("just looked at") -= amount;
         }
-        fits
+        let gpus = self.gpus.as_mut().map(|free| free.drain(..gpus).collect());
+        let gpus = gpus.map_or(Visible::All, Visible::Only);
+        Some(Lent { threads, gpus, cpu, counted: demand.counted.clone() })
     }
 
-    /// Gives them back.
-    pub fn give_back(&mut self, threads: usize) {
-        self.jobs_free = self.jobs_free.saturating_add(1);
-        self.free += threads.min(self.all);
+    /// Whether nothing at all could be started.
+    pub fn are_all_lent(&self) -> bool {
+        self.jobs == 0 || self.cpu == 0
+    }
+
+    /// Takes it back.
+    pub fn take_back(&mut self, lent: Lent) {
+        self.jobs = self.jobs.saturating_add(1);
+        self.cpu += lent.cpu;
+        for (name, amount) in lent.counted {
+            *self.counted.entry(name).or_default() += amount;
+        }
+        if let (Some(free), Visible::Only(gpus)) = (&mut self.gpus, lent.gpus) {
+            free.extend(gpus);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph;
+
+    /// The slots of a file with these `[resources]`, and its stages `a` and `b` which ask for these.
+    fn slots(resources: &str, asked: [&str; 2], jobs: Option<usize>) -> (Slots, [Stage; 2]) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("p.toml");
+        let [a, b] = asked.map(|asked| format!("kind = \"command\"\nshell = \"x\"\nresources = {{ {asked} }}\n"));
+        let stages = format!("[stages.a]\n{a}outputs = [\"a\"]\n[stages.b]\n{b}outputs = [\"b\"]\n");
+        std::fs::write(&file, format!("format = 1\n[resources]\n{resources}\n{stages}")).unwrap();
+        let (pipeline, _) = graph::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        (Slots::new(&pipeline, jobs, "cpu"), [pipeline.stages[0].clone(), pipeline.stages[1].clone()])
+    }
 
     #[test]
-    fn a_job_that_wants_more_than_there_is_runs_alone_and_never_waits_for_ever() {
-        let mut slots = Slots::new(Some(1_000_000), None, "cpu");
-        let threads = slots.threads_of(Runs::Worker);
-        assert!(slots.take(threads));
-        assert!(!slots.take(1));
-        slots.give_back(threads);
-        assert!(slots.take(1));
+    fn a_job_that_wants_more_threads_than_the_machine_has_runs_alone_and_never_waits_for_ever() {
+        let (mut slots, [a, b]) = slots("", ["cpu = 1_000_000", ""], None);
+        let lent = slots.lend(&a).unwrap();
+        assert_eq!(lent.threads, 1_000_000);
+        assert_eq!(slots.lend(&b), None);
+        slots.take_back(lent);
+        assert!(slots.lend(&b).is_some());
     }
 
     #[test]
     fn no_more_jobs_than_allowed_run_at_once() {
-        let mut slots = Slots::new(Some(1), Some(1), "cpu");
-        assert!(slots.take(1));
-        assert!(!slots.take(1));
-        slots.give_back(1);
-        assert!(slots.take(1));
+        let (mut slots, [a, b]) = slots("cpu = 8", ["", ""], Some(1));
+        let lent = slots.lend(&a).unwrap();
+        assert_eq!(slots.lend(&b), None);
+        slots.take_back(lent);
+        assert!(slots.lend(&b).is_some());
+    }
+
+    #[test]
+    fn each_gpu_is_lent_to_one_job_at_a_time_and_others_see_none() {
+        let (mut slots, [a, b]) = slots("cpu = 8\ngpus = [\"0\", \"GPU-b\"]", ["gpus = 1", ""], None);
+        let gpu = |name: &str| Visible::Only(vec![name.to_owned()]);
+        let lent = [slots.lend(&a).unwrap(), slots.lend(&a).unwrap()];
+        assert_eq!([&lent[0].gpus, &lent[1].gpus], [&gpu("0"), &gpu("GPU-b")]);
+        assert_eq!(slots.lend(&a), None);
+        assert_eq!(slots.lend(&b).unwrap().gpus, Visible::Only(Vec::new()));
+        let [_, second] = lent;
+        slots.take_back(second);
+        assert_eq!(slots.lend(&a).unwrap().gpus, gpu("GPU-b"));
+    }
+
+    #[test]
+    fn what_is_counted_runs_out_and_comes_back() {
+        let asked = ["memory = \"3 GiB\", licence = 1", "memory = \"1 GiB\""];
+        let (mut slots, [a, b]) = slots("cpu = 8\nmemory = \"4 GiB\"\nlicence = 1", asked, None);
+        let first = slots.lend(&a).unwrap();
+        let second = slots.lend(&b).unwrap();
+        assert_eq!(slots.lend(&b), None, "4 GiB are lent");
+        slots.take_back(first);
+        let first = slots.lend(&a).unwrap();
+        slots.take_back(second);
+        assert_eq!(slots.lend(&a), None, "the licence is lent");
+        slots.take_back(first);
+        assert!(slots.lend(&a).is_some());
     }
 }

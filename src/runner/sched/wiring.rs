@@ -24,6 +24,16 @@ pub enum Node {
     },
 }
 
+impl Node {
+    /// The stage, if it is one.
+    pub fn stage(&self) -> Option<StageId> {
+        match self {
+            Node::Stage(stage) => Some(*stage),
+            Node::Source { .. } => None,
+        }
+    }
+}
+
 /// One input slot of a stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {

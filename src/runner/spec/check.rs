@@ -32,7 +32,7 @@ pub(super) fn check(
     let header = read_header(&mut reader, table, file);
     let datasets = read_datasets(&mut reader, table, root);
     let models = read_models(&mut reader, table);
-    let read = read_stages(&mut reader, table, root, &header.name);
+    let read = read_stages(&mut reader, table, root, &header);
 
     let (datasets, mut dataset_list) = known(datasets, DatasetId::at);
     let (models, model_list) = known(models, |index| index);
@@ -70,7 +70,7 @@ pub(super) fn check(
     let used = dataset_list.iter().map(|dataset| ("data set", &dataset.name, dataset.span)).zip(used_datasets);
     let models = model_list.iter().map(|model| ("model", &model.name, model.span)).zip(used_models);
     check_used(used.chain(models), problems);
-    let Header { name, seed, device, threads, classes, .. } = header;
+    let Header { name, seed, device, threads, resources, classes, .. } = header;
     Pipeline {
         file: file.to_owned(),
         root: root.to_owned(),
@@ -78,6 +78,7 @@ pub(super) fn check(
         seed,
         device,
         threads,
+        resources,
         classes,
         datasets: dataset_list,
         stages,

@@ -1,4 +1,4 @@
-//! `[pipeline]` and `[[classes]]`: what holds for every stage.
+//! `[pipeline]`, `[resources]` and `[[classes]]`: what holds for every stage.
 //!
 //! Knows no stage; whether any needs the classes is seen when the stages are read.
 
@@ -6,11 +6,12 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::Class;
+use super::execution::{Resources, read_resources};
 use super::near::did_you_mean;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Table};
 use super::read::{Reader, Typed};
-use super::sections::is_name;
+use super::sections::{is_name, section};
 use super::source::Span;
 use super::value::Value;
 use crate::kind::{classes, pipeline};
@@ -21,28 +22,23 @@ pub(super) struct Header {
     pub seed: u64,
     pub device: String,
     pub threads: Option<u32>,
+    pub resources: Resources,
     pub classes: Vec<Class>,
     /// Whether the file says anything about classes, rightly or wrongly.
     pub has_classes: bool,
 }
 
-/// Reads `[pipeline]` and `[[classes]]`. `file` is the path of the pipeline file.
+/// Reads `[pipeline]`, `[resources]` and `[[classes]]`. `file` is the path of the pipeline file.
 pub(super) fn read_header(reader: &mut Reader<'_>, table: &Table, file: &Path) -> Header {
     let nothing = Table::default();
-    let (section, span) = match table.get("pipeline").map(|entry| (&entry.node.item, entry.key_span)) {
-        Some((Item::Table(section), span)) => (section, span),
-        Some((item, span)) => {
-            let title = format!("`pipeline` is a section, this is {}", item.words());
-            reader.problems.push(Problem::error(title).at(span, "expected [pipeline]"));
-            (&nothing, span)
-        }
-        None => (&nothing, Span::FILE),
-    };
+    let (section, span) = section(reader, table, "pipeline").unwrap_or((&nothing, Span::FILE));
     let values = reader.table(section, &[pipeline::KEYS], &[], "[pipeline]", span);
+    let device = device(reader, values.value("device"), values.span("device"));
     Header {
+        resources: read_resources(reader, table, (&device, values.span("device"))),
         name: pipeline_name(reader, values.get("name"), values.has("name"), file),
         seed: values.integer("seed").unwrap_or_default().unsigned_abs(),
-        device: device(reader, values.value("device"), values.span("device")),
+        device,
         threads: values.integer("threads").and_then(|threads| threads.try_into().ok()),
         has_classes: values.has("classes") || table.get("classes").is_some(),
         classes: read_classes(reader, values.get("classes"), table.get("classes")),

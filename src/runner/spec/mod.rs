@@ -7,8 +7,10 @@
 mod check;
 mod datasets;
 mod draft;
+mod execution;
 mod header;
 mod lineage;
+mod measure;
 mod models;
 mod near;
 mod overrides;
@@ -31,6 +33,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use draft::Draft;
+pub use execution::{Demand, Execution, Resources};
 pub use header::is_device;
 pub use near::nearest;
 pub use problem::{Label, Look, Problem, Problems, Severity};
@@ -65,6 +68,8 @@ pub struct Pipeline {
     pub device: String,
     /// CPU threads of a stage, where they are set. Never part of a key.
     pub threads: Option<u32>,
+    /// What stages share. Never part of a key.
+    pub resources: Resources,
     /// The classes, by index; empty where only commands are run.
     pub classes: Vec<Class>,
     /// The data sets, in the order of the file.
@@ -243,6 +248,8 @@ pub struct Stage {
     pub inputs: Vec<Input>,
     /// In the order of the kind's outputs, or as a command declares them.
     pub outputs: Vec<Output>,
+    /// How it is run. Never part of a key.
+    pub execution: Execution,
 }
 
 impl Stage {

@@ -117,6 +117,18 @@ impl Reader<'_> {
         values
     }
 
+    /// Reads these keys of a table, and leaves the others to whoever knows them.
+    pub(super) fn part(&mut self, table: &Table, keys: Keys, header: Span) -> Values {
+        let mut values = Values { keys, typed: HashMap::new(), header };
+        for key in all(keys) {
+            if let Some(entry) = table.get(key.name) {
+                let typed = read(key, &entry.node).map_err(|problem| self.problems.push(*problem)).ok();
+                values.typed.insert(key.name, typed);
+            }
+        }
+        values
+    }
+
     pub(super) fn unknown_key<'n>(&mut self, entry: &Entry, names: impl Iterator<Item = &'n str>, noun: &str) {
         let meant = nearest(&entry.key, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         let title = if entry.key_span.is_argument() {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::value::Value;
 use super::words::expected;
 use crate::kind::{
-    self, KeySpec, Kind, Only, Presence, Role, Takes, Variant, classes, dataset, model, pipeline, training,
+    self, KeySpec, Kind, Only, Presence, Role, Takes, Variant, classes, dataset, execution, model, pipeline, training,
 };
 
 const PROSE: &str = include_str!("reference.md");
@@ -52,12 +52,16 @@ fn tables() -> String {
             format_args!("| `{}` | {} |", set.name, set.classes.iter().map(name).collect::<Vec<_>>().join(", ")),
         );
     }
+    text += "\n## `[resources]`\n\nWhat there is to run stages on. Beside these keys it takes any name with a whole number, such as `licence = 1`.\n\n";
+    text += &keys(&[execution::RESOURCES]);
     text += "\n## `[[classes]]`\n\nClasses of your own: a table a class, 2 to 254, in the order of their indices.\n\n";
     text += &keys(&[pipeline::CLASS_KEYS]);
     text += &variants("[datasets.<name>]", "format", dataset::FORMATS);
     text += &variants("[models.<name>]", "arch", model::ARCHS);
     text += "\n## `[stages.<name>]`\n\n`kind` says what a stage does; the other keys are those of its kind.\n\n";
     text += &kind::ALL.iter().map(|kind| in_document(kind)).collect::<String>();
+    text += "### Keys of every stage\n\nHow it is run, whatever its kind.\n\n";
+    text += &(keys(&[execution::KEYS]) + "\n");
     text + "### Keys of every training\n\n" + &keys(&[training::KEYS]) + "\n"
 }
 

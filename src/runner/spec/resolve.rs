@@ -56,6 +56,7 @@ impl Resolver<'_> {
             parameters: Vec::new(),
             inputs: Vec::new(),
             outputs: table.outputs.clone(),
+            execution: table.execution.clone(),
         };
         let mut building = Building { table, stage, model: Vec::new() };
         for key in all(table.kind.keys) {

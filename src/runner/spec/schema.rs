@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::read::all;
 use super::value::Value;
-use crate::kind::{self, Interval, KeySpec, Keys, Presence, Takes, Variant, dataset, model, pipeline};
+use crate::kind::{self, Interval, KeySpec, Keys, Presence, Takes, Variant, dataset, execution, model, pipeline};
 
 /// The names of stages, data sets, models and pipelines.
 const NAME: &str = "^[A-Za-z0-9_-]{1,100}$";
@@ -23,6 +23,7 @@ pub fn schema() -> Json {
         name: kind.name,
         summary: kind.summary,
         keys: kind.keys,
+        shared: execution::KEYS,
         exactly_one: kind.exactly_one,
     });
     let variants = |variants: &'static [Variant]| {
@@ -30,6 +31,7 @@ pub fn schema() -> Json {
             name: variant.name,
             summary: variant.summary,
             keys: variant.keys,
+            shared: &[],
             exactly_one: &[],
         })
     };
@@ -43,6 +45,7 @@ pub fn schema() -> Json {
         "properties": {
             "format": { "const": pipeline::FORMAT, "description": "The version of the file format." },
             "pipeline": table(&[pipeline::KEYS], &[], "What holds for every stage."),
+            "resources": resources(),
             "classes": {
                 "description": "The classes by index, where `classes` of [pipeline] names no set.",
                 "type": "array",
@@ -57,11 +60,20 @@ pub fn schema() -> Json {
     })
 }
 
+/// `[resources]`: its own keys, and any other name with a number.
+fn resources() -> Json {
+    let mut table = table(&[execution::RESOURCES], &[], "What there is to run stages on.");
+    table["additionalProperties"] = json!({ "type": "integer", "minimum": 1 });
+    table
+}
+
 /// A form of a table that a key chooses.
 struct Form {
     name: &'static str,
     summary: &'static str,
     keys: Keys,
+    /// Beside these, the same for every form.
+    shared: &'static [KeySpec],
     exactly_one: &'static [&'static str],
 }
 
@@ -80,6 +92,9 @@ fn choice(by: &str, forms: impl Iterator<Item = Form> + Clone) -> Json {
     let then = |form: Form| {
         let mut table = table(form.keys, form.exactly_one, form.summary);
         table["properties"][by] = json!({ "const": form.name, "description": form.summary });
+        for key in form.shared {
+            table["properties"][key.name] = property(key);
+        }
         json!({ "if": { "properties": { by: { "const": form.name } }, "required": [by] }, "then": table })
     };
     let summaries: Vec<String> = forms.clone().map(|form| format!("{}: {}", form.name, form.summary)).collect();
@@ -165,12 +180,22 @@ fn values(takes: Takes) -> Json {
         Takes::StagesOrFiles(_) => json!({ "anyOf": [text(), texts(1)] }),
         Takes::Texts | Takes::OutputPaths => texts(1),
         Takes::Paths => texts(0),
+        Takes::Bytes => size(),
+        Takes::Amounts => json!({
+            "type": "object",
+            "properties": { "memory": size(), "cpu": { "type": "integer", "minimum": 1 } },
+            "additionalProperties": { "type": "integer", "minimum": 0 },
+        }),
         Takes::LabelMap => json!({
             "type": "object",
             "propertyNames": { "pattern": "^(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])$" },
             "additionalProperties": byte(),
         }),
     }
+}
+
+fn size() -> Json {
+    json!({ "type": "string", "pattern": r"^[0-9.]+ *(bytes|kB|MB|GB|TB|KiB|MiB|GiB|TiB)$" })
 }
 
 fn number(interval: Interval) -> Json {

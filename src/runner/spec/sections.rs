@@ -41,6 +41,17 @@ pub(super) fn is_name(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
+/// A section that is one table, and its place; nothing where it isn't there or is something else, which is reported.
+pub(super) fn section<'t>(reader: &mut Reader<'_>, file: &'t Table, name: &str) -> Option<(&'t Table, Span)> {
+    let entry = file.get(name)?;
+    let Item::Table(table) = &entry.node.item else {
+        let title = format!("`{name}` is a section, this is {}", entry.node.item.words());
+        reader.problems.push(Problem::error(title).at(entry.key_span, format!("expected [{name}]")));
+        return None;
+    };
+    Some((table, entry.key_span))
+}
+
 /// The tables of a section, with their names: those that aren't tables, or have no proper name, are reported.
 pub(super) fn tables<'t>(
     reader: &mut Reader<'_>,

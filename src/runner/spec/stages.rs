@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use super::execution::{self, Execution, read_execution};
+use super::header::Header;
 use super::near::did_you_mean;
 use super::paths::{Writers, normalize, refused_as_output};
 use super::problem::Problem;
@@ -22,6 +24,7 @@ pub(super) struct StageTable {
     pub kind: &'static Kind,
     pub values: Values,
     pub outputs: Vec<Output>,
+    pub execution: Execution,
 }
 
 /// What was read of the section.
@@ -40,8 +43,9 @@ pub(super) fn noun(kind: &Kind) -> String {
     format!("{article} {} stage", kind.name)
 }
 
-/// Reads every stage. `pipeline` names the folder below `runs/`.
-pub(super) fn read_stages(reader: &mut Reader<'_>, file: &Table, root: &Path, pipeline: &str) -> StageTables {
+/// Reads every stage. The header names the folder below `runs/`.
+pub(super) fn read_stages(reader: &mut Reader<'_>, file: &Table, root: &Path, header: &Header) -> StageTables {
+    let beside: Vec<&str> = execution::names().chain(["kind"]).collect();
     let tables = tables(reader, file, "stages", "stage");
     if file.get("stages").is_none() {
         let problem = Problem::error("the file has no stages").at(Span::FILE, "");
@@ -53,13 +57,21 @@ pub(super) fn read_stages(reader: &mut Reader<'_>, file: &Table, root: &Path, pi
             read.unreadable.push(entry.key.clone());
             continue;
         };
-        let values = reader.table(table, kind.keys, &["kind"], &noun(kind), entry.key_span);
+        let values = reader.table(table, kind.keys, &beside, &noun(kind), entry.key_span);
         check_across(reader, kind, &values);
         let outputs = match kind.runs {
-            Runs::Worker => outputs_of(kind, &values, &Path::new("runs").join(pipeline).join(&entry.key)),
+            Runs::Worker => outputs_of(kind, &values, &Path::new("runs").join(&header.name).join(&entry.key)),
             Runs::Command => declared_outputs(reader, &values, root),
         };
-        read.stages.push(StageTable { name: entry.key.clone(), span: entry.key_span, kind, values, outputs });
+        let execution = read_execution(reader, table, &header.resources, entry.key_span);
+        read.stages.push(StageTable {
+            name: entry.key.clone(),
+            span: entry.key_span,
+            kind,
+            values,
+            outputs,
+            execution,
+        });
     }
     read.writers = writers(reader, &read.stages);
     read

@@ -3,6 +3,7 @@
 //! Knows no table and no other key. A value is read into a [`Value`] or refused with a message that says what was
 //! expected; names of stages, data sets and models are strings here.
 
+use super::measure;
 use super::near::did_you_mean;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Node, Table};
@@ -69,6 +70,14 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
         (Takes::Size, Item::List(nodes)) if nodes.len() == 2 => typed(whole_numbers(key, nodes)?, Vec::new()),
         (Takes::Colour, Item::List(nodes)) if nodes.len() == 3 => typed(whole_numbers(key, nodes)?, Vec::new()),
         (Takes::LabelMap, Item::Table(table)) => typed(label_map(key, table)?, Vec::new()),
+        (Takes::Bytes, Item::Text(text)) => {
+            let bytes = measure::bytes(text).ok_or_else(|| Box::new(out_of_range(key, node, "")))?;
+            typed(Value::Integer(bytes), Vec::new())
+        }
+        (Takes::Amounts, Item::Table(table)) => {
+            let amounts = table.0.iter().map(amount).collect::<Result<_, _>>()?;
+            typed(Value::List(amounts), table.0.iter().map(|entry| entry.key_span).collect())
+        }
         _ => Err(wrong()),
     }
 }
@@ -138,6 +147,30 @@ fn label_map(key: &KeySpec, table: &Table) -> Result<Value, Box<Problem>> {
             .map(|(from, to)| Value::List(vec![Value::Integer(from.into()), Value::Integer(to)]))
             .collect(),
     ))
+}
+
+/// `[name, amount]`: a number, or a size where it is memory.
+fn amount(entry: &Entry) -> Result<Value, Box<Problem>> {
+    let amount = match (&*entry.key, &entry.node.item) {
+        ("memory", Item::Text(text)) => measure::bytes(text),
+        ("memory", _) => None,
+        ("cpu", Item::Integer(number @ 1..)) => Some(*number),
+        ("cpu", _) => None,
+        (_, Item::Integer(number @ 0..)) => Some(*number),
+        _ => None,
+    };
+    let expected = match &*entry.key {
+        "memory" => expected(Takes::Bytes),
+        "cpu" => "a whole number, 1 or more".to_owned(),
+        _ => "a whole number, 0 or more".to_owned(),
+    };
+    let wrong = || {
+        Box::new(
+            Problem::error(format!("`{}` is an amount", entry.key)).at(entry.node.span, format!("expected {expected}")),
+        )
+    };
+    let amount = amount.ok_or_else(wrong)?;
+    Ok(Value::List(vec![Value::Text(entry.key.clone()), Value::Integer(amount)]))
 }
 
 fn wrong_type(key: &KeySpec, node: &Node) -> Problem {

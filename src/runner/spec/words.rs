@@ -17,6 +17,8 @@ pub(super) fn noun(takes: Takes) -> &'static str {
         Takes::Texts | Takes::Paths | Takes::OutputPaths => "a list of strings",
         Takes::LabelMap => "a table of label values",
         Takes::StagesOrFiles(_) => "a string or a list of strings",
+        Takes::Amounts => "a table of amounts",
+        Takes::Bytes => "a size with its unit",
         Takes::Text | Takes::Choice(_) | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model => {
             "a string"
         }
@@ -42,6 +44,8 @@ pub(super) fn expected(takes: Takes) -> String {
         Takes::Texts => "a list of strings".to_owned(),
         Takes::Paths | Takes::OutputPaths => "a list of paths".to_owned(),
         Takes::LabelMap => "label values from 0 to 255, as in { 34 = 255 }".to_owned(),
+        Takes::Amounts => "amounts by name, as in { cpu = 4 }".to_owned(),
+        Takes::Bytes => "a size, such as \"24 GiB\"".to_owned(),
         Takes::Dataset { .. } => "the name of a data set".to_owned(),
         Takes::Model => "the name of a model".to_owned(),
         Takes::Stage(gives) => format!("the name of a stage that gives {}", gives.words()),

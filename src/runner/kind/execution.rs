@@ -1,0 +1,31 @@
+//! How a stage is run, whatever its kind, and what `[resources]` there are to run stages on.
+//!
+//! Knows no kind. None of it can change a result, so none of it is ever part of a key: a training that moves to another GPU
+//! stays the training that it was.
+
+use super::{KeySpec, Takes};
+
+/// The keys of every stage, beside those of its kind.
+pub const KEYS: &[KeySpec] = &[KeySpec::new(
+    "resources",
+    Takes::Amounts,
+    "what it occupies while it runs, as in `{ gpus = 1, cpu = 4, memory = \"8 GiB\", licence = 1 }`",
+)
+.optional()
+.execution()];
+
+/// `[resources]`. Beside these it takes any name with a number: so many stages can hold one at once.
+pub const RESOURCES: &[KeySpec] = &[
+    KeySpec::new(
+        "gpus",
+        Takes::Texts,
+        "the GPUs, by what `CUDA_VISIBLE_DEVICES` takes; each is lent to one stage at a time; default: whatever `device` finds, \
+         for one stage at a time",
+    )
+    .optional()
+    .execution(),
+    KeySpec::new("cpu", Takes::Integer { min: 1, max: 65_536 }, "CPU threads in all; default: the machine's cores")
+        .optional()
+        .execution(),
+    KeySpec::new("memory", Takes::Bytes, "memory for the stages that say how much they need").optional().execution(),
+];

@@ -1,0 +1,144 @@
+//! How stages are run: `[resources]`, and of each stage the keys that every kind has.
+//!
+//! Knows no machine: what a stage asks for is held against what the file declares. So a stage that could never start is a
+//! mistake of the file, told at its line before anything runs. Only of `cpu` the machine has its own, and there asking for
+//! more than there is means all of it.
+
+use std::collections::BTreeMap;
+
+use super::near::did_you_mean;
+use super::problem::Problem;
+use super::raw::{Entry, Item, Table};
+use super::read::{Reader, all};
+use super::sections::{is_name, section};
+use super::source::Span;
+use super::value::Value;
+use crate::kind::Keys;
+use crate::kind::execution::{KEYS, RESOURCES};
+
+/// What there is to run stages on, as `[resources]` says. Never part of a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// What `CUDA_VISIBLE_DEVICES` takes, of each GPU; `None` where the file leaves them to the device.
+    pub gpus: Option<Vec<String>>,
+    /// CPU threads; `None`: the machine's.
+    pub cpu: Option<usize>,
+    /// All other resources by name; `memory` in bytes.
+    pub counted: BTreeMap<String, u64>,
+}
+
+/// What a stage occupies while it runs, as far as it says so. Never part of a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// GPUs.
+    pub gpus: Option<usize>,
+    /// CPU threads.
+    pub cpu: Option<usize>,
+    /// All other resources by name; `memory` in bytes.
+    pub counted: BTreeMap<String, u64>,
+}
+
+/// How a stage is run, whatever its kind. Never part of a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Execution {
+    /// What it occupies.
+    pub demand: Demand,
+}
+
+/// The keys of a stage that aren't its kind's, by name.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|key| key.name)
+}
+
+/// Reads `[resources]`. `device` is that of the pipeline, with its place.
+pub(super) fn read_resources(reader: &mut Reader<'_>, file: &Table, device: (&str, Span)) -> Resources {
+    const TABLE: Keys = &[RESOURCES];
+    let Some((section, span)) = section(reader, file, "resources") else { return Resources::default() };
+    let values = reader.part(section, TABLE, span);
+    // What was typed wrongly has been reported: nothing that asks for it is wrong for that.
+    let memory = values.has("memory").then(|| values.integer("memory").map_or(u64::MAX, i64::unsigned_abs));
+    let mut counted: BTreeMap<String, u64> = memory.map(|bytes| ("memory".to_owned(), bytes)).into_iter().collect();
+    for entry in &section.0 {
+        if all(TABLE).all(|key| key.name != entry.key) {
+            counted.insert(entry.key.clone(), slots(reader, entry).unwrap_or(u64::MAX));
+        }
+    }
+    let gpus = values.get("gpus").map(|typed| typed.texts().into_iter().map(|(name, _)| name.to_owned()).collect());
+    if let (Some(typed), true) = (values.get("gpus"), device.0.starts_with("cuda:")) {
+        let title = format!("`device = \"{}\"` names a GPU, and `gpus` lends each stage one of its own", device.0);
+        let problem = Problem::error(title).at(typed.span, "").beside(device.1, "");
+        reader.problems.push(problem.help("write `device = \"cuda\"`, or leave it out"));
+    }
+    Resources { gpus, cpu: values.integer("cpu").and_then(|cpu| cpu.try_into().ok()), counted }
+}
+
+/// How many stages can hold a resource of the user's own at once.
+fn slots(reader: &mut Reader<'_>, entry: &Entry) -> Option<u64> {
+    let problem = match &entry.node.item {
+        _ if !is_name(&entry.key) => Problem::error(format!("`{}` can't be the name of a resource", entry.key))
+            .at(entry.key_span, "expected letters, digits, `-` and `_`, at most 100"),
+        Item::Integer(number @ 1..) => return Some(number.unsigned_abs()),
+        item => {
+            Problem::error(format!("`{}` of [resources] takes a whole number, this is {}", entry.key, item.words()))
+                .at(entry.node.span, "expected how many stages can hold it at once, 1 or more")
+        }
+    };
+    let known = all(&[RESOURCES]).map(|key| key.name);
+    reader.problems.push(problem.help_if(did_you_mean(&entry.key, known)));
+    None
+}
+
+/// Reads the keys of a stage that aren't its kind's.
+pub(super) fn read_execution(reader: &mut Reader<'_>, table: &Table, resources: &Resources, header: Span) -> Execution {
+    let values = reader.part(table, &[KEYS], header);
+    let mut demand = Demand::default();
+    if let Some(typed) = values.get("resources") {
+        for (amount, span) in typed.value.elements().iter().zip(&typed.elements) {
+            let [Value::Text(name), Value::Integer(amount)] = amount.elements() else { continue };
+            let amount = amount.unsigned_abs();
+            match check_amount(resources, name, amount, *span) {
+                Some(problem) => reader.problems.push(problem),
+                None => demand.add(name, amount),
+            }
+        }
+    }
+    Execution { demand }
+}
+
+impl Demand {
+    fn add(&mut self, name: &str, amount: u64) {
+        let count = usize::try_from(amount).unwrap_or(usize::MAX);
+        match name {
+            "gpus" => self.gpus = Some(count),
+            "cpu" => self.cpu = Some(count),
+            _ => drop(self.counted.insert(name.to_owned(), amount)),
+        }
+    }
+}
+
+/// What is wrong with asking for so much.
+fn check_amount(resources: &Resources, name: &str, amount: u64, span: Span) -> Option<Problem> {
+    let there = match name {
+        "gpus" => resources.gpus.as_ref().map(|gpus| gpus.len() as u64),
+        "cpu" => Some(resources.cpu.map_or(u64::MAX, |cpu| cpu as u64)),
+        name => resources.counted.get(name).copied(),
+    };
+    let Some(there) = there else {
+        let mut known: Vec<&str> = resources.counted.keys().map(String::as_str).chain(["cpu"]).collect();
+        known.extend(resources.gpus.as_ref().map(|_| "gpus"));
+        let problem = Problem::error(format!("[resources] has no `{name}`")).at(span, "");
+        let declare = match name {
+            "gpus" => "declare them: [resources] gpus = [\"0\"]".to_owned(),
+            "memory" => "declare it: [resources] memory = \"24 GiB\"".to_owned(),
+            name => format!("declare it: [resources] {name} = 1"),
+        };
+        return Some(problem.help(did_you_mean(name, known).unwrap_or(declare)));
+    };
+    (amount > there).then(|| {
+        let (amount, there) = match name {
+            "memory" => (super::measure::size(amount), super::measure::size(there)),
+            _ => (amount.to_string(), there.to_string()),
+        };
+        Problem::error(format!("the stage asks for {amount} of `{name}`, and [resources] has {there}")).at(span, "")
+    })
+}

@@ -1,0 +1,56 @@
+//! Measures as people type them: `"24 GiB"`.
+//!
+//! Knows no key. `report::measures` writes what is read here.
+
+/// The units of sizes with their bytes.
+const SIZES: [(&str, u64); 9] = [
+    ("bytes", 1),
+    ("kB", 1000),
+    ("MB", 1000_000),
+    ("GB", 1000_000_000),
+    ("TB", 1000_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+/// A size in bytes: a number and its unit, with or without a blank between them. Nothing where it isn't one, is 0, or
+/// doesn't fit 63 bits.
+pub(super) fn bytes(text: &str) -> Option<i64> {
+    let (number, unit) = split(text)?;
+    let (_, factor) = SIZES.iter().find(|(name, _)| *name == unit)?;
+    let bytes = (number * *factor as f64).round();
+    (bytes >= 1.0 && bytes < i64::MAX as f64).then_some(bytes as i64)
+}
+
+/// A size as it could have been typed, exactly: `24 GiB`.
+pub(super) fn size(bytes: u64) -> String {
+    let exact = SIZES.iter().filter(|(_, factor)| bytes.is_multiple_of(*factor));
+    let exact = exact.max_by_key(|(_, factor)| *factor).expect("every size is a multiple of one byte");
+    format!("{} {}", bytes / exact.1, exact.0)
+}
+
+/// `1.5 h` → 1.5 and `h`.
+fn split(text: &str) -> Option<(f64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+    let (number, unit) = text.split_at(end);
+    Some((number.parse().ok()?, unit.trim_start_matches(' ')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_a_number_and_its_unit() {
+        let cases = [("24 GiB", 24 << 30), ("1.5MiB", 3 << 19), ("8 GB", 8_000_000_000), ("7 bytes", 7)];
+        for (text, size) in cases {
+            assert_eq!(bytes(text), Some(size), "{text}");
+        }
+        assert_eq!([size(24 << 30), size(8_000_000_000), size(7)], ["24 GiB", "8 GB", "7 bytes"]);
+        for text in ["24", "GiB", "24 gib", "-1 GiB", "0 GiB", "1 2 GiB", "1.2.3 GiB", "99999999999 TiB", ""] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
+    }
+}
