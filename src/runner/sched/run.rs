@@ -32,6 +32,8 @@ use super::{Ended, Options, orders, priority, warning};
 const GRACE: Duration = Duration::from_secs(60);
 /// Signals this close together are one.
 const SAME_WISH: Duration = Duration::from_millis(300);
+/// The index is written at most this often while stages end: after each of ten thousand would cost more than the stages.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// Lines of its log that a failed stage shows.
 const LOG_LINES: usize = 10;
 
@@ -89,6 +91,7 @@ pub fn run(
         results: HashMap::new(),
         send,
         changed: false,
+        save_at: started,
         interrupted: None,
         told_interrupt: false,
     };
@@ -151,8 +154,10 @@ struct Run<'a> {
     running: HashMap<NodeId, Running>,
     results: HashMap<NodeId, Known>,
     send: Sender<Message>,
-    /// Whether the index on disk is out of date.
+    /// Whether the index on disk is out of date. A run killed before it is written finds its results in the cache.
     changed: bool,
+    /// When the index is written next.
+    save_at: Instant,
     /// When the first interrupt came.
     interrupted: Option<Instant>,
     /// Whether the jobs have been told of it.
@@ -415,8 +420,9 @@ impl Run<'_> {
         self.planner.engine.done(node, key, result);
         let commands = self.planner.engine.step();
         self.carry_out(commands);
-        if self.changed {
+        if self.changed && Instant::now() >= self.save_at {
             self.save();
+            self.save_at = Instant::now() + SAVE_INTERVAL;
         }
     }
 
