@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use space::Space;
+use space::processes::{children, is_alive, kill};
 
 const PIPELINE: &str = r#"
 format = 1
@@ -72,18 +73,7 @@ fn started(space: &Space, iterations: usize) -> Child {
 }
 
 fn worker_of(runner: u32) -> Option<u32> {
-    let children = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let parent: u32 = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
-        (parent == runner).then_some(pid)
-    });
-    children.last()
-}
-
-fn kill(pid: u32, signal: &str) {
-    let status = std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
-    assert!(status.success() || signal == "-0", "kill {signal} {pid}");
+    children(runner).pop()
 }
 
 #[test]
@@ -94,7 +84,7 @@ fn a_training_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one()
     for (i, iterations) in [1, 4, 6, 11, 17, 23, 30, 38].into_iter().enumerate() {
         let mut run = started(&space, iterations);
         match (i % 2, worker_of(run.id())) {
-            (0, Some(worker)) => kill(worker, "-KILL"),
+            (0, Some(worker)) => assert!(kill(worker, "-KILL")),
             _ => run.kill().unwrap(),
         }
         run.wait().unwrap();
@@ -117,11 +107,7 @@ fn a_worker_dies_with_its_runner() {
     run.kill().unwrap();
     run.wait().unwrap();
     let start = Instant::now();
-    let is_alive = || {
-        let stat = std::fs::read_to_string(format!("/proc/{worker}/stat"));
-        stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
-    };
-    while is_alive() {
+    while is_alive(worker) {
         assert!(start.elapsed() < Duration::from_secs(20), "the worker outlives its runner");
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -132,7 +118,7 @@ fn an_interrupt_saves_a_checkpoint_and_ends_with_130() {
     let expected = undisturbed();
     let space = Space::with(&PIPELINE.replace("checkpoint_every = 3", ""));
     let mut run = started(&space, 5);
-    kill(run.id(), "-INT");
+    assert!(kill(run.id(), "-INT"));
     let status = run.wait().unwrap();
     assert_eq!(status.code(), Some(130));
     assert!(space::files(&space.path("cache/slots")).iter().any(|path| path.ends_with("checkpoint.safetensors")));
@@ -150,7 +136,7 @@ fn a_killed_worker_fails_its_stage_and_is_named_with_its_signal() {
             None => std::thread::sleep(Duration::from_millis(2)),
         }
     };
-    kill(worker, "-KILL");
+    assert!(kill(worker, "-KILL"));
     let ran = space::Ran::of(run.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(1));
     let settled = ran.outcome("inter");

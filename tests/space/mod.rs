@@ -1,6 +1,8 @@
 //! A workspace in a temporary folder and the real program run in it: what every whole-program test starts from.
 #![allow(dead_code, reason = "each test program uses its own part of it")]
 
+pub mod processes;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
