@@ -6,6 +6,8 @@
 use std::io;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Mutex;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -20,6 +22,8 @@ struct State {
     /// The leader of the group, while it hasn't been waited for: afterwards the number may be somebody else's.
     group: Option<Pid>,
     stopping: bool,
+    /// It was told to end because it took too long, and by nobody else.
+    expired: bool,
 }
 
 impl Control {
@@ -33,22 +37,63 @@ impl Control {
         self.signal(Signal::KILL);
     }
 
-    /// Whether [`Control::stop`] or [`Control::kill`] was called.
+    /// Whether it was told to end, by whomever.
     pub fn is_stopping(&self) -> bool {
+        let state = self.lock();
+        state.stopping || state.expired
+    }
+
+    /// Whether [`Control::stop`] or [`Control::kill`] was called.
+    pub fn is_told_to_stop(&self) -> bool {
         self.lock().stopping
+    }
+
+    /// Whether it was told to end by [`Control::within`] alone.
+    pub fn has_expired(&self) -> bool {
+        let state = self.lock();
+        state.expired && !state.stopping
+    }
+
+    /// Does `work`, in which the job is started and waited for. If that takes longer than `limit` the job is asked to save and
+    /// end; after `grace` more it is killed. The limit is counted anew each time.
+    pub fn within<T>(&self, limit: Option<Duration>, grace: Duration, work: impl FnOnce() -> T) -> T {
+        self.lock().expired = false;
+        let Some(limit) = limit else { return work() };
+        std::thread::scope(|scope| {
+            let (done, wait) = mpsc::channel::<()>();
+            scope.spawn(move || {
+                for (patience, signal) in [(limit, Signal::TERM), (grace, Signal::KILL)] {
+                    if wait.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
+                        return;
+                    }
+                    let mut state = self.lock();
+                    state.expired = true;
+                    state.pass_on(signal);
+                }
+            });
+            let result = work();
+            drop(done);
+            result
+        })
     }
 
     fn signal(&self, signal: Signal) {
         let mut state = self.lock();
         state.stopping = true;
-        if let Some(group) = state.group {
-            // The group may be gone by itself: then there is nothing to end.
-            let _ = kill_process_group(group, signal);
-        }
+        state.pass_on(signal);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().expect("no thread panics while it holds this lock")
+    }
+}
+
+impl State {
+    fn pass_on(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // The group may be gone by itself: then there is nothing to end.
+            let _ = kill_process_group(group, signal);
+        }
     }
 }
 
@@ -63,7 +108,7 @@ pub fn start(command: &mut Command, control: &Control) -> io::Result<Option<Chil
     command.process_group(0);
     die_with_parent(command);
     let mut state = control.lock();
-    if state.stopping {
+    if state.stopping || state.expired {
         return Ok(None);
     }
     let child = command.spawn()?;
@@ -179,6 +224,24 @@ mod tests {
         while alive() {
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_job_that_takes_too_long_is_asked_to_end_and_then_made_to() {
+        let control = Control::default();
+        let moment = Duration::from_millis(100);
+        let perform = |script: &str, limit| {
+            control.within(limit, moment, || {
+                let mut child = start(&mut shell(script), &control).unwrap().unwrap();
+                wait(&mut child, &control).unwrap()
+            })
+        };
+        let status = perform("trap 'exit 5' TERM; while :; do sleep 0.01; done", Some(moment));
+        assert_eq!((describe(status), control.has_expired()), ("ended with exit status 5".to_owned(), true));
+        let status = perform("trap '' TERM; while :; do sleep 0.01; done", Some(moment));
+        assert!(describe(status).contains("signal 9") && control.has_expired(), "{}", describe(status));
+        let status = perform("exit 0", Some(Duration::from_secs(1000)));
+        assert!(status.success() && !control.has_expired() && !control.is_stopping());
     }
 
     #[test]

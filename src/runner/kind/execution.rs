@@ -6,13 +6,29 @@
 use super::{KeySpec, Takes};
 
 /// The keys of every stage, beside those of its kind.
-pub const KEYS: &[KeySpec] = &[KeySpec::new(
-    "resources",
-    Takes::Amounts,
-    "what it occupies while it runs, as in `{ gpus = 1, cpu = 4, memory = \"8 GiB\", licence = 1 }`",
-)
-.optional()
-.execution()];
+pub const KEYS: &[KeySpec] = &[
+    KeySpec::new(
+        "resources",
+        Takes::Amounts,
+        "what it occupies while it runs, as in `{ gpus = 1, cpu = 4, memory = \"8 GiB\", licence = 1 }`",
+    )
+    .optional()
+    .execution(),
+    KeySpec::new(
+        "retries",
+        Takes::Integer { min: 0, max: 1000 },
+        "how often it is tried again when it fails; a training goes on from its last checkpoint",
+    )
+    .or_integer(0)
+    .execution(),
+    KeySpec::new(
+        "timeout",
+        Takes::Duration,
+        "an attempt that takes longer is stopped as by Ctrl-C, keeps its checkpoint and has failed",
+    )
+    .optional()
+    .execution(),
+];
 
 /// `[resources]`. Beside these it takes any name with a number: so many stages can hold one at once.
 pub const RESOURCES: &[KeySpec] = &[

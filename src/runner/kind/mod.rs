@@ -223,6 +223,8 @@ pub enum Takes {
     StageOrFile(Gives),
     /// One such stage or file, or a list of them.
     StagesOrFiles(Gives),
+    /// A duration with its unit, such as `"2 h"`.
+    Duration,
     /// A size in bytes with its unit, such as `"24 GiB"`.
     Bytes,
     /// Amounts of resources by name: whole numbers, and bytes with a unit for `memory`.

@@ -14,6 +14,9 @@ impl<W: Write> Reporter for JsonLines<W> {
         let line = match event {
             Event::Started { stage, reason } => json!({"event": "stage-started", "stage": stage, "reason": reason}),
             Event::Waiting { stage, holder } => json!({"event": "stage-waiting", "stage": stage, "for": holder}),
+            Event::Retrying { stage, attempt, of, reason } => {
+                json!({"event": "stage-retrying", "stage": stage, "attempt": attempt, "of": of, "reason": reason})
+            }
             Event::Resumed { stage, at } => json!({"event": "stage-resumed", "stage": stage, "at": at}),
             Event::Progress { stage, done, total, unit, values } => {
                 let values: serde_json::Map<_, _> = values.iter().map(|(k, v)| (k.clone(), json!(v))).collect();

@@ -60,6 +60,17 @@ pub enum Event {
         /// For whom or what.
         holder: String,
     },
+    /// It failed, and is tried again.
+    Retrying {
+        /// Its name.
+        stage: String,
+        /// Which attempt begins, counted from 1.
+        attempt: u32,
+        /// How many there may be.
+        of: u32,
+        /// How the one before it failed.
+        reason: String,
+    },
     /// A training goes on from a checkpoint.
     Resumed {
         /// Its name.

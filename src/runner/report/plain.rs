@@ -58,7 +58,7 @@ impl<W: Write> Plain<W> {
             "ran" => 32,
             "hit" | "up to date" => 36,
             "failed" => 31,
-            "skipped" | "cancelled" => 33,
+            "skipped" | "cancelled" | "retrying" => 33,
             _ => return padded,
         };
         if self.colour { format!("\x1b[1;{colour}m{padded}\x1b[0m") } else { padded }
@@ -152,6 +152,10 @@ impl<W: Write> Reporter for Plain<W> {
                 self.line("running", stage, &format!("why: {reason}"));
             }
             Event::Waiting { stage, holder } => self.line("waiting", stage, &format!("for {holder}")),
+            Event::Retrying { stage, attempt, of, reason } => {
+                let reason = reason.lines().next().unwrap_or("");
+                self.line("retrying", stage, &format!("attempt {attempt} of {of}, as the one before failed: {reason}"));
+            }
             Event::Resumed { stage, at } => self.line("running", stage, &format!("resumed at {}", count(*at))),
             Event::Progress { stage, done, total, unit, values } => self.progress(stage, *done, *total, unit, values),
             Event::Finished(finished) => self.finished(finished),

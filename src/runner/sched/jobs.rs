@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,11 +17,15 @@ use crate::exec::process::Control;
 use crate::exec::worker::Finished;
 use crate::exec::{Failure, Visible, worker};
 use crate::plan::manifest::Manifest;
+use crate::report::measures;
 use crate::store::index::PlacedOutput;
 use crate::store::{Artifact, Attempt, Holder, Lease, Manner, Store, Take, Trace, TracedOutput};
 
+use super::aside::Aside;
 use super::guard::Guard;
 
+/// How long a job may take to save and stop before it is killed.
+pub const GRACE: Duration = Duration::from_secs(60);
 /// How long to wait between two looks at a lease that another process holds.
 const LEASE_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -49,6 +53,10 @@ pub struct Order {
     pub guard: Guard,
     /// Don't take a trace that another process published meanwhile.
     pub forced: bool,
+    /// How often it is tried again when it fails.
+    pub retries: u32,
+    /// How long an attempt may take.
+    pub timeout: Option<Duration>,
 }
 
 /// One declared output.
@@ -73,8 +81,21 @@ pub enum Task {
 pub enum News {
     /// The lease is held by another process.
     Waiting(Option<Holder>),
+    /// An attempt failed, and another begins.
+    Retrying(Attempts),
     /// From the worker.
     Event(Event),
+}
+
+/// Where an order stands that is tried again.
+#[derive(Clone, Debug)]
+pub struct Attempts {
+    /// Which attempt begins, counted from 1.
+    pub attempt: u32,
+    /// How many there may be.
+    pub of: u32,
+    /// How the one before it failed; empty for the first.
+    pub reason: String,
 }
 
 /// A stage that is done.
@@ -99,11 +120,72 @@ impl Order {
         {
             return Ok(done);
         }
+        let slot = store.slot(self.key);
+        let (mut trace, artifacts) = self.attempts(store, control, tell)?;
+        trace.outputs = self.traced(&artifacts);
+        for listing in &self.listings {
+            store.insert_bytes(listing).map_err(failed)?;
+        }
+        store.republish(&trace).map_err(failed)?;
+        slot.remove().map_err(failed)?;
+        let placed = self.place(store, &trace)?;
+        Ok(Performed { trace, placed, fresh: true })
+    }
+
+    /// Tries until it works or the tries are used up.
+    fn attempts(
+        &self,
+        store: &Store,
+        control: &Control,
+        tell: &dyn Fn(News),
+    ) -> Result<(Trace, Vec<Artifact>), Failure> {
+        let mut at = Attempts { attempt: 1, of: self.retries + 1, reason: String::new() };
+        loop {
+            let done = control.within(self.timeout, GRACE, || self.attempt(store, control, tell, &at));
+            let message = match done.map_err(|failure| self.in_time(failure, control)) {
+                Err(Failure::Failed { message, help }) => {
+                    // What is computed belongs to a key; if the inputs are others by now, trying again is in vain.
+                    if at.attempt == at.of || control.is_told_to_stop() || self.guard.check(&self.root).is_err() {
+                        return Err(Failure::Failed { message, help });
+                    }
+                    message
+                }
+                result => return result,
+            };
+            at = Attempts { attempt: at.attempt + 1, reason: message, ..at };
+            tell(News::Retrying(at.clone()));
+        }
+    }
+
+    /// A job that was stopped because it took too long has failed, and says so.
+    fn in_time(&self, failure: Failure, control: &Control) -> Failure {
+        match (failure, self.timeout) {
+            (Failure::Cancelled { at }, Some(timeout)) if control.has_expired() => {
+                let limit = measures::duration(timeout.as_secs_f64());
+                let kept = match at {
+                    Some(at @ 1..) => format!("; it goes on after iteration {at} when it is run again"),
+                    _ => String::new(),
+                };
+                Failure::new(format!("it took longer than its `timeout`, {limit}, and was stopped{kept}"))
+                    .with_help("a longer `timeout` gives it more time; `retries` has it tried again")
+            }
+            (failure, _) => failure,
+        }
+    }
+
+    /// One attempt: performs the task, and takes in what it gave.
+    fn attempt(
+        &self,
+        store: &Store,
+        control: &Control,
+        tell: &dyn Fn(News),
+        at: &Attempts,
+    ) -> Result<(Trace, Vec<Artifact>), Failure> {
         let staging = store.staging().map_err(failed)?;
         let slot = store.slot(self.key);
         let resumes = slot.exists();
         slot.create().map_err(failed)?;
-        let log = self.open_log(store, resumes)?;
+        let log = self.open_log(store, resumes, at)?;
         let mut trace = Trace::new(self.key, &self.stage, &self.kind, self.manifest_as_json());
         let started = Instant::now();
         let (finished, artifacts) = match &self.task {
@@ -124,14 +206,7 @@ impl Order {
         trace.seconds = started.elapsed().as_secs_f64();
         trace.resumed_from = finished.resumed_from;
         trace.note = finished.notes;
-        trace.outputs = self.traced(&artifacts);
-        for listing in &self.listings {
-            store.insert_bytes(listing).map_err(failed)?;
-        }
-        store.republish(&trace).map_err(failed)?;
-        slot.remove().map_err(failed)?;
-        let placed = self.place(store, &trace)?;
-        Ok(Performed { trace, placed, fresh: true })
+        Ok((trace, artifacts))
     }
 
     /// The right to compute the key and, for a command, to write into the places of its outputs: two commands with
@@ -179,12 +254,19 @@ impl Order {
         }
     }
 
-    fn open_log(&self, store: &Store, resumes: bool) -> Result<File, Failure> {
+    fn open_log(&self, store: &Store, resumes: bool, at: &Attempts) -> Result<File, Failure> {
         let path = store.log_path(self.key);
         let mut options = File::options();
-        // A resumed training's log goes on; a fresh attempt's begins anew.
-        options.create(true).write(true).append(resumes).truncate(!resumes);
-        options.open(&path).map_err(|error| io_failure("write", &path, &error))
+        // A resumed training's log goes on, and so does that of a further attempt; a fresh run's begins anew.
+        let goes_on = resumes || at.attempt > 1;
+        options.create(true).write(true).append(goes_on).truncate(!goes_on);
+        let mut log = options.open(&path).map_err(|error| io_failure("write", &path, &error))?;
+        if at.attempt > 1 {
+            let line =
+                format!("intrada-run: attempt {} of {}, as the one before failed: {}\n", at.attempt, at.of, at.reason);
+            log.write_all(line.as_bytes()).map_err(|error| io_failure("write", &path, &error))?;
+        }
+        Ok(log)
     }
 
     /// Moves the outputs of an earlier run aside, runs the program, and puts them back if it fails.
@@ -281,76 +363,6 @@ pub fn place(
     Ok(Some(placed))
 }
 
-/// What lay in the outputs' places, under other names, while a command writes new ones.
-///
-/// In the same folder, so that moving it is one rename on any file system.
-struct Aside(Vec<Moved>);
-
-struct Moved {
-    path: PathBuf,
-    other: PathBuf,
-    is_ours: bool,
-}
-
-impl Aside {
-    fn make(store: &Store, order: &Order) -> Result<Aside, Failure> {
-        let mut aside = Aside(Vec::new());
-        for output in &order.outputs {
-            let is_ours = order.in_place.contains(&output.path);
-            let path = order.root.join(&output.path);
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let other = path.with_file_name(format!(".{name}.intrada-aside"));
-            // Left by a runner that was killed here; nobody knows any more whether it is in the cache.
-            let _ = std::fs::rename(&other, store.orphan_path(&path));
-            let moved = prepare(&path).and_then(|()| remove(&other)).and_then(|()| std::fs::rename(&path, &other));
-            match moved {
-                Ok(()) => aside.0.push(Moved { path, other, is_ours }),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => {
-                    aside.put_back();
-                    return Err(io_failure("move aside", &path, &error));
-                }
-            }
-        }
-        Ok(aside)
-    }
-
-    /// What no run has made, or a person has edited since, goes to the store's orphans: nobody else has it.
-    fn discard(self, store: &Store) {
-        for Moved { path, other, is_ours } in self.0 {
-            if is_ours {
-                let _ = remove(&other);
-            } else {
-                // On another file system it stays where it is, which is untidy and loses nothing.
-                let _ = std::fs::rename(&other, store.orphan_path(&path));
-            }
-        }
-    }
-
-    fn put_back(self) {
-        for Moved { path, other, .. } in self.0 {
-            let _ = remove(&path).and_then(|()| std::fs::rename(&other, &path));
-        }
-    }
-}
-
-/// A program may count on the folder of its output.
-fn prepare(path: &Path) -> std::io::Result<()> {
-    path.parent().map_or(Ok(()), std::fs::create_dir_all)
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    let result = match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match result {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
-}
-
 pub(super) fn failed(error: crate::store::Error) -> Failure {
     Failure::new(whole(&error))
 }
@@ -366,6 +378,6 @@ pub(super) fn whole(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
+pub(super) fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(format!("failed to {verb} {}: {error}", path.display()))
 }

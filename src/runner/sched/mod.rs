@@ -4,6 +4,7 @@
 //! thread owns the flow and the index ([`run`]); each job has a thread of its own (`jobs`) and answers by message. There is
 //! no lock that is held while work is done, so a second run may work beside. [`dry`] drives the same flow and does nothing.
 
+mod aside;
 pub mod dry;
 mod guard;
 mod jobs;

@@ -83,6 +83,8 @@ pub fn order(
         root: pipeline.root.clone(),
         guard: planner.guard(session, node),
         forced: false,
+        retries: stage.execution.retries,
+        timeout: stage.execution.timeout,
     })
 }
 

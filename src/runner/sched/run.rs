@@ -21,15 +21,13 @@ use crate::spec::{Problems, StageId};
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Artifact, Trace};
 
-use super::jobs::{self, News, Performed};
+use super::jobs::{self, GRACE, News, Performed};
 use super::planner::{Planner, manner};
 use super::session::Session;
 use super::slots::{Lent, Slots};
 use super::wiring::Node;
 use super::{Ended, Options, orders, priority, warning};
 
-/// How long a job may take to save and stop before it is killed.
-const GRACE: Duration = Duration::from_secs(60);
 /// Signals this close together are one.
 const SAME_WISH: Duration = Duration::from_millis(300);
 /// The index is written at most this often while stages end: after each of ten thousand would cost more than the stages.
@@ -390,6 +388,7 @@ impl Run<'_> {
                 Event::Waiting { stage, holder: format!("process {} on {}", holder.pid, holder.host) }
             }
             News::Waiting(None) => Event::Waiting { stage, holder: "another process".to_owned() },
+            News::Retrying(at) => Event::Retrying { stage, attempt: at.attempt, of: at.of, reason: at.reason },
             News::Event(Said::Resumed { at }) => Event::Resumed { stage, at },
             News::Event(Said::Progress { done, total, unit, values }) => {
                 Event::Progress { stage, done, total, unit, values }

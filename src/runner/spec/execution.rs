@@ -5,6 +5,7 @@
 //! more than there is means all of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::near::did_you_mean;
 use super::problem::Problem;
@@ -43,6 +44,10 @@ pub struct Demand {
 pub struct Execution {
     /// What it occupies.
     pub demand: Demand,
+    /// How often it is tried again when it fails.
+    pub retries: u32,
+    /// How long an attempt may take.
+    pub timeout: Option<Duration>,
 }
 
 /// The keys of a stage that aren't its kind's, by name.
@@ -102,7 +107,12 @@ pub(super) fn read_execution(reader: &mut Reader<'_>, table: &Table, resources: 
             }
         }
     }
-    Execution { demand }
+    let retries = values.integer("retries").and_then(|retries| retries.try_into().ok()).unwrap_or_default();
+    let timeout = match values.value("timeout") {
+        Some(Value::Number(seconds)) => Some(Duration::from_secs_f64(seconds)),
+        _ => None,
+    };
+    Execution { demand, retries, timeout }
 }
 
 impl Demand {

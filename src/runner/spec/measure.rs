@@ -1,4 +1,4 @@
-//! Measures as people type them: `"24 GiB"`.
+//! Measures as people type them: `"24 GiB"`, `"1 h 30 min"`.
 //!
 //! Knows no key. `report::measures` writes what is read here.
 
@@ -6,14 +6,33 @@
 const SIZES: [(&str, u64); 9] = [
     ("bytes", 1),
     ("kB", 1000),
-    ("MB", 1000_000),
-    ("GB", 1000_000_000),
-    ("TB", 1000_000_000_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
     ("TiB", 1 << 40),
 ];
+
+/// The units of durations with their seconds.
+const DURATIONS: [(&str, f64); 4] = [("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86_400.0)];
+/// Longer than any machine runs, in seconds; and short enough to be added to a moment.
+const LONGEST: f64 = 1e9;
+
+/// A duration in seconds: numbers and their units, as in `90 s`, `1.5h`, `1 h 30 min`. Nothing where it isn't one, is 0, or is
+/// longer than 30 years.
+pub(super) fn seconds(text: &str) -> Option<f64> {
+    let (mut rest, mut seconds) = (text.trim_end(), 0.0);
+    while !rest.is_empty() {
+        let (number, after) = split(rest)?;
+        let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let (_, factor) = DURATIONS.iter().find(|(name, _)| *name == &after[..end])?;
+        seconds += number * factor;
+        rest = after[end..].trim_start();
+    }
+    (seconds > 0.0 && seconds <= LONGEST).then_some(seconds)
+}
 
 /// A size in bytes: a number and its unit, with or without a blank between them. Nothing where it isn't one, is 0, or
 /// doesn't fit 63 bits.
@@ -41,6 +60,16 @@ fn split(text: &str) -> Option<(f64, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_is_numbers_and_their_units() {
+        for (text, duration) in [("90 s", 90.0), ("1.5h", 5400.0), ("1 h 30 min", 5400.0), ("2d", 172_800.0)] {
+            assert_eq!(seconds(text), Some(duration), "{text}");
+        }
+        for text in ["2", "h", "2 hours", "0 s", "-1 s", "1 h 30", "100000 d", "1e3 s", ""] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_size_is_a_number_and_its_unit() {

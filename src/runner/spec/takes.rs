@@ -70,6 +70,10 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
         (Takes::Size, Item::List(nodes)) if nodes.len() == 2 => typed(whole_numbers(key, nodes)?, Vec::new()),
         (Takes::Colour, Item::List(nodes)) if nodes.len() == 3 => typed(whole_numbers(key, nodes)?, Vec::new()),
         (Takes::LabelMap, Item::Table(table)) => typed(label_map(key, table)?, Vec::new()),
+        (Takes::Duration, Item::Text(text)) => {
+            let seconds = measure::seconds(text).ok_or_else(|| Box::new(out_of_range(key, node, "")))?;
+            typed(Value::Number(seconds), Vec::new())
+        }
         (Takes::Bytes, Item::Text(text)) => {
             let bytes = measure::bytes(text).ok_or_else(|| Box::new(out_of_range(key, node, "")))?;
             typed(Value::Integer(bytes), Vec::new())

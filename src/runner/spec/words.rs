@@ -19,6 +19,7 @@ pub(super) fn noun(takes: Takes) -> &'static str {
         Takes::StagesOrFiles(_) => "a string or a list of strings",
         Takes::Amounts => "a table of amounts",
         Takes::Bytes => "a size with its unit",
+        Takes::Duration => "a duration with its unit",
         Takes::Text | Takes::Choice(_) | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model => {
             "a string"
         }
@@ -45,6 +46,7 @@ pub(super) fn expected(takes: Takes) -> String {
         Takes::Paths | Takes::OutputPaths => "a list of paths".to_owned(),
         Takes::LabelMap => "label values from 0 to 255, as in { 34 = 255 }".to_owned(),
         Takes::Amounts => "amounts by name, as in { cpu = 4 }".to_owned(),
+        Takes::Duration => "a duration, such as \"90 s\" or \"1 h 30 min\"".to_owned(),
         Takes::Bytes => "a size, such as \"24 GiB\"".to_owned(),
         Takes::Dataset { .. } => "the name of a data set".to_owned(),
         Takes::Model => "the name of a model".to_owned(),

@@ -1,0 +1,75 @@
+//! Stages that fail and are tried again, and stages that take too long.
+
+mod space;
+
+use space::Space;
+
+/// A command with these execution keys.
+fn stage(more: &str, shell: &str) -> String {
+    format!("format = 1\n[stages.a]\nkind = \"command\"\noutputs = [\"out\"]\n{more}\nshell = '''{shell}'''\n")
+}
+
+#[test]
+fn a_stage_that_fails_is_tried_again_as_often_as_it_says() {
+    let shell = "echo try >> tries; echo heard; [ $(wc -l < tries) -ge 3 ] && touch out";
+    let space = Space::with(&stage("retries = 2", shell));
+    let ran = space.intrada("run p.toml --format json");
+    assert_eq!((ran.code, &*ran.outcome("a").outcome), (Some(0), "ran"), "{}", ran.stdout);
+    let events = ran.events();
+    let retries: Vec<_> = events.iter().filter(|event| event["event"] == "stage-retrying").collect();
+    assert_eq!(retries.iter().map(|event| event["attempt"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 3]);
+    assert!(retries[0]["reason"].as_str().unwrap().ends_with("ended with exit status 1"), "{}", ran.stdout);
+    let log = space.intrada("log p.toml a").stdout;
+    assert_eq!(log.matches("heard\n").count(), 3, "{log}");
+    assert!(log.contains("intrada-run: attempt 3 of 3, as the one before failed: "), "{log}");
+    // How often it may fail is no part of its key.
+    space.edit("p.toml", "retries = 2\n", "timeout = \"1 h\"\n");
+    assert_eq!(space.outcomes(), ["a:up-to-date"]);
+}
+
+#[test]
+fn a_stage_whose_tries_are_used_up_has_failed() {
+    let space = Space::with(&stage("retries = 1", "echo try >> tries; exit 7"));
+    let ran = space.intrada("run p.toml");
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(space.read("tries"), "try\ntry\n");
+    assert!(ran.stderr.contains("retrying") && ran.stderr.contains("attempt 2 of 2"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("exit status 7"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_stage_is_not_tried_again_on_inputs_that_changed_meanwhile() {
+    let more = "retries = 5\ninputs = [\"in\"]";
+    let space = Space::with(&stage(more, "echo try >> tries; echo more >> in; exit 1"));
+    space.write("in", "as it was\n");
+    assert_eq!(space.intrada("run p.toml").code, Some(1));
+    assert_eq!(space.read("tries"), "try\n");
+}
+
+#[test]
+fn a_stage_that_takes_too_long_is_asked_to_save_and_goes_on_when_it_is_tried_again() {
+    let shell = r#"
+        if [ -e $INTRADA_CKPT/half ]; then cp $INTRADA_CKPT/half out; exit; fi
+        trap 'echo half > $INTRADA_CKPT/half; exit 1' TERM
+        while :; do sleep 0.02; done
+    "#;
+    let space = Space::with(&stage("timeout = \"0.5 s\"", shell));
+    let ran = space.intrada("run p.toml");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("it took longer than its `timeout`, 0.5 s, and was stopped"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("help: a longer `timeout`"), "{}", ran.stderr);
+    assert_eq!(space.outcomes(), ["a:ran"]);
+    assert_eq!(space.read("out"), "half\n");
+
+    let space = Space::with(&stage("timeout = \"0.5 s\"\nretries = 1", shell));
+    assert_eq!(space.outcomes(), ["a:ran"]);
+    assert_eq!(space.read("out"), "half\n");
+}
+
+#[test]
+fn what_a_stage_wrote_before_it_was_too_late_is_no_result() {
+    let shell = "trap 'exit 0' TERM; echo half > out; while :; do sleep 0.02; done";
+    let space = Space::with(&stage("timeout = \"0.5 s\"", shell));
+    assert_eq!(space.intrada("run p.toml").code, Some(1));
+    assert!(space.objects().is_empty());
+}
