@@ -219,6 +219,27 @@ fn pseudo_labels_can_be_kept_to_the_surest_part_of_each_class() {
 }
 
 #[test]
+fn without_a_list_every_prediction_becomes_a_label_and_trains_a_network_by_itself() {
+    let space = Space::with(TINY);
+    space.edit("p.toml", "images = \"rank.easy\"", "");
+    let hard = "method = \"advent\"\nmodel = \"small\"\nweights = \"inter\"\neasy = \"pseudo\"\nhard = \"rank.hard\"";
+    space.edit("p.toml", hard, "method = \"source-only\"\nmodel = \"small\"\neasy = \"pseudo\"");
+    let ran = space.intrada("run p.toml intra --format json");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.settled().iter().all(|settled| settled.stage != "rank"), "nothing asks for a ranking");
+    assert_eq!(files(&space.path("runs/tiny/pseudo/labels")).len(), 10, "as many as images");
+    let events = ran.events();
+    let pseudo = events.iter().find(|event| event["stage"] == "pseudo" && event["notes"].is_object()).unwrap();
+    let shares = pseudo["notes"]["classes"].as_str().unwrap().split(", ").map(|share| {
+        let number = share.rsplit_once(' ').unwrap().0.rsplit_once(' ').unwrap().1;
+        number.parse::<f64>().unwrap()
+    });
+    let shares: Vec<f64> = shares.collect();
+    assert_eq!(shares.len(), 8);
+    assert!((shares.iter().sum::<f64>() - 100.0).abs() < 0.05, "{shares:?}");
+}
+
+#[test]
 fn inspect_and_log_and_graph_and_stats_answer() {
     let space = Space::with(TINY);
     space.outcomes();

@@ -105,8 +105,40 @@ pub fn read(predictions: &Path, image: &str, classes: u8) -> Result<PseudoLabel,
     Ok(PseudoLabel { file, map, png })
 }
 
+/// What pixels of pseudo-labels hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram {
+    /// Pixels of each class.
+    pub of_class: Vec<u64>,
+    /// Pixels without a label.
+    pub ignored: u64,
+}
+
+impl Histogram {
+    /// The share of all pixels that have a label, 0 to 1.
+    pub fn labelled(&self) -> f64 {
+        let labelled: u64 = self.of_class.iter().sum();
+        labelled as f64 / (labelled + self.ignored).max(1) as f64
+    }
+
+    /// The share of each class in the pixels that have a label, 0 to 1.
+    pub fn shares(&self) -> impl Iterator<Item = f64> {
+        let labelled = self.of_class.iter().sum::<u64>().max(1) as f64;
+        self.of_class.iter().map(move |&pixels| pixels as f64 / labelled)
+    }
+
+    fn add(&mut self, map: &Index) {
+        for &class in map.bytes() {
+            match self.of_class.get_mut(usize::from(class)) {
+                Some(pixels) => *pixels += 1,
+                None => self.ignored += 1,
+            }
+        }
+    }
+}
+
 /// Writes the pseudo-labels of `easy` images to `labels`, and the same in the classes' colours to `colour`: all of a prediction,
-/// or what `keep` says. The number of colours is the number of classes. The answer is the share of pixels that have a label.
+/// or what `keep` says. The number of colours is the number of classes.
 ///
 /// # Errors
 /// As [`read`]; [`DataError::NameClash`] if two images have the same file. What was written until then stays.
@@ -117,22 +149,21 @@ pub fn write<'a>(
     colours: &[[u8; 3]],
     labels: &Path,
     colour: &Path,
-) -> Result<f64, DataError> {
+) -> Result<Histogram, DataError> {
     let classes = u8::try_from(colours.len()).map_err(|_| DataError::Settings(format!("{} classes", colours.len())))?;
     source::map_files(easy.clone())?;
-    let (mut labelled, mut all) = (0, 0);
+    let mut histogram = Histogram { of_class: vec![0; colours.len()], ignored: 0 };
     for image in easy {
         let PseudoLabel { file, mut map, mut png } = read(predictions, image, classes)?;
         if let Some(keep) = keep {
             map = keep.apply(image, &map)?;
             png = encode::grey_png(&map);
         }
-        labelled += map.bytes().iter().filter(|&&class| class != IGNORE).count();
-        all += map.bytes().len();
+        histogram.add(&map);
         encode::write(&labels.join(&file), &png)?;
         encode::write(&colour.join(&file), &encode::palette_png(&map, colours))?;
     }
-    Ok(labelled as f64 / all.max(1) as f64)
+    Ok(histogram)
 }
 
 #[cfg(test)]
@@ -172,10 +203,13 @@ mod tests {
             let label = |file| decode::label(&labels.join(file)).unwrap().bytes().to_vec();
             (label("a.png"), label("b.png"), written)
         };
-        assert_eq!(labels_at(1.0), (vec![0, 0, 1, 1], vec![0, 0, 1, 2], 1.0));
+        let counted = |of_class: [u64; 3], ignored| Histogram { of_class: of_class.to_vec(), ignored };
+        assert_eq!(labels_at(1.0), (vec![0, 0, 1, 1], vec![0, 0, 1, 2], counted([4, 3, 1], 0)));
         // Two of four, two of three, one of one: a class is never left without labels.
-        assert_eq!(labels_at(0.5), (vec![0, 0, 1, 1], vec![255, 255, 255, 2], 5.0 / 8.0));
-        assert_eq!(labels_at(0.01), (vec![0, 255, 1, 255], vec![255, 255, 255, 2], 3.0 / 8.0));
+        assert_eq!(labels_at(0.5), (vec![0, 0, 1, 1], vec![255, 255, 255, 2], counted([2, 2, 1], 3)));
+        assert_eq!(labels_at(0.01), (vec![0, 255, 1, 255], vec![255, 255, 255, 2], counted([1, 1, 1], 5)));
+        assert_eq!(counted([1, 0, 3], 4).labelled(), 0.5);
+        assert_eq!(counted([1, 0, 3], 4).shares().collect::<Vec<_>>(), [0.25, 0.0, 0.75]);
         let colours = decode::photograph(&colour.join("a.png")).unwrap();
         assert_eq!(colours.pixels()[1], [0; 3], "what is ignored is black");
     }

@@ -16,7 +16,12 @@ pub(super) const KIND: Kind = Kind {
             Takes::Stage(Gives::Predictions),
             "the entropy-inference stage that made the predictions",
         ),
-        KeySpec::new("images", Takes::Stage(Gives::ImageList), "the images that are labelled, such as `rank.easy`"),
+        KeySpec::new(
+            "images",
+            Takes::Stage(Gives::ImageList),
+            "the images that are labelled, such as `rank.easy`; default: all of them, as with λ = 1",
+        )
+        .optional(),
         KeySpec::new(
             "entropy",
             Takes::Stage(Gives::EntropyMaps),

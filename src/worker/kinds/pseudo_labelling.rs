@@ -1,7 +1,8 @@
-//! `pseudo-labelling`: the predictions of the easy images become labels (IntraDA, eq. 5), all of them or the surest part.
+//! `pseudo-labelling`: the predictions of the easy images become labels (IntraDA, eq. 5), all of their pixels or the surest.
 
 use intrada_ml::pseudo_label::{self, Keep};
 use intrada_ml::rank::files;
+use intrada_runner::exec::job::Class;
 use serde::Deserialize;
 
 use super::summary;
@@ -15,10 +16,13 @@ struct Parameters {
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let Parameters { keep } = work.parameters()?;
     let predictions = work.linked_folder("predictions")?;
-    let easy = files::read_split(work.file("images")?)?;
+    let images = match work.optional_file("images") {
+        Some(list) => files::read_split(list)?,
+        None => work.folder("predictions")?.keys().cloned().collect(),
+    };
     let colours: Vec<[u8; 3]> = work.job.classes.iter().map(|class| class.colour).collect();
     let (labels, colour) = (work.output_folder("labels")?, work.output_folder("colour")?);
-    let names = easy.iter().map(String::as_str);
+    let names = images.iter().map(String::as_str);
     let keep = match keep {
         None => None,
         Some(share) => {
@@ -26,6 +30,11 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
             Some(Keep::of(&predictions, &entropy, names.clone(), work.class_count()?, share)?)
         }
     };
-    let labelled = pseudo_label::write(&predictions, names, keep.as_ref(), &colours, &labels, &colour)?;
-    Ok(summary(format!("{} label maps, {:.1} % of their pixels labelled", easy.len(), 100.0 * labelled)))
+    let histogram = pseudo_label::write(&predictions, names, keep.as_ref(), &colours, &labels, &colour)?;
+    let labelled = 100.0 * histogram.labelled();
+    let mut notes = summary(format!("{} label maps, {labelled:.1} % of their pixels labelled", images.len()));
+    let share = |(class, share): (&Class, f64)| format!("{} {:.2} %", class.name, 100.0 * share);
+    let shares = work.job.classes.iter().zip(histogram.shares()).map(share);
+    notes.insert("classes".to_owned(), shares.collect::<Vec<_>>().join(", "));
+    Ok(notes)
 }
