@@ -48,12 +48,27 @@ pub struct Run<'a> {
     pub source: Open<'a>,
     /// Images without labels: the target domain, or the hard split. Not opened by [`Method::SourceOnly`].
     pub target: Option<Open<'a>>,
-    /// A `discriminator.safetensors` whose weights the discriminators start from, in the place of random ones.
-    pub discriminator_init: Option<&'a Path>,
+    /// What the discriminators start from, in the place of random weights.
+    pub discriminator_init: Option<DiscriminatorInit<'a>>,
     /// The resume slot's folder. Made if missing. The caller keeps one for each run: what is in it is continued.
     pub slot: &'a Path,
     /// An existing folder for `model.safetensors`, `discriminator.safetensors` and `losses.jsonl`.
     pub staging: &'a Path,
+}
+
+/// Where the discriminators' first weights come from.
+#[derive(Clone, Copy, Debug)]
+pub enum DiscriminatorInit<'a> {
+    /// One file for both levels, as a run writes its `discriminator.safetensors`.
+    Together(&'a Path),
+    /// A file a level, as the released programs write them; [`Discriminator::load`](crate::discriminator::Discriminator::load)
+    /// reads them. Without one a discriminator begins at random.
+    Apart {
+        /// Of the auxiliary level.
+        aux: Option<&'a Path>,
+        /// Of the main level.
+        main: Option<&'a Path>,
+    },
 }
 
 /// Where a network's first weights come from, if not from its seed.
@@ -127,8 +142,8 @@ pub fn adapt(
 ) -> Result<Outcome, AdaptError> {
     settings.check()?;
     let mut players = Players::new(run.network, settings);
-    if let Some(path) = run.discriminator_init {
-        players.load_discriminators(path)?;
+    if let Some(init) = &run.discriminator_init {
+        players.load_discriminators(init)?;
     }
     let mut slot = Slot::open(run.slot, &players.state())?;
     let begin = slot.kept().unwrap_or(0);

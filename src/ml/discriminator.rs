@@ -3,10 +3,13 @@
 //!
 //! It doesn't know whether the map is a softmax or weighted self-information, and it has no sigmoid: its output are logits
 //! for `equations::domain_loss`. Keys as in the released AdvEnt code, a `Sequential` in which every second entry is an
-//! activation: `{0,2,4,6,8}.{weight,bias}`.
+//! activation: `{0,2,4,6,8}.{weight,bias}`. AdaptSegNet's has the same layers under names; its files are read too.
+use std::path::Path;
+
 use tch::{Device, Kind, Tensor};
 
-use crate::layer::{Conv, Geometry, Scope};
+use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+use crate::layer::{Conv, Geometry, Scope, as_kind};
 use crate::network::{Parameter, RateGroup};
 
 /// Below this a map has no pixel left after five halvings.
@@ -14,6 +17,9 @@ pub const SMALLEST_SIDE: i64 = 32;
 
 /// Slope of the leaky ReLUs below zero.
 const SLOPE: f64 = 0.2;
+
+/// AdaptSegNet's names of the layers (`model/discriminator.py`), in the order of AdvEnt's numbers.
+const ADAPTSEGNET: [&str; 5] = ["conv1", "conv2", "conv3", "conv4", "classifier"];
 
 /// The map is too small to be judged.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +33,7 @@ pub struct MapTooSmall {
 
 /// One discriminator. Adaptation on two levels has two, with weights of their own.
 pub struct Discriminator {
+    name: String,
     scope: Scope,
     convs: Vec<Conv>,
     slope: Tensor,
@@ -45,7 +52,7 @@ impl Discriminator {
         };
         let convs = channels.into_iter().enumerate().map(conv).collect();
         let slope = Tensor::full([1], SLOPE, (kind, device));
-        Discriminator { scope, convs, slope }
+        Discriminator { name: name.to_owned(), scope, convs, slope }
     }
 
     /// Map N×C×H×W → logits N×1×⌊H/32⌋×⌊W/32⌋, halved with rounding down five times.
@@ -60,8 +67,27 @@ impl Discriminator {
         }
         let (last, inner) = self.convs.split_last().expect("there are five");
         // tch's leaky_relu has no slope; a parametric one with a constant parameter is the same function.
-        let x = inner.iter().fold(map.shallow_clone(), |x, conv| conv.forward(&x).prelu(&self.slope));
+        let slope = as_kind(&self.slope, map.kind());
+        let x = inner.iter().fold(map.shallow_clone(), |x, conv| conv.forward(&x).prelu(&slope));
         Ok(last.forward(&x))
+    }
+
+    /// Copies the weights of a file that holds one discriminator: AdvEnt's (`model_*_D_main.pth`, keys `0.weight` …),
+    /// AdaptSegNet's (`*_D2.pth`, keys `conv1.weight` … `classifier.bias`) or one under our own keys.
+    ///
+    /// # Errors
+    /// A missing or unexpected key, a wrong shape, an unreadable file.
+    pub fn load(&self, path: &Path) -> Result<Restored, CheckpointError> {
+        let renamed = |key: String| {
+            let Some((layer, rest)) = key.split_once('.') else { return key };
+            match ADAPTSEGNET.iter().position(|name| *name == layer) {
+                Some(place) => format!("{}.{}.{rest}", self.name, 2 * place),
+                None if layer.parse::<u8>().is_ok() => format!("{}.{key}", self.name),
+                None => key,
+            }
+        };
+        let stored = checkpoint::read(path)?.tensors.into_iter().map(|(key, tensor)| (renamed(key), tensor)).collect();
+        checkpoint::copy_into(path, &stored, &self.state(), Rule::WEIGHTS)
     }
 
     /// Whether a backward pass also computes the gradients of D's own weights. Switched off while the generator learns,
@@ -132,5 +158,32 @@ mod tests {
         d.train(true);
         d.forward(&map.detach()).unwrap().sum(None).backward();
         assert!(d.parameters().iter().all(|p| p.tensor.grad().defined()));
+    }
+    #[test]
+    fn one_is_loaded_under_the_names_of_advent_of_adaptsegnet_and_of_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, path) = (discriminator(3, 4).state(), folder.path().join("d.pth"));
+        let advent = |key: &str| key.replace("main.", "");
+        let adaptsegnet = |key: &str| {
+            let (layer, rest) = advent(key).split_once('.').map(|(l, rest)| (l.to_owned(), rest.to_owned())).unwrap();
+            format!(
+                "{}.{rest}",
+                ["conv1", "conv2", "conv3", "conv4", "classifier"][layer.parse::<usize>().unwrap() / 2]
+            )
+        };
+        let ours = |key: &str| key.to_owned();
+        for rename in [&advent as &dyn Fn(&str) -> String, &adaptsegnet, &ours] {
+            let named: Vec<_> = from.iter().map(|(key, t)| (rename(key), t.shallow_clone())).collect();
+            checkpoint::write(&path, &named, None).unwrap();
+            let to = Discriminator::new("main", 3, 4, 2, Device::Cpu, Kind::Float);
+            assert_ne!(to.state()[0].1, from[0].1);
+            assert_eq!(to.load(&path).unwrap().loaded, 10);
+            assert!(to.state().iter().zip(&from).all(|(to, from)| to == from));
+        }
+        let error = discriminator(5, 4).load(&path).unwrap_err().to_string();
+        assert!(
+            error.ends_with("d.pth: tensor `main.0.weight` has shape [4, 3, 4, 4], expected [4, 5, 4, 4]"),
+            "{error}"
+        );
     }
 }

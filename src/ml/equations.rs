@@ -5,6 +5,7 @@
 //! no weights of losses, no optimiser.
 //!
 //! Shapes: N images, C classes, H×W pixels. `p` is a softmax over C, N×C×H×W. Losses are means, without dimensions.
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
 /// The class index of pixels that have no label.
@@ -65,17 +66,33 @@ pub fn entropy_loss(p: &Tensor) -> Tensor {
     -(p * (p + EPSILON).log2()).sum(None::<Kind>) / (pixels * classes(p).log2())
 }
 
-/// Equation (3) and (6), one side: binary cross-entropy of the discriminator's logits (any shape) against one domain, in
-/// nats, mean over its coarse output grid.
+/// How far a discriminator's output is from a domain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gan {
+    /// Binary cross-entropy with the output as logit, in nats: the papers'.
+    #[default]
+    Vanilla,
+    /// Least squares (arXiv 1611.04076): the square of raw output less label. An option of AdaptSegNet's released code.
+    Ls,
+}
+
+/// Equation (3) and (6), one side: the loss of the discriminator's output (any shape) against one domain, mean over its
+/// coarse grid.
 ///
 /// The generator minimises this on target images against [`Domain::Source`]: the non-saturating form, where (3) read as a
 /// minimax would have it maximise the loss against [`Domain::Target`].
-pub fn domain_loss(logits: &Tensor, domain: Domain) -> Tensor {
+pub fn domain_loss(output: &Tensor, domain: Domain, gan: Gan) -> Tensor {
     let label = match domain {
-        Domain::Source => logits.zeros_like(),
-        Domain::Target => logits.ones_like(),
+        Domain::Source => output.zeros_like(),
+        Domain::Target => output.ones_like(),
     };
-    logits.binary_cross_entropy_with_logits(&label, None::<&Tensor>, None::<&Tensor>, Reduction::Mean)
+    match gan {
+        Gan::Vanilla => {
+            output.binary_cross_entropy_with_logits(&label, None::<&Tensor>, None::<&Tensor>, Reduction::Mean)
+        }
+        Gan::Ls => output.mse_loss(&label, Reduction::Mean),
+    }
 }
 
 /// Equation (4) as the released code takes it: the mean of [`weighted_self_information`] over classes and pixels, one

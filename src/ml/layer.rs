@@ -187,10 +187,17 @@ impl Conv {
         Conv { weight, bias, geometry }
     }
 
+    /// In the precision of `x`. Weights of another are converted on the way, and get their gradients in their own.
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let Geometry { stride, padding, dilation, groups, .. } = self.geometry;
-        x.conv2d(&self.weight, self.bias.as_ref(), stride, padding, dilation, groups)
+        let (weight, bias) = (as_kind(&self.weight, x.kind()), self.bias.as_ref().map(|bias| as_kind(bias, x.kind())));
+        x.conv2d(&weight, bias.as_ref(), stride, padding, dilation, groups)
     }
+}
+
+/// The tensor itself where it is of this kind already.
+pub(crate) fn as_kind(tensor: &Tensor, kind: Kind) -> Tensor {
+    if tensor.kind() == kind { tensor.shallow_clone() } else { tensor.to_kind(kind) }
 }
 
 /// Group normalisation with at most 8 groups, `prefix.{weight,bias}`, ε = 1e-5.

@@ -6,8 +6,8 @@
 use std::num::NonZeroUsize;
 
 use intrada_ml::adapt::{
-    self, AdaptError, Control, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome, Precision,
-    Progress, Settings,
+    self, AdaptError, Control, DiscriminatorInit, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome,
+    Precision, Progress, Settings,
 };
 use intrada_ml::checkpoint::Restored;
 use intrada_ml::data::augment::Augment;
@@ -15,6 +15,7 @@ use intrada_ml::data::loader::{self, Loader};
 use intrada_ml::data::order::Order;
 use intrada_ml::data::source::{LabelUse, Source};
 use intrada_ml::data::{Batches, DataError};
+use intrada_ml::equations::Gan;
 use intrada_ml::network::Network;
 use intrada_ml::optim::Repeats;
 use intrada_runner::exec::job::Event;
@@ -54,6 +55,7 @@ struct Parameters {
     adversarial_weight_aux: Option<f64>,
     discriminator_learning_rate: Option<f64>,
     discriminator_betas: Option<(f64, f64)>,
+    gan: Option<Gan>,
     discriminator_width: Option<i64>,
     flip: bool,
     crop: Option<[usize; 2]>,
@@ -88,7 +90,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
         network: network.as_ref(),
         source: &open_source,
         target: target.map(|_| &open_target as adapt::Open),
-        discriminator_init: work.optional_file("discriminator_init"),
+        discriminator_init: discriminator_init(work),
         slot: &work.job.slot,
         staging: &work.job.staging,
     };
@@ -146,6 +148,12 @@ fn load(init: &Init, network: &dyn Network) -> Result<String, Failure> {
         }
     }
     Ok(format!("{loaded} tensors loaded, {} of the file skipped, {} not in it", skipped.len(), kept.len()))
+}
+
+fn discriminator_init(work: &Work) -> Option<DiscriminatorInit<'_>> {
+    let [aux, main] = ["discriminator_init_aux", "discriminator_init_main"].map(|role| work.optional_file(role));
+    let apart = (aux.is_some() || main.is_some()).then_some(DiscriminatorInit::Apart { aux, main });
+    work.optional_file("discriminator_init").map(DiscriminatorInit::Together).or(apart)
 }
 
 /// Weights of another training win over the model's own `init`; the runner sends only one of them.
@@ -214,6 +222,7 @@ fn settings(parameters: &Parameters) -> Settings {
         },
         discriminator_rate: parameters.discriminator_learning_rate.unwrap_or(default.discriminator_rate),
         discriminator_betas: parameters.discriminator_betas.unwrap_or(default.discriminator_betas),
+        gan: parameters.gan.unwrap_or_default(),
         discriminator_width: parameters.discriminator_width.unwrap_or(default.discriminator_width),
         weights: LossWeights {
             segmentation: LevelWeights {

@@ -1,15 +1,15 @@
 //! The two sides of the game: the generator with its optimiser, and a discriminator with an optimiser on each level.
 //!
 //! It knows who owns which tensors and how each is moved; which loss moves whom, and when, is the loop's.
-use std::path::Path;
-
 use tch::{Device, Kind, Tensor};
 
+use super::DiscriminatorInit;
 use super::levels::Levels;
 use super::settings::{GeneratorOptimizer, Method, Settings};
-use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+use crate::checkpoint::{self, CheckpointError, Rule};
 use crate::discriminator::{Discriminator, MapTooSmall};
-use crate::equations::{Domain, domain_loss, upsample};
+use crate::equations::{Domain, Gan, domain_loss, upsample};
+use crate::layer::as_kind;
 use crate::network::{Mode, Network};
 use crate::optim::{Adam, Optimizer, Rates, Sgd, polynomial};
 
@@ -19,8 +19,12 @@ pub(super) struct Players<'a> {
     generator: Box<dyn Optimizer>,
     aux: Option<Critic>,
     main: Option<Critic>,
+    gan: Gan,
     device: Device,
+    /// Of weights and losses.
     kind: Kind,
+    /// Of what goes through the networks.
+    activations: Kind,
 }
 
 /// A discriminator and what moves it.
@@ -58,8 +62,10 @@ impl<'a> Players<'a> {
             generator,
             aux: aux.then(|| critic("aux")),
             main: adversarial.then(|| critic("main")),
+            gan: settings.gan,
             device,
             kind,
+            activations: settings.precision.activations(),
         }
     }
 
@@ -69,16 +75,18 @@ impl<'a> Players<'a> {
 
     /// Images N×3×H×W → logits N×C×H×W on each level.
     pub(super) fn logits(&self, images: &Tensor) -> Levels {
-        let images = images.to_device(self.device).to_kind(self.kind);
+        let images = images.to_device(self.device).to_kind(self.activations);
         let size = [images.size()[2], images.size()[3]];
         let logits = self.network.forward(&images, Mode::Train);
-        Levels { aux: logits.aux.map(|z| upsample(&z, size)), main: upsample(&logits.main, size) }
+        let up = |z: &Tensor| upsample(&as_kind(z, self.kind), size);
+        Levels { aux: logits.aux.as_ref().map(up), main: up(&logits.main) }
     }
 
     /// The discriminators' losses on maps N×C×H×W against one domain, on the levels that have a discriminator.
     pub(super) fn judge(&self, maps: &Levels, domain: Domain) -> Result<Levels, MapTooSmall> {
         let judge = |critic: &Critic, map: &Tensor| {
-            critic.discriminator.forward(map).map(|logits| domain_loss(&logits, domain))
+            let output = critic.discriminator.forward(&as_kind(map, self.activations))?;
+            Ok(domain_loss(&as_kind(&output, self.kind), domain, self.gan))
         };
         let main = self.main.as_ref().expect("only methods with a discriminator ask it");
         let aux = self.aux.as_ref().zip(maps.aux.as_ref()).map(|(critic, map)| judge(critic, map)).transpose()?;
@@ -133,11 +141,20 @@ impl<'a> Players<'a> {
         self.critics().flat_map(|critic| critic.discriminator.state()).collect()
     }
 
-    /// Copies the first weights of the discriminators from a `discriminator.safetensors`. One of a level that isn't adapted
-    /// is left in the file.
-    pub(super) fn load_discriminators(&self, path: &Path) -> Result<Restored, CheckpointError> {
-        let skip: &[&str] = if self.aux.is_none() { &["aux."] } else { &[] };
-        checkpoint::restore(path, &self.discriminators(), Rule { skip, ..Rule::WEIGHTS })
+    /// Copies the first weights of the discriminators. One of a level that isn't adapted is left in its file.
+    pub(super) fn load_discriminators(&self, init: &DiscriminatorInit) -> Result<(), CheckpointError> {
+        match init {
+            DiscriminatorInit::Together(path) => {
+                let skip: &[&str] = if self.aux.is_none() { &["aux."] } else { &[] };
+                checkpoint::restore(path, &self.discriminators(), Rule { skip, ..Rule::WEIGHTS })?;
+            }
+            DiscriminatorInit::Apart { aux, main } => {
+                for (critic, path) in [(&self.aux, aux), (&self.main, main)] {
+                    critic.as_ref().zip(*path).map(|(critic, path)| critic.discriminator.load(path)).transpose()?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn critics(&self) -> impl Iterator<Item = &Critic> {

@@ -4,6 +4,7 @@
 //! says so. They know no files and no network.
 use serde::{Deserialize, Serialize};
 
+use crate::equations::Gan;
 use crate::optim::Repeats;
 
 /// How the generator is adapted to the target domain.
@@ -21,7 +22,7 @@ pub enum Method {
     AdaptSegNet,
 }
 
-/// Element type of weights, activations and optimiser state.
+/// Element types of weights, activations and optimiser state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -29,14 +30,25 @@ pub enum Precision {
     Float32,
     /// Double, to check against other implementations.
     Float64,
+    /// Convolutions of both players in bfloat16, forward and backward. Weights, optimisers' state, statistics and losses
+    /// stay in single precision.
+    BFloat16,
 }
 
 impl Precision {
-    /// libtorch's name for it.
+    /// Of weights, optimisers' state and losses.
     pub fn kind(self) -> tch::Kind {
         match self {
-            Precision::Float32 => tch::Kind::Float,
+            Precision::Float32 | Precision::BFloat16 => tch::Kind::Float,
             Precision::Float64 => tch::Kind::Double,
+        }
+    }
+
+    /// Of what goes through the networks.
+    pub fn activations(self) -> tch::Kind {
+        match self {
+            Precision::BFloat16 => tch::Kind::BFloat16,
+            precision => precision.kind(),
         }
     }
 }
@@ -117,6 +129,8 @@ pub struct Settings {
     pub discriminator_rate: f64,
     /// The discriminators' Adam: 0.9 and 0.99.
     pub discriminator_betas: (f64, f64),
+    /// What the discriminators minimise, and the generator against them: cross-entropy.
+    pub gan: Gan,
     /// Channels after a discriminator's first convolution: 64.
     pub discriminator_width: i64,
     /// See [`LossWeights`].
@@ -141,6 +155,7 @@ impl Default for Settings {
             generator: GeneratorOptimizer::Sgd { momentum: 0.9, weight_decay: 5e-4, repeats: Repeats::Once },
             discriminator_rate: 1e-4,
             discriminator_betas: (0.9, 0.99),
+            gan: Gan::Vanilla,
             discriminator_width: 64,
             weights: LossWeights::default(),
             precision: Precision::Float32,

@@ -5,6 +5,7 @@ use std::fs;
 use proptest::prelude::*;
 use tch::{Device, Kind, no_grad};
 
+use crate::equations::Gan;
 use crate::network::{Logits, Mode, Parameter, RateGroup};
 use crate::optim::Repeats;
 
@@ -151,9 +152,15 @@ fn formula(name: &str, shape: &[i64]) -> Tensor {
 fn three_iterations_of_each_method_give_pytorchs_losses_and_weights() {
     let text = include_str!("../tests_data/adapt_reference.json");
     let reference: serde_json::Value = serde_json::from_str(text).unwrap();
-    for method in METHODS {
-        let theirs = &reference[serde_json::to_value(method).unwrap().as_str().unwrap()];
-        let settings = Settings { precision: Precision::Float64, ..settings(method, 3) };
+    let with_gan = |method, gan| match gan {
+        Gan::Vanilla => serde_json::to_value(method).unwrap().as_str().unwrap().to_owned(),
+        Gan::Ls => "adaptsegnet, least squares".to_owned(),
+    };
+    for (method, gan) in
+        METHODS.map(|method| (method, Gan::Vanilla)).into_iter().chain([(Method::AdaptSegNet, Gan::Ls)])
+    {
+        let theirs = &reference[with_gan(method, gan)];
+        let settings = Settings { precision: Precision::Float64, gan, ..settings(method, 3) };
         let bench = Bench::new();
         let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Double);
         // Discriminators can only be given their weights through a checkpoint, which says: nothing done yet.
@@ -192,28 +199,57 @@ fn three_iterations_of_each_method_give_pytorchs_losses_and_weights() {
 }
 
 #[test]
+fn with_bfloat16_losses_are_near_those_of_float32_and_weights_stay_float32() {
+    for method in METHODS {
+        let [single, half] = [Precision::Float32, Precision::BFloat16].map(|precision| {
+            let bench = Bench::new();
+            bench.run(&Settings { precision, ..settings(method, 3) }, Patterns::new(29), None).unwrap();
+            bench
+        });
+        let numbers = |row: &LossRow| serde_json::to_value(row).unwrap().as_object().unwrap().clone();
+        for (single, half) in single.rows().iter().zip(half.rows()) {
+            let half = numbers(&half);
+            for (name, single) in numbers(single).into_iter().filter_map(|(name, value)| Some((name, value.as_f64()?)))
+            {
+                let half = half[&name].as_f64().unwrap();
+                assert!((half - single).abs() <= 0.05 * single, "{method:?} {name}: {half} instead of {single}");
+            }
+        }
+        assert_ne!(single.rows(), half.rows(), "{method:?}: bfloat16 was not used");
+        let weights = checkpoint::read(&half.staging.path().join("model.safetensors")).unwrap().tensors;
+        assert!(weights.values().all(|tensor| tensor.kind() == Kind::Float));
+    }
+}
+
+#[test]
 fn discriminators_start_from_the_file_that_is_given_for_them() {
-    let (first, second) = (Bench::new(), Bench::new());
+    let first = Bench::new();
     first.run(&settings(Method::Advent, 2), Patterns::new(29), None).unwrap();
     let file = first.staging.path().join("discriminator.safetensors");
+    let given = checkpoint::read(&file).unwrap().tensors;
+    let only = first.staging.path().join("main.safetensors");
+    let of_main = given.iter().filter_map(|(key, t)| Some((key.strip_prefix("main.")?.to_owned(), t.shallow_clone())));
+    checkpoint::write(&only, &of_main.collect::<Vec<_>>(), None).unwrap();
     // A rate of 0 moves nothing, so what comes out is what went in. The file has a discriminator more than is needed.
     let mut still = Settings { discriminator_rate: 0.0, seed: 5, ..settings(Method::Advent, 1) };
     still.weights.adversarial.aux = 0.0;
     let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Float);
     let (source, target) = (Patterns::new(29).open(), Patterns::new(43).open());
-    let run = Run {
-        network: &network,
-        source: &source,
-        target: Some(&target),
-        discriminator_init: Some(&file),
-        slot: second.slot.path(),
-        staging: second.staging.path(),
-    };
-    adapt(&run, &still, &mut |_| Control::Continue).unwrap();
-    let given = checkpoint::read(&file).unwrap().tensors;
-    let left = checkpoint::read(&second.staging.path().join("discriminator.safetensors")).unwrap().tensors;
-    assert_eq!(left.len(), 10, "five layers of the main discriminator");
-    assert!(left.iter().all(|(name, tensor)| given[name] == *tensor));
+    for init in [DiscriminatorInit::Together(&file), DiscriminatorInit::Apart { aux: None, main: Some(&only) }] {
+        let second = Bench::new();
+        let run = Run {
+            network: &network,
+            source: &source,
+            target: Some(&target),
+            discriminator_init: Some(init),
+            slot: second.slot.path(),
+            staging: second.staging.path(),
+        };
+        adapt(&run, &still, &mut |_| Control::Continue).unwrap();
+        let left = checkpoint::read(&second.staging.path().join("discriminator.safetensors")).unwrap().tensors;
+        assert_eq!(left.len(), 10, "five layers of the main discriminator");
+        assert!(left.iter().all(|(name, tensor)| given[name] == *tensor));
+    }
 }
 
 proptest! {
@@ -222,10 +258,11 @@ proptest! {
     fn a_run_stopped_or_killed_anywhere_and_resumed_ends_with_the_same_bytes(
         method in prop::sample::select(METHODS.to_vec()),
         adam: bool,
+        precision in prop::sample::select(vec![Precision::Float32, Precision::BFloat16]),
         stops in prop::collection::btree_set(1u64..6, 0..3),
         kill in 0u64..6,
     ) {
-        let mut settings = settings(method, 6);
+        let mut settings = Settings { precision, ..settings(method, 6) };
         if adam {
             settings.generator = GeneratorOptimizer::Adam { betas: (0.9, 0.99) };
         }

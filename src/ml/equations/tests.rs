@@ -58,9 +58,11 @@ fn without_a_labelled_pixel_loss_and_gradient_are_zero() {
 
 #[test]
 fn domain_loss_counts_source_as_zero_and_target_as_one() {
-    let certain_of_target = Tensor::from_slice(&[2f64]);
-    close(number(&domain_loss(&certain_of_target, Domain::Source)), (1.0 + 2f64.exp()).ln(), 1e-12);
-    close(number(&domain_loss(&certain_of_target, Domain::Target)), (1.0 + (-2f64).exp()).ln(), 1e-12);
+    let loss = |output, domain, gan| number(&domain_loss(&Tensor::from_slice(output), domain, gan));
+    close(loss(&[2f64], Domain::Source, Gan::Vanilla), (1.0 + 2f64.exp()).ln(), 1e-12);
+    close(loss(&[2f64], Domain::Target, Gan::Vanilla), (1.0 + (-2f64).exp()).ln(), 1e-12);
+    close(loss(&[2f64, -1.0], Domain::Source, Gan::Ls), (4.0 + 1.0) / 2.0, 1e-12);
+    close(loss(&[2f64, -1.0], Domain::Target, Gan::Ls), (1.0 + 4.0) / 2.0, 1e-12);
 }
 
 #[test]

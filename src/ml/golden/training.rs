@@ -9,7 +9,9 @@ use serde_json::Value;
 use tch::{Kind, Tensor};
 
 use super::{close, formula, network, vectors};
-use crate::adapt::{Control, GeneratorOptimizer, LossWeights, Method, Outcome, Precision, Run, Settings, adapt};
+use crate::adapt::{
+    Control, DiscriminatorInit, GeneratorOptimizer, LossWeights, Method, Outcome, Precision, Run, Settings, adapt,
+};
 use crate::arch::Arch;
 use crate::checkpoint;
 use crate::data::augment::Augment;
@@ -107,7 +109,7 @@ fn three_steps(folder: &Path, golden: &Value, name: &str, precision: Precision, 
         network: network.as_ref(),
         source: &source,
         target: Some(&target),
-        discriminator_init: adversarial.then_some(&*discriminators),
+        discriminator_init: adversarial.then_some(DiscriminatorInit::Together(&discriminators)),
         slot: &place.path().join("slot"),
         staging: place.path(),
     };

@@ -78,7 +78,7 @@ def discriminator(p, name, x):
     return x
 
 
-def run(method):
+def run(method, gan="vanilla"):
     g, d_aux, d_main = fill(network_shapes()), fill(discriminator_shapes("aux")), fill(discriminator_shapes("main"))
     sgd = torch.optim.SGD(g.values(), lr=RATE, momentum=0.9, weight_decay=5e-4)
     adams = [torch.optim.Adam(d.values(), lr=D_RATE, betas=(0.9, 0.99)) for d in (d_aux, d_main)]
@@ -89,7 +89,8 @@ def run(method):
 
     def judge(d, name, z, domain):
         x = discriminator(d, name, seen(z))
-        return F.binary_cross_entropy_with_logits(x, torch.full_like(x, domain))
+        loss = F.mse_loss if gan == "ls" else F.binary_cross_entropy_with_logits
+        return loss(x, torch.full_like(x, domain))
 
     rows = []
     for i in range(3):
@@ -134,6 +135,7 @@ def run(method):
 
 
 reference = {method: run(method) for method in ("source-only", "minent", "advent", "adaptsegnet")}
+reference["adaptsegnet, least squares"] = run("adaptsegnet", "ls")
 path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "adapt_reference.json")
 with open(path, "w") as file:
     json.dump(reference, file, indent=1)

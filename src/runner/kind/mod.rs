@@ -117,12 +117,16 @@ pub struct KeySpec {
     pub origin: &'static str,
     /// Whether it can change a result.
     pub role: Role,
+    /// Whether the kind did without it at first. Where it is the default it then enters no key, so that what was computed
+    /// before it came is still found.
+    pub added: bool,
 }
 
 impl KeySpec {
     /// A key that must be there, applies always and can change a result; the methods below change that.
     pub const fn new(name: &'static str, takes: Takes, doc: &'static str) -> KeySpec {
-        KeySpec { name, takes, presence: Presence::Required, only: None, doc, origin: "", role: Role::Meaning }
+        let (presence, role) = (Presence::Required, Role::Meaning);
+        KeySpec { name, takes, presence, only: None, doc, origin: "", role, added: false }
     }
 
     const fn optional(mut self) -> KeySpec {
@@ -163,6 +167,11 @@ impl KeySpec {
 
     const fn origin(mut self, origin: &'static str) -> KeySpec {
         self.origin = origin;
+        self
+    }
+
+    const fn added(mut self) -> KeySpec {
+        self.added = true;
         self
     }
 

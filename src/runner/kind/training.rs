@@ -117,6 +117,16 @@ pub const KEYS: &[KeySpec] = &[
         .only(ADVERSARIAL)
         .origin("AdvEnt, train_UDA.py"),
     KeySpec::new(
+        "gan",
+        Takes::Choice(&["vanilla", "ls"]),
+        "the adversarial loss: cross-entropy, or the squared distance of the discriminator's raw output from 0 (source) or 1 \
+         (target), with which AdaptSegNet sets adversarial_weight = 0.01 and nothing on the auxiliary level",
+    )
+    .or_text("vanilla")
+    .added()
+    .only(ADVERSARIAL)
+    .origin("AdaptSegNet, train_gta2cityscapes_multi.py: --gan"),
+    KeySpec::new(
         "discriminator_width",
         Takes::Integer { min: 1, max: 4096 },
         "channels of a discriminator's first layer; the next three have 2, 4 and 8 times as many",
@@ -127,10 +137,21 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new(
         "discriminator_init",
         Takes::Path,
-        "parameters that the discriminators start from; default: fresh ones",
+        "parameters that the discriminators start from, a `discriminator.safetensors`; default: fresh ones",
     )
     .optional()
     .only(ADVERSARIAL),
+    KeySpec::new(
+        "discriminator_init_main",
+        Takes::Path,
+        "parameters that the main level's discriminator starts from, a file of AdvEnt (`model_…_D_main.pth`) or AdaptSegNet \
+         (`…_D2.pth`)",
+    )
+    .optional()
+    .only(ADVERSARIAL),
+    KeySpec::new("discriminator_init_aux", Takes::Path, "the same of the auxiliary level (`…_D_aux.pth`, `…_D1.pth`)")
+        .optional()
+        .only(ADVERSARIAL),
     KeySpec::new("flip", Takes::Flag, "mirror half of the images").or_flag(false).origin("none in AdvEnt"),
     KeySpec::new("crop", Takes::Size, "cut a random window of this size out of each image, in pixels; default: none")
         .optional()
@@ -142,8 +163,12 @@ pub const KEYS: &[KeySpec] = &[
     )
     .or_number(0.0)
     .origin("none in AdvEnt"),
-    KeySpec::new("precision", Takes::Choice(&["float32", "float64"]), "of parameters and arithmetic")
-        .or_text("float32"),
+    KeySpec::new(
+        "precision",
+        Takes::Choice(&["float32", "float64", "bfloat16"]),
+        "of parameters and arithmetic; with bfloat16 the convolutions' alone, parameters and losses stay float32",
+    )
+    .or_text("float32"),
     KeySpec::new(
         "dataset",
         Takes::Dataset { labels: true },

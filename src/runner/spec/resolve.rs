@@ -15,7 +15,7 @@ use super::stages::{StageTable, noun};
 use super::value::Value;
 use super::words::alternatives;
 use super::{Dataset, DatasetId, Input, InputSource, OutputId, Parameter, Stage, StageId};
-use crate::kind::{self, Gives, KeySpec, Presence, Takes};
+use crate::kind::{self, Gives, KeySpec, Presence, Role, Takes};
 
 /// What the names of a section stand for; nothing where the table of that name is wrong, which has been said already.
 pub(super) type Names<T> = HashMap<String, Option<T>>;
@@ -233,7 +233,9 @@ impl Building<'_> {
     }
 
     fn parameter(&mut self, key: &KeySpec, value: Value, span: Span) {
-        self.stage.parameters.push(Parameter { name: key.name.to_owned(), value, role: key.role, span });
+        let is_as_before = key.added && matches!(key.presence, Presence::Default(literal) if value == literal.into());
+        let role = if is_as_before { Role::Execution } else { key.role };
+        self.stage.parameters.push(Parameter { name: key.name.to_owned(), value, role, span });
     }
 
     /// Whether the stage trains a network.

@@ -120,6 +120,14 @@ fn check_across(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
         let problem = Problem::error(title).at(values.span("iterations"), iterations.to_string());
         reader.problems.push(problem.help(format!("set schedule_iterations = {iterations} as well")));
     }
+    for apart in ["discriminator_init_main", "discriminator_init_aux"] {
+        if values.has("discriminator_init") && values.has(apart) {
+            let title = format!("`discriminator_init` is of both levels, so `{apart}` can't be another");
+            let problem =
+                Problem::error(title).at(values.span(apart), "").beside(values.span("discriminator_init"), "");
+            reader.problems.push(problem);
+        }
+    }
     if let Some(env) = values.get("env") {
         for (name, span) in env.texts() {
             if name.contains('=') {

@@ -210,6 +210,20 @@ fn typing_a_default_changes_nothing() {
 }
 
 #[test]
+fn a_key_that_came_later_enters_no_key_of_the_cache_where_it_is_as_before() {
+    let role_of_gan = |typed: &str| {
+        let pipeline = parse(&WHOLE.replacen("method = \"advent\"", typed, 1), &[]).unwrap();
+        let stage = pipeline.stage(pipeline.find("inter").unwrap());
+        let gan = stage.parameters.iter().find(|parameter| parameter.name == "gan").unwrap();
+        (gan.value.to_string(), gan.role)
+    };
+    let method = "method = \"advent\"\n";
+    assert_eq!(role_of_gan(method), ("\"vanilla\"".to_owned(), Role::Execution));
+    assert_eq!(role_of_gan(&format!("{method}gan = \"vanilla\"")), role_of_gan(method));
+    assert_eq!(role_of_gan(&format!("{method}gan = \"ls\"")), ("\"ls\"".to_owned(), Role::Meaning));
+}
+
+#[test]
 fn an_argument_replaces_a_value_or_adds_one() {
     let text = WHOLE.replace("scores = \"entropy\"", "scores = \"entropy\"\nlambda = 0.5");
     let set = [
