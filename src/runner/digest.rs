@@ -148,6 +148,15 @@ digest_of! {
     /// Names a file's content; also the name of the object that holds it in the store.
     FileDigest
 }
+digest_of! {
+    /// Names one item of a data set by what a stage reads of it: its image, and its label where labels are read. Never by its
+    /// name or its place among the others.
+    Item
+}
+digest_of! {
+    /// Names a setting in which items are looked at: everything but the item that determines what a stage finds of one.
+    Setting
+}
 
 /// Builds the bytes that are hashed, so that no two different things can have the same encoding.
 ///

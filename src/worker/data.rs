@@ -1,7 +1,8 @@
 //! The data sets of a job in the form that intrada-ml takes, whole or in part.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use intrada_ml::data::label::{Encoding, LabelMap, Otherwise};
 use intrada_ml::data::pass::Pass;
@@ -55,7 +56,7 @@ impl Work {
         let job::Dataset::Files { samples, size, .. } = self.dataset(role)? else {
             return self.scenes(role, Some(part.names), part.labels);
         };
-        let by_name: std::collections::HashMap<&str, &job::Sample> =
+        let by_name: HashMap<&str, &job::Sample> =
             samples.iter().map(|sample| (sample.name.as_str(), sample)).collect();
         let sample = |name: &String| -> Result<source::Sample, Failure> {
             let Some(sample) = by_name.get(name.as_str()) else {
@@ -100,10 +101,30 @@ impl Work {
         })
     }
 
+    /// The files that each sample of the data set of this role consists of, by its name. None for a scene.
+    pub(crate) fn sample_files<'a>(&'a self, role: &str) -> HashMap<&'a str, Vec<&'a Path>> {
+        let Some(job::Dataset::Files { samples, .. }) = self.job.datasets.get(role) else { return HashMap::new() };
+        let files = |sample: &'a job::Sample| {
+            let files = [Some(&*sample.image), sample.label.as_deref()];
+            (sample.name.as_str(), files.into_iter().flatten().collect())
+        };
+        samples.iter().map(files).collect()
+    }
+
     /// A pass over the data set of this role.
     pub(crate) fn pass(&self, role: &str, normalization: &Normalization, labels: LabelUse) -> Result<Pass, Failure> {
+        self.pass_over(&self.source(role)?, normalization, labels)
+    }
+
+    /// A pass over a data set or a part of one.
+    pub(crate) fn pass_over(
+        &self,
+        source: &Source,
+        normalization: &Normalization,
+        labels: LabelUse,
+    ) -> Result<Pass, Failure> {
         const THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
-        Ok(Pass::open(&self.source(role)?, normalization, labels, THREADS)?)
+        Ok(Pass::open(source, normalization, labels, THREADS)?)
     }
 
     fn dataset(&self, role: &str) -> Result<&job::Dataset, Failure> {

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod data;
+mod items;
 mod kinds;
 mod measure;
 mod model;

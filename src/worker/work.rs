@@ -18,7 +18,7 @@ use tch::Device;
 pub enum Failure {
     /// It was asked to stop; it goes on at this iteration.
     Interrupted {
-        /// Iterations that are kept.
+        /// Iterations or images that are kept.
         at: u64,
     },
     /// It can't be done.

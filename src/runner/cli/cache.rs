@@ -56,7 +56,13 @@ impl Stats {
             }
         };
         let usage = store.usage().context("failed to count what the cache holds")?;
-        let rows = [("objects", usage.objects), ("traces", usage.traces), ("slots", usage.slots), ("logs", usage.logs)];
+        let rows = [
+            ("objects", usage.objects),
+            ("traces", usage.traces),
+            ("items", usage.items),
+            ("slots", usage.slots),
+            ("logs", usage.logs),
+        ];
         match self.format {
             Format::Json => {
                 let row = |tally: Tally| json!({"files": tally.files, "bytes": tally.bytes});

@@ -5,14 +5,17 @@
 //! keys or the cache's layout is in it: a worker gets paths to read from and one folder to write into.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::{Encoder, FileDigest, Item};
 use crate::kind::dataset::Encoding;
 
+pub use crate::store::Finding;
+
 /// The version of this contract. A worker refuses a job of another version: the two programs are built together.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// One stage, ready to be performed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +36,8 @@ pub struct Job {
     pub dataset_names: BTreeMap<String, String>,
     /// Outputs of other stages and source files by role (`weights`, `hard`, `model.init`).
     pub inputs: BTreeMap<String, Input>,
+    /// For a kind that works item by item: what its items are, and what is known of them already.
+    pub items: Option<Items>,
     /// An empty folder; the outputs go there under the paths that the kind declares.
     pub staging: PathBuf,
     /// A folder that outlives a crash and is offered again to the same key only; what a resume needs goes there.
@@ -105,6 +110,57 @@ pub enum Input {
     Folder(BTreeMap<String, PathBuf>),
 }
 
+/// The items of a data set: what a worker needs to leave out those that are known, and to hand in what it finds of the rest.
+///
+/// It hands in through the slot, so that a pass which is killed has not been for nothing: the files of the items under
+/// [`Items::files`], and then a line of [`Finding::line`] an item in [`Items::findings`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Items {
+    /// The samples by name. `None` for painted scenes: these are what they are called.
+    pub samples: Option<BTreeMap<String, Item>>,
+    /// What is known.
+    pub known: BTreeMap<Item, Known>,
+    /// What the workspace's files that the job reads held when its key was made. A worker that reads anything else from one of
+    /// them must not hand in what it found: it would be taken for what there is to find in the file as it was.
+    pub sources: BTreeMap<PathBuf, FileDigest>,
+}
+
+/// What an earlier job found of an item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    /// The path of its file by the output that it is a part of.
+    pub files: BTreeMap<String, PathBuf>,
+    /// See [`Finding::values`].
+    pub values: serde_json::Value,
+    /// See [`Finding::made_on`].
+    pub made_on: String,
+}
+
+impl Items {
+    /// Which item a sample is.
+    pub fn item(&self, sample: &str) -> Option<Item> {
+        match &self.samples {
+            Some(samples) => samples.get(sample).copied(),
+            None => Some(Item(Encoder::new("intrada/item/1").field("scene", sample.as_bytes()).finish())),
+        }
+    }
+
+    /// The folder in `slot` for all that is handed in.
+    pub fn folder(slot: &Path) -> PathBuf {
+        slot.join("items")
+    }
+
+    /// The folder in `slot` for the files of findings.
+    pub fn files(slot: &Path) -> PathBuf {
+        Items::folder(slot).join("files")
+    }
+
+    /// The file in `slot` for the findings.
+    pub fn findings(slot: &Path) -> PathBuf {
+        Items::folder(slot).join("findings")
+    }
+}
+
 /// What a worker says while it works: one JSON line each on its standard output. Everything else it prints is log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -132,7 +188,7 @@ pub enum Event {
     },
     /// It stopped when asked to, and what is needed to go on is in the slot.
     Interrupted {
-        /// Where it will go on.
+        /// The iterations, or images of this attempt, that needn't be done again.
         at: u64,
     },
     /// It can't be done.

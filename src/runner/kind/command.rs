@@ -30,5 +30,6 @@ pub(super) const KIND: Kind = Kind {
     exactly_one: &["command", "shell"],
     classes: &[],
     outputs: &[],
+    items: None,
     runs: Runs::Command,
 };

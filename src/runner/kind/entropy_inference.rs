@@ -35,5 +35,6 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::folder("predictions", Gives::Predictions),
         OutputSpec::folder("entropy", Gives::EntropyMaps),
     ],
+    items: Some("images"),
     runs: Runs::Worker,
 };

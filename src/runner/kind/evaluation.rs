@@ -35,5 +35,6 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::file("metrics", "metrics.json", Gives::Metrics),
         OutputSpec::folder("overlays", Gives::Overlays),
     ],
+    items: None,
     runs: Runs::Worker,
 };

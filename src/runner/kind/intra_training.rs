@@ -27,5 +27,6 @@ pub(super) const KIND: Kind = Kind {
     exactly_one: &[],
     classes: &[ClassFact::Count],
     outputs: training::OUTPUTS,
+    items: None,
     runs: Runs::Worker,
 };

@@ -52,6 +52,9 @@ pub struct Kind {
     pub classes: &'static [ClassFact],
     /// The files it gives; empty for a command, which declares its own.
     pub outputs: &'static [OutputSpec],
+    /// The key with the data set that it works through item by item, where it does: what it finds of one image depends on no
+    /// other. The findings are kept one by one then, and another run, over other images, takes those that it has.
+    pub items: Option<&'static str>,
     /// Where it runs.
     pub runs: Runs,
 }

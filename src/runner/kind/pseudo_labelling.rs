@@ -40,5 +40,6 @@ pub(super) const KIND: Kind = Kind {
     exactly_one: &[],
     classes: &[ClassFact::Colours],
     outputs: &[OutputSpec::folder("labels", Gives::Labels), OutputSpec::folder("colour", Gives::Colours)],
+    items: None,
     runs: Runs::Worker,
 };

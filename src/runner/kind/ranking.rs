@@ -29,5 +29,6 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::file("hard", "hard_split.txt", Gives::ImageList),
         OutputSpec::file("ranking", "ranking.csv", Gives::RankingTable),
     ],
+    items: None,
     runs: Runs::Worker,
 };

@@ -6,5 +6,6 @@
 pub mod assemble;
 pub mod explain;
 mod files;
+pub mod items;
 pub mod manifest;
 pub mod sources;

@@ -17,7 +17,7 @@ use super::files::Survey;
 use super::manifest::Ingredient;
 
 /// Changes when the painter of scenes paints other pictures for the same parameters.
-const SCENES_REVISION: u32 = 1;
+pub(super) const SCENES_REVISION: u32 = 1;
 
 /// A thing outside the graph that stages read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -26,6 +26,11 @@ impl Guard {
         self.0.push(Watched { path, stat, content });
     }
 
+    /// Every file with its content.
+    pub fn contents(&self) -> impl Iterator<Item = (&Path, FileDigest)> {
+        self.0.iter().map(|watched| (&*watched.path, watched.content))
+    }
+
     /// Whether every file is what it was. One that was only touched is read to find out.
     ///
     /// # Errors

@@ -19,10 +19,11 @@ use crate::exec::{Failure, Visible, worker};
 use crate::plan::manifest::Manifest;
 use crate::report::measures;
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Attempt, Holder, Lease, Manner, Store, Take, Trace, TracedOutput};
+use crate::store::{Artifact, Attempt, Holder, Lease, Manner, Slot, Store, Take, Trace, TracedOutput};
 
 use super::aside::Aside;
 use super::guard::Guard;
+use super::items::Items;
 
 /// How long a job may take to save and stop before it is killed.
 pub const GRACE: Duration = Duration::from_secs(60);
@@ -47,6 +48,8 @@ pub struct Order {
     pub in_place: Vec<PathBuf>,
     /// What is performed.
     pub task: Task,
+    /// Of a kind that works item by item: its items.
+    pub items: Option<Items>,
     /// The workspace root.
     pub root: PathBuf,
     /// What it reads there.
@@ -163,7 +166,7 @@ impl Order {
             (Failure::Cancelled { at }, Some(timeout)) if control.has_expired() => {
                 let limit = measures::duration(timeout.as_secs_f64());
                 let kept = match at {
-                    Some(at @ 1..) => format!("; it goes on after iteration {at} when it is run again"),
+                    Some(at @ 1..) => format!("; it goes on from {at} when it is run again"),
                     _ => String::new(),
                 };
                 Failure::new(format!("it took longer than its `timeout`, {limit}, and was stopped{kept}"))
@@ -192,11 +195,12 @@ impl Order {
             Task::Worker(job, gpus) => {
                 let out = staging.path().join("out");
                 std::fs::create_dir(&out).map_err(|error| io_failure("make", &out, &error))?;
-                let job = Job { staging: out.clone(), slot: slot.path().to_owned(), ..Job::clone(job) };
+                let job = Job { staging: out, slot: slot.path().to_owned(), ..Job::clone(job) };
                 let on_event = |event: &Event| tell(News::Event(event.clone()));
-                let finished = worker::perform(&job, &staging.path().join("job.json"), gpus, log, control, on_event)?;
-                self.guard.check(&self.root)?;
-                (finished, self.collect(store, &out, Take::Move)?)
+                let job_file = staging.path().join("job.json");
+                self.perform_by_items(store, &slot, job, |job| {
+                    worker::perform(job, &job_file, gpus, log, control, on_event)
+                })?
             }
             Task::Command(program) => {
                 let program = Program { slot: slot.path().to_owned(), ..program.clone() };
@@ -207,6 +211,32 @@ impl Order {
         trace.resumed_from = finished.resumed_from;
         trace.note = finished.notes;
         Ok((trace, artifacts))
+    }
+
+    /// Of a kind that works item by item, what is known of the items is offered to the worker, and what it finds is kept,
+    /// whether or not it gets to the end.
+    fn perform_by_items(
+        &self,
+        store: &Store,
+        slot: &Slot<'_>,
+        mut job: Job,
+        perform: impl FnOnce(&Job) -> Result<Finished, Failure>,
+    ) -> Result<(Finished, Vec<Artifact>), Failure> {
+        if let Some(items) = &self.items {
+            // Of an attempt that was killed together with its runner.
+            items.keep(store, slot).map_err(failed)?;
+            job.items = Some(items.for_job(store, self.forced).map_err(failed)?);
+        }
+        let result = perform(&job).and_then(|finished| {
+            let artifacts = self.collect(store, &job.staging, Take::Move)?;
+            self.guard.check(&self.root)?;
+            Ok((finished, artifacts))
+        });
+        if let Some(items) = &self.items {
+            // What can't be kept is found again: not worth the result, nor to hide why there is none.
+            let _ = items.keep(store, slot);
+        }
+        result
     }
 
     /// The right to compute the key and, for a command, to write into the places of its outputs: two commands with

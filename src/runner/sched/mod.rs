@@ -7,6 +7,7 @@
 mod aside;
 pub mod dry;
 mod guard;
+mod items;
 mod jobs;
 mod keys;
 mod orders;

@@ -18,6 +18,7 @@ use crate::spec::{InputSource, Pipeline, Stage, Value};
 use crate::store::index::StageRecord;
 use crate::store::{Artifact, Kind, Take};
 
+use super::items::Items;
 use super::jobs::{Destination, Order, Task};
 use super::planner::Planner;
 use super::session::Session;
@@ -69,19 +70,28 @@ pub fn order(
             Task::Worker(Box::new(job), lent.gpus.clone())
         }
     };
+    let manifest = (*planner.keys.manifest(node).expect("a stage with a key has a manifest")).clone();
+    let guard = planner.guard(session, node);
+    let items = match &task {
+        Task::Worker(job, _) => {
+            stage.kind.items.and_then(|role| Items::new(&manifest, role, job.datasets.get(role)?, &guard))
+        }
+        Task::Command(_) => None,
+    };
     let slots = planner.wiring.slots(node);
     let listings = slots.iter().filter_map(|slot| planner.keys.found(slot.from)?.listing.clone()).collect();
     Ok(Order {
         stage: stage.name.clone(),
         kind: stage.kind.name.to_owned(),
         key,
-        manifest: (*planner.keys.manifest(node).expect("a stage with a key has a manifest")).clone(),
+        manifest,
         listings,
         outputs: destinations(stage),
         in_place: if stage.kind.runs == Runs::Command { in_place(session, stage) } else { Vec::new() },
         task,
+        items,
         root: pipeline.root.clone(),
-        guard: planner.guard(session, node),
+        guard,
         forced: false,
         retries: stage.execution.retries,
         timeout: stage.execution.timeout,
@@ -156,6 +166,7 @@ fn worker_job(
         datasets,
         dataset_names: dataset_names.collect(),
         inputs,
+        items: None,
         staging: PathBuf::new(),
         slot: PathBuf::new(),
         device: device.to_owned(),

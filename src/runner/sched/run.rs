@@ -432,7 +432,7 @@ impl Run<'_> {
             Failure::Cancelled { at } => {
                 known.outcome = Some(Outcome::Cancelled);
                 known.reason = match at {
-                    Some(at @ 1..) => format!("stopped; the same command goes on after iteration {at}"),
+                    Some(at @ 1..) => format!("stopped at {at}; the same command goes on from there"),
                     _ => "stopped".to_owned(),
                 };
             }

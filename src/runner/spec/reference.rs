@@ -26,6 +26,12 @@ pub fn of_kind(kind: &Kind) -> String {
 
 fn section(kind: &Kind, keys: &str) -> String {
     let mut text = format!("### {}\n\n{}\n\n{keys}", kind.name, kind.summary);
+    if let Some(key) = kind.items {
+        text += &format!(
+            "\nIt works through `{key}` item by item: what it found of an image that is still the same is taken over when \
+             others are added, removed or changed.\n"
+        );
+    }
     if !kind.exactly_one.is_empty() {
         text += &format!("\nExactly one of `{}` must be there.\n", kind.exactly_one.join("` and `"));
     }

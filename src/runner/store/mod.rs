@@ -10,6 +10,7 @@
 //!   version               "intrada store 1": which programs may use this folder
 //!   objects/ab/cdef…      contents, read-only, named by their digest: of files, folder listings, link targets
 //!   traces/ab/cdef….json  one small record a key: what the outputs of that computation were
+//!   items/ab/cdef…        what was found of single items of data sets, one small file a setting
 //!   slots/<key>/          a private folder that survives a failed or killed job and is offered to the same key again
 //!   locks/<key>           held while somebody computes that key
 //!   logs/<key>.log        what the job said
@@ -30,6 +31,7 @@ mod crash;
 mod error;
 mod handover;
 pub mod index;
+pub mod items;
 mod layout;
 mod lease;
 pub mod listing;
@@ -50,6 +52,7 @@ use std::sync::OnceLock;
 
 pub use self::artifact::{Artifact, Kind};
 pub use self::error::Error;
+pub use self::items::Finding;
 pub use self::lease::{Attempt, Holder, Lease};
 pub use self::objects::{Health, Take, Verified};
 pub use self::restore::{Manner, Restored};
@@ -90,7 +93,8 @@ impl Store {
     /// [`Error::Io`] if it can't be made or read.
     pub fn open(root: &Path) -> Result<Store, Error> {
         refuse_somebody_s_folder(root)?;
-        for folder in ["", "objects", "traces", "slots", "locks", "logs", "workspaces", "tmp", "quarantine", "orphans"]
+        for folder in
+            ["", "objects", "traces", "items", "slots", "locks", "logs", "workspaces", "tmp", "quarantine", "orphans"]
         {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).at("make", &folder)?;

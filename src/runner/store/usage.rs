@@ -26,6 +26,8 @@ pub struct Usage {
     pub objects: Tally,
     /// Records of finished work.
     pub traces: Tally,
+    /// Findings of single items.
+    pub items: Tally,
     /// What unfinished work left, to be resumed from.
     pub slots: Tally,
     /// What jobs said.
@@ -47,6 +49,7 @@ impl Store {
         Ok(Usage {
             objects: self.tally("objects")?,
             traces: self.tally("traces")?,
+            items: self.tally("items")?,
             slots: self.tally("slots")?,
             logs: self.tally("logs")?,
             quarantine: self.tally("quarantine")?,

@@ -1,13 +1,18 @@
 //! `entropy-inference`: one pass over the target that gives scores, predictions and entropy maps.
+//!
+//! Image by image: an image that an earlier pass with the same weights has seen is not looked at again.
 
+use intrada_ml::data::encode::grey_png;
 use intrada_ml::data::source::LabelUse;
-use intrada_ml::data::{encode, source};
-use intrada_ml::entropy_inference::infer;
+use intrada_ml::entropy_inference::{Inference, infer};
 use intrada_ml::network::Mode;
+use intrada_ml::rank::Score;
 use intrada_ml::rank::files::scores_csv;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::summary;
+use crate::data::Part;
+use crate::items::Items;
 use crate::model::Model;
 use crate::work::{Failure, Notes, Work};
 
@@ -17,30 +22,58 @@ struct Parameters {
     model: Model,
 }
 
+/// An image's line in `scores.csv`, without its name.
+#[derive(Serialize, Deserialize)]
+struct Numbers {
+    mean_entropy: f32,
+    mean_entropy_eq4_nats: f32,
+    predicted_rare_classes: u32,
+}
+
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let Parameters { model } = work.parameters()?;
+    let mut items = Items::begin(work, "images", &["predictions", "entropy"])?;
+    let rest = items.rest();
+    if !rest.is_empty() {
+        look_at(work, &model, rest, &mut items)?;
+    }
+    let known = items.known();
+    let scores: Vec<Score> = items.finish()?.into_iter().map(|(image, numbers)| numbers.score(image)).collect();
+    std::fs::write(work.output("scores.csv")?, scores_csv(&scores))?;
+    let reused = if known > 0 { format!(", {known} reused") } else { String::new() };
+    Ok(summary(format!("{} images{reused}", scores.len())))
+}
+
+fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut Items<Numbers>) -> Result<(), Failure> {
     let network = model.trained(work, work.file("weights")?)?;
     let rare: Vec<u8> =
         (0..=255).zip(&work.job.classes).filter(|(_, class)| class.rare).map(|(index, _)| index).collect();
-    let (predictions, entropy) = (work.output_folder("predictions")?, work.output_folder("entropy")?);
-    let pass = work.pass("images", &model.arch.normalization(), LabelUse::Ignored)?;
-    let total = pass.samples() as u64;
-    let mut scores = Vec::new();
-    for frame in pass {
+    let total = names.len() as u64;
+    let part = work.part("images", Part { names, labels: None })?;
+    let pass = work.pass_over(&part, &model.arch.normalization(), LabelUse::Ignored)?;
+    for (done, frame) in (1..).zip(pass) {
         let frame = frame?;
         let logits = tch::no_grad(|| network.forward(&frame.input.to_device(work.device), Mode::Eval)).main;
         let [height, width] = [2, 3].map(|axis| frame.input.size()[axis] as usize);
         // At the size that the network sees, as the released code does: intra training reads images and labels at it.
-        let found = infer(&frame.name, &logits, [width, height], &rare)?;
-        let file = source::map_file(&frame.name)?;
-        encode::write(&predictions.join(&file), &encode::grey_png(&found.prediction))?;
-        encode::write(&entropy.join(&file), &encode::grey_png(&found.entropy))?;
-        scores.push(found.score);
-        work.progress(scores.len() as u64, total, "images", Vec::new());
+        let Inference { prediction, entropy, score } = infer(&frame.name, &logits, [width, height], &rare)?;
+        items.add(&frame.name, &[grey_png(&prediction), grey_png(&entropy)], Numbers::of(&score))?;
+        work.progress(done, total, "images", Vec::new());
         if work.is_stopping() {
-            return Err(Failure::Interrupted { at: 0 });
+            return Err(Failure::Interrupted { at: items.handed_in() });
         }
     }
-    std::fs::write(work.output("scores.csv")?, scores_csv(&scores))?;
-    Ok(summary(format!("{} images", scores.len())))
+    Ok(())
+}
+
+impl Numbers {
+    fn of(score: &Score) -> Numbers {
+        let Score { mean_entropy, mean_entropy_eq4_nats, predicted_rare_classes, .. } = *score;
+        Numbers { mean_entropy, mean_entropy_eq4_nats, predicted_rare_classes }
+    }
+
+    fn score(self, image: String) -> Score {
+        let Numbers { mean_entropy, mean_entropy_eq4_nats, predicted_rare_classes } = self;
+        Score { image, mean_entropy, mean_entropy_eq4_nats, predicted_rare_classes }
+    }
 }

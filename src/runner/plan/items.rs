@@ -1,0 +1,108 @@
+//! A stage that works item by item, taken apart: which items its data set has, and what else determines what it finds of each.
+//!
+//! Knows no store. The setting is read off the manifest, so that whatever enters the key enters it, too; of the data set it
+//! takes everything but the samples. An item is what the stage reads of a sample, without its name: a file that was only
+//! renamed is known.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::digest::{Encoder, FileDigest, Item, Setting};
+use crate::exec::job::{Dataset, Sample};
+
+use super::manifest::{Field, Manifest};
+use super::sources::SCENES_REVISION;
+
+/// The setting of the findings of a stage with this manifest that works through `dataset`, its input of this role.
+pub fn setting(manifest: &Manifest, role: &str, dataset: &Dataset) -> Setting {
+    let is_the_data_set = |field: &Field| field.name.strip_prefix("inputs/") == Some(role);
+    let fields: Vec<Field> = manifest.fields().into_iter().filter(|field| !is_the_data_set(field)).collect();
+    let mut encoder = Encoder::new("intrada/setting/1");
+    encoder.list("fields", fields.len());
+    for Field { name, value } in &fields {
+        encoder.field(name, value.as_bytes());
+    }
+    let rest = match dataset {
+        Dataset::Files { size, map, encoding, .. } => {
+            Dataset::Files { samples: Vec::new(), size: *size, map: map.clone(), encoding: *encoding }
+        }
+        Dataset::Scenes { style, seed, size, .. } => {
+            encoder.field("revision", &SCENES_REVISION.to_le_bytes());
+            Dataset::Scenes { style: style.clone(), part: String::new(), seed: *seed, count: 0, size: *size }
+        }
+    };
+    let rest = serde_json::to_vec(&rest).expect("a data set is plain data");
+    Setting(encoder.field("data set", &rest).finish())
+}
+
+/// Which item each sample is, by the sample's name. `None` if the content of one isn't known.
+pub fn items(samples: &[Sample], content: impl Fn(&Path) -> Option<FileDigest>) -> Option<BTreeMap<String, Item>> {
+    let item = |sample: &Sample| {
+        let mut encoder = Encoder::new("intrada/item/1");
+        encoder.field("image", content(&sample.image)?.0.as_bytes());
+        if let Some(label) = &sample.label {
+            encoder.field("label", content(label)?.0.as_bytes());
+        }
+        Some((sample.name.clone(), Item(encoder.finish())))
+    };
+    samples.iter().map(item).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::tests::{ingredient, ranking};
+    use super::*;
+    use crate::digest::Digest;
+    use crate::kind::dataset::Encoding;
+
+    fn sample(name: &str, image: &str, label: Option<&str>) -> Sample {
+        Sample { name: name.into(), image: image.into(), label: label.map(Into::into) }
+    }
+
+    fn files(samples: Vec<Sample>, size: Option<[u32; 2]>) -> Dataset {
+        Dataset::Files { samples, size, map: vec![(7, 0)], encoding: Encoding::Index }
+    }
+
+    fn scenes(seed: u64, count: u32) -> Dataset {
+        Dataset::Scenes { style: "target".into(), part: "all".into(), seed, count, size: [8, 4] }
+    }
+
+    fn content(path: &Path) -> Option<FileDigest> {
+        (path != Path::new("gone")).then(|| FileDigest(Digest::of(path.as_os_str().as_encoded_bytes())))
+    }
+
+    #[test]
+    fn whatever_enters_the_key_but_the_samples_makes_another_setting() {
+        let of = |manifest: &Manifest| setting(manifest, "images", &files(vec![], None));
+        let mut with_images = ranking();
+        with_images.inputs.insert("images".into(), ingredient("data set a", b"a"));
+        assert_eq!(of(&with_images), of(&ranking()));
+        assert_eq!(of(&ranking()), setting(&ranking(), "images", &files(vec![sample("a", "a", None)], None)));
+
+        let mut all = vec![of(&ranking()), setting(&ranking(), "images", &files(vec![], Some([8, 4])))];
+        let mut vary = |change: fn(&mut Manifest)| {
+            let mut manifest = ranking();
+            change(&mut manifest);
+            all.push(of(&manifest));
+        };
+        vary(|m| m.revision = 2);
+        vary(|m| drop(m.parameters.insert("lambda".into(), "0.6".into())));
+        vary(|m| drop(m.inputs.insert("scores".into(), ingredient("scores of `entropy`", b"others"))));
+        vary(|m| m.outputs.truncate(1));
+        all.extend([1, 2].map(|seed| setting(&ranking(), "images", &scenes(seed, 5))));
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+        assert_eq!(setting(&ranking(), "images", &scenes(1, 6)), setting(&ranking(), "images", &scenes(1, 5)));
+    }
+
+    #[test]
+    fn an_item_is_the_content_that_is_read_and_not_its_name() {
+        let samples =
+            [sample("a", "x", None), sample("b", "x", None), sample("c", "y", None), sample("d", "x", Some("y"))];
+        let found = items(&samples, content).unwrap();
+        assert_eq!(found["a"], found["b"]);
+        let distinct: std::collections::BTreeSet<_> = found.values().collect();
+        assert_eq!(distinct.len(), 3);
+        assert_eq!(items(&[sample("a", "gone", None)], content), None);
+    }
+}

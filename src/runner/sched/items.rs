@@ -1,0 +1,82 @@
+//! What is known of the items of a stage's data set: asked for before its job starts, kept after it ended, however that was.
+//!
+//! Knows the store and the contract with the worker, not what a kind finds. A line that a worker left in the slot stands for
+//! itself, since it was written only after the files behind it were found to be what the key says; so it is kept after a
+//! failure, an interrupt and a kill as well, and this is all that resuming such a stage takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use crate::digest::{FileDigest, Item, Setting};
+use crate::exec::job;
+use crate::plan::items;
+use crate::plan::manifest::Manifest;
+use crate::store::{Error, Finding, Slot, Store, Take, items::read};
+
+use super::guard::Guard;
+
+/// The items of one stage.
+pub struct Items {
+    setting: Setting,
+    samples: Option<BTreeMap<String, Item>>,
+    sources: BTreeMap<PathBuf, FileDigest>,
+}
+
+impl Items {
+    /// Of a stage with this manifest that works through `dataset`, its input of this role. `None` if it isn't known what the
+    /// guarded files held when the key was made.
+    pub fn new(manifest: &Manifest, role: &str, dataset: &job::Dataset, guard: &Guard) -> Option<Items> {
+        let sources: BTreeMap<PathBuf, FileDigest> =
+            guard.contents().map(|(path, content)| (path.to_owned(), content)).collect();
+        let samples = match dataset {
+            job::Dataset::Files { samples, .. } => Some(items::items(samples, |path| sources.get(path).copied())?),
+            job::Dataset::Scenes { .. } => None,
+        };
+        Some(Items { setting: items::setting(manifest, role, dataset), samples, sources })
+    }
+
+    /// For the job: with what the store knows of them, unless everything is to be done anew.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn for_job(&self, store: &Store, anew: bool) -> Result<job::Items, Error> {
+        let ours: Option<BTreeSet<&Item>> = self.samples.as_ref().map(|samples| samples.values().collect());
+        let mut known = BTreeMap::new();
+        for (item, finding) in if anew { BTreeMap::new() } else { store.findings(self.setting)? } {
+            if ours.as_ref().is_none_or(|ours| ours.contains(&item)) && store.has_all_of(&finding)? {
+                known.insert(item, handed_out(store, finding));
+            }
+        }
+        Ok(job::Items { samples: self.samples.clone(), known, sources: self.sources.clone() })
+    }
+
+    /// Takes what a job found out of its slot and keeps it, so that other keys of the setting have it, too.
+    ///
+    /// # Errors
+    /// The store can't be written: what was found stays in the slot.
+    pub fn keep(&self, store: &Store, slot: &Slot<'_>) -> Result<(), Error> {
+        let (files, findings) = (job::Items::files(slot.path()), job::Items::findings(slot.path()));
+        let lines = match std::fs::read(&findings) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            lines => lines.map_err(|source| Error::Io { action: "read", path: findings, source })?,
+        };
+        if files.exists() {
+            store.insert(&files, Take::Move)?;
+        }
+        let mut whole = BTreeMap::new();
+        for (item, finding) in read(&lines) {
+            if store.has_all_of(&finding)? {
+                whole.insert(item, finding);
+            }
+        }
+        store.keep_findings(self.setting, whole)?;
+        let folder = job::Items::folder(slot.path());
+        std::fs::remove_dir_all(&folder).map_err(|source| Error::Io { action: "remove", path: folder, source })
+    }
+}
+
+fn handed_out(store: &Store, Finding { files, values, made_on }: Finding) -> job::Known {
+    let files = files.into_iter().map(|(output, object)| (output, store.object_path(object))).collect();
+    job::Known { files, values, made_on }
+}

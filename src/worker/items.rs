@@ -1,0 +1,320 @@
+//! A data set worked through item by item: what is known is taken over, and what is found is handed in at once.
+//!
+//! Knows the contract on items and no kind: files are bytes here, values are the kind's own type. The outputs are the same
+//! whether an item was known or looked at, since a kind that works item by item finds each from nothing but itself.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use intrada_ml::data::{encode, source};
+use intrada_runner::digest::{Digest, FileDigest};
+use intrada_runner::exec::job::{self, Finding, Input, Known};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tch::Device;
+
+use crate::work::{Failure, Work};
+
+/// The items of one job. `T` is what is found of an item besides its files.
+pub(crate) struct Items<'a, T> {
+    work: &'a Work,
+    /// The outputs of which each item has a file.
+    outputs: &'a [&'a str],
+    samples: Vec<Sample<'a, T>>,
+    by_name: HashMap<String, usize>,
+    known: usize,
+    handed_in: u64,
+    findings: Findings,
+}
+
+struct Sample<'a, T> {
+    name: String,
+    /// Its file below each output.
+    place: PathBuf,
+    /// The files that it consists of.
+    reads: Vec<&'a Path>,
+    found: Option<T>,
+}
+
+/// The file for what is handed in.
+enum Findings {
+    /// Nothing has been found yet.
+    Unopened,
+    Open(File),
+    /// What is found is not what the key stands for, and of use to nobody else.
+    Refused,
+}
+
+impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
+    /// Begins the work on the data set of this role, with what is known of it.
+    ///
+    /// # Errors
+    /// The job names no such data set, or two samples would have the same files.
+    pub(crate) fn begin(work: &'a Work, role: &str, outputs: &'a [&'a str]) -> Result<Items<'a, T>, Failure> {
+        let names = work.sample_names(role)?;
+        let places = source::map_files(names.iter().map(String::as_str))?;
+        let mut reads = work.sample_files(role);
+        let sample = |(name, place): (String, PathBuf)| {
+            let reads = reads.remove(name.as_str()).unwrap_or_default();
+            let found = known(work, &name).and_then(|known| copied(work, known, outputs, &place));
+            Sample { name, place, reads, found }
+        };
+        let samples: Vec<Sample<T>> = names.into_iter().zip(places).map(sample).collect();
+        let known = samples.iter().filter(|sample| sample.found.is_some()).count();
+        let by_name = samples.iter().enumerate().map(|(index, sample)| (sample.name.clone(), index)).collect();
+        Ok(Items { work, outputs, samples, by_name, known, handed_in: 0, findings: Findings::Unopened })
+    }
+
+    /// The names of the samples that are to be looked at.
+    pub(crate) fn rest(&self) -> Vec<String> {
+        self.samples.iter().filter(|sample| sample.found.is_none()).map(|sample| sample.name.clone()).collect()
+    }
+
+    /// How many were known.
+    pub(crate) fn known(&self) -> usize {
+        self.known
+    }
+
+    /// How many were looked at and needn't be again.
+    pub(crate) fn handed_in(&self) -> u64 {
+        self.handed_in
+    }
+
+    /// Takes note of what was found of a sample: a file for each output, in order, and values.
+    ///
+    /// # Errors
+    /// It can't be written, or there is no such sample.
+    pub(crate) fn add(&mut self, name: &str, files: &[Vec<u8>], values: T) -> Result<(), Failure> {
+        let index = *self.by_name.get(name).ok_or_else(|| unasked(name))?;
+        let place = &self.samples[index].place;
+        for (output, bytes) in self.outputs.iter().zip(files) {
+            encode::write(&self.waiting(output, place), bytes)?;
+        }
+        self.hand_in(index, files, &values)?;
+        self.samples[index].found = Some(values);
+        Ok(())
+    }
+
+    /// Puts the files in their places. What was found of all samples, in order.
+    ///
+    /// # Errors
+    /// A file can't be moved, or nothing was found of a sample.
+    pub(crate) fn finish(self) -> Result<Vec<(String, T)>, Failure> {
+        if let Some(sample) = self.samples.iter().find(|sample| sample.found.is_none()) {
+            return Err(unasked(&sample.name));
+        }
+        for output in self.outputs {
+            let folder = self.work.output_folder(output)?;
+            for Sample { place, .. } in &self.samples {
+                let (waiting, place) = (self.waiting(output, place), folder.join(place));
+                if waiting.exists() {
+                    make_parent(&place)?;
+                    fs::rename(waiting, place)?;
+                }
+            }
+        }
+        Ok(self.samples.into_iter().filter_map(|sample| Some((sample.name, sample.found?))).collect())
+    }
+
+    /// Where a file waits for the others: in the slot, since a pass that is killed must not have been for nothing.
+    fn waiting(&self, output: &str, place: &Path) -> PathBuf {
+        job::Items::files(&self.work.job.slot).join(output).join(place)
+    }
+
+    /// Tells the runner, unless a file is no longer what it was when the key was made. It may have been read after it was
+    /// edited, so it is looked at after the work.
+    fn hand_in(&mut self, index: usize, files: &[Vec<u8>], values: &T) -> Result<(), Failure> {
+        let (work, sample) = (self.work, &self.samples[index]);
+        let Some(items) = &work.job.items else { return Ok(()) };
+        if let Findings::Unopened = self.findings {
+            self.findings = match input_files(work).all(|path| is_as_planned(items, path)) {
+                true => Findings::Open(File::create(job::Items::findings(&work.job.slot))?),
+                false => Findings::Refused,
+            };
+        }
+        let Findings::Open(file) = &mut self.findings else { return Ok(()) };
+        let is_as_planned = sample.reads.iter().all(|path| is_as_planned(items, path));
+        let Some(item) = items.item(&sample.name).filter(|_| is_as_planned) else { return Ok(()) };
+        let objects = files.iter().map(|bytes| FileDigest(Digest::of(bytes)));
+        let finding = Finding {
+            files: self.outputs.iter().map(|output| (*output).to_owned()).zip(objects).collect(),
+            values: serde_json::to_value(values)?,
+            made_on: made_on(work),
+        };
+        file.write_all(finding.line(item).as_bytes())?;
+        self.handed_in += 1;
+        Ok(())
+    }
+}
+
+/// What an earlier job found of a sample, on a device where the same would be found now.
+fn known<'a>(work: &'a Work, name: &str) -> Option<&'a Known> {
+    let items = work.job.items.as_ref()?;
+    items.known.get(&items.item(name)?).filter(|known| known.made_on == made_on(work))
+}
+
+/// Its values, with its files in place. `None` if that fails: then it is looked at again.
+fn copied<T: DeserializeOwned>(work: &Work, known: &Known, outputs: &[&str], place: &Path) -> Option<T> {
+    let values = serde_json::from_value(known.values.clone()).ok()?;
+    for output in outputs {
+        let to = work.job.staging.join(output).join(place);
+        // Not linked: another name would change the change time of the object, by which it is known to be intact.
+        make_parent(&to).ok()?;
+        fs::copy(known.files.get(*output)?, to).ok()?;
+    }
+    Some(values)
+}
+
+/// Sums come out in another order with other threads, and on another device.
+fn made_on(work: &Work) -> String {
+    let device = if work.device == Device::Cpu { "cpu" } else { "gpu" };
+    format!("{device}, {} threads", work.job.threads)
+}
+
+/// The files that the job reads besides data sets.
+fn input_files(work: &Work) -> impl Iterator<Item = &Path> {
+    work.job.inputs.values().flat_map(|input| match input {
+        Input::File(path) => vec![&**path],
+        Input::Folder(files) => files.values().map(|path| &**path).collect(),
+    })
+}
+
+/// Whether a file holds what it held when the key was made. One that isn't the workspace's is the store's, and stays.
+fn is_as_planned(items: &job::Items, path: &Path) -> bool {
+    let Some(content) = items.sources.get(path) else { return true };
+    Digest::of_file(path).is_ok_and(|(digest, _)| FileDigest(digest) == *content)
+}
+
+fn make_parent(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)
+}
+
+fn unasked(name: &str) -> Failure {
+    Failure::advised(
+        format!("`{name}` is in the data set or was looked at, but not both"),
+        "this is a mistake in the kind",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use intrada_runner::digest::Item;
+    use intrada_runner::exec::job::{Dataset, Job};
+    use intrada_runner::kind::dataset::Encoding;
+    use intrada_runner::store::items::read;
+
+    use super::*;
+
+    /// Two images, `a` and `b`, and weights, all as the key says.
+    fn job(folder: &Path) -> Job {
+        let sample = |name: &str| job::Sample { name: name.into(), image: folder.join(name), label: None };
+        let samples = vec![sample("a"), sample("b")];
+        for name in ["a", "b", "weights"] {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        for name in ["staging", "slot"] {
+            fs::create_dir(folder.join(name)).unwrap();
+        }
+        let content = |name: &str| (folder.join(name), FileDigest(Digest::of(name.as_bytes())));
+        let items = job::Items {
+            samples: Some(["a", "b"].map(|name| (name.to_owned(), item(name))).into()),
+            known: [].into(),
+            sources: ["a", "b", "weights"].map(content).into(),
+        };
+        Job {
+            format: job::FORMAT,
+            stage: "entropy".into(),
+            kind: "entropy-inference".into(),
+            parameters: [].into(),
+            classes: vec![],
+            datasets: [(
+                "images".to_owned(),
+                Dataset::Files { samples, size: None, map: vec![], encoding: Encoding::Index },
+            )]
+            .into(),
+            dataset_names: [].into(),
+            inputs: [("weights".to_owned(), Input::File(folder.join("weights")))].into(),
+            items: Some(items),
+            staging: folder.join("staging"),
+            slot: folder.join("slot"),
+            device: "cpu".into(),
+            threads: 1,
+        }
+    }
+
+    fn item(name: &str) -> Item {
+        Item(Digest::of(name.as_bytes()))
+    }
+
+    fn work(job: Job) -> Work {
+        Work::new(job, Device::Cpu, Arc::default())
+    }
+
+    fn begin(work: &Work) -> Items<'_, f32> {
+        Items::begin(work, "images", &["maps"]).unwrap()
+    }
+
+    /// The names of what was handed in.
+    fn handed_in(work: &Work) -> Vec<&'static str> {
+        let found = read(&fs::read(job::Items::findings(&work.job.slot)).unwrap_or_default());
+        ["a", "b"].into_iter().filter(|name| found.contains_key(&item(name))).collect()
+    }
+
+    #[test]
+    fn what_one_job_hands_in_the_next_takes_over_to_the_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = work(job(folder.path()));
+        let mut items = begin(&first);
+        assert_eq!(items.rest(), ["a", "b"]);
+        items.add("a", &[b"map of a".to_vec()], 0.1).unwrap();
+        assert_eq!((handed_in(&first), items.handed_in()), (vec!["a"], 1));
+        assert!(items.finish().is_err(), "nothing was found of b");
+
+        let findings = read(&fs::read(job::Items::findings(&first.job.slot)).unwrap());
+        let Finding { values, made_on, files } = findings[&item("a")].clone();
+        assert_eq!(files["maps"].0, Digest::of(b"map of a"));
+        let file = job::Items::files(&first.job.slot).join("maps/a.png");
+        let known = Known { files: [("maps".to_owned(), file.clone())].into(), values, made_on };
+        let folder = tempfile::tempdir().unwrap();
+        let mut next = job(folder.path());
+        next.items.as_mut().unwrap().known.insert(item("a"), known);
+        let second = work(next.clone());
+        let mut items = begin(&second);
+        assert_eq!((items.rest(), items.known()), (vec!["b".to_owned()], 1));
+        items.add("b", &[b"map of b".to_vec()], 0.2).unwrap();
+        assert_eq!(items.finish().unwrap(), [("a".to_owned(), 0.1), ("b".to_owned(), 0.2)]);
+        for name in ["a", "b"] {
+            let map = fs::read(second.job.staging.join("maps").join(format!("{name}.png"))).unwrap();
+            assert_eq!(map, format!("map of {name}").into_bytes());
+        }
+
+        next.threads = 2;
+        assert_eq!(begin(&work(next.clone())).known(), 0, "sums come out otherwise");
+        next.threads = 1;
+        fs::remove_file(file).unwrap();
+        assert_eq!(begin(&work(next)).known(), 0, "its file is gone");
+    }
+
+    #[test]
+    fn what_was_found_in_an_edited_image_or_with_edited_weights_is_not_handed_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let edited_image = work(job(folder.path()));
+        let mut items = begin(&edited_image);
+        fs::write(folder.path().join("a"), "A").unwrap();
+        for name in ["a", "b"] {
+            items.add(name, &[vec![]], 0.0).unwrap();
+        }
+        assert_eq!((handed_in(&edited_image), items.handed_in()), (vec!["b"], 1));
+
+        let folder = tempfile::tempdir().unwrap();
+        let edited_weights = work(job(folder.path()));
+        let mut items = begin(&edited_weights);
+        fs::write(folder.path().join("weights"), "Weights").unwrap();
+        items.add("a", &[vec![]], 0.0).unwrap();
+        assert!(handed_in(&edited_weights).is_empty());
+    }
+}
