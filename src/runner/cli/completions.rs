@@ -1,19 +1,97 @@
-//! `completions`: a shell's completion script.
+//! `completions`: a shell's completion script, and the answers that the script asks for.
+//!
+//! The script calls the program at each press of the key, so that it can read the pipeline file that stands on the line and
+//! offer its stages. It is asked by an environment variable, not by a command, since a line under completion is no command.
 
-use clap::{Args, CommandFactory};
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+use clap::builder::StyledStr;
+use clap::{Args, Command, CommandFactory};
+use clap_complete::CompletionCandidate;
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, PathCompleter};
+use clap_complete::env::{CompleteEnv, Shells};
+
+use super::run::Run;
 use super::{Answer, Cli, DONE};
+use crate::graph;
+use crate::spec::Pipeline;
+
+/// By this variable the script asks.
+const VARIABLE: &str = "INTRADA_COMPLETE";
 
 /// Print a completion script for a shell
 #[derive(Args)]
+#[command(after_help = "Examples:
+  source <(intrada-run completions bash)          in ~/.bashrc; zsh likewise
+  intrada-run completions fish | source           in ~/.config/fish/config.fish")]
 pub(super) struct Completions {
     /// Which shell
-    shell: clap_complete::Shell,
+    #[arg(value_parser = ["bash", "zsh", "fish", "elvish", "powershell"])]
+    shell: String,
 }
 
 impl Completions {
     pub(super) fn answer(self) -> Answer {
-        clap_complete::generate(self.shell, &mut Cli::command(), "intrada-run", &mut std::io::stdout());
+        let shells = Shells::builtins();
+        let shell = shells.completer(&self.shell).expect("clap takes only these shells");
+        let name = "intrada-run";
+        let mut out = std::io::stdout();
+        shell.write_registration(VARIABLE, name, name, name, &mut out).context("failed to write to stdout")?;
         Ok(DONE)
     }
+}
+
+/// Answers a script that asks, and ends the program then.
+pub(super) fn answer_shell() {
+    CompleteEnv::with_factory(completed).var(VARIABLE).complete();
+}
+
+/// The command line with candidates for what it takes: stages wherever a STAGE is, values to set, pipeline files.
+fn completed() -> Command {
+    // `intrada-run p.toml` is short for `intrada-run run p.toml`, so what `run` takes may stand where a command does.
+    let with_run = Run::augment_args(Cli::command()).args_conflicts_with_subcommands(true);
+    with_candidates(with_run).mut_subcommands(with_candidates)
+}
+
+fn with_candidates(command: Command) -> Command {
+    command.mut_args(|arg| {
+        let takes = arg.get_value_names().and_then(<[_]>::first).map(|name| name.to_string());
+        match takes.as_deref() {
+            Some("STAGE") => arg.add(ArgValueCandidates::new(stages)),
+            Some("PATH=VALUE") => arg.add(ArgValueCandidates::new(values)),
+            Some("PIPELINE.toml") => arg.add(ArgValueCompleter::new(PathCompleter::file().filter(may_hold_a_pipeline))),
+            _ => arg,
+        }
+    })
+}
+
+fn may_hold_a_pipeline(path: &Path) -> bool {
+    path.is_dir() || path.extension().is_some_and(|extension| extension == "toml")
+}
+
+/// The stages of the pipeline on the line, with their kinds.
+fn stages() -> Vec<CompletionCandidate> {
+    let Some(pipeline) = pipeline() else { return Vec::new() };
+    let candidate =
+        |(name, kind): (&str, &str)| CompletionCandidate::new(name).help(Some(StyledStr::from(kind.to_owned())));
+    pipeline.stages.iter().map(|stage| candidate((&stage.name, stage.kind.name))).collect()
+}
+
+/// What `--set` can replace, up to the `=`.
+fn values() -> Vec<CompletionCandidate> {
+    let Some(pipeline) = pipeline() else { return Vec::new() };
+    let of_pipeline = ["seed", "device", "threads"].map(|key| format!("pipeline.{key}="));
+    let of_stages = pipeline.stages.iter().flat_map(|stage| {
+        let own = stage.parameters.iter().filter(|parameter| !parameter.name.contains('.'));
+        own.map(|parameter| format!("stages.{}.{}=", stage.name, parameter.name))
+    });
+    of_pipeline.into_iter().chain(of_stages).map(CompletionCandidate::new).collect()
+}
+
+/// A file that can't be read yet, as it is being written, has nothing to offer.
+fn pipeline() -> Option<Pipeline> {
+    let words = std::env::args_os().skip_while(|word| word != "--");
+    let file = words.map(PathBuf::from).find(|word| word.extension().is_some_and(|extension| extension == "toml"))?;
+    graph::load(&file, &[]).ok().map(|(pipeline, _)| pipeline)
 }

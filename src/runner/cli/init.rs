@@ -1,4 +1,6 @@
-//! `init`: a commented pipeline to start from.
+//! `init`: a commented pipeline to start from, on procedural scenes or on somebody's own folders.
+//!
+//! Asks nothing and never overwrites. Own folders are looked at before a line is written, so that what is written runs.
 
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -7,21 +9,57 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{Answer, DONE, Refusal};
-use crate::spec;
+use crate::dataset::survey::{self, Survey};
+use crate::kind::classes;
+use crate::report::measures::count;
+use crate::spec::{self, template};
+
+/// A first look at a network sees images of at most this width.
+const WIDTH: u32 = 256;
 
 /// Write a commented pipeline to start from; never overwrites
 #[derive(Args)]
+#[command(after_help = "Without folders, the pipeline works on road scenes that the program draws itself.
+
+Example:
+  intrada-run init mine --source synth/images --labels synth/labels --target photos --classes road,car,person")]
 pub(super) struct Init {
-    /// The folder; made if it isn't there
+    /// The folder of the pipeline; made if it isn't there
     #[arg(default_value = ".")]
     dir: PathBuf,
+    /// Folder of the labelled source images
+    #[arg(long, value_name = "DIR", requires_all = ["labels", "target", "classes"])]
+    source: Option<PathBuf>,
+    /// Folder of their labels: PNGs of the same names, an 8-bit class index a pixel
+    #[arg(long, value_name = "DIR", requires = "source")]
+    labels: Option<PathBuf>,
+    /// Folder of the target images, which need no labels
+    #[arg(long, value_name = "DIR", requires = "source")]
+    target: Option<PathBuf>,
+    /// Folder of target images to measure on
+    #[arg(long, value_name = "DIR", requires_all = ["source", "test_labels"])]
+    test: Option<PathBuf>,
+    /// Folder of their labels
+    #[arg(long, value_name = "DIR", requires = "test")]
+    test_labels: Option<PathBuf>,
+    /// The classes in the order of their indices, or a set such as cityscapes-19
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "source")]
+    classes: Vec<String>,
 }
 
 impl Init {
     pub(super) fn answer(self) -> Answer {
-        std::fs::create_dir_all(&self.dir).with_context(|| format!("failed to make {}", self.dir.display()))?;
         let pipeline = self.dir.join("pipeline.toml");
-        write_new(&pipeline, &spec::template::TEMPLATE)?;
+        if pipeline.exists() {
+            return Err(is_there(&pipeline));
+        }
+        // Looked at before anything is made: a folder with a pipeline that can't run would be in the way the next time.
+        let text = match (&self.source, &self.labels, &self.target) {
+            (Some(source), Some(labels), Some(target)) => self.own(&pipeline, source, labels, target)?,
+            _ => template::TEMPLATE.clone(),
+        };
+        std::fs::create_dir_all(&self.dir).with_context(|| format!("failed to make {}", self.dir.display()))?;
+        write_new(&pipeline, &text)?;
         // For editors; the pipeline's first line names it. One that is there already is as good.
         let schema = self.dir.join("pipeline.schema.json");
         if !schema.exists() {
@@ -31,15 +69,121 @@ impl Init {
         eprintln!("next  intrada-run {}", pipeline.display());
         Ok(DONE)
     }
+
+    /// The text for own folders. Says what was found in them.
+    fn own(&self, pipeline: &Path, source: &Path, labels: &Path, target: &Path) -> Result<String, Refusal> {
+        let classes = self.classes()?;
+        let class_count = match &classes {
+            template::Classes::Set(name) => classes::find(name).map_or(0, |set| set.classes.len()),
+            template::Classes::Named(names) => names.len(),
+        };
+        let root = spec::root_of(pipeline).map_err(|problem| Refusal::from(spec::Problems::without_text(problem)))?;
+        let look = |name: &str, images: &Path, labels: Option<&Path>| {
+            let survey = survey::survey(images, labels).map_err(|error| Refusal::Usage(error.to_string()))?;
+            let ignored =
+                survey.values.iter().copied().filter(|value| usize::from(*value) >= class_count && *value != 255);
+            let ignored: Vec<u8> = ignored.collect();
+            eprintln!("  {name:<8}{}", described(&survey, labels.is_some()));
+            if !ignored.is_empty() {
+                let values: Vec<String> = ignored.iter().map(u8::to_string).collect();
+                eprintln!("          ignored, as there are {class_count} classes: {}", values.join(" "));
+            }
+            let place = |path: &Path| placed(&root, path);
+            let images = template::Images { images: place(images)?, labels: labels.map(place).transpose()?, ignored };
+            Ok::<_, Refusal>((images, survey))
+        };
+        let (source, seen) = look("source", source, Some(labels))?;
+        let (target, _) = look("target", target, None)?;
+        let test = self.test.as_deref().map(|test| look("test", test, self.test_labels.as_deref())).transpose()?;
+        if test.is_none() {
+            eprintln!("  without --test and --test-labels nothing is measured: see the end of the file");
+        }
+        let own = template::Own {
+            file: pipeline.display().to_string(),
+            name: self.name(),
+            classes,
+            source,
+            target,
+            test: test.map(|(images, _)| images),
+            size: fitted(seen.size.unwrap_or([WIDTH, WIDTH])),
+        };
+        template::own(&own).ok_or_else(|| Refusal::Usage("a folder's path isn't UTF-8, as TOML has to be".to_owned()))
+    }
+
+    fn classes(&self) -> Result<template::Classes, Refusal> {
+        match &self.classes[..] {
+            [name] => classes::find(name).map(|set| template::Classes::Set(set.name)).ok_or_else(|| {
+                let sets = classes::NAMES.join(", ");
+                Refusal::Usage(format!(
+                    "--classes takes at least two names, or one of the sets {sets}; this is \"{name}\""
+                ))
+            }),
+            names => Ok(template::Classes::Named(names.to_vec())),
+        }
+    }
+
+    /// After the folder, in the letters that a name may have.
+    fn name(&self) -> String {
+        let folder = std::path::absolute(&self.dir).ok();
+        let folder = folder.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+        let letters =
+            folder.unwrap_or_default().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        if letters == String::new() { "mine".to_owned() } else { letters }
+    }
+}
+
+/// "1,200 images, 1280 × 720, labels with values 0 1 2 255".
+fn described(survey: &Survey, has_labels: bool) -> String {
+    let mut parts = vec![format!("{} images", count(survey.images as u64))];
+    parts.extend(survey.size.map(|[width, height]| format!("{width} × {height}")));
+    if has_labels {
+        let values: Vec<String> = survey.values.iter().map(u8::to_string).collect();
+        let of =
+            if survey.read < survey.images { format!("in {} of the labels: ", survey.read) } else { String::new() };
+        parts.push(format!("{of}values {}", values.join(" ")));
+    } else {
+        parts.push("no labels are needed".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// At most [`WIDTH`] wide, and both sides multiples of 8, which is what the networks make of eight pixels one.
+fn fitted([width, height]: [u32; 2]) -> [u32; 2] {
+    let to = width.min(WIDTH);
+    let eighths = |pixels: f64| ((pixels / 8.0).round() as u32).max(1) * 8;
+    [eighths(f64::from(to)), eighths(f64::from(height) * f64::from(to) / f64::from(width.max(1)))]
+}
+
+/// As a pipeline of this root names it.
+fn placed(root: &Path, typed: &Path) -> Result<PathBuf, Refusal> {
+    let absolute = |path: &Path| path.canonicalize().with_context(|| format!("failed to find {}", path.display()));
+    let path = absolute(typed)?;
+    let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    Ok(path.strip_prefix(&root).map(Path::to_owned).unwrap_or(path))
 }
 
 fn write_new(path: &Path, text: &str) -> Result<(), Refusal> {
     let written = std::fs::File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
     match written {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            Err(Refusal::Usage(format!("{} is there already and is not overwritten", path.display())))
-        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(is_there(path)),
         Err(error) => Err(anyhow::Error::new(error).context(format!("failed to write {}", path.display())).into()),
+    }
+}
+
+fn is_there(path: &Path) -> Refusal {
+    Refusal::Usage(format!("{} is there already and is not overwritten", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_keeps_its_shape_and_fits_what_networks_halve_three_times() {
+        assert_eq!(fitted([1280, 720]), [256, 144]);
+        assert_eq!(fitted([2048, 1024]), [256, 128]);
+        assert_eq!(fitted([100, 50]), [104, 48]);
+        assert_eq!(fitted([1, 1]), [8, 8]);
     }
 }

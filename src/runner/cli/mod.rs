@@ -118,6 +118,7 @@ type Answer = Result<u8, Refusal>;
 
 /// Parses the command line, answers, and gives the exit status.
 pub fn main() -> ExitCode {
+    completions::answer_shell();
     let cli = match Cli::try_parse_from(with_command(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => {

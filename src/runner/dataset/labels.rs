@@ -112,6 +112,17 @@ pub fn values(path: &Path, encoding: Encoding) -> Result<[u64; 4], LabelError> {
     Ok(set)
 }
 
+/// `[width, height]` of a label in pixels, out of its head.
+///
+/// # Errors
+/// It can't be read, or is no PNG.
+pub fn size(path: &Path) -> Result<[u32; 2], LabelError> {
+    let file = File::open(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
+    let reader = png::Decoder::new(BufReader::new(file)).read_info();
+    let reader = reader.map_err(|cause| LabelError::Damaged { path: path.to_owned(), cause })?;
+    Ok([reader.info().width, reader.info().height])
+}
+
 /// Refuses a label with a value that, after `map`, is neither a class (`0..classes`) nor [`IGNORED`]. A value that `map`
 /// (stored, class) doesn't list stays what it is.
 ///

@@ -6,6 +6,7 @@
 //!
 //! One format a file: [`folder`] for a plain folder, and one for each published data set, which say no more than how its
 //! folders, names and label values are ([`layout`]). All are listed by the same code ([`listing`]).
+//! [`survey`] looks at folders of which no pipeline tells yet.
 
 mod camvid;
 mod cityscapes;
@@ -14,6 +15,7 @@ mod gta5;
 pub mod labels;
 pub mod layout;
 pub mod listing;
+pub mod survey;
 mod synscapes;
 mod synthia;
 

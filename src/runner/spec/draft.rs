@@ -91,8 +91,11 @@ fn text_of(file: &Path) -> Result<String, Problem> {
     })
 }
 
-/// The nearest folder at or above the file that holds `cache/CACHEDIR.TAG`, else the file's own.
-fn root_of(file: &Path) -> Result<PathBuf, Problem> {
+/// The workspace root of a file: the nearest folder at or above it that holds `cache/CACHEDIR.TAG`, else its own.
+///
+/// # Errors
+/// The current folder, which a relative path starts from, is gone.
+pub fn root_of(file: &Path) -> Result<PathBuf, Problem> {
     let failed = |error| Problem::error(format!("failed to find the folder of {}: {error}", file.display()));
     let file = std::path::absolute(file).map_err(failed)?;
     let own = file.parent().unwrap_or(Path::new("/"));

@@ -32,7 +32,7 @@ mod words;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use draft::Draft;
+pub use draft::{Draft, root_of};
 pub use execution::{Demand, Execution, Resources};
 pub use header::is_device;
 pub use near::nearest;

@@ -1,9 +1,12 @@
 //! What `init` writes: a commented pipeline that runs as it stands.
 //!
-//! It is the quickstart itself with another head, so that there is one such text, which is run and tested as a file of
-//! its own.
+//! Looks at no file: what is known of a person's own folders comes in. Without any it is the quickstart itself with another
+//! head, so that there is one such text, which is run and tested as a file of its own.
 
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+
+use toml::Value;
 
 const QUICKSTART: &str = include_str!("../../../pipelines/quickstart.toml");
 
@@ -11,17 +14,212 @@ const HEAD: &str = "\
 #:schema ./pipeline.schema.json
 #
 # A pipeline to start from: intra-domain adaptation on road scenes that the program draws itself. It runs as it stands.
-# For your own pictures, put data sets such as this in the place of the scenes, and list your classes as [[classes]]:
-#
-#     [datasets.target]
-#     format = \"folder\"
-#     root = \"data/mine\"  # holds images/ and, for a source or an evaluation, labels/: 8-bit class-index PNGs
+# For your own pictures: intrada-run init --help
 #
 # Editors that know TOML schemas complete keys and show what they mean, out of the file that the first line names.
 ";
 
-/// The text of a new pipeline.
+/// The text of a new pipeline on procedural scenes.
 pub static TEMPLATE: LazyLock<String> = LazyLock::new(|| {
     let start = QUICKSTART.find("format = 1").expect("the quickstart is a pipeline file");
     HEAD.to_owned() + &QUICKSTART[start..].replacen("name = \"quickstart\"", "name = \"mine\"", 1)
 });
+
+const OWN: &str = include_str!("template/own.toml");
+
+/// The same for each of the three trainings: settings with which so small a network learns something in minutes.
+const TRAINING: &str = "\
+iterations = 1000
+schedule_iterations = 1000
+batch = 4
+optimizer = \"adam\"
+learning_rate = 2e-3
+head_factor = 1
+betas = [0.9, 0.99]
+flip = true
+colour_jitter = 0.2";
+
+const ADVERSARY: &str = "\
+adversarial_weight = 0.01
+adversarial_weight_aux = 0
+discriminator_width = 16
+discriminator_learning_rate = 1e-3";
+
+const EVALUATE: &str = "
+# 6. All three on the labelled target images.
+[stages.evaluate]
+kind = \"evaluation\"
+weights = [\"source-only\", \"inter\", \"intra\"]
+dataset = \"test\"";
+
+const NO_EVALUATION: &str = "
+# 6. How good they are can be measured on some labelled target images that no training sees:
+#
+#     [datasets.test]
+#     format = \"folder\"
+#     root = \"…\"                    # with images/ and labels/
+#
+#     [stages.evaluate]
+#     kind = \"evaluation\"
+#     weights = [\"source-only\", \"inter\", \"intra\"]
+#     dataset = \"test\"";
+
+/// Somebody's own folders. All paths are relative to the workspace's root, or absolute.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// The pipeline file, as it will be named on a command line.
+    pub file: String,
+    /// The pipeline's name.
+    pub name: String,
+    /// The classes.
+    pub classes: Classes,
+    /// The labelled images.
+    pub source: Images,
+    /// The images without labels.
+    pub target: Images,
+    /// Labelled target images to measure on.
+    pub test: Option<Images>,
+    /// Pixels that training sees of an image, `[width, height]`.
+    pub size: [u32; 2],
+}
+
+/// The classes of [`Own`].
+#[derive(Clone, Debug)]
+pub enum Classes {
+    /// A set that has a name.
+    Set(&'static str),
+    /// These, in the order of their indices.
+    Named(Vec<String>),
+}
+
+/// Images and, where there are some, their labels.
+#[derive(Clone, Debug)]
+pub struct Images {
+    /// The folder of the images.
+    pub images: PathBuf,
+    /// That of the labels.
+    pub labels: Option<PathBuf>,
+    /// Label values that are no class and are to be ignored.
+    pub ignored: Vec<u8>,
+}
+
+/// The text of a new pipeline on somebody's own folders. `None`: a path isn't UTF-8, and so can't stand in TOML.
+pub fn own(own: &Own) -> Option<String> {
+    let (set, classes) = match &own.classes {
+        Classes::Set(name) => (format!("classes = {}\n", string(name)), String::new()),
+        Classes::Named(names) => {
+            let table = |name: &String| format!("[[classes]]\nname = {}\n\n", string(name));
+            (String::new(), names.iter().map(table).collect())
+        }
+    };
+    let test = match &own.test {
+        Some(test) => {
+            format!(
+                "\n# Labelled target images that no training sees: only to measure on.\n[datasets.test]\n{}\n",
+                dataset(test, own.size)?
+            )
+        }
+        None => String::new(),
+    };
+    let filled = [
+        ("{{file}}", own.file.clone()),
+        ("{{name}}", string(&own.name)),
+        ("{{set}}\n", set),
+        ("{{classes}}", classes),
+        ("{{source}}", dataset(&own.source, own.size)?),
+        ("{{target}}", dataset(&own.target, own.size)?),
+        ("{{test}}", test),
+        ("{{training}}", TRAINING.to_owned()),
+        ("{{adversary}}", ADVERSARY.to_owned()),
+        ("{{evaluate}}", if own.test.is_some() { EVALUATE } else { NO_EVALUATION }.to_owned()),
+    ];
+    Some(fill(OWN, &filled))
+}
+
+/// One pass, so that what is filled in is never taken for a place to fill.
+fn fill(text: &str, values: &[(&str, String)]) -> String {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("{{") {
+        let (name, value) =
+            values.iter().find(|(name, _)| rest[start..].starts_with(name)).expect("the template's names are these");
+        filled.push_str(&rest[..start]);
+        filled.push_str(value);
+        rest = &rest[start + name.len()..];
+    }
+    filled + rest
+}
+
+fn dataset(of: &Images, [width, height]: [u32; 2]) -> Option<String> {
+    let root = match &of.labels {
+        Some(labels) => common(&of.images, labels),
+        None => of.images.parent().unwrap_or(Path::new("")).to_owned(),
+    };
+    let mut lines = vec!["format = \"folder\"".to_owned(), format!("root = {}", path(&root)?)];
+    lines.push(format!("images = {}", path(of.images.strip_prefix(&root).ok()?)?));
+    if let Some(labels) = &of.labels {
+        lines.push(format!("labels = {}", path(labels.strip_prefix(&root).ok()?)?));
+    }
+    lines.push(format!("size = [{width}, {height}]"));
+    if !of.ignored.is_empty() {
+        let map: Vec<String> = of.ignored.iter().map(|value| format!("{value} = 255")).collect();
+        lines.push(format!("map = {{ {} }}   # found in the labels, and no class", map.join(", ")));
+    }
+    Some(lines.join("\n"))
+}
+
+/// The deepest folder that holds both.
+fn common(a: &Path, b: &Path) -> PathBuf {
+    a.components().zip(b.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+}
+
+fn path(path: &Path) -> Option<String> {
+    let text = path.to_str()?;
+    Some(string(if text.is_empty() { "." } else { text }))
+}
+
+fn string(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Draft, Format};
+    use super::*;
+
+    fn images(images: &str, labels: Option<&str>) -> Images {
+        Images { images: images.into(), labels: labels.map(PathBuf::from), ignored: Vec::new() }
+    }
+
+    fn some() -> Own {
+        Own {
+            file: "mine/pipeline.toml".into(),
+            name: "mine".into(),
+            classes: Classes::Named(vec!["road".into(), "a \"car\" {{name}}".into()]),
+            source: Images { ignored: vec![7, 34], ..images("data/synth", Some("data/synth-labels")) },
+            target: images("/photos of \"us\"", None),
+            test: Some(images("test/images", Some("test/labels"))),
+            size: [256, 128],
+        }
+    }
+
+    #[test]
+    fn what_is_written_for_own_folders_is_a_pipeline_that_names_them() {
+        for test in [true, false] {
+            let mut own_folders = some();
+            own_folders.test = own_folders.test.filter(|_| test);
+            let text = own(&own_folders).unwrap();
+            let pipeline = Draft::parse(Path::new("x.toml"), Path::new("/root/"), text, &[]).finish();
+            let pipeline = pipeline.unwrap_or_else(|problems| panic!("{}", problems.render(super::super::Look::Plain)));
+            assert_eq!(pipeline.classes[1].name, "a \"car\" {{name}}");
+            assert_eq!(pipeline.find("evaluate").is_some(), test);
+            assert_eq!(pipeline.datasets[0].map, [(7, 255), (34, 255)]);
+            let folders = |dataset: &super::super::Dataset| match &dataset.format {
+                Format::Folder { images, labels, .. } => (images.clone(), labels.clone()),
+                _ => unreachable!("all are folders"),
+            };
+            assert_eq!(folders(&pipeline.datasets[0]), ("data/synth".into(), "data/synth-labels".into()));
+            assert_eq!(folders(&pipeline.datasets[1]).0, Path::new("/photos of \"us\""));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A first look at folders of which no pipeline tells yet: how many images, how large, which values in the labels.
+//!
+//! Knows no classes: what a value means is for whoever asks. Of many labels it reads some, evenly spread, since all of a data
+//! set take minutes; a run reads every one before it trains.
+
+use std::path::{Path, PathBuf};
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use super::folder::NAMING;
+use super::labels::{self, LabelError};
+use super::{DatasetError, Place, Sample, list};
+use crate::kind::dataset::Encoding;
+
+/// At most so many labels are read.
+const SAMPLED: usize = 200;
+
+/// What is in a folder of images and, perhaps, in one of labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// How many images there are.
+    pub images: usize,
+    /// `[width, height]` of the first label in pixels; `None` without labels.
+    pub size: Option<[u32; 2]>,
+    /// The values in the labels that were read, ascending.
+    pub values: Vec<u8>,
+    /// How many labels were read.
+    pub read: usize,
+}
+
+/// Why folders can't be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    /// What is there is no data set.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A label is no label.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+}
+
+/// Looks at images and, where a folder of labels is named, at these; each image must have one.
+///
+/// # Errors
+/// As when a pipeline with this data set is planned.
+pub fn survey(images: &Path, labels: Option<&Path>) -> Result<Survey, SurveyError> {
+    let place = Place { images: images.to_owned(), labels: labels.unwrap_or(images).to_owned(), list: None };
+    let samples = list(Path::new(""), &place, &NAMING, labels.is_some(), &|_| false)?.samples;
+    let some: Vec<PathBuf> = spread(&samples).filter_map(|sample| sample.label.clone()).collect();
+    let size = some.first().map(|label| labels::size(label)).transpose()?;
+    let sets = some.par_iter().map(|label| labels::values(label, Encoding::Index)).collect::<Result<Vec<_>, _>>()?;
+    let holds = |value: u8| sets.iter().any(|set| set[usize::from(value) / 64] >> (value % 64) & 1 == 1);
+    let values = (0..=255).filter(|value| holds(*value)).collect();
+    Ok(Survey { images: samples.len(), size, values, read: some.len() })
+}
+
+/// At most [`SAMPLED`] of them, the first among them.
+fn spread(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
+    samples.iter().step_by(samples.len().div_ceil(SAMPLED).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grey(path: &Path, width: u32, indices: &[u8]) {
+        let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), width, indices.len() as u32 / width);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.write_header().unwrap().write_image_data(indices).unwrap();
+    }
+
+    #[test]
+    fn all_values_of_few_labels_are_found_and_the_rest_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (images, labels) = (dir.path().join("images"), dir.path().join("labels"));
+        for folder in [&images, &labels] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        for (name, indices) in [("a.png", [0u8, 7, 0, 7]), ("b.png", [255, 1, 1, 1])] {
+            grey(&images.join(name), 2, &indices);
+            grey(&labels.join(name), 2, &indices);
+        }
+        let found = survey(&images, Some(&labels)).unwrap();
+        assert_eq!(found, Survey { images: 2, size: Some([2, 2]), values: vec![0, 1, 7, 255], read: 2 });
+        assert_eq!(survey(&images, None).unwrap(), Survey { images: 2, size: None, values: vec![], read: 0 });
+        std::fs::remove_file(labels.join("b.png")).unwrap();
+        assert!(matches!(survey(&images, Some(&labels)), Err(SurveyError::Dataset(_))));
+    }
+
+    #[test]
+    fn of_many_labels_some_are_read_evenly_spread() {
+        let sample = |i: usize| Sample { name: i.to_string(), image: PathBuf::new(), label: None };
+        for count in [0, 1, 199, 200, 201, 399, 400, 10_000] {
+            let samples: Vec<Sample> = (0..count).map(sample).collect();
+            let taken = spread(&samples).count();
+            assert!(taken <= SAMPLED && taken >= count.min(SAMPLED / 2 + 1), "{taken} of {count}");
+        }
+    }
+}
