@@ -2,7 +2,7 @@
 //!
 //! Knows no single key; what one table may say is checked where it is read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::datasets::{paths_of, read_datasets};
@@ -15,7 +15,7 @@ use super::resolve::Resolver;
 use super::sections::check_format;
 use super::source::{Sources, Span};
 use super::stages::read_stages;
-use super::{Dataset, DatasetId, Format, Pipeline, Stage, StageId};
+use super::{Dataset, DatasetId, Format, Pipeline, Stage};
 use crate::kind::Runs;
 use crate::kind::classes::{self, SCENES};
 
@@ -41,12 +41,17 @@ pub(super) fn check(
         dataset.producers.sort_unstable();
         dataset.producers.dedup();
     }
-    let named = read.stages.iter().enumerate().map(|(index, stage)| (stage.name.clone(), Some(StageId::at(index))));
+    let sweeps = &read.sweeps;
+    let named = sweeps.families.iter().enumerate().map(|(place, family)| {
+        // One that is left without members has been reported.
+        (family.name.clone(), sweeps.all_of(place).next().map(|_| place))
+    });
     let mut resolver = Resolver {
         root,
         seed: header.seed,
         tables: &read.stages,
-        stages: named.chain(read.unreadable.into_iter().map(|name| (name, None))).collect(),
+        sweeps,
+        families: named.chain(read.unreadable.into_iter().map(|name| (name, None))).collect(),
         used_datasets: vec![false; dataset_list.len()],
         used_models: vec![false; model_list.len()],
         datasets,
@@ -56,9 +61,10 @@ pub(super) fn check(
         writers: &read.writers,
         problems: Vec::new(),
     };
-    let stages: Vec<_> = read.stages.iter().map(|table| resolver.stage(table)).collect();
+    let stages: Vec<_> = (0..read.stages.len()).map(|place| resolver.stage(place)).collect();
     let Resolver { used_datasets, used_models, problems: found, .. } = resolver;
     problems.extend(found);
+    once_each(problems);
 
     check_own_file(file, root, &stages, problems);
     check_classes(
@@ -85,6 +91,15 @@ pub(super) fn check(
         warnings: Vec::new(),
         sources: sources.clone(),
     }
+}
+
+/// What several members of a sweep do wrong alike is one mistake.
+fn once_each(problems: &mut Vec<Problem>) {
+    let mut told = HashSet::new();
+    problems.retain(|problem| {
+        let places: Vec<Span> = problem.labels.iter().map(|label| label.span).collect();
+        told.insert((problem.title.clone(), places))
+    });
 }
 
 /// A command's earlier outputs are replaced when it runs: the pipeline file must not be among them.

@@ -51,9 +51,9 @@ impl Resolver<'_> {
                 let other = training.values.get("model").filter(|other| other.text() != own.text());
                 if let Some(other) = other {
                     let title =
-                        format!("`{}` trained the model `{}`, not `{}`", training.name, other.text(), own.text());
+                        format!("`{}` trained the model `{}`, not `{}`", training.family, other.text(), own.text());
                     let problem = Problem::error(title).at(own.span, "another model here");
-                    self.problems.push(problem.beside(other.span, format!("{} trains this one", training.name)));
+                    self.problems.push(problem.beside(other.span, format!("{} trains this one", training.family)));
                 }
                 return;
             }
@@ -98,7 +98,8 @@ impl Resolver<'_> {
 
     /// The data set whose images an output is about: that of the entropy-inference which it came from.
     fn images_behind(&self, output: OutputId) -> Option<DatasetId> {
-        let mut table: &StageTable = &self.tables[output.stage.index()];
+        let mut place = output.stage.index();
+        let mut table: &StageTable = &self.tables[place];
         if table.outputs.get(output.output)?.gives == Gives::Weights {
             return None;
         }
@@ -108,8 +109,8 @@ impl Resolver<'_> {
                 return self.datasets.get(images.text()).copied().flatten();
             }
             let from = table.values.get("predictions").or_else(|| table.values.get("scores"))?;
-            let name = from.text().split('.').next().unwrap_or_default();
-            table = &self.tables[self.stages.get(name).copied().flatten()?.index()];
+            place = self.sweeps.read(place, from.text()).first()?.index();
+            table = &self.tables[place];
         }
         None
     }

@@ -24,6 +24,7 @@ pub mod schema;
 mod sections;
 mod source;
 mod stages;
+mod sweep;
 mod takes;
 pub mod template;
 mod value;
@@ -41,6 +42,7 @@ pub use source::{Source, Sources, Span};
 pub use value::Value;
 
 use crate::kind::{Gives, Kind, Role};
+use sweep::Reference;
 
 /// Reads a pipeline file and the arguments of `--set`, such as `stages.rank.lambda=0.6`.
 ///
@@ -96,6 +98,17 @@ impl Pipeline {
     /// The stage of this name.
     pub fn find(&self, name: &str) -> Option<StageId> {
         self.stages.iter().position(|stage| stage.name == name).map(StageId::at)
+    }
+
+    /// The stages that a person means by a name: a stage, a member of a sweep, all members of `rank`, or those of
+    /// `rank[lambda=0.6]` whatever their other coordinates are. Empty where there is none.
+    pub fn select(&self, name: &str) -> Vec<StageId> {
+        let reference = Reference::parse(name);
+        let is_meant = |stage: &Stage| {
+            stage.family == reference.family && reference.output.is_none() && reference.admits(&stage.coordinates)
+        };
+        self.find(name)
+            .map_or_else(|| self.stage_ids().filter(|id| is_meant(self.stage(*id))).collect(), |stage| vec![stage])
     }
 
     /// The numbers of all stages, in the order of the file.
@@ -271,6 +284,12 @@ pub struct Coordinate {
     pub axis: String,
     /// The value as names show it: `0.6`, a string without its quotes.
     pub value: String,
+}
+
+impl fmt::Display for Coordinate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.axis, self.value)
+    }
 }
 
 /// A number, choice or text that a stage is given.

@@ -12,7 +12,7 @@ use super::source::{Sources, Span};
 use super::takes::read;
 use super::value::Value;
 use super::words::one_of;
-use crate::kind::{KeySpec, Keys, Only, Presence};
+use crate::kind::{KeySpec, Keys, Only, Presence, Takes};
 
 /// A value as it was typed, checked against what its key takes.
 #[derive(Clone, Debug)]
@@ -51,6 +51,28 @@ pub(super) struct Values {
 impl Values {
     pub(super) fn get(&self, key: &str) -> Option<&Typed> {
         self.typed.get(key)?.as_ref()
+    }
+
+    /// The values with other texts where `change` answers one; nothing where it never does. It is asked for each string
+    /// and each string of a list, with what its key takes and its place.
+    pub(super) fn with_texts(&self, mut change: impl FnMut(Takes, &str, Span) -> Option<String>) -> Option<Values> {
+        let mut changed: Option<Values> = None;
+        for key in all(self.keys) {
+            let Some(typed) = self.get(key.name) else { continue };
+            let mut texts: Vec<(usize, String)> = Vec::new();
+            for (at, (text, span)) in typed.texts().into_iter().enumerate() {
+                texts.extend(change(key.takes, text, span).map(|text| (at, text)));
+            }
+            for (at, text) in texts {
+                let values = changed.get_or_insert_with(|| self.clone());
+                let typed = values.typed.get_mut(key.name).and_then(Option::as_mut).expect("it was just read");
+                match &mut typed.value {
+                    Value::List(elements) => elements[at] = Value::Text(text),
+                    value => *value = Value::Text(text),
+                }
+            }
+        }
+        changed
     }
 
     /// Whether the key was typed, rightly or wrongly.

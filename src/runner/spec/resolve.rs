@@ -12,6 +12,7 @@ use super::problem::Problem;
 use super::read::{Typed, all};
 use super::source::Span;
 use super::stages::{StageTable, noun};
+use super::sweep::{Reference, Sweeps, member_name};
 use super::value::Value;
 use super::words::alternatives;
 use super::{Dataset, DatasetId, Input, InputSource, OutputId, Parameter, Stage, StageId};
@@ -25,7 +26,9 @@ pub(super) struct Resolver<'a> {
     pub root: &'a Path,
     pub seed: u64,
     pub tables: &'a [StageTable],
-    pub stages: Names<StageId>,
+    /// Stages by their names in the file; the members of a sweep share one.
+    pub families: Names<usize>,
+    pub sweeps: &'a Sweeps,
     pub datasets: Names<DatasetId>,
     pub models: Names<usize>,
     pub dataset_list: &'a [Dataset],
@@ -38,6 +41,8 @@ pub(super) struct Resolver<'a> {
 
 /// A stage on its way from its table to what is meant.
 pub(super) struct Building<'a> {
+    /// Its number.
+    pub place: usize,
     pub table: &'a StageTable,
     pub stage: Stage,
     /// The parameters of its model or models; they come after its own.
@@ -46,11 +51,12 @@ pub(super) struct Building<'a> {
 
 impl Resolver<'_> {
     /// Turns a table into a stage. What can't be resolved is reported and left out.
-    pub(super) fn stage(&mut self, table: &StageTable) -> Stage {
+    pub(super) fn stage(&mut self, place: usize) -> Stage {
+        let table = &self.tables[place];
         let stage = Stage {
             name: table.name.clone(),
-            family: table.name.clone(),
-            coordinates: Vec::new(),
+            family: table.family.clone(),
+            coordinates: table.coordinates.clone(),
             kind: table.kind,
             span: table.span,
             parameters: Vec::new(),
@@ -58,7 +64,7 @@ impl Resolver<'_> {
             outputs: table.outputs.clone(),
             execution: table.execution.clone(),
         };
-        let mut building = Building { table, stage, model: Vec::new() };
+        let mut building = Building { place, table, stage, model: Vec::new() };
         for key in all(table.kind.keys) {
             if table.values.applies(key.only) == Some(true) {
                 self.key(&mut building, key);
@@ -138,60 +144,101 @@ impl Resolver<'_> {
         let mut seen: Vec<(String, Option<OutputId>)> = Vec::new();
         for (typed, span) in typed.texts() {
             let file = !matches!(key.takes, Takes::Stage(_)) && is_file(typed);
-            let from =
-                if file { Some(self.path(typed)) } else { self.reference(building.table, key, gives, (typed, span)) };
-            let Some(from) = from else { continue };
-            let output = match from {
-                InputSource::Output { output, .. } => Some(output),
-                _ => None,
-            };
-            let name = match output {
-                Some(output) if !file => self.name_of(output),
-                _ => Path::new(typed).file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            };
-            if let Some((_, other)) = seen.iter().find(|(other, _)| *other == name) {
-                self.problems.push(match (output, other) {
-                    (Some(output), Some(other)) if output == *other => {
-                        Problem::error(format!("`{typed}` is listed twice")).at(span, "")
-                    }
-                    _ => Problem::error(format!("two of `{}` are called `{name}`", key.name))
-                        .at(span, "")
-                        .note("each is called after its stage, or its file without the ending"),
-                });
-                continue;
+            let found =
+                if file { vec![self.path(typed)] } else { self.references(building, key, gives, (typed, span)) };
+            for from in found {
+                let output = match from {
+                    InputSource::Output { output, .. } => Some(output),
+                    _ => None,
+                };
+                let name = match output {
+                    Some(output) if !file => self.name_of(output, typed),
+                    _ => Path::new(typed).file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+                };
+                if let Some((_, other)) = seen.iter().find(|(other, _)| *other == name) {
+                    self.problems.push(match (output, other) {
+                        (Some(output), Some(other)) if output == *other => {
+                            Problem::error(format!("`{typed}` is listed twice")).at(span, "")
+                        }
+                        _ => Problem::error(format!("two of `{}` are called `{name}`", key.name))
+                            .at(span, "")
+                            .note("each is called after its stage, or its file without the ending"),
+                    });
+                    continue;
+                }
+                let one_of_several = matches!(key.takes, Takes::StagesOrFiles(_)).then_some(name.as_str());
+                if gives == Gives::Weights {
+                    self.model_of_weights(building, output, one_of_several, span);
+                }
+                building.input(&role(key.name, one_of_several), from, span);
+                seen.push((name, output));
             }
-            let one_of_several = matches!(key.takes, Takes::StagesOrFiles(_)).then_some(name.as_str());
-            if gives == Gives::Weights {
-                self.model_of_weights(building, output, one_of_several, span);
-            }
-            building.input(&role(key.name, one_of_several), from, span);
-            seen.push((name, output));
         }
     }
 
     /// What a stage gives is called after it, so that tables and reports can say whose numbers these are; an output that
-    /// is never meant without its name, by that too.
-    fn name_of(&self, output: OutputId) -> String {
+    /// is never meant without its name, by that too. Of a member, only the coordinates that `typed` chose are part of that:
+    /// where it says `intra`, the stage is what it would be without a sweep.
+    fn name_of(&self, output: OutputId, typed: &str) -> String {
         let stage = &self.tables[output.stage.index()];
+        let reference = Reference::parse(typed);
+        let chosen = stage.coordinates.iter().filter(|coordinate| reference.names(&coordinate.axis));
+        let name = member_name(&stage.family, chosen);
         let output = &stage.outputs[output.output];
-        if output.by_name { format!("{}.{}", stage.name, output.name) } else { stage.name.clone() }
+        if output.by_name { format!("{name}.{}", output.name) } else { name }
     }
 
-    /// `rank` or `rank.easy`, as something that gives what the key takes.
-    fn reference(
+    /// `rank`, `rank.easy` or some members of it, as what gives what the key takes.
+    fn references(
         &mut self,
-        table: &StageTable,
+        building: &Building<'_>,
         key: &KeySpec,
         gives: Gives,
-        typed: (&str, Span),
-    ) -> Option<InputSource> {
-        let (name, part) = typed.0.split_once('.').map_or((typed.0, None), |(name, part)| (name, Some(part)));
-        let Some(known) = self.stages.get(name) else {
-            let problem = self.no_such_stage(name, gives, typed.1);
-            self.problems.push(problem);
-            return None;
+        (typed, span): (&str, Span),
+    ) -> Vec<InputSource> {
+        let wanted = Wanted { table: building.table, key, gives, typed, span };
+        let members = self.members(building, key, gives, (typed, span));
+        let output = |stage| Some(InputSource::Output { output: self.output_of(stage, &wanted)?, within: None });
+        members.into_iter().filter_map(output).collect()
+    }
+
+    /// The stages that a name stands for where it was typed: one, or the members that its brackets choose.
+    fn members(
+        &mut self,
+        building: &Building<'_>,
+        key: &KeySpec,
+        gives: Gives,
+        (typed, span): (&str, Span),
+    ) -> Vec<StageId> {
+        let reference = Reference::parse(typed);
+        let family = match self.families.get(reference.family) {
+            Some(Some(family)) => *family,
+            Some(None) => return Vec::new(),
+            None if self.problems.iter().any(|told| told.span() == span) => return Vec::new(),
+            None => {
+                let problem = self.no_such_stage(reference.family, gives, span);
+                self.problems.push(problem);
+                return Vec::new();
+            }
         };
-        let stage = (*known)?;
+        let mut members = self.sweeps.read(building.place, typed);
+        members.retain(|stage| reference.admits(&self.tables[stage.index()].coordinates));
+        if members.is_empty() {
+            let problem = self.no_such_member(family, typed, span);
+            self.problems.push(problem);
+        } else if members.len() > 1 && !matches!(key.takes, Takes::StagesOrFiles(_)) {
+            let title = format!("`{typed}` is {} stages, `{}` takes one", members.len(), key.name);
+            let name = &self.tables[members[0].index()].name;
+            self.problems.push(Problem::error(title).at(span, "").help(format!("name one, such as `{name}`")));
+            return Vec::new();
+        }
+        members
+    }
+
+    /// The output of a stage that fits a key, whether `rank` was typed or `rank.easy`.
+    fn output_of(&mut self, stage: StageId, wanted: &Wanted<'_>) -> Option<OutputId> {
+        let part = Reference::parse(wanted.typed).output;
+        let gives = wanted.gives;
         let other = &self.tables[stage.index()];
         let fits = |output: &super::Output| match part {
             Some(part) => output.name == part,
@@ -199,21 +246,33 @@ impl Resolver<'_> {
         };
         let found: Vec<usize> = (0..other.outputs.len()).filter(|i| fits(&other.outputs[*i])).collect();
         match found.as_slice() {
-            [output] if other.outputs[*output].gives == gives => {
-                Some(InputSource::Output { output: OutputId { stage, output: *output }, within: None })
-            }
+            [output] if other.outputs[*output].gives == gives => Some(OutputId { stage, output: *output }),
             found => {
-                let wanted = Wanted { table, key, gives, typed: typed.0, span: typed.1 };
                 self.problems.push(wanted.not_given_by(other, part, found));
                 None
             }
         }
     }
 
+    /// The family exists, but no member has these coordinates.
+    fn no_such_member(&self, family: usize, typed: &str, span: Span) -> Problem {
+        let reference = Reference::parse(typed);
+        let names = || self.sweeps.all_of(family).map(|stage| self.tables[stage.index()].name.as_str());
+        let title = format!("stage `{}` has no such member: `{typed}`", reference.family);
+        let without_output = typed.strip_suffix(reference.output.unwrap_or_default()).unwrap_or(typed);
+        let near = did_you_mean(without_output.trim_end_matches('.'), names());
+        let all = known_names("its members", names());
+        Problem::error(title).at(span, "").help_if(near.or(all))
+    }
+
     /// The suggestion is taken from the stages that give what is wanted there.
     fn no_such_stage(&self, name: &str, gives: Gives, span: Span) -> Problem {
         let fits = |table: &&StageTable| table.outputs.iter().any(|output| output.gives == gives);
-        let fitting = || self.tables.iter().filter(fits).map(|table| table.name.as_str());
+        let fitting = || {
+            let mut names: Vec<&str> = self.tables.iter().filter(fits).map(|table| table.family.as_str()).collect();
+            names.dedup();
+            names
+        };
         let gives_it = |kind: &&&kind::Kind| kind.outputs.iter().any(|output| output.gives == gives);
         let kinds: Vec<&str> = kind::ALL.iter().filter(gives_it).map(|kind| kind.name).collect();
         let label = format!("expected a stage that gives {} ({})", gives.words(), kinds.join(", "));
@@ -268,7 +327,7 @@ impl Wanted<'_> {
     /// that fit.
     fn not_given_by(&self, other: &StageTable, part: Option<&str>, found: &[usize]) -> Problem {
         let Wanted { table, key, gives, typed, span } = self;
-        let full = |i: usize| format!("`{}.{}`", other.name, other.outputs[i].name);
+        let full = |i: usize| format!("`{}.{}`", other.family, other.outputs[i].name);
         if found.len() > 1 {
             let title = format!("`{typed}` gives {} outputs that `{}` could take", found.len(), key.name);
             return Problem::error(title)
@@ -278,7 +337,7 @@ impl Wanted<'_> {
         if let (Some(part), []) = (part, found) {
             let names = other.outputs.iter().map(|output| output.name.as_str());
             let all = known_names("it has", other.outputs.iter().map(|output| &output.name));
-            let problem = Problem::error(format!("stage `{}` has no output `{part}`", other.name)).at(*span, "");
+            let problem = Problem::error(format!("stage `{}` has no output `{part}`", other.family)).at(*span, "");
             return problem.help_if(did_you_mean(part, names).or(all));
         }
         let given = found.first().map_or_else(|| other.outputs.first(), |i| other.outputs.get(*i));

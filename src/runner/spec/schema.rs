@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::read::all;
 use super::value::Value;
-use crate::kind::{self, Interval, KeySpec, Keys, Presence, Takes, Variant, dataset, execution, model, pipeline};
+use crate::kind::{self, Interval, KeySpec, Keys, Presence, Runs, Takes, Variant, dataset, execution, model, pipeline};
 
 /// The names of stages, data sets, models and pipelines.
 const NAME: &str = "^[A-Za-z0-9_-]{1,100}$";
@@ -25,6 +25,7 @@ pub fn schema() -> Json {
         keys: kind.keys,
         shared: execution::KEYS,
         exactly_one: kind.exactly_one,
+        sweeps: Some(kind.runs == Runs::Command),
     });
     let variants = |variants: &'static [Variant]| {
         variants.iter().map(|variant| Form {
@@ -33,6 +34,7 @@ pub fn schema() -> Json {
             keys: variant.keys,
             shared: &[],
             exactly_one: &[],
+            sweeps: None,
         })
     };
     json!({
@@ -75,6 +77,8 @@ struct Form {
     /// Beside these, the same for every form.
     shared: &'static [KeySpec],
     exactly_one: &'static [&'static str],
+    /// Whether an axis of its matrix may be no key; `None`: it can't have one.
+    sweeps: Option<bool>,
 }
 
 /// A section that holds tables by name.
@@ -91,6 +95,9 @@ fn named(description: &str, table: Json) -> Json {
 fn choice(by: &str, forms: impl Iterator<Item = Form> + Clone) -> Json {
     let then = |form: Form| {
         let mut table = table(form.keys, form.exactly_one, form.summary);
+        if let Some(is_free) = form.sweeps {
+            may_be_swept(&mut table, matrix(form.keys, is_free));
+        }
         table["properties"][by] = json!({ "const": form.name, "description": form.summary });
         for key in form.shared {
             table["properties"][key.name] = property(key);
@@ -108,6 +115,50 @@ fn choice(by: &str, forms: impl Iterator<Item = Form> + Clone) -> Json {
             },
         },
         "allOf": forms.map(then).collect::<Vec<_>>(),
+    })
+}
+
+/// Adds `matrix`. A key that it gives needn't be in the table: which are missing then only the program can tell.
+fn may_be_swept(table: &mut Json, matrix: Json) {
+    table["properties"]["matrix"] = matrix;
+    let mut rules = Map::new();
+    for rule in ["required", "allOf", "oneOf"] {
+        rules.extend(table.as_object_mut().and_then(|table| table.remove(rule)).map(|value| (rule.to_owned(), value)));
+    }
+    table["if"] = json!({ "not": { "required": ["matrix"] } });
+    table["then"] = json!(rules);
+}
+
+/// `matrix`: any key of the stage may be an axis; a command's are free.
+fn matrix(keys: Keys, is_free: bool) -> Json {
+    let scalar = || json!({ "type": ["string", "number", "boolean"] });
+    let others = |value: Json| if is_free { value } else { json!(false) };
+    let axis = |items: Json| json!({ "type": "array", "items": items, "minItems": 1, "uniqueItems": true });
+    let mut axes: Map<String, Json> = all(keys).map(|key| (key.name.to_owned(), axis(values(key.takes)))).collect();
+    let cells: Map<String, Json> = all(keys).map(|key| (key.name.to_owned(), values(key.takes))).collect();
+    let list = |additional: Json, description: &str| {
+        json!({
+            "description": description,
+            "type": "array",
+            "items": {
+                "type": "object",
+                "minProperties": 1,
+                "additionalProperties": additional,
+                "properties": cells,
+            },
+        })
+    };
+    let include = "goes into each combination of the axes that it doesn't contradict, else is one of its own";
+    axes.insert("include".to_owned(), list(others(scalar()), include));
+    // An axis of a stage that is read may be named, so any name may.
+    let exclude = "combinations that there aren't; may name axes of the stages that are read";
+    axes.insert("exclude".to_owned(), list(scalar(), exclude));
+    json!({
+        "description": "Makes a sweep of the stage: a list of values for each key that differs. What comes after it is there \
+                        once a member.",
+        "type": "object",
+        "additionalProperties": others(axis(scalar())),
+        "properties": axes,
     })
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Knows no other stage: names are still names here. `resolve` turns them into edges when every stage is known.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::rc::Rc;
 
-use super::execution::{self, Execution, read_execution};
+use super::execution::Execution;
 use super::header::Header;
 use super::near::did_you_mean;
 use super::paths::{Writers, normalize, refused_as_output};
@@ -13,24 +15,30 @@ use super::raw::{Entry, Item, Table};
 use super::read::{Reader, Values};
 use super::sections::tables;
 use super::source::Span;
+use super::sweep::{Family, Member, PLACEHOLDER, Sweeps, read_family};
 use super::words::one_of;
-use super::{Output, OutputId, StageId};
+use super::{Coordinate, Output, OutputId, StageId};
 use crate::kind::{self, Kind, Runs};
 
 /// A stage as read: its kind is known, its names aren't resolved yet.
 pub(super) struct StageTable {
     pub name: String,
+    /// Its name in the file, which the members of a sweep share.
+    pub family: String,
+    pub coordinates: Vec<Coordinate>,
     pub span: Span,
     pub kind: &'static Kind,
-    pub values: Values,
+    pub values: Rc<Values>,
     pub outputs: Vec<Output>,
     pub execution: Execution,
 }
 
 /// What was read of the section.
 pub(super) struct StageTables {
-    /// Those of a known kind, in the order of the file.
+    /// Those of a known kind, in the order of the file; a swept stage is there once for each member.
     pub stages: Vec<StageTable>,
+    /// Which members there are, and which of them each reads.
+    pub sweeps: Sweeps,
     /// The names of the others, so that what refers to them isn't told that they don't exist.
     pub unreadable: Vec<String>,
     /// Who writes what.
@@ -45,36 +53,41 @@ pub(super) fn noun(kind: &Kind) -> String {
 
 /// Reads every stage. The header names the folder below `runs/`.
 pub(super) fn read_stages(reader: &mut Reader<'_>, file: &Table, root: &Path, header: &Header) -> StageTables {
-    let beside: Vec<&str> = execution::names().chain(["kind"]).collect();
     let tables = tables(reader, file, "stages", "stage");
     if file.get("stages").is_none() {
         let problem = Problem::error("the file has no stages").at(Span::FILE, "");
         reader.problems.push(problem.help("add a table such as [stages.prepare], with `kind = \"command\"`"));
     }
-    let mut read = StageTables { stages: Vec::new(), unreadable: Vec::new(), writers: Writers::default() };
+    let mut unreadable = Vec::new();
+    let (mut families, mut matrices) = (Vec::new(), Vec::new());
     for (entry, table) in tables {
-        let Some(kind) = kind_of(reader, entry, table) else {
-            read.unreadable.push(entry.key.clone());
-            continue;
-        };
-        let values = reader.table(table, kind.keys, &beside, &noun(kind), entry.key_span);
-        check_across(reader, kind, &values);
-        let outputs = match kind.runs {
-            Runs::Worker => outputs_of(kind, &values, &Path::new("runs").join(&header.name).join(&entry.key)),
-            Runs::Command => declared_outputs(reader, &values, root),
-        };
-        let execution = read_execution(reader, table, &header.resources, entry.key_span);
-        read.stages.push(StageTable {
-            name: entry.key.clone(),
-            span: entry.key_span,
-            kind,
-            values,
-            outputs,
-            execution,
-        });
+        match kind_of(reader, entry, table)
+            .and_then(|kind| read_family(reader, (entry, table), kind, &header.resources))
+        {
+            Some((family, matrix)) => {
+                families.push(family);
+                matrices.push(matrix);
+            }
+            None => unreadable.push(entry.key.clone()),
+        }
     }
-    read.writers = writers(reader, &read.stages);
-    read
+    let sweeps = Sweeps::new(reader, (families, matrices), root, &header.name);
+    let stages: Vec<StageTable> = sweeps
+        .stages()
+        .iter()
+        .map(|&(family, row)| {
+            let Member { name, coordinates, values } = sweeps.member(reader, (family, row));
+            let Family { name: family, span, kind, execution, .. } = &sweeps.families[family];
+            let outputs = match kind.runs {
+                Runs::Worker => outputs_of(kind, &values, &Path::new("runs").join(&header.name).join(&name)),
+                Runs::Command => declared_outputs(reader, &values, root),
+            };
+            let (family, execution) = (family.clone(), execution.clone());
+            StageTable { name, family, coordinates, span: *span, kind, values, outputs, execution }
+        })
+        .collect();
+    let writers = writers(reader, &stages);
+    StageTables { stages, sweeps, unreadable, writers }
 }
 
 fn kind_of(reader: &mut Reader<'_>, entry: &Entry, table: &Table) -> Option<&'static Kind> {
@@ -99,7 +112,7 @@ fn kind_of(reader: &mut Reader<'_>, entry: &Entry, table: &Table) -> Option<&'st
 }
 
 /// The rules that hold across the keys of one stage.
-fn check_across(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
+pub(super) fn check_across(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
     let alternatives: Vec<&str> = kind.exactly_one.iter().copied().filter(|key| values.has(key)).collect();
     match (kind.exactly_one, alternatives.as_slice()) {
         ([], _) | (_, [_]) => {}
@@ -176,12 +189,19 @@ fn declared_outputs(reader: &mut Reader<'_>, values: &Values, root: &Path) -> Ve
 /// Notes who writes what.
 fn writers(reader: &mut Reader<'_>, stages: &[StageTable]) -> Writers {
     let mut writers = Writers::default();
+    // Of the members of a sweep one pair is enough to see it.
+    let mut told = HashSet::new();
     for (stage, table) in stages.iter().enumerate() {
         for (output, declared) in table.outputs.iter().enumerate() {
             let id = OutputId { stage: StageId::at(stage), output };
             if let Err(other) = writers.insert(&declared.path, id) {
                 let first = &stages[other.stage.index()];
-                reader.problems.push(overlap(table, declared, first, &first.outputs[other.output]));
+                let other = &first.outputs[other.output];
+                // Where an axis is missing, that has been told.
+                let is_open = declared.name.contains(PLACEHOLDER);
+                if !is_open && told.insert((declared.span, other.span)) {
+                    reader.problems.push(overlap(table, declared, first, other));
+                }
             }
         }
     }
@@ -195,7 +215,17 @@ fn overlap(stage: &StageTable, output: &Output, first: &StageTable, other: &Outp
         (true, false) => format!("`{}` and `{}` both write `{path}`", first.name, stage.name),
         (false, _) => format!("the outputs `{other_path}` and `{path}` overlap: one lies in the other"),
     };
-    let label =
-        |table: &StageTable| if stage.name == first.name { String::new() } else { format!("{} writes it", table.name) };
-    Problem::error(title).at(output.span, label(stage)).beside(other.span, label(first))
+    let problem = Problem::error(title);
+    if stage.name == first.name {
+        return problem.at(output.span, "").beside(other.span, "");
+    }
+    if stage.family != first.family {
+        return problem
+            .at(output.span, format!("{} writes it", stage.name))
+            .beside(other.span, format!("{} writes it", first.name));
+    }
+    let differ = |coordinate: &&Coordinate| !first.coordinates.contains(coordinate);
+    let axis = stage.coordinates.iter().find(differ).map_or("", |coordinate| coordinate.axis.as_str());
+    let help = format!("each member needs a path of its own: put `${{matrix.{axis}}}` into `outputs`");
+    problem.at(output.span, "all members of a sweep write this").help(help)
 }
