@@ -3,7 +3,7 @@
 use super::{Refusal, Source, cache_folder};
 use crate::graph;
 use crate::sched::session::{Access, Session};
-use crate::spec::StageId;
+use crate::spec::{StageId, nearest};
 
 impl Source {
     /// Reads the pipeline and opens its workspace.
@@ -17,18 +17,52 @@ impl Source {
     }
 }
 
-/// The stages of these names.
+/// The stages of these names: of a sweep's, all members.
 pub(super) fn stages(session: &Session, names: &[String]) -> Result<Vec<StageId>, Refusal> {
-    names.iter().map(|name| stage(session, name)).collect()
+    let mut stages = Vec::new();
+    for name in names {
+        let meant = session.pipeline.select(name);
+        if meant.is_empty() {
+            return Err(unknown(session, name));
+        }
+        stages.extend(meant);
+    }
+    Ok(stages)
 }
 
-/// The stage of this name.
+/// The one stage of this name.
 pub(super) fn stage(session: &Session, name: &str) -> Result<StageId, Refusal> {
-    session.pipeline.find(name).ok_or_else(|| {
-        let all = session.pipeline.stages.iter().map(|stage| stage.name.as_str());
-        let near = crate::spec::nearest(name, all.clone()).map(|near| format!("; did you mean `{near}`?"));
-        let known: Vec<&str> = all.collect();
-        let known = near.unwrap_or_else(|| format!("; there are {}", known.join(", ")));
-        Refusal::Usage(format!("no stage of {} is called `{name}`{known}", session.pipeline.file.display()))
-    })
+    match session.pipeline.select(name).as_slice() {
+        [] => Err(unknown(session, name)),
+        [stage] => Ok(*stage),
+        [first, .., last] => {
+            let name_of = |id: &StageId| &session.pipeline.stage(*id).name;
+            let (first, last) = (name_of(first), name_of(last));
+            Err(Refusal::Usage(format!("`{name}` is a sweep; name one member, from `{first}` to `{last}`")))
+        }
+    }
+}
+
+fn unknown(session: &Session, name: &str) -> Refusal {
+    /// Names that are told where nothing is near.
+    const SHOWN: usize = 12;
+    let stages = &session.pipeline.stages;
+    let mut families: Vec<&str> = stages.iter().map(|stage| stage.family.as_str()).collect();
+    families.dedup();
+    let of_family = stages.iter().filter(|stage| name.split('[').next() == Some(&*stage.family));
+    let mut known: Vec<&str> = of_family.map(|stage| stage.name.as_str()).collect();
+    if known.is_empty() {
+        known.clone_from(&families);
+    }
+    let all = families.iter().copied().chain(stages.iter().map(|stage| stage.name.as_str()));
+    let (family, coordinates) = name.split_at(name.find('[').unwrap_or(name.len()));
+    let near = nearest(name, all).map(str::to_owned).or_else(|| {
+        let near = nearest(family, families).filter(|near| *near != family)?;
+        Some(format!("{near}{coordinates}"))
+    });
+    let near = near.map(|near| format!("; did you mean `{near}`?"));
+    let more = if known.len() > SHOWN { ", …" } else { "" };
+    known.truncate(SHOWN);
+    let known = near.unwrap_or_else(|| format!("; there are {}{more}", known.join(", ")));
+    Refusal::Usage(format!("no stage of {} is called `{name}`{known}", session.pipeline.file.display()))
 }
