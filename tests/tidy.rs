@@ -13,6 +13,7 @@ const ONE_PLACE: &[(&str, &str)] = &[
     ("blake3", "runner/digest.rs"),
     ("toml", "runner/spec"),
     ("petgraph", "runner/graph"),
+    ("notify", "runner/watch.rs"),
     ("dfir_rs", "runner/flow"),
     ("anyhow", "runner/cli"),
     ("clap", "runner/cli"),

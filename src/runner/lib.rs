@@ -20,6 +20,8 @@ pub mod inputs;
 
 pub mod dataset;
 
+pub mod watch;
+
 pub mod exec;
 
 pub mod report;

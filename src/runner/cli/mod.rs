@@ -13,6 +13,7 @@ mod open;
 mod plan;
 mod run;
 mod schema;
+mod watch;
 mod why;
 
 use std::ffi::OsString;
@@ -51,6 +52,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    Watch(watch::Watch),
     Plan(plan::Plan),
     Why(why::Why),
     Graph(graph::Graph),
@@ -126,23 +128,26 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { USAGE } else { DONE });
         }
     };
-    let status = match answer(cli.command) {
-        Ok(status) => status,
-        Err(Refusal::Problems(problems)) => {
-            let look = if is_coloured(&std::io::stderr()) { Look::Coloured } else { Look::Plain };
-            eprint!("{}", problems.render(look));
+    let status = answer(cli.command).unwrap_or_else(|refusal| tell(&refusal, is_coloured(&std::io::stderr())));
+    ExitCode::from(status)
+}
+
+/// Says why there is no answer, and gives the exit status that goes with it.
+fn tell(refusal: &Refusal, is_coloured: bool) -> u8 {
+    match refusal {
+        Refusal::Problems(problems) => {
+            eprint!("{}", problems.render(if is_coloured { Look::Coloured } else { Look::Plain }));
             USAGE
         }
-        Err(Refusal::Usage(text)) => {
+        Refusal::Usage(text) => {
             eprintln!("error: {text}");
             USAGE
         }
-        Err(Refusal::Other(error)) => {
+        Refusal::Other(error) => {
             eprintln!("error: {error:#}");
             STAGE_FAILED
         }
-    };
-    ExitCode::from(status)
+    }
 }
 
 /// `intrada-run p.toml` is short for `intrada-run run p.toml`: whatever isn't a command's name or a word that clap itself
@@ -161,6 +166,7 @@ fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
 fn answer(command: Command) -> Answer {
     match command {
         Command::Run(command) => command.answer(),
+        Command::Watch(command) => command.answer(),
         Command::Plan(command) => command.answer(),
         Command::Why(command) => command.answer(),
         Command::Graph(command) => command.answer(),

@@ -20,68 +20,78 @@ use crate::store::Artifact;
 pub(super) struct Run {
     #[command(flatten)]
     source: Source,
-    /// Bring only these stages up to date, and what they need
-    #[arg(value_name = "STAGE")]
-    stages: Vec<String>,
+    #[command(flatten)]
+    conduct: Conduct,
     /// Run this stage though nothing changed; may be repeated
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
     /// Go on with independent stages after a failure; the default, kept for those used to saying it
     #[arg(long)]
     keep_going: bool,
+    /// Say what would happen and change nothing; the same as `plan`
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What every command takes that runs stages.
+#[derive(Args)]
+pub(super) struct Conduct {
+    /// Bring only these stages up to date, and what they need
+    #[arg(value_name = "STAGE")]
+    stages: Vec<String>,
     /// At most so many jobs at once
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Instead of the pipeline's device: auto, cpu, cuda, cuda:1
     #[arg(long, value_parser = device)]
     device: Option<String>,
-    /// Say what would happen and change nothing; the same as `plan`
-    #[arg(long)]
-    dry_run: bool,
     /// Lines for people, or JSON Lines on stdout for programs
     #[arg(long, default_value = "text")]
-    format: Format,
+    pub(super) format: Format,
     /// Say nothing but failures and the result
     #[arg(long, short)]
-    quiet: bool,
+    pub(super) quiet: bool,
 }
 
 impl Run {
     pub(super) fn answer(self) -> Answer {
         if self.dry_run {
-            return plan::answer(&self.source, &self.stages, &self.force, self.format);
+            return plan::answer(&self.source, &self.conduct.stages, &self.force, self.conduct.format);
         }
         let mut session = self.source.open(Access::Run)?;
-        if let (Some(device), Some(_)) = (&self.device, &session.pipeline.resources.gpus)
-            && device.starts_with("cuda:")
-        {
-            let text = "names a GPU, and `gpus` of [resources] lends each stage one of its own; say --device cuda";
-            return Err(Refusal::Usage(format!("--device {device} {text}")));
-        }
-        let options = Options {
-            targets: open::stages(&session, &self.stages)?,
-            force: open::stages(&session, &self.force)?,
-            jobs: self.jobs.map(usize::from),
-            device: self.device.clone(),
-        };
-        let mut reporter = self.reporter(&session, &options);
+        let options = self.conduct.options(&session, &self.force)?;
+        let mut reporter = self.conduct.reporter(&session, &options);
         warn(&session, reporter.as_mut());
         let interrupt = Interrupt::default();
         pass_on_signals(interrupt.clone());
         let ended = sched::run(&mut session, &options, reporter.as_mut(), &interrupt)?;
-        if self.format == Format::Text {
-            for table in tables(&session, &options, &ended) {
-                show(&format!("\n{table}"))?;
-            }
-        }
+        self.conduct.show_tables(&session, &options, &ended)?;
         Ok(match ended {
             _ if ended.interrupted => INTERRUPTED,
             _ if ended.totals.failed + ended.totals.skipped > 0 => STAGE_FAILED,
             _ => DONE,
         })
     }
+}
 
-    fn reporter(&self, session: &Session, options: &Options) -> Box<dyn Reporter> {
+impl Conduct {
+    /// As the scheduler wants it.
+    pub(super) fn options(&self, session: &Session, force: &[String]) -> Result<Options, Refusal> {
+        if let (Some(device), Some(_)) = (&self.device, &session.pipeline.resources.gpus)
+            && device.starts_with("cuda:")
+        {
+            let text = "names a GPU, and `gpus` of [resources] lends each stage one of its own; say --device cuda";
+            return Err(Refusal::Usage(format!("--device {device} {text}")));
+        }
+        Ok(Options {
+            targets: open::stages(session, &self.stages)?,
+            force: open::stages(session, force)?,
+            jobs: self.jobs.map(usize::from),
+            device: self.device.clone(),
+        })
+    }
+
+    pub(super) fn reporter(&self, session: &Session, options: &Options) -> Box<dyn Reporter> {
         if self.format == Format::Json {
             return Box::new(JsonLines(stdout()));
         }
@@ -90,6 +100,14 @@ impl Run {
         let plain = Plain::new(stderr(), names, is_coloured(&stderr()));
         if self.quiet { Box::new(Quiet(plain)) } else { Box::new(plain) }
     }
+
+    /// What a person wants to see of the result.
+    pub(super) fn show_tables(&self, session: &Session, options: &Options, ended: &Ended) -> Result<(), Refusal> {
+        if self.format == Format::Json {
+            return Ok(());
+        }
+        tables(session, options, ended).iter().try_for_each(|table| show(&format!("\n{table}")))
+    }
 }
 
 fn device(name: &str) -> Result<String, String> {
@@ -97,7 +115,7 @@ fn device(name: &str) -> Result<String, String> {
 }
 
 /// Ctrl-C, a batch system's SIGTERM and a closed terminal's SIGHUP stop the run; before it has begun and after it has ended they end the program.
-fn pass_on_signals(interrupt: Interrupt) {
+pub(super) fn pass_on_signals(interrupt: Interrupt) {
     let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP];
     // Without the handlers a Ctrl-C ends the runner at once, and its jobs with it: their checkpoints are kept anyway.
     if let Ok(mut signals) = signal_hook::iterator::Signals::new(signals) {
@@ -111,7 +129,7 @@ fn pass_on_signals(interrupt: Interrupt) {
     }
 }
 
-fn warn(session: &Session, reporter: &mut dyn Reporter) {
+pub(super) fn warn(session: &Session, reporter: &mut dyn Reporter) {
     for problem in &session.pipeline.warnings {
         reporter.tell(&sched::warning(session, problem));
     }

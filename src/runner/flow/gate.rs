@@ -154,6 +154,14 @@ impl Gates {
         verdicts
     }
 
+    /// Whether something is asked for under a key that may no longer be the right one.
+    pub(super) fn is_in_doubt(&self, stage: NodeId) -> bool {
+        match self.nodes.get(stage.0 as usize) {
+            Some(Some(Node::Stage(gate))) => gate.state == State::Dirty && gate.asked.is_some(),
+            _ => false,
+        }
+    }
+
     /// The nodes that have not settled, in order.
     pub(super) fn unsettled(&self) -> impl Iterator<Item = NodeId> {
         let unsettled = |node: &Option<Node>| match node {
@@ -395,6 +403,17 @@ mod tests {
         gates.step(Event::Settle(STAGE, 0, None));
         assert_eq!(gates.step(Event::Mark(STAGE, 0))[..], [Verdict::Dirty { node: STAGE }]);
         assert!(gates.step(Event::Mark(STAGE, 0)).is_empty());
+    }
+
+    #[test]
+    fn what_was_asked_for_is_in_doubt_from_a_mark_until_the_slots_are_known_again() {
+        let mut gates = gates(1);
+        gates.step(Event::Settle(STAGE, 0, Some(digest(0))));
+        assert!(!gates.is_in_doubt(STAGE));
+        gates.step(Event::Mark(STAGE, 0));
+        assert!(gates.is_in_doubt(STAGE));
+        gates.step(Event::Settle(STAGE, 0, Some(digest(0))));
+        assert!(!gates.is_in_doubt(STAGE));
     }
 
     #[test]

@@ -228,6 +228,12 @@ impl Engine {
         self.commands.take()
     }
 
+    /// Whether a request of this stage is outstanding that may turn out to be in vain: something upstream was marked and hasn't
+    /// settled yet.
+    pub fn is_in_doubt(&self, stage: NodeId) -> bool {
+        self.gates.borrow().is_in_doubt(stage)
+    }
+
     /// The nodes, in order, that have not settled. Empty once no request is outstanding and every source has a digest;
     /// if it isn't then, the graph that was declared has a cycle or a slot without an edge.
     pub fn unsettled(&self) -> Vec<NodeId> {

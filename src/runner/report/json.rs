@@ -17,12 +17,14 @@ impl<W: Write> Reporter for JsonLines<W> {
             Event::Retrying { stage, attempt, of, reason } => {
                 json!({"event": "stage-retrying", "stage": stage, "attempt": attempt, "of": of, "reason": reason})
             }
+            Event::Dropped { stage } => json!({"event": "stage-dropped", "stage": stage}),
             Event::Resumed { stage, at } => json!({"event": "stage-resumed", "stage": stage, "at": at}),
             Event::Progress { stage, done, total, unit, values } => {
                 let values: serde_json::Map<_, _> = values.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
                 json!({"event": "stage-progress", "stage": stage, "done": done, "total": total, "unit": unit, "values": values})
             }
             Event::Finished(finished) => finished_line(finished),
+            Event::Changed { paths } => json!({"event": "changed", "paths": paths}),
             Event::Warning(text) => json!({"event": "warning", "message": text}),
             Event::Closed(totals) => closed_line(totals),
         };

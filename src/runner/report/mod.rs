@@ -71,6 +71,11 @@ pub enum Event {
         /// How the one before it failed.
         reason: String,
     },
+    /// A running job is no longer wanted, as what it reads has changed; what it saved is kept.
+    Dropped {
+        /// Its stage's name.
+        stage: String,
+    },
     /// A training goes on from a checkpoint.
     Resumed {
         /// Its name.
@@ -93,6 +98,11 @@ pub enum Event {
     },
     /// It is settled.
     Finished(Finished),
+    /// Files have changed, so stages are looked at again.
+    Changed {
+        /// Which, relative to the workspace root.
+        paths: Vec<String>,
+    },
     /// Something worth knowing that is no failure.
     Warning(String),
     /// All is settled.

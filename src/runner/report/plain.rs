@@ -58,7 +58,7 @@ impl<W: Write> Plain<W> {
             "ran" => 32,
             "hit" | "up to date" => 36,
             "failed" => 31,
-            "skipped" | "cancelled" | "retrying" => 33,
+            "skipped" | "cancelled" | "retrying" | "stopping" => 33,
             _ => return padded,
         };
         if self.colour { format!("\x1b[1;{colour}m{padded}\x1b[0m") } else { padded }
@@ -136,7 +136,10 @@ impl<W: Write> Plain<W> {
             Totals { failed: 1.., .. } => "Failed",
             _ => "Finished",
         };
-        let _ = writeln!(self.out, "{head} {} in {}: {said}", plural(self.stages, "stage"), duration(totals.seconds));
+        // Not all stages of the pipeline where it goes on by itself and only some were concerned.
+        let stages = parts.iter().map(|(number, _)| number).sum();
+        let _ = writeln!(self.out, "{head} {} in {}: {said}", plural(stages, "stage"), duration(totals.seconds));
+        self.settled = 0;
         if totals.saved >= 1.0 {
             let _ = writeln!(self.out, "{} of work was reused", duration(totals.saved));
         }
@@ -156,9 +159,17 @@ impl<W: Write> Reporter for Plain<W> {
                 let reason = reason.lines().next().unwrap_or("");
                 self.line("retrying", stage, &format!("attempt {attempt} of {of}, as the one before failed: {reason}"));
             }
+            Event::Dropped { stage } => self.line("stopping", stage, "what it computes is no longer wanted"),
             Event::Resumed { stage, at } => self.line("running", stage, &format!("resumed at {}", count(*at))),
             Event::Progress { stage, done, total, unit, values } => self.progress(stage, *done, *total, unit, values),
             Event::Finished(finished) => self.finished(finished),
+            Event::Changed { paths } => {
+                const SHOWN: usize = 3;
+                let shown = paths.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+                let more = paths.len().saturating_sub(SHOWN);
+                let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
+                let _ = writeln!(self.out, "changed: {shown}{more}");
+            }
             Event::Warning(text) => {
                 let _ = writeln!(self.out, "warning: {text}");
             }

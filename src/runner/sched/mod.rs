@@ -6,15 +6,18 @@
 
 mod aside;
 pub mod dry;
+mod dispatch;
 mod guard;
 mod items;
 mod jobs;
+pub mod live;
 mod keys;
 mod orders;
 pub mod planner;
 mod priority;
 mod run;
 pub mod session;
+mod settle;
 mod slots;
 pub mod wiring;
 

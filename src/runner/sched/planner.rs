@@ -224,6 +224,11 @@ impl Planner {
         }
     }
 
+    /// How a stage last came out, if that is known.
+    pub fn outcome(&self, node: NodeId) -> Option<Outcome> {
+        self.outcomes.get(&node).copied()
+    }
+
     /// Whether it is known how a stage came out.
     pub fn is_settled(&self, node: NodeId) -> bool {
         self.outcomes.contains_key(&node)

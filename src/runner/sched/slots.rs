@@ -21,6 +21,7 @@ pub struct Slots {
     counted: BTreeMap<String, u64>,
     worker_threads: usize,
     is_on_cpu: bool,
+    all: Resources,
 }
 
 /// What a job was lent, to be given back.
@@ -47,7 +48,8 @@ impl Slots {
         let is_on_cpu = device == "cpu";
         let one_gpu = !is_on_cpu && gpus.is_none() && Path::new("/dev/nvidia0").exists();
         let jobs = jobs.unwrap_or(if one_gpu { 1 } else { usize::MAX });
-        Slots { cpu: all_cpu, all_cpu, jobs, gpus, counted, worker_threads, is_on_cpu }
+        let all = pipeline.resources.clone();
+        Slots { cpu: all_cpu, all_cpu, jobs, gpus, counted, worker_threads, is_on_cpu, all }
     }
 
     /// Lends a stage what it needs, if that is free.
@@ -72,20 +74,36 @@ impl Slots {
         Some(Lent { threads, gpus, cpu, counted: demand.counted.clone() })
     }
 
+    /// What a job still holds that another pipeline file lent it: it is as good as lent by this one, as far as this one has it.
+    pub fn reserve(&mut self, lent: &Lent) {
+        self.jobs = self.jobs.saturating_sub(1);
+        self.cpu = self.cpu.saturating_sub(lent.cpu);
+        for (name, amount) in &lent.counted {
+            if let Some(free) = self.counted.get_mut(name) {
+                *free = free.saturating_sub(*amount);
+            }
+        }
+        if let (Some(free), Visible::Only(gpus)) = (&mut self.gpus, &lent.gpus) {
+            free.retain(|gpu| !gpus.contains(gpu));
+        }
+    }
+
     /// Whether nothing at all could be started.
     pub fn are_all_lent(&self) -> bool {
         self.jobs == 0 || self.cpu == 0
     }
 
-    /// Takes it back.
+    /// Takes it back. Never more than there was: what another pipeline file lent may not exist here.
     pub fn take_back(&mut self, lent: Lent) {
         self.jobs = self.jobs.saturating_add(1);
-        self.cpu += lent.cpu;
+        self.cpu = self.all_cpu.min(self.cpu + lent.cpu);
         for (name, amount) in lent.counted {
-            *self.counted.entry(name).or_default() += amount;
+            if let (Some(free), Some(all)) = (self.counted.get_mut(&name), self.all.counted.get(&name)) {
+                *free = (*all).min(*free + amount);
+            }
         }
-        if let (Some(free), Visible::Only(gpus)) = (&mut self.gpus, lent.gpus) {
-            free.extend(gpus);
+        if let (Some(free), Some(all), Visible::Only(gpus)) = (&mut self.gpus, &self.all.gpus, lent.gpus) {
+            free.extend(gpus.into_iter().filter(|gpu| all.contains(gpu)));
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::datasets::{paths_of, read_datasets};
+use super::datasets::read_datasets;
 use super::header::{Header, read_header};
 use super::models::read_models;
 use super::problem::Problem;
@@ -37,7 +37,7 @@ pub(super) fn check(
     let (datasets, mut dataset_list) = known(datasets, DatasetId::at);
     let (models, model_list) = known(models, |index| index);
     for dataset in &mut dataset_list {
-        dataset.producers = paths_of(dataset).iter().flat_map(|path| read.writers.touching(path)).collect();
+        dataset.producers = dataset.paths().iter().flat_map(|path| read.writers.touching(path)).collect();
         dataset.producers.sort_unstable();
         dataset.producers.dedup();
     }

@@ -90,11 +90,13 @@ fn label_map(value: &Value) -> Vec<(u8, u8)> {
     value.elements().iter().map(pair).collect()
 }
 
-/// The paths that a data set is made of.
-pub(super) fn paths_of(dataset: &Dataset) -> Vec<PathBuf> {
-    match &dataset.format {
-        Format::Folder { images, labels, list, .. } => [images, labels].into_iter().chain(list).cloned().collect(),
-        Format::Published { root, list, .. } => [root].into_iter().chain(list).cloned().collect(),
-        Format::Scenes { .. } => Vec::new(),
+impl Dataset {
+    /// The paths that it is made of: folders, and the list where there is one. Relative to the workspace root.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        match &self.format {
+            Format::Folder { images, labels, list, .. } => [images, labels].into_iter().chain(list).cloned().collect(),
+            Format::Published { root, list, .. } => [root].into_iter().chain(list).cloned().collect(),
+            Format::Scenes { .. } => Vec::new(),
+        }
     }
 }

@@ -1,0 +1,80 @@
+//! `watch`: a `run` that goes on whenever the pipeline file, an input or an output changes.
+
+use std::io::stderr;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::run::{Conduct, pass_on_signals, warn};
+use super::{Answer, Format, INTERRUPTED, Refusal, Source, is_coloured, tell};
+use crate::sched::live::{self, Front, Opened};
+use crate::sched::session::{Access, Session};
+use crate::sched::{Ended, Interrupt, Options};
+use crate::spec::Problems;
+
+/// Run what is invalid, and again whenever the pipeline file, an input or an output changes; Ctrl-C ends it
+#[derive(Args)]
+pub(super) struct Watch {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    conduct: Conduct,
+}
+
+impl Watch {
+    pub(super) fn answer(mut self) -> Answer {
+        let interrupt = Interrupt::default();
+        pass_on_signals(interrupt.clone());
+        let file = self.source.file.clone();
+        live::watch(&file, &mut self, &interrupt).context("the watch has ended").map_err(explained)?;
+        Ok(INTERRUPTED)
+    }
+
+    fn try_open(&self) -> Result<Opened, Refusal> {
+        let session = self.source.open(Access::Run)?;
+        let options = self.conduct.options(&session, &[])?;
+        let mut reporter = self.conduct.reporter(&session, &options);
+        warn(&session, reporter.as_mut());
+        Ok(Opened { session, options, reporter })
+    }
+
+    fn rests(&self) {
+        if self.conduct.format == Format::Text && !self.conduct.quiet {
+            eprintln!("watching for changes");
+        }
+    }
+}
+
+impl Front for Watch {
+    fn open(&mut self) -> Option<Opened> {
+        let refusal = self.try_open().map_err(|refusal| tell(&refusal, is_coloured(&stderr())));
+        if refusal.is_err() {
+            self.rests();
+        }
+        refusal.ok()
+    }
+
+    fn refuse(&mut self, problems: &Problems) {
+        tell(&Refusal::Problems(Box::new(problems.clone())), is_coloured(&stderr()));
+        self.rests();
+    }
+
+    fn rest(&mut self, session: &Session, options: &Options, ended: &Ended) {
+        if ended.totals.ran + ended.totals.hit > 0 {
+            // Nobody reads the tables: that is no reason to end.
+            let _ = self.conduct.show_tables(session, options, ended);
+        }
+        if !ended.interrupted {
+            self.rests();
+        }
+    }
+}
+
+/// What the system's limits are called, as its own words don't say it.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    let is_full = error.chain().any(|cause| cause.to_string().contains("limit"));
+    match is_full && cfg!(target_os = "linux") {
+        true => error.context("too many folders to watch: raise the kernel's fs.inotify.max_user_watches"),
+        false => error,
+    }
+}

@@ -1,0 +1,383 @@
+//! Stages that have to run → jobs on threads of their own, as far as there is room, and what becomes of them.
+//!
+//! Knows slots, keys and threads; not what a stage does, nor whether it is needed. A job belongs to the node that asked for it
+//! until the flow takes that back; then it is asked to save and end, and its place is free once it has.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use crate::digest::Key;
+use crate::exec::Failure;
+use crate::exec::process::Control;
+use crate::flow::{Failed, NodeId};
+use crate::report::{Event, Outcome};
+use crate::spec::{Stage, StageId};
+
+use super::jobs::{GRACE, Performed};
+use super::priority;
+use super::run::{Message, Run};
+use super::settle::Known;
+use super::slots::Lent;
+use super::wiring::Node;
+
+/// Signals this close together are one.
+const SAME_WISH: Duration = Duration::from_millis(300);
+/// The index is written at most this often while stages end: after each of ten thousand would cost more than the stages.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// A job that even a kill doesn't end must not make the loop spin.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A job, in the order in which they were started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct JobId(u64);
+
+/// What waits and what runs.
+#[derive(Default)]
+pub(super) struct Jobs {
+    /// Stages that have to run and wait for a slot, the most urgent first once they are sorted.
+    ready: VecDeque<(NodeId, Key)>,
+    is_unsorted: bool,
+    /// Of each stage the seconds from its start to the end of all; empty until there is a choice.
+    remaining: Vec<f64>,
+    running: HashMap<JobId, Running>,
+    /// Look-ups that wait for a job to leave the place of their outputs.
+    held: VecDeque<(NodeId, Key)>,
+    started: u64,
+}
+
+/// A job that runs.
+pub(super) struct Running {
+    /// The node that wants it; none where the flow took that back, or another pipeline file has come.
+    pub node: Option<NodeId>,
+    /// What it computes.
+    pub key: Key,
+    stage: String,
+    /// Where its outputs are put.
+    places: Vec<PathBuf>,
+    control: Arc<Control>,
+    /// What it occupies.
+    lent: Lent,
+    started: Instant,
+    /// It was asked to end; then it is killed.
+    kill_at: Option<Instant>,
+}
+
+impl Running {
+    /// Whether it was asked to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.kill_at.is_some()
+    }
+
+    fn end(&mut self) {
+        if self.kill_at.is_none() {
+            self.control.stop();
+            self.kill_at = Some(Instant::now() + GRACE);
+        }
+    }
+}
+
+impl Jobs {
+    /// Whether nothing runs. What is ready then waits for nothing, and is started by the next dispatch.
+    pub(super) fn are_done(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// The node that wants a job, if one still does.
+    pub(super) fn node_of(&self, job: JobId) -> Option<NodeId> {
+        self.running.get(&job)?.node
+    }
+
+    /// A job that nobody wants and that may still write to one of these places.
+    pub(super) fn left_over<'p>(&self, places: impl Iterator<Item = &'p Path> + Clone) -> Option<&Running> {
+        let writes = |running: &&Running| places.clone().any(|place| running.places.iter().any(|own| own == place));
+        self.running.values().filter(|running| running.node.is_none()).find(writes)
+    }
+
+    /// What runs, for whoever takes it over; nobody wants it in the meantime.
+    pub(super) fn hand_over(&mut self) -> Jobs {
+        let mut running = std::mem::take(&mut self.running);
+        running.values_mut().for_each(|running| running.node = None);
+        Jobs { running, started: self.started, ..Jobs::default() }
+    }
+
+    /// Whether something runs for this node, or waits.
+    pub(super) fn has(&self, node: NodeId) -> bool {
+        let waits = |waiting: &VecDeque<(NodeId, Key)>| waiting.iter().any(|(waiting, _)| *waiting == node);
+        self.running.values().any(|running| running.node == Some(node)) || waits(&self.ready) || waits(&self.held)
+    }
+
+    /// Keeps a look-up until the place of its outputs is free.
+    pub(super) fn hold(&mut self, node: NodeId, key: Key) {
+        self.held.push_back((node, key));
+    }
+
+    /// What the loop hears next; nothing when it is time to kill a job.
+    pub(super) fn next_message(&self, receive: &Receiver<Message>) -> Option<Message> {
+        match self.running.values().filter_map(|running| running.kill_at).min() {
+            None => Some(receive.recv().expect("whoever listens holds a sender, too")),
+            Some(moment) => receive.recv_timeout(moment.saturating_duration_since(Instant::now())).ok(),
+        }
+    }
+
+    /// Kills what had its time to end.
+    pub(super) fn kill_overdue(&mut self) {
+        let now = Instant::now();
+        for running in self.running.values_mut().filter(|running| running.kill_at.is_some_and(|at| at <= now)) {
+            running.control.kill();
+            running.kill_at = Some(now + PATIENCE);
+        }
+    }
+}
+
+impl Run<'_> {
+    /// The flow wants a stage to run: now or when there is room, or as the job that is computing it already.
+    pub(super) fn want(&mut self, node: NodeId, key: Key) {
+        if let Some(stage) = self.planner.wiring.node(node).stage() {
+            let stage = self.session.pipeline.stage(stage);
+            let is_it = |running: &&mut Running| {
+                let is_free = running.node.is_none() && !running.is_ending() && running.key == key;
+                is_free && running.places.iter().eq(stage.outputs.iter().map(|output| &output.path))
+            };
+            if let Some(running) = self.jobs.running.values_mut().find(is_it) {
+                running.node = Some(node);
+                let reason = "is running already".to_owned();
+                self.reporter.tell(&Event::Started { stage: stage.name.clone(), reason: reason.clone() });
+                self.results.insert(node, Known { reason, ..Known::default() });
+                return;
+            }
+        }
+        self.jobs.ready.push_back((node, key));
+        self.jobs.is_unsorted = true;
+    }
+
+    /// The flow no longer wants it. Its resume slot is kept, should the key come back.
+    pub(super) fn cancel(&mut self, node: NodeId, key: Key) {
+        self.jobs.ready.retain(|waiting| *waiting != (node, key));
+        self.jobs.held.retain(|waiting| *waiting != (node, key));
+        let wanted = |running: &&mut Running| running.node == Some(node) && running.key == key;
+        if let Some(running) = self.jobs.running.values_mut().find(wanted) {
+            running.node = None;
+            running.end();
+            self.reporter.tell(&Event::Dropped { stage: running.stage.clone() });
+        }
+    }
+
+    /// Starts what is ready, as far as there is room.
+    pub(super) fn dispatch(&mut self) {
+        if self.interrupted.is_some() {
+            return self.jobs.ready.clear();
+        }
+        self.end_left_over();
+        self.sort_ready();
+        let mut waiting = Vec::new();
+        while let Some((node, key)) = self.jobs.ready.pop_front() {
+            let Node::Stage(stage) = *self.planner.wiring.node(node) else {
+                self.fail_late_source(node, key);
+                continue;
+            };
+            // Before its key is certain it isn't started, though the flow hasn't taken it back.
+            let room = if self.planner.engine.is_in_doubt(node) { None } else { self.room_for(stage, key) };
+            match room {
+                None => waiting.push((node, key)),
+                Some(lent) => self.start(node, stage, key, lent),
+            }
+            if self.slots.are_all_lent() {
+                break;
+            }
+        }
+        let decides = |(node, _): &(NodeId, Key)| !self.planner.engine.is_in_doubt(*node);
+        let is_stuck = waiting.iter().any(decides);
+        waiting.into_iter().rev().for_each(|entry| self.jobs.ready.push_front(entry));
+        if is_stuck {
+            self.make_way();
+        }
+    }
+
+    /// If all that runs may be in vain, it ends for the sake of what decides that: a long training must not keep the stage
+    /// waiting that gives its input anew. What it saved is kept, should its key come out as it was.
+    fn make_way(&mut self) {
+        let engine = &self.planner.engine;
+        let in_doubt = |running: &Running| running.node.is_none_or(|node| engine.is_in_doubt(node));
+        if self.jobs.running.values().any(|running| !in_doubt(running)) {
+            return;
+        }
+        for running in self.jobs.running.values_mut().filter(|running| !running.is_ending()) {
+            running.end();
+            self.reporter.tell(&Event::Dropped { stage: running.stage.clone() });
+            // It still is asked for, until the flow says otherwise.
+            self.jobs.ready.extend(running.node.take().map(|node| (node, running.key)));
+        }
+    }
+
+    /// Takes over what runs for another pipeline file: it is wanted here too, or will be, or it ends.
+    pub(super) fn take_over(&mut self, jobs: Jobs) {
+        jobs.running.values().for_each(|running| self.slots.reserve(&running.lent));
+        self.jobs = jobs;
+    }
+
+    /// Ends the jobs that no stage can want any more: there is none in their place, or its key is another one.
+    fn end_left_over(&mut self) {
+        let (planner, pipeline) = (&self.planner, &self.session.pipeline);
+        let may_want = |running: &Running| {
+            planner.wiring.iter().any(|(node, what)| {
+                let stage = what.stage().map(|stage| pipeline.stage(stage));
+                let is_there = |stage: &Stage| stage.outputs.iter().map(|output| &output.path).eq(&running.places);
+                stage.is_some_and(is_there) && !planner.is_settled(node) && planner.keys.manifest(node).is_none()
+            })
+        };
+        for running in self.jobs.running.values_mut() {
+            if running.node.is_none() && !running.is_ending() && !may_want(running) {
+                running.end();
+                self.reporter.tell(&Event::Dropped { stage: running.stage.clone() });
+            }
+        }
+    }
+
+    /// What a stage is lent, if it can start.
+    fn room_for(&mut self, stage: StageId, key: Key) -> Option<Lent> {
+        let stage = self.session.pipeline.stage(stage);
+        // A twin with the same key is on its way: its result will be ours, too.
+        let has_twin = self.jobs.running.values().any(|running| running.key == key);
+        let is_taken = self.jobs.left_over(stage.outputs.iter().map(|output| &*output.path)).is_some();
+        if has_twin || is_taken { None } else { self.slots.lend(stage) }
+    }
+
+    /// The longest way to the end comes first; where there is no choice nobody asks for it.
+    fn sort_ready(&mut self) {
+        let jobs = &mut self.jobs;
+        if !std::mem::replace(&mut jobs.is_unsorted, false) || jobs.ready.len() < 2 {
+            return;
+        }
+        let wiring = &self.planner.wiring;
+        if jobs.remaining.is_empty() {
+            let needed = wiring.iter().filter_map(|(_, what)| what.stage());
+            jobs.remaining = priority::remaining(&self.session.graph, &priority::expected(self.session, needed));
+        }
+        let remaining = |(node, _): &(NodeId, Key)| match wiring.node(*node).stage() {
+            Some(stage) => jobs.remaining[stage.index()],
+            // Nothing runs: its reader fails at once.
+            None => f64::INFINITY,
+        };
+        jobs.ready.make_contiguous().sort_by(|a, b| remaining(b).total_cmp(&remaining(a)));
+    }
+
+    fn fail_late_source(&mut self, node: NodeId, key: Key) {
+        self.planner.engine.done(node, key, Err(Failed));
+        let commands = self.planner.engine.step();
+        self.carry_out(commands);
+    }
+
+    fn start(&mut self, node: NodeId, stage: StageId, key: Key, lent: Lent) {
+        let is_forced = self.options.force.contains(&stage);
+        let reason = if is_forced { "forced".to_owned() } else { self.planner.reason(self.session, node) };
+        let device = self.options.device.as_deref().unwrap_or(&self.session.pipeline.device);
+        let mut order = match self.planner.order(self.session, node, key, &lent, device) {
+            Ok(order) => order,
+            Err(failure) => {
+                self.slots.take_back(lent);
+                return self.came_out(node, key, Err(failure));
+            }
+        };
+        order.forced = is_forced;
+        let name = self.session.pipeline.stage(stage).name.clone();
+        self.note_attempt(stage, key);
+        self.reporter.tell(&Event::Started { stage: name.clone(), reason: reason.clone() });
+        self.results.insert(node, Known { reason, ..Known::default() });
+        let control = Arc::new(Control::default());
+        let running = Running {
+            node: Some(node),
+            key,
+            stage: name,
+            places: order.outputs.iter().map(|output| output.path.clone()).collect(),
+            control: Arc::clone(&control),
+            lent,
+            started: Instant::now(),
+            kill_at: None,
+        };
+        let job = JobId(self.jobs.started);
+        self.jobs.started += 1;
+        self.jobs.running.insert(job, running);
+        let (store, send) = (Arc::clone(&self.session.store), self.send.clone());
+        std::thread::spawn(move || {
+            let tell = |news| drop(send.send(Message::News(job, news)));
+            let result = order.perform(&store, &control, &tell);
+            // The loop listens until every job it started has answered.
+            let _ = send.send(Message::Ended(job, Box::new(result)));
+        });
+    }
+
+    /// So that `log` finds the log while the stage runs and after it failed. Not worth failing for.
+    fn note_attempt(&self, stage: StageId, key: Key) {
+        let path = self.session.attempt_path(self.session.pipeline.stage(stage));
+        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let _ = written.and_then(|()| std::fs::write(&path, key.to_string()));
+    }
+
+    /// A job has ended.
+    pub(super) fn ended(&mut self, job: JobId, result: Result<Performed, Failure>) {
+        let running = self.jobs.running.remove(&job).expect("a job ends once");
+        self.slots.take_back(running.lent);
+        match running.node {
+            Some(node) => {
+                self.results.entry(node).or_default().seconds = running.started.elapsed().as_secs_f64();
+                self.came_out(node, running.key, result);
+            }
+            // What it gave is in the cache, where it will be found if it is wanted again.
+            None => self.look_up_held(),
+        }
+    }
+
+    /// The place of outputs has become free: whoever waited for that looks again.
+    fn look_up_held(&mut self) {
+        for (node, key) in std::mem::take(&mut self.jobs.held) {
+            self.look_up(node, key);
+        }
+        let commands = self.planner.engine.step();
+        self.carry_out(commands);
+    }
+
+    /// Tells the flow how a stage came out.
+    fn came_out(&mut self, node: NodeId, key: Key, result: Result<Performed, Failure>) {
+        let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
+        let result = match result {
+            Ok(Performed { trace, placed, fresh }) => {
+                let known = self.results.entry(node).or_default();
+                known.outcome = Some(if fresh { Outcome::Ran } else { Outcome::Hit });
+                (known.seconds, known.notes) = (trace.seconds, trace.note.clone());
+                Ok(self.note_placed(node, stage, &trace, placed))
+            }
+            Err(failure) => {
+                self.note_failure(node, stage, key, failure);
+                Err(Failed)
+            }
+        };
+        self.planner.engine.done(node, key, result);
+        let commands = self.planner.engine.step();
+        self.carry_out(commands);
+        if self.changed && Instant::now() >= self.save_at {
+            self.save();
+            self.save_at = Instant::now() + SAVE_INTERVAL;
+        }
+    }
+
+    /// Somebody wishes it to end.
+    pub(super) fn interrupt(&mut self) {
+        // `timeout` and batch systems send a signal to the process and to its group: that is one wish, not two.
+        let since = *self.interrupted.get_or_insert_with(Instant::now);
+        let again = since.elapsed() > SAME_WISH;
+        if !again && self.told_interrupt {
+            return;
+        }
+        self.told_interrupt = true;
+        for running in self.jobs.running.values_mut() {
+            if again { running.control.kill() } else { running.end() }
+        }
+        if !again {
+            let text = "interrupted: running stages save what they have; once more kills them".to_owned();
+            self.reporter.tell(&Event::Warning(text));
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! `watch`: a run that doesn't end. It rests until files change, and then does what has become invalid.
+//!
+//! Three things can change. An input that is no stage's: it is looked at again, and the flow, which is alive all the time, says
+//! what follows; nothing else is looked at, and what runs goes on unless its key came out another. The pipeline file: it is read
+//! anew into a new session, which takes over what runs if it still is wanted. An output: it is an edit if it isn't as the index
+//! says, and then all is looked at anew, so that a run's own writing wakes nobody. Content decides everywhere: a path that
+//! was told only is a reason to look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Instant;
+
+use crate::digest::ArtifactDigest;
+use crate::flow::{Command, NodeId};
+use crate::plan::sources::{self, Origin};
+use crate::report::{Event, Outcome, Reporter, Totals};
+use crate::spec::{InputSource, Pipeline, Problems, Span, StageId};
+use crate::watch::{Change, Depth, Error, Watcher};
+
+use super::dispatch::Jobs;
+use super::planner::Planner;
+use super::run::{Interrupt, Message, Run};
+use super::session::Session;
+use super::wiring::Node;
+use super::{Ended, Options, warning};
+
+/// A pipeline file as it was read.
+pub struct Opened {
+    /// The session, which may change things.
+    pub session: Session,
+    /// What the command line says of it.
+    pub options: Options,
+    /// Who is told what happens.
+    pub reporter: Box<dyn Reporter>,
+}
+
+/// Whoever stands between the watch and the person.
+pub trait Front {
+    /// Reads the pipeline file anew. `None`: something is wrong with it, which has been said.
+    fn open(&mut self) -> Option<Opened>;
+    /// Says what is wrong with the data.
+    fn refuse(&mut self, problems: &Problems);
+    /// All is settled for now.
+    fn rest(&mut self, session: &Session, options: &Options, ended: &Ended);
+}
+
+/// Brings all up to date, and again whenever something changes, until it is interrupted. `file` is the pipeline file.
+///
+/// # Errors
+/// The system can't watch so many folders.
+pub fn watch(file: &Path, front: &mut dyn Front, interrupt: &Interrupt) -> Result<(), Error> {
+    let (send, receive) = mpsc::channel();
+    interrupt.listen(Some(send.clone()));
+    let changed = send.clone();
+    let watcher = Watcher::new(move |change| drop(changed.send(Message::Changed(change))));
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let mut watch = Watch { file, front, watcher, is_broken: false };
+    let Some(mut planned) = watch.first(&receive)? else { return Ok(()) };
+    let mut jobs = Jobs::default();
+    loop {
+        let Planned { opened: Opened { session, options, reporter }, planner, commands } = &mut planned;
+        let planner = planner.take().expect("it was just made");
+        for problem in sources::once_each(planner.keys.warnings()) {
+            reporter.tell(&warning(session, &problem));
+        }
+        let mut run = Run::new(session, options, reporter.as_mut(), planner, send.clone());
+        run.take_over(jobs);
+        run.carry_out(std::mem::take(commands));
+        let Some(next) = watch.follow(&mut run, &receive)? else { return Ok(()) };
+        jobs = run.jobs.hand_over();
+        planned = next;
+    }
+}
+
+struct Watch<'a> {
+    /// The pipeline file, absolute.
+    file: PathBuf,
+    front: &'a mut dyn Front,
+    watcher: Watcher,
+    /// The pipeline file or its data are wrong at the moment, so whatever changes may have mended them.
+    is_broken: bool,
+}
+
+/// A pipeline that is about to be run.
+struct Planned {
+    opened: Opened,
+    /// None once it runs.
+    planner: Option<Planner>,
+    commands: Vec<Command>,
+}
+
+/// What has come of a change.
+enum Seen {
+    Nothing,
+    /// Sources have these digests now.
+    Sources(Vec<(NodeId, ArtifactDigest)>),
+    /// It concerns more than sources.
+    All,
+}
+
+impl Watch<'_> {
+    /// Waits until there is a pipeline that can be run. `None`: interrupted.
+    fn first(&mut self, receive: &Receiver<Message>) -> Result<Option<Planned>, Error> {
+        self.watcher.watch(&BTreeMap::from([(folder_of(&self.file), Depth::Names)]))?;
+        loop {
+            if let Some(planned) = self.plan()? {
+                return Ok(Some(planned));
+            }
+            if let Ok(Message::Interrupt) | Err(_) = receive.recv() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads the pipeline file and looks at everything. `None`: something is wrong, which has been said.
+    fn plan(&mut self) -> Result<Option<Planned>, Error> {
+        self.is_broken = true;
+        let Some(mut opened) = self.front.open() else { return Ok(None) };
+        // Before anything is looked at, so that no change falls in between.
+        self.watch_all(&opened.session)?;
+        match Planner::new(&mut opened.session, &opened.options.targets, &opened.options.force) {
+            Ok((planner, commands)) => {
+                self.is_broken = false;
+                Ok(Some(Planned { opened, planner: Some(planner), commands }))
+            }
+            Err(problems) => {
+                let _ = opened.session.save();
+                self.front.refuse(&problems);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Runs, rests, and takes in what changes, until another pipeline is to be run. `None`: interrupted.
+    fn follow(&mut self, run: &mut Run<'_>, receive: &Receiver<Message>) -> Result<Option<Planned>, Error> {
+        let (mut begun, mut has_news) = (Instant::now(), true);
+        loop {
+            let change = match run.listen(receive) {
+                Some(change) => change,
+                None => {
+                    if run.interrupted.is_some() {
+                        run.give_up_the_rest();
+                    }
+                    if std::mem::take(&mut has_news) {
+                        self.rest(run, begun);
+                    }
+                    if run.interrupted.is_some() {
+                        return Ok(None);
+                    }
+                    self.watch_all(run.session)?;
+                    match receive.recv() {
+                        Ok(Message::Changed(change)) => change,
+                        Ok(Message::Interrupt) | Err(_) => return Ok(None),
+                        Ok(Message::News(..) | Message::Ended(..)) => unreachable!("nothing runs"),
+                    }
+                }
+            };
+            if run.interrupted.is_some() {
+                continue;
+            }
+            let seen = if self.is_broken { Seen::All } else { run.take_in(&change, &self.file) };
+            if !matches!(seen, Seen::Nothing) {
+                run.reporter.tell(&Event::Changed { paths: names(run.session, &change) });
+            }
+            match seen {
+                Seen::Nothing => {}
+                Seen::Sources(digests) => {
+                    (begun, has_news) = (Instant::now(), true);
+                    let commands = run.planner.engine.sources(&digests);
+                    run.carry_out(commands);
+                }
+                Seen::All => {
+                    run.save();
+                    if let Some(planned) = self.plan()? {
+                        return Ok(Some(planned));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything is settled: what came out is told.
+    fn rest(&mut self, run: &mut Run<'_>, begun: Instant) {
+        let seconds = begun.elapsed().as_secs_f64();
+        let totals = Totals { seconds, ..std::mem::take(&mut run.totals) };
+        run.close(totals);
+        let ended = Ended { totals, interrupted: run.interrupted.is_some(), artifacts: run.artifacts() };
+        self.front.rest(run.session, run.options, &ended);
+    }
+
+    fn watch_all(&mut self, session: &Session) -> Result<(), Error> {
+        let mut folders = BTreeMap::from([(folder_of(&self.file), Depth::Names)]);
+        let root = &session.pipeline.root;
+        let outputs = session.pipeline.stages.iter().flat_map(|stage| &stage.outputs).map(|output| output.path.clone());
+        for path in inputs(&session.pipeline).into_iter().chain(outputs) {
+            forms(root, &path).iter().for_each(|path| add(&mut folders, path));
+        }
+        self.watcher.watch(&folders)
+    }
+}
+
+impl Run<'_> {
+    /// What has come of a change.
+    fn take_in(&mut self, change: &Change, file: &Path) -> Seen {
+        let Change::Paths(paths) = change else { return Seen::All };
+        let store = self.session.store.root();
+        let paths: BTreeSet<&Path> =
+            paths.iter().map(PathBuf::as_path).filter(|path| !path.starts_with(store)).collect();
+        if paths.contains(file) && !self.is_as_read(file) {
+            return Seen::All;
+        }
+        let mut digests = Vec::new();
+        let wiring = Rc::clone(&self.planner.wiring);
+        for (node, what) in wiring.iter() {
+            match what {
+                Node::Stage(stage) if self.is_edited(node, *stage, &paths) => return Seen::All,
+                Node::Source { source, producers } if self.concerns(source, &paths) => {
+                    let is_quiet = |stage: StageId| self.is_in_place(wiring.of_stage(stage));
+                    if !producers.iter().all(|output| is_quiet(output.stage)) {
+                        continue;
+                    }
+                    match self.look_again(node) {
+                        Some(_) if !producers.is_empty() => return Seen::All,
+                        digest => digests.extend(digest.map(|digest| (node, digest))),
+                    }
+                }
+                _ => {}
+            }
+        }
+        if digests.is_empty() { Seen::Nothing } else { Seen::Sources(digests) }
+    }
+
+    fn is_as_read(&self, file: &Path) -> bool {
+        let text = &self.session.pipeline.sources.of(Span::FILE).text;
+        std::fs::read(file).is_ok_and(|bytes| bytes == text.as_bytes())
+    }
+
+    fn concerns(&self, source: &Origin, paths: &BTreeSet<&Path>) -> bool {
+        let pipeline = &self.session.pipeline;
+        let own = match source {
+            Origin::Path(path) => vec![path.clone()],
+            Origin::Dataset { dataset, .. } => pipeline.dataset(*dataset).paths(),
+        };
+        own.iter().flat_map(|own| forms(&pipeline.root, own)).any(|own| touches(paths, &own))
+    }
+
+    /// The digest of a source, if it is another one than before. One that is wrong now stays what it was.
+    fn look_again(&mut self, node: NodeId) -> Option<ArtifactDigest> {
+        let before = self.planner.keys.found(node).map(|found| found.ingredient.digest);
+        match self.planner.look(self.session, node) {
+            Ok(digest) => Some(digest).filter(|digest| before != Some(*digest)),
+            Err(found) => {
+                for problem in &found {
+                    self.reporter.tell(&warning(self.session, problem));
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether what a stage has put in place is no longer as it was put there, and nobody is about to put it there anew.
+    fn is_edited(&self, node: NodeId, stage: StageId, paths: &BTreeSet<&Path>) -> bool {
+        let (root, stage) = (&self.session.pipeline.root, self.session.pipeline.stage(stage));
+        stage.outputs.iter().any(|output| touches(paths, &root.join(&output.path)))
+            && self.is_in_place(node)
+            && self
+                .session
+                .index
+                .stages
+                .get(&self.session.record_name(stage))
+                .is_some_and(|record| !record.is_in_place(root, self.session.store.verified()))
+    }
+
+    /// Whether a stage has given its outputs, and isn't giving them anew.
+    fn is_in_place(&self, node: NodeId) -> bool {
+        let outcome = self.planner.outcome(node);
+        matches!(outcome, Some(Outcome::Ran | Outcome::Hit | Outcome::UpToDate)) && !self.jobs.has(node)
+    }
+}
+
+/// The files, folders and data sets that stages read.
+fn inputs(pipeline: &Pipeline) -> BTreeSet<PathBuf> {
+    let inputs = pipeline.stages.iter().flat_map(|stage| &stage.inputs);
+    let paths = inputs.flat_map(|input| match &input.from {
+        InputSource::Path { path, .. } => vec![path.clone()],
+        InputSource::Dataset { dataset, .. } => pipeline.dataset(*dataset).paths(),
+        InputSource::Output { .. } => Vec::new(),
+    });
+    paths.collect()
+}
+
+/// A path as it is named and, where links lead elsewhere, as it really is: the system tells of either.
+fn forms(root: &Path, path: &Path) -> Vec<PathBuf> {
+    let named = root.join(path);
+    let real = std::fs::canonicalize(&named).ok().filter(|real| *real != named);
+    [named].into_iter().chain(real).collect()
+}
+
+/// Whether one of `paths` is `own`, lies in it, or holds it.
+fn touches(paths: &BTreeSet<&Path>, own: &Path) -> bool {
+    paths.iter().any(|path| path.starts_with(own) || own.starts_with(path))
+}
+
+/// What has to be watched to hear of `path`: the folder that it is, and the nearest one above it that there is.
+fn add(folders: &mut BTreeMap<PathBuf, Depth>, path: &Path) {
+    if path.is_dir() {
+        folders.insert(path.to_owned(), Depth::All);
+    }
+    folders.entry(folder_of(path)).or_insert(Depth::Names);
+}
+
+/// The nearest folder above a path that exists.
+fn folder_of(path: &Path) -> PathBuf {
+    path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("/")).to_owned()
+}
+
+/// Changed paths as a person names them.
+fn names(session: &Session, change: &Change) -> Vec<String> {
+    let Change::Paths(paths) = change else {
+        return vec!["the system lost count, so everything is looked at".to_owned()];
+    };
+    let own = paths.iter().filter(|path| !path.starts_with(session.store.root()));
+    own.map(|path| path.strip_prefix(&session.pipeline.root).unwrap_or(path).display().to_string()).collect()
+}

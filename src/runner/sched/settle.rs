@@ -1,0 +1,173 @@
+//! How stages come out: what their jobs left, told to the flow, the index and whoever watches.
+//!
+//! Starts nothing. What a job said is kept by node until the flow says that its stage is settled, as only then it is known
+//! whether that is the news or whether something upstream has changed meanwhile.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::digest::{ArtifactDigest, Key};
+use crate::exec::job::Event as Said;
+use crate::exec::{self, Failure};
+use crate::flow::{How, NodeId, Outputs};
+use crate::report::{Advice, Event, Finished, Outcome};
+use crate::spec::StageId;
+use crate::store::index::{PlacedOutput, StageRecord};
+use crate::store::{Artifact, Trace};
+
+use super::dispatch::JobId;
+use super::jobs::News;
+use super::run::Run;
+use super::wiring::Node;
+
+/// Lines of its log that a failed stage shows.
+const LOG_LINES: usize = 10;
+
+/// How a node came out, kept until the flow has heard of it and says that it is settled.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) outcome: Option<Outcome>,
+    pub(super) seconds: f64,
+    pub(super) reason: String,
+    pub(super) notes: BTreeMap<String, String>,
+    pub(super) advice: Advice,
+}
+
+impl Run<'_> {
+    /// Passes on what a job says.
+    pub(super) fn tell(&mut self, job: JobId, news: News) {
+        let Some(Node::Stage(stage)) = self.jobs.node_of(job).map(|node| self.planner.wiring.node(node)) else {
+            return;
+        };
+        let stage = *stage;
+        let stage = self.session.pipeline.stage(stage).name.clone();
+        let event = match news {
+            News::Waiting(Some(holder)) => {
+                Event::Waiting { stage, holder: format!("process {} on {}", holder.pid, holder.host) }
+            }
+            News::Waiting(None) => Event::Waiting { stage, holder: "another process".to_owned() },
+            News::Retrying(at) => Event::Retrying { stage, attempt: at.attempt, of: at.of, reason: at.reason },
+            News::Event(Said::Resumed { at }) => Event::Resumed { stage, at },
+            News::Event(Said::Progress { done, total, unit, values }) => {
+                Event::Progress { stage, done, total, unit, values }
+            }
+            News::Event(_) => return,
+        };
+        self.reporter.tell(&event);
+    }
+
+    /// Keeps how a job failed.
+    pub(super) fn note_failure(&mut self, node: NodeId, stage: StageId, key: Key, failure: Failure) {
+        let known = self.results.entry(node).or_default();
+        let log = || exec::tail(&self.session.store.log_path(key), LOG_LINES).unwrap_or_default();
+        match failure {
+            Failure::Cancelled { at } => {
+                known.outcome = Some(Outcome::Cancelled);
+                known.reason = match at {
+                    Some(at @ 1..) => format!("stopped at {at}; the same command goes on from there"),
+                    _ => "stopped".to_owned(),
+                };
+            }
+            Failure::Failed { message, help } => {
+                known.outcome = Some(Outcome::Failed);
+                // The worker writes its last words into the log, too.
+                let mut log = log();
+                log.retain(|line| !message.lines().any(|said| said == line));
+                known.reason = message;
+                let stage = &self.session.pipeline.stage(stage).name;
+                let more = format!("intrada-run log {} {stage}", self.session.pipeline.file.display());
+                known.advice = Advice { help, log, more: Some(more) };
+            }
+        }
+    }
+
+    /// Records what lies in place now, and gives it the form that the flow wants.
+    pub(super) fn note_placed(
+        &mut self,
+        node: NodeId,
+        stage: StageId,
+        trace: &Trace,
+        placed: Vec<PlacedOutput>,
+    ) -> Outputs {
+        let artifacts: Vec<Artifact> = placed.iter().map(|output| output.artifact).collect();
+        let outputs: Vec<ArtifactDigest> = artifacts.iter().map(Artifact::digest).collect();
+        self.planner.keys.note_artifacts(node, artifacts);
+        let finished = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let name = self.session.record_name(self.session.pipeline.stage(stage));
+        let record = StageRecord { key: trace.key, outputs: placed, finished, seconds: trace.seconds };
+        let places: Vec<PathBuf> = record.outputs.iter().map(|output| output.path.clone()).collect();
+        if let Some(earlier) = self.session.index.stages.insert(name, record) {
+            self.remove_views(&earlier, &places);
+        }
+        self.changed = true;
+        outputs.into()
+    }
+
+    /// Views of outputs that the stage no longer has (another method has no discriminator) would be taken for its own.
+    fn remove_views(&self, earlier: &StageRecord, places: &[PathBuf]) {
+        let stale = earlier.outputs.iter().map(|output| &output.path);
+        for path in stale.filter(|path| path.starts_with("runs") && !places.contains(path)) {
+            let path = self.session.pipeline.root.join(path);
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        }
+    }
+
+    /// The flow says that it is settled.
+    pub(super) fn settled(&mut self, node: NodeId, key: Option<Key>, how: How) {
+        let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
+        let mut known = self.results.remove(&node).unwrap_or_default();
+        if let Some(reason) = self.broken_source(node).filter(|_| how == How::Blocked) {
+            (known.outcome, known.reason) = (Some(Outcome::Failed), reason);
+        }
+        let outcome = known.outcome.unwrap_or(match how {
+            How::UpToDate | How::Unchanged => Outcome::UpToDate,
+            How::Hit => Outcome::Hit,
+            How::Ran => Outcome::Ran,
+            How::Failed => Outcome::Failed,
+            How::Blocked => Outcome::Skipped,
+        });
+        let stage = self.session.pipeline.stage(stage);
+        let mut finished = Finished {
+            stage: stage.name.clone(),
+            outcome,
+            key,
+            seconds: known.seconds,
+            reason: known.reason,
+            notes: known.notes,
+            advice: known.advice,
+        };
+        match outcome {
+            Outcome::UpToDate => {
+                let record = self.session.index.stages.get(&self.session.record_name(stage));
+                finished.seconds = record.map_or(0.0, |record| record.seconds);
+            }
+            Outcome::Skipped => finished.reason = self.planner.blocked_by(self.session, node),
+            _ => {}
+        }
+        self.totals.add(&finished);
+        self.planner.note_outcome(node, outcome);
+        self.reporter.tell(&Event::Finished(finished));
+    }
+
+    /// Why a late source that the stage reads can't be read, if that is so: then the stage itself has failed.
+    fn broken_source(&self, node: NodeId) -> Option<String> {
+        let mut sources = self.planner.wiring.slots(node).iter().map(|slot| slot.from);
+        let is_source = |from: &NodeId| matches!(self.planner.wiring.node(*from), Node::Source { .. });
+        let broken = |from: NodeId| self.results.get(&from).map(|known| known.reason.clone());
+        sources.find(|from| is_source(from) && self.results.contains_key(from)).and_then(broken)
+    }
+
+    /// After an interrupt: stages that hadn't begun are said to be cancelled, so that each stage has its line.
+    pub(super) fn give_up_the_rest(&mut self) {
+        let wiring = Rc::clone(&self.planner.wiring);
+        for (node, what) in wiring.iter() {
+            if matches!(what, Node::Stage(_)) && !self.planner.is_settled(node) {
+                let reason = "not begun".to_owned();
+                self.results.insert(node, Known { outcome: Some(Outcome::Cancelled), reason, ..Known::default() });
+                self.settled(node, None, How::Blocked);
+            }
+        }
+    }
+}
