@@ -130,7 +130,7 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
         let Some(items) = &work.job.items else { return Ok(()) };
         if let Findings::Unopened = self.findings {
             self.findings = match input_files(work).all(|path| is_as_planned(items, path)) {
-                true => Findings::Open(File::create(job::Items::findings(&work.job.slot))?),
+                true => Findings::Open(open_findings(&job::Items::findings(&work.job.slot))?),
                 false => Findings::Refused,
             };
         }
@@ -171,6 +171,12 @@ fn copied<T: DeserializeOwned>(work: &Work, known: &Known, outputs: &[&str], pla
 fn made_on(work: &Work) -> String {
     let device = if work.device == Device::Cpu { "cpu" } else { "gpu" };
     format!("{device}, {} threads", work.job.threads)
+}
+
+/// What an earlier attempt wrote stays. It may have been killed in the middle of its last line, which must not spoil ours.
+fn open_findings(path: &Path) -> std::io::Result<File> {
+    let mut file = File::options().create(true).append(true).open(path)?;
+    file.write_all(b"\n").map(|()| file)
 }
 
 /// The files that the job reads besides data sets.

@@ -113,7 +113,7 @@ pub enum Input {
 /// The items of a data set: what a worker needs to leave out those that are known, and to hand in what it finds of the rest.
 ///
 /// It hands in through the slot, so that a pass which is killed has not been for nothing: the files of the items under
-/// [`Items::files`], and then a line of [`Finding::line`] an item in [`Items::findings`].
+/// [`Items::files`], and then a line of [`Finding::line`] an item in [`Items::findings`], after those of an earlier attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Items {
     /// The samples by name. `None` for painted scenes: these are what they are called.
@@ -145,19 +145,14 @@ impl Items {
         }
     }
 
-    /// The folder in `slot` for all that is handed in.
-    pub fn folder(slot: &Path) -> PathBuf {
-        slot.join("items")
-    }
-
     /// The folder in `slot` for the files of findings.
     pub fn files(slot: &Path) -> PathBuf {
-        Items::folder(slot).join("files")
+        slot.join("items").join("files")
     }
 
     /// The file in `slot` for the findings.
     pub fn findings(slot: &Path) -> PathBuf {
-        Items::folder(slot).join("findings")
+        slot.join("items").join("findings")
     }
 }
 

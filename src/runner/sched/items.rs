@@ -51,10 +51,11 @@ impl Items {
         Ok(job::Items { samples: self.samples.clone(), known, sources: self.sources.clone() })
     }
 
-    /// Takes what a job found out of its slot and keeps it, so that other keys of the setting have it, too.
+    /// Keeps what a job left in its slot, so that other keys of the setting have it, too. It stays in the slot as well: an
+    /// object that no trace names is garbage, and the work of an unfinished pass is not.
     ///
     /// # Errors
-    /// The store can't be written: what was found stays in the slot.
+    /// The store can't be written.
     pub fn keep(&self, store: &Store, slot: &Slot<'_>) -> Result<(), Error> {
         let (files, findings) = (job::Items::files(slot.path()), job::Items::findings(slot.path()));
         let lines = match std::fs::read(&findings) {
@@ -62,7 +63,7 @@ impl Items {
             lines => lines.map_err(|source| Error::Io { action: "read", path: findings, source })?,
         };
         if files.exists() {
-            store.insert(&files, Take::Move)?;
+            store.insert(&files, Take::Copy)?;
         }
         let mut whole = BTreeMap::new();
         for (item, finding) in read(&lines) {
@@ -70,9 +71,7 @@ impl Items {
                 whole.insert(item, finding);
             }
         }
-        store.keep_findings(self.setting, whole)?;
-        let folder = job::Items::folder(slot.path());
-        std::fs::remove_dir_all(&folder).map_err(|source| Error::Io { action: "remove", path: folder, source })
+        store.keep_findings(self.setting, whole)
     }
 }
 
