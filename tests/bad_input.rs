@@ -205,3 +205,19 @@ fn an_empty_variable_is_one_that_is_not_set() {
     let ran = space::Ran::of(space.command("plan p.toml").env("INTRADA_CACHE", "").output().unwrap());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
+
+#[test]
+fn a_lambda_that_leaves_nothing_easy_is_told_before_the_training() {
+    let space = folders();
+    space.write("target/images/u.png", grey_png(64, 32, 50));
+    let stages = "[stages.entropy]\nkind = \"entropy-inference\"\nweights = \"inter\"\nimages = \"target\"\n\
+                  [stages.rank]\nkind = \"ranking\"\nscores = \"entropy\"\nlambda = 0.4\n";
+    space.write("p.toml", format!("{FOLDER}{stages}"));
+    let texts =
+        ["λ = 0.4 makes 0 of 2 images easy and 2 hard", "p.toml:37:10", "lambda = 0.4", "`target` has 2 images"];
+    refused(&space, "p.toml", &texts);
+    let ran = space.intrada("plan p.toml --set stages.rank.lambda=0.5");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    // What doesn't rank isn't kept from running.
+    assert_eq!(space.intrada("plan p.toml entropy").code, Some(0));
+}

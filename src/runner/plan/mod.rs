@@ -9,3 +9,4 @@ mod files;
 pub mod items;
 pub mod manifest;
 pub mod sources;
+pub mod split;

@@ -60,6 +60,15 @@ impl Found {
     pub fn files(&self) -> Option<Files> {
         files_of_listing(self.listing.as_deref()?)
     }
+
+    /// How many samples it has, if it is a data set. `None` for a part of the scenes: only the painter knows which are hard.
+    pub fn samples(&self) -> Option<usize> {
+        match &self.content {
+            Content::Dataset(job::Dataset::Files { samples, .. }) => Some(samples.len()),
+            Content::Dataset(job::Dataset::Scenes { part, count, .. }) => (part == "all").then_some(*count as usize),
+            Content::Path(_) => None,
+        }
+    }
 }
 
 /// Looks at sources.

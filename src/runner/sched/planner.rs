@@ -13,7 +13,8 @@ use crate::inputs::Inputs;
 use crate::kind::Runs;
 use crate::plan::explain::{self, Difference, Files};
 use crate::plan::manifest::Manifest;
-use crate::plan::sources::{self, Content, Surveyor};
+use crate::plan::sources::{self, Content, Origin, Surveyor};
+use crate::plan::split;
 use crate::report::Outcome;
 use crate::spec::{Problem, Problems, Stage, StageId};
 use crate::store::index::StageRecord;
@@ -80,7 +81,25 @@ impl Planner {
                 }
             }
         }
+        found.extend(self.empty_parts(session));
         if found.is_empty() { Ok(digests) } else { Err(sources::once_each(found)) }
+    }
+
+    /// The rankings that would leave nothing easy or nothing hard.
+    fn empty_parts(&self, session: &Session) -> Vec<Problem> {
+        let stages = self.wiring.iter().filter_map(|(_, what)| match what {
+            Node::Stage(stage) => Some(*stage),
+            Node::Source { .. } => None,
+        });
+        let images = |wanted| {
+            self.wiring.iter().find_map(|(node, what)| match what {
+                Node::Source { source: Origin::Dataset { dataset, .. }, .. } if *dataset == wanted => {
+                    self.keys.found(node)?.samples()
+                }
+                _ => None,
+            })
+        };
+        split::problems(&session.pipeline, stages, images)
     }
 
     /// Looks at a source and keeps what it turned out to be.
