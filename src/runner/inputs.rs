@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
@@ -87,6 +87,21 @@ impl From<WalkError> for Error {
     }
 }
 
+/// How much was read of source files so far. Grows while it is read, for a screen that is looked at meanwhile.
+#[derive(Debug, Default)]
+pub struct Meter {
+    files: AtomicU64,
+    bytes: AtomicU64,
+    labels: AtomicU64,
+}
+
+impl Meter {
+    /// Files that were read to digest them, their bytes together, and label images whose values were looked at.
+    pub fn read(&self) -> (u64, u64, u64) {
+        (self.files.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed), self.labels.load(Ordering::Relaxed))
+    }
+}
+
 /// The source files of one workspace and what is known about them. May be used from several threads.
 #[derive(Debug)]
 pub struct Inputs {
@@ -97,6 +112,7 @@ pub struct Inputs {
     records: RwLock<HashMap<PathBuf, FileRecord>>,
     /// Whether they are other than those of the earlier run.
     news: AtomicBool,
+    meter: Arc<Meter>,
 }
 
 impl Inputs {
@@ -108,7 +124,13 @@ impl Inputs {
             cache: cache.to_owned(),
             records: RwLock::new(records),
             news: AtomicBool::new(false),
+            meter: Arc::default(),
         }
+    }
+
+    /// Counts on `meter` what is read from now on.
+    pub fn metered(self, meter: &Arc<Meter>) -> Inputs {
+        Inputs { meter: Arc::clone(meter), ..self }
     }
 
     /// What is known now, to be saved for later runs.
@@ -200,6 +222,7 @@ impl Inputs {
     pub fn note_label_values(&self, path: &Path, digest: FileDigest, values: LabelValues) {
         if let Some(record) = self.write().get_mut(path).filter(|record| record.digest == digest) {
             record.label_values = Some(values);
+            self.meter.labels.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -241,6 +264,8 @@ impl Inputs {
             let stat = Stat::of(&file).map_err(unreadable)?;
             let (digest, size) = Digest::of_file(&file).map_err(unreadable)?;
             if Stat::of(&file).map_err(unreadable)? == stat && size == stat.size {
+                self.meter.files.fetch_add(1, Ordering::Relaxed);
+                self.meter.bytes.fetch_add(size, Ordering::Relaxed);
                 return Ok(FileRecord { stat, taken_at_ns, digest: FileDigest(digest), label_values: None });
             }
         }

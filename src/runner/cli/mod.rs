@@ -13,6 +13,7 @@ mod open;
 mod plan;
 mod run;
 mod schema;
+mod screen;
 mod watch;
 mod why;
 

@@ -1,15 +1,13 @@
 //! `run`: runs what is invalid, restores what is cached, shows what came out.
 
-use std::io::{stderr, stdout};
-
 use clap::Args;
 
-use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, is_coloured, open, plan, show};
+use super::screen::{self, Screen};
+use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, show};
 use crate::kind::Gives;
-use crate::report::json::JsonLines;
+use crate::report::Reporter;
+use crate::report::live::Curtain;
 use crate::report::metrics::{self, Metrics};
-use crate::report::plain::Plain;
-use crate::report::{Quiet, Reporter};
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};
 use crate::spec::{Input, InputSource, Stage, StageId, is_device};
@@ -60,11 +58,14 @@ impl Run {
         }
         let mut session = self.source.open(Access::Run)?;
         let options = self.conduct.options(&session, &self.force)?;
-        let mut reporter = self.conduct.reporter(&session, &options);
+        let Screen { mut reporter, curtain } = self.conduct.screen(&session, &options);
         warn(&session, reporter.as_mut());
         let interrupt = Interrupt::default();
-        pass_on_signals(interrupt.clone());
-        let ended = sched::run(&mut session, &options, reporter.as_mut(), &interrupt)?;
+        pass_on_signals(interrupt.clone(), curtain);
+        let ended = sched::run(&mut session, &options, reporter.as_mut(), &interrupt);
+        // Before anything else is written: whatever it still draws goes off the terminal.
+        drop(reporter);
+        let ended = ended?;
         self.conduct.show_tables(&session, &options, &ended)?;
         Ok(match ended {
             _ if ended.interrupted => INTERRUPTED,
@@ -91,14 +92,13 @@ impl Conduct {
         })
     }
 
+    fn screen(&self, session: &Session, options: &Options) -> Screen {
+        Screen::choose(session, &needed(session, options), self.format, self.quiet)
+    }
+
+    /// Lines, on a terminal too: others write between them.
     pub(super) fn reporter(&self, session: &Session, options: &Options) -> Box<dyn Reporter> {
-        if self.format == Format::Json {
-            return Box::new(JsonLines(stdout()));
-        }
-        let needed = needed(session, options);
-        let names = needed.iter().map(|stage| session.pipeline.stage(*stage).name.as_str());
-        let plain = Plain::new(stderr(), names, is_coloured(&stderr()));
-        if self.quiet { Box::new(Quiet(plain)) } else { Box::new(plain) }
+        screen::lines(session, &needed(session, options), self.format, self.quiet)
     }
 
     /// What a person wants to see of the result.
@@ -115,14 +115,20 @@ fn device(name: &str) -> Result<String, String> {
 }
 
 /// Ctrl-C, a batch system's SIGTERM and a closed terminal's SIGHUP stop the run; before it has begun and after it has ended they end the program.
-pub(super) fn pass_on_signals(interrupt: Interrupt) {
-    let signals = [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP];
+pub(super) fn pass_on_signals(interrupt: Interrupt, curtain: Option<Curtain>) {
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
     // Without the handlers a Ctrl-C ends the runner at once, and its jobs with it: their checkpoints are kept anyway.
-    if let Ok(mut signals) = signal_hook::iterator::Signals::new(signals) {
+    if let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCONT]) {
         std::thread::spawn(move || {
-            for _ in signals.forever() {
-                if !interrupt.now() {
-                    std::process::exit(INTERRUPTED.into());
+            for signal in signals.forever() {
+                match &curtain {
+                    // After a Ctrl-Z the shell has written below what was drawn.
+                    Some(curtain) if signal == SIGCONT => curtain.reopen(),
+                    _ if signal == SIGCONT || interrupt.now() => {}
+                    _ => {
+                        curtain.iter().for_each(Curtain::fall);
+                        std::process::exit(INTERRUPTED.into());
+                    }
                 }
             }
         });

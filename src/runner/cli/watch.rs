@@ -24,7 +24,7 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn answer(mut self) -> Answer {
         let interrupt = Interrupt::default();
-        pass_on_signals(interrupt.clone());
+        pass_on_signals(interrupt.clone(), None);
         let file = self.source.file.clone();
         live::watch(&file, &mut self, &interrupt).context("the watch has ended").map_err(explained)?;
         Ok(INTERRUPTED)

@@ -23,6 +23,8 @@ impl<W: Write> Reporter for JsonLines<W> {
                 let values: serde_json::Map<_, _> = values.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
                 json!({"event": "stage-progress", "stage": stage, "done": done, "total": total, "unit": unit, "values": values})
             }
+            // Of use to eyes that wait; a program waits for what comes next.
+            Event::Storing { .. } | Event::Restoring { .. } => return,
             Event::Finished(finished) => finished_line(finished),
             Event::Changed { paths } => json!({"event": "changed", "paths": paths}),
             Event::Warning(text) => json!({"event": "warning", "message": text}),

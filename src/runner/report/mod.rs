@@ -3,7 +3,10 @@
 //! Knows what happened, not why it was decided nor where it goes: a [`Reporter`] gets events in order and writes to
 //! whatever it was given. Screens are made here and nowhere else, so that a run, a plan and a test say things alike.
 
+mod closing;
+mod forecast;
 pub mod json;
+pub mod live;
 pub mod measures;
 pub mod metrics;
 pub mod plain;
@@ -11,6 +14,8 @@ pub mod plain;
 use std::collections::BTreeMap;
 
 use crate::digest::Key;
+
+use measures::duration;
 
 /// How a stage came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +44,21 @@ impl Outcome {
             Outcome::Failed => "failed",
             Outcome::Skipped => "skipped",
             Outcome::Cancelled => "cancelled",
+        }
+    }
+
+    /// As said to people.
+    pub fn word(self) -> &'static str {
+        if self == Outcome::UpToDate { "up to date" } else { self.name() }
+    }
+
+    /// The number of its colour in an escape sequence: green, cyan, red or yellow.
+    fn colour(self) -> u8 {
+        match self {
+            Outcome::Ran => 32,
+            Outcome::Hit | Outcome::UpToDate => 36,
+            Outcome::Failed => 31,
+            Outcome::Skipped | Outcome::Cancelled => 33,
         }
     }
 }
@@ -96,6 +116,16 @@ pub enum Event {
         /// Numbers worth a glance.
         values: Vec<(String, f64)>,
     },
+    /// What it has written is digested and put into the cache.
+    Storing {
+        /// Its name.
+        stage: String,
+    },
+    /// Its outputs are taken out of the cache and put in place. Nothing else happens meanwhile.
+    Restoring {
+        /// Its name.
+        stage: String,
+    },
     /// It is settled.
     Finished(Finished),
     /// Files have changed, so stages are looked at again.
@@ -126,6 +156,22 @@ pub struct Finished {
     pub notes: BTreeMap<String, String>,
     /// What to do about a failure, and the end of its log.
     pub advice: Advice,
+}
+
+impl Finished {
+    /// What it came to: `2,976 images`.
+    fn summary(&self) -> Option<&str> {
+        self.notes.get("summary").map(String::as_str)
+    }
+
+    /// What it took or saved.
+    fn time(&self) -> Option<String> {
+        match self.outcome {
+            Outcome::Ran => Some(duration(self.seconds)),
+            Outcome::Hit => Some(format!("saved {}", duration(self.seconds))),
+            _ => None,
+        }
+    }
 }
 
 /// What belongs to a failure.

@@ -1,4 +1,4 @@
-//! Events as plain lines, for a file, a pipe, a batch system, and for now for a terminal too.
+//! Events as plain lines, for a file, a pipe, a batch system, and for a terminal that can't move its cursor.
 //!
 //! A line an event with a counter, no carriage return, and a sign of life each 10 % or each 30 s, so that the tail of a log
 //! tells where a run stands.
@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::measures::{brief, count, duration, plural};
-use super::{Event, Finished, Outcome, Reporter, Totals};
+use super::measures::{brief, count, duration};
+use super::{Event, Finished, Outcome, Reporter, Totals, closing};
 
 /// A running stage says how far it is at the latest after so long.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
@@ -44,24 +44,19 @@ impl<W: Write> Plain<W> {
     }
 
     fn line(&mut self, word: &str, stage: &str, text: &str) {
-        let stages = self.stages.to_string();
-        let settled = format!("{:>width$}", self.settled, width = stages.len());
-        let word = self.painted(word);
-        let line = format!("[{settled}/{stages}] {word} {stage:<width$}  {text}", width = self.width);
-        let _ = writeln!(self.out, "{}", line.trim_end());
+        self.painted_line(word, None, stage, text);
     }
 
     /// The word carries the meaning, its colour only helps.
-    fn painted(&self, word: &str) -> String {
-        let padded = format!("{word:<10}");
-        let colour = match word {
-            "ran" => 32,
-            "hit" | "up to date" => 36,
-            "failed" => 31,
-            "skipped" | "cancelled" | "retrying" | "stopping" => 33,
-            _ => return padded,
+    fn painted_line(&mut self, word: &str, colour: Option<u8>, stage: &str, text: &str) {
+        let stages = self.stages.to_string();
+        let settled = format!("{:>width$}", self.settled, width = stages.len());
+        let word = match colour.filter(|_| self.colour) {
+            Some(colour) => format!("\x1b[1;{colour}m{word:<10}\x1b[0m"),
+            None => format!("{word:<10}"),
         };
-        if self.colour { format!("\x1b[1;{colour}m{padded}\x1b[0m") } else { padded }
+        let line = format!("[{settled}/{stages}] {word} {stage:<width$}  {text}", width = self.width);
+        let _ = writeln!(self.out, "{}", line.trim_end());
     }
 
     fn progress(&mut self, stage: &str, done: u64, total: u64, unit: &str, values: &[(String, f64)]) {
@@ -90,19 +85,15 @@ impl<W: Write> Plain<W> {
     fn finished(&mut self, finished: &Finished) {
         self.settled += 1;
         self.running.remove(&finished.stage);
-        let summary = finished.notes.get("summary").cloned();
         let text = match finished.outcome {
-            Outcome::Ran => summary.into_iter().chain([duration(finished.seconds)]).collect::<Vec<_>>().join(", "),
-            Outcome::Hit => {
-                let saved = format!("saved {}", duration(finished.seconds));
-                summary.into_iter().chain([saved]).collect::<Vec<_>>().join(", ")
-            }
-            Outcome::UpToDate => summary.unwrap_or_default(),
             Outcome::Failed | Outcome::Skipped | Outcome::Cancelled => finished.reason.clone(),
+            _ => {
+                finished.summary().into_iter().map(str::to_owned).chain(finished.time()).collect::<Vec<_>>().join(", ")
+            }
         };
-        let word = if finished.outcome == Outcome::UpToDate { "up to date" } else { finished.outcome.name() };
         let mut lines = text.lines();
-        self.line(word, &finished.stage, lines.next().unwrap_or(""));
+        let outcome = finished.outcome;
+        self.painted_line(outcome.word(), Some(outcome.colour()), &finished.stage, lines.next().unwrap_or(""));
         let advice = &finished.advice;
         let indent = " ".repeat(4);
         for line in lines {
@@ -120,28 +111,9 @@ impl<W: Write> Plain<W> {
     }
 
     fn closed(&mut self, totals: &Totals) {
-        let parts = [
-            (totals.ran, "ran"),
-            (totals.hit, "hit"),
-            (totals.up_to_date, "up to date"),
-            (totals.failed, "failed"),
-            (totals.skipped, "skipped"),
-            (totals.cancelled, "cancelled"),
-        ];
-        let said: Vec<String> =
-            parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
-        let said = if said.is_empty() { "nothing to do".to_owned() } else { said.join(", ") };
-        let head = match totals {
-            Totals { cancelled: 1.., .. } => "Interrupted",
-            Totals { failed: 1.., .. } => "Failed",
-            _ => "Finished",
-        };
-        // Not all stages of the pipeline where it goes on by itself and only some were concerned.
-        let stages = parts.iter().map(|(number, _)| number).sum();
-        let _ = writeln!(self.out, "{head} {} in {}: {said}", plural(stages, "stage"), duration(totals.seconds));
         self.settled = 0;
-        if totals.saved >= 1.0 {
-            let _ = writeln!(self.out, "{} of work was reused", duration(totals.saved));
+        for line in closing::lines(totals) {
+            let _ = writeln!(self.out, "{line}");
         }
     }
 }
@@ -157,9 +129,15 @@ impl<W: Write> Reporter for Plain<W> {
             Event::Waiting { stage, holder } => self.line("waiting", stage, &format!("for {holder}")),
             Event::Retrying { stage, attempt, of, reason } => {
                 let reason = reason.lines().next().unwrap_or("");
-                self.line("retrying", stage, &format!("attempt {attempt} of {of}, as the one before failed: {reason}"));
+                let text = format!("attempt {attempt} of {of}, as the one before failed: {reason}");
+                self.painted_line("retrying", Some(Outcome::Cancelled.colour()), stage, &text);
             }
-            Event::Dropped { stage } => self.line("stopping", stage, "what it computes is no longer wanted"),
+            Event::Dropped { stage } => self.painted_line(
+                "stopping",
+                Some(Outcome::Cancelled.colour()),
+                stage,
+                "what it computes is no longer wanted",
+            ),
             Event::Resumed { stage, at } => self.line("running", stage, &format!("resumed at {}", count(*at))),
             Event::Progress { stage, done, total, unit, values } => self.progress(stage, *done, *total, unit, values),
             Event::Finished(finished) => self.finished(finished),
@@ -173,6 +151,7 @@ impl<W: Write> Reporter for Plain<W> {
             Event::Warning(text) => {
                 let _ = writeln!(self.out, "warning: {text}");
             }
+            Event::Restoring { .. } | Event::Storing { .. } => {}
             Event::Closed(totals) => self.closed(totals),
         }
         let _ = self.out.flush();

@@ -88,6 +88,8 @@ pub enum News {
     Retrying(Attempts),
     /// From the worker.
     Event(Event),
+    /// The job is done; what it wrote is taken into the store.
+    Storing,
 }
 
 /// Where an order stands that is tried again.
@@ -199,7 +201,9 @@ impl Order {
                 let on_event = |event: &Event| tell(News::Event(event.clone()));
                 let job_file = staging.path().join("job.json");
                 self.perform_by_items(store, &slot, job, |job| {
-                    worker::perform(job, &job_file, gpus, log, control, on_event)
+                    let finished = worker::perform(job, &job_file, gpus, log, control, on_event)?;
+                    tell(News::Storing);
+                    Ok(finished)
                 })?
             }
             Task::Command(program) => {

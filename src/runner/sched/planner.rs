@@ -55,7 +55,7 @@ impl Planner {
         let keys = Rc::new(Keys::new(Rc::clone(&session.pipeline), Rc::clone(&wiring)));
         let files = std::mem::take(&mut session.index.files);
         let root = std::fs::canonicalize(&session.pipeline.root).unwrap_or_else(|_| session.pipeline.root.clone());
-        let inputs = Inputs::new(&root, session.store.root(), files);
+        let inputs = Inputs::new(&root, session.store.root(), files).metered(&session.meter);
         let engine = Engine::new(Rc::clone(&keys) as Rc<dyn crate::flow::Keyer>);
         let mut planner = Planner { wiring, engine, keys, inputs, outcomes: HashMap::new() };
         let looked = planner.look_at_sources(session);

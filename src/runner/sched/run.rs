@@ -229,6 +229,7 @@ impl Run<'_> {
         let placed = match self.session.store.load(key) {
             Ok(None) => return None,
             Ok(Some(trace)) => {
+                self.reporter.tell(&Event::Restoring { stage: stage.name.clone() });
                 let outputs = orders::destinations(stage);
                 jobs::place(&self.session.store, &pipeline.root, &outputs, manner(stage), &trace)
                     .map(|placed| placed.map(|placed| (trace, placed)))

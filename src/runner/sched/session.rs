@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::graph::StageGraph;
+use crate::inputs::Meter;
 use crate::spec::{Pipeline, Stage};
 use crate::store::index::Index;
 use crate::store::{Error, Store};
@@ -32,6 +33,8 @@ pub struct Session {
     pub store: Arc<Store>,
     /// What the workspace's files were when they were last seen.
     pub index: Index,
+    /// How much was read of them.
+    pub meter: Arc<Meter>,
     index_path: PathBuf,
     /// Stands in for a cache that isn't there.
     _scratch: Option<tempfile::TempDir>,
@@ -58,7 +61,15 @@ impl Session {
         let index_path = store.index_path(&pipeline.root)?;
         let mut index = Index::load(&index_path);
         store.verified().extend(std::mem::take(&mut index.objects));
-        Ok(Session { pipeline: Rc::new(pipeline), graph, store: Arc::new(store), index, index_path, _scratch: scratch })
+        Ok(Session {
+            pipeline: Rc::new(pipeline),
+            graph,
+            store: Arc::new(store),
+            index,
+            meter: Arc::default(),
+            index_path,
+            _scratch: scratch,
+        })
     }
 
     /// What a stage is called in the index, which serves all pipelines of the workspace.

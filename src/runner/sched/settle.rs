@@ -47,6 +47,7 @@ impl Run<'_> {
             News::Waiting(Some(holder)) => {
                 Event::Waiting { stage, holder: format!("process {} on {}", holder.pid, holder.host) }
             }
+            News::Storing => Event::Storing { stage },
             News::Waiting(None) => Event::Waiting { stage, holder: "another process".to_owned() },
             News::Retrying(at) => Event::Retrying { stage, attempt: at.attempt, of: at.of, reason: at.reason },
             News::Event(Said::Resumed { at }) => Event::Resumed { stage, at },

@@ -1,0 +1,131 @@
+//! Which screen a run gets: lines drawn again on a terminal that can do it, plain lines elsewhere, JSON for programs.
+//!
+//! Asks the environment and decides; what the screens look like is the affair of `report`. `NO_COLOR` takes away colours,
+//! not the bars, as its authors mean it.
+
+use std::collections::HashMap;
+use std::env;
+use std::ffi::OsString;
+use std::io::{IsTerminal, stderr, stdout};
+
+use super::{Format, is_coloured};
+use crate::report::json::JsonLines;
+use crate::report::live::{Curtain, Expected, Live, Setting, Style, size_of};
+use crate::report::plain::Plain;
+use crate::report::{Quiet, Reporter};
+use crate::sched::session::Session;
+use crate::spec::StageId;
+
+/// The screen, and what takes it off the terminal where it must be taken off.
+pub(super) struct Screen {
+    /// Shows what happens.
+    pub(super) reporter: Box<dyn Reporter>,
+    /// For one who ends the program at once.
+    pub(super) curtain: Option<Curtain>,
+}
+
+impl Screen {
+    /// For a run of `needed`, in the order of the graph.
+    pub(super) fn choose(session: &Session, needed: &[StageId], format: Format, quiet: bool) -> Screen {
+        let can_move = stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        if format == Format::Json || quiet || !can_move {
+            return Screen { reporter: lines(session, needed, format, quiet), curtain: None };
+        }
+        let live = Live::new(Box::new(stderr()), expected(session, needed), setting(session));
+        let curtain = live.curtain();
+        give_way_to_panics(curtain.clone());
+        Screen { reporter: Box::new(live), curtain: Some(curtain) }
+    }
+}
+
+/// Lines that are never drawn again.
+pub(super) fn lines(session: &Session, needed: &[StageId], format: Format, quiet: bool) -> Box<dyn Reporter> {
+    if format == Format::Json {
+        return Box::new(JsonLines(stdout()));
+    }
+    let names = needed.iter().map(|stage| session.pipeline.stage(*stage).name.as_str());
+    let plain = Plain::new(stderr(), names, is_coloured(&stderr()));
+    if quiet { Box::new(Quiet(plain)) } else { Box::new(plain) }
+}
+
+/// The stages to come, with what they took when they last ran in this workspace.
+fn expected(session: &Session, needed: &[StageId]) -> Vec<Expected> {
+    let places: HashMap<StageId, usize> = needed.iter().enumerate().map(|(place, stage)| (*stage, place)).collect();
+    let expect = |id: &StageId| {
+        let stage = session.pipeline.stage(*id);
+        Expected {
+            name: stage.name.clone(),
+            needs: session.graph.dependencies(*id).iter().filter_map(|need| places.get(need).copied()).collect(),
+            seconds: session.index.stages.get(&session.record_name(stage)).map(|record| record.seconds),
+        }
+    };
+    needed.iter().map(expect).collect()
+}
+
+fn setting(session: &Session) -> Setting {
+    Setting {
+        style: Style { colour: is_coloured(&stderr()), unicode: is_unicode(|name| env::var_os(name)) },
+        has_tab: has_tab(|name| env::var_os(name)),
+        size: Box::new(|| size_of(stderr())),
+        meter: session.meter.clone(),
+    }
+}
+
+/// Whether the locale says that text is UTF-8. The first of these variables that is set decides (POSIX, XBD 8.2).
+fn is_unicode(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let set = |name: &&str| variable(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set);
+    locale.is_some_and(|locale| {
+        let locale = locale.to_string_lossy().to_lowercase();
+        locale.ends_with("utf-8") || locale.ends_with("utf8")
+    })
+}
+
+/// Terminals that are known to show a percentage in their tab, by the variables with which they say who they are. To others
+/// the sequence is a notification (iTerm2 before 3.6) or nothing.
+fn has_tab(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    // In tmux and screen these variables are those of the terminal outside, which doesn't get the sequence.
+    let is_within_another = variable("TMUX").is_some() || variable("STY").is_some();
+    let says = |name: &str, value: &str| variable(name).is_some_and(|said| said == value);
+    let is_known = variable("WT_SESSION").is_some()
+        || says("ConEmuANSI", "ON")
+        || says("TERM_PROGRAM", "WezTerm")
+        || says("TERM_PROGRAM", "ghostty");
+    is_known && !is_within_another
+}
+
+/// A panic's message would be drawn over by the next frame.
+fn give_way_to_panics(curtain: Curtain) {
+    let earlier = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        curtain.fall();
+        earlier(panic);
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn among(set: &[(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
+        let set: Vec<(String, OsString)> =
+            set.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect();
+        move |name| set.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
+    }
+
+    #[test]
+    fn the_first_locale_variable_that_is_set_decides_about_letters() {
+        assert!(is_unicode(among(&[("LANG", "en_GB.UTF-8")])));
+        assert!(is_unicode(among(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8"), ("LANG", "C")])));
+        assert!(!is_unicode(among(&[("LC_ALL", "C"), ("LANG", "en_GB.UTF-8")])));
+        assert!(!is_unicode(among(&[])));
+    }
+
+    #[test]
+    fn a_percentage_in_the_tab_is_for_terminals_known_to_show_one() {
+        assert!(has_tab(among(&[("TERM_PROGRAM", "ghostty")])));
+        assert!(has_tab(among(&[("WT_SESSION", "6f")])));
+        assert!(!has_tab(among(&[("TERM_PROGRAM", "ghostty"), ("TMUX", "/tmp/tmux")])));
+        assert!(!has_tab(among(&[("TERM_PROGRAM", "iTerm.app")])));
+    }
+}

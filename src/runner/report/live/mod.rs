@@ -1,0 +1,207 @@
+//! A run on a terminal: settled stages scroll by as ordinary lines, and below them stand the ones under way.
+//!
+//! Knows events and a terminal. The run tells, a thread of its own draws: ten times a second at most, and once a second
+//! though nothing was told, so that waiting is seen and a new width is taken up. What it shows is made in `lines` from what
+//! `board` knows; how it gets there without a flicker is the affair of `terminal`.
+
+mod board;
+mod lines;
+mod terminal;
+
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use board::Expected;
+pub use lines::Style;
+pub use terminal::size_of;
+
+use super::measures::{count, size};
+use super::{Event, Finished, Reporter, closing};
+use crate::inputs::Meter;
+use board::Board;
+use terminal::Terminal;
+
+/// From one frame to the next.
+const FRAME: Duration = Duration::from_millis(100);
+/// Waiting is drawn again after so long.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The terminal as it was found.
+pub struct Setting {
+    /// What it can show.
+    pub style: Style,
+    /// Whether it shows a percentage in its tab.
+    pub has_tab: bool,
+    /// Asks how many columns and rows it has now.
+    pub size: Box<dyn Fn() -> (usize, usize) + Send>,
+    /// What is read of source files, which happens before the first event.
+    pub meter: Arc<Meter>,
+}
+
+/// Draws a run.
+pub struct Live {
+    shared: Arc<Shared>,
+    painter: Option<JoinHandle<()>>,
+}
+
+/// Takes the drawing off the terminal from anywhere, for one who is about to write or to end the program.
+#[derive(Clone)]
+pub struct Curtain(Arc<Shared>);
+
+struct Shared {
+    screen: Mutex<Screen>,
+    news: Condvar,
+}
+
+struct Screen {
+    terminal: Terminal<Box<dyn Write + Send>>,
+    setting: Setting,
+    board: Board,
+    name_width: usize,
+    began: Instant,
+    /// Lines that scroll by with the next frame.
+    lasting: Vec<String>,
+    /// What had been read at the last frame.
+    read: u64,
+    has_news: bool,
+    is_closed: bool,
+}
+
+impl Live {
+    /// For a run of `stages`, each after those that it waits for.
+    pub fn new(out: Box<dyn Write + Send>, stages: Vec<Expected>, setting: Setting) -> Live {
+        let screen = Screen {
+            terminal: Terminal::new(out, setting.has_tab),
+            setting,
+            name_width: lines::name_width(stages.iter().map(|stage| stage.name.as_str())),
+            board: Board::new(stages),
+            began: Instant::now(),
+            lasting: Vec::new(),
+            read: 0,
+            has_news: false,
+            is_closed: false,
+        };
+        let shared = Arc::new(Shared { screen: Mutex::new(screen), news: Condvar::new() });
+        let painter = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.paint_to_the_end()
+        });
+        Live { shared, painter: Some(painter) }
+    }
+
+    /// The means to take it off again.
+    pub fn curtain(&self) -> Curtain {
+        Curtain(Arc::clone(&self.shared))
+    }
+}
+
+impl Reporter for Live {
+    fn tell(&mut self, event: &Event) {
+        self.shared.lock().hear(event);
+        self.shared.news.notify_one();
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.shared.lock().close(&[]);
+        self.shared.news.notify_one();
+        if let Some(painter) = self.painter.take() {
+            // It draws and nothing else; what went wrong there is no failure of the run.
+            let _ = painter.join();
+        }
+    }
+}
+
+impl Curtain {
+    /// Clears the foot of the terminal for good. Does nothing while a frame is being drawn by this very thread.
+    pub fn fall(&self) {
+        if let Ok(mut screen) = self.0.screen.try_lock() {
+            screen.close(&[]);
+        }
+    }
+
+    /// The program was stopped and goes on: others have written to the terminal meanwhile.
+    pub fn reopen(&self) {
+        self.0.lock().terminal.forget();
+    }
+}
+
+impl Shared {
+    /// A thread that panicked while it drew leaves a picture that the next frame mends.
+    fn lock(&self) -> MutexGuard<'_, Screen> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn paint_to_the_end(&self) {
+        // A run that does nothing is over before anything was drawn.
+        std::thread::sleep(FRAME);
+        loop {
+            let mut screen = self.lock();
+            if !screen.has_news {
+                screen = self.news.wait_timeout(screen, IDLE).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            if screen.is_closed {
+                return;
+            }
+            screen.paint();
+            drop(screen);
+            std::thread::sleep(FRAME);
+        }
+    }
+}
+
+impl Screen {
+    fn hear(&mut self, event: &Event) {
+        let (columns, _) = (self.setting.size)();
+        match event {
+            Event::Finished(finished) => self.settle(finished, columns),
+            Event::Warning(text) => self.lasting.extend(format!("warning: {text}").lines().map(str::to_owned)),
+            Event::Retrying { stage, attempt, of, reason } => {
+                self.lasting.push(lines::retrying(stage, *attempt, *of, reason, self.name_width, self.setting.style));
+            }
+            Event::Closed(totals) => self.close(&closing::lines(totals)),
+            _ => {}
+        }
+        self.board.hear(event, self.began.elapsed());
+        self.has_news = true;
+    }
+
+    fn settle(&mut self, finished: &Finished, columns: usize) {
+        let resumed_at = self.board.resumed_at(&finished.stage);
+        let lines = lines::settled(finished, resumed_at, self.name_width, columns, self.setting.style);
+        self.lasting.extend(lines);
+    }
+
+    fn paint(&mut self) {
+        let size = (self.setting.size)();
+        let reading = self.reading();
+        let foot = lines::under_way(&self.board, reading.as_deref(), self.began.elapsed(), size, self.setting.style);
+        let percent = (self.board.share() * 100.0).floor() as u8;
+        self.terminal.draw(&std::mem::take(&mut self.lasting), &foot, Some(percent), size.0);
+        self.has_news = false;
+    }
+
+    /// What is being read of the sources, if anything was since the last frame.
+    fn reading(&mut self) -> Option<String> {
+        let (files, bytes, labels) = self.setting.meter.read();
+        let has_grown = std::mem::replace(&mut self.read, files + labels) != files + labels;
+        let labels = if labels > 0 { format!(", {} labels looked at", count(labels)) } else { String::new() };
+        has_grown.then(|| format!("reading sources: {} files, {}{labels}", count(files), size(bytes)))
+    }
+
+    fn close(&mut self, last: &[String]) {
+        if self.is_closed {
+            return;
+        }
+        self.is_closed = true;
+        self.lasting.extend_from_slice(last);
+        let (columns, _) = (self.setting.size)();
+        self.terminal.draw(&std::mem::take(&mut self.lasting), &[], None, columns);
+    }
+}
+
+#[cfg(test)]
+mod tests;
