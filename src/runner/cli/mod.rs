@@ -14,6 +14,7 @@ mod plan;
 mod run;
 mod schema;
 mod screen;
+mod tensorboard;
 mod watch;
 mod why;
 

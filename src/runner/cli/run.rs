@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::screen::{self, Screen};
-use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, show};
+use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, show, tensorboard};
 use crate::kind::Gives;
 use crate::report::Reporter;
 use crate::report::live::Curtain;
@@ -66,6 +66,7 @@ impl Run {
         // Before anything else is written: whatever it still draws goes off the terminal.
         drop(reporter);
         let ended = ended?;
+        write_events(&session, &options, &ended);
         self.conduct.show_tables(&session, &options, &ended)?;
         Ok(match ended {
             _ if ended.interrupted => INTERRUPTED,
@@ -107,6 +108,13 @@ impl Conduct {
             return Ok(());
         }
         tables(session, options, ended).iter().try_for_each(|table| show(&format!("\n{table}")))
+    }
+}
+
+/// For TensorBoard. Without them nothing is lost that isn't in the outputs.
+pub(super) fn write_events(session: &Session, options: &Options, ended: &Ended) {
+    if let Err((path, error)) = tensorboard::write(session, &needed(session, options), ended) {
+        eprintln!("warning: failed to write {}: {error}", path.display());
     }
 }
 

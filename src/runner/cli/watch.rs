@@ -5,7 +5,7 @@ use std::io::stderr;
 use anyhow::Context;
 use clap::Args;
 
-use super::run::{Conduct, pass_on_signals, warn};
+use super::run::{Conduct, pass_on_signals, warn, write_events};
 use super::{Answer, Format, INTERRUPTED, Refusal, Source, is_coloured, tell};
 use crate::sched::live::{self, Front, Opened};
 use crate::sched::session::{Access, Session};
@@ -61,6 +61,7 @@ impl Front for Watch {
 
     fn rest(&mut self, session: &Session, options: &Options, ended: &Ended) {
         if ended.totals.ran + ended.totals.hit > 0 {
+            write_events(session, options, ended);
             // Nobody reads the tables: that is no reason to end.
             let _ = self.conduct.show_tables(session, options, ended);
         }

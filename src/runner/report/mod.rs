@@ -10,6 +10,7 @@ pub mod live;
 pub mod measures;
 pub mod metrics;
 pub mod plain;
+pub mod tensorboard;
 
 use std::collections::BTreeMap;
 
