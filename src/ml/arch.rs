@@ -75,3 +75,39 @@ impl Arch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::{Tensor, no_grad};
+
+    use super::*;
+    use crate::network::Mode;
+
+    /// A network whose stored statistics are not those that it begins with, which would hide a mistake in using them.
+    fn moved(arch: Arch, multi_level: bool) -> Box<dyn Network> {
+        let options = Options { classes: 5, multi_level, output_stride: None, branches: Some(Branches::Two) };
+        let network = arch.build(options, 1, Device::Cpu, Kind::Double);
+        for (index, (name, tensor)) in network.state().iter().enumerate() {
+            if name.contains("bn") || name.contains("norm") || name.contains("downsample.1") {
+                let values = Tensor::arange(tensor.numel() as i64, (Kind::Double, Device::Cpu)) + index as i64;
+                let values = values.sin() * 0.3 + 0.8;
+                no_grad(|| tensor.shallow_clone().copy_(&values.reshape(tensor.size()).to_kind(tensor.kind())));
+            }
+        }
+        network
+    }
+
+    #[test]
+    fn every_network_predicts_what_its_main_head_gives() {
+        let image = Tensor::arange(2 * 3 * 41 * 58, (Kind::Double, Device::Cpu)).sin().view([2, 3, 41, 58]);
+        for arch in [Arch::Small, Arch::EfficientnetLite0, Arch::DeepLabV2ResNet50] {
+            let network = moved(arch, arch != Arch::DeepLabV2ResNet50);
+            let predictor = network.predictor();
+            let ours = predictor(&image);
+            assert!(!ours.requires_grad());
+            let theirs = no_grad(|| network.forward(&image, Mode::Eval)).main;
+            let (away, largest) = ((&ours - &theirs).abs().max(), theirs.abs().max());
+            assert!(away.double_value(&[]) <= 1e-10 * largest.double_value(&[]), "{arch:?}: {away} of {largest}");
+        }
+    }
+}

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Deserialize;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+use crate::folded::Taps;
 use crate::layer::{Aspp, Scope};
-use crate::network::{Logits, Mode, Network, Parameter, RateGroup};
+use crate::network::{Logits, Mode, Network, Parameter, Predictor, RateGroup};
 use crate::resnet::{Depth, FIRST, OUTPUTS, ResNet};
 
 const DILATIONS: [i64; 4] = [6, 12, 18, 24];
@@ -76,6 +77,12 @@ impl Network for DeepLabV2 {
     fn forward(&self, x: &Tensor, mode: Mode) -> Logits {
         let [middle, deep] = self.backbone.forward(x, mode);
         Logits { aux: self.aux.as_ref().map(|head| head.forward(&middle)), main: self.main.forward(&deep) }
+    }
+
+    /// Batch normalisation folded, the main head by its taps.
+    fn predictor(&self) -> Predictor<'_> {
+        let (backbone, main) = no_grad(|| (self.backbone.folded(), Taps::new(&self.main)));
+        Box::new(move |x| no_grad(|| main.forward(&backbone.deep(x))))
     }
 
     fn classes(&self) -> i64 {

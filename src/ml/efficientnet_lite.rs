@@ -10,11 +10,12 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
-use crate::layer::{Aspp, Conv, First, FrozenBatchNorm, Geometry, Scope};
-use crate::network::{Logits, Mode, Network, Parameter, RateGroup};
+use crate::folded::{Folded, Taps, channels_last};
+use crate::layer::{Aspp, Conv, First, FrozenBatchNorm, Geometry, Layer, Scope};
+use crate::network::{Logits, Mode, Network, Parameter, Predictor, RateGroup};
 
 const BATCH_NORM_EPSILON: f64 = 1e-3;
 
@@ -66,8 +67,8 @@ impl TryFrom<i64> for OutputStride {
 pub struct EfficientNetLite0 {
     classes: i64,
     scope: Scope,
-    stem: Stem,
-    blocks: Vec<Block>,
+    stem: Stem<Normalized>,
+    blocks: Vec<Block<Normalized>>,
     aux: Option<Aspp>,
     main: Aspp,
 }
@@ -106,6 +107,16 @@ impl Network for EfficientNetLite0 {
         Logits { aux, main: self.main.forward(&x) }
     }
 
+    /// Batch normalisation folded, the main head by its taps.
+    fn predictor(&self) -> Predictor<'_> {
+        let (stem, main) = no_grad(|| (self.stem.folded(), Taps::new(&self.main)));
+        let blocks: Vec<_> = no_grad(|| self.blocks.iter().map(Block::folded).collect());
+        Box::new(move |x| {
+            let through = |x: Tensor, block: &Block<Folded>| block.forward(&x);
+            no_grad(|| main.forward(&blocks.iter().fold(stem.forward(&channels_last(x)), through)))
+        })
+    }
+
     fn classes(&self) -> i64 {
         self.classes
     }
@@ -133,7 +144,7 @@ impl Network for EfficientNetLite0 {
 /// All 16 blocks. Once the grid is as coarse as asked for, a stride of 2 becomes a factor 2 of the dilation of all that
 /// follows; the block that had the stride itself still sees the finer grid. So on every second cell the values are those
 /// of the strided network, from the same weights.
-fn blocks(scope: &mut Scope, output_stride: i64) -> Vec<Block> {
+fn blocks(scope: &mut Scope, output_stride: i64) -> Vec<Block<Normalized>> {
     let mut blocks = Vec::new();
     let (mut reached, mut dilation) = (2, 1);
     for [repeats, kernel, stride, expansion, input, output] in GROUPS {
@@ -151,37 +162,47 @@ fn blocks(scope: &mut Scope, output_stride: i64) -> Vec<Block> {
     blocks
 }
 
-struct Stem {
-    conv: Conv,
-    norm: FrozenBatchNorm,
+/// The form that learns; [`Folded`] is the one that predicts.
+type Normalized = (Conv, FrozenBatchNorm);
+
+fn fold((conv, norm): &Normalized) -> Folded {
+    Folded::new(conv, &norm.affine())
 }
 
-impl Stem {
-    const GEOMETRY: Geometry = Geometry { kernel: 3, stride: 2, padding: 0, dilation: 1, groups: 1 };
+struct Stem<L>(L);
 
-    fn new(scope: &mut Scope) -> Stem {
-        let conv = Conv::new(scope, "_conv_stem", [3, 32], Stem::GEOMETRY, false, RateGroup::Body);
-        Stem { conv, norm: FrozenBatchNorm::new(scope, "_bn0", 32, BATCH_NORM_EPSILON) }
+const STEM: Geometry = Geometry { kernel: 3, stride: 2, padding: 0, dilation: 1, groups: 1 };
+
+impl Stem<Normalized> {
+    fn new(scope: &mut Scope) -> Self {
+        let conv = Conv::new(scope, "_conv_stem", [3, 32], STEM, false, RateGroup::Body);
+        Stem((conv, FrozenBatchNorm::new(scope, "_bn0", 32, BATCH_NORM_EPSILON)))
     }
 
+    fn folded(&self) -> Stem<Folded> {
+        Stem(fold(&self.0))
+    }
+}
+
+impl<L: Layer> Stem<L> {
     fn forward(&self, x: &Tensor) -> Tensor {
-        self.norm.forward(&self.conv.forward(&pad_same(x, Stem::GEOMETRY))).relu6()
+        self.0.forward(&pad_same(x, STEM), Mode::Eval).relu6()
     }
 }
 
 /// MBConv: 1×1 expansion (none in the first block), depthwise k×k, 1×1 projection without activation, identity added where
 /// the published network has it.
-struct Block {
-    expand: Option<(Conv, FrozenBatchNorm)>,
+struct Block<L> {
+    expand: Option<L>,
     geometry: Geometry,
-    depthwise: (Conv, FrozenBatchNorm),
-    project: (Conv, FrozenBatchNorm),
+    depthwise: L,
+    project: L,
     residual: bool,
 }
 
-impl Block {
+impl Block<Normalized> {
     /// `geometry` is the depthwise convolution's; its `groups` are the expanded channels.
-    fn new(scope: &mut Scope, index: usize, channels: [i64; 2], geometry: Geometry, residual: bool) -> Block {
+    fn new(scope: &mut Scope, index: usize, channels: [i64; 2], geometry: Geometry, residual: bool) -> Self {
         let [input, output] = channels;
         let middle = geometry.groups;
         let mut layer = |conv: &str, norm: &str, channels: [i64; 2], geometry| {
@@ -200,15 +221,25 @@ impl Block {
         }
     }
 
+    fn folded(&self) -> Block<Folded> {
+        Block {
+            expand: self.expand.as_ref().map(fold),
+            geometry: self.geometry,
+            depthwise: fold(&self.depthwise),
+            project: fold(&self.project),
+            residual: self.residual,
+        }
+    }
+}
+
+impl<L: Layer> Block<L> {
     fn forward(&self, x: &Tensor) -> Tensor {
         let expanded = match &self.expand {
-            Some((conv, norm)) => norm.forward(&conv.forward(x)).relu6(),
+            Some(expand) => expand.forward(x, Mode::Eval).relu6(),
             None => x.shallow_clone(),
         };
-        let (conv, norm) = &self.depthwise;
-        let y = norm.forward(&conv.forward(&pad_same(&expanded, self.geometry))).relu6();
-        let (conv, norm) = &self.project;
-        let y = norm.forward(&conv.forward(&y));
+        let y = self.depthwise.forward(&pad_same(&expanded, self.geometry), Mode::Eval).relu6();
+        let y = self.project.forward(&y, Mode::Eval);
         if self.residual { y + x } else { y }
     }
 }

@@ -4,11 +4,11 @@
 //! It runs no network and writes no file. The released code runs the network for each image once too, but keeps neither
 //! scores nor maps, so that another λ needs another pass.
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use crate::data::raster::Index;
-use crate::equations;
 use crate::rank::Score;
+use crate::rows::Rows;
 
 /// Why an image has no scores.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +47,10 @@ pub struct Inference {
 /// Maps and scores of an image from the main head's logits, `1×C×h×w`, brought to `size` (width, height) before softmax.
 ///
 /// `rare` are the classes that count as rare ([`Score::predicted_rare_classes`]); one pixel is enough to be predicted.
-/// The scores are those of [`equations::mean_self_information`] and [`equations::mean_entropy_nats`], both taken from one
-/// logarithm a value: they differ by the factor C · ln C. The mean is taken in double precision.
+/// The scores are those of [`equations::mean_self_information`](crate::equations::mean_self_information) and
+/// [`equations::mean_entropy_nats`](crate::equations::mean_entropy_nats), which differ by the factor C · ln C. Logits and
+/// exponentials are float32, a pixel's logarithm and the mean float64. The sum over pixels is taken row by row, so it is the
+/// same with any number of threads.
 ///
 /// # Errors
 /// [`InferenceError`].
@@ -57,25 +59,32 @@ pub fn infer(image: &str, logits: &Tensor, size: [usize; 2], rare: &[u8]) -> Res
         [1, classes @ 2..=255, _, _] => classes as f64,
         _ => return Err(InferenceError::Shape { image: image.to_owned(), shape: logits.size() }),
     };
-    let logits = upsampled(logits, size); // 1×C×H×W
-    let entropy = equations::entropy_map(&equations::softmax(&logits)); // 1×H×W
-
-    let unknown = entropy.isfinite().logical_not().sum(Kind::Int64).int64_value(&[]);
-    if unknown > 0 {
-        return Err(InferenceError::NotFinite {
-            image: image.to_owned(),
-            pixels: unknown,
-            total: (size[0] * size[1]) as i64,
-        });
+    let rows = Rows::new(logits, size);
+    let bands = rows.shared_out(|band| {
+        let mut pixels = Pixels::new(&rows, band.len());
+        band.for_each(|row| pixels.look_at(&rows, row));
+        pixels
+    });
+    let total = size[0] * size[1];
+    let (mut prediction, mut entropy) = (Vec::with_capacity(total), Vec::with_capacity(total));
+    let (mut unknown, mut nats) = (0, 0.0);
+    for band in bands {
+        prediction.extend(band.prediction);
+        entropy.extend(band.entropy);
+        unknown += band.unknown;
+        nats = band.nats.iter().fold(nats, |sum, row| sum + row);
     }
-    let mean = entropy.mean(Kind::Double).double_value(&[]);
-    let prediction = map(&logits.argmax(1, false), size);
+    if unknown > 0 {
+        return Err(InferenceError::NotFinite { image: image.to_owned(), pixels: unknown, total: total as i64 });
+    }
+    let mean = nats / total as f64;
+    let prediction = Index::new(size[0], size[1], prediction);
     Ok(Inference {
-        entropy: map(&(entropy * 255.0).round().clamp(0.0, 255.0), size),
+        entropy: Index::new(size[0], size[1], entropy),
         score: Score {
             image: image.to_owned(),
-            mean_entropy: (mean / classes) as f32,
-            mean_entropy_eq4_nats: (mean * classes.ln()) as f32,
+            mean_entropy: (mean / (classes * classes.ln())) as f32,
+            mean_entropy_eq4_nats: mean as f32,
             predicted_rare_classes: rare_classes(&prediction, rare),
         },
         prediction,
@@ -85,22 +94,100 @@ pub fn infer(image: &str, logits: &Tensor, size: [usize; 2], rare: &[u8]) -> Res
 /// The class map of logits `1×C×h×w` at `size` (width, height): the first of the largest, as evaluation takes it.
 ///
 /// # Panics
-/// If the logits are not those of one image.
+/// If the logits are not those of one image with 1 to 255 classes.
 pub fn predict(logits: &Tensor, size: [usize; 2]) -> Index {
-    map(&upsampled(logits, size).argmax(1, false), size)
+    let rows = Rows::new(logits, size);
+    let bands = rows.shared_out(|band| {
+        let mut winners = Winners::new(&rows);
+        band.flat_map(|row| winners.look_at(&rows, row).to_vec()).collect::<Vec<u8>>()
+    });
+    Index::new(size[0], size[1], bands.concat())
 }
 
-/// Logits at `size` (width, height), in float32 at least: bfloat16 has too few digits to tell close entropies apart.
-fn upsampled(logits: &Tensor, size: [usize; 2]) -> Tensor {
-    let [width, height] = size.map(|side| side as i64);
-    let kind = if logits.kind() == Kind::Double { Kind::Double } else { Kind::Float };
-    equations::upsample(&logits.to_kind(kind), [height, width])
+/// The largest logit of each pixel of a row, and whose it is.
+struct Winners {
+    /// The row of all classes.
+    logits: Vec<f32>,
+    largest: Vec<f32>,
+    class: Vec<u8>,
+    scratch: Vec<f32>,
 }
 
-/// A map `1×H×W` of whole numbers in 0..=255, on any device, as bytes.
-fn map(values: &Tensor, [width, height]: [usize; 2]) -> Index {
-    let values = values.to_kind(Kind::Uint8).to_device(Device::Cpu).reshape(-1);
-    Index::new(width, height, Vec::<u8>::try_from(values).expect("a flat tensor of bytes is a vector"))
+impl Winners {
+    fn new(rows: &Rows) -> Winners {
+        assert!(rows.classes() <= 255, "255 is no class");
+        let width = rows.width();
+        let logits = vec![0.0; rows.classes() * width];
+        Winners { logits, largest: vec![0.0; width], class: vec![0; width], scratch: Vec::new() }
+    }
+
+    fn look_at(&mut self, rows: &Rows, row: usize) -> &[u8] {
+        rows.read(row, &mut self.scratch, &mut self.logits);
+        self.largest.fill(f32::NEG_INFINITY);
+        self.class.fill(0);
+        for (class, logits) in (0..=u8::MAX).zip(self.logits.chunks_exact(rows.width())) {
+            for ((&logit, largest), winner) in logits.iter().zip(&mut self.largest).zip(&mut self.class) {
+                let wins = logit > *largest;
+                *winner = if wins { class } else { *winner };
+                *largest = if wins { logit } else { *largest };
+            }
+        }
+        &self.class
+    }
+}
+
+/// What is known of the pixels of some rows.
+struct Pixels {
+    winners: Winners,
+    /// Of the row in hand: Σ e^d and Σ d·e^d, where d is how far a logit is below the largest. The largest itself, 1 and 0,
+    /// is left out, so that near certainty, where it is nearly all, the rest is not rounded away.
+    sums: Vec<[f32; 2]>,
+    prediction: Vec<u8>,
+    entropy: Vec<u8>,
+    /// A number a row: the entropies of its finite pixels, added.
+    nats: Vec<f64>,
+    /// Pixels whose entropy is not a number.
+    unknown: i64,
+}
+
+impl Pixels {
+    fn new(rows: &Rows, count: usize) -> Pixels {
+        let maps = || Vec::with_capacity(count * rows.width());
+        let (sums, nats) = (vec![[0.0; 2]; rows.width()], Vec::with_capacity(count));
+        Pixels { winners: Winners::new(rows), sums, prediction: maps(), entropy: maps(), nats, unknown: 0 }
+    }
+
+    fn look_at(&mut self, rows: &Rows, row: usize) {
+        self.prediction.extend_from_slice(self.winners.look_at(rows, row));
+        let Winners { logits, largest, class: winners, .. } = &self.winners;
+        self.sums.fill([0.0; 2]);
+        for (class, logits) in (0..=u8::MAX).zip(logits.chunks_exact(rows.width())) {
+            for (((logit, largest), &winner), [sum, weighted]) in
+                logits.iter().zip(largest).zip(winners).zip(&mut self.sums)
+            {
+                if winner != class {
+                    let below = logit - largest;
+                    let power = below.exp();
+                    *sum += power;
+                    *weighted += below * power;
+                }
+            }
+        }
+        let most = (rows.classes() as f64).ln();
+        let mut nats = 0.0;
+        for [sum, weighted] in &self.sums {
+            let (sum, weighted) = (f64::from(*sum), f64::from(*weighted));
+            // Equation (2) in nats, −Σ p·ln p, with p = e^d / (1 + sum).
+            let entropy = sum.ln_1p() - weighted / (1.0 + sum);
+            if entropy.is_finite() {
+                nats += entropy;
+            } else {
+                self.unknown += 1;
+            }
+            self.entropy.push((entropy / most * 255.0).round() as u8);
+        }
+        self.nats.push(nats);
+    }
 }
 
 /// How many of the rare classes occur.
@@ -120,7 +207,10 @@ fn rare_classes(prediction: &Index, rare: &[u8]) -> u32 {
 mod tests {
     use std::path::Path;
 
+    use tch::{Device, Kind};
+
     use super::*;
+    use crate::equations;
 
     const CITYSCAPES_RARE: [u8; 11] = [3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17];
 

@@ -7,7 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tch::{Device, Kind, Tensor};
 
-use crate::network::{Parameter, RateGroup};
+use crate::folded::Affine;
+use crate::network::{Mode, Parameter, RateGroup};
 
 /// Makes a network's tensors and keeps them by name, in the order of making.
 pub(crate) struct Scope {
@@ -137,9 +138,9 @@ impl Geometry {
 
 /// A 2-d convolution `prefix.weight` and, if asked for, `prefix.bias`.
 pub(crate) struct Conv {
-    weight: Tensor,
-    bias: Option<Tensor>,
-    geometry: Geometry,
+    pub weight: Tensor,
+    pub bias: Option<Tensor>,
+    pub geometry: Geometry,
 }
 
 /// How a convolution's weights begin. Biases are uniform in ±1/√(fan in) with either.
@@ -195,6 +196,11 @@ impl Conv {
     }
 }
 
+/// A convolution with its normalisation, in the form that learns or in the one that predicts.
+pub(crate) trait Layer {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor;
+}
+
 /// The tensor itself where it is of this kind already.
 pub(crate) fn as_kind(tensor: &Tensor, kind: Kind) -> Tensor {
     if tensor.kind() == kind { tensor.shallow_clone() } else { tensor.to_kind(kind) }
@@ -241,10 +247,23 @@ impl FrozenBatchNorm {
         }
     }
 
-    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+    pub(crate) fn affine(&self) -> Affine<'_> {
+        let FrozenBatchNorm { weight, bias, mean, variance, epsilon } = self;
+        Affine { weight, bias, mean, variance, epsilon: *epsilon }
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
         // The momentum is of no account where the statistics don't move.
         x.batch_norm(weight, bias, Some(&self.mean), Some(&self.variance), false, 0.1, self.epsilon, true)
+    }
+}
+
+impl Layer for (Conv, FrozenBatchNorm) {
+    /// Both modes are the same, as the statistics are fixed.
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        let (conv, norm) = self;
+        norm.forward(&conv.forward(x))
     }
 }
 
@@ -271,8 +290,13 @@ impl Aspp {
         Aspp { summed: branches, ..self }
     }
 
+    /// The branches that count.
+    pub(crate) fn summed(&self) -> &[Conv] {
+        &self.branches[..self.summed]
+    }
+
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let (first, rest) = self.branches[..self.summed].split_first().expect("at least one branch is summed");
+        let (first, rest) = self.summed().split_first().expect("at least one branch is summed");
         rest.iter().fold(first.forward(x), |sum, branch| sum + branch.forward(x))
     }
 }

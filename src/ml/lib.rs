@@ -17,6 +17,7 @@ pub mod discriminator;
 pub mod efficientnet_lite;
 pub mod entropy_inference;
 pub mod equations;
+mod folded;
 #[cfg(test)]
 mod golden;
 mod layer;
@@ -27,4 +28,5 @@ pub mod pseudo_label;
 mod pth;
 pub mod rank;
 pub mod resnet;
+mod rows;
 pub mod small;

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use tch::Tensor;
+use tch::{Tensor, no_grad};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
 
@@ -26,6 +26,10 @@ pub struct Logits {
     /// The main head's, which alone predicts.
     pub main: Tensor,
 }
+
+/// Input N×3×H×W → the main head's logits, N×C×h×w: those of [`Network::forward`] in [`Mode::Eval`] but for rounding, without
+/// the auxiliary head and without anything that a gradient would need.
+pub type Predictor<'a> = Box<dyn Fn(&Tensor) -> Tensor + 'a>;
 
 /// Which learning rate a parameter gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,11 @@ pub struct Parameter {
 pub trait Network {
     /// N×3×H×W → logits N×C×h×w. The input is normalised as the network's `Arch::normalization` says.
     fn forward(&self, x: &Tensor, mode: Mode) -> Logits;
+
+    /// The network in the form in which it predicts, with its weights as they are now; see [`Predictor`].
+    fn predictor(&self) -> Predictor<'_> {
+        Box::new(|x| no_grad(|| self.forward(x, Mode::Eval).main))
+    }
 
     /// C, the number of classes.
     fn classes(&self) -> i64;

@@ -7,7 +7,8 @@
 //! Keys: `conv1.weight`, `bn1.*`, `layer{1..4}.{i}.{conv,bn}{1,2,3}.*`, `layer{1..4}.0.downsample.{0,1}.*`.
 use tch::{Tensor, no_grad};
 
-use crate::layer::{Conv, First, Geometry, Scope};
+use crate::folded::{Affine, Folded, channels_last};
+use crate::layer::{Conv, First, Geometry, Layer, Scope};
 use crate::network::{Mode, RateGroup};
 
 /// How many blocks there are.
@@ -25,10 +26,17 @@ pub(crate) const OUTPUTS: [i64; 2] = [1024, 2048];
 /// Every weight begins as N(0, 0.01), as in the released code: all but what a pretrained file overwrites.
 pub(crate) const FIRST: First = First::Normal(0.01);
 
+impl Layer for (Conv, BatchNorm) {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let (conv, norm) = self;
+        norm.forward(&conv.forward(x), mode)
+    }
+}
+
 /// The network up to where classifiers begin.
-pub(crate) struct ResNet {
-    stem: (Conv, BatchNorm),
-    layers: [Vec<Bottleneck>; 4],
+pub(crate) struct ResNet<L = (Conv, BatchNorm)> {
+    stem: L,
+    layers: [Vec<Bottleneck<L>>; 4],
 }
 
 impl ResNet {
@@ -48,12 +56,37 @@ impl ResNet {
         ResNet { stem, layers }
     }
 
+    /// The form that predicts, from the weights and running statistics of now.
+    pub(crate) fn folded(&self) -> ResNet<Folded> {
+        let fold = |(conv, norm): &(Conv, BatchNorm)| Folded::new(conv, &norm.affine());
+        let block = |block: &Bottleneck| Bottleneck {
+            convs: block.convs.each_ref().map(fold),
+            downsample: block.downsample.as_ref().map(fold),
+        };
+        let layers = self.layers.each_ref().map(|layer| layer.iter().map(block).collect());
+        ResNet { stem: fold(&self.stem), layers }
+    }
+}
+
+impl ResNet<Folded> {
+    /// Input → the output of layer 4, without keeping that of layer 3.
+    pub(crate) fn deep(&self, x: &Tensor) -> Tensor {
+        let x = self.begin(&channels_last(x), Mode::Eval);
+        self.layers.iter().flatten().fold(x, |x, block| block.forward(&x, Mode::Eval))
+    }
+}
+
+impl<L: Layer> ResNet<L> {
+    /// N×3×H×W → N×64×H/4×W/4, rounded up.
+    fn begin(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let x = self.stem.forward(x, mode).relu_(); // N×64×H/2×W/2
+        x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], true)
+    }
+
     /// N×3×H×W → the outputs of layers 3 and 4, N×1024×h×w and N×2048×h×w, where h = ⌈H/8⌉ or one more.
     pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> [Tensor; 2] {
-        let (conv, norm) = &self.stem;
-        let x = norm.forward(&conv.forward(x), mode).relu_(); // N×64×H/2×W/2
-        let x = x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], true); // N×64×H/4×W/4, rounded up
-        let through = |x: Tensor, layer: &[Bottleneck]| layer.iter().fold(x, |x, block| block.forward(&x, mode));
+        let x = self.begin(x, mode);
+        let through = |x: Tensor, layer: &[Bottleneck<L>]| layer.iter().fold(x, |x, block| block.forward(&x, mode));
         let [first, second, third, fourth] = &self.layers;
         let x = through(through(x, first), second); // N×512×h×w
         let middle = through(x, third);
@@ -84,9 +117,9 @@ fn layer(
 }
 
 /// 1×1 (with the stride), 3×3 dilated, 1×1 to four times the channels; the shortcut added before the last ReLU.
-struct Bottleneck {
-    convs: [(Conv, BatchNorm); 3],
-    downsample: Option<(Conv, BatchNorm)>,
+struct Bottleneck<L = (Conv, BatchNorm)> {
+    convs: [L; 3],
+    downsample: Option<L>,
 }
 
 impl Bottleneck {
@@ -114,15 +147,17 @@ impl Bottleneck {
         });
         Bottleneck { convs, downsample }
     }
+}
 
+impl<L: Layer> Bottleneck<L> {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let through = |(conv, norm): &(Conv, BatchNorm), x: &Tensor| norm.forward(&conv.forward(x), mode);
         let [reduce, spatial, expand] = &self.convs;
-        let y = through(reduce, x).relu_();
-        let y = through(spatial, &y).relu_();
-        let y = through(expand, &y);
-        let shortcut = self.downsample.as_ref().map_or_else(|| x.shallow_clone(), |project| through(project, x));
-        (y + shortcut).relu_()
+        let y = reduce.forward(x, mode).relu_();
+        let y = spatial.forward(&y, mode).relu_();
+        let mut y = expand.forward(&y, mode);
+        let shortcut = self.downsample.as_ref().map_or_else(|| x.shallow_clone(), |project| project.forward(x, mode));
+        // In place: no gradient needs what the last layer gave.
+        y.g_add_(&shortcut).relu_()
     }
 }
 
@@ -134,7 +169,7 @@ fn conv(scope: &mut Scope, prefix: &str, channels: [i64; 2], geometry: Geometry)
 /// never trained and statistics that never rest: in training each forward pass normalises by those of its own batch and
 /// moves the running ones, source and target in turn; inference uses the running ones. So the released code, which freezes
 /// the former and never leaves training mode.
-struct BatchNorm {
+pub(crate) struct BatchNorm {
     weight: Tensor,
     bias: Tensor,
     mean: Tensor,
@@ -156,6 +191,11 @@ impl BatchNorm {
             // Nothing reads it, but PyTorch writes it, and what goes to PyTorch must have it.
             batches: scope.counter(format!("{prefix}.num_batches_tracked")),
         }
+    }
+
+    fn affine(&self) -> Affine<'_> {
+        let BatchNorm { weight, bias, mean, variance, .. } = self;
+        Affine { weight, bias, mean, variance, epsilon: Self::EPSILON }
     }
 
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {

@@ -8,7 +8,7 @@ use intrada_ml::data::raster::Index;
 use intrada_ml::data::source::LabelUse;
 use intrada_ml::entropy_inference::predict;
 use intrada_ml::metrics::Confusion;
-use intrada_ml::network::{Mode, Network, Normalization};
+use intrada_ml::network::{Network, Normalization};
 use tch::Kind;
 
 use crate::work::{Failure, Work};
@@ -42,12 +42,12 @@ pub(crate) fn confusion(
     let pass = work.pass(ROLE, normalization, LabelUse::Required { classes })?;
     let images = pass.samples() as u64;
     let mut confusion = Confusion::new(classes);
+    let predictor = network.predictor();
     for (index, frame) in (0..).zip(pass) {
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
         let input = frame.input.to_device(work.device).to_kind(kind);
-        let logits = tch::no_grad(|| network.forward(&input, Mode::Eval)).main;
-        let prediction = predict(&logits, label.size());
+        let prediction = predict(&predictor(&input), label.size());
         confusion.add(label.bytes(), prediction.bytes())?;
         see(Seen { index, images, frame: &frame, prediction: &prediction })?;
         if work.is_stopping() {

@@ -7,7 +7,7 @@ use super::{ClassFact, Gives, KeySpec, Kind, OutputSpec, Runs, Takes};
 
 pub(super) const KIND: Kind = Kind {
     name: "entropy-inference",
-    revision: 1,
+    revision: 2,
     summary: "Runs a trained network over the target images: mean entropy, most likely classes and entropy map of each \
               (IntraDA, eq. 4).",
     keys: &[&[

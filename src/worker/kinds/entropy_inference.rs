@@ -5,7 +5,6 @@
 use intrada_ml::data::encode::grey_png;
 use intrada_ml::data::source::LabelUse;
 use intrada_ml::entropy_inference::{Inference, infer};
-use intrada_ml::network::Mode;
 use intrada_ml::rank::Score;
 use intrada_ml::rank::files::scores_csv;
 use serde::{Deserialize, Serialize};
@@ -46,6 +45,7 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
 
 fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut Items<Numbers>) -> Result<(), Failure> {
     let network = model.trained(work, work.file("weights")?)?;
+    let predictor = network.predictor();
     let rare: Vec<u8> =
         (0..=255).zip(&work.job.classes).filter(|(_, class)| class.rare).map(|(index, _)| index).collect();
     let total = names.len() as u64;
@@ -53,7 +53,7 @@ fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut Items<Num
     let pass = work.pass_over(&part, &model.arch.normalization(), LabelUse::Ignored)?;
     for (done, frame) in (1..).zip(pass) {
         let frame = frame?;
-        let logits = tch::no_grad(|| network.forward(&frame.input.to_device(work.device), Mode::Eval)).main;
+        let logits = predictor(&frame.input.to_device(work.device));
         let [height, width] = [2, 3].map(|axis| frame.input.size()[axis] as usize);
         // At the size that the network sees, as the released code does: intra training reads images and labels at it.
         let Inference { prediction, entropy, score } = infer(&frame.name, &logits, [width, height], &rare)?;

@@ -1,0 +1,163 @@
+//! Layers in the form in which they predict: normalisation folded into the convolution before it, DeepLab's classifier as
+//! one product.
+//!
+//! What is equal on paper is not equal in time: folded, a layer is one pass over memory where it was two; a convolution to a
+//! dozen classes uses an eighth of the processor that one to many channels does. Sums come in another order, so the last
+//! bits differ from those of training, which has its own form. It knows no network. Everything here is a copy of the weights:
+//! training that goes on is not seen.
+use tch::{Device, Kind, Tensor};
+
+use crate::layer::{Aspp, Conv, Geometry, Layer};
+use crate::network::Mode;
+
+/// What batch normalisation by stored statistics does to a channel: `(x − mean) / √(variance + ε) · weight + bias`.
+pub(crate) struct Affine<'a> {
+    pub weight: &'a Tensor,
+    pub bias: &'a Tensor,
+    pub mean: &'a Tensor,
+    pub variance: &'a Tensor,
+    pub epsilon: f64,
+}
+
+/// A convolution and the normalisation after it, as one convolution.
+pub(crate) struct Folded {
+    weight: Tensor,
+    bias: Tensor,
+    geometry: Geometry,
+}
+
+impl Folded {
+    /// Worked out in double precision and then rounded once.
+    pub(crate) fn new(conv: &Conv, norm: &Affine) -> Folded {
+        let double = |tensor: &Tensor| tensor.detach().to_kind(Kind::Double);
+        let factor = double(norm.weight) / (double(norm.variance) + norm.epsilon).sqrt();
+        let before =
+            conv.bias.as_ref().map_or_else(|| double(norm.mean) * -1.0, |bias| double(bias) - double(norm.mean));
+        let bias = double(norm.bias) + before * &factor;
+        let weight = double(&conv.weight) * factor.view([-1, 1, 1, 1]);
+        let kind = conv.weight.kind();
+        Folded { weight: channels_last(&weight.to_kind(kind)), bias: bias.to_kind(kind), geometry: conv.geometry }
+    }
+}
+
+impl Layer for Folded {
+    /// Both modes are inference.
+    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+        let Geometry { stride, padding, dilation, groups, .. } = self.geometry;
+        x.conv2d(&self.weight, Some(&self.bias), stride, padding, dilation, groups)
+    }
+}
+
+/// [`Aspp`] as one 1×1 convolution, which says what each tap of each branch makes of each cell, and a sum of those at the
+/// taps' distances.
+pub(crate) struct Taps {
+    /// (taps · classes) × input × 1 × 1.
+    weight: Tensor,
+    /// The branches' biases, summed: classes.
+    bias: Tensor,
+    /// How many rows below and columns right of a cell each tap reads.
+    distances: Vec<[i64; 2]>,
+}
+
+impl Taps {
+    pub(crate) fn new(aspp: &Aspp) -> Taps {
+        let branches = aspp.summed();
+        let mut distances = Vec::new();
+        let mut weights = Vec::new();
+        for Conv { weight, geometry, .. } in branches {
+            let half = geometry.kernel / 2;
+            for (row, column) in (0..geometry.kernel).flat_map(|row| (0..geometry.kernel).map(move |x| (row, x))) {
+                distances.push([row - half, column - half].map(|step| step * geometry.dilation));
+                weights.push(weight.detach().narrow(2, row, 1).narrow(3, column, 1));
+            }
+        }
+        let biases: Vec<Tensor> =
+            branches.iter().filter_map(|branch| branch.bias.as_ref().map(Tensor::detach)).collect();
+        let bias = Tensor::stack(&biases, 0).sum_dim_intlist([0i64].as_slice(), false, None::<Kind>);
+        Taps { weight: channels_last(&Tensor::cat(&weights, 0)), bias, distances }
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+        let parts = x.conv2d(&self.weight, None::<&Tensor>, 1, 0, 1, 1); // N×(taps · C)×h×w
+        let (images, classes, [height, width]) = (x.size()[0], self.bias.size()[0], [x.size()[2], x.size()[3]]);
+        let sum = self.bias.expand([images, height, width, classes], false).contiguous().permute([0, 3, 1, 2]);
+        for (tap, &[down, right]) in (0..).zip(&self.distances) {
+            // What lies outside is zero, as padding is.
+            let (rows, columns) = (height - down.abs(), width - right.abs());
+            if rows <= 0 || columns <= 0 {
+                continue;
+            }
+            let part = parts.narrow(1, tap * classes, classes);
+            let part = part.narrow(2, down.max(0), rows).narrow(3, right.max(0), columns);
+            let _ = sum.narrow(2, (-down).max(0), rows).narrow(3, (-right).max(0), columns).g_add_(&part);
+        }
+        sum
+    }
+}
+
+/// The same tensor with its channels next to each other in memory, the order in which oneDNN's convolutions are fastest.
+/// Only on CPUs: for float32 on GPUs nobody has measured it.
+pub(crate) fn channels_last(x: &Tensor) -> Tensor {
+    match x.device() {
+        Device::Cpu => x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
+        _ => x.shallow_clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::no_grad;
+
+    use super::*;
+    use crate::layer::{First, Scope};
+    use crate::network::RateGroup;
+
+    fn close(ours: &Tensor, theirs: &Tensor) {
+        assert_eq!(ours.size(), theirs.size());
+        let away = (ours - theirs).abs().max().double_value(&[]);
+        assert!(away <= 1e-12 * theirs.abs().max().double_value(&[]), "{away} away");
+    }
+
+    fn image(channels: i64, height: i64, width: i64) -> Tensor {
+        Tensor::arange(2 * channels * height * width, (Kind::Double, Device::Cpu))
+            .sin()
+            .view([2, channels, height, width])
+    }
+
+    #[test]
+    fn folding_changes_rounding_only() {
+        for (bias, groups) in [(false, 1), (true, 1), (true, 4)] {
+            let mut scope = Scope::new(1, Kind::Double, Device::Cpu);
+            let geometry = Geometry { stride: 2, groups, ..Geometry::same(3, 2) };
+            let conv = Conv::new(&mut scope, "conv", [4, 8], geometry, bias, RateGroup::Body);
+            let mut vector = |name: &str| scope.uniform(name.to_owned(), &[8], 1.0, RateGroup::Body).detach();
+            let (weight, shift, mean, variance) = (vector("w"), vector("b"), vector("m"), vector("v").square());
+            let norm = Affine { weight: &weight, bias: &shift, mean: &mean, variance: &variance, epsilon: 1e-3 };
+            let x = image(4, 9, 13);
+            let theirs = conv.forward(&x).batch_norm(
+                Some(&weight),
+                Some(&shift),
+                Some(&mean),
+                Some(&variance),
+                false,
+                0.1,
+                1e-3,
+                true,
+            );
+            close(&no_grad(|| Folded::new(&conv, &norm).forward(&channels_last(&x), Mode::Eval)), &theirs.detach());
+        }
+    }
+
+    #[test]
+    fn a_classifier_by_taps_is_the_classifier_where_dilations_reach_over_the_edge_too() {
+        let mut scope = Scope::new(1, Kind::Double, Device::Cpu);
+        let aspp = Aspp::new(&mut scope, "head", [5, 3], &[1, 4, 6, 24], First::Uniform);
+        for (height, width) in [(7, 25), (4, 4), (1, 1)] {
+            let x = image(5, height, width);
+            close(&no_grad(|| Taps::new(&aspp).forward(&channels_last(&x))), &no_grad(|| aspp.forward(&x)));
+        }
+        let two = aspp.summing(2);
+        let x = image(5, 7, 9);
+        close(&no_grad(|| Taps::new(&two).forward(&x)), &no_grad(|| two.forward(&x)));
+    }
+}
