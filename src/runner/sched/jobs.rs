@@ -131,7 +131,7 @@ impl Order {
         for listing in &self.listings {
             store.insert_bytes(listing).map_err(failed)?;
         }
-        store.republish(&trace).map_err(failed)?;
+        store.publish(&trace).map_err(failed)?;
         slot.remove().map_err(failed)?;
         let placed = self.place(store, &trace)?;
         Ok(Performed { trace, placed, fresh: true })

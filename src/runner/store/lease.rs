@@ -53,7 +53,8 @@ pub enum Attempt {
 }
 
 impl Store {
-    /// Asks for the lease of `key`, without waiting.
+    /// Asks for the lease of `key`, without waiting: whoever wants to wait must be able to give up, too. Look the key up
+    /// again once the lease is held, as whoever had it may have computed it.
     ///
     /// # Errors
     /// [`Error::Io`], also where the file system has no locks.
@@ -70,21 +71,6 @@ impl Store {
                     return Ok(Attempt::Busy(serde_json::from_str(&text).ok()));
                 }
                 Err(TryLockError::Error(error)) => return Err(error).at("lock", &path),
-            }
-        }
-    }
-
-    /// Waits for the lease of `key`. Look the key up again afterwards: whoever had it may have computed it.
-    ///
-    /// # Errors
-    /// [`Error::Io`], also where the file system has no locks.
-    pub fn lease(&self, key: Key) -> Result<Lease, Error> {
-        let path = self.lock_path(key);
-        loop {
-            let file = open(&path)?;
-            file.lock().at("lock", &path)?;
-            if still_has_its_name(&file, &path)? {
-                return sign(file, path);
             }
         }
     }
@@ -125,7 +111,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("cache")).unwrap();
         let [key, other] = [b"a", b"b"].map(|name| Key(Digest::of(name)));
-        let lease = store.lease(key).unwrap();
+        let Attempt::Held(lease) = store.try_lease(key).unwrap() else { panic!("nobody holds it") };
         let Attempt::Busy(Some(holder)) = store.try_lease(key).unwrap() else { panic!("it is held") };
         assert_eq!((holder.pid, holder.host), (std::process::id(), host()));
         assert!(matches!(store.try_lease(other).unwrap(), Attempt::Held(_)));
@@ -155,7 +141,12 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let _lease = store.lease(key).unwrap();
+                        let _lease = loop {
+                            match store.try_lease(key).unwrap() {
+                                Attempt::Held(lease) => break lease,
+                                Attempt::Busy(_) => std::thread::yield_now(),
+                            }
+                        };
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         std::thread::yield_now();
                         inside.fetch_sub(1, Ordering::SeqCst);

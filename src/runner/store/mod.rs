@@ -57,7 +57,7 @@ pub use self::lease::{Attempt, Holder, Lease};
 pub use self::objects::{Health, Take, Verified};
 pub use self::restore::{Manner, Restored};
 pub use self::slot::Slot;
-pub use self::trace::{Published, Trace, TracedOutput};
+pub use self::trace::{Trace, TracedOutput};
 pub use self::usage::{Tally, Usage};
 
 use self::error::At;

@@ -60,16 +60,6 @@ struct Checksum {
     checksum: Digest,
 }
 
-/// How publishing a trace went.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Published {
-    /// Nobody had computed this key before, or whoever had got the same outputs.
-    Ours,
-    /// The key has other outputs already, as happens with work that isn't reproducible bit by bit. They stay: whoever
-    /// adopts them computes the same keys downstream as everybody else.
-    Theirs(Box<Trace>),
-}
-
 impl Trace {
     /// A trace without outputs, started now.
     pub fn new(key: Key, stage: &str, kind: &str, manifest: serde_json::Value) -> Trace {
@@ -145,23 +135,14 @@ impl Store {
         }
     }
 
-    /// Records what a key's outputs are, unless that is known already. Its objects must have been stored before.
+    /// Records what a key's outputs are, in place of what was known. Its objects must have been stored before.
+    ///
+    /// Whoever holds the key's lease looks it up again before computing it, so that a record is replaced only when it was
+    /// damaged, has lost an object, or was asked to be made again.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn publish(&self, trace: &Trace) -> Result<Published, Error> {
-        match self.load(trace.key)? {
-            Some(theirs) if theirs.outputs == trace.outputs => Ok(Published::Ours),
-            Some(theirs) => Ok(Published::Theirs(Box::new(theirs))),
-            None => self.republish(trace).map(|()| Published::Ours),
-        }
-    }
-
-    /// Records what a key's outputs are, in place of what was known: for work that was asked to be done again.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn republish(&self, trace: &Trace) -> Result<(), Error> {
+    pub fn publish(&self, trace: &Trace) -> Result<(), Error> {
         self.publish_file(self.stage_bytes(&trace.encode())?, &self.trace_path(trace.key))
     }
 
@@ -214,7 +195,7 @@ mod tests {
     fn a_trace_is_found_under_its_key_and_is_json_throughout() {
         let (_dir, store, trace) = store_with_trace();
         assert_eq!(store.load(trace.key).unwrap(), None);
-        assert_eq!(store.publish(&trace).unwrap(), Published::Ours);
+        store.publish(&trace).unwrap();
         assert_eq!(store.load(trace.key).unwrap(), Some(trace.clone()));
         assert_eq!(store.keys().unwrap(), [trace.key]);
         let bytes = fs::read(store.trace_path(trace.key)).unwrap();
@@ -223,15 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_trace_of_a_key_stays_until_it_is_asked_to_go() {
+    fn a_later_trace_of_a_key_replaces_the_earlier_one_at_once() {
         let (dir, store, trace) = store_with_trace();
         store.publish(&trace).unwrap();
         fs::write(dir.path().join("out"), "0.6").unwrap();
         let mut other = trace.clone();
         other.outputs[0].artifact = store.insert(&dir.path().join("out"), Take::Copy).unwrap();
-        assert_eq!(store.publish(&other).unwrap(), Published::Theirs(Box::new(trace.clone())));
-        assert_eq!(store.load(trace.key).unwrap(), Some(trace.clone()));
-        store.republish(&other).unwrap();
+        store.publish(&other).unwrap();
         assert_eq!(store.load(trace.key).unwrap(), Some(other));
     }
 
@@ -261,7 +240,7 @@ mod tests {
         let (_dir, store, mut trace) = store_with_trace();
         assert!(matches!(decode(&trace.encode(), Key(Digest::of(b"other"))), Decoded::Damaged));
         trace.format = FORMAT + 1;
-        store.republish(&trace).unwrap();
+        store.publish(&trace).unwrap();
         assert_eq!(store.load(trace.key).unwrap(), None);
         assert!(store.trace_path(trace.key).exists());
     }
