@@ -24,7 +24,7 @@ impl Reporter for Tally {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::args().nth(1).ok_or("name a pipeline file")?;
     let (pipeline, graph) = graph::load(Path::new(&file), &[])?;
-    let mut session = Session::open(pipeline, graph, None, Access::Run)?;
+    let mut session = Session::open(pipeline, graph, None, &[], Access::Run)?;
     let mut tally = Tally::default();
     let ended = sched::run(&mut session, &Options::default(), &mut tally, &Interrupt::default())?;
     println!("{}", tally.0.join("\n"));

@@ -79,6 +79,17 @@ struct Source {
     /// Keep the cache there instead of in the workspace's cache/; also INTRADA_CACHE
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Take what the cache hasn't from this one, which is only read; may be repeated; also INTRADA_SHARED_CACHES, a list
+    /// like PATH
+    #[arg(long, value_name = "DIR")]
+    shared_cache: Vec<PathBuf>,
+}
+
+/// The shared caches that were asked for, by the command line first.
+fn shared_caches(typed: &[PathBuf]) -> Vec<PathBuf> {
+    let list = std::env::var_os("INTRADA_SHARED_CACHES").unwrap_or_default();
+    let named = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
+    typed.iter().cloned().chain(named).collect()
 }
 
 /// The cache folder that was asked for, by the command line or else by the environment.

@@ -1,6 +1,6 @@
 //! From a command line to an open session.
 
-use super::{Refusal, Source, cache_folder};
+use super::{Refusal, Source, cache_folder, shared_caches};
 use crate::graph;
 use crate::sched::session::{Access, Session};
 use crate::spec::{StageId, nearest};
@@ -10,7 +10,8 @@ impl Source {
     pub(super) fn open(&self, access: Access) -> Result<Session, Refusal> {
         let (pipeline, graph) = graph::load(&self.file, &self.set)?;
         let cache = cache_folder(self.cache.as_ref());
-        Session::open(pipeline, graph, cache.as_deref(), access).map_err(|error| {
+        let shared = shared_caches(&self.shared_cache);
+        Session::open(pipeline, graph, cache.as_deref(), &shared, access).map_err(|error| {
             // Nothing was run, and it is the folder that was named or found that is wrong.
             Refusal::Usage(format!("{:#}", anyhow::Error::new(error).context("failed to open the cache")))
         })

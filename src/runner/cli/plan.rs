@@ -37,6 +37,7 @@ pub(super) fn answer(source: &Source, stages: &[String], force: &[String], forma
     let dry::Plan { stages: planned, warnings } = dry::plan(&mut session, &targets, &force)?;
     let look = if is_coloured(&std::io::stderr()) { Look::Coloured } else { Look::Plain };
     eprint!("{}", Problems::new(warnings, session.pipeline.sources.clone()).render(look));
+    session.store.complaints().iter().for_each(|complaint| eprintln!("warning: {complaint}"));
     match format {
         Format::Json => {
             show(&planned.iter().map(|planned| format!("{}\n", line(&session, planned))).collect::<String>())?;

@@ -169,7 +169,10 @@ impl Finished {
     fn time(&self) -> Option<String> {
         match self.outcome {
             Outcome::Ran => Some(duration(self.seconds)),
-            Outcome::Hit => Some(format!("saved {}", duration(self.seconds))),
+            Outcome::Hit => {
+                let from = self.notes.get("from").map(|from| format!(", from {from}")).unwrap_or_default();
+                Some(format!("saved {}{from}", duration(self.seconds)))
+            }
             _ => None,
         }
     }

@@ -19,7 +19,7 @@ use crate::exec::{Failure, Visible, worker};
 use crate::plan::manifest::Manifest;
 use crate::report::measures;
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Attempt, Holder, Lease, Manner, Slot, Store, Take, Trace, TracedOutput};
+use crate::store::{Artifact, Attempt, Hold, Holder, Lease, Manner, Slot, Store, Take, Trace, TracedOutput};
 
 use super::aside::Aside;
 use super::guard::Guard;
@@ -32,6 +32,8 @@ const LEASE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A stage that is to be run.
 pub struct Order {
+    /// Its pipeline's name, for the trace.
+    pub pipeline: String,
     /// Its name, for the trace.
     pub stage: String,
     /// Its kind's name, for the trace.
@@ -113,6 +115,12 @@ pub struct Performed {
     pub fresh: bool,
 }
 
+/// The outputs, stored: safe from gc for as long as this lives, which is until a trace names them.
+struct Stored {
+    artifacts: Vec<Artifact>,
+    _hold: Hold,
+}
+
 impl Order {
     /// Carries it out.
     ///
@@ -126,8 +134,8 @@ impl Order {
             return Ok(done);
         }
         let slot = store.slot(self.key);
-        let (mut trace, artifacts) = self.attempts(store, control, tell)?;
-        trace.outputs = self.traced(&artifacts);
+        let (mut trace, stored) = self.attempts(store, control, tell)?;
+        trace.outputs = self.traced(&stored.artifacts);
         for listing in &self.listings {
             store.insert_bytes(listing).map_err(failed)?;
         }
@@ -138,12 +146,7 @@ impl Order {
     }
 
     /// Tries until it works or the tries are used up.
-    fn attempts(
-        &self,
-        store: &Store,
-        control: &Control,
-        tell: &dyn Fn(News),
-    ) -> Result<(Trace, Vec<Artifact>), Failure> {
+    fn attempts(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<(Trace, Stored), Failure> {
         let mut at = Attempts { attempt: 1, of: self.retries + 1, reason: String::new() };
         loop {
             let done = control.within(self.timeout, GRACE, || self.attempt(store, control, tell, &at));
@@ -185,15 +188,15 @@ impl Order {
         control: &Control,
         tell: &dyn Fn(News),
         at: &Attempts,
-    ) -> Result<(Trace, Vec<Artifact>), Failure> {
+    ) -> Result<(Trace, Stored), Failure> {
         let staging = store.staging().map_err(failed)?;
         let slot = store.slot(self.key);
         let resumes = slot.exists();
         slot.create().map_err(failed)?;
         let log = self.open_log(store, resumes, at)?;
-        let mut trace = Trace::new(self.key, &self.stage, &self.kind, self.manifest_as_json());
+        let mut trace = Trace::new(self.key, &self.pipeline, &self.stage, &self.kind, self.manifest_as_json());
         let started = Instant::now();
-        let (finished, artifacts) = match &self.task {
+        let (finished, stored) = match &self.task {
             Task::Worker(job, gpus) => {
                 let out = staging.path().join("out");
                 std::fs::create_dir(&out).map_err(|error| io_failure("make", &out, &error))?;
@@ -214,7 +217,7 @@ impl Order {
         trace.seconds = started.elapsed().as_secs_f64();
         trace.resumed_from = finished.resumed_from;
         trace.note = finished.notes;
-        Ok((trace, artifacts))
+        Ok((trace, stored))
     }
 
     /// Of a kind that works item by item, what is known of the items is offered to the worker, and what it finds is kept,
@@ -225,16 +228,16 @@ impl Order {
         slot: &Slot<'_>,
         mut job: Job,
         perform: impl FnOnce(&Job) -> Result<Finished, Failure>,
-    ) -> Result<(Finished, Vec<Artifact>), Failure> {
+    ) -> Result<(Finished, Stored), Failure> {
         if let Some(items) = &self.items {
             // Of an attempt that was killed together with its runner.
             items.keep(store, slot).map_err(failed)?;
             job.items = Some(items.for_job(store, self.forced).map_err(failed)?);
         }
         let result = perform(&job).and_then(|finished| {
-            let artifacts = self.collect(store, &job.staging, Take::Move)?;
+            let stored = self.collect(store, &job.staging, Take::Move)?;
             self.guard.check(&self.root)?;
-            Ok((finished, artifacts))
+            Ok((finished, stored))
         });
         if let Some(items) = &self.items {
             // What can't be kept is found again: not worth the result, nor to hide why there is none.
@@ -260,6 +263,7 @@ impl Order {
 
     /// Another process may have published the key between the look-up and the lease.
     fn done_meanwhile(&self, store: &Store) -> Result<Option<Performed>, Failure> {
+        let _hold = store.hold().map_err(failed)?;
         let Some(trace) = store.load(self.key).map_err(failed)? else { return Ok(None) };
         match self.place_if_whole(store, &trace) {
             Ok(Some(placed)) => Ok(Some(Performed { trace, placed, fresh: false })),
@@ -310,7 +314,7 @@ impl Order {
         program: &Program,
         log: File,
         control: &Control,
-    ) -> Result<Vec<Artifact>, Failure> {
+    ) -> Result<Stored, Failure> {
         let aside = Aside::make(store, self)?;
         let result = program
             .perform(log, control)
@@ -323,7 +327,7 @@ impl Order {
         result
     }
 
-    fn collect(&self, store: &Store, folder: &Path, take: Take) -> Result<Vec<Artifact>, Failure> {
+    fn collect(&self, store: &Store, folder: &Path, take: Take) -> Result<Stored, Failure> {
         let missing: Vec<String> = self
             .outputs
             .iter()
@@ -334,7 +338,9 @@ impl Order {
             return Err(Failure::new(format!("it ended well, but did not write {}", missing.join(", ")))
                 .with_help("every path in `outputs` must be there when the stage ends"));
         }
-        self.outputs.iter().map(|output| store.insert(&folder.join(&output.made_at), take).map_err(failed)).collect()
+        let hold = store.hold().map_err(failed)?;
+        let insert = |output: &Destination| store.insert(&folder.join(&output.made_at), take).map_err(failed);
+        Ok(Stored { artifacts: self.outputs.iter().map(insert).collect::<Result<_, _>>()?, _hold: hold })
     }
 
     fn traced(&self, artifacts: &[Artifact]) -> Vec<TracedOutput> {
@@ -394,6 +400,8 @@ pub fn place(
         let restored = store.restore(&artifact, &root.join(&output.path), manner)?;
         placed.push(PlacedOutput { path: output.path.clone(), artifact, entries: restored.entries });
     }
+    store.adopt(trace.key)?;
+    store.note_use(trace.key);
     Ok(Some(placed))
 }
 

@@ -81,6 +81,7 @@ pub fn order(
     let slots = planner.wiring.slots(node);
     let listings = slots.iter().filter_map(|slot| planner.keys.found(slot.from)?.listing.clone()).collect();
     Ok(Order {
+        pipeline: pipeline.name.clone(),
         stage: stage.name.clone(),
         kind: stage.kind.name.to_owned(),
         key,

@@ -4,6 +4,7 @@
 //! state of a run lives in one struct on one thread; what is shared with job threads is the store and a way to stop them.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -203,10 +204,14 @@ impl Run<'_> {
         if self.options.force.contains(&stage) {
             return self.planner.engine.absent(node, key);
         }
-        match self.restore(stage, key) {
+        let lender = self.session.store.lender(key).map(Path::to_owned);
+        let restored = self.restore(stage, key);
+        self.tell_complaints();
+        match restored {
             Some((trace, placed)) => {
                 let reason = self.planner.reason(self.session, node);
-                let notes = trace.note.clone();
+                let mut notes = trace.note.clone();
+                notes.extend(lender.map(|lender| ("from".to_owned(), lender.display().to_string())));
                 let result = Known {
                     outcome: Some(Outcome::Hit),
                     seconds: trace.seconds,
@@ -222,13 +227,20 @@ impl Run<'_> {
         }
     }
 
+    fn tell_complaints(&mut self) {
+        for complaint in self.session.store.complaints() {
+            self.reporter.tell(&Event::Warning(complaint));
+        }
+    }
+
     /// Puts the outputs of a cached key in place. Whatever is wrong with them makes it a miss.
     fn restore(&mut self, stage: StageId, key: Key) -> Option<(Trace, Vec<PlacedOutput>)> {
         let pipeline = &self.session.pipeline;
         let stage = pipeline.stage(stage);
-        let placed = match self.session.store.load(key) {
-            Ok(None) => return None,
-            Ok(Some(trace)) => {
+        let found = self.session.store.hold().and_then(|hold| Ok((hold, self.session.store.load(key)?)));
+        let placed = match found {
+            Ok((_, None)) => return None,
+            Ok((_hold, Some(trace))) => {
                 self.reporter.tell(&Event::Restoring { stage: stage.name.clone() });
                 let outputs = orders::destinations(stage);
                 jobs::place(&self.session.store, &pipeline.root, &outputs, manner(stage), &trace)

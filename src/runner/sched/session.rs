@@ -12,7 +12,7 @@ use crate::graph::StageGraph;
 use crate::inputs::Meter;
 use crate::spec::{Pipeline, Stage};
 use crate::store::index::Index;
-use crate::store::{Error, Store};
+use crate::store::{Error, Store, Visit};
 
 /// Whether a session may change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,29 +36,38 @@ pub struct Session {
     /// How much was read of them.
     pub meter: Arc<Meter>,
     index_path: PathBuf,
+    /// Of a run: tells gc that it is at work.
+    _visit: Option<Visit>,
     /// Stands in for a cache that isn't there.
     _scratch: Option<tempfile::TempDir>,
 }
 
 impl Session {
-    /// Opens the cache at `cache`, by default the workspace's `cache/`.
+    /// Opens the cache at `cache`, by default the workspace's `cache/`, with shared caches to read from.
     ///
     /// # Errors
     /// The cache can't be opened or made.
-    pub fn open(pipeline: Pipeline, graph: StageGraph, cache: Option<&Path>, access: Access) -> Result<Session, Error> {
+    pub fn open(
+        pipeline: Pipeline,
+        graph: StageGraph,
+        cache: Option<&Path>,
+        shared: &[PathBuf],
+        access: Access,
+    ) -> Result<Session, Error> {
         let place = cache.map_or_else(|| pipeline.root.join("cache"), Path::to_owned);
-        let scratch = match access {
-            Access::Look if !place.join("version").exists() => {
-                Some(tempfile::tempdir().map_err(|source| Error::Io {
-                    action: "make",
-                    path: std::env::temp_dir(),
-                    source,
-                })?)
+        let (store, scratch) = match access {
+            Access::Run => (Store::open(&place)?, None),
+            Access::Look if place.join("version").exists() => (Store::look_at(&place)?, None),
+            Access::Look => {
+                let action = "make";
+                let scratch =
+                    tempfile::tempdir().map_err(|source| Error::Io { action, path: std::env::temp_dir(), source })?;
+                (Store::open(scratch.path())?, Some(scratch))
             }
-            _ => None,
         };
-        let store = Store::open(scratch.as_ref().map_or(place.as_path(), |scratch| scratch.path()))?;
+        let store = store.with_shared(shared);
         let index_path = store.index_path(&pipeline.root)?;
+        let visit = (access == Access::Run).then(|| store.visit(&pipeline.root)).transpose()?;
         let mut index = Index::load(&index_path);
         store.verified().extend(std::mem::take(&mut index.objects));
         Ok(Session {
@@ -68,6 +77,7 @@ impl Session {
             index,
             meter: Arc::default(),
             index_path,
+            _visit: visit,
             _scratch: scratch,
         })
     }

@@ -48,7 +48,7 @@ mod tests {
 
     fn publish(store: &Store, out: &Path) -> Artifact {
         let artifact = store.insert(out, Take::Move).unwrap();
-        let mut trace = Trace::new(key(), "inter", "inter-training", serde_json::json!({"lambda": 0.5}));
+        let mut trace = Trace::new(key(), "demo", "inter", "inter-training", serde_json::json!({"lambda": 0.5}));
         trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
         store.publish(&trace).unwrap();
         artifact

@@ -34,6 +34,18 @@ pub enum Error {
         /// Its version.
         found: u32,
     },
+    /// The folder is somebody else's or on a read-only file system.
+    #[error(
+        "the cache `{}` can't be written to, and a run keeps its results there: make it writable, or name another folder \
+         with --cache",
+        path.display()
+    )]
+    ReadOnly {
+        /// The cache folder.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
     /// The folder holds things that aren't a store's.
     #[error("`{}` is no cache and not empty; name another folder, or a new one within it", path.display())]
     Occupied {

@@ -38,7 +38,8 @@ impl Store {
         Ok(items.par_iter().all(|item| {
             let path = self.object_path(item.object);
             let is_known = Stat::of_itself(&path).is_ok_and(|stat| self.verified().confirms(item.object, &stat));
-            is_known || Digest::of_file(&path).is_ok_and(|(digest, _)| FileDigest(digest) == item.object)
+            let is_intact = || Digest::of_file(&path).is_ok_and(|(digest, _)| FileDigest(digest) == item.object);
+            is_known || is_intact() || self.could_borrow(item.object)
         }))
     }
 
@@ -66,24 +67,38 @@ impl Store {
         Ok(items)
     }
 
-    /// Like [`Store::layout`], with all objects verified.
+    /// Like [`Store::layout`], with all objects verified. What our own store hasn't is taken from a shared cache first.
     pub(super) fn verified_layout(&self, artifact: &Artifact) -> Result<Vec<Item>, Error> {
         let items = self.layout(artifact)?;
-        let check = |item: &Item| {
-            // Listings were checked when they were read.
-            let health = if item.kind == EntryKind::Folder { None } else { Some(self.check(item.object)?) };
-            match health {
-                None | Some(Health::Intact(_)) => Ok(()),
-                Some(Health::Missing) => Err(Error::Missing { artifact: artifact.digest(), object: item.object }),
-                Some(Health::Damaged) => Err(Error::Damaged { artifact: artifact.digest(), object: item.object }),
-            }
-        };
-        if items.len() < super::tree::WORTH_THREADS {
-            items.iter().try_for_each(check)?;
-        } else {
-            items.par_iter().try_for_each(check)?;
+        let is_absent = |found: &(FileDigest, Health)| !matches!(found.1, Health::Intact(_));
+        let mut absent: Vec<(FileDigest, Health)> = self.check_all(&items)?.into_iter().filter(is_absent).collect();
+        if self.fetch(&Vec::from_iter(absent.iter().map(|(object, _)| *object)))? > 0 {
+            let check = |(object, health): (FileDigest, Health)| match self.check(object)? {
+                Health::Intact(_) => Ok(None),
+                _ => Ok(Some((object, health))),
+            };
+            let left = absent.into_iter().map(check).collect::<Result<Vec<_>, Error>>()?;
+            absent = left.into_iter().flatten().collect();
         }
-        Ok(items)
+        match absent.first() {
+            None => Ok(items),
+            Some((object, Health::Damaged)) => Err(Error::Damaged { artifact: artifact.digest(), object: *object }),
+            Some((object, _)) => Err(Error::Missing { artifact: artifact.digest(), object: *object }),
+        }
+    }
+
+    fn check_all(&self, items: &[Item]) -> Result<Vec<(FileDigest, Health)>, Error> {
+        let check = |item: &Item| match item.kind {
+            // Listings were checked when they were read.
+            EntryKind::Folder => Ok(None),
+            _ => self.check(item.object).map(|health| Some((item.object, health))),
+        };
+        let checked: Vec<Result<Option<(FileDigest, Health)>, Error>> = if items.len() < super::tree::WORTH_THREADS {
+            items.iter().map(check).collect()
+        } else {
+            items.par_iter().map(check).collect()
+        };
+        Ok(checked.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     fn listing(&self, artifact: &Artifact, object: FileDigest) -> Result<Listing, Error> {

@@ -5,7 +5,7 @@
 //! for each other when they want the very same thing; the second one then finds it done.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +52,15 @@ pub enum Attempt {
     Busy(Option<Holder>),
 }
 
+/// As long as it lives, gc removes nothing: what was just looked up or stored stays until a trace names it.
+#[derive(Debug)]
+pub struct Hold {
+    /// Closing it drops the lock.
+    _file: File,
+    /// Of a gc: that it is the only one.
+    _turn: Option<Lease>,
+}
+
 impl Store {
     /// Asks for the lease of `key`, without waiting: whoever wants to wait must be able to give up, too. Look the key up
     /// again once the lease is held, as whoever had it may have computed it.
@@ -59,24 +68,82 @@ impl Store {
     /// # Errors
     /// [`Error::Io`], also where the file system has no locks.
     pub fn try_lease(&self, key: Key) -> Result<Attempt, Error> {
-        let path = self.lock_path(key);
-        loop {
-            let mut file = open(&path)?;
-            match file.try_lock() {
-                Ok(()) if still_has_its_name(&file, &path)? => return sign(file, path).map(Attempt::Held),
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    let mut text = String::new();
-                    file.read_to_string(&mut text).at("read", &path)?;
-                    return Ok(Attempt::Busy(serde_json::from_str(&text).ok()));
-                }
-                Err(TryLockError::Error(error)) => return Err(error).at("lock", &path),
-            }
-        }
+        lock(self.lock_path(key))
+    }
+
+    /// Keeps gc from removing anything, by a lock that many may share. For the moment between looking up and restoring, or
+    /// between storing and publishing; never while work is done.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also where the file system has no locks.
+    pub fn hold(&self) -> Result<Hold, Error> {
+        let path = self.gc_lock_path();
+        let file = open(&path)?;
+        file.lock_shared().at("lock", &path)?;
+        Ok(Hold { _file: file, _turn: None })
+    }
+
+    /// The right to remove things: waits for those who hold. `None`: another gc has it.
+    pub(super) fn hold_alone(&self) -> Result<Option<Hold>, Error> {
+        let Attempt::Held(turn) = lock(self.root.join("locks").join("gc-turn"))? else { return Ok(None) };
+        let path = self.gc_lock_path();
+        let file = open(&path)?;
+        file.lock().at("lock", &path)?;
+        Ok(Some(Hold { _file: file, _turn: Some(turn) }))
+    }
+
+    /// Is somebody computing `key`?
+    pub(super) fn is_leased(&self, key: Key) -> Result<bool, Error> {
+        living(&self.lock_path(key), true).map(|holder| holder.is_some())
     }
 
     fn lock_path(&self, key: Key) -> PathBuf {
         self.root.join("locks").join(key.to_string())
+    }
+
+    fn gc_lock_path(&self) -> PathBuf {
+        self.root.join("locks").join("gc")
+    }
+}
+
+/// Asks for the lock on the file at `path`, which is made for it and removed with the lease.
+pub(super) fn lock(path: PathBuf) -> Result<Attempt, Error> {
+    loop {
+        let mut file = open(&path)?;
+        match file.try_lock() {
+            Ok(()) if still_has_its_name(&file, &path)? => return sign(file, path).map(Attempt::Held),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                file.read_to_string(&mut text).at("read", &path)?;
+                return Ok(Attempt::Busy(serde_json::from_str(&text).ok()));
+            }
+            Err(TryLockError::Error(error)) => return Err(error).at("lock", &path),
+        }
+    }
+}
+
+/// Who holds the lock on the file at `path`, if there is one and somebody does. One that a killed process left is removed,
+/// unless `leave` says otherwise.
+pub(super) fn living(path: &Path, leave: bool) -> Result<Option<Holder>, Error> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.at("open", path)?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => {
+            if !leave && still_has_its_name(&file, path)? {
+                let _ = fs::remove_file(path);
+            }
+            Ok(None)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            file.read_to_string(&mut text).at("read", path)?;
+            let unsigned = Holder { pid: 0, host: String::new(), since: 0.0 };
+            Ok(Some(serde_json::from_str(&text).unwrap_or(unsigned)))
+        }
+        Err(TryLockError::Error(error)) => Err(error).at("lock", path),
     }
 }
 

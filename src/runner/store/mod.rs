@@ -14,7 +14,8 @@
 //!   slots/<key>/          a private folder that survives a failed or killed job and is offered to the same key again
 //!   locks/<key>           held while somebody computes that key
 //!   logs/<key>.log        what the job said
-//!   workspaces/<id>/index what one workspace's files were when last seen; saves reading them
+//!   workspaces/<id>/      of one workspace: its place, its runs at work, and the index: what its files were when last seen
+//!   pins/<key>            keeps a result from gc
 //!   tmp/                  everything starts here and is renamed into its place when it is complete
 //!   quarantine/           damaged objects and traces, for whoever wants to know what happened
 //!   orphans/              edited outputs that a restore would otherwise have overwritten
@@ -29,38 +30,49 @@
 mod artifact;
 mod crash;
 mod error;
+pub mod gc;
 mod handover;
+mod heal;
 pub mod index;
 pub mod items;
 mod layout;
 mod lease;
 pub mod listing;
 mod objects;
+mod pin;
 mod present;
 mod publish;
 mod restore;
+mod shared;
 mod slot;
 pub mod stat;
 mod trace;
 pub mod tree;
 mod usage;
+pub mod verify;
+mod workspace;
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use rustix::fs::Access as Rights;
+
 pub use self::artifact::{Artifact, Kind};
 pub use self::error::Error;
 pub use self::items::Finding;
-pub use self::lease::{Attempt, Holder, Lease};
+pub use self::lease::{Attempt, Hold, Holder, Lease};
 pub use self::objects::{Health, Take, Verified};
+pub use self::pin::Pin;
 pub use self::restore::{Manner, Restored};
 pub use self::slot::Slot;
 pub use self::trace::{Trace, TracedOutput};
 pub use self::usage::{Tally, Usage};
+pub use self::workspace::Visit;
 
 use self::error::At;
+use self::shared::Shared;
 use crate::digest::{Digest, Key};
 
 /// The version of the layout that this program writes, and the newest that it reads.
@@ -81,28 +93,37 @@ pub struct Store {
     verified: Verified,
     /// Whether the file system can share blocks between files, once that has been tried.
     can_clone: OnceLock<bool>,
+    /// Opened to be looked at: then nothing in it is changed, damaged or not.
+    only_looks: bool,
+    shared: Shared,
 }
 
+/// What must be there, and be writable for a run.
+const FOLDERS: [&str; 12] =
+    ["", "objects", "traces", "items", "slots", "locks", "logs", "workspaces", "tmp", "quarantine", "orphans", "pins"];
+
 impl Store {
-    /// Opens the cache folder at `root`, making it if it isn't there.
-    ///
-    /// A complete folder on a read-only file system opens too; only what must be written then fails.
+    /// Opens the cache folder at `root` to work with it, making it if it isn't there.
     ///
     /// # Errors
-    /// [`Error::Occupied`] if it holds other things, [`Error::NewerVersion`] if a newer program made it, [`Error::NotAStore`] if `version` holds something else,
-    /// [`Error::Io`] if it can't be made or read.
+    /// [`Error::Occupied`] if it holds other things, [`Error::NewerVersion`] if a newer program made it,
+    /// [`Error::NotAStore`] if `version` holds something else, [`Error::ReadOnly`] if it can't be written to, [`Error::Io`]
+    /// otherwise.
     pub fn open(root: &Path) -> Result<Store, Error> {
         refuse_somebody_s_folder(root)?;
-        for folder in
-            ["", "objects", "traces", "items", "slots", "locks", "logs", "workspaces", "tmp", "quarantine", "orphans"]
-        {
-            let folder = root.join(folder);
-            fs::create_dir_all(&folder).at("make", &folder)?;
+        if root.join("version").exists() {
+            // Before anything is made in it: a newer layout may mean something else by these names.
+            read_version(root)?;
         }
-        let root = fs::canonicalize(root).at("resolve", root)?;
-        let device = stat::Stat::of(&root).at("look at", &root)?.dev;
-        let store = Store { root, device, verified: Verified::default(), can_clone: OnceLock::new() };
-        store.check_version()?;
+        for folder in FOLDERS {
+            make_writable(root, &root.join(folder))?;
+        }
+        let store = Store::at(root, false)?;
+        let version = store.root.join("version");
+        if !version.exists() {
+            let text = format!("{VERSION_PREFIX}{VERSION}\n");
+            store.publish_file(store.stage_bytes(text.as_bytes())?, &version)?;
+        }
         let tag = store.root.join("CACHEDIR.TAG");
         if !tag.exists() {
             store.publish_file(store.stage_bytes(CACHEDIR_TAG.as_bytes())?, &tag)?;
@@ -110,24 +131,27 @@ impl Store {
         Ok(store)
     }
 
-    fn check_version(&self) -> Result<(), Error> {
-        let path = self.root.join("version");
-        match fs::read_to_string(&path) {
-            Ok(text) => {
-                let number = text.trim_end().strip_prefix(VERSION_PREFIX).and_then(|number| number.parse::<u32>().ok());
-                match number {
-                    Some(found) if found > VERSION => Err(Error::NewerVersion { path: self.root.clone(), found }),
-                    Some(_) => Ok(()),
-                    None => Err(Error::NotAStore { path }),
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let text = format!("{VERSION_PREFIX}{VERSION}\n");
-                self.publish_file(self.stage_bytes(text.as_bytes())?, &path)
-            }
-            Err(error) if error.kind() == ErrorKind::InvalidData => Err(Error::NotAStore { path }),
-            Err(source) => Err(Error::Io { action: "read", path, source }),
-        }
+    /// Opens the cache folder at `root` to look at it. Nothing is written, so a folder of somebody else's or on a read-only
+    /// file system will do.
+    ///
+    /// # Errors
+    /// [`Error::NewerVersion`], [`Error::NotAStore`], and [`Error::Io`] if there is none.
+    pub fn look_at(root: &Path) -> Result<Store, Error> {
+        read_version(root)?;
+        Store::at(root, true)
+    }
+
+    fn at(root: &Path, only_looks: bool) -> Result<Store, Error> {
+        let root = fs::canonicalize(root).at("resolve", root)?;
+        let device = stat::Stat::of(&root).at("look at", &root)?.dev;
+        Ok(Store {
+            root,
+            device,
+            verified: Verified::default(),
+            can_clone: OnceLock::new(),
+            only_looks,
+            shared: Shared::default(),
+        })
     }
 
     /// The cache folder: absolute, without symbolic links.
@@ -157,18 +181,55 @@ impl Store {
 
     /// `<folder>/ab/cdef…`: fanned out, because some file systems grow slow with many names in one folder.
     fn fanned(&self, folder: &str, digest: Digest, ending: &str) -> PathBuf {
-        let name = digest.to_string();
-        self.root.join(folder).join(&name[..2]).join(format!("{}{ending}", &name[2..]))
+        fanned_below(&self.root, folder, digest, ending)
     }
 
     /// Moves something damaged out of the way, under a name that tells where it was.
     fn quarantine(&self, path: &Path) -> Result<(), Error> {
+        if self.only_looks {
+            return Ok(());
+        }
         let place = path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().replace('/', "-");
         match fs::rename(path, self.root.join("quarantine").join(place)) {
             // Another process may have been quicker; what matters is that it no longer lies there.
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error).at("quarantine", path),
             _ => Ok(()),
         }
+    }
+}
+
+fn fanned_below(root: &Path, folder: &str, digest: Digest, ending: &str) -> PathBuf {
+    let name = digest.to_string();
+    root.join(folder).join(&name[..2]).join(format!("{}{ending}", &name[2..]))
+}
+
+/// Refuses what isn't a store of a version known here.
+fn read_version(root: &Path) -> Result<(), Error> {
+    let path = root.join("version");
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let number = text.trim_end().strip_prefix(VERSION_PREFIX).and_then(|number| number.parse::<u32>().ok());
+            match number {
+                Some(found) if found > VERSION => Err(Error::NewerVersion { path: root.to_owned(), found }),
+                Some(_) => Ok(()),
+                None => Err(Error::NotAStore { path }),
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err(Error::NotAStore { path }),
+        Err(source) => Err(Error::Io { action: "read", path, source }),
+    }
+}
+
+/// Makes `folder` of the store at `root` if it isn't there. A run that finds out in its middle that it can't keep what it
+/// computed would have computed it for nothing.
+fn make_writable(root: &Path, folder: &Path) -> Result<(), Error> {
+    let made = fs::create_dir_all(folder);
+    let allowed = rustix::fs::access(folder, Rights::WRITE_OK | Rights::EXEC_OK).map_err(io::Error::from);
+    match made.and(allowed) {
+        Err(source) if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            Err(Error::ReadOnly { path: root.to_owned(), source })
+        }
+        result => result.at("make", folder),
     }
 }
 
@@ -214,6 +275,22 @@ mod tests {
 
         fs::write(cache.join("version"), b"\xff\xfe").unwrap();
         assert!(matches!(Store::open(&cache), Err(Error::NotAStore { .. })));
+        assert!(matches!(Store::look_at(&cache), Err(Error::NotAStore { .. })));
+    }
+
+    #[test]
+    fn looking_at_a_store_changes_nothing_in_it_not_even_what_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        assert!(Store::look_at(&cache).is_err());
+        let object = Store::open(&cache).unwrap().insert_bytes(b"one").unwrap();
+        let store = Store::look_at(&cache).unwrap();
+        fs::remove_dir(cache.join("quarantine")).unwrap();
+        fs::remove_file(store.object_path(object)).unwrap();
+        fs::write(store.object_path(object), "two").unwrap();
+        assert_eq!(store.read(object).unwrap(), None);
+        assert_eq!(store.check(object).unwrap(), Health::Damaged);
+        assert!(store.object_path(object).exists() && !cache.join("quarantine").exists());
     }
 
     #[test]

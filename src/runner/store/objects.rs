@@ -125,19 +125,25 @@ impl Store {
         self.fanned("objects", object.0, "")
     }
 
-    /// The content of an object, checked; `None` if it is missing, or was damaged and lies in quarantine now.
+    /// The content of an object, checked; `None` if it is missing, or was damaged and lies in quarantine now. What only a
+    /// shared cache has is stored here, too.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn read(&self, object: FileDigest) -> Result<Option<Vec<u8>>, Error> {
         let path = self.object_path(object);
-        let Some(bytes) = read_if_present(&path).at("read", &path)? else { return Ok(None) };
-        if FileDigest(Digest::of(&bytes)) == object {
-            return Ok(Some(bytes));
+        if let Some(bytes) = read_if_present(&path).at("read", &path)? {
+            if FileDigest(Digest::of(&bytes)) == object {
+                return Ok(Some(bytes));
+            }
+            self.verified.forget(object);
+            self.quarantine(&path)?;
         }
-        self.verified.forget(object);
-        self.quarantine(&path)?;
-        Ok(None)
+        let borrowed = self.borrow_bytes(object);
+        if let Some(bytes) = borrowed.as_ref().filter(|_| !self.only_looks) {
+            self.publish_objects(vec![Staged::bytes(self, object, bytes)?])?;
+        }
+        Ok(borrowed)
     }
 
     /// Makes sure that an object has its content, by its stat if that hasn't changed since it was last verified, else by
@@ -146,10 +152,17 @@ impl Store {
     /// # Errors
     /// [`Error::Io`] if the object can't be read, which says nothing about its content.
     pub fn check(&self, object: FileDigest) -> Result<Health, Error> {
+        match Stat::of_itself(&self.object_path(object)) {
+            Ok(stat) if self.verified.confirms(object, &stat) => Ok(Health::Intact(stat)),
+            _ => self.check_content(object),
+        }
+    }
+
+    /// Like [`Store::check`], by hashing it whatever its stat is.
+    pub(super) fn check_content(&self, object: FileDigest) -> Result<Health, Error> {
         let path = self.object_path(object);
         let taken_at = now_ns();
         let stat = match Stat::of_itself(&path) {
-            Ok(stat) if self.verified.confirms(object, &stat) => return Ok(Health::Intact(stat)),
             Ok(stat) => stat,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.verified.forget(object);
@@ -176,7 +189,7 @@ impl Store {
     }
 
     /// Makes staged files objects: all synced, then all renamed, then the folders synced.
-    fn publish_objects(&self, staged: Vec<Staged>) -> Result<(), Error> {
+    pub(super) fn publish_objects(&self, staged: Vec<Staged>) -> Result<(), Error> {
         crash::point("objects staged");
         sync_files(&Vec::from_iter(staged.iter().map(Staged::path)))?;
         crash::point("objects synced");
@@ -252,7 +265,7 @@ fn rename_or_copy(store: &Store, from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// A file that is ready to become an object.
-struct Staged {
+pub(super) struct Staged {
     object: FileDigest,
     place: Place,
     /// Before and after it was hashed.
@@ -271,6 +284,15 @@ impl Staged {
         let temporary = store.stage_bytes(bytes)?;
         let stat = set_back(&temporary).at("set the time of", &temporary)?;
         Ok(Staged { object, place: Place::Temporary(temporary), stat })
+    }
+
+    /// Copies a file of another store; `None` if it isn't the object.
+    pub(super) fn copy_of(store: &Store, object: FileDigest, path: &Path) -> Result<Option<Staged>, Error> {
+        let temporary = store.temporary(|builder, tmp| builder.tempfile_in(tmp))?;
+        store.clone_or_copy(path, temporary.as_file()).at("copy", path)?;
+        let temporary = temporary.into_temp_path();
+        let hashed = hash_still(&temporary)?.filter(|(_, digest)| FileDigest(*digest) == object);
+        Ok(hashed.map(|(stat, _)| Staged { object, place: Place::Temporary(temporary), stat }))
     }
 
     fn path(&self) -> &Path {

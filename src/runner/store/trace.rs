@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use serde::{Deserialize, Serialize};
 
 use super::artifact::Artifact;
 use super::error::{At, Error};
 use super::stat::now_ns;
+use super::workspace::names;
 use super::{Store, read_if_present};
 use crate::digest::{Digest, Key};
 
@@ -26,6 +28,9 @@ pub struct Trace {
     pub format: u32,
     /// The key under which it is found.
     pub key: Key,
+    /// The pipeline that computed it, as it was called there. Empty in records from before this was noted.
+    #[serde(default)]
+    pub pipeline: String,
     /// The stage that computed it, as it was called there.
     pub stage: String,
     /// The kind of that stage.
@@ -62,10 +67,11 @@ struct Checksum {
 
 impl Trace {
     /// A trace without outputs, started now.
-    pub fn new(key: Key, stage: &str, kind: &str, manifest: serde_json::Value) -> Trace {
+    pub fn new(key: Key, pipeline: &str, stage: &str, kind: &str, manifest: serde_json::Value) -> Trace {
         Trace {
             format: FORMAT,
             key,
+            pipeline: pipeline.to_owned(),
             stage: stage.to_owned(),
             kind: kind.to_owned(),
             manifest,
@@ -88,25 +94,26 @@ impl Trace {
     }
 }
 
-enum Decoded {
+/// What the file of a trace turned out to be.
+pub(super) enum Found {
     Trace(Box<Trace>),
     OtherFormat,
     Damaged,
 }
 
-fn decode(bytes: &[u8], key: Key) -> Decoded {
+pub(super) fn decode(bytes: &[u8], key: Key) -> Found {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
     }
-    let Some(body) = checked_body(bytes) else { return Decoded::Damaged };
+    let Some(body) = checked_body(bytes) else { return Found::Damaged };
     match serde_json::from_slice::<Format>(body) {
-        Ok(Format { format }) if format != FORMAT => return Decoded::OtherFormat,
+        Ok(Format { format }) if format != FORMAT => return Found::OtherFormat,
         _ => {}
     }
     match serde_json::from_slice::<Trace>(body) {
-        Ok(trace) if trace.key == key => Decoded::Trace(Box::new(trace)),
-        _ => Decoded::Damaged,
+        Ok(trace) if trace.key == key => Found::Trace(Box::new(trace)),
+        _ => Found::Damaged,
     }
 }
 
@@ -119,20 +126,26 @@ fn checked_body(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 impl Store {
-    /// What is known about `key`. A damaged record goes to quarantine and counts as unknown.
+    /// What is known about `key`, here or in a shared cache. A damaged record goes to quarantine and counts as unknown.
     ///
     /// That a trace is there says nothing about its objects: see [`Store::could_restore`] and [`Store::restore`].
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn load(&self, key: Key) -> Result<Option<Trace>, Error> {
-        let path = self.trace_path(key);
-        let Some(bytes) = read_if_present(&path).at("read", &path)? else { return Ok(None) };
-        match decode(&bytes, key) {
-            Decoded::Trace(trace) => Ok(Some(*trace)),
-            Decoded::OtherFormat => Ok(None),
-            Decoded::Damaged => self.quarantine(&path).map(|()| None),
+        match self.find(key)? {
+            Some(Found::Trace(trace)) => return Ok(Some(*trace)),
+            Some(Found::OtherFormat) | None => {}
+            Some(Found::Damaged) => self.quarantine(&self.trace_path(key))?,
         }
+        Ok(self.borrow(key).map(|(.., trace)| trace))
+    }
+
+    /// What our own file of `key` is. One that is damaged stays where it is.
+    pub(super) fn find(&self, key: Key) -> Result<Option<Found>, Error> {
+        let path = self.trace_path(key);
+        let bytes = read_if_present(&path).at("read", &path)?;
+        Ok(bytes.map(|bytes| decode(&bytes, key)))
     }
 
     /// Records what a key's outputs are, in place of what was known. Its objects must have been stored before.
@@ -146,18 +159,26 @@ impl Store {
         self.publish_file(self.stage_bytes(&trace.encode())?, &self.trace_path(trace.key))
     }
 
-    /// The keys of all traces, in no particular order.
+    /// Takes note that what `key` gave was asked for: gc goes by the modification time of the trace.
+    ///
+    /// Not worth failing for: a file that is somebody else's can't be touched, and is then taken for less used than it is.
+    pub fn note_use(&self, key: Key) {
+        let now = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+        };
+        let _ = rustix::fs::utimensat(CWD, self.trace_path(key), &now, AtFlags::empty());
+    }
+
+    /// The keys of all traces, in order.
     ///
     /// # Errors
     /// [`Error::Io`] if a folder can't be listed.
     pub fn keys(&self) -> Result<Vec<Key>, Error> {
         let top = self.root.join("traces");
         let mut keys = Vec::new();
-        for folder in fs::read_dir(&top).at("list", &top)? {
-            let folder = folder.at("list", &top)?;
-            let prefix = folder.file_name();
-            for file in fs::read_dir(folder.path()).at("list", &folder.path())? {
-                let name = file.at("list", &folder.path())?.file_name();
+        for prefix in names(&top)? {
+            for name in names(&top.join(&prefix))? {
                 let key = prefix.to_str().zip(name.to_str().and_then(|name| name.strip_suffix(".json")));
                 keys.extend(key.and_then(|(prefix, rest)| format!("{prefix}{rest}").parse::<Key>().ok()));
             }
@@ -165,7 +186,7 @@ impl Store {
         Ok(keys)
     }
 
-    fn trace_path(&self, key: Key) -> PathBuf {
+    pub(super) fn trace_path(&self, key: Key) -> PathBuf {
         self.fanned("traces", key.0, ".json")
     }
 }
@@ -184,7 +205,7 @@ mod tests {
         fs::write(dir.path().join("out"), "0.5").unwrap();
         let artifact = store.insert(&dir.path().join("out"), Take::Copy).unwrap();
         let key = Key(Digest::of(b"key"));
-        let mut trace = Trace::new(key, "rank", "ranking", serde_json::json!({"lambda": "0.67"}));
+        let mut trace = Trace::new(key, "demo", "rank", "ranking", serde_json::json!({"lambda": "0.67"}));
         trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
         trace.resumed_from = Some(100);
         trace.started = 1.5;
@@ -219,12 +240,12 @@ mod tests {
         let (_dir, store, trace) = store_with_trace();
         let bytes = trace.encode();
         let key = trace.key;
-        assert!(matches!(decode(&bytes, key), Decoded::Trace(_)));
+        assert!(matches!(decode(&bytes, key), Found::Trace(_)));
         for length in 0..bytes.len() {
-            assert!(matches!(decode(&bytes[..length], key), Decoded::Damaged), "cut to {length}");
+            assert!(matches!(decode(&bytes[..length], key), Found::Damaged), "cut to {length}");
             let mut altered = bytes.clone();
             altered[length] ^= 1;
-            assert!(matches!(decode(&altered, key), Decoded::Damaged), "altered at {length}");
+            assert!(matches!(decode(&altered, key), Found::Damaged), "altered at {length}");
         }
         store.publish(&trace).unwrap();
         let path = store.trace_path(key);
@@ -238,7 +259,7 @@ mod tests {
     #[test]
     fn a_trace_under_another_s_key_is_damaged_and_one_of_another_format_is_left_alone() {
         let (_dir, store, mut trace) = store_with_trace();
-        assert!(matches!(decode(&trace.encode(), Key(Digest::of(b"other"))), Decoded::Damaged));
+        assert!(matches!(decode(&trace.encode(), Key(Digest::of(b"other"))), Found::Damaged));
         trace.format = FORMAT + 1;
         store.publish(&trace).unwrap();
         assert_eq!(store.load(trace.key).unwrap(), None);

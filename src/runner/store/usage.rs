@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::ops::Add;
 use std::path::PathBuf;
 
 use super::Store;
@@ -17,6 +18,14 @@ pub struct Tally {
     pub files: u64,
     /// Their sizes together.
     pub bytes: u64,
+}
+
+impl Add for Tally {
+    type Output = Tally;
+
+    fn add(self, other: Tally) -> Tally {
+        Tally { files: self.files + other.files, bytes: self.bytes + other.bytes }
+    }
 }
 
 /// What lies in each part of the cache.
@@ -58,7 +67,8 @@ impl Store {
         })
     }
 
-    fn tally(&self, part: &str) -> Result<Tally, Error> {
+    /// What lies in one folder of the cache.
+    pub(super) fn tally(&self, part: &str) -> Result<Tally, Error> {
         let mut tally = Tally::default();
         let mut folders: Vec<PathBuf> = vec![self.root.join(part)];
         while let Some(folder) = folders.pop() {
@@ -96,7 +106,7 @@ mod tests {
         store.insert_bytes(b"12345").unwrap();
         store.insert_bytes(b"123").unwrap();
         let key = Key(Digest::of(b"key"));
-        store.publish(&Trace::new(key, "a", "command", serde_json::Value::Null)).unwrap();
+        store.publish(&Trace::new(key, "demo", "a", "command", serde_json::Value::Null)).unwrap();
         store.slot(key).create().unwrap();
         fs::create_dir(store.slot(key).path().join("deep")).unwrap();
         fs::write(store.slot(key).path().join("deep/checkpoint"), "1234567").unwrap();

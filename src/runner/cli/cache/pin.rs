@@ -1,0 +1,79 @@
+//! `cache pin`, `cache unpin`: results that gc never takes.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::super::{Answer, DONE, Refusal, Source, open, show};
+use crate::report::measures::plural;
+use crate::sched::session::Access;
+use crate::spec::StageId;
+use crate::store;
+
+/// Keep the results that a pipeline has now, whatever gc is asked
+///
+/// What they were made from is kept with them. A pin is on the result, not on the stage: what the stage gives after an edit
+/// is another result.
+#[derive(Args)]
+pub(in crate::cli) struct Pin {
+    #[command(flatten)]
+    source: Source,
+    /// Only these stages; default: all
+    #[arg(value_name = "STAGE")]
+    stages: Vec<String>,
+}
+
+impl Pin {
+    pub(super) fn answer(self) -> Answer {
+        let session = self.source.open(Access::Run)?;
+        let chosen = open::stages(&session, &self.stages)?;
+        let chosen: Vec<StageId> = if chosen.is_empty() { session.graph.order().to_vec() } else { chosen };
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let (mut pins, mut without) = (Vec::new(), Vec::new());
+        for stage in chosen.iter().map(|id| session.pipeline.stage(*id)) {
+            let record = session.index.stages.get(&session.record_name(stage));
+            match record.map(|record| record.key).filter(|key| matches!(session.store.load(*key), Ok(Some(_)))) {
+                None => without.push(stage.name.as_str()),
+                Some(key) => {
+                    let (pipeline, stage) = (session.pipeline.name.clone(), stage.name.clone());
+                    pins.push(store::Pin { key, pipeline, stage, since });
+                }
+            }
+        }
+        if !without.is_empty() {
+            let text = format!("nothing was pinned: the cache has no result of {}; run it first", without.join(", "));
+            return Err(Refusal::Usage(text));
+        }
+        for pin in &pins {
+            session.store.pin(pin).context("failed to pin a result")?;
+        }
+        show(&format!("{} pinned\n", plural(pins.len(), "result")))?;
+        Ok(DONE)
+    }
+}
+
+/// Take pins away: gc goes by its limits again
+#[derive(Args)]
+pub(in crate::cli) struct Unpin {
+    #[command(flatten)]
+    source: Source,
+    /// Only of these stages; default: of all, those that the file no longer has included
+    #[arg(value_name = "STAGE")]
+    stages: Vec<String>,
+}
+
+impl Unpin {
+    pub(super) fn answer(self) -> Answer {
+        let session = self.source.open(Access::Run)?;
+        let of = |pin: &store::Pin| {
+            pin.pipeline == session.pipeline.name && (self.stages.is_empty() || self.stages.contains(&pin.stage))
+        };
+        let mut count = 0;
+        for pin in session.store.pins().context("failed to read the pins")?.iter().filter(|pin| of(pin)) {
+            count += usize::from(session.store.unpin(pin.key).context("failed to take a pin away")?);
+        }
+        show(&format!("{} unpinned\n", plural(count, "result")))?;
+        Ok(DONE)
+    }
+}

@@ -1,0 +1,50 @@
+//! `cache stats`: what the store holds.
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+
+use super::super::{Answer, DONE, Format, show};
+use super::Place;
+use crate::report::measures::{count, size};
+use crate::sched::session::Access;
+use crate::store::Tally;
+
+/// Count what the cache holds
+#[derive(Args)]
+pub(in crate::cli) struct Stats {
+    #[command(flatten)]
+    place: Place,
+    /// Lines for people, or JSON for programs
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+impl Stats {
+    pub(super) fn answer(self) -> Answer {
+        let store = self.place.open(Access::Look)?;
+        let usage = store.usage().context("failed to count what the cache holds")?;
+        let rows = [
+            ("objects", usage.objects),
+            ("traces", usage.traces),
+            ("items", usage.items),
+            ("slots", usage.slots),
+            ("logs", usage.logs),
+        ];
+        match self.format {
+            Format::Json => {
+                let row = |tally: Tally| json!({"files": tally.files, "bytes": tally.bytes});
+                let rows: serde_json::Map<_, _> =
+                    rows.iter().map(|(name, tally)| ((*name).to_owned(), row(*tally))).collect();
+                show(&format!("{}\n", serde_json::Value::Object(rows)))?;
+            }
+            Format::Text => {
+                let row = |(name, tally): (&str, Tally)| {
+                    format!("  {name:<8}  {:>9}  {}\n", count(tally.files), size(tally.bytes))
+                };
+                show(&format!("{}\n{}", store.root().display(), rows.map(row).concat()))?;
+            }
+        }
+        Ok(DONE)
+    }
+}

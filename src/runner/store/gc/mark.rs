@@ -1,0 +1,136 @@
+//! What each result consists of, and why it may be out of reach of every limit.
+//!
+//! Reads traces and listings and changes nothing; what is damaged is passed over, as verify is there for that.
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
+
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
+use super::super::artifact::Kind;
+use super::super::error::Error;
+use super::super::listing::{EntryKind, Listing};
+use super::super::stat::Stat;
+use super::super::trace::Found;
+use super::super::workspace::names;
+use super::super::{Store, Trace};
+use super::decide::{Candidate, Limits, Verdict};
+use super::{Needs, Roots};
+use crate::digest::{Digest, FileDigest, Key};
+
+/// An object's file.
+pub(in crate::store) struct ObjectFile {
+    pub(in crate::store) object: FileDigest,
+    pub(in crate::store) size: u64,
+    pub(in crate::store) changed_ns: i64,
+    /// Whether it has no other name: only then does removing it free its bytes.
+    pub(in crate::store) is_alone: bool,
+}
+
+/// A trace, with when it was last used and what it refers to.
+pub(super) struct Marked {
+    pub(super) trace: Trace,
+    pub(super) last_use_ns: i64,
+    pub(super) needs: Needs,
+    pub(super) objects: Vec<FileDigest>,
+}
+
+impl Store {
+    /// All object files, in order of their names.
+    pub(in crate::store) fn object_files(&self) -> Result<Vec<ObjectFile>, Error> {
+        let top = self.root.join("objects");
+        let look = |prefix: &std::ffi::OsString| {
+            let folder = top.join(prefix);
+            let mut files = Vec::new();
+            for name in names(&folder)? {
+                let digest = prefix.to_str().zip(name.to_str()).and_then(|(a, b)| format!("{a}{b}").parse().ok());
+                // Another process may have quarantined it since.
+                let Some((digest, metadata)) = digest.zip(folder.join(&name).symlink_metadata().ok()) else { continue };
+                files.push(ObjectFile {
+                    object: FileDigest(digest),
+                    size: metadata.len(),
+                    changed_ns: Stat::from(&metadata).ctime_ns,
+                    is_alone: metadata.nlink() == 1,
+                });
+            }
+            Ok(files)
+        };
+        let folders: Vec<Result<Vec<ObjectFile>, Error>> = names(&top)?.par_iter().map(look).collect();
+        Ok(folders.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    /// All readable traces with what they refer to.
+    pub(super) fn mark(&self, needs: &(dyn Fn(&Trace) -> Needs + Sync)) -> Result<Vec<Marked>, Error> {
+        let mark = |key: Key| {
+            let last_use_ns = Stat::of_itself(&self.trace_path(key)).ok()?.mtime_ns;
+            let Ok(Some(Found::Trace(trace))) = self.find(key) else { return None };
+            let needs = needs(&trace);
+            let mut objects = HashSet::new();
+            for output in &trace.outputs {
+                self.reach(output.artifact.object, output.artifact.kind == Kind::Folder, &mut objects);
+            }
+            objects.extend(&needs.listings);
+            Some(Marked { trace: *trace, last_use_ns, needs, objects: objects.into_iter().collect() })
+        };
+        Ok(self.keys()?.into_par_iter().filter_map(mark).collect())
+    }
+
+    fn reach(&self, object: FileDigest, is_listing: bool, found: &mut HashSet<FileDigest>) {
+        let mut open = vec![(object, is_listing)];
+        while let Some((object, is_listing)) = open.pop() {
+            if !found.insert(object) || !is_listing {
+                continue;
+            }
+            let bytes = std::fs::read(self.object_path(object)).ok();
+            let intact = bytes.filter(|bytes| FileDigest(Digest::of(bytes)) == object);
+            let listing = intact.and_then(|bytes| Listing::decode(&bytes).ok()).unwrap_or_default();
+            open.extend(listing.entries().iter().map(|entry| (entry.object, entry.kind == EntryKind::Folder)));
+        }
+    }
+
+    /// What no limit reaches: what is pinned, in place, or used by a run that is at work.
+    pub(super) fn roots(&self, limits: &Limits) -> Result<Roots, Error> {
+        let mut roots = Roots { pinned: self.pins()?.into_iter().map(|pin| pin.key).collect(), ..Roots::default() };
+        for workspace in self.workspaces()? {
+            let spared = !workspace.is_gone && (!limits.all || !workspace.runs.is_empty());
+            for record in workspace.index.stages.values().filter(|_| spared) {
+                // Elsewhere, or before it was noted where, one can't look.
+                let lies_there = |root: &std::path::PathBuf| {
+                    !root.exists()
+                        || record.outputs.iter().any(|output| root.join(&output.path).symlink_metadata().is_ok())
+                };
+                if workspace.root.as_ref().is_none_or(lies_there) {
+                    roots.in_place.insert(record.key);
+                }
+            }
+            roots.runs += workspace.runs.len();
+            let begun = workspace.runs.iter().map(|run| (run.since * 1e9) as i64 - super::CLOCKS_DIFFER_NS);
+            roots.in_use_since_ns = begun.chain([roots.in_use_since_ns]).min().expect("it has one at least");
+        }
+        Ok(roots)
+    }
+}
+
+/// The results as the policy sees them, with the sizes of the objects that they share.
+pub(super) fn candidates(marked: &[Marked], files: &[ObjectFile], roots: &Roots) -> (Vec<Candidate>, Vec<u64>) {
+    let numbers: HashMap<FileDigest, u32> = files.iter().zip(0..).map(|(file, number)| (file.object, number)).collect();
+    let candidate = |marked: &Marked| {
+        let key = marked.trace.key;
+        let protection = if roots.pinned.contains(&key) {
+            Some(Verdict::Pinned)
+        } else if marked.last_use_ns >= roots.in_use_since_ns {
+            Some(Verdict::InUse)
+        } else {
+            roots.in_place.contains(&key).then_some(Verdict::InPlace)
+        };
+        Candidate {
+            family: (marked.trace.pipeline.clone(), marked.trace.stage.clone()),
+            last_use_ns: marked.last_use_ns,
+            protection,
+            takes: marked.needs.inputs.clone(),
+            gives: marked.trace.outputs.iter().map(|output| output.artifact.digest()).collect(),
+            objects: marked.objects.iter().filter_map(|object| numbers.get(object).copied()).collect(),
+        }
+    };
+    (marked.iter().map(candidate).collect(), files.iter().map(|file| file.size).collect())
+}

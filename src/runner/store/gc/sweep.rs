@@ -1,0 +1,134 @@
+//! Removes what was let go: traces, then objects, then what lies about.
+//!
+//! Decides only about leftovers, which no result needs: resume slots, logs, damaged things. They go by age alone.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::super::error::{At, Error};
+use super::super::workspace::names;
+use super::super::{Store, Tally};
+use super::{Collection, Limits, Roots};
+use crate::digest::{FileDigest, Key};
+
+/// What a job that hasn't ended well left.
+pub(super) struct SlotFound {
+    key: Key,
+    pub(super) tally: Tally,
+    pub(super) goes: bool,
+}
+
+impl Store {
+    /// The resume slots. One goes if it has been left alone for longer than the limit and nobody computes its key.
+    pub(super) fn slots(&self, limits: &Limits, roots: &Roots) -> Result<Vec<SlotFound>, Error> {
+        let folder = self.root.join("slots");
+        let mut slots = Vec::new();
+        for key in names(&folder)?.iter().filter_map(|name| name.to_str()?.parse::<Key>().ok()) {
+            let (tally, changed) = weigh(&folder.join(key.to_string()))?;
+            let in_use = changed.is_none_or(|changed| nanoseconds(changed) >= roots.in_use_since_ns);
+            let goes = is_older(changed, limits.older_than) && !in_use && !self.is_leased(key)?;
+            slots.push(SlotFound { key, tally, goes });
+        }
+        Ok(slots)
+    }
+
+    pub(super) fn sweep_all(
+        &self,
+        gone: &[FileDigest],
+        slots: &[SlotFound],
+        limits: &Limits,
+        dry: bool,
+        collection: &mut Collection,
+    ) -> Result<(), Error> {
+        let goes = |entry: &&super::Entry| entry.verdict.goes();
+        let keys: Vec<Key> = collection.entries.iter().filter(goes).map(|entry| entry.trace.key).collect();
+        for slot in slots.iter().filter(|slot| slot.goes) {
+            collection.slots = collection.slots + slot.tally;
+        }
+        let going = slots.iter().filter(|slot| slot.goes).map(|slot| slot.key);
+        let logs = self.stale_logs(&going.chain(keys.iter().copied()).collect(), limits)?;
+        let quarantined = self.old_files("quarantine", limits.older_than)?;
+        for (tally, files) in [(&mut collection.logs, &logs), (&mut collection.quarantine, &quarantined)] {
+            *tally = files.iter().fold(*tally, |tally, (_, found)| tally + *found);
+        }
+        if dry {
+            return Ok(());
+        }
+        keys.iter().try_for_each(|key| remove(&self.trace_path(*key)))?;
+        gone.iter().try_for_each(|object| remove(&self.object_path(*object)))?;
+        slots.iter().filter(|slot| slot.goes).try_for_each(|slot| self.slot(slot.key).remove())?;
+        logs.iter().chain(&quarantined).try_for_each(|(path, _)| remove(path))?;
+        collection.tmp = self.sweep()?;
+        Ok(())
+    }
+
+    /// The logs of results that go, and old ones of jobs that came to nothing and left nothing to be resumed.
+    fn stale_logs(&self, gone: &HashSet<Key>, limits: &Limits) -> Result<Vec<(PathBuf, Tally)>, Error> {
+        let is_spare = |key: &Key| !self.trace_path(*key).exists() && !self.slot(*key).path().exists();
+        let mut stale = Vec::new();
+        for name in names(&self.root.join("logs"))? {
+            let Some(key) = name.to_str().and_then(|name| name.strip_suffix(".log")?.parse::<Key>().ok()) else {
+                continue;
+            };
+            let path = self.log_path(key);
+            let (tally, changed) = weigh(&path)?;
+            let is_stale = gone.contains(&key) || (is_spare(&key) && is_older(changed, limits.older_than));
+            if is_stale && !self.is_leased(key)? {
+                stale.push((path, tally));
+            }
+        }
+        Ok(stale)
+    }
+
+    fn old_files(&self, part: &str, older_than: Option<Duration>) -> Result<Vec<(PathBuf, Tally)>, Error> {
+        let mut old = Vec::new();
+        for name in names(&self.root.join(part))? {
+            let path = self.root.join(part).join(name);
+            let (tally, changed) = weigh(&path)?;
+            if is_older(changed, older_than) {
+                old.push((path, tally));
+            }
+        }
+        Ok(old)
+    }
+}
+
+/// Only if there is a limit.
+fn is_older(changed: Option<SystemTime>, limit: Option<Duration>) -> bool {
+    let age = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
+    limit.zip(age).is_some_and(|(limit, age)| age > limit)
+}
+
+fn nanoseconds(time: SystemTime) -> i64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
+}
+
+/// The files at and below `path`, and when the latest change among them was. What vanishes meanwhile doesn't count.
+fn weigh(path: &Path) -> Result<(Tally, Option<SystemTime>), Error> {
+    let (mut tally, mut latest) = (Tally::default(), None);
+    let mut open = vec![path.to_owned()];
+    while let Some(path) = open.pop() {
+        let Ok(metadata) = path.symlink_metadata() else { continue };
+        latest = latest.max(metadata.modified().ok());
+        if metadata.is_dir() {
+            open.extend(names(&path)?.into_iter().map(|name| path.join(name)));
+        } else {
+            tally = tally + Tally { files: 1, bytes: metadata.len() };
+        }
+    }
+    Ok((tally, latest))
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    let removed = match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed.at("remove", path),
+    }
+}

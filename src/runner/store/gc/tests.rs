@@ -1,0 +1,194 @@
+//! gc on real stores: what goes is gone, and what stays can be restored.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::digest::Digest;
+use crate::store::index::{Index, PlacedOutput, StageRecord};
+use crate::store::lease::living;
+use crate::store::{Artifact, Manner, Pin, Take, TracedOutput};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+struct Scene {
+    dir: tempfile::TempDir,
+    store: Store,
+}
+
+fn scene() -> Scene {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("cache")).unwrap();
+    Scene { dir, store }
+}
+
+fn key(name: &str) -> Key {
+    Key(Digest::of(name.as_bytes()))
+}
+
+fn age(path: &Path, age: Duration) {
+    File::open(path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+}
+
+impl Scene {
+    /// A result of stage `stage`: a folder with these files, made from others, last used so many days ago.
+    fn result(&self, name: &str, stage: &str, files: &[&str], from: &[&Artifact], days: u32) -> Artifact {
+        let folder = self.dir.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        files.iter().for_each(|file| fs::write(folder.join(file), file).unwrap());
+        let artifact = self.store.insert(&folder, Take::Copy).unwrap();
+        let inputs: Vec<ArtifactDigest> = from.iter().map(|from| from.digest()).collect();
+        let mut trace = Trace::new(key(name), "demo", stage, "command", serde_json::to_value(inputs).unwrap());
+        trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
+        self.store.publish(&trace).unwrap();
+        age(&self.store.trace_path(trace.key), DAY * days);
+        artifact
+    }
+
+    fn gc(&self, limits: Limits, dry: bool) -> Collection {
+        let needs = |trace: &Trace| Needs {
+            inputs: serde_json::from_value(trace.manifest.clone()).unwrap(),
+            listings: Vec::new(),
+        };
+        self.store.gc(&limits, &needs, dry).unwrap().unwrap()
+    }
+
+    fn has(&self, artifact: &Artifact) -> bool {
+        self.store.could_restore(artifact).unwrap()
+    }
+
+    fn everything(&self) -> Vec<PathBuf> {
+        let (mut all, mut open) = (Vec::new(), vec![self.store.root().to_owned()]);
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            }
+            all.push(path);
+        }
+        all.sort();
+        all
+    }
+}
+
+fn older(days: u32) -> Limits {
+    Limits { older_than: Some(DAY * days), ..Limits::default() }
+}
+
+#[test]
+fn what_goes_is_gone_and_what_stays_is_whole_though_they_share_objects() {
+    let scene = scene();
+    let old = scene.result("old", "a", &["shared", "own"], &[], 60);
+    let young = scene.result("young", "a", &["shared", "other"], &[], 1);
+    let loose = scene.store.insert_bytes(b"of a run that was killed").unwrap();
+    let before = scene.everything();
+    let would = scene.gc(older(30), true);
+    assert_eq!(scene.everything(), before, "a dry run changes nothing");
+    let did = scene.gc(older(30), false);
+    assert_eq!((would.objects, would.freed, would.kept), (did.objects, did.freed, did.kept));
+    // A file, a listing, and what nothing refers to.
+    assert_eq!(did.objects.files, 3);
+    assert!(!scene.has(&old) && scene.has(&young));
+    assert!(!scene.store.object_path(loose).exists());
+    assert_eq!(scene.store.keys().unwrap(), [key("young")]);
+    assert_eq!(scene.gc(older(30), false).objects, Tally::default(), "a second one finds nothing");
+}
+
+#[test]
+fn what_a_kept_result_was_made_from_stays_and_a_pin_keeps_both() {
+    let scene = scene();
+    let upstream = scene.result("upstream", "inter", &["weights"], &[], 90);
+    scene.result("downstream", "rank", &["list"], &[&upstream], 60);
+    scene
+        .store
+        .pin(&Pin { key: key("downstream"), pipeline: "demo".into(), stage: "rank".into(), since: 0.0 })
+        .unwrap();
+    let limits = Limits { max_size: Some(0), ..older(30) };
+    let kept = scene.gc(limits, false);
+    assert!(kept.entries.iter().all(|entry| !entry.verdict.goes()) && scene.has(&upstream));
+    assert_eq!(kept.above, kept.kept.bytes);
+    scene.store.unpin(key("downstream")).unwrap();
+    scene.gc(limits, false);
+    assert!(scene.store.keys().unwrap().is_empty() && !scene.has(&upstream));
+}
+
+#[test]
+fn what_lies_in_place_stays_until_all_is_asked_for_or_it_is_taken_away() {
+    let scene = scene();
+    let artifact = scene.result("old", "a", &["file"], &[], 60);
+    let work = scene.dir.path().join("work");
+    fs::create_dir(&work).unwrap();
+    drop(scene.store.visit(&work).unwrap());
+    let entries = scene.store.restore(&artifact, &work.join("out"), Manner::View).unwrap().entries;
+    let outputs = vec![PlacedOutput { path: "out".into(), artifact, entries }];
+    let record = StageRecord { key: key("old"), outputs, finished: 0.0, seconds: 0.0 };
+    let index = Index { stages: HashMap::from([("demo/a".to_owned(), record)]), ..Index::default() };
+    index.save(&scene.store, &scene.store.index_path(&work).unwrap()).unwrap();
+    let verdict = |limits| scene.gc(limits, true).entries[0].verdict;
+    let all = Limits { all: true, ..older(30) };
+    assert_eq!(verdict(older(30)), Verdict::InPlace);
+    assert_eq!(verdict(all), Verdict::Old);
+    let run = scene.store.visit(&work).unwrap();
+    assert_eq!(verdict(all), Verdict::InPlace, "a run at work counts on it");
+    drop(run);
+    fs::remove_dir_all(work.join("out")).unwrap();
+    assert_eq!(verdict(older(30)), Verdict::Old);
+}
+
+#[test]
+fn what_a_run_at_work_has_used_or_made_stays() {
+    let scene = scene();
+    let used = scene.result("used", "a", &["used"], &[], 60);
+    let unused = scene.result("unused", "b", &["unused"], &[], 60);
+    let run = scene.store.visit(scene.dir.path()).unwrap();
+    scene.store.note_use(key("used"));
+    let made = scene.store.insert_bytes(b"not published yet").unwrap();
+    let limits = Limits { max_size: Some(0), all: true, ..Limits::default() };
+    assert_eq!(scene.gc(limits, false).runs, 1);
+    assert!(scene.has(&used) && scene.store.object_path(made).exists());
+    assert_eq!(scene.store.load(key("unused")).unwrap(), None);
+    drop(run);
+    scene.gc(limits, false);
+    assert!(!scene.has(&used) && !scene.has(&unused) && !scene.store.object_path(made).exists());
+}
+
+#[test]
+fn leftovers_go_by_age_and_a_slot_that_is_worked_in_stays() {
+    let scene = scene();
+    for name in ["abandoned", "leased", "fresh"] {
+        let slot = scene.store.slot(key(name));
+        slot.create().unwrap();
+        fs::write(slot.path().join("checkpoint"), "12345").unwrap();
+        fs::write(scene.store.log_path(key(name)), "log").unwrap();
+        if name != "fresh" {
+            age(&slot.path().join("checkpoint"), 40 * DAY);
+            age(slot.path(), 40 * DAY);
+        }
+    }
+    let _lease = scene.store.try_lease(key("leased")).unwrap();
+    let collection = scene.gc(older(30), false);
+    assert_eq!((collection.slots, collection.logs.files), (Tally { files: 1, bytes: 5 }, 1));
+    let left = ["abandoned", "leased", "fresh"].map(|name| scene.store.slot(key(name)).exists());
+    assert_eq!(left, [false, true, true]);
+}
+
+#[test]
+fn gc_waits_for_whoever_holds_and_a_second_gc_does_not_wait() {
+    let scene = scene();
+    let hold = scene.store.hold().unwrap();
+    let object = scene.store.insert_bytes(b"about to be named by a trace").unwrap();
+    std::thread::scope(|scope| {
+        let gc = scope.spawn(|| scene.gc(Limits::default(), false));
+        // It has its turn, and waits.
+        let turn = scene.store.root().join("locks/gc-turn");
+        while living(&turn, true).unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        assert!(scene.store.hold_alone().unwrap().is_none());
+        assert!(scene.store.object_path(object).exists());
+        drop(hold);
+        assert_eq!(gc.join().unwrap().objects.files, 1);
+    });
+    assert!(!scene.store.object_path(object).exists());
+}

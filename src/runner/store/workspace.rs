@@ -1,0 +1,139 @@
+//! Which workspaces use the store, and which runs are at work in them.
+//!
+//! Knows of a workspace where it lies and what its index says. A run signs in and holds a lock on its entry until it ends,
+//! however it ends, because gc must not take away what a living run has found and is yet to read: a job may read an object
+//! hours after the run looked it up.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::error::{At, Error};
+use super::index::Index;
+use super::lease::{Attempt, Holder, Lease};
+use super::publish::host;
+use super::{Store, lease, read_if_present};
+
+/// A run that is at work in a workspace. Signed out when dropped.
+#[derive(Debug)]
+pub struct Visit {
+    _lease: Lease,
+}
+
+/// A workspace that has used the store.
+pub(super) struct Workspace {
+    /// Its root, where that is known: workspaces from before it was noted don't say.
+    pub(super) root: Option<PathBuf>,
+    /// Whether its root was on this machine and is no longer there.
+    pub(super) is_gone: bool,
+    /// The runs that are at work in it.
+    pub(super) runs: Vec<Holder>,
+    /// What lay in it when the last run ended.
+    pub(super) index: Index,
+}
+
+impl Store {
+    /// Signs a run in, for as long as the result lives, and notes where the workspace at `root` lies.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn visit(&self, root: &Path) -> Result<Visit, Error> {
+        let folder = self.index_path(root)?.with_file_name("running");
+        fs::create_dir_all(&folder).at("make", &folder)?;
+        let root = fs::canonicalize(root).at("resolve", root)?;
+        let noted = [host().as_bytes(), b"\n", root.as_os_str().as_bytes()].concat();
+        let place = folder.with_file_name("place");
+        if read_if_present(&place).at("read", &place)?.as_ref() != Some(&noted) {
+            self.publish_file(self.stage_bytes(&noted)?, &place)?;
+        }
+        // Several runs of one process are possible, though only tests do it.
+        for number in 0.. {
+            let path = folder.join(format!("{}.{}.{number}", host(), std::process::id()));
+            if let Attempt::Held(lease) = lease::lock(path)? {
+                return Ok(Visit { _lease: lease });
+            }
+        }
+        unreachable!("no process makes so many runs at once")
+    }
+
+    /// The workspaces that have used the store. Entries of runs that were killed are removed on the way, unless the store is
+    /// only looked at.
+    pub(super) fn workspaces(&self) -> Result<Vec<Workspace>, Error> {
+        let folder = self.root.join("workspaces");
+        let folders = names(&folder)?.into_iter().map(|name| folder.join(name));
+        folders.map(|folder| self.workspace(&folder)).collect()
+    }
+
+    fn workspace(&self, folder: &Path) -> Result<Workspace, Error> {
+        let place = folder.join("place");
+        let noted = read_if_present(&place).at("read", &place)?;
+        let (on, root) = match noted.as_deref().map(|noted| noted.splitn(2, |&byte| byte == b'\n')) {
+            Some(mut parts) => (parts.next(), parts.next()),
+            None => (None, None),
+        };
+        let root = root.map(|root| PathBuf::from(std::ffi::OsString::from_vec(root.to_vec())));
+        let is_here = on == Some(host().as_bytes());
+        let is_gone = is_here && root.as_ref().is_some_and(|root| !root.exists());
+        let running = folder.join("running");
+        let mut runs = Vec::new();
+        for name in names(&running)? {
+            runs.extend(lease::living(&running.join(name), self.only_looks)?);
+        }
+        Ok(Workspace { root, is_gone, runs, index: Index::load(&folder.join("index")) })
+    }
+}
+
+/// The names in a folder, in order; none if it isn't there.
+pub(super) fn names(folder: &Path) -> Result<Vec<std::ffi::OsString>, Error> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.at("list", folder)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.at("list", folder)?.file_name());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_seen_while_it_lives_and_its_workspace_is_known_until_it_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let root = dir.path().join("work");
+        fs::create_dir(&root).unwrap();
+        let first = store.visit(&root).unwrap();
+        let second = store.visit(&root).unwrap();
+        let only = || {
+            let mut all = store.workspaces().unwrap();
+            assert_eq!(all.len(), 1);
+            all.remove(0)
+        };
+        assert_eq!(only().runs.len(), 2);
+        assert_eq!(only().root, Some(fs::canonicalize(&root).unwrap()));
+        drop((first, second));
+        assert_eq!(only().runs, []);
+        assert!(!only().is_gone);
+        fs::remove_dir(&root).unwrap();
+        assert!(only().is_gone);
+    }
+
+    #[test]
+    fn the_entry_of_a_killed_run_is_nobody_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        drop(store.visit(dir.path()).unwrap());
+        let running = store.index_path(dir.path()).unwrap().with_file_name("running");
+        fs::write(running.join("here.1.0"), r#"{"pid":1,"host":"here","since":0.0}"#).unwrap();
+        assert_eq!(Store::look_at(store.root()).unwrap().workspaces().unwrap()[0].runs, []);
+        assert!(running.join("here.1.0").exists());
+        assert_eq!(store.workspaces().unwrap()[0].runs, []);
+        assert!(!running.join("here.1.0").exists());
+    }
+}
