@@ -4,6 +4,7 @@
 //! that matters but isn't declared (and so isn't in the key) is missed at once instead of making a wrong hit later.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,7 +23,7 @@ pub struct Program {
     /// The folder that it runs in.
     pub folder: PathBuf,
     /// Declared variables with their values; none for one that is not set.
-    pub environment: BTreeMap<String, Option<String>>,
+    pub environment: BTreeMap<String, Option<OsString>>,
     /// Its resume slot, named to it as `INTRADA_CKPT`.
     pub slot: PathBuf,
     /// Its GPUs.
@@ -93,7 +94,7 @@ mod tests {
         let program = Program {
             arguments,
             folder: dir.path().to_owned(),
-            environment: [("GIVEN".to_owned(), Some("value".to_owned())), ("UNSET".to_owned(), None)].into(),
+            environment: [("GIVEN".to_owned(), Some("value".into())), ("UNSET".to_owned(), None)].into(),
             slot: dir.path().join("slot"),
             gpus: Visible::All,
         };

@@ -4,6 +4,7 @@
 //! Only what a stage reads enters: renaming a class leaves a training alone, a new colour redraws pictures and no more.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use crate::kind::{ClassFact, Role, Runs};
 use crate::spec::{Class, Pipeline, Stage, Value};
@@ -29,12 +30,18 @@ pub fn manifest(pipeline: &Pipeline, stage: &Stage, inputs: BTreeMap<String, Ing
         parameters,
         inputs,
         outputs,
-        environment: environment(stage),
+        environment: environment(stage).into_iter().map(|(name, value)| (name, value.map(as_text))).collect(),
     }
 }
 
+/// The value of a variable as text, different for different values. One that isn't UTF-8 is escaped behind a zero character,
+/// which no variable can hold.
+fn as_text(value: OsString) -> String {
+    value.into_string().unwrap_or_else(|value| format!("\0{}", value.as_encoded_bytes().escape_ascii()))
+}
+
 /// The declared environment variables of a command, as they are now.
-pub fn environment(stage: &Stage) -> BTreeMap<String, Option<String>> {
+pub fn environment(stage: &Stage) -> BTreeMap<String, Option<OsString>> {
     let Some(Value::List(names)) = stage.parameter("env") else { return BTreeMap::new() };
     let names = names.iter().filter_map(|name| match name {
         Value::Text(name) => Some(name.clone()),
@@ -42,7 +49,7 @@ pub fn environment(stage: &Stage) -> BTreeMap<String, Option<String>> {
     });
     names
         .map(|name| {
-            let value = std::env::var_os(&name).map(|value| value.to_string_lossy().into_owned());
+            let value = std::env::var_os(&name);
             (name, value)
         })
         .collect()
@@ -66,5 +73,21 @@ fn class_fact(fact: ClassFact, classes: &[Class]) -> (&'static str, String) {
             let hex = |[r, g, b]: [u8; 3]| Value::Text(format!("{r:02x}{g:02x}{b:02x}"));
             ("classes.colours", list(&|class| hex(class.colour)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn two_values_of_a_variable_have_two_texts_though_neither_is_text() {
+        let text = |bytes: &[u8]| as_text(OsString::from_vec(bytes.to_vec()));
+        assert_eq!(text("Zürich".as_bytes()), "Zürich");
+        let values: [&[u8]; 5] = [b"\xff", b"\xfe", b"\\xff", b"\xff\\", "\u{fffd}".as_bytes()];
+        let texts: std::collections::BTreeSet<String> = values.into_iter().map(text).collect();
+        assert_eq!(texts.len(), values.len());
     }
 }

@@ -24,8 +24,9 @@ pub(super) struct Item {
 }
 
 impl Store {
-    /// Could `artifact` be restored? Hashes what isn't known to be intact, and changes nothing: what is damaged stays
-    /// where it is, for a restore to find.
+    /// Could `artifact` be restored, from here or from a shared cache? Hashes what isn't known to be intact. A file that is
+    /// damaged stays where it is, for a restore to find; listings are read as ever, so a store that is to stay as it is must
+    /// be opened with [`Store::look_at`].
     ///
     /// # Errors
     /// [`Error::Io`].

@@ -199,8 +199,9 @@ mod tests {
     fn what_a_shared_cache_has_is_restored_and_our_own_from_then_on() {
         let scene = scene();
         let (own, before) = (scene.own(), scene.state());
-        assert!(own.could_restore(&scene.artifact).unwrap());
-        assert_eq!(own.object_files().unwrap().len(), 0, "asking copies nothing");
+        let looks = Store::look_at(own.root()).unwrap().with_shared(&[scene.team.root().to_owned()]);
+        assert!(looks.could_restore(&scene.artifact).unwrap() && looks.load(scene.key).unwrap().is_some());
+        assert_eq!(own.object_files().unwrap().len(), 0, "looking copies nothing");
         assert_eq!(own.lender(scene.key), Some(scene.team.root()));
         assert!(own.load(scene.key).unwrap().is_some());
         own.restore(&scene.artifact, &scene.dir.path().join("out"), Manner::View).unwrap();
