@@ -5,7 +5,6 @@
 //! last line the checksum of all bytes before it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -193,7 +192,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
+    use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

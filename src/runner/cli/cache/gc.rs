@@ -149,18 +149,18 @@ fn apart(entries: &[Entry]) -> Vec<String> {
         manifest.parameters.clone().into_iter().chain(variables).chain(inputs).collect()
     };
     let all: Vec<BTreeMap<String, String>> = entries.iter().map(fields).collect();
-    let mut families: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+    let mut stages: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
     for (i, entry) in entries.iter().enumerate() {
-        families.entry((&entry.trace.pipeline, &entry.trace.stage)).or_default().push(i);
+        stages.entry((&entry.trace.pipeline, &entry.trace.stage)).or_default().push(i);
     }
     let mut apart = vec![String::new(); entries.len()];
-    for family in families.values() {
-        let names: BTreeSet<&String> = family.iter().flat_map(|i| all[*i].keys()).collect();
-        let differs = |name: &&&String| family.iter().any(|i| all[*i].get(**name) != all[family[0]].get(**name));
+    for results in stages.values() {
+        let names: BTreeSet<&String> = results.iter().flat_map(|i| all[*i].keys()).collect();
+        let differs = |name: &&&String| results.iter().any(|i| all[*i].get(**name) != all[results[0]].get(**name));
         let (inputs, parameters): (Vec<&String>, Vec<&String>) =
             names.iter().filter(differs).copied().partition(|name| name.starts_with('\0'));
         let shown = if parameters.is_empty() { inputs } else { parameters };
-        for i in family {
+        for i in results {
             let field = |name: &&String| format!("{} {}", name.trim_start_matches('\0'), brief(all[*i].get(*name)));
             apart[*i] = shown.iter().map(field).collect::<Vec<_>>().join(", ");
         }

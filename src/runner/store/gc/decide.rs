@@ -1,6 +1,6 @@
 //! Which results gc keeps and which it lets go: the policy, as a pure function.
 //!
-//! Knows results as indices with a family, a last use and the objects they consist of; no file, no clock. A result that is
+//! Knows results as indices with a stage, a last use and the objects they consist of; no file, no clock. A result that is
 //! kept keeps what it was made from, because without its inputs' results its own key can't be found out again.
 
 use std::collections::{BTreeMap, HashMap};
@@ -52,8 +52,8 @@ impl Verdict {
 /// A result as the policy sees it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Candidate {
-    /// Stages of one name in one pipeline are a family.
-    pub(super) family: (String, String),
+    /// The pipeline's name and the stage's.
+    pub(super) stage: (String, String),
     /// Nanoseconds since the Unix epoch.
     pub(super) last_use_ns: i64,
     /// Why it stays whatever the limits say.
@@ -82,13 +82,13 @@ pub(super) fn decide(all: &[Candidate], sizes: &[u64], others: u64, limits: &Lim
 
 fn by_age_and_number(all: &[Candidate], limits: &Limits, now_ns: i64) -> Vec<Verdict> {
     let mut ranks = vec![0; all.len()];
-    let mut families: BTreeMap<&(String, String), Vec<usize>> = BTreeMap::new();
+    let mut stages: BTreeMap<&(String, String), Vec<usize>> = BTreeMap::new();
     for (i, candidate) in all.iter().enumerate() {
-        families.entry(&candidate.family).or_default().push(i);
+        stages.entry(&candidate.stage).or_default().push(i);
     }
-    for family in families.values_mut() {
-        family.sort_by_key(|i| std::cmp::Reverse(all[*i].last_use_ns));
-        for (rank, i) in family.iter().enumerate() {
+    for results in stages.values_mut() {
+        results.sort_by_key(|i| std::cmp::Reverse(all[*i].last_use_ns));
+        for (rank, i) in results.iter().enumerate() {
             ranks[*i] = rank;
         }
     }
@@ -214,7 +214,7 @@ mod tests {
     /// Result `i` of stage `stage`, last used so many days ago, made from others; it has object `i` alone.
     fn candidate(i: usize, stage: &str, days: i64, from: &[usize]) -> Candidate {
         Candidate {
-            family: (String::new(), stage.to_owned()),
+            stage: (String::new(), stage.to_owned()),
             last_use_ns: -days * DAY,
             protection: None,
             takes: from.iter().map(|from| artifact(*from)).collect(),

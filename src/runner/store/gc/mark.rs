@@ -124,7 +124,7 @@ pub(super) fn candidates(marked: &[Marked], files: &[ObjectFile], roots: &Roots)
             roots.in_place.contains(&key).then_some(Verdict::InPlace)
         };
         Candidate {
-            family: (marked.trace.pipeline.clone(), marked.trace.stage.clone()),
+            stage: (marked.trace.pipeline.clone(), marked.trace.stage.clone()),
             last_use_ns: marked.last_use_ns,
             protection,
             takes: marked.needs.inputs.clone(),
