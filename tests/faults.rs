@@ -1,0 +1,252 @@
+//! Faults of disks, clocks and people: each ends in a right result or in an error that names the file, and nothing that had
+//! finished is lost.
+
+mod space;
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use space::{Ran, Space, files};
+
+/// A folder of anything, copied, and the names and kinds of all that is in the copy.
+const COPY: &str = r#"
+format = 1
+[stages.copied]
+kind = "command"
+command = ["cp", "-a", "data", "copy"]
+inputs = ["data"]
+outputs = ["copy"]
+"#;
+
+fn two_stages(big: &str) -> String {
+    format!(
+        "format = 1\n[stages.small]\nkind = \"command\"\nshell = \"echo small > small\"\noutputs = [\"small\"]\n\
+         [stages.big]\nkind = \"command\"\nshell = \"{big}\"\ninputs = [\"small\"]\noutputs = [\"big\"]\n"
+    )
+}
+
+/// In a mount namespace of its own, with this before it. `None`, with a reason, where that can't be had.
+fn with_mounts(space: &Space, script: &str) -> Option<Ran> {
+    let mut command = Command::new("unshare");
+    command
+        .args(["-rm", "sh", "-ec", script])
+        .current_dir(space.path(""))
+        .env("RUN", env!("CARGO_BIN_EXE_intrada-run"));
+    command.env_remove("INTRADA_CACHE").env_remove("INTRADA_SHARED_CACHES");
+    match command.output() {
+        Ok(output) if space.path("mounted").exists() => Some(Ran::of(output)),
+        Ok(output) => {
+            eprintln!("skipped: nothing can be mounted here: {}", String::from_utf8_lossy(&output.stderr));
+            None
+        }
+        Err(error) => {
+            eprintln!("skipped: there is no `unshare`: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_fails_the_stage_keeps_what_had_finished_and_is_no_trouble_once_there_is_room() {
+    let space = Space::with(&two_stages("head -c 3000000 /dev/zero > big"));
+    fs::create_dir(space.path("cache")).unwrap();
+    let script = "mount -t tmpfs -o size=1m none cache; touch mounted
+        $RUN p.toml --format json > first || echo $? > code
+        mount -o remount,size=64m none cache
+        $RUN p.toml --format json > second
+        $RUN cache verify p.toml > verified";
+    let Some(ran) = with_mounts(&space, script) else { return };
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let told = |name: &str| Ran { code: None, stdout: space.read(name), stderr: String::new() };
+    let (first, second) = (told("first"), told("second"));
+    assert_eq!((space.read("code").trim(), first.outcome("small").outcome.as_str()), ("1", "ran"));
+    let big = first.outcome("big");
+    assert_eq!(big.outcome, "failed");
+    assert!(big.reason.contains("No space left"), "{}", big.reason);
+    assert_eq!(second.outcome("small").outcome, "up-to-date");
+    assert_eq!(second.outcome("big").outcome, "ran");
+    assert_eq!(space.bytes("big").len(), 3_000_000);
+    assert!(space.read("verified").contains("all intact"));
+}
+
+#[test]
+fn a_read_only_mount_serves_as_a_shared_cache() {
+    let space = Space::with(&two_stages("cat small small > big"));
+    assert_eq!(space.outcomes(), ["big:ran", "small:ran"]);
+    space.remove("small");
+    space.remove("big");
+    let script = "mkdir team; mount --bind cache team; mount -o remount,bind,ro team; touch mounted
+        INTRADA_SHARED_CACHES=$PWD/team $RUN p.toml --cache own --format json
+        $RUN p.toml --cache team 2> refused || echo $? > code";
+    let Some(ran) = with_mounts(&space, script) else { return };
+    let settled = ran.settled();
+    assert!(settled.iter().all(|stage| stage.outcome == "hit"), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("/team\""), "where it came from is told: {}", ran.stdout);
+    assert_eq!(space.read("big"), "small\nsmall\n");
+    assert_eq!(space.read("code").trim(), "2");
+    assert!(space.read("refused").contains("can't be written to"), "{}", space.read("refused"));
+}
+
+#[test]
+fn a_shared_cache_is_taken_from_and_what_is_wrong_with_it_is_only_a_warning() {
+    let space = Space::with(&two_stages("cat small small > big"));
+    space.outcomes();
+    fs::rename(space.path("cache"), space.path("team")).unwrap();
+    let clear = || {
+        ["small", "big", "cache"].iter().for_each(|name| {
+            if space.path(name).exists() {
+                space.remove(name)
+            }
+        })
+    };
+    clear();
+    let plan = space.intrada("plan p.toml --shared-cache team --format json");
+    assert!(plan.events().iter().all(|event| event["decision"] == "hit"), "{}", plan.stdout);
+    let hit = space.intrada("p.toml --shared-cache team");
+    assert!(hit.stderr.contains("from ") && hit.stderr.contains("/team"), "{}", hit.stderr);
+    fs::rename(space.path("team"), space.path("away")).unwrap();
+    space.remove("big");
+    assert_eq!(space.outcomes(), ["big:hit", "small:up-to-date"], "by now it is our own");
+
+    clear();
+    for object in files(&space.path("away/objects")) {
+        fs::set_permissions(&object, Permissions::from_mode(0o644)).unwrap();
+        fs::write(&object, "damaged").unwrap();
+    }
+    let ran = space.intrada("run p.toml --shared-cache away --shared-cache nowhere --format json");
+    assert_eq!((ran.code, ran.outcome("big").outcome.as_str()), (Some(0), "ran"), "{}", ran.stderr);
+    let warnings: Vec<_> = ran.events().into_iter().filter(|event| event["event"] == "warning").collect();
+    assert!(warnings.iter().any(|warning| warning.to_string().contains("nowhere")), "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.to_string().contains("is damaged")), "{warnings:?}");
+    assert_eq!(space.read("big"), "small\nsmall\n");
+}
+
+#[test]
+fn records_that_were_cut_short_cost_time_and_nothing_else() {
+    let space = Space::with(&two_stages("cat small small > big"));
+    space.outcomes();
+    let cut = |path: &Path| {
+        let bytes = fs::read(path).unwrap();
+        fs::remove_file(path).unwrap();
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    };
+    let index = files(&space.path("cache/workspaces")).into_iter().find(|path| path.ends_with("index")).unwrap();
+    cut(&index);
+    assert_eq!(space.outcomes(), ["big:hit", "small:hit"]);
+    files(&space.path("cache/traces")).iter().for_each(|trace| cut(trace));
+    assert_eq!(space.outcomes(), ["big:up-to-date", "small:up-to-date"], "they lie in place");
+    space.remove("big");
+    assert_eq!(space.outcomes(), ["big:ran", "small:up-to-date"]);
+    assert_eq!(space.read("big"), "small\nsmall\n");
+}
+
+#[test]
+fn a_clock_that_was_set_back_or_runs_ahead_hides_no_change() {
+    let space = Space::with(COPY);
+    let set = |time: SystemTime| {
+        File::options().append(true).open(space.path("data/file")).unwrap().set_modified(time).unwrap()
+    };
+    let far_ahead = SystemTime::now() + Duration::from_secs(50 * 365 * 24 * 3600);
+    for (round, time) in [far_ahead, UNIX_EPOCH, far_ahead, UNIX_EPOCH].into_iter().enumerate() {
+        // Of one size throughout, and twice with the very time of the round before the last.
+        space.write("data/file", format!("round {round}"));
+        set(time);
+        assert_eq!(space.outcomes(), ["copied:ran"]);
+        assert_eq!(space.outcomes(), ["copied:up-to-date"]);
+        assert_eq!(space.read("copy/file"), format!("round {round}"));
+    }
+}
+
+#[test]
+fn what_a_stage_writes_and_does_not_declare_is_its_own_affair() {
+    let space = Space::with(&two_stages("echo log > undeclared; cat small > big"));
+    space.outcomes();
+    space.remove("undeclared");
+    space.remove("big");
+    assert_eq!(space.outcomes(), ["big:hit", "small:up-to-date"]);
+    assert!(!space.path("undeclared").exists());
+}
+
+#[test]
+fn odd_names_empty_folders_links_and_executable_bits_go_through_the_cache_unharmed() {
+    let space = Space::with(COPY);
+    let odd = OsStr::from_bytes(b"na\xffme \n\xc3\xa9");
+    fs::create_dir_all(space.path("data/empty/deep")).unwrap();
+    fs::write(space.path("data").join(odd), "odd").unwrap();
+    space.write("data/program", "#!/bin/sh\n");
+    fs::set_permissions(space.path("data/program"), Permissions::from_mode(0o755)).unwrap();
+    symlink("nowhere", space.path("data/dangling")).unwrap();
+    symlink("../data", space.path("data/loop")).unwrap();
+    assert_eq!(space.outcomes(), ["copied:ran"]);
+    space.remove("copy");
+    assert_eq!(space.outcomes(), ["copied:hit"]);
+    assert_eq!(fs::read(space.path("copy").join(odd)).unwrap(), b"odd");
+    assert!(space.path("copy/empty/deep").is_dir());
+    let mode = |name: &str| fs::metadata(space.path(name)).unwrap().permissions().mode() & 0o100;
+    assert_eq!(mode("copy/program"), 0o100);
+    assert_eq!(fs::read_link(space.path("copy/loop")).unwrap(), Path::new("../data"));
+
+    fs::set_permissions(space.path("data/program"), Permissions::from_mode(0o644)).unwrap();
+    let why = space.intrada("why p.toml copied");
+    assert!(why.stdout.contains("inputs[0] (data)"), "{}", why.stdout);
+    assert_eq!(space.outcomes(), ["copied:ran"]);
+    assert_eq!(mode("copy/program"), 0);
+    // A link counts by where it says it leads.
+    fs::remove_file(space.path("data/dangling")).unwrap();
+    symlink("elsewhere", space.path("data/dangling")).unwrap();
+    assert_eq!(space.outcomes(), ["copied:ran"]);
+}
+
+#[test]
+fn an_input_that_is_a_link_to_itself_or_cannot_be_read_is_named() {
+    let space = Space::with(COPY);
+    symlink("data", space.path("data")).unwrap();
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("data"), "{}", ran.stderr);
+
+    space.remove("data");
+    space.write("data/readable", "");
+    space.write("data/secret", "");
+    fs::set_permissions(space.path("data/secret"), Permissions::from_mode(0)).unwrap();
+    if fs::read(space.path("data/secret")).is_ok() {
+        return eprintln!("skipped: this user may read everything");
+    }
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("data/secret") && ran.stderr.contains("Permission denied"), "{}", ran.stderr);
+}
+
+#[test]
+fn files_that_come_and_go_while_they_are_read_are_named_or_read_whole() {
+    let space = Space::with(COPY);
+    (0..200).for_each(|i| space.write(&format!("data/{i}"), "content"));
+    let stop = space.path("stop");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0.. {
+                if stop.exists() {
+                    break;
+                }
+                let path = space.path(&format!("data/{}", round % 200));
+                let away = space.path("away");
+                // It vanishes for a moment, and comes back with other content.
+                fs::rename(&path, &away).unwrap();
+                fs::write(&away, format!("content {round}")).unwrap();
+                fs::rename(&away, &path).unwrap();
+            }
+        });
+        for _ in 0..20 {
+            let plan = space.intrada("plan p.toml");
+            let is_told = plan.stderr.contains("data") && plan.code == Some(2);
+            assert!(plan.code == Some(0) || is_told, "{:?}: {}", plan.code, plan.stderr);
+        }
+        space.write("stop", "");
+    });
+    assert_eq!(space.outcomes(), ["copied:ran"]);
+}
