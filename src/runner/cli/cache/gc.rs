@@ -84,7 +84,7 @@ impl Gc {
         let verb = if self.dry_run { "would go" } else { "went" };
         let files = |what: &str, tally: Tally| match tally.files {
             0 => None,
-            files => Some(format!("{what} {} files, {}", count(files), measures::size(tally.bytes))),
+            files => Some(format!("{what} {}, {}", plural(files as usize, "file"), measures::size(tally.bytes))),
         };
         let leftovers = [
             files("resume slots", collection.slots),
@@ -110,7 +110,7 @@ impl Gc {
         if collection.above > 0 {
             text += &format!("{} are above --max-size and can't go\n", measures::size(collection.above));
         }
-        if let Some(orphans) = files("orphans: ", collection.orphans) {
+        if let Some(orphans) = files("orphans:", collection.orphans) {
             text +=
                 &format!("{orphans}, outputs that somebody had edited; nobody else has them, so delete them by hand\n");
         }
