@@ -11,6 +11,7 @@ mod inspect;
 mod log;
 mod open;
 mod plan;
+mod result;
 mod run;
 mod schema;
 mod screen;

@@ -2,16 +2,14 @@
 
 use clap::Args;
 
+use super::result::{self, Before};
 use super::screen::{self, Screen};
 use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, show, tensorboard};
-use crate::kind::Gives;
 use crate::report::Reporter;
 use crate::report::live::Curtain;
-use crate::report::metrics::{self, Metrics};
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};
-use crate::spec::{Input, InputSource, Stage, StageId, is_device};
-use crate::store::Artifact;
+use crate::spec::{StageId, is_device};
 
 /// Run what is invalid and restore what is cached
 #[derive(Args)]
@@ -58,6 +56,7 @@ impl Run {
         }
         let mut session = self.source.open(Access::Run)?;
         let options = self.conduct.options(&session, &self.force)?;
+        let before = result::before(&session, &needed(&session, &options));
         let Screen { mut reporter, curtain } = self.conduct.screen(&session, &options);
         warn(&session, reporter.as_mut());
         let interrupt = Interrupt::default();
@@ -67,7 +66,7 @@ impl Run {
         drop(reporter);
         let ended = ended?;
         write_events(&session, &options, &ended);
-        self.conduct.show_tables(&session, &options, &ended)?;
+        self.conduct.show_tables(&session, &options, &ended, &before)?;
         Ok(match ended {
             _ if ended.interrupted => INTERRUPTED,
             _ if ended.totals.failed + ended.totals.skipped > 0 => STAGE_FAILED,
@@ -103,11 +102,19 @@ impl Conduct {
     }
 
     /// What a person wants to see of the result.
-    pub(super) fn show_tables(&self, session: &Session, options: &Options, ended: &Ended) -> Result<(), Refusal> {
+    pub(super) fn show_tables(
+        &self,
+        session: &Session,
+        options: &Options,
+        ended: &Ended,
+        before: &Before,
+    ) -> Result<(), Refusal> {
         if self.format == Format::Json {
             return Ok(());
         }
-        tables(session, options, ended).iter().try_for_each(|table| show(&format!("\n{table}")))
+        result::tables(session, &needed(session, options), ended, before)
+            .iter()
+            .try_for_each(|table| show(&format!("\n{table}")))
     }
 }
 
@@ -149,48 +156,10 @@ pub(super) fn warn(session: &Session, reporter: &mut dyn Reporter) {
     }
 }
 
-/// A table for each evaluation of this run: out of the cache, as another run may have put its own in place meanwhile.
-fn tables(session: &Session, options: &Options, ended: &Ended) -> Vec<String> {
-    let table = |id: &StageId| table(session, session.pipeline.stage(*id), ended.artifacts.get(id)?);
-    needed(session, options).iter().filter_map(table).collect()
-}
-
-fn needed(session: &Session, options: &Options) -> Vec<StageId> {
+/// The stages that a run of these options brings up to date, in the order of the graph.
+pub(super) fn needed(session: &Session, options: &Options) -> Vec<StageId> {
     match options.targets.is_empty() {
         true => session.graph.order().to_vec(),
         false => session.graph.ancestors(&options.targets),
     }
-}
-
-fn table(session: &Session, stage: &Stage, artifacts: &[Artifact]) -> Option<String> {
-    let output = stage.outputs.iter().position(|output| output.gives == Gives::Metrics)?;
-    let bytes = session.store.read(artifacts.get(output)?.object).ok()??;
-    let metrics: Metrics = serde_json::from_slice(&bytes).ok()?;
-    let dataset = match stage.input("dataset").map(|input| &input.from) {
-        Some(InputSource::Dataset { dataset, .. }) => session.pipeline.dataset(*dataset).name.clone(),
-        _ => String::new(),
-    };
-    // In the order in which the file names them.
-    let weights: Vec<String> = stage
-        .inputs
-        .iter()
-        .filter_map(|input| input.role.strip_prefix("weights."))
-        .filter(|name| metrics.contains_key(*name))
-        .map(str::to_owned)
-        .collect();
-    let classes: Vec<String> = session.pipeline.classes.iter().map(|class| class.name.clone()).collect();
-    let table = metrics::table(&stage.name, &dataset, &weights, &classes, &metrics);
-    Some(table + &chosen(session, stage))
-}
-
-/// Of each network that was chosen by its mIoU: on what. Such a number is not that of a method which sees no labels.
-fn chosen(session: &Session, stage: &Stage) -> String {
-    let line = |input: &Input| {
-        let InputSource::Output { output, .. } = input.from else { return None };
-        let training = session.pipeline.stage(output.stage);
-        let InputSource::Dataset { dataset, .. } = training.input("dataset")?.from else { return None };
-        let name = input.role.strip_prefix("weights.").filter(|_| training.outputs[output.output].by_name)?;
-        Some(format!("  {name} was chosen by its mIoU on {}: with labels\n", session.pipeline.dataset(dataset).name))
-    };
-    stage.inputs.iter().filter_map(line).collect()
 }

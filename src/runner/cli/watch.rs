@@ -5,6 +5,7 @@ use std::io::stderr;
 use anyhow::Context;
 use clap::Args;
 
+use super::result::Before;
 use super::run::{Conduct, pass_on_signals, warn, write_events};
 use super::{Answer, Format, INTERRUPTED, Refusal, Source, is_coloured, tell};
 use crate::sched::live::{self, Front, Opened};
@@ -63,7 +64,7 @@ impl Front for Watch {
         if ended.totals.ran + ended.totals.hit > 0 {
             write_events(session, options, ended);
             // Nobody reads the tables: that is no reason to end.
-            let _ = self.conduct.show_tables(session, options, ended);
+            let _ = self.conduct.show_tables(session, options, ended, &Before::default());
         }
         if !ended.interrupted {
             self.rests();

@@ -1,12 +1,14 @@
 //! The closing table: what an evaluation found, model by model and class by class.
 //!
-//! Knows the layout of `metrics.json` and nothing of what was trained. It shows what is there: undefined IoUs as such, and no
-//! judgement on differences, as one run is one seed.
+//! Knows the layout of `metrics.json` and of `evaluations.jsonl`, and nothing of what was trained. It shows what is there:
+//! undefined IoUs as such, and no judgement on differences, as one run is one seed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Deserialize;
+
+use super::measures::count;
 
 /// `metrics.json` of an evaluation stage: the weights' stage → what was measured.
 pub type Metrics = BTreeMap<String, Measured>;
@@ -68,6 +70,91 @@ pub fn table(stage: &str, dataset: &str, weights: &[String], classes: &[String],
     out
 }
 
+/// The network of a training with the best mIoU among those that were evaluated on the way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Best {
+    /// 0 to 1.
+    pub miou: f64,
+    /// Iterations done then, where that is known.
+    pub iteration: Option<u64>,
+}
+
+/// The best line of an `evaluations.jsonl`, chosen as the training chooses: a later one wins only if it is better once both
+/// are rounded to hundredths of a percent.
+pub fn best_of(evaluations: &str) -> Option<Best> {
+    #[derive(Deserialize)]
+    struct Evaluation {
+        iteration: u64,
+        miou: Option<f64>,
+    }
+    let rounded = |best: &Best| (best.miou * 10_000.0).round() as i64;
+    let lines = evaluations.lines().filter_map(|line| serde_json::from_str::<Evaluation>(line).ok());
+    let found = lines.filter_map(|line| Some(Best { miou: line.miou?, iteration: Some(line.iteration) }));
+    found.reduce(|best, later| if rounded(&later) > rounded(&best) { later } else { best })
+}
+
+/// A training in the summary.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// mIoU of its last network, 0 to 1.
+    pub last: Option<f64>,
+    /// Its best network, where one was chosen.
+    pub best: Option<Best>,
+    /// What [`Row::last`] was in the run before.
+    pub before: Option<f64>,
+}
+
+/// Last beside best, in %, and what has changed since the run before: nothing, where neither is known. Then what keeps a
+/// reader from taking the numbers for more than they are.
+pub fn summary(dataset: &str, rows: &[Row], is_one_seed: bool) -> String {
+    let (has_best, has_before) =
+        (rows.iter().any(|row| row.best.is_some()), rows.iter().any(|row| row.before.is_some()));
+    let mut out = String::new();
+    if has_best || has_before {
+        let title = format!("mIoU, {dataset}");
+        let names = rows.iter().map(|row| row.name.chars().count());
+        let first = names.chain([title.chars().count()]).max().unwrap_or(0);
+        let mut line = |name: &str, last: &str, best: &str, iteration: &str, before: &str| {
+            let mut text = format!("  {name:<first$}  {last:>6}");
+            if has_best {
+                let _ = write!(text, "  {best:>6}  {iteration:>12}");
+            }
+            if has_before {
+                let _ = write!(text, "  {before:>18}");
+            }
+            let _ = write!(out, "\n{}", text.trim_end());
+        };
+        line(&title, "last", "best", "at iteration", "last, since before");
+        for row in rows {
+            let percent = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value));
+            let iteration = row.best.and_then(|best| best.iteration).map_or(String::new(), count);
+            line(&row.name, &percent(row.last), &percent(row.best.map(|best| best.miou)), &iteration, &change(row));
+        }
+        out.push('\n');
+    }
+    if has_best {
+        out += "  best is picked with labels, as the papers' numbers are\n";
+    }
+    if is_one_seed {
+        out += &format!("  one seed: a difference under {CHANCE} points may be chance\n");
+    }
+    out
+}
+
+/// Points of mIoU: at least so much is the standard deviation between seeds of an adversarial adaptation (docs/results.md).
+const CHANCE: u32 = 2;
+
+/// `=`, `+0.4`, or nothing where there is nothing to compare.
+fn change(row: &Row) -> String {
+    match (row.last, row.before) {
+        (Some(last), Some(before)) if last == before => "=".to_owned(),
+        (Some(last), Some(before)) => format!("{:+.1}", 100.0 * (last - before)),
+        _ => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +191,39 @@ evaluate: IoU in % on val (1 images)
   sky           90.0
 ";
         assert_eq!(table("evaluate", "val", &["inter".to_owned()], &["sky".to_owned()], &metrics), expected);
+    }
+
+    #[test]
+    fn last_stands_beside_best_and_beside_what_it_was_before() {
+        let best = |miou, iteration| Some(Best { miou, iteration: Some(iteration) });
+        let row = |name: &str, last, best, before| Row { name: name.into(), last: Some(last), best, before };
+        let rows = [
+            row("source-only", 0.362, best(0.37, 58_000), Some(0.362)),
+            row("intra", 0.4541, best(0.461, 72_000), Some(0.45)),
+            row("new", 0.5, None, None),
+        ];
+        let expected = "
+  mIoU, val      last    best  at iteration  last, since before
+  source-only    36.2    37.0        58,000                   =
+  intra          45.4    46.1        72,000                +0.4
+  new            50.0       –
+  best is picked with labels, as the papers' numbers are
+  one seed: a difference under 2 points may be chance
+";
+        assert_eq!(summary("val", &rows, true), expected);
+    }
+
+    #[test]
+    fn without_best_and_before_the_table_above_says_it_all() {
+        let rows = [Row { name: "inter".into(), last: Some(0.4), ..Row::default() }];
+        assert_eq!(summary("val", &rows, false), "");
+    }
+
+    #[test]
+    fn the_best_is_the_one_that_the_training_chose() {
+        let text = "{\"iteration\":1,\"miou\":0.40001,\"iou\":{}}\n{\"iteration\":2,\"miou\":0.40004,\"iou\":{}}\n\
+                    {\"iteration\":3,\"miou\":null,\"iou\":{}}\n";
+        assert_eq!(best_of(text), Some(Best { miou: 0.40001, iteration: Some(1) }));
+        assert_eq!(best_of(""), None);
     }
 }

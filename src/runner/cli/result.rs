@@ -1,0 +1,148 @@
+//! What a run found: a table for each evaluation, last beside best, and what has changed since the run before.
+//!
+//! Reads outputs out of the cache, as another run may have put its own in place meanwhile. Decides nothing about numbers: how
+//! they are shown, and which remarks they need, is the affair of `report::metrics`.
+
+use std::collections::HashMap;
+
+use crate::digest::FileDigest;
+use crate::kind::Gives;
+use crate::report::metrics::{self, Best, Metrics, Row};
+use crate::sched::Ended;
+use crate::sched::session::Session;
+use crate::spec::{Input, InputSource, OutputId, Stage, StageId};
+
+/// The metrics that each evaluation had before the run.
+pub(super) type Before = HashMap<StageId, FileDigest>;
+
+/// Looks up what the evaluations among `stages` gave when they last ran in this workspace.
+pub(super) fn before(session: &Session, stages: &[StageId]) -> Before {
+    let metrics = |id: &StageId| {
+        let stage = session.pipeline.stage(*id);
+        let output = &stage.outputs[place(stage, Gives::Metrics)?];
+        let record = session.index.stages.get(&session.record_name(stage))?;
+        let placed = record.outputs.iter().find(|placed| placed.path == output.path)?;
+        Some((*id, placed.artifact.object))
+    };
+    stages.iter().filter_map(metrics).collect()
+}
+
+/// A table for each evaluation among `stages`, with what is to be said about it.
+pub(super) fn tables(session: &Session, stages: &[StageId], ended: &Ended, before: &Before) -> Vec<String> {
+    stages.iter().filter_map(|id| Found { session, ended }.table(*id, before.get(id).copied())).collect()
+}
+
+/// What a run gave.
+struct Found<'a> {
+    session: &'a Session,
+    ended: &'a Ended,
+}
+
+impl Found<'_> {
+    fn table(&self, id: StageId, before: Option<FileDigest>) -> Option<String> {
+        let stage = self.session.pipeline.stage(id);
+        let metrics: Metrics = self.metrics(self.object(id, Gives::Metrics)?)?;
+        let dataset = dataset(self.session, stage).map_or(String::new(), str::to_owned);
+        // In the order in which the file names them.
+        let inputs: Vec<(&str, &Input)> = stage
+            .inputs
+            .iter()
+            .filter_map(|input| Some((input.role.strip_prefix("weights.")?, input)))
+            .filter(|(name, _)| metrics.contains_key(*name))
+            .collect();
+        let weights: Vec<String> = inputs.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let classes: Vec<String> = self.session.pipeline.classes.iter().map(|class| class.name.clone()).collect();
+        let table = metrics::table(&stage.name, &dataset, &weights, &classes, &metrics);
+        let before = before.and_then(|object| self.metrics(object)).unwrap_or_default();
+        let rows = self.rows(&dataset, &inputs, &metrics, &before);
+        let summary = metrics::summary(&dataset, &rows, self.is_one_seed(&inputs));
+        Some(table + &chosen(self.session, stage) + &summary)
+    }
+
+    /// A row for each training: its last network beside its best.
+    fn rows(&self, dataset: &str, inputs: &[(&str, &Input)], metrics: &Metrics, before: &Metrics) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::new();
+        for (name, input) in inputs {
+            let of = |metrics: &Metrics| metrics.get(*name).and_then(|measured| measured.miou);
+            let output = output_of(input);
+            let (title, is_best) = match output {
+                Some(OutputId { stage, output }) => {
+                    let training = self.session.pipeline.stage(stage);
+                    (training.name.as_str(), training.outputs[output].by_name)
+                }
+                None => (*name, false),
+            };
+            let best = output.and_then(|output| self.best(output.stage, dataset));
+            let place = rows.iter().position(|row| row.name == title).unwrap_or_else(|| {
+                rows.push(Row { name: title.to_owned(), best, ..Row::default() });
+                rows.len() - 1
+            });
+            match is_best {
+                // Measured here, on the very images of the other numbers.
+                true => {
+                    rows[place].best = of(metrics).map(|miou| Best { miou, iteration: best.and_then(|b| b.iteration) })
+                }
+                false => (rows[place].last, rows[place].before) = (of(metrics), of(before)),
+            }
+        }
+        rows
+    }
+
+    /// The best evaluation within a training, where that was on the same images.
+    fn best(&self, training: StageId, on: &str) -> Option<Best> {
+        dataset(self.session, self.session.pipeline.stage(training)).filter(|dataset| *dataset == on)?;
+        let bytes = self.session.store.read(self.object(training, Gives::Evaluations)?).ok()??;
+        metrics::best_of(&String::from_utf8(bytes).ok()?)
+    }
+
+    /// Whether there is more than one training here, and all have the same seed.
+    fn is_one_seed(&self, inputs: &[(&str, &Input)]) -> bool {
+        let trainings =
+            inputs.iter().filter_map(|(_, input)| Some(self.session.pipeline.stage(output_of(input)?.stage)));
+        let trainings: Vec<&Stage> = trainings.collect();
+        let differs = |part: &dyn Fn(&Stage, &Stage) -> bool| trainings.iter().any(|other| part(trainings[0], other));
+        trainings.len() > 1
+            && differs(&|one, other| one.name != other.name)
+            && !differs(&|one, other| one.parameter("seed") != other.parameter("seed"))
+    }
+
+    fn metrics(&self, object: FileDigest) -> Option<Metrics> {
+        serde_json::from_slice(&self.session.store.read(object).ok()??).ok()
+    }
+
+    fn object(&self, id: StageId, gives: Gives) -> Option<FileDigest> {
+        let place = place(self.session.pipeline.stage(id), gives)?;
+        self.ended.artifacts.get(&id)?.get(place).map(|artifact| artifact.object)
+    }
+}
+
+fn place(stage: &Stage, gives: Gives) -> Option<usize> {
+    stage.outputs.iter().position(|output| output.gives == gives)
+}
+
+/// What the stage evaluates on.
+fn dataset<'a>(session: &'a Session, stage: &Stage) -> Option<&'a str> {
+    match stage.input("dataset")?.from {
+        InputSource::Dataset { dataset, .. } => Some(&session.pipeline.dataset(dataset).name),
+        _ => None,
+    }
+}
+
+fn output_of(input: &Input) -> Option<OutputId> {
+    match input.from {
+        InputSource::Output { output, .. } => Some(output),
+        _ => None,
+    }
+}
+
+/// Of each network that was chosen by its mIoU: on what. Such a number is not that of a method which sees no labels.
+fn chosen(session: &Session, stage: &Stage) -> String {
+    let line = |input: &Input| {
+        let InputSource::Output { output, .. } = input.from else { return None };
+        let training = session.pipeline.stage(output.stage);
+        let InputSource::Dataset { dataset, .. } = training.input("dataset")?.from else { return None };
+        let name = input.role.strip_prefix("weights.").filter(|_| training.outputs[output.output].by_name)?;
+        Some(format!("  {name} was chosen by its mIoU on {}: with labels\n", session.pipeline.dataset(dataset).name))
+    };
+    stage.inputs.iter().filter_map(line).collect()
+}
