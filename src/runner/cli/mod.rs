@@ -4,6 +4,7 @@
 //! stderr talk.
 
 mod cache;
+mod compare;
 mod completions;
 mod graph;
 mod init;
@@ -58,6 +59,7 @@ enum Command {
     Watch(watch::Watch),
     Plan(plan::Plan),
     Why(why::Why),
+    Compare(compare::Compare),
     Graph(graph::Graph),
     Log(log::Log),
     Inspect(inspect::Inspect),
@@ -183,6 +185,7 @@ fn answer(command: Command) -> Answer {
         Command::Watch(command) => command.answer(),
         Command::Plan(command) => command.answer(),
         Command::Why(command) => command.answer(),
+        Command::Compare(command) => command.answer(),
         Command::Graph(command) => command.answer(),
         Command::Log(command) => command.answer(),
         Command::Inspect(command) => command.answer(),

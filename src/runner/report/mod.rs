@@ -4,6 +4,7 @@
 //! whatever it was given. Screens are made here and nowhere else, so that a run, a plan and a test say things alike.
 
 mod closing;
+pub mod compare;
 mod forecast;
 pub mod json;
 pub mod live;

@@ -4,7 +4,9 @@
 //! stays open, and is said to depend.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
+use crate::digest::Key;
 use crate::flow::{Command, How, NodeId};
 use crate::plan::explain::Difference;
 use crate::plan::sources;
@@ -51,6 +53,10 @@ pub struct Planned {
     pub reason: String,
     /// What the computation took when it last ran, where that is known, in seconds.
     pub seconds: Option<f64>,
+    /// The name of the computation, as far as it is known.
+    pub key: Option<Key>,
+    /// What it gives, in the order of its outputs, where nothing has to run for that.
+    pub gives: Option<Rc<[Artifact]>>,
 }
 
 /// What a run would do.
@@ -80,7 +86,10 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
             Decision::Depends => on(session, &planner, &decisions, node),
         };
         let seconds = planner.last_run(session, node).map(|(record, _)| record.seconds);
-        Planned { stage, decision, reason, seconds }
+        let is_there = matches!(decision, Decision::Hit | Decision::UpToDate);
+        let key = planner.keys.manifest(node).map(|manifest| manifest.key());
+        let gives = planner.keys.artifacts(node).filter(|_| is_there);
+        Planned { stage, decision, reason, seconds, key, gives }
     });
     let found = sources::once_each(planner.keys.warnings());
     let warnings = session.pipeline.warnings.iter().cloned().chain(found).collect();

@@ -14,6 +14,7 @@ pub mod live;
 mod keys;
 mod orders;
 pub mod planner;
+pub mod results;
 mod priority;
 mod run;
 pub mod session;

@@ -1,0 +1,142 @@
+//! `compare`: the results of several pipelines or members of a sweep, as one table.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{Answer, DONE, Refusal, Source, show};
+use crate::report::compare::{self, Wishes};
+use crate::sched::results;
+use crate::sched::session::{Access, Session};
+use crate::spec::{StageId, nearest};
+
+/// Show results side by side: of pipelines, of a sweep, over seeds
+#[derive(Args)]
+#[command(
+    after_help = "Rows that differ by their seeds alone are one, mean ± standard deviation. Only what the pipelines mean now \
+                        is shown; what was not run is counted.
+
+Examples:
+  intrada-run compare p.toml                           every evaluation of a pipeline
+  intrada-run compare a.toml b.toml --sort last        two pipelines, the best first
+  intrada-run compare p.toml 'evaluate[lambda=0.6]'    one member of a sweep"
+)]
+pub(super) struct Compare {
+    /// Pipeline files, then evaluation stages of theirs; without a stage, all evaluations
+    #[arg(value_name = "PIPELINE.toml… [STAGE…]", required = true)]
+    names: Vec<String>,
+    /// Compare with this training; default: inter, else the first one
+    #[arg(long, value_name = "STAGE")]
+    against: Option<String>,
+    /// A row for each run, though they differ by their seeds alone
+    #[arg(long)]
+    no_group: bool,
+    /// The IoU of each class as well
+    #[arg(long)]
+    classes: bool,
+    /// Sort by last, best, since, time, weights, pipeline or a parameter; default: as in the files
+    #[arg(long, value_name = "COLUMN")]
+    sort: Option<String>,
+    /// Replace a value of the files, as in stages.rank.lambda=0.6; typed as TOML
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Where the cache is instead of in the workspace's cache/; also INTRADA_CACHE
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Take what the cache hasn't from this one; may be repeated; also INTRADA_SHARED_CACHES
+    #[arg(long, value_name = "DIR")]
+    shared_cache: Vec<PathBuf>,
+    /// For people, for programs, or for spreadsheets
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people, mIoU in %
+    Text,
+    /// For programs, as fractions
+    Json,
+    /// For spreadsheets, as fractions
+    Csv,
+}
+
+impl Compare {
+    pub(super) fn answer(self) -> Answer {
+        let is_pipeline = |name: &&String| name.ends_with(".toml") || Path::new(name).is_file();
+        let (files, stages): (Vec<&String>, Vec<&String>) = self.names.iter().partition(is_pipeline);
+        if files.is_empty() {
+            return Err(Refusal::Usage(format!("`{}` is no pipeline file; name one", self.names[0])));
+        }
+        let mut runs = Vec::new();
+        let mut classes: Vec<String> = Vec::new();
+        let mut unknown = stages.clone();
+        let mut sessions = Vec::new();
+        for file in files {
+            let (set, cache, shared_cache) = (self.set.clone(), self.cache.clone(), self.shared_cache.clone());
+            let source = Source { file: file.into(), set, cache, shared_cache };
+            let session = source.open(Access::Look)?;
+            unknown.retain(|name| session.pipeline.select(name).is_empty());
+            sessions.push(session);
+        }
+        if let Some(name) = unknown.first() {
+            return Err(no_evaluation(&sessions, name));
+        }
+        for session in &mut sessions {
+            let evaluations = evaluations(session, &stages)?;
+            runs.extend(results::runs(session, &evaluations)?);
+            let own = session.pipeline.classes.iter().map(|class| &class.name);
+            classes.extend(own.filter(|name| !classes.contains(name)).cloned().collect::<Vec<_>>());
+        }
+        if let Some(name) = self.against.as_ref().filter(|name| runs.iter().all(|run| run.weights != **name)) {
+            let near = nearest(name, runs.iter().map(|run| run.weights.as_str()));
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(Refusal::Usage(format!("--against {name}: none of these evaluations measures it{near}")));
+        }
+        let wishes = Wishes { against: self.against, each_run: self.no_group, sort: self.sort, classes: self.classes };
+        let comparison = compare::compare(runs, &wishes).map_err(|error| Refusal::Usage(format!("--sort: {error}")))?;
+        show(&match self.format {
+            Format::Text => compare::text(&comparison, &classes),
+            Format::Json => format!("{:#}\n", compare::json(&comparison)),
+            Format::Csv => compare::csv(&comparison, &classes),
+        })?;
+        Ok(DONE)
+    }
+}
+
+/// The evaluations that are named, or all.
+fn evaluations(session: &Session, names: &[&String]) -> Result<Vec<StageId>, Refusal> {
+    let all = results::evaluations(&session.pipeline);
+    if all.is_empty() {
+        let file = session.pipeline.file.display();
+        return Err(Refusal::Usage(format!(
+            "{file} has no evaluation to compare: add a stage with kind = \"evaluation\""
+        )));
+    }
+    if names.is_empty() {
+        return Ok(all);
+    }
+    let mut named: Vec<StageId> = Vec::new();
+    for name in names {
+        let meant = session.pipeline.select(name);
+        if let Some(other) = meant.iter().find(|id| !all.contains(id)) {
+            let kind = session.pipeline.stage(*other).kind.name;
+            return Err(Refusal::Usage(format!("`{name}` is no evaluation but {kind}; {}", known(session, &all))));
+        }
+        named.extend(meant.into_iter().filter(|id| !named.contains(id)).collect::<Vec<_>>());
+    }
+    Ok(named)
+}
+
+fn known(session: &Session, evaluations: &[StageId]) -> String {
+    let mut names: Vec<&str> = evaluations.iter().map(|id| session.pipeline.stage(*id).family.as_str()).collect();
+    names.dedup();
+    format!("there is {}", names.join(", "))
+}
+
+fn no_evaluation(sessions: &[Session], name: &str) -> Refusal {
+    let stages = || sessions.iter().flat_map(|session| &session.pipeline.stages);
+    let names = stages().flat_map(|stage| [stage.family.as_str(), stage.name.as_str()]);
+    let near = nearest(name, names).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Refusal::Usage(format!("no stage of these pipelines is called `{name}`{near}"))
+}

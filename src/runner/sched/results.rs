@@ -1,0 +1,184 @@
+//! What the evaluations of a pipeline found, and the parameters behind each network.
+//!
+//! Runs nothing. Only numbers that the pipeline would find again as it is now are taken for its results, wherever they lie;
+//! whatever else there is, is out of date.
+
+use std::collections::HashMap;
+
+use super::dry::{self, Planned};
+use super::session::Session;
+use crate::kind::{Gives, Role, Runs};
+use crate::report::compare::{Measurement, Run, State};
+use crate::report::metrics::Metrics;
+use crate::spec::{Dataset, DatasetId, Format, InputSource, Pipeline, Problems, Stage, StageId, Value};
+
+/// The evaluations of a pipeline.
+pub fn evaluations(pipeline: &Pipeline) -> Vec<StageId> {
+    pipeline.stage_ids().filter(|id| metrics_of(pipeline.stage(*id)).is_some()).collect()
+}
+
+/// The place of an evaluation's numbers among its outputs.
+fn metrics_of(stage: &Stage) -> Option<usize> {
+    stage.outputs.iter().position(|output| output.gives == Gives::Metrics)
+}
+
+/// A run for each network that each of these evaluations measures, measured or not.
+///
+/// # Errors
+/// What is wrong with the sources.
+pub fn runs(session: &mut Session, evaluations: &[StageId]) -> Result<Vec<Run>, Problems> {
+    let plan = dry::plan(session, evaluations, &[])?;
+    let planned: HashMap<StageId, &Planned> = plan.stages.iter().map(|planned| (planned.stage, planned)).collect();
+    let mut lineages = HashMap::new();
+    let mut runs = Vec::new();
+    for &id in evaluations {
+        let stage = session.pipeline.stage(id);
+        let metrics = planned.get(&id).and_then(|planned| metrics(session, stage, planned));
+        for network in networks(stage) {
+            let state = match &metrics {
+                Some(metrics) => State::Measured(Box::new(network.measured(metrics))),
+                None if session.index.stages.contains_key(&session.record_name(stage)) => State::Stale,
+                None => State::NotRun,
+            };
+            let parameters = network
+                .training
+                .map(|training| lineages.entry(training).or_insert_with(|| lineage(session, training)).clone());
+            let seconds = network.training.and_then(|training| planned.get(&training)).and_then(|planned| {
+                let trace = session.store.load(planned.key?).ok().flatten()?;
+                Some(trace.seconds)
+            });
+            runs.push(Run {
+                pipeline: session.pipeline.name.clone(),
+                evaluation: stage.family.clone(),
+                member: stage.name.clone(),
+                dataset: dataset_of(&session.pipeline, stage),
+                weights: network.name(&session.pipeline),
+                parameters: parameters.unwrap_or_default(),
+                state,
+                seconds,
+            });
+        }
+    }
+    Ok(runs)
+}
+
+fn metrics(session: &Session, stage: &Stage, planned: &Planned) -> Option<Metrics> {
+    let artifact = planned.gives.as_ref()?.get(metrics_of(stage)?)?;
+    let bytes = session.store.read(artifact.object).ok()??;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn dataset_of(pipeline: &Pipeline, stage: &Stage) -> String {
+    match stage.input("dataset").map(|input| &input.from) {
+        Some(InputSource::Dataset { dataset, .. }) => pipeline.dataset(*dataset).name.clone(),
+        _ => String::new(),
+    }
+}
+
+/// A network as an evaluation names it: its training's last and its best are one.
+struct Network {
+    training: Option<StageId>,
+    /// By which names the numbers are found.
+    last: Option<String>,
+    best: Option<String>,
+}
+
+impl Network {
+    fn measured(&self, metrics: &Metrics) -> Measurement {
+        let of = |name: &Option<String>| metrics.get(name.as_ref()?).cloned();
+        Measurement { last: of(&self.last), best: of(&self.best) }
+    }
+
+    /// Of a member, that of its family: where it stands, its parameters say.
+    fn name(&self, pipeline: &Pipeline) -> String {
+        match self.training {
+            Some(training) => pipeline.stage(training).family.clone(),
+            None => self.last.clone().unwrap_or_default(),
+        }
+    }
+}
+
+fn networks(stage: &Stage) -> Vec<Network> {
+    let mut networks: Vec<Network> = Vec::new();
+    for input in &stage.inputs {
+        let Some(name) = input.role.strip_prefix("weights.") else { continue };
+        let training = match input.from {
+            InputSource::Output { output, .. } => Some(output.stage),
+            _ => None,
+        };
+        let is_best = name.ends_with(".best");
+        let known = networks.iter().position(|network| training.is_some() && network.training == training);
+        let place = known.unwrap_or(networks.len());
+        if known.is_none() {
+            networks.push(Network { training, last: None, best: None });
+        }
+        let into = if is_best { &mut networks[place].best } else { &mut networks[place].last };
+        *into = Some(name.to_owned());
+    }
+    networks
+}
+
+/// Everything that was chosen for a training and for what came before it, in the order in which the stages run.
+fn lineage(session: &Session, training: StageId) -> Vec<(String, String)> {
+    let pipeline = &session.pipeline;
+    let mut lineage: Vec<(String, String)> = Vec::new();
+    let mut datasets: Vec<DatasetId> = Vec::new();
+    for id in session.graph.ancestors(&[training]) {
+        let stage = pipeline.stage(id);
+        let mut note = |key: &str, value: String| lineage.push((format!("{}.{key}", stage.family), value));
+        if stage.kind.runs == Runs::Command && !stage.coordinates.is_empty() {
+            // Its strings differ in these, and say less.
+            stage.coordinates.iter().for_each(|coordinate| note(&coordinate.axis, coordinate.value.clone()));
+            continue;
+        }
+        for parameter in stage.parameters.iter().filter(|parameter| parameter.role == Role::Meaning) {
+            note(&parameter.name, shown(&parameter.value));
+        }
+        for input in &stage.inputs {
+            match &input.from {
+                InputSource::Dataset { dataset, .. } => {
+                    note(&input.role, pipeline.dataset(*dataset).name.clone());
+                    datasets.push(*dataset);
+                }
+                InputSource::Path { path, .. } => note(&input.role, path.display().to_string()),
+                InputSource::Output { .. } => {}
+            }
+        }
+    }
+    datasets.sort_unstable();
+    datasets.dedup();
+    let facts = datasets.into_iter().map(|id| pipeline.dataset(id)).flat_map(facts);
+    lineage.extend(facts);
+    lineage
+}
+
+fn shown(value: &Value) -> String {
+    value.as_text().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What a data set of one name may be differently in another pipeline.
+fn facts(dataset: &Dataset) -> Vec<(String, String)> {
+    let mut facts = Vec::new();
+    let mut note = |key: &str, value: String| facts.push((format!("{}.{key}", dataset.name), value));
+    match &dataset.format {
+        Format::Folder { root, list, .. } => {
+            note("root", root.display().to_string());
+            list.iter().for_each(|list| note("list", list.display().to_string()));
+        }
+        Format::Published { root, part, list, .. } => {
+            note("root", root.display().to_string());
+            note("part", part.clone());
+            list.iter().for_each(|list| note("list", list.display().to_string()));
+        }
+        Format::Scenes { style, part, seed, count, .. } => {
+            note("style", style.clone());
+            note("part", part.clone());
+            note("seed", seed.to_string());
+            note("count", count.to_string());
+        }
+    }
+    if let Some([width, height]) = dataset.size {
+        note("size", format!("{width}x{height}"));
+    }
+    facts
+}
