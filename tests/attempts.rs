@@ -73,3 +73,49 @@ fn what_a_stage_wrote_before_it_was_too_late_is_no_result() {
     assert_eq!(space.intrada("run p.toml").code, Some(1));
     assert!(space.objects().is_empty());
 }
+
+#[test]
+fn of_a_stage_that_only_failed_plan_and_why_say_when_and_how() {
+    let space = Space::with(&stage("", "exit 7"));
+    assert!(space.intrada("why p.toml a").stdout.contains("has not run in this workspace"));
+    assert_eq!(space.intrada("run p.toml").code, Some(1));
+    let why = space.intrada("why p.toml a").stdout;
+    assert!(why.starts_with("a has only failed here, ") && why.contains("with the key that it has now"), "{why}");
+    assert!(why.contains("ended with exit status 7"), "{why}");
+    assert!(space.intrada("plan p.toml").stdout.contains("  failed 0."), "{}", space.intrada("plan p.toml").stdout);
+    space.edit("p.toml", "exit 7", "exit 8");
+    assert!(space.intrada("why p.toml a").stdout.contains("with another key"));
+    space.edit("p.toml", "exit 8", "touch out");
+    assert_eq!(space.outcomes(), ["a:ran"]);
+    assert!(space.intrada("why p.toml a").stdout.contains("is up to date"));
+}
+
+#[test]
+fn a_file_that_is_added_to_an_input_folder_meanwhile_is_named() {
+    let space = Space::with(&stage("inputs = [\"in\"]", "ls in > out; touch in/new; rm in/old"));
+    space.write("in/old", "");
+    let ran = space.intrada("run p.toml");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("`in/new`, `in/old` changed while the stage ran"), "{}", ran.stderr);
+    assert!(space.objects().is_empty(), "nothing is kept under the key of the folder as it was");
+}
+
+#[test]
+fn a_missing_worker_is_told_before_anything_has_run() {
+    let scenes =
+        |name: &str| format!("[datasets.{name}]\nformat = \"scenes\"\nstyle = \"{name}\"\nseed = 1\ncount = 2\n");
+    let file = stage("", "exit 1")
+        + "[pipeline]\nclasses = \"scenes-8\"\n"
+        + &scenes("source")
+        + "[models.small]\narch = \"small\"\n";
+    let space = Space::with(
+        &(file
+            + "[stages.inter]\nkind = \"inter-training\"\nmethod = \"source-only\"\nmodel = \"small\"\nsource = \"source\"\n"),
+    );
+    for command in ["plan p.toml", "run p.toml"] {
+        let mut command = space.command(command);
+        let ran = space::Ran::of(command.env("INTRADA_WORKER", "no/such").output().unwrap());
+        let first = ran.stderr.lines().next().unwrap_or_default();
+        assert_eq!(first, "warning: INTRADA_WORKER names no/such, which does not exist", "{}", ran.stderr);
+    }
+}

@@ -122,6 +122,9 @@ fn an_interrupt_saves_a_checkpoint_and_ends_with_130() {
     let status = run.wait().unwrap();
     assert_eq!(status.code(), Some(130));
     assert!(space::files(&space.path("cache/slots")).iter().any(|path| path.ends_with("checkpoint.safetensors")));
+    let plan = space.intrada("plan p.toml").stdout;
+    let at = plan.split("; resumes at ").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    assert!(at.is_some_and(|at| (5..40).contains(&at)), "{plan}");
     space.run("p.toml");
     assert!(outputs(&space) == expected);
 }

@@ -153,24 +153,12 @@ impl Inputs {
     /// # Errors
     /// See [`Error`].
     pub fn files_of(&self, path: &Path) -> Result<Vec<(PathBuf, FileDigest)>, Error> {
-        let mut files = Vec::new();
-        let mut folders = vec![path.to_owned()];
-        while let Some(folder) = folders.pop() {
-            let unreadable = |source| Error::Unreadable { path: folder.clone(), source };
-            for entry in fs::read_dir(self.root.join(&folder)).map_err(unreadable)? {
-                let entry = entry.map_err(unreadable)?;
-                let kind = entry.file_type().map_err(unreadable)?;
-                let place = folder.join(entry.file_name());
-                if kind.is_dir() && self.root.join(&place) != self.cache {
-                    folders.push(place);
-                } else if kind.is_file() {
-                    let name = place.strip_prefix(path).expect("it lies below the folder").to_owned();
-                    files.push((name, self.digest_file(&place)?));
-                }
-            }
-        }
-        files.sort();
-        Ok(files)
+        let unreadable = |error: (PathBuf, io::Error)| {
+            let path = error.0.strip_prefix(&self.root).unwrap_or(&error.0).to_owned();
+            Error::Unreadable { path, source: error.1 }
+        };
+        let names = files_below(&self.root.join(path), &self.cache).map_err(unreadable)?;
+        names.into_iter().map(|name| Ok((name.clone(), self.digest_file(&path.join(&name))?))).collect()
     }
 
     /// The digest of the file at `path`, relative to the root.
@@ -299,6 +287,30 @@ impl Visitor for Inputs {
     fn skips(&self, path: &Path) -> bool {
         path == self.cache
     }
+}
+
+/// The names of all files below a folder, relative to it, in order. Links are left out, and so is all below `cache`.
+///
+/// # Errors
+/// The folder that can't be read, and what the system answered.
+pub(crate) fn files_below(top: &Path, cache: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+    let mut files = Vec::new();
+    let mut folders = vec![top.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let unreadable = |error| (folder.clone(), error);
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let kind = entry.file_type().map_err(unreadable)?;
+            let place = entry.path();
+            if kind.is_dir() && place != cache {
+                folders.push(place);
+            } else if kind.is_file() {
+                files.push(place.strip_prefix(top).expect("it lies below the folder").to_owned());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Says how far a missing path leads, and what there is instead.

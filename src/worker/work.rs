@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use intrada_runner::exec::job::{Event, Input, Job};
+use intrada_runner::exec::with_causes;
 use serde::de::DeserializeOwned;
 use tch::Device;
 
@@ -39,17 +40,7 @@ impl Failure {
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Failure {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            // Many errors print their cause themselves.
-            if !message.contains(&cause_text) {
-                message = format!("{message}: {cause_text}");
-            }
-            source = cause.source();
-        }
-        Failure::Failed { message, help: Vec::new() }
+        Failure::Failed { message: with_causes(&error), help: Vec::new() }
     }
 }
 

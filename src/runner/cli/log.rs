@@ -27,7 +27,7 @@ impl Log {
     pub(super) fn answer(self) -> Answer {
         let session = self.source.open(Access::Look)?;
         let stage = session.pipeline.stage(open::stage(&session, &self.stage)?);
-        let noted = std::fs::read_to_string(session.attempt_path(stage)).ok().and_then(|text| text.trim().parse().ok());
+        let noted = session.attempt(stage).map(|attempt| attempt.key);
         let recorded = session.index.stages.get(&session.record_name(stage)).map(|record| record.key);
         let Some(key): Option<Key> = noted.or(recorded) else {
             return Err(Refusal::Usage(format!("`{}` has not run in this workspace, so it has no log", self.stage)));

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Answer, DONE, Format, Source, is_coloured, open, show};
-use crate::report::measures::{duration, plural};
-use crate::sched::dry::{self, Decision, Planned};
+use crate::report::measures::{count, duration, plural};
+use crate::sched::dry::{self, Decision, Planned, Resumes};
 use crate::sched::session::{Access, Session};
 use crate::spec::{Look, Problems};
 
@@ -48,12 +48,16 @@ pub(super) fn answer(source: &Source, stages: &[String], force: &[String], forma
 }
 
 fn line(session: &Session, planned: &Planned) -> serde_json::Value {
-    json!({
+    let mut line = json!({
         "event": "stage-planned",
         "stage": session.pipeline.stage(planned.stage).name,
         "decision": planned.decision.name(),
         "reason": planned.reason,
-    })
+    });
+    if let Some(Resumes { at: Some(at) }) = planned.resumes {
+        line["resumes_at"] = json!(at);
+    }
+    line
 }
 
 fn table(session: &Session, planned: &[Planned]) -> String {
@@ -65,11 +69,17 @@ fn table(session: &Session, planned: &[Planned]) -> String {
             (Decision::Run | Decision::Depends, Some(seconds)) => format!("  (last time {})", duration(seconds)),
             _ => String::new(),
         };
-        let line = format!("  {:<10}  {:<width$}  {}{cost}", planned.decision.name(), name(planned), planned.reason);
+        let resumes = match planned.resumes {
+            Some(Resumes { at: Some(at) }) => format!("; resumes at {}", count(at)),
+            Some(Resumes { at: None }) => "; goes on with what it saved".to_owned(),
+            None => String::new(),
+        };
+        let line =
+            format!("  {:<10}  {:<width$}  {}{resumes}{cost}", planned.decision.name(), name(planned), planned.reason);
         text += line.trim_end();
         text.push('\n');
     }
-    let count = |decision| planned.iter().filter(|planned| planned.decision == decision).count();
+    let number = |decision| planned.iter().filter(|planned| planned.decision == decision).count();
     let parts = [
         (Decision::Run, "to run"),
         (Decision::Depends, "depend on that"),
@@ -78,8 +88,8 @@ fn table(session: &Session, planned: &[Planned]) -> String {
     ];
     let parts: Vec<String> = parts
         .iter()
-        .filter(|(decision, _)| count(*decision) > 0)
-        .map(|(decision, words)| format!("{} {words}", count(*decision)))
+        .filter(|(decision, _)| number(*decision) > 0)
+        .map(|(decision, words)| format!("{} {words}", number(*decision)))
         .collect();
     text + &format!("{}: {}\n", plural(planned.len(), "stage"), parts.join(", "))
 }

@@ -44,6 +44,11 @@ impl Why {
         match found {
             Found::Depends(on) => format!("{name} depends {on}: what it would read is known when that has run\n"),
             Found::NeverRan => format!("{name} has not run in this workspace\n"),
+            Found::Failed { attempt, failed, is_same } => {
+                let which = if *is_same { "the key that it has now" } else { "another key" };
+                let key = attempt.key.0.short();
+                format!("{name} has only failed here, {} with {which} ({key}): {}\n", ago(failed.at), failed.message)
+            }
             Found::UpToDate(since) => format!("{name} is up to date: it was made {}\n", ago(*since)),
             Found::OutputsChanged => {
                 format!("{name}: nothing of its key differs, but its outputs are missing or were changed\n")
@@ -79,6 +84,7 @@ fn as_json(stage: &str, found: &Found) -> serde_json::Value {
     let (state, differences) = match found {
         Found::Depends(_) => ("depends", &[][..]),
         Found::NeverRan => ("never-ran", &[][..]),
+        Found::Failed { .. } => ("failed", &[][..]),
         Found::UpToDate(_) => ("up-to-date", &[][..]),
         Found::OutputsChanged => ("outputs-changed", &[][..]),
         Found::RecordGone => ("record-gone", &[][..]),

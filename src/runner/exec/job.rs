@@ -5,6 +5,8 @@
 //! keys or the cache's layout is in it: a worker gets paths to read from and one folder to write into.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -154,6 +156,30 @@ impl Items {
     pub fn findings(slot: &Path) -> PathBuf {
         slot.join("items").join("findings")
     }
+}
+
+/// The iterations that a training's checkpoint in a resume slot has behind it; `None` where there is none. The checkpoint is a
+/// safetensors file, whose header says so: the tensors needn't be read, and mean nothing here.
+pub fn iterations_kept(slot: &Path) -> Option<u64> {
+    /// The header names a few hundred tensors; more is no header.
+    const LONGEST: u64 = 16 << 20;
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(rename = "__metadata__")]
+        metadata: BTreeMap<String, String>,
+    }
+    #[derive(Deserialize)]
+    struct Record {
+        iteration: u64,
+    }
+    let mut file = File::open(slot.join("checkpoint.safetensors")).ok()?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).ok()?;
+    let length = u64::from_le_bytes(length);
+    let mut header = Vec::new();
+    file.take(length.min(LONGEST)).read_to_end(&mut header).ok()?;
+    let header: Header = serde_json::from_slice(&header).ok()?;
+    header.metadata.values().find_map(|text| serde_json::from_str(text).ok()).map(|record: Record| record.iteration)
 }
 
 /// What a worker says while it works: one JSON line each on its standard output. Everything else it prints is log.

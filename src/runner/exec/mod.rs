@@ -68,6 +68,21 @@ impl Failure {
     }
 }
 
+/// An error with all its causes: what the system answered comes last.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        // Many errors print their cause themselves.
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// The last `count` lines of a log, as text.
 ///
 /// # Errors
@@ -104,7 +119,11 @@ fn shown(line: &str) -> String {
 /// pipeline of commands.
 pub fn find_worker() -> Result<PathBuf, Failure> {
     if let Some(path) = std::env::var_os("INTRADA_WORKER").filter(|path| !path.is_empty()) {
-        return Ok(PathBuf::from(path));
+        let path = PathBuf::from(path);
+        return match path.exists() {
+            true => Ok(path),
+            false => Err(Failure::new(format!("INTRADA_WORKER names {}, which does not exist", path.display()))),
+        };
     }
     let name = format!("intrada-worker{}", std::env::consts::EXE_SUFFIX);
     let beside = std::env::current_exe().map(|own| own.with_file_name(&name));

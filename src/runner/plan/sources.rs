@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
-use crate::exec::job;
+use crate::exec::{job, with_causes};
 use crate::inputs::{self, Inputs};
 use crate::spec::{Dataset, DatasetId, Format, Pipeline, Problem, Span, StageId};
 use crate::store::Kind;
@@ -143,8 +143,7 @@ pub fn once_each(problems: Vec<Problem>) -> Vec<Problem> {
 }
 
 pub(super) fn input_problem(error: &inputs::Error, span: Span) -> Problem {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    Problem::error(format!("{error}{cause}")).at(span, "")
+    Problem::error(with_causes(error)).at(span, "")
 }
 
 fn scenes_found(dataset: &Dataset, scenes: job::Dataset) -> Found {

@@ -16,6 +16,7 @@ use crate::flow::{Failed, NodeId};
 use crate::report::{Event, Outcome};
 use crate::spec::{Stage, StageId};
 
+use super::attempt::Attempt;
 use super::jobs::{GRACE, Performed};
 use super::priority;
 use super::run::{Message, Run};
@@ -283,7 +284,7 @@ impl Run<'_> {
         };
         order.forced = is_forced;
         let name = self.session.pipeline.stage(stage).name.clone();
-        self.note_attempt(stage, key);
+        self.session.note_attempt(self.session.pipeline.stage(stage), &Attempt::new(key));
         self.reporter.tell(&Event::Started { stage: name.clone(), reason: reason.clone() });
         self.results.insert(node, Known { reason, ..Known::default() });
         let control = Arc::new(Control::default());
@@ -307,13 +308,6 @@ impl Run<'_> {
             // The loop listens until every job it started has answered.
             let _ = send.send(Message::Ended(job, Box::new(result)));
         });
-    }
-
-    /// So that `log` finds the log while the stage runs and after it failed. Not worth failing for.
-    fn note_attempt(&self, stage: StageId, key: Key) {
-        let path = self.session.attempt_path(self.session.pipeline.stage(stage));
-        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let _ = written.and_then(|()| std::fs::write(&path, key.to_string()));
     }
 
     /// A job has ended.

@@ -7,12 +7,15 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::digest::Key;
+use crate::exec::job;
 use crate::flow::{Command, How, NodeId};
 use crate::plan::explain::Difference;
 use crate::plan::sources;
 use crate::spec::{Problem, Problems, StageId};
 use crate::store::Artifact;
 
+use super::attempt::{Attempt, Failed};
+use super::missing_worker;
 use super::planner::Planner;
 use super::session::Session;
 use super::wiring::Node;
@@ -51,12 +54,21 @@ pub struct Planned {
     pub decision: Decision,
     /// Why, in half a line; empty where nothing happens.
     pub reason: String,
+    /// What it goes on from, if an attempt at the same key was stopped or failed.
+    pub resumes: Option<Resumes>,
     /// What the computation took when it last ran, where that is known, in seconds.
     pub seconds: Option<f64>,
     /// The name of the computation, as far as it is known.
     pub key: Option<Key>,
     /// What it gives, in the order of its outputs, where nothing has to run for that.
     pub gives: Option<Rc<[Artifact]>>,
+}
+
+/// What an earlier attempt has left in the resume slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resumes {
+    /// Iterations that needn't be done again, where it is a training.
+    pub at: Option<u64>,
 }
 
 /// What a run would do.
@@ -89,11 +101,20 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
         let is_there = matches!(decision, Decision::Hit | Decision::UpToDate);
         let key = planner.keys.manifest(node).map(|manifest| manifest.key());
         let gives = planner.keys.artifacts(node).filter(|_| is_there);
-        Planned { stage, decision, reason, seconds, key, gives }
+        let resumes = key.filter(|_| decision == Decision::Run).and_then(|key| resumes(session, key));
+        Planned { stage, decision, reason, resumes, seconds, key, gives }
     });
     let found = sources::once_each(planner.keys.warnings());
-    let warnings = session.pipeline.warnings.iter().cloned().chain(found).collect();
-    Ok(Plan { stages: planned.collect(), warnings })
+    let planned: Vec<Planned> = planned.collect();
+    let open = planned.iter().filter(|planned| matches!(planned.decision, Decision::Run | Decision::Depends));
+    let worker = missing_worker(session, open.map(|planned| planned.stage));
+    let warnings = session.pipeline.warnings.iter().cloned().chain(found).chain(worker).collect();
+    Ok(Plan { stages: planned, warnings })
+}
+
+fn resumes(session: &Session, key: Key) -> Option<Resumes> {
+    let slot = session.store.slot(key);
+    slot.exists().then(|| Resumes { at: job::iterations_kept(slot.path()) })
 }
 
 /// Why a stage would run, or that it wouldn't.
@@ -102,6 +123,15 @@ pub enum Why {
     Depends(String),
     /// It has never run here.
     NeverRan,
+    /// It has run here, and never to a good end.
+    Failed {
+        /// The latest time.
+        attempt: Attempt,
+        /// When and how that ended.
+        failed: Failed,
+        /// Whether it was the key that it has now.
+        is_same: bool,
+    },
     /// Nothing differs since it was made, in seconds since the Unix epoch.
     UpToDate(f64),
     /// The key is the same, but the outputs are missing or were changed.
@@ -131,7 +161,13 @@ pub fn why(session: &mut Session, stage: StageId) -> Result<Why, Problems> {
     let Some(new) = planner.keys.manifest(node) else {
         return Ok(Why::Depends(on(session, &planner, &decisions, node)));
     };
-    let Some((record, old)) = planner.last_run(session, node) else { return Ok(Why::NeverRan) };
+    let Some((record, old)) = planner.last_run(session, node) else {
+        let attempt = session.attempt(session.pipeline.stage(stage));
+        return Ok(match attempt.and_then(|attempt| attempt.failed.clone().map(|failed| (attempt, failed))) {
+            Some((attempt, failed)) => Why::Failed { is_same: attempt.key == new.key(), attempt, failed },
+            None => Why::NeverRan,
+        });
+    };
     if decisions.get(&node) == Some(&Decision::UpToDate) {
         return Ok(Why::UpToDate(record.finished));
     }
@@ -192,7 +228,7 @@ fn look_at_late_source(
     planner: &mut Planner,
     decisions: &HashMap<NodeId, Decision>,
     node: NodeId,
-    key: crate::digest::Key,
+    key: Key,
 ) {
     let in_place = |stage: &StageId| decisions.get(&planner.wiring.of_stage(*stage)) == Some(&Decision::UpToDate);
     if planner.wiring.producers(node).iter().all(in_place)
@@ -203,7 +239,7 @@ fn look_at_late_source(
 }
 
 /// The artifacts of a cached key, in the order of the stage's outputs, if the cache has all of them.
-fn cached(session: &Session, planner: &Planner, node: NodeId, key: crate::digest::Key) -> Option<Vec<Artifact>> {
+fn cached(session: &Session, planner: &Planner, node: NodeId, key: Key) -> Option<Vec<Artifact>> {
     let Node::Stage(stage) = planner.wiring.node(node) else { return None };
     let trace = session.store.load(key).ok().flatten()?;
     let outputs = session.pipeline.stage(*stage).outputs.iter();

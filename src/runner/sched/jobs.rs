@@ -15,7 +15,7 @@ use crate::exec::command::Program;
 use crate::exec::job::{Event, Job};
 use crate::exec::process::Control;
 use crate::exec::worker::Finished;
-use crate::exec::{Failure, Visible, worker};
+use crate::exec::{Failure, Visible, with_causes, worker};
 use crate::plan::manifest::Manifest;
 use crate::report::measures;
 use crate::store::index::PlacedOutput;
@@ -406,18 +406,7 @@ pub fn place(
 }
 
 pub(super) fn failed(error: crate::store::Error) -> Failure {
-    Failure::new(whole(&error))
-}
-
-/// An error with all its causes: what the system answered comes last.
-pub(super) fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    Failure::new(with_causes(&error))
 }
 
 pub(super) fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {

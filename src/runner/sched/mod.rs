@@ -5,6 +5,7 @@
 //! no lock that is held while work is done, so a second run may work beside. [`dry`] drives the same flow and does nothing.
 
 mod aside;
+pub mod attempt;
 pub mod dry;
 mod dispatch;
 mod guard;
@@ -25,6 +26,8 @@ pub mod wiring;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::exec::{Failure, find_worker};
+use crate::kind::Runs;
 use crate::report::{Event, Totals};
 use crate::spec::{Look, Problem, Problems, StageId};
 use crate::store::Artifact;
@@ -59,6 +62,14 @@ pub struct Ended {
 /// Problems of sources as one report.
 fn problems(session: &Session, problems: Vec<Problem>) -> Problems {
     Problems::new(problems, session.pipeline.sources.clone())
+}
+
+/// What is amiss if one of these stages has to run: there is no worker. A long run of commands must not end with finding out.
+fn missing_worker(session: &Session, mut open: impl Iterator<Item = StageId>) -> Option<Problem> {
+    let stage = session.pipeline.stage(open.find(|stage| session.pipeline.stage(*stage).kind.runs == Runs::Worker)?);
+    let Err(Failure::Failed { message, help }) = find_worker() else { return None };
+    let problem = Problem::warning(message).at(stage.span, "needs it");
+    Some(help.into_iter().fold(problem, Problem::help))
 }
 
 /// Something worth knowing, with the line of the pipeline file that it is about.

@@ -13,12 +13,13 @@ use crate::inputs::Inputs;
 use crate::kind::Runs;
 use crate::plan::explain::{self, Difference, Files};
 use crate::plan::manifest::Manifest;
-use crate::plan::sources::{self, Content, Origin, Surveyor};
+use crate::plan::sources::{self, Content, Found, Origin, Surveyor};
 use crate::plan::split;
 use crate::report::Outcome;
+use crate::report::measures::ago;
 use crate::spec::{Problem, Problems, Stage, StageId};
 use crate::store::index::StageRecord;
-use crate::store::{Artifact, Manner};
+use crate::store::{Artifact, Kind, Manner};
 
 use super::guard::Guard;
 use super::jobs::Order;
@@ -159,22 +160,28 @@ impl Planner {
                     let Some(output) = record.and_then(|record| record.outputs.get(slot.output as usize)) else {
                         continue;
                     };
-                    for entry in output.entries.iter().filter(|entry| entry.stat.is_file()) {
-                        let top = session.pipeline.root.join(&output.path);
+                    let top = session.pipeline.root.join(&output.path);
+                    let files = || output.entries.iter().filter(|entry| entry.stat.is_file());
+                    if output.artifact.kind == Kind::Folder {
+                        let names = files().map(|entry| entry.path.clone()).collect();
+                        guard.watch_folder(top.clone(), names, session.store.root().to_owned());
+                    }
+                    for entry in files() {
                         let is_top = entry.path.as_os_str().is_empty();
-                        guard.watch(if is_top { top } else { top.join(&entry.path) }, entry.stat, entry.object);
+                        guard.watch(if is_top { top.clone() } else { top.join(&entry.path) }, entry.stat, entry.object);
                     }
                 }
-                (None, Some(found)) => self.watch_source(&mut guard, &session.pipeline.root, &found.content),
+                (None, Some(found)) => self.watch_source(&mut guard, session, &found),
                 _ => {}
             }
         }
         guard
     }
 
-    fn watch_source(&self, guard: &mut Guard, root: &Path, content: &Content) {
+    fn watch_source(&self, guard: &mut Guard, session: &Session, found: &Found) {
+        let root = &session.pipeline.root;
         let relative = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_owned();
-        let files: Vec<PathBuf> = match content {
+        let files: Vec<PathBuf> = match &found.content {
             Content::Dataset(job::Dataset::Scenes { .. }) => Vec::new(),
             Content::Dataset(job::Dataset::Files { samples, .. }) => samples
                 .iter()
@@ -185,6 +192,8 @@ impl Planner {
             Content::Path(path) if path.is_dir() => {
                 let folder = relative(path);
                 let files = self.inputs.files_of(&folder).unwrap_or_default();
+                let names = files.iter().map(|(file, _)| file.clone()).collect();
+                guard.watch_folder(path.clone(), names, session.store.root().to_owned());
                 files.into_iter().map(|(file, _)| folder.join(file)).collect()
             }
             Content::Path(path) => vec![relative(path)],
@@ -216,7 +225,11 @@ impl Planner {
     pub fn reason(&self, session: &Session, node: NodeId) -> String {
         let Some(new) = self.keys.manifest(node) else { return String::new() };
         let Some((record, old)) = self.last_run(session, node) else {
-            return "has not run in this workspace".to_owned();
+            let attempt = self.stage(session, node).and_then(|stage| session.attempt(stage));
+            return match attempt.and_then(|attempt| attempt.failed) {
+                Some(failed) => format!("failed {}", ago(failed.at)),
+                None => "has not run in this workspace".to_owned(),
+            };
         };
         if record.key == new.key() {
             return "its outputs are missing or were changed".to_owned();

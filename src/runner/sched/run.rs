@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::digest::Key;
-use crate::exec::Failure;
+use crate::exec::{Failure, with_causes};
 use crate::flow::{Command, NodeId};
 use crate::plan::sources;
 use crate::report::{Advice, Event, Outcome, Reporter, Totals};
@@ -27,7 +27,7 @@ use super::session::Session;
 use super::settle::Known;
 use super::slots::Slots;
 use super::wiring::Node;
-use super::{Ended, Options, orders, warning};
+use super::{Ended, Options, missing_worker, orders, warning};
 
 /// The wish to stop, from another thread: once to save, twice to end at once. Without a run it does nothing.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +69,7 @@ pub fn run(
     interrupt.listen(Some(send.clone()));
     let mut run = Run::new(session, options, reporter, planner, send);
     run.carry_out(commands);
+    run.warn_of_missing_worker();
     // Nobody tells of changes here.
     while run.listen(&receive).is_some() {}
     interrupt.listen(None);
@@ -166,6 +167,15 @@ impl Run<'_> {
         None
     }
 
+    /// Said before anything has run.
+    pub(super) fn warn_of_missing_worker(&mut self) {
+        let open = self.planner.engine.unsettled();
+        let stages = open.iter().filter_map(|node| self.planner.wiring.node(*node).stage());
+        if let Some(problem) = missing_worker(self.session, stages) {
+            self.reporter.tell(&warning(self.session, &problem));
+        }
+    }
+
     /// What each stage gave or had given.
     pub(super) fn artifacts(&self) -> HashMap<StageId, Rc<[Artifact]>> {
         let stages = self.planner.wiring.iter().filter_map(|(node, what)| match what {
@@ -251,7 +261,7 @@ impl Run<'_> {
         match placed {
             Ok(placed) => placed,
             Err(error) => {
-                let text = format!("the cached outputs of {stage} can't be used, so it runs: {}", jobs::whole(&error));
+                let text = format!("the cached outputs of {stage} can't be used, so it runs: {}", with_causes(&error));
                 self.reporter.tell(&Event::Warning(text));
                 None
             }
@@ -284,7 +294,7 @@ impl Run<'_> {
         }
         if let Err(error) = self.session.save() {
             self.reporter
-                .tell(&Event::Warning(format!("the index of this workspace can't be saved: {}", jobs::whole(&error))));
+                .tell(&Event::Warning(format!("the index of this workspace can't be saved: {}", with_causes(&error))));
         }
     }
 

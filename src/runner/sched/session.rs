@@ -87,8 +87,8 @@ impl Session {
         format!("{}/{}", self.pipeline.name, stage.name)
     }
 
-    /// Where the key of a stage's latest attempt is noted, so that its log is found while it runs and after it failed.
-    pub fn attempt_path(&self, stage: &Stage) -> PathBuf {
+    /// Where a stage's latest attempt is noted, so that its log is found while it runs and after it failed.
+    pub(super) fn attempt_path(&self, stage: &Stage) -> PathBuf {
         let folder = self.index_path.with_file_name("attempts").join(&self.pipeline.name);
         folder.join(&stage.name)
     }

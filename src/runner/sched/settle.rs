@@ -17,6 +17,7 @@ use crate::spec::StageId;
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Artifact, Trace};
 
+use super::attempt::Attempt;
 use super::dispatch::JobId;
 use super::jobs::News;
 use super::run::Run;
@@ -76,8 +77,9 @@ impl Run<'_> {
                 // The worker writes its last words into the log, too.
                 let mut log = log();
                 log.retain(|line| !message.lines().any(|said| said == line));
+                let stage = self.session.pipeline.stage(stage);
+                self.session.note_attempt(stage, &Attempt::failed(key, &message));
                 known.reason = message;
-                let stage = &self.session.pipeline.stage(stage).name;
                 let more = format!("intrada-run log {} {stage}", self.session.pipeline.file.display());
                 known.advice = Advice { help, log, more: Some(more) };
             }
