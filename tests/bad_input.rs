@@ -125,7 +125,7 @@ fn numbers_out_of_range_and_not_a_number_are_refused() {
 fn a_label_outside_the_classes_is_named_with_its_value() {
     let space = folders();
     space.write("data/labels/b.png", grey_png(64, 32, 34));
-    refused(&space, "p.toml", &["data/labels/b.png", "34", "p.toml:10", "map"]);
+    refused(&space, "p.toml", &["data/labels/b.png", "34", "column 0, row 0", "p.toml:10", "map"]);
     space.edit("p.toml", "root = \"data\"", "root = \"data\"\nmap = { 34 = 255 }");
     assert_eq!(space.intrada("p.toml").code, Some(0));
 }
@@ -220,4 +220,80 @@ fn a_lambda_that_leaves_nothing_easy_is_told_before_the_training() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     // What doesn't rank isn't kept from running.
     assert_eq!(space.intrada("plan p.toml entropy").code, Some(0));
+}
+
+/// What `torch.save` wrote before PyTorch 1.6, with this program for its object.
+fn torch_save(object: &[u8]) -> Vec<u8> {
+    let magic = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.";
+    [&magic[..], b"\x80\x02", object, b".\x80\x02]."].concat()
+}
+
+#[test]
+fn a_checkpoint_that_is_cut_or_calls_a_command_fails_its_stage_with_its_name_and_nothing_of_it_runs() {
+    let hostile = b"}X\x01\x00\x00\x00acposix\nsystem\n(X\x0e\x00\x00\x00touch executedtRs";
+    let unknown = b"}X\x01\x00\x00\x00ac__builtin__\neval\n(X\x01\x00\x00\x001tRs";
+    for (bytes, text) in [
+        (torch_save(hostile), "it calls `posix.system` where it is loaded with Python"),
+        (torch_save(unknown), "it calls `__builtin__.eval`"),
+        (torch_save(b"}")[..40].to_vec(), "the file ends inside a pickle"),
+        (b"PK\x03\x04cut".to_vec(), "damaged zip archive"),
+        (b"GIF89a".to_vec(), "is not a whole safetensors file"),
+    ] {
+        let space = folders();
+        space.edit("p.toml", "arch = \"small\"", "arch = \"small\"\ninit = \"weights/bad.pth\"");
+        space.write("weights/bad.pth", bytes);
+        let ran = space.intrada("p.toml inter");
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        assert!(ran.stderr.contains("weights/bad.pth") && ran.stderr.contains(text), "{text}: {}", ran.stderr);
+        assert!(!space.path("executed").exists());
+    }
+}
+
+#[test]
+fn a_label_of_sixteen_bits_and_one_of_another_size_are_named() {
+    let space = folders();
+    let mut sixteen = Vec::new();
+    let mut encoder = png::Encoder::new(&mut sixteen, 64, 32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Sixteen);
+    encoder.write_header().unwrap().write_image_data(&[0; 64 * 32 * 2]).unwrap();
+    space.write("data/labels/b.png", sixteen);
+    refused(&space, "p.toml", &["data/labels/b.png", "16-bit", "8-bit"]);
+    space.write("data/labels/b.png", grey_png(60, 32, 1));
+    let ran = space.intrada("p.toml inter");
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    for text in ["b.png is 64x32", "data/labels/b.png is 60x32"] {
+        assert!(ran.stderr.contains(text), "{text:?} is not in:\n{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_list_without_names_is_named() {
+    let space = folders();
+    space.edit("p.toml", "root = \"target\"", "root = \"target\"\nlist = \"lists/none.txt\"");
+    space.write("lists/none.txt", "\n\n");
+    refused(&space, "p.toml", &["lists/none.txt", "target"]);
+}
+
+/// The key of the stage holds the damaged picture too, so what is kept is for that picture: a mended one is another training.
+#[test]
+fn a_picture_that_cannot_be_read_in_mid_epoch_stops_a_training_which_keeps_its_checkpoint() {
+    let space = folders();
+    space.edit("p.toml", "iterations = 2", "iterations = 4\norder = \"sequential\"\ncheckpoint_every = 1");
+    let whole = space.bytes("data/images/b.png");
+    let cut = &whole[..whole.len() / 2];
+    space.write("data/images/b.png", cut);
+    let stops = |space: &Space| {
+        let ran = space.intrada("p.toml inter");
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        let said = "iteration 1: cannot decode";
+        let kept = "the checkpoint after 1 iterations is kept";
+        assert!([said, "data/images/b.png", kept].iter().all(|text| ran.stderr.contains(text)), "{}", ran.stderr);
+    };
+    stops(&space);
+    space.write("data/images/b.png", &whole);
+    assert_eq!(space.intrada("p.toml inter").code, Some(0));
+    assert_eq!(space.read("runs/p/inter/losses.jsonl").lines().count(), 4);
+    space.write("data/images/b.png", cut);
+    stops(&space);
 }

@@ -159,8 +159,9 @@ pub fn adapt(
     };
     let (mut images, mut last_save) = (0, Instant::now());
     for iteration in begin..settings.iterations {
-        let source = source.next_batch()?;
-        let target = target.as_mut().map(|target| target.next_batch()).transpose()?;
+        let unread = |source| AdaptError::Batch { iteration, source, kept: slot.kept() };
+        let source = source.next_batch().map_err(unread)?;
+        let target = target.as_mut().map(|target| target.next_batch()).transpose().map_err(unread)?;
         images += source.images.size()[0] as u64 + target.as_ref().map_or(0, |batch| batch.images.size()[0] as u64);
         let losses = gradients(&mut players, settings, iteration, &source, target.as_ref())?;
         if let Some((loss, value)) = losses.not_finite() {

@@ -62,6 +62,14 @@ pub enum PthError {
         /// Where, from the beginning of its pickle.
         at: usize,
     },
+    /// A function that would be called, if this were Python.
+    #[error("it calls `{module}.{name}` where it is loaded with Python, which no network needs; nothing of it was run")]
+    Call {
+        /// The function's module.
+        module: String,
+        /// The function.
+        name: String,
+    },
     /// The pickle makes no sense.
     #[error("the pickle is broken: {0}")]
     Broken(&'static str),

@@ -11,9 +11,19 @@ pub enum AdaptError {
     /// A setting is out of its range.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// There is no next batch.
+    /// The images can't be opened.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The next images can't be read.
+    #[error("iteration {iteration}: {source}; {}", what_is_left(*kept))]
+    Batch {
+        /// When.
+        iteration: u64,
+        /// Which image, and why not.
+        source: DataError,
+        /// How many iterations the slot's checkpoint has behind it.
+        kept: Option<u64>,
+    },
     /// The slot can't be used.
     #[error(transparent)]
     Slot(#[from] SlotError),

@@ -1,7 +1,9 @@
 //! The stack machine that a pickle is a program for, cut down to what a state dict needs.
 //!
 //! Python's machine can call anything that a file names. This one makes four things: ordered dictionaries, storages, tensors
-//! and parameters. A call of anything else gives [`Value::Opaque`], which can be stored and passed on, but is nothing.
+//! and parameters. What else a training's record may hold of well-known libraries, and objects of any class, gives
+//! [`Value::Opaque`], which can be stored and passed on, but is nothing. A call of any other function is refused: nothing of
+//! it would run here, but whoever opens such a file elsewhere should know what they have.
 //!
 //! Values are small and copied; what they contain lies in the machine, by number. So a file can neither make values that
 //! grow when they are copied, nor nest them so deeply that dropping one overflows the stack.
@@ -210,9 +212,19 @@ impl<'a> Machine<'a> {
                 (Value::Text(name), Value::Text(module)) => Value::Global(module, name),
                 _ => Value::Opaque,
             },
-            b'R' | 0x81 => {
+            b'R' => {
                 let (arguments, callee) = (self.pop()?, self.pop()?);
+                if let Value::Global(module, name) = callee
+                    && !is_harmless(module, name)
+                {
+                    return Err(PthError::Call { module: module.to_owned(), name: name.to_owned() });
+                }
                 self.call(callee, arguments)?
+            }
+            // An object of a class, of which no function is called.
+            0x81 => {
+                let (arguments, class) = (self.pop()?, self.pop()?);
+                self.call(class, arguments)?
             }
             b'b' => return self.pop().map(|_| true), // an object's fields, as an ordered dictionary's `_metadata`
             b'Q' => {
@@ -319,6 +331,19 @@ impl<'a> Machine<'a> {
 }
 
 const EMPTY: PthError = PthError::Broken("the stack is empty");
+
+/// Whether a file may name this function to be called: those of libraries that records of trainings hold values of, and
+/// Python's own containers. Python's other functions include `exec`.
+fn is_harmless(module: &str, name: &str) -> bool {
+    const LIBRARIES: [&str; 9] =
+        ["argparse", "collections", "copyreg", "copy_reg", "datetime", "numpy", "pathlib", "torch", "_codecs"];
+    const CONTAINERS: [&str; 9] =
+        ["bytearray", "bytes", "complex", "dict", "frozenset", "list", "object", "set", "slice"];
+    match module {
+        "builtins" | "__builtin__" => CONTAINERS.contains(&name),
+        _ => LIBRARIES.contains(&module.split('.').next().unwrap_or_default()),
+    }
+}
 
 /// The name of a dtype, or of the class of storages that have it.
 fn dtype(name: &str) -> Result<Dtype, PthError> {

@@ -9,6 +9,8 @@ use super::*;
 use crate::checkpoint;
 
 const FILES: [&str; 6] = ["zip", "zip-protocol-4", "row", "record-zip", "record-row", "python2"];
+/// Records as well, with a command among their values.
+const HOSTILE: [&str; 2] = ["hostile-zip", "hostile-row"];
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests_data/pth/{name}.pth"))
@@ -58,12 +60,27 @@ fn a_file_of_python_2_is_read_with_the_view_that_its_storage_is() {
 }
 
 #[test]
-fn a_command_in_a_file_is_not_run() {
-    for name in ["record-zip", "record-row"] {
+fn a_file_with_a_command_is_refused_and_the_command_is_not_run() {
+    for name in HOSTILE {
         let bytes = file(name);
         let holds = |text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
         assert!(holds(b"touch executed") && holds(b"system"), "{name} would run a command");
-        read(&bytes).unwrap();
+        let error = read(&bytes).unwrap_err().to_string();
+        assert!(error.starts_with("it calls `posix.system` where it is loaded with Python"), "{error}");
+    }
+    // Whatever else of Python's own could run something; objects of classes that nobody knows could not.
+    let call = |global: &str, operation: &[u8]| {
+        let object = [&b"}X\x01\x00\x00\x00ac"[..], global.as_bytes(), b"\n)", operation, b"s"].concat();
+        read(&row(&object)).map(|named| named.len())
+    };
+    for global in ["builtins\nexec", "__builtin__\neval", "subprocess\nrun", "numpyro\nf", "os.path\njoin"] {
+        assert!(matches!(call(global, b"R"), Err(PthError::Call { .. })), "{global}");
+    }
+    for (global, operation) in
+        [("builtins\nset", b"R"), ("numpy.core.multiarray\nscalar", b"R"), ("mine\nConfig", b"\x81")]
+    {
+        let error = call(global, operation).unwrap_err();
+        assert!(matches!(error, PthError::Empty), "{global} is read, and no tensor: {error}");
     }
     assert!(!PathBuf::from("executed").exists());
 }

@@ -42,7 +42,7 @@ class Command:
 def training_record():
     wrapped = collections.OrderedDict(("module." + name, tensor) for name, tensor in state().items())
     optimizer = {"state": {0: {"momentum_buffer": torch.ones(2)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
-    return {"epoch": 3, "state_dict": wrapped, "optimizer": optimizer, "args": argparse.Namespace(lr=1), "x": Command()}
+    return {"epoch": 3, "state_dict": wrapped, "optimizer": optimizer, "args": argparse.Namespace(lr=1)}
 
 
 class Python2(pickle._Pickler):
@@ -81,4 +81,6 @@ torch.save(state(), FOLDER / "zip-protocol-4.pth", pickle_protocol=4)
 torch.save(state(), FOLDER / "row.pth", _use_new_zipfile_serialization=False)
 torch.save(training_record(), FOLDER / "record-zip.pth")
 torch.save(training_record(), FOLDER / "record-row.pth", _use_new_zipfile_serialization=False)
+torch.save(training_record() | {"x": Command()}, FOLDER / "hostile-zip.pth")
+torch.save(training_record() | {"x": Command()}, FOLDER / "hostile-row.pth", _use_new_zipfile_serialization=False)
 python2()
