@@ -3,12 +3,12 @@
 //! What intrada-ml's own tests show of the loop is shown here of all that lies around it: reading the file, listing the data
 //! set, the job, starting from files, and the written losses.
 
-#[path = "../src/ml/golden/formula.rs"]
-mod formula;
 mod space;
+mod weights;
 
 use serde_json::Value;
 use space::Space;
+use weights::formula;
 
 const PIPELINE: &str = r#"
 format = 1
@@ -77,10 +77,10 @@ fn a_pipeline_file_gives_the_golden_losses_and_takes_whole_networks_and_backbone
     let generator = formula::generator([3, 4, 6, 3], 19);
     let backbone = generator.iter().filter(|(key, _)| !key.starts_with("layer5") && !key.starts_with("layer6"));
     let discriminators = ["aux", "main"].into_iter().flat_map(|name| formula::discriminator(name, 19));
-    space.write("weights/whole.safetensors", safetensors(&generator, "", "g."));
-    space.write("weights/backbone.pth", torch_save(&backbone.cloned().collect::<Vec<_>>(), "Scale.", "g."));
+    space.write("weights/whole.safetensors", weights::safetensors(&generator, "", "g."));
+    space.write("weights/backbone.pth", weights::torch_save(&backbone.cloned().collect::<Vec<_>>(), "Scale.", "g."));
     let discriminators: Vec<_> = discriminators.collect();
-    space.write("weights/discriminator.safetensors", safetensors(&discriminators, "", "d_"));
+    space.write("weights/discriminator.safetensors", weights::safetensors(&discriminators, "", "d_"));
 
     let ran = space.intrada("run p.toml --format json");
     assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
@@ -106,40 +106,4 @@ fn a_pipeline_file_gives_the_golden_losses_and_takes_whole_networks_and_backbone
     assert_eq!(init("fresh-heads"), "265 tensors loaded, 0 of the file skipped, 16 not in it");
     let log = space.intrada("log p.toml fresh-heads").stdout;
     assert!(log.contains("not in the file, random: layer5.conv2d_list.0.bias"), "{log}");
-}
-
-/// A file of these tensors with the formula's values; `before` begins the keys in the file, `hashed` those that the values
-/// come from.
-fn safetensors(tensors: &[(String, Vec<usize>)], before: &str, hashed: &str) -> Vec<u8> {
-    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
-    for (key, shape) in tensors {
-        let begin = data.len();
-        data.extend(formula::values(&format!("{hashed}{key}"), shape).into_iter().flat_map(f32::to_le_bytes));
-        let entry = serde_json::json!({ "dtype": "F32", "shape": shape, "data_offsets": [begin, data.len()] });
-        header.insert(format!("{before}{key}"), entry);
-    }
-    let header = serde_json::to_vec(&header).unwrap();
-    [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
-}
-
-/// The same as PyTorch wrote it before 1.6: five pickles, then each tensor's number of elements and the elements.
-fn torch_save(tensors: &[(String, Vec<usize>)], before: &str, hashed: &str) -> Vec<u8> {
-    let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
-    let integer = |value: usize| [b"J", &(value as i32).to_le_bytes()[..]].concat();
-    let tuple =
-        |sizes: &[usize]| [b"(", &sizes.iter().flat_map(|&size| integer(size)).collect::<Vec<_>>()[..], b"t"].concat();
-    let (mut object, mut keys, mut data) = (b"\x80\x02}".to_vec(), b"\x80\x02](".to_vec(), Vec::new());
-    for (key, shape) in tensors {
-        let count: usize = shape.iter().product();
-        let strides: Vec<usize> = (1..=shape.len()).map(|side| shape[side..].iter().product()).collect();
-        let storage =
-            [&b"("[..], &text("storage"), b"ctorch\nFloatStorage\n", &text(key), &text("cpu"), &integer(count), b"tQ"];
-        object.extend([&text(&format!("{before}{key}"))[..], b"ctorch._utils\n_rebuild_tensor_v2\n("].concat());
-        object.extend([&storage.concat()[..], b"K\x00", &tuple(shape), &tuple(&strides), b"\x89}tRs"].concat());
-        keys.extend(text(key));
-        data.extend((count as u64).to_le_bytes());
-        data.extend(formula::values(&format!("{hashed}{key}"), shape).into_iter().flat_map(f32::to_le_bytes));
-    }
-    let head = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.";
-    [&head[..], &object, b".", &keys, b"e.", &data].concat()
 }

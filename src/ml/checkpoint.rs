@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::View;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use serde::Serialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::pth::{self, PthError};
@@ -116,10 +117,10 @@ pub enum CheckpointError {
 /// Which differences between a file and a network are none.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule<'a> {
-    /// Prefixes of keys that the file may have and the network lacks.
-    pub skip: &'a [&'a str],
-    /// Prefixes of keys that the network has and the file may lack: these tensors keep their values.
-    pub keep: &'a [&'a str],
+    /// Prefixes of keys that the file may have and the network lacks, each with the reason.
+    pub skip: &'a [(&'a str, &'static str)],
+    /// Prefixes of keys that the network has and the file may lack, each with the reason: these tensors keep their values.
+    pub keep: &'a [(&'a str, &'static str)],
     /// Whether floating-point elements may be converted, as when a network trained in double precision predicts in single.
     pub convert: bool,
 }
@@ -132,15 +133,33 @@ impl Rule<'_> {
     pub const WEIGHTS: Rule<'static> = Rule { skip: &[], keep: &[], convert: true };
 }
 
-/// What [`restore`] did.
+/// What [`restore`] did, each list sorted by key.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Restored {
-    /// How many tensors were copied.
-    pub loaded: usize,
-    /// Keys of the file that were left aside, sorted.
-    pub skipped: Vec<String>,
-    /// Keys of the network that kept their values, sorted.
-    pub kept: Vec<String>,
+    /// Keys of the tensors that were copied.
+    pub loaded: Vec<String>,
+    /// Tensors of the file that were left aside.
+    pub skipped: Vec<Apart>,
+    /// Tensors of the network that kept their values.
+    pub kept: Vec<Apart>,
+}
+
+/// A tensor that only one side has, file or network.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Apart {
+    /// Its key.
+    pub name: String,
+    /// Its sides.
+    pub shape: Vec<i64>,
+    /// Why that is as it should be.
+    pub why: &'static str,
+}
+
+impl Apart {
+    /// `tensor`, called `name`.
+    pub fn new(name: &str, tensor: &Tensor, why: &'static str) -> Apart {
+        Apart { name: name.to_owned(), shape: tensor.size(), why }
+    }
 }
 
 /// Reads a whole file, safetensors or of `torch.save`: its first bytes tell which, since its name may be the cache's.
@@ -213,7 +232,9 @@ pub fn copy_into(
     live: &[(String, Tensor)],
     rule: Rule,
 ) -> Result<Restored, CheckpointError> {
-    let begins_with = |key: &str, prefixes: &[&str]| prefixes.iter().any(|prefix| key.starts_with(prefix));
+    let why = |key: &str, prefixes: &[(&str, &'static str)]| {
+        prefixes.iter().find(|(prefix, _)| key.starts_with(prefix)).map(|(_, why)| *why)
+    };
     let is_counter = |key: &str| rule.convert && key.ends_with(".num_batches_tracked");
     let mut restored = Restored::default();
     let mut pairs = Vec::new();
@@ -222,24 +243,30 @@ pub fn copy_into(
             Some(from) => {
                 check(path, key, from, to, rule)?;
                 pairs.push((from, to));
+                restored.loaded.push(key.clone());
             }
             None if is_counter(key) => {}
-            None if begins_with(key, rule.keep) => restored.kept.push(key.clone()),
-            None => {
-                return Err(CheckpointError::Missing { path: path.to_owned(), key: key.clone(), expected: to.size() });
-            }
+            None => match why(key, rule.keep) {
+                Some(why) => restored.kept.push(Apart::new(key, to, why)),
+                None => {
+                    let (path, key) = (path.to_owned(), key.clone());
+                    return Err(CheckpointError::Missing { path, key, expected: to.size() });
+                }
+            },
         }
     }
     let known: HashSet<&str> = live.iter().map(|(key, _)| key.as_str()).collect();
-    let unknown = stored.keys().filter(|key| !known.contains(key.as_str()) && !is_counter(key));
-    restored.skipped.extend(unknown.cloned());
-    restored.skipped.sort();
-    restored.kept.sort();
-    if let Some(key) = restored.skipped.iter().find(|key| !begins_with(key, rule.skip)) {
-        let found = stored[key].size();
-        return Err(CheckpointError::Unexpected { path: path.to_owned(), key: key.clone(), found });
+    let mut unknown: Vec<(&String, &Tensor)> = stored.iter().filter(|(key, _)| !known.contains(key.as_str())).collect();
+    unknown.sort_by_key(|(key, _)| *key);
+    for (key, tensor) in unknown.into_iter().filter(|(key, _)| !is_counter(key)) {
+        let Some(why) = why(key, rule.skip) else {
+            let (path, key) = (path.to_owned(), key.clone());
+            return Err(CheckpointError::Unexpected { path, key, found: tensor.size() });
+        };
+        restored.skipped.push(Apart::new(key, tensor, why));
     }
-    restored.loaded = pairs.len();
+    restored.loaded.sort();
+    restored.kept.sort();
     no_grad(|| pairs.into_iter().for_each(|(from, to)| to.shallow_clone().copy_(from)));
     Ok(restored)
 }
@@ -374,7 +401,7 @@ mod tests {
         let ones = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
         write(&path, &[named("a", ones(&[2])), named("b", ones(&[2, 3])), named("extra", ones(&[1]))], None).unwrap();
         let live = |b: &[i64], kind| [named("a", ones(&[2]) * 0.0), named("b", ones(b).to_kind(kind) * 0.0)];
-        let skip = Rule { skip: &["ext"], ..Rule::RESUME };
+        let skip = Rule { skip: &[("ext", "spare")], ..Rule::RESUME };
 
         let wrong_shape = live(&[3, 2], Kind::Float);
         let message = restore(&path, &wrong_shape, skip).unwrap_err().to_string();
@@ -393,8 +420,10 @@ mod tests {
         let message = restore(&path, &more, skip).unwrap_err().to_string();
         assert!(message.ends_with("tensor `head` [4] is missing"), "{message}");
 
-        let restored = restore(&path, &more, Rule { keep: &["head"], ..skip }).unwrap();
-        assert_eq!(restored, Restored { loaded: 2, skipped: vec!["extra".into()], kept: vec!["head".into()] });
+        let restored = restore(&path, &more, Rule { keep: &[("head", "new")], ..skip }).unwrap();
+        let apart = |name: &str, side, why| vec![Apart { name: name.into(), shape: vec![side], why }];
+        let (skipped, kept) = (apart("extra", 1, "spare"), apart("head", 4, "new"));
+        assert_eq!(restored, Restored { loaded: vec!["a".into(), "b".into()], skipped, kept });
         assert_eq!(more[1].1, ones(&[2, 3]));
     }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+use crate::checkpoint::{self, Apart, CheckpointError, Restored, Rule};
 use crate::folded::Taps;
 use crate::layer::{Aspp, Scope};
 use crate::network::{Logits, Mode, Network, Parameter, Predictor, RateGroup};
@@ -124,16 +124,21 @@ impl DeepLabV2 {
         if self.aux.is_none() && !has(&stored, "layer6.") {
             stored = renamed(stored, |key| key.strip_prefix("layer5.").map(|rest| format!("layer6.{rest}")));
         }
-        let skip: &[&str] = if self.aux.is_none() { &["layer5."] } else { &[] };
+        let skip: &[_] =
+            if self.aux.is_none() { &[("layer5.", "an auxiliary head, which this network lacks")] } else { &[] };
         checkpoint::copy_into(path, &stored, &self.state(), Rule { skip, ..Rule::WEIGHTS })
     }
 
     /// Layers 1 to 4.
     fn take_backbone(&self, path: &Path, mut stored: HashMap<String, Tensor>) -> Result<Restored, CheckpointError> {
         // By name an old head could be taken for the auxiliary one.
-        let foreign = |key: &str| key.starts_with("layer5.") || key.starts_with("fc.");
-        let aside: Vec<String> = stored.extract_if(|key, _| foreign(key)).map(|(key, _)| key).collect();
-        let rule = Rule { keep: &["layer5.", "layer6."], ..Rule::WEIGHTS };
+        let foreign = [("layer5.", "a head of older networks, on another layer"), ("fc.", "ImageNet's classifier")];
+        let reason = |key: &str| foreign.iter().find(|(prefix, _)| key.starts_with(prefix)).map(|(_, why)| *why);
+        let aside: Vec<Apart> =
+            stored.iter().filter_map(|(key, tensor)| Some(Apart::new(key, tensor, reason(key)?))).collect();
+        stored.retain(|key, _| reason(key).is_none());
+        const HEAD: &str = "a head, which a backbone lacks";
+        let rule = Rule { keep: &[("layer5.", HEAD), ("layer6.", HEAD)], ..Rule::WEIGHTS };
         let mut restored = checkpoint::copy_into(path, &stored, &self.state(), rule)?;
         restored.skipped.extend(aside);
         restored.skipped.sort();

@@ -177,7 +177,7 @@ mod tests {
             checkpoint::write(&path, &named, None).unwrap();
             let to = Discriminator::new("main", 3, 4, 2, Device::Cpu, Kind::Float);
             assert_ne!(to.state()[0].1, from[0].1);
-            assert_eq!(to.load(&path).unwrap().loaded, 10);
+            assert_eq!(to.load(&path).unwrap().loaded.len(), 10);
             assert!(to.state().iter().zip(&from).all(|(to, from)| to == from));
         }
         let error = discriminator(5, 4).load(&path).unwrap_err().to_string();

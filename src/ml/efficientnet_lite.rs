@@ -136,7 +136,10 @@ impl Network for EfficientNetLite0 {
     /// The ImageNet file holds the backbone, and `_conv_head` and `_bn1` that only ImageNet's classifier needs. Both
     /// classifiers of this network keep their values.
     fn load_pretrained(&self, path: &Path) -> Result<Restored, CheckpointError> {
-        let rule = Rule { skip: &["_conv_head.", "_bn1."], keep: &["layer5.", "layer6."], convert: true };
+        const CLASSIFIER: &str = "of ImageNet's classifier";
+        const HEAD: &str = "a head, which a backbone lacks";
+        let skip = &[("_conv_head.", CLASSIFIER), ("_bn1.", CLASSIFIER)];
+        let rule = Rule { skip, keep: &[("layer5.", HEAD), ("layer6.", HEAD)], convert: true };
         checkpoint::restore(path, &self.state(), rule)
     }
 }

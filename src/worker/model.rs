@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use intrada_ml::arch::{Arch, Options};
+use intrada_ml::checkpoint::Restored;
 use intrada_ml::deeplab_v2::Branches;
 use intrada_ml::efficientnet_lite::OutputStride;
 use intrada_ml::network::Network;
@@ -36,14 +37,23 @@ impl Model {
         Ok(self.arch.build(options, seed, work.device, kind))
     }
 
-    /// The network with the weights of a training or of a published file, for inference. What it has no use for of a file
-    /// goes to the log.
+    /// The network with the weights of a training or of a published file, for inference.
     pub(crate) fn trained(&self, work: &Work, weights: &Path) -> Result<Box<dyn Network>, Failure> {
         let network = self.fresh(work, 0, Kind::Float)?;
-        let restored = network.load_weights(weights)?;
-        if !restored.skipped.is_empty() {
-            eprintln!("{}: in the file but not taken: {}", weights.display(), restored.skipped.join(" "));
-        }
+        told(&network.load_weights(weights)?);
         Ok(network)
     }
+}
+
+/// How much of a file and of a network was loaded; which tensors exactly were not goes to the log.
+pub(crate) fn told(restored: &Restored) -> String {
+    let Restored { loaded, skipped, kept } = restored;
+    for (what, tensors) in [("in the file but not taken", skipped), ("not in the file, random", kept)] {
+        if !tensors.is_empty() {
+            let names: Vec<&str> = tensors.iter().map(|apart| apart.name.as_str()).collect();
+            eprintln!("{what}: {}", names.join(" "));
+        }
+    }
+    let (loaded, skipped, kept) = (loaded.len(), skipped.len(), kept.len());
+    format!("{loaded} tensors loaded, {skipped} of the file skipped, {kept} not in it")
 }

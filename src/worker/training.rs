@@ -9,19 +9,17 @@ use intrada_ml::adapt::{
     self, AdaptError, Control, DiscriminatorInit, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome,
     Precision, Progress, Settings,
 };
-use intrada_ml::checkpoint::Restored;
 use intrada_ml::data::augment::Augment;
 use intrada_ml::data::loader::{self, Loader};
 use intrada_ml::data::order::Order;
 use intrada_ml::data::source::{LabelUse, Source};
 use intrada_ml::data::{Batches, DataError};
 use intrada_ml::equations::Gan;
-use intrada_ml::network::Network;
 use intrada_ml::optim::Repeats;
 use intrada_runner::exec::job::Event;
 use serde::Deserialize;
 
-use crate::model::Model;
+use crate::model::{Model, told};
 use crate::validation::Validation;
 use crate::work::{Failure, Notes, Work, say};
 
@@ -78,7 +76,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
     let mut notes = Notes::new();
     if let Some(init) = init(work) {
-        notes.insert("init".to_owned(), load(&init, network.as_ref())?);
+        notes.insert("init".to_owned(), told(&init.load(network.as_ref())?));
     }
     let labels = LabelUse::Required { classes: work.class_count()? };
     let open_source = |from: u64| open(&parameters, source, labels, Side::Source, from);
@@ -135,19 +133,12 @@ fn advised(error: AdaptError) -> Failure {
             error.to_string(),
             "a lower `learning_rate` is the usual cure; the same command tries again",
         ),
+        AdaptError::Batch { .. } => Failure::advised(
+            error.to_string(),
+            "a mended picture makes another data set, and a training on it begins at the beginning",
+        ),
         error => error.into(),
     }
-}
-
-/// Loads `init` and says how much of the file and of the network that was; which tensors exactly goes to the log.
-fn load(init: &Init, network: &dyn Network) -> Result<String, Failure> {
-    let Restored { loaded, skipped, kept } = init.load(network)?;
-    for (what, names) in [("in the file but not taken", &skipped), ("not in the file, random", &kept)] {
-        if !names.is_empty() {
-            eprintln!("{what}: {}", names.join(" "));
-        }
-    }
-    Ok(format!("{loaded} tensors loaded, {} of the file skipped, {} not in it", skipped.len(), kept.len()))
 }
 
 fn discriminator_init(work: &Work) -> Option<DiscriminatorInit<'_>> {

@@ -145,7 +145,7 @@ impl<'a> Players<'a> {
     pub(super) fn load_discriminators(&self, init: &DiscriminatorInit) -> Result<(), CheckpointError> {
         match init {
             DiscriminatorInit::Together(path) => {
-                let skip: &[&str] = if self.aux.is_none() { &["aux."] } else { &[] };
+                let skip: &[_] = if self.aux.is_none() { &[("aux.", "of a level that isn't adapted")] } else { &[] };
                 checkpoint::restore(path, &self.discriminators(), Rule { skip, ..Rule::WEIGHTS })?;
             }
             DiscriminatorInit::Apart { aux, main } => {

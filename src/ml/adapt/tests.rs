@@ -455,7 +455,7 @@ fn weights_of_one_run_start_another() {
     let path = bench.staging.path().join("model.safetensors");
     let other = Small::new(CLASSES, true, 2, Device::Cpu, Kind::Double);
     let restored = Init::Weights(path.clone()).load(&other).unwrap();
-    assert_eq!(restored.loaded, other.state().len());
+    assert_eq!(restored.loaded.len(), other.state().len());
     let stored = checkpoint::read(&path).unwrap().tensors;
     for (name, tensor) in other.state() {
         assert_eq!(tensor, stored[&name].to_kind(Kind::Double), "{name}");

@@ -5,6 +5,7 @@
 //! those places can't exist. One kind a file; the tables of the other sections of the file ([`pipeline`], [`dataset`],
 //! [`model`], [`execution`]) have the same form. Whatever holds across keys or across stages is code, in `spec`.
 
+mod checkpoint_import;
 pub mod classes;
 mod command;
 pub mod dataset;
@@ -21,6 +22,7 @@ pub mod training;
 
 /// Every kind there is, in the order in which a pipeline uses them.
 pub const ALL: &[&Kind] = &[
+    &checkpoint_import::KIND,
     &inter_training::KIND,
     &entropy_inference::KIND,
     &ranking::KIND,
@@ -391,6 +393,10 @@ impl OutputSpec {
 pub enum Gives {
     /// The generator's parameters.
     Weights,
+    /// The parameters of a generator without its heads.
+    Backbone,
+    /// What of a published file was taken.
+    ImportRecord,
     /// The discriminators' parameters.
     Discriminator,
     /// A line an iteration.
@@ -424,6 +430,8 @@ impl Gives {
     pub const fn words(self) -> &'static str {
         match self {
             Gives::Weights => "weights",
+            Gives::Backbone => "a backbone",
+            Gives::ImportRecord => "the record of an import",
             Gives::Discriminator => "a discriminator",
             Gives::Losses => "losses",
             Gives::Evaluations => "evaluations",

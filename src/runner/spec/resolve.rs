@@ -299,7 +299,7 @@ impl Building<'_> {
 
     /// Whether the stage trains a network.
     pub(super) fn is_training(&self) -> bool {
-        self.stage.outputs.iter().any(|output| output.gives == Gives::Weights)
+        self.stage.outputs.iter().any(|output| output.gives == Gives::Losses)
     }
 }
 

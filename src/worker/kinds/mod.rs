@@ -2,6 +2,7 @@
 //!
 //! A kind's parameters, defaults and outputs are declared in the runner (`intrada_runner::kind`); here is what it does.
 
+mod checkpoint_import;
 mod entropy_inference;
 mod evaluation;
 mod inter_training;
@@ -16,6 +17,7 @@ type Perform = fn(&Work) -> Result<Notes, Failure>;
 
 /// Every kind by its name in the pipeline file.
 pub(crate) const ALL: &[(&str, Perform)] = &[
+    ("checkpoint-import", checkpoint_import::perform),
     ("inter-training", inter_training::perform),
     ("entropy-inference", entropy_inference::perform),
     ("ranking", ranking::perform),

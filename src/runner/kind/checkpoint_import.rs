@@ -1,0 +1,35 @@
+//! `checkpoint-import`: a published file becomes weights like those of a training, with a record of what was taken.
+//!
+//! A stage can name a published file itself; this is for who wants to know, before anything is trained, what of the file
+//! the network takes and what it doesn't, or hands the result on as safetensors.
+
+use super::{ClassFact, Gives, KeySpec, Kind, Only, OutputSpec, Runs, Takes};
+
+const NETWORK: Only = Only { key: "part", is: &["network"] };
+const BACKBONE: Only = Only { key: "part", is: &["backbone"] };
+
+pub(super) const KIND: Kind = Kind {
+    name: "checkpoint-import",
+    revision: 1,
+    summary: "Reads a published checkpoint into a network and says which tensors were loaded, skipped and missing, with \
+              their shapes. What comes out has the released code's names.",
+    keys: &[&[
+        KeySpec::new("file", Takes::Path, "a `.safetensors` file or one of `torch.save`"),
+        KeySpec::new("model", Takes::Model, "the network that it is read into, a `[models.…]`; its `init` is not read"),
+        KeySpec::new(
+            "part",
+            Takes::Choice(&["network", "backbone"]),
+            "what is in the file: a whole network, of which nothing may be missing, or what a model's `init` may be, a \
+             backbone, whose heads are missing",
+        )
+        .or_text("network"),
+    ]],
+    exactly_one: &[],
+    classes: &[ClassFact::Count],
+    outputs: &[
+        OutputSpec::file("model", "model.safetensors", Gives::Weights).only(NETWORK),
+        OutputSpec::file("backbone", "backbone.safetensors", Gives::Backbone).only(BACKBONE),
+        OutputSpec::file("import", "import.json", Gives::ImportRecord),
+    ],
+    runs: Runs::Worker,
+};
