@@ -81,6 +81,16 @@ fn every_other_pipeline_of_the_papers_runs_to_its_end() {
     space.run(&format!("p.toml {arguments}"));
     assert_eq!(metrics(&space, "gta5-cityscapes-inter").len(), 3);
 
+    let space = pipeline("gta5-cityscapes-ablation.toml");
+    data(&space);
+    with_small_network(&space);
+    let trainings = ["inter", "self-training", "intra-normalised"];
+    space.run(&format!("p.toml {}", shortened(&trainings, &["gta5", "cityscapes", "cityscapes-val"])));
+    assert_eq!(metrics(&space, "gta5-cityscapes-ablation").len(), 3);
+    let labelled =
+        |stage: &str| space::files(&space.path(&format!("runs/gta5-cityscapes-ablation/{stage}/labels"))).len();
+    assert_eq!((labelled("pseudo-all"), labelled("pseudo-normalised")), (3, 2));
+
     for source in ["synthia", "synscapes"] {
         let name = format!("{source}-cityscapes");
         let space = pipeline(&format!("{name}.toml"));
@@ -125,6 +135,26 @@ fn the_sweep_of_lambda_takes_from_the_cache_what_the_paper_s_pipeline_computed()
     assert_eq!(metrics.keys().collect::<Vec<_>>(), evaluated.iter().collect::<Vec<_>>());
 }
 
+#[test]
+fn a_second_round_takes_the_first_from_the_quickstarts_cache_and_looks_with_the_intra_model() {
+    let shortened = |trainings: &[&str]| {
+        let trainings = trainings.iter().map(|stage| format!("--set stages.{stage}.iterations=2"));
+        let datasets = ["source", "target", "target-evaluation"].map(|name| format!("--set datasets.{name}.count=5"));
+        trainings.chain(datasets).collect::<Vec<_>>().join(" ")
+    };
+    let first = ["source-only", "inter", "intra"];
+    let space = pipeline("quickstart.toml");
+    space.run(&format!("p.toml intra {}", shortened(&first)));
+    space.write("p.toml", pipeline("quickstart-two-rounds.toml").read("p.toml"));
+    let settled = space.run(&format!("p.toml {}", shortened(&[&first[..], &["intra-2"]].concat())));
+    let outcome = |stage: &str| settled.iter().find(|s| s.stage == stage).map(|s| s.outcome.as_str()).unwrap();
+    assert_eq!(["inter", "entropy", "rank", "pseudo", "intra"].map(outcome), ["hit"; 5]);
+    assert_eq!(["entropy-2", "rank-2", "pseudo-2", "intra-2", "evaluate"].map(outcome), ["ran"; 5]);
+    let scores = |stage: &str| space.read(&format!("runs/quickstart-two-rounds/{stage}/scores.csv"));
+    assert_ne!(scores("entropy"), scores("entropy-2"));
+    assert_eq!(metrics(&space, "quickstart-two-rounds").len(), 4);
+}
+
 /// Fails where a stage of a pipeline has another value than these, `key value`, as a key of the cache has them.
 fn says(name: &str, stage: &str, values: &[&str]) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name);
@@ -157,6 +187,10 @@ fn the_numbers_are_those_of_the_released_code() {
     says("synscapes-cityscapes.toml", "inter", &["method adaptsegnet"]);
     says("synthia-cityscapes.toml", "inter", &["iterations 90000", "schedule_iterations 90000", "method advent"]);
     says("synthia-cityscapes.toml", "intra", &all);
+    let name = "gta5-cityscapes-ablation.toml";
+    says(name, "self-training", &["method source-only", "iterations 120000", "parameter_repeats released"]);
+    says(name, "rank-normalised", &["lambda 0.67", "normalize rare-classes-code"]);
+    says(name, "intra-normalised", &all);
     let name = "gta5-cityscapes-inter.toml";
     says(name, "minent", &["entropy_weight 0.001", "entropy_weight_aux 0.0002", "iterations 120000"]);
     says(name, "adaptsegnet", &["iterations 150000", "model.branches 2", "evaluate_every 5000"]);
@@ -174,6 +208,7 @@ fn without_data_each_pipeline_says_what_it_expects_and_where() {
             &["data/GTA5/images", "data/Cityscapes/leftImg8bit/train", "data/Cityscapes/leftImg8bit/val"][..],
         ),
         ("gta5-cityscapes-inter", &["data/GTA5/images"]),
+        ("gta5-cityscapes-ablation", &["data/GTA5/images"]),
         ("gta5-cityscapes-lambda", &["data/GTA5/images"]),
         ("synthia-cityscapes", &["data/SYNTHIA/RGB"]),
         ("synscapes-cityscapes", &["data/Synscapes/img/rgb"]),

@@ -31,5 +31,6 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::file("backbone", "backbone.safetensors", Gives::Backbone).only(BACKBONE),
         OutputSpec::file("import", "import.json", Gives::ImportRecord),
     ],
+    items: None,
     runs: Runs::Worker,
 };
