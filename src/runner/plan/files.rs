@@ -218,9 +218,11 @@ impl<'a> Survey<'a> {
         let problem = |error: &LabelError| {
             let problem = self.read_by(Problem::error(error.to_string()).at(self.dataset.span, "this data set"));
             // The values of a published data set have their meaning already.
-            match self.published {
-                None => problem.help("`map = { 34 = 255 }` in the data set replaces values; 255 is ignored"),
-                Some(_) => problem,
+            match (self.published, error) {
+                (None, LabelError::NotAClass { .. }) => {
+                    problem.help("`map = { 34 = 255 }` in the data set replaces values; 255 is ignored")
+                }
+                _ => problem,
             }
         };
         let mut problems: Vec<Problem> = wrong.iter().take(FILES_NAMED).map(problem).collect();
