@@ -56,7 +56,7 @@ pub fn watch(file: &Path, front: &mut dyn Front, interrupt: &Interrupt) -> Resul
     let changed = send.clone();
     let watcher = Watcher::new(move |change| drop(changed.send(Message::Changed(change))));
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let mut watch = Watch { file, front, watcher, is_broken: false };
+    let mut watch = Watch { file, front, watcher, broken: None };
     let Some(mut planned) = watch.first(&receive)? else { return Ok(()) };
     let mut jobs = Jobs::default();
     loop {
@@ -80,8 +80,17 @@ struct Watch<'a> {
     file: PathBuf,
     front: &'a mut dyn Front,
     watcher: Watcher,
-    /// The pipeline file or its data are wrong at the moment, so whatever changes may have mended them.
-    is_broken: bool,
+    /// What was found wrong when the pipeline file was last read, as long as it wasn't mended.
+    broken: Option<Broken>,
+}
+
+/// What may mend a pipeline that can't be run. Anything else that changes would only have the same mistakes told again, and
+/// where they are written to a file that is watched, for ever.
+struct Broken {
+    /// The pipeline file as it was read; none if it couldn't be.
+    text: Option<Vec<u8>>,
+    /// The inputs, if it came to looking at them.
+    inputs: Vec<PathBuf>,
 }
 
 /// A pipeline that is about to be run.
@@ -109,25 +118,37 @@ impl Watch<'_> {
             if let Some(planned) = self.plan()? {
                 return Ok(Some(planned));
             }
-            if let Ok(Message::Interrupt) | Err(_) = receive.recv() {
-                return Ok(None);
+            loop {
+                match (receive.recv(), &self.broken) {
+                    (Ok(Message::Changed(change)), Some(broken)) if broken.may_be_mended_by(&change, &self.file) => {
+                        break;
+                    }
+                    (Ok(Message::Changed(_)), _) => {}
+                    _ => return Ok(None),
+                }
             }
         }
     }
 
     /// Reads the pipeline file and looks at everything. `None`: something is wrong, which has been said.
     fn plan(&mut self) -> Result<Option<Planned>, Error> {
-        self.is_broken = true;
-        let Some(mut opened) = self.front.open() else { return Ok(None) };
+        let text = std::fs::read(&self.file).ok();
+        let Some(mut opened) = self.front.open() else {
+            self.broken = Some(Broken { text, inputs: Vec::new() });
+            return Ok(None);
+        };
         // Before anything is looked at, so that no change falls in between.
         self.watch_all(&opened.session)?;
         match Planner::new(&mut opened.session, &opened.options.targets, &opened.options.force) {
             Ok((planner, commands)) => {
-                self.is_broken = false;
+                self.broken = None;
                 Ok(Some(Planned { opened, planner: Some(planner), commands }))
             }
             Err(problems) => {
                 let _ = opened.session.save();
+                let pipeline = &opened.session.pipeline;
+                let inputs = inputs(pipeline).iter().flat_map(|path| forms(&pipeline.root, path)).collect();
+                self.broken = Some(Broken { text, inputs });
                 self.front.refuse(&problems);
                 Ok(None)
             }
@@ -161,7 +182,11 @@ impl Watch<'_> {
             if run.interrupted.is_some() {
                 continue;
             }
-            let seen = if self.is_broken { Seen::All } else { run.take_in(&change, &self.file) };
+            let seen = match &self.broken {
+                Some(broken) if broken.may_be_mended_by(&change, &self.file) => Seen::All,
+                Some(_) => Seen::Nothing,
+                None => run.take_in(&change, &self.file),
+            };
             if !matches!(seen, Seen::Nothing) {
                 run.reporter.tell(&Event::Changed { paths: names(run.session, &change) });
             }
@@ -199,6 +224,15 @@ impl Watch<'_> {
             forms(root, &path).iter().for_each(|path| add(&mut folders, path));
         }
         self.watcher.watch(&folders)
+    }
+}
+
+impl Broken {
+    fn may_be_mended_by(&self, change: &Change, file: &Path) -> bool {
+        let Change::Paths(paths) = change else { return true };
+        let paths: BTreeSet<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        let is_new = || std::fs::read(file).ok() != self.text;
+        (paths.contains(file) && is_new()) || self.inputs.iter().any(|own| touches(&paths, own))
     }
 }
 
