@@ -74,6 +74,17 @@ impl Confusion {
         Ok(())
     }
 
+    /// Takes in the counts of another matrix over the same classes, as if its images had been counted here.
+    ///
+    /// # Panics
+    /// If the numbers of classes differ.
+    pub fn merge(&mut self, other: &Self) {
+        assert_eq!(self.classes, other.classes, "matrices of other classes can't be added");
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+    }
+
     fn not_a_class(&self, label: &[u8], prediction: &[u8], pair: usize) -> MetricsError {
         let (wrong_label, wrong_prediction) = ((pair >> 8) as u8, (pair & 255) as u8);
         let pixel = label.iter().zip(prediction).position(|(&l, &p)| (l, p) == (wrong_label, wrong_prediction));
@@ -145,8 +156,13 @@ mod tests {
             let (mut whole, mut parts) = (Confusion::new(4), Confusion::new(4));
             whole.add(&label, &prediction).unwrap();
             parts.add(&label[..cut], &prediction[..cut]).unwrap();
+            let mut rest = Confusion::new(4);
+            rest.add(&label[cut..], &prediction[cut..]).unwrap();
+            let mut merged = parts.clone();
+            merged.merge(&rest);
             parts.add(&label[cut..], &prediction[cut..]).unwrap();
             prop_assert_eq!(&whole, &parts);
+            prop_assert_eq!(&whole, &merged);
             let counted = label.iter().filter(|&&value| value != 255).count() as i64;
             prop_assert_eq!(whole.rows().flatten().sum::<i64>(), counted);
         }

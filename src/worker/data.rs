@@ -22,6 +22,9 @@ pub(crate) struct Part {
     pub(crate) labels: Option<PathBuf>,
 }
 
+/// Threads that prepare the images of a pass.
+const PASS_THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
+
 /// Target scenes up to this severity are easy; see [`scenes::severity`].
 const EASY_SCENES: f32 = 0.5;
 
@@ -123,8 +126,18 @@ impl Work {
         normalization: &Normalization,
         labels: LabelUse,
     ) -> Result<Pass, Failure> {
-        const THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
-        Ok(Pass::open(source, normalization, labels, THREADS)?)
+        Ok(Pass::open(source, normalization, labels, PASS_THREADS)?)
+    }
+
+    /// A pass over these samples of the data set of this role.
+    pub(crate) fn pass_of(
+        &self,
+        role: &str,
+        samples: Vec<usize>,
+        normalization: &Normalization,
+        labels: LabelUse,
+    ) -> Result<Pass, Failure> {
+        Ok(Pass::open_some(&self.source(role)?, samples, normalization, labels, PASS_THREADS)?)
     }
 
     fn dataset(&self, role: &str) -> Result<&job::Dataset, Failure> {

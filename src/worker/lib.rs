@@ -10,6 +10,7 @@ mod items;
 mod kinds;
 mod measure;
 mod model;
+mod pictures;
 mod training;
 mod validation;
 mod work;

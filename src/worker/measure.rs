@@ -26,6 +26,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) frame: &'a Frame,
     /// Most likely classes, at the label's size.
     pub(crate) prediction: &'a Index,
+    /// The counts of this image alone.
+    pub(crate) confusion: &'a Confusion,
 }
 
 /// Counts over all images, and how many these were. `network` has elements of `kind`; `at` is where a job that is asked to
@@ -48,8 +50,10 @@ pub(crate) fn confusion(
         let label = frame.label.as_ref().expect("labels are required");
         let input = frame.input.to_device(work.device).to_kind(kind);
         let prediction = predict(&predictor(&input), label.size());
-        confusion.add(label.bytes(), prediction.bytes())?;
-        see(Seen { index, images, frame: &frame, prediction: &prediction })?;
+        let mut own = Confusion::new(classes);
+        own.add(label.bytes(), prediction.bytes())?;
+        confusion.merge(&own);
+        see(Seen { index, images, frame: &frame, prediction: &prediction, confusion: &own })?;
         if work.is_stopping() {
             return Err(Failure::Interrupted { at });
         }

@@ -54,14 +54,43 @@ impl Pass {
         threads: NonZeroUsize,
     ) -> Result<Self, DataError> {
         let reader = Reader::new(source)?;
-        let samples = reader.len();
-        let input = Input::new(normalization);
-        let prepare = move |sample: u64| prepare(&reader, &input, sample as usize, labels);
-        let prepared = Prefetch::start(0..samples as u64, threads, threads.saturating_add(1), prepare);
-        Ok(Self { prepared, samples })
+        let samples = (0..reader.len()).collect();
+        Ok(Self::over(reader, samples, normalization, labels, threads))
     }
 
-    /// The number of samples in the whole data set, at least 1.
+    /// The same, of these samples alone, in this order.
+    ///
+    /// # Errors
+    /// As [`Reader::new`].
+    ///
+    /// # Panics
+    /// If the data set has fewer samples than one of these numbers says.
+    pub fn open_some(
+        source: &Source,
+        samples: Vec<usize>,
+        normalization: &Normalization,
+        labels: LabelUse,
+        threads: NonZeroUsize,
+    ) -> Result<Self, DataError> {
+        let reader = Reader::new(source)?;
+        assert!(samples.iter().all(|&sample| sample < reader.len()), "a sample that the data set doesn't have");
+        Ok(Self::over(reader, samples, normalization, labels, threads))
+    }
+
+    fn over(
+        reader: Reader,
+        samples: Vec<usize>,
+        normalization: &Normalization,
+        labels: LabelUse,
+        threads: NonZeroUsize,
+    ) -> Self {
+        let (input, count) = (Input::new(normalization), samples.len());
+        let prepare = move |i: u64| prepare(&reader, &input, samples[i as usize], labels);
+        let prepared = Prefetch::start(0..count as u64, threads, threads.saturating_add(1), prepare);
+        Self { prepared, samples: count }
+    }
+
+    /// The number of samples of the whole pass; of a whole data set, at least 1.
     pub fn samples(&self) -> usize {
         self.samples
     }
@@ -122,5 +151,8 @@ mod tests {
         let (photograph, label) = scenes::scene(Style::Target, 1, 5);
         assert_eq!(frames[1].input.size(), [1, 3, 32, 64]);
         assert_eq!((&frames[1].photograph, &frames[1].label), (&photograph, &Some(label)), "these stay as stored");
+        let some = Pass::open_some(&source, vec![5, 1], &PLAIN, LabelUse::Ignored, threads).unwrap();
+        let some: Vec<String> = some.map(|frame| frame.unwrap().name).collect();
+        assert_eq!(some, [names[5], names[1]]);
     }
 }

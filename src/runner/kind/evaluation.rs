@@ -34,6 +34,8 @@ pub(super) const KIND: Kind = Kind {
     outputs: &[
         OutputSpec::file("metrics", "metrics.json", Gives::Metrics),
         OutputSpec::folder("overlays", Gives::Overlays),
+        OutputSpec::file("images", "images.jsonl", Gives::ImageScores),
+        OutputSpec::folder("pictures", Gives::Pictures),
     ],
     items: None,
     runs: Runs::Worker,

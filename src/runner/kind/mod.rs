@@ -421,6 +421,10 @@ pub enum Gives {
     Metrics,
     /// Predictions laid over their images.
     Overlays,
+    /// IoU image by image.
+    ImageScores,
+    /// A few telling images, small, each with its label and what the networks make of it.
+    Pictures,
     /// What a command writes: only its author knows.
     Files,
 }
@@ -444,6 +448,8 @@ impl Gives {
             Gives::RankingTable => "a table of ranks",
             Gives::Metrics => "metrics",
             Gives::Overlays => "overlays",
+            Gives::ImageScores => "scores of images",
+            Gives::Pictures => "pictures",
             Gives::Files => "files",
         }
     }

@@ -8,6 +8,7 @@ use intrada_ml::data::colour::overlay;
 use intrada_ml::data::encode;
 use intrada_ml::data::source::map_file;
 use intrada_ml::metrics::{Confusion, mean_iou};
+use intrada_ml::network::Network;
 use intrada_runner::kind::classes;
 use serde::{Deserialize, Serialize};
 use tch::Kind;
@@ -15,6 +16,7 @@ use tch::Kind;
 use super::summary;
 use crate::measure;
 use crate::model::Model;
+use crate::pictures::{self, Judged};
 use crate::work::{Failure, Notes, Work};
 
 #[derive(Deserialize)]
@@ -41,11 +43,15 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let folder = work.output_folder("overlays")?;
     let colours: Vec<[u8; 3]> = work.job.classes.iter().map(|class| class.colour).collect();
     let mut metrics = BTreeMap::new();
+    let mut judged: Vec<Judged> = Vec::new();
     for (i, name) in names.iter().enumerate() {
-        let model: Model = work.parameters_below(&format!("model.{name}."), "model.")?;
-        let network = model.trained(work, work.file(&format!("weights.{name}"))?)?;
+        let (model, network) = network(work, name)?;
         let normalization = model.arch.normalization();
         let (confusion, images) = measure::confusion(work, network.as_ref(), &normalization, Kind::Float, 0, |seen| {
+            if judged.len() as u64 == seen.index {
+                judged.push(Judged { image: seen.frame.name.clone(), ..Judged::default() });
+            }
+            judged[seen.index as usize].miou.insert(name.clone(), mean_iou(seen.confusion.iou()));
             if is_shown(seen.index, seen.images, overlays) {
                 let picture = overlay(&seen.frame.photograph, seen.prediction, &colours);
                 encode::write(&folder.join(name).join(map_file(&seen.frame.name)?), &encode::rgb_png(&picture))?;
@@ -57,9 +63,29 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
         metrics.insert(name.clone(), measured(work, &confusion, images));
     }
     std::fs::write(work.output("metrics.json")?, serde_json::to_string_pretty(&metrics)? + "\n")?;
+    show(work, &names, &mut judged)?;
     let shown =
         |(name, measured): (&String, &Measured)| format!("{name} {:.1}", 100.0 * measured.miou.unwrap_or(f64::NAN));
     Ok(summary(format!("mIoU in %: {}", metrics.iter().map(shown).collect::<Vec<_>>().join(", "))))
+}
+
+fn network(work: &Work, name: &str) -> Result<(Model, Box<dyn Network>), Failure> {
+    let model: Model = work.parameters_below(&format!("model.{name}."), "model.")?;
+    let network = model.trained(work, work.file(&format!("weights.{name}"))?)?;
+    Ok((model, network))
+}
+
+/// Writes what was measured image by image, and looks at the most telling ones once more, to make pictures of them.
+fn show(work: &Work, names: &[String], judged: &mut [Judged]) -> Result<(), Failure> {
+    pictures::choose(judged);
+    let lines: Vec<String> = judged.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    std::fs::write(work.output("images.jsonl")?, lines.join("\n") + "\n")?;
+    let folder = work.output_folder("pictures")?;
+    for name in names {
+        let (model, network) = network(work, name)?;
+        pictures::make(work, &folder, name, network.as_ref(), &model.arch.normalization(), judged)?;
+    }
+    Ok(())
 }
 
 /// Evenly spread over the data set, so that pictures aren't all from its first street.
