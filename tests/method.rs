@@ -106,7 +106,16 @@ fn the_method_runs_from_end_to_end_and_then_has_nothing_to_do() {
     assert_eq!(files(&runs("entropy/predictions")).len(), 10);
     assert_eq!(files(&runs("entropy/entropy")).len(), 10);
     assert_eq!(files(&runs("evaluate/overlays")).len(), 4, "two a model");
+    let judged = space.read("runs/tiny/evaluate/images.jsonl");
+    assert_eq!(judged.lines().count(), 4, "a line an image");
+    assert_eq!(judged.matches("\"shown\"").count(), 4, "so few images are all shown");
+    assert_eq!(files(&runs("evaluate/pictures")).len(), 4 * (2 + 2 * 2), "image and label; two maps a model");
     let metrics: serde_json::Value = serde_json::from_slice(&space.bytes("runs/tiny/evaluate/metrics.json")).unwrap();
+    let page = space.read("runs/tiny/report.html");
+    let block = page.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
+    let data: serde_json::Value = serde_json::from_str(block).unwrap();
+    assert_eq!(data["evaluations"]["evaluate"]["metrics"], metrics, "the report shows the very numbers");
+    assert_eq!(page.matches("background-image:url(data:image/jpeg").count(), 4);
     let miou = metrics["intra"]["miou"].as_f64().unwrap();
     assert!((0.0..=1.0).contains(&miou));
     let pixels: i64 = metrics["inter"]["confusion"]
@@ -165,7 +174,10 @@ fn the_same_work_in_another_workspace_gives_the_same_bytes() {
     let outputs = |space: &Space| -> Vec<(String, Vec<u8>)> {
         let runs = space.path("runs");
         let relative = |path: &std::path::PathBuf| path.strip_prefix(&runs).unwrap().display().to_string();
-        files(&runs).iter().map(|path| (relative(path), std::fs::read(path).unwrap())).collect()
+        // The report tells when things happened, so it is no result.
+        let results =
+            files(&runs).into_iter().filter(|path| path.file_name().is_some_and(|name| name != "report.html"));
+        results.map(|path| (relative(&path), std::fs::read(&path).unwrap())).collect()
     };
     let (one, two) = (outputs(&one), outputs(&two));
     assert!(one.len() > 30);

@@ -16,7 +16,7 @@ use std::path::Path;
 use intrada_ml::data::source::{LabelUse, map_file};
 use intrada_ml::data::{encode, resize};
 use intrada_ml::entropy_inference::{infer, predict};
-use intrada_ml::network::{Mode, Network, Normalization};
+use intrada_ml::network::{Network, Normalization};
 use serde::Serialize;
 
 use crate::measure::ROLE;
@@ -104,12 +104,13 @@ pub(crate) fn make(
 ) -> Result<(), Failure> {
     let chosen: Vec<usize> = (0..images.len()).filter(|image| images[*image].shown.is_some()).collect();
     let labels = LabelUse::Required { classes: work.class_count()? };
+    let predictor = network.predictor();
     for frame in work.pass_of(ROLE, chosen, normalization, labels)? {
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
         let size = small(label.size());
         let file = map_file(&frame.name)?;
-        let logits = tch::no_grad(|| network.forward(&frame.input.to_device(work.device), Mode::Eval)).main;
+        let logits = predictor(&frame.input.to_device(work.device));
         let prediction = resize::nearest(&predict(&logits, label.size()), size);
         encode::write(&folder.join("prediction").join(name).join(&file), &encode::grey_png(&prediction))?;
         // A network that has diverged has no entropy; its evaluation says so by its IoU.

@@ -12,6 +12,7 @@ mod inspect;
 mod log;
 mod open;
 mod plan;
+mod report;
 mod result;
 mod run;
 mod schema;
@@ -63,6 +64,7 @@ enum Command {
     Graph(graph::Graph),
     Log(log::Log),
     Inspect(inspect::Inspect),
+    Report(report::Report),
     #[command(subcommand)]
     Cache(cache::Cache),
     Schema(schema::Schema),
@@ -189,6 +191,7 @@ fn answer(command: Command) -> Answer {
         Command::Graph(command) => command.answer(),
         Command::Log(command) => command.answer(),
         Command::Inspect(command) => command.answer(),
+        Command::Report(command) => command.answer(),
         Command::Cache(command) => command.answer(),
         Command::Schema(command) => command.answer(),
         Command::Init(command) => command.answer(),

@@ -1,11 +1,14 @@
 //! `run`: runs what is invalid, restores what is cached, shows what came out.
 
+use std::rc::Rc;
+
 use clap::Args;
 
 use super::result::{self, Before};
 use super::screen::{self, Screen};
-use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, show, tensorboard};
+use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, report, show, tensorboard};
 use crate::report::Reporter;
+use crate::report::history::Recorder;
 use crate::report::live::Curtain;
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};
@@ -57,16 +60,19 @@ impl Run {
         let mut session = self.source.open(Access::Run)?;
         let options = self.conduct.options(&session, &self.force)?;
         let before = result::before(&session, &needed(&session, &options));
-        let Screen { mut reporter, curtain } = self.conduct.screen(&session, &options);
-        warn(&session, reporter.as_mut());
+        let Screen { reporter, curtain } = self.conduct.screen(&session, &options);
+        let history = report::history(&session);
+        let mut reporter = Recorder::new(reporter, Rc::clone(&history));
+        warn(&session, &mut reporter);
         let interrupt = Interrupt::default();
         pass_on_signals(interrupt.clone(), curtain);
-        let ended = sched::run(&mut session, &options, reporter.as_mut(), &interrupt);
+        let ended = sched::run(&mut session, &options, &mut reporter, &interrupt);
         // Before anything else is written: whatever it still draws goes off the terminal.
         drop(reporter);
         let ended = ended?;
         write_events(&session, &options, &ended);
         self.conduct.show_tables(&session, &options, &ended, &before)?;
+        report::keep(&mut session, &options, &ended, &history.borrow());
         Ok(match ended {
             _ if ended.interrupted => INTERRUPTED,
             _ if ended.totals.failed + ended.totals.skipped > 0 => STAGE_FAILED,

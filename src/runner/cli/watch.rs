@@ -1,13 +1,16 @@
 //! `watch`: a `run` that goes on whenever the pipeline file, an input or an output changes.
 
+use std::cell::RefCell;
 use std::io::stderr;
+use std::rc::Rc;
 
 use anyhow::Context;
 use clap::Args;
 
 use super::result::Before;
 use super::run::{Conduct, pass_on_signals, warn, write_events};
-use super::{Answer, Format, INTERRUPTED, Refusal, Source, is_coloured, tell};
+use super::{Answer, Format, INTERRUPTED, Refusal, Source, is_coloured, report, tell};
+use crate::report::history::{History, Recorder};
 use crate::sched::live::{self, Front, Opened};
 use crate::sched::session::{Access, Session};
 use crate::sched::{Ended, Interrupt, Options};
@@ -20,6 +23,9 @@ pub(super) struct Watch {
     source: Source,
     #[command(flatten)]
     conduct: Conduct,
+    /// How the rounds came out so far.
+    #[arg(skip)]
+    history: Rc<RefCell<History>>,
 }
 
 impl Watch {
@@ -34,9 +40,10 @@ impl Watch {
     fn try_open(&self) -> Result<Opened, Refusal> {
         let session = self.source.open(Access::Run)?;
         let options = self.conduct.options(&session, &[])?;
-        let mut reporter = self.conduct.reporter(&session, &options);
-        warn(&session, reporter.as_mut());
-        Ok(Opened { session, options, reporter })
+        *self.history.borrow_mut() = History::load(&session.history_path());
+        let mut reporter = Recorder::new(self.conduct.reporter(&session, &options), Rc::clone(&self.history));
+        warn(&session, &mut reporter);
+        Ok(Opened { session, options, reporter: Box::new(reporter) })
     }
 
     fn rests(&self) {
@@ -60,7 +67,8 @@ impl Front for Watch {
         self.rests();
     }
 
-    fn rest(&mut self, session: &Session, options: &Options, ended: &Ended) {
+    fn rest(&mut self, session: &mut Session, options: &Options, ended: &Ended) {
+        report::keep(session, options, ended, &self.history.borrow());
         if ended.totals.ran + ended.totals.hit > 0 {
             write_events(session, options, ended);
             // Nobody reads the tables: that is no reason to end.

@@ -16,10 +16,30 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// This moment, in seconds since the Unix epoch.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// A moment, given in seconds since the Unix epoch: `2026-11-24 09:14 UTC`.
+pub fn date(moment: f64) -> String {
+    let minutes = (moment.max(0.0) / 60.0) as i64;
+    let (hour, minute) = (minutes / 60 % 24, minutes % 60);
+    // Days in years that begin in March, so that the leap day is a year's last (Hinnant, "chrono-compatible date algorithms").
+    let days = minutes / 1440 + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+}
+
 /// How long ago a moment was, given in seconds since the Unix epoch: `4 min 11 s ago`.
 pub fn ago(moment: f64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-    format!("{} ago", duration((now - moment).max(0.0)))
+    format!("{} ago", duration((now() - moment).max(0.0)))
 }
 
 /// `1,993`.
@@ -82,6 +102,19 @@ mod tests {
             assert_eq!(duration(seconds), text);
         }
         assert_eq!(duration(f64::NAN), "unknown");
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        let cases = [
+            (0.0, "1970-01-01 00:00 UTC"),
+            (951_782_399.0, "2000-02-28 23:59 UTC"),
+            (951_782_400.0, "2000-02-29 00:00 UTC"),
+            (1_795_511_640.0, "2026-11-24 09:14 UTC"),
+        ];
+        for (moment, text) in cases {
+            assert_eq!(date(moment), text);
+        }
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub struct Measured {
     pub miou_13: Option<f64>,
     /// IoU, 0 to 1, by class; none where neither label nor prediction holds the class.
     pub iou: BTreeMap<String, Option<f64>>,
+    /// Pixels: for each label, how often each class was predicted.
+    #[serde(default)]
+    pub confusion: Vec<Vec<u64>>,
 }
 
 /// One of the means of a result.

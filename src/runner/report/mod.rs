@@ -6,6 +6,8 @@
 mod closing;
 pub mod compare;
 mod forecast;
+pub mod history;
+pub mod html;
 pub mod json;
 pub mod live;
 pub mod measures;
@@ -15,12 +17,15 @@ pub mod tensorboard;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::Key;
 
 use measures::duration;
 
 /// How a stage came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It was computed.
     Ran,
@@ -212,6 +217,11 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Whether anything happened to any stage.
+    pub fn is_anything(&self) -> bool {
+        self.ran + self.hit + self.failed + self.skipped + self.cancelled > 0
+    }
+
     /// Counts one more stage.
     pub fn add(&mut self, finished: &Finished) {
         match finished.outcome {
@@ -232,6 +242,12 @@ impl Totals {
 pub trait Reporter {
     /// Tells one. An output that can't be written to (a closed pipe) is no reason to stop a training.
     fn tell(&mut self, event: &Event);
+}
+
+impl Reporter for Box<dyn Reporter> {
+    fn tell(&mut self, event: &Event) {
+        (**self).tell(event);
+    }
 }
 
 /// Says nothing but failures: `--quiet`.

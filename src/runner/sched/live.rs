@@ -43,7 +43,7 @@ pub trait Front {
     /// Says what is wrong with the data.
     fn refuse(&mut self, problems: &Problems);
     /// All is settled for now.
-    fn rest(&mut self, session: &Session, options: &Options, ended: &Ended);
+    fn rest(&mut self, session: &mut Session, options: &Options, ended: &Ended);
 }
 
 /// Brings all up to date, and again whenever something changes, until it is interrupted. `file` is the pipeline file.

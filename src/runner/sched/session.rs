@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::graph::StageGraph;
 use crate::inputs::Meter;
 use crate::spec::{Pipeline, Stage};
-use crate::store::index::Index;
+use crate::store::index::{Index, record_name};
 use crate::store::{Error, Store, Visit};
 
 /// Whether a session may change anything.
@@ -84,13 +84,18 @@ impl Session {
 
     /// What a stage is called in the index, which serves all pipelines of the workspace.
     pub fn record_name(&self, stage: &Stage) -> String {
-        format!("{}/{}", self.pipeline.name, stage.name)
+        record_name(&self.pipeline.name, &stage.name)
     }
 
     /// Where a stage's latest attempt is noted, so that its log is found while it runs and after it failed.
     pub(super) fn attempt_path(&self, stage: &Stage) -> PathBuf {
         let folder = self.index_path.with_file_name("attempts").join(&self.pipeline.name);
         folder.join(&stage.name)
+    }
+
+    /// Where it is noted how the pipeline's last runs came out.
+    pub fn history_path(&self) -> PathBuf {
+        self.index_path.with_file_name("histories").join(format!("{}.json", self.pipeline.name))
     }
 
     /// Saves the index. What other runs in this workspace recorded meanwhile is kept.

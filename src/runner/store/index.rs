@@ -93,6 +93,11 @@ pub struct PlacedEntry {
     pub stat: Stat,
 }
 
+/// What a stage is called in the index, which serves all pipelines of the workspace.
+pub fn record_name(pipeline: &str, stage: &str) -> String {
+    format!("{pipeline}/{stage}")
+}
+
 impl StageRecord {
     /// Do all outputs lie where and as they were placed?
     ///

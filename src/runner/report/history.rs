@@ -1,0 +1,137 @@
+//! How the last runs of a pipeline came out, stage by stage: what a report says beside what the cache knows.
+//!
+//! Knows no screen. The cache keeps results, and a failure or the reason of a run is none; so a run leaves this small file
+//! beside the workspace's index. Losing it costs a report its reasons and nothing else.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Finished, Outcome, Reporter, Totals};
+use crate::digest::Key;
+
+/// What is remembered of a pipeline's runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// When the last run ended, in seconds since the Unix epoch.
+    pub ended: f64,
+    /// How long it took, in seconds of wall time.
+    pub seconds: f64,
+    /// What its hits had cost when they were computed, in seconds.
+    pub saved: f64,
+    /// Whether it was interrupted.
+    pub interrupted: bool,
+    /// Each stage as it came out when it last took part in a run.
+    pub stages: BTreeMap<String, Settled>,
+}
+
+/// How a stage came out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settled {
+    /// How.
+    pub outcome: Outcome,
+    /// Of what it computed or would have.
+    pub key: Option<Key>,
+    /// Why it failed, was skipped or stopped; else why it last ran or came out of the cache.
+    pub reason: String,
+    /// What to do about a failure.
+    pub help: Vec<String>,
+}
+
+impl History {
+    /// Reads it; an empty one if there is none that fits.
+    pub fn load(path: &Path) -> History {
+        std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// As it is written.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a history is plain data")
+    }
+
+    /// Takes in a stage.
+    fn settle(&mut self, finished: &Finished) {
+        let Finished { stage, outcome, key, reason, advice, .. } = finished;
+        let mut settled = Settled { outcome: *outcome, key: *key, reason: reason.clone(), help: advice.help.clone() };
+        if *outcome == Outcome::UpToDate {
+            // Nothing happened, so what it last ran for is still what it ran for.
+            let earlier = self.stages.get(stage).filter(|earlier| earlier.key == *key);
+            settled.reason = earlier.map(|earlier| earlier.reason.clone()).unwrap_or_default();
+        }
+        self.stages.insert(stage.clone(), settled);
+    }
+
+    /// Takes in a run, unless it had nothing to do: then the one before it is still the last that did something.
+    fn close(&mut self, totals: &Totals, ended: f64) {
+        if !totals.is_anything() {
+            return;
+        }
+        (self.ended, self.seconds, self.saved) = (ended, totals.seconds, totals.saved);
+        self.interrupted = totals.cancelled > 0;
+    }
+}
+
+/// Passes events on and remembers how each stage came out.
+pub struct Recorder<R> {
+    inner: R,
+    history: Rc<RefCell<History>>,
+}
+
+impl<R: Reporter> Recorder<R> {
+    /// Goes on from what was known; whoever keeps the other end reads it between runs.
+    pub fn new(inner: R, history: Rc<RefCell<History>>) -> Recorder<R> {
+        Recorder { inner, history }
+    }
+}
+
+impl<R: Reporter> Reporter for Recorder<R> {
+    fn tell(&mut self, event: &Event) {
+        match event {
+            Event::Finished(finished) => self.history.borrow_mut().settle(finished),
+            Event::Closed(totals) => self.history.borrow_mut().close(totals, super::measures::now()),
+            _ => {}
+        }
+        self.inner.tell(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Advice, Quiet};
+    use super::*;
+    use crate::digest::Digest;
+
+    struct Deaf;
+
+    impl Reporter for Deaf {
+        fn tell(&mut self, _: &Event) {}
+    }
+
+    fn finished(outcome: Outcome, key: &[u8], reason: &str) -> Event {
+        Event::Finished(Finished {
+            stage: "rank".into(),
+            outcome,
+            key: Some(Key(Digest::of(key))),
+            seconds: 1.0,
+            reason: reason.into(),
+            notes: BTreeMap::new(),
+            advice: Advice::default(),
+        })
+    }
+
+    #[test]
+    fn why_a_stage_ran_is_remembered_while_nothing_happens_to_it() {
+        let history = Rc::new(RefCell::new(History::default()));
+        let mut recorder = Recorder::new(Quiet(Deaf), Rc::clone(&history));
+        recorder.tell(&finished(Outcome::Ran, b"a", "lambda 0.6 → 0.67"));
+        recorder.tell(&finished(Outcome::UpToDate, b"a", ""));
+        assert_eq!(history.borrow().stages["rank"].reason, "lambda 0.6 → 0.67");
+        recorder.tell(&finished(Outcome::UpToDate, b"b", ""));
+        assert_eq!(history.borrow().stages["rank"].reason, "", "another result had another reason");
+        let read: History = serde_json::from_slice(&history.borrow().encode()).unwrap();
+        assert_eq!(read, *history.borrow());
+    }
+}

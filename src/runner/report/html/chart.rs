@@ -1,0 +1,238 @@
+//! Lines over a range, as SVG that needs no script: curves of losses, of mIoU, of sorted scores.
+//!
+//! Knows numbers and names, no stage. A curve of 120,000 points becomes at most [`POINTS`], of which each is the least or the
+//! greatest of its bin: a spike never vanishes, and nothing is smoothed.
+
+use std::fmt::Write as _;
+
+use super::markup::text;
+
+/// Of a curve.
+pub(super) const POINTS: usize = 600;
+
+const WIDTH: f64 = 340.0;
+const HEIGHT: f64 = 170.0;
+/// Room for the numbers at the axes, in the same units.
+const LEFT: f64 = 44.0;
+const BOTTOM: f64 = 18.0;
+const TOP: f64 = 8.0;
+const RIGHT: f64 = 10.0;
+
+/// One curve.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Line {
+    /// As the legend says.
+    pub(super) name: String,
+    /// x ascending; what isn't finite is left out.
+    pub(super) points: Vec<(f64, f64)>,
+    /// Draw the points themselves, too.
+    pub(super) dots: bool,
+}
+
+/// A range on an axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Range {
+    /// Where it begins.
+    pub(super) from: f64,
+    /// Where it ends.
+    pub(super) to: f64,
+    /// Equal factors take equal room.
+    pub(super) logarithmic: bool,
+}
+
+impl Range {
+    /// What holds all of these values. `None` where there are none.
+    pub(super) fn over(values: impl Iterator<Item = f64>) -> Option<Range> {
+        let finite = values.filter(|value| value.is_finite());
+        let (from, to) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+        (from <= to).then_some(Range {
+            from,
+            to: if from == to { from + from.abs().max(1e-9) } else { to },
+            logarithmic: false,
+        })
+    }
+
+    /// Of a loss: from 0, or over powers of ten where it falls so far that the end would lie on the axis.
+    pub(super) fn of_losses(values: impl Iterator<Item = f64> + Clone) -> Option<Range> {
+        const FAR: f64 = 30.0;
+        let all = Range::over(values.clone())?;
+        let positive = Range::over(values.filter(|value| *value > 0.0));
+        match positive {
+            Some(positive) if all.from >= 0.0 && positive.to > FAR * positive.from => {
+                let from = positive.from.max(positive.to / 1e4);
+                Some(Range { from, to: positive.to, logarithmic: true })
+            }
+            _ => Some(Range { from: all.from.min(0.0), ..all }),
+        }
+    }
+
+    /// 0 at its beginning, 1 at its end.
+    fn place(&self, value: f64) -> f64 {
+        let share = match self.logarithmic {
+            true => (value.max(self.from) / self.from).ln() / (self.to / self.from).ln(),
+            false => (value - self.from) / (self.to - self.from),
+        };
+        share.clamp(0.0, 1.0)
+    }
+
+    /// Round values in it, at most about five.
+    fn ticks(&self) -> Vec<f64> {
+        if self.logarithmic {
+            let (low, high) = (self.from.log10().floor() as i32, self.to.log10().ceil() as i32);
+            let powers = (low..=high).map(|power| 10f64.powi(power));
+            return powers.filter(|value| (self.from..=self.to).contains(value)).collect();
+        }
+        let rough = (self.to - self.from) / 4.0;
+        let power = 10f64.powf(rough.log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
+        let step = step.unwrap_or(rough);
+        let first = (self.from / step).ceil() as i64;
+        (first..).map(|i| i as f64 * step).take_while(|value| *value <= self.to + step * 1e-9).take(12).collect()
+    }
+}
+
+/// Few enough points to draw: the least and the greatest of each bin, in their order.
+pub(super) fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let points: Vec<(f64, f64)> = points.iter().copied().filter(|(_, y)| y.is_finite()).collect();
+    if points.len() <= POINTS {
+        return points;
+    }
+    let bins = POINTS / 2;
+    let mut out = Vec::with_capacity(POINTS);
+    for bin in 0..bins {
+        let part = &points[bin * points.len() / bins..(bin + 1) * points.len() / bins];
+        let by_value = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        if let (Some(low), Some(high)) = (part.iter().min_by(by_value), part.iter().max_by(by_value)) {
+            let (first, second) = if low.0 <= high.0 { (low, high) } else { (high, low) };
+            out.push(*first);
+            if second != first {
+                out.push(*second);
+            }
+        }
+    }
+    out
+}
+
+/// A number at an axis.
+fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        v if v >= 10_000.0 => format!("{}k", (value / 1000.0).round()),
+        v if v < 0.001 => format!("{value:.0e}"),
+        _ => format!("{:.4}", value).trim_end_matches('0').trim_end_matches('.').to_owned(),
+    }
+}
+
+/// Draws lines over one pair of axes. `marks` are vertical lines with a word; `title` is text.
+pub(super) fn draw(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> String {
+    let across = |value: f64| LEFT + x.place(value) * (WIDTH - LEFT - RIGHT);
+    let up = |value: f64| HEIGHT - BOTTOM - y.place(value) * (HEIGHT - BOTTOM - TOP);
+    let mut svg = format!(
+        "<figure><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"><title>{}</title>",
+        text(title)
+    );
+    for tick in y.ticks() {
+        let at = up(tick);
+        let _ = write!(
+            svg,
+            "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{:.1}\"/><text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            WIDTH - RIGHT,
+            LEFT - 4.0,
+            at + 3.5,
+            short(tick)
+        );
+    }
+    for tick in x.ticks() {
+        let _ = write!(
+            svg,
+            "<text class=\"mid\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            across(tick),
+            HEIGHT - 4.0,
+            short(tick)
+        );
+    }
+    for (at, word) in marks {
+        let at = across(*at);
+        let _ = write!(
+            svg,
+            "<path class=\"mark\" d=\"M{at:.1} {TOP}V{:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            HEIGHT - BOTTOM,
+            at + 3.0,
+            TOP + 9.0,
+            text(word)
+        );
+    }
+    for (i, line) in lines.iter().enumerate() {
+        let points = thinned(&line.points);
+        let mut path = String::new();
+        for (i, (px, py)) in points.iter().enumerate() {
+            let _ = write!(path, "{}{:.1} {:.1}", if i == 0 { 'M' } else { 'L' }, across(*px), up(*py));
+        }
+        let _ = write!(svg, "<path class=\"line s{}\" d=\"{path}\"><title>{}</title></path>", i % 8, text(&line.name));
+        if line.dots {
+            for (px, py) in &points {
+                let _ = write!(
+                    svg,
+                    "<circle class=\"f{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.5\"/>",
+                    i % 8,
+                    across(*px),
+                    up(*py)
+                );
+            }
+        }
+    }
+    let _ = write!(svg, "</svg><figcaption>{}", text(title));
+    if lines.len() > 1 || lines.iter().any(|line| line.name != title) {
+        for (i, line) in lines.iter().enumerate() {
+            let _ = write!(svg, " <span class=\"key c{}\">{}</span>", i % 8, text(&line.name));
+        }
+    }
+    svg + "</figcaption></figure>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert, proptest};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn thinning_keeps_the_least_and_the_greatest_and_draws_few(values: Vec<i16>, times in 1usize..20) {
+            let points: Vec<(f64, f64)> =
+                values.iter().cycle().take(values.len() * times * 10).enumerate().map(|(x, y)| (x as f64, f64::from(*y))).collect();
+            let thin = thinned(&points);
+            prop_assert!(thin.len() <= POINTS);
+            prop_assert!(thin.windows(2).all(|pair| pair[0].0 < pair[1].0), "in order");
+            let ends = |points: &[(f64, f64)]| Range::over(points.iter().map(|(_, y)| *y));
+            prop_assert!(ends(&thin) == ends(&points));
+        }
+    }
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        let range = |from, to, logarithmic| Range { from, to, logarithmic };
+        assert_eq!(range(0.0, 300.0, false).ticks(), [0.0, 100.0, 200.0, 300.0]);
+        assert_eq!(range(0.2, 8.0, true).ticks(), [1.0]);
+        assert_eq!(range(0.03, 8.0, true).ticks(), [0.1, 1.0]);
+        assert_eq!(["0", "0.25", "120k", "1e-5"].map(str::to_owned), [0.0, 0.25, 120_000.0, 0.00001].map(short));
+    }
+
+    #[test]
+    fn a_loss_that_falls_far_is_drawn_over_powers_and_one_that_does_not_from_zero() {
+        let far = Range::of_losses([8.0, 0.1].into_iter()).unwrap();
+        assert!(far.logarithmic);
+        let near = Range::of_losses([0.7, 0.3].into_iter()).unwrap();
+        assert_eq!((near.from, near.to, near.logarithmic), (0.0, 0.7, false));
+        assert_eq!(Range::of_losses([f64::NAN].into_iter()), None);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_left_out() {
+        let line = Line { name: "seg".into(), points: vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 2.0)], dots: true };
+        let x = Range { from: 0.0, to: 2.0, logarithmic: false };
+        let svg = draw("a < b", &[line], x, x, &[]);
+        assert!(svg.contains("a &lt; b") && !svg.contains("NaN"));
+        assert_eq!(svg.matches("<circle").count(), 2);
+    }
+}

@@ -1,0 +1,102 @@
+//! Head: what this is, how it stands, what it cost, and the one sentence that may be said of the result.
+//!
+//! Knows states and settings, no file. A page of a pipeline that isn't done says so before it says anything else.
+
+use std::fmt::Write as _;
+
+use super::markup::text;
+use super::stages::Card;
+use super::sweep::Setting;
+use super::workspace::{State, Workspace};
+use crate::report::measures::{date, duration, plural};
+
+/// What the head shows.
+pub(super) struct Head {
+    /// The pipeline's name.
+    pub(super) name: String,
+    /// How it stands, in words.
+    pub(super) state: String,
+    /// Whether all is done.
+    pub(super) is_done: bool,
+    /// When this was written, in seconds since the Unix epoch.
+    pub(super) written: f64,
+    /// Times.
+    cost: Vec<String>,
+    /// What may be said.
+    pub(super) sentences: Vec<String>,
+    /// Why it stands so: each stage that failed or was stopped, and what to do.
+    troubles: Vec<(String, String)>,
+}
+
+/// Settings that get a sentence; a large sweep has its own section.
+const SENTENCES: usize = 3;
+
+/// Looks it up.
+pub(super) fn gather(workspace: &Workspace, cards: &[Card], settings: &[Setting], written: f64) -> Head {
+    let with = |state: State| cards.iter().filter(move |card| card.state == state);
+    let names = |state| with(state).map(|card| card.name.as_str()).collect::<Vec<_>>().join(", ");
+    let done = with(State::Done).count();
+    let all = plural(cards.len(), "stage");
+    let (state, is_done) = if with(State::Failed).next().is_some() {
+        (format!("failed at {}; {done} of {all} done", names(State::Failed)), false)
+    } else if workspace.history.interrupted && done < cards.len() {
+        (format!("interrupted; {done} of {all} done"), false)
+    } else if done < cards.len() {
+        (format!("not finished: {done} of {all} done"), false)
+    } else {
+        (format!("done, {all}"), true)
+    };
+    let mut cost = Vec::new();
+    let seconds: f64 = with(State::Done).filter_map(|card| card.seconds).sum();
+    if seconds > 0.0 {
+        cost.push(format!("computed in {}", duration(seconds)));
+    }
+    if workspace.history.ended > 0.0 {
+        cost.push(format!(
+            "last run took {}, ended {}",
+            duration(workspace.history.seconds),
+            date(workspace.history.ended)
+        ));
+    }
+    if workspace.history.saved >= 1.0 {
+        cost.push(format!("of which the cache saved {}", duration(workspace.history.saved)));
+    }
+    let trouble = |card: &Card| {
+        let help = workspace.settled(card.id).map(|settled| settled.help.join("; ")).unwrap_or_default();
+        let help = if help.is_empty() { help } else { format!(" — {help}") };
+        (card.name.clone(), format!("{}{help}", card.reason))
+    };
+    Head {
+        name: workspace.pipeline.name.clone(),
+        state,
+        is_done,
+        written,
+        cost,
+        sentences: settings.iter().filter_map(Setting::sentence).take(SENTENCES).collect(),
+        troubles: with(State::Failed).chain(with(State::Stopped)).map(trouble).collect(),
+    }
+}
+
+/// The head, with links to the sections that are there.
+pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> String {
+    let mut html = format!(
+        "<header><h1>{}</h1>\n<p class=\"standing {}\">{}</p>\n<p>{}{}written {}</p>\n",
+        text(&head.name),
+        if head.is_done { "done" } else { "undone" },
+        text(&head.state),
+        head.cost.iter().map(|part| text(part)).collect::<Vec<_>>().join(" · "),
+        if head.cost.is_empty() { "" } else { " · " },
+        date(head.written)
+    );
+    for sentence in &head.sentences {
+        let _ = writeln!(html, "<p class=\"sentence\">{}</p>", text(sentence));
+    }
+    for (stage, why) in &head.troubles {
+        let _ = writeln!(html, "<p class=\"trouble\"><b>{}</b>: {}</p>", text(stage), text(why));
+    }
+    html += "<nav>";
+    for (id, name) in sections {
+        let _ = write!(html, "<a href=\"#{id}\">{name}</a> ");
+    }
+    html + "</nav></header>\n"
+}

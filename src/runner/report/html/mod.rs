@@ -1,0 +1,145 @@
+//! `report.html`: one file a pipeline, that opens from disk, asks the network for nothing and is read without a script.
+//!
+//! Two halves. [`gather`] makes a [`Page`] out of what the cache, the index and the history of runs hold: each section's
+//! file has the typed data that it shows, and whatever is missing is missing, as a pipeline may be half done or have
+//! failed. [`Page::render`] is a function of that alone. Writes no file: `cli` does.
+//!
+//! Safe whatever things are called: all text is escaped ([`markup`]), and the page's policy admits this page's own style and
+//! script and nothing from outside. Small whatever is shown: curves are thinned, maps shrunk, pictures few.
+
+mod chart;
+mod findings;
+mod head;
+mod markup;
+mod picture;
+mod pictures;
+mod provenance;
+mod pseudo_labels;
+mod ranking;
+mod results;
+mod stages;
+mod sweep;
+mod training;
+mod workspace;
+
+pub use workspace::{State, Workspace};
+
+use serde_json::json;
+
+use crate::digest::Digest;
+use crate::spec::Class;
+
+/// Traces that are read for provenance: more stages say nothing more of where they were computed.
+const TRACES: usize = 200;
+
+/// What a report shows.
+pub struct Page {
+    head: head::Head,
+    findings: Vec<String>,
+    results: Vec<results::Evaluation>,
+    settings: Vec<sweep::Setting>,
+    trainings: Vec<training::Training>,
+    pictures: Vec<pictures::Shown>,
+    rankings: Vec<ranking::Ranking>,
+    pseudo_labels: Vec<pseudo_labels::PseudoLabels>,
+    stages: Vec<stages::Card>,
+    provenance: provenance::Provenance,
+    classes: Vec<Class>,
+}
+
+/// Looks up all that the page shows. `written` is now, in seconds since the Unix epoch.
+pub fn gather(workspace: &Workspace, written: f64) -> Page {
+    let stages = stages::gather(workspace);
+    let results = results::gather(workspace);
+    let settings = sweep::gather(workspace, &results);
+    let trainings = training::gather(workspace);
+    let pseudo_labels = pseudo_labels::gather(workspace);
+    let classes = workspace.pipeline.classes.clone();
+    Page {
+        head: head::gather(workspace, &stages, &settings, written),
+        findings: findings::gather(&results, &trainings, &pseudo_labels, &settings, &classes),
+        pictures: pictures::gather(workspace, &results),
+        rankings: ranking::gather(workspace),
+        provenance: provenance::gather(workspace),
+        results,
+        settings,
+        trainings,
+        pseudo_labels,
+        stages,
+        classes,
+    }
+}
+
+impl Page {
+    /// The page as one file.
+    pub fn render(&self) -> String {
+        let (pictures, photographs) = pictures::render(&self.pictures, &self.classes);
+        let sections = [
+            ("results", "Results", results::render(&self.results, &self.classes)),
+            ("sweep", "Sweep", sweep::render(&self.settings)),
+            ("findings", "Findings", findings::render(&self.findings)),
+            ("training", "Training", training::render(&self.trainings)),
+            ("pictures", "Pictures", pictures),
+            ("pipeline", "Pipeline", stages::render(&self.stages)),
+            ("ranking", "Ranking", ranking::render(&self.rankings, &self.classes)),
+            ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &self.classes)),
+            ("provenance", "Provenance", provenance::render(&self.provenance)),
+        ];
+        let there: Vec<(&str, &str)> =
+            sections.iter().filter(|(_, _, body)| !body.is_empty()).map(|(id, name, _)| (*id, *name)).collect();
+        let body: String = sections.iter().map(|(_, _, body)| body.as_str()).collect();
+        let body = head::render(&self.head, &there) + "<main>\n" + &body + "</main>\n";
+        document(&self.head.name, &body, &photographs, &markup::json(&self.data()))
+    }
+
+    /// The numbers for other programs: those of `metrics.json` as they are there.
+    fn data(&self) -> serde_json::Value {
+        let stage = |card: &stages::Card| {
+            json!({
+                "name": card.name,
+                "kind": card.kind,
+                "state": card.state.name(),
+                "seconds": card.seconds,
+                "reason": card.reason,
+            })
+        };
+        let evaluation = |evaluation: &results::Evaluation| {
+            let order: Vec<&str> = evaluation.models.iter().map(|model| model.name.as_str()).collect();
+            let value = json!({ "dataset": evaluation.dataset, "networks": order, "metrics": evaluation.raw });
+            (evaluation.name.clone(), value)
+        };
+        json!({
+            "format": 1,
+            "pipeline": self.head.name,
+            "state": self.head.state,
+            "is_done": self.head.is_done,
+            "written": self.head.written,
+            "sentences": self.head.sentences,
+            "findings": self.findings,
+            "stages": self.stages.iter().map(stage).collect::<Vec<_>>(),
+            "evaluations": self.results.iter().map(evaluation).collect::<serde_json::Map<_, _>>(),
+        })
+    }
+}
+
+/// The whole document. The policy's nonce is a digest of what stands in it: text that knew it would have to hold it.
+fn document(title: &str, body: &str, photographs: &str, data: &str) -> String {
+    const STYLE: &str = include_str!("page.css");
+    const SCRIPT: &str = include_str!("page.js");
+    let nonce = Digest::of(body.as_bytes()).to_string();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
+         style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n\
+         <style nonce=\"{nonce}\">\n{STYLE}{photographs}</style></head>\n<body>\n{body}\
+         <script type=\"application/json\" id=\"data\">{data}</script>\n\
+         <script nonce=\"{nonce}\">\n{SCRIPT}</script>\n</body></html>\n",
+        markup::text(title)
+    )
+}
+
+#[cfg(test)]
+mod tests;

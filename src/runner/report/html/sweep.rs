@@ -1,0 +1,205 @@
+//! Sweep: the mIoU of its members over what was swept, a dot a seed and the mean; and what seeds say of a difference.
+//!
+//! Knows coordinates, no axis by name but one: members that differ by `seed` alone are one setting, measured several times.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::chart::{Line, Range, draw};
+use super::markup::{section, table, text};
+use super::results::Evaluation;
+use super::workspace::Workspace;
+
+/// So many seeds make a mean worth a sentence.
+pub(super) const SEEDS: usize = 3;
+
+/// One setting of one evaluation, over its seeds.
+pub(super) struct Setting {
+    /// The evaluation, as the file calls it.
+    pub(super) family: String,
+    /// What it was measured on.
+    pub(super) dataset: String,
+    /// Axis and value, without the seed; empty where nothing else was swept.
+    pub(super) coordinates: Vec<(String, String)>,
+    /// The networks, as the file calls them, in its order; by seed, mIoU from 0 to 1.
+    pub(super) networks: Vec<(String, Vec<Option<f64>>)>,
+}
+
+/// The evaluations, those that differ by the seed alone as one.
+pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Setting> {
+    let mut settings: Vec<Setting> = Vec::new();
+    for evaluation in evaluations {
+        let stage = workspace.pipeline.stage(evaluation.stage);
+        let swept = stage.coordinates.iter().filter(|coordinate| coordinate.axis != "seed");
+        let coordinates: Vec<_> = swept.map(|at| (at.axis.clone(), at.value.clone())).collect();
+        let name = |model: &super::results::Model| match model.training {
+            Some(training) => {
+                let training = workspace.pipeline.stage(training);
+                model.name.replacen(&training.name, &training.family, 1)
+            }
+            None => model.name.clone(),
+        };
+        let networks = evaluation.models.iter().map(|model| (name(model), model.measured.miou));
+        let known =
+            settings.iter_mut().find(|setting| setting.family == stage.family && setting.coordinates == coordinates);
+        match known {
+            Some(setting) => {
+                for (network, (_, seeds)) in networks.zip(&mut setting.networks) {
+                    seeds.push(network.1);
+                }
+            }
+            None => settings.push(Setting {
+                family: stage.family.clone(),
+                dataset: evaluation.dataset.clone(),
+                coordinates,
+                networks: networks.map(|(name, miou)| (name, vec![miou])).collect(),
+            }),
+        }
+    }
+    settings
+}
+
+impl Setting {
+    /// How many seeds stand behind it.
+    pub(super) fn seeds(&self) -> usize {
+        self.networks.iter().map(|(_, seeds)| seeds.len()).max().unwrap_or(0)
+    }
+
+    /// The sentence about the last network beside the one before it; none where there are no two.
+    pub(super) fn sentence(&self) -> Option<String> {
+        let [.., (before, old), (last, new)] = &self.networks[..] else { return None };
+        let differences: Vec<f64> =
+            old.iter().zip(new).filter_map(|(old, new)| Some(100.0 * ((*new)? - (*old)?))).collect();
+        let (mean, sd) = spread(&differences)?;
+        let place = match &self.coordinates[..] {
+            [] => String::new(),
+            at => format!(
+                " ({})",
+                at.iter().map(|(axis, value)| format!("{axis} {value}")).collect::<Vec<_>>().join(", ")
+            ),
+        };
+        let start = format!("{last} {} against {before} {} on {}{place}", shown(new), shown(old), self.dataset);
+        Some(match (differences.len(), sd) {
+            (1, _) => format!("{start}, one seed: a difference of {} points may be chance.", signed(mean)),
+            (seeds, Some(sd)) if seeds >= SEEDS && mean > sd => {
+                format!("{start}, {seeds} seeds: a gain of {mean:.1} ± {sd:.1} points.")
+            }
+            (seeds, Some(sd)) if seeds >= SEEDS => {
+                format!("{start}, {seeds} seeds: {} ± {sd:.1} points, no gain beyond the spread.", signed(mean))
+            }
+            (seeds, _) => {
+                format!("{start}, {seeds} seeds: {} points, too few seeds to call it anything.", signed(mean))
+            }
+        })
+    }
+}
+
+/// With its sign, which is no hyphen.
+fn signed(points: f64) -> String {
+    format!("{points:+.1}").replace('-', "−")
+}
+
+/// Mean, and from two values on the standard deviation of the sample.
+fn spread(values: &[f64]) -> Option<(f64, Option<f64>)> {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (!values.is_empty()).then(|| (mean, (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt())))
+}
+
+/// In %: `45.4`, `45.4 ± 0.7`.
+fn shown(seeds: &[Option<f64>]) -> String {
+    let known: Vec<f64> = seeds.iter().flatten().map(|miou| 100.0 * miou).collect();
+    match spread(&known) {
+        None => "–".to_owned(),
+        Some((mean, None)) => format!("{mean:.1}"),
+        Some((mean, Some(sd))) => format!("{mean:.1} ± {sd:.1}"),
+    }
+}
+
+/// The section; empty where nothing was swept.
+pub(super) fn render(settings: &[Setting]) -> String {
+    let mut families: BTreeMap<&str, Vec<&Setting>> = BTreeMap::new();
+    for setting in settings {
+        families.entry(&setting.family).or_default().push(setting);
+    }
+    let is_swept = |settings: &Vec<&Setting>| settings.len() > 1 || settings.iter().any(|setting| setting.seeds() > 1);
+    let body: String = families
+        .iter()
+        .filter(|(_, settings)| is_swept(settings))
+        .map(|(name, settings)| one(name, settings))
+        .collect();
+    if body.is_empty() { body } else { section("sweep", "Sweep", &body) }
+}
+
+fn one(family: &str, settings: &[&Setting]) -> String {
+    let axes: Vec<&str> = settings[0].coordinates.iter().map(|(axis, _)| axis.as_str()).collect();
+    let networks: Vec<&str> = settings[0].networks.iter().map(|(name, _)| name.as_str()).collect();
+    let heads: Vec<&str> = axes.iter().copied().chain(["seeds"]).chain(networks).collect();
+    let row = |setting: &&Setting| {
+        let coordinates = setting.coordinates.iter().map(|(_, value)| text(value));
+        let networks = setting.networks.iter().map(|(_, seeds)| shown(seeds));
+        coordinates.chain([setting.seeds().to_string()]).chain(networks).collect()
+    };
+    let mut html = format!(
+        "<h3>{} <small>mIoU in % on {}, mean ± standard deviation over seeds</small></h3>\n",
+        text(family),
+        text(&settings[0].dataset)
+    );
+    html += &table(&heads, &settings.iter().map(row).collect::<Vec<_>>());
+    html += "<div class=\"charts\">";
+    for axis in axes {
+        html += &chart(axis, settings).unwrap_or_default();
+    }
+    let _ = writeln!(html, "</div>");
+    html
+}
+
+/// mIoU over one axis, where its values are numbers.
+fn chart(axis: &str, settings: &[&Setting]) -> Option<String> {
+    let at = |setting: &Setting| -> Option<f64> {
+        let (_, value) = setting.coordinates.iter().find(|(name, _)| name == axis)?;
+        value.parse().ok()
+    };
+    let places: Vec<f64> = settings.iter().map(|setting| at(setting)).collect::<Option<_>>()?;
+    let lines: Vec<Line> = (settings[0].networks.iter().enumerate())
+        .map(|(network, (name, _))| {
+            let seeds = settings.iter().zip(&places).flat_map(|(setting, place)| {
+                let seeds = setting.networks.get(network).map_or(&[][..], |(_, seeds)| seeds);
+                seeds.iter().flatten().map(|miou| (*place, 100.0 * miou))
+            });
+            let mut points: Vec<(f64, f64)> = seeds.collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            Line { name: name.clone(), points, dots: true }
+        })
+        .collect();
+    let x = Range::over(places.iter().copied()).filter(|x| x.from < x.to)?;
+    let y = Range::over(lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y)))?;
+    Some(draw(&format!("mIoU over {axis}"), &lines, x, y, &[]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(old: &[f64], new: &[f64]) -> Setting {
+        let some = |values: &[f64]| values.iter().copied().map(Some).collect();
+        Setting {
+            family: "evaluate".into(),
+            dataset: "val".into(),
+            coordinates: vec![("lambda".into(), "0.6".into())],
+            networks: vec![("inter".into(), some(old)), ("intra".into(), some(new))],
+        }
+    }
+
+    #[test]
+    fn a_gain_is_called_one_over_three_seeds_and_beyond_the_spread_only() {
+        let said = |old: &[f64], new: &[f64]| setting(old, new).sentence().unwrap();
+        assert!(said(&[0.4], &[0.5]).contains("one seed: a difference of +10.0 points may be chance"));
+        assert!(said(&[0.4, 0.4], &[0.5, 0.52]).contains("too few seeds"));
+        let three = said(&[0.40, 0.41, 0.42], &[0.45, 0.44, 0.46]);
+        assert!(three.contains("3 seeds: a gain of 4.0 ± 1.0 points"), "{three}");
+        assert!(three.starts_with("intra 45.0 ± 1.0 against inter 41.0 ± 1.0 on val (lambda 0.6)"), "{three}");
+        assert!(said(&[0.40, 0.41, 0.42], &[0.45, 0.36, 0.43]).contains("no gain beyond the spread"));
+    }
+}

@@ -1,0 +1,233 @@
+//! Pages of pipelines that are done, half done, hostile or large.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+use crate::digest::{Digest, Key};
+use crate::graph::{self, StageGraph};
+use crate::report::Outcome;
+use crate::report::history::{History, Settled};
+use crate::spec::Pipeline;
+use crate::store::index::{Index, PlacedOutput, StageRecord, record_name};
+use crate::store::{Store, Take};
+
+const PIPELINE: &str = r#"
+format = 1
+[pipeline]
+name = "p"
+[[classes]]
+name = "</script><b>\"ö'"
+colour = [1, 2, 3]
+[[classes]]
+name = "pole"
+colour = [4, 5, 6]
+[datasets.source]
+format = "folder"
+root = "data/source"
+[datasets.target]
+format = "folder"
+root = "data/target"
+[models.small]
+arch = "small"
+[stages.before]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+iterations = 4
+[stages.inter]
+kind = "inter-training"
+method = "advent"
+model = "small"
+source = "source"
+target = "target"
+iterations = 4
+[stages.entropy]
+kind = "entropy-inference"
+weights = "inter"
+images = "target"
+[stages.rank]
+kind = "ranking"
+scores = "entropy"
+[stages.evaluate]
+kind = "evaluation"
+weights = ["before", "inter"]
+dataset = "source"
+# </script><script>alert(1)</script>
+"#;
+
+/// Name and content.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// A workspace in which outputs are put by hand.
+struct Scene {
+    dir: tempfile::TempDir,
+    pipeline: Pipeline,
+    graph: StageGraph,
+    store: Store,
+    index: Index,
+    history: History,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("p.toml");
+        fs::write(&file, PIPELINE).unwrap();
+        let (pipeline, graph) = graph::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        Scene { dir, pipeline, graph, store, index: Index::default(), history: History::default() }
+    }
+
+    /// Puts the outputs of a stage in place: name of the output, files in it (one without a name: the output is a file).
+    fn place(&mut self, stage: &str, outputs: &[(&str, Files)]) {
+        let id = self.pipeline.find(stage).unwrap();
+        let placed = self.pipeline.stage(id).outputs.iter().map(|output| {
+            let top = self.dir.path().join("put").join(stage).join(&output.name);
+            fs::create_dir_all(top.parent().unwrap()).unwrap();
+            match outputs.iter().find(|(name, _)| *name == output.name) {
+                Some((_, files)) if files.iter().all(|(name, _)| !name.is_empty()) => {
+                    for (name, content) in files {
+                        fs::create_dir_all(top.join(name).parent().unwrap()).unwrap();
+                        fs::write(top.join(name), content).unwrap();
+                    }
+                }
+                Some((_, files)) => fs::write(&top, &files[0].1).unwrap(),
+                None => fs::write(&top, "").unwrap(),
+            }
+            let artifact = self.store.insert(&top, Take::Copy).unwrap();
+            PlacedOutput { path: PathBuf::from(&output.name), artifact, entries: Vec::new() }
+        });
+        let key = Key(Digest::of(stage.as_bytes()));
+        let record = StageRecord { key, outputs: placed.collect(), finished: 1.0, seconds: 2.0 };
+        self.index.stages.insert(record_name("p", stage), record);
+    }
+
+    fn file(content: impl Into<Vec<u8>>) -> Files {
+        vec![(String::new(), content.into())]
+    }
+
+    fn page(&self) -> String {
+        let workspace = Workspace {
+            pipeline: &self.pipeline,
+            graph: &self.graph,
+            store: &self.store,
+            index: &self.index,
+            history: &self.history,
+            stale: &[],
+        };
+        gather(&workspace, 1_795_511_640.0).render()
+    }
+}
+
+/// The page's block of JSON.
+fn data(page: &str) -> serde_json::Value {
+    let (_, rest) = page.split_once("id=\"data\">").unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+fn grey_png(width: u32, height: u32, value: u8) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Grayscale);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&vec![value; (width * height) as usize]).unwrap();
+    writer.finish().unwrap();
+    file
+}
+
+const METRICS: &str = r#"{
+ "before": {"images": 3, "miou": 0.5, "iou": {"</script><b>\"ö'": 0.75, "pole": 0.25}, "confusion": [[3, 1], [1, 0]]},
+ "inter": {"images": 3, "miou": 0.1234567890123, "iou": {"</script><b>\"ö'": 0.1234567890123, "pole": null}, "confusion": [[4, 0], [2, 0]]}
+}"#;
+
+fn evaluated() -> Scene {
+    let mut scene = Scene::new();
+    let line = |image: &str, shown: &str| {
+        format!("{{\"image\":{image:?},\"miou\":{{\"before\":0.5,\"inter\":null}}{shown}}}\n")
+    };
+    let images = line("a<img src=x onerror=alert(1)>.jpg", ",\"shown\":\"best\"") + &line("b.jpg", "");
+    let map = "a<img src=x onerror=alert(1)>.png";
+    let pictures = vec![
+        ("photograph/".to_owned() + &map.replace(".png", ".jpg"), b"a jpeg".to_vec()),
+        ("truth/".to_owned() + map, grey_png(8, 4, 1)),
+        ("prediction/before/".to_owned() + map, grey_png(8, 4, 1)),
+        ("prediction/inter/".to_owned() + map, grey_png(8, 4, 0)),
+        ("entropy/inter/".to_owned() + map, grey_png(8, 4, 200)),
+    ];
+    let outputs = [("metrics", Scene::file(METRICS)), ("images", Scene::file(images)), ("pictures", pictures)];
+    scene.place("evaluate", &outputs);
+    scene
+}
+
+#[test]
+fn the_numbers_of_the_page_are_those_of_metrics_json() {
+    let page = evaluated().page();
+    let metrics: serde_json::Value = serde_json::from_str(METRICS).unwrap();
+    let data = data(&page);
+    assert_eq!(data["evaluations"]["evaluate"]["metrics"], metrics);
+    assert_eq!(data["evaluations"]["evaluate"]["networks"], serde_json::json!(["before", "inter"]));
+    assert!(page.contains("<td>inter</td><td>12.3</td>"));
+    assert!(page.contains("one seed: a difference of −37.7 points may be chance"));
+    assert_eq!(data["findings"][0], "inter never predicts pole on source, where it occurs");
+}
+
+#[test]
+fn whatever_things_are_called_nothing_in_a_name_is_executed() {
+    let page = evaluated().page();
+    assert!(!page.contains("<img src=x") && !page.contains("<script>alert") && !page.contains("</script><b>"));
+    assert!(page.contains("&lt;/script&gt;&lt;b&gt;&quot;ö&#39;"));
+    assert_eq!(page.matches("<script").count(), 2, "the data and the page's own");
+    assert!(page.contains("default-src 'none'") && !page.contains("unsafe-inline"));
+    assert!(!page.contains("http://") && !page.contains("https://"), "nothing comes from outside");
+}
+
+#[test]
+fn the_pictures_of_an_image_lie_over_its_photograph() {
+    let page = evaluated().page();
+    assert_eq!(page.matches("background-image:url(data:image/jpeg;base64,").count(), 1, "a photograph is there once");
+    assert!(page.contains("mIoU 50.0") && page.contains("mIoU –"));
+    assert!(page.contains("100.0 % wrong"));
+}
+
+#[test]
+fn a_pipeline_that_has_not_run_has_a_page_that_says_so() {
+    let page = Scene::new().page();
+    assert!(page.contains("not finished: 0 of 5 stages done"));
+    assert!(!page.contains("id=\"results\"") && !page.contains("id=\"training\""));
+    assert_eq!(data(&page)["is_done"], false);
+}
+
+#[test]
+fn a_failure_is_told_and_what_it_left_of_an_earlier_run_is_not_shown() {
+    let mut scene = evaluated();
+    let settled =
+        Settled { outcome: Outcome::Failed, key: None, reason: "out of memory".into(), help: vec!["use less".into()] };
+    scene.history.stages.insert("evaluate".into(), settled);
+    let page = scene.page();
+    assert!(page.contains("failed at evaluate; 0 of 5 stages done"));
+    assert!(page.contains("out of memory — use less"));
+    assert!(!page.contains("id=\"results\""));
+    scene.history.interrupted = true;
+    scene.history.stages.get_mut("evaluate").unwrap().outcome = Outcome::Cancelled;
+    assert!(scene.page().contains("interrupted; 0 of 5 stages done"));
+}
+
+#[test]
+fn five_thousand_images_and_twenty_thousand_iterations_make_a_small_page() {
+    let mut scene = Scene::new();
+    let names: Vec<String> = (0..5000).map(|i| format!("{i:05}")).collect();
+    let ranking: String = names.iter().map(|name| format!("{name}.png,0.{name},easy\n")).collect();
+    scene.place("rank", &[("ranking", Scene::file("image,score,split\n".to_owned() + &ranking))]);
+    let map = grey_png(2048, 16, 9);
+    let maps = |_| names.iter().step_by(100).map(|name| (format!("{name}.png"), map.clone())).collect();
+    scene.place("entropy", &[("predictions", maps(0)), ("entropy", maps(1))]);
+    let losses: String = (0..20_000)
+        .map(|i| format!("{{\"iteration\":{i},\"seg_main\":{},\"adv_main\":null}}\n", 1.0 + f64::from(i % 97) / 97.0))
+        .collect();
+    scene.place("before", &[("losses", Scene::file(losses))]);
+    let page = scene.page();
+    assert!(page.contains("5,000 easy") && page.contains("alt=\"entropy of 00000.png\""));
+    assert!(page.len() < 300_000, "{} bytes", page.len());
+}

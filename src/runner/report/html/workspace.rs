@@ -1,0 +1,135 @@
+//! What a report is made from: the pipeline, the cache, the index and the history of its runs.
+//!
+//! Knows no page. Only results that belong to the pipeline as it is now are handed out: those of a stage that failed, or
+//! that would run again, would be shown beside numbers that they have nothing to do with. Whatever can't be read is none.
+
+use std::path::PathBuf;
+
+use crate::digest::FileDigest;
+use crate::graph::StageGraph;
+use crate::kind::Gives;
+use crate::report::Outcome;
+use crate::report::history::{History, Settled};
+use crate::spec::{InputSource, Pipeline, Stage, StageId};
+use crate::store::index::{Index, StageRecord, record_name};
+use crate::store::{Artifact, Store, Trace};
+
+/// How a stage stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its results are those of the pipeline as it is.
+    Done,
+    /// It has results, of another version of the pipeline or its data.
+    Stale,
+    /// It failed.
+    Failed,
+    /// Something that it needs failed.
+    Skipped,
+    /// It was stopped.
+    Stopped,
+    /// It hasn't run in this workspace.
+    NotRun,
+}
+
+impl State {
+    /// As a person reads it; in lower case also a CSS class.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Done => "done",
+            State::Stale => "out of date",
+            State::Failed => "failed",
+            State::Skipped => "skipped",
+            State::Stopped => "stopped",
+            State::NotRun => "not run",
+        }
+    }
+}
+
+/// A pipeline in its workspace, as a report looks at it.
+pub struct Workspace<'a> {
+    /// The pipeline.
+    pub pipeline: &'a Pipeline,
+    /// Its graph.
+    pub graph: &'a StageGraph,
+    /// The cache.
+    pub store: &'a Store,
+    /// What lies in place.
+    pub index: &'a Index,
+    /// How the last runs came out.
+    pub history: &'a History,
+    /// The stages that would run again; what a run has just brought up to date isn't among them.
+    pub stale: &'a [StageId],
+}
+
+impl Workspace<'_> {
+    /// The stages in the order in which they can run.
+    pub(super) fn stages(&self) -> impl Iterator<Item = (StageId, &Stage)> {
+        self.graph.order().iter().map(|id| (*id, self.pipeline.stage(*id)))
+    }
+
+    /// What a stage left here when it was last up to date.
+    pub(super) fn record(&self, stage: StageId) -> Option<&StageRecord> {
+        self.index.stages.get(&record_name(&self.pipeline.name, &self.pipeline.stage(stage).name))
+    }
+
+    /// How a stage came out when it last took part in a run.
+    pub(super) fn settled(&self, stage: StageId) -> Option<&Settled> {
+        self.history.stages.get(&self.pipeline.stage(stage).name)
+    }
+
+    /// How a stage stands.
+    pub(super) fn state(&self, stage: StageId) -> State {
+        let outcome = self.settled(stage).map(|settled| settled.outcome);
+        match outcome {
+            Some(Outcome::Failed) => State::Failed,
+            Some(Outcome::Skipped) => State::Skipped,
+            Some(Outcome::Cancelled) => State::Stopped,
+            _ if self.record(stage).is_none() => State::NotRun,
+            _ if self.stale.contains(&stage) => State::Stale,
+            _ => State::Done,
+        }
+    }
+
+    /// The record of the computation behind a stage's results.
+    pub(super) fn trace(&self, stage: StageId) -> Option<Trace> {
+        self.store.load(self.record(stage)?.key).ok().flatten()
+    }
+
+    /// What a stage gives of this sort, if its results count.
+    pub(super) fn artifact(&self, stage: StageId, gives: Gives) -> Option<Artifact> {
+        let record = self.record(stage).filter(|_| self.state(stage) == State::Done)?;
+        let output = self.pipeline.stage(stage).outputs.iter().position(|output| output.gives == gives)?;
+        record.outputs.get(output).map(|placed| placed.artifact)
+    }
+
+    /// The content of a file that a stage gives.
+    pub(super) fn bytes(&self, stage: StageId, gives: Gives) -> Option<Vec<u8>> {
+        self.object(self.artifact(stage, gives)?.object)
+    }
+
+    /// The files of a folder that a stage gives: path in it, content.
+    pub(super) fn files(&self, stage: StageId, gives: Gives) -> Vec<(PathBuf, FileDigest)> {
+        self.artifact(stage, gives).and_then(|artifact| self.store.files_of(artifact.object)).unwrap_or_default()
+    }
+
+    /// A content.
+    pub(super) fn object(&self, object: FileDigest) -> Option<Vec<u8>> {
+        self.store.read(object).ok().flatten()
+    }
+
+    /// The stage whose output is this input, if it is one's.
+    pub(super) fn producer(&self, stage: &Stage, role: &str) -> Option<StageId> {
+        match stage.input(role)?.from {
+            InputSource::Output { output, .. } => Some(output.stage),
+            _ => None,
+        }
+    }
+
+    /// What the pipeline calls the data set of this role.
+    pub(super) fn dataset_name(&self, stage: &Stage, role: &str) -> Option<&str> {
+        match stage.input(role)?.from {
+            InputSource::Dataset { dataset, .. } => Some(&self.pipeline.dataset(dataset).name),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `report.html` from outside: when it is written, what it says, and that a real browser shows it without complaint.
+
+mod space;
+
+use std::process::Command;
+
+use space::Space;
+
+const COMMANDS: &str = r#"
+format = 1
+[pipeline]
+name = "words"
+[stages.count]
+kind = "command"
+shell = "sort in.txt > sorted.txt; echo '<b>log</b>'"
+inputs = ["in.txt"]
+outputs = ["sorted.txt"]
+[stages.use]
+kind = "command"
+shell = "grep -q b sorted.txt && cp sorted.txt out.txt"
+inputs = ["sorted.txt"]
+outputs = ["out.txt"]
+"#;
+
+const PAGE: &str = "runs/words/report.html";
+
+fn space() -> Space {
+    let space = Space::with(COMMANDS);
+    space.write("in.txt", "b\na\n");
+    space
+}
+
+fn data(space: &Space) -> serde_json::Value {
+    let page = space.read(PAGE);
+    let (_, rest) = page.split_once("id=\"data\">").unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+fn states(space: &Space) -> Vec<String> {
+    let data = data(space);
+    let stages = data["stages"].as_array().unwrap().iter();
+    stages.map(|stage| format!("{}:{}", stage["name"].as_str().unwrap(), stage["state"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn a_run_leaves_a_page_and_a_run_with_nothing_to_do_leaves_it_alone() {
+    let space = space();
+    space.run("p.toml");
+    assert_eq!(states(&space), ["count:done", "use:done"]);
+    assert!(space.read(PAGE).contains("&lt;b&gt;log&lt;/b&gt;"), "the end of a log");
+    space.write(PAGE, "mine");
+    space.run("p.toml");
+    assert_eq!(space.read(PAGE), "mine");
+    space.remove(PAGE);
+    space.run("p.toml");
+    assert_eq!(states(&space), ["count:done", "use:done"]);
+    assert_eq!(space.intrada("report p.toml").stdout, format!("{PAGE}\n"));
+}
+
+#[test]
+fn a_failure_stands_in_the_page_until_it_is_mended() {
+    let space = space();
+    space.write("in.txt", "a\n");
+    assert_eq!(space.intrada("p.toml").code, Some(1));
+    assert_eq!(states(&space), ["count:done", "use:failed"]);
+    assert_eq!(data(&space)["is_done"], false);
+    assert!(space.read(PAGE).contains("failed at use; 1 of 2 stages done"));
+    space.write("in.txt", "b\n");
+    space.run("p.toml");
+    assert_eq!(states(&space), ["count:done", "use:done"]);
+}
+
+#[test]
+fn what_a_run_of_some_stages_makes_out_of_date_is_said_to_be() {
+    let space = space();
+    space.run("p.toml");
+    space.write("in.txt", "b\nc\n");
+    space.run("p.toml count");
+    assert_eq!(states(&space), ["count:done", "use:out of date"]);
+    space.write("in.txt", "b\nd\n");
+    space.intrada("report p.toml");
+    assert_eq!(states(&space), ["count:out of date", "use:out of date"]);
+}
+
+#[test]
+fn a_page_that_cannot_be_written_fails_no_run() {
+    let space = space();
+    space.write("runs/words", "a file where the folder should be");
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("warning: the report can't be written"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_browser_shows_the_page_and_has_nothing_to_complain_of() {
+    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| starts(name)) else {
+        eprintln!("skipped: there is no chromium to look at the page with");
+        return;
+    };
+    let space = space();
+    space.run("p.toml");
+    let profile = tempfile::tempdir().unwrap();
+    let shown = Command::new(browser)
+        .args(
+            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+                .split(' '),
+        )
+        .args("--disable-component-update --disable-sync --enable-logging=stderr --dump-dom".split(' '))
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("file://{}#stage-1", space.path(PAGE).canonicalize().unwrap().display()))
+        .output()
+        .unwrap();
+    let (page, said) = (String::from_utf8_lossy(&shown.stdout), String::from_utf8_lossy(&shown.stderr));
+    let complaints: Vec<&str> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
+    assert!(page.contains("id=\"stage-1\" open"), "the script ran and opened what the link leads to:\n{page}");
+}
+
+fn starts(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
