@@ -27,4 +27,5 @@ pub mod exec;
 pub mod report;
 pub mod plan;
 pub mod sched;
+pub mod export;
 pub mod cli;

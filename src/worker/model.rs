@@ -57,3 +57,22 @@ pub(crate) fn told(restored: &Restored) -> String {
     let (loaded, skipped, kept) = (loaded.len(), skipped.len(), kept.len());
     format!("{loaded} tensors loaded, {skipped} of the file skipped, {kept} not in it")
 }
+
+#[cfg(test)]
+mod tests {
+    use intrada_ml::network::{ChannelOrder, Normalization};
+    use intrada_runner::kind::model::{ARCHS, preprocessing};
+
+    use super::*;
+
+    #[test]
+    fn an_exported_preprocessing_is_that_of_the_network() {
+        for arch in ARCHS {
+            let said = preprocessing(arch.name).unwrap();
+            let own: Arch = serde_json::from_value(arch.name.into()).unwrap();
+            let Normalization { channels, mean, scale } = own.normalization();
+            let channels = if channels == ChannelOrder::Rgb { "rgb" } else { "bgr" };
+            assert_eq!((said.channels, said.mean, said.scale), (channels, mean, scale), "{}", arch.name);
+        }
+    }
+}

@@ -6,6 +6,7 @@
 mod cache;
 mod compare;
 mod completions;
+mod export;
 mod graph;
 mod init;
 mod inspect;
@@ -65,6 +66,7 @@ enum Command {
     Log(log::Log),
     Inspect(inspect::Inspect),
     Report(report::Report),
+    Export(export::Export),
     #[command(subcommand)]
     Cache(cache::Cache),
     Schema(schema::Schema),
@@ -192,6 +194,7 @@ fn answer(command: Command) -> Answer {
         Command::Log(command) => command.answer(),
         Command::Inspect(command) => command.answer(),
         Command::Report(command) => command.answer(),
+        Command::Export(command) => command.answer(),
         Command::Cache(command) => command.answer(),
         Command::Schema(command) => command.answer(),
         Command::Init(command) => command.answer(),

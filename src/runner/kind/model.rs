@@ -52,3 +52,29 @@ pub const ARCHS: &[Variant] = &[
         keys: &[&[MULTI_LEVEL, INIT, BRANCHES]],
     },
 ];
+
+/// How a network's input is made of pixel values from 0 to 255: first the channel order, then `(x − mean) / scale`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Preprocessing {
+    /// `rgb` or `bgr`; `mean` and `scale` are in this order.
+    pub channels: &'static str,
+    /// Grey levels.
+    pub mean: [f32; 3],
+    /// Grey levels per unit of input.
+    pub scale: [f32; 3],
+}
+
+/// The preprocessing of the architecture of this name, for whoever uses its weights elsewhere.
+///
+/// `ml` has these numbers too, as it doesn't know this crate; a test of the worker compares them.
+pub fn preprocessing(arch: &str) -> Option<Preprocessing> {
+    let rgb = |mean, scale| Preprocessing { channels: "rgb", mean: [mean; 3], scale: [scale; 3] };
+    Some(match arch {
+        "small" => rgb(127.0, 64.0),
+        "efficientnet-lite0" => rgb(127.0, 128.0),
+        "deeplabv2-resnet50" | "deeplabv2-resnet101" => {
+            Preprocessing { channels: "bgr", mean: [104.006_99, 116.668_77, 122.678_92], scale: [1.0; 3] }
+        }
+        _ => return None,
+    })
+}

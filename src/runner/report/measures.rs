@@ -23,10 +23,21 @@ pub fn now() -> f64 {
 
 /// A moment, given in seconds since the Unix epoch: `2026-11-24 09:14 UTC`.
 pub fn date(moment: f64) -> String {
-    let minutes = (moment.max(0.0) / 60.0) as i64;
-    let (hour, minute) = (minutes / 60 % 24, minutes % 60);
+    let [year, month, day, hour, minute, _] = calendar(moment);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+}
+
+/// The same for programs, as ISO 8601 has it: `2026-11-24T09:14:00Z`.
+pub fn timestamp(moment: f64) -> String {
+    let [year, month, day, hour, minute, second] = calendar(moment);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month, day, hour, minute and second, in UTC.
+fn calendar(moment: f64) -> [i64; 6] {
+    let seconds = moment.max(0.0) as i64;
     // Days in years that begin in March, so that the leap day is a year's last (Hinnant, "chrono-compatible date algorithms").
-    let days = minutes / 1440 + 719_468;
+    let days = seconds / 86_400 + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -34,7 +45,7 @@ pub fn date(moment: f64) -> String {
     let day = of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
-    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+    [year, month, day, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60]
 }
 
 /// How long ago a moment was, given in seconds since the Unix epoch: `4 min 11 s ago`.
@@ -107,13 +118,15 @@ mod tests {
     #[test]
     fn dates_are_those_of_the_calendar() {
         let cases = [
-            (0.0, "1970-01-01 00:00 UTC"),
-            (951_782_399.0, "2000-02-28 23:59 UTC"),
-            (951_782_400.0, "2000-02-29 00:00 UTC"),
-            (1_795_511_640.0, "2026-11-24 09:14 UTC"),
+            (0.0, "1970-01-01 00:00 UTC", "1970-01-01T00:00:00Z"),
+            (951_782_399.0, "2000-02-28 23:59 UTC", "2000-02-28T23:59:59Z"),
+            (951_782_400.0, "2000-02-29 00:00 UTC", "2000-02-29T00:00:00Z"),
+            (951_868_799.9, "2000-02-29 23:59 UTC", "2000-02-29T23:59:59Z"),
+            (1_795_511_640.0, "2026-11-24 09:14 UTC", "2026-11-24T09:14:00Z"),
+            (4_107_542_400.0, "2100-03-01 00:00 UTC", "2100-03-01T00:00:00Z"),
         ];
-        for (moment, text) in cases {
-            assert_eq!(date(moment), text);
+        for (moment, text, iso) in cases {
+            assert_eq!((date(moment), timestamp(moment)), (text.to_owned(), iso.to_owned()));
         }
     }
 

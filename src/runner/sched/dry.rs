@@ -183,7 +183,7 @@ pub fn why(session: &mut Session, stage: StageId) -> Result<Why, Problems> {
     })
 }
 
-fn settle(
+pub(super) fn settle(
     session: &mut Session,
     targets: &[StageId],
     force: &[StageId],

@@ -8,6 +8,7 @@ mod aside;
 pub mod attempt;
 pub mod dry;
 mod dispatch;
+pub mod done;
 mod guard;
 mod items;
 mod jobs;

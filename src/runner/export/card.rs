@@ -1,0 +1,247 @@
+//! The model card: `README.md` as model hubs show it, with the head that they read.
+//!
+//! Judges nothing: one run is one seed, and a network that was chosen with labels is called so wherever its numbers stand.
+//! Names come from other people's files, so each is written in such a way that neither YAML, Markdown nor HTML finds
+//! anything in it. The terms of the data sets aren't known here; that they exist is said.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::config::{arch, config};
+use super::network::{Found, Network};
+use super::provenance;
+use crate::kind::model::ARCHS;
+use crate::kind::{KeySpec, Presence, Role};
+use crate::spec::{Dataset, Format, InputSource, Parameter, Stage, Value};
+
+/// `README.md`.
+pub(super) fn card(network: &Network<'_>) -> String {
+    let mut text = head(network);
+    let pipeline = network.pipeline();
+    let (stage, count) = (network.stage(), pipeline.classes.len());
+    let which = match (network.is_trained(), network.is_chosen(network.output)) {
+        (false, _) => "what was read of a published file",
+        (true, true) => "the best network of the training by mIoU on labelled images",
+        (true, false) => "the network after the last step of the training",
+    };
+    let _ = write!(
+        text,
+        "# {} of {}\n\nSemantic segmentation into {count} classes: {}. It is {which}, `{}` by {}.\n\n\
+         `config.json` has classes, colours and preprocessing; `load.py` shows how to use the weights from PyTorch.\n",
+        inline(&stage.name),
+        inline(&pipeline.name),
+        listed(pipeline.classes.iter().map(|class| inline(&class.name))),
+        arch(network),
+        inline(&method(network)),
+    );
+    text += &results(network);
+    text += &trained_on(network);
+    text += &parameters(network);
+    text += &lineage(network);
+    text
+}
+
+fn method(network: &Network<'_>) -> String {
+    let stage = network.stage();
+    match stage.parameter("method").and_then(Value::as_text) {
+        Some(method) => format!("{} ({method})", stage.kind.name),
+        None => stage.kind.name.to_owned(),
+    }
+}
+
+/// JSON is YAML, so a text in JSON's quotes is one text to a reader of YAML, whatever it holds.
+fn head(network: &Network<'_>) -> String {
+    let name = format!("{}-{}", network.pipeline().name, network.stage().name);
+    let own = network.results.iter().filter(|found| found.output == network.output);
+    let results: Vec<_> = own
+        .filter_map(|found| {
+            let dataset = network.pipeline().dataset(found.dataset);
+            let metric = json!({"type": "mean_iou", "name": "mIoU", "value": found.measured.miou?});
+            Some(json!({
+                "task": {"type": "image-segmentation"},
+                "dataset": {"name": dataset.name, "type": format_name(dataset)},
+                "metrics": [metric],
+            }))
+        })
+        .collect();
+    let mut head = String::from("---\npipeline_tag: image-segmentation\ntags:\n");
+    for tag in ["semantic-segmentation", "domain-adaptation", "intrada"] {
+        let _ = writeln!(head, "- {tag}");
+    }
+    // Hubs refuse an index without results.
+    if !results.is_empty() {
+        let _ = writeln!(head, "model-index: {}", json!([{"name": name, "results": results}]));
+    }
+    head + "---\n\n"
+}
+
+fn results(network: &Network<'_>) -> String {
+    let mut text = String::from("\n## Results\n\n");
+    if network.results.is_empty() {
+        return text + "No evaluation of the pipeline that took this training is up to date.\n";
+    }
+    text += "IoU in %, over one seed; a difference between two single runs says little.\n\n";
+    let column = |found: &Found| {
+        let which = match (network.is_trained(), network.is_chosen(found.output)) {
+            (false, _) => "read",
+            (true, true) => "best",
+            (true, false) => "last",
+        };
+        let this = if found.output == network.output { ", this file" } else { "" };
+        let dataset = &network.pipeline().dataset(found.dataset).name;
+        let images = found.measured.images;
+        format!("{which}{this}: {}, {} ({images} images)", inline(&found.evaluation), inline(dataset))
+    };
+    let mut row = |name: &str, cell: &dyn Fn(&Found) -> String| {
+        let cells: Vec<String> = network.results.iter().map(cell).collect();
+        let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
+    };
+    let percent = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value));
+    row("", &column);
+    row("---", &|_| "---:".to_owned());
+    row("mIoU", &|found| percent(found.measured.miou));
+    for class in &network.pipeline().classes {
+        row(&inline(&class.name), &|found| percent(found.measured.iou.get(&class.name).copied().flatten()));
+    }
+    if let Some(labelled) = network.chosen_on().filter(|_| network.results.iter().any(|f| network.is_chosen(f.output)))
+    {
+        let labelled = inline(labelled);
+        let _ = write!(
+            text,
+            "\n*Best* was chosen by its mIoU on the labelled images of {labelled}: such a number is not that \
+             of a method which sees no labels of the target. *Last* was not chosen.\n"
+        );
+    }
+    text
+}
+
+fn trained_on(network: &Network<'_>) -> String {
+    let mut text = String::from("\n## Trained on\n\n");
+    let mut said = Vec::new();
+    for done in &network.lineage {
+        let stage = network.pipeline().stage(done.stage);
+        for input in &stage.inputs {
+            let InputSource::Dataset { dataset, labels } = input.from else { continue };
+            let dataset = network.pipeline().dataset(dataset);
+            let count = done.samples.iter().find(|(role, _)| *role == input.role).map(|(_, count)| *count);
+            let count = count.map(|count| format!(", {count} images")).unwrap_or_default();
+            let labels = if labels { "with labels" } else { "labels not read" };
+            let (name, format) = (inline(&dataset.name), format_name(dataset));
+            let line = format!("* {name}: {format}{count}, {labels}, as `{}` of {}\n", input.role, inline(&stage.name));
+            if !said.contains(&line) {
+                text += &line;
+                said.push(line);
+            }
+        }
+    }
+    if said.is_empty() {
+        text += "On what is not known here: the weights come from a file.\n";
+    }
+    text + "\nPublished data sets come with terms, most of them for research alone, which may extend to networks that were \
+         trained on them. No licence is stated here: it is for whoever hands this network on to find out. Of \
+         other images than those of the results nothing is known, and nobody's safety may depend on it.\n"
+}
+
+fn parameters(network: &Network<'_>) -> String {
+    let mut text =
+        String::from("\n## Parameters that differ from the defaults\n\n| stage | parameter | value | default |\n");
+    text += "| --- | --- | --- | --- |\n";
+    for done in &network.lineage {
+        let stage = network.pipeline().stage(done.stage);
+        for parameter in stage.parameters.iter().filter(|parameter| parameter.role == Role::Meaning) {
+            let Some(default) = differs(stage, parameter) else { continue };
+            let value = inline(&parameter.value.canonical());
+            let _ = writeln!(text, "| {} | `{}` | {value} | {default} |", inline(&stage.name), parameter.name);
+        }
+    }
+    text
+}
+
+/// What a parameter would be had nobody typed it, if it is something else. The seed is always told.
+fn differs(stage: &Stage, parameter: &Parameter) -> Option<String> {
+    let default = match key_of(stage, parameter)?.presence {
+        Presence::Default(literal) => Some(Value::from(literal)),
+        Presence::OfPipeline | Presence::Required | Presence::Optional => None,
+    };
+    match default {
+        Some(default) if default == parameter.value => None,
+        Some(default) => Some(inline(&default.canonical())),
+        None => Some("–".to_owned()),
+    }
+}
+
+fn key_of(stage: &Stage, parameter: &Parameter) -> Option<&'static KeySpec> {
+    let find = |keys: crate::kind::Keys, name: &str| keys.iter().copied().flatten().find(|key| key.name == name);
+    match parameter.name.strip_prefix("model.") {
+        None => find(stage.kind.keys, &parameter.name),
+        Some(name) => {
+            let arch = stage.parameter("model.arch")?.as_text()?;
+            find(ARCHS.iter().find(|variant| variant.name == arch)?.keys, name)
+        }
+    }
+}
+
+fn lineage(network: &Network<'_>) -> String {
+    let config = config(network);
+    let size = match network.size() {
+        Some([width, height]) => format!("{width} × {height} pixels"),
+        None => "as stored".to_owned(),
+    };
+    let seed = network.stage().parameter("seed").map(Value::canonical).unwrap_or_default();
+    format!(
+        "\n## Provenance\n\n| | |\n| --- | --- |\n| seed | {seed} |\n| image size | {size} |\n| preprocessing | {} |\n\
+         | key | `{}` |\n| lineage digest | `{}` |\n\n\
+         `{}` (RO-Crate 1.1) lists every stage before this one with its inputs, outputs, parameters and times. The key names \
+         the computation in the cache of intrada; the lineage digest is a hash over the keys and outputs of all of them.\n",
+        inline(&config["preprocessing"]["channel_order"].as_str().unwrap_or_default().to_uppercase())
+            + &format!(", (x − {}) / {}", config["preprocessing"]["mean"], config["preprocessing"]["scale"]),
+        network.done().manifest.key(),
+        provenance::digest(&network.lineage),
+        provenance::FILE,
+    )
+}
+
+/// The value of `format` of a data set.
+pub(super) fn format_name(dataset: &Dataset) -> &'static str {
+    match dataset.format {
+        Format::Folder { .. } => "folder",
+        Format::Published { format, .. } => format,
+        Format::Scenes { .. } => "scenes",
+    }
+}
+
+fn listed(words: impl Iterator<Item = String>) -> String {
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// A text in which Markdown and HTML find nothing: what means something to them is an entity.
+fn inline(text: &str) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | '\t' => out.push(' '),
+            '&' | '<' | '>' | '|' | '`' | '*' | '\\' | '[' | ']' | '!' | '~' | '$' | '#' => {
+                let _ = write!(out, "&#{};", u32::from(character));
+            }
+            // Inside words it means nothing, and names are full of it.
+            '_' if !out.ends_with(|before: char| before.is_alphanumeric()) => out.push_str("&#95;"),
+            control if control.is_control() => out.push('\u{fffd}'),
+            character => out.push(character),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_name_is_markup() {
+        let hostile = "<script>alert(1)</script>|`x`[a](javascript:b)\n# ![](c) **d** \u{1b}[31m";
+        let shown = inline(hostile);
+        assert!(!shown.contains(['<', '>', '|', '`', '[', ']', '\n', '*', '\u{1b}']), "{shown}");
+        assert_eq!(inline("traffic light, größer_als-1"), "traffic light, größer_als-1", "plain names stay readable");
+    }
+}

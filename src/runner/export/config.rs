@@ -1,0 +1,65 @@
+//! How the weights are used: `config.json`, and the same in short in the header of the weights themselves.
+//!
+//! Knows nothing of who trained them. The names `id2label`, `label2id` and `num_labels` are those that model hubs read.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::network::Network;
+use crate::kind::model::preprocessing;
+
+/// `config.json`.
+pub(super) fn config(network: &Network<'_>) -> Json {
+    let classes = &network.pipeline().classes;
+    let named = classes.iter().enumerate();
+    let id_to_label: Map<String, Json> =
+        named.clone().map(|(id, class)| (id.to_string(), Json::from(class.name.as_str()))).collect();
+    let label_to_id: Map<String, Json> = named.map(|(id, class)| (class.name.clone(), Json::from(id))).collect();
+    let model = network.stage().parameters.iter().filter_map(|parameter| {
+        let name = parameter.name.strip_prefix("model.")?;
+        Some((name.to_owned(), json!(parameter.value)))
+    });
+    let mut config: Map<String, Json> = model.collect();
+    config.extend([
+        ("num_labels".to_owned(), json!(classes.len())),
+        ("id2label".to_owned(), Json::Object(id_to_label)),
+        ("label2id".to_owned(), Json::Object(label_to_id)),
+        ("palette".to_owned(), json!(classes.iter().map(|class| class.colour).collect::<Vec<_>>())),
+        ("ignore_index".to_owned(), json!(255)),
+        ("preprocessing".to_owned(), input(network)),
+        (
+            "logits".to_owned(),
+            json!("of the main head, to be enlarged to the image bilinearly with align_corners = true"),
+        ),
+    ]);
+    Json::Object(config)
+}
+
+/// The header's metadata.
+pub(super) fn metadata(network: &Network<'_>) -> Vec<(&'static str, String)> {
+    let classes: Vec<&str> = network.pipeline().classes.iter().map(|class| class.name.as_str()).collect();
+    let input = input(network);
+    let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut metadata = vec![("format", "pt".to_owned()), ("arch", arch(network).to_owned())];
+    metadata.extend(["channel_order", "mean", "scale", "size"].map(|name| (name, text(&input[name]))));
+    metadata.extend([("classes", json!(classes).to_string()), ("key", network.done().manifest.key().to_string())]);
+    metadata
+}
+
+/// The name of the network's architecture.
+pub(super) fn arch<'a>(network: &'a Network<'_>) -> &'a str {
+    network.stage().parameter("model.arch").and_then(|arch| arch.as_text()).expect("every training has a model")
+}
+
+/// From an image to what the network sees.
+fn input(network: &Network<'_>) -> Json {
+    let preprocessing = preprocessing(arch(network)).expect("every architecture of the tables has a preprocessing");
+    json!({
+        "channel_order": preprocessing.channels,
+        "mean": preprocessing.mean,
+        "scale": preprocessing.scale,
+        "value_range": [0, 255],
+        "formula": "(x - mean) / scale",
+        "size": network.size(),
+        "resample": "bicubic, as Pillow does it",
+    })
+}

@@ -1,0 +1,46 @@
+"""Uses the exported weights from PyTorch: the tensors by name, and from a picture to what the network sees.
+
+    python3 load.py picture.png        needs torch, safetensors, numpy and Pillow
+
+The names of the tensors are those of the released code of AdvEnt and IntraDA, so its network takes them as they are:
+    get_deeplab_v2(num_classes=config["num_labels"], multi_level=config["multi_level"]).load_state_dict(weights)
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+HERE = pathlib.Path(__file__).resolve().parent
+config = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
+weights = load_file(HERE / "model.safetensors")
+
+
+def network_input(picture: Image.Image) -> torch.Tensor:
+    """1 x 3 x height x width, as the network was trained on."""
+    how = config["preprocessing"]
+    picture = picture.convert("RGB")
+    if how["size"]:
+        picture = picture.resize(how["size"], Image.BICUBIC)
+    pixels = numpy.asarray(picture, numpy.float32)
+    if how["channel_order"] == "bgr":
+        pixels = pixels[:, :, ::-1]
+    pixels = (pixels - numpy.float32(how["mean"])) / numpy.float32(how["scale"])
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
+
+
+def classes(logits: torch.Tensor, size: list) -> numpy.ndarray:
+    """Logits of the main head -> class index of each pixel; `size` is [height, width]."""
+    logits = torch.nn.functional.interpolate(logits, size=size, mode="bilinear", align_corners=True)
+    return logits.argmax(1)[0].numpy().astype(numpy.uint8)
+
+
+if __name__ == "__main__":
+    for name, tensor in weights.items():
+        print(f"{name:50} {tuple(tensor.shape)}")
+    for path in sys.argv[1:]:
+        print(path, tuple(network_input(Image.open(path)).shape))

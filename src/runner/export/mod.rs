@@ -1,0 +1,95 @@
+//! Export: a result with all that somebody needs who has neither the pipeline nor the cache.
+//!
+//! Runs nothing and links nothing: a network's file gets another header, and what stands beside it is told from the pipeline
+//! file and the traces. Only what is up to date is exported, out of the store and not out of `runs/`, where a person may have
+//! edited it. The same result gives the same bytes whenever it is exported: no time of the export and no name of a machine
+//! goes in. A folder is complete or it isn't there.
+
+mod card;
+mod config;
+mod network;
+mod package;
+mod provenance;
+mod safetensors;
+mod submission;
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::spec::Problems;
+use crate::store;
+
+pub use network::network;
+pub use submission::cityscapes_submission;
+
+/// Why nothing was exported.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The pipeline's data are wrong.
+    #[error("the sources of the pipeline are wrong")]
+    Sources(Box<Problems>),
+    /// The stage would run.
+    #[error("`{stage}` is not up to date, so there is nothing to export; run it first: intrada-run {} {stage}", file.display())]
+    NotDone {
+        /// Which.
+        stage: String,
+        /// The pipeline file.
+        file: PathBuf,
+    },
+    /// There is something already.
+    #[error("`{}` exists and is not an empty folder; name another", path.display())]
+    Occupied {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The cache lost it.
+    #[error("the cache no longer has {what} of `{stage}`; run it again: intrada-run {} {stage}", file.display())]
+    Gone {
+        /// What.
+        what: &'static str,
+        /// Whose.
+        stage: String,
+        /// The pipeline file.
+        file: PathBuf,
+    },
+    /// Weights that a newer or older program wrote otherwise.
+    #[error("the weights of `{stage}` are no safetensors file: {reason}")]
+    NotSafetensors {
+        /// Whose.
+        stage: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A submission is wanted of classes that it isn't made of.
+    #[error("a submission to Cityscapes needs its 19 classes in their order; set classes = \"cityscapes-19\"")]
+    OtherClasses,
+    /// An image that can't be one of Cityscapes.
+    #[error("prediction `{name}` of `{stage}`: {reason}")]
+    NotCityscapes {
+        /// Its name.
+        name: String,
+        /// Whose.
+        stage: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The file system failed.
+    #[error("failed to {action} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl From<Problems> for Error {
+    fn from(problems: Problems) -> Error {
+        Error::Sources(Box::new(problems))
+    }
+}

@@ -1,0 +1,108 @@
+//! The folder that is exported: written beside its place, and renamed into it when it is complete.
+//!
+//! Knows no content. Whatever stands in the place stays: an empty folder alone gives way.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+
+/// A folder in the making. Dropped before [`Package::finish`], it leaves nothing behind.
+pub(super) struct Package {
+    workshop: tempfile::TempDir,
+    place: PathBuf,
+}
+
+impl Package {
+    /// For the folder `place`, which isn't there yet or is empty. Makes the folders above it.
+    pub(super) fn begin(place: &Path) -> Result<Package, Error> {
+        let failed = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { action, path, source }
+        };
+        match fs::read_dir(place).map(Iterator::count) {
+            Ok(1..) => return Err(Error::Occupied { path: place.to_owned() }),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                return Err(Error::Occupied { path: place.to_owned() });
+            }
+            Err(error) => return Err(failed("look into", place)(error)),
+        }
+        // Without a last slash, and with a parent that can be opened.
+        let place = std::path::absolute(place).map_err(failed("resolve", place))?.components().collect::<PathBuf>();
+        let parent = place.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(parent).map_err(failed("make", parent))?;
+        let workshop = tempfile::Builder::new()
+            .prefix(".intrada-export-")
+            .tempdir_in(parent)
+            .map_err(failed("write into", parent))?;
+        let package = Package { workshop, place };
+        // One below the temporary folder: that one is private, this one is what the umask says.
+        fs::create_dir(package.folder()).map_err(failed("make", &package.folder()))?;
+        Ok(package)
+    }
+
+    /// Writes a file of these parts, one after the other.
+    pub(super) fn write(&self, name: &str, parts: &[&[u8]]) -> Result<(), Error> {
+        let path = self.folder().join(name);
+        let written = || -> std::io::Result<()> {
+            let mut file = fs::File::create_new(&path)?;
+            parts.iter().try_for_each(|part| std::io::Write::write_all(&mut file, part))?;
+            file.sync_all()
+        };
+        written().map_err(|source| Error::Io { action: "write", path: self.place.join(name), source })
+    }
+
+    /// Puts the folder in its place.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        match fs::rename(self.folder(), &self.place) {
+            Ok(()) => Ok(()),
+            // Somebody was quicker than we.
+            Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory) => {
+                Err(Error::Occupied { path: self.place })
+            }
+            Err(source) => Err(Error::Io { action: "make", path: self.place, source }),
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.workshop.path().join("new")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_appears_when_it_is_complete_and_only_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("deep/er/");
+        let package = Package::begin(&place).unwrap();
+        package.write("a", &[b"1", b"2"]).unwrap();
+        assert!(!place.exists());
+        package.finish().unwrap();
+        assert_eq!(fs::read(place.join("a")).unwrap(), b"12");
+        drop(Package::begin(&dir.path().join("deep/other")).unwrap());
+        assert_eq!(fs::read_dir(dir.path().join("deep")).unwrap().count(), 1, "what is not finished leaves nothing");
+    }
+
+    #[test]
+    fn an_empty_folder_gives_way_and_anything_else_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let [empty, full, file] = ["empty", "full", "file"].map(|name| dir.path().join(name));
+        fs::create_dir_all(&empty).unwrap();
+        fs::create_dir_all(full.join("thesis")).unwrap();
+        fs::write(&file, "").unwrap();
+        Package::begin(&empty).unwrap().finish().unwrap();
+        for taken in [&full, &file] {
+            assert!(matches!(Package::begin(taken), Err(Error::Occupied { .. })), "{}", taken.display());
+        }
+        let late = Package::begin(&dir.path().join("late")).unwrap();
+        fs::create_dir_all(dir.path().join("late/thesis")).unwrap();
+        assert!(matches!(late.finish(), Err(Error::Occupied { .. })));
+        assert!(dir.path().join("late/thesis").exists());
+    }
+}

@@ -1,0 +1,195 @@
+//! Where a result comes from, in a form that other programs read: RO-Crate 1.1, JSON-LD.
+//!
+//! The exported folder is the crate. Each stage is an action with what it took and gave; everything is named by its digest, so
+//! the same data set or file in two crates has the same name. The file has the one name under which a crate is found.
+//! (Source: <https://w3id.org/ro/crate/1.1>; the actions as in its "Provenance of entities".)
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value as Json, json};
+
+use super::card::format_name;
+use super::network::Network;
+use crate::digest::{Digest, Encoder};
+use crate::report::measures::timestamp;
+use crate::sched::done::Done;
+use crate::spec::{InputSource, Pipeline, Stage};
+
+/// The name that the format prescribes.
+pub(super) const FILE: &str = "ro-crate-metadata.json";
+
+const SOFTWARE: &str = "#intrada";
+
+/// One hash over the keys and outputs of everything that led to a result. Names and times are no part of it.
+pub(super) fn digest(lineage: &[Done]) -> Digest {
+    let mut encoder = Encoder::new("intrada/lineage/1");
+    let mut stages: Vec<_> = lineage.iter().map(|done| (done.manifest.key(), &done.artifacts)).collect();
+    // The order of the graph depends on names.
+    stages.sort_by_key(|(key, _)| *key.0.as_bytes());
+    encoder.list("stages", stages.len());
+    for (key, artifacts) in stages {
+        encoder.field("key", key.0.as_bytes()).list("outputs", artifacts.len());
+        for artifact in artifacts.iter() {
+            encoder.field("", artifact.digest().0.as_bytes());
+        }
+    }
+    encoder.finish()
+}
+
+/// The crate's description of itself.
+pub(super) fn crate_of(network: &Network<'_>) -> Json {
+    let mut graph = Graph::default();
+    let done = network.done();
+    let mut actions = Vec::new();
+    let mut ended = 0.0;
+    for done in &network.lineage {
+        ended = graph.stage(network, done);
+        actions.push(reference(&action_id(done)));
+    }
+    let files = [
+        ("model.safetensors", "the weights", "application/octet-stream"),
+        ("config.json", "classes, colours and preprocessing", "application/json"),
+        ("README.md", "the model card", "text/markdown"),
+        ("load.py", "how to use the weights from PyTorch", "text/x-python"),
+    ];
+    for (name, description, media) in files {
+        graph.add(name, json!({"@type": "File", "name": description, "encodingFormat": media}));
+    }
+    graph.add(
+        "#export",
+        json!({
+            "@type": "CreateAction",
+            "name": "export: the same tensors under a header with metadata",
+            "instrument": reference(SOFTWARE),
+            "object": [reference(&artifact_id(&done.artifacts[network.output].digest().to_string()))],
+            "result": [reference("model.safetensors")],
+        }),
+    );
+    actions.push(reference("#export"));
+    graph.add(
+        SOFTWARE,
+        json!({"@type": "SoftwareApplication", "name": "intrada", "softwareVersion": env!("CARGO_PKG_VERSION")}),
+    );
+    graph.add("#licence", json!({"@type": "CreativeWork", "name": "not stated", "description": "see README.md"}));
+    let (stage, pipeline) = (&network.stage().name, &network.pipeline().name);
+    graph.add(
+        "./",
+        json!({
+            "@type": "Dataset",
+            "name": format!("{stage} of {pipeline}"),
+            "description": format!("a network for semantic segmentation, trained by the stage {stage} of the pipeline {pipeline}"),
+            // When the training ended, not when it was exported: the same result gives the same bytes.
+            "datePublished": timestamp(ended),
+            "license": reference("#licence"),
+            "identifier": format!("blake3:{}", digest(&network.lineage)),
+            "hasPart": files.map(|(name, ..)| reference(name)),
+            "mentions": actions,
+        }),
+    );
+    graph.add(
+        FILE,
+        json!({
+            "@type": "CreativeWork",
+            "about": reference("./"),
+            "conformsTo": reference("https://w3id.org/ro/crate/1.1"),
+        }),
+    );
+    json!({"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph.entities.into_values().collect::<Vec<_>>()})
+}
+
+/// Entities by their name: each stands once.
+#[derive(Default)]
+struct Graph {
+    entities: BTreeMap<String, Json>,
+}
+
+impl Graph {
+    /// Unless it is there already.
+    fn add(&mut self, id: &str, mut entity: Json) {
+        self.entities.entry(id.to_owned()).or_insert_with(|| {
+            entity["@id"] = id.into();
+            entity
+        });
+    }
+
+    /// A stage with its inputs, parameters and outputs; when it ended, in seconds since the Unix epoch.
+    fn stage(&mut self, network: &Network<'_>, done: &Done) -> f64 {
+        let pipeline = network.pipeline();
+        let stage = pipeline.stage(done.stage);
+        let mut objects = Vec::new();
+        for (role, ingredient) in &done.manifest.inputs {
+            let id = artifact_id(&ingredient.digest.to_string());
+            let count = done.samples.iter().find(|(of, _)| of == role).map(|(_, count)| *count);
+            self.add(&id, source(pipeline, stage, role, &ingredient.digest.to_string(), count));
+            objects.push(reference(&id));
+        }
+        for (name, value) in &done.manifest.parameters {
+            let id = format!("{}-{name}", action_id(done));
+            self.add(&id, json!({"@type": "PropertyValue", "name": name, "value": value}));
+            objects.push(reference(&id));
+        }
+        let results = stage.outputs.iter().zip(done.artifacts.iter()).map(|(output, artifact)| {
+            let digest = artifact.digest().to_string();
+            let id = artifact_id(&digest);
+            let entity = json!({
+                "@type": "CreativeWork",
+                "name": format!("{} of {}", output.name, stage.name),
+                "identifier": format!("blake3:{digest}"),
+                "size": format!("{} bytes in {} files", artifact.size, artifact.files),
+            });
+            self.add(&id, entity);
+            reference(&id)
+        });
+        let results: Vec<Json> = results.collect();
+        let mut action = json!({
+            "@type": "CreateAction",
+            "name": stage.name,
+            "description": stage.kind.summary,
+            "instrument": reference(SOFTWARE),
+            "object": objects,
+            "result": results,
+        });
+        // The record may have gone from the cache since; that it was done is known all the same.
+        let trace = network.session.store.load(done.manifest.key()).ok().flatten();
+        let times = trace.map(|trace| (trace.started, trace.started + trace.seconds));
+        if let Some((started, ended)) = times {
+            action["startTime"] = timestamp(started).into();
+            action["endTime"] = timestamp(ended).into();
+        }
+        self.add(&action_id(done), action);
+        times.map_or(0.0, |(_, ended)| ended)
+    }
+}
+
+/// An input that is no whole output of an earlier stage: those are there already.
+fn source(pipeline: &Pipeline, stage: &Stage, role: &str, digest: &str, count: Option<usize>) -> Json {
+    let identifier = format!("blake3:{digest}");
+    match stage.input(role).map(|input| &input.from) {
+        Some(InputSource::Dataset { dataset, labels }) => {
+            let dataset = pipeline.dataset(*dataset);
+            let count = count.map(|count| format!(", {count} images")).unwrap_or_default();
+            let labels = if *labels { "images and labels" } else { "images without labels" };
+            let description = format!("{labels}, format {}{count}", format_name(dataset));
+            json!({"@type": "Dataset", "name": dataset.name, "description": description, "identifier": identifier})
+        }
+        Some(InputSource::Path { path, .. }) => {
+            // Where it lies on this machine is nobody's business.
+            let name = if path.is_absolute() { path.file_name().map(std::path::PathBuf::from) } else { None };
+            let name = name.as_ref().unwrap_or(path).to_string_lossy().into_owned();
+            json!({"@type": "CreativeWork", "name": name, "identifier": identifier})
+        }
+        _ => json!({"@type": "CreativeWork", "name": format!("{role} of {}", stage.name), "identifier": identifier}),
+    }
+}
+
+fn action_id(done: &Done) -> String {
+    format!("#stage-{}", done.manifest.key())
+}
+
+fn artifact_id(digest: &str) -> String {
+    format!("#blake3-{digest}")
+}
+
+fn reference(id: &str) -> Json {
+    json!({"@id": id})
+}
