@@ -82,7 +82,12 @@ impl FromStr for Digest {
         if digits.len() != 64 {
             return Err(NotADigest);
         }
-        let value = |digit: u8| (digit as char).to_digit(16).map(|v| v as u8).ok_or(NotADigest);
+        // One digest has one text: a record in which a letter became a capital is an altered record.
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => Ok(digit - b'0'),
+            b'a'..=b'f' => Ok(digit - b'a' + 10),
+            _ => Err(NotADigest),
+        };
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
             *byte = value(pair[0])? << 4 | value(pair[1])?;
@@ -205,6 +210,7 @@ mod tests {
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!("12".parse::<Digest>(), Err(NotADigest));
         assert_eq!("g".repeat(64).parse::<Digest>(), Err(NotADigest));
+        assert_eq!(digest.to_string().to_uppercase().parse::<Digest>(), Err(NotADigest));
     }
 
     #[test]
