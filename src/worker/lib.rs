@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod data;
+mod describe;
 mod items;
 mod kinds;
 mod measure;
@@ -20,16 +21,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use intrada_runner::exec::job::{Event, FORMAT, Job};
+use intrada_runner::exec::job::{DESCRIBE, Event, FORMAT, Job};
 use tch::Device;
 
 use work::{Failure, Work, say};
 
-/// Performs the job that the first argument names, and says on standard output how it goes.
+/// Performs the job that the first argument names, and says on standard output how it goes; or says what it finds on this
+/// machine.
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if arguments == [DESCRIBE] {
+        println!("{}", serde_json::json!(describe::description()));
+        return ExitCode::SUCCESS;
+    }
     let [job] = &arguments[..] else {
-        eprintln!("usage: intrada-worker JOB.json\nintrada-run starts it; it performs one stage of a pipeline.");
+        eprintln!(
+            "usage: intrada-worker JOB.json | --describe\nintrada-run starts it; it performs one stage of a pipeline."
+        );
         return ExitCode::from(2);
     };
     match perform(job.as_ref()) {

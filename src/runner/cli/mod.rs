@@ -6,6 +6,7 @@
 mod cache;
 mod compare;
 mod completions;
+mod doctor;
 mod export;
 mod graph;
 mod init;
@@ -33,7 +34,7 @@ use crate::spec::{Look, Problems};
 
 /// All is done, or there was nothing to do.
 const DONE: u8 = 0;
-/// A stage failed.
+/// A stage failed, or `doctor` found that one would.
 const STAGE_FAILED: u8 = 1;
 /// The command line or the pipeline file is wrong; nothing was run.
 const USAGE: u8 = 2;
@@ -69,6 +70,7 @@ enum Command {
     Export(export::Export),
     #[command(subcommand)]
     Cache(cache::Cache),
+    Doctor(doctor::Doctor),
     Schema(schema::Schema),
     Init(init::Init),
     Completions(completions::Completions),
@@ -196,6 +198,7 @@ fn answer(command: Command) -> Answer {
         Command::Report(command) => command.answer(),
         Command::Export(command) => command.answer(),
         Command::Cache(command) => command.answer(),
+        Command::Doctor(command) => command.answer(),
         Command::Schema(command) => command.answer(),
         Command::Init(command) => command.answer(),
         Command::Completions(command) => command.answer(),

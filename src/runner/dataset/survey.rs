@@ -9,11 +9,11 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::folder::NAMING;
 use super::labels::{self, LabelError};
-use super::{DatasetError, Place, Sample, list};
+use super::{DatasetError, Place, list};
 use crate::kind::dataset::Encoding;
 
 /// At most so many labels are read.
-const SAMPLED: usize = 200;
+pub const SAMPLED: usize = 200;
 
 /// What is in a folder of images and, perhaps, in one of labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub enum SurveyError {
 pub fn survey(images: &Path, labels: Option<&Path>) -> Result<Survey, SurveyError> {
     let place = Place { images: images.to_owned(), labels: labels.unwrap_or(images).to_owned(), list: None };
     let samples = list(Path::new(""), &place, &NAMING, labels.is_some(), &|_| false)?.samples;
-    let some: Vec<PathBuf> = spread(&samples).filter_map(|sample| sample.label.clone()).collect();
+    let some: Vec<PathBuf> = spread(&samples, SAMPLED).filter_map(|sample| sample.label.clone()).collect();
     let size = some.first().map(|label| labels::size(label)).transpose()?;
     let sets = some.par_iter().map(|label| labels::values(label, Encoding::Index)).collect::<Result<Vec<_>, _>>()?;
     let holds = |value: u8| sets.iter().any(|set| set[usize::from(value) / 64] >> (value % 64) & 1 == 1);
@@ -54,9 +54,9 @@ pub fn survey(images: &Path, labels: Option<&Path>) -> Result<Survey, SurveyErro
     Ok(Survey { images: samples.len(), size, values, read: some.len() })
 }
 
-/// At most [`SAMPLED`] of them, the first among them.
-fn spread(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
-    samples.iter().step_by(samples.len().div_ceil(SAMPLED).max(1))
+/// At most `most` of them, which must not be 0, evenly spread and the first among them.
+pub fn spread<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
+    all.iter().step_by(all.len().div_ceil(most).max(1))
 }
 
 #[cfg(test)]
@@ -89,10 +89,8 @@ mod tests {
 
     #[test]
     fn of_many_labels_some_are_read_evenly_spread() {
-        let sample = |i: usize| Sample { name: i.to_string(), image: PathBuf::new(), label: None };
         for count in [0, 1, 199, 200, 201, 399, 400, 10_000] {
-            let samples: Vec<Sample> = (0..count).map(sample).collect();
-            let taken = spread(&samples).count();
+            let taken = spread(&Vec::from_iter(0..count), SAMPLED).count();
             assert!(taken <= SAMPLED && taken >= count.min(SAMPLED / 2 + 1), "{taken} of {count}");
         }
     }

@@ -19,6 +19,35 @@ pub use crate::store::Finding;
 /// The version of this contract. A worker refuses a job of another version: the two programs are built together.
 pub const FORMAT: u32 = 3;
 
+/// Asked with this instead of a job, a worker says in one JSON line what it is: a [`Description`].
+pub const DESCRIBE: &str = "--describe";
+
+/// What a worker finds on its machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// [`FORMAT`] of the worker.
+    pub format: u32,
+    /// Version of libtorch, where the files beside it say so.
+    pub libtorch: Option<String>,
+    /// The file of libtorch that was loaded, where the system tells.
+    pub file: Option<PathBuf>,
+    /// Whether this libtorch was built with CUDA.
+    pub cuda: bool,
+    /// The GPUs that libtorch finds, as `cuda:0`, `cuda:1`, ….
+    pub gpus: Vec<Gpu>,
+}
+
+/// A GPU that libtorch finds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gpu {
+    /// Its model, where the driver's own program tells.
+    pub name: Option<String>,
+    /// Its memory in bytes: all, and what is free.
+    pub memory: Option<[u64; 2]>,
+    /// Why a small computation on it failed; `None`: it came out right.
+    pub fault: Option<String>,
+}
+
 /// One stage, ready to be performed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {

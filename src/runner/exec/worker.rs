@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::job::{Event, Job};
+use super::job::{DESCRIBE, Description, Event, FORMAT, Job};
 use super::process::{self, Control};
 use super::{Failure, Visible, find_worker};
 
@@ -80,6 +80,47 @@ pub fn perform(
         Said { outcome: Some(Event::Interrupted { at }), .. } => Err(Failure::Cancelled { at: Some(at) }),
         _ if control.is_stopping() => Err(Failure::Cancelled { at: None }),
         _ => Err(Failure::new(format!("the worker {}", process::describe(status)))),
+    }
+}
+
+/// A worker that has to load libtorch from a slow disk takes seconds; none takes longer than this.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Asks the worker what it finds on its machine.
+///
+/// # Errors
+/// There is none, it doesn't start or end well (what the loader said of it is told), or it answers something else.
+pub fn describe() -> Result<Description, Failure> {
+    let worker = find_worker()?;
+    let no_start = |error| Failure::new(format!("failed to start {}: {error}", worker.display()));
+    // A file, as nobody reads a second pipe while the first one is read.
+    let mut said = tempfile::tempfile().map_err(no_start)?;
+    let mut command = Command::new(&worker);
+    command.arg(DESCRIBE).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.stderr(said.try_clone().map_err(no_start)?);
+    let control = Control::default();
+    let answer = || {
+        let mut child = process::start(&mut command, &control)?.expect("nobody told it to stop");
+        let mut text = Vec::new();
+        let read = child.stdout.take().expect("standard output is piped").read_to_end(&mut text);
+        let status = process::wait(&mut child, &control)?;
+        read.map(|_| (status, text))
+    };
+    let (status, text) = control.within(Some(PATIENCE), Duration::from_secs(1), answer).map_err(no_start)?;
+    if !status.success() {
+        let mut talk = Vec::new();
+        said.rewind().and_then(|()| said.read_to_end(&mut talk)).map_err(no_start)?;
+        let talk = String::from_utf8_lossy(&talk);
+        let last = talk.lines().rfind(|line| !line.trim().is_empty()).map(|line| format!(": {}", super::shown(line)));
+        let how = process::describe(status);
+        return Err(Failure::new(format!("{} {how}{}", worker.display(), last.unwrap_or_default())));
+    }
+    let text = String::from_utf8_lossy(&text);
+    let found: Option<Description> = text.lines().find_map(|line| serde_json::from_str(line).ok());
+    match found {
+        Some(found) if found.format == FORMAT => Ok(found),
+        _ => Err(Failure::new(format!("{} is not the worker of this intrada-run", worker.display()))
+            .with_help("build both from the same sources: cargo build --release")),
     }
 }
 

@@ -3,6 +3,8 @@
 //! Knows no format: `dataset` lists the files and says what their label values mean. Each label is decoded once, and then the
 //! index knows which values it holds, so that a wrong data set is told before hours of training and not after.
 
+pub(super) mod sampled;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -96,10 +98,7 @@ impl<'a> Survey<'a> {
     /// # Errors
     /// What is wrong, each with its line.
     pub(super) fn found(&self) -> Result<Found, Vec<Problem>> {
-        let listed = dataset::list(&self.surveyor.pipeline.root, &self.place, self.naming(), self.labels, &|stem| {
-            self.may_lack(stem)
-        })
-        .map_err(|error| vec![self.dataset_problem(&error)])?;
+        let listed = self.listed(false).map_err(|error| vec![self.dataset_problem(&error)])?;
         let warnings = listed.left_out.map(|names| self.left_out(&names, listed.samples.len())).into_iter().collect();
         let images: Vec<PathBuf> = listed.samples.iter().map(|sample| sample.image.clone()).collect();
         let labels: Vec<PathBuf> = listed.samples.iter().filter_map(|sample| sample.label.clone()).collect();
@@ -125,6 +124,12 @@ impl<'a> Survey<'a> {
         let ingredient =
             Ingredient { digest, what: format!("data set {}", self.dataset.name), listing: Some(object_of(&listing)) };
         Ok(Found { ingredient, content: Content::Dataset(content), listing: Some(listing), warnings })
+    }
+
+    /// Lists the files. `lenient`: any image may lack its label.
+    fn listed(&self, lenient: bool) -> Result<dataset::Listed, DatasetError> {
+        let root = &self.surveyor.pipeline.root;
+        dataset::list(root, &self.place, self.naming(), self.labels, &|stem| lenient || self.may_lack(stem))
     }
 
     fn digest(&self, samples: &[Sample], images: &[FileDigest], labels: &[FileDigest]) -> (ArtifactDigest, Vec<u8>) {
@@ -167,14 +172,14 @@ impl<'a> Survey<'a> {
 
     fn check_labels(&self, files: &[PathBuf], digests: &[FileDigest]) -> Result<(), Vec<Problem>> {
         let classes = self.surveyor.pipeline.classes.len();
-        let is_class = |value: u8| usize::from(mapped(&self.map, value)) < classes;
+        let is_class = |value: u8| self.is_class(value);
         let looked: Vec<Result<[u64; 4], LabelError>> = files
             .par_iter()
             .zip(digests)
             .map(|(file, digest)| {
                 let path = self.surveyor.pipeline.root.join(file);
                 let set = self.values(file, &path, *digest)?;
-                let is_wrong = present(set).any(|value| mapped(&self.map, value) != IGNORED && !is_class(value));
+                let is_wrong = present(set).any(|value| !self.is_known(value));
                 if is_wrong {
                     labels::check(&path, self.encoding(), classes, &self.map)?;
                 }
@@ -193,13 +198,26 @@ impl<'a> Survey<'a> {
             return Err(self.wrong_labels(&wrong));
         }
         if !files.is_empty() && !present(all).any(is_class) {
-            let found: Vec<String> = present(all).map(|value| value.to_string()).collect();
-            let title =
-                format!("no label of `{}` holds a class: the values found are {}", self.dataset.name, found.join(" "));
-            let problem = Problem::error(title).at(self.dataset.span, "every pixel would be ignored");
-            return Err(vec![self.read_by(problem)]);
+            return Err(vec![self.without_class(all)]);
         }
         Ok(())
+    }
+
+    /// Does this value of a label mean a class?
+    fn is_class(&self, value: u8) -> bool {
+        usize::from(mapped(&self.map, value)) < self.surveyor.pipeline.classes.len()
+    }
+
+    /// Does it mean a class, or that the pixel takes part in nothing?
+    fn is_known(&self, value: u8) -> bool {
+        mapped(&self.map, value) == IGNORED || self.is_class(value)
+    }
+
+    fn without_class(&self, all: [u64; 4]) -> Problem {
+        let found: Vec<String> = present(all).map(|value| value.to_string()).collect();
+        let title =
+            format!("no label of `{}` holds a class: the values found are {}", self.dataset.name, found.join(" "));
+        self.read_by(Problem::error(title).at(self.dataset.span, "every pixel would be ignored"))
     }
 
     /// The values of a label, from the index where it knows them.

@@ -14,6 +14,7 @@ use crate::store::Kind;
 
 use super::explain::Files;
 use super::files::Survey;
+pub use super::files::sampled::Sampled;
 use super::manifest::Ingredient;
 
 /// Changes when the painter of scenes paints other pictures for the same parameters.
@@ -105,6 +106,26 @@ impl Surveyor<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Looks at a data set in passing: lists it and reads at most `most` of its labels, if these are read at all.
+    pub fn sample(
+        &self,
+        dataset: DatasetId,
+        labels: bool,
+        readers: &[(StageId, Span)],
+        most: Option<usize>,
+    ) -> Sampled {
+        let dataset = self.pipeline.dataset(dataset);
+        match &dataset.format {
+            Format::Scenes { count, size, .. } => {
+                Sampled { images: *count as usize, size: Some(*size), ..Sampled::default() }
+            }
+            Format::Folder { .. } | Format::Published { .. } => match Survey::new(self, dataset, labels, readers) {
+                Ok(survey) => survey.sampled(most),
+                Err(problems) => Sampled { problems, ..Sampled::default() },
+            },
         }
     }
 

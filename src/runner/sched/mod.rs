@@ -21,7 +21,7 @@ mod priority;
 mod run;
 pub mod session;
 mod settle;
-mod slots;
+pub mod slots;
 pub mod wiring;
 
 use std::collections::HashMap;

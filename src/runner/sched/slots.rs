@@ -52,6 +52,11 @@ impl Slots {
         Slots { cpu: all_cpu, all_cpu, jobs, gpus, counted, worker_threads, is_on_cpu, all }
     }
 
+    /// CPU threads that there are, and how many of them a worker's stage gets that doesn't say.
+    pub fn threads(&self) -> (usize, usize) {
+        (self.all_cpu, self.worker_threads)
+    }
+
     /// Lends a stage what it needs, if that is free.
     pub fn lend(&mut self, stage: &Stage) -> Option<Lent> {
         let demand = &stage.execution.demand;

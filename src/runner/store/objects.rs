@@ -241,12 +241,12 @@ impl Store {
 }
 
 #[cfg(target_os = "linux")]
-fn clone_blocks(from: &File, to: &File) -> io::Result<()> {
+pub(super) fn clone_blocks(from: &File, to: &File) -> io::Result<()> {
     Ok(rustix::fs::ioctl_ficlone(to, from)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn clone_blocks(_from: &File, _to: &File) -> io::Result<()> {
+pub(super) fn clone_blocks(_from: &File, _to: &File) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 

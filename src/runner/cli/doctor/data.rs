@@ -1,0 +1,150 @@
+//! What a pipeline reads: its data sets, counted and sampled, and the files that it names.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use super::{Check, State};
+use crate::dataset::survey::SAMPLED;
+use crate::inputs::{self, Inputs};
+use crate::kind::Runs;
+use crate::plan::sources::{Sampled, Surveyor};
+use crate::report::measures::{count, plural, size};
+use crate::spec::{Dataset, DatasetId, Format, InputSource, OutputId, Pipeline, Span, StageId};
+
+/// Of all that is there before anything runs.
+pub(super) fn checks(pipeline: &Pipeline, cache: &Path, all_labels: bool) -> Vec<Check> {
+    let inputs = Inputs::new(&pipeline.root, cache, HashMap::new());
+    let surveyor = Surveyor { pipeline, inputs: &inputs };
+    let most = (!all_labels).then_some(SAMPLED);
+    let mut checks: Vec<Check> = (0..pipeline.datasets.len())
+        .map(DatasetId::at)
+        .map(|id| {
+            let dataset = pipeline.dataset(id);
+            if let Some(writers) = writers(pipeline, &dataset.producers) {
+                return Check::new(
+                    State::Good,
+                    &dataset.name,
+                    format!("written by {writers}, and looked at after that"),
+                );
+            }
+            let (readers, labels) = readers(pipeline, id);
+            of_dataset(dataset, surveyor.sample(id, labels, &readers, most))
+        })
+        .collect();
+    checks.extend(files(pipeline));
+    checks
+}
+
+/// The stages that write what a data set consists of; `None`: none.
+fn writers(pipeline: &Pipeline, producers: &[OutputId]) -> Option<String> {
+    let mut names: Vec<&str> = producers.iter().map(|output| pipeline.stage(output.stage).name.as_str()).collect();
+    names.dedup();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// Who reads a data set and where each says so, and whether one of them reads its labels.
+fn readers(pipeline: &Pipeline, id: DatasetId) -> (Vec<(StageId, Span)>, bool) {
+    let (mut readers, mut reads_labels) = (Vec::new(), false);
+    for stage in pipeline.stage_ids() {
+        for input in &pipeline.stage(stage).inputs {
+            if let InputSource::Dataset { dataset, labels } = input.from
+                && dataset == id
+            {
+                readers.push((stage, input.span));
+                reads_labels |= labels;
+            }
+        }
+    }
+    (readers, reads_labels)
+}
+
+fn of_dataset(dataset: &Dataset, sampled: Sampled) -> Check {
+    let worst = sampled.problems.iter().map(|problem| if problem.is_error() { State::Failure } else { State::Warning });
+    let mut check = Check::new(worst.max().unwrap_or(State::Good), &dataset.name, counted(dataset, &sampled));
+    for problem in sampled.problems {
+        if check.found.is_empty() {
+            check.found = problem.title;
+        } else {
+            check.notes.push(problem.title);
+        }
+        let own = problem.notes.into_iter().filter(|line| !check.notes.contains(line)).collect::<Vec<_>>();
+        check.notes.extend(own);
+        let own = problem.help.into_iter().filter(|line| !check.help.contains(line)).collect::<Vec<_>>();
+        check.help.extend(own);
+    }
+    check
+}
+
+/// "1,200 images, 1,198 labels, 200 of them read: values 0 1 2 255, 1280 × 720"; nothing of one that can't be listed.
+fn counted(dataset: &Dataset, sampled: &Sampled) -> String {
+    if sampled.images == 0 {
+        return String::new();
+    }
+    let mut parts = vec![plural(sampled.images, "image")];
+    match sampled.labelled {
+        None if matches!(dataset.format, Format::Scenes { .. }) => parts.push("drawn when they are needed".to_owned()),
+        None => parts.push("no labels are read".to_owned()),
+        Some(labels) => {
+            parts.push(plural(labels, "label"));
+            let values: Vec<String> = sampled.values.iter().map(u8::to_string).collect();
+            if !values.is_empty() {
+                let of = if sampled.read < labels {
+                    format!("{} of them read: ", count(sampled.read as u64))
+                } else {
+                    String::new()
+                };
+                parts.push(format!("{of}values {}", values.join(" ")));
+            }
+        }
+    }
+    parts.extend(sampled.size.map(|[width, height]| format!("{width} × {height}")));
+    parts.join(", ")
+}
+
+/// Files and folders that stages name and no stage writes: weights, the inputs of commands.
+fn files(pipeline: &Pipeline) -> Vec<Check> {
+    let mut named: BTreeMap<&PathBuf, (Vec<&str>, bool)> = BTreeMap::new();
+    for stage in &pipeline.stages {
+        for input in &stage.inputs {
+            if let InputSource::Path { path, producers } = &input.from
+                && producers.is_empty()
+            {
+                let (readers, is_for_worker) = named.entry(path).or_default();
+                readers.push(&stage.name);
+                *is_for_worker |= stage.kind.runs == Runs::Worker;
+            }
+        }
+    }
+    let (mut checks, mut found, mut bytes) = (Vec::new(), 0, 0);
+    for (path, (mut readers, is_for_worker)) in named {
+        match look(&pipeline.root, path, is_for_worker) {
+            Ok(size) => (found, bytes) = (found + 1, bytes + size),
+            Err(reason) => {
+                readers.dedup();
+                let mut check = Check::new(State::Failure, "input", reason);
+                check.notes.push(format!("it is read by {}", readers.join(", ")));
+                checks.push(check);
+            }
+        }
+    }
+    if found > 0 {
+        let what = plural(found, "other input");
+        checks.push(Check::new(State::Good, what, format!("there, {} in files", size(bytes))));
+    }
+    checks
+}
+
+/// The size of a file, 0 of a folder; or what is wrong with it.
+fn look(root: &Path, path: &Path, is_for_worker: bool) -> Result<u64, String> {
+    let place = root.join(path);
+    if !place.exists() {
+        return Err(inputs::missing(root, path).to_string());
+    }
+    let refused = |error: std::io::Error| format!("`{}` can't be read: {error}", path.display());
+    if place.is_dir() {
+        return fs::read_dir(&place).map(|_| 0).map_err(refused);
+    }
+    let size = File::open(&place).and_then(|file| file.metadata()).map_err(refused)?.len();
+    if is_for_worker && size == 0 { Err(format!("`{}` is empty", path.display())) } else { Ok(size) }
+}

@@ -1,0 +1,154 @@
+//! `doctor`: is all there that a run will need? A line a check, tried for real where that is cheap.
+//!
+//! Changes nothing and makes no cache. A check only reports; which of them a run would stumble over is decided in the file of
+//! the check, and here no more than what that means for the exit status.
+
+mod data;
+mod machine;
+mod storage;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Answer, DONE, Format, STAGE_FAILED, cache_folder, is_coloured, shared_caches, show};
+use crate::graph;
+use crate::kind::Runs;
+use crate::sched::session::{Access, Session};
+use crate::spec::{Look, Pipeline, Problems};
+
+/// Check the machine, the cache and the data sets of a pipeline before a long run
+#[derive(Args)]
+#[command(
+    after_help = "Exit status: 0 with or without warnings, 1 if something would fail, 2 if the pipeline file is wrong."
+)]
+pub(super) struct Doctor {
+    /// A pipeline file, whose data sets and files are looked at too
+    #[arg(value_name = "PIPELINE.toml")]
+    file: Option<PathBuf>,
+    /// Replace a value of the file, as in stages.rank.lambda=0.6; typed as TOML
+    #[arg(long, value_name = "PATH=VALUE", requires = "file")]
+    set: Vec<String>,
+    /// The cache folder; also INTRADA_CACHE
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Read every label instead of 200 a data set
+    #[arg(long, requires = "file")]
+    all_labels: bool,
+    /// Lines for people, or JSON Lines for programs
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    /// Nothing to say against it.
+    Good,
+    /// Worth knowing; a run goes on.
+    Warning,
+    /// A run would fail.
+    Failure,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Check {
+    state: State,
+    /// What was looked at.
+    what: String,
+    /// What was found, in half a line.
+    found: String,
+    /// More of it, each a line.
+    notes: Vec<String>,
+    /// What to do, each a line.
+    help: Vec<String>,
+}
+
+impl Check {
+    fn new(state: State, what: impl Into<String>, found: impl Into<String>) -> Check {
+        Check { state, what: what.into(), found: found.into(), notes: Vec::new(), help: Vec::new() }
+    }
+
+    fn help(mut self, line: impl Into<String>) -> Check {
+        self.help.push(line.into());
+        self
+    }
+}
+
+impl Doctor {
+    pub(super) fn answer(self) -> Answer {
+        let read = self.file.as_deref().map(|file| graph::load(file, &self.set)).transpose()?;
+        let cache = cache_folder(self.cache.as_ref());
+        let root = read.as_ref().map_or(Path::new(""), |(pipeline, _)| &pipeline.root);
+        let place = cache.clone().unwrap_or_else(|| root.join("cache"));
+        let pipeline = read.as_ref().map(|(pipeline, _)| pipeline.clone());
+        // A cache that can't be opened is told by its own check.
+        let session = read.and_then(|(pipeline, graph)| {
+            Session::open(pipeline, graph, cache.as_deref(), &shared_caches(&[]), Access::Look).ok()
+        });
+        let mut failed = self.tell(&machine::checks(pipeline.as_ref()))?;
+        failed |= self.tell(&storage::checks(&place, session.as_ref()))?;
+        if let Some(pipeline) = &pipeline {
+            let look = if is_coloured(&std::io::stderr()) { Look::Coloured } else { Look::Plain };
+            eprint!("{}", Problems::new(pipeline.warnings.clone(), pipeline.sources.clone()).render(look));
+            failed |= self.tell(&data::checks(pipeline, &place, self.all_labels))?;
+        }
+        Ok(if failed { STAGE_FAILED } else { DONE })
+    }
+
+    /// Shows checks as soon as they are made. Whether one of them says that a run would fail.
+    fn tell(&self, checks: &[Check]) -> Result<bool, super::Refusal> {
+        let line = match self.format {
+            Format::Text => text,
+            Format::Json => json_line,
+        };
+        show(&checks.iter().map(line).collect::<String>())?;
+        Ok(checks.iter().any(|check| check.state == State::Failure))
+    }
+}
+
+fn text(check: &Check) -> String {
+    let state = match check.state {
+        State::Good => "ok",
+        State::Warning => "warn",
+        State::Failure => "FAIL",
+    };
+    let mut text = format!("  {state:<4}  {}: {}\n", check.what, check.found);
+    let help = check.help.iter().map(|line| format!("help: {line}"));
+    for line in check.notes.iter().cloned().chain(help) {
+        text += &format!("        {line}\n");
+    }
+    text
+}
+
+fn json_line(check: &Check) -> String {
+    let state = match check.state {
+        State::Good => "ok",
+        State::Warning => "warn",
+        State::Failure => "fail",
+    };
+    let Check { what, found, notes, help, .. } = check;
+    let line = json!({"check": what, "state": state, "found": found, "notes": notes, "help": help});
+    format!("{line}\n")
+}
+
+/// Whether stages of it are performed by the worker. Without a pipeline, some will be.
+fn needs_worker(pipeline: Option<&Pipeline>) -> bool {
+    pipeline.is_none_or(|pipeline| pipeline.stages.iter().any(|stage| stage.kind.runs == Runs::Worker))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_a_line_with_what_more_there_is_below_it() {
+        let mut check = Check::new(State::Failure, "val", "3 images").help("map them");
+        check.notes.push("values 34".to_owned());
+        assert_eq!(text(&check), "  FAIL  val: 3 images\n        values 34\n        help: map them\n");
+        let line: serde_json::Value = serde_json::from_str(&json_line(&check)).unwrap();
+        assert_eq!((&line["state"], &line["help"][0]), (&json!("fail"), &json!("map them")));
+    }
+}

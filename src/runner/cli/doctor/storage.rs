@@ -1,0 +1,95 @@
+//! Where results are kept: what the file system of the cache can do, and whether there is room.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::{Check, State};
+use crate::report::measures::size;
+use crate::sched::session::Session;
+use crate::store::VERSION;
+use crate::store::abilities::{Abilities, abilities};
+
+/// Below this much free space, in bytes, a run whose size isn't known is in danger.
+const LITTLE: u64 = 1 << 30;
+
+/// Of the cache at `place`.
+pub(super) fn checks(place: &Path, session: Option<&Session>) -> Vec<Check> {
+    let what = if place.join("version").exists() {
+        format!("cache of version {VERSION}")
+    } else {
+        "cache (made by the first run)".to_owned()
+    };
+    let mut checks = match abilities(place) {
+        Ok(abilities) => judged(&what, &abilities, session.and_then(needed)),
+        Err(error) => vec![Check::new(State::Failure, "cache", format!("{:#}", anyhow::Error::new(error)))],
+    };
+    let device = |path: &Path| path.ancestors().find_map(|path| path.metadata().ok()).map(|found| found.dev());
+    if let Some(session) = session {
+        if device(place) != device(&session.pipeline.root) {
+            let found = "it lies on another file system than the workspace: what is in runs/ and in place are copies";
+            checks.push(Check::new(State::Warning, "cache", found));
+        }
+        let complaints = session.store.complaints().into_iter();
+        checks.extend(complaints.map(|complaint| Check::new(State::Warning, "shared cache", complaint)));
+    }
+    checks
+}
+
+/// Bytes that all stages wrote when each last ran here: what a run in which everything is invalid adds again. `None` where
+/// nothing has run.
+fn needed(session: &Session) -> Option<u64> {
+    let records =
+        session.pipeline.stages.iter().filter_map(|stage| session.index.stages.get(&session.record_name(stage)));
+    let sizes = records.map(|record| record.outputs.iter().map(|output| output.artifact.size).sum::<u64>());
+    sizes.reduce(|all, size| all + size)
+}
+
+fn judged(what: &str, abilities: &Abilities, needed: Option<u64>) -> Vec<Check> {
+    let Abilities { reflinks, hard_links, locks, free } = *abilities;
+    let can = [(reflinks, "reflinks"), (hard_links, "hard links"), (locks, "locks")];
+    let list = |wanted: bool| {
+        let words: Vec<&str> = can.iter().filter(|(works, _)| *works == wanted).map(|(_, word)| *word).collect();
+        words.join(", ")
+    };
+    let lacks = if list(false).is_empty() { String::new() } else { format!(" (no {})", list(false)) };
+    let need = needed.map(|bytes| format!(", the last run of every stage took {}", size(bytes))).unwrap_or_default();
+    let found = format!("{}{lacks}; {} free{need}", list(true), size(free));
+    let mut checks = Vec::new();
+    if !locks {
+        let check = Check::new(State::Failure, what, found)
+            .help("without locks two runs would disturb each other: name a folder on another file system with --cache");
+        checks.push(check);
+    } else if !reflinks && !hard_links {
+        checks.push(
+            Check::new(State::Warning, what, found)
+                .help("each output takes its space twice, in the cache and in place"),
+        );
+    } else {
+        checks.push(Check::new(State::Good, what, found));
+    }
+    if free < needed.unwrap_or(LITTLE) {
+        let found = format!("{} are free, and a run may take {}", size(free), size(needed.unwrap_or(LITTLE)));
+        checks.push(Check::new(State::Warning, "disk", found).help("`intrada-run cache gc` removes old results"));
+    }
+    checks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_locks_are_needed_and_what_else_lacks_costs_space() {
+        let all = Abilities { reflinks: true, hard_links: true, locks: true, free: 10 << 30 };
+        let states = |abilities: Abilities, needed| -> Vec<State> {
+            judged("cache", &abilities, needed).iter().map(|check| check.state).collect()
+        };
+        assert_eq!(states(all, None), [State::Good]);
+        assert_eq!(states(Abilities { reflinks: false, ..all }, None), [State::Good]);
+        assert_eq!(states(Abilities { reflinks: false, hard_links: false, ..all }, None), [State::Warning]);
+        assert_eq!(states(Abilities { locks: false, ..all }, None), [State::Failure]);
+        assert_eq!(states(all, Some(11 << 30)), [State::Good, State::Warning]);
+        assert_eq!(states(Abilities { free: 5 << 20, ..all }, None), [State::Good, State::Warning]);
+        assert_eq!(states(Abilities { free: 5 << 20, ..all }, Some(1 << 20)), [State::Good]);
+    }
+}

@@ -1,0 +1,127 @@
+//! What a worker finds on its machine: the libtorch that was loaded and the GPUs that this one can use.
+//!
+//! Knows no job. A GPU is not believed because it is listed: a driver that is too old for this libtorch, or a libtorch without
+//! code for this GPU, lets it be listed and fails at the first computation, so one is made. libtorch tells neither its version
+//! nor the names of GPUs to C++; the files beside it and the driver's own program do.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use intrada_runner::exec::job::{Description, FORMAT, Gpu};
+use tch::{Cuda, Device, Kind, Tensor};
+
+/// Looks.
+pub(crate) fn description() -> Description {
+    let file = loaded("libtorch_cpu.so");
+    let mut gpus: Vec<Gpu> = (0..Cuda::device_count().max(0) as usize).map(tried).collect();
+    let told = if gpus.is_empty() { Vec::new() } else { told_by_driver() };
+    // The driver lists all GPUs of the machine in its own order. Which is which is certain only where that can't matter.
+    let is_certain = told.len() == gpus.len() && told.iter().all(|(name, _)| *name == told[0].0);
+    for (gpu, (name, memory)) in gpus.iter_mut().zip(told).filter(|_| is_certain) {
+        (gpu.name, gpu.memory) = (Some(name), Some(memory));
+    }
+    Description {
+        format: FORMAT,
+        libtorch: file.as_deref().and_then(version_beside),
+        file,
+        cuda: tch::utils::has_cuda(),
+        gpus,
+    }
+}
+
+/// Sums eight ones there.
+fn tried(index: usize) -> Gpu {
+    let sum = Tensor::f_ones([8], (Kind::Float, Device::Cuda(index)))
+        .and_then(|ones| ones.f_sum(Kind::Float))
+        .and_then(|sum| f64::try_from(&sum));
+    let fault = match sum {
+        Ok(8.0) => None,
+        Ok(other) => Some(format!("eight ones sum to {other}")),
+        // The first line; a C++ backtrace follows.
+        Err(error) => Some(error.to_string().lines().next().unwrap_or("no reason given").to_owned()),
+    };
+    Gpu { fault, ..Gpu::default() }
+}
+
+/// The file of this name that was loaded into this process, where the system tells.
+fn loaded(name: &str) -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    maps.lines()
+        .filter_map(|line| line.find('/').map(|start| Path::new(&line[start..])))
+        .find_map(|path| (path.file_name().is_some_and(|found| found == name)).then(|| path.to_owned()))
+}
+
+/// The version of the libtorch with this file: its archive has one file that says so, PyTorch's package another.
+fn version_beside(library: &Path) -> Option<String> {
+    let root = library.parent()?.parent()?;
+    let archive = || Some(std::fs::read_to_string(root.join("build-version")).ok()?.trim().to_owned());
+    let package = || version_of_package(&std::fs::read_to_string(root.join("version.py")).ok()?);
+    archive().or_else(package).filter(|version| !version.is_empty())
+}
+
+/// Out of the line `__version__ = '2.11.0+cpu'`.
+fn version_of_package(text: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with("__version__"))?;
+    let quoted = line.split_once('=')?.1.trim();
+    Some(quoted.trim_matches(['\'', '"']).to_owned())
+}
+
+/// Name and memory (all, free, in bytes) of the machine's GPUs. Empty where nobody tells, or where this process sees not all
+/// of them.
+fn told_by_driver() -> Vec<(String, [u64; 2])> {
+    if std::env::var_os("CUDA_VISIBLE_DEVICES").is_some() {
+        return Vec::new();
+    }
+    let query = ["--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"];
+    let answer = Command::new("nvidia-smi").args(query).output();
+    match answer {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).lines().filter_map(told).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A line such as `NVIDIA H100, 81559, 81008`, in MiB.
+fn told(line: &str) -> Option<(String, [u64; 2])> {
+    let mut parts = line.rsplitn(3, ',').map(str::trim);
+    let mebibytes = |text: Option<&str>| text?.parse::<u64>().ok().map(|number| number << 20);
+    let (free, all) = (mebibytes(parts.next())?, mebibytes(parts.next())?);
+    Some((parts.next()?.to_owned(), [all, free]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_libtorch_that_was_loaded_is_found_with_its_version() {
+        // Something of libtorch has to be used, or the linker leaves it out.
+        assert_eq!(f64::try_from(Tensor::from_slice(&[1.0f64]).sum(Kind::Double)).unwrap(), 1.0);
+        let found = description();
+        let file = found.file.unwrap();
+        assert!(file.is_file(), "{}", file.display());
+        assert!(found.libtorch.unwrap().starts_with("2."));
+    }
+
+    #[test]
+    fn versions_are_read_out_of_what_lies_beside_the_library() {
+        let dir = tempfile::tempdir().unwrap();
+        let library = dir.path().join("lib/libtorch_cpu.so");
+        assert_eq!(version_beside(&library), None);
+        std::fs::write(dir.path().join("version.py"), "from x import y\n__version__ = '2.11.0+cu130'\ndebug = False\n")
+            .unwrap();
+        assert_eq!(version_beside(&library).as_deref(), Some("2.11.0+cu130"));
+        std::fs::write(dir.path().join("build-version"), "2.11.0\n").unwrap();
+        assert_eq!(version_beside(&library).as_deref(), Some("2.11.0"));
+    }
+
+    #[test]
+    fn a_line_of_the_driver_s_program_gives_name_and_memory() {
+        let expected = ("NVIDIA H100 80GB HBM3".to_owned(), [81_559 << 20, 81_008 << 20]);
+        assert_eq!(told("NVIDIA H100 80GB HBM3, 81559, 81008"), Some(expected));
+        assert_eq!(told("A, B, 100, 90").unwrap().0, "A, B");
+        assert_eq!(told("NVIDIA GB10, [N/A], [N/A]"), None);
+        assert_eq!(told(""), None);
+    }
+}

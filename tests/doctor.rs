@@ -1,0 +1,219 @@
+//! `doctor`: what would stand in a run's way is told before it.
+
+mod space;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use intrada_runner::exec::job::FORMAT;
+use space::{Ran, Space, grey_png};
+
+/// A source with labels, a target without and weights in a file; nothing of it is ever run here.
+const PIPELINE: &str = r#"
+format = 1
+[pipeline]
+name = "own"
+classes = "cityscapes-19"
+
+[datasets.synth]
+format = "folder"
+root = "synth"
+
+[datasets.photos]
+format = "folder"
+root = "photos"
+
+[models.net]
+arch = "small"
+
+[stages.inter]
+kind = "inter-training"
+method = "advent"
+model = "net"
+source = "synth"
+target = "photos"
+iterations = 2
+
+[stages.again]
+kind = "entropy-inference"
+weights = "published.safetensors"
+model = "net"
+images = "photos"
+"#;
+
+/// A worker that finds what a real one would, without libtorch: tests of the data have no use for that.
+fn worker() -> String {
+    let said = format!(r#"{{"format":{FORMAT},"libtorch":"2.11.0","file":null,"cuda":false,"gpus":[]}}"#);
+    format!("#!/bin/sh\n[ \"$*\" = --describe ] || exit 9\necho a library says hello\necho '{said}'\n")
+}
+
+fn healthy() -> Space {
+    let space = Space::with(PIPELINE);
+    for i in 0..3 {
+        space.write(&format!("synth/images/{i}.png"), grey_png(8, 4, 90));
+        space.write(&format!("synth/labels/{i}.png"), grey_png(8, 4, i));
+        space.write(&format!("photos/images/{i}.png"), grey_png(8, 4, 50));
+    }
+    space.write("published.safetensors", "weights");
+    space.write("worker", worker());
+    fs::set_permissions(space.path("worker"), fs::Permissions::from_mode(0o755)).unwrap();
+    space
+}
+
+fn doctor(space: &Space, arguments: &str) -> Ran {
+    let mut command = space.command(&format!("doctor {arguments}"));
+    Ran::of(command.env("INTRADA_WORKER", space.path("worker")).output().unwrap())
+}
+
+#[test]
+fn a_healthy_space_is_told_line_by_line_and_left_as_it_is() {
+    let space = healthy();
+    let before = space::files(&space.path(""));
+    let ran = doctor(&space, "p.toml");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
+    for line in [
+        "  ok    libtorch: 2.11.0 (CPU build), found by the worker in ",
+        "  ok    cores: ",
+        "cache (made by the first run): ",
+        "  ok    synth: 3 images, 3 labels, values 0 1 2, 8 × 4\n",
+        "  ok    photos: 3 images, no labels are read\n",
+        "  ok    1 other input: there, 7 bytes in files\n",
+    ] {
+        assert!(ran.stdout.contains(line), "{line:?} is missing in\n{}", ran.stdout);
+    }
+    assert_eq!(space::files(&space.path("")), before);
+}
+
+#[test]
+fn the_real_worker_tells_its_libtorch() {
+    let space = Space::new();
+    let ran = Ran::of(space.command("doctor").env_remove("INTRADA_WORKER").output().unwrap());
+    if cfg!(feature = "worker") {
+        assert_eq!(ran.code, Some(0), "{}", ran.stdout);
+        assert!(ran.stdout.contains("libtorch: 2."), "{}", ran.stdout);
+    } else {
+        assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+        assert!(ran.stdout.contains("FAIL  worker: there is no intrada-worker beside intrada-run"), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn wrong_labels_and_images_without_label_are_told_in_one_go() {
+    let space = healthy();
+    space.write("synth/labels/1.png", grey_png(8, 4, 33));
+    space.remove("synth/labels/2.png");
+    let ran = doctor(&space, "p.toml");
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    for part in [
+        "  FAIL  synth: 3 images, 2 labels, values 0 33, 8 × 4\n",
+        "`synth/labels` holds no label for 1 image of 3: 2.png",
+        "1 of 2 labels hold values that are no class: 33; the classes are 0 to 18, and 255 is ignored",
+        "labels/1.png`: value 33 is not one of the 19 classes: 32 pixels, first at column 0, row 0",
+        "it is read by inter",
+        "help: Cityscapes' label ids? `format = \"cityscapes\"` reads them",
+        "help: `map = { 33 = 255 }` in the data set replaces values",
+    ] {
+        assert!(ran.stdout.contains(part), "{part:?} is missing in\n{}", ran.stdout);
+    }
+    let refused = space.intrada("plan p.toml");
+    assert_eq!(refused.code, Some(2), "doctor fails where a run would: {}", refused.stdout);
+}
+
+#[test]
+fn of_many_labels_200_are_read_unless_all_are_asked_for() {
+    let space = healthy();
+    for i in 3..401 {
+        space.write(&format!("synth/images/{i:03}.png"), grey_png(8, 4, 90));
+        space.write(&format!("synth/labels/{i:03}.png"), grey_png(8, 4, 0));
+    }
+    // The last of the sorted names but one: no multiple of the stride.
+    space.write("synth/labels/399.png", grey_png(8, 4, 99));
+    let ran = doctor(&space, "p.toml");
+    assert!(ran.stdout.contains("401 images, 401 labels, 134 of them read: values 0"), "{}", ran.stdout);
+    let all = doctor(&space, "p.toml --all-labels");
+    assert_eq!(all.code, Some(1), "{}", all.stdout);
+    assert!(all.stdout.contains("1 of 401 labels hold values that are no class: 99;"), "{}", all.stdout);
+}
+
+#[test]
+fn what_a_pipeline_names_and_is_not_there_fails() {
+    let space = healthy();
+    space.remove("published.safetensors");
+    fs::rename(space.path("photos"), space.path("pictures")).unwrap();
+    let ran = doctor(&space, "p.toml");
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    assert!(ran.stdout.contains("FAIL  input: `published.safetensors` does not exist"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("FAIL  photos: `photos/images` does not exist; `.` holds"), "{}", ran.stdout);
+    space.write("published.safetensors", "");
+    let ran = doctor(&space, "p.toml");
+    assert!(ran.stdout.contains("FAIL  input: `published.safetensors` is empty"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_missing_worker_fails_and_only_warns_where_commands_alone_are_run() {
+    let space = healthy();
+    let run = |arguments: &str, worker: &str| {
+        Ran::of(space.command(arguments).env("INTRADA_WORKER", worker).output().unwrap())
+    };
+    let ran = run("doctor p.toml", "/nowhere/intrada-worker");
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("FAIL  worker: INTRADA_WORKER names /nowhere/intrada-worker, which does not exist"),
+        "{}",
+        ran.stdout
+    );
+    let ran = run("doctor p.toml", "/bin/false");
+    assert!(ran.stdout.contains("FAIL  worker: /bin/false ended with exit status 1"), "{}", ran.stdout);
+    let ran = run("doctor p.toml", "/bin/echo");
+    assert!(ran.stdout.contains("FAIL  worker: /bin/echo is not the worker of this intrada-run"), "{}", ran.stdout);
+    space.write(
+        "commands.toml",
+        "format = 1\n[pipeline]\nname = \"c\"\n[stages.a]\nkind = \"command\"\nshell = \"true > a\"\noutputs = [\"a\"]\n",
+    );
+    let ran = run("doctor commands.toml", "/nowhere/intrada-worker");
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("warn  worker: "), "{}", ran.stdout);
+}
+
+#[test]
+fn a_device_that_is_not_there_fails_before_the_run() {
+    let space = healthy();
+    let ran = doctor(&space, "p.toml --set pipeline.device=\"cuda\"");
+    assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.stdout.contains("FAIL  device: the pipeline asks for `cuda`, but libtorch finds 0 GPUs"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn a_cache_that_no_run_could_use_fails() {
+    let space = healthy();
+    space.write("other/thesis.tex", "");
+    let ran = doctor(&space, "p.toml --cache other");
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    assert!(ran.stdout.contains("FAIL  cache: `other` is no cache and not empty"), "{}", ran.stdout);
+    space.write("newer/version", "intrada store 99\n");
+    let ran = doctor(&space, "p.toml --cache newer");
+    assert!(ran.stdout.contains("FAIL  cache: the cache `newer` has version 99"), "{}", ran.stdout);
+    // What nobody, not even root, can write into.
+    let ran = doctor(&space, "p.toml --cache /proc/intrada");
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    assert!(ran.stdout.contains("FAIL  cache: "), "{}", ran.stdout);
+}
+
+#[test]
+fn json_has_a_line_a_check_and_a_wrong_file_is_exit_2() {
+    let space = healthy();
+    let ran = doctor(&space, "p.toml --format json");
+    let states: Vec<(String, String)> = ran
+        .events()
+        .iter()
+        .map(|line| (line["check"].as_str().unwrap().to_owned(), line["state"].as_str().unwrap().to_owned()))
+        .collect();
+    assert!(states.contains(&("synth".to_owned(), "ok".to_owned())), "{states:?}");
+    space.write("wrong.toml", "format = 1\n[stages.a]\nkind = \"comand\"\n");
+    let ran = doctor(&space, "wrong.toml");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{}", ran.stderr);
+}
