@@ -213,7 +213,7 @@ fn an_input_that_is_a_link_to_itself_or_cannot_be_read_is_named() {
     space.remove("data");
     space.write("data/readable", "");
     space.write("data/secret", "");
-    fs::set_permissions(space.path("data/secret"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(space.path("data/secret"), Permissions::from_mode(0o000)).unwrap();
     if fs::read(space.path("data/secret")).is_ok() {
         return eprintln!("skipped: this user may read everything");
     }

@@ -4,7 +4,7 @@
 //! file has the typed data that it shows, and whatever is missing is missing, as a pipeline may be half done or have
 //! failed. [`Page::render`] is a function of that alone. Writes no file: `cli` does.
 //!
-//! Safe whatever things are called: all text is escaped ([`markup`]), and the page's policy admits this page's own style and
+//! Safe whatever things are called: all text is escaped (`markup`), and the page's policy admits this page's own style and
 //! script and nothing from outside. Small whatever is shown: curves are thinned, maps shrunk, pictures few.
 
 mod chart;
