@@ -164,19 +164,8 @@ fn the_lineage_is_a_crate_in_which_every_reference_is_answered() {
     space.run("p.toml inter");
     assert_eq!(space.intrada("export p.toml inter out").code, Some(0));
     let described = json(&space, "out/ro-crate-metadata.json");
-    assert_eq!(described["@context"], "https://w3id.org/ro/crate/1.1/context");
-    let entities = described["@graph"].as_array().unwrap();
-    let find = |id: &str| {
-        let found: Vec<&Value> = entities.iter().filter(|entity| entity["@id"] == id).collect();
-        assert_eq!(found.len(), 1, "{id} stands once");
-        found[0]
-    };
-    let mut references = Vec::new();
-    entities.iter().for_each(|entity| collect(entity, true, &mut references));
-    for id in references.iter().filter(|id| !id.starts_with("https://")) {
-        find(id);
-    }
-    let root = find("./");
+    let entities = closed(&described);
+    let root = entities.iter().find(|entity| entity["@id"] == "./").unwrap();
     let parts = root["hasPart"].as_array().unwrap();
     for part in parts {
         assert!(space.path("out").join(part["@id"].as_str().unwrap()).is_file(), "{part}");
@@ -189,6 +178,43 @@ fn the_lineage_is_a_crate_in_which_every_reference_is_answered() {
     assert!(space.read("out/README.md").contains("No evaluation of the pipeline"), "it wasn't evaluated yet");
     let text = space.read("out/ro-crate-metadata.json");
     assert!(!text.contains(&*space.path("").to_string_lossy()), "no path of this machine goes out");
+}
+
+#[test]
+fn the_lineage_of_a_whole_pipeline_is_printed_as_far_as_it_is_done() {
+    let space = Space::with(CHOSEN);
+    let early = space.intrada("lineage p.toml");
+    assert_eq!(early.code, Some(2));
+    assert!(early.stderr.contains("no stage of p.toml is up to date; run it first"), "{}", early.stderr);
+    space.run("p.toml inter");
+    let actions = |arguments: &str| -> Vec<String> {
+        let printed = space.intrada(arguments);
+        assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+        let described = serde_json::from_str(&printed.stdout).unwrap();
+        let actions = closed(&described).iter().filter(|entity| entity["@type"] == "CreateAction");
+        let mut names: Vec<String> = actions.map(|action| action["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(actions("lineage p.toml"), ["inter"]);
+    let open = space.intrada("lineage p.toml evaluate");
+    assert_eq!(open.code, Some(2));
+    assert!(open.stderr.contains("`evaluate` is not up to date"), "{}", open.stderr);
+    space.run("p.toml");
+    assert_eq!(actions("lineage p.toml"), ["evaluate", "inter"]);
+    assert_eq!(actions("lineage p.toml inter"), ["inter"]);
+}
+
+/// The entities of a crate's description, in which each stands once and every reference is answered.
+fn closed(described: &Value) -> &[Value] {
+    assert_eq!(described["@context"], "https://w3id.org/ro/crate/1.1/context");
+    let entities = described["@graph"].as_array().unwrap();
+    let mut references = vec!["./".to_owned(), "ro-crate-metadata.json".to_owned()];
+    entities.iter().for_each(|entity| collect(entity, true, &mut references));
+    for id in references.iter().filter(|id| !id.starts_with("https://")) {
+        assert_eq!(entities.iter().filter(|entity| entity["@id"] == **id).count(), 1, "{id} stands once");
+    }
+    entities
 }
 
 /// The names in `{"@id": …}` below an entity.

@@ -11,6 +11,7 @@ mod export;
 mod graph;
 mod init;
 mod inspect;
+mod lineage;
 mod log;
 mod open;
 mod plan;
@@ -68,6 +69,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Report(report::Report),
     Export(export::Export),
+    Lineage(lineage::Lineage),
     #[command(subcommand)]
     Cache(cache::Cache),
     Doctor(doctor::Doctor),
@@ -197,6 +199,7 @@ fn answer(command: Command) -> Answer {
         Command::Inspect(command) => command.answer(),
         Command::Report(command) => command.answer(),
         Command::Export(command) => command.answer(),
+        Command::Lineage(command) => command.answer(),
         Command::Cache(command) => command.answer(),
         Command::Doctor(command) => command.answer(),
         Command::Schema(command) => command.answer(),

@@ -7,6 +7,7 @@
 
 mod card;
 mod config;
+mod lineage;
 mod network;
 mod package;
 mod provenance;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use crate::spec::Problems;
 use crate::store;
 
+pub use lineage::lineage;
 pub use network::network;
 pub use submission::cityscapes_submission;
 
@@ -33,6 +35,12 @@ pub enum Error {
     NotDone {
         /// Which.
         stage: String,
+        /// The pipeline file.
+        file: PathBuf,
+    },
+    /// No stage is done.
+    #[error("no stage of {} is up to date; run it first: intrada-run {}", file.display(), file.display())]
+    NothingDone {
         /// The pipeline file.
         file: PathBuf,
     },

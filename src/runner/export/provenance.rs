@@ -13,6 +13,7 @@ use super::network::Network;
 use crate::digest::{Digest, Encoder};
 use crate::report::measures::timestamp;
 use crate::sched::done::Done;
+use crate::sched::session::Session;
 use crate::spec::{InputSource, Pipeline, Stage};
 
 /// The name that the format prescribes.
@@ -36,16 +37,10 @@ pub(super) fn digest(lineage: &[Done]) -> Digest {
     encoder.finish()
 }
 
-/// The crate's description of itself.
+/// The description of an exported network's folder.
 pub(super) fn crate_of(network: &Network<'_>) -> Json {
     let mut graph = Graph::default();
-    let done = network.done();
-    let mut actions = Vec::new();
-    let mut ended = 0.0;
-    for done in &network.lineage {
-        ended = graph.stage(network, done);
-        actions.push(reference(&action_id(done)));
-    }
+    let (mut actions, ends) = graph.stages(network.session, &network.lineage);
     let files = [
         ("model.safetensors", "the weights", "application/octet-stream"),
         ("config.json", "classes, colours and preprocessing", "application/json"),
@@ -55,46 +50,44 @@ pub(super) fn crate_of(network: &Network<'_>) -> Json {
     for (name, description, media) in files {
         graph.add(name, json!({"@type": "File", "name": description, "encodingFormat": media}));
     }
+    let weights = network.done().artifacts[network.output].digest().to_string();
     graph.add(
         "#export",
         json!({
             "@type": "CreateAction",
             "name": "export: the same tensors under a header with metadata",
             "instrument": reference(SOFTWARE),
-            "object": [reference(&artifact_id(&done.artifacts[network.output].digest().to_string()))],
+            "object": [reference(&artifact_id(&weights))],
             "result": [reference("model.safetensors")],
         }),
     );
     actions.push(reference("#export"));
-    graph.add(
-        SOFTWARE,
-        json!({"@type": "SoftwareApplication", "name": "intrada", "softwareVersion": env!("CARGO_PKG_VERSION")}),
-    );
-    graph.add("#licence", json!({"@type": "CreativeWork", "name": "not stated", "description": "see README.md"}));
     let (stage, pipeline) = (&network.stage().name, &network.pipeline().name);
-    graph.add(
-        "./",
-        json!({
-            "@type": "Dataset",
-            "name": format!("{stage} of {pipeline}"),
-            "description": format!("a network for semantic segmentation, trained by the stage {stage} of the pipeline {pipeline}"),
-            // When the training ended, not when it was exported: the same result gives the same bytes.
-            "datePublished": timestamp(ended),
-            "license": reference("#licence"),
-            "identifier": format!("blake3:{}", digest(&network.lineage)),
-            "hasPart": files.map(|(name, ..)| reference(name)),
-            "mentions": actions,
-        }),
-    );
-    graph.add(
-        FILE,
-        json!({
-            "@type": "CreativeWork",
-            "about": reference("./"),
-            "conformsTo": reference("https://w3id.org/ro/crate/1.1"),
-        }),
-    );
-    json!({"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": graph.entities.into_values().collect::<Vec<_>>()})
+    graph.described(json!({
+        "name": format!("{stage} of {pipeline}"),
+        "description": format!("a network for semantic segmentation, trained by the stage {stage} of the pipeline {pipeline}"),
+        // When the training ended, not when it was exported: the same result gives the same bytes.
+        "datePublished": timestamp(ends.last().copied().unwrap_or_default()),
+        "identifier": format!("blake3:{}", digest(&network.lineage)),
+        "hasPart": files.map(|(name, ..)| reference(name)),
+        "mentions": actions,
+    }))
+}
+
+/// The description of what a pipeline has done, without any file beside it. None if that is nothing.
+pub(super) fn of_pipeline(session: &Session, lineage: &[Done]) -> Option<Json> {
+    let mut graph = Graph::default();
+    let (actions, ends) = graph.stages(session, lineage);
+    let ended = ends.into_iter().reduce(f64::max)?;
+    let pipeline = &session.pipeline.name;
+    Some(graph.described(json!({
+        "name": pipeline,
+        "description": format!("what the stages of the pipeline {pipeline} took and gave"),
+        "datePublished": timestamp(ended),
+        "identifier": format!("blake3:{}", digest(lineage)),
+        "hasPart": [],
+        "mentions": actions,
+    })))
 }
 
 /// Entities by their name: each stands once.
@@ -112,9 +105,29 @@ impl Graph {
         });
     }
 
+    /// The whole description, with what `root` says of its subject.
+    fn described(mut self, mut root: Json) -> Json {
+        let version = env!("CARGO_PKG_VERSION");
+        self.add(SOFTWARE, json!({"@type": "SoftwareApplication", "name": "intrada", "softwareVersion": version}));
+        let terms = "those of the data sets, which intrada doesn't know";
+        self.add("#licence", json!({"@type": "CreativeWork", "name": "not stated", "description": terms}));
+        root["@type"] = "Dataset".into();
+        root["license"] = reference("#licence");
+        self.add("./", root);
+        let standard = reference("https://w3id.org/ro/crate/1.1");
+        self.add(FILE, json!({"@type": "CreativeWork", "about": reference("./"), "conformsTo": standard}));
+        let entities: Vec<Json> = self.entities.into_values().collect();
+        json!({"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": entities})
+    }
+
+    /// The stages: references to their actions, and when each ended.
+    fn stages(&mut self, session: &Session, lineage: &[Done]) -> (Vec<Json>, Vec<f64>) {
+        lineage.iter().map(|done| (reference(&action_id(done)), self.stage(session, done))).unzip()
+    }
+
     /// A stage with its inputs, parameters and outputs; when it ended, in seconds since the Unix epoch.
-    fn stage(&mut self, network: &Network<'_>, done: &Done) -> f64 {
-        let pipeline = network.pipeline();
+    fn stage(&mut self, session: &Session, done: &Done) -> f64 {
+        let pipeline = &session.pipeline;
         let stage = pipeline.stage(done.stage);
         let mut objects = Vec::new();
         for (role, ingredient) in &done.manifest.inputs {
@@ -150,7 +163,7 @@ impl Graph {
             "result": results,
         });
         // The record may have gone from the cache since; that it was done is known all the same.
-        let trace = network.session.store.load(done.manifest.key()).ok().flatten();
+        let trace = session.store.load(done.manifest.key()).ok().flatten();
         let times = trace.map(|trace| (trace.started, trace.started + trace.seconds));
         if let Some((started, ended)) = times {
             action["startTime"] = timestamp(started).into();
