@@ -118,7 +118,8 @@ fn results(network: &Network<'_>) -> String {
 
 fn trained_on(network: &Network<'_>) -> String {
     let mut text = String::from("\n## Trained on\n\n");
-    let mut said = Vec::new();
+    // What is said of a data set → as what it was read, in the order in which it was first.
+    let mut said: Vec<(String, Vec<String>)> = Vec::new();
     for done in &network.lineage {
         let stage = network.pipeline().stage(done.stage);
         for input in &stage.inputs {
@@ -127,13 +128,16 @@ fn trained_on(network: &Network<'_>) -> String {
             let count = done.samples.iter().find(|(role, _)| *role == input.role).map(|(_, count)| *count);
             let count = count.map(|count| format!(", {count} images")).unwrap_or_default();
             let labels = if labels { "with labels" } else { "labels not read" };
-            let (name, format) = (inline(&dataset.name), format_name(dataset));
-            let line = format!("* {name}: {format}{count}, {labels}, as `{}` of {}\n", input.role, inline(&stage.name));
-            if !said.contains(&line) {
-                text += &line;
-                said.push(line);
+            let what = format!("{}: {}{count}, {labels}", inline(&dataset.name), format_name(dataset));
+            let role = format!("`{}` of {}", input.role, inline(&stage.name));
+            match said.iter_mut().find(|(said, _)| *said == what) {
+                Some((_, roles)) => roles.push(role),
+                None => said.push((what, vec![role])),
             }
         }
+    }
+    for (what, roles) in &said {
+        let _ = writeln!(text, "* {what}, as {}", roles.join(", "));
     }
     if said.is_empty() {
         text += "On what is not known here: the weights come from a file.\n";

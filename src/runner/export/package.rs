@@ -25,7 +25,8 @@ impl Package {
             Ok(1..) => return Err(Error::Occupied { path: place.to_owned() }),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            // Also what lies below a file is no folder; that is told as the system tells it.
+            Err(error) if error.kind() == ErrorKind::NotADirectory && place.exists() => {
                 return Err(Error::Occupied { path: place.to_owned() });
             }
             Err(error) => return Err(failed("look into", place)(error)),
@@ -100,6 +101,7 @@ mod tests {
         for taken in [&full, &file] {
             assert!(matches!(Package::begin(taken), Err(Error::Occupied { .. })), "{}", taken.display());
         }
+        assert!(matches!(Package::begin(&file.join("below")), Err(Error::Io { .. })), "there is no such folder");
         let late = Package::begin(&dir.path().join("late")).unwrap();
         fs::create_dir_all(dir.path().join("late/thesis")).unwrap();
         assert!(matches!(late.finish(), Err(Error::Occupied { .. })));
