@@ -52,6 +52,10 @@ fn a_table_says_what_metrics_json_says_and_counts_what_is_missing() {
     assert!(missing.iter().all(|row| row["not_run"] == 3 && row["last"].is_null()), "{missing:?}");
 
     space.run("p.toml evaluate[learning_rate=0.01]");
+    let again = space.intrada("p.toml evaluate[learning_rate=0.01]");
+    assert!(again.stderr.ends_with("next    intrada-run compare p.toml\n"), "{}", again.stderr);
+    let one = space.intrada("p.toml evaluate[seed=1,learning_rate=0.01]");
+    assert!(!one.stderr.contains("next  "), "one evaluation has nothing beside it: {}", one.stderr);
     let table = rows(&space, "p.toml");
     let miou = |seed: u32, weights: &str| -> f64 {
         let path = format!("runs/p/evaluate[seed={seed},learning_rate=0.01]/metrics.json");

@@ -32,6 +32,17 @@ pub(super) fn tables(session: &Session, stages: &[StageId], ended: &Ended, befor
     stages.iter().filter_map(|id| Found { session, ended }.table(*id, before.get(id).copied())).collect()
 }
 
+/// Whether `compare` would put several of these `stages` side by side: members of one sweep, over seeds or anything else.
+pub(super) fn are_comparable(session: &Session, stages: &[StageId]) -> bool {
+    let evaluations = stages.iter().map(|id| session.pipeline.stage(*id));
+    let mut families: Vec<&str> = evaluations
+        .filter(|stage| place(stage, Gives::Metrics).is_some() && !stage.coordinates.is_empty())
+        .map(|stage| stage.family.as_str())
+        .collect();
+    families.sort_unstable();
+    families.windows(2).any(|pair| pair[0] == pair[1])
+}
+
 /// What a run gave.
 struct Found<'a> {
     session: &'a Session,

@@ -73,11 +73,23 @@ impl Run {
         write_events(&session, &options, &ended);
         self.conduct.show_tables(&session, &options, &ended, &before)?;
         report::keep(&mut session, &options, &ended, &history.borrow());
+        self.name_next(&session, &options, &ended);
         Ok(match ended {
             _ if ended.interrupted => INTERRUPTED,
             _ if ended.totals.failed + ended.totals.skipped > 0 => STAGE_FAILED,
             _ => DONE,
         })
+    }
+}
+
+impl Run {
+    /// A sweep's tables say nothing of one another: `compare` does.
+    fn name_next(&self, session: &Session, options: &Options, ended: &Ended) {
+        let is_for_people = self.conduct.format == Format::Text && !self.conduct.quiet;
+        let is_done = !ended.interrupted && ended.totals.failed + ended.totals.skipped == 0;
+        if is_for_people && is_done && result::are_comparable(session, &needed(session, options)) {
+            eprintln!("next    intrada-run compare {}", session.pipeline.file.display());
+        }
     }
 }
 
