@@ -91,6 +91,20 @@ fn of_a_stage_that_only_failed_plan_and_why_say_when_and_how() {
 }
 
 #[test]
+fn python_may_keep_its_bytecode_beside_what_it_imports() {
+    let space =
+        Space::with(&stage("inputs = [\"in\"]", "mkdir -p in/__pycache__; date +%N | tee in/__pycache__/a.pyc > out"));
+    space.write("in/a.py", "");
+    assert_eq!(space.intrada("run p.toml").code, Some(0));
+    let first = space.read("out");
+    assert_eq!(space.outcomes(), ["a:up-to-date"]);
+    space.write("in/__pycache__/a.pyc", "of another Python");
+    space.remove("out");
+    assert_eq!(space.outcomes(), ["a:hit"]);
+    assert_eq!(space.read("out"), first);
+}
+
+#[test]
 fn a_file_that_is_added_to_an_input_folder_meanwhile_is_named() {
     let space = Space::with(&stage("inputs = [\"in\"]", "ls in > out; touch in/new; rm in/old"));
     space.write("in/old", "");

@@ -5,7 +5,8 @@
 //! edited and given its old times back is read too, because nobody can set a change time.
 //!
 //! A path given here is followed through symbolic links, so that `data/Cityscapes` may lie on another disk. Links below a
-//! folder are taken as links: what they lead to isn't looked at.
+//! folder are taken as links: what they lead to isn't looked at. Folders `__pycache__` below a folder are passed over: Python
+//! writes them beside whatever it imports, with times in them, and takes nothing from them without the source beside.
 
 use std::collections::HashMap;
 use std::fs;
@@ -24,6 +25,9 @@ use crate::store::{Artifact, Kind};
 
 /// How many names of a folder an error message lists.
 const NAMES_SHOWN: usize = 8;
+
+/// Where Python keeps the bytecode of what it has imported.
+const BYTECODE: &str = "__pycache__";
 
 /// Why an input has no digest.
 #[derive(Debug, thiserror::Error)]
@@ -285,11 +289,17 @@ impl Visitor for Inputs {
     }
 
     fn skips(&self, path: &Path) -> bool {
-        path == self.cache
+        is_no_input(path, &self.cache)
     }
 }
 
-/// The names of all files below a folder, relative to it, in order. Links are left out, and so is all below `cache`.
+/// Whether the folder at `path` is no part of the folder in which it lies.
+fn is_no_input(path: &Path, cache: &Path) -> bool {
+    path == cache || path.file_name().is_some_and(|name| name == BYTECODE)
+}
+
+/// The names of all files below a folder, relative to it, in order. Links are left out, and so is all below `cache` and what
+/// Python keeps of its own.
 ///
 /// # Errors
 /// The folder that can't be read, and what the system answered.
@@ -302,8 +312,10 @@ pub(crate) fn files_below(top: &Path, cache: &Path) -> Result<Vec<PathBuf>, (Pat
             let entry = entry.map_err(unreadable)?;
             let kind = entry.file_type().map_err(unreadable)?;
             let place = entry.path();
-            if kind.is_dir() && place != cache {
-                folders.push(place);
+            if kind.is_dir() {
+                if !is_no_input(&place, cache) {
+                    folders.push(place);
+                }
             } else if kind.is_file() {
                 files.push(place.strip_prefix(top).expect("it lies below the folder").to_owned());
             }

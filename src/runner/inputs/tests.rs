@@ -107,6 +107,22 @@ fn the_cache_is_no_part_of_a_folder_that_holds_it() {
 }
 
 #[test]
+fn the_bytecode_of_python_is_no_part_of_a_folder_but_may_be_named() {
+    let (_dir, root) = workspace();
+    fs::create_dir_all(root.join("tools/deep")).unwrap();
+    fs::write(root.join("tools/deep/split.py"), "pass").unwrap();
+    let inputs = inputs(&root, HashMap::new());
+    let before = inputs.artifact(Path::new("tools")).unwrap();
+    fs::create_dir(root.join("tools/deep/__pycache__")).unwrap();
+    fs::write(root.join("tools/deep/__pycache__/split.pyc"), "made of it").unwrap();
+    assert_eq!(inputs.artifact(Path::new("tools")).unwrap(), before);
+    let names = |path: &str| files_below(&root.join(path), &root.join("cache")).unwrap();
+    assert_eq!(names("tools"), [Path::new("deep/split.py")]);
+    assert_eq!(names("tools/deep/__pycache__"), [Path::new("split.pyc")]);
+    assert_eq!(inputs.artifact(Path::new("tools/deep/__pycache__")).unwrap().files, 1);
+}
+
+#[test]
 fn a_path_is_followed_through_links_but_links_in_a_folder_are_not() {
     let (_dir, root) = workspace();
     let (_elsewhere, disk) = workspace();
