@@ -15,6 +15,9 @@ const FAR_UNDER_BEST: f64 = 3.0;
 /// Of a discriminator that can't tell the domains apart: half of ln 2, as each of its two terms is halved.
 const CHANCE: f64 = std::f64::consts::LN_2 / 2.0;
 
+/// Findings that are listed: the worst come first, and those of a sweep are alike.
+const LISTED: usize = 12;
+
 /// All findings as sentences, worst first.
 pub(super) fn gather(
     evaluations: &[Evaluation],
@@ -51,9 +54,9 @@ fn never_predicted<'a>(evaluation: &'a Evaluation, classes: &'a [Class]) -> impl
             .filter(is_blind)
             .map(|class| classes[class].name.as_str())
             .collect();
-        let (network, dataset) = (&model.name, &evaluation.dataset);
+        let (network, dataset, stage) = (&model.name, &evaluation.dataset, &evaluation.name);
         (!names.is_empty())
-            .then(|| format!("{network} never predicts {} on {dataset}, where it occurs", names.join(", ")))
+            .then(|| format!("{network} never predicts {} on {dataset}, where it occurs ({stage})", names.join(", ")))
     })
 }
 
@@ -108,7 +111,9 @@ pub(super) fn render(findings: &[String]) -> String {
     if findings.is_empty() {
         return String::new();
     }
-    let items: String = findings.iter().map(|finding| format!("<li>{}</li>\n", text(finding))).collect();
+    let items: String = findings.iter().take(LISTED).map(|finding| format!("<li>{}</li>\n", text(finding))).collect();
+    let more = findings.len().saturating_sub(LISTED);
+    let items = if more > 0 { format!("{items}<li>and {more} more, in the page's data</li>\n") } else { items };
     section("findings", "Findings", &format!("<ul>{items}</ul>\n"))
 }
 

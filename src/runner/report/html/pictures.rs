@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::markup::{percent, section, text};
 use super::picture::{Map, class_palette, entropy_legend, error_palette, image, viridis};
-use super::results::{Evaluation, legend};
+use super::results::{Evaluation, IN_FULL, legend};
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
@@ -47,7 +47,7 @@ struct Line {
 
 /// The pictures of these evaluations.
 pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Shown> {
-    evaluations.iter().filter_map(|evaluation| shown(workspace, evaluation)).collect()
+    evaluations.iter().take(IN_FULL).filter_map(|evaluation| shown(workspace, evaluation)).collect()
 }
 
 fn shown(workspace: &Workspace, evaluation: &Evaluation) -> Option<Shown> {

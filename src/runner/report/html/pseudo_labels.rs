@@ -5,6 +5,7 @@
 use super::markup::{colour, section, table, text};
 use super::picture::{Map, class_palette, viridis};
 use super::ranking::Maps;
+use super::results::IN_FULL;
 use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::report::measures::count;
@@ -23,9 +24,9 @@ pub(super) struct PseudoLabels {
     examples: Vec<(String, Map, Option<Map>)>,
 }
 
-/// Every pseudo-labelling whose results count.
+/// Pseudo-labellings whose results count; of a large sweep the first.
 pub(super) fn gather(workspace: &Workspace) -> Vec<PseudoLabels> {
-    workspace.stages().filter_map(|(id, _)| one(workspace, id)).collect()
+    workspace.stages().filter_map(|(id, _)| one(workspace, id)).take(IN_FULL).collect()
 }
 
 fn one(workspace: &Workspace, id: StageId) -> Option<PseudoLabels> {

@@ -7,7 +7,7 @@ use super::chart::{Line, Range, draw};
 use super::markup::{section, table, text};
 use super::picture::{Map, class_palette, entropy_legend, viridis};
 use super::pictures::map_file;
-use super::results::legend;
+use super::results::{IN_FULL, legend};
 use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::report::measures::count;
@@ -37,9 +37,9 @@ struct Example {
     entropy: Option<Map>,
 }
 
-/// Every ranking whose results count.
+/// Rankings whose results count; of a large sweep the first.
 pub(super) fn gather(workspace: &Workspace) -> Vec<Ranking> {
-    workspace.stages().filter_map(|(id, _)| ranking(workspace, id)).collect()
+    workspace.stages().filter_map(|(id, _)| ranking(workspace, id)).take(IN_FULL).collect()
 }
 
 fn ranking(workspace: &Workspace, id: StageId) -> Option<Ranking> {

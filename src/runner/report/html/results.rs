@@ -13,6 +13,9 @@ use crate::report::measures::count;
 use crate::report::metrics::{Measured, Metrics};
 use crate::spec::{Class, InputSource, StageId};
 
+/// Evaluations that have matrices and pictures; the others of a large sweep have their numbers.
+pub(super) const IN_FULL: usize = 8;
+
 /// What one evaluation stage found.
 pub(super) struct Evaluation {
     /// The stage.
@@ -76,11 +79,16 @@ pub(super) fn render(evaluations: &[Evaluation], classes: &[Class]) -> String {
     if evaluations.is_empty() {
         return String::new();
     }
-    let body: String = evaluations.iter().map(|evaluation| one(evaluation, classes)).collect();
+    let all = evaluations.iter().enumerate();
+    let mut body: String = all.map(|(at, evaluation)| one(evaluation, classes, at < IN_FULL)).collect();
+    if evaluations.len() > IN_FULL {
+        let _ =
+            writeln!(body, "<p class=\"note\">Matrices and pictures are those of the first {IN_FULL} evaluations.</p>");
+    }
     section("results", "Results", &body)
 }
 
-fn one(evaluation: &Evaluation, classes: &[Class]) -> String {
+fn one(evaluation: &Evaluation, classes: &[Class], in_full: bool) -> String {
     let images = evaluation.models.first().map_or(0, |model| model.measured.images);
     let mut html = format!(
         "<h3>{} <small>on {}, {} images</small></h3>\n",
@@ -93,7 +101,7 @@ fn one(evaluation: &Evaluation, classes: &[Class]) -> String {
         "<div class=\"beside\"><div>{}{}</div><div>{}</div></div>",
         means(evaluation),
         bars(evaluation, classes),
-        confusions(evaluation, classes)
+        if in_full { confusions(evaluation, classes) } else { String::new() }
     );
     html
 }

@@ -170,7 +170,7 @@ fn the_numbers_of_the_page_are_those_of_metrics_json() {
     assert_eq!(data["evaluations"]["evaluate"]["networks"], serde_json::json!(["before", "inter"]));
     assert!(page.contains("<td>inter</td><td>12.3</td>"));
     assert!(page.contains("one seed: a difference of −37.7 points may be chance"));
-    assert_eq!(data["findings"][0], "inter never predicts pole on source, where it occurs");
+    assert_eq!(data["findings"][0], "inter never predicts pole on source, where it occurs (evaluate)");
 }
 
 #[test]

@@ -20,6 +20,9 @@ const CHARTS: [(&str, &[&str]); 4] = [
     ("entropy loss", &["ent_main", "ent_aux"]),
 ];
 
+/// Trainings whose curves are shown: more charts in a row can't be compared.
+const SHOWN: usize = 24;
+
 /// One training.
 pub(super) struct Training {
     /// Its name.
@@ -41,7 +44,7 @@ pub(super) struct Evaluated {
     pub(super) miou: f64,
 }
 
-/// Every training whose results count, in the order of the graph.
+/// Trainings whose results count, in the order of the graph.
 pub(super) fn gather(workspace: &Workspace) -> Vec<Training> {
     let training = |id: StageId| {
         let losses = workspace.bytes(id, Gives::Losses)?;
@@ -52,7 +55,7 @@ pub(super) fn gather(workspace: &Workspace) -> Vec<Training> {
             resumed_from: workspace.trace(id).and_then(|trace| trace.resumed_from),
         })
     };
-    workspace.stages().filter_map(|(id, _)| training(id)).collect()
+    workspace.stages().filter_map(|(id, _)| training(id)).take(SHOWN).collect()
 }
 
 /// Where a training's networks stood.
@@ -122,6 +125,9 @@ pub(super) fn render(trainings: &[Training]) -> String {
     }
     body += "<p class=\"note\">By iteration, not smoothed. Charts of one row have the same axes; of each curve the least and \
              the greatest value of each part are kept.</p>\n";
+    if trainings.len() == SHOWN {
+        body += &format!("<p class=\"note\">At most {SHOWN} trainings are shown, the first of the graph.</p>\n");
+    }
     section("training", "Training", &body)
 }
 
