@@ -260,6 +260,25 @@ fn a_file_that_is_added_to_an_input_folder_is_seen() {
 }
 
 #[test]
+fn a_stage_that_writes_what_it_reads_is_not_run_for_ever() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo >> tries; date +%N > in/log; cat in/one > out\"\ninputs = [\"in\"]\noutputs = [\"out\"]\n",
+    );
+    space.write("in/one", "");
+    let watching = Watching::of(&space);
+    watching.until("`in/log` changes whenever a runs");
+    watching.until("run-finished");
+    let tries = || space.read("tries").lines().count();
+    let before = tries();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(tries(), before, "it rests");
+    // What a person edits is followed as before.
+    space.write("in/one", "edited");
+    assert_eq!(watching.outcomes(), ["a:failed"]);
+    assert_eq!(tries(), before + 1);
+}
+
+#[test]
 fn a_stage_that_may_be_in_vain_makes_way_for_the_one_that_decides() {
     let space = Space::with(&SLOW.replace("cpu = 4", "cpu = 1").replace("cat b.in > b.out", "sort b.in > a.in"));
     space.edit("p.toml", "outputs = [\"b.out\"]", "outputs = [\"a.in\"]");

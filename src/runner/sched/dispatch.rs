@@ -338,6 +338,7 @@ impl Run<'_> {
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
         let result = match result {
             Ok(Performed { trace, placed, fresh }) => {
+                self.feedback.ran(node);
                 let known = self.results.entry(node).or_default();
                 known.outcome = Some(if fresh { Outcome::Ran } else { Outcome::Hit });
                 (known.seconds, known.notes) = (trace.seconds, trace.note.clone());

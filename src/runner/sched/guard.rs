@@ -48,14 +48,19 @@ impl Guard {
         self.files.iter().map(|watched| (&*watched.path, watched.content))
     }
 
+    /// The files that aren't what they were, and those that were added.
+    pub fn changed(&self) -> BTreeSet<PathBuf> {
+        let changed = self.files.iter().filter(|watched| watched.has_changed()).map(|watched| watched.path.clone());
+        changed.chain(self.folders.iter().flat_map(Folder::added)).collect()
+    }
+
     /// Whether every file is what it was. One that was only touched is read to find out.
     ///
     /// # Errors
     /// A failure that names the files that are not.
     pub fn check(&self, root: &Path) -> Result<(), Failure> {
         const NAMED: usize = 5;
-        let changed = self.files.iter().filter(|watched| watched.has_changed()).map(|watched| watched.path.clone());
-        let changed: BTreeSet<PathBuf> = changed.chain(self.folders.iter().flat_map(Folder::added)).collect();
+        let changed = self.changed();
         if changed.is_empty() {
             return Ok(());
         }

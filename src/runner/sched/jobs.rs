@@ -4,7 +4,7 @@
 //! out is the trace with the outputs in place, or a failure that left the workspace as it was. The order of steps is what
 //! makes a kill harmless: perform in staging, insert objects, publish the trace, drop the resume slot, put in place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -92,6 +92,8 @@ pub enum News {
     Event(Event),
     /// The job is done; what it wrote is taken into the store.
     Storing,
+    /// It failed, and of what it reads these files had changed by then.
+    Overtaken(BTreeSet<PathBuf>),
 }
 
 /// Where an order stands that is tried again.
@@ -153,7 +155,12 @@ impl Order {
             let message = match done.map_err(|failure| self.in_time(failure, control)) {
                 Err(Failure::Failed { message, help }) => {
                     // What is computed belongs to a key; if the inputs are others by now, trying again is in vain.
-                    if at.attempt == at.of || control.is_told_to_stop() || self.guard.check(&self.root).is_err() {
+                    let changed = self.guard.changed();
+                    let is_overtaken = !changed.is_empty();
+                    if is_overtaken {
+                        tell(News::Overtaken(changed));
+                    }
+                    if at.attempt == at.of || control.is_told_to_stop() || is_overtaken {
                         return Err(Failure::Failed { message, help });
                     }
                     message

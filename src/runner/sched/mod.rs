@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod dry;
 mod dispatch;
 pub mod done;
+mod feedback;
 mod guard;
 mod items;
 mod jobs;

@@ -21,6 +21,7 @@ use crate::store::{Artifact, Trace};
 use crate::watch::Change;
 
 use super::dispatch::{JobId, Jobs};
+use super::feedback::Feedback;
 use super::jobs::{self, News, Performed};
 use super::planner::{Planner, manner};
 use super::session::Session;
@@ -102,6 +103,7 @@ pub(super) struct Run<'a> {
     pub totals: Totals,
     pub jobs: Jobs,
     pub results: HashMap<NodeId, Known>,
+    pub feedback: Feedback,
     pub send: Sender<Message>,
     /// Whether the index on disk is out of date. A run killed before it is written finds its results in the cache.
     pub changed: bool,
@@ -132,6 +134,7 @@ impl<'a> Run<'a> {
             totals: Totals::default(),
             jobs: Jobs::default(),
             results: HashMap::new(),
+            feedback: Feedback::default(),
             send,
             changed: false,
             save_at: Instant::now(),

@@ -39,10 +39,8 @@ pub(super) struct Known {
 impl Run<'_> {
     /// Passes on what a job says.
     pub(super) fn tell(&mut self, job: JobId, news: News) {
-        let Some(Node::Stage(stage)) = self.jobs.node_of(job).map(|node| self.planner.wiring.node(node)) else {
-            return;
-        };
-        let stage = *stage;
+        let Some(node) = self.jobs.node_of(job) else { return };
+        let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
         let stage = self.session.pipeline.stage(stage).name.clone();
         let event = match news {
             News::Waiting(Some(holder)) => {
@@ -54,6 +52,14 @@ impl Run<'_> {
             News::Event(Said::Resumed { at }) => Event::Resumed { stage, at },
             News::Event(Said::Progress { done, total, unit, values }) => {
                 Event::Progress { stage, done, total, unit, values }
+            }
+            News::Overtaken(changed) => {
+                let own = self.feedback.failed(node, changed);
+                let Some(path) = own.first() else { return };
+                let path = path.strip_prefix(&self.session.pipeline.root).unwrap_or(path).display();
+                Event::Warning(format!(
+                    "`{path}` changes whenever {stage} runs, which reads it, so it is left out of what a watch follows"
+                ))
             }
             News::Event(_) => return,
         };

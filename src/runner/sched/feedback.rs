@@ -1,0 +1,63 @@
+//! Which files change whenever a stage fails that reads them: it writes them itself, and a watch would run it for ever.
+//!
+//! Knows neither the flow nor the file system: failures come in with what had changed, and it says what isn't worth a run any
+//! more. A person may save a file at the very moment at which a stage fails, but hardly so often in a row.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use crate::flow::NodeId;
+
+/// So many failures in a row with the same file changed are the stage's own doing.
+const OFTEN: u32 = 3;
+
+/// What stages seem to write of what they read.
+#[derive(Default)]
+pub struct Feedback {
+    times: HashMap<NodeId, BTreeMap<PathBuf, u32>>,
+    own: BTreeSet<PathBuf>,
+}
+
+impl Feedback {
+    /// A stage has failed, and these files that it reads had changed by then. Those with which it was once too often.
+    pub fn failed(&mut self, node: NodeId, changed: BTreeSet<PathBuf>) -> Vec<PathBuf> {
+        let before = self.times.remove(&node).unwrap_or_default();
+        let times = changed.into_iter().map(|path| (before.get(&path).map_or(1, |times| times + 1), path));
+        let times: BTreeMap<PathBuf, u32> = times.map(|(times, path)| (path, times)).collect();
+        let often = times.iter().filter(|(_, times)| **times >= OFTEN).map(|(path, _)| path.clone());
+        let often: Vec<PathBuf> = often.filter(|path| !self.own.contains(path)).collect();
+        self.own.extend(often.iter().cloned());
+        self.times.insert(node, times);
+        often
+    }
+
+    /// A stage has run to its end.
+    pub fn ran(&mut self, node: NodeId) {
+        self.times.remove(&node);
+    }
+
+    /// Whether a change of this file is a stage's own doing.
+    pub fn is_own(&self, path: &Path) -> bool {
+        self.own.contains(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_that_changes_at_every_failure_in_a_row_is_a_stages_own_doing() {
+        let (node, mut feedback) = (NodeId(0), Feedback::default());
+        let files = |names: &[&str]| names.iter().map(PathBuf::from).collect::<BTreeSet<_>>();
+        assert!(feedback.failed(node, files(&["log", "edited"])).is_empty());
+        assert!(feedback.failed(NodeId(1), files(&["log"])).is_empty(), "another stage counts by itself");
+        assert!(feedback.failed(node, files(&["log"])).is_empty());
+        assert!(!feedback.is_own(Path::new("log")));
+        assert_eq!(feedback.failed(node, files(&["log", "edited"])), [Path::new("log")]);
+        assert!(feedback.is_own(Path::new("log")) && !feedback.is_own(Path::new("edited")));
+        assert!(feedback.failed(node, files(&["log", "edited"])).is_empty(), "it is told once");
+        feedback.ran(node);
+        assert!(feedback.failed(node, files(&["edited"])).is_empty(), "a success begins the row anew");
+    }
+}
