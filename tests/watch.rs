@@ -260,6 +260,17 @@ fn a_file_that_is_added_to_an_input_folder_is_seen() {
 }
 
 #[test]
+fn a_cache_that_is_deleted_meanwhile_is_made_again() {
+    let space = chain();
+    let watching = Watching::of(&space);
+    watching.until("run-finished");
+    std::fs::remove_dir_all(space.path("cache")).unwrap();
+    assert_eq!(watching.outcomes(), ["other:ran", "sorted:ran", "upper:ran"]);
+    assert_eq!(watching.interrupt(), Some(130));
+    assert_eq!(space.outcomes(), ["other:up-to-date", "sorted:up-to-date", "upper:up-to-date"]);
+}
+
+#[test]
 fn a_stage_that_writes_what_it_reads_is_not_run_for_ever() {
     let space = Space::with(
         "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo >> tries; date +%N > in/log; cat in/one > out\"\ninputs = [\"in\"]\noutputs = [\"out\"]\n",

@@ -17,6 +17,7 @@ use crate::flow::{Command, NodeId};
 use crate::plan::sources::{self, Origin};
 use crate::report::{Event, Outcome, Reporter, Totals};
 use crate::spec::{InputSource, Pipeline, Problems, Span, StageId};
+use crate::store::Store;
 use crate::watch::{Change, Depth, Error, Watcher};
 
 use super::dispatch::Jobs;
@@ -182,7 +183,9 @@ impl Watch<'_> {
             if run.interrupted.is_some() {
                 continue;
             }
+            let was_deleted = run.session.store.was_deleted();
             let seen = match &self.broken {
+                _ if was_deleted => Seen::All,
                 Some(broken) if broken.may_be_mended_by(&change, &self.file) => Seen::All,
                 Some(_) => Seen::Nothing,
                 None => run.take_in(&change, &self.file),
@@ -198,7 +201,13 @@ impl Watch<'_> {
                     run.carry_out(commands);
                 }
                 Seen::All => {
-                    run.save();
+                    if was_deleted {
+                        // Made again where it was, as it also marks the root; what was known of it holds no more. If it
+                        // can't be made, reading all anew says why.
+                        let _ = Store::open(run.session.store.root());
+                    } else {
+                        run.save();
+                    }
                     if let Some(planned) = self.plan()? {
                         return Ok(Some(planned));
                     }

@@ -160,6 +160,11 @@ impl Store {
         &self.root
     }
 
+    /// Whether somebody has deleted it, or part of it, since it was opened.
+    pub fn was_deleted(&self) -> bool {
+        FOLDERS.iter().any(|folder| !self.root.join(folder).is_dir())
+    }
+
     /// What is known to be intact. Filled from a workspace's index at the start, saved into it at the end.
     pub fn verified(&self) -> &Verified {
         &self.verified
@@ -239,9 +244,15 @@ fn refuse_somebody_s_folder(root: &Path) -> Result<(), Error> {
     if ["version", "objects", "CACHEDIR.TAG"].iter().any(|name| root.join(name).exists()) {
         return Ok(());
     }
+    // What runs at work leave of a store that is deleted under them.
+    let is_left_over = root.join("workspaces").is_dir();
     let Ok(entries) = fs::read_dir(root) else { return Ok(()) };
     let is_foreign = |entry: io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| entry.file_name() != "README.md" && entry.file_name() != ".gitignore")
+        let is_own = |name: &str| FOLDERS.contains(&name) && is_left_over;
+        entry.is_ok_and(|entry| {
+            let name = entry.file_name();
+            name != "README.md" && name != ".gitignore" && !name.to_str().is_some_and(is_own)
+        })
     };
     match entries.into_iter().any(is_foreign) {
         true => Err(Error::Occupied { path: root.to_owned() }),
@@ -303,6 +314,20 @@ mod tests {
         fs::write(dir.path().join("thesis.tex"), "").unwrap();
         assert!(matches!(Store::open(dir.path()), Err(Error::Occupied { .. })));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_run_leaves_of_a_store_deleted_under_it_is_no_obstacle() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        let store = Store::open(&cache).unwrap();
+        assert!(!store.was_deleted());
+        fs::remove_dir_all(&cache).unwrap();
+        assert!(store.was_deleted());
+        fs::create_dir_all(cache.join("workspaces/1/attempts")).unwrap();
+        fs::create_dir(cache.join("logs")).unwrap();
+        Store::open(&cache).unwrap();
+        assert!(!store.was_deleted() && cache.join("CACHEDIR.TAG").exists());
     }
 
     #[test]
