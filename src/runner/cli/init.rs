@@ -147,11 +147,15 @@ fn described(survey: &Survey, has_labels: bool) -> String {
     parts.join(", ")
 }
 
-/// At most [`WIDTH`] wide, and both sides multiples of 8, which is what the networks make of eight pixels one.
+/// As it is stored where that is at most [`WIDTH`] wide; else so wide, and both sides multiples of 8, as the networks make one
+/// of eight pixels.
 fn fitted([width, height]: [u32; 2]) -> [u32; 2] {
-    let to = width.min(WIDTH);
+    if width <= WIDTH {
+        return [width, height];
+    }
+    let to = WIDTH;
     let eighths = |pixels: f64| ((pixels / 8.0).round() as u32).max(1) * 8;
-    [eighths(f64::from(to)), eighths(f64::from(height) * f64::from(to) / f64::from(width.max(1)))]
+    [eighths(f64::from(to)), eighths(f64::from(height) * f64::from(to) / f64::from(width))]
 }
 
 /// As a pipeline of this root names it.
@@ -183,7 +187,7 @@ mod tests {
     fn a_size_keeps_its_shape_and_fits_what_networks_halve_three_times() {
         assert_eq!(fitted([1280, 720]), [256, 144]);
         assert_eq!(fitted([2048, 1024]), [256, 128]);
-        assert_eq!(fitted([100, 50]), [104, 48]);
-        assert_eq!(fitted([1, 1]), [8, 8]);
+        assert_eq!(fitted([240, 180]), [240, 180]);
+        assert_eq!(fitted([4000, 1]), [256, 8]);
     }
 }

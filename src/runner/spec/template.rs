@@ -106,10 +106,10 @@ pub struct Images {
 /// The text of a new pipeline on somebody's own folders. `None`: a path isn't UTF-8, and so can't stand in TOML.
 pub fn own(own: &Own) -> Option<String> {
     let (set, classes) = match &own.classes {
-        Classes::Set(name) => (format!("classes = {}\n", string(name)), String::new()),
+        Classes::Set(name) => (format!("classes = {}\n\n", string(name)), String::new()),
         Classes::Named(names) => {
             let table = |name: &String| format!("[[classes]]\nname = {}\n\n", string(name));
-            (String::new(), names.iter().map(table).collect())
+            ("\n".to_owned(), names.iter().map(table).collect())
         }
     };
     let test = match &own.test {
