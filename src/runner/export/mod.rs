@@ -17,6 +17,7 @@ mod submission;
 use std::io;
 use std::path::PathBuf;
 
+use crate::report::shell::word;
 use crate::spec::Problems;
 use crate::store;
 
@@ -31,7 +32,7 @@ pub enum Error {
     #[error("the sources of the pipeline are wrong")]
     Sources(Box<Problems>),
     /// The stage would run.
-    #[error("`{stage}` is not up to date, so there is nothing to export; run it first: intrada-run {} {stage}", file.display())]
+    #[error("`{stage}` is not up to date, so there is nothing to export; run it first: intrada-run {} {}", word(&file.to_string_lossy()), word(stage))]
     NotDone {
         /// Which.
         stage: String,
@@ -39,7 +40,7 @@ pub enum Error {
         file: PathBuf,
     },
     /// No stage is done.
-    #[error("no stage of {} is up to date; run it first: intrada-run {}", file.display(), file.display())]
+    #[error("no stage of {} is up to date; run it first: intrada-run {}", file.display(), word(&file.to_string_lossy()))]
     NothingDone {
         /// The pipeline file.
         file: PathBuf,
@@ -51,7 +52,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The cache lost it.
-    #[error("the cache no longer has {what} of `{stage}`; run it again: intrada-run {} {stage}", file.display())]
+    #[error("the cache no longer has {what} of `{stage}`; run it again: intrada-run {} {}", word(&file.to_string_lossy()), word(stage))]
     Gone {
         /// What.
         what: &'static str,

@@ -13,6 +13,7 @@ pub mod live;
 pub mod measures;
 pub mod metrics;
 pub mod plain;
+pub mod shell;
 pub mod tensorboard;
 
 use std::collections::BTreeMap;

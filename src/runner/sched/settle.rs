@@ -12,7 +12,7 @@ use crate::digest::{ArtifactDigest, Key};
 use crate::exec::job::Event as Said;
 use crate::exec::{self, Failure};
 use crate::flow::{How, NodeId, Outputs};
-use crate::report::{Advice, Event, Finished, Outcome};
+use crate::report::{Advice, Event, Finished, Outcome, shell};
 use crate::spec::StageId;
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Artifact, Trace};
@@ -86,7 +86,11 @@ impl Run<'_> {
                 let stage = self.session.pipeline.stage(stage);
                 self.session.note_attempt(stage, &Attempt::failed(key, &message));
                 known.reason = message;
-                let more = format!("intrada-run log {} {stage}", self.session.pipeline.file.display());
+                let more = format!(
+                    "intrada-run log {} {}",
+                    shell::word(&self.session.pipeline.file.to_string_lossy()),
+                    shell::word(&stage.name)
+                );
                 known.advice = Advice { help, log, more: Some(more) };
             }
         }

@@ -1,0 +1,33 @@
+//! A word as a shell takes it, in advice that is meant to be copied.
+//!
+//! Knows no shell in particular: what any might take for more than a letter is put into single quotes. Members of a sweep
+//! have brackets in their names, in which zsh sees a pattern that matches no file.
+
+use std::borrow::Cow;
+
+/// `text` as one word.
+pub fn word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@%+".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("'{}'", text.replace('\'', r"'\''"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_meant() {
+        for text in
+            ["rank", "pipelines/a.toml", "rank[lambda=0.6]", "a[x=it's]", "a[x=$(id)]", "my data/p.toml", "", "é ü"]
+        {
+            let line = format!("printf %s {}", word(text));
+            let output = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), text, "{line}");
+        }
+        assert_eq!(word("rank"), "rank");
+        assert_eq!(word("rank[lambda=0.6]"), "'rank[lambda=0.6]'");
+    }
+}
