@@ -63,18 +63,16 @@ pub(super) fn history(session: &Session) -> Rc<RefCell<History>> {
     Rc::new(RefCell::new(History::load(&session.history_path())))
 }
 
-/// Writes the page and what it is made from, unless nothing happened that it doesn't show. What goes wrong is said and
-/// fails nothing.
-pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended, history: &History) {
+/// Writes the page and what it is made from, unless nothing happened that it doesn't show, and answers where it lies. What goes
+/// wrong is said and fails nothing.
+pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended, history: &History) -> Option<PathBuf> {
     if !ended.totals.is_anything() && is_fresh(session) {
-        return;
+        return None;
     }
     // A run of everything has settled everything; after a run of some stages, others may be out of date.
     let stale = if options.targets.is_empty() { Vec::new() } else { stale(session) };
     let kept = replace(&session.history_path(), &history.encode()).and_then(|()| write(session, history, &stale));
-    if let Err(error) = kept {
-        eprintln!("warning: the report can't be written: {error:#}");
-    }
+    kept.inspect_err(|error| eprintln!("warning: the report can't be written: {error:#}")).ok()
 }
 
 /// Writes the page, by rename.

@@ -1,5 +1,6 @@
 //! `run`: runs what is invalid, restores what is cached, shows what came out.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use clap::Args;
@@ -72,8 +73,8 @@ impl Run {
         let ended = ended?;
         write_events(&session, &options, &ended);
         self.conduct.show_tables(&session, &options, &ended, &before)?;
-        report::keep(&mut session, &options, &ended, &history.borrow());
-        self.name_next(&session, &options, &ended);
+        let page = report::keep(&mut session, &options, &ended, &history.borrow());
+        self.name_next(&session, &options, &ended, page);
         Ok(match ended {
             _ if ended.interrupted => INTERRUPTED,
             _ if ended.totals.failed + ended.totals.skipped > 0 => STAGE_FAILED,
@@ -83,11 +84,19 @@ impl Run {
 }
 
 impl Run {
-    /// A sweep's tables say nothing of one another: `compare` does.
-    fn name_next(&self, session: &Session, options: &Options, ended: &Ended) {
-        let is_for_people = self.conduct.format == Format::Text && !self.conduct.quiet;
+    /// Where to look, and that a sweep's tables say nothing of one another: `compare` does.
+    fn name_next(&self, session: &Session, options: &Options, ended: &Ended, page: Option<PathBuf>) {
+        if self.conduct.format == Format::Json || self.conduct.quiet {
+            return;
+        }
+        if let Some(page) = page {
+            // From here, so that it can be copied.
+            let page = session.pipeline.root.join(page);
+            let here = std::env::current_dir().ok().and_then(|here| page.strip_prefix(here).ok().map(PathBuf::from));
+            eprintln!("report  {}", here.unwrap_or(page).display());
+        }
         let is_done = !ended.interrupted && ended.totals.failed + ended.totals.skipped == 0;
-        if is_for_people && is_done && result::are_comparable(session, &needed(session, options)) {
+        if is_done && result::are_comparable(session, &needed(session, options)) {
             eprintln!("next    intrada-run compare {}", session.pipeline.file.display());
         }
     }
