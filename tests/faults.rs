@@ -8,9 +8,10 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use space::processes::{is_alive, kill};
 use space::{Ran, Space, files};
 
 /// A folder of anything, copied, and the names and kinds of all that is in the copy.
@@ -249,4 +250,56 @@ fn files_that_come_and_go_while_they_are_read_are_named_or_read_whole() {
         space.write("stop", "");
     });
     assert_eq!(space.outcomes(), ["copied:ran"]);
+}
+
+/// The process that a stage wrote into this file, once it has.
+fn process_in(space: &Space, file: &str) -> u32 {
+    let start = Instant::now();
+    loop {
+        let text = fs::read_to_string(space.path(file)).unwrap_or_default();
+        if let Some(pid) = text.strip_suffix('\n').and_then(|pid| pid.parse().ok()) {
+            return pid;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{file} isn't written");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn ends(pid: u32) {
+    let start = Instant::now();
+    while is_alive(pid) {
+        assert!(start.elapsed() < Duration::from_secs(60), "process {pid} lives on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_job_that_ignores_being_asked_is_killed_by_the_second_interrupt() {
+    let space = Space::with(
+        "format = 1\n[stages.deaf]\nkind = \"command\"\ninputs = []\noutputs = [\"out\"]\n\
+         shell = \"trap '' TERM INT; echo $$ > pid; while :; do sleep 0.05; done\"\n",
+    );
+    let run = space.command("p.toml").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let job = process_in(&space, "pid");
+    assert!(kill(run.id(), "-INT"));
+    // Two within 0.3 s count as one.
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(is_alive(job) && kill(run.id(), "-INT"));
+    let ran = Ran::of(run.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(130), "{}", ran.stderr);
+    ends(job);
+    assert!(!space.path("out").exists());
+}
+
+#[test]
+fn what_a_finished_command_left_running_keeps_nobody_waiting() {
+    let space = Space::with(
+        "format = 1\n[stages.parent]\nkind = \"command\"\ninputs = []\noutputs = [\"out\"]\n\
+         shell = \"sleep 600 & echo $! > pid; echo done > out\"\n",
+    );
+    let start = Instant::now();
+    assert_eq!(space.outcomes(), ["parent:ran"]);
+    assert!(start.elapsed() < Duration::from_secs(300), "it waited for what holds its log open");
+    assert_eq!(space.read("out"), "done\n");
+    kill(process_in(&space, "pid"), "-KILL");
 }
