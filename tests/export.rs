@@ -270,7 +270,7 @@ overlays = 0
     let (_, body) = card.strip_prefix("---\n").unwrap().split_once("\n---\n").unwrap();
     assert!(!body.contains('<') && !body.contains("](") && !body.contains("`c`"), "{body}");
     let columns = |line: &str| line.matches('|').count();
-    let table: Vec<&str> = body.lines().skip_while(|line| !line.contains("images)")).take(5).collect();
+    let table: Vec<&str> = body.lines().skip_while(|line| !line.contains("(1 image)")).take(5).collect();
     assert_eq!(table.iter().map(|line| columns(line)).collect::<Vec<_>>(), [3; 5], "{table:?}");
     let config = json(&space, "out/config.json");
     assert_eq!(config["id2label"]["0"], "</td><script>alert('ä')</script>");

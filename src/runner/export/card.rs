@@ -13,6 +13,7 @@ use super::network::{Found, Network};
 use super::provenance;
 use crate::kind::model::ARCHS;
 use crate::kind::{KeySpec, Presence, Role};
+use crate::report::measures::plural;
 use crate::spec::{Dataset, Format, InputSource, Parameter, Stage, Value};
 
 /// `README.md`.
@@ -90,8 +91,8 @@ fn results(network: &Network<'_>) -> String {
         };
         let this = if found.output == network.output { ", this file" } else { "" };
         let dataset = &network.pipeline().dataset(found.dataset).name;
-        let images = found.measured.images;
-        format!("{which}{this}: {}, {} ({images} images)", inline(&found.evaluation), inline(dataset))
+        let images = plural(found.measured.images as usize, "image");
+        format!("{which}{this}: {}, {} ({images})", inline(&found.evaluation), inline(dataset))
     };
     let mut row = |name: &str, cell: &dyn Fn(&Found) -> String| {
         let cells: Vec<String> = network.results.iter().map(cell).collect();

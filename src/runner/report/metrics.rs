@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
-use super::measures::count;
+use super::measures::{count, plural};
 
 /// `metrics.json` of an evaluation stage: the weights' stage → what was measured.
 pub type Metrics = BTreeMap<String, Measured>;
@@ -48,7 +48,7 @@ pub fn table(stage: &str, dataset: &str, weights: &[String], classes: &[String],
     let measured: Vec<(&String, &Measured)> =
         weights.iter().filter_map(|name| Some((name, metrics.get(name)?))).collect();
     let images = measured.first().map_or(0, |(_, measured)| measured.images);
-    let mut out = format!("{stage}: IoU in % on {dataset} ({images} images)\n");
+    let mut out = format!("{stage}: IoU in % on {dataset} ({})\n", plural(images as usize, "image"));
     let is_known = |(_, mean): &(&str, Mean)| measured.iter().any(|(_, measured)| mean(measured).is_some());
     let parts: Vec<(&str, Mean)> = PARTS.into_iter().filter(is_known).collect();
     let names = classes.iter().map(String::as_str).chain(parts.iter().map(|(name, _)| *name));
@@ -186,7 +186,7 @@ evaluate: IoU in % on val (2 images)
         let text = r#"{"inter": {"images": 1, "miou": 0.4, "miou_16": 0.45, "miou_13": 0.5, "iou": {"sky": 0.9}}}"#;
         let metrics: Metrics = serde_json::from_str(text).unwrap();
         let expected = "\
-evaluate: IoU in % on val (1 images)
+evaluate: IoU in % on val (1 image)
                inter
   mIoU          40.0
   mIoU of 16    45.0
