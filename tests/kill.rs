@@ -195,6 +195,8 @@ fn kills_at_any_moment_change_no_byte_of_what_a_pipeline_gives_and_nothing_finis
             assert!(&found[path] == bytes, "seed {seed}, {counts:?}: {} differs", path.display());
         }
         assert!(files(&space.path("cache/slots")).is_empty(), "slots go when their stages are published");
+        let verified = space.intrada("cache verify");
+        assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
         pipelines += 1;
     }
     println!("{counts:?} kills (seed {seed}) in {pipelines} pipelines: all outputs equal");
