@@ -112,6 +112,16 @@ pub fn values(path: &Path, encoding: Encoding) -> Result<[u64; 4], LabelError> {
     Ok(set)
 }
 
+/// What a data set's `map` (stored, class) makes of a value; one that it doesn't list stays what it is.
+pub fn mapped(map: &[(u8, u8)], stored: u8) -> u8 {
+    map.iter().find(|(from, _)| *from == stored).map_or(stored, |(_, to)| *to)
+}
+
+/// The values in such a set, ascending.
+pub fn members(set: [u64; 4]) -> impl Iterator<Item = u8> {
+    (0..=255u8).filter(move |value| set[usize::from(*value) / 64] >> (value % 64) & 1 == 1)
+}
+
 /// `[width, height]` of a label in pixels, out of its head.
 ///
 /// # Errors
@@ -130,9 +140,8 @@ pub fn size(path: &Path) -> Result<[u32; 2], LabelError> {
 /// [`LabelError`].
 pub fn check(path: &Path, encoding: Encoding, classes: usize, map: &[(u8, u8)]) -> Result<(), LabelError> {
     let label = Label::read(path, encoding)?;
-    let mapped = |stored: u8| map.iter().find(|(from, _)| *from == stored).map_or(stored, |(_, to)| *to);
     let is_wrong: [bool; 256] = std::array::from_fn(|stored| {
-        let class = mapped(stored as u8);
+        let class = mapped(map, stored as u8);
         class != IGNORED && usize::from(class) >= classes
     });
     let Some(first) = label.indices.iter().position(|stored| is_wrong[usize::from(*stored)]) else { return Ok(()) };
@@ -140,7 +149,7 @@ pub fn check(path: &Path, encoding: Encoding, classes: usize, map: &[(u8, u8)]) 
     let pixels = histogram(&label.indices);
     Err(LabelError::NotAClass {
         path: path.to_owned(),
-        value: Value { stored, mapped: mapped(stored) },
+        value: Value { stored, mapped: mapped(map, stored) },
         classes,
         place: Place {
             pixels: pixels[usize::from(stored)],
@@ -288,6 +297,12 @@ mod tests {
         let expected = "value 34 is not one of the 8 classes: 1,204 pixels, first at column 5, row 2; \
                         values found: 0 1 2 34 255";
         assert_eq!(text, format!("label `{}`: {expected}", path.display()));
+    }
+
+    #[test]
+    fn the_values_of_a_set_are_its_bits() {
+        assert_eq!(members([1 | 1 << 63, 1, 0, 1 << 63]).collect::<Vec<_>>(), [0, 63, 64, 255]);
+        assert_eq!([mapped(&[(34, 255)], 34), mapped(&[(34, 255)], 3)], [255, 3]);
     }
 
     #[test]

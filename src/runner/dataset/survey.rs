@@ -49,8 +49,8 @@ pub fn survey(images: &Path, labels: Option<&Path>) -> Result<Survey, SurveyErro
     let some: Vec<PathBuf> = spread(&samples, SAMPLED).filter_map(|sample| sample.label.clone()).collect();
     let size = some.first().map(|label| labels::size(label)).transpose()?;
     let sets = some.par_iter().map(|label| labels::values(label, Encoding::Index)).collect::<Result<Vec<_>, _>>()?;
-    let holds = |value: u8| sets.iter().any(|set| set[usize::from(value) / 64] >> (value % 64) & 1 == 1);
-    let values = (0..=255).filter(|value| holds(*value)).collect();
+    let all = sets.iter().fold([0; 4], |all: [u64; 4], set| std::array::from_fn(|word| all[word] | set[word]));
+    let values = labels::members(all).collect();
     Ok(Survey { images: samples.len(), size, values, read: some.len() })
 }
 

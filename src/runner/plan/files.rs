@@ -179,7 +179,7 @@ impl<'a> Survey<'a> {
             .map(|(file, digest)| {
                 let path = self.surveyor.pipeline.root.join(file);
                 let set = self.values(file, &path, *digest)?;
-                let is_wrong = present(set).any(|value| !self.is_known(value));
+                let is_wrong = labels::members(set).any(|value| !self.is_known(value));
                 if is_wrong {
                     labels::check(&path, self.encoding(), classes, &self.map)?;
                 }
@@ -197,7 +197,7 @@ impl<'a> Survey<'a> {
         if !wrong.is_empty() {
             return Err(self.wrong_labels(&wrong));
         }
-        if !files.is_empty() && !present(all).any(is_class) {
+        if !files.is_empty() && !labels::members(all).any(is_class) {
             return Err(vec![self.without_class(all)]);
         }
         Ok(())
@@ -205,16 +205,16 @@ impl<'a> Survey<'a> {
 
     /// Does this value of a label mean a class?
     fn is_class(&self, value: u8) -> bool {
-        usize::from(mapped(&self.map, value)) < self.surveyor.pipeline.classes.len()
+        usize::from(labels::mapped(&self.map, value)) < self.surveyor.pipeline.classes.len()
     }
 
     /// Does it mean a class, or that the pixel takes part in nothing?
     fn is_known(&self, value: u8) -> bool {
-        mapped(&self.map, value) == IGNORED || self.is_class(value)
+        labels::mapped(&self.map, value) == IGNORED || self.is_class(value)
     }
 
     fn without_class(&self, all: [u64; 4]) -> Problem {
-        let found: Vec<String> = present(all).map(|value| value.to_string()).collect();
+        let found: Vec<String> = labels::members(all).map(|value| value.to_string()).collect();
         let title =
             format!("no label of `{}` holds a class: the values found are {}", self.dataset.name, found.join(" "));
         self.read_by(Problem::error(title).at(self.dataset.span, "every pixel would be ignored"))
@@ -277,24 +277,5 @@ impl<'a> Survey<'a> {
             true => problem,
             false => problem.note(format!("it is read by {}", names.into_iter().collect::<Vec<_>>().join(", "))),
         }
-    }
-}
-
-fn mapped(map: &[(u8, u8)], value: u8) -> u8 {
-    map.iter().find(|(from, _)| *from == value).map_or(value, |(_, to)| *to)
-}
-
-fn present(set: [u64; 4]) -> impl Iterator<Item = u8> {
-    (0..=255u8).filter(move |value| set[usize::from(*value) / 64] >> (value % 64) & 1 == 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{mapped, present};
-
-    #[test]
-    fn the_values_of_a_set_are_its_bits() {
-        assert_eq!(present([1 | 1 << 63, 1, 0, 1 << 63]).collect::<Vec<_>>(), [0, 63, 64, 255]);
-        assert_eq!([mapped(&[(34, 255)], 34), mapped(&[(34, 255)], 3)], [255, 3]);
     }
 }

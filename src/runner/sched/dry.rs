@@ -89,6 +89,7 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
         Node::Stage(stage) => Some((node, *stage)),
         Node::Source { .. } => None,
     });
+    let slots = session.store.keys_with_slots();
     let planned = stages.map(|(node, stage)| {
         let decision = decisions.get(&node).copied().unwrap_or(Decision::Depends);
         let reason = match decision {
@@ -101,7 +102,8 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
         let is_there = matches!(decision, Decision::Hit | Decision::UpToDate);
         let key = planner.keys.manifest(node).map(|manifest| manifest.key());
         let gives = planner.keys.artifacts(node).filter(|_| is_there);
-        let resumes = key.filter(|_| decision == Decision::Run).and_then(|key| resumes(session, key));
+        let has_slot = |key: &Key| decision == Decision::Run && slots.contains(key);
+        let resumes = key.filter(has_slot).and_then(|key| resumes(session, key));
         Planned { stage, decision, reason, resumes, seconds, key, gives }
     });
     let found = sources::once_each(planner.keys.warnings());

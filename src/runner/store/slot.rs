@@ -3,6 +3,7 @@
 //! Knows nothing of checkpoints; whatever a job leaves there is offered to the same key again and to no other. Its content
 //! is part of no key and is never published, so a resumed job must end where an uninterrupted one would.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,12 @@ impl Store {
     /// The resume slot of `key`.
     pub fn slot(&self, key: Key) -> Slot<'_> {
         Slot { store: self, path: self.root.join("slots").join(key.to_string()) }
+    }
+
+    /// The keys that have a slot, empty ones too: one look for whoever would ask for thousands of keys.
+    pub fn keys_with_slots(&self) -> BTreeSet<Key> {
+        let entries = fs::read_dir(self.root.join("slots")).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
     }
 }
 
@@ -72,6 +79,7 @@ mod tests {
         let slot = store.slot(key);
         slot.create().unwrap();
         assert!(!slot.exists(), "an empty folder offers nothing");
+        assert_eq!(store.keys_with_slots(), [key].into());
         fs::write(slot.path().join("checkpoint"), "iteration 100").unwrap();
         assert!(store.slot(key).exists() && !store.slot(other).exists());
         slot.remove().unwrap();

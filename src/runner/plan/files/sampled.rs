@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::{Survey, present};
+use super::Survey;
 use crate::dataset::labels::{self, LabelError};
 use crate::dataset::{self, DatasetError, survey};
 use crate::kind::dataset::Encoding;
@@ -70,21 +70,21 @@ impl Survey<'_> {
             match set {
                 Ok(set) => {
                     all = std::array::from_fn(|word| all[word] | set[word]);
-                    if !present(set).all(|value| self.is_known(value)) {
+                    if !labels::members(set).all(|value| self.is_known(value)) {
                         strange.push(*file);
                     }
                 }
                 Err(error) => damaged.push(error),
             }
         }
-        (sampled.read, sampled.values) = (files.len() - damaged.len(), present(all).collect());
+        (sampled.read, sampled.values) = (files.len() - damaged.len(), labels::members(all).collect());
         sampled.size = files.first().and_then(|file| labels::size(file).ok());
         if !damaged.is_empty() {
             sampled.problems.extend(self.wrong_labels(&damaged));
         }
         if let [first, ..] = strange[..] {
             sampled.problems.push(self.strangers(all, strange.len(), sampled.read, first, encoding));
-        } else if sampled.read > 0 && !present(all).any(|value| self.is_class(value)) {
+        } else if sampled.read > 0 && !labels::members(all).any(|value| self.is_class(value)) {
             sampled.problems.push(self.without_class(all));
         }
     }
@@ -95,7 +95,7 @@ impl Survey<'_> {
         const CITYSCAPES: (u8, u8) = (33, 18);
         let classes = self.surveyor.pipeline.classes.len();
         let last = classes.saturating_sub(1);
-        let strange: Vec<u8> = present(all).filter(|value| !self.is_known(*value)).collect();
+        let strange: Vec<u8> = labels::members(all).filter(|value| !self.is_known(*value)).collect();
         let words: Vec<String> = strange.iter().map(u8::to_string).collect();
         let title = format!(
             "{labels} of {read} labels hold values that are no class: {}; the classes are 0 to {last}, and 255 is ignored",
