@@ -108,6 +108,7 @@ fn the_network_looks_at_images_that_are_new_or_changed_and_at_no_other() {
     std::fs::rename(space.path("data/images/town/003.png"), space.path("data/images/a, \"b\".png")).unwrap();
     assert_eq!(run(&space, ""), "5 images, 5 reused");
     assert!(space.read("runs/p/entropy/scores.csv").contains("\"a, \"\"b\"\".png\","));
+    assert!(space.bytes("runs/p/entropy/photographs/a, \"b\".jpg").starts_with(b"\xff\xd8"), "a JPEG");
     assert_as_if_fresh(&space);
 
     add(&space, 8, 202);

@@ -17,11 +17,25 @@ use tch::Device;
 
 use crate::work::{Failure, Work};
 
+/// An output of which each item has a file.
+pub(crate) struct Output {
+    /// The folder.
+    pub(crate) name: &'static str,
+    /// Of the files in it.
+    pub(crate) ending: &'static str,
+}
+
+impl Output {
+    /// The file of an item, below the folder of all outputs.
+    fn file(&self, place: &Path) -> PathBuf {
+        Path::new(self.name).join(place.with_extension(self.ending))
+    }
+}
+
 /// The items of one job. `T` is what is found of an item besides its files.
 pub(crate) struct Items<'a, T> {
     work: &'a Work,
-    /// The outputs of which each item has a file.
-    outputs: &'a [&'a str],
+    outputs: &'a [Output],
     samples: Vec<Sample<'a, T>>,
     by_name: HashMap<String, usize>,
     known: usize,
@@ -31,7 +45,7 @@ pub(crate) struct Items<'a, T> {
 
 struct Sample<'a, T> {
     name: String,
-    /// Its file below each output.
+    /// Its file below each output, which has an ending of its own.
     place: PathBuf,
     /// The files that it consists of.
     reads: Vec<&'a Path>,
@@ -52,7 +66,7 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
     ///
     /// # Errors
     /// The job names no such data set, or two samples would have the same files.
-    pub(crate) fn begin(work: &'a Work, role: &str, outputs: &'a [&'a str]) -> Result<Items<'a, T>, Failure> {
+    pub(crate) fn begin(work: &'a Work, role: &str, outputs: &'a [Output]) -> Result<Items<'a, T>, Failure> {
         let names = work.sample_names(role)?;
         let places = source::map_files(names.iter().map(String::as_str))?;
         let mut reads = work.sample_files(role);
@@ -106,9 +120,9 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
             return Err(unasked(&sample.name));
         }
         for output in self.outputs {
-            let folder = self.work.output_folder(output)?;
+            self.work.output_folder(output.name)?;
             for Sample { place, .. } in &self.samples {
-                let (waiting, place) = (self.waiting(output, place), folder.join(place));
+                let (waiting, place) = (self.waiting(output, place), self.work.job.staging.join(output.file(place)));
                 if waiting.exists() {
                     make_parent(&place)?;
                     fs::rename(waiting, place)?;
@@ -119,8 +133,8 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
     }
 
     /// Where a file waits for the others: in the slot, since a pass that is killed must not have been for nothing.
-    fn waiting(&self, output: &str, place: &Path) -> PathBuf {
-        job::Items::files(&self.work.job.slot).join(output).join(place)
+    fn waiting(&self, output: &Output, place: &Path) -> PathBuf {
+        job::Items::files(&self.work.job.slot).join(output.file(place))
     }
 
     /// Tells the runner, unless a file is no longer what it was when the key was made. It may have been read after it was
@@ -139,7 +153,7 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
         let Some(item) = items.item(&sample.name).filter(|_| is_as_planned) else { return Ok(()) };
         let objects = files.iter().map(|bytes| FileDigest(Digest::of(bytes)));
         let finding = Finding {
-            files: self.outputs.iter().map(|output| (*output).to_owned()).zip(objects).collect(),
+            files: self.outputs.iter().map(|output| output.name.to_owned()).zip(objects).collect(),
             values: serde_json::to_value(values)?,
             made_on: made_on(work),
         };
@@ -156,13 +170,13 @@ fn known<'a>(work: &'a Work, name: &str) -> Option<&'a Known> {
 }
 
 /// Its values, with its files in place. `None` if that fails: then it is looked at again.
-fn copied<T: DeserializeOwned>(work: &Work, known: &Known, outputs: &[&str], place: &Path) -> Option<T> {
+fn copied<T: DeserializeOwned>(work: &Work, known: &Known, outputs: &[Output], place: &Path) -> Option<T> {
     let values = serde_json::from_value(known.values.clone()).ok()?;
     for output in outputs {
-        let to = work.job.staging.join(output).join(place);
+        let to = work.job.staging.join(output.file(place));
         // Not linked: another name would change the change time of the object, by which it is known to be intact.
         make_parent(&to).ok()?;
-        fs::copy(known.files.get(*output)?, to).ok()?;
+        fs::copy(known.files.get(output.name)?, to).ok()?;
     }
     Some(values)
 }
@@ -261,7 +275,7 @@ mod tests {
     }
 
     fn begin(work: &Work) -> Items<'_, f32> {
-        Items::begin(work, "images", &["maps"]).unwrap()
+        Items::begin(work, "images", &[Output { name: "maps", ending: "png" }]).unwrap()
     }
 
     /// The names of what was handed in.

@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use intrada_ml::data::raster::Rgb;
 use intrada_ml::data::source::{LabelUse, map_file};
 use intrada_ml::data::{encode, resize};
 use intrada_ml::entropy_inference::{infer, predict};
@@ -117,13 +118,18 @@ pub(crate) fn make(
         if let Ok(found) = infer(&frame.name, &logits, size, &[]) {
             encode::write(&folder.join("entropy").join(name).join(&file), &encode::grey_png(&found.entropy))?;
         }
-        let photograph = folder.join("photograph").join(file.with_extension("jpg"));
-        if !photograph.exists() {
-            encode::write(&photograph, &encode::jpeg(&resize::bicubic(&frame.photograph, size)))?;
+        let path = folder.join("photograph").join(file.with_extension("jpg"));
+        if !path.exists() {
+            encode::write(&path, &photograph(&frame.photograph, label.size()))?;
             encode::write(&folder.join("truth").join(&file), &encode::grey_png(&resize::nearest(label, size)))?;
         }
     }
     Ok(())
+}
+
+/// A photograph as a JPEG that fits the picture of a map of this size, and is as large as that.
+pub(crate) fn photograph(image: &Rgb, map: [usize; 2]) -> Vec<u8> {
+    encode::jpeg(&resize::bicubic(image, small(map)))
 }
 
 /// The size of a picture of something of this size: the same shape, and never larger.
@@ -135,6 +141,8 @@ fn small([width, height]: [usize; 2]) -> [usize; 2] {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use intrada_ml::data::decode;
 
     use super::*;
 
@@ -170,6 +178,16 @@ mod tests {
         let mut undefined = vec![Judged { image: "x".into(), miou: [("a".into(), None)].into(), shown: None }];
         choose(&mut undefined);
         assert_eq!(undefined[0].shown, Some(Reason::Best));
+    }
+
+    #[test]
+    fn a_photograph_is_as_large_as_the_picture_of_its_map_whatever_its_own_size() {
+        let folder = tempfile::tempdir().unwrap();
+        for (stored, map) in [([600, 300], [800, 200]), ([30, 20], [30, 20]), ([9, 5], [64, 32])] {
+            let path = folder.path().join("a.jpg");
+            encode::write(&path, &photograph(&Rgb::filled(stored[0], stored[1], [90, 30, 10]), map)).unwrap();
+            assert_eq!(decode::photograph(&path).unwrap().size(), small(map));
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `entropy-inference`: one pass over the target images that gives all that the second half of the method needs.
 //!
 //! Scores, predictions and entropy maps come out of the same pass because the network is the expensive part; the
-//! pseudo-labels are later taken from these predictions, and the network doesn't run again.
+//! pseudo-labels are later taken from these predictions, and the network doesn't run again. The photographs are small and for
+//! people: whoever shows a map can show what it is of, without the data set.
 
 use super::{ClassFact, Gives, KeySpec, Kind, OutputSpec, Runs, Takes};
 
@@ -34,6 +35,7 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::file("scores", "scores.csv", Gives::Scores),
         OutputSpec::folder("predictions", Gives::Predictions),
         OutputSpec::folder("entropy", Gives::EntropyMaps),
+        OutputSpec::folder("photographs", Gives::Photographs),
     ],
     items: Some("images"),
     runs: Runs::Worker,

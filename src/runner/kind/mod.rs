@@ -409,6 +409,8 @@ pub enum Gives {
     Predictions,
     /// The entropy of each pixel, one picture an image.
     EntropyMaps,
+    /// The images themselves, small, for looking at: drawn scenes are nowhere else.
+    Photographs,
     /// Names of images.
     ImageList,
     /// Pseudo-labels.
@@ -442,6 +444,7 @@ impl Gives {
             Gives::Scores => "scores",
             Gives::Predictions => "predictions",
             Gives::EntropyMaps => "entropy maps",
+            Gives::Photographs => "photographs",
             Gives::ImageList => "a list of images",
             Gives::Labels => "pseudo-labels",
             Gives::Colours => "coloured labels",

@@ -1,4 +1,4 @@
-//! `entropy-inference`: one pass over the target that gives scores, predictions and entropy maps.
+//! `entropy-inference`: one pass over the target that gives scores, predictions, entropy maps and small photographs.
 //!
 //! Image by image: an image that an earlier pass with the same weights has seen is not looked at again.
 
@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::summary;
 use crate::data::Part;
-use crate::items::Items;
+use crate::items::{Items, Output};
 use crate::model::Model;
+use crate::pictures::photograph;
 use crate::work::{Failure, Notes, Work};
 
 #[derive(Deserialize)]
@@ -20,6 +21,13 @@ struct Parameters {
     #[serde(flatten)]
     model: Model,
 }
+
+/// Of each image a file, in this order.
+const OUTPUTS: &[Output] = &[
+    Output { name: "predictions", ending: "png" },
+    Output { name: "entropy", ending: "png" },
+    Output { name: "photographs", ending: "jpg" },
+];
 
 /// An image's line in `scores.csv`, without its name.
 #[derive(Serialize, Deserialize)]
@@ -31,7 +39,7 @@ struct Numbers {
 
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let Parameters { model } = work.parameters()?;
-    let mut items = Items::begin(work, "images", &["predictions", "entropy"])?;
+    let mut items = Items::begin(work, "images", OUTPUTS)?;
     let rest = items.rest();
     if !rest.is_empty() {
         look_at(work, &model, rest, &mut items)?;
@@ -57,7 +65,8 @@ fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut Items<Num
         let [height, width] = [2, 3].map(|axis| frame.input.size()[axis] as usize);
         // At the size that the network sees, as the released code does: intra training reads images and labels at it.
         let Inference { prediction, entropy, score } = infer(&frame.name, &logits, [width, height], &rare)?;
-        items.add(&frame.name, &[grey_png(&prediction), grey_png(&entropy)], Numbers::of(&score))?;
+        let files = [grey_png(&prediction), grey_png(&entropy), photograph(&frame.photograph, [width, height])];
+        items.add(&frame.name, &files, Numbers::of(&score))?;
         work.progress(done, total, "images", Vec::new());
         if work.is_stopping() {
             return Err(Failure::Interrupted { at: items.handed_in() });
