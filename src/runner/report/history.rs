@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
+use super::measures::now;
 use super::{Event, Finished, Outcome, Reporter, Totals};
 use crate::digest::Key;
 
@@ -26,6 +27,43 @@ pub struct History {
     pub interrupted: bool,
     /// Each stage as it came out when it last took part in a run.
     pub stages: BTreeMap<String, Settled>,
+    /// The stages of the last run and when each had its turn.
+    #[serde(default)]
+    pub turns: BTreeMap<String, Turn>,
+    /// The run that goes on, which no file remembers.
+    #[serde(skip)]
+    pub going: Option<Going>,
+}
+
+/// A stage's part in a run. Times are in seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// When work on it began, be it computing or taking out of the cache; when it ended, where there was none.
+    pub began: f64,
+    /// When it was settled.
+    pub ended: f64,
+    /// How.
+    pub outcome: Outcome,
+}
+
+/// What has happened so far in a run that goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Going {
+    /// When something first happened to a stage, in seconds since the Unix epoch.
+    pub began: f64,
+    /// The stages that are worked on.
+    pub running: BTreeMap<String, UnderWay>,
+    /// Those that are settled.
+    pub turns: BTreeMap<String, Turn>,
+}
+
+/// A stage that is worked on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnderWay {
+    /// Since when, in seconds since the Unix epoch.
+    pub since: f64,
+    /// Why it runs; empty where it only comes out of the cache.
+    pub reason: String,
 }
 
 /// How a stage came out.
@@ -52,8 +90,19 @@ impl History {
         serde_json::to_vec(self).expect("a history is plain data")
     }
 
+    /// The run that goes on; it begins with the first that is heard of it.
+    fn going(&mut self, now: f64) -> &mut Going {
+        self.going.get_or_insert_with(|| Going { began: now, running: BTreeMap::new(), turns: BTreeMap::new() })
+    }
+
+    /// Takes in that a stage is worked on.
+    fn begin(&mut self, stage: &str, reason: &str, now: f64) {
+        let under_way = || UnderWay { since: now, reason: reason.to_owned() };
+        self.going(now).running.entry(stage.to_owned()).or_insert_with(under_way);
+    }
+
     /// Takes in a stage.
-    fn settle(&mut self, finished: &Finished) {
+    fn settle(&mut self, finished: &Finished, now: f64) {
         let Finished { stage, outcome, key, reason, advice, .. } = finished;
         let mut settled = Settled { outcome: *outcome, key: *key, reason: reason.clone(), help: advice.help.clone() };
         if *outcome == Outcome::UpToDate {
@@ -62,13 +111,18 @@ impl History {
             settled.reason = earlier.map(|earlier| earlier.reason.clone()).unwrap_or_default();
         }
         self.stages.insert(stage.clone(), settled);
+        let going = self.going(now);
+        let began = going.running.remove(stage).map_or(now, |under_way| under_way.since);
+        going.turns.insert(stage.clone(), Turn { began, ended: now, outcome: *outcome });
     }
 
     /// Takes in a run, unless it had nothing to do: then the one before it is still the last that did something.
     fn close(&mut self, totals: &Totals, ended: f64) {
+        let going = self.going.take();
         if !totals.is_anything() {
             return;
         }
+        self.turns = going.map(|going| going.turns).unwrap_or_default();
         (self.ended, self.seconds, self.saved) = (ended, totals.seconds, totals.saved);
         self.interrupted = totals.cancelled > 0;
     }
@@ -89,11 +143,15 @@ impl<R: Reporter> Recorder<R> {
 
 impl<R: Reporter> Reporter for Recorder<R> {
     fn tell(&mut self, event: &Event) {
+        let mut history = self.history.borrow_mut();
         match event {
-            Event::Finished(finished) => self.history.borrow_mut().settle(finished),
-            Event::Closed(totals) => self.history.borrow_mut().close(totals, super::measures::now()),
+            Event::Started { stage, reason } => history.begin(stage, reason, now()),
+            Event::Restoring { stage } => history.begin(stage, "", now()),
+            Event::Finished(finished) => history.settle(finished, now()),
+            Event::Closed(totals) => history.close(totals, now()),
             _ => {}
         }
+        drop(history);
         self.inner.tell(event);
     }
 }
@@ -131,7 +189,24 @@ mod tests {
         assert_eq!(history.borrow().stages["rank"].reason, "lambda 0.6 → 0.67");
         recorder.tell(&finished(Outcome::UpToDate, b"b", ""));
         assert_eq!(history.borrow().stages["rank"].reason, "", "another result had another reason");
+    }
+
+    #[test]
+    fn a_run_is_remembered_turn_by_turn_until_another_does_something() {
+        let history = Rc::new(RefCell::new(History::default()));
+        let mut recorder = Recorder::new(Quiet(Deaf), Rc::clone(&history));
+        recorder.tell(&Event::Started { stage: "rank".into(), reason: String::new() });
+        let began = history.borrow().going.as_ref().unwrap().running["rank"].since;
+        recorder.tell(&finished(Outcome::Ran, b"a", ""));
+        assert!(history.borrow().going.as_ref().unwrap().running.is_empty());
+        recorder.tell(&Event::Closed(Totals { ran: 1, ..Totals::default() }));
+        let turn = history.borrow().turns["rank"];
+        assert_eq!((turn.began, turn.outcome), (began, Outcome::Ran));
+        assert!(turn.ended >= turn.began);
         let read: History = serde_json::from_slice(&history.borrow().encode()).unwrap();
         assert_eq!(read, *history.borrow());
+        recorder.tell(&finished(Outcome::UpToDate, b"a", ""));
+        recorder.tell(&Event::Closed(Totals { up_to_date: 1, ..Totals::default() }));
+        assert_eq!(history.borrow().turns["rank"], turn, "nothing happened");
     }
 }

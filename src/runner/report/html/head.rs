@@ -37,7 +37,10 @@ pub(super) fn gather(workspace: &Workspace, cards: &[Card], settings: &[Setting]
     let names = |state| with(state).map(|card| card.name.as_str()).collect::<Vec<_>>().join(", ");
     let done = with(State::Done).count();
     let all = plural(cards.len(), "stage");
-    let (state, is_done) = if with(State::Failed).next().is_some() {
+    let going = workspace.history.going.as_ref();
+    let (state, is_done) = if let Some(going) = going {
+        (format!("running since {}; {done} of {all} done", date(going.began)), false)
+    } else if with(State::Failed).next().is_some() {
         (format!("failed at {}; {done} of {all} done", names(State::Failed)), false)
     } else if workspace.history.interrupted && done < cards.len() {
         (format!("interrupted; {done} of {all} done"), false)
@@ -51,14 +54,14 @@ pub(super) fn gather(workspace: &Workspace, cards: &[Card], settings: &[Setting]
     if seconds > 0.0 {
         cost.push(format!("computed in {}", duration(seconds)));
     }
-    if workspace.history.ended > 0.0 {
+    if workspace.history.ended > 0.0 && going.is_none() {
         cost.push(format!(
             "last run took {}, ended {}",
             duration(workspace.history.seconds),
             date(workspace.history.ended)
         ));
     }
-    if workspace.history.saved >= 1.0 {
+    if workspace.history.saved >= 1.0 && going.is_none() {
         cost.push(format!("of which the cache saved {}", duration(workspace.history.saved)));
     }
     let trouble = |card: &Card| {

@@ -87,7 +87,9 @@ fn describe(workspace: &Workspace, card: &mut Card) {
     let stage = workspace.pipeline.stage(card.id);
     facts.extend(stage.parameters.iter().map(|parameter| (parameter.name.clone(), parameter.value.canonical())));
     card.facts = facts;
-    card.reason = settled.map(|settled| settled.reason.clone()).unwrap_or_default();
+    let under_way = workspace.history.going.as_ref().and_then(|going| going.running.get(&card.name));
+    let reason = under_way.map(|under_way| &under_way.reason).or(settled.map(|settled| &settled.reason));
+    card.reason = reason.cloned().unwrap_or_default();
     card.log = key.and_then(|key| exec::tail(&workspace.store.log_path(key), LOG_LINES).ok()).unwrap_or_default();
 }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::digest::{Digest, Key};
 use crate::graph::{self, StageGraph};
 use crate::report::Outcome;
-use crate::report::history::{History, Settled};
+use crate::report::history::{Going, History, Settled, Turn, UnderWay};
 use crate::spec::Pipeline;
 use crate::store::index::{Index, PlacedOutput, StageRecord, record_name};
 use crate::store::{Store, Take};
@@ -212,6 +212,24 @@ fn a_failure_is_told_and_what_it_left_of_an_earlier_run_is_not_shown() {
     scene.history.interrupted = true;
     scene.history.stages.get_mut("evaluate").unwrap().outcome = Outcome::Cancelled;
     assert!(scene.page().contains("interrupted; 0 of 5 stages done"));
+}
+
+#[test]
+fn a_run_that_goes_on_says_so_and_how_an_earlier_one_came_out_is_no_news() {
+    let mut scene = evaluated();
+    let failed = Settled { outcome: Outcome::Failed, key: None, reason: "out of memory".into(), help: Vec::new() };
+    scene.history.stages.extend([("inter".into(), failed.clone()), ("before".into(), failed)]);
+    let under_way = UnderWay { since: 1_795_511_600.0, reason: "iterations 4 → 5".into() };
+    scene.history.going = Some(Going {
+        began: 1_795_511_590.0,
+        running: [("inter".to_owned(), under_way)].into(),
+        turns: [("before".to_owned(), Turn { began: 0.0, ended: 1.0, outcome: Outcome::Failed })].into(),
+    });
+    let page = scene.page();
+    assert!(page.contains("running since 2026-11-24 09:13 UTC; 1 of 5 stages done"));
+    let states: Vec<_> = data(&page)["stages"].as_array().unwrap().iter().map(|stage| stage["state"].clone()).collect();
+    assert_eq!(states, ["failed", "running", "not run", "not run", "done"]);
+    assert!(page.contains("why: iterations 4 → 5") && page.contains("class=\"box running\""));
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub enum State {
     Stopped,
     /// It hasn't run in this workspace.
     NotRun,
+    /// It is worked on.
+    Running,
 }
 
 impl State {
@@ -41,6 +43,7 @@ impl State {
             State::Skipped => "skipped",
             State::Stopped => "stopped",
             State::NotRun => "not run",
+            State::Running => "running",
         }
     }
 }
@@ -57,7 +60,7 @@ pub struct Workspace<'a> {
     pub index: &'a Index,
     /// How the last runs came out.
     pub history: &'a History,
-    /// The stages that would run again; what a run has just brought up to date isn't among them.
+    /// The stages that would run again: when a run ended, or when one that goes on began.
     pub stale: &'a [StageId],
 }
 
@@ -77,15 +80,19 @@ impl Workspace<'_> {
         self.history.stages.get(&self.pipeline.stage(stage).name)
     }
 
-    /// How a stage stands.
+    /// How a stage stands. While a run goes on, how an earlier one came out says nothing.
     pub(super) fn state(&self, stage: StageId) -> State {
-        let outcome = self.settled(stage).map(|settled| settled.outcome);
+        let name = &self.pipeline.stage(stage).name;
+        let going = self.history.going.as_ref();
+        let turn = going.and_then(|going| going.turns.get(name)).map(|turn| turn.outcome);
+        let outcome = if going.is_some() { turn } else { self.settled(stage).map(|settled| settled.outcome) };
         match outcome {
+            _ if going.is_some_and(|going| going.running.contains_key(name)) => State::Running,
             Some(Outcome::Failed) => State::Failed,
             Some(Outcome::Skipped) => State::Skipped,
             Some(Outcome::Cancelled) => State::Stopped,
             _ if self.record(stage).is_none() => State::NotRun,
-            _ if self.stale.contains(&stage) => State::Stale,
+            _ if turn.is_none() && self.stale.contains(&stage) => State::Stale,
             _ => State::Done,
         }
     }
