@@ -81,6 +81,14 @@ dataset = "test"
 overlays = 2
 "#;
 
+/// Which images an inference is sure about, beside where it is right.
+const LABELLED_TOO: &str = r#"
+[stages.surety]
+kind = "entropy-inference"
+weights = "inter"
+images = "test"
+"#;
+
 const ALL: [&str; 6] = ["entropy", "evaluate", "inter", "intra", "pseudo", "rank"];
 
 fn all(outcome: &str) -> Vec<String> {
@@ -126,6 +134,26 @@ fn the_method_runs_from_end_to_end_and_then_has_nothing_to_do() {
         .map(|n| n.as_i64().unwrap())
         .sum();
     assert_eq!(pixels, 4 * 128 * 64, "every pixel of every image is counted once");
+}
+
+#[test]
+fn an_evaluation_knows_the_scores_that_a_ranking_would_go_by() {
+    for size in ["", "size = [64, 32]"] {
+        let space = Space::with(&format!(
+            "{}{LABELLED_TOO}",
+            TINY.replace("[datasets.test]", &format!("[datasets.test]\n{size}"))
+        ));
+        space.run("p.toml surety evaluate");
+        let judged = space.read("runs/tiny/evaluate/images.jsonl");
+        let of_inter = judged.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(line["entropy"]["intra"].is_number());
+            format!("{},{}", line["image"].as_str().unwrap(), line["entropy"]["inter"])
+        });
+        let scores = space.read("runs/tiny/surety/scores.csv");
+        let scores = scores.lines().skip(1).map(|line| line.split(',').take(2).collect::<Vec<_>>().join(","));
+        assert!(of_inter.eq(scores), "{judged}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use intrada_ml::data::source::LabelUse;
 use intrada_ml::entropy_inference::predict;
 use intrada_ml::metrics::Confusion;
 use intrada_ml::network::{Network, Normalization};
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 use crate::work::{Failure, Work};
 
@@ -24,6 +24,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) images: u64,
     /// The image and its label.
     pub(crate) frame: &'a Frame,
+    /// The main head's logits, `1×C×h×w`.
+    pub(crate) logits: &'a Tensor,
     /// Most likely classes, at the label's size.
     pub(crate) prediction: &'a Index,
     /// The counts of this image alone.
@@ -49,11 +51,12 @@ pub(crate) fn confusion(
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
         let input = frame.input.to_device(work.device).to_kind(kind);
-        let prediction = predict(&predictor(&input), label.size());
+        let logits = predictor(&input);
+        let prediction = predict(&logits, label.size());
         let mut own = Confusion::new(classes);
         own.add(label.bytes(), prediction.bytes())?;
         confusion.merge(&own);
-        see(Seen { index, images, frame: &frame, prediction: &prediction, confusion: &own })?;
+        see(Seen { index, images, frame: &frame, logits: &logits, prediction: &prediction, confusion: &own })?;
         if work.is_stopping() {
             return Err(Failure::Interrupted { at });
         }

@@ -25,6 +25,8 @@ use crate::work::{Failure, Work};
 
 /// Of a picture, in pixels.
 const WIDTH: usize = 384;
+/// Enough for both leads between any two of four networks.
+const LEADS: usize = 12;
 
 /// One image, measured: a line of `images.jsonl`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -33,6 +35,9 @@ pub(crate) struct Judged {
     pub(crate) image: String,
     /// By network: the mean IoU over the classes that occur in it or were predicted, 0 to 1.
     pub(crate) miou: BTreeMap<String, Option<f64>>,
+    /// By network: the mean entropy by which a ranking would place it (IntraDA, eq. 4; `mean_entropy` in a `scores.csv`).
+    /// None where the network has diverged.
+    pub(crate) entropy: BTreeMap<String, Option<f32>>,
     /// Why there are pictures of it, where there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) shown: Option<Reason>,
@@ -48,7 +53,7 @@ pub(crate) enum Reason {
     Median,
     /// They do worst.
     Worst,
-    /// They differ most.
+    /// Of some two of them, one is nowhere further ahead of the other.
     Differ,
 }
 
@@ -59,39 +64,41 @@ impl Judged {
         known.iter().sum::<f64>() / known.len().max(1) as f64
     }
 
-    /// Between the networks.
-    fn spread(&self) -> f64 {
-        let ends = self.miou.values().flatten().fold((1.0f64, 0.0f64), |(low, high), x| (low.min(*x), high.max(*x)));
-        ends.1 - ends.0
+    /// How far one network is ahead of another.
+    fn lead(&self, one: &str, other: &str) -> Option<f64> {
+        Some(self.miou.get(one)?.as_ref()? - self.miou.get(other)?.as_ref()?)
     }
 }
 
-/// Notes which images tell most: two of the best, the median, two of the worst, and two of which the networks differ.
+/// Notes which images tell most: two of the best, the median, two of the worst, and the [`leads`].
 pub(crate) fn choose(images: &mut [Judged]) {
-    let ranked = |measure: fn(&Judged) -> f64| {
-        let mut order: Vec<usize> = (0..images.len()).collect();
-        order.sort_by(|a, b| measure(&images[*b]).total_cmp(&measure(&images[*a])));
-        order
-    };
-    let by_mean = ranked(Judged::mean);
-    let by_spread = ranked(Judged::spread);
-    let middle = by_mean.len() / 2;
-    let differ =
-        by_spread.into_iter().filter(|image| images[*image].spread() > 0.0).map(|image| (Reason::Differ, image));
-    let ends = |reason, image: &usize| (reason, *image);
-    let wanted: Vec<(Reason, usize)> = (by_mean.iter().take(2).map(|image| ends(Reason::Best, image)))
-        .chain(by_mean.iter().rev().take(2).map(|image| ends(Reason::Worst, image)))
-        .chain(by_mean.get(middle).map(|image| ends(Reason::Median, image)))
-        .chain(differ)
+    let mut by_mean: Vec<usize> = (0..images.len()).collect();
+    by_mean.sort_by(|a, b| images[*b].mean().total_cmp(&images[*a].mean()));
+    let wanted: Vec<(Reason, usize)> = (by_mean.iter().take(2).map(|image| (Reason::Best, *image)))
+        .chain(by_mean.iter().rev().take(2).map(|image| (Reason::Worst, *image)))
+        .chain(by_mean.get(by_mean.len() / 2).map(|image| (Reason::Median, *image)))
+        .chain(leads(images).into_iter().map(|image| (Reason::Differ, image)))
         .collect();
-    let mut differing = 0;
     for (reason, image) in wanted {
-        if images[image].shown.is_some() || (reason == Reason::Differ && differing == 2) {
-            continue;
-        }
-        differing += usize::from(reason == Reason::Differ);
-        images[image].shown = Some(reason);
+        images[image].shown.get_or_insert(reason);
     }
+}
+
+/// Of every two networks the image on which the one is furthest ahead, and the one on which the other is. So whichever networks
+/// a reader compares, in whichever order, what was gained most and what was lost most is among them. Of so many networks that
+/// these would be more than [`LEADS`], the widest leads.
+fn leads(images: &[Judged]) -> Vec<usize> {
+    let networks = || images.iter().take(1).flat_map(|image| image.miou.keys());
+    let furthest = |(one, other): (&String, &String)| {
+        let leads = images.iter().enumerate().filter_map(|(image, judged)| Some((judged.lead(one, other)?, image)));
+        // Of equals the first.
+        let furthest = leads.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+        (furthest.0 > 0.0).then_some(furthest)
+    };
+    let pairs = networks().flat_map(|one| networks().map(move |other| (one, other)));
+    let mut leads: Vec<(f64, usize)> = pairs.filter_map(furthest).collect();
+    leads.sort_by(|a, b| b.0.total_cmp(&a.0));
+    leads.into_iter().take(LEADS).map(|(_, image)| image).collect()
 }
 
 /// Makes the pictures of the chosen images that belong to one network, and those that belong to none.
@@ -143,6 +150,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use intrada_ml::data::decode;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
     use super::*;
 
@@ -152,7 +162,7 @@ mod tests {
 
     fn judged(image: &str, a: f64, b: f64) -> Judged {
         let miou = [("a".to_owned(), Some(a)), ("b".to_owned(), Some(b))].into();
-        Judged { image: image.to_owned(), miou, shown: None }
+        Judged { image: image.to_owned(), miou, ..Judged::default() }
     }
 
     #[test]
@@ -160,12 +170,36 @@ mod tests {
         let mut images: Vec<Judged> =
             (0..9).map(|i| judged(&format!("{i}"), f64::from(i) / 10.0, f64::from(i) / 10.0)).collect();
         images[3] = judged("3", 0.1, 0.5);
-        images[6] = judged("6", 0.59, 0.61);
+        images[6] = judged("6", 0.61, 0.59);
         choose(&mut images);
         use Reason::{Best, Differ, Median, Worst};
         let expected =
             [(Best, "7"), (Best, "8"), (Median, "4"), (Worst, "0"), (Worst, "1"), (Differ, "3"), (Differ, "6")];
         assert_eq!(shown(&images), expected.into());
+    }
+
+    proptest! {
+        #[test]
+        fn what_one_of_four_networks_gained_most_over_another_is_shown(
+            mious in vec(vec(option::weighted(0.9, 0.0..1.0f64), 4), 1..40)
+        ) {
+            let name = |network: usize| format!("network {network}");
+            let judged = |(image, mious): (usize, &Vec<Option<f64>>)| Judged {
+                image: image.to_string(),
+                miou: (0..).map(name).zip(mious.iter().copied()).collect(),
+                ..Judged::default()
+            };
+            let mut images: Vec<Judged> = mious.iter().enumerate().map(judged).collect();
+            choose(&mut images);
+            for (one, other) in (0..4).flat_map(|one| (0..4).map(move |other| (name(one), name(other)))) {
+                let most = |images: &mut dyn Iterator<Item = &Judged>| {
+                    images.filter_map(|image| image.lead(&one, &other)).fold(0.0, f64::max)
+                };
+                let of_shown = most(&mut images.iter().filter(|image| image.shown.is_some()));
+                prop_assert_eq!(of_shown, most(&mut images.iter()));
+            }
+            prop_assert!(shown(&images).len() <= 5 + LEADS);
+        }
     }
 
     #[test]
@@ -175,7 +209,7 @@ mod tests {
             choose(&mut images);
             assert_eq!(shown(&images).len(), images.len());
         }
-        let mut undefined = vec![Judged { image: "x".into(), miou: [("a".into(), None)].into(), shown: None }];
+        let mut undefined = vec![Judged { image: "x".into(), miou: [("a".into(), None)].into(), ..Judged::default() }];
         choose(&mut undefined);
         assert_eq!(undefined[0].shown, Some(Reason::Best));
     }

@@ -27,6 +27,13 @@ pub struct Frame {
     pub label: Option<Index>,
 }
 
+impl Frame {
+    /// Width and height at which the network sees it.
+    pub fn seen_size(&self) -> [usize; 2] {
+        [3, 2].map(|axis| self.input.size()[axis] as usize)
+    }
+}
+
 /// The samples of a data set in order, prepared ahead by threads.
 pub struct Pass {
     prepared: Prefetch<Result<Prepared, DataError>>,
@@ -150,6 +157,7 @@ mod tests {
         assert_eq!(names, (4..11).map(scenes::name).collect::<Vec<_>>());
         let (photograph, label) = scenes::scene(Style::Target, 1, 5);
         assert_eq!(frames[1].input.size(), [1, 3, 32, 64]);
+        assert_eq!(frames[1].seen_size(), [64, 32]);
         assert_eq!((&frames[1].photograph, &frames[1].label), (&photograph, &Some(label)), "these stay as stored");
         let some = Pass::open_some(&source, vec![5, 1], &PLAIN, LabelUse::Ignored, threads).unwrap();
         let some: Vec<String> = some.map(|frame| frame.unwrap().name).collect();

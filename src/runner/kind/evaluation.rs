@@ -6,7 +6,7 @@ use super::{ClassFact, Gives, KeySpec, Kind, OutputSpec, Runs, Takes};
 
 pub(super) const KIND: Kind = Kind {
     name: "evaluation",
-    revision: 3,
+    revision: 4,
     summary: "Compares trained networks with the labels of a data set: IoU by class, mIoU and confusion matrix. Of Cityscapes' \
               19 classes, or 16, also the mean over SYNTHIA's 16 and 13.",
     keys: &[&[

@@ -423,7 +423,7 @@ pub enum Gives {
     Metrics,
     /// Predictions laid over their images.
     Overlays,
-    /// IoU image by image.
+    /// IoU and mean entropy, image by image.
     ImageScores,
     /// A few telling images, small, each with its label and what the networks make of it.
     Pictures,

@@ -62,10 +62,10 @@ fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut Items<Num
     for (done, frame) in (1..).zip(pass) {
         let frame = frame?;
         let logits = predictor(&frame.input.to_device(work.device));
-        let [height, width] = [2, 3].map(|axis| frame.input.size()[axis] as usize);
         // At the size that the network sees, as the released code does: intra training reads images and labels at it.
-        let Inference { prediction, entropy, score } = infer(&frame.name, &logits, [width, height], &rare)?;
-        let files = [grey_png(&prediction), grey_png(&entropy), photograph(&frame.photograph, [width, height])];
+        let size = frame.seen_size();
+        let Inference { prediction, entropy, score } = infer(&frame.name, &logits, size, &rare)?;
+        let files = [grey_png(&prediction), grey_png(&entropy), photograph(&frame.photograph, size)];
         items.add(&frame.name, &files, Numbers::of(&score))?;
         work.progress(done, total, "images", Vec::new());
         if work.is_stopping() {

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 
 use intrada_ml::data::colour::overlay;
 use intrada_ml::data::encode;
+use intrada_ml::data::pass::Frame;
 use intrada_ml::data::source::map_file;
+use intrada_ml::entropy_inference::infer;
 use intrada_ml::metrics::{Confusion, mean_iou};
 use intrada_ml::network::Network;
 use intrada_runner::kind::classes;
 use serde::{Deserialize, Serialize};
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 use super::summary;
 use crate::measure;
@@ -51,7 +53,9 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
             if judged.len() as u64 == seen.index {
                 judged.push(Judged { image: seen.frame.name.clone(), ..Judged::default() });
             }
-            judged[seen.index as usize].miou.insert(name.clone(), mean_iou(seen.confusion.iou()));
+            let image = &mut judged[seen.index as usize];
+            image.miou.insert(name.clone(), mean_iou(seen.confusion.iou()));
+            image.entropy.insert(name.clone(), mean_entropy(seen.frame, seen.logits));
             if is_shown(seen.index, seen.images, overlays) {
                 let picture = overlay(&seen.frame.photograph, seen.prediction, &colours);
                 encode::write(&folder.join(name).join(map_file(&seen.frame.name)?), &encode::rgb_png(&picture))?;
@@ -73,6 +77,12 @@ fn network(work: &Work, name: &str) -> Result<(Model, Box<dyn Network>), Failure
     let model: Model = work.parameters_below(&format!("model.{name}."), "model.")?;
     let network = model.trained(work, work.file(&format!("weights.{name}"))?)?;
     Ok((model, network))
+}
+
+/// What an `entropy-inference` scores the image with; none where the network has diverged.
+fn mean_entropy(frame: &Frame, logits: &Tensor) -> Option<f32> {
+    let inference = infer(&frame.name, logits, frame.seen_size(), &[]);
+    inference.ok().map(|inference| inference.score.mean_entropy)
 }
 
 /// Writes what was measured image by image, and looks at the most telling ones once more, to make pictures of them.
@@ -119,7 +129,10 @@ fn part_mious(names: &[&str], iou: &[Option<f64>]) -> BTreeMap<String, Option<f6
 
 #[cfg(test)]
 mod tests {
-    use super::{classes, is_shown, part_mious};
+    use intrada_ml::data::raster::Rgb;
+    use tch::{Device, Kind, Tensor};
+
+    use super::{Frame, classes, is_shown, mean_entropy, part_mious};
 
     #[test]
     fn the_means_over_16_and_13_classes_leave_out_what_synthia_lacks_and_what_is_rare() {
@@ -134,6 +147,17 @@ mod tests {
         assert_eq!(means["miou_16"], Some((12.0 * 0.5 + 3.0 * 0.25) / 15.0), "an undefined class is left out");
         assert_eq!(means["miou_13"], Some(0.5));
         assert_eq!(part_mious(&["sky", "pole"], &[Some(1.0), None]).len(), 0);
+    }
+
+    #[test]
+    fn a_network_that_has_diverged_has_no_entropy() {
+        let tensor = |size: &[i64]| Tensor::zeros(size, (Kind::Float, Device::Cpu));
+        let (name, photograph) = ("a".to_owned(), Rgb::filled(6, 4, [0; 3]));
+        let frame = Frame { name, input: tensor(&[1, 3, 4, 6]), photograph, label: None };
+        let logits = tensor(&[1, 5, 2, 3]);
+        assert_eq!(mean_entropy(&frame, &logits), Some(0.2), "undecided among five");
+        let _ = logits.narrow(1, 2, 1).fill_(f64::NAN);
+        assert_eq!(mean_entropy(&frame, &logits), None);
     }
 
     #[test]
