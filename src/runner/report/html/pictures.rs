@@ -29,6 +29,7 @@ pub(super) struct Shown {
 /// One image.
 struct Row {
     image: String,
+    /// Why it is shown.
     reason: String,
     miou: BTreeMap<String, Option<f64>>,
     photograph: Option<Vec<u8>>,
@@ -76,7 +77,27 @@ fn shown(workspace: &Workspace, evaluation: &Evaluation) -> Option<Shown> {
     let mut rows: Vec<Row> = lines.filter_map(row).collect();
     let place = |row: &Row| ["best", "median", "worst", "differ"].iter().position(|reason| *reason == row.reason);
     rows.sort_by_key(place);
+    tell_gains(&mut rows, &networks);
     Some(Shown { evaluation: evaluation.name.clone(), networks, rows })
+}
+
+/// An evaluation shows what any network gained and lost most over any other, as the order of the networks is no part of its key.
+/// Here it is known: of those images only the ones of the last two networks stay, the step that is to be judged.
+fn tell_gains(rows: &mut Vec<Row>, networks: &[String]) {
+    let [.., before, last] = networks else { return };
+    let gain = |row: &Row| Some(row.miou.get(last).copied()?? - row.miou.get(before).copied()??);
+    let most = |rows: &[Row], sign: f64| {
+        let gains = rows.iter().enumerate().filter_map(|(at, row)| Some((at, sign * gain(row)?)));
+        gains.filter(|(_, gain)| *gain > 0.0).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| at)
+    };
+    let ends = [(most(rows, 1.0), "gained"), (most(rows, -1.0), "lost")];
+    for (at, row) in rows.iter_mut().enumerate() {
+        let end = ends.iter().find(|(end, _)| *end == Some(at));
+        let end = end.map(|(_, did)| format!("{last} {did} most over {before}"));
+        let own = Some(std::mem::take(&mut row.reason)).filter(|reason| reason != "differ");
+        row.reason = own.into_iter().chain(end).collect::<Vec<_>>().join("; ");
+    }
+    rows.retain(|row| !row.reason.is_empty());
 }
 
 /// Where the map of an image lies in a folder of maps: at its name, an image's ending replaced.
@@ -127,7 +148,6 @@ pub(super) fn render(shown: &[Shown], classes: &[Class]) -> (String, String) {
 }
 
 fn one(row: &Row, networks: &[String], class: &str, palette: &[[u8; 3]; 256]) -> String {
-    let reason = if row.reason == "differ" { "the networks differ most" } else { &row.reason };
     let about = |what: &str| format!("{what} of {}", row.image);
     let cell = |map: Option<&Map>, palette: &[[u8; 3]; 256], what: &str, below: String| {
         let picture = map.map(|map| map.image(palette, &about(what))).unwrap_or_default();
@@ -138,7 +158,7 @@ fn one(row: &Row, networks: &[String], class: &str, palette: &[[u8; 3]; 256]) ->
         "<tr><td><div class=\"over bare {class}\">{}</div><small>{}<br>{}</small></td>",
         row.truth.as_ref().map(|truth| truth.image(palette, &about("photograph"))).unwrap_or_default(),
         text(&row.image),
-        text(reason)
+        text(&row.reason)
     );
     html += &cell(row.truth.as_ref(), palette, "label", String::new());
     for network in networks {
@@ -160,6 +180,29 @@ fn one(row: &Row, networks: &[String], class: &str, palette: &[[u8; 3]; 256]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_on_which_networks_differ_is_shown_where_it_is_the_last_ones_greatest_gain_or_loss() {
+        let row = |image: &str, reason: &str, mious: [f64; 3]| Row {
+            image: image.to_owned(),
+            reason: reason.to_owned(),
+            miou: ["source-only", "inter", "intra"].map(str::to_owned).into_iter().zip(mious.map(Some)).collect(),
+            photograph: None,
+            truth: None,
+            predictions: HashMap::new(),
+            entropy: HashMap::new(),
+        };
+        let mut rows = vec![
+            row("a", "best", [0.9, 0.9, 0.9]),
+            row("b", "worst", [0.1, 0.1, 0.4]),
+            row("c", "differ", [0.1, 0.5, 0.4]),
+            row("d", "differ", [0.1, 0.6, 0.6]),
+        ];
+        tell_gains(&mut rows, &["source-only", "inter", "intra"].map(str::to_owned));
+        let shown: Vec<(&str, &str)> = rows.iter().map(|row| (&*row.image, &*row.reason)).collect();
+        let gained = "worst; intra gained most over inter";
+        assert_eq!(shown, [("a", "best"), ("b", gained), ("c", "intra lost most over inter")]);
+    }
 
     #[test]
     fn the_map_of_an_image_has_its_name_and_only_an_images_ending_goes() {
