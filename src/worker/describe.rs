@@ -29,6 +29,11 @@ pub(crate) fn description() -> Description {
     }
 }
 
+/// The version of the libtorch that this process has loaded, where its files tell.
+pub(crate) fn libtorch() -> Option<String> {
+    version_beside(&loaded("libtorch_cpu.so")?)
+}
+
 /// Sums eight ones there.
 fn tried(index: usize) -> Gpu {
     let sum = Tensor::f_ones([8], (Kind::Float, Device::Cuda(index)))

@@ -75,7 +75,13 @@ fn perform(path: &Path) -> Result<work::Notes, Failure> {
     let kind = job.kind.clone();
     let work = Work::new(job, device, stop);
     match kinds::ALL.iter().find(|(name, _)| *name == kind) {
-        Some((_, perform)) => perform(&work),
+        Some((_, perform)) => {
+            let mut notes = perform(&work)?;
+            notes.insert("threads".to_owned(), tch::get_num_threads().to_string());
+            notes.insert("device".to_owned(), format!("{device:?}").to_lowercase());
+            notes.extend(describe::libtorch().map(|version| ("libtorch".to_owned(), version)));
+            Ok(notes)
+        }
         None => Err(Failure::advised(
             format!("this worker knows no kind `{kind}`"),
             "build intrada-run and intrada-worker from the same sources",

@@ -119,8 +119,6 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
                 validation.finish(&mut notes)?;
             }
             notes.insert("summary".to_owned(), format!("{} iterations", settings.iterations));
-            notes.insert("threads".to_owned(), tch::get_num_threads().to_string());
-            notes.insert("device".to_owned(), format!("{:?}", work.device).to_lowercase());
             Ok(notes)
         }
     }

@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::digest::{Encoder, Key};
+use crate::exec::circumstances::Circumstances;
 use crate::exec::command::Program;
 use crate::exec::job::{Event, Job};
 use crate::exec::process::Control;
@@ -56,6 +58,8 @@ pub struct Order {
     pub root: PathBuf,
     /// What it reads there.
     pub guard: Guard,
+    /// What goes into the trace beside what its job notes.
+    pub circumstances: Arc<Circumstances>,
     /// Don't take a trace that another process published meanwhile.
     pub forced: bool,
     /// How often it is tried again when it fails.
@@ -202,6 +206,7 @@ impl Order {
         slot.create().map_err(failed)?;
         let log = self.open_log(store, resumes, at)?;
         let mut trace = Trace::new(self.key, &self.pipeline, &self.stage, &self.kind, self.manifest_as_json());
+        trace.note = self.circumstances.now(&self.root);
         let started = Instant::now();
         let (finished, stored) = match &self.task {
             Task::Worker(job, gpus) => {
@@ -223,7 +228,7 @@ impl Order {
         };
         trace.seconds = started.elapsed().as_secs_f64();
         trace.resumed_from = finished.resumed_from;
-        trace.note = finished.notes;
+        trace.note.extend(finished.notes);
         Ok((trace, stored))
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::digest::Key;
 use crate::exec::Failure;
@@ -93,6 +94,7 @@ pub fn order(
         items,
         root: pipeline.root.clone(),
         guard,
+        circumstances: Arc::clone(&planner.circumstances),
         forced: false,
         retries: stage.execution.retries,
         timeout: stage.execution.timeout,

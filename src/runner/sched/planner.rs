@@ -5,8 +5,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::digest::{ArtifactDigest, FileDigest, Key};
+use crate::exec::circumstances::Circumstances;
 use crate::exec::{Failure, job};
 use crate::flow::{Command, Engine, NodeId, Outputs};
 use crate::inputs::Inputs;
@@ -37,6 +39,8 @@ pub struct Planner {
     pub engine: Engine,
     /// What is known of the nodes.
     pub keys: Rc<Keys>,
+    /// What its jobs note of where they are done.
+    pub circumstances: Arc<Circumstances>,
     inputs: Inputs,
     outcomes: HashMap<NodeId, Outcome>,
 }
@@ -58,7 +62,8 @@ impl Planner {
         let root = std::fs::canonicalize(&session.pipeline.root).unwrap_or_else(|_| session.pipeline.root.clone());
         let inputs = Inputs::new(&root, session.store.root(), files).metered(&session.meter);
         let engine = Engine::new(Rc::clone(&keys) as Rc<dyn crate::flow::Keyer>);
-        let mut planner = Planner { wiring, engine, keys, inputs, outcomes: HashMap::new() };
+        let mut planner =
+            Planner { wiring, engine, keys, circumstances: Arc::default(), inputs, outcomes: HashMap::new() };
         let looked = planner.look_at_sources(session);
         planner.records_into(session);
         let digests = looked.map_err(|found| problems(session, found))?;
