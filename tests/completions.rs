@@ -39,6 +39,7 @@ fn stages_values_and_pipelines_are_completed_from_the_file_on_the_line() {
     assert_eq!(offered(&space, "intrada-run plan p.toml --set stages.count."), ["stages.count.shell="]);
     assert_eq!(offered(&space, "intrada-run plan p"), ["p.toml"]);
     assert_eq!(offered(&space, "intrada-run why missing.toml "), Vec::<String>::new());
+    assert_eq!(offered(&space, "intrada-run help ran"), ["ranking"]);
     assert!(offered(&space, "intrada-run in").contains(&"inspect".to_owned()));
 }
 

@@ -15,7 +15,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use super::run::Run;
 use super::{Answer, Cli, DONE};
 use crate::graph;
-use crate::spec::Pipeline;
+use crate::spec::{Pipeline, manual};
 
 /// By this variable the script asks.
 const VARIABLE: &str = "INTRADA_COMPLETE";
@@ -58,12 +58,23 @@ fn with_candidates(command: Command) -> Command {
     command.mut_args(|arg| {
         let takes = arg.get_value_names().and_then(<[_]>::first).map(|name| name.to_string());
         match takes.as_deref() {
+            Some("WORD") => arg.add(ArgValueCandidates::new(pages)),
             Some("STAGE") => arg.add(ArgValueCandidates::new(stages)),
             Some("PATH=VALUE") => arg.add(ArgValueCandidates::new(values)),
             Some("PIPELINE.toml") => arg.add(ArgValueCompleter::new(PathCompleter::file().filter(may_hold_a_pipeline))),
             _ => arg,
         }
     })
+}
+
+/// What `help` tells of beside commands.
+fn pages() -> Vec<CompletionCandidate> {
+    let commands = Cli::command();
+    let commands =
+        commands.get_subcommands().map(|command| (command.get_name().to_owned(), command.get_about().cloned()));
+    let pages = manual::pages();
+    let pages = pages.iter().map(|page| (page.name.to_owned(), Some(StyledStr::from(page.summary))));
+    commands.chain(pages).map(|(name, about)| CompletionCandidate::new(name).help(about)).collect()
 }
 
 fn may_hold_a_pipeline(path: &Path) -> bool {

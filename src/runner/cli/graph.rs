@@ -7,6 +7,9 @@ use crate::graph::{self, Picture};
 
 /// Show the graph of stages
 #[derive(Args)]
+#[command(after_help = "Examples:
+  intrada-run graph p.toml                                 a line a stage
+  intrada-run graph p.toml --format dot | dot -Tsvg -o p.svg")]
 pub(super) struct Graph {
     #[command(flatten)]
     source: Source,

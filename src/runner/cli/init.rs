@@ -21,8 +21,10 @@ const WIDTH: u32 = 256;
 #[derive(Args)]
 #[command(after_help = "Without folders, the pipeline works on road scenes that the program draws itself.
 
-Example:
-  intrada-run init mine --source synth/images --labels synth/labels --target photos --classes road,car,person")]
+Examples:
+  intrada-run init quickstart
+  intrada-run init mine --source synth/images --labels synth/labels \\
+      --target photos --classes road,car,person")]
 pub(super) struct Init {
     /// The folder of the pipeline; made if it isn't there
     #[arg(default_value = ".")]

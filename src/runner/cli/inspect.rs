@@ -12,6 +12,9 @@ use crate::store::{Kind, Trace};
 
 /// Show what a stage takes and gives, with sizes and digests
 #[derive(Args)]
+#[command(after_help = "Examples:
+  intrada-run inspect p.toml intra         what it took, gave and said
+  intrada-run inspect p.toml rank --format json")]
 pub(super) struct Inspect {
     #[command(flatten)]
     source: Source,

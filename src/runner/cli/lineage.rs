@@ -8,6 +8,9 @@ use crate::sched::session::Access;
 
 /// Print what the stages that are up to date took and gave, as RO-Crate 1.1 in JSON-LD
 #[derive(Args)]
+#[command(after_help = "Examples:
+  intrada-run lineage p.toml > ro-crate-metadata.json
+  intrada-run lineage p.toml intra         one result and what it was made from")]
 pub(super) struct Lineage {
     #[command(flatten)]
     source: Source,

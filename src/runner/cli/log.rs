@@ -13,6 +13,9 @@ use crate::store::Attempt;
 
 /// Show what a stage printed when it last ran
 #[derive(Args)]
+#[command(after_help = "Examples:
+  intrada-run log p.toml intra             what it printed
+  intrada-run log p.toml intra --follow    and what it prints")]
 pub(super) struct Log {
     #[command(flatten)]
     source: Source,

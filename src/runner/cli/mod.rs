@@ -9,6 +9,7 @@ mod completions;
 mod doctor;
 mod export;
 mod graph;
+mod help;
 mod init;
 mod inspect;
 mod lineage;
@@ -29,7 +30,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::spec::{Look, Problems};
 
@@ -44,15 +45,26 @@ const INTERRUPTED: u8 = 130;
 
 /// Runs pipelines of unsupervised intra-domain adaptation: only what is invalid, and from where it was left
 #[derive(Parser)]
-#[command(name = "intrada-run", version, arg_required_else_help = true)]
+#[command(
+    name = "intrada-run",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    disable_help_flag = true
+)]
 #[command(override_usage = "intrada-run PIPELINE.toml [STAGE…] [OPTIONS]\n       intrada-run COMMAND …")]
 #[command(after_help = "Without a command, `run` is meant.
 
 Examples:
   intrada-run pipelines/quickstart.toml                    run what is invalid
   intrada-run plan p.toml --set stages.rank.lambda=0.6     what would happen
-  intrada-run why p.toml intra                             why it would run")]
+  intrada-run why p.toml intra                             why it would run
+  intrada-run help ranking                                 what a kind takes")]
 struct Cli {
+    /// Print help
+    // One form of it, an option a line, so that it fits a screen.
+    #[arg(short, long, global = true, action = ArgAction::HelpShort)]
+    help: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
@@ -76,6 +88,8 @@ enum Command {
     Schema(schema::Schema),
     Init(init::Init),
     Completions(completions::Completions),
+    #[command(display_order = 100)]
+    Help(help::Help),
 }
 
 /// What every command that reads a pipeline takes.
@@ -178,7 +192,7 @@ fn tell(refusal: &Refusal, is_coloured: bool) -> u8 {
 /// answers begins the arguments of `run`.
 fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let is_run = arguments.get(1).and_then(|first| first.to_str()).is_some_and(|first| {
-        let own = ["help", "-h", "--help", "-V", "--version"];
+        let own = ["-h", "--help", "-V", "--version"];
         !own.contains(&first) && Cli::command().find_subcommand(first).is_none()
     });
     if is_run {
@@ -205,6 +219,7 @@ fn answer(command: Command) -> Answer {
         Command::Schema(command) => command.answer(),
         Command::Init(command) => command.answer(),
         Command::Completions(command) => command.answer(),
+        Command::Help(command) => command.answer(),
     }
 }
 
@@ -232,6 +247,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_each_command_fits_a_screen_and_has_two_examples() {
+        fn look(command: &mut clap::Command) {
+            let inner: Vec<String> = command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
+            inner.iter().for_each(|name| look(command.find_subcommand_mut(name).unwrap()));
+            let help = command.clone().term_width(80).render_help().to_string();
+            let name = command.get_name();
+            assert!(help.lines().count() <= 45, "{name}: {} lines\n{help}", help.lines().count());
+            let examples = help.split("Examples:\n").nth(1).unwrap_or_default().matches("intrada-run ").count();
+            assert!(examples >= 2 || !inner.is_empty(), "{name} has {examples} examples");
+        }
+        look(&mut Cli::command());
     }
 
     #[test]

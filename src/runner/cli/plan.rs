@@ -11,6 +11,9 @@ use crate::spec::{Look, Problems};
 
 /// Say what would happen, one line a stage, and change nothing
 #[derive(Args)]
+#[command(after_help = "Examples:
+  intrada-run plan p.toml                                  what a run would do
+  intrada-run plan p.toml --set stages.rank.lambda=0.6     and with another λ")]
 pub(super) struct Plan {
     #[command(flatten)]
     source: Source,

@@ -21,6 +21,9 @@ use crate::spec::StageId;
 
 /// Write the pipeline's report.html from what is there
 #[derive(Args)]
+#[command(after_help = "Examples:
+  intrada-run report p.toml                the results that are there
+  intrada-run report p.toml --cache /scratch/cache")]
 pub(super) struct Report {
     #[command(flatten)]
     source: Source,

@@ -17,6 +17,12 @@ use crate::spec::{StageId, is_device};
 
 /// Run what is invalid and restore what is cached
 #[derive(Args)]
+#[command(after_help = "Exit status: 0 done, 1 a stage failed, 2 the pipeline file is wrong, 130 interrupted.
+
+Examples:
+  intrada-run p.toml                                    all of it
+  intrada-run p.toml intra --set stages.intra.seed=2    one stage and what it needs
+  intrada-run p.toml --jobs 2 --format json             for a program that reads along")]
 pub(super) struct Run {
     #[command(flatten)]
     source: Source,

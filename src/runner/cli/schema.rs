@@ -7,6 +7,11 @@ use crate::spec;
 
 /// Print the JSON Schema of the pipeline file, for editors
 #[derive(Args)]
+#[command(after_help = "Examples:
+  intrada-run schema > pipeline.schema.json
+  intrada-run schema | jq '.properties.stages'
+
+An editor finds it by the first line of a pipeline file: #:schema pipeline.schema.json")]
 pub(super) struct Schema {}
 
 impl Schema {

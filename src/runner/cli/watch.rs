@@ -18,6 +18,9 @@ use crate::spec::Problems;
 
 /// Run what is invalid, and again whenever the pipeline file, an input or an output changes; Ctrl-C ends it
 #[derive(Args)]
+#[command(after_help = "Examples:
+  intrada-run watch p.toml             while the pipeline is being written
+  intrada-run watch p.toml evaluate    one stage and what it needs")]
 pub(super) struct Watch {
     #[command(flatten)]
     source: Source,

@@ -14,6 +14,9 @@ const FILES: usize = 10;
 
 /// Say why a stage would run: what differs from its last run, old → new, down to the file
 #[derive(Args)]
+#[command(after_help = "Examples:
+  intrada-run why p.toml intra                             since it last ran
+  intrada-run why p.toml rank --set stages.rank.lambda=0.6")]
 pub(super) struct Why {
     #[command(flatten)]
     source: Source,

@@ -10,6 +10,7 @@ mod draft;
 mod execution;
 mod header;
 mod lineage;
+pub mod manual;
 mod measure;
 mod models;
 mod near;

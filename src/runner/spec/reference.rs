@@ -1,6 +1,6 @@
 //! docs/pipeline-format.md: prose, and the tables of `kind` as a person reads them.
 //!
-//! Knows no more than the reader and the schema do: every key has one text, and this is its third use.
+//! Knows no more than the reader and the schema do: every key has one text, and this is its third use, `manual` its fourth.
 
 use std::fmt::Write as _;
 
@@ -17,11 +17,6 @@ const MARK: &str = "{{tables}}\n";
 /// The whole document.
 pub fn text() -> String {
     PROSE.replacen(MARK, &tables(), 1)
-}
-
-/// What a kind does, takes and gives.
-pub fn of_kind(kind: &Kind) -> String {
-    section(kind, &keys(kind.keys))
 }
 
 fn section(kind: &Kind, keys: &str) -> String {
@@ -91,7 +86,7 @@ fn variants(section: &str, by: &str, variants: &[Variant]) -> String {
 fn keys(keys: &[&[KeySpec]]) -> String {
     let mut text = String::from("| key | takes | default | meaning |\n|---|---|---|---|\n");
     for key in keys.iter().copied().flatten() {
-        let cells = [format!("`{}`", key.name), takes(key), default(key), meaning(key)];
+        let cells = [format!("`{}`", key.name), takes(key), default(key), meaning(key) + &origin(key)];
         line(&mut text, format_args!("| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")));
     }
     text
@@ -113,18 +108,22 @@ fn default(key: &KeySpec) -> String {
     }
 }
 
-fn meaning(key: &KeySpec) -> String {
+fn origin(key: &KeySpec) -> String {
+    if key.origin.is_empty() { String::new() } else { format!(" *{}.*", key.origin) }
+}
+
+/// In sentences, without where its default comes from.
+pub(super) fn meaning(key: &KeySpec) -> String {
     let only = key.only.map(|only| format!(" Only where {}.", condition(only)));
-    let origin = Some(key.origin).filter(|origin| !origin.is_empty()).map(|origin| format!(" *{origin}.*"));
     let role = (key.role == Role::Execution).then_some(" Never part of a key of the cache.");
     let labels = match key.takes {
         Takes::Dataset { labels: true } => " Its labels are read.",
         _ => "",
     };
-    [key.doc, ".", labels, &only.unwrap_or_default(), role.unwrap_or_default(), &origin.unwrap_or_default()].concat()
+    [key.doc, ".", labels, &only.unwrap_or_default(), role.unwrap_or_default()].concat()
 }
 
-fn condition(only: Only) -> String {
+pub(super) fn condition(only: Only) -> String {
     match only.is {
         [] => format!("`{}` is there", only.key),
         values => format!("`{}` is {}", only.key, quoted(values)),

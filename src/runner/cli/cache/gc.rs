@@ -16,10 +16,14 @@ use crate::store::gc::{Collection, Entry, Limits, Needs, Verdict};
 use crate::store::{Tally, Trace};
 
 /// Let go what no kept result needs
-///
-/// Without a limit only leftovers go: objects that no result refers to, and what killed runs left. What lies in place in a
-/// workspace, is pinned or is used by a run at work stays, and so does all that it was made from.
 #[derive(Args)]
+#[command(after_help = "Without a limit only leftovers go: objects that no result refers to, and what killed \
+                  runs left. What lies in place in a workspace, is pinned or is used by a run at work \
+                  stays, and so does all that it was made from.
+
+Examples:
+  intrada-run cache gc --dry-run           what would go, and why the rest stays
+  intrada-run cache gc --older-than 30d --keep-last 2")]
 pub(in crate::cli) struct Gc {
     #[command(flatten)]
     place: Place,

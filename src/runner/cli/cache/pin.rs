@@ -12,10 +12,13 @@ use crate::spec::StageId;
 use crate::store;
 
 /// Keep the results that a pipeline has now, whatever gc is asked
-///
-/// What they were made from is kept with them. A pin is on the result, not on the stage: what the stage gives after an edit
-/// is another result.
 #[derive(Args)]
+#[command(after_help = "What they were made from is kept with them. A pin is on the result, not on the stage: \
+                  what the stage gives after an edit is another result.
+
+Examples:
+  intrada-run cache pin p.toml             all results of a pipeline
+  intrada-run cache pin p.toml intra       one of them")]
 pub(in crate::cli) struct Pin {
     #[command(flatten)]
     source: Source,
@@ -55,6 +58,9 @@ impl Pin {
 
 /// Take pins away: gc goes by its limits again
 #[derive(Args)]
+#[command(after_help = "Examples:
+  intrada-run cache unpin p.toml           all results of a pipeline
+  intrada-run cache unpin p.toml intra     one of them")]
 pub(in crate::cli) struct Unpin {
     #[command(flatten)]
     source: Source,

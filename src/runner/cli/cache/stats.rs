@@ -12,6 +12,9 @@ use crate::store::Tally;
 
 /// Count what the cache holds
 #[derive(Args)]
+#[command(after_help = "Examples:
+  intrada-run cache stats                  of ./cache
+  intrada-run cache stats p.toml           of the pipeline's workspace")]
 pub(in crate::cli) struct Stats {
     #[command(flatten)]
     place: Place,

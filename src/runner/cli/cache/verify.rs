@@ -17,10 +17,15 @@ use crate::store::verify::{Findings, Progress};
 const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 
 /// Read everything again and heal what is damaged
-///
-/// Every object is hashed, whatever its stat says; every trace is read, and what it names must be there. What is damaged goes
-/// to quarantine and comes back if a workspace or a shared cache (INTRADA_SHARED_CACHES) still has it. Exit status 1 if something is lost. Runs may go on meanwhile.
 #[derive(Args)]
+#[command(after_help = "Every object is hashed, whatever its stat says; every trace is read, and what it names \
+                  must be there. What is damaged goes to quarantine and comes back if a workspace or a \
+                  shared cache (INTRADA_SHARED_CACHES) still has it. Exit status 1 if something is lost. \
+                  Runs may go on meanwhile.
+
+Examples:
+  intrada-run cache verify                 all of ./cache
+  intrada-run cache verify --sample 5%     a twentieth of it, by chance")]
 pub(in crate::cli) struct Verify {
     #[command(flatten)]
     place: Place,

@@ -21,7 +21,11 @@ use crate::spec::{Look, Pipeline, Problems};
 /// Check the machine, the cache and the data sets of a pipeline before a long run
 #[derive(Args)]
 #[command(
-    after_help = "Exit status: 0 with or without warnings, 1 if something would fail, 2 if the pipeline file is wrong."
+    after_help = "Exit status: 0 with or without warnings, 1 if something would fail, 2 if the pipeline file is wrong.
+
+Examples:
+  intrada-run doctor                       this machine
+  intrada-run doctor p.toml --all-labels   and all that a pipeline reads"
 )]
 pub(super) struct Doctor {
     /// A pipeline file, whose data sets and files are looked at too

@@ -1,0 +1,236 @@
+//! What a table of the pipeline file takes, as a terminal shows it: `intrada-run help ranking`.
+//!
+//! Knows no more than the reference does, and takes its words. A terminal has no room for a table of four columns; so a key
+//! stands there as it would be typed, and what is to be said of it below.
+
+use std::iter;
+
+use super::near::nearest;
+use super::reference::{condition, meaning};
+use super::value::Value;
+use super::words::expected;
+use crate::kind::{self, KeySpec, Kind, Presence, Variant, classes, dataset, execution, model, pipeline};
+
+/// A page that can be asked for.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The word that asks for it.
+    pub name: &'static str,
+    /// Where in the pipeline file it is about.
+    place: String,
+    /// One sentence.
+    pub summary: &'static str,
+    body: Body,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Kind(&'static Kind),
+    Keys(Vec<&'static [KeySpec]>),
+    /// The forms that a key chooses between.
+    Forms(&'static [Variant]),
+    ClassSets,
+}
+
+/// No page is called so.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no command, kind or section called `{word}`{}", near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+pub struct Unknown {
+    word: String,
+    near: Option<String>,
+}
+
+/// All pages: the kinds, then the other sections of the file.
+pub fn pages() -> Vec<Page> {
+    let kinds = kind::ALL.iter().map(|kind| Page {
+        name: kind.name,
+        place: format!("[stages.<name>] with kind = \"{}\"", kind.name),
+        summary: kind.summary,
+        body: Body::Kind(kind),
+    });
+    let forms = |section: &'static str, by: &'static str, variants: &'static [Variant]| {
+        variants.iter().map(move |variant| Page {
+            name: variant.name,
+            place: format!("[{section}.<name>] with {by} = \"{}\"", variant.name),
+            summary: variant.summary,
+            body: Body::Keys(variant.keys.to_vec()),
+        })
+    };
+    let section = |name, place: &str, summary, body| iter::once(Page { name, place: place.to_owned(), summary, body });
+    let keys = |keys: &'static [KeySpec]| Body::Keys(vec![keys]);
+    let (formats, archs) = (Body::Forms(dataset::FORMATS), Body::Forms(model::ARCHS));
+    kinds
+        .chain(section("stage", "[stages.<name>]", "How a stage is run, whatever its kind.", keys(execution::KEYS)))
+        .chain(section("dataset", "[datasets.<name>]", "Where images come from; `format` says which it is.", formats))
+        .chain(forms("datasets", "format", dataset::FORMATS))
+        .chain(section("model", "[models.<name>]", "The networks; `arch` says which it is.", archs))
+        .chain(forms("models", "arch", model::ARCHS))
+        .chain(section("pipeline", "[pipeline]", "What holds for every stage.", keys(pipeline::KEYS)))
+        .chain(section("resources", "[resources]", "What there is to run stages on.", keys(execution::RESOURCES)))
+        .chain(section(
+            "classes",
+            "[[classes]]",
+            "Classes of your own, and the sets that have a name.",
+            Body::ClassSets,
+        ))
+        .collect()
+}
+
+/// The page that `words` ask for, in lines of at most `columns`: `ranking`, `dataset`, `dataset folder`.
+///
+/// # Errors
+/// There is none; the error names a near one, among the pages and `others`.
+pub fn page(words: &[String], others: &[&str], columns: usize) -> Result<String, Unknown> {
+    let all = pages();
+    let word = match words {
+        [section, word] if ["stage", "dataset", "model"].contains(&section.as_str()) => word.clone(),
+        words => words.join(" "),
+    };
+    match all.iter().find(|page| page.name == word) {
+        Some(page) => Ok(page.write(columns)),
+        None => {
+            let near = nearest(&word, all.iter().map(|page| page.name).chain(others.iter().copied()));
+            Err(Unknown { near: near.map(str::to_owned), word })
+        }
+    }
+}
+
+impl Page {
+    fn write(&self, columns: usize) -> String {
+        let mut sheet = Sheet { text: format!("{}\n", self.place), columns };
+        sheet.paragraph(0, self.summary);
+        match &self.body {
+            Body::Keys(keys) => sheet.keys(keys),
+            Body::Kind(kind) => sheet.kind(kind),
+            Body::Forms(variants) => {
+                for Variant { name, summary, .. } in *variants {
+                    sheet.text += &format!("\n  {name}\n");
+                    sheet.paragraph(6, summary);
+                }
+                sheet.text += &format!("\nThe keys of one: intrada-run help {}\n", variants[0].name);
+            }
+            Body::ClassSets => {
+                sheet.keys(&[pipeline::CLASS_KEYS]);
+                for set in classes::SETS {
+                    sheet.text += &format!("\n  {}\n", set.name);
+                    sheet.paragraph(6, &set.classes.iter().map(|class| class.name).collect::<Vec<_>>().join(", "));
+                }
+            }
+        }
+        sheet.text
+    }
+}
+
+/// Text that grows downwards.
+struct Sheet {
+    text: String,
+    columns: usize,
+}
+
+impl Sheet {
+    fn kind(&mut self, kind: &Kind) {
+        self.keys(kind.keys);
+        if !kind.exactly_one.is_empty() {
+            self.text += &format!("\nExactly one of `{}` must be there.\n", kind.exactly_one.join("` and `"));
+        }
+        if !kind.outputs.is_empty() {
+            self.text += "\nIt gives\n";
+        }
+        for output in kind.outputs {
+            let only = output.only.map(|only| format!(" (only where {})", condition(only))).unwrap_or_default();
+            let slash = if output.folder { "/" } else { "" };
+            self.text += &format!("  {:<15} {}{slash}\n", output.name, output.path);
+            self.paragraph(18, &format!("{}{only}", output.gives.words()));
+        }
+        self.text += "\nKeys of every stage: intrada-run help stage\n";
+    }
+
+    fn keys(&mut self, keys: &[&[KeySpec]]) {
+        for key in keys.iter().copied().flatten() {
+            let presence = match key.presence {
+                Presence::Required => "  (required)".to_owned(),
+                Presence::Optional => "  (optional)".to_owned(),
+                Presence::Default(literal) => format!(" = {}", Value::from(literal).to_string().replace(',', ", ")),
+                Presence::OfPipeline => "  (default: the pipeline's)".to_owned(),
+            };
+            self.text += &format!("\n  {}{presence}\n", key.name);
+            self.paragraph(6, &expected(key.takes));
+            self.paragraph(6, &meaning(key));
+            if !key.origin.is_empty() {
+                self.paragraph(6, &format!("From: {}.", key.origin));
+            }
+        }
+    }
+
+    /// Words one after the other, each line from the column `indent` on.
+    fn paragraph(&mut self, indent: usize, words: &str) {
+        let mut width = 0;
+        for word in words.split_whitespace() {
+            let length = word.chars().count();
+            if width > 0 && width + 1 + length <= self.columns {
+                self.text += " ";
+                width += 1;
+            } else {
+                self.text += if width > 0 { "\n" } else { "" };
+                self.text += &" ".repeat(indent);
+                width = indent;
+            }
+            self.text += word;
+            width += length;
+        }
+        self.text += "\n";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(words: &str) -> Result<String, Unknown> {
+        page(&words.split(' ').map(str::to_owned).collect::<Vec<_>>(), &["plan"], 60)
+    }
+
+    #[test]
+    fn a_kind_says_its_keys_as_they_are_typed_its_defaults_and_what_it_gives() {
+        let text = asked("ranking").unwrap();
+        assert!(text.starts_with("[stages.<name>] with kind = \"ranking\"\nEntropy-based ranking: "), "{text}");
+        assert!(text.contains("\n  scores  (required)\n"), "{text}");
+        let lambda = "
+  lambda = 0.67
+      a number, between 0 and 1, both excluded
+      λ = |easy| / |target|, the share of easy images.
+      From: IntraDA, entropy.py: --lambda1.
+";
+        assert!(text.contains(lambda), "{text}");
+        assert!(text.contains("  easy            easy_split.txt\n"), "{text}");
+    }
+
+    #[test]
+    fn every_page_has_a_name_of_its_own_and_no_line_that_could_be_broken_is_too_long() {
+        let mut names: Vec<&str> = pages().iter().map(|page| page.name).collect();
+        for name in &names {
+            let text = asked(name).unwrap();
+            let is_too_long = |line: &&str| line.chars().count() > 60 && line.trim_start().contains(' ');
+            assert_eq!(text.lines().filter(|line| line.starts_with("      ")).find(is_too_long), None);
+        }
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn a_section_lists_its_forms_and_a_form_is_found_with_and_without_it() {
+        assert!(asked("dataset").unwrap().contains("\n  cityscapes\n      Cityscapes with fine"));
+        assert_eq!(asked("dataset folder").unwrap(), asked("folder").unwrap());
+    }
+
+    #[test]
+    fn an_unknown_word_is_told_what_is_near_it_among_pages_and_commands() {
+        let said = |words| asked(words).unwrap_err().to_string();
+        assert_eq!(said("rankin"), "there is no command, kind or section called `rankin`; did you mean `ranking`?");
+        assert!(said("paln").ends_with("did you mean `plan`?"));
+        assert!(said("dataset foldr").ends_with("`foldr`; did you mean `folder`?"));
+        assert!(said("xyz").ends_with("called `xyz`"));
+    }
+}
