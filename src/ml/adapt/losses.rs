@@ -3,7 +3,7 @@
 //! A JSON line an iteration, in a file that can be cut back to where a checkpoint was taken: so that a run that was killed
 //! and resumed leaves the same bytes as one that wasn't. It knows nothing of how losses come about.
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -57,10 +57,11 @@ impl LossRow {
     }
 }
 
-/// An append-only file of [`LossRow`]s.
+/// An append-only file of [`LossRow`]s. Each row is in the file at once, as curves are looked at while they grow; a write costs
+/// nothing beside an iteration.
 pub(super) struct LossLog {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
     bytes: u64,
 }
 
@@ -76,7 +77,7 @@ impl LossLog {
         }
         file.set_len(bytes)?;
         file.seek(SeekFrom::Start(bytes))?;
-        Ok(LossLog { path: path.to_owned(), file: BufWriter::new(file), bytes })
+        Ok(LossLog { path: path.to_owned(), file, bytes })
     }
 
     pub(super) fn append(&mut self, row: &LossRow) -> io::Result<()> {
@@ -88,8 +89,7 @@ impl LossLog {
 
     /// Makes everything appended so far durable, and tells how many bytes that is.
     pub(super) fn sync(&mut self) -> io::Result<u64> {
-        self.file.flush()?;
-        self.file.get_ref().sync_data()?;
+        self.file.sync_data()?;
         Ok(self.bytes)
     }
 

@@ -21,7 +21,6 @@ mod result;
 mod run;
 mod schema;
 mod screen;
-mod tensorboard;
 mod watch;
 mod why;
 

@@ -7,10 +7,11 @@ use clap::Args;
 
 use super::result::{self, Before};
 use super::screen::{self, Screen};
-use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, report, show, tensorboard};
+use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, report, show};
 use crate::report::Reporter;
 use crate::report::history::Recorder;
 use crate::report::live::Curtain;
+use crate::report::views::Views;
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};
 use crate::spec::{StageId, is_device};
@@ -69,7 +70,8 @@ impl Run {
         let before = result::before(&session, &needed(&session, &options));
         let Screen { reporter, curtain } = self.conduct.screen(&session, &options);
         let history = report::history(&session);
-        let mut reporter = Recorder::new(reporter, Rc::clone(&history));
+        let reporter = Recorder::new(reporter, Rc::clone(&history));
+        let mut reporter = Views::new(reporter, &session.pipeline, &session.store);
         warn(&session, &mut reporter);
         let interrupt = Interrupt::default();
         pass_on_signals(interrupt.clone(), curtain);
@@ -77,7 +79,6 @@ impl Run {
         // Before anything else is written: whatever it still draws goes off the terminal.
         drop(reporter);
         let ended = ended?;
-        write_events(&session, &options, &ended);
         self.conduct.show_tables(&session, &options, &ended, &before)?;
         let page = report::keep(&mut session, &options, &ended, &history.borrow());
         self.name_next(&session, &options, &ended, page);
@@ -148,13 +149,6 @@ impl Conduct {
         result::tables(session, &needed(session, options), ended, before)
             .iter()
             .try_for_each(|table| show(&format!("\n{table}")))
-    }
-}
-
-/// For TensorBoard. Without them nothing is lost that isn't in the outputs.
-pub(super) fn write_events(session: &Session, options: &Options, ended: &Ended) {
-    if let Err((path, error)) = tensorboard::write(session, &needed(session, options), ended) {
-        eprintln!("warning: failed to write {}: {error}", path.display());
     }
 }
 

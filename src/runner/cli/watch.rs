@@ -8,9 +8,10 @@ use anyhow::Context;
 use clap::Args;
 
 use super::result::Before;
-use super::run::{Conduct, pass_on_signals, warn, write_events};
+use super::run::{Conduct, pass_on_signals, warn};
 use super::{Answer, Format, INTERRUPTED, Refusal, Source, is_coloured, report, tell};
 use crate::report::history::{History, Recorder};
+use crate::report::views::Views;
 use crate::sched::live::{self, Front, Opened};
 use crate::sched::session::{Access, Session};
 use crate::sched::{Ended, Interrupt, Options};
@@ -44,7 +45,8 @@ impl Watch {
         let session = self.source.open(Access::Run)?;
         let options = self.conduct.options(&session, &[])?;
         *self.history.borrow_mut() = History::load(&session.history_path());
-        let mut reporter = Recorder::new(self.conduct.reporter(&session, &options), Rc::clone(&self.history));
+        let reporter = Recorder::new(self.conduct.reporter(&session, &options), Rc::clone(&self.history));
+        let mut reporter = Views::new(reporter, &session.pipeline, &session.store);
         warn(&session, &mut reporter);
         Ok(Opened { session, options, reporter: Box::new(reporter) })
     }
@@ -73,7 +75,6 @@ impl Front for Watch {
     fn rest(&mut self, session: &mut Session, options: &Options, ended: &Ended) {
         report::keep(session, options, ended, &self.history.borrow());
         if ended.totals.ran + ended.totals.hit > 0 {
-            write_events(session, options, ended);
             // Nobody reads the tables: that is no reason to end.
             let _ = self.conduct.show_tables(session, options, ended, &Before::default());
         }

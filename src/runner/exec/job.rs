@@ -22,6 +22,14 @@ pub const FORMAT: u32 = 3;
 /// Asked with this instead of a job, a worker says in one JSON line what it is: a [`Description`].
 pub const DESCRIBE: &str = "--describe";
 
+/// Where a training's losses grow in its slot: a line an iteration, in the file once the iteration is done. A training that
+/// goes on cuts the file back to its checkpoint before it says how far it is.
+pub const LOSSES: &str = "losses.jsonl";
+
+/// Where a training's evaluations are in its slot: a line each, and none is missing that an iteration whose losses are in
+/// their file came after.
+pub const EVALUATIONS: &str = "validation/evaluations.jsonl";
+
 /// What a worker finds on its machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {

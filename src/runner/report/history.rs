@@ -145,7 +145,7 @@ impl<R: Reporter> Reporter for Recorder<R> {
     fn tell(&mut self, event: &Event) {
         let mut history = self.history.borrow_mut();
         match event {
-            Event::Started { stage, reason } => history.begin(stage, reason, now()),
+            Event::Started { stage, reason, .. } => history.begin(stage, reason, now()),
             Event::Restoring { stage } => history.begin(stage, "", now()),
             Event::Finished(finished) => history.settle(finished, now()),
             Event::Closed(totals) => history.close(totals, now()),
@@ -195,7 +195,7 @@ mod tests {
     fn a_run_is_remembered_turn_by_turn_until_another_does_something() {
         let history = Rc::new(RefCell::new(History::default()));
         let mut recorder = Recorder::new(Quiet(Deaf), Rc::clone(&history));
-        recorder.tell(&Event::Started { stage: "rank".into(), reason: String::new() });
+        recorder.tell(&Event::Started { stage: "rank".into(), key: Key(Digest::of(b"b")), reason: String::new() });
         let began = history.borrow().going.as_ref().unwrap().running["rank"].since;
         recorder.tell(&finished(Outcome::Ran, b"a", ""));
         assert!(history.borrow().going.as_ref().unwrap().running.is_empty());

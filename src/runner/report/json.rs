@@ -12,7 +12,9 @@ pub struct JsonLines<W>(pub W);
 impl<W: Write> Reporter for JsonLines<W> {
     fn tell(&mut self, event: &Event) {
         let line = match event {
-            Event::Started { stage, reason } => json!({"event": "stage-started", "stage": stage, "reason": reason}),
+            Event::Started { stage, key, reason } => {
+                json!({"event": "stage-started", "stage": stage, "key": key.to_string(), "reason": reason})
+            }
             Event::Waiting { stage, holder } => json!({"event": "stage-waiting", "stage": stage, "for": holder}),
             Event::Retrying { stage, attempt, of, reason } => {
                 json!({"event": "stage-retrying", "stage": stage, "attempt": attempt, "of": of, "reason": reason})

@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod plain;
 pub mod shell;
 pub mod tensorboard;
+pub mod views;
 
 use std::collections::BTreeMap;
 
@@ -55,6 +56,11 @@ impl Outcome {
         }
     }
 
+    /// Whether the stage's results are there.
+    pub fn has_results(self) -> bool {
+        matches!(self, Outcome::Ran | Outcome::Hit | Outcome::UpToDate)
+    }
+
     /// As said to people.
     pub fn word(self) -> &'static str {
         if self == Outcome::UpToDate { "up to date" } else { self.name() }
@@ -78,6 +84,8 @@ pub enum Event {
     Started {
         /// Its name.
         stage: String,
+        /// What it computes.
+        key: Key,
         /// Why it has to run.
         reason: String,
     },

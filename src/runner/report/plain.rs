@@ -121,7 +121,7 @@ impl<W: Write> Plain<W> {
 impl<W: Write> Reporter for Plain<W> {
     fn tell(&mut self, event: &Event) {
         match event {
-            Event::Started { stage, reason } => {
+            Event::Started { stage, reason, .. } => {
                 let now = Instant::now();
                 self.running.insert(stage.clone(), Running { first: None, last_line: now, last_tenth: 0 });
                 self.line("running", stage, &format!("why: {reason}"));
@@ -162,6 +162,7 @@ impl<W: Write> Reporter for Plain<W> {
 mod tests {
     use super::super::Advice;
     use super::*;
+    use crate::digest::{Digest, Key};
 
     fn finished(stage: &str, outcome: Outcome, reason: &str) -> Finished {
         Finished {
@@ -181,7 +182,11 @@ mod tests {
         let mut plain = Plain::new(&mut out, ["inter", "entropy", "rank", "pseudo"].into_iter(), false);
         let mut totals = Totals { seconds: 260.0, ..Totals::default() };
         plain.tell(&Event::Finished(finished("inter", Outcome::Hit, "")));
-        plain.tell(&Event::Started { stage: "entropy".into(), reason: "images changed".into() });
+        plain.tell(&Event::Started {
+            stage: "entropy".into(),
+            key: Key(Digest::of(b"key")),
+            reason: "images changed".into(),
+        });
         let failed = Finished {
             advice: Advice {
                 help: vec!["do this".into()],

@@ -145,7 +145,7 @@ impl Run<'_> {
             if let Some(running) = self.jobs.running.values_mut().find(is_it) {
                 running.node = Some(node);
                 let reason = "is running already".to_owned();
-                self.reporter.tell(&Event::Started { stage: stage.name.clone(), reason: reason.clone() });
+                self.reporter.tell(&Event::Started { stage: stage.name.clone(), key, reason: reason.clone() });
                 self.results.insert(node, Known { reason, ..Known::default() });
                 return;
             }
@@ -285,7 +285,7 @@ impl Run<'_> {
         order.forced = is_forced;
         let name = self.session.pipeline.stage(stage).name.clone();
         self.session.note_attempt(self.session.pipeline.stage(stage), &Attempt::new(key));
-        self.reporter.tell(&Event::Started { stage: name.clone(), reason: reason.clone() });
+        self.reporter.tell(&Event::Started { stage: name.clone(), key, reason: reason.clone() });
         self.results.insert(node, Known { reason, ..Known::default() });
         let control = Arc::new(Control::default());
         let running = Running {

@@ -91,7 +91,7 @@ impl Board {
             }
         }
         match event {
-            Event::Started { stage, reason } => self.begin(stage, Doing::Working(reason.clone()), now),
+            Event::Started { stage, reason, .. } => self.begin(stage, Doing::Working(reason.clone()), now),
             Event::Restoring { stage } => self.begin(stage, Doing::Restoring, now),
             Event::Waiting { stage, holder } => {
                 if let Some(running) = self.running(stage) {
@@ -246,6 +246,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::{Digest, Key};
 
     fn board(seconds: &[Option<f64>]) -> Board {
         let stage = |(place, seconds): (usize, &Option<f64>)| Expected {
@@ -265,7 +266,7 @@ mod tests {
     }
 
     fn started() -> Event {
-        Event::Started { stage: "s0".into(), reason: String::new() }
+        Event::Started { stage: "s0".into(), key: Key(Digest::of(b"key")), reason: String::new() }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use super::super::{Advice, Outcome, Totals};
 use super::*;
+use crate::digest::{Digest, Key};
 
 /// Passes on what is written.
 struct Pipe(Sender<Vec<u8>>);
@@ -50,7 +51,7 @@ fn finished(stage: &str, outcome: Outcome) -> Event {
 }
 
 fn started(stage: &str) -> Event {
-    Event::Started { stage: stage.into(), reason: "forced".into() }
+    Event::Started { stage: stage.into(), key: Key(Digest::of(b"key")), reason: "forced".into() }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::super::super::{Advice, Event};
 use super::*;
+use crate::digest::{Digest, Key};
 
 const PLAIN: Style = Style { colour: false, unicode: true };
 
@@ -27,7 +28,7 @@ fn progress(stage: &str, done: u64, total: u64, unit: &str, values: &[(&str, f64
 }
 
 fn started(stage: &str, reason: &str) -> Event {
-    Event::Started { stage: stage.into(), reason: reason.into() }
+    Event::Started { stage: stage.into(), key: Key(Digest::of(b"key")), reason: reason.into() }
 }
 
 /// Two of seven stages are settled, four are under way in four ways, one waits; the run is 300 s old.

@@ -1,0 +1,120 @@
+//! Event files for TensorBoard: what a training's own files say, in the form that TensorBoard reads.
+//!
+//! Made from `losses.jsonl`, `evaluations.jsonl` and pictures; holds nothing that isn't in those. So events are views, no
+//! outputs of a stage: they enter no key, and deleting them loses nothing. What a training says is taken in pieces while it
+//! runs, and pieces give the bytes of the whole. Writes no file.
+
+mod record;
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+
+use serde_json::Value;
+
+use record::{What, put_event, put_image, put_scalar};
+
+/// Raised when other events are made of the same files.
+pub const REVISION: u32 = 2;
+
+/// Events, as bytes of an event file.
+#[derive(Default)]
+pub struct Events(Vec<u8>);
+
+impl Events {
+    /// How every file begins: a reader of the file before this one drops what it has read there, and no step shows twice.
+    pub fn beginning() -> Events {
+        let mut events = Events::default();
+        put_event(&mut events.0, 0, &What::Version);
+        put_event(&mut events.0, 0, &What::Start);
+        events
+    }
+
+    /// Adds a PNG. What isn't one is left out.
+    pub fn picture(&mut self, step: u64, tag: &str, png: &[u8]) {
+        let mut summary = Vec::new();
+        put_image(&mut summary, tag, png);
+        self.summary(step, &summary);
+    }
+
+    /// The bytes so far.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A line of a `losses.jsonl` as `loss/<column>` and `lr`.
+    fn losses(&mut self, step: u64, row: &BTreeMap<String, Value>) {
+        let columns = row.iter().filter(|(name, _)| *name != "iteration");
+        let tag = |name: &str| if name.starts_with("lr") { name.to_owned() } else { format!("loss/{name}") };
+        self.scalars(step, columns.filter_map(|(name, value)| Some((tag(name), value.as_f64()?))));
+    }
+
+    /// A line of an `evaluations.jsonl` as `miou/target` and `iou/<class>`, from 0 to 1.
+    fn evaluation(&mut self, step: u64, row: &Value) {
+        let classes = row["iou"].as_object().into_iter().flatten();
+        let classes = classes.filter_map(|(class, iou)| Some((format!("iou/{class}"), iou.as_f64()?)));
+        let mean = row["miou"].as_f64().map(|miou| ("miou/target".to_owned(), miou));
+        self.scalars(step, mean.into_iter().chain(classes));
+    }
+
+    fn scalars(&mut self, step: u64, scalars: impl Iterator<Item = (String, f64)>) {
+        let mut summary = Vec::new();
+        scalars.for_each(|(tag, scalar)| put_scalar(&mut summary, &tag, scalar));
+        self.summary(step, &summary);
+    }
+
+    fn summary(&mut self, step: u64, summary: &[u8]) {
+        if !summary.is_empty() {
+            put_event(&mut self.0, step, &What::Summary(summary));
+        }
+    }
+}
+
+/// How far a training's files have become events.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Bytes of `losses.jsonl`.
+    pub losses: u64,
+    /// Iterations that those tell of.
+    iterations: u64,
+    /// Lines of `evaluations.jsonl`.
+    evaluations: usize,
+}
+
+impl Progress {
+    /// Adds what has come since: `losses` is what `losses.jsonl` holds beyond [`Progress::losses`], perhaps with half a line at
+    /// its end, and `evaluations` the whole `evaluations.jsonl`, read after it. Lines that are none are left out.
+    ///
+    /// An evaluation comes after the iterations that it had behind it and before the next one. It is written before that
+    /// one's losses are, so the order is the same in however many pieces they come.
+    pub fn follow(&mut self, losses: &[u8], evaluations: &str, events: &mut Events) {
+        let whole = losses.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.losses += whole as u64;
+        let lines = evaluations.lines().enumerate().skip(self.evaluations);
+        let mut pending = lines.filter_map(|(line, text)| Some((line, serde_json::from_str(text).ok()?))).peekable();
+        let rows = losses[..whole].split(|byte| *byte == b'\n');
+        for row in rows.filter_map(|line| serde_json::from_slice::<BTreeMap<String, Value>>(line).ok()) {
+            let iteration = row.get("iteration").and_then(Value::as_u64).unwrap_or(0);
+            self.evaluated(iteration, &mut pending, events);
+            events.losses(iteration, &row);
+            self.iterations = iteration + 1;
+        }
+        self.evaluated(self.iterations, &mut pending, events);
+    }
+
+    /// Adds the evaluations with at most so many iterations behind them.
+    fn evaluated(
+        &mut self,
+        iterations: u64,
+        pending: &mut Peekable<impl Iterator<Item = (usize, Value)>>,
+        events: &mut Events,
+    ) {
+        let done = |row: &Value| row["iteration"].as_u64().unwrap_or(0);
+        while let Some((line, row)) = pending.next_if(|(_, row)| done(row) <= iterations) {
+            events.evaluation(done(&row), &row);
+            self.evaluations = line + 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

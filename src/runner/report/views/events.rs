@@ -1,0 +1,233 @@
+//! Which events belong into the event file of a stage, and when: those of a training as it gets on, those of other stages
+//! when they are done.
+//!
+//! What a training's job has written so far lies in its resume slot, what a stage gave in the cache: both are found by the
+//! stage's key, and so is the file, by what determines it. A training that goes on after a kill begins a new file with all
+//! that came before; so does one that is tried again.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::digest::{Digest, Encoder, FileDigest, Key};
+use crate::exec::job;
+use crate::kind::Gives;
+use crate::report::tensorboard::{Events, Progress, REVISION};
+use crate::report::{Event, Finished};
+use crate::spec::{self, Pipeline};
+use crate::store::{Artifact, Store, Trace};
+
+use super::event_file::{EventFile, Unwritten, is_complete};
+
+/// From one look at a running training to the next.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The event files of a pipeline.
+pub(super) struct EventFiles {
+    store: Arc<Store>,
+    /// Those that have something to show, by name.
+    stages: HashMap<String, Stage>,
+}
+
+/// A stage that has something to show.
+struct Stage {
+    /// Where its views lie, and its event file with them.
+    folder: PathBuf,
+    /// What is shown, and what the stage calls it.
+    outputs: Vec<(String, Gives)>,
+    running: Option<Running>,
+}
+
+/// A training that is computed now.
+struct Running {
+    key: Key,
+    looked: Option<Instant>,
+    /// None before its first iteration.
+    growing: Option<Growing>,
+}
+
+/// An event file and how far it has come.
+struct Growing {
+    file: EventFile,
+    progress: Progress,
+}
+
+/// How many files of such an output are shown. An evaluation makes a few overlays for each network, and the same for all:
+/// these are all shown.
+fn limit(gives: Gives) -> usize {
+    match gives {
+        Gives::Losses | Gives::Evaluations => 1,
+        Gives::EntropyMaps => 10,
+        Gives::Overlays => 100,
+        _ => 0,
+    }
+}
+
+impl EventFiles {
+    pub(super) fn new(pipeline: &Pipeline, store: &Arc<Store>) -> EventFiles {
+        let stage = |stage: &spec::Stage| {
+            let shown: Vec<_> = stage.outputs.iter().filter(|output| limit(output.gives) > 0).collect();
+            // All outputs of a kind lie in its stage's folder.
+            let folder = pipeline.root.join(shown.first()?.path.parent()?);
+            let outputs = shown.iter().map(|output| (output.name.clone(), output.gives)).collect();
+            Some((stage.name.clone(), Stage { folder, outputs, running: None }))
+        };
+        let stages = pipeline.stages.iter().filter_map(stage).collect();
+        EventFiles { store: Arc::clone(store), stages }
+    }
+
+    /// Takes note of what happened, and brings the file up to date that it concerns.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub(super) fn hear(&mut self, event: &Event) -> Result<(), Unwritten> {
+        match event {
+            Event::Started { stage, key, .. } => self.begin(stage, Some(*key)),
+            Event::Retrying { stage, .. } => self.begin(stage, None),
+            Event::Dropped { stage } => self.end(stage),
+            Event::Progress { stage, .. } => return self.look(stage),
+            Event::Finished(Finished { stage, outcome, key: Some(key), .. }) if outcome.has_results() => {
+                return self.complete(stage, *key);
+            }
+            Event::Finished(finished) => self.end(&finished.stage),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A job begins: what lies in its slot may still be cut back, until it says how far it is.
+    fn begin(&mut self, stage: &str, key: Option<Key>) {
+        if let Some(stage) = self.stages.get_mut(stage).filter(|stage| stage.is_training()) {
+            let key = key.or(stage.running.as_ref().map(|running| running.key));
+            stage.running = key.map(|key| Running { key, looked: None, growing: None });
+        }
+    }
+
+    /// Whatever there is is left as it is.
+    fn end(&mut self, stage: &str) {
+        if let Some(stage) = self.stages.get_mut(stage) {
+            stage.running = None;
+        }
+    }
+
+    /// A training has got on.
+    fn look(&mut self, name: &str) -> Result<(), Unwritten> {
+        let Some(stage) = self.stages.get_mut(name) else { return Ok(()) };
+        let Some(running) = stage.running.as_mut().filter(|running| running.is_due()) else { return Ok(()) };
+        running.looked = Some(Instant::now());
+        let slot = self.store.slot(running.key);
+        // A file that a write failed to must not grow any more.
+        let mut growing = running.growing.take();
+        let mut progress = growing.as_ref().map_or_else(Progress::default, |growing| growing.progress);
+        let mut events = if growing.is_none() { Events::beginning() } else { Events::default() };
+        let losses = beyond(&slot.path().join(job::LOSSES), progress.losses);
+        let evaluations = std::fs::read_to_string(slot.path().join(job::EVALUATIONS)).unwrap_or_default();
+        progress.follow(&losses, &evaluations, &mut events);
+        let file = match growing.take() {
+            None => EventFile::begin(&stage.folder, content(running.key), events.bytes())?,
+            Some(mut growing) => {
+                growing.file.append(events.bytes())?;
+                growing.file
+            }
+        };
+        running.growing = Some(Growing { file, progress });
+        Ok(())
+    }
+
+    /// The results of a stage are in the cache, and its file gets all that it hasn't.
+    fn complete(&mut self, name: &str, key: Key) -> Result<(), Unwritten> {
+        let Some(stage) = self.stages.get_mut(name) else { return Ok(()) };
+        let running = stage.running.take().filter(|running| running.key == key);
+        let content = content(key);
+        if is_complete(&stage.folder, content) {
+            return Ok(());
+        }
+        // What can't be read is left out: it is no failure of the run.
+        let Some(trace) = self.store.load(key).ok().flatten() else { return Ok(()) };
+        let file = match running.and_then(|running| running.growing).filter(|growing| growing.file.is_there()) {
+            Some(Growing { mut file, mut progress }) => {
+                let mut events = Events::default();
+                stage.add(&self.store, &trace, &mut progress, &mut events);
+                file.append(events.bytes())?;
+                file
+            }
+            None => {
+                let mut events = Events::beginning();
+                stage.add(&self.store, &trace, &mut Progress::default(), &mut events);
+                EventFile::begin(&stage.folder, content, events.bytes())?
+            }
+        };
+        file.complete()
+    }
+}
+
+impl Running {
+    fn is_due(&self) -> bool {
+        self.looked.is_none_or(|looked| looked.elapsed() >= LOOK)
+    }
+}
+
+impl Stage {
+    fn is_training(&self) -> bool {
+        self.outputs.iter().any(|(_, gives)| *gives == Gives::Losses)
+    }
+
+    /// Adds what the stage gave, a training's from where its file has come to.
+    fn add(&self, store: &Store, trace: &Trace, progress: &mut Progress, events: &mut Events) {
+        let read = |object: FileDigest| store.read(object).ok().flatten().unwrap_or_default();
+        let given =
+            |wanted: &str| trace.outputs.iter().find(|output| output.name == wanted).map(|output| output.artifact);
+        let bytes = |gives: Gives| {
+            let output = self.outputs.iter().find(|(_, own)| *own == gives);
+            output.and_then(|(name, _)| given(name)).map(|artifact| read(artifact.object)).unwrap_or_default()
+        };
+        let (losses, evaluations) = (bytes(Gives::Losses), bytes(Gives::Evaluations));
+        let losses = losses.get(progress.losses as usize..).unwrap_or_default();
+        progress.follow(losses, &String::from_utf8_lossy(&evaluations), events);
+        for (name, gives) in
+            self.outputs.iter().filter(|(_, gives)| !matches!(gives, Gives::Losses | Gives::Evaluations))
+        {
+            if let Some(artifact) = given(name) {
+                pictures(store, artifact, limit(*gives), events);
+            }
+        }
+    }
+}
+
+/// Adds pictures of a folder, evenly spread.
+fn pictures(store: &Store, folder: Artifact, limit: usize, events: &mut Events) {
+    let mut files = store.files_of(folder.object).unwrap_or_default();
+    files.sort();
+    let step = files.len().div_ceil(limit).max(1);
+    for (path, object) in files.iter().step_by(step) {
+        let tag = format!("pictures/{}", path.with_extension("").display());
+        events.picture(0, &tag, &store.read(*object).ok().flatten().unwrap_or_default());
+    }
+}
+
+/// What determines the events of a key.
+fn content(key: Key) -> Digest {
+    Encoder::new("intrada/events")
+        .field("revision", &REVISION.to_le_bytes())
+        .field("key", key.to_string().as_bytes())
+        .finish()
+}
+
+/// What a file holds beyond so many bytes; nothing where it can't be read.
+fn beyond(path: &Path, start: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(start))?;
+        file.read_to_end(&mut bytes)
+    });
+    if read.is_err() {
+        bytes.clear();
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests;
