@@ -10,7 +10,10 @@
 mod chart;
 mod findings;
 mod head;
+mod images;
+mod inference;
 mod markup;
+mod photographs;
 mod picture;
 mod pictures;
 mod provenance;
@@ -39,7 +42,9 @@ pub struct Page {
     results: Vec<results::Evaluation>,
     settings: Vec<sweep::Setting>,
     trainings: Vec<training::Training>,
+    images: Vec<images::Images>,
     pictures: Vec<pictures::Shown>,
+    photographs: photographs::Photographs,
     rankings: Vec<ranking::Ranking>,
     pseudo_labels: Vec<pseudo_labels::PseudoLabels>,
     stages: Vec<stages::Card>,
@@ -53,17 +58,21 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
     let results = results::gather(workspace);
     let settings = sweep::gather(workspace, &results);
     let trainings = training::gather(workspace);
-    let pseudo_labels = pseudo_labels::gather(workspace);
+    let images = images::gather(workspace, &results);
+    let mut photographs = photographs::Photographs::default();
+    let pseudo_labels = pseudo_labels::gather(workspace, &mut photographs);
     let classes = workspace.pipeline.classes.clone();
     Page {
         head: head::gather(workspace, &stages, &settings, written),
         findings: findings::gather(&results, &trainings, &pseudo_labels, &settings, &classes),
-        pictures: pictures::gather(workspace, &results),
-        rankings: ranking::gather(workspace),
+        pictures: pictures::gather(workspace, &images, &mut photographs),
+        rankings: ranking::gather(workspace, &mut photographs),
         provenance: provenance::gather(workspace),
         results,
         settings,
         trainings,
+        images,
+        photographs,
         pseudo_labels,
         stages,
         classes,
@@ -73,13 +82,12 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
 impl Page {
     /// The page as one file.
     pub fn render(&self) -> String {
-        let (pictures, photographs) = pictures::render(&self.pictures, &self.classes);
         let sections = [
             ("results", "Results", results::render(&self.results, &self.classes)),
             ("sweep", "Sweep", sweep::render(&self.settings)),
             ("findings", "Findings", findings::render(&self.findings)),
             ("training", "Training", training::render(&self.trainings)),
-            ("pictures", "Pictures", pictures),
+            ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, &self.classes)),
             ("pipeline", "Pipeline", stages::render(&self.stages)),
             ("ranking", "Ranking", ranking::render(&self.rankings, &self.classes)),
             ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &self.classes)),
@@ -89,7 +97,7 @@ impl Page {
             sections.iter().filter(|(_, _, body)| !body.is_empty()).map(|(id, name, _)| (*id, *name)).collect();
         let body: String = sections.iter().map(|(_, _, body)| body.as_str()).collect();
         let body = head::render(&self.head, &there) + "<main>\n" + &body + "</main>\n";
-        document(&self.head.name, &body, &photographs, &markup::json(&self.data()))
+        document(&self.head.name, &body, &self.photographs.style(), &markup::json(&self.data()))
     }
 
     /// The numbers for other programs: those of `metrics.json` as they are there.
@@ -124,8 +132,8 @@ impl Page {
 
 /// The whole document. The policy's nonce is a digest of what stands in it: text that knew it would have to hold it.
 fn document(title: &str, body: &str, photographs: &str, data: &str) -> String {
-    const STYLE: &str = include_str!("page.css");
-    const SCRIPT: &str = include_str!("page.js");
+    const STYLE: &str = concat!(include_str!("page.css"), include_str!("pictures.css"));
+    const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("pictures.js"));
     let nonce = Digest::of(body.as_bytes()).to_string();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\

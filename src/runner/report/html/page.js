@@ -1,11 +1,5 @@
 "use strict";
-// The page is whole without this. Here: transparency of the maps, and opening what a link leads to.
-const opacity = document.getElementById("opacity");
-if (opacity) {
-  opacity.addEventListener("input", () => {
-    for (const map of document.querySelectorAll(".over:not(.bare) > img")) map.style.opacity = opacity.value / 100;
-  });
-}
+// The page is whole without this. Here: opening what a link leads to.
 const open = () => {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (target && target.tagName === "DETAILS") {

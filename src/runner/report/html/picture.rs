@@ -6,8 +6,18 @@
 use std::fmt::Write as _;
 use std::io::Cursor;
 
+use super::markup::{colour as rgb, text};
+use crate::spec::Class;
+
 /// Of a picture in the page, in pixels.
 const WIDTH: usize = 384;
+
+/// The label of a pixel that has none.
+const IGNORED: u8 = 255;
+/// The other colour of a hatched pixel. No class has this index: there are at most 254.
+const HATCHED: u8 = 254;
+/// Stripes of a hatched map along its width.
+const STRIPES: usize = 48;
 
 /// One byte a pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +51,25 @@ impl Map {
         Map { width: WIDTH, height, bytes }
     }
 
+    /// The map with its ignored pixels hatched, so that they can't be taken for a pale class.
+    pub(super) fn hatched(mut self) -> Map {
+        let stripe = (self.width / STRIPES / 2).max(1);
+        for (i, byte) in self.bytes.iter_mut().enumerate().filter(|(_, byte)| **byte == IGNORED) {
+            let (x, y) = (i % self.width, i / self.width);
+            if (x + y) / stripe % 2 == 1 {
+                *byte = HATCHED;
+            }
+        }
+        self
+    }
+
     /// Where a prediction differs from the label: 1; where it doesn't: 0; where there is no label: 255. None if the maps have
     /// different sizes.
     pub(super) fn errors(&self, truth: &Map) -> Option<Map> {
         let same = (self.width, self.height) == (truth.width, truth.height);
         let pairs = self.bytes.iter().zip(&truth.bytes);
-        let bytes = pairs.map(|(is, should)| if *should == 255 { 255 } else { u8::from(is != should) }).collect();
+        let bytes =
+            pairs.map(|(is, should)| if *should == IGNORED { IGNORED } else { u8::from(is != should) }).collect();
         same.then_some(Map { bytes, ..*self })
     }
 
@@ -71,27 +94,29 @@ impl Map {
         let mut writer = encoder.write_header().expect("writing to memory does not fail");
         writer.write_image_data(&self.bytes).expect("a map holds exactly its pixels");
         writer.finish().expect("writing to memory does not fail");
-        image("image/png", &file, about)
+        format!("<img src=\"data:image/png;base64,{}\" alt=\"{}\">", base64(&file), text(about))
     }
 }
 
-/// An `img` element of a whole file. `about` is text.
-pub(super) fn image(kind: &str, file: &[u8], about: &str) -> String {
-    format!("<img src=\"data:{kind};base64,{}\" alt=\"{}\">", base64(file), super::markup::text(about))
-}
-
-/// The classes' colours; what is no class is white, as ignored pixels are.
-pub(super) fn class_palette(colours: impl Iterator<Item = [u8; 3]>) -> [[u8; 3]; 256] {
+/// No class: white, and where it is hatched grey.
+const BLANK: [[u8; 3]; 256] = {
     let mut palette = [[255; 3]; 256];
-    for (slot, colour) in palette.iter_mut().zip(colours) {
+    palette[HATCHED as usize] = [190; 3];
+    palette
+};
+
+/// The classes' colours.
+pub(super) fn class_palette(classes: &[Class]) -> [[u8; 3]; 256] {
+    let mut palette = BLANK;
+    for (slot, colour) in palette.iter_mut().zip(classes.iter().map(|class| class.colour)) {
         *slot = colour;
     }
     palette
 }
 
-/// Wrong pixels in one colour, the others pale; where there is no label, white.
+/// Wrong pixels in one colour, the others pale.
 pub(super) fn error_palette() -> [[u8; 3]; 256] {
-    let mut palette = [[255; 3]; 256];
+    let mut palette = BLANK;
     (palette[0], palette[1]) = ([218, 222, 226], [200, 30, 60]);
     palette
 }
@@ -123,8 +148,7 @@ pub(super) fn viridis() -> [[u8; 3]; 256] {
 pub(super) fn entropy_legend() -> String {
     let mut stops = String::new();
     for (i, colour) in viridis().iter().enumerate().step_by(51) {
-        let _ =
-            write!(stops, "<stop offset=\"{}%\" stop-color=\"{}\"/>", i * 100 / 255, super::markup::colour(*colour));
+        let _ = write!(stops, "<stop offset=\"{}%\" stop-color=\"{}\"/>", i * 100 / 255, rgb(*colour));
     }
     format!(
         "<p class=\"legend\">entropy 0 <svg class=\"scale\" viewBox=\"0 0 10 1\" preserveAspectRatio=\"none\">\
@@ -134,7 +158,7 @@ pub(super) fn entropy_legend() -> String {
 }
 
 /// As in RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
+pub(super) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
@@ -177,9 +201,18 @@ mod tests {
     }
 
     #[test]
+    fn ignored_pixels_are_hatched_and_no_others_are_touched() {
+        let bytes = vec![3, 255, 255, 255, 255, 3];
+        let hatched = Map { width: 3, height: 2, bytes: bytes.clone() }.hatched();
+        assert_eq!(hatched.bytes, [3, HATCHED, IGNORED, HATCHED, IGNORED, 3]);
+        let palette = class_palette(&[]);
+        assert_ne!(palette[usize::from(HATCHED)], palette[usize::from(IGNORED)]);
+    }
+
+    #[test]
     fn a_picture_in_the_page_is_the_map_with_a_palette() {
         let map = Map { width: 3, height: 2, bytes: vec![0, 1, 2, 2, 1, 255] };
-        let html = map.image(&class_palette([[9, 8, 7]].into_iter()), "a \"b\"");
+        let html = map.image(&BLANK, "a \"b\"");
         assert!(
             html.starts_with("<img src=\"data:image/png;base64,iVBOR") && html.ends_with("alt=\"a &quot;b&quot;\">")
         );

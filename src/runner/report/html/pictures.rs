@@ -1,103 +1,98 @@
 //! Pictures: of the images that an evaluation found most telling, the label and what each network makes of it.
 //!
-//! Knows the folder `pictures` of an evaluation, which chose them. A photograph is in the page once; every map is laid over
-//! it in a cell of the same size, so that nothing can be misaligned, and a slider makes the maps transparent.
+//! Knows the folder `pictures` of an evaluation, which chose them. Every map is laid over its photograph in a cell of the
+//! same size, so that nothing can be misaligned. Enlarging a picture, fading the maps and blinking between two networks are
+//! the script's (`pictures.js`); the rows are whole without.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
+use super::chart::{Line as Curve, Range, draw};
+use super::images::{Gains, Images, Line};
 use super::markup::{percent, section, text};
-use super::picture::{Map, class_palette, entropy_legend, error_palette, image, viridis};
-use super::results::{Evaluation, IN_FULL, legend};
+use super::photographs::{Photographs, cell};
+use super::picture::{Map, class_palette, entropy_legend, error_palette, viridis};
+use super::results::legend;
+use super::sweep::signed;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::report::measures::count;
 use crate::spec::Class;
 
-/// The pictures of one evaluation.
+/// Images that are named as those of the greatest gains, and losses.
+const NAMED: usize = 5;
+
+/// The pictures of one evaluation, in the order in which they are shown.
 pub(super) struct Shown {
-    /// The stage.
-    evaluation: String,
-    /// Its networks, in the order of the file.
-    networks: Vec<String>,
     rows: Vec<Row>,
 }
 
 /// One image.
 struct Row {
-    image: String,
+    line: Line,
     /// Why it is shown.
     reason: String,
-    miou: BTreeMap<String, Option<f64>>,
-    photograph: Option<Vec<u8>>,
+    /// The class of its photograph's cells.
+    photograph: Option<String>,
     truth: Option<Map>,
     predictions: HashMap<String, Map>,
     entropy: HashMap<String, Map>,
 }
 
-/// A line of `images.jsonl`.
-#[derive(Deserialize)]
-struct Line {
-    image: String,
-    miou: BTreeMap<String, Option<f64>>,
-    shown: Option<String>,
+/// The pictures of these evaluations, one for one.
+pub(super) fn gather(workspace: &Workspace, evaluations: &[Images], photographs: &mut Photographs) -> Vec<Shown> {
+    evaluations.iter().map(|images| shown(workspace, images, photographs)).collect()
 }
 
-/// The pictures of these evaluations.
-pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Shown> {
-    evaluations.iter().take(IN_FULL).filter_map(|evaluation| shown(workspace, evaluation)).collect()
-}
-
-fn shown(workspace: &Workspace, evaluation: &Evaluation) -> Option<Shown> {
-    let lines = workspace.bytes(evaluation.stage, Gives::ImageScores)?;
-    let lines = serde_json::Deserializer::from_slice(&lines).into_iter::<Line>().map_while(Result::ok);
-    let files: HashMap<PathBuf, FileDigest> = workspace.files(evaluation.stage, Gives::Pictures).into_iter().collect();
-    let file = |path: &Path| workspace.object(*files.get(path)?);
-    let map = |path: &Path| Map::decode(&file(path)?);
-    let networks: Vec<String> = evaluation.models.iter().map(|model| model.name.clone()).collect();
-    let row = |line: Line| {
+fn shown(workspace: &Workspace, images: &Images, photographs: &mut Photographs) -> Shown {
+    let files: HashMap<PathBuf, FileDigest> = workspace.files(images.stage, Gives::Pictures).into_iter().collect();
+    let map = |path: &Path| Map::decode(&workspace.object(*files.get(path)?)?);
+    let mut row = |line: &Line, reason: String| {
         let name = map_file(&line.image);
         let of_each = |folder: &str| {
             let one = |network: &String| Some((network.clone(), map(&Path::new(folder).join(network).join(&name))?));
-            networks.iter().filter_map(one).collect()
+            images.networks.iter().filter_map(one).collect()
         };
-        Some(Row {
-            reason: line.shown?,
-            photograph: file(&Path::new("photograph").join(&name).with_extension("jpg")),
+        let photograph = files.get(&Path::new("photograph").join(&name).with_extension("jpg"));
+        Row {
+            photograph: photograph.and_then(|file| photographs.class(workspace, *file)),
             truth: map(&Path::new("truth").join(&name)),
             predictions: of_each("prediction"),
             entropy: of_each("entropy"),
-            image: line.image,
-            miou: line.miou,
-        })
+            line: line.clone(),
+            reason,
+        }
     };
-    let mut rows: Vec<Row> = lines.filter_map(row).collect();
-    let place = |row: &Row| ["best", "median", "worst", "differ"].iter().position(|reason| *reason == row.reason);
+    let mut rows: Vec<Row> = chosen(images).map(|(line, reason)| row(line, reason)).collect();
+    let place = |row: &Row| REASONS.iter().position(|reason| row.reason.starts_with(reason)).unwrap_or(REASONS.len());
     rows.sort_by_key(place);
-    tell_gains(&mut rows, &networks);
-    Some(Shown { evaluation: evaluation.name.clone(), networks, rows })
+    Shown { rows }
 }
 
-/// An evaluation shows what any network gained and lost most over any other, as the order of the networks is no part of its key.
-/// Here it is known: of those images only the ones of the last two networks stay, the step that is to be judged.
-fn tell_gains(rows: &mut Vec<Row>, networks: &[String]) {
-    let [.., before, last] = networks else { return };
-    let gain = |row: &Row| Some(row.miou.get(last).copied()?? - row.miou.get(before).copied()??);
-    let most = |rows: &[Row], sign: f64| {
-        let gains = rows.iter().enumerate().filter_map(|(at, row)| Some((at, sign * gain(row)?)));
-        gains.filter(|(_, gain)| *gain > 0.0).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| at)
-    };
-    let ends = [(most(rows, 1.0), "gained"), (most(rows, -1.0), "lost")];
-    for (at, row) in rows.iter_mut().enumerate() {
-        let end = ends.iter().find(|(end, _)| *end == Some(at));
-        let end = end.map(|(_, did)| format!("{last} {did} most over {before}"));
-        let own = Some(std::mem::take(&mut row.reason)).filter(|reason| reason != "differ");
-        row.reason = own.into_iter().chain(end).collect::<Vec<_>>().join("; ");
-    }
-    rows.retain(|row| !row.reason.is_empty());
+/// Why an evaluation shows an image, in the order of the rows; those without one of these come last.
+const REASONS: [&str; 3] = ["best", "median", "worst"];
+
+/// The images that are shown, and why. An evaluation has pictures of what any network gained and lost most over any other, as
+/// the order of the networks is no part of its key. Here it is known: of those images only the ones of the last two networks
+/// stay, the step that is to be judged.
+fn chosen(images: &Images) -> impl Iterator<Item = (&Line, String)> {
+    let gains = images.gains();
+    let ends = gains.and_then(|Gains { before, last, by_image }| {
+        let (lost, gained) = (by_image.first().copied()?, by_image.last().copied()?);
+        Some(
+            [(lost, lost.0 < 0.0, "lost"), (gained, gained.0 > 0.0, "gained")]
+                .map(|((_, image), is_one, did)| is_one.then(|| (image, format!("{last} {did} most over {before}")))),
+        )
+    });
+    images.lines.iter().filter_map(move |line| {
+        let own = line.shown.as_ref()?;
+        let own = REASONS.contains(&own.as_str()).then(|| own.clone());
+        let ends = ends.iter().flatten().flatten().filter(|(image, _)| *image == line.image);
+        let reason = own.into_iter().chain(ends.map(|(_, did)| did.clone())).collect::<Vec<_>>().join("; ");
+        (!reason.is_empty()).then_some((line, reason))
+    })
 }
 
 /// Where the map of an image lies in a folder of maps: at its name, an image's ending replaced.
@@ -107,106 +102,163 @@ pub(super) fn map_file(image: &str) -> PathBuf {
     PathBuf::from(format!("{stem}.png"))
 }
 
-/// The section, and the style rules that hold its photographs.
-pub(super) fn render(shown: &[Shown], classes: &[Class]) -> (String, String) {
-    let (mut body, mut style) = (String::new(), String::new());
-    let palette = class_palette(classes.iter().map(|class| class.colour));
-    for (at, evaluation) in shown.iter().filter(|evaluation| !evaluation.rows.is_empty()).enumerate() {
-        let _ = writeln!(
-            body,
-            "<h3>{}</h3><div class=\"wide\"><table class=\"pictures\"><thead><tr>",
-            text(&evaluation.evaluation)
-        );
-        for head in ["image", "label"].into_iter().chain(evaluation.networks.iter().map(String::as_str)) {
-            let _ = write!(body, "<th>{}</th>", text(head));
-        }
-        if let Some(last) = evaluation.networks.last() {
-            let _ = write!(body, "<th>entropy of {0}</th><th>errors of {0}</th>", text(last));
-        }
-        body += "</tr></thead><tbody>\n";
-        for (i, row) in evaluation.rows.iter().enumerate() {
-            let class = format!("p{at}-{i}");
-            if let Some(photograph) = &row.photograph {
-                let element = image("image/jpeg", photograph, "");
-                let data = element.split('"').nth(1).unwrap_or_default();
-                let _ = writeln!(style, ".{class}{{background-image:url({data})}}");
-            }
-            body += &one(row, &evaluation.networks, &class, &palette);
-        }
-        body += "</tbody></table></div>\n";
-    }
-    if body.is_empty() {
-        return (body, style);
-    }
-    let head = format!(
-        "{}{}<p class=\"legend noprint\"><label>maps over the photograph <input type=\"range\" id=\"opacity\" min=\"0\" max=\"100\" \
-         value=\"100\"></label> <span class=\"key wrong\">wrong pixels</span></p>\n",
+/// What the colours mean, and the slider that fades them.
+pub(super) fn key(classes: &[Class]) -> String {
+    format!(
+        "{}{}<p class=\"legend noprint scripted\" hidden><label>maps over the photograph <input type=\"range\" \
+         class=\"opacity\" min=\"0\" max=\"100\" value=\"100\"></label> &nbsp; a click or Enter enlarges a picture</p>\n",
         legend(classes),
         entropy_legend()
-    );
-    (section("pictures", "Pictures", &(head + &body)), style)
+    )
 }
 
-fn one(row: &Row, networks: &[String], class: &str, palette: &[[u8; 3]; 256]) -> String {
-    let about = |what: &str| format!("{what} of {}", row.image);
-    let cell = |map: Option<&Map>, palette: &[[u8; 3]; 256], what: &str, below: String| {
-        let picture = map.map(|map| map.image(palette, &about(what))).unwrap_or_default();
-        format!("<td><div class=\"over {class}\">{picture}</div><small>{below}</small></td>")
+/// The section; empty where nothing was evaluated.
+pub(super) fn render(evaluations: &[Images], shown: &[Shown], classes: &[Class]) -> String {
+    let palette = class_palette(classes);
+    let one = |(images, shown): (&Images, &Shown)| {
+        let table = if shown.rows.is_empty() { String::new() } else { table(images, &shown.rows, &palette) };
+        let gains = images.gains().map(|gains| differences(&gains)).unwrap_or_default();
+        let body = table + &gains;
+        if body.is_empty() { body } else { format!("<h3>{}</h3>\n{body}", text(&images.evaluation)) }
     };
-    // The photograph's own cell takes its size from the label's map, which stays invisible there.
-    let mut html = format!(
-        "<tr><td><div class=\"over bare {class}\">{}</div><small>{}<br>{}</small></td>",
-        row.truth.as_ref().map(|truth| truth.image(palette, &about("photograph"))).unwrap_or_default(),
-        text(&row.image),
-        text(&row.reason)
-    );
-    html += &cell(row.truth.as_ref(), palette, "label", String::new());
-    for network in networks {
-        let miou = percent(row.miou.get(network).copied().flatten());
-        html += &cell(row.predictions.get(network), palette, network, format!("mIoU {miou}"));
+    let body: String = evaluations.iter().zip(shown).map(one).collect();
+    if body.is_empty() { body } else { section("pictures", "Pictures", &(key(classes) + &body)) }
+}
+
+fn table(images: &Images, rows: &[Row], palette: &[[u8; 3]; 256]) -> String {
+    let mut html = blink(&images.networks);
+    html += "<div class=\"wide\"><table class=\"pictures\"><thead><tr><th>image</th><th>label</th>";
+    for (i, network) in images.networks.iter().enumerate() {
+        let _ = write!(html, "<th data-network=\"{i}\">{}</th>", text(network));
     }
-    if let Some(last) = networks.last() {
-        html += &cell(row.entropy.get(last), &viridis(), "entropy", String::new());
+    if let Some(last) = images.networks.last() {
+        let _ = write!(
+            html,
+            "<th>entropy of {0}</th><th>errors of {0} <span class=\"key wrong\">wrong</span></th>",
+            text(last)
+        );
+    }
+    html += "</tr></thead><tbody>\n";
+    let places: Vec<BTreeMap<&str, usize>> = images.networks.iter().map(|network| images.places(network)).collect();
+    for row in rows {
+        html += &one(images, row, &places, palette);
+    }
+    html + "</tbody></table></div>\n"
+}
+
+/// What the key b does, where there are two networks to blink between.
+fn blink(networks: &[String]) -> String {
+    let Some((last, others)) = networks.split_last().filter(|(_, others)| !others.is_empty()) else {
+        return String::new();
+    };
+    let option = |(i, name): (usize, &String)| format!("<option value=\"{i}\">{}</option>", text(name));
+    let options: String = others.iter().enumerate().rev().map(option).collect();
+    format!(
+        "<p class=\"legend noprint scripted\" hidden><label>while the key <kbd>b</kbd> is held, {} gives way to \
+         <select class=\"blink\">{options}</select></label></p>\n",
+        text(last)
+    )
+}
+
+fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], palette: &[[u8; 3]; 256]) -> String {
+    let (image, class) = (&row.line.image, row.photograph.as_deref());
+    let below = format!("{}, {}", text(image), text(&row.reason));
+    let mut html = format!("<tr><td>{}</td>", cell(class, None, &format!("photograph of {image}"), &below));
+    let mut over = |map: Option<Map>, palette: &[[u8; 3]; 256], what: &str, below: &str| {
+        let about = format!("{what} of {image}");
+        let picture = map.map(|map| map.image(palette, &about));
+        let _ = write!(html, "<td>{}</td>", cell(class.filter(|_| picture.is_some()), picture, &about, below));
+    };
+    over(row.truth.clone().map(Map::hatched), palette, "label", "");
+    for (network, places) in images.networks.iter().zip(places) {
+        let place = places.get(image.as_str()).map(|place| format!(", {place} of {}", count(places.len() as u64)));
+        let below = format!("mIoU {}{}", percent(row.line.miou(network)), place.unwrap_or_default());
+        over(row.predictions.get(network).cloned(), palette, network, &below);
+    }
+    if let Some(last) = images.networks.last() {
+        over(row.entropy.get(last).cloned(), &viridis(), "entropy", "");
         let errors = row.predictions.get(last).zip(row.truth.as_ref()).and_then(|(is, should)| is.errors(should));
         let wrong = errors.as_ref().map(|errors| {
             let shares = errors.shares();
             format!("{} % wrong", percent(Some(shares[1] / (shares[0] + shares[1]).max(f64::MIN_POSITIVE))))
         });
-        html += &cell(errors.as_ref(), &error_palette(), "errors", wrong.unwrap_or_default());
+        over(errors.map(Map::hatched), &error_palette(), "errors", &wrong.unwrap_or_default());
     }
     html + "</tr>\n"
 }
 
+/// The last network beside the one before it, over all images: those with pictures are a few of them.
+fn differences(gains: &Gains) -> String {
+    let (before, last) = (text(gains.before), text(gains.last));
+    let better = gains.by_image.iter().filter(|(gain, _)| *gain > 0.0).count();
+    let worse = gains.by_image.iter().filter(|(gain, _)| *gain < 0.0).count();
+    let mut html = format!(
+        "<h4>{last} beside {before}, image by image</h4>\n<div class=\"beside\"><div><p>{last} is better on {} of {} images and worse on {}.</p>\n",
+        count(better as u64),
+        count(gains.by_image.len() as u64),
+        count(worse as u64)
+    );
+    let named = |word: &str, images: &mut dyn Iterator<Item = &(f64, &str)>| {
+        let each = |(gain, image): &(f64, &str)| format!("{} {}", text(image), signed(100.0 * gain));
+        let list: Vec<String> = images.take(NAMED).map(each).collect();
+        if list.is_empty() {
+            String::new()
+        } else {
+            format!("<p class=\"note\">Most {word}: {}.</p>\n", list.join(", "))
+        }
+    };
+    html += &named("gained", &mut gains.by_image.iter().rev().filter(|(gain, _)| *gain > 0.0));
+    html += &named("lost", &mut gains.by_image.iter().filter(|(gain, _)| *gain < 0.0));
+    let points = (1..).zip(&gains.by_image).map(|(at, (gain, _))| (f64::from(at), 100.0 * gain)).collect();
+    let y = Range::over(gains.by_image.iter().map(|(gain, _)| 100.0 * gain).chain([0.0]));
+    let x = Range { from: 0.0, to: gains.by_image.len() as f64, logarithmic: false };
+    if let Some(y) = y {
+        let title = format!("{} − {}, points of mIoU, images sorted", gains.last, gains.before);
+        let curve = Curve { name: title.clone(), points, dots: false };
+        let _ = writeln!(html, "</div><div>{}</div></div>", draw(&title, &[curve], x, y, &[(worse as f64, "")]));
+    }
+    html
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::images::tests::images;
     use super::*;
-
-    #[test]
-    fn an_image_on_which_networks_differ_is_shown_where_it_is_the_last_ones_greatest_gain_or_loss() {
-        let row = |image: &str, reason: &str, mious: [f64; 3]| Row {
-            image: image.to_owned(),
-            reason: reason.to_owned(),
-            miou: ["source-only", "inter", "intra"].map(str::to_owned).into_iter().zip(mious.map(Some)).collect(),
-            photograph: None,
-            truth: None,
-            predictions: HashMap::new(),
-            entropy: HashMap::new(),
-        };
-        let mut rows = vec![
-            row("a", "best", [0.9, 0.9, 0.9]),
-            row("b", "worst", [0.1, 0.1, 0.4]),
-            row("c", "differ", [0.1, 0.5, 0.4]),
-            row("d", "differ", [0.1, 0.6, 0.6]),
-        ];
-        tell_gains(&mut rows, &["source-only", "inter", "intra"].map(str::to_owned));
-        let shown: Vec<(&str, &str)> = rows.iter().map(|row| (&*row.image, &*row.reason)).collect();
-        let gained = "worst; intra gained most over inter";
-        assert_eq!(shown, [("a", "best"), ("b", gained), ("c", "intra lost most over inter")]);
-    }
 
     #[test]
     fn the_map_of_an_image_has_its_name_and_only_an_images_ending_goes() {
         assert_eq!(map_file("town/a.JPG"), Path::new("town/a.png"));
         assert_eq!(map_file("scene.0001"), Path::new("scene.0001.png"));
+    }
+
+    #[test]
+    fn an_image_on_which_networks_differ_is_shown_where_it_is_the_last_ones_greatest_gain_or_loss() {
+        let shown = [("best", 0.9, 0.9), ("worst", 0.1, 0.4), ("differ", 0.5, 0.4), ("differ", 0.6, 0.6)];
+        let mut images = images(&shown.map(|(_, old, new)| (Some(old), Some(new))));
+        for (line, (reason, ..)) in images.lines.iter_mut().zip(shown) {
+            line.shown = Some(reason.to_owned());
+        }
+        let reasons: Vec<(&str, String)> = chosen(&images).map(|(line, reason)| (&*line.image, reason)).collect();
+        let expected = ["best", "worst; intra gained most over inter", "intra lost most over inter"];
+        assert_eq!(reasons, [("0", expected[0].into()), ("1", expected[1].into()), ("2", expected[2].into())]);
+    }
+
+    #[test]
+    fn gains_and_losses_are_counted_over_all_images_and_the_greatest_are_named() {
+        let of_each = [(0.5, 0.75), (0.5, 0.25), (0.5, 0.625), (0.5, 0.5)].map(|(old, new)| (Some(old), Some(new)));
+        let html = differences(&images(&of_each).gains().unwrap());
+        assert!(html.contains("intra is better on 2 of 4 images and worse on 1."), "{html}");
+        assert!(html.contains("Most gained: 0 +25.0, 2 +12.5.") && html.contains("Most lost: 1 −25.0."), "{html}");
+    }
+
+    #[test]
+    fn the_key_is_offered_where_there_are_two_networks() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(blink(&names(&["inter"])), "");
+        let offered = blink(&names(&["a", "<b>", "c"]));
+        assert!(
+            offered.contains("c gives way to")
+                && offered.contains("<option value=\"1\">&lt;b&gt;</option><option value=\"0\">a")
+        );
     }
 }

@@ -1,10 +1,12 @@
-//! Pseudo-labels: how much of each class they hold, and some of them beside the entropy that they came with.
+//! Pseudo-labels: how much of each class they hold, and some of them over their photographs, with their entropy.
 //!
 //! Knows the labels' folder and what the stage noted. The shares are its notes: counting again would read every label.
 
+use super::inference::{Inference, Seen};
 use super::markup::{colour, section, table, text};
-use super::picture::{Map, class_palette, viridis};
-use super::ranking::Maps;
+use super::photographs::Photographs;
+use super::picture::{Map, class_palette};
+use super::pictures::key;
 use super::results::IN_FULL;
 use super::workspace::Workspace;
 use crate::kind::Gives;
@@ -21,33 +23,33 @@ pub(super) struct PseudoLabels {
     labels: usize,
     /// In the order of the classes, 0 to 1; empty where the stage didn't note them.
     pub(super) shares: Vec<f64>,
-    examples: Vec<(String, Map, Option<Map>)>,
+    examples: Vec<Seen>,
 }
 
 /// Pseudo-labellings whose results count; of a large sweep the first.
-pub(super) fn gather(workspace: &Workspace) -> Vec<PseudoLabels> {
-    workspace.stages().filter_map(|(id, _)| one(workspace, id)).take(IN_FULL).collect()
+pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<PseudoLabels> {
+    workspace.stages().filter_map(|(id, _)| one(workspace, id, photographs)).take(IN_FULL).collect()
 }
 
-fn one(workspace: &Workspace, id: StageId) -> Option<PseudoLabels> {
+fn one(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Option<PseudoLabels> {
     workspace.artifact(id, Gives::Labels)?;
     let stage = workspace.pipeline.stage(id);
     let mut files = workspace.files(id, Gives::Labels);
     files.sort();
-    let entropies = Maps::of(workspace, workspace.producer(stage, "predictions"), Gives::EntropyMaps);
+    let inference = Inference::of(workspace, workspace.producer(stage, "predictions"));
     let step = files.len().div_ceil(SHOWN).max(1);
-    let example = |(path, object): &(std::path::PathBuf, _)| {
-        let name = path.to_string_lossy().into_owned();
+    let mut example = |(path, object): &(std::path::PathBuf, _)| {
         let label = Map::decode(&workspace.object(*object)?)?.small();
-        let entropy = entropies.get(workspace, &name);
-        Some((name, label, entropy))
+        let mut seen = inference.seen(workspace, &path.to_string_lossy(), photographs);
+        seen.classes = Some(label);
+        Some(seen)
     };
     let noted = workspace.trace(id).and_then(|trace| trace.note.get("classes").cloned()).unwrap_or_default();
     Some(PseudoLabels {
         name: stage.name.clone(),
         labels: files.len(),
         shares: shares(&noted, workspace.pipeline.classes.len()),
-        examples: files.iter().step_by(step).filter_map(example).collect(),
+        examples: files.iter().step_by(step).filter_map(&mut example).collect(),
     })
 }
 
@@ -61,7 +63,7 @@ fn shares(noted: &str, classes: usize) -> Vec<f64> {
 /// The section; empty where nothing was labelled.
 pub(super) fn render(all: &[PseudoLabels], classes: &[Class]) -> String {
     let body: String = all.iter().map(|labels| shown(labels, classes)).collect();
-    if body.is_empty() { body } else { section("pseudo-labels", "Pseudo-labels", &body) }
+    if body.is_empty() { body } else { section("pseudo-labels", "Pseudo-labels", &(key(classes) + &body)) }
 }
 
 fn shown(labels: &PseudoLabels, classes: &[Class]) -> String {
@@ -79,18 +81,9 @@ fn shown(labels: &PseudoLabels, classes: &[Class]) -> String {
         let rows: Vec<Vec<String>> = classes.iter().zip(&labels.shares).map(row).collect();
         html += &table(&["class", "% of the labelled pixels", ""], &rows);
     }
-    let palette = class_palette(classes.iter().map(|class| class.colour));
-    let cell = |(name, label, entropy): &(String, Map, Option<Map>)| {
-        let entropy = entropy.as_ref().map(|map| map.image(&viridis(), &format!("entropy of {name}")));
-        let label = label.image(&palette, &format!("label of {name}"));
-        format!("<div class=\"pair\">{label}{}</div><small>{}</small>", entropy.unwrap_or_default(), text(name))
-    };
-    let cells: Vec<String> = labels.examples.iter().map(cell).collect();
-    if !cells.is_empty() {
-        let heads = vec![""; cells.len()];
-        html += &table(&heads, &[cells]).replacen("<table>", "<table class=\"pictures\">", 1);
-    }
-    html
+    let palette = class_palette(classes);
+    let columns = labels.examples.iter().map(|seen| seen.column(&palette, "pseudo-label", ""));
+    html + &format!("<div class=\"columns\">{}</div>\n", columns.collect::<String>())
 }
 
 #[cfg(test)]

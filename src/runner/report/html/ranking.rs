@@ -1,20 +1,21 @@
 //! Ranking: the sorted scores with the cut between easy and hard, and the images at its ends and at the cut.
 //!
-//! Knows `ranking.csv` and the maps of the entropy inference that was ranked. The images themselves may be anywhere or, as
-//! drawn scenes, nowhere; so what the network made of them is shown.
+//! Knows `ranking.csv` and what the entropy inference that was ranked left to look at.
 
 use super::chart::{Line, Range, draw};
-use super::markup::{section, table, text};
-use super::picture::{Map, class_palette, entropy_legend, viridis};
-use super::pictures::map_file;
-use super::results::{IN_FULL, legend};
+use super::inference::{Inference, Seen};
+use super::markup::{section, text};
+use super::photographs::Photographs;
+use super::picture::class_palette;
+use super::pictures::key;
+use super::results::IN_FULL;
 use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::report::measures::count;
 use crate::spec::{Class, StageId};
 
 /// Images at each place of the order.
-const EACH: usize = 4;
+const EACH: usize = 6;
 
 /// One ranking.
 pub(super) struct Ranking {
@@ -31,35 +32,31 @@ struct Ranked {
 }
 
 struct Example {
-    image: String,
+    /// From 1, the easiest.
+    place: usize,
     score: f64,
-    prediction: Option<Map>,
-    entropy: Option<Map>,
+    seen: Seen,
 }
 
 /// Rankings whose results count; of a large sweep the first.
-pub(super) fn gather(workspace: &Workspace) -> Vec<Ranking> {
-    workspace.stages().filter_map(|(id, _)| ranking(workspace, id)).take(IN_FULL).collect()
+pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<Ranking> {
+    workspace.stages().filter_map(|(id, _)| ranking(workspace, id, photographs)).take(IN_FULL).collect()
 }
 
-fn ranking(workspace: &Workspace, id: StageId) -> Option<Ranking> {
+fn ranking(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Option<Ranking> {
     let stage = workspace.pipeline.stage(id);
     let bytes = workspace.bytes(id, Gives::RankingTable)?;
     let ranked: Vec<Ranked> = std::str::from_utf8(&bytes).ok()?.lines().skip(1).filter_map(line).collect();
-    let inference = workspace.producer(stage, "scores");
-    let maps = |gives| Maps::of(workspace, inference, gives);
-    let (predictions, entropies) = (maps(Gives::Predictions), maps(Gives::EntropyMaps));
-    let example = |ranked: &Ranked| Example {
-        image: ranked.image.clone(),
-        score: ranked.score,
-        prediction: predictions.get(workspace, &ranked.image),
-        entropy: entropies.get(workspace, &ranked.image),
-    };
+    let inference = Inference::of(workspace, workspace.producer(stage, "scores"));
     let cut = ranked.iter().filter(|ranked| ranked.is_easy).count();
     let around = cut.saturating_sub(EACH / 2)..(cut + EACH / 2).min(ranked.len());
     let last = ranked.len().saturating_sub(EACH)..ranked.len();
     let places = [("easiest", 0..EACH.min(ranked.len())), ("at the cut", around), ("hardest", last)];
-    let shown = places.map(|(word, range)| (word, ranked[range].iter().map(example).collect()));
+    let mut example = |at: usize| {
+        let Ranked { image, score, .. } = &ranked[at];
+        Example { place: at + 1, score: *score, seen: inference.seen(workspace, image, photographs) }
+    };
+    let shown = places.map(|(word, range)| (word, range.map(&mut example).collect()));
     Some(Ranking { name: stage.name.clone(), shown: shown.into(), ranked })
 }
 
@@ -74,65 +71,39 @@ fn line(line: &str) -> Option<Ranked> {
     Some(Ranked { image, score: score.parse().ok()?, is_easy: split == "easy" })
 }
 
-/// The maps of an entropy inference, found by the name of their image.
-pub(super) struct Maps(std::collections::HashMap<std::path::PathBuf, crate::digest::FileDigest>);
-
-impl Maps {
-    /// None where there is no such stage.
-    pub(super) fn of(workspace: &Workspace, stage: Option<StageId>, gives: Gives) -> Maps {
-        Maps(stage.map(|stage| workspace.files(stage, gives).into_iter().collect()).unwrap_or_default())
-    }
-
-    /// The map of an image, small.
-    pub(super) fn get(&self, workspace: &Workspace, image: &str) -> Option<Map> {
-        let file = workspace.object(*self.0.get(&map_file(image))?)?;
-        Some(Map::decode(&file)?.small())
-    }
-}
-
 /// The section; empty where nothing was ranked.
 pub(super) fn render(rankings: &[Ranking], classes: &[Class]) -> String {
     if rankings.is_empty() {
         return String::new();
     }
     let body: String = rankings.iter().map(|ranking| one(ranking, classes)).collect();
-    section("ranking", "Ranking", &(legend(classes) + &entropy_legend() + &body))
+    section("ranking", "Ranking", &(key(classes) + &body))
 }
 
 fn one(ranking: &Ranking, classes: &[Class]) -> String {
     let easy = ranking.ranked.iter().filter(|ranked| ranked.is_easy).count();
     let points = (1..).zip(&ranking.ranked).map(|(rank, ranked)| (f64::from(rank), ranked.score));
     let line = Line { name: "score".to_owned(), points: points.collect(), dots: false };
-    let x = Range { from: 0.0, to: ranking.ranked.len().max(1) as f64, logarithmic: false };
+    let images = ranking.ranked.len();
+    let x = Range { from: 0.0, to: images.max(1) as f64, logarithmic: false };
     let y = Range::over(ranking.ranked.iter().map(|ranked| ranked.score).chain([0.0]));
     let mut html = format!(
         "<h3>{} <small>{} easy, {} hard</small></h3>\n<div class=\"charts\">",
         text(&ranking.name),
         count(easy as u64),
-        count((ranking.ranked.len() - easy) as u64)
+        count((images - easy) as u64)
     );
     if let Some(y) = y {
         html += &draw("score by place, easiest first", &[line], x, y, &[(easy as f64, "cut")]);
     }
     html += "</div>\n";
-    let palette = class_palette(classes.iter().map(|class| class.colour));
+    let palette = class_palette(classes);
     for (word, examples) in &ranking.shown {
-        let picture = |map: &Option<Map>, palette: &[[u8; 3]; 256], what: &str, image: &str| {
-            map.as_ref().map(|map| map.image(palette, &format!("{what} of {image}"))).unwrap_or_default()
-        };
-        let cell = |example: &Example| {
-            format!(
-                "<div class=\"pair\">{}{}</div><small>{}<br>{:.4}</small>",
-                picture(&example.prediction, &palette, "prediction", &example.image),
-                picture(&example.entropy, &viridis(), "entropy", &example.image),
-                text(&example.image),
-                example.score
-            )
-        };
-        let mut heads = vec![*word];
-        heads.resize(examples.len().max(1), "");
-        html +=
-            &table(&heads, &[examples.iter().map(cell).collect()]).replacen("<table>", "<table class=\"pictures\">", 1);
+        let columns = examples.iter().map(|example| {
+            let below = format!("{} of {}, {:.4}", count(example.place as u64), count(images as u64), example.score);
+            example.seen.column(&palette, "prediction", &below)
+        });
+        html += &format!("<h4>{word}</h4>\n<div class=\"columns\">{}</div>\n", columns.collect::<String>());
     }
     html
 }

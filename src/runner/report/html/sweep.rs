@@ -95,7 +95,7 @@ impl Setting {
 }
 
 /// With its sign, which is no hyphen.
-fn signed(points: f64) -> String {
+pub(super) fn signed(points: f64) -> String {
     format!("{points:+.1}").replace('-', "−")
 }
 

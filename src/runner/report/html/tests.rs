@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use super::photographs::tests::jpeg;
 use super::*;
 use crate::digest::{Digest, Key};
 use crate::graph::{self, StageGraph};
@@ -150,7 +151,7 @@ fn evaluated() -> Scene {
     let images = line("a<img src=x onerror=alert(1)>.jpg", ",\"shown\":\"best\"") + &line("b.jpg", "");
     let map = "a<img src=x onerror=alert(1)>.png";
     let pictures = vec![
-        ("photograph/".to_owned() + &map.replace(".png", ".jpg"), b"a jpeg".to_vec()),
+        ("photograph/".to_owned() + &map.replace(".png", ".jpg"), jpeg(8, 4, "")),
         ("truth/".to_owned() + map, grey_png(8, 4, 1)),
         ("prediction/before/".to_owned() + map, grey_png(8, 4, 1)),
         ("prediction/inter/".to_owned() + map, grey_png(8, 4, 0)),
@@ -186,9 +187,28 @@ fn whatever_things_are_called_nothing_in_a_name_is_executed() {
 #[test]
 fn the_pictures_of_an_image_lie_over_its_photograph() {
     let page = evaluated().page();
-    assert_eq!(page.matches("background-image:url(data:image/jpeg;base64,").count(), 1, "a photograph is there once");
+    assert_eq!(page.matches("url(data:image/jpeg;base64,").count(), 1, "a photograph is there once");
     assert!(page.contains("mIoU 50.0") && page.contains("mIoU –"));
     assert!(page.contains("100.0 % wrong"));
+}
+
+#[test]
+fn a_photograph_is_in_the_page_once_however_many_sections_show_it() {
+    let mut scene = evaluated();
+    let map = "a<img src=x onerror=alert(1)>";
+    let ranking = format!("image,score,split\n{map}.jpg,0.1,easy\nb.jpg,0.2,hard\n");
+    scene.place("rank", &[("ranking", Scene::file(ranking))]);
+    let photographs = vec![(format!("{map}.jpg"), jpeg(8, 4, "")), ("b.jpg".to_owned(), jpeg(8, 4, "another"))];
+    let maps = |value| vec![(format!("{map}.png"), grey_png(8, 4, value)), ("b.png".to_owned(), grey_png(8, 4, value))];
+    let outputs = [("photographs", photographs), ("predictions", maps(1)), ("entropy", maps(9))];
+    scene.place("entropy", &outputs);
+    let page = scene.page();
+    assert_eq!(page.matches("url(data:image/jpeg;base64,").count(), 2);
+    let shown = page.split("<div class=\"over ").filter(|cell| cell.contains(" title=\"photograph of a&lt;img"));
+    let classes: Vec<&str> = shown.map(|cell| &cell[..cell.find('"').unwrap()]).collect();
+    assert_eq!(classes.len(), 4, "once among the pictures, and easiest, at the cut and hardest of two");
+    assert!(classes.iter().all(|class| *class == classes[0] && page.contains(&format!(".{class}{{aspect-ratio:8/4;"))));
+    assert!(page.contains("1 of 2, 0.1000"));
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! What evaluations found image by image: how good each network is on each, and where an image stands among all.
+//!
+//! Knows `images.jsonl`, whose lines it keeps for the sections that need them, and no picture.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::results::{Evaluation, IN_FULL};
+use super::workspace::Workspace;
+use crate::kind::Gives;
+use crate::spec::StageId;
+
+/// The images of one evaluation.
+pub(super) struct Images {
+    /// The stage.
+    pub(super) stage: StageId,
+    /// Its name.
+    pub(super) evaluation: String,
+    /// The networks, in the order in which the file names them.
+    pub(super) networks: Vec<String>,
+    /// In the order of the data set.
+    pub(super) lines: Vec<Line>,
+}
+
+/// One image: a line of `images.jsonl`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Line {
+    /// Its name.
+    pub(super) image: String,
+    /// By network: the mean IoU over the classes that occur in it or were predicted, 0 to 1.
+    pub(super) miou: BTreeMap<String, Option<f64>>,
+    /// Why there are pictures of it, where there are.
+    #[serde(default)]
+    pub(super) shown: Option<String>,
+}
+
+impl Line {
+    /// What a network reaches on it.
+    pub(super) fn miou(&self, network: &str) -> Option<f64> {
+        self.miou.get(network).copied().flatten()
+    }
+}
+
+/// Of the evaluations that are shown in full.
+pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Images> {
+    let images = |evaluation: &Evaluation| {
+        let lines = workspace.bytes(evaluation.stage, Gives::ImageScores)?;
+        let lines = serde_json::Deserializer::from_slice(&lines).into_iter::<Line>().map_while(Result::ok);
+        Some(Images {
+            stage: evaluation.stage,
+            evaluation: evaluation.name.clone(),
+            networks: evaluation.models.iter().map(|model| model.name.clone()).collect(),
+            lines: lines.collect(),
+        })
+    };
+    evaluations.iter().take(IN_FULL).filter_map(images).collect()
+}
+
+impl Images {
+    /// By image, the place that it has among all by what this network reaches on it, 1 being the best; equal ones share one.
+    pub(super) fn places(&self, network: &str) -> BTreeMap<&str, usize> {
+        let mut order: Vec<(f64, &str)> =
+            self.lines.iter().filter_map(|line| Some((line.miou(network)?, line.image.as_str()))).collect();
+        order.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut places = BTreeMap::new();
+        let mut shared = (f64::NAN, 0);
+        for (place, (miou, image)) in (1..).zip(order) {
+            if miou != shared.0 {
+                shared = (miou, place);
+            }
+            places.insert(image, shared.1);
+        }
+        places
+    }
+
+    /// What the last network gains over the one before it on each image, the greatest loss first. None where there are no
+    /// two networks.
+    pub(super) fn gains(&self) -> Option<Gains<'_>> {
+        let [.., before, last] = &self.networks[..] else { return None };
+        let gain = |line: &Line| line.miou(last).zip(line.miou(before)).map(|(last, before)| last - before);
+        let mut by_image: Vec<(f64, &str)> =
+            self.lines.iter().filter_map(|line| Some((gain(line)?, line.image.as_str()))).collect();
+        by_image.sort_by(|a, b| a.0.total_cmp(&b.0));
+        (!by_image.is_empty()).then_some(Gains { before, last, by_image })
+    }
+}
+
+/// A network beside the one before it, image by image.
+pub(super) struct Gains<'a> {
+    /// The earlier one.
+    pub(super) before: &'a str,
+    /// The later one.
+    pub(super) last: &'a str,
+    /// In mIoU, −1 to 1, ascending.
+    pub(super) by_image: Vec<(f64, &'a str)>,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Images `0`, `1`, … of an evaluation of `inter` and `intra`.
+    pub(in super::super) fn images(of_each: &[(Option<f64>, Option<f64>)]) -> Images {
+        let line = |(i, (inter, intra)): (usize, &(Option<f64>, Option<f64>))| Line {
+            image: i.to_string(),
+            miou: [("inter".to_owned(), *inter), ("intra".to_owned(), *intra)].into(),
+            ..Line::default()
+        };
+        Images {
+            stage: StageId(0),
+            evaluation: "evaluate".into(),
+            networks: vec!["inter".into(), "intra".into()],
+            lines: of_each.iter().enumerate().map(line).collect(),
+        }
+    }
+
+    #[test]
+    fn equal_images_share_a_place_and_the_next_has_that_of_its_number() {
+        let images =
+            images(&[(Some(0.5), None), (Some(0.7), None), (Some(0.5), None), (None, None), (Some(0.1), None)]);
+        assert_eq!(images.places("inter"), [("0", 2), ("1", 1), ("2", 2), ("4", 4)].into());
+        assert_eq!(images.places("intra"), BTreeMap::new());
+    }
+
+    #[test]
+    fn a_gain_is_known_where_both_networks_were_measured() {
+        let images = images(&[(Some(0.5), Some(0.75)), (Some(0.5), None), (Some(0.5), Some(0.25))]);
+        let gains = images.gains().unwrap();
+        assert_eq!((gains.before, gains.last), ("inter", "intra"));
+        assert_eq!(gains.by_image, [(-0.25, "2"), (0.25, "0")]);
+    }
+}

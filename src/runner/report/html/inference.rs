@@ -1,0 +1,78 @@
+//! What an entropy inference left to look at: of each image the photograph, the prediction and the entropy.
+//!
+//! Knows the folders of such a stage, found by the name of the image. Ranking and pseudo-labels are shown with them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::markup::text;
+use super::photographs::{Photographs, cell};
+use super::picture::{Map, viridis};
+use super::pictures::map_file;
+use super::workspace::Workspace;
+use crate::digest::FileDigest;
+use crate::kind::Gives;
+use crate::spec::StageId;
+
+/// The folders of one stage: path, content.
+#[derive(Default)]
+pub(super) struct Inference {
+    photographs: HashMap<PathBuf, FileDigest>,
+    predictions: HashMap<PathBuf, FileDigest>,
+    entropies: HashMap<PathBuf, FileDigest>,
+}
+
+/// One image of it, small; what isn't there is none.
+pub(super) struct Seen {
+    /// Its name.
+    pub(super) image: String,
+    /// The class of its photograph's cells.
+    photograph: Option<String>,
+    /// Classes, laid over the photograph: the prediction, if nothing else is put here.
+    pub(super) classes: Option<Map>,
+    entropy: Option<Map>,
+}
+
+impl Inference {
+    /// Nothing where there is no such stage.
+    pub(super) fn of(workspace: &Workspace, stage: Option<StageId>) -> Inference {
+        let Some(stage) = stage else { return Inference::default() };
+        let files = |gives| workspace.files(stage, gives).into_iter().collect();
+        Inference {
+            photographs: files(Gives::Photographs),
+            predictions: files(Gives::Predictions),
+            entropies: files(Gives::EntropyMaps),
+        }
+    }
+
+    /// One image.
+    pub(super) fn seen(&self, workspace: &Workspace, image: &str, photographs: &mut Photographs) -> Seen {
+        let file = map_file(image);
+        let map =
+            |files: &HashMap<PathBuf, FileDigest>| Some(Map::decode(&workspace.object(*files.get(&file)?)?)?.small());
+        let photograph = self.photographs.get(&file.with_extension("jpg"));
+        Seen {
+            image: image.to_owned(),
+            photograph: photograph.and_then(|photograph| photographs.class(workspace, *photograph)),
+            classes: map(&self.predictions),
+            entropy: map(&self.entropies),
+        }
+    }
+}
+
+impl Seen {
+    /// Photograph, classes and entropy, one above the other. `what` the classes are and `below` are text.
+    pub(super) fn column(&self, palette: &[[u8; 3]; 256], what: &str, below: &str) -> String {
+        let (class, image) = (self.photograph.as_deref(), &self.image);
+        let over = |map: Option<Map>, palette: &[[u8; 3]; 256], what: &str, below: &str| {
+            let about = format!("{what} of {image}");
+            let picture = map.map(|map| map.image(palette, &about));
+            cell(class.filter(|_| picture.is_some()), picture, &about, below)
+        };
+        let photograph = class.map(|class| cell(Some(class), None, &format!("photograph of {image}"), ""));
+        let classes = over(self.classes.clone().map(Map::hatched), palette, what, "");
+        let below = format!("{}<br>{}", text(image), text(below));
+        let entropy = over(self.entropy.clone(), &viridis(), "entropy", &below);
+        format!("<div class=\"column\">{}{classes}{entropy}</div>", photograph.unwrap_or_default())
+    }
+}
