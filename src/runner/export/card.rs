@@ -201,7 +201,7 @@ fn lineage(network: &Network<'_>) -> String {
          the computation in the cache of intrada; the lineage digest is a hash over the keys and outputs of all of them.\n",
         inline(&config["preprocessing"]["channel_order"].as_str().unwrap_or_default().to_uppercase())
             + &format!(", (x − {}) / {}", config["preprocessing"]["mean"], config["preprocessing"]["scale"]),
-        network.done().manifest.key(),
+        network.done().key,
         provenance::digest(&network.lineage),
         provenance::FILE,
     )

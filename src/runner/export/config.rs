@@ -41,7 +41,7 @@ pub(super) fn metadata(network: &Network<'_>) -> Vec<(&'static str, String)> {
     let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut metadata = vec![("format", "pt".to_owned()), ("arch", arch(network).to_owned())];
     metadata.extend(["channel_order", "mean", "scale", "size"].map(|name| (name, text(&input[name]))));
-    metadata.extend([("classes", json!(classes).to_string()), ("key", network.done().manifest.key().to_string())]);
+    metadata.extend([("classes", json!(classes).to_string()), ("key", network.done().key.to_string())]);
     metadata
 }
 

@@ -24,7 +24,7 @@ const SOFTWARE: &str = "#intrada";
 /// One hash over the keys and outputs of everything that led to a result. Names and times are no part of it.
 pub(super) fn digest(lineage: &[Done]) -> Digest {
     let mut encoder = Encoder::new("intrada/lineage/1");
-    let mut stages: Vec<_> = lineage.iter().map(|done| (done.manifest.key(), &done.artifacts)).collect();
+    let mut stages: Vec<_> = lineage.iter().map(|done| (done.key, &done.artifacts)).collect();
     // The order of the graph depends on names.
     stages.sort_by_key(|(key, _)| *key.0.as_bytes());
     encoder.list("stages", stages.len());
@@ -163,7 +163,7 @@ impl Graph {
             "result": results,
         });
         // The record may have gone from the cache since; that it was done is known all the same.
-        let trace = session.store.load(done.manifest.key()).ok().flatten();
+        let trace = session.store.load(done.key).ok().flatten();
         let times = trace.map(|trace| (trace.started, trace.started + trace.seconds));
         if let Some((started, ended)) = times {
             action["startTime"] = timestamp(started).into();
@@ -196,7 +196,7 @@ fn source(pipeline: &Pipeline, stage: &Stage, role: &str, digest: &str, count: O
 }
 
 fn action_id(done: &Done) -> String {
-    format!("#stage-{}", done.manifest.key())
+    format!("#stage-{}", done.key)
 }
 
 fn artifact_id(digest: &str) -> String {

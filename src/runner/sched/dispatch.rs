@@ -19,9 +19,10 @@ use crate::spec::{Stage, StageId};
 use super::attempt::Attempt;
 use super::jobs::{GRACE, Performed};
 use super::priority;
+use super::ready::Ready;
 use super::run::{Message, Run};
 use super::settle::Known;
-use super::slots::Lent;
+use super::slots::{Lent, Need};
 use super::wiring::Node;
 
 /// Signals this close together are one.
@@ -38,11 +39,7 @@ pub(super) struct JobId(u64);
 /// What waits and what runs.
 #[derive(Default)]
 pub(super) struct Jobs {
-    /// Stages that have to run and wait for a slot, the most urgent first once they are sorted.
-    ready: VecDeque<(NodeId, Key)>,
-    is_unsorted: bool,
-    /// Of each stage the seconds from its start to the end of all; empty until there is a choice.
-    remaining: Vec<f64>,
+    ready: Ready,
     running: HashMap<JobId, Running>,
     /// Look-ups that wait for a job to leave the place of their outputs.
     held: VecDeque<(NodeId, Key)>,
@@ -58,6 +55,8 @@ pub(super) struct Running {
     stage: String,
     /// Where its outputs are put.
     places: Vec<PathBuf>,
+    /// Of a job that another pipeline file started: the node whose outputs lie in the same places, and that may come to want it.
+    heir: Option<NodeId>,
     control: Arc<Control>,
     /// What it occupies.
     lent: Lent,
@@ -106,8 +105,8 @@ impl Jobs {
 
     /// Whether something runs for this node, or waits.
     pub(super) fn has(&self, node: NodeId) -> bool {
-        let waits = |waiting: &VecDeque<(NodeId, Key)>| waiting.iter().any(|(waiting, _)| *waiting == node);
-        self.running.values().any(|running| running.node == Some(node)) || waits(&self.ready) || waits(&self.held)
+        let is_held = || self.held.iter().any(|(held, _)| *held == node);
+        self.running.values().any(|running| running.node == Some(node)) || self.ready.has(node) || is_held()
     }
 
     /// Keeps a look-up until the place of its outputs is free.
@@ -134,29 +133,41 @@ impl Jobs {
 }
 
 impl Run<'_> {
-    /// The flow wants a stage to run: now or when there is room, or as the job that is computing it already.
+    /// The flow wants a stage to run: now or when there is room, or as the job that is computing it already. That a late
+    /// source has to run means that it can't be read.
     pub(super) fn want(&mut self, node: NodeId, key: Key) {
-        if let Some(stage) = self.planner.wiring.node(node).stage() {
-            let stage = self.session.pipeline.stage(stage);
-            let is_it = |running: &&mut Running| {
-                let is_free = running.node.is_none() && !running.is_ending() && running.key == key;
-                is_free && running.places.iter().eq(stage.outputs.iter().map(|output| &output.path))
-            };
-            if let Some(running) = self.jobs.running.values_mut().find(is_it) {
-                running.node = Some(node);
-                let reason = "is running already".to_owned();
-                self.reporter.tell(&Event::Started { stage: stage.name.clone(), key, reason: reason.clone() });
-                self.results.insert(node, Known { reason, ..Known::default() });
-                return;
-            }
+        if self.planner.wiring.node(node).stage().is_none() {
+            return self.planner.engine.done(node, key, Err(Failed));
         }
-        self.jobs.ready.push_back((node, key));
-        self.jobs.is_unsorted = true;
+        let is_it = |running: &&mut Running| {
+            running.node.is_none() && !running.is_ending() && running.key == key && running.heir == Some(node)
+        };
+        if let Some(running) = self.jobs.running.values_mut().find(is_it) {
+            running.node = Some(node);
+            let (stage, reason) = (running.stage.clone(), "is running already".to_owned());
+            self.reporter.tell(&Event::Started { stage, key, reason: reason.clone() });
+            self.results.insert(node, Known { reason, ..Known::default() });
+            return;
+        }
+        self.wait(node, key);
+    }
+
+    /// Has a stage wait for room.
+    fn wait(&mut self, node: NodeId, key: Key) {
+        if !self.jobs.ready.is_ranked() {
+            let wiring = &self.planner.wiring;
+            let needed = wiring.iter().filter_map(|(_, what)| what.stage());
+            let remaining = priority::remaining(&self.session.graph, &priority::expected(self.session, needed));
+            let nodes = wiring.iter().map(|(_, what)| what.stage().map(|stage| remaining[stage.index()]));
+            self.jobs.ready.rank(priority::ranks(&nodes.collect::<Vec<_>>()));
+        }
+        let need = self.slots.need(self.session.pipeline.stage(self.stage(node)));
+        self.jobs.ready.push(node, key, need);
     }
 
     /// The flow no longer wants it. Its resume slot is kept, should the key come back.
     pub(super) fn cancel(&mut self, node: NodeId, key: Key) {
-        self.jobs.ready.retain(|waiting| *waiting != (node, key));
+        self.jobs.ready.remove(node);
         self.jobs.held.retain(|waiting| *waiting != (node, key));
         let wanted = |running: &&mut Running| running.node == Some(node) && running.key == key;
         if let Some(running) = self.jobs.running.values_mut().find(wanted) {
@@ -172,29 +183,18 @@ impl Run<'_> {
             return self.jobs.ready.clear();
         }
         self.end_left_over();
-        self.sort_ready();
-        let mut waiting = Vec::new();
-        while let Some((node, key)) = self.jobs.ready.pop_front() {
-            let Node::Stage(stage) = *self.planner.wiring.node(node) else {
-                self.fail_late_source(node, key);
-                continue;
-            };
-            // Before its key is certain it isn't started, though the flow hasn't taken it back.
-            let room = if self.planner.engine.is_in_doubt(node) { None } else { self.room_for(stage, key) };
-            match room {
-                None => waiting.push((node, key)),
-                Some(lent) => self.start(node, stage, key, lent),
-            }
-            if self.slots.are_all_lent() {
-                break;
-            }
+        while let Some((node, key)) = self.next_to_start() {
+            self.jobs.ready.remove(node);
+            self.start(node, key);
         }
-        let decides = |(node, _): &(NodeId, Key)| !self.planner.engine.is_in_doubt(*node);
-        let is_stuck = waiting.iter().any(decides);
-        waiting.into_iter().rev().for_each(|entry| self.jobs.ready.push_front(entry));
-        if is_stuck {
-            self.make_way();
-        }
+        self.make_way();
+    }
+
+    fn next_to_start(&self) -> Option<(NodeId, Key)> {
+        let has_room = |need: &Need| self.slots.has_room(need);
+        // Before its key is certain it isn't started, though the flow hasn't taken it back.
+        let may_start = |node, key| !self.planner.engine.is_in_doubt(node) && !self.is_in_the_way(node, key);
+        self.jobs.ready.first(has_room, may_start)
     }
 
     /// If all that runs may be in vain, it ends for the sake of what decides that: a long training must not keep the stage
@@ -202,76 +202,60 @@ impl Run<'_> {
     fn make_way(&mut self) {
         let engine = &self.planner.engine;
         let in_doubt = |running: &Running| running.node.is_none_or(|node| engine.is_in_doubt(node));
-        if self.jobs.running.values().any(|running| !in_doubt(running)) {
+        if !self.jobs.running.values().all(in_doubt) || self.jobs.ready.nodes().all(|node| engine.is_in_doubt(node)) {
             return;
         }
+        let mut taken = Vec::new();
         for running in self.jobs.running.values_mut().filter(|running| !running.is_ending()) {
             running.end();
             self.reporter.tell(&Event::Dropped { stage: running.stage.clone() });
             // It still is asked for, until the flow says otherwise.
-            self.jobs.ready.extend(running.node.take().map(|node| (node, running.key)));
+            taken.extend(running.node.take().map(|node| (node, running.key)));
         }
+        taken.into_iter().for_each(|(node, key)| self.wait(node, key));
     }
 
     /// Takes over what runs for another pipeline file: it is wanted here too, or will be, or it ends.
     pub(super) fn take_over(&mut self, jobs: Jobs) {
-        jobs.running.values().for_each(|running| self.slots.reserve(&running.lent));
         self.jobs = jobs;
+        let (wiring, pipeline) = (&self.planner.wiring, &self.session.pipeline);
+        for running in self.jobs.running.values_mut() {
+            self.slots.reserve(&running.lent);
+            let is_there = |stage: &Stage| stage.outputs.iter().map(|output| &output.path).eq(&running.places);
+            let heir =
+                wiring.iter().find(|(_, what)| what.stage().is_some_and(|stage| is_there(pipeline.stage(stage))));
+            running.heir = heir.map(|(node, _)| node);
+        }
     }
 
     /// Ends the jobs that no stage can want any more: there is none in their place, or its key is another one.
     fn end_left_over(&mut self) {
-        let (planner, pipeline) = (&self.planner, &self.session.pipeline);
-        let may_want = |running: &Running| {
-            planner.wiring.iter().any(|(node, what)| {
-                let stage = what.stage().map(|stage| pipeline.stage(stage));
-                let is_there = |stage: &Stage| stage.outputs.iter().map(|output| &output.path).eq(&running.places);
-                stage.is_some_and(is_there) && !planner.is_settled(node) && planner.keys.manifest(node).is_none()
-            })
-        };
+        let planner = &self.planner;
+        let may_want = |node: NodeId| !planner.is_settled(node) && planner.keys.manifest(node).is_none();
         for running in self.jobs.running.values_mut() {
-            if running.node.is_none() && !running.is_ending() && !may_want(running) {
+            if running.node.is_none() && !running.is_ending() && !running.heir.is_some_and(may_want) {
                 running.end();
                 self.reporter.tell(&Event::Dropped { stage: running.stage.clone() });
             }
         }
     }
 
-    /// What a stage is lent, if it can start.
-    fn room_for(&mut self, stage: StageId, key: Key) -> Option<Lent> {
-        let stage = self.session.pipeline.stage(stage);
-        // A twin with the same key is on its way: its result will be ours, too.
-        let has_twin = self.jobs.running.values().any(|running| running.key == key);
-        let is_taken = self.jobs.left_over(stage.outputs.iter().map(|output| &*output.path)).is_some();
-        if has_twin || is_taken { None } else { self.slots.lend(stage) }
+    /// Whether what runs keeps a stage from starting: a twin with the same key, whose result will be its own, too, or a job
+    /// that nobody wants any more in the place of its outputs.
+    fn is_in_the_way(&self, node: NodeId, key: Key) -> bool {
+        let places = self.session.pipeline.stage(self.stage(node)).outputs.iter().map(|output| &*output.path);
+        self.jobs.running.values().any(|running| running.key == key) || self.jobs.left_over(places).is_some()
     }
 
-    /// The longest way to the end comes first; where there is no choice nobody asks for it.
-    fn sort_ready(&mut self) {
-        let jobs = &mut self.jobs;
-        if !std::mem::replace(&mut jobs.is_unsorted, false) || jobs.ready.len() < 2 {
-            return;
-        }
-        let wiring = &self.planner.wiring;
-        if jobs.remaining.is_empty() {
-            let needed = wiring.iter().filter_map(|(_, what)| what.stage());
-            jobs.remaining = priority::remaining(&self.session.graph, &priority::expected(self.session, needed));
-        }
-        let remaining = |(node, _): &(NodeId, Key)| match wiring.node(*node).stage() {
-            Some(stage) => jobs.remaining[stage.index()],
-            // Nothing runs: its reader fails at once.
-            None => f64::INFINITY,
-        };
-        jobs.ready.make_contiguous().sort_by(|a, b| remaining(b).total_cmp(&remaining(a)));
+    /// The stage of a node that waits or runs.
+    fn stage(&self, node: NodeId) -> StageId {
+        self.planner.wiring.node(node).stage().expect("a late source never waits for room")
     }
 
-    fn fail_late_source(&mut self, node: NodeId, key: Key) {
-        self.planner.engine.done(node, key, Err(Failed));
-        let commands = self.planner.engine.step();
-        self.carry_out(commands);
-    }
-
-    fn start(&mut self, node: NodeId, stage: StageId, key: Key, lent: Lent) {
+    fn start(&mut self, node: NodeId, key: Key) {
+        let stage = self.stage(node);
+        let need = self.slots.need(self.session.pipeline.stage(stage));
+        let lent = self.slots.lend(&need).expect("whoever starts a stage has asked whether there is room");
         let is_forced = self.options.force.contains(&stage);
         let reason = if is_forced { "forced".to_owned() } else { self.planner.reason(self.session, node) };
         let device = self.options.device.as_deref().unwrap_or(&self.session.pipeline.device);
@@ -293,6 +277,7 @@ impl Run<'_> {
             key,
             stage: name,
             places: order.outputs.iter().map(|output| output.path.clone()).collect(),
+            heir: None,
             control: Arc::clone(&control),
             lent,
             started: Instant::now(),

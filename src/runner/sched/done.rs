@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use crate::digest::Key;
 use crate::plan::manifest::Manifest;
 use crate::spec::{Problems, StageId};
 use crate::store::Artifact;
@@ -17,7 +18,9 @@ use super::wiring::Node;
 pub struct Done {
     /// Which.
     pub stage: StageId,
-    /// What it took; its hash is the key.
+    /// The name of its computation.
+    pub key: Key,
+    /// What it took, of which the key is the hash.
     pub manifest: Rc<Manifest>,
     /// What it gave, in the order of its outputs.
     pub artifacts: Rc<[Artifact]>,
@@ -39,8 +42,8 @@ pub fn done(session: &mut Session, targets: &[StageId]) -> Result<Vec<Done>, Pro
         let slots = planner.wiring.slots(node).iter();
         let samples =
             slots.filter_map(|slot| Some((slot.role.clone(), planner.keys.found(slot.from)?.samples()?))).collect();
-        let (manifest, artifacts) = (planner.keys.manifest(node)?, planner.keys.artifacts(node)?);
-        Some(Done { stage, manifest, artifacts, samples })
+        let (key, manifest) = (planner.keys.key(node)?, planner.keys.manifest(node)?);
+        Some(Done { stage, key, manifest, artifacts: planner.keys.artifacts(node)?, samples })
     });
     Ok(found.collect())
 }

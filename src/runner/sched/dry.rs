@@ -100,7 +100,7 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
         };
         let seconds = planner.last_run(session, node).map(|(record, _)| record.seconds);
         let is_there = matches!(decision, Decision::Hit | Decision::UpToDate);
-        let key = planner.keys.manifest(node).map(|manifest| manifest.key());
+        let key = planner.keys.key(node);
         let gives = planner.keys.artifacts(node).filter(|_| is_there);
         let has_slot = |key: &Key| decision == Decision::Run && slots.contains(key);
         let resumes = key.filter(has_slot).and_then(|key| resumes(session, key));
@@ -166,14 +166,16 @@ pub fn why(session: &mut Session, stage: StageId) -> Result<Why, Problems> {
     let Some((record, old)) = planner.last_run(session, node) else {
         let attempt = session.attempt(session.pipeline.stage(stage));
         return Ok(match attempt.and_then(|attempt| attempt.failed.clone().map(|failed| (attempt, failed))) {
-            Some((attempt, failed)) => Why::Failed { is_same: attempt.key == new.key(), attempt, failed },
+            Some((attempt, failed)) => {
+                Why::Failed { is_same: Some(attempt.key) == planner.keys.key(node), attempt, failed }
+            }
             None => Why::NeverRan,
         });
     };
     if decisions.get(&node) == Some(&Decision::UpToDate) {
         return Ok(Why::UpToDate(record.finished));
     }
-    if record.key == new.key() {
+    if Some(record.key) == planner.keys.key(node) {
         return Ok(Why::OutputsChanged);
     }
     let Some(old) = old else { return Ok(Why::RecordGone) };

@@ -24,7 +24,7 @@ pub struct Keys {
     wiring: Rc<Wiring>,
     found: RefCell<HashMap<NodeId, Rc<Found>>>,
     artifacts: RefCell<HashMap<NodeId, Rc<[Artifact]>>>,
-    manifests: RefCell<HashMap<NodeId, Rc<Manifest>>>,
+    manifests: RefCell<HashMap<NodeId, (Key, Rc<Manifest>)>>,
 }
 
 impl Keys {
@@ -63,7 +63,12 @@ impl Keys {
 
     /// The manifest behind the latest key of a stage.
     pub fn manifest(&self, node: NodeId) -> Option<Rc<Manifest>> {
-        self.manifests.borrow().get(&node).cloned()
+        self.manifests.borrow().get(&node).map(|(_, manifest)| Rc::clone(manifest))
+    }
+
+    /// The latest key of a stage.
+    pub fn key(&self, node: NodeId) -> Option<Key> {
+        self.manifests.borrow().get(&node).map(|(key, _)| *key)
     }
 
     /// The files of an input of a manifest of this run, where it is a source: listings are stored only when a stage runs.
@@ -103,7 +108,7 @@ impl Keyer for Keys {
             .collect::<BTreeMap<_, _>>();
         let manifest = assemble::manifest(&self.pipeline, self.pipeline.stage(*stage), ingredients);
         let key = manifest.key();
-        self.manifests.borrow_mut().insert(node, Rc::new(manifest));
+        self.manifests.borrow_mut().insert(node, (key, Rc::new(manifest)));
         key
     }
 }

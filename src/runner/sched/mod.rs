@@ -19,6 +19,7 @@ mod orders;
 pub mod planner;
 pub mod results;
 mod priority;
+mod ready;
 mod run;
 pub mod session;
 mod settle;

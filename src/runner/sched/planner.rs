@@ -236,7 +236,7 @@ impl Planner {
                 None => "has not run in this workspace".to_owned(),
             };
         };
-        if record.key == new.key() {
+        if Some(record.key) == self.keys.key(node) {
             return "its outputs are missing or were changed".to_owned();
         }
         let Some(old) = old else { return "the record of its last run is gone".to_owned() };

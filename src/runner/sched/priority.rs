@@ -47,6 +47,19 @@ pub fn expected(session: &Session, needed: impl Iterator<Item = StageId>) -> Vec
     expected
 }
 
+/// Of each node its place in the order in which they start where there is a choice: the one with the longest way to the end
+/// first, then as they come. `remaining`: seconds, none where it doesn't run.
+pub fn ranks(remaining: &[Option<f64>]) -> Vec<u32> {
+    let mut nodes: Vec<usize> = (0..remaining.len()).collect();
+    let seconds = |node: usize| remaining[node].unwrap_or(0.0);
+    nodes.sort_by(|a, b| seconds(*b).total_cmp(&seconds(*a)));
+    let mut ranks = vec![0; nodes.len()];
+    for (rank, node) in (0..).zip(nodes) {
+        ranks[node] = rank;
+    }
+    ranks
+}
+
 fn mean(seconds: &[f64]) -> Option<f64> {
     (!seconds.is_empty()).then(|| seconds.iter().sum::<f64>() / seconds.len() as f64)
 }
@@ -73,5 +86,10 @@ mod tests {
         let graph = chain_and_one();
         assert_eq!(remaining(&graph, &[1.0, 1.0, 1.0, 2.5]), [3.0, 2.0, 1.0, 2.5]);
         assert_eq!(remaining(&graph, &[1.0, 0.0, 0.5, 9.0]), [1.5, 0.5, 0.5, 9.0]);
+    }
+
+    #[test]
+    fn the_longest_way_starts_first_and_equals_start_as_they_come() {
+        assert_eq!(ranks(&[Some(1.0), None, Some(3.5), Some(1.0)]), [1, 3, 0, 2]);
     }
 }

@@ -197,7 +197,10 @@ impl Run<'_> {
                     self.look_up(stage, key);
                     queue.extend(self.planner.engine.step());
                 }
-                Command::Run { stage, key } => self.want(stage, key),
+                Command::Run { stage, key } => {
+                    self.want(stage, key);
+                    queue.extend(self.planner.engine.step());
+                }
                 Command::Cancel { stage, key } => self.cancel(stage, key),
                 Command::Settled { stage, key, how } => self.settled(stage, key, how),
             }

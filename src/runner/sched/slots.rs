@@ -24,6 +24,17 @@ pub struct Slots {
     all: Resources,
 }
 
+/// What a stage occupies while it runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    /// CPU threads, be there fewer or not.
+    pub threads: usize,
+    /// GPUs.
+    pub gpus: usize,
+    /// All other resources by name; `memory` in bytes.
+    pub counted: BTreeMap<String, u64>,
+}
+
 /// What a job was lent, to be given back.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lent {
@@ -57,26 +68,38 @@ impl Slots {
         (self.all_cpu, self.worker_threads)
     }
 
-    /// Lends a stage what it needs, if that is free.
-    pub fn lend(&mut self, stage: &Stage) -> Option<Lent> {
+    /// What a stage needs, be it free or not.
+    pub fn need(&self, stage: &Stage) -> Need {
         let demand = &stage.execution.demand;
         let is_worker = stage.kind.runs == Runs::Worker;
-        let threads = demand.cpu.unwrap_or(if is_worker { self.worker_threads } else { 1 });
-        let cpu = threads.min(self.all_cpu);
-        let gpus = demand.gpus.unwrap_or(usize::from(is_worker && !self.is_on_cpu));
-        let has_gpus = self.gpus.as_ref().is_none_or(|free| free.len() >= gpus);
+        Need {
+            threads: demand.cpu.unwrap_or(if is_worker { self.worker_threads } else { 1 }),
+            gpus: demand.gpus.unwrap_or(usize::from(is_worker && !self.is_on_cpu)),
+            counted: demand.counted.clone(),
+        }
+    }
+
+    /// Whether that is free.
+    pub fn has_room(&self, need: &Need) -> bool {
+        let has_gpus = self.gpus.as_ref().is_none_or(|free| free.len() >= need.gpus);
         let has = |(name, amount): (&String, &u64)| self.counted.get(name).is_some_and(|free| free >= amount);
-        if self.jobs == 0 || self.cpu < cpu || !has_gpus || !demand.counted.iter().all(has) {
+        self.jobs > 0 && self.cpu >= need.threads.min(self.all_cpu) && has_gpus && need.counted.iter().all(has)
+    }
+
+    /// Lends what is needed, if that is free.
+    pub fn lend(&mut self, need: &Need) -> Option<Lent> {
+        if !self.has_room(need) {
             return None;
         }
+        let cpu = need.threads.min(self.all_cpu);
         self.jobs -= 1;
         self.cpu -= cpu;
-        for (name, amount) in &demand.counted {
-            *self.counted.get_mut(name).expect("just looked at") -= amount;
+        for (name, amount) in &need.counted {
+            *self.counted.get_mut(name).expect("there is room for it") -= amount;
         }
-        let gpus = self.gpus.as_mut().map(|free| free.drain(..gpus).collect());
+        let gpus = self.gpus.as_mut().map(|free| free.drain(..need.gpus).collect());
         let gpus = gpus.map_or(Visible::All, Visible::Only);
-        Some(Lent { threads, gpus, cpu, counted: demand.counted.clone() })
+        Some(Lent { threads: need.threads, gpus, cpu, counted: need.counted.clone() })
     }
 
     /// What a job still holds that another pipeline file lent it: it is as good as lent by this one, as far as this one has it.
@@ -91,11 +114,6 @@ impl Slots {
         if let (Some(free), Visible::Only(gpus)) = (&mut self.gpus, &lent.gpus) {
             free.retain(|gpu| !gpus.contains(gpu));
         }
-    }
-
-    /// Whether nothing at all could be started.
-    pub fn are_all_lent(&self) -> bool {
-        self.jobs == 0 || self.cpu == 0
     }
 
     /// Takes it back. Never more than there was: what another pipeline file lent may not exist here.
@@ -118,15 +136,17 @@ mod tests {
     use super::*;
     use crate::graph;
 
-    /// The slots of a file with these `[resources]`, and its stages `a` and `b` which ask for these.
-    fn slots(resources: &str, asked: [&str; 2], jobs: Option<usize>) -> (Slots, [Stage; 2]) {
+    /// The slots of a file with these `[resources]`, and what its stages need that ask for these.
+    fn slots(resources: &str, asked: [&str; 2], jobs: Option<usize>) -> (Slots, [Need; 2]) {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("p.toml");
         let [a, b] = asked.map(|asked| format!("kind = \"command\"\nshell = \"x\"\nresources = {{ {asked} }}\n"));
         let stages = format!("[stages.a]\n{a}outputs = [\"a\"]\n[stages.b]\n{b}outputs = [\"b\"]\n");
         std::fs::write(&file, format!("format = 1\n[resources]\n{resources}\n{stages}")).unwrap();
         let (pipeline, _) = graph::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
-        (Slots::new(&pipeline, jobs, "cpu"), [pipeline.stages[0].clone(), pipeline.stages[1].clone()])
+        let slots = Slots::new(&pipeline, jobs, "cpu");
+        let needs = [0, 1].map(|stage| slots.need(&pipeline.stages[stage]));
+        (slots, needs)
     }
 
     #[test]

@@ -1,0 +1,147 @@
+//! Stages that have to run and wait for room: which of them starts next.
+//!
+//! Knows neither what runs nor what there is room for. Stages that need the same wait in one line, as there is no room for
+//! the others where there is none for the first: ten thousand that wait for one GPU cost one question, and starting one of
+//! them a logarithm.
+
+use std::collections::BTreeMap;
+
+use crate::digest::Key;
+use crate::flow::NodeId;
+
+use super::slots::Need;
+
+/// The stages that wait.
+#[derive(Default)]
+pub struct Ready {
+    /// Of each node its place among all, by which it waits.
+    ranks: Vec<u32>,
+    lines: BTreeMap<Need, BTreeMap<u32, (NodeId, Key)>>,
+}
+
+impl Ready {
+    /// Whether it is known in which order nodes start. It isn't before somebody has to wait, and needn't be.
+    pub fn is_ranked(&self) -> bool {
+        !self.ranks.is_empty()
+    }
+
+    /// Puts nodes in order: `ranks` has a different number for each, by its own, of which the smallest starts first.
+    pub fn rank(&mut self, ranks: Vec<u32>) {
+        self.ranks = ranks;
+    }
+
+    /// A stage waits until there is room for `need`. To be said once it is ranked, and once until it has left.
+    pub fn push(&mut self, node: NodeId, key: Key, need: Need) {
+        self.lines.entry(need).or_default().insert(self.ranks[node.0 as usize], (node, key));
+    }
+
+    /// The first that may start and for which there is room. It waits on until it is removed.
+    pub fn first(
+        &self,
+        has_room: impl Fn(&Need) -> bool,
+        may_start: impl Fn(NodeId, Key) -> bool,
+    ) -> Option<(NodeId, Key)> {
+        let lines = self.lines.iter().filter(|(need, line)| !line.is_empty() && has_room(need));
+        let firsts = lines.filter_map(|(_, line)| line.iter().find(|(_, (node, key))| may_start(*node, *key)));
+        firsts.min_by_key(|(rank, _)| **rank).map(|(_, first)| *first)
+    }
+
+    /// A node leaves, if it waits.
+    pub fn remove(&mut self, node: NodeId) {
+        if let Some(rank) = self.ranks.get(node.0 as usize) {
+            for line in self.lines.values_mut() {
+                line.remove(rank);
+            }
+        }
+    }
+
+    /// All leave.
+    pub fn clear(&mut self) {
+        self.lines.clear();
+    }
+
+    /// Whether a node waits.
+    pub fn has(&self, node: NodeId) -> bool {
+        let waits = |rank| self.lines.values().any(|line| line.contains_key(rank));
+        self.ranks.get(node.0 as usize).is_some_and(waits)
+    }
+
+    /// Those that wait.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.lines.values().flat_map(BTreeMap::values).map(|(node, _)| *node)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::digest::Digest;
+
+    fn need(gpus: usize) -> Need {
+        Need { threads: 1, gpus, counted: BTreeMap::new() }
+    }
+
+    fn key(node: u32) -> Key {
+        Key(Digest::of(&node.to_le_bytes()))
+    }
+
+    /// Nodes 0, 1, 2, … that need these numbers of GPUs, the last of which starts first.
+    fn waiting(gpus: &[usize]) -> Ready {
+        let mut ready = Ready::default();
+        ready.rank((0..gpus.len() as u32).rev().collect());
+        for (node, gpus) in (0..).zip(gpus) {
+            ready.push(NodeId(node), key(node), need(*gpus));
+        }
+        ready
+    }
+
+    #[test]
+    fn ten_thousand_that_need_the_same_are_asked_about_once() {
+        let ready = waiting(&[1; 10_000]);
+        let asked = RefCell::new(0);
+        let has_room = |_: &Need| {
+            *asked.borrow_mut() += 1;
+            false
+        };
+        assert_eq!(ready.first(has_room, |_, _| true), None);
+        assert_eq!(*asked.borrow(), 1);
+        assert!(ready.has(NodeId(0)));
+    }
+
+    #[test]
+    fn a_node_that_has_left_does_not_start() {
+        let mut ready = waiting(&[0, 1]);
+        ready.remove(NodeId(1));
+        ready.remove(NodeId(7));
+        assert!(!ready.has(NodeId(1)) && !ready.has(NodeId(7)));
+        assert_eq!(ready.first(|_| true, |_, _| true), Some((NodeId(0), key(0))));
+        ready.remove(NodeId(0));
+        assert_eq!(ready.first(|_| true, |_, _| true), None);
+        assert_eq!(ready.nodes().count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_may_start_and_has_room_starts_in_the_order_of_the_ranks(
+            stages in prop::collection::vec((0usize..4, any::<bool>()), 0..40),
+            free in 0usize..4,
+        ) {
+            let mut ready = waiting(&stages.iter().map(|(gpus, _)| *gpus).collect::<Vec<_>>());
+            let may_start = |node: NodeId, _| stages[node.0 as usize].1;
+            let started: Vec<NodeId> = std::iter::from_fn(|| {
+                let (node, _) = ready.first(|need| need.gpus <= free, may_start)?;
+                ready.remove(node);
+                Some(node)
+            })
+            .collect();
+            let starts = |node: &NodeId| stages[node.0 as usize].0 <= free && may_start(*node, key(0));
+            let expected: Vec<NodeId> = (0..stages.len() as u32).rev().map(NodeId).filter(starts).collect();
+            prop_assert_eq!(ready.nodes().count(), stages.len() - expected.len());
+            prop_assert_eq!(started, expected);
+        }
+    }
+}
