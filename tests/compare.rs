@@ -73,6 +73,19 @@ fn a_table_says_what_metrics_json_says_and_counts_what_is_missing() {
     assert_eq!(second("0.01")["since"]["count"], 3);
     assert_eq!((second("0.001")["measured"].clone(), second("0.001")["not_run"].clone()), (0.into(), 3.into()));
 
+    // By image, each against its own seed's: what `images.jsonl` says, on average.
+    let by_image = rows(&space, "p.toml --by-image");
+    let images = &by_image.iter().find(|row| row["parameters"]["second.learning_rate"] == "0.01").unwrap()["images"];
+    assert_eq!(images["count"], 2);
+    let image = images["gained"].as_array().unwrap().iter().chain(images["lost"].as_array().unwrap()).next().unwrap();
+    let of = |seed: u32, weights: &str| -> f64 {
+        let text = space.read(&format!("runs/p/evaluate[seed={seed},learning_rate=0.01]/images.jsonl"));
+        let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.find(|line| line["image"] == image["name"]).unwrap()["miou"][weights].as_f64().unwrap()
+    };
+    is(&image["own"], mean(&|seed| of(seed, "second")));
+    is(&image["base"], mean(&|seed| of(seed, "first")));
+
     // Other trainings: what was measured is not what the file now means.
     let stale = rows(&space, "p.toml --set stages.second.iterations=2 evaluate[seed=2]");
     assert!(stale.iter().all(|row| row["measured"] == 0), "{stale:?}");
@@ -90,6 +103,7 @@ fn what_cannot_be_compared_is_refused_with_what_can() {
         ("evaluate", "is no pipeline file"),
         ("p.toml first", "`first` is no evaluation but inter-training; there is evaluate"),
         ("p.toml evalute", "did you mean `evaluate`?"),
+        ("p.toml --by-image --format csv", "--by-image goes with"),
         ("p.toml --against secnd", "did you mean `second`?"),
         ("p.toml --sort rate", "there are pipeline, weights, last, best, since, time, second.learning_rate"),
     ] {

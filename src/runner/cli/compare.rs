@@ -1,11 +1,13 @@
 //! `compare`: the results of several pipelines or members of a sweep, as one table.
 
+use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::{Answer, DONE, Refusal, Source, show};
 use crate::report::compare::{self, Wishes};
+use crate::report::live::size_of;
 use crate::sched::results;
 use crate::sched::session::{Access, Session};
 use crate::spec::{StageId, nearest};
@@ -19,7 +21,8 @@ use crate::spec::{StageId, nearest};
 Examples:
   intrada-run compare p.toml                           every evaluation of a pipeline
   intrada-run compare a.toml b.toml --sort last        two pipelines, the best first
-  intrada-run compare p.toml 'evaluate[lambda=0.6]'    one member of a sweep"
+  intrada-run compare p.toml 'evaluate[lambda=0.6]'    one member of a sweep
+  intrada-run compare p.toml --format latex            a table for a paper"
 )]
 pub(super) struct Compare {
     /// Pipeline files, then evaluation stages of theirs; without a stage, all evaluations
@@ -34,6 +37,12 @@ pub(super) struct Compare {
     /// The IoU of each class as well
     #[arg(long)]
     classes: bool,
+    /// The images that gained and lost most as well
+    #[arg(long)]
+    by_image: bool,
+    /// The parameters that are the same everywhere as well
+    #[arg(long)]
+    all: bool,
     /// Sort by last, best, since, time, weights, pipeline or a parameter; default: as in the files
     #[arg(long, value_name = "COLUMN")]
     sort: Option<String>,
@@ -46,7 +55,10 @@ pub(super) struct Compare {
     /// Take what the cache hasn't from this one; may be repeated; also INTRADA_SHARED_CACHES
     #[arg(long, value_name = "DIR")]
     shared_cache: Vec<PathBuf>,
-    /// For people, for programs, or for spreadsheets
+    /// One value a line, as in `2.last 0.451`, for grep
+    #[arg(long, conflicts_with_all = ["format", "by_image"])]
+    long: bool,
+    /// For people, for programs, spreadsheets, a README or a paper
     #[arg(long, default_value = "text")]
     format: Format,
 }
@@ -59,12 +71,19 @@ enum Format {
     Json,
     /// For spreadsheets, as fractions
     Csv,
+    /// For a README, mIoU in %
+    Markdown,
+    /// For a paper, mIoU in %
+    Latex,
 }
 
 impl Compare {
     pub(super) fn answer(self) -> Answer {
         let is_pipeline = |name: &&String| name.ends_with(".toml") || Path::new(name).is_file();
         let (files, stages): (Vec<&String>, Vec<&String>) = self.names.iter().partition(is_pipeline);
+        if self.by_image && !matches!(self.format, Format::Text | Format::Json) {
+            return Err(Refusal::Usage("--by-image goes with --format text and json".to_owned()));
+        }
         if files.is_empty() {
             return Err(Refusal::Usage(format!("`{}` is no pipeline file; name one", self.names[0])));
         }
@@ -84,7 +103,7 @@ impl Compare {
         }
         for session in &mut sessions {
             let evaluations = evaluations(session, &stages)?;
-            runs.extend(results::runs(session, &evaluations)?);
+            runs.extend(results::runs(session, &evaluations, self.by_image)?);
             let own = session.pipeline.classes.iter().map(|class| &class.name);
             classes.extend(own.filter(|name| !classes.contains(name)).cloned().collect::<Vec<_>>());
         }
@@ -93,10 +112,20 @@ impl Compare {
             let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             return Err(Refusal::Usage(format!("--against {name}: none of these evaluations measures it{near}")));
         }
-        let wishes = Wishes { against: self.against, each_run: self.no_group, sort: self.sort, classes: self.classes };
+        let wishes = Wishes {
+            against: self.against,
+            each_run: self.no_group,
+            sort: self.sort,
+            classes: self.classes,
+            by_image: self.by_image,
+            all: self.all,
+        };
         let comparison = compare::compare(runs, &wishes).map_err(|error| Refusal::Usage(format!("--sort: {error}")))?;
         show(&match self.format {
-            Format::Text => compare::text(&comparison, &classes),
+            _ if self.long => compare::long(&comparison, &classes),
+            Format::Text => compare::text(&comparison, &classes, stdout().is_terminal().then(|| size_of(stdout()).0)),
+            Format::Markdown => compare::markdown(&comparison, &classes),
+            Format::Latex => compare::latex(&comparison, &classes),
             Format::Json => format!("{:#}\n", compare::json(&comparison)),
             Format::Csv => compare::csv(&comparison, &classes),
         })?;

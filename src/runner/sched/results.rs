@@ -3,7 +3,9 @@
 //! Runs nothing. Only numbers that the pipeline would find again as it is now are taken for its results, wherever they lie;
 //! whatever else there is, is out of date.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
 
 use super::dry::{self, Planned};
 use super::session::Session;
@@ -14,29 +16,28 @@ use crate::spec::{Dataset, DatasetId, Format, InputSource, Pipeline, Problems, S
 
 /// The evaluations of a pipeline.
 pub fn evaluations(pipeline: &Pipeline) -> Vec<StageId> {
-    pipeline.stage_ids().filter(|id| metrics_of(pipeline.stage(*id)).is_some()).collect()
+    let measures = |stage: &Stage| stage.outputs.iter().any(|output| output.gives == Gives::Metrics);
+    pipeline.stage_ids().filter(|id| measures(pipeline.stage(*id))).collect()
 }
 
-/// The place of an evaluation's numbers among its outputs.
-fn metrics_of(stage: &Stage) -> Option<usize> {
-    stage.outputs.iter().position(|output| output.gives == Gives::Metrics)
-}
-
-/// A run for each network that each of these evaluations measures, measured or not.
+/// A run for each network that each of these evaluations measures, measured or not. `by_image`: with what was measured of each
+/// image.
 ///
 /// # Errors
 /// What is wrong with the sources.
-pub fn runs(session: &mut Session, evaluations: &[StageId]) -> Result<Vec<Run>, Problems> {
+pub fn runs(session: &mut Session, evaluations: &[StageId], by_image: bool) -> Result<Vec<Run>, Problems> {
     let plan = dry::plan(session, evaluations, &[])?;
     let planned: HashMap<StageId, &Planned> = plan.stages.iter().map(|planned| (planned.stage, planned)).collect();
     let mut lineages = HashMap::new();
     let mut runs = Vec::new();
     for &id in evaluations {
         let stage = session.pipeline.stage(id);
-        let metrics = planned.get(&id).and_then(|planned| metrics(session, stage, planned));
+        let found = Found { session, stage, planned: planned.get(&id).copied() };
+        let metrics = found.metrics();
+        let images = if by_image && metrics.is_some() { found.images() } else { Vec::new() };
         for network in networks(stage) {
             let state = match &metrics {
-                Some(metrics) => State::Measured(Box::new(network.measured(metrics))),
+                Some(metrics) => State::Measured(Box::new(network.measured(metrics, &images))),
                 None if session.index.stages.contains_key(&session.record_name(stage)) => State::Stale,
                 None => State::NotRun,
             };
@@ -62,10 +63,35 @@ pub fn runs(session: &mut Session, evaluations: &[StageId]) -> Result<Vec<Run>, 
     Ok(runs)
 }
 
-fn metrics(session: &Session, stage: &Stage, planned: &Planned) -> Option<Metrics> {
-    let artifact = planned.gives.as_ref()?.get(metrics_of(stage)?)?;
-    let bytes = session.store.read(artifact.object).ok()??;
-    serde_json::from_slice(&bytes).ok()
+/// What an evaluation gives as the pipeline is now.
+struct Found<'a> {
+    session: &'a Session,
+    stage: &'a Stage,
+    planned: Option<&'a Planned>,
+}
+
+/// A line of `images.jsonl`: the mean IoU of one image by the networks' names.
+#[derive(Deserialize)]
+struct ImageLine {
+    image: String,
+    miou: BTreeMap<String, Option<f64>>,
+}
+
+impl Found<'_> {
+    fn metrics(&self) -> Option<Metrics> {
+        serde_json::from_slice(&self.read(Gives::Metrics)?).ok()
+    }
+
+    fn images(&self) -> Vec<ImageLine> {
+        let bytes = self.read(Gives::ImageScores).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    fn read(&self, gives: Gives) -> Option<Vec<u8>> {
+        let place = self.stage.outputs.iter().position(|output| output.gives == gives)?;
+        let artifact = self.planned?.gives.as_ref()?.get(place)?;
+        self.session.store.read(artifact.object).ok()?
+    }
 }
 
 fn dataset_of(pipeline: &Pipeline, stage: &Stage) -> String {
@@ -84,9 +110,11 @@ struct Network {
 }
 
 impl Network {
-    fn measured(&self, metrics: &Metrics) -> Measurement {
+    fn measured(&self, metrics: &Metrics, images: &[ImageLine]) -> Measurement {
         let of = |name: &Option<String>| metrics.get(name.as_ref()?).cloned();
-        Measurement { last: of(&self.last), best: of(&self.best) }
+        let name = self.last.as_ref().or(self.best.as_ref());
+        let miou = |line: &ImageLine| Some((line.image.clone(), (*line.miou.get(name?)?)?));
+        Measurement { last: of(&self.last), best: of(&self.best), images: images.iter().filter_map(miou).collect() }
     }
 
     /// Of a member, that of its family: where it stands, its parameters say.

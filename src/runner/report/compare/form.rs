@@ -1,76 +1,123 @@
-//! A comparison as text, CSV and JSON.
+//! A comparison as a table for a terminal, for Markdown and for LaTeX.
 //!
-//! Knows no rule of comparing. Text is in %, for eyes; the others keep the fractions of `metrics.json` in full precision.
+//! Knows how a table is drawn, and nothing of what stands in it. A terminal has only so much room: then parameters are left
+//! out, the last first, and it is said which; measures never are.
 
-use std::collections::BTreeSet;
+use super::images::Images;
+use super::table::{self, Column};
+use super::{Comparison, Row};
+use crate::report::measures::plural;
 
-use serde_json::{Value as Json, json};
-
-use super::{Comparison, Difference, Row, SEEDS_FOR_A_GAIN, Spread};
-use crate::report::measures::duration;
-
-const NOTHING: &str = "–";
-/// What a number says that was chosen by itself.
-const CHOSEN: &str = "best was chosen by its mIoU on labelled images: no method that sees no labels could choose it";
-
-/// For a terminal. `classes` gives their order.
-pub fn text(comparison: &Comparison, classes: &[String]) -> String {
-    let rows = &comparison.rows;
-    let mut columns = places(comparison);
-    columns.push(Column::left("weights", rows, |row| row.weights.clone()));
-    for (at, name) in comparison.parameters.iter().enumerate() {
-        columns.push(Column::left(name, rows, |row| row.values[at].clone().unwrap_or_else(|| NOTHING.to_owned())));
+/// For a terminal of so many columns, or for a file, which has room for all. `classes` gives their order.
+pub fn text(comparison: &Comparison, classes: &[String], room: Option<usize>) -> String {
+    let mut columns = table::columns(comparison);
+    let mut left_out = Vec::new();
+    while room.is_some_and(|room| width(&columns) > room) {
+        let Some(last) = columns.iter().rposition(|column| column.is_parameter) else { break };
+        left_out.insert(0, columns.remove(last).name);
     }
-    if rows.iter().any(|row| row.measured + row.not_run + row.stale > 1) {
-        columns.push(Column::right("seeds", rows, seeds));
+    let mut text = format!("{}\n{}", table::title(comparison), lines(&columns));
+    let classes = table::classes(comparison, classes);
+    if !classes.is_empty() {
+        text += &format!("\nIoU in %, by the rows above\n{}", lines(&classes));
     }
-    if rows.iter().any(|row| row.last.is_some()) {
-        columns.push(Column::right("last", rows, |row| percent(row.last)));
+    for (at, row) in comparison.rows.iter().enumerate() {
+        text +=
+            &row.images.as_ref().map(|images| changed(at + 1, row, images, &comparison.against)).unwrap_or_default();
     }
-    if rows.iter().any(|row| row.best.is_some()) {
-        columns.push(Column::right("best", rows, |row| percent(row.best)));
+    let mut remarks = table::remarks(comparison);
+    if !left_out.is_empty() {
+        remarks.insert(0, format!("no room here for {}: --long has all of a row", left_out.join(", ")));
     }
-    if rows.iter().any(|row| row.since.is_some()) {
-        let measure = if comparison.compares_last { "last" } else { "best" };
-        columns.push(Column::right(&format!("{measure} − {}", comparison.against), rows, |row| since(row.since)));
-        columns.push(Column::left("", rows, |row| verdict(row.since).to_owned()));
+    let same = comparison.same.len();
+    if same > 0 && !comparison.all {
+        let are = if same == 1 { "is" } else { "are" };
+        remarks.push(format!("{} {are} the same in all rows (--all)", plural(same, "parameter")));
     }
-    if rows.iter().any(|row| row.seconds.is_some()) {
-        let time = |row: &Row| row.seconds.map_or(NOTHING.to_owned(), |seconds| duration(seconds.mean));
-        columns.push(Column::right("training", rows, time));
-    }
-    if rows.iter().any(|row| row.not_run + row.stale > 0) {
-        columns.push(Column::left("state", rows, state));
-    }
-    let mut text = heading(comparison) + &lines(&columns);
-    if comparison.classes {
-        text += &by_class(comparison, classes);
-    }
-    text + &remarks(comparison)
+    text + &remarks.into_iter().map(|remark| format!("  {remark}\n")).collect::<String>()
 }
 
-/// One column of a table.
-struct Column {
-    name: String,
-    cells: Vec<String>,
-    is_number: bool,
+/// For a README.
+pub fn markdown(comparison: &Comparison, classes: &[String]) -> String {
+    let escaped = |cell: &str| {
+        let special = |c: char| "\\`*_{}[]<>#|".contains(c);
+        cell.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect::<String>()
+    };
+    let table = |columns: &[Column]| {
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let rule = columns.iter().map(|column| if column.is_number { "---:" } else { "---" }.to_owned());
+        let head = line(columns.iter().map(|column| escaped(&column.name)).collect());
+        let row = |at: usize| line(columns.iter().map(|column| escaped(&column.cells[at])).collect());
+        head + &line(rule.collect()) + &(0..height(columns)).map(row).collect::<String>()
+    };
+    let mut text = format!("{}\n\n{}", escaped(&table::title(comparison)), table(&table::columns(comparison)));
+    let classes = table::classes(comparison, classes);
+    if !classes.is_empty() {
+        text += &format!("\nIoU in %, by the rows above\n\n{}", table(&classes));
+    }
+    text + "\n"
+        + &table::remarks(comparison).iter().map(|remark| format!("* {}\n", escaped(remark.trim()))).collect::<String>()
 }
 
-impl Column {
-    fn left(name: &str, rows: &[Row], cell: impl Fn(&Row) -> String) -> Column {
-        Column { name: name.to_owned(), cells: rows.iter().map(cell).collect(), is_number: false }
+/// For a paper: a `tabular` that needs no package, with title and remarks as comments.
+pub fn latex(comparison: &Comparison, classes: &[String]) -> String {
+    let table = |columns: &[Column]| {
+        let line = |cells: Vec<String>| format!("  {} \\\\\n", cells.join(" & "));
+        let places: String = columns.iter().map(|column| if column.is_number { 'r' } else { 'l' }).collect();
+        let head = line(columns.iter().map(|column| for_latex(&column.name)).collect());
+        let row = |at: usize| line(columns.iter().map(|column| for_latex(&column.cells[at])).collect());
+        let rows: String = (0..height(columns)).map(row).collect();
+        format!("\\begin{{tabular}}{{{places}}}\n  \\hline\n{head}  \\hline\n{rows}  \\hline\n\\end{{tabular}}\n")
+    };
+    let mut text = format!("% {}\n{}", table::title(comparison), table(&table::columns(comparison)));
+    let classes = table::classes(comparison, classes);
+    if !classes.is_empty() {
+        text += &format!("\n% IoU in %, by the rows above\n{}", table(&classes));
     }
+    text + &table::remarks(comparison).iter().map(|remark| format!("% {remark}\n")).collect::<String>()
+}
 
-    fn right(name: &str, rows: &[Row], cell: impl Fn(&Row) -> String) -> Column {
-        Column { is_number: true, ..Column::left(name, rows, cell) }
+/// The cell as LaTeX shows it.
+fn for_latex(cell: &str) -> String {
+    let mut text = String::new();
+    for c in cell.chars() {
+        match c {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => text.extend(['\\', c]),
+            '\\' => text += "\\textbackslash{}",
+            '~' => text += "\\textasciitilde{}",
+            '^' => text += "\\textasciicircum{}",
+            '<' | '>' => text.extend(['$', c, '$']),
+            '±' => text += "$\\pm$",
+            '−' => text += "$-$",
+            '–' => text += "--",
+            'λ' => text += "$\\lambda$",
+            c => text.push(c),
+        }
     }
+    // A minus sign, not a hyphen; a plus sign stands as well in a formula.
+    match text.strip_prefix('-').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+        Some(rest) => format!("$-${rest}"),
+        None => text,
+    }
+}
+
+fn widths(columns: &[Column]) -> Vec<usize> {
+    let widest =
+        |column: &Column| column.cells.iter().chain([&column.name]).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    columns.iter().map(widest).collect()
+}
+
+/// Of the longest line, at most.
+fn width(columns: &[Column]) -> usize {
+    widths(columns).iter().map(|width| width + 2).sum()
+}
+
+fn height(columns: &[Column]) -> usize {
+    columns.first().map_or(0, |column| column.cells.len())
 }
 
 fn lines(columns: &[Column]) -> String {
-    let widths: Vec<usize> = columns
-        .iter()
-        .map(|column| column.cells.iter().chain([&column.name]).map(|cell| cell.chars().count()).max().unwrap_or(0))
-        .collect();
+    let widths = widths(columns);
     let line = |cell: &dyn Fn(&Column) -> String| {
         let mut line = String::new();
         for (column, width) in columns.iter().zip(&widths) {
@@ -79,174 +126,27 @@ fn lines(columns: &[Column]) -> String {
         }
         line.trim_end().to_owned() + "\n"
     };
-    let count = columns.first().map_or(0, |column| column.cells.len());
-    let rows = (0..count).map(|row| line(&|column| column.cells[row].clone()));
+    let rows = (0..height(columns)).map(|row| line(&|column| column.cells[row].clone()));
     line(&|column| column.name.clone()) + &rows.collect::<String>()
 }
 
-/// The columns that say where a row comes from, as far as rows differ in them.
-fn places(comparison: &Comparison) -> Vec<Column> {
-    let all = [
-        Column::left("pipeline", &comparison.rows, |row| row.pipelines.join(", ")),
-        Column::left("evaluation", &comparison.rows, |row| row.evaluation.clone()),
-        Column::left("data set", &comparison.rows, |row| row.dataset.clone()),
-    ];
-    all.into_iter().filter(|column| column.cells.iter().collect::<BTreeSet<_>>().len() > 1).collect()
-}
-
-fn heading(comparison: &Comparison) -> String {
-    let one = |of: fn(&Row) -> String| {
-        let all: BTreeSet<String> = comparison.rows.iter().map(of).collect();
-        if all.len() == 1 { all.into_iter().next() } else { None }
-    };
-    let parts = [
-        one(|row| row.pipelines.join(", ")).map(|name| format!("{name}: ")),
-        Some("mIoU in %".to_owned()),
-        one(|row| row.dataset.clone()).map(|name| format!(" on {name}")),
-    ];
-    parts.into_iter().flatten().collect::<String>() + "\n"
-}
-
-fn percent(spread: Option<Spread>) -> String {
-    match spread {
-        None => NOTHING.to_owned(),
-        Some(Spread { mean, sd: None, .. }) => format!("{:.1}", 100.0 * mean),
-        Some(Spread { mean, sd: Some(sd), .. }) => format!("{:.1} ± {:.1}", 100.0 * mean, 100.0 * sd),
+/// The images of a row that gained and lost most.
+fn changed(number: usize, row: &Row, images: &Images, against: &str) -> String {
+    let mut text = format!(
+        "\nrow {number}, {} against {against}: of {}, {} gained and {} lost\n",
+        row.weights,
+        plural(images.count, "image"),
+        images.gained_count,
+        images.lost_count
+    );
+    let shown = || images.gained.iter().chain(&images.lost);
+    let first = shown().map(|image| image.name.chars().count()).chain([5]).max().unwrap_or(0);
+    let [own, base] = [row.weights.as_str(), against].map(|name| name.chars().count().max(5));
+    text += &format!("  {:<first$}  {against:>base$}  {:>own$}\n", "image", row.weights);
+    for image in shown() {
+        let [from, to] = [image.base, image.own].map(|iou| format!("{:.1}", 100.0 * iou));
+        let difference = 100.0 * (image.own - image.base);
+        text += &format!("  {:<first$}  {from:>base$}  {to:>own$}  {difference:+6.1}\n", image.name);
     }
-}
-
-fn since(difference: Option<Difference>) -> String {
-    let Some(Difference { spread, .. }) = difference else { return String::new() };
-    let sd = spread.sd.map(|sd| format!(" ± {:.1}", 100.0 * sd)).unwrap_or_default();
-    format!("{:+.1}{sd}", 100.0 * spread.mean)
-}
-
-fn verdict(difference: Option<Difference>) -> &'static str {
-    match difference {
-        Some(Difference { gain: Some(true), .. }) => "gain",
-        Some(Difference { gain: Some(false), spread }) if spread.sd.is_some_and(|sd| -spread.mean > sd) => "loss",
-        Some(Difference { gain: Some(false), .. }) => "within the spread",
-        _ => "",
-    }
-}
-
-fn seeds(row: &Row) -> String {
-    let all = row.measured + row.not_run + row.stale;
-    if row.measured == all { all.to_string() } else { format!("{} of {all}", row.measured) }
-}
-
-fn state(row: &Row) -> String {
-    let part = |count: usize, words: &str| match count {
-        0 => None,
-        1 if row.measured + row.not_run + row.stale == 1 => Some(words.to_owned()),
-        count => Some(format!("{count} {words}")),
-    };
-    [part(row.not_run, "not run"), part(row.stale, "stale")].into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// A column a row of the table above.
-fn by_class(comparison: &Comparison, classes: &[String]) -> String {
-    let is_there = |name: &&str| comparison.rows.iter().any(|row| row.classes.contains_key(*name));
-    let names: Vec<&str> =
-        ["mIoU of 16", "mIoU of 13"].into_iter().chain(classes.iter().map(String::as_str)).filter(is_there).collect();
-    if names.is_empty() {
-        return String::new();
-    }
-    let name =
-        Column { name: String::new(), cells: names.iter().map(|name| (*name).to_owned()).collect(), is_number: false };
-    let column = |(at, row): (usize, &Row)| Column {
-        name: format!("row {}", at + 1),
-        cells: names.iter().map(|name| percent(row.classes.get(*name).copied())).collect(),
-        is_number: true,
-    };
-    let columns: Vec<Column> = [name].into_iter().chain(comparison.rows.iter().enumerate().map(column)).collect();
-    format!("\nIoU in %, by the rows above\n{}", lines(&columns))
-}
-
-fn remarks(comparison: &Comparison) -> String {
-    let rows = &comparison.rows;
-    let mut remarks = Vec::new();
-    if rows.iter().any(|row| row.best.is_some()) {
-        remarks.push(CHOSEN.to_owned());
-    }
-    if rows.iter().filter_map(|row| row.since).any(|since| since.spread.count < SEEDS_FOR_A_GAIN) {
-        remarks.push(format!("fewer than {SEEDS_FOR_A_GAIN} seeds: a difference may be chance"));
-    }
-    if rows.iter().filter_map(|row| row.since).any(|since| since.gain.is_some()) {
-        remarks.push("a gain is larger than its own standard deviation from seed to seed".to_owned());
-    }
-    if rows.iter().any(|row| row.stale > 0) {
-        remarks.push("stale: measured before something changed; `intrada-run plan` says what".to_owned());
-    }
-    remarks.into_iter().map(|remark| format!("  {remark}\n")).collect()
-}
-
-/// The same for programs: `rows`, and what the numbers are compared with.
-pub fn json(comparison: &Comparison) -> Json {
-    let spread = |spread: Option<Spread>| {
-        spread.map(|Spread { mean, sd, count }| json!({ "mean": mean, "sd": sd, "count": count }))
-    };
-    let row = |row: &Row| {
-        let values = comparison.parameters.iter().zip(&row.values);
-        let classes = row.classes.iter().map(|(name, of)| (name.clone(), json!(spread(Some(*of)))));
-        let mut out = json!({
-            "pipelines": row.pipelines,
-            "evaluation": row.evaluation,
-            "dataset": row.dataset,
-            "weights": row.weights,
-            "parameters": values.map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
-            "measured": row.measured,
-            "not_run": row.not_run,
-            "stale": row.stale,
-            "last": spread(row.last),
-            "best": spread(row.best),
-            "since": spread(row.since.map(|since| since.spread)),
-            "gain": row.since.and_then(|since| since.gain),
-            "training_seconds": spread(row.seconds),
-        });
-        if comparison.classes {
-            out["classes"] = classes.collect::<serde_json::Map<_, _>>().into();
-        }
-        out
-    };
-    json!({
-        "against": comparison.against,
-        "since_is_between": if comparison.compares_last { "last" } else { "best" },
-        "note": CHOSEN,
-        "rows": comparison.rows.iter().map(row).collect::<Vec<_>>(),
-    })
-}
-
-/// The same for spreadsheets, with a head line.
-pub fn csv(comparison: &Comparison, classes: &[String]) -> String {
-    let measures = ["last", "best", "since", "training_seconds"];
-    let with_sd = |name: &&str| [(*name).to_owned(), format!("{name}_sd")];
-    let parts = ["mIoU of 16", "mIoU of 13"].map(str::to_owned);
-    let is_there = |name: &&String| comparison.rows.iter().any(|row| row.classes.contains_key(*name));
-    let classes: Vec<&String> = parts.iter().chain(classes).filter(is_there).collect();
-    let mut head: Vec<String> = ["pipeline", "evaluation", "dataset", "weights"].map(str::to_owned).to_vec();
-    head.extend(comparison.parameters.iter().cloned());
-    head.extend(["measured", "not_run", "stale"].map(str::to_owned));
-    head.extend(measures.iter().flat_map(with_sd));
-    head.push("gain".to_owned());
-    head.extend(classes.iter().flat_map(|name| with_sd(&name.as_str())));
-    let number = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
-    let pair = |spread: Option<Spread>| [number(spread.map(|of| of.mean)), number(spread.and_then(|of| of.sd))];
-    let row = |row: &Row| {
-        let mut cells = vec![row.pipelines.join(" "), row.evaluation.clone(), row.dataset.clone(), row.weights.clone()];
-        cells.extend(row.values.iter().map(|value| value.clone().unwrap_or_default()));
-        cells.extend([row.measured, row.not_run, row.stale].map(|count| count.to_string()));
-        let measures = [row.last, row.best, row.since.map(|since| since.spread), row.seconds];
-        cells.extend(measures.into_iter().flat_map(pair));
-        cells.push(row.since.and_then(|since| since.gain).map(|gain| gain.to_string()).unwrap_or_default());
-        cells.extend(classes.iter().flat_map(|name| pair(row.classes.get(*name).copied())));
-        cells
-    };
-    let line = |cells: Vec<String>| cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",") + "\n";
-    line(head) + &comparison.rows.iter().map(|of| line(row(of))).collect::<String>()
-}
-
-fn quoted(cell: &str) -> String {
-    let needs = cell.contains([',', '"', '\n', '\r']);
-    if needs { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+    text
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::images::{self, Images};
 use super::{Run, SEEDS_FOR_A_GAIN, State, Wishes, is_seed};
 use crate::report::metrics::Measured;
 
@@ -12,6 +13,8 @@ use crate::report::metrics::Measured;
 pub struct Comparison {
     /// The parameters in which the runs differ.
     pub parameters: Vec<String>,
+    /// The parameters that have one value in all runs that have them, with that value.
+    pub same: Vec<(String, String)>,
     /// The network that the others are compared with; empty where there is no run.
     pub against: String,
     /// Whether differences are between last networks; else between best ones, as no last one was measured.
@@ -20,6 +23,8 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     /// Whether the IoU of each class was wished for.
     pub classes: bool,
+    /// Whether [`Comparison::same`] was.
+    pub all: bool,
 }
 
 /// One run, or some that differ by their seeds alone.
@@ -51,6 +56,8 @@ pub struct Row {
     pub seconds: Option<Spread>,
     /// The means over parts of the classes and the IoU of each class, 0 to 1, of the last network, else of the best.
     pub classes: BTreeMap<String, Spread>,
+    /// The images that gained and lost most against [`Comparison::against`], where they were wished for.
+    pub images: Option<Images>,
 }
 
 /// The mean of some numbers.
@@ -119,7 +126,9 @@ pub fn compare(runs: Vec<Run>, wishes: &Wishes) -> Result<Comparison, Unsortable
         let spread = |of: &dyn Fn(&Run) -> Option<f64>| {
             Spread::of(&group.iter().filter_map(|run| of(run)).collect::<Vec<f64>>())
         };
-        let since = |run: &&Run| Some(miou(run)? - miou(base(&runs, run, &against)?)?);
+        let pairs: Vec<(&Run, &Run)> =
+            group.iter().filter_map(|run| Some((*run, base(&runs, run, &against)?))).collect();
+        let since = |(run, base): &(&Run, &Run)| Some(miou(run)? - miou(base)?);
         let count = |is: fn(&State) -> bool| group.iter().filter(|run| is(&run.state)).count();
         let first = group[0];
         let mut pipelines: Vec<String> = group.iter().map(|run| run.pipeline.clone()).collect();
@@ -135,13 +144,15 @@ pub fn compare(runs: Vec<Run>, wishes: &Wishes) -> Result<Comparison, Unsortable
             stale: count(|state| matches!(state, State::Stale)),
             last: spread(&last),
             best: spread(&best),
-            since: Difference::of(&group.iter().filter_map(since).collect::<Vec<_>>()),
+            since: Difference::of(&pairs.iter().filter_map(since).collect::<Vec<_>>()),
             seconds: spread(&|run| run.seconds),
             classes: if wishes.classes { classes(group) } else { BTreeMap::new() },
+            images: images::compare(&pairs).filter(|_| wishes.by_image),
         }
     };
     let rows = groups.iter().map(row).collect();
-    let comparison = Comparison { parameters, against, compares_last, rows, classes: wishes.classes };
+    let (same, classes, all) = (same(&runs), wishes.classes, wishes.all);
+    let comparison = Comparison { parameters, same, against, compares_last, rows, classes, all };
     match &wishes.sort {
         Some(column) => sorted(comparison, column),
         None => Ok(comparison),
@@ -201,6 +212,17 @@ fn differing(runs: &[Run], wanted: impl Fn(&str) -> bool) -> Vec<String> {
     };
     let is_new = |at: &usize| !values[..*at].iter().any(|earlier| repeats(&values[*at], earlier));
     (0..values.len()).filter(is_new).map(|at| values[at].0.to_owned()).collect()
+}
+
+/// The parameters that have one value, whichever run has them, in the order in which they are met.
+fn same(runs: &[Run]) -> Vec<(String, String)> {
+    let mut known: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    let all = || runs.iter().flat_map(|run| &run.parameters);
+    for (name, value) in all() {
+        let first = known.entry(name).or_insert(Some(value));
+        *first = first.filter(|first| *first == value);
+    }
+    all().filter_map(|(name, _)| Some((name.clone(), known.remove(name.as_str())??.to_owned()))).collect()
 }
 
 /// Runs that differ by their seeds alone. Two pipelines are repetitions of one experiment only if their seeds differ: where

@@ -5,15 +5,20 @@
 //! about two points of mIoU from seed to seed, as much as the method gains. Differences are taken seed by seed and then
 //! averaged, and only over [`SEEDS_FOR_A_GAIN`] seeds one is called a gain.
 
+mod data;
 mod form;
 mod group;
+mod images;
+mod table;
 
 use std::collections::BTreeMap;
 
 use super::metrics::Measured;
 
-pub use form::{csv, json, text};
+pub use data::{csv, json, long};
+pub use form::{latex, markdown, text};
 pub use group::{Comparison, Difference, Row, Spread, Unsortable, compare};
+pub use images::{Image, Images};
 
 /// Below this many seeds a difference is shown and called nothing.
 pub const SEEDS_FOR_A_GAIN: usize = 3;
@@ -68,6 +73,8 @@ pub struct Measurement {
     pub last: Option<Measured>,
     /// When its mIoU was best.
     pub best: Option<Measured>,
+    /// The mean IoU by image, 0 to 1, of the last network, else of the best; empty where nobody asked for it.
+    pub images: BTreeMap<String, f64>,
 }
 
 impl Run {
@@ -104,6 +111,10 @@ pub struct Wishes {
     pub sort: Option<String>,
     /// The IoU of each class as well.
     pub classes: bool,
+    /// The images that gained and lost most as well.
+    pub by_image: bool,
+    /// The parameters that are the same in all runs as well.
+    pub all: bool,
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ fn run(weights: &str, seed: u32, lambda: Option<&str>, last: Option<f64>, best: 
             format!(r#"{{"a": {{"images": 2, "miou": {}, "iou": {{"sky": 0.5, "pole": null}}}}}}"#, percent / 100.0);
         serde_json::from_str::<Metrics>(&text).unwrap().remove("a").unwrap()
     };
-    let measurement = Measurement { last: last.map(measured), best: best.map(measured) };
+    let measurement = Measurement { last: last.map(measured), best: best.map(measured), ..Measurement::default() };
     let state = if last.is_some() || best.is_some() { State::Measured(measurement.into()) } else { State::NotRun };
     Run {
         pipeline: "p".into(),
@@ -50,7 +50,7 @@ fn compared(runs: Vec<Run>, wishes: &Wishes) -> Comparison {
 }
 
 fn shown(runs: Vec<Run>, wishes: &Wishes) -> String {
-    text(&compared(runs, wishes), &["sky".to_owned(), "pole".to_owned()])
+    text(&compared(runs, wishes), &["sky".to_owned(), "pole".to_owned()], None)
 }
 
 #[test]
@@ -65,6 +65,7 @@ p: mIoU in % on val
   best was chosen by its mIoU on labelled images: no method that sees no labels could choose it
   fewer than 3 seeds: a difference may be chance
   a gain is larger than its own standard deviation from seed to seed
+  1 parameter is the same in all rows (--all)
 ";
     assert_eq!(shown(sweep(), &Wishes::default()), expected);
 }
@@ -186,4 +187,104 @@ fn programs_and_spreadsheets_get_fractions_in_full() {
     );
     assert!(lines[1].starts_with("\"a, \"\"b\"\"\",evaluate,val,inter,,3,0,0,0.42"), "{}", lines[1]);
     assert_eq!(lines.len(), 4);
+}
+
+#[test]
+fn the_parameters_that_are_the_same_are_counted_and_named_where_that_is_wished() {
+    let all = shown(sweep(), &Wishes { all: true, ..Wishes::default() });
+    assert!(all.ends_with("  the same in all rows:\n    inter.batch 4\n"), "{all}");
+}
+
+#[test]
+fn where_there_is_no_room_parameters_go_last_to_first_and_measures_stay() {
+    let mut runs = sweep();
+    for run in runs.iter_mut().filter(|run| run.weights == "intra") {
+        let normalize = if run.parameter("rank.lambda") == Some("0.5") { "none" } else { "rare-classes-code" };
+        run.parameters.push(("rank.normalize".to_owned(), normalize.to_owned()));
+    }
+    let comparison = compared(runs, &Wishes::default());
+    for (room, expected) in [(120, None), (100, Some("rank.normalize")), (40, Some("rank.lambda, rank.normalize"))] {
+        let text = text(&comparison, &[], Some(room));
+        assert!(text.contains("last − inter") && text.contains("43.5 ± 2.3"), "{text}");
+        let said = text.lines().find_map(|line| line.trim().strip_prefix("no room here for "));
+        assert_eq!(said.map(|said| said.split(':').next().unwrap()), expected, "{text}");
+        let is_shown = |name: &str| text.lines().nth(1).unwrap().contains(name);
+        assert_eq!(is_shown("rank.normalize"), expected.is_none());
+    }
+}
+
+/// Networks of two seeds on three images.
+fn by_image() -> Vec<Run> {
+    let measured = |weights: &str, seed: u32, miou: [f64; 3]| {
+        let mut run = run(weights, seed, None, Some(40.0), None);
+        let State::Measured(measurement) = &mut run.state else { unreachable!("it was given a mIoU") };
+        measurement.images = ["a", "b", "c"].map(str::to_owned).into_iter().zip(miou).collect();
+        run
+    };
+    vec![
+        measured("inter", 1, [0.5, 0.5, 0.5]),
+        measured("intra", 1, [0.7, 0.5, 0.2]),
+        measured("inter", 2, [0.3, 0.5, 0.5]),
+        measured("intra", 2, [0.4, 0.5, 0.4]),
+    ]
+}
+
+#[test]
+fn images_that_gained_and_lost_are_told_with_both_their_ious_over_all_seeds() {
+    let table = shown(by_image(), &Wishes { by_image: true, ..Wishes::default() });
+    // a: 40 → 55, c: 50 → 30; b is as it was.
+    let expected = "
+row 2, intra against inter: of 3 images, 1 gained and 1 lost
+  image  inter  intra
+  a       40.0   55.0   +15.0
+  c       50.0   30.0   -20.0
+";
+    assert!(table.contains(expected), "{table}");
+    let json = json(&compared(by_image(), &Wishes { by_image: true, ..Wishes::default() }));
+    assert_eq!((json["rows"][1]["images"]["count"].clone(), json["rows"][0].get("images")), (3.into(), None));
+    assert!(!shown(by_image(), &Wishes::default()).contains("gained"));
+}
+
+#[test]
+fn a_readme_and_a_paper_get_the_same_cells_and_no_letter_means_anything_there() {
+    let mut runs = sweep();
+    runs.iter_mut().for_each(|run| {
+        run.weights = if run.weights == "intra" { "in_tra|50%".to_owned() } else { run.weights.clone() };
+        run.parameters.retain(|(name, _)| name != "inter.batch");
+    });
+    let comparison = compared(runs, &Wishes::default());
+    let markdown = markdown(&comparison, &[]);
+    let expected = "\
+p: mIoU in % on val
+
+| weights | rank.lambda | seeds | last | best | last − inter |  | training | state |
+| --- | --- | ---: | ---: | ---: | ---: | --- | ---: | --- |
+| inter | – | 3 | 42.0 ± 2.0 | 45.0 ± 0.0 |  |  | 2 min 00 s |  |
+| in\\_tra\\|50% | 0.5 | 3 | 43.5 ± 2.3 | – | +1.5 ± 0.5 | gain | 2 min 00 s |  |
+";
+    assert!(markdown.starts_with(expected), "{markdown}");
+    let latex = latex(&comparison, &[]);
+    let expected = "\
+% p: mIoU in % on val
+\\begin{tabular}{llrrrrlrl}
+  \\hline
+  weights & rank.lambda & seeds & last & best & last $-$ inter &  & training & state \\\\
+  \\hline
+  inter & -- & 3 & 42.0 $\\pm$ 2.0 & 45.0 $\\pm$ 0.0 &  &  & 2 min 00 s &  \\\\
+  in\\_tra|50\\% & 0.5 & 3 & 43.5 $\\pm$ 2.3 & -- & +1.5 $\\pm$ 0.5 & gain & 2 min 00 s &  \\\\
+  in\\_tra|50\\% & 0.6 & 2 of 3 & 40.8 $\\pm$ 0.4 & -- & $-$0.3 $\\pm$ 1.1 &  & 2 min 00 s & 1 not run \\\\
+  \\hline
+\\end{tabular}
+";
+    assert!(latex.starts_with(expected), "{latex}");
+    assert!(latex.lines().skip_while(|line| !line.starts_with("\\end")).skip(1).all(|line| line.starts_with("% ")));
+}
+
+#[test]
+fn the_long_form_has_a_value_a_line_under_the_number_of_its_row() {
+    let long = long(&compared(sweep(), &Wishes::default()), &[]);
+    for line in ["1.weights inter\n", "2.rank.lambda 0.5\n", "3.not_run 1\n"] {
+        assert!(long.contains(line), "{long}");
+    }
+    assert!(!long.contains("1.rank.lambda"), "what a row doesn't have is no line");
 }

@@ -1,0 +1,100 @@
+//! A comparison for programs: JSON, CSV, and a line a number.
+//!
+//! Knows no rule of comparing. Fractions of `metrics.json` in full precision, as whoever reads them rounds by themselves.
+
+use serde_json::{Value as Json, json};
+
+use super::table::CHOSEN;
+use super::{Comparison, Row, Spread};
+
+/// `rows`, and what the numbers are compared with.
+pub fn json(comparison: &Comparison) -> Json {
+    let spread = |spread: Option<Spread>| {
+        spread.map(|Spread { mean, sd, count }| json!({ "mean": mean, "sd": sd, "count": count }))
+    };
+    let row = |row: &Row| {
+        let values = comparison.parameters.iter().zip(&row.values);
+        let classes = row.classes.iter().map(|(name, of)| (name.clone(), json!(spread(Some(*of)))));
+        let mut out = json!({
+            "pipelines": row.pipelines,
+            "evaluation": row.evaluation,
+            "dataset": row.dataset,
+            "weights": row.weights,
+            "parameters": values.map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
+            "measured": row.measured,
+            "not_run": row.not_run,
+            "stale": row.stale,
+            "last": spread(row.last),
+            "best": spread(row.best),
+            "since": spread(row.since.map(|since| since.spread)),
+            "gain": row.since.and_then(|since| since.gain),
+            "training_seconds": spread(row.seconds),
+        });
+        if comparison.classes {
+            out["classes"] = classes.collect::<serde_json::Map<_, _>>().into();
+        }
+        if let Some(images) = &row.images {
+            out["images"] = json!(images);
+        }
+        out
+    };
+    json!({
+        "against": comparison.against,
+        "since_is_between": if comparison.compares_last { "last" } else { "best" },
+        "note": CHOSEN,
+        "same": comparison.same.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
+        "rows": comparison.rows.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
+/// For spreadsheets, with a head line.
+pub fn csv(comparison: &Comparison, classes: &[String]) -> String {
+    let line = |cells: Vec<String>| cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",") + "\n";
+    let (head, rows) = cells(comparison, classes);
+    line(head) + &rows.into_iter().map(line).collect::<String>()
+}
+
+/// The same, a value a line under the number of its row: `2.rank.lambda 0.5`. What is empty has none.
+pub fn long(comparison: &Comparison, classes: &[String]) -> String {
+    let (head, rows) = cells(comparison, classes);
+    let mut text = String::new();
+    for (at, row) in rows.iter().enumerate() {
+        for (name, cell) in head.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
+            text += &format!("{}.{} {cell}\n", at + 1, name.replace(' ', "-"));
+        }
+    }
+    text
+}
+
+/// The head and the rows.
+fn cells(comparison: &Comparison, classes: &[String]) -> (Vec<String>, Vec<Vec<String>>) {
+    let measures = ["last", "best", "since", "training_seconds"];
+    let with_sd = |name: &&str| [(*name).to_owned(), format!("{name}_sd")];
+    let parts = ["mIoU of 16", "mIoU of 13"].map(str::to_owned);
+    let is_there = |name: &&String| comparison.rows.iter().any(|row| row.classes.contains_key(*name));
+    let classes: Vec<&String> = parts.iter().chain(classes).filter(is_there).collect();
+    let mut head: Vec<String> = ["pipeline", "evaluation", "dataset", "weights"].map(str::to_owned).to_vec();
+    head.extend(comparison.parameters.iter().cloned());
+    head.extend(["measured", "not_run", "stale"].map(str::to_owned));
+    head.extend(measures.iter().flat_map(with_sd));
+    head.push("gain".to_owned());
+    head.extend(classes.iter().flat_map(|name| with_sd(&name.as_str())));
+    let number = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let pair = |spread: Option<Spread>| [number(spread.map(|of| of.mean)), number(spread.and_then(|of| of.sd))];
+    let row = |row: &Row| {
+        let mut cells = vec![row.pipelines.join(" "), row.evaluation.clone(), row.dataset.clone(), row.weights.clone()];
+        cells.extend(row.values.iter().map(|value| value.clone().unwrap_or_default()));
+        cells.extend([row.measured, row.not_run, row.stale].map(|count| count.to_string()));
+        let measures = [row.last, row.best, row.since.map(|since| since.spread), row.seconds];
+        cells.extend(measures.into_iter().flat_map(pair));
+        cells.push(row.since.and_then(|since| since.gain).map(|gain| gain.to_string()).unwrap_or_default());
+        cells.extend(classes.iter().flat_map(|name| pair(row.classes.get(*name).copied())));
+        cells
+    };
+    (head, comparison.rows.iter().map(row).collect())
+}
+
+fn quoted(cell: &str) -> String {
+    let needs = cell.contains([',', '"', '\n', '\r']);
+    if needs { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+}
