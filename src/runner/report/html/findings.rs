@@ -1,149 +1,284 @@
-//! Findings: what is worth worrying about, with its numbers, worst first.
+//! Findings: what is worth worrying about, with its numbers, worst first, and what to try.
 //!
-//! Knows the other sections' data and looks nothing up. Each check is about one way in which adversarial adaptation is known
-//! to go wrong; what can't be checked is no finding.
+//! Knows the other sections' data. Each check is about one way in which adversarial adaptation is known to go wrong; what
+//! can't be checked is no finding. They advise and decide nothing: a finding on one seed may be chance, which is one, too.
 
-use super::markup::{section, text};
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::certainty::Certainty;
+use super::markup::{percent, section, text};
 use super::pseudo_labels::PseudoLabels;
-use super::results::Evaluation;
+use super::ranking::Ranking;
+use super::results::{Evaluation, Model};
 use super::sweep::{SEEDS, Setting};
 use super::training::{Training, best};
-use crate::spec::Class;
+use super::workspace::Workspace;
+use crate::report::measures::{count, plural};
+use crate::spec::{Class, InputSource, StageId};
 
 /// In points of mIoU: adversarial training is known to swing by more between checkpoints.
 const FAR_UNDER_BEST: f64 = 3.0;
 /// Of a discriminator that can't tell the domains apart: half of ln 2, as each of its two terms is halved.
 const CHANCE: f64 = std::f64::consts::LN_2 / 2.0;
+/// Of all pixels: no street, room or field is one class to such an extent.
+const ONE_CLASS: f64 = 0.9;
+/// Mean entropy, of at most 1: a network that has learnt something is less sure than this at the edges of things alone.
+const CERTAIN: f64 = 0.005;
 
 /// Findings that are listed: the worst come first, and those of a sweep are alike.
 const LISTED: usize = 12;
 
-/// All findings as sentences, worst first.
-pub(super) fn gather(
-    evaluations: &[Evaluation],
-    trainings: &[Training],
-    pseudo_labels: &[PseudoLabels],
-    settings: &[Setting],
-    classes: &[Class],
-) -> Vec<String> {
-    let mut found: Vec<String> =
-        evaluations.iter().flat_map(|evaluation| never_predicted(evaluation, classes)).collect();
-    found.extend(pseudo_labels.iter().filter_map(|labels| missing(labels, classes)));
-    found.extend(trainings.iter().filter_map(under_best));
-    found.extend(trainings.iter().filter_map(discriminator));
-    found.extend(settings.iter().filter_map(falls_behind));
-    found.extend(settings.first().filter(|setting| setting.seeds() < SEEDS).map(|setting| {
-        let seeds = if setting.seeds() == 1 {
-            "one seed stands".to_owned()
-        } else {
-            format!("{} seeds stand", setting.seeds())
-        };
-        format!("{seeds} behind these numbers; adversarial training differs by about 2 points from seed to seed")
-    }));
+/// One of them. All of it is text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    /// What was found, with its numbers.
+    pub(super) found: String,
+    /// What to try.
+    pub(super) advice: &'static str,
+    /// Where it is seen: the id of a section, which is its heading in lower case.
+    pub(super) section: &'static str,
+}
+
+/// What the checks look at.
+pub(super) struct Looked<'a> {
+    pub(super) evaluations: &'a [Evaluation],
+    pub(super) trainings: &'a [Training],
+    pub(super) certainties: &'a [Certainty],
+    pub(super) rankings: &'a [Ranking],
+    pub(super) pseudo_labels: &'a [PseudoLabels],
+    pub(super) settings: &'a [Setting],
+}
+
+/// All findings, worst first.
+pub(super) fn gather(workspace: &Workspace, looked: &Looked) -> Vec<Finding> {
+    let classes = &workspace.pipeline.classes;
+    let models = || looked.evaluations.iter().flat_map(|of| of.models.iter().map(move |model| (of, model)));
+    let mut found: Vec<Finding> = Vec::new();
+    found.extend(models().filter_map(|(of, model)| one_class(of, model, classes)));
+    found.extend(models().filter_map(|(of, model)| lost(of, model, classes)));
+    found.extend(looked.certainties.iter().filter_map(collapsed));
+    found.extend(looked.pseudo_labels.iter().filter_map(|labels| missing(labels, classes)));
+    found.extend(looked.settings.iter().filter_map(falls_behind));
+    found.extend(looked.trainings.iter().filter_map(discriminator));
+    found.extend(looked.trainings.iter().filter_map(under_best));
+    found.extend(unlike_splits(looked.rankings));
+    found.extend(models().filter_map(|(of, model)| other_size(workspace, of, model)));
+    found.extend(looked.settings.first().and_then(few_seeds));
     found
 }
 
-fn never_predicted<'a>(evaluation: &'a Evaluation, classes: &'a [Class]) -> impl Iterator<Item = String> + 'a {
-    evaluation.models.iter().filter_map(|model| {
-        let confusion = &model.measured.confusion;
-        let is_blind = |class: &usize| {
-            let labelled: u64 = confusion[*class].iter().sum();
-            labelled > 0 && confusion.iter().all(|row| row.get(*class) == Some(&0))
-        };
-        let names: Vec<&str> = (0..confusion.len().min(classes.len()))
-            .filter(is_blind)
-            .map(|class| classes[class].name.as_str())
-            .collect();
-        let (network, dataset, stage) = (&model.name, &evaluation.dataset, &evaluation.name);
-        (!names.is_empty())
-            .then(|| format!("{network} never predicts {} on {dataset}, where it occurs ({stage})", names.join(", ")))
+/// The pixels of a network's predictions by class, and of the labels.
+fn pixels(confusion: &[Vec<u64>]) -> (Vec<u64>, Vec<u64>) {
+    let predicted = |class: usize| confusion.iter().filter_map(|row| row.get(class)).sum();
+    ((0..confusion.len()).map(predicted).collect(), confusion.iter().map(|row| row.iter().sum()).collect())
+}
+
+fn one_class(of: &Evaluation, model: &Model, classes: &[Class]) -> Option<Finding> {
+    let (predicted, labelled) = pixels(&model.measured.confusion);
+    let all = predicted.iter().sum::<u64>().max(1) as f64;
+    let share = |pixels: u64| pixels as f64 / all;
+    let class =
+        (0..predicted.len()).find(|class| share(predicted[*class]) > ONE_CLASS.max(share(labelled[*class]) + 0.1))?;
+    Some(Finding {
+        found: format!(
+            "{} predicts {} for {} % of all pixels on {}; {} % are",
+            model.name,
+            classes.get(class)?.name,
+            percent(Some(share(predicted[class]))),
+            of.dataset,
+            percent(Some(share(labelled[class])))
+        ),
+        advice: "the training has collapsed: lower its learning_rate, or the weight of its entropy or adversarial loss",
+        section: "results",
     })
 }
 
-fn missing(labels: &PseudoLabels, classes: &[Class]) -> Option<String> {
-    let absent = classes.iter().zip(&labels.shares).filter(|(_, share)| **share == 0.0);
-    let names: Vec<&str> = absent.map(|(class, _)| class.name.as_str()).collect();
-    (!names.is_empty()).then(|| format!("the labels of {} hold no {} (under 0.01 %)", labels.name, names.join(", ")))
+/// Classes that occur and are never, or never rightly, predicted.
+fn lost(of: &Evaluation, model: &Model, classes: &[Class]) -> Option<Finding> {
+    let confusion = &model.measured.confusion;
+    let (predicted, labelled) = pixels(confusion);
+    let named = |is_one: &dyn Fn(usize) -> bool| -> Vec<&str> {
+        let all = 0..confusion.len().min(classes.len());
+        all.filter(|class| labelled[*class] > 0 && is_one(*class)).map(|class| classes[class].name.as_str()).collect()
+    };
+    let never = named(&|class| predicted[class] == 0);
+    let wrongly = named(&|class| predicted[class] > 0 && confusion[class][class] == 0);
+    let never =
+        Some(never).filter(|names| !names.is_empty()).map(|names| format!("never predicts {}", names.join(", ")));
+    let wrongly = Some(wrongly).filter(|names| !names.is_empty());
+    let wrongly = wrongly.map(|names| format!("is never right where it predicts {}", names.join(", ")));
+    let parts: Vec<String> = never.into_iter().chain(wrongly).collect();
+    (!parts.is_empty()).then(|| Finding {
+        found: format!("{} {} on {}, though it occurs ({})", model.name, parts.join(" and "), of.dataset, of.name),
+        advice: "see whether the source has enough of it, and what it is taken for; a lower adversarial_weight may keep it",
+        section: "results",
+    })
 }
 
-fn under_best(training: &Training) -> Option<String> {
-    let (best, last) = (best(&training.evaluations)?, training.evaluations.last()?);
-    let under = 100.0 * (best.miou - last.miou);
-    (under > FAR_UNDER_BEST).then(|| {
-        format!(
-            "the last network of {} lies {under:.1} points under its best, of iteration {}",
-            training.name, best.iteration
-        )
+/// A network that is sure of everything says nothing by its entropy: neither which images are easy nor which pixels.
+fn collapsed(certainty: &Certainty) -> Option<Finding> {
+    (certainty.mean < CERTAIN).then(|| Finding {
+        found: format!(
+            "the network that {} looks with is sure of all it sees: a mean entropy of {:.4}, where 1 is a guess",
+            certainty.name, certainty.mean
+        ),
+        advice: "its ranking means little: lower the weight of its entropy or adversarial loss, or train it for less long",
+        section: "ranking",
+    })
+}
+
+fn missing(labels: &PseudoLabels, classes: &[Class]) -> Option<Finding> {
+    let absent = classes.iter().zip(&labels.shares).filter(|(_, share)| **share == 0.0);
+    let names: Vec<&str> = absent.map(|(class, _)| class.name.as_str()).collect();
+    (!names.is_empty()).then(|| Finding {
+        found: format!("the labels of {} hold no {} (under 0.01 %)", labels.name, names.join(", ")),
+        advice: "what has no pseudo-label is unlearnt: raise lambda, or rank with normalize = \"rare-classes-code\"",
+        section: "pseudo-labels",
+    })
+}
+
+fn falls_behind(setting: &Setting) -> Option<Finding> {
+    let [.., (before, old), (last, new)] = &setting.networks[..] else { return None };
+    let differences: Vec<f64> =
+        old.iter().zip(new).filter_map(|(old, new)| Some(100.0 * ((*new)? - (*old)?))).collect();
+    let mean = differences.iter().sum::<f64>() / differences.len().max(1) as f64;
+    (mean < 0.0).then(|| Finding {
+        found: format!(
+            "{last} lies {:.1} points under {before} on {} ({})",
+            -mean,
+            setting.dataset,
+            plural(differences.len(), "seed")
+        ),
+        advice: "look at what the pseudo-labels get wrong and at the images it lost most; try another lambda",
+        section: "pictures",
     })
 }
 
 /// A discriminator that is always right or no better than a coin teaches nothing.
-fn discriminator(training: &Training) -> Option<String> {
+fn discriminator(training: &Training) -> Option<Finding> {
     let mean = |column: &str| {
         let losses = training.losses.get(column)?;
         let tenth = &losses[losses.len() - losses.len().div_ceil(10)..];
         (!tenth.is_empty()).then(|| tenth.iter().map(|(_, loss)| loss).sum::<f64>() / tenth.len() as f64)
     };
     let (source, target) = (mean("d_main_s")?, mean("d_main_t")?);
-    let numbers = format!("{source:.3} on the source, {target:.3} on the target");
-    if source < 0.01 && target < 0.01 {
-        Some(format!(
-            "the discriminator of {} is always right in the last tenth ({numbers}): it teaches nothing",
-            training.name
-        ))
+    let (what, advice) = if source < 0.01 && target < 0.01 {
+        ("always right", "it teaches nothing: lower discriminator_learning_rate or discriminator_width")
     } else if (source - CHANCE).abs() < 0.003 && (target - CHANCE).abs() < 0.003 {
-        Some(format!("the discriminator of {} is no better than chance in the last tenth ({numbers})", training.name))
+        ("no better than chance", "either all is aligned or it learns too slowly: raise discriminator_learning_rate")
     } else {
-        None
-    }
+        return None;
+    };
+    Some(Finding {
+        found: format!(
+            "the discriminator of {} is {what} in the last tenth: a loss of {source:.3} on the source, {target:.3} on the target",
+            training.name
+        ),
+        advice,
+        section: "training",
+    })
 }
 
-fn falls_behind(setting: &Setting) -> Option<String> {
-    let [.., (before, old), (last, new)] = &setting.networks[..] else { return None };
-    let differences: Vec<f64> =
-        old.iter().zip(new).filter_map(|(old, new)| Some(100.0 * ((*new)? - (*old)?))).collect();
-    let mean = differences.iter().sum::<f64>() / differences.len().max(1) as f64;
-    (mean < 0.0).then(|| format!("{last} lies {:.1} points under {before} on {}", -mean, setting.dataset))
+fn under_best(training: &Training) -> Option<Finding> {
+    let (best, last) = (best(&training.evaluations)?, training.evaluations.last()?);
+    let under = 100.0 * (best.miou - last.miou);
+    (under > FAR_UNDER_BEST).then(|| Finding {
+        found: format!(
+            "the last network of {} lies {under:.1} points under its best, of iteration {}",
+            training.name,
+            count(best.iteration)
+        ),
+        advice: "without labels nobody could have stopped there: lower the learning rates, or train for less long",
+        section: "training",
+    })
+}
+
+/// Rankings that differ by the seed alone and yet call other images easy: closer to a draw by chance than to each other.
+fn unlike_splits(rankings: &[Ranking]) -> Option<Finding> {
+    let mut alike: BTreeMap<_, Vec<&Ranking>> = BTreeMap::new();
+    for ranking in rankings {
+        alike.entry((&ranking.family, &ranking.setting)).or_default().push(ranking);
+    }
+    let pairs = alike.values().flat_map(|group| {
+        (0..group.len()).flat_map(move |one| (one + 1..group.len()).map(move |other| (group[one], group[other])))
+    });
+    let unlike = pairs.filter_map(|(one, other)| {
+        let (easy, others): (BTreeSet<&str>, BTreeSet<&str>) = (one.easy().collect(), other.easy().collect());
+        let shared = easy.intersection(&others).count() as f64 / easy.len().max(1) as f64;
+        let chance = others.len() as f64 / other.images().max(1) as f64;
+        (shared < (1.0 + chance) / 2.0).then_some((shared, chance, one, other))
+    });
+    let (shared, chance, one, other) = unlike.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(Finding {
+        found: format!(
+            "another seed splits otherwise: of the easy images of {}, {} % are easy in {}; by chance {} % would be",
+            one.name,
+            percent(Some(shared)),
+            other.name,
+            percent(Some(chance))
+        ),
+        advice: "the split says more of the seed than of the images: train the inter model longer, or give all seeds one split",
+        section: "ranking",
+    })
+}
+
+/// A network that is measured on images of a size that it has never seen.
+fn other_size(workspace: &Workspace, of: &Evaluation, model: &Model) -> Option<Finding> {
+    let pipeline = workspace.pipeline;
+    let sizes = |stage: StageId| {
+        pipeline.stage(stage).inputs.iter().filter_map(|input| match (&*input.role, &input.from) {
+            ("source" | "target" | "images", InputSource::Dataset { dataset, .. }) => {
+                Some(pipeline.dataset(*dataset).size)
+            }
+            _ => None,
+        })
+    };
+    let InputSource::Dataset { dataset, .. } = pipeline.stage(of.stage).input("dataset")?.from else { return None };
+    let measured = pipeline.dataset(dataset).size?;
+    let seen = workspace.graph.ancestors(&[model.training?]).into_iter().flat_map(sizes);
+    // Images as they are stored may have any size.
+    let seen: BTreeSet<[u32; 2]> = seen.collect::<Option<_>>()?;
+    let words = |[width, height]: [u32; 2]| format!("{width} × {height}");
+    (!seen.is_empty() && !seen.contains(&measured)).then(|| Finding {
+        found: format!(
+            "{} is measured on {} at {} and was trained at {}",
+            model.name,
+            of.dataset,
+            words(measured),
+            seen.into_iter().map(words).collect::<Vec<_>>().join(", ")
+        ),
+        advice: "scale matters to these networks: give the evaluated data set the size of the training's target",
+        section: "results",
+    })
+}
+
+fn few_seeds(setting: &Setting) -> Option<Finding> {
+    (setting.seeds() < SEEDS).then(|| Finding {
+        found: match setting.seeds() {
+            1 => "one seed stands behind these numbers".to_owned(),
+            seeds => format!("{seeds} seeds stand behind these numbers"),
+        } + "; adversarial training differs by about 2 points from seed to seed",
+        advice: "sweep the seed of the first training: seed = [1, 2, 3] in its matrix",
+        section: "results",
+    })
 }
 
 /// The section; empty where nothing was found.
-pub(super) fn render(findings: &[String]) -> String {
+pub(super) fn render(findings: &[Finding]) -> String {
     if findings.is_empty() {
         return String::new();
     }
-    let items: String = findings.iter().take(LISTED).map(|finding| format!("<li>{}</li>\n", text(finding))).collect();
+    let item = |finding: &Finding| {
+        let Finding { found, advice, section } = finding;
+        format!("<li>{} <small>{}: <a href=\"#{section}\">{section}</a></small></li>\n", text(found), text(advice))
+    };
+    let items: String = findings.iter().take(LISTED).map(item).collect();
     let more = findings.len().saturating_sub(LISTED);
     let items = if more > 0 { format!("{items}<li>and {more} more, in the page's data</li>\n") } else { items };
-    section("findings", "Findings", &format!("<ul>{items}</ul>\n"))
+    section("findings", "Findings", &format!("<ol class=\"findings\">{items}</ol>\n"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::training::Evaluated;
-    use super::*;
-
-    fn training(losses: &[(&str, f64)], evaluations: &[f64]) -> Training {
-        let column =
-            |(name, loss): &(&str, f64)| ((*name).to_owned(), (0..20).map(|i| (f64::from(i), *loss)).collect());
-        let evaluated = (1..).zip(evaluations).map(|(iteration, miou)| Evaluated { iteration, miou: *miou });
-        Training {
-            name: "inter".into(),
-            losses: losses.iter().map(column).collect(),
-            evaluations: evaluated.collect(),
-            resumed_from: None,
-        }
-    }
-
-    #[test]
-    fn a_training_that_went_wrong_is_found_and_one_that_did_not_is_not() {
-        let fine = training(&[("d_main_s", 0.2), ("d_main_t", 0.3)], &[0.4, 0.43, 0.42]);
-        assert_eq!(gather(&[], &[fine], &[], &[], &[]), [""; 0]);
-        let right = training(&[("d_main_s", 0.001), ("d_main_t", 0.002)], &[0.5, 0.4]);
-        let found = gather(&[], &[right], &[], &[], &[]);
-        assert_eq!(found.len(), 2);
-        assert!(found[0].contains("10.0 points under its best, of iteration 1"), "{found:?}");
-        assert!(found[1].contains("always right"), "{found:?}");
-        let coin = training(&[("d_main_s", CHANCE), ("d_main_t", CHANCE)], &[]);
-        assert!(gather(&[], &[coin], &[], &[], &[])[0].contains("no better than chance"));
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@
 //! Safe whatever things are called: all text is escaped (`markup`), and the page's policy admits this page's own style and
 //! script and nothing from outside. Small whatever is shown: curves are thinned, maps shrunk, pictures few.
 
+mod certainty;
 mod chart;
 mod findings;
 mod head;
@@ -38,7 +39,7 @@ const TRACES: usize = 200;
 /// What a report shows.
 pub struct Page {
     head: head::Head,
-    findings: Vec<String>,
+    findings: Vec<findings::Finding>,
     results: Vec<results::Evaluation>,
     settings: Vec<sweep::Setting>,
     trainings: Vec<training::Training>,
@@ -60,13 +61,22 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
     let trainings = training::gather(workspace);
     let images = images::gather(workspace, &results);
     let mut photographs = photographs::Photographs::default();
+    let certainties = certainty::gather(workspace);
+    let rankings = ranking::gather(workspace, &mut photographs);
     let pseudo_labels = pseudo_labels::gather(workspace, &mut photographs);
+    let looked = findings::Looked {
+        evaluations: &results,
+        trainings: &trainings,
+        certainties: &certainties,
+        rankings: &rankings,
+        pseudo_labels: &pseudo_labels,
+        settings: &settings,
+    };
     let classes = workspace.pipeline.classes.clone();
     Page {
         head: head::gather(workspace, &stages, &settings, written),
-        findings: findings::gather(&results, &trainings, &pseudo_labels, &settings, &classes),
+        findings: findings::gather(workspace, &looked),
         pictures: pictures::gather(workspace, &images, &mut photographs),
-        rankings: ranking::gather(workspace, &mut photographs),
         provenance: provenance::gather(workspace),
         results,
         settings,
@@ -74,6 +84,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
         images,
         photographs,
         pseudo_labels,
+        rankings,
         stages,
         classes,
     }
@@ -83,9 +94,9 @@ impl Page {
     /// The page as one file.
     pub fn render(&self) -> String {
         let sections = [
+            ("findings", "Findings", findings::render(&self.findings)),
             ("results", "Results", results::render(&self.results, &self.classes)),
             ("sweep", "Sweep", sweep::render(&self.settings)),
-            ("findings", "Findings", findings::render(&self.findings)),
             ("training", "Training", training::render(&self.trainings)),
             ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, &self.classes)),
             ("pipeline", "Pipeline", stages::render(&self.stages)),

@@ -2,6 +2,7 @@
 //!
 //! Knows `ranking.csv` and what the entropy inference that was ranked left to look at.
 
+use super::certainty::named;
 use super::chart::{Line, Range, draw};
 use super::inference::{Inference, Seen};
 use super::markup::{section, text};
@@ -19,7 +20,12 @@ const EACH: usize = 6;
 
 /// One ranking.
 pub(super) struct Ranking {
-    name: String,
+    /// The stage.
+    pub(super) name: String,
+    /// As the file calls it.
+    pub(super) family: String,
+    /// Axis and value, without the seed.
+    pub(super) setting: Vec<(String, String)>,
     /// Ascending: the easiest first.
     ranked: Vec<Ranked>,
     shown: Vec<(&'static str, Vec<Example>)>,
@@ -57,18 +63,32 @@ fn ranking(workspace: &Workspace, id: StageId, photographs: &mut Photographs) ->
         Example { place: at + 1, score: *score, seen: inference.seen(workspace, image, photographs) }
     };
     let shown = places.map(|(word, range)| (word, range.map(&mut example).collect()));
-    Some(Ranking { name: stage.name.clone(), shown: shown.into(), ranked })
+    let swept = stage.coordinates.iter().filter(|at| at.axis != "seed");
+    Some(Ranking {
+        name: stage.name.clone(),
+        family: stage.family.clone(),
+        setting: swept.map(|at| (at.axis.clone(), at.value.clone())).collect(),
+        shown: shown.into(),
+        ranked,
+    })
 }
 
-/// `image,score,split`; an image's name may hold a comma, the others can't.
+/// `image,score,split`.
 fn line(line: &str) -> Option<Ranked> {
-    let mut parts = line.rsplitn(3, ',');
-    let (split, score, image) = (parts.next()?, parts.next()?, parts.next()?);
-    let image = match image.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(quoted) => quoted.replace("\"\"", "\""),
-        None => image.to_owned(),
-    };
-    Some(Ranked { image, score: score.parse().ok()?, is_easy: split == "easy" })
+    let (image, fields) = named(line, 2)?;
+    Some(Ranked { image, score: fields[0].parse().ok()?, is_easy: fields[1] == "easy" })
+}
+
+impl Ranking {
+    /// How many images were ranked.
+    pub(super) fn images(&self) -> usize {
+        self.ranked.len()
+    }
+
+    /// Those of the easy part.
+    pub(super) fn easy(&self) -> impl Iterator<Item = &str> {
+        self.ranked.iter().filter(|ranked| ranked.is_easy).map(|ranked| ranked.image.as_str())
+    }
 }
 
 /// The section; empty where nothing was ranked.
@@ -81,10 +101,10 @@ pub(super) fn render(rankings: &[Ranking], classes: &[Class]) -> String {
 }
 
 fn one(ranking: &Ranking, classes: &[Class]) -> String {
-    let easy = ranking.ranked.iter().filter(|ranked| ranked.is_easy).count();
+    let easy = ranking.easy().count();
     let points = (1..).zip(&ranking.ranked).map(|(rank, ranked)| (f64::from(rank), ranked.score));
     let line = Line { name: "score".to_owned(), points: points.collect(), dots: false };
-    let images = ranking.ranked.len();
+    let images = ranking.images();
     let x = Range { from: 0.0, to: images.max(1) as f64, logarithmic: false };
     let y = Range::over(ranking.ranked.iter().map(|ranked| ranked.score).chain([0.0]));
     let mut html = format!(
@@ -109,11 +129,29 @@ fn one(ranking: &Ranking, classes: &[Class]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
+    /// A member of a sweep with these images.
+    pub(in super::super) fn ranking(name: &str, at: &[(&str, &str)], easy: &[&str], hard: &[&str]) -> Ranking {
+        let parts = easy.iter().map(|image| (image, true)).chain(hard.iter().map(|image| (image, false)));
+        let ranked = (0..).zip(parts).map(|(place, (image, is_easy))| Ranked {
+            image: (*image).to_owned(),
+            score: f64::from(place),
+            is_easy,
+        });
+        let swept = at.iter().filter(|(axis, _)| *axis != "seed");
+        Ranking {
+            name: name.to_owned(),
+            family: "rank".to_owned(),
+            setting: swept.map(|(axis, value)| ((*axis).to_owned(), (*value).to_owned())).collect(),
+            ranked: ranked.collect(),
+            shown: Vec::new(),
+        }
+    }
+
     #[test]
-    fn a_line_of_the_ranking_is_read_from_its_end() {
+    fn a_line_of_the_ranking_has_image_score_and_part() {
         let ranked = line("\"a, \"\"b\"\".png\",0.25,hard").unwrap();
         assert_eq!((ranked.image.as_str(), ranked.score, ranked.is_easy), ("a, \"b\".png", 0.25, false));
         assert!(line("a.png,1e-3,easy").unwrap().is_easy);

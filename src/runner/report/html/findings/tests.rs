@@ -1,0 +1,122 @@
+//! Each finding where it is due, and none where it isn't.
+
+use super::super::ranking::tests::ranking;
+use super::super::results::Model;
+use super::super::training::Evaluated;
+use super::*;
+use crate::report::metrics::Measured;
+
+fn training(losses: &[(&str, f64)], evaluations: &[f64]) -> Training {
+    let column = |(name, loss): &(&str, f64)| ((*name).to_owned(), (0..20).map(|i| (f64::from(i), *loss)).collect());
+    let evaluated = (1..).zip(evaluations).map(|(iteration, miou)| Evaluated { iteration, miou: *miou });
+    Training {
+        name: "inter".into(),
+        losses: losses.iter().map(column).collect(),
+        evaluations: evaluated.collect(),
+        resumed_from: None,
+    }
+}
+
+fn evaluation(confusion: &[&[u64]]) -> Evaluation {
+    let confusion = confusion.iter().map(|row| row.to_vec()).collect();
+    let measured = Measured { images: 1, miou: None, miou_16: None, miou_13: None, iou: BTreeMap::new(), confusion };
+    let model = Model { name: "inter".into(), training: None, chosen_on: None, measured, best: None };
+    let (name, dataset) = ("evaluate".into(), "val".into());
+    Evaluation { stage: StageId(0), name, dataset, raw: serde_json::Value::Null, models: vec![model] }
+}
+
+fn classes() -> Vec<Class> {
+    ["road", "pole", "person"].map(|name| Class { name: name.into(), colour: [0; 3], rare: false }).into()
+}
+
+fn of_network(check: fn(&Evaluation, &Model, &[Class]) -> Option<Finding>, confusion: &[&[u64]]) -> Option<String> {
+    let evaluation = evaluation(confusion);
+    check(&evaluation, &evaluation.models[0], &classes()).map(|finding| finding.found)
+}
+
+#[test]
+fn a_discriminator_that_teaches_nothing_is_found_and_one_that_does_is_not() {
+    let found = |source, target| {
+        discriminator(&training(&[("d_main_s", source), ("d_main_t", target)], &[])).map(|finding| finding.found)
+    };
+    assert_eq!(found(0.2, 0.3), None);
+    assert!(found(0.001, 0.002).unwrap().contains("is always right in the last tenth: a loss of 0.001 on the source"));
+    assert!(found(CHANCE, CHANCE).unwrap().contains("no better than chance"));
+    assert_eq!(discriminator(&training(&[("seg_main", 0.1)], &[])), None, "it has none");
+}
+
+#[test]
+fn a_last_network_is_found_where_it_lies_more_than_three_points_under_the_best() {
+    assert_eq!(under_best(&training(&[], &[0.4, 0.43, 0.401])), None);
+    let found = under_best(&training(&[], &[0.5, 0.4])).unwrap().found;
+    assert_eq!(found, "the last network of inter lies 10.0 points under its best, of iteration 1");
+}
+
+#[test]
+fn a_class_that_occurs_and_is_never_or_never_rightly_predicted_is_named() {
+    assert_eq!(of_network(lost, &[&[9, 1, 0], &[1, 1, 0], &[0, 0, 0]]), None, "there are no persons");
+    let found = of_network(lost, &[&[9, 0, 1], &[1, 0, 0], &[2, 0, 0]]).unwrap();
+    assert_eq!(
+        found,
+        "inter never predicts pole and is never right where it predicts person on val, though it occurs (evaluate)"
+    );
+}
+
+#[test]
+fn a_network_that_predicts_one_class_is_found_unless_that_is_what_there_is() {
+    let found = of_network(one_class, &[&[60, 0, 0], &[39, 1, 0], &[0, 0, 0]]).unwrap();
+    assert_eq!(found, "inter predicts road for 99.0 % of all pixels on val; 60.0 % are");
+    assert_eq!(of_network(one_class, &[&[95, 1, 0], &[0, 4, 0], &[0, 0, 0]]), None);
+}
+
+#[test]
+fn a_network_that_is_sure_of_everything_is_found() {
+    let certainty = |mean| Certainty { name: "entropy".into(), mean, ..Certainty::default() };
+    assert_eq!(collapsed(&certainty(0.05)), None);
+    assert!(collapsed(&certainty(0.0004)).unwrap().found.contains("a mean entropy of 0.0004"));
+}
+
+#[test]
+fn splits_of_two_seeds_are_compared_with_each_other_and_with_chance() {
+    let of_seed = |name: &str, seed: &str, easy: &[&str], hard: &[&str]| {
+        ranking(name, &[("seed", seed), ("lambda", "0.5")], easy, hard)
+    };
+    let one = of_seed("rank[seed=1]", "1", &["a", "b", "c"], &["d", "e", "f"]);
+    let alike = of_seed("rank[seed=2]", "2", &["a", "b", "c"], &["d", "e", "f"]);
+    let unlike = of_seed("rank[seed=3]", "3", &["c", "d", "e"], &["a", "b", "f"]);
+    let other_lambda = ranking("rank", &[("lambda", "0.2")], &["f"], &["a", "b", "c", "d", "e"]);
+    assert_eq!(unlike_splits(&[one, alike, other_lambda]), None);
+    let one = of_seed("rank[seed=1]", "1", &["a", "b", "c"], &["d", "e", "f"]);
+    let found = unlike_splits(&[one, unlike]).unwrap().found;
+    assert_eq!(
+        found,
+        "another seed splits otherwise: of the easy images of rank[seed=1], 33.3 % are easy in rank[seed=3]; by chance \
+         50.0 % would be"
+    );
+}
+
+#[test]
+fn intra_under_inter_is_found_and_so_are_few_seeds() {
+    let setting = |old: &[f64], new: &[f64]| {
+        let some = |values: &[f64]| values.iter().copied().map(Some).collect();
+        let networks = vec![("inter".to_owned(), some(old)), ("intra".to_owned(), some(new))];
+        Setting { family: "evaluate".into(), dataset: "val".into(), coordinates: Vec::new(), networks }
+    };
+    assert_eq!(falls_behind(&setting(&[0.4, 0.4], &[0.41, 0.4])), None);
+    let found = falls_behind(&setting(&[0.4, 0.4], &[0.39, 0.37])).unwrap().found;
+    assert_eq!(found, "intra lies 2.0 points under inter on val (2 seeds)");
+    assert!(few_seeds(&setting(&[0.4, 0.4], &[0.4, 0.4])).unwrap().found.starts_with("2 seeds stand"));
+    assert_eq!(few_seeds(&setting(&[0.4; 3], &[0.4; 3])), None);
+}
+
+#[test]
+fn findings_link_to_where_they_are_seen_and_a_sweep_does_not_fill_the_page() {
+    let found = Finding { found: "a < b".into(), advice: "try \"c\"", section: "training" };
+    let html = render(&vec![found; LISTED + 3]);
+    assert!(
+        html.contains("<li>a &lt; b <small>try &quot;c&quot;: <a href=\"#training\">training</a></small>"),
+        "{html}"
+    );
+    assert!(html.contains("and 3 more"));
+    assert_eq!(render(&[]), "");
+}
