@@ -48,9 +48,14 @@ fn a_run_leaves_a_page_and_a_run_with_nothing_to_do_leaves_it_alone() {
     space.run("p.toml");
     assert_eq!(states(&space), ["count:done", "use:done"]);
     assert!(space.read(PAGE).contains("&lt;b&gt;log&lt;/b&gt;"), "the end of a log");
+    let written = || space.path(PAGE).metadata().unwrap().modified().unwrap();
+    let before = written();
+    space.run("p.toml");
+    space.run("p.toml use");
+    assert_eq!(written(), before);
     space.write(PAGE, "mine");
     space.run("p.toml");
-    assert_eq!(space.read(PAGE), "mine");
+    assert_eq!(states(&space), ["count:done", "use:done"], "an edited view is restored");
     space.remove(PAGE);
     space.run("p.toml");
     assert_eq!(states(&space), ["count:done", "use:done"]);
@@ -80,6 +85,21 @@ fn what_a_run_of_some_stages_makes_out_of_date_is_said_to_be() {
     space.write("in.txt", "b\nd\n");
     space.intrada("report p.toml");
     assert_eq!(states(&space), ["count:out of date", "use:out of date"]);
+}
+
+#[test]
+fn a_run_without_set_leaves_no_page_of_a_run_with_it() {
+    let space = space();
+    space.run("p.toml");
+    let failing = "--set stages.use.shell='false'";
+    assert_eq!(space.intrada(&format!("p.toml {failing}")).code, Some(1));
+    assert_eq!(states(&space), ["count:done", "use:failed"]);
+    space.run("p.toml");
+    assert_eq!(states(&space), ["count:done", "use:done"]);
+    assert_eq!(space.intrada(&format!("report p.toml {failing}")).code, Some(0));
+    assert_eq!(states(&space), ["count:done", "use:out of date"]);
+    space.run("p.toml");
+    assert_eq!(states(&space), ["count:done", "use:done"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `run`: runs what is invalid, restores what is cached, shows what came out.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -9,7 +10,7 @@ use super::result::{self, Before};
 use super::screen::{self, Screen};
 use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, report, show};
 use crate::report::Reporter;
-use crate::report::history::Recorder;
+use crate::report::history::History;
 use crate::report::live::Curtain;
 use crate::report::views::Views;
 use crate::sched::session::{Access, Session};
@@ -70,8 +71,7 @@ impl Run {
         let before = result::before(&session, &needed(&session, &options));
         let Screen { reporter, curtain } = self.conduct.screen(&session, &options);
         let history = report::history(&session);
-        let reporter = Recorder::new(reporter, Rc::clone(&history));
-        let mut reporter = Views::new(reporter, &session.pipeline, &session.store);
+        let mut reporter = views(reporter, &session, &options, &history);
         warn(&session, &mut reporter);
         let interrupt = Interrupt::default();
         pass_on_signals(interrupt.clone(), curtain);
@@ -175,6 +175,17 @@ pub(super) fn pass_on_signals(interrupt: Interrupt, curtain: Option<Curtain>) {
             }
         });
     }
+}
+
+/// A screen, and beside it what lies in `runs/` to be looked at.
+pub(super) fn views<R: Reporter>(
+    screen: R,
+    session: &Session,
+    options: &Options,
+    history: &Rc<RefCell<History>>,
+) -> Views<R> {
+    let needed = needed(session, options).into_iter().collect();
+    Views::new(screen, &session.pipeline, &session.graph, &session.store, Rc::clone(history), needed)
 }
 
 pub(super) fn warn(session: &Session, reporter: &mut dyn Reporter) {

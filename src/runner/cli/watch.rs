@@ -8,10 +8,9 @@ use anyhow::Context;
 use clap::Args;
 
 use super::result::Before;
-use super::run::{Conduct, pass_on_signals, warn};
+use super::run::{Conduct, pass_on_signals, views, warn};
 use super::{Answer, Format, INTERRUPTED, Refusal, Source, is_coloured, report, tell};
-use crate::report::history::{History, Recorder};
-use crate::report::views::Views;
+use crate::report::history::History;
 use crate::sched::live::{self, Front, Opened};
 use crate::sched::session::{Access, Session};
 use crate::sched::{Ended, Interrupt, Options};
@@ -45,8 +44,8 @@ impl Watch {
         let session = self.source.open(Access::Run)?;
         let options = self.conduct.options(&session, &[])?;
         *self.history.borrow_mut() = History::load(&session.history_path());
-        let reporter = Recorder::new(self.conduct.reporter(&session, &options), Rc::clone(&self.history));
-        let mut reporter = Views::new(reporter, &session.pipeline, &session.store);
+        let screen = self.conduct.reporter(&session, &options);
+        let mut reporter = views(screen, &session, &options, &self.history);
         warn(&session, &mut reporter);
         Ok(Opened { session, options, reporter: Box::new(reporter) })
     }

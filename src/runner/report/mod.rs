@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Key;
+use crate::store::index::Index;
 
 use measures::duration;
 
@@ -251,11 +252,18 @@ impl Totals {
 pub trait Reporter {
     /// Tells one. An output that can't be written to (a closed pipe) is no reason to stop a training.
     fn tell(&mut self, event: &Event);
+
+    /// Jobs are at work, and nothing is to be told for now: a moment to look at what lies in place, which `index` says.
+    fn look(&mut self, _index: &Index) {}
 }
 
 impl Reporter for Box<dyn Reporter> {
     fn tell(&mut self, event: &Event) {
         (**self).tell(event);
+    }
+
+    fn look(&mut self, index: &Index) {
+        (**self).look(index);
     }
 }
 

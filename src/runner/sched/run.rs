@@ -152,6 +152,7 @@ impl Run<'_> {
             if self.jobs.are_done() {
                 break;
             }
+            self.reporter.look(&self.session.index);
             match self.jobs.next_message(receive) {
                 Some(Message::News(job, news)) => self.tell(job, news),
                 Some(Message::Ended(job, result)) => self.ended(job, *result),

@@ -28,7 +28,7 @@ pub struct Session {
     /// The pipeline.
     pub pipeline: Rc<Pipeline>,
     /// Its graph.
-    pub graph: StageGraph,
+    pub graph: Rc<StageGraph>,
     /// The cache.
     pub store: Arc<Store>,
     /// What the workspace's files were when they were last seen.
@@ -72,7 +72,7 @@ impl Session {
         store.verified().extend(std::mem::take(&mut index.objects));
         Ok(Session {
             pipeline: Rc::new(pipeline),
-            graph,
+            graph: Rc::new(graph),
             store: Arc::new(store),
             index,
             meter: Arc::default(),

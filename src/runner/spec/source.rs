@@ -45,6 +45,11 @@ impl Sources {
         Sources(texts.into())
     }
 
+    /// All of them: the file's first, then those of `--set` in their order.
+    pub fn all(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter()
+    }
+
     /// The text that `span` lies in.
     pub fn of(&self, span: Span) -> &Source {
         &self.0[span.source as usize]

@@ -39,7 +39,8 @@ pub(super) fn gather(workspace: &Workspace, cards: &[Card], settings: &[Setting]
     let all = plural(cards.len(), "stage");
     let going = workspace.history.going.as_ref();
     let (state, is_done) = if let Some(going) = going {
-        (format!("running since {}; {done} of {all} done", date(going.began)), false)
+        let hint = "load this page again to see what has come since";
+        (format!("running since {}; {done} of {all} done when this was written; {hint}", date(going.began)), false)
     } else if with(State::Failed).next().is_some() {
         (format!("failed at {}; {done} of {all} done", names(State::Failed)), false)
     } else if workspace.history.interrupted && done < cards.len() {

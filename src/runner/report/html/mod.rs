@@ -2,7 +2,7 @@
 //!
 //! Two halves. [`gather`] makes a [`Page`] out of what the cache, the index and the history of runs hold: each section's
 //! file has the typed data that it shows, and whatever is missing is missing, as a pipeline may be half done or have
-//! failed. [`Page::render`] is a function of that alone. Writes no file: `cli` does.
+//! failed. [`Page::render`] is a function of that alone. Writes no file: `views` does.
 //!
 //! Safe whatever things are called: all text is escaped (`markup`), and the page's policy admits this page's own style and
 //! script and nothing from outside. Small whatever is shown: curves are thinned, maps shrunk, pictures few.
@@ -13,6 +13,7 @@ mod findings;
 mod head;
 mod images;
 mod inference;
+mod mark;
 mod markup;
 mod photographs;
 mod picture;
@@ -26,6 +27,7 @@ mod sweep;
 mod training;
 mod workspace;
 
+pub use mark::Mark;
 pub use workspace::{State, Workspace};
 
 use serde_json::json;
@@ -38,6 +40,7 @@ const TRACES: usize = 200;
 
 /// What a report shows.
 pub struct Page {
+    mark: Option<Mark>,
     head: head::Head,
     findings: Vec<findings::Finding>,
     results: Vec<results::Evaluation>,
@@ -74,6 +77,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
     };
     let classes = workspace.pipeline.classes.clone();
     Page {
+        mark: Mark::of(workspace),
         head: head::gather(workspace, &stages, &settings, written),
         findings: findings::gather(workspace, &looked),
         pictures: pictures::gather(workspace, &images, &mut photographs),
@@ -108,7 +112,8 @@ impl Page {
             sections.iter().filter(|(_, _, body)| !body.is_empty()).map(|(id, name, _)| (*id, *name)).collect();
         let body: String = sections.iter().map(|(_, _, body)| body.as_str()).collect();
         let body = head::render(&self.head, &there) + "<main>\n" + &body + "</main>\n";
-        document(&self.head.name, &body, &self.photographs.style(), &markup::json(&self.data()))
+        let mark = self.mark.map(Mark::render).unwrap_or_default();
+        document(&self.head.name, &mark, &body, &self.photographs.style(), &markup::json(&self.data()))
     }
 
     /// The numbers for other programs: those of `metrics.json` as they are there.
@@ -142,12 +147,12 @@ impl Page {
 }
 
 /// The whole document. The policy's nonce is a digest of what stands in it: text that knew it would have to hold it.
-fn document(title: &str, body: &str, photographs: &str, data: &str) -> String {
+fn document(title: &str, mark: &str, body: &str, photographs: &str, data: &str) -> String {
     const STYLE: &str = concat!(include_str!("page.css"), include_str!("pictures.css"));
     const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("pictures.js"));
     let nonce = Digest::of(body.as_bytes()).to_string();
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n{mark}\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
          style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\

@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Unwritten;
 use crate::digest::Digest;
 use crate::report::measures::now;
 
@@ -19,14 +20,6 @@ const PREFIX: &str = "events.out.tfevents.";
 
 /// How long a name is left after its file has gone. TensorBoard looks for news every few seconds, if it isn't stopped.
 const LINGER: Duration = Duration::from_secs(3600);
-
-/// An event file can't be written.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to write {}: {source}", path.display())]
-pub(super) struct Unwritten {
-    path: PathBuf,
-    source: io::Error,
-}
 
 /// A file that may grow.
 #[derive(Debug)]

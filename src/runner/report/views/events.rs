@@ -20,7 +20,8 @@ use crate::report::{Event, Finished};
 use crate::spec::{self, Pipeline};
 use crate::store::{Artifact, Store, Trace};
 
-use super::event_file::{EventFile, Unwritten, is_complete};
+use super::Unwritten;
+use super::event_file::{EventFile, is_complete};
 
 /// From one look at a running training to the next.
 const LOOK: Duration = Duration::from_secs(1);

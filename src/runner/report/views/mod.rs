@@ -1,4 +1,4 @@
-//! What can be looked at while a run goes on: TensorBoard's events grow as a training does.
+//! What can be looked at while a run goes on: TensorBoard's events, which grow as a training does, and `report.html`.
 //!
 //! A listener among others: it hears what a run tells, passes it on, and keeps files in `runs/` that are made from the cache
 //! and from what a job has left in its resume slot so far. Decides nothing, and what it can't write fails no run: it is
@@ -6,36 +6,82 @@
 
 mod event_file;
 mod events;
+pub mod page;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use super::history::{History, Recorder};
 use super::{Event, Reporter};
-use crate::spec::Pipeline;
+use crate::exec::with_causes;
+use crate::graph::StageGraph;
+use crate::spec::{Pipeline, StageId};
 use crate::store::Store;
+use crate::store::index::Index;
 
 use events::EventFiles;
+use page::LivePage;
+
+/// A view can't be written.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to write {}", path.display())]
+pub struct Unwritten {
+    /// Which file.
+    path: PathBuf,
+    /// What the system answered.
+    source: io::Error,
+}
 
 /// Passes events on and keeps the views.
 pub struct Views<R> {
-    inner: R,
+    inner: Recorder<R>,
     events: EventFiles,
+    page: LivePage,
     has_warned: bool,
 }
 
 impl<R: Reporter> Views<R> {
-    /// Of the stages of `pipeline`, whose results are in `store`.
-    pub fn new(inner: R, pipeline: &Pipeline, store: &Arc<Store>) -> Views<R> {
-        Views { inner, events: EventFiles::new(pipeline, store), has_warned: false }
+    /// Of a run of the stages `needed`. What it comes to is recorded in `history`.
+    pub fn new(
+        inner: R,
+        pipeline: &Rc<Pipeline>,
+        graph: &Rc<StageGraph>,
+        store: &Arc<Store>,
+        history: Rc<RefCell<History>>,
+        needed: BTreeSet<StageId>,
+    ) -> Views<R> {
+        Views {
+            inner: Recorder::new(inner, Rc::clone(&history)),
+            events: EventFiles::new(pipeline, store),
+            page: LivePage::new(pipeline, graph, store, history, needed),
+            has_warned: false,
+        }
+    }
+
+    fn warn(&mut self, written: Result<(), Unwritten>) {
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.has_warned, true)
+        {
+            let text = format!("what can be looked at while this runs is incomplete: {}", with_causes(&error));
+            self.inner.tell(&Event::Warning(text));
+        }
     }
 }
 
 impl<R: Reporter> Reporter for Views<R> {
     fn tell(&mut self, event: &Event) {
-        if let Err(error) = self.events.hear(event)
-            && !std::mem::replace(&mut self.has_warned, true)
-        {
-            self.inner.tell(&Event::Warning(format!("TensorBoard shows less than there is: {error}")));
-        }
+        let written = self.events.hear(event);
+        self.warn(written);
+        self.page.hear(event);
         self.inner.tell(event);
+    }
+
+    fn look(&mut self, index: &Index) {
+        let written = self.page.look(index);
+        self.warn(written);
     }
 }

@@ -1,0 +1,148 @@
+//! `report.html` in `runs/`: written at the end of a run, and again and again while one goes on.
+//!
+//! Knows when a page is worth its time, not what is on it. A short run has only the last page; a long one never spends more
+//! than a few hundredths of its time on pages, however large they are. A page that would come out the same isn't written.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Unwritten;
+use crate::graph::StageGraph;
+use crate::report::history::{Going, History};
+use crate::report::html::{Mark, Workspace, gather};
+use crate::report::measures::now;
+use crate::report::{Event, Finished, Outcome};
+use crate::spec::{Pipeline, StageId};
+use crate::store::Store;
+use crate::store::index::Index;
+
+/// A run that is over sooner has no page but its last. The time between two pages, too.
+const REST: Duration = Duration::from_secs(10);
+/// A page that took a second isn't written again for so many.
+const REST_PER_COST: u32 = 50;
+
+/// Where the page of a pipeline lies, relative to the workspace's root.
+pub fn place(pipeline: &Pipeline) -> PathBuf {
+    Path::new("runs").join(&pipeline.name).join("report.html")
+}
+
+/// Writes the page.
+///
+/// # Errors
+/// It can't be written.
+pub fn write(workspace: &Workspace) -> Result<(), Unwritten> {
+    let page = gather(workspace, now()).render();
+    replace(&workspace.pipeline.root.join(place(workspace.pipeline)), page.as_bytes())
+}
+
+/// Whether the page that lies there shows what is to be shown. `knows_stale`: whether the workspace knows which stages would
+/// run again; otherwise whatever the page says of that is right.
+pub fn is_current(workspace: &Workspace, knows_stale: bool) -> bool {
+    let mut beginning = Vec::new();
+    let read = File::open(workspace.pipeline.root.join(place(workspace.pipeline)))
+        .and_then(|file| file.take(Mark::WITHIN).read_to_end(&mut beginning));
+    let Some(mark) = Mark::of(workspace).filter(|_| read.is_ok()) else { return false };
+    let wanted = if knows_stale { mark.all } else { mark.but_stale }.to_string();
+    String::from_utf8_lossy(&beginning).contains(&wanted)
+}
+
+/// Puts a file in place. Whoever reads it meanwhile sees the old one or the new one, whole.
+///
+/// # Errors
+/// It can't be written.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), Unwritten> {
+    let folder = path.parent().expect("a page and a history lie in folders");
+    // As any new file: temporary ones are for their owner alone.
+    let mode = Permissions::from_mode(0o644);
+    let written = fs::create_dir_all(folder)
+        .and_then(|()| tempfile::Builder::new().prefix(".report-").permissions(mode).tempfile_in(folder))
+        .and_then(|file| fs::write(file.path(), content).map(|()| file))
+        .and_then(|file| file.persist(path).map_err(|error| error.error));
+    written.map(drop).map_err(|source: io::Error| Unwritten { path: path.to_owned(), source })
+}
+
+/// The page of a run that goes on.
+pub(super) struct LivePage {
+    pipeline: Rc<Pipeline>,
+    graph: Rc<StageGraph>,
+    store: Arc<Store>,
+    history: Rc<RefCell<History>>,
+    /// The stages of the run.
+    needed: BTreeSet<StageId>,
+    /// When the next page may be written, once there is a reason for one.
+    due: Option<Instant>,
+    has_news: bool,
+}
+
+impl LivePage {
+    pub(super) fn new(
+        pipeline: &Rc<Pipeline>,
+        graph: &Rc<StageGraph>,
+        store: &Arc<Store>,
+        history: Rc<RefCell<History>>,
+        needed: BTreeSet<StageId>,
+    ) -> LivePage {
+        let (pipeline, graph, store) = (Rc::clone(pipeline), Rc::clone(graph), Arc::clone(store));
+        LivePage { pipeline, graph, store, history, needed, due: None, has_news: false }
+    }
+
+    /// Takes note of what happened.
+    pub(super) fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Started { .. } => {}
+            Event::Finished(Finished { outcome, .. }) if *outcome != Outcome::UpToDate => {}
+            // Whoever watches writes the last page of each round.
+            Event::Closed(_) => return (self.due, self.has_news) = (None, false),
+            _ => return,
+        }
+        self.has_news = true;
+        self.due.get_or_insert_with(|| Instant::now() + REST);
+    }
+
+    /// Writes the page if it is due.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub(super) fn look(&mut self, index: &Index) -> Result<(), Unwritten> {
+        let began = Instant::now();
+        if !self.has_news || self.due.is_none_or(|due| began < due) {
+            return Ok(());
+        }
+        let history = self.history.borrow();
+        let Some(going) = &history.going else { return Ok(()) };
+        let stale = unsettled(&self.pipeline, &self.graph, &self.needed, going);
+        let (pipeline, graph, store) = (&*self.pipeline, &*self.graph, &*self.store);
+        let written = write(&Workspace { pipeline, graph, store, index, history: &history, stale: &stale });
+        self.has_news = false;
+        self.due = Some(Instant::now() + REST.max(began.elapsed() * REST_PER_COST));
+        written
+    }
+}
+
+/// The stages whose results, where they have any, may not be those that the run will leave: those that it hasn't come to, and
+/// of the others those that depend on anything that isn't as it was.
+fn unsettled(pipeline: &Pipeline, graph: &StageGraph, needed: &BTreeSet<StageId>, going: &Going) -> Vec<StageId> {
+    let (mut moved, mut stale) = (BTreeSet::new(), Vec::new());
+    for id in graph.order() {
+        match going.turns.get(&pipeline.stage(*id).name) {
+            Some(turn) if turn.outcome == Outcome::UpToDate => continue,
+            Some(_) => {}
+            None if needed.contains(id) || graph.dependencies(*id).iter().any(|needs| moved.contains(needs)) => {
+                stale.push(*id);
+            }
+            None => continue,
+        }
+        moved.insert(*id);
+    }
+    stale
+}
+
+#[cfg(test)]
+mod tests;
