@@ -26,7 +26,7 @@ impl Digest {
     /// # Errors
     /// Whatever opening or reading the file answers.
     pub fn of_file(path: &Path) -> io::Result<(Digest, u64)> {
-        let mut file = File::open(path)?;
+        let file = File::open(path)?;
         let size = file.metadata()?.len();
         let mut hasher = blake3::Hasher::new();
         // Mapping and threads pay from about a mebibyte on; below, one read is cheaper than a page fault each 4 KiB.
@@ -34,7 +34,8 @@ impl Digest {
             hasher.update_mmap_rayon(path)?;
         } else {
             let mut bytes = Vec::with_capacity(size as usize);
-            file.read_to_end(&mut bytes)?;
+            // The file itself would ask for its size and its position once more.
+            file.take(u64::MAX).read_to_end(&mut bytes)?;
             hasher.update(&bytes);
         }
         Ok((Digest(*hasher.finalize().as_bytes()), hasher.count()))
@@ -57,9 +58,15 @@ impl From<[u8; 32]> for Digest {
     }
 }
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        f.write_str(std::str::from_utf8(&text).expect("digits are ASCII"))
     }
 }
 

@@ -170,11 +170,11 @@ impl Inputs {
     /// # Errors
     /// See [`Error`].
     pub fn digest_file(&self, path: &Path) -> Result<FileDigest, Error> {
-        let stat = self.stat(path)?;
-        if stat.is_folder() {
+        let look = self.look(path)?;
+        if look.stat.is_folder() {
             return Err(Error::IsAFolder { path: path.to_owned() });
         }
-        self.record(path, stat).map(|record| record.digest)
+        self.record(path, look).map(|record| record.digest)
     }
 
     /// The digests of many files, found in parallel. If several fail, the error is that of the first in `paths`.
@@ -192,11 +192,11 @@ impl Inputs {
     /// # Errors
     /// See [`Error`].
     pub fn artifact(&self, path: &Path) -> Result<Artifact, Error> {
-        let stat = self.stat(path)?;
-        if stat.is_folder() {
+        let look = self.look(path)?;
+        if look.stat.is_folder() {
             return fold(&self.root.join(path), self).map_err(|error| error.relative_to(&self.root));
         }
-        let FileRecord { digest, stat, .. } = self.record(path, stat)?;
+        let FileRecord { digest, stat, .. } = self.record(path, look)?;
         let kind = Kind::File { executable: stat.is_executable() };
         Ok(Artifact { kind, object: digest, size: stat.size, files: 1 })
     }
@@ -206,8 +206,8 @@ impl Inputs {
     /// # Errors
     /// See [`Error`].
     pub fn label_values(&self, path: &Path) -> Result<Option<LabelValues>, Error> {
-        let stat = self.stat(path)?;
-        self.record(path, stat).map(|record| record.label_values)
+        let look = self.look(path)?;
+        self.record(path, look).map(|record| record.label_values)
     }
 
     /// Takes note of the index values of the label image at `path`, found in the content with that digest.
@@ -218,9 +218,9 @@ impl Inputs {
         }
     }
 
-    fn stat(&self, path: &Path) -> Result<Stat, Error> {
-        match Stat::of(&self.root.join(path)) {
-            Ok(stat) => Ok(stat),
+    fn look(&self, path: &Path) -> Result<Look, Error> {
+        match Look::at(&self.root.join(path), Stat::of) {
+            Ok(look) => Ok(look),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 self.write().remove(path);
                 Err(missing(&self.root, path))
@@ -229,33 +229,33 @@ impl Inputs {
         }
     }
 
-    /// The record of the file at `path`, whose stat was just taken: the known one if it may be trusted, else a new one.
-    fn record(&self, path: &Path, stat: Stat) -> Result<FileRecord, Error> {
+    /// The record of the file at `path`, which was just looked at: the known one if it may be trusted, else a new one.
+    fn record(&self, path: &Path, look: Look) -> Result<FileRecord, Error> {
         let known = self.read().get(path).copied();
         if let Some(known) = known
-            && known.stat == stat
-            && stat.is_settled(known.taken_at_ns)
+            && known.stat == look.stat
+            && look.stat.is_settled(known.taken_at_ns)
         {
             return Ok(known);
         }
-        if !stat.is_file() {
+        if !look.stat.is_file() {
             return Err(Error::Special { path: path.to_owned() });
         }
-        let mut record = self.read_still(path)?;
+        let mut record = self.read_still(path, look)?;
         record.label_values = known.filter(|known| known.digest == record.digest).and_then(|known| known.label_values);
         self.write().insert(path.to_owned(), record);
         Ok(record)
     }
 
-    /// Reads a file between two equal stats: what was read then is what was there.
-    fn read_still(&self, path: &Path) -> Result<FileRecord, Error> {
+    /// Reads a file between two equal stats, of which `before` has the first: what was read then is what was there.
+    fn read_still(&self, path: &Path, mut before: Look) -> Result<FileRecord, Error> {
         let file = self.root.join(path);
         let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
         for _ in 0..2 {
-            let taken_at_ns = now_ns();
-            let stat = Stat::of(&file).map_err(unreadable)?;
+            let Look { stat, taken_at_ns } = before;
             let (digest, size) = Digest::of_file(&file).map_err(unreadable)?;
-            if Stat::of(&file).map_err(unreadable)? == stat && size == stat.size {
+            before = Look::at(&file, Stat::of).map_err(unreadable)?;
+            if before.stat == stat && size == stat.size {
                 self.meter.files.fetch_add(1, Ordering::Relaxed);
                 self.meter.bytes.fetch_add(size, Ordering::Relaxed);
                 return Ok(FileRecord { stat, taken_at_ns, digest: FileDigest(digest), label_values: None });
@@ -274,13 +274,28 @@ impl Inputs {
     }
 }
 
+/// A stat and the moment before it was taken.
+#[derive(Clone, Copy)]
+struct Look {
+    taken_at_ns: i64,
+    stat: Stat,
+}
+
+impl Look {
+    fn at(path: &Path, stat: fn(&Path) -> io::Result<Stat>) -> io::Result<Look> {
+        let taken_at_ns = now_ns();
+        stat(path).map(|stat| Look { taken_at_ns, stat })
+    }
+}
+
 impl Visitor for Inputs {
     type Error = Error;
 
     fn file(&self, path: &Path) -> Result<Leaf, Error> {
         let relative = path.strip_prefix(&self.root).unwrap_or(path);
-        let stat = Stat::of_itself(path).map_err(|source| Error::Unreadable { path: relative.to_owned(), source })?;
-        let FileRecord { digest, stat, .. } = self.record(relative, stat)?;
+        let unreadable = |source| Error::Unreadable { path: relative.to_owned(), source };
+        let look = Look::at(path, Stat::of_itself).map_err(unreadable)?;
+        let FileRecord { digest, stat, .. } = self.record(relative, look)?;
         Ok(Leaf { object: digest, executable: stat.is_executable(), size: stat.size })
     }
 

@@ -3,7 +3,7 @@
 //! Asks the file system nothing: an edge between two stages must not depend on what happens to exist. So `..` is
 //! resolved by the text alone, as cargo and git do for the paths in their files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use super::OutputId;
@@ -38,7 +38,11 @@ pub(super) fn refused_as_output(path: &Path) -> Option<&'static str> {
 
 /// Who writes which path. Never holds two paths of which one lies in the other.
 #[derive(Debug, Default)]
-pub(super) struct Writers(BTreeMap<PathBuf, OutputId>);
+pub(super) struct Writers {
+    /// The same twice: comparing paths by component to find one among ten thousand costs more than all else about it.
+    by_path: HashMap<PathBuf, OutputId>,
+    in_order: BTreeMap<PathBuf, OutputId>,
+}
 
 impl Writers {
     /// Notes an output, or answers the one that it overlaps with.
@@ -49,18 +53,20 @@ impl Writers {
         if let Some(other) = self.inside(path).next() {
             return Err(other);
         }
-        self.0.insert(path.to_owned(), output);
+        self.by_path.insert(path.to_owned(), output);
+        self.in_order.insert(path.to_owned(), output);
         Ok(())
     }
 
     /// The output that is this path or holds it, and its path.
     pub(super) fn over(&self, path: &Path) -> Option<(&Path, OutputId)> {
-        path.ancestors().find_map(|path| self.0.get_key_value(path)).map(|(path, output)| (path.as_path(), *output))
+        let found = path.ancestors().find_map(|path| self.by_path.get_key_value(path));
+        found.map(|(path, output)| (path.as_path(), *output))
     }
 
     /// The outputs that lie in this folder. Paths sort by component, so they stand together.
     pub(super) fn inside<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = OutputId> + 'a {
-        self.0
+        self.in_order
             .range(folder.to_owned()..)
             .take_while(move |(path, _)| path.starts_with(folder))
             .map(|(_, output)| *output)
