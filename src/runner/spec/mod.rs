@@ -11,7 +11,7 @@ mod execution;
 mod header;
 mod lineage;
 pub mod manual;
-mod measure;
+pub mod measure;
 mod models;
 mod near;
 mod overrides;

@@ -231,7 +231,7 @@ fn values(takes: Takes) -> Json {
         Takes::StagesOrFiles(_) => json!({ "anyOf": [text(), texts(1)] }),
         Takes::Texts | Takes::OutputPaths => texts(1),
         Takes::Paths => texts(0),
-        Takes::Duration => json!({ "type": "string", "pattern": "^([0-9.]+ *(s|min|h|d) *)+$" }),
+        Takes::Duration => json!({ "type": "string", "pattern": "^([0-9.]+ *(s|min|h|d|w) *)+$" }),
         Takes::Bytes => size(),
         Takes::Amounts => json!({
             "type": "object",

@@ -71,11 +71,13 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
         (Takes::Colour, Item::List(nodes)) if nodes.len() == 3 => typed(whole_numbers(key, nodes)?, Vec::new()),
         (Takes::LabelMap, Item::Table(table)) => typed(label_map(key, table)?, Vec::new()),
         (Takes::Duration, Item::Text(text)) => {
-            let seconds = measure::seconds(text).ok_or_else(|| Box::new(out_of_range(key, node, "")))?;
+            let seconds = measure::seconds(text).filter(|seconds| *seconds > 0.0);
+            let seconds = seconds.ok_or_else(|| Box::new(out_of_range(key, node, "")))?;
             typed(Value::Number(seconds), Vec::new())
         }
         (Takes::Bytes, Item::Text(text)) => {
-            let bytes = measure::bytes(text).ok_or_else(|| Box::new(out_of_range(key, node, "")))?;
+            let bytes = measure::bytes(text).filter(|bytes| *bytes > 0);
+            let bytes = bytes.ok_or_else(|| Box::new(out_of_range(key, node, "")))?;
             typed(Value::Integer(bytes), Vec::new())
         }
         (Takes::Amounts, Item::Table(table)) => {
@@ -156,7 +158,7 @@ fn label_map(key: &KeySpec, table: &Table) -> Result<Value, Box<Problem>> {
 /// `[name, amount]`: a number, or a size where it is memory.
 fn amount(entry: &Entry) -> Result<Value, Box<Problem>> {
     let amount = match (&*entry.key, &entry.node.item) {
-        ("memory", Item::Text(text)) => measure::bytes(text),
+        ("memory", Item::Text(text)) => measure::bytes(text).filter(|bytes| *bytes > 0),
         ("memory", _) => None,
         ("cpu", Item::Integer(number @ 1..)) => Some(*number),
         ("cpu", _) => None,
