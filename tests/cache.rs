@@ -140,6 +140,27 @@ fn pinned_results_stay_until_they_are_unpinned() {
 }
 
 #[test]
+fn a_result_keeps_what_was_made_into_a_folder_that_it_reads() {
+    let stage = |name: &str, input: &str, output: &str| {
+        format!(
+            "[stages.{name}]\nkind = \"command\"\nshell = \"cat {input}/* > {output}\"\n\
+                 inputs = [\"{input}\"]\noutputs = [\"{output}\"]\n"
+        )
+    };
+    let stages = [stage("make", "raw", "data/made"), stage("use", "data", "used")].concat();
+    let space = Space::with(&format!("format = 1\n[pipeline]\nname = \"demo\"\n{stages}"));
+    space.write("raw/a", "a");
+    space.write("data/own", "own");
+    assert_eq!(space.outcomes(), ["make:ran", "use:ran"]);
+    space.intrada("cache pin p.toml use");
+    let gc = space.intrada("cache gc p.toml --max-size 0 --all --format json");
+    assert_eq!(results(&gc, true), [""; 0]);
+    space.remove("data/made");
+    space.remove("used");
+    assert_eq!(space.outcomes(), ["make:hit", "use:hit"]);
+}
+
+#[test]
 fn gc_without_a_limit_takes_leftovers_only_and_all_needs_one() {
     let space = pair();
     space.outcomes();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::digest::{Encoder, Key};
+use crate::digest::{ArtifactDigest, Encoder, Key};
 use crate::exec::circumstances::Circumstances;
 use crate::exec::command::Program;
 use crate::exec::job::{Event, Job};
@@ -46,6 +46,8 @@ pub struct Order {
     pub manifest: Manifest,
     /// Listings of data sets and folders: objects that make `why` go down to the file.
     pub listings: Vec<Vec<u8>>,
+    /// Outputs of other stages that are part of what it reads, for the trace.
+    pub after: Vec<ArtifactDigest>,
     /// Its outputs.
     pub outputs: Vec<Destination>,
     /// Of a command's: the paths at which what an earlier run put there still lies, so that it is in the cache.
@@ -141,6 +143,7 @@ impl Order {
         }
         let slot = store.slot(self.key);
         let (mut trace, stored) = self.attempts(store, control, tell)?;
+        trace.after.clone_from(&self.after);
         trace.outputs = self.traced(&stored.artifacts);
         for listing in &self.listings {
             store.insert_bytes(listing).map_err(failed)?;

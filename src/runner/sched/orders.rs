@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::digest::Key;
+use crate::digest::{ArtifactDigest, Key};
 use crate::exec::Failure;
 use crate::exec::command::Program;
 use crate::exec::job::{self, Job};
@@ -15,7 +15,7 @@ use crate::flow::NodeId;
 use crate::kind::Runs;
 use crate::plan::assemble;
 use crate::plan::sources::Content;
-use crate::spec::{InputSource, Pipeline, Stage, Value};
+use crate::spec::{InputSource, OutputId, Pipeline, Stage, Value};
 use crate::store::index::StageRecord;
 use crate::store::{Artifact, Kind, Take};
 
@@ -88,6 +88,7 @@ pub fn order(
         key,
         manifest,
         listings,
+        after: late(planner, node),
         outputs: destinations(stage),
         in_place: if stage.kind.runs == Runs::Command { in_place(session, stage) } else { Vec::new() },
         task,
@@ -99,6 +100,18 @@ pub fn order(
         retries: stage.execution.retries,
         timeout: stage.execution.timeout,
     })
+}
+
+/// The outputs of other stages that are part of what a stage reads.
+fn late(planner: &Planner, node: NodeId) -> Vec<ArtifactDigest> {
+    let sources = planner.wiring.slots(node).iter().map(|slot| planner.wiring.node(slot.from));
+    let producers = sources.filter_map(|source| match source {
+        Node::Source { producers, .. } => Some(producers),
+        Node::Stage(_) => None,
+    });
+    let given =
+        |output: &OutputId| planner.keys.artifacts(planner.wiring.of_stage(output.stage))?.get(output.output).copied();
+    producers.flatten().filter_map(given).map(|artifact| artifact.digest()).collect()
 }
 
 fn program(pipeline: &Pipeline, stage: &Stage, lent: &Lent) -> Program {

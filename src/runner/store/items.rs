@@ -6,8 +6,8 @@
 //! own; a line that is torn or altered costs that one item. Two runs that add to one setting at once may lose lines of the one
 //! that was quicker: that costs time, never a result.
 //!
-//! A finding names objects, but keeps none alive: whoever collects garbage needn't ask here. A finding whose objects are gone
-//! or damaged is none, and is dropped when its setting is written next.
+//! A finding names objects, but keeps none alive: whoever collects garbage needn't ask here what stays. A finding whose objects
+//! are gone or damaged is none, and is dropped when its setting is written next; gc removes settings that are left with none.
 
 use std::collections::BTreeMap;
 

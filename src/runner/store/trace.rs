@@ -15,7 +15,7 @@ use super::error::{At, Error};
 use super::stat::now_ns;
 use super::workspace::names;
 use super::{Store, read_if_present};
-use crate::digest::{Digest, Key};
+use crate::digest::{ArtifactDigest, Digest, Key};
 
 /// The version of the record that this program writes. It reads this one alone: any other is a miss, and left in peace.
 const FORMAT: u32 = 1;
@@ -36,6 +36,10 @@ pub struct Trace {
     pub kind: String,
     /// What the key is the hash of, for `why` and for people.
     pub manifest: serde_json::Value,
+    /// Outputs of other results that had to lie in place before it could be seen what the stage reads: they are part of a
+    /// folder or a data set, so the manifest doesn't name them. For gc.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<ArtifactDigest>,
     /// The outputs, in the order in which the stage declares them.
     pub outputs: Vec<TracedOutput>,
     /// When the job started, in seconds since the Unix epoch.
@@ -74,6 +78,7 @@ impl Trace {
             stage: stage.to_owned(),
             kind: kind.to_owned(),
             manifest,
+            after: Vec::new(),
             outputs: Vec::new(),
             started: now_ns() as f64 / 1e9,
             seconds: 0.0,

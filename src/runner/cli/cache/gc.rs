@@ -94,6 +94,7 @@ impl Gc {
             files("resume slots", collection.slots),
             files("logs", collection.logs),
             files("quarantine", collection.quarantine),
+            files("findings", collection.settings),
             (collection.tmp > 0).then(|| format!("tmp {}", count(collection.tmp as u64))),
         ];
         let mut text = format!(
@@ -230,7 +231,7 @@ fn as_json(collection: &Collection, dry_run: bool) -> serde_json::Value {
         "dry_run": dry_run,
         "results": collection.entries.iter().map(result).collect::<Vec<_>>(),
         "objects": tally(collection.objects), "freed": collection.freed, "kept": tally(collection.kept),
-        "slots": tally(collection.slots), "logs": tally(collection.logs), "quarantine": tally(collection.quarantine),
+        "slots": tally(collection.slots), "logs": tally(collection.logs), "quarantine": tally(collection.quarantine), "findings": tally(collection.settings),
         "tmp": collection.tmp, "orphans": tally(collection.orphans), "runs": collection.runs, "above": collection.above,
     })
 }

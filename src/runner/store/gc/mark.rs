@@ -127,7 +127,7 @@ pub(super) fn candidates(marked: &[Marked], files: &[ObjectFile], roots: &Roots)
             stage: (marked.trace.pipeline.clone(), marked.trace.stage.clone()),
             last_use_ns: marked.last_use_ns,
             protection,
-            takes: marked.needs.inputs.clone(),
+            takes: marked.needs.inputs.iter().chain(&marked.trace.after).copied().collect(),
             gives: marked.trace.outputs.iter().map(|output| output.artifact.digest()).collect(),
             objects: marked.objects.iter().filter_map(|object| numbers.get(object).copied()).collect(),
         }

@@ -82,6 +82,8 @@ pub struct Collection {
     pub slots: Tally,
     /// Logs that go.
     pub logs: Tally,
+    /// Files of findings that go, as nothing that they name is left.
+    pub settings: Tally,
     /// Damaged things that go.
     pub quarantine: Tally,
     /// Leftovers of killed processes that go.

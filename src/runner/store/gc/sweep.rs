@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::super::error::{At, Error};
+use super::super::items;
 use super::super::workspace::names;
 use super::super::{Store, Tally};
 use super::{Collection, Limits, Roots};
@@ -51,7 +52,13 @@ impl Store {
         let going = slots.iter().filter(|slot| slot.goes).map(|slot| slot.key);
         let logs = self.stale_logs(&going.chain(keys.iter().copied()).collect(), limits)?;
         let quarantined = self.old_files("quarantine", limits.older_than)?;
-        for (tally, files) in [(&mut collection.logs, &logs), (&mut collection.quarantine, &quarantined)] {
+        let settings = self.empty_settings(gone)?;
+        let tallies = [
+            (&mut collection.logs, &logs),
+            (&mut collection.quarantine, &quarantined),
+            (&mut collection.settings, &settings),
+        ];
+        for (tally, files) in tallies {
             *tally = files.iter().fold(*tally, |tally, (_, found)| tally + *found);
         }
         if dry {
@@ -60,7 +67,7 @@ impl Store {
         keys.iter().try_for_each(|key| remove(&self.trace_path(*key)))?;
         gone.iter().try_for_each(|object| remove(&self.object_path(*object)))?;
         slots.iter().filter(|slot| slot.goes).try_for_each(|slot| self.slot(slot.key).remove())?;
-        logs.iter().chain(&quarantined).try_for_each(|(path, _)| remove(path))?;
+        logs.iter().chain(&quarantined).chain(&settings).try_for_each(|(path, _)| remove(path))?;
         collection.tmp = self.sweep()?;
         Ok(())
     }
@@ -81,6 +88,25 @@ impl Store {
             }
         }
         Ok(stale)
+    }
+
+    /// The files of settings in which no finding is left whose objects are there, once those in `gone` are not.
+    fn empty_settings(&self, gone: &[FileDigest]) -> Result<Vec<(PathBuf, Tally)>, Error> {
+        let gone: HashSet<&FileDigest> = gone.iter().collect();
+        let is_there = |object: &FileDigest| !gone.contains(object) && self.object_path(*object).exists();
+        let top = self.root.join("items");
+        let mut empty = Vec::new();
+        for prefix in names(&top)? {
+            for name in names(&top.join(&prefix))? {
+                let path = top.join(&prefix).join(name);
+                // One that can't be read is nobody's to remove.
+                let Ok(bytes) = fs::read(&path) else { continue };
+                if !items::read(&bytes).values().any(|finding| finding.files.values().all(is_there)) {
+                    empty.push((path, Tally { files: 1, bytes: bytes.len() as u64 }));
+                }
+            }
+        }
+        Ok(empty)
     }
 
     fn old_files(&self, part: &str, older_than: Option<Duration>) -> Result<Vec<(PathBuf, Tally)>, Error> {

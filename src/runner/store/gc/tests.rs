@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::digest::Digest;
+use crate::digest::{Digest, Item, Setting};
 use crate::store::index::{Index, PlacedOutput, StageRecord};
+use crate::store::items::Finding;
 use crate::store::{Artifact, Manner, Pin, Take, TracedOutput};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -170,6 +171,29 @@ fn leftovers_go_by_age_and_a_slot_that_is_worked_in_stays() {
     assert_eq!((collection.slots, collection.logs.files), (Tally { files: 1, bytes: 5 }, 1));
     let left = ["abandoned", "leased", "fresh"].map(|name| scene.store.slot(key(name)).exists());
     assert_eq!(left, [false, true, true]);
+}
+
+#[test]
+fn findings_go_with_the_last_object_that_they_name() {
+    let scene = scene();
+    let kept = scene.result("kept", "a", &["kept"], &[], 1);
+    let object = |bytes: &str| scene.store.insert_bytes(bytes.as_bytes()).unwrap();
+    let finding = |object| Finding {
+        files: [("predictions".to_owned(), object)].into(),
+        values: serde_json::Value::Null,
+        made_on: "cpu".to_owned(),
+    };
+    let [item, other] = [b"1", b"2"].map(|name| Item(Digest::of(name)));
+    let [alive, dead] = [b"a", b"b"].map(|name| Setting(Digest::of(name)));
+    let (of_kept, of_none) = (finding(object("kept")), finding(object("of no result")));
+    let both = [(item, of_kept.clone()), (other, of_none.clone())];
+    scene.store.keep_findings(alive, both.clone().into()).unwrap();
+    scene.store.keep_findings(dead, [(item, of_none)].into()).unwrap();
+    assert_eq!(scene.gc(older(30), true).settings.files, 1);
+    assert_eq!(scene.gc(older(30), false).settings.files, 1);
+    assert!(scene.has(&kept) && scene.store.findings(dead).unwrap().is_empty());
+    assert_eq!(scene.store.findings(alive).unwrap(), both.into(), "what is left over in a file costs nothing");
+    assert_eq!(scene.gc(older(30), false).settings.files, 0);
 }
 
 #[test]
