@@ -107,6 +107,8 @@ fn the_method_runs_from_end_to_end_and_then_has_nothing_to_do() {
 
     let runs = |path: &str| space.path(&format!("runs/tiny/{path}"));
     assert_eq!(space.read("runs/tiny/inter/losses.jsonl").lines().count(), 4);
+    assert!(runs("inter/pictures/photograph/scene-00009.jpg").exists());
+    assert!(runs("intra/pictures/entropy/4").exists() && runs("intra/pictures/prediction/1").exists());
     let easy = space.read("runs/tiny/rank/easy_split.txt");
     assert_eq!(easy.lines().count(), 6, "trunc(10 · 0.67)");
     assert_eq!(space.read("runs/tiny/rank/hard_split.txt").lines().count(), 4);

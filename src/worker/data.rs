@@ -114,11 +114,6 @@ impl Work {
         samples.iter().map(files).collect()
     }
 
-    /// A pass over the data set of this role.
-    pub(crate) fn pass(&self, role: &str, normalization: &Normalization, labels: LabelUse) -> Result<Pass, Failure> {
-        self.pass_over(&self.source(role)?, normalization, labels)
-    }
-
     /// A pass over a data set or a part of one.
     pub(crate) fn pass_over(
         &self,
@@ -129,15 +124,15 @@ impl Work {
         Ok(Pass::open(source, normalization, labels, PASS_THREADS)?)
     }
 
-    /// A pass over these samples of the data set of this role.
+    /// A pass over these samples of a data set.
     pub(crate) fn pass_of(
         &self,
-        role: &str,
+        source: &Source,
         samples: Vec<usize>,
         normalization: &Normalization,
         labels: LabelUse,
     ) -> Result<Pass, Failure> {
-        Ok(Pass::open_some(&self.source(role)?, samples, normalization, labels, PASS_THREADS)?)
+        Ok(Pass::open_some(source, samples, normalization, labels, PASS_THREADS)?)
     }
 
     fn dataset(&self, role: &str) -> Result<&job::Dataset, Failure> {

@@ -7,6 +7,7 @@
 
 mod data;
 mod describe;
+mod development;
 mod items;
 mod kinds;
 mod measure;

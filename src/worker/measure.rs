@@ -1,4 +1,5 @@
-//! A network held against the labels of a data set: the loop that an evaluation and a training's own evaluations share.
+//! A network that is looked at, and held against the labels of a data set: what an evaluation and the looks of a training at
+//! its own network share.
 //!
 //! Knows no metric but the confusion matrix. Predictions are brought to the size of the label, not the reverse (released
 //! code, `eval_UDA.py`).
@@ -9,12 +10,31 @@ use intrada_ml::data::source::LabelUse;
 use intrada_ml::entropy_inference::predict;
 use intrada_ml::metrics::Confusion;
 use intrada_ml::network::{Network, Normalization};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::work::{Failure, Work};
 
 /// The role of the labelled data set in a job.
 pub(crate) const ROLE: &str = "dataset";
+
+/// A network that is looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    /// The network.
+    pub(crate) network: &'a dyn Network,
+    /// How it wants its images.
+    pub(crate) normalization: Normalization,
+    /// Of its elements.
+    pub(crate) kind: Kind,
+}
+
+impl<'a> Subject<'a> {
+    /// From an image to the main head's logits, `1×C×h×w`, with the weights as they are now. Changes nothing about the network.
+    pub(crate) fn predictor(&self, device: Device) -> impl Fn(&Frame) -> Tensor + use<'a> {
+        let (predictor, kind) = (self.network.predictor(), self.kind);
+        move |frame| predictor(&frame.input.to_device(device).to_kind(kind))
+    }
+}
 
 /// One image that has been looked at.
 pub(crate) struct Seen<'a> {
@@ -32,26 +52,22 @@ pub(crate) struct Seen<'a> {
     pub(crate) confusion: &'a Confusion,
 }
 
-/// Counts over all images, and how many these were. `network` has elements of `kind`; `at` is where a job that is asked to
-/// stop meanwhile will go on.
+/// Counts over all images, and how many these were. `at` is where a job that is asked to stop meanwhile will go on.
 pub(crate) fn confusion(
     work: &Work,
-    network: &dyn Network,
-    normalization: &Normalization,
-    kind: Kind,
+    subject: Subject,
     at: u64,
     mut see: impl FnMut(Seen) -> Result<(), Failure>,
 ) -> Result<(Confusion, u64), Failure> {
     let classes = work.class_count()?;
-    let pass = work.pass(ROLE, normalization, LabelUse::Required { classes })?;
+    let pass = work.pass_over(&work.source(ROLE)?, &subject.normalization, LabelUse::Required { classes })?;
     let images = pass.samples() as u64;
     let mut confusion = Confusion::new(classes);
-    let predictor = network.predictor();
+    let predictor = subject.predictor(work.device);
     for (index, frame) in (0..).zip(pass) {
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
-        let input = frame.input.to_device(work.device).to_kind(kind);
-        let logits = predictor(&input);
+        let logits = predictor(&frame);
         let prediction = predict(&logits, label.size());
         let mut own = Confusion::new(classes);
         own.add(label.bytes(), prediction.bytes())?;

@@ -1,4 +1,5 @@
-//! The few images of an evaluation that tell most, each small, with its label and what every network makes of it.
+//! Small pictures of images and of what networks make of them, and which images of an evaluation are shown: the few that tell
+//! most.
 //!
 //! Knows IoUs image by image, and nothing of pages: whoever shows the pictures colours them. They are for looking at, so they
 //! are at most [`WIDTH`] pixels wide; all pictures of an image have the same size, so that they can be laid over each other.
@@ -9,18 +10,21 @@
 //! photograph/<image>.jpg             truth/<image>.png            class indices, 255 = ignore
 //! prediction/<network>/<image>.png   entropy/<network>/<image>.png     0 (0) to 255 (log2 C)
 //! ```
+//!
+//! In a training, which reads no label of these images, there is no truth, and `<network>` is an iteration.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use intrada_ml::data::pass::Frame;
 use intrada_ml::data::raster::Rgb;
 use intrada_ml::data::source::{LabelUse, map_file};
 use intrada_ml::data::{encode, resize};
 use intrada_ml::entropy_inference::{infer, predict};
-use intrada_ml::network::{Network, Normalization};
 use serde::Serialize;
+use tch::Tensor;
 
-use crate::measure::ROLE;
+use crate::measure::{ROLE, Subject};
 use crate::work::{Failure, Work};
 
 /// Of a picture, in pixels.
@@ -102,36 +106,46 @@ fn leads(images: &[Judged]) -> Vec<usize> {
 }
 
 /// Makes the pictures of the chosen images that belong to one network, and those that belong to none.
-pub(crate) fn make(
-    work: &Work,
-    folder: &Path,
-    name: &str,
-    network: &dyn Network,
-    normalization: &Normalization,
-    images: &[Judged],
-) -> Result<(), Failure> {
+pub(crate) fn make(work: &Work, folder: &Path, name: &str, subject: Subject, images: &[Judged]) -> Result<(), Failure> {
     let chosen: Vec<usize> = (0..images.len()).filter(|image| images[*image].shown.is_some()).collect();
     let labels = LabelUse::Required { classes: work.class_count()? };
-    let predictor = network.predictor();
-    for frame in work.pass_of(ROLE, chosen, normalization, labels)? {
+    let predictor = subject.predictor(work.device);
+    for frame in work.pass_of(&work.source(ROLE)?, chosen, &subject.normalization, labels)? {
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
-        let size = small(label.size());
-        let file = map_file(&frame.name)?;
-        let logits = predictor(&frame.input.to_device(work.device));
-        let prediction = resize::nearest(&predict(&logits, label.size()), size);
-        encode::write(&folder.join("prediction").join(name).join(&file), &encode::grey_png(&prediction))?;
-        // A network that has diverged has no entropy; its evaluation says so by its IoU.
-        if let Ok(found) = infer(&frame.name, &logits, size, &[]) {
-            encode::write(&folder.join("entropy").join(name).join(&file), &encode::grey_png(&found.entropy))?;
-        }
-        let path = folder.join("photograph").join(file.with_extension("jpg"));
-        if !path.exists() {
-            encode::write(&path, &photograph(&frame.photograph, label.size()))?;
-            encode::write(&folder.join("truth").join(&file), &encode::grey_png(&resize::nearest(label, size)))?;
+        draw(folder, name, &frame, &predictor(&frame), label.size())?;
+        let truth = folder.join("truth").join(map_file(&frame.name)?);
+        if !truth.exists() {
+            encode::write(&truth, &encode::grey_png(&resize::nearest(label, small(label.size()))))?;
+            draw_photograph(folder, &frame, label.size())?;
         }
     }
     Ok(())
+}
+
+/// What a network makes of an image, as the pictures of maps of this size. `name` tells the network from others.
+pub(crate) fn draw(folder: &Path, name: &str, frame: &Frame, logits: &Tensor, map: [usize; 2]) -> Result<(), Failure> {
+    let (file, size) = (map_file(&frame.name)?, small(map));
+    let prediction = resize::nearest(&predict(logits, map), size);
+    encode::write(&folder.join("prediction").join(name).join(&file), &encode::grey_png(&prediction))?;
+    // A network that has diverged has no entropy; its evaluation says so by its IoU.
+    if let Ok(found) = infer(&frame.name, logits, size, &[]) {
+        encode::write(&folder.join("entropy").join(name).join(&file), &encode::grey_png(&found.entropy))?;
+    }
+    Ok(())
+}
+
+/// The image itself, to be laid under these.
+pub(crate) fn draw_photograph(folder: &Path, frame: &Frame, map: [usize; 2]) -> Result<(), Failure> {
+    let path = folder.join("photograph").join(map_file(&frame.name)?.with_extension("jpg"));
+    Ok(encode::write(&path, &photograph(&frame.photograph, map))?)
+}
+
+/// Whether one of so many things in a row is among the `shown` ones. They are evenly spread, so that pictures aren't all from
+/// the first street of a data set, and the last one is among them.
+pub(crate) fn is_shown(index: u64, all: u64, shown: u64) -> bool {
+    let shown = shown.min(all);
+    index * shown / all != (index + 1) * shown / all
 }
 
 /// A photograph as a JPEG that fits the picture of a map of this size, and is as large as that.
@@ -221,6 +235,15 @@ mod tests {
             let path = folder.path().join("a.jpg");
             encode::write(&path, &photograph(&Rgb::filled(stored[0], stored[1], [90, 30, 10]), map)).unwrap();
             assert_eq!(decode::photograph(&path).unwrap().size(), small(map));
+        }
+    }
+
+    #[test]
+    fn as_many_are_shown_as_asked_for_and_never_more_than_there_are_the_last_included() {
+        for (all, shown, expected) in [(100, 8, 8), (3, 8, 3), (5, 0, 0), (7, 7, 7), (7, 3, 3)] {
+            let found: Vec<u64> = (0..all).filter(|index| is_shown(*index, all, shown)).collect();
+            assert_eq!(found.len(), expected, "{shown} of {all}");
+            assert!(shown == 0 || found.last() == Some(&(all - 1)));
         }
     }
 

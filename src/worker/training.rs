@@ -19,6 +19,8 @@ use intrada_ml::optim::Repeats;
 use intrada_runner::exec::job::Event;
 use serde::Deserialize;
 
+use crate::development::Development;
+use crate::measure::Subject;
 use crate::model::{Model, told};
 use crate::validation::Validation;
 use crate::work::{Failure, Notes, Work, say};
@@ -93,31 +95,23 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
         staging: &work.job.staging,
     };
     let settings = settings(&parameters);
-    let mut speaker = Speaker { last: None, first: true, work };
-    let mut validation = parameters.evaluate_every.map(|every| {
-        let (normalization, kind) = (parameters.model.arch.normalization(), parameters.precision.kind());
-        Validation::new(work, network.as_ref(), normalization, kind, every)
-    });
-    let mut observe = |progress: &Progress| {
-        let answer = speaker.hear(progress);
-        match &mut validation {
-            // Also where it was asked to stop: a checkpoint must not pass over an evaluation.
-            Some(validation) if validation.is_due(progress) => validation.evaluate(progress),
-            _ => answer,
-        }
+    let (normalization, kind) = (parameters.model.arch.normalization(), parameters.precision.kind());
+    let subject = Subject { network: network.as_ref(), normalization, kind };
+    let mut looks = Looks {
+        development: Development::new(work, subject, target.unwrap_or(source))?,
+        validation: parameters.evaluate_every.map(|every| Validation::new(work, subject, every)),
+        failure: None,
     };
+    let mut speaker = Speaker { last: None, first: true, work };
+    // Also where it is asked to stop: a checkpoint must not pass over a look.
+    let mut observe = |progress: &Progress| looks.take(progress, speaker.hear(progress));
     match adapt::adapt(&run, &settings, &mut observe).map_err(advised)? {
-        Outcome::Interrupted { iteration } => {
-            // An evaluation that failed stopped it, or one that was interrupted.
-            match validation.and_then(Validation::into_failure) {
-                None | Some(Failure::Interrupted { .. }) => Err(Failure::Interrupted { at: iteration }),
-                Some(failed) => Err(failed),
-            }
-        }
+        Outcome::Interrupted { iteration } => match looks.failure {
+            None | Some(Failure::Interrupted { .. }) => Err(Failure::Interrupted { at: iteration }),
+            Some(failed) => Err(failed),
+        },
         Outcome::Finished => {
-            if let Some(validation) = validation {
-                validation.finish(&mut notes)?;
-            }
+            looks.finish(&mut notes)?;
             notes.insert("summary".to_owned(), format!("{} iterations", settings.iterations));
             Ok(notes)
         }
@@ -224,6 +218,46 @@ fn settings(parameters: &Parameters) -> Settings {
         precision: parameters.precision,
         seed: parameters.seed,
         checkpoint_every: parameters.checkpoint_every,
+    }
+}
+
+/// What is looked at between two steps. Neither look changes anything about the network.
+struct Looks<'a> {
+    development: Development<'a>,
+    validation: Option<Validation<'a>>,
+    /// Why the training was stopped, if a look was the reason.
+    failure: Option<Failure>,
+}
+
+impl Looks<'_> {
+    /// Takes those that are due after an iteration. `answer` is what the loop is told where there is nothing to say.
+    fn take(&mut self, progress: &Progress, answer: Control) -> Control {
+        match self.take_due(progress) {
+            Ok(true) => Control::Save,
+            Ok(false) => answer,
+            Err(failure) => {
+                self.failure = Some(failure);
+                // Not saved: the same command looks at this very network again.
+                Control::Abandon
+            }
+        }
+    }
+
+    /// Whether something was found that a checkpoint has to follow.
+    fn take_due(&mut self, progress: &Progress) -> Result<bool, Failure> {
+        if self.development.is_due(progress) {
+            self.development.look(progress.done)?;
+        }
+        match &mut self.validation {
+            Some(validation) if validation.is_due(progress) => validation.look(progress.done).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Puts what was seen by a training that came to its end among its outputs.
+    fn finish(self, notes: &mut Notes) -> Result<(), Failure> {
+        self.development.finish()?;
+        self.validation.map_or(Ok(()), |validation| validation.finish(notes))
     }
 }
 

@@ -13,14 +13,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use intrada_ml::adapt::{Control, Progress};
+use intrada_ml::adapt::Progress;
 use intrada_ml::checkpoint;
 use intrada_ml::metrics::mean_iou;
-use intrada_ml::network::{Network, Normalization};
 use serde::{Deserialize, Serialize};
-use tch::Kind;
 
-use crate::measure;
+use crate::measure::{self, Subject};
 use crate::work::{Failure, Notes, Work};
 
 /// One evaluation: a line of `evaluations.jsonl`.
@@ -37,27 +35,17 @@ struct Evaluation {
 /// The evaluations of one training.
 pub(crate) struct Validation<'a> {
     work: &'a Work,
-    network: &'a dyn Network,
-    normalization: Normalization,
-    kind: Kind,
+    subject: Subject<'a>,
     every: u64,
     folder: PathBuf,
     /// None before the first evaluation of this process.
     found: Option<Vec<Evaluation>>,
-    failure: Option<Failure>,
 }
 
 impl<'a> Validation<'a> {
-    /// Of `network`, whose elements are of `kind`, after each `every` iterations.
-    pub(crate) fn new(
-        work: &'a Work,
-        network: &'a dyn Network,
-        normalization: Normalization,
-        kind: Kind,
-        every: u64,
-    ) -> Validation<'a> {
-        let folder = work.job.slot.join("validation");
-        Validation { work, network, normalization, kind, every, folder, found: None, failure: None }
+    /// After each `every` iterations.
+    pub(crate) fn new(work: &'a Work, subject: Subject<'a>, every: u64) -> Validation<'a> {
+        Validation { work, subject, every, folder: work.job.slot.join("validation"), found: None }
     }
 
     /// Whether the network is to be evaluated after this iteration.
@@ -65,19 +53,12 @@ impl<'a> Validation<'a> {
         progress.done.is_multiple_of(self.every) || progress.done == progress.total
     }
 
-    /// Evaluates. What goes wrong is kept for [`Validation::into_failure`]; the training then stops.
-    pub(crate) fn evaluate(&mut self, progress: &Progress) -> Control {
-        match self.look(progress.done) {
-            Ok(()) => Control::Save,
-            Err(failure) => {
-                self.failure = Some(failure);
-                // Not saved: the same command evaluates this very network again.
-                Control::Abandon
-            }
-        }
-    }
-
-    fn look(&mut self, iteration: u64) -> Result<(), Failure> {
+    /// Evaluates the network as it is after this iteration.
+    ///
+    /// # Errors
+    /// An image or label is unreadable, a file can't be written, or the job was asked to stop. Then nothing was kept, and
+    /// the same command evaluates this very network again.
+    pub(crate) fn look(&mut self, iteration: u64) -> Result<(), Failure> {
         let evaluation = self.measure(iteration)?;
         let mut found = match self.found.take() {
             Some(found) => found,
@@ -86,7 +67,7 @@ impl<'a> Validation<'a> {
         self.keep_only(best(&found).map(|best| best.iteration))?;
         found.push(evaluation);
         if best(&found).map(|best| best.iteration) == Some(iteration) {
-            checkpoint::write(&self.network_file(iteration), &self.network.state(), None)?;
+            checkpoint::write(&self.network_file(iteration), &self.subject.network.state(), None)?;
         }
         let (partial, whole) = (self.folder.join("evaluations.partial"), self.folder.join("evaluations.jsonl"));
         fs::write(&partial, lines(&found)?)?;
@@ -106,8 +87,7 @@ impl<'a> Validation<'a> {
     }
 
     fn measure(&self, iteration: u64) -> Result<Evaluation, Failure> {
-        let (confusion, _) =
-            measure::confusion(self.work, self.network, &self.normalization, self.kind, iteration, |_| Ok(()))?;
+        let (confusion, _) = measure::confusion(self.work, self.subject, iteration, |_| Ok(()))?;
         let iou = confusion.iou();
         let names = self.work.job.classes.iter().map(|class| class.name.clone());
         Ok(Evaluation { iteration, miou: mean_iou(iou.iter().copied()), iou: names.zip(iou).collect() })
@@ -127,11 +107,6 @@ impl<'a> Validation<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Why the training was stopped, if an evaluation was the reason.
-    pub(crate) fn into_failure(self) -> Option<Failure> {
-        self.failure
     }
 
     /// Puts the results of a training that came to its end among its outputs, and says what was chosen.

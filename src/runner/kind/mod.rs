@@ -427,6 +427,8 @@ pub enum Gives {
     ImageScores,
     /// A few telling images, small, each with its label and what the networks make of it.
     Pictures,
+    /// What a network in training makes of a few images, at a few moments.
+    Development,
     /// What a command writes: only its author knows.
     Files,
 }
@@ -453,6 +455,7 @@ impl Gives {
             Gives::Overlays => "overlays",
             Gives::ImageScores => "scores of images",
             Gives::Pictures => "pictures",
+            Gives::Development => "pictures on the way",
             Gives::Files => "files",
         }
     }

@@ -198,6 +198,7 @@ pub(super) const OUTPUTS: &[OutputSpec] = &[
     OutputSpec::file("model", "model.safetensors", Gives::Weights),
     OutputSpec::file("discriminator", "discriminator.safetensors", Gives::Discriminator).only(ADVERSARIAL),
     OutputSpec::file("losses", "losses.jsonl", Gives::Losses),
+    OutputSpec::folder("pictures", Gives::Development),
     OutputSpec::file("best", "best.safetensors", Gives::Weights).only(VALIDATED).by_name(),
     OutputSpec::file("evaluations", "evaluations.jsonl", Gives::Evaluations).only(VALIDATED),
 ];

@@ -186,13 +186,13 @@ fn what_does_not_apply_is_no_part_of_the_stage() {
     };
     let (advent, outputs, inputs, warnings) = names("advent");
     assert!(advent.contains(&"adversarial_weight".to_owned()) && !advent.contains(&"entropy_weight".to_owned()));
-    assert_eq!((outputs, inputs, warnings), (3, 3, 0));
+    assert_eq!((outputs, inputs, warnings), (4, 3, 0));
     let (minent, outputs, ..) = names("minent");
     assert!(!minent.contains(&"discriminator_width".to_owned()) && minent.contains(&"entropy_weight".to_owned()));
-    assert_eq!(outputs, 2);
+    assert_eq!(outputs, 3);
     // The target was typed, isn't read, and that is said.
     let (_, outputs, inputs, warnings) = names("source-only");
-    assert_eq!((outputs, inputs, warnings), (2, 2, 1));
+    assert_eq!((outputs, inputs, warnings), (3, 2, 1));
 }
 
 #[test]

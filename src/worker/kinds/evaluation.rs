@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::summary;
-use crate::measure;
+use crate::measure::{self, Subject};
 use crate::model::Model;
 use crate::pictures::{self, Judged};
 use crate::work::{Failure, Notes, Work};
@@ -48,15 +48,14 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let mut judged: Vec<Judged> = Vec::new();
     for (i, name) in names.iter().enumerate() {
         let (model, network) = network(work, name)?;
-        let normalization = model.arch.normalization();
-        let (confusion, images) = measure::confusion(work, network.as_ref(), &normalization, Kind::Float, 0, |seen| {
+        let (confusion, images) = measure::confusion(work, subject(&model, network.as_ref()), 0, |seen| {
             if judged.len() as u64 == seen.index {
                 judged.push(Judged { image: seen.frame.name.clone(), ..Judged::default() });
             }
             let image = &mut judged[seen.index as usize];
             image.miou.insert(name.clone(), mean_iou(seen.confusion.iou()));
             image.entropy.insert(name.clone(), mean_entropy(seen.frame, seen.logits));
-            if is_shown(seen.index, seen.images, overlays) {
+            if pictures::is_shown(seen.index, seen.images, overlays) {
                 let picture = overlay(&seen.frame.photograph, seen.prediction, &colours);
                 encode::write(&folder.join(name).join(map_file(&seen.frame.name)?), &encode::rgb_png(&picture))?;
             }
@@ -79,6 +78,10 @@ fn network(work: &Work, name: &str) -> Result<(Model, Box<dyn Network>), Failure
     Ok((model, network))
 }
 
+fn subject<'a>(model: &Model, network: &'a dyn Network) -> Subject<'a> {
+    Subject { network, normalization: model.arch.normalization(), kind: Kind::Float }
+}
+
 /// What an `entropy-inference` scores the image with; none where the network has diverged.
 fn mean_entropy(frame: &Frame, logits: &Tensor) -> Option<f32> {
     let inference = infer(&frame.name, logits, frame.seen_size(), &[]);
@@ -93,15 +96,9 @@ fn show(work: &Work, names: &[String], judged: &mut [Judged]) -> Result<(), Fail
     let folder = work.output_folder("pictures")?;
     for name in names {
         let (model, network) = network(work, name)?;
-        pictures::make(work, &folder, name, network.as_ref(), &model.arch.normalization(), judged)?;
+        pictures::make(work, &folder, name, subject(&model, network.as_ref()), judged)?;
     }
     Ok(())
-}
-
-/// Evenly spread over the data set, so that pictures aren't all from its first street.
-fn is_shown(index: u64, images: u64, overlays: u64) -> bool {
-    let overlays = overlays.min(images);
-    index * overlays / images != (index + 1) * overlays / images
 }
 
 fn measured(work: &Work, confusion: &Confusion, images: u64) -> Measured {
@@ -132,7 +129,7 @@ mod tests {
     use intrada_ml::data::raster::Rgb;
     use tch::{Device, Kind, Tensor};
 
-    use super::{Frame, classes, is_shown, mean_entropy, part_mious};
+    use super::{Frame, classes, mean_entropy, part_mious};
 
     #[test]
     fn the_means_over_16_and_13_classes_leave_out_what_synthia_lacks_and_what_is_rare() {
@@ -158,13 +155,5 @@ mod tests {
         assert_eq!(mean_entropy(&frame, &logits), Some(0.2), "undecided among five");
         let _ = logits.narrow(1, 2, 1).fill_(f64::NAN);
         assert_eq!(mean_entropy(&frame, &logits), None);
-    }
-
-    #[test]
-    fn as_many_overlays_are_shown_as_asked_for_and_never_more_than_images() {
-        for (images, overlays, expected) in [(100, 8, 8), (3, 8, 3), (5, 0, 0), (7, 7, 7), (7, 3, 3)] {
-            let shown = (0..images).filter(|index| is_shown(*index, images, overlays)).count();
-            assert_eq!(shown, expected, "{overlays} of {images}");
-        }
     }
 }

@@ -1,0 +1,181 @@
+//! How a training's predictions develop: small pictures of what its network makes of a few images, at a few moments.
+//!
+//! Knows no label and no method. The images are those that are adapted to, or where there are none, those that are trained on.
+//! It looks at the network between two steps and changes nothing about it, so a training gives the same bytes with and
+//! without.
+//!
+//! The pictures lie in the resume slot until the training has come to its end. Each is a function of the job and the
+//! iteration alone. So when a killed training goes on, those of iterations behind its checkpoint are whole, and any others
+//! are drawn again, over what is there.
+
+use std::fs;
+use std::path::Path;
+
+use intrada_ml::adapt::Progress;
+use intrada_ml::data::source::{LabelUse, Reader, Source};
+
+use crate::measure::Subject;
+use crate::pictures::{draw, draw_photograph, is_shown};
+use crate::work::{Failure, Work};
+
+/// Images that are shown, of all parts of the data set.
+const IMAGES: u64 = 4;
+/// Moments at which they are shown, the end included: as many as TensorBoard keeps of one picture.
+const MOMENTS: u64 = 10;
+/// The folder in the slot, and the output.
+const FOLDER: &str = "pictures";
+
+/// The pictures of one training.
+pub(crate) struct Development<'a> {
+    work: &'a Work,
+    subject: Subject<'a>,
+    source: &'a Source,
+    /// The places of the images in the data set, from 0.
+    images: Vec<usize>,
+}
+
+impl<'a> Development<'a> {
+    /// On images of `source`.
+    ///
+    /// # Errors
+    /// As [`Reader::new`].
+    pub(crate) fn new(work: &'a Work, subject: Subject<'a>, source: &'a Source) -> Result<Development<'a>, Failure> {
+        let samples = Reader::new(source)?.len();
+        let images = (0..samples).filter(|image| is_shown(*image as u64, samples as u64, IMAGES)).collect();
+        Ok(Development { work, subject, source, images })
+    }
+
+    /// Whether the network is to be looked at after this iteration.
+    pub(crate) fn is_due(&self, progress: &Progress) -> bool {
+        is_shown(progress.done - 1, progress.total, MOMENTS)
+    }
+
+    /// Draws what the network makes of the images after this iteration.
+    ///
+    /// # Errors
+    /// An image is unreadable, or a picture can't be written.
+    pub(crate) fn look(&self, iteration: u64) -> Result<(), Failure> {
+        let folder = self.work.job.slot.join(FOLDER);
+        let predictor = self.subject.predictor(self.work.device);
+        let images = self.images.clone();
+        for frame in self.work.pass_of(self.source, images, &self.subject.normalization, LabelUse::Ignored)? {
+            let frame = frame?;
+            // Each time, since a kill may have left half of it.
+            draw_photograph(&folder, &frame, frame.seen_size())?;
+            draw(&folder, &iteration.to_string(), &frame, &predictor(&frame), frame.seen_size())?;
+        }
+        Ok(())
+    }
+
+    /// Puts the pictures of a training that came to its end among its outputs. They stay in the slot as well, should it be
+    /// killed before its outputs are taken over.
+    ///
+    /// # Errors
+    /// They can't be copied.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        Ok(copy(&self.work.job.slot.join(FOLDER), &self.work.output_folder(FOLDER)?)?)
+    }
+}
+
+/// A folder with all that is in it.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use intrada_ml::arch::{Arch, Options};
+    use intrada_ml::network::Network;
+    use intrada_runner::exec::job::{self, Dataset, Job};
+    use tch::{Device, Kind, Tensor};
+
+    use super::*;
+
+    fn work(folder: &Path) -> Work {
+        let scenes = Dataset::Scenes { style: "target".into(), part: "all".into(), seed: 1, count: 9, size: [32, 16] };
+        let job = Job {
+            format: job::FORMAT,
+            stage: "inter".into(),
+            kind: "inter-training".into(),
+            parameters: [].into(),
+            classes: vec![],
+            datasets: [("target".to_owned(), scenes)].into(),
+            dataset_names: [].into(),
+            inputs: [].into(),
+            items: None,
+            staging: folder.join("staging"),
+            slot: folder.join("slot"),
+            device: "cpu".into(),
+            threads: 1,
+        };
+        Work::new(job, Device::Cpu, Arc::default())
+    }
+
+    fn network() -> Box<dyn Network> {
+        let options = Options { classes: 5, multi_level: true, output_stride: None, branches: None };
+        Arch::Small.build(options, 1, Device::Cpu, Kind::Float)
+    }
+
+    fn subject(network: &dyn Network) -> Subject<'_> {
+        Subject { network, normalization: Arch::Small.normalization(), kind: Kind::Float }
+    }
+
+    fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let below = |path: PathBuf| match path.is_dir() {
+            true => files(&path),
+            false => [(path.clone(), fs::read(path).unwrap())].into(),
+        };
+        entries.flat_map(below).collect()
+    }
+
+    #[test]
+    fn looking_changes_neither_the_network_nor_what_is_random() {
+        let folder = tempfile::tempdir().unwrap();
+        let (work, network) = (work(folder.path()), network());
+        let source = work.source("target").unwrap();
+        let development = Development::new(&work, subject(network.as_ref()), &source).unwrap();
+        let all = || network.state().iter().map(|(_, tensor)| tensor.copy()).collect::<Vec<_>>();
+        let random = || Vec::<f32>::try_from(Tensor::rand([4], (Kind::Float, Device::Cpu))).unwrap();
+        tch::manual_seed(1);
+        let (before, expected) = (all(), random());
+        tch::manual_seed(1);
+        development.look(1).unwrap();
+        assert_eq!(random(), expected);
+        assert!(before.iter().zip(all()).all(|(before, after)| before.equal(&after)));
+    }
+
+    #[test]
+    fn what_a_kill_left_in_pieces_is_drawn_again_and_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (work, network) = (work(folder.path()), network());
+        let source = work.source("target").unwrap();
+        let development = Development::new(&work, subject(network.as_ref()), &source).unwrap();
+        development.look(3).unwrap();
+        let whole = files(&work.job.slot);
+        assert_eq!(whole.len(), 3 * 4, "photograph, prediction and entropy of four images");
+        whole.keys().for_each(|path| fs::write(path, "half of it").unwrap());
+        development.look(3).unwrap();
+        assert_eq!(files(&work.job.slot), whole);
+
+        development.finish().unwrap();
+        let names = |all: BTreeMap<PathBuf, Vec<u8>>, top: &Path| -> Vec<(PathBuf, Vec<u8>)> {
+            all.into_iter().map(|(path, bytes)| (path.strip_prefix(top).unwrap().to_owned(), bytes)).collect()
+        };
+        assert_eq!(names(files(&work.job.staging), &work.job.staging), names(whole, &work.job.slot));
+    }
+}
