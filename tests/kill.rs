@@ -110,12 +110,10 @@ inputs = ["runs/p/rank/easy_split.txt", "parts"]
 outputs = ["digest.txt"]
 "#;
 
-/// What a person has in the end: path → bytes. The report tells when things happened, so it is no result.
+/// What a person has in the end: path → bytes.
 fn outputs(space: &Space) -> BTreeMap<PathBuf, Vec<u8>> {
-    let places = ["numbers.txt", "parts", "digest.txt", "runs"].map(|place| space.path(place));
-    let all = places.iter().flat_map(|place| if place.is_dir() { files(place) } else { vec![place.clone()] });
-    let results = all.filter(|path| path.file_name().is_some_and(|name| name != "report.html"));
-    results.map(|path| (path.strip_prefix(space.path("")).unwrap().to_owned(), std::fs::read(&path).unwrap())).collect()
+    let single = ["numbers.txt", "digest.txt"].map(|place| (PathBuf::from(place), space.bytes(place)));
+    ["parts", "runs"].iter().flat_map(|place| space.results(place)).chain(single).collect()
 }
 
 /// The cache's records of finished stages. Each holds the moment at which its stage began.

@@ -3,6 +3,7 @@
 
 pub mod processes;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -102,6 +103,18 @@ impl Space {
         let mut all: Vec<String> = self.run("p.toml").iter().map(|s| format!("{}:{}", s.stage, s.outcome)).collect();
         all.sort();
         all
+    }
+
+    /// The results below a place: path → bytes. When things happened is no result: the report tells it, and so does the name of a
+    /// file of events, between its kind and its content.
+    pub fn results(&self, place: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+        let nameless = |path: &Path| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            let content = name.strip_prefix("events.out.tfevents.").and_then(|rest| rest.split('.').nth(1));
+            path.strip_prefix(&self.dir).unwrap().with_file_name(content.unwrap_or(&name))
+        };
+        let results = files(&self.path(place)).into_iter().filter(|path| !path.ends_with("report.html"));
+        results.map(|path| (nameless(&path), std::fs::read(path).unwrap())).collect()
     }
 
     /// All objects of the cache.
