@@ -90,10 +90,16 @@ pub fn best_of(evaluations: &str) -> Option<Best> {
         iteration: u64,
         miou: Option<f64>,
     }
-    let rounded = |best: &Best| (best.miou * 10_000.0).round() as i64;
     let lines = evaluations.lines().filter_map(|line| serde_json::from_str::<Evaluation>(line).ok());
     let found = lines.filter_map(|line| Some(Best { miou: line.miou?, iteration: Some(line.iteration) }));
-    found.reduce(|best, later| if rounded(&later) > rounded(&best) { later } else { best })
+    found.reduce(|best, later| if is_better(later.miou, best.miou) { later } else { best })
+}
+
+/// Whether a training takes a later network for better than the best so far: both mIoUs, 0 to 1, are rounded as
+/// [`best_of`] says.
+pub fn is_better(later: f64, best: f64) -> bool {
+    let rounded = |miou: f64| (miou * 10_000.0).round() as i64;
+    rounded(later) > rounded(best)
 }
 
 /// A training in the summary.

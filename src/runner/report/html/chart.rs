@@ -25,8 +25,10 @@ pub(super) struct Line {
     pub(super) name: String,
     /// x ascending; what isn't finite is left out.
     pub(super) points: Vec<(f64, f64)>,
-    /// Draw the points themselves, too.
-    pub(super) dots: bool,
+    /// What is drawn as dots: the points themselves, or what they are the means of.
+    pub(super) dots: Vec<(f64, f64)>,
+    /// One that has a ring.
+    pub(super) marked: Option<(f64, f64)>,
 }
 
 /// A range on an axis.
@@ -50,6 +52,12 @@ impl Range {
             to: if from == to { from + from.abs().max(1e-9) } else { to },
             logarithmic: false,
         })
+    }
+
+    /// The same with some room at both ends, so that no dot lies on an axis.
+    pub(super) fn wider(self) -> Range {
+        let room = 0.04 * (self.to - self.from);
+        Range { from: self.from - room, to: self.to + room, ..self }
     }
 
     /// Of a loss: from 0, or over powers of ten where it falls so far that the end would lie on the axis.
@@ -123,13 +131,20 @@ fn short(value: f64) -> String {
     }
 }
 
-/// Draws lines over one pair of axes. `marks` are vertical lines with a word; `title` is text.
+/// Draws lines over one pair of axes. `marks` are vertical lines with a word; `title` is text. What the script needs to tell
+/// the values where the pointer is, their ranges and the frame, stands in the drawing.
 pub(super) fn draw(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> String {
     let across = |value: f64| LEFT + x.place(value) * (WIDTH - LEFT - RIGHT);
     let up = |value: f64| HEIGHT - BOTTOM - y.place(value) * (HEIGHT - BOTTOM - TOP);
+    let ends = |range: Range| format!("{} {} {}", range.from, range.to, u8::from(range.logarithmic));
     let mut svg = format!(
-        "<figure><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"><title>{}</title>",
-        text(title)
+        "<figure><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\" data-x=\"{}\" \
+         data-y=\"{}\" data-frame=\"{LEFT} {} {} {TOP}\">",
+        text(title),
+        ends(x),
+        ends(y),
+        WIDTH - RIGHT,
+        HEIGHT - BOTTOM
     );
     for tick in y.ticks() {
         let at = up(tick);
@@ -166,25 +181,20 @@ pub(super) fn draw(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f6
         let points = thinned(&line.points);
         let mut path = String::new();
         for (i, (px, py)) in points.iter().enumerate() {
-            let _ = write!(path, "{}{:.1} {:.1}", if i == 0 { 'M' } else { 'L' }, across(*px), up(*py));
+            let _ = write!(path, "{}{:.2} {:.2}", if i == 0 { 'M' } else { 'L' }, across(*px), up(*py));
         }
-        let _ = write!(svg, "<path class=\"line s{}\" d=\"{path}\"><title>{}</title></path>", i % 8, text(&line.name));
-        if line.dots {
-            for (px, py) in &points {
-                let _ = write!(
-                    svg,
-                    "<circle class=\"f{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.5\"/>",
-                    i % 8,
-                    across(*px),
-                    up(*py)
-                );
-            }
+        let _ = write!(svg, "<path class=\"line s{}\" data-name=\"{}\" d=\"{path}\"/>", i % 8, text(&line.name));
+        let marked = line.marked.iter().map(|point| ("ring", 5.0, point));
+        let dots = line.dots.iter().filter(|(_, y)| y.is_finite()).map(|point| ("dot", 2.5, point));
+        for (what, radius, (px, py)) in dots.chain(marked) {
+            let (cx, cy) = (across(*px), up(*py));
+            let _ = write!(svg, "<circle class=\"{what} n{}\" cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"{radius}\"/>", i % 8);
         }
     }
     let _ = write!(svg, "</svg><figcaption>{}", text(title));
     if lines.len() > 1 || lines.iter().any(|line| line.name != title) {
         for (i, line) in lines.iter().enumerate() {
-            let _ = write!(svg, " <span class=\"key c{}\">{}</span>", i % 8, text(&line.name));
+            let _ = write!(svg, " <span class=\"key n{}\">{}</span>", i % 8, text(&line.name));
         }
     }
     svg + "</figcaption></figure>\n"
@@ -229,7 +239,8 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_left_out() {
-        let line = Line { name: "seg".into(), points: vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 2.0)], dots: true };
+        let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 2.0)];
+        let line = Line { name: "seg".into(), points: points.clone(), dots: points, ..Line::default() };
         let x = Range { from: 0.0, to: 2.0, logarithmic: false };
         let svg = draw("a < b", &[line], x, x, &[]);
         assert!(svg.contains("a &lt; b") && !svg.contains("NaN"));

@@ -84,7 +84,7 @@ pub(super) fn gather(workspace: &Workspace, cards: &[Card], settings: &[Setting]
 /// The head, with links to the sections that are there.
 pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> String {
     let mut html = format!(
-        "<header><h1>{}</h1>\n<p class=\"standing {}\">{}</p>\n<p>{}{}written {}</p>\n",
+        "<a class=\"skip\" href=\"#main\">to the results</a>\n<header><h1>{}</h1>\n<p class=\"standing {}\">{}</p>\n<p>{}{}written {}</p>\n",
         text(&head.name),
         if head.is_done { "done" } else { "undone" },
         text(&head.state),
@@ -98,7 +98,7 @@ pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> String {
     for (stage, why) in &head.troubles {
         let _ = writeln!(html, "<p class=\"trouble\"><b>{}</b>: {}</p>", text(stage), text(why));
     }
-    html += "<nav>";
+    html += "<nav aria-label=\"sections\">";
     for (id, name) in sections {
         let _ = write!(html, "<a href=\"#{id}\">{name}</a> ");
     }

@@ -39,6 +39,11 @@ pub(super) fn percent(share: Option<f64>) -> String {
     share.map_or("–".to_owned(), |share| format!("{:.1}", 100.0 * share))
 }
 
+/// A difference with its sign, which is no hyphen: `+1.9`, `−2.4`.
+pub(super) fn signed(points: f64) -> String {
+    format!("{points:+.1}").replace('-', "−")
+}
+
 /// `rgb(1,2,3)`.
 pub(super) fn colour([red, green, blue]: [u8; 3]) -> String {
     format!("rgb({red},{green},{blue})")

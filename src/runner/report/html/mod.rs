@@ -9,7 +9,9 @@
 
 mod certainty;
 mod chart;
+mod confusion;
 mod findings;
+mod graph;
 mod head;
 mod images;
 mod inference;
@@ -24,6 +26,7 @@ mod ranking;
 mod results;
 mod stages;
 mod sweep;
+mod timeline;
 mod training;
 mod workspace;
 
@@ -52,6 +55,7 @@ pub struct Page {
     rankings: Vec<ranking::Ranking>,
     pseudo_labels: Vec<pseudo_labels::PseudoLabels>,
     stages: Vec<stages::Card>,
+    timeline: timeline::Timeline,
     provenance: provenance::Provenance,
     classes: Vec<Class>,
 }
@@ -81,6 +85,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
         head: head::gather(workspace, &stages, &settings, written),
         findings: findings::gather(workspace, &looked),
         pictures: pictures::gather(workspace, &images, &mut photographs),
+        timeline: timeline::gather(workspace, written),
         provenance: provenance::gather(workspace),
         results,
         settings,
@@ -103,7 +108,7 @@ impl Page {
             ("sweep", "Sweep", sweep::render(&self.settings)),
             ("training", "Training", training::render(&self.trainings)),
             ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, &self.classes)),
-            ("pipeline", "Pipeline", stages::render(&self.stages)),
+            ("pipeline", "Pipeline", stages::render(&self.stages, &self.timeline)),
             ("ranking", "Ranking", ranking::render(&self.rankings, &self.classes)),
             ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &self.classes)),
             ("provenance", "Provenance", provenance::render(&self.provenance)),
@@ -111,7 +116,7 @@ impl Page {
         let there: Vec<(&str, &str)> =
             sections.iter().filter(|(_, _, body)| !body.is_empty()).map(|(id, name, _)| (*id, *name)).collect();
         let body: String = sections.iter().map(|(_, _, body)| body.as_str()).collect();
-        let body = head::render(&self.head, &there) + "<main>\n" + &body + "</main>\n";
+        let body = head::render(&self.head, &there) + "<main id=\"main\" tabindex=\"-1\">\n" + &body + "</main>\n";
         let mark = self.mark.map(Mark::render).unwrap_or_default();
         document(&self.head.name, &mark, &body, &self.photographs.style(), &markup::json(&self.data()))
     }
@@ -149,7 +154,7 @@ impl Page {
 /// The whole document. The policy's nonce is a digest of what stands in it: text that knew it would have to hold it.
 fn document(title: &str, mark: &str, body: &str, photographs: &str, data: &str) -> String {
     const STYLE: &str = concat!(include_str!("page.css"), include_str!("pictures.css"));
-    const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("pictures.js"));
+    const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("charts.js"), include_str!("pictures.js"));
     let nonce = Digest::of(body.as_bytes()).to_string();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n{mark}\

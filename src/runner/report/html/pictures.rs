@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use super::chart::{Line as Curve, Range, draw};
 use super::images::{Gains, Images, Line};
-use super::markup::{percent, section, text};
+use super::markup::{percent, section, signed, text};
 use super::photographs::{Photographs, cell};
 use super::picture::{Map, class_palette, entropy_legend, error_palette, viridis};
 use super::results::legend;
-use super::sweep::signed;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
@@ -214,7 +213,7 @@ fn differences(gains: &Gains) -> String {
     let x = Range { from: 0.0, to: gains.by_image.len() as f64, logarithmic: false };
     if let Some(y) = y {
         let title = format!("{} − {}, points of mIoU, images sorted", gains.last, gains.before);
-        let curve = Curve { name: title.clone(), points, dots: false };
+        let curve = Curve { name: title.clone(), points, ..Curve::default() };
         let _ = writeln!(html, "</div><div>{}</div></div>", draw(&title, &[curve], x, y, &[(worse as f64, "")]));
     }
     html

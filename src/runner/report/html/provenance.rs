@@ -1,88 +1,126 @@
 //! Provenance: with what, from what and by which file all this was made.
 //!
-//! Knows what traces say of a worker, and how git keeps the name of a commit; it starts no program, so whether the
-//! working tree had changes isn't known.
+//! Knows what traces say of the circumstances in which their results were computed: they were noted then, since the commit
+//! or the machine of whoever looks at the page is another matter. Results of several runs may have several of each.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::markup::{section, table, text};
 use super::workspace::Workspace;
-use crate::spec::Span;
+use crate::report::measures::{count, plural};
+use crate::report::shell;
+use crate::spec::{Format, Span};
+use crate::store::Trace;
 
 /// What the section shows.
 pub(super) struct Provenance {
+    /// Name and value.
     facts: Vec<(&'static str, String)>,
-    file: String,
-    pipeline: String,
-    datasets: Vec<(String, String)>,
+    datasets: Vec<Dataset>,
+    /// The command that makes all this again.
+    command: String,
+    /// The pipeline file's name and text.
+    file: (String, String),
 }
 
-/// Notes of a trace that say with what a stage was computed.
-const MADE_WITH: [&str; 4] = ["device", "libtorch", "threads", "host"];
+/// A data set as stages read it: with labels and without are two.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Dataset {
+    name: String,
+    digest: String,
+    /// How many images, where that is known.
+    images: Option<u64>,
+}
+
+/// Notes of a trace that say with what its result was computed, and what they are called here.
+const MADE_WITH: [&str; 6] = ["intrada", "libtorch", "machine", "device", "threads", "commit"];
 
 /// Looks it up.
 pub(super) fn gather(workspace: &Workspace) -> Provenance {
     let pipeline = workspace.pipeline;
-    let mut facts = vec![("intrada", env!("CARGO_PKG_VERSION").to_owned()), ("seed", pipeline.seed.to_string())];
-    facts.extend(commit(&pipeline.root).map(|commit| ("commit", commit)));
-    let traces: Vec<_> = if workspace.pipeline.classes.is_empty() {
-        Vec::new()
-    } else {
-        workspace.stages().take(super::TRACES).filter_map(|(id, _)| workspace.trace(id)).collect()
-    };
-    for name in MADE_WITH {
-        let values: BTreeSet<&str> =
-            traces.iter().filter_map(|trace| trace.note.get(name)).map(String::as_str).collect();
-        if !values.is_empty() {
-            facts.push((name, values.into_iter().collect::<Vec<_>>().join(", ")));
-        }
-    }
-    let mut datasets = BTreeSet::new();
-    for trace in &traces {
-        for input in trace.manifest["inputs"].as_object().into_iter().flatten().map(|(_, input)| input) {
-            if let (Some(what), Some(digest)) = (input["what"].as_str(), input["digest"].as_str())
-                && what.starts_with("data set ")
-            {
-                datasets.insert((what.trim_start_matches("data set ").to_owned(), digest.to_owned()));
-            }
-        }
-    }
+    let traces: Vec<Trace> = workspace.stages().take(super::TRACES).filter_map(|(id, _)| workspace.trace(id)).collect();
+    let noted = |name: &str| values(traces.iter().map(|trace| trace.note.get(name).map_or("", String::as_str)));
+    let mut facts: Vec<(&str, String)> = MADE_WITH.iter().map(|name| (*name, noted(name))).collect();
+    facts.push(("seeds", seeds(workspace)));
+    facts.retain(|(_, value)| !value.is_empty());
+    let arguments = pipeline.sources.all().skip(1).map(|source| format!(" --set {}", shell::word(&source.text)));
+    let name = pipeline.file.display().to_string();
     Provenance {
         facts,
-        file: pipeline.file.display().to_string(),
-        pipeline: pipeline.sources.of(Span::FILE).text.clone(),
-        datasets: datasets.into_iter().collect(),
+        datasets: datasets(workspace, &traces),
+        command: format!("intrada-run {}{}", shell::word(&name), arguments.collect::<String>()),
+        file: (name, pipeline.sources.of(Span::FILE).text.clone()),
     }
+}
+
+/// Different values, the most frequent first, each with how often it is there if there are several. Empty where nobody says
+/// anything.
+fn values<'a>(of: impl Iterator<Item = &'a str>) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for value in of {
+        *counts.entry(value).or_default() += 1;
+    }
+    let mut sorted: Vec<(&str, usize)> = counts.into_iter().collect();
+    sorted.sort_by_key(|(value, times)| (value.is_empty(), std::cmp::Reverse(*times)));
+    match &sorted[..] {
+        [] => String::new(),
+        [(value, _)] => (*value).to_owned(),
+        several => {
+            let said = several.iter().map(|(value, times)| {
+                let value = if value.is_empty() { "not noted" } else { value };
+                format!("{value} ({})", plural(*times, "stage"))
+            });
+            said.collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+/// The seeds of the stages that have one.
+fn seeds(workspace: &Workspace) -> String {
+    let seeds = workspace.stages().filter_map(|(_, stage)| stage.parameter("seed")).map(|seed| seed.canonical());
+    let seeds: BTreeSet<String> = seeds.collect();
+    seeds.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+fn datasets(workspace: &Workspace, traces: &[Trace]) -> Vec<Dataset> {
+    let inputs =
+        traces.iter().flat_map(|trace| trace.manifest["inputs"].as_object()).flat_map(|inputs| inputs.values());
+    let dataset = |input: &serde_json::Value| {
+        let name = input["what"].as_str()?.strip_prefix("data set ")?.to_owned();
+        let of_file = workspace.pipeline.datasets.iter().find(|dataset| dataset.name == name);
+        let images = match of_file.map(|dataset| &dataset.format) {
+            Some(Format::Scenes { count, .. }) => Some(u64::from(*count)),
+            _ => None,
+        };
+        Some(Dataset { name, digest: input["digest"].as_str()?.to_owned(), images })
+    };
+    let found: BTreeSet<Dataset> = inputs.filter_map(dataset).collect();
+    found.into_iter().collect()
 }
 
 /// The section.
 pub(super) fn render(provenance: &Provenance) -> String {
-    let row = |(name, value): &(&str, String)| vec![text(name), format!("<code>{}</code>", text(value))];
-    let mut body = table(&["", ""], &provenance.facts.iter().map(row).collect::<Vec<_>>());
-    if !provenance.datasets.is_empty() {
-        let row = |(name, digest): &(String, String)| vec![text(name), format!("<code>{}</code>", text(digest))];
-        body += &table(&["data set", "content"], &provenance.datasets.iter().map(row).collect::<Vec<_>>());
+    let mut body = String::from("<dl class=\"facts\">");
+    for (name, value) in &provenance.facts {
+        body += &format!("<dt>{name}</dt><dd>{}</dd>", text(value));
     }
+    body += "</dl>\n";
+    if !provenance.datasets.is_empty() {
+        let row = |dataset: &Dataset| {
+            let images = dataset.images.map_or("–".to_owned(), count);
+            vec![text(&dataset.name), images, format!("<code>{}</code>", text(&dataset.digest))]
+        };
+        body += &table(&["data set", "images", "content"], &provenance.datasets.iter().map(row).collect::<Vec<_>>());
+    }
+    let (file, pipeline) = &provenance.file;
     body += &format!(
-        "<p>Made again by <code>intrada-run {0}</code>. Values with their defaults stand with each stage above.</p>\n\
-         <details><summary>{0}</summary><pre>{1}</pre></details>\n",
-        text(&provenance.file),
-        text(&provenance.pipeline)
+        "<p>To make it again:</p><pre>{}</pre>\n<details><summary>{} as it was typed</summary><pre>{}</pre></details>\n\
+         <p class=\"note\">As it was meant, with defaults in grey: the parameters of each <a href=\"#pipeline\">stage</a>.</p>\n",
+        text(&provenance.command),
+        text(file),
+        text(pipeline)
     );
     section("provenance", "Provenance", &body)
-}
-
-/// The commit that the repository around `root` has checked out, as git's own files say.
-fn commit(root: &Path) -> Option<String> {
-    let git = root.ancestors().map(|folder| folder.join(".git")).find(|git| git.join("HEAD").exists())?;
-    let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
-    let Some(name) = head.trim().strip_prefix("ref: ") else { return Some(head.trim().to_owned()) };
-    let loose = std::fs::read_to_string(git.join(name)).ok().map(|commit| commit.trim().to_owned());
-    loose.or_else(|| {
-        let packed = std::fs::read_to_string(git.join("packed-refs")).ok()?;
-        packed.lines().find_map(|line| Some(line.strip_suffix(name)?.trim().to_owned()))
-    })
 }
 
 #[cfg(test)]
@@ -90,18 +128,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_commit_is_found_above_loose_packed_or_detached() {
-        let dir = tempfile::tempdir().unwrap();
-        let git = dir.path().join(".git");
-        std::fs::create_dir_all(git.join("refs/heads")).unwrap();
-        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
-        let found = || commit(&dir.path().join("a/b"));
-        std::fs::write(git.join("HEAD"), "0123\n").unwrap();
-        assert_eq!(found().as_deref(), Some("0123"));
-        std::fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
-        std::fs::write(git.join("packed-refs"), "# pack-refs\n4567 refs/heads/main\n").unwrap();
-        assert_eq!(found().as_deref(), Some("4567"));
-        std::fs::write(git.join("refs/heads/main"), "89ab\n").unwrap();
-        assert_eq!(found().as_deref(), Some("89ab"));
+    fn several_values_are_counted_and_a_single_one_is_not() {
+        let values = |of: &[&str]| values(of.iter().copied());
+        assert_eq!(values(&["cpu", "cpu"]), "cpu");
+        assert_eq!(values(&["", "a", "b", "b"]), "b (2 stages); a (1 stage); not noted (1 stage)");
+        assert_eq!(values(&["", ""]), "");
+        assert_eq!(values(&[]), "");
     }
 }

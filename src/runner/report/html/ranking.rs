@@ -103,7 +103,7 @@ pub(super) fn render(rankings: &[Ranking], classes: &[Class]) -> String {
 fn one(ranking: &Ranking, classes: &[Class]) -> String {
     let easy = ranking.easy().count();
     let points = (1..).zip(&ranking.ranked).map(|(rank, ranked)| (f64::from(rank), ranked.score));
-    let line = Line { name: "score".to_owned(), points: points.collect(), dots: false };
+    let line = Line { name: "score".to_owned(), points: points.collect(), ..Line::default() };
     let images = ranking.images();
     let x = Range { from: 0.0, to: images.max(1) as f64, logarithmic: false };
     let y = Range::over(ranking.ranked.iter().map(|ranked| ranked.score).chain([0.0]));

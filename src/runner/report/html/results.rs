@@ -1,20 +1,34 @@
-//! Results: what each evaluation found, last beside best, class by class, with the confusion matrices.
+//! Results: what each evaluation found, last beside best, class by class.
 //!
 //! Knows `metrics.json` and decides nothing: numbers are shown as they are there. What may be said of a difference is said in
 //! the head of the page.
 
 use std::fmt::Write as _;
 
-use super::markup::{colour, percent, section, swatch, table, tabs, text};
+use super::confusion;
+use super::markup::{percent, section, signed, swatch, text};
 use super::training::{self, Evaluated};
 use super::workspace::Workspace;
 use crate::kind::Gives;
-use crate::report::measures::count;
+use crate::report::measures::{count, plural};
 use crate::report::metrics::{Measured, Metrics};
 use crate::spec::{Class, InputSource, StageId};
 
 /// Evaluations that have matrices and pictures; the others of a large sweep have their numbers.
 pub(super) const IN_FULL: usize = 8;
+
+/// Networks up to which their table leaves room beside it.
+const BESIDE: usize = 3;
+
+/// One of the means of a result, 0 to 1.
+type Mean = fn(&Measured) -> Option<f64>;
+
+/// Over all classes, and over the parts of them that papers report.
+const MEANS: [(&str, Mean); 3] = [
+    ("mIoU", |measured| measured.miou),
+    ("mIoU of 16", |measured| measured.miou_16),
+    ("mIoU of 13", |measured| measured.miou_13),
+];
 
 /// What one evaluation stage found.
 pub(super) struct Evaluation {
@@ -90,183 +104,134 @@ pub(super) fn render(evaluations: &[Evaluation], classes: &[Class]) -> String {
 
 fn one(evaluation: &Evaluation, classes: &[Class], in_full: bool) -> String {
     let images = evaluation.models.first().map_or(0, |model| model.measured.images);
-    let mut html = format!(
-        "<h3>{} <small>on {}, {} images</small></h3>\n",
+    format!(
+        "<h3>{} <small>on {}, {}</small></h3>\n<div class=\"{}\"><div>{}{}</div><div>{}</div></div>\n",
         text(&evaluation.name),
         text(&evaluation.dataset),
-        count(images)
-    );
-    let _ = writeln!(
-        html,
-        "<div class=\"beside\"><div>{}{}</div><div>{}</div></div>",
-        means(evaluation),
-        bars(evaluation, classes),
-        if in_full { confusions(evaluation, classes) } else { String::new() }
-    );
-    html
+        plural(images as usize, "image"),
+        if evaluation.models.len() <= BESIDE { "beside" } else { "below" },
+        table_of_iou(evaluation, classes),
+        remarks(evaluation, classes),
+        if in_full { confusion::render(evaluation, classes) } else { String::new() }
+    )
 }
 
-fn means(evaluation: &Evaluation) -> String {
-    let has_best = evaluation.models.iter().any(|model| model.best.is_some());
-    let mut heads = vec!["mIoU in %", "last"];
-    heads.extend(has_best.then_some(["best", "at iteration"]).into_iter().flatten());
-    let row = |model: &Model| {
-        let star = if model.chosen_on.is_some() { " <small>(chosen with labels)</small>" } else { "" };
-        let mut row = vec![format!("{}{star}", text(&model.name)), percent(model.measured.miou)];
-        if has_best {
-            row.push(percent(model.best.as_ref().map(|best| best.miou)));
-            row.push(model.best.as_ref().map_or("–".to_owned(), |best| count(best.iteration)));
-        }
-        row
-    };
-    let mut html = table(&heads, &evaluation.models.iter().map(row).collect::<Vec<_>>());
-    if has_best || evaluation.models.iter().any(|model| model.chosen_on.is_some()) {
-        html += "<p class=\"note\">Best was chosen on labelled target images, as in the papers: it is no number of a \
-                 method that sees no labels. Last is.</p>\n";
+impl Evaluation {
+    /// The last network and the one to compare it with: the nearest before it that was chosen as it was, with labels or
+    /// without. Their places.
+    pub(super) fn compared(&self) -> Option<(usize, usize)> {
+        let last = self.models.len().checked_sub(1)?;
+        let is_alike = |at: &usize| self.models[*at].chosen_on.is_some() == self.models[last].chosen_on.is_some();
+        Some(((0..last).rev().find(is_alike)?, last))
     }
-    html
+
+    /// Points that the last network lies above the one it is compared with.
+    fn gain(&self, of: impl Fn(&Measured) -> Option<f64>) -> Option<f64> {
+        let (before, last) = self.compared()?;
+        Some(100.0 * (of(&self.models[last].measured)? - of(&self.models[before].measured)?))
+    }
 }
 
-/// A group of bars a class, a bar a network.
-fn bars(evaluation: &Evaluation, classes: &[Class]) -> String {
-    const NAME: usize = 110;
-    const FULL: usize = 420;
-    const BAR: usize = 11;
-    const GAP: usize = 8;
-    let group = evaluation.models.len() * BAR + GAP;
-    let height = (classes.len() + 1) * group;
-    let mut svg = format!(
-        "<figure><svg class=\"bars\" viewBox=\"0 0 {} {height}\" role=\"img\"><title>IoU by class in %</title>",
-        NAME + FULL + 44
-    );
-    let rows = std::iter::once(None).chain(classes.iter().map(Some));
-    for (row, class) in rows.enumerate() {
-        let top = row * group;
-        let name = class.map_or("mIoU", |class| class.name.as_str());
-        let middle = top + (group - GAP) / 2 + 4;
-        if let Some(class) = class {
-            let _ = write!(
-                svg,
-                "<rect x=\"0\" y=\"{}\" width=\"9\" height=\"9\" fill=\"{}\"/>",
-                middle - 8,
-                colour(class.colour)
-            );
-        }
-        let _ = write!(svg, "<text x=\"14\" y=\"{middle}\">{}</text>", text(name));
-        for (i, model) in evaluation.models.iter().enumerate() {
-            let share = match class {
-                None => model.measured.miou,
-                Some(class) => model.measured.iou.get(&class.name).copied().flatten(),
-            };
-            let (y, length) = (top + i * BAR, share.unwrap_or(0.0) * FULL as f64);
-            let _ = write!(
-                svg,
-                "<rect class=\"f{}\" x=\"{NAME}\" y=\"{y}\" width=\"{length:.1}\" height=\"{}\"><title>{} {}</title></rect>\
-                 <text class=\"small\" x=\"{:.1}\" y=\"{}\">{}</text>",
-                i % 8,
-                BAR - 2,
-                text(&model.name),
-                percent(share),
-                NAME as f64 + length + 4.0,
-                y + BAR - 3,
-                percent(share)
-            );
+/// IoU of a class.
+fn of_class<'a>(class: &'a Class) -> impl Fn(&Measured) -> Option<f64> + 'a {
+    |measured| measured.iou.get(&class.name).copied().flatten()
+}
+
+/// A row a mean and a class, a column a network: the last networks as bars and numbers. The script can put the classes into
+/// another order, for which the rows hold their IoU and their gain.
+fn table_of_iou(evaluation: &Evaluation, classes: &[Class]) -> String {
+    let models = &evaluation.models;
+    let mut html = String::from("<div class=\"wide\"><table class=\"iou\"><thead><tr><th>IoU in %</th><th></th>");
+    for (at, model) in models.iter().enumerate() {
+        let chosen = if model.chosen_on.is_some() { "<br><small>chosen with labels</small>" } else { "" };
+        let _ =
+            write!(html, "<th scope=\"col\"><span class=\"key n{}\">{}</span>{chosen}</th>", at % 8, text(&model.name));
+    }
+    if let Some((before, last)) = evaluation.compared() {
+        let _ = write!(html, "<th scope=\"col\">{} − {}</th>", text(&models[last].name), text(&models[before].name));
+    }
+    html += "</tr></thead>\n<tbody class=\"means\">\n";
+    for (name, mean) in MEANS {
+        if name == "mIoU" || models.iter().any(|model| mean(&model.measured).is_some()) {
+            html += &row(evaluation, name, mean);
         }
     }
-    svg += "</svg><figcaption>IoU by class in %";
-    for (i, model) in evaluation.models.iter().enumerate() {
-        let _ = write!(svg, " <span class=\"key c{}\">{}</span>", i % 8, text(&model.name));
+    html += &best(evaluation);
+    html += "</tbody>\n<tbody class=\"classes\">\n";
+    for class in classes {
+        html += &row(evaluation, &format!("{} {}", swatch(class.colour), text(&class.name)), of_class(class));
     }
-    let left_out = classes.iter().filter(|class| {
-        evaluation.models.iter().all(|model| model.measured.iou.get(&class.name).copied().flatten().is_none())
-    });
-    let left_out: Vec<String> = left_out.map(|class| text(&class.name)).collect();
-    if !left_out.is_empty() {
-        let _ = write!(svg, "; neither in the labels nor predicted, so left out of the mean: {}", left_out.join(", "));
-    }
-    svg + "</figcaption></figure>\n"
+    html + "</tbody></table></div>\n"
 }
 
-fn confusions(evaluation: &Evaluation, classes: &[Class]) -> String {
-    let rows = |model: &Model| shares(&model.measured.confusion);
-    let mut panels: Vec<(String, String)> = evaluation
-        .models
-        .iter()
-        .filter(|model| model.measured.confusion.len() == classes.len())
-        .map(|model| (model.name.clone(), matrix(&rows(model), classes, false)))
-        .collect();
-    if let [.., before, last] = &evaluation.models[..]
-        && panels.len() == evaluation.models.len()
-    {
-        let differences: Vec<Vec<Option<f64>>> = rows(last)
-            .iter()
-            .zip(rows(before))
-            .map(|(last, before)| last.iter().zip(before).map(|(l, b)| Some((*l)? - b?)).collect())
-            .collect();
-        panels.push((format!("{} − {}", last.name, before.name), matrix(&differences, classes, true)));
-    }
-    if panels.is_empty() {
-        return String::new();
-    }
-    let id = format!("confusion-{}", evaluation.stage.0);
-    format!("<h4>Confusion: of the pixels of a class (row), % predicted as (column)</h4>\n{}", tabs(&id, &panels))
-}
-
-/// Each row's counts as shares of the row; undefined where the labels don't hold the class.
-fn shares(confusion: &[Vec<u64>]) -> Vec<Vec<Option<f64>>> {
-    let row = |row: &Vec<u64>| {
-        let sum: u64 = row.iter().sum();
-        row.iter().map(|count| (sum > 0).then(|| *count as f64 / sum as f64)).collect()
-    };
-    confusion.iter().map(row).collect()
-}
-
-/// Cells as dark as they are large; of differences, orange above 0 and blue below.
-fn matrix(rows: &[Vec<Option<f64>>], classes: &[Class], signed: bool) -> String {
-    const NAME: usize = 110;
-    const CELL: usize = 34;
-    const TOP: usize = 70;
-    let side = classes.len() * CELL;
-    let (width, height) = (NAME + side + 40, TOP + side);
-    let mut svg = format!(
-        "<svg class=\"matrix\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\">"
+/// One row; `name` is HTML.
+fn row(evaluation: &Evaluation, name: &str, of: impl Fn(&Measured) -> Option<f64>) -> String {
+    /// Of a bar and the room below it, in units of the drawing, which is 100 wide.
+    const BAR: usize = 6;
+    let shares: Vec<Option<f64>> = evaluation.models.iter().map(|model| of(&model.measured)).collect();
+    let gain = evaluation.gain(of);
+    let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
+    let last = shares.last().copied().flatten();
+    let mut html = format!(
+        "<tr data-iou=\"{}\" data-gain=\"{}\"><th scope=\"row\">{name}</th><td><svg class=\"bars\" viewBox=\"0 0 100 {}\" \
+         preserveAspectRatio=\"none\" height=\"{}\" aria-hidden=\"true\">",
+        number(last.map(|share| 100.0 * share)),
+        number(gain),
+        shares.len() * BAR,
+        shares.len() * BAR
     );
-    for (i, class) in classes.iter().enumerate() {
-        let name = text(&class.name);
-        let (x, y) = (NAME + i * CELL + CELL / 2, TOP - 6);
+    for (at, share) in shares.iter().enumerate() {
+        let length = 100.0 * share.unwrap_or(0.0);
         let _ = write!(
-            svg,
-            "<text transform=\"translate({x} {y}) rotate(-45)\">{name}</text><text class=\"end\" x=\"{}\" y=\"{}\">{name}</text>",
-            NAME - 6,
-            TOP + i * CELL + CELL / 2 + 4
+            html,
+            "<rect class=\"f{}\" y=\"{}\" width=\"{length:.1}\" height=\"{}\"/>",
+            at % 8,
+            at * BAR,
+            BAR - 1
         );
     }
-    for (i, row) in rows.iter().enumerate() {
-        for (j, share) in row.iter().enumerate() {
-            let (x, y) = (NAME + j * CELL, TOP + i * CELL);
-            let tone = match share {
-                Some(share) if signed && *share < 0.0 => "below",
-                Some(_) if signed => "above",
-                _ => "count",
-            };
-            let strength = share.map_or(0.0, |share| share.abs().sqrt().min(1.0));
-            let strong = if strength > 0.6 && !signed { " class=\"mid on\"" } else { " class=\"mid\"" };
-            let shown = share.map_or("–".to_owned(), |share| match signed {
-                true => format!("{:+.0}", 100.0 * share),
-                false => format!("{:.0}", 100.0 * share),
-            });
-            let _ = write!(
-                svg,
-                "<rect class=\"{tone}\" x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" fill-opacity=\"{strength:.2}\"/>\
-                 <text{strong} x=\"{}\" y=\"{}\">{shown}</text>",
-                CELL - 1,
-                CELL - 1,
-                x + CELL / 2,
-                y + CELL / 2 + 4
-            );
-        }
+    html += "</svg></td>";
+    for share in &shares {
+        let _ = write!(html, "<td>{}</td>", percent(*share));
     }
-    format!("<div class=\"wide\">{svg}</svg></div>")
+    if evaluation.compared().is_some() {
+        let _ = write!(html, "<td>{}</td>", gain.map_or("–".to_owned(), signed));
+    }
+    html + "</tr>\n"
+}
+
+/// The row of what each training saw at its best on the same images; none where nothing was looked at on the way.
+fn best(evaluation: &Evaluation) -> String {
+    if evaluation.models.iter().all(|model| model.best.is_none()) {
+        return String::new();
+    }
+    let cell = |model: &Model| match &model.best {
+        Some(best) => format!("<td>{}<br><small>at {}</small></td>", percent(Some(best.miou)), count(best.iteration)),
+        None => "<td>–</td>".to_owned(),
+    };
+    let cells: String = evaluation.models.iter().map(cell).collect();
+    let difference = if evaluation.compared().is_some() { "<td></td>" } else { "" };
+    format!("<tr><th scope=\"row\">best mIoU <small>in training</small></th><td></td>{cells}{difference}</tr>\n")
+}
+
+/// What has to be known to read the table.
+fn remarks(evaluation: &Evaluation, classes: &[Class]) -> String {
+    let mut html = String::new();
+    if evaluation.models.iter().any(|model| model.best.is_some() || model.chosen_on.is_some()) {
+        html += "<p class=\"note\">Best was chosen on labelled target images, as in the papers: it is no number of a method \
+                 that sees no labels. Last is.</p>\n";
+    }
+    let is_undefined =
+        |class: &&Class| evaluation.models.iter().all(|model| of_class(class)(&model.measured).is_none());
+    let left_out: Vec<String> = classes.iter().filter(is_undefined).map(|class| text(&class.name)).collect();
+    if !left_out.is_empty() {
+        let _ = writeln!(
+            html,
+            "<p class=\"note\">Neither in the labels nor predicted, so left out of the mean: {}.</p>",
+            left_out.join(", ")
+        );
+    }
+    html
 }
 
 /// The classes with their colours: the legend of all label maps.
@@ -280,9 +245,32 @@ pub(super) fn legend(classes: &[Class]) -> String {
 mod tests {
     use super::*;
 
+    fn network(name: &str, chosen_on: Option<&str>, miou: f64) -> Model {
+        let measured = Measured {
+            images: 1,
+            miou: Some(miou),
+            miou_16: None,
+            miou_13: None,
+            iou: [].into(),
+            confusion: Vec::new(),
+        };
+        Model { name: name.to_owned(), training: None, chosen_on: chosen_on.map(str::to_owned), measured, best: None }
+    }
+
     #[test]
-    fn a_confusion_matrix_is_normalised_by_row_and_undefined_without_labels() {
-        let shares = shares(&[vec![3, 1], vec![0, 0]]);
-        assert_eq!(shares, [vec![Some(0.75), Some(0.25)], vec![None, None]]);
+    fn what_was_chosen_with_labels_is_compared_with_nothing_that_was_not() {
+        let compared = |models: Vec<Model>| {
+            let (name, dataset) = (String::new(), String::new());
+            let evaluation = Evaluation { stage: StageId(0), name, dataset, raw: serde_json::Value::Null, models };
+            (evaluation.compared(), evaluation.gain(|measured| measured.miou).map(|gain| gain.round()))
+        };
+        let (inter, best, intra) = (
+            || network("inter", None, 0.5),
+            || network("inter.best", Some("val"), 0.6),
+            || network("intra", None, 0.55),
+        );
+        assert_eq!(compared(vec![inter(), best(), intra()]), (Some((0, 2)), Some(5.0)));
+        assert_eq!(compared(vec![inter(), best()]), (None, None));
+        assert_eq!(compared(vec![intra()]), (None, None));
     }
 }

@@ -3,12 +3,12 @@
 //! Knows coordinates, no axis by name but one: members that differ by `seed` alone are one setting, measured several times.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use super::chart::{Line, Range, draw};
-use super::markup::{section, table, text};
+use super::markup::{section, signed, table, text};
 use super::results::Evaluation;
 use super::workspace::Workspace;
+use crate::spec::StageId;
 
 /// So many seeds make a mean worth a sentence.
 pub(super) const SEEDS: usize = 3;
@@ -23,6 +23,10 @@ pub(super) struct Setting {
     pub(super) coordinates: Vec<(String, String)>,
     /// The networks, as the file calls them, in its order; by seed, mIoU from 0 to 1.
     pub(super) networks: Vec<(String, Vec<Option<f64>>)>,
+    /// Those that a sentence is about, by their places: the one compared with, and the last.
+    pub(super) compared: Option<(usize, usize)>,
+    /// The evaluations that found them, by seed.
+    pub(super) members: Vec<StageId>,
 }
 
 /// The evaluations, those that differ by the seed alone as one.
@@ -44,6 +48,7 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<S
             settings.iter_mut().find(|setting| setting.family == stage.family && setting.coordinates == coordinates);
         match known {
             Some(setting) => {
+                setting.members.push(evaluation.stage);
                 for (network, (_, seeds)) in networks.zip(&mut setting.networks) {
                     seeds.push(network.1);
                 }
@@ -53,6 +58,8 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<S
                 dataset: evaluation.dataset.clone(),
                 coordinates,
                 networks: networks.map(|(name, miou)| (name, vec![miou])).collect(),
+                compared: evaluation.compared(),
+                members: vec![evaluation.stage],
             }),
         }
     }
@@ -65,11 +72,11 @@ impl Setting {
         self.networks.iter().map(|(_, seeds)| seeds.len()).max().unwrap_or(0)
     }
 
-    /// The sentence about the last network beside the one before it; none where there are no two.
+    /// The sentence about the last network beside the one that it is compared with; none where there are no two.
     pub(super) fn sentence(&self) -> Option<String> {
-        let [.., (before, old), (last, new)] = &self.networks[..] else { return None };
-        let differences: Vec<f64> =
-            old.iter().zip(new).filter_map(|(old, new)| Some(100.0 * ((*new)? - (*old)?))).collect();
+        let ((before, old), (last, new)) =
+            self.compared.map(|(old, new)| (&self.networks[old], &self.networks[new]))?;
+        let differences = differences(old, new);
         let (mean, sd) = spread(&differences)?;
         let place = match &self.coordinates[..] {
             [] => String::new(),
@@ -94,9 +101,9 @@ impl Setting {
     }
 }
 
-/// With its sign, which is no hyphen.
-pub(super) fn signed(points: f64) -> String {
-    format!("{points:+.1}").replace('-', "−")
+/// By seed, how many points a network lies above another.
+fn differences(old: &[Option<f64>], new: &[Option<f64>]) -> Vec<f64> {
+    old.iter().zip(new).filter_map(|(old, new)| Some(100.0 * ((*new)? - (*old)?))).collect()
 }
 
 /// Mean, and from two values on the standard deviation of the sample.
@@ -133,49 +140,68 @@ pub(super) fn render(settings: &[Setting]) -> String {
 }
 
 fn one(family: &str, settings: &[&Setting]) -> String {
-    let axes: Vec<&str> = settings[0].coordinates.iter().map(|(axis, _)| axis.as_str()).collect();
-    let networks: Vec<&str> = settings[0].networks.iter().map(|(name, _)| name.as_str()).collect();
-    let heads: Vec<&str> = axes.iter().copied().chain(["seeds"]).chain(networks).collect();
-    let row = |setting: &&Setting| {
-        let coordinates = setting.coordinates.iter().map(|(_, value)| text(value));
-        let networks = setting.networks.iter().map(|(_, seeds)| shown(seeds));
-        coordinates.chain([setting.seeds().to_string()]).chain(networks).collect()
-    };
+    let first = settings[0];
+    let axes: Vec<&str> = first.coordinates.iter().map(|(axis, _)| axis.as_str()).collect();
+    let networks: Vec<&str> = first.networks.iter().map(|(name, _)| name.as_str()).collect();
+    let difference = first.compared.map(|(old, new)| format!("{} − {}", networks[new], networks[old]));
+    let mut heads: Vec<&str> = [&axes[..], &["seeds"], &networks].concat();
+    heads.extend(difference.as_deref());
+    heads.push("evaluations");
+    let rows: Vec<Vec<String>> = settings.iter().map(|setting| row(setting)).collect();
     let mut html = format!(
-        "<h3>{} <small>mIoU in % on {}, mean ± standard deviation over seeds</small></h3>\n",
+        "<h3>{} <small>mIoU in % on {}, mean ± standard deviation over seeds</small></h3>\n{}",
         text(family),
-        text(&settings[0].dataset)
+        text(&first.dataset),
+        table(&heads, &rows)
     );
-    html += &table(&heads, &settings.iter().map(row).collect::<Vec<_>>());
     html += "<div class=\"charts\">";
     for axis in axes {
         html += &chart(axis, settings).unwrap_or_default();
     }
-    let _ = writeln!(html, "</div>");
-    html
+    html + "</div>\n"
 }
 
-/// mIoU over one axis, where its values are numbers.
+/// Coordinates, seeds, networks, difference, and links to what is said of each evaluation.
+fn row(setting: &Setting) -> Vec<String> {
+    let mut row: Vec<String> = setting.coordinates.iter().map(|(_, value)| text(value)).collect();
+    row.push(setting.seeds().to_string());
+    row.extend(setting.networks.iter().map(|(_, seeds)| shown(seeds)));
+    if let Some((old, new)) = setting.compared {
+        let difference = spread(&differences(&setting.networks[old].1, &setting.networks[new].1));
+        row.push(match difference {
+            None => "–".to_owned(),
+            Some((mean, None)) => signed(mean),
+            Some((mean, Some(sd))) => format!("{} ± {sd:.1}", signed(mean)),
+        });
+    }
+    let links =
+        setting.members.iter().enumerate().map(|(at, id)| format!("<a href=\"#stage-{}\">{}</a>", id.0, at + 1));
+    row.push(links.collect::<Vec<_>>().join(" "));
+    row
+}
+
+/// mIoU over one axis, where its values are numbers: a dot a member, a line through the means.
 fn chart(axis: &str, settings: &[&Setting]) -> Option<String> {
     let at = |setting: &Setting| -> Option<f64> {
         let (_, value) = setting.coordinates.iter().find(|(name, _)| name == axis)?;
         value.parse().ok()
     };
     let places: Vec<f64> = settings.iter().map(|setting| at(setting)).collect::<Option<_>>()?;
-    let lines: Vec<Line> = (settings[0].networks.iter().enumerate())
-        .map(|(network, (name, _))| {
-            let seeds = settings.iter().zip(&places).flat_map(|(setting, place)| {
-                let seeds = setting.networks.get(network).map_or(&[][..], |(_, seeds)| seeds);
-                seeds.iter().flatten().map(|miou| (*place, 100.0 * miou))
-            });
-            let mut points: Vec<(f64, f64)> = seeds.collect();
-            points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            Line { name: name.clone(), points, dots: true }
-        })
-        .collect();
+    let line = |network: usize| {
+        let of_place = settings.iter().zip(&places).flat_map(|(setting, place)| {
+            let seeds = setting.networks.get(network).map_or(&[][..], |(_, seeds)| seeds);
+            seeds.iter().flatten().map(|miou| (*place, 100.0 * miou))
+        });
+        let mut dots: Vec<(f64, f64)> = of_place.collect();
+        dots.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mean = |at: &[(f64, f64)]| (at[0].0, at.iter().map(|(_, miou)| miou).sum::<f64>() / at.len() as f64);
+        let points = dots.chunk_by(|a, b| a.0 == b.0).map(mean).collect();
+        Line { name: settings[0].networks[network].0.clone(), points, dots, ..Line::default() }
+    };
+    let lines: Vec<Line> = (0..settings[0].networks.len()).map(line).collect();
     let x = Range::over(places.iter().copied()).filter(|x| x.from < x.to)?;
-    let y = Range::over(lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y)))?;
-    Some(draw(&format!("mIoU over {axis}"), &lines, x, y, &[]))
+    let y = Range::over(lines.iter().flat_map(|line| line.dots.iter().map(|(_, y)| *y)))?;
+    Some(draw(&format!("mIoU in % over {axis}"), &lines, x.wider(), y.wider(), &[]))
 }
 
 #[cfg(test)]
@@ -189,6 +215,8 @@ mod tests {
             dataset: "val".into(),
             coordinates: vec![("lambda".into(), "0.6".into())],
             networks: vec![("inter".into(), some(old)), ("intra".into(), some(new))],
+            compared: Some((0, 1)),
+            members: vec![StageId(0)],
         }
     }
 

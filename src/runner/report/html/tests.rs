@@ -169,7 +169,7 @@ fn the_numbers_of_the_page_are_those_of_metrics_json() {
     let data = data(&page);
     assert_eq!(data["evaluations"]["evaluate"]["metrics"], metrics);
     assert_eq!(data["evaluations"]["evaluate"]["networks"], serde_json::json!(["before", "inter"]));
-    assert!(page.contains("<td>inter</td><td>12.3</td>"));
+    assert!(page.contains("<td>50.0</td><td>12.3</td><td>−37.7</td>"));
     assert!(page.contains("one seed: a difference of −37.7 points may be chance"));
     let found = data["findings"].as_array().unwrap().iter().map(|finding| finding["found"].as_str().unwrap());
     assert!(found.into_iter().any(|found| found == "inter never predicts pole on source, though it occurs (evaluate)"));
@@ -250,7 +250,7 @@ fn a_run_that_goes_on_says_so_and_how_an_earlier_one_came_out_is_no_news() {
     assert!(page.contains("running since 2026-11-24 09:13 UTC; 1 of 5 stages done"));
     let states: Vec<_> = data(&page)["stages"].as_array().unwrap().iter().map(|stage| stage["state"].clone()).collect();
     assert_eq!(states, ["failed", "running", "not run", "not run", "done"]);
-    assert!(page.contains("why: iterations 4 → 5") && page.contains("class=\"box running\""));
+    assert!(page.contains("<dt>why</dt><dd>iterations 4 → 5</dd>") && page.contains("class=\"box running\""));
 }
 
 #[test]
@@ -269,4 +269,23 @@ fn five_thousand_images_and_twenty_thousand_iterations_make_a_small_page() {
     let page = scene.page();
     assert!(page.contains("5,000 easy") && page.contains("alt=\"entropy of 00000.png\""));
     assert!(page.len() < 300_000, "{} bytes", page.len());
+}
+
+#[test]
+fn what_was_reused_is_hatched_and_tells_what_it_saved() {
+    let mut scene = evaluated();
+    scene.place("before", &[]);
+    (scene.history.ended, scene.history.seconds) = (1_795_511_640.0, 10.0);
+    let turn = |began, ended, outcome| Turn { began: 1_795_511_630.0 + began, ended: 1_795_511_630.0 + ended, outcome };
+    scene.history.turns = [
+        ("before".to_owned(), turn(0.0, 0.0, Outcome::Hit)),
+        ("evaluate".to_owned(), turn(5.0, 10.0, Outcome::Ran)),
+        ("rank".to_owned(), turn(1.0, 1.0, Outcome::Skipped)),
+    ]
+    .into();
+    let page = scene.page();
+    assert!(page.contains("The last run <small>began 2026-11-24 09:13 UTC, took 10.0 s"));
+    assert!(page.contains("<td>hit</td><td class=\"reused\">") && page.contains("<td></td><td>2.0 s</td>"));
+    assert!(page.contains("<rect x=\"500.0\" width=\"500.0\""), "half of the run");
+    assert!(!page.contains("<td>skipped</td>"));
 }

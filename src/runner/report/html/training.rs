@@ -7,17 +7,20 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::chart::{Line, Range, draw};
-use super::markup::{section, text};
+use super::markup::{percent, section, table, text};
 use super::workspace::Workspace;
 use crate::kind::Gives;
+use crate::report::measures::count;
+use crate::report::metrics::is_better;
 use crate::spec::StageId;
 
-/// Charts and the columns of `losses.jsonl` that they show.
-const CHARTS: [(&str, &[&str]); 4] = [
-    ("segmentation loss", &["seg_main", "seg_aux"]),
-    ("adversarial loss of the generator", &["adv_main", "adv_aux"]),
-    ("loss of the discriminator", &["d_main_s", "d_main_t", "d_aux_s", "d_aux_t"]),
-    ("entropy loss", &["ent_main", "ent_aux"]),
+/// Charts, the columns of `losses.jsonl` that they show, and whether these are losses.
+const CHARTS: [(&str, &[&str], bool); 5] = [
+    ("segmentation loss", &["seg_main", "seg_aux"], true),
+    ("adversarial loss of the generator", &["adv_main", "adv_aux"], true),
+    ("loss of the discriminator", &["d_main_s", "d_main_t", "d_aux_s", "d_aux_t"], true),
+    ("entropy loss", &["ent_main", "ent_aux"], true),
+    ("learning rate of the generator", &["lr"], false),
 ];
 
 /// Trainings whose curves are shown: more charts in a row can't be compared.
@@ -73,10 +76,11 @@ pub(super) fn evaluations(workspace: &Workspace, training: StageId) -> Vec<Evalu
         .collect()
 }
 
-/// The first of the best.
+/// The best, as a training chooses it.
 pub(super) fn best(evaluations: &[Evaluated]) -> Option<Evaluated> {
-    let better = |best: Option<&Evaluated>, next: &Evaluated| best.is_none_or(|best| next.miou > best.miou);
-    evaluations.iter().fold(None, |best, next| if better(best, next) { Some(next) } else { best }).cloned()
+    let better =
+        |best: Evaluated, later: &Evaluated| if is_better(later.miou, best.miou) { later.clone() } else { best };
+    evaluations.split_first().map(|(first, later)| later.iter().fold(first.clone(), better))
 }
 
 fn columns(jsonl: &[u8]) -> BTreeMap<String, Vec<(f64, f64)>> {
@@ -101,62 +105,71 @@ pub(super) fn render(trainings: &[Training]) -> String {
     let iterations = trainings.iter().flat_map(|training| training.losses.values().flatten().map(|(x, _)| *x));
     let Some(x) = Range::over(iterations.chain([0.0])) else { return String::new() };
     let mut body = miou(trainings, x);
-    for (title, columns) in CHARTS {
-        let shown = |training: &Training| -> Vec<Line> {
-            let line = |name: &&str| {
-                let points = training.losses.get(*name)?.clone();
-                Some(Line { name: (*name).to_owned(), points, dots: false })
-            };
-            columns.iter().filter_map(line).collect()
-        };
-        let lines: Vec<(&Training, Vec<Line>)> = trainings
-            .iter()
-            .map(|training| (training, shown(training)))
-            .filter(|(_, lines)| !lines.is_empty())
-            .collect();
-        let values = lines.iter().flat_map(|(_, lines)| lines).flat_map(|line| line.points.iter().map(|(_, y)| *y));
-        let Some(y) = Range::of_losses(values) else { continue };
-        body += &format!("<h3>{}</h3>\n<div class=\"charts\">", text(title));
-        for (training, lines) in &lines {
-            let resumed = training.resumed_from.map(|at| (at as f64, "resumed"));
-            body += &draw(&training.name, lines, x, y, &resumed.into_iter().collect::<Vec<_>>());
-        }
-        body += "</div>\n";
+    for (title, columns, are_losses) in CHARTS {
+        body += &row(trainings, title, columns, are_losses, x).unwrap_or_default();
     }
     body += "<p class=\"note\">By iteration, not smoothed. Charts of one row have the same axes; of each curve the least and \
-             the greatest value of each part are kept.</p>\n";
+             the greatest value of each part are kept. Of a training that went on more than once the last time is marked.</p>\n";
     if trainings.len() == SHOWN {
         body += &format!("<p class=\"note\">At most {SHOWN} trainings are shown, the first of the graph.</p>\n");
     }
     section("training", "Training", &body)
 }
 
+/// A chart a training, one below the other from row to row; `None` where no training has any of the columns.
+fn row(trainings: &[Training], title: &str, columns: &[&str], are_losses: bool, x: Range) -> Option<String> {
+    let shown = |training: &Training| -> Vec<Line> {
+        let line = |name: &&str| {
+            let points = training.losses.get(*name)?.clone();
+            Some(Line { name: (*name).to_owned(), points, ..Line::default() })
+        };
+        columns.iter().filter_map(line).collect()
+    };
+    let rows: Vec<(&Training, Vec<Line>)> = trainings.iter().map(|training| (training, shown(training))).collect();
+    let values = rows.iter().flat_map(|(_, lines)| lines).flat_map(|line| line.points.iter().map(|(_, y)| *y));
+    let y = if are_losses { Range::of_losses(values)? } else { Range::over(values.chain([0.0]))? };
+    if rows.iter().all(|(_, lines)| lines.is_empty()) {
+        return None;
+    }
+    let mut html = format!("<h3>{}</h3>\n<div class=\"charts\">", text(title));
+    for (training, lines) in &rows {
+        let resumed = training.resumed_from.map(|at| (at as f64, "resumed"));
+        html += &match lines.is_empty() {
+            true => {
+                format!("<figure class=\"none\"><figcaption>{} has none</figcaption></figure>\n", text(&training.name))
+            }
+            false => draw(&training.name, lines, x, y, &resumed.into_iter().collect::<Vec<_>>()),
+        };
+    }
+    Some(html + "</div>\n")
+}
+
 /// mIoU at the evaluations of all trainings that were evaluated.
 fn miou(trainings: &[Training], x: Range) -> String {
-    let line = |training: &Training| {
-        let points: Vec<(f64, f64)> =
-            training.evaluations.iter().map(|seen| (seen.iteration as f64, 100.0 * seen.miou)).collect();
-        (!points.is_empty()).then(|| Line { name: training.name.clone(), points, dots: true })
+    let seen: Vec<&Training> = trainings.iter().filter(|training| !training.evaluations.is_empty()).collect();
+    let line = |training: &&Training| {
+        let place = |seen: &Evaluated| (seen.iteration as f64, 100.0 * seen.miou);
+        let points: Vec<(f64, f64)> = training.evaluations.iter().map(place).collect();
+        let marked = best(&training.evaluations).as_ref().map(place);
+        Line { name: training.name.clone(), points: points.clone(), dots: points, marked }
     };
-    let lines: Vec<Line> = trainings.iter().filter_map(line).collect();
+    let lines: Vec<Line> = seen.iter().map(line).collect();
     let values = lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
     let Some(y) = Range::over(values) else { return String::new() };
-    let said = trainings.iter().filter_map(|training| {
-        let (best, last) = (best(&training.evaluations)?, training.evaluations.last()?);
-        Some(format!(
-            "{}: last {:.1}, best {:.1} at iteration {}",
-            text(&training.name),
-            100.0 * last.miou,
-            100.0 * best.miou,
-            best.iteration
-        ))
-    });
-    let said: Vec<String> = said.collect();
+    let cells = |seen: Option<&Evaluated>| match seen {
+        Some(seen) => [percent(Some(seen.miou)), count(seen.iteration)],
+        None => ["–".to_owned(), "–".to_owned()],
+    };
+    let row = |training: &&Training| -> Vec<String> {
+        let (last, best) = (training.evaluations.last(), best(&training.evaluations));
+        [vec![text(&training.name)], cells(last).to_vec(), cells(best.as_ref()).to_vec()].concat()
+    };
+    let heads = ["mIoU in %", "last", "at iteration", "best", "at iteration"];
     format!(
-        "<h3>mIoU in % during training</h3>\n<div class=\"charts\">{}</div><p class=\"note\">{}. Choosing the best uses \
-         labels of the target.</p>\n",
-        draw("mIoU", &lines, x, y, &[]),
-        said.join("; ")
+        "<h3>mIoU during training</h3>\n<div class=\"beside\"><div>{}</div><div>{}<p class=\"note\">The best of each training \
+         is ringed. Choosing it uses labels of the target.</p></div></div>\n",
+        draw("mIoU in %", &lines, x, y.wider(), &[]),
+        table(&heads, &seen.iter().map(row).collect::<Vec<_>>()),
     )
 }
 

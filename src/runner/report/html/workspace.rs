@@ -34,7 +34,7 @@ pub enum State {
 }
 
 impl State {
-    /// As a person reads it; in lower case also a CSS class.
+    /// As a person reads it.
     pub fn name(self) -> &'static str {
         match self {
             State::Done => "done",
@@ -45,6 +45,11 @@ impl State {
             State::NotRun => "not run",
             State::Running => "running",
         }
+    }
+
+    /// The same as a class of the page's style.
+    pub(super) fn class(self) -> String {
+        self.name().replace(' ', "-")
     }
 }
 

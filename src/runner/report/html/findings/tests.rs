@@ -100,7 +100,14 @@ fn intra_under_inter_is_found_and_so_are_few_seeds() {
     let setting = |old: &[f64], new: &[f64]| {
         let some = |values: &[f64]| values.iter().copied().map(Some).collect();
         let networks = vec![("inter".to_owned(), some(old)), ("intra".to_owned(), some(new))];
-        Setting { family: "evaluate".into(), dataset: "val".into(), coordinates: Vec::new(), networks }
+        Setting {
+            family: "evaluate".into(),
+            dataset: "val".into(),
+            coordinates: Vec::new(),
+            networks,
+            compared: None,
+            members: Vec::new(),
+        }
     };
     assert_eq!(falls_behind(&setting(&[0.4, 0.4], &[0.41, 0.4])), None);
     let found = falls_behind(&setting(&[0.4, 0.4], &[0.39, 0.37])).unwrap().found;

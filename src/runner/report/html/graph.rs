@@ -1,0 +1,127 @@
+//! The graph of the stages as a drawing: boxes with states and times, each a link to what is said of its stage.
+//!
+//! Knows cards and no file. Lines that follow from other lines are left out, or a sweep's drawing would be all lines.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+
+use super::markup::text;
+use super::stages::Card;
+use super::workspace::State;
+use crate::report::measures::duration;
+use crate::spec::StageId;
+
+/// Boxes in columns: a stage stands right of all that it waits for. What follows from other lines has no line of its own.
+pub(super) fn drawing(cards: &[Card]) -> String {
+    const BOX: (usize, usize) = (150, 46);
+    const GAP: (usize, usize) = (36, 14);
+    let (place, filled) = places(cards);
+    let above = ancestors(cards);
+    let at = |id: &StageId| {
+        let (column, row) = place[id];
+        (column * (BOX.0 + GAP.0) + 2, row * (BOX.1 + GAP.1) + 2)
+    };
+    let (width, height) = (filled.len() * (BOX.0 + GAP.0), filled.iter().max().unwrap_or(&0) * (BOX.1 + GAP.1));
+    let mut svg = format!(
+        "<div class=\"wide\"><svg class=\"graph\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\">"
+    );
+    for card in cards {
+        let (x, y) = at(&card.id);
+        for need in direct(card, &above) {
+            let (from_x, from_y) = (at(need).0 + BOX.0, at(need).1 + BOX.1 / 2);
+            let (to_y, bend) = (y + BOX.1 / 2, GAP.0 / 2);
+            let _ = write!(
+                svg,
+                "<path class=\"edge\" d=\"M{from_x} {from_y}C{} {from_y} {} {to_y} {x} {to_y}\"/>",
+                from_x + bend,
+                x.saturating_sub(bend)
+            );
+        }
+    }
+    for card in cards {
+        let (x, y) = at(&card.id);
+        let state = card.state.name();
+        let below = match (card.state, card.seconds) {
+            (State::Done, Some(seconds)) => duration(seconds),
+            _ => state.to_owned(),
+        };
+        let _ = write!(
+            svg,
+            "<a href=\"#stage-{}\"><title>{}: {}, {state}</title><rect class=\"box {}\" x=\"{x}\" y=\"{y}\" width=\"{}\" \
+             height=\"{}\" rx=\"4\"/><text x=\"{}\" y=\"{}\">{}</text><text class=\"small\" x=\"{}\" y=\"{}\">{}</text></a>",
+            card.id.0,
+            text(&card.name),
+            card.kind,
+            card.state.class(),
+            BOX.0,
+            BOX.1,
+            x + 10,
+            y + 19,
+            text(&ending(&card.name, 20)),
+            x + 10,
+            y + 36,
+            text(&below)
+        );
+    }
+    svg + "</svg></div>\n"
+}
+
+/// Column and row of each stage, and how many stand in each column. A stage that waits for nothing stands as close to those
+/// that wait for it as it can, so that no line runs past boxes that have nothing to do with it.
+fn places(cards: &[Card]) -> (HashMap<StageId, (usize, usize)>, Vec<usize>) {
+    let mut column: HashMap<StageId, usize> = HashMap::new();
+    for card in cards {
+        let right_of = card.needs.iter().filter_map(|need| column.get(need)).max();
+        column.insert(card.id, right_of.map_or(0, |column| column + 1));
+    }
+    for card in cards.iter().filter(|card| card.needs.is_empty()) {
+        let waiting = cards.iter().filter(|other| other.needs.contains(&card.id));
+        if let Some(nearest) = waiting.map(|other| column[&other.id]).min() {
+            column.insert(card.id, nearest - 1);
+        }
+    }
+    let mut filled = vec![0; column.values().max().map_or(0, |last| last + 1)];
+    let place = cards.iter().map(|card| {
+        let column = column[&card.id];
+        filled[column] += 1;
+        (card.id, (column, filled[column] - 1))
+    });
+    (place.collect(), filled)
+}
+
+/// All that each stage waits for, directly or not.
+fn ancestors(cards: &[Card]) -> HashMap<StageId, HashSet<StageId>> {
+    let mut above: HashMap<StageId, HashSet<StageId>> = HashMap::new();
+    for card in cards {
+        let further = card.needs.iter().filter_map(|need| above.get(need)).flatten().copied();
+        let all = further.chain(card.needs.iter().copied()).collect();
+        above.insert(card.id, all);
+    }
+    above
+}
+
+/// What a stage waits for and no other of what it waits for does.
+fn direct<'a>(card: &'a Card, above: &HashMap<StageId, HashSet<StageId>>) -> impl Iterator<Item = &'a StageId> {
+    let follows = move |need: &StageId| card.needs.iter().any(|other| above[other].contains(need));
+    card.needs.iter().filter(move |need| !follows(need)).collect::<Vec<_>>().into_iter()
+}
+
+/// A long name by its end, where names of a sweep differ.
+fn ending(name: &str, longest: usize) -> String {
+    let length = name.chars().count();
+    match length <= longest {
+        true => name.to_owned(),
+        false => std::iter::once('…').chain(name.chars().skip(length + 1 - longest)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_lose_their_beginning() {
+        assert_eq!(ending("intra[lambda=0.6,seed=3]", 12), "…0.6,seed=3]");
+        assert_eq!(ending("straße", 6), "straße");
+    }
+}

@@ -1,0 +1,127 @@
+//! The last run, stage by stage: what was computed when, and what was reused, from when, and how much time that saved.
+//!
+//! Knows the turns that a history remembers. A reused stage is hatched over the whole of its row: it took next to none of
+//! this run's time, and a bar as long as what it saved would lie about when.
+
+use std::fmt::Write as _;
+
+use super::markup::text;
+use super::workspace::Workspace;
+use crate::report::Outcome;
+use crate::report::measures::{date, duration, plural};
+use crate::spec::StageId;
+
+/// Stages that are shown; of more, those that took longest.
+const SHOWN: usize = 80;
+
+/// The last run, or the one that goes on.
+#[derive(Default)]
+pub(super) struct Timeline {
+    /// When it began and ended, in seconds since the Unix epoch; one that goes on ends now.
+    span: (f64, f64),
+    is_going: bool,
+    rows: Vec<Row>,
+    /// Stages that are not shown.
+    more: usize,
+}
+
+/// One stage in it.
+struct Row {
+    id: StageId,
+    name: String,
+    /// As [`Timeline::span`].
+    span: (f64, f64),
+    /// How it came out; `None` while it is worked on.
+    outcome: Option<Outcome>,
+    /// Of what was reused: how many seconds it had taken, and when it was computed.
+    cost: Option<(f64, Option<f64>)>,
+}
+
+/// Looks it up. `now` is in seconds since the Unix epoch.
+pub(super) fn gather(workspace: &Workspace, now: f64) -> Timeline {
+    let history = workspace.history;
+    let turns = history.going.as_ref().map_or(&history.turns, |going| &going.turns);
+    let mut rows = Vec::new();
+    for (id, stage) in workspace.stages() {
+        let turn = turns.get(&stage.name).filter(|turn| turn.outcome != Outcome::Skipped);
+        let under_way = history.going.as_ref().and_then(|going| going.running.get(&stage.name));
+        let (span, outcome) = match (under_way, turn) {
+            (Some(under_way), _) => ((under_way.since, now), None),
+            (None, Some(turn)) => ((turn.began, turn.ended), Some(turn.outcome)),
+            (None, None) => continue,
+        };
+        rows.push(Row { id, name: stage.name.clone(), span, outcome, cost: None });
+    }
+    let more = rows.len().saturating_sub(SHOWN);
+    rows.sort_by(|a, b| (b.span.1 - b.span.0).total_cmp(&(a.span.1 - a.span.0)));
+    rows.truncate(SHOWN);
+    rows.sort_by(|a, b| a.span.0.total_cmp(&b.span.0));
+    for row in rows.iter_mut().filter(|row| matches!(row.outcome, Some(Outcome::Hit | Outcome::UpToDate))) {
+        let computed = workspace.trace(row.id).map(|trace| trace.started + trace.seconds);
+        row.cost = workspace.record(row.id).map(|record| (record.seconds, computed));
+    }
+    let span = match &history.going {
+        Some(going) => (going.began, now),
+        None => (history.ended - history.seconds, history.ended),
+    };
+    Timeline { span, is_going: history.going.is_some(), rows, more }
+}
+
+/// A row a stage; empty where no run is remembered.
+pub(super) fn render(timeline: &Timeline) -> String {
+    if timeline.rows.is_empty() {
+        return String::new();
+    }
+    let took = duration(timeline.span.1 - timeline.span.0);
+    let (title, took) = match timeline.is_going {
+        true => ("This run, so far", format!("began {}, {took} ago", date(timeline.span.0))),
+        false => ("The last run", format!("began {}, took {took}", date(timeline.span.0))),
+    };
+    let has_reused = timeline.rows.iter().any(|row| row.cost.is_some());
+    let reused = if has_reused { "<th>saved</th><th>computed</th>" } else { "" };
+    let mut html = format!(
+        "<h3>{title} <small>{took}</small></h3>\n<div class=\"wide\"><table class=\"timeline\"><thead><tr><th>stage</th>\
+         <th></th><th>when</th><th>took</th>{reused}</tr></thead><tbody>\n",
+    );
+    for row in &timeline.rows {
+        html += &line(timeline, row, has_reused);
+    }
+    html += "</tbody></table></div>\n";
+    if has_reused {
+        html += "<p class=\"note\">Hatched: reused, not computed in this run.</p>\n";
+    }
+    if timeline.more > 0 {
+        let _ = writeln!(html, "<p class=\"note\">{} more took less time.</p>", plural(timeline.more, "stage"));
+    }
+    html
+}
+
+fn line(timeline: &Timeline, row: &Row, has_reused: bool) -> String {
+    /// Of the drawing, which is as wide as its cell; and the least that can be seen of a bar.
+    const WIDTH: f64 = 1000.0;
+    const LEAST: f64 = 3.0;
+    let length = (timeline.span.1 - timeline.span.0).max(1e-3);
+    let place = |moment: f64| WIDTH * ((moment - timeline.span.0) / length).clamp(0.0, 1.0);
+    let wide = (place(row.span.1) - place(row.span.0)).max(LEAST);
+    let (word, class) = match row.outcome {
+        None => ("running", "running"),
+        Some(outcome) => (outcome.word(), outcome.name()),
+    };
+    let took = if row.cost.is_none() { duration(row.span.1 - row.span.0) } else { String::new() };
+    let reused = match row.cost {
+        Some((seconds, computed)) => {
+            format!("<td>{}</td><td>{}</td>", duration(seconds), computed.map(date).unwrap_or_default())
+        }
+        None if has_reused => "<td></td><td></td>".to_owned(),
+        None => String::new(),
+    };
+    format!(
+        "<tr><th scope=\"row\"><a href=\"#stage-{}\">{}</a></th><td>{word}</td><td{}><svg class=\"span {class}\" \
+         viewBox=\"0 0 {WIDTH} 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect x=\"{:.1}\" width=\"{wide:.1}\" \
+         height=\"10\"/></svg></td><td>{took}</td>{reused}</tr>\n",
+        row.id.0,
+        text(&row.name),
+        if row.cost.is_some() { " class=\"reused\"" } else { "" },
+        place(row.span.0).min(WIDTH - wide),
+    )
+}
