@@ -76,6 +76,44 @@ fn a_full_disk_fails_the_stage_keeps_what_had_finished_and_is_no_trouble_once_th
 }
 
 #[test]
+fn a_command_that_finds_no_room_leaves_its_earlier_output_as_it_was() {
+    let space = Space::new();
+    let stage = "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"head -c SIZE /dev/zero | tr '\\\\0' SIZE > out\"\noutputs = [\"out\"]\n";
+    let file = |size: &str| stage.replace("SIZE", size);
+    space.write("first.toml", file("500000"));
+    space.write("second.toml", file("9000000"));
+    fs::create_dir(space.path("work")).unwrap();
+    let script = "mount -t tmpfs -o size=2m none work; touch mounted
+        cp first.toml work/p.toml; $RUN work/p.toml
+        cp second.toml work/p.toml; $RUN work/p.toml || echo $? > code
+        cp work/out left; ls -A work > names
+        cp first.toml work/p.toml; $RUN work/p.toml --format json > again";
+    let Some(ran) = with_mounts(&space, script) else { return };
+    assert_eq!((ran.code, space.read("code").trim()), (Some(0), "1"), "{}", ran.stderr);
+    assert_eq!(space.bytes("left"), [b'5'; 500_000]);
+    assert_eq!(space.read("names"), "cache\nout\np.toml\nruns\n");
+    let again = Ran { code: None, stdout: space.read("again"), stderr: String::new() };
+    assert_eq!(again.outcome("a").outcome, "hit", "it has moved, which is looked into, and lies in place");
+}
+
+#[test]
+fn an_edited_output_is_not_lost_where_the_cache_is_on_another_file_system() {
+    let space = Space::with(&two_stages("cat small > big"));
+    fs::create_dir(space.path("cache")).unwrap();
+    let script = "mount -t tmpfs none cache; touch mounted
+        for edit in one two three; do
+            $RUN p.toml --quiet
+            echo $edit > big
+            sed -i 's/cat small/cat small small/' p.toml
+        done
+        $RUN p.toml --quiet";
+    let Some(ran) = with_mounts(&space, script) else { return };
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let edits = (1..=3).map(|number| space.read(&format!("big.orphan-{number}")));
+    assert_eq!(edits.collect::<String>(), "one\ntwo\nthree\n");
+}
+
+#[test]
 fn a_read_only_mount_serves_as_a_shared_cache() {
     let space = Space::with(&two_stages("cat small small > big"));
     assert_eq!(space.outcomes(), ["big:ran", "small:ran"]);

@@ -32,9 +32,10 @@ impl Aside {
             let path = order.root.join(&output.path);
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let other = path.with_file_name(format!(".{name}.intrada-aside"));
-            // Left by a runner that was killed here; nobody knows any more whether it is in the cache.
-            let _ = std::fs::rename(&other, store.orphan_path(&path));
-            let moved = prepare(&path).and_then(|()| remove(&other)).and_then(|()| std::fs::rename(&path, &other));
+            // What lies there was left by a runner that was killed; nobody knows any more whether it is in the cache.
+            let moved = prepare(&path)
+                .and_then(|()| put_away(store, &path, &other))
+                .and_then(|()| std::fs::rename(&path, &other));
             match moved {
                 Ok(()) => aside.0.push(Moved { path, other, is_ours }),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -53,8 +54,8 @@ impl Aside {
             if is_ours {
                 let _ = remove(&other);
             } else {
-                // On another file system it stays where it is, which is untidy and loses nothing.
-                let _ = std::fs::rename(&other, store.orphan_path(&path));
+                // What resists stays where it is, which is untidy and loses nothing.
+                let _ = put_away(store, &path, &other);
             }
         }
     }
@@ -70,6 +71,18 @@ impl Aside {
 /// A program may count on the folder of its output.
 fn prepare(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), std::fs::create_dir_all)
+}
+
+/// Makes the name `other` free. What has it goes to the store's orphans; if these are on another file system, it gets another
+/// name beside `path`, for nobody else may have it.
+fn put_away(store: &Store, path: &Path, other: &Path) -> std::io::Result<()> {
+    let is_there = |path: &Path| std::fs::symlink_metadata(path).is_ok();
+    if !is_there(other) || std::fs::rename(other, store.orphan_path(path)).is_ok() {
+        return Ok(());
+    }
+    let beside = (1..).map(|number| path.with_added_extension(format!("orphan-{number}")));
+    let free = beside.into_iter().find(|beside| !is_there(beside)).expect("there are more numbers than files");
+    std::fs::rename(other, free)
 }
 
 fn remove(path: &Path) -> std::io::Result<()> {
