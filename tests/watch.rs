@@ -291,6 +291,23 @@ fn a_stage_that_writes_what_it_reads_is_not_run_for_ever() {
 }
 
 #[test]
+fn a_stage_that_adds_ever_new_files_to_what_it_reads_is_not_run_for_ever() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo >> tries; mkdir -p in/logs; date > in/logs/$(date +%N); cat in/one > out\"\n\
+         inputs = [\"in\"]\noutputs = [\"out\"]\n",
+    );
+    space.write("in/one", "");
+    let watching = Watching::of(&space);
+    watching.until("`in` gets new files, this time `in/logs/");
+    watching.until("run-finished");
+    let tries = || space.read("tries").lines().count();
+    let before = tries();
+    assert_eq!(before, 3);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(tries(), before, "it rests");
+}
+
+#[test]
 fn a_stage_that_may_be_in_vain_makes_way_for_the_one_that_decides() {
     let space = Space::with(&SLOW.replace("cpu = 4", "cpu = 1").replace("cat b.in > b.out", "sort b.in > a.in"));
     space.edit("p.toml", "outputs = [\"b.out\"]", "outputs = [\"a.in\"]");

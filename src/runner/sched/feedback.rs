@@ -1,7 +1,9 @@
-//! Which files change whenever a stage fails that reads them: it writes them itself, and a watch would run it for ever.
+//! Which files change, and which folders grow, whenever a stage fails that reads them: it writes there itself, and a watch
+//! would run it for ever.
 //!
 //! Knows neither the flow nor the file system: failures come in with what had changed, and it says what isn't worth a run any
-//! more. A person may save a file at the very moment at which a stage fails, but hardly so often in a row.
+//! more. A person may save a file at the very moment at which a stage fails, but hardly so often in a row. Of a folder to which
+//! files of ever new names are added nothing is worth a run: nobody can tell which of them a person has added.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -19,7 +21,8 @@ pub struct Feedback {
 }
 
 impl Feedback {
-    /// A stage has failed, and these files that it reads had changed by then. Those with which it was once too often.
+    /// A stage has failed, and these files that it reads had changed by then, or these folders grown. Those with which it was
+    /// once too often.
     pub fn failed(&mut self, node: NodeId, changed: BTreeSet<PathBuf>) -> Vec<PathBuf> {
         let before = self.times.remove(&node).unwrap_or_default();
         let times = changed.into_iter().map(|path| (before.get(&path).map_or(1, |times| times + 1), path));
@@ -38,7 +41,7 @@ impl Feedback {
 
     /// Whether a change of this file is a stage's own doing.
     pub fn is_own(&self, path: &Path) -> bool {
-        self.own.contains(path)
+        path.ancestors().any(|path| self.own.contains(path))
     }
 }
 
@@ -59,5 +62,14 @@ mod tests {
         assert!(feedback.failed(node, files(&["log", "edited"])).is_empty(), "it is told once");
         feedback.ran(node);
         assert!(feedback.failed(node, files(&["edited"])).is_empty(), "a success begins the row anew");
+    }
+
+    #[test]
+    fn a_folder_that_grows_at_every_failure_is_left_out_with_all_that_is_in_it() {
+        let mut feedback = Feedback::default();
+        let mut fail = |file: &str| feedback.failed(NodeId(0), [file, "in"].map(PathBuf::from).into());
+        assert!(fail("in/1").is_empty() && fail("in/2").is_empty());
+        assert_eq!(fail("in/deep/3"), [Path::new("in")]);
+        assert!(feedback.is_own(Path::new("in/deep/4")) && !feedback.is_own(Path::new("inner")));
     }
 }

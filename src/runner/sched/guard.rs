@@ -54,6 +54,11 @@ impl Guard {
         changed.chain(self.folders.iter().flat_map(Folder::added)).collect()
     }
 
+    /// The folders in which there are files that weren't there.
+    pub fn grown(&self) -> impl Iterator<Item = &Path> {
+        self.folders.iter().filter(|folder| !folder.added().is_empty()).map(|folder| &*folder.path)
+    }
+
     /// Whether every file is what it was. One that was only touched is read to find out.
     ///
     /// # Errors
@@ -111,7 +116,9 @@ mod tests {
         }
         std::fs::write(dir.path().join("cache/object"), "").unwrap();
         assert_eq!(guard.check(dir.path()), Ok(()));
+        assert_eq!(guard.grown().count(), 0);
         std::fs::write(dir.path().join("deep/added"), "").unwrap();
+        assert_eq!(guard.grown().collect::<Vec<_>>(), [dir.path()]);
         std::fs::write(dir.path().join("edited"), "other!").unwrap();
         std::fs::write(dir.path().join("touched"), "touched").unwrap();
         std::fs::remove_file(dir.path().join("removed")).unwrap();

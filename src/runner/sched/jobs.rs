@@ -98,7 +98,7 @@ pub enum News {
     Event(Event),
     /// The job is done; what it wrote is taken into the store.
     Storing,
-    /// It failed, and of what it reads these files had changed by then.
+    /// It failed, and of what it reads these files had changed by then, and these folders had files added to them.
     Overtaken(BTreeSet<PathBuf>),
 }
 
@@ -162,9 +162,10 @@ impl Order {
             let message = match done.map_err(|failure| self.in_time(failure, control)) {
                 Err(Failure::Failed { message, help }) => {
                     // What is computed belongs to a key; if the inputs are others by now, trying again is in vain.
-                    let changed = self.guard.changed();
+                    let mut changed = self.guard.changed();
                     let is_overtaken = !changed.is_empty();
                     if is_overtaken {
+                        changed.extend(self.guard.grown().map(Path::to_owned));
                         tell(News::Overtaken(changed));
                     }
                     if at.attempt == at.of || control.is_told_to_stop() || is_overtaken {

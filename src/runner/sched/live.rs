@@ -250,7 +250,7 @@ impl Run<'_> {
     fn take_in(&mut self, change: &Change, file: &Path) -> Seen {
         let Change::Paths(paths) = change else { return Seen::All };
         let store = self.session.store.root();
-        let is_news = |path: &&Path| !path.starts_with(store) && !self.feedback.is_own(path);
+        let is_news = |path: &&Path| *path == file || (!path.starts_with(store) && !self.feedback.is_own(path));
         let paths: BTreeSet<&Path> = paths.iter().map(PathBuf::as_path).filter(is_news).collect();
         if paths.contains(file) && !self.is_as_read(file) {
             return Seen::All;

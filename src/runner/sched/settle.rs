@@ -3,8 +3,8 @@
 //! Starts nothing. What a job said is kept by node until the flow says that its stage is settled, as only then it is known
 //! whether that is the news or whether something upstream has changed meanwhile.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -53,17 +53,26 @@ impl Run<'_> {
             News::Event(Said::Progress { done, total, unit, values }) => {
                 Event::Progress { stage, done, total, unit, values }
             }
-            News::Overtaken(changed) => {
-                let own = self.feedback.failed(node, changed);
-                let Some(path) = own.first() else { return };
-                let path = path.strip_prefix(&self.session.pipeline.root).unwrap_or(path).display();
-                Event::Warning(format!(
-                    "`{path}` changes whenever {stage} runs, which reads it, so it is left out of what a watch follows"
-                ))
-            }
+            News::Overtaken(changed) => match self.left_out(node, &stage, changed) {
+                Some(text) => Event::Warning(text),
+                None => return,
+            },
             News::Event(_) => return,
         };
         self.reporter.tell(&event);
+    }
+
+    /// A stage has failed while what it reads changed. If that is its own doing, what a watch doesn't follow any more.
+    fn left_out(&mut self, node: NodeId, stage: &str, changed: BTreeSet<PathBuf>) -> Option<String> {
+        let own = self.feedback.failed(node, changed.clone());
+        let path = own.first()?;
+        let name = |path: &Path| path.strip_prefix(&self.session.pipeline.root).unwrap_or(path).display().to_string();
+        let inside = changed.iter().find(|inside| *inside != path && inside.starts_with(path));
+        let what = match inside {
+            Some(inside) => format!("`{}` gets new files, this time `{}`,", name(path), name(inside)),
+            None => format!("`{}` changes", name(path)),
+        };
+        Some(format!("{what} whenever {stage} runs, which reads it, so it is left out of what a watch follows"))
     }
 
     /// Keeps how a job failed.
