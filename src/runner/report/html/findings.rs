@@ -272,7 +272,7 @@ pub(super) fn render(findings: &[Finding]) -> String {
     }
     let item = |finding: &Finding| {
         let Finding { found, advice, section } = finding;
-        format!("<li>{} <small>{}: <a href=\"#{section}\">{section}</a></small></li>\n", text(found), text(advice))
+        format!("<li>{} <small>{}; see <a href=\"#{section}\">{section}</a></small></li>\n", text(found), text(advice))
     };
     let items: String = findings.iter().take(LISTED).map(item).collect();
     let more = findings.len().saturating_sub(LISTED);
@@ -281,4 +281,4 @@ pub(super) fn render(findings: &[Finding]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -24,6 +24,7 @@ mod provenance;
 mod pseudo_labels;
 mod ranking;
 mod results;
+mod shares;
 mod stages;
 mod sweep;
 mod timeline;
@@ -102,6 +103,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
 impl Page {
     /// The page as one file.
     pub fn render(&self) -> String {
+        let truths = shares::truths(&self.results);
         let sections = [
             ("findings", "Findings", findings::render(&self.findings)),
             ("results", "Results", results::render(&self.results, &self.classes)),
@@ -110,7 +112,7 @@ impl Page {
             ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, &self.classes)),
             ("pipeline", "Pipeline", stages::render(&self.stages, &self.timeline)),
             ("ranking", "Ranking", ranking::render(&self.rankings, &self.classes)),
-            ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &self.classes)),
+            ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &truths, &self.classes)),
             ("provenance", "Provenance", provenance::render(&self.provenance)),
         ];
         let there: Vec<(&str, &str)> =

@@ -3,14 +3,14 @@
 //! Knows the labels' folder and what the stage noted. The shares are its notes: counting again would read every label.
 
 use super::inference::{Inference, Seen};
-use super::markup::{colour, section, table, text};
+use super::markup::{section, text};
 use super::photographs::Photographs;
 use super::picture::{Map, class_palette};
 use super::pictures::key;
 use super::results::IN_FULL;
+use super::shares::{Shares, beside};
 use super::workspace::Workspace;
 use crate::kind::Gives;
-use crate::report::measures::count;
 use crate::spec::{Class, StageId};
 
 /// Labels that are shown.
@@ -20,7 +20,8 @@ const SHOWN: usize = 6;
 pub(super) struct PseudoLabels {
     /// The stage.
     pub(super) name: String,
-    labels: usize,
+    /// As the stage noted it: how many, and how much of them is labelled.
+    summary: String,
     /// In the order of the classes, 0 to 1; empty where the stage didn't note them.
     pub(super) shares: Vec<f64>,
     examples: Vec<Seen>,
@@ -44,11 +45,12 @@ fn one(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Opt
         seen.classes = Some(label);
         Some(seen)
     };
-    let noted = workspace.trace(id).and_then(|trace| trace.note.get("classes").cloned()).unwrap_or_default();
+    let notes = workspace.trace(id).map(|trace| trace.note).unwrap_or_default();
+    let noted = |name: &str| notes.get(name).cloned().unwrap_or_default();
     Some(PseudoLabels {
         name: stage.name.clone(),
-        labels: files.len(),
-        shares: shares(&noted, workspace.pipeline.classes.len()),
+        summary: noted("summary"),
+        shares: shares(&noted("classes"), workspace.pipeline.classes.len()),
         examples: files.iter().step_by(step).filter_map(&mut example).collect(),
     })
 }
@@ -61,25 +63,16 @@ fn shares(noted: &str, classes: usize) -> Vec<f64> {
 }
 
 /// The section; empty where nothing was labelled.
-pub(super) fn render(all: &[PseudoLabels], classes: &[Class]) -> String {
-    let body: String = all.iter().map(|labels| shown(labels, classes)).collect();
+pub(super) fn render(all: &[PseudoLabels], truths: &[Shares], classes: &[Class]) -> String {
+    let body: String = all.iter().map(|labels| shown(labels, truths, classes)).collect();
     if body.is_empty() { body } else { section("pseudo-labels", "Pseudo-labels", &(key(classes) + &body)) }
 }
 
-fn shown(labels: &PseudoLabels, classes: &[Class]) -> String {
-    let mut html =
-        format!("<h3>{} <small>{} label maps</small></h3>\n", text(&labels.name), count(labels.labels as u64));
+fn shown(labels: &PseudoLabels, truths: &[Shares], classes: &[Class]) -> String {
+    let mut html = format!("<h3>{} <small>{}</small></h3>\n", text(&labels.name), text(&labels.summary));
     if !labels.shares.is_empty() {
-        let row = |(class, share): (&Class, &f64)| {
-            let bar = format!(
-                "<svg class=\"share\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\"><rect width=\"{:.2}\" height=\"8\" fill=\"{}\"/></svg>",
-                100.0 * share,
-                colour(class.colour)
-            );
-            vec![text(&class.name), format!("{:.2}", 100.0 * share), bar]
-        };
-        let rows: Vec<Vec<String>> = classes.iter().zip(&labels.shares).map(row).collect();
-        html += &table(&["class", "% of the labelled pixels", ""], &rows);
+        let own = Shares { name: format!("{} in %", labels.name), of_class: labels.shares.clone() };
+        html += &beside(&[own], truths, classes);
     }
     let palette = class_palette(classes);
     let columns = labels.examples.iter().map(|seen| seen.column(&palette, "pseudo-label", ""));

@@ -17,7 +17,8 @@ fn training(losses: &[(&str, f64)], evaluations: &[f64]) -> Training {
     }
 }
 
-fn evaluation(confusion: &[&[u64]]) -> Evaluation {
+/// Of one network, `inter`, on `val`.
+pub(in super::super) fn evaluation(confusion: &[&[u64]]) -> Evaluation {
     let confusion = confusion.iter().map(|row| row.to_vec()).collect();
     let measured = Measured { images: 1, miou: None, miou_16: None, miou_13: None, iou: BTreeMap::new(), confusion };
     let model = Model { name: "inter".into(), training: None, chosen_on: None, measured, best: None };
@@ -121,7 +122,7 @@ fn findings_link_to_where_they_are_seen_and_a_sweep_does_not_fill_the_page() {
     let found = Finding { found: "a < b".into(), advice: "try \"c\"", section: "training" };
     let html = render(&vec![found; LISTED + 3]);
     assert!(
-        html.contains("<li>a &lt; b <small>try &quot;c&quot;: <a href=\"#training\">training</a></small>"),
+        html.contains("<li>a &lt; b <small>try &quot;c&quot;; see <a href=\"#training\">training</a></small>"),
         "{html}"
     );
     assert!(html.contains("and 3 more"));

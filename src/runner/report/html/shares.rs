@@ -1,0 +1,142 @@
+//! Shares: how much of the pixels each class has, side by side in pseudo-labels, predictions and labels.
+//!
+//! Knows counts, no map. True shares come from confusion matrices, whose rows sum up to the labels: no label is read for them.
+
+use std::fmt::Write as _;
+
+use super::markup::{colour, swatch, table, text};
+use super::results::Evaluation;
+use crate::report::measures::count;
+use crate::spec::Class;
+
+/// Classes that are listed; of more, those that have the largest shares, and the others behind a click.
+const LISTED: usize = 24;
+/// Columns of labels: data sets beyond these say the same.
+const TRUTHS: usize = 3;
+/// A share under half of every true one stands out.
+const FEW: f64 = 0.5;
+
+/// The shares of the classes in one set of maps.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Shares {
+    /// What it is, as text.
+    pub(super) name: String,
+    /// In the order of the classes, 0 to 1.
+    pub(super) of_class: Vec<f64>,
+}
+
+/// Those of the labels of each data set that was evaluated on.
+pub(super) fn truths(evaluations: &[Evaluation]) -> Vec<Shares> {
+    let mut truths: Vec<Shares> = Vec::new();
+    for evaluation in evaluations {
+        let name = format!("labels of {}", evaluation.dataset);
+        let Some(model) = evaluation.models.first().filter(|_| truths.iter().all(|known| known.name != name)) else {
+            continue;
+        };
+        let rows: Vec<u64> = model.measured.confusion.iter().map(|row| row.iter().sum()).collect();
+        let all = rows.iter().sum::<u64>() as f64;
+        if all > 0.0 {
+            truths.push(Shares { name, of_class: rows.iter().map(|row| *row as f64 / all).collect() });
+        }
+    }
+    truths.truncate(TRUTHS);
+    truths
+}
+
+/// A table of these beside the truths, a row a class.
+pub(super) fn beside(shown: &[Shares], truths: &[Shares], classes: &[Class]) -> String {
+    let all: Vec<&Shares> = shown.iter().chain(truths).filter(|of| of.of_class.len() == classes.len()).collect();
+    let largest = |class: usize| all.iter().map(|of| of.of_class[class]).fold(0.0, f64::max);
+    let scale = (0..classes.len()).map(largest).fold(0.0, f64::max);
+    if scale == 0.0 {
+        return String::new();
+    }
+    let mut order: Vec<usize> = (0..classes.len()).collect();
+    if classes.len() > LISTED {
+        order.sort_by(|a, b| largest(*b).total_cmp(&largest(*a)));
+    }
+    let row = |class: &usize| {
+        let name = format!("{} {}", swatch(classes[*class].colour), text(&classes[*class].name));
+        let least = truths.iter().map(|of| of.of_class[*class]).fold(f64::INFINITY, f64::min);
+        let cell = |(at, of): (usize, &&Shares)| {
+            let share = of.of_class[*class];
+            match (100.0 * share, at < shown.len()) {
+                (0.0, true) => "<b class=\"lacking\">none</b>".to_owned(),
+                (percent, true) if share < FEW * least && least.is_finite() => {
+                    format!("<b class=\"lacking\">{percent:.2}</b>")
+                }
+                (percent, _) => format!("{percent:.2}"),
+            }
+        };
+        let bars = bars(all.iter().map(|of| of.of_class[*class] / scale), classes[*class].colour);
+        std::iter::once(name).chain(all.iter().enumerate().map(cell)).chain([bars]).collect::<Vec<_>>()
+    };
+    let heads: Vec<&str> = ["class"].into_iter().chain(all.iter().map(|of| of.name.as_str())).chain([""]).collect();
+    let (listed, rest) = order.split_at(order.len().min(LISTED));
+    let rows = |classes: &[usize]| classes.iter().map(row).collect::<Vec<_>>();
+    let mut html = table(&heads, &rows(listed));
+    if !rest.is_empty() {
+        let _ = writeln!(
+            html,
+            "<details><summary>{} more classes</summary>{}</details>",
+            count(rest.len() as u64),
+            table(&heads, &rows(rest))
+        );
+    }
+    html + "<p class=\"note\">% of the labelled pixels; bars in the order of the columns.</p>\n"
+}
+
+/// A bar each, the first in the class's colour. `shares` are of the longest bar.
+fn bars(shares: impl Iterator<Item = f64>, of: [u8; 3]) -> String {
+    const BAR: usize = 5;
+    let mut bars = String::new();
+    let mut top = 0;
+    for share in shares {
+        let fill = if top == 0 { format!("fill=\"{}\"", colour(of)) } else { "class=\"other\"".to_owned() };
+        let _ = write!(bars, "<rect y=\"{top}\" width=\"{:.2}\" height=\"{}\" {fill}/>", 100.0 * share, BAR - 1);
+        top += BAR;
+    }
+    format!(
+        "<svg class=\"share\" viewBox=\"0 0 100 {top}\" height=\"{}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">{bars}</svg>",
+        top * 6 / BAR
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::findings::tests::evaluation;
+    use super::*;
+
+    fn classes(count: usize) -> Vec<Class> {
+        (0..count).map(|i| Class { name: format!("class {i}"), colour: [i as u8; 3], rare: false }).collect()
+    }
+
+    fn shares(name: &str, of_class: &[f64]) -> Shares {
+        Shares { name: name.into(), of_class: of_class.to_vec() }
+    }
+
+    #[test]
+    fn true_shares_are_the_rows_of_a_confusion_matrix_once_a_data_set() {
+        let truths = truths(&[evaluation(&[&[2, 1], &[0, 9]]), evaluation(&[&[12, 0], &[0, 0]])]);
+        assert_eq!(truths, [shares("labels of val", &[0.25, 0.75])]);
+    }
+
+    #[test]
+    fn a_class_that_is_missing_or_has_less_than_half_of_what_is_true_stands_out() {
+        let html =
+            beside(&[shares("pseudo", &[0.9, 0.1, 0.0])], &[shares("labels of val", &[0.5, 0.25, 0.25])], &classes(3));
+        assert!(html.contains("<td>90.00</td><td>50.00</td>"), "{html}");
+        assert!(html.contains("<td><b class=\"lacking\">10.00</b></td><td>25.00</td>"), "{html}");
+        assert!(html.contains("<td><b class=\"lacking\">none</b></td>"), "{html}");
+        let alone = beside(&[shares("pseudo", &[0.9, 0.1, 0.0])], &[], &classes(3));
+        assert_eq!(alone.matches("lacking").count(), 1, "what is little is not known without truth");
+    }
+
+    #[test]
+    fn of_many_classes_the_largest_are_listed_and_none_is_left_out() {
+        let of_class: Vec<f64> = (0..100).map(|i| f64::from(i) / 4950.0).collect();
+        let html = beside(&[shares("pseudo", &of_class)], &[], &classes(100));
+        let (listed, rest) = html.split_once("<details><summary>76 more classes").unwrap();
+        assert!(listed.contains("class 99<") && !listed.contains("class 1<") && rest.contains("class 1<"));
+    }
+}
