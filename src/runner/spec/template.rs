@@ -53,7 +53,13 @@ weights = [\"source-only\", \"inter\", \"intra\"]
 dataset = \"test\"";
 
 const NO_EVALUATION: &str = "
-# 6. How good they are can be measured on some labelled target images that no training sees:
+# 6. Without labels it can't be measured how good the new network is, only how sure it is and where it says something else.
+[stages.entropy-after]
+kind = \"entropy-inference\"
+weights = \"intra\"
+images = \"target\"
+
+#    On some labelled target images that no training sees it can:
 #
 #     [datasets.test]
 #     format = \"folder\"

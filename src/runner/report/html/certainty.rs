@@ -1,15 +1,22 @@
 //! Certainty: how sure each network is of the images that it was shown.
 //!
-//! Knows `scores.csv`. It is what can be said of a network without a single label.
+//! Knows `scores.csv`. It is what can be said of a network without a single label, so where nothing was evaluated it stands
+//! in the place of the results. Sure isn't right: it says so.
 
+use super::agreement::Agreement;
+use super::markup::{section, table, text};
+use super::pictures::key;
 use super::workspace::Workspace;
 use crate::kind::Gives;
-use crate::spec::{InputSource, StageId};
+use crate::report::measures::count;
+use crate::spec::{Class, InputSource, StageId};
 
 /// How sure one network is: an entropy inference.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Certainty {
     /// The stage.
+    pub(super) stage: StageId,
+    /// Its name.
     pub(super) name: String,
     /// Whose network looked: a stage, or a file.
     pub(super) network: String,
@@ -40,6 +47,7 @@ fn certainty(workspace: &Workspace, id: StageId) -> Option<Certainty> {
         InputSource::Dataset { .. } => return None,
     };
     Some(Certainty {
+        stage: id,
         name: stage.name.clone(),
         network,
         dataset: workspace.dataset_name(stage, "images").unwrap_or_default().to_owned(),
@@ -59,6 +67,32 @@ pub(super) fn named(line: &str, fields: usize) -> Option<(String, Vec<&str>)> {
         None => image.to_owned(),
     };
     Some((image, parts))
+}
+
+/// The section; empty where no network was asked.
+pub(super) fn render(certainties: &[Certainty], agreements: &[Agreement], classes: &[Class]) -> String {
+    if certainties.is_empty() {
+        return String::new();
+    }
+    let row = |of: &Certainty| {
+        let at = |share: f64| of.entropies.get((share * of.entropies.len() as f64) as usize).copied();
+        let entropy = |entropy: Option<f64>| entropy.map_or("–".to_owned(), |entropy| format!("{entropy:.4}"));
+        let images = count(of.entropies.len() as u64);
+        let (mean, middle, hard) = (Some(of.mean), at(0.5), at(0.9));
+        let names = [text(&of.network), text(&of.dataset), images];
+        names.into_iter().chain([mean, middle, hard].map(entropy)).collect::<Vec<_>>()
+    };
+    let rows: Vec<Vec<String>> = certainties.iter().map(row).collect();
+    let mut body = String::from(
+        "<p>Nothing was evaluated here, so how good the networks are isn't known: only how sure, and where they agree. Both \
+         also grow where a network goes wrong with confidence. A few dozen labelled images, as an evaluation, tell more.</p>\n",
+    );
+    body += &table(&["network", "images of", "images", "mean entropy", "median", "of one in ten above"], &rows);
+    body += "<p class=\"note\">Mean entropy of an image, from 0 to 1 (all classes equally likely).</p>\n";
+    for (at, agreement) in agreements.iter().enumerate() {
+        body += &(if at == 0 { key(classes) } else { String::new() } + &agreement.render(classes));
+    }
+    section("certainty", "Certainty", &body)
 }
 
 #[cfg(test)]

@@ -27,10 +27,11 @@ pub(super) struct Seen {
     /// Its name.
     pub(super) image: String,
     /// The class of its photograph's cells.
-    photograph: Option<String>,
+    pub(super) photograph: Option<String>,
     /// Classes, laid over the photograph: the prediction, if nothing else is put here.
     pub(super) classes: Option<Map>,
-    entropy: Option<Map>,
+    /// Its entropy.
+    pub(super) entropy: Option<Map>,
 }
 
 impl Inference {

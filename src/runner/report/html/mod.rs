@@ -7,6 +7,7 @@
 //! Safe whatever things are called: all text is escaped (`markup`), and the page's policy admits this page's own style and
 //! script and nothing from outside. Small whatever is shown: curves are thinned, maps shrunk, pictures few.
 
+mod agreement;
 mod certainty;
 mod chart;
 mod confusion;
@@ -47,6 +48,8 @@ pub struct Page {
     mark: Option<Mark>,
     head: head::Head,
     findings: Vec<findings::Finding>,
+    certainties: Vec<certainty::Certainty>,
+    agreements: Vec<agreement::Agreement>,
     results: Vec<results::Evaluation>,
     settings: Vec<sweep::Setting>,
     trainings: Vec<training::Training>,
@@ -70,6 +73,11 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
     let images = images::gather(workspace, &results);
     let mut photographs = photographs::Photographs::default();
     let certainties = certainty::gather(workspace);
+    // Where there are labels to measure with, agreement says nothing more.
+    let agreements = match results.is_empty() {
+        true => agreement::gather(workspace, &certainties, &mut photographs),
+        false => Vec::new(),
+    };
     let rankings = ranking::gather(workspace, &mut photographs);
     let pseudo_labels = pseudo_labels::gather(workspace, &mut photographs);
     let looked = findings::Looked {
@@ -91,6 +99,8 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
         results,
         settings,
         trainings,
+        certainties,
+        agreements,
         images,
         photographs,
         pseudo_labels,
@@ -103,10 +113,15 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
 impl Page {
     /// The page as one file.
     pub fn render(&self) -> String {
+        let certainty = match self.results.is_empty() {
+            true => certainty::render(&self.certainties, &self.agreements, &self.classes),
+            false => String::new(),
+        };
         let truths = shares::truths(&self.results);
         let sections = [
             ("findings", "Findings", findings::render(&self.findings)),
             ("results", "Results", results::render(&self.results, &self.classes)),
+            ("certainty", "Certainty", certainty),
             ("sweep", "Sweep", sweep::render(&self.settings)),
             ("training", "Training", training::render(&self.trainings)),
             ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, &self.classes)),

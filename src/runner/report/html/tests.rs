@@ -73,9 +73,13 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
+        Scene::of(PIPELINE)
+    }
+
+    fn of(text: &str) -> Scene {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("p.toml");
-        fs::write(&file, PIPELINE).unwrap();
+        fs::write(&file, text).unwrap();
         let (pipeline, graph) = graph::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
         let store = Store::open(&dir.path().join("cache")).unwrap();
         Scene { dir, pipeline, graph, store, index: Index::default(), history: History::default() }
@@ -210,6 +214,36 @@ fn a_photograph_is_in_the_page_once_however_many_sections_show_it() {
     assert_eq!(classes.len(), 4, "once among the pictures, and easiest, at the cut and hardest of two");
     assert!(classes.iter().all(|class| *class == classes[0] && page.contains(&format!(".{class}{{aspect-ratio:8/4;"))));
     assert!(page.contains("1 of 2, 0.1000"));
+}
+
+#[test]
+fn where_nothing_was_evaluated_certainty_and_agreement_stand_in_the_place_of_results() {
+    let again = "\n[stages.again]\nkind = \"entropy-inference\"\nweights = \"before\"\nimages = \"target\"\n";
+    let mut scene = Scene::of(&(PIPELINE.to_owned() + again));
+    let looked = |class: u8, entropy: &str| {
+        let scores =
+            format!("image,mean_entropy,mean_entropy_eq4_nats,predicted_rare_classes\n\"a,b\",{entropy},0.1,0\n");
+        let maps = |value: u8| vec![("a,b.png".to_owned(), grey_png(8, 4, value))];
+        let photographs = vec![("a,b.jpg".to_owned(), jpeg(8, 4, ""))];
+        [
+            ("scores", Scene::file(scores)),
+            ("predictions", maps(class)),
+            ("entropy", maps(9)),
+            ("photographs", photographs),
+        ]
+    };
+    scene.place("entropy", &looked(0, "0.25"));
+    scene.place("again", &looked(1, "0.125"));
+    let page = scene.page();
+    assert!(page.contains("<td>inter</td><td>target</td><td>1</td><td>0.5000</td>"), "of two classes: {page}");
+    assert!(page.contains("They agree on 0.0 % of the pixels.") && page.contains("100.0 % differ"));
+    assert!(
+        page.contains("<td>100.00</td><td><b class=\"lacking\">none</b></td>"),
+        "one says one class, one the other"
+    );
+    scene.place("evaluate", &[("metrics", Scene::file(METRICS))]);
+    let page = scene.page();
+    assert!(page.contains("id=\"results\"") && !page.contains("id=\"certainty\""), "labels say more");
 }
 
 #[test]

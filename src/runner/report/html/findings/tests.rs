@@ -72,7 +72,14 @@ fn a_network_that_predicts_one_class_is_found_unless_that_is_what_there_is() {
 
 #[test]
 fn a_network_that_is_sure_of_everything_is_found() {
-    let certainty = |mean| Certainty { name: "entropy".into(), mean, ..Certainty::default() };
+    let certainty = |mean| Certainty {
+        stage: StageId(0),
+        name: "entropy".into(),
+        network: "inter".into(),
+        dataset: "target".into(),
+        entropies: vec![mean],
+        mean,
+    };
     assert_eq!(collapsed(&certainty(0.05)), None);
     assert!(collapsed(&certainty(0.0004)).unwrap().found.contains("a mean entropy of 0.0004"));
 }

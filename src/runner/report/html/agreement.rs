@@ -1,0 +1,165 @@
+//! Agreement: what two networks make of the same images, where no label says which is right.
+//!
+//! Knows the predictions and entropy maps of two entropy inferences over one data set. Of a large one it looks at a sample,
+//! as it would have to read every map otherwise.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use super::certainty::Certainty;
+use super::inference::{Inference, Seen};
+use super::markup::{percent, text};
+use super::photographs::{Photographs, cell};
+use super::picture::{Map, class_palette, error_palette, viridis};
+use super::shares::{Shares, beside};
+use super::workspace::Workspace;
+use crate::digest::FileDigest;
+use crate::kind::Gives;
+use crate::report::measures::count;
+use crate::spec::Class;
+
+/// Images that are looked at.
+const SAMPLE: usize = 24;
+/// Images that are shown: those on which the networks agree least.
+const SHOWN: usize = 4;
+
+/// Two networks on one data set.
+pub(super) struct Agreement {
+    /// The earlier one, in the order of the graph.
+    before: String,
+    /// The later one.
+    after: String,
+    dataset: String,
+    images: usize,
+    /// The least agreement first.
+    looked_at: Vec<Pair>,
+}
+
+/// One image as both see it.
+struct Pair {
+    before: Seen,
+    after: Seen,
+    /// Where they differ.
+    differ: Map,
+}
+
+/// Each inference beside the next one over the same data set by another network.
+pub(super) fn gather(
+    workspace: &Workspace,
+    certainties: &[Certainty],
+    photographs: &mut Photographs,
+) -> Vec<Agreement> {
+    let mut last: BTreeMap<&str, &Certainty> = BTreeMap::new();
+    let mut found = Vec::new();
+    for certainty in certainties {
+        if let Some(before) = last.insert(&certainty.dataset, certainty).filter(|of| of.network != certainty.network) {
+            found.extend(agreement(workspace, before, certainty, photographs));
+        }
+    }
+    found
+}
+
+fn agreement(
+    workspace: &Workspace,
+    before: &Certainty,
+    after: &Certainty,
+    photographs: &mut Photographs,
+) -> Option<Agreement> {
+    let of_later: BTreeMap<PathBuf, FileDigest> =
+        workspace.files(after.stage, Gives::Predictions).into_iter().collect();
+    let files = workspace.files(before.stage, Gives::Predictions).into_iter().map(|(path, _)| path);
+    let mut files: Vec<PathBuf> = files.filter(|path| of_later.contains_key(path)).collect();
+    files.sort();
+    let (one, other) = (Inference::of(workspace, Some(before.stage)), Inference::of(workspace, Some(after.stage)));
+    let mut pair = |path: &PathBuf| {
+        let image = path.to_string_lossy();
+        let before = one.seen(workspace, &image, photographs);
+        let after = other.seen(workspace, &image, photographs);
+        let differ = after.classes.as_ref()?.errors(before.classes.as_ref()?)?;
+        Some(Pair { before, after, differ })
+    };
+    let step = files.len().div_ceil(SAMPLE).max(1);
+    let mut looked_at: Vec<Pair> = files.iter().step_by(step).filter_map(&mut pair).collect();
+    looked_at.sort_by(|a, b| a.same().total_cmp(&b.same()));
+    (!looked_at.is_empty()).then(|| Agreement {
+        before: before.network.clone(),
+        after: after.network.clone(),
+        dataset: before.dataset.clone(),
+        images: files.len(),
+        looked_at,
+    })
+}
+
+impl Pair {
+    /// The share of pixels of which both say the same.
+    fn same(&self) -> f64 {
+        self.differ.shares()[0]
+    }
+}
+
+impl Agreement {
+    /// The shares of the classes in what one of the networks predicts.
+    fn shares(&self, name: &str, classes: usize, seen: fn(&Pair) -> &Seen) -> Shares {
+        let maps = self.looked_at.iter().filter_map(|pair| seen(pair).classes.as_ref());
+        let mut of_class = vec![0.0; classes];
+        for shares in maps.map(Map::shares) {
+            for (sum, share) in of_class.iter_mut().zip(shares) {
+                *sum += share / self.looked_at.len() as f64;
+            }
+        }
+        Shares { name: format!("{name} in %"), of_class }
+    }
+
+    /// What there is to say and to see; HTML.
+    pub(super) fn render(&self, classes: &[Class]) -> String {
+        let (before, after) = (text(&self.before), text(&self.after));
+        let same = self.looked_at.iter().map(Pair::same).sum::<f64>() / self.looked_at.len() as f64;
+        let sample = match self.images - self.looked_at.len() {
+            0 => String::new(),
+            _ => format!(", {} of them looked at", count(self.looked_at.len() as u64)),
+        };
+        let mut html = format!(
+            "<h3>{after} beside {before} <small>on {}, {} images{sample}</small></h3>\n<p>They agree on {} % of the \
+             pixels.</p>\n",
+            text(&self.dataset),
+            count(self.images as u64),
+            percent(Some(same))
+        );
+        let shares = [
+            self.shares(&self.before, classes.len(), |pair| &pair.before),
+            self.shares(&self.after, classes.len(), |pair| &pair.after),
+        ];
+        html += &beside(&shares, &[], classes);
+        let _ = write!(
+            html,
+            "<h4>Where they agree least</h4>\n<div class=\"wide\"><table class=\"pictures\"><thead><tr><th>image</th>\
+             <th>{before}</th><th>{after}</th><th>entropy of {before}</th><th>entropy of {after}</th>\
+             <th>where they <span class=\"key wrong\">differ</span></th></tr></thead><tbody>\n"
+        );
+        let palette = class_palette(classes);
+        for pair in self.looked_at.iter().take(SHOWN) {
+            html += &self.row(pair, &palette);
+        }
+        html + "</tbody></table></div>\n"
+    }
+
+    fn row(&self, pair: &Pair, palette: &[[u8; 3]; 256]) -> String {
+        let (class, image) = (pair.before.photograph.as_deref(), &pair.before.image);
+        let photograph = cell(class, None, &format!("photograph of {image}"), &text(image));
+        let differ = format!("{} % differ", percent(Some(1.0 - pair.same())));
+        let maps = [
+            (pair.before.classes.as_ref(), palette, &*self.before, ""),
+            (pair.after.classes.as_ref(), palette, &*self.after, ""),
+            (pair.before.entropy.as_ref(), &viridis(), "entropy of the first", ""),
+            (pair.after.entropy.as_ref(), &viridis(), "entropy of the second", ""),
+            (Some(&pair.differ), &error_palette(), "differences", &*differ),
+        ];
+        let over = |(map, palette, what, below): (Option<&Map>, &[[u8; 3]; 256], &str, &str)| {
+            let about = format!("{what}, {image}");
+            let picture = map.map(|map| map.image(palette, &about));
+            format!("<td>{}</td>", cell(class.filter(|_| picture.is_some()), picture, &about, below))
+        };
+        format!("<tr><td>{photograph}</td>{}</tr>\n", maps.map(over).concat())
+    }
+}
