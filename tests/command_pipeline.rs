@@ -189,6 +189,34 @@ fn why_names_what_changed_down_to_the_file() {
     let why = space.intrada("why p.toml upper");
     assert_eq!(why.code, Some(0));
     assert!(why.stdout.contains("words.txt"), "{}", why.stdout);
+    assert!(why.stdout.ends_with("same  kind, revision, shell, upper.txt\n"), "{}", why.stdout);
+}
+
+#[test]
+fn why_names_a_result_in_the_cache_that_is_nearer_than_the_last_one() {
+    let space = chain();
+    space.outcomes();
+    space.edit("p.toml", "tr a-z A-Z < words.txt", "tr a-y A-Y < words.txt");
+    space.write("words.txt", "other\n");
+    space.outcomes();
+    // The words as they were, and another program: from the last run both differ, from the first only the program.
+    space.write("words.txt", "b\na\nc\n");
+    space.edit("p.toml", "tr a-y A-Y < words.txt", "tr a-x A-X < words.txt");
+    let why = space.intrada("why p.toml upper").stdout;
+    assert!(why.starts_with("upper runs: 2 of "), "{why}");
+    let last = why.lines().last().unwrap();
+    assert!(last.starts_with("nearest in the cache: ") && last.ends_with(", differs in shell only"), "{why}");
+}
+
+#[test]
+fn an_executable_bit_alone_is_told_from_content() {
+    let space = Space::with(&CHAIN.replace("[\"words.txt\"]", "[\"in\"]").replace("< words.txt", "< in/words.txt"));
+    space.write("in/words.txt", "b\n");
+    space.outcomes();
+    let path = space.path("in/words.txt");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let why = space.intrada("why p.toml upper").stdout;
+    assert!(why.contains("every file is as it was; an executable bit,"), "{why}");
 }
 
 #[test]

@@ -149,4 +149,20 @@ fn a_killed_worker_fails_its_stage_and_is_named_with_its_signal() {
     let settled = ran.outcome("inter");
     assert_eq!(settled.outcome, "failed");
     assert!(settled.reason.contains("signal 9"), "{}", settled.reason);
+    // What is left of it, where it was killed after its first checkpoint, and that it goes on there.
+    let space = Space::with(PIPELINE);
+    let run = space.command("run p.toml").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let worker = loop {
+        match worker_of(run.id()).filter(|_| iterations_done(&space) >= 8) {
+            Some(worker) => break worker,
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    assert!(kill(worker, "-KILL"));
+    let failed = space::Ran::of(run.wait_with_output().unwrap()).stderr;
+    let kept = failed.split_once("the checkpoint after ").and_then(|(_, rest)| rest.split_once(" iterations is kept"));
+    let kept = kept.map(|(number, _)| number.to_owned()).unwrap_or_else(|| panic!("{failed}"));
+    let again = space.intrada("run p.toml").stderr;
+    let closing = again.lines().find(|line| line.contains(" ran ")).unwrap();
+    assert!(closing.contains(&format!("40 iterations, resumed at {kept}, ")), "{again}");
 }

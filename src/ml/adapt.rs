@@ -157,7 +157,7 @@ pub fn adapt(
         (_, Some(open)) => Some(open(begin)?),
         (method, None) => return Err(AdaptError::NoTarget { method }),
     };
-    let (mut images, mut last_save) = (0, Instant::now());
+    let (mut images, mut before, mut last_save) = (0, None, Instant::now());
     for iteration in begin..settings.iterations {
         let unread = |source| AdaptError::Batch { iteration, source, kept: slot.kept() };
         let source = source.next_batch().map_err(unread)?;
@@ -165,7 +165,8 @@ pub fn adapt(
         images += source.images.size()[0] as u64 + target.as_ref().map_or(0, |batch| batch.images.size()[0] as u64);
         let losses = gradients(&mut players, settings, iteration, &source, target.as_ref())?;
         if let Some((loss, value)) = losses.not_finite() {
-            return Err(AdaptError::LossNotFinite { iteration, loss, value, kept: slot.kept() });
+            let before = before.map(Box::new);
+            return Err(AdaptError::LossNotFinite { iteration, loss, value, before, kept: slot.kept() });
         }
         players.step(settings, iteration);
         slot.append(&losses)?;
@@ -189,6 +190,7 @@ pub fn adapt(
         if stop {
             return Ok(Outcome::Interrupted { iteration: done });
         }
+        before = Some(losses);
     }
     write_results(run, &players, &mut slot, settings.iterations)?;
     Ok(Outcome::Finished)

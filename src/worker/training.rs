@@ -123,7 +123,7 @@ fn advised(error: AdaptError) -> Failure {
     match error {
         AdaptError::LossNotFinite { .. } | AdaptError::StateNotFinite { .. } => Failure::advised(
             error.to_string(),
-            "a lower `learning_rate` is the usual cure; the same command tries again",
+            "the same command would meet it again; a lower `learning_rate` is the usual cure",
         ),
         AdaptError::Batch { .. } => Failure::advised(
             error.to_string(),

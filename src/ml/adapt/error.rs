@@ -1,4 +1,5 @@
 //! Why a run of the adaptation loop fails.
+use super::losses::LossRow;
 use super::settings::{Method, SettingsError};
 use super::slot::SlotError;
 use crate::checkpoint::CheckpointError;
@@ -61,7 +62,7 @@ pub enum AdaptError {
         source: MapTooSmall,
     },
     /// A loss is infinite or not a number. The step to which it would have led was not taken.
-    #[error("iteration {iteration}: loss {loss} is {value}; {}", what_is_left(*kept))]
+    #[error("iteration {iteration}: loss {loss} is {value}{}; {}", since(before.as_deref()), what_is_left(*kept))]
     LossNotFinite {
         /// When.
         iteration: u64,
@@ -69,6 +70,8 @@ pub enum AdaptError {
         loss: &'static str,
         /// What it is.
         value: f64,
+        /// The losses of the iteration before, where this run did it: they tell whether it came slowly or at once.
+        before: Option<Box<LossRow>>,
         /// How many iterations the slot's checkpoint has behind it, all from before the trouble.
         kept: Option<u64>,
     },
@@ -82,6 +85,10 @@ pub enum AdaptError {
         /// How many iterations the slot's checkpoint has behind it, all from before the trouble.
         kept: Option<u64>,
     },
+}
+
+fn since(before: Option<&LossRow>) -> String {
+    before.map(|row| format!(", after {} in iteration {}", row.in_words(), row.iteration)).unwrap_or_default()
 }
 
 fn what_is_left(iterations: Option<u64>) -> String {

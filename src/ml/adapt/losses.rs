@@ -39,8 +39,8 @@ pub struct LossRow {
 }
 
 impl LossRow {
-    /// The first loss that is infinite or not a number.
-    pub fn not_finite(&self) -> Option<(&'static str, f64)> {
+    /// The losses that there are, as the log calls them.
+    fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let losses = [
             ("seg_aux", self.seg_aux),
             ("seg_main", self.seg_main),
@@ -53,7 +53,17 @@ impl LossRow {
             ("ent_aux", self.ent_aux),
             ("ent_main", self.ent_main),
         ];
-        losses.into_iter().find_map(|(name, loss)| loss.filter(|value| !value.is_finite()).map(|value| (name, value)))
+        losses.into_iter().filter_map(|(name, loss)| Some((name, loss?)))
+    }
+
+    /// The first loss that is infinite or not a number.
+    pub fn not_finite(&self) -> Option<(&'static str, f64)> {
+        self.named().find(|(_, loss)| !loss.is_finite())
+    }
+
+    /// `seg_aux 0.41, seg_main 0.32`, for a message.
+    pub(super) fn in_words(&self) -> String {
+        self.named().map(|(name, loss)| format!("{name} {loss:.4}")).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -288,8 +288,11 @@ fn a_loss_that_is_no_number_ends_the_run_and_the_checkpoint_before_it_stays() {
     let settings = settings(Method::Advent, 6);
     let poisoned = Patterns { poison: Some(3), ..Patterns::new(29) };
     let error = bench.run(&settings, poisoned, None).unwrap_err();
-    let expected = "iteration 3: loss seg_aux is NaN; the checkpoint after 2 iterations is kept";
-    assert_eq!(error.to_string(), expected);
+    let AdaptError::LossNotFinite { before: Some(before), .. } = &error else { panic!("{error}") };
+    assert_eq!((before.iteration, before.not_finite()), (2, None));
+    let expected = "iteration 3: loss seg_aux is NaN, after seg_aux ";
+    assert!(error.to_string().starts_with(expected), "{error}");
+    assert!(error.to_string().ends_with(" in iteration 2; the checkpoint after 2 iterations is kept"), "{error}");
     assert!(bench.results().is_empty());
     // With the trouble gone, the run goes on from there as if nothing had been.
     assert_eq!(bench.run(&settings, Patterns::new(29), None).unwrap(), Outcome::Finished);

@@ -1,9 +1,12 @@
 //! `graph`: the pipeline as a picture.
 
+use std::io::{IsTerminal, stdout};
+
 use clap::{Args, ValueEnum};
 
 use super::{Answer, DONE, Source, show};
 use crate::graph::{self, Picture};
+use crate::report::live::size_of;
 
 /// Show the graph of stages
 #[derive(Args)]
@@ -34,7 +37,7 @@ impl Graph {
     pub(super) fn answer(self) -> Answer {
         let (pipeline, graph) = graph::load(&self.source.file, &self.source.set)?;
         let picture = match self.format {
-            Language::Text => Picture::Text,
+            Language::Text => Picture::Text { columns: stdout().is_terminal().then(|| size_of(stdout()).0) },
             Language::Dot => Picture::Dot,
             Language::Mermaid => Picture::Mermaid,
             Language::Json => Picture::Json,

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Answer, DONE, Format, Source, is_coloured, open, show};
-use crate::report::measures::{count, duration, plural};
+use crate::report::measures::{count, duration, plural, size};
 use crate::sched::dry::{self, Decision, Planned, Resumes};
 use crate::sched::session::{Access, Session};
 use crate::spec::{Look, Problems};
@@ -82,10 +82,15 @@ fn table(session: &Session, planned: &[Planned]) -> String {
         text += line.trim_end();
         text.push('\n');
     }
+    text + &total(session, planned)
+}
+
+/// How many stages of each decision, then what the open ones took and wrote when they last ran.
+fn total(session: &Session, planned: &[Planned]) -> String {
     let number = |decision| planned.iter().filter(|planned| planned.decision == decision).count();
     let parts = [
         (Decision::Run, "to run"),
-        (Decision::Depends, "depend on that"),
+        (Decision::Depends, "depending on that"),
         (Decision::Hit, "in the cache"),
         (Decision::UpToDate, "up to date"),
     ];
@@ -94,5 +99,20 @@ fn table(session: &Session, planned: &[Planned]) -> String {
         .filter(|(decision, _)| number(*decision) > 0)
         .map(|(decision, words)| format!("{} {words}", number(*decision)))
         .collect();
-    text + &format!("{}: {}\n", plural(planned.len(), "stage"), parts.join(", "))
+    let mut all = vec![format!("{}: {}", plural(planned.len(), "stage"), parts.join(", "))];
+    let is_open = |planned: &&Planned| matches!(planned.decision, Decision::Run | Decision::Depends);
+    let open: Vec<&Planned> = planned.iter().filter(is_open).collect();
+    let known: Vec<f64> = open.iter().filter_map(|planned| planned.seconds).collect();
+    if !known.is_empty() {
+        let beside = if known.len() < open.len() { ", beside what never ran" } else { "" };
+        all.push(format!("at most {}{beside}", duration(known.iter().sum())));
+    }
+    let record =
+        |planned: &&Planned| session.index.stages.get(&session.record_name(session.pipeline.stage(planned.stage)));
+    let bytes: u64 =
+        open.iter().filter_map(record).flat_map(|record| &record.outputs).map(|output| output.artifact.size).sum();
+    if let Some(free) = session.store.free().filter(|_| bytes > 0) {
+        all.push(format!("about {} of {} free", size(bytes), size(free)));
+    }
+    all.join(" · ") + "\n"
 }

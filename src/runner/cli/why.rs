@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{Answer, DONE, Format, Source, open, show};
 use crate::plan::explain::Difference;
-use crate::report::measures::ago;
-use crate::sched::dry::{self, Why as Found};
+use crate::report::measures::{ago, date};
+use crate::sched::dry::{self, Near, Why as Found};
 use crate::sched::session::Access;
 
 /// Files that are shown of each field.
@@ -52,21 +52,26 @@ impl Why {
                 let key = attempt.key.0.short();
                 format!("{name} has only failed here, {} with {which} ({key}): {}\n", ago(failed.at), failed.message)
             }
-            Found::UpToDate(since) => format!("{name} is up to date: it was made {}\n", ago(*since)),
+            Found::UpToDate(since) => format!("{name} is up to date since {}\n", date(*since)),
             Found::OutputsChanged => {
                 format!("{name}: nothing of its key differs, but its outputs are missing or were changed\n")
             }
             Found::RecordGone => format!("{name} runs: the record of its last run is no longer in the cache\n"),
-            Found::Differs { differences, fields, since, is_hit } => {
+            Found::Differs { differences, same, fields, since, is_hit, nearest } => {
                 let verb = if *is_hit { "comes out of the cache" } else { "runs" };
                 let mut text = format!(
-                    "{name} {verb}: {} of {fields} key fields differ from its run {}\n",
+                    "{name} {verb}: {} of {fields} key fields differ from its run of {}\n",
                     differences.len(),
-                    ago(*since)
+                    date(*since)
                 );
                 for difference in differences {
                     text += &format!("  {difference}\n");
                     text += &self.files(difference);
+                }
+                text += &same_fields(same);
+                if let Some(Near { key, at, fields }) = nearest {
+                    let (key, at) = (key.0.short(), date(*at));
+                    text += &format!("nearest in the cache: {key} of {at}, differs in {} only\n", fields.join(", "));
                 }
                 text
             }
@@ -81,6 +86,24 @@ impl Why {
         }
         text
     }
+}
+
+/// `same  batch, seed`, in as many lines as that takes.
+fn same_fields(names: &[String]) -> String {
+    const WIDTH: usize = 80;
+    let mut text = String::from("same");
+    let mut width = text.len();
+    for (at, name) in names.iter().enumerate() {
+        let comma = if at + 1 < names.len() { "," } else { "" };
+        let length = 1 + name.chars().count() + comma.len();
+        if at == 0 || width + length > WIDTH {
+            text += if at == 0 { " " } else { "\n     " };
+            width = 5;
+        }
+        text += &format!(" {name}{comma}");
+        width += length;
+    }
+    text + "\n"
 }
 
 fn as_json(stage: &str, found: &Found) -> serde_json::Value {
@@ -100,5 +123,12 @@ fn as_json(stage: &str, found: &Found) -> serde_json::Value {
             json!({"field": difference.field, "old": difference.old, "new": difference.new, "files": files})
         })
         .collect();
-    json!({"stage": stage, "state": state, "differences": differences})
+    let mut answer = json!({"stage": stage, "state": state, "differences": differences});
+    if let Found::Differs { same, nearest, .. } = found {
+        answer["same"] = json!(same);
+        if let Some(Near { key, fields, .. }) = nearest {
+            answer["nearest"] = json!({"key": key, "fields": fields});
+        }
+    }
+    answer
 }

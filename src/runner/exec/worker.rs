@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::job::{DESCRIBE, Description, Event, FORMAT, Job};
+use super::job::{DESCRIBE, Description, Event, FORMAT, Job, iterations_kept};
 use super::process::{self, Control};
 use super::{Failure, Visible, find_worker};
 
@@ -46,6 +47,7 @@ pub fn perform(
     gpus.limit(&mut command);
     let started = process::start(&mut command, control)
         .map_err(|error| Failure::new(format!("failed to start {}: {error}", worker.display())))?;
+    let kills = process::out_of_memory_kills();
     let Some(mut child) = started else { return Err(Failure::Cancelled { at: None }) };
 
     let (ended, mut last) = (listen(&mut child), Said::default());
@@ -79,7 +81,27 @@ pub fn perform(
         Said { outcome: Some(Event::Failed { message, help }), .. } => Err(Failure::Failed { message, help }),
         Said { outcome: Some(Event::Interrupted { at }), .. } => Err(Failure::Cancelled { at: Some(at) }),
         _ if control.is_stopping() => Err(Failure::Cancelled { at: None }),
-        _ => Err(Failure::new(format!("the worker {}", process::describe(status)))),
+        _ => {
+            let more_kills = kills.zip(process::out_of_memory_kills()).map(|(before, now)| now > before);
+            Err(without_a_word(status, more_kills, &job.slot))
+        }
+    }
+}
+
+/// It ended, and didn't say why: what the system knows, and what is left. `ran_out`: whether the kernel has ended processes
+/// meanwhile because memory ran out.
+fn without_a_word(status: ExitStatus, ran_out: Option<bool>, slot: &Path) -> Failure {
+    let mut failure = Failure::new(format!("the worker {}", process::describe(status)));
+    if let (Some(9), Some(ran_out)) = (status.signal(), ran_out) {
+        failure = failure.with_help(match ran_out {
+            true => "memory ran out, and the kernel ended a process; a smaller `batch` or `crop`, or fewer jobs at once, need less",
+            false => "the kernel says that memory did not run out; a batch system or a person may have ended it",
+        });
+    }
+    match iterations_kept(slot) {
+        Some(at) => failure
+            .with_help(format!("the checkpoint after {at} iterations is kept; the same command goes on from there")),
+        None => failure,
     }
 }
 

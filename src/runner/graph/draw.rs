@@ -12,8 +12,11 @@ use crate::spec::{InputSource, Pipeline, StageId};
 /// The forms in which a graph can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Picture {
-    /// A line a stage: its name, its kind, what it reads.
-    Text,
+    /// A line a stage: its name, its kind, what it reads; where there are only so many columns, that in several.
+    Text {
+        /// How wide the screen is, if it is one.
+        columns: Option<usize>,
+    },
     /// For Graphviz.
     Dot,
     /// For Mermaid, which many web pages of code draw.
@@ -26,14 +29,14 @@ impl StageGraph {
     /// Writes the graph. Ends in a line feed.
     pub fn draw(&self, pipeline: &Pipeline, picture: Picture) -> String {
         match picture {
-            Picture::Text => self.text(pipeline),
+            Picture::Text { columns } => self.text(pipeline, columns),
             Picture::Dot => self.dot(pipeline),
             Picture::Mermaid => self.mermaid(pipeline),
             Picture::Json => self.json(pipeline),
         }
     }
 
-    fn text(&self, pipeline: &Pipeline) -> String {
+    fn text(&self, pipeline: &Pipeline, columns: Option<usize>) -> String {
         let stages: Vec<_> = self.order.iter().map(|id| pipeline.stage(*id)).collect();
         let width =
             |text: fn(&crate::spec::Stage) -> &str| stages.iter().map(|s| text(s).len()).max().unwrap_or_default();
@@ -43,7 +46,18 @@ impl StageGraph {
             let stage = pipeline.stage(*id);
             let mut reads = self.reads(pipeline, *id);
             reads.extend(datasets(pipeline, *id).map(|name| format!("[{name}]")));
-            let line = format!("{:name$}  {:kind$}  {}", stage.name, stage.kind.name, reads.join(", "));
+            let mut line = format!("{:name$}  {:kind$} ", stage.name, stage.kind.name);
+            let mut width = line.chars().count();
+            for (at, read) in reads.iter().enumerate() {
+                let comma = if at + 1 < reads.len() { "," } else { "" };
+                let length = 1 + read.chars().count() + comma.len();
+                if at > 0 && columns.is_some_and(|columns| width + length > columns) {
+                    width = name + kind + 3;
+                    line += &format!("\n{:width$}", "");
+                }
+                line += &format!(" {read}{comma}");
+                width += length;
+            }
             text += line.trim_end();
             text.push('\n');
         }

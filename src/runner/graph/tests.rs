@@ -169,6 +169,20 @@ fn an_edge_tells_which_output_is_read_and_what_is_only_waited_for() {
 }
 
 #[test]
+fn on_a_narrow_screen_what_a_stage_reads_takes_several_lines() {
+    let (pipeline, graph) = try_load(
+        "format = 1\n[stages.first]\nkind = \"command\"\nshell = \"true\"\ninputs = []\noutputs = [\"one\", \"two\", \"three\"]\n\
+         [stages.second]\nkind = \"command\"\nshell = \"true\"\ninputs = [\"one\", \"two\", \"three\"]\noutputs = [\"four\"]\n",
+    )
+    .unwrap();
+    insta::assert_snapshot!(graph.draw(&pipeline, Picture::Text { columns: Some(40) }), @r"
+    first   command
+    second  command  first.one, first.two,
+                     first.three
+    ");
+}
+
+#[test]
 fn the_pictures_of_a_small_pipeline() {
     let (pipeline, graph) = try_load(
         "format = 1\n[pipeline]\nname = \"small\"\nclasses = \"scenes-8\"\n\
@@ -179,7 +193,7 @@ fn the_pictures_of_a_small_pipeline() {
          [stages.last]\nkind = \"command\"\nshell = \"true\"\ninputs = [\"a\\\"<b>\"]\noutputs = [\"c\"]\n",
     )
     .unwrap();
-    insta::assert_snapshot!(graph.draw(&pipeline, Picture::Text), @r#"
+    insta::assert_snapshot!(graph.draw(&pipeline, Picture::Text { columns: None }), @r#"
     see   entropy-inference  [d]
     look  command            see.entropy
     last  command            look.a"<b>
@@ -218,7 +232,7 @@ fn a_chain_of_a_hundred_thousand_stages_loads_orders_and_closes_into_a_circle() 
     let (pipeline, graph) = try_load(&commands(&reads)).unwrap();
     assert_eq!(graph.order().len(), STAGES);
     assert_eq!(graph.ancestors(&[StageId::at(STAGES - 1)]).len(), STAGES);
-    assert_eq!(graph.draw(&pipeline, Picture::Text).lines().count(), STAGES);
+    assert_eq!(graph.draw(&pipeline, Picture::Text { columns: None }).lines().count(), STAGES);
     println!("loaded and ordered in {:?}", start.elapsed());
     reads[0].push(STAGES - 1);
     let start = Instant::now();

@@ -30,6 +30,8 @@ pub enum FileDifference {
     Removed(String),
     /// It has other content: name, short digest before, short digest now.
     Changed(String, String, String),
+    /// None is: what differs is nothing that a listing of files shows.
+    BesideContent,
 }
 
 /// The files of an input: name → content in short.
@@ -56,18 +58,43 @@ pub fn differences(
             let (group, short) = name.split_once('/').unwrap_or(("", &name));
             let shown = |value: Option<&String>| value.map(|value| shorten(group, value));
             let changed_files = match (group, files(old, short), files(new, short)) {
+                ("inputs", Some(old), Some(new)) if old == new => vec![FileDifference::BesideContent],
                 ("inputs", Some(old), Some(new)) => file_differences(&old, &new),
                 _ => Vec::new(),
             };
             let input = new.inputs.get(short).or_else(|| old.inputs.get(short)).filter(|_| group == "inputs");
             let field = match input {
                 Some(input) => format!("{short} ({})", input.what),
-                None if name == "kind/name" => "kind".to_owned(),
-                None => short.to_owned(),
+                None => called(&name).to_owned(),
             };
             Difference { field, old: shown(before.get(&name)), new: shown(after.get(&name)), files: changed_files }
         })
         .collect()
+}
+
+/// The fields in which two manifests agree, as a person calls them, in the order in which the key hashes them.
+pub fn agreements(old: &Manifest, new: &Manifest) -> Vec<String> {
+    let before = old.fields();
+    let same = new.fields().into_iter().filter(|field| before.contains(field));
+    same.map(|field| called(&field.name).to_owned()).collect()
+}
+
+/// The names of the fields in which two manifests differ.
+pub fn disagreements(old: &Manifest, new: &Manifest) -> Vec<String> {
+    let (before, after) = (old.fields(), new.fields());
+    let names = |one: &[Field], other: &[Field]| -> Vec<String> {
+        one.iter().filter(|field| !other.contains(field)).map(|field| field.name.clone()).collect()
+    };
+    let mut all = names(&after, &before);
+    all.extend(names(&before, &after).into_iter().filter(|name| !all.contains(name)).collect::<Vec<_>>());
+    all.iter().map(|name| called(name).to_owned()).collect()
+}
+
+fn called(name: &str) -> &str {
+    match name {
+        "kind/name" => "kind",
+        name => name.split_once('/').map_or(name, |(_, short)| short),
+    }
 }
 
 /// Which files were added, removed or changed, by name.
@@ -111,6 +138,9 @@ impl fmt::Display for FileDifference {
             FileDifference::Added(name) => write!(f, "+ {name}"),
             FileDifference::Removed(name) => write!(f, "- {name}"),
             FileDifference::Changed(name, old, new) => write!(f, "~ {name}  {old} → {new}"),
+            FileDifference::BesideContent => {
+                write!(f, "every file is as it was; an executable bit, an empty folder or a link is not")
+            }
         }
     }
 }
@@ -127,6 +157,24 @@ mod tests {
         other.parameters.insert("lambda".into(), "0.6".into());
         let found = differences(&ranking(), &other, |_, _| None);
         assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["lambda 0.67 → 0.6"]);
+    }
+
+    #[test]
+    fn fields_agree_or_disagree() {
+        let mut other = ranking();
+        other.parameters.insert("lambda".into(), "0.6".into());
+        other.outputs.push("ranking".into());
+        assert_eq!(disagreements(&ranking(), &other), ["lambda", "ranking"]);
+        let agreed = agreements(&ranking(), &other);
+        assert_eq!(agreed, ["kind", "revision", "normalize", "scores", "easy", "hard", "TZ"]);
+    }
+
+    #[test]
+    fn what_no_file_shows_is_said_to_be_beside_their_content() {
+        let mut other = ranking();
+        other.inputs.insert("scores".into(), ingredient("scores of `entropy`", b"other"));
+        let found = differences(&ranking(), &other, |_, _| Some([("a".to_owned(), "111".to_owned())].into()));
+        assert_eq!(found[0].files, [FileDifference::BesideContent]);
     }
 
     #[test]

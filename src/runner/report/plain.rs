@@ -33,6 +33,14 @@ struct Running {
     first: Option<(u64, Instant)>,
     last_line: Instant,
     last_tenth: u64,
+    /// The iteration at which it went on, where it did.
+    resumed_at: Option<u64>,
+}
+
+impl Running {
+    fn begun(now: Instant) -> Running {
+        Running { first: None, last_line: now, last_tenth: 0, resumed_at: None }
+    }
 }
 
 impl<W: Write> Plain<W> {
@@ -61,8 +69,7 @@ impl<W: Write> Plain<W> {
 
     fn progress(&mut self, stage: &str, done: u64, total: u64, unit: &str, values: &[(String, f64)]) {
         let now = Instant::now();
-        let running =
-            self.running.entry(stage.to_owned()).or_insert(Running { first: None, last_line: now, last_tenth: 0 });
+        let running = self.running.entry(stage.to_owned()).or_insert_with(|| Running::begun(now));
         let (start, since) = *running.first.get_or_insert((done, now));
         let tenth = done * 10 / total.max(1);
         let quiet_for = now - running.last_line;
@@ -84,11 +91,13 @@ impl<W: Write> Plain<W> {
 
     fn finished(&mut self, finished: &Finished) {
         self.settled += 1;
-        self.running.remove(&finished.stage);
+        let running = self.running.remove(&finished.stage);
+        let resumed = running.and_then(|running| running.resumed_at).map(|at| format!("resumed at {}", count(at)));
         let text = match finished.outcome {
             Outcome::Failed | Outcome::Skipped | Outcome::Cancelled => finished.reason.clone(),
             _ => {
-                finished.summary().into_iter().map(str::to_owned).chain(finished.time()).collect::<Vec<_>>().join(", ")
+                let parts = finished.summary().map(str::to_owned).into_iter().chain(resumed).chain(finished.time());
+                parts.collect::<Vec<_>>().join(", ")
             }
         };
         let mut lines = text.lines();
@@ -122,8 +131,7 @@ impl<W: Write> Reporter for Plain<W> {
     fn tell(&mut self, event: &Event) {
         match event {
             Event::Started { stage, reason, .. } => {
-                let now = Instant::now();
-                self.running.insert(stage.clone(), Running { first: None, last_line: now, last_tenth: 0 });
+                self.running.insert(stage.clone(), Running::begun(Instant::now()));
                 self.line("running", stage, &format!("why: {reason}"));
             }
             Event::Waiting { stage, holder } => self.line("waiting", stage, &format!("for {holder}")),
@@ -138,7 +146,11 @@ impl<W: Write> Reporter for Plain<W> {
                 stage,
                 "what it computes is no longer wanted",
             ),
-            Event::Resumed { stage, at } => self.line("running", stage, &format!("resumed at {}", count(*at))),
+            Event::Resumed { stage, at } => {
+                self.running.entry(stage.clone()).or_insert_with(|| Running::begun(Instant::now())).resumed_at =
+                    Some(*at);
+                self.line("running", stage, &format!("resumed at {}", count(*at)));
+            }
             Event::Progress { stage, done, total, unit, values } => self.progress(stage, *done, *total, unit, values),
             Event::Finished(finished) => self.finished(finished),
             Event::Changed { paths } => {
@@ -216,6 +228,19 @@ mod tests {
     log:  intrada-run log p.toml rank
 [5/4] skipped    pseudo   needs rank
 Failed 4 stages in 4 min 20 s: 1 ran, 1 up to date, 1 failed, 1 skipped
+";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_resumed_training_says_so_when_it_goes_on_and_when_it_is_done() {
+        let mut out = Vec::new();
+        let mut plain = Plain::new(&mut out, ["inter"].into_iter(), false);
+        plain.tell(&Event::Resumed { stage: "inter".into(), at: 73_000 });
+        plain.tell(&Event::Finished(finished("inter", Outcome::Ran, "")));
+        let expected = "\
+[0/1] running    inter  resumed at 73,000
+[1/1] ran        inter  2,976 images, resumed at 73,000, 4 min 11 s
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use crate::digest::Key;
 use crate::exec::job;
 use crate::flow::{Command, How, NodeId};
-use crate::plan::explain::Difference;
+use crate::plan::explain::{self, Difference};
+use crate::plan::manifest::Manifest;
 use crate::plan::sources;
 use crate::spec::{Problem, Problems, StageId};
 use crate::store::Artifact;
@@ -144,13 +145,27 @@ pub enum Why {
     Differs {
         /// The fields.
         differences: Vec<Difference>,
+        /// The fields that don't.
+        same: Vec<String>,
         /// How many fields there are.
         fields: usize,
         /// When that run ended, in seconds since the Unix epoch.
         since: f64,
         /// Whether the cache has the present key.
         is_hit: bool,
+        /// The result in the cache from which the present key differs in fewer fields, where there is one.
+        nearest: Option<Near>,
     },
+}
+
+/// A result in the cache that is not the one that is wanted.
+pub struct Near {
+    /// The name of its computation.
+    pub key: Key,
+    /// When it was computed, in seconds since the Unix epoch.
+    pub at: f64,
+    /// The fields in which it differs from what is wanted.
+    pub fields: Vec<String>,
 }
 
 /// Explains one stage against its last run in this workspace.
@@ -179,12 +194,28 @@ pub fn why(session: &mut Session, stage: StageId) -> Result<Why, Problems> {
         return Ok(Why::OutputsChanged);
     }
     let Some(old) = old else { return Ok(Why::RecordGone) };
+    let differences = planner.differences(session, &old, &new);
+    let is_hit = decisions.get(&node) == Some(&Decision::Hit);
     Ok(Why::Differs {
-        differences: planner.differences(session, &old, &new),
+        nearest: nearest(session, &new).filter(|near| !is_hit && near.fields.len() < differences.len()),
+        differences,
+        same: explain::agreements(&old, &new),
         fields: new.fields().len(),
         since: record.finished,
-        is_hit: decisions.get(&node) == Some(&Decision::Hit),
+        is_hit,
     })
+}
+
+/// Of all results of the same kind in the cache, the one whose manifest differs least from `wanted`; of several, the latest.
+fn nearest(session: &Session, wanted: &Manifest) -> Option<Near> {
+    let keys = session.store.keys().ok()?.into_iter();
+    let traces = keys.filter_map(|key| session.store.load(key).ok()?).filter(|trace| trace.kind == wanted.kind);
+    let near = traces.filter_map(|trace| {
+        let manifest: Manifest = serde_json::from_value(trace.manifest).ok()?;
+        let fields = explain::disagreements(&manifest, wanted);
+        Some(Near { key: trace.key, at: trace.started + trace.seconds, fields })
+    });
+    near.min_by(|a, b| a.fields.len().cmp(&b.fields.len()).then(b.at.total_cmp(&a.at)))
 }
 
 pub(super) fn settle(

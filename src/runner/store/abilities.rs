@@ -12,7 +12,7 @@ use rustix::fs::Access as Rights;
 use super::error::{At, Error};
 use super::objects::clone_blocks;
 use super::publish::host;
-use super::{FOLDERS, read_version, refuse_somebody_s_folder};
+use super::{FOLDERS, Store, read_version, refuse_somebody_s_folder};
 
 /// What works there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,13 @@ pub fn abilities(root: &Path) -> Result<Abilities, Error> {
         locks: excludes(&opened, &first),
         free: space.f_bavail.saturating_mul(space.f_frsize),
     })
+}
+
+impl Store {
+    /// Bytes that are free where the cache lies, where the system tells.
+    pub fn free(&self) -> Option<u64> {
+        rustix::fs::statvfs(&self.root).ok().map(|space| space.f_bavail.saturating_mul(space.f_frsize))
+    }
 }
 
 fn refused(root: &Path, source: io::Error) -> Error {
