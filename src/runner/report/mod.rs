@@ -8,6 +8,7 @@ pub mod compare;
 mod forecast;
 pub mod history;
 pub mod html;
+pub mod image;
 pub mod json;
 pub mod live;
 pub mod measures;

@@ -58,7 +58,7 @@ fn certainty(workspace: &Workspace, id: StageId) -> Option<Certainty> {
 
 /// A line of a table of images: the name, and so many fields after it. A name may hold a comma (then it stands in quotes, and
 /// its own are doubled: RFC 4180), the fields can't.
-pub(super) fn named(line: &str, fields: usize) -> Option<(String, Vec<&str>)> {
+pub(in crate::report) fn named(line: &str, fields: usize) -> Option<(String, Vec<&str>)> {
     let mut parts: Vec<&str> = line.rsplitn(fields + 1, ',').collect();
     let image = parts.pop().filter(|_| parts.len() == fields)?;
     parts.reverse();

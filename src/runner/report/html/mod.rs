@@ -32,7 +32,10 @@ mod timeline;
 mod training;
 mod workspace;
 
+pub(super) use certainty::named;
 pub use mark::Mark;
+pub(super) use picture::Map;
+pub(super) use pictures::map_file;
 pub use workspace::{State, Workspace};
 
 use serde_json::json;

@@ -21,7 +21,7 @@ const STRIPES: usize = 48;
 
 /// One byte a pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Map {
+pub(in crate::report) struct Map {
     width: usize,
     height: usize,
     bytes: Vec<u8>,
@@ -29,7 +29,7 @@ pub(super) struct Map {
 
 impl Map {
     /// Reads a PNG of one byte a pixel; none if it isn't one.
-    pub(super) fn decode(file: &[u8]) -> Option<Map> {
+    pub(in crate::report) fn decode(file: &[u8]) -> Option<Map> {
         let mut reader = png::Decoder::new(Cursor::new(file)).read_info().ok()?;
         let mut bytes = vec![0; reader.output_buffer_size()?];
         let info = reader.next_frame(&mut bytes).ok()?;
@@ -74,7 +74,7 @@ impl Map {
     }
 
     /// The share of each value in the map.
-    pub(super) fn shares(&self) -> [f64; 256] {
+    pub(in crate::report) fn shares(&self) -> [f64; 256] {
         let mut counts = [0u32; 256];
         for byte in &self.bytes {
             counts[usize::from(*byte)] += 1;

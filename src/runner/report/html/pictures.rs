@@ -95,7 +95,7 @@ fn chosen(images: &Images) -> impl Iterator<Item = (&Line, String)> {
 }
 
 /// Where the map of an image lies in a folder of maps: at its name, an image's ending replaced.
-pub(super) fn map_file(image: &str) -> PathBuf {
+pub(in crate::report) fn map_file(image: &str) -> PathBuf {
     let is_image = |ending: &str| ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
     let stem = image.rsplit_once('.').filter(|(_, ending)| is_image(ending)).map_or(image, |(stem, _)| stem);
     PathBuf::from(format!("{stem}.png"))

@@ -1,10 +1,15 @@
-//! `inspect`: what a stage's outputs are, with sizes and digests.
+//! `inspect`: what a stage's outputs are, with sizes and digests; of one image, what is known of it; of weights, the tensors.
+
+mod image;
+mod weights;
 
 use clap::Args;
 use serde_json::json;
 
 use super::{Answer, DONE, Format, Refusal, Source, open, show};
-use crate::report::measures::{ago, count, duration, size};
+use crate::kind::Gives;
+use crate::report::measures::{ago, brief, count, duration, size};
+use crate::report::metrics::{Best, best_of};
 use crate::sched::session::{Access, Session};
 use crate::spec::{Stage, StageId};
 use crate::store::index::StageRecord;
@@ -14,12 +19,19 @@ use crate::store::{Kind, Trace};
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run inspect p.toml intra         what it took, gave and said
-  intrada-run inspect p.toml rank --format json")]
+  intrada-run inspect p.toml rank --image zurich_000056
+  intrada-run inspect p.toml inter --tensors")]
 pub(super) struct Inspect {
     #[command(flatten)]
     source: Source,
     /// The stage
     stage: String,
+    /// What is known of this image, from all that looked at the same data set; a part of its name is enough
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "format"])]
+    image: Option<String>,
+    /// The tensors of the weights that it gives
+    #[arg(long, conflicts_with = "format")]
+    tensors: bool,
     /// Lines for people, or JSON for programs
     #[arg(long, default_value = "text")]
     format: Format,
@@ -36,6 +48,14 @@ impl Inspect {
                 self.stage
             )));
         };
+        if let Some(name) = &self.image {
+            show(&image::known(&session, id, name)?)?;
+            return Ok(DONE);
+        }
+        if self.tensors {
+            show(&tensors(&session, stage, record)?)?;
+            return Ok(DONE);
+        }
         let trace = session.store.load(record.key).ok().flatten();
         match self.format {
             Format::Json => show(&format!("{}\n", as_json(stage, record, trace.as_ref())))?,
@@ -43,6 +63,23 @@ impl Inspect {
         }
         Ok(DONE)
     }
+}
+
+/// The tensors of each safetensors file that the stage gives.
+fn tensors(session: &Session, stage: &Stage, record: &StageRecord) -> Result<String, Refusal> {
+    let mut text = String::new();
+    for placed in record.outputs.iter().filter(|placed| placed.path.extension().is_some_and(|end| end == "safetensors"))
+    {
+        let bytes = session.store.read(placed.artifact.object).ok().flatten();
+        let lines = bytes.as_deref().and_then(weights::tensors);
+        let lines = lines.unwrap_or_else(|| vec!["it can't be read: `intrada-run cache verify` says why".to_owned()]);
+        text += &format!("{}\n", placed.path.display());
+        text += &lines.into_iter().map(|line| format!("  {line}\n")).collect::<String>();
+    }
+    if text.is_empty() {
+        return Err(Refusal::Usage(format!("`{}` is {}, which gives no weights", stage.name, stage.kind.name)));
+    }
+    Ok(text)
 }
 
 fn as_text(session: &Session, id: StageId, record: &StageRecord, trace: Option<&Trace>) -> String {
@@ -73,6 +110,7 @@ fn as_text(session: &Session, id: StageId, record: &StageRecord, trace: Option<&
             lines.push(("says", format!("resumed at {}", count(at)), String::new()));
         }
     }
+    lines.extend(course(session, stage, record).into_iter().map(|line| ("says", line, String::new())));
     for output in &record.outputs {
         let artifact = &output.artifact;
         let what = match artifact.kind {
@@ -91,6 +129,28 @@ fn as_text(session: &Session, id: StageId, record: &StageRecord, trace: Option<&
         text.push('\n');
     }
     text
+}
+
+/// How a training went: its last losses, and its best network where it was evaluated on the way.
+fn course(session: &Session, stage: &Stage, record: &StageRecord) -> Vec<String> {
+    let read = |gives: Gives| {
+        let place = stage.outputs.iter().position(|output| output.gives == gives)?;
+        String::from_utf8(session.store.read(record.outputs.get(place)?.artifact.object).ok()??).ok()
+    };
+    let last = read(Gives::Losses).and_then(|losses| {
+        let row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(losses.lines().last()?).ok()?;
+        let iteration = count(row.get("iteration")?.as_u64()?);
+        let (rate, losses): (Vec<_>, Vec<_>) = row.iter().partition(|(name, _)| *name == "lr");
+        let numbers = losses.into_iter().chain(rate).filter(|(name, _)| *name != "iteration");
+        let numbers = numbers.filter_map(|(name, value)| Some(format!("{name} {}", brief(value.as_f64()?))));
+        Some(format!("losses of iteration {iteration}: {}", numbers.collect::<Vec<_>>().join(", ")))
+    });
+    let best =
+        read(Gives::Evaluations).and_then(|evaluations| best_of(&evaluations)).map(|Best { miou, iteration }| {
+            let at = iteration.map(|at| format!(" after {} iterations", count(at))).unwrap_or_default();
+            format!("best mIoU {:.1} %{at}, picked with labels", 100.0 * miou)
+        });
+    last.into_iter().chain(best).collect()
 }
 
 fn as_json(stage: &Stage, record: &StageRecord, trace: Option<&Trace>) -> serde_json::Value {

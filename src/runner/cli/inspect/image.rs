@@ -1,0 +1,125 @@
+//! `inspect --image`: what the results of a pipeline know of one image.
+//!
+//! Finds the tables and maps of all stages that look at the same data set, and asks `report::image` what stands there. Of no
+//! other data set, as that may have another image of the same name.
+
+use super::super::Refusal;
+use crate::digest::FileDigest;
+use crate::kind::Gives;
+use crate::report::image;
+use crate::sched::session::Session;
+use crate::spec::{InputSource, Stage, StageId, nearest};
+use crate::store::Kind;
+use crate::store::index::PlacedOutput;
+
+/// What a stage gives that looks at images, and the input by which it comes to them.
+const LOOKS: &[(Gives, &str)] = &[
+    (Gives::Scores, "images"),
+    (Gives::RankingTable, "scores"),
+    (Gives::Labels, "predictions"),
+    (Gives::ImageScores, "dataset"),
+];
+/// Folders with a file an image, and what that is.
+const FOLDERS: &[(Gives, &str)] = &[
+    (Gives::EntropyMaps, "entropy of each pixel"),
+    (Gives::Predictions, "predicted class of each pixel"),
+    (Gives::Labels, "pseudo-labels"),
+];
+/// Names that are told where several fit.
+const SHOWN: usize = 8;
+
+/// What is known of the image of this name, or of the only one whose name holds it.
+pub(super) fn known(session: &Session, id: StageId, typed: &str) -> Result<String, Refusal> {
+    let stage = session.pipeline.stage(id);
+    let stages = || session.graph.order().iter().map(|id| session.pipeline.stage(*id));
+    let Some(dataset) = dataset(session, stage) else {
+        let looking = stages().filter(|stage| dataset(session, stage).is_some()).map(|stage| stage.name.as_str());
+        let looking = looking.take(SHOWN).collect::<Vec<_>>().join(", ");
+        let kind = stage.kind.name;
+        return Err(Refusal::Usage(format!(
+            "`{}` is {kind}, which says nothing of single images; name one of {looking}",
+            stage.name
+        )));
+    };
+    let related = || stages().filter(|other| self::dataset(session, other) == Some(dataset));
+    let name = name(session, related(), typed)
+        .map_err(|text| Refusal::Usage(format!("no result on {dataset} names an image `{typed}`{text}")))?;
+    let width = related().map(|stage| stage.name.chars().count()).max().unwrap_or(0);
+    let mut text = format!("{name} of {dataset}\n");
+    for stage in related() {
+        let mut head = stage.name.as_str();
+        for line in lines(session, stage, &name) {
+            text += &format!("  {head:<width$}  {line}\n");
+            head = "";
+        }
+    }
+    Ok(text)
+}
+
+/// The data set whose images a stage looks at, by itself or through the stage that did.
+fn dataset<'a>(session: &'a Session, stage: &Stage) -> Option<&'a str> {
+    let (_, role) = LOOKS.iter().find(|(gives, _)| stage.outputs.iter().any(|output| output.gives == *gives))?;
+    match stage.input(role)?.from {
+        InputSource::Dataset { dataset, .. } => Some(&session.pipeline.dataset(dataset).name),
+        InputSource::Output { output, .. } => self::dataset(session, session.pipeline.stage(output.stage)),
+        InputSource::Path { .. } => None,
+    }
+}
+
+/// The image that is meant; else which names are near or hold what was typed.
+fn name<'a>(session: &Session, stages: impl Iterator<Item = &'a Stage>, typed: &str) -> Result<String, String> {
+    let tables =
+        stages.flat_map(|stage| LOOKS.iter().filter_map(|(gives, _)| Some((*gives, table(session, stage, *gives)?))));
+    let mut names: Vec<String> = tables.flat_map(|(gives, table)| image::names(gives, &table)).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.iter().any(|name| name == typed) {
+        return Ok(typed.to_owned());
+    }
+    let mut fitting = names.iter().filter(|name| name.contains(typed)).cloned().collect::<Vec<_>>();
+    match fitting.len() {
+        0 if names.is_empty() => Err(": there is none yet; run the pipeline first".to_owned()),
+        0 => {
+            let near = nearest(typed, names.iter().map(String::as_str));
+            Err(near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())
+        }
+        1 => Ok(fitting.remove(0)),
+        several => {
+            fitting.truncate(SHOWN);
+            let more = if several > SHOWN { ", …" } else { "" };
+            Err(format!("; {several} names hold it: {}{more}", fitting.join(", ")))
+        }
+    }
+}
+
+/// What one stage's results say of it; the paths are relative to the workspace's root, as in all of `inspect`.
+fn lines(session: &Session, stage: &Stage, name: &str) -> Vec<String> {
+    let told = |(gives, _): &(Gives, &str)| image::told(*gives, &table(session, stage, *gives)?, name);
+    let mut lines: Vec<String> = LOOKS.iter().filter_map(told).collect();
+    for (gives, what) in FOLDERS {
+        let Some(placed) = placed(session, stage, *gives) else { continue };
+        let files = session.store.files_of(placed.artifact.object).unwrap_or_default();
+        let Some((path, object)) = files.iter().find(|(path, _)| *path == image::map_file(name)) else { continue };
+        if *gives == Gives::Labels {
+            let shares = read(session, *object).and_then(|map| image::shares(&map, &session.pipeline.classes));
+            lines.extend(shares);
+        }
+        lines.push(format!("{what}: {}", placed.path.join(path).display()));
+    }
+    lines
+}
+
+fn table(session: &Session, stage: &Stage, gives: Gives) -> Option<String> {
+    let placed = placed(session, stage, gives).filter(|placed| placed.artifact.kind != Kind::Folder)?;
+    String::from_utf8(read(session, placed.artifact.object)?).ok()
+}
+
+/// What the stage gave of this sort when it was last up to date here.
+fn placed<'a>(session: &'a Session, stage: &Stage, gives: Gives) -> Option<&'a PlacedOutput> {
+    let place = stage.outputs.iter().position(|output| output.gives == gives)?;
+    session.index.stages.get(&session.record_name(stage))?.outputs.get(place)
+}
+
+fn read(session: &Session, object: FileDigest) -> Option<Vec<u8>> {
+    session.store.read(object).ok()?
+}
