@@ -281,4 +281,4 @@ pub(super) fn render(findings: &[Finding]) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

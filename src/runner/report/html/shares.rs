@@ -103,9 +103,23 @@ fn bars(shares: impl Iterator<Item = f64>, of: [u8; 3]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::findings::tests::evaluation;
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::results::Model;
     use super::*;
+    use crate::report::metrics::Measured;
+    use crate::spec::StageId;
+
+    /// Of one network, `inter`, on `val`.
+    pub(in super::super) fn evaluation(confusion: &[&[u64]]) -> Evaluation {
+        let confusion = confusion.iter().map(|row| row.to_vec()).collect();
+        let measured =
+            Measured { images: 1, miou: None, miou_16: None, miou_13: None, iou: BTreeMap::new(), confusion };
+        let model = Model { name: "inter".into(), training: None, chosen_on: None, measured, best: None };
+        let (name, dataset) = ("evaluate".into(), "val".into());
+        Evaluation { stage: StageId(0), name, dataset, raw: serde_json::Value::Null, models: vec![model] }
+    }
 
     fn classes(count: usize) -> Vec<Class> {
         (0..count).map(|i| Class { name: format!("class {i}"), colour: [i as u8; 3], rare: false }).collect()

@@ -1,10 +1,9 @@
 //! Each finding where it is due, and none where it isn't.
 
 use super::super::ranking::tests::ranking;
-use super::super::results::Model;
+use super::super::shares::tests::evaluation;
 use super::super::training::Evaluated;
 use super::*;
-use crate::report::metrics::Measured;
 
 fn training(losses: &[(&str, f64)], evaluations: &[f64]) -> Training {
     let column = |(name, loss): &(&str, f64)| ((*name).to_owned(), (0..20).map(|i| (f64::from(i), *loss)).collect());
@@ -15,15 +14,6 @@ fn training(losses: &[(&str, f64)], evaluations: &[f64]) -> Training {
         evaluations: evaluated.collect(),
         resumed_from: None,
     }
-}
-
-/// Of one network, `inter`, on `val`.
-pub(in super::super) fn evaluation(confusion: &[&[u64]]) -> Evaluation {
-    let confusion = confusion.iter().map(|row| row.to_vec()).collect();
-    let measured = Measured { images: 1, miou: None, miou_16: None, miou_13: None, iou: BTreeMap::new(), confusion };
-    let model = Model { name: "inter".into(), training: None, chosen_on: None, measured, best: None };
-    let (name, dataset) = ("evaluate".into(), "val".into());
-    Evaluation { stage: StageId(0), name, dataset, raw: serde_json::Value::Null, models: vec![model] }
 }
 
 fn classes() -> Vec<Class> {
