@@ -1,8 +1,8 @@
 //! Which files belong to a data set: images, the labels that go with them, their names and their order.
 //!
 //! The runner has to know, as these files enter keys and as a missing label has to be told before hours of training, not
-//! after. It doesn't decode photographs and knows no sizes and no colours: that is `ml`'s affair. Of a label it knows which
-//! values it holds ([`labels`]), since a wrong value means a wrong data set.
+//! after. It doesn't decode photographs and knows no colours: that is `ml`'s affair. Of a label it knows which values it holds
+//! ([`labels`]), since a wrong value means a wrong data set, and of either how large it is ([`head`]).
 //!
 //! One format a file: [`folder`] for a plain folder, and one for each published data set, which say no more than how its
 //! folders, names and label values are ([`layout`]). All are listed by the same code ([`listing`]).
@@ -12,6 +12,7 @@ mod camvid;
 mod cityscapes;
 pub mod folder;
 mod gta5;
+pub mod head;
 pub mod labels;
 pub mod layout;
 pub mod listing;

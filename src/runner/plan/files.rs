@@ -4,6 +4,7 @@
 //! index knows which values it holds, so that a wrong data set is told before hours of training and not after.
 
 pub(super) mod sampled;
+mod sizes;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,8 @@ impl<'a> Survey<'a> {
     /// What is wrong, each with its line.
     pub(super) fn found(&self) -> Result<Found, Vec<Problem>> {
         let listed = self.listed(false).map_err(|error| vec![self.dataset_problem(&error)])?;
-        let warnings = listed.left_out.map(|names| self.left_out(&names, listed.samples.len())).into_iter().collect();
+        let left_out = listed.left_out.map(|names| self.left_out(&names, listed.samples.len()));
+        let warnings = left_out.into_iter().chain(self.of_other_size(&listed.samples)).collect();
         let images: Vec<PathBuf> = listed.samples.iter().map(|sample| sample.image.clone()).collect();
         let labels: Vec<PathBuf> = listed.samples.iter().filter_map(|sample| sample.label.clone()).collect();
         let digests = |paths: &[PathBuf], span| {

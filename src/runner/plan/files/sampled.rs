@@ -51,6 +51,7 @@ impl Survey<'_> {
         let absent = listed.left_out.as_ref().map_or(0, |names| names.count);
         sampled.images = listed.samples.len() + absent;
         if self.labels {
+            sampled.problems.extend(self.of_other_size(&listed.samples));
             let root = &self.surveyor.pipeline.root;
             let label = |sample: dataset::Sample| sample.label.map(|label| root.join(label));
             let all: Vec<PathBuf> = listed.samples.into_iter().filter_map(label).collect();
