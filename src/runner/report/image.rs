@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::html::{self, Map, named};
+use super::html::{self, named};
+use super::map::Map;
 use super::measures::{brief, count};
 use crate::kind::Gives;
 use crate::spec::Class;

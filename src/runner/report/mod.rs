@@ -11,6 +11,7 @@ pub mod html;
 pub mod image;
 pub mod json;
 pub mod live;
+mod map;
 pub mod measures;
 pub mod metrics;
 pub mod plain;

@@ -11,11 +11,12 @@ use super::certainty::Certainty;
 use super::inference::{Inference, Seen};
 use super::markup::{percent, text};
 use super::photographs::{Photographs, cell};
-use super::picture::{Map, class_palette, error_palette, viridis};
+use super::picture::element;
 use super::shares::{Shares, beside};
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::report::map::{Map, Palette, class_palette, error_palette, viridis};
 use crate::report::measures::count;
 use crate::spec::Class;
 
@@ -144,7 +145,7 @@ impl Agreement {
         html + "</tbody></table></div>\n"
     }
 
-    fn row(&self, pair: &Pair, palette: &[[u8; 3]; 256]) -> String {
+    fn row(&self, pair: &Pair, palette: &Palette) -> String {
         let (class, image) = (pair.before.photograph.as_deref(), &pair.before.image);
         let photograph = cell(class, None, &format!("photograph of {image}"), &text(image));
         let differ = format!("{} % differ", percent(Some(1.0 - pair.same())));
@@ -155,9 +156,9 @@ impl Agreement {
             (pair.after.entropy.as_ref(), &viridis(), "entropy of the second", ""),
             (Some(&pair.differ), &error_palette(), "differences", &*differ),
         ];
-        let over = |(map, palette, what, below): (Option<&Map>, &[[u8; 3]; 256], &str, &str)| {
+        let over = |(map, palette, what, below): (Option<&Map>, &Palette, &str, &str)| {
             let about = format!("{what}, {image}");
-            let picture = map.map(|map| map.image(palette, &about));
+            let picture = map.map(|map| element(map, palette, &about));
             format!("<td>{}</td>", cell(class.filter(|_| picture.is_some()), picture, &about, below))
         };
         format!("<tr><td>{photograph}</td>{}</tr>\n", maps.map(over).concat())

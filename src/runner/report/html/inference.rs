@@ -7,11 +7,12 @@ use std::path::PathBuf;
 
 use super::markup::text;
 use super::photographs::{Photographs, cell};
-use super::picture::{Map, viridis};
+use super::picture::element;
 use super::pictures::map_file;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::report::map::{Map, Palette, viridis};
 use crate::spec::StageId;
 
 /// The folders of one stage: path, content.
@@ -63,11 +64,11 @@ impl Inference {
 
 impl Seen {
     /// Photograph, classes and entropy, one above the other. `what` the classes are and `below` are text.
-    pub(super) fn column(&self, palette: &[[u8; 3]; 256], what: &str, below: &str) -> String {
+    pub(super) fn column(&self, palette: &Palette, what: &str, below: &str) -> String {
         let (class, image) = (self.photograph.as_deref(), &self.image);
-        let over = |map: Option<Map>, palette: &[[u8; 3]; 256], what: &str, below: &str| {
+        let over = |map: Option<Map>, palette: &Palette, what: &str, below: &str| {
             let about = format!("{what} of {image}");
-            let picture = map.map(|map| map.image(palette, &about));
+            let picture = map.map(|map| element(&map, palette, &about));
             cell(class.filter(|_| picture.is_some()), picture, &about, below)
         };
         let photograph = class.map(|class| cell(Some(class), None, &format!("photograph of {image}"), ""));

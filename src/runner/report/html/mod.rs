@@ -34,7 +34,6 @@ mod workspace;
 
 pub(super) use certainty::named;
 pub use mark::Mark;
-pub(super) use picture::Map;
 pub(super) use pictures::map_file;
 pub use workspace::{State, Workspace};
 

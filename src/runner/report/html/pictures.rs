@@ -12,11 +12,12 @@ use super::chart::{Line as Curve, Range, draw};
 use super::images::{Gains, Images, Line};
 use super::markup::{percent, section, signed, text};
 use super::photographs::{Photographs, cell};
-use super::picture::{Map, class_palette, entropy_legend, error_palette, viridis};
+use super::picture::{element, entropy_legend};
 use super::results::legend;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::report::map::{Map, Palette, class_palette, error_palette, viridis};
 use crate::report::measures::count;
 use crate::spec::Class;
 
@@ -124,7 +125,7 @@ pub(super) fn render(evaluations: &[Images], shown: &[Shown], classes: &[Class])
     if body.is_empty() { body } else { section("pictures", "Pictures", &(key(classes) + &body)) }
 }
 
-fn table(images: &Images, rows: &[Row], palette: &[[u8; 3]; 256]) -> String {
+fn table(images: &Images, rows: &[Row], palette: &Palette) -> String {
     let mut html = blink(&images.networks);
     html += "<div class=\"wide\"><table class=\"pictures\"><thead><tr><th>image</th><th>label</th>";
     for (i, network) in images.networks.iter().enumerate() {
@@ -159,13 +160,13 @@ fn blink(networks: &[String]) -> String {
     )
 }
 
-fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], palette: &[[u8; 3]; 256]) -> String {
+fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], palette: &Palette) -> String {
     let (image, class) = (&row.line.image, row.photograph.as_deref());
     let below = format!("{}, {}", text(image), text(&row.reason));
     let mut html = format!("<tr><td>{}</td>", cell(class, None, &format!("photograph of {image}"), &below));
-    let mut over = |map: Option<Map>, palette: &[[u8; 3]; 256], what: &str, below: &str| {
+    let mut over = |map: Option<Map>, palette: &Palette, what: &str, below: &str| {
         let about = format!("{what} of {image}");
-        let picture = map.map(|map| map.image(palette, &about));
+        let picture = map.map(|map| element(&map, palette, &about));
         let _ = write!(html, "<td>{}</td>", cell(class.filter(|_| picture.is_some()), picture, &about, below));
     };
     over(row.truth.clone().map(Map::hatched), palette, "label", "");

@@ -5,12 +5,12 @@
 use super::inference::{Inference, Seen};
 use super::markup::{section, text};
 use super::photographs::Photographs;
-use super::picture::{Map, class_palette};
 use super::pictures::key;
 use super::results::IN_FULL;
 use super::shares::{Shares, beside};
 use super::workspace::Workspace;
 use crate::kind::Gives;
+use crate::report::map::{Map, class_palette};
 use crate::spec::{Class, StageId};
 
 /// Labels that are shown.

@@ -7,11 +7,11 @@ use super::chart::{Line, Range, draw};
 use super::inference::{Inference, Seen};
 use super::markup::{section, text};
 use super::photographs::Photographs;
-use super::picture::class_palette;
 use super::pictures::key;
 use super::results::IN_FULL;
 use super::workspace::Workspace;
 use crate::kind::Gives;
+use crate::report::map::class_palette;
 use crate::report::measures::count;
 use crate::spec::{Class, StageId};
 
