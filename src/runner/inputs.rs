@@ -94,16 +94,62 @@ impl From<WalkError> for Error {
 /// How much was read of source files so far. Grows while it is read, for a screen that is looked at meanwhile.
 #[derive(Debug, Default)]
 pub struct Meter {
-    files: AtomicU64,
-    bytes: AtomicU64,
+    files: Share,
+    bytes: Share,
     labels: AtomicU64,
 }
 
-impl Meter {
-    /// Files that were read to digest them, their bytes together, and label images whose values were looked at.
-    pub fn read(&self) -> (u64, u64, u64) {
-        (self.files.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed), self.labels.load(Ordering::Relaxed))
+/// An amount that is done, of all that is known to have to be done.
+#[derive(Debug, Default)]
+struct Share {
+    done: AtomicU64,
+    all: AtomicU64,
+}
+
+/// What a [`Meter`] says at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Files that were read to digest them, of how many.
+    pub files: [u64; 2],
+    /// Their bytes, of how many.
+    pub bytes: [u64; 2],
+    /// Label images whose values were looked at.
+    pub labels: u64,
+}
+
+impl Share {
+    fn read(&self) -> [u64; 2] {
+        // In this order, so that nobody sees more done than there is to do.
+        let done = self.done.load(Ordering::Relaxed);
+        [done, self.all.load(Ordering::Relaxed).max(done)]
     }
+}
+
+impl Meter {
+    /// What it says now.
+    pub fn read(&self) -> Reading {
+        Reading { files: self.files.read(), bytes: self.bytes.read(), labels: self.labels.load(Ordering::Relaxed) }
+    }
+
+    /// Files are going to be read.
+    fn expect(&self, files: u64, bytes: u64) {
+        self.files.all.fetch_add(files, Ordering::Relaxed);
+        self.bytes.all.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// One of them was.
+    fn note(&self, bytes: u64) {
+        self.files.done.fetch_add(1, Ordering::Relaxed);
+        self.bytes.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A file that was looked at and not read yet.
+enum Looked {
+    /// It needn't be: it is what it was.
+    Known(FileDigest),
+    /// It has to be.
+    Unread(Look),
 }
 
 /// The source files of one workspace and what is known about them. May be used from several threads.
@@ -182,7 +228,25 @@ impl Inputs {
     /// # Errors
     /// See [`Error`].
     pub fn digest_files(&self, paths: &[PathBuf]) -> Result<Vec<FileDigest>, Error> {
-        let digests: Vec<_> = paths.par_iter().with_min_len(16).map(|path| self.digest_file(path)).collect();
+        // All are looked at before any is read: then it is known how much there is to read.
+        let look = |path: &PathBuf| {
+            let look = self.look(path)?;
+            if look.stat.is_folder() {
+                return Err(Error::IsAFolder { path: path.to_owned() });
+            }
+            Ok(self.trusted(path, &look).map_or(Looked::Unread(look), |record| Looked::Known(record.digest)))
+        };
+        let looked: Vec<Result<Looked, Error>> = paths.par_iter().with_min_len(16).map(look).collect();
+        let unread = looked.iter().filter_map(|looked| match looked {
+            Ok(Looked::Unread(look)) => Some(look.stat.size),
+            _ => None,
+        });
+        self.meter.expect(unread.clone().count() as u64, unread.sum());
+        let digest = |(path, looked): (&PathBuf, Result<Looked, Error>)| match looked? {
+            Looked::Known(digest) => Ok(digest),
+            Looked::Unread(look) => self.read_anew(path, look).map(|record| record.digest),
+        };
+        let digests: Vec<_> = paths.par_iter().zip(looked).with_min_len(16).map(digest).collect();
         digests.into_iter().collect()
     }
 
@@ -231,16 +295,23 @@ impl Inputs {
 
     /// The record of the file at `path`, which was just looked at: the known one if it may be trusted, else a new one.
     fn record(&self, path: &Path, look: Look) -> Result<FileRecord, Error> {
-        let known = self.read().get(path).copied();
-        if let Some(known) = known
-            && known.stat == look.stat
-            && look.stat.is_settled(known.taken_at_ns)
-        {
+        if let Some(known) = self.trusted(path, &look) {
             return Ok(known);
         }
+        self.meter.expect(1, look.stat.size);
+        self.read_anew(path, look)
+    }
+
+    /// What is known of a file, if its stat says that it is what it was.
+    fn trusted(&self, path: &Path, look: &Look) -> Option<FileRecord> {
+        self.known(path).filter(|known| known.stat == look.stat && look.stat.is_settled(known.taken_at_ns))
+    }
+
+    fn read_anew(&self, path: &Path, look: Look) -> Result<FileRecord, Error> {
         if !look.stat.is_file() {
             return Err(Error::Special { path: path.to_owned() });
         }
+        let known = self.known(path);
         let mut record = self.read_still(path, look)?;
         record.label_values = known.filter(|known| known.digest == record.digest).and_then(|known| known.label_values);
         self.write().insert(path.to_owned(), record);
@@ -256,8 +327,7 @@ impl Inputs {
             let (digest, size) = Digest::of_file(&file).map_err(unreadable)?;
             before = Look::at(&file, Stat::of).map_err(unreadable)?;
             if before.stat == stat && size == stat.size {
-                self.meter.files.fetch_add(1, Ordering::Relaxed);
-                self.meter.bytes.fetch_add(size, Ordering::Relaxed);
+                self.meter.note(size);
                 return Ok(FileRecord { stat, taken_at_ns, digest: FileDigest(digest), label_values: None });
             }
         }

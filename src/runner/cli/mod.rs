@@ -16,6 +16,7 @@ mod lineage;
 mod log;
 mod open;
 mod plan;
+mod reading;
 mod report;
 mod result;
 mod run;

@@ -7,11 +7,10 @@ use std::rc::Rc;
 use clap::Args;
 
 use super::result::{self, Before};
-use super::screen::{self, Screen};
+use super::screen::Screen;
 use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, report, show};
 use crate::report::Reporter;
 use crate::report::history::History;
-use crate::report::live::Curtain;
 use crate::report::views::Views;
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};
@@ -69,12 +68,13 @@ impl Run {
         let mut session = self.source.open(Access::Run)?;
         let options = self.conduct.options(&session, &self.force)?;
         let before = result::before(&session, &needed(&session, &options));
-        let Screen { reporter, curtain } = self.conduct.screen(&session, &options);
+        let screen = Screen::new();
+        let reporter = self.conduct.reporter(&screen, &session, &options);
         let history = report::history(&session);
         let mut reporter = views(reporter, &session, &options, &history);
         warn(&session, &mut reporter);
         let interrupt = Interrupt::default();
-        pass_on_signals(interrupt.clone(), curtain);
+        pass_on_signals(interrupt.clone(), screen);
         let ended = sched::run(&mut session, &options, &mut reporter, &interrupt);
         // Before anything else is written: whatever it still draws goes off the terminal.
         drop(reporter);
@@ -126,13 +126,8 @@ impl Conduct {
         })
     }
 
-    fn screen(&self, session: &Session, options: &Options) -> Screen {
-        Screen::choose(session, &needed(session, options), self.format, self.quiet)
-    }
-
-    /// Lines, on a terminal too: others write between them.
-    pub(super) fn reporter(&self, session: &Session, options: &Options) -> Box<dyn Reporter> {
-        screen::lines(session, &needed(session, options), self.format, self.quiet)
+    pub(super) fn reporter(&self, screen: &Screen, session: &Session, options: &Options) -> Box<dyn Reporter> {
+        screen.open(session, &needed(session, options), self.format, self.quiet)
     }
 
     /// What a person wants to see of the result.
@@ -157,20 +152,18 @@ fn device(name: &str) -> Result<String, String> {
 }
 
 /// Ctrl-C, a batch system's SIGTERM and a closed terminal's SIGHUP stop the run; before it has begun and after it has ended they end the program.
-pub(super) fn pass_on_signals(interrupt: Interrupt, curtain: Option<Curtain>) {
+pub(super) fn pass_on_signals(interrupt: Interrupt, screen: Screen) {
     use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
     // Without the handlers a Ctrl-C ends the runner at once, and its jobs with it: their checkpoints are kept anyway.
     if let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCONT]) {
         std::thread::spawn(move || {
             for signal in signals.forever() {
-                match &curtain {
-                    // After a Ctrl-Z the shell has written below what was drawn.
-                    Some(curtain) if signal == SIGCONT => curtain.reopen(),
-                    _ if signal == SIGCONT || interrupt.now() => {}
-                    _ => {
-                        curtain.iter().for_each(Curtain::fall);
-                        std::process::exit(INTERRUPTED.into());
-                    }
+                // After a Ctrl-Z the shell has written below what was drawn.
+                if signal == SIGCONT {
+                    screen.reopen();
+                } else if !interrupt.now() {
+                    screen.fall();
+                    std::process::exit(INTERRUPTED.into());
                 }
             }
         });

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
 use std::io::{IsTerminal, stderr, stdout};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::reading::Beside;
 use super::{Format, is_coloured};
 use crate::report::json::JsonLines;
 use crate::report::live::{Curtain, Expected, Live, Setting, Style, size_of};
@@ -16,36 +18,67 @@ use crate::report::{Quiet, Reporter};
 use crate::sched::session::Session;
 use crate::spec::StageId;
 
-/// The screen, and what takes it off the terminal where it must be taken off.
-pub(super) struct Screen {
-    /// Shows what happens.
-    pub(super) reporter: Box<dyn Reporter>,
-    /// For one who ends the program at once.
-    pub(super) curtain: Option<Curtain>,
-}
+/// What is drawn on the terminal, if anything is: for whoever has to take it off there, and for those who write beside. Two
+/// may be drawn for a while, of a run that goes on and of a pipeline file that has just been read anew.
+#[derive(Clone, Default)]
+pub(super) struct Screen(Arc<Mutex<Vec<Curtain>>>);
 
 impl Screen {
-    /// For a run of `needed`, in the order of the graph.
-    pub(super) fn choose(session: &Session, needed: &[StageId], format: Format, quiet: bool) -> Screen {
+    /// Nothing is drawn yet. A panic's message would be drawn over by the next frame, so it takes off what is drawn then.
+    pub(super) fn new() -> Screen {
+        let screen = Screen::default();
+        let (earlier, drawn) = (std::panic::take_hook(), screen.clone());
+        std::panic::set_hook(Box::new(move |panic| {
+            drawn.fall();
+            earlier(panic);
+        }));
+        screen
+    }
+
+    /// For a run of `needed`, in the order of the graph. What was drawn of another run comes back only if that tells more.
+    pub(super) fn open(&self, session: &Session, needed: &[StageId], format: Format, quiet: bool) -> Box<dyn Reporter> {
         let can_move = stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
         if format == Format::Json || quiet || !can_move {
-            return Screen { reporter: lines(session, needed, format, quiet), curtain: None };
+            return lines(session, needed, format, quiet);
         }
         let live = Live::new(Box::new(stderr()), expected(session, needed), setting(session));
-        let curtain = live.curtain();
-        give_way_to_panics(curtain.clone());
-        Screen { reporter: Box::new(live), curtain: Some(curtain) }
+        self.rest();
+        let mut curtains = self.lock();
+        curtains.retain(|curtain| !curtain.has_fallen());
+        curtains.push(live.curtain());
+        Box::new(live)
+    }
+
+    /// Takes it off until something happens, as somebody else is about to write.
+    pub(super) fn rest(&self) {
+        self.lock().iter().for_each(Curtain::rest);
+    }
+
+    /// Takes it off for good, unless this very thread is at it.
+    pub(super) fn fall(&self) {
+        if let Ok(curtains) = self.0.try_lock() {
+            curtains.iter().for_each(Curtain::fall);
+        }
+    }
+
+    /// The program was stopped and goes on: others have written to the terminal meanwhile.
+    pub(super) fn reopen(&self) {
+        self.lock().iter().for_each(Curtain::reopen);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Curtain>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Lines that are never drawn again.
-pub(super) fn lines(session: &Session, needed: &[StageId], format: Format, quiet: bool) -> Box<dyn Reporter> {
+fn lines(session: &Session, needed: &[StageId], format: Format, quiet: bool) -> Box<dyn Reporter> {
     if format == Format::Json {
         return Box::new(JsonLines(stdout()));
     }
     let names = needed.iter().map(|stage| session.pipeline.stage(*stage).name.as_str());
     let plain = Plain::new(stderr(), names, is_coloured(&stderr()));
-    if quiet { Box::new(Quiet(plain)) } else { Box::new(plain) }
+    if quiet { Box::new(Quiet(plain)) } else { Box::new(Beside::new(plain, Arc::clone(&session.meter))) }
 }
 
 /// The stages to come, with what they took when they last ran in this workspace.
@@ -92,15 +125,6 @@ fn has_tab(variable: impl Fn(&str) -> Option<OsString>) -> bool {
         || says("TERM_PROGRAM", "WezTerm")
         || says("TERM_PROGRAM", "ghostty");
     is_known && !is_within_another
-}
-
-/// A panic's message would be drawn over by the next frame.
-fn give_way_to_panics(curtain: Curtain) {
-    let earlier = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        curtain.fall();
-        earlier(panic);
-    }));
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::result::Before;
 use super::run::{Conduct, pass_on_signals, views, warn};
+use super::screen::Screen;
 use super::{Answer, Format, INTERRUPTED, Refusal, Source, is_coloured, report, tell};
 use crate::report::history::History;
 use crate::sched::live::{self, Front, Opened};
@@ -26,6 +27,9 @@ pub(super) struct Watch {
     source: Source,
     #[command(flatten)]
     conduct: Conduct,
+    /// Where it is told.
+    #[arg(skip)]
+    screen: Screen,
     /// How the rounds came out so far.
     #[arg(skip)]
     history: Rc<RefCell<History>>,
@@ -34,7 +38,8 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn answer(mut self) -> Answer {
         let interrupt = Interrupt::default();
-        pass_on_signals(interrupt.clone(), None);
+        self.screen = Screen::new();
+        pass_on_signals(interrupt.clone(), self.screen.clone());
         let file = self.source.file.clone();
         live::watch(&file, &mut self, &interrupt).context("the watch has ended").map_err(explained)?;
         Ok(INTERRUPTED)
@@ -44,10 +49,16 @@ impl Watch {
         let session = self.source.open(Access::Run)?;
         let options = self.conduct.options(&session, &[])?;
         *self.history.borrow_mut() = History::load(&session.history_path());
-        let screen = self.conduct.reporter(&session, &options);
+        let screen = self.conduct.reporter(&self.screen, &session, &options);
         let mut reporter = views(screen, &session, &options, &self.history);
         warn(&session, &mut reporter);
         Ok(Opened { session, options, reporter: Box::new(reporter) })
+    }
+
+    fn say(&self, refusal: &Refusal) {
+        self.screen.rest();
+        tell(refusal, is_coloured(&stderr()));
+        self.rests();
     }
 
     fn rests(&self) {
@@ -59,16 +70,11 @@ impl Watch {
 
 impl Front for Watch {
     fn open(&mut self) -> Option<Opened> {
-        let refusal = self.try_open().map_err(|refusal| tell(&refusal, is_coloured(&stderr())));
-        if refusal.is_err() {
-            self.rests();
-        }
-        refusal.ok()
+        self.try_open().map_err(|refusal| self.say(&refusal)).ok()
     }
 
     fn refuse(&mut self, problems: &Problems) {
-        tell(&Refusal::Problems(Box::new(problems.clone())), is_coloured(&stderr()));
-        self.rests();
+        self.say(&Refusal::Problems(Box::new(problems.clone())));
     }
 
     fn rest(&mut self, session: &mut Session, options: &Options, ended: &Ended) {

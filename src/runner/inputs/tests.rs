@@ -206,7 +206,10 @@ fn many_files_have_the_digests_that_each_one_has() {
     let paths: Vec<PathBuf> = (0..200).map(|name| PathBuf::from(format!("{name}"))).collect();
     paths.iter().for_each(|path| fs::write(root.join(path), path.to_str().unwrap()).unwrap());
     let inputs = inputs(&root, HashMap::new());
+    assert_eq!(inputs.meter.read(), Reading::default());
     let digests = inputs.digest_files(&paths).unwrap();
+    let bytes = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert_eq!(inputs.meter.read(), Reading { files: [200; 2], bytes: [bytes; 2], labels: 0 });
     assert!(paths.iter().zip(&digests).all(|(path, found)| *found == digest(path.to_str().unwrap())));
     fs::remove_file(root.join("7")).unwrap();
     fs::remove_file(root.join("150")).unwrap();

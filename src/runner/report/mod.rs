@@ -15,6 +15,7 @@ mod map;
 pub mod measures;
 pub mod metrics;
 pub mod plain;
+pub mod reading;
 pub mod shell;
 pub mod tensorboard;
 pub mod views;

@@ -1,6 +1,6 @@
 //! Events as plain lines, for a file, a pipe, a batch system, and for a terminal that can't move its cursor.
 //!
-//! A line an event with a counter, no carriage return, and a sign of life each 10 % or each 30 s, so that the tail of a log
+//! A line an event with a counter, no carriage return, and a sign of life each 10 % or each 60 s, so that the tail of a log
 //! tells where a run stands.
 
 use std::collections::HashMap;
@@ -11,9 +11,21 @@ use super::measures::{brief, count, duration};
 use super::{Event, Finished, Outcome, Reporter, Totals, closing};
 
 /// A running stage says how far it is at the latest after so long.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 /// Sooner than this no second line comes, however fast the tenths pass.
 const BREATH: Duration = Duration::from_secs(2);
+
+/// Why a job is stopped that nobody interrupted.
+pub(super) const DROPPED: &str = "what it computes is no longer wanted";
+
+/// `changed: lists/a.txt, lists/b.txt, lists/c.txt and 4 more`.
+pub(super) fn changed(paths: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = paths.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let more = paths.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
+    format!("changed: {shown}{more}")
+}
 
 /// Writes lines.
 pub struct Plain<W> {
@@ -140,12 +152,9 @@ impl<W: Write> Reporter for Plain<W> {
                 let text = format!("attempt {attempt} of {of}, as the one before failed: {reason}");
                 self.painted_line("retrying", Some(Outcome::Cancelled.colour()), stage, &text);
             }
-            Event::Dropped { stage } => self.painted_line(
-                "stopping",
-                Some(Outcome::Cancelled.colour()),
-                stage,
-                "what it computes is no longer wanted",
-            ),
+            Event::Dropped { stage } => {
+                self.painted_line("stopping", Some(Outcome::Cancelled.colour()), stage, DROPPED);
+            }
             Event::Resumed { stage, at } => {
                 self.running.entry(stage.clone()).or_insert_with(|| Running::begun(Instant::now())).resumed_at =
                     Some(*at);
@@ -154,11 +163,7 @@ impl<W: Write> Reporter for Plain<W> {
             Event::Progress { stage, done, total, unit, values } => self.progress(stage, *done, *total, unit, values),
             Event::Finished(finished) => self.finished(finished),
             Event::Changed { paths } => {
-                const SHOWN: usize = 3;
-                let shown = paths.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-                let more = paths.len().saturating_sub(SHOWN);
-                let more = if more > 0 { format!(" and {} more", count(more as u64)) } else { String::new() };
-                let _ = writeln!(self.out, "changed: {shown}{more}");
+                let _ = writeln!(self.out, "{}", changed(paths));
             }
             Event::Warning(text) => {
                 let _ = writeln!(self.out, "warning: {text}");

@@ -125,7 +125,8 @@ impl Board {
                 }
             }
             Event::Finished(finished) => self.set(&finished.stage, State::Settled(finished.outcome)),
-            Event::Dropped { .. } | Event::Changed { .. } | Event::Warning(_) | Event::Closed(_) => {}
+            Event::Dropped { stage } => self.set(stage, State::Open),
+            Event::Changed { .. } | Event::Warning(_) | Event::Closed(_) => {}
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::super::measures::{brief, count, duration};
+use super::super::plain::DROPPED;
 use super::super::{Finished, Outcome};
 use super::board::{Board, Doing, Expected, Progress, Running};
 
@@ -117,6 +118,14 @@ pub(super) fn retrying(stage: &str, attempt: u32, of: u32, reason: &str, name_wi
         "  attempt {attempt} of {of}, as the one before failed: {}",
         reason.lines().next().unwrap_or("")
     ));
+    line.text
+}
+
+/// The line of a stage whose job is no longer wanted.
+pub(super) fn dropped(stage: &str, name_width: usize, style: Style) -> String {
+    let mut line = Line::default();
+    begin(&mut line, "stopping", Outcome::Cancelled.colour(), stage, name_width, style);
+    line.push(&format!("  {DROPPED}"));
     line.text
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Knows events and a terminal. The run tells, a thread of its own draws: ten times a second at most, and once a second
 //! though nothing was told, so that waiting is seen and a new width is taken up. What it shows is made in `lines` from what
-//! `board` knows; how it gets there without a flicker is the affair of `terminal`.
+//! `board` knows; how it gets there without a flicker is the affair of `terminal`. When a run is over nothing is drawn until
+//! another event comes: a watch has many rounds.
 
 mod board;
 mod lines;
@@ -17,9 +18,8 @@ pub use board::Expected;
 pub use lines::Style;
 pub use terminal::size_of;
 
-use super::measures::{count, size};
-use super::{Event, Finished, Reporter, closing};
-use crate::inputs::Meter;
+use super::{Event, Finished, Reporter, closing, plain, reading};
+use crate::inputs::{Meter, Reading};
 use board::Board;
 use terminal::Terminal;
 
@@ -64,9 +64,19 @@ struct Screen {
     /// Lines that scroll by with the next frame.
     lasting: Vec<String>,
     /// What had been read at the last frame.
-    read: u64,
+    read: Reading,
     has_news: bool,
-    is_closed: bool,
+    phase: Phase,
+}
+
+/// Whether anything is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Drawing,
+    /// Not before something happens.
+    Resting,
+    /// Never again.
+    Over,
 }
 
 impl Live {
@@ -79,9 +89,9 @@ impl Live {
             board: Board::new(stages),
             began: Instant::now(),
             lasting: Vec::new(),
-            read: 0,
+            read: Reading::default(),
             has_news: false,
-            is_closed: false,
+            phase: Phase::Drawing,
         };
         let shared = Arc::new(Shared { screen: Mutex::new(screen), news: Condvar::new() });
         let painter = std::thread::spawn({
@@ -106,7 +116,7 @@ impl Reporter for Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.shared.lock().close(&[]);
+        self.shared.lock().clear(&[], Phase::Over);
         self.shared.news.notify_one();
         if let Some(painter) = self.painter.take() {
             // It draws and nothing else; what went wrong there is no failure of the run.
@@ -119,8 +129,18 @@ impl Curtain {
     /// Clears the foot of the terminal for good. Does nothing while a frame is being drawn by this very thread.
     pub fn fall(&self) {
         if let Ok(mut screen) = self.0.screen.try_lock() {
-            screen.close(&[]);
+            screen.clear(&[], Phase::Over);
         }
+    }
+
+    /// Clears the foot until something happens.
+    pub fn rest(&self) {
+        self.0.lock().clear(&[], Phase::Resting);
+    }
+
+    /// Whether nothing will be drawn any more.
+    pub fn has_fallen(&self) -> bool {
+        self.0.lock().phase == Phase::Over
     }
 
     /// The program was stopped and goes on: others have written to the terminal meanwhile.
@@ -140,13 +160,18 @@ impl Shared {
         std::thread::sleep(FRAME);
         loop {
             let mut screen = self.lock();
-            if !screen.has_news {
-                screen = self.news.wait_timeout(screen, IDLE).unwrap_or_else(PoisonError::into_inner).0;
+            screen = match screen.phase {
+                Phase::Resting => self.news.wait(screen).unwrap_or_else(PoisonError::into_inner),
+                Phase::Drawing if !screen.has_news => {
+                    self.news.wait_timeout(screen, IDLE).unwrap_or_else(PoisonError::into_inner).0
+                }
+                _ => screen,
+            };
+            match screen.phase {
+                Phase::Over => return,
+                Phase::Resting => continue,
+                Phase::Drawing => screen.paint(),
             }
-            if screen.is_closed {
-                return;
-            }
-            screen.paint();
             drop(screen);
             std::thread::sleep(FRAME);
         }
@@ -155,14 +180,22 @@ impl Shared {
 
 impl Screen {
     fn hear(&mut self, event: &Event) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        self.phase = Phase::Drawing;
         let (columns, _) = (self.setting.size)();
         match event {
             Event::Finished(finished) => self.settle(finished, columns),
+            Event::Changed { paths } => self.lasting.push(plain::changed(paths)),
+            Event::Dropped { stage } => {
+                self.lasting.push(lines::dropped(stage, self.name_width, self.setting.style));
+            }
             Event::Warning(text) => self.lasting.extend(format!("warning: {text}").lines().map(str::to_owned)),
             Event::Retrying { stage, attempt, of, reason } => {
                 self.lasting.push(lines::retrying(stage, *attempt, *of, reason, self.name_width, self.setting.style));
             }
-            Event::Closed(totals) => self.close(&closing::lines(totals)),
+            Event::Closed(totals) => self.clear(&closing::lines(totals), Phase::Resting),
             _ => {}
         }
         self.board.hear(event, self.began.elapsed());
@@ -186,17 +219,17 @@ impl Screen {
 
     /// What is being read of the sources, if anything was since the last frame.
     fn reading(&mut self) -> Option<String> {
-        let (files, bytes, labels) = self.setting.meter.read();
-        let has_grown = std::mem::replace(&mut self.read, files + labels) != files + labels;
-        let labels = if labels > 0 { format!(", {} labels looked at", count(labels)) } else { String::new() };
-        has_grown.then(|| format!("reading sources: {} files, {}{labels}", count(files), size(bytes)))
+        let read = self.setting.meter.read();
+        let has_grown = std::mem::replace(&mut self.read, read) != read;
+        has_grown.then(|| reading::line(&read))
     }
 
-    fn close(&mut self, last: &[String]) {
-        if self.is_closed {
+    /// Takes the foot off; what lasts stays, and `last` below it.
+    fn clear(&mut self, last: &[String], then: Phase) {
+        if self.phase == Phase::Over {
             return;
         }
-        self.is_closed = true;
+        self.phase = then;
         self.lasting.extend_from_slice(last);
         let (columns, _) = (self.setting.size)();
         self.terminal.draw(&std::mem::take(&mut self.lasting), &[], None, columns);

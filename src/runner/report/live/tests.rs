@@ -92,6 +92,24 @@ fn nothing_is_drawn_after_the_curtain_fell() {
 }
 
 #[test]
+fn between_the_rounds_of_a_watch_nothing_is_drawn() {
+    let text = shown(|mut live| {
+        live.tell(&started("a"));
+        live.shared.lock().paint();
+        live.tell(&finished("a", Outcome::Ran));
+        live.tell(&Event::Closed(Totals { ran: 1, ..Totals::default() }));
+        assert_eq!(live.shared.lock().phase, Phase::Resting);
+        live.tell(&Event::Changed { paths: vec!["in.txt".into()] });
+        live.tell(&started("a"));
+        live.shared.lock().paint();
+        live.curtain().rest();
+        assert!(!live.curtain().has_fallen());
+    });
+    let words: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(words, ["ran", "Finished", "changed:"]);
+}
+
+#[test]
 fn a_screen_that_was_written_to_by_others_is_not_drawn_over() {
     let text = shown(|mut live| {
         live.tell(&started("a"));
