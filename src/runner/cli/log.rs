@@ -30,7 +30,7 @@ impl Log {
     pub(super) fn answer(self) -> Answer {
         let session = self.source.open(Access::Look)?;
         let stage = session.pipeline.stage(open::stage(&session, &self.stage)?);
-        let noted = session.attempt(stage).map(|attempt| attempt.key);
+        let noted = session.attempted(stage);
         let recorded = session.index.stages.get(&session.record_name(stage)).map(|record| record.key);
         let Some(key): Option<Key> = noted.or(recorded) else {
             return Err(Refusal::Usage(format!("`{}` has not run in this workspace, so it has no log", self.stage)));

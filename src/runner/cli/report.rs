@@ -3,7 +3,6 @@
 //! Knows when a page has to be written, not what is on it. A page that can't be written is a warning: the results are
 //! in the cache either way.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -31,9 +30,8 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn answer(self) -> Answer {
         let mut session = self.source.open(Access::Look)?;
-        let history = History::load(&session.history_path());
         let stale = stale(&mut session);
-        page::write(&workspace(&session, &history, &stale)).map_err(anyhow::Error::new)?;
+        page::write(&workspace(&session, &session.history().borrow(), &stale)).map_err(anyhow::Error::new)?;
         show(&format!("{}\n", page::place(&session.pipeline).display()))?;
         Ok(DONE)
     }
@@ -46,14 +44,11 @@ fn stale(session: &mut Session) -> Vec<StageId> {
     again.map(|planned| planned.stage).collect()
 }
 
-/// What is remembered of the pipeline's runs, to be shared with those that listen to a run.
-pub(super) fn history(session: &Session) -> Rc<RefCell<History>> {
-    Rc::new(RefCell::new(History::load(&session.history_path())))
-}
-
 /// Writes the page and what it is made from, unless nothing happened that it doesn't show, and answers where it lies. What goes
 /// wrong is said and fails nothing.
-pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended, history: &History) -> Option<PathBuf> {
+pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended) -> Option<PathBuf> {
+    let history = Rc::clone(session.history());
+    let history = &*history.borrow();
     // A run of everything has settled everything; after a run of some stages, others may be out of date.
     let of_everything = options.targets.is_empty();
     if !ended.totals.is_anything() && page::is_current(&workspace(session, history, &[]), of_everything) {

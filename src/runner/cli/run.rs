@@ -1,6 +1,5 @@
 //! `run`: runs what is invalid, restores what is cached, shows what came out.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -10,7 +9,6 @@ use super::result::{self, Before};
 use super::screen::Screen;
 use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, report, show};
 use crate::report::Reporter;
-use crate::report::history::History;
 use crate::report::views::Views;
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};
@@ -70,8 +68,7 @@ impl Run {
         let before = result::before(&session, &needed(&session, &options));
         let screen = Screen::new();
         let reporter = self.conduct.reporter(&screen, &session, &options);
-        let history = report::history(&session);
-        let mut reporter = views(reporter, &session, &options, &history);
+        let mut reporter = views(reporter, &session, &options);
         warn(&session, &mut reporter);
         let interrupt = Interrupt::default();
         pass_on_signals(interrupt.clone(), screen);
@@ -80,7 +77,7 @@ impl Run {
         drop(reporter);
         let ended = ended?;
         self.conduct.show_tables(&session, &options, &ended, &before)?;
-        let page = report::keep(&mut session, &options, &ended, &history.borrow());
+        let page = report::keep(&mut session, &options, &ended);
         self.name_next(&session, &options, &ended, page);
         Ok(match ended {
             _ if ended.interrupted => INTERRUPTED,
@@ -171,14 +168,9 @@ pub(super) fn pass_on_signals(interrupt: Interrupt, screen: Screen) {
 }
 
 /// A screen, and beside it what lies in `runs/` to be looked at.
-pub(super) fn views<R: Reporter>(
-    screen: R,
-    session: &Session,
-    options: &Options,
-    history: &Rc<RefCell<History>>,
-) -> Views<R> {
+pub(super) fn views<R: Reporter>(screen: R, session: &Session, options: &Options) -> Views<R> {
     let needed = needed(session, options).into_iter().collect();
-    Views::new(screen, &session.pipeline, &session.graph, &session.store, Rc::clone(history), needed)
+    Views::new(screen, &session.pipeline, &session.graph, &session.store, Rc::clone(session.history()), needed)
 }
 
 pub(super) fn warn(session: &Session, reporter: &mut dyn Reporter) {

@@ -1,8 +1,6 @@
 //! `watch`: a `run` that goes on whenever the pipeline file, an input or an output changes.
 
-use std::cell::RefCell;
 use std::io::stderr;
-use std::rc::Rc;
 
 use anyhow::Context;
 use clap::Args;
@@ -11,7 +9,6 @@ use super::result::Before;
 use super::run::{Conduct, pass_on_signals, views, warn};
 use super::screen::Screen;
 use super::{Answer, Format, INTERRUPTED, Refusal, Source, is_coloured, report, tell};
-use crate::report::history::History;
 use crate::sched::live::{self, Front, Opened};
 use crate::sched::session::{Access, Session};
 use crate::sched::{Ended, Interrupt, Options};
@@ -30,9 +27,6 @@ pub(super) struct Watch {
     /// Where it is told.
     #[arg(skip)]
     screen: Screen,
-    /// How the rounds came out so far.
-    #[arg(skip)]
-    history: Rc<RefCell<History>>,
 }
 
 impl Watch {
@@ -48,9 +42,8 @@ impl Watch {
     fn try_open(&self) -> Result<Opened, Refusal> {
         let session = self.source.open(Access::Run)?;
         let options = self.conduct.options(&session, &[])?;
-        *self.history.borrow_mut() = History::load(&session.history_path());
         let screen = self.conduct.reporter(&self.screen, &session, &options);
-        let mut reporter = views(screen, &session, &options, &self.history);
+        let mut reporter = views(screen, &session, &options);
         warn(&session, &mut reporter);
         Ok(Opened { session, options, reporter: Box::new(reporter) })
     }
@@ -78,7 +71,7 @@ impl Front for Watch {
     }
 
     fn rest(&mut self, session: &mut Session, options: &Options, ended: &Ended) {
-        report::keep(session, options, ended, &self.history.borrow());
+        report::keep(session, options, ended);
         if ended.totals.ran + ended.totals.hit > 0 {
             // Nobody reads the tables: that is no reason to end.
             let _ = self.conduct.show_tables(session, options, ended, &Before::default());

@@ -47,10 +47,11 @@ impl Why {
         match found {
             Found::Depends(on) => format!("{name} depends {on}: what it would read is known when that has run\n"),
             Found::NeverRan => format!("{name} has not run in this workspace\n"),
-            Found::Failed { attempt, failed, is_same } => {
+            Found::Failed { failure, is_same } => {
                 let which = if *is_same { "the key that it has now" } else { "another key" };
-                let key = attempt.key.0.short();
-                format!("{name} has only failed here, {} with {which} ({key}): {}\n", ago(failed.at), failed.message)
+                let key = failure.key.map(|key| format!(" ({})", key.0.short())).unwrap_or_default();
+                let said = failure.reason.lines().next().unwrap_or("");
+                format!("{name} has only failed here, {} with {which}{key}: {said}\n", ago(failure.at))
             }
             Found::UpToDate(since) => format!("{name} is up to date since {}\n", date(*since)),
             Found::OutputsChanged => {

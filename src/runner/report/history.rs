@@ -71,6 +71,8 @@ pub struct UnderWay {
 pub struct Settled {
     /// How.
     pub outcome: Outcome,
+    /// When, in seconds since the Unix epoch.
+    pub at: f64,
     /// Of what it computed or would have.
     pub key: Option<Key>,
     /// Why it failed, was skipped or stopped; else why it last ran or came out of the cache.
@@ -104,16 +106,17 @@ impl History {
     /// Takes in a stage.
     fn settle(&mut self, finished: &Finished, now: f64) {
         let Finished { stage, outcome, key, reason, advice, .. } = finished;
-        let mut settled = Settled { outcome: *outcome, key: *key, reason: reason.clone(), help: advice.help.clone() };
-        if *outcome == Outcome::UpToDate {
+        let (outcome, key) = (*outcome, *key);
+        let mut settled = Settled { outcome, at: now, key, reason: reason.clone(), help: advice.help.clone() };
+        if outcome == Outcome::UpToDate {
             // Nothing happened, so what it last ran for is still what it ran for.
-            let earlier = self.stages.get(stage).filter(|earlier| earlier.key == *key);
+            let earlier = self.stages.get(stage).filter(|earlier| earlier.key == key);
             settled.reason = earlier.map(|earlier| earlier.reason.clone()).unwrap_or_default();
         }
         self.stages.insert(stage.clone(), settled);
         let going = self.going(now);
         let began = going.running.remove(stage).map_or(now, |under_way| under_way.since);
-        going.turns.insert(stage.clone(), Turn { began, ended: now, outcome: *outcome });
+        going.turns.insert(stage.clone(), Turn { began, ended: now, outcome });
     }
 
     /// Takes in a run, unless it had nothing to do: then the one before it is still the last that did something.

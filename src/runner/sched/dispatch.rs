@@ -16,7 +16,6 @@ use crate::flow::{Failed, NodeId};
 use crate::report::{Event, Outcome};
 use crate::spec::{Stage, StageId};
 
-use super::attempt::Attempt;
 use super::jobs::{GRACE, Performed};
 use super::priority;
 use super::ready::Ready;
@@ -268,7 +267,7 @@ impl Run<'_> {
         };
         order.forced = is_forced;
         let name = self.session.pipeline.stage(stage).name.clone();
-        self.session.note_attempt(self.session.pipeline.stage(stage), &Attempt::new(key));
+        self.session.note_attempt(self.session.pipeline.stage(stage), key);
         self.reporter.tell(&Event::Started { stage: name.clone(), key, reason: reason.clone() });
         self.results.insert(node, Known { reason, ..Known::default() });
         let control = Arc::new(Control::default());

@@ -12,10 +12,10 @@ use crate::flow::{Command, How, NodeId};
 use crate::plan::explain::{self, Difference};
 use crate::plan::manifest::Manifest;
 use crate::plan::sources;
+use crate::report::history::Settled;
 use crate::spec::{Problem, Problems, StageId};
 use crate::store::Artifact;
 
-use super::attempt::{Attempt, Failed};
 use super::missing_worker;
 use super::planner::Planner;
 use super::session::Session;
@@ -128,10 +128,8 @@ pub enum Why {
     NeverRan,
     /// It has run here, and never to a good end.
     Failed {
-        /// The latest time.
-        attempt: Attempt,
-        /// When and how that ended.
-        failed: Failed,
+        /// When and how, the latest time.
+        failure: Settled,
         /// Whether it was the key that it has now.
         is_same: bool,
     },
@@ -179,11 +177,8 @@ pub fn why(session: &mut Session, stage: StageId) -> Result<Why, Problems> {
         return Ok(Why::Depends(on(session, &planner, &decisions, node)));
     };
     let Some((record, old)) = planner.last_run(session, node) else {
-        let attempt = session.attempt(session.pipeline.stage(stage));
-        return Ok(match attempt.and_then(|attempt| attempt.failed.clone().map(|failed| (attempt, failed))) {
-            Some((attempt, failed)) => {
-                Why::Failed { is_same: Some(attempt.key) == planner.keys.key(node), attempt, failed }
-            }
+        return Ok(match session.failure(session.pipeline.stage(stage)) {
+            Some(failure) => Why::Failed { is_same: failure.key == planner.keys.key(node), failure },
             None => Why::NeverRan,
         });
     };

@@ -5,7 +5,7 @@
 //! no lock that is held while work is done, so a second run may work beside. [`dry`] drives the same flow and does nothing.
 
 mod aside;
-pub mod attempt;
+mod attempt;
 pub mod dry;
 mod dispatch;
 pub mod done;

@@ -230,9 +230,8 @@ impl Planner {
     pub fn reason(&self, session: &Session, node: NodeId) -> String {
         let Some(new) = self.keys.manifest(node) else { return String::new() };
         let Some((record, old)) = self.last_run(session, node) else {
-            let attempt = self.stage(session, node).and_then(|stage| session.attempt(stage));
-            return match attempt.and_then(|attempt| attempt.failed) {
-                Some(failed) => format!("failed {}", ago(failed.at)),
+            return match self.stage(session, node).and_then(|stage| session.failure(stage)) {
+                Some(failure) => format!("failed {}", ago(failure.at)),
                 None => "has not run in this workspace".to_owned(),
             };
         };

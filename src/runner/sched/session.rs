@@ -3,6 +3,7 @@
 //! Decides nothing. A session that only looks must not leave a cache folder where there was none, so it gets an empty store
 //! of its own in that case.
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 
 use crate::graph::StageGraph;
 use crate::inputs::Meter;
+use crate::report::Outcome;
+use crate::report::history::{History, Settled};
 use crate::spec::{Pipeline, Stage};
 use crate::store::index::{Index, record_name};
 use crate::store::{Error, Store, Visit};
@@ -36,6 +39,7 @@ pub struct Session {
     /// How much was read of them.
     pub meter: Arc<Meter>,
     index_path: PathBuf,
+    history: OnceCell<Rc<RefCell<History>>>,
     /// Of a run: tells gc that it is at work.
     _visit: Option<Visit>,
     /// Stands in for a cache that isn't there.
@@ -77,6 +81,7 @@ impl Session {
             index,
             meter: Arc::default(),
             index_path,
+            history: OnceCell::new(),
             _visit: visit,
             _scratch: scratch,
         })
@@ -87,10 +92,21 @@ impl Session {
         record_name(&self.pipeline.name, &stage.name)
     }
 
-    /// Where a stage's latest attempt is noted, so that its log is found while it runs and after it failed.
+    /// Where the key of a stage's latest attempt is noted.
     pub(super) fn attempt_path(&self, stage: &Stage) -> PathBuf {
         let folder = self.index_path.with_file_name("attempts").join(&self.pipeline.name);
         folder.join(&stage.name)
+    }
+
+    /// How the pipeline's last runs came out, and the one that goes on as far as it has come; read when it is first asked for.
+    pub fn history(&self) -> &Rc<RefCell<History>> {
+        self.history.get_or_init(|| Rc::new(RefCell::new(History::load(&self.history_path()))))
+    }
+
+    /// How a stage failed, if that is what it did when it last took part in a run.
+    pub(super) fn failure(&self, stage: &Stage) -> Option<Settled> {
+        let history = self.history().borrow();
+        history.stages.get(&stage.name).filter(|settled| settled.outcome == Outcome::Failed).cloned()
     }
 
     /// Where it is noted how the pipeline's last runs came out.

@@ -17,7 +17,6 @@ use crate::spec::StageId;
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Artifact, Trace};
 
-use super::attempt::Attempt;
 use super::dispatch::JobId;
 use super::jobs::News;
 use super::run::Run;
@@ -93,7 +92,6 @@ impl Run<'_> {
                 let mut log = log();
                 log.retain(|line| !message.lines().any(|said| said == line));
                 let stage = self.session.pipeline.stage(stage);
-                self.session.note_attempt(stage, &Attempt::failed(key, &message));
                 known.reason = message;
                 let more = format!(
                     "intrada-run log {} {}",

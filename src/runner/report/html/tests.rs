@@ -257,8 +257,13 @@ fn a_pipeline_that_has_not_run_has_a_page_that_says_so() {
 #[test]
 fn a_failure_is_told_and_what_it_left_of_an_earlier_run_is_not_shown() {
     let mut scene = evaluated();
-    let settled =
-        Settled { outcome: Outcome::Failed, key: None, reason: "out of memory".into(), help: vec!["use less".into()] };
+    let settled = Settled {
+        outcome: Outcome::Failed,
+        at: 0.0,
+        key: None,
+        reason: "out of memory".into(),
+        help: vec!["use less".into()],
+    };
     scene.history.stages.insert("evaluate".into(), settled);
     let page = scene.page();
     assert!(page.contains("failed at evaluate; 0 of 5 stages done"));
@@ -272,7 +277,8 @@ fn a_failure_is_told_and_what_it_left_of_an_earlier_run_is_not_shown() {
 #[test]
 fn a_run_that_goes_on_says_so_and_how_an_earlier_one_came_out_is_no_news() {
     let mut scene = evaluated();
-    let failed = Settled { outcome: Outcome::Failed, key: None, reason: "out of memory".into(), help: Vec::new() };
+    let failed =
+        Settled { outcome: Outcome::Failed, at: 0.0, key: None, reason: "out of memory".into(), help: Vec::new() };
     scene.history.stages.extend([("inter".into(), failed.clone()), ("before".into(), failed)]);
     let under_way = UnderWay { since: 1_795_511_600.0, reason: "iterations 4 → 5".into() };
     scene.history.going = Some(Going {
