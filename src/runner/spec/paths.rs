@@ -28,6 +28,16 @@ pub(super) fn normalize(root: &Path, typed: &str) -> PathBuf {
 
 /// Why a path can't be an output.
 pub(super) fn refused_as_output(path: &Path) -> Option<&'static str> {
+    /// Bytes of a name, on every file system in use.
+    const NAME: usize = 255;
+    /// Bytes of a path: Linux takes 4,095 (PATH_MAX), of which the workspace's root needs some.
+    const PATH: usize = 3_500;
+    if path.iter().any(|name| name.len() > NAME) {
+        return Some("a name in it has more than 255 bytes, which no file system takes");
+    }
+    if path.as_os_str().len() > PATH {
+        return Some("it has more than 3,500 bytes, which is too long for a path");
+    }
     match path.components().next() {
         None => Some("it is the workspace root itself"),
         Some(Component::Normal(first)) if first == "cache" => Some("it lies in the cache"),
@@ -106,6 +116,10 @@ mod tests {
             assert!(refused_as_output(Path::new(path)).is_some(), "{path}");
         }
         assert_eq!(refused_as_output(Path::new("cached/x")), None);
+        let long = |length: usize, parts: usize| vec!["x".repeat(length); parts].join("/");
+        assert_eq!(refused_as_output(Path::new(&long(255, 2))), None);
+        assert!(refused_as_output(Path::new(&long(256, 1))).is_some());
+        assert!(refused_as_output(Path::new(&long(255, 20))).is_some());
     }
 
     fn id(stage: u32) -> OutputId {

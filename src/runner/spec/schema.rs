@@ -157,6 +157,7 @@ fn matrix(keys: Keys, is_free: bool) -> Json {
         "description": "Makes a sweep of the stage: a list of values for each key that differs. What comes after it is there \
                         once a member.",
         "type": "object",
+        "minProperties": 1,
         "additionalProperties": others(axis(scalar())),
         "properties": axes,
     })
@@ -216,6 +217,9 @@ fn values(takes: Takes) -> Json {
     let several =
         |items: Json, count: usize| json!({ "type": "array", "items": items, "minItems": count, "maxItems": count });
     let byte = || json!({ "type": "integer", "minimum": 0, "maximum": 255 });
+    let cpu = json!({ "type": "integer", "minimum": 1, "description": "CPU threads" });
+    let mut memory = size();
+    memory["description"] = json!("how much memory, with its unit");
     match takes {
         Takes::Flag => json!({ "type": "boolean" }),
         Takes::Integer { min, max: i64::MAX } => json!({ "type": "integer", "minimum": min }),
@@ -235,7 +239,7 @@ fn values(takes: Takes) -> Json {
         Takes::Bytes => size(),
         Takes::Amounts => json!({
             "type": "object",
-            "properties": { "memory": size(), "cpu": { "type": "integer", "minimum": 1 } },
+            "properties": { "memory": memory, "cpu": cpu },
             "additionalProperties": { "type": "integer", "minimum": 0 },
         }),
         Takes::LabelMap => json!({
@@ -257,4 +261,51 @@ fn number(interval: Interval) -> Json {
         number[if interval.open_above { "exclusiveMaximum" } else { "maximum" }] = json!(interval.max);
     }
     number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys of a table with what the schema says of each, wherever the table stands.
+    fn properties<'a>(schema: &'a Json, found: &mut Vec<(&'a str, &'a Json)>) {
+        match schema {
+            Json::Object(map) => {
+                for (name, inner) in map {
+                    match (name.as_str(), inner) {
+                        ("properties", Json::Object(keys)) if map.get("description").is_some() => {
+                            found.extend(keys.iter().map(|(key, value)| (key.as_str(), value)));
+                            // A matrix holds the keys of its stage again.
+                            let others = keys.iter().filter(|(key, _)| *key != "matrix");
+                            others.for_each(|(_, value)| properties(value, found));
+                        }
+                        _ => properties(inner, found),
+                    }
+                }
+            }
+            Json::Array(list) => list.iter().for_each(|inner| properties(inner, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_key_has_a_description_and_every_default_of_the_tables_is_told() {
+        let schema = schema();
+        let mut found = Vec::new();
+        properties(&schema, &mut found);
+        assert!(found.len() > 150, "{}", found.len());
+        for (key, value) in &found {
+            assert!(value["description"].as_str().is_some_and(|text| text.len() > 2), "{key}: {value}");
+        }
+        let kinds = kind::ALL.iter().flat_map(|kind| all(kind.keys));
+        let others = all(&[pipeline::KEYS, pipeline::CLASS_KEYS, execution::KEYS, execution::RESOURCES]);
+        let variants = dataset::FORMATS.iter().chain(model::ARCHS).flat_map(|variant| all(variant.keys));
+        for key in kinds.chain(others).chain(variants) {
+            if let Presence::Default(literal) = key.presence {
+                let default = json!(Value::from(literal));
+                let is_told = found.iter().any(|(name, value)| *name == key.name && value["default"] == default);
+                assert!(is_told, "{} = {default}", key.name);
+            }
+        }
+    }
 }

@@ -171,7 +171,11 @@ fn declared_outputs(reader: &mut Reader<'_>, values: &Values, root: &Path) -> Ve
         let path = normalize(root, typed);
         if let Some(reason) = refused_as_output(&path) {
             let problem = Problem::error(format!("`{typed}` can't be an output: {reason}")).at(span, "");
-            reader.problems.push(problem.note("an output lies below the workspace root, outside `cache`"));
+            reader.problems.push(
+                problem.note(
+                    "an output lies below the workspace root, outside `cache`, under names that file systems take",
+                ),
+            );
             continue;
         }
         outputs.push(Output {

@@ -91,7 +91,10 @@ pub(in crate::spec) struct Matrix {
 impl Matrix {
     /// The stage's table as it would be typed for one combination. Free axes of a command are no keys.
     pub(super) fn applied(&self, table: &Table, combination: usize, kind: &Kind) -> Table {
-        let mut applied = Table(table.0.iter().filter(|entry| entry.key != "matrix").cloned().collect());
+        // A free axis that is set as well has been reported, and is no unknown key on top of it.
+        let is_free = |name: &str| key_of(kind, name).is_none() && self.axes.iter().any(|axis| axis.name == name);
+        let own = table.0.iter().filter(|entry| entry.key != "matrix" && !is_free(&entry.key));
+        let mut applied = Table(own.cloned().collect());
         for (axis, setting) in self.axes.iter().zip(&self.combinations[combination]) {
             let Some(Setting { key_span, node, .. }) = setting else { continue };
             if key_of(kind, &axis.name).is_none() {
@@ -124,6 +127,12 @@ pub(super) fn read_matrix(reader: &mut Reader<'_>, table: &Table, kind: &'static
     let mut stage = MatrixReader { reader, kind, table };
     let axes: Vec<&Entry> = typed.0.iter().filter(|entry| !LISTS.contains(&&*entry.key)).collect();
     let is_crossed = !axes.is_empty();
+    if !is_crossed && typed.get("include").is_none() {
+        let problem = Problem::error("this matrix has no axis").at(entry.key_span, "");
+        let help = "list the values of a key, as in seed = [1, 2, 3], or leave the matrix out";
+        stage.reader.problems.push(problem.help(help));
+        return None;
+    }
     let mut is_broken = false;
     for entry in axes {
         let Some(settings) = stage.axis(entry) else {
@@ -167,13 +176,23 @@ struct MatrixReader<'r, 'p> {
 }
 
 impl MatrixReader<'_, '_> {
+    /// What to do about a key that is set beside its axis.
+    fn instead(&self, set: &Entry) -> String {
+        let argument = self.reader.sources.of(set.key_span).text.as_str();
+        let parts = argument.split_once('=').and_then(|(path, value)| Some((path.rsplit_once('.')?, value)));
+        match parts.filter(|_| set.key_span.is_argument()) {
+            Some(((stage, key), value)) => format!("for one value of the axis: --set '{stage}.matrix.{key}=[{value}]'"),
+            None => "keep one of them".to_owned(),
+        }
+    }
+
     /// The values of one axis.
     fn axis(&mut self, entry: &Entry) -> Option<Vec<Setting>> {
         self.allowed(entry)?;
         if let Some(set) = self.table.get(&entry.key) {
             let title = format!("`{}` is set, and is an axis of the matrix as well", entry.key);
             let problem = Problem::error(title).at(entry.key_span, "an axis here").beside(set.key_span, "set here");
-            self.reader.problems.push(problem.help("keep one of them"));
+            self.reader.problems.push(problem.help(self.instead(set)));
         }
         let nodes = match &entry.node.item {
             Item::List(nodes) if !nodes.is_empty() => nodes,
