@@ -97,6 +97,8 @@ fn what_is_shown_of_a_killed_training_ends_as_that_of_an_undisturbed_one() {
     for mut reader in reader.into_iter().chain(Reader::of(&space)) {
         assert_eq!(reader.steps("loss/seg_main"), expected);
         assert_eq!(reader.steps("miou/target"), [20, 40, 60]);
+        assert!(reader.steps("pictures/scene-00003/prediction").into_iter().eq((6..=60).step_by(6)));
+        assert_eq!(reader.steps("pictures/scene-00003/photograph"), [6]);
     }
 }
 
@@ -135,11 +137,13 @@ try:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 except ImportError:
     print('none'); sys.exit()
-events = EventAccumulator(sys.argv[1], size_guidance={'scalars': 0})
+events = EventAccumulator(sys.argv[1], size_guidance={'scalars': 0, 'images': 0})
 print('ready', flush=True)
 for tag in map(str.strip, sys.stdin):
     events.Reload()
-    steps = [s.step for s in events.Scalars(tag)] if tag in events.Tags()['scalars'] else []
+    tags = events.Tags()
+    read = dict.fromkeys(tags['scalars'], events.Scalars) | dict.fromkeys(tags['images'], events.Images)
+    steps = [event.step for event in read[tag](tag)] if tag in read else []
     print(*steps, flush=True)";
         std::fs::create_dir_all(space.path("runs/p/inter")).unwrap();
         let mut command = Command::new("python3");
@@ -169,8 +173,10 @@ for tag in map(str.strip, sys.stdin):
 
     /// Reads what there is, as it would while the run goes on.
     fn reload(&mut self) {
-        let steps = self.steps("loss/seg_main");
-        assert!(steps.is_sorted_by(|a, b| a < b), "{steps:?}");
+        for tag in ["loss/seg_main", "pictures/scene-00000/entropy"] {
+            let steps = self.steps(tag);
+            assert!(steps.is_sorted_by(|a, b| a < b), "{steps:?}");
+        }
     }
 }
 

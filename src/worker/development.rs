@@ -13,6 +13,7 @@ use std::path::Path;
 
 use intrada_ml::adapt::Progress;
 use intrada_ml::data::source::{LabelUse, Reader, Source};
+use intrada_runner::exec::job;
 
 use crate::measure::Subject;
 use crate::pictures::{draw, draw_photograph, is_shown};
@@ -22,8 +23,6 @@ use crate::work::{Failure, Work};
 const IMAGES: u64 = 4;
 /// Moments at which they are shown, the end included: as many as TensorBoard keeps of one picture.
 const MOMENTS: u64 = 10;
-/// The folder in the slot, and the output.
-const FOLDER: &str = "pictures";
 
 /// The pictures of one training.
 pub(crate) struct Development<'a> {
@@ -55,7 +54,7 @@ impl<'a> Development<'a> {
     /// # Errors
     /// An image is unreadable, or a picture can't be written.
     pub(crate) fn look(&self, iteration: u64) -> Result<(), Failure> {
-        let folder = self.work.job.slot.join(FOLDER);
+        let folder = self.work.job.slot.join(job::PICTURES);
         let predictor = self.subject.predictor(self.work.device);
         let images = self.images.clone();
         for frame in self.work.pass_of(self.source, images, &self.subject.normalization, LabelUse::Ignored)? {
@@ -73,7 +72,7 @@ impl<'a> Development<'a> {
     /// # Errors
     /// They can't be copied.
     pub(crate) fn finish(self) -> Result<(), Failure> {
-        Ok(copy(&self.work.job.slot.join(FOLDER), &self.work.output_folder(FOLDER)?)?)
+        Ok(copy(&self.work.job.slot.join(job::PICTURES), &self.work.output_folder(job::PICTURES)?)?)
     }
 }
 
@@ -100,7 +99,7 @@ mod tests {
 
     use intrada_ml::arch::{Arch, Options};
     use intrada_ml::network::Network;
-    use intrada_runner::exec::job::{self, Dataset, Job};
+    use intrada_runner::exec::job::{Dataset, Job};
     use tch::{Device, Kind, Tensor};
 
     use super::*;

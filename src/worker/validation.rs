@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use intrada_ml::adapt::Progress;
 use intrada_ml::checkpoint;
 use intrada_ml::metrics::mean_iou;
+use intrada_runner::exec::job;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::{self, Subject};
@@ -69,9 +70,9 @@ impl<'a> Validation<'a> {
         if best(&found).map(|best| best.iteration) == Some(iteration) {
             checkpoint::write(&self.network_file(iteration), &self.subject.network.state(), None)?;
         }
-        let (partial, whole) = (self.folder.join("evaluations.partial"), self.folder.join("evaluations.jsonl"));
+        let partial = self.folder.join("evaluations.partial");
         fs::write(&partial, lines(&found)?)?;
-        fs::rename(&partial, &whole)?;
+        fs::rename(&partial, self.work.job.slot.join(job::EVALUATIONS))?;
         self.found = Some(found);
         Ok(())
     }
@@ -80,7 +81,7 @@ impl<'a> Validation<'a> {
     /// which the training went on.
     fn resume(&self, iteration: u64) -> Result<Vec<Evaluation>, Failure> {
         fs::create_dir_all(&self.folder)?;
-        let path = self.folder.join("evaluations.jsonl");
+        let path = self.work.job.slot.join(job::EVALUATIONS);
         let text = if path.exists() { fs::read_to_string(path)? } else { String::new() };
         let found: Vec<Evaluation> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         Ok(found.into_iter().filter(|evaluation| evaluation.iteration <= iteration).collect())

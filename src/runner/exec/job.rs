@@ -30,6 +30,10 @@ pub const LOSSES: &str = "losses.jsonl";
 /// their file came after.
 pub const EVALUATIONS: &str = "validation/evaluations.jsonl";
 
+/// Where a training's pictures are in its slot, laid out as in its output of this name. None is missing or in pieces that an
+/// iteration whose losses are in their file came after.
+pub const PICTURES: &str = "pictures";
+
 /// What a worker finds on its machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {

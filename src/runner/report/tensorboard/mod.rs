@@ -14,7 +14,10 @@ use serde_json::Value;
 use record::{What, put_event, put_image, put_scalar};
 
 /// Raised when other events are made of the same files.
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;
+
+/// Pictures of a training: by the iteration after which they were drawn, tags with PNG or JPEG files.
+pub type Pictures = BTreeMap<u64, Vec<(String, Vec<u8>)>>;
 
 /// Events, as bytes of an event file.
 #[derive(Default)]
@@ -29,10 +32,10 @@ impl Events {
         events
     }
 
-    /// Adds a PNG. What isn't one is left out.
-    pub fn picture(&mut self, step: u64, tag: &str, png: &[u8]) {
+    /// Adds a PNG or JPEG. What is neither is left out.
+    pub fn picture(&mut self, step: u64, tag: &str, file: &[u8]) {
         let mut summary = Vec::new();
-        put_image(&mut summary, tag, png);
+        put_image(&mut summary, tag, file);
         self.summary(step, &summary);
     }
 
@@ -78,15 +81,19 @@ pub struct Progress {
     iterations: u64,
     /// Lines of `evaluations.jsonl`.
     evaluations: usize,
+    /// The iteration of the last pictures.
+    pub pictures: u64,
 }
 
 impl Progress {
     /// Adds what has come since: `losses` is what `losses.jsonl` holds beyond [`Progress::losses`], perhaps with half a line at
-    /// its end, and `evaluations` the whole `evaluations.jsonl`, read after it. Lines that are none are left out.
+    /// its end, `evaluations` the whole `evaluations.jsonl` and `pictures` those after [`Progress::pictures`], both read after
+    /// it. Lines that are none are left out.
     ///
-    /// An evaluation comes after the iterations that it had behind it and before the next one. It is written before that
-    /// one's losses are, so the order is the same in however many pieces they come.
-    pub fn follow(&mut self, losses: &[u8], evaluations: &str, events: &mut Events) {
+    /// An evaluation comes after the iterations that it had behind it and before the next one, and so do pictures. Both are
+    /// written before that one's losses are, so the order is the same in however many pieces they come. Until then pictures
+    /// may be in pieces themselves, so they wait for that one, or for [`Progress::end`].
+    pub fn follow(&mut self, losses: &[u8], evaluations: &str, pictures: &Pictures, events: &mut Events) {
         let whole = losses.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.losses += whole as u64;
         let lines = evaluations.lines().enumerate().skip(self.evaluations);
@@ -95,10 +102,25 @@ impl Progress {
         for row in rows.filter_map(|line| serde_json::from_slice::<BTreeMap<String, Value>>(line).ok()) {
             let iteration = row.get("iteration").and_then(Value::as_u64).unwrap_or(0);
             self.evaluated(iteration, &mut pending, events);
+            self.pictured(iteration, pictures, events);
             events.losses(iteration, &row);
             self.iterations = iteration + 1;
         }
         self.evaluated(self.iterations, &mut pending, events);
+    }
+
+    /// Adds what is left of the pictures of a training that is done.
+    pub fn end(&mut self, pictures: &Pictures, events: &mut Events) {
+        self.pictured(u64::MAX, pictures, events);
+    }
+
+    /// Adds the pictures with at most so many iterations behind them.
+    fn pictured(&mut self, iterations: u64, pictures: &Pictures, events: &mut Events) {
+        let upto = pictures.range(..=iterations);
+        for (iteration, pictures) in upto.clone().filter(|(iteration, _)| **iteration > self.pictures) {
+            pictures.iter().for_each(|(tag, file)| events.picture(*iteration, tag, file));
+        }
+        self.pictures = upto.last().map_or(0, |(iteration, _)| *iteration).max(self.pictures);
     }
 
     /// Adds the evaluations with at most so many iterations behind them.

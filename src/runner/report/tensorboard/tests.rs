@@ -20,6 +20,9 @@ const EVALUATIONS: &str = concat!(
     "\n"
 );
 
+/// The beginning of a JPEG of 5 × 4 pixels: a comment, then the start of the frame.
+const JPEG: &[u8] = b"\xff\xd8\xff\xfe\x00\x05abc\xff\xc0\x00\x0b\x08\x00\x04\x00\x05\x01\x01\x11\x00";
+
 fn png() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, 3, 2);
@@ -30,8 +33,11 @@ fn png() -> Vec<u8> {
 
 fn sample() -> Vec<u8> {
     let mut events = Events::beginning();
-    Progress::default().follow(LOSSES.as_bytes(), EVALUATIONS, &mut events);
-    events.picture(2, "pictures/inter/a", &png());
+    let mut progress = Progress::default();
+    let pictures = [(1, vec![("pictures/a".to_owned(), png())]), (2, vec![("pictures/b".to_owned(), JPEG.to_vec())])];
+    let pictures = pictures.into();
+    progress.follow(LOSSES.as_bytes(), EVALUATIONS, &pictures, &mut events);
+    progress.end(&pictures, &mut events);
     events.bytes().to_vec()
 }
 
@@ -39,22 +45,25 @@ fn sample() -> Vec<u8> {
 fn each_line_is_one_event_with_its_numbers_in_the_order_in_which_they_came_about() {
     let bytes = sample();
     let frames = frames(&bytes);
-    assert_eq!(frames.len(), 7);
+    assert_eq!(frames.len(), 8);
     let holds = |frame: &[u8], part: &[u8]| frame.windows(part.len()).any(|window| window == part);
     assert!(holds(frames[0], b"brain.Event:2"));
     assert!(frames[1].ends_with(&[0x3a, 2, 0x08, 1]), "field 7, a session log whose status is START");
     assert!(holds(frames[2], b"loss/seg_main") && !holds(frames[2], b"adv_main"));
     assert!(holds(frames[3], b"miou/target") && holds(frames[3], b"iou/sky") && !holds(frames[3], b"iou/pole"));
-    assert!(holds(frames[4], b"loss/adv_main") && holds(frames[4], &0.25f32.to_le_bytes()));
-    assert!(holds(frames[5], b"miou/target"));
-    assert!(holds(frames[6], b"pictures/inter/a") && holds(frames[6], &png()));
+    assert!(holds(frames[4], b"pictures/a") && holds(frames[4], &png()));
+    assert!(holds(frames[5], b"loss/adv_main") && holds(frames[5], &0.25f32.to_le_bytes()));
+    assert!(holds(frames[6], b"miou/target"));
+    assert!(holds(frames[7], b"pictures/b") && holds(frames[7], JPEG));
 }
 
 #[test]
 fn what_is_no_picture_and_no_line_is_left_out() {
     let mut events = Events::beginning();
     events.picture(0, "pictures/x", b"\x89PNG\r\n\x1a\nshort");
-    Progress::default().follow(b"not json\n[]\n{\"iteration\":1}\n", "{", &mut events);
+    // Its size ends there.
+    (0..18).for_each(|end| events.picture(0, "pictures/x", &JPEG[..end]));
+    Progress::default().follow(b"not json\n[]\n{\"iteration\":1}\n", "{", &Pictures::new(), &mut events);
     assert_eq!(frames(events.bytes()).len(), 2);
 }
 
@@ -68,8 +77,13 @@ proptest! {
         let evaluation = |i: &u64| format!("{{\"iteration\":{i},\"miou\":0.25,\"iou\":{{}}}}\n");
         let evaluated: Vec<u64> = (1..=iterations).filter(|i| i % every == 0 || *i == iterations).collect();
         let evaluations = |upto: u64| evaluated.iter().filter(|i| **i <= upto).map(evaluation).collect::<String>();
-        let mut whole = Events::beginning();
-        Progress::default().follow(losses.as_bytes(), &evaluations(iterations), &mut whole);
+        let drawn = |after: u64, upto: u64| -> Pictures {
+            let moments = (after + 1..=upto).filter(|i| i % 3 == 0 || *i == iterations);
+            moments.map(|i| (i, vec![(i.to_string(), png())])).collect()
+        };
+        let (mut whole, mut at_once) = (Events::beginning(), Progress::default());
+        at_once.follow(losses.as_bytes(), &evaluations(iterations), &drawn(0, iterations), &mut whole);
+        at_once.end(&drawn(0, iterations), &mut whole);
 
         let (mut pieces, mut progress) = (Events::beginning(), Progress::default());
         for look in looks.into_iter().map(|look| look.min(losses.len())).chain([losses.len()]) {
@@ -77,8 +91,12 @@ proptest! {
             // Of an iteration whose line has begun, the evaluations before it are there; that after it may be.
             let there = evaluations(if look % 2 == 0 { begun.saturating_sub(1) } else { begun });
             let there = if look == losses.len() { evaluations(iterations) } else { there };
-            progress.follow(&losses.as_bytes()[progress.losses as usize..look.max(progress.losses as usize)], &there, &mut pieces);
+            let mut pictures = drawn(progress.pictures, begun.saturating_sub(1));
+            pictures.insert(begun, vec![("in pieces".to_owned(), png())]);
+            let from = progress.losses as usize;
+            progress.follow(&losses.as_bytes()[from..look.max(from)], &there, &pictures, &mut pieces);
         }
+        progress.end(&drawn(progress.pictures, iterations), &mut pieces);
         prop_assert_eq!(pieces.bytes(), whole.bytes());
     }
 }
@@ -108,7 +126,7 @@ for tag in events.Tags()['images']:
     // A field of float32 holds 0.1 as the number nearest to it.
     let expected = format!(
         "iou/sky [(1, 0.75)]\nloss/adv_main [(1, 0.5)]\nloss/seg_main [(0, 2.5), (1, 0.25)]\n\
-         lr [(0, {}), (1, {})]\nmiou/target [(1, 0.5), (2, 0.25)]\npictures/inter/a [(2, 3, 2)]\n",
+         lr [(0, {}), (1, {})]\nmiou/target [(1, 0.5), (2, 0.25)]\npictures/a [(1, 3, 2)]\npictures/b [(2, 5, 4)]\n",
         f64::from(0.1f32),
         f64::from(0.05f32)
     );

@@ -15,12 +15,14 @@ use std::time::{Duration, Instant};
 use crate::digest::{Digest, Encoder, FileDigest, Key};
 use crate::exec::job;
 use crate::kind::Gives;
+use crate::report::map::{Map, Palette, class_palette, viridis};
 use crate::report::tensorboard::{Events, Progress, REVISION};
 use crate::report::{Event, Finished};
 use crate::spec::{self, Pipeline};
-use crate::store::{Artifact, Store, Trace};
+use crate::store::{Store, Trace};
 
 use super::Unwritten;
+use super::development::{below, pictures};
 use super::event_file::{EventFile, is_complete};
 
 /// From one look at a running training to the next.
@@ -29,6 +31,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The event files of a pipeline.
 pub(super) struct EventFiles {
     store: Arc<Store>,
+    /// The classes' colours.
+    palette: Palette,
     /// Those that have something to show, by name.
     stages: HashMap<String, Stage>,
 }
@@ -56,28 +60,24 @@ struct Growing {
     progress: Progress,
 }
 
-/// How many files of such an output are shown. An evaluation makes a few overlays for each network, and the same for all:
-/// these are all shown.
-fn limit(gives: Gives) -> usize {
-    match gives {
-        Gives::Losses | Gives::Evaluations => 1,
-        Gives::EntropyMaps => 10,
-        Gives::Overlays => 100,
-        _ => 0,
-    }
-}
+/// What is shown.
+const SHOWN: [Gives; 5] = [Gives::Losses, Gives::Evaluations, Gives::Development, Gives::EntropyMaps, Gives::Overlays];
+/// How many of a data set.
+const ENTROPY_MAPS: usize = 10;
+/// An evaluation makes a few overlays for each network, and the same for all: these are all shown.
+const OVERLAYS: usize = 100;
 
 impl EventFiles {
     pub(super) fn new(pipeline: &Pipeline, store: &Arc<Store>) -> EventFiles {
         let stage = |stage: &spec::Stage| {
-            let shown: Vec<_> = stage.outputs.iter().filter(|output| limit(output.gives) > 0).collect();
+            let shown: Vec<_> = stage.outputs.iter().filter(|output| SHOWN.contains(&output.gives)).collect();
             // All outputs of a kind lie in its stage's folder.
             let folder = pipeline.root.join(shown.first()?.path.parent()?);
             let outputs = shown.iter().map(|output| (output.name.clone(), output.gives)).collect();
             Some((stage.name.clone(), Stage { folder, outputs, running: None }))
         };
         let stages = pipeline.stages.iter().filter_map(stage).collect();
-        EventFiles { store: Arc::clone(store), stages }
+        EventFiles { store: Arc::clone(store), palette: class_palette(&pipeline.classes), stages }
     }
 
     /// Takes note of what happened, and brings the file up to date that it concerns.
@@ -126,9 +126,11 @@ impl EventFiles {
         let mut events = if growing.is_none() { Events::beginning() } else { Events::default() };
         let losses = beyond(&slot.path().join(job::LOSSES), progress.losses);
         let evaluations = std::fs::read_to_string(slot.path().join(job::EVALUATIONS)).unwrap_or_default();
-        progress.follow(&losses, &evaluations, &mut events);
+        let files = below(&slot.path().join(job::PICTURES));
+        let pictures = pictures(files, progress.pictures, &self.palette, |path| std::fs::read(path).ok());
+        progress.follow(&losses, &evaluations, &pictures, &mut events);
         let file = match growing.take() {
-            None => EventFile::begin(&stage.folder, content(running.key), events.bytes())?,
+            None => EventFile::begin(&stage.folder, content(running.key, &self.palette), events.bytes())?,
             Some(mut growing) => {
                 growing.file.append(events.bytes())?;
                 growing.file
@@ -142,7 +144,7 @@ impl EventFiles {
     fn complete(&mut self, name: &str, key: Key) -> Result<(), Unwritten> {
         let Some(stage) = self.stages.get_mut(name) else { return Ok(()) };
         let running = stage.running.take().filter(|running| running.key == key);
-        let content = content(key);
+        let content = content(key, &self.palette);
         if is_complete(&stage.folder, content) {
             return Ok(());
         }
@@ -151,13 +153,13 @@ impl EventFiles {
         let file = match running.and_then(|running| running.growing).filter(|growing| growing.file.is_there()) {
             Some(Growing { mut file, mut progress }) => {
                 let mut events = Events::default();
-                stage.add(&self.store, &trace, &mut progress, &mut events);
+                stage.add(&self.store, &trace, &self.palette, &mut progress, &mut events);
                 file.append(events.bytes())?;
                 file
             }
             None => {
                 let mut events = Events::beginning();
-                stage.add(&self.store, &trace, &mut Progress::default(), &mut events);
+                stage.add(&self.store, &trace, &self.palette, &mut Progress::default(), &mut events);
                 EventFile::begin(&stage.folder, content, events.bytes())?
             }
         };
@@ -177,43 +179,49 @@ impl Stage {
     }
 
     /// Adds what the stage gave, a training's from where its file has come to.
-    fn add(&self, store: &Store, trace: &Trace, progress: &mut Progress, events: &mut Events) {
-        let read = |object: FileDigest| store.read(object).ok().flatten().unwrap_or_default();
-        let given =
-            |wanted: &str| trace.outputs.iter().find(|output| output.name == wanted).map(|output| output.artifact);
-        let bytes = |gives: Gives| {
-            let output = self.outputs.iter().find(|(_, own)| *own == gives);
-            output.and_then(|(name, _)| given(name)).map(|artifact| read(artifact.object)).unwrap_or_default()
+    fn add(&self, store: &Store, trace: &Trace, palette: &Palette, progress: &mut Progress, events: &mut Events) {
+        let read = |object: &FileDigest| store.read(*object).ok().flatten();
+        let given = |wanted: Gives| -> Option<FileDigest> {
+            let (name, _) = self.outputs.iter().find(|(_, gives)| *gives == wanted)?;
+            trace.outputs.iter().find(|output| output.name == *name).map(|output| output.artifact.object)
+        };
+        let bytes = |gives: Gives| given(gives).as_ref().and_then(read).unwrap_or_default();
+        let files = |gives: Gives| {
+            let mut files = given(gives).and_then(|folder| store.files_of(folder)).unwrap_or_default();
+            files.sort();
+            files
         };
         let (losses, evaluations) = (bytes(Gives::Losses), bytes(Gives::Evaluations));
         let losses = losses.get(progress.losses as usize..).unwrap_or_default();
-        progress.follow(losses, &String::from_utf8_lossy(&evaluations), events);
-        for (name, gives) in
-            self.outputs.iter().filter(|(_, gives)| !matches!(gives, Gives::Losses | Gives::Evaluations))
-        {
-            if let Some(artifact) = given(name) {
-                pictures(store, artifact, limit(*gives), events);
-            }
+        let pictures = pictures(files(Gives::Development), progress.pictures, palette, read);
+        progress.follow(losses, &String::from_utf8_lossy(&evaluations), &pictures, events);
+        progress.end(&pictures, events);
+        for (path, object) in spread(&files(Gives::EntropyMaps), ENTROPY_MAPS) {
+            let map = read(object).and_then(|bytes| Map::decode(&bytes));
+            let picture = map.map(|map| map.small().png(&viridis())).unwrap_or_default();
+            events.picture(0, &tag(path), &picture);
+        }
+        for (path, object) in spread(&files(Gives::Overlays), OVERLAYS) {
+            events.picture(0, &tag(path), &read(object).unwrap_or_default());
         }
     }
 }
 
-/// Adds pictures of a folder, evenly spread.
-fn pictures(store: &Store, folder: Artifact, limit: usize, events: &mut Events) {
-    let mut files = store.files_of(folder.object).unwrap_or_default();
-    files.sort();
-    let step = files.len().div_ceil(limit).max(1);
-    for (path, object) in files.iter().step_by(step) {
-        let tag = format!("pictures/{}", path.with_extension("").display());
-        events.picture(0, &tag, &store.read(*object).ok().flatten().unwrap_or_default());
-    }
+/// As many of the files as are shown, evenly spread.
+fn spread(files: &[(PathBuf, FileDigest)], shown: usize) -> impl Iterator<Item = &(PathBuf, FileDigest)> {
+    files.iter().step_by(files.len().div_ceil(shown).max(1))
+}
+
+fn tag(picture: &Path) -> String {
+    format!("pictures/{}", picture.with_extension("").display())
 }
 
 /// What determines the events of a key.
-fn content(key: Key) -> Digest {
+fn content(key: Key, palette: &Palette) -> Digest {
     Encoder::new("intrada/events")
         .field("revision", &REVISION.to_le_bytes())
         .field("key", key.to_string().as_bytes())
+        .field("colours", palette.as_flattened())
         .finish()
 }
 

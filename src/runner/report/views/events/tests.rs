@@ -48,10 +48,32 @@ fn evaluations(iterations: u64) -> String {
     (1..=iterations).filter(|i| i % 2 == 0).map(line).collect()
 }
 
+/// A map of two classes, grey.
+fn map() -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 2, 1);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&[0, 1]).unwrap();
+    file
+}
+
+/// Such a map after each third iteration.
+fn draw(folder: &Path, iterations: u64) {
+    for iteration in (1..=iterations).filter(|i| i % 3 == 0) {
+        let place = folder.join(format!("prediction/{iteration}/a.png"));
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(place, map()).unwrap();
+    }
+}
+
 /// The events that the outputs give at once.
-fn whole() -> Vec<u8> {
-    let mut events = Events::beginning();
-    Progress::default().follow(losses(6).as_bytes(), &evaluations(6), &mut events);
+fn whole(scene: &Scene) -> Vec<u8> {
+    let (mut events, mut progress) = (Events::beginning(), Progress::default());
+    let colours = class_palette(&scene.pipeline.classes);
+    let picture = vec![("pictures/a/prediction".to_owned(), Map::decode(&map()).unwrap().png(&colours))];
+    let pictures = [3, 6].map(|iteration| (iteration, picture.clone())).into();
+    progress.follow(losses(6).as_bytes(), &evaluations(6), &pictures, &mut events);
+    progress.end(&pictures, &mut events);
     events.bytes().to_vec()
 }
 
@@ -76,15 +98,19 @@ impl Scene {
         fs::create_dir_all(evaluated.parent().unwrap()).unwrap();
         fs::write(slot.path().join(job::LOSSES), losses(iterations)).unwrap();
         fs::write(evaluated, evaluations(iterations)).unwrap();
+        draw(&slot.path().join(job::PICTURES), iterations);
     }
 
     /// Its results are in the cache, and its slot has gone.
     fn publish(&self, name: &str) {
         let hold = self.store.hold().unwrap();
         let mut trace = Trace::new(key(name), "p", "inter", "inter-training", serde_json::Value::Null);
-        for (output, content) in [("losses", losses(6)), ("evaluations", evaluations(6))] {
-            let path = self.dir.path().join(output);
-            fs::write(&path, content).unwrap();
+        let outputs = ["losses", "evaluations", "pictures"];
+        let paths = outputs.map(|output| self.dir.path().join(output));
+        fs::write(&paths[0], losses(6)).unwrap();
+        fs::write(&paths[1], evaluations(6)).unwrap();
+        draw(&paths[2], 6);
+        for (output, path) in outputs.into_iter().zip(paths) {
             let artifact = self.store.insert(&path, Take::Move).unwrap();
             trace.outputs.push(TracedOutput { name: output.into(), path: output.into(), artifact });
         }
@@ -131,16 +157,16 @@ fn a_file_that_grew_with_its_training_ends_with_the_bytes_of_one_made_at_once() 
     scene.train("a", 3);
     files.hear(&progress()).unwrap();
     let (path, early, is_complete) = scene.shown();
-    assert!(whole().starts_with(&early) && early.len() > Events::beginning().bytes().len() && !is_complete);
+    assert!(whole(&scene).starts_with(&early) && early.len() > Events::beginning().bytes().len() && !is_complete);
     scene.train("a", 6);
     scene.publish("a");
     files.hear(&finished(Outcome::Ran, "a")).unwrap();
-    assert_eq!(scene.shown(), (path, whole(), true));
+    assert_eq!(scene.shown(), (path, whole(&scene), true));
 
     let at_once = Scene::new();
     at_once.publish("a");
     at_once.files().hear(&finished(Outcome::Hit, "a")).unwrap();
-    assert_eq!(at_once.shown().1, whole());
+    assert_eq!(at_once.shown().1, whole(&scene));
 }
 
 #[test]
@@ -158,7 +184,7 @@ fn a_training_that_goes_on_begins_a_later_file_with_all_that_came_before() {
     scene.train("a", 3);
     files.hear(&progress()).unwrap();
     let (after, bytes, is_complete) = scene.shown();
-    assert!(after > before && whole().starts_with(&bytes) && !is_complete);
+    assert!(after > before && whole(&scene).starts_with(&bytes) && !is_complete);
     files.hear(&Event::Retrying { stage: "inter".into(), attempt: 2, of: 2, reason: String::new() }).unwrap();
     files.hear(&progress()).unwrap();
     assert!(scene.shown().0 > after, "another attempt, another file");
@@ -182,7 +208,7 @@ fn what_is_complete_is_left_alone_and_what_is_not_is_made_again() {
     files.hear(&progress()).unwrap();
     assert!(!scene.shown().2);
     scene.files().hear(&finished(Outcome::UpToDate, "a")).unwrap();
-    assert_eq!((scene.shown().1, scene.shown().2), (whole(), true));
+    assert_eq!((scene.shown().1, scene.shown().2), (whole(&scene), true));
 }
 
 #[test]
