@@ -156,6 +156,56 @@ fn used_from_python(space: &Space, header: &Value) {
         assert!(shape.ends_with(&expected), "{line}");
     }
     assert!(ran.stdout.ends_with("picture.png (1, 3, 64, 128)\n"), "{}", ran.stdout);
+
+    let traced = Command::new("python3").args(["-c", TRACE]).current_dir(space.path("out/best")).output();
+    let traced = Ran::of(traced.unwrap());
+    assert_eq!((traced.code, traced.stdout.as_str()), (Some(0), "equal\n"), "{}", traced.stderr);
+}
+
+/// Some layers that take the first tensors of the file, traced, written, and read back as a program without them would.
+const TRACE: &str = r#"
+import torch
+from PIL import Image
+from load import network_input, traced, weights
+
+kernel = next(tensor for tensor in weights.values() if tensor.dim() == 4 and tensor.shape[1] == 3)
+network = torch.nn.Sequential(torch.nn.Conv2d(3, len(kernel), kernel.shape[2:], bias=False), torch.nn.ReLU())
+network[0].weight.data = kernel
+picture = Image.effect_noise((50, 40), 80)
+traced(network, picture).save("../model.ts")
+with torch.no_grad():
+    difference = (torch.jit.load("../model.ts")(network_input(picture)) - network(network_input(picture))).abs().max()
+print("equal" if difference < 1e-6 else difference)
+"#;
+
+#[test]
+fn a_card_tells_the_spread_over_seeds_and_the_commit() {
+    let seeds = "\n[stages.inter.matrix]\nseed = [1, 2, 3]\n";
+    let space = Space::with(&CHOSEN.replace("\n[stages.evaluate]", &format!("{seeds}\n[stages.evaluate]")));
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=n", "-c", "user.email=n@localhost", "-c", "commit.gpgsign=false"];
+        let mut command = Command::new("git");
+        command.args(identity).args(arguments).current_dir(space.path(""));
+        command.output().is_ok_and(|ran| ran.status.success())
+    };
+    let has_git = git(&["init", "-q"]) && git(&["add", "p.toml"]) && git(&["commit", "-qm", "m"]);
+    space.run("p.toml");
+    assert_eq!(space.intrada("export p.toml inter[seed=2] out").code, Some(0));
+    let card = space.read("out/README.md");
+    let miou = |seed: u32, name: &str| {
+        let metrics = json(&space, &format!("runs/tiny/evaluate[seed={seed}]/metrics.json"));
+        metrics[name]["miou"].as_f64().unwrap_or_else(|| panic!("{name} in {metrics}"))
+    };
+    let spread = |name: &str| {
+        let found = [1, 2, 3].map(|seed| 100.0 * miou(seed, name));
+        let mean = found.iter().sum::<f64>() / 3.0;
+        let sd = (found.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+        format!("{mean:.1} ± {sd:.1}")
+    };
+    let row = format!("| evaluate, test | 3 | {} | {} |", spread("inter"), spread("inter.best"));
+    assert!(card.contains("over the trainings with the seeds 1, 2, 3") && card.contains(&row), "{row}: {card}");
+    assert!(card.contains("| seed | 2 |") && !card.contains("over one seed"), "{card}");
+    assert!(!has_git || card.contains("| commit of the workspace | "), "{card}");
 }
 
 #[test]

@@ -11,8 +11,10 @@ use serde_json::json;
 use super::config::{arch, config};
 use super::network::{Found, Network};
 use super::provenance;
+use super::seeds::{Repeated, shown};
 use crate::kind::model::ARCHS;
 use crate::kind::{KeySpec, Presence, Role};
+use crate::report::compare::Spread;
 use crate::report::measures::plural;
 use crate::spec::{Dataset, Format, InputSource, Parameter, Stage, Value};
 
@@ -82,7 +84,7 @@ fn results(network: &Network<'_>) -> String {
     if network.results.is_empty() {
         return text + "No evaluation of the pipeline that took this training is up to date.\n";
     }
-    text += "IoU in %, over one seed; a difference between two single runs says little.\n\n";
+    text += &repeated(network);
     let column = |found: &Found| {
         let which = match (network.is_trained(), network.is_chosen(found.output)) {
             (false, _) => "read",
@@ -115,6 +117,24 @@ fn results(network: &Network<'_>) -> String {
         );
     }
     text
+}
+
+/// Which seeds the numbers stand for.
+fn repeated(network: &Network<'_>) -> String {
+    let Repeated { seeds, rows } = &network.repeated;
+    if rows.is_empty() {
+        return "IoU in %, over one seed; a difference between two single runs says little.\n\n".to_owned();
+    }
+    let seeds = listed(seeds.iter().map(|seed| inline(seed)));
+    let mut text = format!("mIoU in %, mean ± standard deviation over the trainings with the seeds {seeds}:\n\n");
+    text += "| evaluation | trainings | last | best |\n| --- | ---: | ---: | ---: |\n";
+    let cell = |spread: Option<Spread>| spread.map_or("–".to_owned(), shown);
+    for row in rows {
+        let (evaluation, dataset) = (inline(&row.evaluation), inline(&row.dataset));
+        let (last, best) = (cell(row.last), cell(row.best));
+        let _ = writeln!(text, "| {evaluation}, {dataset} | {} | {last} | {best} |", row.measured);
+    }
+    text + "\nThis one alone, IoU in %:\n\n"
 }
 
 fn trained_on(network: &Network<'_>) -> String {
@@ -194,11 +214,13 @@ fn lineage(network: &Network<'_>) -> String {
         None => "as stored".to_owned(),
     };
     let seed = network.stage().parameter("seed").map(Value::canonical).unwrap_or_default();
+    let commit = network.commit().map(|commit| format!("| commit of the workspace | {} |\n", inline(&commit)));
     format!(
-        "\n## Provenance\n\n| | |\n| --- | --- |\n| seed | {seed} |\n| image size | {size} |\n| preprocessing | {} |\n\
+        "\n## Provenance\n\n| | |\n| --- | --- |\n| seed | {seed} |\n{}| image size | {size} |\n| preprocessing | {} |\n\
          | key | `{}` |\n| lineage digest | `{}` |\n\n\
          `{}` (RO-Crate 1.1) lists every stage before this one with its inputs, outputs, parameters and times. The key names \
          the computation in the cache of intrada; the lineage digest is a hash over the keys and outputs of all of them.\n",
+        commit.unwrap_or_default(),
         inline(&config["preprocessing"]["channel_order"].as_str().unwrap_or_default().to_uppercase())
             + &format!(", (x − {}) / {}", config["preprocessing"]["mean"], config["preprocessing"]["scale"]),
         network.done().key,

@@ -39,6 +39,12 @@ def classes(logits: torch.Tensor, size: list) -> numpy.ndarray:
     return logits.argmax(1)[0].numpy().astype(numpy.uint8)
 
 
+def traced(network: torch.nn.Module, picture: Image.Image) -> torch.jit.ScriptModule:
+    """A network with these weights as TorchScript, which runs without Python; `.save(path)` writes it."""
+    with torch.no_grad():
+        return torch.jit.trace(network.eval(), network_input(picture))
+
+
 if __name__ == "__main__":
     for name, tensor in weights.items():
         print(f"{name:50} {tuple(tensor.shape)}")

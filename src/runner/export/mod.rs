@@ -12,6 +12,7 @@ mod network;
 mod package;
 mod provenance;
 mod safetensors;
+mod seeds;
 mod submission;
 
 use std::io;

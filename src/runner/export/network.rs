@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use super::package::Package;
+use super::seeds::{Repeated, repeated};
 use super::{Error, card, config, provenance, safetensors};
 use crate::kind::Gives;
 use crate::report::metrics::{Measured, Metrics};
@@ -29,6 +30,8 @@ pub(super) struct Network<'a> {
     pub(super) lineage: Vec<Done>,
     /// What evaluations of the pipeline found of the training's networks, in the order of the file.
     pub(super) results: Vec<Found>,
+    /// What they found of it and its repetitions with other seeds.
+    pub(super) repeated: Repeated,
 }
 
 /// What one evaluation found of one network.
@@ -58,8 +61,9 @@ pub fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<
         _ => done(session, &evaluations).unwrap_or_default(),
     };
     let results = evaluated.iter().filter(|done| evaluations.contains(&done.stage));
-    let results = results.flat_map(|done| found(session, done, output.stage)).collect();
-    let network = Network { session, stage: output.stage, output: output.output, lineage, results };
+    let results: Vec<Found> = results.flat_map(|done| found(session, done, output.stage)).collect();
+    let repeated = repeated(session, output.stage);
+    let network = Network { session, stage: output.stage, output: output.output, lineage, results, repeated };
 
     let weights = network.weights()?;
     let config = config::config(&network);
@@ -115,6 +119,11 @@ impl Network<'_> {
             Format::Scenes { size, .. } => Some(size),
             _ => dataset.size,
         }
+    }
+
+    /// The commit of the workspace at which it was made, and whether its files differed from that.
+    pub(super) fn commit(&self) -> Option<String> {
+        self.session.store.load(self.done().key).ok()??.note.remove("commit")
     }
 
     fn weights(&self) -> Result<Vec<u8>, Error> {

@@ -147,7 +147,7 @@ fn networks(stage: &Stage) -> Vec<Network> {
 }
 
 /// Everything that was chosen for a training and for what came before it, in the order in which the stages run.
-fn lineage(session: &Session, training: StageId) -> Vec<(String, String)> {
+pub fn lineage(session: &Session, training: StageId) -> Vec<(String, String)> {
     let pipeline = &session.pipeline;
     let mut lineage: Vec<(String, String)> = Vec::new();
     let mut datasets: Vec<DatasetId> = Vec::new();

@@ -78,6 +78,11 @@ pub struct Measurement {
 }
 
 impl Run {
+    /// Whether it was measured, and nothing has changed since.
+    pub fn is_measured(&self) -> bool {
+        self.measured().is_some()
+    }
+
     fn measured(&self) -> Option<&Measurement> {
         match &self.state {
             State::Measured(measurement) => Some(measurement),
@@ -98,6 +103,14 @@ impl Run {
 
 fn is_seed(parameter: &str) -> bool {
     parameter.ends_with(".seed")
+}
+
+/// Whether these parameters of two runs are those of one experiment, tried twice.
+pub fn differ_by_seeds_alone(some: &[(String, String)], others: &[(String, String)]) -> bool {
+    let without = |parameters: &[(String, String)]| -> BTreeMap<String, String> {
+        parameters.iter().filter(|(name, _)| !is_seed(name)).cloned().collect()
+    };
+    without(some) == without(others)
 }
 
 /// What is to be shown.
