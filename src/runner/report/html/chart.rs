@@ -10,7 +10,10 @@ use super::markup::text;
 /// Of a curve.
 pub(super) const POINTS: usize = 600;
 
+/// Of a chart among others.
 const WIDTH: f64 = 340.0;
+/// Of one that has a row to itself.
+const WIDE: f64 = 860.0;
 const HEIGHT: f64 = 170.0;
 /// Room for the numbers at the axes, in the same units.
 const LEFT: f64 = 44.0;
@@ -131,19 +134,28 @@ fn short(value: f64) -> String {
     }
 }
 
-/// Draws lines over one pair of axes. `marks` are vertical lines with a word; `title` is text. What the script needs to tell
+/// Draws lines over one pair of axes, beside other charts. `marks` are vertical lines with a word; `title` is text. What the script needs to tell
 /// the values where the pointer is, their ranges and the frame, stands in the drawing.
 pub(super) fn draw(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> String {
-    let across = |value: f64| LEFT + x.place(value) * (WIDTH - LEFT - RIGHT);
+    drawn(WIDTH, title, lines, x, y, marks)
+}
+
+/// The same, in a row of its own.
+pub(super) fn draw_wide(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> String {
+    format!("<div class=\"wide\"><div class=\"row\">{}</div></div>\n", drawn(WIDE, title, lines, x, y, marks))
+}
+
+fn drawn(width: f64, title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> String {
+    let across = |value: f64| LEFT + x.place(value) * (width - LEFT - RIGHT);
     let up = |value: f64| HEIGHT - BOTTOM - y.place(value) * (HEIGHT - BOTTOM - TOP);
     let ends = |range: Range| format!("{} {} {}", range.from, range.to, u8::from(range.logarithmic));
     let mut svg = format!(
-        "<figure><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\" data-x=\"{}\" \
+        "<figure><svg class=\"chart\" viewBox=\"0 0 {width} {HEIGHT}\" role=\"img\" aria-label=\"{}\" data-x=\"{}\" \
          data-y=\"{}\" data-frame=\"{LEFT} {} {} {TOP}\">",
         text(title),
         ends(x),
         ends(y),
-        WIDTH - RIGHT,
+        width - RIGHT,
         HEIGHT - BOTTOM
     );
     for tick in y.ticks() {
@@ -151,7 +163,7 @@ pub(super) fn draw(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f6
         let _ = write!(
             svg,
             "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{:.1}\"/><text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            WIDTH - RIGHT,
+            width - RIGHT,
             LEFT - 4.0,
             at + 3.5,
             short(tick)
@@ -183,7 +195,9 @@ pub(super) fn draw(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f6
         for (i, (px, py)) in points.iter().enumerate() {
             let _ = write!(path, "{}{:.2} {:.2}", if i == 0 { 'M' } else { 'L' }, across(*px), up(*py));
         }
-        let _ = write!(svg, "<path class=\"line s{}\" data-name=\"{}\" d=\"{path}\"/>", i % 8, text(&line.name));
+        if !path.is_empty() {
+            let _ = write!(svg, "<path class=\"line s{}\" data-name=\"{}\" d=\"{path}\"/>", i % 8, text(&line.name));
+        }
         let marked = line.marked.iter().map(|point| ("ring", 5.0, point));
         let dots = line.dots.iter().filter(|(_, y)| y.is_finite()).map(|point| ("dot", 2.5, point));
         for (what, radius, (px, py)) in dots.chain(marked) {

@@ -40,6 +40,7 @@
       name: path.dataset.name,
       points: path.getAttribute("d").slice(1).split("L").map(point => point.split(" ").map(Number)),
     }));
+    if (lines.length === 0) continue;
     const values = document.createElement("div"), rule = document.createElementNS(chart.namespaceURI, "path");
     values.className = "values";
     values.hidden = true;

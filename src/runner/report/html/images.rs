@@ -1,4 +1,5 @@
-//! What evaluations found image by image: how good each network is on each, and where an image stands among all.
+//! What evaluations found image by image: how good and how sure each network is on each, and where an image
+//! stands among all.
 //!
 //! Knows `images.jsonl`, whose lines it keeps for the sections that need them, and no picture.
 
@@ -17,6 +18,8 @@ pub(super) struct Images {
     pub(super) stage: StageId,
     /// Its name.
     pub(super) evaluation: String,
+    /// What was evaluated on.
+    pub(super) dataset: String,
     /// The networks, in the order in which the file names them.
     pub(super) networks: Vec<String>,
     /// In the order of the data set.
@@ -30,6 +33,9 @@ pub(super) struct Line {
     pub(super) image: String,
     /// By network: the mean IoU over the classes that occur in it or were predicted, 0 to 1.
     pub(super) miou: BTreeMap<String, Option<f64>>,
+    /// By network: the mean entropy by which a ranking would place it. None where the network has diverged.
+    #[serde(default)]
+    pub(super) entropy: BTreeMap<String, Option<f64>>,
     /// Why there are pictures of it, where there are.
     #[serde(default)]
     pub(super) shown: Option<String>,
@@ -50,6 +56,7 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<I
         Some(Images {
             stage: evaluation.stage,
             evaluation: evaluation.name.clone(),
+            dataset: evaluation.dataset.clone(),
             networks: evaluation.models.iter().map(|model| model.name.clone()).collect(),
             lines: lines.collect(),
         })
@@ -110,6 +117,7 @@ pub(super) mod tests {
         Images {
             stage: StageId(0),
             evaluation: "evaluate".into(),
+            dataset: "val".into(),
             networks: vec!["inter".into(), "intra".into()],
             lines: of_each.iter().enumerate().map(line).collect(),
         }

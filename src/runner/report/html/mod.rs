@@ -11,6 +11,7 @@ mod agreement;
 mod certainty;
 mod chart;
 mod confusion;
+mod difficulty;
 mod findings;
 mod graph;
 mod head;
@@ -129,6 +130,7 @@ impl Page {
             ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, &self.classes)),
             ("pipeline", "Pipeline", stages::render(&self.stages, &self.timeline)),
             ("ranking", "Ranking", ranking::render(&self.rankings, &self.classes)),
+            ("difficulty", "Difficulty", difficulty::render(&self.images, &self.rankings, self.classes.len())),
             ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &truths, &self.classes)),
             ("provenance", "Provenance", provenance::render(&self.provenance)),
         ];
@@ -156,6 +158,7 @@ impl Page {
             let value = json!({ "dataset": evaluation.dataset, "networks": order, "metrics": evaluation.raw });
             (evaluation.name.clone(), value)
         };
+        let ranking = |ranking: &ranking::Ranking| (ranking.name.clone(), ranking.data());
         json!({
             "format": 1,
             "pipeline": self.head.name,
@@ -165,6 +168,7 @@ impl Page {
             "sentences": self.head.sentences,
             "findings": self.findings,
             "stages": self.stages.iter().map(stage).collect::<Vec<_>>(),
+            "rankings": self.rankings.iter().map(ranking).collect::<serde_json::Map<_, _>>(),
             "evaluations": self.results.iter().map(evaluation).collect::<serde_json::Map<_, _>>(),
         })
     }
@@ -173,7 +177,12 @@ impl Page {
 /// The whole document. The policy's nonce is a digest of what stands in it: text that knew it would have to hold it.
 fn document(title: &str, mark: &str, body: &str, photographs: &str, data: &str) -> String {
     const STYLE: &str = concat!(include_str!("page.css"), include_str!("pictures.css"));
-    const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("charts.js"), include_str!("pictures.js"));
+    const SCRIPT: &str = concat!(
+        include_str!("page.js"),
+        include_str!("charts.js"),
+        include_str!("pictures.js"),
+        include_str!("ranking.js")
+    );
     let nonce = Digest::of(body.as_bytes()).to_string();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n{mark}\

@@ -2,8 +2,10 @@
 //!
 //! Knows `ranking.csv` and what the entropy inference that was ranked left to look at.
 
+use serde_json::json;
+
 use super::certainty::named;
-use super::chart::{Line, Range, draw};
+use super::chart::{Line, Range, draw_wide};
 use super::inference::{Inference, Seen};
 use super::markup::{section, text};
 use super::photographs::Photographs;
@@ -13,7 +15,8 @@ use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::report::map::class_palette;
 use crate::report::measures::count;
-use crate::spec::{Class, StageId};
+use crate::report::shell;
+use crate::spec::{Class, Stage, StageId, Value};
 
 /// Images at each place of the order.
 const EACH: usize = 6;
@@ -26,6 +29,12 @@ pub(super) struct Ranking {
     pub(super) family: String,
     /// Axis and value, without the seed.
     pub(super) setting: Vec<(String, String)>,
+    /// The data set whose images were ranked.
+    pub(super) dataset: String,
+    /// λ.
+    lambda: f64,
+    /// What another λ is tried with: it stands between these two.
+    command: [String; 2],
     /// Ascending: the easiest first.
     ranked: Vec<Ranked>,
     shown: Vec<(&'static str, Vec<Example>)>,
@@ -53,7 +62,8 @@ fn ranking(workspace: &Workspace, id: StageId, photographs: &mut Photographs) ->
     let stage = workspace.pipeline.stage(id);
     let bytes = workspace.bytes(id, Gives::RankingTable)?;
     let ranked: Vec<Ranked> = std::str::from_utf8(&bytes).ok()?.lines().skip(1).filter_map(line).collect();
-    let inference = Inference::of(workspace, workspace.producer(stage, "scores"));
+    let scored = workspace.producer(stage, "scores");
+    let inference = Inference::of(workspace, scored);
     let cut = ranked.iter().filter(|ranked| ranked.is_easy).count();
     let around = cut.saturating_sub(EACH / 2)..(cut + EACH / 2).min(ranked.len());
     let last = ranked.len().saturating_sub(EACH)..ranked.len();
@@ -67,10 +77,31 @@ fn ranking(workspace: &Workspace, id: StageId, photographs: &mut Photographs) ->
     Some(Ranking {
         name: stage.name.clone(),
         family: stage.family.clone(),
+        dataset: scored
+            .and_then(|scored| workspace.dataset_name(workspace.pipeline.stage(scored), "images"))
+            .unwrap_or_default()
+            .to_owned(),
+        lambda: match stage.parameter("lambda") {
+            Some(Value::Number(lambda)) => *lambda,
+            _ => f64::NAN,
+        },
+        command: command(workspace, stage),
         setting: swept.map(|at| (at.axis.clone(), at.value.clone())).collect(),
         shown: shown.into(),
         ranked,
     })
+}
+
+/// Where λ is swept, the sweep's one value is replaced.
+fn command(workspace: &Workspace, stage: &Stage) -> [String; 2] {
+    let file = workspace.pipeline.file.to_string_lossy();
+    let is_swept = stage.coordinates.iter().any(|at| at.axis == "lambda");
+    let (matrix, open, close) = if is_swept { ("matrix.", "[", "]'") } else { ("", "", "") };
+    let quote = if is_swept { "'" } else { "" };
+    [
+        format!("intrada-run {} --set {quote}stages.{}.{matrix}lambda={open}", shell::word(&file), stage.family),
+        close.to_owned(),
+    ]
 }
 
 /// `image,score,split`.
@@ -83,6 +114,17 @@ impl Ranking {
     /// How many images were ranked.
     pub(super) fn images(&self) -> usize {
         self.ranked.len()
+    }
+
+    /// For programs, and for the script that tells what another λ would change: scores with as many digits as matter.
+    pub(super) fn data(&self) -> serde_json::Value {
+        let rounded = |score: f64| format!("{score:.5e}").parse::<f64>().unwrap_or(score);
+        json!({
+            "lambda": self.lambda,
+            "easy": self.easy().count(),
+            "images": self.ranked.iter().map(|ranked| ranked.image.as_str()).collect::<Vec<_>>(),
+            "scores": self.ranked.iter().map(|ranked| rounded(ranked.score)).collect::<Vec<_>>(),
+        })
     }
 
     /// Those of the easy part.
@@ -101,22 +143,23 @@ pub(super) fn render(rankings: &[Ranking], classes: &[Class]) -> String {
 }
 
 fn one(ranking: &Ranking, classes: &[Class]) -> String {
-    let easy = ranking.easy().count();
+    let (easy, images) = (ranking.easy().count(), ranking.images());
     let points = (1..).zip(&ranking.ranked).map(|(rank, ranked)| (f64::from(rank), ranked.score));
     let line = Line { name: "score".to_owned(), points: points.collect(), ..Line::default() };
-    let images = ranking.images();
     let x = Range { from: 0.0, to: images.max(1) as f64, logarithmic: false };
     let y = Range::over(ranking.ranked.iter().map(|ranked| ranked.score).chain([0.0]));
     let mut html = format!(
-        "<h3>{} <small>{} easy, {} hard</small></h3>\n<div class=\"charts\">",
+        "<h3>{} <small>{} easy, {} hard images of {}</small></h3>\n",
         text(&ranking.name),
         count(easy as u64),
-        count((images - easy) as u64)
+        count((images - easy) as u64),
+        text(&ranking.dataset)
     );
     if let Some(y) = y {
-        html += &draw("score by place, easiest first", &[line], x, y, &[(easy as f64, "cut")]);
+        let cut = format!("λ = {}", ranking.lambda);
+        html += &draw_wide("score by place, the easiest first", &[line], x, y, &[(easy as f64, &cut)]);
     }
-    html += "</div>\n";
+    html += &slider(ranking);
     let palette = class_palette(classes);
     for (word, examples) in &ranking.shown {
         let columns = examples.iter().map(|example| {
@@ -126,6 +169,18 @@ fn one(ranking: &Ranking, classes: &[Class]) -> String {
         html += &format!("<h4>{word}</h4>\n<div class=\"columns\">{}</div>\n", columns.collect::<String>());
     }
     html
+}
+
+/// What another λ would change, by script: the numbers are in the page's data.
+fn slider(ranking: &Ranking) -> String {
+    format!(
+        "<div class=\"lambda noprint scripted\" hidden data-ranking=\"{}\" data-command=\"{}\" data-rest=\"{}\"><label>another λ \
+         <input type=\"range\" min=\"0.01\" max=\"0.99\" step=\"0.01\" value=\"{}\"></label> <output></output></div>\n",
+        text(&ranking.name),
+        text(&ranking.command[0]),
+        text(&ranking.command[1]),
+        ranking.lambda
+    )
 }
 
 #[cfg(test)]
@@ -144,10 +199,24 @@ pub(super) mod tests {
         Ranking {
             name: name.to_owned(),
             family: "rank".to_owned(),
+            dataset: "target".to_owned(),
+            lambda: 0.5,
+            command: ["intrada-run p.toml --set stages.rank.lambda=".to_owned(), String::new()],
             setting: swept.map(|(axis, value)| ((*axis).to_owned(), (*value).to_owned())).collect(),
             ranked: ranked.collect(),
             shown: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_data_holds_every_image_with_five_digits_of_its_score() {
+        let mut ranking = ranking("rank", &[], &["a"], &["b", "c"]);
+        ranking.ranked[0].score = 0.006_253_281_608;
+        ranking.ranked[2].score = f64::INFINITY;
+        let data = ranking.data();
+        assert_eq!(data["images"], json!(["a", "b", "c"]));
+        assert_eq!(data["scores"], json!([0.006_253_28, 1.0, null]));
+        assert_eq!((&data["easy"], &data["lambda"]), (&json!(1), &json!(0.5)));
     }
 
     #[test]

@@ -1,0 +1,178 @@
+//! Difficulty: whether entropy ranks what is truly difficult, which is what the method rests on (IntraDA, section 3.2: the easy
+//! images are those of which the inter model is sure).
+//!
+//! Knows what evaluations found image by image, and the rankings of the same images. It needs labels, which no training read.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::chart::{Line, Range, draw};
+use super::images::Images;
+use super::markup::{percent, section, signed, table, text};
+use super::ranking::Ranking;
+use crate::report::measures::count;
+
+/// Dots of a chart: more hide each other, and ρ is of all images.
+const DOTS: usize = 400;
+
+/// One network's images: mean entropy (0 to 1) and mIoU (0 to 1), where both are known.
+fn points(images: &Images, network: &str, classes: usize) -> Vec<(f64, f64)> {
+    // As in `certainty`: a score is at most 1 / C.
+    let entropy =
+        |line: &super::images::Line| line.entropy.get(network).copied().flatten().map(|of| of * classes as f64);
+    images.lines.iter().filter_map(|line| Some((entropy(line)?, line.miou(network)?))).collect()
+}
+
+/// Spearman's ρ: the correlation of the ranks, equal values sharing the mean of theirs. None for fewer than three pairs, or
+/// where all values of a side are equal.
+fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
+    let (x, y): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let (x, y) = (ranks(&x), ranks(&y));
+    // Of ranks with ties, too.
+    let mean = (pairs.len() as f64 + 1.0) / 2.0;
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>();
+    let spread = (product(&x, &x) * product(&y, &y)).sqrt();
+    (pairs.len() >= 3 && spread > 0.0).then(|| product(&x, &y) / spread)
+}
+
+/// From 1; equal values have the mean of the ranks that they take up.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut start = 0;
+    for equal in order.chunk_by(|a, b| values[*a] == values[*b]) {
+        for at in equal {
+            ranks[*at] = start as f64 + (equal.len() as f64 + 1.0) / 2.0;
+        }
+        start += equal.len();
+    }
+    ranks
+}
+
+/// The section; empty where no image has both.
+pub(super) fn render(evaluations: &[Images], rankings: &[Ranking], classes: usize) -> String {
+    let body: String = evaluations.iter().map(|images| one(images, rankings, classes)).collect();
+    if body.is_empty() {
+        return body;
+    }
+    let head = "<p>Does entropy rank true difficulty? The method takes the images of which a network is sure for easy ones. Where \
+                there are labels, that can be looked at: the less entropy, the higher should be the mIoU, and ρ near −1.</p>\n";
+    section("difficulty", "Difficulty", &(head.to_owned() + &body))
+}
+
+fn one(images: &Images, rankings: &[Ranking], classes: usize) -> String {
+    let of_each: Vec<(&str, Vec<(f64, f64)>)> =
+        images.networks.iter().map(|network| (network.as_str(), points(images, network, classes))).collect();
+    let all = || of_each.iter().flat_map(|(_, points)| points);
+    let axes = Range::over(all().map(|(entropy, _)| *entropy)).zip(Range::over(all().map(|(_, miou)| 100.0 * miou)));
+    let Some((x, y)) = axes else { return String::new() };
+    let mut html = format!(
+        "<h3>{} <small>mIoU in % of each image of {} by its mean entropy</small></h3>\n<div class=\"charts\">",
+        text(&images.evaluation),
+        text(&images.dataset)
+    );
+    for (network, points) in of_each.iter().filter(|(_, points)| !points.is_empty()) {
+        let step = points.len().div_ceil(DOTS);
+        let dots = points.iter().step_by(step).map(|(entropy, miou)| (*entropy, 100.0 * miou)).collect();
+        let line = Line { name: said(network, points), dots, ..Line::default() };
+        html += &draw(network, &[line], x.wider(), y.wider(), &[]);
+    }
+    html += "</div>\n";
+    html + &parts(images, rankings)
+}
+
+/// ρ, of how many images, and whether chance would give as much.
+fn said(network: &str, points: &[(f64, f64)]) -> String {
+    let Some(rho) = spearman(points) else { return format!("{network}: too few images for a correlation") };
+    // Under independence ρ has a standard deviation of 1 / √(n − 1).
+    let by_chance = 1.96 / (points.len() as f64 - 1.0).sqrt();
+    let chance = if rho.abs() < by_chance { ", no more than chance" } else { "" };
+    format!("ρ = {rho:+.2} over {} images{chance}", count(points.len() as u64)).replace('-', "−")
+}
+
+/// Where the images were also ranked: how good the networks are on both parts.
+fn parts(images: &Images, rankings: &[Ranking]) -> String {
+    let mut html = String::new();
+    for ranking in rankings.iter().filter(|ranking| ranking.dataset == images.dataset) {
+        let easy: BTreeSet<&str> = ranking.easy().collect();
+        let row = |network: &String| {
+            let mean = |is_easy: bool| {
+                let part = images.lines.iter().filter(|line| easy.contains(line.image.as_str()) == is_easy);
+                let known: Vec<f64> = part.filter_map(|line| line.miou(network)).collect();
+                (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+            };
+            let (easy, hard) = (mean(true), mean(false));
+            let difference = easy.zip(hard).map_or("–".to_owned(), |(easy, hard)| signed(100.0 * (easy - hard)));
+            vec![text(network), percent(easy), percent(hard), difference]
+        };
+        let rows: Vec<Vec<String>> = images.networks.iter().map(row).collect();
+        let _ = writeln!(html, "<h4>On the easy and the hard part of {}</h4>", text(&ranking.name));
+        html += &table(&["mean over images, in %", "easy", "hard", "easy − hard"], &rows);
+    }
+    html
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+
+    use super::super::images::tests::images;
+    use super::super::ranking::tests::ranking;
+    use super::*;
+
+    #[test]
+    fn spearmans_rho_is_that_of_textbooks_with_ties_and_without() {
+        let pairs = |x: &[f64], y: &[f64]| x.iter().copied().zip(y.iter().copied()).collect::<Vec<_>>();
+        // 1 − 6 Σd² / (n (n² − 1)), d being 1, 1, 0, 1, 1.
+        let rho = spearman(&pairs(&[1.0, 2.0, 3.0, 4.0, 5.0], &[2.0, 1.0, 3.0, 5.0, 4.0])).unwrap();
+        assert!((rho - 0.8).abs() < 1e-12);
+        assert_eq!(ranks(&[5.0, 1.0, 5.0, 7.0, 5.0]), [3.0, 1.0, 3.0, 5.0, 3.0]);
+        // Pearson's r of 1, 2.5, 2.5, 4, 5 and 5, 3, 3, 3, 1: −8 / √(9.5 · 8).
+        let rho = spearman(&pairs(&[1.0, 2.0, 2.0, 4.0, 5.0], &[5.0, 4.0, 4.0, 4.0, 1.0])).unwrap();
+        assert!((rho + 8.0 / 76f64.sqrt()).abs() < 1e-12, "{rho}");
+        assert_eq!(spearman(&pairs(&[1.0, 2.0], &[1.0, 2.0])), None);
+        assert_eq!(spearman(&pairs(&[1.0, 2.0, 3.0], &[4.0, 4.0, 4.0])), None);
+    }
+
+    proptest! {
+        #[test]
+        fn rho_asks_for_the_order_alone_and_turns_its_sign_with_it(values in vec((0u8..9, 0u8..9), 3..40)) {
+            let pairs: Vec<(f64, f64)> = values.iter().map(|(x, y)| (f64::from(*x), f64::from(*y))).collect();
+            if let Some(rho) = spearman(&pairs) {
+                prop_assert!((-1.0 - 1e-12..=1.0 + 1e-12).contains(&rho));
+                let stretched: Vec<(f64, f64)> = pairs.iter().map(|(x, y)| (x.exp(), -y.powi(3))).collect();
+                prop_assert!((spearman(&stretched).unwrap() + rho).abs() < 1e-12);
+            } else {
+                let is_flat = |of: fn(&(f64, f64)) -> f64| pairs.iter().all(|pair| of(pair) == of(&pairs[0]));
+                prop_assert_eq!(true, is_flat(|pair| pair.0) || is_flat(|pair| pair.1));
+            }
+        }
+    }
+
+    #[test]
+    fn entropy_is_set_against_the_iou_of_each_image_network_by_network() {
+        let mut images =
+            images(&[(Some(0.75), None), (Some(0.5), Some(0.5)), (Some(0.25), Some(0.5)), (None, Some(0.5))]);
+        for (line, entropy) in images.lines.iter_mut().zip([0.1, 0.2, 0.3, 0.4]) {
+            line.entropy = [("inter".to_owned(), Some(entropy)), ("intra".to_owned(), None)].into();
+        }
+        assert_eq!(points(&images, "inter", 2), [(0.2, 0.75), (0.4, 0.5), (0.6, 0.25)]);
+        let html = render(&[images], &[], 2);
+        assert!(html.contains("ρ = −1.00 over 3 images, no more than chance"), "{html}");
+        assert_eq!(html.matches("<circle").count(), 3, "intra has no entropies: {html}");
+    }
+
+    #[test]
+    fn the_parts_of_a_ranking_of_the_same_images_are_compared() {
+        let mut images = images(&[(Some(0.75), Some(0.5)), (Some(0.25), Some(0.5)), (Some(0.5), None)]);
+        images.dataset = "target".into();
+        let ranking = ranking("rank", &[], &["0"], &["1", "2"]);
+        let html = parts(&images, &[ranking]);
+        assert!(html.contains("<td>inter</td><td>75.0</td><td>37.5</td><td>+37.5</td>"), "{html}");
+        assert!(html.contains("<td>intra</td><td>50.0</td><td>50.0</td><td>+0.0</td>"), "{html}");
+        images.dataset = "val".into();
+        assert_eq!(parts(&images, &[super::super::ranking::tests::ranking("rank", &[], &["0"], &["1"])]), "");
+    }
+}
