@@ -75,7 +75,9 @@ fn agreement(
     let (one, other) = (Inference::of(workspace, Some(before.stage)), Inference::of(workspace, Some(after.stage)));
     let mut pair = |path: &PathBuf| {
         let image = path.to_string_lossy();
-        let before = one.seen(workspace, &image, photographs);
+        let mut before = one.seen(workspace, &image, photographs);
+        // The map's ending isn't the image's.
+        before.image = path.with_extension("").display().to_string();
         let after = other.seen(workspace, &image, photographs);
         let differ = after.classes.as_ref()?.errors(before.classes.as_ref()?)?;
         Some(Pair { before, after, differ })

@@ -130,7 +130,7 @@ fn short(value: f64) -> String {
         0.0 => "0".to_owned(),
         v if v >= 10_000.0 => format!("{}k", (value / 1000.0).round()),
         v if v < 0.001 => format!("{value:.0e}"),
-        _ => format!("{:.4}", value).trim_end_matches('0').trim_end_matches('.').to_owned(),
+        _ => format!("{value:.4}").trim_end_matches('0').trim_end_matches('.').replace('-', "−"),
     }
 }
 
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(range(0.0, 300.0, false).ticks(), [0.0, 100.0, 200.0, 300.0]);
         assert_eq!(range(0.2, 8.0, true).ticks(), [1.0]);
         assert_eq!(range(0.03, 8.0, true).ticks(), [0.1, 1.0]);
-        assert_eq!(["0", "0.25", "120k", "1e-5"].map(str::to_owned), [0.0, 0.25, 120_000.0, 0.00001].map(short));
+        assert_eq!(["0", "−0.25", "120k", "1e-5"].map(str::to_owned), [0.0, -0.25, 120_000.0, 0.00001].map(short));
     }
 
     #[test]

@@ -62,29 +62,31 @@ pub(super) fn render(evaluations: &[Images], rankings: &[Ranking], classes: usiz
 }
 
 fn one(images: &Images, rankings: &[Ranking], classes: usize) -> String {
-    let of_each: Vec<(&str, Vec<(f64, f64)>)> =
-        images.networks.iter().map(|network| (network.as_str(), points(images, network, classes))).collect();
-    let all = || of_each.iter().flat_map(|(_, points)| points);
-    let axes = Range::over(all().map(|(entropy, _)| *entropy)).zip(Range::over(all().map(|(_, miou)| 100.0 * miou)));
-    let Some((x, y)) = axes else { return String::new() };
+    let of_each: Vec<Vec<(f64, f64)>> =
+        images.networks.iter().map(|network| points(images, network, classes)).collect();
+    let Some(y) = Range::over(of_each.iter().flatten().map(|(_, miou)| 100.0 * miou)) else {
+        return String::new();
+    };
     let mut html = format!(
-        "<h3>{} <small>mIoU in % of each image of {} by its mean entropy</small></h3>\n<div class=\"charts\">",
+        "<h3>{} <small>mIoU in % of each image of {} by its mean entropy, 0 to 1; each network with its own axis of \
+         entropy</small></h3>\n<div class=\"charts\">",
         text(&images.evaluation),
         text(&images.dataset)
     );
-    for (network, points) in of_each.iter().filter(|(_, points)| !points.is_empty()) {
+    for (network, points) in images.networks.iter().zip(&of_each) {
+        let Some(x) = Range::over(points.iter().map(|(entropy, _)| *entropy)) else { continue };
         let step = points.len().div_ceil(DOTS);
         let dots = points.iter().step_by(step).map(|(entropy, miou)| (*entropy, 100.0 * miou)).collect();
-        let line = Line { name: said(network, points), dots, ..Line::default() };
-        html += &draw(network, &[line], x.wider(), y.wider(), &[]);
+        let title = format!("{network}: {}", said(points));
+        html += &draw(&title, &[Line { name: title.clone(), dots, ..Line::default() }], x.wider(), y.wider(), &[]);
     }
     html += "</div>\n";
     html + &parts(images, rankings)
 }
 
 /// ρ, of how many images, and whether chance would give as much.
-fn said(network: &str, points: &[(f64, f64)]) -> String {
-    let Some(rho) = spearman(points) else { return format!("{network}: too few images for a correlation") };
+fn said(points: &[(f64, f64)]) -> String {
+    let Some(rho) = spearman(points) else { return "nothing to correlate".to_owned() };
     // Under independence ρ has a standard deviation of 1 / √(n − 1).
     let by_chance = 1.96 / (points.len() as f64 - 1.0).sqrt();
     let chance = if rho.abs() < by_chance { ", no more than chance" } else { "" };
@@ -160,7 +162,7 @@ mod tests {
         }
         assert_eq!(points(&images, "inter", 2), [(0.2, 0.75), (0.4, 0.5), (0.6, 0.25)]);
         let html = render(&[images], &[], 2);
-        assert!(html.contains("ρ = −1.00 over 3 images, no more than chance"), "{html}");
+        assert!(html.contains("inter: ρ = −1.00 over 3 images, no more than chance"), "{html}");
         assert_eq!(html.matches("<circle").count(), 3, "intra has no entropies: {html}");
     }
 

@@ -12,6 +12,7 @@ mod certainty;
 mod chart;
 mod confusion;
 mod difficulty;
+mod film;
 mod findings;
 mod graph;
 mod head;
@@ -56,6 +57,7 @@ pub struct Page {
     results: Vec<results::Evaluation>,
     settings: Vec<sweep::Setting>,
     trainings: Vec<training::Training>,
+    films: Vec<film::Film>,
     images: Vec<images::Images>,
     pictures: Vec<pictures::Shown>,
     photographs: photographs::Photographs,
@@ -102,6 +104,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
         results,
         settings,
         trainings,
+        films: film::gather(workspace, &mut photographs),
         certainties,
         agreements,
         images,
@@ -126,12 +129,12 @@ impl Page {
             ("results", "Results", results::render(&self.results, &self.classes)),
             ("certainty", "Certainty", certainty),
             ("sweep", "Sweep", sweep::render(&self.settings)),
-            ("training", "Training", training::render(&self.trainings)),
-            ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, &self.classes)),
-            ("pipeline", "Pipeline", stages::render(&self.stages, &self.timeline)),
+            ("training", "Training", training::render(&self.trainings, &film::render(&self.films, &self.classes))),
             ("ranking", "Ranking", ranking::render(&self.rankings, &self.classes)),
             ("difficulty", "Difficulty", difficulty::render(&self.images, &self.rankings, self.classes.len())),
             ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &truths, &self.classes)),
+            ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, &self.classes)),
+            ("pipeline", "Pipeline", stages::render(&self.stages, &self.timeline)),
             ("provenance", "Provenance", provenance::render(&self.provenance)),
         ];
         let there: Vec<(&str, &str)> =

@@ -12,14 +12,14 @@ pub(super) fn element(map: &Map, palette: &Palette, about: &str) -> String {
 
 /// The scale of entropies, always the same: 0 to the entropy of equally likely classes.
 pub(super) fn entropy_legend() -> String {
-    let mut stops = String::new();
-    for (i, colour) in viridis().iter().enumerate().step_by(51) {
-        let _ = write!(stops, "<stop offset=\"{}%\" stop-color=\"{}\"/>", i * 100 / 255, rgb(*colour));
+    // Pieces and no gradient: the legend stands in the page several times, and a gradient would need a name of its own in each.
+    let mut pieces = String::new();
+    for (i, colour) in viridis().iter().enumerate().step_by(8) {
+        let _ = write!(pieces, "<rect x=\"{i}\" width=\"9\" height=\"1\" fill=\"{}\"/>", rgb(*colour));
     }
     format!(
-        "<p class=\"legend\">entropy 0 <svg class=\"scale\" viewBox=\"0 0 10 1\" preserveAspectRatio=\"none\">\
-         <defs><linearGradient id=\"viridis\">{stops}</linearGradient></defs>\
-         <rect width=\"10\" height=\"1\" fill=\"url(#viridis)\"/></svg> 1 (all classes equally likely)</p>\n"
+        "<p class=\"legend\">entropy 0 <svg class=\"scale\" viewBox=\"0 0 256 1\" preserveAspectRatio=\"none\">{pieces}</svg> 1 \
+         (all classes equally likely)</p>\n"
     )
 }
 

@@ -105,8 +105,10 @@ pub(in crate::report) fn map_file(image: &str) -> PathBuf {
 /// What the colours mean, and the slider that fades them.
 pub(super) fn key(classes: &[Class]) -> String {
     format!(
-        "{}{}<p class=\"legend noprint scripted\" hidden><label>maps over the photograph <input type=\"range\" \
-         class=\"opacity\" min=\"0\" max=\"100\" value=\"100\"></label> &nbsp; a click or Enter enlarges a picture</p>\n",
+        "{}<div class=\"keys\">{}<p class=\"legend\"><span class=\"key ignored\">ignored</span></p>\
+         <p class=\"legend noprint scripted\" hidden><label>maps over the photograph <input type=\"range\" \
+         class=\"opacity\" min=\"0\" max=\"100\" value=\"100\"></label></p>\
+         <p class=\"legend noprint scripted\" hidden>a click or Enter enlarges a picture</p></div>\n",
         legend(classes),
         entropy_legend()
     )

@@ -43,6 +43,8 @@ fn one(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Opt
         let label = Map::decode(&workspace.object(*object)?)?.small();
         let mut seen = inference.seen(workspace, &path.to_string_lossy(), photographs);
         seen.classes = Some(label);
+        // The label's ending isn't the image's.
+        seen.image = path.with_extension("").display().to_string();
         Some(seen)
     };
     let notes = workspace.trace(id).map(|trace| trace.note).unwrap_or_default();

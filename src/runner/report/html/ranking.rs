@@ -163,7 +163,8 @@ fn one(ranking: &Ranking, classes: &[Class]) -> String {
     let palette = class_palette(classes);
     for (word, examples) in &ranking.shown {
         let columns = examples.iter().map(|example| {
-            let below = format!("{} of {}, {:.4}", count(example.place as u64), count(images as u64), example.score);
+            let (place, part) = (count(example.place as u64), if example.place <= easy { "easy" } else { "hard" });
+            let below = format!("{place} of {}, {part}, {:.4}", count(images as u64), example.score);
             example.seen.column(&palette, "prediction", &below)
         });
         html += &format!("<h4>{word}</h4>\n<div class=\"columns\">{}</div>\n", columns.collect::<String>());
@@ -175,7 +176,8 @@ fn one(ranking: &Ranking, classes: &[Class]) -> String {
 fn slider(ranking: &Ranking) -> String {
     format!(
         "<div class=\"lambda noprint scripted\" hidden data-ranking=\"{}\" data-command=\"{}\" data-rest=\"{}\"><label>another λ \
-         <input type=\"range\" min=\"0.01\" max=\"0.99\" step=\"0.01\" value=\"{}\"></label> <output></output></div>\n",
+         <input type=\"range\" min=\"0.01\" max=\"0.99\" step=\"0.01\" value=\"{}\"></label> <output>where it would cut, and which \
+         images would change sides</output></div>\n",
         text(&ranking.name),
         text(&ranking.command[0]),
         text(&ranking.command[1]),

@@ -213,7 +213,7 @@ fn a_photograph_is_in_the_page_once_however_many_sections_show_it() {
     let classes: Vec<&str> = shown.map(|cell| &cell[..cell.find('"').unwrap()]).collect();
     assert_eq!(classes.len(), 4, "once among the pictures, and easiest, at the cut and hardest of two");
     assert!(classes.iter().all(|class| *class == classes[0] && page.contains(&format!(".{class}{{aspect-ratio:8/4;"))));
-    assert!(page.contains("1 of 2, 0.1000"));
+    assert!(page.contains("1 of 2, easy, 0.1000"));
 }
 
 #[test]
@@ -244,6 +244,20 @@ fn where_nothing_was_evaluated_certainty_and_agreement_stand_in_the_place_of_res
     scene.place("evaluate", &[("metrics", Scene::file(METRICS))]);
     let page = scene.page();
     assert!(page.contains("id=\"results\"") && !page.contains("id=\"certainty\""), "labels say more");
+}
+
+#[test]
+fn the_predictions_of_a_training_are_shown_in_the_order_of_its_iterations() {
+    let mut scene = Scene::new();
+    let prediction = |iteration: u32| (format!("prediction/{iteration}/town/a.png"), grey_png(8, 4, 1));
+    let mut pictures: Files = [30, 120, 60].map(prediction).into();
+    pictures.push(("photograph/town/a.jpg".to_owned(), jpeg(8, 4, "")));
+    scene.place("inter", &[("pictures", pictures), ("losses", Scene::file("{\"iteration\":0,\"seg_main\":1.0}\n"))]);
+    let page = scene.page();
+    assert!(page.contains("<th>iteration</th><th>30</th><th>60</th><th>120</th>"));
+    let film = page.split_once("How the predictions develop").unwrap().1;
+    let at = |about: &str| film.find(&format!("alt=\"{about}\"")).unwrap_or_else(|| panic!("{about}"));
+    assert!(at("inter after 30 iterations, town/a") < at("inter after 120 iterations, town/a"));
 }
 
 #[test]

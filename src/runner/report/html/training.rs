@@ -97,8 +97,8 @@ fn columns(jsonl: &[u8]) -> BTreeMap<String, Vec<(f64, f64)>> {
     columns
 }
 
-/// The section; empty where nothing was trained.
-pub(super) fn render(trainings: &[Training]) -> String {
+/// The section; empty where nothing was trained. `films` is HTML, and stands below the curves.
+pub(super) fn render(trainings: &[Training], films: &str) -> String {
     if trainings.is_empty() {
         return String::new();
     }
@@ -113,7 +113,7 @@ pub(super) fn render(trainings: &[Training]) -> String {
     if trainings.len() == SHOWN {
         body += &format!("<p class=\"note\">At most {SHOWN} trainings are shown, the first of the graph.</p>\n");
     }
-    section("training", "Training", &body)
+    section("training", "Training", &(body + films))
 }
 
 /// A chart a training, one below the other from row to row; `None` where no training has any of the columns.

@@ -1,0 +1,100 @@
+//! Film: how a training's predictions of the same images develop, iteration by iteration.
+//!
+//! Knows the pictures that a training leaves on the way, and no losses. Of its images a few are shown, as a page has room for:
+//! all of them, with their entropies, are in TensorBoard's events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::markup::text;
+use super::photographs::{Photographs, cell};
+use super::picture::element;
+use super::results::IN_FULL;
+use super::workspace::Workspace;
+use crate::digest::FileDigest;
+use crate::kind::Gives;
+use crate::report::map::{Map, class_palette};
+use crate::report::measures::count;
+use crate::spec::{Class, StageId};
+
+/// Images of each training.
+const IMAGES: usize = 2;
+
+/// The predictions of one training.
+pub(super) struct Film {
+    training: String,
+    /// Iterations done.
+    moments: Vec<u64>,
+    strips: Vec<Strip>,
+}
+
+/// One image.
+struct Strip {
+    image: String,
+    /// The class of its photograph's cells.
+    photograph: Option<String>,
+    /// One a moment.
+    predictions: Vec<Option<Map>>,
+}
+
+/// Of the trainings whose results count; of a large sweep the first.
+pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<Film> {
+    workspace.stages().filter_map(|(id, _)| film(workspace, id, photographs)).take(IN_FULL).collect()
+}
+
+fn film(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Option<Film> {
+    let files: BTreeMap<PathBuf, FileDigest> = workspace.files(id, Gives::Development).into_iter().collect();
+    let predictions = files.keys().filter_map(|path| path.strip_prefix("prediction").ok());
+    let moment = |path: &Path| path.iter().next()?.to_str()?.parse::<u64>().ok();
+    let moments: BTreeSet<u64> = predictions.filter_map(moment).collect();
+    let images = files.keys().filter_map(|path| path.strip_prefix("photograph").ok());
+    let strip = |image: &Path| {
+        let photograph = files.get(&Path::new("photograph").join(image));
+        let prediction = |moment: &u64| {
+            let path = Path::new("prediction").join(moment.to_string()).join(image.with_extension("png"));
+            Some(Map::decode(&workspace.object(*files.get(&path)?)?)?.small())
+        };
+        Strip {
+            image: image.with_extension("").display().to_string(),
+            photograph: photograph.and_then(|photograph| photographs.class(workspace, *photograph)),
+            predictions: moments.iter().map(prediction).collect(),
+        }
+    };
+    let strips: Vec<Strip> = images.take(IMAGES).map(strip).collect();
+    let training = workspace.pipeline.stage(id).name.clone();
+    (!strips.is_empty() && !moments.is_empty()).then(|| Film {
+        training,
+        moments: moments.into_iter().collect(),
+        strips,
+    })
+}
+
+/// A strip an image, below the curves; empty where no training left any.
+pub(super) fn render(films: &[Film], classes: &[Class]) -> String {
+    let palette = class_palette(classes);
+    let mut html = String::new();
+    for film in films {
+        let _ = write!(
+            html,
+            "<h4>{}</h4>\n<div class=\"wide\"><table class=\"pictures film\"><thead><tr><th>iteration</th>",
+            text(&film.training)
+        );
+        for moment in &film.moments {
+            let _ = write!(html, "<th>{}</th>", count(*moment));
+        }
+        html += "</tr></thead><tbody>\n";
+        for Strip { image, photograph, predictions } in &film.strips {
+            let class = photograph.as_deref();
+            let _ = write!(html, "<tr><td>{}</td>", cell(class, None, &format!("photograph of {image}"), &text(image)));
+            for (moment, map) in film.moments.iter().zip(predictions) {
+                let about = format!("{} after {} iterations, {image}", film.training, count(*moment));
+                let picture = map.as_ref().map(|map| element(map, &palette, &about));
+                let _ = write!(html, "<td>{}</td>", cell(class.filter(|_| picture.is_some()), picture, &about, ""));
+            }
+            html += "</tr>\n";
+        }
+        html += "</tbody></table></div>\n";
+    }
+    if html.is_empty() { html } else { format!("<h3>How the predictions develop</h3>\n{html}") }
+}
