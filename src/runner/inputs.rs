@@ -8,6 +8,8 @@
 //! folder are taken as links: what they lead to isn't looked at. Folders `__pycache__` below a folder are passed over: Python
 //! writes them beside whatever it imports, with times in them, and takes nothing from them without the source beside.
 
+pub mod listing;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};

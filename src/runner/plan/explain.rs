@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::manifest::{Field, Manifest};
+use crate::inputs::listing::Files;
 
 /// One field that is not as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +34,6 @@ pub enum FileDifference {
     /// None is: what differs is nothing that a listing of files shows.
     BesideContent,
 }
-
-/// The files of an input: name → content in short.
-pub type Files = BTreeMap<String, String>;
 
 /// What differs between `old` and `new`, field by field.
 ///

@@ -15,12 +15,13 @@ use crate::dataset::labels::{self, IGNORED, LabelError};
 use crate::dataset::{self, DatasetError, Layout, Naming, Place, Sample, folder};
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::job;
+use crate::inputs::listing;
 use crate::kind::dataset::Encoding;
 use crate::spec::{Dataset, FolderSpans, Format, Problem, Span, StageId};
 use crate::store::index::LabelValues;
 
 use super::manifest::Ingredient;
-use super::sources::{Content, Found, Surveyor, encode_size, input_problem, listing, object_of};
+use super::sources::{Content, Found, Surveyor, encode_size, input_problem, object_of};
 
 /// So many label files with mistakes are named; the others are counted.
 const FILES_NAMED: usize = 5;
@@ -145,10 +146,10 @@ impl<'a> Survey<'a> {
             lines.push((sample.name.clone(), images[i].to_string()));
             if let Some(digest) = labels.get(i) {
                 encoder.field("label", digest.0.as_bytes());
-                lines.push((format!("label of {}", sample.name), digest.to_string()));
+                lines.push((listing::label_of(&sample.name), digest.to_string()));
             }
         }
-        (ArtifactDigest(encoder.finish()), listing(lines.into_iter()))
+        (ArtifactDigest(encoder.finish()), listing::encode(lines.into_iter()))
     }
 
     fn naming(&self) -> &'static Naming {

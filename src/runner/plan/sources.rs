@@ -3,16 +3,15 @@
 //! Knows how to look, not when. Here a data set's mistakes (a folder that isn't there, a label outside the classes) become
 //! problems at the line of the pipeline file that brought them in, before anything has run.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::{job, with_causes};
+use crate::inputs::listing::{self, Files};
 use crate::inputs::{self, Inputs};
 use crate::spec::{Dataset, DatasetId, Format, Pipeline, Problem, Span, StageId};
 use crate::store::Kind;
 
-use super::explain::Files;
 use super::files::Survey;
 pub use super::files::sampled::Sampled;
 use super::manifest::Ingredient;
@@ -59,7 +58,7 @@ pub enum Content {
 impl Found {
     /// Its files with their contents in short.
     pub fn files(&self) -> Option<Files> {
-        files_of_listing(self.listing.as_deref()?)
+        listing::decode(self.listing.as_deref()?)
     }
 
     /// How many samples it has, if it is a data set. `None` for a part of the scenes: only the painter knows which are hard.
@@ -147,7 +146,7 @@ impl Surveyor<'_> {
     fn listing_of_folder(&self, folder: &Path) -> Result<Vec<u8>, inputs::Error> {
         let files = self.inputs.files_of(folder)?;
         let lines = files.iter().map(|(path, digest)| (path.to_string_lossy().into_owned(), digest.to_string()));
-        Ok(listing(lines))
+        Ok(listing::encode(lines))
     }
 }
 
@@ -186,37 +185,6 @@ pub(super) fn encode_size(size: Option<[u32; 2]>) -> Vec<u8> {
     size.map(|size| size.map(u32::to_le_bytes).concat()).unwrap_or_default()
 }
 
-/// A listing for people and for `why`: a line a file, its digest and its name, after a first line that says what it is.
-pub(super) fn listing(files: impl Iterator<Item = (String, String)>) -> Vec<u8> {
-    let mut text = HEAD.to_owned();
-    for (name, digest) in files {
-        text += &format!("{digest} {}\n", name.replace(['\n', '\r'], "?"));
-    }
-    text.into_bytes()
-}
-
-/// Not that of the store's folder listings, which are another encoding.
-const HEAD: &str = "intrada files 1\n";
-
-/// Reads a listing back.
-pub fn files_of_listing(bytes: &[u8]) -> Option<Files> {
-    let text = std::str::from_utf8(bytes).ok()?.strip_prefix(HEAD)?;
-    let entries = text.lines().filter_map(|line| line.split_once(' '));
-    Some(entries.map(|(digest, name)| (name.to_owned(), digest.chars().take(6).collect())).collect::<BTreeMap<_, _>>())
-}
-
 pub(super) fn object_of(bytes: &[u8]) -> FileDigest {
     FileDigest(crate::digest::Digest::of(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listing_reads_back_with_short_digests() {
-        let bytes = listing([("a b.png".to_owned(), "0123456789".to_owned())].into_iter());
-        assert_eq!(files_of_listing(&bytes).unwrap(), [("a b.png".to_owned(), "012345".to_owned())].into());
-        assert!(files_of_listing(b"something else").is_none());
-    }
 }

@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use crate::digest::{ArtifactDigest, Digest, Encoder, FileDigest, Key};
 use crate::flow::{Keyer, NodeId};
+use crate::inputs::listing::Files;
 use crate::plan::assemble;
-use crate::plan::explain::Files;
 use crate::plan::manifest::{Ingredient, Manifest};
 use crate::plan::sources::Found;
 use crate::spec::{Pipeline, Problem};

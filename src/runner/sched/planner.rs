@@ -12,8 +12,9 @@ use crate::exec::circumstances::Circumstances;
 use crate::exec::{Failure, job};
 use crate::flow::{Command, Engine, NodeId, Outputs};
 use crate::inputs::Inputs;
+use crate::inputs::listing::{self, Files};
 use crate::kind::Runs;
-use crate::plan::explain::{self, Difference, Files};
+use crate::plan::explain::{self, Difference};
 use crate::plan::manifest::Manifest;
 use crate::plan::sources::{self, Content, Found, Origin, Surveyor};
 use crate::plan::split;
@@ -307,7 +308,7 @@ fn stored_files(session: &Session, listing: FileDigest) -> Option<Files> {
         let name = |path: &Path| path.to_string_lossy().into_owned();
         return Some(files.into_iter().map(|(path, object)| (name(&path), object.0.short())).collect());
     }
-    sources::files_of_listing(&session.store.read(listing).ok().flatten()?)
+    listing::decode(&session.store.read(listing).ok().flatten()?)
 }
 
 fn brief(differences: &[Difference]) -> String {

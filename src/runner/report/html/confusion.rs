@@ -18,6 +18,7 @@ pub(super) fn render(evaluation: &Evaluation, classes: &[Class]) -> String {
         .filter(is_counted)
         .map(|model| (model.name.clone(), matrix(&rows(model), classes, false)))
         .collect();
+    let last = panels.len().saturating_sub(1);
     if let Some((before, last)) = evaluation.compared()
         && panels.len() == evaluation.models.len()
     {
@@ -33,7 +34,7 @@ pub(super) fn render(evaluation: &Evaluation, classes: &[Class]) -> String {
         return String::new();
     }
     let id = format!("confusion-{}", evaluation.stage.0);
-    format!("<h4>Confusion: % of a class (row) predicted as (column)</h4>\n{}", tabs(&id, &panels))
+    format!("<h4>Confusion: % of a class (row) predicted as (column)</h4>\n{}", tabs(&id, &panels, last))
 }
 
 /// Each row's counts as shares of the row; undefined where the labels don't hold the class.

@@ -45,6 +45,10 @@ pub(super) fn drawing(cards: &[Card]) -> String {
             (State::Done, Some(seconds)) => duration(seconds),
             _ => state.to_owned(),
         };
+        let (name, member) = match card.name.split_once('[') {
+            Some((family, member)) => (family, ending(member.trim_end_matches(']'), 18) + " · "),
+            None => (card.name.as_str(), String::new()),
+        };
         let _ = write!(
             svg,
             "<a href=\"#stage-{}\"><title>{}: {}, {state}</title><rect class=\"box {}\" x=\"{x}\" y=\"{y}\" width=\"{}\" \
@@ -57,10 +61,10 @@ pub(super) fn drawing(cards: &[Card]) -> String {
             BOX.1,
             x + 10,
             y + 19,
-            text(&ending(&card.name, 20)),
+            text(&ending(name, 20)),
             x + 10,
             y + 36,
-            text(&below)
+            text(&(member + &below))
         );
     }
     svg + "</svg></div>\n"

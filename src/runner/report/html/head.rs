@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::markup::text;
+use super::provenance::Provenance;
 use super::stages::Card;
 use super::sweep::Setting;
 use super::workspace::{State, Workspace};
@@ -32,7 +33,13 @@ pub(super) struct Head {
 const SENTENCES: usize = 3;
 
 /// Looks it up.
-pub(super) fn gather(workspace: &Workspace, cards: &[Card], settings: &[Setting], written: f64) -> Head {
+pub(super) fn gather(
+    workspace: &Workspace,
+    cards: &[Card],
+    settings: &[Setting],
+    provenance: &Provenance,
+    written: f64,
+) -> Head {
     let with = |state: State| cards.iter().filter(move |card| card.state == state);
     let names = |state| with(state).map(|card| card.name.as_str()).collect::<Vec<_>>().join(", ");
     let done = with(State::Done).count();
@@ -65,6 +72,7 @@ pub(super) fn gather(workspace: &Workspace, cards: &[Card], settings: &[Setting]
     if workspace.history.saved >= 1.0 && going.is_none() {
         cost.push(format!("of which the cache saved {}", duration(workspace.history.saved)));
     }
+    cost.extend(provenance.commit().map(|commit| format!("commit {commit}")));
     let trouble = |card: &Card| {
         let help = workspace.settled(card.id).map(|settled| settled.help.join("; ")).unwrap_or_default();
         let help = if help.is_empty() { help } else { format!(" — {help}") };

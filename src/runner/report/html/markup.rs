@@ -54,14 +54,15 @@ pub(super) fn swatch(of: [u8; 3]) -> String {
     format!("<svg class=\"swatch\" viewBox=\"0 0 1 1\"><rect width=\"1\" height=\"1\" fill=\"{}\"/></svg>", colour(of))
 }
 
-/// Several panels of which one is seen, without a script. `id` is unique in the page; names are text, bodies HTML.
-pub(super) fn tabs(id: &str, panels: &[(String, String)]) -> String {
+/// Several panels of which one is seen, at `first` that with this place, without a script. `id` is unique in the page; names are
+/// text, bodies HTML.
+pub(super) fn tabs(id: &str, panels: &[(String, String)], first: usize) -> String {
     if let [(_, body)] = panels {
         return body.clone();
     }
     let mut out = String::from("<div class=\"tabs\">");
     for (i, (name, _)) in panels.iter().enumerate() {
-        let checked = if i == 0 { " checked" } else { "" };
+        let checked = if i == first { " checked" } else { "" };
         let _ = write!(
             out,
             "<input type=\"radio\" name=\"{id}\" id=\"{id}-{i}\"{checked}><label for=\"{id}-{i}\">{}</label>",
@@ -108,7 +109,9 @@ mod tests {
 
     #[test]
     fn a_single_panel_needs_no_tabs() {
-        assert_eq!(tabs("t", &[("a".into(), "<p>".into())]), "<p>");
-        assert_eq!(tabs("t", &[("a".into(), "1".into()), ("b".into(), "2".into())]).matches("panel").count(), 2);
+        assert_eq!(tabs("t", &[("a".into(), "<p>".into())], 0), "<p>");
+        let two = tabs("t", &[("a".into(), "1".into()), ("b".into(), "2".into())], 1);
+        assert_eq!(two.matches("panel").count(), 2);
+        assert!(two.contains("id=\"t-1\" checked") && !two.contains("id=\"t-0\" checked"));
     }
 }

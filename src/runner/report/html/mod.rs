@@ -93,14 +93,15 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
         pseudo_labels: &pseudo_labels,
         settings: &settings,
     };
+    let provenance = provenance::gather(workspace);
     let classes = workspace.pipeline.classes.clone();
     Page {
         mark: Mark::of(workspace),
-        head: head::gather(workspace, &stages, &settings, written),
+        head: head::gather(workspace, &stages, &settings, &provenance, written),
         findings: findings::gather(workspace, &looked),
         pictures: pictures::gather(workspace, &images, &mut photographs),
         timeline: timeline::gather(workspace, written),
-        provenance: provenance::gather(workspace),
+        provenance,
         results,
         settings,
         trainings,
@@ -126,9 +127,9 @@ impl Page {
         let truths = shares::truths(&self.results);
         let sections = [
             ("findings", "Findings", findings::render(&self.findings)),
+            ("sweep", "Sweep", sweep::render(&self.settings)),
             ("results", "Results", results::render(&self.results, &self.classes)),
             ("certainty", "Certainty", certainty),
-            ("sweep", "Sweep", sweep::render(&self.settings)),
             ("training", "Training", training::render(&self.trainings, &film::render(&self.films, &self.classes))),
             ("ranking", "Ranking", ranking::render(&self.rankings, &self.classes)),
             ("difficulty", "Difficulty", difficulty::render(&self.images, &self.rankings, self.classes.len())),

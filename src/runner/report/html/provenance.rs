@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::markup::{section, table, text};
 use super::workspace::Workspace;
+use crate::digest::FileDigest;
+use crate::inputs::listing;
 use crate::report::measures::{count, plural};
 use crate::report::shell;
 use crate::spec::{Format, Span};
@@ -41,7 +43,8 @@ pub(super) fn gather(workspace: &Workspace) -> Provenance {
     let traces: Vec<Trace> = workspace.stages().take(super::TRACES).filter_map(|(id, _)| workspace.trace(id)).collect();
     let noted = |name: &str| values(traces.iter().map(|trace| trace.note.get(name).map_or("", String::as_str)));
     let mut facts: Vec<(&str, String)> = MADE_WITH.iter().map(|name| (*name, noted(name))).collect();
-    facts.push(("seeds", seeds(workspace)));
+    let seeds = seeds(workspace);
+    facts.push((if seeds.contains(',') { "seeds" } else { "seed" }, seeds));
     facts.retain(|(_, value)| !value.is_empty());
     let arguments = pipeline.sources.all().skip(1).map(|source| format!(" --set {}", shell::word(&source.text)));
     let name = pipeline.file.display().to_string();
@@ -75,6 +78,15 @@ fn values<'a>(of: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
+impl Provenance {
+    /// The commit in short, and whether files differed from it, if all of it was computed at one.
+    pub(super) fn commit(&self) -> Option<String> {
+        let (_, noted) = self.facts.iter().find(|(name, _)| *name == "commit")?;
+        let end = noted.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(noted.len());
+        (end == 40 && !noted.contains(';')).then(|| format!("{}{}", &noted[..8], &noted[end..]))
+    }
+}
+
 /// The seeds of the stages that have one.
 fn seeds(workspace: &Workspace) -> String {
     let seeds = workspace.stages().filter_map(|(_, stage)| stage.parameter("seed")).map(|seed| seed.canonical());
@@ -88,8 +100,10 @@ fn datasets(workspace: &Workspace, traces: &[Trace]) -> Vec<Dataset> {
     let dataset = |input: &serde_json::Value| {
         let name = input["what"].as_str()?.strip_prefix("data set ")?.to_owned();
         let of_file = workspace.pipeline.datasets.iter().find(|dataset| dataset.name == name);
-        let images = match of_file.map(|dataset| &dataset.format) {
-            Some(Format::Scenes { count, .. }) => Some(u64::from(*count)),
+        let listing = input["listing"].as_str().and_then(|listing| workspace.object(FileDigest(listing.parse().ok()?)));
+        let images = match (listing, of_file.map(|dataset| &dataset.format)) {
+            (Some(listing), _) => listing::images(&listing).map(|images| images as u64),
+            (None, Some(Format::Scenes { count, .. })) => Some(u64::from(*count)),
             _ => None,
         };
         Some(Dataset { name, digest: input["digest"].as_str()?.to_owned(), images })

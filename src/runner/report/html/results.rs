@@ -17,6 +17,8 @@ use crate::spec::{Class, InputSource, StageId};
 /// Evaluations that have matrices and pictures; the others of a large sweep have their numbers.
 pub(super) const IN_FULL: usize = 8;
 
+/// Evaluations up to which all are open: nobody scrolls past fifty, and the sweep's table leads to each.
+const UNFOLDED: usize = 3;
 /// Networks up to which their table leaves room beside it.
 const BESIDE: usize = 3;
 
@@ -93,8 +95,9 @@ pub(super) fn render(evaluations: &[Evaluation], classes: &[Class]) -> String {
     if evaluations.is_empty() {
         return String::new();
     }
+    let is_folded = evaluations.len() > UNFOLDED;
     let all = evaluations.iter().enumerate();
-    let mut body: String = all.map(|(at, evaluation)| one(evaluation, classes, at < IN_FULL)).collect();
+    let mut body: String = all.map(|(at, evaluation)| one(evaluation, classes, at < IN_FULL, is_folded)).collect();
     if evaluations.len() > IN_FULL {
         let _ =
             writeln!(body, "<p class=\"note\">Matrices and pictures are those of the first {IN_FULL} evaluations.</p>");
@@ -102,18 +105,32 @@ pub(super) fn render(evaluations: &[Evaluation], classes: &[Class]) -> String {
     section("results", "Results", &body)
 }
 
-fn one(evaluation: &Evaluation, classes: &[Class], in_full: bool) -> String {
+fn one(evaluation: &Evaluation, classes: &[Class], in_full: bool, is_folded: bool) -> String {
     let images = evaluation.models.first().map_or(0, |model| model.measured.images);
+    let id = anchor(evaluation.stage);
+    let name = text(&evaluation.name);
+    let on = format!("on {}, {}", text(&evaluation.dataset), plural(images as usize, "image"));
+    let means = evaluation.models.iter().map(|model| format!("{} {}", text(&model.name), percent(model.measured.miou)));
+    let means = means.collect::<Vec<_>>().join(" · ");
+    let (start, end) = match is_folded {
+        true => {
+            let summary = format!("<b>{name}</b> <small>{on}: mIoU {means}</small>");
+            (format!("<details id=\"{id}\"><summary>{summary}</summary>"), "</details>")
+        }
+        false => (format!("<h3 id=\"{id}\">{name} <small>{on}</small></h3>"), ""),
+    };
     format!(
-        "<h3>{} <small>on {}, {}</small></h3>\n<div class=\"{}\"><div>{}{}</div><div>{}</div></div>\n",
-        text(&evaluation.name),
-        text(&evaluation.dataset),
-        plural(images as usize, "image"),
+        "{start}\n<div class=\"{}\"><div>{}{}</div><div>{}</div></div>{end}\n",
         if evaluation.models.len() <= BESIDE { "beside" } else { "below" },
         table_of_iou(evaluation, classes),
         remarks(evaluation, classes),
         if in_full { confusion::render(evaluation, classes) } else { String::new() }
     )
+}
+
+/// Where the results of an evaluation stand in the page.
+pub(super) fn anchor(evaluation: StageId) -> String {
+    format!("evaluation-{}", evaluation.0)
 }
 
 impl Evaluation {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::chart::{Line, Range, draw};
 use super::markup::{section, signed, table, text};
-use super::results::Evaluation;
+use super::results::{Evaluation, anchor};
 use super::workspace::Workspace;
 use crate::spec::StageId;
 
@@ -148,17 +148,14 @@ fn one(family: &str, settings: &[&Setting]) -> String {
     heads.extend(difference.as_deref());
     heads.push("evaluations");
     let rows: Vec<Vec<String>> = settings.iter().map(|setting| row(setting)).collect();
-    let mut html = format!(
-        "<h3>{} <small>mIoU in % on {}, mean ± standard deviation over seeds</small></h3>\n{}",
+    let charts: String = axes.iter().filter_map(|axis| chart(axis, settings)).collect();
+    format!(
+        "<h3>{} <small>mIoU in % on {}, mean ± standard deviation over seeds</small></h3>\n\
+         <div class=\"beside swept\"><div>{}</div><div>{charts}</div></div>\n",
         text(family),
         text(&first.dataset),
         table(&heads, &rows)
-    );
-    html += "<div class=\"charts\">";
-    for axis in axes {
-        html += &chart(axis, settings).unwrap_or_default();
-    }
-    html + "</div>\n"
+    )
 }
 
 /// Coordinates, seeds, networks, difference, and links to what is said of each evaluation.
@@ -175,7 +172,7 @@ fn row(setting: &Setting) -> Vec<String> {
         });
     }
     let links =
-        setting.members.iter().enumerate().map(|(at, id)| format!("<a href=\"#stage-{}\">{}</a>", id.0, at + 1));
+        setting.members.iter().enumerate().map(|(at, id)| format!("<a href=\"#{}\">{}</a>", anchor(*id), at + 1));
     row.push(links.collect::<Vec<_>>().join(" "));
     row
 }

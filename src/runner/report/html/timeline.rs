@@ -12,7 +12,7 @@ use crate::report::measures::{date, duration, plural};
 use crate::spec::StageId;
 
 /// Stages that are shown; of more, those that took longest.
-const SHOWN: usize = 80;
+const SHOWN: usize = 40;
 
 /// The last run, or the one that goes on.
 #[derive(Default)]

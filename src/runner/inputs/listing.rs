@@ -1,0 +1,57 @@
+//! Listings: which files an input consisted of, kept beside its digest for people, for `why` and for reports.
+//!
+//! Knows names and digests, no file. A line a file, its digest and its name, after a first line that says what it is. Not the
+//! store's listings of folders, which are another encoding: these can be read by eye, and a data set is no folder.
+
+use std::collections::BTreeMap;
+
+/// The files of an input: name → content in short.
+pub type Files = BTreeMap<String, String>;
+
+const HEAD: &str = "intrada files 1\n";
+/// Before the name of an image, where its label is meant.
+const LABEL: &str = "label of ";
+
+/// What the label of an image is called in a listing.
+pub fn label_of(image: &str) -> String {
+    format!("{LABEL}{image}")
+}
+
+/// A listing of names and digests.
+pub fn encode(files: impl Iterator<Item = (String, String)>) -> Vec<u8> {
+    let mut text = HEAD.to_owned();
+    for (name, digest) in files {
+        text += &format!("{digest} {}\n", name.replace(['\n', '\r'], "?"));
+    }
+    text.into_bytes()
+}
+
+/// Reads it back, with digests in short.
+pub fn decode(bytes: &[u8]) -> Option<Files> {
+    Some(lines(bytes)?.map(|(digest, name)| (name.to_owned(), digest.chars().take(6).collect())).collect())
+}
+
+/// How many images are in the listing of a data set.
+pub fn images(bytes: &[u8]) -> Option<usize> {
+    Some(lines(bytes)?.filter(|(_, name)| !name.starts_with(LABEL)).count())
+}
+
+fn lines(bytes: &[u8]) -> Option<impl Iterator<Item = (&str, &str)>> {
+    let text = std::str::from_utf8(bytes).ok()?.strip_prefix(HEAD)?;
+    Some(text.lines().filter_map(|line| line.split_once(' ')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_reads_back_with_short_digests_and_labels_are_no_images() {
+        let files = [("a b.png".to_owned(), "0123456789".to_owned()), (label_of("a b.png"), "9876543210".to_owned())];
+        let bytes = encode(files.into_iter());
+        let read = [("a b.png".to_owned(), "012345".to_owned()), ("label of a b.png".to_owned(), "987654".to_owned())];
+        assert_eq!(decode(&bytes).unwrap(), read.into());
+        assert_eq!(images(&bytes), Some(1));
+        assert!(decode(b"something else").is_none());
+    }
+}
