@@ -49,19 +49,21 @@ impl<'a> Development<'a> {
         is_shown(progress.done - 1, progress.total, MOMENTS)
     }
 
-    /// Draws what the network makes of the images after this iteration.
+    /// Draws what the network makes of the images after this iteration; after the first of the moments the images, too.
     ///
     /// # Errors
     /// An image is unreadable, or a picture can't be written.
-    pub(crate) fn look(&self, iteration: u64) -> Result<(), Failure> {
+    pub(crate) fn look(&self, progress: &Progress) -> Result<(), Failure> {
+        let is_first = !(0..progress.done - 1).any(|earlier| is_shown(earlier, progress.total, MOMENTS));
         let folder = self.work.job.slot.join(job::PICTURES);
         let predictor = self.subject.predictor(self.work.device);
         let images = self.images.clone();
         for frame in self.work.pass_of(self.source, images, &self.subject.normalization, LabelUse::Ignored)? {
             let frame = frame?;
-            // Each time, since a kill may have left half of it.
-            draw_photograph(&folder, &frame, frame.seen_size())?;
-            draw(&folder, &iteration.to_string(), &frame, &predictor(&frame), frame.seen_size())?;
+            draw(&folder, &progress.done.to_string(), &frame, &predictor(&frame), frame.seen_size())?;
+            if is_first {
+                draw_photograph(&folder, &frame, frame.seen_size())?;
+            }
         }
         Ok(())
     }
@@ -97,6 +99,7 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
 
+    use intrada_ml::adapt::LossRow;
     use intrada_ml::arch::{Arch, Options};
     use intrada_ml::network::Network;
     use intrada_runner::exec::job::{Dataset, Job};
@@ -133,6 +136,11 @@ mod tests {
         Subject { network, normalization: Arch::Small.normalization(), kind: Kind::Float }
     }
 
+    /// A tenth of the iterations is done.
+    fn first(losses: &LossRow) -> Progress<'_> {
+        Progress { done: 3, total: 30, losses, images: 0 }
+    }
+
     fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let below = |path: PathBuf| match path.is_dir() {
@@ -153,7 +161,7 @@ mod tests {
         tch::manual_seed(1);
         let (before, expected) = (all(), random());
         tch::manual_seed(1);
-        development.look(1).unwrap();
+        development.look(&first(&LossRow::default())).unwrap();
         assert_eq!(random(), expected);
         assert!(before.iter().zip(all()).all(|(before, after)| before.equal(&after)));
     }
@@ -161,15 +169,18 @@ mod tests {
     #[test]
     fn what_a_kill_left_in_pieces_is_drawn_again_and_the_same() {
         let folder = tempfile::tempdir().unwrap();
-        let (work, network) = (work(folder.path()), network());
+        let (work, network, losses) = (work(folder.path()), network(), LossRow::default());
         let source = work.source("target").unwrap();
         let development = Development::new(&work, subject(network.as_ref()), &source).unwrap();
-        development.look(3).unwrap();
+        development.look(&first(&losses)).unwrap();
         let whole = files(&work.job.slot);
         assert_eq!(whole.len(), 3 * 4, "photograph, prediction and entropy of four images");
         whole.keys().for_each(|path| fs::write(path, "half of it").unwrap());
-        development.look(3).unwrap();
+        development.look(&first(&losses)).unwrap();
         assert_eq!(files(&work.job.slot), whole);
+        development.look(&Progress { done: 6, ..first(&losses) }).unwrap();
+        assert_eq!(files(&work.job.slot).len(), whole.len() + 2 * 4, "a photograph stays what it is");
+        let whole = files(&work.job.slot);
 
         development.finish().unwrap();
         let names = |all: BTreeMap<PathBuf, Vec<u8>>, top: &Path| -> Vec<(PathBuf, Vec<u8>)> {

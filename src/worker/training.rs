@@ -246,7 +246,7 @@ impl Looks<'_> {
     /// Whether something was found that a checkpoint has to follow.
     fn take_due(&mut self, progress: &Progress) -> Result<bool, Failure> {
         if self.development.is_due(progress) {
-            self.development.look(progress.done)?;
+            self.development.look(progress)?;
         }
         match &mut self.validation {
             Some(validation) if validation.is_due(progress) => validation.look(progress.done).map(|()| true),

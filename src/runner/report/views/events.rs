@@ -120,16 +120,20 @@ impl EventFiles {
         let Some(running) = stage.running.as_mut().filter(|running| running.is_due()) else { return Ok(()) };
         running.looked = Some(Instant::now());
         let slot = self.store.slot(running.key);
-        // A file that a write failed to must not grow any more.
-        let mut growing = running.growing.take();
-        let mut progress = growing.as_ref().map_or_else(Progress::default, |growing| growing.progress);
-        let mut events = if growing.is_none() { Events::beginning() } else { Events::default() };
+        let mut progress = running.growing.as_ref().map_or_else(Progress::default, |growing| growing.progress);
         let losses = beyond(&slot.path().join(job::LOSSES), progress.losses);
         let evaluations = std::fs::read_to_string(slot.path().join(job::EVALUATIONS)).unwrap_or_default();
         let files = below(&slot.path().join(job::PICTURES));
         let pictures = pictures(files, progress.pictures, &self.palette, |path| std::fs::read(path).ok());
+        if !slot.exists() {
+            // It went meanwhile, and with it what wasn't read yet. The results are in the cache, and told about soon.
+            return Ok(());
+        }
+        // A file that a write failed to must not grow any more.
+        let growing = running.growing.take();
+        let mut events = if growing.is_none() { Events::beginning() } else { Events::default() };
         progress.follow(&losses, &evaluations, &pictures, &mut events);
-        let file = match growing.take() {
+        let file = match growing {
             None => EventFile::begin(&stage.folder, content(running.key, &self.palette), events.bytes())?,
             Some(mut growing) => {
                 growing.file.append(events.bytes())?;

@@ -170,6 +170,19 @@ fn a_file_that_grew_with_its_training_ends_with_the_bytes_of_one_made_at_once() 
 }
 
 #[test]
+fn of_a_slot_that_has_just_gone_nothing_is_shown_until_the_stage_is_done() {
+    let scene = Scene::new();
+    let mut files = scene.files();
+    files.hear(&started("a")).unwrap();
+    scene.train("a", 6);
+    scene.publish("a");
+    files.hear(&progress()).unwrap();
+    assert!(!scene.dir.path().join("runs").exists());
+    files.hear(&finished(Outcome::Ran, "a")).unwrap();
+    assert_eq!((scene.shown().1, scene.shown().2), (whole(&scene), true));
+}
+
+#[test]
 fn a_training_that_goes_on_begins_a_later_file_with_all_that_came_before() {
     let scene = Scene::new();
     let mut killed = scene.files();
