@@ -69,8 +69,9 @@ pub(super) fn tabs(id: &str, panels: &[(String, String)], first: usize) -> Strin
             text(name)
         );
     }
-    for (_, body) in panels {
-        let _ = write!(out, "<div class=\"panel\">{body}</div>");
+    for (name, body) in panels {
+        // On paper there is nothing to choose: all panels are there, each with its name.
+        let _ = write!(out, "<div class=\"panel\"><p class=\"printed\">{}</p>{body}</div>", text(name));
     }
     out + "</div>\n"
 }
@@ -111,7 +112,7 @@ mod tests {
     fn a_single_panel_needs_no_tabs() {
         assert_eq!(tabs("t", &[("a".into(), "<p>".into())], 0), "<p>");
         let two = tabs("t", &[("a".into(), "1".into()), ("b".into(), "2".into())], 1);
-        assert_eq!(two.matches("panel").count(), 2);
+        assert_eq!(two.matches("class=\"panel\"").count(), 2);
         assert!(two.contains("id=\"t-1\" checked") && !two.contains("id=\"t-0\" checked"));
     }
 }
