@@ -21,6 +21,11 @@ const NAME_AT_MOST: usize = 24;
 /// Columns that a line under way needs beside its name where nothing else has room: `  100 %  23 h 59 min left`.
 const BESIDE_NAME: usize = 26;
 
+/// Where the second line of a settled stage begins.
+const INDENT: usize = 15;
+/// Columns that the line of a settled stage needs beside its name: its word, and `120,000 iterations`.
+const BESIDE_SETTLED: usize = 34;
+
 const BOLD: &str = "1";
 const DIM: &str = "2";
 const CYAN: &str = "36";
@@ -72,7 +77,7 @@ pub(super) fn name_width<'a>(names: impl Iterator<Item = &'a str>) -> usize {
     names.map(UnicodeWidthStr::width).filter(|width| *width <= NAME_AT_MOST).max().unwrap_or(0)
 }
 
-/// The lines of a settled stage. They stay: what is too long is broken by the terminal, nothing is cut.
+/// The lines of a settled stage. They stay, so nothing is cut: what is too long goes on below, under its beginning.
 pub(super) fn settled(
     finished: &Finished,
     resumed_at: Option<u64>,
@@ -81,6 +86,7 @@ pub(super) fn settled(
     style: Style,
 ) -> Vec<String> {
     let mut first = Line::default();
+    let name_width = name_width.min(columns.saturating_sub(BESIDE_SETTLED));
     begin(&mut first, finished.outcome.word(), finished.outcome.colour(), &finished.stage, name_width, style);
     let (reason, more) = finished.reason.split_once('\n').unwrap_or((&finished.reason, ""));
     let text = match finished.outcome {
@@ -90,22 +96,61 @@ pub(super) fn settled(
             finished.summary().map(str::to_owned).into_iter().chain(resumed).collect::<Vec<_>>().join(", ")
         }
     };
-    first.push(&format!("  {text}"));
+    let end = columns.saturating_sub(1);
+    let mut said = wrapped(&text, end.saturating_sub(first.width + 2), end.saturating_sub(INDENT)).into_iter();
+    first.push(&format!("  {}", said.next().unwrap_or_default()));
+    let mut width = first.width;
     let mut lines = vec![first.text.trim_end().to_owned()];
+    for words in said {
+        width = INDENT + words.width();
+        lines.push(format!("{:INDENT$}{words}", ""));
+    }
     if let Some(time) = finished.time() {
-        let end = columns.saturating_sub(1).min(READABLE - 1);
-        match end.checked_sub(first.width + 2) {
-            Some(room) if room >= time.width() => lines[0] = format!("{}  {time:>room$}", first.text),
+        let end = end.min(READABLE - 1);
+        match (lines.last_mut(), end.checked_sub(width + 2)) {
+            (Some(last), Some(room)) if room >= time.width() => {
+                *last += &format!("{:gap$}{time}", "", gap = 2 + room - time.width());
+            }
             // On a line of its own, rather than broken in two by the terminal.
             _ => lines.push(format!("{time:>end$}")),
         }
     }
-    let indent = " ".repeat(15);
     if finished.outcome == Outcome::Failed {
-        lines.extend(more.lines().map(|line| format!("{indent}{line}")));
-        lines.extend(finished.advice.log.iter().map(|line| format!("{indent}| {line}")));
-        lines.extend(finished.advice.help.iter().map(|line| format!("{indent}help     {line}")));
-        lines.extend(finished.advice.more.iter().map(|line| format!("{indent}log      {line}")));
+        lines.extend(particulars(finished, more, end));
+    }
+    lines
+}
+
+/// What there is to say of a failure beside what failed.
+fn particulars(finished: &Finished, more: &str, columns: usize) -> Vec<String> {
+    /// Of `help     `.
+    const HEAD: usize = 9;
+    let room = columns.saturating_sub(INDENT + HEAD);
+    let advice = &finished.advice;
+    let under = |head: &'static str, text: &str| {
+        let lines = wrapped(text, room, room).into_iter().enumerate();
+        lines
+            .map(|(at, line)| format!("{:INDENT$}{:<HEAD$}{line}", "", if at == 0 { head } else { "" }))
+            .collect::<Vec<_>>()
+    };
+    let said = more.lines().map(|line| format!("{:INDENT$}{line}", ""));
+    // As the job wrote it, and as it can be copied: whole.
+    let log = advice.log.iter().map(|line| format!("{:INDENT$}| {line}", ""));
+    let command = advice.more.iter().map(|line| format!("{:INDENT$}{:<HEAD$}{line}", "", "log"));
+    said.chain(log).chain(advice.help.iter().flat_map(|line| under("help", line))).chain(command).collect()
+}
+
+/// The words in lines, the first of at most `first` columns and the others of at most `rest`, but of one word at least.
+fn wrapped(text: &str, first: usize, rest: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let room = if lines.len() == 1 { first } else { rest };
+        let line = lines.last_mut().expect("there is always one");
+        match line.is_empty() {
+            true => *line += word,
+            false if line.width() + 1 + word.width() <= room => *line += &format!(" {word}"),
+            false => lines.push(word.to_owned()),
+        }
     }
     lines
 }

@@ -147,6 +147,28 @@ fn settled_stages_read_as_a_table() {
 }
 
 #[test]
+fn on_a_narrow_screen_a_settled_stage_goes_on_below_and_no_word_is_broken() {
+    let failed = Finished {
+        reason: "iteration 1: loss seg_aux is NaN, after seg_aux 2.0747, seg_main 2.1022 in iteration 0".into(),
+        advice: Advice {
+            help: vec!["the same command would meet it again; a lower `learning_rate` is the usual cure".into()],
+            log: Vec::new(),
+            more: Some("intrada-run log pipelines/quickstart.toml inter".into()),
+        },
+        ..finished("inter", Outcome::Failed, "", 9.0)
+    };
+    let stages = [
+        finished("source-only", Outcome::Ran, "120,000 iterations", 50_520.0),
+        finished("rank", Outcome::Hit, "1,993 easy, 983 hard, cut at 0.0712", 0.1),
+        failed,
+    ];
+    let said = |columns| stages.iter().flat_map(|stage| settled(stage, None, 11, columns, PLAIN)).collect::<Vec<_>>();
+    assert!(said(40).iter().all(|line| line.width() < 40 || line.contains("log      ")), "{:#?}", said(40));
+    insta::assert_snapshot!(said(40).join("\n"));
+    insta::assert_snapshot!(said(80).join("\n"));
+}
+
+#[test]
 fn wide_letters_count_twice_and_names_lose_their_beginning() {
     assert_eq!(end_of("街並み[seed=3]", 12, PLAIN), "…み[seed=3]");
     assert_eq!(end_of("short", 12, PLAIN), "short");
