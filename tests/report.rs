@@ -112,6 +112,39 @@ fn a_page_that_cannot_be_written_fails_no_run() {
 }
 
 #[test]
+fn a_run_ends_in_what_its_page_finds_worth_worrying_about() {
+    let space = Space::with(
+        r#"
+format = 1
+pipeline = { name = "words", classes = "scenes-8", threads = 1 }
+[datasets]
+source = { format = "scenes", style = "source", seed = 1, count = 2, size = [64, 32] }
+val = { format = "scenes", style = "target", seed = 2, count = 2, size = [64, 32] }
+[models.small]
+arch = "small"
+[stages.inter]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+iterations = 1
+[stages.evaluate]
+kind = "evaluation"
+weights = "inter"
+dataset = "val"
+overlays = 0
+"#,
+    );
+    let ran = space.intrada("p.toml");
+    let notes: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("note: ")).collect();
+    assert!(!notes.is_empty() && notes[0].starts_with("inter ") && notes[0].contains("val"), "{}", ran.stderr);
+    let findings = data(&space)["findings"].as_array().unwrap().clone();
+    assert_eq!(findings[0]["found"].as_str(), Some(notes[0]));
+    assert!(!notes.iter().any(|note| note.contains("seed")), "of seeds the table speaks: {notes:?}");
+    assert!(!space.intrada("p.toml --quiet").stderr.contains("note: "));
+}
+
+#[test]
 fn a_browser_shows_the_page_and_has_nothing_to_complain_of() {
     let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| starts(name)) else {
         eprintln!("skipped: there is no chromium to look at the page with");

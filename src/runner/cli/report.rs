@@ -44,9 +44,17 @@ fn stale(session: &mut Session) -> Vec<StageId> {
     again.map(|planned| planned.stage).collect()
 }
 
-/// Writes the page and what it is made from, unless nothing happened that it doesn't show, and answers where it lies. What goes
-/// wrong is said and fails nothing.
-pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended) -> Option<PathBuf> {
+/// A page that was written.
+pub(super) struct Kept {
+    /// Relative to the workspace's root.
+    pub(super) page: PathBuf,
+    /// What it finds worth worrying about, worst first.
+    pub(super) findings: Vec<String>,
+}
+
+/// Writes the page and what it is made from, unless nothing happened that it doesn't show. What goes wrong is said and fails
+/// nothing.
+pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended) -> Option<Kept> {
     let history = Rc::clone(session.history());
     let history = &*history.borrow();
     // A run of everything has settled everything; after a run of some stages, others may be out of date.
@@ -58,7 +66,7 @@ pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended) -> O
     let kept = page::replace(&session.history_path(), &history.encode())
         .and_then(|()| page::write(&workspace(session, history, &stale)));
     match kept {
-        Ok(()) => Some(page::place(&session.pipeline)),
+        Ok(findings) => Some(Kept { page: page::place(&session.pipeline), findings }),
         Err(error) => {
             eprintln!("warning: the report can't be written: {:#}", anyhow::Error::new(error));
             None

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use clap::Args;
 
+use super::report::Kept;
 use super::result::{self, Before};
 use super::screen::Screen;
 use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, report, show};
@@ -77,8 +78,8 @@ impl Run {
         drop(reporter);
         let ended = ended?;
         self.conduct.show_tables(&session, &options, &ended, &before)?;
-        let page = report::keep(&mut session, &options, &ended);
-        self.name_next(&session, &options, &ended, page);
+        let kept = report::keep(&mut session, &options, &ended);
+        self.name_next(&session, &options, &ended, kept);
         Ok(match ended {
             _ if ended.interrupted => INTERRUPTED,
             _ if ended.totals.failed + ended.totals.skipped > 0 => STAGE_FAILED,
@@ -88,12 +89,19 @@ impl Run {
 }
 
 impl Run {
-    /// Where to look, and that a sweep's tables say nothing of one another: `compare` does.
-    fn name_next(&self, session: &Session, options: &Options, ended: &Ended, page: Option<PathBuf>) {
+    /// What to worry about, where to look, and that a sweep's tables say nothing of one another: `compare` does.
+    fn name_next(&self, session: &Session, options: &Options, ended: &Ended, kept: Option<Kept>) {
+        /// Findings that are told; the others are in the report.
+        const TOLD: usize = 2;
         if self.conduct.format == Format::Json || self.conduct.quiet {
             return;
         }
-        if let Some(page) = page {
+        if let Some(Kept { page, findings }) = kept {
+            findings.iter().take(TOLD).for_each(|finding| eprintln!("note: {finding}"));
+            match findings.len().saturating_sub(TOLD) {
+                0 => {}
+                more => eprintln!("note: and {more} more, under Findings in the report"),
+            }
             // From here, so that it can be copied.
             let page = session.pipeline.root.join(page);
             let here = std::env::current_dir().ok().and_then(|here| page.strip_prefix(here).ok().map(PathBuf::from));

@@ -254,7 +254,7 @@ fn other_size(workspace: &Workspace, of: &Evaluation, model: &Model) -> Option<F
     })
 }
 
-fn few_seeds(setting: &Setting) -> Option<Finding> {
+pub(super) fn few_seeds(setting: &Setting) -> Option<Finding> {
     (setting.seeds() < SEEDS).then(|| Finding {
         found: match setting.seeds() {
             1 => "one seed stands behind these numbers".to_owned(),

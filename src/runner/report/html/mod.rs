@@ -118,6 +118,13 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
 }
 
 impl Page {
+    /// What is worth worrying about, worst first, in a sentence each; but for how few seeds there are, which tables say.
+    pub fn findings(&self) -> Vec<String> {
+        let seeds = self.settings.first().and_then(findings::few_seeds);
+        let others = self.findings.iter().filter(|finding| Some(*finding) != seeds.as_ref());
+        others.map(|finding| finding.found.clone()).collect()
+    }
+
     /// The page as one file.
     pub fn render(&self) -> String {
         let certainty = match self.results.is_empty() {

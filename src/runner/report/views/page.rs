@@ -33,13 +33,14 @@ pub fn place(pipeline: &Pipeline) -> PathBuf {
     Path::new("runs").join(&pipeline.name).join("report.html")
 }
 
-/// Writes the page.
+/// Writes the page, and answers what it finds worth worrying about.
 ///
 /// # Errors
 /// It can't be written.
-pub fn write(workspace: &Workspace) -> Result<(), Unwritten> {
-    let page = gather(workspace, now()).render();
-    replace(&workspace.pipeline.root.join(place(workspace.pipeline)), page.as_bytes())
+pub fn write(workspace: &Workspace) -> Result<Vec<String>, Unwritten> {
+    let page = gather(workspace, now());
+    replace(&workspace.pipeline.root.join(place(workspace.pipeline)), page.render().as_bytes())?;
+    Ok(page.findings())
 }
 
 /// Whether the page that lies there shows what is to be shown. `knows_stale`: whether the workspace knows which stages would
@@ -122,7 +123,7 @@ impl LivePage {
         let written = write(&Workspace { pipeline, graph, store, index, history: &history, stale: &stale });
         self.has_news = false;
         self.due = Some(Instant::now() + REST.max(began.elapsed() * REST_PER_COST));
-        written
+        written.map(drop)
     }
 }
 
