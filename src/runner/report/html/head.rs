@@ -19,6 +19,8 @@ pub(super) struct Head {
     pub(super) state: String,
     /// Whether all is done.
     pub(super) is_done: bool,
+    /// Whether a run goes on.
+    is_going: bool,
     /// When this was written, in seconds since the Unix epoch.
     pub(super) written: f64,
     /// Times.
@@ -82,6 +84,7 @@ pub(super) fn gather(
         name: workspace.pipeline.name.clone(),
         state,
         is_done,
+        is_going: going.is_some(),
         written,
         cost,
         sentences: settings.iter().filter_map(Setting::sentence).take(SENTENCES).collect(),
@@ -94,7 +97,11 @@ pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> String {
     let mut html = format!(
         "<a class=\"skip\" href=\"#main\">to the results</a>\n<header><h1>{}</h1>\n<p class=\"standing {}\">{}</p>\n<p>{}{}written {}</p>\n",
         text(&head.name),
-        if head.is_done { "done" } else { "undone" },
+        match (head.is_done, head.is_going) {
+            (true, _) => "done",
+            (false, true) => "going",
+            (false, false) => "undone",
+        },
         text(&head.state),
         head.cost.iter().map(|part| text(part)).collect::<Vec<_>>().join(" · "),
         if head.cost.is_empty() { "" } else { " · " },

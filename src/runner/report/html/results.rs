@@ -19,6 +19,8 @@ pub(super) const IN_FULL: usize = 8;
 
 /// Evaluations up to which all are open: nobody scrolls past fifty, and the sweep's table leads to each.
 const UNFOLDED: usize = 3;
+/// Letters of a network's name beyond which the head of its column has several lines.
+const LONG: usize = 16;
 /// Networks up to which their table leaves room beside it.
 const BESIDE: usize = 3;
 
@@ -161,8 +163,9 @@ fn table_of_iou(evaluation: &Evaluation, classes: &[Class]) -> String {
     let mut html = String::from("<div class=\"wide\"><table class=\"iou\"><thead><tr><th>IoU in %</th><th></th>");
     for (at, model) in models.iter().enumerate() {
         let chosen = if model.chosen_on.is_some() { "<br><small>chosen with labels</small>" } else { "" };
-        let _ =
-            write!(html, "<th scope=\"col\"><span class=\"key n{}\">{}</span>{chosen}</th>", at % 8, text(&model.name));
+        let long = if model.name.chars().count() > LONG { " long" } else { "" };
+        let name = text(&model.name);
+        let _ = write!(html, "<th scope=\"col\"><span class=\"key n{}{long}\">{name}</span>{chosen}</th>", at % 8);
     }
     if let Some((before, last)) = evaluation.compared() {
         let _ = write!(html, "<th scope=\"col\">{} − {}</th>", text(&models[last].name), text(&models[before].name));
@@ -183,10 +186,10 @@ fn table_of_iou(evaluation: &Evaluation, classes: &[Class]) -> String {
 
 /// One row; `name` is HTML.
 fn row(evaluation: &Evaluation, name: &str, of: impl Fn(&Measured) -> Option<f64>) -> String {
-    /// Of a bar and the room below it, in units of the drawing, which is 100 wide.
-    const BAR: usize = 6;
     let shares: Vec<Option<f64>> = evaluation.models.iter().map(|model| of(&model.measured)).collect();
     let gain = evaluation.gain(of);
+    // Of a bar and the room below it, in units of the drawing, which is 100 wide.
+    let bar = if shares.len() <= BESIDE { 8 } else { 6 };
     let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
     let last = shares.last().copied().flatten();
     let mut html = format!(
@@ -194,8 +197,8 @@ fn row(evaluation: &Evaluation, name: &str, of: impl Fn(&Measured) -> Option<f64
          preserveAspectRatio=\"none\" height=\"{}\" aria-hidden=\"true\">",
         number(last.map(|share| 100.0 * share)),
         number(gain),
-        shares.len() * BAR,
-        shares.len() * BAR
+        shares.len() * bar,
+        shares.len() * bar
     );
     for (at, share) in shares.iter().enumerate() {
         let length = 100.0 * share.unwrap_or(0.0);
@@ -203,8 +206,8 @@ fn row(evaluation: &Evaluation, name: &str, of: impl Fn(&Measured) -> Option<f64
             html,
             "<rect class=\"f{}\" y=\"{}\" width=\"{length:.1}\" height=\"{}\"/>",
             at % 8,
-            at * BAR,
-            BAR - 1
+            at * bar,
+            bar - 1
         );
     }
     html += "</svg></td>";
