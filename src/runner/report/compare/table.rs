@@ -53,6 +53,9 @@ pub(super) fn columns(comparison: &Comparison) -> Vec<Column> {
     if rows.iter().any(|row| row.since.is_some()) {
         let measure = if comparison.compares_last { "last" } else { "best" };
         columns.push(Column::right(&format!("{measure} − {}", comparison.against), rows, |row| since(row.since)));
+    }
+    // One seed has no verdict, and a column without a word in it none either.
+    if rows.iter().any(|row| !verdict(row.since).is_empty()) {
         columns.push(Column::left("", rows, |row| verdict(row.since).to_owned()));
     }
     if rows.iter().any(|row| row.seconds.is_some()) {

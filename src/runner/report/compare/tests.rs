@@ -281,6 +281,13 @@ p: mIoU in % on val
 }
 
 #[test]
+fn one_seed_gets_no_column_for_a_verdict() {
+    let one_seed = || sweep().into_iter().filter(|run| run.member.ends_with("=1]")).collect();
+    let table = markdown(&compared(one_seed(), &Wishes::default()), &[]);
+    assert!(table.contains("last − inter") && !table.contains("|  |\n") && !table.contains("|  | training"), "{table}");
+}
+
+#[test]
 fn the_long_form_has_a_value_a_line_under_the_number_of_its_row() {
     let long = long(&compared(sweep(), &Wishes::default()), &[]);
     for line in ["1.weights inter\n", "2.rank.lambda 0.5\n", "3.not_run 1\n"] {
