@@ -22,6 +22,28 @@ inputs = ["sorted.txt"]
 outputs = ["out.txt"]
 "#;
 
+/// A training too short to teach anything, and its evaluation.
+const NETWORK: &str = r#"
+format = 1
+pipeline = { name = "words", classes = "scenes-8", threads = 1 }
+[datasets]
+source = { format = "scenes", style = "source", seed = 1, count = 2, size = [64, 32] }
+val = { format = "scenes", style = "target", seed = 2, count = 2, size = [64, 32] }
+[models.small]
+arch = "small"
+[stages.inter]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+iterations = 1
+[stages.evaluate]
+kind = "evaluation"
+weights = "inter"
+dataset = "val"
+overlays = 0
+"#;
+
 const PAGE: &str = "runs/words/report.html";
 
 fn space() -> Space {
@@ -113,28 +135,7 @@ fn a_page_that_cannot_be_written_fails_no_run() {
 
 #[test]
 fn a_run_ends_in_what_its_page_finds_worth_worrying_about() {
-    let space = Space::with(
-        r#"
-format = 1
-pipeline = { name = "words", classes = "scenes-8", threads = 1 }
-[datasets]
-source = { format = "scenes", style = "source", seed = 1, count = 2, size = [64, 32] }
-val = { format = "scenes", style = "target", seed = 2, count = 2, size = [64, 32] }
-[models.small]
-arch = "small"
-[stages.inter]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "source"
-iterations = 1
-[stages.evaluate]
-kind = "evaluation"
-weights = "inter"
-dataset = "val"
-overlays = 0
-"#,
-    );
+    let space = Space::with(NETWORK);
     let ran = space.intrada("p.toml");
     let notes: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("note: ")).collect();
     assert!(!notes.is_empty() && notes[0].starts_with("inter ") && notes[0].contains("val"), "{}", ran.stderr);
@@ -146,12 +147,51 @@ overlays = 0
 
 #[test]
 fn a_browser_shows_the_page_and_has_nothing_to_complain_of() {
-    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| starts(name)) else {
-        eprintln!("skipped: there is no chromium to look at the page with");
-        return;
-    };
     let space = space();
     space.run("p.toml");
+    let Some(page) = browsed(&space, PAGE, "#stage-1") else { return };
+    assert!(page.contains("id=\"stage-1\" open"), "the script ran and opened what the link leads to:\n{page}");
+}
+
+#[test]
+fn a_browser_loads_every_picture_and_puts_the_classes_into_another_order() {
+    let space = Space::with(&NETWORK.replace("overlays = 0", "overlays = 1"));
+    space.run("p.toml");
+    let page = space.read(PAGE);
+    let (_, rest) = page.split_once("script-src 'nonce-").unwrap();
+    let nonce = &rest[..64];
+    // What the page's own policy lets nobody else do: count what didn't load, and press a button.
+    let looks = r#"addEventListener("load", async () => {
+        const photographs = [...document.querySelectorAll(".over")].map(it => getComputedStyle(it).backgroundImage);
+        const urls = new Set([...document.images].map(it => it.src));
+        for (const url of photographs.filter(url => url !== "none")) urls.add(url.slice(5, -2));
+        const load = url => new Promise(done => {
+            const image = new Image();
+            image.onload = () => done(true);
+            image.onerror = () => done(false);
+            image.src = url;
+        });
+        const loaded = await Promise.all([...urls].map(load));
+        const broken = loaded.filter(it => !it).length;
+        [...document.querySelectorAll(".orders button")].at(-1).click();
+        const ious = [...document.querySelectorAll(".classes tr")].map(row => Number(row.dataset.iou || -1));
+        const sorted = ious.every((iou, at) => at === 0 || ious[at - 1] >= iou);
+        document.body.append(`pictures ${loaded.length > 4}, broken ${broken}, classes ${ious.length}, sorted ${sorted}`);
+    });"#;
+    space.write(
+        "looked-at.html",
+        page.replace("</body>", &format!("<script nonce=\"{nonce}\">{looks}</script></body>")),
+    );
+    let Some(page) = browsed(&space, "looked-at.html", "") else { return };
+    assert!(page.contains("pictures true, broken 0, classes 8, sorted true"), "{}", &page[page.len() - 3000..]);
+}
+
+/// The page as a browser has it once its scripts have run, if there is one. It must have nothing to complain of.
+fn browsed(space: &Space, page: &str, anchor: &str) -> Option<String> {
+    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| starts(name)) else {
+        eprintln!("skipped: there is no chromium to look at the page with");
+        return None;
+    };
     let profile = tempfile::tempdir().unwrap();
     let shown = Command::new(browser)
         .args(
@@ -159,14 +199,16 @@ fn a_browser_shows_the_page_and_has_nothing_to_complain_of() {
                 .split(' '),
         )
         .args("--disable-component-update --disable-sync --enable-logging=stderr --dump-dom".split(' '))
+        // Of the page's clock: what it has begun by then is waited for.
+        .arg("--virtual-time-budget=10000")
         .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("file://{}#stage-1", space.path(PAGE).canonicalize().unwrap().display()))
+        .arg(format!("file://{}{anchor}", space.path(page).canonicalize().unwrap().display()))
         .output()
         .unwrap();
-    let (page, said) = (String::from_utf8_lossy(&shown.stdout), String::from_utf8_lossy(&shown.stderr));
+    let said = String::from_utf8_lossy(&shown.stderr);
     let complaints: Vec<&str> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert!(complaints.is_empty(), "{complaints:?}");
-    assert!(page.contains("id=\"stage-1\" open"), "the script ran and opened what the link leads to:\n{page}");
+    Some(String::from_utf8_lossy(&shown.stdout).into_owned())
 }
 
 fn starts(program: &str) -> bool {

@@ -56,8 +56,8 @@ fn matrix(rows: &[Vec<Option<f64>>], classes: &[Class], signed: bool) -> String 
     let side = classes.len() * cell;
     let (width, height) = (NAME + side + 30, TOP + side);
     let mut svg = format!(
-        "<svg class=\"matrix\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\">\
-         <title>confusion matrix</title>"
+        "<svg class=\"matrix\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
+         aria-label=\"confusion matrix\">"
     );
     for (i, class) in classes.iter().enumerate() {
         let name = text(&class.name);

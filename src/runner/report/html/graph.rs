@@ -23,7 +23,8 @@ pub(super) fn drawing(cards: &[Card]) -> String {
     };
     let (width, height) = (filled.len() * (BOX.0 + GAP.0), filled.iter().max().unwrap_or(&0) * (BOX.1 + GAP.1));
     let mut svg = format!(
-        "<div class=\"wide\"><svg class=\"graph\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\">"
+        "<div class=\"wide\"><svg class=\"graph\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"group\" \
+         aria-label=\"graph of the stages\">"
     );
     for card in cards {
         let (x, y) = at(&card.id);

@@ -116,7 +116,7 @@ fn one(evaluation: &Evaluation, classes: &[Class], in_full: bool, is_folded: boo
     let means = means.collect::<Vec<_>>().join(" · ");
     let (start, end) = match is_folded {
         true => {
-            let summary = format!("<b>{name}</b> <small>{on}: mIoU {means}</small>");
+            let summary = format!("<h3>{name}</h3> <small>{on}: mIoU {means}</small>");
             (format!("<details id=\"{id}\"><summary>{summary}</summary>"), "</details>")
         }
         false => (format!("<h3 id=\"{id}\">{name} <small>{on}</small></h3>"), ""),
