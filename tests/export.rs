@@ -298,6 +298,28 @@ fn the_lineage_of_a_whole_pipeline_is_printed_as_far_as_it_is_done() {
     space.run("p.toml");
     assert_eq!(actions("lineage p.toml"), ["evaluate", "inter"]);
     assert_eq!(actions("lineage p.toml inter"), ["inter"]);
+    has_run_events(&space);
+}
+
+/// Two a stage, which a collector can join: what the evaluation reads has the name and the version that the training gave.
+fn has_run_events(space: &Space) {
+    let asked = || space.intrada("lineage p.toml --format openlineage").stdout;
+    let events: Vec<Value> = asked().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |event: &Value| format!("{} {}", event["job"]["name"], event["eventType"]).replace('"', "");
+    let names: Vec<String> = events.iter().map(told).collect();
+    assert_eq!(names, ["inter START", "inter COMPLETE", "evaluate START", "evaluate COMPLETE"]);
+    for pair in events.chunks(2) {
+        assert_eq!(pair[0]["run"], pair[1]["run"]);
+        assert!(pair[0]["eventTime"].as_str() <= pair[1]["eventTime"].as_str());
+    }
+    let id: Vec<&str> = events[0]["run"]["runId"].as_str().unwrap().split('-').collect();
+    assert_eq!(id.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+    assert!(id[2].starts_with('8') && id[3].starts_with(['8', '9', 'a', 'b']), "{id:?}");
+    let (given, read) = (events[1]["outputs"].as_array().unwrap(), events[2]["inputs"].as_array().unwrap());
+    let weights: Vec<&Value> = read.iter().filter(|input| given.contains(input)).collect();
+    assert_eq!(weights.len(), 2, "the last network and the best: {read:?}");
+    assert_eq!(asked().lines().count(), 4);
+    assert_eq!(asked().lines().next().map(str::to_owned), Some(events[0].to_string()), "asked twice, told the same");
 }
 
 /// The entities of a crate's description, in which each stands once and every reference is answered.

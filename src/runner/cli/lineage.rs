@@ -1,30 +1,48 @@
-//! `lineage`: what the stages took and gave, as JSON-LD.
+//! `lineage`: what the stages took and gave, for programs that gather such records.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{Answer, DONE, Source, open, show};
 use crate::export;
 use crate::sched::session::Access;
 
-/// Print what the stages that are up to date took and gave, as RO-Crate 1.1 in JSON-LD
+/// Print what the stages that are up to date took and gave, as RO-Crate 1.1 or as OpenLineage's events
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run lineage p.toml > ro-crate-metadata.json
-  intrada-run lineage p.toml intra         one result and what it was made from")]
+  intrada-run lineage p.toml intra         one result and what it was made from
+  intrada-run lineage p.toml --format openlineage > events.jsonl")]
 pub(super) struct Lineage {
     #[command(flatten)]
     source: Source,
     /// The stages whose lineage it is; default: all that are up to date
     #[arg(value_name = "STAGE")]
     stages: Vec<String>,
+    /// One description, or the events of each stage, a line each
+    #[arg(long, default_value = "ro-crate")]
+    format: Form,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    /// RO-Crate 1.1 in JSON-LD
+    RoCrate,
+    /// Run events of OpenLineage, as JSON Lines
+    #[value(name = "openlineage")]
+    OpenLineage,
 }
 
 impl Lineage {
     pub(super) fn answer(self) -> Answer {
         let mut session = self.source.open(Access::Look)?;
         let stages = open::stages(&session, &self.stages)?;
-        let described = export::lineage(&mut session, &stages)?;
-        show(&format!("{described:#}\n"))?;
+        let text = match self.format {
+            Form::RoCrate => format!("{:#}\n", export::lineage(&mut session, &stages)?),
+            Form::OpenLineage => {
+                export::run_events(&mut session, &stages)?.iter().map(|event| format!("{event}\n")).collect()
+            }
+        };
+        show(&text)?;
         Ok(DONE)
     }
 }

@@ -1,11 +1,11 @@
 //! The lineage of whatever a pipeline has done, for programs that gather such records of many.
 //!
-//! Makes no folder: the record alone, in the form that stands beside an exported network.
+//! Makes no folder: the record alone, in the form that stands beside an exported network, or as events.
 
 use serde_json::Value as Json;
 
-use super::{Error, provenance};
-use crate::sched::done::done;
+use super::{Error, openlineage, provenance};
+use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
 use crate::spec::StageId;
 
@@ -14,10 +14,31 @@ use crate::spec::StageId;
 /// # Errors
 /// [`Error::NothingDone`], [`Error::NotDone`] for a stage that is named, [`Error::Sources`].
 pub fn lineage(session: &mut Session, stages: &[StageId]) -> Result<Json, Error> {
+    let lineage = all_done(session, stages)?;
+    provenance::of_pipeline(session, &lineage).ok_or_else(|| nothing_done(session))
+}
+
+/// The same as run events of OpenLineage, two a stage.
+///
+/// # Errors
+/// As those of [`lineage`].
+pub fn run_events(session: &mut Session, stages: &[StageId]) -> Result<Vec<Json>, Error> {
+    let lineage = all_done(session, stages)?;
+    let events = openlineage::events(session, &lineage);
+    if events.is_empty() { Err(nothing_done(session)) } else { Ok(events) }
+}
+
+fn all_done(session: &mut Session, stages: &[StageId]) -> Result<Vec<Done>, Error> {
     let lineage = done(session, stages)?;
-    let file = || session.pipeline.file.clone();
-    if let Some(open) = stages.iter().find(|stage| lineage.iter().all(|done| done.stage != **stage)) {
-        return Err(Error::NotDone { stage: session.pipeline.stage(*open).name.clone(), file: file() });
+    match stages.iter().find(|stage| lineage.iter().all(|done| done.stage != **stage)) {
+        Some(open) => {
+            let stage = session.pipeline.stage(*open).name.clone();
+            Err(Error::NotDone { stage, file: session.pipeline.file.clone() })
+        }
+        None => Ok(lineage),
     }
-    provenance::of_pipeline(session, &lineage).ok_or_else(|| Error::NothingDone { file: file() })
+}
+
+fn nothing_done(session: &Session) -> Error {
+    Error::NothingDone { file: session.pipeline.file.clone() }
 }

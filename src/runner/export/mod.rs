@@ -9,6 +9,7 @@ mod card;
 mod config;
 mod lineage;
 mod network;
+mod openlineage;
 mod package;
 mod provenance;
 mod safetensors;
@@ -22,7 +23,7 @@ use crate::report::shell::word;
 use crate::spec::Problems;
 use crate::store;
 
-pub use lineage::lineage;
+pub use lineage::{lineage, run_events};
 pub use network::network;
 pub use submission::cityscapes_submission;
 

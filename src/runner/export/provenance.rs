@@ -5,6 +5,7 @@
 //! (Source: <https://w3id.org/ro/crate/1.1>; the actions as in its "Provenance of entities".)
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
@@ -186,13 +187,16 @@ fn source(pipeline: &Pipeline, stage: &Stage, role: &str, digest: &str, count: O
             json!({"@type": "Dataset", "name": dataset.name, "description": description, "identifier": identifier})
         }
         Some(InputSource::Path { path, .. }) => {
-            // Where it lies on this machine is nobody's business.
-            let name = if path.is_absolute() { path.file_name().map(std::path::PathBuf::from) } else { None };
-            let name = name.as_ref().unwrap_or(path).to_string_lossy().into_owned();
-            json!({"@type": "CreativeWork", "name": name, "identifier": identifier})
+            json!({"@type": "CreativeWork", "name": name_of(path), "identifier": identifier})
         }
         _ => json!({"@type": "CreativeWork", "name": format!("{role} of {}", stage.name), "identifier": identifier}),
     }
+}
+
+/// A path as it is told to others: where it lies on this machine is nobody's business.
+pub(super) fn name_of(path: &Path) -> String {
+    let name = if path.is_absolute() { path.file_name().map(Path::new) } else { None };
+    name.unwrap_or(path).to_string_lossy().into_owned()
 }
 
 fn action_id(done: &Done) -> String {
