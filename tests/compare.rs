@@ -90,6 +90,14 @@ fn a_table_says_what_metrics_json_says_and_counts_what_is_missing() {
     let stale = rows(&space, "p.toml --set stages.second.iterations=2 evaluate[seed=2]");
     assert!(stale.iter().all(|row| row["measured"] == 0), "{stale:?}");
     assert_eq!(stale.iter().map(|row| row["stale"].as_u64().unwrap()).sum::<u64>(), 2, "{stale:?}");
+    // What failed is counted as such: a training that can't go well.
+    space.edit("p.toml", "learning_rate = [1e-3, 1e-2]", "learning_rate = [1e-3, 1e-2, 1e30]");
+    space.edit("p.toml", "weights = \"first\"\niterations = 1", "weights = \"first\"\niterations = 2");
+    assert_eq!(space.intrada("p.toml evaluate[seed=1,learning_rate=1e30]").code, Some(1));
+    let failed = rows(&space, "p.toml");
+    let failed = failed.iter().find(|row| row["parameters"]["second.learning_rate"] == "1e30").unwrap();
+    assert_eq!((failed["failed"].clone(), failed["not_run"].clone()), (1.into(), 3.into()));
+    space.write("p.toml", SWEEP);
     // Another pipeline of the same meaning has the same results, out of the cache.
     space.write("q.toml", SWEEP.replace("name = \"p\"", "name = \"q\""));
     let both = rows(&space, "p.toml q.toml evaluate[learning_rate=0.01] --no-group --sort last");

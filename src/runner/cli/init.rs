@@ -12,6 +12,7 @@ use super::{Answer, DONE, Refusal};
 use crate::dataset::survey::{self, Survey};
 use crate::kind::classes;
 use crate::report::measures::count;
+use crate::report::shell;
 use crate::spec::{self, template};
 
 /// A first look at a network sees images of at most this width.
@@ -68,7 +69,7 @@ impl Init {
             write_new(&schema, &spec::schema::text())?;
         }
         eprintln!("wrote {}", pipeline.display());
-        eprintln!("next  intrada-run {}", pipeline.display());
+        eprintln!("next  intrada-run {}", shell::word(&pipeline.to_string_lossy()));
         Ok(DONE)
     }
 

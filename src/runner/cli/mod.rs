@@ -32,6 +32,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::report::shell;
 use crate::spec::{Look, Problems};
 
 /// All is done, or there was nothing to do.
@@ -108,6 +109,19 @@ struct Source {
     /// like PATH
     #[arg(long, value_name = "DIR")]
     shared_cache: Vec<PathBuf>,
+}
+
+impl Source {
+    /// As a shell takes it, for a command that is advised: what was typed to come here leads to the same results there.
+    fn in_shell(&self) -> String {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let sets = self.set.iter().map(|set| ("--set", set.clone()));
+        let cache = self.cache.iter().map(|cache| ("--cache", path(cache)));
+        let shared = self.shared_cache.iter().map(|cache| ("--shared-cache", path(cache)));
+        let options =
+            sets.chain(cache).chain(shared).map(|(option, value)| format!(" {option} {}", shell::word(&value)));
+        format!("{}{}", shell::word(&path(&self.file)), options.collect::<String>())
+    }
 }
 
 /// The shared caches that were asked for, by the command line first.
@@ -261,6 +275,17 @@ mod tests {
             assert!(examples >= 2 || !inner.is_empty(), "{name} has {examples} examples");
         }
         look(&mut Cli::command());
+    }
+
+    #[test]
+    fn what_was_typed_is_advised_as_a_shell_takes_it() {
+        let source = Source {
+            file: "my runs/p.toml".into(),
+            set: vec!["stages.rank.lambda=0.6".to_owned()],
+            cache: Some("cache".into()),
+            shared_cache: Vec::new(),
+        };
+        assert_eq!(source.in_shell(), "'my runs/p.toml' --set 'stages.rank.lambda=0.6' --cache cache");
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Run {
         }
         let is_done = !ended.interrupted && ended.totals.failed + ended.totals.skipped == 0;
         if is_done && result::are_comparable(session, &needed(session, options)) {
-            eprintln!("next    intrada-run compare {}", session.pipeline.file.display());
+            eprintln!("next    intrada-run compare {}", self.source.in_shell());
         }
     }
 }

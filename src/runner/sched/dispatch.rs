@@ -355,7 +355,7 @@ impl Run<'_> {
             if again { running.control.kill() } else { running.end() }
         }
         if !again {
-            let text = "interrupted: running stages save what they have; once more kills them".to_owned();
+            let text = "interrupted: running stages save what they have and stop; again to kill them".to_owned();
             self.reporter.tell(&Event::Warning(text));
         }
     }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::dry::{self, Planned};
 use super::session::Session;
 use crate::kind::{Gives, Role, Runs};
+use crate::report::Outcome;
 use crate::report::compare::{Measurement, Run, State};
 use crate::report::metrics::Metrics;
 use crate::spec::{Dataset, DatasetId, Format, InputSource, Pipeline, Problems, Stage, StageId, Value};
@@ -39,6 +40,7 @@ pub fn runs(session: &mut Session, evaluations: &[StageId], by_image: bool) -> R
             let state = match &metrics {
                 Some(metrics) => State::Measured(Box::new(network.measured(metrics, &images))),
                 None if session.index.stages.contains_key(&session.record_name(stage)) => State::Stale,
+                None if has_failed(session, stage) => State::Failed,
                 None => State::NotRun,
             };
             let parameters = network
@@ -61,6 +63,12 @@ pub fn runs(session: &mut Session, evaluations: &[StageId], by_image: bool) -> R
         }
     }
     Ok(runs)
+}
+
+/// Whether the stage or something that it needs failed when it last took part in a run.
+fn has_failed(session: &Session, stage: &Stage) -> bool {
+    let history = session.history().borrow();
+    history.stages.get(&stage.name).is_some_and(|last| matches!(last.outcome, Outcome::Failed | Outcome::Skipped))
 }
 
 /// What an evaluation gives as the pipeline is now.

@@ -23,6 +23,7 @@ pub fn json(comparison: &Comparison) -> Json {
             "parameters": values.map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
             "measured": row.measured,
             "not_run": row.not_run,
+            "failed": row.failed,
             "stale": row.stale,
             "last": spread(row.last),
             "best": spread(row.best),

@@ -25,6 +25,9 @@ pub fn text(comparison: &Comparison, classes: &[String], room: Option<usize>) ->
         text +=
             &row.images.as_ref().map(|images| changed(at + 1, row, images, &comparison.against)).unwrap_or_default();
     }
+    if !classes.is_empty() || comparison.rows.iter().any(|row| row.images.is_some()) {
+        text += "\n";
+    }
     let mut remarks = table::remarks(comparison);
     if !left_out.is_empty() {
         remarks.insert(0, format!("no room here for {}: --long has all of a row", left_out.join(", ")));

@@ -42,8 +42,10 @@ pub struct Row {
     pub values: Vec<Option<String>>,
     /// How many runs were measured.
     pub measured: usize,
-    /// How many never were.
+    /// How many never were, those that failed among them.
     pub not_run: usize,
+    /// How many weren't as something failed.
+    pub failed: usize,
     /// How many were measured before something changed.
     pub stale: usize,
     /// mIoU after the last iteration, 0 to 1.
@@ -140,7 +142,8 @@ pub fn compare(runs: Vec<Run>, wishes: &Wishes) -> Result<Comparison, Unsortable
             weights: first.weights.clone(),
             values: parameters.iter().map(|name| first.parameter(name).map(str::to_owned)).collect(),
             measured: count(|state| matches!(state, State::Measured(_))),
-            not_run: count(|state| matches!(state, State::NotRun)),
+            not_run: count(|state| matches!(state, State::NotRun | State::Failed)),
+            failed: count(|state| matches!(state, State::Failed)),
             stale: count(|state| matches!(state, State::Stale)),
             last: spread(&last),
             best: spread(&best),

@@ -51,6 +51,8 @@ pub enum State {
     Measured(Box<Measurement>),
     /// It never was.
     NotRun,
+    /// It wasn't, as something failed when that was tried the last time.
+    Failed,
     /// It was, but something has changed since.
     Stale,
 }
@@ -59,7 +61,7 @@ impl State {
     /// Where one network was met in several states, the greatest is what is known of it.
     fn worth(&self) -> u8 {
         match self {
-            State::NotRun => 0,
+            State::NotRun | State::Failed => 0,
             State::Stale => 1,
             State::Measured(_) => 2,
         }
@@ -86,7 +88,7 @@ impl Run {
     fn measured(&self) -> Option<&Measurement> {
         match &self.state {
             State::Measured(measurement) => Some(measurement),
-            State::NotRun | State::Stale => None,
+            State::NotRun | State::Failed | State::Stale => None,
         }
     }
 

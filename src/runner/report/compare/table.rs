@@ -169,5 +169,10 @@ fn state(row: &Row) -> String {
         1 if row.measured + row.not_run + row.stale == 1 => Some(words.to_owned()),
         count => Some(format!("{count} {words}")),
     };
-    [part(row.not_run, "not run"), part(row.stale, "stale")].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let never = row.not_run - row.failed;
+    [part(row.failed, "failed"), part(never, "not run"), part(row.stale, "stale")]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -113,6 +113,20 @@ fn what_is_out_of_date_is_counted_and_not_shown_as_a_number() {
 }
 
 #[test]
+fn what_failed_is_counted_apart_from_what_was_not_tried() {
+    let mut runs = sweep();
+    let failed = runs.iter_mut().find(|run| matches!(run.state, State::NotRun)).unwrap();
+    failed.state = State::Failed;
+    let table = shown(runs.clone(), &Wishes::default());
+    assert!(
+        table.contains("2 of 3  40.8 ± 0.4") && table.contains("1 failed") && !table.contains("not run"),
+        "{table}"
+    );
+    let row = &json(&compared(runs, &Wishes::default()))["rows"][2];
+    assert_eq!((row["failed"].clone(), row["not_run"].clone()), (1.into(), 1.into()));
+}
+
+#[test]
 fn where_only_best_networks_were_measured_these_are_compared() {
     let runs = vec![run("inter", 1, None, None, Some(40.0)), run("intra", 1, Some("0.5"), None, Some(43.0))];
     let table = shown(runs, &Wishes::default());
