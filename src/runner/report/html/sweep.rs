@@ -23,6 +23,8 @@ pub(super) struct Setting {
     pub(super) coordinates: Vec<(String, String)>,
     /// The networks, as the file calls them, in its order; by seed, mIoU from 0 to 1.
     pub(super) networks: Vec<(String, Vec<Option<f64>>)>,
+    /// The names of those that were chosen with labels.
+    pub(super) with_labels: Vec<String>,
     /// Those that a sentence is about, by their places: the one compared with, and the last.
     pub(super) compared: Option<(usize, usize)>,
     /// The evaluations that found them, by seed.
@@ -58,6 +60,7 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<S
                 dataset: evaluation.dataset.clone(),
                 coordinates,
                 networks: networks.map(|(name, miou)| (name, vec![miou])).collect(),
+                with_labels: evaluation.models.iter().filter(|model| model.chosen_on.is_some()).map(name).collect(),
                 compared: evaluation.compared(),
                 members: vec![evaluation.stage],
             }),
@@ -85,7 +88,8 @@ impl Setting {
                 at.iter().map(|(axis, value)| format!("{axis} {value}")).collect::<Vec<_>>().join(", ")
             ),
         };
-        let start = format!("{last} {} against {before} {} on {}{place}", shown(new), shown(old), self.dataset);
+        let chosen = if self.with_labels.contains(last) { ", both chosen with labels" } else { "" };
+        let start = format!("{last} {} against {before} {} on {}{place}{chosen}", shown(new), shown(old), self.dataset);
         Some(match (differences.len(), sd) {
             (1, _) => format!("{start}, one seed: a difference of {} points may be chance.", signed(mean)),
             (seeds, Some(sd)) if seeds >= SEEDS && mean > sd => {
@@ -148,10 +152,14 @@ fn one(family: &str, settings: &[&Setting]) -> String {
     heads.extend(difference.as_deref());
     heads.push("evaluations");
     let rows: Vec<Vec<String>> = settings.iter().map(|setting| row(setting)).collect();
+    let note = match &first.with_labels[..] {
+        [] => String::new(),
+        names => format!("<p class=\"note\">Chosen on labelled target images: {}.</p>", text(&names.join(", "))),
+    };
     let charts: String = axes.iter().filter_map(|axis| chart(axis, settings)).collect();
     format!(
         "<h3>{} <small>mIoU in % on {}, mean ± standard deviation over seeds</small></h3>\n\
-         <div class=\"beside swept\"><div>{}</div><div>{charts}</div></div>\n",
+         <div class=\"beside swept\"><div>{}{note}</div><div>{charts}</div></div>\n",
         text(family),
         text(&first.dataset),
         table(&heads, &rows)
@@ -212,6 +220,7 @@ mod tests {
             dataset: "val".into(),
             coordinates: vec![("lambda".into(), "0.6".into())],
             networks: vec![("inter".into(), some(old)), ("intra".into(), some(new))],
+            with_labels: Vec::new(),
             compared: Some((0, 1)),
             members: vec![StageId(0)],
         }
@@ -226,5 +235,7 @@ mod tests {
         assert!(three.contains("3 seeds: a gain of 4.0 ± 1.0 points"), "{three}");
         assert!(three.starts_with("intra 45.0 ± 1.0 against inter 41.0 ± 1.0 on val (lambda 0.6)"), "{three}");
         assert!(said(&[0.40, 0.41, 0.42], &[0.45, 0.36, 0.43]).contains("no gain beyond the spread"));
+        let chosen = Setting { with_labels: vec!["inter".into(), "intra".into()], ..setting(&[0.4], &[0.5]) };
+        assert!(chosen.sentence().unwrap().contains("on val (lambda 0.6), both chosen with labels, one seed"));
     }
 }

@@ -104,6 +104,7 @@ fn intra_under_inter_is_found_and_so_are_few_seeds() {
             coordinates: Vec::new(),
             networks,
             compared: None,
+            with_labels: Vec::new(),
             members: Vec::new(),
         }
     };
