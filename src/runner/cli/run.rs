@@ -132,7 +132,7 @@ impl Conduct {
     }
 
     pub(super) fn reporter(&self, screen: &Screen, session: &Session, options: &Options) -> Box<dyn Reporter> {
-        screen.open(session, &needed(session, options), self.format, self.quiet)
+        screen.open(session, options, self.format, self.quiet)
     }
 
     /// What a person wants to see of the result.

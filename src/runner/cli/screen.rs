@@ -10,11 +10,14 @@ use std::io::{IsTerminal, stderr, stdout};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::reading::Beside;
+use super::run::needed;
 use super::{Format, is_coloured};
 use crate::report::json::JsonLines;
 use crate::report::live::{Curtain, Expected, Live, Setting, Style, size_of};
+use crate::report::measures::plural;
 use crate::report::plain::Plain;
 use crate::report::{Quiet, Reporter};
+use crate::sched::Options;
 use crate::sched::session::Session;
 use crate::spec::StageId;
 
@@ -35,13 +38,14 @@ impl Screen {
         screen
     }
 
-    /// For a run of `needed`, in the order of the graph. What was drawn of another run comes back only if that tells more.
-    pub(super) fn open(&self, session: &Session, needed: &[StageId], format: Format, quiet: bool) -> Box<dyn Reporter> {
+    /// For a run with these options. What was drawn of another run comes back only if that tells more.
+    pub(super) fn open(&self, session: &Session, options: &Options, format: Format, quiet: bool) -> Box<dyn Reporter> {
+        let needed = &*needed(session, options);
         let can_move = stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
         if format == Format::Json || quiet || !can_move {
             return lines(session, needed, format, quiet);
         }
-        let live = Live::new(Box::new(stderr()), expected(session, needed), setting(session));
+        let live = Live::new(Box::new(stderr()), expected(session, needed), setting(session, options));
         self.rest();
         let mut curtains = self.lock();
         curtains.retain(|curtain| !curtain.has_fallen());
@@ -95,12 +99,22 @@ fn expected(session: &Session, needed: &[StageId]) -> Vec<Expected> {
     needed.iter().map(expect).collect()
 }
 
-fn setting(session: &Session) -> Setting {
+fn setting(session: &Session, options: &Options) -> Setting {
     Setting {
         style: Style { colour: is_coloured(&stderr()), unicode: is_unicode(|name| env::var_os(name)) },
         has_tab: has_tab(|name| env::var_os(name)),
+        device: device(session, options),
         size: Box::new(|| size_of(stderr())),
         meter: session.meter.clone(),
+    }
+}
+
+/// What the stages compute on, as far as that was said.
+fn device(session: &Session, options: &Options) -> Option<String> {
+    match options.device.as_ref().unwrap_or(&session.pipeline.device).as_str() {
+        "cpu" => Some("cpu".to_owned()),
+        name if name.starts_with("cuda:") => Some(name.replace("cuda:", "gpu ")),
+        _ => session.pipeline.resources.gpus.as_ref().map(|gpus| plural(gpus.len(), "gpu")),
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Board {
     by_name: HashMap<String, usize>,
     /// The most stages that were seen at work at once.
     lanes: usize,
+    /// What the stages compute on, where the run was told: what `auto` comes to, each worker finds by itself.
+    pub(super) device: Option<String>,
 }
 
 /// A stage and where it stands.
@@ -79,7 +81,12 @@ impl Board {
     pub(super) fn new(expected: Vec<Expected>) -> Board {
         let by_name = expected.iter().enumerate().map(|(place, stage)| (stage.name.clone(), place)).collect();
         let stages = expected.into_iter().map(|expected| Stage { expected, state: State::Open }).collect();
-        Board { stages, by_name, lanes: 1 }
+        Board { stages, by_name, lanes: 1, device: None }
+    }
+
+    /// The same on a device that was asked for.
+    pub(super) fn on(self, device: Option<String>) -> Board {
+        Board { device, ..self }
     }
 
     /// Takes note of what happened at `now`.

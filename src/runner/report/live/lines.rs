@@ -302,7 +302,7 @@ impl Layout {
     }
 }
 
-/// `5 of 7 done, 2 reused · 1 running · 1 waiting · about 3 h 07 min left`, as much of it as has room.
+/// `5 of 7 done, 2 reused · 1 running · 1 waiting · gpu 0 · about 3 h 07 min left`, as much of it as has room.
 fn whole(board: &Board, now: Duration, columns: usize, style: Style) -> Line {
     let (settled, all, running) = (board.settled(), board.stages.len(), board.at_work().count());
     let reused = board.count(&[Outcome::Hit, Outcome::UpToDate]);
@@ -323,11 +323,12 @@ fn whole(board: &Board, now: Duration, columns: usize, style: Style) -> Line {
             failed.clone(),
             running.clone().filter(|_| shown > 2),
             waiting.clone().filter(|_| shown > 3),
+            board.device.clone().filter(|_| shown > 4),
             Some(left.clone()).filter(|_| shown > 0),
         ];
         format!(" {}", parts.into_iter().flatten().collect::<Vec<_>>().join(style.separator()))
     };
-    let text = (0..=4).rev().map(write).find(|text| text.width() <= columns);
+    let text = (0..=5).rev().map(write).find(|text| text.width() <= columns);
     let mut line = Line::default();
     line.paint(&text.unwrap_or_else(|| cut(&write(0), columns, style).text), DIM, style);
     line

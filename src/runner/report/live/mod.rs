@@ -34,6 +34,8 @@ pub struct Setting {
     pub style: Style,
     /// Whether it shows a percentage in its tab.
     pub has_tab: bool,
+    /// What the stages compute on, where that was said: `cpu`, `gpu 1`, `2 gpus`.
+    pub device: Option<String>,
     /// Asks how many columns and rows it has now.
     pub size: Box<dyn Fn() -> (usize, usize) + Send>,
     /// What is read of source files, which happens before the first event.
@@ -84,14 +86,14 @@ impl Live {
     pub fn new(out: Box<dyn Write + Send>, stages: Vec<Expected>, setting: Setting) -> Live {
         let screen = Screen {
             terminal: Terminal::new(out, setting.has_tab),
-            setting,
             name_width: lines::name_width(stages.iter().map(|stage| stage.name.as_str())),
-            board: Board::new(stages),
+            board: Board::new(stages).on(setting.device.clone()),
             began: Instant::now(),
             lasting: Vec::new(),
             read: Reading::default(),
             has_news: false,
             phase: Phase::Drawing,
+            setting,
         };
         let shared = Arc::new(Shared { screen: Mutex::new(screen), news: Condvar::new() });
         let painter = std::thread::spawn({

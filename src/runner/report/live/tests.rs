@@ -27,6 +27,7 @@ fn shown(run: impl FnOnce(Live)) -> String {
     let setting = Setting {
         style: Style { colour: true, unicode: true },
         has_tab: false,
+        device: None,
         size: Box::new(|| (80, 24)),
         meter: Arc::default(),
     };

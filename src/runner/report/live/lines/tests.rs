@@ -106,6 +106,14 @@ fn a_training_alone_has_room_for_its_losses_at_80_columns() {
 }
 
 #[test]
+fn the_device_that_was_asked_for_stands_in_the_last_line_where_there_is_room() {
+    let board = board().on(Some("gpu 1".into()));
+    let last = |columns| drawn(&board, columns, 24, PLAIN).lines().last().unwrap().to_owned();
+    assert!(last(120).contains(" · gpu 1 · about "), "{}", last(120));
+    assert!(!last(40).contains("gpu"), "{}", last(40));
+}
+
+#[test]
 fn more_than_eight_under_way_are_counted_and_a_low_screen_shows_fewer() {
     let name = |place: usize| format!("s{place}");
     let expected = (0..20).map(|place| Expected { name: name(place), needs: Vec::new(), seconds: None });
