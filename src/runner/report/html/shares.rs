@@ -56,7 +56,7 @@ pub(super) fn beside(shown: &[Shares], truths: &[Shares], classes: &[Class]) -> 
         order.sort_by(|a, b| largest(*b).total_cmp(&largest(*a)));
     }
     let row = |class: &usize| {
-        let name = format!("{} {}", swatch(classes[*class].colour), text(&classes[*class].name));
+        let name = format!("{}&nbsp;{}", swatch(classes[*class].colour), text(&classes[*class].name));
         let least = truths.iter().map(|of| of.of_class[*class]).fold(f64::INFINITY, f64::min);
         let cell = |(at, of): (usize, &&Shares)| {
             let share = of.of_class[*class];
