@@ -4,6 +4,7 @@
 //! can't be checked is no finding. They advise and decide nothing: a finding on one seed may be chance, which is one, too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
@@ -27,8 +28,10 @@ const ONE_CLASS: f64 = 0.9;
 /// Mean entropy, of at most 1: a network that has learnt something is less sure than this at the edges of things alone.
 const CERTAIN: f64 = 0.005;
 
-/// Findings that are listed: the worst come first, and those of a sweep are alike.
-const LISTED: usize = 12;
+/// Findings alike that are seen at once.
+const OPEN: usize = 2;
+/// And with those behind a click; all are in the page's data.
+const LISTED: usize = 24;
 
 /// One of them. All of it is text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -111,7 +114,7 @@ fn lost(of: &Evaluation, model: &Model, classes: &[Class]) -> Option<Finding> {
     let wrongly = wrongly.map(|names| format!("is never right where it predicts {}", names.join(", ")));
     let parts: Vec<String> = never.into_iter().chain(wrongly).collect();
     (!parts.is_empty()).then(|| Finding {
-        found: format!("{} {} on {}, though it occurs ({})", model.name, parts.join(" and "), of.dataset, of.name),
+        found: format!("{} {} on {}, which has some ({})", model.name, parts.join(" and "), of.dataset, of.name),
         advice: "see whether the source has enough of it, and what it is taken for; a lower adversarial_weight may keep it",
         section: "results",
     })
@@ -265,18 +268,24 @@ pub(super) fn few_seeds(setting: &Setting) -> Option<Finding> {
     })
 }
 
-/// The section; empty where nothing was found.
+/// The section; empty where nothing was found. What is alike, as in a sweep, is one item.
 pub(super) fn render(findings: &[Finding]) -> String {
     if findings.is_empty() {
         return String::new();
     }
-    let item = |finding: &Finding| {
-        let Finding { found, advice, section } = finding;
-        format!("<li>{} <small>{}; see <a href=\"#{section}\">{section}</a></small></li>\n", text(found), text(advice))
+    let item = |alike: &[Finding]| {
+        let lines: Vec<String> = alike.iter().take(LISTED).map(|finding| text(&finding.found)).collect();
+        let (open, rest) = lines.split_at(lines.len().min(OPEN));
+        let mut html = format!("<li>{}", open.join("<br>"));
+        if !rest.is_empty() {
+            let more = alike.len() - OPEN;
+            let _ = write!(html, "<details><summary>and {more} alike</summary>{}", rest.join("<br>"));
+            html += if alike.len() > LISTED { "<br>the others are in the page's data</details>" } else { "</details>" };
+        }
+        let Finding { advice, section, .. } = &alike[0];
+        html + &format!("<small>{}; see <a href=\"#{section}\">{section}</a></small></li>\n", text(advice))
     };
-    let items: String = findings.iter().take(LISTED).map(item).collect();
-    let more = findings.len().saturating_sub(LISTED);
-    let items = if more > 0 { format!("{items}<li>and {more} more, in the page's data</li>\n") } else { items };
+    let items: String = findings.chunk_by(|a, b| a.advice == b.advice).map(item).collect();
     section("findings", "Findings", &format!("<ol class=\"findings\">{items}</ol>\n"))
 }
 

@@ -57,7 +57,7 @@ impl Inference {
             image: image.to_owned(),
             photograph: photograph.and_then(|photograph| photographs.class(workspace, *photograph)),
             classes: map(&self.predictions),
-            entropy: map(&self.entropies),
+            entropy: map(&self.entropies).map(Map::coarse),
         }
     }
 }

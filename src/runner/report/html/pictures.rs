@@ -178,7 +178,7 @@ fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], palette: &P
         over(row.predictions.get(network).cloned(), palette, network, &below);
     }
     if let Some(last) = images.networks.last() {
-        over(row.entropy.get(last).cloned(), &viridis(), "entropy", "");
+        over(row.entropy.get(last).cloned().map(Map::coarse), &viridis(), "entropy", "");
         let errors = row.predictions.get(last).zip(row.truth.as_ref()).and_then(|(is, should)| is.errors(should));
         let wrong = errors.as_ref().map(|errors| {
             let shares = errors.shares();

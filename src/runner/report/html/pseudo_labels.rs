@@ -15,6 +15,8 @@ use crate::spec::{Class, StageId};
 
 /// Labels that are shown.
 const SHOWN: usize = 6;
+/// Stages of which labels are shown: those of a sweep's members are much the same.
+const IN_PICTURES: usize = 3;
 
 /// The pseudo-labels of one stage.
 pub(super) struct PseudoLabels {
@@ -29,16 +31,23 @@ pub(super) struct PseudoLabels {
 
 /// Pseudo-labellings whose results count; of a large sweep the first.
 pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<PseudoLabels> {
-    workspace.stages().filter_map(|(id, _)| one(workspace, id, photographs)).take(IN_FULL).collect()
+    let mut all: Vec<PseudoLabels> = Vec::new();
+    for (id, _) in workspace.stages() {
+        if all.len() < IN_FULL {
+            let shown = if all.len() < IN_PICTURES { SHOWN } else { 0 };
+            all.extend(one(workspace, id, shown, photographs));
+        }
+    }
+    all
 }
 
-fn one(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Option<PseudoLabels> {
+fn one(workspace: &Workspace, id: StageId, shown: usize, photographs: &mut Photographs) -> Option<PseudoLabels> {
     workspace.artifact(id, Gives::Labels)?;
     let stage = workspace.pipeline.stage(id);
     let mut files = workspace.files(id, Gives::Labels);
     files.sort();
     let inference = Inference::of(workspace, workspace.producer(stage, "predictions"));
-    let step = files.len().div_ceil(SHOWN).max(1);
+    let step = files.len().div_ceil(shown.max(1)).max(1);
     let mut example = |(path, object): &(std::path::PathBuf, _)| {
         let label = Map::decode(&workspace.object(*object)?)?.small();
         let mut seen = inference.seen(workspace, &path.to_string_lossy(), photographs);
@@ -53,7 +62,7 @@ fn one(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Opt
         name: stage.name.clone(),
         summary: noted("summary"),
         shares: shares(&noted("classes"), workspace.pipeline.classes.len()),
-        examples: files.iter().step_by(step).filter_map(&mut example).collect(),
+        examples: files.iter().step_by(step).take(shown).filter_map(&mut example).collect(),
     })
 }
 

@@ -20,6 +20,8 @@ use crate::spec::{Class, Stage, StageId, Value};
 
 /// Images at each place of the order.
 const EACH: usize = 6;
+/// Rankings whose images are shown: those of a sweep's members are much the same.
+const IN_PICTURES: usize = 3;
 
 /// One ranking.
 pub(super) struct Ranking {
@@ -37,6 +39,7 @@ pub(super) struct Ranking {
     command: [String; 2],
     /// Ascending: the easiest first.
     ranked: Vec<Ranked>,
+    /// Place in words, and the images there; none where others stand for it.
     shown: Vec<(&'static str, Vec<Example>)>,
 }
 
@@ -55,24 +58,44 @@ struct Example {
 
 /// Rankings whose results count; of a large sweep the first.
 pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<Ranking> {
-    workspace.stages().filter_map(|(id, _)| ranking(workspace, id, photographs)).take(IN_FULL).collect()
+    let mut rankings: Vec<Ranking> = Vec::new();
+    for (id, _) in workspace.stages() {
+        if rankings.len() < IN_FULL
+            && let Some(mut ranking) = ranking(workspace, id)
+        {
+            if rankings.len() < IN_PICTURES {
+                ranking.shown = examples(workspace, id, &ranking, photographs);
+            }
+            rankings.push(ranking);
+        }
+    }
+    rankings
 }
 
-fn ranking(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Option<Ranking> {
+/// The images at the ends and at the cut.
+fn examples(
+    workspace: &Workspace,
+    id: StageId,
+    ranking: &Ranking,
+    photographs: &mut Photographs,
+) -> Vec<(&'static str, Vec<Example>)> {
+    let inference = Inference::of(workspace, workspace.producer(workspace.pipeline.stage(id), "scores"));
+    let (images, cut) = (ranking.images(), ranking.easy().count());
+    let around = cut.saturating_sub(EACH / 2)..(cut + EACH / 2).min(images);
+    let places =
+        [("easiest", 0..EACH.min(images)), ("at the cut", around), ("hardest", images.saturating_sub(EACH)..images)];
+    let mut example = |at: usize| {
+        let Ranked { image, score, .. } = &ranking.ranked[at];
+        Example { place: at + 1, score: *score, seen: inference.seen(workspace, image, photographs) }
+    };
+    places.map(|(word, range)| (word, range.map(&mut example).collect())).into()
+}
+
+fn ranking(workspace: &Workspace, id: StageId) -> Option<Ranking> {
     let stage = workspace.pipeline.stage(id);
     let bytes = workspace.bytes(id, Gives::RankingTable)?;
     let ranked: Vec<Ranked> = std::str::from_utf8(&bytes).ok()?.lines().skip(1).filter_map(line).collect();
     let scored = workspace.producer(stage, "scores");
-    let inference = Inference::of(workspace, scored);
-    let cut = ranked.iter().filter(|ranked| ranked.is_easy).count();
-    let around = cut.saturating_sub(EACH / 2)..(cut + EACH / 2).min(ranked.len());
-    let last = ranked.len().saturating_sub(EACH)..ranked.len();
-    let places = [("easiest", 0..EACH.min(ranked.len())), ("at the cut", around), ("hardest", last)];
-    let mut example = |at: usize| {
-        let Ranked { image, score, .. } = &ranked[at];
-        Example { place: at + 1, score: *score, seen: inference.seen(workspace, image, photographs) }
-    };
-    let shown = places.map(|(word, range)| (word, range.map(&mut example).collect()));
     let swept = stage.coordinates.iter().filter(|at| at.axis != "seed");
     Some(Ranking {
         name: stage.name.clone(),
@@ -87,7 +110,7 @@ fn ranking(workspace: &Workspace, id: StageId, photographs: &mut Photographs) ->
         },
         command: command(workspace, stage),
         setting: swept.map(|at| (at.axis.clone(), at.value.clone())).collect(),
-        shown: shown.into(),
+        shown: Vec::new(),
         ranked,
     })
 }
@@ -138,7 +161,10 @@ pub(super) fn render(rankings: &[Ranking], classes: &[Class]) -> String {
     if rankings.is_empty() {
         return String::new();
     }
-    let body: String = rankings.iter().map(|ranking| one(ranking, classes)).collect();
+    let mut body: String = rankings.iter().map(|ranking| one(ranking, classes)).collect();
+    if rankings.len() > IN_PICTURES {
+        body += &format!("<p class=\"note\">Images are those of the first {IN_PICTURES} rankings.</p>\n");
+    }
     section("ranking", "Ranking", &(key(classes) + &body))
 }
 
