@@ -145,6 +145,91 @@ fn a_run_ends_in_what_its_page_finds_worth_worrying_about() {
     assert!(!space.intrada("p.toml --quiet").stderr.contains("note: "));
 }
 
+/// Every kind of picture that a page shows.
+const TINY: &str = r#"
+format = 1
+[pipeline]
+name = "tiny"
+classes = "scenes-8"
+threads = 1
+[datasets]
+source = { format = "scenes", style = "source", seed = 1, count = 2, size = [64, 32] }
+target = { format = "scenes", style = "target", seed = 2, count = 20, size = [64, 32] }
+[models.small]
+arch = "small"
+[stages.before]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+iterations = 2
+[stages.after]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+weights = "before"
+iterations = 2
+[stages.entropy]
+kind = "entropy-inference"
+weights = "before"
+images = "target"
+[stages.rank]
+kind = "ranking"
+scores = "entropy"
+lambda = 0.5
+[stages.pseudo]
+kind = "pseudo-labelling"
+predictions = "entropy"
+images = "rank.easy"
+[stages.evaluate]
+kind = "evaluation"
+weights = ["before", "after"]
+dataset = "target"
+"#;
+
+/// What a reader does, and in the end, as the page's title, what came of it.
+const READER: &str = r##"
+const all = (selector) => [...document.querySelectorAll(selector)], first = (selector) => document.querySelector(selector);
+const key = (name, at = document.body, what = "keydown") => at.dispatchEvent(new KeyboardEvent(what, { key: name, bubbles: true }));
+const seen = [];
+const [cell, dialog] = [first("#pictures .over"), first("dialog")];
+key("Enter", cell);
+for (const arrow of ["ArrowRight", "ArrowRight", "ArrowRight"]) key(arrow, dialog);
+seen.push(`open ${dialog.open}`, dialog.querySelector("span").textContent.split(" of ")[0]);
+key("b"), seen.push(dialog.querySelector("span").textContent.split(" of ")[0]), key("b", document.body, "keyup");
+seen.push(dialog.querySelector("span").textContent.split(" of ")[0]);
+dialog.close();
+const [slider, lambda] = [first("#ranking .opacity"), first("[data-ranking] input")];
+slider.value = 30, slider.dispatchEvent(new Event("input"));
+seen.push(`faded ${all(".over > img").every((map) => map.style.opacity === "0.3")}`);
+lambda.value = "0.6", lambda.dispatchEvent(new Event("input"));
+seen.push(first("[data-ranking] output").innerText.split("scene")[0].replaceAll("\n", " "), first("[data-ranking] code").textContent);
+document.title = seen.join("; ");
+"##;
+
+#[test]
+fn a_reader_enlarges_blinks_fades_and_moves_the_cut_by_keys() {
+    let space = Space::with(TINY);
+    space.run("p.toml");
+    space.write("read.html", with_script(&space.read("runs/tiny/report.html"), READER));
+    let Some(shown) = browsed(&space, "read.html", "") else { return };
+    let (_, title) = shown.split_once("<title>").unwrap();
+    assert_eq!(
+        title.split_once("</title>").unwrap().0,
+        "open true; after; before; after; faded true; λ = 0.6: 12 easy, 8 hard, cut at CUT 2 images would \
+         become easy: ; intrada-run p.toml --set stages.rank.lambda=0.6"
+            .replace("CUT", &cut(&space))
+    );
+}
+
+/// The first hard score were 12 of the 20 images easy, in three digits.
+fn cut(space: &Space) -> String {
+    let ranking = space.read("runs/tiny/rank/ranking.csv");
+    let score: f64 = ranking.lines().nth(13).unwrap().split(',').nth(1).unwrap().parse().unwrap();
+    format!("{score:.2e}").parse::<f64>().unwrap().to_string()
+}
+
 #[test]
 fn a_browser_shows_the_page_and_has_nothing_to_complain_of() {
     let space = space();
@@ -157,9 +242,6 @@ fn a_browser_shows_the_page_and_has_nothing_to_complain_of() {
 fn a_browser_loads_every_picture_and_puts_the_classes_into_another_order() {
     let space = Space::with(&NETWORK.replace("overlays = 0", "overlays = 1"));
     space.run("p.toml");
-    let page = space.read(PAGE);
-    let (_, rest) = page.split_once("script-src 'nonce-").unwrap();
-    let nonce = &rest[..64];
     // What the page's own policy lets nobody else do: count what didn't load, and press a button.
     let looks = r#"addEventListener("load", async () => {
         const photographs = [...document.querySelectorAll(".over")].map(it => getComputedStyle(it).backgroundImage);
@@ -178,12 +260,16 @@ fn a_browser_loads_every_picture_and_puts_the_classes_into_another_order() {
         const sorted = ious.every((iou, at) => at === 0 || ious[at - 1] >= iou);
         document.body.append(`pictures ${loaded.length > 4}, broken ${broken}, classes ${ious.length}, sorted ${sorted}`);
     });"#;
-    space.write(
-        "looked-at.html",
-        page.replace("</body>", &format!("<script nonce=\"{nonce}\">{looks}</script></body>")),
-    );
+    space.write("looked-at.html", with_script(&space.read(PAGE), looks));
     let Some(page) = browsed(&space, "looked-at.html", "") else { return };
     assert!(page.contains("pictures true, broken 0, classes 8, sorted true"), "{}", &page[page.len() - 3000..]);
+}
+
+/// The page with one more script, under the page's own policy.
+fn with_script(page: &str, script: &str) -> String {
+    let (_, rest) = page.split_once("script-src 'nonce-").unwrap();
+    let (nonce, _) = rest.split_once('\'').unwrap();
+    page.replace("</body>", &format!("<script nonce=\"{nonce}\">{script}</script></body>"))
 }
 
 /// The page as a browser has it once its scripts have run, if there is one. It must have nothing to complain of.
