@@ -95,6 +95,9 @@ impl Setting {
             (seeds, Some(sd)) if seeds >= SEEDS && mean > sd => {
                 format!("{start}, {seeds} seeds: a gain of {mean:.1} ± {sd:.1} points.")
             }
+            (seeds, Some(sd)) if seeds >= SEEDS && -mean > sd => {
+                format!("{start}, {seeds} seeds: a loss of {:.1} ± {sd:.1} points.", -mean)
+            }
             (seeds, Some(sd)) if seeds >= SEEDS => {
                 format!("{start}, {seeds} seeds: {} ± {sd:.1} points, no gain beyond the spread.", signed(mean))
             }
@@ -118,9 +121,11 @@ fn spread(values: &[f64]) -> Option<(f64, Option<f64>)> {
     (!values.is_empty()).then(|| (mean, (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt())))
 }
 
-/// In %: `45.4`, `45.4 ± 0.7`.
+/// In %: `45.4`, `45.4 ± 0.7`. Values that are equal to the last bit are those of one network, which all seeds have in common:
+/// they have no spread.
 fn shown(seeds: &[Option<f64>]) -> String {
-    let known: Vec<f64> = seeds.iter().flatten().map(|miou| 100.0 * miou).collect();
+    let mut known: Vec<f64> = seeds.iter().flatten().map(|miou| 100.0 * miou).collect();
+    known.dedup();
     match spread(&known) {
         None => "–".to_owned(),
         Some((mean, None)) => format!("{mean:.1}"),
@@ -235,7 +240,15 @@ mod tests {
         assert!(three.contains("3 seeds: a gain of 4.0 ± 1.0 points"), "{three}");
         assert!(three.starts_with("intra 45.0 ± 1.0 against inter 41.0 ± 1.0 on val (lambda 0.6)"), "{three}");
         assert!(said(&[0.40, 0.41, 0.42], &[0.45, 0.36, 0.43]).contains("no gain beyond the spread"));
+        assert!(said(&[0.45, 0.44, 0.46], &[0.40, 0.41, 0.42]).contains("a loss of 4.0 ± 1.0 points"));
         let chosen = Setting { with_labels: vec!["inter".into(), "intra".into()], ..setting(&[0.4], &[0.5]) };
         assert!(chosen.sentence().unwrap().contains("on val (lambda 0.6), both chosen with labels, one seed"));
+    }
+
+    #[test]
+    fn a_network_that_all_seeds_have_in_common_has_no_spread() {
+        assert_eq!(shown(&[Some(0.507), Some(0.507), Some(0.507)]), "50.7");
+        assert_eq!(shown(&[Some(0.40), Some(0.41), Some(0.42)]), "41.0 ± 1.0");
+        assert_eq!(shown(&[None]), "–");
     }
 }
