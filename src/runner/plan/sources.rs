@@ -3,6 +3,7 @@
 //! Knows how to look, not when. Here a data set's mistakes (a folder that isn't there, a label outside the classes) become
 //! problems at the line of the pipeline file that brought them in, before anything has run.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
@@ -152,14 +153,8 @@ impl Surveyor<'_> {
 
 /// Problems that two uses of the same source have in common are said once.
 pub fn once_each(problems: Vec<Problem>) -> Vec<Problem> {
-    let mut seen: Vec<Problem> = Vec::new();
-    for problem in problems {
-        let is_same = |other: &&Problem| other.title == problem.title && other.span() == problem.span();
-        if seen.iter().find(is_same).is_none() {
-            seen.push(problem);
-        }
-    }
-    seen
+    let mut told = HashSet::new();
+    problems.into_iter().filter(|problem| told.insert((problem.title.clone(), problem.span()))).collect()
 }
 
 pub(super) fn input_problem(error: &inputs::Error, span: Span) -> Problem {
