@@ -310,4 +310,17 @@ mod tests {
         store.restore(&record.outputs[0].artifact, &root.join("second"), Manner::View).unwrap();
         assert!(record.is_in_place(root, store.verified()));
     }
+
+    #[test]
+    fn taking_the_same_object_away_elsewhere_disturbs_nothing() {
+        let Scene { store, root, record, .. } = &scene(Manner::View);
+        let second = root.join("second");
+        store.restore(&record.outputs[0].artifact, &second, Manner::View).unwrap();
+        fs::create_dir(root.join("other")).unwrap();
+        fs::write(root.join("other/file"), "two").unwrap();
+        let other = store.insert(&root.join("other"), Take::Copy).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(15));
+        store.restore(&other, &second, Manner::View).unwrap();
+        assert!(record.is_in_place(root, store.verified()));
+    }
 }

@@ -24,6 +24,8 @@ pub(super) struct Present {
     pub(super) is_right: bool,
     /// Its files and links, relative to the destination, that the store doesn't have: nobody could bring them back.
     edited: Vec<PathBuf>,
+    /// The content of the others.
+    objects: Vec<FileDigest>,
 }
 
 impl Store {
@@ -52,10 +54,21 @@ impl Store {
         let writes_through = manner == Manner::Writable && look.shares_objects.into_inner();
         let is_right = found.is_some_and(|found| found.digest() == artifact.digest()) && !writes_through;
         let leaves = look.leaves.into_inner().expect("no code panics while it holds this list");
-        let is_edited = |(_, object): &(PathBuf, FileDigest)| !self.object_path(*object).exists();
-        let edited = leaves.into_iter().filter(is_edited).map(|(path, _)| path);
+        let (edited, ours): (Vec<_>, Vec<_>) =
+            leaves.into_iter().partition(|(_, object)| !self.object_path(*object).exists());
+        let edited = relative(edited.into_iter().map(|(path, _)| path), destination);
         // A link in place of an artifact is nobody's work; what it leads to stays.
-        Ok(Some(Present { is_right, edited: relative(edited, destination) }))
+        Ok(Some(Present { is_right, edited, objects: ours.into_iter().map(|(_, object)| object).collect() }))
+    }
+
+    /// What was found has been taken away. Where it was hard links, the change times of its objects have moved with that, and
+    /// other outputs that hold the same objects must not be taken for edited.
+    pub(super) fn note_taken_away(&self, present: &Present) {
+        for object in &present.objects {
+            if let Ok(stat) = Stat::of_itself(&self.object_path(*object)) {
+                self.verified().renew(*object, stat);
+            }
+        }
     }
 
     /// Moves the edited files at `destination` to a new folder in `orphans/`, and returns that folder if there were any.

@@ -53,7 +53,11 @@ impl Store {
         let present = self.look(artifact, &items, destination, manner)?;
         let set_aside = match present {
             Some(Present { is_right: true, .. }) => None,
-            present => self.replace(artifact, &items, destination, manner, present.as_ref())?,
+            present => {
+                let set_aside = self.replace(artifact, &items, destination, manner, present.as_ref())?;
+                present.iter().for_each(|present| self.note_taken_away(present));
+                set_aside
+            }
         };
         Ok(Restored { entries: self.placed(items, destination)?, set_aside })
     }
