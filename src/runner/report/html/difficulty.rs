@@ -11,6 +11,7 @@ use super::images::Images;
 use super::markup::{percent, section, signed, table, text};
 use super::ranking::Ranking;
 use crate::report::measures::count;
+use crate::spec::Coordinate;
 
 /// Dots of a chart: more hide each other, and ρ is of all images.
 const DOTS: usize = 400;
@@ -96,7 +97,8 @@ fn said(points: &[(f64, f64)]) -> String {
 /// Where the images were also ranked: how good the networks are on both parts.
 fn parts(images: &Images, rankings: &[Ranking]) -> String {
     let mut html = String::new();
-    for ranking in rankings.iter().filter(|ranking| ranking.dataset == images.dataset) {
+    let belongs = |ranking: &&Ranking| ranking.dataset == images.dataset && !are_apart(images, ranking);
+    for ranking in rankings.iter().filter(belongs) {
         let easy: BTreeSet<&str> = ranking.easy().collect();
         let row = |network: &String| {
             let mean = |is_easy: bool| {
@@ -115,13 +117,19 @@ fn parts(images: &Images, rankings: &[Ranking]) -> String {
     html
 }
 
+/// Members of a sweep that have nothing to do with each other: they differ on an axis of both.
+fn are_apart(images: &Images, ranking: &Ranking) -> bool {
+    let differs = |at: &Coordinate| ranking.coordinates.iter().any(|own| own.axis == at.axis && own.value != at.value);
+    images.coordinates.iter().any(differs)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
     use super::super::images::tests::images;
-    use super::super::ranking::tests::ranking;
+    use super::super::ranking::tests::{coordinate, ranking};
     use super::*;
 
     #[test]
@@ -170,11 +178,14 @@ mod tests {
     fn the_parts_of_a_ranking_of_the_same_images_are_compared() {
         let mut images = images(&[(Some(0.75), Some(0.5)), (Some(0.25), Some(0.5)), (Some(0.5), None)]);
         images.dataset = "target".into();
-        let ranking = ranking("rank", &[], &["0"], &["1", "2"]);
-        let html = parts(&images, &[ranking]);
+        let html = parts(&images, &[ranking("rank", &[], &["0"], &["1", "2"])]);
         assert!(html.contains("<td>inter</td><td>75.0</td><td>37.5</td><td>+37.5</td>"), "{html}");
         assert!(html.contains("<td>intra</td><td>50.0</td><td>50.0</td><td>+0.0</td>"), "{html}");
+        images.coordinates = vec![coordinate("seed", "1")];
+        let of_seed = |seed| ranking("rank", &[("seed", seed), ("lambda", "0.5")], &["0"], &["1", "2"]);
+        let of_both = parts(&images, &[of_seed("1"), of_seed("2")]);
+        assert_eq!(of_both.matches("<h4>").count(), 1, "another seed's ranking says nothing of these networks");
         images.dataset = "val".into();
-        assert_eq!(parts(&images, &[super::super::ranking::tests::ranking("rank", &[], &["0"], &["1"])]), "");
+        assert_eq!(parts(&images, &[ranking("rank", &[], &["0"], &["1"])]), "");
     }
 }

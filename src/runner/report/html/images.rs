@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::results::{Evaluation, IN_FULL};
 use super::workspace::Workspace;
 use crate::kind::Gives;
-use crate::spec::StageId;
+use crate::spec::{Coordinate, StageId};
 
 /// The images of one evaluation.
 pub(super) struct Images {
@@ -18,6 +18,8 @@ pub(super) struct Images {
     pub(super) stage: StageId,
     /// Its name.
     pub(super) evaluation: String,
+    /// Where it stands in its sweep.
+    pub(super) coordinates: Vec<Coordinate>,
     /// What was evaluated on.
     pub(super) dataset: String,
     /// The networks, in the order in which the file names them.
@@ -56,6 +58,7 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<I
         Some(Images {
             stage: evaluation.stage,
             evaluation: evaluation.name.clone(),
+            coordinates: workspace.pipeline.stage(evaluation.stage).coordinates.clone(),
             dataset: evaluation.dataset.clone(),
             networks: evaluation.models.iter().map(|model| model.name.clone()).collect(),
             lines: lines.collect(),
@@ -117,6 +120,7 @@ pub(super) mod tests {
         Images {
             stage: StageId(0),
             evaluation: "evaluate".into(),
+            coordinates: Vec::new(),
             dataset: "val".into(),
             networks: vec!["inter".into(), "intra".into()],
             lines: of_each.iter().enumerate().map(line).collect(),

@@ -16,7 +16,7 @@ use crate::kind::Gives;
 use crate::report::map::class_palette;
 use crate::report::measures::count;
 use crate::report::shell;
-use crate::spec::{Class, Stage, StageId, Value};
+use crate::spec::{Class, Coordinate, Stage, StageId, Value};
 
 /// Images at each place of the order.
 const EACH: usize = 6;
@@ -29,6 +29,8 @@ pub(super) struct Ranking {
     pub(super) name: String,
     /// As the file calls it.
     pub(super) family: String,
+    /// Where it stands in its sweep.
+    pub(super) coordinates: Vec<Coordinate>,
     /// Axis and value, without the seed.
     pub(super) setting: Vec<(String, String)>,
     /// The data set whose images were ranked.
@@ -109,6 +111,7 @@ fn ranking(workspace: &Workspace, id: StageId) -> Option<Ranking> {
             _ => f64::NAN,
         },
         command: command(workspace, stage),
+        coordinates: stage.coordinates.clone(),
         setting: swept.map(|at| (at.axis.clone(), at.value.clone())).collect(),
         shown: Vec::new(),
         ranked,
@@ -215,6 +218,10 @@ fn slider(ranking: &Ranking) -> String {
 pub(super) mod tests {
     use super::*;
 
+    pub(in super::super) fn coordinate(axis: &str, value: &str) -> Coordinate {
+        Coordinate { axis: axis.to_owned(), value: value.to_owned() }
+    }
+
     /// A member of a sweep with these images.
     pub(in super::super) fn ranking(name: &str, at: &[(&str, &str)], easy: &[&str], hard: &[&str]) -> Ranking {
         let parts = easy.iter().map(|image| (image, true)).chain(hard.iter().map(|image| (image, false)));
@@ -230,6 +237,7 @@ pub(super) mod tests {
             dataset: "target".to_owned(),
             lambda: 0.5,
             command: ["intrada-run p.toml --set stages.rank.lambda=".to_owned(), String::new()],
+            coordinates: at.iter().map(|(axis, value)| coordinate(axis, value)).collect(),
             setting: swept.map(|(axis, value)| ((*axis).to_owned(), (*value).to_owned())).collect(),
             ranked: ranked.collect(),
             shown: Vec::new(),
