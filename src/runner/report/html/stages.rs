@@ -146,7 +146,7 @@ fn one(card: &Card, details: &Details) -> String {
             let _ = write!(html, "<dt>{}</dt><dd>{value}</dd>", text(name));
         }
     };
-    entry(if card.state == State::Done { "last ran" } else { "why" }, text(&card.reason));
+    entry(if card.state == State::Done { "why it last ran" } else { "why" }, text(&card.reason));
     entry("key", details.key.map(|key| format!("<code>{key}</code>")).unwrap_or_default());
     for [role, what, digest] in &details.takes {
         entry(&format!("takes {role}"), format!("{} <code>{}</code>", text(what), text(digest)));
