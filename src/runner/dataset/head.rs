@@ -1,7 +1,7 @@
 //! How large an image is, out of the head of its file.
 //!
-//! Decodes nothing, so it costs a few microseconds where `ml` needs milliseconds. Of PNG and JPEG, which are what `ml` reads; told
-//! by the first bytes, not by the ending. Orientation tags of cameras are not applied, as there.
+//! Decodes nothing, so it costs a few microseconds where `ml` needs milliseconds. Of PNG and JPEG, which are what `ml` reads
+//! and writes; told by the first bytes, not by the ending. Orientation tags of cameras are not applied, as there.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -11,7 +11,11 @@ const PNG: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
 /// `[width, height]` in pixels. `None` where it is neither PNG nor JPEG, or can't be read: whoever decodes it says why.
 pub fn size(path: &Path) -> Option<[u32; 2]> {
-    let mut file = BufReader::with_capacity(1024, File::open(path).ok()?);
+    size_of(BufReader::with_capacity(1024, File::open(path).ok()?))
+}
+
+/// The same of a file's bytes.
+pub fn size_of(mut file: impl Read) -> Option<[u32; 2]> {
     let start: [u8; 2] = take(&mut file)?;
     match start {
         [0x89, b'P'] => of_png(&mut file),
@@ -65,12 +69,6 @@ mod tests {
 
     use super::*;
 
-    fn size_of(bytes: &[u8]) -> Option<[u32; 2]> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
-        size(file.path())
-    }
-
     fn png(width: u32, height: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, width, height);
@@ -88,15 +86,23 @@ mod tests {
 
     #[test]
     fn a_jpeg_has_the_size_of_its_frame_and_not_of_its_thumbnail() {
-        assert_eq!(size_of(&jpeg()), Some([300, 5]));
-        assert_eq!(size_of(b"\xff\xd8\xff\xda\0\x02"), None);
-        assert_eq!(size_of(b"GIF89a"), None);
+        assert_eq!(size_of(&jpeg()[..]), Some([300, 5]));
+        assert_eq!(size_of(&b"\xff\xd8\xff\xda\0\x02"[..]), None);
+        assert_eq!(size_of(&b"GIF89a"[..]), None);
+    }
+
+    #[test]
+    fn a_file_has_the_size_of_its_bytes() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), jpeg()).unwrap();
+        assert_eq!(size(file.path()), Some([300, 5]));
+        assert_eq!(size(Path::new("nowhere.jpg")), None);
     }
 
     proptest! {
         #[test]
         fn a_png_has_the_size_that_it_was_written_with(width in 1u32..400, height in 1u32..9) {
-            prop_assert_eq!(size_of(&png(width, height)), Some([width, height]));
+            prop_assert_eq!(size_of(&png(width, height)[..]), Some([width, height]));
         }
 
         #[test]
@@ -105,7 +111,7 @@ mod tests {
                 let at = at.index(bytes.len());
                 bytes[at] = byte;
                 bytes.truncate(cut.index(bytes.len()));
-                size_of(&bytes);
+                size_of(&bytes[..]);
             }
         }
     }

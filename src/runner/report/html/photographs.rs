@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use super::markup::text;
 use super::picture::base64;
 use super::workspace::Workspace;
+use crate::dataset::head::size_of;
 use crate::digest::FileDigest;
 
 /// Those that are shown somewhere.
@@ -20,15 +21,16 @@ pub(super) struct Photographs(BTreeMap<FileDigest, Photograph>);
 struct Photograph {
     file: Vec<u8>,
     /// Width and height in pixels.
-    size: [u16; 2],
+    size: [u32; 2],
 }
 
 impl Photographs {
-    /// Takes a photograph into the page and gives the class of its cells. None if it isn't there or is no JPEG.
+    /// Takes a photograph into the page and gives the class of its cells. None if it isn't there or is no image.
     pub(super) fn class(&mut self, workspace: &Workspace, file: FileDigest) -> Option<String> {
         if let Entry::Vacant(place) = self.0.entry(file) {
             let content = workspace.object(file)?;
-            let size = jpeg_size(&content)?;
+            // A height of 0 is told by a later marker, which cameras don't write.
+            let size = size_of(&*content).filter(|size| size.iter().all(|side| *side > 0))?;
             place.insert(Photograph { file: content, size });
         }
         Some(class(file))
@@ -54,8 +56,8 @@ fn class(file: FileDigest) -> String {
 }
 
 /// A cell: a map over its photograph, or the photograph alone. `class` is its photograph's, where it has one; `map` is an
-/// `img` element; `about` is text and says what is seen; `below` is HTML, and all
-/// that is left where there is nothing to see.
+/// `img` element; `about` is text and says what is seen; `below` is HTML, and all that is left where there is nothing to
+/// see.
 pub(super) fn cell(class: Option<&str>, map: Option<String>, about: &str, below: &str) -> String {
     if class.is_none() && map.is_none() {
         return format!("<small>{below}</small>");
@@ -64,27 +66,6 @@ pub(super) fn cell(class: Option<&str>, map: Option<String>, about: &str, below:
     let role = if map.is_none() { format!(" role=\"img\" aria-label=\"{about}\"") } else { String::new() };
     let map = map.unwrap_or_default();
     format!("<div class=\"over {class}\" title=\"{about}\"{role}>{map}</div><small>{below}</small>")
-}
-
-/// Width and height, out of the header of a frame (ITU-T T.81, B.2.2: marker, length, precision, height, width).
-fn jpeg_size(file: &[u8]) -> Option<[u16; 2]> {
-    let word = |at: usize| Some(u16::from_be_bytes([*file.get(at)?, *file.get(at + 1)?]));
-    let mut at = 2;
-    if word(0)? != 0xffd8 {
-        return None;
-    }
-    loop {
-        let marker = word(at)?;
-        match marker {
-            // Of the markers C0 to CF, DHT, JPG and DAC begin no frame.
-            0xffc0..=0xffcf if ![0xffc4, 0xffc8, 0xffcc].contains(&marker) => {
-                let size = [word(at + 7)?, word(at + 5)?];
-                return size.iter().all(|side| *side > 0).then_some(size);
-            }
-            0xff00.. => at += 2 + usize::from(word(at + 2)?),
-            _ => return None,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -97,16 +78,6 @@ pub(super) mod tests {
             vec![0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xc0, 0, 11, 8, 0, height, 0, width, 1, 1, 0x11, 0];
         file.extend(tail.as_bytes());
         file
-    }
-
-    #[test]
-    fn the_size_of_a_jpeg_is_read_from_its_frame() {
-        assert_eq!(jpeg_size(&jpeg(9, 5, "")), Some([9, 5]));
-        assert_eq!(jpeg_size(&jpeg(0, 5, "")), None, "to be told by a later marker, which cameras don't write");
-        for length in 0..jpeg(9, 5, "").len() - 4 {
-            assert_eq!(jpeg_size(&jpeg(9, 5, "")[..length]), None, "cut off after {length} bytes");
-        }
-        assert_eq!(jpeg_size(b"\x89PNG\r\n\x1a\n"), None);
     }
 
     #[test]

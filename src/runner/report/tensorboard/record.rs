@@ -4,6 +4,8 @@
 //! Knows no tag and no stage. The wall-clock time of every event is its step, in seconds: nobody notes when an iteration
 //! was, and so equal trainings have equal events.
 
+use crate::dataset::head::size_of;
+
 /// What an event says.
 pub(super) enum What<'a> {
     /// The first record of a file: in which version it is written.
@@ -48,7 +50,7 @@ pub(super) fn put_scalar(summary: &mut Vec<u8>, tag: &str, scalar: f64) {
 
 /// Adds a PNG or JPEG to a summary, unless it is neither.
 pub(super) fn put_image(summary: &mut Vec<u8>, tag: &str, file: &[u8]) {
-    let Some([width, height]) = size_of_png(file).or_else(|| size_of_jpeg(file)) else { return };
+    let Some([width, height]) = size_of(file) else { return };
     let mut image = Vec::new();
     [(1, height), (2, width), (3, 3)]
         .iter()
@@ -82,26 +84,6 @@ fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_tag(out, field, 2);
     put_varint(out, bytes.len() as u64);
     out.extend(bytes);
-}
-
-/// Width and height, from the first chunk.
-fn size_of_png(png: &[u8]) -> Option<[u32; 2]> {
-    let header = png.strip_prefix(b"\x89PNG\r\n\x1a\n")?.get(4..16)?.strip_prefix(b"IHDR")?;
-    let number = |at: usize| Some(u32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?));
-    Some([number(0)?, number(4)?])
-}
-
-/// Width and height, from the first segment that tells how the image is coded (a start of frame: ITU-T T.81, B.2.2).
-fn size_of_jpeg(jpeg: &[u8]) -> Option<[u32; 2]> {
-    let mut rest = jpeg.strip_prefix(b"\xff\xd8")?;
-    loop {
-        let ([0xff, marker], segment) = rest.split_first_chunk()? else { return None };
-        let number = |at: usize| Some(u16::from_be_bytes(segment.get(at..at + 2)?.try_into().ok()?));
-        if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
-            return Some([number(5)?.into(), number(3)?.into()]);
-        }
-        rest = segment.get(number(0)?.into()..)?;
-    }
 }
 
 /// CRC-32C (Castagnoli), of each byte.
