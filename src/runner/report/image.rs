@@ -1,24 +1,43 @@
 //! What results know of one image: its score and its place, what its pixels were labelled, how well each network did on it.
 //!
-//! Knows the tables and maps that the kinds write, and neither pipelines nor the cache: it is handed their bytes. A table that
-//! doesn't hold the image has nothing to say.
+//! Knows how the tables and folders are laid out that the kinds write, and neither pipelines nor the cache: it is handed their
+//! bytes. A table that doesn't hold the image has nothing to say.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::html::{self, named};
 use super::map::Map;
 use super::measures::{brief, count};
 use crate::kind::Gives;
 use crate::spec::Class;
 
-/// A line of `images.jsonl`.
-#[derive(Deserialize)]
-struct Measured {
-    image: String,
-    miou: BTreeMap<String, Option<f64>>,
+/// What an evaluation found of one image: a line of `images.jsonl`.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ImageScore {
+    /// Its name.
+    pub image: String,
+    /// By network: the mean IoU over the classes that occur in it or were predicted, 0 to 1.
+    pub miou: BTreeMap<String, Option<f64>>,
+    /// By network: the mean entropy by which a ranking would place it. None where the network has diverged.
+    #[serde(default)]
+    pub entropy: BTreeMap<String, Option<f64>>,
+    /// Why there are pictures of it, where there are.
+    #[serde(default)]
+    pub shown: Option<String>,
+}
+
+impl ImageScore {
+    /// What a network reaches on it.
+    pub fn miou(&self, network: &str) -> Option<f64> {
+        self.miou.get(network).copied().flatten()
+    }
+}
+
+/// The lines of `images.jsonl`.
+pub fn scores(table: &str) -> impl Iterator<Item = ImageScore> {
+    table.lines().filter_map(|line| serde_json::from_str(line).ok())
 }
 
 /// The names of the images in a table that gives this, in its order; none where it is no table of images.
@@ -26,7 +45,7 @@ pub fn names(gives: Gives, table: &str) -> Vec<String> {
     match gives {
         Gives::Scores => table.lines().skip(1).filter_map(|line| Some(named(line, 3)?.0)).collect(),
         Gives::RankingTable => table.lines().skip(1).filter_map(|line| Some(named(line, 2)?.0)).collect(),
-        Gives::ImageScores => table.lines().filter_map(measured).map(|measured| measured.image).collect(),
+        Gives::ImageScores => scores(table).map(|score| score.image).collect(),
         _ => Vec::new(),
     }
 }
@@ -37,17 +56,26 @@ pub fn told(gives: Gives, table: &str, image: &str) -> Option<String> {
         Gives::Scores => scored(table, image),
         Gives::RankingTable => ranked(table, image),
         Gives::ImageScores => {
-            let line = table.lines().filter_map(measured).find(|line| line.image == image)?;
+            let score = scores(table).find(|score| score.image == image)?;
             let percent = |miou: &Option<f64>| miou.map_or("–".to_owned(), |miou| format!("{:.1}", 100.0 * miou));
-            let parts = line.miou.iter().map(|(name, miou)| format!("{name} {}", percent(miou)));
+            let parts = score.miou.iter().map(|(name, miou)| format!("{name} {}", percent(miou)));
             Some(format!("mean IoU in %: {}", parts.collect::<Vec<_>>().join(", ")))
         }
         _ => None,
     }
 }
 
-fn measured(line: &str) -> Option<Measured> {
-    serde_json::from_str(line).ok()
+/// A line of a table of images: the name, and so many fields after it. A name may hold a comma (then it stands in quotes, and
+/// its own are doubled: RFC 4180), the fields can't.
+pub(super) fn named(line: &str, fields: usize) -> Option<(String, Vec<&str>)> {
+    let mut parts: Vec<&str> = line.rsplitn(fields + 1, ',').collect();
+    let image = parts.pop().filter(|_| parts.len() == fields)?;
+    parts.reverse();
+    let image = match image.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => image.to_owned(),
+    };
+    Some((image, parts))
 }
 
 /// Of `scores.csv`.
@@ -69,9 +97,11 @@ fn ranked(table: &str, image: &str) -> Option<String> {
     Some(format!("{side}: place {number} of {all}, score {}{cut}", score(place)?))
 }
 
-/// The file of an image's map in a folder with a map an image.
+/// Where the map of an image lies in a folder of maps: at its name, an image's ending replaced.
 pub fn map_file(image: &str) -> PathBuf {
-    html::map_file(image)
+    let is_image = |ending: &str| ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
+    let stem = image.rsplit_once('.').filter(|(_, ending)| is_image(ending)).map_or(image, |(stem, _)| stem);
+    PathBuf::from(format!("{stem}.png"))
 }
 
 /// The classes of a label map with their shares of its pixels, the largest first, and what is ignored.
@@ -91,6 +121,20 @@ pub fn shares(map: &[u8], classes: &[Class]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_a_table_is_read_from_its_end() {
+        assert_eq!(named("\"a, \"\"b\"\".png\",0.25,hard", 2), Some(("a, \"b\".png".into(), vec!["0.25", "hard"])));
+        assert_eq!(named("a.png,1e-3,easy", 2).unwrap().1[0], "1e-3");
+        assert_eq!(named("a.png", 2), None);
+        assert_eq!(named("a.png,1", 2), None);
+    }
+
+    #[test]
+    fn the_map_of_an_image_has_its_name_and_only_an_images_ending_goes() {
+        assert_eq!(map_file("town/a.JPG"), PathBuf::from("town/a.png"));
+        assert_eq!(map_file("scene.0001"), PathBuf::from("scene.0001.png"));
+    }
 
     #[test]
     fn a_ranking_tells_the_place_the_side_and_the_cut() {

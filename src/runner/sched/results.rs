@@ -3,15 +3,14 @@
 //! Runs nothing. Only numbers that the pipeline would find again as it is now are taken for its results, wherever they lie;
 //! whatever else there is, is out of date.
 
-use std::collections::{BTreeMap, HashMap};
-
-use serde::Deserialize;
+use std::collections::HashMap;
 
 use super::dry::{self, Planned};
 use super::session::Session;
 use crate::kind::{Gives, Role, Runs};
 use crate::report::Outcome;
 use crate::report::compare::{Measurement, Run, State};
+use crate::report::image::{ImageScore, scores};
 use crate::report::metrics::Metrics;
 use crate::spec::{Dataset, DatasetId, Format, InputSource, Pipeline, Problems, Stage, StageId, Value};
 
@@ -78,21 +77,14 @@ struct Found<'a> {
     planned: Option<&'a Planned>,
 }
 
-/// A line of `images.jsonl`: the mean IoU of one image by the networks' names.
-#[derive(Deserialize)]
-struct ImageLine {
-    image: String,
-    miou: BTreeMap<String, Option<f64>>,
-}
-
 impl Found<'_> {
     fn metrics(&self) -> Option<Metrics> {
         serde_json::from_slice(&self.read(Gives::Metrics)?).ok()
     }
 
-    fn images(&self) -> Vec<ImageLine> {
+    fn images(&self) -> Vec<ImageScore> {
         let bytes = self.read(Gives::ImageScores).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        scores(&String::from_utf8_lossy(&bytes)).collect()
     }
 
     fn read(&self, gives: Gives) -> Option<Vec<u8>> {
@@ -118,10 +110,10 @@ struct Network {
 }
 
 impl Network {
-    fn measured(&self, metrics: &Metrics, images: &[ImageLine]) -> Measurement {
+    fn measured(&self, metrics: &Metrics, images: &[ImageScore]) -> Measurement {
         let of = |name: &Option<String>| metrics.get(name.as_ref()?).cloned();
         let name = self.last.as_ref().or(self.best.as_ref());
-        let miou = |line: &ImageLine| Some((line.image.clone(), (*line.miou.get(name?)?)?));
+        let miou = |score: &ImageScore| Some((score.image.clone(), score.miou(name?)?));
         Measurement { last: of(&self.last), best: of(&self.best), images: images.iter().filter_map(miou).collect() }
     }
 

@@ -8,6 +8,7 @@ use super::markup::{section, table, text};
 use super::pictures::key;
 use super::workspace::Workspace;
 use crate::kind::Gives;
+use crate::report::image::named;
 use crate::report::measures::count;
 use crate::spec::{Class, InputSource, StageId};
 
@@ -56,19 +57,6 @@ fn certainty(workspace: &Workspace, id: StageId) -> Option<Certainty> {
     })
 }
 
-/// A line of a table of images: the name, and so many fields after it. A name may hold a comma (then it stands in quotes, and
-/// its own are doubled: RFC 4180), the fields can't.
-pub(in crate::report) fn named(line: &str, fields: usize) -> Option<(String, Vec<&str>)> {
-    let mut parts: Vec<&str> = line.rsplitn(fields + 1, ',').collect();
-    let image = parts.pop().filter(|_| parts.len() == fields)?;
-    parts.reverse();
-    let image = match image.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(quoted) => quoted.replace("\"\"", "\""),
-        None => image.to_owned(),
-    };
-    Some((image, parts))
-}
-
 /// The section; empty where no network was asked.
 pub(super) fn render(certainties: &[Certainty], agreements: &[Agreement], classes: &[Class]) -> String {
     if certainties.is_empty() {
@@ -93,17 +81,4 @@ pub(super) fn render(certainties: &[Certainty], agreements: &[Agreement], classe
         body += &(if at == 0 { key(classes) } else { String::new() } + &agreement.render(classes));
     }
     section("certainty", "Certainty", &body)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_a_table_is_read_from_its_end() {
-        assert_eq!(named("\"a, \"\"b\"\".png\",0.25,hard", 2), Some(("a, \"b\".png".into(), vec!["0.25", "hard"])));
-        assert_eq!(named("a.png,1e-3,easy", 2).unwrap().1[0], "1e-3");
-        assert_eq!(named("a.png", 2), None);
-        assert_eq!(named("a.png,1", 2), None);
-    }
 }

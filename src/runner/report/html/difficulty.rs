@@ -10,6 +10,7 @@ use super::chart::{Line, Range, draw};
 use super::images::Images;
 use super::markup::{percent, section, signed, table, text};
 use super::ranking::Ranking;
+use crate::report::image::ImageScore;
 use crate::report::measures::count;
 use crate::spec::Coordinate;
 
@@ -19,8 +20,7 @@ const DOTS: usize = 400;
 /// One network's images: mean entropy (0 to 1) and mIoU (0 to 1), where both are known.
 fn points(images: &Images, network: &str, classes: usize) -> Vec<(f64, f64)> {
     // As in `certainty`: a score is at most 1 / C.
-    let entropy =
-        |line: &super::images::Line| line.entropy.get(network).copied().flatten().map(|of| of * classes as f64);
+    let entropy = |line: &ImageScore| line.entropy.get(network).copied().flatten().map(|of| of * classes as f64);
     images.lines.iter().filter_map(|line| Some((entropy(line)?, line.miou(network)?))).collect()
 }
 

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::results::{Evaluation, IN_FULL};
 use super::workspace::Workspace;
 use crate::kind::Gives;
+use crate::report::image::{ImageScore, scores};
 use crate::spec::{Coordinate, StageId};
 
 /// The images of one evaluation.
@@ -25,43 +24,20 @@ pub(super) struct Images {
     /// The networks, in the order in which the file names them.
     pub(super) networks: Vec<String>,
     /// In the order of the data set.
-    pub(super) lines: Vec<Line>,
-}
-
-/// One image: a line of `images.jsonl`.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Line {
-    /// Its name.
-    pub(super) image: String,
-    /// By network: the mean IoU over the classes that occur in it or were predicted, 0 to 1.
-    pub(super) miou: BTreeMap<String, Option<f64>>,
-    /// By network: the mean entropy by which a ranking would place it. None where the network has diverged.
-    #[serde(default)]
-    pub(super) entropy: BTreeMap<String, Option<f64>>,
-    /// Why there are pictures of it, where there are.
-    #[serde(default)]
-    pub(super) shown: Option<String>,
-}
-
-impl Line {
-    /// What a network reaches on it.
-    pub(super) fn miou(&self, network: &str) -> Option<f64> {
-        self.miou.get(network).copied().flatten()
-    }
+    pub(super) lines: Vec<ImageScore>,
 }
 
 /// Of the evaluations that are shown in full.
 pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Images> {
     let images = |evaluation: &Evaluation| {
-        let lines = workspace.bytes(evaluation.stage, Gives::ImageScores)?;
-        let lines = serde_json::Deserializer::from_slice(&lines).into_iter::<Line>().map_while(Result::ok);
+        let table = workspace.bytes(evaluation.stage, Gives::ImageScores)?;
         Some(Images {
             stage: evaluation.stage,
             evaluation: evaluation.name.clone(),
             coordinates: workspace.pipeline.stage(evaluation.stage).coordinates.clone(),
             dataset: evaluation.dataset.clone(),
             networks: evaluation.models.iter().map(|model| model.name.clone()).collect(),
-            lines: lines.collect(),
+            lines: scores(&String::from_utf8_lossy(&table)).collect(),
         })
     };
     evaluations.iter().take(IN_FULL).filter_map(images).collect()
@@ -88,7 +64,7 @@ impl Images {
     /// two networks.
     pub(super) fn gains(&self) -> Option<Gains<'_>> {
         let [.., before, last] = &self.networks[..] else { return None };
-        let gain = |line: &Line| line.miou(last).zip(line.miou(before)).map(|(last, before)| last - before);
+        let gain = |line: &ImageScore| line.miou(last).zip(line.miou(before)).map(|(last, before)| last - before);
         let mut by_image: Vec<(f64, &str)> =
             self.lines.iter().filter_map(|line| Some((gain(line)?, line.image.as_str()))).collect();
         by_image.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -112,10 +88,10 @@ pub(super) mod tests {
 
     /// Images `0`, `1`, … of an evaluation of `inter` and `intra`.
     pub(in super::super) fn images(of_each: &[(Option<f64>, Option<f64>)]) -> Images {
-        let line = |(i, (inter, intra)): (usize, &(Option<f64>, Option<f64>))| Line {
+        let line = |(i, (inter, intra)): (usize, &(Option<f64>, Option<f64>))| ImageScore {
             image: i.to_string(),
             miou: [("inter".to_owned(), *inter), ("intra".to_owned(), *intra)].into(),
-            ..Line::default()
+            ..ImageScore::default()
         };
         Images {
             stage: StageId(0),

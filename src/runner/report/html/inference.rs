@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use super::markup::text;
 use super::photographs::{Photographs, cell};
 use super::picture::element;
-use super::pictures::map_file;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::report::image::map_file;
 use crate::report::map::{Map, Palette, viridis};
 use crate::spec::StageId;
 

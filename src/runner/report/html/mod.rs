@@ -34,9 +34,7 @@ mod timeline;
 mod training;
 mod workspace;
 
-pub(super) use certainty::named;
 pub use mark::Mark;
-pub(super) use pictures::map_file;
 pub use workspace::{State, Workspace};
 
 use serde_json::json;

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::chart::{Line as Curve, Range, draw};
-use super::images::{Gains, Images, Line};
+use super::chart::{Line, Range, draw};
+use super::images::{Gains, Images};
 use super::markup::{percent, section, signed, text};
 use super::photographs::{Photographs, cell};
 use super::picture::{element, entropy_legend};
@@ -17,6 +17,7 @@ use super::results::legend;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::report::image::{ImageScore, map_file};
 use crate::report::map::{Map, Palette, class_palette, error_palette, viridis};
 use crate::report::measures::count;
 use crate::spec::Class;
@@ -31,7 +32,7 @@ pub(super) struct Shown {
 
 /// One image.
 struct Row {
-    line: Line,
+    line: ImageScore,
     /// Why it is shown.
     reason: String,
     /// The class of its photograph's cells.
@@ -49,7 +50,7 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Images], photographs:
 fn shown(workspace: &Workspace, images: &Images, photographs: &mut Photographs) -> Shown {
     let files: HashMap<PathBuf, FileDigest> = workspace.files(images.stage, Gives::Pictures).into_iter().collect();
     let map = |path: &Path| Map::decode(&workspace.object(*files.get(path)?)?);
-    let mut row = |line: &Line, reason: String| {
+    let mut row = |line: &ImageScore, reason: String| {
         let name = map_file(&line.image);
         let of_each = |folder: &str| {
             let one = |network: &String| Some((network.clone(), map(&Path::new(folder).join(network).join(&name))?));
@@ -77,7 +78,7 @@ const REASONS: [&str; 3] = ["best", "median", "worst"];
 /// The images that are shown, and why. An evaluation has pictures of what any network gained and lost most over any other, as
 /// the order of the networks is no part of its key. Here it is known: of those images only the ones of the last two networks
 /// stay, the step that is to be judged.
-fn chosen(images: &Images) -> impl Iterator<Item = (&Line, String)> {
+fn chosen(images: &Images) -> impl Iterator<Item = (&ImageScore, String)> {
     let gains = images.gains();
     let ends = gains.and_then(|Gains { before, last, by_image }| {
         let (lost, gained) = (by_image.first().copied()?, by_image.last().copied()?);
@@ -93,13 +94,6 @@ fn chosen(images: &Images) -> impl Iterator<Item = (&Line, String)> {
         let reason = own.into_iter().chain(ends.map(|(_, did)| did.clone())).collect::<Vec<_>>().join("; ");
         (!reason.is_empty()).then_some((line, reason))
     })
-}
-
-/// Where the map of an image lies in a folder of maps: at its name, an image's ending replaced.
-pub(in crate::report) fn map_file(image: &str) -> PathBuf {
-    let is_image = |ending: &str| ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
-    let stem = image.rsplit_once('.').filter(|(_, ending)| is_image(ending)).map_or(image, |(stem, _)| stem);
-    PathBuf::from(format!("{stem}.png"))
 }
 
 /// What the colours mean, and the slider that fades them.
@@ -216,7 +210,7 @@ fn differences(gains: &Gains) -> String {
     let x = Range { from: 0.0, to: gains.by_image.len() as f64, logarithmic: false };
     if let Some(y) = y {
         let title = format!("{} − {}, points of mIoU, images sorted", gains.last, gains.before);
-        let curve = Curve { name: title.clone(), points, ..Curve::default() };
+        let curve = Line { name: title.clone(), points, ..Line::default() };
         let _ = writeln!(html, "</div><div>{}</div></div>", draw(&title, &[curve], x, y, &[(worse as f64, "")]));
     }
     html
@@ -226,12 +220,6 @@ fn differences(gains: &Gains) -> String {
 mod tests {
     use super::super::images::tests::images;
     use super::*;
-
-    #[test]
-    fn the_map_of_an_image_has_its_name_and_only_an_images_ending_goes() {
-        assert_eq!(map_file("town/a.JPG"), Path::new("town/a.png"));
-        assert_eq!(map_file("scene.0001"), Path::new("scene.0001.png"));
-    }
 
     #[test]
     fn an_image_on_which_networks_differ_is_shown_where_it_is_the_last_ones_greatest_gain_or_loss() {

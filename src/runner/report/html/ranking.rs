@@ -4,7 +4,6 @@
 
 use serde_json::json;
 
-use super::certainty::named;
 use super::chart::{Line, Range, draw_wide};
 use super::inference::{Inference, Seen};
 use super::markup::{section, text};
@@ -13,6 +12,7 @@ use super::pictures::key;
 use super::results::IN_FULL;
 use super::workspace::Workspace;
 use crate::kind::Gives;
+use crate::report::image::named;
 use crate::report::map::class_palette;
 use crate::report::measures::count;
 use crate::report::shell;
