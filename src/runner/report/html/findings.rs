@@ -13,7 +13,7 @@ use super::markup::{percent, section, text};
 use super::pseudo_labels::PseudoLabels;
 use super::ranking::Ranking;
 use super::results::{Evaluation, Model};
-use super::sweep::{SEEDS, Setting};
+use super::sweep::{SEEDS, Setting, differences};
 use super::training::{Training, best};
 use super::workspace::Workspace;
 use crate::report::measures::{count, plural};
@@ -143,9 +143,9 @@ fn missing(labels: &PseudoLabels, classes: &[Class]) -> Option<Finding> {
 }
 
 fn falls_behind(setting: &Setting) -> Option<Finding> {
-    let [.., (before, old), (last, new)] = &setting.networks[..] else { return None };
-    let differences: Vec<f64> =
-        old.iter().zip(new).filter_map(|(old, new)| Some(100.0 * ((*new)? - (*old)?))).collect();
+    let ((before, old), (last, new)) =
+        setting.compared.map(|(old, new)| (&setting.networks[old], &setting.networks[new]))?;
+    let differences = differences(old, new);
     let mean = differences.iter().sum::<f64>() / differences.len().max(1) as f64;
     (mean < 0.0).then(|| Finding {
         found: format!(
@@ -200,16 +200,15 @@ fn under_best(training: &Training) -> Option<Finding> {
 
 /// Rankings that differ by the seed alone and yet call other images easy: closer to a draw by chance than to each other.
 fn unlike_splits(rankings: &[Ranking]) -> Option<Finding> {
-    let mut alike: BTreeMap<_, Vec<&Ranking>> = BTreeMap::new();
+    let mut alike: BTreeMap<_, Vec<(&Ranking, BTreeSet<&str>)>> = BTreeMap::new();
     for ranking in rankings {
-        alike.entry((&ranking.family, &ranking.setting)).or_default().push(ranking);
+        alike.entry((&ranking.family, &ranking.setting)).or_default().push((ranking, ranking.easy().collect()));
     }
     let pairs = alike.values().flat_map(|group| {
-        (0..group.len()).flat_map(move |one| (one + 1..group.len()).map(move |other| (group[one], group[other])))
+        (0..group.len()).flat_map(move |one| (one + 1..group.len()).map(move |other| (&group[one], &group[other])))
     });
-    let unlike = pairs.filter_map(|(one, other)| {
-        let (easy, others): (BTreeSet<&str>, BTreeSet<&str>) = (one.easy().collect(), other.easy().collect());
-        let shared = easy.intersection(&others).count() as f64 / easy.len().max(1) as f64;
+    let unlike = pairs.filter_map(|((one, easy), (other, others))| {
+        let shared = easy.intersection(others).count() as f64 / easy.len().max(1) as f64;
         let chance = others.len() as f64 / other.images().max(1) as f64;
         (shared < (1.0 + chance) / 2.0).then_some((shared, chance, one, other))
     });

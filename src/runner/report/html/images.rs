@@ -23,6 +23,8 @@ pub(super) struct Images {
     pub(super) dataset: String,
     /// The networks, in the order in which the file names them.
     pub(super) networks: Vec<String>,
+    /// The last one and the one to compare it with, as in [`Evaluation::compared`].
+    pub(super) compared: Option<(usize, usize)>,
     /// In the order of the data set.
     pub(super) lines: Vec<ImageScore>,
 }
@@ -37,6 +39,7 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<I
             coordinates: workspace.pipeline.stage(evaluation.stage).coordinates.clone(),
             dataset: evaluation.dataset.clone(),
             networks: evaluation.models.iter().map(|model| model.name.clone()).collect(),
+            compared: evaluation.compared(),
             lines: scores(&String::from_utf8_lossy(&table)).collect(),
         })
     };
@@ -60,10 +63,10 @@ impl Images {
         places
     }
 
-    /// What the last network gains over the one before it on each image, the greatest loss first. None where there are no
-    /// two networks.
+    /// What the last network gains on each image over the one that it is compared with, the greatest loss first. None where
+    /// there is no such.
     pub(super) fn gains(&self) -> Option<Gains<'_>> {
-        let [.., before, last] = &self.networks[..] else { return None };
+        let (before, last) = self.compared.map(|(before, last)| (&self.networks[before], &self.networks[last]))?;
         let gain = |line: &ImageScore| line.miou(last).zip(line.miou(before)).map(|(last, before)| last - before);
         let mut by_image: Vec<(f64, &str)> =
             self.lines.iter().filter_map(|line| Some((gain(line)?, line.image.as_str()))).collect();
@@ -72,7 +75,7 @@ impl Images {
     }
 }
 
-/// A network beside the one before it, image by image.
+/// A network beside an earlier one, image by image.
 pub(super) struct Gains<'a> {
     /// The earlier one.
     pub(super) before: &'a str,
@@ -99,6 +102,7 @@ pub(super) mod tests {
             coordinates: Vec::new(),
             dataset: "val".into(),
             networks: vec!["inter".into(), "intra".into()],
+            compared: Some((0, 1)),
             lines: of_each.iter().enumerate().map(line).collect(),
         }
     }
@@ -117,5 +121,12 @@ pub(super) mod tests {
         let gains = images.gains().unwrap();
         assert_eq!((gains.before, gains.last), ("inter", "intra"));
         assert_eq!(gains.by_image, [(-0.25, "2"), (0.25, "0")]);
+        let of_three = Images {
+            networks: ["intra", "inter.best", "inter"].map(str::to_owned).into(),
+            compared: Some((0, 2)),
+            ..images
+        };
+        let gains = of_three.gains().unwrap();
+        assert_eq!((gains.before, gains.last), ("intra", "inter"), "those that were chosen alike");
     }
 }

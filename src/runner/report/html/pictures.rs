@@ -76,8 +76,8 @@ fn shown(workspace: &Workspace, images: &Images, photographs: &mut Photographs) 
 const REASONS: [&str; 3] = ["best", "median", "worst"];
 
 /// The images that are shown, and why. An evaluation has pictures of what any network gained and lost most over any other, as
-/// the order of the networks is no part of its key. Here it is known: of those images only the ones of the last two networks
-/// stay, the step that is to be judged.
+/// the order of the networks is no part of its key. Here it is known: of those images only the ones of the two networks stay
+/// that are compared, the step that is to be judged.
 fn chosen(images: &Images) -> impl Iterator<Item = (&ImageScore, String)> {
     let gains = images.gains();
     let ends = gains.and_then(|Gains { before, last, by_image }| {
@@ -183,7 +183,7 @@ fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], palette: &P
     html + "</tr>\n"
 }
 
-/// The last network beside the one before it, over all images: those with pictures are a few of them.
+/// The last network beside the one that it is compared with, over all images: those with pictures are a few of them.
 fn differences(gains: &Gains) -> String {
     let (before, last) = (text(gains.before), text(gains.last));
     let better = gains.by_image.iter().filter(|(gain, _)| *gain > 0.0).count();

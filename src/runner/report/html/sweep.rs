@@ -109,7 +109,7 @@ impl Setting {
 }
 
 /// By seed, how many points a network lies above another.
-fn differences(old: &[Option<f64>], new: &[Option<f64>]) -> Vec<f64> {
+pub(super) fn differences(old: &[Option<f64>], new: &[Option<f64>]) -> Vec<f64> {
     old.iter().zip(new).filter_map(|(old, new)| Some(100.0 * ((*new)? - (*old)?))).collect()
 }
 

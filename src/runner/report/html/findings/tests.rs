@@ -103,7 +103,7 @@ fn intra_under_inter_is_found_and_so_are_few_seeds() {
             dataset: "val".into(),
             coordinates: Vec::new(),
             networks,
-            compared: None,
+            compared: Some((0, 1)),
             with_labels: Vec::new(),
             members: Vec::new(),
         }
@@ -111,6 +111,10 @@ fn intra_under_inter_is_found_and_so_are_few_seeds() {
     assert_eq!(falls_behind(&setting(&[0.4, 0.4], &[0.41, 0.4])), None);
     let found = falls_behind(&setting(&[0.4, 0.4], &[0.39, 0.37])).unwrap().found;
     assert_eq!(found, "intra lies 2.0 points under inter on val (2 seeds)");
+    let mut of_three = setting(&[0.4], &[0.3]);
+    of_three.networks.insert(1, ("inter.best".to_owned(), vec![Some(0.2)]));
+    of_three.compared = Some((0, 2));
+    assert!(falls_behind(&of_three).unwrap().found.starts_with("intra lies 10.0 points under inter on"));
     assert!(few_seeds(&setting(&[0.4, 0.4], &[0.4, 0.4])).unwrap().found.starts_with("2 seeds stand"));
     assert_eq!(few_seeds(&setting(&[0.4; 3], &[0.4; 3])), None);
 }
