@@ -2,6 +2,9 @@
 
 mod space;
 
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use space::Space;
 
 /// A command with these execution keys.
@@ -88,6 +91,21 @@ fn of_a_stage_that_only_failed_plan_and_why_say_when_and_how() {
     space.edit("p.toml", "exit 8", "touch out");
     assert_eq!(space.outcomes(), ["a:ran"]);
     assert!(space.intrada("why p.toml a").stdout.contains("is up to date"));
+}
+
+#[test]
+fn a_failure_is_known_while_others_still_run_and_after_the_run_was_killed() {
+    let slow = "[stages.b]\nkind = \"command\"\noutputs = [\"b\"]\nshell = 'cat pipe > b'\n";
+    let space = Space::with(&(stage("", "exit 7") + slow));
+    assert!(Command::new("mkfifo").arg(space.path("pipe")).status().unwrap().success());
+    let mut run = space.command("run p.toml --jobs 2").stderr(Stdio::null()).spawn().unwrap();
+    // Ends as soon as it is so, and hangs if it never is.
+    while !space.intrada("why p.toml a").stdout.contains("ended with exit status 7") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert!(space.intrada("plan p.toml").stdout.contains("  failed "), "{}", space.intrada("plan p.toml").stdout);
 }
 
 #[test]

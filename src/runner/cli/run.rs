@@ -178,7 +178,8 @@ pub(super) fn pass_on_signals(interrupt: Interrupt, screen: Screen) {
 /// A screen, and beside it what lies in `runs/` to be looked at.
 pub(super) fn views<R: Reporter>(screen: R, session: &Session, options: &Options) -> Views<R> {
     let needed = needed(session, options).into_iter().collect();
-    Views::new(screen, &session.pipeline, &session.graph, &session.store, Rc::clone(session.history()), needed)
+    let history = (Rc::clone(session.history()), session.history_path());
+    Views::new(screen, &session.pipeline, &session.graph, &session.store, history, needed)
 }
 
 pub(super) fn warn(session: &Session, reporter: &mut dyn Reporter) {

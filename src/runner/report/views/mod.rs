@@ -7,6 +7,7 @@
 mod development;
 mod event_file;
 mod events;
+mod failures;
 pub mod page;
 
 use std::cell::RefCell;
@@ -25,6 +26,7 @@ use crate::store::Store;
 use crate::store::index::Index;
 
 use events::EventFiles;
+use failures::Failures;
 use page::LivePage;
 
 /// A view can't be written.
@@ -42,22 +44,24 @@ pub struct Views<R> {
     inner: Recorder<R>,
     events: EventFiles,
     page: LivePage,
+    failures: Failures,
     has_warned: bool,
 }
 
 impl<R: Reporter> Views<R> {
-    /// Of a run of the stages `needed`. What it comes to is recorded in `history`.
+    /// Of a run of the stages `needed`. What it comes to is recorded in `history`, and failures at once in its file.
     pub fn new(
         inner: R,
         pipeline: &Rc<Pipeline>,
         graph: &Rc<StageGraph>,
         store: &Arc<Store>,
-        history: Rc<RefCell<History>>,
+        (history, history_path): (Rc<RefCell<History>>, PathBuf),
         needed: BTreeSet<StageId>,
     ) -> Views<R> {
         Views {
             inner: Recorder::new(inner, Rc::clone(&history)),
             events: EventFiles::new(pipeline, store),
+            failures: Failures::new(history_path, Rc::clone(&history)),
             page: LivePage::new(pipeline, graph, store, history, needed),
             has_warned: false,
         }
@@ -79,6 +83,8 @@ impl<R: Reporter> Reporter for Views<R> {
         self.warn(written);
         self.page.hear(event);
         self.inner.tell(event);
+        let written = self.failures.hear(event);
+        self.warn(written);
     }
 
     fn look(&mut self, index: &Index) {

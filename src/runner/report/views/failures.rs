@@ -1,0 +1,104 @@
+//! How a stage failed, on disk while other stages still run: `plan` and `why` in another terminal tell it, and a run that is
+//! killed doesn't take it along.
+//!
+//! Knows when to write and not what: that is the history, which the run's end writes once more. A thousand failures in a
+//! moment are a few files, not a thousand.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::Unwritten;
+use super::page::replace;
+use crate::report::history::History;
+use crate::report::{Event, Finished, Outcome};
+
+/// Between two files.
+const REST: Duration = Duration::from_secs(1);
+
+/// The failures of a run that goes on.
+pub(super) struct Failures {
+    /// Of the file.
+    path: PathBuf,
+    history: Rc<RefCell<History>>,
+    /// Heard of, and not written yet.
+    is_news: bool,
+    /// When the next file may be written.
+    due: Instant,
+}
+
+impl Failures {
+    pub(super) fn new(path: PathBuf, history: Rc<RefCell<History>>) -> Failures {
+        Failures { path, history, is_news: false, due: Instant::now() }
+    }
+
+    /// Takes note of what happened, which the history already knows.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub(super) fn hear(&mut self, event: &Event) -> Result<(), Unwritten> {
+        if let Event::Closed(_) = event {
+            // Whoever ran it writes the whole.
+            self.is_news = false;
+        }
+        self.is_news |= matches!(event, Event::Finished(Finished { outcome: Outcome::Failed, .. }));
+        let now = Instant::now();
+        if !self.is_news || now < self.due {
+            return Ok(());
+        }
+        (self.is_news, self.due) = (false, now + REST);
+        replace(&self.path, &self.history.borrow().encode())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::report::history::Recorder;
+    use crate::report::{Advice, Quiet, Reporter};
+
+    struct Deaf;
+
+    impl Reporter for Deaf {
+        fn tell(&mut self, _: &Event) {}
+    }
+
+    fn finished(stage: &str, outcome: Outcome) -> Event {
+        Event::Finished(Finished {
+            stage: stage.into(),
+            outcome,
+            key: None,
+            seconds: 1.0,
+            reason: "exit status 3".into(),
+            notes: BTreeMap::new(),
+            advice: Advice::default(),
+        })
+    }
+
+    #[test]
+    fn a_failure_is_on_disk_before_the_run_is_over_and_a_success_needs_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("histories/p.json");
+        let history = Rc::new(RefCell::new(History::default()));
+        let mut recorder = Recorder::new(Quiet(Deaf), Rc::clone(&history));
+        let mut failures = Failures::new(path.clone(), history);
+        let mut tell = |event: Event| {
+            recorder.tell(&event);
+            failures.hear(&event).unwrap();
+        };
+        tell(finished("a", Outcome::Ran));
+        assert!(!path.exists());
+        tell(finished("b", Outcome::Failed));
+        let known = History::load(&path);
+        assert_eq!((&known.stages["b"].reason[..], known.stages.len()), ("exit status 3", 2));
+        // A second one within the moment waits for the next event after it; here the moment is over at once.
+        tell(finished("c", Outcome::Failed));
+        assert!(!History::load(&path).stages.contains_key("c"));
+        failures.due = Instant::now();
+        failures.hear(&Event::Restoring { stage: "d".into() }).unwrap();
+        assert!(History::load(&path).stages.contains_key("c"));
+    }
+}
