@@ -161,12 +161,7 @@ fn falls_behind(setting: &Setting) -> Option<Finding> {
 
 /// A discriminator that is always right or no better than a coin teaches nothing.
 fn discriminator(training: &Training) -> Option<Finding> {
-    let mean = |column: &str| {
-        let losses = training.losses.get(column)?;
-        let tenth = &losses[losses.len() - losses.len().div_ceil(10)..];
-        (!tenth.is_empty()).then(|| tenth.iter().map(|(_, loss)| loss).sum::<f64>() / tenth.len() as f64)
-    };
-    let (source, target) = (mean("d_main_s")?, mean("d_main_t")?);
+    let (source, target) = (training.losses.get("d_main_s")?.end, training.losses.get("d_main_t")?.end);
     let (what, advice) = if source < 0.01 && target < 0.01 {
         ("always right", "it teaches nothing: lower discriminator_learning_rate or discriminator_width")
     } else if (source - CHANCE).abs() < 0.003 && (target - CHANCE).abs() < 0.003 {

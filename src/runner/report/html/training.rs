@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::chart::{Line, Range, draw};
+use super::chart::{Line, Range, draw, thinned};
 use super::markup::{percent, section, table, text};
 use super::workspace::Workspace;
 use crate::kind::Gives;
@@ -30,12 +30,23 @@ const SHOWN: usize = 24;
 pub(super) struct Training {
     /// Its name.
     pub(super) name: String,
-    /// By column: (iteration, loss).
-    pub(super) losses: BTreeMap<String, Vec<(f64, f64)>>,
+    /// Its losses, by column.
+    pub(super) losses: BTreeMap<String, Curve>,
+    /// How many it took.
+    pub(super) iterations: u64,
     /// In order.
     pub(super) evaluations: Vec<Evaluated>,
     /// Where it went on after a kill.
     pub(super) resumed_from: Option<u64>,
+}
+
+/// A column of `losses.jsonl`. All of it would be 20 MB of a training of the papers' length.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Curve {
+    /// (iteration, loss), as few as are drawn.
+    pub(super) points: Vec<(f64, f64)>,
+    /// The mean over its last tenth.
+    pub(super) end: f64,
 }
 
 /// mIoU of a network in training: a line of `evaluations.jsonl`.
@@ -53,6 +64,7 @@ pub(super) fn gather(workspace: &Workspace) -> Vec<Training> {
         let losses = workspace.bytes(id, Gives::Losses)?;
         Some(Training {
             name: workspace.pipeline.stage(id).name.clone(),
+            iterations: iterations(&losses),
             losses: columns(&losses),
             evaluations: evaluations(workspace, id),
             resumed_from: workspace.trace(id).and_then(|trace| trace.resumed_from),
@@ -83,18 +95,36 @@ pub(super) fn best(evaluations: &[Evaluated]) -> Option<Evaluated> {
     evaluations.split_first().map(|(first, later)| later.iter().fold(first.clone(), better))
 }
 
-fn columns(jsonl: &[u8]) -> BTreeMap<String, Vec<(f64, f64)>> {
-    type Line = BTreeMap<String, Option<f64>>;
-    let mut columns: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
-    for line in serde_json::Deserializer::from_slice(jsonl).into_iter::<Line>().map_while(Result::ok) {
+fn columns(jsonl: &[u8]) -> BTreeMap<String, Curve> {
+    let mut columns: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    let lines = serde_json::Deserializer::from_slice(jsonl).into_iter::<BTreeMap<&str, Option<f64>>>();
+    for line in lines.map_while(Result::ok) {
         let iteration = line.get("iteration").copied().flatten().unwrap_or(0.0);
-        for (name, value) in line.into_iter().filter(|(name, _)| name != "iteration") {
+        for (name, value) in line.into_iter().filter(|(name, _)| *name != "iteration") {
             if let Some(value) = value {
                 columns.entry(name).or_default().push((iteration, value));
             }
         }
     }
-    columns
+    columns.into_iter().map(|(name, points)| (name.to_owned(), Curve::of(&points))).collect()
+}
+
+/// One more than the last line says.
+fn iterations(jsonl: &[u8]) -> u64 {
+    #[derive(Deserialize)]
+    struct Line {
+        iteration: u64,
+    }
+    let last = jsonl.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    serde_json::from_slice::<Line>(last).map_or(0, |line| line.iteration + 1)
+}
+
+impl Curve {
+    /// Of all points, of which there is one.
+    fn of(points: &[(f64, f64)]) -> Curve {
+        let tenth = &points[points.len() - points.len().div_ceil(10)..];
+        Curve { points: thinned(points), end: tenth.iter().map(|(_, loss)| loss).sum::<f64>() / tenth.len() as f64 }
+    }
 }
 
 /// The section; empty where nothing was trained. `films` is HTML, and stands below the curves.
@@ -102,7 +132,7 @@ pub(super) fn render(trainings: &[Training], films: &str) -> String {
     if trainings.is_empty() {
         return String::new();
     }
-    let iterations = trainings.iter().flat_map(|training| training.losses.values().flatten().map(|(x, _)| *x));
+    let iterations = trainings.iter().map(|training| training.iterations as f64);
     let Some(x) = Range::over(iterations.chain([0.0])) else { return String::new() };
     let mut body = miou(trainings, x);
     for (title, columns, are_losses) in CHARTS {
@@ -120,7 +150,7 @@ pub(super) fn render(trainings: &[Training], films: &str) -> String {
 fn row(trainings: &[Training], title: &str, columns: &[&str], are_losses: bool, x: Range) -> Option<String> {
     let shown = |training: &Training| -> Vec<Line> {
         let line = |name: &&str| {
-            let points = training.losses.get(*name)?.clone();
+            let points = training.losses.get(*name)?.points.clone();
             Some(Line { name: (*name).to_owned(), points, ..Line::default() })
         };
         columns.iter().filter_map(line).collect()
@@ -182,7 +212,17 @@ mod tests {
         let text = b"{\"iteration\":0,\"seg_main\":4.5,\"adv_main\":null}\n{\"iteration\":1,\"seg_main\":2.5,\"adv_main\":null}\n";
         let columns = columns(text);
         assert_eq!(columns.keys().collect::<Vec<_>>(), ["seg_main"]);
-        assert_eq!(columns["seg_main"], [(0.0, 4.5), (1.0, 2.5)]);
+        assert_eq!(columns["seg_main"].points, [(0.0, 4.5), (1.0, 2.5)]);
+        assert_eq!((iterations(text), iterations(b"")), (2, 0));
+    }
+
+    #[test]
+    fn of_a_long_curve_there_is_what_is_drawn_and_the_mean_of_its_last_tenth() {
+        let points: Vec<(f64, f64)> = (0..10_000).map(|i| (f64::from(i), if i < 9000 { 7.0 } else { 1.5 })).collect();
+        let curve = Curve::of(&points);
+        assert!(curve.points.len() < 1000);
+        assert_eq!(curve.end, 1.5);
+        assert_eq!(Curve::of(&points[..1]).end, 7.0);
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 use super::super::ranking::tests::ranking;
 use super::super::shares::tests::evaluation;
-use super::super::training::Evaluated;
+use super::super::training::{Curve, Evaluated};
 use super::*;
 
 fn training(losses: &[(&str, f64)], evaluations: &[f64]) -> Training {
-    let column = |(name, loss): &(&str, f64)| ((*name).to_owned(), (0..20).map(|i| (f64::from(i), *loss)).collect());
+    let column = |(name, loss): &(&str, f64)| ((*name).to_owned(), Curve { points: Vec::new(), end: *loss });
     let evaluated = (1..).zip(evaluations).map(|(iteration, miou)| Evaluated { iteration, miou: *miou });
     Training {
         name: "inter".into(),
         losses: losses.iter().map(column).collect(),
+        iterations: 20,
         evaluations: evaluated.collect(),
         resumed_from: None,
     }
