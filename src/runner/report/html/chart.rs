@@ -134,52 +134,33 @@ fn short(value: f64) -> String {
     }
 }
 
-/// Draws lines over one pair of axes, beside other charts. `marks` are vertical lines with a word; `title` is text. What the script needs to tell
-/// the values where the pointer is, their ranges and the frame, stands in the drawing.
+/// Draws lines over one pair of axes, beside other charts. `marks` are vertical lines with a word; `title` is text.
 pub(super) fn draw(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> String {
-    drawn(WIDTH, title, lines, x, y, marks)
+    figure(&Axes { width: WIDTH, x, y }, title, lines, marks)
 }
 
 /// The same, in a row of its own.
 pub(super) fn draw_wide(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> String {
-    format!("<div class=\"wide\"><div class=\"row\">{}</div></div>\n", drawn(WIDE, title, lines, x, y, marks))
+    let figure = figure(&Axes { width: WIDE, x, y }, title, lines, marks);
+    format!("<div class=\"wide\"><div class=\"row\">{figure}</div></div>\n")
 }
 
-fn drawn(width: f64, title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> String {
-    let across = |value: f64| LEFT + x.place(value) * (width - LEFT - RIGHT);
-    let up = |value: f64| HEIGHT - BOTTOM - y.place(value) * (HEIGHT - BOTTOM - TOP);
+/// What the script needs to tell the values where the pointer is, ranges and frame, stands in the drawing.
+fn figure(axes: &Axes, title: &str, lines: &[Line], marks: &[(f64, &str)]) -> String {
     let ends = |range: Range| format!("{} {} {}", range.from, range.to, u8::from(range.logarithmic));
     let mut svg = format!(
-        "<figure><svg class=\"chart\" viewBox=\"0 0 {width} {HEIGHT}\" role=\"img\" aria-label=\"{}\" data-x=\"{}\" \
+        "<figure><svg class=\"chart\" viewBox=\"0 0 {} {HEIGHT}\" role=\"img\" aria-label=\"{}\" data-x=\"{}\" \
          data-y=\"{}\" data-frame=\"{LEFT} {} {} {TOP}\">",
+        axes.width,
         text(title),
-        ends(x),
-        ends(y),
-        width - RIGHT,
+        ends(axes.x),
+        ends(axes.y),
+        axes.right(),
         HEIGHT - BOTTOM
     );
-    for tick in y.ticks() {
-        let at = up(tick);
-        let _ = write!(
-            svg,
-            "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{:.1}\"/><text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            width - RIGHT,
-            LEFT - 4.0,
-            at + 3.5,
-            short(tick)
-        );
-    }
-    for tick in x.ticks() {
-        let _ = write!(
-            svg,
-            "<text class=\"mid\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            across(tick),
-            HEIGHT - 4.0,
-            short(tick)
-        );
-    }
+    svg += &axes.ticks();
     for (at, word) in marks {
-        let at = across(*at);
+        let at = axes.across(*at);
         let _ = write!(
             svg,
             "<path class=\"mark\" d=\"M{at:.1} {TOP}V{:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
@@ -189,29 +170,76 @@ fn drawn(width: f64, title: &str, lines: &[Line], x: Range, y: Range, marks: &[(
             text(word)
         );
     }
-    for (i, line) in lines.iter().enumerate() {
-        let points = thinned(&line.points);
-        let mut path = String::new();
-        for (i, (px, py)) in points.iter().enumerate() {
-            let _ = write!(path, "{}{:.2} {:.2}", if i == 0 { 'M' } else { 'L' }, across(*px), up(*py));
-        }
-        if !path.is_empty() {
-            let _ = write!(svg, "<path class=\"line s{}\" data-name=\"{}\" d=\"{path}\"/>", i % 8, text(&line.name));
-        }
-        let marked = line.marked.iter().map(|point| ("ring", 5.0, point));
-        let dots = line.dots.iter().filter(|(_, y)| y.is_finite()).map(|point| ("dot", 2.5, point));
-        for (what, radius, (px, py)) in dots.chain(marked) {
-            let (cx, cy) = (across(*px), up(*py));
-            let _ = write!(svg, "<circle class=\"{what} n{}\" cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"{radius}\"/>", i % 8);
-        }
-    }
+    svg.extend(lines.iter().enumerate().map(|(at, line)| axes.line(line, at % 8)));
     let _ = write!(svg, "</svg><figcaption>{}", text(title));
     if lines.len() > 1 || lines.iter().any(|line| line.name != title) {
-        for (i, line) in lines.iter().enumerate() {
-            let _ = write!(svg, " <span class=\"key n{}\">{}</span>", i % 8, text(&line.name));
+        for (at, line) in lines.iter().enumerate() {
+            let _ = write!(svg, " <span class=\"key n{}\">{}</span>", at % 8, text(&line.name));
         }
     }
     svg + "</figcaption></figure>\n"
+}
+
+/// Where in a drawing of this width a value is.
+struct Axes {
+    width: f64,
+    x: Range,
+    y: Range,
+}
+
+impl Axes {
+    fn right(&self) -> f64 {
+        self.width - RIGHT
+    }
+
+    fn across(&self, value: f64) -> f64 {
+        LEFT + self.x.place(value) * (self.right() - LEFT)
+    }
+
+    fn up(&self, value: f64) -> f64 {
+        HEIGHT - BOTTOM - self.y.place(value) * (HEIGHT - BOTTOM - TOP)
+    }
+
+    /// The numbers at both, and the lines of the grid.
+    fn ticks(&self) -> String {
+        let mut svg = String::new();
+        for tick in self.y.ticks() {
+            let at = self.up(tick);
+            let _ = write!(
+                svg,
+                "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{:.1}\"/><text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                self.right(),
+                LEFT - 4.0,
+                at + 3.5,
+                short(tick)
+            );
+        }
+        for tick in self.x.ticks() {
+            let (at, below) = (self.across(tick), HEIGHT - 4.0);
+            let _ = write!(svg, "<text class=\"mid\" x=\"{at:.1}\" y=\"{below:.1}\">{}</text>", short(tick));
+        }
+        svg
+    }
+
+    /// A curve with its dots, in the colour of this number.
+    fn line(&self, line: &Line, colour: usize) -> String {
+        let mut svg = String::new();
+        let mut path = String::new();
+        for (at, (x, y)) in thinned(&line.points).into_iter().enumerate() {
+            let _ = write!(path, "{}{:.2} {:.2}", if at == 0 { 'M' } else { 'L' }, self.across(x), self.up(y));
+        }
+        if !path.is_empty() {
+            let name = text(&line.name);
+            let _ = write!(svg, "<path class=\"line s{colour}\" data-name=\"{name}\" d=\"{path}\"/>");
+        }
+        let marked = line.marked.iter().map(|point| ("ring", 5.0, point));
+        let dots = line.dots.iter().filter(|(_, y)| y.is_finite()).map(|point| ("dot", 2.5, point));
+        for (what, radius, (x, y)) in dots.chain(marked) {
+            let (x, y) = (self.across(*x), self.up(*y));
+            let _ = write!(svg, "<circle class=\"{what} n{colour}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\"/>");
+        }
+        svg
+    }
 }
 
 #[cfg(test)]
