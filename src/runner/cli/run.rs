@@ -156,7 +156,8 @@ fn device(name: &str) -> Result<String, String> {
     if is_device(name) { Ok(name.to_owned()) } else { Err("expected auto, cpu, cuda or cuda:<number>".to_owned()) }
 }
 
-/// Ctrl-C, a batch system's SIGTERM and a closed terminal's SIGHUP stop the run; before it has begun and after it has ended they end the program.
+/// Ctrl-C, a batch system's SIGTERM and a closed terminal's SIGHUP stop the run; before it has begun and after it has ended they
+/// end the program.
 pub(super) fn pass_on_signals(interrupt: Interrupt, screen: Screen) {
     use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
     // Without the handlers a Ctrl-C ends the runner at once, and its jobs with it: their checkpoints are kept anyway.
