@@ -1,9 +1,11 @@
-//! Places at which a test kills the process, to see what a crash leaves behind.
+//! Places at which a test kills the process, to see what a crash leaves behind, or does what somebody else might do just then.
 //!
 //! Outside tests a point is nothing.
 
 /// Ends the process without unwinding if a test asked for it at this point, as a kill would.
 pub(super) fn point(_name: &str) {
+    #[cfg(test)]
+    tests::meanwhile(_name);
     #[cfg(test)]
     if std::env::var_os("INTRADA_CRASH_AT").is_some_and(|at| at == _name) {
         std::process::exit(tests::CRASHED);
@@ -11,7 +13,8 @@ pub(super) fn point(_name: &str) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::cell::RefCell;
     use std::fs;
     use std::path::Path;
     use std::process::Command;
@@ -20,6 +23,21 @@ mod tests {
     use crate::store::{Artifact, Health, Manner, Store, Take, Trace, TracedOutput};
 
     pub(super) const CRASHED: i32 = 86;
+
+    thread_local! {
+        static MEANWHILE: RefCell<Option<(&'static str, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
+    }
+
+    /// Has `act` happen when this thread next comes to that point.
+    pub(in crate::store) fn at(point: &'static str, act: impl FnOnce() + 'static) {
+        MEANWHILE.set(Some((point, Box::new(act))));
+    }
+
+    pub(super) fn meanwhile(point: &str) {
+        if let Some((_, act)) = MEANWHILE.with_borrow_mut(|planned| planned.take_if(|(at, _)| *at == point)) {
+            act();
+        }
+    }
 
     /// In the order in which the child below passes them.
     const POINTS: [&str; 10] = [

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +27,12 @@ pub(super) struct Present {
     edited: Vec<PathBuf>,
     /// The content of the others.
     objects: Vec<FileDigest>,
+    /// All its files and links, as they were before they were read.
+    pub(super) stats: Stats,
 }
+
+/// Files and links by their path relative to the artifact, as they were when their content was known.
+pub(super) type Stats = HashMap<PathBuf, Stat>;
 
 impl Store {
     /// Looks at what lies at `destination`; `None` if nothing does.
@@ -54,11 +60,18 @@ impl Store {
         let writes_through = manner == Manner::Writable && look.shares_objects.into_inner();
         let is_right = found.is_some_and(|found| found.digest() == artifact.digest()) && !writes_through;
         let leaves = look.leaves.into_inner().expect("no code panics while it holds this list");
-        let (edited, ours): (Vec<_>, Vec<_>) =
-            leaves.into_iter().partition(|(_, object)| !self.object_path(*object).exists());
-        let edited = relative(edited.into_iter().map(|(path, _)| path), destination);
         // A link in place of an artifact is nobody's work; what it leads to stays.
-        Ok(Some(Present { is_right, edited, objects: ours.into_iter().map(|(_, object)| object).collect() }))
+        let mut present = Present { is_right, edited: Vec::new(), objects: Vec::new(), stats: Stats::new() };
+        for (path, object, stat) in leaves {
+            let path = path.strip_prefix(destination).map(Path::to_owned).unwrap_or(path);
+            if self.object_path(object).exists() {
+                present.objects.push(object)
+            } else {
+                present.edited.push(path.clone())
+            }
+            present.stats.insert(path, stat);
+        }
+        Ok(Some(present))
     }
 
     /// What was found has been taken away. Where it was hard links, the change times of its objects have moved with that, and
@@ -98,10 +111,6 @@ impl Store {
     }
 }
 
-fn relative(paths: impl Iterator<Item = PathBuf>, top: &Path) -> Vec<PathBuf> {
-    paths.map(|path| path.strip_prefix(top).map(Path::to_owned).unwrap_or(path)).collect()
-}
-
 /// The cache may lie on another file system than the workspace.
 fn move_file(from: &Path, to: &Path) -> io::Result<()> {
     match fs::rename(from, to) {
@@ -122,7 +131,8 @@ fn move_file(from: &Path, to: &Path) -> io::Result<()> {
 struct Look {
     /// Device and inode of the artifact's objects: a hard link to one of them needs no hashing.
     objects: HashMap<(u64, u64), FileDigest>,
-    leaves: Mutex<Vec<(PathBuf, FileDigest)>>,
+    /// With the stat that was taken before the content was.
+    leaves: Mutex<Vec<(PathBuf, FileDigest, Stat)>>,
     /// Was a hard link to an object met? Writing to it would damage the store.
     shares_objects: AtomicBool,
 }
@@ -135,8 +145,8 @@ impl Look {
         Look { objects, leaves: Mutex::default(), shares_objects: AtomicBool::new(false) }
     }
 
-    fn note(&self, path: &Path, object: FileDigest) {
-        self.leaves.lock().expect("no code panics while it holds this list").push((path.to_owned(), object));
+    fn note(&self, path: &Path, object: FileDigest, stat: Stat) {
+        self.leaves.lock().expect("no code panics while it holds this list").push((path.to_owned(), object, stat));
     }
 }
 
@@ -144,24 +154,28 @@ impl Visitor for Look {
     type Error = Error;
 
     fn file(&self, path: &Path) -> Result<Leaf, Error> {
-        let stat = Stat::of_itself(path).at("look at", path)?;
+        let mut stat = Stat::of_itself(path).at("look at", path)?;
         let object = if let Some(object) = self.objects.get(&(stat.dev, stat.ino)) {
             self.shares_objects.store(true, Ordering::Relaxed);
             *object
         } else {
             // Somebody else's file can't be set back. It is right or wrong all the same.
-            let _ = set_back(path);
+            stat = set_back(path).unwrap_or(stat);
             FileDigest(Digest::of_file(path).at("read", path)?.0)
         };
-        self.note(path, object);
+        self.note(path, object, stat);
         Ok(Leaf { object, executable: stat.is_executable(), size: stat.size })
     }
 
     fn bytes(&self, path: &Path, bytes: &[u8]) -> Result<FileDigest, Error> {
-        let object = FileDigest(Digest::of(bytes));
-        if path.is_symlink() {
-            self.note(path, object);
+        let stat = Stat::of_itself(path).at("look at", path)?;
+        if !stat.is_link() {
+            return Ok(FileDigest(Digest::of(bytes)));
         }
+        // Read once more, as the stat has to be older than the content that it stands for.
+        let target = fs::read_link(path).at("read", path)?;
+        let object = FileDigest(Digest::of(target.as_os_str().as_bytes()));
+        self.note(path, object, stat);
         Ok(object)
     }
 }

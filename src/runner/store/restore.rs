@@ -19,7 +19,7 @@ use super::error::{At, Error};
 use super::index::PlacedEntry;
 use super::layout::Item;
 use super::listing::EntryKind;
-use super::present::Present;
+use super::present::{Present, Stats};
 use super::stat::{Stat, set_back};
 use super::{Store, crash};
 use crate::digest::FileDigest;
@@ -51,17 +51,19 @@ impl Store {
     pub fn restore(&self, artifact: &Artifact, destination: &Path, manner: Manner) -> Result<Restored, Error> {
         let items = self.verified_layout(artifact)?;
         let present = self.look(artifact, &items, destination, manner)?;
-        let set_aside = match present {
-            Some(Present { is_right: true, .. }) => None,
+        let (stats, set_aside) = match present {
+            Some(Present { is_right: true, stats, .. }) => (stats, None),
             present => {
-                let set_aside = self.replace(artifact, &items, destination, manner, present.as_ref())?;
+                let replaced = self.replace(artifact, &items, destination, manner, present.as_ref())?;
                 present.iter().for_each(|present| self.note_taken_away(present));
-                set_aside
+                replaced
             }
         };
-        Ok(Restored { entries: self.placed(items, destination)?, set_aside })
+        crash::point("restore right");
+        Ok(Restored { entries: self.placed(items, destination, &stats)?, set_aside })
     }
 
+    /// Answers with the stats of what it made, and where it put aside what had been edited.
     fn replace(
         &self,
         artifact: &Artifact,
@@ -69,7 +71,7 @@ impl Store {
         destination: &Path,
         manner: Manner,
         present: Option<&Present>,
-    ) -> Result<Option<PathBuf>, Error> {
+    ) -> Result<(Stats, Option<PathBuf>), Error> {
         let parent = destination.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).at("make", parent)?;
         let mut set_aside = None;
@@ -82,7 +84,7 @@ impl Store {
                 self.temporary(|builder, tmp| builder.tempdir_in(tmp))?
             };
             let new = workshop.path().join("new");
-            self.build(artifact, items, &new, manner)?;
+            let stats = self.build(artifact, items, &new, manner)?;
             crash::point("restore built");
             if let (Some(present), None) = (present, &set_aside) {
                 set_aside = self.set_aside(present, destination)?;
@@ -92,7 +94,7 @@ impl Store {
                 Err(error) if error.kind() == ErrorKind::CrossesDevices && !beside => {}
                 result => {
                     crash::point("restore swapped");
-                    return result.at("replace", destination).map(|()| set_aside);
+                    return result.at("replace", destination).map(|()| (stats, set_aside));
                 }
             }
         }
@@ -100,9 +102,10 @@ impl Store {
     }
 
     /// Makes all items at `top`, where nothing is yet.
-    fn build(&self, artifact: &Artifact, items: &[Item], top: &Path, manner: Manner) -> Result<(), Error> {
-        for Item { path, kind, object } in items {
-            let path = join(top, path);
+    fn build(&self, artifact: &Artifact, items: &[Item], top: &Path, manner: Manner) -> Result<Stats, Error> {
+        let mut stats = Stats::new();
+        for Item { path: below, kind, object } in items {
+            let path = join(top, below);
             match *kind {
                 EntryKind::Folder => fs::create_dir(&path).at("make", &path)?,
                 EntryKind::File { executable } => self.build_file(*object, &path, executable, manner)?,
@@ -112,8 +115,11 @@ impl Store {
                     symlink(target, &path).at("make", &path)?;
                 }
             }
+            if *kind != EntryKind::Folder {
+                stats.insert(below.clone(), Stat::of_itself(&path).at("look at", &path)?);
+            }
         }
-        Ok(())
+        Ok(stats)
     }
 
     fn build_file(&self, object: FileDigest, path: &Path, executable: bool, manner: Manner) -> Result<(), Error> {
@@ -131,13 +137,17 @@ impl Store {
         set_back(path).at("set the time of", path).map(drop)
     }
 
-    /// The items as they lie at `destination` now.
-    fn placed(&self, items: Vec<Item>, destination: &Path) -> Result<Vec<PlacedEntry>, Error> {
+    /// The items as they lie at `destination`: as they lie there now, unless that is not how they were when their content was
+    /// known. Then somebody has written to them since, and the stat on record is to be one that they don't have.
+    fn placed(&self, items: Vec<Item>, destination: &Path, stats: &Stats) -> Result<Vec<PlacedEntry>, Error> {
         let entry = |Item { path, object, kind }: Item| {
             let place = join(destination, &path);
-            let stat = Stat::of_itself(&place).at("look at", &place)?;
-            if let EntryKind::File { executable: false } = kind {
-                self.verified().renew(object, stat);
+            let mut stat = Stat::of_itself(&place).at("look at", &place)?;
+            match stats.get(&path) {
+                // A rename and another link move the change time, and no write moves that alone.
+                Some(known) if !known.is_same_but_for_ctime(&stat) => stat = *known,
+                _ if kind == (EntryKind::File { executable: false }) => self.verified().renew(object, stat),
+                _ => {}
             }
             Ok(PlacedEntry { path, object, stat })
         };

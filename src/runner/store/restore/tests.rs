@@ -182,3 +182,33 @@ fn a_view_takes_no_space_of_its_own() {
     let is_linked = fs::metadata(&to).unwrap().ino() == fs::metadata(store.object_path(artifact.object)).unwrap().ino();
     assert_eq!(is_linked, !store.can_clone());
 }
+
+#[test]
+fn what_somebody_writes_just_then_is_not_recorded_as_what_was_placed() {
+    let (dir, store) = store();
+    let source = dir.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("file"), "made").unwrap();
+    symlink("made", source.join("link")).unwrap();
+    let artifact = store.insert(&source, Take::Copy).unwrap();
+    let destination = dir.path().join("out");
+    // First into an empty place, then onto what is right already.
+    for _ in 0..2 {
+        let (file, link) = (destination.join("file"), destination.join("link"));
+        crash::tests::at("restore right", move || {
+            fs::write(file, "hand").unwrap();
+            fs::remove_file(&link).unwrap();
+            symlink("hand", link).unwrap();
+        });
+        let entries = store.restore(&artifact, &destination, Manner::Writable).unwrap().entries;
+        let differs = |name: &str| {
+            let entry = entries.iter().find(|entry| entry.path == Path::new(name)).unwrap();
+            entry.stat != Stat::of_itself(&destination.join(name)).unwrap()
+        };
+        assert!(differs("file") && differs("link"));
+        // Nothing meanwhile: it is put right again, and the record fits.
+        let entries = store.restore(&artifact, &destination, Manner::Writable).unwrap().entries;
+        let fits = |entry: &PlacedEntry| entry.stat == Stat::of_itself(&join(&destination, &entry.path)).unwrap();
+        assert!(entries.iter().all(fits));
+    }
+}
