@@ -76,7 +76,7 @@ fn cells(comparison: &Comparison, classes: &[String]) -> (Vec<String>, Vec<Vec<S
     let classes: Vec<&String> = parts.iter().chain(classes).filter(is_there).collect();
     let mut head: Vec<String> = ["pipeline", "evaluation", "dataset", "weights"].map(str::to_owned).to_vec();
     head.extend(comparison.parameters.iter().cloned());
-    head.extend(["measured", "not_run", "stale"].map(str::to_owned));
+    head.extend(["measured", "not_run", "failed", "stale"].map(str::to_owned));
     head.extend(measures.iter().flat_map(with_sd));
     head.push("gain".to_owned());
     head.extend(classes.iter().flat_map(|name| with_sd(&name.as_str())));
@@ -85,7 +85,7 @@ fn cells(comparison: &Comparison, classes: &[String]) -> (Vec<String>, Vec<Vec<S
     let row = |row: &Row| {
         let mut cells = vec![row.pipelines.join(" "), row.evaluation.clone(), row.dataset.clone(), row.weights.clone()];
         cells.extend(row.values.iter().map(|value| value.clone().unwrap_or_default()));
-        cells.extend([row.measured, row.not_run, row.stale].map(|count| count.to_string()));
+        cells.extend([row.measured, row.not_run, row.failed, row.stale].map(|count| count.to_string()));
         let measures = [row.last, row.best, row.since.map(|since| since.spread), row.seconds];
         cells.extend(measures.into_iter().flat_map(pair));
         cells.push(row.since.and_then(|since| since.gain).map(|gain| gain.to_string()).unwrap_or_default());

@@ -197,9 +197,10 @@ fn programs_and_spreadsheets_get_fractions_in_full() {
     let csv = csv(&compared(odd, &Wishes::default()), &[]);
     let lines: Vec<&str> = csv.lines().collect();
     assert!(
-        lines[0].starts_with("pipeline,evaluation,dataset,weights,rank.lambda,measured,not_run,stale,last,last_sd,")
+        lines[0]
+            .starts_with("pipeline,evaluation,dataset,weights,rank.lambda,measured,not_run,failed,stale,last,last_sd,")
     );
-    assert!(lines[1].starts_with("\"a, \"\"b\"\"\",evaluate,val,inter,,3,0,0,0.42"), "{}", lines[1]);
+    assert!(lines[1].starts_with("\"a, \"\"b\"\"\",evaluate,val,inter,,3,0,0,0,0.42"), "{}", lines[1]);
     assert_eq!(lines.len(), 4);
 }
 
