@@ -18,9 +18,10 @@ pub fn lines(totals: &Totals) -> Vec<String> {
     let said: Vec<String> =
         parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
     let said = if said.is_empty() { "nothing to do".to_owned() } else { said.join(", ") };
+    // With a colon, as not all of them failed.
     let head = match totals {
-        Totals { cancelled: 1.., .. } => "Interrupted",
-        Totals { failed: 1.., .. } => "Failed",
+        Totals { cancelled: 1.., .. } => "Interrupted:",
+        Totals { failed: 1.., .. } => "Failed:",
         _ => "Finished",
     };
     // Not all stages of the pipeline, where only some were concerned.
@@ -42,10 +43,10 @@ mod tests {
         assert_eq!(first(Totals::default()), "Finished 0 stages in 0.0 s: nothing to do");
         assert_eq!(
             first(Totals { ran: 1, failed: 1, ..Totals::default() }),
-            "Failed 2 stages in 0.0 s: 1 ran, 1 failed"
+            "Failed: 2 stages in 0.0 s: 1 ran, 1 failed"
         );
         let stopped = Totals { failed: 1, cancelled: 1, ..Totals::default() };
-        assert_eq!(first(stopped), "Interrupted 2 stages in 0.0 s: 1 failed, 1 cancelled");
+        assert_eq!(first(stopped), "Interrupted: 2 stages in 0.0 s: 1 failed, 1 cancelled");
     }
 
     #[test]

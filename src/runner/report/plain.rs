@@ -232,7 +232,7 @@ mod tests {
     help: do this
     log:  intrada-run log p.toml rank
 [5/4] skipped    pseudo   needs rank
-Failed 4 stages in 4 min 20 s: 1 ran, 1 up to date, 1 failed, 1 skipped
+Failed: 4 stages in 4 min 20 s: 1 ran, 1 up to date, 1 failed, 1 skipped
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
