@@ -43,6 +43,21 @@ fn the_first_run_runs_everything_in_order_and_the_second_nothing() {
 }
 
 #[test]
+fn a_reader_who_goes_away_changes_neither_the_work_nor_the_exit_status() {
+    let space = chain();
+    let status = |arguments: &str| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        space.command(arguments).stdout(writer.try_clone().unwrap()).stderr(writer).status().unwrap().code()
+    };
+    assert_eq!(status("p.toml"), Some(0), "as with 2>&1 | head");
+    assert_eq!(space.read("counted/copy"), "A\nB\nC\n");
+    assert_eq!(status("plan p.toml"), Some(0));
+    assert_eq!(status("p.toml no-such-stage"), Some(2));
+    assert_eq!(status("why missing.toml upper"), Some(2));
+}
+
+#[test]
 fn a_change_that_does_not_reach_the_end_is_cut_off_early() {
     let space = chain();
     space.outcomes();

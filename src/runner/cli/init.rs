@@ -68,8 +68,8 @@ impl Init {
         if !schema.exists() {
             write_new(&schema, &spec::schema::text())?;
         }
-        eprintln!("wrote {}", pipeline.display());
-        eprintln!("next  intrada-run {}", shell::word(&pipeline.to_string_lossy()));
+        talk!("wrote {}", pipeline.display());
+        talk!("next  intrada-run {}", shell::word(&pipeline.to_string_lossy()));
         Ok(DONE)
     }
 
@@ -86,10 +86,10 @@ impl Init {
             let ignored =
                 survey.values.iter().copied().filter(|value| usize::from(*value) >= class_count && *value != 255);
             let ignored: Vec<u8> = ignored.collect();
-            eprintln!("  {name:<8}{}", described(&survey, labels.is_some()));
+            talk!("  {name:<8}{}", described(&survey, labels.is_some()));
             if !ignored.is_empty() {
                 let values: Vec<String> = ignored.iter().map(u8::to_string).collect();
-                eprintln!("          ignored, as there are {class_count} classes: {}", values.join(" "));
+                talk!("          ignored, as there are {class_count} classes: {}", values.join(" "));
             }
             let place = |path: &Path| placed(&root, path);
             let images = template::Images { images: place(images)?, labels: labels.map(place).transpose()?, ignored };
@@ -99,7 +99,7 @@ impl Init {
         let (target, _) = look("target", target, None)?;
         let test = self.test.as_deref().map(|test| look("test", test, self.test_labels.as_deref())).transpose()?;
         if test.is_none() {
-            eprintln!("  without --test and --test-labels nothing is measured: see the end of the file");
+            talk!("  without --test and --test-labels nothing is measured: see the end of the file");
         }
         let own = template::Own {
             file: pipeline.display().to_string(),

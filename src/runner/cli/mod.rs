@@ -3,6 +3,13 @@
 //! Decides nothing about pipelines: each command opens a session, asks a room, and shows the answer. stdout carries data,
 //! stderr talk.
 
+/// A line to stderr. Nobody listens any more, as with `2>&1 | head`: that changes neither the work nor its exit status.
+macro_rules! talk {
+    ($($line:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr().lock(), format_args!("{}\n", format_args!($($line)*)));
+    }};
+}
+
 mod cache;
 mod compare;
 mod completions;
@@ -188,18 +195,24 @@ pub fn main() -> ExitCode {
 fn tell(refusal: &Refusal, is_coloured: bool) -> u8 {
     match refusal {
         Refusal::Problems(problems) => {
-            eprint!("{}", problems.render(if is_coloured { Look::Coloured } else { Look::Plain }));
+            tell_of(problems, is_coloured);
             USAGE
         }
         Refusal::Usage(text) => {
-            eprintln!("error: {text}");
+            talk!("error: {text}");
             USAGE
         }
         Refusal::Other(error) => {
-            eprintln!("error: {error:#}");
+            talk!("error: {error:#}");
             STAGE_FAILED
         }
     }
+}
+
+/// Says what is wrong or worth knowing; nothing where there is nothing.
+fn tell_of(problems: &Problems, is_coloured: bool) {
+    let text = problems.render(if is_coloured { Look::Coloured } else { Look::Plain });
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// `intrada-run p.toml` is short for `intrada-run run p.toml`: whatever isn't a command's name or a word that clap itself

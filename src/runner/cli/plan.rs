@@ -3,11 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Source, is_coloured, open, show};
+use super::{Answer, DONE, Format, Source, is_coloured, open, show, tell_of};
 use crate::report::measures::{count, duration, plural, size};
 use crate::sched::dry::{self, Decision, Planned, Resumes};
 use crate::sched::session::{Access, Session};
-use crate::spec::{Look, Problems};
+use crate::spec::Problems;
 
 /// Say what would happen, one line a stage, and change nothing
 #[derive(Args)]
@@ -38,9 +38,8 @@ pub(super) fn answer(source: &Source, stages: &[String], force: &[String], forma
     let mut session = source.open(Access::Look)?;
     let (targets, force) = (open::stages(&session, stages)?, open::stages(&session, force)?);
     let dry::Plan { stages: planned, warnings } = dry::plan(&mut session, &targets, &force)?;
-    let look = if is_coloured(&std::io::stderr()) { Look::Coloured } else { Look::Plain };
-    eprint!("{}", Problems::new(warnings, session.pipeline.sources.clone()).render(look));
-    session.store.complaints().iter().for_each(|complaint| eprintln!("warning: {complaint}"));
+    tell_of(&Problems::new(warnings, session.pipeline.sources.clone()), is_coloured(&std::io::stderr()));
+    session.store.complaints().iter().for_each(|complaint| talk!("warning: {complaint}"));
     match format {
         Format::Json => {
             show(&planned.iter().map(|planned| format!("{}\n", line(&session, planned))).collect::<String>())?;

@@ -34,7 +34,7 @@ impl<R: Reporter> Beside<R> {
                 let now = meter.read();
                 let is_going_on = now != last && (now.files[0] < now.files[1] || now.labels > last.labels);
                 if is_going_on {
-                    eprintln!("{}", reading::line(&now));
+                    talk!("{}", reading::line(&now));
                 }
                 wait = if is_going_on { SIGN_OF_LIFE } else { SILENCE };
                 last = now;

@@ -68,7 +68,7 @@ pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended) -> O
     match kept {
         Ok(findings) => Some(Kept { page: page::place(&session.pipeline), findings }),
         Err(error) => {
-            eprintln!("warning: the report can't be written: {:#}", anyhow::Error::new(error));
+            talk!("warning: the report can't be written: {:#}", anyhow::Error::new(error));
             None
         }
     }

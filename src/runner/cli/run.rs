@@ -97,19 +97,19 @@ impl Run {
             return;
         }
         if let Some(Kept { page, findings }) = kept {
-            findings.iter().take(TOLD).for_each(|finding| eprintln!("note: {finding}"));
+            findings.iter().take(TOLD).for_each(|finding| talk!("note: {finding}"));
             match findings.len().saturating_sub(TOLD) {
                 0 => {}
-                more => eprintln!("note: and {more} more, under Findings in the report"),
+                more => talk!("note: and {more} more, under Findings in the report"),
             }
             // From here, so that it can be copied.
             let page = session.pipeline.root.join(page);
             let here = std::env::current_dir().ok().and_then(|here| page.strip_prefix(here).ok().map(PathBuf::from));
-            eprintln!("report  {}", here.unwrap_or(page).display());
+            talk!("report  {}", here.unwrap_or(page).display());
         }
         let is_done = !ended.interrupted && ended.totals.failed + ended.totals.skipped == 0;
         if is_done && result::are_comparable(session, &needed(session, options)) {
-            eprintln!("next    intrada-run compare {}", self.source.in_shell());
+            talk!("next    intrada-run compare {}", self.source.in_shell());
         }
     }
 }

@@ -56,7 +56,7 @@ impl Watch {
 
     fn rests(&self) {
         if self.conduct.format == Format::Text && !self.conduct.quiet {
-            eprintln!("watching for changes");
+            talk!("watching for changes");
         }
     }
 }

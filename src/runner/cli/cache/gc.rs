@@ -59,7 +59,7 @@ impl Gc {
         }
         let collected = store.gc(&limits, &needs, self.dry_run).context("failed to look through the cache")?;
         let Some(collection) = collected else {
-            eprintln!("another gc is at work in {}", store.root().display());
+            talk!("another gc is at work in {}", store.root().display());
             return Ok(STAGE_FAILED);
         };
         match self.format {

@@ -45,11 +45,11 @@ impl Verify {
             let mut last = last.lock().expect("no code panics while it holds this lock");
             if last.elapsed() >= SIGN_OF_LIFE {
                 *last = Instant::now();
-                eprintln!("{} of {} hashed", size(done), size(total));
+                talk!("{} of {} hashed", size(done), size(total));
             }
         };
         let findings = store.verify(self.sample, &tell).context("failed to verify the cache")?;
-        store.complaints().iter().for_each(|complaint| eprintln!("warning: {complaint}"));
+        store.complaints().iter().for_each(|complaint| talk!("warning: {complaint}"));
         match self.format {
             Format::Json => show(&format!("{}\n", as_json(&findings)))?,
             Format::Text => show(&format!("{}\n{}", store.root().display(), as_text(&findings)))?,

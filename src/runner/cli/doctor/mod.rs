@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, STAGE_FAILED, cache_folder, is_coloured, shared_caches, show};
+use super::{Answer, DONE, Format, STAGE_FAILED, cache_folder, is_coloured, shared_caches, show, tell_of};
 use crate::graph;
 use crate::kind::Runs;
 use crate::sched::session::{Access, Session};
-use crate::spec::{Look, Pipeline, Problems};
+use crate::spec::{Pipeline, Problems};
 
 /// Check the machine, the cache and the data sets of a pipeline before a long run
 #[derive(Args)]
@@ -95,8 +95,8 @@ impl Doctor {
         let mut failed = self.tell(&machine::checks(pipeline.as_ref()))?;
         failed |= self.tell(&storage::checks(&place, session.as_ref()))?;
         if let Some(pipeline) = &pipeline {
-            let look = if is_coloured(&std::io::stderr()) { Look::Coloured } else { Look::Plain };
-            eprint!("{}", Problems::new(pipeline.warnings.clone(), pipeline.sources.clone()).render(look));
+            let warnings = Problems::new(pipeline.warnings.clone(), pipeline.sources.clone());
+            tell_of(&warnings, is_coloured(&std::io::stderr()));
             failed |= self.tell(&data::checks(pipeline, &place, self.all_labels))?;
         }
         Ok(if failed { STAGE_FAILED } else { DONE })
