@@ -174,6 +174,16 @@ fn a_training_that_diverges_stops_with_the_iteration_and_keeps_its_checkpoint() 
 }
 
 #[test]
+fn a_plan_promises_nothing_of_a_training_that_came_to_no_checkpoint() {
+    let space = folders();
+    space.edit("p.toml", "iterations = 2", "iterations = 60\ncheckpoint_every = 60\nlearning_rate = 1e18");
+    let ran = space.intrada("p.toml inter");
+    assert!(ran.stderr.contains("no checkpoint had been taken"), "{}", ran.stderr);
+    let plan = space.intrada("plan p.toml inter").stdout;
+    assert!(plan.contains("run") && plan.contains("failed") && !plan.contains("goes on"), "{plan}");
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_ends_with_2() {
     let space = folders();
     for arguments in

@@ -104,7 +104,7 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
         let key = planner.keys.key(node);
         let gives = planner.keys.artifacts(node).filter(|_| is_there);
         let has_slot = |key: &Key| decision == Decision::Run && slots.contains(key);
-        let resumes = key.filter(has_slot).and_then(|key| resumes(session, key));
+        let resumes = key.filter(has_slot).and_then(|key| resumes(session, stage, key));
         Planned { stage, decision, reason, resumes, seconds, key, gives }
     });
     let found = sources::once_each(planner.keys.warnings());
@@ -115,9 +115,12 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
     Ok(Plan { stages: planned, warnings })
 }
 
-fn resumes(session: &Session, key: Key) -> Option<Resumes> {
+/// A training that came to no checkpoint begins again, whatever else it left; of other stages only they know what it is worth.
+fn resumes(session: &Session, stage: StageId, key: Key) -> Option<Resumes> {
     let slot = session.store.slot(key);
-    slot.exists().then(|| Resumes { at: job::iterations_kept(slot.path()) })
+    let at = job::iterations_kept(slot.path());
+    let begins_again = at.is_none() && session.pipeline.stage(stage).is_training();
+    (slot.exists() && !begins_again).then_some(Resumes { at })
 }
 
 /// Why a stage would run, or that it wouldn't.

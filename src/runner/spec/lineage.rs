@@ -28,7 +28,7 @@ impl Resolver<'_> {
             }
             return;
         }
-        if let (true, None, Some((init, span))) = (building.is_training(), weights, &model.init) {
+        if let (true, None, Some((init, span))) = (building.stage.is_training(), weights, &model.init) {
             building.input("model.init", self.path(init), *span);
         }
         building.model.extend(parameters_of(model, "model"));
@@ -91,7 +91,7 @@ impl Resolver<'_> {
             let problem = Problem::error(title).at(*other_span, format!("from `{second}`"));
             self.problems.push(problem.beside(span, format!("from `{first}`")));
         }
-        if building.is_training() {
+        if building.stage.is_training() {
             building.input("images", InputSource::Dataset { dataset, labels: false }, span);
         }
     }

@@ -276,6 +276,11 @@ impl Stage {
     pub fn input(&self, role: &str) -> Option<&Input> {
         self.inputs.iter().find(|input| input.role == role)
     }
+
+    /// Whether it trains a network.
+    pub fn is_training(&self) -> bool {
+        self.outputs.iter().any(|output| output.gives == Gives::Losses)
+    }
 }
 
 /// What tells a member of a sweep from the others: one of the values of one axis.

@@ -296,11 +296,6 @@ impl Building<'_> {
         let role = if is_as_before { Role::Execution } else { key.role };
         self.stage.parameters.push(Parameter { name: key.name.to_owned(), value, role, span });
     }
-
-    /// Whether the stage trains a network.
-    pub(super) fn is_training(&self) -> bool {
-        self.stage.outputs.iter().any(|output| output.gives == Gives::Losses)
-    }
 }
 
 /// Whether a file is meant where a stage could be as well: no stage is called so.
