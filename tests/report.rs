@@ -211,14 +211,14 @@ document.title = seen.join("; ");
 #[test]
 fn a_reader_enlarges_blinks_fades_and_moves_the_cut_by_keys() {
     let space = Space::with(TINY);
-    space.run("p.toml");
+    space.run("p.toml --set pipeline.seed=3");
     space.write("read.html", with_script(&space.read("runs/tiny/report.html"), READER));
     let Some(shown) = browsed(&space, "read.html", "") else { return };
     let (_, title) = shown.split_once("<title>").unwrap();
     assert_eq!(
         title.split_once("</title>").unwrap().0,
         "open true; after; before; after; faded true; λ = 0.6: 12 easy, 8 hard, cut at CUT 2 images would \
-         become easy: ; intrada-run p.toml --set stages.rank.lambda=0.6"
+         become easy: ; intrada-run p.toml --set 'pipeline.seed=3' --set stages.rank.lambda=0.6"
             .replace("CUT", &cut(&space))
     );
 }

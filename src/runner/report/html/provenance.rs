@@ -10,7 +10,6 @@ use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::inputs::listing;
 use crate::report::measures::{count, plural};
-use crate::report::shell;
 use crate::spec::{Format, Span};
 use crate::store::Trace;
 
@@ -46,13 +45,11 @@ pub(super) fn gather(workspace: &Workspace) -> Provenance {
     let seeds = seeds(workspace);
     facts.push((if seeds.contains(',') { "seeds" } else { "seed" }, seeds));
     facts.retain(|(_, value)| !value.is_empty());
-    let arguments = pipeline.sources.all().skip(1).map(|source| format!(" --set {}", shell::word(&source.text)));
-    let name = pipeline.file.display().to_string();
     Provenance {
         facts,
         datasets: datasets(workspace, &traces),
-        command: format!("intrada-run {}{}", shell::word(&name), arguments.collect::<String>()),
-        file: (name, pipeline.sources.of(Span::FILE).text.clone()),
+        command: workspace.command(),
+        file: (pipeline.file.display().to_string(), pipeline.sources.of(Span::FILE).text.clone()),
     }
 }
 

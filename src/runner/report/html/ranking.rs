@@ -15,7 +15,6 @@ use crate::kind::Gives;
 use crate::report::image::named;
 use crate::report::map::class_palette;
 use crate::report::measures::count;
-use crate::report::shell;
 use crate::spec::{Class, Coordinate, Stage, StageId, Value};
 
 /// Images at each place of the order.
@@ -118,16 +117,13 @@ fn ranking(workspace: &Workspace, id: StageId) -> Option<Ranking> {
     })
 }
 
-/// Where λ is swept, the sweep's one value is replaced.
+/// Of what is set twice, the last counts. Where λ is swept, the sweep's one value is replaced.
 fn command(workspace: &Workspace, stage: &Stage) -> [String; 2] {
-    let file = workspace.pipeline.file.to_string_lossy();
     let is_swept = stage.coordinates.iter().any(|at| at.axis == "lambda");
     let (matrix, open, close) = if is_swept { ("matrix.", "[", "]'") } else { ("", "", "") };
     let quote = if is_swept { "'" } else { "" };
-    [
-        format!("intrada-run {} --set {quote}stages.{}.{matrix}lambda={open}", shell::word(&file), stage.family),
-        close.to_owned(),
-    ]
+    let again = workspace.command();
+    [format!("{again} --set {quote}stages.{}.{matrix}lambda={open}", stage.family), close.to_owned()]
 }
 
 /// `image,score,split`.

@@ -10,6 +10,7 @@ use crate::graph::StageGraph;
 use crate::kind::Gives;
 use crate::report::Outcome;
 use crate::report::history::{History, Settled};
+use crate::report::shell;
 use crate::spec::{InputSource, Pipeline, Stage, StageId};
 use crate::store::index::{Index, StageRecord, record_name};
 use crate::store::{Artifact, Store, Trace};
@@ -73,6 +74,12 @@ impl Workspace<'_> {
     /// The stages in the order in which they can run.
     pub(super) fn stages(&self) -> impl Iterator<Item = (StageId, &Stage)> {
         self.graph.order().iter().map(|id| (*id, self.pipeline.stage(*id)))
+    }
+
+    /// The command that makes all this again: what was set on the command line is set there, too.
+    pub(super) fn command(&self) -> String {
+        let sets = self.pipeline.sources.all().skip(1).map(|source| format!(" --set {}", shell::word(&source.text)));
+        format!("intrada-run {}{}", shell::word(&self.pipeline.file.to_string_lossy()), sets.collect::<String>())
     }
 
     /// What a stage left here when it was last up to date.
