@@ -153,7 +153,7 @@ pub fn summary(dataset: &str, rows: &[Row], is_one_seed: bool) -> String {
 }
 
 /// Points of mIoU: at least so much is the standard deviation between seeds of an adversarial adaptation (docs/results.md).
-const CHANCE: u32 = 2;
+pub const CHANCE: f64 = 2.0;
 
 /// `=`, `+0.4`, or nothing where there is nothing to compare.
 fn change(row: &Row) -> String {

@@ -8,6 +8,7 @@ use super::chart::{Line, Range, draw};
 use super::markup::{section, signed, table, text};
 use super::results::{Evaluation, anchor};
 use super::workspace::Workspace;
+use crate::report::metrics::CHANCE;
 use crate::spec::StageId;
 
 /// So many seeds make a mean worth a sentence.
@@ -91,7 +92,10 @@ impl Setting {
         let chosen = if self.with_labels.contains(last) { ", both chosen with labels" } else { "" };
         let start = format!("{last} {} against {before} {} on {}{place}{chosen}", shown(new), shown(old), self.dataset);
         Some(match (differences.len(), sd) {
-            (1, _) => format!("{start}, one seed: a difference of {} points may be chance.", signed(mean)),
+            (1, _) if mean.abs() < CHANCE => {
+                format!("{start}, one seed: a difference of {} points may be chance.", signed(mean))
+            }
+            (1, _) => format!("{start}, one seed: a difference of {} points.", signed(mean)),
             (seeds, Some(sd)) if seeds >= SEEDS && mean > sd => {
                 format!("{start}, {seeds} seeds: a gain of {mean:.1} ± {sd:.1} points.")
             }
@@ -234,7 +238,8 @@ mod tests {
     #[test]
     fn a_gain_is_called_one_over_three_seeds_and_beyond_the_spread_only() {
         let said = |old: &[f64], new: &[f64]| setting(old, new).sentence().unwrap();
-        assert!(said(&[0.4], &[0.5]).contains("one seed: a difference of +10.0 points may be chance"));
+        assert!(said(&[0.40], &[0.41]).ends_with("one seed: a difference of +1.0 points may be chance."));
+        assert!(said(&[0.5], &[0.4]).ends_with("one seed: a difference of −10.0 points."), "no seed differs so much");
         assert!(said(&[0.4, 0.4], &[0.5, 0.52]).contains("too few seeds"));
         let three = said(&[0.40, 0.41, 0.42], &[0.45, 0.44, 0.46]);
         assert!(three.contains("3 seeds: a gain of 4.0 ± 1.0 points"), "{three}");
