@@ -106,15 +106,17 @@ impl Found<'_> {
         metrics::best_of(&String::from_utf8(bytes).ok()?)
     }
 
-    /// Whether there is more than one training here, and all have the same seed.
+    /// Whether there is more than one training here, and no two of one kind have different seeds.
     fn is_one_seed(&self, inputs: &[(&str, &Input)]) -> bool {
         let trainings =
             inputs.iter().filter_map(|(_, input)| Some(self.session.pipeline.stage(output_of(input)?.stage)));
         let trainings: Vec<&Stage> = trainings.collect();
-        let differs = |part: &dyn Fn(&Stage, &Stage) -> bool| trainings.iter().any(|other| part(trainings[0], other));
-        trainings.len() > 1
-            && differs(&|one, other| one.name != other.name)
-            && !differs(&|one, other| one.parameter("seed") != other.parameter("seed"))
+        let is_any = |part: &dyn Fn(&Stage, &Stage) -> bool| {
+            trainings.iter().any(|one| trainings.iter().any(|other| part(one, other)))
+        };
+        let differ = |one: &Stage, other: &Stage| one.parameter("seed") != other.parameter("seed");
+        is_any(&|one, other| one.name != other.name)
+            && !is_any(&|one, other| one.kind.name == other.kind.name && differ(one, other))
     }
 
     fn metrics(&self, object: FileDigest) -> Option<Metrics> {
