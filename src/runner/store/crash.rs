@@ -24,8 +24,11 @@ pub(super) mod tests {
 
     pub(super) const CRASHED: i32 = 86;
 
+    /// A point, and what happens there.
+    type Planned = (&'static str, Box<dyn FnOnce()>);
+
     thread_local! {
-        static MEANWHILE: RefCell<Option<(&'static str, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
+        static MEANWHILE: RefCell<Option<Planned>> = const { RefCell::new(None) };
     }
 
     /// Has `act` happen when this thread next comes to that point.
