@@ -1,11 +1,12 @@
-//! Leases: who may compute a key.
+//! Leases: who may compute a key, and who may put something in place.
 //!
-//! Knows keys only. A lease is an advisory lock on a file, which the kernel drops when its process dies, however it dies:
+//! Knows keys and places only. A lease is an advisory lock on a file, which the kernel drops when its process dies, however it dies:
 //! nothing has to be unlocked by hand, ever. There is one per key and none for the whole store, so that two runs only wait
 //! for each other when they want the very same thing; the second one then finds it done.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use super::Store;
 use super::error::{At, Error};
 use super::publish::host;
 use super::stat::now_ns;
-use crate::digest::Key;
+use crate::digest::{Digest, Key};
 
 /// The right to compute one key. Given back when dropped.
 #[derive(Debug)]
@@ -69,6 +70,20 @@ impl Store {
     /// [`Error::Io`], also where the file system has no locks.
     pub fn try_lease(&self, key: Key) -> Result<Attempt, Error> {
         lock(self.lock_path(key))
+    }
+
+    /// The right to change what lies at `destination`, an absolute path: waits for whoever else puts something there. For
+    /// moments; whoever has it asks for no other lock.
+    pub(super) fn lease_place(&self, destination: &Path) -> Result<Lease, Error> {
+        let name = Digest::of(destination.as_os_str().as_bytes()).to_string();
+        let path = self.root.join("locks").join(format!("place-{name}"));
+        loop {
+            let file = open(&path)?;
+            file.lock().at("lock", &path)?;
+            if still_has_its_name(&file, &path)? {
+                return sign(file, path);
+            }
+        }
     }
 
     /// Keeps gc from removing anything, by a lock that many may share. For the moment between looking up and restoring, or
@@ -171,7 +186,6 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::digest::Digest;
 
     #[test]
     fn a_lease_is_held_by_one_and_names_its_holder() {

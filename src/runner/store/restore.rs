@@ -50,6 +50,8 @@ impl Store {
     /// workspace was touched then, and the caller treats it as a miss. [`Error::Io`] and [`Error::Walk`] otherwise.
     pub fn restore(&self, artifact: &Artifact, destination: &Path, manner: Manner) -> Result<Restored, Error> {
         let items = self.verified_layout(artifact)?;
+        // Two runs of one pipeline, with different values set, have the same places.
+        let _alone = self.lease_place(destination)?;
         let present = self.look(artifact, &items, destination, manner)?;
         let (stats, set_aside) = match present {
             Some(Present { is_right: true, stats, .. }) => (stats, None),

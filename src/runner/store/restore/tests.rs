@@ -212,3 +212,29 @@ fn what_somebody_writes_just_then_is_not_recorded_as_what_was_placed() {
         assert!(entries.iter().all(fits));
     }
 }
+
+#[test]
+fn two_runs_that_put_different_folders_in_one_place_do_not_meet_halfway() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("cache")).unwrap();
+    let folder = |name: &str| {
+        let file = || Tree::File { content: name.into(), executable: false };
+        let entries = (0..40).map(|i| (format!("{name}{i}").into_bytes(), file()));
+        Tree::Folder(entries.collect()).write(&dir.path().join(name));
+        store.insert(&dir.path().join(name), Take::Copy).unwrap()
+    };
+    let artifacts = ["one", "two"].map(folder);
+    let place = dir.path().join("place");
+    std::thread::scope(|scope| {
+        for artifact in &artifacts {
+            let (place, store) = (&place, Store::open(&dir.path().join("cache")).unwrap());
+            scope.spawn(move || {
+                for _ in 0..30 {
+                    store.restore(artifact, place, Manner::View).unwrap();
+                }
+            });
+        }
+    });
+    let now = store.insert(&place, Take::Copy).unwrap();
+    assert!(artifacts.contains(&now), "the one or the other, whole");
+}
