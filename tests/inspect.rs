@@ -49,8 +49,9 @@ fn an_image_is_followed_through_all_that_looked_at_its_data_set_and_no_other() {
     assert!(told.stdout.starts_with(&format!("{easiest} of target\n")), "{}", told.stdout);
     assert!(told.stdout.contains("  rank     easy: place 1 of 4, score "), "{}", told.stdout);
     assert!(!told.stdout.contains("evaluate"), "an image of `val` may be called the same: {}", told.stdout);
-    for path in ["runs/p/entropy/entropy/", "runs/p/entropy/predictions/", "runs/p/pseudo/labels/"] {
-        let named = told.stdout.split_whitespace().find(|word| word.starts_with(path)).expect("its map is named");
+    for folder in ["entropy/entropy", "entropy/predictions", "entropy/photographs", "pseudo/labels"] {
+        let path = format!("runs/p/{folder}/");
+        let named = told.stdout.split_whitespace().find(|word| word.starts_with(&path)).expect("its file is named");
         assert!(space.path(named).is_file(), "{named}");
     }
     let hardest = space.read("runs/p/rank/hard_split.txt").lines().last().unwrap().to_owned();

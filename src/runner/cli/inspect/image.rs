@@ -19,11 +19,12 @@ const LOOKS: &[(Gives, &str)] = &[
     (Gives::Labels, "predictions"),
     (Gives::ImageScores, "dataset"),
 ];
-/// Folders with a file an image, and what that is.
-const FOLDERS: &[(Gives, &str)] = &[
-    (Gives::EntropyMaps, "entropy of each pixel"),
-    (Gives::Predictions, "predicted class of each pixel"),
-    (Gives::Labels, "pseudo-labels"),
+/// Folders with a file an image, what that is, and its ending.
+const FOLDERS: &[(Gives, &str, &str)] = &[
+    (Gives::Photographs, "the image, small", "jpg"),
+    (Gives::EntropyMaps, "entropy of each pixel", "png"),
+    (Gives::Predictions, "predicted class of each pixel", "png"),
+    (Gives::Labels, "pseudo-labels", "png"),
 ];
 /// Names that are told where several fit.
 const SHOWN: usize = 8;
@@ -96,10 +97,11 @@ fn name<'a>(session: &Session, stages: impl Iterator<Item = &'a Stage>, typed: &
 fn lines(session: &Session, stage: &Stage, name: &str) -> Vec<String> {
     let told = |(gives, _): &(Gives, &str)| image::told(*gives, &table(session, stage, *gives)?, name);
     let mut lines: Vec<String> = LOOKS.iter().filter_map(told).collect();
-    for (gives, what) in FOLDERS {
+    for (gives, what, ending) in FOLDERS {
         let Some(placed) = placed(session, stage, *gives) else { continue };
         let files = session.store.files_of(placed.artifact.object).unwrap_or_default();
-        let Some((path, object)) = files.iter().find(|(path, _)| *path == image::map_file(name)) else { continue };
+        let place = image::map_file(name).with_extension(ending);
+        let Some((path, object)) = files.iter().find(|(path, _)| *path == place) else { continue };
         if *gives == Gives::Labels {
             let shares = read(session, *object).and_then(|map| image::shares(&map, &session.pipeline.classes));
             lines.extend(shares);
