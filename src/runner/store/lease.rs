@@ -1,8 +1,8 @@
 //! Leases: who may compute a key, and who may put something in place.
 //!
-//! Knows keys and places only. A lease is an advisory lock on a file, which the kernel drops when its process dies, however it dies:
-//! nothing has to be unlocked by hand, ever. There is one per key and none for the whole store, so that two runs only wait
-//! for each other when they want the very same thing; the second one then finds it done.
+//! Knows keys and places only. A lease is an advisory lock on a file, which the kernel drops when its process dies, however it
+//! dies: nothing has to be unlocked by hand, ever. There is one per key and none for the whole store, so that two runs only
+//! wait for each other when they want the very same thing; the second one then finds it done.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
