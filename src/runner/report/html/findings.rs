@@ -13,9 +13,10 @@ use super::markup::{percent, section, text};
 use super::pseudo_labels::PseudoLabels;
 use super::ranking::Ranking;
 use super::results::{Evaluation, Model};
-use super::sweep::{SEEDS, Setting, differences};
+use super::sweep::{Setting, differences};
 use super::training::{Training, best};
 use super::workspace::Workspace;
+use crate::report::compare::{SEEDS_FOR_A_GAIN, Spread};
 use crate::report::measures::{count, plural};
 use crate::spec::{Class, InputSource, StageId};
 
@@ -145,14 +146,13 @@ fn missing(labels: &PseudoLabels, classes: &[Class]) -> Option<Finding> {
 fn falls_behind(setting: &Setting) -> Option<Finding> {
     let ((before, old), (last, new)) =
         setting.compared.map(|(old, new)| (&setting.networks[old], &setting.networks[new]))?;
-    let differences = differences(old, new);
-    let mean = differences.iter().sum::<f64>() / differences.len().max(1) as f64;
+    let Spread { mean, count, .. } = Spread::of(&differences(old, new))?;
     (mean < 0.0).then(|| Finding {
         found: format!(
             "{last} lies {:.1} points under {before} on {} ({})",
             -mean,
             setting.dataset,
-            plural(differences.len(), "seed")
+            plural(count, "seed")
         ),
         advice: "look at what the pseudo-labels get wrong and at the images it lost most; try another lambda",
         section: "pictures",
@@ -252,7 +252,7 @@ fn other_size(workspace: &Workspace, of: &Evaluation, model: &Model) -> Option<F
 }
 
 pub(super) fn few_seeds(setting: &Setting) -> Option<Finding> {
-    (setting.seeds() < SEEDS).then(|| Finding {
+    (setting.seeds() < SEEDS_FOR_A_GAIN).then(|| Finding {
         found: match setting.seeds() {
             1 => "one seed stands behind these numbers".to_owned(),
             seeds => format!("{seeds} seeds stand behind these numbers"),

@@ -8,11 +8,9 @@ use super::chart::{Line, Range, draw};
 use super::markup::{section, signed, table, text};
 use super::results::{Evaluation, anchor};
 use super::workspace::Workspace;
+use crate::report::compare::{SEEDS_FOR_A_GAIN, Spread};
 use crate::report::metrics::CHANCE;
 use crate::spec::StageId;
-
-/// So many seeds make a mean worth a sentence.
-pub(super) const SEEDS: usize = 3;
 
 /// One setting of one evaluation, over its seeds.
 pub(super) struct Setting {
@@ -81,7 +79,7 @@ impl Setting {
         let ((before, old), (last, new)) =
             self.compared.map(|(old, new)| (&self.networks[old], &self.networks[new]))?;
         let differences = differences(old, new);
-        let (mean, sd) = spread(&differences)?;
+        let Spread { mean, sd, .. } = Spread::of(&differences)?;
         let place = match &self.coordinates[..] {
             [] => String::new(),
             at => format!(
@@ -96,13 +94,13 @@ impl Setting {
                 format!("{start}, one seed: a difference of {} points may be chance.", signed(mean))
             }
             (1, _) => format!("{start}, one seed: a difference of {} points.", signed(mean)),
-            (seeds, Some(sd)) if seeds >= SEEDS && mean > sd => {
+            (seeds, Some(sd)) if seeds >= SEEDS_FOR_A_GAIN && mean > sd => {
                 format!("{start}, {seeds} seeds: a gain of {mean:.1} ± {sd:.1} points.")
             }
-            (seeds, Some(sd)) if seeds >= SEEDS && -mean > sd => {
+            (seeds, Some(sd)) if seeds >= SEEDS_FOR_A_GAIN && -mean > sd => {
                 format!("{start}, {seeds} seeds: a loss of {:.1} ± {sd:.1} points.", -mean)
             }
-            (seeds, Some(sd)) if seeds >= SEEDS => {
+            (seeds, Some(sd)) if seeds >= SEEDS_FOR_A_GAIN => {
                 format!("{start}, {seeds} seeds: {} ± {sd:.1} points, no gain beyond the spread.", signed(mean))
             }
             (seeds, _) => {
@@ -117,23 +115,17 @@ pub(super) fn differences(old: &[Option<f64>], new: &[Option<f64>]) -> Vec<f64> 
     old.iter().zip(new).filter_map(|(old, new)| Some(100.0 * ((*new)? - (*old)?))).collect()
 }
 
-/// Mean, and from two values on the standard deviation of the sample.
-fn spread(values: &[f64]) -> Option<(f64, Option<f64>)> {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (!values.is_empty()).then(|| (mean, (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt())))
-}
-
-/// In %: `45.4`, `45.4 ± 0.7`. Values that are equal to the last bit are those of one network, which all seeds have in common:
+/// In %: `45.4`, `45.4 ± 0.7`. Values that are all equal to the last bit are those of one network, which all seeds have in common:
 /// they have no spread.
 fn shown(seeds: &[Option<f64>]) -> String {
     let mut known: Vec<f64> = seeds.iter().flatten().map(|miou| 100.0 * miou).collect();
-    known.dedup();
-    match spread(&known) {
+    if known.windows(2).all(|pair| pair[0] == pair[1]) {
+        known.truncate(1);
+    }
+    match Spread::of(&known) {
         None => "–".to_owned(),
-        Some((mean, None)) => format!("{mean:.1}"),
-        Some((mean, Some(sd))) => format!("{mean:.1} ± {sd:.1}"),
+        Some(Spread { mean, sd: None, .. }) => format!("{mean:.1}"),
+        Some(Spread { mean, sd: Some(sd), .. }) => format!("{mean:.1} ± {sd:.1}"),
     }
 }
 
@@ -181,11 +173,11 @@ fn row(setting: &Setting) -> Vec<String> {
     row.push(setting.seeds().to_string());
     row.extend(setting.networks.iter().map(|(_, seeds)| shown(seeds)));
     if let Some((old, new)) = setting.compared {
-        let difference = spread(&differences(&setting.networks[old].1, &setting.networks[new].1));
+        let difference = Spread::of(&differences(&setting.networks[old].1, &setting.networks[new].1));
         row.push(match difference {
             None => "–".to_owned(),
-            Some((mean, None)) => signed(mean),
-            Some((mean, Some(sd))) => format!("{} ± {sd:.1}", signed(mean)),
+            Some(Spread { mean, sd: None, .. }) => signed(mean),
+            Some(Spread { mean, sd: Some(sd), .. }) => format!("{} ± {sd:.1}", signed(mean)),
         });
     }
     let links =
@@ -254,6 +246,7 @@ mod tests {
     fn a_network_that_all_seeds_have_in_common_has_no_spread() {
         assert_eq!(shown(&[Some(0.507), Some(0.507), Some(0.507)]), "50.7");
         assert_eq!(shown(&[Some(0.40), Some(0.41), Some(0.42)]), "41.0 ± 1.0");
+        assert_eq!(shown(&[Some(0.40), Some(0.40), Some(0.43)]), "41.0 ± 1.7", "two of three may be equal by chance");
         assert_eq!(shown(&[None]), "–");
     }
 }
