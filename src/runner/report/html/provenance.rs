@@ -25,7 +25,6 @@ pub(super) struct Provenance {
 }
 
 /// A data set as stages read it: with labels and without are two.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Dataset {
     name: String,
     digest: String,
@@ -94,19 +93,24 @@ fn seeds(workspace: &Workspace) -> String {
 fn datasets(workspace: &Workspace, traces: &[Trace]) -> Vec<Dataset> {
     let inputs =
         traces.iter().flat_map(|trace| trace.manifest["inputs"].as_object()).flat_map(|inputs| inputs.values());
-    let dataset = |input: &serde_json::Value| {
-        let name = input["what"].as_str()?.strip_prefix("data set ")?.to_owned();
+    let named = |input: &serde_json::Value| {
+        let part = |name: &str| input[name].as_str().map(str::to_owned);
+        let name = part("what")?.strip_prefix("data set ")?.to_owned();
+        Some((name, part("digest")?, part("listing")))
+    };
+    // Each once before its listing is read: that of a large data set is megabytes, and all members of a sweep have it.
+    let found: BTreeSet<(String, String, Option<String>)> = inputs.filter_map(named).collect();
+    let dataset = |(name, digest, listing): (String, String, Option<String>)| {
         let of_file = workspace.pipeline.datasets.iter().find(|dataset| dataset.name == name);
-        let listing = input["listing"].as_str().and_then(|listing| workspace.object(FileDigest(listing.parse().ok()?)));
+        let listing = listing.and_then(|listing| workspace.object(FileDigest(listing.parse().ok()?)));
         let images = match (listing, of_file.map(|dataset| &dataset.format)) {
             (Some(listing), _) => listing::images(&listing).map(|images| images as u64),
             (None, Some(Format::Scenes { count, .. })) => Some(u64::from(*count)),
             _ => None,
         };
-        Some(Dataset { name, digest: input["digest"].as_str()?.to_owned(), images })
+        Dataset { name, digest, images }
     };
-    let found: BTreeSet<Dataset> = inputs.filter_map(dataset).collect();
-    found.into_iter().collect()
+    found.into_iter().map(dataset).collect()
 }
 
 /// The section.
