@@ -133,7 +133,8 @@ impl Store {
             return Ok(());
         }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).at("make", path)?;
-        self.clone_or_copy(&object, &file).at("copy", &object)?;
+        // The object was read a moment ago; what goes wrong now is there, such as a full disk.
+        self.clone_or_copy(&object, &file).at("write", path)?;
         let mode = if manner == Manner::View { 0o444 } else { 0o644 } | if executable { 0o111 } else { 0 };
         file.set_permissions(Permissions::from_mode(mode)).at("set the mode of", path)?;
         set_back(path).at("set the time of", path).map(drop)

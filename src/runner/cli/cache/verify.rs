@@ -81,7 +81,8 @@ fn as_text(findings: &Findings) -> String {
     } else if findings.is_well() {
         text += if findings.healed > 0 { "all healed\n" } else { "all intact\n" };
     } else if findings.unreadable.is_empty() {
-        text += &format!("{} lost that no result needs\n", count(findings.damaged + findings.damaged_traces));
+        let lost = findings.damaged + findings.missing - findings.healed + findings.damaged_traces;
+        text += &format!("{} lost that no result needs\n", count(lost));
     }
     text
 }
@@ -94,4 +95,15 @@ fn as_json(findings: &Findings) -> serde_json::Value {
         "damaged_traces": findings.damaged_traces, "other_traces": findings.other_traces,
         "unreadable": unreadable.collect::<Vec<_>>(), "lost": findings.lost, "well": findings.is_well(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_healed_is_not_lost() {
+        let findings = Findings { damaged: 40, healed: 38, damaged_traces: 1, ..Findings::default() };
+        assert!(as_text(&findings).ends_with("\n3 lost that no result needs\n"), "{}", as_text(&findings));
+    }
 }
