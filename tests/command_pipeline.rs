@@ -53,6 +53,7 @@ fn a_reader_who_goes_away_changes_neither_the_work_nor_the_exit_status() {
     assert_eq!(status("p.toml"), Some(0), "as with 2>&1 | head");
     assert_eq!(space.read("counted/copy"), "A\nB\nC\n");
     assert_eq!(status("plan p.toml"), Some(0));
+    assert_eq!(status("completions bash"), Some(0));
     assert_eq!(status("p.toml no-such-stage"), Some(2));
     assert_eq!(status("why missing.toml upper"), Some(2));
 }

@@ -13,7 +13,7 @@ use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, PathCompleter
 use clap_complete::env::{CompleteEnv, Shells};
 
 use super::run::Run;
-use super::{Answer, Cli, DONE};
+use super::{Answer, Cli, DONE, show};
 use crate::graph;
 use crate::spec::{Pipeline, manual};
 
@@ -36,8 +36,9 @@ impl Completions {
         let shells = Shells::builtins();
         let shell = shells.completer(&self.shell).expect("clap takes only these shells");
         let name = "intrada-run";
-        let mut out = std::io::stdout();
-        shell.write_registration(VARIABLE, name, name, name, &mut out).context("failed to write to stdout")?;
+        let mut script = Vec::new();
+        shell.write_registration(VARIABLE, name, name, name, &mut script).context("failed to make the script")?;
+        show(&String::from_utf8_lossy(&script))?;
         Ok(DONE)
     }
 }

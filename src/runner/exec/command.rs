@@ -80,7 +80,7 @@ impl Program {
             [sh, c, line] if sh == "/bin/sh" && c == "-c" => line.clone(),
             arguments => arguments.join(" "),
         };
-        format!("`{}`", shown.lines().next().unwrap_or(""))
+        format!("`{}`", super::shown(shown.lines().next().unwrap_or("")))
     }
 }
 
@@ -109,6 +109,12 @@ mod tests {
         let allowed = ["GIVEN", "HOME", "INTRADA_CKPT", "LANG", "PATH", "PWD", "TMPDIR", "_", "SHLVL", "OLDPWD"];
         assert!(log.split_whitespace().all(|name| allowed.contains(&name)), "{log}");
         assert!(log.contains("GIVEN"));
+    }
+
+    #[test]
+    fn what_a_failure_says_of_a_command_does_nothing_to_a_terminal() {
+        let (result, _) = run(Program::shell("printf '\u{1b}[2J'; exit 4"));
+        assert_eq!(result, Err(Failure::new("`printf '�[2J'; exit 4` ended with exit status 4")));
     }
 
     #[test]
