@@ -128,10 +128,19 @@ pub(super) fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 fn short(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
-        v if v >= 10_000.0 => format!("{}k", (value / 1000.0).round()),
-        v if v < 0.001 => format!("{value:.0e}"),
-        _ => format!("{value:.4}").trim_end_matches('0').trim_end_matches('.').replace('-', "−"),
+        v if v >= 10_000.0 => format!("{}k", trimmed(&format!("{:.1}", value / 1000.0))),
+        v if v < 0.001 => {
+            let text = format!("{value:.2e}");
+            let (digits, power) = text.split_once('e').expect("that is how it is written");
+            format!("{}e{power}", trimmed(digits))
+        }
+        _ => trimmed(&format!("{value:.4}")).replace('-', "−"),
     }
+}
+
+/// Without zeros that say nothing.
+fn trimmed(decimal: &str) -> &str {
+    decimal.trim_end_matches('0').trim_end_matches('.')
 }
 
 /// Draws lines over one pair of axes, beside other charts. `marks` are vertical lines with a word; `title` is text.
@@ -267,7 +276,8 @@ mod tests {
         assert_eq!(range(0.0, 300.0, false).ticks(), [0.0, 100.0, 200.0, 300.0]);
         assert_eq!(range(0.2, 8.0, true).ticks(), [1.0]);
         assert_eq!(range(0.03, 8.0, true).ticks(), [0.1, 1.0]);
-        assert_eq!(["0", "−0.25", "120k", "1e-5"].map(str::to_owned), [0.0, -0.25, 120_000.0, 0.00001].map(short));
+        let numbers = [0.0, -0.25, 120_000.0, 12_500.0, 0.00001, 0.00015];
+        assert_eq!(numbers.map(short), ["0", "−0.25", "120k", "12.5k", "1e-5", "1.5e-4"]);
     }
 
     #[test]

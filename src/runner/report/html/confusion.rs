@@ -18,23 +18,24 @@ pub(super) fn render(evaluation: &Evaluation, classes: &[Class]) -> String {
         .filter(is_counted)
         .map(|model| (model.name.clone(), matrix(&rows(model), classes, false)))
         .collect();
-    let last = panels.len().saturating_sub(1);
-    if let Some((before, last)) = evaluation.compared()
+    let mut open = panels.len().saturating_sub(1);
+    if let Some((before, judged)) = evaluation.compared()
         && panels.len() == evaluation.models.len()
     {
-        let (before, last) = (&evaluation.models[before], &evaluation.models[last]);
-        let differences: Vec<Vec<Option<f64>>> = rows(last)
+        open = judged;
+        let (before, judged) = (&evaluation.models[before], &evaluation.models[judged]);
+        let differences: Vec<Vec<Option<f64>>> = rows(judged)
             .iter()
             .zip(rows(before))
-            .map(|(last, before)| last.iter().zip(before).map(|(l, b)| Some((*l)? - b?)).collect())
+            .map(|(own, before)| own.iter().zip(before).map(|(own, before)| Some((*own)? - before?)).collect())
             .collect();
-        panels.push((format!("{} − {}", last.name, before.name), matrix(&differences, classes, true)));
+        panels.push((format!("{} − {}", judged.name, before.name), matrix(&differences, classes, true)));
     }
     if panels.is_empty() {
         return String::new();
     }
     let id = format!("confusion-{}", evaluation.stage.0);
-    format!("<h4>Confusion: % of a class (row) predicted as (column)</h4>\n{}", tabs(&id, &panels, last))
+    format!("<h4>Confusion: % of a class (row) predicted as (column)</h4>\n{}", tabs(&id, &panels, open))
 }
 
 /// Each row's counts as shares of the row; undefined where the labels don't hold the class.

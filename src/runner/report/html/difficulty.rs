@@ -180,7 +180,7 @@ mod tests {
         images.dataset = "target".into();
         let html = parts(&images, &[ranking("rank", &[], &["0"], &["1", "2"])]);
         assert!(html.contains("<td>inter</td><td>75.0</td><td>37.5</td><td>+37.5</td>"), "{html}");
-        assert!(html.contains("<td>intra</td><td>50.0</td><td>50.0</td><td>+0.0</td>"), "{html}");
+        assert!(html.contains("<td>intra</td><td>50.0</td><td>50.0</td><td>0.0</td>"), "{html}");
         images.coordinates = vec![coordinate("seed", "1")];
         let of_seed = |seed| ranking("rank", &[("seed", seed), ("lambda", "0.5")], &["0"], &["1", "2"]);
         let of_both = parts(&images, &[of_seed("1"), of_seed("2")]);

@@ -23,7 +23,7 @@ pub(super) struct Images {
     pub(super) dataset: String,
     /// The networks, in the order in which the file names them.
     pub(super) networks: Vec<String>,
-    /// The last one and the one to compare it with, as in [`Evaluation::compared`].
+    /// As in [`Evaluation::compared`].
     pub(super) compared: Option<(usize, usize)>,
     /// In the order of the data set.
     pub(super) lines: Vec<ImageScore>,
@@ -63,7 +63,12 @@ impl Images {
         places
     }
 
-    /// What the last network gains on each image over the one that it is compared with, the greatest loss first. None where
+    /// The place of the network that is judged; of the last where no two are compared.
+    pub(super) fn judged(&self) -> Option<usize> {
+        self.compared.map(|(_, judged)| judged).or(self.networks.len().checked_sub(1))
+    }
+
+    /// What the judged network gains on each image over the one that it is compared with, the greatest loss first. None where
     /// there is no such.
     pub(super) fn gains(&self) -> Option<Gains<'_>> {
         let (before, last) = self.compared.map(|(before, last)| (&self.networks[before], &self.networks[last]))?;

@@ -39,9 +39,10 @@ pub(super) fn percent(share: Option<f64>) -> String {
     share.map_or("–".to_owned(), |share| format!("{:.1}", 100.0 * share))
 }
 
-/// A difference with its sign, which is no hyphen: `+1.9`, `−2.4`.
+/// A difference with its sign, which is no hyphen: `+1.9`, `−2.4`; nothing has none.
 pub(super) fn signed(points: f64) -> String {
-    format!("{points:+.1}").replace('-', "−")
+    let text = format!("{points:+.1}");
+    if text.contains(|c| ('1'..='9').contains(&c)) { text.replace('-', "−") } else { "0.0".to_owned() }
 }
 
 /// `rgb(1,2,3)`.
@@ -106,6 +107,11 @@ mod tests {
         let block = json(&serde_json::json!({ name: "</script><!--" }));
         assert!(!block.contains('<'));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&block).unwrap()[name], "</script><!--");
+    }
+
+    #[test]
+    fn a_difference_has_a_sign_if_it_is_one() {
+        assert_eq!([1.94, -2.36, 0.04, -0.04, 0.0].map(signed), ["+1.9", "−2.4", "0.0", "0.0", "0.0"]);
     }
 
     #[test]

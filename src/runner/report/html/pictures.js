@@ -52,13 +52,13 @@
     cell.addEventListener("keydown", (event) => { if (event.key === "Enter") show(cell); });
   }
 
-  // While b is held, the last network's cells show what the chosen one makes of their images.
+  // While b is held, the judged network's cells show what the chosen one makes of their images.
   let undo = [];
   const blink = () => {
     for (const select of all("select.blink")) {
       const table = select.closest("p").nextElementSibling;
       const heads = all("th[data-network]", table);
-      const [from, to] = [heads[select.value], heads[heads.length - 1]];
+      const [from, to] = [heads[select.value], heads[select.dataset.judged]];
       for (const tr of all("tbody tr", table)) {
         const [one, other] = [from, to].map((head) => tr.cells[head.cellIndex].querySelector(".over > img"));
         if (!one || !other) continue;

@@ -122,16 +122,16 @@ pub(super) fn render(evaluations: &[Images], shown: &[Shown], classes: &[Class])
 }
 
 fn table(images: &Images, rows: &[Row], palette: &Palette) -> String {
-    let mut html = blink(&images.networks);
+    let mut html = blink(images);
     html += "<div class=\"wide\"><table class=\"pictures\"><thead><tr><th>image</th><th>label</th>";
     for (i, network) in images.networks.iter().enumerate() {
         let _ = write!(html, "<th data-network=\"{i}\">{}</th>", text(network));
     }
-    if let Some(last) = images.networks.last() {
+    if let Some(judged) = images.judged() {
         let _ = write!(
             html,
             "<th>entropy of {0}</th><th>errors of {0} <span class=\"key wrong\">wrong</span></th>",
-            text(last)
+            text(&images.networks[judged])
         );
     }
     html += "</tr></thead><tbody>\n";
@@ -143,16 +143,19 @@ fn table(images: &Images, rows: &[Row], palette: &Palette) -> String {
 }
 
 /// What the key b does, where there are two networks to blink between.
-fn blink(networks: &[String]) -> String {
-    let Some((last, others)) = networks.split_last().filter(|(_, others)| !others.is_empty()) else {
-        return String::new();
+fn blink(images: &Images) -> String {
+    let Some(judged) = images.judged().filter(|_| images.networks.len() > 1) else { return String::new() };
+    let compared = images.compared.map(|(before, _)| before);
+    let option = |(i, name): (usize, &String)| {
+        let selected = if compared == Some(i) { " selected" } else { "" };
+        format!("<option value=\"{i}\"{selected}>{}</option>", text(name))
     };
-    let option = |(i, name): (usize, &String)| format!("<option value=\"{i}\">{}</option>", text(name));
-    let options: String = others.iter().enumerate().rev().map(option).collect();
+    let others = images.networks.iter().enumerate().filter(|(i, _)| *i != judged);
     format!(
         "<p class=\"legend noprint scripted\" hidden><label>while the key <kbd>b</kbd> is held, {} gives way to \
-         <select class=\"blink\">{options}</select></label></p>\n",
-        text(last)
+         <select class=\"blink\" data-judged=\"{judged}\">{}</select></label></p>\n",
+        text(&images.networks[judged]),
+        others.map(option).collect::<String>()
     )
 }
 
@@ -171,9 +174,9 @@ fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], palette: &P
         let below = format!("mIoU {}{}", percent(row.line.miou(network)), place.unwrap_or_default());
         over(row.predictions.get(network).cloned(), palette, network, &below);
     }
-    if let Some(last) = images.networks.last() {
-        over(row.entropy.get(last).cloned().map(Map::coarse), &viridis(), "entropy", "");
-        let errors = row.predictions.get(last).zip(row.truth.as_ref()).and_then(|(is, should)| is.errors(should));
+    if let Some(judged) = images.judged().map(|at| &images.networks[at]) {
+        over(row.entropy.get(judged).cloned().map(Map::coarse), &viridis(), "entropy", "");
+        let errors = row.predictions.get(judged).zip(row.truth.as_ref()).and_then(|(is, should)| is.errors(should));
         let wrong = errors.as_ref().map(|errors| {
             let shares = errors.shares();
             format!("{} % wrong", percent(Some(shares[1] / (shares[0] + shares[1]).max(f64::MIN_POSITIVE))))
@@ -183,7 +186,7 @@ fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], palette: &P
     html + "</tr>\n"
 }
 
-/// The last network beside the one that it is compared with, over all images: those with pictures are a few of them.
+/// The judged network beside the one that it is compared with, over all images: those with pictures are a few of them.
 fn differences(gains: &Gains) -> String {
     let (before, last) = (text(gains.before), text(gains.last));
     let better = gains.by_image.iter().filter(|(gain, _)| *gain > 0.0).count();
@@ -243,12 +246,16 @@ mod tests {
 
     #[test]
     fn the_key_is_offered_where_there_are_two_networks() {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(blink(&names(&["inter"])), "");
-        let offered = blink(&names(&["a", "<b>", "c"]));
-        assert!(
-            offered.contains("c gives way to")
-                && offered.contains("<option value=\"1\">&lt;b&gt;</option><option value=\"0\">a")
-        );
+        let named = |names: &[&str], compared| Images {
+            networks: names.iter().map(|name| (*name).to_owned()).collect(),
+            compared,
+            ..images(&[])
+        };
+        assert_eq!(blink(&named(&["inter"], None)), "");
+        let offered = blink(&named(&["a", "<b>", "c", "d"], Some((1, 2))));
+        assert!(offered.contains("c gives way to <select class=\"blink\" data-judged=\"2\">"), "{offered}");
+        let options =
+            "<option value=\"0\">a</option><option value=\"1\" selected>&lt;b&gt;</option><option value=\"3\">d";
+        assert!(offered.contains(options), "{offered}");
     }
 }

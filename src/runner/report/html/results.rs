@@ -56,6 +56,8 @@ pub(super) struct Model {
     pub(super) training: Option<StageId>,
     /// The data set by whose labels it was chosen, where it was.
     pub(super) chosen_on: Option<String>,
+    /// All stages that went into it, itself included.
+    pub(super) came_from: Vec<StageId>,
     /// What was measured.
     pub(super) measured: Measured,
     /// The best that its training saw on the same images.
@@ -87,7 +89,8 @@ fn evaluation(workspace: &Workspace, id: StageId) -> Option<Evaluation> {
             .filter(|_| validated_on == Some(dataset.as_str()))
             .and_then(|training| training::best(&training::evaluations(workspace, training)));
         let chosen_on = validated_on.filter(|_| by_name).map(str::to_owned);
-        Some(Model { name: name.to_owned(), training, chosen_on, measured, best })
+        let came_from = training.map(|training| workspace.graph.ancestors(&[training])).unwrap_or_default();
+        Some(Model { name: name.to_owned(), training, chosen_on, came_from, measured, best })
     });
     Some(Evaluation { stage: id, name: stage.name.clone(), models: models.collect(), dataset, raw })
 }
@@ -136,18 +139,30 @@ pub(super) fn anchor(evaluation: StageId) -> String {
 }
 
 impl Evaluation {
-    /// The last network and the one to compare it with: the nearest before it that was chosen as it was, with labels or
-    /// without. Their places.
+    /// The network that is judged and the one to compare it with, by their places, the latter first. That is the last that came
+    /// from another, as intra training from what ranked the images, and the nearest of its origins; where there are no two such,
+    /// the last network and the nearest before it. Both were chosen alike, with labels or without.
     pub(super) fn compared(&self) -> Option<(usize, usize)> {
-        let last = self.models.len().checked_sub(1)?;
-        let is_alike = |at: &usize| self.models[*at].chosen_on.is_some() == self.models[last].chosen_on.is_some();
-        Some(((0..last).rev().find(is_alike)?, last))
+        let models = &self.models;
+        let nearest = |judged: usize, fits: &dyn Fn(&Model) -> bool| {
+            let is_alike = |other: &Model| other.chosen_on.is_some() == models[judged].chosen_on.is_some();
+            let before = (0..judged).rev().find(|at| is_alike(&models[*at]) && fits(&models[*at]))?;
+            Some((before, judged))
+        };
+        let is_origin = |of: usize| {
+            move |other: &Model| {
+                let (own, other) = (&models[of], other.training);
+                other != own.training && other.is_some_and(|training| own.came_from.contains(&training))
+            }
+        };
+        let last = models.len().checked_sub(1)?;
+        (0..=last).rev().find_map(|at| nearest(at, &is_origin(at))).or_else(|| nearest(last, &|_| true))
     }
 
-    /// Points that the last network lies above the one it is compared with.
+    /// Points that the network that is judged lies above the one it is compared with.
     fn gain(&self, of: impl Fn(&Measured) -> Option<f64>) -> Option<f64> {
-        let (before, last) = self.compared()?;
-        Some(100.0 * (of(&self.models[last].measured)? - of(&self.models[before].measured)?))
+        let (before, judged) = self.compared()?;
+        Some(100.0 * (of(&self.models[judged].measured)? - of(&self.models[before].measured)?))
     }
 }
 
@@ -274,7 +289,8 @@ mod tests {
             iou: [].into(),
             confusion: Vec::new(),
         };
-        Model { name: name.to_owned(), training: None, chosen_on: chosen_on.map(str::to_owned), measured, best: None }
+        let (chosen_on, came_from) = (chosen_on.map(str::to_owned), Vec::new());
+        Model { name: name.to_owned(), training: None, chosen_on, came_from, measured, best: None }
     }
 
     #[test]
@@ -292,5 +308,19 @@ mod tests {
         assert_eq!(compared(vec![inter(), best(), intra()]), (Some((0, 2)), Some(5.0)));
         assert_eq!(compared(vec![inter(), best()]), (None, None));
         assert_eq!(compared(vec![intra()]), (None, None));
+        // A ceiling beside them is no step of the method, wherever it stands.
+        let from = |model: Model, training: u32, came_from: &[u32]| Model {
+            training: Some(StageId(training)),
+            came_from: came_from.iter().map(|id| StageId(*id)).collect(),
+            ..model
+        };
+        let (source_only, supervised) = (|| network("source-only", None, 0.4), || network("supervised", None, 0.9));
+        let all = vec![
+            from(source_only(), 0, &[]),
+            from(inter(), 1, &[]),
+            from(intra(), 2, &[1, 2]),
+            from(supervised(), 3, &[]),
+        ];
+        assert_eq!(compared(all), (Some((1, 2)), Some(5.0)));
     }
 }

@@ -116,7 +116,14 @@ pub(super) mod tests {
         let confusion = confusion.iter().map(|row| row.to_vec()).collect();
         let measured =
             Measured { images: 1, miou: None, miou_16: None, miou_13: None, iou: BTreeMap::new(), confusion };
-        let model = Model { name: "inter".into(), training: None, chosen_on: None, measured, best: None };
+        let model = Model {
+            name: "inter".into(),
+            training: None,
+            chosen_on: None,
+            came_from: Vec::new(),
+            measured,
+            best: None,
+        };
         let (name, dataset) = ("evaluate".into(), "val".into());
         Evaluation { stage: StageId(0), name, dataset, raw: serde_json::Value::Null, models: vec![model] }
     }
