@@ -144,12 +144,12 @@ fn missing(labels: &PseudoLabels, classes: &[Class]) -> Option<Finding> {
 }
 
 fn falls_behind(setting: &Setting) -> Option<Finding> {
-    let ((before, old), (last, new)) =
+    let ((before, old), (judged, new)) =
         setting.compared.map(|(old, new)| (&setting.networks[old], &setting.networks[new]))?;
     let Spread { mean, count, .. } = Spread::of(&differences(old, new))?;
     (mean < 0.0).then(|| Finding {
         found: format!(
-            "{last} lies {:.1} points under {before} on {} ({})",
+            "{judged} lies {:.1} points under {before} on {} ({})",
             -mean,
             setting.dataset,
             plural(count, "seed")

@@ -24,7 +24,7 @@ pub(super) struct Setting {
     pub(super) networks: Vec<(String, Vec<Option<f64>>)>,
     /// The names of those that were chosen with labels.
     pub(super) with_labels: Vec<String>,
-    /// Those that a sentence is about, by their places: the one compared with, and the last.
+    /// Those that a sentence is about, by their places: as in [`Evaluation::compared`].
     pub(super) compared: Option<(usize, usize)>,
     /// The evaluations that found them, by seed.
     pub(super) members: Vec<StageId>,
@@ -74,9 +74,9 @@ impl Setting {
         self.networks.iter().map(|(_, seeds)| seeds.len()).max().unwrap_or(0)
     }
 
-    /// The sentence about the last network beside the one that it is compared with; none where there are no two.
+    /// The sentence about the judged network beside the one that it is compared with; none where there are no two.
     pub(super) fn sentence(&self) -> Option<String> {
-        let ((before, old), (last, new)) =
+        let ((before, old), (judged, new)) =
             self.compared.map(|(old, new)| (&self.networks[old], &self.networks[new]))?;
         let differences = differences(old, new);
         let Spread { mean, sd, .. } = Spread::of(&differences)?;
@@ -87,8 +87,9 @@ impl Setting {
                 at.iter().map(|(axis, value)| format!("{axis} {value}")).collect::<Vec<_>>().join(", ")
             ),
         };
-        let chosen = if self.with_labels.contains(last) { ", both chosen with labels" } else { "" };
-        let start = format!("{last} {} against {before} {} on {}{place}{chosen}", shown(new), shown(old), self.dataset);
+        let chosen = if self.with_labels.contains(judged) { ", both chosen with labels" } else { "" };
+        let start =
+            format!("{judged} {} against {before} {} on {}{place}{chosen}", shown(new), shown(old), self.dataset);
         Some(match (differences.len(), sd) {
             (1, _) if mean.abs() < CHANCE => {
                 format!("{start}, one seed: a difference of {} points may be chance.", signed(mean))
