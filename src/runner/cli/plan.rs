@@ -104,7 +104,8 @@ fn total(session: &Session, planned: &[Planned]) -> String {
     let known: Vec<f64> = open.iter().filter_map(|planned| planned.seconds).collect();
     if !known.is_empty() {
         let beside = if known.len() < open.len() { ", beside what never ran" } else { "" };
-        all.push(format!("at most {}{beside}", duration(known.iter().sum())));
+        // No promise: what differs now, such as `iterations`, may well be what takes longer.
+        all.push(format!("last time {} in all{beside}", duration(known.iter().sum())));
     }
     let record =
         |planned: &&Planned| session.index.stages.get(&session.record_name(session.pipeline.stage(planned.stage)));
