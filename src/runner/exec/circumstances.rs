@@ -1,7 +1,7 @@
 //! In which circumstances a job is done, for the record: by which version of this, on what machine, at which commit.
 //!
 //! None of it is part of a key. The commit is that of the workspace when the job began: asked later it would be another one.
-//! So git is asked where a job is started and nowhere else, at most once a [`LASTS`], and a run with nothing to do starts
+//! So git is asked where a job is started and nowhere else, at most once a minute, and a run with nothing to do starts
 //! nothing. Where there is no git, its own files still name the commit.
 
 use std::collections::BTreeMap;
