@@ -108,36 +108,39 @@ impl Store {
         let mut stats = Stats::new();
         for Item { path: below, kind, object } in items {
             let path = join(top, below);
-            match *kind {
-                EntryKind::Folder => fs::create_dir(&path).at("make", &path)?,
+            let stat = match *kind {
+                EntryKind::Folder => {
+                    fs::create_dir(&path).at("make", &path)?;
+                    continue;
+                }
                 EntryKind::File { executable } => self.build_file(*object, &path, executable, manner)?,
                 EntryKind::Link => {
                     let missing = || Error::Missing { artifact: artifact.digest(), object: *object };
                     let target = OsString::from_vec(self.read(*object)?.ok_or_else(missing)?);
                     symlink(target, &path).at("make", &path)?;
+                    Stat::of_itself(&path).at("look at", &path)?
                 }
-            }
-            if *kind != EntryKind::Folder {
-                stats.insert(below.clone(), Stat::of_itself(&path).at("look at", &path)?);
-            }
+            };
+            stats.insert(below.clone(), stat);
         }
         Ok(stats)
     }
 
-    fn build_file(&self, object: FileDigest, path: &Path, executable: bool, manner: Manner) -> Result<(), Error> {
+    /// Answers with the stat of what it made.
+    fn build_file(&self, object: FileDigest, path: &Path, executable: bool, manner: Manner) -> Result<Stat, Error> {
         let object = self.object_path(object);
         // All names of a file share one mode, and an object's says that it is not executable. Linking also fails where a
         // file has too many names already, or is another user's: then there is a copy.
         let may_link = manner == Manner::View && !executable && !self.can_clone();
         if may_link && fs::hard_link(&object, path).is_ok() {
-            return Ok(());
+            return Stat::of_itself(path).at("look at", path);
         }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).at("make", path)?;
         // The object was read a moment ago; what goes wrong now is there, such as a full disk.
         self.clone_or_copy(&object, &file).at("write", path)?;
         let mode = if manner == Manner::View { 0o444 } else { 0o644 } | if executable { 0o111 } else { 0 };
         file.set_permissions(Permissions::from_mode(mode)).at("set the mode of", path)?;
-        set_back(path).at("set the time of", path).map(drop)
+        set_back(path).at("set the time of", path)
     }
 
     /// The items as they lie at `destination`: as they lie there now, unless that is not how they were when their content was
