@@ -12,7 +12,7 @@ mod network;
 mod openlineage;
 mod package;
 mod provenance;
-mod safetensors;
+pub mod safetensors;
 mod seeds;
 mod submission;
 

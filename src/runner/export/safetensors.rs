@@ -1,4 +1,4 @@
-//! Another header before the same tensors.
+//! The header before the tensors: what it says, and another one before the same tensors.
 //!
 //! Knows the frame of the format and no tensor: eight bytes with the header's length, a JSON header whose places count from
 //! its end, the data. So the data are the same bytes under any header, and no libtorch is needed to write one.
@@ -6,7 +6,20 @@
 
 use serde_json::{Map, Value};
 
-const METADATA: &str = "__metadata__";
+/// The entry of the header that is no tensor.
+pub const METADATA: &str = "__metadata__";
+
+/// The header, and the data behind it.
+///
+/// # Errors
+/// What makes `file` no safetensors file.
+pub fn split(file: &[u8]) -> Result<(Map<String, Value>, &[u8]), &'static str> {
+    let (length, rest) = file.split_first_chunk::<8>().ok_or("it is shorter than its length field")?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok().filter(|length| *length <= rest.len());
+    let (header, data) = rest.split_at(length.ok_or("its header is longer than the file")?);
+    let header = serde_json::from_slice(header).map_err(|_| "its header is no JSON object")?;
+    Ok((header, data))
+}
 
 /// The length and header that go before the returned data, which is the end of `file`. `metadata` takes the place of the file's own.
 ///
@@ -16,10 +29,7 @@ pub(super) fn with_metadata<'a>(
     file: &'a [u8],
     metadata: &[(&str, String)],
 ) -> Result<(Vec<u8>, &'a [u8]), &'static str> {
-    let (length, rest) = file.split_first_chunk::<8>().ok_or("it is shorter than its length field")?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).ok().filter(|length| *length <= rest.len());
-    let (header, data) = rest.split_at(length.ok_or("its header is longer than the file")?);
-    let mut header: Map<String, Value> = serde_json::from_slice(header).map_err(|_| "its header is no JSON object")?;
+    let (mut header, data) = split(file)?;
     // Every value of the format's metadata is a text.
     let entries = metadata.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
     header.insert(METADATA.to_owned(), Value::Object(entries.collect()));

@@ -1,11 +1,10 @@
 //! `inspect --tensors`: what a safetensors file holds, by its header.
 //!
-//! Knows the header's form and nothing of networks. No tensor is loaded: the runner never links libtorch.
-
-use std::collections::BTreeMap;
+//! Knows what the header says of a tensor and nothing of networks. No tensor is loaded: the runner never links libtorch.
 
 use serde::Deserialize;
 
+use crate::export::safetensors::{METADATA, split};
 use crate::report::measures::{count, size};
 
 /// One tensor as the header describes it.
@@ -18,10 +17,8 @@ struct Tensor {
 
 /// A line a tensor in the order of the file, and their sums; none if the bytes are no safetensors file.
 pub(super) fn tensors(file: &[u8]) -> Option<Vec<String>> {
-    let (length, rest) = file.split_first_chunk()?;
-    let header = rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-    let mut header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
-    header.remove("__metadata__");
+    let (mut header, _) = split(file).ok()?;
+    header.remove(METADATA);
     let read = |(name, value): (String, serde_json::Value)| Some((name, serde_json::from_value::<Tensor>(value).ok()?));
     let mut tensors: Vec<(String, Tensor)> = header.into_iter().map(read).collect::<Option<_>>()?;
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
