@@ -11,7 +11,7 @@ use serde_json::json;
 use super::config::{arch, config};
 use super::network::{Found, Network};
 use super::provenance;
-use super::seeds::{Repeated, shown};
+use super::seeds::Repeated;
 use crate::kind::model::ARCHS;
 use crate::kind::{KeySpec, Presence, Role};
 use crate::report::compare::Spread;
@@ -128,7 +128,7 @@ fn repeated(network: &Network<'_>) -> String {
     let seeds = listed(seeds.iter().map(|seed| inline(seed)));
     let mut text = format!("mIoU in %, mean ± standard deviation over the trainings with the seeds {seeds}:\n\n");
     text += "| evaluation | trainings | last | best |\n| --- | ---: | ---: | ---: |\n";
-    let cell = |spread: Option<Spread>| spread.map_or("–".to_owned(), shown);
+    let cell = |spread: Option<Spread>| spread.map_or("–".to_owned(), |spread| spread.percent());
     for row in rows {
         let (evaluation, dataset) = (inline(&row.evaluation), inline(&row.dataset));
         let (last, best) = (cell(row.last), cell(row.best));

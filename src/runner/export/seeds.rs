@@ -3,7 +3,7 @@
 //! One network is handed on, and its numbers are those of one seed: how far they would go with another is told beside them,
 //! as far as the pipeline has tried. What such a repetition is, `compare` knows.
 
-use crate::report::compare::{Row, Spread, Wishes, compare, differ_by_seeds_alone};
+use crate::report::compare::{Row, Wishes, compare, differ_by_seeds_alone};
 use crate::sched::results;
 use crate::sched::session::Session;
 use crate::spec::StageId;
@@ -39,10 +39,4 @@ pub(super) fn repeated(session: &mut Session, training: StageId) -> Repeated {
     let mut rows = compare(runs, &Wishes::default()).map(|compared| compared.rows).unwrap_or_default();
     rows.retain(|row| row.measured > 1);
     Repeated { seeds, rows }
-}
-
-/// In %: `45.4 ± 0.7`.
-pub(super) fn shown(spread: Spread) -> String {
-    let sd = spread.sd.map(|sd| format!(" ± {:.1}", 100.0 * sd)).unwrap_or_default();
-    format!("{:.1}{sd}", 100.0 * spread.mean)
 }

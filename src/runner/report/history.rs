@@ -160,12 +160,13 @@ impl<R: Reporter> Reporter for Recorder<R> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{Advice, Quiet};
     use super::*;
     use crate::digest::Digest;
 
-    struct Deaf;
+    /// Hears nothing.
+    pub(in crate::report) struct Deaf;
 
     impl Reporter for Deaf {
         fn tell(&mut self, _: &Event) {}

@@ -82,6 +82,12 @@ impl Spread {
         let sd = (count > 1).then(|| (squares() / (count - 1) as f64).sqrt());
         (count > 0).then_some(Spread { mean, sd, count })
     }
+
+    /// Of fractions, in %: `45.4`, or `45.4 ± 0.7` where there is a deviation.
+    pub fn percent(&self) -> String {
+        let sd = self.sd.map(|sd| format!(" ± {:.1}", 100.0 * sd)).unwrap_or_default();
+        format!("{:.1}{sd}", 100.0 * self.mean)
+    }
 }
 
 /// A difference of mIoU, taken run by run.

@@ -136,11 +136,7 @@ pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
 
 /// In %, with its standard deviation where it has one.
 fn percent(spread: Option<Spread>) -> String {
-    match spread {
-        None => NOTHING.to_owned(),
-        Some(Spread { mean, sd: None, .. }) => format!("{:.1}", 100.0 * mean),
-        Some(Spread { mean, sd: Some(sd), .. }) => format!("{:.1} ± {:.1}", 100.0 * mean, 100.0 * sd),
-    }
+    spread.map_or_else(|| NOTHING.to_owned(), |spread| spread.percent())
 }
 
 fn since(difference: Option<Difference>) -> String {

@@ -119,15 +119,11 @@ pub(super) fn differences(old: &[Option<f64>], new: &[Option<f64>]) -> Vec<f64> 
 /// In %: `45.4`, `45.4 ± 0.7`. Values that are all equal to the last bit are those of one network, which all seeds have in common:
 /// they have no spread.
 fn shown(seeds: &[Option<f64>]) -> String {
-    let mut known: Vec<f64> = seeds.iter().flatten().map(|miou| 100.0 * miou).collect();
+    let mut known: Vec<f64> = seeds.iter().flatten().copied().collect();
     if known.windows(2).all(|pair| pair[0] == pair[1]) {
         known.truncate(1);
     }
-    match Spread::of(&known) {
-        None => "–".to_owned(),
-        Some(Spread { mean, sd: None, .. }) => format!("{mean:.1}"),
-        Some(Spread { mean, sd: Some(sd), .. }) => format!("{mean:.1} ± {sd:.1}"),
-    }
+    Spread::of(&known).map_or("–".to_owned(), |spread| spread.percent())
 }
 
 /// The section; empty where nothing was swept.

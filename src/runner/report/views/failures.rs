@@ -57,14 +57,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::report::history::Recorder;
+    use crate::report::history::{Recorder, tests::Deaf};
     use crate::report::{Advice, Quiet, Reporter};
-
-    struct Deaf;
-
-    impl Reporter for Deaf {
-        fn tell(&mut self, _: &Event) {}
-    }
 
     fn finished(stage: &str, outcome: Outcome) -> Event {
         Event::Finished(Finished {
