@@ -14,6 +14,7 @@ use super::photographs::{Photographs, cell};
 use super::picture::element;
 use super::shares::{Shares, beside};
 use super::workspace::Workspace;
+use crate::dataset::survey::spread;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
 use crate::report::map::{Map, Palette, class_palette, error_palette, viridis};
@@ -82,8 +83,7 @@ fn agreement(
         let differ = after.classes.as_ref()?.errors(before.classes.as_ref()?)?;
         Some(Pair { before, after, differ })
     };
-    let step = files.len().div_ceil(SAMPLE).max(1);
-    let mut looked_at: Vec<Pair> = files.iter().step_by(step).filter_map(&mut pair).collect();
+    let mut looked_at: Vec<Pair> = spread(&files, SAMPLE).filter_map(&mut pair).collect();
     looked_at.sort_by(|a, b| a.same().total_cmp(&b.same()));
     (!looked_at.is_empty()).then(|| Agreement {
         before: before.network.clone(),

@@ -10,6 +10,7 @@ use super::chart::{Line, Range, draw};
 use super::images::Images;
 use super::markup::{percent, section, signed, table, text};
 use super::ranking::Ranking;
+use crate::dataset::survey::spread;
 use crate::report::image::ImageScore;
 use crate::report::measures::count;
 use crate::spec::Coordinate;
@@ -76,8 +77,7 @@ fn one(images: &Images, rankings: &[Ranking], classes: usize) -> String {
     );
     for (network, points) in images.networks.iter().zip(&of_each) {
         let Some(x) = Range::over(points.iter().map(|(entropy, _)| *entropy)) else { continue };
-        let step = points.len().div_ceil(DOTS);
-        let dots = points.iter().step_by(step).map(|(entropy, miou)| (*entropy, 100.0 * miou)).collect();
+        let dots = spread(points, DOTS).map(|(entropy, miou)| (*entropy, 100.0 * miou)).collect();
         let title = format!("{network}: {}", said(points));
         html += &draw(&title, &[Line { name: title.clone(), dots, ..Line::default() }], x.wider(), y.wider(), &[]);
     }

@@ -9,6 +9,7 @@ use super::pictures::key;
 use super::results::IN_FULL;
 use super::shares::{Shares, beside};
 use super::workspace::Workspace;
+use crate::dataset::survey::spread;
 use crate::kind::Gives;
 use crate::report::map::{Map, class_palette};
 use crate::spec::{Class, StageId};
@@ -47,7 +48,6 @@ fn one(workspace: &Workspace, id: StageId, shown: usize, photographs: &mut Photo
     let mut files = workspace.files(id, Gives::Labels);
     files.sort();
     let inference = Inference::of(workspace, workspace.producer(stage, "predictions"));
-    let step = files.len().div_ceil(shown.max(1)).max(1);
     let mut example = |(path, object): &(std::path::PathBuf, _)| {
         let label = Map::decode(&workspace.object(*object)?)?.small();
         let mut seen = inference.seen(workspace, &path.to_string_lossy(), photographs);
@@ -62,7 +62,7 @@ fn one(workspace: &Workspace, id: StageId, shown: usize, photographs: &mut Photo
         name: stage.name.clone(),
         summary: noted("summary"),
         shares: shares(&noted("classes"), workspace.pipeline.classes.len()),
-        examples: files.iter().step_by(step).take(shown).filter_map(&mut example).collect(),
+        examples: spread(&files, shown.max(1)).take(shown).filter_map(&mut example).collect(),
     })
 }
 

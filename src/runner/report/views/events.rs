@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::dataset::survey::spread;
 use crate::digest::{Digest, Encoder, FileDigest, Key};
 use crate::exec::job;
 use crate::kind::Gives;
@@ -209,11 +210,6 @@ impl Stage {
             events.picture(0, &tag(path), &read(object).unwrap_or_default());
         }
     }
-}
-
-/// As many of the files as are shown, evenly spread.
-fn spread(files: &[(PathBuf, FileDigest)], shown: usize) -> impl Iterator<Item = &(PathBuf, FileDigest)> {
-    files.iter().step_by(files.len().div_ceil(shown).max(1))
 }
 
 fn tag(picture: &Path) -> String {
