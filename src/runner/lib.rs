@@ -6,6 +6,8 @@
 
 pub mod digest;
 
+pub mod shown;
+
 pub mod kind;
 
 pub mod spec;

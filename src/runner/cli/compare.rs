@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{Answer, DONE, Refusal, Source, show};
-use crate::report::compare::{self, Wishes};
+use super::{Answer, DONE, Refusal, Source, show, show_json};
+use crate::report::compare::{self, Run, Wishes};
 use crate::report::live::size_of;
 use crate::sched::results;
 use crate::sched::session::{Access, Session};
-use crate::spec::{StageId, nearest};
+use crate::spec::{StageId, near_file, nearest};
 
 /// Show results side by side: of pipelines, of a sweep, over seeds
 #[derive(Args)]
@@ -85,7 +85,8 @@ impl Compare {
             return Err(Refusal::Usage("--by-image goes with --format text and json".to_owned()));
         }
         if files.is_empty() {
-            return Err(Refusal::Usage(format!("`{}` is no pipeline file; name one", self.names[0])));
+            let near = near(&self.names[0]).unwrap_or_else(|| "; name one".to_owned());
+            return Err(Refusal::Usage(format!("`{}` is no pipeline file{near}", self.names[0])));
         }
         let mut runs = Vec::new();
         let mut classes: Vec<String> = Vec::new();
@@ -109,7 +110,8 @@ impl Compare {
         }
         if let Some(name) = self.against.as_ref().filter(|name| runs.iter().all(|run| run.weights != **name)) {
             let near = nearest(name, runs.iter().map(|run| run.weights.as_str()));
-            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let near = near.map(|near| format!("; did you mean `{near}`?"));
+            let near = near.unwrap_or_else(|| format!("; they measure {}", measured(&runs)));
             return Err(Refusal::Usage(format!("--against {name}: none of these evaluations measures it{near}")));
         }
         let wishes = Wishes {
@@ -121,14 +123,15 @@ impl Compare {
             all: self.all,
         };
         let comparison = compare::compare(runs, &wishes).map_err(|error| Refusal::Usage(format!("--sort: {error}")))?;
-        show(&match self.format {
-            _ if self.long => compare::long(&comparison, &classes),
-            Format::Text => compare::text(&comparison, &classes, stdout().is_terminal().then(|| size_of(stdout()).0)),
-            Format::Markdown => compare::markdown(&comparison, &classes),
-            Format::Latex => compare::latex(&comparison, &classes),
-            Format::Json => format!("{:#}\n", compare::json(&comparison)),
-            Format::Csv => compare::csv(&comparison, &classes),
-        })?;
+        let room = || stdout().is_terminal().then(|| size_of(stdout()).0);
+        match self.format {
+            _ if self.long => show(&compare::long(&comparison, &classes)),
+            Format::Text => show(&compare::text(&comparison, &classes, room())),
+            Format::Markdown => show(&compare::markdown(&comparison, &classes)),
+            Format::Latex => show(&compare::latex(&comparison, &classes)),
+            Format::Json => show_json(&format!("{:#}\n", compare::json(&comparison))),
+            Format::Csv => show(&compare::csv(&comparison, &classes)),
+        }?;
         Ok(DONE)
     }
 }
@@ -163,9 +166,30 @@ fn known(session: &Session, evaluations: &[StageId]) -> String {
     format!("there is {}", names.join(", "))
 }
 
+/// The names of what was measured, each once.
+fn measured(runs: &[Run]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for run in runs.iter().filter(|run| !run.weights.is_empty()) {
+        if !names.contains(&run.weights.as_str()) {
+            names.push(&run.weights);
+        }
+    }
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+/// The pipeline file that was meant by what is neither a file nor called like one.
+fn near(name: &str) -> Option<String> {
+    Some(format!("; did you mean `{}`?", near_file(Path::new(name))?.display()))
+}
+
 fn no_evaluation(sessions: &[Session], name: &str) -> Refusal {
     let stages = || sessions.iter().flat_map(|session| &session.pipeline.stages);
     let names = stages().flat_map(|stage| [stage.family.as_str(), stage.name.as_str()]);
-    let near = nearest(name, names).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    let stage = nearest(name, names).map(|near| format!("; did you mean `{near}`?"));
+    let all = || {
+        let known = sessions.iter().map(|session| known(session, &results::evaluations(&session.pipeline)));
+        format!("; {}", known.collect::<Vec<_>>().join(", and "))
+    };
+    let near = stage.or_else(|| near(name)).unwrap_or_else(all);
     Refusal::Usage(format!("no stage of these pipelines is called `{name}`{near}"))
 }

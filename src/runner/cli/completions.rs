@@ -13,7 +13,7 @@ use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, PathCompleter
 use clap_complete::env::{CompleteEnv, Shells};
 
 use super::run::Run;
-use super::{Answer, Cli, DONE, show};
+use super::{Answer, Cli, DONE, write};
 use crate::graph;
 use crate::spec::{Pipeline, manual};
 
@@ -38,7 +38,8 @@ impl Completions {
         let name = "intrada-run";
         let mut script = Vec::new();
         shell.write_registration(VARIABLE, name, name, name, &mut script).context("failed to make the script")?;
-        show(&String::from_utf8_lossy(&script))?;
+        // Ours, and for a shell.
+        write(&String::from_utf8_lossy(&script))?;
         Ok(DONE)
     }
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stdout};
 
 use clap::{Args, ValueEnum};
 
-use super::{Answer, DONE, Source, show};
+use super::{Answer, DONE, Source, show, show_json};
 use crate::graph::{self, Picture};
 use crate::report::live::size_of;
 
@@ -43,7 +43,10 @@ impl Graph {
             Language::Json => Picture::Json,
         };
         let text = graph.draw(&pipeline, picture);
-        show(&text)?;
+        match self.format {
+            Language::Json => show_json(&text)?,
+            _ => show(&text)?,
+        }
         Ok(DONE)
     }
 }

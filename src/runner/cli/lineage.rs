@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{Answer, DONE, Source, open, show};
+use super::{Answer, DONE, Source, open, show_json};
 use crate::export;
 use crate::sched::session::Access;
 
@@ -42,7 +42,7 @@ impl Lineage {
                 export::run_events(&mut session, &stages)?.iter().map(|event| format!("{event}\n")).collect()
             }
         };
-        show(&text)?;
+        show_json(&text)?;
         Ok(DONE)
     }
 }

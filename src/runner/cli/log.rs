@@ -1,6 +1,8 @@
 //! `log`: what a stage printed.
+//!
+//! Into a file or a pipe byte by byte; of what would make a terminal do something, colours and progress bars alone reach it.
 
-use std::io::{Read, Seek, SeekFrom, Write, stdout};
+use std::io::{IsTerminal, Read, Seek, SeekFrom, Write, stdout};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,6 +11,7 @@ use clap::Args;
 use super::{Answer, DONE, Refusal, Source, open};
 use crate::digest::Key;
 use crate::sched::session::Access;
+use crate::shown::Stream;
 use crate::store::Attempt;
 
 /// Show what a stage printed when it last ran
@@ -37,12 +40,17 @@ impl Log {
         };
         let path = session.store.log_path(key);
         let mut file = std::fs::File::open(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        let mut screen = stdout().is_terminal().then(Stream::default);
         loop {
             // Asked before reading, so that nothing written before its end is missed.
             let runs = self.follow && matches!(session.store.try_lease(key), Ok(Attempt::Busy(_)));
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).with_context(|| format!("failed to read {}", path.display()))?;
-            if stdout().write_all(&bytes).and_then(|()| stdout().flush()).is_err() || !runs {
+            let mut shown = screen.as_mut().map_or(bytes.clone(), |screen| screen.push(&bytes).into_bytes());
+            if !runs {
+                shown.extend(screen.as_mut().map(Stream::finish).unwrap_or_default().into_bytes());
+            }
+            if stdout().write_all(&shown).and_then(|()| stdout().flush()).is_err() || !runs {
                 return Ok(DONE);
             }
             std::thread::sleep(Duration::from_millis(200));

@@ -3,10 +3,13 @@
 //! Decides nothing about pipelines: each command opens a session, asks a room, and shows the answer. stdout carries data,
 //! stderr talk.
 
-/// A line to stderr. Nobody listens any more, as with `2>&1 | head`: that changes neither the work nor its exit status.
+/// A line to stderr, harmless whatever stands in it. Nobody listens any more, as with `2>&1 | head`: that changes neither the
+/// work nor its exit status.
 macro_rules! talk {
     ($($line:tt)*) => {{
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr().lock(), format_args!("{}\n", format_args!($($line)*)));
+        let line = format!($($line)*);
+        let line = $crate::shown::line(&line);
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr().lock(), format_args!("{line}\n"));
     }};
 }
 
@@ -21,6 +24,7 @@ mod init;
 mod inspect;
 mod lineage;
 mod log;
+mod meant;
 mod open;
 mod plan;
 mod reading;
@@ -32,14 +36,14 @@ mod screen;
 mod watch;
 mod why;
 
-use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::shell;
+use crate::shown;
 use crate::spec::{Look, Problems};
 
 /// All is done, or there was nothing to do.
@@ -180,15 +184,31 @@ type Answer = Result<u8, Refusal>;
 /// Parses the command line, answers, and gives the exit status.
 pub fn main() -> ExitCode {
     completions::answer_shell();
-    let cli = match Cli::try_parse_from(with_command(std::env::args_os().collect())) {
+    let arguments = match meant::with_command(std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(text) => return ExitCode::from(tell(&Refusal::Usage(text), false)),
+    };
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { DONE });
-        }
+        Err(error) => return ExitCode::from(explain(&error)),
     };
     let status = answer(cli.command).unwrap_or_else(|refusal| tell(&refusal, is_coloured(&std::io::stderr())));
     ExitCode::from(status)
+}
+
+/// Says what clap has to say: help where that was asked for, else what is wrong with the command line. A name out of a folder
+/// may stand in that.
+fn explain(error: &clap::Error) -> u8 {
+    let text = |is_coloured: bool| match is_coloured {
+        true => error.render().ansi().to_string(),
+        false => error.render().to_string(),
+    };
+    if !error.use_stderr() {
+        let _ = std::io::stdout().lock().write_all(shown::painted(&text(is_coloured(&std::io::stdout()))).as_bytes());
+        return DONE;
+    }
+    let _ = std::io::stderr().lock().write_all(shown::painted(&text(is_coloured(&std::io::stderr()))).as_bytes());
+    USAGE
 }
 
 /// Says why there is no answer, and gives the exit status that goes with it.
@@ -215,19 +235,6 @@ fn tell_of(problems: &Problems, is_coloured: bool) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// `intrada-run p.toml` is short for `intrada-run run p.toml`: whatever isn't a command's name or a word that clap itself
-/// answers begins the arguments of `run`.
-fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    let is_run = arguments.get(1).and_then(|first| first.to_str()).is_some_and(|first| {
-        let own = ["-h", "--help", "-V", "--version"];
-        !own.contains(&first) && Cli::command().find_subcommand(first).is_none()
-    });
-    if is_run {
-        arguments.insert(1, "run".into());
-    }
-    arguments
-}
-
 fn answer(command: Command) -> Answer {
     match command {
         Command::Run(command) => command.answer(),
@@ -250,8 +257,18 @@ fn answer(command: Command) -> Answer {
     }
 }
 
-/// Writes an answer to stdout. Nobody reads on, as with `| head`: that is no failure of ours.
+/// Writes an answer for people to stdout, harmless whatever stands in it.
 fn show(text: &str) -> Result<(), Refusal> {
+    write(&shown::lines(text))
+}
+
+/// Writes an answer in JSON, which says the same with nothing in it that a terminal obeys.
+fn show_json(text: &str) -> Result<(), Refusal> {
+    write(&shown::json(text))
+}
+
+/// Nobody reads on, as with `| head`: that is no failure of ours.
+fn write(text: &str) -> Result<(), Refusal> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -269,6 +286,8 @@ fn is_coloured(stream: &impl IsTerminal) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
@@ -299,18 +318,5 @@ mod tests {
             shared_cache: Vec::new(),
         };
         assert_eq!(source.in_shell(), "'my runs/p.toml' --set 'stages.rank.lambda=0.6' --cache cache");
-    }
-
-    #[test]
-    fn run_is_meant_where_no_command_is_named() {
-        let completed = |line: &str| {
-            let words = line.split_whitespace().map(OsString::from).collect();
-            with_command(words).join(&OsString::from(" ")).into_string().unwrap()
-        };
-        assert_eq!(completed("intrada-run p.toml rank"), "intrada-run run p.toml rank");
-        assert_eq!(completed("intrada-run --quiet p.toml"), "intrada-run run --quiet p.toml");
-        for line in ["intrada-run", "intrada-run plan p.toml", "intrada-run --help", "intrada-run run p.toml"] {
-            assert_eq!(completed(line), line);
-        }
     }
 }

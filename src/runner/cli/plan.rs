@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Source, is_coloured, open, show, tell_of};
+use super::{Answer, DONE, Format, Source, is_coloured, open, show, show_json, tell_of};
 use crate::report::measures::{count, duration, plural, size};
 use crate::sched::dry::{self, Decision, Planned, Resumes};
 use crate::sched::session::{Access, Session};
+use crate::shown;
 use crate::spec::Problems;
 
 /// Say what would happen, one line a stage, and change nothing
@@ -42,7 +43,7 @@ pub(super) fn answer(source: &Source, stages: &[String], force: &[String], forma
     session.store.complaints().iter().for_each(|complaint| talk!("warning: {complaint}"));
     match format {
         Format::Json => {
-            show(&planned.iter().map(|planned| format!("{}\n", line(&session, planned))).collect::<String>())?;
+            show_json(&planned.iter().map(|planned| format!("{}\n", line(&session, planned))).collect::<String>())?;
         }
         Format::Text => show(&table(&session, &planned))?,
     }
@@ -62,9 +63,12 @@ fn line(session: &Session, planned: &Planned) -> serde_json::Value {
     line
 }
 
+/// Characters of a reason: what differs may be a whole shell script.
+const REASON: usize = 600;
+
 fn table(session: &Session, planned: &[Planned]) -> String {
     let name = |planned: &Planned| session.pipeline.stage(planned.stage).name.as_str();
-    let width = planned.iter().map(|planned| name(planned).chars().count()).max().unwrap_or(0);
+    let width = planned.iter().map(|planned| shown::width(name(planned))).max().unwrap_or(0);
     let mut text = String::new();
     for planned in planned {
         let cost = match (planned.decision, planned.seconds) {
@@ -76,8 +80,9 @@ fn table(session: &Session, planned: &[Planned]) -> String {
             Some(Resumes { at: None }) => "; goes on with what it saved".to_owned(),
             None => String::new(),
         };
+        let reason = shown::line(&shown::brief(&planned.reason, REASON)).into_owned();
         let line =
-            format!("  {:<10}  {:<width$}  {}{resumes}{cost}", planned.decision.name(), name(planned), planned.reason);
+            format!("  {:<10}  {}  {reason}{resumes}{cost}", planned.decision.name(), shown::left(name(planned), width));
         text += line.trim_end();
         text.push('\n');
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Answer, DONE, show};
+use super::{Answer, DONE, show_json};
 use crate::spec;
 
 /// Print the JSON Schema of the pipeline file, for editors
@@ -16,7 +16,7 @@ pub(super) struct Schema {}
 
 impl Schema {
     pub(super) fn answer(self) -> Answer {
-        show(&spec::schema::text())?;
+        show_json(&spec::schema::text())?;
         Ok(DONE)
     }
 }

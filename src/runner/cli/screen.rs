@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::reading::Beside;
 use super::run::needed;
 use super::{Format, is_coloured};
+use crate::report::harmless::Harmless;
 use crate::report::json::JsonLines;
 use crate::report::live::{Curtain, Expected, Live, Setting, Style, size_of};
 use crate::report::measures::plural;
@@ -50,7 +51,7 @@ impl Screen {
         let mut curtains = self.lock();
         curtains.retain(|curtain| !curtain.has_fallen());
         curtains.push(live.curtain());
-        Box::new(live)
+        Box::new(Harmless(live))
     }
 
     /// Takes it off until something happens, as somebody else is about to write.
@@ -82,6 +83,7 @@ fn lines(session: &Session, needed: &[StageId], format: Format, quiet: bool) -> 
     }
     let names = needed.iter().map(|stage| session.pipeline.stage(*stage).name.as_str());
     let plain = Plain::new(stderr(), names, is_coloured(&stderr()));
+    let plain = Harmless(plain);
     if quiet { Box::new(Quiet(plain)) } else { Box::new(Beside::new(plain, Arc::clone(&session.meter))) }
 }
 

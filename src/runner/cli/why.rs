@@ -3,12 +3,15 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Source, open, show};
+use super::{Answer, DONE, Format, Source, open, show, show_json};
 use crate::plan::explain::Difference;
 use crate::report::measures::{ago, date};
 use crate::sched::dry::{self, Near, Why as Found};
 use crate::sched::session::Access;
+use crate::shown;
 
+/// Characters of a difference: both values may be whole shell scripts.
+const SAID: usize = 4000;
 /// Files that are shown of each field.
 const FILES: usize = 10;
 
@@ -36,7 +39,7 @@ impl Why {
         let stage = open::stage(&session, &self.stage)?;
         let found = dry::why(&mut session, stage)?;
         match self.format {
-            Format::Json => show(&format!("{}\n", as_json(&self.stage, &found)))?,
+            Format::Json => show_json(&format!("{}\n", as_json(&self.stage, &found)))?,
             Format::Text => show(&self.as_text(&found))?,
         }
         Ok(DONE)
@@ -66,7 +69,8 @@ impl Why {
                     date(*since)
                 );
                 for difference in differences {
-                    text += &format!("  {difference}\n");
+                    let difference_text = difference.to_string();
+                    text += &format!("  {}\n", shown::line(&shown::brief(&difference_text, SAID)));
                     text += &self.files(difference);
                 }
                 text += &same_fields(same);
@@ -80,10 +84,10 @@ impl Why {
     }
 
     fn files(&self, difference: &Difference) -> String {
-        let shown = if self.all { usize::MAX } else { FILES };
-        let mut text: String = difference.files.iter().take(shown).map(|file| format!("    {file}\n")).collect();
-        if difference.files.len() > shown {
-            text += &format!("    … and {} more (--all)\n", difference.files.len() - shown);
+        let most = if self.all { usize::MAX } else { FILES };
+        let mut text: String = difference.files.iter().take(most).map(|file| format!("    {}\n", shown::line(&file.to_string()))).collect();
+        if difference.files.len() > most {
+            text += &format!("    … and {} more (--all)\n", difference.files.len() - most);
         }
         text
     }
@@ -96,7 +100,7 @@ fn same_fields(names: &[String]) -> String {
     let mut width = text.len();
     for (at, name) in names.iter().enumerate() {
         let comma = if at + 1 < names.len() { "," } else { "" };
-        let length = 1 + name.chars().count() + comma.len();
+        let length = 1 + shown::width(name) + comma.len();
         if at == 0 || width + length > WIDTH {
             text += if at == 0 { " " } else { "\n     " };
             width = 5;

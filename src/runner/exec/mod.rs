@@ -105,12 +105,11 @@ pub fn tail(log: &std::path::Path, count: usize) -> std::io::Result<Vec<String>>
 fn shown(line: &str) -> String {
     const LONGEST: usize = 300;
     let last = line.trim_end_matches('\r').rsplit('\r').next().unwrap_or("");
-    let mut text: String =
-        last.chars().take(LONGEST).map(|c| if c.is_control() && c != '\t' { '�' } else { c }).collect();
+    let mut text: String = last.chars().take(LONGEST).collect();
     if last.chars().nth(LONGEST).is_some() {
         text.push('…');
     }
-    text
+    crate::shown::lines(&text).into_owned()
 }
 
 /// The program beside the running one, or the one that `INTRADA_WORKER` names.

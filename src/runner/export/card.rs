@@ -16,6 +16,7 @@ use crate::kind::model::ARCHS;
 use crate::kind::{KeySpec, Presence, Role};
 use crate::report::compare::Spread;
 use crate::report::measures::plural;
+use crate::shown::{STAND_IN, is_harmful};
 use crate::spec::{Dataset, Format, InputSource, Parameter, Stage, Value};
 
 /// `README.md`.
@@ -253,7 +254,7 @@ fn inline(text: &str) -> String {
             }
             // Inside words it means nothing, and names are full of it.
             '_' if !out.ends_with(|before: char| before.is_alphanumeric()) => out.push_str("&#95;"),
-            control if control.is_control() => out.push('\u{fffd}'),
+            harmful if is_harmful(harmful) => out.push(STAND_IN),
             character => out.push(character),
         }
     }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::{Edge, StageGraph};
+use crate::shown;
 use crate::spec::{InputSource, Pipeline, StageId};
 
 /// The forms in which a graph can be written.
@@ -39,18 +40,19 @@ impl StageGraph {
     fn text(&self, pipeline: &Pipeline, columns: Option<usize>) -> String {
         let stages: Vec<_> = self.order.iter().map(|id| pipeline.stage(*id)).collect();
         let width =
-            |text: fn(&crate::spec::Stage) -> &str| stages.iter().map(|s| text(s).len()).max().unwrap_or_default();
+            |text: fn(&crate::spec::Stage) -> &str| stages.iter().map(|s| shown::width(text(s))).max().unwrap_or_default();
         let (name, kind) = (width(|stage| &stage.name), width(|stage| stage.kind.name));
         let mut text = String::new();
         for id in &self.order {
             let stage = pipeline.stage(*id);
             let mut reads = self.reads(pipeline, *id);
             reads.extend(datasets(pipeline, *id).map(|name| format!("[{name}]")));
-            let mut line = format!("{:name$}  {:kind$} ", stage.name, stage.kind.name);
-            let mut width = line.chars().count();
+            let mut line = format!("{}  {:kind$} ", shown::left(&stage.name, name), stage.kind.name);
+            let mut width = shown::width(&line);
             for (at, read) in reads.iter().enumerate() {
                 let comma = if at + 1 < reads.len() { "," } else { "" };
-                let length = 1 + read.chars().count() + comma.len();
+                let read = shown::line(read);
+                let length = 1 + shown::width(&read) + comma.len();
                 if at > 0 && columns.is_some_and(|columns| width + length > columns) {
                     width = name + kind + 3;
                     line += &format!("\n{:width$}", "");
@@ -107,8 +109,8 @@ impl StageGraph {
             let mut edges: Vec<Edge> = self.into_stage(*id);
             edges.dedup_by_key(|edge| edge.output);
             for edge in edges {
-                let output = &pipeline.stage(edge.output.stage).outputs[edge.output.output].name;
-                write(Line::Edge(edge.output.stage.0, id.0, output)).expect(NEVER);
+                let output = shown::line(&pipeline.stage(edge.output.stage).outputs[edge.output.output].name);
+                write(Line::Edge(edge.output.stage.0, id.0, &output)).expect(NEVER);
             }
         }
     }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::map::Map;
 use super::measures::{brief, count};
 use crate::kind::Gives;
+use crate::shown;
 use crate::spec::Class;
 
 /// What an evaluation found of one image: a line of `images.jsonl`.
@@ -108,7 +109,7 @@ pub fn map_file(image: &str) -> PathBuf {
 pub fn shares(map: &[u8], classes: &[Class]) -> Option<String> {
     let shares = Map::decode(map)?.shares();
     let name = |index: usize| match classes.get(index) {
-        Some(class) => class.name.clone(),
+        Some(class) => shown::cut(&class.name, 40),
         None if index == 255 => "ignored".to_owned(),
         None => format!("value {index}"),
     };

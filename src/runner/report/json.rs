@@ -5,6 +5,7 @@ use std::io::Write;
 use serde_json::json;
 
 use super::{Event, Finished, Reporter, Totals};
+use crate::shown;
 
 /// Writes a line an event.
 pub struct JsonLines<W>(pub W);
@@ -32,7 +33,7 @@ impl<W: Write> Reporter for JsonLines<W> {
             Event::Warning(text) => json!({"event": "warning", "message": text}),
             Event::Closed(totals) => closed_line(totals),
         };
-        let _ = writeln!(self.0, "{line}");
+        let _ = writeln!(self.0, "{}", shown::json(&line.to_string()));
         let _ = self.0.flush();
     }
 }

@@ -9,6 +9,10 @@ use std::fmt::Write;
 use serde::Deserialize;
 
 use super::measures::{count, plural};
+use crate::shown;
+
+/// Columns of the longest name that is shown whole.
+const NAME: usize = 40;
 
 /// `metrics.json` of an evaluation stage: the weights' stage → what was measured.
 pub type Metrics = BTreeMap<String, Measured>;
@@ -48,16 +52,16 @@ pub fn table(stage: &str, dataset: &str, weights: &[String], classes: &[String],
     let measured: Vec<(&String, &Measured)> =
         weights.iter().filter_map(|name| Some((name, metrics.get(name)?))).collect();
     let images = measured.first().map_or(0, |(_, measured)| measured.images);
-    let mut out = format!("{stage}: IoU in % on {dataset} ({})\n", plural(images as usize, "image"));
+    let mut out = format!("{}: IoU in % on {dataset} ({})\n", shown::line(stage), plural(images as usize, "image"));
     let is_known = |(_, mean): &(&str, Mean)| measured.iter().any(|(_, measured)| mean(measured).is_some());
     let parts: Vec<(&str, Mean)> = PARTS.into_iter().filter(is_known).collect();
     let names = classes.iter().map(String::as_str).chain(parts.iter().map(|(name, _)| *name));
-    let first = names.map(|name| name.chars().count()).chain([4]).max().unwrap_or(4);
+    let first = names.map(|name| shown::width(&shown::cut(name, NAME))).chain([4]).max().unwrap_or(4);
     let mut row = |name: &str, cell: &dyn Fn(&str, &Measured) -> String| {
-        let mut line = format!("  {name:<first$}");
+        let mut line = format!("  {}", shown::left(name, first));
         for (weights, measured) in &measured {
-            let width = weights.chars().count().max(6);
-            let _ = write!(line, "  {:>width$}", cell(weights, measured));
+            let width = shown::width(&shown::cut(weights, NAME)).max(6);
+            let _ = write!(line, "  {}", shown::right(&cell(weights, measured), width));
         }
         out.push_str(line.trim_end());
         out.push('\n');
@@ -123,10 +127,10 @@ pub fn summary(dataset: &str, rows: &[Row], is_one_seed: bool) -> String {
     let mut out = String::new();
     if has_best || has_before {
         let title = format!("mIoU, {dataset}");
-        let names = rows.iter().map(|row| row.name.chars().count());
-        let first = names.chain([title.chars().count()]).max().unwrap_or(0);
+        let names = rows.iter().map(|row| shown::width(&shown::cut(&row.name, NAME)));
+        let first = names.chain([shown::width(&shown::cut(&title, NAME))]).max().unwrap_or(0);
         let mut line = |name: &str, last: &str, best: &str, iteration: &str, before: &str| {
-            let mut text = format!("  {name:<first$}  {last:>6}");
+            let mut text = format!("  {}  {last:>6}", shown::left(name, first));
             if has_best {
                 let _ = write!(text, "  {best:>6}  {iteration:>12}");
             }

@@ -6,6 +6,7 @@
 mod closing;
 pub mod compare;
 mod forecast;
+pub mod harmless;
 pub mod history;
 pub mod html;
 pub mod image;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::measures::{brief, count, duration};
 use super::{Event, Finished, Outcome, Reporter, Totals, closing};
+use crate::shown;
 
 /// A running stage says how far it is at the latest after so long.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
@@ -58,7 +59,7 @@ impl Running {
 impl<W: Write> Plain<W> {
     /// For a run of `names`. `colour`: with escape sequences.
     pub fn new<'a>(out: W, names: impl Iterator<Item = &'a str>, colour: bool) -> Plain<W> {
-        let lengths: Vec<usize> = names.map(|name| name.chars().count()).collect();
+        let lengths: Vec<usize> = names.map(shown::width).collect();
         let width = lengths.iter().copied().max().unwrap_or(0).min(32);
         Plain { out, stages: lengths.len(), settled: 0, width, colour, running: HashMap::new() }
     }
@@ -75,7 +76,8 @@ impl<W: Write> Plain<W> {
             Some(colour) => format!("\x1b[1;{colour}m{word:<10}\x1b[0m"),
             None => format!("{word:<10}"),
         };
-        let line = format!("[{settled}/{stages}] {word} {stage:<width$}  {text}", width = self.width);
+        let gap = " ".repeat(self.width.saturating_sub(shown::width(stage)));
+        let line = format!("[{settled}/{stages}] {word} {stage}{gap}  {text}");
         let _ = writeln!(self.out, "{}", line.trim_end());
     }
 

@@ -60,6 +60,7 @@ pub(super) fn check(
         model_list: &model_list,
         writers: &read.writers,
         problems: Vec::new(),
+        unknown: HashSet::new(),
     };
     let stages: Vec<_> = (0..read.stages.len()).map(|place| resolver.stage(place)).collect();
     let Resolver { used_datasets, used_models, problems: found, .. } = resolver;

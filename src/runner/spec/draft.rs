@@ -4,9 +4,11 @@
 //! Only [`Draft::finish`] makes a [`Pipeline`] of it, and only where nothing is wrong.
 
 use std::fs;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::check::check;
+use super::near::nearest;
 use super::problem::{Problem, Problems};
 use super::raw;
 use super::source::{Source, Sources};
@@ -73,15 +75,21 @@ impl Draft {
     }
 }
 
+/// Bytes of the largest pipeline file: ten thousand stages have a tenth of that. What is larger is something else.
+const LARGEST: u64 = 32 << 20;
+
 fn text_of(file: &Path) -> Result<String, Problem> {
     let shown = file.display();
-    let bytes = fs::read(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Problem::error(format!("{shown} does not exist")),
-        std::io::ErrorKind::IsADirectory => Problem::error(format!("{shown} is a folder, not a pipeline file")),
+    let mut bytes = Vec::new();
+    let read = fs::File::open(file).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes));
+    read.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => missing(file),
+        ErrorKind::IsADirectory => Problem::error(format!("{shown} is a folder, not a pipeline file"))
+            .help_if(listed("pipeline files in it", file, |name| file.join(name))),
         _ => Problem::error(format!("failed to read {shown}: {error}")),
     })?;
-    if u32::try_from(bytes.len()).is_err() {
-        return Err(Problem::error(format!("{shown} is larger than 4 GiB")));
+    if bytes.len() as u64 > LARGEST {
+        return Err(Problem::error(format!("{shown} has more than {} MiB, so it is no pipeline file", LARGEST >> 20)));
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -89,6 +97,49 @@ fn text_of(file: &Path) -> Result<String, Problem> {
         Problem::error(format!("{shown} is not UTF-8: line {line} holds other bytes"))
             .help("save it as UTF-8, as TOML has to be")
     })
+}
+
+/// There is no such file: which was probably meant, else which there are.
+fn missing(file: &Path) -> Problem {
+    let problem = Problem::error(format!("{} does not exist", file.display()));
+    let folder = folder_of(file);
+    if !folder.is_dir() {
+        return problem.note(format!("there is no folder {} either", folder.display()));
+    }
+    let near = near_file(file).map(|near| format!("did you mean `{}`?", near.display()));
+    problem.help_if(near.or_else(|| listed("pipeline files there", folder, |name| file.with_file_name(name))))
+}
+
+/// The pipeline file beside `file` that was probably meant, named as `file` is.
+pub fn near_file(file: &Path) -> Option<PathBuf> {
+    let names = pipeline_files(folder_of(file));
+    let near = nearest(file.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(file.with_file_name(near))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+}
+
+/// The names of the TOML files of a folder, in order.
+fn pipeline_files(folder: &Path) -> Vec<String> {
+    /// Entries of a folder that are looked at: a suggestion is not worth reading a folder of a million images.
+    const LOOKED_AT: usize = 10_000;
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().take(LOOKED_AT);
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".toml")).collect();
+    names.sort_unstable();
+    names
+}
+
+/// `pipeline files there: a.toml, b.toml and 3 more`.
+fn listed(what: &str, folder: &Path, place: impl Fn(&str) -> PathBuf) -> Option<String> {
+    const SHOWN: usize = 5;
+    let names = pipeline_files(folder);
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| place(name).display().to_string()).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| format!("{what}: {}{more}", shown.join(", ")))
 }
 
 /// The workspace root of a file: the nearest folder at or above it that holds `cache/CACHEDIR.TAG`, else its own.

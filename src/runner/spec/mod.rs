@@ -1,7 +1,7 @@
 //! The pipeline file: the TOML as a person typed it becomes a [`Pipeline`], which is valid once it exists.
 //!
-//! Reads no data set and starts nothing; of the file system it only asks for the file itself and for the workspace
-//! root. What a key may be is said by the tables of `kind`. As typed and as meant are two types: `raw` keeps every word
+//! Reads no data set and starts nothing; of the file system it only asks for the file itself (or its neighbours, where there is
+//! none of its name) and for the workspace root. What a key may be is said by the tables of `kind`. As typed and as meant are two types: `raw` keeps every word
 //! and its place, [`Pipeline`] has names resolved, defaults filled in and only places left of the text, for messages.
 
 mod check;
@@ -20,6 +20,7 @@ mod problem;
 mod raw;
 mod read;
 pub mod reference;
+mod rendered;
 mod resolve;
 pub mod schema;
 mod sections;
@@ -34,7 +35,7 @@ mod words;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use draft::{Draft, root_of};
+pub use draft::{Draft, near_file, root_of};
 pub use execution::{Demand, Execution, Resources};
 pub use header::is_device;
 pub use near::nearest;

@@ -3,9 +3,18 @@
 //! Knows no names; the caller passes those that are valid at that place, since a suggestion that is refused next is
 //! worse than none.
 
+/// For so many mistakes the name that was meant is searched for: no more are shown, and a search goes through all names.
+pub(super) const WORTH: usize = 50;
+
+/// Letters of the longest name for which another is searched; the search takes their square.
+const LONGEST: usize = 500;
+
 /// The nearest of `names`: at most a third of the letters of `typed` differ, or only their case does.
 pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let length = typed.chars().count();
+    let length = typed.chars().take(LONGEST + 1).count();
+    if length > LONGEST {
+        return None;
+    }
     let limit = length / 3;
     let distance = |name: &str| {
         if name.eq_ignore_ascii_case(typed) {

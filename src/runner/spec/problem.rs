@@ -1,13 +1,11 @@
 //! What is wrong with a pipeline file, and where: collected, so that all of it is shown at once.
 //!
-//! Knows no rule of the file and prints nothing: a [`Problem`] is data until it is rendered, in the layout of rustc,
-//! which people and editors already read. Any room may make one, to show its own mistake at the line that brought it
+//! Knows no rule of the file and prints nothing: a [`Problem`] is data until it is rendered. Any room may make one, to show its own mistake at the line that brought it
 //! about.
 
 use std::fmt;
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
-
+use super::rendered;
 use super::source::{Sources, Span};
 
 /// How bad it is.
@@ -139,19 +137,9 @@ impl Problems {
         self.problems.iter().filter(|problem| problem.is_error()).count()
     }
 
-    /// All of them as a screen, each followed by an empty line.
+    /// All of them as a screen, each followed by an empty line; of very many, the first and how many more there are.
     pub fn render(&self, look: Look) -> String {
-        let renderer = match look {
-            Look::Plain => Renderer::plain(),
-            Look::Coloured => Renderer::styled(),
-        };
-        let screen = |problem| renderer.render(&[group(problem, self.sources.as_ref())]) + "\n\n";
-        let mut text: String = self.problems.iter().map(screen).collect();
-        if let (Some(sources), errors @ 1..) = (&self.sources, self.errors()) {
-            let mistakes = if errors == 1 { "mistake" } else { "mistakes" };
-            text += &format!("{errors} {mistakes} in {}, nothing was run\n", sources.of(Span::FILE).name);
-        }
-        text
+        rendered::screen(&self.problems, self.sources.as_ref(), look)
     }
 }
 
@@ -162,49 +150,3 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
-
-fn group<'a>(problem: &'a Problem, sources: Option<&'a Sources>) -> Group<'a> {
-    let level = match problem.severity {
-        Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
-    };
-    let mut group = Group::with_title(level.primary_title(&*problem.title));
-    if let Some(sources) = sources {
-        group = group.elements(snippets(&problem.labels, sources));
-    }
-    let note = |text| Level::NOTE.message(text);
-    let help = |text| Level::HELP.message(text);
-    group
-        .elements(problem.notes.iter().map(|text| note(&**text)))
-        .elements(problem.help.iter().map(|text| help(&**text)))
-}
-
-/// One snippet a text, in the order in which the labels name the texts.
-fn snippets<'a>(labels: &'a [Label], sources: &'a Sources) -> Vec<Snippet<'a, Annotation<'a>>> {
-    let mut order: Vec<u32> = Vec::new();
-    for label in labels {
-        if !order.contains(&label.span.source) {
-            order.push(label.span.source);
-        }
-    }
-    order.into_iter().map(|source| snippet(labels.iter().filter(|l| l.span.source == source), sources)).collect()
-}
-
-/// The lines from the first to the last label; of a file of a million lines, no more than those are looked at.
-fn snippet<'a>(labels: impl Iterator<Item = &'a Label> + Clone, sources: &'a Sources) -> Snippet<'a, Annotation<'a>> {
-    let first = labels.clone().min_by_key(|label| label.span.start).expect("a snippet is made of a label at least");
-    let last = labels.clone().map(|label| label.span.end as usize).max().unwrap_or_default();
-    let source = sources.of(first.span);
-    let (line, _) = sources.position(first.span);
-    let text = &source.text;
-    let start = text[..text.floor_char_boundary(first.span.start as usize)].rfind('\n').map_or(0, |at| at + 1);
-    let last = text.floor_char_boundary(last);
-    let end = text[last..].find('\n').map_or(text.len(), |at| last + at);
-    // As wide as before, so that no span moves: a carriage return would be shown as a sign of its own.
-    let lines = text[start..end].replace('\r', " ");
-    Snippet::source(lines).path(&*source.name).line_start(line).annotations(labels.map(|label| {
-        let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let span = label.span.start as usize - start..(label.span.end as usize).min(end) - start;
-        kind.span(span).label((!label.text.is_empty()).then_some(&*label.text))
-    }))
-}

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::near::WORTH;
 use super::problem::Problem;
 use super::source::{Sources, Span};
 
@@ -80,6 +81,10 @@ pub(super) struct Parsed {
     pub broken: bool,
 }
 
+/// Bytes that are parsed once more, over all names that are there twice, to find where each was first. Beyond that only the
+/// second place is told.
+const PARSED_AGAIN: usize = 32 << 20;
+
 /// Parses the text with this number. How deep it may nest is limited by the parser, dots of a key included.
 pub(super) fn parse(sources: &Sources, source: u32) -> Parsed {
     let text = &*sources.of(Span { source, start: 0, end: 0 }).text;
@@ -87,6 +92,7 @@ pub(super) fn parse(sources: &Sources, source: u32) -> Parsed {
     let mut parsed = Parsed { table: convert_table(table.into_inner(), source), problems: Vec::new(), broken: false };
     let mut repeated = 0..0;
     let mut lines = HashSet::new();
+    let mut left = PARSED_AGAIN;
     for error in errors {
         let span = span(error.span().unwrap_or_default(), source);
         if !error.message().starts_with("duplicate key") {
@@ -101,7 +107,9 @@ pub(super) fn parse(sources: &Sources, source: u32) -> Parsed {
                 let next = text[span.start as usize..].find("\n[").map_or(text.len(), |at| span.start as usize + at);
                 repeated = span.end..next as u32;
             }
-            parsed.problems.push(duplicate(text, span, sources));
+            left = left.saturating_sub(span.start as usize);
+            let is_worth_it = left > 0 && parsed.problems.len() < WORTH;
+            parsed.problems.push(duplicate(text, span, sources, is_worth_it));
         }
     }
     parsed
@@ -125,11 +133,12 @@ fn syntax(message: &str, text: &str, span: Span) -> Problem {
     problem.help_if(word.then(|| format!("if a string is meant: \"{covered}\"")))
 }
 
-/// A name that was given twice. The parser tells the second place; the first is found by parsing what stands before it.
-fn duplicate(text: &str, second: Span, sources: &Sources) -> Problem {
+/// A name that was given twice. The parser tells the second place; the first is found, if that `is_worth_it`, by parsing what
+/// stands before it.
+fn duplicate(text: &str, second: Span, sources: &Sources, is_worth_it: bool) -> Problem {
     let name = sources.text(second);
     let line_start = text[..second.start as usize].rfind('\n').map_or(0, |at| at + 1);
-    let (before, _) = DeTable::parse_recoverable(&text[..line_start]);
+    let (before, _) = DeTable::parse_recoverable(if is_worth_it { &text[..line_start] } else { "" });
     let before = convert_table(before.into_inner(), second.source);
     let line = line_of(text, second);
     let is_header = line.starts_with('[');

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::near::nearest;
+use super::near::{WORTH, nearest};
 use super::problem::Problem;
 use super::raw::{Entry, Table};
 use super::source::{Sources, Span};
@@ -152,7 +152,9 @@ impl Reader<'_> {
     }
 
     pub(super) fn unknown_key<'n>(&mut self, entry: &Entry, names: impl Iterator<Item = &'n str>, noun: &str) {
-        let meant = nearest(&entry.key, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        let is_worth_it = self.problems.len() < WORTH;
+        let near = is_worth_it.then(|| nearest(&entry.key, names)).flatten();
+        let meant = near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         let title = if entry.key_span.is_argument() {
             let argument = &self.sources.of(entry.key_span).text;
             format!("--set {argument}: no such key in {noun}{meant}")

@@ -2,11 +2,11 @@
 //!
 //! Knows no TOML and no file system. What follows from the edges without being typed is found in `lineage`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::models::Model;
-use super::near::did_you_mean;
+use super::near::{WORTH, did_you_mean};
 use super::paths::{Writers, normalize};
 use super::problem::Problem;
 use super::read::{Typed, all};
@@ -37,6 +37,8 @@ pub(super) struct Resolver<'a> {
     pub used_datasets: Vec<bool>,
     pub used_models: Vec<bool>,
     pub problems: Vec<Problem>,
+    /// Where a name was typed that no stage has: what several members read alike is one mistake.
+    pub unknown: HashSet<Span>,
 }
 
 /// A stage on its way from its table to what is meant.
@@ -129,13 +131,19 @@ impl Resolver<'_> {
     }
 
     fn dataset(&mut self, typed: &Typed) -> Option<DatasetId> {
-        let dataset = named(&self.datasets, typed, "data set").map_err(|problem| self.problems.extend(problem)).ok()?;
+        let is_worth_it = self.problems.len() < WORTH;
+        let dataset = named(&self.datasets, typed, "data set", is_worth_it)
+            .map_err(|problem| self.problems.extend(problem))
+            .ok()?;
         self.used_datasets[dataset.index()] = true;
         Some(dataset)
     }
 
     pub(super) fn model(&mut self, typed: &Typed) -> Option<usize> {
-        let model = named(&self.models, typed, "model").map_err(|problem| self.problems.extend(problem)).ok()?;
+        let is_worth_it = self.problems.len() < WORTH;
+        let model = named(&self.models, typed, "model", is_worth_it)
+            .map_err(|problem| self.problems.extend(problem))
+            .ok()?;
         self.used_models[model] = true;
         Some(model)
     }
@@ -214,7 +222,7 @@ impl Resolver<'_> {
         let family = match self.families.get(reference.family) {
             Some(Some(family)) => *family,
             Some(None) => return Vec::new(),
-            None if self.problems.iter().any(|told| told.span() == span) => return Vec::new(),
+            None if !self.unknown.insert(span) => return Vec::new(),
             None => {
                 let problem = self.no_such_stage(reference.family, gives, span);
                 self.problems.push(problem);
@@ -259,6 +267,9 @@ impl Resolver<'_> {
         let reference = Reference::parse(typed);
         let names = || self.sweeps.all_of(family).map(|stage| self.tables[stage.index()].name.as_str());
         let title = format!("stage `{}` has no such member: `{typed}`", reference.family);
+        if self.problems.len() >= WORTH {
+            return Problem::error(title).at(span, "");
+        }
         let without_output = typed.strip_suffix(reference.output.unwrap_or_default()).unwrap_or(typed);
         let near = did_you_mean(without_output.trim_end_matches('.'), names());
         let all = known_names("its members", names());
@@ -282,6 +293,9 @@ impl Resolver<'_> {
             (_, true) => problem.note(format!("`{name}` is a model")),
             _ => problem,
         };
+        if self.problems.len() >= WORTH {
+            return problem;
+        }
         problem.help_if(did_you_mean(name, fitting()).or_else(|| known_names("stages that do", fitting())))
     }
 }
@@ -344,14 +358,15 @@ impl Wanted<'_> {
     }
 }
 
-/// What a name stands for. The error is empty where its table is wrong, which has been said already.
-fn named<T: Copy>(names: &Names<T>, typed: &Typed, what: &str) -> Result<T, Option<Problem>> {
+/// What a name stands for. The error is empty where its table is wrong, which has been said already; `is_worth_it`: with the
+/// name that was probably meant.
+fn named<T: Copy>(names: &Names<T>, typed: &Typed, what: &str, is_worth_it: bool) -> Result<T, Option<Problem>> {
     let name = typed.text();
     if let Some(known) = names.get(name) {
         return known.ok_or(None);
     }
-    let meant = did_you_mean(name, names.keys().map(String::as_str));
-    let help = meant.or_else(|| known_names(&format!("{what}s"), names.keys()));
+    let near = || did_you_mean(name, names.keys().map(String::as_str));
+    let help = is_worth_it.then(|| near().or_else(|| known_names(&format!("{what}s"), names.keys()))).flatten();
     Err(Some(Problem::error(format!("no {what} is called `{name}`")).at(typed.span, "").help_if(help)))
 }
 

@@ -3,7 +3,7 @@
 //! Knows no TOML. A text is the pipeline file or one argument of `--set`, so that a mistake can be shown where it was
 //! typed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A place in one of the [`Sources`]: bytes `start..end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,22 +37,38 @@ pub struct Source {
 
 /// The texts, by the number in a [`Span`]. Cheap to clone, so that errors can carry them.
 #[derive(Clone, Debug)]
-pub struct Sources(Arc<[Source]>);
+pub struct Sources(Arc<[Kept]>);
+
+/// A text, and where its lines begin, once somebody has asked for one.
+#[derive(Debug)]
+struct Kept {
+    source: Source,
+    lines: OnceLock<Vec<u32>>,
+}
+
+impl Kept {
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let ends = self.source.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            [0].into_iter().chain(ends.map(|(at, _)| at as u32 + 1)).collect()
+        })
+    }
+}
 
 impl Sources {
     /// The file's text comes first.
     pub fn new(texts: Vec<Source>) -> Sources {
-        Sources(texts.into())
+        Sources(texts.into_iter().map(|source| Kept { source, lines: OnceLock::new() }).collect())
     }
 
     /// All of them: the file's first, then those of `--set` in their order.
     pub fn all(&self) -> impl Iterator<Item = &Source> {
-        self.0.iter()
+        self.0.iter().map(|kept| &kept.source)
     }
 
     /// The text that `span` lies in.
     pub fn of(&self, span: Span) -> &Source {
-        &self.0[span.source as usize]
+        &self.0[span.source as usize].source
     }
 
     /// The piece of text that `span` covers.
@@ -62,10 +78,12 @@ impl Sources {
 
     /// The line (from 1) and the column (from 1, in characters) at which `span` starts.
     pub fn position(&self, span: Span) -> (usize, usize) {
-        let text = &self.of(span).text;
-        let before = &text[..text.floor_char_boundary(span.start as usize)];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        let kept = &self.0[span.source as usize];
+        let place = kept.source.text.floor_char_boundary(span.start as usize);
+        // The first line begins at 0, so there is one at or before any place.
+        let line = kept.lines().partition_point(|start| *start as usize <= place) - 1;
+        let start = kept.lines()[line] as usize;
+        (line + 1, kept.source.text[start..place].chars().count() + 1)
     }
 
     /// `file:line`, as in "(pipelines/gta5.toml:18)".

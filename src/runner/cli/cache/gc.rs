@@ -7,11 +7,12 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
-use super::super::{Answer, DONE, Format, Refusal, STAGE_FAILED, show};
+use super::super::{Answer, DONE, Format, Refusal, STAGE_FAILED, show, show_json};
 use super::{Place, amounts};
 use crate::plan::manifest::Manifest;
 use crate::report::measures::{self, ago, count, plural};
 use crate::sched::session::Access;
+use crate::shown;
 use crate::store::gc::{Collection, Entry, Limits, Needs, Verdict};
 use crate::store::{Tally, Trace};
 
@@ -63,7 +64,7 @@ impl Gc {
             return Ok(STAGE_FAILED);
         };
         match self.format {
-            Format::Json => show(&format!("{}\n", as_json(&collection, self.dry_run)))?,
+            Format::Json => show_json(&format!("{}\n", as_json(&collection, self.dry_run)))?,
             Format::Text => show(&self.as_text(&collection, &limits))?,
         }
         Ok(DONE)
@@ -200,11 +201,16 @@ fn reason(collection: &Collection, entry: &Entry, limits: &Limits) -> String {
 }
 
 fn table(rows: &[[String; 5]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].trim().chars().count()).max().unwrap_or(0);
+    /// Columns of the longest name that is shown whole: traces of other people's caches may call their stages anything.
+    const NAME: usize = 80;
+    let width = |column: usize| {
+        rows.iter().map(|row| shown::width(&shown::cut(row[column].trim(), NAME))).max().unwrap_or(0)
+    };
     let widths = [width(0), width(1), width(2), width(3)];
     let line = |[verb, size, last_use, name, reason]: &[String; 5]| {
         let [a, b, c, d] = widths;
-        format!("  {verb:<a$}  {size:>b$}  {last_use:>c$}  {:<d$}  {reason}\n", name.trim())
+        let (name, reason) = (shown::left(name.trim(), d), shown::line(reason));
+        format!("  {verb:<a$}  {size:>b$}  {last_use:>c$}  {name}  {reason}\n")
     };
     rows.iter().map(line).collect()
 }

@@ -75,8 +75,16 @@ impl Unpin {
         let of = |pin: &store::Pin| {
             pin.pipeline == session.pipeline.name && (self.stages.is_empty() || self.stages.contains(&pin.stage))
         };
+        let pins = session.store.pins().context("failed to read the pins")?;
+        // A stage that the file no longer has may still have a pin; a name that neither knows is a slip.
+        for name in &self.stages {
+            let is_pinned = pins.iter().any(|pin| pin.pipeline == session.pipeline.name && pin.stage == *name);
+            if !is_pinned {
+                open::stages(&session, std::slice::from_ref(name))?;
+            }
+        }
         let mut count = 0;
-        for pin in session.store.pins().context("failed to read the pins")?.iter().filter(|pin| of(pin)) {
+        for pin in pins.iter().filter(|pin| of(pin)) {
             count += usize::from(session.store.unpin(pin.key).context("failed to take a pin away")?);
         }
         show(&format!("{} unpinned\n", plural(count, "result")))?;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
-use super::super::{Answer, DONE, Format, show};
+use super::super::{Answer, DONE, Format, show, show_json};
 use super::Place;
 use crate::report::measures::{count, size};
 use crate::sched::session::Access;
@@ -39,7 +39,7 @@ impl Stats {
                 let row = |tally: Tally| json!({"files": tally.files, "bytes": tally.bytes});
                 let rows: serde_json::Map<_, _> =
                     rows.iter().map(|(name, tally)| ((*name).to_owned(), row(*tally))).collect();
-                show(&format!("{}\n", serde_json::Value::Object(rows)))?;
+                show_json(&format!("{}\n", serde_json::Value::Object(rows)))?;
             }
             Format::Text => {
                 let row = |(name, tally): (&str, Tally)| {

@@ -7,10 +7,11 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
-use super::super::{Answer, DONE, Format, STAGE_FAILED, show};
+use super::super::{Answer, DONE, Format, STAGE_FAILED, show, show_json};
 use super::{Place, amounts};
 use crate::report::measures::{count, plural, size};
 use crate::sched::session::Access;
+use crate::shown::line;
 use crate::store::verify::{Findings, Progress};
 
 /// How often it says how far it is.
@@ -51,7 +52,7 @@ impl Verify {
         let findings = store.verify(self.sample, &tell).context("failed to verify the cache")?;
         store.complaints().iter().for_each(|complaint| talk!("warning: {complaint}"));
         match self.format {
-            Format::Json => show(&format!("{}\n", as_json(&findings)))?,
+            Format::Json => show_json(&format!("{}\n", as_json(&findings)))?,
             Format::Text => show(&format!("{}\n{}", store.root().display(), as_text(&findings)))?,
         }
         Ok(if findings.is_well() { DONE } else { STAGE_FAILED })
@@ -73,11 +74,11 @@ fn as_text(findings: &Findings) -> String {
         text += &format!("  {} {what}\n", plural(number as usize, noun));
     }
     for (path, why) in &findings.unreadable {
-        text += &format!("  can't be read: {}: {why}\n", path.display());
+        text += &format!("  can't be read: {}: {}\n", line(&path.display().to_string()), line(why));
     }
     if !findings.lost.is_empty() {
         text += "lost; these stages run again when their results are asked for:\n";
-        text += &findings.lost.iter().map(|stage| format!("  {}\n", stage.trim_start_matches('/'))).collect::<String>();
+        text += &findings.lost.iter().map(|stage| format!("  {}\n", line(stage.trim_start_matches('/')))).collect::<String>();
     } else if findings.is_well() {
         text += if findings.healed > 0 { "all healed\n" } else { "all intact\n" };
     } else if findings.unreadable.is_empty() {

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, STAGE_FAILED, cache_folder, is_coloured, shared_caches, show, tell_of};
+use super::{Answer, DONE, Format, STAGE_FAILED, cache_folder, is_coloured, shared_caches, show, show_json, tell_of};
 use crate::graph;
 use crate::kind::Runs;
 use crate::sched::session::{Access, Session};
+use crate::shown;
 use crate::spec::{Pipeline, Problems};
 
 /// Check the machine, the cache and the data sets of a pipeline before a long run
@@ -104,11 +105,10 @@ impl Doctor {
 
     /// Shows checks as soon as they are made. Whether one of them says that a run would fail.
     fn tell(&self, checks: &[Check]) -> Result<bool, super::Refusal> {
-        let line = match self.format {
-            Format::Text => text,
-            Format::Json => json_line,
-        };
-        show(&checks.iter().map(line).collect::<String>())?;
+        match self.format {
+            Format::Text => show(&checks.iter().map(text).collect::<String>())?,
+            Format::Json => show_json(&checks.iter().map(json_line).collect::<String>())?,
+        }
         Ok(checks.iter().any(|check| check.state == State::Failure))
     }
 }
@@ -119,10 +119,10 @@ fn text(check: &Check) -> String {
         State::Warning => "warn",
         State::Failure => "FAIL",
     };
-    let mut text = format!("  {state:<4}  {}: {}\n", check.what, check.found);
+    let mut text = format!("  {state:<4}  {}: {}\n", shown::line(&check.what), shown::line(&check.found));
     let help = check.help.iter().map(|line| format!("help: {line}"));
     for line in check.notes.iter().cloned().chain(help) {
-        text += &format!("        {line}\n");
+        text += &format!("        {}\n", shown::line(&line));
     }
     text
 }

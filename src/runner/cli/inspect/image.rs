@@ -8,6 +8,7 @@ use crate::digest::FileDigest;
 use crate::kind::Gives;
 use crate::report::image;
 use crate::sched::session::Session;
+use crate::shown;
 use crate::spec::{InputSource, Stage, StageId, nearest};
 use crate::store::Kind;
 use crate::store::index::PlacedOutput;
@@ -45,12 +46,12 @@ pub(super) fn known(session: &Session, id: StageId, typed: &str) -> Result<Strin
     let related = || stages().filter(|other| self::dataset(session, other) == Some(dataset));
     let name = name(session, related(), typed)
         .map_err(|text| Refusal::Usage(format!("no result on {dataset} names an image `{typed}`{text}")))?;
-    let width = related().map(|stage| stage.name.chars().count()).max().unwrap_or(0);
-    let mut text = format!("{name} of {dataset}\n");
+    let width = related().map(|stage| shown::width(&stage.name)).max().unwrap_or(0);
+    let mut text = format!("{} of {dataset}\n", shown::line(&name));
     for stage in related() {
         let mut head = stage.name.as_str();
         for line in lines(session, stage, &name) {
-            text += &format!("  {head:<width$}  {line}\n");
+            text += &format!("  {}  {}\n", shown::left(head, width), shown::line(&line));
             head = "";
         }
     }
@@ -87,6 +88,7 @@ fn name<'a>(session: &Session, stages: impl Iterator<Item = &'a Stage>, typed: &
         1 => Ok(fitting.remove(0)),
         several => {
             fitting.truncate(SHOWN);
+            fitting.iter_mut().for_each(|name| *name = shown::cut(name, 80));
             let more = if several > SHOWN { ", …" } else { "" };
             Err(format!("; {several} names hold it: {}{more}", fitting.join(", ")))
         }

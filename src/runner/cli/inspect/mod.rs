@@ -6,11 +6,12 @@ mod weights;
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Refusal, Source, open, show};
+use super::{Answer, DONE, Format, Refusal, Source, open, show, show_json};
 use crate::kind::Gives;
 use crate::report::measures::{ago, brief, count, duration, size};
 use crate::report::metrics::{Best, best_of};
 use crate::sched::session::{Access, Session};
+use crate::shown;
 use crate::spec::{Stage, StageId};
 use crate::store::index::StageRecord;
 use crate::store::{Kind, Trace};
@@ -58,7 +59,7 @@ impl Inspect {
         }
         let trace = session.store.load(record.key).ok().flatten();
         match self.format {
-            Format::Json => show(&format!("{}\n", as_json(stage, record, trace.as_ref())))?,
+            Format::Json => show_json(&format!("{}\n", as_json(stage, record, trace.as_ref())))?,
             Format::Text => show(&as_text(&session, id, record, trace.as_ref()))?,
         }
         Ok(DONE)
@@ -73,7 +74,7 @@ fn tensors(session: &Session, stage: &Stage, record: &StageRecord) -> Result<Str
         let bytes = session.store.read(placed.artifact.object).ok().flatten();
         let lines = bytes.as_deref().and_then(weights::tensors);
         let lines = lines.unwrap_or_else(|| vec!["it can't be read: `intrada-run cache verify` says why".to_owned()]);
-        text += &format!("{}\n", placed.path.display());
+        text += &format!("{}\n", shown::line(&placed.path.display().to_string()));
         text += &lines.into_iter().map(|line| format!("  {line}\n")).collect::<String>();
     }
     if text.is_empty() {
@@ -81,6 +82,9 @@ fn tensors(session: &Session, stage: &Stage, record: &StageRecord) -> Result<Str
     }
     Ok(text)
 }
+
+/// Characters of one line: a parameter may be a whole shell script.
+const SAID: usize = 2000;
 
 fn as_text(session: &Session, id: StageId, record: &StageRecord, trace: Option<&Trace>) -> String {
     let stage = session.pipeline.stage(id);
@@ -125,6 +129,7 @@ fn as_text(session: &Session, id: StageId, record: &StageRecord, trace: Option<&
         lines.push(("for", names.join(", "), String::new()));
     }
     for (head, what, more) in &lines {
+        let what = shown::line(&shown::brief(what, SAID)).into_owned();
         text += format!("  {head:<6}  {what}  {more}").trim_end();
         text.push('\n');
     }

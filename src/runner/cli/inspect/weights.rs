@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::export::safetensors::{METADATA, split};
 use crate::report::measures::{count, size};
+use crate::shown;
 
 /// One tensor as the header describes it.
 #[derive(Deserialize)]
@@ -22,15 +23,18 @@ pub(super) fn tensors(file: &[u8]) -> Option<Vec<String>> {
     let read = |(name, value): (String, serde_json::Value)| Some((name, serde_json::from_value::<Tensor>(value).ok()?));
     let mut tensors: Vec<(String, Tensor)> = header.into_iter().map(read).collect::<Option<_>>()?;
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
-    let width = tensors.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    /// Columns of the longest name that is shown whole: it comes out of a file that anybody made.
+    const NAME: usize = 100;
+    let width = tensors.iter().map(|(name, _)| shown::width(&shown::cut(name, NAME))).max().unwrap_or(0);
     let numbers: u64 = tensors.iter().map(|(_, tensor)| tensor.shape.iter().product::<u64>()).sum();
     let bytes: u64 =
         tensors.iter().map(|(_, tensor)| tensor.data_offsets[1].saturating_sub(tensor.data_offsets[0])).sum();
     let line = |(name, tensor): &(String, Tensor)| {
         let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
         format!(
-            "{name:<width$}  {:<4}  {}",
-            tensor.dtype,
+            "{}  {:<4}  {}",
+            shown::left(name, width),
+            shown::cut(&tensor.dtype, 16),
             if shape.is_empty() { "scalar".to_owned() } else { shape.join(" × ") }
         )
     };

@@ -7,6 +7,7 @@ use super::images::Images;
 use super::table::{self, Column};
 use super::{Comparison, Row};
 use crate::report::measures::plural;
+use crate::shown;
 
 /// For a terminal of so many columns, or for a file, which has room for all. `classes` gives their order.
 pub fn text(comparison: &Comparison, classes: &[String], room: Option<usize>) -> String {
@@ -106,7 +107,7 @@ fn for_latex(cell: &str) -> String {
 
 fn widths(columns: &[Column]) -> Vec<usize> {
     let widest =
-        |column: &Column| column.cells.iter().chain([&column.name]).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        |column: &Column| column.cells.iter().chain([&column.name]).map(|cell| shown::width(cell)).max().unwrap_or(0);
     columns.iter().map(widest).collect()
 }
 
@@ -125,7 +126,8 @@ fn lines(columns: &[Column]) -> String {
         let mut line = String::new();
         for (column, width) in columns.iter().zip(&widths) {
             let cell = cell(column);
-            line += &if column.is_number { format!("  {cell:>width$}") } else { format!("  {cell:<width$}") };
+            line += "  ";
+            line += &if column.is_number { shown::right(&cell, *width) } else { shown::left(&cell, *width) };
         }
         line.trim_end().to_owned() + "\n"
     };
@@ -133,23 +135,32 @@ fn lines(columns: &[Column]) -> String {
     line(&|column| column.name.clone()) + &rows.collect::<String>()
 }
 
+/// Columns of the longest name of an image that is shown whole.
+const NAME: usize = 60;
+
 /// The images of a row that gained and lost most.
 fn changed(number: usize, row: &Row, images: &Images, against: &str) -> String {
+    let [weights, against] = [row.weights.as_str(), against].map(|name| shown::cut(name, NAME));
     let mut text = format!(
-        "\nrow {number}, {} against {against}: of {}, {} gained and {} lost\n",
-        row.weights,
+        "\nrow {number}, {weights} against {against}: of {}, {} gained and {} lost\n",
         plural(images.count, "image"),
         images.gained_count,
         images.lost_count
     );
     let shown = || images.gained.iter().chain(&images.lost);
-    let first = shown().map(|image| image.name.chars().count()).chain([5]).max().unwrap_or(0);
-    let [own, base] = [row.weights.as_str(), against].map(|name| name.chars().count().max(5));
-    text += &format!("  {:<first$}  {against:>base$}  {:>own$}\n", "image", row.weights);
+    let first = shown().map(|image| shown::width(&shown::cut(&image.name, NAME))).chain([5]).max().unwrap_or(0);
+    let [own, base] = [&weights, &against].map(|name| shown::width(name).max(5));
+    text += &format!(
+        "  {:<first$}  {}  {}\n",
+        "image",
+        shown::right(&against, base),
+        shown::right(&weights, own)
+    );
     for image in shown() {
         let [from, to] = [image.base, image.own].map(|iou| format!("{:.1}", 100.0 * iou));
         let difference = 100.0 * (image.own - image.base);
-        text += &format!("  {:<first$}  {from:>base$}  {to:>own$}  {difference:+6.1}\n", image.name);
+        let name = shown::left(&image.name, first);
+        text += &format!("  {name}  {from:>base$}  {to:>own$}  {difference:+6.1}\n");
     }
     text
 }

@@ -6,6 +6,10 @@ use std::collections::BTreeSet;
 
 use super::{Comparison, Difference, Row, SEEDS_FOR_A_GAIN, Spread};
 use crate::report::measures::duration;
+use crate::shown;
+
+/// Columns of the widest cell: a class or a path may have a name that is longer than any screen.
+const WIDEST: usize = 60;
 
 const NOTHING: &str = "–";
 /// What a number says that was chosen by itself.
@@ -23,8 +27,12 @@ pub(super) struct Column {
 
 impl Column {
     fn left(name: &str, rows: &[Row], cell: impl Fn(&Row) -> String) -> Column {
-        let cells = rows.iter().map(cell).collect();
-        Column { name: name.to_owned(), cells, is_number: false, is_parameter: false }
+        Column::of(name, rows.iter().map(cell))
+    }
+
+    fn of(name: &str, cells: impl Iterator<Item = String>) -> Column {
+        let cells = cells.map(|cell| shown::cut(&cell, WIDEST)).collect();
+        Column { name: shown::cut(name, WIDEST), cells, is_number: false, is_parameter: false }
     }
 
     fn right(name: &str, rows: &[Row], cell: impl Fn(&Row) -> String) -> Column {
@@ -100,13 +108,10 @@ pub(super) fn classes(comparison: &Comparison, order: &[String]) -> Vec<Column> 
     if names.is_empty() || !comparison.classes {
         return Vec::new();
     }
-    let cells = names.iter().map(|name| (*name).to_owned()).collect();
-    let name = Column { name: String::new(), cells, is_number: false, is_parameter: false };
-    let column = |(at, row): (usize, &Row)| Column {
-        name: format!("row {}", at + 1),
-        cells: names.iter().map(|name| percent(row.classes.get(*name).copied())).collect(),
-        is_number: true,
-        is_parameter: false,
+    let name = Column::of("", names.iter().map(|name| (*name).to_owned()));
+    let column = |(at, row): (usize, &Row)| {
+        let cells = names.iter().map(|name| percent(row.classes.get(*name).copied()));
+        Column { is_number: true, ..Column::of(&format!("row {}", at + 1), cells) }
     };
     [name].into_iter().chain(comparison.rows.iter().enumerate().map(column)).collect()
 }
@@ -129,7 +134,8 @@ pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
     }
     if comparison.all && !comparison.same.is_empty() {
         remarks.push("the same in all rows:".to_owned());
-        remarks.extend(comparison.same.iter().map(|(name, value)| format!("  {name} {value}")));
+        let same = |(name, value): &(String, String)| format!("  {} {}", shown::line(name), shown::brief(value, 200));
+        remarks.extend(comparison.same.iter().map(same));
     }
     remarks
 }

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use crate::shown::{STAND_IN, is_harmful};
+
 /// Escaped, for text and for quoted attributes.
 pub(super) fn text(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
@@ -17,7 +19,7 @@ pub(super) fn text(raw: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             // What a terminal would obey and a page can't show.
-            c if c.is_control() && c != '\n' && c != '\t' => out.push('\u{fffd}'),
+            c if is_harmful(c) && c != '\n' && c != '\t' => out.push(STAND_IN),
             c => out.push(c),
         }
     }

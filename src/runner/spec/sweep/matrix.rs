@@ -5,6 +5,7 @@
 //! of the axes that it doesn't contradict, else it is one of its own. A value is read by the rules of its key, at its
 //! place in the list.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::super::execution;
@@ -195,6 +196,10 @@ impl MatrixReader<'_, '_> {
             self.reader.problems.push(problem.help(self.instead(set)));
         }
         let nodes = match &entry.node.item {
+            Item::List(nodes) if nodes.len() > MOST => {
+                self.too_many(nodes.len(), "values in an axis", entry);
+                return None;
+            }
             Item::List(nodes) if !nodes.is_empty() => nodes,
             item => {
                 let title = format!("an axis takes a list of values, this is {}", item.words());
@@ -216,6 +221,11 @@ impl MatrixReader<'_, '_> {
             }
         }
         (!settings.is_empty()).then_some(settings)
+    }
+
+    fn too_many(&mut self, number: usize, what: &str, entry: &Entry) {
+        let title = format!("at most {MOST} {what}: this has {number}");
+        self.reader.problems.push(Problem::error(title).at(entry.key_span, ""));
     }
 
     /// Whether something of this name can differ between the members.
@@ -258,6 +268,10 @@ impl MatrixReader<'_, '_> {
             self.reader.problems.push(Problem::error(title).at(entry.node.span, label));
             return Vec::new();
         };
+        if nodes.len() > MOST {
+            self.too_many(nodes.len(), &format!("tables in `{}`", entry.key), entry);
+            return Vec::new();
+        }
         let mut tables = Vec::with_capacity(nodes.len());
         for node in nodes {
             match &node.item {
@@ -305,6 +319,7 @@ impl MatrixReader<'_, '_> {
     /// `axes`: how many of them were crossed; what inclusions add to these are axes as well.
     fn include(&mut self, matrix: &mut Matrix, axes: usize, list: Option<&Entry>) {
         let crossed = matrix.combinations.len();
+        let mut there: HashSet<Levels> = matrix.combinations.iter().map(|combination| levels(combination)).collect();
         for (table, span) in self.tables(list) {
             let mut cells = Vec::new();
             for entry in &table.0 {
@@ -326,13 +341,14 @@ impl MatrixReader<'_, '_> {
             for combination in &mut matrix.combinations[..crossed] {
                 if fixed.iter().all(|(axis, setting)| is_at(combination, *axis, setting)) {
                     added.iter().for_each(|(axis, setting)| set(combination, *axis, setting));
+                    there.insert(levels(combination));
                     fits += 1;
                 }
             }
             if fits == 0 {
                 let mut combination = Vec::new();
                 fixed.iter().chain(&added).for_each(|(axis, setting)| set(&mut combination, *axis, setting));
-                self.add(matrix, combination, span);
+                self.add(matrix, combination, &mut there, span);
             }
         }
         for combination in &mut matrix.combinations {
@@ -340,13 +356,8 @@ impl MatrixReader<'_, '_> {
         }
     }
 
-    fn add(&mut self, matrix: &mut Matrix, combination: Vec<Option<Setting>>, span: Span) {
-        let levels = |combination: &[Option<Setting>]| -> Vec<(usize, Rc<Level>)> {
-            let set = combination.iter().enumerate();
-            set.filter_map(|(axis, setting)| Some((axis, setting.as_ref()?.level.clone()))).collect()
-        };
-        let own = levels(&combination);
-        if matrix.combinations.iter().any(|other| levels(other) == own) {
+    fn add(&mut self, matrix: &mut Matrix, combination: Vec<Option<Setting>>, there: &mut HashSet<Levels>, span: Span) {
+        if !there.insert(levels(&combination)) {
             self.reader.problems.push(Problem::error("this combination is there already").at(span, ""));
         } else if matrix.combinations.len() >= MOST {
             let title = format!("this matrix has more than {MOST} combinations");
@@ -355,6 +366,14 @@ impl MatrixReader<'_, '_> {
             matrix.combinations.push(combination);
         }
     }
+}
+
+/// The axes that a combination sets, and where.
+type Levels = Vec<(usize, Rc<Level>)>;
+
+fn levels(combination: &[Option<Setting>]) -> Levels {
+    let set = combination.iter().enumerate();
+    set.filter_map(|(axis, setting)| Some((axis, setting.as_ref()?.level.clone()))).collect()
 }
 
 fn is_at(combination: &[Option<Setting>], axis: usize, setting: &Setting) -> bool {

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::super::Coordinate;
 use super::super::value::Value;
+use crate::shown::is_harmful;
 
 /// The longest name in bytes: folder names end at 255, and files beside them have endings.
 pub(in crate::spec) const LONGEST: usize = 200;
@@ -24,7 +25,7 @@ pub(super) fn text_of(value: &Value) -> String {
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() || "/\\%,=[]+*".contains(character) {
+        if is_harmful(character) || "/\\%,=[]+*".contains(character) {
             let mut bytes = [0; 4];
             for byte in character.encode_utf8(&mut bytes).bytes() {
                 write!(out, "%{byte:02X}").expect("writing to a string can't fail");
