@@ -81,8 +81,11 @@ fn table(session: &Session, planned: &[Planned]) -> String {
             None => String::new(),
         };
         let reason = shown::line(&shown::brief(&planned.reason, REASON)).into_owned();
-        let line =
-            format!("  {:<10}  {}  {reason}{resumes}{cost}", planned.decision.name(), shown::left(name(planned), width));
+        let line = format!(
+            "  {:<10}  {}  {reason}{resumes}{cost}",
+            planned.decision.name(),
+            shown::left(name(planned), width)
+        );
         text += line.trim_end();
         text.push('\n');
     }

@@ -85,7 +85,12 @@ impl Why {
 
     fn files(&self, difference: &Difference) -> String {
         let most = if self.all { usize::MAX } else { FILES };
-        let mut text: String = difference.files.iter().take(most).map(|file| format!("    {}\n", shown::line(&file.to_string()))).collect();
+        let mut text: String = difference
+            .files
+            .iter()
+            .take(most)
+            .map(|file| format!("    {}\n", shown::line(&file.to_string())))
+            .collect();
         if difference.files.len() > most {
             text += &format!("    … and {} more (--all)\n", difference.files.len() - most);
         }

@@ -39,8 +39,9 @@ impl StageGraph {
 
     fn text(&self, pipeline: &Pipeline, columns: Option<usize>) -> String {
         let stages: Vec<_> = self.order.iter().map(|id| pipeline.stage(*id)).collect();
-        let width =
-            |text: fn(&crate::spec::Stage) -> &str| stages.iter().map(|s| shown::width(text(s))).max().unwrap_or_default();
+        let width = |text: fn(&crate::spec::Stage) -> &str| {
+            stages.iter().map(|s| shown::width(text(s))).max().unwrap_or_default()
+        };
         let (name, kind) = (width(|stage| &stage.name), width(|stage| stage.kind.name));
         let mut text = String::new();
         for id in &self.order {

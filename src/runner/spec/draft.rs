@@ -84,8 +84,11 @@ fn text_of(file: &Path) -> Result<String, Problem> {
     let read = fs::File::open(file).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes));
     read.map_err(|error| match error.kind() {
         ErrorKind::NotFound => missing(file),
-        ErrorKind::IsADirectory => Problem::error(format!("{shown} is a folder, not a pipeline file"))
-            .help_if(listed("pipeline files in it", file, |name| file.join(name))),
+        ErrorKind::IsADirectory => Problem::error(format!("{shown} is a folder, not a pipeline file")).help_if(listed(
+            "pipeline files in it",
+            file,
+            |name| file.join(name),
+        )),
         _ => Problem::error(format!("failed to read {shown}: {error}")),
     })?;
     if bytes.len() as u64 > LARGEST {

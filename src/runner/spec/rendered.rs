@@ -166,11 +166,14 @@ mod tests {
     #[test]
     fn of_many_mistakes_the_first_are_shown_and_all_are_counted() {
         let text = "a = 1\n".repeat(1000);
-        let problems: Vec<Problem> =
-            (0..1000).map(|at| Problem::error(format!("mistake number {at}")).at(span(6 * at, 6 * at + 1), "")).collect();
+        let problems: Vec<Problem> = (0..1000)
+            .map(|at| Problem::error(format!("mistake number {at}")).at(span(6 * at, 6 * at + 1), ""))
+            .collect();
         let shown = screen(&problems, Some(&sources(&text)), Look::Plain);
         assert_eq!(shown.matches("error: mistake").count(), SHOWN);
-        assert!(shown.ends_with("and 950 more mistakes like these or others\n\n1000 mistakes in p.toml, nothing was run\n"));
+        assert!(
+            shown.ends_with("and 950 more mistakes like these or others\n\n1000 mistakes in p.toml, nothing was run\n")
+        );
     }
 
     #[test]
@@ -193,7 +196,10 @@ mod tests {
     #[test]
     fn nothing_that_was_typed_reaches_the_terminal_as_a_command() {
         let text = "a = \"\u{9b}2J\u{202e}\u{2028}\"\r\n";
-        let problem = Problem::error("`\u{1b}[2J` is\nwrong").at(span(4, 6), "\u{1b}[H").help("a\nb\u{85}").note("\u{1b}]0;x\u{7}");
+        let problem = Problem::error("`\u{1b}[2J` is\nwrong")
+            .at(span(4, 6), "\u{1b}[H")
+            .help("a\nb\u{85}")
+            .note("\u{1b}]0;x\u{7}");
         let shown = screen(&[problem], Some(&sources(text)), Look::Plain);
         assert!(!shown.contains(|c| shown::is_harmful(c) && c != '\n'), "{shown:?}");
         assert!(shown.contains("error: `\u{fffd}[2J` is\u{fffd}wrong\n"), "{shown}");

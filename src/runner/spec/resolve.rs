@@ -141,9 +141,8 @@ impl Resolver<'_> {
 
     pub(super) fn model(&mut self, typed: &Typed) -> Option<usize> {
         let is_worth_it = self.problems.len() < WORTH;
-        let model = named(&self.models, typed, "model", is_worth_it)
-            .map_err(|problem| self.problems.extend(problem))
-            .ok()?;
+        let model =
+            named(&self.models, typed, "model", is_worth_it).map_err(|problem| self.problems.extend(problem)).ok()?;
         self.used_models[model] = true;
         Some(model)
     }

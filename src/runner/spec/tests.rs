@@ -37,6 +37,25 @@ fn every_wrong_file_is_answered_with_its_screen() {
     }
 }
 
+#[test]
+fn twenty_thousand_mistakes_are_counted_and_the_first_are_told_whatever_they_are() {
+    let stages = |text: &dyn Fn(usize) -> String| (0..20_000).map(text).collect::<String>();
+    let files = [
+        stages(&|i| {
+            format!("[stages.s{i}]\nkind = \"command\"\nshell = \"true\"\noutputs = [\"o{i}\"]\nmistake = 1\n")
+        }),
+        stages(&|i| format!("[stages.s{i}]\nkind = \"entropy-inference\"\nweights = \"x{i}\"\nimages = \"d{i}\"\n")),
+        "[stages.s]\n".to_owned() + &stages(&|i| format!("shell = \"{i}\"\n")),
+        stages(&|i| format!("[stages.s{i}]\nkind = command\n")),
+        format!("[stages.s]\nkind = \"command\"\nmatrix.include = [{}]\n", stages(&|i| format!("{{ a = {i} }}, "))),
+    ];
+    for text in files {
+        let screen = screen("p.toml", format!("format = 1\n{text}"));
+        assert!(screen.matches("\nerror").count() < 60 && screen.len() < 40_000, "{}", &screen[..2000]);
+        assert!(screen.contains(" in p.toml, nothing was run"), "{}", &screen[screen.len() - 200..]);
+    }
+}
+
 fn root() -> &'static Path {
     Path::new("/workspace")
 }

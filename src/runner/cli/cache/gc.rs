@@ -203,9 +203,8 @@ fn reason(collection: &Collection, entry: &Entry, limits: &Limits) -> String {
 fn table(rows: &[[String; 5]]) -> String {
     /// Columns of the longest name that is shown whole: traces of other people's caches may call their stages anything.
     const NAME: usize = 80;
-    let width = |column: usize| {
-        rows.iter().map(|row| shown::width(&shown::cut(row[column].trim(), NAME))).max().unwrap_or(0)
-    };
+    let width =
+        |column: usize| rows.iter().map(|row| shown::width(&shown::cut(row[column].trim(), NAME))).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2), width(3)];
     let line = |[verb, size, last_use, name, reason]: &[String; 5]| {
         let [a, b, c, d] = widths;

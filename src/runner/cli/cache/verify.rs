@@ -78,7 +78,11 @@ fn as_text(findings: &Findings) -> String {
     }
     if !findings.lost.is_empty() {
         text += "lost; these stages run again when their results are asked for:\n";
-        text += &findings.lost.iter().map(|stage| format!("  {}\n", line(stage.trim_start_matches('/')))).collect::<String>();
+        text += &findings
+            .lost
+            .iter()
+            .map(|stage| format!("  {}\n", line(stage.trim_start_matches('/'))))
+            .collect::<String>();
     } else if findings.is_well() {
         text += if findings.healed > 0 { "all healed\n" } else { "all intact\n" };
     } else if findings.unreadable.is_empty() {

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::table::CHOSEN;
 use super::{Comparison, Row, Spread};
+use crate::shown;
 
 /// `rows`, and what the numbers are compared with.
 pub fn json(comparison: &Comparison) -> Json {
@@ -92,7 +93,9 @@ fn cells(comparison: &Comparison, classes: &[String]) -> (Vec<String>, Vec<Vec<S
         cells.extend(classes.iter().flat_map(|name| pair(row.classes.get(*name).copied())));
         cells
     };
-    (head, comparison.rows.iter().map(row).collect())
+    // One line each, as in any table: a program that reads a line at a time isn't led astray by a name.
+    let lines = |cells: Vec<String>| cells.into_iter().map(|cell| shown::line(&cell).into_owned()).collect::<Vec<_>>();
+    (lines(head), comparison.rows.iter().map(row).map(lines).collect())
 }
 
 fn quoted(cell: &str) -> String {

@@ -150,12 +150,7 @@ fn changed(number: usize, row: &Row, images: &Images, against: &str) -> String {
     let shown = || images.gained.iter().chain(&images.lost);
     let first = shown().map(|image| shown::width(&shown::cut(&image.name, NAME))).chain([5]).max().unwrap_or(0);
     let [own, base] = [&weights, &against].map(|name| shown::width(name).max(5));
-    text += &format!(
-        "  {:<first$}  {}  {}\n",
-        "image",
-        shown::right(&against, base),
-        shown::right(&weights, own)
-    );
+    text += &format!("  {:<first$}  {}  {}\n", "image", shown::right(&against, base), shown::right(&weights, own));
     for image in shown() {
         let [from, to] = [image.base, image.own].map(|iou| format!("{:.1}", 100.0 * iou));
         let difference = 100.0 * (image.own - image.base);
