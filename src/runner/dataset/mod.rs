@@ -16,6 +16,7 @@ pub mod head;
 pub mod labels;
 pub mod layout;
 pub mod listing;
+pub mod meaning;
 pub mod survey;
 mod synscapes;
 mod synthia;

@@ -21,7 +21,7 @@ pub(super) const LAYOUT: Layout = Layout {
 
 /// Its ids with the Cityscapes names of their classes: void 0, parking slot 13, road work 14 and lane marking 22 have none.
 /// 16, 18 and 20 are defined, but no image has them.
-const IDS: &[(u8, &str)] = &[
+pub(super) const IDS: &[(u8, &str)] = &[
     (1, "sky"),
     (2, "building"),
     (3, "road"),

@@ -1,0 +1,220 @@
+//! What the values found in labels may mean, where they fit the classes badly or not at all.
+//!
+//! Knows no file and no pipeline: values, classes and a map come in; classes that no value means, and maps that would mend it, go
+//! out. A map is only proposed if every value found is a class or ignored after it, if it loses no class that was there before,
+//! and if its condition names what it ignores. Who sees the labels decides; here is only what is likely.
+
+use super::labels::{IGNORED, mapped};
+use super::{cityscapes, synthia};
+
+/// At most so many readings are proposed.
+const PROPOSED: usize = 3;
+
+/// The values of some labels, and what the pipeline takes them for.
+#[derive(Clone, Copy, Debug)]
+pub struct Labelling<'a> {
+    /// All values found, ascending.
+    pub values: &'a [u8],
+    /// The names of the classes, by index.
+    pub classes: &'a [&'a str],
+    /// Stored value → class; one that isn't listed stays what it is.
+    pub map: &'a [(u8, u8)],
+}
+
+/// Another meaning of the values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// When it is right: "if 0 means unlabelled".
+    pub condition: String,
+    /// The data set's `map` for it, in order of the value; what it doesn't list stays what it is.
+    pub map: Vec<(u8, u8)>,
+}
+
+impl Reading {
+    /// "if 255 is lesion: `map = { 255 = 1 }`".
+    pub fn advice(&self) -> String {
+        format!("{}: `map = {}`", self.condition, shown(&self.map))
+    }
+}
+
+/// `{ 1 = 0, 2 = 1 }`.
+pub fn shown(map: &[(u8, u8)]) -> String {
+    let pairs: Vec<String> = map.iter().map(|(from, to)| format!("{from} = {to}")).collect();
+    format!("{{ {} }}", pairs.join(", "))
+}
+
+impl Labelling<'_> {
+    /// The values that are neither a class nor ignored.
+    pub fn strangers(&self) -> Vec<u8> {
+        let is_strange = |value: &u8| !self.means_class(self.map, *value) && mapped(self.map, *value) != IGNORED;
+        self.values.iter().copied().filter(is_strange).collect()
+    }
+
+    /// The indices of the classes that no value means.
+    pub fn absent(&self) -> Vec<usize> {
+        (0..self.classes.len())
+            .filter(|class| !self.values.iter().any(|value| usize::from(mapped(self.map, *value)) == *class))
+            .collect()
+    }
+
+    /// What the values may mean instead, the likeliest first. Empty where nothing likely explains them better.
+    pub fn readings(&self) -> Vec<Reading> {
+        let dropped: Vec<(u8, u8)> = self.map.iter().copied().filter(|(_, to)| *to == IGNORED).collect();
+        let rest: Vec<u8> = self.values.iter().copied().filter(|value| !dropped.contains(&(*value, IGNORED))).collect();
+        let values: Vec<u8> = rest.iter().copied().filter(|value| *value != IGNORED).collect();
+        let candidates = self.as_ids(&values).into_iter().chain(self.counted_from_one(&values)).chain(self.ranked(&rest));
+        let mut found: Vec<(usize, Reading)> = Vec::new();
+        for mut reading in candidates {
+            let more = dropped.iter().filter(|(value, _)| reading.map.iter().all(|(known, _)| known != value));
+            reading.map.extend(more.copied().collect::<Vec<_>>());
+            reading.map.retain(|(from, to)| from != to);
+            reading.map.sort_unstable();
+            let covered = self.covered(&reading.map);
+            let says_the_same = |other: &[(u8, u8)]| self.values.iter().all(|v| mapped(other, *v) == mapped(&reading.map, *v));
+            let is_new = !says_the_same(self.map) && found.iter().all(|(_, other)| !says_the_same(&other.map));
+            if is_new && covered > 0 && covered >= self.covered(self.map) && self.is_accepted(&reading.map) {
+                found.push((covered, reading));
+            }
+        }
+        found.sort_by_key(|(covered, _)| std::cmp::Reverse(*covered));
+        found.into_iter().take(PROPOSED).map(|(_, reading)| reading).collect()
+    }
+
+    /// How many classes the values mean with this map.
+    fn covered(&self, map: &[(u8, u8)]) -> usize {
+        Labelling { map, ..*self }.absent().len().abs_diff(self.classes.len())
+    }
+
+    fn is_accepted(&self, map: &[(u8, u8)]) -> bool {
+        Labelling { map, ..*self }.strangers().is_empty()
+    }
+
+    fn means_class(&self, map: &[(u8, u8)], value: u8) -> bool {
+        usize::from(mapped(map, value)) < self.classes.len()
+    }
+
+    /// As the ids of a published data set, if the pipeline's classes are its classes.
+    fn as_ids(&self, values: &[u8]) -> Vec<Reading> {
+        let reading = |ids: &Ids| {
+            let knows = |class: &&str| ids.classes.iter().any(|(_, name)| name == class);
+            let fits = self.classes.iter().all(knows) && values.iter().all(|value| *value <= ids.last);
+            fits.then(|| Reading {
+                condition: format!("if these are {}", ids.called),
+                map: (0..=ids.last).map(|id| (id, ids.index(id, self.classes))).collect(),
+            })
+        };
+        Ids::known().iter().filter_map(reading).collect()
+    }
+
+    /// As 1 to n for n classes, or as 0 to n, where one of the ends is no class.
+    fn counted_from_one(&self, values: &[u8]) -> Vec<Reading> {
+        let Some(n) = u8::try_from(self.classes.len()).ok().filter(|n| values.last() == Some(n)) else {
+            return Vec::new();
+        };
+        let from_one = Reading {
+            condition: "if 0 means unlabelled and the first class is 1".to_owned(),
+            map: [(0, IGNORED)].into_iter().chain((1..=n).map(|value| (value, value - 1))).collect(),
+        };
+        let last = Reading { condition: format!("if {n} means unlabelled"), map: vec![(n, IGNORED)] };
+        if values.first() == Some(&0) { vec![from_one, last] } else { vec![from_one] }
+    }
+
+    /// As the classes in the order of the values, where there are as many of both, or one value more.
+    fn ranked(&self, all: &[u8]) -> Vec<Reading> {
+        let n = self.classes.len();
+        let below: Vec<u8> = all.iter().copied().filter(|value| *value != IGNORED).collect();
+        let reading = |condition: String, taken: &[u8], ignored: &[u8]| Reading {
+            condition,
+            map: (taken.iter().zip(0u8..).map(|(value, class)| (*value, class)))
+                .chain(ignored.iter().map(|value| (*value, IGNORED)))
+                .collect(),
+        };
+        let mut found = Vec::new();
+        for taken in [all, &below] {
+            if taken.len() == n {
+                found.push(reading(self.in_order(taken), taken, &[]));
+            }
+        }
+        if let ([low, middle, IGNORED], 2) = (all, n) {
+            let condition = format!("if {IGNORED} is {} and {middle} belongs to no class", self.classes[1]);
+            found.push(reading(condition, &[*low, IGNORED], &[*middle]));
+        }
+        if let (Some((first, others)), true) = (below.split_first(), below.len() == n + 1) {
+            let (last, before) = below.split_last().expect("it has a first one");
+            found.push(reading(format!("if {first} means unlabelled, and {}", in_order(others)), others, &[*first]));
+            found.push(reading(format!("if {last} means unlabelled, and {}", in_order(before)), before, &[*last]));
+        }
+        found
+    }
+
+    fn in_order(&self, values: &[u8]) -> String {
+        match (values, self.classes) {
+            ([0, value], [_, class]) => format!("if {value} is {class}"),
+            _ => format!("if {}", in_order(values)),
+        }
+    }
+}
+
+fn in_order(values: &[u8]) -> String {
+    match values {
+        [first, .., last] => format!("the values from {first} to {last} are the classes in their order"),
+        values => format!("{} is the first class", values.first().copied().unwrap_or_default()),
+    }
+}
+
+/// The numbers by which files in use call the classes of street scenes.
+struct Ids {
+    called: &'static str,
+    classes: Vec<(u8, &'static str)>,
+    /// The largest there is, of a class or not.
+    last: u8,
+}
+
+impl Ids {
+    fn known() -> [Ids; 4] {
+        let indices = |set: &str| -> Vec<(u8, &'static str)> {
+            let classes = crate::kind::classes::find(set).map_or(&[][..], |set| set.classes);
+            (0u8..).zip(classes).map(|(index, class)| (index, class.name)).collect()
+        };
+        let (nineteen, camvid) = (indices("cityscapes-19"), indices("camvid-11"));
+        [
+            Ids { called: "Cityscapes' label ids", classes: cityscapes::IDS.to_vec(), last: 34 },
+            Ids { called: "Cityscapes' train ids", last: TRAIN_IDS.1, classes: nineteen },
+            Ids { called: "SYNTHIA's ids", classes: synthia::IDS.to_vec(), last: 22 },
+            Ids { called: "CamVid's, where 11 is unlabelled", classes: camvid, last: 11 },
+        ]
+    }
+
+    fn index(&self, id: u8, classes: &[&str]) -> u8 {
+        let name = self.classes.iter().find(|(known, _)| *known == id).map(|(_, name)| name);
+        let index = name.and_then(|name| classes.iter().position(|class| class == name));
+        index.and_then(|index| u8::try_from(index).ok()).unwrap_or(IGNORED)
+    }
+}
+
+/// The first and the last of Cityscapes' train ids, the indices of `cityscapes-19`.
+const TRAIN_IDS: (u8, u8) = (0, 18);
+
+/// Whether labels that should hold the ids of a published data set (`known`: those of its classes) hold train ids, as far as
+/// their values tell.
+///
+/// Label ids of street scenes go on to 33 (22 in SYNTHIA): sky, cars and vegetation are above 18 in Cityscapes.
+pub fn are_train_ids(values: &[u8], known: &[(u8, &str)]) -> bool {
+    let below: Vec<u8> = values.iter().copied().filter(|value| *value != IGNORED).collect();
+    let largest = known.iter().map(|(id, _)| *id).max().unwrap_or_default();
+    let goes_no_further = below.last().is_some_and(|last| *last <= TRAIN_IDS.1) && largest > TRAIN_IDS.1;
+    // What speaks for label ids: each value has a class of its own there, or is 0, and nothing is marked as 255.
+    let is_id = |value: &u8| *value == 0 || known.iter().any(|(id, _)| id == value);
+    goes_no_further && (values.contains(&IGNORED) || !below.iter().all(is_id))
+}
+
+/// The map that reads train ids, where the pipeline's classes are Cityscapes'. Empty: they are its indices as they are.
+pub fn of_train_ids(classes: &[&str]) -> Option<Vec<(u8, u8)>> {
+    let [_, ids, ..] = Ids::known();
+    let knows = |class: &&str| ids.classes.iter().any(|(_, name)| name == class);
+    let pairs = (TRAIN_IDS.0..=TRAIN_IDS.1).map(|id| (id, ids.index(id, classes))).filter(|(from, to)| from != to);
+    classes.iter().all(knows).then(|| pairs.collect())
+}
+
+#[cfg(test)]
+mod tests;
