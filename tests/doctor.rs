@@ -48,11 +48,20 @@ fn worker() -> String {
     format!("#!/bin/sh\n[ \"$*\" = --describe ] || exit 9\necho a library says hello\necho '{said}'\n")
 }
 
+/// A label of 8 × 4 pixels that holds each of the 19 classes.
+fn all_classes() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 8, 4);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&(0..32).map(|i| i % 19).collect::<Vec<u8>>()).unwrap();
+    bytes
+}
+
 fn healthy() -> Space {
     let space = Space::with(PIPELINE);
     for i in 0..3 {
         space.write(&format!("synth/images/{i}.png"), grey_png(8, 4, 90));
-        space.write(&format!("synth/labels/{i}.png"), grey_png(8, 4, i));
+        space.write(&format!("synth/labels/{i}.png"), all_classes());
         space.write(&format!("photos/images/{i}.png"), grey_png(8, 4, 50));
     }
     space.write("published.safetensors", "weights");
@@ -76,7 +85,7 @@ fn a_healthy_space_is_told_line_by_line_and_left_as_it_is() {
         "  ok    libtorch: 2.11.0 (CPU build), found by the worker in ",
         "  ok    cores: ",
         "cache (made by the first run): ",
-        "  ok    synth: 3 images, 3 labels, values 0 1 2, 8 × 4\n",
+        "  ok    synth: 3 images, 3 labels, values 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18, 8 × 4\n",
         "  ok    photos: 3 images, no labels are read\n",
         "  ok    1 other input: there, 7 bytes in files\n",
     ] {
@@ -102,6 +111,7 @@ fn the_real_worker_tells_its_libtorch() {
 #[test]
 fn wrong_labels_and_images_without_label_are_told_in_one_go() {
     let space = healthy();
+    space.write("synth/labels/0.png", grey_png(8, 4, 0));
     space.write("synth/labels/1.png", grey_png(8, 4, 33));
     space.remove("synth/labels/2.png");
     let ran = doctor(&space, "p.toml");
@@ -112,8 +122,8 @@ fn wrong_labels_and_images_without_label_are_told_in_one_go() {
         "1 of 2 labels hold values that are no class: 33; the classes are 0 to 18, and 255 is ignored",
         "labels/1.png`: value 33 is not one of the 19 classes: 32 pixels, first at column 0, row 0",
         "it is read by inter",
-        "help: Cityscapes' label ids? `format = \"cityscapes\"` reads them",
-        "help: `map = { 33 = 255 }` in the data set replaces values",
+        "help: if these are Cityscapes' label ids: `map = { 0 = 255, 1 = 255, ",
+        "help: `format` reads label ids as they are: cityscapes, ",
     ] {
         assert!(ran.stdout.contains(part), "{part:?} is missing in\n{}", ran.stdout);
     }
@@ -144,10 +154,16 @@ fn of_many_labels_200_are_read_unless_all_are_asked_for() {
         space.write(&format!("synth/images/{i:03}.png"), grey_png(8, 4, 90));
         space.write(&format!("synth/labels/{i:03}.png"), grey_png(8, 4, 0));
     }
-    // The last of the sorted names but one: no multiple of the stride.
-    space.write("synth/labels/399.png", grey_png(8, 4, 99));
+    // The last of the sorted names: no multiple of the stride.
+    space.write("synth/labels/400.png", grey_png(8, 4, 99));
     let ran = doctor(&space, "p.toml");
-    assert!(ran.stdout.contains("401 images, 401 labels, 134 of them read: values 0"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains(
+            "401 images, 401 labels, 134 of them read: values 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18, 8 × 4"
+        ),
+        "{}",
+        ran.stdout
+    );
     let all = doctor(&space, "p.toml --all-labels");
     assert_eq!(all.code, Some(1), "{}", all.stdout);
     assert!(all.stdout.contains("1 of 401 labels hold values that are no class: 99;"), "{}", all.stdout);

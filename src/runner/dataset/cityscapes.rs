@@ -15,6 +15,7 @@ pub(super) const LAYOUT: Layout = Layout {
     naming: Naming { images: &["_leftImg8bit.png"], labels: &["_gtFine_labelIds.png"], order: Order::Bytes },
     encoding: Encoding::Index,
     values: IDS,
+    never: &[],
     gaps: &[],
     example: [
         "leftImg8bit/{}/aachen/aachen_000000_000019_leftImg8bit.png",

@@ -117,6 +117,11 @@ pub fn mapped(map: &[(u8, u8)], stored: u8) -> u8 {
     map.iter().find(|(from, _)| *from == stored).map_or(stored, |(_, to)| *to)
 }
 
+/// The values of either set.
+pub fn union(one: [u64; 4], other: [u64; 4]) -> [u64; 4] {
+    std::array::from_fn(|word| one[word] | other[word])
+}
+
 /// The values in such a set, ascending.
 pub fn members(set: [u64; 4]) -> impl Iterator<Item = u8> {
     (0..=255u8).filter(move |value| set[usize::from(*value) / 64] >> (value % 64) & 1 == 1)

@@ -25,6 +25,8 @@ pub struct Layout {
     pub encoding: Encoding,
     /// Value → name of the class. All other values are of no class and are ignored.
     pub(super) values: &'static [(u8, &'static str)],
+    /// Classes among these that no label that was handed out has.
+    pub never: &'static [&'static str],
     /// The numbers of images whose labels were never published, first and last of each gap.
     pub(super) gaps: &'static [(u32, u32)],
     /// One image and its label below the root, for messages.
@@ -40,8 +42,19 @@ impl Layout {
 
     /// Where one image and its label would be, in words.
     pub fn expectation(&self, root: &Path, part: &str) -> String {
-        let [image, label] = self.example.map(|file| root.join(file.replace("{}", part)).display().to_string());
+        let [image, label] = self.files(root, part);
         format!("a {} data set holds files such as {image} and {label}", self.format)
+    }
+
+    /// Where one image and its label would be.
+    pub fn files(&self, root: &Path, part: &str) -> [String; 2] {
+        self.example.map(|file| root.join(file.replace("{}", part)).display().to_string())
+    }
+
+    /// The folders of images and labels for a data set `folder`, where its files are called as that takes them.
+    pub fn as_folder(&self, part: &str) -> Option<[String; 2]> {
+        let is_plain = self.naming.labels == [".png"] && self.encoding == Encoding::Index;
+        is_plain.then(|| [self.images, self.labels].map(|folder| folder.replace("{}", part)))
     }
 
     /// Whether the label of the image with this stem is known not to exist.

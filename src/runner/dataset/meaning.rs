@@ -5,6 +5,7 @@
 //! and if its condition names what it ignores. Who sees the labels decides; here is only what is likely.
 
 use super::labels::{IGNORED, mapped};
+use super::layout::Layout;
 use super::{cityscapes, synthia};
 
 /// At most so many readings are proposed.
@@ -62,7 +63,8 @@ impl Labelling<'_> {
         let dropped: Vec<(u8, u8)> = self.map.iter().copied().filter(|(_, to)| *to == IGNORED).collect();
         let rest: Vec<u8> = self.values.iter().copied().filter(|value| !dropped.contains(&(*value, IGNORED))).collect();
         let values: Vec<u8> = rest.iter().copied().filter(|value| *value != IGNORED).collect();
-        let candidates = self.as_ids(&values).into_iter().chain(self.counted_from_one(&values)).chain(self.ranked(&rest));
+        let candidates =
+            self.as_ids(&values).into_iter().chain(self.counted_from_one(&values)).chain(self.ranked(&rest));
         let mut found: Vec<(usize, Reading)> = Vec::new();
         for mut reading in candidates {
             let more = dropped.iter().filter(|(value, _)| reading.map.iter().all(|(known, _)| known != value));
@@ -70,7 +72,8 @@ impl Labelling<'_> {
             reading.map.retain(|(from, to)| from != to);
             reading.map.sort_unstable();
             let covered = self.covered(&reading.map);
-            let says_the_same = |other: &[(u8, u8)]| self.values.iter().all(|v| mapped(other, *v) == mapped(&reading.map, *v));
+            let says_the_same =
+                |other: &[(u8, u8)]| self.values.iter().all(|v| mapped(other, *v) == mapped(&reading.map, *v));
             let is_new = !says_the_same(self.map) && found.iter().all(|(_, other)| !says_the_same(&other.map));
             if is_new && covered > 0 && covered >= self.covered(self.map) && self.is_accepted(&reading.map) {
                 found.push((covered, reading));
@@ -141,7 +144,14 @@ impl Labelling<'_> {
         }
         if let (Some((first, others)), true) = (below.split_first(), below.len() == n + 1) {
             let (last, before) = below.split_last().expect("it has a first one");
-            found.push(reading(format!("if {first} means unlabelled, and {}", in_order(others)), others, &[*first]));
+            // Where each class has its value already, it is the one more that is none.
+            if self.covered(self.map) < n {
+                found.push(reading(
+                    format!("if {first} means unlabelled, and {}", in_order(others)),
+                    others,
+                    &[*first],
+                ));
+            }
             found.push(reading(format!("if {last} means unlabelled, and {}", in_order(before)), before, &[*last]));
         }
         found
@@ -195,17 +205,20 @@ impl Ids {
 /// The first and the last of Cityscapes' train ids, the indices of `cityscapes-19`.
 const TRAIN_IDS: (u8, u8) = (0, 18);
 
-/// Whether labels that should hold the ids of a published data set (`known`: those of its classes) hold train ids, as far as
-/// their values tell.
+/// Whether labels that should hold the ids of a published data set hold train ids, as far as their values, ascending, tell.
 ///
 /// Label ids of street scenes go on to 33 (22 in SYNTHIA): sky, cars and vegetation are above 18 in Cityscapes.
-pub fn are_train_ids(values: &[u8], known: &[(u8, &str)]) -> bool {
-    let below: Vec<u8> = values.iter().copied().filter(|value| *value != IGNORED).collect();
-    let largest = known.iter().map(|(id, _)| *id).max().unwrap_or_default();
-    let goes_no_further = below.last().is_some_and(|last| *last <= TRAIN_IDS.1) && largest > TRAIN_IDS.1;
+pub fn are_train_ids(values: &[u8], of: &Layout) -> bool {
     // What speaks for label ids: each value has a class of its own there, or is 0, and nothing is marked as 255.
-    let is_id = |value: &u8| *value == 0 || known.iter().any(|(id, _)| id == value);
-    goes_no_further && (values.contains(&IGNORED) || !below.iter().all(is_id))
+    let is_id = |value: &u8| *value == 0 || of.values.iter().any(|(id, _)| id == value);
+    end_as_train_ids_do(values, of) && !values.iter().all(is_id)
+}
+
+/// Whether none of the values is larger than any train id, though ids of that data set are.
+pub fn end_as_train_ids_do(values: &[u8], of: &Layout) -> bool {
+    let last = values.iter().rfind(|value| **value != IGNORED);
+    let largest = of.values.iter().map(|(id, _)| *id).max();
+    last.is_some_and(|last| *last <= TRAIN_IDS.1) && largest > Some(TRAIN_IDS.1)
 }
 
 /// The map that reads train ids, where the pipeline's classes are Cityscapes'. Empty: they are its indices as they are.

@@ -49,7 +49,7 @@ pub fn survey(images: &Path, labels: Option<&Path>) -> Result<Survey, SurveyErro
     let some: Vec<PathBuf> = spread(&samples, SAMPLED).filter_map(|sample| sample.label.clone()).collect();
     let size = some.first().map(|label| labels::size(label)).transpose()?;
     let sets = some.par_iter().map(|label| labels::values(label, Encoding::Index)).collect::<Result<Vec<_>, _>>()?;
-    let all = sets.iter().fold([0; 4], |all: [u64; 4], set| std::array::from_fn(|word| all[word] | set[word]));
+    let all = sets.into_iter().fold([0; 4], labels::union);
     let values = labels::members(all).collect();
     Ok(Survey { images: samples.len(), size, values, read: some.len() })
 }

@@ -13,7 +13,11 @@ pub(super) const KIND: Kind = Kind {
     keys: &[
         &[
             training::METHOD,
-            KeySpec::new("source", Takes::Dataset { labels: true }, "the labelled source domain, a `[datasets.…]`"),
+            KeySpec::new(
+                training::LEARNT_FROM,
+                Takes::Dataset { labels: true },
+                "the labelled source domain, a `[datasets.…]`",
+            ),
             KeySpec::new(
                 "target",
                 Takes::Dataset { labels: false },

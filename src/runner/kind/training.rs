@@ -10,6 +10,9 @@ use super::{Gives, Interval, KeySpec, Literal, Only, OutputSpec, Takes};
 pub(super) const ADVERSARIAL: Only = Only { key: "method", is: &["advent", "adaptsegnet"] };
 /// The methods that see the target domain.
 pub(super) const ADAPTING: Only = Only { key: "method", is: &["minent", "advent", "adaptsegnet"] };
+/// The key with the data set whose labels a training learns from; under other keys labels are only measured against.
+pub const LEARNT_FROM: &str = "source";
+
 const ENTROPY: Only = Only { key: "method", is: &["minent"] };
 /// The trainings that look at labelled images on the way.
 const VALIDATED: Only = Only::with("dataset");

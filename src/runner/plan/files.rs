@@ -3,28 +3,22 @@
 //! Knows no format: `dataset` lists the files and says what their label values mean. Each label is decoded once, and then the
 //! index knows which values it holds, so that a wrong data set is told before hours of training and not after.
 
+mod labels;
 pub(super) mod sampled;
 mod sizes;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
-
-use crate::dataset::labels::{self, IGNORED, LabelError};
 use crate::dataset::{self, DatasetError, Layout, Naming, Place, Sample, folder};
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::job;
 use crate::inputs::listing;
 use crate::kind::dataset::Encoding;
 use crate::spec::{Dataset, FolderSpans, Format, Problem, Span, StageId};
-use crate::store::index::LabelValues;
 
 use super::manifest::Ingredient;
 use super::sources::{Content, Found, Surveyor, encode_size, input_problem, object_of};
-
-/// So many label files with mistakes are named; the others are counted.
-const FILES_NAMED: usize = 5;
 
 /// A data set in files that is looked at.
 pub(super) struct Survey<'a> {
@@ -102,7 +96,7 @@ impl<'a> Survey<'a> {
     pub(super) fn found(&self) -> Result<Found, Vec<Problem>> {
         let listed = self.listed(false).map_err(|error| vec![self.dataset_problem(&error)])?;
         let left_out = listed.left_out.map(|names| self.left_out(&names, listed.samples.len()));
-        let warnings = left_out.into_iter().chain(self.of_other_size(&listed.samples)).collect();
+        let mut warnings: Vec<Problem> = left_out.into_iter().chain(self.of_other_size(&listed.samples)).collect();
         let images: Vec<PathBuf> = listed.samples.iter().map(|sample| sample.image.clone()).collect();
         let labels: Vec<PathBuf> = listed.samples.iter().filter_map(|sample| sample.label.clone()).collect();
         let digests = |paths: &[PathBuf], span| {
@@ -110,7 +104,7 @@ impl<'a> Survey<'a> {
         };
         let (image_digests, label_digests) =
             (digests(&images, self.spans.images)?, digests(&labels, self.spans.labels)?);
-        self.check_labels(&labels, &label_digests)?;
+        warnings.extend(self.check_labels(&labels, &label_digests)?);
         let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests);
         let absolute = |path: &Path| self.surveyor.pipeline.root.join(path);
         let samples = listed.samples.into_iter().map(|sample| job::Sample {
@@ -171,87 +165,6 @@ impl<'a> Survey<'a> {
     fn left_out(&self, names: &dataset::Names, left: usize) -> Problem {
         let title = format!("`{}` leaves out {} without label: {names}", self.dataset.name, names.counted());
         Problem::warning(title).at(self.dataset.span, format!("{left} pairs are left"))
-    }
-
-    fn check_labels(&self, files: &[PathBuf], digests: &[FileDigest]) -> Result<(), Vec<Problem>> {
-        let classes = self.surveyor.pipeline.classes.len();
-        let is_class = |value: u8| self.is_class(value);
-        let looked: Vec<Result<[u64; 4], LabelError>> = files
-            .par_iter()
-            .zip(digests)
-            .map(|(file, digest)| {
-                let path = self.surveyor.pipeline.root.join(file);
-                let set = self.values(file, &path, *digest)?;
-                let is_wrong = labels::members(set).any(|value| !self.is_known(value));
-                if is_wrong {
-                    labels::check(&path, self.encoding(), classes, &self.map)?;
-                }
-                Ok(set)
-            })
-            .collect();
-        let mut all = [0; 4];
-        let mut wrong = Vec::new();
-        for looked in looked {
-            match looked {
-                Ok(set) => all = std::array::from_fn(|word| all[word] | set[word]),
-                Err(error) => wrong.push(error),
-            }
-        }
-        if !wrong.is_empty() {
-            return Err(self.wrong_labels(&wrong));
-        }
-        if !files.is_empty() && !labels::members(all).any(is_class) {
-            return Err(vec![self.without_class(all)]);
-        }
-        Ok(())
-    }
-
-    /// Does this value of a label mean a class?
-    fn is_class(&self, value: u8) -> bool {
-        usize::from(labels::mapped(&self.map, value)) < self.surveyor.pipeline.classes.len()
-    }
-
-    /// Does it mean a class, or that the pixel takes part in nothing?
-    fn is_known(&self, value: u8) -> bool {
-        labels::mapped(&self.map, value) == IGNORED || self.is_class(value)
-    }
-
-    fn without_class(&self, all: [u64; 4]) -> Problem {
-        let found: Vec<String> = labels::members(all).map(|value| value.to_string()).collect();
-        let title =
-            format!("no label of `{}` holds a class: the values found are {}", self.dataset.name, found.join(" "));
-        self.read_by(Problem::error(title).at(self.dataset.span, "every pixel would be ignored"))
-    }
-
-    /// The values of a label, from the index where it knows them.
-    fn values(&self, file: &Path, path: &Path, digest: FileDigest) -> Result<[u64; 4], LabelError> {
-        let encoding = self.encoding();
-        let known = self.surveyor.inputs.label_values(file).ok().flatten();
-        if let Some(known) = known.filter(|known| known.encoding == encoding) {
-            return Ok(known.set);
-        }
-        let set = labels::values(path, encoding)?;
-        self.surveyor.inputs.note_label_values(file, digest, LabelValues { encoding, set });
-        Ok(set)
-    }
-
-    fn wrong_labels(&self, wrong: &[LabelError]) -> Vec<Problem> {
-        let problem = |error: &LabelError| {
-            let problem = self.read_by(Problem::error(error.to_string()).at(self.dataset.span, "this data set"));
-            // The values of a published data set have their meaning already.
-            match (self.published, error) {
-                (None, LabelError::NotAClass { .. }) => {
-                    problem.help("`map = { 34 = 255 }` in the data set replaces values; 255 is ignored")
-                }
-                _ => problem,
-            }
-        };
-        let mut problems: Vec<Problem> = wrong.iter().take(FILES_NAMED).map(problem).collect();
-        if wrong.len() > FILES_NAMED {
-            let title = format!("{} more labels are wrong", wrong.len() - FILES_NAMED);
-            problems.push(Problem::error(title).at(self.dataset.span, "this data set"));
-        }
-        problems
     }
 
     fn dataset_problem(&self, error: &DatasetError) -> Problem {

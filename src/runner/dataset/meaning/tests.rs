@@ -1,8 +1,11 @@
+//! Examples of mistakes that people make, and the laws of an advice.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::dataset::published;
 use crate::kind::classes;
 
 fn set(name: &str) -> Vec<&'static str> {
@@ -46,6 +49,10 @@ fn classes_counted_from_one_are_read_with_0_as_unlabelled() {
 fn values_that_are_the_classes_need_no_advice_and_values_without_an_order_get_none() {
     assert_eq!(advice(&[0, 1, 2, 255], &["a", "b", "c"], &[]), [""; 0]);
     assert_eq!(advice(&[0, 1, 9, 40, 41, 77], &["a", "b", "c"], &[]), [""; 0]);
+    assert_eq!(
+        advice(&[0, 1, 2, 99], &["a", "b", "c"], &[]),
+        ["if 99 means unlabelled, and the values from 0 to 2 are the classes in their order: `map = { 99 = 255 }`"]
+    );
     assert_eq!(advice(&[0, 1], &["a", "b", "c"], &[]), [""; 0], "a class is absent, and nothing says where it is");
 }
 
@@ -74,12 +81,13 @@ fn ids_of_published_data_sets_are_read_by_the_names_of_the_classes() {
 #[test]
 fn train_ids_are_told_by_what_label_ids_never_lack() {
     let train_ids: Vec<u8> = (0..=18).collect();
-    for known in [cityscapes::IDS, synthia::IDS] {
+    for known in ["cityscapes", "synthia"].map(|format| published(format).unwrap()) {
         assert!(are_train_ids(&train_ids, known));
         assert!(are_train_ids(&[0, 2, 8, 10, 255], known), "no label ids hold 255");
         assert!(!are_train_ids(&[], known) && !are_train_ids(&[7], known) && !are_train_ids(&[255], known));
         assert!(!are_train_ids(&[0, 7, 8, 21, 255], known));
     }
+    assert!(!are_train_ids(&(0..=11).collect::<Vec<u8>>(), published("camvid").unwrap()));
     assert_eq!(of_train_ids(&set("cityscapes-19")), Some(vec![]));
     assert_eq!(of_train_ids(&["road", "car"]).unwrap()[..2], [(1, 255), (2, 255)]);
     assert_eq!(of_train_ids(&["lesion"]), None);

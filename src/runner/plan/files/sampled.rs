@@ -3,14 +3,14 @@
 //! Digests nothing, so it costs seconds where a plan of new data costs minutes; the rules are those of the plan, in the same
 //! words. Goes on where a plan would stop: a data set that lacks a label may have wrong ones as well.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::Survey;
+use super::labels::Held;
 use crate::dataset::labels::{self, LabelError};
 use crate::dataset::{self, DatasetError, survey};
-use crate::kind::dataset::Encoding;
 use crate::spec::Problem;
 
 /// What was found.
@@ -70,7 +70,7 @@ impl Survey<'_> {
         for (file, set) in files.iter().zip(sets) {
             match set {
                 Ok(set) => {
-                    all = std::array::from_fn(|word| all[word] | set[word]);
+                    all = labels::union(all, set);
                     if !labels::members(set).all(|value| self.is_known(value)) {
                         strange.push(*file);
                     }
@@ -78,38 +78,16 @@ impl Survey<'_> {
                 Err(error) => damaged.push(error),
             }
         }
-        (sampled.read, sampled.values) = (files.len() - damaged.len(), labels::members(all).collect());
+        let of = sampled.labelled.unwrap_or_default();
+        let held = Held { all, read: files.len() - damaged.len(), of };
+        (sampled.read, sampled.values) = (held.read, held.values());
         sampled.size = files.first().and_then(|file| labels::size(file).ok());
         if !damaged.is_empty() {
-            sampled.problems.extend(self.wrong_labels(&damaged));
+            sampled.problems.extend(self.wrong_labels(&damaged, all));
         }
-        if let [first, ..] = strange[..] {
-            sampled.problems.push(self.strangers(all, strange.len(), sampled.read, first, encoding));
-        } else if sampled.read > 0 && !labels::members(all).any(|value| self.is_class(value)) {
-            sampled.problems.push(self.without_class(all));
+        match strange[..] {
+            [first, ..] => sampled.problems.push(self.strangers(held, strange.len(), first)),
+            [] => sampled.problems.extend(self.judged(held)),
         }
-    }
-
-    /// Of a plain folder: in a published data set every value is known.
-    fn strangers(&self, all: [u64; 4], labels: usize, read: usize, first: &Path, encoding: Encoding) -> Problem {
-        /// The largest label id of Cityscapes, and the largest train id.
-        const CITYSCAPES: (u8, u8) = (33, 18);
-        let classes = self.surveyor.pipeline.classes.len();
-        let last = classes.saturating_sub(1);
-        let strange: Vec<u8> = labels::members(all).filter(|value| !self.is_known(*value)).collect();
-        let words: Vec<String> = strange.iter().map(u8::to_string).collect();
-        let title = format!(
-            "{labels} of {read} labels hold values that are no class: {}; the classes are 0 to {last}, and 255 is ignored",
-            words.join(" ")
-        );
-        let mut problem = self.read_by(Problem::error(title).at(self.dataset.span, "this data set"));
-        if let Err(error) = labels::check(first, encoding, classes, &self.map) {
-            problem = problem.note(error.to_string());
-        }
-        let is_like_ids = strange.iter().all(|value| (CITYSCAPES.1 + 1..=CITYSCAPES.0).contains(value));
-        if classes == usize::from(CITYSCAPES.1) + 1 && is_like_ids {
-            problem = problem.help("Cityscapes' label ids? `format = \"cityscapes\"` reads them");
-        }
-        problem.help(format!("`map = {{ {} = 255 }}` in the data set replaces values", words[0]))
     }
 }

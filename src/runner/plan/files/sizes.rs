@@ -11,7 +11,8 @@ use crate::spec::Problem;
 impl Survey<'_> {
     /// The pairs that don't fit, if nothing brings them to one size.
     pub(super) fn of_other_size(&self, samples: &[Sample]) -> Option<Problem> {
-        if self.dataset.size.is_some() {
+        // An evaluation brings what a network predicts to the size of the label, whatever that is.
+        if self.dataset.size.is_some() || !self.is_learnt_from() {
             return None;
         }
         let root = &self.surveyor.pipeline.root;

@@ -1,0 +1,284 @@
+//! What the labels of a data set hold, held against the pipeline's classes.
+//!
+//! Knows no format and no encoding: `dataset` reads values and says what else they may mean. Here this becomes problems at the
+//! line of the data set, in the same words for a plan, a run and the doctor. What is wrong stops a run; a class that no label
+//! holds is a warning, as a short list of street scenes may well lack one.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
+use super::{Published, Survey};
+use crate::dataset::labels::{self, IGNORED, LabelError};
+use crate::dataset::meaning::{self, Labelling};
+use crate::digest::FileDigest;
+use crate::kind::training::LEARNT_FROM;
+use crate::spec::{Problem, StageId};
+use crate::store::index::LabelValues;
+
+/// So many label files with mistakes are named; the others are counted.
+const FILES_NAMED: usize = 5;
+
+/// So many classes, or values, are named in a sentence.
+const NAMED: usize = 12;
+
+/// All values of some labels, and how many of all labels these are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    pub(super) all: [u64; 4],
+    pub(super) read: usize,
+    pub(super) of: usize,
+}
+
+impl Held {
+    pub(super) fn values(&self) -> Vec<u8> {
+        labels::members(self.all).collect()
+    }
+}
+
+impl Survey<'_> {
+    /// Looks into each label. Answers what is worth knowing.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn check_labels(&self, files: &[PathBuf], digests: &[FileDigest]) -> Result<Vec<Problem>, Vec<Problem>> {
+        let looked: Vec<([u64; 4], Option<LabelError>)> =
+            files.par_iter().zip(digests).map(|(file, digest)| self.look_into(file, *digest)).collect();
+        let all = looked.iter().fold([0; 4], |all, (set, _)| labels::union(all, *set));
+        let wrong: Vec<LabelError> = looked.into_iter().filter_map(|(_, error)| error).collect();
+        if !wrong.is_empty() {
+            return Err(self.wrong_labels(&wrong, all));
+        }
+        let told = self.judged(Held { all, read: files.len(), of: files.len() });
+        if told.iter().any(Problem::is_error) { Err(told) } else { Ok(told) }
+    }
+
+    fn look_into(&self, file: &Path, digest: FileDigest) -> ([u64; 4], Option<LabelError>) {
+        let path = self.surveyor.pipeline.root.join(file);
+        match self.values(file, &path, digest) {
+            Ok(set) if labels::members(set).all(|value| self.is_known(value)) => (set, None),
+            Ok(set) => {
+                let classes = self.surveyor.pipeline.classes.len();
+                (set, labels::check(&path, self.encoding(), classes, &self.map).err())
+            }
+            Err(error) => ([0; 4], Some(error)),
+        }
+    }
+
+    /// The values of a label, from the index where it knows them.
+    fn values(&self, file: &Path, path: &Path, digest: FileDigest) -> Result<[u64; 4], LabelError> {
+        let encoding = self.encoding();
+        let known = self.surveyor.inputs.label_values(file).ok().flatten();
+        if let Some(known) = known.filter(|known| known.encoding == encoding) {
+            return Ok(known.set);
+        }
+        let set = labels::values(path, encoding)?;
+        self.surveyor.inputs.note_label_values(file, digest, LabelValues { encoding, set });
+        Ok(set)
+    }
+
+    /// Does this value of a label mean a class, or that the pixel takes part in nothing?
+    pub(super) fn is_known(&self, value: u8) -> bool {
+        let class = labels::mapped(&self.map, value);
+        class == IGNORED || usize::from(class) < self.surveyor.pipeline.classes.len()
+    }
+
+    /// What values of which each is a class, or ignored, lack or may mean. Nothing where no label was read.
+    pub(super) fn judged(&self, held: Held) -> Vec<Problem> {
+        let (values, classes) = (held.values(), self.classes());
+        let labelling = Labelling { values: &values, classes: &classes, map: &self.map };
+        let absent = labelling.absent();
+        if held.read == 0 {
+            return Vec::new();
+        }
+        let layout = self.published.map(|published| published.layout);
+        if absent.len() == classes.len() {
+            vec![self.without_class(labelling)]
+        } else if layout.is_some_and(|layout| meaning::are_train_ids(&values, layout)) {
+            vec![self.train_ids(labelling)]
+        } else if absent.is_empty() {
+            Vec::new()
+        } else {
+            vec![self.without_some(labelling, &absent, held)]
+        }
+    }
+
+    fn without_class(&self, labelling: Labelling<'_>) -> Problem {
+        let found = listed(labelling.values);
+        let title = format!("no label of `{}` holds a class: the values found are {found}", self.dataset.name);
+        let problem = self.read_by(Problem::error(title).at(self.dataset.span, "every pixel would be ignored"));
+        self.advised(problem, labelling)
+    }
+
+    fn without_some(&self, labelling: Labelling<'_>, absent: &[usize], held: Held) -> Problem {
+        let names = absent.iter().take(NAMED).map(|class| format!("{} ({class})", labelling.classes[*class]));
+        let mut names = names.collect::<Vec<_>>().join(", ");
+        if absent.len() > NAMED {
+            names += &format!(" and {} more", absent.len() - NAMED);
+        }
+        let labels = match held.read < held.of {
+            true => format!("none of the {} labels of `{}` that were read holds", held.read, self.dataset.name),
+            false => format!("no label of `{}` holds", self.dataset.name),
+        };
+        let problem = Problem::warning(format!("{labels} {names}")).at(self.dataset.span, "this data set");
+        let ignored = if labelling.values.contains(&IGNORED) { ", and 255 is ignored" } else { "" };
+        let problem = problem.note(format!("the values found are {}{ignored}", listed(labelling.values)));
+        let it = if absent.len() == 1 { "it" } else { "them" };
+        let learners = self.learners();
+        let consequence = match learners.is_empty() {
+            false => format!("{learners} learns nothing of {it} from these labels"),
+            true => format!("the IoU of {it} is 0 where a network predicts {it}, and left out of the mean elsewhere"),
+        };
+        self.advised(problem.note(consequence), labelling)
+    }
+
+    fn train_ids(&self, labelling: Labelling<'_>) -> Problem {
+        let layout = self.published.expect("only a published data set has ids").layout;
+        let title = format!(
+            "the labels of `{}` look like train ids, but a {} data set holds label ids: the values found are {}",
+            self.dataset.name,
+            layout.format,
+            listed(labelling.values)
+        );
+        let problem = self.read_by(Problem::warning(title).at(self.dataset.span, "this data set"));
+        self.advised(problem.note("read as label ids, most of these values are ignored or another class"), labelling)
+    }
+
+    /// With what the values may mean, and how to read them so.
+    fn advised(&self, problem: Problem, labelling: Labelling<'_>) -> Problem {
+        let Some(published) = self.published else {
+            return with_help(problem, mending(labelling, &self.dataset.map));
+        };
+        let layout = published.layout;
+        if meaning::end_as_train_ids_do(labelling.values, layout) {
+            return with_help(problem, self.for_train_ids(published, labelling.classes));
+        }
+        let absent: BTreeSet<&str> = labelling.absent().into_iter().map(|class| labelling.classes[class]).collect();
+        let never: Vec<&str> = layout.never.iter().copied().filter(|class| absent.contains(class)).collect();
+        match never.is_empty() {
+            true => problem,
+            false => problem.note(format!("no label of a {} data set has {}", layout.format, never.join(", "))),
+        }
+    }
+
+    fn for_train_ids(&self, published: Published<'_>, classes: &[&str]) -> Vec<String> {
+        let layout = published.layout;
+        let [_, label] = layout.files(published.root, published.part);
+        let mut help = vec![format!("label ids are in the labels of the published archive, such as {label}")];
+        if let (Some([images, labels]), Some(map)) = (layout.as_folder(published.part), meaning::of_train_ids(classes))
+        {
+            let map = if map.is_empty() { String::new() } else { format!(", `map = {}`", meaning::shown(&map)) };
+            help.push(format!(
+                "to read train ids: `format = \"folder\"`, `images = \"{images}\"`, `labels = \"{labels}\"`{map}"
+            ));
+        }
+        help
+    }
+
+    /// The stages that learn from these labels, in words; empty where they are only measured against.
+    fn learners(&self) -> String {
+        let learns = |(stage, span): &&(StageId, _)| {
+            let inputs = &self.surveyor.pipeline.stage(*stage).inputs;
+            inputs.iter().any(|input| input.span == *span && input.role == LEARNT_FROM)
+        };
+        let name = |(stage, _): &(StageId, _)| format!("`{}`", self.surveyor.pipeline.stage(*stage).family);
+        let names: BTreeSet<String> = self.readers.iter().filter(learns).map(name).collect();
+        names.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether a training learns from these labels.
+    pub(super) fn is_learnt_from(&self) -> bool {
+        !self.learners().is_empty()
+    }
+
+    /// `all`: the values of those that could be read.
+    pub(super) fn wrong_labels(&self, wrong: &[LabelError], all: [u64; 4]) -> Vec<Problem> {
+        let problem =
+            |error: &LabelError| self.read_by(Problem::error(error.to_string()).at(self.dataset.span, "this data set"));
+        let mut problems: Vec<Problem> = wrong.iter().take(FILES_NAMED).map(problem).collect();
+        if wrong.len() > FILES_NAMED {
+            let title = format!("{} more labels are wrong", wrong.len() - FILES_NAMED);
+            problems.push(Problem::error(title).at(self.dataset.span, "this data set"));
+        }
+        if let Some(first) =
+            wrong.iter().take(FILES_NAMED).position(|error| matches!(error, LabelError::NotAClass { .. }))
+        {
+            problems[first].help.extend(self.mending_all(all));
+        }
+        problems
+    }
+
+    /// Labels that hold values which are no class; `first` is one of them. Only of a plain folder: in a published data set every
+    /// value is known.
+    pub(super) fn strangers(&self, held: Held, labels: usize, first: &Path) -> Problem {
+        let (values, classes) = (held.values(), self.classes());
+        let strange = Labelling { values: &values, classes: &classes, map: &self.map }.strangers();
+        let (read, last) = (held.read, classes.len().saturating_sub(1));
+        let title = format!(
+            "{labels} of {read} labels hold values that are no class: {}; the classes are 0 to {last}, and 255 is ignored",
+            listed(&strange)
+        );
+        let mut problem = self.read_by(Problem::error(title).at(self.dataset.span, "this data set"));
+        if let Err(error) = labels::check(first, self.encoding(), classes.len(), &self.map) {
+            problem = problem.note(error.to_string());
+        }
+        with_help(problem, self.mending_all(held.all))
+    }
+
+    fn mending_all(&self, all: [u64; 4]) -> Vec<String> {
+        let (values, classes) = (labels::members(all).collect::<Vec<u8>>(), self.classes());
+        mending(Labelling { values: &values, classes: &classes, map: &self.map }, &self.dataset.map)
+    }
+
+    fn classes(&self) -> Vec<&str> {
+        self.surveyor.pipeline.classes.iter().map(|class| class.name.as_str()).collect()
+    }
+}
+
+/// Maps that make something of the values. `typed`: the map that is there.
+fn mending(labelling: Labelling<'_>, typed: &[(u8, u8)]) -> Vec<String> {
+    let readings = labelling.readings();
+    let mut help: Vec<String> = readings.iter().map(meaning::Reading::advice).collect();
+    if readings.first().is_some_and(|reading| reading.condition.contains("label ids")) {
+        help.push(
+            "`format` reads label ids as they are: cityscapes, gta5 or synscapes, in the layout of that data set"
+                .to_owned(),
+        );
+    }
+    let strange = labelling.strangers();
+    if help.is_empty() && strange.len() > NAMED {
+        let count = labelling.values.len();
+        help.push(format!(
+            "{count} different values for {} classes are those of a picture, not of class indices: was it resized, or stored as \
+             JPEG?",
+            labelling.classes.len()
+        ));
+    } else if help.is_empty() && !strange.is_empty() {
+        let kept = typed.iter().copied().filter(|(from, _)| !strange.contains(from));
+        let mut map: Vec<(u8, u8)> = kept.chain(strange.iter().map(|value| (*value, IGNORED))).collect();
+        map.sort_unstable();
+        let (them, are) = if strange.len() == 1 { ("it", "it is") } else { ("them", "they are") };
+        let map = meaning::shown(&map);
+        help.push(format!(
+            "`map = {map}` in the data set ignores {them}, if {are} no class; else name the class of each"
+        ));
+    }
+    help
+}
+
+fn with_help(mut problem: Problem, help: Vec<String>) -> Problem {
+    problem.help.extend(help);
+    problem
+}
+
+/// "0 1 2 … 17 18" of many.
+fn listed(values: &[u8]) -> String {
+    /// So many at each end.
+    const ENDS: usize = 10;
+    let words = |values: &[u8]| values.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
+    match values.len() > 2 * ENDS + 4 {
+        true => format!("{} … {}", words(&values[..ENDS]), words(&values[values.len() - ENDS..])),
+        false => words(values),
+    }
+}

@@ -1,0 +1,233 @@
+//! What the values and names of labels tell about a mistake is said before anything runs, with advice that holds when followed.
+
+mod space;
+mod trees;
+
+use png::{BitDepth, ColorType};
+use space::Space;
+
+/// A training on `source` and an evaluation on `test`, with these classes.
+fn pipeline(classes: &[&str]) -> String {
+    let classes: String = classes.iter().map(|class| format!("[[classes]]\nname = \"{class}\"\n")).collect();
+    format!(
+        r#"format = 1
+[pipeline]
+name = "p"
+threads = 1
+{classes}
+[datasets.source]
+format = "folder"
+root = "source"
+[datasets.test]
+format = "folder"
+root = "test"
+[models.small]
+arch = "small"
+[stages.train]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+iterations = 2
+[stages.evaluate]
+kind = "evaluation"
+weights = "train"
+dataset = "test"
+overlays = 0
+"#
+    )
+}
+
+const SIZE: [u32; 2] = [64, 32];
+const THREE: [&str; 3] = ["ground", "sky", "car"];
+
+fn png(color: ColorType, depth: BitDepth, data: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, SIZE[0], SIZE[1]);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(data).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+/// Of these values, one after the other.
+fn label(values: &[u8]) -> Vec<u8> {
+    let pixels: Vec<u8> = values.iter().copied().cycle().take((SIZE[0] * SIZE[1]) as usize).collect();
+    png(ColorType::Grayscale, BitDepth::Eight, &pixels)
+}
+
+fn pair(space: &Space, dataset: &str, name: &str, values: &[u8]) {
+    space.write(&format!("{dataset}/images/{name}.png"), space::grey_png(SIZE[0], SIZE[1], 90));
+    space.write(&format!("{dataset}/labels/{name}.png"), label(values));
+}
+
+/// Two labelled images in `source`, all of whose values are these; one in `test` that holds every class.
+fn space(classes: &[&str], values: &[u8]) -> Space {
+    let space = Space::with(&pipeline(classes));
+    pair(&space, "source", "a", values);
+    pair(&space, "source", "b", &values[..1]);
+    pair(&space, "test", "t", &(0..classes.len() as u8).collect::<Vec<_>>());
+    space
+}
+
+/// Puts the first map that is advised into the data set.
+fn follow(space: &Space, said: &str, dataset: &str) -> String {
+    let from = said.find("`map = ").unwrap_or_else(|| panic!("no map is advised in\n{said}")) + 1;
+    let map = said[from..].split('`').next().unwrap().to_owned();
+    space.edit("p.toml", &format!("root = \"{dataset}\""), &format!("root = \"{dataset}\"\n{map}"));
+    map
+}
+
+#[test]
+fn an_advised_map_when_followed_is_accepted_and_every_class_is_in_the_labels() {
+    let many: Vec<String> = (0..5).map(|class| format!("class-{class}")).collect();
+    let five: Vec<&str> = many.iter().map(String::as_str).collect();
+    for (classes, values) in [
+        (&["background", "lesion"][..], &[0, 255][..]),
+        (&["background", "lesion"], &[0, 1, 2]),
+        (&["background", "lesion"], &[1, 2]),
+        (&["background", "lesion"], &[0, 128, 255]),
+        (&THREE, &[1, 2, 3]),
+        (&THREE, &[0, 1, 2, 3]),
+        (&THREE, &[1, 2, 3, 255]),
+        (&THREE, &[0, 128, 255]),
+        (&THREE, &[10, 20, 30, 255]),
+        (&five, &[0, 50, 100, 150, 200]),
+        (&["sky", "road", "car"], &[0, 7, 23, 26]),
+    ] {
+        let space = space(classes, values);
+        let first = space.intrada("plan p.toml");
+        let doctor = space.intrada("doctor p.toml");
+        let map = follow(&space, &first.stderr, "source");
+        assert!(doctor.stdout.contains(&map), "the doctor says the same: {}", doctor.stdout);
+        let then = space.intrada("plan p.toml");
+        assert_eq!(then.code, Some(0), "{values:?}, {map}: {}", then.stderr);
+        assert!(!then.stderr.contains("no label of"), "{values:?}, {map}: {}", then.stderr);
+    }
+}
+
+#[test]
+fn a_class_that_no_label_holds_is_told_before_the_training_and_trained_all_the_same() {
+    let space = space(&THREE, &[0, 1]);
+    let said = "warning: no label of `source` holds car (2)";
+    let plan = space.intrada("plan p.toml");
+    assert!(plan.stderr.contains(said) && plan.stderr.contains("`train` learns nothing of it"), "{}", plan.stderr);
+    assert!(!plan.stderr.contains("map ="), "nothing tells where it is: {}", plan.stderr);
+    assert!(space.intrada("doctor p.toml").stdout.contains("no label of `source` holds car (2)"));
+    let ran = space.intrada("p.toml train");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!((ran.stdout.clone() + &ran.stderr).contains(said), "{}{}", ran.stdout, ran.stderr);
+    // What is remembered of the labels tells it again.
+    assert!(space.intrada("plan p.toml").stderr.contains(said));
+}
+
+#[test]
+fn a_class_that_an_evaluation_lacks_is_told_as_what_it_does_to_the_measure() {
+    let space = space(&THREE, &[0, 1, 2]);
+    space.write("test/labels/t.png", label(&[0, 1]));
+    let plan = space.intrada("plan p.toml");
+    assert_eq!(plan.code, Some(0), "{}", plan.stderr);
+    assert!(plan.stderr.contains("no label of `test` holds car (2)"), "{}", plan.stderr);
+    assert!(plan.stderr.contains("the IoU of it is 0") && !plan.stderr.contains("learns"), "{}", plan.stderr);
+    assert!(!plan.stderr.contains("no label of `source`"), "{}", plan.stderr);
+}
+
+#[test]
+fn labels_of_another_size_are_told_only_where_a_training_learns_from_them() {
+    let space = space(&THREE, &[0, 1, 2]);
+    space.write("test/images/t.png", space::grey_png(32, 32, 90));
+    assert!(!space.intrada("plan p.toml").stderr.contains("another size"));
+    space.write("source/images/a.png", space::grey_png(32, 32, 90));
+    let plan = space.intrada("plan p.toml").stderr;
+    assert!(plan.contains("1 of 2 labels of `source` have another size"), "{plan}");
+}
+
+#[test]
+fn values_that_are_a_picture_are_called_so_and_strangers_are_named_in_the_advice() {
+    let space = space(&["background", "lesion"], &(0..=254).step_by(2).collect::<Vec<u8>>());
+    let plan = space.intrada("plan p.toml");
+    assert_eq!(plan.code, Some(2));
+    assert!(plan.stderr.contains("128 different values for 2 classes are those of a picture"), "{}", plan.stderr);
+    let space = self::space(&THREE, &[0, 1, 40, 41, 2]);
+    let plan = space.intrada("plan p.toml");
+    assert_eq!(plan.code, Some(2));
+    assert_eq!(follow(&space, &plan.stderr, "source"), "map = { 40 = 255, 41 = 255 }");
+    assert_eq!(space.intrada("plan p.toml").code, Some(0));
+}
+
+const STREET: &str = r#"format = 1
+[pipeline]
+name = "p"
+classes = "cityscapes-19"
+threads = 1
+[datasets.data]
+FORMAT
+size = [64, 32]
+[models.small]
+arch = "small"
+[stages.train]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "data"
+iterations = 1
+"#;
+
+#[test]
+fn train_ids_in_the_place_of_label_ids_are_told_in_every_format_and_the_advice_reads_them() {
+    let train_ids: Vec<u8> = (0..=18).chain([255]).collect();
+    let plan = |format: &str, plant: &dyn Fn(&Space, &[u8])| {
+        let space = Space::with(&STREET.replace("FORMAT", format));
+        plant(&space, &train_ids);
+        let said = space.intrada("plan p.toml");
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        assert!(said.stderr.contains("the labels of `data` look like train ids"), "{format}: {}", said.stderr);
+        assert!(space.intrada("doctor p.toml").stdout.contains("look like train ids"));
+        (space, said.stderr)
+    };
+    let cityscapes = |space: &Space, values: &[u8]| {
+        trees::cityscapes(space, "D", "train", &["ulm_000000_000019"], Some(values));
+    };
+    plan("format = \"cityscapes\"\nroot = \"D\"\nsplit = \"train\"", &cityscapes);
+    plan("format = \"synthia\"\nroot = \"D\"", &|space, values| trees::synthia(space, "D", 2, values));
+    for (format, plant) in [
+        ("gta5", &(|space: &Space, values: &[u8]| trees::gta5(space, "D", &[1, 2], values)) as &dyn Fn(&Space, &[u8])),
+        ("synscapes", &|space, values| trees::synscapes(space, "D", &[1, 2], values)),
+    ] {
+        let typed = format!("format = \"{format}\"\nroot = \"D\"");
+        let (space, said) = plan(&typed, plant);
+        let advice = said.split("to read train ids: ").nth(1).unwrap().lines().next().unwrap().to_owned();
+        let keys = advice.replace("`, `", "\n").replace('`', "");
+        space.edit("p.toml", &typed, &format!("root = \"D\"\n{keys}"));
+        let then = space.intrada("plan p.toml");
+        assert_eq!((then.code, then.stderr.as_str()), (Some(0), ""), "{keys}");
+    }
+}
+
+#[test]
+fn label_ids_are_no_train_ids() {
+    let ids: Vec<u8> = (0..=33).collect();
+    let space = Space::with(&STREET.replace("FORMAT", "format = \"gta5\"\nroot = \"D\""));
+    trees::gta5(&space, "D", &[1], &ids);
+    assert_eq!(space.intrada("plan p.toml").stderr, "");
+    // The classes that SYNTHIA has no label of are named as such.
+    let space = Space::with(&STREET.replace("FORMAT", "format = \"synthia\"\nroot = \"D\""));
+    trees::synthia(&space, "D", 1, &(0..=22).filter(|id| ![16, 18, 20].contains(id)).collect::<Vec<u8>>());
+    let said = space.intrada("plan p.toml").stderr;
+    assert!(said.contains("no label of `data` holds terrain (9), truck (14), train (16)"), "{said}");
+    assert!(said.contains("no label of a synthia data set has terrain, truck, train"), "{said}");
+}
+
+#[test]
+fn label_ids_in_a_plain_folder_are_told_with_the_map_that_reads_them() {
+    let space = Space::with(&STREET.replace("FORMAT", "format = \"folder\"\nroot = \"source\""));
+    let ids = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33];
+    pair(&space, "source", "a", &ids);
+    let said = space.intrada("plan p.toml");
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(follow(&space, &said.stderr, "source").contains(", 26 = 13, "));
+    let then = space.intrada("plan p.toml");
+    assert_eq!((then.code, then.stderr.as_str()), (Some(0), ""));
+}
