@@ -247,7 +247,10 @@ fn a_checkpoint_that_is_cut_or_calls_a_command_fails_its_stage_with_its_name_and
         (torch_save(unknown), "it calls `__builtin__.eval`"),
         (torch_save(hostile)[..40].to_vec(), "the file ends inside a pickle"),
         (b"PK\x03\x04cut".to_vec(), "damaged zip archive"),
-        (b"GIF89a".to_vec(), "is not a whole safetensors file"),
+        (b"GIF89a".to_vec(), "is no checkpoint: it is a GIF image"),
+        (b"<!DOCTYPE html><title>Sign in</title>".to_vec(), "is no checkpoint: it is a page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec(), "`git lfs pull` fetches it"),
+        (torch_save(b"}X\x01\x00\x00\x00actorch.hub\nload\n(tR"), "it calls `torch.hub.load`"),
     ] {
         let space = folders();
         space.edit("p.toml", "arch = \"small\"", "arch = \"small\"\ninit = \"weights/bad.pth\"");

@@ -4,19 +4,22 @@
 //! It knows no losses and no data, and doesn't upsample: logits are at an eighth of the image's resolution (rounded up, or
 //! one more). Keys are those of the released code: [`resnet`](crate::resnet)'s, and `layer5.conv2d_list.{0..3}.{weight,bias}`
 //! for the auxiliary head on layer 3 and `layer6.…` for the main one on layer 4.
-use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::checkpoint::{self, Apart, CheckpointError, Restored, Rule};
+use crate::checkpoint::{self, Apart, Checkpoint, CheckpointError, Restored, Rule};
 use crate::folded::Taps;
 use crate::layer::{Aspp, Scope};
 use crate::network::{Logits, Mode, Network, Parameter, Predictor, RateGroup};
 use crate::resnet::{Depth, FIRST, OUTPUTS, ResNet};
 
 const DILATIONS: [i64; 4] = [6, 12, 18, 24];
+
+/// What a file of a backbone may lack.
+const BACKBONE: Rule<'static> = Rule { keep: &[("layer5.", HEAD), ("layer6.", HEAD)], ..Rule::WEIGHTS };
+const HEAD: &str = "a head, which a backbone lacks";
 
 /// How many of a head's four branches are summed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -106,23 +109,34 @@ impl Network for DeepLabV2 {
     /// Key for key as AdvEnt, IntraDA and AdaptSegNet's multi-level program save it. A single-level network leaves another's
     /// auxiliary head aside. It also takes AdaptSegNet's network of one head (`deeplab.py`), which calls it `layer5`.
     fn load_weights(&self, path: &Path) -> Result<Restored, CheckpointError> {
-        self.take_whole(path, unscaled(checkpoint::read(path)?.tensors))
+        self.take_whole(path, checkpoint::read_network(path, &self.whole_forms())?)
     }
 
     /// Takes a whole network or a backbone, told apart by the main head, `layer6`. A backbone gives layers 1 to 4 and no
     /// head: `layer5` in the published ImageNet files is a head of older networks on another layer, and `fc` ImageNet's
-    /// classifier. The `Scale.` that begins the keys of files converted from Caffe is dropped.
+    /// classifier. Files converted from Caffe have `Scale.` before their names.
     fn load_pretrained(&self, path: &Path) -> Result<Restored, CheckpointError> {
-        let stored = unscaled(checkpoint::read(path)?.tensors);
+        let mut forms = self.whole_forms();
+        forms.push(checkpoint::required(&self.state(), BACKBONE));
+        let stored = checkpoint::read_network(path, &forms)?;
         if has(&stored, "layer6.") { self.take_whole(path, stored) } else { self.take_backbone(path, stored) }
     }
 }
 
 impl DeepLabV2 {
+    /// The names of a whole network, as its files have them.
+    fn whole_forms(&self) -> Vec<Vec<String>> {
+        let own = checkpoint::required(&self.state(), Rule::WEIGHTS);
+        let of_one_head = |key: &String| key.strip_prefix("layer6.").map(|rest| format!("layer5.{rest}"));
+        let adaptsegnet = own.iter().map(|key| of_one_head(key).unwrap_or_else(|| key.clone())).collect();
+        if self.aux.is_none() { vec![own, adaptsegnet] } else { vec![own] }
+    }
+
     /// [`Network::load_weights`] of what was read already; `path` is for messages.
-    fn take_whole(&self, path: &Path, mut stored: HashMap<String, Tensor>) -> Result<Restored, CheckpointError> {
+    fn take_whole(&self, path: &Path, mut stored: Checkpoint) -> Result<Restored, CheckpointError> {
         if self.aux.is_none() && !has(&stored, "layer6.") {
-            stored = renamed(stored, |key| key.strip_prefix("layer5.").map(|rest| format!("layer6.{rest}")));
+            let named = |key: String| key.strip_prefix("layer5.").map(|rest| format!("layer6.{rest}")).unwrap_or(key);
+            stored.tensors = stored.tensors.into_iter().map(|(key, tensor)| (named(key), tensor)).collect();
         }
         let skip: &[_] =
             if self.aux.is_none() { &[("layer5.", "an auxiliary head, which this network lacks")] } else { &[] };
@@ -130,34 +144,22 @@ impl DeepLabV2 {
     }
 
     /// Layers 1 to 4.
-    fn take_backbone(&self, path: &Path, mut stored: HashMap<String, Tensor>) -> Result<Restored, CheckpointError> {
+    fn take_backbone(&self, path: &Path, mut stored: Checkpoint) -> Result<Restored, CheckpointError> {
         // By name an old head could be taken for the auxiliary one.
         let foreign = [("layer5.", "a head of older networks, on another layer"), ("fc.", "ImageNet's classifier")];
         let reason = |key: &str| foreign.iter().find(|(prefix, _)| key.starts_with(prefix)).map(|(_, why)| *why);
         let aside: Vec<Apart> =
-            stored.iter().filter_map(|(key, tensor)| Some(Apart::new(key, tensor, reason(key)?))).collect();
-        stored.retain(|key, _| reason(key).is_none());
-        const HEAD: &str = "a head, which a backbone lacks";
-        let rule = Rule { keep: &[("layer5.", HEAD), ("layer6.", HEAD)], ..Rule::WEIGHTS };
-        let mut restored = checkpoint::copy_into(path, &stored, &self.state(), rule)?;
+            stored.tensors.iter().filter_map(|(key, tensor)| Some(Apart::new(key, tensor, reason(key)?))).collect();
+        stored.tensors.retain(|key, _| reason(key).is_none());
+        let mut restored = checkpoint::copy_into(path, &stored, &self.state(), BACKBONE)?;
         restored.skipped.extend(aside);
         restored.skipped.sort();
         Ok(restored)
     }
 }
 
-fn has(stored: &HashMap<String, Tensor>, prefix: &str) -> bool {
-    stored.keys().any(|key| key.starts_with(prefix))
-}
-
-/// Without the first part of the keys where that is `Scale`.
-fn unscaled(stored: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
-    renamed(stored, |key| key.strip_prefix("Scale.").map(str::to_owned))
-}
-
-/// With other keys where `rename` has one.
-fn renamed(stored: HashMap<String, Tensor>, rename: impl Fn(&str) -> Option<String>) -> HashMap<String, Tensor> {
-    stored.into_iter().map(|(key, tensor)| (rename(&key).unwrap_or(key), tensor)).collect()
+fn has(stored: &Checkpoint, prefix: &str) -> bool {
+    stored.tensors.keys().any(|key| key.starts_with(prefix))
 }
 
 /// How often the released code hands a parameter to SGD. Its routine asks each module below a layer for all parameters

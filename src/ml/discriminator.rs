@@ -86,8 +86,28 @@ impl Discriminator {
                 None => key,
             }
         };
-        let stored = checkpoint::read(path)?.tensors.into_iter().map(|(key, tensor)| (renamed(key), tensor)).collect();
+        let mut stored = checkpoint::read_network(path, &self.forms())?;
+        // One level's discriminator is no other's, though all their names are the same below the level.
+        let is_other = |level: &str| level != self.name && stored.wrapping.below.ends_with(&format!("{level}."));
+        if ["aux", "main"].into_iter().any(is_other) {
+            return checkpoint::restore(path, &self.state(), Rule { convert: false, ..Rule::WEIGHTS });
+        }
+        stored.tensors = stored.tensors.into_iter().map(|(key, tensor)| (renamed(key), tensor)).collect();
         checkpoint::copy_into(path, &stored, &self.state(), Rule::WEIGHTS)
+    }
+
+    /// Our names, AdvEnt's and AdaptSegNet's.
+    fn forms(&self) -> Vec<Vec<String>> {
+        let own = checkpoint::required(&self.state(), Rule::WEIGHTS);
+        let advent = own.iter().map(|key| key[self.name.len() + 1..].to_owned());
+        let adaptsegnet = advent.clone().map(|key| match key.split_once('.') {
+            Some((layer, rest)) => {
+                let place: usize = layer.parse().expect("layers have numbers");
+                format!("{}.{rest}", ADAPTSEGNET[place / 2])
+            }
+            None => key,
+        });
+        vec![own.clone(), advent.collect(), adaptsegnet.collect()]
     }
 
     /// Whether a backward pass also computes the gradients of D's own weights. Switched off while the generator learns,
@@ -180,6 +200,11 @@ mod tests {
             assert_eq!(to.load(&path).unwrap().loaded.len(), 10);
             assert!(to.state().iter().zip(&from).all(|(to, from)| to == from));
         }
+        let aux: Vec<_> = from.iter().map(|(key, t)| (key.replace("main.", "aux."), t.shallow_clone())).collect();
+        checkpoint::write(&path, &aux, None).unwrap();
+        let error = discriminator(3, 4).load(&path).unwrap_err().to_string();
+        assert!(error.contains("tensor `main.0.weight` [4, 3, 4, 4] is missing"), "{error}");
+        checkpoint::write(&path, &from, None).unwrap();
         let error = discriminator(5, 4).load(&path).unwrap_err().to_string();
         assert!(
             error.ends_with("d.pth: tensor `main.0.weight` has shape [4, 3, 4, 4], expected [4, 5, 4, 4]"),

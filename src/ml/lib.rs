@@ -29,4 +29,5 @@ mod pth;
 pub mod rank;
 pub mod resnet;
 mod rows;
+pub mod shown;
 pub mod small;

@@ -106,9 +106,9 @@ impl Slot {
 fn resume(path: &Path, live: &[(String, Tensor)]) -> Result<Record, SlotError> {
     let stored = checkpoint::read(path)?;
     let problem = |problem: String| SlotError::Record { path: path.to_owned(), problem };
-    let text = stored.metadata.ok_or_else(|| problem("no metadata".to_owned()))?;
-    let record = serde_json::from_str(&text).map_err(|error| problem(error.to_string()))?;
-    checkpoint::copy_into(path, &stored.tensors, live, Rule::RESUME)?;
+    let text = stored.metadata.as_deref().ok_or_else(|| problem("no metadata".to_owned()))?;
+    let record = serde_json::from_str(text).map_err(|error| problem(error.to_string()))?;
+    checkpoint::copy_into(path, &stored, live, Rule::RESUME)?;
     Ok(record)
 }
 

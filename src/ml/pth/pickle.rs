@@ -1,9 +1,9 @@
 //! The stack machine that a pickle is a program for, cut down to what a state dict needs.
 //!
-//! Python's machine can call anything that a file names. This one makes four things: ordered dictionaries, storages, tensors
-//! and parameters. What else a training's record may hold of well-known libraries, and objects of any class, gives
-//! [`Value::Opaque`], which can be stored and passed on, but is nothing. A call of any other function is refused: nothing of
-//! it would run here, but whoever opens such a file elsewhere should know what they have.
+//! Python's machine can call anything that a file names. This one makes dictionaries, storages, tensors and parameters. What
+//! else a training's record may hold gives [`Value::Opaque`], which can be stored and passed on, but is nothing. A call of
+//! any function that isn't on the list in [`calls`] is refused: nothing of it would run here, but whoever opens such a file
+//! elsewhere should know what they have.
 //!
 //! Values are small and copied; what they contain lies in the machine, by number. So a file can neither make values that
 //! grow when they are copied, nor nest them so deeply that dropping one overflows the stack.
@@ -13,6 +13,12 @@ use safetensors::Dtype;
 
 use super::PthError;
 use super::strided::{Strided, element_size};
+
+mod calls;
+
+pub(crate) use calls::Odd;
+
+use calls::Object;
 
 /// A state dict of 640 tensors takes 30 000.
 const OPERATIONS_AT_MOST: usize = 1 << 22;
@@ -34,6 +40,10 @@ pub(super) enum Value<'a> {
     Dict(usize),
     Storage(usize),
     Tensor(usize),
+    /// Of a class that nothing is known of; a dictionary, perhaps.
+    Object(usize),
+    /// In the place of a tensor.
+    Odd(Odd<'a>),
 }
 
 /// All that the pickles of a file have made.
@@ -44,6 +54,7 @@ pub(super) struct Machine<'a> {
     storages: Vec<Storage<'a>>,
     element_sizes: HashMap<&'a str, usize>,
     tensors: Vec<Strided<'a>>,
+    objects: Vec<Object<'a>>,
     stack: Vec<Value<'a>>,
     marks: Vec<usize>,
     memo: HashMap<u32, Value<'a>>,
@@ -53,7 +64,8 @@ pub(super) struct Machine<'a> {
 #[derive(Clone, Copy)]
 struct Storage<'a> {
     key: &'a str,
-    dtype: Dtype,
+    /// Its name in Python, which says what the elements are.
+    class: &'a str,
     /// Where the view begins, in elements.
     offset: usize,
 }
@@ -89,9 +101,13 @@ impl<'a> Machine<'a> {
         if let Value::Sequence(id) = list { Some(&self.sequences[id]) } else { None }
     }
 
-    /// Of a dictionary; none of anything else.
+    /// Of a dictionary, or of an object that is one; none of anything else.
     pub(super) fn entries(&self, dict: Value<'a>) -> &[(Value<'a>, Value<'a>)] {
-        if let Value::Dict(id) = dict { &self.dicts[id] } else { &[] }
+        match dict {
+            Value::Dict(id) => &self.dicts[id],
+            Value::Object(id) => &self.dicts[self.objects[id].dict],
+            _ => &[],
+        }
     }
 
     pub(super) fn tensor(&self, value: Value<'a>) -> Option<&Strided<'a>> {
@@ -116,12 +132,20 @@ impl<'a> Machine<'a> {
                 let length = reader.byte()?;
                 integer(reader.take(length.into())?)
             }
+            0x8b => {
+                let length = u32::from_le_bytes(reader.array()?);
+                integer(reader.take(length as usize)?)
+            }
             b'I' | b'L' => reader.line()?.trim_end_matches('L').parse().map_or(Value::Opaque, Value::Int),
             b'G' => reader.take(8).map(|_| Value::Opaque)?,
             b'F' => reader.line().map(|_| Value::Opaque)?,
             b'X' | b'T' | b'B' => {
                 let length = u32::from_le_bytes(reader.array()?);
                 text(reader.take(length as usize)?)
+            }
+            0x8d | 0x8e | 0x96 => {
+                let length = u64::from_le_bytes(reader.array()?);
+                text(reader.take(usize::try_from(length).unwrap_or(usize::MAX))?)
             }
             0x8c | b'U' | b'C' => {
                 let length = reader.byte()?;
@@ -181,6 +205,7 @@ impl<'a> Machine<'a> {
         match self.top()? {
             Value::Sequence(id) => self.sequences[id].extend(items),
             Value::Dict(id) => self.dicts[id].extend(pairs),
+            Value::Object(id) => self.dicts[self.objects[id].dict].extend(pairs),
             _ => {}
         }
         Ok(true)
@@ -214,19 +239,36 @@ impl<'a> Machine<'a> {
             },
             b'R' => {
                 let (arguments, callee) = (self.pop()?, self.pop()?);
-                if let Value::Global(module, name) = callee
-                    && !is_harmless(module, name)
-                {
-                    return Err(PthError::Call { module: module.to_owned(), name: name.to_owned() });
-                }
                 self.call(callee, arguments)?
             }
-            // An object of a class, of which no function is called.
-            0x81 => {
-                let (arguments, class) = (self.pop()?, self.pop()?);
+            // Python calls the class of these two.
+            b'i' => {
+                let class = Value::Global(reader.line()?, reader.line()?);
+                let arguments = self.above_mark()?;
+                let arguments = self.sequence(arguments);
                 self.call(class, arguments)?
             }
-            b'b' => return self.pop().map(|_| true), // an object's fields, as an ordered dictionary's `_metadata`
+            b'o' => {
+                let (class, arguments) = split_first(self.above_mark()?)?;
+                let arguments = self.sequence(arguments);
+                self.call(class, arguments)?
+            }
+            0x81 => {
+                let (_, class) = (self.pop()?, self.pop()?);
+                self.object(class)
+            }
+            0x92 => {
+                let (_, _, class) = (self.pop()?, self.pop()?, self.pop()?);
+                self.object(class)
+            }
+            // An object's fields, as an ordered dictionary's `_metadata`.
+            b'b' => {
+                let fields = self.pop()?;
+                let object = self.top()?;
+                self.build(object, fields)?;
+                return Ok(true);
+            }
+            b'P' => return Err(PthError::Protocol0),
             b'Q' => {
                 let id = self.pop()?;
                 self.storage(id)?
@@ -237,63 +279,26 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    /// The whole list of what can be called.
-    fn call(&mut self, callee: Value<'a>, arguments: Value<'a>) -> Result<Value<'a>, PthError> {
-        let (Value::Global(module, name), Some(arguments)) = (callee, self.items(arguments)) else {
-            return Ok(Value::Opaque);
-        };
-        Ok(match (module, name) {
-            ("collections", "OrderedDict") => self.dict(Vec::new()),
-            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2" | "_rebuild_tensor_v3") => {
-                let tensor = self.strided(arguments)?;
-                self.tensors.push(tensor);
-                Value::Tensor(self.tensors.len() - 1)
-            }
-            // The tensor, whether it is trained, hooks.
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
-                arguments.first().copied().unwrap_or(Value::Opaque)
-            }
-            _ => Value::Opaque,
-        })
-    }
-
-    /// Storage, offset, shape, strides, whether it is trained, hooks, and of the third version the element type, since then
-    /// storages have none of their own.
-    fn strided(&self, arguments: &[Value<'a>]) -> Result<Strided<'a>, PthError> {
-        let [Value::Storage(id), Value::Int(offset), shape, strides, rest @ ..] = arguments else {
-            return Err(PthError::Broken("a tensor without a storage"));
-        };
-        let storage = self.storages[*id];
-        let dtype = match rest {
-            [_, _, Value::Global("torch", name), ..] => dtype(name)?,
-            _ => storage.dtype,
-        };
-        let offset = usize::try_from(*offset).ok().and_then(|offset| offset.checked_add(storage.offset));
-        Ok(Strided {
-            storage: storage.key,
-            dtype,
-            offset: offset.ok_or(PthError::Broken("an offset below 0"))?,
-            shape: self.sizes(*shape)?,
-            strides: self.sizes(*strides)?,
-        })
-    }
-
     /// `("storage", class, key, device, elements)`, and in old files a view's `(key, offset, elements)` or None behind them.
     fn storage(&mut self, id: Value<'a>) -> Result<Value<'a>, PthError> {
-        let Some([Value::Text("storage"), Value::Global(_, class), Value::Text(key), _, _, view @ ..]) = self.items(id)
-        else {
-            return Ok(Value::Opaque); // ("module", …): the source text of a class
+        let (class, key, view) = match self.items(id) {
+            Some([Value::Text("storage"), Value::Global(_, class), Value::Text(key), _, _, view @ ..]) => {
+                (*class, *key, view)
+            }
+            // A class, and its source text behind it.
+            Some([Value::Text("module"), class @ Value::Global(..), ..]) => return Ok(*class),
+            _ => return Ok(Value::Opaque),
         };
-        let (class, key) = (*class, *key);
         let offset = match view.first().and_then(|view| self.items(*view)) {
             Some([_, Value::Int(offset), _]) => usize::try_from(*offset).ok(),
             Some(_) => None,
             None => Some(0),
         };
         let offset = offset.ok_or(PthError::Broken("a view of a storage without an offset"))?;
-        let dtype = dtype(class)?;
-        self.element_sizes.insert(key, element_size(dtype));
-        self.storages.push(Storage { key, dtype, offset });
+        if let Some(size) = dtype(class).map(element_size).or(size_of_other(class)) {
+            self.element_sizes.insert(key, size);
+        }
+        self.storages.push(Storage { key, class, offset });
         Ok(Value::Storage(self.storages.len() - 1))
     }
 
@@ -314,6 +319,12 @@ impl<'a> Machine<'a> {
         Value::Dict(self.dicts.len() - 1)
     }
 
+    /// Counts work that a single operation makes, so that a short pickle can't copy without end.
+    fn work(&mut self, values: usize) -> Result<(), PthError> {
+        self.operations += values;
+        super::within(self.operations, OPERATIONS_AT_MOST, "operations of a pickle")
+    }
+
     fn pop(&mut self) -> Result<Value<'a>, PthError> {
         self.stack.pop().ok_or(EMPTY)
     }
@@ -332,22 +343,9 @@ impl<'a> Machine<'a> {
 
 const EMPTY: PthError = PthError::Broken("the stack is empty");
 
-/// Whether a file may name this function to be called: those of libraries that records of trainings hold values of, and
-/// Python's own containers. Python's other functions include `exec`.
-fn is_harmless(module: &str, name: &str) -> bool {
-    const LIBRARIES: [&str; 9] =
-        ["argparse", "collections", "copyreg", "copy_reg", "datetime", "numpy", "pathlib", "torch", "_codecs"];
-    const CONTAINERS: [&str; 9] =
-        ["bytearray", "bytes", "complex", "dict", "frozenset", "list", "object", "set", "slice"];
-    match module {
-        "builtins" | "__builtin__" => CONTAINERS.contains(&name),
-        _ => LIBRARIES.contains(&module.split('.').next().unwrap_or_default()),
-    }
-}
-
 /// The name of a dtype, or of the class of storages that have it.
-fn dtype(name: &str) -> Result<Dtype, PthError> {
-    Ok(match name {
+fn dtype(name: &str) -> Option<Dtype> {
+    Some(match name {
         "float64" | "DoubleStorage" => Dtype::F64,
         "float32" | "FloatStorage" => Dtype::F32,
         "float16" | "HalfStorage" => Dtype::F16,
@@ -358,7 +356,18 @@ fn dtype(name: &str) -> Result<Dtype, PthError> {
         "int8" | "CharStorage" => Dtype::I8,
         "uint8" | "ByteStorage" | "UntypedStorage" => Dtype::U8,
         "bool" | "BoolStorage" => Dtype::BOOL,
-        _ => return Err(PthError::Unsupported(format!("a tensor of {name}"))),
+        _ => return None,
+    })
+}
+
+/// In bytes, of an element that no network here has: a storage of the old format can be passed over only with it.
+fn size_of_other(class: &str) -> Option<usize> {
+    Some(match class {
+        "QUInt8Storage" | "QInt8Storage" | "QUInt4x2Storage" | "QUInt2x4Storage" => 1,
+        "QInt32Storage" => 4,
+        "ComplexFloatStorage" => 8,
+        "ComplexDoubleStorage" => 16,
+        _ => return None,
     })
 }
 
@@ -381,6 +390,10 @@ fn text(bytes: &[u8]) -> Value<'_> {
 fn in_pairs<'a>(items: &[Value<'a>]) -> Result<Vec<(Value<'a>, Value<'a>)>, PthError> {
     let (pairs, []) = items.as_chunks::<2>() else { return Err(PthError::Broken("a key without a value")) };
     Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
+}
+
+fn split_first<'a>(mut items: Vec<Value<'a>>) -> Result<(Value<'a>, Vec<Value<'a>>), PthError> {
+    if items.is_empty() { Err(EMPTY) } else { Ok((items.remove(0), items)) }
 }
 
 struct Reader<'a> {

@@ -1,4 +1,4 @@
-"""Writes pth/*.pth, which src/ml/pth/tests.rs reads. Needs PyTorch (2.11 wrote those that are kept)."""
+"""Writes pth/*.pth, which src/ml/pth/tests.rs reads. Needs PyTorch and NumPy (2.11 and 2.4 wrote those that are kept)."""
 import argparse
 import collections
 import os
@@ -6,6 +6,7 @@ import pathlib
 import pickle
 import struct
 
+import numpy
 import torch
 
 FOLDER = pathlib.Path(__file__).parent / "pth"
@@ -75,6 +76,83 @@ def python2():
         Python2(file, protocol=2).dump(["140"])
         file.write(struct.pack("<q4f", 4, 9, 1, 2, 3.5))
 
+
+class Net(torch.nn.Module):
+    """A network that is saved whole, with its code."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2))
+
+
+class Scaled(torch.Tensor):
+    """A class of tensors of somebody's own."""
+
+
+class Wrapper:
+    """A tensor without elements of its own, as it is saved."""
+
+    def __reduce__(self):
+        described = (torch.float32, (2,), (1,), 0, torch.strided, torch.device("cpu"), False)
+        return torch._utils._rebuild_wrapper_subclass, (Scaled, *described)
+
+
+def odd():
+    """What may stand in the place of a tensor, and two tensors that look as odd and are not."""
+    attribute, parameter = torch.tensor([1.0, 2.0]), torch.nn.Parameter(torch.tensor([3.0]))
+    attribute.note = parameter.note = "mine"
+    quantised = torch.quantize_per_tensor(torch.tensor([0.5, 1.0]), 0.1, 0, torch.qint8)
+    return collections.OrderedDict(
+        [
+            ("attribute", attribute),
+            ("parameter", parameter),
+            ("sparse", torch.tensor([[0.0, 1.0]]).to_sparse()),
+            ("rows", torch.tensor([[0.0, 1.0]]).to_sparse_csr()),
+            ("quantised", quantised),
+            ("meta", torch.empty(2, device="meta")),
+            ("nested", torch.nested.nested_tensor([torch.ones(1), torch.ones(2)])),
+            ("complex", torch.tensor([1 + 2j])),
+            ("numpy", numpy.ones(2, dtype=numpy.float32)),
+            ("storage", torch.ones(2).untyped_storage()),
+            ("scaled", torch.ones(2).as_subclass(Scaled)),
+            ("wrapper", Wrapper()),
+            ("last", torch.tensor([4.0])),
+        ]
+    )
+
+
+def record_of_python():
+    """What trainings save beside tensors, each made by a call."""
+    import datetime, random
+
+    generator = numpy.random.default_rng(1)
+    return {
+        "state_dict": state(),
+        "args": argparse.Namespace(lr=1, out=pathlib.PurePosixPath("out")),
+        "when": [datetime.datetime(2024, 1, 2), datetime.timedelta(1)],
+        "scores": [numpy.float64(0.5), numpy.ones(2), numpy.random.get_state(), generator, random.getstate()],
+        "counts": [collections.Counter("aab"), collections.deque([1]), {1, 2}, frozenset([3]), 1j, range(3)],
+        "torch": [torch.device("cuda:0"), torch.float16, torch.Size([2]), torch.get_rng_state(), torch.__version__],
+        "meters": collections.defaultdict(list, {"miou": [1.0]}),
+    }
+
+
+def save_both(value, name, **options):
+    torch.save(value, FOLDER / f"{name}-zip.pth", **options)
+    torch.save(value, FOLDER / f"{name}-row.pth", _use_new_zipfile_serialization=False, **options)
+
+
+for protocol in (0, 1):
+    save_both(state(), f"protocol-{protocol}", pickle_protocol=protocol)
+save_both(odd(), "odd")
+save_both(record_of_python(), "python")
+save_both({"epoch": 1, "model": Net()}, "whole")
+torch.save([torch.ones(2), torch.ones(3)], FOLDER / "list.pth")
+torch.save(collections.defaultdict(list, {"a": torch.ones(2)}), FOLDER / "default.pth")
+torch.jit.save(torch.jit.script(torch.nn.Conv2d(1, 1, 1)), FOLDER / "script.pth")
+torch.serialization.set_crc32_options(False)
+torch.save(state(), FOLDER / "no-checksum.pth")
+torch.serialization.set_crc32_options(True)
 
 torch.save(state(), FOLDER / "zip.pth")
 torch.save(state(), FOLDER / "zip-protocol-4.pth", pickle_protocol=4)

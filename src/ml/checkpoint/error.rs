@@ -1,0 +1,182 @@
+//! Why a file could not be read, written or used. What is wrong is told with counts, and names of the file are shown beside
+//! those that are wanted.
+use std::io;
+use std::path::PathBuf;
+
+use tch::Kind;
+
+use super::wrapping::Nearest;
+use crate::pth::PthError;
+use crate::shown::Shown;
+
+/// Why a file could not be read, written or used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file system said no.
+    #[error("failed to {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// Another kind of file.
+    #[error("{} is no checkpoint: {what}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        what: String,
+    },
+    /// A damaged safetensors file.
+    #[error("{} is not a whole safetensors file: {}; copy or download it again", path.display(), Shown(problem))]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it; may hold a name of the file.
+        problem: String,
+    },
+    /// A file of PyTorch that can't be read.
+    #[error("{}: {source}", path.display())]
+    Pth {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: PthError,
+    },
+    /// Element type without use here.
+    #[error("{}: tensor `{}` has elements of type {dtype}", path.display(), Shown(key))]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        key: String,
+        /// As the format calls it.
+        dtype: String,
+    },
+    /// Two tensors of one name, as `{"a.b": …, "a": {"b": …}}` has them.
+    #[error("{}: two tensors are called `{}`", path.display(), Shown(key))]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// Their name.
+        key: String,
+    },
+    /// The file holds no network like this one under any name.
+    #[error("{}: {nearest}", path.display())]
+    Unfitting {
+        /// The file.
+        path: PathBuf,
+        /// What comes nearest.
+        nearest: Box<Nearest>,
+    },
+    /// The file holds several, and they differ.
+    #[error(
+        "{}: it holds this network {} times, and their values differ: below {}; save the one that is meant in a file of its own",
+        path.display(),
+        below.len(),
+        below.iter().map(|below| format!("`{}`", Shown(below))).collect::<Vec<_>>().join(" and ")
+    )]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// What is before the names of each.
+        below: Vec<String>,
+    },
+    /// What the network wants is there, but is no tensor that can be read.
+    #[error("{}: `{}` is {what}{}", path.display(), Shown(key), and_more(*others, "more of the network's tensors are such"))]
+    Odd {
+        /// The file.
+        path: PathBuf,
+        /// Its name.
+        key: String,
+        /// What it is, and what to do.
+        what: String,
+        /// How many others can't be read either.
+        others: usize,
+    },
+    /// The network has a tensor that the file lacks.
+    #[error("{}: tensor `{key}` {expected:?} is missing{}", path.display(), and_more(*others, "more are missing"))]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        key: String,
+        /// Its shape.
+        expected: Vec<i64>,
+        /// How many others.
+        others: usize,
+    },
+    /// The file has a tensor that the network lacks.
+    #[error(
+        "{}: tensor `{}` {found:?} has no place in this network{}",
+        path.display(),
+        Shown(key),
+        and_more(*others, "more have none")
+    )]
+    Unexpected {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        key: String,
+        /// Its shape.
+        found: Vec<i64>,
+        /// How many others.
+        others: usize,
+    },
+    /// Same name, other shape.
+    #[error(
+        "{}: tensor `{key}` has shape {found:?}, expected {expected:?}{}",
+        path.display(),
+        and_more(*others, "more have another shape")
+    )]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        key: String,
+        /// The network's shape.
+        expected: Vec<i64>,
+        /// The file's shape.
+        found: Vec<i64>,
+        /// How many others.
+        others: usize,
+    },
+    /// Same name, other element type.
+    #[error("{}: tensor `{key}` has elements of kind {found:?}, expected {expected:?}", path.display())]
+    ElementKind {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        key: String,
+        /// The network's.
+        expected: Kind,
+        /// The file's.
+        found: Kind,
+    },
+    /// Weights that hold NaN or infinity: with them every prediction would be one class.
+    #[error(
+        "{}: tensor `{key}` is not finite: {elements} of its {total} elements are NaN or infinite{}; the network had diverged \
+         when it was saved, or the file is damaged",
+        path.display(),
+        and_more(*others, "more tensors are not finite")
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The first such tensor.
+        key: String,
+        /// How many of its elements.
+        elements: i64,
+        /// Of how many.
+        total: i64,
+        /// How many other tensors.
+        others: usize,
+    },
+}
+
+fn and_more(others: usize, what: &str) -> String {
+    if others == 0 { String::new() } else { format!(", and {others} {what}") }
+}

@@ -1,0 +1,233 @@
+//! Which part of a file is the network: what training programs put around its names.
+//!
+//! PyTorch's own wrappers begin every name (`module.`, `_orig_mod.`), Lightning and others put the network below an attribute
+//! (`model.`, `net.`, `backbone.`), and a training's record puts it into a dictionary beside an optimiser's state
+//! (`state_dict`, `model_state`). All of these are one thing: something before the names. So no list of wrappings is needed:
+//! the network is where all the names that are asked for are, and that has to be one place.
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::{self, Display, Formatter};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::CheckpointError;
+use crate::pth::Contents;
+use crate::shown::{Shown, some_of};
+
+/// Where in a file a network was found, and what else there was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Wrapping {
+    /// What is before the names, such as `state_dict.module.`; empty where nothing is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub below: String,
+    /// What the file has outside of that, such as an optimiser's state.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
+    /// Where the file has a whole network too, such as a moving average, which was not taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_below: Vec<String>,
+}
+
+/// A part of a file that is not the network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Beside {
+    /// What begins the names in it.
+    pub name: String,
+    /// How many tensors it has.
+    pub tensors: usize,
+}
+
+impl Display for Wrapping {
+    /// As a clause behind what was loaded; empty where there is nothing to say.
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        let Wrapping { below, beside, also_below } = self;
+        if !below.is_empty() {
+            write!(f, "; read below `{}`", Shown(below))?;
+        }
+        if !beside.is_empty() {
+            let part = |beside: &Beside| format!("`{}` ({} tensors)", Shown(&beside.name), beside.tensors);
+            write!(f, "; beside it and not read: {}", beside.iter().map(part).collect::<Vec<_>>().join(", "))?;
+        }
+        if !also_below.is_empty() {
+            let names: Vec<String> = also_below.iter().map(|below| format!("`{}`", Shown(below))).collect();
+            write!(f, "; a whole network is also below {} and was not taken", names.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// What comes nearest to a network in a file that doesn't hold it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Nearest {
+    /// What is before the names there.
+    below: String,
+    /// How many of the network's tensors are there.
+    found: usize,
+    /// How many the network has.
+    wanted: usize,
+    /// Some of those that aren't.
+    missing: String,
+    /// The file's tensors.
+    tensors: usize,
+    /// Some names of the file that the network lacks.
+    others: String,
+    /// What the file has in the place of tensors, and what to do.
+    odd: Option<String>,
+}
+
+impl Display for Nearest {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        let Nearest { below, found, wanted, missing, tensors, others, odd } = self;
+        match (found, below.is_empty()) {
+            (0, _) => write!(f, "none of the {wanted} tensors of this network is in the file; wanted are {missing}")?,
+            (_, true) => write!(
+                f,
+                "only {found} of the {wanted} tensors of this network are in the file; missing are {missing}"
+            )?,
+            (_, false) => {
+                let below = Shown(below);
+                write!(
+                    f,
+                    "only {found} of the {wanted} tensors of this network are in the file, below `{below}`; missing are {missing}"
+                )?;
+            }
+        }
+        match others.is_empty() {
+            true => write!(f, ". The file's {tensors} tensors have no other names")?,
+            false => write!(f, ". Of the file's {tensors} tensors the network doesn't know {others}")?,
+        }
+        odd.as_ref().map_or(Ok(()), |odd| write!(f, ". In the file {odd}"))
+    }
+}
+
+/// Where the network is whose names are one of these lists; each list is a form in which its files come.
+///
+/// # Errors
+/// It is nowhere, at several places with different values, or some of it can't be read.
+pub(super) fn find(path: &Path, contents: &Contents, wanted: &[Vec<String>]) -> Result<Wrapping, CheckpointError> {
+    let names: Vec<&str> = contents.arrays.iter().map(|(name, _)| name.as_str()).collect();
+    let odd: HashMap<&str, String> = contents.odd.iter().map(|(name, odd)| (name.as_str(), odd.to_string())).collect();
+    let all: HashSet<&str> = names.iter().chain(odd.keys()).copied().collect();
+    let whole = |below: &&str| wanted.iter().any(|form| is_below(&all, below, form));
+    let mut fitting: Vec<&str> = places(&all, wanted).into_keys().filter(whole).collect();
+    fitting.sort_by_key(|below| (below.len(), *below));
+    let usual = usual(&names);
+    let below = match fitting[..] {
+        [] => {
+            let path = path.to_owned();
+            return Err(CheckpointError::Unfitting { path, nearest: Box::new(nearest(&names, &all, &odd, wanted)) });
+        }
+        [one] => one,
+        _ if fitting.contains(&usual.as_str()) => usual.as_str(),
+        [first, ref others @ ..] if others.iter().all(|other| are_equal(contents, first, other)) => first,
+        _ => {
+            let below = fitting.iter().map(|below| (*below).to_owned()).collect();
+            return Err(CheckpointError::Ambiguous { path: path.to_owned(), below });
+        }
+    };
+    readable(path, below, &odd, &all, wanted)?;
+    let also_below = fitting.iter().filter(|other| **other != below && !below.starts_with(**other));
+    let also_below = also_below.map(|other| (*other).to_owned()).collect();
+    Ok(Wrapping { below: below.to_owned(), beside: beside(&names, below), also_below })
+}
+
+/// What may be before the network's names: how many of them are there, for each.
+fn places<'a>(all: &HashSet<&'a str>, wanted: &[Vec<String>]) -> HashMap<&'a str, usize> {
+    let known: HashSet<&str> = wanted.iter().flatten().map(String::as_str).collect();
+    let longest = known.iter().map(|name| name.len()).max().unwrap_or(0);
+    let mut places = HashMap::new();
+    for name in all {
+        // A name of a file may be as long as the file; only an end of it can be a name of the network.
+        let from = name.len().saturating_sub(longest);
+        let dots = name.bytes().enumerate().skip(from.saturating_sub(1)).filter(|(_, byte)| *byte == b'.');
+        let starts = dots.map(|(at, _)| at + 1).chain((from == 0).then_some(0));
+        for start in starts.filter(|start| name.get(*start..).is_some_and(|rest| known.contains(rest))) {
+            *places.entry(&name[..start]).or_insert(0) += 1;
+        }
+    }
+    places
+}
+
+fn is_below(all: &HashSet<&str>, below: &str, form: &[String]) -> bool {
+    form.iter().all(|name| all.contains(format!("{below}{name}").as_str()))
+}
+
+/// Where released programs put the network that is meant, whatever else is in the file: it is taken before others.
+fn usual(names: &[&str]) -> String {
+    let records = ["state_dict.", "model_state_dict.", "model."];
+    let record = records.into_iter().find(|record| names.iter().any(|name| name.starts_with(record))).unwrap_or("");
+    let mut inside = names.iter().filter_map(|name| name.strip_prefix(record));
+    let parallel = "module.";
+    let is_parallel = inside.all(|name| name.starts_with(parallel));
+    format!("{record}{}", if is_parallel { parallel } else { "" })
+}
+
+/// Whether two parts of a file hold the same, as where a program saves one network under two attributes.
+fn are_equal(contents: &Contents, one: &str, other: &str) -> bool {
+    let part = |below: &str| -> BTreeMap<&str, _> {
+        contents.arrays.iter().filter_map(|(name, array)| Some((name.strip_prefix(below)?, array))).collect()
+    };
+    part(one) == part(other)
+}
+
+/// # Errors
+/// In every form something of the network is no tensor that can be read.
+fn readable(
+    path: &Path,
+    below: &str,
+    odd: &HashMap<&str, String>,
+    all: &HashSet<&str>,
+    wanted: &[Vec<String>],
+) -> Result<(), CheckpointError> {
+    let unread = |form: &Vec<String>| -> Vec<String> {
+        form.iter().map(|name| format!("{below}{name}")).filter(|name| odd.contains_key(name.as_str())).collect()
+    };
+    let forms = wanted.iter().filter(|form| is_below(all, below, form)).map(unread);
+    let Some(unread) = forms.min_by_key(Vec::len).filter(|unread| !unread.is_empty()) else { return Ok(()) };
+    let (key, what) = (unread[0].clone(), odd[unread[0].as_str()].clone());
+    Err(CheckpointError::Odd { path: path.to_owned(), key, what, others: unread.len() - 1 })
+}
+
+/// What isn't below, counted by the part in which it is.
+fn beside(names: &[&str], below: &str) -> Vec<Beside> {
+    const PARTS_AT_MOST: usize = 12;
+    let mut parts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in names.iter().filter(|name| !name.starts_with(below)) {
+        let ends = name.match_indices('.').map(|(at, _)| at).chain([name.len()]);
+        // The shortest beginning that isn't one of the network's place as well.
+        let part = ends.map(|end| &name[..end]).find(|part| !below.starts_with(&format!("{part}.")));
+        *parts.entry(part.unwrap_or(name)).or_insert(0) += 1;
+    }
+    let more: usize = parts.values().skip(PARTS_AT_MOST).sum();
+    let mut named: Vec<Beside> = parts
+        .into_iter()
+        .take(PARTS_AT_MOST)
+        .map(|(name, tensors)| Beside { name: Shown(name).to_string(), tensors })
+        .collect();
+    if more > 0 {
+        named.push(Beside { name: "…".to_owned(), tensors: more });
+    }
+    named
+}
+
+fn nearest(names: &[&str], all: &HashSet<&str>, odd: &HashMap<&str, String>, wanted: &[Vec<String>]) -> Nearest {
+    let form = &wanted[..wanted.len().min(1)];
+    let best = places(all, form).into_iter().max_by_key(|(below, found)| (*found, Reverse((below.len(), *below))));
+    let (below, found) = best.unwrap_or_default();
+    let form: &[String] = form.first().map_or(&[], |form| form);
+    let known: HashSet<&str> = form.iter().map(String::as_str).collect();
+    let missing = form.iter().map(String::as_str).filter(|name| !all.contains(format!("{below}{name}").as_str()));
+    let is_other = |name: &&&str| name.strip_prefix(below).is_none_or(|rest| !known.contains(rest));
+    let mut first_odd: Vec<(&&str, &String)> = odd.iter().collect();
+    first_odd.sort();
+    Nearest {
+        below: below.to_owned(),
+        found,
+        wanted: form.len(),
+        missing: some_of(missing),
+        tensors: names.len(),
+        others: some_of(names.iter().filter(is_other).copied()),
+        odd: first_odd.first().map(|(name, what)| format!("`{}` is {what}", Shown(name))),
+    }
+}

@@ -1,0 +1,103 @@
+//! Why a file is no checkpoint of PyTorch, or none that this reads. Names out of the file are shown, never printed raw.
+use crate::shown::Shown;
+
+/// Why a file is no checkpoint, or none that this reads.
+#[derive(Debug, thiserror::Error)]
+pub enum PthError {
+    /// It is a pickle, but not PyTorch's.
+    #[error(
+        "a pickle, but not one of torch.save; if you trust it, load it with the code that wrote it and save its tensors \
+         again: `torch.save(state_dict, …)`"
+    )]
+    NotTorch,
+    /// Protocol 0, in which PyTorch's own reference to elements is lost.
+    #[error(
+        "a pickle of protocol 0, which PyTorch writes and can't read again; save it again without `pickle_protocol=0`"
+    )]
+    Protocol0,
+    /// The archive is damaged.
+    #[error("damaged zip archive: {0}; copy or download the file again")]
+    Zip(#[from] zip::result::ZipError),
+    /// A record isn't what was written.
+    #[error("damaged zip archive: record `{}` {problem}; copy or download the file again", Shown(record))]
+    Damaged {
+        /// Its name.
+        record: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// An entry is packed, which torch.save doesn't do.
+    #[error(
+        "record `{}` of the archive is compressed or encrypted; torch.save leaves records as they are. Unpack the archive, \
+         and pack it with `zip -0 -r`",
+        Shown(.0)
+    )]
+    Compressed(String),
+    /// A zip archive of other things.
+    #[error("a zip archive, but no checkpoint: it holds {records}; if a checkpoint is among them, unpack it")]
+    Archive {
+        /// Some of their names.
+        records: String,
+    },
+    /// An archive of torch.jit.save.
+    #[error(
+        "a TorchScript archive (torch.jit.save), which is a program; \
+         `torch.save(torch.jit.load(…).state_dict(), …)` makes a checkpoint of it"
+    )]
+    Script,
+    /// The file ends in the middle of something.
+    #[error("the file ends inside {0}; copy or download it again")]
+    Truncated(&'static str),
+    /// An operation of the pickle that no state dict needs.
+    #[error("operation {code:#04x} at byte {at} of a pickle has no business in a checkpoint")]
+    Operation {
+        /// The operation.
+        code: u8,
+        /// Where, from the beginning of its pickle.
+        at: usize,
+    },
+    /// A function that would be called, if this were Python.
+    #[error(
+        "it calls `{}.{}` where it is loaded with Python, which no network needs; nothing of it was run. Don't load this \
+         file elsewhere unless with `weights_only=True`, which refuses it too",
+        Shown(module),
+        Shown(name)
+    )]
+    Call {
+        /// The function's module.
+        module: String,
+        /// The function.
+        name: String,
+    },
+    /// The pickle makes no sense.
+    #[error("the pickle is broken: {0}")]
+    Broken(&'static str),
+    /// Made on a machine, or of elements, that are not supported.
+    #[error("{} is not supported", Shown(.0))]
+    Unsupported(String),
+    /// A tensor reaches beyond the elements that it is made from, or they are missing.
+    #[error("tensor `{}` reaches beyond its storage `{}`", Shown(tensor), Shown(storage))]
+    Outside {
+        /// Its name.
+        tensor: String,
+        /// Where its elements should be.
+        storage: String,
+    },
+    /// More than any checkpoint has.
+    #[error("more than {limit} {what}: no checkpoint of a network")]
+    Excessive {
+        /// Of what.
+        what: &'static str,
+        /// The most.
+        limit: usize,
+    },
+    /// Tensors, but in lists.
+    #[error(
+        "its {0} tensors have no names, as they are in lists; what can be read is a state dict, as in \
+             torch.save(model.state_dict(), …)"
+    )]
+    Unnamed(usize),
+    /// A whole model object, perhaps.
+    #[error("no tensors in it; what can be read is a state dict, as in torch.save(model.state_dict(), …)")]
+    Empty,
+}
