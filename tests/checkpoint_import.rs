@@ -87,7 +87,7 @@ fn an_import_says_what_it_took_and_serves_as_weights_and_as_a_beginning() {
     };
 
     // The names are those of the released code: those in the file, and the counters that newer files have too.
-    assert_eq!(said("imported", "summary"), "281 tensors loaded, 0 of the file skipped, 0 not in it");
+    assert_eq!(said("imported", "summary"), "281 tensors loaded, 0 skipped, 53 missing");
     let published = record(&space, "imported");
     assert_eq!(names(&published, "loaded"), network.iter().map(|(key, _)| key.as_str()).collect());
     assert!(names(&published, "missing").iter().all(|key| key.ends_with(".num_batches_tracked")));
@@ -96,8 +96,16 @@ fn an_import_says_what_it_took_and_serves_as_weights_and_as_a_beginning() {
     let all: BTreeSet<_> = network.iter().map(|(key, _)| key.clone()).chain(counters).collect();
     assert_eq!(keys(&space.bytes("runs/p/imported/model.safetensors")), all);
 
-    assert_eq!(said("backbone", "summary"), "265 tensors loaded, 1 of the file skipped, 16 not in it");
+    assert_eq!(said("backbone", "summary"), "265 tensors loaded, 1 skipped, 69 missing; read below `Scale.`");
     let backbone = record(&space, "backbone");
+    assert_eq!((&published["below"], &backbone["below"]), (&Value::Null, &Value::from("Scale.")));
+    // The message counts what the record lists.
+    for (stage, record) in [("imported", &published), ("backbone", &backbone)] {
+        let counted = ["loaded", "skipped", "missing"].map(|list| record[list].as_array().unwrap().len());
+        let [loaded, skipped, missing] = counted;
+        let begin = format!("{loaded} tensors loaded, {skipped} skipped, {missing} missing");
+        assert!(said(stage, "summary").starts_with(&begin), "{}", said(stage, "summary"));
+    }
     let old_head = serde_json::json!({
         "name": "layer5.conv2d_list.0.weight",
         "shape": [21, 2048, 3, 3],
@@ -106,7 +114,7 @@ fn an_import_says_what_it_took_and_serves_as_weights_and_as_a_beginning() {
     assert_eq!(backbone["skipped"], serde_json::json!([old_head]));
     assert_eq!(names(&backbone, "missing").iter().filter(|key| is_head(key)).count(), 16);
     // The counters are in the file that was written.
-    assert_eq!(said("trained", "init"), "318 tensors loaded, 0 of the file skipped, 16 not in it");
+    assert_eq!(said("trained", "init"), "318 tensors loaded, 0 skipped, 16 missing");
 
     let metrics: Value = serde_json::from_str(&space.read("runs/p/evaluate/metrics.json")).unwrap();
     assert_eq!(metrics["imported"], metrics["published"]);

@@ -101,3 +101,66 @@ fn weights_of_another_network_are_refused_with_the_tensor_and_both_shapes() {
     let said = ["published.pth", "has shape [8", "expected [11"];
     assert!(said.iter().all(|text| ran.stderr.contains(text)), "{}", ran.stderr);
 }
+
+/// Where in a safetensors file the elements of this tensor are.
+fn elements(file: &[u8], tensor: &str) -> std::ops::Range<usize> {
+    let length = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let at = |end: usize| 8 + length + header[tensor]["data_offsets"][end].as_u64().unwrap() as usize;
+    at(0)..at(1)
+}
+
+#[test]
+fn an_evaluation_of_a_network_that_has_diverged_gives_no_miou_but_the_name_of_what_is_no_number() {
+    let space = trained();
+    let weights = space.bytes("runs/p/inter/model.safetensors");
+    let with = |value: f32| {
+        let mut file = weights.clone();
+        for element in file[elements(&weights, "main.weight")].as_chunks_mut::<4>().0 {
+            *element = value.to_le_bytes();
+        }
+        file
+    };
+    space.write("nan.safetensors", with(f32::NAN));
+    // Each is a number; their sum with the image is none.
+    space.write("large.safetensors", with(f32::MAX));
+    for (stage, file, said) in [
+        ("evaluate", "nan", &["tensor `main.weight` is not finite", "nan.safetensors"][..]),
+        ("evaluate", "large", &["`large`: the network gives", "logits that are not finite"]),
+        ("entropy", "large", &["the network gives", "logits that are not finite"]),
+        ("entropy", "nan", &["tensor `main.weight` is not finite", "nan.safetensors"]),
+    ] {
+        let list =
+            if stage == "evaluate" { format!("[\"{file}.safetensors\"]") } else { format!("\"{file}.safetensors\"") };
+        let ran = space.intrada(&format!("run p.toml {stage} --set stages.{stage}.weights={list}"));
+        assert_eq!(ran.code, Some(1), "{file}: {}", ran.stderr);
+        assert!(said.iter().all(|part| ran.stderr.contains(part)), "{file}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_is_before_the_names_changes_no_result_and_is_said() {
+    let space = trained();
+    let weights = space.bytes("runs/p/inter/model.safetensors");
+    let length = u64::from_le_bytes(*weights.first_chunk().unwrap()) as usize;
+    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&weights[8..8 + length]).unwrap();
+    let below = |prefix: &str| {
+        let tensors = header.iter().filter(|(name, _)| *name != "__metadata__");
+        let header: serde_json::Map<_, _> =
+            tensors.map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect();
+        let header = serde_json::to_vec(&header).unwrap();
+        [&(header.len() as u64).to_le_bytes()[..], &header, &weights[8 + length..]].concat()
+    };
+    space.write("published.pth", below("state_dict.net._orig_mod."));
+    space.write("weights/mine.v2.safetensors", below("model."));
+    let import = "\n[stages.imported]\nkind = \"checkpoint-import\"\nfile = \"published.pth\"\nmodel = \"small\"\n";
+    space.write("p.toml", format!("{}{import}", space.read("p.toml")));
+    let ran = space.intrada("run p.toml --format json");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let metrics: serde_json::Value = serde_json::from_str(&space.read("runs/p/evaluate/metrics.json")).unwrap();
+    assert_eq!(metrics["inter"], metrics["mine.v2"]);
+    assert!(space.bytes("runs/p/imported/model.safetensors") == weights);
+    let record: serde_json::Value = serde_json::from_str(&space.read("runs/p/imported/import.json")).unwrap();
+    assert_eq!(record["below"], "state_dict.net._orig_mod.");
+    assert!(ran.stdout.contains("read below `state_dict.net._orig_mod.`"), "{}", ran.stdout);
+}

@@ -104,6 +104,23 @@ pub fn predict(logits: &Tensor, size: [usize; 2]) -> Index {
     Index::new(size[0], size[1], bands.concat())
 }
 
+/// [`predict`] of an image whose logits are numbers, in the sense in which [`infer`] refuses others: where one is NaN the first
+/// class would win.
+///
+/// # Errors
+/// [`InferenceError`].
+///
+/// # Panics
+/// As [`predict`].
+pub fn predict_finite(image: &str, logits: &Tensor, size: [usize; 2]) -> Result<Index, InferenceError> {
+    let is_finite = logits.isfinite().all().to_kind(tch::Kind::Int64).int64_value(&[]) == 1;
+    if is_finite {
+        Ok(predict(logits, size))
+    } else {
+        infer(image, logits, size, &[]).map(|inference| inference.prediction)
+    }
+}
+
 /// The largest logit of each pixel of a row, and whose it is.
 struct Winners {
     /// The row of all classes.
@@ -261,6 +278,19 @@ mod tests {
         let _ = logits.narrow(2, 0, 1).fill_(f64::NAN);
         let error = infer("street.png", &logits, [8, 6], &[]).unwrap_err();
         assert_eq!(error.to_string(), "the network gives street.png logits that are not finite (8 of 48 pixels)");
+    }
+
+    #[test]
+    fn what_has_no_scores_has_no_prediction_either() {
+        let (size, finite) = ([8, 6], logits(1));
+        assert_eq!(predict_finite("a", &finite, size).unwrap(), predict(&finite, size));
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let logits = logits(1);
+            let _ = logits.narrow(1, 2, 1).narrow(3, 0, 1).fill_(value);
+            let said = predict_finite("street.png", &logits, size).unwrap_err().to_string();
+            assert_eq!(said, infer("street.png", &logits, size, &[]).unwrap_err().to_string(), "{value}");
+            assert!(said.contains("street.png logits that are not finite (6 of 48 pixels)"), "{said}");
+        }
     }
 
     #[test]

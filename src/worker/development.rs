@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn subject(network: &dyn Network) -> Subject<'_> {
-        Subject { network, normalization: Arch::Small.normalization(), kind: Kind::Float }
+        Subject { name: "inter", network, normalization: Arch::Small.normalization(), kind: Kind::Float }
     }
 
     /// A tenth of the iterations is done.

@@ -7,7 +7,7 @@
 use intrada_ml::data::pass::Frame;
 use intrada_ml::data::raster::Index;
 use intrada_ml::data::source::LabelUse;
-use intrada_ml::entropy_inference::predict;
+use intrada_ml::entropy_inference::{InferenceError, predict_finite};
 use intrada_ml::metrics::Confusion;
 use intrada_ml::network::{Network, Normalization};
 use tch::{Device, Kind, Tensor};
@@ -20,6 +20,8 @@ pub(crate) const ROLE: &str = "dataset";
 /// A network that is looked at.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
+    /// What it is called in a message.
+    pub(crate) name: &'a str,
     /// The network.
     pub(crate) network: &'a dyn Network,
     /// How it wants its images.
@@ -52,6 +54,14 @@ pub(crate) struct Seen<'a> {
     pub(crate) confusion: &'a Confusion,
 }
 
+/// What `entropy-inference` refuses would be a number here, and look like one of a bad network.
+fn diverged(subject: &Subject, error: &InferenceError) -> Failure {
+    Failure::advised(
+        format!("`{}`: {error}", subject.name),
+        "its weights have diverged, or are too large for its element type; a training with a lower `learning_rate` gives others",
+    )
+}
+
 /// Counts over all images, and how many these were. `at` is where a job that is asked to stop meanwhile will go on.
 pub(crate) fn confusion(
     work: &Work,
@@ -68,7 +78,8 @@ pub(crate) fn confusion(
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
         let logits = predictor(&frame);
-        let prediction = predict(&logits, label.size());
+        let prediction =
+            predict_finite(&frame.name, &logits, label.size()).map_err(|error| diverged(&subject, &error))?;
         let mut own = Confusion::new(classes);
         own.add(label.bytes(), prediction.bytes())?;
         confusion.merge(&own);

@@ -1,9 +1,10 @@
 //! The network that a job names.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use intrada_ml::arch::{Arch, Options};
-use intrada_ml::checkpoint::Restored;
+use intrada_ml::checkpoint::{Apart, Restored};
 use intrada_ml::deeplab_v2::Branches;
 use intrada_ml::efficientnet_lite::OutputStride;
 use intrada_ml::network::Network;
@@ -45,17 +46,23 @@ impl Model {
     }
 }
 
-/// How much of a file and of a network was loaded; which tensors exactly were not goes to the log.
+/// How much of a file and of a network was loaded, in the words of `import.json`; which tensors exactly were not, and why,
+/// goes to the log.
 pub(crate) fn told(restored: &Restored) -> String {
-    let Restored { loaded, skipped, kept } = restored;
-    for (what, tensors) in [("in the file but not taken", skipped), ("not in the file, random", kept)] {
-        if !tensors.is_empty() {
-            let names: Vec<&str> = tensors.iter().map(|apart| apart.name.as_str()).collect();
-            eprintln!("{what}: {}", names.join(" "));
+    let Restored { loaded, skipped, kept, counters, wrapping } = restored;
+    for (what, tensors) in [("skipped", skipped), ("missing", kept), ("missing", counters)] {
+        let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for Apart { name, why, .. } in tensors {
+            by_reason.entry(why).or_default().push(name);
+        }
+        for (why, names) in by_reason {
+            eprintln!("{what}, {why}: {}", names.join(" "));
         }
     }
-    let (loaded, skipped, kept) = (loaded.len(), skipped.len(), kept.len());
-    format!("{loaded} tensors loaded, {skipped} of the file skipped, {kept} not in it")
+    let (loaded, skipped, missing) = (loaded.len(), skipped.len(), kept.len() + counters.len());
+    let said = format!("{loaded} tensors loaded, {skipped} skipped, {missing} missing{wrapping}");
+    eprintln!("{said}");
+    said
 }
 
 #[cfg(test)]

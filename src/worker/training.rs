@@ -96,7 +96,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     };
     let settings = settings(&parameters);
     let (normalization, kind) = (parameters.model.arch.normalization(), parameters.precision.kind());
-    let subject = Subject { network: network.as_ref(), normalization, kind };
+    let subject = Subject { name: &work.job.stage, network: network.as_ref(), normalization, kind };
     let mut looks = Looks {
         development: Development::new(work, subject, target.unwrap_or(source))?,
         validation: parameters.evaluate_every.map(|every| Validation::new(work, subject, every)),

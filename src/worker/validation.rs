@@ -150,7 +150,55 @@ fn lines(found: &[Evaluation]) -> Result<String, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Evaluation, best};
+    use std::sync::Arc;
+
+    use intrada_ml::arch::{Arch, Options};
+    use intrada_runner::exec::job::{Class, Dataset, Job};
+    use tch::{Device, Kind, no_grad};
+
+    use super::*;
+
+    fn work(folder: &std::path::Path) -> Work {
+        let scenes = Dataset::Scenes { style: "target".into(), part: "all".into(), seed: 1, count: 2, size: [32, 16] };
+        let class = |name: &str| Class { name: name.to_owned(), colour: [0; 3], rare: false };
+        let job = Job {
+            format: job::FORMAT,
+            stage: "inter".into(),
+            kind: "inter-training".into(),
+            parameters: [].into(),
+            classes: ["a", "b", "c", "d", "e", "f", "g", "h"].map(class).to_vec(),
+            datasets: [(measure::ROLE.to_owned(), scenes)].into(),
+            dataset_names: [].into(),
+            inputs: [].into(),
+            items: None,
+            staging: folder.join("staging"),
+            slot: folder.join("slot"),
+            device: "cpu".into(),
+            threads: 1,
+        };
+        Work::new(job, Device::Cpu, Arc::default())
+    }
+
+    #[test]
+    fn a_network_whose_output_is_no_number_is_never_the_best_and_is_named_with_the_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let work = work(folder.path());
+        let options = Options { classes: 8, multi_level: false, output_stride: None, branches: None };
+        let network = Arch::Small.build(options, 1, Device::Cpu, Kind::Float);
+        let normalization = Arch::Small.normalization();
+        let subject = Subject { name: &work.job.stage, network: network.as_ref(), normalization, kind: Kind::Float };
+        Validation::new(&work, subject, 1).look(1).unwrap();
+        let (_, weight) = network.state().into_iter().find(|(name, _)| name == "main.weight").unwrap();
+        let _ = no_grad(|| weight.shallow_clone().fill_(f64::NAN));
+        let Err(Failure::Failed { message, .. }) = Validation::new(&work, subject, 1).look(2) else {
+            panic!("a network of NaN was measured")
+        };
+        assert!(message.starts_with("`inter`: the network gives ") && message.contains("not finite"), "{message}");
+        let validation = work.job.slot.join("validation");
+        assert!(validation.join("best-1.safetensors").exists() && !validation.join("best-2.safetensors").exists());
+        let lines = fs::read_to_string(work.job.slot.join(job::EVALUATIONS)).unwrap();
+        assert_eq!(lines.lines().count(), 1);
+    }
 
     fn of(mious: &[Option<f64>]) -> Option<u64> {
         let found = (1..).zip(mious).map(|(iteration, miou)| Evaluation { iteration, miou: *miou, iou: [].into() });

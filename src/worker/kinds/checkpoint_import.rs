@@ -1,7 +1,7 @@
 //! `checkpoint-import`: a published file → weights under the released code's names, and what became of each tensor.
 
 use intrada_ml::arch::Arch;
-use intrada_ml::checkpoint::{self, Apart, Restored};
+use intrada_ml::checkpoint::{self, Apart, Restored, Wrapping};
 use intrada_ml::network::Network;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -35,6 +35,9 @@ struct Record {
     skipped: Vec<Apart>,
     /// Of the network.
     missing: Vec<Apart>,
+    /// Where in the file the network was, and what else there was; nothing where that is all of the file.
+    #[serde(flatten)]
+    wrapping: Wrapping,
 }
 
 #[derive(Serialize)]
@@ -55,20 +58,17 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let mut state = network.state();
     state.retain(|(name, _)| restored.kept.iter().all(|apart| apart.name != *name));
     checkpoint::write(&work.output(output)?, &state, None)?;
-    let record = record(&model, part, network.as_ref(), &state, restored);
+    let record = record(&model, part, network.as_ref(), restored);
     std::fs::write(work.output("import.json")?, serde_json::to_string_pretty(&record)? + "\n")?;
     Ok(notes)
 }
 
-/// `state`: what is written.
-fn record(model: &Model, part: Part, network: &dyn Network, state: &[(String, Tensor)], restored: Restored) -> Record {
-    let Restored { loaded, skipped, kept: mut missing } = restored;
-    let (loaded, counters): (Vec<_>, Vec<_>) = state.iter().partition(|(name, _)| loaded.binary_search(name).is_ok());
+fn record(model: &Model, part: Part, network: &dyn Network, restored: Restored) -> Record {
+    let Restored { loaded, skipped, kept, counters, wrapping } = restored;
+    let is_loaded = |name: &String| loaded.binary_search(name).is_ok();
     let shaped = |(name, tensor): &(String, Tensor)| Loaded { name: name.clone(), shape: tensor.size() };
-    // Whatever else the network has and the file lacks would have been an error.
-    const COUNTER: &str = "a counter that nothing reads; PyTorch before 0.4.1 didn't write it";
-    missing.extend(counters.into_iter().map(|(name, tensor)| Apart::new(name, tensor, COUNTER)));
+    let loaded = network.state().iter().filter(|(name, _)| is_loaded(name)).map(shaped).collect();
+    let mut missing = [kept, counters].concat();
     missing.sort();
-    let loaded = loaded.into_iter().map(shaped).collect();
-    Record { arch: model.arch, classes: network.classes(), part, loaded, skipped, missing }
+    Record { arch: model.arch, classes: network.classes(), part, loaded, skipped, missing, wrapping }
 }

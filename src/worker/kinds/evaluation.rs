@@ -42,13 +42,17 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let Parameters { overlays } = work.parameters()?;
     let names: Vec<String> =
         work.job.inputs.keys().filter_map(|role| role.strip_prefix("weights.")).map(str::to_owned).collect();
+    // A file that can't be used is told before the others are measured for an hour.
+    for name in names.iter().skip(1) {
+        network(work, name)?;
+    }
     let folder = work.output_folder("overlays")?;
     let colours: Vec<[u8; 3]> = work.job.classes.iter().map(|class| class.colour).collect();
     let mut metrics = BTreeMap::new();
     let mut judged: Vec<Judged> = Vec::new();
     for (i, name) in names.iter().enumerate() {
         let (model, network) = network(work, name)?;
-        let (confusion, images) = measure::confusion(work, subject(&model, network.as_ref()), 0, |seen| {
+        let (confusion, images) = measure::confusion(work, subject(name, &model, network.as_ref()), 0, |seen| {
             if judged.len() as u64 == seen.index {
                 judged.push(Judged { image: seen.frame.name.clone(), ..Judged::default() });
             }
@@ -78,8 +82,8 @@ fn network(work: &Work, name: &str) -> Result<(Model, Box<dyn Network>), Failure
     Ok((model, network))
 }
 
-fn subject<'a>(model: &Model, network: &'a dyn Network) -> Subject<'a> {
-    Subject { network, normalization: model.arch.normalization(), kind: Kind::Float }
+fn subject<'a>(name: &'a str, model: &Model, network: &'a dyn Network) -> Subject<'a> {
+    Subject { name, network, normalization: model.arch.normalization(), kind: Kind::Float }
 }
 
 /// What an `entropy-inference` scores the image with; none where the network has diverged.
@@ -96,7 +100,7 @@ fn show(work: &Work, names: &[String], judged: &mut [Judged]) -> Result<(), Fail
     let folder = work.output_folder("pictures")?;
     for name in names {
         let (model, network) = network(work, name)?;
-        pictures::make(work, &folder, name, subject(&model, network.as_ref()), judged)?;
+        pictures::make(work, &folder, name, subject(name, &model, network.as_ref()), judged)?;
     }
     Ok(())
 }
