@@ -21,6 +21,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 
 use crate::digest::{Digest, FileDigest};
 use crate::store::index::{FileRecord, LabelValues};
+use crate::store::own::is_own;
 use crate::store::stat::{Stat, now_ns};
 use crate::store::tree::{Leaf, Visitor, WalkError, fold};
 use crate::store::{Artifact, Kind};
@@ -382,7 +383,7 @@ impl Visitor for Inputs {
 
 /// Whether the folder at `path` is no part of the folder in which it lies.
 fn is_no_input(path: &Path, cache: &Path) -> bool {
-    path == cache || path.file_name().is_some_and(|name| name == BYTECODE)
+    is_own(path, cache) || path.file_name().is_some_and(|name| name == BYTECODE)
 }
 
 /// The names of all files below a folder, relative to it, in order. Links are left out, and so is all below `cache` and what

@@ -40,6 +40,7 @@ mod layout;
 mod lease;
 pub mod listing;
 mod objects;
+pub mod own;
 mod pin;
 mod present;
 mod publish;
