@@ -42,6 +42,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::exec::supervisor;
 use crate::report::shell;
 use crate::shown;
 use crate::spec::{Look, Problems};
@@ -183,6 +184,9 @@ type Answer = Result<u8, Refusal>;
 
 /// Parses the command line, answers, and gives the exit status.
 pub fn main() -> ExitCode {
+    if let Some(status) = supervisor::answer_runner() {
+        return status;
+    }
     completions::answer_shell();
     let arguments = match meant::with_command(std::env::args_os().collect()) {
         Ok(arguments) => arguments,

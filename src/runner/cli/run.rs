@@ -9,6 +9,7 @@ use super::report::Kept;
 use super::result::{self, Before};
 use super::screen::Screen;
 use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, report, show};
+use crate::exec::signals;
 use crate::report::Reporter;
 use crate::report::views::Views;
 use crate::sched::session::{Access, Session};
@@ -157,11 +158,12 @@ fn device(name: &str) -> Result<String, String> {
 }
 
 /// Ctrl-C, a batch system's SIGTERM and a closed terminal's SIGHUP stop the run; before it has begun and after it has ended they
-/// end the program.
+/// end the program. Those that the caller ignores (`nohup`, `&` in a script) stay ignored.
 pub(super) fn pass_on_signals(interrupt: Interrupt, screen: Screen) {
     use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
     // Without the handlers a Ctrl-C ends the runner at once, and its jobs with it: their checkpoints are kept anyway.
-    if let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCONT]) {
+    let heeded = signals::heeded(&[SIGINT, SIGTERM, SIGHUP, SIGCONT]);
+    if let Ok(mut signals) = signal_hook::iterator::Signals::new(heeded) {
         std::thread::spawn(move || {
             for signal in signals.forever() {
                 // After a Ctrl-Z the shell has written below what was drawn.

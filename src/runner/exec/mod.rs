@@ -8,7 +8,10 @@
 pub mod circumstances;
 pub mod command;
 pub mod job;
+pub mod orphans;
 pub mod process;
+pub mod signals;
+pub mod supervisor;
 pub mod worker;
 
 use std::path::PathBuf;

@@ -1,15 +1,22 @@
 //! A child process that can be stopped, killed with all it started, and that dies with the runner.
 //!
 //! Knows nothing of stages. Each child leads a process group of its own, so that a signal reaches its children too and a
-//! Ctrl-C typed at the terminal reaches only the runner, which then asks the children to save and stop.
+//! Ctrl-C typed at the terminal reaches only the runner, which then asks the children to save and stop. A [`supervisor`]
+//! stands between, and sees to it that nothing outlives the job; a program that uses this crate and can't be one (a test)
+//! starts its jobs itself.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::process::{Child, Command, ExitStatus};
-use std::sync::Mutex;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, ChildStdout, Command, ExitStatus};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{orphans, supervisor};
 
 /// How a running job is told to end, from another thread.
 #[derive(Debug, Default)]
@@ -19,14 +26,35 @@ pub struct Control {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The leader of the group, while it hasn't been waited for: afterwards the number may be somebody else's.
-    group: Option<Pid>,
+    /// How a signal reaches the job, while it hasn't been waited for.
+    reach: Option<Reach>,
+    /// What all its processes have.
+    belongings: Option<Belongings>,
     stopping: bool,
     /// It was told to end because it took too long, and by nobody else.
     expired: bool,
 }
 
+#[derive(Debug)]
+enum Reach {
+    /// The leader of its process group. Once it was waited for, the number may be somebody else's.
+    Group(Pid),
+    Supervisor(UnixStream),
+}
+
+#[derive(Debug)]
+struct Belongings {
+    name: OsString,
+    leases: Arc<Vec<OwnedFd>>,
+}
+
 impl Control {
+    /// Gives every process of the job these open leases, so that they are held until the last one has ended, and a variable
+    /// with the job's name, by which they are known.
+    pub fn give(&self, name: OsString, leases: Vec<OwnedFd>) {
+        self.lock().belongings = Some(Belongings { name, leases: Arc::new(leases) });
+    }
+
     /// Asks the job to save what it has and end. A job that hasn't started yet won't.
     pub fn stop(&self) {
         self.signal(Signal::TERM);
@@ -90,39 +118,117 @@ impl Control {
 
 impl State {
     fn pass_on(&self, signal: Signal) {
-        if let Some(group) = self.group {
+        match &self.reach {
             // The group may be gone by itself: then there is nothing to end.
-            let _ = kill_process_group(group, signal);
+            Some(Reach::Group(group)) => drop(kill_process_group(*group, signal)),
+            Some(Reach::Supervisor(line)) if signal == Signal::KILL => supervisor::let_go(line),
+            Some(Reach::Supervisor(line)) => supervisor::ask(line),
+            None => {}
         }
     }
 }
 
-/// Starts `command` under `control`. `None`: it was told to stop before it started.
+/// A program that is about to be a job.
+pub struct Prepared {
+    command: Command,
+    is_supervised: bool,
+}
+
+impl Prepared {
+    /// Without arguments yet.
+    pub fn new(program: impl AsRef<OsStr>) -> Prepared {
+        match supervisor::command_for(program.as_ref()) {
+            Some(command) => Prepared { command, is_supervised: true },
+            None => Prepared { command: Command::new(program), is_supervised: false },
+        }
+    }
+
+    /// To add arguments and surroundings to. Its standard input is empty.
+    pub fn command(&mut self) -> &mut Command {
+        &mut self.command
+    }
+}
+
+/// A job that was started.
+pub struct Running {
+    child: Child,
+    line: Option<UnixStream>,
+}
+
+impl Running {
+    /// What it writes, if that was asked for.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+}
+
+/// Starts a program under `control`. `None`: it was told to stop before it started.
 ///
-/// Call [`wait`] from the same thread: on Linux the child is killed when the thread that started it ends.
+/// Call [`wait`] from the same thread: on Linux a child without a supervisor is killed when the thread that started it ends.
 ///
 /// # Errors
 /// Whatever starting the program answers.
-pub fn start(command: &mut Command, control: &Control) -> io::Result<Option<Child>> {
+pub fn start(prepared: &mut Prepared, control: &Control) -> io::Result<Option<Running>> {
     use std::os::unix::process::CommandExt;
-    command.process_group(0);
-    die_with_parent(command);
+    let Prepared { command, is_supervised } = prepared;
     let mut state = control.lock();
     if state.stopping || state.expired {
         return Ok(None);
     }
-    let child = command.spawn()?;
-    state.group = Pid::from_raw(child.id() as i32);
-    Ok(Some(child))
+    command.process_group(0);
+    if let Some(Belongings { name, leases }) = &state.belongings {
+        command.env(orphans::JOB, name);
+        keep_open(command, Arc::clone(leases));
+    }
+    let (running, reach) = if *is_supervised {
+        let (child, line) = supervisor::start(command)?;
+        let reach = Reach::Supervisor(line.try_clone()?);
+        (Running { child, line: Some(line) }, reach)
+    } else {
+        die_with_parent(command);
+        let child = command.stdin(std::process::Stdio::null()).spawn()?;
+        let reach = Reach::Group(pid_of(&child));
+        (Running { child, line: None }, reach)
+    };
+    state.reach = Some(reach);
+    Ok(Some(running))
 }
 
-/// Waits for the child, then ends whatever is left of its group.
+/// Waits for the job, then ends whatever is left of what it started.
 ///
 /// # Errors
 /// Whatever waiting answers.
-pub fn wait(child: &mut Child, control: &Control) -> io::Result<ExitStatus> {
+pub fn wait(running: &mut Running, control: &Control) -> io::Result<ExitStatus> {
+    let Running { child, line } = running;
+    match line {
+        Some(line) => {
+            let told = supervisor::hear_end(line);
+            control.lock().reach = None;
+            let own = child.wait()?;
+            match told {
+                Some(status) => Ok(status),
+                None => without_supervisor(own, control),
+            }
+        }
+        None => wait_directly(child, control),
+    }
+}
+
+/// The supervisor was killed. The job went with it; what that had started didn't.
+fn without_supervisor(own: ExitStatus, control: &Control) -> io::Result<ExitStatus> {
+    let name = control.lock().belongings.as_ref().map(|belongings| belongings.name.clone());
+    if let Some(name) = name {
+        orphans::end_of(&name);
+    }
+    match own.success() {
+        true => Err(io::Error::other("its supervisor ended before it")),
+        false => Ok(own),
+    }
+}
+
+fn wait_directly(child: &mut Child, control: &Control) -> io::Result<ExitStatus> {
     // Not reaped yet, so that its number can't be given to another process between the wait and the clean-up.
-    let pid = Pid::from_raw(child.id() as i32).expect("a process number is positive");
+    let pid = pid_of(child);
     loop {
         let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
         match rustix::process::waitid(rustix::process::WaitId::Pid(pid), options) {
@@ -133,22 +239,38 @@ pub fn wait(child: &mut Child, control: &Control) -> io::Result<ExitStatus> {
     }
     let mut state = control.lock();
     let _ = kill_process_group(pid, Signal::KILL);
-    state.group = None;
+    state.reach = None;
     child.wait()
 }
 
-/// Where the system can do it, the child is killed when the runner dies, even by SIGKILL: nothing goes on writing into a
-/// folder that a restarted run will use.
-#[cfg(target_os = "linux")]
-fn die_with_parent(command: &mut Command) {
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id() as i32).expect("a process number is positive")
+}
+
+/// Has the child, and what it starts in turn, inherit these descriptors.
+fn keep_open(command: &mut Command, descriptors: Arc<Vec<OwnedFd>>) {
     use std::os::unix::process::CommandExt;
-    let runner = rustix::process::getpid();
+    // SAFETY: between fork and exec one system call a descriptor is made; it is safe after a fork and allocates nothing.
+    unsafe {
+        command.pre_exec(move || {
+            let keep = |descriptor| rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty());
+            descriptors.iter().try_for_each(keep).map_err(io::Error::from)
+        });
+    }
+}
+
+/// Where the system can do it, the child is killed when the one who starts it dies, even by SIGKILL: nothing goes on writing
+/// into a folder that a restarted run will use.
+#[cfg(target_os = "linux")]
+pub(super) fn die_with_parent(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    let parent = rustix::process::getpid();
     // SAFETY: between fork and exec only two system calls are made; both are safe after a fork and allocate nothing.
     unsafe {
         command.pre_exec(move || {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            // The runner may have died before the call above took hold.
-            if rustix::process::getppid() != Some(runner) {
+            // It may have died before the call above took hold.
+            if rustix::process::getppid() != Some(parent) {
                 return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
             }
             Ok(())
@@ -157,7 +279,7 @@ fn die_with_parent(command: &mut Command) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with_parent(_: &mut Command) {}
+pub(super) fn die_with_parent(_: &mut Command) {}
 
 /// How a process ended, in words: `exit status 2`, `killed by signal 9 (SIGKILL)`.
 pub fn describe(status: ExitStatus) -> String {
@@ -193,10 +315,10 @@ pub fn out_of_memory_kills() -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> Command {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]);
-        command
+    fn shell(script: &str) -> Prepared {
+        let mut prepared = Prepared::new("/bin/sh");
+        prepared.command().args(["-c", script]);
+        prepared
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use super::job::{DESCRIBE, Description, Event, FORMAT, Job, iterations_kept};
-use super::process::{self, Control};
+use super::process::{self, Control, Prepared, Running};
 use super::{Failure, Visible, find_worker};
 
 /// What a finished worker leaves besides its files.
@@ -42,22 +42,22 @@ pub fn perform(
     File::create(job_file)
         .and_then(|mut file| file.write_all(&text))
         .map_err(|error| Failure::new(format!("failed to write {}: {error}", job_file.display())))?;
-    let mut command = Command::new(&worker);
-    command.arg(job_file).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-    gpus.limit(&mut command);
-    let started = process::start(&mut command, control)
+    let mut prepared = Prepared::new(&worker);
+    prepared.command().arg(job_file).stdout(Stdio::piped()).stderr(log);
+    gpus.limit(prepared.command());
+    let started = process::start(&mut prepared, control)
         .map_err(|error| Failure::new(format!("failed to start {}: {error}", worker.display())))?;
     let kills = process::out_of_memory_kills();
-    let Some(mut child) = started else { return Err(Failure::Cancelled { at: None }) };
+    let Some(mut running) = started else { return Err(Failure::Cancelled { at: None }) };
 
-    let (ended, mut last) = (listen(&mut child), Said::default());
+    let (ended, mut last) = (listen(&mut running), Said::default());
     // The worker's own children may hold the pipe open after it has ended; so its end is waited for beside the pipe's.
     let status = std::thread::scope(|scope| {
         let (send, exit) = mpsc::channel();
-        let (child, control) = (&mut child, control);
-        // Started by this thread, waited for by another: the child dies with the thread that started it, and that is
-        // this one, which outlives the scope.
-        scope.spawn(move || send.send(process::wait(child, control)));
+        let (running, control) = (&mut running, control);
+        // Started by this thread, waited for by another: without a supervisor the child dies with the thread that started
+        // it, and that is this one, which outlives the scope.
+        scope.spawn(move || send.send(process::wait(running, control)));
         let mut status = None;
         loop {
             match ended.recv_timeout(Duration::from_millis(if status.is_some() { 500 } else { 20 })) {
@@ -117,15 +117,14 @@ pub fn describe() -> Result<Description, Failure> {
     let no_start = |error| Failure::new(format!("failed to start {}: {error}", worker.display()));
     // A file, as nobody reads a second pipe while the first one is read.
     let mut said = tempfile::tempfile().map_err(no_start)?;
-    let mut command = Command::new(&worker);
-    command.arg(DESCRIBE).stdin(Stdio::null()).stdout(Stdio::piped());
-    command.stderr(said.try_clone().map_err(no_start)?);
+    let mut prepared = Prepared::new(&worker);
+    prepared.command().arg(DESCRIBE).stdout(Stdio::piped()).stderr(said.try_clone().map_err(no_start)?);
     let control = Control::default();
     let answer = || {
-        let mut child = process::start(&mut command, &control)?.expect("nobody told it to stop");
+        let mut running = process::start(&mut prepared, &control)?.expect("nobody told it to stop");
         let mut text = Vec::new();
-        let read = child.stdout.take().expect("standard output is piped").read_to_end(&mut text);
-        let status = process::wait(&mut child, &control)?;
+        let read = running.take_stdout().expect("standard output is piped").read_to_end(&mut text);
+        let status = process::wait(&mut running, &control)?;
         read.map(|_| (status, text))
     };
     let (status, text) = control.within(Some(PATIENCE), Duration::from_secs(1), answer).map_err(no_start)?;
@@ -164,9 +163,9 @@ impl Said {
 }
 
 /// Reads events in a thread of its own. A line that is none is the output of a library: it is not worth a failure.
-fn listen(child: &mut Child) -> mpsc::Receiver<Event> {
+fn listen(running: &mut Running) -> mpsc::Receiver<Event> {
     let (send, receive) = mpsc::channel();
-    let pipe = child.stdout.take().expect("standard output is piped");
+    let pipe = running.take_stdout().expect("standard output is piped");
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines() {
             let Ok(line) = line else { break };

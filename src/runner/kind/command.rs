@@ -23,7 +23,7 @@ pub(super) const KIND: Kind = Kind {
         KeySpec::new(
             "env",
             Takes::Texts,
-            "environment variables that it sees beside PATH, HOME, LANG and TMPDIR; their values enter the key",
+            "environment variables that it sees beside those that are always passed on; their values enter the key",
         )
         .optional(),
     ]],

@@ -6,10 +6,12 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::Store;
@@ -21,14 +23,35 @@ use crate::digest::{Digest, Key};
 /// The right to compute one key. Given back when dropped.
 #[derive(Debug)]
 pub struct Lease {
-    /// Closing it drops the lock.
-    _file: File,
+    /// Closing it drops the lock, once nobody else has it open.
+    file: File,
     path: PathBuf,
+    left_by: Option<Holder>,
+}
+
+impl Lease {
+    /// Who had it before and was killed with it: what that one had started may still run.
+    pub fn left_by(&self) -> Option<&Holder> {
+        self.left_by.as_ref()
+    }
+
+    /// Gives it back and leaves the file with its name, for whoever is to know that somebody had it.
+    pub(super) fn leave(mut self) {
+        self.path = PathBuf::new();
+    }
+
+    /// The same open file once more. Whoever has it holds the lease as well, until all have closed it or this is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn share(&self) -> Result<OwnedFd, Error> {
+        Ok(self.file.try_clone().at("share", &self.path)?.into())
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Removed while it is still locked. Whoever waits for it notices that it lost its name, and takes a new one.
+        // Removed while it is still locked, unless it is to stay. Whoever waits for it notices that it lost its name, and takes a new one.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -42,6 +65,14 @@ pub struct Holder {
     pub host: String,
     /// When it got the lease, in seconds since the Unix epoch.
     pub since: f64,
+}
+
+impl Holder {
+    /// Whether it was a process of this machine that is no longer there.
+    pub fn is_gone(&self) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        self.host == host() && pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+    }
 }
 
 /// How asking for a lease without waiting went.
@@ -76,7 +107,7 @@ impl Store {
     /// moments; whoever has it asks for no other lock.
     pub(super) fn lease_place(&self, destination: &Path) -> Result<Lease, Error> {
         let name = Digest::of(destination.as_os_str().as_bytes()).to_string();
-        let path = self.root.join("locks").join(format!("place-{name}"));
+        let path = self.locks().join(format!("place-{name}"));
         loop {
             let file = open(&path)?;
             file.lock().at("lock", &path)?;
@@ -100,11 +131,21 @@ impl Store {
 
     /// The right to remove things: waits for those who hold. `None`: another gc has it.
     pub(super) fn hold_alone(&self) -> Result<Option<Hold>, Error> {
-        let Attempt::Held(turn) = lock(self.root.join("locks").join("gc-turn"))? else { return Ok(None) };
+        let Attempt::Held(turn) = lock(self.locks().join("gc-turn"))? else { return Ok(None) };
         let path = self.gc_lock_path();
         let file = open(&path)?;
         file.lock().at("lock", &path)?;
         Ok(Some(Hold { _file: file, _turn: Some(turn) }))
+    }
+
+    /// The folder of the leases.
+    pub fn locks(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+
+    /// What the lease of `key` is called.
+    pub fn lock_path(&self, key: Key) -> PathBuf {
+        self.locks().join(key.to_string())
     }
 
     /// Is somebody computing `key`?
@@ -112,12 +153,8 @@ impl Store {
         living(&self.lock_path(key), true).map(|holder| holder.is_some())
     }
 
-    fn lock_path(&self, key: Key) -> PathBuf {
-        self.root.join("locks").join(key.to_string())
-    }
-
     fn gc_lock_path(&self) -> PathBuf {
-        self.root.join("locks").join("gc")
+        self.locks().join("gc")
     }
 }
 
@@ -174,11 +211,14 @@ fn still_has_its_name(file: &File, path: &Path) -> Result<bool, Error> {
 }
 
 fn sign(mut file: File, path: PathBuf) -> Result<Lease, Error> {
+    let mut left = String::new();
+    file.read_to_string(&mut left).at("read", &path)?;
+    let left_by = serde_json::from_str(&left).ok();
     let holder = Holder { pid: std::process::id(), host: host(), since: now_ns() as f64 / 1e9 };
     let text = serde_json::to_string(&holder).expect("numbers and a string are always JSON");
     // A process that died left its name; ours may be shorter.
     file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).at("write", &path)?;
-    Ok(Lease { _file: file, path })
+    Ok(Lease { file, path, left_by })
 }
 
 #[cfg(test)]
@@ -208,8 +248,12 @@ mod tests {
         let key = Key(Digest::of(b"a"));
         let long_name = "h".repeat(200);
         fs::write(store.lock_path(key), format!(r#"{{"pid":1,"host":"{long_name}","since":0.0}}"#)).unwrap();
-        let Attempt::Held(_lease) = store.try_lease(key).unwrap() else { panic!("nobody holds it") };
+        let Attempt::Held(lease) = store.try_lease(key).unwrap() else { panic!("nobody holds it") };
+        assert_eq!(lease.left_by().map(|holder| holder.pid), Some(1));
         assert!(matches!(store.try_lease(key).unwrap(), Attempt::Busy(Some(_))));
+        drop(lease);
+        let Attempt::Held(lease) = store.try_lease(key).unwrap() else { panic!("it was given back") };
+        assert_eq!(lease.left_by(), None);
     }
 
     #[test]

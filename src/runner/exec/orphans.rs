@@ -1,0 +1,122 @@
+//! Processes that a job has started, found by what the system tells of every process.
+//!
+//! A process is known as a job's by a variable in its environment, which its descendants inherit, whatever process group or
+//! session they are in and whichever descriptors they have closed. Those of a living run stand below a [`supervisor`]; one
+//! that doesn't is an orphan: runner and supervisor were killed, and nobody waits for it any more. Only Linux tells all this;
+//! elsewhere none is found.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::supervisor;
+
+/// In a job's environment: the lock file of the key that it computes.
+pub const JOB: &str = "INTRADA_JOB";
+
+/// How long to wait before looking again whether a process that was killed is gone.
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// Kills the orphans of jobs whose lock files lie in this folder, and waits until they are gone. How many there were. What
+/// belongs to another user stays.
+pub fn end_all(locks: &Path) -> usize {
+    end(|job| Path::new(job).parent() == Some(locks))
+}
+
+/// The same, for one job.
+pub(super) fn end_of(job: &std::ffi::OsStr) -> usize {
+    end(|other| other == job)
+}
+
+fn end(is_meant: impl Fn(&std::ffi::OsStr) -> bool) -> usize {
+    let mut ended = BTreeSet::new();
+    loop {
+        let orphans =
+            processes().into_iter().filter(|pid| job_of(*pid).is_some_and(|job| is_meant(&job)) && is_orphan(*pid));
+        let killed: Vec<Pid> = orphans.filter(|pid| kill_process(*pid, Signal::KILL).is_ok()).collect();
+        if killed.is_empty() {
+            return ended.len();
+        }
+        ended.extend(killed.into_iter().map(Pid::as_raw_nonzero));
+        std::thread::sleep(MOMENT);
+    }
+}
+
+/// The children of a process, ended ones included that it hasn't waited for.
+pub(super) fn children(of: Pid) -> Vec<Pid> {
+    processes().into_iter().filter(|pid| state(*pid).is_some_and(|(_, parent)| parent == Some(of))).collect()
+}
+
+fn processes() -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// The state's letter and the parent. The name before them may hold blanks and brackets, so they are looked for behind it.
+fn state(pid: Pid) -> Option<(char, Option<Pid>)> {
+    let stat = fs::read_to_string(place(pid, "stat")).ok()?;
+    let mut words = stat.rsplit(')').next()?.split_whitespace();
+    Some((words.next()?.chars().next()?, Pid::from_raw(words.next()?.parse().ok()?)))
+}
+
+/// The job that a living process belongs to, where it is one of ours and may be asked.
+fn job_of(pid: Pid) -> Option<std::ffi::OsString> {
+    use std::os::unix::ffi::OsStringExt;
+    let environment = fs::read(place(pid, "environ")).ok()?;
+    let mut variables = environment.split(|&byte| byte == 0);
+    let value = variables.find_map(|variable| variable.strip_prefix(JOB.as_bytes())?.strip_prefix(b"="))?;
+    Some(std::ffi::OsString::from_vec(value.to_vec()))
+}
+
+/// Whether a process has no supervisor above it, nor this process: tests start jobs without one.
+fn is_orphan(pid: Pid) -> bool {
+    let own = rustix::process::getpid();
+    let mut above = Some(pid);
+    while let Some(pid) = above {
+        if pid == own || is_supervisor(pid) {
+            return false;
+        }
+        above = match state(pid) {
+            Some((_, parent)) => parent,
+            // It has ended meanwhile.
+            None => return false,
+        };
+    }
+    true
+}
+
+fn is_supervisor(pid: Pid) -> bool {
+    let line = fs::read(place(pid, "cmdline")).unwrap_or_default();
+    let mut words = line.split(|&byte| byte == 0);
+    words.next() == Some(supervisor::NAME.as_bytes()) && words.next() == Some(supervisor::SUPERVISE.as_bytes())
+}
+
+fn place(pid: Pid, what: &str) -> String {
+    format!("/proc/{}/{what}", pid.as_raw_nonzero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_process_below_this_one_is_no_orphan_and_is_not_ended() {
+        if !Path::new("/proc/self/environ").exists() {
+            return eprintln!("skipped: the system tells nothing of processes");
+        }
+        let locks = tempfile::tempdir().unwrap();
+        let job = locks.path().join("key");
+        let mut child = Command::new("sleep").arg("1000").env(JOB, &job).stdin(Stdio::null()).spawn().unwrap();
+        let pid = Pid::from_raw(child.id() as i32).unwrap();
+        assert_eq!(job_of(pid).as_deref(), Some(job.as_os_str()));
+        assert!(children(rustix::process::getpid()).contains(&pid));
+        assert_eq!((end_all(locks.path()), end_of(job.as_os_str())), (0, 0));
+        assert!(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,30 @@
+//! Signals that the program was told to ignore when it was started.
+//!
+//! `nohup` ignores SIGHUP, a shell ignores SIGINT for what a script starts with `&`. What is ignored stays ignored, in this
+//! program and in all that it starts: a handler would undo what the caller asked for.
+
+/// Whether this process ignores a signal now. Asked before handlers are set, it tells what the caller wanted.
+pub fn is_ignored(signal: i32) -> bool {
+    let mut current = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: no new action is given, and the present one is written to where there is room for it.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), current.as_mut_ptr()) };
+    // SAFETY: it was filled in, as the call says that it succeeded.
+    asked == 0 && unsafe { current.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// Of these signals, those that are not ignored.
+pub fn heeded(signals: &[i32]) -> Vec<i32> {
+    signals.iter().copied().filter(|signal| !is_ignored(*signal)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_with_its_default_action_is_not_ignored_and_one_that_rust_ignores_is() {
+        // The start of every Rust program ignores SIGPIPE.
+        assert!(is_ignored(libc::SIGPIPE));
+        assert_eq!(heeded(&[libc::SIGPIPE, libc::SIGUSR2]), [libc::SIGUSR2]);
+    }
+}

@@ -1,0 +1,213 @@
+//! The process between the runner and a job, which lets nothing that the job has started outlive it.
+//!
+//! The runner may be killed at any time, by a person or because memory ran out. A tool behind a pipe, what `make` or a
+//! wrapper script has started, or a process in a session of its own would then go on writing where the next run puts its
+//! results. So each job is started by this: the same program, called as [`SUPERVISE`]. It hears from the runner by a socket,
+//! which ends when the runner does. Then, and when the job ends, it kills all that descends from it, and is gone only when
+//! that is. It has the leases open for as long, so that nobody else takes them.
+//!
+//! On Linux whatever loses its parent becomes its child, so nothing escapes it. Elsewhere only the job's process group is
+//! within reach; what has left that holds the leases itself, unless it has closed them.
+//!
+//! ```text
+//! runner ──"T": ask the job to end · closed: kill it──▶ supervisor ──▶ job ──▶ …
+//!        ◀──"p" or "e": begun or not · "s": how it ended──
+//! ```
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group};
+
+use super::{orphans, process, signals};
+
+/// The first argument of a supervisor; the job's program and its arguments follow.
+pub(super) const SUPERVISE: &str = "--supervise-job";
+/// What it is called in a list of processes. Not as the runner: who kills all of those by name would kill it, too.
+pub(super) const NAME: &str = "intrada-supervisor";
+
+/// How long to wait before looking again whether what was killed is gone.
+const MOMENT: Duration = Duration::from_millis(2);
+
+/// Whether this program can be started as a supervisor. A test that uses this crate can't.
+static CAN_SUPERVISE: AtomicBool = AtomicBool::new(false);
+
+const ASK: u8 = b'T';
+const BEGUN: u8 = b'p';
+const NOT_BEGUN: u8 = b'e';
+const ENDED: u8 = b's';
+
+/// If this process was started as a supervisor, is one until its job has ended. To be called first by the program's `main`.
+pub fn answer_runner() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_none_or(|first| first != SUPERVISE) {
+        CAN_SUPERVISE.store(true, Ordering::Relaxed);
+        return None;
+    }
+    let program = arguments.next()?;
+    let line = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).map(UnixStream::from);
+    let done = line.map_err(io::Error::from).and_then(|line| {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        supervise(command, line)
+    });
+    Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The beginning of a command that has `program` supervised. `None`: it can't be.
+pub(super) fn command_for(program: &OsStr) -> Option<Command> {
+    let mut command = Command::new(own_program().filter(|_| CAN_SUPERVISE.load(Ordering::Relaxed))?);
+    command.arg0(NAME).arg(SUPERVISE).arg(program);
+    Some(command)
+}
+
+/// The running program, also after its file was replaced by a newer one.
+fn own_program() -> Option<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { Some(running.to_owned()) } else { std::env::current_exe().ok() }
+}
+
+/// Starts a command that [`command_for`] has begun. Comes back once the job has begun.
+///
+/// # Errors
+/// Whatever starting the supervisor, or starting the job, answers.
+pub(super) fn start(command: &mut Command) -> io::Result<(Child, UnixStream)> {
+    let (mut line, theirs) = UnixStream::pair()?;
+    command.stdin(std::os::fd::OwnedFd::from(theirs));
+    let child = command.spawn();
+    // Closed here, or it would be heard of no end.
+    command.stdin(Stdio::null());
+    let mut child = child?;
+    let error = match hear(&mut line) {
+        Some((BEGUN, _)) => return Ok((child, line)),
+        Some((_, number)) => io::Error::from_raw_os_error(number),
+        None => io::Error::other("its supervisor ended before it began"),
+    };
+    child.wait()?;
+    Err(error)
+}
+
+/// Waits until the job and all that it started are gone. `None`: the supervisor itself was killed.
+pub(super) fn hear_end(line: &mut UnixStream) -> Option<ExitStatus> {
+    match hear(line) {
+        Some((ENDED, status)) => Some(ExitStatus::from_raw(status)),
+        _ => None,
+    }
+}
+
+/// Asks the job to save what it has and end.
+pub(super) fn ask(mut line: &UnixStream) {
+    // One that has ended needn't be asked.
+    let _ = line.write_all(&[ASK]);
+}
+
+/// Has the job killed with all that it started.
+pub(super) fn let_go(line: &UnixStream) {
+    let _ = line.shutdown(std::net::Shutdown::Write);
+}
+
+fn hear(line: &mut UnixStream) -> Option<(u8, i32)> {
+    let mut said = [0; 5];
+    line.read_exact(&mut said).ok()?;
+    let [word, number @ ..] = said;
+    Some((word, i32::from_le_bytes(number)))
+}
+
+fn say(mut line: &UnixStream, word: u8, number: i32) {
+    let [a, b, c, d] = number.to_le_bytes();
+    // The runner may be gone.
+    let _ = line.write_all(&[word, a, b, c, d]);
+}
+
+fn supervise(mut command: Command, line: UnixStream) -> io::Result<()> {
+    // For whoever kills by name. Only Linux has it.
+    let _ = std::fs::write("/proc/self/comm", NAME);
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    heed_no_signals();
+    command.stdin(Stdio::null()).process_group(0);
+    process::die_with_parent(&mut command);
+    let job = match command.spawn() {
+        Ok(child) => Pid::from_raw(child.id() as i32).expect("a process number is positive"),
+        Err(error) => {
+            say(&line, NOT_BEGUN, error.raw_os_error().unwrap_or(0));
+            return Ok(());
+        }
+    };
+    drop(command);
+    // Whoever reads what the job writes hears its end when the job ends.
+    std::fs::File::options().write(true).open("/dev/null").and_then(|null| Ok(rustix::stdio::dup2_stdout(null)?))?;
+    say(&line, BEGUN, 0);
+    let from_runner = line.try_clone()?;
+    std::thread::spawn(move || listen(from_runner, job));
+    let status = wait_for(job)?;
+    // The number can't have been given to another group as long as somebody is in this one.
+    let _ = kill_process_group(job, Signal::KILL);
+    end_the_rest();
+    say(&line, ENDED, status);
+    Ok(())
+}
+
+/// A batch system sends its signals to all processes of a job; the runner decides what becomes of this one. Those that were
+/// ignored stay so, for the job inherits that; the others have their default action there, as handlers don't outlive `exec`.
+fn heed_no_signals() {
+    let heeded =
+        signals::heeded(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2]);
+    for signal in heeded {
+        let _ = signal_hook::flag::register(signal, std::sync::Arc::default());
+    }
+}
+
+/// Does what the runner says. When it is gone, or lets go, kills everything until nothing is left, which ends this process.
+fn listen(mut line: UnixStream, job: Pid) {
+    let mut word = [0];
+    loop {
+        match line.read(&mut word) {
+            Ok(1..) => drop(kill_process_group(job, Signal::TERM)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => break,
+        }
+    }
+    let _ = kill_process_group(job, Signal::KILL);
+    loop {
+        kill_children();
+        std::thread::sleep(MOMENT);
+    }
+}
+
+/// Waits for the job, and takes note of the end of whatever else has become a child of this process.
+fn wait_for(job: Pid) -> io::Result<i32> {
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == job => return Ok(status.as_raw()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Kills what the job has left running, and waits for its end. Who has no children has no descendants either, as those become
+/// children when their parents end.
+fn end_the_rest() {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
+            // What belongs to another user can't be ended. It is left to run.
+            Ok(None) if kill_children() == 0 => return,
+            Ok(None) => std::thread::sleep(MOMENT),
+        }
+    }
+}
+
+/// How many could be.
+fn kill_children() -> usize {
+    let children = orphans::children(rustix::process::getpid()).into_iter();
+    children.filter(|child| kill_process(*child, Signal::KILL).is_ok()).count()
+}
