@@ -60,6 +60,9 @@ fn line(session: &Session, planned: &Planned) -> serde_json::Value {
     if let Some(Resumes { at: Some(at) }) = planned.resumes {
         line["resumes_at"] = json!(at);
     }
+    if !planned.in_the_way.is_empty() {
+        line["in_the_way"] = json!(planned.in_the_way);
+    }
     line
 }
 

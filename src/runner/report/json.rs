@@ -28,6 +28,9 @@ impl<W: Write> Reporter for JsonLines<W> {
             }
             // Of use to eyes that wait; a program waits for what comes next.
             Event::Storing { .. } | Event::Restoring { .. } => return,
+            Event::PutAside { stage, output, to } => {
+                json!({"event": "put-aside", "stage": stage, "output": output, "to": to})
+            }
             Event::Finished(finished) => finished_line(finished),
             Event::Changed { paths } => json!({"event": "changed", "paths": paths}),
             Event::Warning(text) => json!({"event": "warning", "message": text}),

@@ -147,6 +147,15 @@ pub enum Event {
         /// Its name.
         stage: String,
     },
+    /// What lay in the place of an output, and only a person had (a file of their own, or an edit), is now somewhere else.
+    PutAside {
+        /// The stage's name.
+        stage: String,
+        /// The output, relative to the workspace root.
+        output: String,
+        /// Where it is now, relative to the workspace root if it is there.
+        to: String,
+    },
     /// It is settled.
     Finished(Finished),
     /// Files have changed, so stages are looked at again.
@@ -276,7 +285,8 @@ pub struct Quiet<R>(pub R);
 
 impl<R: Reporter> Reporter for Quiet<R> {
     fn tell(&mut self, event: &Event) {
-        if let Event::Finished(Finished { outcome: Outcome::Failed, .. }) = event {
+        let is_failure = matches!(event, Event::Finished(Finished { outcome: Outcome::Failed, .. }));
+        if is_failure || matches!(event, Event::PutAside { .. }) {
             self.0.tell(event);
         }
     }

@@ -19,6 +19,11 @@ const BREATH: Duration = Duration::from_secs(2);
 /// Why a job is stopped that nobody interrupted.
 pub(super) const DROPPED: &str = "what it computes is no longer wanted";
 
+/// That something of a person's was moved out of the way of an output.
+pub(super) fn put_aside(output: &str, to: &str) -> String {
+    format!("{output}, which nothing here had made or somebody had edited, is now {to}")
+}
+
 /// `changed: lists/a.txt, lists/b.txt, lists/c.txt and 4 more`.
 pub(super) fn changed(paths: &[String]) -> String {
     const SHOWN: usize = 3;
@@ -163,6 +168,9 @@ impl<W: Write> Reporter for Plain<W> {
                 self.line("running", stage, &format!("resumed at {}", count(*at)));
             }
             Event::Progress { stage, done, total, unit, values } => self.progress(stage, *done, *total, unit, values),
+            Event::PutAside { stage, output, to } => {
+                self.painted_line("put aside", Some(Outcome::Cancelled.colour()), stage, &put_aside(output, to));
+            }
             Event::Finished(finished) => self.finished(finished),
             Event::Changed { paths } => {
                 let _ = writeln!(self.out, "{}", changed(paths));

@@ -1,22 +1,22 @@
 //! What lay in the places of a command's outputs, kept while it writes new ones.
 //!
-//! Knows no stage. In the same folder under other names, so that moving is one rename on any file system; what no run has made,
-//! or a person has edited since, is never thrown away.
+//! Knows no stage. What no run has made, or a person has edited since, is never thrown away; see [`crate::store::aside`] for
+//! where it is kept, and what becomes of it if the runner is killed.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::exec::Failure;
-use crate::store::Store;
+use crate::store::{PutAside, Store};
 
-use super::jobs::{Order, io_failure};
+use super::jobs::{Order, failed, io_failure};
 
-/// What lay in the outputs' places, under other names.
+/// What lay in the outputs' places.
 pub(super) struct Aside(Vec<Moved>);
 
 struct Moved {
-    path: PathBuf,
-    other: PathBuf,
+    output: PathBuf,
+    aside: PutAside,
+    /// It is what an earlier run put there, so it is in the cache.
     is_ours: bool,
 }
 
@@ -28,71 +28,44 @@ impl Aside {
     pub(super) fn make(store: &Store, order: &Order) -> Result<Aside, Failure> {
         let mut aside = Aside(Vec::new());
         for output in &order.outputs {
-            let is_ours = order.in_place.contains(&output.path);
             let path = order.root.join(&output.path);
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let other = path.with_file_name(format!(".{name}.intrada-aside"));
-            // What lies there was left by a runner that was killed; nobody knows any more whether it is in the cache.
-            let moved = prepare(&path)
-                .and_then(|()| put_away(store, &path, &other))
-                .and_then(|()| std::fs::rename(&path, &other));
+            let moved = prepare(&path).and_then(|()| store.put_aside(&path).map_err(failed));
             match moved {
-                Ok(()) => aside.0.push(Moved { path, other, is_ours }),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => {
-                    aside.put_back();
-                    return Err(io_failure("move aside", &path, &error));
+                Ok(None) => {}
+                Ok(Some(moved)) => {
+                    let is_ours = order.in_place.contains(&output.path);
+                    aside.0.push(Moved { output: output.path.clone(), aside: moved, is_ours });
+                }
+                Err(failure) => {
+                    aside.put_back(store);
+                    return Err(failure);
                 }
             }
         }
         Ok(aside)
     }
 
-    /// The new ones are there. What no run has made, or a person has edited since, goes to the store's orphans: nobody else has it.
-    pub(super) fn discard(self, store: &Store) {
-        for Moved { path, other, is_ours } in self.0 {
-            if is_ours {
-                let _ = remove(&other);
-            } else {
-                // What resists stays where it is, which is untidy and loses nothing.
-                let _ = put_away(store, &path, &other);
-            }
-        }
+    /// The new ones are there. What the cache doesn't have goes to the orphans, as nobody else has it: for each, the output in
+    /// whose place it lay, and where it is now.
+    pub(super) fn discard(self, store: &Store) -> Vec<(PathBuf, PathBuf)> {
+        let discard = |Moved { output, aside, is_ours }| {
+            // What resists stays aside, and the next run puts it back: untidy, and nothing is lost.
+            store.discard(aside, !is_ours).ok().flatten().map(|orphan| (output, orphan))
+        };
+        self.0.into_iter().filter_map(discard).collect()
     }
 
     /// There are no new ones: all is as it was.
-    pub(super) fn put_back(self) {
-        for Moved { path, other, .. } in self.0 {
-            let _ = remove(&path).and_then(|()| std::fs::rename(&other, &path));
+    pub(super) fn put_back(self, store: &Store) {
+        for Moved { aside, .. } in self.0 {
+            // The next run tries again.
+            let _ = store.put_back(aside);
         }
     }
 }
 
 /// A program may count on the folder of its output.
-fn prepare(path: &Path) -> std::io::Result<()> {
-    path.parent().map_or(Ok(()), std::fs::create_dir_all)
-}
-
-/// Makes the name `other` free. What has it goes to the store's orphans; if these are on another file system, it gets another
-/// name beside `path`, for nobody else may have it.
-fn put_away(store: &Store, path: &Path, other: &Path) -> std::io::Result<()> {
-    let is_there = |path: &Path| std::fs::symlink_metadata(path).is_ok();
-    if !is_there(other) || std::fs::rename(other, store.orphan_path(path)).is_ok() {
-        return Ok(());
-    }
-    let beside = (1..).map(|number| path.with_added_extension(format!("orphan-{number}")));
-    let free = beside.into_iter().find(|beside| !is_there(beside)).expect("there are more numbers than files");
-    std::fs::rename(other, free)
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    let result = match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match result {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
+fn prepare(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(folder).map_err(|error| io_failure("make", folder, &error))
 }

@@ -13,11 +13,13 @@ use crate::digest::Key;
 use crate::exec::Failure;
 use crate::exec::process::Control;
 use crate::flow::{Failed, NodeId};
-use crate::report::{Event, Outcome};
+use crate::report::measures::duration;
+use crate::report::{Event, Outcome, shell};
 use crate::spec::{Stage, StageId};
 
-use super::jobs::{GRACE, Performed};
+use super::jobs::{GRACE, News, Performed};
 use super::priority;
+use super::pulse::{self, Pulse};
 use super::ready::Ready;
 use super::run::{Message, Run};
 use super::settle::Known;
@@ -60,6 +62,7 @@ pub(super) struct Running {
     /// What it occupies.
     lent: Lent,
     started: Instant,
+    pulse: Pulse,
     /// It was asked to end; then it is killed.
     kill_at: Option<Instant>,
 }
@@ -113,9 +116,19 @@ impl Jobs {
         self.held.push_back((node, key));
     }
 
-    /// What the loop hears next; nothing when it is time to kill a job.
+    /// A job said something.
+    pub(super) fn hear(&mut self, job: JobId, news: &News) {
+        let Some(running) = self.running.get_mut(&job) else { return };
+        match news {
+            News::Waiting(_) | News::Storing => running.pulse.excuse(),
+            _ => running.pulse.hear(Instant::now()),
+        }
+    }
+
+    /// What the loop hears next; nothing when it is time to look at the jobs.
     pub(super) fn next_message(&self, receive: &Receiver<Message>) -> Option<Message> {
-        match self.running.values().filter_map(|running| running.kill_at).min() {
+        let moments = |running: &Running| running.kill_at.into_iter().chain(running.pulse.due());
+        match self.running.values().flat_map(moments).min() {
             None => Some(receive.recv().expect("whoever listens holds a sender, too")),
             Some(moment) => receive.recv_timeout(moment.saturating_duration_since(Instant::now())).ok(),
         }
@@ -132,6 +145,27 @@ impl Jobs {
 }
 
 impl Run<'_> {
+    /// Says of jobs that nothing was heard of for long that it is so.
+    pub(super) fn tell_of_silence(&mut self) {
+        let now = Instant::now();
+        for running in self.jobs.running.values_mut() {
+            let log = self.session.store.log_path(running.key);
+            let length = || std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
+            if running.pulse.is_news(now, length) {
+                let file = self.session.pipeline.file.to_string_lossy();
+                let file = shell::word(&file);
+                let text = format!(
+                    "{stage} has shown no sign of life for {silence}: no progress, no line in its log. It may work all the same; \
+                     `intrada-run log {file} {stage_word}` shows what it said, `top` and `nvidia-smi` whether it computes",
+                    stage = running.stage,
+                    silence = duration(running.pulse.limit().as_secs_f64()),
+                    stage_word = shell::word(&running.stage),
+                );
+                self.reporter.tell(&Event::Warning(text));
+            }
+        }
+    }
+
     /// The flow wants a stage to run: now or when there is room, or as the job that is computing it already. That a late
     /// source has to run means that it can't be read.
     pub(super) fn want(&mut self, node: NodeId, key: Key) {
@@ -280,6 +314,7 @@ impl Run<'_> {
             control: Arc::clone(&control),
             lent,
             started: Instant::now(),
+            pulse: Pulse::new(Instant::now(), pulse::limit()),
             kill_at: None,
         };
         let job = JobId(self.jobs.started);

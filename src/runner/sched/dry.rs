@@ -4,6 +4,7 @@
 //! stays open, and is said to depend.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::digest::Key;
@@ -17,6 +18,7 @@ use crate::spec::{Problem, Problems, StageId};
 use crate::store::Artifact;
 
 use super::missing_worker;
+use super::orders;
 use super::planner::Planner;
 use super::session::Session;
 use super::wiring::Node;
@@ -61,6 +63,8 @@ pub struct Planned {
     pub seconds: Option<f64>,
     /// The name of the computation, as far as it is known.
     pub key: Option<Key>,
+    /// The places of its outputs from which something of a person's would be moved away.
+    pub in_the_way: Vec<PathBuf>,
     /// What it gives, in the order of its outputs, where nothing has to run for that.
     pub gives: Option<Rc<[Artifact]>>,
 }
@@ -105,14 +109,31 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
         let gives = planner.keys.artifacts(node).filter(|_| is_there);
         let has_slot = |key: &Key| decision == Decision::Run && slots.contains(key);
         let resumes = key.filter(has_slot).and_then(|key| resumes(session, stage, key));
-        Planned { stage, decision, reason, resumes, seconds, key, gives }
+        let in_the_way = match decision {
+            Decision::UpToDate => Vec::new(),
+            _ => orders::in_the_way(session, session.pipeline.stage(stage)),
+        };
+        Planned { stage, decision, reason, resumes, seconds, key, in_the_way, gives }
     });
     let found = sources::once_each(planner.keys.warnings());
     let planned: Vec<Planned> = planned.collect();
     let open = planned.iter().filter(|planned| matches!(planned.decision, Decision::Run | Decision::Depends));
     let worker = missing_worker(session, open.map(|planned| planned.stage));
-    let warnings = session.pipeline.warnings.iter().cloned().chain(found).chain(worker).collect();
+    let in_the_way = planned.iter().flat_map(|planned| in_the_way(session, planned));
+    let warnings = session.pipeline.warnings.iter().cloned().chain(found).chain(worker).chain(in_the_way).collect();
     Ok(Plan { stages: planned, warnings })
+}
+
+/// That something of a person's lies in the place of an output.
+fn in_the_way(session: &Session, planned: &Planned) -> Vec<Problem> {
+    let span = session.pipeline.stage(planned.stage).span;
+    let problem = |path: &PathBuf| {
+        let text = format!("`{}` is in the way: nothing here has made it, or somebody has edited it", path.display());
+        Problem::warning(text)
+            .at(span, "puts its output there")
+            .help("a run moves it to `orphans` in the cache and says where; to keep it in place, give it another name")
+    };
+    planned.in_the_way.iter().map(problem).collect()
 }
 
 /// A training that came to no checkpoint begins again, whatever else it left; of other stages only they know what it is worth.

@@ -17,11 +17,11 @@ use crate::exec::command::Program;
 use crate::exec::job::{Event, Job};
 use crate::exec::process::Control;
 use crate::exec::worker::Finished;
-use crate::exec::{Failure, Visible, with_causes, worker};
+use crate::exec::{Failure, Visible, orphans, with_causes, worker};
 use crate::plan::manifest::Manifest;
 use crate::report::measures;
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Attempt, Hold, Holder, Lease, Manner, Slot, Store, Take, Trace, TracedOutput};
+use crate::store::{Artifact, Attempt, Hold, Holder, Lease, Manner, Slot, Store, Take, Trace, TracedOutput, Visit};
 
 use super::aside::Aside;
 use super::guard::Guard;
@@ -60,6 +60,8 @@ pub struct Order {
     pub root: PathBuf,
     /// What it reads there.
     pub guard: Guard,
+    /// The run that it belongs to, which is at work until all that the job started has ended.
+    pub visit: Option<Arc<Visit>>,
     /// What goes into the trace beside what its job notes.
     pub circumstances: Arc<Circumstances>,
     /// Don't take a trace that another process published meanwhile.
@@ -92,10 +94,19 @@ pub enum Task {
 pub enum News {
     /// The lease is held by another process.
     Waiting(Option<Holder>),
+    /// What killed runs had started still ran, and was ended: so many processes.
+    Orphans(usize),
     /// An attempt failed, and another begins.
     Retrying(Attempts),
     /// From the worker.
     Event(Event),
+    /// What lay in the place of an output, and only a person had, is now somewhere else.
+    PutAside {
+        /// The output, relative to the root.
+        output: PathBuf,
+        /// Where it is.
+        to: PathBuf,
+    },
     /// The job is done; what it wrote is taken into the store.
     Storing,
     /// It failed, and of what it reads these files had changed by then, and these folders had files added to them.
@@ -135,9 +146,12 @@ impl Order {
     /// # Errors
     /// The failure of the job, or of the store with its reason; what the job kept in its slot stays.
     pub fn perform(self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Performed, Failure> {
-        let _leases = self.leases(store, control, tell)?;
+        let leases = self.leases(store, control, tell)?;
+        let shared = leases.iter().map(Lease::share).chain(self.visit.iter().map(|visit| visit.share()));
+        let shared = shared.collect::<Result<_, _>>().map_err(failed)?;
+        control.give(store.lock_path(self.key).into_os_string(), shared);
         if !self.forced
-            && let Some(done) = self.done_meanwhile(store)?
+            && let Some(done) = self.done_meanwhile(store, tell)?
         {
             return Ok(done);
         }
@@ -150,7 +164,7 @@ impl Order {
         }
         store.publish(&trace).map_err(failed)?;
         slot.remove().map_err(failed)?;
-        let placed = self.place(store, &trace)?;
+        let placed = self.place(store, &trace, tell)?;
         Ok(Performed { trace, placed, fresh: true })
     }
 
@@ -227,7 +241,7 @@ impl Order {
             }
             Task::Command(program) => {
                 let program = Program { slot: slot.path().to_owned(), ..program.clone() };
-                (Finished::default(), self.perform_in_place(store, &program, log, control)?)
+                (Finished::default(), self.perform_in_place(store, &program, log, control, tell)?)
             }
         };
         trace.seconds = started.elapsed().as_secs_f64();
@@ -278,26 +292,32 @@ impl Order {
     }
 
     /// Another process may have published the key between the look-up and the lease.
-    fn done_meanwhile(&self, store: &Store) -> Result<Option<Performed>, Failure> {
+    fn done_meanwhile(&self, store: &Store, tell: &dyn Fn(News)) -> Result<Option<Performed>, Failure> {
         let _hold = store.hold().map_err(failed)?;
         let Some(trace) = store.load(self.key).map_err(failed)? else { return Ok(None) };
-        match self.place_if_whole(store, &trace) {
+        match self.place_if_whole(store, &trace, tell) {
             Ok(Some(placed)) => Ok(Some(Performed { trace, placed, fresh: false })),
             Ok(None) => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 
-    fn place_if_whole(&self, store: &Store, trace: &Trace) -> Result<Option<Vec<PlacedOutput>>, Failure> {
-        match place(store, &self.root, &self.outputs, self.manner(), trace) {
+    fn place_if_whole(
+        &self,
+        store: &Store,
+        trace: &Trace,
+        tell: &dyn Fn(News),
+    ) -> Result<Option<Vec<PlacedOutput>>, Failure> {
+        let told = |output, to| tell(News::PutAside { output, to });
+        match place(store, &self.root, &self.outputs, self.manner(), trace, &told) {
             Ok(placed) => Ok(placed),
             Err(error) if error.is_miss() => Ok(None),
             Err(error) => Err(failed(error)),
         }
     }
 
-    fn place(&self, store: &Store, trace: &Trace) -> Result<Vec<PlacedOutput>, Failure> {
-        self.place_if_whole(store, trace)?
+    fn place(&self, store: &Store, trace: &Trace, tell: &dyn Fn(News)) -> Result<Vec<PlacedOutput>, Failure> {
+        self.place_if_whole(store, trace, tell)?
             .ok_or_else(|| Failure::new("an object vanished from the cache while the stage was published"))
     }
 
@@ -330,15 +350,17 @@ impl Order {
         program: &Program,
         log: File,
         control: &Control,
+        tell: &dyn Fn(News),
     ) -> Result<Stored, Failure> {
         let aside = Aside::make(store, self)?;
         let result = program
             .perform(log, control)
+            .inspect(|()| tell(News::Storing))
             .and_then(|()| self.guard.check(&self.root))
             .and_then(|()| self.collect(store, &self.root, Take::Copy));
         match result {
-            Ok(_) => aside.discard(store),
-            Err(_) => aside.put_back(),
+            Ok(_) => aside.discard(store).into_iter().for_each(|(output, to)| tell(News::PutAside { output, to })),
+            Err(_) => aside.put_back(store),
         }
         result
     }
@@ -380,13 +402,27 @@ fn place_key(path: &Path) -> Key {
     Key(Encoder::new("intrada/place/1").field("path", path.as_os_str().as_encoded_bytes()).finish())
 }
 
+/// Waits for a lease. Where whoever had it was killed, what that one had started is ended first: nobody waits for its results
+/// any more, and it must not write beside what comes now.
 fn lease(store: &Store, key: Key, control: &Control, tell: &dyn Fn(News)) -> Result<Lease, Failure> {
+    let end_orphans = || match orphans::end_all(&store.locks()) {
+        0 => {}
+        ended => tell(News::Orphans(ended)),
+    };
     let mut told = false;
     loop {
         match store.try_lease(key).map_err(failed)? {
-            Attempt::Held(lease) => return Ok(lease),
+            Attempt::Held(lease) => {
+                if lease.left_by().is_some() {
+                    end_orphans();
+                }
+                return Ok(lease);
+            }
             Attempt::Busy(_) if control.is_stopping() => return Err(Failure::Cancelled { at: None }),
             Attempt::Busy(holder) => {
+                if holder.as_ref().is_some_and(Holder::is_gone) {
+                    end_orphans();
+                }
                 if !told {
                     tell(News::Waiting(holder));
                     told = true;
@@ -397,7 +433,8 @@ fn lease(store: &Store, key: Key, control: &Control, tell: &dyn Fn(News)) -> Res
     }
 }
 
-/// Puts the outputs of a trace in place. `None`: it isn't a trace of these outputs.
+/// Puts the outputs of a trace in place. `None`: it isn't a trace of these outputs. `put_aside` hears of what only a person had
+/// in the place of an output, and where it is now.
 ///
 /// # Errors
 /// Those of [`Store::restore`]; a miss means that the stage has to run.
@@ -407,6 +444,7 @@ pub fn place(
     outputs: &[Destination],
     manner: Manner,
     trace: &Trace,
+    put_aside: &dyn Fn(PathBuf, PathBuf),
 ) -> Result<Option<Vec<PlacedOutput>>, crate::store::Error> {
     let by_name: BTreeMap<&str, Artifact> =
         trace.outputs.iter().map(|output| (output.name.as_str(), output.artifact)).collect();
@@ -414,6 +452,7 @@ pub fn place(
     for output in outputs {
         let Some(&artifact) = by_name.get(output.name.as_str()) else { return Ok(None) };
         let restored = store.restore(&artifact, &root.join(&output.path), manner)?;
+        restored.set_aside.into_iter().for_each(|to| put_aside(output.path.clone(), to));
         placed.push(PlacedOutput { path: output.path.clone(), artifact, entries: restored.entries });
     }
     store.adopt(trace.key)?;

@@ -18,6 +18,7 @@ use crate::plan::sources::{self, Origin};
 use crate::report::{Event, Outcome, Reporter, Totals};
 use crate::spec::{InputSource, Pipeline, Problems, Span, StageId};
 use crate::store::Store;
+use crate::store::own::is_own;
 use crate::watch::{Change, Depth, Error, Watcher};
 
 use super::dispatch::Jobs;
@@ -138,6 +139,7 @@ impl Watch<'_> {
             self.broken = Some(Broken { text, inputs: Vec::new() });
             return Ok(None);
         };
+        opened.session.recover(opened.reporter.as_mut());
         // Before anything is looked at, so that no change falls in between.
         self.watch_all(&opened.session)?;
         match Planner::new(&mut opened.session, &opened.options.targets, &opened.options.force) {
@@ -250,7 +252,8 @@ impl Run<'_> {
     fn take_in(&mut self, change: &Change, file: &Path) -> Seen {
         let Change::Paths(paths) = change else { return Seen::All };
         let store = self.session.store.root();
-        let is_news = |path: &&Path| *path == file || (!path.starts_with(store) && !self.feedback.is_own(path));
+        let is_the_program_s = |path: &Path| path.ancestors().any(|part| is_own(part, store));
+        let is_news = |path: &&Path| *path == file || (!is_the_program_s(path) && !self.feedback.is_own(path));
         let paths: BTreeSet<&Path> = paths.iter().map(PathBuf::as_path).filter(is_news).collect();
         if paths.contains(file) && !self.is_as_read(file) {
             return Seen::All;
@@ -365,6 +368,7 @@ fn names(session: &Session, change: &Change) -> Vec<String> {
     let Change::Paths(paths) = change else {
         return vec!["the system lost count, so everything is looked at".to_owned()];
     };
-    let own = paths.iter().filter(|path| !path.starts_with(session.store.root()));
-    own.map(|path| path.strip_prefix(&session.pipeline.root).unwrap_or(path).display().to_string()).collect()
+    let is_the_program_s = |path: &&PathBuf| path.ancestors().any(|part| is_own(part, session.store.root()));
+    let others = paths.iter().filter(|path| !is_the_program_s(path));
+    others.map(|path| path.strip_prefix(&session.pipeline.root).unwrap_or(path).display().to_string()).collect()
 }

@@ -19,6 +19,7 @@ mod orders;
 pub mod planner;
 pub mod results;
 mod priority;
+mod pulse;
 mod ready;
 mod run;
 pub mod session;
@@ -27,6 +28,7 @@ pub mod slots;
 pub mod wiring;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::rc::Rc;
 
 use crate::exec::{Failure, find_worker};
@@ -79,4 +81,10 @@ fn missing_worker(session: &Session, mut open: impl Iterator<Item = StageId>) ->
 pub fn warning(session: &Session, problem: &Problem) -> Event {
     let text = problems(session, vec![problem.clone()]).render(Look::Plain);
     Event::Warning(text.trim().trim_start_matches("warning: ").to_owned())
+}
+
+/// Something of a person's was moved out of the way of an output.
+fn put_aside_event(root: &Path, stage: &str, output: &Path, to: &Path) -> Event {
+    let shown = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+    Event::PutAside { stage: stage.to_owned(), output: shown(output), to: shown(to) }
 }

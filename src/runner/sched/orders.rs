@@ -16,7 +16,6 @@ use crate::kind::Runs;
 use crate::plan::assemble;
 use crate::plan::sources::Content;
 use crate::spec::{InputSource, OutputId, Pipeline, Stage, Value};
-use crate::store::index::StageRecord;
 use crate::store::{Artifact, Kind, Take};
 
 use super::items::Items;
@@ -42,11 +41,21 @@ pub fn destinations(stage: &Stage) -> Vec<Destination> {
 }
 
 /// The places where what an earlier run put there still lies: it is in the cache, too.
-fn in_place(session: &Session, stage: &Stage) -> Vec<PathBuf> {
+pub fn in_place(session: &Session, stage: &Stage) -> Vec<PathBuf> {
     let record = session.index.stages.get(&session.record_name(stage));
-    let is_in_place = |record: &&StageRecord| record.is_in_place(&session.pipeline.root, session.store.verified());
-    let outputs = record.filter(is_in_place).map_or(&[][..], |record| &record.outputs);
-    outputs.iter().map(|output| output.path.clone()).collect()
+    let outputs = record.map_or(&[][..], |record| &record.outputs).iter();
+    let in_place = outputs.filter(|output| output.is_in_place(&session.pipeline.root, session.store.verified()));
+    in_place.map(|output| output.path.clone()).collect()
+}
+
+/// The places of outputs in which something lies that no run has made, or that was edited since.
+pub fn in_the_way(session: &Session, stage: &Stage) -> Vec<PathBuf> {
+    let in_place = in_place(session, stage);
+    let outputs = stage.outputs.iter().map(|output| &output.path).filter(|path| !in_place.contains(path));
+    // What can't be read is told by the run, which has to move it.
+    let is_in_the_way =
+        |path: &&PathBuf| session.store.holds_unknown(&session.pipeline.root.join(path)).unwrap_or(false);
+    outputs.filter(is_in_the_way).cloned().collect()
 }
 
 /// The order for a stage whose key is known.
@@ -95,6 +104,7 @@ pub fn order(
         items,
         root: pipeline.root.clone(),
         guard,
+        visit: session.visit.clone(),
         circumstances: Arc::clone(&planner.circumstances),
         forced: false,
         retries: stage.execution.retries,

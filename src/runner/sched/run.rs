@@ -3,6 +3,7 @@
 //! Knows no kind and no file format: commands of the flow come in, jobs go out, messages of their threads come back. All
 //! state of a run lives in one struct on one thread; what is shared with job threads is the store and a way to stop them.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
@@ -28,7 +29,7 @@ use super::session::Session;
 use super::settle::Known;
 use super::slots::Slots;
 use super::wiring::Node;
-use super::{Ended, Options, missing_worker, orders, warning};
+use super::{Ended, Options, missing_worker, orders, put_aside_event, warning};
 
 /// The wish to stop, from another thread: once to save, twice to end at once. Without a run it does nothing.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +58,7 @@ pub fn run(
     interrupt: &Interrupt,
 ) -> Result<Ended, Problems> {
     let started = Instant::now();
+    session.recover(reporter);
     let planned = Planner::new(session, &options.targets, &options.force);
     if planned.is_err() {
         // What was read of the sources needn't be read again once they are mended.
@@ -154,11 +156,17 @@ impl Run<'_> {
             }
             self.reporter.look(&self.session.index);
             match self.jobs.next_message(receive) {
-                Some(Message::News(job, news)) => self.tell(job, news),
+                Some(Message::News(job, news)) => {
+                    self.jobs.hear(job, &news);
+                    self.tell(job, news);
+                }
                 Some(Message::Ended(job, result)) => self.ended(job, *result),
                 Some(Message::Interrupt) => self.interrupt(),
                 Some(Message::Changed(change)) => return Some(change),
-                None => self.jobs.kill_overdue(),
+                None => {
+                    self.jobs.kill_overdue();
+                    self.tell_of_silence();
+                }
             }
         }
         if self.interrupted.is_none() {
@@ -258,10 +266,15 @@ impl Run<'_> {
         let placed = match found {
             Ok((_, None)) => return None,
             Ok((_hold, Some(trace))) => {
-                self.reporter.tell(&Event::Restoring { stage: stage.name.clone() });
                 let outputs = orders::destinations(stage);
-                jobs::place(&self.session.store, &pipeline.root, &outputs, manner(stage), &trace)
-                    .map(|placed| placed.map(|placed| (trace, placed)))
+                self.reporter.tell(&Event::Restoring { stage: stage.name.clone() });
+                let put_aside = RefCell::new(Vec::new());
+                let note = |output, to| put_aside.borrow_mut().push((output, to));
+                let placed = jobs::place(&self.session.store, &pipeline.root, &outputs, manner(stage), &trace, &note);
+                for (output, to) in put_aside.take() {
+                    self.reporter.tell(&put_aside_event(&pipeline.root, &stage.name, &output, &to));
+                }
+                placed.map(|placed| placed.map(|placed| (trace, placed)))
             }
             Err(error) => Err(error),
         };

@@ -8,14 +8,19 @@ use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use crate::exec::{orphans, with_causes};
 use crate::graph::StageGraph;
 use crate::inputs::Meter;
-use crate::report::Outcome;
 use crate::report::history::{History, Settled};
+use crate::report::{Event, Outcome, Reporter};
 use crate::spec::{Pipeline, Stage};
 use crate::store::index::{Index, record_name};
-use crate::store::{Error, Store, Visit};
+use crate::store::{Error, Holder, Store, Visit};
+
+/// Who waits longer is told why.
+const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
 /// Whether a session may change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +46,7 @@ pub struct Session {
     index_path: PathBuf,
     history: OnceCell<Rc<RefCell<History>>>,
     /// Of a run: tells gc that it is at work.
-    _visit: Option<Visit>,
+    pub(super) visit: Option<Arc<Visit>>,
     /// Stands in for a cache that isn't there.
     _scratch: Option<tempfile::TempDir>,
 }
@@ -82,9 +87,39 @@ impl Session {
             meter: Arc::default(),
             index_path,
             history: OnceCell::new(),
-            _visit: visit,
+            visit: visit.map(Arc::new),
             _scratch: scratch,
         })
+    }
+
+    /// Puts the workspace back in order where a run was killed in it; to be done before anything in it is looked at.
+    pub(super) fn recover(&self, reporter: &mut dyn Reporter) {
+        let mut waits = None;
+        let mut end_orphans = |holder: &Holder| {
+            if let Some(text) = ended_orphans(orphans::end_all(&self.store.locks())) {
+                reporter.tell(&Event::Warning(text));
+            }
+            let since = *waits.get_or_insert_with(|| Some(Instant::now()));
+            if since.is_some_and(|since: Instant| since.elapsed() > WORTH_A_WORD) {
+                waits = Some(None);
+                let text = format!("waiting: what process {} had started, which was killed, still runs", holder.pid);
+                reporter.tell(&Event::Warning(text));
+            }
+        };
+        let recovered = self.store.recover(&mut end_orphans);
+        let shown = |path: &Path| path.strip_prefix(&self.pipeline.root).unwrap_or(path).display().to_string();
+        let texts = match recovered {
+            Ok(moved) => moved
+                .iter()
+                .map(|(path, to)| {
+                    format!("{} lay there when a run was killed, or came since; it is now {}", shown(path), shown(to))
+                })
+                .collect(),
+            Err(error) => {
+                vec![format!("what a killed run has left can't be put back in order: {}", with_causes(&error))]
+            }
+        };
+        texts.into_iter().for_each(|text| reporter.tell(&Event::Warning(text)));
     }
 
     /// What a stage is called in the index, which serves all pipelines of the workspace.
@@ -138,5 +173,14 @@ impl Session {
         let result = self.index.save(&self.store, &self.index_path);
         self.index.objects.clear();
         result
+    }
+}
+
+/// That processes of a killed run were ended, if any were.
+pub(super) fn ended_orphans(number: usize) -> Option<String> {
+    match number {
+        0 => None,
+        1 => Some("a process that a killed run had started still ran, and was ended".to_owned()),
+        _ => Some(format!("{number} processes that a killed run had started still ran, and were ended")),
     }
 }

@@ -19,7 +19,9 @@ use crate::store::{Artifact, Trace};
 
 use super::dispatch::JobId;
 use super::jobs::News;
+use super::put_aside_event;
 use super::run::Run;
+use super::session::ended_orphans;
 use super::wiring::Node;
 
 /// Lines of its log that a failed stage shows.
@@ -43,8 +45,14 @@ impl Run<'_> {
         let stage = self.session.pipeline.stage(stage).name.clone();
         let event = match news {
             News::Waiting(Some(holder)) => {
-                Event::Waiting { stage, holder: format!("process {} on {}", holder.pid, holder.host) }
+                let gone = if holder.is_gone() { ", which was killed; what it had started still runs" } else { "" };
+                Event::Waiting { stage, holder: format!("process {} on {}{gone}", holder.pid, holder.host) }
             }
+            News::Orphans(ended) => match ended_orphans(ended) {
+                Some(text) => Event::Warning(format!("before {stage}: {text}")),
+                None => return,
+            },
+            News::PutAside { output, to } => put_aside_event(&self.session.pipeline.root, &stage, &output, &to),
             News::Storing => Event::Storing { stage },
             News::Waiting(None) => Event::Waiting { stage, holder: "another process".to_owned() },
             News::Retrying(at) => Event::Retrying { stage, attempt: at.attempt, of: at.of, reason: at.reason },

@@ -2,7 +2,7 @@
 //!
 //! Knows no job. Objects are verified before they are handed out, so that a worker never computes from damaged bytes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
@@ -10,7 +10,6 @@ use super::Store;
 use super::artifact::{Artifact, Kind};
 use super::error::Error;
 use super::listing::EntryKind;
-use super::stat::now_ns;
 use crate::digest::FileDigest;
 
 impl Store {
@@ -21,12 +20,6 @@ impl Store {
     /// [`Error::Io`].
     pub fn staging(&self) -> Result<TempDir, Error> {
         self.temporary(|builder, tmp| builder.tempdir_in(tmp))
-    }
-
-    /// A new place in `orphans/` for what lay at `path`.
-    pub fn orphan_path(&self, path: &Path) -> PathBuf {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        self.root.join("orphans").join(format!("{}-{name}", now_ns()))
     }
 
     /// Every file of `artifact`: its path relative to the artifact (empty for a file's own) and the path of its object.

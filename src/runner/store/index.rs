@@ -109,7 +109,8 @@ impl StageRecord {
 }
 
 impl PlacedOutput {
-    fn is_in_place(&self, root: &Path, verified: &Verified) -> bool {
+    /// Does it lie where and as it was placed?
+    pub fn is_in_place(&self, root: &Path, verified: &Verified) -> bool {
         let top = root.join(&self.path);
         let mut names: HashMap<&Path, usize> = HashMap::new();
         for parent in self.entries.iter().filter_map(|entry| entry.path.parent()) {

@@ -14,11 +14,12 @@
 //!   slots/<key>/          a private folder that survives a failed or killed job and is offered to the same key again
 //!   locks/<key>           held while somebody computes that key
 //!   logs/<key>.log        what the job said
-//!   workspaces/<id>/      of one workspace: its place, its runs at work, and the index: what its files were when last seen
+//!   workspaces/<id>/      of one workspace: its place, its runs at work, what they have put aside for as long as they do, and
+//!                         the index: what its files were when last seen
 //!   pins/<key>            keeps a result from gc
 //!   tmp/                  everything starts here and is renamed into its place when it is complete
 //!   quarantine/           damaged objects and traces, for whoever wants to know what happened
-//!   orphans/              edited outputs that a restore would otherwise have overwritten
+//!   orphans/              what only a person has, an edited output or a file of their own, and an output took the place of
 //! ```
 //!
 //! **Publication.** Written in `tmp/`, synced, renamed, the folder synced; objects first, the trace that names them last.
@@ -29,6 +30,7 @@
 
 pub mod abilities;
 mod artifact;
+pub mod aside;
 mod crash;
 mod error;
 pub mod gc;
@@ -62,6 +64,7 @@ use std::sync::OnceLock;
 use rustix::fs::Access as Rights;
 
 pub use self::artifact::{Artifact, Kind};
+pub use self::aside::PutAside;
 pub use self::error::Error;
 pub use self::items::Finding;
 pub use self::lease::{Attempt, Hold, Holder, Lease};
@@ -75,6 +78,7 @@ pub use self::workspace::Visit;
 
 use self::error::At;
 use self::shared::Shared;
+use self::workspace::AtWork;
 use crate::digest::{Digest, Key};
 
 /// The version of the layout that this program writes, and the newest that it reads.
@@ -82,7 +86,7 @@ pub const VERSION: u32 = 1;
 
 const VERSION_PREFIX: &str = "intrada store ";
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
-    # This folder holds what intrada-run computed. It may be deleted as a whole at any time.\n\
+    # This folder holds what intrada-run computed, and can compute again. Its folder `orphans` holds what it can't.\n\
     # About this file see https://bford.info/cachedir/\n";
 
 /// A cache folder, opened. May be shared between threads.
@@ -95,6 +99,8 @@ pub struct Store {
     verified: Verified,
     /// Whether the file system can share blocks between files, once that has been tried.
     can_clone: OnceLock<bool>,
+    /// Of a run: where it is at work.
+    at_work: OnceLock<AtWork>,
     /// Opened to be looked at: then nothing in it is changed, damaged or not.
     only_looks: bool,
     shared: Shared,
@@ -151,6 +157,7 @@ impl Store {
             device,
             verified: Verified::default(),
             can_clone: OnceLock::new(),
+            at_work: OnceLock::new(),
             only_looks,
             shared: Shared::default(),
         })

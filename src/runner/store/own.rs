@@ -32,7 +32,8 @@ mod tests {
         for own in ["/w/cache", "/w/plots/.intrada", "/w/.intrada-Xy12", "/w/plots/.1.txt.intrada-aside"] {
             assert!(is_own(Path::new(own), cache), "{own}");
         }
-        for other in ["/w/cache2", "/w/sub/cache", "/w/intrada", "/w/.intradas", "/w/1.txt.orphan-1", "/w/.hidden", "/"] {
+        for other in ["/w/cache2", "/w/sub/cache", "/w/intrada", "/w/.intradas", "/w/1.txt.orphan-1", "/w/.hidden", "/"]
+        {
             assert!(!is_own(Path::new(other), cache), "{other}");
         }
     }

@@ -4,8 +4,8 @@
 //! equal to what would be stored, and nothing else.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -55,12 +55,15 @@ impl Store {
             let Leaf { object, executable, size } = look.file(destination)?;
             Some(Artifact { kind: Kind::File { executable }, object, size, files: 1 })
         } else {
+            // An artifact is no link, and what one leads to stays. The link itself may be a person's.
+            if stat.is_link() {
+                look.bytes(destination, &[])?;
+            }
             None
         };
         let writes_through = manner == Manner::Writable && look.shares_objects.into_inner();
         let is_right = found.is_some_and(|found| found.digest() == artifact.digest()) && !writes_through;
         let leaves = look.leaves.into_inner().expect("no code panics while it holds this list");
-        // A link in place of an artifact is nobody's work; what it leads to stays.
         let mut present = Present { is_right, edited: Vec::new(), objects: Vec::new(), stats: Stats::new() };
         for (path, object, stat) in leaves {
             let path = path.strip_prefix(destination).map(Path::to_owned).unwrap_or(path);
@@ -84,46 +87,13 @@ impl Store {
         }
     }
 
-    /// Moves the edited files at `destination` to a new folder in `orphans/`, and returns that folder if there were any.
+    /// Moves the edited files at `destination` to `orphans/`, and returns where they are if there were any.
     pub(super) fn set_aside(&self, present: &Present, destination: &Path) -> Result<Option<PathBuf>, Error> {
-        if present.edited.is_empty() {
-            return Ok(None);
+        match &present.edited[..] {
+            [] => Ok(None),
+            [file] if file.as_os_str().is_empty() => self.orphan(destination, destination).map(Some),
+            files => self.orphan_files(destination, files).map(Some),
         }
-        let orphans = self.root.join("orphans");
-        let name = destination.file_name().unwrap_or_default();
-        let aside = tempfile::Builder::new()
-            .prefix(&format!("{}-", name.to_string_lossy()))
-            .tempdir_in(&orphans)
-            .at("write into", &orphans)?
-            .keep();
-        for path in &present.edited {
-            let (from, to) = if path.as_os_str().is_empty() {
-                (destination.to_owned(), aside.join(name))
-            } else {
-                (destination.join(path), aside.join(path))
-            };
-            to.parent()
-                .map_or(Ok(()), fs::create_dir_all)
-                .and_then(|()| move_file(&from, &to))
-                .at("put aside", &from)?;
-        }
-        Ok(Some(aside))
-    }
-}
-
-/// The cache may lie on another file system than the workspace.
-fn move_file(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
-        Err(error) if error.kind() == ErrorKind::CrossesDevices => {
-            if from.is_symlink() {
-                std::os::unix::fs::symlink(fs::read_link(from)?, to)?;
-            } else {
-                fs::copy(from, to)?;
-                File::open(to)?.sync_all()?;
-            }
-            fs::remove_file(from)
-        }
-        result => result,
     }
 }
 

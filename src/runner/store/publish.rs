@@ -31,8 +31,7 @@ impl Store {
         make: impl FnOnce(&tempfile::Builder<'_, '_>, &Path) -> io::Result<R>,
     ) -> Result<R, Error> {
         let tmp = self.root.join("tmp");
-        let owner = format!("{}.{}.", host(), std::process::id());
-        make(tempfile::Builder::new().prefix(&owner), &tmp).at("write into", &tmp)
+        make(tempfile::Builder::new().prefix(&owner()), &tmp).at("write into", &tmp)
     }
 
     /// Writes a read-only file into `tmp/`. Gone again when dropped, unless it is published.
@@ -77,13 +76,23 @@ impl Store {
 }
 
 fn is_abandoned(name: &str, age: Duration) -> bool {
+    match is_of_a_dead_process(name) {
+        Some(is_dead) => age > STALE && is_dead,
+        None => age > STALE_ELSEWHERE,
+    }
+}
+
+/// How names of temporary files of this process begin.
+pub(super) fn owner() -> String {
+    format!("{}.{}.", host(), std::process::id())
+}
+
+/// Whether the process is gone with whose name a temporary file is called. `None`: it is, or was, one of another machine.
+pub(super) fn is_of_a_dead_process(name: &str) -> Option<bool> {
     // The host may contain dots, the other two parts don't.
     let mut parts = name.rsplitn(3, '.').skip(1);
-    let pid = parts.next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
-    match (parts.next(), pid) {
-        (Some(owner), Some(pid)) if owner == host() => age > STALE && test_kill_process(pid).is_err(),
-        _ => age > STALE_ELSEWHERE,
-    }
+    let pid = parts.next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw)?;
+    (parts.next()? == host()).then(|| test_kill_process(pid).is_err())
 }
 
 /// The name of this machine.

@@ -38,7 +38,7 @@ pub enum Manner {
 pub struct Restored {
     /// Every file, link and folder of the artifact with the stat that it has now.
     pub entries: Vec<PlacedEntry>,
-    /// The folder with what had been edited by hand, if anything had.
+    /// Where what had been edited by hand is now, if anything had: the file itself, or a folder with the edited files.
     pub set_aside: Option<PathBuf>,
 }
 
@@ -77,14 +77,9 @@ impl Store {
         let parent = destination.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).at("make", parent)?;
         let mut set_aside = None;
-        // In `tmp/`, a kill leaves nothing behind in the workspace; but a rename must stay on one file system, and some
-        // mounts refuse it although their device is the same.
-        for beside in [Stat::of(parent).at("look at", parent)?.dev != self.device, true] {
-            let workshop = if beside {
-                tempfile::Builder::new().prefix(".intrada-").tempdir_in(parent).at("write into", parent)?
-            } else {
-                self.temporary(|builder, tmp| builder.tempdir_in(tmp))?
-            };
+        let places = self.places(parent);
+        for (place, is_last) in places.iter().enumerate().map(|(number, place)| (place, number + 1 == places.len())) {
+            let workshop = self.workshop(place)?;
             let new = workshop.path().join("new");
             let stats = self.build(artifact, items, &new, manner)?;
             crash::point("restore built");
@@ -93,14 +88,15 @@ impl Store {
             }
             crash::point("restore put aside");
             match swap(&new, destination, &workshop.path().join("old")) {
-                Err(error) if error.kind() == ErrorKind::CrossesDevices && !beside => {}
+                // Some mounts refuse a rename although their device is the same.
+                Err(error) if error.kind() == ErrorKind::CrossesDevices && !is_last => {}
                 result => {
                     crash::point("restore swapped");
                     return result.at("replace", destination).map(|()| (stats, set_aside));
                 }
             }
         }
-        unreachable!("the second round builds beside the destination and returns, whatever comes out")
+        unreachable!("there is a place, and the last one's answer is returned")
     }
 
     /// Makes all items at `top`, where nothing is yet.

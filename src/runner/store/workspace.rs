@@ -4,8 +4,10 @@
 //! however it ends, because gc must not take away what a living run has found and is yet to read: a job may read an object
 //! hours after the run looked it up.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +20,40 @@ use super::{Store, lease, read_if_present};
 /// A run that is at work in a workspace. Signed out when dropped.
 #[derive(Debug)]
 pub struct Visit {
-    _lease: Lease,
+    pub(super) lease: Lease,
+}
+
+impl Visit {
+    /// The same open entry once more. Whoever has it is at work there, too, though the run itself may be killed.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn share(&self) -> Result<OwnedFd, Error> {
+        self.lease.share()
+    }
+}
+
+/// Where a run is at work, and as which.
+#[derive(Debug)]
+pub(super) struct AtWork {
+    /// The workspace's root, free of symbolic links.
+    pub(super) root: PathBuf,
+    /// The workspace's folder in the store.
+    pub(super) folder: PathBuf,
+    /// What the run's entry is called.
+    pub(super) run: OsString,
+}
+
+impl AtWork {
+    /// The folder of the entries of runs that are at work.
+    pub(super) fn running(&self) -> PathBuf {
+        self.folder.join("running")
+    }
+
+    /// The file that names the folders outside of the cache in which runs have kept something.
+    pub(super) fn places(&self) -> PathBuf {
+        self.folder.join("places")
+    }
 }
 
 /// A workspace that has used the store.
@@ -39,22 +74,34 @@ impl Store {
     /// # Errors
     /// [`Error::Io`].
     pub fn visit(&self, root: &Path) -> Result<Visit, Error> {
-        let folder = self.index_path(root)?.with_file_name("running");
-        fs::create_dir_all(&folder).at("make", &folder)?;
         let root = fs::canonicalize(root).at("resolve", root)?;
+        let folder = self.index_path(&root)?.with_file_name("");
+        let running = folder.join("running");
+        fs::create_dir_all(&running).at("make", &running)?;
         let noted = [host().as_bytes(), b"\n", root.as_os_str().as_bytes()].concat();
-        let place = folder.with_file_name("place");
+        let place = folder.join("place");
         if read_if_present(&place).at("read", &place)?.as_ref() != Some(&noted) {
             self.publish_file(self.stage_bytes(&noted)?, &place)?;
         }
         // Several runs of one process are possible, though only tests do it.
         for number in 0.. {
-            let path = folder.join(format!("{}.{}.{number}", host(), std::process::id()));
-            if let Attempt::Held(lease) = lease::lock(path)? {
-                return Ok(Visit { _lease: lease });
+            let run = OsString::from(format!("{}.{}.{number}", host(), std::process::id()));
+            match lease::lock(running.join(&run))? {
+                // Of a run that was killed, with a process of the same number. It is yet to be recovered.
+                Attempt::Held(lease) if lease.left_by().is_some() => lease.leave(),
+                Attempt::Held(lease) => {
+                    let _ = self.at_work.set(AtWork { root, folder, run });
+                    return Ok(Visit { lease });
+                }
+                Attempt::Busy(_) => {}
             }
         }
         unreachable!("no process makes so many runs at once")
+    }
+
+    /// Where the run that uses this store is at work; none for whoever only looks.
+    pub(super) fn at_work(&self) -> Option<&AtWork> {
+        self.at_work.get()
     }
 
     /// The workspaces that have used the store. Entries of runs that were killed are removed on the way, unless the store is
@@ -72,7 +119,7 @@ impl Store {
             Some(mut parts) => (parts.next(), parts.next()),
             None => (None, None),
         };
-        let root = root.map(|root| PathBuf::from(std::ffi::OsString::from_vec(root.to_vec())));
+        let root = root.map(|root| PathBuf::from(OsString::from_vec(root.to_vec())));
         let is_here = on == Some(host().as_bytes());
         let is_gone = is_here && root.as_ref().is_some_and(|root| !root.exists());
         let running = folder.join("running");
@@ -85,7 +132,7 @@ impl Store {
 }
 
 /// The names in a folder, in order; none if it isn't there.
-pub(super) fn names(folder: &Path) -> Result<Vec<std::ffi::OsString>, Error> {
+pub(super) fn names(folder: &Path) -> Result<Vec<OsString>, Error> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.at("list", folder)?,

@@ -133,7 +133,7 @@ impl Board {
             }
             Event::Finished(finished) => self.set(&finished.stage, State::Settled(finished.outcome)),
             Event::Dropped { stage } => self.set(stage, State::Open),
-            Event::Changed { .. } | Event::Warning(_) | Event::Closed(_) => {}
+            Event::PutAside { .. } | Event::Changed { .. } | Event::Warning(_) | Event::Closed(_) => {}
         }
     }
 

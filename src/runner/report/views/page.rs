@@ -63,7 +63,7 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), Unwritten> {
     // As any new file: temporary ones are for their owner alone.
     let mode = Permissions::from_mode(0o644);
     let written = fs::create_dir_all(folder)
-        .and_then(|()| tempfile::Builder::new().prefix(".report-").permissions(mode).tempfile_in(folder))
+        .and_then(|()| tempfile::Builder::new().prefix(".intrada-report-").permissions(mode).tempfile_in(folder))
         .and_then(|file| fs::write(file.path(), content).map(|()| file))
         .and_then(|file| file.persist(path).map_err(|error| error.error));
     written.map(drop).map_err(|source: io::Error| Unwritten { path: path.to_owned(), source })
