@@ -7,7 +7,7 @@
 //! Nothing in an iteration depends on anything but the checkpointed state and the batches, which are a function of the
 //! iteration's number. Hence a run that is killed at any moment and resumed ends with the same bytes (on CPUs; on CUDA the
 //! backward pass of bilinear upsampling adds in no fixed order).
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tch::Tensor;
@@ -15,6 +15,7 @@ use tch::Tensor;
 use crate::checkpoint::{self, CheckpointError, Restored};
 use crate::data::{Batch, Batches, DataError};
 use crate::equations::{Domain, cross_entropy, entropy_loss, softmax, weighted_self_information};
+use crate::input_file::InputFile;
 use crate::network::Network;
 
 mod error;
@@ -49,7 +50,7 @@ pub struct Run<'a> {
     /// Images without labels: the target domain, or the hard split. Not opened by [`Method::SourceOnly`].
     pub target: Option<Open<'a>>,
     /// What the discriminators start from, in the place of random weights.
-    pub discriminator_init: Option<DiscriminatorInit<'a>>,
+    pub discriminator_init: Option<DiscriminatorInit>,
     /// The resume slot's folder. Made if missing. The caller keeps one for each run: what is in it is continued.
     pub slot: &'a Path,
     /// An existing folder for `model.safetensors`, `discriminator.safetensors` and `losses.jsonl`.
@@ -57,17 +58,17 @@ pub struct Run<'a> {
 }
 
 /// Where the discriminators' first weights come from.
-#[derive(Clone, Copy, Debug)]
-pub enum DiscriminatorInit<'a> {
+#[derive(Clone, Debug)]
+pub enum DiscriminatorInit {
     /// One file for both levels, as a run writes its `discriminator.safetensors`.
-    Together(&'a Path),
+    Together(InputFile),
     /// A file a level, as the released programs write them; [`Discriminator::load`](crate::discriminator::Discriminator::load)
     /// reads them. Without one a discriminator begins at random.
     Apart {
         /// Of the auxiliary level.
-        aux: Option<&'a Path>,
+        aux: Option<InputFile>,
         /// Of the main level.
-        main: Option<&'a Path>,
+        main: Option<InputFile>,
     },
 }
 
@@ -75,9 +76,9 @@ pub enum DiscriminatorInit<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Init {
     /// Another run's `model.safetensors`, or a published file of a whole network: [`Network::load_weights`].
-    Weights(PathBuf),
+    Weights(InputFile),
     /// A published file, perhaps of a part of the network: [`Network::load_pretrained`].
-    Pretrained(PathBuf),
+    Pretrained(InputFile),
 }
 
 impl Init {
@@ -87,8 +88,8 @@ impl Init {
     /// An unreadable file, or one of another network.
     pub fn load(&self, network: &dyn Network) -> Result<Restored, CheckpointError> {
         match self {
-            Init::Weights(path) => network.load_weights(path),
-            Init::Pretrained(path) => network.load_pretrained(path),
+            Init::Weights(file) => network.load_weights(file),
+            Init::Pretrained(file) => network.load_pretrained(file),
         }
     }
 }
@@ -159,9 +160,18 @@ pub fn adapt(
     };
     let (mut images, mut before, mut last_save) = (0, None, Instant::now());
     for iteration in begin..settings.iterations {
-        let unread = |source| AdaptError::Batch { iteration, source, kept: slot.kept() };
-        let source = source.next_batch().map_err(unread)?;
-        let target = target.as_mut().map(|target| target.next_batch()).transpose().map_err(unread)?;
+        let batches =
+            source.next_batch().and_then(|batch| Ok((batch, target.as_mut().map(|t| t.next_batch()).transpose()?)));
+        let (source, target) = match batches {
+            Ok(batches) => batches,
+            Err(source) => {
+                // All that was done so far came from what it should have come from. What can't be saved isn't the trouble.
+                if iteration > begin {
+                    let _ = save(&mut slot, &players, iteration);
+                }
+                return Err(AdaptError::Batch { iteration, source, kept: slot.kept() });
+            }
+        };
         images += source.images.size()[0] as u64 + target.as_ref().map_or(0, |batch| batch.images.size()[0] as u64);
         let losses = gradients(&mut players, settings, iteration, &source, target.as_ref())?;
         if let Some((loss, value)) = losses.not_finite() {

@@ -13,6 +13,7 @@ use safetensors::tensor::View;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use tch::{Device, Kind, Tensor};
 
+use crate::input_file::InputFile;
 use crate::pth::{self, Array, Contents};
 
 mod beginning;
@@ -47,7 +48,15 @@ pub struct Checkpoint {
 /// # Errors
 /// When it can't be read, is neither, or has elements of a kind without use here.
 pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
-    let bytes = bytes(path)?;
+    read_input(&InputFile::new(path))
+}
+
+/// As [`read`], of a file that may have to hold what somebody has seen in it.
+///
+/// # Errors
+/// As [`read`]; it holds something else.
+pub fn read_input(file: &InputFile) -> Result<Checkpoint, CheckpointError> {
+    let (path, bytes) = (file.path(), file.read()?);
     let (contents, metadata) = contents(path, &bytes)?;
     taken(path, contents, metadata, Wrapping::default())
 }
@@ -55,17 +64,12 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
 /// Reads of a file the network whose names are one of the `wanted` lists, whatever is before these names.
 ///
 /// # Errors
-/// As [`read`]; the file doesn't hold it, or holds several that differ.
-pub fn read_network(path: &Path, wanted: &[Vec<String>]) -> Result<Checkpoint, CheckpointError> {
-    let bytes = bytes(path)?;
+/// As [`read_input`]; the file doesn't hold it, or holds several that differ.
+pub fn read_network(file: &InputFile, wanted: &[Vec<String>]) -> Result<Checkpoint, CheckpointError> {
+    let (path, bytes) = (file.path(), file.read()?);
     let (contents, metadata) = contents(path, &bytes)?;
     let wrapping = wrapping::find(path, &contents, wanted)?;
     taken(path, contents, metadata, wrapping)
-}
-
-fn bytes(path: &Path) -> Result<Vec<u8>, CheckpointError> {
-    // Read, not mapped: a mapped file that somebody truncates kills the process instead of failing.
-    fs::read(path).map_err(|source| io_error("read", path, source))
 }
 
 /// All that has a name, and the metadata.

@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::checkpoint::{self, Apart, Checkpoint, CheckpointError, Restored, Rule};
 use crate::folded::Taps;
+use crate::input_file::InputFile;
 use crate::layer::{Aspp, Scope};
 use crate::network::{Logits, Mode, Network, Parameter, Predictor, RateGroup};
 use crate::resnet::{Depth, FIRST, OUTPUTS, ResNet};
@@ -108,17 +109,17 @@ impl Network for DeepLabV2 {
 
     /// Key for key as AdvEnt, IntraDA and AdaptSegNet's multi-level program save it. A single-level network leaves another's
     /// auxiliary head aside. It also takes AdaptSegNet's network of one head (`deeplab.py`), which calls it `layer5`.
-    fn load_weights(&self, path: &Path) -> Result<Restored, CheckpointError> {
-        self.take_whole(path, checkpoint::read_network(path, &self.whole_forms())?)
+    fn load_weights(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
+        self.take_whole(file.path(), checkpoint::read_network(file, &self.whole_forms())?)
     }
 
     /// Takes a whole network or a backbone, told apart by the main head, `layer6`. A backbone gives layers 1 to 4 and no
     /// head: `layer5` in the published ImageNet files is a head of older networks on another layer, and `fc` ImageNet's
     /// classifier. Files converted from Caffe have `Scale.` before their names.
-    fn load_pretrained(&self, path: &Path) -> Result<Restored, CheckpointError> {
+    fn load_pretrained(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
         let mut forms = self.whole_forms();
         forms.push(checkpoint::required(&self.state(), BACKBONE));
-        let stored = checkpoint::read_network(path, &forms)?;
+        let (path, stored) = (file.path(), checkpoint::read_network(file, &forms)?);
         if has(&stored, "layer6.") { self.take_whole(path, stored) } else { self.take_backbone(path, stored) }
     }
 }

@@ -4,11 +4,10 @@
 //! It doesn't know whether the map is a softmax or weighted self-information, and it has no sigmoid: its output are logits
 //! for `equations::domain_loss`. Keys as in the released AdvEnt code, a `Sequential` in which every second entry is an
 //! activation: `{0,2,4,6,8}.{weight,bias}`. AdaptSegNet's has the same layers under names; its files are read too.
-use std::path::Path;
-
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+use crate::input_file::InputFile;
 use crate::layer::{Conv, Geometry, Scope, as_kind};
 use crate::network::{Parameter, RateGroup};
 
@@ -77,7 +76,7 @@ impl Discriminator {
     ///
     /// # Errors
     /// A missing or unexpected key, a wrong shape, an unreadable file.
-    pub fn load(&self, path: &Path) -> Result<Restored, CheckpointError> {
+    pub fn load(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
         let renamed = |key: String| {
             let Some((layer, rest)) = key.split_once('.') else { return key };
             match ADAPTSEGNET.iter().position(|name| *name == layer) {
@@ -86,14 +85,14 @@ impl Discriminator {
                 None => key,
             }
         };
-        let mut stored = checkpoint::read_network(path, &self.forms())?;
+        let mut stored = checkpoint::read_network(file, &self.forms())?;
         // One level's discriminator is no other's, though all their names are the same below the level.
         let is_other = |level: &str| level != self.name && stored.wrapping.below.ends_with(&format!("{level}."));
         if ["aux", "main"].into_iter().any(is_other) {
-            return checkpoint::restore(path, &self.state(), Rule { convert: false, ..Rule::WEIGHTS });
+            return checkpoint::restore(file, &self.state(), Rule { convert: false, ..Rule::WEIGHTS });
         }
         stored.tensors = stored.tensors.into_iter().map(|(key, tensor)| (renamed(key), tensor)).collect();
-        checkpoint::copy_into(path, &stored, &self.state(), Rule::WEIGHTS)
+        checkpoint::copy_into(file.path(), &stored, &self.state(), Rule::WEIGHTS)
     }
 
     /// Our names, AdvEnt's and AdaptSegNet's.
@@ -197,15 +196,15 @@ mod tests {
             checkpoint::write(&path, &named, None).unwrap();
             let to = Discriminator::new("main", 3, 4, 2, Device::Cpu, Kind::Float);
             assert_ne!(to.state()[0].1, from[0].1);
-            assert_eq!(to.load(&path).unwrap().loaded.len(), 10);
+            assert_eq!(to.load(&InputFile::new(&path)).unwrap().loaded.len(), 10);
             assert!(to.state().iter().zip(&from).all(|(to, from)| to == from));
         }
         let aux: Vec<_> = from.iter().map(|(key, t)| (key.replace("main.", "aux."), t.shallow_clone())).collect();
         checkpoint::write(&path, &aux, None).unwrap();
-        let error = discriminator(3, 4).load(&path).unwrap_err().to_string();
+        let error = discriminator(3, 4).load(&InputFile::new(&path)).unwrap_err().to_string();
         assert!(error.contains("tensor `main.0.weight` [4, 3, 4, 4] is missing"), "{error}");
         checkpoint::write(&path, &from, None).unwrap();
-        let error = discriminator(5, 4).load(&path).unwrap_err().to_string();
+        let error = discriminator(5, 4).load(&InputFile::new(&path)).unwrap_err().to_string();
         assert!(
             error.ends_with("d.pth: tensor `main.0.weight` has shape [4, 3, 4, 4], expected [4, 5, 4, 4]"),
             "{error}"

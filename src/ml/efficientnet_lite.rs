@@ -7,13 +7,12 @@
 //! `_conv_stem.weight`, `_bn0.*`, `_blocks.N.{_expand_conv,_depthwise_conv,_project_conv}.weight`, `_blocks.N._bn{0,1,2}.*`.
 //! The classifiers are called as in the released DeepLab code, by the stage they follow: `layer5.conv2d_list.*` (aux, after
 //! block 10, 112 channels) and `layer6.conv2d_list.*` (main, after block 15, 320 channels).
-use std::path::Path;
-
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
 use crate::folded::{Folded, Taps, channels_last};
+use crate::input_file::InputFile;
 use crate::layer::{Aspp, Conv, First, FrozenBatchNorm, Geometry, Layer, Scope};
 use crate::network::{Logits, Mode, Network, Parameter, Predictor, RateGroup};
 
@@ -135,12 +134,12 @@ impl Network for EfficientNetLite0 {
 
     /// The ImageNet file holds the backbone, and `_conv_head` and `_bn1` that only ImageNet's classifier needs. Both
     /// classifiers of this network keep their values.
-    fn load_pretrained(&self, path: &Path) -> Result<Restored, CheckpointError> {
+    fn load_pretrained(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
         const CLASSIFIER: &str = "of ImageNet's classifier";
         const HEAD: &str = "a head, which a backbone lacks";
         let skip = &[("_conv_head.", CLASSIFIER), ("_bn1.", CLASSIFIER)];
         let rule = Rule { skip, keep: &[("layer5.", HEAD), ("layer6.", HEAD)], convert: true };
-        checkpoint::restore(path, &self.state(), rule)
+        checkpoint::restore(file, &self.state(), rule)
     }
 }
 

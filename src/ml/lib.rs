@@ -3,7 +3,7 @@
 //! It knows tensors, image files and numbers. It knows no pipeline, no cache and no TOML: whoever calls it decides what
 //! is run, with which files, and where the results go. So each of its functions can be read beside the paper it is from.
 //!
-//! In the order in which data flows: [`data`] → [`network`] ([`small`], [`efficientnet_lite`], [`deeplab_v2`] on [`resnet`],
+//! In the order in which data flows: [`input_file`] → [`data`] → [`network`] ([`small`], [`efficientnet_lite`], [`deeplab_v2`] on [`resnet`],
 //! made by [`arch`]) → [`equations`] → [`adapt`] (with [`discriminator`] and [`optim`]) → [`checkpoint`] →
 //! [`entropy_inference`] → [`rank`] → [`pseudo_label`] → [`metrics`].
 #![warn(missing_docs)]
@@ -20,6 +20,7 @@ pub mod equations;
 mod folded;
 #[cfg(test)]
 mod golden;
+pub mod input_file;
 mod layer;
 pub mod metrics;
 pub mod network;

@@ -3,12 +3,11 @@
 //! It doesn't know any particular network (`arch` lists them), nor losses or optimisers. A network owns its tensors;
 //! everybody else holds shallow copies of them by name, because libtorch's tensors are shared handles and a second
 //! registry of variables (tch's `VarStore`) would only hide which of them an optimiser moves.
-use std::path::Path;
-
 use serde::Deserialize;
 use tch::{Tensor, no_grad};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+use crate::input_file::InputFile;
 
 /// Which behaviour of layers that differ between training and inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +78,8 @@ pub trait Network {
     ///
     /// # Errors
     /// A missing or unexpected key, a wrong shape, an unreadable file.
-    fn load_weights(&self, path: &Path) -> Result<Restored, CheckpointError> {
-        checkpoint::restore(path, &self.state(), Rule::WEIGHTS)
+    fn load_weights(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
+        checkpoint::restore(file, &self.state(), Rule::WEIGHTS)
     }
 
     /// Copies published pretrained weights into the network, perhaps of a part of it only.
@@ -89,8 +88,8 @@ pub trait Network {
     ///
     /// # Errors
     /// A missing or unexpected key, a wrong shape, an unreadable file.
-    fn load_pretrained(&self, path: &Path) -> Result<Restored, CheckpointError> {
-        self.load_weights(path)
+    fn load_pretrained(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
+        self.load_weights(file)
     }
 }
 

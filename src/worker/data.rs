@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use intrada_ml::data::label::{Encoding, LabelMap, Otherwise};
 use intrada_ml::data::pass::Pass;
@@ -12,7 +12,7 @@ use intrada_ml::network::Normalization;
 use intrada_runner::exec::job;
 use intrada_runner::kind::dataset;
 
-use crate::work::{Failure, Work};
+use crate::work::{Failure, Work, as_planned};
 
 /// A part of a data set.
 pub(crate) struct Part {
@@ -35,8 +35,8 @@ impl Work {
             job::Dataset::Files { samples, size, map, encoding } => {
                 let samples = samples.iter().map(|sample| source::Sample {
                     name: sample.name.clone(),
-                    image: sample.image.clone(),
-                    label: sample.label.clone(),
+                    image: as_planned(&sample.image),
+                    label: sample.label.as_ref().map(as_planned),
                 });
                 let label_map = LabelMap { pairs: map.clone(), otherwise: Otherwise::Keep };
                 let encoding = label_encoding(*encoding);
@@ -66,8 +66,8 @@ impl Work {
                 let message = format!("`{name}` is in a list, but not in the data set that the list was made from");
                 return Err(Failure::advised(message, "lists and images must come from the same data set"));
             };
-            let label = part.labels.as_ref().map(|folder| source::map_file(name).map(|file| folder.join(file)));
-            Ok(source::Sample { name: name.clone(), image: sample.image.clone(), label: label.transpose()? })
+            let label = part.labels.as_ref().map(|folder| source::map_file(name).map(|file| folder.join(file).into()));
+            Ok(source::Sample { name: name.clone(), image: as_planned(&sample.image), label: label.transpose()? })
         };
         let samples = part.names.iter().map(sample).collect::<Result<_, _>>()?;
         // Pseudo-labels are classes already: the data set's map and encoding are for its own labels.
@@ -102,16 +102,6 @@ impl Work {
                 (0..u64::from(*count)).filter(wanted).map(scenes::name).collect()
             }
         })
-    }
-
-    /// The files that each sample of the data set of this role consists of, by its name. None for a scene.
-    pub(crate) fn sample_files<'a>(&'a self, role: &str) -> HashMap<&'a str, Vec<&'a Path>> {
-        let Some(job::Dataset::Files { samples, .. }) = self.job.datasets.get(role) else { return HashMap::new() };
-        let files = |sample: &'a job::Sample| {
-            let files = [Some(&*sample.image), sample.label.as_deref()];
-            (sample.name.as_str(), files.into_iter().flatten().collect())
-        };
-        samples.iter().map(files).collect()
     }
 
     /// A pass over a data set or a part of one.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use intrada_ml::data::{encode, source};
 use intrada_runner::digest::{Digest, FileDigest};
-use intrada_runner::exec::job::{self, Finding, Input, Known};
+use intrada_runner::exec::job::{self, Finding, Known};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::Device;
@@ -36,29 +36,19 @@ impl Output {
 pub(crate) struct Items<'a, T> {
     work: &'a Work,
     outputs: &'a [Output],
-    samples: Vec<Sample<'a, T>>,
+    samples: Vec<Sample<T>>,
     by_name: HashMap<String, usize>,
     known: usize,
     handed_in: u64,
-    findings: Findings,
+    /// The file for what is handed in, once something was found.
+    findings: Option<File>,
 }
 
-struct Sample<'a, T> {
+struct Sample<T> {
     name: String,
     /// Its file below each output, which has an ending of its own.
     place: PathBuf,
-    /// The files that it consists of.
-    reads: Vec<&'a Path>,
     found: Option<T>,
-}
-
-/// The file for what is handed in.
-enum Findings {
-    /// Nothing has been found yet.
-    Unopened,
-    Open(File),
-    /// What is found is not what the key stands for, and of use to nobody else.
-    Refused,
 }
 
 impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
@@ -69,16 +59,14 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
     pub(crate) fn begin(work: &'a Work, role: &str, outputs: &'a [Output]) -> Result<Items<'a, T>, Failure> {
         let names = work.sample_names(role)?;
         let places = source::map_files(names.iter().map(String::as_str))?;
-        let mut reads = work.sample_files(role);
         let sample = |(name, place): (String, PathBuf)| {
-            let reads = reads.remove(name.as_str()).unwrap_or_default();
             let found = known(work, &name).and_then(|known| copied(work, known, outputs, &place));
-            Sample { name, place, reads, found }
+            Sample { name, place, found }
         };
         let samples: Vec<Sample<T>> = names.into_iter().zip(places).map(sample).collect();
         let known = samples.iter().filter(|sample| sample.found.is_some()).count();
         let by_name = samples.iter().enumerate().map(|(index, sample)| (sample.name.clone(), index)).collect();
-        Ok(Items { work, outputs, samples, by_name, known, handed_in: 0, findings: Findings::Unopened })
+        Ok(Items { work, outputs, samples, by_name, known, handed_in: 0, findings: None })
     }
 
     /// The names of the samples that are to be looked at.
@@ -137,20 +125,15 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
         job::Items::files(&self.work.job.slot).join(output.file(place))
     }
 
-    /// Tells the runner, unless a file is no longer what it was when the key was made. It may have been read after it was
-    /// edited, so it is looked at after the work.
+    /// Tells the runner. What was found is what there is to find in the item: of a file with other bytes than the key says
+    /// nothing is ever decoded.
     fn hand_in(&mut self, index: usize, files: &[Vec<u8>], values: &T) -> Result<(), Failure> {
         let (work, sample) = (self.work, &self.samples[index]);
-        let Some(items) = &work.job.items else { return Ok(()) };
-        if let Findings::Unopened = self.findings {
-            self.findings = match input_files(work).all(|path| is_as_planned(items, path)) {
-                true => Findings::Open(open_findings(&job::Items::findings(&work.job.slot))?),
-                false => Findings::Refused,
-            };
-        }
-        let Findings::Open(file) = &mut self.findings else { return Ok(()) };
-        let is_as_planned = sample.reads.iter().all(|path| is_as_planned(items, path));
-        let Some(item) = items.item(&sample.name).filter(|_| is_as_planned) else { return Ok(()) };
+        let Some(item) = work.job.items.as_ref().and_then(|items| items.item(&sample.name)) else { return Ok(()) };
+        let file = match &mut self.findings {
+            Some(file) => file,
+            unopened => unopened.insert(open_findings(&job::Items::findings(&work.job.slot))?),
+        };
         let objects = files.iter().map(|bytes| FileDigest(Digest::of(bytes)));
         let finding = Finding {
             files: self.outputs.iter().map(|output| output.name.to_owned()).zip(objects).collect(),
@@ -193,20 +176,6 @@ fn open_findings(path: &Path) -> std::io::Result<File> {
     file.write_all(b"\n").map(|()| file)
 }
 
-/// The files that the job reads besides data sets.
-fn input_files(work: &Work) -> impl Iterator<Item = &Path> {
-    work.job.inputs.values().flat_map(|input| match input {
-        Input::File(path) => vec![&**path],
-        Input::Folder(files) => files.values().map(|path| &**path).collect(),
-    })
-}
-
-/// Whether a file holds what it held when the key was made. One that isn't the workspace's is the store's, and stays.
-fn is_as_planned(items: &job::Items, path: &Path) -> bool {
-    let Some(content) = items.sources.get(path) else { return true };
-    Digest::of_file(path).is_ok_and(|(digest, _)| FileDigest(digest) == *content)
-}
-
 fn make_parent(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }
@@ -229,22 +198,17 @@ mod tests {
 
     use super::*;
 
-    /// Two images, `a` and `b`, and weights, all as the key says.
+    /// Two images, `a` and `b`.
     fn job(folder: &Path) -> Job {
-        let sample = |name: &str| job::Sample { name: name.into(), image: folder.join(name), label: None };
+        let source =
+            |name: &str| job::Source { path: folder.join(name), content: FileDigest(Digest::of(name.as_bytes())) };
+        let sample = |name: &str| job::Sample { name: name.into(), image: source(name), label: None };
         let samples = vec![sample("a"), sample("b")];
-        for name in ["a", "b", "weights"] {
-            fs::write(folder.join(name), name).unwrap();
-        }
         for name in ["staging", "slot"] {
             fs::create_dir(folder.join(name)).unwrap();
         }
-        let content = |name: &str| (folder.join(name), FileDigest(Digest::of(name.as_bytes())));
-        let items = job::Items {
-            samples: Some(["a", "b"].map(|name| (name.to_owned(), item(name))).into()),
-            known: [].into(),
-            sources: ["a", "b", "weights"].map(content).into(),
-        };
+        let items =
+            job::Items { samples: Some(["a", "b"].map(|name| (name.to_owned(), item(name))).into()), known: [].into() };
         Job {
             format: job::FORMAT,
             stage: "entropy".into(),
@@ -257,7 +221,7 @@ mod tests {
             )]
             .into(),
             dataset_names: [].into(),
-            inputs: [("weights".to_owned(), Input::File(folder.join("weights")))].into(),
+            inputs: [].into(),
             items: Some(items),
             staging: folder.join("staging"),
             slot: folder.join("slot"),
@@ -317,24 +281,5 @@ mod tests {
         next.threads = 1;
         fs::remove_file(file).unwrap();
         assert_eq!(begin(&work(next)).known(), 0, "its file is gone");
-    }
-
-    #[test]
-    fn what_was_found_in_an_edited_image_or_with_edited_weights_is_not_handed_in() {
-        let folder = tempfile::tempdir().unwrap();
-        let edited_image = work(job(folder.path()));
-        let mut items = begin(&edited_image);
-        fs::write(folder.path().join("a"), "A").unwrap();
-        for name in ["a", "b"] {
-            items.add(name, &[vec![]], 0.0).unwrap();
-        }
-        assert_eq!((handed_in(&edited_image), items.handed_in()), (vec!["b"], 1));
-
-        let folder = tempfile::tempdir().unwrap();
-        let edited_weights = work(job(folder.path()));
-        let mut items = begin(&edited_weights);
-        fs::write(folder.path().join("weights"), "Weights").unwrap();
-        items.add("a", &[vec![]], 0.0).unwrap();
-        assert!(handed_in(&edited_weights).is_empty());
     }
 }

@@ -1,12 +1,12 @@
 //! The network that a job names.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use intrada_ml::arch::{Arch, Options};
 use intrada_ml::checkpoint::{Apart, Restored};
 use intrada_ml::deeplab_v2::Branches;
 use intrada_ml::efficientnet_lite::OutputStride;
+use intrada_ml::input_file::InputFile;
 use intrada_ml::network::Network;
 use serde::Deserialize;
 use tch::Kind;
@@ -39,7 +39,7 @@ impl Model {
     }
 
     /// The network with the weights of a training or of a published file, for inference.
-    pub(crate) fn trained(&self, work: &Work, weights: &Path) -> Result<Box<dyn Network>, Failure> {
+    pub(crate) fn trained(&self, work: &Work, weights: &InputFile) -> Result<Box<dyn Network>, Failure> {
         let network = self.fresh(work, 0, Kind::Float)?;
         told(&network.load_weights(weights)?);
         Ok(network)

@@ -23,7 +23,7 @@ use crate::development::Development;
 use crate::measure::Subject;
 use crate::model::{Model, told};
 use crate::validation::Validation;
-use crate::work::{Failure, Notes, Work, say};
+use crate::work::{CHANGED_BACK, Failure, Notes, Work, say};
 
 /// Progress is said at most so often; a network as small as the quickstart's does dozens of iterations a second.
 const PROGRESS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250);
@@ -125,6 +125,8 @@ fn advised(error: AdaptError) -> Failure {
             error.to_string(),
             "the same command would meet it again; a lower `learning_rate` is the usual cure",
         ),
+        AdaptError::Batch { source: DataError::Changed(_), .. } => error.into(),
+        AdaptError::Batch { source: DataError::Io { .. }, .. } => Failure::advised(error.to_string(), CHANGED_BACK),
         AdaptError::Batch { .. } => Failure::advised(
             error.to_string(),
             "a mended picture makes another data set, and a training on it begins at the beginning",
@@ -133,7 +135,7 @@ fn advised(error: AdaptError) -> Failure {
     }
 }
 
-fn discriminator_init(work: &Work) -> Option<DiscriminatorInit<'_>> {
+fn discriminator_init(work: &Work) -> Option<DiscriminatorInit> {
     let [aux, main] = ["discriminator_init_aux", "discriminator_init_main"].map(|role| work.optional_file(role));
     let apart = (aux.is_some() || main.is_some()).then_some(DiscriminatorInit::Apart { aux, main });
     work.optional_file("discriminator_init").map(DiscriminatorInit::Together).or(apart)
@@ -141,8 +143,8 @@ fn discriminator_init(work: &Work) -> Option<DiscriminatorInit<'_>> {
 
 /// Weights of another training win over the model's own `init`; the runner sends only one of them.
 fn init(work: &Work) -> Option<Init> {
-    let weights = work.optional_file("weights").map(|path| Init::Weights(path.to_owned()));
-    weights.or_else(|| work.optional_file("model.init").map(|path| Init::Pretrained(path.to_owned())))
+    let weights = work.optional_file("weights").map(Init::Weights);
+    weights.or_else(|| work.optional_file("model.init").map(Init::Pretrained))
 }
 
 #[derive(Clone, Copy)]

@@ -4,12 +4,15 @@
 //! own struct, and a value that doesn't fit is reported before anything is computed.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use intrada_runner::exec::job::{Event, Input, Job};
+use intrada_ml::input_file::{Changed, InputFile};
+use intrada_runner::digest::Digest;
+use intrada_runner::exec::job::{Event, Input, Job, Source};
 use intrada_runner::exec::with_causes;
 use serde::de::DeserializeOwned;
 use tch::Device;
@@ -38,11 +41,31 @@ impl Failure {
     }
 }
 
-impl<E: std::error::Error> From<E> for Failure {
+impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure::Failed { message: with_causes(&error), help: Vec::new() }
+        let help = match is_of_change(&error) {
+            true => [CHANGED_BACK, CHANGED_ON_PURPOSE].map(str::to_owned).to_vec(),
+            false => Vec::new(),
+        };
+        Failure::Failed { message: with_causes(&error), help }
     }
 }
+
+/// Whether it comes from a file that isn't what it was when the stage's key was made.
+fn is_of_change(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.any(|cause| cause.is::<Changed>())
+}
+
+/// A file of the workspace, which is used only if it holds what it held when the stage's key was made.
+pub fn as_planned(source: &Source) -> InputFile {
+    InputFile::holding(&source.path, *source.content.0.as_bytes(), |bytes| *Digest::of(bytes).as_bytes())
+}
+
+/// What to do about a file that changed by mistake.
+pub const CHANGED_BACK: &str = "with the file put back, the same command goes on from what is kept";
+const CHANGED_ON_PURPOSE: &str =
+    "with the file as it is now, the same command begins anew; no result was kept that was made from both";
 
 /// What a kind answers when it is done; goes into the trace.
 pub type Notes = BTreeMap<String, String>;
@@ -91,20 +114,32 @@ impl Work {
         })
     }
 
-    /// The path of the input file of this role.
+    /// The input file of this role, which the user may have named.
     ///
     /// # Errors
     /// The job has none: runner and worker are of different versions.
-    pub fn file(&self, role: &str) -> Result<&Path, Failure> {
+    pub fn file(&self, role: &str) -> Result<InputFile, Failure> {
         match self.job.inputs.get(role) {
-            Some(Input::File(path)) => Ok(path),
+            Some(Input::File(path)) => Ok(InputFile::new(path)),
+            Some(Input::Source(source)) => Ok(as_planned(source)),
             _ => Err(self.lacks(role, "file")),
         }
     }
 
-    /// The path of the input file of this role, where the job has one.
-    pub fn optional_file(&self, role: &str) -> Option<&Path> {
+    /// The input file of this role, where the job has one.
+    pub fn optional_file(&self, role: &str) -> Option<InputFile> {
         self.file(role).ok()
+    }
+
+    /// The path of the input file of this role, which is the output of another stage: nobody edits that.
+    ///
+    /// # Errors
+    /// The job has none: runner and worker are of different versions.
+    pub fn output_of_stage(&self, role: &str) -> Result<&Path, Failure> {
+        match self.job.inputs.get(role) {
+            Some(Input::File(path)) => Ok(path),
+            _ => Err(self.lacks(role, "output of a stage")),
+        }
     }
 
     /// The files of the input folder of this role: relative path → path.
@@ -191,4 +226,32 @@ pub fn say(event: &Event) {
     let mut out = std::io::stdout().lock();
     let line = serde_json::to_string(event).expect("an event is plain data");
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use intrada_ml::adapt::AdaptError;
+    use intrada_ml::checkpoint::CheckpointError;
+    use intrada_ml::data::DataError;
+
+    use super::*;
+
+    #[test]
+    fn whatever_reads_a_file_that_changed_says_what_to_do() {
+        let changed = || Changed { path: "a.png".into() };
+        let batch = AdaptError::Batch { iteration: 3, source: DataError::Changed(changed()), kept: Some(3) };
+        let failures: [Failure; 4] = [
+            DataError::from(changed()).into(),
+            CheckpointError::from(changed()).into(),
+            AdaptError::Results(changed().into()).into(),
+            batch.into(),
+        ];
+        for failure in failures {
+            let Failure::Failed { message, help } = failure else { panic!("it failed") };
+            assert!(message.contains("a.png changed"), "{message}");
+            assert!(help.iter().any(|line| line == CHANGED_BACK), "{message}: {help:?}");
+        }
+        let other: Failure = DataError::Exhausted { iterations: 1 }.into();
+        assert!(matches!(other, Failure::Failed { help, .. } if help.is_empty()));
+    }
 }

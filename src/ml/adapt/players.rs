@@ -144,13 +144,14 @@ impl<'a> Players<'a> {
     /// Copies the first weights of the discriminators. One of a level that isn't adapted is left in its file.
     pub(super) fn load_discriminators(&self, init: &DiscriminatorInit) -> Result<(), CheckpointError> {
         match init {
-            DiscriminatorInit::Together(path) => {
+            DiscriminatorInit::Together(file) => {
                 let skip: &[_] = if self.aux.is_none() { &[("aux.", "of a level that isn't adapted")] } else { &[] };
-                checkpoint::restore(path, &self.discriminators(), Rule { skip, ..Rule::WEIGHTS })?;
+                checkpoint::restore(file, &self.discriminators(), Rule { skip, ..Rule::WEIGHTS })?;
             }
             DiscriminatorInit::Apart { aux, main } => {
-                for (critic, path) in [(&self.aux, aux), (&self.main, main)] {
-                    critic.as_ref().zip(*path).map(|(critic, path)| critic.discriminator.load(path)).transpose()?;
+                for (critic, file) in [(&self.aux, aux), (&self.main, main)] {
+                    let file = file.as_ref();
+                    critic.as_ref().zip(file).map(|(critic, file)| critic.discriminator.load(file)).transpose()?;
                 }
             }
         }

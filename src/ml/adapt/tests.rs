@@ -235,7 +235,10 @@ fn discriminators_start_from_the_file_that_is_given_for_them() {
     still.weights.adversarial.aux = 0.0;
     let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Float);
     let (source, target) = (Patterns::new(29).open(), Patterns::new(43).open());
-    for init in [DiscriminatorInit::Together(&file), DiscriminatorInit::Apart { aux: None, main: Some(&only) }] {
+    for init in [
+        DiscriminatorInit::Together((&file).into()),
+        DiscriminatorInit::Apart { aux: None, main: Some((&only).into()) },
+    ] {
         let second = Bench::new();
         let run = Run {
             network: &network,
@@ -273,9 +276,12 @@ proptest! {
         for stop in stops {
             cut.run(&settings, Patterns::new(29), Some(stop)).unwrap();
         }
-        // Nothing is saved on the way out of a failure, so to the slot it is a kill. And a kill may come while it writes.
         let failing = Patterns { end: Some(kill), ..Patterns::new(29) };
         prop_assert!(cut.run(&settings, failing, None).is_err());
+        // Abandoned, nothing is saved, so to the slot it is a kill. And a kill may come while it writes.
+        let network = Small::new(CLASSES, true, 1, Device::Cpu, settings.precision.kind());
+        let killed = cut.train(&network, &settings, Patterns::new(29), &mut |_| Control::Abandon);
+        prop_assert!(killed.is_ok_and(|outcome| outcome != Outcome::Finished));
         fs::write(cut.slot.path().join("checkpoint.partial"), "half a file").unwrap();
         prop_assert_eq!(cut.run(&settings, Patterns::new(29), None).unwrap(), Outcome::Finished);
         prop_assert!(whole.results() == cut.results(), "{:?}", method);
@@ -295,6 +301,21 @@ fn a_loss_that_is_no_number_ends_the_run_and_the_checkpoint_before_it_stays() {
     assert!(error.to_string().ends_with(" in iteration 2; the checkpoint after 2 iterations is kept"), "{error}");
     assert!(bench.results().is_empty());
     // With the trouble gone, the run goes on from there as if nothing had been.
+    assert_eq!(bench.run(&settings, Patterns::new(29), None).unwrap(), Outcome::Finished);
+    let whole = Bench::new();
+    whole.run(&settings, Patterns::new(29), None).unwrap();
+    assert!(whole.results() == bench.results());
+}
+
+#[test]
+fn images_that_cannot_be_had_end_the_run_and_all_that_was_done_before_is_kept() {
+    let (bench, settings) = (Bench::new(), settings(Method::Advent, 6));
+    for done in [3, 5] {
+        let failing = Patterns { end: Some(done), ..Patterns::new(29) };
+        let error = bench.run(&settings, failing, None).unwrap_err().to_string();
+        let expected = format!("iteration {done}: no batch after the last of {done} iterations; the checkpoint after");
+        assert_eq!(error, format!("{expected} {done} iterations is kept"));
+    }
     assert_eq!(bench.run(&settings, Patterns::new(29), None).unwrap(), Outcome::Finished);
     let whole = Bench::new();
     whole.run(&settings, Patterns::new(29), None).unwrap();
@@ -457,13 +478,13 @@ fn weights_of_one_run_start_another() {
     bench.run(&settings(Method::SourceOnly, 1), Patterns::new(29), None).unwrap();
     let path = bench.staging.path().join("model.safetensors");
     let other = Small::new(CLASSES, true, 2, Device::Cpu, Kind::Double);
-    let restored = Init::Weights(path.clone()).load(&other).unwrap();
+    let restored = Init::Weights((&path).into()).load(&other).unwrap();
     assert_eq!(restored.loaded.len(), other.state().len());
     let stored = checkpoint::read(&path).unwrap().tensors;
     for (name, tensor) in other.state() {
         assert_eq!(tensor, stored[&name].to_kind(Kind::Double), "{name}");
     }
     let single_level = Small::new(CLASSES, false, 2, Device::Cpu, Kind::Float);
-    let error = Init::Weights(path).load(&single_level).unwrap_err().to_string();
+    let error = Init::Weights(path.into()).load(&single_level).unwrap_err().to_string();
     assert!(error.contains("tensor `aux.bias` [5] has no place in this network"), "{error}");
 }

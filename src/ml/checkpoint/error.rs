@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tch::Kind;
 
 use super::wrapping::Nearest;
+use crate::input_file::{Changed, ReadError};
 use crate::pth::PthError;
 use crate::shown::Shown;
 
@@ -22,6 +23,9 @@ pub enum CheckpointError {
         /// What the system answered.
         source: io::Error,
     },
+    /// It holds something else than was expected of it.
+    #[error("{0}")]
+    Changed(#[from] Changed),
     /// Another kind of file.
     #[error("{} is no checkpoint: {what}", path.display())]
     Foreign {
@@ -179,4 +183,13 @@ pub enum CheckpointError {
 
 fn and_more(others: usize, what: &str) -> String {
     if others == 0 { String::new() } else { format!(", and {others} {what}") }
+}
+
+impl From<ReadError> for CheckpointError {
+    fn from(error: ReadError) -> CheckpointError {
+        match error {
+            ReadError::Io { path, source } => CheckpointError::Io { action: "read", path, source },
+            ReadError::Changed(changed) => CheckpointError::Changed(changed),
+        }
+    }
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::Serialize;
 use tch::{Kind, Tensor, no_grad};
 
-use super::{Checkpoint, CheckpointError, Wrapping, read, read_network};
+use super::{Checkpoint, CheckpointError, Wrapping, read_input, read_network};
+use crate::input_file::InputFile;
 use crate::shown::Shown;
 
 /// Which differences between a file and a network are none.
@@ -80,9 +81,9 @@ pub fn required(live: &[(String, Tensor)], rule: Rule) -> Vec<String> {
 ///
 /// # Errors
 /// When the file can't be read, or differs from the live tensors in a way that `rule` doesn't allow.
-pub fn restore(path: &Path, live: &[(String, Tensor)], rule: Rule) -> Result<Restored, CheckpointError> {
-    let stored = if rule.convert { read_network(path, &[required(live, rule)])? } else { read(path)? };
-    copy_into(path, &stored, live, rule)
+pub fn restore(file: &InputFile, live: &[(String, Tensor)], rule: Rule) -> Result<Restored, CheckpointError> {
+    let stored = if rule.convert { read_network(file, &[required(live, rule)])? } else { read_input(file)? };
+    copy_into(file.path(), &stored, live, rule)
 }
 
 /// The second half of [`restore`], for tensors that are read already; `path` is for messages.

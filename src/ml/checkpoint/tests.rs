@@ -39,23 +39,23 @@ fn restoring_names_the_first_difference_and_changes_nothing() {
     let skip = Rule { skip: &[("ext", "spare")], ..Rule::RESUME };
 
     let wrong_shape = live(&[3, 2], Kind::Float);
-    let message = restore(&path, &wrong_shape, skip).unwrap_err().to_string();
+    let message = restore(&InputFile::new(&path), &wrong_shape, skip).unwrap_err().to_string();
     assert!(message.ends_with("tensor `b` has shape [2, 3], expected [3, 2]"), "{message}");
     assert_eq!(wrong_shape[0].1.sum(Kind::Float).double_value(&[]), 0.0, "`a` was not touched either");
 
     let wide = live(&[2, 3], Kind::Double);
-    let message = restore(&path, &wide, skip).unwrap_err().to_string();
+    let message = restore(&InputFile::new(&path), &wide, skip).unwrap_err().to_string();
     assert!(message.ends_with("tensor `b` has elements of kind Float, expected Double"), "{message}");
 
-    let message = restore(&path, &live(&[2, 3], Kind::Float), Rule::RESUME).unwrap_err().to_string();
+    let message = restore(&InputFile::new(&path), &live(&[2, 3], Kind::Float), Rule::RESUME).unwrap_err().to_string();
     assert!(message.ends_with("tensor `extra` [1] has no place in this network"), "{message}");
 
     let mut more = live(&[2, 3], Kind::Float).into_iter().collect::<Vec<_>>();
     more.push(named("head", ones(&[4])));
-    let message = restore(&path, &more, skip).unwrap_err().to_string();
+    let message = restore(&InputFile::new(&path), &more, skip).unwrap_err().to_string();
     assert!(message.ends_with("tensor `head` [4] is missing"), "{message}");
 
-    let restored = restore(&path, &more, Rule { keep: &[("head", "new")], ..skip }).unwrap();
+    let restored = restore(&InputFile::new(&path), &more, Rule { keep: &[("head", "new")], ..skip }).unwrap();
     let apart = |name: &str, side, why| vec![Apart { name: name.into(), shape: vec![side], why }];
     let (skipped, kept) = (apart("extra", 1, "spare"), apart("head", 4, "new"));
     assert_eq!(restored, Restored { loaded: vec!["a".into(), "b".into()], skipped, kept, ..Restored::default() });
@@ -83,7 +83,7 @@ fn taken_from(file: &[(String, Tensor)]) -> Result<(Vec<f64>, Restored), String>
     let path = folder.path().join("w.safetensors");
     write(&path, file, None).unwrap();
     let live = of(&[("conv.weight", 0.0), ("conv.bias", 0.0)]);
-    let restored = restore(&path, &live, Rule::WEIGHTS).map_err(|error| error.to_string())?;
+    let restored = restore(&InputFile::new(&path), &live, Rule::WEIGHTS).map_err(|error| error.to_string())?;
     Ok((live.iter().map(|(_, tensor)| tensor.double_value(&[0])).collect(), restored))
 }
 
@@ -174,7 +174,7 @@ fn weights_that_are_no_numbers_are_told_with_tensor_and_count_and_change_nothing
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
         let file = [named("a", Tensor::from_slice(&[0.0, value, value])), named("b", Tensor::from_slice(&[value]))];
         write(&path, &file, None).unwrap();
-        let said = restore(&path, &live, Rule::WEIGHTS).unwrap_err().to_string();
+        let said = restore(&InputFile::new(&path), &live, Rule::WEIGHTS).unwrap_err().to_string();
         let told =
             "tensor `a` is not finite: 2 of its 3 elements are NaN or infinite, and 1 more tensors are not finite";
         assert!(said.contains(told), "{value}: {said}");
@@ -183,7 +183,7 @@ fn weights_that_are_no_numbers_are_told_with_tensor_and_count_and_change_nothing
     let large = Tensor::from_slice(&[1e300f64]);
     write(&path, &[named("b", large)], None).unwrap();
     let wide = [named("b", Tensor::from_slice(&[1f64]))];
-    assert!(restore(&path, &wide, Rule::WEIGHTS).is_ok(), "a number of the network's own type");
+    assert!(restore(&InputFile::new(&path), &wide, Rule::WEIGHTS).is_ok(), "a number of the network's own type");
 }
 
 #[test]

@@ -25,11 +25,18 @@ const JPEG_SIGNATURE: &[u8] = b"\xff\xd8\xff";
 /// # Errors
 /// [`DataError::Io`], [`DataError::Decode`].
 pub fn photograph(path: &Path) -> Result<Rgb, DataError> {
-    let bytes = read(path)?;
+    photograph_bytes(path, &read(path)?)
+}
+
+/// As [`photograph`], of a file whose bytes are at hand. The path is for messages.
+///
+/// # Errors
+/// As [`photograph`].
+pub fn photograph_bytes(path: &Path, bytes: &[u8]) -> Result<Rgb, DataError> {
     if bytes.starts_with(PNG_SIGNATURE) {
-        png_photograph(path, &bytes)
+        png_photograph(path, bytes)
     } else if bytes.starts_with(JPEG_SIGNATURE) {
-        let picture = image::load_from_memory_with_format(&bytes, image::ImageFormat::Jpeg)
+        let picture = image::load_from_memory_with_format(bytes, image::ImageFormat::Jpeg)
             .map_err(|error| undecodable(path, error))?
             .into_rgb8();
         Ok(Raster::new(picture.width() as usize, picture.height() as usize, picture.into_raw()))
@@ -38,21 +45,21 @@ pub fn photograph(path: &Path) -> Result<Rgb, DataError> {
     }
 }
 
-/// A PNG file's class indices, held in one of the two ways.
+/// A PNG file's class indices, held in one of the two ways. The path is for messages.
 ///
 /// # Errors
-/// [`DataError::ColourLabel`] and [`DataError::NotIndexLabel`] for other files, [`DataError::Io`], [`DataError::Decode`].
-pub fn label_in(path: &Path, encoding: Encoding) -> Result<Index, DataError> {
+/// [`DataError::ColourLabel`] and [`DataError::NotIndexLabel`] for other files, [`DataError::Decode`].
+pub fn label_in(path: &Path, bytes: &[u8], encoding: Encoding) -> Result<Index, DataError> {
     match encoding {
-        Encoding::Index => label(path),
-        Encoding::Synthia16 => synthia_label(path, &read(path)?),
+        Encoding::Index => label_bytes(path, bytes),
+        Encoding::Synthia16 => synthia_label(path, bytes),
     }
 }
 
 /// A PNG file's class indices: the value of a grey pixel, or the index of a palette pixel.
 ///
 /// # Errors
-/// As [`label_in`].
+/// As [`label_in`], and [`DataError::Io`].
 pub fn label(path: &Path) -> Result<Index, DataError> {
     label_bytes(path, &read(path)?)
 }
@@ -208,10 +215,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pixels: Vec<u8> = (0..10).flat_map(|class| [0, 2 * class, 7, class, 255, 0]).collect();
         let path = file(&folder, ColorType::Rgb, BitDepth::Sixteen, &pixels);
-        let indices = label_in(&path, Encoding::Synthia16).unwrap();
+        let indices = label_in(&path, &std::fs::read(&path).unwrap(), Encoding::Synthia16).unwrap();
         assert_eq!(indices.bytes(), [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]);
         let refused = |color, depth, bytes: &[u8]| {
-            label_in(&file(&folder, color, depth, bytes), Encoding::Synthia16).unwrap_err().to_string()
+            let path = file(&folder, color, depth, bytes);
+            label_in(&path, &std::fs::read(&path).unwrap(), Encoding::Synthia16).unwrap_err().to_string()
         };
         assert!(refused(ColorType::Rgb, BitDepth::Sixteen, &[3; 60]).contains("beyond 255"));
         assert!(refused(ColorType::Rgb, BitDepth::Eight, &[3; 30]).contains("8 bits a sample"));

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use tch::Tensor;
 
+use crate::input_file::{Changed, ReadError};
+
 pub mod augment;
 pub mod colour;
 pub mod decode;
@@ -59,6 +61,9 @@ pub enum DataError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A file holds something else than was expected of it.
+    #[error("{0}")]
+    Changed(#[from] Changed),
     /// The file isn't one of the formats that are read, or is damaged.
     #[error("cannot decode {path}: {reason}", path = path.display())]
     Decode {
@@ -191,4 +196,13 @@ pub enum DataError {
         /// The number of iterations it was opened for.
         iterations: u64,
     },
+}
+
+impl From<ReadError> for DataError {
+    fn from(error: ReadError) -> DataError {
+        match error {
+            ReadError::Io { path, source } => DataError::Io { verb: "read", path, source },
+            ReadError::Changed(changed) => DataError::Changed(changed),
+        }
+    }
 }

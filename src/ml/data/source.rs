@@ -6,28 +6,29 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::label::{Encoding, LabelMap};
 use super::raster::{Index, Rgb};
 use super::scenes::{self, Style};
 use super::{DataError, decode, label, resize};
+use crate::input_file::InputFile;
 
 /// An image, with its label where there is one.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
     /// What scores, splits and predictions call it; may hold `/`.
     pub name: String,
     /// A PNG or JPEG file.
-    pub image: PathBuf,
+    pub image: InputFile,
     /// A PNG file of class indices.
     #[serde(default)]
-    pub label: Option<PathBuf>,
+    pub label: Option<InputFile>,
 }
 
 /// Where the samples of a data set come from.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "format", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Source {
     /// Image files.
@@ -104,7 +105,7 @@ struct Entry {
 }
 
 enum Picture {
-    File(PathBuf),
+    File(InputFile),
     Scene { style: Style, seed: u64, index: u64 },
 }
 
@@ -146,11 +147,11 @@ impl Reader {
     /// A sample as stored; the label is mapped to classes and checked.
     ///
     /// # Errors
-    /// What is wrong with its files, [`DataError::NoLabel`], [`DataError::UnknownClass`].
+    /// What is wrong with its files ([`DataError::Changed`] too), [`DataError::NoLabel`], [`DataError::UnknownClass`].
     pub fn read(&self, sample: usize, labels: LabelUse) -> Result<Example, DataError> {
         let entry = &self.entries[sample];
         let image = match &entry.image {
-            Picture::File(path) => decode::photograph(path)?,
+            Picture::File(file) => decode::photograph_bytes(file.path(), &file.read()?)?,
             Picture::Scene { style, seed, index } => scenes::scene(*style, *seed, *index).0,
         };
         let label = match labels {
@@ -196,7 +197,7 @@ impl Reader {
     fn read_label(&self, entry: &Entry, classes: u8) -> Result<Index, DataError> {
         let mut map = match &entry.label {
             None => return Err(DataError::NoLabel { image: entry.name.clone() }),
-            Some(Picture::File(path)) => decode::label_in(path, self.encoding)?,
+            Some(Picture::File(file)) => decode::label_in(file.path(), &file.read()?, self.encoding)?,
             Some(Picture::Scene { style, seed, index }) => scenes::scene(*style, *seed, *index).1,
         };
         if let Some(table) = &self.label_table {
@@ -211,14 +212,14 @@ impl Reader {
 
 impl Entry {
     fn of_files(sample: &Sample) -> Self {
-        let file = |path: &PathBuf| Picture::File(path.clone());
+        let file = |file: &InputFile| Picture::File(file.clone());
         Self { name: sample.name.clone(), image: file(&sample.image), label: sample.label.as_ref().map(file) }
     }
 
     /// What messages call the label.
     fn label_path(&self) -> PathBuf {
         match &self.label {
-            Some(Picture::File(path)) => path.clone(),
+            Some(Picture::File(file)) => file.path().to_owned(),
             _ => PathBuf::from(&self.name),
         }
     }
@@ -233,7 +234,7 @@ fn scene_entries(source: &Source) -> Result<Vec<Entry>, DataError> {
     let entry = |name: &str, index: u64| -> Result<Entry, DataError> {
         let scene = || Picture::Scene { style: *style, seed: *seed, index };
         let label = match labels {
-            Some(folder) => Picture::File(folder.join(map_file(name)?)),
+            Some(folder) => Picture::File(folder.join(map_file(name)?).into()),
             None => scene(),
         };
         Ok(Entry { name: name.to_owned(), image: scene(), label: Some(label) })
@@ -312,7 +313,7 @@ mod tests {
         let (image, label) = (folder.join(format!("{name}.png")), folder.join(format!("{name}-label.png")));
         encode::write(&image, &encode::rgb_png(&Rgb::filled(4, 2, [9, 8, 7]))).unwrap();
         encode::write(&label, &encode::grey_png(&Index::filled(label_size[0], label_size[1], [value]))).unwrap();
-        Sample { name: name.to_owned(), image, label: Some(label) }
+        Sample { name: name.to_owned(), image: image.into(), label: Some(label.into()) }
     }
 
     const LABELS: LabelUse = LabelUse::Required { classes: 2 };

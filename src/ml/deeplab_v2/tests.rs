@@ -15,12 +15,12 @@ fn tensors(network: &DeepLabV2) -> HashMap<String, Tensor> {
 /// What a network takes of a file of these tensors; a message is that behind the file's name.
 fn file(
     stored: HashMap<String, Tensor>,
-    load: impl Fn(&Path) -> Result<Restored, CheckpointError>,
+    load: impl Fn(&InputFile) -> Result<Restored, CheckpointError>,
 ) -> Result<Restored, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("some.pth");
     checkpoint::write(&path, &stored.into_iter().collect::<Vec<_>>(), None).unwrap();
-    load(&path).map_err(|error| error.to_string().split_once("some.pth: ").unwrap().1.to_owned())
+    load(&InputFile::new(&path)).map_err(|error| error.to_string().split_once("some.pth: ").unwrap().1.to_owned())
 }
 
 fn whole(network: &DeepLabV2, stored: HashMap<String, Tensor>) -> Result<Restored, String> {

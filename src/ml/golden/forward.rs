@@ -49,7 +49,7 @@ fn golden_images_give_pytorchs_logits_maps_and_scores() {
     let images = golden["images"].as_array().unwrap();
     let sample = |image: &Value| {
         let name = image["file"].as_str().unwrap();
-        Sample { name: name.to_owned(), image: folder.join(name), label: None }
+        Sample { name: name.to_owned(), image: folder.join(name).into(), label: None }
     };
     let source = Source::Files {
         samples: images.iter().map(sample).collect(),

@@ -109,7 +109,7 @@ fn three_steps(folder: &Path, golden: &Value, name: &str, precision: Precision, 
         network: network.as_ref(),
         source: &source,
         target: Some(&target),
-        discriminator_init: adversarial.then_some(DiscriminatorInit::Together(&discriminators)),
+        discriminator_init: adversarial.then_some(DiscriminatorInit::Together((&discriminators).into())),
         slot: &place.path().join("slot"),
         staging: place.path(),
     };
@@ -170,8 +170,8 @@ fn images(folder: &Path, arch: Arch, role: &'static str) -> impl Fn(u64) -> Resu
     let path = |name: String| folder.join(name);
     let sample = |k: u64| Sample {
         name: format!("{k}.png"),
-        image: path(format!("train_{role}_{k}.png")),
-        label: (role == "source").then(|| path(format!("train_label_{k}.png"))),
+        image: path(format!("train_{role}_{k}.png")).into(),
+        label: (role == "source").then(|| path(format!("train_label_{k}.png")).into()),
     };
     let source =
         Source::Files { samples: (0..3).map(sample).collect(), size: None, label_map: None, encoding: Encoding::Index };

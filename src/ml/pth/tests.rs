@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::*;
 use crate::checkpoint;
+use crate::input_file::InputFile;
 
 const FILES: [&str; 8] =
     ["zip", "zip-protocol-4", "row", "record-zip", "record-row", "protocol-1-zip", "protocol-1-row", "python2"];
@@ -43,7 +44,7 @@ fn every_form_of_torch_save_gives_the_tensors_that_were_saved() {
     ];
     let wanted: Vec<String> = expected.iter().map(|(key, _)| (*key).to_owned()).collect();
     for name in FILES[..7].iter().chain(&["no-checksum"]) {
-        let read = checkpoint::read_network(&path(name), std::slice::from_ref(&wanted)).unwrap();
+        let read = checkpoint::read_network(&InputFile::new(path(name)), std::slice::from_ref(&wanted)).unwrap();
         let found = read.tensors;
         for (key, tensor) in &expected {
             assert_eq!((&found[*key], found[*key].kind()), (tensor, tensor.kind()), "{name}: {key}");
@@ -174,7 +175,7 @@ fn what_stands_in_the_place_of_a_tensor_is_named_and_never_missing() {
             let odd = contents.odd.iter().find(|(name, _)| name == key).expect(key).1.to_string();
             assert!(odd.starts_with(what), "{odd}");
             let wanted = ["last", key].map(str::to_owned).to_vec();
-            let error = checkpoint::read_network(&path(name), &[wanted]).unwrap_err().to_string();
+            let error = checkpoint::read_network(&InputFile::new(path(name)), &[wanted]).unwrap_err().to_string();
             assert!(error.contains(&format!("{name}.pth: `{key}` is {what}")), "{error}");
         }
     }
@@ -184,7 +185,9 @@ fn what_stands_in_the_place_of_a_tensor_is_named_and_never_missing() {
 #[test]
 fn a_network_that_was_saved_whole_is_refused_with_what_to_do() {
     for name in ["whole-zip", "whole-row"] {
-        let error = checkpoint::read_network(&path(name), &[vec!["weight".to_owned()]]).unwrap_err().to_string();
+        let error = checkpoint::read_network(&InputFile::new(path(name)), &[vec!["weight".to_owned()]])
+            .unwrap_err()
+            .to_string();
         let said =
             "`model` is a whole network of the class `__main__.Net`, which is a program; save `model.state_dict()`";
         assert!(error.contains(said), "{error}");

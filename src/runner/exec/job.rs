@@ -17,7 +17,7 @@ use crate::kind::dataset::Encoding;
 pub use crate::store::Finding;
 
 /// The version of this contract. A worker refuses a job of another version: the two programs are built together.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Asked with this instead of a job, a worker says in one JSON line what it is: a [`Description`].
 pub const DESCRIBE: &str = "--describe";
@@ -137,18 +137,30 @@ pub enum Dataset {
 pub struct Sample {
     /// As in list files: path below the images folder, with ending.
     pub name: String,
+    /// The photograph.
+    pub image: Source,
+    /// Absent where the role reads no labels.
+    pub label: Option<Source>,
+}
+
+/// A file of the workspace, and what it held when the stage's key was made. Its owner may edit it at any moment, so a worker
+/// compares the very bytes that it works with, and does not go on with others: what it made of them would belong to no key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
     /// Absolute.
-    pub image: PathBuf,
-    /// Absolute. Absent where the role reads no labels.
-    pub label: Option<PathBuf>,
+    pub path: PathBuf,
+    /// What is to be found there.
+    pub content: FileDigest,
 }
 
 /// A file or a folder that a job reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Input {
-    /// The path of a file; its name is no guide to its content, as it may be an object of the store.
+    /// The path of a file that nobody edits, an object of the store; its name is no guide to its content.
     File(PathBuf),
+    /// A file of the workspace.
+    Source(Source),
     /// Relative path within the folder → path of the file.
     Folder(BTreeMap<String, PathBuf>),
 }
@@ -163,9 +175,6 @@ pub struct Items {
     pub samples: Option<BTreeMap<String, Item>>,
     /// What is known.
     pub known: BTreeMap<Item, Known>,
-    /// What the workspace's files that the job reads held when its key was made. A worker that reads anything else from one of
-    /// them must not hand in what it found: it would be taken for what there is to find in the file as it was.
-    pub sources: BTreeMap<PathBuf, FileDigest>,
 }
 
 /// What an earlier job found of an item.
@@ -177,6 +186,22 @@ pub struct Known {
     pub values: serde_json::Value,
     /// See [`Finding::made_on`].
     pub made_on: String,
+}
+
+impl Job {
+    /// Every file of the workspace that the job may read.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let samples = self.datasets.values().flat_map(|dataset| match dataset {
+            Dataset::Files { samples, .. } => &samples[..],
+            Dataset::Scenes { .. } => &[],
+        });
+        let of_samples = samples.flat_map(|sample| [Some(&sample.image), sample.label.as_ref()]).flatten();
+        let of_inputs = self.inputs.values().filter_map(|input| match input {
+            Input::Source(source) => Some(source),
+            Input::File(_) | Input::Folder(_) => None,
+        });
+        of_inputs.chain(of_samples)
+    }
 }
 
 impl Items {

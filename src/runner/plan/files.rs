@@ -106,12 +106,19 @@ impl<'a> Survey<'a> {
             (digests(&images, self.spans.images)?, digests(&labels, self.spans.labels)?);
         warnings.extend(self.check_labels(&labels, &label_digests)?);
         let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests);
-        let absolute = |path: &Path| self.surveyor.pipeline.root.join(path);
-        let samples = listed.samples.into_iter().map(|sample| job::Sample {
+        let root = &self.surveyor.pipeline.root;
+        let source = |path: &Path, content: &FileDigest| job::Source { path: root.join(path), content: *content };
+        let sample = |(place, sample): (usize, Sample)| job::Sample {
+            image: source(&sample.image, &image_digests[place]),
+            label: sample
+                .label
+                .iter()
+                .zip(label_digests.get(place))
+                .map(|(path, content)| source(path, content))
+                .next(),
             name: sample.name,
-            image: absolute(&sample.image),
-            label: sample.label.map(|label| absolute(&label)),
-        });
+        };
+        let samples = listed.samples.into_iter().enumerate().map(sample);
         let content = job::Dataset::Files {
             samples: samples.collect(),
             size: self.dataset.size,

@@ -5,9 +5,8 @@
 //! renamed is known.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use crate::digest::{Encoder, FileDigest, Item, Setting};
+use crate::digest::{Encoder, Item, Setting};
 use crate::exec::job::{Dataset, Sample};
 
 use super::manifest::{Field, Manifest};
@@ -35,15 +34,15 @@ pub fn setting(manifest: &Manifest, role: &str, dataset: &Dataset) -> Setting {
     Setting(encoder.field("data set", &rest).finish())
 }
 
-/// Which item each sample is, by the sample's name. `None` if the content of one isn't known.
-pub fn items(samples: &[Sample], content: impl Fn(&Path) -> Option<FileDigest>) -> Option<BTreeMap<String, Item>> {
+/// Which item each sample is, by the sample's name.
+pub fn items(samples: &[Sample]) -> BTreeMap<String, Item> {
     let item = |sample: &Sample| {
         let mut encoder = Encoder::new("intrada/item/1");
-        encoder.field("image", content(&sample.image)?.0.as_bytes());
+        encoder.field("image", sample.image.content.0.as_bytes());
         if let Some(label) = &sample.label {
-            encoder.field("label", content(label)?.0.as_bytes());
+            encoder.field("label", label.content.0.as_bytes());
         }
-        Some((sample.name.clone(), Item(encoder.finish())))
+        (sample.name.clone(), Item(encoder.finish()))
     };
     samples.iter().map(item).collect()
 }
@@ -52,11 +51,14 @@ pub fn items(samples: &[Sample], content: impl Fn(&Path) -> Option<FileDigest>) 
 mod tests {
     use super::super::manifest::tests::{ingredient, ranking};
     use super::*;
-    use crate::digest::Digest;
+    use crate::digest::{Digest, FileDigest};
+    use crate::exec::job::Source;
     use crate::kind::dataset::Encoding;
 
+    /// Its files hold their names.
     fn sample(name: &str, image: &str, label: Option<&str>) -> Sample {
-        Sample { name: name.into(), image: image.into(), label: label.map(Into::into) }
+        let source = |path: &str| Source { path: path.into(), content: FileDigest(Digest::of(path.as_bytes())) };
+        Sample { name: name.into(), image: source(image), label: label.map(source) }
     }
 
     fn files(samples: Vec<Sample>, size: Option<[u32; 2]>) -> Dataset {
@@ -65,10 +67,6 @@ mod tests {
 
     fn scenes(seed: u64, count: u32) -> Dataset {
         Dataset::Scenes { style: "target".into(), part: "all".into(), seed, count, size: [8, 4] }
-    }
-
-    fn content(path: &Path) -> Option<FileDigest> {
-        (path != Path::new("gone")).then(|| FileDigest(Digest::of(path.as_os_str().as_encoded_bytes())))
     }
 
     #[test]
@@ -99,10 +97,9 @@ mod tests {
     fn an_item_is_the_content_that_is_read_and_not_its_name() {
         let samples =
             [sample("a", "x", None), sample("b", "x", None), sample("c", "y", None), sample("d", "x", Some("y"))];
-        let found = items(&samples, content).unwrap();
+        let found = items(&samples);
         assert_eq!(found["a"], found["b"]);
         let distinct: std::collections::BTreeSet<_> = found.values().collect();
         assert_eq!(distinct.len(), 3);
-        assert_eq!(items(&[sample("a", "gone", None)], content), None);
     }
 }

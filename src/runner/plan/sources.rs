@@ -52,8 +52,10 @@ pub struct Found {
 pub enum Content {
     /// An explicit list.
     Dataset(job::Dataset),
-    /// An absolute path.
-    Path(PathBuf),
+    /// A file.
+    File(job::Source),
+    /// The absolute path of a folder.
+    Folder(PathBuf),
 }
 
 impl Found {
@@ -67,7 +69,7 @@ impl Found {
         match &self.content {
             Content::Dataset(job::Dataset::Files { samples, .. }) => Some(samples.len()),
             Content::Dataset(job::Dataset::Scenes { part, count, .. }) => (part == "all").then_some(*count as usize),
-            Content::Path(_) => None,
+            Content::File(_) | Content::Folder(_) => None,
         }
     }
 }
@@ -133,7 +135,11 @@ impl Surveyor<'_> {
         let span = readers.first().map_or(Span::FILE, |(_, span)| *span);
         let artifact = self.inputs.artifact(path).map_err(|error| input_problem(&error, span))?;
         let what = path.display().to_string();
-        let content = Content::Path(self.pipeline.root.join(path));
+        let absolute = self.pipeline.root.join(path);
+        let content = match artifact.kind {
+            Kind::File { .. } => Content::File(job::Source { path: absolute, content: artifact.object }),
+            Kind::Folder => Content::Folder(absolute),
+        };
         let digest = artifact.digest();
         let listing = match artifact.kind {
             Kind::File { .. } => None,

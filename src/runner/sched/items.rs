@@ -1,39 +1,32 @@
 //! What is known of the items of a stage's data set: asked for before its job starts, kept after it ended, however that was.
 //!
 //! Knows the store and the contract with the worker, not what a kind finds. A line that a worker left in the slot stands for
-//! itself, since it was written only after the files behind it were found to be what the key says; so it is kept after a
-//! failure, an interrupt and a kill as well, and this is all that resuming such a stage takes.
+//! itself, since a worker goes on only with files that are what the key says; so it is kept after a failure, an interrupt and a
+//! kill as well, and this is all that resuming such a stage takes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::path::PathBuf;
 
-use crate::digest::{FileDigest, Item, Setting};
+use crate::digest::{Item, Setting};
 use crate::exec::job;
 use crate::plan::items;
 use crate::plan::manifest::Manifest;
 use crate::store::{Error, Finding, Slot, Store, Take, items::read};
 
-use super::guard::Guard;
-
 /// The items of one stage.
 pub struct Items {
     setting: Setting,
     samples: Option<BTreeMap<String, Item>>,
-    sources: BTreeMap<PathBuf, FileDigest>,
 }
 
 impl Items {
-    /// Of a stage with this manifest that works through `dataset`, its input of this role. `None` if it isn't known what the
-    /// guarded files held when the key was made.
-    pub fn new(manifest: &Manifest, role: &str, dataset: &job::Dataset, guard: &Guard) -> Option<Items> {
-        let sources: BTreeMap<PathBuf, FileDigest> =
-            guard.contents().map(|(path, content)| (path.to_owned(), content)).collect();
+    /// Of a stage with this manifest that works through `dataset`, its input of this role.
+    pub fn new(manifest: &Manifest, role: &str, dataset: &job::Dataset) -> Items {
         let samples = match dataset {
-            job::Dataset::Files { samples, .. } => Some(items::items(samples, |path| sources.get(path).copied())?),
+            job::Dataset::Files { samples, .. } => Some(items::items(samples)),
             job::Dataset::Scenes { .. } => None,
         };
-        Some(Items { setting: items::setting(manifest, role, dataset), samples, sources })
+        Items { setting: items::setting(manifest, role, dataset), samples }
     }
 
     /// For the job: with what the store knows of them, unless everything is to be done anew.
@@ -48,7 +41,7 @@ impl Items {
                 known.insert(item, handed_out(store, finding));
             }
         }
-        Ok(job::Items { samples: self.samples.clone(), known, sources: self.sources.clone() })
+        Ok(job::Items { samples: self.samples.clone(), known })
     }
 
     /// Keeps what a job left in its slot, so that other keys of the setting have it, too. It stays in the slot as well: an

@@ -84,7 +84,7 @@ pub fn order(
     let guard = planner.guard(session, node);
     let items = match &task {
         Task::Worker(job, _) => {
-            stage.kind.items.and_then(|role| Items::new(&manifest, role, job.datasets.get(role)?, &guard))
+            stage.kind.items.and_then(|role| Some(Items::new(&manifest, role, job.datasets.get(role)?)))
         }
         Task::Command(_) => None,
     };
@@ -160,7 +160,9 @@ fn worker_job(
         match (planner.wiring.node(slot.from), planner.keys.found(slot.from)) {
             (Node::Source { .. }, Some(found)) => match &found.content {
                 Content::Dataset(dataset) => drop(datasets.insert(slot.role.clone(), dataset.clone())),
-                Content::Path(path) => drop(inputs.insert(slot.role.clone(), job::Input::File(path.clone()))),
+                Content::File(source) => drop(inputs.insert(slot.role.clone(), job::Input::Source(source.clone()))),
+                // No built-in kind reads one: whoever looks for the file in it says so.
+                Content::Folder(path) => drop(inputs.insert(slot.role.clone(), job::Input::File(path.clone()))),
             },
             (Node::Stage(producer), _) => {
                 let artifacts = planner.keys.artifacts(slot.from).expect("a settled stage has artifacts");

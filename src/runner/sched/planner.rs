@@ -193,16 +193,16 @@ impl Planner {
                 .iter()
                 .flat_map(|sample| [Some(&sample.image), sample.label.as_ref()])
                 .flatten()
-                .map(|path| relative(path))
+                .map(|source| relative(&source.path))
                 .collect(),
-            Content::Path(path) if path.is_dir() => {
+            Content::Folder(path) => {
                 let folder = relative(path);
                 let files = self.inputs.files_of(&folder).unwrap_or_default();
                 let names = files.iter().map(|(file, _)| file.clone()).collect();
                 guard.watch_folder(path.clone(), names, session.store.root().to_owned());
                 files.into_iter().map(|(file, _)| folder.join(file)).collect()
             }
-            Content::Path(path) => vec![relative(path)],
+            Content::File(source) => vec![relative(&source.path)],
         };
         for file in files {
             if let Some(known) = self.inputs.known(&file) {

@@ -49,7 +49,7 @@ struct Loaded {
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let Parameters { model, part } = work.parameters()?;
     let network = model.fresh(work, 0, Kind::Float)?;
-    let file = work.file("file")?;
+    let file = &work.file("file")?;
     let (restored, output) = match part {
         Part::Network => (network.load_weights(file)?, "model.safetensors"),
         Part::Backbone => (network.load_pretrained(file)?, "backbone.safetensors"),

@@ -52,7 +52,7 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
 }
 
 fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut Items<Numbers>) -> Result<(), Failure> {
-    let network = model.trained(work, work.file("weights")?)?;
+    let network = model.trained(work, &work.file("weights")?)?;
     let predictor = network.predictor();
     let rare: Vec<u8> =
         (0..=255).zip(&work.job.classes).filter(|(_, class)| class.rare).map(|(index, _)| index).collect();

@@ -78,7 +78,7 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
 
 fn network(work: &Work, name: &str) -> Result<(Model, Box<dyn Network>), Failure> {
     let model: Model = work.parameters_below(&format!("model.{name}."), "model.")?;
-    let network = model.trained(work, work.file(&format!("weights.{name}"))?)?;
+    let network = model.trained(work, &work.file(&format!("weights.{name}"))?)?;
     Ok((model, network))
 }
 

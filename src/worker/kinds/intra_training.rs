@@ -18,7 +18,7 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
         return Err(Failure::advised(message, "pseudo-labels and images must come from the same data set"));
     }
     let easy = work.part("images", Part { names: easy, labels: Some(labels) })?;
-    let hard = match work.optional_file("hard") {
+    let hard = match work.output_of_stage("hard").ok() {
         Some(list) => Some(work.part("images", Part { names: rank::files::read_split(list)?, labels: None })?),
         None => None,
     };

@@ -16,7 +16,7 @@ struct Parameters {
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let Parameters { keep } = work.parameters()?;
     let predictions = work.linked_folder("predictions")?;
-    let images = match work.optional_file("images") {
+    let images = match work.output_of_stage("images").ok() {
         Some(list) => files::read_split(list)?,
         None => work.folder("predictions")?.keys().cloned().collect(),
     };

@@ -14,7 +14,7 @@ struct Parameters {
 
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let parameters: Parameters = work.parameters()?;
-    let scores = files::read_scores(work.file("scores")?)?;
+    let scores = files::read_scores(work.output_of_stage("scores")?)?;
     let rare = work.job.classes.iter().filter(|class| class.rare).count() as u32;
     let ranking = rank::rank(&scores, parameters.lambda, parameters.normalize, rare)?;
     let names = |part: &[rank::Ranked]| files::split_text(part.iter().map(|ranked| ranked.image.as_str()));

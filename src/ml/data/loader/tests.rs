@@ -10,6 +10,7 @@ use crate::data::label::Encoding;
 use crate::data::raster::{Index, Rgb};
 use crate::data::scenes::Style;
 use crate::data::source::Sample;
+use crate::input_file::{Changed, tests::as_it_is};
 use crate::network::ChannelOrder;
 
 const PLAIN: Normalization = Normalization { channels: ChannelOrder::Rgb, mean: [0.0; 3], scale: [1.0; 3] };
@@ -96,7 +97,7 @@ fn files(folder: &Path, sizes: &[[usize; 2]]) -> Vec<Sample> {
         let (image, label) = (folder.join(format!("{i}.png")), folder.join(format!("{i}-label.png")));
         encode::write(&image, &encode::rgb_png(&Rgb::filled(width, height, [i as u8; 3]))).unwrap();
         encode::write(&label, &encode::grey_png(&Index::filled(width, height, [i as u8]))).unwrap();
-        Sample { name: format!("{i}.png"), image, label: Some(label) }
+        Sample { name: format!("{i}.png"), image: image.into(), label: Some(label.into()) }
     };
     sizes.iter().enumerate().map(sample).collect()
 }
@@ -123,7 +124,7 @@ fn images_of_different_sizes_in_a_batch_are_named() {
 fn a_damaged_file_is_an_error_of_its_iteration_and_no_hang() {
     let folder = tempfile::tempdir().unwrap();
     let samples = files(folder.path(), &[[4, 2]; 4]);
-    std::fs::write(&samples[2].image, b"\x89PNG\r\n\x1a\nnonsense").unwrap();
+    std::fs::write(samples[2].image.path(), b"\x89PNG\r\n\x1a\nnonsense").unwrap();
     let mut loader = Loader::open(&source(samples, None), in_order(1, 0..4)).unwrap();
     assert!(loader.next_batch().is_ok() && loader.next_batch().is_ok());
     let error = loader.next_batch().unwrap_err().to_string();
@@ -132,10 +133,38 @@ fn a_damaged_file_is_an_error_of_its_iteration_and_no_hang() {
 }
 
 #[test]
+fn a_file_that_changed_is_an_error_of_its_iteration_and_what_was_put_back_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut samples = files(folder.path(), &[[4, 2]; 3]);
+    for sample in &mut samples {
+        sample.image = as_it_is(sample.image.path());
+        sample.label = sample.label.as_ref().map(|label| as_it_is(label.path()));
+    }
+    let image = samples[1].image.path().to_owned();
+    let label = samples[2].label.as_ref().unwrap().path().to_owned();
+    let kept = [&image, &label].map(|path| std::fs::read(path).unwrap());
+    std::fs::copy(samples[0].image.path(), &image).unwrap();
+    std::fs::copy(samples[0].label.as_ref().unwrap().path(), &label).unwrap();
+    let open = || Loader::open(&source(samples.clone(), None), in_order(1, 0..3)).unwrap();
+    let mut loader = open();
+    assert_eq!(loader.next_batch().unwrap().names, ["0.png"]);
+    let changed = |batch: Result<Batch, DataError>| match batch {
+        Err(DataError::Changed(Changed { path })) => path,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([changed(loader.next_batch()), changed(loader.next_batch())], [image.clone(), label.clone()]);
+    std::fs::write(image, &kept[0]).unwrap();
+    std::fs::write(label, &kept[1]).unwrap();
+    let mut loader = open();
+    let names: Vec<String> = (0..3).flat_map(|_| loader.next_batch().unwrap().names).collect();
+    assert_eq!(names, ["0.png", "1.png", "2.png"]);
+}
+
+#[test]
 fn labels_that_are_ignored_are_not_even_opened() {
     let folder = tempfile::tempdir().unwrap();
     let samples = files(folder.path(), &[[4, 2]]);
-    std::fs::remove_file(samples[0].label.as_ref().unwrap()).unwrap();
+    std::fs::remove_file(samples[0].label.as_ref().unwrap().path()).unwrap();
     let ignored = Settings { labels: LabelUse::Ignored, ..in_order(1, 0..1) };
     assert!(Loader::open(&source(samples, None), ignored).unwrap().next_batch().unwrap().labels.is_none());
 }
