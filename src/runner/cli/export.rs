@@ -8,7 +8,7 @@ use super::{Answer, DONE, Refusal, Source, open, show};
 use crate::export::{self, Error};
 use crate::kind::Gives;
 use crate::sched::session::{Access, Session};
-use crate::spec::{OutputId, StageId};
+use crate::spec::{OutputId, Stage, StageId, nearest};
 
 /// Write a trained network with model card and lineage, or predictions for a benchmark, into a new folder
 #[derive(Args)]
@@ -66,7 +66,11 @@ fn output(session: &Session, name: &str, wanted: Gives) -> Result<OutputId, Refu
         _ => (open::stage(session, name)?, None),
     };
     find(session, stage, typed, wanted).ok_or_else(|| {
-        let kind = session.pipeline.stage(stage).kind.name;
+        let stage = session.pipeline.stage(stage);
+        if let Some(text) = typed.and_then(|typed| absent(stage, typed)) {
+            return Refusal::Usage(text);
+        }
+        let kind = stage.kind.name;
         let other = match wanted {
             Gives::Weights => {
                 "; name a training, or say --cityscapes-submission for the predictions of an entropy-inference"
@@ -74,6 +78,29 @@ fn output(session: &Session, name: &str, wanted: Gives) -> Result<OutputId, Refu
             _ => "; name an entropy-inference",
         };
         Refusal::Usage(format!("`{name}` of kind {kind} gives no {}{other}", wanted.words()))
+    })
+}
+
+/// Why the stage has no output of this name, where it has none.
+fn absent(stage: &Stage, typed: &str) -> Option<String> {
+    let name = &stage.name;
+    if stage.outputs.iter().any(|output| output.name == typed) {
+        return None;
+    }
+    let of_kind = stage.kind.outputs.iter().find(|output| output.name == typed);
+    Some(match of_kind.and_then(|output| output.only) {
+        Some(only) if of_kind.is_some_and(|output| output.by_name) => format!(
+            "`{name}` has no best network: one is chosen on labelled images, and `{name}` names none; give it a `{}` and run it, \
+             or export the last network: `{name}`",
+            only.key
+        ),
+        Some(only) => format!("`{name}` gives no `{typed}`: that needs another `{}`", only.key),
+        None => {
+            let names = || stage.outputs.iter().map(|output| output.name.as_str());
+            let near = nearest(typed, names()).map(|near| format!("did you mean `{name}.{near}`?"));
+            let all = || format!("it gives {}", names().collect::<Vec<_>>().join(", "));
+            format!("`{name}` gives no `{typed}`; {}", near.unwrap_or_else(all))
+        }
     })
 }
 

@@ -32,7 +32,7 @@ pub(super) fn card(network: &Network<'_>) -> String {
     let _ = write!(
         text,
         "# {} of {}\n\nSemantic segmentation into {count} classes: {}. It is {which}, `{}` by {}.\n\n\
-         `config.json` has classes, colours and preprocessing; `load.py` shows how to use the weights from PyTorch.\n",
+         `config.json` has classes, colours and preprocessing; `load.py` loads the weights with PyTorch and says which network takes them.\n",
         inline(&stage.name),
         inline(&pipeline.name),
         listed(pipeline.classes.iter().map(|class| inline(&class.name))),

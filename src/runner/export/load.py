@@ -2,8 +2,7 @@
 
     python3 load.py picture.png        needs torch, safetensors, numpy and Pillow
 
-The names of the tensors are those of the released code of AdvEnt and IntraDA, so its network takes them as they are:
-    get_deeplab_v2(num_classes=config["num_labels"], multi_level=config["multi_level"]).load_state_dict(weights)
+@NETWORK@
 """
 
 import json

@@ -7,6 +7,7 @@
 
 mod card;
 mod config;
+mod definition;
 mod lineage;
 mod network;
 mod openlineage;

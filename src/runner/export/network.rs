@@ -9,15 +9,12 @@ use serde_json::Value as Json;
 
 use super::package::Package;
 use super::seeds::{Repeated, repeated};
-use super::{Error, card, config, provenance, safetensors};
+use super::{Error, card, config, definition, provenance, safetensors};
 use crate::kind::Gives;
 use crate::report::metrics::{Measured, Metrics};
 use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
 use crate::spec::{DatasetId, Format, InputSource, OutputId, Pipeline, Stage, StageId};
-
-/// A small program that uses the folder from PyTorch.
-const LOAD: &str = include_str!("load.py");
 
 /// What is told of a network.
 pub(super) struct Network<'a> {
@@ -74,7 +71,7 @@ pub fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<
     package.write("config.json", &[pretty(&config).as_bytes()])?;
     package.write("README.md", &[card::card(&network).as_bytes()])?;
     package.write(provenance::FILE, &[pretty(&provenance).as_bytes()])?;
-    package.write("load.py", &[LOAD.as_bytes()])?;
+    package.write("load.py", &[definition::program(&network).as_bytes()])?;
     package.finish()?;
     Ok(vec!["model.safetensors", "config.json", "README.md", provenance::FILE, "load.py"])
 }

@@ -46,7 +46,7 @@ pub(super) fn crate_of(network: &Network<'_>) -> Json {
         ("model.safetensors", "the weights", "application/octet-stream"),
         ("config.json", "classes, colours and preprocessing", "application/json"),
         ("README.md", "the model card", "text/markdown"),
-        ("load.py", "how to use the weights from PyTorch", "text/x-python"),
+        ("load.py", "loads the weights with PyTorch, and says which network takes them", "text/x-python"),
     ];
     for (name, description, media) in files {
         graph.add(name, json!({"@type": "File", "name": description, "encodingFormat": media}));

@@ -1,0 +1,78 @@
+//! Which network of PyTorch takes exported weights: what `load.py` says of it.
+//!
+//! Knows the networks of the tables and the released code that some of them come from. A wrong sentence here is worse than
+//! none: weights of one network may load into another without a word and predict nonsense.
+
+use super::network::Network;
+use crate::spec::Value;
+
+/// A small program that uses the folder from PyTorch; what is true of the network alone is put in.
+const LOAD: &str = include_str!("load.py");
+/// The line that gives way to it.
+const PLACE: &str = "@NETWORK@";
+
+/// `load.py`.
+pub(super) fn program(network: &Network<'_>) -> String {
+    let parameter = |name: &str| network.stage().parameter(name);
+    let arch = parameter("model.arch").and_then(Value::as_text).unwrap_or_default();
+    let branches = parameter("model.branches").and_then(Value::as_integer);
+    LOAD.replacen(PLACE, &said(arch, branches), 1)
+}
+
+/// What is true of the network of this architecture, of which so many branches of each head are summed.
+fn said(arch: &str, branches: Option<i64>) -> String {
+    match (arch, branches) {
+        ("deeplabv2-resnet101", Some(4) | None) => "\
+The names of the tensors are those of the released code of AdvEnt and IntraDA, so its network takes them as they are:
+    get_deeplab_v2(num_classes=config[\"num_labels\"], multi_level=config[\"multi_level\"]).load_state_dict(weights)
+It gives the logits of the auxiliary and of the main head; the latter are meant."
+            .to_owned(),
+        ("deeplabv2-resnet50", Some(4) | None) => "\
+The names of the tensors are those of the released code of AdvEnt and IntraDA, whose own network has twice the layers. Its
+class takes them with the layers of ResNet-50:
+    ResNetMulti(Bottleneck, [3, 4, 6, 3], config[\"num_labels\"], config[\"multi_level\"]).load_state_dict(weights)
+It gives the logits of the auxiliary and of the main head; the latter are meant."
+            .to_owned(),
+        ("deeplabv2-resnet50" | "deeplabv2-resnet101", Some(branches)) => format!(
+            "\
+The names of the tensors are those of the released code of AdvEnt and IntraDA, but its network is another: it sums all four
+branches of a head, and this one was trained with the first {branches} (`branches` in config.json). It would take these weights
+without a word and predict something else. Sum the first {branches} of `conv2d_list` in both heads, as the network of AdaptSegNet's
+released code does."
+        ),
+        (arch, _) => format!(
+            "\
+This is the network `{arch}` of intrada. No released code has it, and there is no definition of it in Python here: the names and
+shapes that this program prints are those of intrada's own."
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::model::ARCHS;
+
+    #[test]
+    fn released_code_is_recommended_only_for_the_network_that_it_has() {
+        for arch in ARCHS.iter().map(|arch| arch.name) {
+            for branches in [None, Some(2), Some(4)] {
+                let text = said(arch, branches);
+                let is_released = arch == "deeplabv2-resnet101" && branches != Some(2);
+                assert_eq!(text.contains("get_deeplab_v2"), is_released, "{arch} {branches:?}: {text}");
+                let is_deeplab = arch.starts_with("deeplab");
+                assert_eq!(
+                    text.contains("load_state_dict"),
+                    is_deeplab && branches != Some(2),
+                    "{arch} {branches:?}: {text}"
+                );
+                assert_eq!(
+                    text.contains("conv2d_list"),
+                    is_deeplab && branches == Some(2),
+                    "{arch} {branches:?}: {text}"
+                );
+            }
+        }
+        assert_eq!(LOAD.matches(PLACE).count(), 1);
+    }
+}
