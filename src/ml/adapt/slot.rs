@@ -1,7 +1,7 @@
 //! The resume slot: a folder in which a run leaves what it needs to go on after it was killed.
 //!
 //! ```text
-//! checkpoint.safetensors   all weights and optimiser states; which iteration is next; how long losses.jsonl was
+//! checkpoint.safetensors   all weights and optimiser states; which iteration is next, what it took, how long losses.jsonl was
 //! losses.jsonl             the log, perhaps with lines beyond that length, which are dropped on resume
 //! ```
 //! The checkpoint is replaced by renaming, so there is always one whole checkpoint once there was one. It doesn't know what
@@ -9,6 +9,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -47,6 +48,10 @@ struct Record {
     iteration: u64,
     /// Length of losses.jsonl when the checkpoint was taken.
     losses_bytes: u64,
+    /// What it took to get there, over all runs that went on from one another, in seconds of wall time. What a kill destroyed
+    /// isn't in it. Absent in older checkpoints.
+    #[serde(default)]
+    seconds: f64,
     /// Threads of libtorch. Another number sums in another order and changes last bits, so a run keeps its own.
     threads: i32,
 }
@@ -56,6 +61,9 @@ pub(super) struct Slot {
     checkpoint: PathBuf,
     log: LossLog,
     kept: Option<u64>,
+    /// Seconds behind the checkpoint that it went on from, and when it did.
+    earlier: f64,
+    opened: Instant,
 }
 
 impl Slot {
@@ -65,16 +73,16 @@ impl Slot {
         fs::create_dir_all(folder).map_err(|source| SlotError::Io { path: folder.to_owned(), source })?;
         let checkpoint = folder.join("checkpoint.safetensors");
         let record = if checkpoint.exists() { Some(resume(&checkpoint, live)?) } else { None };
-        let (kept, bytes) = match record {
+        let (kept, bytes, earlier) = match record {
             Some(record) => {
                 tch::set_num_threads(record.threads);
-                (Some(record.iteration), record.losses_bytes)
+                (Some(record.iteration), record.losses_bytes, record.seconds)
             }
-            None => (None, 0),
+            None => (None, 0, 0.0),
         };
         let path = folder.join("losses.jsonl");
         let log = LossLog::open(&path, bytes).map_err(|source| SlotError::Io { path, source })?;
-        Ok(Slot { checkpoint, log, kept })
+        Ok(Slot { checkpoint, log, kept, earlier, opened: Instant::now() })
     }
 
     /// How many iterations the slot's checkpoint has behind it, if it has one.
@@ -90,8 +98,9 @@ impl Slot {
     pub(super) fn save(&mut self, iteration: u64, live: &[(String, Tensor)]) -> Result<(), SlotError> {
         let losses_bytes =
             self.log.sync().map_err(|source| SlotError::Io { path: self.log.path().to_owned(), source })?;
-        let record = Record { iteration, losses_bytes, threads: tch::get_num_threads() };
-        let text = serde_json::to_string(&record).expect("three integers have a JSON form");
+        let seconds = self.earlier + self.opened.elapsed().as_secs_f64();
+        let record = Record { iteration, losses_bytes, seconds, threads: tch::get_num_threads() };
+        let text = serde_json::to_string(&record).expect("four numbers have a JSON form");
         checkpoint::write(&self.checkpoint, live, Some(&text))?;
         self.kept = Some(iteration);
         Ok(())

@@ -224,19 +224,30 @@ impl Items {
     }
 }
 
-/// The iterations that a training's checkpoint in a resume slot has behind it; `None` where there is none. The checkpoint is a
-/// safetensors file, whose header says so: the tensors needn't be read, and mean nothing here.
+/// The iterations that a training's checkpoint in a resume slot has behind it; `None` where there is none.
 pub fn iterations_kept(slot: &Path) -> Option<u64> {
+    kept(slot).map(|kept| kept.iteration)
+}
+
+/// What a training's checkpoint has behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Kept {
+    /// Iterations.
+    pub iteration: u64,
+    /// What they took, over all runs that went on from one another, in seconds. 0 in older checkpoints, which don't say so.
+    #[serde(default)]
+    pub seconds: f64,
+}
+
+/// What the checkpoint in a resume slot has behind it; `None` where there is none. The checkpoint is a safetensors file, whose
+/// header says so: the tensors needn't be read, and mean nothing here.
+pub fn kept(slot: &Path) -> Option<Kept> {
     /// The header names a few hundred tensors; more is no header.
     const LONGEST: u64 = 16 << 20;
     #[derive(Deserialize)]
     struct Header {
         #[serde(rename = "__metadata__")]
         metadata: BTreeMap<String, String>,
-    }
-    #[derive(Deserialize)]
-    struct Record {
-        iteration: u64,
     }
     let mut file = File::open(slot.join("checkpoint.safetensors")).ok()?;
     let mut length = [0; 8];
@@ -245,7 +256,7 @@ pub fn iterations_kept(slot: &Path) -> Option<u64> {
     let mut header = Vec::new();
     file.take(length.min(LONGEST)).read_to_end(&mut header).ok()?;
     let header: Header = serde_json::from_slice(&header).ok()?;
-    header.metadata.values().find_map(|text| serde_json::from_str(text).ok()).map(|record: Record| record.iteration)
+    header.metadata.values().find_map(|text| serde_json::from_str(text).ok())
 }
 
 /// What a worker says while it works: one JSON line each on its standard output. Everything else it prints is log.

@@ -356,11 +356,11 @@ impl Run<'_> {
     fn came_out(&mut self, node: NodeId, key: Key, result: Result<Performed, Failure>) {
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
         let result = match result {
-            Ok(Performed { trace, placed, fresh }) => {
+            Ok(Performed { trace, placed, fresh, earlier }) => {
                 self.feedback.ran(node);
                 let known = self.results.entry(node).or_default();
                 known.outcome = Some(if fresh { Outcome::Ran } else { Outcome::Hit });
-                (known.seconds, known.notes) = (trace.seconds, trace.note.clone());
+                (known.seconds, known.notes) = (trace.seconds - earlier, trace.note.clone());
                 Ok(self.note_placed(node, stage, &trace, placed))
             }
             Err(failure) => {

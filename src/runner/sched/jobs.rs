@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::digest::{ArtifactDigest, Encoder, Key};
 use crate::exec::circumstances::Circumstances;
 use crate::exec::command::Program;
-use crate::exec::job::{Event, Job};
+use crate::exec::job::{self, Event, Job};
 use crate::exec::process::Control;
 use crate::exec::worker::Finished;
 use crate::exec::{Failure, Visible, orphans, with_causes, worker};
@@ -132,6 +132,8 @@ pub struct Performed {
     pub placed: Vec<PlacedOutput>,
     /// Whether it was computed here: another process may have been quicker.
     pub fresh: bool,
+    /// Of the record's seconds those that earlier runs had spent, from which this one went on.
+    pub earlier: f64,
 }
 
 /// The outputs, stored: safe from gc for as long as this lives, which is until a trace names them.
@@ -156,7 +158,7 @@ impl Order {
             return Ok(done);
         }
         let slot = store.slot(self.key);
-        let (mut trace, stored) = self.attempts(store, control, tell)?;
+        let (mut trace, stored, earlier) = self.attempts(store, control, tell)?;
         trace.after.clone_from(&self.after);
         trace.outputs = self.traced(&stored.artifacts);
         for listing in &self.listings {
@@ -165,11 +167,11 @@ impl Order {
         store.publish(&trace).map_err(failed)?;
         slot.remove().map_err(failed)?;
         let placed = self.place(store, &trace, tell)?;
-        Ok(Performed { trace, placed, fresh: true })
+        Ok(Performed { trace, placed, fresh: true, earlier })
     }
 
     /// Tries until it works or the tries are used up.
-    fn attempts(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<(Trace, Stored), Failure> {
+    fn attempts(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<(Trace, Stored, f64), Failure> {
         let mut at = Attempts { attempt: 1, of: self.retries + 1, reason: String::new() };
         loop {
             let done = control.within(self.timeout, GRACE, || self.attempt(store, control, tell, &at));
@@ -199,7 +201,9 @@ impl Order {
     fn in_time(&self, failure: Failure, control: &Control) -> Failure {
         match (failure, self.timeout) {
             (Failure::Cancelled { at }, Some(timeout)) if control.has_expired() => {
-                let limit = measures::duration(timeout.as_secs_f64());
+                // As exactly as it was typed: less than a tenth of a second would read as none.
+                let seconds = timeout.as_secs_f64();
+                let limit = if seconds < 1.0 { format!("{seconds} s") } else { measures::duration(seconds) };
                 let kept = match at {
                     Some(at @ 1..) => format!("; it goes on from {at} when it is run again"),
                     _ => String::new(),
@@ -218,7 +222,7 @@ impl Order {
         control: &Control,
         tell: &dyn Fn(News),
         at: &Attempts,
-    ) -> Result<(Trace, Stored), Failure> {
+    ) -> Result<(Trace, Stored, f64), Failure> {
         let staging = store.staging().map_err(failed)?;
         let slot = store.slot(self.key);
         let resumes = slot.exists();
@@ -226,7 +230,7 @@ impl Order {
         let log = self.open_log(store, resumes, at)?;
         let mut trace = Trace::new(self.key, &self.pipeline, &self.stage, &self.kind, self.manifest_as_json());
         trace.note = self.circumstances.now(&self.root);
-        let started = Instant::now();
+        let (started, kept) = (Instant::now(), job::kept(slot.path()));
         let (finished, stored) = match &self.task {
             Task::Worker(job, gpus) => {
                 let out = staging.path().join("out");
@@ -245,10 +249,12 @@ impl Order {
                 (Finished::default(), self.perform_in_place(store, &program, log, control, tell)?)
             }
         };
-        trace.seconds = started.elapsed().as_secs_f64();
         trace.resumed_from = finished.resumed_from;
+        // What it cost is the sum over all runs that went on from one another.
+        let earlier = trace.resumed_from.and(kept).map_or(0.0, |kept| kept.seconds);
+        trace.seconds = earlier + started.elapsed().as_secs_f64();
         trace.note.extend(finished.notes);
-        Ok((trace, stored))
+        Ok((trace, stored, earlier))
     }
 
     /// Of a kind that works item by item, what is known of the items is offered to the worker, and what it finds is kept,
@@ -297,7 +303,7 @@ impl Order {
         let _hold = store.hold().map_err(failed)?;
         let Some(trace) = store.load(self.key).map_err(failed)? else { return Ok(None) };
         match self.place_if_whole(store, &trace, tell) {
-            Ok(Some(placed)) => Ok(Some(Performed { trace, placed, fresh: false })),
+            Ok(Some(placed)) => Ok(Some(Performed { trace, placed, fresh: false, earlier: 0.0 })),
             Ok(None) => Ok(None),
             Err(failure) => Err(failure),
         }

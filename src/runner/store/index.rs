@@ -65,7 +65,7 @@ pub struct StageRecord {
     pub outputs: Vec<PlacedOutput>,
     /// When it finished, in seconds since the Unix epoch.
     pub finished: f64,
-    /// How long the job took that made them, in seconds.
+    /// How long the job took that made them, in seconds; of a resumed training, over all its runs.
     pub seconds: f64,
 }
 

@@ -44,7 +44,7 @@ pub struct Trace {
     pub outputs: Vec<TracedOutput>,
     /// When the job started, in seconds since the Unix epoch.
     pub started: f64,
-    /// How long it took, in seconds.
+    /// How long it took, in seconds; of a resumed training, over all runs that went on from one another.
     pub seconds: f64,
     /// The iteration at which it was resumed, if it was.
     pub resumed_from: Option<u64>,
