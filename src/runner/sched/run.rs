@@ -188,11 +188,14 @@ impl Run<'_> {
         }
     }
 
-    /// What each stage gave or had given.
+    /// What each stage gives that was brought up to date. What lies in place of one that failed, was skipped or was stopped is
+    /// of an earlier key, and no result of this run.
     pub(super) fn artifacts(&self) -> HashMap<StageId, Rc<[Artifact]>> {
         let stages = self.planner.wiring.iter().filter_map(|(node, what)| match what {
-            Node::Stage(stage) => Some((*stage, self.planner.keys.artifacts(node)?)),
-            Node::Source { .. } => None,
+            Node::Stage(stage) if self.planner.outcome(node).is_some_and(Outcome::has_results) => {
+                Some((*stage, self.planner.keys.artifacts(node)?))
+            }
+            _ => None,
         });
         stages.collect()
     }
