@@ -57,8 +57,27 @@ fn certainty(workspace: &Workspace, id: StageId) -> Option<Certainty> {
     })
 }
 
+/// Why nothing is said of how good the networks are.
+fn unknown(unmeasured: &[String]) -> String {
+    match unmeasured {
+        [] => "This pipeline evaluates nothing, so how good the networks are isn't known".to_owned(),
+        [one] => format!("{} has no result that counts, so how good the networks are isn't known yet", text(one)),
+        [first, ..] => format!(
+            "No evaluation has a result that counts (there are {}, such as {}), so how good the networks are isn't known yet",
+            count(unmeasured.len() as u64),
+            text(first)
+        ),
+    }
+}
+
 /// The section; empty where no network was asked.
-pub(super) fn render(certainties: &[Certainty], agreements: &[Agreement], classes: &[Class]) -> String {
+/// `unmeasured`: the evaluations of the pipeline, none of which has a result that counts.
+pub(super) fn render(
+    certainties: &[Certainty],
+    agreements: &[Agreement],
+    classes: &[Class],
+    unmeasured: &[String],
+) -> String {
     if certainties.is_empty() {
         return String::new();
     }
@@ -71,9 +90,10 @@ pub(super) fn render(certainties: &[Certainty], agreements: &[Agreement], classe
         names.into_iter().chain([mean, middle, hard].map(entropy)).collect::<Vec<_>>()
     };
     let rows: Vec<Vec<String>> = certainties.iter().map(row).collect();
-    let mut body = String::from(
-        "<p>Nothing was evaluated here, so how good the networks are isn't known: only how sure, and where they agree. Both \
-         also grow where a network goes wrong with confidence. A few dozen labelled images, as an evaluation, tell more.</p>\n",
+    let mut body = format!(
+        "<p>{}: only how sure, and where they agree. Both also grow where a network goes wrong with confidence.{}</p>\n",
+        unknown(unmeasured),
+        if unmeasured.is_empty() { " A few dozen labelled images, as an evaluation, tell more." } else { "" },
     );
     body += &table(&["network", "images of", "images", "mean entropy", "median", "of one in ten above"], &rows);
     body += "<p class=\"note\">Mean entropy of an image, from 0 to 1 (all classes equally likely).</p>\n";
@@ -81,4 +101,16 @@ pub(super) fn render(certainties: &[Certainty], agreements: &[Agreement], classe
         body += &(if at == 0 { key(classes) } else { String::new() } + &agreement.render(classes));
     }
     section("certainty", "Certainty", &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_evaluation_that_waits_or_failed_is_not_called_missing() {
+        assert!(unknown(&[]).starts_with("This pipeline evaluates nothing"));
+        assert!(unknown(&["<evaluate>".to_owned()]).starts_with("&lt;evaluate&gt; has no result that counts"));
+        assert!(unknown(&["a".to_owned(), "b".to_owned()]).contains("there are 2, such as a"));
+    }
 }

@@ -16,9 +16,10 @@ use super::results::{Evaluation, Model};
 use super::sweep::{Setting, differences};
 use super::training::{Training, best};
 use super::workspace::Workspace;
+use crate::kind::Gives;
 use crate::report::compare::{SEEDS_FOR_A_GAIN, Spread};
 use crate::report::measures::{count, plural};
-use crate::spec::{Class, InputSource, StageId};
+use crate::spec::{Class, InputSource, Pipeline, StageId, Value};
 
 /// In points of mIoU: adversarial training is known to swing by more between checkpoints.
 const FAR_UNDER_BEST: f64 = 3.0;
@@ -40,7 +41,7 @@ pub(super) struct Finding {
     /// What was found, with its numbers.
     pub(super) found: String,
     /// What to try.
-    pub(super) advice: &'static str,
+    pub(super) advice: String,
     /// Where it is seen: the id of a section, which is its heading in lower case.
     pub(super) section: &'static str,
 }
@@ -59,12 +60,16 @@ pub(super) struct Looked<'a> {
 pub(super) fn gather(workspace: &Workspace, looked: &Looked) -> Vec<Finding> {
     let classes = &workspace.pipeline.classes;
     let models = || looked.evaluations.iter().flat_map(|of| of.models.iter().map(move |model| (of, model)));
+    let origin = |model: &Model| Origin::of(workspace.pipeline, model.training);
     let mut found: Vec<Finding> = Vec::new();
-    found.extend(models().filter_map(|(of, model)| one_class(of, model, classes)));
-    found.extend(models().filter_map(|(of, model)| lost(of, model, classes)));
-    found.extend(looked.certainties.iter().filter_map(collapsed));
-    found.extend(looked.pseudo_labels.iter().filter_map(|labels| missing(labels, classes)));
-    found.extend(looked.settings.iter().filter_map(falls_behind));
+    found.extend(models().filter_map(|(of, model)| one_class(of, model, classes, origin(model))));
+    found.extend(models().filter_map(|(of, model)| lost(of, model, classes, origin(model))));
+    let looking = |certainty: &Certainty| Origin::of(workspace.pipeline, training_behind(workspace, certainty.stage));
+    found.extend(looked.certainties.iter().filter_map(|certainty| collapsed(certainty, looking(certainty))));
+    let missing = |labels| missing(labels, classes, &Cut::of(workspace.pipeline, labels));
+    found.extend(looked.pseudo_labels.iter().filter_map(missing));
+    let behind = |setting| falls_behind(setting, &step(workspace, looked.evaluations, setting));
+    found.extend(looked.settings.iter().filter_map(behind));
     found.extend(looked.trainings.iter().filter_map(discriminator));
     found.extend(looked.trainings.iter().filter_map(under_best));
     found.extend(unlike_splits(looked.rankings));
@@ -73,13 +78,103 @@ pub(super) fn gather(workspace: &Workspace, looked: &Looked) -> Vec<Finding> {
     found
 }
 
+/// Where a network comes from: what can be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// A file; nothing of its training is known.
+    File,
+    /// A training here, and the key of the weight by which its method adapts; `source-only` has none.
+    Training(Option<&'static str>),
+}
+
+impl Origin {
+    fn of(pipeline: &Pipeline, stage: Option<StageId>) -> Origin {
+        let Some(stage) = stage.map(|id| pipeline.stage(id)).filter(|stage| stage.is_training()) else {
+            return Origin::File;
+        };
+        Origin::Training(match stage.parameter("method").and_then(Value::as_text) {
+            Some("minent") => Some("entropy_weight"),
+            Some("advent" | "adaptsegnet") => Some("adversarial_weight"),
+            _ => None,
+        })
+    }
+}
+
+/// The stage whose network an entropy inference looks with.
+fn training_behind(workspace: &Workspace, inference: StageId) -> Option<StageId> {
+    match workspace.pipeline.stage(inference).input("weights")?.from {
+        InputSource::Output { output, .. } => Some(output.stage),
+        _ => None,
+    }
+}
+
+/// What decides which pixels get a pseudo-label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cut {
+    /// Only the images of a ranking's easy part.
+    is_ranked: bool,
+    /// That ranking already counts rare classes as the released code does.
+    counts_rare: bool,
+    /// Only a share of each class's pixels.
+    keeps_a_share: bool,
+}
+
+impl Cut {
+    fn of(pipeline: &Pipeline, labels: &PseudoLabels) -> Cut {
+        let Some(stage) = pipeline.find(&labels.name).map(|id| pipeline.stage(id)) else { return Cut::default() };
+        let ranking = stage.input("images").and_then(|input| match input.from {
+            InputSource::Output { output, .. } => Some(pipeline.stage(output.stage)),
+            _ => None,
+        });
+        let normalize = ranking.and_then(|ranking| ranking.parameter("normalize")).and_then(Value::as_text);
+        Cut {
+            is_ranked: ranking.is_some_and(|ranking| ranking.parameter("lambda").is_some()),
+            counts_rare: normalize == Some("rare-classes-code"),
+            keeps_a_share: stage.parameter("keep").is_some(),
+        }
+    }
+
+    fn advice(self) -> String {
+        let cures = [
+            (self.is_ranked, "raise lambda"),
+            (self.is_ranked && !self.counts_rare, "rank with normalize = \"rare-classes-code\""),
+            (self.keeps_a_share, "raise keep"),
+        ];
+        let cures: Vec<&str> = cures.iter().filter(|(fits, _)| *fits).map(|(_, cure)| *cure).collect();
+        let cures =
+            if cures.is_empty() { "train the network behind them longer".to_owned() } else { cures.join(", or ") };
+        format!("what has no pseudo-label is unlearnt: {cures}")
+    }
+}
+
+/// The step that a sentence is about: from where the judged network learns.
+struct Step {
+    origin: Origin,
+    learns_pseudo_labels: bool,
+    is_ranked: bool,
+}
+
+fn step(workspace: &Workspace, evaluations: &[Evaluation], setting: &Setting) -> Step {
+    let evaluation = setting.members.first().and_then(|id| evaluations.iter().find(|of| of.stage == *id));
+    let judged = evaluation.zip(setting.compared).and_then(|(of, (_, judged))| of.models.get(judged));
+    let gives = |wanted: Gives| {
+        let stages = judged.into_iter().flat_map(|model| &model.came_from);
+        stages.map(|id| workspace.pipeline.stage(*id)).any(|stage| stage.outputs.iter().any(|o| o.gives == wanted))
+    };
+    Step {
+        origin: Origin::of(workspace.pipeline, judged.and_then(|model| model.training)),
+        learns_pseudo_labels: gives(Gives::Labels),
+        is_ranked: gives(Gives::RankingTable),
+    }
+}
+
 /// The pixels of a network's predictions by class, and of the labels.
 fn pixels(confusion: &[Vec<u64>]) -> (Vec<u64>, Vec<u64>) {
     let predicted = |class: usize| confusion.iter().filter_map(|row| row.get(class)).sum();
     ((0..confusion.len()).map(predicted).collect(), confusion.iter().map(|row| row.iter().sum()).collect())
 }
 
-fn one_class(of: &Evaluation, model: &Model, classes: &[Class]) -> Option<Finding> {
+fn one_class(of: &Evaluation, model: &Model, classes: &[Class], origin: Origin) -> Option<Finding> {
     let (predicted, labelled) = pixels(&model.measured.confusion);
     let all = predicted.iter().sum::<u64>().max(1) as f64;
     let share = |pixels: u64| pixels as f64 / all;
@@ -94,13 +189,22 @@ fn one_class(of: &Evaluation, model: &Model, classes: &[Class]) -> Option<Findin
             of.dataset,
             percent(Some(share(labelled[class])))
         ),
-        advice: "the training has collapsed: lower its learning_rate, or the weight of its entropy or adversarial loss",
+        advice: match origin {
+            Origin::Training(Some(weight)) => {
+                format!("the training has collapsed: lower its learning_rate or its {weight}")
+            }
+            Origin::Training(None) => {
+                "the training has collapsed, or was too short: lower its learning_rate, or give it more iterations"
+                    .to_owned()
+            }
+            Origin::File => "see whether the file is of this network, these classes and this preprocessing".to_owned(),
+        },
         section: "results",
     })
 }
 
 /// Classes that occur and are never, or never rightly, predicted.
-fn lost(of: &Evaluation, model: &Model, classes: &[Class]) -> Option<Finding> {
+fn lost(of: &Evaluation, model: &Model, classes: &[Class], origin: Origin) -> Option<Finding> {
     let confusion = &model.measured.confusion;
     let (predicted, labelled) = pixels(confusion);
     let named = |is_one: &dyn Fn(usize) -> bool| -> Vec<&str> {
@@ -116,34 +220,52 @@ fn lost(of: &Evaluation, model: &Model, classes: &[Class]) -> Option<Finding> {
     let parts: Vec<String> = never.into_iter().chain(wrongly).collect();
     (!parts.is_empty()).then(|| Finding {
         found: format!("{} {} on {}, which has some ({})", model.name, parts.join(" and "), of.dataset, of.name),
-        advice: "see whether the source has enough of it, and what it is taken for; a lower adversarial_weight may keep it",
+        advice: match origin {
+            Origin::Training(weight) => {
+                let cure = weight.map_or("more iterations may bring it".to_owned(), |weight| {
+                    format!("a lower {weight} may keep it")
+                });
+                format!(
+                    "see whether the labels that it learns from have enough of it, and what it is taken for; {cure}"
+                )
+            }
+            Origin::File => "see whether the file was trained on that class, and what it is taken for".to_owned(),
+        },
         section: "results",
     })
 }
 
 /// A network that is sure of everything says nothing by its entropy: neither which images are easy nor which pixels.
-fn collapsed(certainty: &Certainty) -> Option<Finding> {
+fn collapsed(certainty: &Certainty, origin: Origin) -> Option<Finding> {
     (certainty.mean < CERTAIN).then(|| Finding {
         found: format!(
             "the network that {} looks with is sure of all it sees: a mean entropy of {:.4}, where 1 is a guess",
             certainty.name, certainty.mean
         ),
-        advice: "its ranking means little: lower the weight of its entropy or adversarial loss, or train it for less long",
+        advice: match origin {
+            Origin::Training(Some(weight)) => {
+                format!("a ranking by it means little: lower the {weight} of its training, or train it for less long")
+            }
+            Origin::Training(None) => "a ranking by it means little: train it for less long".to_owned(),
+            Origin::File => {
+                "a ranking by it means little: see whether the file is of this network and preprocessing".to_owned()
+            }
+        },
         section: "ranking",
     })
 }
 
-fn missing(labels: &PseudoLabels, classes: &[Class]) -> Option<Finding> {
+fn missing(labels: &PseudoLabels, classes: &[Class], cut: &Cut) -> Option<Finding> {
     let absent = classes.iter().zip(&labels.shares).filter(|(_, share)| **share == 0.0);
     let names: Vec<&str> = absent.map(|(class, _)| class.name.as_str()).collect();
     (!names.is_empty()).then(|| Finding {
         found: format!("the labels of {} hold no {} (under 0.01 %)", labels.name, names.join(", ")),
-        advice: "what has no pseudo-label is unlearnt: raise lambda, or rank with normalize = \"rare-classes-code\"",
+        advice: cut.advice(),
         section: "pseudo-labels",
     })
 }
 
-fn falls_behind(setting: &Setting) -> Option<Finding> {
+fn falls_behind(setting: &Setting, step: &Step) -> Option<Finding> {
     let ((before, old), (judged, new)) =
         setting.compared.map(|(old, new)| (&setting.networks[old], &setting.networks[new]))?;
     let Spread { mean, count, .. } = Spread::of(&differences(old, new))?;
@@ -154,7 +276,15 @@ fn falls_behind(setting: &Setting) -> Option<Finding> {
             setting.dataset,
             plural(count, "seed")
         ),
-        advice: "look at what the pseudo-labels get wrong and at the images it lost most; try another lambda",
+        advice: match (step.learns_pseudo_labels, step.origin) {
+            (true, _) => {
+                let cure = if step.is_ranked { "; try another lambda" } else { "" };
+                format!("look at what the pseudo-labels get wrong and at the images it lost most{cure}")
+            }
+            (false, Origin::Training(Some(weight))) => format!("look at the images it lost most; try another {weight}"),
+            (false, Origin::Training(None)) => "look at the images it lost most; try more iterations".to_owned(),
+            (false, Origin::File) => "look at the images it lost most".to_owned(),
+        },
         section: "pictures",
     })
 }
@@ -174,7 +304,7 @@ fn discriminator(training: &Training) -> Option<Finding> {
             "the discriminator of {} is {what} in the last tenth: a loss of {source:.3} on the source, {target:.3} on the target",
             training.name
         ),
-        advice,
+        advice: advice.to_owned(),
         section: "training",
     })
 }
@@ -188,7 +318,8 @@ fn under_best(training: &Training) -> Option<Finding> {
             training.name,
             count(best.iteration)
         ),
-        advice: "without labels nobody could have stopped there: lower the learning rates, or train for less long",
+        advice: "without labels nobody could have stopped there: lower learning_rate, or train for less long"
+            .to_owned(),
         section: "training",
     })
 }
@@ -216,7 +347,9 @@ fn unlike_splits(rankings: &[Ranking]) -> Option<Finding> {
             other.name,
             percent(Some(chance))
         ),
-        advice: "the split says more of the seed than of the images: train the inter model longer, or give all seeds one split",
+        advice: "the split says more of the seed than of the images: train the network behind the scores longer, or give all \
+                 seeds one split"
+            .to_owned(),
         section: "ranking",
     })
 }
@@ -246,7 +379,7 @@ fn other_size(workspace: &Workspace, of: &Evaluation, model: &Model) -> Option<F
             words(measured),
             seen.into_iter().map(words).collect::<Vec<_>>().join(", ")
         ),
-        advice: "scale matters to these networks: give the evaluated data set the size of the training's target",
+        advice: "scale matters to these networks: give the evaluated data set a size that the training saw".to_owned(),
         section: "results",
     })
 }
@@ -257,7 +390,9 @@ pub(super) fn few_seeds(setting: &Setting) -> Option<Finding> {
             1 => "one seed stands behind these numbers".to_owned(),
             seeds => format!("{seeds} seeds stand behind these numbers"),
         } + "; adversarial training differs by about 2 points from seed to seed",
-        advice: "sweep the seed of the first training: seed = [1, 2, 3] in its matrix",
+        advice: "sweep a seed: seed = [1, 2, 3] in the matrix of the first training repeats all that follows, in that of the last \
+                 training the last step alone"
+            .to_owned(),
         section: "results",
     })
 }

@@ -40,6 +40,7 @@ pub use workspace::{State, Workspace};
 use serde_json::json;
 
 use crate::digest::Digest;
+use crate::kind::Gives;
 use crate::spec::Class;
 
 /// Traces that are read for provenance: more stages say nothing more of where they were computed.
@@ -65,6 +66,8 @@ pub struct Page {
     timeline: timeline::Timeline,
     provenance: provenance::Provenance,
     classes: Vec<Class>,
+    /// The names of the evaluations, with or without results.
+    evaluations: Vec<String>,
 }
 
 /// Looks up all that the page shows. `written` is now, in seconds since the Unix epoch.
@@ -112,7 +115,14 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
         rankings,
         stages,
         classes,
+        evaluations: evaluations(workspace),
     }
+}
+
+fn evaluations(workspace: &Workspace) -> Vec<String> {
+    let all = workspace.pipeline.stages.iter();
+    let measures = all.filter(|stage| stage.outputs.iter().any(|output| output.gives == Gives::Metrics));
+    measures.map(|stage| stage.name.clone()).collect()
 }
 
 impl Page {
@@ -126,7 +136,7 @@ impl Page {
     /// The page as one file.
     pub fn render(&self) -> String {
         let certainty = match self.results.is_empty() {
-            true => certainty::render(&self.certainties, &self.agreements, &self.classes),
+            true => certainty::render(&self.certainties, &self.agreements, &self.classes, &self.evaluations),
             false => String::new(),
         };
         let truths = shares::truths(&self.results);

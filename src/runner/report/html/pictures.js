@@ -16,13 +16,16 @@
   dialog.innerHTML = "<div></div><p><button>←</button><span></span><button>→</button></p>";
   const [picture, , back, caption, on] = all("*", dialog);
   let shown = null;
+  const described = (cell) => {
+    const said = cell.nextElementSibling;
+    return cell.title + (said && said.textContent ? " — " + said.innerText.replaceAll("\n", ", ") : "");
+  };
   const show = (cell) => {
     if (!cell) return;
     shown = cell;
     picture.className = cell.className;
     picture.replaceChildren(...all(":scope > img", cell).map((map) => map.cloneNode()));
-    const said = cell.nextElementSibling;
-    caption.textContent = cell.title + (said && said.textContent ? " — " + said.innerText.replaceAll("\n", ", ") : "");
+    caption.textContent = described(cell);
     if (!dialog.open) dialog.showModal();
   };
   const beside = (steps) => {
@@ -64,6 +67,11 @@
         if (!one || !other) continue;
         undo.push([other, "src", other.src]);
         other.src = one.src;
+        // What stands below belongs to the picture above it: its network's mIoU and place.
+        const [said, below] = [one, other].map((map) => map.parentElement.nextElementSibling);
+        undo.push([below, "innerHTML", below.innerHTML], [other.parentElement, "title", other.parentElement.title]);
+        below.innerHTML = said.innerHTML;
+        other.parentElement.title = one.parentElement.title;
       }
       undo.push([to, "textContent", to.textContent]);
       to.textContent = from.textContent;
@@ -73,7 +81,7 @@
     if (before) {
       undo.push([map, "src", map.src], [caption, "textContent", caption.textContent]);
       map.src = before.src;
-      caption.textContent = beside(-1).title;
+      caption.textContent = described(beside(-1));
     }
   };
   addEventListener("keydown", (event) => {

@@ -21,9 +21,36 @@ fn classes() -> Vec<Class> {
     ["road", "pole", "person"].map(|name| Class { name: name.into(), colour: [0; 3], rare: false }).into()
 }
 
-fn of_network(check: fn(&Evaluation, &Model, &[Class]) -> Option<Finding>, confusion: &[&[u64]]) -> Option<String> {
+type Check = fn(&Evaluation, &Model, &[Class], Origin) -> Option<Finding>;
+
+fn of_network(check: Check, confusion: &[&[u64]]) -> Option<String> {
     let evaluation = evaluation(confusion);
-    check(&evaluation, &evaluation.models[0], &classes()).map(|finding| finding.found)
+    check(&evaluation, &evaluation.models[0], &classes(), Origin::File).map(|finding| finding.found)
+}
+
+#[test]
+fn advice_names_only_what_the_method_has() {
+    let all = [Origin::File, Origin::Training(None), Origin::Training(Some("entropy_weight"))];
+    let step = |origin, learns_pseudo_labels, is_ranked| Step { origin, learns_pseudo_labels, is_ranked };
+    for origin in all {
+        let evaluation = evaluation(&[&[60, 0, 0], &[39, 0, 0], &[1, 0, 0]]);
+        let model = &evaluation.models[0];
+        let found = [one_class(&evaluation, model, &classes(), origin), lost(&evaluation, model, &classes(), origin)];
+        let certain = collapsed(&certainty(0.0001), origin);
+        let behind = falls_behind(&setting(&[0.4], &[0.3]), &step(origin, false, false));
+        for finding in found.into_iter().chain([certain, behind]) {
+            let advice = finding.unwrap().advice;
+            assert!(!advice.contains("adversarial") && !advice.contains("lambda"), "{origin:?}: {advice}");
+            let has_weight = origin == Origin::Training(Some("entropy_weight"));
+            assert_eq!(advice.contains("entropy_weight"), has_weight, "{origin:?}: {advice}");
+            assert!(origin != Origin::File || !advice.contains("learning_rate"), "{advice}");
+        }
+    }
+    let advice = |ranked| falls_behind(&setting(&[0.4], &[0.3]), &step(all[1], true, ranked)).unwrap().advice;
+    assert!(advice(true).ends_with("; try another lambda") && !advice(false).contains("lambda"));
+    assert_eq!(Cut::default().advice(), "what has no pseudo-label is unlearnt: train the network behind them longer");
+    let ranked = Cut { is_ranked: true, counts_rare: true, keeps_a_share: true };
+    assert!(ranked.advice().ends_with(": raise lambda, or raise keep"), "{}", ranked.advice());
 }
 
 #[test]
@@ -61,18 +88,36 @@ fn a_network_that_predicts_one_class_is_found_unless_that_is_what_there_is() {
     assert_eq!(of_network(one_class, &[&[95, 1, 0], &[0, 4, 0], &[0, 0, 0]]), None);
 }
 
-#[test]
-fn a_network_that_is_sure_of_everything_is_found() {
-    let certainty = |mean| Certainty {
+fn certainty(mean: f64) -> Certainty {
+    Certainty {
         stage: StageId(0),
         name: "entropy".into(),
         network: "inter".into(),
         dataset: "target".into(),
         entropies: vec![mean],
         mean,
-    };
-    assert_eq!(collapsed(&certainty(0.05)), None);
-    assert!(collapsed(&certainty(0.0004)).unwrap().found.contains("a mean entropy of 0.0004"));
+    }
+}
+
+/// Two networks by seed.
+fn setting(old: &[f64], new: &[f64]) -> Setting {
+    let some = |values: &[f64]| values.iter().copied().map(Some).collect();
+    let networks = vec![("inter".to_owned(), some(old)), ("intra".to_owned(), some(new))];
+    Setting {
+        family: "evaluate".into(),
+        dataset: "val".into(),
+        coordinates: Vec::new(),
+        networks,
+        compared: Some((0, 1)),
+        with_labels: Vec::new(),
+        members: Vec::new(),
+    }
+}
+
+#[test]
+fn a_network_that_is_sure_of_everything_is_found() {
+    assert_eq!(collapsed(&certainty(0.05), Origin::File), None);
+    assert!(collapsed(&certainty(0.0004), Origin::File).unwrap().found.contains("a mean entropy of 0.0004"));
 }
 
 #[test]
@@ -96,18 +141,8 @@ fn splits_of_two_seeds_are_compared_with_each_other_and_with_chance() {
 
 #[test]
 fn intra_under_inter_is_found_and_so_are_few_seeds() {
-    let setting = |old: &[f64], new: &[f64]| {
-        let some = |values: &[f64]| values.iter().copied().map(Some).collect();
-        let networks = vec![("inter".to_owned(), some(old)), ("intra".to_owned(), some(new))];
-        Setting {
-            family: "evaluate".into(),
-            dataset: "val".into(),
-            coordinates: Vec::new(),
-            networks,
-            compared: Some((0, 1)),
-            with_labels: Vec::new(),
-            members: Vec::new(),
-        }
+    let falls_behind = |setting: &Setting| {
+        falls_behind(setting, &Step { origin: Origin::File, learns_pseudo_labels: true, is_ranked: true })
     };
     assert_eq!(falls_behind(&setting(&[0.4, 0.4], &[0.41, 0.4])), None);
     let found = falls_behind(&setting(&[0.4, 0.4], &[0.39, 0.37])).unwrap().found;
@@ -122,7 +157,7 @@ fn intra_under_inter_is_found_and_so_are_few_seeds() {
 
 #[test]
 fn findings_link_to_where_they_are_seen_and_a_sweep_does_not_fill_the_page() {
-    let of = |found: &str, advice| Finding { found: found.into(), advice, section: "training" };
+    let of = |found: &str, advice: &str| Finding { found: found.into(), advice: advice.into(), section: "training" };
     let html = render(&[of("a < b", "try \"c\""), of("d", "e")]);
     let first = "<li>a &lt; b<small>try &quot;c&quot;; see <a href=\"#training\">training</a></small></li>";
     assert!(html.contains(first) && html.matches("<li>").count() == 2, "{html}");
