@@ -53,3 +53,20 @@ fn the_script_of_every_shell_calls_the_program() {
     }
     assert_eq!(space.intrada("completions csh").code, Some(2));
 }
+
+#[test]
+fn zsh_gets_its_completion_system_loaded_where_nobody_did() {
+    let space = Space::new();
+    let script = space.intrada("completions zsh").stdout;
+    assert!(script.starts_with("#compdef intrada-run\n") && script.contains("compinit"), "{script}");
+    space.write("script", &script);
+    // A shell that has read no file of its own, as with an empty ~/.zshrc.
+    let zsh = std::process::Command::new("zsh")
+        .args(["-f", "-c", "source ./script && print -r -- $_comps[intrada-run]"])
+        .current_dir(space.path(""))
+        .env("HOME", space.path(""))
+        .output();
+    let Ok(zsh) = zsh else { return println!("skipped: there is no zsh") };
+    let said = String::from_utf8_lossy(&zsh.stdout);
+    assert!(zsh.status.success() && said.contains("intrada"), "{said}{}", String::from_utf8_lossy(&zsh.stderr));
+}

@@ -38,10 +38,21 @@ impl Completions {
         let name = "intrada-run";
         let mut script = Vec::new();
         shell.write_registration(VARIABLE, name, name, name, &mut script).context("failed to make the script")?;
+        let script = String::from_utf8_lossy(&script);
         // Ours, and for a shell.
-        write(&String::from_utf8_lossy(&script))?;
+        match self.shell.as_str() {
+            "zsh" => write(&with_compinit(&script))?,
+            _ => write(&script)?,
+        }
         Ok(DONE)
     }
+}
+
+/// zsh knows `compdef` only after its completion system was loaded, which a bare `~/.zshrc` doesn't do. The first line of the
+/// script stays the first, as zsh reads it where the script is a file of its own.
+fn with_compinit(script: &str) -> String {
+    let (first, rest) = script.split_once('\n').unwrap_or((script, ""));
+    format!("{first}\n(( $+functions[compdef] )) || {{ autoload -Uz compinit && compinit; }}\n{rest}")
 }
 
 /// Answers a script that asks, and ends the program then.
