@@ -117,8 +117,9 @@ impl Gc {
             text += &format!("{} are above --max-size and can't go\n", measures::size(collection.above));
         }
         if let Some(orphans) = files("orphans:", collection.orphans) {
-            text +=
-                &format!("{orphans}, outputs that somebody had edited; nobody else has them, so delete them by hand\n");
+            text += &format!(
+                "{orphans}, a person's own files and edits that outputs took the place of; nobody else has them, so delete them by hand\n"
+            );
         }
         text
     }
