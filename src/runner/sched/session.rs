@@ -19,6 +19,8 @@ use crate::spec::{Pipeline, Stage};
 use crate::store::index::{Index, record_name};
 use crate::store::{Error, Holder, Store, Visit};
 
+use super::put_aside_event;
+
 /// Who waits longer is told why.
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
@@ -106,20 +108,21 @@ impl Session {
                 reporter.tell(&Event::Warning(text));
             }
         };
-        let recovered = self.store.recover(&mut end_orphans);
-        let shown = |path: &Path| path.strip_prefix(&self.pipeline.root).unwrap_or(path).display().to_string();
-        let texts = match recovered {
-            Ok(moved) => moved
-                .iter()
-                .map(|(path, to)| {
-                    format!("{} lay there when a run was killed, or came since; it is now {}", shown(path), shown(to))
-                })
-                .collect(),
+        match self.store.recover(&mut end_orphans) {
+            Ok(moved) => moved.iter().for_each(|(path, to)| reporter.tell(&self.moved(path, to))),
             Err(error) => {
-                vec![format!("what a killed run has left can't be put back in order: {}", with_causes(&error))]
+                let text = format!("what a killed run has left can't be put back in order: {}", with_causes(&error));
+                reporter.tell(&Event::Warning(text));
             }
-        };
-        texts.into_iter().for_each(|text| reporter.tell(&Event::Warning(text)));
+        }
+    }
+
+    /// What lay at `path`, where what a killed run had put aside was put back, is now somewhere else.
+    fn moved(&self, path: &Path, to: &Path) -> Event {
+        let output = path.strip_prefix(&self.pipeline.root).unwrap_or(path);
+        let mut stages = self.pipeline.stages.iter();
+        let stage = stages.find(|stage| stage.outputs.iter().any(|own| own.path == output));
+        put_aside_event(&self.pipeline.root, stage.map_or("", |stage| &stage.name), output, to)
     }
 
     /// What a stage is called in the index, which serves all pipelines of the workspace.
