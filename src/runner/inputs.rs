@@ -4,17 +4,19 @@
 //! a file's stat only decides whether it must be read to find out. A touched file is read and found equal; a file that was
 //! edited and given its old times back is read too, because nobody can set a change time.
 //!
-//! A path given here is followed through symbolic links, so that `data/Cityscapes` may lie on another disk. Links below a
-//! folder are taken as links: what they lead to isn't looked at. Folders `__pycache__` below a folder are passed over: Python
+//! What a folder is here is what its reader gets: symbolic links are followed, above it and below it, so that data may lie on
+//! other disks, and a link below it also counts as what it says. [`survey`] is the one definition; digests, the guard of a
+//! command, a watch and the listing of a data set all use it. Folders `__pycache__` below a folder are passed over: Python
 //! writes them beside whatever it imports, with times in them, and takes nothing from them without the source beside.
 
 pub mod listing;
+pub mod seen;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -23,8 +25,9 @@ use crate::digest::{Digest, FileDigest};
 use crate::store::index::{FileRecord, LabelValues};
 use crate::store::own::is_own;
 use crate::store::stat::{Stat, now_ns};
-use crate::store::tree::{Leaf, Visitor, WalkError, fold};
+use crate::store::tree::{Behind, Leaf, Links, Shape, Tree, Visitor, WalkError};
 use crate::store::{Artifact, Kind};
+use seen::{Seen, SeenFolder};
 
 /// How many names of a folder an error message lists.
 const NAMES_SHOWN: usize = 8;
@@ -65,6 +68,12 @@ pub enum Error {
         /// Which one.
         path: PathBuf,
     },
+    /// Links lead to folders with links, again and again.
+    #[error("the symbolic links below `{}` lead to too many folders", path.display())]
+    TooManyLinks {
+        /// Below which folder.
+        path: PathBuf,
+    },
     /// Somebody wrote to it while it was read, twice in a row.
     #[error("`{}` is changing while it is read", path.display())]
     Changing {
@@ -76,7 +85,7 @@ pub enum Error {
 impl Error {
     /// A walk names files by their whole path; a pipeline file doesn't.
     fn relative_to(mut self, root: &Path) -> Error {
-        if let Error::Unreadable { path, .. } | Error::Special { path } = &mut self
+        if let Error::Unreadable { path, .. } | Error::Special { path } | Error::TooManyLinks { path } = &mut self
             && let Ok(relative) = path.strip_prefix(root)
         {
             *path = relative.to_owned();
@@ -90,6 +99,7 @@ impl From<WalkError> for Error {
         match error {
             WalkError::Unreadable { path, source } => Error::Unreadable { path, source },
             WalkError::Special { path } => Error::Special { path },
+            WalkError::TooManyLinks { path } => Error::TooManyLinks { path },
         }
     }
 }
@@ -150,7 +160,7 @@ impl Meter {
 /// A file that was looked at and not read yet.
 enum Looked {
     /// It needn't be: it is what it was.
-    Known(FileDigest),
+    Known(FileRecord),
     /// It has to be.
     Unread(Look),
 }
@@ -163,8 +173,8 @@ pub struct Inputs {
     cache: PathBuf,
     /// By path relative to the root.
     records: RwLock<HashMap<PathBuf, FileRecord>>,
-    /// Whether they are other than those of the earlier run.
-    news: AtomicBool,
+    /// Those that are other than in the records of before.
+    news: RwLock<HashSet<PathBuf>>,
     meter: Arc<Meter>,
 }
 
@@ -176,7 +186,7 @@ impl Inputs {
             root: root.to_owned(),
             cache: cache.to_owned(),
             records: RwLock::new(records),
-            news: AtomicBool::new(false),
+            news: RwLock::default(),
             meter: Arc::default(),
         }
     }
@@ -186,32 +196,19 @@ impl Inputs {
         Inputs { meter: Arc::clone(meter), ..self }
     }
 
-    /// What is known now, to be saved for later runs.
+    /// What is known now.
     pub fn records(&self) -> HashMap<PathBuf, FileRecord> {
         self.read().clone()
     }
 
-    /// What the file at `path`, relative to the root, was when it was digested; `None` if it wasn't.
-    pub fn known(&self, path: &Path) -> Option<FileRecord> {
-        self.read().get(path).copied()
+    /// The files of which something else is known than before this was last asked.
+    pub fn take_news(&self) -> HashSet<PathBuf> {
+        std::mem::take(&mut *self.news.write().expect("no code panics while it holds this set"))
     }
 
-    /// Whether it is other than what the earlier run saw.
+    /// Whether anything is other than what the earlier run saw.
     pub fn has_news(&self) -> bool {
-        self.news.load(Ordering::Relaxed)
-    }
-
-    /// Every file below the folder at `path`, relative to it, with its content, in order of the path. Links are left out.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn files_of(&self, path: &Path) -> Result<Vec<(PathBuf, FileDigest)>, Error> {
-        let unreadable = |error: (PathBuf, io::Error)| {
-            let path = error.0.strip_prefix(&self.root).unwrap_or(&error.0).to_owned();
-            Error::Unreadable { path, source: error.1 }
-        };
-        let names = files_below(&self.root.join(path), &self.cache).map_err(unreadable)?;
-        names.into_iter().map(|name| Ok((name.clone(), self.digest_file(&path.join(&name))?))).collect()
+        !self.news.read().expect("no code panics while it holds this set").is_empty()
     }
 
     /// The digest of the file at `path`, relative to the root.
@@ -226,18 +223,18 @@ impl Inputs {
         self.record(path, look).map(|record| record.digest)
     }
 
-    /// The digests of many files, found in parallel. If several fail, the error is that of the first in `paths`.
+    /// What many files are, found in parallel. If several fail, the error is that of the first in `paths`.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn digest_files(&self, paths: &[PathBuf]) -> Result<Vec<FileDigest>, Error> {
+    pub fn digest_files(&self, paths: &[PathBuf]) -> Result<Vec<FileRecord>, Error> {
         // All are looked at before any is read: then it is known how much there is to read.
         let look = |path: &PathBuf| {
             let look = self.look(path)?;
             if look.stat.is_folder() {
                 return Err(Error::IsAFolder { path: path.to_owned() });
             }
-            Ok(self.trusted(path, &look).map_or(Looked::Unread(look), |record| Looked::Known(record.digest)))
+            Ok(self.trusted(path, &look).map_or(Looked::Unread(look), Looked::Known))
         };
         let looked: Vec<Result<Looked, Error>> = paths.par_iter().with_min_len(16).map(look).collect();
         let unread = looked.iter().filter_map(|looked| match looked {
@@ -246,26 +243,55 @@ impl Inputs {
         });
         self.meter.expect(unread.clone().count() as u64, unread.sum());
         let digest = |(path, looked): (&PathBuf, Result<Looked, Error>)| match looked? {
-            Looked::Known(digest) => Ok(digest),
-            Looked::Unread(look) => self.read_anew(path, look).map(|record| record.digest),
+            Looked::Known(record) => Ok(record),
+            Looked::Unread(look) => self.read_anew(path, look),
         };
-        let digests: Vec<_> = paths.par_iter().zip(looked).with_min_len(16).map(digest).collect();
-        digests.into_iter().collect()
+        let records: Vec<_> = paths.par_iter().zip(looked).with_min_len(16).map(digest).collect();
+        records.into_iter().collect()
+    }
+
+    /// The file or folder at `path`, relative to the root, with all that a reader of it gets.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn source(&self, path: &Path) -> Result<Source, Error> {
+        let look = self.look(path)?;
+        if look.stat.is_folder() { self.folder(path) } else { self.single(path, look) }
+    }
+
+    fn single(&self, path: &Path, look: Look) -> Result<Source, Error> {
+        let record = self.record(path, look)?;
+        let FileRecord { digest, stat, .. } = record;
+        let kind = Kind::File { executable: stat.is_executable() };
+        let artifact = Artifact { kind, object: digest, size: stat.size, files: 1 };
+        Ok(Source { artifact, seen: Seen { files: vec![(path.to_owned(), record)], folder: None } })
+    }
+
+    fn folder(&self, path: &Path) -> Result<Source, Error> {
+        let tree =
+            survey(&self.root.join(path), &self.cache).map_err(|error| Error::from(error).relative_to(&self.root))?;
+        let names: BTreeMap<PathBuf, Shape> = tree.shapes().collect();
+        let files: Vec<PathBuf> = tree.files();
+        let artifact = tree.fold(self).map_err(|error| error.relative_to(&self.root))?;
+        // They were just read, so they are known.
+        let known = |file: PathBuf| Some((path.join(&file), self.known(&path.join(&file))?));
+        let files = files.into_iter().filter_map(known).collect();
+        let folder = SeenFolder { path: path.to_owned(), cache: self.cache.clone(), names };
+        Ok(Source { artifact, seen: Seen { files, folder: Some(folder) } })
     }
 
     /// The artifact at `path`, relative to the root: a file, or a folder with all that is in it. The same that the store
-    /// would make of it, so that a source and a stage's output with equal content are equal.
+    /// would make of it, so that a source and a stage's output with equal content are equal, but for links: these are
+    /// followed here, and kept in an output.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn artifact(&self, path: &Path) -> Result<Artifact, Error> {
-        let look = self.look(path)?;
-        if look.stat.is_folder() {
-            return fold(&self.root.join(path), self).map_err(|error| error.relative_to(&self.root));
-        }
-        let FileRecord { digest, stat, .. } = self.record(path, look)?;
-        let kind = Kind::File { executable: stat.is_executable() };
-        Ok(Artifact { kind, object: digest, size: stat.size, files: 1 })
+        self.source(path).map(|source| source.artifact)
+    }
+
+    fn known(&self, path: &Path) -> Option<FileRecord> {
+        self.read().get(path).copied()
     }
 
     /// The index values of the label image at `path`, if they were noted for its present content.
@@ -279,17 +305,19 @@ impl Inputs {
 
     /// Takes note of the index values of the label image at `path`, found in the content with that digest.
     pub fn note_label_values(&self, path: &Path, digest: FileDigest, values: LabelValues) {
-        if let Some(record) = self.write().get_mut(path).filter(|record| record.digest == digest) {
+        if let Some(record) = self.write(path).get_mut(path).filter(|record| record.digest == digest) {
             record.label_values = Some(values);
             self.meter.labels.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn look(&self, path: &Path) -> Result<Look, Error> {
-        match Look::at(&self.root.join(path), Stat::of) {
+        match Look::at(&self.root.join(path)) {
             Ok(look) => Ok(look),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                self.write().remove(path);
+                if self.known(path).is_some() {
+                    self.write(path).remove(path);
+                }
                 Err(missing(&self.root, path))
             }
             Err(source) => Err(Error::Unreadable { path: path.to_owned(), source }),
@@ -317,7 +345,7 @@ impl Inputs {
         let known = self.known(path);
         let mut record = self.read_still(path, look)?;
         record.label_values = known.filter(|known| known.digest == record.digest).and_then(|known| known.label_values);
-        self.write().insert(path.to_owned(), record);
+        self.write(path).insert(path.to_owned(), record);
         Ok(record)
     }
 
@@ -328,7 +356,7 @@ impl Inputs {
         for _ in 0..2 {
             let Look { stat, taken_at_ns } = before;
             let (digest, size) = Digest::of_file(&file).map_err(unreadable)?;
-            before = Look::at(&file, Stat::of).map_err(unreadable)?;
+            before = Look::at(&file).map_err(unreadable)?;
             if before.stat == stat && size == stat.size {
                 self.meter.note(size);
                 return Ok(FileRecord { stat, taken_at_ns, digest: FileDigest(digest), label_values: None });
@@ -341,8 +369,9 @@ impl Inputs {
         self.records.read().expect("no code panics while it holds this map")
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<PathBuf, FileRecord>> {
-        self.news.store(true, Ordering::Relaxed);
+    /// To change what is known of a file.
+    fn write(&self, path: &Path) -> RwLockWriteGuard<'_, HashMap<PathBuf, FileRecord>> {
+        self.news.write().expect("no code panics while it holds this set").insert(path.to_owned());
         self.records.write().expect("no code panics while it holds this map")
     }
 }
@@ -355,9 +384,9 @@ struct Look {
 }
 
 impl Look {
-    fn at(path: &Path, stat: fn(&Path) -> io::Result<Stat>) -> io::Result<Look> {
+    fn at(path: &Path) -> io::Result<Look> {
         let taken_at_ns = now_ns();
-        stat(path).map(|stat| Look { taken_at_ns, stat })
+        Stat::of(path).map(|stat| Look { taken_at_ns, stat })
     }
 }
 
@@ -367,7 +396,7 @@ impl Visitor for Inputs {
     fn file(&self, path: &Path) -> Result<Leaf, Error> {
         let relative = path.strip_prefix(&self.root).unwrap_or(path);
         let unreadable = |source| Error::Unreadable { path: relative.to_owned(), source };
-        let look = Look::at(path, Stat::of_itself).map_err(unreadable)?;
+        let look = Look::at(path).map_err(unreadable)?;
         let FileRecord { digest, stat, .. } = self.record(relative, look)?;
         Ok(Leaf { object: digest, executable: stat.is_executable(), size: stat.size })
     }
@@ -375,42 +404,35 @@ impl Visitor for Inputs {
     fn bytes(&self, _path: &Path, bytes: &[u8]) -> Result<FileDigest, Error> {
         Ok(FileDigest(Digest::of(bytes)))
     }
-
-    fn skips(&self, path: &Path) -> bool {
-        is_no_input(path, &self.cache)
-    }
 }
 
-/// Whether the folder at `path` is no part of the folder in which it lies.
-fn is_no_input(path: &Path, cache: &Path) -> bool {
-    is_own(path, cache) || path.file_name().is_some_and(|name| name == BYTECODE)
+/// A source and what it was when it was digested.
+#[derive(Debug)]
+pub struct Source {
+    /// What it is.
+    pub artifact: Artifact,
+    /// Its files and names.
+    pub seen: Seen,
 }
 
-/// The names of all files below a folder, relative to it, in order. Links are left out, and so is all below `cache` and what
-/// Python keeps of its own.
+/// All that a reader of the folder at `top` comes upon, through symbolic links. Never part of it: what is the program's own, and
+/// what Python keeps of its own.
 ///
 /// # Errors
-/// The folder that can't be read, and what the system answered.
-pub(crate) fn files_below(top: &Path, cache: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
-    let mut files = Vec::new();
-    let mut folders = vec![top.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let unreadable = |error| (folder.clone(), error);
-        for entry in fs::read_dir(&folder).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let kind = entry.file_type().map_err(unreadable)?;
-            let place = entry.path();
-            if kind.is_dir() {
-                if !is_no_input(&place, cache) {
-                    folders.push(place);
-                }
-            } else if kind.is_file() {
-                files.push(place.strip_prefix(top).expect("it lies below the folder").to_owned());
-            }
-        }
+/// A folder that can't be read, or something in it that is neither file nor folder.
+pub fn survey(top: &Path, cache: &Path) -> Result<Tree, WalkError> {
+    let is_no_input =
+        |path: &Path, real: &Path| is_own(real, cache) || path.file_name().is_some_and(|name| name == BYTECODE);
+    Tree::survey(top, Links::Followed(&is_no_input))
+}
+
+/// A link that has nothing behind it for a reader, and why.
+pub(crate) fn leads_nowhere(shape: &Shape) -> Option<&'static str> {
+    match shape {
+        Shape::Link { behind: Behind::Nothing, .. } => Some("leads to nothing that can be read"),
+        Shape::Link { behind: Behind::Itself, .. } => Some("leads back to a folder that it lies in"),
+        _ => None,
     }
-    files.sort();
-    Ok(files)
 }
 
 /// Says how far a missing path leads, and what there is instead.

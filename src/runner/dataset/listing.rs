@@ -4,8 +4,8 @@
 //! matched in memory, rather than asked for each image in turn: two listings of ten thousand names are cheaper than ten
 //! thousand questions, and only a whole listing can tell what is missing.
 //!
-//! Hidden files are passed over. A link to a file counts as the file; a link to a folder below one of these folders isn't
-//! followed, so that none leads in a circle.
+//! Hidden files are passed over. Symbolic links are followed, to files and to folders, as whoever reads a folder follows them
+//! (`store::tree`). One that leads nowhere or back is told.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Concerns, DatasetError, Names, Sample};
 use crate::inputs;
+use crate::store::tree::{Behind, Links, Shape, Tree, WalkError};
 
 /// Where the files of a data set are. All paths are relative to the workspace's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Listed {
     pub samples: Vec<Sample>,
     /// Images that were left out because they have no label; `None` where there are none.
     pub left_out: Option<Names>,
+    /// Symbolic links in the folders that lead nowhere, or back to a folder that they lie in.
+    pub dead_links: Vec<String>,
 }
 
 /// Lists a data set. `root` is the workspace's. With `labels` each sample has its label; without, the folder of the labels
@@ -69,7 +72,9 @@ pub fn list(
     labels: bool,
     may_lack: &dyn Fn(&str) -> bool,
 ) -> Result<Listed, DatasetError> {
-    let mut images = Listing { root, concerns: Concerns::Images }.files(&place.images, naming.images)?;
+    let mut dead_links = Vec::new();
+    let mut images =
+        Listing { root, concerns: Concerns::Images }.files(&place.images, naming.images, &mut dead_links)?;
     if images.is_empty() {
         return Err(DatasetError::NoImages { folder: place.images.clone(), endings: naming.images });
     }
@@ -84,10 +89,10 @@ pub fn list(
     };
     refuse_equal_stems(place, naming, &names)?;
     if labels {
-        with_labels(root, place, naming, names, may_lack)
+        with_labels(root, place, naming, names, may_lack, dead_links)
     } else {
         let sample = |name: String| Sample { image: place.images.join(&name), name, label: None };
-        Ok(Listed { samples: names.into_iter().map(sample).collect(), left_out: None })
+        Ok(Listed { samples: names.into_iter().map(sample).collect(), left_out: None, dead_links })
     }
 }
 
@@ -157,9 +162,10 @@ fn with_labels(
     naming: &Naming,
     names: Vec<String>,
     may_lack: &dyn Fn(&str) -> bool,
+    mut dead_links: Vec<String>,
 ) -> Result<Listed, DatasetError> {
     let present: HashMap<String, String> = Listing { root, concerns: Concerns::Labels }
-        .files(&place.labels, naming.labels)?
+        .files(&place.labels, naming.labels, &mut dead_links)?
         .into_iter()
         .map(|label| (stem(&label, naming.labels).to_owned(), label))
         .collect();
@@ -176,7 +182,7 @@ fn with_labels(
         Sample { image: place.images.join(&name), name, label }
     };
     let left_out = Names::of(unlabelled.iter().map(String::as_str));
-    Ok(Listed { samples: labelled.into_iter().map(sample).collect(), left_out })
+    Ok(Listed { samples: labelled.into_iter().map(sample).collect(), left_out, dead_links })
 }
 
 fn stem<'a>(name: &'a str, endings: &[&str]) -> &'a str {
@@ -206,33 +212,43 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// The files below `top` with one of these endings, as paths relative to it, sorted by their bytes.
-    fn files(&self, top: &Path, endings: &[&str]) -> Result<Vec<String>, DatasetError> {
+    /// The files below `top` with one of these endings, as paths relative to it, sorted by their bytes. Links that aren't
+    /// such a file and have nothing behind them are added to `dead_links`.
+    fn files(&self, top: &Path, endings: &[&str], dead_links: &mut Vec<String>) -> Result<Vec<String>, DatasetError> {
+        let whole = self.root.join(top);
+        let is_hidden_folder = |path: &Path, _: &Path| is_hidden(path);
+        let tree =
+            Tree::survey(&whole, Links::Followed(&is_hidden_folder)).map_err(|error| self.walk_error(top, error))?;
         let mut found = Vec::new();
-        let mut folders = vec![String::new()];
-        while let Some(folder) = folders.pop() {
-            let path = if folder.is_empty() { top.to_owned() } else { top.join(&folder) };
-            let fail = |cause| unreadable(self.root, &path, self.concerns, cause);
-            for entry in fs::read_dir(self.root.join(&path)).map_err(fail)? {
-                let entry = entry.map_err(fail)?;
-                let file_name = entry.file_name();
-                let Some(name) = file_name.to_str() else {
-                    return Err(DatasetError::NotUtf8 { concerns: self.concerns, path: path.join(&file_name) });
-                };
-                if name.starts_with('.') {
-                    continue;
-                }
-                let name = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-                if entry.file_type().map_err(fail)?.is_dir() {
-                    folders.push(name);
-                } else if endings.iter().any(|ending| without(&name, ending).is_some()) {
-                    found.push(name);
-                }
+        for (path, shape) in tree.shapes().filter(|(path, _)| !is_hidden(path)) {
+            let Some(name) = path.to_str() else {
+                return Err(DatasetError::NotUtf8 { concerns: self.concerns, path: top.join(&path) });
+            };
+            let is_folder =
+                matches!(shape, Shape::Folder | Shape::Link { behind: Behind::Folder | Behind::Itself, .. });
+            if !is_folder && endings.iter().any(|ending| without(name, ending).is_some()) {
+                // One that can't be read is told by whoever reads it.
+                found.push(name.to_owned());
+            } else if inputs::leads_nowhere(&shape).is_some() {
+                dead_links.push(top.join(&path).display().to_string());
             }
         }
         found.sort_unstable();
+        dead_links.sort_unstable();
         Ok(found)
     }
+
+    fn walk_error(&self, top: &Path, error: WalkError) -> DatasetError {
+        let relative = |path: PathBuf| path.strip_prefix(self.root).map(Path::to_owned).unwrap_or(path);
+        match error {
+            WalkError::Unreadable { path, source } => unreadable(self.root, &relative(path), self.concerns, source),
+            error => unreadable(self.root, top, self.concerns, std::io::Error::other(error.to_string())),
+        }
+    }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 fn unreadable(root: &Path, path: &Path, concerns: Concerns, cause: std::io::Error) -> DatasetError {
@@ -355,11 +371,27 @@ mod tests {
     }
 
     #[test]
-    fn links_to_files_are_followed_and_links_to_folders_are_not() {
-        let (root, folder) = workspace(&["elsewhere/a.png", "data/images/b.png"]);
+    fn links_are_followed_and_those_that_lead_back_or_nowhere_are_told() {
+        use std::os::unix::fs::symlink;
+        let files = ["elsewhere/a.png", "disk/city/1.png", "disk/city/.thumbnails/1.png", "data/images/b.png"];
+        let (root, folder) = workspace(&files);
         let images = root.path().join("data/images");
-        std::os::unix::fs::symlink(root.path().join("elsewhere/a.png"), images.join("a.png")).unwrap();
-        std::os::unix::fs::symlink(&images, images.join("circle")).unwrap();
+        symlink(root.path().join("elsewhere/a.png"), images.join("a.png")).unwrap();
+        symlink("../../disk/city", images.join("city")).unwrap();
+        // Behind a link: a link to the folder that holds both.
+        symlink("..", root.path().join("disk/city/up")).unwrap();
+        symlink(&images, images.join("circle")).unwrap();
+        symlink("nowhere", images.join("dead")).unwrap();
+        let listed = list(root.path(), &folder, &NAMING, false, &|_| false).unwrap();
+        assert_eq!(names(&listed.samples), ["a.png", "b.png", "city/1.png"]);
+        let dead = ["data/images/circle", "data/images/city/up", "data/images/dead"];
+        assert_eq!(listed.dead_links, dead);
+    }
+
+    #[test]
+    fn an_image_whose_link_leads_nowhere_is_still_an_image_of_the_data_set() {
+        let (root, folder) = workspace(&["data/images/b.png"]);
+        std::os::unix::fs::symlink("nowhere", root.path().join("data/images/a.png")).unwrap();
         assert_eq!(names(&list_samples(root.path(), &folder, false).unwrap()), ["a.png", "b.png"]);
     }
 

@@ -86,6 +86,7 @@ fn a_source_folder_equals_the_artifact_that_the_store_makes_of_it() {
     }
     fs::write(root.join("data/tool"), "run").unwrap();
     fs::set_permissions(root.join("data/tool"), Permissions::from_mode(0o755)).unwrap();
+    // A link that can be followed is kept in an output and followed in a source.
     symlink("nowhere", root.join("data/link")).unwrap();
     let store = Store::open(&root.join("cache")).unwrap();
     let stored = store.insert(&root.join("data"), Take::Copy).unwrap();
@@ -116,14 +117,52 @@ fn the_bytecode_of_python_is_no_part_of_a_folder_but_may_be_named() {
     fs::create_dir(root.join("tools/deep/__pycache__")).unwrap();
     fs::write(root.join("tools/deep/__pycache__/split.pyc"), "made of it").unwrap();
     assert_eq!(inputs.artifact(Path::new("tools")).unwrap(), before);
-    let names = |path: &str| files_below(&root.join(path), &root.join("cache")).unwrap();
+    let names = |path: &str| survey(&root.join(path), &root.join("cache")).unwrap().files();
     assert_eq!(names("tools"), [Path::new("deep/split.py")]);
     assert_eq!(names("tools/deep/__pycache__"), [Path::new("split.pyc")]);
     assert_eq!(inputs.artifact(Path::new("tools/deep/__pycache__")).unwrap().files, 1);
 }
 
+/// The digest of `data`, which has links in it.
+fn linked(root: &Path) -> crate::digest::ArtifactDigest {
+    inputs(root, HashMap::new()).artifact(Path::new("data")).unwrap().digest()
+}
+
 #[test]
-fn a_path_is_followed_through_links_but_links_in_a_folder_are_not() {
+fn what_lies_behind_a_link_counts_and_so_does_where_the_link_leads() {
+    let (_dir, root) = workspace();
+    let (_elsewhere, disk) = workspace();
+    fs::create_dir_all(disk.join("city")).unwrap();
+    fs::write(disk.join("city/image"), "one").unwrap();
+    fs::write(disk.join("list"), "one").unwrap();
+    fs::create_dir(root.join("data")).unwrap();
+    symlink(disk.join("city"), root.join("data/city")).unwrap();
+    symlink(disk.join("list"), root.join("data/list")).unwrap();
+    let mut seen = vec![linked(&root)];
+    let mut change = |change: &dyn Fn()| {
+        change();
+        let now = linked(&root);
+        assert!(!seen.contains(&now), "change {}", seen.len());
+        seen.push(now);
+    };
+    change(&|| fs::write(disk.join("list"), "two").unwrap());
+    change(&|| fs::write(disk.join("city/image"), "two").unwrap());
+    change(&|| fs::write(disk.join("city/added"), "").unwrap());
+    change(&|| fs::create_dir(disk.join("city/empty")).unwrap());
+    change(&|| fs::set_permissions(disk.join("list"), Permissions::from_mode(0o755)).unwrap());
+    change(&|| {
+        // Leads to equal content, which a program that asks where a link leads can tell.
+        fs::copy(disk.join("list"), disk.join("copy")).unwrap();
+        fs::remove_file(root.join("data/list")).unwrap();
+        symlink(disk.join("copy"), root.join("data/list")).unwrap();
+    });
+    change(&|| fs::remove_file(disk.join("copy")).unwrap());
+    change(&|| fs::remove_dir_all(disk.join("city")).unwrap());
+    assert_eq!(linked(&root), *seen.last().unwrap());
+}
+
+#[test]
+fn a_path_is_followed_through_links_above_it() {
     let (_dir, root) = workspace();
     let (_elsewhere, disk) = workspace();
     fs::write(disk.join("image"), "one").unwrap();
@@ -131,11 +170,34 @@ fn a_path_is_followed_through_links_but_links_in_a_folder_are_not() {
     symlink(&disk, root.join("data")).unwrap();
     let inputs = inputs(&root, HashMap::new());
     assert_eq!(inputs.digest_file(Path::new("data/same")).unwrap(), digest("one"));
-    let before = inputs.artifact(Path::new("data")).unwrap();
-    assert_eq!(before.files, 2);
-    fs::remove_file(disk.join("same")).unwrap();
-    symlink("image", disk.join("same")).unwrap();
-    assert_ne!(inputs.artifact(Path::new("data")).unwrap().digest(), before.digest());
+    let source = inputs.source(Path::new("data")).unwrap();
+    assert_eq!(source.artifact.files, 2);
+    let files: Vec<&Path> = source.seen.files.iter().map(|(path, _)| &**path).collect();
+    assert_eq!(files, [Path::new("data/image"), Path::new("data/same")]);
+}
+
+#[test]
+fn links_in_a_circle_end_and_are_told_and_the_cache_is_no_input_behind_a_link_either() {
+    let (_dir, root) = workspace();
+    let (_elsewhere, disk) = workspace();
+    fs::create_dir_all(root.join("data/deep")).unwrap();
+    fs::write(root.join("data/deep/file"), "one").unwrap();
+    symlink("..", root.join("data/deep/up")).unwrap();
+    symlink(&root, root.join("data/root")).unwrap();
+    symlink("loop", root.join("data/loop")).unwrap();
+    symlink("../x", root.join("data/deep/dangling")).unwrap();
+    symlink(&disk, root.join("data/disk")).unwrap();
+    symlink(&disk, disk.join("again")).unwrap();
+    fs::create_dir(disk.join("cache")).unwrap();
+    let look = || Inputs::new(&root, &disk.join("cache"), HashMap::new()).source(Path::new("data")).unwrap();
+    let source = look();
+    let dead: Vec<PathBuf> = source.seen.folder.as_ref().unwrap().dead_links().map(|(path, _)| path).collect();
+    let names = ["deep/dangling", "deep/up", "disk/again", "loop", "root"];
+    assert_eq!(dead, names.map(|name| Path::new("data").join(name)));
+    fs::write(disk.join("cache/object"), "").unwrap();
+    assert_eq!(look().artifact, source.artifact);
+    fs::write(disk.join("new"), "").unwrap();
+    assert_ne!(look().artifact, source.artifact);
 }
 
 #[test]
@@ -210,7 +272,7 @@ fn many_files_have_the_digests_that_each_one_has() {
     let digests = inputs.digest_files(&paths).unwrap();
     let bytes = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
     assert_eq!(inputs.meter.read(), Reading { files: [200; 2], bytes: [bytes; 2], labels: 0 });
-    assert!(paths.iter().zip(&digests).all(|(path, found)| *found == digest(path.to_str().unwrap())));
+    assert!(paths.iter().zip(&digests).all(|(path, found)| found.digest == digest(path.to_str().unwrap())));
     fs::remove_file(root.join("7")).unwrap();
     fs::remove_file(root.join("150")).unwrap();
     let error = inputs.digest_files(&paths).unwrap_err();

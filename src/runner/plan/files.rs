@@ -14,8 +14,10 @@ use crate::dataset::{self, DatasetError, Layout, Naming, Place, Sample, folder};
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::job;
 use crate::inputs::listing;
+use crate::inputs::seen::Seen;
 use crate::kind::dataset::Encoding;
 use crate::spec::{Dataset, FolderSpans, Format, Problem, Span, StageId};
+use crate::store::index::FileRecord;
 
 use super::manifest::Ingredient;
 use super::sources::{Content, Found, Surveyor, encode_size, input_problem, object_of};
@@ -96,14 +98,18 @@ impl<'a> Survey<'a> {
     pub(super) fn found(&self) -> Result<Found, Vec<Problem>> {
         let listed = self.listed(false).map_err(|error| vec![self.dataset_problem(&error)])?;
         let left_out = listed.left_out.map(|names| self.left_out(&names, listed.samples.len()));
-        let mut warnings: Vec<Problem> = left_out.into_iter().chain(self.of_other_size(&listed.samples)).collect();
+        let dead_links = self.dead_links(&listed.dead_links);
+        let other_sizes = self.of_other_size(&listed.samples);
+        let mut warnings: Vec<Problem> = left_out.into_iter().chain(dead_links).chain(other_sizes).collect();
         let images: Vec<PathBuf> = listed.samples.iter().map(|sample| sample.image.clone()).collect();
         let labels: Vec<PathBuf> = listed.samples.iter().filter_map(|sample| sample.label.clone()).collect();
-        let digests = |paths: &[PathBuf], span| {
+        let records = |paths: &[PathBuf], span| {
             self.surveyor.inputs.digest_files(paths).map_err(|error| vec![input_problem(&error, span)])
         };
-        let (image_digests, label_digests) =
-            (digests(&images, self.spans.images)?, digests(&labels, self.spans.labels)?);
+        let (image_records, label_records) =
+            (records(&images, self.spans.images)?, records(&labels, self.spans.labels)?);
+        let digests = |records: &[FileRecord]| records.iter().map(|record| record.digest).collect::<Vec<FileDigest>>();
+        let (image_digests, label_digests) = (digests(&image_records), digests(&label_records));
         warnings.extend(self.check_labels(&labels, &label_digests)?);
         let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests);
         let root = &self.surveyor.pipeline.root;
@@ -127,7 +133,9 @@ impl<'a> Survey<'a> {
         };
         let ingredient =
             Ingredient { digest, what: format!("data set {}", self.dataset.name), listing: Some(object_of(&listing)) };
-        Ok(Found { ingredient, content: Content::Dataset(content), listing: Some(listing), warnings })
+        let files = images.into_iter().zip(image_records).chain(labels.into_iter().zip(label_records));
+        let seen = Seen { files: files.collect(), folder: None };
+        Ok(Found { ingredient, content: Content::Dataset(content), seen, listing: Some(listing), warnings })
     }
 
     /// Lists the files. `lenient`: any image may lack its label.
@@ -172,6 +180,17 @@ impl<'a> Survey<'a> {
     fn left_out(&self, names: &dataset::Names, left: usize) -> Problem {
         let title = format!("`{}` leaves out {} without label: {names}", self.dataset.name, names.counted());
         Problem::warning(title).at(self.dataset.span, format!("{left} pairs are left"))
+    }
+
+    /// Links behind which there is nothing: a folder on a disk that isn't there may be meant.
+    fn dead_links(&self, links: &[String]) -> Option<Problem> {
+        let first = links.first()?;
+        let title = match links.len() {
+            1 => format!("the symbolic link `{first}` leads nowhere, or back to a folder that it lies in"),
+            count => format!("{count} symbolic links lead nowhere, or back to a folder that they lie in: `{first}`, …"),
+        };
+        let label = format!("data set `{}` has nothing of what is meant to lie there", self.dataset.name);
+        Some(Problem::warning(title).at(self.dataset.span, label))
     }
 
     fn dataset_problem(&self, error: &DatasetError) -> Problem {

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::{job, with_causes};
 use crate::inputs::listing::{self, Files};
+use crate::inputs::seen::{Seen, SeenFolder};
 use crate::inputs::{self, Inputs};
 use crate::spec::{Dataset, DatasetId, Format, Pipeline, Problem, Span, StageId};
 use crate::store::Kind;
+use crate::store::tree::Shape;
 
 use super::files::Survey;
 pub use super::files::sampled::Sampled;
@@ -41,6 +43,8 @@ pub struct Found {
     pub ingredient: Ingredient,
     /// For the jobs.
     pub content: Content,
+    /// What its files were when the digest was made.
+    pub seen: Seen,
     /// The object that [`Ingredient::listing`] names.
     pub listing: Option<Vec<u8>>,
     /// What is worth knowing of it though nothing is wrong.
@@ -133,7 +137,8 @@ impl Surveyor<'_> {
 
     fn path(&self, path: &Path, readers: &[(StageId, Span)]) -> Result<Found, Problem> {
         let span = readers.first().map_or(Span::FILE, |(_, span)| *span);
-        let artifact = self.inputs.artifact(path).map_err(|error| input_problem(&error, span))?;
+        let inputs::Source { artifact, seen } =
+            self.inputs.source(path).map_err(|error| input_problem(&error, span))?;
         let what = path.display().to_string();
         let absolute = self.pipeline.root.join(path);
         let content = match artifact.kind {
@@ -141,20 +146,48 @@ impl Surveyor<'_> {
             Kind::Folder => Content::Folder(absolute),
         };
         let digest = artifact.digest();
-        let listing = match artifact.kind {
-            Kind::File { .. } => None,
-            Kind::Folder => Some(self.listing_of_folder(path).map_err(|error| input_problem(&error, span))?),
-        };
+        let listing = seen.folder.as_ref().map(|folder| listing_of_folder(folder, &seen));
         let ingredient = Ingredient { digest, what, listing: listing.as_deref().map(object_of) };
-        Ok(Found { ingredient, content, listing, warnings: Vec::new() })
+        let warnings = seen.folder.as_ref().and_then(|folder| dead_links(folder, span)).into_iter().collect();
+        Ok(Found { ingredient, content, seen, listing, warnings })
     }
+}
 
-    /// The files of a source folder by name. They have just been looked at, so none is read again.
-    fn listing_of_folder(&self, folder: &Path) -> Result<Vec<u8>, inputs::Error> {
-        let files = self.inputs.files_of(folder)?;
-        let lines = files.iter().map(|(path, digest)| (path.to_string_lossy().into_owned(), digest.to_string()));
-        Ok(listing::encode(lines))
-    }
+/// The files of a source folder by name, and its links.
+fn listing_of_folder(folder: &SeenFolder, seen: &Seen) -> Vec<u8> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let below = |path: &Path| text(path.strip_prefix(&folder.path).unwrap_or(path));
+    let files = seen.files.iter().map(|(path, record)| (below(path), record.digest.to_string()));
+    let links = folder.names.iter().filter_map(|(name, shape)| match shape {
+        Shape::Link { target, .. } => {
+            let target = object_of(target.as_encoded_bytes());
+            Some((format!("link {}", text(name)), target.to_string()))
+        }
+        _ => None,
+    });
+    listing::encode(files.chain(links))
+}
+
+/// Links in a folder behind which its readers find nothing.
+fn dead_links(folder: &SeenFolder, span: Span) -> Option<Problem> {
+    const NAMED: usize = 5;
+    let mut links = folder.dead_links();
+    let (first, why) = links.next()?;
+    let name = |path: &Path| format!("`{}`", path.display());
+    let others: Vec<String> = links.map(|(path, _)| name(&path)).collect();
+    let title = match others.len() {
+        0 => format!("{} is a symbolic link that {why}", name(&first)),
+        more => format!(
+            "{} is a symbolic link that {why}, and so are {more} more links in `{}`",
+            name(&first),
+            folder.path.display()
+        ),
+    };
+    let problem = Problem::warning(title).at(span, "what lies behind it is no part of this input");
+    Some(match others.is_empty() {
+        true => problem,
+        false => problem.note(format!("the others are {}", others[..others.len().min(NAMED)].join(", "))),
+    })
 }
 
 /// Problems that two uses of the same source have in common are said once.
@@ -179,7 +212,7 @@ fn scenes_found(dataset: &Dataset, scenes: job::Dataset) -> Found {
         what: format!("data set {}", dataset.name),
         listing: None,
     };
-    Found { ingredient, content: Content::Dataset(scenes), listing: None, warnings: Vec::new() }
+    Found { ingredient, content: Content::Dataset(scenes), seen: Seen::default(), listing: None, warnings: Vec::new() }
 }
 
 pub(super) fn encode_size(size: Option<[u32; 2]>) -> Vec<u8> {

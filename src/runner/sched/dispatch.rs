@@ -30,6 +30,8 @@ use super::wiring::Node;
 const SAME_WISH: Duration = Duration::from_millis(300);
 /// The index is written at most this often while stages end: after each of ten thousand would cost more than the stages.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to wait between two looks at a place that another process reads or writes.
+const PLACE_INTERVAL: Duration = Duration::from_millis(200);
 /// A job that even a kill doesn't end must not make the loop spin.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -44,7 +46,18 @@ pub(super) struct Jobs {
     running: HashMap<JobId, Running>,
     /// Look-ups that wait for a job to leave the place of their outputs.
     held: VecDeque<(NodeId, Key)>,
+    /// Look-ups that wait for another process to leave a place.
+    waiting: Waiting,
     started: u64,
+}
+
+/// Look-ups that are tried again, as nobody tells when a place is free.
+#[derive(Default)]
+struct Waiting {
+    nodes: HashMap<NodeId, Key>,
+    /// Of whom it was said that they wait.
+    told: HashMap<NodeId, Key>,
+    next: Option<Instant>,
 }
 
 /// A job that runs.
@@ -84,7 +97,7 @@ impl Running {
 impl Jobs {
     /// Whether nothing runs. What is ready then waits for nothing, and is started by the next dispatch.
     pub(super) fn are_done(&self) -> bool {
-        self.running.is_empty()
+        self.running.is_empty() && self.waiting.nodes.is_empty()
     }
 
     /// The node that wants a job, if one still does.
@@ -107,7 +120,7 @@ impl Jobs {
 
     /// Whether something runs for this node, or waits.
     pub(super) fn has(&self, node: NodeId) -> bool {
-        let is_held = || self.held.iter().any(|(held, _)| *held == node);
+        let is_held = || self.held.iter().any(|(held, _)| *held == node) || self.waiting.nodes.contains_key(&node);
         self.running.values().any(|running| running.node == Some(node)) || self.ready.has(node) || is_held()
     }
 
@@ -125,10 +138,17 @@ impl Jobs {
         }
     }
 
-    /// What the loop hears next; nothing when it is time to look at the jobs.
+    /// Keeps a look-up until it is time to try again. Answers whether it waits for the first time.
+    pub(super) fn wait_for_place(&mut self, node: NodeId, key: Key) -> bool {
+        self.waiting.next.get_or_insert_with(|| Instant::now() + PLACE_INTERVAL);
+        self.waiting.nodes.insert(node, key);
+        self.waiting.told.insert(node, key) != Some(key)
+    }
+
+    /// What the loop hears next; nothing when it is time to look at the jobs, or to try look-ups again.
     pub(super) fn next_message(&self, receive: &Receiver<Message>) -> Option<Message> {
         let moments = |running: &Running| running.kill_at.into_iter().chain(running.pulse.due());
-        match self.running.values().flat_map(moments).min() {
+        match self.running.values().flat_map(moments).chain(self.waiting.next).min() {
             None => Some(receive.recv().expect("whoever listens holds a sender, too")),
             Some(moment) => receive.recv_timeout(moment.saturating_duration_since(Instant::now())).ok(),
         }
@@ -202,6 +222,9 @@ impl Run<'_> {
     pub(super) fn cancel(&mut self, node: NodeId, key: Key) {
         self.jobs.ready.remove(node);
         self.jobs.held.retain(|waiting| *waiting != (node, key));
+        if self.jobs.waiting.nodes.get(&node) == Some(&key) {
+            self.jobs.waiting.nodes.remove(&node);
+        }
         let wanted = |running: &&mut Running| running.node == Some(node) && running.key == key;
         if let Some(running) = self.jobs.running.values_mut().find(wanted) {
             running.node = None;
@@ -213,6 +236,7 @@ impl Run<'_> {
     /// Starts what is ready, as far as there is room.
     pub(super) fn dispatch(&mut self) {
         if self.interrupted.is_some() {
+            self.jobs.waiting = Waiting::default();
             return self.jobs.ready.clear();
         }
         self.end_left_over();
@@ -346,6 +370,19 @@ impl Run<'_> {
     /// The place of outputs has become free: whoever waited for that looks again.
     fn look_up_held(&mut self) {
         for (node, key) in std::mem::take(&mut self.jobs.held) {
+            self.look_up(node, key);
+        }
+        let commands = self.planner.engine.step();
+        self.carry_out(commands);
+    }
+
+    /// Tries the look-ups again that wait for another process.
+    pub(super) fn look_up_waiting(&mut self) {
+        if self.jobs.waiting.next.is_none_or(|next| next > Instant::now()) {
+            return;
+        }
+        self.jobs.waiting.next = None;
+        for (node, key) in std::mem::take(&mut self.jobs.waiting.nodes) {
             self.look_up(node, key);
         }
         let commands = self.planner.engine.step();

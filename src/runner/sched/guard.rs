@@ -3,128 +3,300 @@
 //! Knows no stage: files with the stat and content that the key was made from, and folders with the names that lay in them. A
 //! result computed from a file that was edited meanwhile belongs to no key, and published under the old one it would be served
 //! for ever. Objects of the store need no guard.
+//!
+//! Equal content at the end proves nothing: a file may have been changed, read, and changed back. So a command's guard is
+//! *set* right before it starts, when every file is found to hold what the key says, and from then on a stat that moved is
+//! as suspicious as a change. It can also have been a mere touch, which nobody can tell from an edit that was taken back:
+//! then the command is run again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::digest::{Digest, FileDigest};
+use crate::digest::{Digest, Encoder, FileDigest};
 use crate::exec::Failure;
-use crate::inputs::files_below;
-use crate::store::stat::Stat;
+use crate::inputs::seen::{Seen, SeenFolder};
+use crate::inputs::survey;
+use crate::store::index::PlacedOutput;
+use crate::store::stat::{Stat, now_ns, tick};
+use crate::store::tree::{Links, Shape, Tree};
+
+/// So many files are named in a message.
+const NAMED: usize = 5;
 
 /// Files and folders to look at again.
 #[derive(Default)]
 pub struct Guard {
+    root: PathBuf,
     files: Vec<Watched>,
     folders: Vec<Folder>,
 }
 
+/// What became of what is guarded, since it was set.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Since {
+    /// Nothing.
+    Untouched,
+    /// All holds what it held, but these files have other times or another inode.
+    Touched(Touched),
+    /// These are not what they were, or are new, or gone.
+    Changed(BTreeSet<PathBuf>),
+}
+
+/// Files that hold what they held.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// Which.
+    pub files: BTreeSet<PathBuf>,
+    /// Whether they are the same inodes with the same modification times: no write leaves these, but a rename, a further link
+    /// or another mode does.
+    pub unwritten: bool,
+}
+
 struct Folder {
     path: PathBuf,
-    names: BTreeSet<PathBuf>,
-    /// The cache may lie in it, and is no part of it.
-    cache: PathBuf,
+    names: Names,
+}
+
+/// What lay in a folder.
+enum Names {
+    /// Of a source: with links that are followed, and with the cache, which may lie in it and is no part of it.
+    Source { names: BTreeMap<PathBuf, Shape>, cache: PathBuf },
+    /// Of an output, in which links are links.
+    Output(BTreeSet<PathBuf>),
 }
 
 struct Watched {
     path: PathBuf,
     stat: Stat,
     content: FileDigest,
+    form: Form,
+}
+
+/// How a path is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Through links.
+    Followed,
+    /// As a file that lies there itself.
+    File,
+    /// As the target's text of a link that lies there itself.
+    Link,
 }
 
 impl Guard {
-    /// Adds a file, with what it was when it was digested.
-    pub fn watch(&mut self, path: PathBuf, stat: Stat, content: FileDigest) {
-        self.files.push(Watched { path, stat, content });
+    /// One that guards nothing yet, in the workspace at `root`.
+    pub fn new(root: &Path) -> Guard {
+        Guard { root: root.to_owned(), ..Guard::default() }
     }
 
-    /// Adds a folder with the names of the files in it, relative to it.
-    pub fn watch_folder(&mut self, path: PathBuf, names: BTreeSet<PathBuf>, cache: PathBuf) {
-        self.folders.push(Folder { path, names, cache });
+    /// Adds a source, as it was when it was digested.
+    pub fn source(&mut self, seen: &Seen) {
+        let files = seen.files.iter().map(|(path, record)| Watched {
+            path: self.root.join(path),
+            stat: record.stat,
+            content: record.digest,
+            form: Form::Followed,
+        });
+        self.files.extend(files);
+        if let Some(SeenFolder { path, cache, names }) = &seen.folder {
+            let names = Names::Source { names: names.clone(), cache: cache.clone() };
+            self.folders.push(Folder { path: self.root.join(path), names });
+        }
     }
 
-    /// Every file with its content.
-    pub fn contents(&self) -> impl Iterator<Item = (&Path, FileDigest)> {
-        self.files.iter().map(|watched| (&*watched.path, watched.content))
+    /// Adds an output of another stage, as it was put in place.
+    pub fn output(&mut self, output: &PlacedOutput) {
+        let top = self.root.join(&output.path);
+        let mut names = BTreeSet::new();
+        for entry in &output.entries {
+            let is_top = entry.path.as_os_str().is_empty();
+            if !is_top {
+                names.insert(entry.path.clone());
+            }
+            let form = match entry.stat {
+                stat if stat.is_folder() => continue,
+                stat if stat.is_link() => Form::Link,
+                _ => Form::File,
+            };
+            let path = if is_top { top.clone() } else { top.join(&entry.path) };
+            self.files.push(Watched { path, stat: entry.stat, content: entry.object, form });
+        }
+        if output.entries.iter().any(|entry| entry.path.as_os_str().is_empty() && entry.stat.is_folder()) {
+            self.folders.push(Folder { path: top, names: Names::Output(names) });
+        }
     }
 
-    /// The files that aren't what they were, and those that were added.
+    /// The files that aren't what they were, and what was added to or taken from folders. One that was only touched is read to
+    /// find out.
     pub fn changed(&self) -> BTreeSet<PathBuf> {
         let changed = self.files.iter().filter(|watched| watched.has_changed()).map(|watched| watched.path.clone());
-        changed.chain(self.folders.iter().flat_map(Folder::added)).collect()
+        changed.chain(self.folders.iter().flat_map(Folder::differences)).collect()
     }
 
-    /// The folders in which there are files that weren't there.
+    /// The folders in which there are names that weren't there.
     pub fn grown(&self) -> impl Iterator<Item = &Path> {
-        self.folders.iter().filter(|folder| !folder.added().is_empty()).map(|folder| &*folder.path)
+        self.folders.iter().filter(|folder| !folder.differences().is_empty()).map(|folder| &*folder.path)
     }
 
-    /// Whether every file is what it was. One that was only touched is read to find out.
+    /// Finds every file to hold what the key says, and takes the stats that it has now for those that it must have at the end.
     ///
     /// # Errors
-    /// A failure that names the files that are not.
-    pub fn check(&self, root: &Path) -> Result<(), Failure> {
-        const NAMED: usize = 5;
-        let changed = self.changed();
+    /// A failure that names the files that hold something else.
+    pub fn set(&mut self) -> Result<(), Failure> {
+        let mut changed: BTreeSet<PathBuf> = self.folders.iter().flat_map(Folder::differences).collect();
+        let mut unsettled = Vec::new();
+        for (place, watched) in self.files.iter_mut().enumerate() {
+            match watched.set(false) {
+                Ok(()) if watched.is_settled() => {}
+                Ok(()) => unsettled.push(place),
+                Err(Changed) => drop(changed.insert(watched.path.clone())),
+            }
+        }
+        // A write in the same tick of the clock in which the last one was would leave the same stat behind.
+        let pause = unsettled.iter().map(|place| tick(&self.files[*place].stat)).max();
+        if let Some(pause) = pause.filter(|_| changed.is_empty()) {
+            std::thread::sleep(pause);
+            for place in unsettled {
+                let watched = &mut self.files[place];
+                if watched.set(true).is_err() {
+                    changed.insert(watched.path.clone());
+                }
+            }
+        }
         if changed.is_empty() {
             return Ok(());
         }
-        let name = |path: &PathBuf| format!("`{}`", path.strip_prefix(root).unwrap_or(path).display());
-        let mut names = changed.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
-        if changed.len() > NAMED {
-            names += &format!(" and {} more", changed.len() - NAMED);
+        let names = self.named(&changed);
+        Err(Failure::new(format!("{names} changed since the key of this stage was made, so it was not started"))
+            .with_help("run again: the stage gets a new key"))
+    }
+
+    /// What has become of it since it was [set](Guard::set).
+    pub fn since(&self) -> Since {
+        let mut changed: BTreeSet<PathBuf> = self.folders.iter().flat_map(Folder::differences).collect();
+        let mut touched = Touched { files: BTreeSet::new(), unwritten: true };
+        for watched in &self.files {
+            let now = watched.stat_now();
+            if now.is_some_and(|now| now == watched.stat) {
+                continue;
+            }
+            let Some(now) = now.filter(|now| watched.is_the_same(now)) else {
+                changed.insert(watched.path.clone());
+                continue;
+            };
+            let written = |stat: &Stat| (stat.dev, stat.ino, stat.mtime_ns);
+            touched.unwritten &= written(&now) == written(&watched.stat);
+            touched.files.insert(watched.path.clone());
         }
-        Err(Failure::new(format!("{names} changed while the stage ran, so its result is not kept"))
-            .with_help("run again; what a stage writes itself can't lie in a folder that it reads"))
+        match (changed.is_empty(), touched.files.is_empty()) {
+            (false, _) => Since::Changed(changed),
+            (true, false) => Since::Touched(touched),
+            (true, true) => Since::Untouched,
+        }
+    }
+
+    /// Names the files and their stats as they were when it was [set](Guard::set).
+    pub fn fingerprint(&self) -> Digest {
+        let mut encoder = Encoder::new("intrada/guard/1");
+        encoder.list("files", self.files.len());
+        for Watched { path, stat, .. } in &self.files {
+            let Stat { dev, ino, size, mtime_ns, ctime_ns, mode } = *stat;
+            let times = [mtime_ns, ctime_ns].map(i64::to_le_bytes).concat();
+            let identity = [dev, ino, size, u64::from(mode)].map(u64::to_le_bytes).concat();
+            encoder.field("path", path.as_os_str().as_bytes()).field("stat", &[identity, times].concat());
+        }
+        encoder.finish()
+    }
+
+    /// Paths as a message names them.
+    pub fn named(&self, paths: &BTreeSet<PathBuf>) -> String {
+        let name = |path: &PathBuf| format!("`{}`", path.strip_prefix(&self.root).unwrap_or(path).display());
+        let mut names = paths.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
+        if paths.len() > NAMED {
+            names += &format!(" and {} more", paths.len() - NAMED);
+        }
+        names
+    }
+
+    /// The failure of a stage that read files that changed meanwhile.
+    pub fn overtaken(&self, changed: &BTreeSet<PathBuf>) -> Failure {
+        let names = self.named(changed);
+        Failure::new(format!("{names} changed while the stage ran, so its result is not kept"))
+            .with_help("run again; what a stage writes itself can't lie in a folder that it reads")
     }
 }
 
 impl Folder {
-    /// What lies in it now and didn't. What was removed was a file, which is watched itself.
-    fn added(&self) -> Vec<PathBuf> {
-        let now = files_below(&self.path, &self.cache).unwrap_or_default();
-        now.into_iter().filter(|name| !self.names.contains(name)).map(|name| self.path.join(name)).collect()
+    /// The paths that came, went, or are something else than they were: a file, a folder, a link to another place. What a
+    /// file holds is not looked at.
+    fn differences(&self) -> Vec<PathBuf> {
+        let different: Vec<PathBuf> = match &self.names {
+            Names::Source { names, cache } => {
+                let Ok(tree) = survey(&self.path, cache) else { return vec![self.path.clone()] };
+                let now: BTreeMap<PathBuf, Shape> = tree.shapes().collect();
+                let gone = names.keys().filter(|name| !now.contains_key(*name));
+                let new = now.iter().filter(|(name, shape)| names.get(*name) != Some(shape)).map(|(name, _)| name);
+                gone.chain(new).cloned().collect()
+            }
+            Names::Output(names) => {
+                let Ok(tree) = Tree::survey(&self.path, Links::Kept) else { return vec![self.path.clone()] };
+                let now: BTreeSet<PathBuf> = tree.shapes().map(|(name, _)| name).collect();
+                names.symmetric_difference(&now).cloned().collect()
+            }
+        };
+        different.into_iter().map(|name| self.path.join(name)).collect()
     }
 }
 
+/// A file doesn't hold what the key says.
+struct Changed;
+
 impl Watched {
+    fn stat_now(&self) -> Option<Stat> {
+        match self.form {
+            Form::Followed => Stat::of(&self.path).ok(),
+            Form::File | Form::Link => Stat::of_itself(&self.path).ok(),
+        }
+    }
+
+    fn reads_as_it_did(&self) -> bool {
+        let content = match self.form {
+            Form::Link => std::fs::read_link(&self.path).map(|target| Digest::of(target.as_os_str().as_bytes())),
+            // What was a file may be a pipe by now, and opening that would wait for a writer.
+            _ if !self.stat_now().is_some_and(|stat| stat.is_file()) => return false,
+            _ => Digest::of_file(&self.path).map(|(digest, _)| digest),
+        };
+        content.is_ok_and(|content| FileDigest(content) == self.content)
+    }
+
+    /// Whether it holds what it held, given its present stat. A file that may be executed isn't one that may not.
+    fn is_the_same(&self, now: &Stat) -> bool {
+        now.is_executable() == self.stat.is_executable() && self.reads_as_it_did()
+    }
+
     fn has_changed(&self) -> bool {
-        let is_as_it_was = |stat: Stat| stat == self.stat;
-        let reads_as_it_did =
-            || Digest::of_file(&self.path).is_ok_and(|(digest, _)| FileDigest(digest) == self.content);
-        !Stat::of(&self.path).is_ok_and(is_as_it_was) && !reads_as_it_did()
+        self.stat_now().is_none_or(|now| now != self.stat && !self.is_the_same(&now))
+    }
+
+    /// Takes the present stat for that of the content, if the content is right; it is read if the stat moved, or `anyway`.
+    fn set(&mut self, anyway: bool) -> Result<(), Changed> {
+        let now = self.stat_now().ok_or(Changed)?;
+        if (anyway || now != self.stat) && !self.is_the_same(&now) {
+            return Err(Changed);
+        }
+        self.stat = now;
+        Ok(())
+    }
+
+    /// Whether any write from now on shows in the stat.
+    fn is_settled(&self) -> bool {
+        match self.form {
+            Form::Followed => self.stat.is_settled(now_ns()),
+            Form::File | Form::Link => self.stat.is_content_settled(now_ns()),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_edited_file_and_an_added_one_are_named_and_a_touched_one_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut guard = Guard::default();
-        for name in ["edited", "touched", "removed"] {
-            let path = dir.path().join(name);
-            std::fs::write(&path, name).unwrap();
-            guard.watch(path.clone(), Stat::of(&path).unwrap(), FileDigest(Digest::of(name.as_bytes())));
-        }
-        let names = ["edited", "touched", "removed"].map(PathBuf::from).into();
-        guard.watch_folder(dir.path().to_owned(), names, dir.path().join("cache"));
-        for folder in ["cache", "deep"] {
-            std::fs::create_dir(dir.path().join(folder)).unwrap();
-        }
-        std::fs::write(dir.path().join("cache/object"), "").unwrap();
-        assert_eq!(guard.check(dir.path()), Ok(()));
-        assert_eq!(guard.grown().count(), 0);
-        std::fs::write(dir.path().join("deep/added"), "").unwrap();
-        assert_eq!(guard.grown().collect::<Vec<_>>(), [dir.path()]);
-        std::fs::write(dir.path().join("edited"), "other!").unwrap();
-        std::fs::write(dir.path().join("touched"), "touched").unwrap();
-        std::fs::remove_file(dir.path().join("removed")).unwrap();
-        let Err(Failure::Failed { message, .. }) = guard.check(dir.path()) else {
-            panic!("three files are not as they were")
-        };
-        assert_eq!(message, "`deep/added`, `edited`, `removed` changed while the stage ran, so its result is not kept");
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::digest::{ArtifactDigest, Encoder, Key};
+use crate::digest::{ArtifactDigest, Key};
 use crate::exec::circumstances::Circumstances;
 use crate::exec::command::Program;
 use crate::exec::job::{self, Event, Job};
@@ -20,12 +20,14 @@ use crate::exec::worker::Finished;
 use crate::exec::{Failure, Visible, orphans, with_causes, worker};
 use crate::plan::manifest::Manifest;
 use crate::report::measures;
+use crate::store::claim::{Claim, Claimed, Use};
 use crate::store::index::PlacedOutput;
 use crate::store::{Artifact, Attempt, Hold, Holder, Lease, Manner, Slot, Store, Take, Trace, TracedOutput, Visit};
 
 use super::aside::Aside;
-use super::guard::Guard;
+use super::guard::{Guard, Since, Touched};
 use super::items::Items;
+use super::reads::{Reads, Secured};
 
 /// How long a job may take to save and stop before it is killed.
 pub const GRACE: Duration = Duration::from_secs(60);
@@ -58,10 +60,12 @@ pub struct Order {
     pub items: Option<Items>,
     /// The workspace root.
     pub root: PathBuf,
-    /// What it reads there.
+    /// What it reads there that is no stage's output.
     pub guard: Guard,
     /// The run that it belongs to, which is at work until all that the job started has ended.
     pub visit: Option<Arc<Visit>>,
+    /// What it reads there of other stages' outputs.
+    pub reads: Reads,
     /// What goes into the trace beside what its job notes.
     pub circumstances: Arc<Circumstances>,
     /// Don't take a trace that another process published meanwhile.
@@ -109,6 +113,8 @@ pub enum News {
     },
     /// The job is done; what it wrote is taken into the store.
     Storing,
+    /// Something worth knowing, after the stage's name.
+    Remark(String),
     /// It failed, and of what it reads these files had changed by then, and these folders had files added to them.
     Overtaken(BTreeSet<PathBuf>),
 }
@@ -147,13 +153,14 @@ impl Order {
     ///
     /// # Errors
     /// The failure of the job, or of the store with its reason; what the job kept in its slot stays.
-    pub fn perform(self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Performed, Failure> {
-        let leases = self.leases(store, control, tell)?;
-        let shared = leases.iter().map(Lease::share).chain(self.visit.iter().map(|visit| visit.share()));
-        let shared = shared.collect::<Result<_, _>>().map_err(failed)?;
-        control.give(store.lock_path(self.key).into_os_string(), shared);
+    pub fn perform(mut self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Performed, Failure> {
+        let lease = self.lease(store, control, tell)?;
+        let claims = self.secure(store, control, tell)?;
+        let shared = claims.iter().map(Claim::share).chain([lease.share()]);
+        let shared = shared.chain(self.visit.iter().map(|visit| visit.share()));
+        control.give(store.lock_path(self.key).into_os_string(), shared.collect::<Result<_, _>>().map_err(failed)?);
         if !self.forced
-            && let Some(done) = self.done_meanwhile(store, tell)?
+            && let Some(done) = self.done_meanwhile(store, control, tell)?
         {
             return Ok(done);
         }
@@ -166,12 +173,21 @@ impl Order {
         }
         store.publish(&trace).map_err(failed)?;
         slot.remove().map_err(failed)?;
-        let placed = self.place(store, &trace, tell)?;
+        if let Task::Worker(..) = self.task {
+            // It reads nothing any more, and whoever waits for that may be in the way of what it gives.
+            drop(claims);
+        }
+        let placed = self.place(store, &trace, control, tell)?;
         Ok(Performed { trace, placed, fresh: true, earlier })
     }
 
     /// Tries until it works or the tries are used up.
-    fn attempts(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<(Trace, Stored, f64), Failure> {
+    fn attempts(
+        &mut self,
+        store: &Store,
+        control: &Control,
+        tell: &dyn Fn(News),
+    ) -> Result<(Trace, Stored, f64), Failure> {
         let mut at = Attempts { attempt: 1, of: self.retries + 1, reason: String::new() };
         loop {
             let done = control.within(self.timeout, GRACE, || self.attempt(store, control, tell, &at));
@@ -217,7 +233,7 @@ impl Order {
 
     /// One attempt: performs the task, and takes in what it gave.
     fn attempt(
-        &self,
+        &mut self,
         store: &Store,
         control: &Control,
         tell: &dyn Fn(News),
@@ -246,7 +262,7 @@ impl Order {
             }
             Task::Command(program) => {
                 let program = Program { slot: slot.path().to_owned(), ..program.clone() };
-                (Finished::default(), self.perform_in_place(store, &program, log, control, tell)?)
+                (Finished::default(), self.perform_undisturbed(store, &program, log, control, tell)?)
             }
         };
         trace.resumed_from = finished.resumed_from;
@@ -283,29 +299,67 @@ impl Order {
         result
     }
 
-    /// The right to compute the key and, for a command, to write into the places of its outputs: two commands with
-    /// different keys must not take each other's bytes for their own. Places come after the key and in one order, so
-    /// nobody waits in a circle.
-    fn leases(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Vec<Lease>, Failure> {
-        let mut wanted = vec![self.key];
-        if let Task::Command(_) = self.task {
-            let mut places: Vec<Key> =
-                self.outputs.iter().map(|output| place_key(&self.root.join(&output.path))).collect();
-            places.sort_unstable();
-            places.dedup();
-            wanted.extend(places);
+    /// The right to compute the key.
+    fn lease(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Lease, Failure> {
+        let lease = when_free(store, control, tell, || match store.try_lease(self.key).map_err(failed)? {
+            Attempt::Held(lease) => Ok(Ok(lease)),
+            Attempt::Busy(holder) => Ok(Err(holder)),
+        })?;
+        if lease.left_by().is_some() {
+            end_orphans(store, tell);
         }
-        wanted.into_iter().map(|key| lease(store, key, control, tell)).collect()
+        Ok(lease)
+    }
+
+    /// What it reads of other stages in place, and the right to keep it there; for a command also the right to write into the
+    /// places of its outputs: two commands with different keys must not take each other's bytes for their own.
+    fn secure(&mut self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Vec<Claim>, Failure> {
+        let writes = match self.task {
+            Task::Command(_) => self.places(),
+            Task::Worker(..) => Vec::new(),
+        };
+        let told = |output, to| tell(News::PutAside { output, to });
+        let claims = when_free(store, control, tell, || match self.reads.secure(store, &self.root, &writes, &told) {
+            Ok(Secured::Held(claims)) => Ok(Ok(claims)),
+            Ok(Secured::Busy(holder)) => Ok(Err(holder)),
+            Err(error) => Err(failed(error).with_help("run again: the stage that made it will run, too")),
+        })?;
+        if claims.iter().any(|claim| claim.left_by().is_some()) {
+            end_orphans(store, tell);
+        }
+        self.reads.outputs().for_each(|output| self.guard.output(output));
+        Ok(claims)
+    }
+
+    fn places(&self) -> Vec<PathBuf> {
+        self.outputs.iter().map(|output| output.path.clone()).collect()
     }
 
     /// Another process may have published the key between the look-up and the lease.
-    fn done_meanwhile(&self, store: &Store, tell: &dyn Fn(News)) -> Result<Option<Performed>, Failure> {
+    fn done_meanwhile(
+        &self,
+        store: &Store,
+        control: &Control,
+        tell: &dyn Fn(News),
+    ) -> Result<Option<Performed>, Failure> {
+        if store.load(self.key).map_err(failed)?.is_none() {
+            return Ok(None);
+        }
+        let _claims = self.claim_outputs(store, control, tell)?;
+        // Only now, as gc waits for whoever holds, and claims may take long.
         let _hold = store.hold().map_err(failed)?;
         let Some(trace) = store.load(self.key).map_err(failed)? else { return Ok(None) };
-        match self.place_if_whole(store, &trace, tell) {
-            Ok(Some(placed)) => Ok(Some(Performed { trace, placed, fresh: false, earlier: 0.0 })),
-            Ok(None) => Ok(None),
-            Err(failure) => Err(failure),
+        let placed = self.place_if_whole(store, &trace, tell)?;
+        Ok(placed.map(|placed| Performed { trace, placed, fresh: false, earlier: 0.0 }))
+    }
+
+    /// The right to put its outputs in place. A command has had it since before it began.
+    fn claim_outputs(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Vec<Claim>, Failure> {
+        match self.task {
+            Task::Command(_) => Ok(Vec::new()),
+            Task::Worker(..) => {
+                when_free(store, control, tell, || claim_places(store, &self.root, &self.outputs).map_err(failed))
+            }
         }
     }
 
@@ -323,7 +377,14 @@ impl Order {
         }
     }
 
-    fn place(&self, store: &Store, trace: &Trace, tell: &dyn Fn(News)) -> Result<Vec<PlacedOutput>, Failure> {
+    fn place(
+        &self,
+        store: &Store,
+        trace: &Trace,
+        control: &Control,
+        tell: &dyn Fn(News),
+    ) -> Result<Vec<PlacedOutput>, Failure> {
+        let _claims = self.claim_outputs(store, control, tell)?;
         self.place_if_whole(store, trace, tell)?
             .ok_or_else(|| Failure::new("an object vanished from the cache while the stage was published"))
     }
@@ -350,7 +411,53 @@ impl Order {
         Ok(log)
     }
 
-    /// Moves the outputs of an earlier run aside, runs the program, and puts them back if it fails.
+    /// Runs the program until nothing that it reads was touched meanwhile. A touch can't be told from an edit that was taken
+    /// back before anybody looked, so the program is run again; twice touched but never written, it does that itself.
+    fn perform_undisturbed(
+        &mut self,
+        store: &Store,
+        program: &Program,
+        log: File,
+        control: &Control,
+        tell: &dyn Fn(News),
+    ) -> Result<Stored, Failure> {
+        let mut first: Option<Touched> = None;
+        loop {
+            let log = log.try_clone().map_err(|error| io_failure("write", &store.log_path(self.key), &error))?;
+            self.guard.set()?;
+            self.trust_slot(store, tell)?;
+            let disturbed = match self.perform_in_place(store, program, log, control, tell, first.as_ref())? {
+                Ok(stored) => return Ok(stored),
+                Err(disturbed) => disturbed,
+            };
+            let names = self.guard.named(&disturbed.files);
+            if first.is_some() || control.is_stopping() {
+                return Err(Failure::new(format!(
+                    "{names} was written to while the stage ran, so its result is not kept, though it holds what it held before"
+                ))
+                .with_help("run again; a stage can't write to what it reads"));
+            }
+            tell(News::Remark(format!("runs again, as {names} was touched or changed back while it ran")));
+            first = Some(disturbed);
+        }
+    }
+
+    /// What an earlier attempt kept to resume from is offered only if nothing that the program reads has been touched since
+    /// that attempt began: it may have read an edit that was taken back.
+    fn trust_slot(&self, store: &Store, tell: &dyn Fn(News)) -> Result<(), Failure> {
+        let slot = store.slot(self.key);
+        let basis = self.guard.fingerprint();
+        if slot.exists() && slot.basis() != Some(basis) {
+            tell(News::Remark(
+                "starts from the beginning, as what it reads was touched since it was interrupted".to_owned(),
+            ));
+            slot.remove().and_then(|()| slot.create()).map_err(failed)?;
+        }
+        slot.set_basis(basis).map_err(failed)
+    }
+
+    /// Moves the outputs of an earlier run aside, runs the program, and puts them back if it fails, or if what it reads was
+    /// touched; `before`: what was touched in an earlier attempt.
     fn perform_in_place(
         &self,
         store: &Store,
@@ -358,16 +465,21 @@ impl Order {
         log: File,
         control: &Control,
         tell: &dyn Fn(News),
-    ) -> Result<Stored, Failure> {
+        before: Option<&Touched>,
+    ) -> Result<Result<Stored, Touched>, Failure> {
         let aside = Aside::make(store, self)?;
-        let result = program
-            .perform(log, control)
-            .inspect(|()| tell(News::Storing))
-            .and_then(|()| self.guard.check(&self.root))
-            .and_then(|()| self.collect(store, &self.root, Take::Copy));
+        let result = program.perform(log, control).inspect(|()| tell(News::Storing));
+        let result = result.and_then(|()| match self.guard.since() {
+            Since::Untouched => self.collect(store, &self.root, Take::Copy).map(Ok),
+            Since::Touched(now) if before.is_some_and(|before| before.unwritten && now.unwritten) => {
+                self.collect(store, &self.root, Take::Copy).map(Ok)
+            }
+            Since::Touched(touched) => Ok(Err(touched)),
+            Since::Changed(changed) => Err(self.guard.overtaken(&changed)),
+        });
         match result {
-            Ok(_) => aside.discard(store).into_iter().for_each(|(output, to)| tell(News::PutAside { output, to })),
-            Err(_) => aside.put_back(store),
+            Ok(Ok(_)) => aside.discard(store).into_iter().for_each(|(output, to)| tell(News::PutAside { output, to })),
+            _ => aside.put_back(store),
         }
         result
     }
@@ -404,31 +516,23 @@ impl Order {
     }
 }
 
-/// Names the right to write to a place of the workspace.
-fn place_key(path: &Path) -> Key {
-    Key(Encoder::new("intrada/place/1").field("path", path.as_os_str().as_encoded_bytes()).finish())
-}
-
-/// Waits for a lease. Where whoever had it was killed, what that one had started is ended first: nobody waits for its results
-/// any more, and it must not write beside what comes now.
-fn lease(store: &Store, key: Key, control: &Control, tell: &dyn Fn(News)) -> Result<Lease, Failure> {
-    let end_orphans = || match orphans::end_all(&store.locks()) {
-        0 => {}
-        ended => tell(News::Orphans(ended)),
-    };
+/// Asks again and again until something is had that somebody else has, who is told of once. Where whoever had it was killed,
+/// what that one had started is ended first: nobody waits for its results any more, and it must not write beside what comes
+/// now.
+fn when_free<T>(
+    store: &Store,
+    control: &Control,
+    tell: &dyn Fn(News),
+    mut ask: impl FnMut() -> Result<Result<T, Option<Holder>>, Failure>,
+) -> Result<T, Failure> {
     let mut told = false;
     loop {
-        match store.try_lease(key).map_err(failed)? {
-            Attempt::Held(lease) => {
-                if lease.left_by().is_some() {
-                    end_orphans();
-                }
-                return Ok(lease);
-            }
-            Attempt::Busy(_) if control.is_stopping() => return Err(Failure::Cancelled { at: None }),
-            Attempt::Busy(holder) => {
+        match ask()? {
+            Ok(had) => return Ok(had),
+            Err(_) if control.is_stopping() => return Err(Failure::Cancelled { at: None }),
+            Err(holder) => {
                 if holder.as_ref().is_some_and(Holder::is_gone) {
-                    end_orphans();
+                    end_orphans(store, tell);
                 }
                 if !told {
                     tell(News::Waiting(holder));
@@ -438,6 +542,29 @@ fn lease(store: &Store, key: Key, control: &Control, tell: &dyn Fn(News)) -> Res
             }
         }
     }
+}
+
+fn end_orphans(store: &Store, tell: &dyn Fn(News)) {
+    match orphans::end_all(&store.locks()) {
+        0 => {}
+        ended => tell(News::Orphans(ended)),
+    }
+}
+
+/// The right to put these outputs in place, or who is in the way.
+///
+/// # Errors
+/// Those of [`Store::try_claim`].
+pub fn claim_places(
+    store: &Store,
+    root: &Path,
+    outputs: &[Destination],
+) -> Result<Result<Vec<Claim>, Option<Holder>>, crate::store::Error> {
+    let places: Vec<PathBuf> = outputs.iter().map(|output| root.join(&output.path)).collect();
+    Ok(match store.try_claim(places.iter().map(|path| (&**path, Use::Write)))? {
+        Claimed::All(claims) => Ok(claims),
+        Claimed::Busy(holder) => Err(holder),
+    })
 }
 
 /// Puts the outputs of a trace in place. `None`: it isn't a trace of these outputs. `put_aside` hears of what only a person had

@@ -20,6 +20,7 @@ pub mod planner;
 pub mod results;
 mod priority;
 mod pulse;
+mod reads;
 mod ready;
 mod run;
 pub mod session;

@@ -105,6 +105,7 @@ pub fn order(
         root: pipeline.root.clone(),
         guard,
         visit: session.visit.clone(),
+        reads: planner.reads(session, node),
         circumstances: Arc::clone(&planner.circumstances),
         forced: false,
         retries: stage.execution.retries,

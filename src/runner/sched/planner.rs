@@ -3,33 +3,34 @@
 //! Runs nothing. A run and a dry run begin with the same planner, so that `plan` can't say something else than `run` does.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::digest::{ArtifactDigest, FileDigest, Key};
+use crate::exec::Failure;
 use crate::exec::circumstances::Circumstances;
-use crate::exec::{Failure, job};
 use crate::flow::{Command, Engine, NodeId, Outputs};
 use crate::inputs::Inputs;
 use crate::inputs::listing::{self, Files};
 use crate::kind::Runs;
 use crate::plan::explain::{self, Difference};
 use crate::plan::manifest::Manifest;
-use crate::plan::sources::{self, Content, Found, Origin, Surveyor};
+use crate::plan::sources::{self, Origin, Surveyor};
 use crate::plan::split;
 use crate::report::Outcome;
 use crate::report::measures::ago;
 use crate::spec::{Problem, Problems, Stage, StageId};
-use crate::store::index::StageRecord;
-use crate::store::{Artifact, Kind, Manner};
+use crate::store::index::{PlacedOutput, StageRecord};
+use crate::store::{Artifact, Manner};
 
 use super::guard::Guard;
 use super::jobs::Order;
 use super::keys::Keys;
+use super::reads::Reads;
 use super::session::Session;
 use super::slots::Lent;
-use super::wiring::{Node, Wiring};
+use super::wiring::{Node, Slot, Wiring};
 use super::{orders, problems};
 
 /// A planned run.
@@ -154,61 +155,52 @@ impl Planner {
         orders::order(session, self, node, key, lent, device)
     }
 
-    /// What the stage reads from the workspace: sources, and for a command the outputs of other stages too, as these lie in
-    /// place for it.
+    /// What the stage reads from the workspace that is no stage's output, as it was when its key was made.
     pub fn guard(&self, session: &Session, node: NodeId) -> Guard {
-        let mut guard = Guard::default();
-        let is_command = self.stage(session, node).is_some_and(|stage| stage.kind.runs == Runs::Command);
+        let mut guard = Guard::new(&session.pipeline.root);
         for slot in self.wiring.slots(node) {
-            match (self.stage(session, slot.from), self.keys.found(slot.from)) {
-                (Some(producer), _) if is_command => {
-                    let record = session.index.stages.get(&session.record_name(producer));
-                    let Some(output) = record.and_then(|record| record.outputs.get(slot.output as usize)) else {
-                        continue;
-                    };
-                    let top = session.pipeline.root.join(&output.path);
-                    let files = || output.entries.iter().filter(|entry| entry.stat.is_file());
-                    if output.artifact.kind == Kind::Folder {
-                        let names = files().map(|entry| entry.path.clone()).collect();
-                        guard.watch_folder(top.clone(), names, session.store.root().to_owned());
-                    }
-                    for entry in files() {
-                        let is_top = entry.path.as_os_str().is_empty();
-                        guard.watch(if is_top { top.clone() } else { top.join(&entry.path) }, entry.stat, entry.object);
-                    }
-                }
-                (None, Some(found)) => self.watch_source(&mut guard, session, &found),
-                _ => {}
+            if let Some(found) = self.keys.found(slot.from) {
+                guard.source(&found.seen);
             }
         }
         guard
     }
 
-    fn watch_source(&self, guard: &mut Guard, session: &Session, found: &Found) {
-        let root = &session.pipeline.root;
-        let relative = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_owned();
-        let files: Vec<PathBuf> = match &found.content {
-            Content::Dataset(job::Dataset::Scenes { .. }) => Vec::new(),
-            Content::Dataset(job::Dataset::Files { samples, .. }) => samples
-                .iter()
-                .flat_map(|sample| [Some(&sample.image), sample.label.as_ref()])
-                .flatten()
-                .map(|source| relative(&source.path))
-                .collect(),
-            Content::Folder(path) => {
-                let folder = relative(path);
-                let files = self.inputs.files_of(&folder).unwrap_or_default();
-                let names = files.iter().map(|(file, _)| file.clone()).collect();
-                guard.watch_folder(path.clone(), names, session.store.root().to_owned());
-                files.into_iter().map(|(file, _)| folder.join(file)).collect()
-            }
-            Content::File(source) => vec![relative(&source.path)],
-        };
-        for file in files {
-            if let Some(known) = self.inputs.known(&file) {
-                guard.watch(root.join(&file), known.stat, known.digest);
+    /// The outputs of other stages that the stage reads where they lie in the workspace: all of a command's, and what lies in
+    /// folders and data sets that it reads. The worker gets the others as objects of the store.
+    pub fn reads(&self, session: &Session, node: NodeId) -> Reads {
+        let mut reads = Reads::default();
+        let is_command = self.stage(session, node).is_some_and(|stage| stage.kind.runs == Runs::Command);
+        for slot in self.wiring.slots(node) {
+            match self.wiring.node(slot.from) {
+                Node::Stage(_) if is_command => self.read_output(session, slot, &mut reads),
+                Node::Stage(_) => {}
+                // A late source: what it waited for are the outputs in it.
+                Node::Source { .. } => {
+                    self.wiring.slots(slot.from).iter().for_each(|slot| self.read_output(session, slot, &mut reads));
+                }
             }
         }
+        reads
+    }
+
+    /// What has to lie in place before a late source is looked at.
+    pub fn producers(&self, session: &Session, source: NodeId) -> Reads {
+        let mut reads = Reads::default();
+        self.wiring.slots(source).iter().for_each(|slot| self.read_output(session, slot, &mut reads));
+        reads
+    }
+
+    fn read_output(&self, session: &Session, slot: &Slot, reads: &mut Reads) {
+        let Some(producer) = self.stage(session, slot.from) else { return };
+        let artifacts = self.keys.artifacts(slot.from).expect("a settled stage has artifacts");
+        let artifact = artifacts[slot.output as usize];
+        let record = session.index.stages.get(&session.record_name(producer));
+        let placed = record.and_then(|record| record.outputs.get(slot.output as usize));
+        // The index of a session is written by nobody else, so it holds what this run has put in place.
+        let entries = placed.filter(|placed| placed.artifact == artifact).map_or(&[][..], |placed| &placed.entries);
+        let path = producer.outputs[slot.output as usize].path.clone();
+        reads.add(PlacedOutput { path, artifact, entries: entries.to_vec() }, manner(producer));
     }
 
     /// The latest record of a stage and the manifest of that run, if it is still in the cache.
@@ -283,7 +275,7 @@ impl Planner {
 
     /// Gives what is known of the files to the index.
     pub fn records_into(&self, session: &mut Session) {
-        session.index.files = self.inputs.records();
+        session.take_files(&self.inputs);
     }
 
     fn stage<'a>(&self, session: &'a Session, node: NodeId) -> Option<&'a Stage> {

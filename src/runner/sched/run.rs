@@ -16,17 +16,18 @@ use crate::exec::{Failure, with_causes};
 use crate::flow::{Command, NodeId};
 use crate::plan::sources;
 use crate::report::{Advice, Event, Outcome, Reporter, Totals};
-use crate::spec::{Problems, StageId};
+use crate::spec::{Problem, Problems, StageId};
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Trace};
+use crate::store::{Artifact, Holder, Trace};
 use crate::watch::Change;
 
 use super::dispatch::{JobId, Jobs};
 use super::feedback::Feedback;
 use super::jobs::{self, News, Performed};
 use super::planner::{Planner, manner};
+use super::reads::Secured;
 use super::session::Session;
-use super::settle::Known;
+use super::settle::{self, Known};
 use super::slots::Slots;
 use super::wiring::Node;
 use super::{Ended, Options, missing_worker, orders, put_aside_event, warning};
@@ -85,6 +86,16 @@ pub fn run(
     totals.seconds = started.elapsed().as_secs_f64();
     run.close(totals);
     Ok(Ended { totals, interrupted, artifacts })
+}
+
+/// What came of looking a key up.
+enum LookedUp {
+    /// Its outputs lie in place.
+    Found(Trace, Vec<PlacedOutput>),
+    /// The cache doesn't have them, or not whole.
+    Missing,
+    /// Somebody else reads or writes in their places.
+    Busy(Option<Holder>),
 }
 
 /// What job threads, signals and the file system tell the loop.
@@ -166,6 +177,7 @@ impl Run<'_> {
                 None => {
                     self.jobs.kill_overdue();
                     self.tell_of_silence();
+                    self.look_up_waiting();
                 }
             }
         }
@@ -236,7 +248,8 @@ impl Run<'_> {
         let restored = self.restore(stage, key);
         self.tell_complaints();
         match restored {
-            Some((trace, placed)) => {
+            LookedUp::Busy(holder) => self.wait_for_place(node, key, holder),
+            LookedUp::Found(trace, placed) => {
                 let reason = self.planner.reason(self.session, node);
                 let mut notes = trace.note.clone();
                 notes.extend(lender.map(|lender| ("from".to_owned(), lender.display().to_string())));
@@ -251,7 +264,7 @@ impl Run<'_> {
                 let outputs = self.note_placed(node, stage, &trace, placed);
                 self.planner.engine.found(node, key, outputs);
             }
-            None => self.planner.engine.absent(node, key),
+            LookedUp::Missing => self.planner.engine.absent(node, key),
         }
     }
 
@@ -262,38 +275,65 @@ impl Run<'_> {
     }
 
     /// Puts the outputs of a cached key in place. Whatever is wrong with them makes it a miss.
-    fn restore(&mut self, stage: StageId, key: Key) -> Option<(Trace, Vec<PlacedOutput>)> {
+    fn restore(&mut self, stage: StageId, key: Key) -> LookedUp {
         let pipeline = &self.session.pipeline;
         let stage = pipeline.stage(stage);
-        let found = self.session.store.hold().and_then(|hold| Ok((hold, self.session.store.load(key)?)));
+        let outputs = orders::destinations(stage);
+        let store = &self.session.store;
+        let found = store.hold().and_then(|hold| Ok((hold, store.load(key)?)));
         let placed = match found {
-            Ok((_, None)) => return None,
-            Ok((_hold, Some(trace))) => {
-                let outputs = orders::destinations(stage);
-                self.reporter.tell(&Event::Restoring { stage: stage.name.clone() });
-                let put_aside = RefCell::new(Vec::new());
-                let note = |output, to| put_aside.borrow_mut().push((output, to));
-                let placed = jobs::place(&self.session.store, &pipeline.root, &outputs, manner(stage), &trace, &note);
-                for (output, to) in put_aside.take() {
-                    self.reporter.tell(&put_aside_event(&pipeline.root, &stage.name, &output, &to));
+            Ok((_, None)) => return LookedUp::Missing,
+            Ok((_hold, Some(trace))) => match jobs::claim_places(store, &pipeline.root, &outputs) {
+                Ok(Err(holder)) => return LookedUp::Busy(holder),
+                Ok(Ok(_claims)) => {
+                    self.reporter.tell(&Event::Restoring { stage: stage.name.clone() });
+                    let put_aside = RefCell::new(Vec::new());
+                    let note = |output, to| put_aside.borrow_mut().push((output, to));
+                    let placed = jobs::place(store, &pipeline.root, &outputs, manner(stage), &trace, &note);
+                    for (output, to) in put_aside.take() {
+                        self.reporter.tell(&put_aside_event(&pipeline.root, &stage.name, &output, &to));
+                    }
+                    placed.map(|placed| placed.map(|placed| (trace, placed)))
                 }
-                placed.map(|placed| placed.map(|placed| (trace, placed)))
-            }
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         match placed {
-            Ok(placed) => placed,
+            Ok(Some((trace, placed))) => LookedUp::Found(trace, placed),
+            Ok(None) => LookedUp::Missing,
             Err(error) => {
                 let text = format!("the cached outputs of {stage} can't be used, so it runs: {}", with_causes(&error));
                 self.reporter.tell(&Event::Warning(text));
-                None
+                LookedUp::Missing
             }
         }
     }
 
-    /// Its producers are done, so now it can be looked at.
+    /// Its producers are done, so now it can be looked at, with what they gave lying in place: another run of the workspace
+    /// may have put something else there in the meantime.
     fn look_at_late_source(&mut self, node: NodeId, key: Key) {
-        match self.planner.look(self.session, node) {
+        let mut producers = self.planner.producers(self.session, node);
+        let root = self.session.pipeline.root.clone();
+        let put_aside = RefCell::new(Vec::new());
+        let note = |output, to| put_aside.borrow_mut().push((output, to));
+        let secured = producers.secure(&self.session.store, &root, &[], &note);
+        for (output, to) in put_aside.take() {
+            let reader =
+                self.planner.wiring.readers(node).find_map(|(reader, _)| self.planner.wiring.node(reader).stage());
+            let reader = reader.map_or("", |stage| &self.session.pipeline.stage(stage).name).to_owned();
+            self.reporter.tell(&put_aside_event(&root, &reader, &output, &to));
+        }
+        let looked = match secured {
+            Ok(Secured::Busy(holder)) => return self.wait_for_place(node, key, holder),
+            Ok(Secured::Held(_claims)) => {
+                let titles = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.title);
+                let looked = self.planner.look(self.session, node);
+                looked.map_err(|problems| titles(problems).collect::<Vec<String>>().join("; "))
+            }
+            Err(error) => Err(with_causes(&error)),
+        };
+        match looked {
             Ok(digest) => {
                 for problem in self.planner.keys.found(node).iter().flat_map(|found| &found.warnings) {
                     self.reporter.tell(&warning(self.session, problem));
@@ -301,11 +341,20 @@ impl Run<'_> {
                 self.results.remove(&node);
                 self.planner.engine.found(node, key, Rc::new([digest]));
             }
-            Err(problems) => {
-                let text: Vec<String> = problems.into_iter().map(|problem| problem.title).collect();
-                self.results.insert(node, Known { reason: text.join("; "), ..Known::default() });
+            Err(reason) => {
+                self.results.insert(node, Known { reason, ..Known::default() });
                 self.planner.engine.absent(node, key);
             }
+        }
+    }
+
+    /// Another process reads or writes what lies in a place: the look-up is tried again until it doesn't.
+    fn wait_for_place(&mut self, node: NodeId, key: Key, holder: Option<Holder>) {
+        if self.jobs.wait_for_place(node, key)
+            && let Some(stage) = self.planner.wiring.node(node).stage()
+        {
+            let stage = self.session.pipeline.stage(stage).name.clone();
+            self.reporter.tell(&settle::waiting(stage, holder));
         }
     }
 

@@ -4,7 +4,7 @@
 //! of its own in that case.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::hash_map::Entry;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use crate::exec::{orphans, with_causes};
 use crate::graph::StageGraph;
-use crate::inputs::Meter;
+use crate::inputs::{Inputs, Meter};
 use crate::report::history::{History, Settled};
 use crate::report::{Event, Outcome, Reporter};
 use crate::spec::{Pipeline, Stage};
-use crate::store::index::{Index, record_name};
+use crate::store::index::{Index, StageRecord, record_name};
 use crate::store::{Error, Holder, Store, Visit};
 
 use super::put_aside_event;
@@ -33,6 +33,13 @@ pub enum Access {
     Look,
 }
 
+/// What in the index is this run's and isn't on disk yet. No clock says whose record is the newer one: clocks go back.
+#[derive(Default)]
+struct Unsaved {
+    stages: HashSet<String>,
+    files: HashSet<PathBuf>,
+}
+
 /// A pipeline opened in its workspace.
 pub struct Session {
     /// The pipeline.
@@ -45,6 +52,7 @@ pub struct Session {
     pub index: Index,
     /// How much was read of them.
     pub meter: Arc<Meter>,
+    unsaved: Unsaved,
     index_path: PathBuf,
     history: OnceCell<Rc<RefCell<History>>>,
     /// Of a run: tells gc that it is at work.
@@ -87,6 +95,7 @@ impl Session {
             store: Arc::new(store),
             index,
             meter: Arc::default(),
+            unsaved: Unsaved::default(),
             index_path,
             history: OnceCell::new(),
             visit: visit.map(Arc::new),
@@ -152,30 +161,32 @@ impl Session {
         self.index_path.with_file_name("histories").join(format!("{}.json", self.pipeline.name))
     }
 
-    /// Saves the index. What other runs in this workspace recorded meanwhile is kept.
+    /// Notes what a stage has left in place. Answers with the record that was there.
+    pub(super) fn record(&mut self, name: String, record: StageRecord) -> Option<StageRecord> {
+        self.unsaved.stages.insert(name.clone());
+        self.index.stages.insert(name, record)
+    }
+
+    /// Takes over what is known of the source files, and which of that is new.
+    pub(super) fn take_files(&mut self, inputs: &Inputs) {
+        self.unsaved.files.extend(inputs.take_news());
+        self.index.files = inputs.records();
+    }
+
+    /// Saves the index: what this run has found out since it last saved, and beside that what other runs in this workspace
+    /// have. What these have is not taken over: the index of a session tells what this run has seen and made.
     ///
     /// # Errors
     /// It can't be written: the next run looks at more files than it had to, and nothing else.
     pub fn save(&mut self) -> Result<(), Error> {
-        let saved = Index::load(&self.index_path);
-        for (name, record) in saved.stages {
-            match self.index.stages.entry(name) {
-                Entry::Occupied(own) if own.get().finished >= record.finished => {}
-                entry => drop(entry.insert_entry(record)),
-            }
-        }
-        for (path, record) in saved.files {
-            let newer = |own: &mut crate::store::index::FileRecord| {
-                if record.taken_at_ns > own.taken_at_ns {
-                    *own = record;
-                }
-            };
-            self.index.files.entry(path).and_modify(newer).or_insert(record);
-        }
-        self.index.objects = self.store.verified().to_map();
-        let result = self.index.save(&self.store, &self.index_path);
-        self.index.objects.clear();
-        result
+        let Index { files, stages, .. } = Index::load(&self.index_path);
+        let mut merged = self.index.clone();
+        merged.stages.extend(stages.into_iter().filter(|(name, _)| !self.unsaved.stages.contains(name)));
+        merged.files.extend(files.into_iter().filter(|(path, _)| !self.unsaved.files.contains(path)));
+        merged.objects = self.store.verified().to_map();
+        merged.save(&self.store, &self.index_path)?;
+        self.unsaved = Unsaved::default();
+        Ok(())
     }
 }
 

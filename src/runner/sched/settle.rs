@@ -15,7 +15,7 @@ use crate::flow::{How, NodeId, Outputs};
 use crate::report::{Advice, Event, Finished, Outcome, shell};
 use crate::spec::StageId;
 use crate::store::index::{PlacedOutput, StageRecord};
-use crate::store::{Artifact, Trace};
+use crate::store::{Artifact, Holder, Trace};
 
 use super::dispatch::JobId;
 use super::jobs::News;
@@ -37,6 +37,15 @@ pub(super) struct Known {
     pub(super) advice: Advice,
 }
 
+/// A stage waits for somebody else.
+pub(super) fn waiting(stage: String, holder: Option<Holder>) -> Event {
+    let holder = holder.map(|holder| {
+        let gone = if holder.is_gone() { ", which was killed; what it had started still runs" } else { "" };
+        format!("process {} on {}{gone}", holder.pid, holder.host)
+    });
+    Event::Waiting { stage, holder: holder.unwrap_or_else(|| "another process".to_owned()) }
+}
+
 impl Run<'_> {
     /// Passes on what a job says.
     pub(super) fn tell(&mut self, job: JobId, news: News) {
@@ -44,17 +53,14 @@ impl Run<'_> {
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
         let stage = self.session.pipeline.stage(stage).name.clone();
         let event = match news {
-            News::Waiting(Some(holder)) => {
-                let gone = if holder.is_gone() { ", which was killed; what it had started still runs" } else { "" };
-                Event::Waiting { stage, holder: format!("process {} on {}{gone}", holder.pid, holder.host) }
-            }
+            News::Waiting(holder) => waiting(stage, holder),
             News::Orphans(ended) => match ended_orphans(ended) {
                 Some(text) => Event::Warning(format!("before {stage}: {text}")),
                 None => return,
             },
             News::PutAside { output, to } => put_aside_event(&self.session.pipeline.root, &stage, &output, &to),
             News::Storing => Event::Storing { stage },
-            News::Waiting(None) => Event::Waiting { stage, holder: "another process".to_owned() },
+            News::Remark(text) => Event::Warning(format!("{stage} {text}")),
             News::Retrying(at) => Event::Retrying { stage, attempt: at.attempt, of: at.of, reason: at.reason },
             News::Event(Said::Resumed { at }) => Event::Resumed { stage, at },
             News::Event(Said::Progress { done, total, unit, values }) => {
@@ -126,7 +132,7 @@ impl Run<'_> {
         let name = self.session.record_name(self.session.pipeline.stage(stage));
         let record = StageRecord { key: trace.key, outputs: placed, finished, seconds: trace.seconds };
         let places: Vec<PathBuf> = record.outputs.iter().map(|output| output.path.clone()).collect();
-        if let Some(earlier) = self.session.index.stages.insert(name, record) {
+        if let Some(earlier) = self.session.record(name, record) {
             self.remove_views(&earlier, &places);
         }
         self.changed = true;

@@ -109,7 +109,7 @@ impl StageRecord {
 }
 
 impl PlacedOutput {
-    /// Does it lie where and as it was placed?
+    /// Does it lie where and as it was placed? See [`StageRecord::is_in_place`].
     pub fn is_in_place(&self, root: &Path, verified: &Verified) -> bool {
         let top = root.join(&self.path);
         let mut names: HashMap<&Path, usize> = HashMap::new();

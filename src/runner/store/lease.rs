@@ -112,7 +112,7 @@ impl Store {
             let file = open(&path)?;
             file.lock().at("lock", &path)?;
             if still_has_its_name(&file, &path)? {
-                return sign(file, path);
+                return signed(file, path);
             }
         }
     }
@@ -163,7 +163,7 @@ pub(super) fn lock(path: PathBuf) -> Result<Attempt, Error> {
     loop {
         let mut file = open(&path)?;
         match file.try_lock() {
-            Ok(()) if still_has_its_name(&file, &path)? => return sign(file, path).map(Attempt::Held),
+            Ok(()) if still_has_its_name(&file, &path)? => return signed(file, path).map(Attempt::Held),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
@@ -199,26 +199,31 @@ pub(super) fn living(path: &Path, leave: bool) -> Result<Option<Holder>, Error> 
     }
 }
 
-fn open(path: &Path) -> Result<File, Error> {
+pub(super) fn open(path: &Path) -> Result<File, Error> {
     // Not truncated: it may be another's, with their name in it.
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).at("open", path)
 }
 
 /// Between our opening the file and locking it, its holder may have removed it; the lock would then exclude nobody.
-fn still_has_its_name(file: &File, path: &Path) -> Result<bool, Error> {
+pub(super) fn still_has_its_name(file: &File, path: &Path) -> Result<bool, Error> {
     let ours = file.metadata().at("look at", path)?;
     Ok(fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino())))
 }
 
-fn sign(mut file: File, path: PathBuf) -> Result<Lease, Error> {
+fn signed(mut file: File, path: PathBuf) -> Result<Lease, Error> {
+    let left_by = sign(&mut file, &path)?;
+    Ok(Lease { file, path, left_by })
+}
+
+/// Writes into the file who has locked it. Answers with who had left their name there.
+pub(super) fn sign(file: &mut File, path: &Path) -> Result<Option<Holder>, Error> {
     let mut left = String::new();
-    file.read_to_string(&mut left).at("read", &path)?;
-    let left_by = serde_json::from_str(&left).ok();
+    file.read_to_string(&mut left).at("read", path)?;
     let holder = Holder { pid: std::process::id(), host: host(), since: now_ns() as f64 / 1e9 };
     let text = serde_json::to_string(&holder).expect("numbers and a string are always JSON");
     // A process that died left its name; ours may be shorter.
-    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).at("write", &path)?;
-    Ok(Lease { file, path, left_by })
+    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).at("write", path)?;
+    Ok(serde_json::from_str(&left).ok())
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@
 pub mod abilities;
 mod artifact;
 pub mod aside;
+pub mod claim;
 mod crash;
 mod error;
 pub mod gc;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::Store;
 use super::error::{At, Error};
-use crate::digest::Key;
+use crate::digest::{Digest, Key};
 
 /// The resume slot of one key, whether it exists or not.
 #[derive(Clone, Debug)]
@@ -51,12 +51,36 @@ impl Slot<'_> {
         fs::create_dir_all(&self.path).at("make", &self.path)
     }
 
+    /// What the job read when it began that left something here, as a digest of its own; none if that isn't known.
+    pub fn basis(&self) -> Option<Digest> {
+        fs::read(self.basis_path()).ok()?.as_slice().try_into().ok().map(<[u8; 32]>::into)
+    }
+
+    /// Notes what a job reads that begins now.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn set_basis(&self, basis: Digest) -> Result<(), Error> {
+        // A torn one fits nothing.
+        let path = self.basis_path();
+        fs::write(&path, basis.as_bytes()).at("write", &path)
+    }
+
+    /// Beside the folder, which is the job's own.
+    fn basis_path(&self) -> PathBuf {
+        self.path.with_extension("basis")
+    }
+
     /// Removes the folder with all that is in it, once the outputs are published. First out of sight, then gone: a kill in
     /// between must not leave half a checkpoint on offer.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn remove(&self) -> Result<(), Error> {
+        match fs::remove_file(self.basis_path()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).at("remove", &self.basis_path()),
+            _ => {}
+        }
         let away = self.store.temporary(|builder, tmp| builder.tempdir_in(tmp))?;
         match fs::rename(&self.path, away.path().join("slot")) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -69,7 +93,6 @@ impl Slot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
 
     #[test]
     fn a_slot_is_offered_to_its_own_key_until_it_is_removed() {
@@ -82,7 +105,12 @@ mod tests {
         assert_eq!(store.keys_with_slots(), [key].into());
         fs::write(slot.path().join("checkpoint"), "iteration 100").unwrap();
         assert!(store.slot(key).exists() && !store.slot(other).exists());
+        assert_eq!(slot.basis(), None);
+        slot.set_basis(Digest::of(b"inputs")).unwrap();
+        assert_eq!(store.slot(key).basis(), Some(Digest::of(b"inputs")));
+        assert_eq!(store.keys_with_slots(), [key].into());
         slot.remove().unwrap();
+        assert_eq!(slot.basis(), None);
         slot.remove().unwrap();
         assert!(!slot.path().exists());
         assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);

@@ -116,6 +116,11 @@ impl From<&Metadata> for Stat {
     }
 }
 
+/// How long to wait until a further write to a file with this stat is sure to show in its stat.
+pub fn tick(stat: &Stat) -> Duration {
+    Duration::from_nanos(stat.tick_ns() as u64)
+}
+
 /// The present moment in the unit of [`Stat`]'s times.
 pub fn now_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)

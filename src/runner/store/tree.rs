@@ -3,8 +3,12 @@
 //! Knows no store and no cache of stats. Source folders (which are only hashed), outputs (which are stored) and restored
 //! folders (which are compared) all go through this one walk, so that equal content has one digest, whichever way it came.
 //! Works level by level with a list instead of the call stack, which a deep tree would overflow.
+//!
+//! Symbolic links below the top are kept as links in what is stored and restored. In a source folder they are followed, as
+//! whoever reads the folder follows them: a link there stands for its target's text and for what lies behind it. One that
+//! leads nowhere, or back to a folder that holds it, has nothing behind it and is kept as a link.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -47,6 +51,12 @@ pub enum WalkError {
         /// Which one.
         path: PathBuf,
     },
+    /// Links lead to folders with links, again and again.
+    #[error("the symbolic links below `{}` lead to more than {MOST_BEHIND_LINKS} folders", path.display())]
+    TooManyLinks {
+        /// Below which folder.
+        path: PathBuf,
+    },
 }
 
 /// What a walk does with what it meets. Called from several threads.
@@ -54,107 +64,306 @@ pub trait Visitor: Sync {
     /// What can go wrong.
     type Error: From<WalkError> + Send;
 
-    /// Takes in the regular file at `path`.
+    /// Takes in the regular file at `path`, which is reached through symbolic links where these are followed.
     fn file(&self, path: &Path) -> Result<Leaf, Self::Error>;
 
-    /// Takes in bytes that aren't a file's: the target of the symbolic link at `path`, or the listing of the folder there.
+    /// Takes in bytes that aren't a file's: what the symbolic link at `path` stands for, or the listing of the folder there.
     fn bytes(&self, path: &Path, bytes: &[u8]) -> Result<FileDigest, Self::Error>;
+}
 
-    /// Should the folder at `path` be passed over as if it weren't there?
-    fn skips(&self, _path: &Path) -> bool {
-        false
-    }
+/// What a walk does with symbolic links below its top, and what it passes over.
+#[derive(Clone, Copy)]
+pub enum Links<'a> {
+    /// They are links, and nothing is passed over.
+    Kept,
+    /// They are followed. Folders of which this says so are passed over, as if they weren't there; it is asked with the
+    /// path by which a folder is met and its path free of links.
+    Followed(&'a (dyn Fn(&Path, &Path) -> bool + Sync)),
+}
+
+/// What lies below a folder.
+pub struct Tree {
+    /// Each after its parent; the first is the top.
+    folders: Vec<Folder>,
+    leaves: Vec<Found>,
 }
 
 struct Folder {
     path: PathBuf,
+    /// The path free of links; empty where links are kept.
+    real: PathBuf,
     /// Its place in the list of folders and its name there; none for the top.
     parent: Option<(usize, OsString)>,
+    /// The target of the link that led here.
+    link: Option<OsString>,
     entries: Vec<Entry>,
     size: u64,
     files: u64,
 }
 
-impl Folder {
-    fn new(path: PathBuf, parent: Option<(usize, OsString)>) -> Folder {
-        Folder { path, parent, entries: Vec::new(), size: 0, files: 0 }
-    }
-}
-
 struct Found {
     folder: usize,
     name: OsString,
-    is_link: bool,
+    what: What,
 }
 
-/// Folds the folder at `top` into an artifact. Symbolic links below `top` are taken as links, not followed.
-///
-/// # Errors
-/// The visitor's, and [`WalkError`] in its clothes. If several files fail, the one that was listed first is named.
-pub fn fold<V: Visitor>(top: &Path, visitor: &V) -> Result<Artifact, V::Error> {
-    let (mut folders, found) = survey(top, visitor)?;
-    let take = |found: &Found| take_in(&folders[found.folder].path, found, visitor);
-    let taken: Vec<_> = if found.len() < WORTH_THREADS {
-        found.iter().map(take).collect()
-    } else {
-        found.par_iter().map(take).collect()
-    };
-    for (Found { folder, name, is_link }, leaf) in found.into_iter().zip(taken) {
-        let Leaf { object, executable, size } = leaf?;
-        let kind = if is_link { EntryKind::Link } else { EntryKind::File { executable } };
-        let folder = &mut folders[folder];
-        folder.entries.push(Entry { name, kind, object });
-        folder.size += size;
-        folder.files += 1;
+/// Something in a folder that is no folder.
+enum What {
+    File,
+    Link {
+        target: OsString,
+        behind: Behind,
+    },
+    /// A pipe, a socket, a device.
+    Special,
+}
+
+/// What lies behind a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// It wasn't looked at: the link is kept.
+    Unasked,
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+    /// Nothing that could be read.
+    Nothing,
+    /// A folder that the link itself lies in, directly or deeper.
+    Itself,
+}
+
+/// A name below the top of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A folder.
+    Folder,
+    /// A file.
+    File,
+    /// A symbolic link.
+    Link {
+        /// The text of its target.
+        target: OsString,
+        /// What lies there.
+        behind: Behind,
+    },
+    /// A pipe, a socket or a device.
+    Special,
+}
+
+/// So many folders behind links are enough to say that something is wrong: links that branch again and again.
+const MOST_BEHIND_LINKS: usize = 1_000_000;
+
+impl Folder {
+    fn new(path: PathBuf, real: PathBuf, parent: Option<(usize, OsString)>, link: Option<OsString>) -> Folder {
+        Folder { path, real, parent, link, entries: Vec::new(), size: 0, files: 0 }
     }
-    // Every folder stands after its parent in the list, so from the back each one is complete when its turn comes.
-    while let Some(Folder { path, parent, entries, size, files }) = folders.pop() {
-        let object = visitor.bytes(&path, &Listing::new(entries).encode())?;
-        let Some((parent, name)) = parent else {
-            return Ok(Artifact { kind: Kind::Folder, object, size, files });
+}
+
+impl Tree {
+    /// All that lies below `top`.
+    ///
+    /// # Errors
+    /// A folder or link that can't be read.
+    pub fn survey(top: &Path, links: Links<'_>) -> Result<Tree, WalkError> {
+        let real = match links {
+            Links::Kept => PathBuf::new(),
+            Links::Followed(_) => {
+                fs::canonicalize(top).map_err(|source| WalkError::Unreadable { path: top.to_owned(), source })?
+            }
         };
-        let parent = &mut folders[parent];
-        parent.entries.push(Entry { name, kind: EntryKind::Folder, object });
-        parent.size += size;
-        parent.files += files;
+        let mut tree = Tree { folders: vec![Folder::new(top.to_owned(), real, None, None)], leaves: Vec::new() };
+        let (mut folder, mut behind_links) = (0, 0);
+        while folder < tree.folders.len() {
+            tree.list(folder, links)?;
+            if !matches!(links, Links::Kept) && tree.is_behind_link(folder) {
+                behind_links += 1;
+            }
+            if behind_links > MOST_BEHIND_LINKS {
+                return Err(WalkError::TooManyLinks { path: top.to_owned() });
+            }
+            folder += 1;
+        }
+        Ok(tree)
     }
-    unreachable!("the top folder has no parent, so the loop has returned with it")
-}
 
-/// All folders below `top`, each after its parent, and all files and links in them.
-fn survey<V: Visitor>(top: &Path, visitor: &V) -> Result<(Vec<Folder>, Vec<Found>), V::Error> {
-    let mut folders = vec![Folder::new(top.to_owned(), None)];
-    let mut found = Vec::new();
-    let mut folder = 0;
-    while folder < folders.len() {
-        let unreadable = |source| WalkError::Unreadable { path: folders[folder].path.clone(), source };
-        let mut below = Vec::new();
-        for entry in fs::read_dir(&folders[folder].path).map_err(unreadable)? {
+    fn is_behind_link(&self, folder: usize) -> bool {
+        self.above(folder).any(|above| above.link.is_some())
+    }
+
+    /// A folder and those above it, up to the top.
+    fn above(&self, folder: usize) -> impl Iterator<Item = &Folder> {
+        let parent = |folder: &&Folder| folder.parent.as_ref().map(|(parent, _)| &self.folders[*parent]);
+        std::iter::successors(Some(&self.folders[folder]), parent)
+    }
+
+    /// Takes in what lies in one folder.
+    fn list(&mut self, folder: usize, links: Links<'_>) -> Result<(), WalkError> {
+        let path = self.folders[folder].path.clone();
+        let unreadable = |source| WalkError::Unreadable { path: path.clone(), source };
+        for entry in fs::read_dir(&path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let kind = entry.file_type().map_err(unreadable)?;
+            let (path, name) = (entry.path(), entry.file_name());
             if kind.is_dir() {
-                let path = entry.path();
-                if !visitor.skips(&path) {
-                    below.push(Folder::new(path, Some((folder, entry.file_name()))));
-                }
-            } else if kind.is_file() || kind.is_symlink() {
-                found.push(Found { folder, name: entry.file_name(), is_link: kind.is_symlink() });
+                let real = match links {
+                    Links::Kept => PathBuf::new(),
+                    Links::Followed(_) => self.folders[folder].real.join(&name),
+                };
+                self.descend(folder, name, path, real, None, links);
+            } else if kind.is_file() {
+                self.leaves.push(Found { folder, name, what: What::File });
+            } else if kind.is_symlink() {
+                self.meet_link(folder, name, path, links)?;
             } else {
-                return Err(WalkError::Special { path: entry.path() }.into());
+                self.leaves.push(Found { folder, name, what: What::Special });
             }
         }
-        folders.append(&mut below);
-        folder += 1;
+        Ok(())
     }
-    Ok((folders, found))
+
+    fn descend(
+        &mut self,
+        folder: usize,
+        name: OsString,
+        path: PathBuf,
+        real: PathBuf,
+        link: Option<OsString>,
+        links: Links<'_>,
+    ) {
+        if !matches!(links, Links::Followed(skips) if skips(&path, &real)) {
+            self.folders.push(Folder::new(path, real, Some((folder, name)), link));
+        }
+    }
+
+    fn meet_link(&mut self, folder: usize, name: OsString, path: PathBuf, links: Links<'_>) -> Result<(), WalkError> {
+        let target = fs::read_link(&path).map_err(|source| WalkError::Unreadable { path: path.clone(), source })?;
+        let target = target.into_os_string();
+        let behind = match links {
+            Links::Kept => Behind::Unasked,
+            Links::Followed(_) => match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_file() => Behind::File,
+                Ok(metadata) if metadata.is_dir() => {
+                    let real = fs::canonicalize(&path)
+                        .map_err(|source| WalkError::Unreadable { path: path.clone(), source })?;
+                    // The path by which the link is met is in the chain, too: each folder of it has its own real path.
+                    if !self.above(folder).any(|above| above.real.starts_with(&real)) {
+                        self.descend(folder, name, path, real, Some(target), links);
+                        return Ok(());
+                    }
+                    Behind::Itself
+                }
+                _ => Behind::Nothing,
+            },
+        };
+        self.leaves.push(Found { folder, name, what: What::Link { target, behind } });
+        Ok(())
+    }
+
+    fn below(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.folders[0].path).expect("all of a tree lies below its top").to_owned()
+    }
+
+    /// Every file, those behind links included, by its path below the top, in order.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let is_file = |found: &&Found| matches!(found.what, What::File | What::Link { behind: Behind::File, .. });
+        let path = |found: &Found| self.below(&self.folders[found.folder].path.join(&found.name));
+        let mut files: Vec<PathBuf> = self.leaves.iter().filter(is_file).map(path).collect();
+        files.sort_unstable();
+        files
+    }
+
+    /// Every name below the top with what it is.
+    pub fn shapes(&self) -> impl Iterator<Item = (PathBuf, Shape)> {
+        let folders = self.folders.iter().skip(1).map(|folder| {
+            let shape = match &folder.link {
+                Some(target) => Shape::Link { target: target.clone(), behind: Behind::Folder },
+                None => Shape::Folder,
+            };
+            (self.below(&folder.path), shape)
+        });
+        let leaves = self.leaves.iter().map(|found| {
+            let shape = match &found.what {
+                What::File => Shape::File,
+                What::Link { target, behind } => Shape::Link { target: target.clone(), behind: *behind },
+                What::Special => Shape::Special,
+            };
+            (self.below(&self.folders[found.folder].path.join(&found.name)), shape)
+        });
+        folders.chain(leaves)
+    }
+
+    /// Folds the tree into an artifact.
+    ///
+    /// # Errors
+    /// The visitor's, and [`WalkError`] in its clothes, as for what is neither file nor folder. If several files fail, the
+    /// one that was listed first is named.
+    pub fn fold<V: Visitor>(self, visitor: &V) -> Result<Artifact, V::Error> {
+        let Tree { mut folders, leaves } = self;
+        let take = |found: &Found| take_in(&folders[found.folder].path, found, visitor);
+        let taken: Vec<_> = if leaves.len() < WORTH_THREADS {
+            leaves.iter().map(take).collect()
+        } else {
+            leaves.par_iter().map(take).collect()
+        };
+        for (Found { folder, name, what }, leaf) in leaves.into_iter().zip(taken) {
+            let Leaf { object, executable, size } = leaf?;
+            let kind = match what {
+                What::File => EntryKind::File { executable },
+                What::Link { .. } => EntryKind::Link,
+                What::Special => unreachable!("it isn't taken in"),
+            };
+            let folder = &mut folders[folder];
+            folder.entries.push(Entry { name, kind, object });
+            folder.size += size;
+            folder.files += 1;
+        }
+        // Every folder stands after its parent in the list, so from the back each one is complete when its turn comes.
+        while let Some(Folder { path, parent, link, entries, size, files, .. }) = folders.pop() {
+            let listing = visitor.bytes(&path, &Listing::new(entries).encode())?;
+            let Some((parent, name)) = parent else {
+                return Ok(Artifact { kind: Kind::Folder, object: listing, size, files });
+            };
+            let (kind, object) = match link {
+                None => (EntryKind::Folder, listing),
+                Some(target) => (EntryKind::Link, visitor.bytes(&path, &followed(&target, b'd', listing))?),
+            };
+            let parent = &mut folders[parent];
+            parent.entries.push(Entry { name, kind, object });
+            parent.size += size;
+            parent.files += files;
+        }
+        unreachable!("the top folder has no parent, so the loop has returned with it")
+    }
+}
+
+/// Folds the folder at `top` into an artifact. Symbolic links below `top` are kept as links.
+///
+/// # Errors
+/// Those of [`Tree::survey`] and [`Tree::fold`].
+pub fn fold<V: Visitor>(top: &Path, visitor: &V) -> Result<Artifact, V::Error> {
+    Tree::survey(top, Links::Kept)?.fold(visitor)
+}
+
+/// What a link that is followed stands for: its target's text, which a reader may ask for, and what lies behind it. No target
+/// holds a zero character, so these bytes are never those of a link that is kept.
+fn followed(target: &OsStr, kind: u8, behind: FileDigest) -> Vec<u8> {
+    [target.as_bytes(), &[0, kind], behind.0.as_bytes()].concat()
 }
 
 fn take_in<V: Visitor>(folder: &Path, found: &Found, visitor: &V) -> Result<Leaf, V::Error> {
     let path = folder.join(&found.name);
-    if !found.is_link {
-        return visitor.file(&path);
+    match &found.what {
+        What::Special => Err(WalkError::Special { path }.into()),
+        What::File => visitor.file(&path),
+        What::Link { target, behind: Behind::File } => {
+            let Leaf { object, executable, size } = visitor.file(&path)?;
+            let kind = if executable { b'x' } else { b'f' };
+            Ok(Leaf { object: visitor.bytes(&path, &followed(target, kind, object))?, executable: false, size })
+        }
+        What::Link { target, .. } => {
+            let target = target.as_bytes();
+            Ok(Leaf { object: visitor.bytes(&path, target)?, executable: false, size: target.len() as u64 })
+        }
     }
-    let target = fs::read_link(&path).map_err(|source| WalkError::Unreadable { path: path.clone(), source })?;
-    let target = target.as_os_str().as_bytes();
-    Ok(Leaf { object: visitor.bytes(&path, target)?, executable: false, size: target.len() as u64 })
 }

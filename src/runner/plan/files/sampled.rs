@@ -37,6 +37,7 @@ impl Survey<'_> {
         let listed = match self.listed(false) {
             Ok(listed) => {
                 let left = listed.samples.len();
+                sampled.problems.extend(self.dead_links(&listed.dead_links));
                 sampled.problems.extend(listed.left_out.as_ref().map(|names| self.left_out(names, left)));
                 listed
             }

@@ -1,0 +1,99 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::*;
+use crate::inputs::Inputs;
+
+/// A folder with what lay in it when it was digested.
+fn scene() -> (tempfile::TempDir, PathBuf, Guard) {
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(dir.path()).unwrap();
+    for name in ["edited", "touched", "removed"] {
+        fs::create_dir_all(root.join("in/empty")).unwrap();
+        fs::write(root.join("in").join(name), name).unwrap();
+    }
+    symlink("edited", root.join("in/link")).unwrap();
+    fs::create_dir(root.join("in/cache")).unwrap();
+    let inputs = Inputs::new(&root, &root.join("in/cache"), Default::default());
+    let mut guard = Guard::new(&root);
+    guard.source(&inputs.source(Path::new("in")).unwrap().seen);
+    (dir, root.join("in"), guard)
+}
+
+fn names(paths: &[&str], top: &Path) -> BTreeSet<PathBuf> {
+    paths.iter().map(|path| top.join(path)).collect()
+}
+
+#[test]
+fn an_edited_file_and_an_added_one_are_named_and_a_touched_one_is_not() {
+    let (_dir, top, guard) = scene();
+    fs::write(top.join("cache/object"), "").unwrap();
+    assert!(guard.changed().is_empty());
+    assert_eq!(guard.grown().count(), 0);
+    fs::create_dir(top.join("deep")).unwrap();
+    fs::write(top.join("deep/added"), "").unwrap();
+    assert_eq!(guard.grown().collect::<Vec<_>>(), [&*top]);
+    fs::write(top.join("edited"), "other!").unwrap();
+    fs::write(top.join("touched"), "touched").unwrap();
+    fs::remove_file(top.join("removed")).unwrap();
+    assert_eq!(guard.changed(), names(&["deep", "deep/added", "edited", "link", "removed"], &top));
+    let Failure::Failed { message, .. } = guard.overtaken(&guard.changed()) else { panic!("it is a failure") };
+    assert!(message.starts_with("`in/deep`, `in/deep/added`, `in/edited`"), "{message}");
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_and_an_empty_folder_are_changes() {
+    let changes: [(&str, fn(&Path)); 4] = [
+        ("link", |top| {
+            fs::remove_file(top.join("link")).unwrap();
+            symlink("touched", top.join("link")).unwrap();
+        }),
+        ("new", |top| fs::create_dir(top.join("new")).unwrap()),
+        ("empty", |top| fs::remove_dir(top.join("empty")).unwrap()),
+        ("dead", |top| symlink("nowhere", top.join("dead")).unwrap()),
+    ];
+    for (name, change) in changes {
+        let (_dir, top, mut guard) = scene();
+        guard.set().unwrap();
+        change(&top);
+        let Since::Changed(changed) = guard.since() else { panic!("{name}") };
+        assert!(changed.contains(&top.join(name)), "{name}: {changed:?}");
+        assert!(guard.set().is_err(), "{name}");
+    }
+}
+
+#[test]
+fn an_edit_that_was_taken_back_is_no_longer_what_was_set() {
+    let (_dir, top, mut guard) = scene();
+    guard.set().unwrap();
+    assert_eq!(guard.since(), Since::Untouched);
+    fs::write(top.join("edited"), "other!").unwrap();
+    fs::write(top.join("edited"), "edited").unwrap();
+    // The link leads to it.
+    let files = names(&["edited", "link"], &top);
+    assert_eq!(guard.since(), Since::Touched(Touched { files: files.clone(), unwritten: false }));
+
+    guard.set().unwrap();
+    assert_eq!(guard.since(), Since::Untouched);
+    fs::rename(top.join("edited"), top.join("kept")).unwrap();
+    fs::rename(top.join("kept"), top.join("edited")).unwrap();
+    assert_eq!(guard.since(), Since::Touched(Touched { files: files.clone(), unwritten: true }));
+
+    guard.set().unwrap();
+    fs::set_permissions(top.join("edited"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(guard.since(), Since::Touched(Touched { files: files.clone(), unwritten: true }));
+
+    guard.set().unwrap();
+    fs::set_permissions(top.join("edited"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(guard.since(), Since::Changed(files));
+}
+
+#[test]
+fn what_was_edited_before_the_start_is_not_started_from() {
+    let (_dir, top, mut guard) = scene();
+    fs::write(top.join("edited"), "other!").unwrap();
+    let Err(Failure::Failed { message, .. }) = guard.set() else { panic!("a file holds something else") };
+    assert!(message.starts_with("`in/edited`, `in/link` changed since"), "{message}");
+    fs::write(top.join("edited"), "edited").unwrap();
+    guard.set().unwrap();
+}
