@@ -1,3 +1,5 @@
+//! Laws of the guard: whatever changes what a reader gets is noticed, also if it was changed back.
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
