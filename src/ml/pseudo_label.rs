@@ -4,7 +4,9 @@
 //! It runs no network. As in the paper and the released code there is no threshold of confidence unless one is asked for: it
 //! reads what was predicted, makes sure that a loader will be able to use it as labels, and copies the bytes. [`Keep`] is
 //! beyond the paper: of each class only the pixels of least entropy, so that rare classes aren't crowded out as they would be
-//! by one threshold for all (class-balanced self-training, arXiv 1810.07911, with entropy in the place of probability).
+//! by one threshold for all (class-balanced self-training, arXiv 1810.07911, with entropy in the place of probability). An
+//! entropy map has 256 levels, so that half of a class may share one: of such a level as many pixels are taken as are wanted,
+//! evenly spread over all images.
 
 use std::path::{Path, PathBuf};
 
@@ -17,13 +19,26 @@ use crate::data::{DataError, decode, encode, label, source};
 pub struct Keep {
     /// A folder of entropy maps, each at [`source::map_file`] of its image's name.
     entropy: PathBuf,
-    /// Of each class: the greatest entropy, 0..=255, that is kept.
-    limits: [u8; 256],
+    /// Of each class.
+    limits: [Limit; 256],
+}
+
+/// Where a class is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Limit {
+    /// Pixels of less entropy than this, 0..=255, are kept.
+    entropy: u8,
+    /// Of the pixels of just this entropy, so many are kept …
+    kept: u64,
+    /// … of so many.
+    of: u64,
+    /// How many of these have been looked at.
+    seen: u64,
 }
 
 impl Keep {
-    /// Of each class at least `share` of its pixels in all `easy` images together; pixels as certain as the last of these are
-    /// kept as well. `share` is more than 0 and at most 1.
+    /// Of each class `share` of its pixels in all `easy` images together, rounded up to a whole pixel. `share` is more than 0
+    /// and at most 1.
     ///
     /// # Errors
     /// As [`read`], of predictions and entropy maps; a map of another size than its prediction.
@@ -42,29 +57,48 @@ impl Keep {
                 pixels[usize::from(class)][usize::from(entropy)] += 1;
             }
         }
-        let limits = std::array::from_fn(|class| limit(&pixels[class], share));
+        let limits = std::array::from_fn(|class| Limit::of(&pixels[class], share));
         Ok(Keep { entropy: entropy.to_owned(), limits })
     }
 
-    /// The prediction of an image with 255 in the place of what isn't kept.
-    fn apply(&self, image: &str, map: &Index) -> Result<Index, DataError> {
+    /// The prediction of an image with 255 in the place of what isn't kept. To be asked once for each of the images that the
+    /// limits were made from.
+    fn apply(&mut self, image: &str, map: &Index) -> Result<Index, DataError> {
         let entropy = entropy_map(&self.entropy, image, map)?;
-        let kept = map.bytes().iter().zip(entropy.bytes());
-        let kept =
-            kept.map(|(&class, &entropy)| if entropy <= self.limits[usize::from(class)] { class } else { IGNORE });
+        let pixels = map.bytes().iter().zip(entropy.bytes());
+        let kept = pixels
+            .map(|(&class, &entropy)| if self.limits[usize::from(class)].keeps(entropy) { class } else { IGNORE });
         Ok(Index::new(map.width(), map.height(), kept.collect()))
     }
 }
 
-/// The least entropy below which, itself included, at least `share` of the pixels are.
-fn limit(pixels: &[u64; 256], share: f64) -> u8 {
-    let wanted = (share * pixels.iter().sum::<u64>() as f64).ceil() as u64;
-    let mut below = 0;
-    let is_enough = |entropy: &u8| {
-        below += pixels[usize::from(*entropy)];
-        below >= wanted
-    };
-    (0..=u8::MAX).find(is_enough).unwrap_or(u8::MAX)
+impl Limit {
+    /// Of a class with so many pixels of each entropy.
+    fn of(pixels: &[u64; 256], share: f64) -> Limit {
+        let all: u64 = pixels.iter().sum();
+        let wanted = ((share * all as f64).ceil() as u64).min(all);
+        let mut below = 0;
+        for (entropy, &of) in (0..=u8::MAX).zip(pixels) {
+            if below + of >= wanted {
+                return Limit { entropy, kept: wanted - below, of, seen: 0 };
+            }
+            below += of;
+        }
+        unreachable!("no more are wanted than there are")
+    }
+
+    /// Whether the next pixel of the class, which has this entropy, is kept. Of those at the limit each is kept with which the
+    /// share of the kept ones among the seen ones reaches the next whole number: so they are spread evenly.
+    fn keeps(&mut self, entropy: u8) -> bool {
+        if entropy != self.entropy {
+            return entropy < self.entropy;
+        }
+        // A data set has more pixels than 32 bits can count, and their product needs more than 64.
+        let up_to = |seen: u64| u128::from(seen) * u128::from(self.kept) / u128::from(self.of.max(1));
+        let keeps = up_to(self.seen + 1) > up_to(self.seen);
+        self.seen += 1;
+        keeps
+    }
 }
 
 fn entropy_map(folder: &Path, image: &str, prediction: &Index) -> Result<Index, DataError> {
@@ -138,14 +172,14 @@ impl Histogram {
 }
 
 /// Writes the pseudo-labels of `easy` images to `labels`, and the same in the classes' colours to `colour`: all of a prediction,
-/// or what `keep` says. The number of colours is the number of classes.
+/// or what `keep` says, which was made from the same images. The number of colours is the number of classes.
 ///
 /// # Errors
 /// As [`read`]; [`DataError::NameClash`] if two images have the same file. What was written until then stays.
 pub fn write<'a>(
     predictions: &Path,
     easy: impl Iterator<Item = &'a str> + Clone,
-    keep: Option<&Keep>,
+    mut keep: Option<Keep>,
     colours: &[[u8; 3]],
     labels: &Path,
     colour: &Path,
@@ -155,7 +189,7 @@ pub fn write<'a>(
     let mut histogram = Histogram { of_class: vec![0; colours.len()], ignored: 0 };
     for image in easy {
         let PseudoLabel { file, mut map, mut png } = read(predictions, image, classes)?;
-        if let Some(keep) = keep {
+        if let Some(keep) = &mut keep {
             map = keep.apply(image, &map)?;
             png = encode::grey_png(&map);
         }
@@ -168,6 +202,8 @@ pub fn write<'a>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+
     use super::*;
 
     const COLOURS: [[u8; 3]; 3] = [[1, 1, 1], [2, 2, 2], [3, 3, 3]];
@@ -199,7 +235,7 @@ mod tests {
         let easy = ["a.png", "b.png"];
         let labels_at = |share: f64| {
             let keep = Keep::of(&predictions, &maps, easy.into_iter(), 3, share).unwrap();
-            let written = write(&predictions, easy.into_iter(), Some(&keep), &COLOURS, &labels, &colour).unwrap();
+            let written = write(&predictions, easy.into_iter(), Some(keep), &COLOURS, &labels, &colour).unwrap();
             let label = |file| decode::label(&labels.join(file)).unwrap().bytes().to_vec();
             (label("a.png"), label("b.png"), written)
         };
@@ -215,11 +251,57 @@ mod tests {
     }
 
     #[test]
-    fn pixels_as_certain_as_the_last_that_is_wanted_are_kept_as_well() {
+    fn of_pixels_as_certain_as_the_last_that_is_wanted_so_many_are_kept_as_are_wanted() {
         let mut pixels = [0; 256];
         (pixels[3], pixels[7], pixels[9]) = (1, 5, 4);
-        assert_eq!([0.05, 0.1, 0.11, 0.6, 0.61, 1.0].map(|share| limit(&pixels, share)), [3, 3, 7, 7, 9, 9]);
-        assert_eq!(limit(&[0; 256], 0.5), 0);
+        let cut = |share| {
+            let Limit { entropy, kept, of, .. } = Limit::of(&pixels, share);
+            (entropy, kept, of)
+        };
+        assert_eq!([0.05, 0.1].map(cut), [(3, 1, 1); 2]);
+        assert_eq!([0.11, 0.6].map(cut), [(7, 1, 5), (7, 5, 5)]);
+        assert_eq!([0.61, 1.0].map(cut), [(9, 1, 4), (9, 4, 4)]);
+        assert_eq!(Limit::of(&[0; 256], 0.5).kept, 0);
+    }
+
+    #[test]
+    fn pixels_at_the_limit_are_taken_evenly_from_all_images() {
+        let mut limit = Limit { entropy: 9, kept: 3, of: 9, seen: 0 };
+        let kept: Vec<bool> = (0..9).map(|_| limit.keeps(9)).collect();
+        assert_eq!(kept, [false, false, true, false, false, true, false, false, true]);
+        assert!(limit.keeps(8) && !limit.keeps(10));
+    }
+
+    proptest! {
+        #[test]
+        fn a_share_of_each_class_is_labelled_to_the_pixel_and_nothing_less_certain_than_what_is_left_out(
+            maps in prop::collection::vec(prop::collection::vec((0u8..3, 0u8..6), 12), 1..5),
+            share in 0.01f64..=1.0,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let [predictions, entropy, labels, colour] =
+                ["predictions", "entropy", "labels", "colour"].map(|name| folder.path().join(name));
+            let names: Vec<String> = (0..maps.len()).map(|at| format!("{at}.png")).collect();
+            for (name, pixels) in names.iter().zip(&maps) {
+                let png = |values: Vec<u8>| encode::grey_png(&Index::new(4, 3, values));
+                encode::write(&predictions.join(name), &png(pixels.iter().map(|(class, _)| *class).collect())).unwrap();
+                encode::write(&entropy.join(name), &png(pixels.iter().map(|(_, entropy)| *entropy).collect())).unwrap();
+            }
+            let easy = || names.iter().map(String::as_str);
+            let keep = Keep::of(&predictions, &entropy, easy(), 3, share).unwrap();
+            let written = write(&predictions, easy(), Some(keep), &COLOURS, &labels, &colour).unwrap();
+            let pixels: Vec<(u8, u8)> = maps.concat();
+            let label = |name: &String| decode::label(&labels.join(name)).unwrap().bytes().to_vec();
+            let labelled: Vec<u8> = names.iter().flat_map(label).collect();
+            for class in 0..3u8 {
+                let of_class = || pixels.iter().zip(&labelled).filter(|((of, _), _)| *of == class);
+                let wanted = (share * of_class().count() as f64).ceil() as u64;
+                prop_assert_eq!(written.of_class[usize::from(class)], wanted);
+                let kept = of_class().filter(|(_, label)| **label == class).map(|((_, entropy), _)| *entropy).max();
+                let left = of_class().filter(|(_, label)| **label == IGNORE).map(|((_, entropy), _)| *entropy).min();
+                prop_assert!(kept.zip(left).is_none_or(|(kept, left)| kept <= left));
+            }
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
             Some(Keep::of(&predictions, &entropy, names.clone(), work.class_count()?, share)?)
         }
     };
-    let histogram = pseudo_label::write(&predictions, names, keep.as_ref(), &colours, &labels, &colour)?;
+    let histogram = pseudo_label::write(&predictions, names, keep, &colours, &labels, &colour)?;
     let labelled = 100.0 * histogram.labelled();
     let mut notes = summary(format!("{} label maps, {labelled:.1} % of their pixels labelled", images.len()));
     let share = |(class, share): (&Class, f64)| format!("{} {:.2} %", class.name, 100.0 * share);
