@@ -1,7 +1,11 @@
 //! `intra-training`: from the easy part of the target, with its pseudo-labels, to the hard part. The same loop.
 
+use std::collections::HashMap;
+
+use intrada_ml::data::order::Order;
 use intrada_ml::data::source;
 use intrada_ml::rank;
+use serde::Deserialize;
 
 use crate::data::Part;
 use crate::training;
@@ -19,8 +23,41 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     }
     let easy = work.part("images", Part { names: easy, labels: Some(labels) })?;
     let hard = match work.output_of_stage("hard").ok() {
-        Some(list) => Some(work.part("images", Part { names: rank::files::read_split(list)?, labels: None })?),
+        Some(list) => {
+            let names = in_order(rank::files::read_split(list)?, &names, work.parameters::<Visited>()?.order);
+            Some(work.part("images", Part { names, labels: None })?)
+        }
         None => None,
     };
     training::train(work, &easy, hard.as_ref())
+}
+
+#[derive(Deserialize)]
+struct Visited {
+    order: Order,
+}
+
+/// Both parts are visited in the order of the data set where the pipeline asks for it. A shuffle permutes the places in the list,
+/// which are ranks.
+fn in_order(mut hard: Vec<String>, all: &[String], order: Order) -> Vec<String> {
+    if order == Order::Sequential {
+        let places: HashMap<&str, usize> = all.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+        // One that isn't there is found to be missing later.
+        hard.sort_by_key(|name| places.get(name.as_str()).copied().unwrap_or(usize::MAX));
+    }
+    hard
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequential_is_the_order_of_the_data_set_whatever_the_ranks_are() {
+        let names = |names: [&str; 3]| names.map(str::to_owned).to_vec();
+        let all = names(["a", "b", "c"]);
+        assert_eq!(in_order(names(["c", "a", "b"]), &all, Order::Sequential), all);
+        assert_eq!(in_order(names(["c", "x", "a"]), &all, Order::Sequential), names(["a", "c", "x"]));
+        assert_eq!(in_order(names(["c", "a", "b"]), &all, Order::Shuffle), names(["c", "a", "b"]));
+    }
 }
