@@ -2,7 +2,7 @@
 //!
 //! Knows no loop: `ml` reads these by name. The defaults are those of the released code, which IntraDA takes over from
 //! AdvEnt unchanged (`advent/domain_adaptation/config.py`); where the two papers and the code differ, the code is
-//! followed.
+//! followed, but for `parameter_repeats`, where the default follows the text. docs/migration.md has them side by side.
 
 use super::{Gives, Interval, KeySpec, Literal, Only, OutputSpec, Takes};
 
@@ -56,7 +56,11 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new("batch", Takes::Integer { min: 1, max: 65_536 }, "images of each domain a step")
         .or_integer(1)
         .origin(CONFIG),
-    KeySpec::new("order", Takes::Choice(&["shuffle", "sequential"]), "order of the images within an epoch")
+    KeySpec::new(
+        "order",
+        Takes::Choice(&["shuffle", "sequential"]),
+        "order of the images within an epoch: another one each time, or that of the data set (in an intra training too, for the easy \
+     and for the hard part)")
         .or_text("shuffle"),
     KeySpec::new(
         "seed",

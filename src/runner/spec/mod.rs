@@ -43,6 +43,7 @@ pub use problem::{Label, Look, Problem, Problems, Severity};
 pub use source::{Source, Sources, Span};
 pub use value::Value;
 
+use crate::kind::instruction_set::InstructionSet;
 use crate::kind::{Gives, Kind, Role};
 use sweep::Reference;
 
@@ -72,6 +73,8 @@ pub struct Pipeline {
     pub device: String,
     /// CPU threads of a stage, where they are set. Never part of a key.
     pub threads: Option<u32>,
+    /// The instructions to which whatever computes is held, where they are set. Part of the keys of [`Kind::computes`].
+    pub instruction_set: Option<&'static InstructionSet>,
     /// What stages share. Never part of a key.
     pub resources: Resources,
     /// The classes, by index; empty where only commands are run.
@@ -373,5 +376,7 @@ impl fmt::Display for Stage {
     }
 }
 
+#[cfg(test)]
+mod migration;
 #[cfg(test)]
 mod tests;
