@@ -10,12 +10,15 @@ const WANTED: &str = "2.11.0";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    if let Err(sentence) = check() {
-        println!("cargo::error={sentence}");
+    match check() {
+        Ok(Some(version)) => println!("cargo::rustc-env=FOUND_LIBTORCH={version}"),
+        Ok(None) => {}
+        Err(sentence) => println!("cargo::error={sentence}"),
     }
 }
 
-fn check() -> Result<(), String> {
+/// The version that was found, where it is known.
+fn check() -> Result<Option<String>, String> {
     let found = if variable("LIBTORCH_USE_PYTORCH").is_some() { of_python()? } else { of_folder()? };
     // PyTorch's own builds add where they run: 2.11.0+cu130.
     let release = found.as_deref().map(|version| version.split('+').next().unwrap_or(version));
@@ -23,7 +26,7 @@ fn check() -> Result<(), String> {
         Some(version) if release != Some(WANTED) && variable("LIBTORCH_BYPASS_VERSION_CHECK").is_none() => {
             Err(format!("libtorch {version} was found, but {WANTED} is needed: {}", what_to_do()))
         }
-        _ => Ok(()),
+        _ => Ok(found.clone()),
     }
 }
 

@@ -8,6 +8,11 @@
 
 use std::path::Path;
 
+/// The version of the libtorch that was found when this crate was built, where its files tell.
+pub fn version() -> Option<&'static str> {
+    option_env!("FOUND_LIBTORCH")
+}
+
 /// The arguments a linker needs beyond those that torch-sys gives it, for each program and each test that links libtorch.
 ///
 /// For build scripts only, and only for those of packages that name torch-sys as a dependency of their own: it publishes

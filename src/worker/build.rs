@@ -3,6 +3,10 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    // For the worker, which compares it with what it finds when it starts.
+    if let Some(version) = intrada_libtorch::version() {
+        println!("cargo::rustc-env=INTRADA_LIBTORCH={version}");
+    }
     for argument in intrada_libtorch::link_arguments() {
         println!("cargo::rustc-link-arg={argument}");
     }

@@ -7,8 +7,16 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use intrada_ml::cpu;
 use intrada_runner::exec::job::{Description, FORMAT, Gpu};
 use tch::{Cuda, Device, Kind, Tensor};
+
+/// The version of libtorch that this program was built for, where its files told.
+const BUILT_FOR: Option<&str> = option_env!("INTRADA_LIBTORCH");
+
+/// What to do about another one.
+pub(crate) const OTHER_LIBTORCH_CURE: &str = "LD_LIBRARY_PATH may name its folder: `env -u LD_LIBRARY_PATH intrada-run …` does \
+     without; or build for this one: LIBTORCH=FOLDER cargo build --release";
 
 /// Looks.
 pub(crate) fn description() -> Description {
@@ -22,9 +30,12 @@ pub(crate) fn description() -> Description {
     }
     Description {
         format: FORMAT,
+        built_for: BUILT_FOR.map(str::to_owned),
+        instruction_set: cpu::instruction_set(),
         libtorch: file.as_deref().and_then(version_beside),
         file,
-        cuda: tch::utils::has_cuda(),
+        // libtorch itself says so only where it finds a GPU.
+        cuda: loaded("libtorch_cuda.so").is_some() || tch::utils::has_cuda(),
         gpus,
     }
 }
@@ -32,6 +43,20 @@ pub(crate) fn description() -> Description {
 /// The version of the libtorch that this process has loaded, where its files tell.
 pub(crate) fn libtorch() -> Option<String> {
     version_beside(&loaded("libtorch_cpu.so")?)
+}
+
+/// What is wrong with the libtorch that was loaded, if it is of another release than the one that this program was built for:
+/// it may not fit, and its numbers are others.
+pub(crate) fn other_libtorch() -> Option<String> {
+    let file = loaded("libtorch_cpu.so")?;
+    let found = version_beside(&file)?;
+    let wanted = BUILT_FOR.filter(|wanted| release(wanted) != release(&found))?;
+    Some(format!("libtorch {found} was loaded from {}, but this worker was built for {wanted}", file.display()))
+}
+
+/// PyTorch's own builds add where they run: 2.11.0+cu130.
+fn release(version: &str) -> &str {
+    version.split('+').next().unwrap_or(version)
 }
 
 /// Sums eight ones there.

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::{Check, State, needs_worker};
 use crate::exec::job::{Description, Gpu};
-use crate::exec::{Failure, worker};
+use crate::exec::{Failure, surroundings, worker};
+use crate::kind::instruction_set::InstructionSet;
 use crate::report::measures::{duration, plural, size};
 use crate::sched::slots::Slots;
 use crate::spec::Pipeline;
@@ -17,19 +18,57 @@ pub(super) fn checks(pipeline: Option<&Pipeline>) -> Vec<Check> {
         Ok(worker) => {
             let device = pipeline.map_or("auto", |pipeline| pipeline.device.as_str());
             let mut checks = vec![libtorch(&worker, start.elapsed().as_secs_f64())];
+            checks.extend(instructions(&worker, pipeline.and_then(|pipeline| pipeline.instruction_set)));
             checks.extend(gpus(&worker, device, Path::new("/dev/nvidia0").exists()));
             checks
         }
         Err(failure) => vec![no_worker(failure, needs_worker(pipeline))],
     };
     checks.push(cores(pipeline));
+    checks.extend(environment(&surroundings::withheld()));
     checks
 }
 
 fn libtorch(worker: &Description, seconds: f64) -> Check {
     let version = worker.libtorch.as_deref().unwrap_or("of unknown version");
-    let build = if worker.cuda { "with CUDA" } else { "CPU build" };
-    Check::new(State::Good, "libtorch", format!("{version} ({build}), found by the worker in {}", duration(seconds)))
+    let build = match (worker.cuda, worker.gpus.is_empty()) {
+        (true, false) => "with CUDA",
+        (true, true) => "with CUDA, no GPU is visible to it",
+        (false, _) => "CPU build",
+    };
+    let found = format!("{version} ({build}), found by the worker in {}", duration(seconds));
+    let release = |version: &str| version.split('+').next().unwrap_or(version).to_owned();
+    match (&worker.libtorch, &worker.built_for) {
+        (Some(loaded), Some(wanted)) if release(loaded) != release(wanted) => {
+            let file = worker.file.as_ref().map(|file| format!(" from {}", file.display())).unwrap_or_default();
+            let found = format!("{loaded} is loaded{file}, but the worker was built for {wanted}");
+            Check::new(State::Failure, "libtorch", found).help(
+                "LD_LIBRARY_PATH may name its folder; or build for this one: LIBTORCH=FOLDER cargo build --release",
+            )
+        }
+        _ => Check::new(State::Good, "libtorch", found),
+    }
+}
+
+/// The instructions that whatever computes would use.
+fn instructions(worker: &Description, held_to: Option<&InstructionSet>) -> Option<Check> {
+    const WHAT: &str = "instruction set";
+    if let Some(Failure::Failed { message, help }) = held_to.and_then(surroundings::refusal) {
+        return Some(Check { help, ..Check::new(State::Failure, WHAT, message) });
+    }
+    let best = worker.instruction_set.as_deref()?;
+    Some(match held_to {
+        Some(set) => {
+            Check::new(State::Good, WHAT, format!("{}, as the pipeline says (the CPU's best is {best})", set.name))
+        }
+        None => Check::new(State::Good, WHAT, format!("{best}, the best of this CPU")),
+    })
+}
+
+/// Variables that have no effect here, though their names say that they should.
+fn environment(withheld: &[String]) -> Option<Check> {
+    let told = surroundings::told(withheld)?;
+    Some(Check::new(State::Good, "environment", told).help(surroundings::INSTEAD))
 }
 
 fn no_worker(failure: Failure, is_needed: bool) -> Check {
@@ -97,9 +136,10 @@ fn cores(pipeline: Option<&Pipeline>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kind::instruction_set;
 
     fn worker(cuda: bool, gpus: Vec<Gpu>) -> Description {
-        Description { format: 0, libtorch: None, file: None, cuda, gpus }
+        Description { format: 0, libtorch: None, built_for: None, instruction_set: None, file: None, cuda, gpus }
     }
 
     fn states(checks: &[Check]) -> Vec<State> {
@@ -117,6 +157,45 @@ mod tests {
         assert_eq!(states(&idle), [State::Warning]);
         assert!(idle[0].help[0].contains("--cuda"));
         assert_eq!(states(&gpus(&none, "cuda", false)), [State::Failure]);
+    }
+
+    #[test]
+    fn a_libtorch_is_called_what_it_is_whether_or_not_a_gpu_is_visible() {
+        let told = |worker: &Description| libtorch(worker, 0.5).found;
+        assert!(told(&worker(true, vec![Gpu::default()])).contains("(with CUDA)"));
+        assert!(told(&worker(true, Vec::new())).contains("(with CUDA, no GPU is visible to it)"));
+        assert!(told(&worker(false, Vec::new())).contains("(CPU build)"));
+    }
+
+    #[test]
+    fn a_libtorch_of_another_release_than_the_worker_s_own_fails() {
+        let version = |loaded: &str, wanted: &str| {
+            let [libtorch, built_for] = [loaded, wanted].map(|version| Some(version.to_owned()));
+            super::libtorch(&Description { libtorch, built_for, ..worker(false, Vec::new()) }, 0.5)
+        };
+        assert_eq!(version("2.11.0+cu130", "2.11.0").state, State::Good);
+        let other = version("2.6.0", "2.11.0");
+        assert!(other.state == State::Failure && other.help[0].contains("LD_LIBRARY_PATH"), "{other:?}");
+    }
+
+    #[test]
+    fn the_instructions_are_told_and_a_cpu_that_lacks_those_of_the_pipeline_fails() {
+        let worker = Description { instruction_set: Some("avx512".to_owned()), ..worker(false, Vec::new()) };
+        assert_eq!(instructions(&worker, None).unwrap().found, "avx512, the best of this CPU");
+        let nowhere = InstructionSet { name: "none-of-this-name", variables: &[] };
+        let refused = instructions(&worker, Some(&nowhere)).unwrap();
+        assert!(refused.state == State::Failure && !refused.help.is_empty(), "{refused:?}");
+        for set in instruction_set::NAMES.iter().filter_map(|name| instruction_set::find(name)) {
+            let state = if surroundings::has(set) { State::Good } else { State::Failure };
+            assert_eq!(instructions(&worker, Some(set)).unwrap().state, state);
+        }
+    }
+
+    #[test]
+    fn variables_that_have_no_effect_are_told_and_no_fault() {
+        assert_eq!(environment(&[]), None);
+        let told = environment(&["OMP_DYNAMIC".to_owned()]).unwrap();
+        assert!(told.state == State::Good && told.found.contains("OMP_DYNAMIC"), "{told:?}");
     }
 
     #[test]
