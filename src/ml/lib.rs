@@ -11,6 +11,7 @@
 pub mod adapt;
 pub mod arch;
 pub mod checkpoint;
+pub mod cpu;
 pub mod data;
 pub mod deeplab_v2;
 pub mod discriminator;

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
+use crate::cpu;
 use crate::network::{Parameter, RateGroup};
 
 /// DeepLab's "poly" schedule: base · (1 − i/max)^power, for iteration i = 0, 1, …, max.
@@ -168,7 +169,7 @@ impl Optimizer for Adam {
                 let _ = m.lerp_(&gradient, 1.0 - beta1);
                 let _ = v.g_mul_scalar_(beta2);
                 let _ = v.addcmul_(&(&gradient * (1.0 - beta2)), &gradient);
-                let bottom = v.sqrt().g_div_scalar_(correction2).g_add_scalar_(Self::EPSILON);
+                let bottom = cpu::sqrt(v).g_div_scalar_(correction2).g_add_scalar_(Self::EPSILON);
                 let _ = p.tensor.addcdiv_(&(&*m * (-rates.of(p.group) / correction1)), &bottom);
             }
         });

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use intrada_ml::cpu;
 use intrada_ml::data::{encode, source};
 use intrada_runner::digest::{Digest, FileDigest};
 use intrada_runner::exec::job::{self, Finding, Known};
@@ -164,10 +165,14 @@ fn copied<T: DeserializeOwned>(work: &Work, known: &Known, outputs: &[Output], p
     Some(values)
 }
 
-/// Sums come out in another order with other threads, and on another device.
+/// Sums come out in another order with other threads, on another device, and with other instructions of the CPU.
 fn made_on(work: &Work) -> String {
-    let device = if work.device == Device::Cpu { "cpu" } else { "gpu" };
-    format!("{device}, {} threads", work.job.threads)
+    let threads = work.job.threads;
+    match (work.device, cpu::instruction_set()) {
+        (Device::Cpu, Some(set)) => format!("cpu, {threads} threads, {set}"),
+        (Device::Cpu, None) => format!("cpu, {threads} threads"),
+        _ => format!("gpu, {threads} threads"),
+    }
 }
 
 /// What an earlier attempt wrote stays. It may have been killed in the middle of its last line, which must not spoil ours.
@@ -227,6 +232,7 @@ mod tests {
             slot: folder.join("slot"),
             device: "cpu".into(),
             threads: 1,
+            instruction_set: None,
         }
     }
 

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use intrada_ml::cpu;
 use intrada_runner::exec::job::{DESCRIBE, Event, FORMAT, Job};
 use tch::Device;
 
@@ -65,12 +66,9 @@ fn perform(path: &Path) -> Result<work::Notes, Failure> {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let text = std::fs::read(path)?;
-    let job: Job = serde_json::from_slice(&text)?;
-    if job.format != FORMAT {
-        let message = format!("the job is of format {}, this worker knows {FORMAT}", job.format);
-        return Err(Failure::advised(message, "build intrada-run and intrada-worker from the same sources"));
-    }
+    let job = read(&text)?;
     let device = device(&job.device)?;
+    let chosen = chosen_for(&job)?;
     // Sums come out in another order with another number of threads, so the number is the job's, not the machine's.
     tch::set_num_threads(job.threads as i32);
     let kind = job.kind.clone();
@@ -80,6 +78,9 @@ fn perform(path: &Path) -> Result<work::Notes, Failure> {
             let mut notes = perform(&work)?;
             notes.insert("threads".to_owned(), tch::get_num_threads().to_string());
             notes.insert("device".to_owned(), format!("{device:?}").to_lowercase());
+            if let Some(set) = chosen {
+                notes.entry("instruction_set".to_owned()).or_insert(set);
+            }
             notes.extend(describe::libtorch().map(|version| ("libtorch".to_owned(), version)));
             Ok(notes)
         }
@@ -87,6 +88,43 @@ fn perform(path: &Path) -> Result<work::Notes, Failure> {
             format!("this worker knows no kind `{kind}`"),
             "build intrada-run and intrada-worker from the same sources",
         )),
+    }
+}
+
+/// The job of a runner of the same version: of another one, what else is in it means nothing here.
+fn read(text: &[u8]) -> Result<Job, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Any {
+        format: u32,
+    }
+    let Any { format } = serde_json::from_slice(text)?;
+    if format != FORMAT {
+        let message = format!("the job is of format {format}, this worker knows {FORMAT}");
+        return Err(Failure::advised(message, "build intrada-run and intrada-worker from the same sources"));
+    }
+    Ok(serde_json::from_slice(text)?)
+}
+
+/// The instructions that libtorch has chosen, if these are what the job is held to and libtorch is the one that is meant.
+fn chosen_for(job: &Job) -> Result<Option<String>, Failure> {
+    if let Some(other) = describe::other_libtorch() {
+        return Err(Failure::advised(other, describe::OTHER_LIBTORCH_CURE));
+    }
+    let chosen = cpu::instruction_set();
+    if job.instruction_set.is_some() && !cpu::hold() {
+        return Err(Failure::advised(
+            "this libtorch can't be held to `instruction_set`: it has no switch for oneDNN",
+            "without `instruction_set` in [pipeline] it computes as it likes",
+        ));
+    }
+    match (&job.instruction_set, chosen) {
+        (Some(wanted), Some(chosen)) if *wanted != chosen => Err(Failure::advised(
+            format!(
+                "the pipeline says `instruction_set = \"{wanted}\"`, but libtorch finds no more than {chosen} here"
+            ),
+            "another instruction_set of [pipeline], or none, lets it run here, under another key",
+        )),
+        (_, chosen) => Ok(chosen),
     }
 }
 

@@ -4,11 +4,13 @@
 //! the target, and that is settled by their kinds' files.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use intrada_ml::adapt::{
     self, AdaptError, Control, DiscriminatorInit, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome,
     Precision, Progress, Settings,
 };
+use intrada_ml::cpu;
 use intrada_ml::data::augment::Augment;
 use intrada_ml::data::loader::{self, Loader};
 use intrada_ml::data::order::Order;
@@ -16,7 +18,7 @@ use intrada_ml::data::source::{LabelUse, Source};
 use intrada_ml::data::{Batches, DataError};
 use intrada_ml::equations::Gan;
 use intrada_ml::optim::Repeats;
-use intrada_runner::exec::job::Event;
+use intrada_runner::exec::job::{Event, iterations_kept};
 use serde::Deserialize;
 
 use crate::development::Development;
@@ -80,6 +82,9 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     if let Some(init) = init(work) {
         notes.insert("init".to_owned(), told(&init.load(network.as_ref())?));
     }
+    if let Some(set) = cpu::instruction_set() {
+        notes.insert("instruction_set".to_owned(), over_attempts(&work.job.slot, &set));
+    }
     let labels = LabelUse::Required { classes: work.class_count()? };
     let open_source = |from: u64| open(&parameters, source, labels, Side::Source, from);
     let open_target = |from: u64| match target {
@@ -116,6 +121,21 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
             Ok(notes)
         }
     }
+}
+
+/// The instructions that this attempt computes with, after those of the attempts that it goes on from: a training that began on
+/// another CPU is neither's alone.
+fn over_attempts(slot: &Path, set: &str) -> String {
+    let file = slot.join("instruction_sets");
+    let goes_on = iterations_kept(slot).is_some();
+    let before = if goes_on { std::fs::read_to_string(&file).unwrap_or_default() } else { String::new() };
+    let mut all: Vec<&str> = before.lines().collect();
+    if all.last() != Some(&set) {
+        all.push(set);
+    }
+    // A note is not worth a training.
+    let _ = std::fs::write(&file, all.join("\n"));
+    all.join(", then ")
 }
 
 /// What to do about a training that went astray.
@@ -284,5 +304,22 @@ impl Speaker<'_> {
             self.work.progress(progress.done, progress.total, "iterations", values);
         }
         if self.work.is_stopping() { Control::Stop } else { Control::Continue }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_instructions_of_every_attempt_that_is_gone_on_from_are_noted() {
+        let slot = tempfile::tempdir().unwrap();
+        assert_eq!(over_attempts(slot.path(), "avx512"), "avx512");
+        assert_eq!(over_attempts(slot.path(), "avx2"), "avx2", "nothing was kept of the first attempt");
+        let header = r#"{"__metadata__":{"record":"{\"iteration\":3}"}}"#;
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+        std::fs::write(slot.path().join("checkpoint.safetensors"), bytes).unwrap();
+        assert_eq!(over_attempts(slot.path(), "avx512"), "avx2, then avx512");
+        assert_eq!(over_attempts(slot.path(), "avx512"), "avx2, then avx512");
     }
 }

@@ -105,7 +105,7 @@ fn stages() -> Vec<CompletionCandidate> {
 /// What `--set` can replace, up to the `=`.
 fn values() -> Vec<CompletionCandidate> {
     let Some(pipeline) = pipeline() else { return Vec::new() };
-    let of_pipeline = ["seed", "device", "threads"].map(|key| format!("pipeline.{key}="));
+    let of_pipeline = ["seed", "device", "threads", "instruction_set"].map(|key| format!("pipeline.{key}="));
     let of_stages = pipeline.stages.iter().flat_map(|stage| {
         let own = stage.parameters.iter().filter(|parameter| !parameter.name.contains('.'));
         own.map(|parameter| format!("stages.{}.{}=", stage.name, parameter.name))

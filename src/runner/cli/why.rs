@@ -56,7 +56,10 @@ impl Why {
                 let said = failure.reason.lines().next().unwrap_or("");
                 format!("{name} has only failed here, {} with {which}{key}: {said}\n", ago(failure.at))
             }
-            Found::UpToDate(since) => format!("{name} is up to date since {}\n", date(*since)),
+            Found::UpToDate { since, made_with } => {
+                let made = made_with.as_ref().map(|line| format!("computed with {line}\n")).unwrap_or_default();
+                format!("{name} is up to date since {}\n{made}", date(*since))
+            }
             Found::OutputsChanged => {
                 format!("{name}: nothing of its key differs, but its outputs are missing or were changed\n")
             }
@@ -121,7 +124,7 @@ fn as_json(stage: &str, found: &Found) -> serde_json::Value {
         Found::Depends(_) => ("depends", &[][..]),
         Found::NeverRan => ("never-ran", &[][..]),
         Found::Failed { .. } => ("failed", &[][..]),
-        Found::UpToDate(_) => ("up-to-date", &[][..]),
+        Found::UpToDate { .. } => ("up-to-date", &[][..]),
         Found::OutputsChanged => ("outputs-changed", &[][..]),
         Found::RecordGone => ("record-gone", &[][..]),
         Found::Differs { differences, .. } => ("differs", &differences[..]),
@@ -134,6 +137,9 @@ fn as_json(stage: &str, found: &Found) -> serde_json::Value {
         })
         .collect();
     let mut answer = json!({"stage": stage, "state": state, "differences": differences});
+    if let Found::UpToDate { made_with, .. } = found {
+        answer["made_with"] = json!(made_with);
+    }
     if let Found::Differs { same, nearest, .. } = found {
         answer["same"] = json!(same);
         if let Some(Near { key, fields, .. }) = nearest {

@@ -43,7 +43,13 @@ pub struct Description {
     pub libtorch: Option<String>,
     /// The file of libtorch that was loaded, where the system tells.
     pub file: Option<PathBuf>,
-    /// Whether this libtorch was built with CUDA.
+    /// The version of libtorch that the worker was built for, where it is known.
+    #[serde(default)]
+    pub built_for: Option<String>,
+    /// The best instructions of the CPU that this libtorch uses: `avx512`.
+    #[serde(default)]
+    pub instruction_set: Option<String>,
+    /// Whether this libtorch was built with CUDA, be there a GPU or not.
     pub cuda: bool,
     /// The GPUs that libtorch finds, as `cuda:0`, `cuda:1`, ….
     pub gpus: Vec<Gpu>,
@@ -89,6 +95,8 @@ pub struct Job {
     pub device: String,
     /// Threads for libtorch within the process. Results are the same to the bit only for the same number.
     pub threads: u32,
+    /// The instructions to which whatever computes is held, by their name in the pipeline file; none: the best there are.
+    pub instruction_set: Option<String>,
 }
 
 /// A class to be told apart in the images.

@@ -8,10 +8,12 @@
 pub mod circumstances;
 pub mod command;
 pub mod job;
+mod no_start;
 pub mod orphans;
 pub mod process;
 pub mod signals;
 pub mod supervisor;
+pub mod surroundings;
 pub mod worker;
 
 use std::path::PathBuf;

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use super::job::{DESCRIBE, Description, Event, FORMAT, Job, iterations_kept};
 use super::process::{self, Control, Prepared, Running};
-use super::{Failure, Visible, find_worker};
+use super::{Failure, Visible, find_worker, no_start, surroundings};
+use crate::kind::instruction_set;
 
 /// What a finished worker leaves besides its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,11 +43,13 @@ pub fn perform(
     File::create(job_file)
         .and_then(|mut file| file.write_all(&text))
         .map_err(|error| Failure::new(format!("failed to write {}: {error}", job_file.display())))?;
+    note_withheld(&log);
     let mut prepared = Prepared::new(&worker);
     prepared.command().arg(job_file).stdout(Stdio::piped()).stderr(log);
+    let set = job.instruction_set.as_deref().and_then(instruction_set::find);
+    surroundings::settle(prepared.command(), Some(job.threads), set);
     gpus.limit(prepared.command());
-    let started = process::start(&mut prepared, control)
-        .map_err(|error| Failure::new(format!("failed to start {}: {error}", worker.display())))?;
+    let started = process::start(&mut prepared, control).map_err(|error| no_start::refused(&worker, &error))?;
     let kills = process::out_of_memory_kills();
     let Some(mut running) = started else { return Err(Failure::Cancelled { at: None }) };
 
@@ -81,10 +84,27 @@ pub fn perform(
         Said { outcome: Some(Event::Failed { message, help }), .. } => Err(Failure::Failed { message, help }),
         Said { outcome: Some(Event::Interrupted { at }), .. } => Err(Failure::Cancelled { at: Some(at) }),
         _ if control.is_stopping() => Err(Failure::Cancelled { at: None }),
+        // It never began; what was said of that is asked for again, as the log belongs to the caller.
+        Said { resumed_from: None, .. } if was_not_loaded(status) => {
+            Err(describe().err().unwrap_or_else(|| without_a_word(status, None, &job.slot)))
+        }
         _ => {
             let more_kills = kills.zip(process::out_of_memory_kills()).map(|(before, now)| now > before);
             Err(without_a_word(status, more_kills, &job.slot))
         }
+    }
+}
+
+/// Whether the loader may have ended it. The worker itself says why it fails.
+fn was_not_loaded(status: ExitStatus) -> bool {
+    status.code().is_some_and(|code| no_start::OF_LOADER.contains(&code))
+}
+
+/// In the stage's log, for whoever wonders why a variable has no effect.
+fn note_withheld(mut log: &File) {
+    if let Some(told) = surroundings::told(&surroundings::withheld()) {
+        // Not worth a failure: it is said by `doctor` as well.
+        let _ = writeln!(log, "intrada-run: {told}; {}", surroundings::INSTEAD);
     }
 }
 
@@ -114,11 +134,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// There is none, it doesn't start or end well (what the loader said of it is told), or it answers something else.
 pub fn describe() -> Result<Description, Failure> {
     let worker = find_worker()?;
-    let no_start = |error| Failure::new(format!("failed to start {}: {error}", worker.display()));
+    let no_start = |error| no_start::refused(&worker, &error);
     // A file, as nobody reads a second pipe while the first one is read.
     let mut said = tempfile::tempfile().map_err(no_start)?;
     let mut prepared = Prepared::new(&worker);
     prepared.command().arg(DESCRIBE).stdout(Stdio::piped()).stderr(said.try_clone().map_err(no_start)?);
+    surroundings::settle(prepared.command(), None, None);
     let control = Control::default();
     let answer = || {
         let mut running = process::start(&mut prepared, &control)?.expect("nobody told it to stop");
@@ -132,17 +153,36 @@ pub fn describe() -> Result<Description, Failure> {
         let mut talk = Vec::new();
         said.rewind().and_then(|()| said.read_to_end(&mut talk)).map_err(no_start)?;
         let talk = String::from_utf8_lossy(&talk);
+        if let Some(failure) = no_start::by_loader(&worker, &talk) {
+            return Err(failure);
+        }
         let last = talk.lines().rfind(|line| !line.trim().is_empty()).map(|line| format!(": {}", super::shown(line)));
         let how = process::describe(status);
         return Err(Failure::new(format!("{} {how}{}", worker.display(), last.unwrap_or_default())));
     }
     let text = String::from_utf8_lossy(&text);
-    let found: Option<Description> = text.lines().find_map(|line| serde_json::from_str(line).ok());
-    match found {
-        Some(found) if found.format == FORMAT => Ok(found),
-        _ => Err(Failure::new(format!("{} is not the worker of this intrada-run", worker.display()))
-            .with_help("build both from the same sources: cargo build --release")),
+    understood(&text, &worker)
+}
+
+/// What a worker says of itself. One of another version may say other things, but its format stands in the same place.
+fn understood(text: &str, worker: &Path) -> Result<Description, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Any {
+        format: u32,
     }
+    let said = |line: &str| serde_json::from_str::<Any>(line).ok();
+    let found: Option<Description> = text.lines().find_map(|line| serde_json::from_str(line).ok());
+    let what = match (found, text.lines().find_map(said)) {
+        (Some(found), _) if found.format == FORMAT => return Ok(found),
+        (_, Some(Any { format })) if format != FORMAT => {
+            format!(
+                "is the worker of another version: it takes jobs of format {format}, this intrada-run gives {FORMAT}"
+            )
+        }
+        _ => "is not the worker of this intrada-run".to_owned(),
+    };
+    let failure = Failure::new(format!("{} {what}", worker.display()));
+    Err(failure.with_help("build both from the same sources: cargo build --release"))
 }
 
 /// The events that decide.
@@ -177,4 +217,22 @@ fn listen(running: &mut Running) -> mpsc::Receiver<Event> {
         }
     });
     receive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_of_another_version_is_told_from_something_else() {
+        let told = |text: &str| match understood(text, Path::new("w")) {
+            Err(Failure::Failed { message, .. }) => message,
+            other => panic!("{text} gives {other:?}"),
+        };
+        let newer = format!("hello\n{{\"format\":{},\"else\":1}}\n", FORMAT + 1);
+        assert!(told(&newer).contains("another version"), "{}", told(&newer));
+        assert!(told("hello\n").contains("is not the worker"));
+        let ours = format!(r#"{{"format":{FORMAT},"libtorch":null,"file":null,"cuda":false,"gpus":[]}}"#);
+        assert_eq!(understood(&ours, Path::new("w")).unwrap().format, FORMAT);
+    }
 }

@@ -215,13 +215,15 @@ fn lineage(network: &Network<'_>) -> String {
         None => "as stored".to_owned(),
     };
     let seed = network.stage().parameter("seed").map(Value::canonical).unwrap_or_default();
+    let made_with = network.made_with().map(|line| format!("| computed with | {} |\n", inline(&line)));
     let commit = network.commit().map(|commit| format!("| commit of the workspace | {} |\n", inline(&commit)));
     format!(
-        "\n## Provenance\n\n| | |\n| --- | --- |\n| seed | {seed} |\n{}| image size | {size} |\n| preprocessing | {} |\n\
+        "\n## Provenance\n\n| | |\n| --- | --- |\n| seed | {seed} |\n{}{}| image size | {size} |\n| preprocessing | {} |\n\
          | key | `{}` |\n| lineage digest | `{}` |\n\n\
          `{}` (RO-Crate 1.1) lists every stage before this one with its inputs, outputs, parameters and times. The key names \
          the computation in the cache of intrada; the lineage digest is a hash over the keys and outputs of all of them.\n",
         commit.unwrap_or_default(),
+        made_with.unwrap_or_default(),
         inline(&config["preprocessing"]["channel_order"].as_str().unwrap_or_default().to_uppercase())
             + &format!(", (x − {}) / {}", config["preprocessing"]["mean"], config["preprocessing"]["scale"]),
         network.done().key,

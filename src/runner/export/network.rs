@@ -11,6 +11,7 @@ use super::package::Package;
 use super::seeds::{Repeated, repeated};
 use super::{Error, card, config, definition, provenance, safetensors};
 use crate::kind::Gives;
+use crate::report::made_with;
 use crate::report::metrics::{Measured, Metrics};
 use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
@@ -121,6 +122,11 @@ impl Network<'_> {
     /// The commit of the workspace at which it was made, and whether its files differed from that.
     pub(super) fn commit(&self) -> Option<String> {
         self.session.store.load(self.done().key).ok()??.note.remove("commit")
+    }
+
+    /// With what it was computed, where that was noted.
+    pub(super) fn made_with(&self) -> Option<String> {
+        made_with::line(&self.session.store.load(self.done().key).ok()??.note)
     }
 
     fn weights(&self) -> Result<Vec<u8>, Error> {

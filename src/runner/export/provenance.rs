@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use super::card::format_name;
 use super::network::Network;
 use crate::digest::{Digest, Encoder};
+use crate::report::made_with;
 use crate::report::measures::timestamp;
 use crate::sched::done::Done;
 use crate::sched::session::Session;
@@ -165,6 +166,9 @@ impl Graph {
         });
         // The record may have gone from the cache since; that it was done is known all the same.
         let trace = session.store.load(done.key).ok().flatten();
+        if let Some(line) = trace.as_ref().and_then(|trace| made_with::line(&trace.note)) {
+            action["description"] = format!("{} Computed with {line}.", stage.kind.summary).into();
+        }
         let times = trace.map(|trace| (trace.started, trace.started + trace.seconds));
         if let Some((started, ended)) = times {
             action["startTime"] = timestamp(started).into();

@@ -25,6 +25,8 @@ pub(super) const KIND: Kind = Kind {
         .or_text("network"),
     ]],
     exactly_one: &[],
+    computes: false,
+    revised: &[],
     classes: &[ClassFact::Count],
     outputs: &[
         OutputSpec::file("model", "model.safetensors", Gives::Weights).only(NETWORK),

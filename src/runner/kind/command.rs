@@ -28,6 +28,8 @@ pub(super) const KIND: Kind = Kind {
         .optional(),
     ]],
     exactly_one: &["command", "shell"],
+    computes: false,
+    revised: &[],
     classes: &[],
     outputs: &[],
     items: None,

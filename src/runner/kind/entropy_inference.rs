@@ -30,6 +30,8 @@ pub(super) const KIND: Kind = Kind {
         .optional(),
     ]],
     exactly_one: &[],
+    computes: true,
+    revised: &[],
     classes: &[ClassFact::Count, ClassFact::Rare],
     outputs: &[
         OutputSpec::file("scores", "scores.csv", Gives::Scores),

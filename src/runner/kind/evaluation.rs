@@ -30,6 +30,8 @@ pub(super) const KIND: Kind = Kind {
         .or_integer(8),
     ]],
     exactly_one: &[],
+    computes: true,
+    revised: &[],
     classes: &[ClassFact::Names, ClassFact::Colours],
     outputs: &[
         OutputSpec::file("metrics", "metrics.json", Gives::Metrics),

@@ -28,6 +28,8 @@ pub(super) const KIND: Kind = Kind {
         training::KEYS,
     ],
     exactly_one: &[],
+    computes: true,
+    revised: &[],
     classes: &[ClassFact::Count],
     outputs: training::OUTPUTS,
     items: None,

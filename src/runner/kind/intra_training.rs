@@ -5,7 +5,7 @@
 //! wrongly.
 
 use super::training::{self, ADAPTING};
-use super::{ClassFact, Gives, KeySpec, Kind, Runs, Takes};
+use super::{ClassFact, Gives, KeySpec, Kind, Only, Runs, Takes};
 
 pub(super) const KIND: Kind = Kind {
     name: "intra-training",
@@ -25,6 +25,8 @@ pub(super) const KIND: Kind = Kind {
         training::KEYS,
     ],
     exactly_one: &[],
+    computes: true,
+    revised: &[(Only { key: "order", is: &["sequential"] }, 2)],
     classes: &[ClassFact::Count],
     outputs: training::OUTPUTS,
     items: None,

@@ -12,6 +12,7 @@ pub mod dataset;
 mod entropy_inference;
 mod evaluation;
 pub mod execution;
+pub mod instruction_set;
 mod inter_training;
 mod intra_training;
 pub mod model;
@@ -50,6 +51,10 @@ pub struct Kind {
     pub keys: Keys,
     /// Of these keys exactly one must be there; empty where no such rule holds.
     pub exactly_one: &'static [&'static str],
+    /// Whether it computes with a network, so that the instructions of the CPU show in the last digits of its numbers.
+    pub computes: bool,
+    /// Where only some of its stages have changed their meaning: their revision in the place of [`Kind::revision`].
+    pub revised: &'static [(Only, u32)],
     /// What it reads of the classes: only these facts enter its key.
     pub classes: &'static [ClassFact],
     /// The files it gives; empty for a command, which declares its own.

@@ -1,8 +1,9 @@
 //! The keys of the file itself, of `[pipeline]` and of `[[classes]]`.
 //!
-//! Knows no stage. What is here holds for the whole pipeline; of it only the seed and the classes can change a result.
+//! Knows no stage. What is here holds for the whole pipeline; of it the seed, the classes and the instruction set can change a
+//! result.
 
-use super::{KeySpec, Takes, classes};
+use super::{KeySpec, Takes, classes, instruction_set};
 
 /// The version of the file format that this program reads.
 pub const FORMAT: i64 = 1;
@@ -37,6 +38,15 @@ pub const KEYS: &[KeySpec] = &[
     )
     .optional()
     .execution(),
+    KeySpec::new(
+        "instruction_set",
+        Takes::Choice(instruction_set::NAMES),
+        "holds the libraries that compute on the CPU to these instructions: the same libtorch and the same `threads` then give \
+         the same bytes on every x86-64 CPU that has them, and one that has not is refused; default: the best that the CPU \
+         has, and other CPUs give other last digits. It is slower, as oneDNN is left out, and part of the key of each stage \
+         that computes with a network",
+    )
+    .optional(),
 ];
 
 /// One of `[[classes]]`; its index is its place in the list.

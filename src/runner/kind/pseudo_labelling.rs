@@ -32,12 +32,15 @@ pub(super) const KIND: Kind = Kind {
         KeySpec::new(
             "keep",
             Takes::Number(Interval { open_above: false, ..Interval::INSIDE_UNIT }),
-            "share of each class's pixels, over all these images, that are labelled: those of least entropy",
+            "share of each class's pixels, over all these images, that are labelled: those of least entropy. Of pixels with the \
+             same entropy, which maps hold in 256 levels, so many as are wanted, evenly spread over the images",
         )
         .or_number(0.8)
         .only(Only::with("entropy")),
     ]],
     exactly_one: &[],
+    computes: false,
+    revised: &[(Only::with("keep"), 2)],
     classes: &[ClassFact::Colours],
     outputs: &[OutputSpec::folder("labels", Gives::Labels), OutputSpec::folder("colour", Gives::Colours)],
     items: None,

@@ -23,6 +23,8 @@ pub(super) const KIND: Kind = Kind {
         .origin("IntraDA, section 3.2 and entropy.py: --normalize"),
     ]],
     exactly_one: &[],
+    computes: false,
+    revised: &[],
     classes: &[ClassFact::Rare],
     outputs: &[
         OutputSpec::file("easy", "easy_split.txt", Gives::ImageList),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use crate::kind::{ClassFact, Role, Runs};
+use crate::kind::{ClassFact, Only, Role, Runs};
 use crate::spec::{Class, Pipeline, Stage, Value};
 
 use super::manifest::{Ingredient, Manifest};
@@ -20,18 +20,31 @@ pub fn manifest(pipeline: &Pipeline, stage: &Stage, inputs: BTreeMap<String, Ing
         let (name, value) = class_fact(*fact, &pipeline.classes);
         parameters.insert(name.to_owned(), value);
     }
+    if let Some(set) = pipeline.instruction_set.filter(|_| stage.kind.computes) {
+        parameters.insert("instruction_set".to_owned(), set.name.to_owned());
+    }
     let outputs = match stage.kind.runs {
         Runs::Worker => stage.outputs.iter().map(|output| output.name.clone()).collect(),
         Runs::Command => stage.outputs.iter().map(|output| output.path.to_string_lossy().into_owned()).collect(),
     };
     Manifest {
         kind: stage.kind.name.to_owned(),
-        revision: stage.kind.revision,
+        revision: revision(stage),
         parameters,
         inputs,
         outputs,
         environment: environment(stage).into_iter().map(|(name, value)| (name, value.map(as_text))).collect(),
     }
+}
+
+/// That of the kind, or of such stages as this one.
+fn revision(stage: &Stage) -> u32 {
+    let is_such = |only: &Only| {
+        let value = stage.parameter(only.key);
+        value.is_some_and(|value| only.is.is_empty() || value.as_text().is_some_and(|text| only.is.contains(&text)))
+    };
+    let of_such = stage.kind.revised.iter().filter(|(only, _)| is_such(only)).map(|(_, revision)| *revision);
+    of_such.max().unwrap_or(stage.kind.revision)
 }
 
 /// The value of a variable as text, different for different values. One that isn't UTF-8 is escaped behind a zero character,
@@ -89,5 +102,95 @@ mod tests {
         let values: [&[u8]; 5] = [b"\xff", b"\xfe", b"\\xff", b"\xff\\", "\u{fffd}".as_bytes()];
         let texts: std::collections::BTreeSet<String> = values.into_iter().map(text).collect();
         assert_eq!(texts.len(), values.len());
+    }
+
+    /// The key of each stage of this pipeline, in the order of the file, its inputs left out.
+    fn keys(header: &str, stages: &str) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("p.toml");
+        let text = format!("format = 1\n[pipeline]\nclasses = \"scenes-8\"\nthreads = 1\n{header}\n{STAGES}{stages}");
+        std::fs::write(&file, text).unwrap();
+        let pipeline = crate::spec::load(&file, &[]).unwrap();
+        pipeline.stages.iter().map(|stage| manifest(&pipeline, stage, BTreeMap::new()).key().to_string()).collect()
+    }
+
+    const STAGES: &str = r#"
+[datasets.s]
+format = "scenes"
+style = "source"
+seed = 1
+count = 2
+size = [64, 48]
+[datasets.t]
+format = "scenes"
+style = "target"
+seed = 2
+count = 2
+size = [64, 48]
+[models.m]
+arch = "small"
+[stages.inter]
+kind = "inter-training"
+method = "advent"
+model = "m"
+source = "s"
+target = "t"
+[stages.entropy]
+kind = "entropy-inference"
+weights = "inter"
+images = "t"
+[stages.rank]
+kind = "ranking"
+scores = "entropy"
+[stages.evaluate]
+kind = "evaluation"
+weights = "inter"
+dataset = "s"
+[stages.after]
+kind = "command"
+command = ["true"]
+inputs = []
+outputs = ["x"]
+"#;
+
+    #[test]
+    fn an_instruction_set_enters_the_keys_of_what_computes_and_no_others_and_without_one_they_stay_as_they_are() {
+        let [without, avx2, avx512] =
+            ["", "instruction_set = \"avx2\"", "instruction_set = \"avx512\""].map(|header| keys(header, ""));
+        let changes = |with: &[String]| with.iter().zip(&without).map(|(a, b)| a != b).collect::<Vec<_>>();
+        assert_eq!(changes(&avx2), [true, true, false, true, false]);
+        assert_eq!(changes(&avx512), [true, true, false, true, false]);
+        assert!(avx2[0] != avx512[0]);
+        // As they were before there was such a key.
+        assert_eq!(
+            without[..2],
+            [
+                "6f1ff051cc96fc34de9c32163b3e2db0154a4d8653ee1ea446059c14c27520c0",
+                "debc8f69de23615ae34e417380d109311adb19a464a2ae06f51a8481351d2078"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_kind_that_changed_for_some_of_its_stages_is_revised_for_these_alone() {
+        let pseudo = |more: &str| {
+            let stage =
+                "[stages.pseudo]\nkind = \"pseudo-labelling\"\npredictions = \"entropy\"\nimages = \"rank.easy\"\n";
+            keys("", &format!("{stage}{more}"))[5].clone()
+        };
+        assert_eq!(pseudo(""), "f47e6cbfa961d0414b51b111794949a7d184a5a3f8206b5b802b24eec539ca07", "as before");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("p.toml");
+        let stages = "[stages.pseudo]\nkind = \"pseudo-labelling\"\npredictions = \"entropy\"\nentropy = \"entropy\"\n\
+                      [stages.a]\nkind = \"intra-training\"\nmethod = \"advent\"\nmodel = \"m\"\neasy = \"pseudo\"\nhard = \"rank.hard\"\n\
+                      [stages.b]\nkind = \"intra-training\"\nmethod = \"advent\"\nmodel = \"m\"\neasy = \"pseudo\"\nhard = \"rank.hard\"\n\
+                      order = \"sequential\"\n";
+        std::fs::write(&file, format!("format = 1\n[pipeline]\nclasses = \"scenes-8\"\n{STAGES}{stages}")).unwrap();
+        let pipeline = crate::spec::load(&file, &[]).unwrap();
+        let revision = |name: &str| {
+            let stage = pipeline.stages.iter().find(|stage| stage.name == name).unwrap();
+            manifest(&pipeline, stage, BTreeMap::new()).revision
+        };
+        assert_eq!(["inter", "pseudo", "a", "b"].map(revision), [1, 2, 1, 2]);
     }
 }

@@ -12,6 +12,7 @@ pub mod html;
 pub mod image;
 pub mod json;
 pub mod live;
+pub mod made_with;
 mod map;
 pub mod measures;
 pub mod metrics;

@@ -14,14 +14,14 @@ use crate::plan::explain::{self, Difference};
 use crate::plan::manifest::Manifest;
 use crate::plan::sources;
 use crate::report::history::Settled;
-use crate::spec::{Problem, Problems, StageId};
+use crate::report::made_with;
+use crate::spec::{Problem, Problems, Severity, StageId};
 use crate::store::Artifact;
 
-use super::missing_worker;
-use super::orders;
 use super::planner::Planner;
 use super::session::Session;
 use super::wiring::Node;
+use super::{missing_instructions, missing_worker, orders, problems};
 
 /// What would happen to a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub struct Plan {
 /// Decides for `targets` and what they need.
 ///
 /// # Errors
-/// What is wrong with the sources.
+/// What is wrong with the sources, or the CPU lacks the instructions that a stage which runs is held to.
 pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Result<Plan, Problems> {
     let (planner, decisions) = settle(session, targets, force)?;
     let stages = planner.wiring.iter().filter_map(|(node, what)| match what {
@@ -117,10 +117,14 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
     });
     let found = sources::once_each(planner.keys.warnings());
     let planned: Vec<Planned> = planned.collect();
-    let open = planned.iter().filter(|planned| matches!(planned.decision, Decision::Run | Decision::Depends));
-    let worker = missing_worker(session, open.map(|planned| planned.stage));
+    let of = |decision| planned.iter().filter(move |planned| planned.decision == decision).map(|planned| planned.stage);
+    if let Some(refused) = missing_instructions(session, of(Decision::Run)) {
+        return Err(problems(session, vec![Problem { severity: Severity::Error, ..refused }]));
+    }
+    let open = || of(Decision::Run).chain(of(Decision::Depends));
+    let amiss = [missing_worker(session, open()), missing_instructions(session, open())].into_iter().flatten();
     let in_the_way = planned.iter().flat_map(|planned| in_the_way(session, planned));
-    let warnings = session.pipeline.warnings.iter().cloned().chain(found).chain(worker).chain(in_the_way).collect();
+    let warnings = session.pipeline.warnings.iter().cloned().chain(found).chain(amiss).chain(in_the_way).collect();
     Ok(Plan { stages: planned, warnings })
 }
 
@@ -157,8 +161,13 @@ pub enum Why {
         /// Whether it was the key that it has now.
         is_same: bool,
     },
-    /// Nothing differs since it was made, in seconds since the Unix epoch.
-    UpToDate(f64),
+    /// Nothing differs.
+    UpToDate {
+        /// When it was made, in seconds since the Unix epoch.
+        since: f64,
+        /// With what, where that was noted.
+        made_with: Option<String>,
+    },
     /// The key is the same, but the outputs are missing or were changed.
     OutputsChanged,
     /// The record of its last run is no longer in the cache.
@@ -207,7 +216,9 @@ pub fn why(session: &mut Session, stage: StageId) -> Result<Why, Problems> {
         });
     };
     if decisions.get(&node) == Some(&Decision::UpToDate) {
-        return Ok(Why::UpToDate(record.finished));
+        let trace = session.store.load(record.key).ok().flatten();
+        let made_with = trace.and_then(|trace| made_with::line(&trace.note));
+        return Ok(Why::UpToDate { since: record.finished, made_with });
     }
     if Some(record.key) == planner.keys.key(node) {
         return Ok(Why::OutputsChanged);

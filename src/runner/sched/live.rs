@@ -70,7 +70,7 @@ pub fn watch(file: &Path, front: &mut dyn Front, interrupt: &Interrupt) -> Resul
         let mut run = Run::new(session, options, reporter.as_mut(), planner, send.clone());
         run.take_over(jobs);
         run.carry_out(std::mem::take(commands));
-        run.warn_of_missing_worker();
+        run.warn_of_the_machine();
         let Some(next) = watch.follow(&mut run, &receive)? else { return Ok(()) };
         jobs = run.jobs.hand_over();
         planned = next;

@@ -32,7 +32,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::exec::{Failure, find_worker};
+use crate::exec::{Failure, find_worker, surroundings};
 use crate::kind::Runs;
 use crate::report::{Event, Totals};
 use crate::spec::{Look, Problem, Problems, StageId};
@@ -75,6 +75,16 @@ fn missing_worker(session: &Session, mut open: impl Iterator<Item = StageId>) ->
     let stage = session.pipeline.stage(open.find(|stage| session.pipeline.stage(*stage).kind.runs == Runs::Worker)?);
     let Err(Failure::Failed { message, help }) = find_worker() else { return None };
     let problem = Problem::warning(message).at(stage.span, "needs it");
+    Some(help.into_iter().fold(problem, Problem::help))
+}
+
+/// What is amiss if one of these stages has to run: the CPU has not the instructions that it is held to.
+fn missing_instructions(session: &Session, mut open: impl Iterator<Item = StageId>) -> Option<Problem> {
+    let Failure::Failed { message, help } = surroundings::refusal(session.pipeline.instruction_set?)? else {
+        return None;
+    };
+    let stage = session.pipeline.stage(open.find(|stage| session.pipeline.stage(*stage).kind.computes)?);
+    let problem = Problem::warning(message).at(stage.span, "this stage would compute with it");
     Some(help.into_iter().fold(problem, Problem::help))
 }
 

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::digest::{ArtifactDigest, Key};
-use crate::exec::Failure;
 use crate::exec::command::Program;
 use crate::exec::job::{self, Job};
+use crate::exec::{Failure, surroundings};
 use crate::flow::NodeId;
 use crate::kind::Runs;
 use crate::plan::assemble;
@@ -75,6 +75,10 @@ pub fn order(
     let task = match stage.kind.runs {
         Runs::Command => Task::Command(program(pipeline, stage, lent)),
         Runs::Worker => {
+            let set = pipeline.instruction_set.filter(|_| stage.kind.computes);
+            if let Some(refusal) = set.and_then(surroundings::refusal) {
+                return Err(refusal);
+            }
             let device = if lent.gpus.is_none() { "cpu" } else { device };
             let job = worker_job(session, planner, node, stage, lent.threads, device)?;
             Task::Worker(Box::new(job), lent.gpus.clone())
@@ -200,6 +204,11 @@ fn worker_job(
         slot: PathBuf::new(),
         device: device.to_owned(),
         threads: threads as u32,
+        instruction_set: session
+            .pipeline
+            .instruction_set
+            .filter(|_| stage.kind.computes)
+            .map(|set| set.name.to_owned()),
     })
 }
 

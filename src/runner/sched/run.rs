@@ -30,7 +30,7 @@ use super::session::Session;
 use super::settle::{self, Known};
 use super::slots::Slots;
 use super::wiring::Node;
-use super::{Ended, Options, missing_worker, orders, put_aside_event, warning};
+use super::{Ended, Options, missing_instructions, missing_worker, orders, put_aside_event, warning};
 
 /// The wish to stop, from another thread: once to save, twice to end at once. Without a run it does nothing.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +73,7 @@ pub fn run(
     interrupt.listen(Some(send.clone()));
     let mut run = Run::new(session, options, reporter, planner, send);
     run.carry_out(commands);
-    run.warn_of_missing_worker();
+    run.warn_of_the_machine();
     // Nobody tells of changes here.
     while run.listen(&receive).is_some() {}
     interrupt.listen(None);
@@ -192,10 +192,11 @@ impl Run<'_> {
     }
 
     /// Said before anything has run.
-    pub(super) fn warn_of_missing_worker(&mut self) {
+    pub(super) fn warn_of_the_machine(&mut self) {
         let open = self.planner.engine.unsettled();
-        let stages = open.iter().filter_map(|node| self.planner.wiring.node(*node).stage());
-        if let Some(problem) = missing_worker(self.session, stages) {
+        let stages = || open.iter().filter_map(|node| self.planner.wiring.node(*node).stage());
+        let amiss = [missing_worker(self.session, stages()), missing_instructions(self.session, stages())];
+        for problem in amiss.into_iter().flatten() {
             self.reporter.tell(&warning(self.session, &problem));
         }
     }

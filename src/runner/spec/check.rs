@@ -74,10 +74,11 @@ pub(super) fn check(
         stages.iter().find(|s| s.kind.runs == Runs::Worker).map(|s| s.span),
         problems,
     );
+    check_threads(&header, problems);
     let used = dataset_list.iter().map(|dataset| ("data set", &dataset.name, dataset.span)).zip(used_datasets);
     let models = model_list.iter().map(|model| ("model", &model.name, model.span)).zip(used_models);
     check_used(used.chain(models), problems);
-    let Header { name, seed, device, threads, resources, classes, .. } = header;
+    let Header { name, seed, device, threads, instruction_set, resources, classes, .. } = header;
     Pipeline {
         file: file.to_owned(),
         root: root.to_owned(),
@@ -85,6 +86,7 @@ pub(super) fn check(
         seed,
         device,
         threads,
+        instruction_set: instruction_set.map(|(set, _)| set),
         resources,
         classes,
         datasets: dataset_list,
@@ -101,6 +103,15 @@ fn once_each(problems: &mut Vec<Problem>) {
         let places: Vec<Span> = problem.labels.iter().map(|label| label.span).collect();
         told.insert((problem.title.clone(), places))
     });
+}
+
+/// Who asks for the same instructions everywhere wants the same bytes, and these take the same number of threads as well.
+fn check_threads(header: &Header, problems: &mut Vec<Problem>) {
+    if let (Some((set, span)), None) = (header.instruction_set, header.threads) {
+        let title = "`instruction_set` without `threads`: results still differ with the number of cores of a machine";
+        let problem = Problem::warning(title).at(span, format!("holds stages to {} alone", set.name));
+        problems.push(problem.help("in [pipeline]: `threads = 1`, or as many as every machine has"));
+    }
 }
 
 /// A command's earlier outputs are replaced when it runs: the pipeline file must not be among them.

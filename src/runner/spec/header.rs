@@ -14,6 +14,7 @@ use super::read::{Reader, Typed};
 use super::sections::{is_name, section};
 use super::source::Span;
 use super::value::Value;
+use crate::kind::instruction_set::{self, InstructionSet};
 use crate::kind::{classes, pipeline};
 
 /// What `[pipeline]` says.
@@ -22,6 +23,8 @@ pub(super) struct Header {
     pub seed: u64,
     pub device: String,
     pub threads: Option<u32>,
+    /// With its place in the text.
+    pub instruction_set: Option<(&'static InstructionSet, Span)>,
     pub resources: Resources,
     pub classes: Vec<Class>,
     /// Whether the file says anything about classes, rightly or wrongly.
@@ -40,6 +43,9 @@ pub(super) fn read_header(reader: &mut Reader<'_>, table: &Table, file: &Path) -
         seed: values.integer("seed").unwrap_or_default().unsigned_abs(),
         device,
         threads: values.integer("threads").and_then(|threads| threads.try_into().ok()),
+        instruction_set: values
+            .get("instruction_set")
+            .and_then(|set| Some((instruction_set::find(set.text())?, set.span))),
         has_classes: values.has("classes") || table.get("classes").is_some(),
         classes: read_classes(reader, values.get("classes"), table.get("classes")),
     }

@@ -9,6 +9,7 @@ use super::markup::{section, table, text};
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::inputs::listing;
+use crate::report::made_with;
 use crate::report::measures::{count, plural};
 use crate::spec::{Format, Span};
 use crate::store::Trace;
@@ -32,15 +33,12 @@ struct Dataset {
     images: Option<u64>,
 }
 
-/// Notes of a trace that say with what its result was computed, and what they are called here.
-const MADE_WITH: [&str; 6] = ["intrada", "libtorch", "machine", "device", "threads", "commit"];
-
 /// Looks it up.
 pub(super) fn gather(workspace: &Workspace) -> Provenance {
     let pipeline = workspace.pipeline;
     let traces: Vec<Trace> = workspace.stages().take(super::TRACES).filter_map(|(id, _)| workspace.trace(id)).collect();
     let noted = |name: &str| values(traces.iter().map(|trace| trace.note.get(name).map_or("", String::as_str)));
-    let mut facts: Vec<(&str, String)> = MADE_WITH.iter().map(|name| (*name, noted(name))).collect();
+    let mut facts: Vec<(&str, String)> = made_with::NOTES.iter().map(|name| (*name, noted(name))).collect();
     let seeds = seeds(workspace);
     facts.push((if seeds.contains(',') { "seeds" } else { "seed" }, seeds));
     facts.retain(|(_, value)| !value.is_empty());
