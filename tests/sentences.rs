@@ -39,12 +39,19 @@ dataset = "s"
 fn after_a_failure_no_result_of_an_earlier_network_is_shown_as_this_runs() {
     let space = Space::with(PIPELINE);
     let first = space.intrada("p.toml");
+    let inspected = space.intrada("inspect p.toml inter --format json").stdout;
+    let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
+    let digest = inspected["outputs"][0]["digest"].as_str().unwrap()[..12].to_owned();
+    assert!(space.read("runs/p/report.html").contains(&digest));
     assert!(first.code == Some(0) && first.stdout.contains("mIoU"), "{}{}", first.stdout, first.stderr);
     // Another training, which has no time: what lies in place of the evaluation is of the one before.
     space.edit("p.toml", "iterations = 2\n", "iterations = 3\ntimeout = \"0.001 s\"\n");
     let failed = space.intrada("p.toml");
     assert_eq!(failed.code, Some(1), "{}{}", failed.stdout, failed.stderr);
     assert_eq!(failed.stdout, "", "{}", failed.stderr);
+    let page = space.read("runs/p/report.html");
+    assert!(!page.contains(&digest), "the page shows what the training gave with another key");
+    assert!(page.contains("evaluate has no result that counts") || !page.contains("id=\"certainty\""));
     // What is brought up to date beside a failure is shown.
     let again = space.intrada("p.toml --set stages.inter.iterations=2");
     assert!(again.code == Some(0) && again.stdout.contains("mIoU"), "{}{}", again.stdout, again.stderr);

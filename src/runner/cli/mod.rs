@@ -203,9 +203,10 @@ pub fn main() -> ExitCode {
 /// Says what clap has to say: help where that was asked for, else what is wrong with the command line. A name out of a folder
 /// may stand in that.
 fn explain(error: &clap::Error) -> u8 {
-    let text = |is_coloured: bool| match is_coloured {
-        true => error.render().ansi().to_string(),
-        false => error.render().to_string(),
+    let text = |is_coloured: bool| {
+        let text = error.render();
+        let text = if is_coloured { text.ansi().to_string() } else { text.to_string() };
+        shown::brief(&text, 10 * SAID).into_owned()
     };
     if !error.use_stderr() {
         let _ = std::io::stdout().lock().write_all(shown::painted(&text(is_coloured(&std::io::stdout()))).as_bytes());
@@ -215,6 +216,9 @@ fn explain(error: &clap::Error) -> u8 {
     USAGE
 }
 
+/// Characters of a message: a word of the command line may have a hundred thousand.
+const SAID: usize = 2000;
+
 /// Says why there is no answer, and gives the exit status that goes with it.
 fn tell(refusal: &Refusal, is_coloured: bool) -> u8 {
     match refusal {
@@ -223,11 +227,11 @@ fn tell(refusal: &Refusal, is_coloured: bool) -> u8 {
             USAGE
         }
         Refusal::Usage(text) => {
-            talk!("error: {text}");
+            talk!("error: {}", shown::brief(text, SAID));
             USAGE
         }
         Refusal::Other(error) => {
-            talk!("error: {error:#}");
+            talk!("error: {}", shown::brief(&format!("{error:#}"), SAID));
             STAGE_FAILED
         }
     }

@@ -2,8 +2,10 @@
 //!
 //! Knows the texts of each event. Reasons, logs and summaries come from other programs, names from other people's files.
 
+use std::borrow::Cow;
+
 use super::{Advice, Event, Finished, Reporter};
-use crate::shown::{line, lines};
+use crate::shown::{brief, line, lines};
 use crate::store::index::Index;
 
 /// Passes on harmless events.
@@ -47,15 +49,22 @@ fn clean(event: &mut Event) {
     }
 }
 
+/// Characters of one text: a reason names values, which may be whole shell scripts.
+const SAID: usize = 4000;
+
 /// What has no line break of its own.
 fn one_line(text: &mut String) {
-    if let std::borrow::Cow::Owned(other) = line(text) {
-        *text = other;
-    }
+    change(text, |text| brief(text, SAID));
+    change(text, line);
 }
 
 fn several_lines(text: &mut String) {
-    if let std::borrow::Cow::Owned(other) = lines(text) {
+    change(text, |text| brief(text, 4 * SAID));
+    change(text, lines);
+}
+
+fn change(text: &mut String, to: impl Fn(&str) -> Cow<'_, str>) {
+    if let Cow::Owned(other) = to(text) {
         *text = other;
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
-use super::measures::{count, plural};
+use super::measures::{count, plural, tenths};
 use crate::shown;
 
 /// Columns of the longest name that is shown whole.
@@ -163,7 +163,7 @@ pub const CHANCE: f64 = 2.0;
 fn change(row: &Row) -> String {
     match (row.last, row.before) {
         (Some(last), Some(before)) if last == before => "=".to_owned(),
-        (Some(last), Some(before)) => format!("{:+.1}", 100.0 * (last - before)),
+        (Some(last), Some(before)) => format!("{:+.1}", tenths(100.0 * (last - before))),
         _ => String::new(),
     }
 }

@@ -6,7 +6,7 @@
 use super::images::Images;
 use super::table::{self, Column};
 use super::{Comparison, Row};
-use crate::report::measures::plural;
+use crate::report::measures::{plural, tenths};
 use crate::shown;
 
 /// For a terminal of so many columns, or for a file, which has room for all. `classes` gives their order.
@@ -153,7 +153,7 @@ fn changed(number: usize, row: &Row, images: &Images, against: &str) -> String {
     text += &format!("  {:<first$}  {}  {}\n", "image", shown::right(&against, base), shown::right(&weights, own));
     for image in shown() {
         let [from, to] = [image.base, image.own].map(|iou| format!("{:.1}", 100.0 * iou));
-        let difference = 100.0 * (image.own - image.base);
+        let difference = tenths(100.0 * (image.own - image.base));
         let name = shown::left(&image.name, first);
         text += &format!("  {name}  {from:>base$}  {to:>own$}  {difference:+6.1}\n");
     }

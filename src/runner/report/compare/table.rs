@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{Comparison, Difference, Row, SEEDS_FOR_A_GAIN, Spread};
-use crate::report::measures::duration;
+use crate::report::measures::{duration, tenths};
 use crate::shown;
 
 /// Columns of the widest cell: a class or a path may have a name that is longer than any screen.
@@ -148,7 +148,7 @@ fn percent(spread: Option<Spread>) -> String {
 fn since(difference: Option<Difference>) -> String {
     let Some(Difference { spread, .. }) = difference else { return String::new() };
     let sd = spread.sd.map(|sd| format!(" ± {:.1}", 100.0 * sd)).unwrap_or_default();
-    format!("{:+.1}{sd}", 100.0 * spread.mean)
+    format!("{:+.1}{sd}", tenths(100.0 * spread.mean))
 }
 
 fn verdict(difference: Option<Difference>) -> &'static str {

@@ -13,6 +13,7 @@ use super::workspace::{State, Workspace};
 use crate::digest::Key;
 use crate::exec;
 use crate::report::measures::{count, date, duration, plural};
+use crate::shown;
 use crate::spec::{Parameter, StageId};
 use crate::store::TracedOutput;
 
@@ -88,11 +89,15 @@ fn bare(workspace: &Workspace, id: StageId) -> Card {
     }
 }
 
+/// Characters of a value: it may be a whole shell script, and is in the pipeline file.
+const VALUE: usize = 4000;
+
 fn details(workspace: &Workspace, id: StageId) -> Details {
     let settled = workspace.settled(id).and_then(|settled| settled.key);
     let key = settled.or(workspace.record(id).map(|record| record.key));
     let mut details = Details { key, ..Details::default() };
-    if let Some(trace) = workspace.trace(id) {
+    // Of a stage that failed or waits, the record is that of an earlier key: it took and gave something else.
+    if let Some(trace) = workspace.trace(id).filter(|trace| Some(trace.key) == key) {
         let short = |digest: &str| digest.chars().take(DIGITS).collect::<String>();
         details.facts.push(("computed".to_owned(), date(trace.started + trace.seconds)));
         details.facts.extend(trace.resumed_from.map(|at| ("resumed at".to_owned(), count(at))));
@@ -106,7 +111,8 @@ fn details(workspace: &Workspace, id: StageId) -> Details {
     }
     let stage = workspace.pipeline.stage(id);
     // A default has the place of the stage's name.
-    let parameter = |it: &Parameter| (it.name.clone(), it.value.canonical(), it.span != stage.span);
+    let value = |it: &Parameter| shown::brief(&it.value.canonical(), VALUE).into_owned();
+    let parameter = |it: &Parameter| (it.name.clone(), value(it), it.span != stage.span);
     details.parameters = stage.parameters.iter().map(parameter).collect();
     details.log = key.and_then(|key| exec::tail(&workspace.store.log_path(key), LOG_LINES).ok()).unwrap_or_default();
     details
