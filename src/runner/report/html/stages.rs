@@ -93,8 +93,10 @@ fn bare(workspace: &Workspace, id: StageId) -> Card {
 const VALUE: usize = 4000;
 
 fn details(workspace: &Workspace, id: StageId) -> Details {
-    let settled = workspace.settled(id).and_then(|settled| settled.key);
-    let key = settled.or(workspace.record(id).map(|record| record.key));
+    let settled = workspace.settled(id);
+    let has_results = settled.is_none_or(|settled| settled.outcome.has_results());
+    let recorded = workspace.record(id).filter(|_| has_results).map(|record| record.key);
+    let key = settled.and_then(|settled| settled.key).or(recorded);
     let mut details = Details { key, ..Details::default() };
     // Of a stage that failed or waits, the record is that of an earlier key: it took and gave something else.
     if let Some(trace) = workspace.trace(id).filter(|trace| Some(trace.key) == key) {
