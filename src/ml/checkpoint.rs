@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use intrada_weights::beginning::{self, Form};
 use safetensors::tensor::View;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use tch::{Device, Kind, Tensor};
@@ -16,7 +17,6 @@ use tch::{Device, Kind, Tensor};
 use crate::input_file::InputFile;
 use crate::pth::{self, Array, Contents};
 
-mod beginning;
 mod error;
 mod fit;
 mod wrapping;
@@ -24,8 +24,6 @@ mod wrapping;
 pub use error::CheckpointError;
 pub use fit::{Apart, Restored, Rule, copy_into, required, restore};
 pub use wrapping::{Beside, Nearest, Wrapping};
-
-use beginning::Form;
 
 /// The one metadata entry. The format's metadata is a map whose order no writer promises, so more than one entry would
 /// make the bytes vary; what belongs there is one JSON text.

@@ -31,5 +31,4 @@ mod pth;
 pub mod rank;
 pub mod resnet;
 mod rows;
-pub mod shown;
 pub mod small;

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use intrada_weights::beginning::MAGIC_AS_TEXT;
 use safetensors::Dtype;
 
 mod archive;
@@ -47,18 +48,6 @@ pub(crate) struct Contents<'a> {
     pub(crate) arrays: Vec<(String, Array<'a>)>,
     /// What has a name and is no tensor with elements of its own.
     pub(crate) odd: Vec<(String, Odd<'a>)>,
-}
-
-/// How torch.save's old format begins in a pickle of protocol 0 or 1: its magic number as a text.
-const MAGIC_AS_TEXT: &[u8] = b"L119547037146038801333356L\n.";
-
-/// Whether the first bytes are those of an archive or of a pickle.
-pub(crate) fn is_pth(file: &[u8]) -> bool {
-    const LAST_PROTOCOL: u8 = 5;
-    file.starts_with(b"PK\x03\x04")
-        || file.starts_with(b"PK\x05\x06")
-        || file.starts_with(MAGIC_AS_TEXT)
-        || matches!(file, [0x80, protocol, ..] if *protocol <= LAST_PROTOCOL)
 }
 
 /// All that has a name.

@@ -68,9 +68,22 @@ pub(crate) fn told(restored: &Restored) -> String {
 #[cfg(test)]
 mod tests {
     use intrada_ml::network::{ChannelOrder, Normalization};
-    use intrada_runner::kind::model::{ARCHS, preprocessing};
+    use intrada_runner::kind::model::{ARCHS, head, preprocessing};
 
     use super::*;
+
+    #[test]
+    fn the_head_that_a_plan_counts_classes_by_is_that_of_the_network() {
+        for arch in ARCHS {
+            let own: Arch = serde_json::from_value(arch.name.into()).unwrap();
+            let options = Options { classes: 7, multi_level: true, output_stride: None, branches: None };
+            let state = own.build(options, 1, tch::Device::Cpu, Kind::Float).state();
+            let head = head(arch.name).unwrap();
+            let named: Vec<_> = state.iter().filter(|(name, _)| name.ends_with(head)).collect();
+            assert_eq!(named.len(), 1, "{}", arch.name);
+            assert_eq!((named[0].0.as_str(), named[0].1.size()[0]), (head, 7), "{}", arch.name);
+        }
+    }
 
     #[test]
     fn an_exported_preprocessing_is_that_of_the_network() {

@@ -8,7 +8,7 @@ use tch::Kind;
 use super::wrapping::Nearest;
 use crate::input_file::{Changed, ReadError};
 use crate::pth::PthError;
-use crate::shown::Shown;
+use intrada_weights::shown::Shown;
 
 /// Why a file could not be read, written or used.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor, no_grad};
 
 use super::{Checkpoint, CheckpointError, Wrapping, read_input, read_network};
 use crate::input_file::InputFile;
-use crate::shown::Shown;
+use intrada_weights::shown::Shown;
 
 /// Which differences between a file and a network are none.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::CheckpointError;
 use crate::pth::Contents;
-use crate::shown::{Shown, some_of};
+use intrada_weights::shown::{Shown, some_of};
 
 /// Where in a file a network was found, and what else there was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

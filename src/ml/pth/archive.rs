@@ -9,7 +9,7 @@ use std::io::Cursor;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::{PthError, part};
-use crate::shown::some_of;
+use intrada_weights::shown::some_of;
 
 /// What begins a record.
 const LOCAL_HEADER: &[u8] = b"PK\x03\x04";

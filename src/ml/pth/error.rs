@@ -1,5 +1,5 @@
 //! Why a file is no checkpoint of PyTorch, or none that this reads. Names out of the file are shown, never printed raw.
-use crate::shown::Shown;
+use intrada_weights::shown::Shown;
 
 /// Why a file is no checkpoint, or none that this reads.
 #[derive(Debug, thiserror::Error)]

@@ -53,6 +53,17 @@ pub const ARCHS: &[Variant] = &[
     },
 ];
 
+/// The weights of the main head of the architecture of this name: their first side is the number of classes.
+///
+/// `ml` has the network; a test of the worker compares them.
+pub fn head(arch: &str) -> Option<&'static str> {
+    match arch {
+        "small" => Some("main.weight"),
+        "efficientnet-lite0" | "deeplabv2-resnet50" | "deeplabv2-resnet101" => Some("layer6.conv2d_list.0.weight"),
+        _ => None,
+    }
+}
+
 /// How a network's input is made of pixel values from 0 to 255: first the channel order, then `(x − mean) / scale`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preprocessing {

@@ -10,3 +10,4 @@ pub mod items;
 pub mod manifest;
 pub mod sources;
 pub mod split;
+mod weights;

@@ -18,6 +18,7 @@ use crate::store::tree::Shape;
 use super::files::Survey;
 pub use super::files::sampled::Sampled;
 use super::manifest::Ingredient;
+use super::weights;
 
 /// Changes when the painter of scenes paints other pictures for the same parameters.
 pub(super) const SCENES_REVISION: u32 = 1;
@@ -146,10 +147,26 @@ impl Surveyor<'_> {
             Kind::Folder => Content::Folder(absolute),
         };
         let digest = artifact.digest();
+        if matches!(artifact.kind, Kind::File { .. }) {
+            self.weights(path, readers)?;
+        }
         let listing = seen.folder.as_ref().map(|folder| listing_of_folder(folder, &seen));
         let ingredient = Ingredient { digest, what, listing: listing.as_deref().map(object_of) };
         let warnings = seen.folder.as_ref().and_then(|folder| dead_links(folder, span)).into_iter().collect();
         Ok(Found { ingredient, content, seen, listing, warnings })
+    }
+
+    /// Whether a file is one of weights where a stage reads it as such.
+    fn weights(&self, path: &Path, readers: &[(StageId, Span)]) -> Result<(), Problem> {
+        for (stage, span) in readers {
+            let (stage, file) = (self.pipeline.stage(*stage), self.pipeline.root.join(path));
+            let mistake = weights::mistake(&file, path, stage, self.pipeline.classes.len());
+            // What can't be read has been told where it was hashed.
+            if let Ok(Some(mistake)) = mistake {
+                return Err(Problem::error(format!("{} {mistake}", path.display())).at(*span, ""));
+            }
+        }
+        Ok(())
     }
 }
 

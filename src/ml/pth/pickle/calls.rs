@@ -5,7 +5,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{Machine, PthError, Strided, Value, dtype};
-use crate::shown::Shown;
+use intrada_weights::shown::Shown;
 
 /// Functions and classes that a file may name to be called, by module. Beside PyTorch's and NumPy's own values these are the
 /// containers and records of Python's library that trainings save.

@@ -2,12 +2,11 @@
 //!
 //! People hand in what a download left them: a page that asks for a login, a pointer of Git LFS, an archive with the file in
 //! it. It is said what that is, and how to come by the file.
-use crate::pth;
 use crate::shown::Shown;
 
 /// The form of a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub enum Form {
     /// Tensors behind a header in JSON.
     Safetensors,
     /// A pickle, perhaps in a zip archive.
@@ -54,59 +53,66 @@ const OLD_PICKLE: (&str, &str) = (
     "if you trust it, load it with the code that wrote it and save its tensors again: `torch.save(state_dict, …)`",
 );
 
-/// Which form a file has.
-pub(super) fn form(file: &[u8]) -> Form {
+/// As many bytes are enough; a file may have fewer.
+pub const ENOUGH: usize = 512;
+
+/// How torch.save's old format begins in a pickle of protocol 0 or 1: its magic number as a text.
+pub const MAGIC_AS_TEXT: &[u8] = b"L119547037146038801333356L\n.";
+
+/// Which form a file has, by its first [`ENOUGH`] bytes.
+pub fn form(file: &[u8]) -> Form {
+    let begin = &file[..file.len().min(ENOUGH)];
     // A safetensors file can begin with the byte of a pickle, but no pickle and no archive has a `{` there as well.
-    if has_header(file) {
+    if has_header(begin) {
         return Form::Safetensors;
     }
-    if pth::is_pth(file) {
-        return Form::Pth;
-    }
-    Form::Other(describe(file))
+    if is_pth(begin) { Form::Pth } else { Form::Other(describe(begin)) }
+}
+
+/// Whether these are the first bytes of an archive or of a pickle.
+fn is_pth(begin: &[u8]) -> bool {
+    const LAST_PROTOCOL: u8 = 5;
+    begin.starts_with(b"PK\x03\x04")
+        || begin.starts_with(b"PK\x05\x06")
+        || begin.starts_with(MAGIC_AS_TEXT)
+        || matches!(begin, [0x80, protocol, ..] if *protocol <= LAST_PROTOCOL)
 }
 
 /// The length of the header, less than 2^40, and the header's first character.
-fn has_header(file: &[u8]) -> bool {
-    matches!(file, [_, _, _, _, _, 0, 0, 0, b'{', ..])
+fn has_header(begin: &[u8]) -> bool {
+    matches!(begin, [_, _, _, _, _, 0, 0, 0, b'{', ..])
 }
 
-fn describe(file: &[u8]) -> String {
-    if file.is_empty() {
+fn describe(begin: &[u8]) -> String {
+    if begin.is_empty() {
         return "it is empty (0 bytes); copy or download it again".to_owned();
     }
-    let text = String::from_utf8_lossy(&file[..file.len().min(512)])
-        .trim_start_matches('\u{feff}')
-        .trim_start()
-        .to_lowercase();
-    if ["<!doctype", "<html", "<head", "<!--", "<script"].iter().any(|tag| text.starts_with(tag)) {
+    let text = String::from_utf8_lossy(begin);
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let is_page = |tag: &&str| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
+    if ["<!doctype", "<html", "<head", "<!--", "<script"].iter().any(|tag| is_page(&tag)) {
         return format!("it is {}; {}", PAGE.0, PAGE.1);
     }
-    if let Some((_, what, help)) = OTHERS.iter().find(|(begin, ..)| file.starts_with(begin)) {
+    if let Some((_, what, help)) = OTHERS.iter().find(|(known, ..)| begin.starts_with(known)) {
         return format!("it is {what}; {help}");
     }
-    if file.get(257..262) == Some(b"ustar") {
-        return "it is a tar archive; `tar xf` unpacks it (PyTorch before 0.2 wrote checkpoints so: load and save it with PyTorch)".to_owned();
+    if begin.get(257..262) == Some(b"ustar") {
+        let old = "PyTorch before 0.2 wrote checkpoints so: load and save it with PyTorch";
+        return format!("it is a tar archive; `tar xf` unpacks it ({old})");
     }
-    if file.iter().all(|byte| *byte == 0) {
-        return format!("all of its {} bytes are 0; copy or download it again", file.len());
+    if begin.iter().all(|byte| *byte == 0) {
+        return "its first bytes are all 0; copy or download it again".to_owned();
     }
     let line = text.lines().next().unwrap_or_default();
-    let is_text =
-        std::str::from_utf8(file).is_ok() && !line.is_empty() && !line.contains(|c: char| c.is_control() && c != '\t');
-    if is_text {
-        let first: String =
-            String::from_utf8_lossy(file).trim_start().lines().next().unwrap_or_default().chars().take(60).collect();
-        return format!(
-            "it is a text that begins with \"{}\"; download the file again, and look at what came",
-            Shown(&first)
-        );
+    // The replacement character stands for what is no text; the last one may be cut.
+    if !line.is_empty() && !line.contains(|c: char| (c.is_control() && c != '\t') || c == char::REPLACEMENT_CHARACTER) {
+        let first: String = line.chars().take(60).collect();
+        let first = Shown(&first);
+        return format!("it is a text that begins with \"{first}\"; download the file again, and look at what came");
     }
-    let bytes: Vec<String> = file.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!(
-        "it begins with the bytes {}, as neither a safetensors file nor one of torch.save does; copy or download it again",
-        bytes.join(" ")
-    )
+    let bytes: Vec<String> = begin.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let begins = format!("it begins with the bytes {}", bytes.join(" "));
+    format!("{begins}, as neither a safetensors file nor one of torch.save does; copy or download it again")
 }
 
 #[cfg(test)]
@@ -127,7 +133,7 @@ mod tests {
             (b"\x89HDF\r\n\x1a\n\0", "it is an HDF5 file"),
             (b"Entry not found", "it is a text that begins with \"Entry not found\""),
             (b"{\"message\": \"Not \x1b[2JFound\"}", "it begins with the bytes 7b 22"),
-            (&[0; 64], "all of its 64 bytes are 0"),
+            (&[0; 64], "its first bytes are all 0"),
             (b"\x01\x02\x03\xff", "it begins with the bytes 01 02 03 ff"),
             (b"(dp0\nS'a'\n", "it is a pickle of an old protocol"),
             (b"\x05\0\0\0\0\0\0\0", "it begins with the bytes 05 00"),

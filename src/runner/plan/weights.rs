@@ -1,0 +1,111 @@
+//! A file of weights, looked at before anything runs: what a worker would refuse after hours of other stages.
+//!
+//! Knows the frame of the formats and no tensor: how a file begins, whether it is as long as it says, and of a safetensors
+//! file how many classes its network tells apart. Whatever else doesn't fit, the worker tells at its start.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use intrada_weights::beginning::{self, Form};
+use serde::Deserialize;
+
+use crate::kind::Runs;
+use crate::kind::model::head;
+use crate::shown::line;
+use crate::spec::{InputSource, Stage, Value};
+
+/// A header that is longer is left to the worker: that of a network has some ten thousand bytes.
+const HEADER_AT_MOST: u64 = 16 << 20;
+
+/// A tensor in the header of a safetensors file.
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(default)]
+    shape: Vec<u64>,
+    #[serde(default)]
+    data_offsets: Option<[u64; 2]>,
+}
+
+/// What is wrong with the file as weights of `stage`, which reads it, if anything is that can be seen from here. `typed`: its
+/// path in the pipeline file; `classes`: the pipeline's.
+///
+/// # Errors
+/// It can't be read.
+pub(super) fn mistake(file: &Path, typed: &Path, stage: &Stage, classes: usize) -> io::Result<Option<String>> {
+    let is_this = |from: &InputSource| matches!(from, InputSource::Path { path, .. } if path == typed);
+    let mut roles = stage.inputs.iter().filter(|input| is_this(&input.from)).map(|input| input.role.as_str());
+    let Some(role) = roles.find(|role| is_of_weights(role)).filter(|_| stage.kind.runs == Runs::Worker) else {
+        return Ok(None);
+    };
+    let mut file = File::open(file)?;
+    let bytes = file.metadata()?.len();
+    let mut begin = Vec::with_capacity(beginning::ENOUGH);
+    file.by_ref().take(beginning::ENOUGH as u64).read_to_end(&mut begin)?;
+    match beginning::form(&begin) {
+        Form::Other(what) => Ok(Some(format!("is no checkpoint: {what}"))),
+        Form::Pth if begin.starts_with(b"PK") => cut_archive(&mut file, bytes),
+        Form::Pth => Ok(None),
+        Form::Safetensors => {
+            let length = u64::from_le_bytes(*begin.first_chunk().expect("a header has begun"));
+            let Some(data) = bytes.checked_sub(8).and_then(|rest| rest.checked_sub(length)) else {
+                return Ok(Some("is cut: the header is longer than the file; copy or download it again".to_owned()));
+            };
+            if length > HEADER_AT_MOST {
+                return Ok(None);
+            }
+            let mut header = vec![0; length as usize];
+            file.seek(SeekFrom::Start(8))?;
+            file.read_exact(&mut header)?;
+            Ok(of_header(&header, data, stage, role, classes))
+        }
+    }
+}
+
+/// The roles in which a worker reads weights.
+fn is_of_weights(role: &str) -> bool {
+    matches!(role, "weights" | "file" | "model.init")
+        || role.starts_with("weights.")
+        || role.starts_with("discriminator_init")
+}
+
+/// What is wrong with a safetensors file of this header and so many bytes behind it.
+fn of_header(header: &[u8], data: u64, stage: &Stage, role: &str, classes: usize) -> Option<String> {
+    let Ok(header) = serde_json::from_slice::<BTreeMap<String, Entry>>(header) else {
+        return Some("is damaged: its header is no list of tensors; copy or download it again".to_owned());
+    };
+    let wanted = header.values().filter_map(|entry| Some(entry.data_offsets?[1])).max().unwrap_or(0);
+    if wanted > data {
+        let missing = wanted - data;
+        return Some(format!("is cut: {missing} of {wanted} bytes of tensors are missing; copy or download it again"));
+    }
+    let arch = match role.strip_prefix("weights.") {
+        Some(name) => stage.parameter(&format!("model.{name}.arch")),
+        None => stage.parameter("model.arch"),
+    };
+    let head = match arch {
+        Some(Value::Text(arch)) if !role.starts_with("discriminator_init") => head(arch)?,
+        _ => return None,
+    };
+    let is_head = |name: &str| name.strip_suffix(head).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+    let mut heads = header.iter().filter(|(name, _)| is_head(name));
+    // Of several networks in a file the worker chooses.
+    let (name, entry) = heads.next().filter(|_| heads.next().is_none())?;
+    let found = *entry.shape.first()?;
+    let told = || format!("holds a network of {found} classes (`{}`), and the pipeline has {classes}", line(name));
+    (found != classes as u64).then(told)
+}
+
+/// The end of an archive, where its list is, is what a download that broke off lacks.
+fn cut_archive(file: &mut File, bytes: u64) -> io::Result<Option<String>> {
+    const END: &[u8] = b"PK\x05\x06";
+    // A comment of 64 KiB may be behind it, and a little more than that does no harm.
+    const SEARCHED: u64 = 128 << 10;
+    file.seek(SeekFrom::Start(bytes.saturating_sub(SEARCHED)))?;
+    let mut end = Vec::new();
+    file.take(SEARCHED).read_to_end(&mut end)?;
+    let has_end = end.windows(END.len()).any(|window| window == END);
+    let cut = "is a damaged zip archive: its end is missing, so it was cut; copy or download it again";
+    Ok((!has_end).then(|| cut.to_owned()))
+}
