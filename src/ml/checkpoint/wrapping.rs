@@ -79,6 +79,9 @@ pub struct Nearest {
 impl Display for Nearest {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
         let Nearest { below, found, wanted, missing, tensors, others, odd } = self;
+        if let (0, Some(odd)) = (tensors, odd) {
+            return write!(f, "it holds no tensor that can be read: {odd}");
+        }
         match (found, below.is_empty()) {
             (0, _) => write!(f, "none of the {wanted} tensors of this network is in the file; wanted are {missing}")?,
             (_, true) => write!(
@@ -228,6 +231,9 @@ fn nearest(names: &[&str], all: &HashSet<&str>, odd: &HashMap<&str, String>, wan
         missing: some_of(missing),
         tensors: names.len(),
         others: some_of(names.iter().filter(is_other).copied()),
-        odd: first_odd.first().map(|(name, what)| format!("`{}` is {what}", Shown(name))),
+        odd: first_odd.first().map(|(name, what)| match name.is_empty() {
+            true => format!("it is {what}"),
+            false => format!("`{}` is {what}", Shown(name)),
+        }),
     }
 }
