@@ -231,3 +231,19 @@ fn label_ids_in_a_plain_folder_are_told_with_the_map_that_reads_them() {
     let then = space.intrada("plan p.toml");
     assert_eq!((then.code, then.stderr.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn names_in_another_unicode_form_are_read_and_told_and_change_no_key() {
+    let (composed, decomposed) = ("\u{fc}bung", "u\u{308}bung");
+    let space = space(&THREE, &[0, 1, 2]);
+    pair(&space, "source", composed, &[0, 1, 2]);
+    space.edit("p.toml", "root = \"source\"", "root = \"source\"\nlist = \"l.txt\"");
+    space.write("l.txt", format!("a.png\n{composed}.png\n"));
+    space.run("p.toml train");
+    space.write("l.txt", format!("./a.png\nimages/{decomposed}.png labels/{decomposed}.png\n"));
+    let plan = space.intrada("plan p.toml");
+    assert!(plan.stderr.contains("`l.txt` names 1 image in another Unicode form"), "{}", plan.stderr);
+    let settled = space.run("p.toml train");
+    assert_eq!((settled[0].stage.as_str(), settled[0].outcome.as_str()), ("train", "up-to-date"));
+    assert!(space.intrada("doctor p.toml").stdout.contains("in another Unicode form"));
+}

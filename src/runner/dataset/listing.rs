@@ -13,40 +13,13 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::naming::without;
+pub use super::naming::{Naming, Order, Place};
+use super::pairing::{Labels, Remark};
+use super::spelling::{Images, Meant};
 use super::{Concerns, DatasetError, Names, Sample};
 use crate::inputs;
 use crate::store::tree::{Behind, Links, Shape, Tree, WalkError};
-
-/// Where the files of a data set are. All paths are relative to the workspace's root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The folder of the images.
-    pub images: PathBuf,
-    /// The folder of the labels. It is only looked into where labels are asked for.
-    pub labels: PathBuf,
-    /// Names the images to take, one a line, with or without ending; blanks around a name and blank lines don't count.
-    pub list: Option<PathBuf>,
-}
-
-/// How images and labels are called: an image's label has its name, with the one ending in the place of the other.
-#[derive(Clone, Copy, Debug)]
-pub struct Naming {
-    /// The endings of images, in lower case where case doesn't matter; files may have them in either.
-    pub images: &'static [&'static str],
-    /// The endings of labels.
-    pub labels: &'static [&'static str],
-    /// The order of the images without a list.
-    pub order: Order,
-}
-
-/// How the images of a folder are sorted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// By the bytes of their names.
-    Bytes,
-    /// By the numbers that they are called after: 2 before 10. Names that are no numbers come last, by their bytes.
-    Number,
-}
 
 /// The samples of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +30,15 @@ pub struct Listed {
     pub left_out: Option<Names>,
     /// Symbolic links in the folders that lead nowhere, or back to a folder that they lie in.
     pub dead_links: Vec<String>,
+    /// What is worth knowing of the list and the labels though all is read.
+    pub remarks: Vec<Remark>,
 }
+
+/// Endings of images that aren't read, and those of images that are called in another way.
+const OF_IMAGES: &[&str] = &[
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif",
+    ".jp2", ".j2k", ".jxl", ".ppm", ".pgm", ".pnm", ".exr", ".hdr", ".tga", ".dng", ".cr2", ".nef", ".arw",
+];
 
 /// Lists a data set. `root` is the workspace's. With `labels` each sample has its label; without, the folder of the labels
 /// needn't exist. An image without label is an error unless `may_lack` says of its stem (its name without ending) that it
@@ -72,12 +53,19 @@ pub fn list(
     labels: bool,
     may_lack: &dyn Fn(&str) -> bool,
 ) -> Result<Listed, DatasetError> {
-    let mut dead_links = Vec::new();
-    let mut images =
-        Listing { root, concerns: Concerns::Images }.files(&place.images, naming.images, &mut dead_links)?;
+    let (mut dead_links, mut remarks) = (Vec::new(), Vec::new());
+    let mut images = Listing { root, concerns: Concerns::Images }.files(
+        &place.images,
+        naming.images,
+        (&mut dead_links, &mut Vec::new()),
+    )?;
     if images.is_empty() {
         return Err(DatasetError::NoImages { folder: place.images.clone(), endings: naming.images });
     }
+    let stems: HashSet<String> = match labels {
+        true => images.iter().map(|image| naming.stem(image).to_owned()).collect(),
+        false => HashSet::new(),
+    };
     let names = match &place.list {
         None => {
             if naming.order == Order::Number {
@@ -85,22 +73,17 @@ pub fn list(
             }
             images
         }
-        Some(list) => listed(root, place, naming, list, &images)?,
+        Some(list) => listed(root, place, naming, list, (&images, labels), &mut remarks)?,
     };
     refuse_equal_stems(place, naming, &names)?;
-    if labels {
-        with_labels(root, place, naming, names, may_lack, dead_links)
+    let listed = if labels {
+        with_labels(root, place, naming, names, may_lack, (&stems, &mut dead_links, &mut remarks))?
     } else {
         let sample = |name: String| Sample { image: place.images.join(&name), name, label: None };
-        Ok(Listed { samples: names.into_iter().map(sample).collect(), left_out: None, dead_links })
-    }
-}
-
-impl Naming {
-    /// The name of an image without its ending; a name that has none stays what it is.
-    fn stem<'a>(&self, name: &'a str) -> &'a str {
-        stem(name, self.images)
-    }
+        let samples = names.into_iter().map(sample).collect();
+        Listed { samples, left_out: None, dead_links: Vec::new(), remarks: Vec::new() }
+    };
+    Ok(Listed { dead_links, remarks, ..listed })
 }
 
 /// The images that a list names, in its order. `images` is what there is.
@@ -109,7 +92,8 @@ fn listed(
     place: &Place,
     naming: &Naming,
     list: &Path,
-    images: &[String],
+    (images, labels): (&[String], bool),
+    remarks: &mut Vec<Remark>,
 ) -> Result<Vec<String>, DatasetError> {
     let text = fs::read_to_string(root.join(list)).map_err(|cause| unreadable(root, list, Concerns::List, cause))?;
     // Some editors begin a file with an invisible mark, which is no part of the first name.
@@ -118,30 +102,34 @@ fn listed(
     if lines.is_empty() {
         return Err(DatasetError::EmptyList { list: list.to_owned() });
     }
-    let whole: HashSet<&str> = images.iter().map(String::as_str).collect();
-    let mut by_stem: HashMap<&str, Vec<&str>> = HashMap::new();
-    for image in images {
-        by_stem.entry(naming.stem(image)).or_default().push(image);
-    }
+    let there = Images::new(images, naming, root.join(&place.images), labels);
     let mut names = Vec::with_capacity(lines.len());
-    let mut absent = Vec::new();
+    let (mut absent, mut hint, mut spelled) = (Vec::new(), None, Vec::new());
     for line in lines {
-        match (whole.get(line), by_stem.get(line).map(Vec::as_slice)) {
-            (Some(image), _) | (None, Some([image])) => names.push(*image),
-            (None, Some([first, second, ..])) => {
-                let (first, second) = ((*first).to_owned(), (*second).to_owned());
+        match there.meant(line) {
+            Meant::Image(image) => names.push(image),
+            Meant::Spelled(image, difference) => {
+                names.push(image);
+                spelled.push((image, difference));
+            }
+            Meant::Either(first, second) => {
+                let (first, second) = (first.to_owned(), second.to_owned());
                 return Err(DatasetError::SameStem { folder: place.images.clone(), first, second });
             }
-            (None, _) => absent.push(line),
+            Meant::Nothing(similar) => {
+                absent.push(line);
+                hint = hint.or(similar);
+            }
         }
     }
     if let Some(names) = Names::of(absent) {
-        return Err(DatasetError::NotInFolder { list: list.to_owned(), folder: place.images.clone(), names });
+        return Err(DatasetError::NotInFolder { list: list.to_owned(), folder: place.images.clone(), names, hint });
     }
     let (mut seen, mut told) = (HashSet::new(), HashSet::new());
     if let Some(names) = Names::of(names.iter().copied().filter(|name| !seen.insert(*name) && told.insert(*name))) {
         return Err(DatasetError::Repeated { list: list.to_owned(), names });
     }
+    remarks.extend(Remark::of_spellings(list, &spelled));
     Ok(names.into_iter().map(str::to_owned).collect())
 }
 
@@ -162,38 +150,32 @@ fn with_labels(
     naming: &Naming,
     names: Vec<String>,
     may_lack: &dyn Fn(&str) -> bool,
-    mut dead_links: Vec<String>,
+    (stems, dead_links, remarks): (&HashSet<String>, &mut Vec<String>, &mut Vec<Remark>),
 ) -> Result<Listed, DatasetError> {
-    let present: HashMap<String, String> = Listing { root, concerns: Concerns::Labels }
-        .files(&place.labels, naming.labels, &mut dead_links)?
-        .into_iter()
-        .map(|label| (stem(&label, naming.labels).to_owned(), label))
-        .collect();
+    let mut others = Vec::new();
+    let labels =
+        Listing { root, concerns: Concerns::Labels }.files(&place.labels, naming.labels, (dead_links, &mut others))?;
+    let mut labels = Labels::new(place, naming, &labels, &others);
+    let paired = labels.pair(&names, stems)?;
     let images = names.len();
-    let (labelled, unlabelled): (Vec<String>, Vec<String>) =
-        names.into_iter().partition(|name| present.contains_key(naming.stem(name)));
+    let (labelled, unlabelled): (Vec<_>, Vec<_>) =
+        names.into_iter().zip(paired).partition(|(_, label)| label.is_some());
+    let unlabelled: Vec<String> = unlabelled.into_iter().map(|(name, _)| name).collect();
     let refused = unlabelled.iter().map(String::as_str).filter(|name| !may_lack(naming.stem(name)));
     let all_lack = labelled.is_empty().then(|| Names::of(unlabelled.iter().map(String::as_str))).flatten();
     if let Some(names) = Names::of(refused).or(all_lack) {
-        return Err(DatasetError::Unlabelled { folder: place.labels.clone(), names, images });
+        let hint = unlabelled.iter().find_map(|name| labels.similar(name));
+        return Err(DatasetError::Unlabelled { folder: place.labels.clone(), names, images, hint });
     }
-    let sample = |name: String| {
-        let label = Some(place.labels.join(&present[naming.stem(&name)]));
-        Sample { image: place.images.join(&name), name, label }
+    remarks.extend(labels.remarks(stems));
+    let sample = |(name, label): (String, Option<&str>)| Sample {
+        image: place.images.join(&name),
+        name,
+        label: label.map(|label| place.labels.join(label)),
     };
+    let samples = labelled.into_iter().map(sample).collect();
     let left_out = Names::of(unlabelled.iter().map(String::as_str));
-    Ok(Listed { samples: labelled.into_iter().map(sample).collect(), left_out, dead_links })
-}
-
-fn stem<'a>(name: &'a str, endings: &[&str]) -> &'a str {
-    endings.iter().find_map(|ending| without(name, ending)).unwrap_or(name)
-}
-
-/// The name without an ending, if it has it: in upper or lower case.
-fn without<'a>(name: &'a str, ending: &str) -> Option<&'a str> {
-    let cut = name.len().checked_sub(ending.len())?;
-    let (stem, found) = (name.get(..cut)?, name.get(cut..)?);
-    found.eq_ignore_ascii_case(ending).then_some(stem)
+    Ok(Listed { samples, left_out, dead_links: Vec::new(), remarks: Vec::new() })
 }
 
 fn by_number(a: &str, b: &str) -> Ordering {
@@ -213,8 +195,13 @@ struct Listing<'a> {
 
 impl Listing<'_> {
     /// The files below `top` with one of these endings, as paths relative to it, sorted by their bytes. Links that aren't
-    /// such a file and have nothing behind them are added to `dead_links`.
-    fn files(&self, top: &Path, endings: &[&str], dead_links: &mut Vec<String>) -> Result<Vec<String>, DatasetError> {
+    /// such a file and have nothing behind them are added to `dead_links`, files with another ending of an image to `others`.
+    fn files(
+        &self,
+        top: &Path,
+        endings: &[&str],
+        (dead_links, others): (&mut Vec<String>, &mut Vec<String>),
+    ) -> Result<Vec<String>, DatasetError> {
         let whole = self.root.join(top);
         let is_hidden_folder = |path: &Path, _: &Path| is_hidden(path);
         let tree =
@@ -231,10 +218,13 @@ impl Listing<'_> {
                 found.push(name.to_owned());
             } else if inputs::leads_nowhere(&shape).is_some() {
                 dead_links.push(top.join(&path).display().to_string());
+            } else if !is_folder && OF_IMAGES.iter().any(|ending| without(name, ending).is_some()) {
+                others.push(name.to_owned());
             }
         }
         found.sort_unstable();
         dead_links.sort_unstable();
+        others.sort_unstable();
         Ok(found)
     }
 
@@ -255,6 +245,13 @@ fn unreadable(root: &Path, path: &Path, concerns: Concerns, cause: std::io::Erro
     if cause.kind() == ErrorKind::NotFound {
         return DatasetError::Missing { concerns, error: inputs::missing(root, path) };
     }
+    let cause = match (concerns, cause.kind()) {
+        // Some shells write lists in UTF-16.
+        (Concerns::List, ErrorKind::InvalidData) => {
+            std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8 text; save it as UTF-8")
+        }
+        _ => cause,
+    };
     DatasetError::Unreadable { concerns, path: path.to_owned(), cause }
 }
 
@@ -413,6 +410,96 @@ mod tests {
         let (root, place) = workspace(&["data/images/a.png", "data/labels/other.png"]);
         let error = list(root.path(), &place, &NAMING, true, &|_| true).unwrap_err();
         assert_eq!(error.to_string(), "`data/labels` holds no label for 1 image of 1: a.png");
+    }
+
+    #[test]
+    fn a_list_in_another_spelling_is_the_same_data_set_and_only_what_cannot_be_seen_is_told() {
+        let (root, place) = workspace(&[
+            "data/images/\u{fc}/a.png",
+            "data/images/b.jpg",
+            "data/labels/\u{fc}/a.png",
+            "data/labels/b.png",
+        ]);
+        let list_of = |text: &str| list(root.path(), &with_list(root.path(), &place, text), &NAMING, true, &|_| false);
+        let plain = list_of("\u{fc}/a.png\nb").unwrap();
+        let absolute = format!("{0}/\u{fc}/a.png\n{0}/b.jpg", root.path().join("data/images").display());
+        for text in [
+            "./\u{fc}/a.png\n./b.jpg",
+            "images/\u{fc}/a.png\r\ndata/images/b.jpg \r\n",
+            "\u{feff}images/\u{fc}/a.png data/labels/\u{fc}/a.png\nimages/b.jpg\tdata/labels/b.png",
+            &absolute,
+        ] {
+            assert_eq!(list_of(text).unwrap(), plain, "{text}");
+        }
+        let told = list_of("u\u{308}/a.png\nB.JPG").unwrap();
+        assert_eq!(told.samples, plain.samples);
+        let [remark] = &told.remarks[..] else { panic!("{:?}", told.remarks) };
+        assert!(
+            remark.to_string().starts_with("`list.txt` names 2 images in another Unicode form (they look alike): ")
+        );
+        let repeated = list_of("b.jpg\n./b.jpg").unwrap_err().to_string();
+        assert_eq!(repeated, "`list.txt` names 1 image more than once: b.jpg");
+        let error = list_of("b.png").unwrap_err();
+        assert!(error.hint().unwrap().starts_with("for `b.png` there is `b.jpg`: "), "{error}");
+        std::fs::write(root.path().join("list.txt"), b"\xff\xfeb\0").unwrap();
+        let place = Place { list: Some("list.txt".into()), ..place.clone() };
+        assert!(message(root.path(), &place, false).contains("save it as UTF-8"));
+    }
+
+    #[test]
+    fn labels_of_no_image_and_pictures_that_are_no_labels_are_counted() {
+        let files = [
+            "data/images/a.png",
+            "data/labels/a.png",
+            "data/labels/a_mask.png",
+            "data/labels/a.gif",
+            "data/labels/n.txt",
+        ];
+        let (root, place) = workspace(&files);
+        let told: Vec<String> = list(root.path(), &place, &NAMING, true, &|_| false)
+            .unwrap()
+            .remarks
+            .iter()
+            .map(Remark::to_string)
+            .collect();
+        let spare = "`data/labels` holds 1 label without an image: a_mask.png";
+        let others = "`data/labels` holds 1 picture that is not read, as labels are PNGs: a.gif";
+        assert_eq!(told, [spare, others]);
+        assert_eq!(list(root.path(), &place, &NAMING, false, &|_| false).unwrap().remarks, []);
+        let chosen = with_list(root.path(), &place, "a");
+        assert_eq!(list(root.path(), &chosen, &NAMING, true, &|_| false).unwrap().remarks, []);
+        for (without, hint) in [
+            ("a.png", "for `a.png` there is `a.gif`: labels are PNGs"),
+            ("a.gif", "for `a.png` there is `a_mask.png`: "),
+        ] {
+            fs::remove_file(root.path().join("data/labels").join(without)).unwrap();
+            let error = list(root.path(), &place, &NAMING, true, &|_| false).unwrap_err();
+            assert!(error.hint().unwrap().starts_with(hint), "{:?}", error.hint());
+        }
+    }
+
+    #[test]
+    fn a_label_in_another_form_is_taken_and_told_and_two_for_one_image_are_refused() {
+        let (root, place) = workspace(&[
+            "data/images/\u{fc}.png",
+            "data/images/A.png",
+            "data/labels/u\u{308}.png",
+            "data/labels/a.png",
+        ]);
+        let listed = list(root.path(), &place, &NAMING, true, &|_| false).unwrap();
+        let labels: Vec<_> = listed.samples.iter().map(|sample| sample.label.clone().unwrap()).collect();
+        assert_eq!(labels, [Path::new("data/labels/a.png"), Path::new("data/labels/u\u{308}.png")]);
+        assert_eq!(listed.remarks.len(), 1, "{:?}", listed.remarks);
+        // A label that belongs to another image by its name is never taken.
+        fs::write(root.path().join("data/images/a.png"), "").unwrap();
+        let error = list(root.path(), &place, &NAMING, true, &|_| false).unwrap_err();
+        assert!(error.to_string().contains("no label for 1 image of 3: A.png"), "{error}");
+        fs::write(root.path().join("data/labels/a.PNG"), "").unwrap();
+        let error = list(root.path(), &place, &NAMING, true, &|_| false).unwrap_err();
+        assert!(
+            error.to_string().contains("`a.PNG` and `a.png` in `data/labels` are both the label of one image"),
+            "{error}"
+        );
     }
 
     #[test]

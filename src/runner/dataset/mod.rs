@@ -17,6 +17,9 @@ pub mod labels;
 pub mod layout;
 pub mod listing;
 pub mod meaning;
+mod naming;
+pub mod pairing;
+pub mod spelling;
 pub mod survey;
 mod synscapes;
 mod synthia;
@@ -28,6 +31,7 @@ use crate::inputs;
 
 pub use layout::Layout;
 pub use listing::{Listed, Naming, Order, Place, list};
+pub use pairing::Remark;
 
 /// Every published data set whose layout is known.
 pub const PUBLISHED: &[&Layout] =
@@ -113,6 +117,8 @@ pub enum DatasetError {
         folder: PathBuf,
         /// As they are in the list.
         names: Names,
+        /// What one of them may mean.
+        hint: Option<String>,
     },
     /// The list names an image twice, but what is made of an image is called after it.
     #[error("`{}` names {} more than once: {names}", list.display(), names.counted())]
@@ -141,6 +147,18 @@ pub enum DatasetError {
         names: Names,
         /// How many images the data set has.
         images: usize,
+        /// What may be meant as the label of one of them.
+        hint: Option<String>,
+    },
+    /// Two labels differ in the letter case of their ending only.
+    #[error("`{first}` and `{second}` in `{}` are both the label of one image: which is meant?", folder.display())]
+    TwoLabels {
+        /// The folder of the labels, relative to the workspace's root.
+        folder: PathBuf,
+        /// The one that sorts first.
+        first: String,
+        /// The other.
+        second: String,
     },
 }
 
@@ -153,7 +171,15 @@ impl DatasetError {
             }
             Self::NoImages { .. } | Self::SameStem { .. } => Concerns::Images,
             Self::EmptyList { .. } | Self::NotInFolder { .. } | Self::Repeated { .. } => Concerns::List,
-            Self::Unlabelled { .. } => Concerns::Labels,
+            Self::Unlabelled { .. } | Self::TwoLabels { .. } => Concerns::Labels,
+        }
+    }
+
+    /// What may be meant.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::NotInFolder { hint, .. } | Self::Unlabelled { hint, .. } => hint.as_deref(),
+            _ => None,
         }
     }
 }

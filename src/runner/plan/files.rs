@@ -98,9 +98,9 @@ impl<'a> Survey<'a> {
     pub(super) fn found(&self) -> Result<Found, Vec<Problem>> {
         let listed = self.listed(false).map_err(|error| vec![self.dataset_problem(&error)])?;
         let left_out = listed.left_out.map(|names| self.left_out(&names, listed.samples.len()));
-        let dead_links = self.dead_links(&listed.dead_links);
+        let told = self.dead_links(&listed.dead_links).into_iter().chain(self.remarks(&listed.remarks));
         let other_sizes = self.of_other_size(&listed.samples);
-        let mut warnings: Vec<Problem> = left_out.into_iter().chain(dead_links).chain(other_sizes).collect();
+        let mut warnings: Vec<Problem> = left_out.into_iter().chain(told).chain(other_sizes).collect();
         let images: Vec<PathBuf> = listed.samples.iter().map(|sample| sample.image.clone()).collect();
         let labels: Vec<PathBuf> = listed.samples.iter().filter_map(|sample| sample.label.clone()).collect();
         let records = |paths: &[PathBuf], span| {
@@ -193,6 +193,19 @@ impl<'a> Survey<'a> {
         Some(Problem::warning(title).at(self.dataset.span, label))
     }
 
+    /// What of the list and the labels is worth knowing.
+    fn remarks(&self, remarks: &[dataset::Remark]) -> Vec<Problem> {
+        let span = |remark: &dataset::Remark| match remark {
+            dataset::Remark::Spelled { place, .. } if Some(place) == self.place.list.as_ref() => self.spans.list,
+            _ => self.spans.labels,
+        };
+        let problem = |remark: &dataset::Remark| {
+            let label = format!("data set `{}`", self.dataset.name);
+            self.read_by(Problem::warning(remark.to_string()).at(span(remark), label))
+        };
+        remarks.iter().map(problem).collect()
+    }
+
     fn dataset_problem(&self, error: &DatasetError) -> Problem {
         let span = match error.concerns() {
             dataset::Concerns::Images => self.spans.images,
@@ -200,6 +213,7 @@ impl<'a> Survey<'a> {
             dataset::Concerns::List => self.spans.list,
         };
         let problem = Problem::error(error.to_string()).at(span, format!("data set `{}`", self.dataset.name));
+        let problem = problem.help_if(error.hint().map(str::to_owned));
         let problem = match (self.published, error) {
             (Some(Published { missing: "known", .. }), DatasetError::Unlabelled { .. }) => {
                 problem.help("`missing = \"skip\"` leaves out every image without label")

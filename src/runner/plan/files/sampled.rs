@@ -39,6 +39,7 @@ impl Survey<'_> {
                 let left = listed.samples.len();
                 sampled.problems.extend(self.dead_links(&listed.dead_links));
                 sampled.problems.extend(listed.left_out.as_ref().map(|names| self.left_out(names, left)));
+                sampled.problems.extend(self.remarks(&listed.remarks));
                 listed
             }
             Err(error) => {
