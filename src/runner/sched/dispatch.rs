@@ -17,7 +17,8 @@ use crate::report::measures::duration;
 use crate::report::{Event, Outcome, shell};
 use crate::spec::{Stage, StageId};
 
-use super::jobs::{GRACE, News, Performed};
+use super::jobs::{GRACE, News, Order, Performed, Task};
+use super::lookout::Lookout;
 use super::priority;
 use super::pulse::{self, Pulse};
 use super::ready::Ready;
@@ -341,16 +342,29 @@ impl Run<'_> {
             pulse: Pulse::new(Instant::now(), pulse::limit()),
             kill_at: None,
         };
+        let lookout = self.lookout(node, &order);
         let job = JobId(self.jobs.started);
         self.jobs.started += 1;
         self.jobs.running.insert(job, running);
         let (store, send) = (Arc::clone(&self.session.store), self.send.clone());
         std::thread::spawn(move || {
             let tell = |news| drop(send.send(Message::News(job, news)));
-            let result = order.perform(&store, &control, &tell);
+            let perform = || order.perform(&store, &control, &tell);
+            let result = match lookout {
+                Some(lookout) => lookout.during(&control, |text| tell(News::Remark(text)), perform),
+                None => perform(),
+            };
             // The loop listens until every job it started has answered.
             let _ = send.send(Message::Ended(job, Box::new(result)));
         });
+    }
+
+    /// Who looks at the files of a job that takes time and doesn't write to them.
+    fn lookout(&self, node: NodeId, order: &Order) -> Option<Lookout> {
+        let Task::Worker(job, _) = &order.task else { return None };
+        let kind = self.session.pipeline.stage(self.stage(node)).kind;
+        let guard = || self.planner.guard(self.session, node);
+        (!self.hears_of_changes).then(|| Lookout::new(guard(), &order.root, kind, job))
     }
 
     /// A job has ended.

@@ -127,6 +127,11 @@ impl Guard {
         }
     }
 
+    /// Every file with its content.
+    pub fn contents(&self) -> impl Iterator<Item = (&Path, FileDigest)> {
+        self.files.iter().map(|watched| (&*watched.path, watched.content))
+    }
+
     /// The files that aren't what they were, and what was added to or taken from folders. One that was only touched is read to
     /// find out.
     pub fn changed(&self) -> BTreeSet<PathBuf> {

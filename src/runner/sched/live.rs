@@ -68,6 +68,7 @@ pub fn watch(file: &Path, front: &mut dyn Front, interrupt: &Interrupt) -> Resul
             reporter.tell(&warning(session, &problem));
         }
         let mut run = Run::new(session, options, reporter.as_mut(), planner, send.clone());
+        run.hears_of_changes = true;
         run.take_over(jobs);
         run.carry_out(std::mem::take(commands));
         run.warn_of_the_machine();

@@ -15,6 +15,7 @@ mod items;
 mod jobs;
 pub mod live;
 mod keys;
+mod lookout;
 mod orders;
 pub mod planner;
 pub mod results;

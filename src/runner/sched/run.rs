@@ -117,6 +117,8 @@ pub(super) struct Run<'a> {
     pub jobs: Jobs,
     pub results: HashMap<NodeId, Known>,
     pub feedback: Feedback,
+    /// Whether changed files are told from elsewhere, and what they mean is known at once.
+    pub hears_of_changes: bool,
     pub send: Sender<Message>,
     /// Whether the index on disk is out of date. A run killed before it is written finds its results in the cache.
     pub changed: bool,
@@ -148,6 +150,7 @@ impl<'a> Run<'a> {
             jobs: Jobs::default(),
             results: HashMap::new(),
             feedback: Feedback::default(),
+            hears_of_changes: false,
             send,
             changed: false,
             save_at: Instant::now(),

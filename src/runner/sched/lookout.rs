@@ -1,0 +1,252 @@
+//! What a running built-in stage reads, looked at from time to time, so that a change is told when it happens and not hours later.
+//!
+//! No result depends on it: the worker compares the very bytes that it works with. But a picture that was drawn in an hour and
+//! is another one by now makes the hours until it is drawn again worthless, and who edited it on purpose waits for nothing. So
+//! a training is asked to save and stop; other stages go on, as they may have read the file already and end soon. A file that
+//! was only touched, or written anew with what it held, is no reason for anything.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use crate::digest::{Digest, FileDigest};
+use crate::exec::Failure;
+use crate::exec::job::{Input, Job};
+use crate::exec::process::Control;
+use crate::kind::{Gives, Kind};
+use crate::store::stat::Stat;
+
+use super::guard::Guard;
+use super::jobs::GRACE;
+
+/// Between two looks, and before the first.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Looking takes at most one part in so many of the time: on a slow file system it happens less often.
+const SHARE: u32 = 100;
+/// So many files are named.
+const NAMED: usize = 3;
+
+/// The files of one job.
+pub struct Lookout {
+    guard: Guard,
+    root: PathBuf,
+    /// Those that it reads once, at its beginning.
+    weights: BTreeSet<PathBuf>,
+    /// Whether what it has done is kept when it stops.
+    saves: bool,
+}
+
+/// A file that is looked at.
+struct Watched {
+    path: PathBuf,
+    content: FileDigest,
+    /// Its stat when it last was what it should be; none where it wasn't at the first look.
+    good: Option<Stat>,
+    /// Another stat, or that there is no file, at the last look.
+    suspect: Option<Option<Stat>>,
+    /// The stat with which it was told.
+    told: Option<Option<Stat>>,
+}
+
+impl Lookout {
+    /// Over what `guard` guards for a job of this kind, in the workspace at `root`.
+    pub fn new(guard: Guard, root: &Path, kind: &Kind, job: &Job) -> Lookout {
+        let weights = job.inputs.values().filter_map(|input| match input {
+            Input::Source(source) => Some(source.path.clone()),
+            Input::File(_) | Input::Folder(_) => None,
+        });
+        let saves = kind.outputs.iter().any(|output| output.gives == Gives::Losses);
+        Lookout { guard, root: root.to_owned(), weights: weights.collect(), saves }
+    }
+
+    /// Does `work`, which performs the job under `control`, and looks meanwhile. What is worth knowing is told, to stand behind
+    /// the stage's name.
+    ///
+    /// # Errors
+    /// Those of `work`; that it was stopped because of a file.
+    pub fn during<T>(
+        self,
+        control: &Control,
+        tell: impl Fn(String) + Send,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        std::thread::scope(|scope| {
+            let (done, ended) = mpsc::channel::<()>();
+            let watch = scope.spawn(move || self.watch(control, tell, &ended));
+            let result = work();
+            drop(done);
+            let stopped = watch.join().expect("looking at files does not panic");
+            match (result, stopped) {
+                (Err(Failure::Cancelled { at }), Some(names)) => Err(overtaken(&names, at)),
+                (result, _) => result,
+            }
+        })
+    }
+
+    /// Until the job has ended. The names of the files because of which it was asked to.
+    fn watch(self, control: &Control, tell: impl Fn(String), ended: &Receiver<()>) -> Option<String> {
+        if has_ended(ended, INTERVAL) {
+            return None;
+        }
+        let mut files = self.files();
+        loop {
+            let start = Instant::now();
+            let changed = look(&mut files);
+            if !changed.is_empty() {
+                let names = self.named(&changed);
+                if !(self.saves && changed.iter().any(|path| !self.weights.contains(path))) {
+                    tell(format!(
+                        "goes on, but {names} changed: it fails if it still has to read that; run again for what is there now"
+                    ));
+                } else if !control.is_stopping() {
+                    tell(format!("saves what it has done and stops, as {names} changed"));
+                    control.stop();
+                    if !has_ended(ended, GRACE) {
+                        control.kill();
+                    }
+                    return Some(names);
+                }
+            }
+            if has_ended(ended, INTERVAL.max(start.elapsed() * SHARE)) {
+                return None;
+            }
+        }
+    }
+
+    /// The files as they are, compared with what they were when the key was made.
+    fn files(&self) -> Vec<Watched> {
+        let now: Vec<(PathBuf, FileDigest, Option<Stat>)> =
+            self.guard.contents().map(|(path, content)| (path.to_owned(), content, Stat::of(path).ok())).collect();
+        let changed = self.guard.changed();
+        let watched = |(path, content, stat): (PathBuf, FileDigest, Option<Stat>)| {
+            let good = stat.filter(|_| !changed.contains(&path));
+            Watched { path, content, good, suspect: None, told: None }
+        };
+        now.into_iter().map(watched).collect()
+    }
+
+    fn named(&self, paths: &BTreeSet<PathBuf>) -> String {
+        let name = |path: &PathBuf| format!("`{}`", path.strip_prefix(&self.root).unwrap_or(path).display());
+        let names = paths.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
+        match paths.len().checked_sub(NAMED) {
+            None | Some(0) => names,
+            Some(more) => format!("{names} and {more} more"),
+        }
+    }
+}
+
+fn overtaken(names: &str, at: Option<u64>) -> Failure {
+    let back = match at {
+        Some(at @ 1..) => format!("with the old content put back, the same command goes on from {at}"),
+        _ => "with the old content put back, the same command begins where this one did".to_owned(),
+    };
+    Failure::new(format!("{names} changed while it ran, so it was stopped"))
+        .with_help(back)
+        .with_help("with the content as it is now, the same command begins anew")
+}
+
+/// Waits so long, or until the job has ended.
+fn has_ended(ended: &Receiver<()>, patience: Duration) -> bool {
+    ended.recv_timeout(patience) != Err(RecvTimeoutError::Timeout)
+}
+
+/// Those that are found to hold something else, and weren't before.
+fn look(files: &mut [Watched]) -> BTreeSet<PathBuf> {
+    files.iter_mut().filter_map(|file| file.has_news().then(|| file.path.clone())).collect()
+}
+
+impl Watched {
+    fn has_news(&mut self) -> bool {
+        let now = Stat::of(&self.path).ok();
+        if now.is_some() && now == self.good {
+            (self.suspect, self.told) = (None, None);
+            return false;
+        }
+        if self.told == Some(now) {
+            return false;
+        }
+        // Somebody may be about to write what it held: it has to look the same twice before it is read.
+        if self.suspect != Some(now) {
+            self.suspect = Some(now);
+            return false;
+        }
+        if self.holds_what_it_held(now) {
+            (self.good, self.suspect, self.told) = (now, None, None);
+            return false;
+        }
+        let is_first = self.told.is_none();
+        self.told = Some(now);
+        is_first
+    }
+
+    fn holds_what_it_held(&self, now: Option<Stat>) -> bool {
+        // Read, not mapped: who maps a file that is cut meanwhile is killed.
+        let content = || std::fs::read(&self.path).map(|bytes| FileDigest(Digest::of(&bytes)));
+        now.is_some_and(|now| now.is_file()) && content().is_ok_and(|content| content == self.content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched(path: &Path, content: &str) -> Watched {
+        std::fs::write(path, content).unwrap();
+        let content = FileDigest(Digest::of(content.as_bytes()));
+        Watched { path: path.to_owned(), content, good: Stat::of(path).ok(), suspect: None, told: None }
+    }
+
+    /// What two looks find, as the first only finds that something moved.
+    fn found(files: &mut [Watched]) -> Vec<PathBuf> {
+        assert!(look(files).is_empty());
+        look(files).into_iter().collect()
+    }
+
+    #[test]
+    fn a_file_that_holds_something_else_is_told_once_and_again_only_after_it_was_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
+        let mut files = [watched(&a, "one"), watched(&b, "two")];
+        assert!(found(&mut files).is_empty());
+        for other in ["longer than it was", "another length"] {
+            std::fs::write(&a, other).unwrap();
+            assert_eq!(found(&mut files), [a.clone()], "{other}");
+            assert!(found(&mut files).is_empty(), "it was told");
+            std::fs::write(&a, format!("{other}, once more")).unwrap();
+            assert!(found(&mut files).is_empty(), "nor is it news that it changes further");
+            std::fs::write(&a, "one").unwrap();
+            assert!(found(&mut files).is_empty(), "it is what it was");
+        }
+        std::fs::remove_file(&b).unwrap();
+        assert_eq!(found(&mut files), [b]);
+    }
+
+    #[test]
+    fn a_file_that_was_touched_or_replaced_by_its_like_is_no_news() {
+        let dir = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
+        let mut files = [watched(&a, "one")];
+        std::fs::write(&b, "one").unwrap();
+        std::fs::rename(&b, &a).unwrap();
+        assert!(found(&mut files).is_empty());
+        assert_eq!(files[0].good, Stat::of(&a).ok(), "it needn't be read again");
+        std::os::unix::fs::symlink(&a, &b).unwrap();
+        std::fs::rename(&a, dir.path().join("c")).unwrap();
+        std::fs::rename(dir.path().join("c"), &a).unwrap();
+        assert!(found(&mut files).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let mut files = [watched(&path, "one")];
+        for length in 1..5 {
+            std::fs::write(&path, "x".repeat(10 * length)).unwrap();
+            assert!(look(&mut files).is_empty(), "it has looked like this only once");
+        }
+        std::fs::write(&path, "one").unwrap();
+        assert!(found(&mut files).is_empty());
+    }
+}
