@@ -251,3 +251,90 @@ fn json_has_a_line_a_check_and_a_wrong_file_is_exit_2() {
     let ran = doctor(&space, "wrong.toml");
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{}", ran.stderr);
 }
+
+/// The program under `strace`, which plays a file system that refuses these calls. `None`, with a reason, where there is none.
+fn with_refusals(space: &Space, calls: &[String], arguments: &str) -> Option<Ran> {
+    let mut command = std::process::Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null"]).args(calls).arg(env!("CARGO_BIN_EXE_intrada-run"));
+    command.args(arguments.split_whitespace()).current_dir(space.path("")).env_remove("INTRADA_CACHE");
+    match command.output() {
+        Ok(output) => Some(Ran::of(output)),
+        Err(error) => {
+            eprintln!("skipped: there is no `strace`: {error}");
+            None
+        }
+    }
+}
+
+fn injected(calls: &str, error: &str) -> Vec<String> {
+    // A call that this machine doesn't have is no mistake.
+    let known = calls.split(',').map(|call| format!("?{call}")).collect::<Vec<_>>().join(",");
+    vec!["-e".to_owned(), format!("inject={known}:error={error}")]
+}
+
+const COPIED: &str = "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat in.txt > a.txt\"\ninputs = [\"in.txt\"]\noutputs = [\"a.txt\"]\n";
+
+#[test]
+fn what_a_file_system_refuses_and_a_run_can_do_without_is_done_without_and_told_by_doctor() {
+    let cases = [
+        ("chmod,fchmod,fchmodat,fchmodat2", "EPERM", "can't be write-protected"),
+        ("chmod,fchmod,fchmodat,fchmodat2", "EOPNOTSUPP", "can't be write-protected"),
+        ("utimensat,futimesat,utimes", "EPERM", "times of files can't be set"),
+        ("link,linkat", "EPERM", "hard links)"),
+        ("syncfs", "EINVAL", ""),
+        ("symlink,symlinkat", "EPERM", "no symbolic links"),
+        ("fsync of folders", "EINVAL", "folders can't be synced"),
+        ("fsync of folders", "EOPNOTSUPP", "folders can't be synced"),
+    ];
+    for (calls, error, told) in cases {
+        let space = Space::with(COPIED);
+        space.write("in.txt", "hello\n");
+        let options = match calls {
+            "fsync of folders" => {
+                let folders = ["", "/tmp", "/objects", "/traces", "/workspaces", "/slots"];
+                let root = space.path("").canonicalize().unwrap();
+                let of = |folder: &&str| ["-P".to_owned(), format!("{}/cache{folder}", root.display())];
+                let mut options: Vec<String> = folders.iter().flat_map(of).collect();
+                options.extend(["-e".to_owned(), "trace=fsync,fdatasync".to_owned()]);
+                options.extend(injected("fsync,fdatasync", error));
+                options
+            }
+            calls => injected(calls, error),
+        };
+        for (round, content) in ["hello\n", "hello\n", "other\n"].iter().enumerate() {
+            space.write("in.txt", content);
+            let Some(ran) = with_refusals(&space, &options, "p.toml --format json") else { return };
+            assert_eq!(ran.code, Some(0), "{calls} {error}: {}{}", ran.stdout, ran.stderr);
+            assert_eq!(ran.outcome("a").outcome == "ran", round != 1, "{calls}, round {round}: {}", ran.stdout);
+            assert_eq!(&space.read("a.txt"), content);
+        }
+        // A write within the tick of the clock in which it was put in place is seen all the same.
+        space.write("a.txt", "OTHER\n");
+        let Some(ran) = with_refusals(&space, &options, "p.toml --format json") else { return };
+        assert_eq!((ran.code, space.read("a.txt").as_str()), (Some(0), "other\n"), "{calls}: {}", ran.stdout);
+        // Where `doctor` tries has a name of its own, so strace can't tell its folder apart.
+        if calls != "fsync of folders" {
+            let Some(doctor) = with_refusals(&space, &options, "doctor p.toml") else { return };
+            assert_eq!(doctor.code, Some(0), "{}", doctor.stdout);
+            assert!(doctor.stdout.contains(told), "{calls}: {}", doctor.stdout);
+        }
+    }
+}
+
+#[test]
+fn what_a_run_cannot_do_without_is_told_by_doctor_and_by_the_run_with_the_way_out() {
+    let cases =
+        [("flock", "ENOLCK"), ("flock", "EOPNOTSUPP"), ("flock", "ENOSYS"), ("rename,renameat,renameat2", "EPERM")];
+    for (calls, error) in cases {
+        let space = Space::with(COPIED);
+        space.write("in.txt", "hello\n");
+        let options = injected(calls, error);
+        let Some(doctor) = with_refusals(&space, &options, "doctor p.toml") else { return };
+        assert_eq!(doctor.code, Some(1), "{calls} {error}: {}", doctor.stdout);
+        assert!(doctor.stdout.contains("--cache"), "{calls} {error}: {}", doctor.stdout);
+        let Some(ran) = with_refusals(&space, &options, "p.toml") else { return };
+        assert!(matches!(ran.code, Some(1 | 2)), "{calls} {error}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains("--cache"), "{calls} {error}: {}", ran.stderr);
+        assert!(!space.path("a.txt").exists());
+    }
+}

@@ -8,9 +8,10 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use space::mounts::with_mounts;
 use space::processes::{is_alive, kill};
 use space::{Ran, Space, files};
 
@@ -29,27 +30,6 @@ fn two_stages(big: &str) -> String {
         "format = 1\n[stages.small]\nkind = \"command\"\nshell = \"echo small > small\"\noutputs = [\"small\"]\n\
          [stages.big]\nkind = \"command\"\nshell = \"{big}\"\ninputs = [\"small\"]\noutputs = [\"big\"]\n"
     )
-}
-
-/// In a mount namespace of its own, with this before it. `None`, with a reason, where that can't be had.
-fn with_mounts(space: &Space, script: &str) -> Option<Ran> {
-    let mut command = Command::new("unshare");
-    command
-        .args(["-rm", "sh", "-ec", script])
-        .current_dir(space.path(""))
-        .env("RUN", env!("CARGO_BIN_EXE_intrada-run"));
-    command.env_remove("INTRADA_CACHE").env_remove("INTRADA_SHARED_CACHES");
-    match command.output() {
-        Ok(output) if space.path("mounted").exists() => Some(Ran::of(output)),
-        Ok(output) => {
-            eprintln!("skipped: nothing can be mounted here: {}", String::from_utf8_lossy(&output.stderr));
-            None
-        }
-        Err(error) => {
-            eprintln!("skipped: there is no `unshare`: {error}");
-            None
-        }
-    }
 }
 
 #[test]

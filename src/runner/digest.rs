@@ -4,12 +4,13 @@
 //! artifact: both are 32 bytes, and the compiler is the only one who can tell them apart. The only room that names blake3.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::plain;
 
 /// A BLAKE3-256 hash. Written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,9 +25,9 @@ impl Digest {
     /// The digest of a file's content and the number of bytes that were read.
     ///
     /// # Errors
-    /// Whatever opening or reading the file answers.
+    /// Whatever opening or reading the file answers; what is no file is named, and not waited for.
     pub fn of_file(path: &Path) -> io::Result<(Digest, u64)> {
-        let file = File::open(path)?;
+        let file = plain::open(path)?;
         let size = file.metadata()?.len();
         let mut hasher = blake3::Hasher::new();
         // Mapping and threads pay from about a mebibyte on; below, one read is cheaper than a page fault each 4 KiB.

@@ -39,8 +39,10 @@ const BYTECODE: &str = "__pycache__";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such file or folder.
-    #[error("`{}` does not exist; `{}` {holds}", path.display(), parent.display())]
+    #[error("`{}` does not exist; `{}` {holds}{}", path.display(), parent.display(), relative_to(root, path))]
     Missing {
+        /// What paths are relative to.
+        root: PathBuf,
         /// What was asked for, relative to the root.
         path: PathBuf,
         /// The longest part of it that exists.
@@ -439,7 +441,20 @@ pub(crate) fn leads_nowhere(shape: &Shape) -> Option<&'static str> {
 pub(crate) fn missing(root: &Path, path: &Path) -> Error {
     let existing = path.ancestors().skip(1).find(|parent| root.join(parent).exists()).unwrap_or(Path::new(""));
     let parent = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
-    Error::Missing { path: path.to_owned(), parent: parent.to_owned(), holds: holds(&root.join(parent)) }
+    Error::Missing {
+        root: root.to_owned(),
+        path: path.to_owned(),
+        parent: parent.to_owned(),
+        holds: holds(&root.join(parent)),
+    }
+}
+
+/// The root is found by its cache, so it may be another folder than whoever typed the path thinks.
+fn relative_to(root: &Path, path: &Path) -> String {
+    match path.is_absolute() || root.as_os_str().is_empty() {
+        true => String::new(),
+        false => format!("; paths are relative to the workspace root, `{}`", root.display()),
+    }
 }
 
 fn holds(path: &Path) -> String {

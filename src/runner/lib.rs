@@ -4,6 +4,10 @@
 //! flows through them; a room may use those above it in this list, never those below (tests/tidy.rs).
 #![warn(missing_docs)]
 
+pub mod plain;
+
+pub mod mark;
+
 pub mod digest;
 
 pub mod shown;

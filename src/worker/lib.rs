@@ -17,6 +17,7 @@ mod training;
 mod validation;
 mod work;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,20 +27,21 @@ use intrada_ml::cpu;
 use intrada_runner::exec::job::{DESCRIBE, Event, FORMAT, Job};
 use tch::Device;
 
-use work::{Failure, Work, say};
+use work::{Failure, Work, log, say};
 
 /// Performs the job that the first argument names, and says on standard output how it goes; or says what it finds on this
 /// machine.
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if arguments == [DESCRIBE] {
-        println!("{}", serde_json::json!(describe::description()));
-        return ExitCode::SUCCESS;
+        let line = serde_json::json!(describe::description());
+        return match writeln!(std::io::stdout(), "{line}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
     }
     let [job] = &arguments[..] else {
-        eprintln!(
-            "usage: intrada-worker JOB.json | --describe\nintrada-run starts it; it performs one stage of a pipeline."
-        );
+        log("usage: intrada-worker JOB.json | --describe\nintrada-run starts it; it performs one stage of a pipeline.");
         return ExitCode::from(2);
     };
     match perform(job.as_ref()) {
@@ -52,7 +54,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(130)
         }
         Err(Failure::Failed { message, help }) => {
-            eprintln!("{message}");
+            log(&message);
             say(&Event::Failed { message, help });
             ExitCode::FAILURE
         }
@@ -65,6 +67,8 @@ fn perform(path: &Path) -> Result<work::Notes, Failure> {
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
+    // A file that may not grow any larger (`ulimit -f`) is to be an error of the write, which names it, and not the end.
+    signal_hook::flag::register(rustix::process::Signal::XFSZ.as_raw(), Arc::default())?;
     let text = std::fs::read(path)?;
     let job = read(&text)?;
     let device = device(&job.device)?;

@@ -11,7 +11,7 @@ use intrada_ml::network::Network;
 use serde::Deserialize;
 use tch::Kind;
 
-use crate::work::{Failure, Work};
+use crate::work::{Failure, Work, log};
 
 /// A model of the pipeline file, as its parameters arrive.
 #[derive(Clone, Debug, Deserialize)]
@@ -56,12 +56,12 @@ pub(crate) fn told(restored: &Restored) -> String {
             by_reason.entry(why).or_default().push(name);
         }
         for (why, names) in by_reason {
-            eprintln!("{what}, {why}: {}", names.join(" "));
+            log(&format!("{what}, {why}: {}", names.join(" ")));
         }
     }
     let (loaded, skipped, missing) = (loaded.len(), skipped.len(), kept.len() + counters.len());
     let said = format!("{loaded} tensors loaded, {skipped} skipped, {missing} missing{wrapping}");
-    eprintln!("{said}");
+    log(&said);
     said
 }
 

@@ -221,6 +221,12 @@ impl Work {
     }
 }
 
+/// A line for the stage's log. Where it can't be written, as on a full disk, the work goes on, and the reason of a failure takes
+/// another way to the runner.
+pub fn log(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Writes an event. A runner that has gone takes this process with it, so a closed pipe needs no answer.
 pub fn say(event: &Event) {
     let mut out = std::io::stdout().lock();

@@ -39,7 +39,7 @@ impl Log {
             return Err(Refusal::Usage(format!("`{}` has not run in this workspace, so it has no log", self.stage)));
         };
         let path = session.store.log_path(key);
-        let mut file = std::fs::File::open(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        let mut file = crate::plain::open(&path).with_context(|| format!("failed to read {}", path.display()))?;
         let mut screen = stdout().is_terminal().then(Stream::default);
         loop {
             // Asked before reading, so that nothing written before its end is missed.

@@ -188,6 +188,9 @@ pub fn main() -> ExitCode {
         return status;
     }
     completions::answer_shell();
+    // A file that may not grow any larger (`ulimit -f`) is to be an error of the write, which names it, and not the end. What is
+    // started here doesn't inherit that.
+    let _ = signal_hook::flag::register(rustix::process::Signal::XFSZ.as_raw(), std::sync::Arc::default());
     let arguments = match meant::with_command(std::env::args_os().collect()) {
         Ok(arguments) => arguments,
         Err(text) => return ExitCode::from(tell(&Refusal::Usage(text), false)),

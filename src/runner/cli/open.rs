@@ -1,9 +1,11 @@
 //! From a command line to an open session.
 
+use std::path::Path;
+
 use super::{Refusal, Source, cache_folder, shared_caches};
 use crate::graph;
 use crate::sched::session::{Access, Session};
-use crate::spec::{StageId, nearest};
+use crate::spec::{Pipeline, Problem, Problems, StageId, nearest};
 
 impl Source {
     /// Reads the pipeline and opens its workspace.
@@ -11,10 +13,40 @@ impl Source {
         let (pipeline, graph) = graph::load(&self.file, &self.set)?;
         let cache = cache_folder(self.cache.as_ref());
         let shared = shared_caches(&self.shared_cache);
+        outputs_beside(&pipeline, cache.as_deref())?;
         Session::open(pipeline, graph, cache.as_deref(), &shared, access).map_err(|error| {
             // Nothing was run, and it is the folder that was named or found that is wrong.
-            Refusal::Usage(format!("{:#}", anyhow::Error::new(error).context("failed to open the cache")))
+            let help = match error.is_refusal() {
+                true => {
+                    "\nhelp: `intrada-run doctor` tries what its file system can do; --cache names a folder on another one"
+                }
+                false => "",
+            };
+            Refusal::Usage(format!("{:#}{help}", anyhow::Error::new(error).context("failed to open the cache")))
         })
+    }
+}
+
+/// An output that lies in the cache would be taken for damage there, and one that holds it would be moved away with it. Of the
+/// workspace's own `cache/` that is told where the file is read.
+fn outputs_beside(pipeline: &Pipeline, cache: Option<&Path>) -> Result<(), Refusal> {
+    let resolved = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
+    let Some((cache, root)) = cache.and_then(resolved).zip(resolved(&pipeline.root)) else { return Ok(()) };
+    let mut problems = Vec::new();
+    for output in pipeline.stages.iter().flat_map(|stage| &stage.outputs) {
+        let place = root.join(&output.path);
+        let how = match (place.starts_with(&cache), cache.starts_with(&place)) {
+            (true, _) => "lies in",
+            (_, true) => "holds",
+            _ => continue,
+        };
+        let title = format!("the output `{}` {how} the cache, `{}`", output.path.display(), cache.display());
+        let help = "name another folder with --cache, or another path here";
+        problems.push(Problem::error(title).at(output.span, "").help(help));
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(Problems::new(problems, pipeline.sources.clone()).into()),
     }
 }
 

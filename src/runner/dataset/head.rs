@@ -3,15 +3,16 @@
 //! Decodes nothing, so it costs a few microseconds where `ml` needs milliseconds. Of PNG and JPEG, which are what `ml` reads
 //! and writes; told by the first bytes, not by the ending. Orientation tags of cameras are not applied, as there.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
+
+use crate::plain;
 
 const PNG: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
 /// `[width, height]` in pixels. `None` where it is neither PNG nor JPEG, or can't be read: whoever decodes it says why.
 pub fn size(path: &Path) -> Option<[u32; 2]> {
-    size_of(BufReader::with_capacity(1024, File::open(path).ok()?))
+    size_of(BufReader::with_capacity(1024, plain::open(path).ok()?))
 }
 
 /// The same of a file's bytes.

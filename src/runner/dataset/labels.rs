@@ -6,13 +6,13 @@
 //! the workspace notes the set of values.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use png::{BitDepth, ColorType, Transformations};
 
 use crate::kind::dataset::Encoding;
+use crate::plain;
 
 /// The value of pixels that take part in nothing.
 pub const IGNORED: u8 = 255;
@@ -132,7 +132,7 @@ pub fn members(set: [u64; 4]) -> impl Iterator<Item = u8> {
 /// # Errors
 /// It can't be read, or is no PNG.
 pub fn size(path: &Path) -> Result<[u32; 2], LabelError> {
-    let file = File::open(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
+    let file = plain::open(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
     let reader = png::Decoder::new(BufReader::new(file)).read_info();
     let reader = reader.map_err(|cause| LabelError::Damaged { path: path.to_owned(), cause })?;
     Ok([reader.info().width, reader.info().height])
@@ -190,7 +190,7 @@ struct Label {
 impl Label {
     fn read(path: &Path, encoding: Encoding) -> Result<Label, LabelError> {
         let damaged = |cause| LabelError::Damaged { path: path.to_owned(), cause };
-        let file = File::open(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
+        let file = plain::open(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
         let mut decoder = png::Decoder::new(BufReader::new(file));
         decoder.set_transformations(Transformations::IDENTITY);
         let mut reader = decoder.read_info().map_err(damaged)?;
@@ -271,6 +271,8 @@ fn grouped(number: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
     use proptest::prelude::*;
 

@@ -18,8 +18,8 @@ pub use super::naming::{Naming, Order, Place};
 use super::pairing::{Labels, Remark};
 use super::spelling::{Images, Meant};
 use super::{Concerns, DatasetError, Names, Sample};
-use crate::inputs;
 use crate::store::tree::{Behind, Links, Shape, Tree, WalkError};
+use crate::{inputs, plain};
 
 /// The samples of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,7 +95,8 @@ fn listed(
     (images, labels): (&[String], bool),
     remarks: &mut Vec<Remark>,
 ) -> Result<Vec<String>, DatasetError> {
-    let text = fs::read_to_string(root.join(list)).map_err(|cause| unreadable(root, list, Concerns::List, cause))?;
+    let text =
+        plain::read_to_string(&root.join(list)).map_err(|cause| unreadable(root, list, Concerns::List, cause))?;
     // Some editors begin a file with an invisible mark, which is no part of the first name.
     let lines: Vec<&str> =
         text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -318,7 +319,7 @@ mod tests {
     fn a_missing_folder_is_told_with_the_part_that_exists_and_what_lies_there() {
         let (root, folder) = workspace(&["data/image/a.png", "data/label/a.png"]);
         let text = message(root.path(), &folder, false);
-        assert_eq!(text, "`data/images` does not exist; `data` holds image, label");
+        assert!(text.starts_with("`data/images` does not exist; `data` holds image, label; "), "{text}");
         let (root, folder) = workspace(&["data/images/a.png"]);
         let error = list_samples(root.path(), &folder, true).unwrap_err();
         assert_eq!(error.concerns(), Concerns::Labels);

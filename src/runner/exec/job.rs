@@ -5,7 +5,6 @@
 //! keys or the cache's layout is in it: a worker gets paths to read from and one folder to write into.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -257,7 +256,7 @@ pub fn kept(slot: &Path) -> Option<Kept> {
         #[serde(rename = "__metadata__")]
         metadata: BTreeMap<String, String>,
     }
-    let mut file = File::open(slot.join("checkpoint.safetensors")).ok()?;
+    let mut file = crate::plain::open(&slot.join("checkpoint.safetensors")).ok()?;
     let mut length = [0; 8];
     file.read_exact(&mut length).ok()?;
     let length = u64::from_le_bytes(length);

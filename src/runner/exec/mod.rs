@@ -96,7 +96,7 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 pub fn tail(log: &std::path::Path, count: usize) -> std::io::Result<Vec<String>> {
     use std::io::{Read, Seek, SeekFrom};
     const ENOUGH: u64 = 64 << 10; // ten lines of a traceback are far below; a log can be gigabytes
-    let mut file = std::fs::File::open(log)?;
+    let mut file = crate::plain::open(log)?;
     let size = file.metadata()?.len();
     file.seek(SeekFrom::Start(size.saturating_sub(ENOUGH)))?;
     let mut bytes = Vec::new();

@@ -300,6 +300,7 @@ fn signal_name(signal: i32) -> &'static str {
         9 => " (SIGKILL)",
         11 => " (segmentation fault)",
         15 => " (SIGTERM)",
+        25 => " (SIGXFSZ: a file grew beyond what `ulimit -f` allows)",
         _ => "",
     }
 }

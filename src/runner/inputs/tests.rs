@@ -207,7 +207,9 @@ fn a_missing_path_is_answered_with_what_there_is() {
     fs::create_dir_all(root.join("data/GTA5/labels")).unwrap();
     fs::write(root.join("data/list"), "").unwrap();
     let inputs = inputs(&root, HashMap::new());
-    let message = |path: &str| inputs.artifact(Path::new(path)).unwrap_err().to_string();
+    let told = |path: &str| inputs.artifact(Path::new(path)).unwrap_err().to_string();
+    let relative = format!("; paths are relative to the workspace root, `{}`", root.display());
+    let message = |path: &str| told(path).strip_suffix(&relative).expect("the root is named").to_owned();
     assert_eq!(
         message("data/GTA5/imgs/1.png"),
         "`data/GTA5/imgs/1.png` does not exist; `data/GTA5` holds images, labels"
@@ -222,6 +224,7 @@ fn a_missing_path_is_answered_with_what_there_is() {
         fs::write(root.join(format!("data/GTA5/images/{name:02}")), "").unwrap();
     }
     assert!(message("data/GTA5/images/x").ends_with("holds 00, 01, 02, 03, 04, 05, 06, 07 and 4 more"));
+    assert!(!told("/no/such/place").contains("relative"), "an absolute path is relative to nothing");
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub struct Settled {
 impl History {
     /// Reads it; an empty one if there is none that fits.
     pub fn load(path: &Path) -> History {
-        std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        crate::plain::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
     /// As it is written.

@@ -4,6 +4,7 @@
 //! in the history of the pipeline's runs.
 
 use crate::digest::Key;
+use crate::plain;
 use crate::spec::Stage;
 
 use super::session::Session;
@@ -12,13 +13,14 @@ impl Session {
     /// The key of the latest attempt at a stage, if there was one.
     pub fn attempted(&self, stage: &Stage) -> Option<Key> {
         // Earlier versions wrote more below it.
-        std::fs::read_to_string(self.attempt_path(stage)).ok()?.lines().next()?.parse().ok()
+        plain::read_to_string(&self.attempt_path(stage)).ok()?.lines().next()?.parse().ok()
     }
 
     /// Notes it.
     pub(super) fn note_attempt(&self, stage: &Stage, key: Key) {
         let path = self.attempt_path(stage);
-        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let _ = written.and_then(|()| std::fs::write(&path, format!("{key}\n")));
+        if self.store.prepare(&path).is_ok() {
+            let _ = std::fs::write(&path, format!("{key}\n"));
+        }
     }
 }

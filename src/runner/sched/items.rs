@@ -51,7 +51,7 @@ impl Items {
     /// The store can't be written.
     pub fn keep(&self, store: &Store, slot: &Slot<'_>) -> Result<(), Error> {
         let (files, findings) = (job::Items::files(slot.path()), job::Items::findings(slot.path()));
-        let lines = match std::fs::read(&findings) {
+        let lines = match crate::plain::read(&findings) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             lines => lines.map_err(|source| Error::Io { action: "read", path: findings, source })?,
         };

@@ -27,6 +27,7 @@ use crate::store::{Artifact, Attempt, Hold, Holder, Lease, Manner, Slot, Store, 
 use super::aside::Aside;
 use super::guard::{Guard, Since, Touched};
 use super::items::Items;
+use super::last_words;
 use super::reads::{Reads, Secured};
 
 /// How long a job may take to save and stop before it is killed.
@@ -247,6 +248,7 @@ impl Order {
         let mut trace = Trace::new(self.key, &self.pipeline, &self.stage, &self.kind, self.manifest_as_json());
         trace.note = self.circumstances.now(&self.root);
         let (started, kept) = (Instant::now(), job::kept(slot.path()));
+        let _unused = last_words::Release(store.log_path(self.key));
         let (finished, stored) = match &self.task {
             Task::Worker(job, gpus) => {
                 let out = staging.path().join("out");
@@ -255,7 +257,8 @@ impl Order {
                 let on_event = |event: &Event| tell(News::Event(event.clone()));
                 let job_file = staging.path().join("job.json");
                 self.perform_by_items(store, &slot, job, |job| {
-                    let finished = worker::perform(job, &job_file, gpus, log, control, on_event)?;
+                    let finished = worker::perform(job, &job_file, gpus, log, control, on_event)
+                        .map_err(|failure| last_words::with_room(failure, store, &self.root))?;
                     tell(News::Storing);
                     Ok(finished)
                 })?
@@ -342,13 +345,14 @@ impl Order {
         control: &Control,
         tell: &dyn Fn(News),
     ) -> Result<Option<Performed>, Failure> {
-        if store.load(self.key).map_err(failed)?.is_none() {
+        if !matches!(store.load(self.key), Ok(Some(_))) {
             return Ok(None);
         }
         let _claims = self.claim_outputs(store, control, tell)?;
         // Only now, as gc waits for whoever holds, and claims may take long.
         let _hold = store.hold().map_err(failed)?;
-        let Some(trace) = store.load(self.key).map_err(failed)? else { return Ok(None) };
+        // A record that can't be read is replaced by the one that this run gives.
+        let Ok(Some(trace)) = store.load(self.key) else { return Ok(None) };
         let placed = self.place_if_whole(store, &trace, tell)?;
         Ok(placed.map(|placed| Performed { trace, placed, fresh: false, earlier: 0.0 }))
     }
@@ -398,6 +402,7 @@ impl Order {
 
     fn open_log(&self, store: &Store, resumes: bool, at: &Attempts) -> Result<File, Failure> {
         let path = store.log_path(self.key);
+        store.prepare(&path).map_err(failed)?;
         let mut options = File::options();
         // A resumed training's log goes on, and so does that of a further attempt; a fresh run's begins anew.
         let goes_on = resumes || at.attempt > 1;
@@ -408,6 +413,7 @@ impl Order {
                 format!("intrada-run: attempt {} of {}, as the one before failed: {}\n", at.attempt, at.of, at.reason);
             log.write_all(line.as_bytes()).map_err(|error| io_failure("write", &path, &error))?;
         }
+        last_words::reserve(&log);
         Ok(log)
     }
 
@@ -468,7 +474,11 @@ impl Order {
         before: Option<&Touched>,
     ) -> Result<Result<Stored, Touched>, Failure> {
         let aside = Aside::make(store, self)?;
-        let result = program.perform(log, control).inspect(|()| tell(News::Storing));
+        let result = program
+            .perform(log, control)
+            // Before anything is taken away, which might make room.
+            .map_err(|failure| last_words::with_room(failure, store, &self.root))
+            .inspect(|()| tell(News::Storing));
         let result = result.and_then(|()| match self.guard.since() {
             Since::Untouched => self.collect(store, &self.root, Take::Copy).map(Ok),
             Since::Touched(now) if before.is_some_and(|before| before.unwritten && now.unwritten) => {
@@ -595,7 +605,13 @@ pub fn place(
 }
 
 pub(super) fn failed(error: crate::store::Error) -> Failure {
-    Failure::new(with_causes(&error))
+    let failure = Failure::new(with_causes(&error));
+    match error.is_refusal() {
+        true => failure.with_help(
+            "`intrada-run doctor` tries what a file system can do; --cache names a folder on another one for the cache",
+        ),
+        false => failure,
+    }
 }
 
 pub(super) fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {

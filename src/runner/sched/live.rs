@@ -135,7 +135,7 @@ impl Watch<'_> {
 
     /// Reads the pipeline file and looks at everything. `None`: something is wrong, which has been said.
     fn plan(&mut self) -> Result<Option<Planned>, Error> {
-        let text = std::fs::read(&self.file).ok();
+        let text = crate::plain::read(&self.file).ok();
         let Some(mut opened) = self.front.open() else {
             self.broken = Some(Broken { text, inputs: Vec::new() });
             return Ok(None);
@@ -243,7 +243,7 @@ impl Broken {
     fn may_be_mended_by(&self, change: &Change, file: &Path) -> bool {
         let Change::Paths(paths) = change else { return true };
         let paths: BTreeSet<&Path> = paths.iter().map(PathBuf::as_path).collect();
-        let is_new = || std::fs::read(file).ok() != self.text;
+        let is_new = || crate::plain::read(file).ok() != self.text;
         (paths.contains(file) && is_new()) || self.inputs.iter().any(|own| touches(&paths, own))
     }
 }

@@ -15,6 +15,7 @@ mod items;
 mod jobs;
 pub mod live;
 mod keys;
+mod last_words;
 mod lookout;
 mod orders;
 pub mod planner;

@@ -1,7 +1,6 @@
 //! A pipeline opened in its workspace: the file, its graph, the store, the index.
 //!
-//! Decides nothing. A session that only looks must not leave a cache folder where there was none, so it gets an empty store
-//! of its own in that case.
+//! Decides nothing. A session that only looks writes nothing: where there is no cache, it finds an empty one.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::exec::{orphans, with_causes};
 use crate::graph::StageGraph;
 use crate::inputs::{Inputs, Meter};
+use crate::mark::Stands;
 use crate::report::history::{History, Settled};
 use crate::report::{Event, Outcome, Reporter};
 use crate::spec::{Pipeline, Stage};
@@ -40,12 +40,22 @@ struct Unsaved {
     files: HashSet<PathBuf>,
 }
 
+/// Whether two paths lead to one place, which needn't be there.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let resolved = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+    // `./x/../cache` is rarely typed, and only decides what a cache says of where it stands.
+    resolved(one).is_ok_and(|one| resolved(other).is_ok_and(|other| one == other))
+}
+
 /// A pipeline opened in its workspace.
 pub struct Session {
     /// The pipeline.
     pub pipeline: Rc<Pipeline>,
     /// Its graph.
     pub graph: Rc<StageGraph>,
+    /// Of a run: tells gc that it is at work. None where there was no room for its entry: then a gc beside it may take what it
+    /// has found, which is made again. Before the store, which goes with the last who is at work in it.
+    pub(super) visit: Option<Arc<Visit>>,
     /// The cache.
     pub store: Arc<Store>,
     /// What the workspace's files were when they were last seen.
@@ -55,10 +65,6 @@ pub struct Session {
     unsaved: Unsaved,
     index_path: PathBuf,
     history: OnceCell<Rc<RefCell<History>>>,
-    /// Of a run: tells gc that it is at work.
-    pub(super) visit: Option<Arc<Visit>>,
-    /// Stands in for a cache that isn't there.
-    _scratch: Option<tempfile::TempDir>,
 }
 
 impl Session {
@@ -74,19 +80,18 @@ impl Session {
         access: Access,
     ) -> Result<Session, Error> {
         let place = cache.map_or_else(|| pipeline.root.join("cache"), Path::to_owned);
-        let (store, scratch) = match access {
-            Access::Run => (Store::open(&place)?, None),
-            Access::Look if place.join("version").exists() => (Store::look_at(&place)?, None),
-            Access::Look => {
-                let action = "make";
-                let scratch =
-                    tempfile::tempdir().map_err(|source| Error::Io { action, path: std::env::temp_dir(), source })?;
-                (Store::open(scratch.path())?, Some(scratch))
-            }
+        let is_named = cache.is_some_and(|cache| !is_same(cache, &pipeline.root.join("cache")));
+        let store = match access {
+            Access::Run if is_named => Store::open_as(&place, Stands::Elsewhere)?,
+            Access::Run => Store::open(&place)?,
+            Access::Look => Store::look_at(&place)?,
         };
         let store = store.with_shared(shared);
         let index_path = store.index_path(&pipeline.root)?;
-        let visit = (access == Access::Run).then(|| store.visit(&pipeline.root)).transpose()?;
+        let visit = match (access == Access::Run).then(|| store.visit(&pipeline.root)).transpose() {
+            Err(error) if error.is_lack_of_room() => None,
+            visit => visit?,
+        };
         let mut index = Index::load(&index_path);
         store.verified().extend(std::mem::take(&mut index.objects));
         Ok(Session {
@@ -99,7 +104,6 @@ impl Session {
             index_path,
             history: OnceCell::new(),
             visit: visit.map(Arc::new),
-            _scratch: scratch,
         })
     }
 

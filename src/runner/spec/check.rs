@@ -118,7 +118,10 @@ fn check_threads(header: &Header, problems: &mut Vec<Problem>) {
 fn check_own_file(file: &Path, root: &Path, stages: &[Stage], problems: &mut Vec<Problem>) {
     let Ok(file) = std::path::absolute(file) else { return };
     let outputs = stages.iter().flat_map(|stage| &stage.outputs);
-    for output in outputs.filter(|output| file.starts_with(root.join(&output.path))) {
+    // Where the file is a link, what it leads to is no output either.
+    let real = std::fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
+    let holds = |path: &Path| file.starts_with(path) || real.starts_with(path);
+    for output in outputs.filter(|output| holds(&root.join(&output.path))) {
         let title = format!("`{}` can't be an output: it is, or holds, this pipeline file", output.name);
         problems.push(Problem::error(title).at(output.span, ""));
     }

@@ -13,6 +13,7 @@ use super::problem::{Problem, Problems};
 use super::raw;
 use super::source::{Source, Sources};
 use super::{Pipeline, overrides};
+use crate::{mark, plain};
 
 /// What was understood of a pipeline file.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ const LARGEST: u64 = 32 << 20;
 fn text_of(file: &Path) -> Result<String, Problem> {
     let shown = file.display();
     let mut bytes = Vec::new();
-    let read = fs::File::open(file).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes));
+    let read = plain::open(file).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes));
     read.map_err(|error| match error.kind() {
         ErrorKind::NotFound => missing(file),
         ErrorKind::IsADirectory => Problem::error(format!("{shown} is a folder, not a pipeline file")).help_if(listed(
@@ -89,6 +90,8 @@ fn text_of(file: &Path) -> Result<String, Problem> {
             file,
             |name| file.join(name),
         )),
+        ErrorKind::InvalidInput => Problem::error(format!("{shown} can't be a pipeline file: {error}"))
+            .help("save it as a file first: its folder tells where the workspace is"),
         _ => Problem::error(format!("failed to read {shown}: {error}")),
     })?;
     if bytes.len() as u64 > LARGEST {
@@ -145,7 +148,8 @@ fn listed(what: &str, folder: &Path, place: impl Fn(&str) -> PathBuf) -> Option<
     (!names.is_empty()).then(|| format!("{what}: {}{more}", shown.join(", ")))
 }
 
-/// The workspace root of a file: the nearest folder at or above it that holds `cache/CACHEDIR.TAG`, else its own.
+/// The workspace root of a file: the nearest folder at or above it with a cache of this program in `cache/`, else its own. A file
+/// that is reached through a link lies where the link does.
 ///
 /// # Errors
 /// The current folder, which a relative path starts from, is gone.
@@ -153,6 +157,5 @@ pub fn root_of(file: &Path) -> Result<PathBuf, Problem> {
     let failed = |error| Problem::error(format!("failed to find the folder of {}: {error}", file.display()));
     let file = std::path::absolute(file).map_err(failed)?;
     let own = file.parent().unwrap_or(Path::new("/"));
-    let tagged = own.ancestors().find(|folder| folder.join("cache/CACHEDIR.TAG").is_file());
-    Ok(tagged.unwrap_or(own).to_owned())
+    Ok(own.ancestors().find(|folder| mark::is_root(folder)).unwrap_or(own).to_owned())
 }

@@ -62,7 +62,7 @@ pub fn load(file: &Path, set: &[String]) -> Result<Pipeline, Problems> {
 pub struct Pipeline {
     /// The file, as it was named on the command line.
     pub file: PathBuf,
-    /// The workspace root, absolute: the nearest folder at or above the file that holds `cache/CACHEDIR.TAG`, else the
+    /// The workspace root, absolute: the nearest folder at or above the file with a cache of this program in `cache/`, else the
     /// file's own. Every other path here is relative to it, or absolute where it was typed so and lies outside.
     pub root: PathBuf,
     /// Names `runs/<name>`.

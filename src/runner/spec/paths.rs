@@ -26,8 +26,35 @@ pub(super) fn normalize(root: &Path, typed: &str) -> PathBuf {
     path.strip_prefix(root).map(Path::to_owned).unwrap_or(path)
 }
 
+/// What a pipeline writes below `runs/` by itself.
+pub(super) struct Own {
+    /// Its folder there.
+    folder: PathBuf,
+}
+
+impl Own {
+    /// That of a pipeline of this name.
+    pub(super) fn new(name: &str) -> Own {
+        Own { folder: Path::new("runs").join(name) }
+    }
+
+    /// Why an output can't be at this path.
+    fn refuses(&self, path: &Path) -> Option<&'static str> {
+        let in_runs = path.strip_prefix("runs").ok();
+        let parts = in_runs.map_or(0, |below| below.components().count());
+        match path.file_name().map(|name| name.to_string_lossy()) {
+            _ if self.folder.starts_with(path) => Some("the outputs of other stages and the report lie in it"),
+            Some(name) if parts == 2 && name == "report.html" => Some("that is the report of a pipeline"),
+            Some(name) if parts > 1 && name.starts_with("events.out.tfevents.") => {
+                Some("files of that name are written for TensorBoard")
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Why a path can't be an output.
-pub(super) fn refused_as_output(path: &Path) -> Option<&'static str> {
+pub(super) fn refused_as_output(path: &Path, own: &Own) -> Option<&'static str> {
     /// Bytes of a name, on every file system in use.
     const NAME: usize = 255;
     /// Bytes of a path: Linux takes 4,095 (PATH_MAX), of which the workspace's root needs some.
@@ -41,7 +68,7 @@ pub(super) fn refused_as_output(path: &Path) -> Option<&'static str> {
     match path.components().next() {
         None => Some("it is the workspace root itself"),
         Some(Component::Normal(first)) if first == "cache" => Some("it lies in the cache"),
-        Some(Component::Normal(_)) => None,
+        Some(Component::Normal(_)) => own.refuses(path),
         Some(_) => Some("it lies outside the workspace root"),
     }
 }
@@ -112,6 +139,8 @@ mod tests {
 
     #[test]
     fn an_output_lies_below_the_root_and_not_in_the_cache() {
+        let own = Own::new("p");
+        let refused_as_output = |path: &Path| refused_as_output(path, &own);
         for path in ["", "..", "../x", "/etc/x", "cache", "cache/objects/x"] {
             assert!(refused_as_output(Path::new(path)).is_some(), "{path}");
         }
@@ -120,6 +149,19 @@ mod tests {
         assert_eq!(refused_as_output(Path::new(&long(255, 2))), None);
         assert!(refused_as_output(Path::new(&long(256, 1))).is_some());
         assert!(refused_as_output(Path::new(&long(255, 20))).is_some());
+    }
+
+    #[test]
+    fn no_output_lies_where_the_program_has_files_of_its_own() {
+        let own = Own::new("p");
+        let refuses = |path: &str| refused_as_output(Path::new(path), &own);
+        let report = ["runs/p/report.html", "runs/other/report.html"];
+        for path in ["runs", "runs/p", "runs/p/a/events.out.tfevents.1.a"].iter().chain(&report) {
+            assert!(refuses(path).is_some(), "{path}");
+        }
+        for path in ["run", "runs/q", "runs/p/a", "runs/p/a/report.html", "events.out.tfevents.1"] {
+            assert_eq!(refuses(path), None, "{path}");
+        }
     }
 
     fn id(stage: u32) -> OutputId {

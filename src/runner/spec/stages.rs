@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::execution::Execution;
 use super::header::Header;
 use super::near::did_you_mean;
-use super::paths::{Writers, normalize, refused_as_output};
+use super::paths::{Own, Writers, normalize, refused_as_output};
 use super::problem::Problem;
 use super::raw::{Entry, Item, Table};
 use super::read::{Reader, Values};
@@ -53,6 +53,7 @@ pub(super) fn noun(kind: &Kind) -> String {
 
 /// Reads every stage. The header names the folder below `runs/`.
 pub(super) fn read_stages(reader: &mut Reader<'_>, file: &Table, root: &Path, header: &Header) -> StageTables {
+    let own = Own::new(&header.name);
     let tables = tables(reader, file, "stages", "stage");
     if file.get("stages").is_none() {
         let problem = Problem::error("the file has no stages").at(Span::FILE, "");
@@ -80,7 +81,7 @@ pub(super) fn read_stages(reader: &mut Reader<'_>, file: &Table, root: &Path, he
             let Family { name: family, span, kind, execution, .. } = &sweeps.families[family];
             let outputs = match kind.runs {
                 Runs::Worker => outputs_of(kind, &values, &Path::new("runs").join(&header.name).join(&name)),
-                Runs::Command => declared_outputs(reader, &values, root),
+                Runs::Command => declared_outputs(reader, &values, root, &own),
             };
             let (family, execution) = (family.clone(), execution.clone());
             StageTable { name, family, coordinates, span: *span, kind, values, outputs, execution }
@@ -164,12 +165,12 @@ fn outputs_of(kind: &Kind, values: &Values, folder: &Path) -> Vec<Output> {
     kind.outputs.iter().filter(|spec| exists(spec.only)).map(output).collect()
 }
 
-fn declared_outputs(reader: &mut Reader<'_>, values: &Values, root: &Path) -> Vec<Output> {
+fn declared_outputs(reader: &mut Reader<'_>, values: &Values, root: &Path, own: &Own) -> Vec<Output> {
     let Some(declared) = values.get("outputs") else { return Vec::new() };
     let mut outputs = Vec::new();
     for (typed, span) in declared.texts() {
         let path = normalize(root, typed);
-        if let Some(reason) = refused_as_output(&path) {
+        if let Some(reason) = refused_as_output(&path, own) {
             let problem = Problem::error(format!("`{typed}` can't be an output: {reason}")).at(span, "");
             reader.problems.push(
                 problem.note(

@@ -7,6 +7,7 @@ use proptest::prelude::{Just, Strategy, any, prop};
 use proptest::{prop_assert, prop_oneof, proptest};
 
 use super::*;
+use crate::mark::{self, Stands};
 
 /// What `intrada-run` would answer to a file of this text. The first lines may hold arguments: `# --set key=value`.
 fn screen(file: &str, text: String) -> String {
@@ -369,9 +370,14 @@ fn the_root_is_the_nearest_folder_with_a_cache() {
     let file = root.join("a/b/p.toml");
     fs::write(&file, "format = 1\n[stages.x]\nkind = \"command\"\nshell = \"true\"\noutputs = [\"x\"]\n").unwrap();
     assert_eq!(load(&file, &[]).unwrap().root, root.join("a/b"));
-    fs::write(root.join("cache/CACHEDIR.TAG"), "").unwrap();
+    fs::write(root.join("cache/CACHEDIR.TAG"), mark::tag(Stands::InItsWorkspace)).unwrap();
     assert_eq!(load(&file, &[]).unwrap().root, root);
-    fs::write(root.join("a/b/cache/CACHEDIR.TAG"), "").unwrap();
+    // Of another program, or of one that was named with `--cache`.
+    for other in ["Signature: 8a477f597d28d172789f06886806bc55\n", &mark::tag(Stands::Elsewhere)] {
+        fs::write(root.join("a/b/cache/CACHEDIR.TAG"), other).unwrap();
+        assert_eq!(load(&file, &[]).unwrap().root, root);
+    }
+    fs::write(root.join("a/b/cache/CACHEDIR.TAG"), mark::tag(Stands::InItsWorkspace)).unwrap();
     assert_eq!(load(&file, &[]).unwrap().root, root.join("a/b"));
 }
 

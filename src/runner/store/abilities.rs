@@ -4,18 +4,20 @@
 //! file system, since mounts, quotas and network servers decline what others of their name can do. Leaves nothing behind.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use rustix::fs::Access as Rights;
 
+use super::answer::is_refusal;
 use super::error::{At, Error};
 use super::objects::clone_blocks;
-use super::publish::host;
+use super::publish::{host, protect, sync_files};
+use super::stat::{Stat, set_back_where_possible};
 use super::{FOLDERS, Store, read_version, refuse_somebody_s_folder};
 
 /// What works there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Abilities {
     /// Files can share blocks, so that a copy costs no space.
     pub reflinks: bool,
@@ -25,20 +27,58 @@ pub struct Abilities {
     pub locks: bool,
     /// Bytes that may still be written.
     pub free: u64,
+    /// Files that may still be made, where the file system has a table of a fixed size.
+    pub free_files: Option<u64>,
+    /// What doesn't work and a run can do without.
+    pub lacks: Vec<Lacks>,
 }
 
-/// Tries what a run would need of the cache at `root`. One that isn't there is not made: what will be above it is tried.
+/// What a run can do without, and notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lacks {
+    /// Names in a folder can't be synced to the disk.
+    FolderSync,
+    /// A file can't be protected from being written to.
+    Protection,
+    /// The time of a file can't be set.
+    Times,
+    /// There are no symbolic links.
+    SymbolicLinks,
+    /// A name may not have 255 bytes.
+    LongNames,
+    /// `a` and `A` are one name.
+    Case,
+}
+
+impl Lacks {
+    /// What it is, and what follows from it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Lacks::FolderSync => {
+                "folders can't be synced: after a power cut the latest results may be gone and are made again"
+            }
+            Lacks::Protection => {
+                "files can't be write-protected: an edit of an object is noticed, and costs making it again"
+            }
+            Lacks::Times => "times of files can't be set: outputs are read once more before they count as unchanged",
+            Lacks::SymbolicLinks => "no symbolic links: an output that holds one can't be put in place",
+            Lacks::LongNames => "no names of 255 bytes: an output with such a name can't be put in place",
+            Lacks::Case => "upper and lower case are one: two outputs whose names differ in that alone are one file",
+        }
+    }
+}
+
+/// Tries what a run would need of the cache at `root`, by doing it. One that isn't there is not made: what will be above it is
+/// tried.
 ///
 /// # Errors
-/// Those of [`Store::open`](super::Store::open), for the same reasons.
+/// Those of [`Store::open`](super::Store::open), for the same reasons; [`Error::Unfit`] for what a run can't do without.
 pub fn abilities(root: &Path) -> Result<Abilities, Error> {
     refuse_somebody_s_folder(root)?;
-    if root.join("version").exists() {
-        read_version(root)?;
-        for folder in FOLDERS.iter().map(|folder| root.join(folder)).filter(|folder| folder.exists()) {
-            let allowed = rustix::fs::access(&folder, Rights::WRITE_OK | Rights::EXEC_OK).map_err(io::Error::from);
-            allowed.map_err(|source| refused(root, source))?;
-        }
+    read_version(root)?;
+    for folder in FOLDERS.iter().map(|folder| root.join(folder)).filter(|folder| folder.exists()) {
+        let allowed = rustix::fs::access(&folder, Rights::WRITE_OK | Rights::EXEC_OK).map_err(io::Error::from);
+        allowed.map_err(|source| refused(root, source))?;
     }
     let tmp = std::path::absolute(root).at("resolve", root)?.join("tmp");
     let folder = tmp.ancestors().find(|place| place.exists()).expect("the root of the file system is always there");
@@ -46,9 +86,22 @@ pub fn abilities(root: &Path) -> Result<Abilities, Error> {
     let owner = format!("{}.{}.", host(), std::process::id());
     let tried = tempfile::Builder::new().prefix(&owner).tempdir_in(folder);
     let tried = tried.map_err(|source| refused(root, source))?;
-    let [first, second, linked] = ["first", "second", "linked"].map(|name| tried.path().join(name));
-    fs::write(&first, b"what is shared").at("write", &first)?;
-    let target = File::create(&second).at("make", &second)?;
+    try_all(tried.path(), folder)
+}
+
+fn try_all(place: &Path, folder: &Path) -> Result<Abilities, Error> {
+    let needed = |needs: &'static str, result: io::Result<()>| {
+        result.map_err(|source| Error::Unfit { path: folder.to_owned(), needs, source })
+    };
+    let [first, second, linked, below] = ["first", "second", "linked", "below"].map(|name| place.join(name));
+    needed("writes files", fs::write(&first, b"what is shared"))?;
+    sync_files(&[&first])?;
+    needed("makes folders", fs::create_dir_all(below.join("deep")))?;
+    needed("renames folders", fs::rename(&below, place.join("renamed")))?;
+    needed("replaces files by renaming", fs::write(&second, b"").and_then(|()| fs::rename(&first, &second)))?;
+    needed("appends to files", File::options().append(true).open(&second).and_then(|mut file| file.write_all(b".")))?;
+    let first = second;
+    let target = File::create(place.join("target")).at("make", place)?;
     let opened = File::open(&first).at("open", &first)?;
     let space = rustix::fs::statvfs(folder).map_err(io::Error::from).at("look at", folder)?;
     Ok(Abilities {
@@ -56,7 +109,39 @@ pub fn abilities(root: &Path) -> Result<Abilities, Error> {
         hard_links: fs::hard_link(&first, &linked).is_ok(),
         locks: excludes(&opened, &first),
         free: space.f_bavail.saturating_mul(space.f_frsize),
+        free_files: (space.f_files > 0).then_some(space.f_favail),
+        lacks: lacks(place)?,
     })
+}
+
+/// What doesn't work in an empty folder of this place, of what a run does without.
+fn lacks(place: &Path) -> Result<Vec<Lacks>, Error> {
+    let file = place.join("file");
+    fs::write(&file, b"content").at("write", &file)?;
+    let is_refused = |result: io::Result<()>| result.is_err_and(|error| is_refusal(&error));
+    let mut lacks = Vec::new();
+    if is_refused(File::open(place).and_then(|folder| folder.sync_all())) {
+        lacks.push(Lacks::FolderSync);
+    }
+    if !set_back_where_possible(&file).is_ok_and(|stat| stat.mtime_ns > 0) {
+        lacks.push(Lacks::Times);
+    }
+    protect(&file)?;
+    if Stat::of_itself(&file).at("look at", &file)?.mode & 0o222 != 0 {
+        lacks.push(Lacks::Protection);
+    }
+    if std::os::unix::fs::symlink("file", place.join("link")).is_err() {
+        lacks.push(Lacks::SymbolicLinks);
+    }
+    // Anything else but the length would have shown above.
+    let long = fs::write(place.join("n".repeat(255)), b"");
+    if long.is_err_and(|error| matches!(error.kind(), ErrorKind::InvalidFilename | ErrorKind::InvalidInput)) {
+        lacks.push(Lacks::LongNames);
+    }
+    if place.join("FILE").exists() {
+        lacks.push(Lacks::Case);
+    }
+    Ok(lacks)
 }
 
 impl Store {
@@ -96,6 +181,7 @@ mod tests {
         let store = Store::open(&cache).unwrap();
         let after = abilities(&cache).unwrap();
         assert_eq!((before.reflinks, before.hard_links, before.locks), (after.reflinks, after.hard_links, after.locks));
+        assert_eq!(before.lacks, after.lacks);
         assert_eq!(after.reflinks, store.can_clone());
         assert_eq!(fs::read_dir(cache.join("tmp")).unwrap().count(), 0);
     }
@@ -104,7 +190,7 @@ mod tests {
     fn what_a_run_would_refuse_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("cache");
-        Store::open(&cache).unwrap();
+        let _store = Store::open(&cache).unwrap();
         fs::write(cache.join("version"), "intrada store 99\n").unwrap();
         assert!(matches!(abilities(&cache), Err(Error::NewerVersion { found: 99, .. })));
         let foreign = dir.path().join("foreign");
@@ -113,6 +199,6 @@ mod tests {
         assert!(matches!(abilities(&foreign), Err(Error::Occupied { .. })));
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(matches!(abilities(&file.join("cache")), Err(Error::Io { .. })));
+        assert!(matches!(abilities(&file.join("cache")), Err(Error::Occupied { .. })));
     }
 }

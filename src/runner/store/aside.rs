@@ -30,7 +30,7 @@ use super::own::OWN;
 use super::publish::{is_of_a_dead_process, owner};
 use super::stat::Stat;
 use super::workspace::names;
-use super::{Store, read_if_present};
+use super::{Store, strange};
 use crate::digest::{Digest, FileDigest};
 
 /// How long to wait before looking again at a killed run's entry that somebody still holds.
@@ -111,7 +111,8 @@ impl Store {
     pub fn orphan(&self, from: &Path, path: &Path) -> Result<PathBuf, Error> {
         let name = path.file_name().unwrap_or(OsStr::new("item"));
         self.at_first_place(from, |place| {
-            let folder = self.new_folder(place, "orphans", &format!("{}-", name.to_string_lossy()))?;
+            let folder =
+                self.new_folder(place, "orphans", &format!("{}-", strange::fitting(&name.to_string_lossy())))?;
             fs::rename(from, folder.path().join(name)).map(|()| folder.keep().join(name))
         })
     }
@@ -126,7 +127,7 @@ impl Store {
     pub(super) fn orphan_files(&self, path: &Path, files: &[PathBuf]) -> Result<PathBuf, Error> {
         let name = path.file_name().unwrap_or(OsStr::new("item")).to_string_lossy();
         self.at_first_place(path, |place| {
-            let folder = self.new_folder(place, "orphans", &format!("{name}-"))?.keep();
+            let folder = self.new_folder(place, "orphans", &format!("{}-", strange::fitting(&name)))?.keep();
             let put = |file: &PathBuf| {
                 let to = folder.join(file);
                 to.parent().map_or(Ok(()), fs::create_dir_all)?;
@@ -223,7 +224,7 @@ impl Store {
     /// Something lies at the place again, which nobody but the killed run or a person since can have put there: kept as an orphan,
     /// unless the store has it.
     fn recover_one(&self, folder: &Path) -> Result<Option<(PathBuf, PathBuf)>, Error> {
-        let named = read_if_present(&folder.join("path")).at("read", folder)?.unwrap_or_default();
+        let named = strange::read(&folder.join("path")).at("read", folder)?.bytes().unwrap_or_default();
         let (path, item) = (PathBuf::from(OsString::from_vec(named)), folder.join("item"));
         let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
         let mut orphan = None;
@@ -319,7 +320,7 @@ impl Store {
     fn known_places(&self) -> Result<Vec<Place>, Error> {
         let Some(at) = self.at_work() else { return Ok(vec![Place::Cache]) };
         let noted = at.places();
-        let noted = read_if_present(&noted).at("read", &noted)?.unwrap_or_default();
+        let noted = strange::read(&noted).at("read", &noted)?.bytes().unwrap_or_default();
         let paths = noted.split(|&byte| byte == 0).filter(|path| !path.is_empty());
         let outside = paths.map(|path| Place::Outside(PathBuf::from(OsStr::from_bytes(path))));
         Ok([Place::Cache].into_iter().chain(outside).collect())

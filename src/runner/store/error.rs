@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::answer::{is_lack_of_room, is_refusal};
 use super::tree::WalkError;
 use crate::digest::{ArtifactDigest, FileDigest};
 
@@ -46,16 +47,46 @@ pub enum Error {
         /// What the system answered.
         source: io::Error,
     },
+    /// The file system has no locks, and a run can't do without.
+    #[error(
+        "the file system of `{}` has no locks, and without them two runs would disturb each other: name a folder on another \
+         file system with --cache",
+        path.display()
+    )]
+    NoLocks {
+        /// What was to be locked.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// The file system refuses what a run can't do without.
+    #[error(
+        "a run {needs} in its cache, which the file system of `{}` refuses: name a folder on another file system with --cache",
+        path.display()
+    )]
+    Unfit {
+        /// A folder on it.
+        path: PathBuf,
+        /// What a run does, in words.
+        needs: &'static str,
+        /// What the system answered.
+        source: io::Error,
+    },
     /// The folder holds things that aren't a store's.
-    #[error("`{}` is no cache and not empty; name another folder, or a new one within it", path.display())]
+    #[error(
+        "`{}` is no cache {what}; nothing was written into it: name another folder with --cache, or a new one within it",
+        path.display()
+    )]
     Occupied {
         /// The folder.
         path: PathBuf,
+        /// What shows that.
+        what: String,
     },
-    /// The file `version` isn't one of ours.
-    #[error("`{}` doesn't say `intrada store` and a number, so its folder is taken for something else", path.display())]
+    /// There is a folder that is none of ours.
+    #[error("`{}` is no cache of intrada-run", path.display())]
     NotAStore {
-        /// The file.
+        /// The folder.
         path: PathBuf,
     },
     /// An artifact can't be restored: an object of it isn't in the store.
@@ -86,6 +117,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Does the file system refuse something, rather than fail at it?
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if is_refusal(source))
+    }
+
+    /// Is there no room, on the disk, in a quota or in the table of files?
+    pub fn is_lack_of_room(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if is_lack_of_room(source))
+    }
+
     /// Does it only mean that the artifact must be made again?
     pub fn is_miss(&self) -> bool {
         matches!(self, Error::Missing { .. } | Error::Damaged { .. })
@@ -95,10 +136,20 @@ impl Error {
 /// Says what was tried on which file when the file system refuses.
 pub(super) trait At<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T, Error>;
+
+    /// The same of a lock, which some file systems haven't.
+    fn locked(self, path: &Path) -> Result<T, Error>;
 }
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T, Error> {
         self.map_err(|source| Error::Io { action, path: path.to_owned(), source })
+    }
+
+    fn locked(self, path: &Path) -> Result<T, Error> {
+        self.map_err(|source| match is_refusal(&source) {
+            true => Error::NoLocks { path: path.to_owned(), source },
+            false => Error::Io { action: "lock", path: path.to_owned(), source },
+        })
     }
 }

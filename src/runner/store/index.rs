@@ -20,6 +20,7 @@ use super::stat::Stat;
 use super::{Store, Verified};
 use crate::digest::{Digest, FileDigest, Key};
 use crate::kind::dataset::Encoding;
+use crate::plain;
 
 const TAG: &[u8] = b"intrada index 2\n";
 
@@ -141,7 +142,7 @@ fn has_names(path: &Path, count: usize) -> bool {
 impl Index {
     /// Reads the index at `path`; an empty one if there is none that fits.
     pub fn load(path: &Path) -> Index {
-        fs::read(path).ok().and_then(|bytes| Index::decode(&bytes)).unwrap_or_default()
+        plain::read(path).ok().and_then(|bytes| Index::decode(&bytes)).unwrap_or_default()
     }
 
     /// Writes the index to `path`, which lies in `store`.

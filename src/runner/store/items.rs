@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::{At, Error};
-use super::{Health, Store, read_if_present};
+use super::{Health, Store, strange};
 use crate::digest::{Digest, FileDigest, Item, Setting};
 
 /// What was found of one item.
@@ -63,7 +63,7 @@ impl Store {
     /// [`Error::Io`].
     pub fn findings(&self, setting: Setting) -> Result<BTreeMap<Item, Finding>, Error> {
         let path = self.fanned("items", setting.0, "");
-        Ok(read_if_present(&path).at("read", &path)?.map(|bytes| read(&bytes)).unwrap_or_default())
+        Ok(strange::read(&path).at("read", &path)?.bytes().map(|bytes| read(&bytes)).unwrap_or_default())
     }
 
     /// Whether all files of a finding are there and intact.

@@ -5,7 +5,7 @@
 //! wait for each other when they want the very same thing; the second one then finds it done.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -14,11 +14,13 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
-use super::Store;
+use super::answer::is_lack_of_room;
 use super::error::{At, Error};
 use super::publish::host;
 use super::stat::now_ns;
+use super::{Store, strange};
 use crate::digest::{Digest, Key};
+use crate::plain;
 
 /// The right to compute one key. Given back when dropped.
 #[derive(Debug)]
@@ -110,7 +112,7 @@ impl Store {
         let path = self.locks().join(format!("place-{name}"));
         loop {
             let file = open(&path)?;
-            file.lock().at("lock", &path)?;
+            file.lock().locked(&path)?;
             if still_has_its_name(&file, &path)? {
                 return signed(file, path);
             }
@@ -125,17 +127,23 @@ impl Store {
     pub fn hold(&self) -> Result<Hold, Error> {
         let path = self.gc_lock_path();
         let file = open(&path)?;
-        file.lock_shared().at("lock", &path)?;
+        file.lock_shared().locked(&path)?;
         Ok(Hold { _file: file, _turn: None })
     }
 
     /// The right to remove things: waits for those who hold. `None`: another gc has it.
     pub(super) fn hold_alone(&self) -> Result<Option<Hold>, Error> {
-        let Attempt::Held(turn) = lock(self.locks().join("gc-turn"))? else { return Ok(None) };
+        let turn = match lock(self.locks().join("gc-turn")) {
+            Ok(Attempt::Held(turn)) => Some(turn),
+            Ok(Attempt::Busy(_)) => return Ok(None),
+            // No file can be made any more. The lock below still keeps two from removing at once, one after the other.
+            Err(Error::Io { source, .. }) if is_lack_of_room(&source) => None,
+            Err(error) => return Err(error),
+        };
         let path = self.gc_lock_path();
         let file = open(&path)?;
-        file.lock().at("lock", &path)?;
-        Ok(Some(Hold { _file: file, _turn: Some(turn) }))
+        file.lock().locked(&path)?;
+        Ok(Some(Hold { _file: file, _turn: turn }))
     }
 
     /// The folder of the leases.
@@ -166,11 +174,9 @@ pub(super) fn lock(path: PathBuf) -> Result<Attempt, Error> {
             Ok(()) if still_has_its_name(&file, &path)? => return signed(file, path).map(Attempt::Held),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                file.read_to_string(&mut text).at("read", &path)?;
-                return Ok(Attempt::Busy(serde_json::from_str(&text).ok()));
+                return Ok(Attempt::Busy(signature(&mut file)));
             }
-            Err(TryLockError::Error(error)) => return Err(error).at("lock", &path),
+            Err(TryLockError::Error(error)) => return Err(error).locked(&path),
         }
     }
 }
@@ -178,8 +184,13 @@ pub(super) fn lock(path: PathBuf) -> Result<Attempt, Error> {
 /// Who holds the lock on the file at `path`, if there is one and somebody does. One that a killed process left is removed,
 /// unless `leave` says otherwise.
 pub(super) fn living(path: &Path, leave: bool) -> Result<Option<Holder>, Error> {
-    let mut file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+    let mut file = match plain::open(path) {
+        // What is no file is nobody's lock.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::IsADirectory) =>
+        {
+            return Ok(None);
+        }
         file => file.at("open", path)?,
     };
     match file.try_lock_shared() {
@@ -190,18 +201,38 @@ pub(super) fn living(path: &Path, leave: bool) -> Result<Option<Holder>, Error> 
             Ok(None)
         }
         Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            file.read_to_string(&mut text).at("read", path)?;
             let unsigned = Holder { pid: 0, host: String::new(), since: 0.0 };
-            Ok(Some(serde_json::from_str(&text).unwrap_or(unsigned)))
+            Ok(Some(signature(&mut file).unwrap_or(unsigned)))
         }
-        Err(TryLockError::Error(error)) => Err(error).at("lock", path),
+        Err(TryLockError::Error(error)) => Err(error).locked(path),
     }
 }
 
+/// Who has signed the file of a lock; nobody where it was damaged.
+fn signature(file: &mut File) -> Option<Holder> {
+    /// Longer than any signature.
+    const LONGEST: u64 = 4096;
+    let mut text = Vec::new();
+    file.take(LONGEST).read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
 pub(super) fn open(path: &Path) -> Result<File, Error> {
+    clear(path).at("clear", path)?;
     // Not truncated: it may be another's, with their name in it.
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).at("open", path)
+}
+
+/// What lies in the place of a lock and is no file is moved to quarantine. A link would be locked where it leads, and a pipe
+/// waited for.
+fn clear(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if !found.is_file() => {
+            let root = path.ancestors().find(|folder| folder.join("quarantine").is_dir());
+            root.map_or(Ok(()), |root| strange::put_away(root, path))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Between our opening the file and locking it, its holder may have removed it; the lock would then exclude nobody.
@@ -217,13 +248,16 @@ fn signed(mut file: File, path: PathBuf) -> Result<Lease, Error> {
 
 /// Writes into the file who has locked it. Answers with who had left their name there.
 pub(super) fn sign(file: &mut File, path: &Path) -> Result<Option<Holder>, Error> {
-    let mut left = String::new();
-    file.read_to_string(&mut left).at("read", path)?;
+    let left_by = signature(file);
     let holder = Holder { pid: std::process::id(), host: host(), since: now_ns() as f64 / 1e9 };
     let text = serde_json::to_string(&holder).expect("numbers and a string are always JSON");
     // A process that died left its name; ours may be shorter.
-    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).at("write", path)?;
-    Ok(serde_json::from_str(&left).ok())
+    match file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())) {
+        // It is the lock that counts: whoever waits just isn't told for whom. On a full disk gc needs it to make room.
+        Err(error) if is_lack_of_room(&error) => {}
+        result => result.at("write", path)?,
+    }
+    Ok(left_by)
 }
 
 #[cfg(test)]

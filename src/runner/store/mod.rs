@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! cache/
-//!   CACHEDIR.TAG          tells backup programs to pass by; also marks the workspace's root
+//!   CACHEDIR.TAG          tells backup programs to pass by; also marks the workspace's root (see the room `mark`)
 //!   version               "intrada store 1": which programs may use this folder
 //!   objects/ab/cdef…      contents, read-only, named by their digest: of files, folder listings, link targets
 //!   traces/ab/cdef….json  one small record a key: what the outputs of that computation were
@@ -29,6 +29,7 @@
 //! programs would misread raises the number; a new folder beside these doesn't. See docs/cache-format.md.
 
 pub mod abilities;
+mod answer;
 mod artifact;
 pub mod aside;
 pub mod claim;
@@ -41,6 +42,7 @@ pub mod index;
 pub mod items;
 mod layout;
 mod lease;
+mod making;
 pub mod listing;
 mod objects;
 pub mod own;
@@ -48,9 +50,11 @@ mod pin;
 mod present;
 mod publish;
 mod restore;
+pub mod room;
 mod shared;
 mod slot;
 pub mod stat;
+mod strange;
 mod trace;
 pub mod tree;
 mod usage;
@@ -58,11 +62,9 @@ pub mod verify;
 mod workspace;
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-
-use rustix::fs::Access as Rights;
 
 pub use self::artifact::{Artifact, Kind};
 pub use self::aside::PutAside;
@@ -78,17 +80,15 @@ pub use self::usage::{Tally, Usage};
 pub use self::workspace::Visit;
 
 use self::error::At;
+use self::making::Made;
 use self::shared::Shared;
 use self::workspace::AtWork;
 use crate::digest::{Digest, Key};
+use crate::mark::{self, Stands, VERSION_PREFIX};
+use crate::plain;
 
 /// The version of the layout that this program writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
-
-const VERSION_PREFIX: &str = "intrada store ";
-const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
-    # This folder holds what intrada-run computed, and can compute again. Its folder `orphans` holds what it can't.\n\
-    # About this file see https://bford.info/cachedir/\n";
 
 /// A cache folder, opened. May be shared between threads.
 #[derive(Debug)]
@@ -105,54 +105,76 @@ pub struct Store {
     /// Opened to be looked at: then nothing in it is changed, damaged or not.
     only_looks: bool,
     shared: Shared,
+    /// What was made of it when it was opened; taken away when it is closed with nothing in it.
+    made: Made,
 }
 
 /// What must be there, and be writable for a run.
 const FOLDERS: [&str; 12] =
     ["", "objects", "traces", "items", "slots", "locks", "logs", "workspaces", "tmp", "quarantine", "orphans", "pins"];
 
+/// What may lie in a folder that is to become a store: [`Store::open`] writes two of them, people the others.
+const OWN_FILES: [&str; 4] = ["README.md", ".gitignore", "version", mark::TAG];
+
 impl Store {
-    /// Opens the cache folder at `root` to work with it, making it if it isn't there.
+    /// Opens the cache folder at `root` to work with it, making it if it isn't there. What this made goes when it is closed with
+    /// nothing in it: a command that is refused leaves nothing behind.
     ///
     /// # Errors
-    /// [`Error::Occupied`] if it holds other things, [`Error::NewerVersion`] if a newer program made it,
-    /// [`Error::NotAStore`] if `version` holds something else, [`Error::ReadOnly`] if it can't be written to, [`Error::Io`]
-    /// otherwise.
+    /// [`Error::Occupied`] if it holds other things, [`Error::NewerVersion`] if a newer program made it, [`Error::ReadOnly`] if
+    /// it can't be written to, [`Error::Io`] otherwise.
     pub fn open(root: &Path) -> Result<Store, Error> {
+        // A link leads to a cache that lies elsewhere.
+        let stands = if root.is_symlink() { Stands::Elsewhere } else { Stands::InItsWorkspace };
+        Store::open_as(root, stands)
+    }
+
+    /// The same, and where it stands if this makes it.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub fn open_as(root: &Path, stands: Stands) -> Result<Store, Error> {
         refuse_somebody_s_folder(root)?;
-        if root.join("version").exists() {
-            // Before anything is made in it: a newer layout may mean something else by these names.
-            read_version(root)?;
-        }
+        // Before anything is made in it: a newer layout may mean something else by these names.
+        let version = read_version(root)?;
+        let mut made = Made::of(root);
         for folder in FOLDERS {
-            make_writable(root, &root.join(folder))?;
+            made.make_writable(root, &root.join(folder))?;
         }
-        let store = Store::at(root, false)?;
-        let version = store.root.join("version");
-        if !version.exists() {
+        let mut store = Store { made, ..Store::at(root, false)? };
+        if version == Version::Absent {
             let text = format!("{VERSION_PREFIX}{VERSION}\n");
-            store.publish_file(store.stage_bytes(text.as_bytes())?, &version)?;
+            store.made_file("version", &text)?;
         }
-        let tag = store.root.join("CACHEDIR.TAG");
-        if !tag.exists() {
-            store.publish_file(store.stage_bytes(CACHEDIR_TAG.as_bytes())?, &tag)?;
+        if !mark::has_own_tag(&store.root) {
+            store.made_file(mark::TAG, &mark::tag(stands))?;
         }
         Ok(store)
     }
 
     /// Opens the cache folder at `root` to look at it. Nothing is written, so a folder of somebody else's or on a read-only
-    /// file system will do.
+    /// file system will do. One that isn't there is empty.
     ///
     /// # Errors
-    /// [`Error::NewerVersion`], [`Error::NotAStore`], and [`Error::Io`] if there is none.
+    /// [`Error::Occupied`], [`Error::NewerVersion`], [`Error::Io`].
     pub fn look_at(root: &Path) -> Result<Store, Error> {
+        refuse_somebody_s_folder(root)?;
         read_version(root)?;
         Store::at(root, true)
     }
 
     fn at(root: &Path, only_looks: bool) -> Result<Store, Error> {
-        let root = fs::canonicalize(root).at("resolve", root)?;
-        let device = stat::Stat::of(&root).at("look at", &root)?.dev;
+        let (root, device) = match fs::canonicalize(root) {
+            // There is nothing in it to be asked for.
+            Err(error) if only_looks && error.kind() == ErrorKind::NotFound => {
+                (std::path::absolute(root).at("resolve", root)?, 0)
+            }
+            found => {
+                let root = found.at("resolve", root)?;
+                let device = stat::Stat::of(&root).at("look at", &root)?.dev;
+                (root, device)
+            }
+        };
         Ok(Store {
             root,
             device,
@@ -161,6 +183,7 @@ impl Store {
             at_work: OnceLock::new(),
             only_looks,
             shared: Shared::default(),
+            made: Made::default(),
         })
     }
 
@@ -198,19 +221,6 @@ impl Store {
     fn fanned(&self, folder: &str, digest: Digest, ending: &str) -> PathBuf {
         fanned_below(&self.root, folder, digest, ending)
     }
-
-    /// Moves something damaged out of the way, under a name that tells where it was.
-    fn quarantine(&self, path: &Path) -> Result<(), Error> {
-        if self.only_looks {
-            return Ok(());
-        }
-        let place = path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().replace('/', "-");
-        match fs::rename(path, self.root.join("quarantine").join(place)) {
-            // Another process may have been quicker; what matters is that it no longer lies there.
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).at("quarantine", path),
-            _ => Ok(()),
-        }
-    }
 }
 
 fn fanned_below(root: &Path, folder: &str, digest: Digest, ending: &str) -> PathBuf {
@@ -218,63 +228,55 @@ fn fanned_below(root: &Path, folder: &str, digest: Digest, ending: &str) -> Path
     root.join(folder).join(&name[..2]).join(format!("{}{ending}", &name[2..]))
 }
 
-/// Refuses what isn't a store of a version known here.
-fn read_version(root: &Path) -> Result<(), Error> {
+/// What the file `version` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    /// A number that is known here.
+    Known,
+    /// There is none, or a damaged one: it is written again. Only the newest programs would write another.
+    Absent,
+}
+
+/// Refuses a store of a version that isn't known here.
+fn read_version(root: &Path) -> Result<Version, Error> {
     let path = root.join("version");
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let number = text.trim_end().strip_prefix(VERSION_PREFIX).and_then(|number| number.parse::<u32>().ok());
-            match number {
-                Some(found) if found > VERSION => Err(Error::NewerVersion { path: root.to_owned(), found }),
-                Some(_) => Ok(()),
-                None => Err(Error::NotAStore { path }),
-            }
-        }
-        Err(error) if error.kind() == ErrorKind::InvalidData => Err(Error::NotAStore { path }),
-        Err(source) => Err(Error::Io { action: "read", path, source }),
+    let text = match plain::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(error).at("read", &path),
+        read => read.unwrap_or_default(),
+    };
+    match text.trim_end().strip_prefix(VERSION_PREFIX).and_then(|number| number.parse::<u32>().ok()) {
+        Some(found) if found > VERSION => Err(Error::NewerVersion { path: root.to_owned(), found }),
+        Some(_) => Ok(Version::Known),
+        None => Ok(Version::Absent),
     }
 }
 
-/// Makes `folder` of the store at `root` if it isn't there. A run that finds out in its middle that it can't keep what it
-/// computed would have computed it for nothing.
-fn make_writable(root: &Path, folder: &Path) -> Result<(), Error> {
-    let made = fs::create_dir_all(folder);
-    let allowed = rustix::fs::access(folder, Rights::WRITE_OK | Rights::EXEC_OK).map_err(io::Error::from);
-    match made.and(allowed) {
-        Err(source) if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
-            Err(Error::ReadOnly { path: root.to_owned(), source })
-        }
-        result => result.at("make", folder),
-    }
-}
-
-/// A folder that holds other things is not made a store: backups would pass by what is in it from then on.
+/// A folder that holds other things is not made a store: backups would pass by what is in it from then on, and what belongs to
+/// another program may be deleted by it.
 fn refuse_somebody_s_folder(root: &Path) -> Result<(), Error> {
-    if ["version", "objects", "CACHEDIR.TAG"].iter().any(|name| root.join(name).exists()) {
+    if mark::is_ours(root) {
         return Ok(());
+    }
+    let occupied = |what: &str| Err(Error::Occupied { path: root.to_owned(), what: what.to_owned() });
+    if root.is_symlink() && !root.exists() {
+        return occupied("but a link that leads nowhere");
+    }
+    if mark::is_another_s(root) {
+        return occupied("and not empty: another program has marked it as its own");
     }
     // What runs at work leave of a store that is deleted under them.
     let is_left_over = root.join("workspaces").is_dir();
-    let Ok(entries) = fs::read_dir(root) else { return Ok(()) };
-    let is_foreign = |entry: io::Result<fs::DirEntry>| {
-        let is_own = |name: &str| FOLDERS.contains(&name) && is_left_over;
-        entry.is_ok_and(|entry| {
-            let name = entry.file_name();
-            name != "README.md" && name != ".gitignore" && !name.to_str().is_some_and(is_own)
-        })
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return occupied("and no folder"),
+        Err(_) => return Ok(()),
     };
-    match entries.into_iter().any(is_foreign) {
-        true => Err(Error::Occupied { path: root.to_owned() }),
-        false => Ok(()),
-    }
-}
-
-/// `None` if there is no such file.
-fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    names.sort_unstable();
+    let is_own = |name: &str| FOLDERS.contains(&name) && is_left_over || OWN_FILES.contains(&name);
+    match names.iter().find(|name| !name.to_str().is_some_and(is_own)) {
+        Some(name) => occupied(&format!("and not empty: it holds `{}`", name.display())),
+        None => Ok(()),
     }
 }
 
@@ -286,7 +288,7 @@ mod tests {
     fn a_store_opens_again_and_a_newer_one_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("cache");
-        Store::open(&cache).unwrap();
+        let _store = Store::open(&cache).unwrap();
         Store::open(&cache).unwrap();
         assert!(fs::read_to_string(cache.join("CACHEDIR.TAG")).unwrap().starts_with("Signature: 8a477f59"));
 
@@ -294,16 +296,14 @@ mod tests {
         let message = Store::open(&cache).unwrap_err().to_string();
         assert!(message.contains("version 2") && message.contains(&*cache.to_string_lossy()), "{message}");
 
-        fs::write(cache.join("version"), b"\xff\xfe").unwrap();
-        assert!(matches!(Store::open(&cache), Err(Error::NotAStore { .. })));
-        assert!(matches!(Store::look_at(&cache), Err(Error::NotAStore { .. })));
+        assert!(Store::look_at(&cache).is_err());
     }
 
     #[test]
     fn looking_at_a_store_changes_nothing_in_it_not_even_what_is_damaged() {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("cache");
-        assert!(Store::look_at(&cache).is_err());
+        assert_eq!(Store::look_at(&cache).unwrap().keys().unwrap(), []);
         let object = Store::open(&cache).unwrap().insert_bytes(b"one").unwrap();
         let store = Store::look_at(&cache).unwrap();
         fs::remove_dir(cache.join("quarantine")).unwrap();
@@ -335,7 +335,7 @@ mod tests {
         assert!(store.was_deleted());
         fs::create_dir_all(cache.join("workspaces/1/attempts")).unwrap();
         fs::create_dir(cache.join("logs")).unwrap();
-        Store::open(&cache).unwrap();
+        let _again = Store::open(&cache).unwrap();
         assert!(!store.was_deleted() && cache.join("CACHEDIR.TAG").exists());
     }
 

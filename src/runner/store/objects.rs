@@ -14,11 +14,13 @@ use tempfile::TempPath;
 
 use super::artifact::{Artifact, Kind};
 use super::error::{At, Error};
-use super::publish::{ensure_parent, sync_files, sync_parents};
-use super::stat::{Stat, now_ns, set_back};
+use super::publish::{protect, sync_files, sync_parents};
+use super::stat::{Stat, now_ns, set_back_where_possible};
+use super::strange::{self, Record};
 use super::tree::{Leaf, Visitor, WalkError, fold};
-use super::{Store, crash, read_if_present};
+use super::{Store, crash};
 use crate::digest::{Digest, FileDigest};
+use crate::plain;
 
 /// How a file gets into the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,12 +134,13 @@ impl Store {
     /// [`Error::Io`].
     pub fn read(&self, object: FileDigest) -> Result<Option<Vec<u8>>, Error> {
         let path = self.object_path(object);
-        if let Some(bytes) = read_if_present(&path).at("read", &path)? {
-            if FileDigest(Digest::of(&bytes)) == object {
-                return Ok(Some(bytes));
+        match strange::read(&path).at("read", &path)? {
+            Record::Bytes(bytes) if FileDigest(Digest::of(&bytes)) == object => return Ok(Some(bytes)),
+            Record::Absent => {}
+            Record::Bytes(_) | Record::Strange => {
+                self.verified.forget(object);
+                self.quarantine(&path)?;
             }
-            self.verified.forget(object);
-            self.quarantine(&path)?;
         }
         let borrowed = self.borrow_bytes(object);
         if let Some(bytes) = borrowed.as_ref().filter(|_| !self.only_looks) {
@@ -171,10 +174,11 @@ impl Store {
             Err(error) => return Err(error).at("look at", &path),
         };
         let is_intact = match Digest::of_file(&path) {
+            // A link to the very content is none of ours: what it leads to may change at any time.
+            _ if !stat.is_file() => false,
             Ok((digest, _)) => FileDigest(digest) == object,
             // Another process quarantined or collected it since.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Health::Missing),
-            Err(_) if !stat.is_file() => false,
             Err(error) => return Err(error).at("read", &path),
         };
         if is_intact {
@@ -195,12 +199,12 @@ impl Store {
         crash::point("objects synced");
         let mut renamed = Vec::new();
         for Staged { object, place, stat } in staged {
-            // A damaged one of the same name goes to quarantine here, and is healed by ours.
-            if let Health::Intact(_) = self.check(object)? {
+            // A damaged one of the same name goes to quarantine here, and is healed by ours; so is one that can't be read.
+            if let Ok(Health::Intact(_)) = self.check(object) {
                 continue;
             }
             let path = self.object_path(object);
-            ensure_parent(&path)?;
+            self.ensure_parent(&path)?;
             match place {
                 Place::Temporary(temporary) => temporary.persist(&path).map_err(|error| error.error),
                 Place::Own(own) => rename_or_copy(self, &own, &path),
@@ -223,7 +227,7 @@ impl Store {
     /// # Errors
     /// Whatever the file system answers.
     pub(super) fn clone_or_copy(&self, from: &Path, to: &File) -> io::Result<()> {
-        let from = File::open(from)?;
+        let from = plain::open(from)?;
         // Cloning may be declined for a single file, or because it lies elsewhere. Copying tells if it is serious.
         if !(self.can_clone() && clone_blocks(&from, to).is_ok()) {
             io::copy(&mut &from, &mut &*to)?;
@@ -256,8 +260,8 @@ fn rename_or_copy(store: &Store, from: &Path, to: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::CrossesDevices => {
             let copy = tempfile::NamedTempFile::new_in(store.root.join("tmp"))?;
             io::copy(&mut File::open(from)?, &mut copy.as_file())?;
-            copy.as_file().set_permissions(Permissions::from_mode(0o444))?;
             copy.as_file().sync_all()?;
+            let _ = fs::set_permissions(copy.path(), Permissions::from_mode(0o444));
             copy.into_temp_path().persist(to).map_err(|error| error.error)
         }
         result => result,
@@ -282,7 +286,7 @@ enum Place {
 impl Staged {
     fn bytes(store: &Store, object: FileDigest, bytes: &[u8]) -> Result<Staged, Error> {
         let temporary = store.stage_bytes(bytes)?;
-        let stat = set_back(&temporary).at("set the time of", &temporary)?;
+        let stat = set_back_where_possible(&temporary).at("set the time of", &temporary)?;
         Ok(Staged { object, place: Place::Temporary(temporary), stat })
     }
 
@@ -330,11 +334,12 @@ impl Insertion<'_> {
 
 /// Makes a file read-only and hashes it; `None` if it changed meanwhile.
 fn hash_still(path: &Path) -> Result<Option<(Stat, Digest)>, Error> {
-    fs::set_permissions(path, Permissions::from_mode(0o444)).at("protect", path)?;
-    let before = set_back(path).at("set the time of", path)?;
+    protect(path)?;
+    let settled = set_back_where_possible(path).at("set the time of", path)?;
+    let before = Stat::of_itself(path).at("look at", path)?;
     let (digest, size) = Digest::of_file(path).at("read", path)?;
     let after = Stat::of_itself(path).at("look at", path)?;
-    Ok((before == after && size == after.size).then_some((after, digest)))
+    Ok((before == after && size == after.size).then_some((settled, digest)))
 }
 
 impl Visitor for Insertion<'_> {

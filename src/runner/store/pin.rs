@@ -13,6 +13,7 @@ use super::Store;
 use super::error::{At, Error};
 use super::workspace::names;
 use crate::digest::Key;
+use crate::plain;
 
 /// A pinned result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ impl Store {
         match fs::remove_file(&path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            // A folder in its place counts as a pin, too.
+            Err(error) if error.kind() == ErrorKind::IsADirectory => self.quarantine(&path).map(|()| true),
             Err(error) => Err(error).at("remove", &path),
         }
     }
@@ -56,7 +59,7 @@ impl Store {
     /// [`Error::Io`] if the folder can't be listed.
     pub fn pins(&self) -> Result<Vec<Pin>, Error> {
         let pin = |key: Key| {
-            let text = fs::read(self.pin_path(key)).ok();
+            let text = plain::read(&self.pin_path(key)).ok();
             let nameless = Pin { key, pipeline: String::new(), stage: String::new(), since: 0.0 };
             let pin = text.and_then(|text| serde_json::from_slice::<Pin>(&text).ok());
             pin.filter(|pin| pin.key == key).unwrap_or(nameless)

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::artifact::{Artifact, Kind};
 use super::error::{At, Error};
 use super::layout::Item;
-use super::stat::{Stat, set_back};
+use super::stat::{Stat, set_back_where_possible};
 use super::tree::{Leaf, Visitor, fold};
 use super::{Manner, Store};
 use crate::digest::{Digest, FileDigest};
@@ -62,7 +62,9 @@ impl Store {
             None
         };
         let writes_through = manner == Manner::Writable && look.shares_objects.into_inner();
-        let is_right = found.is_some_and(|found| found.digest() == artifact.digest()) && !writes_through;
+        let is_right = found.is_some_and(|found| found.digest() == artifact.digest())
+            && !writes_through
+            && !look.met_special.into_inner();
         let leaves = look.leaves.into_inner().expect("no code panics while it holds this list");
         let mut present = Present { is_right, edited: Vec::new(), objects: Vec::new(), stats: Stats::new() };
         for (path, object, stat) in leaves {
@@ -105,6 +107,8 @@ struct Look {
     leaves: Mutex<Vec<(PathBuf, FileDigest, Stat)>>,
     /// Was a hard link to an object met? Writing to it would damage the store.
     shares_objects: AtomicBool,
+    /// Was something met that has no content, such as a pipe? It is nobody's work, and goes with what is replaced.
+    met_special: AtomicBool,
 }
 
 impl Look {
@@ -112,7 +116,12 @@ impl Look {
         let stats =
             items.iter().filter_map(|item| Some((item, Stat::of_itself(&store.object_path(item.object)).ok()?)));
         let objects = stats.map(|(item, stat)| ((stat.dev, stat.ino), item.object)).collect();
-        Look { objects, leaves: Mutex::default(), shares_objects: AtomicBool::new(false) }
+        Look {
+            objects,
+            leaves: Mutex::default(),
+            shares_objects: AtomicBool::new(false),
+            met_special: AtomicBool::new(false),
+        }
     }
 
     fn note(&self, path: &Path, object: FileDigest, stat: Stat) {
@@ -130,7 +139,7 @@ impl Visitor for Look {
             *object
         } else {
             // Somebody else's file can't be set back. It is right or wrong all the same.
-            stat = set_back(path).unwrap_or(stat);
+            stat = set_back_where_possible(path).unwrap_or(stat);
             FileDigest(Digest::of_file(path).at("read", path)?.0)
         };
         self.note(path, object, stat);
@@ -147,5 +156,10 @@ impl Visitor for Look {
         let object = FileDigest(Digest::of(target.as_os_str().as_bytes()));
         self.note(path, object, stat);
         Ok(object)
+    }
+
+    fn special(&self, _path: &Path) -> Result<(), Error> {
+        self.met_special.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }

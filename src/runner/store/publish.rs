@@ -13,8 +13,9 @@ use std::time::{Duration, SystemTime};
 use rustix::process::{Pid, test_kill_process};
 use tempfile::TempPath;
 
+use super::answer::is_refusal;
 use super::error::{At, Error};
-use super::{Store, crash};
+use super::{Store, crash, strange};
 
 /// Above so many files one sync of the whole file system is quicker than one each. On ext4, a thousand files of 4 KiB took
 /// 3.4 s one by one and 0.1 s together, eight took about the same either way.
@@ -38,7 +39,7 @@ impl Store {
     pub(super) fn stage_bytes(&self, bytes: &[u8]) -> Result<TempPath, Error> {
         let mut file = self.temporary(|builder, tmp| builder.tempfile_in(tmp))?;
         file.write_all(bytes).at("write", file.path())?;
-        file.as_file().set_permissions(Permissions::from_mode(0o444)).at("protect", file.path())?;
+        protect(file.path())?;
         Ok(file.into_temp_path())
     }
 
@@ -47,10 +48,28 @@ impl Store {
         crash::point("staged");
         sync_files(&[&*staged])?;
         crash::point("synced");
-        ensure_parent(destination)?;
-        staged.persist(destination).map_err(|error| error.error).at("publish", destination)?;
+        self.ensure_parent(destination)?;
+        let staged = match staged.persist(destination) {
+            // A rename replaces anything but a folder.
+            Err(error) if error.error.kind() == ErrorKind::IsADirectory => {
+                self.quarantine(destination)?;
+                error.path.persist(destination)
+            }
+            result => result,
+        };
+        staged.map_err(|error| error.error).at("publish", destination)?;
         crash::point("renamed");
         sync_parents([destination])
+    }
+
+    /// Makes the folder that `path` lies in, and its name durable if it is new.
+    pub(super) fn ensure_parent(&self, path: &Path) -> Result<(), Error> {
+        let Some(parent) = path.parent() else { return Ok(()) };
+        match fs::create_dir(parent) {
+            Ok(()) => sync_parents([parent]),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && parent.is_dir() => Ok(()),
+            Err(_) => strange::make_folder(&self.root, parent).at("make", parent),
+        }
     }
 
     /// Removes from `tmp/` what processes left that are no longer alive, once it is a day old. Returns how many entries.
@@ -107,7 +126,10 @@ pub(super) fn sync_files(paths: &[&Path]) -> Result<(), Error> {
     #[cfg(target_os = "linux")]
     if paths.len() > SYNC_ONE_BY_ONE {
         let file = File::open(paths[0]).at("open", paths[0])?;
-        return rustix::fs::syncfs(&file).map_err(io::Error::from).at("sync", paths[0]);
+        match rustix::fs::syncfs(&file).map_err(io::Error::from) {
+            Err(error) if is_refusal(&error) => {}
+            result => return result.at("sync", paths[0]),
+        }
     }
     for path in paths {
         File::open(path).and_then(|file| file.sync_all()).at("sync", path)?;
@@ -115,20 +137,39 @@ pub(super) fn sync_files(paths: &[&Path]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Takes away everybody's right to write to a file, where that can be had: some file systems refuse it, or can't. It only keeps
+/// accidents off, as an object is hashed before it is used.
+pub(super) fn protect(path: &Path) -> Result<(), Error> {
+    match fs::set_permissions(path, Permissions::from_mode(0o444)) {
+        Err(error) if is_refusal(&error) => Ok(()),
+        result => result.at("protect", path),
+    }
+}
+
+/// Makes the names in these folders survive a power cut, where the file system can do that: many network and foreign ones refuse
+/// to sync a folder, and keep its names without.
+fn sync_folders(folders: &[&Path]) -> Result<(), Error> {
+    for folder in folders {
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            Err(error) if is_refusal(&error) => {}
+            result => result.at("sync", folder)?,
+        }
+    }
+    Ok(())
+}
+
 /// Makes the names of `paths` survive a power cut.
 pub(super) fn sync_parents<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {
     let parents: BTreeSet<&Path> = paths.into_iter().filter_map(Path::parent).collect();
-    sync_files(&Vec::from_iter(parents))
-}
-
-/// Makes the folder that `path` lies in, and its name durable if it is new.
-pub(super) fn ensure_parent(path: &Path) -> Result<(), Error> {
-    let Some(parent) = path.parent() else { return Ok(()) };
-    match fs::create_dir(parent) {
-        Ok(()) => sync_parents([parent]),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(_) => fs::create_dir_all(parent).at("make", parent),
+    let parents = Vec::from_iter(parents);
+    #[cfg(target_os = "linux")]
+    if parents.len() > SYNC_ONE_BY_ONE
+        && let Ok(folder) = File::open(parents[0])
+        && rustix::fs::syncfs(&folder).is_ok()
+    {
+        return Ok(());
     }
+    sync_folders(&parents)
 }
 
 #[cfg(test)]

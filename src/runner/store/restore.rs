@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 #[cfg(target_os = "linux")]
 use rustix::fs::{CWD, RenameFlags};
 
+use super::answer::is_refusal;
 use super::artifact::Artifact;
 use super::error::{At, Error};
 use super::index::PlacedEntry;
 use super::layout::Item;
 use super::listing::EntryKind;
 use super::present::{Present, Stats};
-use super::stat::{Stat, set_back};
+use super::stat::{Stat, set_back_where_possible};
 use super::{Store, crash};
 use crate::digest::FileDigest;
 
@@ -135,8 +136,12 @@ impl Store {
         // The object was read a moment ago; what goes wrong now is there, such as a full disk.
         self.clone_or_copy(&object, &file).at("write", path)?;
         let mode = if manner == Manner::View { 0o444 } else { 0o644 } | if executable { 0o111 } else { 0 };
-        file.set_permissions(Permissions::from_mode(mode)).at("set the mode of", path)?;
-        set_back(path).at("set the time of", path)
+        match file.set_permissions(Permissions::from_mode(mode)) {
+            // It only keeps accidents off.
+            Err(error) if is_refusal(&error) => {}
+            result => result.at("set the mode of", path)?,
+        }
+        set_back_where_possible(path).at("set the time of", path)
     }
 
     /// The items as they lie at `destination`: as they lie there now, unless that is not how they were when their content was

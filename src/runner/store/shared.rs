@@ -16,6 +16,7 @@ use super::objects::Staged;
 use super::trace::{Found, decode};
 use super::{Store, fanned_below, read_version};
 use crate::digest::{Digest, FileDigest, Key};
+use crate::{mark, plain};
 
 /// The shared caches of a store.
 #[derive(Debug, Default)]
@@ -37,13 +38,20 @@ impl Shared {
     }
 }
 
+/// The folder of a shared cache, without symbolic links.
+fn open(folder: &Path) -> Result<PathBuf, Error> {
+    let root = fs::canonicalize(folder).at("resolve", folder)?;
+    read_version(&root)?;
+    if mark::is_ours(&root) { Ok(root) } else { Err(Error::NotAStore { path: folder.to_owned() }) }
+}
+
 impl Store {
     /// With these stores to read from, asked in this order. One that isn't there, or is of a newer version, is complained of
     /// and left out.
     #[must_use]
     pub fn with_shared(mut self, folders: &[PathBuf]) -> Store {
         for folder in folders {
-            match read_version(folder).and_then(|()| fs::canonicalize(folder).at("resolve", folder)) {
+            match open(folder) {
                 Ok(root) if root == self.root || self.shared.roots.contains(&root) => {}
                 Ok(root) => self.shared.roots.push(root),
                 Err(error) => {
@@ -84,7 +92,7 @@ impl Store {
     pub(super) fn borrow(&self, key: Key) -> Option<(&Path, Vec<u8>, super::Trace)> {
         self.shared.roots.iter().find_map(|root| {
             let path = fanned_below(root, "traces", key.0, ".json");
-            let bytes = fs::read(&path).ok()?;
+            let bytes = plain::read(&path).ok()?;
             match decode(&bytes, key) {
                 Found::Trace(trace) => Some((root.as_path(), bytes, *trace)),
                 Found::OtherFormat => None,
@@ -99,7 +107,7 @@ impl Store {
     /// The content of an object of a shared cache, checked.
     pub(super) fn borrow_bytes(&self, object: FileDigest) -> Option<Vec<u8>> {
         self.lent(object).find_map(|path| {
-            let bytes = fs::read(&path).ok()?;
+            let bytes = plain::read(&path).ok()?;
             let is_intact = FileDigest(Digest::of(&bytes)) == object;
             if !is_intact {
                 self.shared.complain(path, "is damaged");

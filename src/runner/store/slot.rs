@@ -8,9 +8,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::Store;
 use super::error::{At, Error};
+use super::{Store, strange};
 use crate::digest::{Digest, Key};
+use crate::plain;
 
 /// The resume slot of one key, whether it exists or not.
 #[derive(Clone, Debug)]
@@ -48,12 +49,12 @@ impl Slot<'_> {
     /// # Errors
     /// [`Error::Io`].
     pub fn create(&self) -> Result<(), Error> {
-        fs::create_dir_all(&self.path).at("make", &self.path)
+        strange::make_folder(&self.store.root, &self.path).at("make", &self.path)
     }
 
     /// What the job read when it began that left something here, as a digest of its own; none if that isn't known.
     pub fn basis(&self) -> Option<Digest> {
-        fs::read(self.basis_path()).ok()?.as_slice().try_into().ok().map(<[u8; 32]>::into)
+        plain::read(&self.basis_path()).ok()?.as_slice().try_into().ok().map(<[u8; 32]>::into)
     }
 
     /// Notes what a job reads that begins now.
@@ -63,6 +64,7 @@ impl Slot<'_> {
     pub fn set_basis(&self, basis: Digest) -> Result<(), Error> {
         // A torn one fits nothing.
         let path = self.basis_path();
+        self.store.prepare(&path)?;
         fs::write(&path, basis.as_bytes()).at("write", &path)
     }
 
@@ -81,11 +83,15 @@ impl Slot<'_> {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).at("remove", &self.basis_path()),
             _ => {}
         }
-        let away = self.store.temporary(|builder, tmp| builder.tempdir_in(tmp))?;
-        match fs::rename(&self.path, away.path().join("slot")) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error).at("remove", &self.path),
-            Ok(()) => away.close().at("remove", &self.path),
+        if self.path.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+            return self.store.quarantine(&self.path);
+        }
+        // Without a new folder to move it into: on a full disk there may be no room for one.
+        let away = self.store.temporary(|builder, tmp| builder.make_in(tmp, |new| fs::rename(&self.path, new)));
+        match away {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
+            away => fs::remove_dir_all(away?.into_temp_path().keep().expect("a path that was made here is kept"))
+                .at("remove", &self.path),
         }
     }
 }

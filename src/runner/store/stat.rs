@@ -12,10 +12,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::is_refusal;
+
 /// Linux stamps files with the time of the last timer tick, 10 ms at the coarsest setting; twice that to be safe.
 const TICK_NS: i64 = 20_000_000;
 /// FAT stamps to 2 s, HFS+ and ext3 to 1 s.
 const COARSE_TICK_NS: i64 = 2_000_000_000;
+/// No file is from that time.
+const UNSURE_NS: i64 = i64::MIN;
 const SECOND_NS: i64 = 1_000_000_000;
 
 /// One file's identity and stamps. Times are nanoseconds since the Unix epoch.
@@ -143,6 +147,21 @@ pub fn set_back(path: &Path) -> io::Result<Stat> {
     let file = File::open(path)?;
     file.set_times(FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_nanos(back.max(0) as u64)))?;
     Ok(Stat::from(&file.metadata()?))
+}
+
+/// Moves a fresh modification time back where the file system does that, and says whether the stat that results may be believed.
+/// If not, it is one that the file doesn't have, so that its content is looked at again.
+///
+/// # Errors
+/// Those of [`set_back`] that are no refusals.
+pub(super) fn set_back_where_possible(path: &Path) -> io::Result<Stat> {
+    let stat = match set_back(path) {
+        Err(error) if is_refusal(&error) => Stat::of_itself(path)?,
+        stat => stat?,
+    };
+    // Some say that they have set it, and haven't.
+    let is_sure = stat.is_content_settled(now_ns()) || stat.is_link();
+    Ok(if is_sure { stat } else { Stat { mtime_ns: UNSURE_NS, ..stat } })
 }
 
 #[cfg(test)]

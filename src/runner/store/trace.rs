@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use serde::{Deserialize, Serialize};
 
+use super::Store;
 use super::artifact::Artifact;
 use super::error::{At, Error};
 use super::stat::now_ns;
+use super::strange::{self, Record};
 use super::workspace::names;
-use super::{Store, read_if_present};
 use crate::digest::{ArtifactDigest, Digest, Key};
 
 /// The version of the record that this program writes. It reads this one alone: any other is a miss, and left in peace.
@@ -148,8 +149,11 @@ impl Store {
     /// What our own file of `key` is. One that is damaged stays where it is.
     pub(super) fn find(&self, key: Key) -> Result<Option<Found>, Error> {
         let path = self.trace_path(key);
-        let bytes = read_if_present(&path).at("read", &path)?;
-        Ok(bytes.map(|bytes| decode(&bytes, key)))
+        Ok(match strange::read(&path).at("read", &path)? {
+            Record::Absent => None,
+            Record::Bytes(bytes) => Some(decode(&bytes, key)),
+            Record::Strange => Some(Found::Damaged),
+        })
     }
 
     /// Records what a key's outputs are, in place of what was known. Its objects must have been stored before.

@@ -69,6 +69,14 @@ pub trait Visitor: Sync {
 
     /// Takes in bytes that aren't a file's: what the symbolic link at `path` stands for, or the listing of the folder there.
     fn bytes(&self, path: &Path, bytes: &[u8]) -> Result<FileDigest, Self::Error>;
+
+    /// Takes note of something at `path` that is neither file nor folder nor link.
+    ///
+    /// # Errors
+    /// That there is such a thing, for all to whom it has no content.
+    fn special(&self, path: &Path) -> Result<(), Self::Error> {
+        Err(WalkError::Special { path: path.to_owned() }.into())
+    }
 }
 
 /// What a walk does with symbolic links below its top, and what it passes over.
@@ -300,6 +308,9 @@ impl Tree {
     /// one that was listed first is named.
     pub fn fold<V: Visitor>(self, visitor: &V) -> Result<Artifact, V::Error> {
         let Tree { mut folders, leaves } = self;
+        let (special, leaves): (Vec<Found>, Vec<Found>) =
+            leaves.into_iter().partition(|found| matches!(found.what, What::Special));
+        special.iter().try_for_each(|found| visitor.special(&folders[found.folder].path.join(&found.name)))?;
         let take = |found: &Found| take_in(&folders[found.folder].path, found, visitor);
         let taken: Vec<_> = if leaves.len() < WORTH_THREADS {
             leaves.iter().map(take).collect()
@@ -311,7 +322,7 @@ impl Tree {
             let kind = match what {
                 What::File => EntryKind::File { executable },
                 What::Link { .. } => EntryKind::Link,
-                What::Special => unreachable!("it isn't taken in"),
+                What::Special => unreachable!("these were taken out"),
             };
             let folder = &mut folders[folder];
             folder.entries.push(Entry { name, kind, object });

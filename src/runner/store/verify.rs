@@ -162,7 +162,7 @@ impl Store {
             if !present.contains(&object) && !self.object_path(object).exists() {
                 lacks.insert(object);
             } else if is_listing {
-                let bytes = std::fs::read(self.object_path(object)).unwrap_or_default();
+                let bytes = crate::plain::read(&self.object_path(object)).unwrap_or_default();
                 match Listing::decode(&bytes) {
                     Ok(listing) => open
                         .extend(listing.entries().iter().map(|entry| (entry.object, entry.kind == EntryKind::Folder))),

@@ -15,7 +15,8 @@ use super::error::{At, Error};
 use super::index::Index;
 use super::lease::{Attempt, Holder, Lease};
 use super::publish::host;
-use super::{Store, lease, read_if_present};
+use super::strange::Record;
+use super::{Store, lease, strange};
 
 /// A run that is at work in a workspace. Signed out when dropped.
 #[derive(Debug)]
@@ -77,11 +78,12 @@ impl Store {
         let root = fs::canonicalize(root).at("resolve", root)?;
         let folder = self.index_path(&root)?.with_file_name("");
         let running = folder.join("running");
-        fs::create_dir_all(&running).at("make", &running)?;
+        strange::make_folder(&self.root, &running).at("make", &running)?;
         let noted = [host().as_bytes(), b"\n", root.as_os_str().as_bytes()].concat();
         let place = folder.join("place");
-        if read_if_present(&place).at("read", &place)?.as_ref() != Some(&noted) {
-            self.publish_file(self.stage_bytes(&noted)?, &place)?;
+        if strange::read(&place).ok().and_then(Record::bytes).as_ref() != Some(&noted) {
+            // Where it can't be noted, as on a full disk, gc and verify know less of the workspace, and nothing is lost.
+            let _ = self.stage_bytes(&noted).and_then(|staged| self.publish_file(staged, &place));
         }
         // Several runs of one process are possible, though only tests do it.
         for number in 0.. {
@@ -114,7 +116,7 @@ impl Store {
 
     fn workspace(&self, folder: &Path) -> Result<Workspace, Error> {
         let place = folder.join("place");
-        let noted = read_if_present(&place).at("read", &place)?;
+        let noted = strange::read(&place).ok().and_then(Record::bytes);
         let (on, root) = match noted.as_deref().map(|noted| noted.splitn(2, |&byte| byte == b'\n')) {
             Some(mut parts) => (parts.next(), parts.next()),
             None => (None, None),
@@ -134,7 +136,8 @@ impl Store {
 /// The names in a folder, in order; none if it isn't there.
 pub(super) fn names(folder: &Path) -> Result<Vec<OsString>, Error> {
     let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        // Something else in the place of a folder holds no names.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
         entries => entries.at("list", folder)?,
     };
     let mut names = Vec::new();

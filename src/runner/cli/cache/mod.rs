@@ -14,6 +14,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 
 use super::{Answer, Refusal, Source, cache_folder, shared_caches};
+use crate::mark::{self, Stands};
 use crate::sched::session::Access;
 use crate::store::Store;
 
@@ -58,10 +59,16 @@ impl Place {
             return Ok(source.open(access)?.store);
         }
         let place = cache_folder(self.cache.as_ref()).unwrap_or_else(|| PathBuf::from("cache"));
-        if !place.join("version").exists() {
-            return Err(Refusal::Usage(format!("{} is no cache of intrada-run", place.display())));
+        if !mark::is_ours(&place) {
+            let text = match place.exists() {
+                true => format!("{} is no cache of intrada-run", place.display()),
+                false => format!("{} is no cache of intrada-run: there is nothing", place.display()),
+            };
+            return Err(Refusal::Usage(format!("{text}; name a pipeline file, or the folder with --cache")));
         }
         let store = match access {
+            // Where it stands, its own tag says; a tag that is gone is made again as that of a workspace only where it lies.
+            Access::Run if self.cache.is_some() => Store::open_as(&place, Stands::Elsewhere),
             Access::Run => Store::open(&place),
             Access::Look => Store::look_at(&place),
         };

@@ -1,13 +1,14 @@
 //! What a pipeline reads: its data sets, counted and sampled, and the files that it names.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Check, State};
 use crate::dataset::survey::SAMPLED;
 use crate::inputs::{self, Inputs};
 use crate::kind::Runs;
+use crate::plain;
 use crate::plan::sources::{Sampled, Surveyor};
 use crate::report::measures::{count, plural, size};
 use crate::spec::{Dataset, DatasetId, Format, InputSource, OutputId, Pipeline, Span, StageId};
@@ -145,6 +146,6 @@ fn look(root: &Path, path: &Path, is_for_worker: bool) -> Result<u64, String> {
     if place.is_dir() {
         return fs::read_dir(&place).map(|_| 0).map_err(refused);
     }
-    let size = File::open(&place).and_then(|file| file.metadata()).map_err(refused)?.len();
+    let size = plain::open(&place).and_then(|file| file.metadata()).map_err(refused)?.len();
     if is_for_worker && size == 0 { Err(format!("`{}` is empty", path.display())) } else { Ok(size) }
 }

@@ -26,6 +26,7 @@ pub(super) fn checks(pipeline: Option<&Pipeline>) -> Vec<Check> {
     };
     checks.push(cores(pipeline));
     checks.extend(environment(&surroundings::withheld()));
+    checks.extend(watching());
     checks
 }
 
@@ -131,6 +132,30 @@ fn cores(pipeline: Option<&Pipeline>) -> Check {
             Check::new(State::Good, "cores", std::thread::available_parallelism().map_or(1, usize::from).to_string())
         }
     }
+}
+
+/// `watch` is told of changes by the kernel, which has limits on that. Nothing to say where it works.
+#[cfg(target_os = "linux")]
+fn watching() -> Option<Check> {
+    use rustix::fs::inotify;
+    let tried = inotify::init(inotify::CreateFlags::CLOEXEC)
+        .and_then(|watcher| inotify::add_watch(&watcher, "/", inotify::WatchFlags::CREATE).map(drop));
+    let limit = match tried.err()? {
+        rustix::io::Errno::MFILE => "fs.inotify.max_user_instances",
+        rustix::io::Errno::NOSPC => "fs.inotify.max_user_watches",
+        error => {
+            let found = format!("`watch` can't follow files here: {}", std::io::Error::from(error));
+            return Some(Check::new(State::Warning, "watch", found));
+        }
+    };
+    let help =
+        format!("whoever administers the machine can raise it: `sysctl {limit}=…`; other programs may hold some");
+    Some(Check::new(State::Warning, "watch", format!("`watch` can't follow files: {limit} is used up")).help(help))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn watching() -> Option<Check> {
+    None
 }
 
 #[cfg(test)]

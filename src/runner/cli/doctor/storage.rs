@@ -4,17 +4,22 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Check, State};
+use crate::mark;
 use crate::report::measures::size;
 use crate::sched::session::Session;
 use crate::store::VERSION;
-use crate::store::abilities::{Abilities, abilities};
+use crate::store::abilities::{Abilities, Lacks, abilities};
+use crate::store::room::full;
 
 /// Below this much free space, in bytes, a run whose size isn't known is in danger.
 const LITTLE: u64 = 1 << 30;
 
+/// Below so many free inodes, a run that writes an image an image is in danger.
+const FEW: u64 = 10_000;
+
 /// Of the cache at `place`.
 pub(super) fn checks(place: &Path, session: Option<&Session>) -> Vec<Check> {
-    let what = if place.join("version").exists() {
+    let what = if mark::is_ours(place) {
         format!("cache of version {VERSION}")
     } else {
         "cache (made by the first run)".to_owned()
@@ -24,7 +29,12 @@ pub(super) fn checks(place: &Path, session: Option<&Session>) -> Vec<Check> {
         Err(error) => vec![Check::new(State::Failure, "cache", format!("{:#}", anyhow::Error::new(error)))],
     };
     let device = |path: &Path| path.ancestors().find_map(|path| path.metadata().ok()).map(|found| found.dev());
+    checks.extend(temporary(&std::env::temp_dir()));
     if let Some(session) = session {
+        let folds_case = folds_case(&session.pipeline.root.join(&session.pipeline.file));
+        if folds_case && device(place) != device(&session.pipeline.root) {
+            checks.push(Check::new(State::Warning, "workspace", Lacks::Case.words()));
+        }
         if device(place) != device(&session.pipeline.root) {
             let found = "it lies on another file system than the workspace: what is in runs/ and in place are copies";
             checks.push(Check::new(State::Warning, "cache", found));
@@ -33,6 +43,33 @@ pub(super) fn checks(place: &Path, session: Option<&Session>) -> Vec<Check> {
         checks.extend(complaints.map(|complaint| Check::new(State::Warning, "shared cache", complaint)));
     }
     checks
+}
+
+/// Commands and libraries write there. Nothing to say where that works.
+fn temporary(folder: &Path) -> Option<Check> {
+    let check = |found: String| {
+        let help = "set TMPDIR to a folder that can be written to, on a disk with room";
+        Some(Check::new(State::Warning, "TMPDIR", found).help(help))
+    };
+    match tempfile::tempfile_in(folder) {
+        Err(error) => check(format!("{} can't be written to: {error}", folder.display())),
+        Ok(_) => match full(&[("TMPDIR", folder)]).first() {
+            Some(_) => check(format!("{} has no room", folder.display())),
+            None => None,
+        },
+    }
+}
+
+/// Whether a file is found by its name in other letters: upper and lower case are one there.
+fn folds_case(file: &Path) -> bool {
+    let swapped = |character: char| match character.is_ascii_uppercase() {
+        true => character.to_ascii_lowercase(),
+        false => character.to_ascii_uppercase(),
+    };
+    let Some(name) = file.file_name().and_then(|name| name.to_str()) else { return false };
+    let other: String = name.chars().map(swapped).collect();
+    let ino = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+    other != name && ino(file).is_some() && ino(file) == ino(&file.with_file_name(other))
 }
 
 /// Bytes that all stages wrote when each last ran here: what a run in which everything is invalid adds again. `None` where
@@ -45,7 +82,7 @@ fn needed(session: &Session) -> Option<u64> {
 }
 
 fn judged(what: &str, abilities: &Abilities, needed: Option<u64>) -> Vec<Check> {
-    let Abilities { reflinks, hard_links, locks, free } = *abilities;
+    let Abilities { reflinks, hard_links, locks, free, free_files, .. } = *abilities;
     let can = [(reflinks, "reflinks"), (hard_links, "hard links"), (locks, "locks")];
     let list = |wanted: bool| {
         let words: Vec<&str> = can.iter().filter(|(works, _)| *works == wanted).map(|(_, word)| *word).collect();
@@ -67,6 +104,11 @@ fn judged(what: &str, abilities: &Abilities, needed: Option<u64>) -> Vec<Check> 
     } else {
         checks.push(Check::new(State::Good, what, found));
     }
+    checks.extend(abilities.lacks.iter().map(|lacks| Check::new(State::Warning, "cache", lacks.words())));
+    if let Some(files) = free_files.filter(|files| *files < FEW) {
+        let found = format!("{files} files may still be made (free inodes), and a run may make thousands");
+        checks.push(Check::new(State::Warning, "disk", found).help("`intrada-run cache gc` removes old results"));
+    }
     if free < needed.unwrap_or(LITTLE) {
         let found = format!("{} are free, and a run may take {}", size(free), size(needed.unwrap_or(LITTLE)));
         checks.push(Check::new(State::Warning, "disk", found).help("`intrada-run cache gc` removes old results"));
@@ -80,16 +122,20 @@ mod tests {
 
     #[test]
     fn only_locks_are_needed_and_what_else_lacks_costs_space() {
-        let all = Abilities { reflinks: true, hard_links: true, locks: true, free: 10 << 30 };
+        let lacks = Vec::new();
+        let all = Abilities { reflinks: true, hard_links: true, locks: true, free: 10 << 30, free_files: None, lacks };
+        let all = || all.clone();
         let states = |abilities: Abilities, needed| -> Vec<State> {
             judged("cache", &abilities, needed).iter().map(|check| check.state).collect()
         };
-        assert_eq!(states(all, None), [State::Good]);
-        assert_eq!(states(Abilities { reflinks: false, ..all }, None), [State::Good]);
-        assert_eq!(states(Abilities { reflinks: false, hard_links: false, ..all }, None), [State::Warning]);
-        assert_eq!(states(Abilities { locks: false, ..all }, None), [State::Failure]);
-        assert_eq!(states(all, Some(11 << 30)), [State::Good, State::Warning]);
-        assert_eq!(states(Abilities { free: 5 << 20, ..all }, None), [State::Good, State::Warning]);
-        assert_eq!(states(Abilities { free: 5 << 20, ..all }, Some(1 << 20)), [State::Good]);
+        assert_eq!(states(all(), None), [State::Good]);
+        assert_eq!(states(Abilities { reflinks: false, ..all() }, None), [State::Good]);
+        assert_eq!(states(Abilities { reflinks: false, hard_links: false, ..all() }, None), [State::Warning]);
+        assert_eq!(states(Abilities { locks: false, ..all() }, None), [State::Failure]);
+        assert_eq!(states(all(), Some(11 << 30)), [State::Good, State::Warning]);
+        assert_eq!(states(Abilities { free: 5 << 20, ..all() }, None), [State::Good, State::Warning]);
+        assert_eq!(states(Abilities { free: 5 << 20, ..all() }, Some(1 << 20)), [State::Good]);
+        assert_eq!(states(Abilities { free_files: Some(9), ..all() }, None), [State::Good, State::Warning]);
+        assert_eq!(states(Abilities { lacks: vec![Lacks::Times], ..all() }, None), [State::Good, State::Warning]);
     }
 }

@@ -6,7 +6,6 @@
 //! that came before; so does one that is tried again.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use crate::dataset::survey::spread;
 use crate::digest::{Digest, Encoder, FileDigest, Key};
 use crate::exec::job;
 use crate::kind::Gives;
+use crate::plain;
 use crate::report::map::{Map, Palette, class_palette, viridis};
 use crate::report::tensorboard::{Events, Progress, REVISION};
 use crate::report::{Event, Finished};
@@ -123,9 +123,9 @@ impl EventFiles {
         let slot = self.store.slot(running.key);
         let mut progress = running.growing.as_ref().map_or_else(Progress::default, |growing| growing.progress);
         let losses = beyond(&slot.path().join(job::LOSSES), progress.losses);
-        let evaluations = std::fs::read_to_string(slot.path().join(job::EVALUATIONS)).unwrap_or_default();
+        let evaluations = plain::read_to_string(&slot.path().join(job::EVALUATIONS)).unwrap_or_default();
         let files = below(&slot.path().join(job::PICTURES));
-        let pictures = pictures(files, progress.pictures, &self.palette, |path| std::fs::read(path).ok());
+        let pictures = pictures(files, progress.pictures, &self.palette, |path| plain::read(path).ok());
         if !slot.exists() {
             // It went meanwhile, and with it what wasn't read yet. The results are in the cache, and told about soon.
             return Ok(());
@@ -228,7 +228,7 @@ fn content(key: Key, palette: &Palette) -> Digest {
 /// What a file holds beyond so many bytes; nothing where it can't be read.
 fn beyond(path: &Path, start: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|mut file| {
+    let read = plain::open(path).and_then(|mut file| {
         file.seek(SeekFrom::Start(start))?;
         file.read_to_end(&mut bytes)
     });

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::Unwritten;
 use crate::graph::StageGraph;
+use crate::plain;
 use crate::report::history::{Going, History};
 use crate::report::html::{Mark, Workspace, gather};
 use crate::report::measures::now;
@@ -47,7 +48,7 @@ pub fn write(workspace: &Workspace) -> Result<Vec<String>, Unwritten> {
 /// run again; otherwise whatever the page says of that is right.
 pub fn is_current(workspace: &Workspace, knows_stale: bool) -> bool {
     let mut beginning = Vec::new();
-    let read = File::open(workspace.pipeline.root.join(place(workspace.pipeline)))
+    let read = plain::open(&workspace.pipeline.root.join(place(workspace.pipeline)))
         .and_then(|file| file.take(Mark::WITHIN).read_to_end(&mut beginning));
     let Some(mark) = Mark::of(workspace).filter(|_| read.is_ok()) else { return false };
     let wanted = if knows_stale { mark.all } else { mark.but_stale }.to_string();

@@ -81,7 +81,7 @@ impl Store {
             if !found.insert(object) || !is_listing {
                 continue;
             }
-            let bytes = std::fs::read(self.object_path(object)).ok();
+            let bytes = crate::plain::read(&self.object_path(object)).ok();
             let intact = bytes.filter(|bytes| FileDigest(Digest::of(bytes)) == object);
             let listing = intact.and_then(|bytes| Listing::decode(&bytes).ok()).unwrap_or_default();
             open.extend(listing.entries().iter().map(|entry| (entry.object, entry.kind == EntryKind::Folder)));

@@ -14,6 +14,7 @@ use super::super::workspace::names;
 use super::super::{Store, Tally};
 use super::{Collection, Limits, Roots};
 use crate::digest::{FileDigest, Key};
+use crate::plain;
 
 /// What a job that hasn't ended well left.
 pub(super) struct SlotFound {
@@ -100,7 +101,7 @@ impl Store {
             for name in names(&top.join(&prefix))? {
                 let path = top.join(&prefix).join(name);
                 // One that can't be read is nobody's to remove.
-                let Ok(bytes) = fs::read(&path) else { continue };
+                let Ok(bytes) = plain::read(&path) else { continue };
                 if !items::read(&bytes).values().any(|finding| finding.files.values().all(is_there)) {
                     empty.push((path, Tally { files: 1, bytes: bytes.len() as u64 }));
                 }

@@ -1,0 +1,110 @@
+//! Plain files, opened without waiting for anybody.
+//!
+//! Knows nothing of what a file means. To open a pipe is to wait until somebody writes into it, and to open a device may
+//! start something. So whatever is meant to be a file is asked what it is before it is opened, and what is no file is named.
+
+use std::fs::{self, File, FileType, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// Opens the file at `path` to read it; links are followed.
+///
+/// # Errors
+/// What the system answers, [`ErrorKind::IsADirectory`] for a folder, and [`ErrorKind::InvalidInput`] for a pipe, a socket or a
+/// device, each with what it is.
+pub fn open(path: &Path) -> io::Result<File> {
+    be_a_file(&fs::metadata(path)?)?;
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        // Another program holds a lease on the file, which is given back when somebody waits for it.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => File::open(path)?,
+        file => file?,
+    };
+    // It may have been replaced between the two.
+    be_a_file(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// The content of the file at `path`.
+///
+/// # Errors
+/// Those of [`open`], and what reading answers.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let mut bytes = Vec::with_capacity(file.metadata()?.len() as usize);
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same, as text.
+///
+/// # Errors
+/// Those of [`read`], and [`ErrorKind::InvalidData`] if it isn't UTF-8.
+pub fn read_to_string(path: &Path) -> io::Result<String> {
+    String::from_utf8(read(path)?).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+}
+
+/// The first bytes of the file at `path`, at most `most`.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What something is that is no file, with its article; `None` for a file.
+pub fn other_than_a_file(kind: FileType) -> Option<&'static str> {
+    match kind {
+        _ if kind.is_file() => None,
+        _ if kind.is_dir() => Some("a folder"),
+        _ if kind.is_symlink() => Some("a link"),
+        _ if kind.is_fifo() => Some("a pipe"),
+        _ if kind.is_socket() => Some("a socket"),
+        _ => Some("a device"),
+    }
+}
+
+fn be_a_file(metadata: &Metadata) -> io::Result<()> {
+    match other_than_a_file(metadata.file_type()) {
+        None => Ok(()),
+        Some(what) if metadata.is_dir() => {
+            Err(io::Error::new(ErrorKind::IsADirectory, format!("it is {what}, not a file")))
+        }
+        Some(what) => Err(io::Error::new(ErrorKind::InvalidInput, format!("it is {what}, not a file"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_a_socket_and_a_device_are_named_at_once_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let [pipe, socket] = ["pipe", "socket"].map(|name| dir.path().join(name));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let cases = [(&*pipe, "it is a pipe"), (&socket, "it is a socket"), (Path::new("/dev/null"), "it is a device")];
+        for (path, what) in cases {
+            let error = read(path).unwrap_err();
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::InvalidInput, format!("{what}, not a file")));
+        }
+        assert_eq!(read(dir.path()).unwrap_err().kind(), ErrorKind::IsADirectory);
+    }
+
+    #[test]
+    fn a_file_is_read_through_links_and_no_further_than_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| dir.path().join(name));
+        fs::write(&file, "some text").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(read_to_string(&link).unwrap(), "some text");
+        assert_eq!(read_at_most(&link, 4).unwrap(), b"some");
+        assert_eq!(read(&dir.path().join("none")).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,155 @@
+//! How a cache folder is made, and unmade where it came to nothing.
+//!
+//! Knows no key. A command that is refused (a stage that doesn't exist, an input that isn't there) leaves nothing behind: what
+//! it made of a cache goes when it is closed with nothing in it. What others have put there meanwhile, or are about to, stays.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access as Rights;
+
+use super::error::{At, Error};
+use super::workspace::names;
+use super::{Store, lease, strange};
+
+/// An index of more bytes knows some hundred files, which may have taken minutes to read: it is worth a folder.
+const WORTH_KEEPING: u64 = 64 << 10;
+/// What a cache is made for: with anything in one of these it stays.
+const RESULTS: [&str; 8] = ["objects", "traces", "items", "slots", "logs", "pins", "quarantine", "orphans"];
+
+/// What was made of a cache when it was opened, in this order.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    root: PathBuf,
+    folders: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+}
+
+impl Made {
+    /// Nothing yet, of the store at `root`.
+    pub(super) fn of(root: &Path) -> Made {
+        Made { root: root.to_owned(), folders: Vec::new(), files: Vec::new() }
+    }
+
+    /// Makes `folder` of the store at `root` if it isn't there. A run that finds out in its middle that it can't keep what it
+    /// computed would have computed it for nothing.
+    pub(super) fn make_writable(&mut self, root: &Path, folder: &Path) -> Result<(), Error> {
+        let absent: Vec<PathBuf> =
+            folder.ancestors().take_while(|place| place.symlink_metadata().is_err()).map(Path::to_owned).collect();
+        let made = strange::make_folder(root, folder);
+        // The outermost first.
+        self.folders.extend(absent.into_iter().rev().filter(|place| !place.as_os_str().is_empty()));
+        let allowed = rustix::fs::access(folder, Rights::WRITE_OK | Rights::EXEC_OK).map_err(io::Error::from);
+        match made.and(allowed) {
+            Err(source) if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+                Err(Error::ReadOnly { path: root.to_owned(), source })
+            }
+            result => result.at("make", folder),
+        }
+    }
+
+    /// Whether nobody has kept anything in it and nobody is at work in it.
+    fn is_empty(&self) -> Result<bool, Error> {
+        for folder in RESULTS {
+            for name in names(&self.root.join(folder))? {
+                let below = self.root.join(folder).join(name);
+                if !below.is_dir() || !names(&below)?.is_empty() {
+                    return Ok(false);
+                }
+            }
+        }
+        for workspace in names(&self.root.join("workspaces"))? {
+            let workspace = self.root.join("workspaces").join(workspace);
+            if workspace.join("index").metadata().is_ok_and(|index| index.len() > WORTH_KEEPING) {
+                return Ok(false);
+            }
+            for run in names(&workspace.join("running"))? {
+                if lease::living(&workspace.join("running").join(run), true)?.is_some() {
+                    return Ok(false);
+                }
+            }
+        }
+        let locks = names(&self.root.join("locks"))?;
+        Ok(names(&self.root.join("tmp"))?.is_empty() && locks.iter().all(|name| name == "gc"))
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // Of a cache that was there before, nothing goes, whatever was mended.
+        let is_new = ["objects", "workspaces"].iter().all(|part| self.folders.contains(&self.root.join(part)));
+        if !is_new || !self.is_empty().unwrap_or(false) {
+            return;
+        }
+        for name in names(&self.root.join("workspaces")).unwrap_or_default() {
+            let _ = fs::remove_dir_all(self.root.join("workspaces").join(name));
+        }
+        let _ = fs::remove_file(self.root.join("locks/gc"));
+        self.files.iter().for_each(|file| drop(fs::remove_file(file)));
+        for folder in RESULTS {
+            // Left of objects that gc has taken.
+            for name in names(&self.root.join(folder)).unwrap_or_default() {
+                let _ = fs::remove_dir(self.root.join(folder).join(name));
+            }
+        }
+        // Those in which somebody has put something since stay.
+        self.folders.iter().rev().for_each(|folder| drop(fs::remove_dir(folder)));
+    }
+}
+
+impl Store {
+    /// Writes one of the files that mark the folder as a store.
+    pub(super) fn made_file(&mut self, name: &str, text: &str) -> Result<(), Error> {
+        let path = self.root.join(name);
+        let is_new = path.symlink_metadata().is_err();
+        self.publish_file(self.stage_bytes(text.as_bytes())?, &path)?;
+        if is_new {
+            self.made.files.push(path);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_that_came_to_nothing_goes_with_the_folders_that_were_made_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("deep/er/cache");
+        let store = Store::open(&cache).unwrap();
+        drop(store.visit(dir.path()).unwrap());
+        drop(store.hold().unwrap());
+        drop(store);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_cache_with_anything_in_it_or_somebody_at_work_in_it_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        let store = Store::open(&cache).unwrap();
+        store.insert_bytes(b"one").unwrap();
+        drop(store);
+        assert!(cache.join("version").exists());
+        let cache = dir.path().join("other");
+        let first = Store::open(&cache).unwrap();
+        let second = Store::open(&cache).unwrap();
+        let visit = second.visit(dir.path()).unwrap();
+        drop(first);
+        assert!(!second.was_deleted());
+        drop(visit);
+        drop(second);
+        assert!(cache.join("version").exists(), "who found it there doesn't take it away");
+    }
+
+    #[test]
+    fn what_a_person_had_put_there_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("README.md"), "mine").unwrap();
+        drop(Store::open(dir.path()).unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

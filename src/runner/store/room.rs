@@ -1,0 +1,106 @@
+//! Whether there is room where a run writes: tried by writing, as free space says nothing of quotas and of limits on sizes.
+//!
+//! Knows no stage. Asked when something has failed, since a program that finds no room for its work finds none for its last
+//! words either: then this is the only one who can tell why. What is written for a trial has no name, so nobody meets it.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::StatVfs;
+
+use super::answer::is_lack_of_room;
+
+/// Less than that is none: a log, a table and a small network take as much.
+const LITTLE: usize = 1 << 20;
+
+/// A file system on which there is no room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// What lies there, as `the cache and the workspace`.
+    pub of: String,
+    /// Bytes that are free all the same.
+    pub free: Option<u64>,
+    /// What there is no room for.
+    pub lacks: Lack,
+}
+
+/// What there is no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Bytes.
+    Bytes,
+    /// Another file: the table of files is full.
+    Files,
+    /// What a quota allows is used up.
+    Quota,
+    /// A file may not grow that large: `ulimit -f`.
+    Size,
+    /// It can't be written to any more.
+    Writing,
+}
+
+/// Those of these folders, each with what it is called, that are on a file system without room. Several on one are one.
+pub fn full(folders: &[(&str, &Path)]) -> Vec<Full> {
+    let mut found: Vec<(u64, Vec<&str>, &Path)> = Vec::new();
+    for (name, folder) in folders {
+        let Ok(metadata) = folder.metadata() else { continue };
+        match found.iter_mut().find(|(device, ..)| *device == metadata.dev()) {
+            Some((_, names, _)) => names.push(name),
+            None => found.push((metadata.dev(), vec![name], folder)),
+        }
+    }
+    let full = |(_, names, folder): (u64, Vec<&str>, &Path)| {
+        let space = rustix::fs::statvfs(folder).ok();
+        let lacks = lack(folder, space.as_ref())?;
+        let free = space.map(|space| space.f_bavail.saturating_mul(space.f_frsize));
+        Some(Full { of: names.join(" and "), free, lacks })
+    };
+    found.into_iter().filter_map(full).collect()
+}
+
+fn lack(folder: &Path, space: Option<&StatVfs>) -> Option<Lack> {
+    let Err(error) = try_to_write(folder) else { return None };
+    match error.kind() {
+        ErrorKind::QuotaExceeded => Some(Lack::Quota),
+        ErrorKind::FileTooLarge => Some(Lack::Size),
+        ErrorKind::ReadOnlyFilesystem => Some(Lack::Writing),
+        // Where there is no table of a fixed size, its size is 0.
+        _ if is_lack_of_room(&error) => match space {
+            Some(space) if space.f_files > 0 && space.f_favail == 0 => Some(Lack::Files),
+            _ => Some(Lack::Bytes),
+        },
+        _ => None,
+    }
+}
+
+/// What can't be tried so is taken for well.
+#[cfg(not(target_os = "linux"))]
+fn try_to_write(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Writes a little into a file without a name. What can't be tried so is taken for well.
+#[cfg(target_os = "linux")]
+fn try_to_write(folder: &Path) -> io::Result<()> {
+    use std::io::Write;
+
+    use rustix::fs::{CWD, Mode, OFlags};
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mut file = std::fs::File::from(rustix::fs::openat(CWD, folder, flags, Mode::RUSR | Mode::WUSR)?);
+    file.write_all(&vec![0xa5; LITTLE])?;
+    file.sync_data()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_there_is_room_nothing_is_said_and_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(full(&[("the cache", dir.path()), ("the workspace", dir.path())]), []);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(full(&[("nowhere", &dir.path().join("none"))]), []);
+    }
+}

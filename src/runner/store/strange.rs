@@ -1,0 +1,140 @@
+//! What lies in the place of a record and is none: a folder, a link, a pipe, a socket; and how it is moved out of the way.
+//!
+//! Knows no record. Whatever is found in a place that belongs to the store is damage, and damage never keeps a run from its
+//! work: it goes to quarantine, where a person finds it, and the record counts as absent.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use super::Store;
+use super::answer::is_lack_of_room;
+use super::error::{At, Error};
+use crate::plain;
+
+/// What was found in the place of a record.
+pub(super) enum Record {
+    Bytes(Vec<u8>),
+    Absent,
+    /// Something that is no file. A link is none either: what it leads to may change at any time.
+    Strange,
+}
+
+impl Record {
+    /// The bytes, where there are any.
+    pub(super) fn bytes(self) -> Option<Vec<u8>> {
+        match self {
+            Record::Bytes(bytes) => Some(bytes),
+            Record::Absent | Record::Strange => None,
+        }
+    }
+}
+
+/// Reads a record, without waiting for anybody.
+pub(super) fn read(path: &Path) -> io::Result<Record> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => match plain::read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Record::Absent),
+            read => read.map(Record::Bytes),
+        },
+        Ok(_) => Ok(Record::Strange),
+        // A file in the place of the folder above it holds no record.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Record::Absent),
+        Err(error) => Err(error),
+    }
+}
+
+/// Moves what lies at `path`, in the store at `root`, to its quarantine, under a name that tells where it was.
+pub(super) fn put_away(root: &Path, path: &Path) -> io::Result<()> {
+    let folder = root.join("quarantine");
+    let folder = if folder == path { root.join("orphans") } else { folder };
+    let place = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('/', "-");
+    let place = fitting(&place);
+    let mut away = folder.join(place);
+    for number in 2.. {
+        match fs::rename(path, &away) {
+            // Another process may have been quicker; what matters is that it no longer lies there.
+            Err(error) if error.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => return Ok(()),
+            // Of this name there is something that can't be replaced.
+            Err(error) if is_taken(error.kind()) && away.symlink_metadata().is_ok() => {
+                away = folder.join(format!("{place}-{number}"));
+            }
+            Err(error) if is_lack_of_room(&error) => return remove(path),
+            result => return result,
+        }
+    }
+    unreachable!("there are more numbers than names in a folder")
+}
+
+/// Makes the name `path` free, for a folder: what is there and is no folder goes to quarantine.
+pub(super) fn make_folder(root: &Path, path: &Path) -> io::Result<()> {
+    let made = fs::create_dir_all(path);
+    // Also a file in the place of a folder above it, or a link that leads nowhere.
+    let in_the_way = |place: &&Path| place.starts_with(root) && place.symlink_metadata().is_ok() && !place.is_dir();
+    let strange = made.as_ref().err().and_then(|_| path.ancestors().find(in_the_way));
+    match strange {
+        Some(strange) if strange != root => put_away(root, strange).and_then(|()| fs::create_dir_all(path)),
+        _ => made,
+    }
+}
+
+/// As much of a name as leaves room for a number beside it: names end at 255 bytes.
+pub(super) fn fitting(name: &str) -> &str {
+    &name[..name.floor_char_boundary(200)]
+}
+
+fn is_taken(kind: ErrorKind) -> bool {
+    use ErrorKind::{AlreadyExists, DirectoryNotEmpty, IsADirectory, NotADirectory};
+    matches!(kind, AlreadyExists | DirectoryNotEmpty | IsADirectory | NotADirectory)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata()?.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    }
+}
+
+impl Store {
+    /// Makes the folder of a file in the store, and its name free of what is no file: somebody is about to write to it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn prepare(&self, path: &Path) -> Result<(), Error> {
+        self.ensure_parent(path)?;
+        match path.symlink_metadata() {
+            Ok(found) if !found.is_file() => self.quarantine(path),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves something damaged out of the way, under a name that tells where it was.
+    pub(super) fn quarantine(&self, path: &Path) -> Result<(), Error> {
+        match self.only_looks {
+            true => Ok(()),
+            false => put_away(&self.root, path).at("quarantine", path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_thing_of_one_name_keeps_its_place_in_quarantine() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let path = store.root().join("pins/a");
+        for round in 0..3 {
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("file"), round.to_string()).unwrap();
+            store.quarantine(&path).unwrap();
+            assert!(!path.exists());
+        }
+        let kept =
+            ["pins-a", "pins-a-2", "pins-a-3"].map(|name| store.root().join("quarantine").join(name).join("file"));
+        assert_eq!(kept.map(|path| fs::read_to_string(path).unwrap()), ["0", "1", "2"]);
+        store.quarantine(&path).unwrap();
+    }
+}
