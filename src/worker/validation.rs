@@ -175,6 +175,7 @@ mod tests {
             slot: folder.join("slot"),
             device: "cpu".into(),
             threads: 1,
+            instruction_set: None,
         };
         Work::new(job, Device::Cpu, Arc::default())
     }
