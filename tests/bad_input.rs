@@ -154,13 +154,11 @@ fn a_missing_file_is_named_with_what_there_is() {
 }
 
 #[test]
-fn a_damaged_image_fails_its_stage_and_names_the_file() {
+fn a_damaged_image_is_named_before_anything_runs() {
     let space = folders();
     let image = space.bytes("target/images/t.png");
     space.write("target/images/t.png", &image[..image.len() / 2]);
-    let ran = space.intrada("p.toml");
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("target/images/t.png"), "{}", ran.stderr);
+    refused(&space, "p.toml", &["target/images/t.png", "cut short"]);
 }
 
 #[test]
@@ -292,25 +290,24 @@ fn a_list_without_names_is_named() {
     refused(&space, "p.toml", &["lists/none.txt", "target"]);
 }
 
-/// The key of the stage holds the damaged picture too, so what is kept is for that picture: a mended one is another training.
+/// The key of the stage holds the label too, so what is kept is for that label: a mended one is another training.
 #[test]
-fn a_picture_that_cannot_be_read_in_mid_epoch_stops_a_training_which_keeps_its_checkpoint() {
+fn a_label_that_does_not_fit_in_mid_epoch_stops_a_training_which_keeps_its_checkpoint() {
     let space = folders();
     space.edit("p.toml", "iterations = 2", "iterations = 4\norder = \"sequential\"\ncheckpoint_every = 1");
-    let whole = space.bytes("data/images/b.png");
-    let cut = &whole[..whole.len() / 2];
-    space.write("data/images/b.png", cut);
+    let (whole, other) = (space.bytes("data/labels/b.png"), grey_png(60, 32, 1));
+    space.write("data/labels/b.png", &other);
     let stops = |space: &Space| {
         let ran = space.intrada("p.toml inter");
         assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-        let said = "iteration 1: cannot decode";
+        let said = "iteration 1: image b.png is 64x32";
         let kept = "the checkpoint after 1 iterations is kept";
-        assert!([said, "data/images/b.png", kept].iter().all(|text| ran.stderr.contains(text)), "{}", ran.stderr);
+        assert!([said, "data/labels/b.png", kept].iter().all(|text| ran.stderr.contains(text)), "{}", ran.stderr);
     };
     stops(&space);
-    space.write("data/images/b.png", &whole);
+    space.write("data/labels/b.png", &whole);
     assert_eq!(space.intrada("p.toml inter").code, Some(0));
     assert_eq!(space.read("runs/p/inter/losses.jsonl").lines().count(), 4);
-    space.write("data/images/b.png", cut);
+    space.write("data/labels/b.png", &other);
     stops(&space);
 }

@@ -16,6 +16,8 @@ const ONE_PLACE: &[(&str, &str)] = &[
     ("notify", "runner/watch.rs"),
     ("dfir_rs", "runner/flow"),
     ("anyhow", "runner/cli"),
+    ("mozjpeg", "picture"),
+    ("mozjpeg_sys", "picture"),
     ("clap", "runner/cli"),
     ("clap_complete", "runner/cli"),
 ];
@@ -23,6 +25,7 @@ const ONE_PLACE: &[(&str, &str)] = &[
 /// Crates that a folder below `src/` must not name.
 const NEVER: &[(&str, &[&str])] = &[
     ("libtorch", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
+    ("picture", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("weights", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("ml", &["intrada_runner", "intrada_worker", "toml"]),
     ("runner", &["tch", "torch_sys", "intrada_ml", "intrada_worker"]),

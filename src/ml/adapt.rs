@@ -216,7 +216,10 @@ fn gradients(
     source: &Batch,
     target: Option<&Batch>,
 ) -> Result<LossRow, AdaptError> {
-    let too_small = |source| AdaptError::MapTooSmall { iteration, source };
+    let too_small = |batch: &Batch| {
+        let names = batch.names.clone();
+        move |source| AdaptError::MapTooSmall { iteration, names, source }
+    };
     let (method, weights) = (settings.method, &settings.weights);
     let mut row = LossRow { iteration, lr: players.generator_rate(settings, iteration), ..LossRow::default() };
     players.zero_grad();
@@ -250,19 +253,20 @@ fn gradients(
 
     // G on unlabelled images against a D that stands still: equation (3), or (6), to pass them off as source.
     players.train_discriminators(false);
-    let adv = players.judge(&logits_t.map(map), Domain::Source).map_err(too_small)?;
+    let adv = players.judge(&logits_t.map(map), Domain::Source).map_err(too_small(target))?;
     adv.weighted(weights.adversarial).backward();
     (row.adv_aux, row.adv_main) = adv.numbers();
 
     // D on both, with G cut off: equation (3), or (6), each side halved.
     players.train_discriminators(true);
-    let judged = |logits: &Levels, domain| {
-        let loss = players.judge(&logits.map(|z| map(&z.detach())), domain).map_err(too_small)?.map(|loss| loss * 0.5);
+    let judged = |logits: &Levels, domain, batch: &Batch| {
+        let loss = players.judge(&logits.map(|z| map(&z.detach())), domain).map_err(too_small(batch))?;
+        let loss = loss.map(|loss| loss * 0.5);
         loss.weighted(LevelWeights { main: 1.0, aux: 1.0 }).backward();
         Ok::<_, AdaptError>(loss.numbers())
     };
-    (row.d_aux_s, row.d_main_s) = judged(&logits_s, Domain::Source)?;
-    (row.d_aux_t, row.d_main_t) = judged(&logits_t, Domain::Target)?;
+    (row.d_aux_s, row.d_main_s) = judged(&logits_s, Domain::Source, source)?;
+    (row.d_aux_t, row.d_main_t) = judged(&logits_t, Domain::Target, target)?;
     Ok(row)
 }
 

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use intrada_picture::Facts;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use crate::digest::{Digest, FileDigest};
@@ -230,6 +231,19 @@ impl Inputs {
     /// # Errors
     /// See [`Error`].
     pub fn digest_files(&self, paths: &[PathBuf]) -> Result<Vec<FileRecord>, Error> {
+        self.digest_each(paths, |_, _| ())
+    }
+
+    /// The same. `after` is called of each file as soon as it has its digest: one that had to be read is at hand then, and
+    /// isn't read from the disk twice.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn digest_each(
+        &self,
+        paths: &[PathBuf],
+        after: impl Fn(&Path, &FileRecord) + Sync,
+    ) -> Result<Vec<FileRecord>, Error> {
         // All are looked at before any is read: then it is known how much there is to read.
         let look = |path: &PathBuf| {
             let look = self.look(path)?;
@@ -244,9 +258,13 @@ impl Inputs {
             _ => None,
         });
         self.meter.expect(unread.clone().count() as u64, unread.sum());
-        let digest = |(path, looked): (&PathBuf, Result<Looked, Error>)| match looked? {
-            Looked::Known(record) => Ok(record),
-            Looked::Unread(look) => self.read_anew(path, look),
+        let digest = |(path, looked): (&PathBuf, Result<Looked, Error>)| {
+            let record = match looked? {
+                Looked::Known(record) => record,
+                Looked::Unread(look) => self.read_anew(path, look)?,
+            };
+            after(path, &record);
+            Ok(record)
         };
         let records: Vec<_> = paths.par_iter().zip(looked).with_min_len(16).map(digest).collect();
         records.into_iter().collect()
@@ -313,6 +331,18 @@ impl Inputs {
         }
     }
 
+    /// What the photograph at `path` is, if it was noted for the content that it had when it was last read.
+    pub fn photograph(&self, path: &Path) -> Option<Facts> {
+        self.known(path)?.photograph
+    }
+
+    /// Takes note of what the photograph at `path` is, found in the content with that digest.
+    pub fn note_photograph(&self, path: &Path, digest: FileDigest, facts: Facts) {
+        if let Some(record) = self.write(path).get_mut(path).filter(|record| record.digest == digest) {
+            record.photograph = Some(facts);
+        }
+    }
+
     fn look(&self, path: &Path) -> Result<Look, Error> {
         match Look::at(&self.root.join(path)) {
             Ok(look) => Ok(look),
@@ -346,7 +376,9 @@ impl Inputs {
         }
         let known = self.known(path);
         let mut record = self.read_still(path, look)?;
-        record.label_values = known.filter(|known| known.digest == record.digest).and_then(|known| known.label_values);
+        if let Some(known) = known.filter(|known| known.digest == record.digest) {
+            (record.label_values, record.photograph) = (known.label_values, known.photograph);
+        }
         self.write(path).insert(path.to_owned(), record);
         Ok(record)
     }
@@ -361,7 +393,8 @@ impl Inputs {
             before = Look::at(&file).map_err(unreadable)?;
             if before.stat == stat && size == stat.size {
                 self.meter.note(size);
-                return Ok(FileRecord { stat, taken_at_ns, digest: FileDigest(digest), label_values: None });
+                let digest = FileDigest(digest);
+                return Ok(FileRecord { stat, taken_at_ns, digest, label_values: None, photograph: None });
             }
         }
         Err(Error::Changing { path: path.to_owned() })

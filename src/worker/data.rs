@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use intrada_ml::data::decode::Orientation;
 use intrada_ml::data::label::{Encoding, LabelMap, Otherwise};
 use intrada_ml::data::pass::Pass;
 use intrada_ml::data::scenes::{self, Style};
@@ -32,7 +33,7 @@ impl Work {
     /// The whole data set of this role.
     pub(crate) fn source(&self, role: &str) -> Result<Source, Failure> {
         match self.dataset(role)? {
-            job::Dataset::Files { samples, size, map, encoding } => {
+            job::Dataset::Files { samples, size, map, encoding, orientation, .. } => {
                 let samples = samples.iter().map(|sample| source::Sample {
                     name: sample.name.clone(),
                     image: as_planned(&sample.image),
@@ -45,6 +46,7 @@ impl Work {
                     size: pixels(*size),
                     label_map: Some(label_map),
                     encoding,
+                    orientation: photograph_orientation(*orientation),
                 })
             }
             job::Dataset::Scenes { part, .. } => {
@@ -56,7 +58,7 @@ impl Work {
 
     /// Part of the data set of this role, in the order of the part's names.
     pub(crate) fn part(&self, role: &str, part: Part) -> Result<Source, Failure> {
-        let job::Dataset::Files { samples, size, .. } = self.dataset(role)? else {
+        let job::Dataset::Files { samples, size, orientation, .. } = self.dataset(role)? else {
             return self.scenes(role, Some(part.names), part.labels);
         };
         let by_name: HashMap<&str, &job::Sample> =
@@ -71,7 +73,8 @@ impl Work {
         };
         let samples = part.names.iter().map(sample).collect::<Result<_, _>>()?;
         // Pseudo-labels are classes already: the data set's map and encoding are for its own labels.
-        Ok(Source::Files { samples, size: pixels(*size), label_map: None, encoding: Encoding::Index })
+        let orientation = photograph_orientation(*orientation);
+        Ok(Source::Files { samples, size: pixels(*size), label_map: None, encoding: Encoding::Index, orientation })
     }
 
     fn scenes(&self, role: &str, only: Option<Vec<String>>, labels: Option<PathBuf>) -> Result<Source, Failure> {
@@ -146,6 +149,24 @@ fn label_encoding(encoding: dataset::Encoding) -> Encoding {
     }
 }
 
+fn photograph_orientation(orientation: dataset::Orientation) -> Orientation {
+    match orientation {
+        dataset::Orientation::Ignore => Orientation::Ignore,
+        dataset::Orientation::Apply => Orientation::Apply,
+    }
+}
+
 fn pixels(size: Option<[u32; 2]>) -> Option<[usize; 2]> {
     size.map(|size| size.map(|side| side as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use intrada_ml::discriminator::SMALLEST_SIDE;
+    use intrada_runner::kind::training::DISCRIMINATOR_SIDE;
+
+    #[test]
+    fn the_runner_tells_of_images_that_the_discriminator_refuses() {
+        assert_eq!(i64::from(DISCRIMINATOR_SIDE), SMALLEST_SIDE);
+    }
 }

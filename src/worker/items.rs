@@ -198,7 +198,7 @@ mod tests {
 
     use intrada_runner::digest::Item;
     use intrada_runner::exec::job::{Dataset, Job};
-    use intrada_runner::kind::dataset::Encoding;
+    use intrada_runner::kind::dataset::{Encoding, Orientation};
     use intrada_runner::store::items::read;
 
     use super::*;
@@ -222,7 +222,14 @@ mod tests {
             classes: vec![],
             datasets: [(
                 "images".to_owned(),
-                Dataset::Files { samples, size: None, map: vec![], encoding: Encoding::Index },
+                Dataset::Files {
+                    samples,
+                    size: None,
+                    map: vec![],
+                    encoding: Encoding::Index,
+                    orientation: Orientation::Ignore,
+                    jpeg: None,
+                },
             )]
             .into(),
             dataset_names: [].into(),

@@ -54,10 +54,12 @@ pub enum AdaptError {
         name: String,
     },
     /// Images too small for the discriminator.
-    #[error("iteration {iteration}: {source}")]
+    #[error("iteration {iteration}: {}: {source}", names.join(", "))]
     MapTooSmall {
         /// When.
         iteration: u64,
+        /// The images of the batch.
+        names: Vec<String>,
         /// With the size.
         source: MapTooSmall,
     },

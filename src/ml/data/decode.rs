@@ -4,45 +4,54 @@
 //! people, and the index below it is the class. Reading labels as colours, or colours as labels, trains without any
 //! complaint and scores near zero, so what has no 8-bit index a pixel is refused.
 //!
-//! The format is told by the first bytes, not by the ending. Orientation tags of cameras are not applied, as Pillow and
-//! the released code don't either, and colour profiles are ignored.
+//! The format is told by the first bytes, not by the ending. Orientation tags of cameras are applied where the data set says
+//! so: Pillow and the released code don't. Of photographs the rules are those of [`intrada_picture`], by which the runner looks
+//! at each before anything runs.
 
 use std::collections::HashSet;
 use std::io::Cursor;
 use std::path::Path;
 
 use png::{BitDepth, ColorType, Transformations};
+use serde::{Deserialize, Serialize};
 
 use super::DataError;
 use super::label::Encoding;
 use super::raster::{Index, Raster, Rgb};
 
-const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 const JPEG_SIGNATURE: &[u8] = b"\xff\xd8\xff";
 
-/// A PNG or JPEG file as 8-bit red-green-blue. Grey is repeated, 16 bits are cut to the upper 8, transparency is dropped.
+/// What becomes of the tag that says how a camera was held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Orientation {
+    /// Pixels stay as they are stored.
+    #[default]
+    Ignore,
+    /// They are turned upright.
+    Apply,
+}
+
+/// A PNG or JPEG file as 8-bit red-green-blue, as it is stored. Grey is repeated, 16 bits are cut to the upper 8, transparency
+/// is dropped.
 ///
 /// # Errors
 /// [`DataError::Io`], [`DataError::Decode`].
 pub fn photograph(path: &Path) -> Result<Rgb, DataError> {
-    photograph_bytes(path, &read(path)?)
+    photograph_bytes(path, &read(path)?, Orientation::Ignore)
 }
 
-/// As [`photograph`], of a file whose bytes are at hand. The path is for messages.
+/// The same of a file whose bytes are at hand, with the orientation tag applied where it is asked for. The path is for messages.
 ///
 /// # Errors
-/// As [`photograph`].
-pub fn photograph_bytes(path: &Path, bytes: &[u8]) -> Result<Rgb, DataError> {
-    if bytes.starts_with(PNG_SIGNATURE) {
-        png_photograph(path, bytes)
-    } else if bytes.starts_with(JPEG_SIGNATURE) {
-        let picture = image::load_from_memory_with_format(bytes, image::ImageFormat::Jpeg)
-            .map_err(|error| undecodable(path, error))?
-            .into_rgb8();
-        Ok(Raster::new(picture.width() as usize, picture.height() as usize, picture.into_raw()))
-    } else {
-        Err(undecodable(path, "neither a PNG nor a JPEG file"))
-    }
+/// [`DataError::Decode`].
+pub fn photograph_bytes(path: &Path, bytes: &[u8], orientation: Orientation) -> Result<Rgb, DataError> {
+    let pixels = intrada_picture::photograph(bytes).map_err(|fault| undecodable(path, fault))?;
+    let pixels = match orientation {
+        Orientation::Ignore => pixels,
+        Orientation::Apply => pixels.upright(),
+    };
+    Ok(Raster::new(pixels.size[0], pixels.size[1], pixels.rgb))
 }
 
 /// A PNG file's class indices, held in one of the two ways. The path is for messages.
@@ -109,18 +118,6 @@ fn synthia_label(path: &Path, bytes: &[u8]) -> Result<Index, DataError> {
     Ok(Raster::new(png.width, png.height, classes))
 }
 
-fn png_photograph(path: &Path, bytes: &[u8]) -> Result<Rgb, DataError> {
-    let png = Png::decode(path, bytes, Transformations::EXPAND | Transformations::STRIP_16)?;
-    let bytes = match png.color {
-        ColorType::Rgb => png.bytes,
-        ColorType::Rgba => png.bytes.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
-        ColorType::Grayscale => png.bytes.iter().flat_map(|&grey| [grey; 3]).collect(),
-        ColorType::GrayscaleAlpha => png.bytes.as_chunks::<2>().0.iter().flat_map(|&[grey, _]| [grey; 3]).collect(),
-        ColorType::Indexed => unreachable!("expanding a palette gives colours"),
-    };
-    Ok(Raster::new(png.width, png.height, bytes))
-}
-
 struct Png {
     width: usize,
     height: usize,
@@ -139,6 +136,8 @@ impl Png {
         let mut bytes = vec![0; size];
         let info = reader.next_frame(&mut bytes).map_err(|error| undecodable(path, error))?;
         bytes.truncate(info.buffer_size());
+        // All the pixels are there, but the file may have lost its end: whoever copies it again wants to know.
+        reader.finish().map_err(|error| undecodable(path, error))?;
         let (width, height) = (info.width as usize, info.height as usize);
         Ok(Self { width, height, color: info.color_type, depth: info.bit_depth, bytes })
     }
@@ -259,11 +258,22 @@ mod tests {
     }
 
     #[test]
+    fn a_label_that_is_cut_anywhere_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, ColorType::Grayscale, BitDepth::Eight, &[3; 10]);
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            assert!(label_bytes(&path, &whole[..length]).is_err(), "cut to {length} of {}", whole.len());
+        }
+        assert!(label_bytes(&path, &whole).is_ok());
+    }
+
+    #[test]
     fn a_damaged_file_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(&folder, ColorType::Rgb, BitDepth::Eight, &[40; 30]);
         let whole = std::fs::read(&path).unwrap();
-        for length in [0, 4, 20, whole.len() / 2, whole.len() - 14] {
+        for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
             let error = photograph(&path).expect_err("a cut file is damaged").to_string();
             assert!(error.contains("picture.png"), "{length}: {error}");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::decode::Orientation;
 use super::label::{Encoding, LabelMap};
 use super::raster::{Index, Rgb};
 use super::scenes::{self, Style};
@@ -44,6 +45,9 @@ pub enum Source {
         /// How the label files hold those values.
         #[serde(default)]
         encoding: Encoding,
+        /// What becomes of the images' orientation tags. Labels have none.
+        #[serde(default)]
+        orientation: Orientation,
     },
     /// Painted scenes, see [`scenes`].
     Scenes {
@@ -96,6 +100,7 @@ pub struct Reader {
     size: Option<[usize; 2]>,
     label_table: Option<[u8; 256]>,
     encoding: Encoding,
+    orientation: Orientation,
 }
 
 struct Entry {
@@ -116,16 +121,17 @@ impl Reader {
     /// # Errors
     /// [`DataError::Settings`], [`DataError::BadName`], [`DataError::NameClash`].
     pub fn new(source: &Source) -> Result<Self, DataError> {
-        let (entries, size, label_map, encoding) = match source {
-            Source::Files { samples, size, label_map, encoding } => {
-                (samples.iter().map(Entry::of_files).collect(), *size, label_map.as_ref(), *encoding)
+        let (entries, size, label_map, encoding, orientation) = match source {
+            Source::Files { samples, size, label_map, encoding, orientation } => {
+                (samples.iter().map(Entry::of_files).collect(), *size, label_map.as_ref(), *encoding, *orientation)
             }
-            Source::Scenes { size, .. } => (scene_entries(source)?, *size, None, Encoding::Index),
+            Source::Scenes { size, .. } => (scene_entries(source)?, *size, None, Encoding::Index, Orientation::Ignore),
         };
         if size.is_some_and(|size| size.contains(&0)) {
             return Err(DataError::Settings(format!("a size of {size:?} holds no pixel")));
         }
-        let reader = Self { entries, size, label_table: label_map.map(LabelMap::table).transpose()?, encoding };
+        let label_table = label_map.map(LabelMap::table).transpose()?;
+        let reader = Self { entries, size, label_table, encoding, orientation };
         if reader.entries.is_empty() {
             return Err(DataError::Settings("a data set without samples".to_owned()));
         }
@@ -151,7 +157,7 @@ impl Reader {
     pub fn read(&self, sample: usize, labels: LabelUse) -> Result<Example, DataError> {
         let entry = &self.entries[sample];
         let image = match &entry.image {
-            Picture::File(file) => decode::photograph_bytes(file.path(), &file.read()?)?,
+            Picture::File(file) => decode::photograph_bytes(file.path(), &file.read()?, self.orientation)?,
             Picture::Scene { style, seed, index } => scenes::scene(*style, *seed, *index).0,
         };
         let label = match labels {
@@ -305,7 +311,13 @@ mod tests {
 
     fn files(samples: Vec<Sample>, size: Option<[usize; 2]>) -> Source {
         let label_map = LabelMap { pairs: vec![(7, 0), (8, 1)], otherwise: Otherwise::Keep };
-        Source::Files { samples, size, label_map: Some(label_map), encoding: Encoding::Index }
+        Source::Files {
+            samples,
+            size,
+            label_map: Some(label_map),
+            encoding: Encoding::Index,
+            orientation: Orientation::Ignore,
+        }
     }
 
     /// A sample of a 4×2 image and a label that is all `value`.
@@ -392,7 +404,9 @@ mod tests {
             r#"{"format":"files","samples":[{"name":"a","image":"i.png"}],"size":[8,4],"label_map":{"pairs":[[7,0]]}}"#,
         )
         .unwrap();
-        let Source::Files { samples, size, label_map, encoding } = source else { panic!("files") };
+        let Source::Files { samples, size, label_map, encoding, orientation: Orientation::Ignore } = source else {
+            panic!("files")
+        };
         assert_eq!((samples[0].label.as_ref(), size, encoding), (None, Some([8, 4]), Encoding::Index));
         assert_eq!(label_map.unwrap().otherwise, Otherwise::Ignore);
         let source: Source =

@@ -6,6 +6,7 @@ use tch::{Kind, Tensor, no_grad};
 
 use super::{close, formula, network, vectors};
 use crate::checkpoint;
+use crate::data::decode::Orientation;
 use crate::data::label::Encoding;
 use crate::data::pass::Pass;
 use crate::data::source::{LabelUse, Sample, Source};
@@ -56,6 +57,7 @@ fn golden_images_give_pytorchs_logits_maps_and_scores() {
         size: None,
         label_map: None,
         encoding: Encoding::Index,
+        orientation: Orientation::Ignore,
     };
     let frames = Pass::open(&source, &arch.normalization(), LabelUse::Ignored, NonZeroUsize::MIN).unwrap();
     assert_eq!(frames.samples(), images.len());

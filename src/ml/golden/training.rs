@@ -15,6 +15,7 @@ use crate::adapt::{
 use crate::arch::Arch;
 use crate::checkpoint;
 use crate::data::augment::Augment;
+use crate::data::decode::Orientation;
 use crate::data::label::Encoding;
 use crate::data::loader::{self, Loader};
 use crate::data::order::Order;
@@ -173,8 +174,13 @@ fn images(folder: &Path, arch: Arch, role: &'static str) -> impl Fn(u64) -> Resu
         image: path(format!("train_{role}_{k}.png")).into(),
         label: (role == "source").then(|| path(format!("train_label_{k}.png")).into()),
     };
-    let source =
-        Source::Files { samples: (0..3).map(sample).collect(), size: None, label_map: None, encoding: Encoding::Index };
+    let source = Source::Files {
+        samples: (0..3).map(sample).collect(),
+        size: None,
+        label_map: None,
+        encoding: Encoding::Index,
+        orientation: Orientation::Ignore,
+    };
     move |start_iteration| {
         let labels = if role == "source" { LabelUse::Required { classes: 19 } } else { LabelUse::Ignored };
         let settings = loader::Settings {

@@ -203,6 +203,8 @@ impl Label {
         let size = reader.output_buffer_size().ok_or_else(|| damaged(png::DecodingError::LimitsExceeded))?;
         let mut bytes = vec![0; size];
         let frame = reader.next_frame(&mut bytes).map_err(damaged)?;
+        // A file may have all its pixels and no end; the worker refuses it as well.
+        reader.finish().map_err(damaged)?;
         bytes.truncate(frame.buffer_size());
         let width = frame.width as usize;
         let indices = match depth {
@@ -352,7 +354,15 @@ mod tests {
         let image_data = whole.windows(4).position(|word| word == b"IDAT").unwrap() + 4;
         let mut altered = whole.clone();
         altered[image_data + 4] ^= 1;
-        for broken in [&whole[..image_data + 3], &whole[..10], b"GIF89a", b"", &altered] {
+        for broken in [
+            &whole[..whole.len() - 1],
+            &whole[..whole.len() - 12],
+            &whole[..image_data + 3],
+            &whole[..10],
+            b"GIF89a",
+            b"",
+            &altered,
+        ] {
             std::fs::write(&path, broken).unwrap();
             assert!(
                 matches!(values(&path, Encoding::Index), Err(LabelError::Damaged { path: named, .. }) if named == path)

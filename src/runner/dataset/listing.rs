@@ -32,6 +32,9 @@ pub struct Listed {
     pub dead_links: Vec<String>,
     /// What is worth knowing of the list and the labels though all is read.
     pub remarks: Vec<Remark>,
+    /// Images below the folder that were passed over without a list, by their names: they are in a format that isn't read, or
+    /// are called in another way than the images of this data set. `None` where there are none.
+    pub passed_over: Option<Names>,
 }
 
 /// Endings of images that aren't read, and those of images that are called in another way.
@@ -53,15 +56,18 @@ pub fn list(
     labels: bool,
     may_lack: &dyn Fn(&str) -> bool,
 ) -> Result<Listed, DatasetError> {
-    let (mut dead_links, mut remarks) = (Vec::new(), Vec::new());
+    let (mut dead_links, mut others, mut remarks) = (Vec::new(), Vec::new(), Vec::new());
     let mut images = Listing { root, concerns: Concerns::Images }.files(
         &place.images,
         naming.images,
-        (&mut dead_links, &mut Vec::new()),
+        (&mut dead_links, &mut others),
     )?;
+    let others = Names::of(others.iter().map(String::as_str));
     if images.is_empty() {
-        return Err(DatasetError::NoImages { folder: place.images.clone(), endings: naming.images });
+        return Err(DatasetError::NoImages { folder: place.images.clone(), endings: naming.images, others });
     }
+    // Whoever names the images has chosen.
+    let passed_over = others.filter(|_| place.list.is_none());
     let stems: HashSet<String> = match labels {
         true => images.iter().map(|image| naming.stem(image).to_owned()).collect(),
         false => HashSet::new(),
@@ -81,9 +87,9 @@ pub fn list(
     } else {
         let sample = |name: String| Sample { image: place.images.join(&name), name, label: None };
         let samples = names.into_iter().map(sample).collect();
-        Listed { samples, left_out: None, dead_links: Vec::new(), remarks: Vec::new() }
+        Listed { samples, left_out: None, dead_links: Vec::new(), remarks: Vec::new(), passed_over: None }
     };
-    Ok(Listed { dead_links, remarks, ..listed })
+    Ok(Listed { dead_links, remarks, passed_over, ..listed })
 }
 
 /// The images that a list names, in its order. `images` is what there is.
@@ -176,7 +182,7 @@ fn with_labels(
     };
     let samples = labelled.into_iter().map(sample).collect();
     let left_out = Names::of(unlabelled.iter().map(String::as_str));
-    Ok(Listed { samples, left_out, dead_links: Vec::new(), remarks: Vec::new() })
+    Ok(Listed { samples, left_out, dead_links: Vec::new(), remarks: Vec::new(), passed_over: None })
 }
 
 fn by_number(a: &str, b: &str) -> Ordering {
@@ -333,6 +339,22 @@ mod tests {
         assert!(message(root.path(), &folder, false).starts_with("`data/images` holds no image"));
         let folder = with_list(root.path(), &Place { images: "data/other".into(), ..folder }, " \n\n");
         assert!(message(root.path(), &folder, false).starts_with("`list.txt` is empty"));
+    }
+
+    #[test]
+    fn images_that_are_not_read_are_told_unless_a_list_chooses() {
+        let (root, place) =
+            workspace(&["data/images/a.png", "data/images/c.TIFF", "data/images/b.webp", "data/images/x.txt"]);
+        let listed = list(root.path(), &place, &NAMING, false, &|_| false).unwrap();
+        assert_eq!(
+            (names(&listed.samples), listed.passed_over.unwrap().to_string()),
+            (vec!["a.png"], "b.webp, c.TIFF".into())
+        );
+        let listed = list(root.path(), &with_list(root.path(), &place, "a"), &NAMING, false, &|_| false).unwrap();
+        assert_eq!(listed.passed_over, None);
+        fs::remove_file(root.path().join("data/images/a.png")).unwrap();
+        let text = message(root.path(), &place, false);
+        assert!(text.ends_with("or .jpeg; it holds 2 images that are not read: b.webp, c.TIFF"), "{text}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The runner has to know, as these files enter keys and as a missing label has to be told before hours of training, not
 //! after. It doesn't decode photographs and knows no colours: that is `ml`'s affair. Of a label it knows which values it holds
-//! ([`labels`]), since a wrong value means a wrong data set, and of either how large it is ([`head`]).
+//! ([`labels`]), since a wrong value means a wrong data set. Whether a photograph can be read is told by [`intrada_picture`].
 //!
 //! One format a file: [`folder`] for a plain folder, and one for each published data set, which say no more than how its
 //! folders, names and label values are ([`layout`]). All are listed by the same code ([`listing`]).
@@ -12,7 +12,6 @@ mod camvid;
 mod cityscapes;
 pub mod folder;
 mod gta5;
-pub mod head;
 pub mod labels;
 pub mod layout;
 pub mod listing;
@@ -95,12 +94,14 @@ pub enum DatasetError {
         path: PathBuf,
     },
     /// No file in the folder of the images has the ending of an image.
-    #[error("`{}` holds no image: no file below it ends in {}", folder.display(), alternatives(endings))]
+    #[error("`{}` holds no image: no file below it ends in {}{}", folder.display(), alternatives(endings), holds(others.as_ref()))]
     NoImages {
         /// The folder, relative to the workspace's root.
         folder: PathBuf,
         /// The endings that an image of this data set may have.
         endings: &'static [&'static str],
+        /// Images with other endings.
+        others: Option<Names>,
     },
     /// The list has no line that isn't blank.
     #[error("`{}` is empty: it has to name an image a line", list.display())]
@@ -190,6 +191,10 @@ fn alternatives(endings: &[&str]) -> String {
         [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
         endings => endings.concat(),
     }
+}
+
+fn holds(others: Option<&Names>) -> String {
+    others.map(|names| format!("; it holds {} that are not read: {names}", names.counted())).unwrap_or_default()
 }
 
 /// The names of some images: all counted, the first few shown.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Encoder, FileDigest, Item};
-use crate::kind::dataset::Encoding;
+use crate::kind::dataset::{Encoding, Orientation};
 
 pub use crate::store::Finding;
 
@@ -123,6 +123,12 @@ pub enum Dataset {
         map: Vec<(u8, u8)>,
         /// How a label's pixels hold its values.
         encoding: Encoding,
+        /// Whether images are turned as their orientation tags say.
+        #[serde(default, skip_serializing_if = "Orientation::is_ignore")]
+        orientation: Orientation,
+        /// Which decoder of JPEG files it takes, where an image is one: a finding about such an image is about its pixels.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jpeg: Option<u32>,
     },
     /// Procedural road scenes, painted when they are needed.
     Scenes {

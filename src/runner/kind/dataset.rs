@@ -17,6 +17,24 @@ pub enum Encoding {
     Synthia16,
 }
 
+/// What becomes of the tag in a photograph that says how the camera was held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Orientation {
+    /// Pixels stay as they are stored.
+    #[default]
+    Ignore,
+    /// They are turned upright.
+    Apply,
+}
+
+impl Orientation {
+    /// Whether it is the default, which enters no key: it came later than the first results.
+    pub fn is_ignore(&self) -> bool {
+        *self == Orientation::Ignore
+    }
+}
+
 const TARGET: Only = Only { key: "style", is: &["target"] };
 
 const MAP: KeySpec = KeySpec::new(
@@ -41,6 +59,14 @@ const LIST: KeySpec = KeySpec::new(
 const SIZE: KeySpec =
     KeySpec::new("size", Takes::Size, "`[width, height]` in pixels to resize to; default: as stored").optional();
 
+const ORIENTATION: KeySpec = KeySpec::new(
+    "orientation",
+    Takes::Choice(&["ignore", "apply"]),
+    "what becomes of a photograph's Exif tag that says how the camera was held: `ignore`, as the released code does, or \
+     `apply`, which turns the photograph upright; labels have no such tag",
+)
+.or_text("ignore");
+
 const SPLIT: KeySpec = KeySpec::new("split", Takes::Choice(&["train", "val", "test"]), "which of its folders");
 
 /// Every format, by the value of `format`.
@@ -55,6 +81,7 @@ pub const FORMATS: &[Variant] = &[
                 .or_text("labels"),
             LIST,
             SIZE,
+            ORIENTATION,
             MAP,
         ]],
     },

@@ -12,6 +12,14 @@ pub(super) const ADVERSARIAL: Only = Only { key: "method", is: &["advent", "adap
 pub(super) const ADAPTING: Only = Only { key: "method", is: &["minent", "advent", "adaptsegnet"] };
 /// The key with the data set whose labels a training learns from; under other keys labels are only measured against.
 pub const LEARNT_FROM: &str = "source";
+/// The least side of an image that a discriminator judges: it halves it five times. `ml` says the same of its maps, and a test
+/// of the worker holds both against each other.
+pub const DISCRIMINATOR_SIDE: u32 = 32;
+
+/// Whether a training with this `method` has a discriminator.
+pub fn has_discriminator(method: &str) -> bool {
+    ADVERSARIAL.is.contains(&method)
+}
 
 const ENTROPY: Only = Only { key: "method", is: &["minent"] };
 /// The trainings that look at labelled images on the way.

@@ -1,11 +1,13 @@
 //! A data set in files → its digest, its samples, and what is wrong with it.
 //!
-//! Knows no format: `dataset` lists the files and says what their label values mean. Each label is decoded once, and then the
-//! index knows which values it holds, so that a wrong data set is told before hours of training and not after.
+//! Knows no format: `dataset` lists the files and says what their label values mean. Each label is decoded once, each
+//! photograph gone through once, and then the index knows what they hold, so that a wrong data set is told before hours of
+//! training and not after.
 
 mod labels;
+mod photographs;
 pub(super) mod sampled;
-mod sizes;
+pub(super) mod sizes;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,10 +17,11 @@ use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::job;
 use crate::inputs::listing;
 use crate::inputs::seen::Seen;
-use crate::kind::dataset::Encoding;
+use crate::kind::dataset::{Encoding, Orientation};
 use crate::spec::{Dataset, FolderSpans, Format, Problem, Span, StageId};
 use crate::store::index::FileRecord;
 
+use self::photographs::Seen;
 use super::manifest::Ingredient;
 use super::sources::{Content, Found, Surveyor, encode_size, input_problem, object_of};
 
@@ -97,21 +100,33 @@ impl<'a> Survey<'a> {
     /// What is wrong, each with its line.
     pub(super) fn found(&self) -> Result<Found, Vec<Problem>> {
         let listed = self.listed(false).map_err(|error| vec![self.dataset_problem(&error)])?;
-        let left_out = listed.left_out.map(|names| self.left_out(&names, listed.samples.len()));
-        let told = self.dead_links(&listed.dead_links).into_iter().chain(self.remarks(&listed.remarks));
-        let other_sizes = self.of_other_size(&listed.samples);
-        let mut warnings: Vec<Problem> = left_out.into_iter().chain(told).chain(other_sizes).collect();
+        let mut warnings = self.not_taken(&listed);
         let images: Vec<PathBuf> = listed.samples.iter().map(|sample| sample.image.clone()).collect();
         let labels: Vec<PathBuf> = listed.samples.iter().filter_map(|sample| sample.label.clone()).collect();
-        let records = |paths: &[PathBuf], span| {
-            self.surveyor.inputs.digest_files(paths).map_err(|error| vec![input_problem(&error, span)])
-        };
-        let (image_records, label_records) =
-            (records(&images, self.spans.images)?, records(&labels, self.spans.labels)?);
+        let inputs = self.surveyor.inputs;
+        let image_records = inputs
+            .digest_each(&images, |file, record| self.go_through(file, record))
+            .map_err(|error| vec![input_problem(&error, self.spans.images)])?;
+        let label_records =
+            inputs.digest_files(&labels).map_err(|error| vec![input_problem(&error, self.spans.labels)])?;
         let digests = |records: &[FileRecord]| records.iter().map(|record| record.digest).collect::<Vec<FileDigest>>();
         let (image_digests, label_digests) = (digests(&image_records), digests(&label_records));
-        warnings.extend(self.check_labels(&labels, &label_digests)?);
-        let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests);
+        let seen = match (self.photographs(&listed.samples), self.check_labels(&labels, &label_digests)) {
+            (Ok(seen), Ok(of_labels)) => {
+                warnings.extend(of_labels);
+                seen
+            }
+            (Err(wrong), Ok(_)) | (Ok(_), Err(wrong)) => return Err(wrong),
+            (Err(wrong), Err(of_labels)) => return Err(wrong.into_iter().chain(of_labels).collect()),
+        };
+        let told = self.lost(&seen).into_iter().chain(self.of_sizes(&seen)).chain(warnings);
+        let (errors, warnings): (Vec<Problem>, Vec<Problem>) = told.partition(Problem::is_error);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let is_jpeg = |one: &Seen<'_>| one.facts.is_some_and(|facts| facts.format == intrada_picture::Format::Jpeg);
+        let jpeg = seen.iter().any(is_jpeg).then_some(intrada_picture::JPEG_REVISION);
+        let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests, jpeg);
         let root = &self.surveyor.pipeline.root;
         let source = |path: &Path, content: &FileDigest| job::Source { path: root.join(path), content: *content };
         let sample = |(place, sample): (usize, Sample)| job::Sample {
@@ -130,6 +145,8 @@ impl<'a> Survey<'a> {
             size: self.dataset.size,
             map: self.map.clone(),
             encoding: self.encoding(),
+            orientation: self.dataset.orientation,
+            jpeg,
         };
         let ingredient =
             Ingredient { digest, what: format!("data set {}", self.dataset.name), listing: Some(object_of(&listing)) };
@@ -144,10 +161,24 @@ impl<'a> Survey<'a> {
         dataset::list(root, &self.place, self.naming(), self.labels, &|stem| lenient || self.may_lack(stem))
     }
 
-    fn digest(&self, samples: &[Sample], images: &[FileDigest], labels: &[FileDigest]) -> (ArtifactDigest, Vec<u8>) {
+    /// `jpeg`: the revision of the decoder where an image is a JPEG.
+    fn digest(
+        &self,
+        samples: &[Sample],
+        images: &[FileDigest],
+        labels: &[FileDigest],
+        jpeg: Option<u32>,
+    ) -> (ArtifactDigest, Vec<u8>) {
         let mut encoder = Encoder::new("intrada/data set/1");
         encoder.field("format", b"files").field("size", &encode_size(self.dataset.size));
         encoder.field("map", &self.map.iter().flat_map(|(from, to)| [*from, *to]).collect::<Vec<u8>>());
+        // Neither is there for what was computed before it came, so that this is still found.
+        if let Some(revision) = jpeg {
+            encoder.field("jpeg", &revision.to_le_bytes());
+        }
+        if self.dataset.orientation == Orientation::Apply {
+            encoder.field("orientation", b"apply");
+        }
         encoder.list("samples", samples.len());
         let mut lines = Vec::new();
         for (i, sample) in samples.iter().enumerate() {
@@ -175,6 +206,18 @@ impl<'a> Survey<'a> {
             "known" => published.layout.is_gap(stem),
             _ => false,
         })
+    }
+
+    /// What of the folders is no sample.
+    fn not_taken(&self, listed: &dataset::Listed) -> Vec<Problem> {
+        let left_out = listed.left_out.as_ref().map(|names| self.left_out(names, listed.samples.len()));
+        let passed_over = listed.passed_over.as_ref().map(|names| {
+            let title = format!("`{}` passes over {} that are not read: {names}", self.dataset.name, names.counted());
+            let label = format!("{} images are taken", listed.samples.len());
+            let problem = self.read_by(Problem::warning(title).at(self.spans.images, label));
+            problem.help("convert them to PNG, or name the images to take in a `list`")
+        });
+        left_out.into_iter().chain(passed_over).chain(self.dead_links(&listed.dead_links)).chain(self.remarks(&listed.remarks)).collect()
     }
 
     fn left_out(&self, names: &dataset::Names, left: usize) -> Problem {
@@ -227,7 +270,8 @@ impl<'a> Survey<'a> {
     }
 
     fn read_by(&self, problem: Problem) -> Problem {
-        let name = |(stage, _): &(StageId, Span)| self.surveyor.pipeline.stage(*stage).name.as_str();
+        // The members of a sweep share a family, and what is to be said is said once.
+        let name = |(stage, _): &(StageId, Span)| self.surveyor.pipeline.stage(*stage).family.as_str();
         let names: BTreeSet<&str> = self.readers.iter().map(name).collect();
         match names.is_empty() {
             true => problem,

@@ -22,9 +22,14 @@ pub fn setting(manifest: &Manifest, role: &str, dataset: &Dataset) -> Setting {
         encoder.field(name, value.as_bytes());
     }
     let rest = match dataset {
-        Dataset::Files { size, map, encoding, .. } => {
-            Dataset::Files { samples: Vec::new(), size: *size, map: map.clone(), encoding: *encoding }
-        }
+        Dataset::Files { size, map, encoding, orientation, jpeg, .. } => Dataset::Files {
+            samples: Vec::new(),
+            size: *size,
+            map: map.clone(),
+            encoding: *encoding,
+            orientation: *orientation,
+            jpeg: *jpeg,
+        },
         Dataset::Scenes { style, seed, size, .. } => {
             encoder.field("revision", &SCENES_REVISION.to_le_bytes());
             Dataset::Scenes { style: style.clone(), part: String::new(), seed: *seed, count: 0, size: *size }
@@ -53,7 +58,7 @@ mod tests {
     use super::*;
     use crate::digest::{Digest, FileDigest};
     use crate::exec::job::Source;
-    use crate::kind::dataset::Encoding;
+    use crate::kind::dataset::{Encoding, Orientation};
 
     /// Its files hold their names.
     fn sample(name: &str, image: &str, label: Option<&str>) -> Sample {
@@ -62,7 +67,8 @@ mod tests {
     }
 
     fn files(samples: Vec<Sample>, size: Option<[u32; 2]>) -> Dataset {
-        Dataset::Files { samples, size, map: vec![(7, 0)], encoding: Encoding::Index }
+        let orientation = Orientation::default();
+        Dataset::Files { samples, size, map: vec![(7, 0)], encoding: Encoding::Index, orientation, jpeg: None }
     }
 
     fn scenes(seed: u64, count: u32) -> Dataset {

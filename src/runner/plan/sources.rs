@@ -3,7 +3,6 @@
 //! Knows how to look, not when. Here a data set's mistakes (a folder that isn't there, a label outside the classes) become
 //! problems at the line of the pipeline file that brought them in, before anything has run.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
@@ -17,6 +16,7 @@ use crate::store::tree::Shape;
 
 use super::files::Survey;
 pub use super::files::sampled::Sampled;
+use super::files::sizes::Sizes;
 use super::manifest::Ingredient;
 use super::weights;
 
@@ -106,7 +106,13 @@ impl Surveyor<'_> {
                             count: *count,
                             size: *size,
                         };
-                        Ok(scenes_found(dataset, scenes))
+                        let problems = self.scene_sizes(dataset, *size, *count, readers);
+                        let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(Problem::is_error);
+                        if errors.is_empty() {
+                            Ok(Found { warnings, ..scenes_found(dataset, scenes) })
+                        } else {
+                            Err(errors)
+                        }
                     }
                     Format::Folder { .. } | Format::Published { .. } => {
                         Survey::new(self, dataset, *labels, readers)?.found()
@@ -127,13 +133,19 @@ impl Surveyor<'_> {
         let dataset = self.pipeline.dataset(dataset);
         match &dataset.format {
             Format::Scenes { count, size, .. } => {
-                Sampled { images: *count as usize, size: Some(*size), ..Sampled::default() }
+                let problems = self.scene_sizes(dataset, *size, *count, readers);
+                Sampled { images: *count as usize, size: Some(*size), problems, ..Sampled::default() }
             }
             Format::Folder { .. } | Format::Published { .. } => match Survey::new(self, dataset, labels, readers) {
                 Ok(survey) => survey.sampled(most),
                 Err(problems) => Sampled { problems, ..Sampled::default() },
             },
         }
+    }
+
+    fn scene_sizes(&self, dataset: &Dataset, size: [u32; 2], count: u32, readers: &[(StageId, Span)]) -> Vec<Problem> {
+        let sizes = vec![("each scene".to_owned(), size)];
+        Sizes { pipeline: self.pipeline, dataset, readers, sizes, images: count as usize }.problems()
     }
 
     fn path(&self, path: &Path, readers: &[(StageId, Span)]) -> Result<Found, Problem> {
@@ -209,8 +221,18 @@ fn dead_links(folder: &SeenFolder, span: Span) -> Option<Problem> {
 
 /// Problems that two uses of the same source have in common are said once.
 pub fn once_each(problems: Vec<Problem>) -> Vec<Problem> {
-    let mut told = HashSet::new();
-    problems.into_iter().filter(|problem| told.insert((problem.title.clone(), problem.span()))).collect()
+    let mut told: Vec<Problem> = Vec::new();
+    for problem in problems {
+        match told.iter_mut().find(|other| other.title == problem.title && other.span() == problem.span()) {
+            // Who reads it is said of each.
+            Some(other) => {
+                let more: Vec<String> = problem.notes.into_iter().filter(|note| !other.notes.contains(note)).collect();
+                other.notes.extend(more);
+            }
+            None => told.push(problem),
+        }
+    }
+    told
 }
 
 pub(super) fn input_problem(error: &inputs::Error, span: Span) -> Problem {

@@ -11,6 +11,7 @@ use super::read::{Reader, Values};
 use super::sections::{read_variant, tables};
 use super::value::Value;
 use super::{Dataset, FolderSpans, Format};
+use crate::kind::dataset::Orientation;
 use crate::kind::{Variant, dataset};
 
 /// Reads `[datasets.…]`; those that are wrong are `None`, so that a stage that names one isn't told that it doesn't
@@ -62,7 +63,8 @@ fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, root: &Path) ->
         },
     };
     let map = values.value("map").map(|map| label_map(&map)).unwrap_or_default();
-    Dataset { name: entry.key.clone(), format, size, map, span: entry.key_span, producers: Vec::new() }
+    let orientation = if text("orientation") == "apply" { Orientation::Apply } else { Orientation::Ignore };
+    Dataset { name: entry.key.clone(), format, size, orientation, map, span: entry.key_span, producers: Vec::new() }
 }
 
 fn list_of(values: &Values, root: &Path) -> Option<PathBuf> {

@@ -43,6 +43,7 @@ pub use problem::{Label, Look, Problem, Problems, Severity};
 pub use source::{Source, Sources, Span};
 pub use value::Value;
 
+use crate::kind::dataset::Orientation;
 use crate::kind::instruction_set::InstructionSet;
 use crate::kind::{Gives, Kind, Role};
 use sweep::Reference;
@@ -180,6 +181,8 @@ pub struct Dataset {
     pub format: Format,
     /// `[width, height]` in pixels that images and labels are resized to (or drawn in); `None`: as stored.
     pub size: Option<[u32; 2]>,
+    /// Whether the images are turned as their orientation tags say.
+    pub orientation: Orientation,
     /// Label values and what they become, in order of the value.
     pub map: Vec<(u8, u8)>,
     /// Its name in the header of its table.

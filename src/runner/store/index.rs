@@ -4,7 +4,7 @@
 //! it is one file, read at once and written whole by rename, and whatever doesn't fit (another version, a torn or altered
 //! file) is thrown away without a word.
 //!
-//! The layout: `intrada index 2\n`, the three tables in postcard's encoding, the BLAKE3 digest of all bytes before it.
+//! The layout: `intrada index 3\n`, the three tables in postcard's encoding, the BLAKE3 digest of all bytes before it.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -12,6 +12,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use intrada_picture::Facts;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::artifact::Artifact;
@@ -22,7 +23,7 @@ use crate::digest::{Digest, FileDigest, Key};
 use crate::kind::dataset::Encoding;
 use crate::plain;
 
-const TAG: &[u8] = b"intrada index 2\n";
+const TAG: &[u8] = b"intrada index 3\n";
 
 /// What a workspace's files were when they were last seen.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,6 +47,8 @@ pub struct FileRecord {
     pub digest: FileDigest,
     /// For a label image: which index values it has. Filled in by whoever reads label images.
     pub label_values: Option<LabelValues>,
+    /// For a photograph: what it is. Filled in by whoever went through the whole file.
+    pub photograph: Option<Facts>,
 }
 
 /// Which 8-bit values a label image has when it is read in one of the encodings.
@@ -221,6 +224,7 @@ mod tests {
             taken_at_ns: 6,
             digest: object,
             label_values: Some(LabelValues { set: [7, 0, 0, 1 << 63], ..LabelValues::default() }),
+            photograph: None,
         };
         let path = PathBuf::from(OsString::from_vec(b"lists/\xff".to_vec()));
         let artifact = Artifact { kind: Kind::File { executable: false }, object, size: 3, files: 1 };

@@ -5,6 +5,7 @@ use std::path::Path;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use super::*;
+use crate::data::decode::Orientation;
 use crate::data::encode;
 use crate::data::label::Encoding;
 use crate::data::raster::{Index, Rgb};
@@ -103,7 +104,7 @@ fn files(folder: &Path, sizes: &[[usize; 2]]) -> Vec<Sample> {
 }
 
 fn source(samples: Vec<Sample>, size: Option<[usize; 2]>) -> Source {
-    Source::Files { samples, size, label_map: None, encoding: Encoding::Index }
+    Source::Files { samples, size, label_map: None, encoding: Encoding::Index, orientation: Orientation::Ignore }
 }
 
 fn in_order(batch: usize, range: std::ops::Range<u64>) -> Settings {

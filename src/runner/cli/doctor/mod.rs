@@ -38,7 +38,7 @@ pub(super) struct Doctor {
     /// The cache folder; also INTRADA_CACHE
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Read every label instead of 200 a data set
+    /// Read every label and every image instead of 200 a data set
     #[arg(long, requires = "file")]
     all_labels: bool,
     /// Lines for people, or JSON Lines for programs

@@ -1,4 +1,4 @@
-//! A data set looked at in passing: counted, and some of its labels read.
+//! A data set looked at in passing: counted, and some of its images and labels read.
 //!
 //! Digests nothing, so it costs seconds where a plan of new data costs minutes; the rules are those of the plan, in the same
 //! words. Goes on where a plan would stop: a data set that lacks a label may have wrong ones as well.
@@ -20,7 +20,7 @@ pub struct Sampled {
     pub images: usize,
     /// How many of them have a label; `None` where labels aren't read.
     pub labelled: Option<usize>,
-    /// `[width, height]` in pixels of the first label, or of what is drawn.
+    /// `[width, height]` in pixels of the first image, or of what is drawn.
     pub size: Option<[u32; 2]>,
     /// How many labels were read.
     pub read: usize,
@@ -31,15 +31,12 @@ pub struct Sampled {
 }
 
 impl Survey<'_> {
-    /// Lists the files and reads `most` of the labels, evenly spread; `None`: all.
+    /// Lists the files, looks at the images, and reads `most` of these and of the labels, evenly spread; `None`: all.
     pub(in crate::plan) fn sampled(&self, most: Option<usize>) -> Sampled {
         let mut sampled = Sampled::default();
         let listed = match self.listed(false) {
             Ok(listed) => {
-                let left = listed.samples.len();
-                sampled.problems.extend(self.dead_links(&listed.dead_links));
-                sampled.problems.extend(listed.left_out.as_ref().map(|names| self.left_out(names, left)));
-                sampled.problems.extend(self.remarks(&listed.remarks));
+                sampled.problems.extend(self.not_taken(&listed));
                 listed
             }
             Err(error) => {
@@ -52,8 +49,12 @@ impl Survey<'_> {
         };
         let absent = listed.left_out.as_ref().map_or(0, |names| names.count);
         sampled.images = listed.samples.len() + absent;
+        let (seen, wrong) = self.glanced_at(&listed.samples, most);
+        sampled.problems.extend(wrong);
+        sampled.problems.extend(self.lost(&seen));
+        sampled.problems.extend(self.of_sizes(&seen));
+        sampled.size = seen.first().map(|one| one.size);
         if self.labels {
-            sampled.problems.extend(self.of_other_size(&listed.samples));
             let root = &self.surveyor.pipeline.root;
             let label = |sample: dataset::Sample| sample.label.map(|label| root.join(label));
             let all: Vec<PathBuf> = listed.samples.into_iter().filter_map(label).collect();
@@ -83,7 +84,6 @@ impl Survey<'_> {
         let of = sampled.labelled.unwrap_or_default();
         let held = Held { all, read: files.len() - damaged.len(), of };
         (sampled.read, sampled.values) = (held.read, held.values());
-        sampled.size = files.first().and_then(|file| labels::size(file).ok());
         if !damaged.is_empty() {
             sampled.problems.extend(self.wrong_labels(&damaged, all));
         }

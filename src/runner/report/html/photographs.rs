@@ -11,7 +11,6 @@ use std::fmt::Write as _;
 use super::markup::text;
 use super::picture::base64;
 use super::workspace::Workspace;
-use crate::dataset::head::size_of;
 use crate::digest::FileDigest;
 
 /// Those that are shown somewhere.
@@ -30,7 +29,7 @@ impl Photographs {
         if let Entry::Vacant(place) = self.0.entry(file) {
             let content = workspace.object(file)?;
             // A height of 0 is told by a later marker, which cameras don't write.
-            let size = size_of(&*content).filter(|size| size.iter().all(|side| *side > 0))?;
+            let size = intrada_picture::size_of(&content).filter(|size| size.iter().all(|side| *side > 0))?;
             place.insert(Photograph { file: content, size });
         }
         Some(class(file))

@@ -4,8 +4,6 @@
 //! Knows no tag and no stage. The wall-clock time of every event is its step, in seconds: nobody notes when an iteration
 //! was, and so equal trainings have equal events.
 
-use crate::dataset::head::size_of;
-
 /// What an event says.
 pub(super) enum What<'a> {
     /// The first record of a file: in which version it is written.
@@ -50,7 +48,7 @@ pub(super) fn put_scalar(summary: &mut Vec<u8>, tag: &str, scalar: f64) {
 
 /// Adds a PNG or JPEG to a summary, unless it is neither.
 pub(super) fn put_image(summary: &mut Vec<u8>, tag: &str, file: &[u8]) {
-    let Some([width, height]) = size_of(file) else { return };
+    let Some([width, height]) = intrada_picture::size_of(file) else { return };
     let mut image = Vec::new();
     [(1, height), (2, width), (3, 3)]
         .iter()

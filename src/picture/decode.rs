@@ -1,0 +1,197 @@
+//! Whole photographs to pixels: 8 bits of red, green and blue.
+//!
+//! A JPEG is decoded with libjpeg's arithmetic (as libjpeg-turbo and mozjpeg have it), which Pillow and so the released code
+//! use: the bytes are the same. Other decoders differ by a grey level here and there. A warning of that library, which it
+//! gives where it paints over damage, is an error here.
+
+use std::any::Any;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use mozjpeg::{ColorSpace, Decompress};
+use png::{ColorType, Transformations};
+
+use super::chunks::Walked;
+use super::{Facts, Fault, Format, Orientation, chunks, markers};
+
+/// A decoded photograph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pixels {
+    /// Width and height.
+    pub size: [usize; 2],
+    /// Row by row, three bytes a pixel.
+    pub rgb: Vec<u8>,
+    /// Of the file; not applied.
+    pub orientation: Orientation,
+}
+
+impl Pixels {
+    /// With the orientation applied.
+    #[must_use]
+    pub fn upright(self) -> Pixels {
+        if !self.orientation.is_turned() {
+            return self;
+        }
+        let (size, rgb) = self.orientation.apply::<3>(self.size, &self.rgb);
+        Pixels { size, rgb, orientation: Orientation::default() }
+    }
+}
+
+/// The pixels of a PNG or JPEG file. Grey is repeated, a palette expanded, 16 bits are cut to the upper 8, transparency is
+/// dropped, inks become light as in Pillow. Colour profiles are ignored.
+///
+/// # Errors
+/// The file isn't whole, or not of a kind that is read.
+pub fn photograph(bytes: &[u8]) -> Result<Pixels, Fault> {
+    match Format::of(bytes)? {
+        Format::Png => of_png(bytes),
+        Format::Jpeg => of_jpeg(bytes),
+    }
+}
+
+/// What only the pixels tell of a PNG that was gone through.
+pub(crate) fn with_depth(bytes: &[u8], walked: Walked) -> Result<Facts, Fault> {
+    let Walked { facts, is_deep, may_be_see_through } = walked;
+    if !is_deep && !may_be_see_through {
+        return Ok(facts);
+    }
+    let (size, color, samples) = decode(bytes, Transformations::EXPAND)?;
+    debug_assert_eq!(size, facts.size.map(|side| side as usize));
+    let (width, channels) = (if is_deep { 2 } else { 1 }, color.samples());
+    let alpha = matches!(color, ColorType::Rgba | ColorType::GrayscaleAlpha);
+    let is_opaque = |pixel: &[u8]| pixel[width * (channels - 1)..].iter().all(|byte| *byte == u8::MAX);
+    let see_through = alpha && !samples.chunks_exact(width * channels).all(is_opaque);
+    let colours = channels - usize::from(alpha);
+    let of_pixel =
+        |pixel: &[u8]| pixel[..2 * colours].as_chunks::<2>().0.iter().map(|word| u16::from_be_bytes(*word)).max();
+    let brightest = is_deep.then(|| samples.chunks_exact(2 * channels).filter_map(of_pixel).max().unwrap_or(0));
+    Ok(Facts { brightest, see_through, ..facts })
+}
+
+/// Unpacks what the scans of a JPEG hold, whose markers are all there.
+pub(crate) fn with_scans(bytes: &[u8], facts: Facts) -> Result<Facts, Fault> {
+    // At an eighth of the size hardly anything but unpacking is left to do.
+    unpacked(bytes, 1).map(|_| facts)
+}
+
+fn of_png(bytes: &[u8]) -> Result<Pixels, Fault> {
+    let orientation = chunks::walk(bytes)?.facts.orientation;
+    let (size, color, samples) = decode(bytes, Transformations::EXPAND | Transformations::STRIP_16)?;
+    let rgb = match color {
+        ColorType::Rgb => samples,
+        ColorType::Rgba => samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
+        ColorType::Grayscale => samples.iter().flat_map(|&grey| [grey; 3]).collect(),
+        ColorType::GrayscaleAlpha => samples.as_chunks::<2>().0.iter().flat_map(|&[grey, _]| [grey; 3]).collect(),
+        ColorType::Indexed => unreachable!("expanding a palette gives colours"),
+    };
+    Ok(Pixels { size, rgb, orientation })
+}
+
+fn decode(bytes: &[u8], transformations: Transformations) -> Result<([usize; 2], ColorType, Vec<u8>), Fault> {
+    let damaged = |error: png::DecodingError| Fault::Damaged(error.to_string());
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: usize::MAX });
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    decoder.set_transformations(transformations);
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    let size = reader.output_buffer_size().ok_or_else(|| Fault::Damaged("its size overflows".to_owned()))?;
+    let mut samples = vec![0; size];
+    let frame = reader.next_frame(&mut samples).map_err(damaged)?;
+    samples.truncate(frame.buffer_size());
+    Ok(([frame.width as usize, frame.height as usize], frame.color_type, samples))
+}
+
+fn of_jpeg(bytes: &[u8]) -> Result<Pixels, Fault> {
+    let Facts { size, orientation, .. } = markers::walk(bytes)?;
+    let rgb = unpacked(bytes, 8)?;
+    let size = size.map(|side| side as usize);
+    debug_assert_eq!(rgb.len(), 3 * size[0] * size[1]);
+    Ok(Pixels { size, rgb, orientation })
+}
+
+/// The pixels of a JPEG at so many eighths of its size.
+fn unpacked(bytes: &[u8], eighths: u8) -> Result<Vec<u8>, Fault> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| rgb_of_jpeg(bytes, eighths)));
+    decoded.unwrap_or_else(|thrown| Err(Fault::Damaged(reason(thrown))))
+}
+
+fn rgb_of_jpeg(bytes: &[u8], eighths: u8) -> Result<Vec<u8>, Fault> {
+    let damaged = |error: std::io::Error| Fault::Damaged(error.to_string());
+    let mut jpeg = Decompress::builder().with_err(strict::errors()).from_mem(bytes).map_err(damaged)?;
+    jpeg.scale(eighths);
+    let has_inks = matches!(jpeg.color_space(), ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK);
+    let colours = if has_inks { ColorSpace::JCS_CMYK } else { ColorSpace::JCS_RGB };
+    let mut started = jpeg.to_colorspace(colours).map_err(damaged)?;
+    let samples: Vec<u8> = started.read_scanlines().map_err(damaged)?;
+    started.finish().map_err(damaged)?;
+    Ok(if has_inks { samples.as_chunks::<4>().0.iter().flat_map(|inks| light(*inks)).collect() } else { samples })
+}
+
+/// Inks as Adobe's programs write them, 255 for none, as Pillow turns them into light.
+fn light([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
+    [cyan, magenta, yellow].map(|ink| {
+        let product = u32::from(255 - ink) * u32::from(black) + 128;
+        black - ((product + (product >> 8)) >> 8) as u8
+    })
+}
+
+/// What the library said as it gave up. Anything else that was thrown is a fault of this program.
+fn reason(thrown: Box<dyn Any + Send>) -> String {
+    match thrown.downcast::<strict::Refusal>() {
+        Ok(refusal) => refusal.0,
+        Err(other) => resume_unwind(other),
+    }
+}
+
+mod strict {
+    //! What the JPEG library does about errors: it unwinds with its message, on what it calls a warning, too.
+
+    use std::ffi::c_int;
+
+    use mozjpeg_sys::{JWRN_EXTRANEOUS_DATA, jpeg_common_struct, jpeg_error_mgr, jpeg_std_error};
+
+    /// What it is unwound with.
+    pub(super) struct Refusal(pub(super) String);
+
+    pub(super) fn errors() -> jpeg_error_mgr {
+        // SAFETY: the struct is plain numbers and optional functions, for which zeros are valid, and the library fills it in.
+        let mut errors = unsafe {
+            let mut errors: jpeg_error_mgr = std::mem::zeroed();
+            jpeg_std_error(&mut errors);
+            errors
+        };
+        errors.error_exit = Some(give_up);
+        errors.emit_message = Some(give_up_on_warnings);
+        errors
+    }
+
+    extern "C-unwind" fn give_up(info: &mut jpeg_common_struct) {
+        // No panic: no hook is to print it, and whoever called catches it.
+        std::panic::resume_unwind(Box::new(Refusal(message(info))));
+    }
+
+    /// Warnings have the level -1, what is told in passing a higher one. Bytes between two segments, which some cameras write,
+    /// are no damage.
+    extern "C-unwind" fn give_up_on_warnings(info: &mut jpeg_common_struct, level: c_int) {
+        // SAFETY: the library sets it before anything can be told, and nothing else changes it meanwhile.
+        let code = unsafe { (*info.err).msg_code };
+        if level < 0 && code != JWRN_EXTRANEOUS_DATA as c_int {
+            give_up(info);
+        }
+    }
+
+    fn message(info: &mut jpeg_common_struct) -> String {
+        type Format = unsafe extern "C-unwind" fn(&mut jpeg_common_struct, &[u8; 80]);
+        type Writes = unsafe extern "C-unwind" fn(&mut jpeg_common_struct, &mut [u8; 80]);
+        let mut text = [0; 80];
+        // SAFETY: as above. The function is the library's own: it writes a text that ends with a zero byte into these 80
+        // bytes, though it is declared as one that only reads them.
+        unsafe {
+            if let Some(format) = (*info.err).format_message {
+                std::mem::transmute::<Format, Writes>(format)(info, &mut text);
+            }
+        }
+        let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+        String::from_utf8_lossy(&text[..end]).into_owned()
+    }
+}

@@ -1,0 +1,199 @@
+//! The laws of this crate: what is cut or altered is an error in every format, and the two ways to look agree.
+
+use png::{BitDepth, ColorType};
+use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
+
+use super::*;
+use crate::samples::{colourful_png, jpeg, png, turned_jpeg, turned_png};
+
+fn files() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("png", colourful_png(9, 7)),
+        ("palette", png([3, 2], ColorType::Indexed, BitDepth::Eight, &[0, 1, 2, 3, 4, 5])),
+        ("16 bits", png([2, 2], ColorType::Grayscale, BitDepth::Sixteen, &[0, 9, 15, 255, 1, 1, 0, 0])),
+        ("PNG with Exif data", turned_png(6)),
+        ("jpeg", jpeg(40, 24, false)),
+        ("progressive", jpeg(40, 24, true)),
+        ("JPEG with Exif data", turned_jpeg(8)),
+    ]
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_is_an_error_in_every_format() {
+    for (name, whole) in files() {
+        assert!(look(&whole).is_ok() && photograph(&whole).is_ok(), "{name}: {:?}", look(&whole));
+        for length in 0..whole.len() {
+            let (looked, decoded) = (look(&whole[..length]), photograph(&whole[..length]));
+            assert!(looked.is_err(), "{name} cut to {length} of {} bytes passes", whole.len());
+            assert_eq!(looked.err(), decoded.err(), "{name} cut to {length} of {}", whole.len());
+        }
+    }
+}
+
+#[test]
+fn what_follows_after_the_end_is_no_part_of_the_file() {
+    for (name, whole) in files() {
+        let longer = [&whole[..], b"MotionPhoto_Data\xff\xd8\xff"].concat();
+        assert_eq!(look(&longer), look(&whole), "{name}");
+        assert_eq!(photograph(&longer), photograph(&whole), "{name}");
+    }
+}
+
+#[test]
+fn the_head_tells_the_size_that_the_pixels_have() {
+    for (name, whole) in files() {
+        let size = look(&whole).unwrap().size;
+        assert_eq!(size_of(&whole), Some(size), "{name}");
+        assert_eq!(photograph(&whole).unwrap().size, size.map(|side| side as usize), "{name}");
+    }
+    assert_eq!(size_of(&turned_jpeg(1)), Some([40, 24]), "not that of the thumbnail");
+    assert_eq!(size_of(b"GIF89a"), None);
+}
+
+#[test]
+fn the_ends_of_a_file_tell_its_size_or_that_they_don_t_suffice() {
+    for (name, whole) in files() {
+        let of = |file: &[u8]| Ends { head: file, tail: &file[file.len() - 12..] }.size();
+        assert_eq!(of(&whole), Ok(Some(look(&whole).unwrap().size)), "{name}");
+        assert_eq!(of(&whole[..whole.len() - 1]), Ok(None), "{name}");
+    }
+    assert!(Ends { head: b"<html>", tail: b"</html>" }.size().is_err());
+}
+
+#[test]
+fn a_byte_of_a_png_that_is_altered_is_an_error() {
+    let whole = colourful_png(9, 7);
+    // Behind the signature there is nothing but the three chunks that the pixels need.
+    for at in 0..whole.len() {
+        let mut altered = whole.clone();
+        altered[at] ^= 4;
+        assert!(look(&altered).is_err(), "altered at {at}");
+    }
+}
+
+#[test]
+fn damage_within_a_scan_that_the_decoder_would_paint_over_is_an_error() {
+    let whole = jpeg(40, 24, false);
+    let scan = whole.windows(2).position(|word| word == [0xff, 0xda]).unwrap() + 14;
+    let short = [&whole[..scan + 9], &[0xff, 0xd9]].concat();
+    let Err(Fault::Damaged(reason)) = photograph(&short) else { panic!("the pixels are missing") };
+    assert!(reason.contains("premature end"), "{reason}");
+    assert_eq!(look(&short), Err(Fault::Damaged(reason)));
+}
+
+#[test]
+fn the_orientation_is_told_and_applied_only_when_asked_for() {
+    for file in [turned_png(6), turned_jpeg(6)] {
+        let facts = look(&file).unwrap();
+        assert_eq!(
+            (facts.orientation.to_string(), facts.orientation.swaps_sides()),
+            ("turned by 90° clockwise".into(), true)
+        );
+        let pixels = photograph(&file).unwrap();
+        assert_eq!(pixels.size, facts.size.map(|side| side as usize));
+        let upright = pixels.clone().upright();
+        assert_eq!(upright.size, [pixels.size[1], pixels.size[0]]);
+        assert_eq!(upright.rgb[..3], pixels.rgb[3 * pixels.size[0] * (pixels.size[1] - 1)..][..3]);
+        assert_eq!(upright.clone().upright(), upright);
+    }
+}
+
+#[test]
+fn what_the_network_does_not_see_is_told() {
+    let grey = |samples: &[u8]| look(&png([2, 1], ColorType::Grayscale, BitDepth::Sixteen, samples)).unwrap();
+    assert_eq!(grey(&[15, 255, 0, 3]).brightest, Some(4095));
+    assert_eq!(look(&colourful_png(2, 2)).unwrap().brightest, None);
+    let rgba = |alpha| {
+        let pixel = [1, 2, 3, alpha];
+        look(&png([1, 1], ColorType::Rgba, BitDepth::Eight, &pixel)).unwrap().see_through
+    };
+    assert!(rgba(254) && !rgba(255));
+    let deep = |alpha| {
+        let pixel = [0, 9, 1, 0, alpha, alpha];
+        look(&png([1, 1], ColorType::Rgba, BitDepth::Sixteen, &[&pixel[..], &[255, 255]].concat())).unwrap()
+    };
+    assert_eq!((deep(255).brightest, deep(255).see_through), (Some(0xffff), false));
+}
+
+#[test]
+fn kinds_that_no_decoder_here_reads_are_told_by_the_head() {
+    let whole = jpeg(40, 24, false);
+    let frame = whole.windows(2).position(|word| word == [0xff, 0xc0]).unwrap();
+    let with = |at: usize, byte: u8| {
+        let mut file = whole.clone();
+        file[frame + at] = byte;
+        look(&file).unwrap_err().to_string()
+    };
+    assert_eq!(with(1, 0xc9), "it is a JPEG with arithmetic coding, which is not read");
+    assert_eq!(with(1, 0xc3), "it is a lossless JPEG, which is not read");
+    assert_eq!(with(4, 12), "it is a JPEG with 12 bits a sample, which is not read");
+    assert_eq!(with(9, 2), "it is a JPEG with 2 channels, which is not read");
+    assert_eq!(look(b"GIF89a...").unwrap_err().to_string(), "it is a GIF image, not a PNG or JPEG file");
+}
+
+#[test]
+fn more_pixels_than_memory_are_refused_by_the_head() {
+    let mut file = colourful_png(1, 1);
+    file[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&file[12..29]);
+    file[29..33].copy_from_slice(&hasher.finalize().to_be_bytes());
+    assert_eq!(look(&file), Err(Fault::TooLarge { size: [65536, 65536] }));
+    assert_eq!(photograph(&file), Err(Fault::TooLarge { size: [65536, 65536] }));
+}
+
+/// The files and their pixels are those of golden/make.py.
+#[test]
+fn a_jpeg_has_the_bytes_that_pillow_gives() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let mut compared = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "jpg") {
+            let [of_jpeg, of_pillow] =
+                ["jpg", "png"].map(|ending| photograph(&std::fs::read(path.with_extension(ending)).unwrap()).unwrap());
+            assert_eq!(of_jpeg.size, of_pillow.size, "{}", path.display());
+            assert!(of_jpeg.rgb == of_pillow.rgb, "{}", path.display());
+            compared += 1;
+        }
+    }
+    assert!(compared >= 6, "{compared} files");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn what_one_way_to_look_refuses_the_other_refuses_too(
+        which in 0usize..7,
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = files().swap_remove(which).1;
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let cut = &bytes[..cut.index(bytes.len())];
+        for bytes in [&bytes[..], cut] {
+            size_of(bytes);
+            match (look(bytes), photograph(bytes)) {
+                (Ok(facts), Ok(pixels)) => {
+                    prop_assert_eq!(pixels.size, facts.size.map(|side| side as usize));
+                    prop_assert_eq!(pixels.rgb.len(), 3 * pixels.size[0] * pixels.size[1]);
+                }
+                (Err(told), Err(met)) => prop_assert_eq!(told, met),
+                (Err(told), Ok(_)) => prop_assert!(false, "told {told}, and then decoded"),
+                // The unpacked data of a PNG are checked by their decoder alone; a checksum was right over wrong ones, then.
+                (Ok(facts), Err(met)) => prop_assert!(facts.format == Format::Png, "{met} wasn't told"),
+            }
+        }
+    }
+}
+
+#[test]
+fn exif_data_after_other_blocks_of_the_same_marker_are_found() {
+    let whole = turned_jpeg(3);
+    let other = [&[0xff, 0xe1, 0, 12][..], b"http://xm\0"].concat();
+    let file = [&whole[..2], &other, &whole[2..]].concat();
+    assert_eq!(look(&file).unwrap().orientation, Orientation::from_exif(3));
+}
