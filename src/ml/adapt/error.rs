@@ -54,7 +54,7 @@ pub enum AdaptError {
         name: String,
     },
     /// Images too small for the discriminator.
-    #[error("iteration {iteration}: {}: {source}", names.join(", "))]
+    #[error("iteration {iteration}: {}{source}", images(names))]
     MapTooSmall {
         /// When.
         iteration: u64,
@@ -87,6 +87,12 @@ pub enum AdaptError {
         /// How many iterations the slot's checkpoint has behind it, all from before the trouble.
         kept: Option<u64>,
     },
+}
+
+/// The images of a batch, before what is said of them.
+fn images(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("image `{name}`: ")).collect();
+    names.concat()
 }
 
 fn since(before: Option<&LossRow>) -> String {

@@ -451,7 +451,7 @@ fn what_a_run_cannot_work_with_is_said_before_or_at_its_first_iteration() {
         impl Batches for Tiny {
             fn next_batch(&mut self) -> Result<Batch, DataError> {
                 let labels = Some(Tensor::zeros([1, 31, 40], (Kind::Int64, Device::Cpu)));
-                Ok(Batch { images: pattern(&[1, 3, 31, 40], 7), labels, names: vec![] })
+                Ok(Batch { images: pattern(&[1, 3, 31, 40], 7), labels, names: vec!["lane".into()] })
             }
         }
         Ok(Box::new(Tiny))
@@ -468,7 +468,7 @@ fn what_a_run_cannot_work_with_is_said_before_or_at_its_first_iteration() {
     );
     assert_eq!(
         fail(&small, Some(&small)),
-        "iteration 0: the discriminator needs maps of at least 32 pixels a side, got 40×31"
+        "iteration 0: image `lane`: the discriminator needs maps of at least 32 pixels a side, got 40×31"
     );
 }
 
