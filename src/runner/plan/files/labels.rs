@@ -18,7 +18,7 @@ use crate::spec::{Problem, StageId};
 use crate::store::index::LabelValues;
 
 /// So many label files with mistakes are named; the others are counted.
-const FILES_NAMED: usize = 5;
+pub(super) const FILES_NAMED: usize = 5;
 
 /// So many classes, or values, are named in a sentence.
 const NAMED: usize = 12;
@@ -177,7 +177,7 @@ impl Survey<'_> {
     }
 
     /// The stages that learn from these labels, in words; empty where they are only measured against.
-    fn learners(&self) -> String {
+    pub(super) fn learners(&self) -> String {
         let learns = |(stage, span): &&(StageId, _)| {
             let inputs = &self.surveyor.pipeline.stage(*stage).inputs;
             inputs.iter().any(|input| input.span == *span && input.role == LEARNT_FROM)
@@ -185,11 +185,6 @@ impl Survey<'_> {
         let name = |(stage, _): &(StageId, _)| format!("`{}`", self.surveyor.pipeline.stage(*stage).family);
         let names: BTreeSet<String> = self.readers.iter().filter(learns).map(name).collect();
         names.into_iter().collect::<Vec<_>>().join(", ")
-    }
-
-    /// Whether a training learns from these labels.
-    pub(super) fn is_learnt_from(&self) -> bool {
-        !self.learners().is_empty()
     }
 
     /// `all`: the values of those that could be read.

@@ -12,7 +12,8 @@ use std::path::Path;
 use intrada_picture::{Ends, Facts, Fault};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-use super::{FILES_NAMED, Survey};
+use super::Survey;
+use super::labels::FILES_NAMED;
 use crate::dataset::{Sample, survey};
 use crate::exec::with_causes;
 use crate::kind::dataset::Orientation;

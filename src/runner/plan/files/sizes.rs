@@ -10,7 +10,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use super::Survey;
 use super::photographs::{Seen, label_size};
 use crate::dataset::survey;
-use crate::kind::training::{DISCRIMINATOR_SIDE, LEARNT_FROM, has_discriminator};
+use crate::kind::training::{DISCRIMINATOR_SIDE, has_discriminator};
 use crate::spec::{Dataset, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 
 /// Images of a data set with the sizes that a network sees.
@@ -168,9 +168,9 @@ impl Survey<'_> {
     /// The labels of another size than their image, if nothing brings them to one size. Of many pairs some are looked at, evenly
     /// spread: labels are opened at every plan.
     fn of_other_size(&self, seen: &[Seen<'_>]) -> Option<Problem> {
-        let learning = trainings(self.surveyor.pipeline, self.dataset, self.readers).filter(|(_, role)| *role == LEARNT_FROM);
-        let names: BTreeSet<String> = learning.map(|(stage, _)| format!("`{}`", stage.family)).collect();
-        if self.dataset.size.is_some() || !self.labels || names.is_empty() {
+        // An evaluation brings what a network predicts to the size of the label, whatever that is.
+        let learners = self.learners();
+        if self.dataset.size.is_some() || !self.labels || learners.is_empty() {
             return None;
         }
         let root = &self.surveyor.pipeline.root;
@@ -189,9 +189,8 @@ impl Survey<'_> {
             shown(*label),
         );
         let problem = Problem::warning(title);
-        let problem = problem
-            .at(self.dataset.span, "this data set")
-            .note(format!("{} stops at the first of them", names.into_iter().collect::<Vec<_>>().join(", ")));
+        let problem =
+            problem.at(self.dataset.span, "this data set").note(format!("{learners} stops at the first of them"));
         Some(self.help_to_fit(problem, first, *label))
     }
 
