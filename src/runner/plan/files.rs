@@ -113,17 +113,12 @@ impl<'a> Survey<'a> {
         let (image_digests, label_digests) = (digests(&image_records), digests(&label_records));
         let seen = match (self.photographs(&listed.samples), self.check_labels(&labels, &label_digests)) {
             (Ok(seen), Ok(of_labels)) => {
-                warnings.extend(of_labels);
+                warnings.extend(of_labels.into_iter().chain(self.told_of(&seen)?));
                 seen
             }
             (Err(wrong), Ok(_)) | (Ok(_), Err(wrong)) => return Err(wrong),
             (Err(wrong), Err(of_labels)) => return Err(wrong.into_iter().chain(of_labels).collect()),
         };
-        let told = self.lost(&seen).into_iter().chain(self.of_sizes(&seen)).chain(warnings);
-        let (errors, warnings): (Vec<Problem>, Vec<Problem>) = told.partition(Problem::is_error);
-        if !errors.is_empty() {
-            return Err(errors);
-        }
         let is_jpeg = |one: &Seen<'_>| one.facts.is_some_and(|facts| facts.format == intrada_picture::Format::Jpeg);
         let jpeg = seen.iter().any(is_jpeg).then_some(intrada_picture::JPEG_REVISION);
         let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests, jpeg);
@@ -153,6 +148,16 @@ impl<'a> Survey<'a> {
         let files = images.into_iter().zip(image_records).chain(labels.into_iter().zip(label_records));
         let seen = Seen { files: files.collect(), folder: None };
         Ok(Found { ingredient, content: Content::Dataset(content), seen, listing: Some(listing), warnings })
+    }
+
+    /// What is worth knowing of images that can be read.
+    ///
+    /// # Errors
+    /// A stage would refuse one.
+    fn told_of(&self, seen: &[Seen<'_>]) -> Result<Vec<Problem>, Vec<Problem>> {
+        let told = self.lost(seen).into_iter().chain(self.of_sizes(seen));
+        let (errors, warnings): (Vec<Problem>, Vec<Problem>) = told.partition(Problem::is_error);
+        if errors.is_empty() { Ok(warnings) } else { Err(errors) }
     }
 
     /// Lists the files. `lenient`: any image may lack its label.
