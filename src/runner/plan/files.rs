@@ -21,7 +21,7 @@ use crate::kind::dataset::{Encoding, Orientation};
 use crate::spec::{Dataset, FolderSpans, Format, Problem, Span, StageId};
 use crate::store::index::FileRecord;
 
-use self::photographs::Seen;
+use self::photographs::Photograph;
 use super::manifest::Ingredient;
 use super::sources::{Content, Found, Surveyor, encode_size, input_problem, object_of};
 
@@ -119,7 +119,8 @@ impl<'a> Survey<'a> {
             (Err(wrong), Ok(_)) | (Ok(_), Err(wrong)) => return Err(wrong),
             (Err(wrong), Err(of_labels)) => return Err(wrong.into_iter().chain(of_labels).collect()),
         };
-        let is_jpeg = |one: &Seen<'_>| one.facts.is_some_and(|facts| facts.format == intrada_picture::Format::Jpeg);
+        let is_jpeg =
+            |one: &Photograph<'_>| one.facts.is_some_and(|facts| facts.format == intrada_picture::Format::Jpeg);
         let jpeg = seen.iter().any(is_jpeg).then_some(intrada_picture::JPEG_REVISION);
         let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests, jpeg);
         let root = &self.surveyor.pipeline.root;
@@ -154,7 +155,7 @@ impl<'a> Survey<'a> {
     ///
     /// # Errors
     /// A stage would refuse one.
-    fn told_of(&self, seen: &[Seen<'_>]) -> Result<Vec<Problem>, Vec<Problem>> {
+    fn told_of(&self, seen: &[Photograph<'_>]) -> Result<Vec<Problem>, Vec<Problem>> {
         let told = self.lost(seen).into_iter().chain(self.of_sizes(seen));
         let (errors, warnings): (Vec<Problem>, Vec<Problem>) = told.partition(Problem::is_error);
         if errors.is_empty() { Ok(warnings) } else { Err(errors) }

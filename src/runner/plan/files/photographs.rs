@@ -26,7 +26,7 @@ const HEAD: u64 = 16 << 10;
 const TAIL: u64 = 16;
 
 /// A photograph that can be read, so far as it was looked at.
-pub(super) struct Seen<'a> {
+pub(super) struct Photograph<'a> {
     pub(super) sample: &'a Sample,
     /// Width and height as the network sees it, but for the data set's `size`.
     pub(super) size: [u32; 2],
@@ -66,9 +66,9 @@ impl<'a> Survey<'a> {
     ///
     /// # Errors
     /// What is wrong with some.
-    pub(super) fn photographs<'s>(&self, samples: &'s [Sample]) -> Result<Vec<Seen<'s>>, Vec<Problem>> {
+    pub(super) fn photographs<'s>(&self, samples: &'s [Sample]) -> Result<Vec<Photograph<'s>>, Vec<Problem>> {
         let see = |sample: &'s Sample| {
-            let known = self.surveyor.inputs.known(&sample.image).and_then(|record| record.photograph);
+            let known = self.surveyor.inputs.photograph(&sample.image);
             let facts = known.map_or_else(|| whole(&self.surveyor.pipeline.root.join(&sample.image)), Ok)?;
             Ok(self.seen(sample, facts))
         };
@@ -78,7 +78,11 @@ impl<'a> Survey<'a> {
     }
 
     /// The same in passing: beginning and end of all, and `most` of them decoded, evenly spread; `None`: all.
-    pub(super) fn glanced_at<'s>(&self, samples: &'s [Sample], most: Option<usize>) -> (Vec<Seen<'s>>, Vec<Problem>) {
+    pub(super) fn glanced_at<'s>(
+        &self,
+        samples: &'s [Sample],
+        most: Option<usize>,
+    ) -> (Vec<Photograph<'s>>, Vec<Problem>) {
         let decoded: HashSet<&str> =
             survey::spread(samples, most.unwrap_or(usize::MAX)).map(|sample| sample.name.as_str()).collect();
         let see = |sample: &'s Sample| {
@@ -92,23 +96,26 @@ impl<'a> Survey<'a> {
             // Only the whole file tells how it is turned.
             let at_a_glance = if self.dataset.orientation.is_ignore() { glance(&path)? } else { None };
             match at_a_glance {
-                Some(size) => Ok(Seen { sample, size, facts: None }),
+                Some(size) => Ok(Photograph { sample, size, facts: None }),
                 None => Ok(self.seen(sample, whole(&path)?)),
             }
         };
         self.parted(samples.par_iter().map(|sample| (sample, see(sample))).collect())
     }
 
-    fn seen<'s>(&self, sample: &'s Sample, facts: Facts) -> Seen<'s> {
+    fn seen<'s>(&self, sample: &'s Sample, facts: Facts) -> Photograph<'s> {
         let size = match self.dataset.orientation {
             Orientation::Ignore => facts.size,
             Orientation::Apply => facts.orientation.upright(facts.size),
         };
-        Seen { sample, size, facts: Some(facts) }
+        Photograph { sample, size, facts: Some(facts) }
     }
 
     /// Those that can be read, and what is to be said of the others.
-    fn parted<'s>(&self, looked: Vec<(&'s Sample, Result<Seen<'s>, Wrong>)>) -> (Vec<Seen<'s>>, Vec<Problem>) {
+    fn parted<'s>(
+        &self,
+        looked: Vec<(&'s Sample, Result<Photograph<'s>, Wrong>)>,
+    ) -> (Vec<Photograph<'s>>, Vec<Problem>) {
         let (mut seen, mut wrong) = (Vec::with_capacity(looked.len()), Vec::new());
         for (sample, looked) in looked {
             match looked {
@@ -142,7 +149,7 @@ impl<'a> Survey<'a> {
     }
 
     /// What a network doesn't see of these, though they can be read.
-    pub(super) fn lost(&self, seen: &[Seen<'_>]) -> Vec<Problem> {
+    pub(super) fn lost(&self, seen: &[Photograph<'_>]) -> Vec<Problem> {
         let known: Vec<(&str, Facts)> =
             seen.iter().filter_map(|one| Some((one.sample.name.as_str(), one.facts?))).collect();
         [self.of_16_bits(&known), self.see_through(&known), self.turned(&known)].into_iter().flatten().collect()

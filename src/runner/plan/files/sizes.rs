@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::Survey;
-use super::photographs::{Seen, label_size};
+use super::photographs::{Photograph, label_size};
 use crate::dataset::survey;
 use crate::kind::training::{DISCRIMINATOR_SIDE, has_discriminator};
 use crate::spec::{Dataset, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
@@ -155,7 +155,7 @@ fn trainings<'p>(
 
 impl Survey<'_> {
     /// What is wrong with the sizes of these images, and of their labels where a training reads them.
-    pub(super) fn of_sizes(&self, seen: &[Seen<'_>]) -> Vec<Problem> {
+    pub(super) fn of_sizes(&self, seen: &[Photograph<'_>]) -> Vec<Problem> {
         let sizes = match self.dataset.size {
             Some(size) => seen.first().map(|one| (one.sample.name.clone(), size)).into_iter().collect(),
             None => seen.iter().map(|one| (one.sample.name.clone(), one.size)).collect(),
@@ -167,15 +167,15 @@ impl Survey<'_> {
 
     /// The labels of another size than their image, if nothing brings them to one size. Of many pairs some are looked at, evenly
     /// spread: labels are opened at every plan.
-    fn of_other_size(&self, seen: &[Seen<'_>]) -> Option<Problem> {
+    fn of_other_size(&self, seen: &[Photograph<'_>]) -> Option<Problem> {
         // An evaluation brings what a network predicts to the size of the label, whatever that is.
         let learners = self.learners();
         if self.dataset.size.is_some() || !self.labels || learners.is_empty() {
             return None;
         }
         let root = &self.surveyor.pipeline.root;
-        let look = |one: &'_ Seen<'_>| Some((one.size, label_size(&root.join(one.sample.label.as_ref()?))?));
-        let some: Vec<&Seen<'_>> = survey::spread(seen, survey::SAMPLED).collect();
+        let look = |one: &'_ Photograph<'_>| Some((one.size, label_size(&root.join(one.sample.label.as_ref()?))?));
+        let some: Vec<&Photograph<'_>> = survey::spread(seen, survey::SAMPLED).collect();
         let looked: Vec<_> = some.into_par_iter().filter_map(|one| Some((one, look(one)?))).collect();
         let mut others = looked.iter().filter(|(_, (image, label))| image != label);
         let (first, (image, label)) = others.next()?;
@@ -194,7 +194,7 @@ impl Survey<'_> {
         Some(self.help_to_fit(problem, first, *label))
     }
 
-    fn help_to_fit(&self, problem: Problem, first: &Seen<'_>, label: [u32; 2]) -> Problem {
+    fn help_to_fit(&self, problem: Problem, first: &Photograph<'_>, label: [u32; 2]) -> Problem {
         let [width, height] = first.size;
         let is_turned_over = label == [height, width];
         let has_tag = first.facts.is_some_and(|facts| facts.orientation.swaps_sides());
