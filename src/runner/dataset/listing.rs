@@ -9,7 +9,6 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -264,6 +263,8 @@ fn unreadable(root: &Path, path: &Path, concerns: Concerns, cause: std::io::Erro
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::dataset::folder::NAMING;
 

@@ -223,7 +223,12 @@ impl<'a> Survey<'a> {
             let problem = self.read_by(Problem::warning(title).at(self.spans.images, label));
             problem.help("convert them to PNG, or name the images to take in a `list`")
         });
-        left_out.into_iter().chain(passed_over).chain(self.dead_links(&listed.dead_links)).chain(self.remarks(&listed.remarks)).collect()
+        left_out
+            .into_iter()
+            .chain(passed_over)
+            .chain(self.dead_links(&listed.dead_links))
+            .chain(self.remarks(&listed.remarks))
+            .collect()
     }
 
     fn left_out(&self, names: &dataset::Names, left: usize) -> Problem {

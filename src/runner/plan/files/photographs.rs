@@ -5,7 +5,6 @@
 //! [`intrada_picture`], by which the worker decodes.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -17,6 +16,7 @@ use super::labels::FILES_NAMED;
 use crate::dataset::{Sample, survey};
 use crate::exec::with_causes;
 use crate::kind::dataset::Orientation;
+use crate::plain;
 use crate::spec::{Format, Problem};
 use crate::store::index::FileRecord;
 
@@ -88,7 +88,7 @@ impl<'a> Survey<'a> {
         let see = |sample: &'s Sample| {
             let path = self.surveyor.pipeline.root.join(&sample.image);
             if decoded.contains(sample.name.as_str()) {
-                let bytes = fs::read(path)?;
+                let bytes = plain::read(&path)?;
                 let facts = intrada_picture::look(&bytes)?;
                 intrada_picture::photograph(&bytes)?;
                 return Ok(self.seen(sample, facts));
@@ -207,12 +207,12 @@ impl<'a> Survey<'a> {
 
 /// What a file is that is gone through as a whole.
 fn whole(path: &Path) -> Result<Facts, Wrong> {
-    Ok(intrada_picture::look(&fs::read(path)?)?)
+    Ok(intrada_picture::look(&plain::read(path)?)?)
 }
 
 /// The size of an image by its beginning and its end. `None`: these don't tell enough.
 fn glance(path: &Path) -> Result<Option<[u32; 2]>, Wrong> {
-    let mut file = File::open(path)?;
+    let mut file = plain::open(path)?;
     let mut head = Vec::new();
     file.by_ref().take(HEAD).read_to_end(&mut head)?;
     let length = file.metadata()?.len();
@@ -225,6 +225,6 @@ fn glance(path: &Path) -> Result<Option<[u32; 2]>, Wrong> {
 /// The size of a label by its beginning.
 pub(super) fn label_size(path: &Path) -> Option<[u32; 2]> {
     let mut head = Vec::new();
-    File::open(path).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
+    plain::open(path).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
     intrada_picture::size_of(&head)
 }
