@@ -10,8 +10,8 @@ mod space;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
 
+use space::chance::{Chance, number};
 use space::processes::{descendants, kill};
 use space::{Space, files};
 
@@ -121,29 +121,6 @@ fn traces(space: &Space) -> BTreeMap<PathBuf, Vec<u8>> {
     files(&space.path("cache/traces")).into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
 }
 
-/// SplitMix64: moments and victims, the same ones for the same seed.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn one_of(&mut self, count: usize) -> usize {
-        (self.next() % count as u64) as usize
-    }
-
-    /// 2 ms to 4 s, short ones as often as long ones: what goes wrong at a start is as likely to be met as what goes wrong
-    /// in a training.
-    fn while_(&mut self) -> Duration {
-        let exponent = self.next() as f64 / u64::MAX as f64 * 11.0;
-        Duration::from_secs_f64(0.002 * exponent.exp2())
-    }
-}
-
 /// Starts the pipeline and kills something of it. `None`: it came to its end before.
 fn disturbed(space: &Space, chance: &mut Chance) -> Option<&'static str> {
     let mut run = space.command("p.toml").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -164,7 +141,6 @@ fn disturbed(space: &Space, chance: &mut Chance) -> Option<&'static str> {
 
 #[test]
 fn kills_at_any_moment_change_no_byte_of_what_a_pipeline_gives_and_nothing_finished_runs_again() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let (kills, seed) = (number("INTRADA_KILLS").unwrap_or(12), number("INTRADA_SEED").unwrap_or(1));
     let undisturbed = Space::with(PIPELINE);
     undisturbed.run("p.toml");

@@ -367,3 +367,20 @@ fn after_any_edits_all_is_as_a_fresh_run_would_make_it() {
     assert_eq!(watching.interrupt(), Some(130));
     assert_eq!(space.outcomes(), ["a:up-to-date", "all:up-to-date", "b:up-to-date", "c:up-to-date"]);
 }
+
+#[test]
+fn a_file_behind_a_link_in_an_input_folder_wakes_the_stage_that_reads_it() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat data/*/* > a.txt\"\ninputs = [\"data\"]\noutputs = [\"a.txt\"]\n",
+    );
+    let disk = Space::new();
+    disk.write("city/1.txt", "one");
+    space.write("data/own/2.txt", "two");
+    std::os::unix::fs::symlink(disk.path("city"), space.path("data/city")).unwrap();
+    let watching = Watching::of(&space);
+    assert_eq!(watching.outcomes(), ["a:ran"]);
+    disk.write("city/1.txt", "three");
+    assert_eq!(watching.outcomes(), ["a:ran"]);
+    assert_eq!(space.read("a.txt"), "threetwo");
+    assert_eq!(watching.interrupt(), Some(130));
+}

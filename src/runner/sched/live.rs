@@ -14,11 +14,13 @@ use std::time::Instant;
 
 use crate::digest::ArtifactDigest;
 use crate::flow::{Command, NodeId};
+use crate::inputs::survey;
 use crate::plan::sources::{self, Origin};
 use crate::report::{Event, Outcome, Reporter, Totals};
 use crate::spec::{InputSource, Pipeline, Problems, Span, StageId};
 use crate::store::Store;
 use crate::store::own::is_own;
+use crate::store::tree::{Behind, Shape};
 use crate::watch::{Change, Depth, Error, Watcher};
 
 use super::dispatch::Jobs;
@@ -232,8 +234,12 @@ impl Watch<'_> {
         let mut folders = BTreeMap::from([(folder_of(&self.file), Depth::Names)]);
         let root = &session.pipeline.root;
         let outputs = session.pipeline.stages.iter().flat_map(|stage| &stage.outputs).map(|output| output.path.clone());
-        for path in inputs(&session.pipeline).into_iter().chain(outputs) {
+        let inputs = inputs(&session.pipeline);
+        for path in inputs.iter().cloned().chain(outputs) {
             forms(root, &path).iter().for_each(|path| add(&mut folders, path));
+        }
+        for path in inputs.iter().flat_map(|path| behind_links(root, path, session.store.root())) {
+            add(&mut folders, &path);
         }
         self.watcher.watch(&folders)
     }
@@ -291,7 +297,9 @@ impl Run<'_> {
             Origin::Path(path) => vec![path.clone()],
             Origin::Dataset { dataset, .. } => pipeline.dataset(*dataset).paths(),
         };
-        own.iter().flat_map(|own| forms(&pipeline.root, own)).any(|own| touches(paths, &own))
+        let (root, cache) = (&pipeline.root, self.session.store.root());
+        own.iter().flat_map(|own| forms(root, own)).any(|own| touches(paths, &own))
+            || own.iter().flat_map(|own| behind_links(root, own, cache)).any(|own| touches(paths, &own))
     }
 
     /// The digest of a source, if it is another one than before. One that is wrong now stays what it was.
@@ -344,6 +352,15 @@ fn forms(root: &Path, path: &Path) -> Vec<PathBuf> {
     let named = root.join(path);
     let real = std::fs::canonicalize(&named).ok().filter(|real| *real != named);
     [named].into_iter().chain(real).collect()
+}
+
+/// What links below a folder lead to: whoever reads the folder reads that, too.
+fn behind_links(root: &Path, path: &Path, cache: &Path) -> Vec<PathBuf> {
+    let top = root.join(path);
+    let Ok(tree) = survey(&top, cache) else { return Vec::new() };
+    let leads_somewhere = |shape: &Shape| matches!(shape, Shape::Link { behind: Behind::File | Behind::Folder, .. });
+    let links = tree.shapes().filter(|(_, shape)| leads_somewhere(shape));
+    links.filter_map(|(name, _)| std::fs::canonicalize(top.join(name)).ok()).collect()
 }
 
 /// Whether one of `paths` is `own`, lies in it, or holds it.

@@ -1,0 +1,334 @@
+//! A command computes from what its key says, or its result is not kept: whatever is edited, swapped, put back, or put in its
+//! place by another run of the workspace while it waits, reads and ends.
+//!
+//! Who acts when is agreed on by files that the commands make and wait for, so nothing depends on who is quicker. The storm at
+//! the end is random; what it asserts holds for any order. `INTRADA_ROUNDS=100 cargo test --test guard` is its long form, and
+//! `INTRADA_SEED` repeats its moments as far as the machine lets it.
+#![cfg(target_os = "linux")]
+
+mod space;
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use space::Space;
+use space::chance::{Chance, number};
+use space::processes::{descendants, kill};
+
+/// A stage that says that it began, and reads when it is told to.
+const WAITS: &str = r#"
+format = 1
+[stages.a]
+kind = "command"
+shell = "touch begun; while [ ! -e read ]; do sleep 0.01; done; cat in/file in/link > out.txt; touch done; while [ ! -e end ]; do sleep 0.01; done"
+inputs = ["in"]
+outputs = ["out.txt"]
+"#;
+
+fn scene() -> Space {
+    let space = Space::with(WAITS);
+    space.write("in/file", "one");
+    space.write("in/target", "one");
+    space.write("in/other", "two");
+    symlink("target", space.path("in/link")).unwrap();
+    space
+}
+
+fn start(space: &Space, arguments: &str) -> Child {
+    let mut command = space.command(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits for a file that a command makes, and takes it away.
+fn wait_for(space: &Space, name: &str) {
+    let since = Instant::now();
+    while !space.path(name).exists() {
+        assert!(since.elapsed() < Duration::from_secs(60), "nobody makes {name}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::fs::remove_file(space.path(name)).unwrap();
+}
+
+/// Changes something while the command has begun and reads, and changes it back before it ends. Answers with what the
+/// workspace gives afterwards, undisturbed, and how often the command was begun.
+fn disturbed(change: impl Fn(&Path), back: impl Fn(&Path)) -> (String, bool) {
+    let space = scene();
+    let mut child = start(&space, "p.toml");
+    wait_for(&space, "begun");
+    change(&space.path("in"));
+    space.write("read", "");
+    wait_for(&space, "done");
+    back(&space.path("in"));
+    space.write("end", "");
+    child.wait().unwrap();
+    let again = space.path("begun").exists();
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    space.remove("out.txt");
+    assert_eq!(space.outcomes(), ["hit"]);
+    (space.read("out.txt"), again)
+}
+
+#[test]
+fn what_was_changed_read_and_changed_back_is_never_the_result_of_the_key() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change, Change); 6] = [
+        (
+            "written",
+            |top| std::fs::write(top.join("file"), "two").unwrap(),
+            |top| std::fs::write(top.join("file"), "one").unwrap(),
+        ),
+        (
+            "swapped by rename",
+            |top| {
+                std::fs::rename(top.join("file"), top.join("kept")).unwrap();
+                std::fs::rename(top.join("other"), top.join("file")).unwrap();
+            },
+            |top| {
+                std::fs::rename(top.join("file"), top.join("other")).unwrap();
+                std::fs::rename(top.join("kept"), top.join("file")).unwrap();
+            },
+        ),
+        (
+            "written with its old times",
+            |top| rewritten(&top.join("file"), "two"),
+            |top| rewritten(&top.join("file"), "one"),
+        ),
+        ("a link", |top| linked(top, "other"), |top| linked(top, "target")),
+        (
+            "behind a link",
+            |top| std::fs::write(top.join("target"), "two").unwrap(),
+            |top| std::fs::write(top.join("target"), "one").unwrap(),
+        ),
+        (
+            "gone for a moment",
+            |top| {
+                std::fs::rename(top.join("file"), top.join("away"))
+                    .and_then(|()| std::fs::write(top.join("file"), "two"))
+                    .unwrap()
+            },
+            |top| std::fs::rename(top.join("away"), top.join("file")).unwrap(),
+        ),
+    ];
+    for (name, change, back) in changes {
+        let (result, _) = disturbed(change, back);
+        assert_eq!(result, "oneone", "{name}");
+    }
+}
+
+/// Writes a file and gives it its old times back.
+fn rewritten(path: &Path, text: &str) {
+    let modified = path.metadata().unwrap().modified().unwrap();
+    std::fs::write(path, text).unwrap();
+    std::fs::File::open(path).unwrap().set_modified(modified).unwrap();
+}
+
+fn linked(top: &Path, target: &str) {
+    std::fs::remove_file(top.join("link")).unwrap();
+    symlink(target, top.join("link")).unwrap();
+}
+
+#[test]
+fn a_touch_alone_has_the_command_run_again_by_itself() {
+    let (result, again) = disturbed(|_| {}, |top| rewritten(&top.join("file"), "one"));
+    assert_eq!(result, "oneone");
+    assert!(again, "the command was begun a second time in the same run");
+    let (result, again) = disturbed(|_| {}, |_| {});
+    assert_eq!((result.as_str(), again), ("oneone", false));
+}
+
+#[test]
+fn a_command_that_sets_the_mode_of_what_it_reads_is_not_refused_for_ever() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"chmod 755 tool; ./tool > out.txt\"\ninputs = [\"tool\"]\n\
+         outputs = [\"out.txt\"]\n",
+    );
+    space.write("tool", "#!/bin/sh\necho done\n");
+    space.command("plan p.toml").status().unwrap();
+    std::process::Command::new("chmod").args(["755", "tool"]).current_dir(space.path("")).status().unwrap();
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("runs again, as `tool` was touched"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_a_killed_command_kept_from_an_edit_that_was_taken_back_is_not_resumed_from() {
+    let space = Space::with(
+        r#"
+format = 1
+[stages.a]
+kind = "command"
+shell = '''
+[ -e $INTRADA_CKPT/state ] || { cat in.txt > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/state; }
+touch begun; while [ ! -e end ]; do sleep 0.01; done
+cat $INTRADA_CKPT/state > out.txt'''
+inputs = ["in.txt"]
+outputs = ["out.txt"]
+"#,
+    );
+    space.write("in.txt", "one");
+    let mut child = start(&space, "p.toml");
+    wait_for(&space, "begun");
+    let jobs = descendants(child.id());
+    kill(child.id(), "-KILL");
+    jobs.into_iter().for_each(|pid| drop(kill(pid, "-KILL")));
+    child.wait().unwrap();
+
+    // Nothing was touched: it goes on from what it kept.
+    space.write("end", "");
+    let kept = std::fs::read_dir(space.path("cache/slots")).unwrap().next().unwrap().unwrap().path();
+    let slot = kept.with_extension("").join("state");
+    std::fs::write(&slot, "kept").unwrap();
+    assert_eq!(space.intrada("p.toml").code, Some(0));
+    assert_eq!(space.read("out.txt"), "kept");
+
+    space.remove("end");
+    let mut child = start(&space, "run p.toml --force a");
+    wait_for(&space, "begun");
+    let jobs = descendants(child.id());
+    kill(child.id(), "-KILL");
+    jobs.into_iter().for_each(|pid| drop(kill(pid, "-KILL")));
+    child.wait().unwrap();
+    space.write("in.txt", "two");
+    space.write("in.txt", "one");
+    std::fs::write(&slot, "made of the edit").unwrap();
+    space.write("end", "");
+    let ran = space.intrada("run p.toml --force a");
+    assert_eq!((ran.code, space.read("out.txt").as_str()), (Some(0), "one"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("starts from the beginning"), "{}", ran.stderr);
+}
+
+const TWO_RUNS: &str = r#"
+format = 1
+[stages.a]
+kind = "command"
+command = ["sh", "-c", "echo $0 > a.txt", "first"]
+outputs = ["a.txt"]
+[stages.slow]
+kind = "command"
+shell = "touch begun; while [ ! -e go ]; do sleep 0.01; done; echo s > s.txt"
+inputs = []
+outputs = ["s.txt"]
+[stages.b]
+kind = "command"
+shell = "cat a.txt s.txt > b.txt"
+inputs = ["a.txt", "s.txt"]
+outputs = ["b.txt"]
+[stages.gather]
+kind = "command"
+shell = "cat made/* > g.txt"
+inputs = ["made", "s.txt"]
+outputs = ["g.txt"]
+[stages.made]
+kind = "command"
+command = ["sh", "-c", "echo $0 > made/1.txt", "first"]
+outputs = ["made/1.txt"]
+"#;
+
+#[test]
+fn two_runs_with_other_values_each_end_right() {
+    let space = Space::with(TWO_RUNS);
+    let mut first = start(&space, "p.toml");
+    wait_for(&space, "begun");
+    while !(space.path("a.txt").exists() && space.path("made/1.txt").exists()) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let set = r#"run p.toml a made --quiet --set stages.a.command=["sh","-c","echo\u0020$0>a.txt","second"] --set stages.made.command=["sh","-c","echo\u0020$0>made/1.txt","second"]"#;
+    assert_eq!(space.intrada(set).code, Some(0));
+    assert_eq!(space.read("a.txt"), "second\n");
+    space.write("go", "");
+    assert_eq!(first.wait().unwrap().code(), Some(0), "the first run ends well, too");
+    assert_eq!(space.read("b.txt"), "first\ns\n");
+    assert_eq!(space.read("g.txt"), "first\n");
+    assert_eq!(space.intrada("p.toml").code, Some(0));
+    assert_eq!((space.read("a.txt"), space.read("b.txt")), ("first\n".to_owned(), "first\ns\n".to_owned()));
+}
+
+/// Commands with children behind a pipe, a folder that another stage writes into, and one that resumes.
+const STORM: &str = r#"
+format = 1
+[stages.a]
+kind = "command"
+command = ["sh", "-c", "(cat in.txt; sleep 0.05; echo $0) | tee a.txt | tail -1", "x"]
+inputs = ["in.txt"]
+outputs = ["a.txt"]
+[stages.part]
+kind = "command"
+command = ["sh", "-c", "sleep 0.02; (cat in.txt; echo $0) | tee made/part.txt > /dev/null", "x"]
+inputs = ["in.txt"]
+outputs = ["made/part.txt"]
+[stages.gather]
+kind = "command"
+shell = "[ -e $INTRADA_CKPT/seen ] || { cat made/* > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/seen; }; sleep 0.05; cat $INTRADA_CKPT/seen | tee g.txt > /dev/null"
+inputs = ["made"]
+outputs = ["g.txt"]
+[stages.b]
+kind = "command"
+shell = "cat a.txt g.txt in.txt | (sleep 0.05; cat > b.txt)"
+inputs = ["a.txt", "g.txt", "in.txt"]
+outputs = ["b.txt"]
+"#;
+
+fn with_value(value: &str) -> String {
+    let set = |stage: &str, line: &str| {
+        format!(r#" --set stages.{stage}.command=["sh","-c","{line}","{value}"]"#).replace("+", "\\u0020")
+    };
+    format!(
+        "run p.toml --quiet{}{}",
+        set("a", "(cat+in.txt;+sleep+0.05;+echo+$0)+|+tee+a.txt+|+tail+-1"),
+        set("part", "sleep+0.02;+(cat+in.txt;+echo+$0)+|+tee+made/part.txt+>+/dev/null"),
+    )
+}
+
+#[test]
+fn in_a_storm_of_runs_edits_and_kills_no_wrong_result_is_published() {
+    let (rounds, seed) = (number("INTRADA_ROUNDS").unwrap_or(8), number("INTRADA_SEED").unwrap_or(1));
+    let mut chance = Chance(seed);
+    let space = Space::with(STORM);
+    let (values, contents) = (["x", "y"], ["1", "2", "3"]);
+    space.write("in.txt", contents[0]);
+    for _ in 0..rounds {
+        let mut runs: Vec<Child> = values.iter().map(|value| start(&space, &with_value(value))).collect();
+        for _ in 0..1 + chance.one_of(6) {
+            std::thread::sleep(Duration::from_millis(chance.one_of(120) as u64));
+            match chance.one_of(5) {
+                0 | 1 => space.write("in.txt", contents[chance.one_of(contents.len())]),
+                2 => {
+                    let before = space.bytes("in.txt");
+                    space.write("in.txt", contents[chance.one_of(contents.len())]);
+                    std::thread::sleep(Duration::from_millis(chance.one_of(60) as u64));
+                    space.write("in.txt", before);
+                }
+                victim => {
+                    let run = &runs[chance.one_of(runs.len())];
+                    let below = descendants(run.id());
+                    let victims = match victim {
+                        3 => vec![run.id()],
+                        _ if below.is_empty() => Vec::new(),
+                        _ => vec![below[chance.one_of(below.len())]],
+                    };
+                    victims.into_iter().for_each(|pid| drop(kill(pid, "-KILL")));
+                }
+            }
+        }
+        for run in &mut runs {
+            run.wait().unwrap();
+        }
+    }
+    // Whatever was published is served now.
+    for content in contents {
+        space.write("in.txt", content);
+        for value in values {
+            // An edit that failed a stage before is no longer there, so at most one more run is needed.
+            let ran = space.intrada(&with_value(value));
+            assert_eq!(ran.code, Some(0), "seed {seed}: {}", ran.stderr);
+            let a = format!("{content}{value}\n");
+            let found = ["a.txt", "made/part.txt", "g.txt", "b.txt"].map(|name| space.read(name));
+            assert_eq!(found, [a.clone(), a.clone(), a.clone(), format!("{a}{a}{content}")], "seed {seed}");
+        }
+    }
+    let ran = space.intrada("cache verify");
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+}
