@@ -67,7 +67,7 @@ fn disturbed(change: impl Fn(&Path), back: impl Fn(&Path)) -> (String, bool) {
     let ran = space.intrada("p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     space.remove("out.txt");
-    assert_eq!(space.outcomes(), ["hit"]);
+    assert_eq!(space.outcomes(), ["a:hit"]);
     (space.read("out.txt"), again)
 }
 

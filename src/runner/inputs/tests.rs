@@ -195,6 +195,9 @@ fn links_in_a_circle_end_and_are_told_and_the_cache_is_no_input_behind_a_link_ei
     let names = ["deep/dangling", "deep/up", "disk/again", "loop", "root"];
     assert_eq!(dead, names.map(|name| Path::new("data").join(name)));
     fs::write(disk.join("cache/object"), "").unwrap();
+    // The program's own, whatever it is.
+    fs::write(disk.join(".intrada-report-1"), "").unwrap();
+    fs::create_dir(root.join("data/deep/.intrada")).unwrap();
     assert_eq!(look().artifact, source.artifact);
     fs::write(disk.join("new"), "").unwrap();
     assert_ne!(look().artifact, source.artifact);

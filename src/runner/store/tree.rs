@@ -84,8 +84,8 @@ pub trait Visitor: Sync {
 pub enum Links<'a> {
     /// They are links, and nothing is passed over.
     Kept,
-    /// They are followed. Folders of which this says so are passed over, as if they weren't there; it is asked with the
-    /// path by which a folder is met and its path free of links.
+    /// They are followed. Files and folders of which this says so are passed over, as if they weren't there; it is asked with
+    /// the path by which one is met and, for a folder, its path free of links.
     Followed(&'a (dyn Fn(&Path, &Path) -> bool + Sync)),
 }
 
@@ -219,6 +219,8 @@ impl Tree {
                     Links::Followed(_) => self.folders[folder].real.join(&name),
                 };
                 self.descend(folder, name, path, real, None, links);
+            } else if matches!(links, Links::Followed(skips) if skips(&path, &path)) {
+                continue;
             } else if kind.is_file() {
                 self.leaves.push(Found { folder, name, what: What::File });
             } else if kind.is_symlink() {
