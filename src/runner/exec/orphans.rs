@@ -112,6 +112,10 @@ mod tests {
         let job = locks.path().join("key");
         let mut child = Command::new("sleep").arg("1000").env(JOB, &job).stdin(Stdio::null()).spawn().unwrap();
         let pid = Pid::from_raw(child.id() as i32).unwrap();
+        // For a moment after it was started the system tells no environment of it.
+        while job_of(pid).is_none() && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
         assert_eq!(job_of(pid).as_deref(), Some(job.as_os_str()));
         assert!(children(rustix::process::getpid()).contains(&pid));
         assert_eq!((end_all(locks.path()), end_of(job.as_os_str())), (0, 0));
