@@ -90,7 +90,7 @@ fn describe(begin: &[u8]) -> String {
     let text = String::from_utf8_lossy(begin);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let is_page = |tag: &&str| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag));
-    if ["<!doctype", "<html", "<head", "<!--", "<script"].iter().any(|tag| is_page(&tag)) {
+    if ["<!doctype", "<html", "<head", "<!--", "<script"].iter().any(is_page) {
         return format!("it is {}; {}", PAGE.0, PAGE.1);
     }
     if let Some((_, what, help)) = OTHERS.iter().find(|(known, ..)| begin.starts_with(known)) {

@@ -17,8 +17,9 @@ use crate::report::measures::duration;
 use crate::report::{Event, Outcome, shell};
 use crate::spec::{Stage, StageId};
 
-use super::jobs::{GRACE, News, Order, Performed, Task};
+use super::jobs::{GRACE, Order, Performed, Task};
 use super::lookout::Lookout;
+use super::news::News;
 use super::priority;
 use super::pulse::{self, Pulse};
 use super::ready::Ready;

@@ -4,7 +4,8 @@
 //! out is the trace with the outputs in place, or a failure that left the workspace as it was. The order of steps is what
 //! makes a kill harmless: perform in staging, insert objects, publish the trace, drop the resume slot, put in place.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod command;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,23 +18,22 @@ use crate::exec::command::Program;
 use crate::exec::job::{self, Event, Job};
 use crate::exec::process::Control;
 use crate::exec::worker::Finished;
-use crate::exec::{Failure, Visible, orphans, with_causes, worker};
+use crate::exec::{Failure, Visible, with_causes, worker};
 use crate::plan::manifest::Manifest;
 use crate::report::measures;
-use crate::store::claim::{Claim, Claimed, Use};
+use crate::store::claim::Claim;
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Attempt, Hold, Holder, Lease, Manner, Slot, Store, Take, Trace, TracedOutput, Visit};
+use crate::store::{Artifact, Attempt, Hold, Lease, Manner, Slot, Store, Take, Trace, TracedOutput, Visit};
 
-use super::aside::Aside;
-use super::guard::{Guard, Since, Touched};
+use super::guard::Guard;
 use super::items::Items;
 use super::last_words;
+use super::news::{Attempts, News};
+use super::places::{Destination, claim_places, end_orphans, place, when_free};
 use super::reads::{Reads, Secured};
 
 /// How long a job may take to save and stop before it is killed.
 pub const GRACE: Duration = Duration::from_secs(60);
-/// How long to wait between two looks at a lease that another process holds.
-const LEASE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A stage that is to be run.
 pub struct Order {
@@ -77,58 +77,12 @@ pub struct Order {
     pub timeout: Option<Duration>,
 }
 
-/// One declared output.
-pub struct Destination {
-    /// Its name.
-    pub name: String,
-    /// Where a job leaves it, relative to the staging folder or, for a command, to the root.
-    pub made_at: PathBuf,
-    /// Where it is put in the workspace, relative to the root.
-    pub path: PathBuf,
-}
-
 /// What is performed.
 pub enum Task {
     /// A job for the worker and the GPUs that it may see; its staging folder and slot are filled in here.
     Worker(Box<Job>, Visible),
     /// A program in the workspace; its slot is filled in here.
     Command(Program),
-}
-
-/// What happens on the way.
-pub enum News {
-    /// The lease is held by another process.
-    Waiting(Option<Holder>),
-    /// What killed runs had started still ran, and was ended: so many processes.
-    Orphans(usize),
-    /// An attempt failed, and another begins.
-    Retrying(Attempts),
-    /// From the worker.
-    Event(Event),
-    /// What lay in the place of an output, and only a person had, is now somewhere else.
-    PutAside {
-        /// The output, relative to the root.
-        output: PathBuf,
-        /// Where it is.
-        to: PathBuf,
-    },
-    /// The job is done; what it wrote is taken into the store.
-    Storing,
-    /// Something worth knowing, after the stage's name.
-    Remark(String),
-    /// It failed, and of what it reads these files had changed by then, and these folders had files added to them.
-    Overtaken(BTreeSet<PathBuf>),
-}
-
-/// Where an order stands that is tried again.
-#[derive(Clone, Debug)]
-pub struct Attempts {
-    /// Which attempt begins, counted from 1.
-    pub attempt: u32,
-    /// How many there may be.
-    pub of: u32,
-    /// How the one before it failed; empty for the first.
-    pub reason: String,
 }
 
 /// A stage that is done.
@@ -417,83 +371,6 @@ impl Order {
         Ok(log)
     }
 
-    /// Runs the program until nothing that it reads was touched meanwhile. A touch can't be told from an edit that was taken
-    /// back before anybody looked, so the program is run again; twice touched but never written, it does that itself.
-    fn perform_undisturbed(
-        &mut self,
-        store: &Store,
-        program: &Program,
-        log: File,
-        control: &Control,
-        tell: &dyn Fn(News),
-    ) -> Result<Stored, Failure> {
-        let mut first: Option<Touched> = None;
-        loop {
-            let log = log.try_clone().map_err(|error| io_failure("write", &store.log_path(self.key), &error))?;
-            self.guard.set()?;
-            self.trust_slot(store, tell)?;
-            let disturbed = match self.perform_in_place(store, program, log, control, tell, first.as_ref())? {
-                Ok(stored) => return Ok(stored),
-                Err(disturbed) => disturbed,
-            };
-            let names = self.guard.named(&disturbed.files);
-            if first.is_some() || control.is_stopping() {
-                return Err(Failure::new(format!(
-                    "{names} was written to while the stage ran, so its result is not kept, though it holds what it held before"
-                ))
-                .with_help("run again; a stage can't write to what it reads"));
-            }
-            tell(News::Remark(format!("runs again, as {names} was touched or changed back while it ran")));
-            first = Some(disturbed);
-        }
-    }
-
-    /// What an earlier attempt kept to resume from is offered only if nothing that the program reads has been touched since
-    /// that attempt began: it may have read an edit that was taken back.
-    fn trust_slot(&self, store: &Store, tell: &dyn Fn(News)) -> Result<(), Failure> {
-        let slot = store.slot(self.key);
-        let basis = self.guard.fingerprint();
-        if slot.exists() && slot.basis() != Some(basis) {
-            tell(News::Remark(
-                "starts from the beginning, as what it reads was touched since it was interrupted".to_owned(),
-            ));
-            slot.remove().and_then(|()| slot.create()).map_err(failed)?;
-        }
-        slot.set_basis(basis).map_err(failed)
-    }
-
-    /// Moves the outputs of an earlier run aside, runs the program, and puts them back if it fails, or if what it reads was
-    /// touched; `before`: what was touched in an earlier attempt.
-    fn perform_in_place(
-        &self,
-        store: &Store,
-        program: &Program,
-        log: File,
-        control: &Control,
-        tell: &dyn Fn(News),
-        before: Option<&Touched>,
-    ) -> Result<Result<Stored, Touched>, Failure> {
-        let aside = Aside::make(store, self)?;
-        let result = program
-            .perform(log, control)
-            // Before anything is taken away, which might make room.
-            .map_err(|failure| last_words::with_room(failure, store, &self.root))
-            .inspect(|()| tell(News::Storing));
-        let result = result.and_then(|()| match self.guard.since() {
-            Since::Untouched => self.collect(store, &self.root, Take::Copy).map(Ok),
-            Since::Touched(now) if before.is_some_and(|before| before.unwritten && now.unwritten) => {
-                self.collect(store, &self.root, Take::Copy).map(Ok)
-            }
-            Since::Touched(touched) => Ok(Err(touched)),
-            Since::Changed(changed) => Err(self.guard.overtaken(&changed)),
-        });
-        match result {
-            Ok(Ok(_)) => aside.discard(store).into_iter().for_each(|(output, to)| tell(News::PutAside { output, to })),
-            _ => aside.put_back(store),
-        }
-        result
-    }
-
     fn collect(&self, store: &Store, folder: &Path, take: Take) -> Result<Stored, Failure> {
         let missing: Vec<String> = self
             .outputs
@@ -524,84 +401,6 @@ impl Order {
     fn manifest_as_json(&self) -> serde_json::Value {
         serde_json::to_value(&self.manifest).expect("a manifest is plain data")
     }
-}
-
-/// Asks again and again until something is had that somebody else has, who is told of once. Where whoever had it was killed,
-/// what that one had started is ended first: nobody waits for its results any more, and it must not write beside what comes
-/// now.
-fn when_free<T>(
-    store: &Store,
-    control: &Control,
-    tell: &dyn Fn(News),
-    mut ask: impl FnMut() -> Result<Result<T, Option<Holder>>, Failure>,
-) -> Result<T, Failure> {
-    let mut told = false;
-    loop {
-        match ask()? {
-            Ok(had) => return Ok(had),
-            Err(_) if control.is_stopping() => return Err(Failure::Cancelled { at: None }),
-            Err(holder) => {
-                if holder.as_ref().is_some_and(Holder::is_gone) {
-                    end_orphans(store, tell);
-                }
-                if !told {
-                    tell(News::Waiting(holder));
-                    told = true;
-                }
-                std::thread::sleep(LEASE_INTERVAL);
-            }
-        }
-    }
-}
-
-fn end_orphans(store: &Store, tell: &dyn Fn(News)) {
-    match orphans::end_all(&store.locks()) {
-        0 => {}
-        ended => tell(News::Orphans(ended)),
-    }
-}
-
-/// The right to put these outputs in place, or who is in the way.
-///
-/// # Errors
-/// Those of [`Store::try_claim`].
-pub fn claim_places(
-    store: &Store,
-    root: &Path,
-    outputs: &[Destination],
-) -> Result<Result<Vec<Claim>, Option<Holder>>, crate::store::Error> {
-    let places: Vec<PathBuf> = outputs.iter().map(|output| root.join(&output.path)).collect();
-    Ok(match store.try_claim(places.iter().map(|path| (&**path, Use::Write)))? {
-        Claimed::All(claims) => Ok(claims),
-        Claimed::Busy(holder) => Err(holder),
-    })
-}
-
-/// Puts the outputs of a trace in place. `None`: it isn't a trace of these outputs. `put_aside` hears of what only a person had
-/// in the place of an output, and where it is now.
-///
-/// # Errors
-/// Those of [`Store::restore`]; a miss means that the stage has to run.
-pub fn place(
-    store: &Store,
-    root: &Path,
-    outputs: &[Destination],
-    manner: Manner,
-    trace: &Trace,
-    put_aside: &dyn Fn(PathBuf, PathBuf),
-) -> Result<Option<Vec<PlacedOutput>>, crate::store::Error> {
-    let by_name: BTreeMap<&str, Artifact> =
-        trace.outputs.iter().map(|output| (output.name.as_str(), output.artifact)).collect();
-    let mut placed = Vec::with_capacity(outputs.len());
-    for output in outputs {
-        let Some(&artifact) = by_name.get(output.name.as_str()) else { return Ok(None) };
-        let restored = store.restore(&artifact, &root.join(&output.path), manner)?;
-        restored.set_aside.into_iter().for_each(|to| put_aside(output.path.clone(), to));
-        placed.push(PlacedOutput { path: output.path.clone(), artifact, entries: restored.entries });
-    }
-    store.adopt(trace.key)?;
-    store.note_use(trace.key);
-    Ok(Some(placed))
 }
 
 pub(super) fn failed(error: crate::store::Error) -> Failure {

@@ -13,6 +13,8 @@ mod feedback;
 mod guard;
 mod items;
 mod jobs;
+mod news;
+mod places;
 pub mod live;
 mod keys;
 mod last_words;

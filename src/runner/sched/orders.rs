@@ -19,7 +19,8 @@ use crate::spec::{InputSource, OutputId, Pipeline, Stage, Value};
 use crate::store::{Artifact, Kind, Take};
 
 use super::items::Items;
-use super::jobs::{Destination, Order, Task};
+use super::jobs::{Order, Task};
+use super::places::Destination;
 use super::planner::Planner;
 use super::session::Session;
 use super::slots::Lent;

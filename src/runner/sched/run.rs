@@ -23,7 +23,9 @@ use crate::watch::Change;
 
 use super::dispatch::{JobId, Jobs};
 use super::feedback::Feedback;
-use super::jobs::{self, News, Performed};
+use super::jobs::Performed;
+use super::news::News;
+use super::places;
 use super::planner::{Planner, manner};
 use super::reads::Secured;
 use super::session::Session;
@@ -287,13 +289,13 @@ impl Run<'_> {
         let found = store.hold().and_then(|hold| Ok((hold, store.load(key)?)));
         let placed = match found {
             Ok((_, None)) => return LookedUp::Missing,
-            Ok((_hold, Some(trace))) => match jobs::claim_places(store, &pipeline.root, &outputs) {
+            Ok((_hold, Some(trace))) => match places::claim_places(store, &pipeline.root, &outputs) {
                 Ok(Err(holder)) => return LookedUp::Busy(holder),
                 Ok(Ok(_claims)) => {
                     self.reporter.tell(&Event::Restoring { stage: stage.name.clone() });
                     let put_aside = RefCell::new(Vec::new());
                     let note = |output, to| put_aside.borrow_mut().push((output, to));
-                    let placed = jobs::place(store, &pipeline.root, &outputs, manner(stage), &trace, &note);
+                    let placed = places::place(store, &pipeline.root, &outputs, manner(stage), &trace, &note);
                     for (output, to) in put_aside.take() {
                         self.reporter.tell(&put_aside_event(&pipeline.root, &stage.name, &output, &to));
                     }

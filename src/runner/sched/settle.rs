@@ -18,7 +18,7 @@ use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Artifact, Holder, Trace};
 
 use super::dispatch::JobId;
-use super::jobs::News;
+use super::news::News;
 use super::put_aside_event;
 use super::run::Run;
 use super::session::ended_orphans;

@@ -1,0 +1,96 @@
+//! A command in the workspace: what lay in the places of its outputs is put aside, and what it reads must stay as it was.
+//!
+//! Knows the order; decides whether what a program wrote belongs to the key. Why a touch is suspicious is told in
+//! [`super::super::guard`].
+
+use std::fs::File;
+
+use crate::exec::Failure;
+use crate::exec::command::Program;
+use crate::exec::process::Control;
+use crate::store::{Store, Take};
+
+use super::super::aside::Aside;
+use super::super::guard::{Since, Touched};
+use super::super::last_words;
+use super::super::news::News;
+use super::{Order, Stored, failed, io_failure};
+
+impl Order {
+    /// Runs the program until nothing that it reads was touched meanwhile. A touch can't be told from an edit that was taken
+    /// back before anybody looked, so the program is run again; twice touched but never written, it does that itself.
+    pub(super) fn perform_undisturbed(
+        &mut self,
+        store: &Store,
+        program: &Program,
+        log: File,
+        control: &Control,
+        tell: &dyn Fn(News),
+    ) -> Result<Stored, Failure> {
+        let mut first: Option<Touched> = None;
+        loop {
+            let log = log.try_clone().map_err(|error| io_failure("write", &store.log_path(self.key), &error))?;
+            self.guard.set()?;
+            self.trust_slot(store, tell)?;
+            let disturbed = match self.perform_in_place(store, program, log, control, tell, first.as_ref())? {
+                Ok(stored) => return Ok(stored),
+                Err(disturbed) => disturbed,
+            };
+            let names = self.guard.named(&disturbed.files);
+            if first.is_some() || control.is_stopping() {
+                return Err(Failure::new(format!(
+                    "{names} was written to while the stage ran, so its result is not kept, though it holds what it held before"
+                ))
+                .with_help("run again; a stage can't write to what it reads"));
+            }
+            tell(News::Remark(format!("runs again, as {names} was touched or changed back while it ran")));
+            first = Some(disturbed);
+        }
+    }
+
+    /// What an earlier attempt kept to resume from is offered only if nothing that the program reads has been touched since
+    /// that attempt began: it may have read an edit that was taken back.
+    fn trust_slot(&self, store: &Store, tell: &dyn Fn(News)) -> Result<(), Failure> {
+        let slot = store.slot(self.key);
+        let basis = self.guard.fingerprint();
+        if slot.exists() && slot.basis() != Some(basis) {
+            tell(News::Remark(
+                "starts from the beginning, as what it reads was touched since it was interrupted".to_owned(),
+            ));
+            slot.remove().and_then(|()| slot.create()).map_err(failed)?;
+        }
+        slot.set_basis(basis).map_err(failed)
+    }
+
+    /// Moves the outputs of an earlier run aside, runs the program, and puts them back if it fails, or if what it reads was
+    /// touched; `before`: what was touched in an earlier attempt.
+    fn perform_in_place(
+        &self,
+        store: &Store,
+        program: &Program,
+        log: File,
+        control: &Control,
+        tell: &dyn Fn(News),
+        before: Option<&Touched>,
+    ) -> Result<Result<Stored, Touched>, Failure> {
+        let aside = Aside::make(store, self)?;
+        let result = program
+            .perform(log, control)
+            // Before anything is taken away, which might make room.
+            .map_err(|failure| last_words::with_room(failure, store, &self.root))
+            .inspect(|()| tell(News::Storing));
+        let result = result.and_then(|()| match self.guard.since() {
+            Since::Untouched => self.collect(store, &self.root, Take::Copy).map(Ok),
+            Since::Touched(now) if before.is_some_and(|before| before.unwritten && now.unwritten) => {
+                self.collect(store, &self.root, Take::Copy).map(Ok)
+            }
+            Since::Touched(touched) => Ok(Err(touched)),
+            Since::Changed(changed) => Err(self.guard.overtaken(&changed)),
+        });
+        match result {
+            Ok(Ok(_)) => aside.discard(store).into_iter().for_each(|(output, to)| tell(News::PutAside { output, to })),
+            _ => aside.put_back(store),
+        }
+        result
+    }
+}

@@ -1,0 +1,108 @@
+//! Outputs in the workspace: the right to put them there, and putting them there.
+//!
+//! Knows the store and paths, not what a stage does. A right that somebody else has is waited for, and what a killed run has
+//! left running is ended first.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::exec::process::Control;
+use crate::exec::{Failure, orphans};
+use crate::store::claim::{Claim, Claimed, Use};
+use crate::store::index::PlacedOutput;
+use crate::store::{Artifact, Holder, Manner, Store, Trace};
+
+use super::news::News;
+
+/// How long to wait between two looks at a lease that another process holds.
+const LEASE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// One declared output.
+pub struct Destination {
+    /// Its name.
+    pub name: String,
+    /// Where a job leaves it, relative to the staging folder or, for a command, to the root.
+    pub made_at: PathBuf,
+    /// Where it is put in the workspace, relative to the root.
+    pub path: PathBuf,
+}
+
+/// Asks again and again until something is had that somebody else has, who is told of once. Where whoever had it was killed,
+/// what that one had started is ended first: nobody waits for its results any more, and it must not write beside what comes
+/// now.
+pub(super) fn when_free<T>(
+    store: &Store,
+    control: &Control,
+    tell: &dyn Fn(News),
+    mut ask: impl FnMut() -> Result<Result<T, Option<Holder>>, Failure>,
+) -> Result<T, Failure> {
+    let mut told = false;
+    loop {
+        match ask()? {
+            Ok(had) => return Ok(had),
+            Err(_) if control.is_stopping() => return Err(Failure::Cancelled { at: None }),
+            Err(holder) => {
+                if holder.as_ref().is_some_and(Holder::is_gone) {
+                    end_orphans(store, tell);
+                }
+                if !told {
+                    tell(News::Waiting(holder));
+                    told = true;
+                }
+                std::thread::sleep(LEASE_INTERVAL);
+            }
+        }
+    }
+}
+
+/// Ends what killed runs have left running.
+pub(super) fn end_orphans(store: &Store, tell: &dyn Fn(News)) {
+    match orphans::end_all(&store.locks()) {
+        0 => {}
+        ended => tell(News::Orphans(ended)),
+    }
+}
+
+/// The right to put these outputs in place, or who is in the way.
+///
+/// # Errors
+/// Those of [`Store::try_claim`].
+pub fn claim_places(
+    store: &Store,
+    root: &Path,
+    outputs: &[Destination],
+) -> Result<Result<Vec<Claim>, Option<Holder>>, crate::store::Error> {
+    let places: Vec<PathBuf> = outputs.iter().map(|output| root.join(&output.path)).collect();
+    Ok(match store.try_claim(places.iter().map(|path| (&**path, Use::Write)))? {
+        Claimed::All(claims) => Ok(claims),
+        Claimed::Busy(holder) => Err(holder),
+    })
+}
+
+/// Puts the outputs of a trace in place. `None`: it isn't a trace of these outputs. `put_aside` hears of what only a person had
+/// in the place of an output, and where it is now.
+///
+/// # Errors
+/// Those of [`Store::restore`]; a miss means that the stage has to run.
+pub fn place(
+    store: &Store,
+    root: &Path,
+    outputs: &[Destination],
+    manner: Manner,
+    trace: &Trace,
+    put_aside: &dyn Fn(PathBuf, PathBuf),
+) -> Result<Option<Vec<PlacedOutput>>, crate::store::Error> {
+    let by_name: BTreeMap<&str, Artifact> =
+        trace.outputs.iter().map(|output| (output.name.as_str(), output.artifact)).collect();
+    let mut placed = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        let Some(&artifact) = by_name.get(output.name.as_str()) else { return Ok(None) };
+        let restored = store.restore(&artifact, &root.join(&output.path), manner)?;
+        restored.set_aside.into_iter().for_each(|to| put_aside(output.path.clone(), to));
+        placed.push(PlacedOutput { path: output.path.clone(), artifact, entries: restored.entries });
+    }
+    store.adopt(trace.key)?;
+    store.note_use(trace.key);
+    Ok(Some(placed))
+}
