@@ -125,8 +125,8 @@ fn a_disk_without_room_for_another_file_is_told_and_gc_works_on_it() {
     let space = Space::new();
     space.write(
         "p.toml",
-        "format = 1\n[stages.a]\nkind = \"command\"\noutputs = [\"a\"]\n\
-         shell = \"mkdir a; i=0; while [ $i -lt 400 ]; do echo > a/$i || exit 3; i=$((i+1)); done\"\n",
+        "format = 1\n[stages.a]\nkind = \"command\"\noutputs = [\"many\"]\n\
+         shell = \"mkdir many; i=0; while [ $i -lt 400 ]; do echo > many/$i || exit 3; i=$((i+1)); done\"\n",
     );
     space.write("small.toml", RANDOM);
     fs::create_dir(space.path("disk")).unwrap();

@@ -6,8 +6,6 @@
 
 mod command;
 
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -198,7 +196,10 @@ impl Order {
         let slot = store.slot(self.key);
         let resumes = slot.exists();
         slot.create().map_err(failed)?;
-        let log = self.open_log(store, resumes, at)?;
+        let before = (at.attempt > 1).then(|| {
+            format!("intrada-run: attempt {} of {}, as the one before failed: {}\n", at.attempt, at.of, at.reason)
+        });
+        let log = last_words::open_log(store, self.key, resumes, before.as_deref())?;
         let mut trace = Trace::new(self.key, &self.pipeline, &self.stage, &self.kind, self.manifest_as_json());
         trace.note = self.circumstances.now(&self.root);
         let (started, kept) = (Instant::now(), job::kept(slot.path()));
@@ -354,23 +355,6 @@ impl Order {
         }
     }
 
-    fn open_log(&self, store: &Store, resumes: bool, at: &Attempts) -> Result<File, Failure> {
-        let path = store.log_path(self.key);
-        store.prepare(&path).map_err(failed)?;
-        let mut options = File::options();
-        // A resumed training's log goes on, and so does that of a further attempt; a fresh run's begins anew.
-        let goes_on = resumes || at.attempt > 1;
-        options.create(true).write(true).append(goes_on).truncate(!goes_on);
-        let mut log = options.open(&path).map_err(|error| io_failure("write", &path, &error))?;
-        if at.attempt > 1 {
-            let line =
-                format!("intrada-run: attempt {} of {}, as the one before failed: {}\n", at.attempt, at.of, at.reason);
-            log.write_all(line.as_bytes()).map_err(|error| io_failure("write", &path, &error))?;
-        }
-        last_words::reserve(&log);
-        Ok(log)
-    }
-
     fn collect(&self, store: &Store, folder: &Path, take: Take) -> Result<Stored, Failure> {
         let missing: Vec<String> = self
             .outputs
@@ -405,12 +389,7 @@ impl Order {
 
 pub(super) fn failed(error: crate::store::Error) -> Failure {
     let failure = Failure::new(with_causes(&error));
-    match error.is_refusal() {
-        true => failure.with_help(
-            "`intrada-run doctor` tries what a file system can do; --cache names a folder on another one for the cache",
-        ),
-        false => failure,
-    }
+    if error.is_refusal() { failure.with_help(last_words::ELSEWHERE) } else { failure }
 }
 
 pub(super) fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {

@@ -5,9 +5,11 @@
 //! what the job has written so far is taken away.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::exec::Failure;
+use crate::digest::Key;
+use crate::exec::{Failure, with_causes};
 use crate::report::measures::size;
 use crate::store::Store;
 use crate::store::room::{self, Full, Lack};
@@ -15,8 +17,31 @@ use crate::store::room::{self, Full, Lack};
 /// A traceback has a few hundred lines at most.
 const RESERVED: u64 = 64 << 10;
 
+/// What helps where a file system refuses something.
+pub(super) const ELSEWHERE: &str =
+    "`intrada-run doctor` tries what a file system can do; --cache names a folder on another one for the cache";
+
+/// Opens the log of a job. That of a resumed training goes on, and so does that of a further attempt, which says so in a line
+/// `before` it; a fresh run's begins anew.
+///
+/// # Errors
+/// It can't be opened.
+pub(super) fn open_log(store: &Store, key: Key, resumes: bool, before: Option<&str>) -> Result<File, Failure> {
+    let path = store.log_path(key);
+    store.prepare(&path).map_err(|error| Failure::new(with_causes(&error)))?;
+    let goes_on = resumes || before.is_some();
+    let mut options = File::options();
+    options.create(true).write(true).append(goes_on).truncate(!goes_on);
+    let unwritten = |error| Failure::new(format!("failed to write {}: {error}", path.display()));
+    let mut log = options.open(&path).map_err(unwritten)?;
+    // Where there is no room for it, the job will say why.
+    let _ = before.map(|line| log.write_all(line.as_bytes()));
+    reserve(&log);
+    Ok(log)
+}
+
 /// Reserves room for what a job is going to say at the end of its log. Where the file system can't, it is done without.
-pub(super) fn reserve(log: &File) {
+fn reserve(log: &File) {
     #[cfg(target_os = "linux")]
     if let Ok(metadata) = log.metadata() {
         let keep_size = rustix::fs::FallocateFlags::KEEP_SIZE;
@@ -60,7 +85,6 @@ fn told(Full { of, free, lacks }: &Full) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::os::unix::fs::MetadataExt;
 
     use super::*;

@@ -6,14 +6,13 @@
 //! somebody who waits.
 
 use std::fs::{self, File, TryLockError};
-use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::Store;
 use super::error::{At, Error};
-use super::lease::{Holder, open, sign, still_has_its_name};
+use super::lease::{Holder, open, sign, signature, still_has_its_name};
 use crate::digest::Digest;
 
 /// What a place is claimed for.
@@ -101,11 +100,9 @@ impl Store {
                 }
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    let mut text = String::new();
-                    file.read_to_string(&mut text).at("read", &path)?;
-                    return Ok(Err(serde_json::from_str(&text).ok()));
+                    return Ok(Err(signature(&mut file)));
                 }
-                Err(TryLockError::Error(error)) => return Err(error).at("lock", &path),
+                Err(TryLockError::Error(error)) => return Err(error).locked(&path),
             }
         }
     }

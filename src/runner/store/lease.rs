@@ -209,7 +209,7 @@ pub(super) fn living(path: &Path, leave: bool) -> Result<Option<Holder>, Error> 
 }
 
 /// Who has signed the file of a lock; nobody where it was damaged.
-fn signature(file: &mut File) -> Option<Holder> {
+pub(super) fn signature(file: &mut File) -> Option<Holder> {
     /// Longer than any signature.
     const LONGEST: u64 = 4096;
     let mut text = Vec::new();

@@ -59,7 +59,9 @@ impl Order {
             ));
             slot.remove().and_then(|()| slot.create()).map_err(failed)?;
         }
-        slot.set_basis(basis).map_err(failed)
+        // Without it, what the program keeps is not offered again.
+        let _ = slot.set_basis(basis);
+        Ok(())
     }
 
     /// Moves the outputs of an earlier run aside, runs the program, and puts them back if it fails, or if what it reads was
