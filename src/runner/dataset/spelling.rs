@@ -123,7 +123,7 @@ impl<'a> Images<'a> {
         let stem = self.naming.stem(image);
         let second_form = form(&second.replace('\\', "/"));
         let is_its_label = |ending: &&str| Path::new(&second_form).ends_with(form(&format!("{stem}{ending}")));
-        if self.labels && !self.naming.labels.iter().any(|ending| is_its_label(ending)) {
+        if self.labels && !self.naming.labels.iter().any(is_its_label) {
             let label = format!("{stem}{}", self.naming.labels[0]);
             return Meant::Nothing(Some(format!(
                 "a list names an image a line: the label of `{image}` is found by its name, `{label}`, not `{second}`"
@@ -157,7 +157,7 @@ impl<'a> Images<'a> {
     /// `a_leftImg8bit` where images end in `_leftImg8bit.png`.
     fn without_last_ending(&self, text: &str) -> Option<Meant<'a>> {
         let last = |ending: &&'static str| ending.rfind('.').map(|dot| &ending[dot..]);
-        let endings = self.naming.images.iter().filter_map(|ending| last(ending));
+        let endings = self.naming.images.iter().filter_map(last);
         endings.filter_map(|ending| self.whole.get(format!("{text}{ending}").as_str())).map(|i| Meant::Image(i)).next()
     }
 

@@ -71,7 +71,7 @@ fn withheld_of(all: impl Iterator<Item = (OsString, OsString)>) -> impl Iterator
 
 fn is_withheld(name: &str) -> bool {
     let begins = |prefix: &&str| name.starts_with(*prefix);
-    !GIVEN.contains(&name) && WITHHELD.iter().any(|(_, prefixes)| prefixes.iter().any(|prefix| begins(&prefix)))
+    !GIVEN.contains(&name) && WITHHELD.iter().any(|(_, prefixes)| prefixes.iter().any(&begins))
 }
 
 /// The tunables without those of the CPU; `None` where there are none of these.

@@ -211,7 +211,7 @@ mod tests {
         assert!(found(&mut files).is_empty());
         for other in ["longer than it was", "another length"] {
             std::fs::write(&a, other).unwrap();
-            assert_eq!(found(&mut files), [a.clone()], "{other}");
+            assert_eq!(found(&mut files), std::slice::from_ref(&a), "{other}");
             assert!(found(&mut files).is_empty(), "it was told");
             std::fs::write(&a, format!("{other}, once more")).unwrap();
             assert!(found(&mut files).is_empty(), "nor is it news that it changes further");

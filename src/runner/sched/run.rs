@@ -93,7 +93,7 @@ pub fn run(
 /// What came of looking a key up.
 enum LookedUp {
     /// Its outputs lie in place.
-    Found(Trace, Vec<PlacedOutput>),
+    Found(Box<Trace>, Vec<PlacedOutput>),
     /// The cache doesn't have them, or not whole.
     Missing,
     /// Somebody else reads or writes in their places.
@@ -306,7 +306,7 @@ impl Run<'_> {
             Err(error) => Err(error),
         };
         match placed {
-            Ok(Some((trace, placed))) => LookedUp::Found(trace, placed),
+            Ok(Some((trace, placed))) => LookedUp::Found(Box::new(trace), placed),
             Ok(None) => LookedUp::Missing,
             Err(error) => {
                 let text = format!("the cached outputs of {stage} can't be used, so it runs: {}", with_causes(&error));

@@ -45,7 +45,8 @@ fn an_edited_file_and_an_added_one_are_named_and_a_touched_one_is_not() {
 
 #[test]
 fn a_link_that_leads_elsewhere_and_an_empty_folder_are_changes() {
-    let changes: [(&str, fn(&Path)); 4] = [
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 4] = [
         ("link", |top| {
             fs::remove_file(top.join("link")).unwrap();
             symlink("touched", top.join("link")).unwrap();
