@@ -454,3 +454,12 @@ fn what_a_killed_runner_had_moved_aside_is_not_lost() {
         ["written by hand"]
     );
 }
+
+#[test]
+fn what_a_run_answers_goes_to_stdout_and_what_it_says_on_the_way_to_stderr() {
+    let space = Space::with("format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo x > a\"\noutputs = [\"a\"]\n");
+    let ran = space.intrada("p.toml");
+    assert!(ran.stdout.starts_with("Finished 1 stage in ") && ran.stdout.ends_with(": 1 ran\n"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("ran        a") && !ran.stderr.contains("Finished"), "{}", ran.stderr);
+    assert_eq!(space.intrada("run p.toml --quiet").stdout, "");
+}

@@ -118,6 +118,12 @@ fn what_was_changed_read_and_changed_back_is_never_the_result_of_the_key() {
     }
 }
 
+fn kill_all(processes: &[u32]) {
+    for process in processes {
+        kill(*process, "-KILL");
+    }
+}
+
 /// Writes a file and gives it its old times back.
 fn rewritten(path: &Path, text: &str) {
     let modified = path.metadata().unwrap().modified().unwrap();
@@ -173,7 +179,7 @@ outputs = ["out.txt"]
     wait_for(&space, "begun");
     let jobs = descendants(child.id());
     kill(child.id(), "-KILL");
-    jobs.into_iter().for_each(|pid| drop(kill(pid, "-KILL")));
+    kill_all(&jobs);
     child.wait().unwrap();
 
     // Nothing was touched: it goes on from what it kept.
@@ -189,7 +195,7 @@ outputs = ["out.txt"]
     wait_for(&space, "begun");
     let jobs = descendants(child.id());
     kill(child.id(), "-KILL");
-    jobs.into_iter().for_each(|pid| drop(kill(pid, "-KILL")));
+    kill_all(&jobs);
     child.wait().unwrap();
     space.write("in.txt", "two");
     space.write("in.txt", "one");
@@ -309,7 +315,7 @@ fn in_a_storm_of_runs_edits_and_kills_no_wrong_result_is_published() {
                         _ if below.is_empty() => Vec::new(),
                         _ => vec![below[chance.one_of(below.len())]],
                     };
-                    victims.into_iter().for_each(|pid| drop(kill(pid, "-KILL")));
+                    kill_all(&victims);
                 }
             }
         }

@@ -82,7 +82,7 @@ fn lines(session: &Session, needed: &[StageId], format: Format, quiet: bool) -> 
         return Box::new(JsonLines(stdout()));
     }
     let names = needed.iter().map(|stage| session.pipeline.stage(*stage).name.as_str());
-    let plain = Plain::new(stderr(), names, is_coloured(&stderr()));
+    let plain = Plain::new(stderr(), names, is_coloured(&stderr())).answering(Box::new(stdout()));
     let plain = Harmless(plain);
     if quiet { Box::new(Quiet(plain)) } else { Box::new(Beside::new(plain, Arc::clone(&session.meter))) }
 }

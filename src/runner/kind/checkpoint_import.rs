@@ -10,7 +10,7 @@ const BACKBONE: Only = Only { key: "part", is: &["backbone"] };
 
 pub(super) const KIND: Kind = Kind {
     name: "checkpoint-import",
-    revision: 1,
+    revision: 2,
     summary: "Reads a published checkpoint into a network and says which tensors were loaded, skipped and missing, with \
               their shapes. What comes out has the released code's names.",
     keys: &[&[

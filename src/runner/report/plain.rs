@@ -36,6 +36,8 @@ pub(super) fn changed(paths: &[String]) -> String {
 /// Writes lines.
 pub struct Plain<W> {
     out: W,
+    /// Where the sums go at the end, if not there, too.
+    answer: Option<Box<dyn Write>>,
     /// Stages in all.
     stages: usize,
     settled: usize,
@@ -66,7 +68,12 @@ impl<W: Write> Plain<W> {
     pub fn new<'a>(out: W, names: impl Iterator<Item = &'a str>, colour: bool) -> Plain<W> {
         let lengths: Vec<usize> = names.map(shown::width).collect();
         let width = lengths.iter().copied().max().unwrap_or(0).min(32);
-        Plain { out, stages: lengths.len(), settled: 0, width, colour, running: HashMap::new() }
+        Plain { out, answer: None, stages: lengths.len(), settled: 0, width, colour, running: HashMap::new() }
+    }
+
+    /// The sums at the end, which are what a run answers, go to `answer`.
+    pub fn answering(self, answer: Box<dyn Write>) -> Plain<W> {
+        Plain { answer: Some(answer), ..self }
     }
 
     fn line(&mut self, word: &str, stage: &str, text: &str) {
@@ -140,8 +147,12 @@ impl<W: Write> Plain<W> {
 
     fn closed(&mut self, totals: &Totals) {
         self.settled = 0;
+        let out: &mut dyn Write = match &mut self.answer {
+            Some(answer) => answer,
+            None => &mut self.out,
+        };
         for line in closing::lines(totals) {
-            let _ = writeln!(self.out, "{line}");
+            let _ = writeln!(out, "{line}");
         }
     }
 }
