@@ -103,7 +103,7 @@ fn a_pipeline_file_gives_the_golden_losses_and_takes_whole_networks_and_backbone
         event.unwrap()["notes"]["init"].as_str().unwrap().to_owned()
     };
     assert_eq!(init("once"), "281 tensors loaded, 0 skipped, 53 missing");
-    assert_eq!(init("fresh-heads"), "265 tensors loaded, 0 skipped, 69 missing");
+    assert_eq!(init("fresh-heads"), "265 tensors loaded, 0 skipped, 69 missing; read below `Scale.`");
     let log = space.intrada("log p.toml fresh-heads").stdout;
     assert!(log.contains("not in the file, random: layer5.conv2d_list.0.bias"), "{log}");
 }

@@ -74,7 +74,12 @@ fn disturbed(change: impl Fn(&Path), back: impl Fn(&Path)) -> (String, bool) {
 #[test]
 fn what_was_changed_read_and_changed_back_is_never_the_result_of_the_key() {
     type Change = fn(&Path);
-    let changes: [(&str, Change, Change); 6] = [
+    let changes: [(&str, Change, Change); 7] = [
+        (
+            "a file that came and went",
+            |top| std::fs::write(top.join("file"), "two").and_then(|()| std::fs::write(top.join("new"), "")).unwrap(),
+            |top| std::fs::write(top.join("file"), "one").and_then(|()| std::fs::remove_file(top.join("new"))).unwrap(),
+        ),
         (
             "written",
             |top| std::fs::write(top.join("file"), "two").unwrap(),
@@ -191,6 +196,7 @@ outputs = ["out.txt"]
     assert_eq!(space.read("out.txt"), "kept");
 
     space.remove("end");
+    space.remove("begun");
     let mut child = start(&space, "run p.toml --force a");
     wait_for(&space, "begun");
     let jobs = descendants(child.id());

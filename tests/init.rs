@@ -43,7 +43,10 @@ next  intrada-run mine/pipeline.toml
     let plan = space.intrada("plan mine/pipeline.toml");
     assert_eq!(plan.code, Some(0), "{}", plan.stderr);
     assert!(plan.stdout.contains("evaluate"), "{}", plan.stdout);
-    assert_eq!(plan.stderr, "");
+    // Nothing is amiss with the pipeline; these labels are of one value each.
+    let told: Vec<&str> = plan.stderr.lines().filter(|line| line.starts_with(char::is_alphabetic)).collect();
+    let source = "warning: no label of `source` holds road (0), person (2)";
+    assert_eq!(told, [source, "warning: no label of `test` holds road (0), car (1)"], "{}", plan.stderr);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! what belongs to the earlier key over the later one's output.
 
 mod space;
+mod weights;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -234,7 +235,7 @@ fn what_a_worker_started_is_gone_with_a_killed_runner() {
         "format = 1\n[pipeline]\nname = \"p\"\ndevice = \"cpu\"\n[[classes]]\nname = \"a\"\n[[classes]]\nname = \"b\"\n\
          [models.m]\narch = \"small\"\n[stages.w]\nkind = \"checkpoint-import\"\nfile = \"w.pth\"\nmodel = \"m\"\n",
     );
-    space.write("w.pth", "weights");
+    space.write("w.pth", weights::torch_save(&[("w".to_owned(), vec![1])], "", ""));
     space.write(
         "worker",
         "#!/bin/sh\n(setsid sh -c 'echo $$ > pid.part; mv pid.part pid.old; sleep 1000' &)\nsleep 1000\n",

@@ -179,8 +179,10 @@ fn what_is_missing_is_told_in_a_line_a_data_set_with_the_place_where_it_is_expec
     let plan = space.intrada("plan p.toml");
     assert_eq!(plan.code, Some(2));
     let lines: Vec<&str> = plan.stderr.lines().filter(|line| line.starts_with("error")).collect();
-    let gta5 = "error: `G/images` does not exist; `.` holds C, p.toml, train.txt";
-    let target = "error: `C/leftImg8bit/train` does not exist; `C/leftImg8bit` holds val";
+    let root = std::fs::canonicalize(space.path("")).unwrap();
+    let root = format!("; paths are relative to the workspace root, `{}`", root.display());
+    let gta5 = format!("error: `G/images` does not exist; `.` holds C, p.toml, train.txt{root}");
+    let target = format!("error: `C/leftImg8bit/train` does not exist; `C/leftImg8bit` holds val{root}");
     assert_eq!(lines, [gta5, target], "{}", plan.stderr);
     for expectation in [
         "a gta5 data set holds files such as G/images/00001.png and G/labels/00001.png",

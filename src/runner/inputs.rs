@@ -456,9 +456,12 @@ pub struct Source {
 /// # Errors
 /// A folder that can't be read, or something in it that is neither file nor folder.
 pub fn survey(top: &Path, cache: &Path) -> Result<Tree, WalkError> {
-    let is_no_input =
-        |path: &Path, real: &Path| is_own(real, cache) || path.file_name().is_some_and(|name| name == BYTECODE);
-    Tree::survey(top, Links::Followed(&is_no_input))
+    Tree::survey(top, Links::Followed(&|path, real| is_no_input(path, real, cache)))
+}
+
+/// Whether what lies at `path`, free of links `real`, is no part of the folder in which it lies.
+pub(crate) fn is_no_input(path: &Path, real: &Path, cache: &Path) -> bool {
+    is_own(real, cache) || path.file_name().is_some_and(|name| name == BYTECODE)
 }
 
 /// A link that has nothing behind it for a reader, and why.

@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 use crate::digest::{Digest, Encoder, FileDigest};
 use crate::exec::Failure;
 use crate::inputs::seen::{Seen, SeenFolder};
-use crate::inputs::survey;
+use crate::inputs::{is_no_input, survey};
 use crate::store::index::PlacedOutput;
 use crate::store::stat::{Stat, now_ns, tick};
-use crate::store::tree::{Links, Shape, Tree};
+use crate::store::tree::{Behind, Links, Shape, Tree};
 
 /// So many files are named in a message.
 const NAMED: usize = 5;
@@ -30,6 +30,9 @@ pub struct Guard {
     root: PathBuf,
     files: Vec<Watched>,
     folders: Vec<Folder>,
+    /// The folders and those below them, as they were when the guard was set: a name that came and went again leaves only
+    /// their times behind.
+    times: Vec<(PathBuf, Stat)>,
 }
 
 /// What became of what is guarded, since it was set.
@@ -99,9 +102,31 @@ impl Guard {
             form: Form::Followed,
         });
         self.files.extend(files);
+        let tops: Vec<&PathBuf> = match &seen.folder {
+            Some(folder) => vec![&folder.path],
+            None => seen.files.iter().map(|(path, _)| path).collect(),
+        };
+        let links: BTreeSet<PathBuf> = tops.into_iter().flat_map(|path| self.links_on(path)).collect();
+        links.iter().for_each(|link| self.link(link));
         if let Some(SeenFolder { path, cache, names }) = &seen.folder {
+            let links = names.iter().filter(|(_, shape)| matches!(shape, Shape::Link { .. }));
+            links.for_each(|(name, _)| self.link(&self.root.join(path).join(name)));
             let names = Names::Source { names: names.clone(), cache: cache.clone() };
             self.folders.push(Folder { path: self.root.join(path), names });
+        }
+    }
+
+    /// The links on the way to a path, itself included.
+    fn links_on(&self, path: &Path) -> Vec<PathBuf> {
+        let steps = path.ancestors().filter(|step| !step.as_os_str().is_empty()).map(|step| self.root.join(step));
+        steps.filter(|step| Stat::of_itself(step).is_ok_and(|stat| stat.is_link())).collect()
+    }
+
+    /// Adds a link itself: one that leads elsewhere for a moment and back leaves no other trace.
+    fn link(&mut self, path: &Path) {
+        if let (Ok(stat), Ok(target)) = (Stat::of_itself(path), std::fs::read_link(path)) {
+            let content = FileDigest(Digest::of(target.as_os_str().as_bytes()));
+            self.files.push(Watched { path: path.to_owned(), stat, content, form: Form::Link });
         }
     }
 
@@ -149,6 +174,7 @@ impl Guard {
     /// # Errors
     /// A failure that names the files that hold something else.
     pub fn set(&mut self) -> Result<(), Failure> {
+        self.times = self.folders.iter().flat_map(Folder::times).collect();
         let mut changed: BTreeSet<PathBuf> = self.folders.iter().flat_map(Folder::differences).collect();
         let mut unsettled = Vec::new();
         for (place, watched) in self.files.iter_mut().enumerate() {
@@ -194,11 +220,20 @@ impl Guard {
             touched.unwritten &= written(&now) == written(&watched.stat);
             touched.files.insert(watched.path.clone());
         }
+        let moved = self.times.iter().filter(|(path, stat)| !self.is_as_set(path, stat));
+        touched.files.extend(moved.map(|(path, _)| path.clone()));
         match (changed.is_empty(), touched.files.is_empty()) {
             (false, _) => Since::Changed(changed),
             (true, false) => Since::Touched(touched),
             (true, true) => Since::Untouched,
         }
+    }
+
+    /// Whether nothing came and went in a folder, as far as its times tell. What Python keeps and the program's own files may.
+    fn is_as_set(&self, path: &Path, before: &Stat) -> bool {
+        let Ok(now) = Stat::of(path) else { return false };
+        let times = |stat: &Stat| (stat.dev, stat.ino, stat.mtime_ns, stat.ctime_ns);
+        times(&now) == times(before) || self.folders.iter().any(|folder| folder.explains(path, before, &now))
     }
 
     /// Names the files and their stats as they were when it was [set](Guard::set).
@@ -233,6 +268,32 @@ impl Guard {
 }
 
 impl Folder {
+    /// It and the folders below it, with their stats.
+    fn times(&self) -> Vec<(PathBuf, Stat)> {
+        let tree = match &self.names {
+            Names::Source { cache, .. } => survey(&self.path, cache),
+            Names::Output(_) => Tree::survey(&self.path, Links::Kept),
+        };
+        let is_folder = |shape: &Shape| matches!(shape, Shape::Folder | Shape::Link { behind: Behind::Folder, .. });
+        let below = tree.into_iter().flat_map(|tree| {
+            let folders = tree.shapes().filter(|(_, shape)| is_folder(shape));
+            folders.map(|(name, _)| self.path.join(name)).collect::<Vec<_>>()
+        });
+        let all = std::iter::once(self.path.clone()).chain(below);
+        all.filter_map(|path| Stat::of(&path).ok().map(|stat| (path, stat))).collect()
+    }
+
+    /// Whether the times of a folder in it moved because something was made there that is no part of it.
+    fn explains(&self, path: &Path, before: &Stat, now: &Stat) -> bool {
+        let Names::Source { cache, .. } = &self.names else { return false };
+        let is_the_same = (before.dev, before.ino) == (now.dev, now.ino) && path.starts_with(&self.path);
+        is_the_same
+            && std::fs::read_dir(path).into_iter().flatten().flatten().any(|entry| {
+                let made = || entry.metadata().and_then(|metadata| metadata.created()).ok();
+                is_no_input(&entry.path(), &entry.path(), cache) && made().is_some_and(|made| now.is_of(made))
+            })
+    }
+
     /// The paths that came, went, or are something else than they were: a file, a folder, a link to another place. What a
     /// file holds is not looked at.
     fn differences(&self) -> Vec<PathBuf> {

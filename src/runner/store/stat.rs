@@ -78,6 +78,13 @@ impl Stat {
         self.mode & 0o100 != 0
     }
 
+    /// Was its content last modified, and nothing of it changed since, within a tick of this moment?
+    pub fn is_of(&self, moment: SystemTime) -> bool {
+        let moment = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+        let is_near = |time: i64| time.abs_diff(moment) <= self.tick_ns() as u64;
+        is_near(self.mtime_ns) && is_near(self.ctime_ns)
+    }
+
     /// Does nothing but the change time differ? So it is after a rename, a new link or a removed one.
     pub fn is_same_but_for_ctime(&self, other: &Stat) -> bool {
         Stat { ctime_ns: other.ctime_ns, ..*self } == *other

@@ -80,7 +80,8 @@ fn an_edit_that_was_taken_back_is_no_longer_what_was_set() {
     assert_eq!(guard.since(), Since::Untouched);
     fs::rename(top.join("edited"), top.join("kept")).unwrap();
     fs::rename(top.join("kept"), top.join("edited")).unwrap();
-    assert_eq!(guard.since(), Since::Touched(Touched { files: files.clone(), unwritten: true }));
+    let with_folder = files.iter().cloned().chain([top.clone()]).collect();
+    assert_eq!(guard.since(), Since::Touched(Touched { files: with_folder, unwritten: true }));
 
     guard.set().unwrap();
     fs::set_permissions(top.join("edited"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -99,4 +100,52 @@ fn what_was_edited_before_the_start_is_not_started_from() {
     assert!(message.starts_with("`in/edited`, `in/link` changed since"), "{message}");
     fs::write(top.join("edited"), "edited").unwrap();
     guard.set().unwrap();
+}
+
+#[test]
+fn what_came_and_went_in_a_folder_is_a_touch_and_what_is_no_part_of_it_is_none() {
+    let touched = |guard: &Guard| match guard.since() {
+        Since::Touched(Touched { files, unwritten: true }) => files,
+        Since::Untouched => BTreeSet::new(),
+        other => panic!("{other:?}"),
+    };
+    let (_dir, top, mut guard) = scene();
+    fs::create_dir(top.join("__pycache__")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    guard.set().unwrap();
+    fs::write(top.join("added"), "").unwrap();
+    fs::remove_file(top.join("added")).unwrap();
+    assert_eq!(touched(&guard), [top.clone()].into());
+
+    let (_dir, top, mut guard) = scene();
+    guard.set().unwrap();
+    fs::create_dir(top.join("empty/__pycache__")).unwrap();
+    fs::write(top.join("empty/__pycache__/tool.pyc"), "").unwrap();
+    assert_eq!(touched(&guard), BTreeSet::new());
+}
+
+#[test]
+fn a_link_that_led_elsewhere_for_a_moment_is_a_touch_wherever_it_lies_on_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(dir.path()).unwrap();
+    for version in ["v1", "v2"] {
+        fs::create_dir(root.join(version)).unwrap();
+        fs::write(root.join(version).join("file"), version).unwrap();
+    }
+    symlink("v1", root.join("current")).unwrap();
+    symlink("v1/file", root.join("link")).unwrap();
+    let inputs = Inputs::new(&root, &root.join("cache"), Default::default());
+    let cases = [("current/file", "current", "v2"), ("current", "current", "v2"), ("link", "link", "v2/file")];
+    for (input, link, other) in cases {
+        let mut guard = Guard::new(&root);
+        guard.source(&inputs.source(Path::new(input)).unwrap().seen);
+        guard.set().unwrap();
+        let before = fs::read_link(root.join(link)).unwrap();
+        for target in [Path::new(other), &before] {
+            fs::remove_file(root.join(link)).unwrap();
+            symlink(target, root.join(link)).unwrap();
+        }
+        let Since::Touched(touched) = guard.since() else { panic!("{input}") };
+        assert!(touched.files.contains(&root.join(link)), "{input}");
+    }
 }
