@@ -53,8 +53,11 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Removed while it is still locked, unless it is to stay. Whoever waits for it notices that it lost its name, and takes a new one.
-        let _ = fs::remove_file(&self.path);
+        // Removed while it is still locked, unless it is to stay. Whoever waits for it notices that it lost its name, and takes a
+        // new one. If the cache was deleted meanwhile and made again, the name is somebody else's.
+        if still_has_its_name(&self.file, &self.path).unwrap_or(false) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

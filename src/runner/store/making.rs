@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access as Rights;
 
 use super::error::{At, Error};
+use super::stat::Stat;
 use super::workspace::names;
 use super::{Store, lease, strange};
 
@@ -22,14 +23,20 @@ const RESULTS: [&str; 8] = ["objects", "traces", "items", "slots", "logs", "pins
 #[derive(Debug, Default)]
 pub(super) struct Made {
     root: PathBuf,
+    /// Device and inode of the root: another folder of the name is not what was made.
+    identity: Option<(u64, u64)>,
     folders: Vec<PathBuf>,
     files: Vec<PathBuf>,
+}
+
+fn identity(root: &Path) -> Option<(u64, u64)> {
+    Stat::of(root).ok().map(|stat| (stat.dev, stat.ino))
 }
 
 impl Made {
     /// Nothing yet, of the store at `root`.
     pub(super) fn of(root: &Path) -> Made {
-        Made { root: root.to_owned(), folders: Vec::new(), files: Vec::new() }
+        Made { root: root.to_owned(), identity: None, folders: Vec::new(), files: Vec::new() }
     }
 
     /// Makes `folder` of the store at `root` if it isn't there. A run that finds out in its middle that it can't keep what it
@@ -38,6 +45,7 @@ impl Made {
         let absent: Vec<PathBuf> =
             folder.ancestors().take_while(|place| place.symlink_metadata().is_err()).map(Path::to_owned).collect();
         let made = strange::make_folder(root, folder);
+        self.identity = identity(root);
         // The outermost first.
         self.folders.extend(absent.into_iter().rev().filter(|place| !place.as_os_str().is_empty()));
         let allowed = rustix::fs::access(folder, Rights::WRITE_OK | Rights::EXEC_OK).map_err(io::Error::from);
@@ -79,7 +87,7 @@ impl Drop for Made {
     fn drop(&mut self) {
         // Of a cache that was there before, nothing goes, whatever was mended.
         let is_new = ["objects", "workspaces"].iter().all(|part| self.folders.contains(&self.root.join(part)));
-        if !is_new || !self.is_empty().unwrap_or(false) {
+        if !is_new || self.identity != identity(&self.root) || !self.is_empty().unwrap_or(false) {
             return;
         }
         for name in names(&self.root.join("workspaces")).unwrap_or_default() {
@@ -143,6 +151,23 @@ mod tests {
         drop(visit);
         drop(second);
         assert!(cache.join("version").exists(), "who found it there doesn't take it away");
+    }
+
+    #[test]
+    fn a_cache_that_was_deleted_and_made_again_by_others_stays_as_they_made_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        let first = Store::open(&cache).unwrap();
+        let visit = first.visit(dir.path()).unwrap();
+        fs::remove_dir_all(&cache).unwrap();
+        let second = Store::open(&cache).unwrap();
+        let other = second.visit(dir.path()).unwrap();
+        drop(visit);
+        drop(first);
+        assert!(!second.was_deleted());
+        let runs = |store: &Store| store.workspaces().unwrap()[0].runs.len();
+        assert_eq!(runs(&second), 1, "it is still known to be at work");
+        drop(other);
     }
 
     #[test]
