@@ -105,5 +105,5 @@ fn a_pipeline_file_gives_the_golden_losses_and_takes_whole_networks_and_backbone
     assert_eq!(init("once"), "281 tensors loaded, 0 skipped, 53 missing");
     assert_eq!(init("fresh-heads"), "265 tensors loaded, 0 skipped, 69 missing; read below `Scale.`");
     let log = space.intrada("log p.toml fresh-heads").stdout;
-    assert!(log.contains("not in the file, random: layer5.conv2d_list.0.bias"), "{log}");
+    assert!(log.contains("missing, a head, which a backbone lacks: layer5.conv2d_list.0.bias"), "{log}");
 }

@@ -102,7 +102,7 @@ fn the_method_runs_from_end_to_end_and_then_has_nothing_to_do() {
     assert_eq!(first.code, Some(0), "{}", first.stderr);
     assert!(first.stdout.contains("mIoU"), "{}", first.stdout);
     assert!(first.stdout.contains("inter") && first.stdout.contains("intra") && first.stdout.contains("pole"));
-    assert!(first.stderr.contains("6 ran"), "{}", first.stderr);
+    assert!(first.stdout.contains("6 ran"), "{}", first.stdout);
     assert_eq!(space.outcomes(), all("up-to-date"));
 
     let runs = |path: &str| space.path(&format!("runs/tiny/{path}"));
