@@ -258,34 +258,36 @@ fn two_runs_with_other_values_each_end_right() {
     assert_eq!((space.read("a.txt"), space.read("b.txt")), ("first\n".to_owned(), "first\ns\n".to_owned()));
 }
 
-/// Commands with children behind a pipe, a folder that another stage writes into, and one that resumes.
+/// Commands with children behind a pipe, a folder that another stage writes into, and one that resumes. A part that is
+/// killed fails them: what a shell swallows nobody else can know.
 const STORM: &str = r#"
 format = 1
 [stages.a]
 kind = "command"
-command = ["sh", "-c", "(cat in.txt; sleep 0.05; echo $0) | tee a.txt | tail -1", "x"]
+command = ["bash", "-e", "-o", "pipefail", "-c", "(cat in.txt; sleep 0.05; echo $0) | tee a.txt | tail -1", "x"]
 inputs = ["in.txt"]
 outputs = ["a.txt"]
 [stages.part]
 kind = "command"
-command = ["sh", "-c", "sleep 0.02; (cat in.txt; echo $0) | tee made/part.txt > /dev/null", "x"]
+command = ["bash", "-e", "-o", "pipefail", "-c", "sleep 0.02; (cat in.txt; echo $0) | tee made/part.txt > /dev/null", "x"]
 inputs = ["in.txt"]
 outputs = ["made/part.txt"]
 [stages.gather]
 kind = "command"
-shell = "[ -e $INTRADA_CKPT/seen ] || { cat made/* > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/seen; }; sleep 0.05; cat $INTRADA_CKPT/seen | tee g.txt > /dev/null"
+command = ["bash", "-e", "-o", "pipefail", "-c", "[ -e $INTRADA_CKPT/seen ] || { cat made/* > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/seen; }; sleep 0.05; cat $INTRADA_CKPT/seen | tee g.txt > /dev/null"]
 inputs = ["made"]
 outputs = ["g.txt"]
 [stages.b]
 kind = "command"
-shell = "cat a.txt g.txt in.txt | (sleep 0.05; cat > b.txt)"
+command = ["bash", "-e", "-o", "pipefail", "-c", "cat a.txt g.txt in.txt | (sleep 0.05; cat > b.txt)"]
 inputs = ["a.txt", "g.txt", "in.txt"]
 outputs = ["b.txt"]
 "#;
 
 fn with_value(value: &str) -> String {
     let set = |stage: &str, line: &str| {
-        format!(r#" --set stages.{stage}.command=["sh","-c","{line}","{value}"]"#).replace("+", "\\u0020")
+        format!(r#" --set stages.{stage}.command=["bash","-e","-o","pipefail","-c","{line}","{value}"]"#)
+            .replace("+", "\\u0020")
     };
     format!(
         "run p.toml --quiet{}{}",
@@ -343,4 +345,18 @@ fn in_a_storm_of_runs_edits_and_kills_no_wrong_result_is_published() {
     }
     let ran = space.intrada("cache verify");
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
+fn a_link_in_an_output_that_leads_out_of_it_is_told_and_one_within_is_not() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"mkdir d; echo x > d/x; ln -s x d/within; ln -s ../other d/out; ln -s nowhere d/dead\"\n\
+         outputs = [\"d\"]\n",
+    );
+    space.write("other", "o");
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let told: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("warning")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("warning: a gave `d/out`, a link out of its output"), "{told:?}");
 }

@@ -4,10 +4,12 @@
 //! [`super::super::guard`].
 
 use std::fs::File;
+use std::path::PathBuf;
 
 use crate::exec::Failure;
 use crate::exec::command::Program;
 use crate::exec::process::Control;
+use crate::store::tree::{Links, Shape, Tree};
 use crate::store::{Store, Take};
 
 use super::super::aside::Aside;
@@ -33,7 +35,10 @@ impl Order {
             self.guard.set()?;
             self.trust_slot(store, tell)?;
             let disturbed = match self.perform_in_place(store, program, log, control, tell, first.as_ref())? {
-                Ok(stored) => return Ok(stored),
+                Ok(stored) => {
+                    self.tell_of_links_that_lead_out(tell);
+                    return Ok(stored);
+                }
                 Err(disturbed) => disturbed,
             };
             let names = self.guard.named(&disturbed.files);
@@ -45,6 +50,27 @@ impl Order {
             }
             tell(News::Remark(format!("runs again, as {names} was touched or changed back while it ran")));
             first = Some(disturbed);
+        }
+    }
+
+    /// A link in an output is kept as a link. One that leads out of it leads to something that is no part of the result.
+    fn tell_of_links_that_lead_out(&self, tell: &dyn Fn(News)) {
+        for output in &self.outputs {
+            let top = self.root.join(&output.path);
+            let (Ok(tree), Ok(real)) = (Tree::survey(&top, Links::Kept), std::fs::canonicalize(&top)) else { continue };
+            let leads_out =
+                |name: &PathBuf| std::fs::canonicalize(top.join(name)).is_ok_and(|target| !target.starts_with(&real));
+            let links = tree.shapes().filter(|(_, shape)| matches!(shape, Shape::Link { .. }));
+            let mut out: Vec<PathBuf> = links.map(|(name, _)| name).filter(leads_out).collect();
+            out.sort_unstable();
+            if let Some(first) = out.first() {
+                let more = if out.len() > 1 { format!(" and {} more links", out.len() - 1) } else { String::new() };
+                tell(News::Remark(format!(
+                    "gave `{}`{more}, a link out of its output: what lies behind it is no part of the result, and a \
+                     change there runs nothing again",
+                    output.path.join(first).display()
+                )));
+            }
         }
     }
 
