@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::digest::{Digest, Encoder, FileDigest};
 use crate::exec::Failure;
@@ -33,6 +33,9 @@ pub struct Guard {
     /// The folders and those below them, as they were when the guard was set: a name that came and went again leaves only
     /// their times behind.
     times: Vec<(PathBuf, Stat)>,
+    /// Folders on the way to what is read, each with its stat when the guard was set. What is made or removed beside is nothing
+    /// to it; that it was exchanged for a moment is.
+    way: BTreeMap<PathBuf, Option<Stat>>,
 }
 
 /// What became of what is guarded, since it was set.
@@ -106,20 +109,16 @@ impl Guard {
             Some(folder) => vec![&folder.path],
             None => seen.files.iter().map(|(path, _)| path).collect(),
         };
-        let links: BTreeSet<PathBuf> = tops.into_iter().flat_map(|path| self.links_on(path)).collect();
-        links.iter().for_each(|link| self.link(link));
+        let mut way = Way::default();
+        tops.into_iter().for_each(|path| way.go(&self.root, path));
         if let Some(SeenFolder { path, cache, names }) = &seen.folder {
             let links = names.iter().filter(|(_, shape)| matches!(shape, Shape::Link { .. }));
-            links.for_each(|(name, _)| self.link(&self.root.join(path).join(name)));
+            links.for_each(|(name, _)| way.go(&self.root, &path.join(name)));
             let names = Names::Source { names: names.clone(), cache: cache.clone() };
             self.folders.push(Folder { path: self.root.join(path), names });
         }
-    }
-
-    /// The links on the way to a path, itself included.
-    fn links_on(&self, path: &Path) -> Vec<PathBuf> {
-        let steps = path.ancestors().filter(|step| !step.as_os_str().is_empty()).map(|step| self.root.join(step));
-        steps.filter(|step| Stat::of_itself(step).is_ok_and(|stat| stat.is_link())).collect()
+        way.links.iter().for_each(|link| self.link(link));
+        self.way.extend(way.folders.into_iter().map(|folder| (folder, None)));
     }
 
     /// Adds a link itself: one that leads elsewhere for a moment and back leaves no other trace.
@@ -175,6 +174,7 @@ impl Guard {
     /// A failure that names the files that hold something else.
     pub fn set(&mut self) -> Result<(), Failure> {
         self.times = self.folders.iter().flat_map(Folder::times).collect();
+        self.way.iter_mut().for_each(|(folder, stat)| *stat = Stat::of_itself(folder).ok());
         let mut changed: BTreeSet<PathBuf> = self.folders.iter().flat_map(Folder::differences).collect();
         let mut unsettled = Vec::new();
         for (place, watched) in self.files.iter_mut().enumerate() {
@@ -222,6 +222,9 @@ impl Guard {
         }
         let moved = self.times.iter().filter(|(path, stat)| !self.is_as_set(path, stat));
         touched.files.extend(moved.map(|(path, _)| path.clone()));
+        let exchanged =
+            self.way.iter().filter(|(path, before)| was_exchanged(before.as_ref(), Stat::of_itself(path).ok()));
+        touched.files.extend(exchanged.map(|(path, _)| path.clone()));
         match (changed.is_empty(), touched.files.is_empty()) {
             (false, _) => Since::Changed(changed),
             (true, false) => Since::Touched(touched),
@@ -265,6 +268,65 @@ impl Guard {
         Failure::new(format!("{names} changed while the stage ran, so its result is not kept"))
             .with_help("run again; what a stage writes itself can't lie in a folder that it reads")
     }
+}
+
+/// Whether a folder may have been another one for a moment, or is now. A rename moves nothing but its change time; what is made
+/// or removed in it moves both.
+fn was_exchanged(before: Option<&Stat>, now: Option<Stat>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => {
+            (before.dev, before.ino) != (now.dev, now.ino)
+                || (before.ctime_ns != now.ctime_ns && now.ctime_ns != now.mtime_ns)
+        }
+        (before, now) => before.is_some() != now.is_some(),
+    }
+}
+
+/// What is passed on the way to a path, through all links.
+#[derive(Default)]
+struct Way {
+    links: BTreeSet<PathBuf>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Way {
+    /// As many links as the system itself follows.
+    const MOST: usize = 40;
+
+    /// Goes from the folder `from` to `path` below it. `from` and what is above it doesn't count.
+    fn go(&mut self, from: &Path, path: &Path) {
+        let mut followed = 0;
+        let mut place = from.to_owned();
+        let mut rest: Vec<PathBuf> = steps(path);
+        while let Some(step) = rest.pop() {
+            match step.as_os_str().as_bytes() {
+                b".." => drop(place.pop()),
+                _ => place.push(&step),
+            }
+            match Stat::of_itself(&place) {
+                Ok(stat) if stat.is_link() && followed < Way::MOST => {
+                    followed += 1;
+                    self.links.insert(place.clone());
+                    let Ok(target) = std::fs::read_link(&place) else { return };
+                    place.pop();
+                    rest.extend(steps(&target));
+                }
+                Ok(stat) if stat.is_folder() && !from.starts_with(&place) => drop(self.folders.insert(place.clone())),
+                // It may come and go.
+                Err(_) => {
+                    self.folders.insert(place.clone());
+                    return;
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+/// The parts of a path, the last one first.
+fn steps(path: &Path) -> Vec<PathBuf> {
+    let steps = path.components().filter(|step| !matches!(step, Component::CurDir));
+    steps.map(|step| PathBuf::from(step.as_os_str())).rev().collect()
 }
 
 impl Folder {

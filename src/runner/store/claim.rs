@@ -84,7 +84,7 @@ impl Store {
     }
 
     fn claim(&self, place: &Path, purpose: Use) -> Result<Result<Claim, Option<Holder>>, Error> {
-        let name = Digest::of(place.as_os_str().as_bytes()).to_string();
+        let name = Digest::of(real(place).as_os_str().as_bytes()).to_string();
         let path = self.root.join("locks").join(format!("claim-{name}"));
         loop {
             let mut file = open(&path)?;
@@ -105,6 +105,14 @@ impl Store {
                 Err(TryLockError::Error(error)) => return Err(error).locked(&path),
             }
         }
+    }
+}
+
+/// The place without links above it: two names of one place are one place.
+fn real(place: &Path) -> PathBuf {
+    match (place.parent().map(fs::canonicalize), place.file_name()) {
+        (Some(Ok(parent)), Some(name)) => parent.join(name),
+        _ => place.to_owned(),
     }
 }
 

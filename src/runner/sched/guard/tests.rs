@@ -149,3 +149,41 @@ fn a_link_that_led_elsewhere_for_a_moment_is_a_touch_wherever_it_lies_on_the_way
         assert!(touched.files.contains(&root.join(link)), "{input}");
     }
 }
+
+#[test]
+fn a_folder_on_the_way_that_was_another_for_a_moment_is_a_touch_and_a_file_made_beside_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(dir.path()).unwrap();
+    for folder in ["real/a/b", "other/a/b"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+        fs::write(root.join(folder).join("file"), "one").unwrap();
+    }
+    symlink("second", root.join("first")).unwrap();
+    symlink("real", root.join("second")).unwrap();
+    fs::create_dir(root.join("in")).unwrap();
+    symlink("../first/a", root.join("in/link")).unwrap();
+    symlink("../nowhere", root.join("in/dead")).unwrap();
+    let inputs = Inputs::new(&root, &root.join("cache"), Default::default());
+    type Change = fn(&Path);
+    let exchange: Change = |root| {
+        for (from, to) in [("real", "kept"), ("other", "real"), ("real", "other"), ("kept", "real")] {
+            fs::rename(root.join(from), root.join(to)).unwrap();
+        }
+    };
+    let relink: Change = |root| {
+        for target in ["other", "real"] {
+            fs::remove_file(root.join("second")).unwrap();
+            symlink(target, root.join("second")).unwrap();
+        }
+    };
+    let cases = [("real/a/b/file", exchange), ("first/a/b/file", relink), ("in", exchange), ("in", relink)];
+    for (place, (input, change)) in cases.into_iter().enumerate() {
+        let mut guard = Guard::new(&root);
+        guard.source(&inputs.source(Path::new(input)).unwrap().seen);
+        guard.set().unwrap();
+        fs::write(root.join(format!("real/beside-{place}")), "").unwrap();
+        assert_eq!(guard.since(), Since::Untouched, "{input}");
+        change(&root);
+        assert!(matches!(guard.since(), Since::Touched(_)), "{input}");
+    }
+}
