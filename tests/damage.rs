@@ -145,6 +145,35 @@ fn a_file_or_a_link_in_the_place_of_any_folder_of_the_cache_is_moved_away() {
 }
 
 #[test]
+fn a_file_in_the_place_of_a_folder_of_objects_or_traces_is_moved_away() {
+    let shards = |space: &Space| {
+        let of = |part: &str| fs::read_dir(space.path("cache").join(part)).unwrap().map(|shard| shard.unwrap().path());
+        of("objects").chain(of("traces")).collect::<Vec<PathBuf>>()
+    };
+    let first = two_stages();
+    assert_eq!(first.intrada("p.toml").code, Some(0));
+    for place in 0..shards(&first).len() {
+        let space = two_stages();
+        assert_eq!(space.intrada("p.toml").code, Some(0));
+        let mut shards = shards(&space);
+        shards.sort();
+        put("pipe", &shards[place]);
+        space.remove("b.txt");
+        space.remove("d");
+        let ran = in_time(&space, "p.toml");
+        assert_eq!(
+            (ran.code, space.read("b.txt").as_str()),
+            (Some(0), "hello\n"),
+            "{:?}: {}",
+            shards[place],
+            ran.stderr
+        );
+        let verified = in_time(&space, "cache verify");
+        assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
+    }
+}
+
+#[test]
 fn a_version_that_was_lost_is_written_again_by_every_command_that_works_and_a_newer_one_is_refused() {
     let space = two_stages();
     space.outcomes();

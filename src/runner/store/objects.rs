@@ -167,7 +167,7 @@ impl Store {
         let taken_at = now_ns();
         let stat = match Stat::of_itself(&path) {
             Ok(stat) => stat,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 self.verified.forget(object);
                 return Ok(Health::Missing);
             }
