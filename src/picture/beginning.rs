@@ -87,7 +87,7 @@ const BRANDS: &[(&[u8], Beginning)] = &[
 
 impl Beginning {
     /// Of a file whose first bytes are these.
-    pub(crate) fn of(bytes: &[u8]) -> Beginning {
+    pub fn of(bytes: &[u8]) -> Beginning {
         let bytes = &bytes[..bytes.len().min(LOOKED_AT)];
         if bytes.is_empty() {
             return Beginning::Empty;

@@ -6,9 +6,10 @@
 //! the workspace notes the set of values.
 
 use std::fmt;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use intrada_picture::Beginning;
 use png::{BitDepth, ColorType, Transformations};
 
 use crate::kind::dataset::Encoding;
@@ -35,6 +36,14 @@ pub enum LabelError {
         path: PathBuf,
         /// What the decoder met.
         cause: png::DecodingError,
+    },
+    /// Something else altogether: what a download or a clone left in its place, or another kind of image.
+    #[error("label `{}` is no PNG, but {beginning}", path.display())]
+    NoPng {
+        /// Which file.
+        path: PathBuf,
+        /// What it begins with.
+        beginning: Beginning,
     },
     /// A PNG whose pixels don't hold an index in the way they should.
     #[error("label `{}` is a PNG of {found}, but a label has {expected}; {hint}", path.display())]
@@ -134,7 +143,7 @@ pub fn members(set: [u64; 4]) -> impl Iterator<Item = u8> {
 pub fn size(path: &Path) -> Result<[u32; 2], LabelError> {
     let file = plain::open(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
     let reader = png::Decoder::new(BufReader::new(file)).read_info();
-    let reader = reader.map_err(|cause| LabelError::Damaged { path: path.to_owned(), cause })?;
+    let reader = reader.map_err(|cause| damaged(path, cause))?;
     Ok([reader.info().width, reader.info().height])
 }
 
@@ -187,9 +196,26 @@ struct Label {
     indices: Vec<u8>,
 }
 
+/// What is wrong with a file that can't be decoded.
+fn damaged(path: &Path, cause: png::DecodingError) -> LabelError {
+    const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+    let mut start = Vec::new();
+    let read = plain::open(path).and_then(|file| file.take(512).read_to_end(&mut start));
+    let path = path.to_owned();
+    if read.is_ok() && !start.starts_with(SIGNATURE) {
+        // The first bytes of a PNG that is cut within them.
+        if start.is_empty() || !SIGNATURE.starts_with(&start) {
+            let jpeg = start.starts_with(b"\xff\xd8\xff");
+            let beginning = if jpeg { Beginning::Image("a JPEG image") } else { Beginning::of(&start) };
+            return LabelError::NoPng { path, beginning };
+        }
+    }
+    LabelError::Damaged { path, cause }
+}
+
 impl Label {
     fn read(path: &Path, encoding: Encoding) -> Result<Label, LabelError> {
-        let damaged = |cause| LabelError::Damaged { path: path.to_owned(), cause };
+        let damaged = |cause| damaged(path, cause);
         let file = plain::open(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
         let mut decoder = png::Decoder::new(BufReader::new(file));
         decoder.set_transformations(Transformations::IDENTITY);
@@ -359,14 +385,25 @@ mod tests {
             &whole[..whole.len() - 12],
             &whole[..image_data + 3],
             &whole[..10],
-            b"GIF89a",
-            b"",
+            &whole[..4],
             &altered,
         ] {
             std::fs::write(&path, broken).unwrap();
             assert!(
                 matches!(values(&path, Encoding::Index), Err(LabelError::Damaged { path: named, .. }) if named == path)
             );
+        }
+        let others: [(&[u8], &str); 5] = [
+            (b"", "empty"),
+            (b"GIF89a", "a GIF image"),
+            (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of git-lfs"),
+            (b"<!DOCTYPE html><html>", "a web page (HTML)"),
+            (b"\xff\xd8\xff\xe0", "a JPEG image"),
+        ];
+        for (bytes, what) in others {
+            std::fs::write(&path, bytes).unwrap();
+            let error = values(&path, Encoding::Index).unwrap_err();
+            assert!(error.to_string().ends_with(&format!("is no PNG, but {what}")), "{error}");
         }
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(values(&path, Encoding::Index), Err(LabelError::Unreadable { .. })));

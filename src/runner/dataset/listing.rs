@@ -81,6 +81,11 @@ pub fn list(
         Some(list) => listed(root, place, naming, list, (&images, labels), &mut remarks)?,
     };
     refuse_equal_stems(place, naming, &names)?;
+    // The worker names maps after images, and lists them (`ml::data::source::map_file`).
+    let is_unlistable = |name: &&str| name.contains(['\n', '\r']) || name.trim() != *name;
+    if let Some(names) = Names::of(names.iter().map(String::as_str).filter(is_unlistable)) {
+        return Err(DatasetError::Unlistable { folder: place.images.clone(), names });
+    }
     let listed = if labels {
         with_labels(root, place, naming, names, may_lack, (&stems, &mut dead_links, &mut remarks))?
     } else {
@@ -364,6 +369,17 @@ mod tests {
         let folder = with_list(root.path(), &folder, "q1\na\nq2\nq3\nq4.png\nq5\nq6\nq7");
         let text = message(root.path(), &folder, false);
         assert_eq!(text, "`list.txt` names 7 images that `data/images` does not have: q1, q2, q3, q4.png, q5, …");
+    }
+
+    #[test]
+    fn names_that_no_list_can_hold_are_refused_before_a_worker_does() {
+        for name in [" a.png", "a\nb.png", "a\rb.png"] {
+            let (root, folder) = workspace(&["data/images/b.png", &format!("data/images/{name}")]);
+            let text = message(root.path(), &folder, false);
+            assert!(text.starts_with("`data/images` holds 1 image whose name begins or ends with a blank"), "{text}");
+        }
+        let (root, folder) = workspace(&["data/images/a b.png"]);
+        assert_eq!(list_samples(root.path(), &folder, false).unwrap().len(), 1);
     }
 
     #[test]

@@ -129,6 +129,14 @@ pub enum DatasetError {
         /// Each once.
         names: Names,
     },
+    /// Names that no list of names can hold, so that no map could be called after them.
+    #[error("`{}` holds {} whose name begins or ends with a blank, or holds a line break: {names}", folder.display(), names.counted())]
+    Unlistable {
+        /// The folder of the images, relative to the workspace's root.
+        folder: PathBuf,
+        /// The images.
+        names: Names,
+    },
     /// Two images differ in their ending only, so that one label, one prediction would be that of both.
     #[error("`{first}` and `{second}` in `{}` differ in their ending only: whose would the label be?", folder.display())]
     SameStem {
@@ -170,7 +178,7 @@ impl DatasetError {
             Self::Missing { concerns, .. } | Self::Unreadable { concerns, .. } | Self::NotUtf8 { concerns, .. } => {
                 *concerns
             }
-            Self::NoImages { .. } | Self::SameStem { .. } => Concerns::Images,
+            Self::NoImages { .. } | Self::SameStem { .. } | Self::Unlistable { .. } => Concerns::Images,
             Self::EmptyList { .. } | Self::NotInFolder { .. } | Self::Repeated { .. } => Concerns::List,
             Self::Unlabelled { .. } | Self::TwoLabels { .. } => Concerns::Labels,
         }
