@@ -247,3 +247,44 @@ fn names_in_another_unicode_form_are_read_and_told_and_change_no_key() {
     assert_eq!((settled[0].stage.as_str(), settled[0].outcome.as_str()), ("train", "up-to-date"));
     assert!(space.intrada("doctor p.toml").stdout.contains("in another Unicode form"));
 }
+
+#[test]
+fn why_names_the_option_of_a_data_set_that_is_another_one() {
+    let space = Space::with(
+        r#"
+format = 1
+[pipeline]
+name = "p"
+device = "cpu"
+[[classes]]
+name = "a"
+[[classes]]
+name = "b"
+[datasets.d]
+format = "folder"
+root = "d"
+[models.m]
+arch = "small"
+[stages.inter]
+kind = "inter-training"
+method = "source-only"
+model = "m"
+source = "d"
+iterations = 1
+"#,
+    );
+    for name in ["0", "1"] {
+        space.write(&format!("d/images/{name}.png"), space::grey_png(64, 32, 9));
+        space.write(&format!("d/labels/{name}.png"), space::grey_png(64, 32, 1));
+    }
+    space.write("l.txt", "1\n0\n");
+    space.run("p.toml");
+    for (set, told) in [
+        ("datasets.d.size=[32,32]", "size: – → [32, 32]"),
+        ("datasets.d.map={1=0}", "map: – → { 1 = 0 }"),
+        ("datasets.d.list=\"l.txt\"", "the order of its images: "),
+    ] {
+        let why = space.intrada(&format!("why p.toml inter --set {set}")).stdout;
+        assert!(why.contains(told) && !why.contains("executable bit"), "{set}: {why}");
+    }
+}

@@ -3,10 +3,10 @@
 //! Knows no stage and no cache: two manifests come in, differences go out, in the order of the fields that the key hashes.
 //! A data set's or folder's difference goes down to its files when both listings can be had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::manifest::{Field, Manifest};
+use super::manifest::{Field, Ingredient, Manifest};
 use crate::inputs::listing::Files;
 
 /// One field that is not as it was.
@@ -31,6 +31,8 @@ pub enum FileDifference {
     Removed(String),
     /// It has other content: name, short digest before, short digest now.
     Changed(String, String, String),
+    /// None is, but something of the data set's description: what, before, now.
+    Option(String, String, String),
     /// None is: what differs is nothing that a listing of files shows.
     BesideContent,
 }
@@ -55,8 +57,10 @@ pub fn differences(
         .map(|name| {
             let (group, short) = name.split_once('/').unwrap_or(("", &name));
             let shown = |value: Option<&String>| value.map(|value| shorten(group, value));
+            let before_of = |role: &str| old.inputs.get(role);
+            let after_of = |role: &str| new.inputs.get(role);
             let changed_files = match (group, files(old, short), files(new, short)) {
-                ("inputs", Some(old), Some(new)) if old == new => vec![FileDifference::BesideContent],
+                ("inputs", Some(old), Some(new)) if old == new => beside_content(before_of(short), after_of(short)),
                 ("inputs", Some(old), Some(new)) => file_differences(&old, &new),
                 _ => Vec::new(),
             };
@@ -119,6 +123,20 @@ fn shorten(group: &str, value: &str) -> String {
     }
 }
 
+/// What differs of an input whose files are what they were.
+fn beside_content(old: Option<&Ingredient>, new: Option<&Ingredient>) -> Vec<FileDifference> {
+    let (Some(old), Some(new)) = (old, new) else { return vec![FileDifference::BesideContent] };
+    let names: BTreeSet<&String> = old.options.keys().chain(new.options.keys()).collect();
+    // A record of an earlier version doesn't say what it was.
+    let is_known = !old.options.is_empty();
+    let shown = |options: &BTreeMap<String, String>, name| options.get(name).cloned().unwrap_or_else(|| "–".to_owned());
+    let differ = names.into_iter().filter(|name| is_known && old.options.get(*name) != new.options.get(*name));
+    let found: Vec<FileDifference> = differ
+        .map(|name| FileDifference::Option(name.clone(), shown(&old.options, name), shown(&new.options, name)))
+        .collect();
+    if found.is_empty() { vec![FileDifference::BesideContent] } else { found }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.old, &self.new) {
@@ -136,6 +154,7 @@ impl fmt::Display for FileDifference {
             FileDifference::Added(name) => write!(f, "+ {name}"),
             FileDifference::Removed(name) => write!(f, "- {name}"),
             FileDifference::Changed(name, old, new) => write!(f, "~ {name}  {old} → {new}"),
+            FileDifference::Option(name, old, new) => write!(f, "{name}: {old} → {new}"),
             FileDifference::BesideContent => {
                 write!(f, "every file is as it was; an executable bit, an empty folder or a link is not")
             }

@@ -9,7 +9,7 @@ mod photographs;
 pub(super) mod sampled;
 pub(super) mod sizes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::dataset::{self, DatasetError, Layout, Naming, Place, Sample, folder};
@@ -135,6 +135,7 @@ impl<'a> Survey<'a> {
                 .next(),
             name: sample.name,
         };
+        let options = self.options(&listed.samples, jpeg);
         let samples = listed.samples.into_iter().enumerate().map(sample);
         let content = job::Dataset::Files {
             samples: samples.collect(),
@@ -144,11 +145,30 @@ impl<'a> Survey<'a> {
             orientation: self.dataset.orientation,
             jpeg,
         };
-        let ingredient =
-            Ingredient { digest, what: format!("data set {}", self.dataset.name), listing: Some(object_of(&listing)) };
+        let ingredient = Ingredient {
+            digest,
+            what: format!("data set {}", self.dataset.name),
+            listing: Some(object_of(&listing)),
+            options,
+        };
         let files = images.into_iter().zip(image_records).chain(labels.into_iter().zip(label_records));
         let seen = Seen { files: files.collect(), folder: None };
         Ok(Found { ingredient, content: Content::Dataset(content), seen, listing: Some(listing), warnings })
+    }
+
+    /// What enters the digest beside the files, as `why` names it.
+    fn options(&self, samples: &[Sample], jpeg: Option<u32>) -> BTreeMap<String, String> {
+        let names: Vec<&str> = samples.iter().map(|sample| sample.name.as_str()).collect();
+        let map: Vec<String> = self.map.iter().map(|(from, to)| format!("{from} = {to}")).collect();
+        let orientation = self.dataset.orientation;
+        let options = [
+            ("size", self.dataset.size.map(|size| format!("{size:?}"))),
+            ("map", (!map.is_empty()).then(|| format!("{{ {} }}", map.join(", ")))),
+            ("orientation", (orientation != Default::default()).then(|| format!("{orientation:?}").to_lowercase())),
+            ("the JPEG decoder's revision", jpeg.map(|revision| revision.to_string())),
+            ("the order of its images", Some(object_of(names.join("\n").as_bytes()).0.short())),
+        ];
+        options.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 
     /// What is worth knowing of images that can be read.

@@ -39,6 +39,9 @@ pub struct Ingredient {
     pub what: String,
     /// The object that lists what it is made of, so that `why` can go down to the file.
     pub listing: Option<FileDigest>,
+    /// What of its description enters its digest beside the files, so that `why` can name it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
 }
 
 /// One line of a manifest as it is hashed and explained.
@@ -98,7 +101,12 @@ pub(super) mod tests {
     }
 
     pub(in crate::plan) fn ingredient(what: &str, content: &[u8]) -> Ingredient {
-        Ingredient { digest: ArtifactDigest(Digest::of(content)), what: what.into(), listing: None }
+        Ingredient {
+            digest: ArtifactDigest(Digest::of(content)),
+            what: what.into(),
+            listing: None,
+            options: BTreeMap::new(),
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Knows how to look, not when. Here a data set's mistakes (a folder that isn't there, a label outside the classes) become
 //! problems at the line of the pipeline file that brought them in, before anything has run.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
@@ -163,7 +164,8 @@ impl Surveyor<'_> {
             self.weights(path, readers)?;
         }
         let listing = seen.folder.as_ref().map(|folder| listing_of_folder(folder, &seen));
-        let ingredient = Ingredient { digest, what, listing: listing.as_deref().map(object_of) };
+        let ingredient =
+            Ingredient { digest, what, listing: listing.as_deref().map(object_of), options: BTreeMap::new() };
         let warnings = seen.folder.as_ref().and_then(|folder| dead_links(folder, span)).into_iter().collect();
         Ok(Found { ingredient, content, seen, listing, warnings })
     }
@@ -250,6 +252,16 @@ fn scenes_found(dataset: &Dataset, scenes: job::Dataset) -> Found {
         digest: ArtifactDigest(encoder.finish()),
         what: format!("data set {}", dataset.name),
         listing: None,
+        options: [
+            ("style", style.clone()),
+            ("part", part.clone()),
+            ("seed", seed.to_string()),
+            ("count", count.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .chain([("size".to_owned(), format!("{size:?}"))])
+        .collect(),
     };
     Found { ingredient, content: Content::Dataset(scenes), seen: Seen::default(), listing: None, warnings: Vec::new() }
 }

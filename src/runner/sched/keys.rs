@@ -91,6 +91,7 @@ impl Keys {
                     digest,
                     what: format!("{} of `{}`", stage.outputs[output as usize].name, stage.name),
                     listing,
+                    options: BTreeMap::new(),
                 }
             }
         }
