@@ -4,7 +4,7 @@
 //! Knows no job. The environment tells each library which instructions it may use; that must have been done before this process
 //! began. It is not enough. oneDNN cuts its sums to the sizes of a CPU's caches, so it is switched off, and convolutions go
 //! through MKL, which promises equal sums. And MKL's square root begins with an estimate that each make of CPU has its own of, so
-//! [`sqrt`] does without. tch passes none of this on, so functions of libtorch are looked up by their names.
+//! `sqrt` does without. tch passes none of this on, so functions of libtorch are looked up by their names.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};

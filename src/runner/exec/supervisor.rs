@@ -2,7 +2,7 @@
 //!
 //! The runner may be killed at any time, by a person or because memory ran out. A tool behind a pipe, what `make` or a
 //! wrapper script has started, or a process in a session of its own would then go on writing where the next run puts its
-//! results. So each job is started by this: the same program, called as [`SUPERVISE`]. It hears from the runner by a socket,
+//! results. So each job is started by this: the same program, called as `SUPERVISE`. It hears from the runner by a socket,
 //! which ends when the runner does. Then, and when the job ends, it kills all that descends from it, and is gone only when
 //! that is. It has the leases open for as long, so that nobody else takes them.
 //!
