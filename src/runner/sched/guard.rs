@@ -9,9 +9,11 @@
 //! as suspicious as a change. It can also have been a mere touch, which nobody can tell from an edit that was taken back:
 //! then the command is run again.
 
+mod way;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crate::digest::{Digest, Encoder, FileDigest};
 use crate::exec::Failure;
@@ -20,6 +22,8 @@ use crate::inputs::{is_no_input, survey};
 use crate::store::index::PlacedOutput;
 use crate::store::stat::{Stat, now_ns, tick};
 use crate::store::tree::{Behind, Links, Shape, Tree};
+
+use way::{Way, was_exchanged};
 
 /// So many files are named in a message.
 const NAMED: usize = 5;
@@ -30,12 +34,17 @@ pub struct Guard {
     root: PathBuf,
     files: Vec<Watched>,
     folders: Vec<Folder>,
+    /// The paths by which files, folders and links are reached, relative to the root.
+    entrances: Vec<PathBuf>,
+    /// The links on the way to them, as they were when the guard was set: one that leads elsewhere for a moment and back
+    /// leaves no other trace.
+    links: Vec<Watched>,
     /// The folders and those below them, as they were when the guard was set: a name that came and went again leaves only
     /// their times behind.
     times: Vec<(PathBuf, Stat)>,
     /// Folders on the way to what is read, each with its stat when the guard was set. What is made or removed beside is nothing
     /// to it; that it was exchanged for a moment is.
-    way: BTreeMap<PathBuf, Option<Stat>>,
+    passed: Vec<(PathBuf, Option<Stat>)>,
 }
 
 /// What became of what is guarded, since it was set.
@@ -105,28 +114,13 @@ impl Guard {
             form: Form::Followed,
         });
         self.files.extend(files);
-        let tops: Vec<&PathBuf> = match &seen.folder {
-            Some(folder) => vec![&folder.path],
-            None => seen.files.iter().map(|(path, _)| path).collect(),
+        let Some(SeenFolder { path, cache, names }) = &seen.folder else {
+            return self.entrances.extend(seen.files.iter().map(|(path, _)| path.clone()));
         };
-        let mut way = Way::default();
-        tops.into_iter().for_each(|path| way.go(&self.root, path));
-        if let Some(SeenFolder { path, cache, names }) = &seen.folder {
-            let links = names.iter().filter(|(_, shape)| matches!(shape, Shape::Link { .. }));
-            links.for_each(|(name, _)| way.go(&self.root, &path.join(name)));
-            let names = Names::Source { names: names.clone(), cache: cache.clone() };
-            self.folders.push(Folder { path: self.root.join(path), names });
-        }
-        way.links.iter().for_each(|link| self.link(link));
-        self.way.extend(way.folders.into_iter().map(|folder| (folder, None)));
-    }
-
-    /// Adds a link itself: one that leads elsewhere for a moment and back leaves no other trace.
-    fn link(&mut self, path: &Path) {
-        if let (Ok(stat), Ok(target)) = (Stat::of_itself(path), std::fs::read_link(path)) {
-            let content = FileDigest(Digest::of(target.as_os_str().as_bytes()));
-            self.files.push(Watched { path: path.to_owned(), stat, content, form: Form::Link });
-        }
+        let links = names.iter().filter(|(_, shape)| matches!(shape, Shape::Link { .. }));
+        self.entrances.extend(links.map(|(name, _)| path.join(name)).chain([path.clone()]));
+        let names = Names::Source { names: names.clone(), cache: cache.clone() };
+        self.folders.push(Folder { path: self.root.join(path), names });
     }
 
     /// Adds an output of another stage, as it was put in place.
@@ -160,12 +154,13 @@ impl Guard {
     /// find out.
     pub fn changed(&self) -> BTreeSet<PathBuf> {
         let changed = self.files.iter().filter(|watched| watched.has_changed()).map(|watched| watched.path.clone());
-        changed.chain(self.folders.iter().flat_map(Folder::differences)).collect()
+        changed.chain(self.folders.iter().flat_map(|folder| folder.differences(folder.tree().as_ref()))).collect()
     }
 
     /// The folders in which there are names that weren't there.
     pub fn grown(&self) -> impl Iterator<Item = &Path> {
-        self.folders.iter().filter(|folder| !folder.differences().is_empty()).map(|folder| &*folder.path)
+        let has_grown = |folder: &&Folder| !folder.differences(folder.tree().as_ref()).is_empty();
+        self.folders.iter().filter(has_grown).map(|folder| &*folder.path)
     }
 
     /// Finds every file to hold what the key says, and takes the stats that it has now for those that it must have at the end.
@@ -173,23 +168,29 @@ impl Guard {
     /// # Errors
     /// A failure that names the files that hold something else.
     pub fn set(&mut self) -> Result<(), Failure> {
-        self.times = self.folders.iter().flat_map(Folder::times).collect();
-        self.way.iter_mut().for_each(|(folder, stat)| *stat = Stat::of_itself(folder).ok());
-        let mut changed: BTreeSet<PathBuf> = self.folders.iter().flat_map(Folder::differences).collect();
+        let mut changed = BTreeSet::new();
+        self.times.clear();
+        for folder in &self.folders {
+            let tree = folder.tree();
+            changed.extend(folder.differences(tree.as_ref()));
+            self.times.extend(folder.times(tree.as_ref()));
+        }
+        let way = Way::to(&self.root, &self.entrances);
+        self.links = way.links.iter().filter_map(|link| Watched::link(link)).collect();
+        self.passed = way.folders.into_iter().map(|folder| (folder.clone(), Stat::of_itself(&folder).ok())).collect();
         let mut unsettled = Vec::new();
-        for (place, watched) in self.files.iter_mut().enumerate() {
+        for watched in self.files.iter_mut().chain(&mut self.links) {
             match watched.set(false) {
                 Ok(()) if watched.is_settled() => {}
-                Ok(()) => unsettled.push(place),
+                Ok(()) => unsettled.push(watched),
                 Err(Changed) => drop(changed.insert(watched.path.clone())),
             }
         }
         // A write in the same tick of the clock in which the last one was would leave the same stat behind.
-        let pause = unsettled.iter().map(|place| tick(&self.files[*place].stat)).max();
+        let pause = unsettled.iter().map(|watched| tick(&watched.stat)).max();
         if let Some(pause) = pause.filter(|_| changed.is_empty()) {
             std::thread::sleep(pause);
-            for place in unsettled {
-                let watched = &mut self.files[place];
+            for watched in unsettled {
                 if watched.set(true).is_err() {
                     changed.insert(watched.path.clone());
                 }
@@ -205,9 +206,10 @@ impl Guard {
 
     /// What has become of it since it was [set](Guard::set).
     pub fn since(&self) -> Since {
-        let mut changed: BTreeSet<PathBuf> = self.folders.iter().flat_map(Folder::differences).collect();
+        let mut changed: BTreeSet<PathBuf> =
+            self.folders.iter().flat_map(|folder| folder.differences(folder.tree().as_ref())).collect();
         let mut touched = Touched { files: BTreeSet::new(), unwritten: true };
-        for watched in &self.files {
+        for watched in self.files.iter().chain(&self.links) {
             let now = watched.stat_now();
             if now.is_some_and(|now| now == watched.stat) {
                 continue;
@@ -223,7 +225,7 @@ impl Guard {
         let moved = self.times.iter().filter(|(path, stat)| !self.is_as_set(path, stat));
         touched.files.extend(moved.map(|(path, _)| path.clone()));
         let exchanged =
-            self.way.iter().filter(|(path, before)| was_exchanged(before.as_ref(), Stat::of_itself(path).ok()));
+            self.passed.iter().filter(|(path, before)| was_exchanged(before.as_ref(), Stat::of_itself(path).ok()));
         touched.files.extend(exchanged.map(|(path, _)| path.clone()));
         match (changed.is_empty(), touched.files.is_empty()) {
             (false, _) => Since::Changed(changed),
@@ -242,8 +244,8 @@ impl Guard {
     /// Names the files and their stats as they were when it was [set](Guard::set).
     pub fn fingerprint(&self) -> Digest {
         let mut encoder = Encoder::new("intrada/guard/1");
-        encoder.list("files", self.files.len());
-        for Watched { path, stat, .. } in &self.files {
+        encoder.list("files", self.files.len() + self.links.len());
+        for Watched { path, stat, .. } in self.files.iter().chain(&self.links) {
             let Stat { dev, ino, size, mtime_ns, ctime_ns, mode } = *stat;
             let times = [mtime_ns, ctime_ns].map(i64::to_le_bytes).concat();
             let identity = [dev, ino, size, u64::from(mode)].map(u64::to_le_bytes).concat();
@@ -270,72 +272,17 @@ impl Guard {
     }
 }
 
-/// Whether a folder may have been another one for a moment, or is now. A rename moves nothing but its change time; what is made
-/// or removed in it moves both.
-fn was_exchanged(before: Option<&Stat>, now: Option<Stat>) -> bool {
-    match (before, now) {
-        (Some(before), Some(now)) => {
-            (before.dev, before.ino) != (now.dev, now.ino)
-                || (before.ctime_ns != now.ctime_ns && now.ctime_ns != now.mtime_ns)
-        }
-        (before, now) => before.is_some() != now.is_some(),
-    }
-}
-
-/// What is passed on the way to a path, through all links.
-#[derive(Default)]
-struct Way {
-    links: BTreeSet<PathBuf>,
-    folders: BTreeSet<PathBuf>,
-}
-
-impl Way {
-    /// As many links as the system itself follows.
-    const MOST: usize = 40;
-
-    /// Goes from the folder `from` to `path` below it. `from` and what is above it doesn't count.
-    fn go(&mut self, from: &Path, path: &Path) {
-        let mut followed = 0;
-        let mut place = from.to_owned();
-        let mut rest: Vec<PathBuf> = steps(path);
-        while let Some(step) = rest.pop() {
-            match step.as_os_str().as_bytes() {
-                b".." => drop(place.pop()),
-                _ => place.push(&step),
-            }
-            match Stat::of_itself(&place) {
-                Ok(stat) if stat.is_link() && followed < Way::MOST => {
-                    followed += 1;
-                    self.links.insert(place.clone());
-                    let Ok(target) = std::fs::read_link(&place) else { return };
-                    place.pop();
-                    rest.extend(steps(&target));
-                }
-                Ok(stat) if stat.is_folder() && !from.starts_with(&place) => drop(self.folders.insert(place.clone())),
-                // It may come and go.
-                Err(_) => {
-                    self.folders.insert(place.clone());
-                    return;
-                }
-                Ok(_) => {}
-            }
-        }
-    }
-}
-
-/// The parts of a path, the last one first.
-fn steps(path: &Path) -> Vec<PathBuf> {
-    let steps = path.components().filter(|step| !matches!(step, Component::CurDir));
-    steps.map(|step| PathBuf::from(step.as_os_str())).rev().collect()
-}
-
 impl Folder {
+    /// What lies in it now; none if that can't be read.
+    fn tree(&self) -> Option<Tree> {
+        match &self.names {
+            Names::Source { cache, .. } => survey(&self.path, cache).ok(),
+            Names::Output(_) => Tree::survey(&self.path, Links::Kept).ok(),
+        }
+    }
+
     /// It and the folders below it, with their stats.
-    fn times(&self) -> Vec<(PathBuf, Stat)> {
-        let tree = match &self.names {
-            Names::Source { cache, .. } => survey(&self.path, cache),
-            Names::Output(_) => Tree::survey(&self.path, Links::Kept),
-        };
+    fn times(&self, tree: Option<&Tree>) -> Vec<(PathBuf, Stat)> {
         let is_folder = |shape: &Shape| matches!(shape, Shape::Folder | Shape::Link { behind: Behind::Folder, .. });
         let below = tree.into_iter().flat_map(|tree| {
             let folders = tree.shapes().filter(|(_, shape)| is_folder(shape));
@@ -358,17 +305,16 @@ impl Folder {
 
     /// The paths that came, went, or are something else than they were: a file, a folder, a link to another place. What a
     /// file holds is not looked at.
-    fn differences(&self) -> Vec<PathBuf> {
+    fn differences(&self, tree: Option<&Tree>) -> Vec<PathBuf> {
+        let Some(tree) = tree else { return vec![self.path.clone()] };
         let different: Vec<PathBuf> = match &self.names {
-            Names::Source { names, cache } => {
-                let Ok(tree) = survey(&self.path, cache) else { return vec![self.path.clone()] };
+            Names::Source { names, .. } => {
                 let now: BTreeMap<PathBuf, Shape> = tree.shapes().collect();
                 let gone = names.keys().filter(|name| !now.contains_key(*name));
                 let new = now.iter().filter(|(name, shape)| names.get(*name) != Some(shape)).map(|(name, _)| name);
                 gone.chain(new).cloned().collect()
             }
             Names::Output(names) => {
-                let Ok(tree) = Tree::survey(&self.path, Links::Kept) else { return vec![self.path.clone()] };
                 let now: BTreeSet<PathBuf> = tree.shapes().map(|(name, _)| name).collect();
                 names.symmetric_difference(&now).cloned().collect()
             }
@@ -381,6 +327,14 @@ impl Folder {
 struct Changed;
 
 impl Watched {
+    /// A link itself, with what its text is now.
+    fn link(path: &Path) -> Option<Watched> {
+        let stat = Stat::of_itself(path).ok()?;
+        let target = std::fs::read_link(path).ok()?;
+        let content = FileDigest(Digest::of(target.as_os_str().as_bytes()));
+        Some(Watched { path: path.to_owned(), stat, content, form: Form::Link })
+    }
+
     fn stat_now(&self) -> Option<Stat> {
         match self.form {
             Form::Followed => Stat::of(&self.path).ok(),

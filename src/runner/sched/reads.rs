@@ -39,11 +39,6 @@ impl Reads {
         }
     }
 
-    /// Whether there is nothing to secure.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The outputs as they lie in place.
     pub fn outputs(&self) -> impl Iterator<Item = &PlacedOutput> {
         self.0.iter().map(|read| &read.output)
