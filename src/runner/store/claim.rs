@@ -5,14 +5,14 @@
 //! process. It is asked for without waiting: whoever needs several gives all back when one can't be had, so nobody waits for
 //! somebody who waits.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::Store;
 use super::error::{At, Error};
-use super::lease::{Holder, open, sign, signature, still_has_its_name};
+use super::lease::{Holder, locked, still_has_its_name};
 use crate::digest::Digest;
 
 /// What a place is claimed for.
@@ -86,25 +86,14 @@ impl Store {
     fn claim(&self, place: &Path, purpose: Use) -> Result<Result<Claim, Option<Holder>>, Error> {
         let name = Digest::of(real(place).as_os_str().as_bytes()).to_string();
         let path = self.root.join("locks").join(format!("claim-{name}"));
-        loop {
-            let mut file = open(&path)?;
-            let locked = match purpose {
-                Use::Read => file.try_lock_shared(),
-                Use::Write => file.try_lock(),
-            };
-            match locked {
-                Ok(()) if still_has_its_name(&file, &path)? => {
-                    // A reader beside us may have left its name, too.
-                    let left_by = sign(&mut file, &path)?.filter(Holder::is_gone);
-                    return Ok(Ok(Claim { file, path, left_by }));
-                }
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Ok(Err(signature(&mut file)));
-                }
-                Err(TryLockError::Error(error)) => return Err(error).locked(&path),
-            }
-        }
+        let try_lock = match purpose {
+            Use::Read => File::try_lock_shared,
+            Use::Write => File::try_lock,
+        };
+        Ok(locked(&path, try_lock)?.map(|(file, left_by)| {
+            // A reader beside us may have left its name, too.
+            Claim { file, path, left_by: left_by.filter(Holder::is_gone) }
+        }))
     }
 }
 

@@ -171,15 +171,30 @@ impl Store {
 
 /// Asks for the lock on the file at `path`, which is made for it and removed with the lease.
 pub(super) fn lock(path: PathBuf) -> Result<Attempt, Error> {
+    Ok(match locked(&path, File::try_lock)? {
+        Ok((file, left_by)) => Attempt::Held(Lease { file, path, left_by }),
+        Err(holder) => Attempt::Busy(holder),
+    })
+}
+
+/// A file that is locked and signed, and who had left their name there.
+pub(super) type Locked = (File, Option<Holder>);
+
+/// Locks and signs the file at `path`, which is made for it, as `try_lock` does; or who has it.
+pub(super) fn locked(
+    path: &Path,
+    try_lock: fn(&File) -> Result<(), TryLockError>,
+) -> Result<Result<Locked, Option<Holder>>, Error> {
     loop {
-        let mut file = open(&path)?;
-        match file.try_lock() {
-            Ok(()) if still_has_its_name(&file, &path)? => return signed(file, path).map(Attempt::Held),
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Ok(Attempt::Busy(signature(&mut file)));
+        let mut file = open(path)?;
+        match try_lock(&file) {
+            Ok(()) if still_has_its_name(&file, path)? => {
+                let left_by = sign(&mut file, path)?;
+                return Ok(Ok((file, left_by)));
             }
-            Err(TryLockError::Error(error)) => return Err(error).locked(&path),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Err(signature(&mut file))),
+            Err(TryLockError::Error(error)) => return Err(error).locked(path),
         }
     }
 }
@@ -212,7 +227,7 @@ pub(super) fn living(path: &Path, leave: bool) -> Result<Option<Holder>, Error> 
 }
 
 /// Who has signed the file of a lock; nobody where it was damaged.
-pub(super) fn signature(file: &mut File) -> Option<Holder> {
+fn signature(file: &mut File) -> Option<Holder> {
     /// Longer than any signature.
     const LONGEST: u64 = 4096;
     let mut text = Vec::new();
@@ -220,7 +235,7 @@ pub(super) fn signature(file: &mut File) -> Option<Holder> {
     serde_json::from_slice(&text).ok()
 }
 
-pub(super) fn open(path: &Path) -> Result<File, Error> {
+fn open(path: &Path) -> Result<File, Error> {
     clear(path).at("clear", path)?;
     // Not truncated: it may be another's, with their name in it.
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).at("open", path)
@@ -250,7 +265,7 @@ fn signed(mut file: File, path: PathBuf) -> Result<Lease, Error> {
 }
 
 /// Writes into the file who has locked it. Answers with who had left their name there.
-pub(super) fn sign(file: &mut File, path: &Path) -> Result<Option<Holder>, Error> {
+fn sign(file: &mut File, path: &Path) -> Result<Option<Holder>, Error> {
     let left_by = signature(file);
     let holder = Holder { pid: std::process::id(), host: host(), since: now_ns() as f64 / 1e9 };
     let text = serde_json::to_string(&holder).expect("numbers and a string are always JSON");
