@@ -202,15 +202,14 @@ fn damaged(path: &Path, cause: png::DecodingError) -> LabelError {
     let mut start = Vec::new();
     let read = plain::open(path).and_then(|file| file.take(512).read_to_end(&mut start));
     let path = path.to_owned();
-    if read.is_ok() && !start.starts_with(SIGNATURE) {
-        // The first bytes of a PNG that is cut within them.
-        if start.is_empty() || !SIGNATURE.starts_with(&start) {
-            let jpeg = start.starts_with(b"\xff\xd8\xff");
-            let beginning = if jpeg { Beginning::Image("a JPEG image") } else { Beginning::of(&start) };
-            return LabelError::NoPng { path, beginning };
-        }
+    // A PNG may also be cut within its first bytes.
+    let is_png = start.starts_with(SIGNATURE) || (!start.is_empty() && SIGNATURE.starts_with(&start));
+    if read.is_err() || is_png {
+        return LabelError::Damaged { path, cause };
     }
-    LabelError::Damaged { path, cause }
+    let is_jpeg = start.starts_with(b"\xff\xd8\xff");
+    let beginning = if is_jpeg { Beginning::Image("a JPEG image") } else { Beginning::of(&start) };
+    LabelError::NoPng { path, beginning }
 }
 
 impl Label {
