@@ -183,8 +183,12 @@ fn train_ids_in_the_place_of_label_ids_are_told_in_every_format_and_the_advice_r
         plant(&space, &train_ids);
         let said = space.intrada("plan p.toml");
         assert_eq!(said.code, Some(0), "{}", said.stderr);
-        assert!(said.stderr.contains("the labels of `data` look like train ids"), "{format}: {}", said.stderr);
-        assert!(space.intrada("doctor p.toml").stdout.contains("look like train ids"));
+        assert!(
+            said.stderr.contains("the labels of `data` look like Cityscapes' train ids"),
+            "{format}: {}",
+            said.stderr
+        );
+        assert!(space.intrada("doctor p.toml").stdout.contains("look like Cityscapes' train ids"));
         (space, said.stderr)
     };
     let cityscapes = |space: &Space, values: &[u8]| {
@@ -198,12 +202,60 @@ fn train_ids_in_the_place_of_label_ids_are_told_in_every_format_and_the_advice_r
     ] {
         let typed = format!("format = \"{format}\"\nroot = \"D\"");
         let (space, said) = plan(&typed, plant);
-        let advice = said.split("to read train ids: ").nth(1).unwrap().lines().next().unwrap().to_owned();
+        let advice = said.split("to read Cityscapes' train ids: ").nth(1).unwrap().lines().next().unwrap().to_owned();
         let keys = advice.replace("`, `", "\n").replace('`', "");
         space.edit("p.toml", &typed, &format!("root = \"D\"\n{keys}"));
         let then = space.intrada("plan p.toml");
         assert_eq!((then.code, then.stderr.as_str()), (Some(0), ""), "{keys}");
     }
+}
+
+#[test]
+fn labels_of_one_data_set_in_the_folders_of_another_are_told() {
+    let told = |format: &str, plant: &dyn Fn(&Space), text: &str| {
+        let space = Space::with(&STREET.replace("FORMAT", &format!("format = \"{format}\"\nroot = \"D\"")));
+        plant(&space);
+        for said in [space.intrada("plan p.toml").stderr, space.intrada("doctor p.toml").stdout] {
+            assert!(said.contains(text), "{format}: {said}");
+        }
+    };
+    let ids = "look like Cityscapes' label ids: no synthia label holds values such as 23 26";
+    told("synthia", &|space| trees::synthia(space, "D", 2, &[7, 23, 26]), ids);
+    let of_synthia = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 17, 19, 21, 22];
+    let like = "look like SYNTHIA's ids, not like those of a gta5 data set";
+    told("gta5", &|space| trees::gta5(space, "D", &[1, 2], &of_synthia), like);
+    // A first part of SYNTHIA has no wall, no bus and no lane marking.
+    let space = Space::with(&STREET.replace("FORMAT", "format = \"synthia\"\nroot = \"D\""));
+    trees::synthia(&space, "D", 1, &[0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 13]);
+    let said = space.intrada("plan p.toml").stderr;
+    assert!(!said.contains("look like") && !said.contains("archive"), "{said}");
+}
+
+#[test]
+fn values_that_nothing_explains_are_asked_for_and_no_map_is_advised_that_ignores_all() {
+    for (values, map) in [(&[218, 228][..], ""), (&[255], ""), (&[0, 1, 2], "map = { 0 = 255, 1 = 255, 2 = 255 }")] {
+        let space = space(&THREE, values);
+        space.edit("p.toml", "root = \"source\"", &format!("root = \"source\"\n{map}"));
+        let said = space.intrada("plan p.toml");
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+        assert!(!said.stderr.contains("`map = {"), "{values:?}: {}", said.stderr);
+        let advice = if map.is_empty() { "do the values" } else { "leave `map` out" };
+        assert!(
+            said.stderr.contains(advice) || said.stderr.contains("what does the value 255 mean?"),
+            "{values:?}: {}",
+            said.stderr
+        );
+        assert!(space.intrada("doctor p.toml").stdout.contains("help: "));
+    }
+}
+
+#[test]
+fn an_advised_map_is_never_an_empty_one() {
+    let space = space(&["background", "lesion"], &[0, 1]);
+    space.edit("p.toml", "root = \"source\"", "root = \"source\"\nmap = { 1 = 0 }");
+    let said = space.intrada("plan p.toml").stderr;
+    assert!(!said.contains("map = {"), "{said}");
+    assert!(said.contains("if 1 is lesion: leave `map` out"), "{said}");
 }
 
 #[test]

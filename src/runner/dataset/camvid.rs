@@ -26,6 +26,7 @@ pub(super) const LAYOUT: Layout = Layout {
         (9, "pedestrian"),
         (10, "bicyclist"),
     ],
+    last: 11,
     never: &[],
     gaps: &[],
     example: ["{}/0001TP_006690.png", "{}annot/0001TP_006690.png"],

@@ -15,6 +15,7 @@ pub(super) const LAYOUT: Layout = Layout {
     naming: Naming { images: &["_leftImg8bit.png"], labels: &["_gtFine_labelIds.png"], order: Order::Bytes },
     encoding: Encoding::Index,
     values: IDS,
+    last: 34,
     never: &[],
     gaps: &[],
     example: [

@@ -15,6 +15,7 @@ pub(super) const LAYOUT: Layout = Layout {
     naming: Naming { images: &[".png"], labels: &[".png"], order: Order::Bytes },
     encoding: Encoding::Index,
     values: IDS,
+    last: 34,
     never: &[],
     gaps: &[(2154, 2158), (4634, 4637), (7115, 7119), (9683, 9688), (12050, 12054)],
     example: ["images/00001.png", "labels/00001.png"],

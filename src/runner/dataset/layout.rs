@@ -25,6 +25,8 @@ pub struct Layout {
     pub encoding: Encoding,
     /// Value → name of the class. All other values are of no class and are ignored.
     pub(super) values: &'static [(u8, &'static str)],
+    /// The largest value that its files hold, of a class or not.
+    pub(super) last: u8,
     /// Classes among these that no label that was handed out has.
     pub never: &'static [&'static str],
     /// The numbers of images whose labels were never published, first and last of each gap.

@@ -4,9 +4,12 @@
 //! out. A map is only proposed if every value found is a class or ignored after it, if it loses no class that was there before,
 //! and if its condition names what it ignores. Who sees the labels decides; here is only what is likely.
 
+mod ids;
+
 use super::labels::{IGNORED, mapped};
-use super::layout::Layout;
-use super::{cityscapes, synthia};
+
+use self::ids::Ids;
+pub use self::ids::{Instead, Suspicion, suspicion};
 
 /// At most so many readings are proposed.
 const PROPOSED: usize = 3;
@@ -32,9 +35,12 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// "if 255 is lesion: `map = { 255 = 1 }`".
+    /// "if 255 is lesion: `map = { 255 = 1 }`"; values that are the classes' indices need no map.
     pub fn advice(&self) -> String {
-        format!("{}: `map = {}`", self.condition, shown(&self.map))
+        match self.map.is_empty() {
+            true => format!("{}: leave `map` out", self.condition),
+            false => format!("{}: `map = {}`", self.condition, shown(&self.map)),
+        }
     }
 }
 
@@ -99,12 +105,8 @@ impl Labelling<'_> {
     /// As the ids of a published data set, if the pipeline's classes are its classes.
     fn as_ids(&self, values: &[u8]) -> Vec<Reading> {
         let reading = |ids: &Ids| {
-            let knows = |class: &&str| ids.classes.iter().any(|(_, name)| name == class);
-            let fits = self.classes.iter().all(knows) && values.iter().all(|value| *value <= ids.last);
-            fits.then(|| Reading {
-                condition: format!("if these are {}", ids.called),
-                map: (0..=ids.last).map(|id| (id, ids.index(id, self.classes))).collect(),
-            })
+            ids.fit(values, self.classes)
+                .then(|| Reading { condition: format!("if these are {}", ids.called), map: ids.map(self.classes) })
         };
         Ids::known().iter().filter_map(reading).collect()
     }
@@ -170,63 +172,6 @@ fn in_order(values: &[u8]) -> String {
         [first, .., last] => format!("the values from {first} to {last} are the classes in their order"),
         values => format!("{} is the first class", values.first().copied().unwrap_or_default()),
     }
-}
-
-/// The numbers by which files in use call the classes of street scenes.
-struct Ids {
-    called: &'static str,
-    classes: Vec<(u8, &'static str)>,
-    /// The largest there is, of a class or not.
-    last: u8,
-}
-
-impl Ids {
-    fn known() -> [Ids; 4] {
-        let indices = |set: &str| -> Vec<(u8, &'static str)> {
-            let classes = crate::kind::classes::find(set).map_or(&[][..], |set| set.classes);
-            (0u8..).zip(classes).map(|(index, class)| (index, class.name)).collect()
-        };
-        let (nineteen, camvid) = (indices("cityscapes-19"), indices("camvid-11"));
-        [
-            Ids { called: "Cityscapes' label ids", classes: cityscapes::IDS.to_vec(), last: 34 },
-            Ids { called: "Cityscapes' train ids", last: TRAIN_IDS.1, classes: nineteen },
-            Ids { called: "SYNTHIA's ids", classes: synthia::IDS.to_vec(), last: 22 },
-            Ids { called: "CamVid's, where 11 is unlabelled", classes: camvid, last: 11 },
-        ]
-    }
-
-    fn index(&self, id: u8, classes: &[&str]) -> u8 {
-        let name = self.classes.iter().find(|(known, _)| *known == id).map(|(_, name)| name);
-        let index = name.and_then(|name| classes.iter().position(|class| class == name));
-        index.and_then(|index| u8::try_from(index).ok()).unwrap_or(IGNORED)
-    }
-}
-
-/// The first and the last of Cityscapes' train ids, the indices of `cityscapes-19`.
-const TRAIN_IDS: (u8, u8) = (0, 18);
-
-/// Whether labels that should hold the ids of a published data set hold train ids, as far as their values, ascending, tell.
-///
-/// Label ids of street scenes go on to 33 (22 in SYNTHIA): sky, cars and vegetation are above 18 in Cityscapes.
-pub fn are_train_ids(values: &[u8], of: &Layout) -> bool {
-    // What speaks for label ids: each value has a class of its own there, or is 0, and nothing is marked as 255.
-    let is_id = |value: &u8| *value == 0 || of.values.iter().any(|(id, _)| id == value);
-    end_as_train_ids_do(values, of) && !values.iter().all(is_id)
-}
-
-/// Whether none of the values is larger than any train id, though ids of that data set are.
-pub fn end_as_train_ids_do(values: &[u8], of: &Layout) -> bool {
-    let last = values.iter().rfind(|value| **value != IGNORED);
-    let largest = of.values.iter().map(|(id, _)| *id).max();
-    last.is_some_and(|last| *last <= TRAIN_IDS.1) && largest > Some(TRAIN_IDS.1)
-}
-
-/// The map that reads train ids, where the pipeline's classes are Cityscapes'. Empty: they are its indices as they are.
-pub fn of_train_ids(classes: &[&str]) -> Option<Vec<(u8, u8)>> {
-    let [_, ids, ..] = Ids::known();
-    let knows = |class: &&str| ids.classes.iter().any(|(_, name)| name == class);
-    let pairs = (TRAIN_IDS.0..=TRAIN_IDS.1).map(|id| (id, ids.index(id, classes))).filter(|(from, to)| from != to);
-    classes.iter().all(knows).then(|| pairs.collect())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub(super) const LAYOUT: Layout = Layout {
     naming: Naming { images: &[".png"], labels: &[".png"], order: Order::Number },
     encoding: Encoding::Index,
     values: IDS,
+    last: 34,
     never: &[],
     gaps: &[],
     example: ["img/{}/1.png", "img/class/1.png"],

@@ -15,6 +15,7 @@ pub(super) const LAYOUT: Layout = Layout {
     naming: Naming { images: &[".png"], labels: &[".png"], order: Order::Bytes },
     encoding: Encoding::Synthia16,
     values: IDS,
+    last: 22,
     never: &["terrain", "truck", "train"],
     gaps: &[],
     example: ["RGB/0000000.png", "GT/LABELS/0000000.png"],

@@ -78,22 +78,98 @@ fn ids_of_published_data_sets_are_read_by_the_names_of_the_classes() {
     assert!(advice(&from_one, &nineteen, &[])[0].starts_with("if 0 means unlabelled"));
 }
 
+/// What labels of a published format with these values are taken for, and its values that are not its own.
+fn suspected(format: &str, classes: &str, values: &[u8]) -> Option<(Vec<&'static str>, Vec<u8>)> {
+    let (layout, classes) = (published(format).unwrap(), set(classes));
+    let suspicion = suspicion(Labelling { values, classes: &classes, map: &layout.map(&classes) }, layout)?;
+    Some((suspicion.instead.iter().map(|instead| instead.called).collect(), suspicion.strange))
+}
+
+const TRAIN: &str = "Cityscapes' train ids";
+const SYNTHIA: &str = "SYNTHIA's ids";
+const IDS: &str = "Cityscapes' label ids";
+
 #[test]
 fn train_ids_are_told_by_what_label_ids_never_lack() {
     let train_ids: Vec<u8> = (0..=18).collect();
-    for known in ["cityscapes", "synthia"].map(|format| published(format).unwrap()) {
-        assert!(are_train_ids(&train_ids, known));
-        assert!(are_train_ids(&[0, 2, 8, 10, 255], known), "no label ids hold 255");
-        assert!(!are_train_ids(&[], known) && !are_train_ids(&[7], known) && !are_train_ids(&[255], known));
-        assert!(!are_train_ids(&[0, 7, 8, 21, 255], known));
+    for format in ["cityscapes", "gta5", "synscapes", "synthia"] {
+        let suspected = |values: &[u8]| suspected(format, "cityscapes-19", values);
+        assert_eq!(suspected(&train_ids), Some((vec![TRAIN], vec![])), "{format}");
+        assert_eq!(suspected(&[0, 2, 8, 10, 255]), Some((vec![TRAIN], vec![])), "{format}: no label ids hold 255");
+        assert_eq!(suspected(&[]), None);
+        assert_eq!(suspected(&[255]), None);
+        assert_eq!(suspected(&[0, 7, 8, 21, 255]), None, "{format}");
     }
-    assert!(!are_train_ids(&(0..=11).collect::<Vec<u8>>(), published("camvid").unwrap()));
-    assert_eq!(of_train_ids(&set("cityscapes-19")), Some(vec![]));
-    assert_eq!(of_train_ids(&["road", "car"]).unwrap()[..2], [(1, 255), (2, 255)]);
-    assert_eq!(of_train_ids(&["lesion"]), None);
+}
+
+#[test]
+fn labels_that_are_right_are_not_suspected_however_few_of_their_values_are_there() {
+    for values in [
+        &[1, 3, 8][..],
+        &[0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 13],
+        &[3, 13, 14],
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 19, 21, 22],
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 17],
+    ] {
+        assert_eq!(suspected("synthia", "cityscapes-16", values), None, "{values:?}");
+        assert_eq!(suspected("synthia", "cityscapes-19", values), None, "{values:?}");
+    }
+    for format in ["cityscapes", "gta5", "synscapes"] {
+        for values in [
+            (0..=33).collect::<Vec<u8>>(),
+            (0..=34).collect(),
+            vec![7, 11, 23],
+            vec![1, 3, 4, 7, 8, 11, 17, 20, 21, 22, 23, 26],
+            vec![1, 3, 4, 7, 8, 11, 17, 20, 21],
+            vec![7],
+        ] {
+            assert_eq!(suspected(format, "cityscapes-19", &values), None, "{format}: {values:?}");
+        }
+    }
+    for values in [&(0..=11).collect::<Vec<u8>>()[..], &[0, 3, 255]] {
+        assert_eq!(suspected("camvid", "camvid-11", values), None);
+    }
+}
+
+#[test]
+fn the_numbers_of_another_data_set_are_told_in_every_format() {
+    assert_eq!(suspected("synthia", "cityscapes-16", &[7, 23, 26]), Some((vec![IDS], vec![23, 26])));
+    assert_eq!(suspected("synthia", "cityscapes-19", &(0..=33).collect::<Vec<_>>()).unwrap().0, [IDS]);
+    let of_synthia = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 17, 19, 21, 22];
+    for format in ["cityscapes", "gta5", "synscapes"] {
+        assert_eq!(suspected(format, "cityscapes-16", &of_synthia), Some((vec![SYNTHIA], vec![])));
+        assert_eq!(suspected(format, "cityscapes-16", &[1, 3, 8]).unwrap().0, [TRAIN, SYNTHIA]);
+        assert_eq!(suspected(format, "cityscapes-19", &[7, 23, 180]), Some((vec![], vec![180])));
+    }
+    assert_eq!(suspected("camvid", "camvid-11", &(0..=18).collect::<Vec<_>>()).unwrap().0[..2], [IDS, TRAIN]);
+    assert_eq!(suspected("camvid", "camvid-11", &[0, 128]), Some((vec![], vec![128])));
+}
+
+#[test]
+fn what_is_suspected_comes_with_the_map_that_reads_it_where_the_classes_have_numbers_there() {
+    let map = |classes: &[&str], values: &[u8]| {
+        let layout = published("gta5").unwrap();
+        let own = layout.map(classes);
+        suspicion(Labelling { values, classes, map: &own }, layout).unwrap().instead[0].map.clone()
+    };
+    let train_ids: Vec<u8> = (0..=18).collect();
+    assert_eq!(map(&set("cityscapes-19"), &train_ids), Some(vec![]));
+    assert_eq!(map(&["road", "bicycle"], &train_ids).unwrap()[..2], [(1, 255), (2, 255)]);
 }
 
 proptest! {
+    #[test]
+    fn labels_of_a_data_set_are_never_called_those_of_another_where_they_show_what_it_alone_has(
+        values in prop::collection::btree_set(0u8..=33, 0..20),
+        of in prop::sample::select(vec!["cityscapes-19", "cityscapes-16", "cityscapes-13"]),
+    ) {
+        let mut ids: Vec<u8> = values.iter().copied().chain([23, 26]).collect::<BTreeSet<u8>>().into_iter().collect();
+        prop_assert_eq!(suspected("cityscapes", of, &ids), None);
+        let of_synthia = values.into_iter().filter(|id| *id <= 22 && ![16, 18, 20].contains(id));
+        ids = of_synthia.chain([3]).collect::<BTreeSet<u8>>().into_iter().collect();
+        prop_assert_eq!(suspected("synthia", of, &ids), None);
+    }
+
     #[test]
     fn an_advised_map_is_accepted_loses_no_class_and_names_what_it_ignores(
         values in prop::collection::btree_set(prop_oneof![0u8..8, any::<u8>()], 1..9),

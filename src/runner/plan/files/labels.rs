@@ -11,7 +11,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 
 use super::{Published, Survey};
 use crate::dataset::labels::{self, IGNORED, LabelError};
-use crate::dataset::meaning::{self, Labelling};
+use crate::dataset::meaning::{self, Instead, Labelling, Suspicion};
 use crate::digest::FileDigest;
 use crate::kind::training::LEARNT_FROM;
 use crate::spec::{Problem, StageId};
@@ -92,11 +92,10 @@ impl Survey<'_> {
         if held.read == 0 {
             return Vec::new();
         }
-        let layout = self.published.map(|published| published.layout);
         if absent.len() == classes.len() {
             vec![self.without_class(labelling)]
-        } else if layout.is_some_and(|layout| meaning::are_train_ids(&values, layout)) {
-            vec![self.train_ids(labelling)]
+        } else if let Some(problem) = self.published.and_then(|published| self.suspected(labelling, published)) {
+            vec![problem]
         } else if absent.is_empty() {
             Vec::new()
         } else {
@@ -133,16 +132,26 @@ impl Survey<'_> {
         self.advised(problem.note(consequence), labelling)
     }
 
-    fn train_ids(&self, labelling: Labelling<'_>) -> Problem {
-        let layout = self.published.expect("only a published data set has ids").layout;
-        let title = format!(
-            "the labels of `{}` look like train ids, but a {} data set holds label ids: the values found are {}",
-            self.dataset.name,
-            layout.format,
-            listed(labelling.values)
-        );
+    /// That the values of a published data set are hardly its own.
+    fn suspected(&self, labelling: Labelling<'_>, published: Published<'_>) -> Option<Problem> {
+        let suspicion = meaning::suspicion(labelling, published.layout)?;
+        let Suspicion { strange, instead } = &suspicion;
+        let (name, format) = (&self.dataset.name, published.layout.format);
+        let like: Vec<&str> = instead.iter().map(|instead| instead.called).collect();
+        let like = if like.is_empty() { String::new() } else { format!("look like {}", like.join(" or ")) };
+        let title = match (strange.is_empty(), like.is_empty()) {
+            (true, _) => format!("the labels of `{name}` {like}, not like those of a {format} data set"),
+            (false, true) => {
+                format!("the labels of `{name}` hold values that no {format} label holds: {}", listed(strange))
+            }
+            (false, false) => {
+                format!("the labels of `{name}` {like}: no {format} label holds values such as {}", listed(strange))
+            }
+        };
         let problem = self.read_by(Problem::warning(title).at(self.dataset.span, "this data set"));
-        self.advised(problem.note("read as label ids, most of these values are ignored or another class"), labelling)
+        let problem = problem.note(format!("the values found are {}", listed(labelling.values)));
+        let problem = problem.note(format!("read as those of {format}, such values are ignored or another class"));
+        Some(with_help(problem, to_read(&suspicion, published)))
     }
 
     /// With what the values may mean, and how to read them so.
@@ -151,29 +160,16 @@ impl Survey<'_> {
             return with_help(problem, mending(labelling, &self.dataset.map));
         };
         let layout = published.layout;
-        if meaning::end_as_train_ids_do(labelling.values, layout) {
-            return with_help(problem, self.for_train_ids(published, labelling.classes));
-        }
         let absent: BTreeSet<&str> = labelling.absent().into_iter().map(|class| labelling.classes[class]).collect();
         let never: Vec<&str> = layout.never.iter().copied().filter(|class| absent.contains(class)).collect();
-        match never.is_empty() {
+        let problem = match never.is_empty() || absent.len() == labelling.classes.len() {
             true => problem,
             false => problem.note(format!("no label of a {} data set has {}", layout.format, never.join(", "))),
-        }
-    }
-
-    fn for_train_ids(&self, published: Published<'_>, classes: &[&str]) -> Vec<String> {
-        let layout = published.layout;
-        let [_, label] = layout.files(published.root, published.part);
-        let mut help = vec![format!("label ids are in the labels of the published archive, such as {label}")];
-        if let (Some([images, labels]), Some(map)) = (layout.as_folder(published.part), meaning::of_train_ids(classes))
-        {
-            let map = if map.is_empty() { String::new() } else { format!(", `map = {}`", meaning::shown(&map)) };
-            help.push(format!(
-                "to read train ids: `format = \"folder\"`, `images = \"{images}\"`, `labels = \"{labels}\"`{map}"
-            ));
-        }
-        help
+        };
+        // Where no value is a class, whatever they may be else is worth a thought.
+        let suspicion = meaning::suspicion(labelling, layout).filter(|_| absent.len() == labelling.classes.len());
+        let help = suspicion.map(|suspicion| to_read(&suspicion, published)).unwrap_or_default();
+        with_help(problem, help)
     }
 
     /// The stages that learn from these labels, in words; empty where they are only measured against.
@@ -231,6 +227,29 @@ impl Survey<'_> {
     }
 }
 
+/// Where the right labels of a published data set are, and how these are read.
+fn to_read(suspicion: &Suspicion, published: Published<'_>) -> Vec<String> {
+    let layout = published.layout;
+    let [_, label] = layout.files(published.root, published.part);
+    let archive = format!("the labels of the published archive are called as in {label}");
+    let reading = |instead: &Instead| {
+        let map = instead.map.as_ref()?;
+        let map = if map.is_empty() { String::new() } else { format!(", `map = {}`", meaning::shown(map)) };
+        let called = instead.called;
+        Some(match layout.as_folder(published.part) {
+            Some([images, labels]) => {
+                format!(
+                    "to read {called}: `format = \"folder\"`, `images = \"{images}\"`, `labels = \"{labels}\"`{map}"
+                )
+            }
+            None => format!(
+                "to read {called}: `format = \"folder\"` with 8-bit grey PNGs, called as their images, for labels{map}"
+            ),
+        })
+    };
+    std::iter::once(archive).chain(suspicion.instead.iter().filter_map(reading)).collect()
+}
+
 /// Maps that make something of the values. `typed`: the map that is there.
 fn mending(labelling: Labelling<'_>, typed: &[(u8, u8)]) -> Vec<String> {
     let readings = labelling.readings();
@@ -250,16 +269,46 @@ fn mending(labelling: Labelling<'_>, typed: &[(u8, u8)]) -> Vec<String> {
             labelling.classes.len()
         ));
     } else if help.is_empty() && !strange.is_empty() {
-        let kept = typed.iter().copied().filter(|(from, _)| !strange.contains(from));
-        let mut map: Vec<(u8, u8)> = kept.chain(strange.iter().map(|value| (*value, IGNORED))).collect();
-        map.sort_unstable();
-        let (them, are) = if strange.len() == 1 { ("it", "it is") } else { ("them", "they are") };
-        let map = meaning::shown(&map);
-        help.push(format!(
-            "`map = {map}` in the data set ignores {them}, if {are} no class; else name the class of each"
-        ));
+        help.push(ignoring(labelling, typed, &strange).unwrap_or_else(|| meaning_asked(labelling)));
+    } else if help.is_empty() && labelling.absent().len() == labelling.classes.len() {
+        let plain = Labelling { map: &[], ..labelling };
+        let are_indices = plain.strangers().is_empty() && plain.absent().len() < plain.classes.len();
+        help.push(match are_indices {
+            true => "if the values are the indices of the classes: leave `map` out".to_owned(),
+            false => meaning_asked(labelling),
+        });
     }
     help
+}
+
+/// The map that ignores what is no class; `None` where that leaves no class.
+fn ignoring(labelling: Labelling<'_>, typed: &[(u8, u8)], strange: &[u8]) -> Option<String> {
+    let kept = typed.iter().copied().filter(|(from, _)| !strange.contains(from));
+    let mut map: Vec<(u8, u8)> = kept.chain(strange.iter().map(|value| (*value, IGNORED))).collect();
+    map.sort_unstable();
+    let (them, are) = if strange.len() == 1 { ("it", "it is") } else { ("them", "they are") };
+    let is_seen = labelling.absent().len() < labelling.classes.len();
+    let map = meaning::shown(&map);
+    is_seen.then(|| {
+        format!("`map = {map}` in the data set ignores {them}, if {are} no class; else name the class of each")
+    })
+}
+
+/// What only the person knows whose labels these are.
+fn meaning_asked(labelling: Labelling<'_>) -> String {
+    let classes = labelling.classes.iter().enumerate().take(NAMED).map(|(index, name)| format!("{name} is {index}"));
+    let mut classes = classes.collect::<Vec<_>>().join(", ");
+    if labelling.classes.len() > NAMED {
+        classes += ", …";
+    }
+    let values = match labelling.values {
+        [value] => format!("does the value {value}"),
+        values => format!("do the values {}", listed(values)),
+    };
+    format!(
+        "what {values} mean? `map` in the data set gives each the index of its class ({classes}), or 255 if it \
+         is of none"
+    )
 }
 
 fn with_help(mut problem: Problem, help: Vec<String>) -> Problem {
@@ -277,3 +326,6 @@ fn listed(values: &[u8]) -> String {
         false => words(values),
     }
 }
+
+#[cfg(test)]
+mod tests;
