@@ -8,6 +8,7 @@
 
 mod space;
 
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -298,6 +299,19 @@ fn with_value(value: &str) -> String {
 
 #[test]
 fn in_a_storm_of_runs_edits_and_kills_no_wrong_result_is_published() {
+    storm(|_| "cache");
+}
+
+#[test]
+fn in_a_storm_of_runs_with_a_cache_each_which_are_deleted_at_any_time_no_wrong_result_is_published() {
+    storm(|value| if value == "x" { "cache" } else { "other" });
+}
+
+/// Two runs with other values at a time, each with its cache, while files are edited, processes killed and, where there are two,
+/// caches deleted.
+fn storm(cache: impl Fn(&str) -> &'static str) {
+    let deletes = cache("x") != cache("y");
+    let with_value = |value: &str| format!("{} --cache {}", with_value(value), cache(value));
     let (rounds, seed) = (number("INTRADA_ROUNDS").unwrap_or(8), number("INTRADA_SEED").unwrap_or(1));
     let mut chance = Chance(seed);
     let space = Space::with(STORM);
@@ -307,7 +321,11 @@ fn in_a_storm_of_runs_edits_and_kills_no_wrong_result_is_published() {
         let mut runs: Vec<Child> = values.iter().map(|value| start(&space, &with_value(value))).collect();
         for _ in 0..1 + chance.one_of(6) {
             std::thread::sleep(Duration::from_millis(chance.one_of(120) as u64));
-            match chance.one_of(5) {
+            match chance.one_of(if deletes { 6 } else { 5 }) {
+                5 => {
+                    // What is made in it meanwhile makes this fail now and then.
+                    let _ = std::fs::remove_dir_all(space.path(cache(values[chance.one_of(values.len())])));
+                }
                 0 | 1 => space.write("in.txt", contents[chance.one_of(contents.len())]),
                 2 => {
                     let before = space.bytes("in.txt");
@@ -343,8 +361,54 @@ fn in_a_storm_of_runs_edits_and_kills_no_wrong_result_is_published() {
             assert_eq!(found, [a.clone(), a.clone(), a.clone(), format!("{a}{a}{content}")], "seed {seed}");
         }
     }
-    let ran = space.intrada("cache verify");
-    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    for value in values {
+        let ran = space.intrada(&format!("cache verify --cache {}", cache(value)));
+        assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    }
+}
+
+#[test]
+fn two_runs_with_other_caches_keep_each_other_s_places_apart() {
+    let space = Space::with(
+        r#"
+format = 1
+[stages.a]
+kind = "command"
+command = ["sh", "-c", "echo $0 > a.txt; touch begun; while [ ! -e go ]; do sleep 0.01; done", "first"]
+inputs = []
+outputs = ["a.txt"]
+"#,
+    );
+    let mut first = start(&space, "p.toml");
+    wait_for(&space, "begun");
+    let set = r#"p.toml --cache other --set stages.a.command=["sh","-c","echo\u0020$0>a.txt","second"]"#;
+    let mut second = space.command(set).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // It says so when it has to wait.
+    let said = BufReader::new(second.stderr.take().unwrap());
+    assert!(said.lines().any(|line| line.unwrap().contains("waiting")));
+    assert_eq!(space.read("a.txt"), "first\n");
+    space.write("go", "");
+    assert_eq!((first.wait().unwrap().code(), second.wait().unwrap().code()), (Some(0), Some(0)));
+    for (arguments, text) in [("p.toml", "first\n"), (set, "second\n")] {
+        assert_eq!(space.intrada(arguments).code, Some(0));
+        assert_eq!(space.read("a.txt"), text);
+    }
+    assert!(!space.path(".intrada").exists());
+}
+
+#[test]
+fn a_stage_whose_claims_were_deleted_while_it_ran_keeps_nothing() {
+    let space = scene();
+    let mut run = space.command("p.toml").stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&space, "begun");
+    space.remove(".intrada");
+    space.write("read", "");
+    space.write("end", "");
+    let mut said = String::new();
+    run.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("`.intrada`") && said.contains("run again"), "{said}");
+    assert_eq!(space.outcomes(), ["a:ran"]);
 }
 
 #[test]

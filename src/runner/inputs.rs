@@ -23,8 +23,8 @@ use intrada_picture::Facts;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use crate::digest::{Digest, FileDigest};
+use crate::own::is_own;
 use crate::store::index::{FileRecord, LabelValues};
-use crate::store::own::is_own;
 use crate::store::stat::{Stat, now_ns};
 use crate::store::tree::{Behind, Leaf, Links, Shape, Tree, Visitor, WalkError};
 use crate::store::{Artifact, Kind};

@@ -7,6 +7,7 @@
 pub mod plain;
 
 pub mod mark;
+pub mod own;
 
 pub mod digest;
 

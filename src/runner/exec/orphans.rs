@@ -6,7 +6,9 @@
 //! elsewhere none is found.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,25 +19,30 @@ use super::supervisor;
 /// In a job's environment: the lock file of the key that it computes.
 pub const JOB: &str = "INTRADA_JOB";
 
+/// In a job's environment: the root of the workspace that it belongs to, free of symbolic links.
+pub const WORKSPACE: &str = "INTRADA_WORKSPACE";
+
 /// How long to wait before looking again whether a process that was killed is gone.
 const MOMENT: Duration = Duration::from_millis(2);
 
-/// Kills the orphans of jobs whose lock files lie in this folder, and waits until they are gone. How many there were. What
-/// belongs to another user stays.
-pub fn end_all(locks: &Path) -> usize {
-    end(|job| Path::new(job).parent() == Some(locks))
+/// Kills the orphans of jobs whose lock files lie in this folder, or which belong to this workspace and another cache, and waits
+/// until they are gone. How many there were. What belongs to another user stays.
+pub fn end_all(locks: &Path, workspace: Option<&Path>) -> usize {
+    end(|pid| {
+        let is_of_cache = variable(pid, JOB).is_some_and(|job| Path::new(&job).parent() == Some(locks));
+        is_of_cache || workspace.is_some_and(|root| variable(pid, WORKSPACE).is_some_and(|of| of == root.as_os_str()))
+    })
 }
 
 /// The same, for one job.
-pub(super) fn end_of(job: &std::ffi::OsStr) -> usize {
-    end(|other| other == job)
+pub(super) fn end_of(job: &OsStr) -> usize {
+    end(|pid| variable(pid, JOB).is_some_and(|other| other == job))
 }
 
-fn end(is_meant: impl Fn(&std::ffi::OsStr) -> bool) -> usize {
+fn end(is_meant: impl Fn(Pid) -> bool) -> usize {
     let mut ended = BTreeSet::new();
     loop {
-        let orphans =
-            processes().into_iter().filter(|pid| job_of(*pid).is_some_and(|job| is_meant(&job)) && is_orphan(*pid));
+        let orphans = processes().into_iter().filter(|pid| is_meant(*pid) && is_orphan(*pid));
         let killed: Vec<Pid> = orphans.filter(|pid| kill_process(*pid, Signal::KILL).is_ok()).collect();
         if killed.is_empty() {
             return ended.len();
@@ -62,13 +69,12 @@ fn state(pid: Pid) -> Option<(char, Option<Pid>)> {
     Some((words.next()?.chars().next()?, Pid::from_raw(words.next()?.parse().ok()?)))
 }
 
-/// The job that a living process belongs to, where it is one of ours and may be asked.
-fn job_of(pid: Pid) -> Option<std::ffi::OsString> {
-    use std::os::unix::ffi::OsStringExt;
+/// A variable in the environment of a living process, where it has it and may be asked.
+fn variable(pid: Pid, name: &str) -> Option<OsString> {
     let environment = fs::read(place(pid, "environ")).ok()?;
     let mut variables = environment.split(|&byte| byte == 0);
-    let value = variables.find_map(|variable| variable.strip_prefix(JOB.as_bytes())?.strip_prefix(b"="))?;
-    Some(std::ffi::OsString::from_vec(value.to_vec()))
+    let value = variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    Some(OsString::from_vec(value.to_vec()))
 }
 
 /// Whether a process has no supervisor above it, nor this process: tests start jobs without one.
@@ -113,12 +119,12 @@ mod tests {
         let mut child = Command::new("sleep").arg("1000").env(JOB, &job).stdin(Stdio::null()).spawn().unwrap();
         let pid = Pid::from_raw(child.id() as i32).unwrap();
         // For a moment after it was started the system tells no environment of it.
-        while job_of(pid).is_none() && child.try_wait().unwrap().is_none() {
+        while variable(pid, JOB).is_none() && child.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
-        assert_eq!(job_of(pid).as_deref(), Some(job.as_os_str()));
+        assert_eq!(variable(pid, JOB).as_deref(), Some(job.as_os_str()));
         assert!(children(rustix::process::getpid()).contains(&pid));
-        assert_eq!((end_all(locks.path()), end_of(job.as_os_str())), (0, 0));
+        assert_eq!((end_all(locks.path(), None), end_of(job.as_os_str())), (0, 0));
         assert!(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();

@@ -45,14 +45,15 @@ enum Reach {
 #[derive(Debug)]
 struct Belongings {
     name: OsString,
+    workspace: Option<OsString>,
     leases: Arc<Vec<OwnedFd>>,
 }
 
 impl Control {
-    /// Gives every process of the job these open leases, so that they are held until the last one has ended, and a variable
-    /// with the job's name, by which they are known.
-    pub fn give(&self, name: OsString, leases: Vec<OwnedFd>) {
-        self.lock().belongings = Some(Belongings { name, leases: Arc::new(leases) });
+    /// Gives every process of the job these open leases, so that they are held until the last one has ended, and variables with
+    /// the job's name and its workspace, by which they are known.
+    pub fn give(&self, name: OsString, workspace: Option<OsString>, leases: Vec<OwnedFd>) {
+        self.lock().belongings = Some(Belongings { name, workspace, leases: Arc::new(leases) });
     }
 
     /// Asks the job to save what it has and end. A job that hasn't started yet won't.
@@ -176,8 +177,11 @@ pub fn start(prepared: &mut Prepared, control: &Control) -> io::Result<Option<Ru
         return Ok(None);
     }
     command.process_group(0);
-    if let Some(Belongings { name, leases }) = &state.belongings {
+    if let Some(Belongings { name, workspace, leases }) = &state.belongings {
         command.env(orphans::JOB, name);
+        if let Some(workspace) = workspace {
+            command.env(orphans::WORKSPACE, workspace);
+        }
         keep_open(command, Arc::clone(leases));
     }
     let (running, reach) = if *is_supervised {

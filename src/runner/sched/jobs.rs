@@ -111,7 +111,9 @@ impl Order {
         let claims = self.secure(store, control, tell)?;
         let shared = claims.iter().map(Claim::share).chain([lease.share()]);
         let shared = shared.chain(self.visit.iter().map(|visit| visit.share()));
-        control.give(store.lock_path(self.key).into_os_string(), shared.collect::<Result<_, _>>().map_err(failed)?);
+        let leases = shared.collect::<Result<_, _>>().map_err(failed)?;
+        let workspace = store.workspace_root().map(|root| root.as_os_str().to_owned());
+        control.give(store.lock_path(self.key).into_os_string(), workspace, leases);
         if !self.forced
             && let Some(done) = self.done_meanwhile(store, control, tell)?
         {
@@ -119,6 +121,7 @@ impl Order {
         }
         let slot = store.slot(self.key);
         let (mut trace, stored, earlier) = self.attempts(store, control, tell)?;
+        self.was_alone(&claims)?;
         trace.after.clone_from(&self.after);
         trace.outputs = self.traced(&stored.artifacts);
         for listing in &self.listings {
@@ -289,6 +292,20 @@ impl Order {
         Ok(claims)
     }
 
+    /// That nobody has deleted the claims meanwhile: another run may have put something in the places then. A worker compares
+    /// what it reads, and writes elsewhere.
+    fn was_alone(&self, claims: &[Claim]) -> Result<(), Failure> {
+        let is_command = matches!(self.task, Task::Command(_));
+        for claim in claims.iter().filter(|_| is_command) {
+            if !claim.holds().map_err(failed)? {
+                let lost = "the folder `.intrada`, which keeps other runs away from the stage's files, was deleted while it ran, \
+                            so its result is not kept";
+                return Err(Failure::new(lost).with_help("run again; the folder goes by itself when the run ends"));
+            }
+        }
+        Ok(())
+    }
+
     fn places(&self) -> Vec<PathBuf> {
         self.outputs.iter().map(|output| output.path.clone()).collect()
     }
@@ -389,7 +406,11 @@ impl Order {
 
 pub(super) fn failed(error: crate::store::Error) -> Failure {
     let failure = Failure::new(with_causes(&error));
-    if error.is_refusal() { failure.with_help(last_words::ELSEWHERE) } else { failure }
+    match error {
+        crate::store::Error::Gone { .. } => failure.with_help("run again: a new cache is made"),
+        error if error.is_refusal() => failure.with_help(last_words::ELSEWHERE),
+        _ => failure,
+    }
 }
 
 pub(super) fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {

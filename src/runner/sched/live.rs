@@ -15,11 +15,11 @@ use std::time::Instant;
 use crate::digest::ArtifactDigest;
 use crate::flow::{Command, NodeId};
 use crate::inputs::survey;
+use crate::own::is_own;
 use crate::plan::sources::{self, Origin};
 use crate::report::{Event, Outcome, Reporter, Totals};
 use crate::spec::{InputSource, Pipeline, Problems, Span, StageId};
 use crate::store::Store;
-use crate::store::own::is_own;
 use crate::store::tree::{Behind, Shape};
 use crate::watch::{Change, Depth, Error, Watcher};
 

@@ -58,7 +58,7 @@ pub(super) fn when_free<T>(
 
 /// Ends what killed runs have left running.
 pub(super) fn end_orphans(store: &Store, tell: &dyn Fn(News)) {
-    match orphans::end_all(&store.locks()) {
+    match orphans::end_all(&store.locks(), store.workspace_root()) {
         0 => {}
         ended => tell(News::Orphans(ended)),
     }

@@ -111,7 +111,7 @@ impl Session {
     pub(super) fn recover(&self, reporter: &mut dyn Reporter) {
         let mut waits = None;
         let mut end_orphans = |holder: &Holder| {
-            if let Some(text) = ended_orphans(orphans::end_all(&self.store.locks())) {
+            if let Some(text) = ended_orphans(orphans::end_all(&self.store.locks(), self.store.workspace_root())) {
                 reporter.tell(&Event::Warning(text));
             }
             let since = *waits.get_or_insert_with(|| Some(Instant::now()));

@@ -3,7 +3,7 @@
 //! Knows places, no stages. Moving a file out of the way and building its successor out of sight need a place on the same file
 //! system, since only a rename is done at once. That is the cache. For what lies on another file system it is the folder
 //! `.intrada` of the topmost folder in the workspace that is on that one, which is gone again when it is empty. Nothing of it is ever read
-//! by a stage (see `store::own`).
+//! by a stage (see `own`).
 //!
 //! ```text
 //! cache/tmp/                       .intrada/tmp/         what is being built
@@ -26,12 +26,12 @@ use tempfile::TempDir;
 
 use super::error::{At, Error};
 use super::lease::{self, Attempt, Holder, Lease};
-use super::own::OWN;
 use super::publish::{is_of_a_dead_process, owner};
 use super::stat::Stat;
 use super::workspace::names;
 use super::{Store, strange};
 use crate::digest::{Digest, FileDigest};
+use crate::own::OWN;
 
 /// How long to wait before looking again at a killed run's entry that somebody still holds.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -176,6 +176,7 @@ impl Store {
     pub fn recover(&self, end_orphans: &mut dyn FnMut(&Holder)) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
         let mut recovered = Vec::new();
         let Some(at) = self.at_work() else { return Ok(recovered) };
+        self.sweep_claims(end_orphans)?;
         let outside = self.known_places()?;
         let mut runs: BTreeSet<OsString> = names(&at.running())?.into_iter().collect();
         for place in &outside {
@@ -444,7 +445,7 @@ mod tests {
 
     #[test]
     fn what_a_killed_run_had_put_aside_is_put_back_and_what_lies_there_is_kept() {
-        let (dir, store, Visit { lease }, root) = scene();
+        let (dir, store, Visit { lease, .. }, root) = scene();
         store.put_aside(&root.join("out")).unwrap().unwrap();
         store.put_aside(&root.join("plots")).unwrap().unwrap();
         fs::write(root.join("out"), "somebody's").unwrap();
@@ -475,7 +476,7 @@ mod tests {
 
     #[test]
     fn the_program_s_folder_outside_of_the_cache_is_gone_once_it_is_empty_and_found_again_after_a_kill() {
-        let (dir, store, Visit { lease }, root) = scene();
+        let (dir, store, Visit { lease, .. }, root) = scene();
         let outside = Place::Outside(root.join("plots").join(OWN));
         let workshop = store.workshop(&outside).unwrap();
         assert!(workshop.path().starts_with(root.join("plots/.intrada/tmp")));

@@ -4,16 +4,29 @@
 //! place at once; whoever changes it has it alone. Like a lease, a claim is an advisory lock that the kernel drops with its
 //! process. It is asked for without waiting: whoever needs several gives all back when one can't be had, so nobody waits for
 //! somebody who waits.
+//!
+//! Two runs of one workspace may use two caches, or one that was deleted in between. So claims don't lie in the cache but with
+//! what they protect: in `.intrada/claims` of the workspace's root, or, for a place that a link leads out of the workspace,
+//! of the folder that it is in. Only where nothing can be locked there does the cache have to do.
 
 use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::Store;
 use super::error::{At, Error};
-use super::lease::{Holder, locked, still_has_its_name};
+use super::lease::{Holder, living, locked, still_has_its_name};
+use super::workspace::names;
 use crate::digest::Digest;
+use crate::own::OWN;
+
+/// What the folder of claims is called within `.intrada`.
+const CLAIMS: &str = "claims";
+
+/// How often at most it is tried to make a lock in a folder that others remove as soon as it is empty.
+const ROUNDS: usize = 1000;
 
 /// What a place is claimed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,9 +43,19 @@ pub struct Claim {
     file: File,
     path: PathBuf,
     left_by: Option<Holder>,
+    /// The folder `.intrada` outside of the workspace that goes with the last claim in it.
+    outside: Option<PathBuf>,
 }
 
 impl Claim {
+    /// Whether it still keeps others away: it doesn't once its file was deleted.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn holds(&self) -> Result<bool, Error> {
+        still_has_its_name(&self.file, &self.path)
+    }
+
     /// Who had the place before and was killed: what that one had started may still run.
     pub fn left_by(&self) -> Option<&Holder> {
         self.left_by.as_ref()
@@ -64,7 +87,15 @@ impl Drop for Claim {
         if alone && still_has_its_name(&self.file, &self.path).unwrap_or(false) {
             let _ = fs::remove_file(&self.path);
         }
+        if let Some(folder) = &self.outside {
+            remove_if_empty(folder);
+        }
     }
+}
+
+/// Removes a folder `.intrada` with no claims in it, if it holds nothing else either.
+fn remove_if_empty(folder: &Path) {
+    let _ = fs::remove_dir(folder.join(CLAIMS)).and_then(|()| fs::remove_dir(folder));
 }
 
 impl Store {
@@ -84,17 +115,87 @@ impl Store {
     }
 
     fn claim(&self, place: &Path, purpose: Use) -> Result<Result<Claim, Option<Holder>>, Error> {
-        let name = Digest::of(real(place).as_os_str().as_bytes()).to_string();
-        let path = self.root.join("locks").join(format!("claim-{name}"));
-        let try_lock = match purpose {
-            Use::Read => File::try_lock_shared,
-            Use::Write => File::try_lock,
-        };
-        Ok(locked(&path, try_lock)?.map(|(file, left_by)| {
-            // A reader beside us may have left its name, too.
-            Claim { file, path, left_by: left_by.filter(Holder::is_gone) }
-        }))
+        let real = real(place);
+        let root = self.at_work().map(|at| &*at.root).filter(|root| real.starts_with(root));
+        let outside = root.is_none().then(|| real.parent().unwrap_or(Path::new("/")).join(OWN));
+        let beside = outside.clone().or_else(|| root.map(|root| root.join(OWN)));
+        let name = Digest::of(real.as_os_str().as_bytes()).to_string();
+        if let (Some(beside), true) = (beside, self.at_work().is_some())
+            && let Some(claimed) = claim_beside(&beside, &name, purpose)?
+        {
+            return Ok(claimed.map(|mut claim| {
+                claim.outside = outside;
+                claim
+            }));
+        }
+        claim_at(self.locks().join(format!("claim-{name}")), purpose)
     }
+
+    /// Removes what killed runs have left of claims in the workspace. `end_orphans` is called for each such run: what that had
+    /// started may still be at work, though it no longer has the claim.
+    pub(super) fn sweep_claims(&self, end_orphans: &mut dyn FnMut(&Holder)) -> Result<(), Error> {
+        let Some(at) = self.at_work() else { return Ok(()) };
+        let folder = at.root.join(OWN).join(CLAIMS);
+        for name in names(&folder)? {
+            let path = folder.join(name);
+            if let Some(holder) = Holder::signed(&path).filter(Holder::is_gone) {
+                end_orphans(&holder);
+            }
+            living(&path, false)?;
+        }
+        Ok(())
+    }
+}
+
+/// The folder of the claims in a workspace. It goes with the last run, not with the last claim: what comes and goes in a folder that
+/// a stage reads would look like somebody's edit.
+#[derive(Debug)]
+pub(super) struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// Of the workspace at this root.
+    pub(super) fn of(root: PathBuf) -> Folder {
+        Folder { root }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        remove_if_empty(&self.root.join(OWN));
+    }
+}
+
+/// Claims a place by a file in this folder `.intrada`. `None`: nothing can be locked there.
+fn claim_beside(folder: &Path, name: &str, purpose: Use) -> Result<Option<Result<Claim, Option<Holder>>>, Error> {
+    let claims = folder.join(CLAIMS);
+    let path = claims.join(name);
+    for _ in 0..ROUNDS {
+        match fs::create_dir_all(&claims).at("make", &claims) {
+            Err(error) if error.is_refusal() || error.is_read_only() => return Ok(None),
+            made => made?,
+        }
+        match claim_at(path.clone(), purpose) {
+            Err(Error::NoLocks { .. }) => return Ok(None),
+            Err(error) if (error.is_refusal() || error.is_read_only()) && !path.exists() => return Ok(None),
+            // The last one who had something here has removed the folder.
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            claimed => return claimed.map(Some),
+        }
+    }
+    Err(io::Error::from(ErrorKind::NotFound)).at("make", &claims)
+}
+
+fn claim_at(path: PathBuf, purpose: Use) -> Result<Result<Claim, Option<Holder>>, Error> {
+    let try_lock = match purpose {
+        Use::Read => File::try_lock_shared,
+        Use::Write => File::try_lock,
+    };
+    Ok(locked(&path, try_lock)?.map(|(file, left_by)| {
+        // A reader beside us may have left its name, too.
+        Claim { file, path, left_by: left_by.filter(Holder::is_gone), outside: None }
+    }))
 }
 
 /// The place without links above it: two names of one place are one place.
@@ -119,19 +220,64 @@ mod tests {
     #[test]
     fn many_read_a_place_or_one_writes_it_and_the_last_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("cache")).unwrap();
-        let (a, b) = (Path::new("/w/a"), Path::new("/w/b"));
+        let root = dir.path().canonicalize().unwrap();
+        let [store, other] = ["cache", "other"].map(|cache| Store::open(&dir.path().join(cache)).unwrap());
+        let visits = [&store, &other].map(|store| store.visit(&root).unwrap());
+        let (a, b) = (&*root.join("a"), &*root.join("b"));
         let first = held(store.try_claim([(a, Use::Read), (b, Use::Write)]).unwrap());
         let second = held(store.try_claim([(a, Use::Read)]).unwrap());
         for wanted in [(a, Use::Write), (b, Use::Read), (b, Use::Write)] {
-            let Claimed::Busy(holder) = store.try_claim([wanted]).unwrap() else { panic!("{wanted:?}") };
-            assert_eq!(holder.unwrap().pid, std::process::id());
+            for store in [&store, &other] {
+                let Claimed::Busy(holder) = store.try_claim([wanted]).unwrap() else { panic!("{wanted:?}") };
+                assert_eq!(holder.unwrap().pid, std::process::id());
+            }
         }
         drop(first);
         assert!(matches!(store.try_claim([(a, Use::Write)]).unwrap(), Claimed::Busy(_)));
         drop(second);
         drop(held(store.try_claim([(a, Use::Write), (b, Use::Write)]).unwrap()));
-        assert_eq!(fs::read_dir(store.root().join("locks")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(root.join(".intrada/claims")).unwrap().count(), 0);
+        drop(visits);
+        assert!(!root.join(".intrada").exists());
+    }
+
+    #[test]
+    fn one_place_by_two_names_is_claimed_once_also_out_of_two_workspaces() {
+        let dir = tempfile::tempdir().unwrap();
+        let [one, two, data] = ["one", "two", "data"].map(|name| {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            dir.path().join(name)
+        });
+        let stores = [&one, &two].map(|root| {
+            std::os::unix::fs::symlink(&data, root.join("runs")).unwrap();
+            let store = Store::open(&root.join("cache")).unwrap();
+            let visit = store.visit(root).unwrap();
+            (store, visit)
+        });
+        let claims = held(stores[0].0.try_claim([(&*one.join("runs/a"), Use::Write)]).unwrap());
+        assert!(claims[0].holds().unwrap());
+        assert!(matches!(stores[1].0.try_claim([(&*two.join("runs/a"), Use::Read)]).unwrap(), Claimed::Busy(Some(_))));
+        fs::remove_dir_all(data.join(".intrada")).unwrap();
+        assert!(!claims[0].holds().unwrap());
+        drop(claims);
+        drop(held(stores[1].0.try_claim([(&*two.join("runs/a"), Use::Read)]).unwrap()));
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_run_has_left_of_claims_is_swept_and_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let _visit = store.visit(dir.path()).unwrap();
+        let claims = dir.path().join(".intrada/claims");
+        fs::create_dir_all(&claims).unwrap();
+        // No process has this number.
+        let gone = format!(r#"{{"pid":{},"host":"{}","since":0.0}}"#, i32::MAX, crate::store::publish::host());
+        fs::write(claims.join("left"), gone).unwrap();
+        let held = held(store.try_claim([(&*dir.path().join("a"), Use::Write)]).unwrap());
+        let mut told = 0;
+        store.sweep_claims(&mut |_| told += 1).unwrap();
+        assert_eq!((told, fs::read_dir(&claims).unwrap().count(), held.len()), (1, 1, 1));
     }
 
     #[test]

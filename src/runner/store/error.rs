@@ -72,6 +72,12 @@ pub enum Error {
         /// What the system answered.
         source: io::Error,
     },
+    /// The folder is no longer there.
+    #[error("the cache `{}` was deleted while it was in use", path.display())]
+    Gone {
+        /// The cache folder.
+        path: PathBuf,
+    },
     /// The folder holds things that aren't a store's.
     #[error(
         "`{}` is no cache {what}; nothing was written into it: name another folder with --cache, or a new one within it",
@@ -120,6 +126,11 @@ impl Error {
     /// Does the file system refuse something, rather than fail at it?
     pub fn is_refusal(&self) -> bool {
         matches!(self, Error::Io { source, .. } if is_refusal(source))
+    }
+
+    /// Is the file system one that is only read?
+    pub(super) fn is_read_only(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem)
     }
 
     /// Is there no room, on the disk, in a quota or in the table of files?

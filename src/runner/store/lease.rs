@@ -73,6 +73,11 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Who has signed the file of a lock at `path`, if it is there and whole.
+    pub(super) fn signed(path: &Path) -> Option<Holder> {
+        signature(&mut plain::open(path).ok()?)
+    }
+
     /// Whether it was a process of this machine that is no longer there.
     pub fn is_gone(&self) -> bool {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
@@ -238,7 +243,18 @@ fn signature(file: &mut File) -> Option<Holder> {
 fn open(path: &Path) -> Result<File, Error> {
     clear(path).at("clear", path)?;
     // Not truncated: it may be another's, with their name in it.
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).at("open", path)
+    match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(cache_of(path).map_or_else(
+            || Error::Io { action: "open", path: path.to_owned(), source: error },
+            |cache| Error::Gone { path: cache.to_owned() },
+        )),
+        file => file.at("open", path),
+    }
+}
+
+/// The cache in whose folder of locks a file lies.
+fn cache_of(path: &Path) -> Option<&Path> {
+    path.parent().filter(|folder| folder.ends_with("locks")).and_then(Path::parent)
 }
 
 /// What lies in the place of a lock and is no file is moved to quarantine. A link would be locked where it leads, and a pipe
@@ -247,7 +263,9 @@ fn clear(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
         Ok(found) if !found.is_file() => {
             let root = path.ancestors().find(|folder| folder.join("quarantine").is_dir());
-            root.map_or(Ok(()), |root| strange::put_away(root, path))
+            let no_file =
+                || Err(io::Error::other("something lies there that is no file and not of this program: remove it"));
+            root.map_or_else(no_file, |root| strange::put_away(root, path))
         }
         _ => Ok(()),
     }

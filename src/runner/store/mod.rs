@@ -45,7 +45,6 @@ mod lease;
 mod making;
 pub mod listing;
 mod objects;
-pub mod own;
 mod pin;
 mod present;
 mod publish;

@@ -16,12 +16,14 @@ use super::index::Index;
 use super::lease::{Attempt, Holder, Lease};
 use super::publish::host;
 use super::strange::Record;
-use super::{Store, lease, strange};
+use super::{Store, claim, lease, strange};
 
 /// A run that is at work in a workspace. Signed out when dropped.
 #[derive(Debug)]
 pub struct Visit {
     pub(super) lease: Lease,
+    /// Goes with it, if it is the last one.
+    _claims: claim::Folder,
 }
 
 impl Visit {
@@ -92,8 +94,8 @@ impl Store {
                 // Of a run that was killed, with a process of the same number. It is yet to be recovered.
                 Attempt::Held(lease) if lease.left_by().is_some() => lease.leave(),
                 Attempt::Held(lease) => {
-                    let _ = self.at_work.set(AtWork { root, folder, run });
-                    return Ok(Visit { lease });
+                    let _ = self.at_work.set(AtWork { root: root.clone(), folder, run });
+                    return Ok(Visit { lease, _claims: claim::Folder::of(root) });
                 }
                 Attempt::Busy(_) => {}
             }
@@ -104,6 +106,11 @@ impl Store {
     /// Where the run that uses this store is at work; none for whoever only looks.
     pub(super) fn at_work(&self) -> Option<&AtWork> {
         self.at_work.get()
+    }
+
+    /// The root, free of symbolic links, of the workspace in which the run that uses this store is at work.
+    pub fn workspace_root(&self) -> Option<&Path> {
+        self.at_work().map(|at| &*at.root)
     }
 
     /// The workspaces that have used the store. Entries of runs that were killed are removed on the way, unless the store is

@@ -15,8 +15,8 @@ pub fn is_own(path: &Path, cache: &Path) -> bool {
     path == cache || path.file_name().is_some_and(has_own_name)
 }
 
-/// `.intrada`, `.intrada-…`, and the `.….intrada-aside` of earlier versions.
-fn has_own_name(name: &OsStr) -> bool {
+/// Whether a name is one of the program's own: `.intrada`, `.intrada-…`, and the `.….intrada-aside` of earlier versions.
+pub fn has_own_name(name: &OsStr) -> bool {
     let name = name.as_bytes();
     let is_aside = || name.starts_with(b".") && name.ends_with(b".intrada-aside");
     name == OWN.as_bytes() || name.starts_with(b".intrada-") || is_aside()
