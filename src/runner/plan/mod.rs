@@ -3,6 +3,7 @@
 //! Knows no scheduling and no processes. Planning is a function, not a phase: a key holds the digests of the inputs, so it is
 //! known when they are, in the middle of a run if need be.
 
+pub mod aliases;
 pub mod assemble;
 pub mod explain;
 mod files;

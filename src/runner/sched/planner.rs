@@ -2,6 +2,7 @@
 //!
 //! Runs nothing. A run and a dry run begin with the same planner, so that `plan` can't say something else than `run` does.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::rc::Rc;
@@ -14,13 +15,14 @@ use crate::flow::{Command, Engine, NodeId, Outputs};
 use crate::inputs::Inputs;
 use crate::inputs::listing::{self, Files};
 use crate::kind::Runs;
+use crate::plan::aliases::Aliases;
 use crate::plan::explain::{self, Difference};
 use crate::plan::manifest::Manifest;
 use crate::plan::sources::{self, Origin, Surveyor};
 use crate::plan::split;
 use crate::report::Outcome;
 use crate::report::measures::ago;
-use crate::spec::{Problem, Problems, Stage, StageId};
+use crate::spec::{Problem, Problems, Span, Stage, StageId};
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Artifact, Manner};
 
@@ -44,6 +46,7 @@ pub struct Planner {
     /// What its jobs note of where they are done.
     pub circumstances: Arc<Circumstances>,
     inputs: Inputs,
+    aliases: RefCell<Aliases>,
     outcomes: HashMap<NodeId, Outcome>,
 }
 
@@ -64,9 +67,17 @@ impl Planner {
         let root = std::fs::canonicalize(&session.pipeline.root).unwrap_or_else(|_| session.pipeline.root.clone());
         let inputs = Inputs::new(&root, session.store.root(), files).metered(&session.meter);
         let engine = Engine::new(Rc::clone(&keys) as Rc<dyn crate::flow::Keyer>);
-        let mut planner =
-            Planner { wiring, engine, keys, circumstances: Arc::default(), inputs, outcomes: HashMap::new() };
-        let looked = planner.look_at_sources(session);
+        let (aliases, found) = Aliases::of(Rc::clone(&session.pipeline), session.store.root());
+        let mut planner = Planner {
+            wiring,
+            engine,
+            keys,
+            circumstances: Arc::default(),
+            inputs,
+            aliases: RefCell::new(aliases),
+            outcomes: HashMap::new(),
+        };
+        let looked = planner.look_at_sources(session, found, &needed);
         planner.records_into(session);
         let digests = looked.map_err(|found| problems(session, found))?;
         let wiring = Rc::clone(&planner.wiring);
@@ -78,9 +89,20 @@ impl Planner {
         Ok((planner, commands))
     }
 
-    fn look_at_sources(&mut self, session: &Session) -> Result<Vec<(NodeId, ArtifactDigest)>, Vec<Problem>> {
+    /// `found`: what is wrong already.
+    fn look_at_sources(
+        &mut self,
+        session: &Session,
+        mut found: Vec<Problem>,
+        needed: &[StageId],
+    ) -> Result<Vec<(NodeId, ArtifactDigest)>, Vec<Problem>> {
+        found.extend(needed.iter().flat_map(|stage| self.aliases.get_mut().inputs(*stage)));
+        if !found.is_empty() {
+            // That nothing lies there is what would be told of it, too.
+            return Err(sources::once_each(found));
+        }
         let wiring = Rc::clone(&self.wiring);
-        let (mut digests, mut found) = (Vec::new(), Vec::new());
+        let mut digests = Vec::new();
         for (node, what) in wiring.iter() {
             if matches!(what, Node::Source { producers, .. } if producers.is_empty()) {
                 match self.look(session, node) {
@@ -112,13 +134,19 @@ impl Planner {
 
     /// Looks at a source and keeps what it turned out to be.
     pub fn look(&self, session: &Session, node: NodeId) -> Result<ArtifactDigest, Vec<Problem>> {
-        let Node::Source { source, .. } = self.wiring.node(node) else { unreachable!("only sources are looked at") };
+        let Node::Source { source, producers } = self.wiring.node(node) else {
+            unreachable!("only sources are looked at")
+        };
         let readers = self.wiring.readers(node).filter_map(|(reader, role)| match self.wiring.node(reader) {
             Node::Stage(stage) => session.pipeline.stage(*stage).input(role).map(|input| (*stage, input.span)),
             Node::Source { .. } => None,
         });
         let surveyor = Surveyor { pipeline: &session.pipeline, inputs: &self.inputs };
-        let found = surveyor.look(source, &readers.collect::<Vec<_>>())?;
+        let readers: Vec<(StageId, Span)> = readers.collect();
+        let found = surveyor.look(source, &readers)?;
+        if let Some(problem) = self.aliases.borrow_mut().behind_links(&found.seen, producers, &readers) {
+            return Err(vec![problem]);
+        }
         let digest = found.ingredient.digest;
         self.keys.note_found(node, found);
         Ok(digest)

@@ -39,6 +39,7 @@ pub use draft::{Draft, near_file, root_of};
 pub use execution::{Demand, Execution, Resources};
 pub use header::is_device;
 pub use near::nearest;
+pub use paths::Writers;
 pub use problem::{Label, Look, Problem, Problems, Severity};
 pub use source::{Source, Sources, Span};
 pub use value::Value;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use super::OutputId;
+use crate::own::has_own_name;
 
 /// The path relative to the root, without `.` and inner `..`; absolute only where it lies outside the root and was
 /// typed so.
@@ -65,6 +66,9 @@ pub(super) fn refused_as_output(path: &Path, own: &Own) -> Option<&'static str> 
     if path.as_os_str().len() > PATH {
         return Some("it has more than 3,500 bytes, which is too long for a path");
     }
+    if path.iter().any(has_own_name) {
+        return Some("names with `.intrada` are the program's own, and no stage reads what lies there");
+    }
     match path.components().next() {
         None => Some("it is the workspace root itself"),
         Some(Component::Normal(first)) if first == "cache" => Some("it lies in the cache"),
@@ -75,7 +79,7 @@ pub(super) fn refused_as_output(path: &Path, own: &Own) -> Option<&'static str> 
 
 /// Who writes which path. Never holds two paths of which one lies in the other.
 #[derive(Debug, Default)]
-pub(super) struct Writers {
+pub struct Writers {
     /// The same twice: comparing paths by component to find one among ten thousand costs more than all else about it.
     by_path: HashMap<PathBuf, OutputId>,
     in_order: BTreeMap<PathBuf, OutputId>,
@@ -83,7 +87,7 @@ pub(super) struct Writers {
 
 impl Writers {
     /// Notes an output, or answers the one that it overlaps with.
-    pub(super) fn insert(&mut self, path: &Path, output: OutputId) -> Result<(), OutputId> {
+    pub fn insert(&mut self, path: &Path, output: OutputId) -> Result<(), OutputId> {
         if let Some((_, other)) = self.over(path) {
             return Err(other);
         }
@@ -96,13 +100,13 @@ impl Writers {
     }
 
     /// The output that is this path or holds it, and its path.
-    pub(super) fn over(&self, path: &Path) -> Option<(&Path, OutputId)> {
+    pub fn over(&self, path: &Path) -> Option<(&Path, OutputId)> {
         let found = path.ancestors().find_map(|path| self.by_path.get_key_value(path));
         found.map(|(path, output)| (path.as_path(), *output))
     }
 
     /// The outputs that lie in this folder. Paths sort by component, so they stand together.
-    pub(super) fn inside<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = OutputId> + 'a {
+    pub fn inside<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = OutputId> + 'a {
         self.in_order
             .range(folder.to_owned()..)
             .take_while(move |(path, _)| path.starts_with(folder))
@@ -110,7 +114,7 @@ impl Writers {
     }
 
     /// Every output that is this path, holds it, or lies in it.
-    pub(super) fn touching(&self, path: &Path) -> Vec<OutputId> {
+    pub fn touching(&self, path: &Path) -> Vec<OutputId> {
         let over = self.over(path).map(|(_, output)| output);
         over.into_iter().chain(self.inside(path).filter(|output| Some(*output) != over)).collect()
     }

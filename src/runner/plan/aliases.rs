@@ -1,0 +1,166 @@
+//! Places that two paths of the pipeline file reach, one of them through a symbolic link.
+//!
+//! Knows the stages that are to run and looks at links alone. The graph's edges are found by what is typed: a stage that reads
+//! another's output under another name would have no edge to it, and two outputs that are one place would overwrite each other.
+//! Neither can be put right by guessing, so both are told before anything runs.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+
+use crate::inputs::seen::Seen;
+use crate::spec::{Dataset, Format, InputSource, Output, OutputId, Pipeline, Problem, Span, Stage, StageId, Writers};
+use crate::store::tree::Shape;
+
+/// As many links as the system itself follows.
+const MOST: u32 = 40;
+
+/// Where outputs really lie, and who writes there.
+pub struct Aliases {
+    pipeline: Rc<Pipeline>,
+    real: Real,
+    writers: Writers,
+}
+
+impl Aliases {
+    /// Of all stages of a pipeline; and the outputs that are one place, or lie where the cache is. `cache` is free of links.
+    pub fn of(pipeline: Rc<Pipeline>, cache: &Path) -> (Aliases, Vec<Problem>) {
+        let mut aliases = Aliases { pipeline, real: Real::default(), writers: Writers::default() };
+        let mut problems = Vec::new();
+        let pipeline = Rc::clone(&aliases.pipeline);
+        for stage in pipeline.stage_ids() {
+            for (place, output) in pipeline.stage(stage).outputs.iter().enumerate() {
+                let id = OutputId { stage, output: place };
+                let real = aliases.real.of(&pipeline.root.join(&output.path));
+                if real.starts_with(cache) || cache.starts_with(&real) {
+                    let title =
+                        format!("the output `{}` leads, through a symbolic link, to the cache", output.path.display());
+                    problems
+                        .push(Problem::error(title).at(output.span, "").help("name another path, or remove the link"));
+                } else if let Err(other) = aliases.writers.insert(&real, id) {
+                    problems.push(aliases.one_place(id, other, &real));
+                }
+            }
+        }
+        (aliases, problems)
+    }
+
+    /// What a stage reads of other stages under another name than theirs, as far as it names it.
+    pub fn inputs(&mut self, stage: StageId) -> Vec<Problem> {
+        let pipeline = Rc::clone(&self.pipeline);
+        let mut problems = Vec::new();
+        for input in &pipeline.stage(stage).inputs {
+            match &input.from {
+                InputSource::Output { .. } => {}
+                InputSource::Path { path, producers } => {
+                    problems.extend(self.unnamed(path, producers, &[(stage, input.span)]));
+                }
+                InputSource::Dataset { dataset, .. } => {
+                    let dataset = pipeline.dataset(*dataset);
+                    for (path, span) in folders(dataset) {
+                        problems.extend(self.unnamed(path, &dataset.producers, &[(stage, span)]));
+                    }
+                }
+            }
+        }
+        problems
+    }
+
+    /// What lies behind the links in a folder that was looked at, of other stages' outputs that are none of its `producers`.
+    pub fn behind_links(
+        &mut self,
+        seen: &Seen,
+        producers: &[OutputId],
+        readers: &[(StageId, Span)],
+    ) -> Option<Problem> {
+        let folder = seen.folder.as_ref()?;
+        let is_link = |(_, shape): &(&PathBuf, &Shape)| matches!(shape, Shape::Link { .. });
+        folder
+            .names
+            .iter()
+            .filter(is_link)
+            .find_map(|(name, _)| self.unnamed(&folder.path.join(name), producers, readers))
+    }
+
+    fn unnamed(&mut self, path: &Path, producers: &[OutputId], readers: &[(StageId, Span)]) -> Option<Problem> {
+        let place = self.pipeline.root.join(path);
+        let real = self.real.of(&place);
+        let output = self.writers.touching(&real).into_iter().find(|output| !producers.contains(output))?;
+        let is_its_own = readers.iter().any(|(reader, _)| *reader == output.stage);
+        let span = readers.first().map_or(Span::FILE, |(_, span)| *span);
+        let (stage, output) = self.output(output);
+        let written = output.path.display();
+        let title =
+            format!("`{}` is, through a symbolic link, where `{}` writes `{written}`", path.display(), stage.name);
+        let help = match is_its_own {
+            true => "a stage can't write into what it reads: name another output, or remove the link".to_owned(),
+            false => format!("name it `{written}`, so that `{}` is run first and its output is read", stage.name),
+        };
+        Some(Problem::error(title).at(span, "").beside(output.span, "written here").help(help))
+    }
+
+    fn output(&self, id: OutputId) -> (&Stage, &Output) {
+        let stage = self.pipeline.stage(id.stage);
+        (stage, &stage.outputs[id.output])
+    }
+
+    fn one_place(&self, one: OutputId, other: OutputId, real: &Path) -> Problem {
+        let [(stage, output), (other_stage, other)] = [one, other].map(|id| self.output(id));
+        let title = format!(
+            "the outputs `{}` and `{}` are one place through a symbolic link, or one lies in the other: `{}`",
+            other.path.display(),
+            output.path.display(),
+            real.display()
+        );
+        let problem = Problem::error(title).at(output.span, format!("{} writes it", stage.name));
+        let problem = match stage.name == other_stage.name {
+            true => problem.beside(other.span, ""),
+            false => problem.beside(other.span, format!("{} writes it", other_stage.name)),
+        };
+        problem.help("name another path, or remove the link")
+    }
+}
+
+/// The folders and the file in which a data set lies, as they were typed, and where.
+fn folders(dataset: &Dataset) -> Vec<(&Path, Span)> {
+    match &dataset.format {
+        Format::Folder { images, labels, list, spans, .. } => {
+            let list = list.as_deref().map(|list| (list, spans.list));
+            [(&**images, spans.images), (&**labels, spans.labels)].into_iter().chain(list).collect()
+        }
+        Format::Published { root, list, spans, .. } => {
+            [(&**root, spans.root)].into_iter().chain(list.as_deref().map(|list| (list, spans.list))).collect()
+        }
+        Format::Scenes { .. } => Vec::new(),
+    }
+}
+
+/// Paths → places free of links, also where nothing lies there yet. A folder is looked at once.
+#[derive(Default)]
+struct Real(HashMap<PathBuf, PathBuf>);
+
+impl Real {
+    fn of(&mut self, path: &Path) -> PathBuf {
+        self.within(path, MOST)
+    }
+
+    fn within(&mut self, path: &Path, links: u32) -> PathBuf {
+        if let Some(real) = self.0.get(path) {
+            return real.clone();
+        }
+        let (Some(parent), Some(last)) = (path.parent(), path.components().next_back()) else { return path.to_owned() };
+        let parent = self.within(parent, links);
+        let real = match last {
+            Component::ParentDir => parent.parent().unwrap_or(&parent).to_owned(),
+            last => {
+                let place = parent.join(last);
+                match std::fs::read_link(&place) {
+                    Ok(target) if links > 0 => self.within(&parent.join(target), links - 1),
+                    _ => place,
+                }
+            }
+        };
+        self.0.insert(path.to_owned(), real.clone());
+        real
+    }
+}
