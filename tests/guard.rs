@@ -424,3 +424,53 @@ fn a_link_in_an_output_that_leads_out_of_it_is_told_and_one_within_is_not() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("warning: a gave `d/out`, a link out of its output"), "{told:?}");
 }
+
+/// A folder of links, as data sets are often put together, and a stage that reads through them.
+const FARM: &str = r#"
+format = 1
+[stages.farm]
+kind = "command"
+shell = "mkdir farm; ln -s ../data/one.txt farm/1; ln -s ../data/more farm/more; ln -s 1 farm/within"
+inputs = []
+outputs = ["farm"]
+[stages.read]
+kind = "command"
+shell = "cat farm/1 farm/within farm/more/* > read.txt; touch begun; while [ -e wait ]; do sleep 0.01; done"
+inputs = ["farm"]
+outputs = ["read.txt"]
+"#;
+
+#[test]
+fn whoever_reads_through_a_link_out_of_an_output_runs_again_when_that_changes() {
+    let space = Space::with(FARM);
+    space.write("data/one.txt", "1");
+    space.write("data/more/two.txt", "2");
+    assert_eq!(space.outcomes(), ["farm:ran", "read:ran"]);
+    assert_eq!(space.outcomes(), ["farm:up-to-date", "read:up-to-date"]);
+    space.write("data/one.txt", "3");
+    let why = space.intrada("why p.toml read").stdout;
+    assert!(why.contains("behind the link 1"), "{why}");
+    assert_eq!(space.outcomes(), ["farm:up-to-date", "read:ran"]);
+    assert_eq!(space.read("read.txt"), "332");
+    space.write("data/more/new.txt", "0");
+    assert_eq!(
+        (space.outcomes(), space.read("read.txt").as_str()),
+        (vec!["farm:up-to-date".into(), "read:ran".into()], "3302")
+    );
+    space.remove("data/more/new.txt");
+    space.write("data/one.txt", "1");
+    space.remove("farm");
+    assert_eq!(space.outcomes(), ["farm:hit", "read:hit"]);
+    assert_eq!(space.read("read.txt"), "112");
+    // While it is read it is guarded as what is read directly.
+    space.write("data/one.txt", "4");
+    space.write("wait", "");
+    space.remove("begun");
+    let mut run = start(&space, "p.toml");
+    wait_for(&space, "begun");
+    space.write("data/one.txt", "5");
+    space.remove("wait");
+    assert_eq!(run.wait().unwrap().code(), Some(1));
+    assert_eq!(space.outcomes(), ["farm:up-to-date", "read:ran"]);
+    assert_eq!(space.read("read.txt"), "552");
+}

@@ -137,10 +137,11 @@ fn folders(dataset: &Dataset) -> Vec<(&Path, Span)> {
 
 /// Paths → places free of links, also where nothing lies there yet. A folder is looked at once.
 #[derive(Default)]
-struct Real(HashMap<PathBuf, PathBuf>);
+pub struct Real(HashMap<PathBuf, PathBuf>);
 
 impl Real {
-    fn of(&mut self, path: &Path) -> PathBuf {
+    /// The place that an absolute path reaches.
+    pub fn of(&mut self, path: &Path) -> PathBuf {
         self.within(path, MOST)
     }
 

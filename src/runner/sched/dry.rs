@@ -263,8 +263,7 @@ pub(super) fn settle(
                     match planner.wiring.node(node) {
                         Node::Stage(_) => match cached(session, &planner, node, key).filter(|_| !forced) {
                             Some(artifacts) => {
-                                let outputs = artifacts.iter().map(Artifact::digest).collect();
-                                planner.keys.note_artifacts(node, artifacts);
+                                let outputs = planner.would_give(session, node, artifacts);
                                 planner.engine.found(node, key, outputs);
                                 decisions.insert(node, Decision::Hit);
                             }

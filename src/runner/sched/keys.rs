@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::digest::{ArtifactDigest, Digest, Encoder, FileDigest, Key};
-use crate::flow::{Keyer, NodeId};
+use crate::flow::{Keyer, NodeId, Outputs};
 use crate::inputs::listing::Files;
 use crate::plan::assemble;
 use crate::plan::manifest::{Ingredient, Manifest};
@@ -16,6 +16,7 @@ use crate::plan::sources::Found;
 use crate::spec::{Pipeline, Problem};
 use crate::store::{Artifact, Kind};
 
+use super::behind::Behind;
 use super::wiring::{Node, Wiring};
 
 /// What is known of the nodes so far.
@@ -24,14 +25,16 @@ pub struct Keys {
     wiring: Rc<Wiring>,
     found: RefCell<HashMap<NodeId, Rc<Found>>>,
     artifacts: RefCell<HashMap<NodeId, Rc<[Artifact]>>>,
+    /// Of outputs with links that lead out of them.
+    behind: RefCell<HashMap<(NodeId, u32), Rc<Behind>>>,
     manifests: RefCell<HashMap<NodeId, (Key, Rc<Manifest>)>>,
 }
 
 impl Keys {
     /// For the nodes of `wiring`.
     pub fn new(pipeline: Rc<Pipeline>, wiring: Rc<Wiring>) -> Keys {
-        let (found, artifacts, manifests) = Default::default();
-        Keys { pipeline, wiring, found, artifacts, manifests }
+        let (found, artifacts, behind, manifests) = Default::default();
+        Keys { pipeline, wiring, found, artifacts, behind, manifests }
     }
 
     /// Notes what a source turned out to be.
@@ -46,9 +49,25 @@ impl Keys {
         nodes.flat_map(|found| found.warnings.iter().cloned()).collect()
     }
 
-    /// Notes what a stage gave.
-    pub fn note_artifacts(&self, node: NodeId, artifacts: impl Into<Rc<[Artifact]>>) {
+    /// Notes what a stage gave, and of its outputs what lies behind their links. Answers with what they are to those who read
+    /// them.
+    pub fn note_outputs(&self, node: NodeId, outputs: Vec<(Artifact, Option<Behind>)>) -> Outputs {
+        let artifacts: Vec<Artifact> = outputs.iter().map(|(artifact, _)| *artifact).collect();
         self.artifacts.borrow_mut().insert(node, artifacts.into());
+        let mut all = self.behind.borrow_mut();
+        let digests = (0..).zip(outputs).map(|(place, (artifact, behind))| match behind {
+            Some(behind) => all.entry((node, place)).insert_entry(Rc::new(behind)).get().digest,
+            None => {
+                all.remove(&(node, place));
+                artifact.digest()
+            }
+        });
+        digests.collect()
+    }
+
+    /// What lies behind the links of an output, where they lead out of it.
+    pub fn behind(&self, node: NodeId, output: u32) -> Option<Rc<Behind>> {
+        self.behind.borrow().get(&(node, output)).cloned()
     }
 
     /// What a source turned out to be.
@@ -91,7 +110,7 @@ impl Keys {
                     digest,
                     what: format!("{} of `{}`", stage.outputs[output as usize].name, stage.name),
                     listing,
-                    options: BTreeMap::new(),
+                    options: self.behind(from, output).map(|behind| behind.options.clone()).unwrap_or_default(),
                 }
             }
         }

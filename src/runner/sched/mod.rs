@@ -6,6 +6,7 @@
 
 mod aside;
 mod attempt;
+mod behind;
 pub mod dry;
 mod dispatch;
 pub mod done;

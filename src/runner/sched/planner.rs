@@ -22,10 +22,11 @@ use crate::plan::sources::{self, Origin, Surveyor};
 use crate::plan::split;
 use crate::report::Outcome;
 use crate::report::measures::ago;
-use crate::spec::{Problem, Problems, Span, Stage, StageId};
+use crate::spec::{Output, Problem, Problems, Span, Stage, StageId};
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Artifact, Manner};
 
+use super::behind::Behind;
 use super::guard::Guard;
 use super::jobs::Order;
 use super::keys::Keys;
@@ -162,10 +163,32 @@ impl Planner {
             return;
         }
         let node = self.wiring.of_stage(stage);
-        let artifacts: Vec<Artifact> = record.outputs.iter().map(|output| output.artifact).collect();
-        let outputs: Outputs = artifacts.iter().map(Artifact::digest).collect();
-        self.keys.note_artifacts(node, artifacts);
+        let outputs = self.given(session, node, &record.outputs);
         self.engine.placed(node, record.key, outputs);
+    }
+
+    /// Notes what a stage gave, which lies in place, in the form that the flow wants.
+    pub fn given(&self, session: &Session, node: NodeId, placed: &[PlacedOutput]) -> Outputs {
+        let has_links = |output: &&PlacedOutput| output.entries.iter().any(|entry| entry.stat.is_link());
+        let behind = |output: &PlacedOutput| {
+            Some(output).filter(has_links).and_then(|output| self.behind(session, &output.path, &output.artifact))
+        };
+        self.keys.note_outputs(node, placed.iter().map(|output| (output.artifact, behind(output))).collect())
+    }
+
+    /// The same of what lies in the cache.
+    pub fn would_give(&self, session: &Session, node: NodeId, artifacts: Vec<Artifact>) -> Outputs {
+        let places = self.stage(session, node).into_iter().flat_map(|stage| &stage.outputs);
+        let outputs = artifacts.into_iter().zip(places);
+        let behind =
+            |(artifact, output): (Artifact, &Output)| (artifact, self.behind(session, &output.path, &artifact));
+        self.keys.note_outputs(node, outputs.map(behind).collect())
+    }
+
+    fn behind(&self, session: &Session, place: &Path, artifact: &Artifact) -> Option<Behind> {
+        // What can't be read is missed by whoever restores it.
+        let links = session.store.links_of(artifact).ok().filter(|links| !links.is_empty())?;
+        Behind::of(&session.pipeline.root, place, artifact, &links, &self.inputs)
     }
 
     /// Everything that a job thread needs.
@@ -189,6 +212,9 @@ impl Planner {
         for slot in self.wiring.slots(node) {
             if let Some(found) = self.keys.found(slot.from) {
                 guard.source(&found.seen);
+            }
+            if let Some(behind) = self.keys.behind(slot.from, slot.output) {
+                behind.seen.iter().for_each(|seen| guard.source(seen));
             }
         }
         guard

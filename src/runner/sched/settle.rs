@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::digest::{ArtifactDigest, Key};
+use crate::digest::Key;
 use crate::exec::job::Event as Said;
 use crate::exec::{self, Failure};
 use crate::flow::{How, NodeId, Outputs};
 use crate::report::{Advice, Event, Finished, Outcome, shell};
 use crate::spec::StageId;
 use crate::store::index::{PlacedOutput, StageRecord};
-use crate::store::{Artifact, Holder, Trace};
+use crate::store::{Holder, Trace};
 
 use super::dispatch::JobId;
 use super::news::News;
@@ -125,9 +125,7 @@ impl Run<'_> {
         trace: &Trace,
         placed: Vec<PlacedOutput>,
     ) -> Outputs {
-        let artifacts: Vec<Artifact> = placed.iter().map(|output| output.artifact).collect();
-        let outputs: Vec<ArtifactDigest> = artifacts.iter().map(Artifact::digest).collect();
-        self.planner.keys.note_artifacts(node, artifacts);
+        let outputs = self.planner.given(self.session, node, &placed);
         let finished = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let name = self.session.record_name(self.session.pipeline.stage(stage));
         let record = StageRecord { key: trace.key, outputs: placed, finished, seconds: trace.seconds };
@@ -136,7 +134,7 @@ impl Run<'_> {
             self.remove_views(&earlier, &places);
         }
         self.changed = true;
-        outputs.into()
+        outputs
     }
 
     /// Views of outputs that the stage no longer has (another method has no discriminator) would be taken for its own.

@@ -2,6 +2,8 @@
 //!
 //! Knows no job. Objects are verified before they are handed out, so that a worker never computes from damaged bytes.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -9,6 +11,7 @@ use tempfile::TempDir;
 use super::Store;
 use super::artifact::{Artifact, Kind};
 use super::error::Error;
+use super::layout::Item;
 use super::listing::EntryKind;
 use crate::digest::FileDigest;
 
@@ -30,6 +33,19 @@ impl Store {
         let items = self.verified_layout(artifact)?;
         let files = items.into_iter().filter(|item| matches!(item.kind, EntryKind::File { .. }));
         Ok(files.map(|item| (item.path, self.object_path(item.object))).collect())
+    }
+
+    /// The symbolic links in an artifact: each one's name, relative to the artifact, and its target.
+    ///
+    /// # Errors
+    /// Those of [`Store::hand_out`].
+    pub fn links_of(&self, artifact: &Artifact) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+        let links = self.layout(artifact)?.into_iter().filter(|item| item.kind == EntryKind::Link);
+        let target = |item: Item| match self.read(item.object)? {
+            Some(target) => Ok((item.path, PathBuf::from(OsString::from_vec(target)))),
+            None => Err(Error::Missing { artifact: artifact.digest(), object: item.object }),
+        };
+        links.map(target).collect()
     }
 
     /// The files of a folder of which only the listing's object is known, with their contents' digests. `None` if the store

@@ -66,8 +66,8 @@ impl Order {
             if let Some(first) = out.first() {
                 let more = if out.len() > 1 { format!(" and {} more links", out.len() - 1) } else { String::new() };
                 tell(News::Remark(format!(
-                    "gave `{}`{more}, a link out of its output: what lies behind it is no part of the result, and a \
-                     change there runs nothing again",
+                    "gave `{}`{more}, a link out of its output: what lies behind it is not kept in the cache; \
+                     stages that read it run again when it changes",
                     output.path.join(first).display()
                 )));
             }
