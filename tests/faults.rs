@@ -98,6 +98,26 @@ fn an_edited_output_is_not_lost_where_the_cache_is_on_another_file_system() {
 }
 
 #[test]
+fn nothing_of_the_program_s_own_stays_in_data_on_another_file_system() {
+    let space = Space::with(
+        "format = 1\n[stages.one]\nkind = \"command\"\nshell = \"echo 1 > data/one.txt\"\ninputs = []\noutputs = [\"data/one.txt\"]\n\
+         [stages.list]\nkind = \"command\"\nshell = \"find data -type f | sort > list.txt\"\ninputs = [\"data\"]\noutputs = [\"list.txt\"]\n",
+    );
+    fs::create_dir(space.path("data")).unwrap();
+    let script = "mount -t tmpfs none data; touch mounted
+        $RUN p.toml --quiet
+        echo edited > data/one.txt
+        $RUN p.toml
+        find data > left";
+    let Some(ran) = with_mounts(&space, script) else { return };
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!((space.read("list.txt"), space.read("left")), ("data/one.txt\n".into(), "data\ndata/one.txt\n".into()));
+    let kept = files(&space.path("cache/orphans"));
+    assert_eq!(kept.iter().map(|path| fs::read_to_string(path).unwrap()).collect::<Vec<_>>(), ["edited\n"]);
+    assert!(ran.stderr.contains("cache/orphans/"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_read_only_mount_serves_as_a_shared_cache() {
     let space = Space::with(&two_stages("cat small small > big"));
     assert_eq!(space.outcomes(), ["big:ran", "small:ran"]);

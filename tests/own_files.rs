@@ -229,3 +229,14 @@ fn the_program_s_own_folder_is_no_part_of_an_input() {
     let plan = space.intrada("plan p.toml");
     assert!(!plan.stdout.contains("  run  "), "{}", plan.stdout);
 }
+
+#[test]
+fn a_command_that_reads_a_folder_with_the_cache_in_it_is_told() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"ls in > a.txt\"\ninputs = [\"in\"]\noutputs = [\"a.txt\"]\n",
+    );
+    space.write("in/file", "");
+    assert!(!space.intrada("p.toml").stderr.contains("warning"));
+    let ran = space.intrada("p.toml --cache in/cache");
+    assert!(ran.code == Some(0) && ran.stderr.contains("the cache lies in `in`, which `a` reads"), "{}", ran.stderr);
+}

@@ -144,7 +144,8 @@ impl Planner {
         });
         let surveyor = Surveyor { pipeline: &session.pipeline, inputs: &self.inputs };
         let readers: Vec<(StageId, Span)> = readers.collect();
-        let found = surveyor.look(source, &readers)?;
+        let mut found = surveyor.look(source, &readers)?;
+        found.warnings.extend(cache_within(session, source, &readers));
         if let Some(problem) = self.aliases.borrow_mut().behind_links(&found.seen, producers, &readers) {
             return Err(vec![problem]);
         }
@@ -338,6 +339,21 @@ impl Planner {
             Node::Source { .. } => None,
         }
     }
+}
+
+/// That a folder which commands read holds the cache: no key counts it, but nothing keeps a command from listing it.
+fn cache_within(session: &Session, source: &Origin, readers: &[(StageId, Span)]) -> Option<Problem> {
+    let Origin::Path(path) = source else { return None };
+    let reads = |(stage, _): &&(StageId, Span)| session.pipeline.stage(*stage).kind.runs == Runs::Command;
+    let (stage, span) = readers.iter().find(reads)?;
+    let folder = std::fs::canonicalize(session.pipeline.root.join(path)).ok()?;
+    session.store.root().starts_with(&folder).then(|| {
+        let title =
+            format!("the cache lies in `{}`, which `{}` reads", path.display(), session.pipeline.stage(*stage).name);
+        Problem::warning(title)
+            .at(*span, "the cache is no part of the key, but the command sees it")
+            .help("name the files and folders that it reads, or another folder with --cache")
+    })
 }
 
 /// How the outputs of a stage are put in place: to look at, or, for a command's, to work with.

@@ -2,8 +2,9 @@
 //!
 //! Knows places, no stages. Moving a file out of the way and building its successor out of sight need a place on the same file
 //! system, since only a rename is done at once. That is the cache. For what lies on another file system it is the folder
-//! `.intrada` of the topmost folder in the workspace that is on that one, which is gone again when it is empty. Nothing of it is ever read
-//! by a stage (see `own`).
+//! `.intrada` of the topmost folder in the workspace that is on that one, which is gone again when it is empty. No key counts it (see
+//! `own`), but a command that lists the folder sees it, so nothing stays there for long: what only a person has is copied to the cache's
+//! `orphans/`, except from the workspace's root.
 //!
 //! ```text
 //! cache/tmp/                       .intrada/tmp/         what is being built
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::carry::carry;
 use super::error::{At, Error};
 use super::lease::{self, Attempt, Holder, Lease};
 use super::publish::{is_of_a_dead_process, owner};
@@ -110,11 +112,23 @@ impl Store {
     /// [`Error::Io`].
     pub fn orphan(&self, from: &Path, path: &Path) -> Result<PathBuf, Error> {
         let name = path.file_name().unwrap_or(OsStr::new("item"));
-        self.at_first_place(from, |place| {
+        self.at_orphans(from, |place| {
             let folder =
                 self.new_folder(place, "orphans", &format!("{}-", strange::fitting(&name.to_string_lossy())))?;
-            fs::rename(from, folder.path().join(name)).map(|()| folder.keep().join(name))
+            carry(from, &folder.path().join(name)).map(|()| folder.keep().join(name))
         })
+    }
+
+    /// Does it in the place where what is moved from `path` is to stay. A folder `.intrada` in the midst of data would be read by whoever
+    /// lists that, so from there it is brought to the cache, unless it can't be.
+    fn at_orphans<R>(&self, path: &Path, act: impl Fn(&Place) -> io::Result<R>) -> Result<R, Error> {
+        let root = self.at_work().map(|at| at.root.join(OWN));
+        match self.places(path.parent().unwrap_or(Path::new("/"))).first() {
+            Some(Place::Outside(folder)) if Some(folder) != root.as_ref() => {
+                act(&Place::Cache).or_else(|_| self.at_first_place(path, act))
+            }
+            _ => self.at_first_place(path, act),
+        }
     }
 
     /// A new folder in which something is built that a rename then brings to where the place is one of.
@@ -126,12 +140,12 @@ impl Store {
     /// Moves files below `path`, named relative to it, to a new folder of orphans. Which one.
     pub(super) fn orphan_files(&self, path: &Path, files: &[PathBuf]) -> Result<PathBuf, Error> {
         let name = path.file_name().unwrap_or(OsStr::new("item")).to_string_lossy();
-        self.at_first_place(path, |place| {
+        self.at_orphans(path, |place| {
             let folder = self.new_folder(place, "orphans", &format!("{}-", strange::fitting(&name)))?.keep();
             let put = |file: &PathBuf| {
                 let to = folder.join(file);
                 to.parent().map_or(Ok(()), fs::create_dir_all)?;
-                match fs::rename(path.join(file), to) {
+                match carry(&path.join(file), &to) {
                     // Moved already, to a place that the rest can't be moved to.
                     Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
                     result => result,

@@ -32,6 +32,7 @@ pub mod abilities;
 mod answer;
 mod artifact;
 pub mod aside;
+mod carry;
 pub mod claim;
 mod crash;
 mod error;
