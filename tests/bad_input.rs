@@ -237,27 +237,26 @@ fn torch_save(object: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_checkpoint_that_is_cut_or_calls_a_command_fails_its_stage_with_its_name_and_nothing_of_it_runs() {
+fn a_checkpoint_that_is_cut_or_calls_a_command_is_refused_with_its_name_and_nothing_of_it_runs() {
     let hostile = b"}X\x01\x00\x00\x00acposix\nsystem\n(X\x0e\x00\x00\x00touch executedtRs";
     let unknown = b"}X\x01\x00\x00\x00ac__builtin__\neval\n(X\x01\x00\x00\x001tRs";
-    // What the first bytes or the length of a file tell is told before anything runs.
-    for (bytes, text, code) in [
-        (torch_save(hostile), "it calls `posix.system` where it is loaded with Python", 1),
-        (torch_save(unknown), "it calls `__builtin__.eval`", 1),
-        (torch_save(b"}X\x01\x00\x00\x00actorch.hub\nload\n(tR"), "it calls `torch.hub.load`", 1),
-        (torch_save(hostile)[..40].to_vec(), "the file ends inside a pickle", 1),
-        (b"PK\x03\x04cut".to_vec(), "damaged zip archive: its end is missing", 2),
-        (b"GIF89a".to_vec(), "is no checkpoint: it is a GIF image", 2),
-        (b"<!DOCTYPE html><title>Sign in</title>".to_vec(), "is no checkpoint: it is a page", 2),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec(), "`git lfs pull` fetches it", 2),
-        (Vec::new(), "is no checkpoint: it is empty", 2),
-        ([&64u64.to_le_bytes()[..], b"{\"a\": "].concat(), "is cut: the header is longer than the file", 2),
+    for (bytes, text) in [
+        (torch_save(hostile), "it calls `posix.system` where it is loaded with Python"),
+        (torch_save(unknown), "it calls `__builtin__.eval`"),
+        (torch_save(b"}X\x01\x00\x00\x00actorch.hub\nload\n(tR"), "it calls `torch.hub.load`"),
+        (torch_save(hostile)[..40].to_vec(), "the file ends inside a pickle"),
+        (b"PK\x03\x04cut".to_vec(), "damaged zip archive: its end is missing"),
+        (b"GIF89a".to_vec(), "is no checkpoint: it is a GIF image"),
+        (b"<!DOCTYPE html><title>Sign in</title>".to_vec(), "is no checkpoint: it is a page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec(), "`git lfs pull` fetches it"),
+        (Vec::new(), "is no checkpoint: it is empty"),
+        ([&64u64.to_le_bytes()[..], b"{\"a\": "].concat(), "is cut: the header is longer than the file"),
     ] {
         let space = folders();
         space.edit("p.toml", "arch = \"small\"", "arch = \"small\"\ninit = \"weights/bad.pth\"");
         space.write("weights/bad.pth", bytes);
         let ran = space.intrada("p.toml inter");
-        assert_eq!(ran.code, Some(code), "{}", ran.stderr);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
         assert!(ran.stderr.contains("weights/bad.pth") && ran.stderr.contains(text), "{text}: {}", ran.stderr);
         assert!(!space.path("executed").exists());
     }

@@ -46,7 +46,11 @@ images = "photos"
 /// A worker that finds what a real one would, without libtorch: tests of the data have no use for that.
 fn worker() -> String {
     let said = format!(r#"{{"format":{FORMAT},"libtorch":"2.11.0","file":null,"cuda":false,"gpus":[]}}"#);
-    format!("#!/bin/sh\n[ \"$*\" = --describe ] || exit 9\necho a library says hello\necho '{said}'\n")
+    let tried = format!(r#"{{"format":{FORMAT},"faults":[null]}}"#);
+    format!(
+        "#!/bin/sh\necho a library says hello\n\
+         case $1 in --describe) echo '{said}';; --try-weights) echo '{tried}';; *) exit 9;; esac\n"
+    )
 }
 
 /// A label of 8 × 4 pixels that holds each of the 19 classes.
@@ -89,6 +93,7 @@ fn a_healthy_space_is_told_line_by_line_and_left_as_it_is() {
         "  ok    synth: 3 images, 3 labels, values 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18, 8 × 4\n",
         "  ok    photos: 3 images, no labels are read, 8 × 4\n",
         "  ok    1 other input: there, 66 bytes in files\n",
+        "  ok    1 file of weights: read into the networks of the stages that name them\n",
     ] {
         assert!(ran.stdout.contains(line), "{line:?} is missing in\n{}", ran.stdout);
     }

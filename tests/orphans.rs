@@ -238,7 +238,7 @@ fn what_a_worker_started_is_gone_with_a_killed_runner() {
     space.write("w.pth", weights::torch_save(&[("w".to_owned(), vec![1])], "", ""));
     space.write(
         "worker",
-        "#!/bin/sh\n(setsid sh -c 'echo $$ > pid.part; mv pid.part pid.old; sleep 1000' &)\nsleep 1000\n",
+        "#!/bin/sh\n[ $1 = --try-weights ] && exit 1\n(setsid sh -c 'echo $$ > pid.part; mv pid.part pid.old; sleep 1000' &)\nsleep 1000\n",
     );
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(space.path("worker"), fs::Permissions::from_mode(0o755)).unwrap();

@@ -94,6 +94,18 @@ impl Init {
     }
 }
 
+/// Whether the discriminators of a run of these settings can begin with `init`, which is read and forgotten.
+///
+/// # Errors
+/// As where the run begins: an unreadable file, or one of other discriminators.
+pub fn try_discriminators(
+    network: &dyn Network,
+    settings: &Settings,
+    init: &DiscriminatorInit,
+) -> Result<(), CheckpointError> {
+    Players::new(network, settings).load_discriminators(init)
+}
+
 /// How far a run is.
 #[derive(Debug)]
 pub struct Progress<'a> {

@@ -14,6 +14,7 @@ mod measure;
 mod model;
 mod pictures;
 mod training;
+mod trial;
 mod validation;
 mod work;
 
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use intrada_ml::cpu;
-use intrada_runner::exec::job::{DESCRIBE, Event, FORMAT, Job};
+use intrada_runner::exec::job::{DESCRIBE, Event, FORMAT, Job, TRY_WEIGHTS};
 use tch::Device;
 
 use work::{Failure, Work, log, say};
@@ -34,14 +35,19 @@ use work::{Failure, Work, log, say};
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if arguments == [DESCRIBE] {
-        let line = serde_json::json!(describe::description());
-        return match writeln!(std::io::stdout(), "{line}") {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
+        return answer(&serde_json::json!(describe::description()));
+    }
+    if let [flag, jobs] = &arguments[..]
+        && flag == TRY_WEIGHTS
+    {
+        return match trial::tried(jobs.as_ref()) {
+            Ok(tried) => answer(&serde_json::json!(tried)),
+            Err(failure) => failed(failure),
         };
     }
     let [job] = &arguments[..] else {
-        log("usage: intrada-worker JOB.json | --describe\nintrada-run starts it; it performs one stage of a pipeline.");
+        log("usage: intrada-worker JOB.json | --describe | --try-weights JOBS.json\n\
+             intrada-run starts it; it performs one stage of a pipeline.");
         return ExitCode::from(2);
     };
     match perform(job.as_ref()) {
@@ -49,11 +55,25 @@ pub fn main() -> ExitCode {
             say(&Event::Finished { notes });
             ExitCode::SUCCESS
         }
-        Err(Failure::Interrupted { at }) => {
+        Err(failure) => failed(failure),
+    }
+}
+
+/// One line, all that is said.
+fn answer(line: &serde_json::Value) -> ExitCode {
+    match writeln!(std::io::stdout(), "{line}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn failed(failure: Failure) -> ExitCode {
+    match failure {
+        Failure::Interrupted { at } => {
             say(&Event::Interrupted { at });
             ExitCode::from(130)
         }
-        Err(Failure::Failed { message, help }) => {
+        Failure::Failed { message, help } => {
             log(&message);
             say(&Event::Failed { message, help });
             ExitCode::FAILURE
@@ -75,24 +95,16 @@ fn perform(path: &Path) -> Result<work::Notes, Failure> {
     let chosen = chosen_for(&job)?;
     // Sums come out in another order with another number of threads, so the number is the job's, not the machine's.
     tch::set_num_threads(job.threads as i32);
-    let kind = job.kind.clone();
+    let kind = kinds::find(&job.kind)?;
     let work = Work::new(job, device, stop);
-    match kinds::ALL.iter().find(|(name, _)| *name == kind) {
-        Some((_, perform)) => {
-            let mut notes = perform(&work)?;
-            notes.insert("threads".to_owned(), tch::get_num_threads().to_string());
-            notes.insert("device".to_owned(), format!("{device:?}").to_lowercase());
-            if let Some(set) = chosen {
-                notes.entry("instruction_set".to_owned()).or_insert(set);
-            }
-            notes.extend(describe::libtorch().map(|version| ("libtorch".to_owned(), version)));
-            Ok(notes)
-        }
-        None => Err(Failure::advised(
-            format!("this worker knows no kind `{kind}`"),
-            "build intrada-run and intrada-worker from the same sources",
-        )),
+    let mut notes = (kind.perform)(&work)?;
+    notes.insert("threads".to_owned(), tch::get_num_threads().to_string());
+    notes.insert("device".to_owned(), format!("{device:?}").to_lowercase());
+    if let Some(set) = chosen {
+        notes.entry("instruction_set".to_owned()).or_insert(set);
     }
+    notes.extend(describe::libtorch().map(|version| ("libtorch".to_owned(), version)));
+    Ok(notes)
 }
 
 /// The job of a runner of the same version: of another one, what else is in it means nothing here.

@@ -123,6 +123,19 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     }
 }
 
+/// Reads the files of first weights that the job names, as [`train`] does.
+pub(crate) fn try_weights(work: &Work) -> Result<(), Failure> {
+    let parameters: Parameters = work.parameters()?;
+    let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
+    if let Some(init) = init(work) {
+        init.load(network.as_ref())?;
+    }
+    if let Some(init) = discriminator_init(work) {
+        adapt::try_discriminators(network.as_ref(), &settings(&parameters), &init)?;
+    }
+    Ok(())
+}
+
 /// The instructions that this attempt computes with, after those of the attempts that it goes on from: a training that began on
 /// another CPU is neither's alone.
 fn over_attempts(slot: &Path, set: &str) -> String {

@@ -21,6 +21,28 @@ pub const FORMAT: u32 = 4;
 /// Asked with this instead of a job, a worker says in one JSON line what it is: a [`Description`].
 pub const DESCRIBE: &str = "--describe";
 
+/// Asked with this and a file that holds a list of [`Job`]s, each with one file of weights as its only input, a worker only
+/// tries whether these serve, and answers in one JSON line: [`Tried`].
+pub const TRY_WEIGHTS: &str = "--try-weights";
+
+/// What came of trying files of weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// [`FORMAT`] of the worker.
+    pub format: u32,
+    /// Of each job, in their order, why its file doesn't serve; `None`: it does.
+    pub faults: Vec<Option<Fault>>,
+}
+
+/// Why a file of weights doesn't serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What the stage would fail with.
+    pub message: String,
+    /// What to do.
+    pub help: Vec<String>,
+}
+
 /// Where a training's losses grow in its slot: a line an iteration, in the file once the iteration is done. A training that
 /// goes on cuts the file back to its checkpoint before it says how far it is.
 pub const LOSSES: &str = "losses.jsonl";

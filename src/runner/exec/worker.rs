@@ -8,11 +8,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::job::{DESCRIBE, Description, Event, FORMAT, Job, iterations_kept};
+use serde::de::DeserializeOwned;
+
+use super::job::{DESCRIBE, Description, Event, FORMAT, Fault, Job, TRY_WEIGHTS, Tried, iterations_kept};
 use super::process::{self, Control, Prepared, Running};
 use super::{Failure, Visible, find_worker, no_start, surroundings};
 use crate::kind::instruction_set;
@@ -134,12 +136,45 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// There is none, it doesn't start or end well (what the loader said of it is told), or it answers something else.
 pub fn describe() -> Result<Description, Failure> {
     let worker = find_worker()?;
-    let no_start = |error| no_start::refused(&worker, &error);
+    ask(&worker, PATIENCE, |command| {
+        command.arg(DESCRIBE);
+    })
+}
+
+/// Reading a file from a slow disk takes a while; none is waited for longer, as a run can begin without.
+const PATIENCE_FOR_FILES: Duration = Duration::from_secs(600);
+
+/// Has the worker try the file of weights that each of `jobs` names, relative to `root`, as the job would read it.
+///
+/// # Errors
+/// As [`describe`]; the jobs can't be written to a file for it.
+pub fn try_weights(root: &Path, jobs: &[Job]) -> Result<Vec<Option<Fault>>, Failure> {
+    let worker = find_worker()?;
+    let text = serde_json::to_vec(jobs).expect("a job is plain data");
+    let unwritten = |error| Failure::new(format!("failed to write a temporary file for the worker: {error}"));
+    let mut file = tempfile::NamedTempFile::new().map_err(unwritten)?;
+    file.write_all(&text).map_err(unwritten)?;
+    let Tried { faults, .. } = ask(&worker, PATIENCE_FOR_FILES, |command| {
+        command.arg(TRY_WEIGHTS).arg(file.path()).current_dir(root);
+        // A file is read in the same way wherever the stage computes.
+        Visible::Only(Vec::new()).limit(command);
+    })?;
+    if faults.len() == jobs.len() { Ok(faults) } else { Err(not_ours(&worker)) }
+}
+
+/// What the worker answers to these arguments.
+fn ask<T: DeserializeOwned>(
+    worker: &Path,
+    patience: Duration,
+    arguments: impl FnOnce(&mut Command),
+) -> Result<T, Failure> {
+    let no_start = |error| no_start::refused(worker, &error);
     // A file, as nobody reads a second pipe while the first one is read.
     let mut said = tempfile::tempfile().map_err(no_start)?;
-    let mut prepared = Prepared::new(&worker);
-    prepared.command().arg(DESCRIBE).stdout(Stdio::piped()).stderr(said.try_clone().map_err(no_start)?);
+    let mut prepared = Prepared::new(worker);
+    prepared.command().stdout(Stdio::piped()).stderr(said.try_clone().map_err(no_start)?);
     surroundings::settle(prepared.command(), None, None);
+    arguments(prepared.command());
     let control = Control::default();
     let answer = || {
         let mut running = process::start(&mut prepared, &control)?.expect("nobody told it to stop");
@@ -148,12 +183,12 @@ pub fn describe() -> Result<Description, Failure> {
         let status = process::wait(&mut running, &control)?;
         read.map(|_| (status, text))
     };
-    let (status, text) = control.within(Some(PATIENCE), Duration::from_secs(1), answer).map_err(no_start)?;
+    let (status, text) = control.within(Some(patience), Duration::from_secs(1), answer).map_err(no_start)?;
     if !status.success() {
         let mut talk = Vec::new();
         said.rewind().and_then(|()| said.read_to_end(&mut talk)).map_err(no_start)?;
         let talk = String::from_utf8_lossy(&talk);
-        if let Some(failure) = no_start::by_loader(&worker, &talk) {
+        if let Some(failure) = no_start::by_loader(worker, &talk) {
             return Err(failure);
         }
         let last = talk.lines().rfind(|line| !line.trim().is_empty()).map(|line| format!(": {}", super::shown(line)));
@@ -161,28 +196,35 @@ pub fn describe() -> Result<Description, Failure> {
         return Err(Failure::new(format!("{} {how}{}", worker.display(), last.unwrap_or_default())));
     }
     let text = String::from_utf8_lossy(&text);
-    understood(&text, &worker)
+    understood(&text, worker)
 }
 
-/// What a worker says of itself. One of another version may say other things, but its format stands in the same place.
-fn understood(text: &str, worker: &Path) -> Result<Description, Failure> {
+/// A worker's answer. One of another version may say other things, but its format stands in the same place.
+fn understood<T: DeserializeOwned>(text: &str, worker: &Path) -> Result<T, Failure> {
     #[derive(serde::Deserialize)]
     struct Any {
         format: u32,
     }
     let said = |line: &str| serde_json::from_str::<Any>(line).ok();
-    let found: Option<Description> = text.lines().find_map(|line| serde_json::from_str(line).ok());
-    let what = match (found, text.lines().find_map(said)) {
-        (Some(found), _) if found.format == FORMAT => return Ok(found),
+    let found: Option<T> = text.lines().find_map(|line| serde_json::from_str(line).ok());
+    match (found, text.lines().find_map(said)) {
+        (Some(found), Some(Any { format: FORMAT })) => Ok(found),
         (_, Some(Any { format })) if format != FORMAT => {
-            format!(
-                "is the worker of another version: it takes jobs of format {format}, this intrada-run gives {FORMAT}"
-            )
+            let title = format!(
+                "{} is the worker of another version: it takes jobs of format {format}, this intrada-run gives {FORMAT}",
+                worker.display()
+            );
+            Err(Failure::new(title).with_help(SAME_SOURCES))
         }
-        _ => "is not the worker of this intrada-run".to_owned(),
-    };
-    let failure = Failure::new(format!("{} {what}", worker.display()));
-    Err(failure.with_help("build both from the same sources: cargo build --release"))
+        _ => Err(not_ours(worker)),
+    }
+}
+
+const SAME_SOURCES: &str = "build both from the same sources: cargo build --release";
+
+fn not_ours(worker: &Path) -> Failure {
+    let title = format!("{} is not the worker of this intrada-run", worker.display());
+    Failure::new(title).with_help(SAME_SOURCES)
 }
 
 /// The events that decide.
@@ -225,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_worker_of_another_version_is_told_from_something_else() {
-        let told = |text: &str| match understood(text, Path::new("w")) {
+        let told = |text: &str| match understood::<Description>(text, Path::new("w")) {
             Err(Failure::Failed { message, .. }) => message,
             other => panic!("{text} gives {other:?}"),
         };
@@ -233,6 +275,6 @@ mod tests {
         assert!(told(&newer).contains("another version"), "{}", told(&newer));
         assert!(told("hello\n").contains("is not the worker"));
         let ours = format!(r#"{{"format":{FORMAT},"libtorch":null,"file":null,"cuda":false,"gpus":[]}}"#);
-        assert_eq!(understood(&ours, Path::new("w")).unwrap().format, FORMAT);
+        assert_eq!(understood::<Description>(&ours, Path::new("w")).unwrap().format, FORMAT);
     }
 }

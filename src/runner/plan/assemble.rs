@@ -1,11 +1,13 @@
-//! A stage and what its inputs turned out to be → its manifest.
+//! A stage and what its inputs turned out to be → its manifest; and what of its job needs no input.
 //!
 //! Knows which parameters have a meaning and which facts about the classes a kind reads; asks nothing of the file system.
 //! Only what a stage reads enters: renaming a class leaves a training alone, a new colour redraws pictures and no more.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
+use crate::exec::job::{self, Job};
 use crate::kind::{ClassFact, Only, Role, Runs};
 use crate::spec::{Class, Pipeline, Stage, Value};
 
@@ -34,6 +36,31 @@ pub fn manifest(pipeline: &Pipeline, stage: &Stage, inputs: BTreeMap<String, Ing
         inputs,
         outputs,
         environment: environment(stage).into_iter().map(|(name, value)| (name, value.map(as_text))).collect(),
+    }
+}
+
+/// The worker's job for `stage`, without inputs and folders, on one thread of the CPU.
+pub fn job(pipeline: &Pipeline, stage: &Stage) -> Job {
+    let parameters = stage.parameters.iter().map(|parameter| {
+        (parameter.name.clone(), serde_json::to_value(&parameter.value).expect("a parameter is plain data"))
+    });
+    let class = |class: &Class| job::Class { name: class.name.clone(), colour: class.colour, rare: class.rare };
+    let set = pipeline.instruction_set.filter(|_| stage.kind.computes);
+    Job {
+        format: job::FORMAT,
+        stage: stage.name.clone(),
+        kind: stage.kind.name.to_owned(),
+        parameters: parameters.collect(),
+        classes: pipeline.classes.iter().map(class).collect(),
+        datasets: BTreeMap::new(),
+        dataset_names: BTreeMap::new(),
+        inputs: BTreeMap::new(),
+        items: None,
+        staging: PathBuf::new(),
+        slot: PathBuf::new(),
+        device: "cpu".to_owned(),
+        threads: 1,
+        instruction_set: set.map(|set| set.name.to_owned()),
     }
 }
 

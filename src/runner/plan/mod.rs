@@ -11,4 +11,4 @@ pub mod items;
 pub mod manifest;
 pub mod sources;
 pub mod split;
-mod weights;
+pub mod weights;

@@ -160,27 +160,16 @@ impl Surveyor<'_> {
             Kind::Folder => Content::Folder(absolute),
         };
         let digest = artifact.digest();
-        if matches!(artifact.kind, Kind::File { .. }) {
-            self.weights(path, readers)?;
+        if matches!(artifact.kind, Kind::File { .. })
+            && let Some(problem) = weights::problem(self.pipeline, path, readers)
+        {
+            return Err(problem);
         }
         let listing = seen.folder.as_ref().map(|folder| listing_of_folder(folder, &seen));
         let ingredient =
             Ingredient { digest, what, listing: listing.as_deref().map(object_of), options: BTreeMap::new() };
         let warnings = seen.folder.as_ref().and_then(|folder| dead_links(folder, span)).into_iter().collect();
         Ok(Found { ingredient, content, seen, listing, warnings })
-    }
-
-    /// Whether a file is one of weights where a stage reads it as such.
-    fn weights(&self, path: &Path, readers: &[(StageId, Span)]) -> Result<(), Problem> {
-        for (stage, span) in readers {
-            let (stage, file) = (self.pipeline.stage(*stage), self.pipeline.root.join(path));
-            let mistake = weights::mistake(&file, path, stage, self.pipeline.classes.len());
-            // What can't be read has been told where it was hashed.
-            if let Ok(Some(mistake)) = mistake {
-                return Err(Problem::error(format!("{} {mistake}", path.display())).at(*span, ""));
-            }
-        }
-        Ok(())
     }
 }
 

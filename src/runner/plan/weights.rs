@@ -1,7 +1,8 @@
 //! A file of weights, looked at before anything runs: what a worker would refuse after hours of other stages.
 //!
 //! Knows the frame of the formats and no tensor: how a file begins, whether it is as long as it says, and of a safetensors
-//! file how many classes its network tells apart. Whatever else doesn't fit, the worker tells at its start.
+//! file how many classes its network tells apart. Whatever else doesn't fit, the worker tells: it is asked ([`tried`]) where a
+//! stage has to run that reads such a file.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,7 +15,11 @@ use serde::Deserialize;
 use crate::kind::Runs;
 use crate::kind::model::head;
 use crate::shown::line;
-use crate::spec::{InputSource, Stage, Value};
+use crate::spec::{InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
+
+mod tried;
+
+pub use tried::{Tried, examined, tried};
 
 /// A header that is longer is left to the worker: that of a network has some ten thousand bytes.
 const HEADER_AT_MOST: u64 = 16 << 20;
@@ -28,12 +33,25 @@ struct Entry {
     data_offsets: Option<[u64; 2]>,
 }
 
+/// What is wrong with the file at `path` for the first of its `readers` that it doesn't serve as weights, if anything is that can
+/// be seen from here.
+pub(super) fn problem(pipeline: &Pipeline, path: &Path, readers: &[(StageId, Span)]) -> Option<Problem> {
+    readers.iter().find_map(|(stage, span)| of_reader(pipeline, path, pipeline.stage(*stage), *span))
+}
+
+fn of_reader(pipeline: &Pipeline, path: &Path, stage: &Stage, span: Span) -> Option<Problem> {
+    let mistake = mistake(&pipeline.root.join(path), path, stage, pipeline.classes.len());
+    // What can't be read has been told where it was hashed.
+    let title = format!("{} {}", path.display(), mistake.ok()??);
+    Some(Problem::error(title).at(span, ""))
+}
+
 /// What is wrong with the file as weights of `stage`, which reads it, if anything is that can be seen from here. `typed`: its
 /// path in the pipeline file; `classes`: the pipeline's.
 ///
 /// # Errors
 /// It can't be read.
-pub(super) fn mistake(file: &Path, typed: &Path, stage: &Stage, classes: usize) -> io::Result<Option<String>> {
+fn mistake(file: &Path, typed: &Path, stage: &Stage, classes: usize) -> io::Result<Option<String>> {
     let is_this = |from: &InputSource| matches!(from, InputSource::Path { path, .. } if path == typed);
     let mut roles = stage.inputs.iter().filter(|input| is_this(&input.from)).map(|input| input.role.as_str());
     let Some(role) = roles.find(|role| is_of_weights(role)).filter(|_| stage.kind.runs == Runs::Worker) else {

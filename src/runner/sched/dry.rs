@@ -128,6 +128,16 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
     Ok(Plan { stages: planned, warnings })
 }
 
+/// Tries the files of weights of the stages that would run, and of those that depend on them. Answers with what is worth knowing.
+/// Not a part of [`plan`], since it starts a worker, and who asks what is in the cache can do without.
+///
+/// # Errors
+/// Some don't serve: a run would be refused.
+pub fn try_weights(session: &Session, planned: &[Planned]) -> Result<Vec<Problem>, Problems> {
+    let is_open = |planned: &&Planned| matches!(planned.decision, Decision::Run | Decision::Depends);
+    super::try_weights(session, planned.iter().filter(is_open).map(|planned| planned.stage))
+}
+
 /// That something of a person's lies in the place of an output.
 fn in_the_way(session: &Session, planned: &Planned) -> Vec<Problem> {
     let span = session.pipeline.stage(planned.stage).span;

@@ -74,6 +74,7 @@ pub fn watch(file: &Path, front: &mut dyn Front, interrupt: &Interrupt) -> Resul
         run.take_over(jobs);
         run.carry_out(std::mem::take(commands));
         run.warn_of_the_machine();
+        run.warn_of_weights();
         let Some(next) = watch.follow(&mut run, &receive)? else { return Ok(()) };
         jobs = run.jobs.hand_over();
         planned = next;

@@ -39,6 +39,7 @@ use std::rc::Rc;
 
 use crate::exec::{Failure, find_worker, surroundings};
 use crate::kind::Runs;
+use crate::plan::weights;
 use crate::report::{Event, Totals};
 use crate::spec::{Look, Problem, Problems, StageId};
 use crate::store::Artifact;
@@ -91,6 +92,16 @@ fn missing_instructions(session: &Session, mut open: impl Iterator<Item = StageI
     let stage = session.pipeline.stage(open.find(|stage| session.pipeline.stage(*stage).kind.computes)?);
     let problem = Problem::warning(message).at(stage.span, "this stage would compute with it");
     Some(help.into_iter().fold(problem, Problem::help))
+}
+
+/// Tries the files of weights that these stages read, which are to run. Answers with what is worth knowing.
+///
+/// # Errors
+/// Some don't serve.
+fn try_weights(session: &Session, open: impl Iterator<Item = StageId>) -> Result<Vec<Problem>, Problems> {
+    let tried = weights::tried(&session.pipeline, open);
+    let (faults, warnings): (Vec<_>, Vec<_>) = tried.problems.into_iter().partition(Problem::is_error);
+    if faults.is_empty() { Ok(warnings) } else { Err(problems(session, faults)) }
 }
 
 /// Something worth knowing, with the line of the pipeline file that it is about.

@@ -179,37 +179,19 @@ fn worker_job(
             (Node::Source { .. }, None) => unreachable!("a stage is ordered after its sources were found"),
         }
     }
-    let parameters = stage.parameters.iter().map(|parameter| {
-        (parameter.name.clone(), serde_json::to_value(&parameter.value).expect("a parameter is plain data"))
-    });
     let dataset_names = stage.inputs.iter().filter_map(|input| match &input.from {
         InputSource::Dataset { dataset, .. } => {
             Some((input.role.clone(), session.pipeline.dataset(*dataset).name.clone()))
         }
         _ => None,
     });
-    let classes = session.pipeline.classes.iter();
     Ok(Job {
-        format: job::FORMAT,
-        stage: stage.name.clone(),
-        kind: stage.kind.name.to_owned(),
-        parameters: parameters.collect(),
-        classes: classes
-            .map(|class| job::Class { name: class.name.clone(), colour: class.colour, rare: class.rare })
-            .collect(),
         datasets,
         dataset_names: dataset_names.collect(),
         inputs,
-        items: None,
-        staging: PathBuf::new(),
-        slot: PathBuf::new(),
         device: device.to_owned(),
         threads: threads as u32,
-        instruction_set: session
-            .pipeline
-            .instruction_set
-            .filter(|_| stage.kind.computes)
-            .map(|set| set.name.to_owned()),
+        ..assemble::job(&session.pipeline, stage)
     })
 }
 

@@ -32,7 +32,7 @@ use super::session::Session;
 use super::settle::{self, Known};
 use super::slots::Slots;
 use super::wiring::Node;
-use super::{Ended, Options, missing_instructions, missing_worker, orders, put_aside_event, warning};
+use super::{Ended, Options, missing_instructions, missing_worker, orders, put_aside_event, try_weights, warning};
 
 /// The wish to stop, from another thread: once to save, twice to end at once. Without a run it does nothing.
 #[derive(Clone, Debug, Default)]
@@ -73,9 +73,16 @@ pub fn run(
     }
     let (send, receive) = mpsc::channel();
     interrupt.listen(Some(send.clone()));
-    let mut run = Run::new(session, options, reporter, planner, send);
+    let mut run = Run::new(session, options, reporter, planner, send.clone());
     run.carry_out(commands);
     run.warn_of_the_machine();
+    // Nothing runs yet, so that an interrupt ends the program at once.
+    interrupt.listen(None);
+    if let Err(refused) = run.try_weights() {
+        run.save();
+        return Err(refused);
+    }
+    interrupt.listen(Some(send));
     // Nobody tells of changes here.
     while run.listen(&receive).is_some() {}
     interrupt.listen(None);
@@ -203,6 +210,26 @@ impl Run<'_> {
         let amiss = [missing_worker(self.session, stages()), missing_instructions(self.session, stages())];
         for problem in amiss.into_iter().flatten() {
             self.reporter.tell(&warning(self.session, &problem));
+        }
+    }
+
+    /// Tries the files of weights of the stages that have to run.
+    ///
+    /// # Errors
+    /// Some don't serve.
+    fn try_weights(&mut self) -> Result<(), Problems> {
+        let open = self.planner.engine.unsettled();
+        let stages = open.iter().filter_map(|node| self.planner.wiring.node(*node).stage());
+        for problem in try_weights(self.session, stages)? {
+            self.reporter.tell(&warning(self.session, &problem));
+        }
+        Ok(())
+    }
+
+    /// The same where the run goes on whatever is found: a file may be mended before its stage comes to it.
+    pub(super) fn warn_of_weights(&mut self) {
+        for problem in self.try_weights().err().iter().flat_map(Problems::iter) {
+            self.reporter.tell(&warning(self.session, problem));
         }
     }
 

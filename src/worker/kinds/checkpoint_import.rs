@@ -47,12 +47,12 @@ struct Loaded {
 }
 
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
-    let Parameters { model, part } = work.parameters()?;
-    let network = model.fresh(work, 0, Kind::Float)?;
-    let file = &work.file("file")?;
-    let (restored, output) = match part {
-        Part::Network => (network.load_weights(file)?, "model.safetensors"),
-        Part::Backbone => (network.load_pretrained(file)?, "backbone.safetensors"),
+    let parameters: Parameters = work.parameters()?;
+    let (network, restored) = read(work, &parameters)?;
+    let Parameters { model, part } = parameters;
+    let output = match part {
+        Part::Network => "model.safetensors",
+        Part::Backbone => "backbone.safetensors",
     };
     let notes = summary(told(&restored));
     let mut state = network.state();
@@ -61,6 +61,21 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let record = record(&model, part, network.as_ref(), restored);
     std::fs::write(work.output("import.json")?, serde_json::to_string_pretty(&record)? + "\n")?;
     Ok(notes)
+}
+
+pub(super) fn try_weights(work: &Work) -> Result<(), Failure> {
+    read(work, &work.parameters()?).map(|_| ())
+}
+
+/// The network with what the file has of it.
+fn read(work: &Work, parameters: &Parameters) -> Result<(Box<dyn Network>, Restored), Failure> {
+    let network = parameters.model.fresh(work, 0, Kind::Float)?;
+    let file = &work.file("file")?;
+    let restored = match parameters.part {
+        Part::Network => network.load_weights(file)?,
+        Part::Backbone => network.load_pretrained(file)?,
+    };
+    Ok((network, restored))
 }
 
 fn record(model: &Model, part: Part, network: &dyn Network, restored: Restored) -> Record {

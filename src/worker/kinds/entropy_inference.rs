@@ -5,6 +5,7 @@
 use intrada_ml::data::encode::grey_png;
 use intrada_ml::data::source::LabelUse;
 use intrada_ml::entropy_inference::{Inference, infer};
+use intrada_ml::network::Network;
 use intrada_ml::rank::Score;
 use intrada_ml::rank::files::scores_csv;
 use serde::{Deserialize, Serialize};
@@ -51,8 +52,17 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     Ok(summary(format!("{} images{reused}", scores.len())))
 }
 
+pub(super) fn try_weights(work: &Work) -> Result<(), Failure> {
+    let Parameters { model } = work.parameters()?;
+    network(work, &model).map(|_| ())
+}
+
+fn network(work: &Work, model: &Model) -> Result<Box<dyn Network>, Failure> {
+    model.trained(work, &work.file("weights")?)
+}
+
 fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut Items<Numbers>) -> Result<(), Failure> {
-    let network = model.trained(work, &work.file("weights")?)?;
+    let network = network(work, model)?;
     let predictor = network.predictor();
     let rare: Vec<u8> =
         (0..=255).zip(&work.job.classes).filter(|(_, class)| class.rare).map(|(index, _)| index).collect();

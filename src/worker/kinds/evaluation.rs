@@ -40,8 +40,7 @@ struct Measured {
 
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let Parameters { overlays } = work.parameters()?;
-    let names: Vec<String> =
-        work.job.inputs.keys().filter_map(|role| role.strip_prefix("weights.")).map(str::to_owned).collect();
+    let names = names(work);
     // A file that can't be used is told before the others are measured for an hour.
     for name in names.iter().skip(1) {
         network(work, name)?;
@@ -74,6 +73,15 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let shown =
         |(name, measured): (&String, &Measured)| format!("{name} {:.1}", 100.0 * measured.miou.unwrap_or(f64::NAN));
     Ok(summary(format!("mIoU in %: {}", metrics.iter().map(shown).collect::<Vec<_>>().join(", "))))
+}
+
+pub(super) fn try_weights(work: &Work) -> Result<(), Failure> {
+    names(work).iter().try_for_each(|name| network(work, name).map(|_| ()))
+}
+
+/// What the networks are called that are measured.
+fn names(work: &Work) -> Vec<String> {
+    work.job.inputs.keys().filter_map(|role| role.strip_prefix("weights.")).map(str::to_owned).collect()
 }
 
 fn network(work: &Work, name: &str) -> Result<(Model, Box<dyn Network>), Failure> {

@@ -10,21 +10,49 @@ mod intra_training;
 mod pseudo_labelling;
 mod ranking;
 
+use crate::training;
 use crate::work::{Failure, Notes, Work};
 
 /// Performs the work, or says why it can't.
 type Perform = fn(&Work) -> Result<Notes, Failure>;
 
-/// Every kind by its name in the pipeline file.
-pub(crate) const ALL: &[(&str, Perform)] = &[
-    ("checkpoint-import", checkpoint_import::perform),
-    ("inter-training", inter_training::perform),
-    ("entropy-inference", entropy_inference::perform),
-    ("ranking", ranking::perform),
-    ("pseudo-labelling", pseudo_labelling::perform),
-    ("intra-training", intra_training::perform),
-    ("evaluation", evaluation::perform),
+/// Reads the files of weights that the job names, as the work begins, and does no more.
+type TryWeights = fn(&Work) -> Result<(), Failure>;
+
+/// What the worker does for a kind.
+pub(crate) struct Kind {
+    /// As in the pipeline file.
+    pub(crate) name: &'static str,
+    pub(crate) perform: Perform,
+    /// Where it reads weights that a user may name.
+    pub(crate) try_weights: Option<TryWeights>,
+}
+
+const fn kind(name: &'static str, perform: Perform, try_weights: Option<TryWeights>) -> Kind {
+    Kind { name, perform, try_weights }
+}
+
+/// Every kind.
+pub(crate) const ALL: &[Kind] = &[
+    kind("checkpoint-import", checkpoint_import::perform, Some(checkpoint_import::try_weights)),
+    kind("inter-training", inter_training::perform, Some(training::try_weights)),
+    kind("entropy-inference", entropy_inference::perform, Some(entropy_inference::try_weights)),
+    kind("ranking", ranking::perform, None),
+    kind("pseudo-labelling", pseudo_labelling::perform, None),
+    kind("intra-training", intra_training::perform, Some(training::try_weights)),
+    kind("evaluation", evaluation::perform, Some(evaluation::try_weights)),
 ];
+
+/// That of this name.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn find(name: &str) -> Result<&'static Kind, Failure> {
+    ALL.iter().find(|kind| kind.name == name).ok_or_else(|| {
+        let help = "build intrada-run and intrada-worker from the same sources";
+        Failure::advised(format!("this worker knows no kind `{name}`"), help)
+    })
+}
 
 /// Notes of one line that a person sees behind the stage's name.
 fn summary(text: impl Into<String>) -> Notes {
@@ -34,11 +62,23 @@ fn summary(text: impl Into<String>) -> Notes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use intrada_runner::kind::{self, Runs};
+    use intrada_runner::kind::{self, KeySpec, Runs, Takes};
 
     #[test]
     fn the_worker_performs_exactly_the_kinds_that_the_runner_sends_to_it() {
         let sent: Vec<&str> = kind::ALL.iter().filter(|kind| kind.runs == Runs::Worker).map(|kind| kind.name).collect();
-        assert_eq!(ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>(), sent);
+        assert_eq!(ALL.iter().map(|kind| kind.name).collect::<Vec<_>>(), sent);
+    }
+
+    #[test]
+    fn each_kind_that_takes_weights_from_a_file_can_try_them() {
+        for kind in kind::ALL.iter().filter(|kind| kind.runs == Runs::Worker) {
+            let may_be_weights = |key: &KeySpec| {
+                use Takes::{Model, Path, StageOrFile, StagesOrFiles};
+                matches!(key.takes, Path | Model | StageOrFile(_) | StagesOrFiles(_))
+            };
+            let takes_weights = kind.keys.iter().copied().flatten().any(may_be_weights);
+            assert_eq!(find(kind.name).unwrap().try_weights.is_some(), takes_weights, "{}", kind.name);
+        }
     }
 }

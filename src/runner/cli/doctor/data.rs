@@ -10,8 +10,9 @@ use crate::inputs::{self, Inputs};
 use crate::kind::Runs;
 use crate::plain;
 use crate::plan::sources::{Sampled, Surveyor};
+use crate::plan::weights::{self, Tried};
 use crate::report::measures::{count, plural, size};
-use crate::spec::{Dataset, DatasetId, Format, InputSource, OutputId, Pipeline, Span, StageId};
+use crate::spec::{Dataset, DatasetId, Format, InputSource, OutputId, Pipeline, Problem, Span, StageId};
 
 /// Of all that is there before anything runs.
 pub(super) fn checks(pipeline: &Pipeline, cache: &Path, all_labels: bool) -> Vec<Check> {
@@ -34,7 +35,28 @@ pub(super) fn checks(pipeline: &Pipeline, cache: &Path, all_labels: bool) -> Vec
         })
         .collect();
     checks.extend(files(pipeline));
+    checks.extend(weights(pipeline));
     checks
+}
+
+/// The files of weights, tried as their stages read them.
+fn weights(pipeline: &Pipeline) -> Vec<Check> {
+    let Tried { problems, files } = weights::examined(pipeline);
+    if problems.is_empty() && files > 0 {
+        let what = plural(files, "file") + " of weights";
+        return vec![Check::new(State::Good, what, "read into the networks of the stages that name them")];
+    }
+    let check = |problem: Problem| {
+        let state = if problem.is_error() { State::Failure } else { State::Warning };
+        let (line, column) = pipeline.sources.position(problem.span());
+        let file = &pipeline.sources.of(problem.span()).name;
+        let mut check = Check::new(state, "weights", problem.title);
+        check.notes.push(format!("named at {file}:{line}:{column}"));
+        check.notes.extend(problem.notes);
+        check.help = problem.help;
+        check
+    };
+    problems.into_iter().map(check).collect()
 }
 
 /// The stages that write what a data set consists of; `None`: none.

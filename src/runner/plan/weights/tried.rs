@@ -1,0 +1,133 @@
+//! Files of weights that the worker tries before any stage runs, by the code with which the stage reads them later.
+//!
+//! Knows neither networks nor formats. The programs share no network, and a second table of names and shapes here would be
+//! another reader; a worker that only reads takes about a second. So it is asked once, for all files, and only about stages that
+//! have to run. What comes of that is not kept: a file that serves is read again by its stage, in whatever it holds by then.
+
+use std::path::{Path, PathBuf};
+
+use super::{is_of_weights, of_reader};
+use crate::exec::job::{Input, Job};
+use crate::exec::{Failure, find_worker, worker};
+use crate::kind::Runs;
+use crate::plan::assemble;
+use crate::plan::sources::once_each;
+use crate::spec::{InputSource, Pipeline, Problem, Span, Stage, StageId};
+
+/// Parameters that decide which network reads a file, and how, beside those of a model. A file is tried once for all stages
+/// that agree in these: the members of a sweep.
+const DECISIVE: &[&str] = &["part", "precision", "method", "discriminator_width", "adversarial_weight_aux"];
+
+/// What came of trying.
+#[derive(Debug, Default)]
+pub struct Tried {
+    /// The files that don't serve, and what couldn't be tried.
+    pub problems: Vec<Problem>,
+    /// How many files were tried.
+    pub files: usize,
+}
+
+/// A file that is to be read by a job of its own, and who reads it.
+struct Trial<'a> {
+    path: &'a Path,
+    role: &'a str,
+    stage: &'a Stage,
+    spans: Vec<Span>,
+}
+
+/// Tries the files of weights that these stages read and no stage writes.
+pub fn tried(pipeline: &Pipeline, stages: impl IntoIterator<Item = StageId>) -> Tried {
+    try_all(pipeline, &trials(pipeline, stages))
+}
+
+/// The same of all stages, whose files nobody has looked at yet: one that is seen to be wrong from here needs no worker.
+pub fn examined(pipeline: &Pipeline) -> Tried {
+    let mut seen = Vec::new();
+    let mut trials = trials(pipeline, pipeline.stage_ids());
+    trials.retain(|trial| {
+        let problem = of_reader(pipeline, trial.path, trial.stage, trial.spans[0]);
+        let is_sound = problem.is_none();
+        seen.extend(problem);
+        is_sound
+    });
+    let Tried { problems, files } = try_all(pipeline, &trials);
+    Tried { problems: once_each(seen.into_iter().chain(problems).collect()), files }
+}
+
+/// What is to be tried, each once.
+fn trials(pipeline: &Pipeline, stages: impl IntoIterator<Item = StageId>) -> Vec<Trial<'_>> {
+    let mut trials: Vec<Trial> = Vec::new();
+    for stage in stages.into_iter().map(|id| pipeline.stage(id)).filter(|stage| stage.kind.runs == Runs::Worker) {
+        for input in stage.inputs.iter().filter(|input| is_of_weights(&input.role)) {
+            let InputSource::Path { path, producers } = &input.from else { continue };
+            if !producers.is_empty() || !has_bytes(&pipeline.root.join(path)) {
+                continue;
+            }
+            let trial = Trial { path, role: &input.role, stage, spans: vec![input.span] };
+            match trials.iter_mut().find(|other| other.is_like(&trial)) {
+                Some(other) => other.spans.extend(trial.spans),
+                None => trials.push(trial),
+            }
+        }
+    }
+    trials
+}
+
+fn try_all(pipeline: &Pipeline, trials: &[Trial<'_>]) -> Tried {
+    let mut files: Vec<&Path> = trials.iter().map(|trial| trial.path).collect();
+    files.sort_unstable();
+    files.dedup();
+    let Some(first) = trials.first() else { return Tried::default() };
+    let jobs: Vec<Job> = trials.iter().map(|trial| trial.job(pipeline)).collect();
+    match worker::try_weights(&pipeline.root, &jobs) {
+        Ok(faults) => {
+            let told = trials.iter().zip(faults).filter_map(|(trial, fault)| Some((trial, fault?)));
+            let problems = told.flat_map(|(trial, fault)| {
+                let problem = fault.help.into_iter().fold(Problem::error(fault.message), Problem::help);
+                trial.spans.iter().map(move |span| problem.clone().at(*span, "")).collect::<Vec<_>>()
+            });
+            Tried { problems: once_each(problems.collect()), files: files.len() }
+        }
+        Err(failure) => Tried { problems: vec![untried(&files, failure).at(first.spans[0], "")], files: 0 },
+    }
+}
+
+/// One that can't be read, or is empty, was told by whoever digested it.
+fn has_bytes(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() > 0)
+}
+
+fn untried(files: &[&Path], failure: Failure) -> Problem {
+    let what = match files {
+        [file] => format!("`{}` was not tried as weights", file.display()),
+        [first, ..] => format!("{} files of weights were not tried, `{}` among them", files.len(), first.display()),
+        [] => unreachable!("there is one at least"),
+    };
+    match failure {
+        // Told beside this, with what to do.
+        _ if find_worker().is_err() => Problem::warning(format!("{what}, as there is no worker")),
+        Failure::Failed { message, help } => {
+            help.into_iter().fold(Problem::warning(format!("{what}: {message}")), Problem::help)
+        }
+        Failure::Cancelled { .. } => Problem::warning(format!("{what}: the worker was stopped")),
+    }
+}
+
+impl Trial<'_> {
+    /// Whether the same network reads the same file in the same way.
+    fn is_like(&self, other: &Trial<'_>) -> bool {
+        let is_decisive = |name: &str| name.starts_with("model.") || DECISIVE.contains(&name);
+        let decisive = |stage: &Stage| {
+            let parameters = stage.parameters.iter().filter(|parameter| is_decisive(&parameter.name));
+            parameters.map(|parameter| (parameter.name.clone(), parameter.value.clone())).collect::<Vec<_>>()
+        };
+        (self.path, self.role, self.stage.kind.name) == (other.path, other.role, other.stage.kind.name)
+            && decisive(self.stage) == decisive(other.stage)
+    }
+
+    /// The stage's job, with this file as all that it reads; relative to the root, as messages name it.
+    fn job(&self, pipeline: &Pipeline) -> Job {
+        let inputs = [(self.role.to_owned(), Input::File(PathBuf::from(self.path)))].into();
+        Job { inputs, ..assemble::job(pipeline, self.stage) }
+    }
+}

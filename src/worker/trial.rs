@@ -1,0 +1,31 @@
+//! Files of weights tried before any stage runs: read as their stage will read them, and forgotten.
+//!
+//! Knows no format and no network: each kind reads its own files. One that doesn't serve is told with the message that its stage
+//! would fail with hours later.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use intrada_runner::exec::job::{FORMAT, Fault, Job, Tried};
+use tch::Device;
+
+use crate::kinds;
+use crate::work::{Failure, Work};
+
+/// What comes of trying the weights of the jobs in the file at `path`.
+pub(crate) fn tried(path: &Path) -> Result<Tried, Failure> {
+    let jobs: Vec<Job> = serde_json::from_slice(&std::fs::read(path)?)?;
+    Ok(Tried { format: FORMAT, faults: jobs.into_iter().map(fault).collect() })
+}
+
+/// Why the weights of a job don't serve, if they don't.
+fn fault(job: Job) -> Option<Fault> {
+    let tried = kinds::find(&job.kind).and_then(|kind| {
+        let work = Work::new(job, Device::Cpu, Arc::default());
+        kind.try_weights.map_or(Ok(()), |try_weights| try_weights(&work))
+    });
+    match tried {
+        Err(Failure::Failed { message, help }) => Some(Fault { message, help }),
+        Ok(()) | Err(Failure::Interrupted { .. }) => None,
+    }
+}
