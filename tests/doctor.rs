@@ -141,7 +141,7 @@ fn wrong_labels_and_images_without_label_are_told_in_one_go() {
 fn a_label_of_another_size_than_its_image_is_told_before_a_training_meets_it() {
     let space = healthy();
     space.write("synth/labels/1.png", grey_png(4, 4, 1));
-    let told = "1 of 3 labels of `synth` have another size than their image: `1.png` is 8 × 4, its label 4 × 4";
+    let told = "1 of 3 labels of `synth` has another size than its image: `1.png` is 8 × 4, its label 4 × 4";
     let asked = |arguments: &str| {
         let ran = Ran::of(space.command(arguments).env("INTRADA_WORKER", space.path("worker")).output().unwrap());
         ran.stdout + &ran.stderr

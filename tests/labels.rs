@@ -141,7 +141,67 @@ fn labels_of_another_size_are_told_only_where_a_training_learns_from_them() {
     assert!(!space.intrada("plan p.toml").stderr.contains("another size"));
     space.write("source/images/a.png", space::grey_png(32, 32, 90));
     let plan = space.intrada("plan p.toml").stderr;
-    assert!(plan.contains("1 of 2 labels of `source` have another size"), "{plan}");
+    assert!(plan.contains("1 of 2 labels of `source` has another size"), "{plan}");
+}
+
+#[test]
+fn what_a_training_meets_for_certain_is_an_error_and_what_it_may_meet_a_warning() {
+    let space = space(&THREE, &[0, 1, 2]);
+    pair(&space, "source", "c", &[0, 1, 2]);
+    space.write("source/images/a.png", space::grey_png(32, 32, 90));
+    let told = |set: &str, code: i32, text: &str| {
+        let plan = space.intrada(&format!("plan p.toml{set}"));
+        assert_eq!(plan.code, Some(code), "{set}: {}", plan.stderr);
+        assert!(plan.stderr.contains(text), "{set}: {}", plan.stderr);
+        let doctor = space.intrada(&format!("doctor p.toml{set}"));
+        assert!(
+            doctor.stdout.contains(&text.replace("warning: ", "").replace("error: ", "")),
+            "{set}: {}",
+            doctor.stdout
+        );
+    };
+    let one = "1 of 3 labels of `source` has another size than its image";
+    told("", 0, &format!("warning: {one}"));
+    told(" --set stages.train.iterations=3", 2, &format!("error: {one}"));
+    told(" --set stages.train.batch=2", 2, &format!("error: {one}"));
+    for name in ["b", "c"] {
+        space.write(&format!("source/images/{name}.png"), space::grey_png(32, 32, 90));
+    }
+    told(" --set stages.train.iterations=1", 2, "error: 3 of 3 labels of `source` have another size than their image");
+    // A batch of two of three sizes, and of one that fills no batch.
+    for (name, side) in [("a", 32), ("b", 40), ("c", 48)] {
+        for folder in ["images", "labels"] {
+            space.write(&format!("source/{folder}/{name}.png"), space::grey_png(side, side, 1));
+        }
+    }
+    let mixed =
+        "images of `source` have different sizes, which a batch of 2 can't hold: `a.png` is 32 × 32, `b.png` 40 × 40";
+    told(" --set stages.train.batch=2 --set stages.train.iterations=1", 2, &format!("error: {mixed}"));
+    for folder in ["images", "labels"] {
+        space.write(&format!("source/{folder}/c.png"), space::grey_png(40, 40, 1));
+    }
+    told(" --set stages.train.batch=2", 0, &format!("warning: {mixed}"));
+    let in_order = " --set stages.train.batch=2 --set stages.train.order=\"sequential\"";
+    told(in_order, 2, &format!("error: {mixed}"));
+    assert!(
+        !space
+            .intrada("plan p.toml --set stages.train.batch=2 --set stages.train.crop=[32,32]")
+            .stderr
+            .contains("sizes")
+    );
+}
+
+#[test]
+fn of_many_labels_the_one_of_another_size_is_found() {
+    let space = space(&THREE, &[0, 1, 2]);
+    for i in 0..450 {
+        pair(&space, "source", &format!("n{i:03}"), &[0, 1, 2]);
+    }
+    space.write("source/images/n101.png", space::grey_png(32, 32, 90));
+    for said in [space.intrada("plan p.toml"), space.intrada("plan p.toml"), space.intrada("doctor p.toml")] {
+        let said = said.stdout + &said.stderr;
+        assert!(said.contains("1 of 452 labels of `source` has another size than its image: `n101.png`"), "{said}");
+    }
 }
 
 #[test]

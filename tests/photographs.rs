@@ -211,8 +211,8 @@ fn orientation_tags_are_told_and_are_applied_where_the_data_set_says_so() {
     space.write("mine/images/2.jpg", turned_jpeg(6));
     space.write("mine/labels/2.png", grey_png(37, 69, 1));
     let tag = "1 of 3 images of `mine` has an orientation tag, which is not applied: `2.jpg` would be turned by 90° clockwise";
-    let other = "1 of 3 labels of `mine` have another size than their image: `2.jpg` is 69 × 37, its label 37 × 69";
-    warned(&space, "", &[tag, other, "`orientation = \"apply\"` in the data set turns such images upright"]);
+    let other = "1 of 3 labels of `mine` has another size than its image: `2.jpg` is 69 × 37, its label 37 × 69";
+    refused(&space, "", &[tag, other, "`orientation = \"apply\"` in the data set turns such images upright"]);
     for (_, said) in told(&space, "") {
         assert!(!said.contains("size = [69, 37]"), "that would squeeze the label: {said}");
     }
@@ -220,7 +220,7 @@ fn orientation_tags_are_told_and_are_applied_where_the_data_set_says_so() {
         assert!(!said.contains("2.jpg"), "{said}");
     }
     space.write("mine/images/2.jpg", jpeg());
-    warned(&space, "", &[other, "one of the two lies on its side"]);
+    refused(&space, "", &[other, "one of the two lies on its side"]);
 }
 
 #[test]

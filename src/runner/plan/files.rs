@@ -107,8 +107,14 @@ impl<'a> Survey<'a> {
         let image_records = inputs
             .digest_each(&images, |file, record| self.go_through(file, record))
             .map_err(|error| vec![input_problem(&error, self.spans.images)])?;
+        let needs_sizes = self.needs_sizes_of_labels();
+        let after = |file: &Path, record: &FileRecord| {
+            if needs_sizes {
+                self.go_through(file, record)
+            }
+        };
         let label_records =
-            inputs.digest_files(&labels).map_err(|error| vec![input_problem(&error, self.spans.labels)])?;
+            inputs.digest_each(&labels, after).map_err(|error| vec![input_problem(&error, self.spans.labels)])?;
         let digests = |records: &[FileRecord]| records.iter().map(|record| record.digest).collect::<Vec<FileDigest>>();
         let (image_digests, label_digests) = (digests(&image_records), digests(&label_records));
         let seen = match (self.photographs(&listed.samples), self.check_labels(&labels, &label_digests)) {
@@ -176,9 +182,14 @@ impl<'a> Survey<'a> {
     /// # Errors
     /// A stage would refuse one.
     fn told_of(&self, seen: &[Photograph<'_>]) -> Result<Vec<Problem>, Vec<Problem>> {
-        let told = self.lost(seen).into_iter().chain(self.of_sizes(seen));
-        let (errors, warnings): (Vec<Problem>, Vec<Problem>) = told.partition(Problem::is_error);
-        if errors.is_empty() { Ok(warnings) } else { Err(errors) }
+        let (mut errors, warnings): (Vec<Problem>, Vec<Problem>) =
+            self.lost(seen).into_iter().chain(self.of_sizes(seen)).partition(Problem::is_error);
+        if errors.is_empty() {
+            return Ok(warnings);
+        }
+        // A warning may well tell why: an image that is turned has another size than its label.
+        errors.extend(warnings);
+        Err(errors)
     }
 
     /// Lists the files. `lenient`: any image may lack its label.

@@ -1,16 +1,17 @@
 //! Images whose size a stage would refuse: told before a training meets the first of them.
 //!
-//! The rules are those of `ml` (`data::loader`, `data::augment`, `discriminator`). An image that is drawn for certain makes an
-//! error, as nothing good can come of the run; one that may be drawn, a warning.
+//! The rules are those of `ml` (`data::loader`, `data::order`, `data::augment`, `discriminator`). What a training meets for
+//! certain makes an error, as nothing good can come of the run; what it may meet, a warning.
+
+mod batches;
 
 use std::collections::BTreeSet;
 
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use super::Survey;
 use super::photographs::{Photograph, label_size};
-use crate::dataset::survey;
-use crate::kind::training::{DISCRIMINATOR_SIDE, has_discriminator};
+use crate::kind::training::{DISCRIMINATOR_SIDE, LEARNT_FROM, has_discriminator};
 use crate::spec::{Dataset, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 
 /// Images of a data set with the sizes that a network sees.
@@ -28,15 +29,29 @@ pub(in crate::plan) struct Sizes<'a> {
 /// A training that draws images of the data set.
 struct Training<'a> {
     stage: &'a Stage,
-    /// Whether it draws each of them.
-    draws_all: bool,
+    /// How many it draws of the whole data set, the first so many of an order that has each once; of a part of it nobody knows yet
+    /// which images are in it.
+    drawn: Option<u64>,
+    /// How many the data set has.
+    images: usize,
+}
+
+impl Training<'_> {
+    /// Whether it draws at least one of `some` images, whichever they are.
+    fn meets(&self, some: usize) -> bool {
+        let others = self.images.saturating_sub(some) as u64;
+        some > 0 && self.drawn.map_or(others == 0, |drawn| drawn > others)
+    }
 }
 
 /// Images that don't fit, and who would stop at them.
-struct Misfit<'a> {
+struct Misfit {
     title: String,
     help: &'static str,
-    trainings: Vec<Training<'a>>,
+    /// The trainings' names.
+    trainings: BTreeSet<String>,
+    /// Whether one of them would stop for certain.
+    is_certain: bool,
 }
 
 impl Sizes<'_> {
@@ -48,13 +63,16 @@ impl Sizes<'_> {
         if self.sizes.is_empty() {
             return Vec::new();
         }
-        let mut misfits: Vec<Misfit<'_>> = Vec::new();
+        let mut misfits: Vec<Misfit> = Vec::new();
         for training in trainings {
+            let name = format!("`{}`", training.stage.family);
             for (title, help, is_certain) in self.misfits(&training) {
-                let training = Training { draws_all: training.draws_all && is_certain, ..training };
                 match misfits.iter_mut().find(|misfit| misfit.title == title) {
-                    Some(misfit) => misfit.trainings.push(training),
-                    None => misfits.push(Misfit { title, help, trainings: vec![training] }),
+                    Some(misfit) => {
+                        misfit.trainings.insert(name.clone());
+                        misfit.is_certain |= is_certain;
+                    }
+                    None => misfits.push(Misfit { title, help, trainings: [name.clone()].into(), is_certain }),
                 }
             }
         }
@@ -62,14 +80,10 @@ impl Sizes<'_> {
     }
 
     fn training<'s>(&self, stage: &'s Stage, role: &str) -> Training<'s> {
-        let number =
-            |key| stage.parameter(key).and_then(Value::as_integer).and_then(|number| u64::try_from(number).ok());
-        let drawn = number("iterations").unwrap_or(0).saturating_mul(number("batch").unwrap_or(1));
-        // Of a part of the data set nobody knows yet which images are in it.
-        Training { stage, draws_all: role != "images" && drawn >= self.images as u64 }
+        training(stage, role, self.images)
     }
 
-    /// Title, help, and whether whoever draws all images stops at one.
+    /// Title, help, and whether the training stops for certain.
     fn misfits(&self, training: &Training<'_>) -> Vec<(String, &'static str, bool)> {
         let stage = training.stage;
         let crop = stage.parameter("crop").map(sides);
@@ -79,11 +93,12 @@ impl Sizes<'_> {
             let what = format!("smaller than the crop of {}", shown([width, height]));
             let is_too_small = |size: [u32; 2]| size[0] < width || size[1] < height;
             let help = "`size` in the data set brings all images to one size; a smaller `crop` fits as well";
-            found.extend(self.too_small(&what, is_too_small).map(|title| (title, help, true)));
+            found.extend(self.too_small(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some))));
         } else if batch > 1
             && let Some(title) = self.mixed(batch)
         {
-            found.push((title, "a `size` in the data set, a `crop` in the training, or `batch = 1`", false));
+            let help = "a `size` in the data set, a `crop` in the training, or `batch = 1`";
+            found.push((title, help, self.is_mixed_for_certain(training, batch)));
         }
         if stage.parameter("method").and_then(Value::as_text).is_some_and(has_discriminator) {
             let seen = |size: [u32; 2]| crop.unwrap_or(size);
@@ -95,19 +110,30 @@ impl Sizes<'_> {
                 None => format!("too small for the discriminator, which needs {DISCRIMINATOR_SIDE} pixels a side"),
             };
             let help = "a larger `size` in the data set, or a `list` without such images";
-            found.extend(self.too_small(&what, is_too_small).map(|title| (title, help, true)));
+            found.extend(self.too_small(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some))));
         }
         found
     }
 
-    fn too_small(&self, what: &str, is_too_small: impl Fn([u32; 2]) -> bool) -> Option<String> {
+    /// What to say of those, and how many they are.
+    fn too_small(&self, what: &str, is_too_small: impl Fn([u32; 2]) -> bool) -> Option<(String, usize)> {
         let mut those = self.sizes.iter().filter(|(_, size)| is_too_small(*size));
         let (name, size) = those.next()?;
         let one_for_all = self.sizes.len() == 1;
         let some = if one_for_all { self.images } else { 1 + those.count() };
         let verb = if some == 1 { "is" } else { "are" };
         let (all, dataset) = (self.images, &self.dataset.name);
-        Some(format!("{some} of {all} images of `{dataset}` {verb} {what}: `{name}` is {}", shown(*size)))
+        let title = format!("{some} of {all} images of `{dataset}` {verb} {what}: `{name}` is {}", shown(*size));
+        Some((title, some))
+    }
+
+    fn is_mixed_for_certain(&self, training: &Training<'_>, batch: i64) -> bool {
+        let (Some(drawn), Ok(batch)) = (training.drawn, usize::try_from(batch)) else { return false };
+        let sizes: Vec<[u32; 2]> = self.sizes.iter().map(|(_, size)| *size).collect();
+        match training.stage.parameter("order").and_then(Value::as_text) {
+            Some("sequential") => batches::are_mixed_in_order(&sizes, batch, drawn),
+            _ => batches::are_mixed_in_any_order(&sizes, batch, drawn),
+        }
     }
 
     fn mixed(&self, batch: i64) -> Option<String> {
@@ -120,16 +146,21 @@ impl Sizes<'_> {
     }
 }
 
-fn problem(misfit: Misfit<'_>, span: Span) -> Problem {
-    let names: BTreeSet<String> =
-        misfit.trainings.iter().map(|training| format!("`{}`", training.stage.family)).collect();
-    let names = names.into_iter().collect::<Vec<_>>().join(", ");
-    let is_certain = misfit.trainings.iter().any(|training| training.draws_all);
-    let (problem, verb) = match is_certain {
-        true => (Problem::error(misfit.title), "would stop"),
-        false => (Problem::warning(misfit.title), "stops"),
-    };
-    problem.at(span, "this data set").note(format!("{names} {verb} at the first of them")).help(misfit.help)
+/// The training as whoever draws of `images` images.
+fn training<'s>(stage: &'s Stage, role: &str, images: usize) -> Training<'s> {
+    let number = |key| stage.parameter(key).and_then(Value::as_integer).and_then(|number| u64::try_from(number).ok());
+    let drawn = number("iterations").unwrap_or(0).saturating_mul(number("batch").unwrap_or(1));
+    Training { stage, drawn: (role != "images").then_some(drawn), images }
+}
+
+fn problem(misfit: Misfit, span: Span) -> Problem {
+    let names = misfit.trainings.into_iter().collect::<Vec<_>>().join(", ");
+    let problem = if misfit.is_certain { Problem::error(misfit.title) } else { Problem::warning(misfit.title) };
+    problem.at(span, "this data set").note(stops(&names, misfit.is_certain)).help(misfit.help)
+}
+
+fn stops(names: &str, is_certain: bool) -> String {
+    format!("{names} {} at the first of them", if is_certain { "would stop" } else { "stops" })
 }
 
 /// The trainings among the readers that draw images of the data set, and the role that it has in each. What a training
@@ -154,6 +185,11 @@ fn trainings<'p>(
 }
 
 impl Survey<'_> {
+    /// Whether the sizes of labels matter: a training learns from them, and nothing brings them to one size.
+    pub(super) fn needs_sizes_of_labels(&self) -> bool {
+        self.dataset.size.is_none() && self.labels && !self.learners().is_empty()
+    }
+
     /// What is wrong with the sizes of these images, and of their labels where a training reads them.
     pub(super) fn of_sizes(&self, seen: &[Photograph<'_>]) -> Vec<Problem> {
         let sizes = match self.dataset.size {
@@ -165,33 +201,41 @@ impl Survey<'_> {
         sizes.problems().into_iter().chain(self.of_other_size(seen)).collect()
     }
 
-    /// The labels of another size than their image, if nothing brings them to one size. Of many pairs some are looked at, evenly
-    /// spread: labels are opened at every plan.
+    /// The labels of another size than their image.
     fn of_other_size(&self, seen: &[Photograph<'_>]) -> Option<Problem> {
         // An evaluation brings what a network predicts to the size of the label, whatever that is.
-        let learners = self.learners();
-        if self.dataset.size.is_some() || !self.labels || learners.is_empty() {
+        if !self.needs_sizes_of_labels() {
             return None;
         }
-        let root = &self.surveyor.pipeline.root;
-        let look = |one: &'_ Photograph<'_>| Some((one.size, label_size(&root.join(one.sample.label.as_ref()?))?));
-        let some: Vec<&Photograph<'_>> = survey::spread(seen, survey::SAMPLED).collect();
-        let looked: Vec<_> = some.into_par_iter().filter_map(|one| Some((one, look(one)?))).collect();
-        let mut others = looked.iter().filter(|(_, (image, label))| image != label);
-        let (first, (image, label)) = others.next()?;
+        let others: Vec<(&Photograph<'_>, [u32; 2])> = (seen.par_iter().with_min_len(64))
+            .filter_map(|one| Some((one, self.size_of_label(one)?)))
+            .filter(|(one, label)| one.size != *label)
+            .collect();
+        let (first, label) = others.first()?;
+        let (some, have, its) = match others.len() {
+            1 => (1, "has", "its"),
+            some => (some, "have", "their"),
+        };
         let title = format!(
-            "{} of {} labels of `{}` have another size than their image: `{}` is {}, its label {}",
-            1 + others.count(),
-            looked.len(),
+            "{some} of {} labels of `{}` {have} another size than {its} image: `{}` is {}, its label {}",
+            seen.len(),
             self.dataset.name,
             first.sample.name,
-            shown(*image),
+            shown(first.size),
             shown(*label),
         );
-        let problem = Problem::warning(title);
-        let problem =
-            problem.at(self.dataset.span, "this data set").note(format!("{learners} stops at the first of them"));
+        let is_certain = trainings(self.surveyor.pipeline, self.dataset, self.readers)
+            .filter(|(_, role)| *role == LEARNT_FROM)
+            .any(|(stage, role)| training(stage, role, seen.len()).meets(some));
+        let problem = if is_certain { Problem::error(title) } else { Problem::warning(title) };
+        let problem = problem.at(self.dataset.span, "this data set").note(stops(&self.learners(), is_certain));
         Some(self.help_to_fit(problem, first, *label))
+    }
+
+    fn size_of_label(&self, one: &Photograph<'_>) -> Option<[u32; 2]> {
+        let label = one.sample.label.as_ref()?;
+        let known = self.surveyor.inputs.photograph(label).map(|facts| facts.size);
+        known.or_else(|| label_size(&self.surveyor.pipeline.root.join(label)))
     }
 
     fn help_to_fit(&self, problem: Problem, first: &Photograph<'_>, label: [u32; 2]) -> Problem {
