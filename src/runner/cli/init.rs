@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{Answer, DONE, Refusal};
+use crate::dataset::meaning::{self, Labelling, Settled};
 use crate::dataset::survey::{self, Survey};
 use crate::kind::classes;
 use crate::report::measures::count;
@@ -76,28 +77,33 @@ impl Init {
     /// The text for own folders. Says what was found in them.
     fn own(&self, pipeline: &Path, source: &Path, labels: &Path, target: &Path) -> Result<String, Refusal> {
         let classes = self.classes()?;
-        let class_count = match &classes {
-            template::Classes::Set(name) => classes::find(name).map_or(0, |set| set.classes.len()),
-            template::Classes::Named(names) => names.len(),
+        let names: Vec<&str> = match &classes {
+            template::Classes::Set(name) => {
+                classes::find(name).map_or(&[][..], |set| set.classes).iter().map(|class| class.name).collect()
+            }
+            template::Classes::Named(names) => names.iter().map(String::as_str).collect(),
         };
         let root = spec::root_of(pipeline).map_err(|problem| Refusal::from(spec::Problems::without_text(problem)))?;
-        let look = |name: &str, images: &Path, labels: Option<&Path>| {
+        let look = |name: &str, images: &Path, labels: Option<&Path>, other: &Settled| {
             let survey = survey::survey(images, labels).map_err(|error| Refusal::Usage(error.to_string()))?;
-            let ignored =
-                survey.values.iter().copied().filter(|value| usize::from(*value) >= class_count && *value != 255);
-            let ignored: Vec<u8> = ignored.collect();
             talk!("  {name:<8}{}", described(&survey, labels.is_some()));
-            if !ignored.is_empty() {
-                let values: Vec<String> = ignored.iter().map(u8::to_string).collect();
-                talk!("          ignored, as there are {class_count} classes: {}", values.join(" "));
+            let settled = match labels {
+                Some(labels) => settled(&survey, &names, labels, other)?,
+                None => Settled::Indices,
+            };
+            let why = why(&settled, names.len());
+            if !why.is_empty() {
+                talk!("          {why}: map = {}", meaning::shown(settled.map()));
             }
             let place = |path: &Path| placed(&root, path);
-            let images = template::Images { images: place(images)?, labels: labels.map(place).transpose()?, ignored };
-            Ok::<_, Refusal>((images, survey))
+            let (images, labels) = (place(images)?, labels.map(place).transpose()?);
+            let images = template::Images { images, labels, map: settled.map().to_vec(), why };
+            Ok::<_, Refusal>((images, survey, settled))
         };
-        let (source, seen) = look("source", source, Some(labels))?;
-        let (target, _) = look("target", target, None)?;
-        let test = self.test.as_deref().map(|test| look("test", test, self.test_labels.as_deref())).transpose()?;
+        let (source, seen, of_source) = look("source", source, Some(labels), &Settled::Indices)?;
+        let (target, ..) = look("target", target, None, &Settled::Indices)?;
+        let test = self.test.as_deref();
+        let test = test.map(|test| look("test", test, self.test_labels.as_deref(), &of_source)).transpose()?;
         if test.is_none() {
             talk!("  without --test and --test-labels nothing is measured: see the end of the file");
         }
@@ -107,7 +113,7 @@ impl Init {
             classes,
             source,
             target,
-            test: test.map(|(images, _)| images),
+            test: test.map(|(images, ..)| images),
             size: fitted(seen.size.unwrap_or([WIDTH, WIDTH])),
         };
         template::own(&own).ok_or_else(|| Refusal::Usage("a folder's path isn't UTF-8, as TOML has to be".to_owned()))
@@ -132,6 +138,37 @@ impl Init {
         let letters =
             folder.unwrap_or_default().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         if letters == String::new() { "mine".to_owned() } else { letters }
+    }
+}
+
+/// What the values of labels mean, as far as they tell. `other`: what those of the source mean, which will be the same here
+/// unless it explains fewer classes.
+fn settled(survey: &Survey, names: &[&str], labels: &Path, other: &Settled) -> Result<Settled, Refusal> {
+    let labelling = Labelling { values: &survey.values, classes: names, map: &[] };
+    let own = labelling.settled();
+    let as_other = Labelling { map: other.map(), ..labelling };
+    let is_as_good = as_other.strangers().is_empty() && labelling.covered(other.map()) >= labelling.covered(own.map());
+    let likely = if matches!(other, Settled::Likely(_)) && is_as_good { other.clone() } else { own };
+    if likely != Settled::Unclear {
+        return Ok(likely);
+    }
+    let words = |values: &[u8]| values.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
+    Err(Refusal::Usage(format!(
+        "{} holds labels with the values {}, of which none is an index of the {} classes (0 to {}); what they mean can't be guessed: \
+         write a pipeline file with a `map`, or labels that hold indices",
+        labels.display(),
+        words(&survey.values),
+        names.len(),
+        names.len().saturating_sub(1),
+    )))
+}
+
+/// When the map is right, or why it is there; empty where there is none.
+fn why(settled: &Settled, class_count: usize) -> String {
+    match settled {
+        Settled::Likely(reading) => reading.condition.clone(),
+        Settled::Ignored(_) => format!("ignored, as there are {class_count} classes"),
+        Settled::Indices | Settled::Unclear => String::new(),
     }
 }
 

@@ -50,7 +50,44 @@ pub fn shown(map: &[(u8, u8)]) -> String {
     format!("{{ {} }}", pairs.join(", "))
 }
 
+/// What is to be made of values that nobody is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// They are the classes' indices as they are.
+    Indices,
+    /// Most likely these.
+    Likely(Reading),
+    /// Some are classes, and the others are ignored by this map.
+    Ignored(Vec<(u8, u8)>),
+    /// Nothing tells.
+    Unclear,
+}
+
+impl Settled {
+    /// The map for it.
+    pub fn map(&self) -> &[(u8, u8)] {
+        match self {
+            Settled::Likely(reading) => &reading.map,
+            Settled::Ignored(map) => map,
+            Settled::Indices | Settled::Unclear => &[],
+        }
+    }
+}
+
 impl Labelling<'_> {
+    /// What a pipeline is to say of labels with these values that has no map yet.
+    pub fn settled(&self) -> Settled {
+        let (strangers, here) = (self.strangers(), self.covered(self.map));
+        // Where each value is a class, another meaning must show more of them.
+        let likely = self.readings().into_iter().next();
+        match likely.filter(|reading| !strangers.is_empty() || self.covered(&reading.map) > here) {
+            Some(reading) => Settled::Likely(reading),
+            None if here == 0 => Settled::Unclear,
+            None if strangers.is_empty() => Settled::Indices,
+            None => Settled::Ignored(strangers.into_iter().map(|value| (value, IGNORED)).collect()),
+        }
+    }
+
     /// The values that are neither a class nor ignored.
     pub fn strangers(&self) -> Vec<u8> {
         let is_strange = |value: &u8| !self.means_class(self.map, *value) && mapped(self.map, *value) != IGNORED;
@@ -90,7 +127,7 @@ impl Labelling<'_> {
     }
 
     /// How many classes the values mean with this map.
-    fn covered(&self, map: &[(u8, u8)]) -> usize {
+    pub fn covered(&self, map: &[(u8, u8)]) -> usize {
         Labelling { map, ..*self }.absent().len().abs_diff(self.classes.len())
     }
 

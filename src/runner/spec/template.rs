@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use toml::Value;
 
+use crate::shown;
+
 const QUICKSTART: &str = include_str!("../../../pipelines/quickstart.toml");
 
 const HEAD: &str = "\
@@ -105,8 +107,10 @@ pub struct Images {
     pub images: PathBuf,
     /// That of the labels.
     pub labels: Option<PathBuf>,
-    /// Label values that are no class and are to be ignored.
-    pub ignored: Vec<u8>,
+    /// Label values to replace, as in the data set's `map`.
+    pub map: Vec<(u8, u8)>,
+    /// When that map is right, or why it is there.
+    pub why: String,
 }
 
 /// The text of a new pipeline on somebody's own folders. `None`: a path isn't UTF-8, and so can't stand in TOML.
@@ -167,9 +171,9 @@ fn dataset(of: &Images, [width, height]: [u32; 2]) -> Option<String> {
         lines.push(format!("labels = {}", path(labels.strip_prefix(&root).ok()?)?));
     }
     lines.push(format!("size = [{width}, {height}]"));
-    if !of.ignored.is_empty() {
-        let map: Vec<String> = of.ignored.iter().map(|value| format!("{value} = 255")).collect();
-        lines.push(format!("map = {{ {} }}   # found in the labels, and no class", map.join(", ")));
+    if !of.map.is_empty() {
+        let map: Vec<String> = of.map.iter().map(|(from, to)| format!("{from} = {to}")).collect();
+        lines.push(format!("map = {{ {} }}   # {}", map.join(", "), shown::line(&of.why)));
     }
     Some(lines.join("\n"))
 }
@@ -194,7 +198,7 @@ mod tests {
     use super::*;
 
     fn images(images: &str, labels: Option<&str>) -> Images {
-        Images { images: images.into(), labels: labels.map(PathBuf::from), ignored: Vec::new() }
+        Images { images: images.into(), labels: labels.map(PathBuf::from), map: Vec::new(), why: String::new() }
     }
 
     fn some() -> Own {
@@ -202,7 +206,11 @@ mod tests {
             file: "mine/pipeline.toml".into(),
             name: "mine".into(),
             classes: Classes::Named(vec!["road".into(), "a \"car\" {{name}}".into()]),
-            source: Images { ignored: vec![7, 34], ..images("data/synth", Some("data/synth-labels")) },
+            source: Images {
+                map: vec![(7, 255), (34, 255)],
+                why: "if 7 is\nno \"car\"".to_owned(),
+                ..images("data/synth", Some("data/synth-labels"))
+            },
             target: images("/photos of \"us\"", None),
             test: Some(images("test/images", Some("test/labels"))),
             size: [256, 128],
