@@ -125,7 +125,7 @@ fn wrong_labels_and_images_without_label_are_told_in_one_go() {
     for part in [
         "  FAIL  synth: 3 images, 2 labels, values 0 33, 8 × 4\n",
         "`synth/labels` holds no label for 1 image of 3: 2.png",
-        "1 of 2 labels hold values that are no class: 33; the classes are 0 to 18, and 255 is ignored",
+        "1 of 2 labels holds values that are no class: 33; the classes are 0 to 18, and 255 is ignored",
         "labels/1.png`: value 33 is not one of the 19 classes: 32 pixels, first at column 0, row 0",
         "it is read by inter",
         "help: if these are Cityscapes' label ids: `map = { 0 = 255, 1 = 255, ",
@@ -172,7 +172,7 @@ fn of_many_labels_200_are_read_unless_all_are_asked_for() {
     );
     let all = doctor(&space, "p.toml --all-labels");
     assert_eq!(all.code, Some(1), "{}", all.stdout);
-    assert!(all.stdout.contains("1 of 401 labels hold values that are no class: 99;"), "{}", all.stdout);
+    assert!(all.stdout.contains("1 of 401 labels holds values that are no class: 99;"), "{}", all.stdout);
 }
 
 #[test]
@@ -187,6 +187,16 @@ fn what_a_pipeline_names_and_is_not_there_fails() {
     space.write("published.safetensors", "");
     let ran = doctor(&space, "p.toml");
     assert!(ran.stdout.contains("FAIL  input: `published.safetensors` is empty"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_data_set_that_no_stage_uses_is_told_and_stands_in_no_way() {
+    let space = healthy();
+    let text = space.read("p.toml");
+    space.write("p.toml", text + "\n[datasets.spare]\nformat = \"folder\"\nroot = \"nowhere\"\n");
+    let ran = doctor(&space, "p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stdout);
+    assert!(ran.stdout.contains("  ok    spare: no stage uses it; `nowhere/images` does not exist"), "{}", ran.stdout);
 }
 
 #[test]
