@@ -24,6 +24,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 
 use crate::digest::{Digest, FileDigest};
 use crate::own::is_own;
+use crate::spec::nearest;
 use crate::store::index::{FileRecord, LabelValues};
 use crate::store::stat::{Stat, now_ns};
 use crate::store::tree::{Behind, Leaf, Links, Shape, Tree, Visitor, WalkError};
@@ -40,7 +41,7 @@ const BYTECODE: &str = "__pycache__";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such file or folder.
-    #[error("`{}` does not exist; `{}` {holds}{}", path.display(), parent.display(), relative_to(root, path))]
+    #[error("`{}` does not exist; `{}` {holds}{}{}", path.display(), parent.display(), meant(near.as_deref()), relative_to(root, path))]
     Missing {
         /// What paths are relative to.
         root: PathBuf,
@@ -50,6 +51,8 @@ pub enum Error {
         parent: PathBuf,
         /// What that is or holds, in words.
         holds: String,
+        /// A name in it that is nearly the one that was asked for.
+        near: Option<String>,
     },
     /// The system refused to read it.
     #[error("failed to read `{}`", path.display())]
@@ -477,12 +480,22 @@ pub(crate) fn leads_nowhere(shape: &Shape) -> Option<&'static str> {
 pub(crate) fn missing(root: &Path, path: &Path) -> Error {
     let existing = path.ancestors().skip(1).find(|parent| root.join(parent).exists()).unwrap_or(Path::new(""));
     let parent = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+    let names = names_in(&root.join(parent));
+    let wanted = path.strip_prefix(existing).ok().and_then(|rest| rest.components().next());
+    let wanted = wanted.map(|name| name.as_os_str().to_string_lossy().into_owned());
+    let near =
+        wanted.zip(names.as_ref()).and_then(|(wanted, names)| nearest(&wanted, names.iter().map(String::as_str)));
     Error::Missing {
         root: root.to_owned(),
         path: path.to_owned(),
         parent: parent.to_owned(),
-        holds: holds(&root.join(parent)),
+        near: near.map(str::to_owned),
+        holds: holds(&root.join(parent), names.as_deref()),
     }
+}
+
+fn meant(near: Option<&str>) -> String {
+    near.map(|near| format!("; `{near}` may be meant")).unwrap_or_default()
 }
 
 /// The root is found by its cache, so it may be another folder than whoever typed the path thinks.
@@ -493,14 +506,19 @@ fn relative_to(root: &Path, path: &Path) -> String {
     }
 }
 
-fn holds(path: &Path) -> String {
-    let Ok(entries) = fs::read_dir(path) else {
-        return if path.is_dir() { "can't be listed" } else { "is not a folder" }.to_owned();
-    };
+/// The names in a folder, sorted.
+fn names_in(folder: &Path) -> Option<Vec<String>> {
     let name =
         |entry: io::Result<fs::DirEntry>| entry.ok().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut names: Vec<String> = entries.filter_map(name).collect();
+    let mut names: Vec<String> = fs::read_dir(folder).ok()?.filter_map(name).collect();
     names.sort_unstable();
+    Some(names)
+}
+
+fn holds(path: &Path, names: Option<&[String]>) -> String {
+    let Some(names) = names else {
+        return if path.is_dir() { "can't be listed" } else { "is not a folder" }.to_owned();
+    };
     match names.len().checked_sub(NAMES_SHOWN) {
         _ if names.is_empty() => "is empty".to_owned(),
         None | Some(0) => format!("holds {}", names.join(", ")),

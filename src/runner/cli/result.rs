@@ -61,6 +61,10 @@ impl Found<'_> {
             .filter_map(|input| Some((input.role.strip_prefix("weights.")?, input)))
             .filter(|(name, _)| metrics.contains_key(*name))
             .collect();
+        if inputs.is_empty() {
+            // Nothing of what it gave is of these networks: there is nothing to show.
+            return None;
+        }
         let weights: Vec<String> = inputs.iter().map(|(name, _)| (*name).to_owned()).collect();
         let classes: Vec<String> = self.session.pipeline.classes.iter().map(|class| class.name.clone()).collect();
         let table = metrics::table(&stage.name, &dataset, &weights, &classes, &metrics);

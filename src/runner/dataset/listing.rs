@@ -27,8 +27,8 @@ pub struct Listed {
     pub samples: Vec<Sample>,
     /// Images that were left out because they have no label; `None` where there are none.
     pub left_out: Option<Names>,
-    /// Symbolic links in the folders that lead nowhere, or back to a folder that they lie in.
-    pub dead_links: Vec<String>,
+    /// Symbolic links in the folders that lead nowhere, or back to a folder that they lie in, each with which of the two.
+    pub dead_links: Vec<(PathBuf, &'static str)>,
     /// What is worth knowing of the list and the labels though all is read.
     pub remarks: Vec<Remark>,
     /// Images below the folder that were passed over without a list, by their names: they are in a format that isn't read, or
@@ -161,7 +161,7 @@ fn with_labels(
     naming: &Naming,
     names: Vec<String>,
     may_lack: &dyn Fn(&str) -> bool,
-    (stems, dead_links, remarks): (&HashSet<String>, &mut Vec<String>, &mut Vec<Remark>),
+    (stems, dead_links, remarks): (&HashSet<String>, &mut Vec<(PathBuf, &'static str)>, &mut Vec<Remark>),
 ) -> Result<Listed, DatasetError> {
     let mut others = Vec::new();
     let labels =
@@ -211,7 +211,7 @@ impl Listing<'_> {
         &self,
         top: &Path,
         endings: &[&str],
-        (dead_links, others): (&mut Vec<String>, &mut Vec<String>),
+        (dead_links, others): (&mut Vec<(PathBuf, &'static str)>, &mut Vec<String>),
     ) -> Result<Vec<String>, DatasetError> {
         let whole = self.root.join(top);
         let is_hidden_folder = |path: &Path, _: &Path| is_hidden(path);
@@ -227,8 +227,8 @@ impl Listing<'_> {
             if !is_folder && endings.iter().any(|ending| without(name, ending).is_some()) {
                 // One that can't be read is told by whoever reads it.
                 found.push(name.to_owned());
-            } else if inputs::leads_nowhere(&shape).is_some() {
-                dead_links.push(top.join(&path).display().to_string());
+            } else if let Some(why) = inputs::leads_nowhere(&shape) {
+                dead_links.push((top.join(&path), why));
             } else if !is_folder && OF_IMAGES.iter().any(|ending| without(name, ending).is_some()) {
                 others.push(name.to_owned());
             }
@@ -331,7 +331,10 @@ mod tests {
     fn a_missing_folder_is_told_with_the_part_that_exists_and_what_lies_there() {
         let (root, folder) = workspace(&["data/image/a.png", "data/label/a.png"]);
         let text = message(root.path(), &folder, false);
-        assert!(text.starts_with("`data/images` does not exist; `data` holds image, label; "), "{text}");
+        assert!(
+            text.starts_with("`data/images` does not exist; `data` holds image, label; `image` may be meant; "),
+            "{text}"
+        );
         let (root, folder) = workspace(&["data/images/a.png"]);
         let error = list_samples(root.path(), &folder, true).unwrap_err();
         assert_eq!(error.concerns(), Concerns::Labels);
@@ -422,7 +425,8 @@ mod tests {
         let listed = list(root.path(), &folder, &NAMING, false, &|_| false).unwrap();
         assert_eq!(names(&listed.samples), ["a.png", "b.png", "city/1.png"]);
         let dead = ["data/images/circle", "data/images/city/up", "data/images/dead"];
-        assert_eq!(listed.dead_links, dead);
+        let found: Vec<&Path> = listed.dead_links.iter().map(|(path, _)| path.as_path()).collect();
+        assert_eq!(found, dead.map(Path::new));
     }
 
     #[test]

@@ -202,7 +202,10 @@ fn alternatives(endings: &[&str]) -> String {
 }
 
 fn holds(others: Option<&Names>) -> String {
-    others.map(|names| format!("; it holds {} that are not read: {names}", names.counted())).unwrap_or_default()
+    let are = |names: &Names| if names.count == 1 { "is" } else { "are" };
+    others
+        .map(|names| format!("; it holds {} that {} not read: {names}", names.counted(), are(names)))
+        .unwrap_or_default()
 }
 
 /// The names of some images: all counted, the first few shown.

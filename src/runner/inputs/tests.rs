@@ -217,7 +217,7 @@ fn a_missing_path_is_answered_with_what_there_is() {
         message("data/GTA5/imgs/1.png"),
         "`data/GTA5/imgs/1.png` does not exist; `data/GTA5` holds images, labels"
     );
-    assert_eq!(message("date"), "`date` does not exist; `.` holds data");
+    assert_eq!(message("date"), "`date` does not exist; `.` holds data; `data` may be meant");
     assert_eq!(
         message("data/GTA5/images/1.png"),
         "`data/GTA5/images/1.png` does not exist; `data/GTA5/images` is empty"

@@ -22,6 +22,7 @@ use crate::spec::{Dataset, FolderSpans, Format, Problem, Span, StageId};
 use crate::store::index::FileRecord;
 
 use self::photographs::Photograph;
+use super::links::dead_links;
 use super::manifest::Ingredient;
 use super::sources::{Content, Found, Surveyor, encode_size, input_problem, object_of};
 
@@ -249,33 +250,27 @@ impl<'a> Survey<'a> {
     fn not_taken(&self, listed: &dataset::Listed) -> Vec<Problem> {
         let left_out = listed.left_out.as_ref().map(|names| self.left_out(names, listed.samples.len()));
         let passed_over = listed.passed_over.as_ref().map(|names| {
-            let title = format!("`{}` passes over {} that are not read: {names}", self.dataset.name, names.counted());
-            let label = format!("{} images are taken", listed.samples.len());
+            let are = if names.count == 1 { "is" } else { "are" };
+            let title = format!("`{}` passes over {} that {are} not read: {names}", self.dataset.name, names.counted());
+            let label = match listed.samples.len() {
+                1 => "1 image is taken".to_owned(),
+                taken => format!("{taken} images are taken"),
+            };
             let problem = self.read_by(Problem::warning(title).at(self.spans.images, label));
             problem.help("convert them to PNG, or name the images to take in a `list`")
         });
         left_out
             .into_iter()
             .chain(passed_over)
-            .chain(self.dead_links(&listed.dead_links))
+            .chain(dead_links(listed.dead_links.iter().cloned(), self.dataset.span))
             .chain(self.remarks(&listed.remarks))
             .collect()
     }
 
     fn left_out(&self, names: &dataset::Names, left: usize) -> Problem {
         let title = format!("`{}` leaves out {} without label: {names}", self.dataset.name, names.counted());
-        Problem::warning(title).at(self.dataset.span, format!("{left} pairs are left"))
-    }
-
-    /// Links behind which there is nothing: a folder on a disk that isn't there may be meant.
-    fn dead_links(&self, links: &[String]) -> Option<Problem> {
-        let first = links.first()?;
-        let title = match links.len() {
-            1 => format!("the symbolic link `{first}` leads nowhere, or back to a folder that it lies in"),
-            count => format!("{count} symbolic links lead nowhere, or back to a folder that they lie in: `{first}`, …"),
-        };
-        let label = format!("data set `{}` has nothing of what is meant to lie there", self.dataset.name);
-        Some(Problem::warning(title).at(self.dataset.span, label))
+        let left = if left == 1 { "1 pair is left".to_owned() } else { format!("{left} pairs are left") };
+        Problem::warning(title).at(self.dataset.span, left)
     }
 
     /// What of the list and the labels is worth knowing.

@@ -8,6 +8,7 @@ pub mod assemble;
 pub mod explain;
 mod files;
 pub mod items;
+mod links;
 pub mod manifest;
 pub mod sources;
 pub mod split;

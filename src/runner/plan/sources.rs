@@ -18,6 +18,7 @@ use crate::store::tree::Shape;
 use super::files::Survey;
 pub use super::files::sampled::Sampled;
 use super::files::sizes::Sizes;
+use super::links::dead_links;
 use super::manifest::Ingredient;
 use super::weights;
 
@@ -168,7 +169,8 @@ impl Surveyor<'_> {
         let listing = seen.folder.as_ref().map(|folder| listing_of_folder(folder, &seen));
         let ingredient =
             Ingredient { digest, what, listing: listing.as_deref().map(object_of), options: BTreeMap::new() };
-        let warnings = seen.folder.as_ref().and_then(|folder| dead_links(folder, span)).into_iter().collect();
+        let warnings =
+            seen.folder.as_ref().and_then(|folder| dead_links(folder.dead_links(), span)).into_iter().collect();
         Ok(Found { ingredient, content, seen, listing, warnings })
     }
 }
@@ -186,28 +188,6 @@ fn listing_of_folder(folder: &SeenFolder, seen: &Seen) -> Vec<u8> {
         _ => None,
     });
     listing::encode(files.chain(links))
-}
-
-/// Links in a folder behind which its readers find nothing.
-fn dead_links(folder: &SeenFolder, span: Span) -> Option<Problem> {
-    const NAMED: usize = 5;
-    let mut links = folder.dead_links();
-    let (first, why) = links.next()?;
-    let name = |path: &Path| format!("`{}`", path.display());
-    let others: Vec<String> = links.map(|(path, _)| name(&path)).collect();
-    let title = match others.len() {
-        0 => format!("{} is a symbolic link that {why}", name(&first)),
-        more => format!(
-            "{} is a symbolic link that {why}, and so are {more} more links in `{}`",
-            name(&first),
-            folder.path.display()
-        ),
-    };
-    let problem = Problem::warning(title).at(span, "what lies behind it is no part of this input");
-    Some(match others.is_empty() {
-        true => problem,
-        false => problem.note(format!("the others are {}", others[..others.len().min(NAMED)].join(", "))),
-    })
 }
 
 /// Problems that two uses of the same source have in common are said once.

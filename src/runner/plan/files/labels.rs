@@ -189,7 +189,10 @@ impl Survey<'_> {
             |error: &LabelError| self.read_by(Problem::error(error.to_string()).at(self.dataset.span, "this data set"));
         let mut problems: Vec<Problem> = wrong.iter().take(FILES_NAMED).map(problem).collect();
         if wrong.len() > FILES_NAMED {
-            let title = format!("{} more labels are wrong", wrong.len() - FILES_NAMED);
+            let title = match wrong.len() - FILES_NAMED {
+                1 => "1 more label is wrong".to_owned(),
+                more => format!("{more} more labels are wrong"),
+            };
             problems.push(Problem::error(title).at(self.dataset.span, "this data set"));
         }
         if let Some(first) =
@@ -206,8 +209,9 @@ impl Survey<'_> {
         let (values, classes) = (held.values(), self.classes());
         let strange = Labelling { values: &values, classes: &classes, map: &self.map }.strangers();
         let (read, last) = (held.read, classes.len().saturating_sub(1));
+        let hold = if labels == 1 { "holds" } else { "hold" };
         let title = format!(
-            "{labels} of {read} labels hold values that are no class: {}; the classes are 0 to {last}, and 255 is ignored",
+            "{labels} of {read} labels {hold} values that are no class: {}; the classes are 0 to {last}, and 255 is ignored",
             listed(&strange)
         );
         let mut problem = self.read_by(Problem::error(title).at(self.dataset.span, "this data set"));
