@@ -4,6 +4,7 @@
 //! artifact: both are 32 bytes, and the compiler is the only one who can tell them apart. The only room that names blake3.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
@@ -30,9 +31,9 @@ impl Digest {
         let file = plain::open(path)?;
         let size = file.metadata()?.len();
         let mut hasher = blake3::Hasher::new();
-        // Mapping and threads pay from about a mebibyte on; below, one read is cheaper than a page fault each 4 KiB.
+        // Threads pay from about a mebibyte on.
         if size >= 1 << 20 {
-            hasher.update_mmap_rayon(path)?;
+            hash_in_blocks(file, &mut hasher)?;
         } else {
             let mut bytes = Vec::with_capacity(size as usize);
             // The file itself would ask for its size and its position once more.
@@ -56,6 +57,22 @@ impl Digest {
 impl From<[u8; 32]> for Digest {
     fn from(bytes: [u8; 32]) -> Digest {
         Digest(bytes)
+    }
+}
+
+/// Bytes that are read and then hashed by several threads at once. A power of two, as whole subtrees are hashed best.
+const BLOCK: u64 = 4 << 20;
+
+/// Read and not mapped into memory: whoever touches the mapping of a file that was cut meanwhile is killed by a signal.
+fn hash_in_blocks(mut file: File, hasher: &mut blake3::Hasher) -> io::Result<()> {
+    let mut block = Vec::with_capacity(BLOCK as usize);
+    loop {
+        block.clear();
+        file.by_ref().take(BLOCK).read_to_end(&mut block)?;
+        hasher.update_rayon(&block);
+        if (block.len() as u64) < BLOCK {
+            return Ok(());
+        }
     }
 }
 
@@ -235,9 +252,29 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_the_digest_of_its_bytes_on_both_sides_of_the_mapping_threshold() {
+    fn a_file_that_is_cut_while_it_is_read_has_some_digest_and_kills_nobody() {
         let dir = tempfile::tempdir().unwrap();
-        for size in [0usize, 5, (1 << 20) - 1, 1 << 20, (1 << 20) + 3] {
+        let path = dir.path().join("file");
+        let file = File::create(&path).unwrap();
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    [16 << 20, 0].into_iter().for_each(|size| file.set_len(size).unwrap());
+                }
+            });
+            for _ in 0..200 {
+                Digest::of_file(&path).unwrap();
+            }
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn a_file_has_the_digest_of_its_bytes_whatever_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let block = BLOCK as usize;
+        for size in [0, 5, (1 << 20) - 1, 1 << 20, (1 << 20) + 3, block, block + 1, 2 * block, 2 * block + 5] {
             let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
             let path = dir.path().join("file");
             std::fs::write(&path, &bytes).unwrap();
