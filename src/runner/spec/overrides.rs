@@ -15,7 +15,7 @@ pub(super) fn apply(file: &mut Table, sources: &Sources, source: u32) -> Result<
     let argument = sources.text(whole);
     let mut parsed = raw::parse(sources, source);
     if let Some(problem) = parsed.problems.pop() {
-        return Err(not_toml(argument, whole, problem));
+        return Err(not_toml(file, argument, whole, problem));
     }
     let path = path_of(&parsed.table);
     let [.., _] = path.as_slice() else {
@@ -45,20 +45,36 @@ fn path_of(table: &Table) -> Vec<(&str, Span)> {
     }
 }
 
-fn not_toml(argument: &str, whole: Span, problem: Problem) -> Problem {
+fn not_toml(file: &Table, argument: &str, whole: Span, problem: Problem) -> Problem {
     let mut answer = Problem { title: format!("--set {argument}: {}", problem.title), ..problem };
     if let Some((key, value)) = argument.split_once('=') {
+        // The key may be wrong as well, and is told at once.
+        let names: Vec<(&str, Span)> = key.split('.').map(|name| (name.trim(), whole)).collect();
+        let other = reachable(file, &names, argument).err();
+        let number = toml_number(value);
         let word = !value.is_empty() && value.chars().all(|c| c.is_alphanumeric() || "-_./:".contains(c));
         if word {
             let span = Span { start: whole.start + key.len() as u32 + 1, ..whole };
             answer.labels.clear();
             answer.help.clear();
-            answer = answer.at(span, "").help(format!("a string needs its quotes: --set '{key}=\"{value}\"'"));
+            answer = answer.at(span, "").help(match number {
+                Some(number) => format!("TOML writes this number so: --set {key}={number}"),
+                None => format!("a string needs its quotes: --set '{key}=\"{value}\"'"),
+            });
         }
+        let said = other.and_then(|other| Some(other.title.split_once("=")?.1.split_once(": ")?.1.to_owned()));
+        answer = answer.help_if(said);
     } else {
         answer = answer.help("it takes one `key.path=value`, such as stages.rank.lambda=0.6");
     }
     answer
+}
+
+/// A number as TOML writes it, where it is one that other languages write so: `.5`, `5.`, `+.5`, `007`.
+fn toml_number(typed: &str) -> Option<String> {
+    let is_number = !typed.is_empty() && typed.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE_".contains(&byte));
+    let number = typed.replace('_', "").parse::<f64>().ok().filter(|number| is_number && number.is_finite())?;
+    Some(if typed.contains(['.', 'e', 'E']) { format!("{number:?}") } else { number.to_string() })
 }
 
 /// A value can be replaced or added, but not a new stage, data set or model made: a slip in a name would pass for one.

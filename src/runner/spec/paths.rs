@@ -54,14 +54,28 @@ impl Own {
     }
 }
 
+/// Bytes of a name, on every file system in use.
+const NAME: usize = 255;
+const LONG_NAME: &str = "a name in it has more than 255 bytes, which no file system takes";
+
+/// Bytes of a path that a system call takes (PATH_MAX less the zero byte after it).
+pub(super) const LONGEST: usize = 4_095;
+
+/// Why nothing can lie at a path, as typed. Asked before anything else is done with it: to look for every folder above a path of
+/// 50,000 names takes seconds.
+pub(super) fn refused(typed: &str) -> Option<&'static str> {
+    if typed.len() > LONGEST {
+        return Some("it has more than 4,095 bytes, which is too long for a path");
+    }
+    typed.split('/').any(|name| name.len() > NAME).then_some(LONG_NAME)
+}
+
 /// Why a path can't be an output.
 pub(super) fn refused_as_output(path: &Path, own: &Own) -> Option<&'static str> {
-    /// Bytes of a name, on every file system in use.
-    const NAME: usize = 255;
-    /// Bytes of a path: Linux takes 4,095 (PATH_MAX), of which the workspace's root needs some.
+    /// Of the 4,095 bytes that a system call takes the workspace's root needs some.
     const PATH: usize = 3_500;
     if path.iter().any(|name| name.len() > NAME) {
-        return Some("a name in it has more than 255 bytes, which no file system takes");
+        return Some(LONG_NAME);
     }
     if path.as_os_str().len() > PATH {
         return Some("it has more than 3,500 bytes, which is too long for a path");
@@ -153,6 +167,14 @@ mod tests {
         assert_eq!(refused_as_output(Path::new(&long(255, 2))), None);
         assert!(refused_as_output(Path::new(&long(256, 1))).is_some());
         assert!(refused_as_output(Path::new(&long(255, 20))).is_some());
+    }
+
+    #[test]
+    fn a_path_that_no_system_takes_is_refused_as_it_is_typed() {
+        for typed in ["a/".repeat(2_048), "a/".repeat(50_000), "x".repeat(256), format!("a/{}/b", "x".repeat(256))] {
+            assert!(refused(&typed).is_some(), "{} bytes", typed.len());
+        }
+        assert_eq!((refused(&"a/".repeat(2_047)), refused(&"x".repeat(255))), (None, None));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::measure;
 use super::near::did_you_mean;
+use super::paths;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Node, Table};
 use super::read::Typed;
@@ -95,6 +96,17 @@ fn text_value(key: &KeySpec, text: &str, node: &Node) -> Result<Value, Box<Probl
     // No path, name or argument of a program can hold one.
     if text.contains('\0') {
         return Err(Box::new(Problem::error(format!("`{}` holds a NUL character", key.name)).at(node.span, "")));
+    }
+    let is_path = match key.takes {
+        Takes::Path | Takes::Paths | Takes::Folder => true,
+        // What else is wrong with an output is told where outputs are.
+        Takes::OutputPaths => text.len() > paths::LONGEST,
+        Takes::StageOrFile(_) | Takes::StagesOrFiles(_) => text.contains('/'),
+        _ => false,
+    };
+    if let Some(why) = is_path.then(|| paths::refused(text)).flatten() {
+        let title = format!("`{}` names a path that can't be", key.name);
+        return Err(Box::new(Problem::error(title).at(node.span, why)));
     }
     Ok(Value::Text(text.to_owned()))
 }

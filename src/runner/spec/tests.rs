@@ -57,6 +57,25 @@ fn twenty_thousand_mistakes_are_counted_and_the_first_are_told_whatever_they_are
     }
 }
 
+#[test]
+fn a_path_of_fifty_thousand_names_is_refused_at_its_place() {
+    let path = "a/".repeat(50_000);
+    let stage = "kind = \"command\"\nshell = \"true\"\n";
+    for (keys, place) in [
+        (format!("inputs = [\"{path}\"]\noutputs = [\"o\"]\n"), "p.toml:5:11"),
+        (format!("outputs = [\"{path}x\"]\n"), "p.toml:5:12"),
+        (format!("outputs = [\"o\"]\n[datasets.d]\nformat = \"folder\"\nroot = \"{path}\"\n"), "p.toml:8:8"),
+        (
+            format!("outputs = [\"o\"]\n[datasets.d]\nformat = \"folder\"\nroot = \"d\"\nlist = \"{path}\"\n"),
+            "p.toml:9:8",
+        ),
+    ] {
+        let screen = screen("p.toml", format!("format = 1\n[stages.s]\n{stage}{keys}"));
+        assert!(screen.contains(place) && screen.contains("too long for a path"), "{place}: {}", &screen[..500]);
+        assert!(screen.len() < 4_000, "{place}: {} bytes", screen.len());
+    }
+}
+
 fn root() -> &'static Path {
     Path::new("/workspace")
 }
