@@ -257,3 +257,43 @@ fn what_a_worker_started_is_gone_with_a_killed_runner() {
     run.wait().unwrap();
     ends("worker", child);
 }
+
+#[test]
+fn a_stopped_supervisor_of_a_killed_runner_is_not_waited_for() {
+    if !is_linux() {
+        return;
+    }
+    // Where nobody of its session adopts it, the kernel wakes a stopped process whose parent ends.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    for (way, space) in ways().filter(|(way, _)| *way != "bare") {
+        let (mut run, tool) = begun(&space);
+        let supervisor = supervisor(&run);
+        assert!(kill(supervisor, "-STOP"));
+        run.kill().unwrap();
+        run.wait().unwrap();
+        let ran = publishes_what_is_new(way, &space);
+        ends(way, tool);
+        ends(way, supervisor);
+        assert!(ran.stderr.contains("that a killed run had started"), "{way}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_stopped_run_is_no_killed_one_and_nothing_of_it_is_ended() {
+    if !is_linux() {
+        return;
+    }
+    let space = space("sh tool.sh");
+    let (mut run, tool) = begun(&space);
+    let supervisor = supervisor(&run);
+    assert!(kill(supervisor, "-STOP") && kill(run.id(), "-STOP"));
+    let mut next = space.command("p.toml").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut said = BufReader::new(next.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line.contains("waiting")));
+    assert!(is_alive(tool) && is_alive(supervisor));
+    assert!(kill(run.id(), "-CONT") && kill(supervisor, "-CONT"));
+    space.write("go", "");
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    said.for_each(drop);
+    assert_eq!((next.wait().unwrap().code(), space.read("out.txt").as_str()), (Some(0), "old\n"));
+}

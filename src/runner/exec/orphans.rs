@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,7 +43,8 @@ pub(super) fn end_of(job: &OsStr) -> usize {
 fn end(is_meant: impl Fn(Pid) -> bool) -> usize {
     let mut ended = BTreeSet::new();
     loop {
-        let orphans = processes().into_iter().filter(|pid| is_meant(*pid) && is_orphan(*pid));
+        let is_left = |pid: &Pid| is_meant(*pid) && (is_orphan(*pid) || is_abandoned(*pid));
+        let orphans = processes().into_iter().filter(is_left);
         let killed: Vec<Pid> = orphans.filter(|pid| kill_process(*pid, Signal::KILL).is_ok()).collect();
         if killed.is_empty() {
             return ended.len();
@@ -92,6 +94,21 @@ fn is_orphan(pid: Pid) -> bool {
         };
     }
     true
+}
+
+/// Whether it is a supervisor that was stopped, and whose runner is gone: it hears of neither and would hold its leases for ever.
+/// Its runner is the same program as itself; who adopts it when that has ended is another one, or a supervisor.
+fn is_abandoned(pid: Pid) -> bool {
+    let Some(('T' | 't', parent)) = state(pid) else { return false };
+    let is_runner =
+        |parent: Pid| program(parent).is_some() && program(parent) == program(pid) && !is_supervisor(parent);
+    is_supervisor(pid) && program(pid).is_some() && !parent.is_some_and(is_runner)
+}
+
+/// The file that a process runs, by device and inode: its name may be another one in another container.
+fn program(pid: Pid) -> Option<(u64, u64)> {
+    let file = fs::metadata(place(pid, "exe")).ok()?;
+    Some((file.dev(), file.ino()))
 }
 
 fn is_supervisor(pid: Pid) -> bool {
