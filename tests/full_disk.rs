@@ -187,3 +187,93 @@ fn a_run_whose_records_cannot_be_written_fails_no_stage() {
     );
     assert_eq!(space.read("runs"), "mine");
 }
+
+/// A stage that reads no more than its key says, with outputs of a megabyte each.
+const CHAIN: &str = r#"
+format = 1
+[stages.a]
+kind = "command"
+shell = "head -c 1000000 in.txt > a"
+inputs = ["in.txt"]
+outputs = ["a"]
+[stages.b]
+kind = "command"
+shell = "cat a a > b"
+inputs = ["a"]
+outputs = ["b"]
+"#;
+
+/// Whatever the run says on a disk of this size, it says what to do, and the next one with room goes on from there.
+fn told_and_goes_on(kibibytes: u32, separate: bool) -> Option<()> {
+    let space = Space::new();
+    space.write("p.toml", CHAIN);
+    space.write("in.txt", vec![b'7'; 1_000_000]);
+    ["disk", "far"].iter().for_each(|name| fs::create_dir(space.path(name)).unwrap());
+    let cache = if separate { "--cache ../far/cache" } else { "" };
+    let (disk, far) = if separate { (kibibytes, 65_536) } else { (kibibytes, 64) };
+    let script = format!(
+        "mount -t tmpfs -o size={disk}k none disk; mount -t tmpfs -o size={far}k none far; touch mounted
+        cp p.toml in.txt disk 2> /dev/null || exit 0; cd disk\n"
+    ) + &run("first", &format!("run p.toml {cache}"))
+        + "mount -o remount,size=64m .\n"
+        + &run("second", &format!("run p.toml {cache} --format json"))
+        + &run("verify", &format!("cache verify --cache {}", if separate { "../far/cache" } else { "cache" }))
+        + "cmp b ../whole\n";
+    space.write("whole", vec![b'7'; 2_000_000]);
+    let ran = with_mounts(&space, &script)?;
+    assert_eq!(ran.code, Some(0), "{kibibytes} KiB: {}{}", ran.stdout, ran.stderr);
+    if !space.path("first.code").exists() {
+        return Some(());
+    }
+    let first = told(&space, "first");
+    let said = first.stdout.clone() + &first.stderr;
+    let has_cure = said.contains("make room, ");
+    assert!(first.code == Some(0) || has_cure, "{kibibytes} KiB: {:?} {said}", first.code);
+    assert!(!said.contains("No space left") || has_cure, "{kibibytes} KiB: {said}");
+    assert!(!said.contains("panicked"), "{kibibytes} KiB: {said}");
+    let second = told(&space, "second");
+    assert_eq!(second.code, Some(0), "{kibibytes} KiB: {}{}", second.stdout, second.stderr);
+    // What the first run said that it had finished is not made again.
+    for stage in second.settled().iter().filter(|stage| stage.outcome == "ran") {
+        let line = format!("ran        {}", stage.stage);
+        assert!(!said.contains(&line), "{kibibytes} KiB: {} again\n{said}", stage.stage);
+    }
+    assert_eq!(told(&space, "verify").code, Some(0), "{kibibytes} KiB: {}", told(&space, "verify").stdout);
+    Some(())
+}
+
+#[test]
+fn wherever_the_disk_fills_up_the_cure_is_told_and_the_next_run_goes_on() {
+    for size in
+        [1_000, 1_020, 1_060, 1_100, 1_500, 1_990, 2_050, 2_500, 3_000, 3_500, 4_000, 4_500, 5_000, 5_900, 6_200]
+    {
+        let Some(()) = told_and_goes_on(size, false) else { return };
+    }
+    for size in [1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000, 4_500, 5_000] {
+        let Some(()) = told_and_goes_on(size, true) else { return };
+    }
+}
+
+#[test]
+fn cached_outputs_that_find_no_room_fail_their_stage_and_are_not_made_again() {
+    let space = Space::new();
+    space.write(
+        "p.toml",
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo >> ../runs-of-a; head -c 3000000 /dev/zero > a\"\noutputs = [\"a\"]\n",
+    );
+    fs::create_dir(space.path("disk")).unwrap();
+    let script = "mount -t tmpfs -o size=8m none disk; touch mounted; cp p.toml disk; cd disk
+        $RUN p.toml --quiet --cache ../cache; rm a; head -c 40000000 /dev/zero > fill 2> /dev/null || true\n"
+        .to_owned()
+        + &run("full", "run p.toml --cache ../cache")
+        + "rm fill\n"
+        + &run("again", "run p.toml --cache ../cache --format json");
+    let Some(ran) = with_mounts(&space, &script) else { return };
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let full = told(&space, "full");
+    assert_eq!(full.code, Some(1), "{}{}", full.stdout, full.stderr);
+    assert!(full.stderr.contains("what the cache has of it can't be put in place"), "{}", full.stderr);
+    assert!(full.stderr.contains(" is full (") && full.stderr.contains("help:"), "{}", full.stderr);
+    assert_eq!(told(&space, "again").settled()[0].outcome, "hit");
+    assert_eq!(space.read("runs-of-a").lines().count(), 1);
+}

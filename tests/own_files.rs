@@ -240,3 +240,50 @@ fn a_command_that_reads_a_folder_with_the_cache_in_it_is_told() {
     let ran = space.intrada("p.toml --cache in/cache");
     assert!(ran.code == Some(0) && ran.stderr.contains("the cache lies in `in`, which `a` reads"), "{}", ran.stderr);
 }
+
+#[test]
+fn what_a_stage_s_own_killed_or_failed_run_has_left_is_told_as_that() {
+    // The shell's parent is the supervisor, and that one's the runner.
+    let parent = |of: &str| format!("$(awk '{{print $4}}' /proc/{of}/stat)");
+    let kill = format!("kill -9 {}; sleep 100", parent(&parent("$PPID")));
+    for end in [kill.as_str(), "exit 3"] {
+        if end == kill && !Path::new("/proc/self/stat").exists() {
+            continue;
+        }
+        let space = Space::with(
+            "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo $(cat in.txt) > out.txt; sh end.sh\"\ninputs = [\"in.txt\"]\noutputs = [\"out.txt\"]\n",
+        );
+        space.write("in.txt", "half\n");
+        space.write("end.sh", format!("{end}\n"));
+        let ran = space.intrada("p.toml");
+        assert_ne!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(space.read("out.txt"), "half\n");
+        space.write("end.sh", "");
+        space.write("in.txt", "whole\n");
+        let plan = space.intrada("plan p.toml").stderr;
+        assert!(plan.contains("has left it incomplete") && !plan.contains("nothing here has made it"), "{plan}");
+        let ran = space.intrada("p.toml");
+        assert!(ran.stderr.contains("left incomplete by a run of this stage"), "{}", ran.stderr);
+        assert_eq!(contents(files(&space.path("cache/orphans"))), ["half\n"]);
+        // What a person has edited since is no such thing.
+        space.write("out.txt", "edited\n");
+        space.write("in.txt", "again\n");
+        let ran = space.intrada("run p.toml --format json");
+        let events: Vec<_> = ran.events().into_iter().filter(|event| event["event"] == "put-aside").collect();
+        assert_eq!((events.len(), &events[0]["unfinished"]), (1, &serde_json::json!(false)), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_person_s_file_that_lay_there_before_a_killed_run_stays_a_person_s() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo half > out.txt; sh end.sh\"\noutputs = [\"out.txt\"]\n",
+    );
+    space.write("out.txt", "my own\n");
+    space.write("end.sh", "exit 3\n");
+    assert_eq!(space.intrada("p.toml").code, Some(1));
+    assert_eq!(space.read("out.txt"), "my own\n");
+    space.write("end.sh", "");
+    let ran = space.intrada("p.toml");
+    assert!(ran.stderr.contains("nothing here had made"), "{}", ran.stderr);
+}

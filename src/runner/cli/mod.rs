@@ -43,6 +43,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::exec::supervisor;
+use crate::report::full_disk;
 use crate::report::shell;
 use crate::shown;
 use crate::spec::{Look, Problems};
@@ -235,9 +236,20 @@ fn tell(refusal: &Refusal, is_coloured: bool) -> u8 {
         }
         Refusal::Other(error) => {
             talk!("error: {}", shown::brief(&format!("{error:#}"), SAID));
+            if let Some(help) = help_with(error) {
+                talk!("help: {help}");
+            }
             STAGE_FAILED
         }
     }
+}
+
+/// What helps where there was no room.
+fn help_with(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(crate::export::Error::Io { path, source, .. }) => full_disk::help_at(Some(path), source),
+        _ => full_disk::help(cause),
+    })
 }
 
 /// Says what is wrong or worth knowing; nothing where there is nothing.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Refusal, Source, cache_folder, shared_caches};
 use crate::graph;
+use crate::report::full_disk;
 use crate::sched::session::{Access, Session};
 use crate::spec::{Pipeline, Problem, Problems, StageId, nearest};
 
@@ -19,8 +20,9 @@ impl Source {
             let help = match error.is_refusal() {
                 true => {
                     "\nhelp: `intrada-run doctor` tries what its file system can do; --cache names a folder on another one"
+                        .to_owned()
                 }
-                false => "",
+                false => full_disk::help_line(&error),
             };
             Refusal::Usage(format!("{:#}{help}", anyhow::Error::new(error).context("failed to open the cache")))
         })

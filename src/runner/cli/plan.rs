@@ -38,7 +38,7 @@ impl Plan {
 pub(super) fn answer(source: &Source, stages: &[String], force: &[String], format: Format) -> Answer {
     let mut session = source.open(Access::Look)?;
     let (targets, force) = (open::stages(&session, stages)?, open::stages(&session, force)?);
-    let dry::Plan { stages: planned, mut warnings } = dry::plan(&mut session, &targets, &force)?;
+    let dry::Plan { stages: planned, mut warnings, obstacles } = dry::plan(&mut session, &targets, &force)?;
     warnings.extend(dry::try_weights(&session, &planned)?);
     tell_of(&Problems::new(warnings, session.pipeline.sources.clone()), is_coloured(&std::io::stderr()));
     session.store.complaints().iter().for_each(|complaint| talk!("warning: {complaint}"));
@@ -48,7 +48,10 @@ pub(super) fn answer(source: &Source, stages: &[String], force: &[String], forma
         }
         Format::Text => show(&table(&session, &planned))?,
     }
-    Ok(DONE)
+    match obstacles.is_empty() {
+        true => Ok(DONE),
+        false => Err(Problems::new(obstacles, session.pipeline.sources.clone()).into()),
+    }
 }
 
 fn line(session: &Session, planned: &Planned) -> serde_json::Value {

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use clap::Args;
 
 use super::{Answer, DONE, Source, show};
+use crate::report::full_disk;
 use crate::report::history::History;
 use crate::report::html::Workspace;
 use crate::report::views::page;
@@ -68,7 +69,9 @@ pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended) -> O
     match kept {
         Ok(findings) => Some(Kept { page: page::place(&session.pipeline), findings }),
         Err(error) => {
+            let help = full_disk::help(&error);
             talk!("warning: the report can't be written: {:#}", anyhow::Error::new(error));
+            help.inspect(|help| talk!("help: {help}"));
             None
         }
     }

@@ -42,7 +42,7 @@ fn clean(event: &mut Event) {
             several_lines(reason);
             notes.values_mut().chain(help).chain(log).chain(more).for_each(one_line);
         }
-        Event::PutAside { stage, output, to } => [stage, output, to].into_iter().for_each(one_line),
+        Event::PutAside { stage, output, to, .. } => [stage, output, to].into_iter().for_each(one_line),
         Event::Changed { paths } => paths.iter_mut().for_each(one_line),
         Event::Warning(text) => several_lines(text),
         Event::Closed(_) => {}

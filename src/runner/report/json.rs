@@ -28,8 +28,8 @@ impl<W: Write> Reporter for JsonLines<W> {
             }
             // Of use to eyes that wait; a program waits for what comes next.
             Event::Storing { .. } | Event::Restoring { .. } => return,
-            Event::PutAside { stage, output, to } => {
-                json!({"event": "put-aside", "stage": stage, "output": output, "to": to})
+            Event::PutAside { stage, output, to, unfinished } => {
+                json!({"event": "put-aside", "stage": stage, "output": output, "to": to, "unfinished": unfinished})
             }
             Event::Finished(finished) => finished_line(finished),
             Event::Changed { paths } => json!({"event": "changed", "paths": paths}),

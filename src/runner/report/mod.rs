@@ -6,6 +6,7 @@
 mod closing;
 pub mod compare;
 mod forecast;
+pub mod full_disk;
 pub mod harmless;
 pub mod history;
 pub mod html;
@@ -156,6 +157,8 @@ pub enum Event {
         output: String,
         /// Where it is now, relative to the workspace root if it is there.
         to: String,
+        /// Whether the stage itself had left it, in a run that was killed, stopped or failed.
+        unfinished: bool,
     },
     /// It is settled.
     Finished(Finished),

@@ -19,9 +19,12 @@ const BREATH: Duration = Duration::from_secs(2);
 /// Why a job is stopped that nobody interrupted.
 pub(super) const DROPPED: &str = "what it computes is no longer wanted";
 
-/// That something of a person's was moved out of the way of an output.
-pub(super) fn put_aside(output: &str, to: &str) -> String {
-    format!("{output}, which nothing here had made or somebody had edited, is now {to}")
+/// That something was moved out of the way of an output: a person's, or what a run that came to nothing had left.
+pub(super) fn put_aside(output: &str, to: &str, unfinished: bool) -> String {
+    match unfinished {
+        true => format!("{output}, left incomplete by a run of this stage that was killed or failed, is now {to}"),
+        false => format!("{output}, which nothing here had made or somebody had edited, is now {to}"),
+    }
 }
 
 /// `changed: lists/a.txt, lists/b.txt, lists/c.txt and 4 more`.
@@ -179,8 +182,13 @@ impl<W: Write> Reporter for Plain<W> {
                 self.line("running", stage, &format!("resumed at {}", count(*at)));
             }
             Event::Progress { stage, done, total, unit, values } => self.progress(stage, *done, *total, unit, values),
-            Event::PutAside { stage, output, to } => {
-                self.painted_line("put aside", Some(Outcome::Cancelled.colour()), stage, &put_aside(output, to));
+            Event::PutAside { stage, output, to, unfinished } => {
+                self.painted_line(
+                    "put aside",
+                    Some(Outcome::Cancelled.colour()),
+                    stage,
+                    &put_aside(output, to, *unfinished),
+                );
             }
             Event::Finished(finished) => self.finished(finished),
             Event::Changed { paths } => {

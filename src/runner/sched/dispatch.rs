@@ -189,9 +189,9 @@ impl Run<'_> {
     }
 
     /// The flow wants a stage to run: now or when there is room, or as the job that is computing it already. That a late
-    /// source has to run means that it can't be read.
+    /// source has to run means that it can't be read, and that a refused stage has, that it has failed.
     pub(super) fn want(&mut self, node: NodeId, key: Key) {
-        if self.planner.wiring.node(node).stage().is_none() {
+        if self.planner.wiring.node(node).stage().is_none() || self.refused.remove(&(node, key)) {
             return self.planner.engine.done(node, key, Err(Failed));
         }
         let is_it = |running: &&mut Running| {
@@ -327,7 +327,8 @@ impl Run<'_> {
         };
         order.forced = is_forced;
         let name = self.session.pipeline.stage(stage).name.clone();
-        self.session.note_attempt(self.session.pipeline.stage(stage), key);
+        order.unfinished = self.session.unfinished(self.session.pipeline.stage(stage));
+        self.session.note_attempt(self.session.pipeline.stage(stage), key, &order.unfinished);
         self.reporter.tell(&Event::Started { stage: name.clone(), key, reason: reason.clone() });
         self.results.insert(node, Known { reason, ..Known::default() });
         let control = Arc::new(Control::default());

@@ -21,7 +21,7 @@ use crate::store::Artifact;
 use super::planner::Planner;
 use super::session::Session;
 use super::wiring::Node;
-use super::{missing_instructions, missing_worker, orders, problems};
+use super::{missing_instructions, missing_worker, orders, problems, ways_in};
 
 /// What would happen to a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub struct Plan {
     pub stages: Vec<Planned>,
     /// What is worth knowing of the pipeline and of its data, though nothing is wrong.
     pub warnings: Vec<Problem>,
+    /// What a run would refuse: something keeps an output from its place.
+    pub obstacles: Vec<Problem>,
 }
 
 /// Decides for `targets` and what they need.
@@ -125,7 +127,11 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
     let amiss = [missing_worker(session, open()), missing_instructions(session, open())].into_iter().flatten();
     let in_the_way = planned.iter().flat_map(|planned| in_the_way(session, planned));
     let warnings = session.pipeline.warnings.iter().cloned().chain(found).chain(amiss).chain(in_the_way).collect();
-    Ok(Plan { stages: planned, warnings })
+    let certain = |decision| matches!(decision, Decision::Run | Decision::Hit);
+    let writing = planned.iter().filter(|planned| planned.decision != Decision::UpToDate);
+    let obstacles =
+        ways_in::obstacles(&session.pipeline, writing.map(|planned| (planned.stage, certain(planned.decision))));
+    Ok(Plan { stages: planned, warnings, obstacles })
 }
 
 /// Tries the files of weights of the stages that would run, and of those that depend on them. Answers with what is worth knowing.
@@ -140,9 +146,14 @@ pub fn try_weights(session: &Session, planned: &[Planned]) -> Result<Vec<Problem
 
 /// That something of a person's lies in the place of an output.
 fn in_the_way(session: &Session, planned: &Planned) -> Vec<Problem> {
-    let span = session.pipeline.stage(planned.stage).span;
+    let stage = session.pipeline.stage(planned.stage);
+    let (span, unfinished) = (stage.span, session.unfinished(stage));
     let problem = |path: &PathBuf| {
-        let text = format!("`{}` is in the way: nothing here has made it, or somebody has edited it", path.display());
+        let why = match unfinished.contains(path) {
+            true => "a run of this stage that was killed or failed has left it incomplete",
+            false => "nothing here has made it, or somebody has edited it",
+        };
+        let text = format!("`{}` is in the way: {why}", path.display());
         Problem::warning(text)
             .at(span, "puts its output there")
             .help("a run moves it to `orphans` in the cache and says where; to keep it in place, give it another name")

@@ -6,6 +6,7 @@
 
 mod command;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::exec::process::Control;
 use crate::exec::worker::Finished;
 use crate::exec::{Failure, Visible, with_causes, worker};
 use crate::plan::manifest::Manifest;
-use crate::report::measures;
+use crate::report::{full_disk, measures};
 use crate::store::claim::Claim;
 use crate::store::index::PlacedOutput;
 use crate::store::{Artifact, Attempt, Hold, Lease, Manner, Slot, Store, Take, Trace, TracedOutput, Visit};
@@ -53,6 +54,8 @@ pub struct Order {
     pub outputs: Vec<Destination>,
     /// Of a command's: the paths at which what an earlier run put there still lies, so that it is in the cache.
     pub in_place: Vec<PathBuf>,
+    /// The outputs in whose places lies what an attempt has left that came to nothing.
+    pub unfinished: BTreeSet<PathBuf>,
     /// What is performed.
     pub task: Task,
     /// Of a kind that works item by item: its items.
@@ -279,7 +282,7 @@ impl Order {
             Task::Command(_) => self.places(),
             Task::Worker(..) => Vec::new(),
         };
-        let told = |output, to| tell(News::PutAside { output, to });
+        let told = |output, to| tell(News::PutAside { output, to, unfinished: false });
         let claims = when_free(store, control, tell, || match self.reads.secure(store, &self.root, &writes, &told) {
             Ok(Secured::Held(claims)) => Ok(Ok(claims)),
             Ok(Secured::Busy(holder)) => Ok(Err(holder)),
@@ -345,7 +348,10 @@ impl Order {
         trace: &Trace,
         tell: &dyn Fn(News),
     ) -> Result<Option<Vec<PlacedOutput>>, Failure> {
-        let told = |output, to| tell(News::PutAside { output, to });
+        let told = |output, to| {
+            let unfinished = self.unfinished.contains(&output);
+            tell(News::PutAside { output, to, unfinished });
+        };
         match place(store, &self.root, &self.outputs, self.manner(), trace, &told) {
             Ok(placed) => Ok(placed),
             Err(error) if error.is_miss() => Ok(None),
@@ -406,13 +412,15 @@ impl Order {
 
 pub(super) fn failed(error: crate::store::Error) -> Failure {
     let failure = Failure::new(with_causes(&error));
-    match error {
-        crate::store::Error::Gone { .. } => failure.with_help("run again: a new cache is made"),
-        error if error.is_refusal() => failure.with_help(last_words::ELSEWHERE),
-        _ => failure,
-    }
+    let help = match &error {
+        crate::store::Error::Gone { .. } => Some("run again: a new cache is made".to_owned()),
+        error if error.is_refusal() => Some(last_words::ELSEWHERE.to_owned()),
+        error => full_disk::help(error),
+    };
+    help.into_iter().fold(failure, Failure::with_help)
 }
 
 pub(super) fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(format!("failed to {verb} {}: {error}", path.display()))
+    let failure = Failure::new(format!("failed to {verb} {}: {error}", path.display()));
+    full_disk::help_at(Some(path), error).into_iter().fold(failure, Failure::with_help)
 }

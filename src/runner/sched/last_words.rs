@@ -9,10 +9,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Key;
-use crate::exec::{Failure, with_causes};
-use crate::report::measures::size;
-use crate::store::Store;
-use crate::store::room::{self, Full, Lack};
+use crate::exec::Failure;
+use crate::report::full_disk;
+use crate::store::{Store, room};
+
+use super::jobs::{failed, io_failure};
 
 /// A traceback has a few hundred lines at most.
 const RESERVED: u64 = 64 << 10;
@@ -28,12 +29,11 @@ pub(super) const ELSEWHERE: &str =
 /// It can't be opened.
 pub(super) fn open_log(store: &Store, key: Key, resumes: bool, before: Option<&str>) -> Result<File, Failure> {
     let path = store.log_path(key);
-    store.prepare(&path).map_err(|error| Failure::new(with_causes(&error)))?;
+    store.prepare(&path).map_err(failed)?;
     let goes_on = resumes || before.is_some();
     let mut options = File::options();
     options.create(true).write(true).append(goes_on).truncate(!goes_on);
-    let unwritten = |error| Failure::new(format!("failed to write {}: {error}", path.display()));
-    let mut log = options.open(&path).map_err(unwritten)?;
+    let mut log = options.open(&path).map_err(|error| io_failure("write", &path, &error))?;
     // Where there is no room for it, the job will say why.
     let _ = before.map(|line| log.write_all(line.as_bytes()));
     reserve(&log);
@@ -66,21 +66,7 @@ pub(super) fn with_room(failure: Failure, store: &Store, root: &Path) -> Failure
     }
     let tmp = std::env::temp_dir();
     let full = room::full(&[("the cache", store.root()), ("the workspace", root), ("TMPDIR", &tmp)]);
-    full.iter().fold(failure, |failure, full| failure.with_help(told(full)))
-}
-
-fn told(Full { of, free, lacks }: &Full) -> String {
-    let free = free.map(|free| format!(" ({} free)", size(free))).unwrap_or_default();
-    let gc = if of.contains("cache") { "; `intrada-run cache gc` removes old results" } else { "" };
-    match lacks {
-        Lack::Bytes => format!("the disk of {of} is full{free}, which may be the reason{gc}"),
-        Lack::Files => {
-            format!("the disk of {of} has no room for another file (no free inodes), which may be the reason{gc}")
-        }
-        Lack::Quota => format!("the disk quota of {of} is used up, which may be the reason{gc}"),
-        Lack::Size => "files may not grow any larger here (`ulimit -f`), which may be the reason".to_owned(),
-        Lack::Writing => format!("the disk of {of} can't be written to any more, which may be the reason"),
-    }
+    full.iter().fold(failure, |failure, full| failure.with_help(full_disk::told(full)))
 }
 
 #[cfg(test)]
@@ -101,16 +87,5 @@ mod tests {
         let after = std::fs::metadata(&path).unwrap();
         assert_eq!(after.len(), 5);
         assert!(after.blocks() * 512 < RESERVED, "{} blocks", after.blocks());
-    }
-
-    #[test]
-    fn a_full_disk_is_named_by_what_lies_on_it_with_what_is_free_and_the_way_out() {
-        let full = |lacks| Full { of: "the cache and the workspace".into(), free: Some(4096), lacks };
-        let text = told(&full(Lack::Bytes));
-        assert!(text.starts_with("the disk of the cache and the workspace is full (4.0 KiB free)"), "{text}");
-        assert!(text.contains("cache gc"), "{text}");
-        assert!(told(&full(Lack::Quota)).contains("quota"));
-        assert!(told(&full(Lack::Files)).contains("inodes"));
-        assert!(told(&full(Lack::Size)).contains("ulimit -f"));
     }
 }

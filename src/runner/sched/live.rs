@@ -25,7 +25,7 @@ use crate::watch::{Change, Depth, Error, Watcher};
 
 use super::dispatch::Jobs;
 use super::planner::Planner;
-use super::run::{Interrupt, Message, Run};
+use super::run::{self, Interrupt, Message, Run};
 use super::session::Session;
 use super::wiring::Node;
 use super::{Ended, Options, warning};
@@ -95,7 +95,7 @@ struct Watch<'a> {
 struct Broken {
     /// The pipeline file as it was read; none if it couldn't be.
     text: Option<Vec<u8>>,
-    /// The inputs, if it came to looking at them.
+    /// The inputs, and the places of outputs, if it came to looking at them.
     inputs: Vec<PathBuf>,
 }
 
@@ -146,7 +146,7 @@ impl Watch<'_> {
         opened.session.recover(opened.reporter.as_mut());
         // Before anything is looked at, so that no change falls in between.
         self.watch_all(&opened.session)?;
-        match Planner::new(&mut opened.session, &opened.options.targets, &opened.options.force) {
+        match run::plan(&mut opened.session, &opened.options) {
             Ok((planner, commands)) => {
                 self.broken = None;
                 Ok(Some(Planned { opened, planner: Some(planner), commands }))
@@ -154,7 +154,9 @@ impl Watch<'_> {
             Err(problems) => {
                 let _ = opened.session.save();
                 let pipeline = &opened.session.pipeline;
-                let inputs = inputs(pipeline).iter().flat_map(|path| forms(&pipeline.root, path)).collect();
+                let outputs = pipeline.stages.iter().flat_map(|stage| &stage.outputs).map(|output| output.path.clone());
+                let inputs = inputs(pipeline).into_iter().chain(outputs);
+                let inputs = inputs.flat_map(|path| forms(&pipeline.root, &path)).collect();
                 self.broken = Some(Broken { text, inputs });
                 self.front.refuse(&problems);
                 Ok(None)

@@ -31,6 +31,7 @@ mod run;
 pub mod session;
 mod settle;
 pub mod slots;
+pub mod ways_in;
 pub mod wiring;
 
 use std::collections::HashMap;
@@ -110,8 +111,8 @@ pub fn warning(session: &Session, problem: &Problem) -> Event {
     Event::Warning(text.trim().trim_start_matches("warning: ").to_owned())
 }
 
-/// Something of a person's was moved out of the way of an output.
-fn put_aside_event(root: &Path, stage: &str, output: &Path, to: &Path) -> Event {
+/// Something was moved out of the way of an output: a person's, or what an attempt had left that came to nothing.
+fn put_aside_event(root: &Path, stage: &str, output: &Path, to: &Path, unfinished: bool) -> Event {
     let shown = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
-    Event::PutAside { stage: stage.to_owned(), output: shown(output), to: shown(to) }
+    Event::PutAside { stage: stage.to_owned(), output: shown(output), to: shown(to), unfinished }
 }

@@ -24,6 +24,8 @@ pub enum News {
         output: PathBuf,
         /// Where it is.
         to: PathBuf,
+        /// Whether the stage itself had left it, in an attempt that came to nothing.
+        unfinished: bool,
     },
     /// The job is done; what it wrote is taken into the store.
     Storing,

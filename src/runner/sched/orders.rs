@@ -3,7 +3,7 @@
 //! Knows where everything lies and what the worker's contract wants; decides nothing. An input that is damaged in the cache
 //! but intact in the workspace is healed here, before anybody computes from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -105,6 +105,7 @@ pub fn order(
         after: late(planner, node),
         outputs: destinations(stage),
         in_place: if stage.kind.runs == Runs::Command { in_place(session, stage) } else { Vec::new() },
+        unfinished: BTreeSet::new(),
         task,
         items,
         root: pipeline.root.clone(),

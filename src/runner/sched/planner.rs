@@ -280,6 +280,9 @@ impl Planner {
         let Some((record, old)) = self.last_run(session, node) else {
             return match self.stage(session, node).and_then(|stage| session.failure(stage)) {
                 Some(failure) => format!("failed {}", ago(failure.at)),
+                None if self.stage(session, node).is_some_and(|stage| session.attempted(stage).is_some()) => {
+                    "its last run has not ended".to_owned()
+                }
                 None => "has not run in this workspace".to_owned(),
             };
         };

@@ -4,7 +4,7 @@
 //! state of a run lives in one struct on one thread; what is shared with job threads is the store and a way to stop them.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -15,10 +15,10 @@ use crate::digest::Key;
 use crate::exec::{Failure, with_causes};
 use crate::flow::{Command, NodeId};
 use crate::plan::sources;
-use crate::report::{Advice, Event, Outcome, Reporter, Totals};
+use crate::report::{Advice, Event, Outcome, Reporter, Totals, full_disk};
 use crate::spec::{Problem, Problems, StageId};
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Holder, Trace};
+use crate::store::{Artifact, Error, Holder, Trace};
 use crate::watch::Change;
 
 use super::dispatch::{JobId, Jobs};
@@ -32,7 +32,10 @@ use super::session::Session;
 use super::settle::{self, Known};
 use super::slots::Slots;
 use super::wiring::Node;
-use super::{Ended, Options, missing_instructions, missing_worker, orders, put_aside_event, try_weights, warning};
+use super::{
+    Ended, Options, missing_instructions, missing_worker, orders, problems, put_aside_event, try_weights, warning,
+    ways_in,
+};
 
 /// The wish to stop, from another thread: once to save, twice to end at once. Without a run it does nothing.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +65,7 @@ pub fn run(
 ) -> Result<Ended, Problems> {
     let started = Instant::now();
     session.recover(reporter);
-    let planned = Planner::new(session, &options.targets, &options.force);
+    let planned = plan(session, options);
     if planned.is_err() {
         // What was read of the sources needn't be read again once they are mended.
         let _ = session.save();
@@ -97,6 +100,20 @@ pub fn run(
     Ok(Ended { totals, interrupted, artifacts })
 }
 
+/// What there is to do, if the outputs that come of it can be put in their places.
+pub(super) fn plan(session: &mut Session, options: &Options) -> Result<(Planner, Vec<Command>), Problems> {
+    let (planner, commands) = Planner::new(session, &options.targets, &options.force)?;
+    let wanted = |command: &Command| match command {
+        Command::LookUp { stage, .. } | Command::Run { stage, .. } => Some(*stage),
+        Command::Cancel { .. } | Command::Settled { .. } => None,
+    };
+    let wanted: HashSet<NodeId> = commands.iter().filter_map(wanted).collect();
+    let open = planner.engine.unsettled();
+    let stages = open.iter().filter_map(|node| Some((planner.wiring.node(*node).stage()?, wanted.contains(node))));
+    let obstacles = ways_in::obstacles(&session.pipeline, stages);
+    if obstacles.is_empty() { Ok((planner, commands)) } else { Err(problems(session, obstacles)) }
+}
+
 /// What came of looking a key up.
 enum LookedUp {
     /// Its outputs lie in place.
@@ -105,6 +122,8 @@ enum LookedUp {
     Missing,
     /// Somebody else reads or writes in their places.
     Busy(Option<Holder>),
+    /// They can't be put in their places.
+    Refused(Error),
 }
 
 /// What job threads, signals and the file system tell the loop.
@@ -125,6 +144,8 @@ pub(super) struct Run<'a> {
     pub totals: Totals,
     pub jobs: Jobs,
     pub results: HashMap<NodeId, Known>,
+    /// Stages whose cached outputs can't be put in place: to run them would end with the same.
+    pub refused: HashSet<(NodeId, Key)>,
     pub feedback: Feedback,
     /// Whether changed files are told from elsewhere, and what they mean is known at once.
     pub hears_of_changes: bool,
@@ -158,6 +179,7 @@ impl<'a> Run<'a> {
             totals: Totals::default(),
             jobs: Jobs::default(),
             results: HashMap::new(),
+            refused: HashSet::new(),
             feedback: Feedback::default(),
             hears_of_changes: false,
             send,
@@ -298,6 +320,15 @@ impl Run<'_> {
                 self.planner.engine.found(node, key, outputs);
             }
             LookedUp::Missing => self.planner.engine.absent(node, key),
+            LookedUp::Refused(error) => {
+                let reason = format!("what the cache has of it can't be put in place: {}", with_causes(&error));
+                let help = Vec::from_iter(full_disk::help(&error));
+                let advice = Advice { help, ..Advice::default() };
+                let known = Known { outcome: Some(Outcome::Failed), reason, advice, ..Known::default() };
+                self.results.insert(node, known);
+                self.refused.insert((node, key));
+                self.planner.engine.absent(node, key);
+            }
         }
     }
 
@@ -324,7 +355,8 @@ impl Run<'_> {
                     let note = |output, to| put_aside.borrow_mut().push((output, to));
                     let placed = places::place(store, &pipeline.root, &outputs, manner(stage), &trace, &note);
                     for (output, to) in put_aside.take() {
-                        self.reporter.tell(&put_aside_event(&pipeline.root, &stage.name, &output, &to));
+                        let unfinished = self.session.unfinished(stage).contains(&output);
+                        self.reporter.tell(&put_aside_event(&pipeline.root, &stage.name, &output, &to, unfinished));
                     }
                     placed.map(|placed| placed.map(|placed| (trace, placed)))
                 }
@@ -335,6 +367,8 @@ impl Run<'_> {
         match placed {
             Ok(Some((trace, placed))) => LookedUp::Found(Box::new(trace), placed),
             Ok(None) => LookedUp::Missing,
+            // To run would take time, and end with the same.
+            Err(error) if error.is_lack_of_room() || error.is_elsewhere(store.root()) => LookedUp::Refused(error),
             Err(error) => {
                 let text = format!("the cached outputs of {stage} can't be used, so it runs: {}", with_causes(&error));
                 self.reporter.tell(&Event::Warning(text));
@@ -355,7 +389,7 @@ impl Run<'_> {
             let reader =
                 self.planner.wiring.readers(node).find_map(|(reader, _)| self.planner.wiring.node(reader).stage());
             let reader = reader.map_or("", |stage| &self.session.pipeline.stage(stage).name).to_owned();
-            self.reporter.tell(&put_aside_event(&root, &reader, &output, &to));
+            self.reporter.tell(&put_aside_event(&root, &reader, &output, &to, false));
         }
         let looked = match secured {
             Ok(Secured::Busy(holder)) => return self.wait_for_place(node, key, holder),
@@ -398,8 +432,8 @@ impl Run<'_> {
             self.planner.records_into(self.session);
         }
         if let Err(error) = self.session.save() {
-            self.reporter
-                .tell(&Event::Warning(format!("the index of this workspace can't be saved: {}", with_causes(&error))));
+            let (error, help) = (with_causes(&error), full_disk::help_line(&error));
+            self.reporter.tell(&Event::Warning(format!("the index of this workspace can't be saved: {error}{help}")));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::graph::StageGraph;
 use crate::inputs::{Inputs, Meter};
 use crate::mark::Stands;
 use crate::report::history::{History, Settled};
-use crate::report::{Event, Outcome, Reporter};
+use crate::report::{Event, Outcome, Reporter, full_disk};
 use crate::spec::{Pipeline, Stage};
 use crate::store::index::{Index, StageRecord, record_name};
 use crate::store::{Error, Holder, Store, Visit};
@@ -124,7 +124,9 @@ impl Session {
         match self.store.recover(&mut end_orphans) {
             Ok(moved) => moved.iter().for_each(|(path, to)| reporter.tell(&self.moved(path, to))),
             Err(error) => {
-                let text = format!("what a killed run has left can't be put back in order: {}", with_causes(&error));
+                let help = full_disk::help_line(&error);
+                let text =
+                    format!("what a killed run has left can't be put back in order: {}{help}", with_causes(&error));
                 reporter.tell(&Event::Warning(text));
             }
         }
@@ -135,7 +137,8 @@ impl Session {
         let output = path.strip_prefix(&self.pipeline.root).unwrap_or(path);
         let mut stages = self.pipeline.stages.iter();
         let stage = stages.find(|stage| stage.outputs.iter().any(|own| own.path == output));
-        put_aside_event(&self.pipeline.root, stage.map_or("", |stage| &stage.name), output, to)
+        // Only what the killed run had left there, or a person since.
+        put_aside_event(&self.pipeline.root, stage.map_or("", |stage| &stage.name), output, to, true)
     }
 
     /// What a stage is called in the index, which serves all pipelines of the workspace.

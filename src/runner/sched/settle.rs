@@ -58,7 +58,9 @@ impl Run<'_> {
                 Some(text) => Event::Warning(format!("before {stage}: {text}")),
                 None => return,
             },
-            News::PutAside { output, to } => put_aside_event(&self.session.pipeline.root, &stage, &output, &to),
+            News::PutAside { output, to, unfinished } => {
+                put_aside_event(&self.session.pipeline.root, &stage, &output, &to, unfinished)
+            }
             News::Storing => Event::Storing { stage },
             News::Remark(text) => Event::Warning(format!("{stage} {text}")),
             News::Retrying(at) => Event::Retrying { stage, attempt: at.attempt, of: at.of, reason: at.reason },

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::fs::Access as Rights;
 
-use super::answer::is_refusal;
+use super::answer::{is_lack_of_room, is_refusal};
 use super::error::{At, Error};
 use super::objects::clone_blocks;
 use super::publish::{host, protect, sync_files};
@@ -91,7 +91,10 @@ pub fn abilities(root: &Path) -> Result<Abilities, Error> {
 
 fn try_all(place: &Path, folder: &Path) -> Result<Abilities, Error> {
     let needed = |needs: &'static str, result: io::Result<()>| {
-        result.map_err(|source| Error::Unfit { path: folder.to_owned(), needs, source })
+        result.map_err(|source| match is_lack_of_room(&source) {
+            true => Error::Io { action: "write into", path: folder.to_owned(), source },
+            false => Error::Unfit { path: folder.to_owned(), needs, source },
+        })
     };
     let [first, second, linked, below] = ["first", "second", "linked", "below"].map(|name| place.join(name));
     needed("writes files", fs::write(&first, b"what is shared"))?;

@@ -138,6 +138,16 @@ impl Error {
         matches!(self, Error::Io { source, .. } if is_lack_of_room(source))
     }
 
+    /// Is it about something outside of the cache at `root`?
+    pub fn is_elsewhere(&self, root: &Path) -> bool {
+        match self {
+            Error::Io { path, .. } | Error::Walk(WalkError::Unreadable { path, .. } | WalkError::Special { path }) => {
+                !path.starts_with(root)
+            }
+            _ => false,
+        }
+    }
+
     /// Does it only mean that the artifact must be made again?
     pub fn is_miss(&self) -> bool {
         matches!(self, Error::Missing { .. } | Error::Damaged { .. })

@@ -5,7 +5,7 @@
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::StatVfs;
 
@@ -38,6 +38,31 @@ pub enum Lack {
     Size,
     /// It can't be written to any more.
     Writing,
+}
+
+/// What is free on a file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// The folder where it begins.
+    pub mount: PathBuf,
+    /// Bytes.
+    pub free: u64,
+    /// Files that may still be made, where there is a table of a fixed size.
+    pub free_files: Option<u64>,
+}
+
+impl Space {
+    /// Of the file system on which `path` is, or would be.
+    pub fn of(path: &Path) -> Option<Space> {
+        let path = std::path::absolute(path).ok()?;
+        let folder = path.ancestors().find_map(|path| path.canonicalize().ok())?;
+        let device = |path: &Path| path.metadata().ok().map(|found| found.dev());
+        let own = device(&folder);
+        let mount = folder.ancestors().take_while(|above| device(above) == own).last()?.to_owned();
+        let space = rustix::fs::statvfs(&folder).ok()?;
+        let free_files = (space.f_files > 0).then_some(space.f_favail);
+        Some(Space { mount, free: space.f_bavail.saturating_mul(space.f_frsize), free_files })
+    }
 }
 
 /// Those of these folders, each with what it is called, that are on a file system without room. Several on one are one.

@@ -98,6 +98,7 @@ impl Doctor {
         if let Some(pipeline) = &pipeline {
             let warnings = Problems::new(pipeline.warnings.clone(), pipeline.sources.clone());
             tell_of(&warnings, is_coloured(&std::io::stderr()));
+            failed |= self.tell(&storage::places(pipeline))?;
             failed |= self.tell(&data::checks(pipeline, &place, self.all_labels))?;
         }
         Ok(if failed { STAGE_FAILED } else { DONE })

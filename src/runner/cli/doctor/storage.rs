@@ -5,8 +5,11 @@ use std::path::Path;
 
 use super::{Check, State};
 use crate::mark;
-use crate::report::measures::size;
+use crate::report::full_disk;
+use crate::report::measures::{plural, size};
 use crate::sched::session::Session;
+use crate::sched::ways_in;
+use crate::spec::{Pipeline, Problem};
 use crate::store::VERSION;
 use crate::store::abilities::{Abilities, Lacks, abilities};
 use crate::store::room::full;
@@ -26,7 +29,11 @@ pub(super) fn checks(place: &Path, session: Option<&Session>) -> Vec<Check> {
     };
     let mut checks = match abilities(place) {
         Ok(abilities) => judged(&what, &abilities, session.and_then(needed)),
-        Err(error) => vec![Check::new(State::Failure, "cache", format!("{:#}", anyhow::Error::new(error)))],
+        Err(error) => {
+            let help = full_disk::help(&error);
+            let check = Check::new(State::Failure, "cache", format!("{:#}", anyhow::Error::new(error)));
+            vec![help.into_iter().fold(check, Check::help)]
+        }
     };
     let device = |path: &Path| path.ancestors().find_map(|path| path.metadata().ok()).map(|found| found.dev());
     checks.extend(temporary(&std::env::temp_dir()));
@@ -43,6 +50,20 @@ pub(super) fn checks(place: &Path, session: Option<&Session>) -> Vec<Check> {
         checks.extend(complaints.map(|complaint| Check::new(State::Warning, "shared cache", complaint)));
     }
     checks
+}
+
+/// Of the places of all outputs. Nothing is made for it.
+pub(super) fn places(pipeline: &Pipeline) -> Vec<Check> {
+    let obstacles = ways_in::obstacles(pipeline, pipeline.stage_ids().map(|stage| (stage, false)));
+    if obstacles.is_empty() {
+        let number = pipeline.stages.iter().map(|stage| stage.outputs.len()).sum();
+        let found = format!("{} can be put in place", plural(number, "output"));
+        return vec![Check::new(State::Good, "outputs", found)];
+    }
+    let check = |obstacle: Problem| {
+        obstacle.help.into_iter().fold(Check::new(State::Failure, "outputs", obstacle.title), Check::help)
+    };
+    obstacles.into_iter().map(check).collect()
 }
 
 /// Commands and libraries write there. Nothing to say where that works.

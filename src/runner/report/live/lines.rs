@@ -8,7 +8,7 @@ use std::time::Duration;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::super::measures::{brief, count, duration};
-use super::super::plain::{self, DROPPED};
+use super::super::plain::DROPPED;
 use super::super::{Finished, Outcome};
 use super::board::{Board, Doing, Expected, Progress, Running};
 
@@ -166,11 +166,11 @@ pub(super) fn retrying(stage: &str, attempt: u32, of: u32, reason: &str, name_wi
     line.text
 }
 
-/// The line of something of a person's that was moved out of the way of an output.
-pub(super) fn put_aside(stage: &str, output: &str, to: &str, name_width: usize, style: Style) -> String {
+/// The line of something that was moved out of the way of an output.
+pub(super) fn put_aside(stage: &str, what: &str, name_width: usize, style: Style) -> String {
     let mut line = Line::default();
     begin(&mut line, "put aside", Outcome::Cancelled.colour(), stage, name_width, style);
-    line.push(&format!("  {}", plain::put_aside(output, to)));
+    line.push(&format!("  {what}"));
     line.text
 }
 

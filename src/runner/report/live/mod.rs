@@ -194,8 +194,9 @@ impl Screen {
                 self.lasting.push(lines::dropped(stage, self.name_width, self.setting.style));
             }
             Event::Warning(text) => self.lasting.extend(format!("warning: {text}").lines().map(str::to_owned)),
-            Event::PutAside { stage, output, to } => {
-                self.lasting.push(lines::put_aside(stage, output, to, self.name_width, self.setting.style));
+            Event::PutAside { stage, output, to, unfinished } => {
+                let (width, style) = (self.name_width, self.setting.style);
+                self.lasting.push(lines::put_aside(stage, &plain::put_aside(output, to, *unfinished), width, style));
             }
             Event::Retrying { stage, attempt, of, reason } => {
                 self.lasting.push(lines::retrying(stage, *attempt, *of, reason, self.name_width, self.setting.style));

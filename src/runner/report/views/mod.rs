@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::history::{History, Recorder};
-use super::{Event, Reporter};
+use super::{Event, Reporter, full_disk};
 use crate::exec::with_causes;
 use crate::graph::StageGraph;
 use crate::spec::{Pipeline, StageId};
@@ -34,9 +34,9 @@ use page::LivePage;
 #[error("failed to write {}", path.display())]
 pub struct Unwritten {
     /// Which file.
-    path: PathBuf,
+    pub(in crate::report) path: PathBuf,
     /// What the system answered.
-    source: io::Error,
+    pub(in crate::report) source: io::Error,
 }
 
 /// Passes events on and keeps the views.
@@ -71,7 +71,8 @@ impl<R: Reporter> Views<R> {
         if let Err(error) = written
             && !std::mem::replace(&mut self.has_warned, true)
         {
-            let text = format!("what can be looked at while this runs is incomplete: {}", with_causes(&error));
+            let help = full_disk::help_line(&error);
+            let text = format!("what can be looked at while this runs is incomplete: {}{help}", with_causes(&error));
             self.inner.tell(&Event::Warning(text));
         }
     }

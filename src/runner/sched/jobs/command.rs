@@ -116,7 +116,12 @@ impl Order {
             Since::Changed(changed) => Err(self.guard.overtaken(&changed)),
         });
         match result {
-            Ok(Ok(_)) => aside.discard(store).into_iter().for_each(|(output, to)| tell(News::PutAside { output, to })),
+            Ok(Ok(_)) => {
+                for (output, to) in aside.discard(store) {
+                    let unfinished = self.unfinished.contains(&output);
+                    tell(News::PutAside { output, to, unfinished });
+                }
+            }
             _ => aside.put_back(store),
         }
         result
