@@ -155,7 +155,6 @@ pub const FORMATS: &[Variant] = &[
             ),
             KeySpec::new("count", Takes::Integer { min: 1, max: 1_000_000 }, "how many scenes"),
             KeySpec::new("size", Takes::Size, "`[width, height]` in pixels").or(Literal::Size([128, 64])),
-            MAP,
         ]],
     },
 ];

@@ -14,7 +14,8 @@ use super::read::Reader;
 use super::resolve::Resolver;
 use super::sections::check_format;
 use super::source::{Sources, Span};
-use super::stages::read_stages;
+use super::stages::{StageTable, read_stages};
+use super::value::Value;
 use super::{Dataset, DatasetId, Format, Pipeline, Stage};
 use crate::kind::Runs;
 use crate::kind::classes::{self, SCENES};
@@ -74,6 +75,8 @@ pub(super) fn check(
         stages.iter().find(|s| s.kind.runs == Runs::Worker).map(|s| s.span),
         problems,
     );
+    check_maps(&header, &dataset_list, problems);
+    check_rare(&header, &read.stages, problems);
     check_threads(&header, problems);
     let used = dataset_list.iter().map(|dataset| ("data set", &dataset.name, dataset.span)).zip(used_datasets);
     let models = model_list.iter().map(|model| ("model", &model.name, model.span)).zip(used_models);
@@ -103,6 +106,35 @@ fn once_each(problems: &mut Vec<Problem>) {
         let places: Vec<Span> = problem.labels.iter().map(|label| label.span).collect();
         told.insert((problem.title.clone(), places))
     });
+}
+
+/// Labels that no value would be a class of are told once they are read; a class that isn't there needs no reading.
+fn check_maps(header: &Header, datasets: &[Dataset], problems: &mut Vec<Problem>) {
+    let count = header.classes.len();
+    for dataset in datasets.iter().filter(|_| count > 0) {
+        let is_wrong = |(_, to): &&(u8, u8)| *to != u8::MAX && usize::from(*to) >= count;
+        if let Some((from, to)) = dataset.map.iter().find(is_wrong) {
+            let title = format!("`map` of `{}` makes value {from} the class {to}, and there is none", dataset.name);
+            let help = format!("the classes are 0 to {}, and 255 is ignored", count - 1);
+            problems.push(Problem::error(title).at(dataset.span, "this data set").help(help));
+        }
+    }
+}
+
+/// A ranking that favours rare classes needs some, and is only reached after a training.
+fn check_rare(header: &Header, stages: &[StageTable], problems: &mut Vec<Problem>) {
+    if header.classes.is_empty() || header.classes.iter().any(|class| class.rare) {
+        return;
+    }
+    for stage in stages {
+        let normalize = stage.values.value("normalize").filter(|value| value.as_text() != Some("none"));
+        if let Some(normalize) = normalize.as_ref().and_then(Value::as_text) {
+            let title = format!("`normalize = \"{normalize}\"` needs classes that are rare, and none is");
+            let problem = Problem::error(title).at(stage.values.span("normalize"), "");
+            problems.push(problem.help("`rare = true` in the [[classes]] that are, or `normalize = \"none\"`"));
+        }
+    }
+    once_each(problems);
 }
 
 /// Who asks for the same instructions everywhere wants the same bytes, and these take the same number of threads as well.

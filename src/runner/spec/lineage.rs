@@ -4,6 +4,7 @@
 //! some pseudo-labels, are those that were scored. Such chains are three stages long at most, so a cycle in the file
 //! can't trap whoever follows one.
 
+use super::effects::without_effect;
 use super::models::Model;
 use super::problem::Problem;
 use super::read::{Typed, all};
@@ -30,6 +31,9 @@ impl Resolver<'_> {
         }
         if let (true, None, Some((init, span))) = (building.stage.is_training(), weights, &model.init) {
             building.input("model.init", self.path(init), *span);
+        }
+        if building.stage.is_training() {
+            self.problems.extend(without_effect(&building.table.values, model));
         }
         building.model.extend(parameters_of(model, "model"));
     }

@@ -7,6 +7,7 @@
 mod check;
 mod datasets;
 mod draft;
+mod effects;
 mod execution;
 mod header;
 mod lineage;

@@ -5,7 +5,7 @@
 use super::near::did_you_mean;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Table};
-use super::read::{Reader, Values};
+use super::read::{Reader, Values, all};
 use super::source::Span;
 use super::words::one_of;
 use crate::kind::{Variant, pipeline};
@@ -98,7 +98,16 @@ pub(super) fn read_variant(
             Some(variant) => {
                 let article = if variant.name.starts_with('e') { "an" } else { "a" };
                 let noun = format!("{article} {} {what}", variant.name);
-                return Some((variant, reader.table(table, variant.keys, &[key], &noun, entry.key_span)));
+                let before = reader.problems.len();
+                let values = reader.table(table, variant.keys, &[key], &noun, entry.key_span);
+                for entry in &table.0 {
+                    let help = elsewhere(entry, key, variant, variants);
+                    let unknown = reader.problems[before..].iter_mut().find(|p| p.span() == entry.key_span);
+                    if let (Some(help), Some(problem)) = (help, unknown) {
+                        problem.help.push(help);
+                    }
+                }
+                return Some((variant, values));
             }
             None => Problem::error(format!("there is no {key} \"{name}\""))
                 .at(span, format!("expected {}", one_of(&names)))
@@ -111,4 +120,12 @@ pub(super) fn read_variant(
     };
     reader.problems.push(problem);
     None
+}
+
+/// What to do with a key that this variant doesn't have, though others do.
+fn elsewhere(entry: &Entry, key: &str, variant: &Variant, variants: &[Variant]) -> Option<String> {
+    let has = |variant: &Variant| all(variant.keys).any(|known| known.name == entry.key);
+    let others: Vec<&str> = variants.iter().filter(|other| has(other)).map(|other| other.name).collect();
+    let is_of_others = !has(variant) && !others.is_empty();
+    is_of_others.then(|| format!("leave it out: it is a key where `{key}` is {}", one_of(&others)))
 }
