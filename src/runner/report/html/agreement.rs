@@ -11,7 +11,7 @@ use super::certainty::Certainty;
 use super::inference::{Inference, Seen};
 use super::markup::{percent, text};
 use super::photographs::{Photographs, cell};
-use super::picture::element;
+use super::picture::{element, key};
 use super::shares::{Shares, beside};
 use super::workspace::Workspace;
 use crate::dataset::survey::spread;
@@ -94,6 +94,12 @@ fn agreement(
     })
 }
 
+/// All of them, with what their colours mean; empty where there are none.
+pub(super) fn render(agreements: &[Agreement], classes: &[Class]) -> String {
+    let all: String = agreements.iter().map(|agreement| agreement.render(classes)).collect();
+    if all.is_empty() { all } else { key(classes) + &all }
+}
+
 impl Pair {
     /// The share of pixels of which both say the same.
     fn same(&self) -> f64 {
@@ -115,7 +121,7 @@ impl Agreement {
     }
 
     /// What there is to say and to see; HTML.
-    pub(super) fn render(&self, classes: &[Class]) -> String {
+    fn render(&self, classes: &[Class]) -> String {
         let (before, after) = (text(&self.before), text(&self.after));
         let same = self.looked_at.iter().map(Pair::same).sum::<f64>() / self.looked_at.len() as f64;
         let sample = match self.images - self.looked_at.len() {

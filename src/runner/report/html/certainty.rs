@@ -3,14 +3,12 @@
 //! Knows `scores.csv`. It is what can be said of a network without a single label, so where nothing was evaluated it stands
 //! in the place of the results. Sure isn't right: it says so.
 
-use super::agreement::Agreement;
 use super::markup::{section, table, text};
-use super::pictures::key;
 use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::report::image::named;
 use crate::report::measures::count;
-use crate::spec::{Class, InputSource, StageId};
+use crate::spec::{InputSource, StageId};
 
 /// How sure one network is: an entropy inference.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,13 +69,9 @@ fn unknown(unmeasured: &[String]) -> String {
 }
 
 /// The section; empty where no network was asked.
-/// `unmeasured`: the evaluations of the pipeline, none of which has a result that counts.
-pub(super) fn render(
-    certainties: &[Certainty],
-    agreements: &[Agreement],
-    classes: &[Class],
-    unmeasured: &[String],
-) -> String {
+/// `agreements` is HTML, and stands below. `unmeasured` are the evaluations of the pipeline, none of which has a result that
+/// counts.
+pub(super) fn render(certainties: &[Certainty], agreements: &str, unmeasured: &[String]) -> String {
     if certainties.is_empty() {
         return String::new();
     }
@@ -97,10 +91,7 @@ pub(super) fn render(
     );
     body += &table(&["network", "images of", "images", "mean entropy", "median", "of one in ten above"], &rows);
     body += "<p class=\"note\">Mean entropy of an image, from 0 to 1 (all classes equally likely).</p>\n";
-    for (at, agreement) in agreements.iter().enumerate() {
-        body += &(if at == 0 { key(classes) } else { String::new() } + &agreement.render(classes));
-    }
-    section("certainty", "Certainty", &body)
+    section("certainty", "Certainty", &(body + agreements))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
+use super::evaluation::{Evaluation, Model};
 use super::markup::{tabs, text};
-use super::results::{Evaluation, Model};
 use crate::spec::Class;
 
 /// A matrix a network, and the difference of the two that are compared; empty where none was counted.

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::evaluation::IN_FULL;
 use super::markup::text;
 use super::photographs::{Photographs, cell};
 use super::picture::element;
-use super::results::IN_FULL;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;

@@ -9,10 +9,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::certainty::Certainty;
+use super::evaluation::{Evaluation, Model};
 use super::markup::{percent, section, text};
 use super::pseudo_labels::PseudoLabels;
 use super::ranking::Ranking;
-use super::results::{Evaluation, Model};
 use super::sweep::{Setting, differences};
 use super::training::{Training, best};
 use super::workspace::Workspace;

@@ -1,6 +1,6 @@
 //! The graph of the stages as a drawing: boxes with states and times, each a link to what is said of its stage.
 //!
-//! Knows cards and no file. Lines that follow from other lines are left out, or a sweep's drawing would be all lines.
+//! A graph of more than [`DRAWN`] stages can't be read and isn't drawn. Knows cards and no file. Lines that follow from other lines are left out, or a sweep's drawing would be all lines.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -8,11 +8,17 @@ use std::fmt::Write as _;
 use super::markup::text;
 use super::stages::Card;
 use super::workspace::State;
-use crate::report::measures::duration;
+use crate::report::measures::{duration, plural};
 use crate::spec::StageId;
+
+/// Stages up to which the graph is drawn.
+const DRAWN: usize = 150;
 
 /// Boxes in columns: a stage stands right of all that it waits for. What follows from other lines has no line of its own.
 pub(super) fn drawing(cards: &[Card]) -> String {
+    if cards.len() > DRAWN {
+        return format!("<p>{} are too many to be drawn.</p>\n", plural(cards.len(), "stage"));
+    }
     const BOX: (usize, usize) = (150, 46);
     const GAP: (usize, usize) = (36, 14);
     let (place, filled) = places(cards);

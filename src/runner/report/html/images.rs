@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::results::{Evaluation, IN_FULL};
+use super::evaluation::{Evaluation, IN_FULL};
 use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::report::image::{ImageScore, scores};

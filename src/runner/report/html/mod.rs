@@ -12,6 +12,7 @@ mod certainty;
 mod chart;
 mod confusion;
 mod difficulty;
+mod evaluation;
 mod film;
 mod findings;
 mod graph;
@@ -43,9 +44,6 @@ use crate::digest::Digest;
 use crate::kind::Gives;
 use crate::spec::Class;
 
-/// Traces that are read for provenance: more stages say nothing more of where they were computed.
-const TRACES: usize = 200;
-
 /// What a report shows.
 pub struct Page {
     mark: Option<Mark>,
@@ -53,7 +51,7 @@ pub struct Page {
     findings: Vec<findings::Finding>,
     certainties: Vec<certainty::Certainty>,
     agreements: Vec<agreement::Agreement>,
-    results: Vec<results::Evaluation>,
+    results: Vec<evaluation::Evaluation>,
     settings: Vec<sweep::Setting>,
     trainings: Vec<training::Training>,
     films: Vec<film::Film>,
@@ -73,7 +71,7 @@ pub struct Page {
 /// Looks up all that the page shows. `written` is now, in seconds since the Unix epoch.
 pub fn gather(workspace: &Workspace, written: f64) -> Page {
     let stages = stages::gather(workspace);
-    let results = results::gather(workspace);
+    let results = evaluation::gather(workspace);
     let settings = sweep::gather(workspace, &results);
     let trainings = training::gather(workspace);
     let images = images::gather(workspace, &results);
@@ -136,7 +134,10 @@ impl Page {
     /// The page as one file.
     pub fn render(&self) -> String {
         let certainty = match self.results.is_empty() {
-            true => certainty::render(&self.certainties, &self.agreements, &self.classes, &self.evaluations),
+            true => {
+                let agreements = agreement::render(&self.agreements, &self.classes);
+                certainty::render(&self.certainties, &agreements, &self.evaluations)
+            }
             false => String::new(),
         };
         let truths = shares::truths(&self.results);
@@ -150,7 +151,11 @@ impl Page {
             ("difficulty", "Difficulty", difficulty::render(&self.images, &self.rankings, self.classes.len())),
             ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &truths, &self.classes)),
             ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, &self.classes)),
-            ("pipeline", "Pipeline", stages::render(&self.stages, &self.timeline)),
+            (
+                "pipeline",
+                "Pipeline",
+                stages::render(&self.stages, &graph::drawing(&self.stages), &timeline::render(&self.timeline)),
+            ),
             ("provenance", "Provenance", provenance::render(&self.provenance)),
         ];
         let there: Vec<(&str, &str)> =
@@ -172,7 +177,7 @@ impl Page {
                 "reason": card.reason,
             })
         };
-        let evaluation = |evaluation: &results::Evaluation| {
+        let evaluation = |evaluation: &evaluation::Evaluation| {
             let order: Vec<&str> = evaluation.models.iter().map(|model| model.name.as_str()).collect();
             let value = json!({ "dataset": evaluation.dataset, "networks": order, "metrics": evaluation.raw });
             (evaluation.name.clone(), value)

@@ -1,17 +1,37 @@
-//! Maps as elements of the page, and the legend of entropies.
+//! Maps as elements of the page, and what their colours mean.
 
 use std::fmt::Write as _;
 
-use super::markup::{colour as rgb, text};
+use super::markup::{colour as rgb, swatch, text};
 use crate::report::map::{Map, Palette, viridis};
+use crate::spec::Class;
 
 /// An `img` element of a map in these colours. `about` is text.
 pub(super) fn element(map: &Map, palette: &Palette, about: &str) -> String {
     format!("<img src=\"data:image/png;base64,{}\" alt=\"{}\">", base64(&map.png(palette)), text(about))
 }
 
+/// What the colours mean, and the slider that fades them.
+pub(super) fn key(classes: &[Class]) -> String {
+    format!(
+        "{}<div class=\"keys\">{}<p class=\"legend\"><span class=\"key ignored\">ignored</span></p>\
+         <p class=\"legend noprint scripted\" hidden><label>maps over the photograph <input type=\"range\" \
+         class=\"opacity\" min=\"0\" max=\"100\" value=\"100\"></label></p>\
+         <p class=\"legend noprint scripted\" hidden>a click or Enter enlarges a picture</p></div>\n",
+        legend(classes),
+        entropy_legend()
+    )
+}
+
+/// The classes with their colours: the legend of all label maps.
+fn legend(classes: &[Class]) -> String {
+    let keys: Vec<String> =
+        classes.iter().map(|class| format!("{} {}", swatch(class.colour), text(&class.name))).collect();
+    format!("<p class=\"legend\">{}</p>\n", keys.join(" &nbsp; "))
+}
+
 /// The scale of entropies, always the same: 0 to the entropy of equally likely classes.
-pub(super) fn entropy_legend() -> String {
+fn entropy_legend() -> String {
     // Pieces and no gradient: the legend stands in the page several times, and a gradient would need a name of its own in each.
     let mut pieces = String::new();
     for (i, colour) in viridis().iter().enumerate().step_by(8) {

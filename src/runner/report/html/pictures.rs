@@ -12,8 +12,7 @@ use super::chart::{Line, Range, draw};
 use super::images::{Gains, Images};
 use super::markup::{percent, section, signed, text};
 use super::photographs::{Photographs, cell};
-use super::picture::{element, entropy_legend};
-use super::results::legend;
+use super::picture::{element, key};
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
@@ -94,18 +93,6 @@ fn chosen(images: &Images) -> impl Iterator<Item = (&ImageScore, String)> {
         let reason = own.into_iter().chain(ends.map(|(_, did)| did.clone())).collect::<Vec<_>>().join("; ");
         (!reason.is_empty()).then_some((line, reason))
     })
-}
-
-/// What the colours mean, and the slider that fades them.
-pub(super) fn key(classes: &[Class]) -> String {
-    format!(
-        "{}<div class=\"keys\">{}<p class=\"legend\"><span class=\"key ignored\">ignored</span></p>\
-         <p class=\"legend noprint scripted\" hidden><label>maps over the photograph <input type=\"range\" \
-         class=\"opacity\" min=\"0\" max=\"100\" value=\"100\"></label></p>\
-         <p class=\"legend noprint scripted\" hidden>a click or Enter enlarges a picture</p></div>\n",
-        legend(classes),
-        entropy_legend()
-    )
 }
 
 /// The section; empty where nothing was evaluated.

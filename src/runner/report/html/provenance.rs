@@ -14,6 +14,9 @@ use crate::report::measures::{count, plural};
 use crate::spec::{Format, Span};
 use crate::store::Trace;
 
+/// Traces that are read: more stages say nothing more of where they were computed.
+const TRACES: usize = 200;
+
 /// What the section shows.
 pub(super) struct Provenance {
     /// Name and value.
@@ -36,7 +39,7 @@ struct Dataset {
 /// Looks it up.
 pub(super) fn gather(workspace: &Workspace) -> Provenance {
     let pipeline = workspace.pipeline;
-    let traces: Vec<Trace> = workspace.stages().take(super::TRACES).filter_map(|(id, _)| workspace.trace(id)).collect();
+    let traces: Vec<Trace> = workspace.stages().take(TRACES).filter_map(|(id, _)| workspace.trace(id)).collect();
     let noted = |name: &str| values(traces.iter().map(|trace| trace.note.get(name).map_or("", String::as_str)));
     let mut facts: Vec<(&str, String)> = made_with::NOTES.iter().map(|name| (*name, noted(name))).collect();
     let seeds = seeds(workspace);

@@ -2,11 +2,11 @@
 //!
 //! Knows the labels' folder and what the stage noted. The shares are its notes: counting again would read every label.
 
+use super::evaluation::IN_FULL;
 use super::inference::{Inference, Seen};
 use super::markup::{section, text};
 use super::photographs::Photographs;
-use super::pictures::key;
-use super::results::IN_FULL;
+use super::picture::key;
 use super::shares::{Shares, beside};
 use super::workspace::Workspace;
 use crate::dataset::survey::spread;

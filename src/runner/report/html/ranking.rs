@@ -5,11 +5,11 @@
 use serde_json::json;
 
 use super::chart::{Line, Range, draw_wide};
+use super::evaluation::IN_FULL;
 use super::inference::{Inference, Seen};
 use super::markup::{section, text};
 use super::photographs::Photographs;
-use super::pictures::key;
-use super::results::IN_FULL;
+use super::picture::key;
 use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::report::image::named;

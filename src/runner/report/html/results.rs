@@ -1,21 +1,16 @@
 //! Results: what each evaluation found, last beside best, class by class.
 //!
-//! Knows `metrics.json` and decides nothing: numbers are shown as they are there. What may be said of a difference is said in
+//! Knows evaluations and decides nothing: numbers are shown as they are there. What may be said of a difference is said in
 //! the head of the page.
 
 use std::fmt::Write as _;
 
 use super::confusion;
+use super::evaluation::{Evaluation, IN_FULL, Model, anchor};
 use super::markup::{percent, section, signed, swatch, text};
-use super::training::{self, Evaluated};
-use super::workspace::Workspace;
-use crate::kind::Gives;
 use crate::report::measures::{count, plural};
-use crate::report::metrics::{Measured, Metrics};
-use crate::spec::{Class, InputSource, StageId};
-
-/// Evaluations that have matrices and pictures; the others of a large sweep have their numbers.
-pub(super) const IN_FULL: usize = 8;
+use crate::report::metrics::Measured;
+use crate::spec::Class;
 
 /// Evaluations up to which all are open: nobody scrolls past fifty, and the sweep's table leads to each.
 const UNFOLDED: usize = 3;
@@ -33,67 +28,6 @@ const MEANS: [(&str, Mean); 3] = [
     ("mIoU of 16", |measured| measured.miou_16),
     ("mIoU of 13", |measured| measured.miou_13),
 ];
-
-/// What one evaluation stage found.
-pub(super) struct Evaluation {
-    /// The stage.
-    pub(super) stage: StageId,
-    /// Its name.
-    pub(super) name: String,
-    /// The data set.
-    pub(super) dataset: String,
-    /// `metrics.json` as it is.
-    pub(super) raw: serde_json::Value,
-    /// The networks, in the order in which the file names them.
-    pub(super) models: Vec<Model>,
-}
-
-/// One network in it.
-pub(super) struct Model {
-    /// As the evaluation calls it.
-    pub(super) name: String,
-    /// The training that it comes from.
-    pub(super) training: Option<StageId>,
-    /// The data set by whose labels it was chosen, where it was.
-    pub(super) chosen_on: Option<String>,
-    /// All stages that went into it, itself included.
-    pub(super) came_from: Vec<StageId>,
-    /// What was measured.
-    pub(super) measured: Measured,
-    /// The best that its training saw on the same images.
-    pub(super) best: Option<Evaluated>,
-}
-
-/// Every evaluation whose results count, in the order of the graph.
-pub(super) fn gather(workspace: &Workspace) -> Vec<Evaluation> {
-    workspace.stages().filter_map(|(id, _)| evaluation(workspace, id)).collect()
-}
-
-fn evaluation(workspace: &Workspace, id: StageId) -> Option<Evaluation> {
-    let stage = workspace.pipeline.stage(id);
-    let bytes = workspace.bytes(id, Gives::Metrics)?;
-    let raw: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-    let metrics: Metrics = serde_json::from_slice(&bytes).ok()?;
-    let dataset = workspace.dataset_name(stage, "dataset").unwrap_or_default().to_owned();
-    let models = stage.inputs.iter().filter_map(|input| {
-        let name = input.role.strip_prefix("weights.")?;
-        let measured = metrics.get(name)?.clone();
-        let (training, by_name) = match input.from {
-            InputSource::Output { output, .. } => {
-                (Some(output.stage), workspace.pipeline.stage(output.stage).outputs[output.output].by_name)
-            }
-            _ => (None, false),
-        };
-        let validated_on = training.and_then(|id| workspace.dataset_name(workspace.pipeline.stage(id), "dataset"));
-        let best = training
-            .filter(|_| validated_on == Some(dataset.as_str()))
-            .and_then(|training| training::best(&training::evaluations(workspace, training)));
-        let chosen_on = validated_on.filter(|_| by_name).map(str::to_owned);
-        let came_from = training.map(|training| workspace.graph.ancestors(&[training])).unwrap_or_default();
-        Some(Model { name: name.to_owned(), training, chosen_on, came_from, measured, best })
-    });
-    Some(Evaluation { stage: id, name: stage.name.clone(), models: models.collect(), dataset, raw })
-}
 
 /// The section; empty where nothing was evaluated.
 pub(super) fn render(evaluations: &[Evaluation], classes: &[Class]) -> String {
@@ -131,39 +65,6 @@ fn one(evaluation: &Evaluation, classes: &[Class], in_full: bool, is_folded: boo
         remarks(evaluation, classes),
         if in_full { confusion::render(evaluation, classes) } else { String::new() }
     )
-}
-
-/// Where the results of an evaluation stand in the page.
-pub(super) fn anchor(evaluation: StageId) -> String {
-    format!("evaluation-{}", evaluation.0)
-}
-
-impl Evaluation {
-    /// The network that is judged and the one to compare it with, by their places, the latter first. That is the last that came
-    /// from another, as intra training from what ranked the images, and the nearest of its origins; where there are no two such,
-    /// the last network and the nearest before it. Both were chosen alike, with labels or without.
-    pub(super) fn compared(&self) -> Option<(usize, usize)> {
-        let models = &self.models;
-        let nearest = |judged: usize, fits: &dyn Fn(&Model) -> bool| {
-            let is_alike = |other: &Model| other.chosen_on.is_some() == models[judged].chosen_on.is_some();
-            let before = (0..judged).rev().find(|at| is_alike(&models[*at]) && fits(&models[*at]))?;
-            Some((before, judged))
-        };
-        let is_origin = |of: usize| {
-            move |other: &Model| {
-                let (own, other) = (&models[of], other.training);
-                other != own.training && other.is_some_and(|training| own.came_from.contains(&training))
-            }
-        };
-        let last = models.len().checked_sub(1)?;
-        (0..=last).rev().find_map(|at| nearest(at, &is_origin(at))).or_else(|| nearest(last, &|_| true))
-    }
-
-    /// Points that the network that is judged lies above the one it is compared with.
-    fn gain(&self, of: impl Fn(&Measured) -> Option<f64>) -> Option<f64> {
-        let (before, judged) = self.compared()?;
-        Some(100.0 * (of(&self.models[judged].measured)? - of(&self.models[before].measured)?))
-    }
 }
 
 /// IoU of a class.
@@ -267,60 +168,4 @@ fn remarks(evaluation: &Evaluation, classes: &[Class]) -> String {
         );
     }
     html
-}
-
-/// The classes with their colours: the legend of all label maps.
-pub(super) fn legend(classes: &[Class]) -> String {
-    let keys: Vec<String> =
-        classes.iter().map(|class| format!("{} {}", swatch(class.colour), text(&class.name))).collect();
-    format!("<p class=\"legend\">{}</p>\n", keys.join(" &nbsp; "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn network(name: &str, chosen_on: Option<&str>, miou: f64) -> Model {
-        let measured = Measured {
-            images: 1,
-            miou: Some(miou),
-            miou_16: None,
-            miou_13: None,
-            iou: [].into(),
-            confusion: Vec::new(),
-        };
-        let (chosen_on, came_from) = (chosen_on.map(str::to_owned), Vec::new());
-        Model { name: name.to_owned(), training: None, chosen_on, came_from, measured, best: None }
-    }
-
-    #[test]
-    fn what_was_chosen_with_labels_is_compared_with_nothing_that_was_not() {
-        let compared = |models: Vec<Model>| {
-            let (name, dataset) = (String::new(), String::new());
-            let evaluation = Evaluation { stage: StageId(0), name, dataset, raw: serde_json::Value::Null, models };
-            (evaluation.compared(), evaluation.gain(|measured| measured.miou).map(|gain| gain.round()))
-        };
-        let (inter, best, intra) = (
-            || network("inter", None, 0.5),
-            || network("inter.best", Some("val"), 0.6),
-            || network("intra", None, 0.55),
-        );
-        assert_eq!(compared(vec![inter(), best(), intra()]), (Some((0, 2)), Some(5.0)));
-        assert_eq!(compared(vec![inter(), best()]), (None, None));
-        assert_eq!(compared(vec![intra()]), (None, None));
-        // A ceiling beside them is no step of the method, wherever it stands.
-        let from = |model: Model, training: u32, came_from: &[u32]| Model {
-            training: Some(StageId(training)),
-            came_from: came_from.iter().map(|id| StageId(*id)).collect(),
-            ..model
-        };
-        let (source_only, supervised) = (|| network("source-only", None, 0.4), || network("supervised", None, 0.9));
-        let all = vec![
-            from(source_only(), 0, &[]),
-            from(inter(), 1, &[]),
-            from(intra(), 2, &[1, 2]),
-            from(supervised(), 3, &[]),
-        ];
-        assert_eq!(compared(all), (Some((1, 2)), Some(5.0)));
-    }
 }

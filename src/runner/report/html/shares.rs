@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
+use super::evaluation::Evaluation;
 use super::markup::{colour, swatch, table, text};
-use super::results::Evaluation;
 use crate::report::measures::count;
 use crate::spec::Class;
 
@@ -106,7 +106,7 @@ fn bars(shares: impl Iterator<Item = f64>, of: [u8; 3]) -> String {
 pub(super) mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::results::Model;
+    use super::super::evaluation::Model;
     use super::*;
     use crate::report::metrics::Measured;
     use crate::spec::StageId;

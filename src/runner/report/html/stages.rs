@@ -1,14 +1,11 @@
 //! Pipeline: of each stage its key, parameters, inputs with digests, why it last ran, its log's end; the graph and the last
 //! run above them.
 //!
-//! A graph of more than [`DRAWN`] stages can't be read and isn't drawn. Of very many stages only the first [`LISTED`] are
-//! described, those that aren't done before all others: a page must open.
+//! Of very many stages only the first [`LISTED`] are described, those that aren't done before all others: a page must open.
 
 use std::fmt::Write as _;
 
-use super::graph;
 use super::markup::{section, text};
-use super::timeline::{self, Timeline};
 use super::workspace::{State, Workspace};
 use crate::digest::Key;
 use crate::exec;
@@ -17,8 +14,6 @@ use crate::shown;
 use crate::spec::{Parameter, StageId};
 use crate::store::TracedOutput;
 
-/// Stages up to which the graph is drawn.
-const DRAWN: usize = 150;
 /// Stages that are described.
 const LISTED: usize = 400;
 /// Lines of a log's end.
@@ -120,14 +115,9 @@ fn details(workspace: &Workspace, id: StageId) -> Details {
     details
 }
 
-/// The section.
-pub(super) fn render(cards: &[Card], timeline: &Timeline) -> String {
-    let mut body = if cards.len() <= DRAWN {
-        graph::drawing(cards)
-    } else {
-        format!("<p>{} are too many to be drawn.</p>\n", plural(cards.len(), "stage"))
-    };
-    body += &timeline::render(timeline);
+/// The section. `drawing` of the graph and `timeline` are HTML, and stand above.
+pub(super) fn render(cards: &[Card], drawing: &str, timeline: &str) -> String {
+    let mut body = drawing.to_owned() + timeline;
     body += "<h3>Stages</h3>\n";
     let described = cards.iter().filter_map(|card| Some((card, card.details.as_ref()?)));
     let described: Vec<String> = described.map(|(card, details)| one(card, details)).collect();
@@ -185,6 +175,7 @@ fn parameters(parameters: &[(String, String, bool)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::graph::drawing;
     use super::*;
 
     #[test]
@@ -203,13 +194,14 @@ mod tests {
                 ..Details::default()
             }),
         };
-        let html = render(&[card(0, "a", &[]), card(1, "b", &[0]), card(2, "c\"<", &[0, 1])], &Timeline::default());
+        let cards = [card(0, "a", &[]), card(1, "b", &[0]), card(2, "c\"<", &[0, 1])];
+        let html = render(&cards, &drawing(&cards), "");
         assert_eq!(html.matches("class=\"edge\"").count(), 2, "c needs a because it needs b");
         assert!(html.contains("href=\"#stage-2\"") && html.contains("id=\"stage-2\""));
         assert!(html.contains("c&quot;&lt;") && html.contains("&lt;b&gt;"));
         let (typed, default) = (html.find("typed\">seed = 1"), html.find("default\">lambda = 0.67"));
         assert!(typed.is_some() && typed < default);
         let many: Vec<Card> = (0..400).map(|id| card(id, "x", &[])).collect();
-        assert!(!render(&many, &Timeline::default()).contains("<svg"));
+        assert!(!drawing(&many).contains("<svg"));
     }
 }

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::chart::{Line, Range, draw};
+use super::evaluation::{Evaluation, Model, anchor};
 use super::markup::{section, signed, table, text};
-use super::results::{Evaluation, anchor};
 use super::workspace::Workspace;
 use crate::report::compare::{SEEDS_FOR_A_GAIN, Spread};
 use crate::report::metrics::CHANCE;
@@ -37,7 +37,7 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<S
         let stage = workspace.pipeline.stage(evaluation.stage);
         let swept = stage.coordinates.iter().filter(|coordinate| coordinate.axis != "seed");
         let coordinates: Vec<_> = swept.map(|at| (at.axis.clone(), at.value.clone())).collect();
-        let name = |model: &super::results::Model| match model.training {
+        let name = |model: &Model| match model.training {
             Some(training) => {
                 let training = workspace.pipeline.stage(training);
                 model.name.replacen(&training.name, &training.family, 1)
