@@ -143,7 +143,7 @@ fn faults(network: &Tensors, discriminators: &[u8]) -> Vec<(&'static str, Vec<u8
         ("a list", of_pytorch("list"), "its 2 tensors have no names"),
         ("protocol 0", of_pytorch("protocol-0-row"), "save it again without `pickle_protocol=0`"),
         ("other names", of_pytorch("zip"), "none of the 25 tensors of this network is in the file"),
-        ("discriminators", discriminators.to_vec(), "none of the 25 tensors of this network is in the file"),
+        ("discriminators", discriminators.to_vec(), "which `discriminator_init` of a training takes"),
         ("student and teacher", safetensors(&twice), "it holds this network 2 times, and their values differ"),
         (
             "another shape",
@@ -158,6 +158,8 @@ fn faults(network: &Tensors, discriminators: &[u8]) -> Vec<(&'static str, Vec<u8
 fn assert_refused(ran: &Ran, what: &str, said: &[&str]) {
     assert_eq!(ran.code, Some(2), "{what}: {}\n{}", ran.stdout, ran.stderr);
     assert!(said.iter().all(|part| ran.stderr.contains(part)), "{what}, {said:?}: {}", ran.stderr);
+    let cures = ["help: ", "copy or download", "save", "torch.save", "unpack"];
+    assert!(cures.iter().any(|cure| ran.stderr.contains(cure)), "{what} without a cure: {}", ran.stderr);
     assert!(!ran.stdout.contains("stage-started"), "{what}: {}", ran.stdout);
 }
 

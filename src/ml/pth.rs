@@ -115,6 +115,9 @@ fn named<'a>(
     file_bytes: usize,
     storage: impl Fn(&str) -> Option<&'a [u8]>,
 ) -> Result<Contents<'a>, PthError> {
+    if machine.tensor(root).is_some() {
+        return Err(PthError::Single);
+    }
     let (mut entries, mut name_bytes, mut element_bytes, mut unnamed) = (0, 0, 0usize, 0);
     let mut found = Contents::default();
     // A list is looked at once, however often it is reached.

@@ -28,15 +28,19 @@ fn steers(character: char) -> bool {
         || matches!(character, '\u{61c}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
 }
 
-/// The first few of `names` in backticks, and how many more there are.
+/// The first few of `names` in backticks, and how many more there are. A name without a character is told in words.
 pub fn some_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 3;
     let mut names = names.into_iter();
-    let first: Vec<String> = names.by_ref().take(SHOWN).map(|name| format!("`{}`", Shown(name))).collect();
+    let first: Vec<String> = names.by_ref().take(SHOWN).map(quoted).collect();
     match names.count() {
         0 => first.join(", "),
         rest => format!("{} and {rest} more", first.join(", ")),
     }
+}
+
+fn quoted(name: &str) -> String {
+    if name.is_empty() { "an empty name".to_owned() } else { format!("`{}`", Shown(name)) }
 }
 
 #[cfg(test)]
@@ -57,6 +61,7 @@ mod tests {
     #[test]
     fn of_many_names_a_few_are_shown_and_the_rest_is_counted() {
         assert_eq!(some_of(["a", "b"]), "`a`, `b`");
+        assert_eq!(some_of(["", "b"]), "an empty name, `b`");
         assert_eq!(some_of(["a", "b", "c", "d", "e"]), "`a`, `b`, `c` and 2 more");
     }
 }

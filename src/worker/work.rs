@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use intrada_ml::checkpoint::CheckpointError;
 use intrada_ml::input_file::{Changed, InputFile};
 use intrada_runner::digest::Digest;
 use intrada_runner::exec::job::{Event, Input, Job, Source};
@@ -45,7 +46,7 @@ impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
         let help = match is_of_change(&error) {
             true => [CHANGED_BACK, CHANGED_ON_PURPOSE].map(str::to_owned).to_vec(),
-            false => Vec::new(),
+            false => cure(&error).map(str::to_owned).into_iter().collect(),
         };
         Failure::Failed { message: with_causes(&error), help }
     }
@@ -53,8 +54,16 @@ impl<E: Error + 'static> From<E> for Failure {
 
 /// Whether it comes from a file that isn't what it was when the stage's key was made.
 fn is_of_change(error: &(dyn Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.any(|cause| cause.is::<Changed>())
+    with_sources(error).any(|cause| cause.is::<Changed>())
+}
+
+/// What to do about a file of weights that doesn't serve, if the error comes from one.
+fn cure(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    with_sources(error).find_map(|cause| cause.downcast_ref::<CheckpointError>()?.cure())
+}
+
+fn with_sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// A file of the workspace, which is used only if it holds what it held when the stage's key was made.
@@ -237,7 +246,6 @@ pub fn say(event: &Event) {
 #[cfg(test)]
 mod tests {
     use intrada_ml::adapt::AdaptError;
-    use intrada_ml::checkpoint::CheckpointError;
     use intrada_ml::data::DataError;
 
     use super::*;

@@ -185,6 +185,37 @@ fn and_more(others: usize, what: &str) -> String {
     if others == 0 { String::new() } else { format!(", and {others} {what}") }
 }
 
+impl CheckpointError {
+    /// What to do, where the message doesn't say it.
+    pub fn cure(&self) -> Option<&'static str> {
+        match self {
+            CheckpointError::Pth { source, .. } => source.cure(),
+            CheckpointError::Unfitting { nearest, .. } => Some(nearest.cure()),
+            CheckpointError::Missing { .. } | CheckpointError::Unexpected { .. } | CheckpointError::Shape { .. } => {
+                Some(
+                    "the stage's model (`arch`, `multi_level`), the number of classes and a discriminator's width have to be those \
+                 of the file",
+                )
+            }
+            CheckpointError::Unsupported { .. } | CheckpointError::ElementKind { .. } => {
+                Some("save it with elements of 32 bits: `tensor.float()`")
+            }
+            CheckpointError::Twice { .. } => {
+                Some("save the network's state dict alone: `torch.save(model.state_dict(), …)`")
+            }
+            CheckpointError::NotFinite { .. } => {
+                Some("take a checkpoint from before that, or copy or download the file again")
+            }
+            CheckpointError::Io { .. }
+            | CheckpointError::Changed(_)
+            | CheckpointError::Foreign { .. }
+            | CheckpointError::Format { .. }
+            | CheckpointError::Ambiguous { .. }
+            | CheckpointError::Odd { .. } => None,
+        }
+    }
+}
+
 impl From<ReadError> for CheckpointError {
     fn from(error: ReadError) -> CheckpointError {
         match error {

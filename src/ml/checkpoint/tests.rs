@@ -167,6 +167,28 @@ fn names_that_do_not_fit_are_shown_beside_those_that_are_wanted() {
 }
 
 #[test]
+fn the_file_of_a_discriminator_is_called_one_and_no_other_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.safetensors");
+    let cure = |names: &[String]| {
+        write(&path, &names.iter().map(|name| named(name, Tensor::from_slice(&[1f32]))).collect::<Vec<_>>(), None)
+            .unwrap();
+        let live = of(&[("encoder.0.conv.weight", 0.0), ("encoder.0.conv.bias", 0.0)]);
+        restore(&InputFile::new(&path), &live, Rule::WEIGHTS).unwrap_err().cure().unwrap()
+    };
+    let layers = |layers: [&str; 5], before: &str| -> Vec<String> {
+        layers.iter().flat_map(|layer| ["weight", "bias"].map(|part| format!("{before}{layer}.{part}"))).collect()
+    };
+    let (numbered, named) = (["0", "2", "4", "6", "8"], ["conv1", "conv2", "conv3", "conv4", "classifier"]);
+    let both = [layers(numbered, "aux."), layers(numbered, "main.")].concat();
+    for names in [layers(numbered, ""), layers(named, "module."), both] {
+        assert!(cure(&names).contains("those of a discriminator, which `discriminator_init`"), "{names:?}");
+    }
+    let more = [layers(named, ""), vec!["fc.weight".to_owned()]].concat();
+    assert!(cure(&more).starts_with("name a file of such a network"));
+}
+
+#[test]
 fn weights_that_are_no_numbers_are_told_with_tensor_and_count_and_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");

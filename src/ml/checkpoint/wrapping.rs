@@ -74,11 +74,29 @@ pub struct Nearest {
     others: String,
     /// What the file has in the place of tensors, and what to do.
     odd: Option<String>,
+    /// Whether the file's names are those of discriminators.
+    are_discriminators: bool,
+}
+
+impl Nearest {
+    /// What to do.
+    pub(super) fn cure(&self) -> &'static str {
+        match self.are_discriminators {
+            true => {
+                "its names are those of a discriminator, which `discriminator_init` of a training takes; name the file of the \
+                 network"
+            }
+            false => {
+                "name a file of such a network, or give the stage the model of the file: `arch` and `multi_level` decide which \
+                 tensors it has"
+            }
+        }
+    }
 }
 
 impl Display for Nearest {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
-        let Nearest { below, found, wanted, missing, tensors, others, odd } = self;
+        let Nearest { below, found, wanted, missing, tensors, others, odd, .. } = self;
         if let (0, Some(odd)) = (tensors, odd) {
             return write!(f, "it holds no tensor that can be read: {odd}");
         }
@@ -235,5 +253,17 @@ fn nearest(names: &[&str], all: &HashSet<&str>, odd: &HashMap<&str, String>, wan
             true => format!("it is {what}"),
             false => format!("`{}` is {what}", Shown(name)),
         }),
+        are_discriminators: found < form.len() && are_of_discriminators(names),
     }
+}
+
+/// Whether these are the names of discriminators and no others: five layers each, in AdvEnt's files and in ours with numbers.
+fn are_of_discriminators(names: &[&str]) -> bool {
+    const LAYERS: [&str; 10] = ["0", "2", "4", "6", "8", "conv1", "conv2", "conv3", "conv4", "classifier"];
+    let is_one = |name: &&str| {
+        let (before, part) = name.rsplit_once('.').unwrap_or_default();
+        let layer = before.rsplit('.').next().unwrap_or_default();
+        matches!(part, "weight" | "bias") && LAYERS.contains(&layer)
+    };
+    matches!(names.len(), 10 | 20) && names.iter().all(is_one)
 }

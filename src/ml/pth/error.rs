@@ -1,5 +1,6 @@
 //! Why a file is no checkpoint of PyTorch, or none that this reads. Names out of the file are shown, never printed raw.
 use intrada_weights::shown::Shown;
+use zip::result::ZipError;
 
 /// Why a file is no checkpoint, or none that this reads.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +16,9 @@ pub enum PthError {
         "a pickle of protocol 0, which PyTorch writes and can't read again; save it again without `pickle_protocol=0`"
     )]
     Protocol0,
-    /// The archive is damaged.
+    /// The archive is damaged: in which way, in our own words, as the library speaks of its types.
     #[error("damaged zip archive: {0}; copy or download the file again")]
-    Zip(#[from] zip::result::ZipError),
+    Zip(&'static str),
     /// A record isn't what was written.
     #[error("damaged zip archive: record `{}` {problem}; copy or download the file again", Shown(record))]
     Damaged {
@@ -93,11 +94,56 @@ pub enum PthError {
     },
     /// Tensors, but in lists.
     #[error(
-        "its {0} tensors have no names, as they are in lists; what can be read is a state dict, as in \
-             torch.save(model.state_dict(), …)"
+        "{}; what can be read is a state dict, as in torch.save(model.state_dict(), …)",
+        if *.0 == 1 {
+            "its tensor has no name, as it is in a list".to_owned()
+        } else {
+            format!("its {0} tensors have no names, as they are in lists", .0)
+        }
     )]
     Unnamed(usize),
+    /// A tensor, and nothing around it.
+    #[error(
+        "it holds a single tensor, without a name; what can be read is a state dict, as in torch.save(model.state_dict(), …)"
+    )]
+    Single,
     /// A whole model object, perhaps.
     #[error("no tensors in it; what can be read is a state dict, as in torch.save(model.state_dict(), …)")]
     Empty,
+}
+
+impl From<ZipError> for PthError {
+    fn from(error: ZipError) -> PthError {
+        PthError::Zip(match error {
+            ZipError::Io(_) => "it ends within its list of records",
+            ZipError::InvalidArchive(_) | ZipError::FileNotFound => "its list of records can't be read",
+            _ => "its list of records is of a kind that torch.save doesn't write",
+        })
+    }
+}
+
+impl PthError {
+    /// What to do, where the message doesn't say it.
+    pub(crate) fn cure(&self) -> Option<&'static str> {
+        const AGAIN: &str = "copy or download the file again, and look at what came; if PyTorch reads it, save its tensors again: \
+                             `torch.save(model.state_dict(), …)`";
+        const ELSEWHERE: &str =
+            "load it with PyTorch where it was made, and save its tensors again: `torch.save(model.state_dict(), …)`";
+        match self {
+            PthError::Operation { .. } | PthError::Broken(_) | PthError::Outside { .. } => Some(AGAIN),
+            PthError::Unsupported(_) | PthError::Excessive { .. } => Some(ELSEWHERE),
+            PthError::Call { .. } => Some("take the network's weights from a source that you trust"),
+            PthError::NotTorch
+            | PthError::Protocol0
+            | PthError::Zip(_)
+            | PthError::Damaged { .. }
+            | PthError::Compressed(_)
+            | PthError::Archive { .. }
+            | PthError::Script
+            | PthError::Truncated(_)
+            | PthError::Unnamed(_)
+            | PthError::Single
+            | PthError::Empty => None,
+        }
+    }
 }

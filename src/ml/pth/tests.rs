@@ -243,6 +243,38 @@ fn what_is_no_checkpoint_is_told_apart() {
     assert_eq!(checkpoint::read(&path).unwrap().tensors["a"], Tensor::from_slice(&[7u8]));
 }
 
+#[test]
+fn a_tensor_without_a_name_is_told_as_one() {
+    let storage = b"(X\x07\x00\x00\x00storagectorch\nByteStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ";
+    let tensor = [b"ctorch._utils\n_rebuild_tensor_v2\n(", &storage[..], b"K\x00K\x01\x85K\x01\x85\x89NtR"].concat();
+    let says = |object: &[u8]| read(&row(object)).unwrap_err().to_string();
+    assert!(says(&tensor).starts_with("it holds a single tensor, without a name; what can be read is a state dict"));
+    assert!(says(&[b"]", &tensor[..], b"a"].concat()).starts_with("its tensor has no name, as it is in a list"));
+}
+
+#[test]
+fn a_damaged_archive_is_told_in_words_that_are_not_a_library_s() {
+    let whole = file("zip");
+    let list = whole.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+    let mut told = std::collections::BTreeSet::new();
+    for at in list..whole.len() {
+        for bits in [0x01, 0xFF] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= bits;
+            told.extend(read(&damaged).err().map(|error| error.to_string()));
+        }
+        told.extend(read(&whole[..at]).err().map(|error| error.to_string()));
+    }
+    assert!(told.iter().any(|text| text.contains("its list of records can't be read")), "{told:?}");
+    for text in told {
+        // `checksum (CRC-32)` is the one abbreviation.
+        let text = text.replace("(CRC-32)", "");
+        let words = text.split('`').step_by(2).flat_map(|part| part.split_whitespace());
+        let is_a_type = |word: &str| word.chars().skip(1).any(char::is_uppercase) || word.contains("::");
+        assert_eq!(words.filter(|word| is_a_type(word)).collect::<Vec<_>>(), [""; 0], "{text}");
+    }
+}
+
 /// A zip archive of these records.
 fn zipped(records: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));

@@ -111,7 +111,10 @@ fn of_header(header: &[u8], data: u64, stage: &Stage, role: &str, classes: usize
     // Of several networks in a file the worker chooses.
     let (name, entry) = heads.next().filter(|_| heads.next().is_none())?;
     let found = *entry.shape.first()?;
-    let told = || format!("holds a network of {found} classes (`{}`), and the pipeline has {classes}", line(name));
+    let told = || {
+        let what = format!("holds a network of {found} classes (`{}`), and the pipeline has {classes}", line(name));
+        format!("{what}; name another file, or the classes that it was trained for")
+    };
     (found != classes as u64).then(told)
 }
 
