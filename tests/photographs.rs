@@ -122,7 +122,7 @@ fn whatever_is_no_whole_photograph_is_told_before_any_training() {
             b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n",
             &["it is a pointer of git-lfs", "`git lfs pull`"],
         ),
-        (b"<!DOCTYPE html>\n<html>", &["it is a web page (HTML), not a PNG or JPEG file"]),
+        (b"<!DOCTYPE html>\n<html>", &["it is a web page (HTML or XML), not a PNG or JPEG file"]),
         (b"RIFF\x10\0\0\0WEBPVP8 ", &["it is a WebP image", "convert it to PNG"]),
         (b"", &["it is empty"]),
         (&whole_png[..whole_png.len() / 2], &["it is cut short"]),

@@ -25,6 +25,7 @@ const ONE_PLACE: &[(&str, &str)] = &[
 /// Crates that a folder below `src/` must not name.
 const NEVER: &[(&str, &[&str])] = &[
     ("libtorch", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
+    ("beginning", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("picture", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("weights", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("ml", &["intrada_runner", "intrada_worker", "toml"]),

@@ -7,7 +7,6 @@
 //! The format is told by the first bytes, not by the ending of a name.
 #![warn(missing_docs)]
 
-mod beginning;
 mod chunks;
 mod decode;
 mod exif;
@@ -16,9 +15,9 @@ mod orientation;
 #[cfg(test)]
 mod samples;
 
+use intrada_beginning::Beginning;
 use serde::{Deserialize, Serialize};
 
-pub use beginning::Beginning;
 pub use decode::{Pixels, photograph};
 pub use orientation::Orientation;
 
@@ -82,7 +81,10 @@ impl Fault {
     /// What to do about it, where that can be said.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Fault::Foreign(beginning) => Some(beginning.help()),
+            Fault::Foreign(beginning) => Some(beginning.cure().unwrap_or(match beginning {
+                Beginning::Image(_) => "convert it to PNG",
+                _ => "take it out of the folder, or name the images in a `list`",
+            })),
             Fault::Cut { .. } | Fault::Damaged(_) => Some("copy or download the file again"),
             Fault::Unsupported(_) => Some("store it as an 8-bit RGB PNG or a baseline JPEG"),
             Fault::TooLarge { .. } => Some("cut it into smaller images"),

@@ -214,7 +214,7 @@ fn a_page_in_the_place_of_a_file_is_called_one() {
     let path = folder.path().join("w.pth");
     fs::write(&path, "<!DOCTYPE html>").unwrap();
     let said = read(&path).unwrap_err().to_string();
-    assert!(said.contains("w.pth is no checkpoint: it is a page"), "{said}");
+    assert!(said.contains("w.pth is no checkpoint: it is a web page"), "{said}");
     fs::write(&path, "").unwrap();
     assert!(read(&path).unwrap_err().to_string().contains("it is empty"));
 }

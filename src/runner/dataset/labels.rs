@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use intrada_picture::Beginning;
+use intrada_beginning::Beginning;
 use png::{BitDepth, ColorType, Transformations};
 
 use crate::kind::dataset::Encoding;
@@ -207,9 +207,7 @@ fn damaged(path: &Path, cause: png::DecodingError) -> LabelError {
     if read.is_err() || is_png {
         return LabelError::Damaged { path, cause };
     }
-    let is_jpeg = start.starts_with(b"\xff\xd8\xff");
-    let beginning = if is_jpeg { Beginning::Image("a JPEG image") } else { Beginning::of(&start) };
-    LabelError::NoPng { path, beginning }
+    LabelError::NoPng { path, beginning: Beginning::of(&start) }
 }
 
 impl Label {
@@ -396,7 +394,7 @@ mod tests {
             (b"", "empty"),
             (b"GIF89a", "a GIF image"),
             (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of git-lfs"),
-            (b"<!DOCTYPE html><html>", "a web page (HTML)"),
+            (b"<!DOCTYPE html><html>", "a web page (HTML or XML)"),
             (b"\xff\xd8\xff\xe0", "a JPEG image"),
         ];
         for (bytes, what) in others {

@@ -1,11 +1,13 @@
-//! What a file is that is no photograph, by how it begins.
+//! What a file really is, by its first bytes, where it is not what was asked for.
 //!
-//! A download that failed leaves a page of a server under the name of a picture, a clone without git-lfs leaves a few lines
-//! of text. Whoever reads "neither PNG nor JPEG" would look for the fault in the program.
+//! A download that failed leaves a page of a server under the name of a picture or of a network, a clone without git-lfs leaves a
+//! few lines of text. Whoever reads "neither PNG nor JPEG" would look for the fault in the program. Knows neither pictures nor
+//! weights: who asks has found that the file is none of what it reads, and knows what to do about an image or an array.
+#![warn(missing_docs)]
 
 use std::fmt;
 
-/// How a file begins that is neither PNG nor JPEG.
+/// How a file begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Beginning {
     /// It has no byte.
@@ -18,8 +20,12 @@ pub enum Beginning {
     Pointer(&'static str),
     /// An archive or a compressed file.
     Archive(&'static str),
-    /// An image in a format that isn't read.
+    /// An image.
     Image(&'static str),
+    /// A Python pickle of a protocol before 2.
+    OldPickle,
+    /// Numbers in a format of another program.
+    Numbers(&'static str),
     /// Something else that is known.
     Other(&'static str),
     /// Text: how it begins, without control characters.
@@ -31,9 +37,9 @@ pub enum Beginning {
 /// So many bytes of an unknown beginning are told.
 const BYTES_TOLD: usize = 8;
 /// So many characters of a text.
-const CHARACTERS_TOLD: usize = 32;
-/// So far text is looked for.
-const LOOKED_AT: usize = 512;
+const CHARACTERS_TOLD: usize = 60;
+/// So many first bytes are enough to know; a file may have fewer.
+pub const ENOUGH: usize = 512;
 
 type Known = (&'static [u8], fn(&'static str) -> Beginning, &'static str);
 
@@ -47,8 +53,11 @@ const KNOWN: &[Known] = &[
     (b"BZh", Beginning::Archive, "a bzip2 file"),
     (b"\xfd7zXZ\0", Beginning::Archive, "an xz file"),
     (b"\x28\xb5\x2f\xfd", Beginning::Archive, "a zstd file"),
+    (b"\x04\x22\x4d\x18", Beginning::Archive, "an LZ4 file"),
     (b"7z\xbc\xaf\x27\x1c", Beginning::Archive, "a 7z archive"),
     (b"Rar!", Beginning::Archive, "a RAR archive"),
+    (b"\x89PNG", Beginning::Image, "a PNG image"),
+    (b"\xff\xd8\xff", Beginning::Image, "a JPEG image"),
     (b"GIF8", Beginning::Image, "a GIF image"),
     (b"II*\0", Beginning::Image, "a TIFF image"),
     (b"MM\0*", Beginning::Image, "a TIFF image"),
@@ -64,16 +73,20 @@ const KNOWN: &[Known] = &[
     (b"\0\0\x01\0", Beginning::Image, "an icon"),
     (b"\x8aMNG", Beginning::Image, "an MNG image"),
     (b"#?RADIANCE", Beginning::Image, "a Radiance image"),
+    (b"\x93NUMPY", Beginning::Numbers, "a NumPy array"),
+    (b"\x89HDF", Beginning::Numbers, "an HDF5 file"),
+    (b"GGUF", Beginning::Numbers, "a GGUF file"),
     (b"%PDF", Beginning::Other, "a PDF document"),
-    (b"\x93NUMPY", Beginning::Other, "a NumPy array"),
-    (b"\x89HDF", Beginning::Other, "an HDF5 file"),
     (b"\x80\x02", Beginning::Other, "a Python pickle"),
     (b"\x80\x03", Beginning::Other, "a Python pickle"),
     (b"\x80\x04", Beginning::Other, "a Python pickle"),
     (b"\x80\x05", Beginning::Other, "a Python pickle"),
     (b"\x1aE\xdf\xa3", Beginning::Other, "a video"),
-    (b"\x7fELF", Beginning::Other, "a program"),
+    (b"\x7fELF", Beginning::Other, "a program or a library"),
 ];
+
+/// How pickles of protocols 0 and 1 begin that hold a dictionary or a list.
+const OLD_PICKLES: [&[u8]; 5] = [b"ccollections\n", b"(dp", b"(lp", b"}q\0", b"]q\0"];
 
 /// What stands after `ftyp` in a file of the ISO base media format.
 const BRANDS: &[(&[u8], Beginning)] = &[
@@ -88,7 +101,7 @@ const BRANDS: &[(&[u8], Beginning)] = &[
 impl Beginning {
     /// Of a file whose first bytes are these.
     pub fn of(bytes: &[u8]) -> Beginning {
-        let bytes = &bytes[..bytes.len().min(LOOKED_AT)];
+        let bytes = &bytes[..bytes.len().min(ENOUGH)];
         if bytes.is_empty() {
             return Beginning::Empty;
         }
@@ -105,6 +118,9 @@ impl Beginning {
                 let brand = BRANDS.iter().find(|(brand, _)| after(8).starts_with(brand));
                 brand.expect("the last is the start of any").1.clone()
             }
+            // A text of less than 16 MiB in a group.
+            [b'(', b'X', _, _, _, 0, ..] => Beginning::OldPickle,
+            _ if OLD_PICKLES.iter().any(|start| bytes.starts_with(start)) => Beginning::OldPickle,
             _ if after(257).starts_with(b"ustar") => Beginning::Archive("a tar archive"),
             _ if bytes.iter().all(|byte| *byte == 0) => Beginning::Zeros,
             _ => Beginning::of_text(bytes),
@@ -126,31 +142,40 @@ impl Beginning {
         }
         let text = text.trim_start_matches('\u{feff}').trim();
         let begins = |word: &str| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
-        if ["<!doctype html", "<html", "<head", "<body"].iter().any(|word| begins(word)) {
-            return Beginning::Page;
-        }
         if begins("<svg") || (begins("<?xml") && text.contains("<svg")) {
             return Beginning::Image("an SVG drawing");
+        }
+        if ["<!doctype", "<html", "<head", "<body", "<!--", "<script", "<?xml"].iter().any(|word| begins(word)) {
+            return Beginning::Page;
         }
         let line: String = text.lines().next().unwrap_or_default().chars().take(CHARACTERS_TOLD).collect();
         Beginning::Text(line.escape_debug().to_string())
     }
 
-    /// What to do about it.
-    pub(crate) fn help(&self) -> &'static str {
-        match self {
+    /// What to do about it, whatever was wanted in its place; `None` where that depends on it.
+    pub fn cure(&self) -> Option<&'static str> {
+        Some(match self {
             Beginning::Pointer("a pointer of git-annex") => "`git annex get` fetches the file itself",
             Beginning::Pointer(_) => "`git lfs pull` fetches the file itself",
             Beginning::Page => {
-                "a server answered the download with a page: download it again, logged in where that is asked"
+                "a server answered the download with a page, as it does where a login or a confirmation is asked or the file is \
+                 gone: download it again, and look at what came"
             }
             Beginning::Empty | Beginning::Zeros => "copy or download the file again",
+            Beginning::Archive("a gzip file") => "`gunzip` or `tar xzf` unpacks it",
+            Beginning::Archive("a bzip2 file") => "`bunzip2` or `tar xjf` unpacks it",
+            Beginning::Archive("an xz file") => "`unxz` or `tar xJf` unpacks it",
+            Beginning::Archive("a zstd file") => "`unzstd` unpacks it",
+            Beginning::Archive("an LZ4 file") => "`unlz4` unpacks it",
+            Beginning::Archive("a tar archive") => "`tar xf` unpacks it",
             Beginning::Archive(_) => "unpack it",
-            Beginning::Image(_) => "convert it to PNG",
-            Beginning::Other(_) | Beginning::Text(_) | Beginning::Unknown(_) => {
-                "take it out of the folder, or name the images in a `list`"
-            }
-        }
+            Beginning::Image(_)
+            | Beginning::OldPickle
+            | Beginning::Numbers(_)
+            | Beginning::Other(_)
+            | Beginning::Text(_)
+            | Beginning::Unknown(_) => return None,
+        })
     }
 }
 
@@ -159,10 +184,13 @@ impl fmt::Display for Beginning {
         match self {
             Beginning::Empty => f.write_str("empty"),
             Beginning::Zeros => f.write_str("a file that begins with zero bytes"),
-            Beginning::Page => f.write_str("a web page (HTML)"),
-            Beginning::Pointer(name) | Beginning::Archive(name) | Beginning::Image(name) | Beginning::Other(name) => {
-                f.write_str(name)
-            }
+            Beginning::Page => f.write_str("a web page (HTML or XML)"),
+            Beginning::OldPickle => f.write_str("a Python pickle of an old protocol"),
+            Beginning::Pointer(name)
+            | Beginning::Archive(name)
+            | Beginning::Image(name)
+            | Beginning::Numbers(name)
+            | Beginning::Other(name) => f.write_str(name),
             Beginning::Text(start) => write!(f, "a text that begins with \"{start}\""),
             Beginning::Unknown(bytes) => {
                 f.write_str("a file that begins with the bytes")?;
@@ -177,13 +205,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_photograph_is_told_by_what_it_begins_with() {
+    fn a_file_is_told_by_what_it_begins_with() {
         let tar = [&[b'a'; 257][..], b"ustar\0"].concat();
-        let of: [(&[u8], &str); 16] = [
+        let of: [(&[u8], &str); 25] = [
             (b"", "empty"),
             (&[0; 600], "a file that begins with zero bytes"),
-            (b"\n <!DOCTYPE HTML>\n<html>", "a web page (HTML)"),
-            (b"\xef\xbb\xbf<html lang=en>", "a web page (HTML)"),
+            (b"\n <!DOCTYPE HTML>\n<html>", "a web page (HTML or XML)"),
+            (b"\xef\xbb\xbf<html lang=en>", "a web page (HTML or XML)"),
             (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of git-lfs"),
             (b"PK\x03\x04abc", "a ZIP archive"),
             (&tar, "a tar archive"),
@@ -195,6 +223,15 @@ mod tests {
             (b"P6\n3 2\n255\n", "a PNM image"),
             (b"<?xml version='1.0'?><svg>", "an SVG drawing"),
             (b"a\x1b[31mred", "a file that begins with the bytes 61 1b 5b 33 31 6d 72 65"),
+            (b"<?xml version='1.0'?><Error><Code>AccessDenied", "a web page (HTML or XML)"),
+            (b"\x1f\x8b\x08\0", "a gzip file"),
+            (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file"),
+            (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+            (b"\xff\xd8\xff\xe0", "a JPEG image"),
+            (b"(dp0\nS'a'\n", "a Python pickle of an old protocol"),
+            (b"(X\x07\0\0\0storage", "a Python pickle of an old protocol"),
+            (b"(X marks the spot)", "a text that begins with \"(X marks the spot)\""),
+            (b"\x80\x04\x95", "a Python pickle"),
             (b"\x01\x02\xfe", "a file that begins with the bytes 01 02 fe"),
         ];
         for (bytes, expected) in of {
