@@ -7,17 +7,8 @@
 //! training that goes on is not seen.
 use tch::{Device, Kind, Tensor};
 
-use crate::layer::{Aspp, Conv, Geometry, Layer};
+use crate::layer::{Affine, Aspp, Conv, Geometry, Layer};
 use crate::network::Mode;
-
-/// What batch normalisation by stored statistics does to a channel: `(x − mean) / √(variance + ε) · weight + bias`.
-pub(crate) struct Affine<'a> {
-    pub weight: &'a Tensor,
-    pub bias: &'a Tensor,
-    pub mean: &'a Tensor,
-    pub variance: &'a Tensor,
-    pub epsilon: f64,
-}
 
 /// A convolution and the normalisation after it, as one convolution.
 pub(crate) struct Folded {

@@ -7,7 +7,6 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tch::{Device, Kind, Tensor};
 
-use crate::folded::Affine;
 use crate::network::{Mode, Parameter, RateGroup};
 
 /// Makes a network's tensors and keeps them by name, in the order of making.
@@ -224,6 +223,15 @@ impl GroupNorm {
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         x.group_norm(self.groups, Some(&self.weight), Some(&self.bias), 1e-5, true)
     }
+}
+
+/// What batch normalisation by stored statistics does to a channel: `(x − mean) / √(variance + ε) · weight + bias`.
+pub(crate) struct Affine<'a> {
+    pub weight: &'a Tensor,
+    pub bias: &'a Tensor,
+    pub mean: &'a Tensor,
+    pub variance: &'a Tensor,
+    pub epsilon: f64,
 }
 
 /// Batch normalisation by fixed statistics: `running_mean` and `running_var` are those of the loaded weights and never
