@@ -21,6 +21,9 @@ mod pseudo_labelling;
 mod ranking;
 pub mod training;
 
+/// The largest side of a picture, in pixels: PNG's limit is more, but so large a one is a slip of the keyboard.
+pub const MAX_SIDE: i64 = 65_535;
+
 /// Every kind there is, in the order in which a pipeline uses them.
 pub const ALL: &[&Kind] = &[
     &checkpoint_import::KIND,

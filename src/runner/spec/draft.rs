@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::check::check;
 use super::near::nearest;
-use super::problem::{Problem, Problems};
+use super::problem::Problem;
+use super::problems::Problems;
 use super::raw;
 use super::source::{Source, Sources};
 use super::{Pipeline, overrides};

@@ -6,12 +6,15 @@
 
 use super::effects::without_effect;
 use super::models::Model;
+use super::paths::is_file;
 use super::problem::Problem;
-use super::read::{Typed, all};
-use super::resolve::{Building, Resolver, is_file, role};
+use super::read::all;
+use super::resolve::{Building, Resolver, role};
 use super::source::Span;
-use super::stages::{StageTable, noun};
+use super::stages::StageTable;
+use super::typed::Typed;
 use super::value::Value;
+use super::words::stage_of;
 use super::{DatasetId, InputSource, OutputId, Parameter};
 use crate::kind::{Gives, KeySpec, Presence, Role, Takes};
 
@@ -68,7 +71,7 @@ impl Resolver<'_> {
             (None, None) => {
                 let is_optional = |key: &KeySpec| key.name == "model" && key.presence == Presence::Optional;
                 if all(table.kind.keys).any(is_optional) && !table.values.has("model") {
-                    let title = format!("{} needs `model` where `weights` is a file", noun(table.kind));
+                    let title = format!("{} needs `model` where `weights` is a file", stage_of(table.kind));
                     self.problems.push(Problem::error(title).at(span, "no stage says which network these belong to"));
                 }
                 return;
@@ -90,7 +93,7 @@ impl Resolver<'_> {
         if let Some((other, other_span)) = origins.iter().find(|(other, _)| *other != dataset) {
             let name = |dataset: DatasetId| &self.dataset_list[dataset.index()].name;
             let (first, second) = (name(dataset), name(*other));
-            let kind = noun(building.table.kind);
+            let kind = stage_of(building.table.kind);
             let title = format!("{kind} reads images of one data set, these are of `{first}` and `{second}`");
             let problem = Problem::error(title).at(*other_span, format!("from `{second}`"));
             self.problems.push(problem.beside(span, format!("from `{first}`")));

@@ -4,6 +4,7 @@
 //! none of its name) and for the workspace root. What a key may be is said by the tables of `kind`. As typed and as meant are two types: `raw` keeps every word
 //! and its place, [`Pipeline`] has names resolved, defaults filled in and only places left of the text, for messages.
 
+mod across;
 mod check;
 mod datasets;
 mod draft;
@@ -18,6 +19,7 @@ mod near;
 mod overrides;
 mod paths;
 mod problem;
+mod problems;
 mod raw;
 mod read;
 pub mod reference;
@@ -29,6 +31,7 @@ mod source;
 mod stages;
 mod sweep;
 mod takes;
+mod typed;
 pub mod template;
 mod value;
 mod words;
@@ -41,7 +44,9 @@ pub use execution::{Demand, Execution, Resources};
 pub use header::is_device;
 pub use near::nearest;
 pub use paths::Writers;
-pub use problem::{Label, Look, Problem, Problems, Severity};
+pub use problem::{Label, Problem, Severity};
+pub use problems::Problems;
+pub use rendered::Look;
 pub use source::{Source, Sources, Span};
 pub use value::Value;
 
@@ -191,6 +196,17 @@ pub struct Dataset {
     pub span: Span,
     /// Outputs of stages that its paths are, lie under or hold: it can only be listed when these stages are done.
     pub producers: Vec<OutputId>,
+}
+
+impl Dataset {
+    /// The value of `format`.
+    pub fn format_name(&self) -> &'static str {
+        match self.format {
+            Format::Folder { .. } => "folder",
+            Format::Published { format, .. } => format,
+            Format::Scenes { .. } => "scenes",
+        }
+    }
 }
 
 /// Where the images of a data set come from.

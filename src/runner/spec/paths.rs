@@ -91,6 +91,11 @@ pub(super) fn refused_as_output(path: &Path, own: &Own) -> Option<&'static str> 
     }
 }
 
+/// Whether a file is meant where a stage could be as well: no stage is called so.
+pub(super) fn is_file(typed: &str) -> bool {
+    typed.contains('/') || [".safetensors", ".pth"].iter().any(|ending| typed.ends_with(ending))
+}
+
 /// Who writes which path. Never holds two paths of which one lies in the other.
 #[derive(Debug, Default)]
 pub struct Writers {

@@ -10,34 +10,10 @@ use super::problem::Problem;
 use super::raw::{Entry, Table};
 use super::source::{Sources, Span};
 use super::takes::read;
+use super::typed::Typed;
 use super::value::Value;
 use super::words::one_of;
 use crate::kind::{KeySpec, Keys, Only, Presence, Takes};
-
-/// A value as it was typed, checked against what its key takes.
-#[derive(Clone, Debug)]
-pub(super) struct Typed {
-    pub value: Value,
-    /// The value's place.
-    pub span: Span,
-    /// The places of the elements, if it is a list.
-    pub elements: Vec<Span>,
-}
-
-impl Typed {
-    /// The value, if it is a string.
-    pub(super) fn text(&self) -> &str {
-        self.value.as_text().unwrap_or_default()
-    }
-
-    /// The strings of a list, or the one string, each with its place.
-    pub(super) fn texts(&self) -> Vec<(&str, Span)> {
-        match &self.value {
-            Value::Text(text) => vec![(text, self.span)],
-            value => value.elements().iter().filter_map(Value::as_text).zip(self.elements.iter().copied()).collect(),
-        }
-    }
-}
 
 /// What was typed in one table. A key is absent (not typed), wrong (typed and reported), or has a value.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
-use super::problem::{Label, Look, Problem, Severity};
+use super::problem::{Label, Problem, Severity};
 use super::source::{Sources, Span};
 use crate::shown;
 
@@ -19,6 +19,15 @@ const SENTENCE: usize = 600;
 const AROUND: usize = 2000;
 /// Bytes between two places that are shown as one piece of text.
 const TOGETHER: usize = 64 << 10;
+
+/// Plain, or with the escape codes of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Text only.
+    Plain,
+    /// In colour.
+    Coloured,
+}
 
 /// All of them, each followed by an empty line, and last how many there are.
 pub(super) fn screen(problems: &[Problem], sources: Option<&Sources>, look: Look) -> String {

@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::models::Model;
 use super::near::{WORTH, did_you_mean};
-use super::paths::{Writers, normalize};
+use super::paths::{Writers, is_file, normalize};
 use super::problem::Problem;
-use super::read::{Typed, all};
+use super::read::all;
 use super::source::Span;
-use super::stages::{StageTable, noun};
+use super::stages::StageTable;
 use super::sweep::{Reference, Sweeps, member_name};
+use super::typed::Typed;
 use super::value::Value;
 use super::words::alternatives;
+use super::words::stage_of;
 use super::{Dataset, DatasetId, Input, InputSource, OutputId, Parameter, Stage, StageId};
 use crate::kind::{self, Gives, KeySpec, Presence, Role, Takes};
 
@@ -311,11 +313,6 @@ impl Building<'_> {
     }
 }
 
-/// Whether a file is meant where a stage could be as well: no stage is called so.
-pub(super) fn is_file(typed: &str) -> bool {
-    typed.contains('/') || [".safetensors", ".pth"].iter().any(|ending| typed.ends_with(ending))
-}
-
 /// `weights`, or `weights.inter` of several.
 pub(super) fn role(key: &str, one_of_several: Option<&str>) -> String {
     one_of_several.map_or_else(|| key.to_owned(), |name| format!("{key}.{name}"))
@@ -350,7 +347,8 @@ impl Wanted<'_> {
         }
         let given = found.first().map_or_else(|| other.outputs.first(), |i| other.outputs.get(*i));
         let given = given.map_or("nothing", |output| output.gives.words());
-        let title = format!("`{}` of {} takes {}; `{typed}` gives {given}", key.name, noun(table.kind), gives.words());
+        let title =
+            format!("`{}` of {} takes {}; `{typed}` gives {given}", key.name, stage_of(table.kind), gives.words());
         let fitting: Vec<usize> = (0..other.outputs.len()).filter(|i| other.outputs[*i].gives == *gives).collect();
         let help = (!fitting.is_empty()).then(|| format!("write {}", alternatives(fitting.into_iter().map(full))));
         Problem::error(title).at(*span, "").help_if(help)

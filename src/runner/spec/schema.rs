@@ -227,7 +227,7 @@ fn values(takes: Takes) -> Json {
         Takes::OneOf(numbers) => json!({ "enum": numbers }),
         Takes::Number(interval) => number(interval),
         Takes::Pair(interval) => several(number(interval), 2),
-        Takes::Size => several(json!({ "type": "integer", "minimum": 1, "maximum": super::takes::MAX_SIDE }), 2),
+        Takes::Size => several(json!({ "type": "integer", "minimum": 1, "maximum": crate::kind::MAX_SIDE }), 2),
         Takes::Colour => several(byte(), 3),
         Takes::Choice(names) => json!({ "enum": names }),
         Takes::Text | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model => text(),

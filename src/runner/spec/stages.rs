@@ -45,12 +45,6 @@ pub(super) struct StageTables {
     pub writers: Writers,
 }
 
-/// "a ranking stage", "an evaluation stage".
-pub(super) fn noun(kind: &Kind) -> String {
-    let article = if kind.name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    format!("{article} {} stage", kind.name)
-}
-
 /// Reads every stage. The header names the folder below `runs/`.
 pub(super) fn read_stages(reader: &mut Reader<'_>, file: &Table, root: &Path, header: &Header) -> StageTables {
     let own = Own::new(&header.name);
@@ -110,46 +104,6 @@ fn kind_of(reader: &mut Reader<'_>, entry: &Entry, table: &Table) -> Option<&'st
     };
     reader.problems.push(problem);
     None
-}
-
-/// The rules that hold across the keys of one stage.
-pub(super) fn check_across(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
-    let alternatives: Vec<&str> = kind.exactly_one.iter().copied().filter(|key| values.has(key)).collect();
-    match (kind.exactly_one, alternatives.as_slice()) {
-        ([], _) | (_, [_]) => {}
-        (keys, []) => {
-            let title = format!("{} needs `{}`", noun(kind), keys.join("` or `"));
-            reader.problems.push(Problem::error(title).at(values.header, "neither is there"));
-        }
-        (_, [first, second, ..]) => {
-            let title = format!("{} takes `{first}` or `{second}`, not both", noun(kind));
-            reader.problems.push(Problem::error(title).at(values.span(second), "").beside(values.span(first), ""));
-        }
-    }
-    if let (Some(iterations), Some(schedule)) = (values.integer("iterations"), values.integer("schedule_iterations"))
-        && iterations > schedule
-    {
-        let title =
-            format!("`iterations` is more than `schedule_iterations`, {schedule}: the learning rate would be negative");
-        let problem = Problem::error(title).at(values.span("iterations"), iterations.to_string());
-        reader.problems.push(problem.help(format!("set schedule_iterations = {iterations} as well")));
-    }
-    for apart in ["discriminator_init_main", "discriminator_init_aux"] {
-        if values.has("discriminator_init") && values.has(apart) {
-            let title = format!("`discriminator_init` is of both levels, so `{apart}` can't be another");
-            let problem =
-                Problem::error(title).at(values.span(apart), "").beside(values.span("discriminator_init"), "");
-            reader.problems.push(problem);
-        }
-    }
-    if let Some(env) = values.get("env") {
-        for (name, span) in env.texts() {
-            if name.contains('=') {
-                let problem = Problem::error(format!("`env` takes names of variables, `{name}` sets one")).at(span, "");
-                reader.problems.push(problem.help("only the name: its value is taken from the environment"));
-            }
-        }
-    }
 }
 
 fn outputs_of(kind: &Kind, values: &Values, folder: &Path) -> Vec<Output> {

@@ -8,10 +8,10 @@ use super::near::did_you_mean;
 use super::paths;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Node, Table};
-use super::read::Typed;
+use super::typed::Typed;
 use super::value::Value;
 use super::words::{expected, noun, one_of};
-use crate::kind::{Interval, KeySpec, Takes};
+use crate::kind::{Interval, KeySpec, MAX_SIDE, Takes};
 
 /// Reads one value.
 pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
@@ -135,9 +135,6 @@ fn whole_number(key: &KeySpec, number: i64, node: &Node) -> Result<i64, Box<Prob
     };
     if inside { Ok(number) } else { Err(Box::new(out_of_range(key, node, &number.to_string()))) }
 }
-
-/// The largest side of a picture, in pixels: PNG's limit is more, but so large a one is a slip of the keyboard.
-pub(super) const MAX_SIDE: i64 = 65_535;
 
 fn whole_numbers(key: &KeySpec, nodes: &[Node]) -> Result<Value, Box<Problem>> {
     let one = |node: &Node| match node.item {

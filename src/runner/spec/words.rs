@@ -2,8 +2,13 @@
 //!
 //! Knows no value and no place.
 
-use super::takes::MAX_SIDE;
-use crate::kind::Takes;
+use crate::kind::{Kind, MAX_SIDE, Takes};
+
+/// "a ranking stage", "an evaluation stage".
+pub(super) fn stage_of(kind: &Kind) -> String {
+    let article = if kind.name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {} stage", kind.name)
+}
 
 /// What a key takes, with its article: "`lambda` takes a number".
 pub(super) fn noun(takes: Takes) -> &'static str {

@@ -14,9 +14,9 @@ use super::super::raw::{Entry, Item, Node, Table};
 use super::super::read::{Reader, all};
 use super::super::sections::is_name;
 use super::super::source::Span;
-use super::super::stages::noun;
 use super::super::takes::read;
 use super::super::value::Value;
+use super::super::words::stage_of;
 use super::name::text_of;
 use crate::kind::{KeySpec, Kind, Runs};
 
@@ -245,7 +245,7 @@ impl MatrixReader<'_, '_> {
             self.reader.problems.push(Problem::error(title).at(entry.key_span, rule));
         } else {
             let names = all(self.kind.keys).map(|key| key.name).chain(LISTS);
-            self.reader.unknown_key(entry, names, &format!("the matrix of {}", noun(self.kind)));
+            self.reader.unknown_key(entry, names, &format!("the matrix of {}", stage_of(self.kind)));
         }
         None
     }

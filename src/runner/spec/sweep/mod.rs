@@ -20,8 +20,8 @@ use super::problem::Problem;
 use super::raw::{Entry, Table};
 use super::read::{Reader, Values};
 use super::source::Span;
-use super::stages::{check_across, noun};
-use super::{Coordinate, StageId};
+use super::words::stage_of;
+use super::{Coordinate, StageId, across};
 use crate::kind::Kind;
 use join::{Axes, Members, Read, Row};
 use matrix::Matrix;
@@ -59,8 +59,8 @@ pub(super) fn read_family(
         let mut one = Reader { sources: reader.sources, problems: &mut problems };
         let applied = (!matrix.axes.is_empty()).then(|| matrix.applied(table, combination, kind));
         let table = applied.as_ref().unwrap_or(table);
-        let read = one.table(table, kind.keys, &beside, &noun(kind), entry.key_span);
-        check_across(&mut one, kind, &read);
+        let read = one.table(table, kind.keys, &beside, &stage_of(kind), entry.key_span);
+        across::check(&mut one, kind, &read);
         values.push(Rc::new(read));
         for problem in problems {
             match told.iter_mut().find(|(other, _)| *other == problem) {

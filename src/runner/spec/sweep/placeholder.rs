@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use super::super::Coordinate;
 use super::super::near::did_you_mean;
+use super::super::paths::is_file;
 use super::super::problem::Problem;
 use super::super::read::{Reader, Values};
-use super::super::resolve::is_file;
 use super::super::source::Span;
 use crate::kind::{Kind, Runs, Takes};
 

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::super::paths::is_file;
 use super::super::paths::normalize;
 use super::super::read::{Values, all};
-use super::super::resolve::is_file;
 use super::Family;
 use super::join::Read;
 use super::name::{Chosen, Reference};
