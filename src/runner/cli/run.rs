@@ -14,7 +14,7 @@ use crate::report::Reporter;
 use crate::report::views::Views;
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};
-use crate::spec::{StageId, is_device};
+use crate::spec::is_device;
 
 /// Run what is invalid and restore what is cached
 #[derive(Args)]
@@ -67,7 +67,7 @@ impl Run {
         }
         let mut session = self.source.open(Access::Run)?;
         let options = self.conduct.options(&session, &self.force)?;
-        let before = result::before(&session, &needed(&session, &options));
+        let before = result::before(&session, &options.needed(&session.graph));
         let screen = Screen::new();
         let reporter = self.conduct.reporter(&screen, &session, &options);
         let mut reporter = views(reporter, &session, &options);
@@ -109,7 +109,7 @@ impl Run {
             talk!("report  {}", here.unwrap_or(page).display());
         }
         let is_done = !ended.interrupted && ended.totals.failed + ended.totals.skipped == 0;
-        if is_done && result::are_comparable(session, &needed(session, options)) {
+        if is_done && result::are_comparable(session, &options.needed(&session.graph)) {
             talk!("next    intrada-run compare {}", self.source.in_shell());
         }
     }
@@ -147,7 +147,7 @@ impl Conduct {
         if self.format == Format::Json {
             return Ok(());
         }
-        result::tables(session, &needed(session, options), ended, before)
+        result::tables(session, &options.needed(&session.graph), ended, before)
             .iter()
             .try_for_each(|table| show(&format!("\n{table}")))
     }
@@ -180,7 +180,7 @@ pub(super) fn pass_on_signals(interrupt: Interrupt, screen: Screen) {
 
 /// A screen, and beside it what lies in `runs/` to be looked at.
 pub(super) fn views<R: Reporter>(screen: R, session: &Session, options: &Options) -> Views<R> {
-    let needed = needed(session, options).into_iter().collect();
+    let needed = options.needed(&session.graph).into_iter().collect();
     let history = (Rc::clone(session.history()), session.history_path());
     Views::new(screen, &session.pipeline, &session.graph, &session.store, history, needed)
 }
@@ -188,13 +188,5 @@ pub(super) fn views<R: Reporter>(screen: R, session: &Session, options: &Options
 pub(super) fn warn(session: &Session, reporter: &mut dyn Reporter) {
     for problem in &session.pipeline.warnings {
         reporter.tell(&sched::warning(session, problem));
-    }
-}
-
-/// The stages that a run of these options brings up to date, in the order of the graph.
-pub(super) fn needed(session: &Session, options: &Options) -> Vec<StageId> {
-    match options.targets.is_empty() {
-        true => session.graph.order().to_vec(),
-        false => session.graph.ancestors(&options.targets),
     }
 }

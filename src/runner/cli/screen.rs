@@ -10,7 +10,6 @@ use std::io::{IsTerminal, stderr, stdout};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::reading::Beside;
-use super::run::needed;
 use super::{Format, is_coloured};
 use crate::report::harmless::Harmless;
 use crate::report::json::JsonLines;
@@ -41,7 +40,7 @@ impl Screen {
 
     /// For a run with these options. What was drawn of another run comes back only if that tells more.
     pub(super) fn open(&self, session: &Session, options: &Options, format: Format, quiet: bool) -> Box<dyn Reporter> {
-        let needed = &*needed(session, options);
+        let needed = &*options.needed(&session.graph);
         let can_move = stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
         if format == Format::Json || quiet || !can_move {
             return lines(session, needed, format, quiet);

@@ -39,6 +39,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::exec::{Failure, find_worker, surroundings};
+use crate::graph::StageGraph;
 use crate::kind::Runs;
 use crate::plan::weights;
 use crate::report::{Event, Totals};
@@ -60,6 +61,13 @@ pub struct Options {
     pub jobs: Option<usize>,
     /// Instead of the pipeline's device.
     pub device: Option<String>,
+}
+
+impl Options {
+    /// The stages that a run brings up to date, in the order of the graph.
+    pub fn needed(&self, graph: &StageGraph) -> Vec<StageId> {
+        if self.targets.is_empty() { graph.order().to_vec() } else { graph.ancestors(&self.targets) }
+    }
 }
 
 /// How a run ended.
