@@ -9,15 +9,15 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::config::{arch, config};
-use super::network::{Found, Network};
 use super::provenance;
 use super::seeds::Repeated;
+use super::subject::{Found, Network};
 use crate::kind::model::ARCHS;
 use crate::kind::{KeySpec, Presence, Role};
 use crate::report::compare::Spread;
 use crate::report::measures::plural;
 use crate::shown::{STAND_IN, is_harmful};
-use crate::spec::{Dataset, Format, InputSource, Parameter, Stage, Value};
+use crate::spec::{InputSource, Parameter, Stage, Value};
 
 /// `README.md`.
 pub(super) fn card(network: &Network<'_>) -> String {
@@ -64,7 +64,7 @@ fn head(network: &Network<'_>) -> String {
             let metric = json!({"type": "mean_iou", "name": "mIoU", "value": found.measured.miou?});
             Some(json!({
                 "task": {"type": "image-segmentation"},
-                "dataset": {"name": dataset.name, "type": format_name(dataset)},
+                "dataset": {"name": dataset.name, "type": dataset.format_name()},
                 "metrics": [metric],
             }))
         })
@@ -150,7 +150,7 @@ fn trained_on(network: &Network<'_>) -> String {
             let count = done.samples.iter().find(|(role, _)| *role == input.role).map(|(_, count)| *count);
             let count = count.map(|count| format!(", {count} images")).unwrap_or_default();
             let labels = if labels { "with labels" } else { "labels not read" };
-            let what = format!("{}: {}{count}, {labels}", inline(&dataset.name), format_name(dataset));
+            let what = format!("{}: {}{count}, {labels}", inline(&dataset.name), dataset.format_name());
             let role = format!("`{}` of {}", input.role, inline(&stage.name));
             match said.iter_mut().find(|(said, _)| *said == what) {
                 Some((_, roles)) => roles.push(role),
@@ -230,15 +230,6 @@ fn lineage(network: &Network<'_>) -> String {
         provenance::digest(&network.lineage),
         provenance::FILE,
     )
-}
-
-/// The value of `format` of a data set.
-pub(super) fn format_name(dataset: &Dataset) -> &'static str {
-    match dataset.format {
-        Format::Folder { .. } => "folder",
-        Format::Published { format, .. } => format,
-        Format::Scenes { .. } => "scenes",
-    }
 }
 
 fn listed(words: impl Iterator<Item = String>) -> String {

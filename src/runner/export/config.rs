@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::network::Network;
+use super::subject::Network;
 use crate::kind::model::preprocessing;
 
 /// `config.json`.

@@ -3,7 +3,7 @@
 //! Knows the networks of the tables and the released code that some of them come from. A wrong sentence here is worse than
 //! none: weights of one network may load into another without a word and predict nonsense.
 
-use super::network::Network;
+use super::subject::Network;
 use crate::spec::Value;
 
 /// A small program that uses the folder from PyTorch; what is true of the network alone is put in.

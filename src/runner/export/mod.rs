@@ -15,6 +15,7 @@ mod package;
 mod provenance;
 pub mod safetensors;
 mod seeds;
+mod subject;
 mod submission;
 
 use std::io;

@@ -9,8 +9,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use super::card::format_name;
-use super::network::Network;
+use super::subject::Network;
 use crate::digest::{Digest, Encoder};
 use crate::report::made_with;
 use crate::report::measures::timestamp;
@@ -187,7 +186,7 @@ fn source(pipeline: &Pipeline, stage: &Stage, role: &str, digest: &str, count: O
             let dataset = pipeline.dataset(*dataset);
             let count = count.map(|count| format!(", {count} images")).unwrap_or_default();
             let labels = if *labels { "images and labels" } else { "images without labels" };
-            let description = format!("{labels}, format {}{count}", format_name(dataset));
+            let description = format!("{labels}, format {}{count}", dataset.format_name());
             json!({"@type": "Dataset", "name": dataset.name, "description": description, "identifier": identifier})
         }
         Some(InputSource::Path { path, .. }) => {
