@@ -22,7 +22,7 @@ use crate::plan::manifest::Manifest;
 use crate::report::{full_disk, measures};
 use crate::store::claim::Claim;
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Attempt, Hold, Lease, Manner, Slot, Store, Take, Trace, TracedOutput, Visit};
+use crate::store::{Artifact, Attempt, Hold, Lease, Placement, Slot, Store, Take, Trace, TracedOutput, Visit};
 
 use super::guard::Guard;
 use super::items::Items;
@@ -352,7 +352,7 @@ impl Order {
             let unfinished = self.unfinished.contains(&output);
             tell(News::PutAside { output, to, unfinished });
         };
-        match place(store, &self.root, &self.outputs, self.manner(), trace, &told) {
+        match place(store, &self.root, &self.outputs, self.placement(), trace, &told) {
             Ok(placed) => Ok(placed),
             Err(error) if error.is_miss() => Ok(None),
             Err(error) => Err(failed(error)),
@@ -371,10 +371,10 @@ impl Order {
             .ok_or_else(|| Failure::new("an object vanished from the cache while the stage was published"))
     }
 
-    fn manner(&self) -> Manner {
+    fn placement(&self) -> Placement {
         match self.task {
-            Task::Worker(..) => Manner::View,
-            Task::Command(_) => Manner::Writable,
+            Task::Worker(..) => Placement::View,
+            Task::Command(_) => Placement::Writable,
         }
     }
 

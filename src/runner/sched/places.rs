@@ -11,7 +11,7 @@ use crate::exec::process::Control;
 use crate::exec::{Failure, orphans};
 use crate::store::claim::{Claim, Claimed, Use};
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Holder, Manner, Store, Trace};
+use crate::store::{Artifact, Holder, Placement, Store, Trace};
 
 use super::news::News;
 
@@ -89,7 +89,7 @@ pub fn place(
     store: &Store,
     root: &Path,
     outputs: &[Destination],
-    manner: Manner,
+    placement: Placement,
     trace: &Trace,
     put_aside: &dyn Fn(PathBuf, PathBuf),
 ) -> Result<Option<Vec<PlacedOutput>>, crate::store::Error> {
@@ -98,7 +98,7 @@ pub fn place(
     let mut placed = Vec::with_capacity(outputs.len());
     for output in outputs {
         let Some(&artifact) = by_name.get(output.name.as_str()) else { return Ok(None) };
-        let restored = store.restore(&artifact, &root.join(&output.path), manner)?;
+        let restored = store.restore(&artifact, &root.join(&output.path), placement)?;
         restored.set_aside.into_iter().for_each(|to| put_aside(output.path.clone(), to));
         placed.push(PlacedOutput { path: output.path.clone(), artifact, entries: restored.entries });
     }

@@ -24,7 +24,7 @@ use crate::report::Outcome;
 use crate::report::measures::ago;
 use crate::spec::{Output, Problem, Problems, Span, Stage, StageId};
 use crate::store::index::{PlacedOutput, StageRecord};
-use crate::store::{Artifact, Manner};
+use crate::store::{Artifact, Placement};
 
 use super::behind::Behind;
 use super::guard::Guard;
@@ -255,7 +255,7 @@ impl Planner {
         // The index of a session is written by nobody else, so it holds what this run has put in place.
         let entries = placed.filter(|placed| placed.artifact == artifact).map_or(&[][..], |placed| &placed.entries);
         let path = producer.outputs[slot.output as usize].path.clone();
-        reads.add(PlacedOutput { path, artifact, entries: entries.to_vec() }, manner(producer));
+        reads.add(PlacedOutput { path, artifact, entries: entries.to_vec() }, placement(producer));
     }
 
     /// The latest record of a stage and the manifest of that run, if it is still in the cache.
@@ -360,10 +360,10 @@ fn cache_within(session: &Session, source: &Origin, readers: &[(StageId, Span)])
 }
 
 /// How the outputs of a stage are put in place: to look at, or, for a command's, to work with.
-pub fn manner(stage: &Stage) -> Manner {
+pub fn placement(stage: &Stage) -> Placement {
     match stage.kind.runs {
-        Runs::Worker => Manner::View,
-        Runs::Command => Manner::Writable,
+        Runs::Worker => Placement::View,
+        Runs::Command => Placement::Writable,
     }
 }
 

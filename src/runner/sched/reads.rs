@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::store::claim::{Claim, Claimed, Use};
 use crate::store::index::PlacedOutput;
-use crate::store::{Error, Holder, Manner, Store};
+use crate::store::{Error, Holder, Placement, Store};
 
 /// Somebody else may put something else in place again and again; after so many rounds it is their turn.
 const ROUNDS: usize = 4;
@@ -20,7 +20,7 @@ pub struct Reads(Vec<Read>);
 #[derive(Clone)]
 struct Read {
     output: PlacedOutput,
-    manner: Manner,
+    placement: Placement,
 }
 
 /// How securing went.
@@ -33,9 +33,9 @@ pub enum Secured {
 
 impl Reads {
     /// Adds an output, as it was last put in place: without entries if that isn't known.
-    pub fn add(&mut self, output: PlacedOutput, manner: Manner) {
+    pub fn add(&mut self, output: PlacedOutput, placement: Placement) {
         if !self.0.iter().any(|read| read.output.path == output.path) {
-            self.0.push(Read { output, manner });
+            self.0.push(Read { output, placement });
         }
     }
 
@@ -89,12 +89,12 @@ impl Reads {
         place: usize,
         put_aside: &dyn Fn(PathBuf, PathBuf),
     ) -> Result<Option<Option<Holder>>, Error> {
-        let Read { output, manner } = &mut self.0[place];
+        let Read { output, placement } = &mut self.0[place];
         let path = root.join(&output.path);
         match store.try_claim([(&*path, Use::Write)])? {
             Claimed::Busy(holder) => Ok(Some(holder)),
             Claimed::All(_claims) => {
-                let restored = store.restore(&output.artifact, &path, *manner)?;
+                let restored = store.restore(&output.artifact, &path, *placement)?;
                 restored.set_aside.into_iter().for_each(|to| put_aside(output.path.clone(), to));
                 output.entries = restored.entries;
                 Ok(None)

@@ -26,7 +26,7 @@ use super::feedback::Feedback;
 use super::jobs::Performed;
 use super::news::News;
 use super::places;
-use super::planner::{Planner, manner};
+use super::planner::{Planner, placement};
 use super::reads::Secured;
 use super::session::Session;
 use super::settle::{self, Known};
@@ -353,7 +353,7 @@ impl Run<'_> {
                     self.reporter.tell(&Event::Restoring { stage: stage.name.clone() });
                     let put_aside = RefCell::new(Vec::new());
                     let note = |output, to| put_aside.borrow_mut().push((output, to));
-                    let placed = places::place(store, &pipeline.root, &outputs, manner(stage), &trace, &note);
+                    let placed = places::place(store, &pipeline.root, &outputs, placement(stage), &trace, &note);
                     for (output, to) in put_aside.take() {
                         let unfinished = self.session.unfinished(stage).contains(&output);
                         self.reporter.tell(&put_aside_event(&pipeline.root, &stage.name, &output, &to, unfinished));

@@ -33,6 +33,15 @@ pub struct Artifact {
     pub files: u64,
 }
 
+/// What an artifact is put in place for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// To be looked at: read-only files that share the store's disk space, by shared blocks or else by hard links.
+    View,
+    /// To be worked with, by programs that may write to it: files of their own, sharing at most blocks.
+    Writable,
+}
+
 impl Artifact {
     /// The artifact's name: a hash over its kind, executable bit and object.
     pub fn digest(&self) -> ArtifactDigest {

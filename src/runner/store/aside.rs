@@ -30,7 +30,7 @@ use super::error::{At, Error};
 use super::lease::{self, Attempt, Holder, Lease};
 use super::publish::{is_of_a_dead_process, owner};
 use super::stat::Stat;
-use super::workspace::names;
+use super::strange::names;
 use super::{Store, strange};
 use crate::digest::{Digest, FileDigest};
 use crate::own::OWN;

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use super::Store;
 use super::error::{At, Error};
 use super::lease::{Holder, living, locked, still_has_its_name};
-use super::workspace::names;
+use super::strange::names;
 use crate::digest::Digest;
 use crate::own::OWN;
 

@@ -20,7 +20,7 @@ pub(super) mod tests {
     use std::process::Command;
 
     use crate::digest::{Digest, Key};
-    use crate::store::{Artifact, Health, Manner, Store, Take, Trace, TracedOutput};
+    use crate::store::{Artifact, Health, Placement, Store, Take, Trace, TracedOutput};
 
     pub(super) const CRASHED: i32 = 86;
 
@@ -82,7 +82,7 @@ pub(super) mod tests {
         let dir = Path::new(&dir);
         let store = Store::open(&dir.join("cache")).unwrap();
         let artifact = publish(&store, &dir.join("out"));
-        store.restore(&artifact, &dir.join("view"), Manner::View).unwrap();
+        store.restore(&artifact, &dir.join("view"), Placement::View).unwrap();
     }
 
     fn run_child_until(point: &str, dir: &Path) {
@@ -115,7 +115,7 @@ pub(super) mod tests {
 
             assert_all_objects_are_intact(&store);
             if let Some(trace) = store.load(key()).unwrap() {
-                store.restore(&trace.outputs[0].artifact, &dir.join("elsewhere"), Manner::View).unwrap();
+                store.restore(&trace.outputs[0].artifact, &dir.join("elsewhere"), Placement::View).unwrap();
             }
             let view = fs::read_to_string(dir.join("view/model")).ok();
             let mut orphans = fs::read_dir(store.root().join("orphans")).unwrap();
@@ -129,7 +129,7 @@ pub(super) mod tests {
             write_output(&dir.join("again"));
             let artifact = publish(&store, &dir.join("again"));
             assert_eq!(store.load(key()).unwrap().unwrap().outputs[0].artifact, artifact);
-            store.restore(&artifact, &dir.join("view"), Manner::View).unwrap();
+            store.restore(&artifact, &dir.join("view"), Placement::View).unwrap();
             assert_eq!(fs::read_to_string(dir.join("view/model")).unwrap(), "weights");
         }
     }

@@ -214,7 +214,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
 
     use super::*;
-    use crate::store::{Kind, Manner, Take};
+    use crate::store::{Kind, Placement, Take};
 
     fn index() -> Index {
         let stat = Stat { dev: 1, ino: 2, size: 3, mtime_ns: -4, ctime_ns: 5, mode: 0o100_644 };
@@ -267,7 +267,7 @@ mod tests {
     }
 
     /// A folder with a file, an empty folder and a link, restored to `out`.
-    fn scene(manner: Manner) -> Scene {
+    fn scene(placement: Placement) -> Scene {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
         let store = Store::open(&root.join("cache")).unwrap();
@@ -275,7 +275,7 @@ mod tests {
         fs::write(root.join("from/file"), "one").unwrap();
         std::os::unix::fs::symlink("file", root.join("from/link")).unwrap();
         let artifact = store.insert(&root.join("from"), Take::Copy).unwrap();
-        let entries = store.restore(&artifact, &root.join("out"), manner).unwrap().entries;
+        let entries = store.restore(&artifact, &root.join("out"), placement).unwrap().entries;
         let outputs = vec![PlacedOutput { path: "out".into(), artifact, entries }];
         let record = StageRecord { key: Key(Digest::of(b"key")), outputs, finished: 0.0, seconds: 0.0 };
         Scene { _dir: dir, store, root, record }
@@ -294,7 +294,7 @@ mod tests {
             |out| fs::write(out.join("file"), "two").unwrap(),
         ];
         for edit in edits {
-            let Scene { store, root, record, .. } = &scene(Manner::Writable);
+            let Scene { store, root, record, .. } = &scene(Placement::Writable);
             assert!(record.is_in_place(root, store.verified()));
             edit(&root.join("out"));
             assert!(!record.is_in_place(root, store.verified()));
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_visitor_that_leaves_nothing_behind_disturbs_nothing() {
-        let Scene { store, root, record, .. } = &scene(Manner::View);
+        let Scene { store, root, record, .. } = &scene(Placement::View);
         fs::write(root.join("out/.lock"), "").unwrap();
         fs::remove_file(root.join("out/.lock")).unwrap();
         assert!(record.is_in_place(root, store.verified()));
@@ -311,22 +311,22 @@ mod tests {
 
     #[test]
     fn placing_the_same_object_elsewhere_disturbs_nothing() {
-        let Scene { store, root, record, .. } = &scene(Manner::View);
+        let Scene { store, root, record, .. } = &scene(Placement::View);
         std::thread::sleep(std::time::Duration::from_millis(15));
-        store.restore(&record.outputs[0].artifact, &root.join("second"), Manner::View).unwrap();
+        store.restore(&record.outputs[0].artifact, &root.join("second"), Placement::View).unwrap();
         assert!(record.is_in_place(root, store.verified()));
     }
 
     #[test]
     fn taking_the_same_object_away_elsewhere_disturbs_nothing() {
-        let Scene { store, root, record, .. } = &scene(Manner::View);
+        let Scene { store, root, record, .. } = &scene(Placement::View);
         let second = root.join("second");
-        store.restore(&record.outputs[0].artifact, &second, Manner::View).unwrap();
+        store.restore(&record.outputs[0].artifact, &second, Placement::View).unwrap();
         fs::create_dir(root.join("other")).unwrap();
         fs::write(root.join("other/file"), "two").unwrap();
         let other = store.insert(&root.join("other"), Take::Copy).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(15));
-        store.restore(&other, &second, Manner::View).unwrap();
+        store.restore(&other, &second, Placement::View).unwrap();
         assert!(record.is_in_place(root, store.verified()));
     }
 }

@@ -11,7 +11,7 @@ use rustix::fs::Access as Rights;
 
 use super::error::{At, Error};
 use super::stat::Stat;
-use super::workspace::names;
+use super::strange::names;
 use super::{Store, lease, strange};
 
 /// An index of more bytes knows some hundred files, which may have taken minutes to read: it is worth a folder.

@@ -66,14 +66,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-pub use self::artifact::{Artifact, Kind};
+pub use self::artifact::{Artifact, Kind, Placement};
 pub use self::aside::PutAside;
 pub use self::error::Error;
 pub use self::items::Finding;
 pub use self::lease::{Attempt, Hold, Holder, Lease};
 pub use self::objects::{Health, Take, Verified};
 pub use self::pin::Pin;
-pub use self::restore::{Manner, Restored};
+pub use self::restore::Restored;
 pub use self::slot::Slot;
 pub use self::trace::{Trace, TracedOutput};
 pub use self::usage::{Tally, Usage};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Store;
 use super::error::{At, Error};
-use super::workspace::names;
+use super::strange::names;
 use crate::digest::Key;
 use crate::plain;
 

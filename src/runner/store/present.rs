@@ -16,12 +16,12 @@ use super::error::{At, Error};
 use super::layout::Item;
 use super::stat::{Stat, set_back_where_possible};
 use super::tree::{Leaf, Visitor, fold};
-use super::{Manner, Store};
+use super::{Placement, Store};
 use crate::digest::{Digest, FileDigest};
 
 /// What was found at a destination.
 pub(super) struct Present {
-    /// Is it the artifact, in a state fit for the manner of restoring?
+    /// Is it the artifact, in a state fit for the placement that is asked for?
     pub(super) is_right: bool,
     /// Its files and links, relative to the destination, that the store doesn't have: nobody could bring them back.
     edited: Vec<PathBuf>,
@@ -41,7 +41,7 @@ impl Store {
         artifact: &Artifact,
         items: &[Item],
         destination: &Path,
-        manner: Manner,
+        placement: Placement,
     ) -> Result<Option<Present>, Error> {
         let stat = match Stat::of_itself(destination) {
             Ok(stat) => stat,
@@ -61,7 +61,7 @@ impl Store {
             }
             None
         };
-        let writes_through = manner == Manner::Writable && look.shares_objects.into_inner();
+        let writes_through = placement == Placement::Writable && look.shares_objects.into_inner();
         let is_right = found.is_some_and(|found| found.digest() == artifact.digest())
             && !writes_through
             && !look.met_special.into_inner();

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags};
 
 use super::answer::is_refusal;
-use super::artifact::Artifact;
+use super::artifact::{Artifact, Placement};
 use super::error::{At, Error};
 use super::index::PlacedEntry;
 use super::layout::Item;
@@ -24,15 +24,6 @@ use super::present::{Present, Stats};
 use super::stat::{Stat, set_back_where_possible};
 use super::{Store, crash};
 use crate::digest::FileDigest;
-
-/// What a restored artifact is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
-    /// To be looked at: read-only files that share the store's disk space, by shared blocks or else by hard links.
-    View,
-    /// To be worked with, by programs that may write to it: files of their own, sharing at most blocks.
-    Writable,
-}
 
 /// What restoring did.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,15 +40,15 @@ impl Store {
     /// # Errors
     /// [`Error::Missing`] and [`Error::Damaged`] if the store doesn't have the artifact, whole and intact; nothing in the
     /// workspace was touched then, and the caller treats it as a miss. [`Error::Io`] and [`Error::Walk`] otherwise.
-    pub fn restore(&self, artifact: &Artifact, destination: &Path, manner: Manner) -> Result<Restored, Error> {
+    pub fn restore(&self, artifact: &Artifact, destination: &Path, placement: Placement) -> Result<Restored, Error> {
         let items = self.verified_layout(artifact)?;
         // Two runs of one pipeline, with different values set, have the same places.
         let _alone = self.lease_place(destination)?;
-        let present = self.look(artifact, &items, destination, manner)?;
+        let present = self.look(artifact, &items, destination, placement)?;
         let (stats, set_aside) = match present {
             Some(Present { is_right: true, stats, .. }) => (stats, None),
             present => {
-                let replaced = self.replace(artifact, &items, destination, manner, present.as_ref())?;
+                let replaced = self.replace(artifact, &items, destination, placement, present.as_ref())?;
                 present.iter().for_each(|present| self.note_taken_away(present));
                 replaced
             }
@@ -72,7 +63,7 @@ impl Store {
         artifact: &Artifact,
         items: &[Item],
         destination: &Path,
-        manner: Manner,
+        placement: Placement,
         present: Option<&Present>,
     ) -> Result<(Stats, Option<PathBuf>), Error> {
         let parent = destination.parent().unwrap_or(Path::new("/"));
@@ -82,7 +73,7 @@ impl Store {
         for (place, is_last) in places.iter().enumerate().map(|(number, place)| (place, number + 1 == places.len())) {
             let workshop = self.workshop(place)?;
             let new = workshop.path().join("new");
-            let stats = self.build(artifact, items, &new, manner)?;
+            let stats = self.build(artifact, items, &new, placement)?;
             crash::point("restore built");
             if let (Some(present), None) = (present, &set_aside) {
                 set_aside = self.set_aside(present, destination)?;
@@ -101,7 +92,7 @@ impl Store {
     }
 
     /// Makes all items at `top`, where nothing is yet.
-    fn build(&self, artifact: &Artifact, items: &[Item], top: &Path, manner: Manner) -> Result<Stats, Error> {
+    fn build(&self, artifact: &Artifact, items: &[Item], top: &Path, placement: Placement) -> Result<Stats, Error> {
         let mut stats = Stats::new();
         for Item { path: below, kind, object } in items {
             let path = join(top, below);
@@ -110,7 +101,7 @@ impl Store {
                     fs::create_dir(&path).at("make", &path)?;
                     continue;
                 }
-                EntryKind::File { executable } => self.build_file(*object, &path, executable, manner)?,
+                EntryKind::File { executable } => self.build_file(*object, &path, executable, placement)?,
                 EntryKind::Link => {
                     let missing = || Error::Missing { artifact: artifact.digest(), object: *object };
                     let target = OsString::from_vec(self.read(*object)?.ok_or_else(missing)?);
@@ -124,18 +115,24 @@ impl Store {
     }
 
     /// Answers with the stat of what it made.
-    fn build_file(&self, object: FileDigest, path: &Path, executable: bool, manner: Manner) -> Result<Stat, Error> {
+    fn build_file(
+        &self,
+        object: FileDigest,
+        path: &Path,
+        executable: bool,
+        placement: Placement,
+    ) -> Result<Stat, Error> {
         let object = self.object_path(object);
         // All names of a file share one mode, and an object's says that it is not executable. Linking also fails where a
         // file has too many names already, or is another user's: then there is a copy.
-        let may_link = manner == Manner::View && !executable && !self.can_clone();
+        let may_link = placement == Placement::View && !executable && !self.can_clone();
         if may_link && fs::hard_link(&object, path).is_ok() {
             return Stat::of_itself(path).at("look at", path);
         }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).at("make", path)?;
         // The object was read a moment ago; what goes wrong now is there, such as a full disk.
         self.clone_or_copy(&object, &file).at("write", path)?;
-        let mode = if manner == Manner::View { 0o444 } else { 0o644 } | if executable { 0o111 } else { 0 };
+        let mode = if placement == Placement::View { 0o444 } else { 0o644 } | if executable { 0o111 } else { 0 };
         match file.set_permissions(Permissions::from_mode(mode)) {
             // It only keeps accidents off.
             Err(error) if is_refusal(&error) => {}

@@ -158,7 +158,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::store::{Artifact, Manner, Take, Trace, TracedOutput};
+    use crate::store::{Artifact, Placement, Take, Trace, TracedOutput};
 
     struct Scene {
         dir: tempfile::TempDir,
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(own.object_files().unwrap().len(), 0, "looking copies nothing");
         assert_eq!(own.lender(scene.key), Some(scene.team.root()));
         assert!(own.load(scene.key).unwrap().is_some());
-        own.restore(&scene.artifact, &scene.dir.path().join("out"), Manner::View).unwrap();
+        own.restore(&scene.artifact, &scene.dir.path().join("out"), Placement::View).unwrap();
         own.adopt(scene.key).unwrap();
         assert_eq!(fs::read(scene.dir.path().join("out/deep/one")).unwrap(), b"one");
         assert_eq!(scene.state(), before, "a shared cache is only read");
@@ -235,7 +235,7 @@ mod tests {
             let own = scene.own();
             assert!(!own.could_restore(&scene.artifact).unwrap());
             for _ in 0..2 {
-                let restored = own.restore(&scene.artifact, &scene.dir.path().join("out"), Manner::View);
+                let restored = own.restore(&scene.artifact, &scene.dir.path().join("out"), Placement::View);
                 assert!(restored.unwrap_err().is_miss());
             }
             assert!(!own.object_path(file.object).exists() && path.exists());
@@ -267,7 +267,7 @@ mod tests {
     fn what_our_own_lost_comes_back_from_a_shared_cache_when_it_is_verified() {
         let scene = scene();
         let own = scene.own();
-        own.restore(&scene.artifact, &scene.dir.path().join("out"), Manner::View).unwrap();
+        own.restore(&scene.artifact, &scene.dir.path().join("out"), Placement::View).unwrap();
         own.adopt(scene.key).unwrap();
         for file in own.object_files().unwrap() {
             fs::remove_file(own.object_path(file.object)).unwrap();

@@ -3,6 +3,7 @@
 //! Knows no record. Whatever is found in a place that belongs to the store is damage, and damage never keeps a run from its
 //! work: it goes to quarantine, where a person finds it, and the record counts as absent.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -64,6 +65,21 @@ pub(super) fn put_away(root: &Path, path: &Path) -> io::Result<()> {
         }
     }
     unreachable!("there are more numbers than names in a folder")
+}
+
+/// The names in a folder, in order; none if it isn't there.
+pub(super) fn names(folder: &Path) -> Result<Vec<OsString>, Error> {
+    let entries = match fs::read_dir(folder) {
+        // Something else in the place of a folder holds no names.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        entries => entries.at("list", folder)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.at("list", folder)?.file_name());
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Makes the name `path` free, for a folder: what is there and is no folder goes to quarantine.

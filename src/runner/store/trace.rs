@@ -14,8 +14,8 @@ use super::Store;
 use super::artifact::Artifact;
 use super::error::{At, Error};
 use super::stat::now_ns;
+use super::strange::names;
 use super::strange::{self, Record};
-use super::workspace::names;
 use crate::digest::{ArtifactDigest, Digest, Key};
 
 /// The version of the record that this program writes. It reads this one alone: any other is a miss, and left in peace.

@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::store::index::{Index, PlacedOutput, StageRecord};
-    use crate::store::{Artifact, Manner, Take, TracedOutput};
+    use crate::store::{Artifact, Placement, Take, TracedOutput};
 
     struct Scene {
         dir: tempfile::TempDir,
@@ -215,7 +215,7 @@ mod tests {
         let mut trace = Trace::new(key, "demo", "a", "command", serde_json::Value::Null);
         trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
         store.publish(&trace).unwrap();
-        let entries = store.restore(&artifact, &work.join("out"), Manner::Writable).unwrap().entries;
+        let entries = store.restore(&artifact, &work.join("out"), Placement::Writable).unwrap().entries;
         let outputs = vec![PlacedOutput { path: "out".into(), artifact, entries }];
         let record = StageRecord { key, outputs, finished: 0.0, seconds: 0.0 };
         let index = Index { stages: HashMap::from([("demo/a".to_owned(), record)]), ..Index::default() };

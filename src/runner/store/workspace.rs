@@ -6,7 +6,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use super::error::{At, Error};
 use super::index::Index;
 use super::lease::{Attempt, Holder, Lease};
 use super::publish::host;
-use super::strange::Record;
+use super::strange::{Record, names};
 use super::{Store, claim, lease, strange};
 
 /// A run that is at work in a workspace. Signed out when dropped.
@@ -138,21 +137,6 @@ impl Store {
         }
         Ok(Workspace { root, is_gone, runs, index: Index::load(&folder.join("index")) })
     }
-}
-
-/// The names in a folder, in order; none if it isn't there.
-pub(super) fn names(folder: &Path) -> Result<Vec<OsString>, Error> {
-    let entries = match fs::read_dir(folder) {
-        // Something else in the place of a folder holds no names.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
-        entries => entries.at("list", folder)?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.push(entry.at("list", folder)?.file_name());
-    }
-    names.sort_unstable();
-    Ok(names)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::super::error::{At, Error};
 use super::super::items;
-use super::super::workspace::names;
+use super::super::strange::names;
 use super::super::{Store, Tally};
 use super::{Collection, Limits, Roots};
 use crate::digest::{FileDigest, Key};

@@ -9,7 +9,7 @@ use super::*;
 use crate::digest::{Digest, Item, Setting};
 use crate::store::index::{Index, PlacedOutput, StageRecord};
 use crate::store::items::Finding;
-use crate::store::{Artifact, Manner, Pin, Take, TracedOutput};
+use crate::store::{Artifact, Pin, Placement, Take, TracedOutput};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -120,7 +120,7 @@ fn what_lies_in_place_stays_until_all_is_asked_for_or_it_is_taken_away() {
     let work = scene.dir.path().join("work");
     fs::create_dir(&work).unwrap();
     drop(scene.store.visit(&work).unwrap());
-    let entries = scene.store.restore(&artifact, &work.join("out"), Manner::View).unwrap().entries;
+    let entries = scene.store.restore(&artifact, &work.join("out"), Placement::View).unwrap().entries;
     let outputs = vec![PlacedOutput { path: "out".into(), artifact, entries }];
     let record = StageRecord { key: key("old"), outputs, finished: 0.0, seconds: 0.0 };
     let index = Index { stages: HashMap::from([("demo/a".to_owned(), record)]), ..Index::default() };

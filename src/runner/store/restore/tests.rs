@@ -72,8 +72,8 @@ fn trees() -> impl Strategy<Value = Tree> {
     prop_oneof![1 => files(), 4 => folder(leaf.prop_recursive(3, 12, 4, folder).boxed())]
 }
 
-fn manners() -> impl Strategy<Value = Manner> {
-    prop_oneof![Just(Manner::View), Just(Manner::Writable)]
+fn placements() -> impl Strategy<Value = Placement> {
+    prop_oneof![Just(Placement::View), Just(Placement::Writable)]
 }
 
 fn store() -> (TempDir, Store) {
@@ -90,7 +90,7 @@ proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
     #[test]
     fn any_tree_restored_equals_what_was_stored_whatever_lay_there(
-        tree in trees(), before in proptest::option::of(trees()), manner in manners(), moved in any::<bool>(),
+        tree in trees(), before in proptest::option::of(trees()), placement in placements(), moved in any::<bool>(),
     ) {
         let (dir, store) = store();
         let [from, to] = ["from", "deep/to"].map(|name| dir.path().join(name));
@@ -100,13 +100,13 @@ proptest! {
             fs::create_dir(to.parent().unwrap()).unwrap();
             before.write(&to);
         }
-        let restored = store.restore(&artifact, &to, manner).unwrap();
+        let restored = store.restore(&artifact, &to, placement).unwrap();
         prop_assert_eq!(&Tree::read(&to), &tree);
         prop_assert!(restored.entries.iter().all(|entry| Stat::of_itself(&join(&to, &entry.path)).unwrap() == entry.stat));
         prop_assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
 
         // Again: nothing is touched, and the artifact of what was restored is the artifact itself.
-        prop_assert_eq!(&store.restore(&artifact, &to, manner).unwrap().entries, &restored.entries);
+        prop_assert_eq!(&store.restore(&artifact, &to, placement).unwrap().entries, &restored.entries);
         prop_assert_eq!(store.insert(&to, Take::Copy).unwrap(), artifact);
     }
 }
@@ -117,9 +117,9 @@ fn writing_to_a_writable_output_leaves_the_store_alone_even_where_a_view_had_bee
     let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
     fs::write(&from, "one").unwrap();
     let artifact = store.insert(&from, Take::Copy).unwrap();
-    store.restore(&artifact, &to, Manner::View).unwrap();
+    store.restore(&artifact, &to, Placement::View).unwrap();
     assert_eq!(fs::metadata(&to).unwrap().mode() & 0o777, 0o444);
-    store.restore(&artifact, &to, Manner::Writable).unwrap();
+    store.restore(&artifact, &to, Placement::Writable).unwrap();
     fs::write(&to, "two").unwrap();
     assert!(matches!(store.check(artifact.object).unwrap(), Health::Intact(_)));
     assert_eq!(fs::read(store.object_path(artifact.object)).unwrap(), b"one");
@@ -136,12 +136,12 @@ fn an_edited_output_is_put_aside_and_an_older_output_is_not() {
     fs::write(from.join("file"), "two").unwrap();
     let newer = store.insert(&from, Take::Copy).unwrap();
 
-    store.restore(&older, &to, Manner::Writable).unwrap();
-    assert_eq!(store.restore(&newer, &to, Manner::Writable).unwrap().set_aside, None);
+    store.restore(&older, &to, Placement::Writable).unwrap();
+    assert_eq!(store.restore(&newer, &to, Placement::Writable).unwrap().set_aside, None);
     assert!(orphans(&store).is_empty());
 
     fs::write(to.join("file"), "by hand").unwrap();
-    let aside = store.restore(&newer, &to, Manner::Writable).unwrap().set_aside.unwrap();
+    let aside = store.restore(&newer, &to, Placement::Writable).unwrap().set_aside.unwrap();
     assert_eq!(Tree::read(&aside), {
         let content = b"by hand".to_vec();
         Tree::Folder(BTreeMap::from([(b"file".to_vec(), Tree::File { content, executable: false })]))
@@ -158,15 +158,15 @@ fn an_artifact_with_a_bad_object_is_a_miss_and_the_destination_stays_as_it_was()
     let artifact = store.insert(&from, Take::Copy).unwrap();
     fs::write(from.join("file"), "before").unwrap();
     let before = store.insert(&from, Take::Copy).unwrap();
-    store.restore(&before, &to, Manner::View).unwrap();
+    store.restore(&before, &to, Placement::View).unwrap();
     assert!(store.could_restore(&artifact).unwrap());
 
     let object = FileDigest(crate::digest::Digest::of(b"one"));
     fs::remove_file(store.object_path(object)).unwrap();
     fs::write(store.object_path(object), "0ne").unwrap();
-    let error = store.restore(&artifact, &to, Manner::View).unwrap_err();
+    let error = store.restore(&artifact, &to, Placement::View).unwrap_err();
     assert!(matches!(&error, Error::Damaged { object: found, .. } if *found == object), "{error}");
-    let error = store.restore(&artifact, &to, Manner::View).unwrap_err();
+    let error = store.restore(&artifact, &to, Placement::View).unwrap_err();
     assert!(error.is_miss() && error.to_string().contains(&object.to_string()), "{error}");
     assert!(!store.could_restore(&artifact).unwrap());
     assert_eq!(fs::read(to.join("file")).unwrap(), b"before");
@@ -178,7 +178,7 @@ fn a_view_takes_no_space_of_its_own() {
     let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
     fs::write(&from, "one").unwrap();
     let artifact = store.insert(&from, Take::Copy).unwrap();
-    store.restore(&artifact, &to, Manner::View).unwrap();
+    store.restore(&artifact, &to, Placement::View).unwrap();
     let is_linked = fs::metadata(&to).unwrap().ino() == fs::metadata(store.object_path(artifact.object)).unwrap().ino();
     assert_eq!(is_linked, !store.can_clone());
 }
@@ -200,14 +200,14 @@ fn what_somebody_writes_just_then_is_not_recorded_as_what_was_placed() {
             fs::remove_file(&link).unwrap();
             symlink("hand", link).unwrap();
         });
-        let entries = store.restore(&artifact, &destination, Manner::Writable).unwrap().entries;
+        let entries = store.restore(&artifact, &destination, Placement::Writable).unwrap().entries;
         let differs = |name: &str| {
             let entry = entries.iter().find(|entry| entry.path == Path::new(name)).unwrap();
             entry.stat != Stat::of_itself(&destination.join(name)).unwrap()
         };
         assert!(differs("file") && differs("link"));
         // Nothing meanwhile: it is put right again, and the record fits.
-        let entries = store.restore(&artifact, &destination, Manner::Writable).unwrap().entries;
+        let entries = store.restore(&artifact, &destination, Placement::Writable).unwrap().entries;
         let fits = |entry: &PlacedEntry| entry.stat == Stat::of_itself(&join(&destination, &entry.path)).unwrap();
         assert!(entries.iter().all(fits));
     }
@@ -230,7 +230,7 @@ fn two_runs_that_put_different_folders_in_one_place_do_not_meet_halfway() {
             let (place, store) = (&place, Store::open(&dir.path().join("cache")).unwrap());
             scope.spawn(move || {
                 for _ in 0..30 {
-                    store.restore(artifact, place, Manner::View).unwrap();
+                    store.restore(artifact, place, Placement::View).unwrap();
                 }
             });
         }
