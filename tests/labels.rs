@@ -69,6 +69,8 @@ fn space(classes: &[&str], values: &[u8]) -> Space {
     pair(&space, "source", "a", values);
     pair(&space, "source", "b", &values[..1]);
     pair(&space, "test", "t", &(0..classes.len() as u8).collect::<Vec<_>>());
+    // No image that is learnt from.
+    space.write("test/images/t.png", space::grey_png(SIZE[0], SIZE[1], 91));
     space
 }
 
@@ -316,6 +318,58 @@ fn an_advised_map_is_never_an_empty_one() {
     let said = space.intrada("plan p.toml").stderr;
     assert!(!said.contains("map = {"), "{said}");
     assert!(said.contains("if 1 is lesion: leave `map` out"), "{said}");
+}
+
+#[test]
+fn images_that_are_learnt_from_and_measured_on_are_told_whatever_they_are_called() {
+    let space = space(&THREE, &[0, 1, 2]);
+    space.write("test/images/t.png", space::grey_png(64, 32, 17));
+    assert_eq!(space.intrada("plan p.toml").stderr, "");
+    space.write("source/images/b.png", space::grey_png(64, 32, 17));
+    let told = "warning: 1 of 1 different images of `test` is in `source` as well";
+    let plan = space.intrada("plan p.toml");
+    assert_eq!(plan.code, Some(0));
+    assert!(plan.stderr.contains(told) && plan.stderr.contains("`train` learns from these"), "{}", plan.stderr);
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!((ran.stdout + &ran.stderr).contains(told));
+    // Whoever names one data set twice knows.
+    assert_eq!(
+        space
+            .intrada("plan p.toml --set stages.evaluate.dataset=\"source\" --set datasets.test.root=\"source\"")
+            .stderr
+            .matches("as well")
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn folders_that_are_the_wrong_way_round_or_one_and_the_same_are_called_so() {
+    let space = space(&THREE, &[0, 1, 2]);
+    let colours = |space: &Space| {
+        for name in ["a", "b"] {
+            let pixels: Vec<u8> = (0..3 * SIZE[0] * SIZE[1]).map(|i| (i % 251) as u8).collect();
+            space.write(&format!("source/images/{name}.png"), png(ColorType::Rgb, BitDepth::Eight, &pixels));
+        }
+    };
+    let told = |set: &str, text: &str| {
+        let plan = space.intrada(&format!("plan p.toml{set}"));
+        assert_eq!(plan.code, Some(2), "{}", plan.stderr);
+        let doctor = space.intrada(&format!("doctor p.toml{set}"));
+        for said in [plan.stderr, doctor.stdout] {
+            assert!(said.contains(text), "{set}: {said}");
+        }
+    };
+    let swapped = " --set datasets.source.images=\"labels\" --set datasets.source.labels=\"images\"";
+    let asked = "are `images` and `labels` swapped? `source/labels/a.png` holds class indices: 0 1 2";
+    told(swapped, asked);
+    colours(&space);
+    told(swapped, asked);
+    let own = "`source/labels` is the folder of the images and of the labels, and 2 images would be their own label";
+    told(" --set datasets.source.images=\"labels\"", own);
+    told(" --set datasets.source.labels=\"images\"", &own.replace("source/labels", "source/images"));
+    assert_eq!(space.intrada("plan p.toml --set datasets.source.root=\"source/images/..\"").code, Some(0));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{Answer, DONE, Refusal};
+use crate::dataset::labels;
 use crate::dataset::meaning::{self, Labelling, Settled};
 use crate::dataset::survey::{self, Survey};
 use crate::kind::classes;
@@ -152,12 +153,11 @@ fn settled(survey: &Survey, names: &[&str], labels: &Path, other: &Settled) -> R
     if likely != Settled::Unclear {
         return Ok(likely);
     }
-    let words = |values: &[u8]| values.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
     Err(Refusal::Usage(format!(
         "{} holds labels with the values {}, of which none is an index of the {} classes (0 to {}); what they mean can't be guessed: \
          write a pipeline file with a `map`, or labels that hold indices",
         labels.display(),
-        words(&survey.values),
+        labels::listed(&survey.values),
         names.len(),
         names.len().saturating_sub(1),
     )))
@@ -177,10 +177,9 @@ fn described(survey: &Survey, has_labels: bool) -> String {
     let mut parts = vec![format!("{} images", count(survey.images as u64))];
     parts.extend(survey.size.map(|[width, height]| format!("{width} × {height}")));
     if has_labels {
-        let values: Vec<String> = survey.values.iter().map(u8::to_string).collect();
         let of =
             if survey.read < survey.images { format!("in {} of the labels: ", survey.read) } else { String::new() };
-        parts.push(format!("{of}values {}", values.join(" ")));
+        parts.push(format!("{of}values {}", labels::listed(&survey.values)));
     } else {
         parts.push("no labels are needed".to_owned());
     }

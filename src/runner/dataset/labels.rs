@@ -57,6 +57,22 @@ pub enum LabelError {
         /// What may be meant.
         hint: &'static str,
     },
+    /// A palette whose colours are the greys of class indices, in other places than these.
+    #[error(
+        "label `{}` is a palette PNG whose colours are greys like class indices, in other places: its indices {} have the greys {}. \
+         Labels are read by index; store it as an 8-bit grey PNG of what is meant",
+        path.display(),
+        listed(indices),
+        listed(greys)
+    )]
+    GreyPalette {
+        /// Which file.
+        path: PathBuf,
+        /// Those that it holds, ascending.
+        indices: Vec<u8>,
+        /// The colours of these.
+        greys: Vec<u8>,
+    },
     /// A value that is neither a class nor [`IGNORED`].
     #[error("label `{}`: {value} is not one of the {classes} classes: {place}", path.display())]
     NotAClass {
@@ -103,9 +119,19 @@ pub struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pixels = if self.pixels == 1 { "pixel" } else { "pixels" };
-        let found: Vec<String> = self.found.iter().map(u8::to_string).collect();
         let (count, column, row) = (grouped(self.pixels), self.column, self.row);
-        write!(f, "{count} {pixels}, first at column {column}, row {row}; values found: {}", found.join(" "))
+        write!(f, "{count} {pixels}, first at column {column}, row {row}; values found: {}", listed(&self.found))
+    }
+}
+
+/// `0 1 2 … 17 18` of many.
+pub fn listed(values: &[u8]) -> String {
+    /// So many at each end.
+    const ENDS: usize = 10;
+    let words = |values: &[u8]| values.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
+    match values.len() > 2 * ENDS + 4 {
+        true => format!("{} … {}", words(&values[..ENDS]), words(&values[values.len() - ENDS..])),
+        false => words(values),
     }
 }
 
@@ -236,8 +262,30 @@ impl Label {
                 .ok_or_else(|| refused(TWO_BYTES, ("16-bit samples beyond 255", OTHER_SYNTHIA)))?,
             depth => unpacked(&bytes, width, frame.line_size, depth as usize),
         };
+        match reader.info().palette.as_deref().filter(|_| color == ColorType::Indexed) {
+            Some(palette) => moved_greys(palette, &indices).map_or(Ok(()), |(indices, greys)| {
+                Err(LabelError::GreyPalette { path: path.to_owned(), indices, greys })
+            }),
+            None => Ok(()),
+        }?;
         Ok(Label { width, indices })
     }
+}
+
+/// The indices found and their greys, where a program that makes files smaller has put a grey label into a palette: then the
+/// greys are the classes. A palette that is for people has colours, or greys that differ to the eye.
+fn moved_greys(palette: &[u8], indices: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    /// The largest number by which a street scene's class is known.
+    const ID: u8 = 34;
+    let found: Vec<u8> = present(&histogram(indices)).collect();
+    let grey = |index: &u8| match palette.get(3 * usize::from(*index)..3 * usize::from(*index) + 3) {
+        Some([red, green, blue]) if red == green && green == blue => Some(*red),
+        _ => None,
+    };
+    let greys: Vec<u8> = found.iter().map(grey).collect::<Option<_>>()?;
+    let are_classes = greys.iter().all(|grey| *grey <= ID || *grey == IGNORED);
+    let is_one = greys.iter().any(|grey| (1..=ID).contains(grey));
+    (are_classes && is_one && greys != found).then_some((found, greys))
 }
 
 const ONE_INDEX: &str = "one 8-bit class index a pixel";
@@ -351,6 +399,35 @@ mod tests {
     fn a_palette_png_is_read_by_index_not_by_colour() {
         let (_dir, path) = file(ColorType::Indexed, BitDepth::Eight, 2, 2, &[3, 0, 3, 255]);
         assert_eq!(values(&path, Encoding::Index).unwrap(), [0b1001, 0, 0, 1 << 63]);
+    }
+
+    #[test]
+    fn a_grey_label_that_was_put_into_a_palette_is_refused_where_that_moved_its_values() {
+        let with = |palette: &[u8], indices: &[u8]| {
+            let colours: Vec<u8> = palette.iter().flat_map(|grey| [*grey; 3]).collect();
+            moved_greys(&colours, indices)
+        };
+        assert_eq!(with(&[0, 1, 255], &[0, 1, 2, 2]), Some((vec![0, 1, 2], vec![0, 1, 255])));
+        assert_eq!(with(&[2, 0, 1], &[1, 0]), Some((vec![0, 1], vec![2, 0])));
+        for (palette, indices) in [
+            (&[0, 1, 2, 3][..], &[0, 1, 2][..]),
+            (&[0, 255], &[0, 1]),
+            (&[0, 128, 255], &[0, 1, 2]),
+            (&[0, 0, 0], &[0, 1, 2]),
+            (&[0, 2], &[0]),
+            (&[0, 1], &[0, 3]),
+        ] {
+            assert_eq!(with(palette, indices), None, "{palette:?}");
+        }
+        assert_eq!(moved_greys(&[0, 0, 0, 128, 64, 128], &[0, 1]), None);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("label.png");
+        let mut encoder = png::Encoder::new(File::create(&path).unwrap(), 3, 1);
+        encoder.set_color(ColorType::Indexed);
+        encoder.set_palette(vec![0, 0, 0, 1, 1, 1, 255, 255, 255]);
+        encoder.write_header().unwrap().write_image_data(&[0, 1, 2]).unwrap();
+        let said = values(&path, Encoding::Index).unwrap_err().to_string();
+        assert!(said.contains("its indices 0 1 2 have the greys 0 1 255"), "{said}");
     }
 
     #[test]

@@ -159,6 +159,14 @@ pub enum DatasetError {
         /// What may be meant as the label of one of them.
         hint: Option<String>,
     },
+    /// Images and labels are the same files.
+    #[error("`{}` is the folder of the images and of the labels, and {} would be {} own label: {names}", folder.display(), names.counted(), if names.count == 1 { "its" } else { "their" })]
+    OwnLabel {
+        /// The folder of the labels, relative to the workspace's root.
+        folder: PathBuf,
+        /// The images.
+        names: Names,
+    },
     /// Two labels differ in the letter case of their ending only.
     #[error("`{first}` and `{second}` in `{}` are both the label of one image: which is meant?", folder.display())]
     TwoLabels {
@@ -180,7 +188,7 @@ impl DatasetError {
             }
             Self::NoImages { .. } | Self::SameStem { .. } | Self::Unlistable { .. } => Concerns::Images,
             Self::EmptyList { .. } | Self::NotInFolder { .. } | Self::Repeated { .. } => Concerns::List,
-            Self::Unlabelled { .. } | Self::TwoLabels { .. } => Concerns::Labels,
+            Self::Unlabelled { .. } | Self::TwoLabels { .. } | Self::OwnLabel { .. } => Concerns::Labels,
         }
     }
 
@@ -188,6 +196,9 @@ impl DatasetError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::NotInFolder { hint, .. } | Self::Unlabelled { hint, .. } => hint.as_deref(),
+            Self::OwnLabel { .. } => {
+                Some("name the folder of each in `images` and `labels`, or the images in a `list`")
+            }
             _ => None,
         }
     }

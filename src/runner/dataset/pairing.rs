@@ -128,6 +128,9 @@ impl<'a> Labels<'a> {
 
     /// What may be meant as the label of an image that has none.
     pub(super) fn similar(&self, image: &str) -> Option<String> {
+        if self.labels.is_empty() && self.others.is_empty() {
+            return Some(format!("no file below that folder ends in {}", self.naming.labels[0]));
+        }
         let wanted = self.naming.stem(image);
         let is_other = |name: &&String| name.rsplit_once('.').is_some_and(|(stem, _)| stem == wanted);
         if let Some(other) = self.others.iter().find(is_other).filter(|_| self.place.labels != self.place.images) {

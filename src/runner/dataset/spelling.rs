@@ -182,7 +182,8 @@ impl<'a> Images<'a> {
 
     /// What could be meant: the same name in another folder, or with another ending.
     fn similar(&self, text: &str) -> Option<String> {
-        let base = |text: &'_ str| text.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+        let quotes = ['"', '\'', '`', '[', ']', '<', '>', ','];
+        let base = |text: &'_ str| text.trim_matches(quotes).rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
         let bare = |name: &str| {
             let stem = self.naming.stem(name);
             case(&base(if stem == name { name.rsplit_once('.').map_or(name, |(stem, _)| stem) } else { stem }))

@@ -123,8 +123,11 @@ impl<'a> Survey<'a> {
                 warnings.extend(of_labels.into_iter().chain(self.told_of(&seen)?));
                 seen
             }
-            (Err(wrong), Ok(_)) | (Ok(_), Err(wrong)) => return Err(wrong),
-            (Err(wrong), Err(of_labels)) => return Err(wrong.into_iter().chain(of_labels).collect()),
+            (Err(wrong), Ok(_)) => return Err(wrong),
+            (wrong, Err(mut of_labels)) => {
+                self.ask_whether_swapped(&listed.samples, &mut of_labels);
+                return Err(wrong.err().unwrap_or_default().into_iter().chain(of_labels).collect());
+            }
         };
         let is_jpeg =
             |one: &Photograph<'_>| one.facts.is_some_and(|facts| facts.format == intrada_picture::Format::Jpeg);

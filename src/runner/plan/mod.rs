@@ -10,6 +10,7 @@ mod files;
 pub mod items;
 mod links;
 pub mod manifest;
+pub mod overlap;
 pub mod sources;
 pub mod split;
 pub mod weights;

@@ -10,9 +10,9 @@ use std::rc::Rc;
 use crate::digest::{ArtifactDigest, Digest, Encoder, FileDigest, Key};
 use crate::flow::{Keyer, NodeId, Outputs};
 use crate::inputs::listing::Files;
-use crate::plan::assemble;
 use crate::plan::manifest::{Ingredient, Manifest};
-use crate::plan::sources::Found;
+use crate::plan::sources::{Found, Origin};
+use crate::plan::{assemble, overlap};
 use crate::spec::{Pipeline, Problem};
 use crate::store::{Artifact, Kind};
 
@@ -45,8 +45,14 @@ impl Keys {
     /// What is worth knowing of the sources so far, in the order of the nodes.
     pub fn warnings(&self) -> Vec<Problem> {
         let found = self.found.borrow();
-        let nodes = self.wiring.iter().filter_map(|(node, _)| found.get(&node));
-        nodes.flat_map(|found| found.warnings.iter().cloned()).collect()
+        let nodes = self.wiring.iter().filter_map(|(node, _)| Some((node, found.get(&node)?)));
+        let nodes: Vec<(NodeId, &Rc<Found>)> = nodes.collect();
+        let datasets = nodes.iter().filter_map(|(node, found)| match self.wiring.node(*node) {
+            Node::Source { source: Origin::Dataset { dataset, .. }, .. } => Some((*dataset, &***found)),
+            _ => None,
+        });
+        let told = nodes.iter().flat_map(|(_, found)| found.warnings.iter().cloned());
+        told.chain(overlap::problems(&self.pipeline, datasets)).collect()
     }
 
     /// Notes what a stage gave, and of its outputs what lies behind their links. Answers with what they are to those who read

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Check, State};
+use crate::dataset::labels;
 use crate::dataset::survey::SAMPLED;
 use crate::inputs::{self, Inputs};
 use crate::kind::Runs;
@@ -118,14 +119,13 @@ fn counted(dataset: &Dataset, sampled: &Sampled) -> String {
         None => parts.push("no labels are read".to_owned()),
         Some(labels) => {
             parts.push(plural(labels, "label"));
-            let values: Vec<String> = sampled.values.iter().map(u8::to_string).collect();
-            if !values.is_empty() {
+            if !sampled.values.is_empty() {
                 let of = if sampled.read < labels {
                     format!("{} of them read: ", count(sampled.read as u64))
                 } else {
                     String::new()
                 };
-                parts.push(format!("{of}values {}", values.join(" ")));
+                parts.push(format!("{of}values {}", labels::listed(&sampled.values)));
             }
         }
     }

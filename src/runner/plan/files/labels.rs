@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use super::{Published, Survey};
-use crate::dataset::labels::{self, IGNORED, LabelError};
+use crate::dataset::Sample;
+use crate::dataset::labels::{self, IGNORED, LabelError, listed};
 use crate::dataset::meaning::{self, Instead, Labelling, Suspicion};
 use crate::digest::FileDigest;
 use crate::kind::training::LEARNT_FROM;
-use crate::spec::{Problem, StageId};
+use crate::spec::{Format, Problem, StageId};
 use crate::store::index::LabelValues;
 
 /// So many label files with mistakes are named; the others are counted.
@@ -203,6 +204,25 @@ impl Survey<'_> {
         problems
     }
 
+    /// Where a label is wrong and the image beside it holds nothing but classes, the folders may be the wrong way round.
+    pub(super) fn ask_whether_swapped(&self, samples: &[Sample], problems: &mut [Problem]) {
+        let (Format::Folder { .. }, Some(sample), Some(problem)) =
+            (&self.dataset.format, samples.first(), problems.iter_mut().find(|problem| problem.is_error()))
+        else {
+            return;
+        };
+        let image = self.surveyor.pipeline.root.join(&sample.image);
+        let values: Vec<u8> =
+            labels::values(&image, self.encoding()).map(|set| labels::members(set).collect()).unwrap_or_default();
+        let is_label = values.iter().any(|value| *value != IGNORED) && values.iter().all(|value| self.is_known(*value));
+        if is_label {
+            let image = sample.image.display();
+            problem
+                .help
+                .push(format!("are `images` and `labels` swapped? `{image}` holds class indices: {}", listed(&values)));
+        }
+    }
+
     /// Labels that hold values which are no class; `first` is one of them. Only of a plain folder: in a published data set every
     /// value is known.
     pub(super) fn strangers(&self, held: Held, labels: usize, first: &Path) -> Problem {
@@ -318,17 +338,6 @@ fn meaning_asked(labelling: Labelling<'_>) -> String {
 fn with_help(mut problem: Problem, help: Vec<String>) -> Problem {
     problem.help.extend(help);
     problem
-}
-
-/// "0 1 2 … 17 18" of many.
-fn listed(values: &[u8]) -> String {
-    /// So many at each end.
-    const ENDS: usize = 10;
-    let words = |values: &[u8]| values.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
-    match values.len() > 2 * ENDS + 4 {
-        true => format!("{} … {}", words(&values[..ENDS]), words(&values[values.len() - ENDS..])),
-        false => words(values),
-    }
 }
 
 #[cfg(test)]

@@ -56,11 +56,13 @@ impl Survey<'_> {
         sampled.size = seen.first().map(|one| one.size);
         if self.labels {
             let root = &self.surveyor.pipeline.root;
-            let label = |sample: dataset::Sample| sample.label.map(|label| root.join(label));
-            let all: Vec<PathBuf> = listed.samples.into_iter().filter_map(label).collect();
+            let label = |sample: &dataset::Sample| sample.label.as_ref().map(|label| root.join(label));
+            let all: Vec<PathBuf> = listed.samples.iter().filter_map(label).collect();
             sampled.labelled = Some(all.len());
             let some: Vec<&PathBuf> = survey::spread(&all, most.unwrap_or(usize::MAX)).collect();
+            let before = sampled.problems.len();
             self.read(&some, &mut sampled);
+            self.ask_whether_swapped(&listed.samples, &mut sampled.problems[before..]);
         }
         sampled
     }

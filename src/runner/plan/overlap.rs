@@ -1,0 +1,71 @@
+//! Images that a network learns from and is measured on: told, as such a measure says nothing of new images.
+//!
+//! Compares contents, never names: a copy under another name is the same image. Only images whose labels a training reads count;
+//! that a target is also measured on is usual.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::sources::{Content, Found};
+use crate::digest::FileDigest;
+use crate::exec::job;
+use crate::kind::training::LEARNT_FROM;
+use crate::spec::{Dataset, DatasetId, InputSource, Pipeline, Problem};
+
+/// `found`: the data sets that have been looked at.
+pub fn problems<'a>(pipeline: &Pipeline, found: impl Iterator<Item = (DatasetId, &'a Found)>) -> Vec<Problem> {
+    let (learnt, measured) = roles(pipeline);
+    let images: HashMap<DatasetId, HashSet<FileDigest>> = found
+        .filter(|(id, _)| learnt.contains_key(id) || measured.contains(id))
+        .map(|(id, found)| (id, images(found)))
+        .collect();
+    let mut problems = Vec::new();
+    for (on, these) in measured.iter().filter_map(|id| Some((id, images.get(id)?))) {
+        for (from, trainings) in learnt.iter().filter(|(from, _)| *from != on) {
+            let both = images.get(from).map_or(0, |others| these.intersection(others).count());
+            if both > 0 {
+                let [on, from] = [on, from].map(|id| pipeline.dataset(*id));
+                problems.push(problem([both, these.len()], [on, from], trainings));
+            }
+        }
+    }
+    problems
+}
+
+/// The data sets from whose labels trainings learn, with these, and those that networks are measured on.
+fn roles(pipeline: &Pipeline) -> (HashMap<DatasetId, BTreeSet<&str>>, BTreeSet<DatasetId>) {
+    let (mut learnt, mut measured): (HashMap<DatasetId, BTreeSet<&str>>, BTreeSet<DatasetId>) = Default::default();
+    for stage in &pipeline.stages {
+        for input in &stage.inputs {
+            match input.from {
+                InputSource::Dataset { dataset, labels: true } if input.role == LEARNT_FROM => {
+                    learnt.entry(dataset).or_default().insert(&stage.family);
+                }
+                InputSource::Dataset { dataset, labels: true } if input.role == "dataset" => {
+                    measured.insert(dataset);
+                }
+                _ => {}
+            }
+        }
+    }
+    (learnt, measured)
+}
+
+fn images(found: &Found) -> HashSet<FileDigest> {
+    match &found.content {
+        Content::Dataset(job::Dataset::Files { samples, .. }) => {
+            samples.iter().map(|sample| sample.image.content).collect()
+        }
+        _ => HashSet::new(),
+    }
+}
+
+fn problem([both, all]: [usize; 2], [on, from]: [&Dataset; 2], trainings: &BTreeSet<&str>) -> Problem {
+    let (on_name, from_name) = (&on.name, &from.name);
+    let are = if both == 1 { "is" } else { "are" };
+    let title = format!("{both} of {all} different images of `{on_name}` {are} in `{from_name}` as well");
+    let names: Vec<String> = trainings.iter().map(|name| format!("`{name}`")).collect();
+    Problem::warning(title)
+        .at(on.span, "networks are measured on these")
+        .beside(from.span, format!("{} learns from these", names.join(", ")))
+        .note("a measure on images that were learnt from says nothing of new images")
+}
