@@ -244,6 +244,33 @@ fn a_discriminator_of_another_width_is_told_before_the_training_above() {
     assert_eq!(space.intrada("plan p.toml").code, Some(0));
 }
 
+#[test]
+fn what_a_command_has_written_is_tried_before_the_training_above_its_reader() {
+    let convert = "[stages.convert]\nkind = \"command\"\nshell = \"cp made.pth out.pth\"\ninputs = [\"made.pth\"]\n\
+                   outputs = [\"out.pth\"]\n[stages.below]\nkind = \"evaluation\"\nweights = [\"above\", \"out.pth\"]\n\
+                   model = \"small\"\ndataset = \"target\"\n";
+    let (space, network, discriminators) = prepared(convert);
+    space.write("made.pth", &discriminators);
+    assert_eq!(space.intrada("plan p.toml").code, Some(0), "nobody knows what it will be");
+    space.run("p.toml convert");
+    for command in ["plan p.toml", "run p.toml --format json"] {
+        assert_refused(&space.intrada(command), command, &["p.toml:33:21", "out.pth: none of the 25 tensors"]);
+    }
+    space.write("made.pth", safetensors(&network));
+    assert_eq!(space.outcomes(), ["above:ran", "below:ran", "convert:ran"]);
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_is_told_before_anything_runs() {
+    let (space, ..) = prepared(&EVALUATE.replace("w.pth", "weights/w"));
+    space.write("weights/w/.metadata", "x");
+    for command in ["plan p.toml", "run p.toml --format json"] {
+        let ran = space.intrada(command);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains("weights/w is a folder; name the file of weights in it"), "{}", ran.stderr);
+    }
+}
+
 /// A worker that notes what it is asked, and answers as the real one.
 fn noting(space: &Space) {
     let real = Path::new(env!("CARGO_BIN_EXE_intrada-run")).with_file_name("intrada-worker");

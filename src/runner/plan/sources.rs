@@ -161,9 +161,7 @@ impl Surveyor<'_> {
             Kind::Folder => Content::Folder(absolute),
         };
         let digest = artifact.digest();
-        if matches!(artifact.kind, Kind::File { .. })
-            && let Some(problem) = weights::problem(self.pipeline, path, readers)
-        {
+        if let Some(problem) = weights::problem(self.pipeline, path, readers) {
             return Err(problem);
         }
         let listing = seen.folder.as_ref().map(|folder| listing_of_folder(folder, &seen));

@@ -58,7 +58,11 @@ fn mistake(file: &Path, typed: &Path, stage: &Stage, classes: usize) -> io::Resu
         return Ok(None);
     };
     let mut file = File::open(file)?;
-    let bytes = file.metadata()?.len();
+    let found = file.metadata()?;
+    if found.is_dir() {
+        return Ok(Some("is a folder; name the file of weights in it".to_owned()));
+    }
+    let bytes = found.len();
     let mut begin = Vec::with_capacity(beginning::ENOUGH);
     file.by_ref().take(beginning::ENOUGH as u64).read_to_end(&mut begin)?;
     match beginning::form(&begin) {

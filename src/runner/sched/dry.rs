@@ -3,7 +3,7 @@
 //! Drives the same flow as a run, but answers a look-up from the trace alone and a `Run` not at all: what waits for it then
 //! stays open, and is said to depend.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -141,7 +141,10 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
 /// Some don't serve: a run would be refused.
 pub fn try_weights(session: &Session, planned: &[Planned]) -> Result<Vec<Problem>, Problems> {
     let is_open = |planned: &&Planned| matches!(planned.decision, Decision::Run | Decision::Depends);
-    super::try_weights(session, planned.iter().filter(is_open).map(|planned| planned.stage))
+    let in_place = |planned: &&Planned| planned.decision == Decision::UpToDate;
+    let in_place: HashSet<StageId> = planned.iter().filter(in_place).map(|planned| planned.stage).collect();
+    let open = planned.iter().filter(is_open).map(|planned| planned.stage);
+    super::try_weights(session, open, &|stage| in_place.contains(&stage))
 }
 
 /// That something of a person's lies in the place of an output.

@@ -107,8 +107,12 @@ fn missing_instructions(session: &Session, mut open: impl Iterator<Item = StageI
 ///
 /// # Errors
 /// Some don't serve.
-fn try_weights(session: &Session, open: impl Iterator<Item = StageId>) -> Result<Vec<Problem>, Problems> {
-    let tried = weights::tried(&session.pipeline, open);
+fn try_weights(
+    session: &Session,
+    open: impl IntoIterator<Item = StageId>,
+    is_in_place: &dyn Fn(StageId) -> bool,
+) -> Result<Vec<Problem>, Problems> {
+    let tried = weights::tried(&session.pipeline, open, is_in_place);
     let (faults, warnings): (Vec<_>, Vec<_>) = tried.problems.into_iter().partition(Problem::is_error);
     if faults.is_empty() { Ok(warnings) } else { Err(problems(session, faults)) }
 }

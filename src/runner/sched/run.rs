@@ -4,7 +4,7 @@
 //! state of a run lives in one struct on one thread; what is shared with job threads is the store and a way to stop them.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -241,8 +241,9 @@ impl Run<'_> {
     /// Some don't serve.
     fn try_weights(&mut self) -> Result<(), Problems> {
         let open = self.planner.engine.unsettled();
-        let stages = open.iter().filter_map(|node| self.planner.wiring.node(*node).stage());
-        for problem in try_weights(self.session, stages)? {
+        let stages: BTreeSet<StageId> =
+            open.iter().filter_map(|node| self.planner.wiring.node(*node).stage()).collect();
+        for problem in try_weights(self.session, stages.iter().copied(), &|stage| !stages.contains(&stage))? {
             self.reporter.tell(&warning(self.session, &problem));
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::exec::{Failure, find_worker, worker};
 use crate::kind::Runs;
 use crate::plan::assemble;
 use crate::plan::sources::once_each;
-use crate::spec::{InputSource, Pipeline, Problem, Span, Stage, StageId};
+use crate::spec::{InputSource, OutputId, Pipeline, Problem, Span, Stage, StageId};
 
 /// Parameters that decide which network reads a file, and how, beside those of a model. A file is tried once for all stages
 /// that agree in these: the members of a sweep.
@@ -29,23 +29,28 @@ pub struct Tried {
 
 /// A file that is to be read by a job of its own, and who reads it.
 struct Trial<'a> {
-    path: &'a Path,
+    path: PathBuf,
     role: &'a str,
     stage: &'a Stage,
     spans: Vec<Span>,
 }
 
-/// Tries the files of weights that these stages read and no stage writes.
-pub fn tried(pipeline: &Pipeline, stages: impl IntoIterator<Item = StageId>) -> Tried {
-    try_all(pipeline, &trials(pipeline, stages))
+/// Tries the files of weights that these stages read, if they are there. `is_in_place`: whether a stage's outputs lie where they
+/// belong, as this run will read them.
+pub fn tried(
+    pipeline: &Pipeline,
+    stages: impl IntoIterator<Item = StageId>,
+    is_in_place: &dyn Fn(StageId) -> bool,
+) -> Tried {
+    try_all(pipeline, &trials(pipeline, stages, is_in_place))
 }
 
 /// The same of all stages, whose files nobody has looked at yet: one that is seen to be wrong from here needs no worker.
 pub fn examined(pipeline: &Pipeline) -> Tried {
     let mut seen = Vec::new();
-    let mut trials = trials(pipeline, pipeline.stage_ids());
+    let mut trials = trials(pipeline, pipeline.stage_ids(), &|_| false);
     trials.retain(|trial| {
-        let problem = of_reader(pipeline, trial.path, trial.stage, trial.spans[0]);
+        let problem = of_reader(pipeline, &trial.path, trial.stage, trial.spans[0]);
         let is_sound = problem.is_none();
         seen.extend(problem);
         is_sound
@@ -55,14 +60,15 @@ pub fn examined(pipeline: &Pipeline) -> Tried {
 }
 
 /// What is to be tried, each once.
-fn trials(pipeline: &Pipeline, stages: impl IntoIterator<Item = StageId>) -> Vec<Trial<'_>> {
+fn trials<'a>(
+    pipeline: &'a Pipeline,
+    stages: impl IntoIterator<Item = StageId>,
+    is_in_place: &dyn Fn(StageId) -> bool,
+) -> Vec<Trial<'a>> {
     let mut trials: Vec<Trial> = Vec::new();
     for stage in stages.into_iter().map(|id| pipeline.stage(id)).filter(|stage| stage.kind.runs == Runs::Worker) {
         for input in stage.inputs.iter().filter(|input| is_of_weights(&input.role)) {
-            let InputSource::Path { path, producers } = &input.from else { continue };
-            if !producers.is_empty() || !has_bytes(&pipeline.root.join(path)) {
-                continue;
-            }
+            let Some(path) = is_there(pipeline, &input.from, is_in_place) else { continue };
             let trial = Trial { path, role: &input.role, stage, spans: vec![input.span] };
             match trials.iter_mut().find(|other| other.is_like(&trial)) {
                 Some(other) => other.spans.extend(trial.spans),
@@ -73,8 +79,25 @@ fn trials(pipeline: &Pipeline, stages: impl IntoIterator<Item = StageId>) -> Vec
     trials
 }
 
+/// The file that a stage would read, if it is there already: nobody's output, or that of a command which needn't run. What a
+/// built-in stage writes is sound.
+fn is_there(pipeline: &Pipeline, from: &InputSource, is_in_place: &dyn Fn(StageId) -> bool) -> Option<PathBuf> {
+    let has_run = |output: &OutputId| is_in_place(output.stage);
+    let path = match from {
+        InputSource::Path { path, producers } => producers.iter().all(has_run).then(|| path.clone())?,
+        InputSource::Output { output, within } => {
+            let writer = pipeline.stage(output.stage);
+            let place = &writer.outputs[output.output].path;
+            let path = within.as_ref().map_or_else(|| place.clone(), |within| place.join(within));
+            (writer.kind.runs == Runs::Command && has_run(output)).then_some(path)?
+        }
+        InputSource::Dataset { .. } => return None,
+    };
+    has_bytes(&pipeline.root.join(&path)).then_some(path)
+}
+
 fn try_all(pipeline: &Pipeline, trials: &[Trial<'_>]) -> Tried {
-    let mut files: Vec<&Path> = trials.iter().map(|trial| trial.path).collect();
+    let mut files: Vec<&Path> = trials.iter().map(|trial| &*trial.path).collect();
     files.sort_unstable();
     files.dedup();
     let Some(first) = trials.first() else { return Tried::default() };
@@ -94,7 +117,7 @@ fn try_all(pipeline: &Pipeline, trials: &[Trial<'_>]) -> Tried {
 
 /// One that can't be read, or is empty, was told by whoever digested it.
 fn has_bytes(file: &Path) -> bool {
-    std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() > 0)
+    std::fs::metadata(file).is_ok_and(|found| found.is_dir() || (found.is_file() && found.len() > 0))
 }
 
 fn untried(files: &[&Path], failure: Failure) -> Problem {
@@ -121,13 +144,13 @@ impl Trial<'_> {
             let parameters = stage.parameters.iter().filter(|parameter| is_decisive(&parameter.name));
             parameters.map(|parameter| (parameter.name.clone(), parameter.value.clone())).collect::<Vec<_>>()
         };
-        (self.path, self.role, self.stage.kind.name) == (other.path, other.role, other.stage.kind.name)
+        (&self.path, self.role, self.stage.kind.name) == (&other.path, other.role, other.stage.kind.name)
             && decisive(self.stage) == decisive(other.stage)
     }
 
     /// The stage's job, with this file as all that it reads; relative to the root, as messages name it.
     fn job(&self, pipeline: &Pipeline) -> Job {
-        let inputs = [(self.role.to_owned(), Input::File(PathBuf::from(self.path)))].into();
+        let inputs = [(self.role.to_owned(), Input::File(self.path.clone()))].into();
         Job { inputs, ..assemble::job(pipeline, self.stage) }
     }
 }
