@@ -4,12 +4,13 @@
 //! as it would have to read every map otherwise.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::PathBuf;
+
+use maud::{Markup, html};
 
 use super::certainty::Certainty;
 use super::inference::{Inference, Seen};
-use super::markup::{percent, text};
+use super::markup::percent;
 use super::photographs::{Photographs, cell};
 use super::picture::{element, key};
 use super::shares::{Shares, beside};
@@ -95,9 +96,11 @@ fn agreement(
 }
 
 /// All of them, with what their colours mean; empty where there are none.
-pub(super) fn render(agreements: &[Agreement], classes: &[Class]) -> String {
-    let all: String = agreements.iter().map(|agreement| agreement.render(classes)).collect();
-    if all.is_empty() { all } else { key(classes) + &all }
+pub(super) fn render(agreements: &[Agreement], classes: &[Class]) -> Markup {
+    html! {
+        @if !agreements.is_empty() { (key(classes)) }
+        @for agreement in agreements { (agreement.render(classes)) }
+    }
 }
 
 impl Pair {
@@ -120,42 +123,42 @@ impl Agreement {
         Shares { name: format!("{name} in %"), of_class }
     }
 
-    /// What there is to say and to see; HTML.
-    fn render(&self, classes: &[Class]) -> String {
-        let (before, after) = (text(&self.before), text(&self.after));
+    /// What there is to say and to see.
+    fn render(&self, classes: &[Class]) -> Markup {
+        let (before, after) = (&self.before, &self.after);
         let same = self.looked_at.iter().map(Pair::same).sum::<f64>() / self.looked_at.len() as f64;
         let sample = match self.images - self.looked_at.len() {
             0 => String::new(),
             _ => format!(", {} of them looked at", count(self.looked_at.len() as u64)),
         };
-        let mut html = format!(
-            "<h3>{after} beside {before} <small>on {}, {} images{sample}</small></h3>\n<p>They agree on {} % of the \
-             pixels.</p>\n",
-            text(&self.dataset),
-            count(self.images as u64),
-            percent(Some(same))
-        );
         let shares = [
-            self.shares(&self.before, classes.len(), |pair| &pair.before),
-            self.shares(&self.after, classes.len(), |pair| &pair.after),
+            self.shares(before, classes.len(), |pair| &pair.before),
+            self.shares(after, classes.len(), |pair| &pair.after),
         ];
-        html += &beside(&shares, &[], classes);
-        let _ = write!(
-            html,
-            "<h4>Where they agree least</h4>\n<div class=\"wide\"><table class=\"pictures\"><thead><tr><th>image</th>\
-             <th>{before}</th><th>{after}</th><th>entropy of {before}</th><th>entropy of {after}</th>\
-             <th>where they <span class=\"key wrong\">differ</span></th></tr></thead><tbody>\n"
-        );
         let palette = class_palette(classes);
-        for pair in self.looked_at.iter().take(SHOWN) {
-            html += &self.row(pair, &palette);
+        html! {
+            h3 { (after) " beside " (before) " " small { "on " (self.dataset) ", " (count(self.images as u64)) " images" (sample) } }
+            p { "They agree on " (percent(Some(same))) " % of the pixels." }
+            (beside(&shares, &[], classes))
+            h4 { "Where they agree least" }
+            div.wide {
+                table.pictures {
+                    thead {
+                        tr {
+                            th { "image" } th { (before) } th { (after) }
+                            th { "entropy of " (before) } th { "entropy of " (after) }
+                            th { "where they " span.key.wrong { "differ" } }
+                        }
+                    }
+                    tbody { @for pair in self.looked_at.iter().take(SHOWN) { (self.row(pair, &palette)) } }
+                }
+            }
+            "\n"
         }
-        html + "</tbody></table></div>\n"
     }
 
-    fn row(&self, pair: &Pair, palette: &Palette) -> String {
+    fn row(&self, pair: &Pair, palette: &Palette) -> Markup {
         let (class, image) = (pair.before.photograph.as_deref(), &pair.before.image);
-        let photograph = cell(class, None, &format!("photograph of {image}"), &text(image));
         let differ = format!("{} % differ", percent(Some(1.0 - pair.same())));
         let maps = [
             (pair.before.classes.as_ref(), palette, &*self.before, ""),
@@ -167,8 +170,14 @@ impl Agreement {
         let over = |(map, palette, what, below): (Option<&Map>, &Palette, &str, &str)| {
             let about = format!("{what}, {image}");
             let picture = map.map(|map| element(map, palette, &about));
-            format!("<td>{}</td>", cell(class.filter(|_| picture.is_some()), picture, &about, below))
+            cell(class.filter(|_| picture.is_some()), picture, &about, below)
         };
-        format!("<tr><td>{photograph}</td>{}</tr>\n", maps.map(over).concat())
+        html! {
+            tr {
+                td { (cell(class, None, &format!("photograph of {image}"), image)) }
+                @for map in maps { td { (over(map)) } }
+            }
+            "\n"
+        }
     }
 }

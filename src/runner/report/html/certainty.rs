@@ -3,7 +3,9 @@
 //! Knows `scores.csv`. It is what can be said of a network without a single label, so where nothing was evaluated it stands
 //! in the place of the results. Sure isn't right: it says so.
 
-use super::markup::{section, table, text};
+use maud::{Markup, Render as _, html};
+
+use super::markup::table;
 use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::report::image::named;
@@ -59,39 +61,38 @@ fn certainty(workspace: &Workspace, id: StageId) -> Option<Certainty> {
 fn unknown(unmeasured: &[String]) -> String {
     match unmeasured {
         [] => "This pipeline evaluates nothing, so how good the networks are isn't known".to_owned(),
-        [one] => format!("{} has no result that counts, so how good the networks are isn't known yet", text(one)),
+        [one] => format!("{one} has no result that counts, so how good the networks are isn't known yet"),
         [first, ..] => format!(
-            "No evaluation has a result that counts (there are {}, such as {}), so how good the networks are isn't known yet",
-            count(unmeasured.len() as u64),
-            text(first)
+            "No evaluation has a result that counts (there are {}, such as {first}), so how good the networks are isn't known yet",
+            count(unmeasured.len() as u64)
         ),
     }
 }
 
-/// The section; empty where no network was asked.
-/// `agreements` is HTML, and stands below. `unmeasured` are the evaluations of the pipeline, none of which has a result that
-/// counts.
-pub(super) fn render(certainties: &[Certainty], agreements: &str, unmeasured: &[String]) -> String {
-    if certainties.is_empty() {
-        return String::new();
-    }
+/// The section; none where no network was asked. `agreements` stand below. `unmeasured` are the evaluations of the pipeline,
+/// none of which has a result that counts.
+pub(super) fn render(certainties: &[Certainty], agreements: &Markup, unmeasured: &[String]) -> Option<Markup> {
     let row = |of: &Certainty| {
         let at = |share: f64| of.entropies.get((share * of.entropies.len() as f64) as usize).copied();
-        let entropy = |entropy: Option<f64>| entropy.map_or("–".to_owned(), |entropy| format!("{entropy:.4}"));
+        let entropy = |entropy: Option<f64>| entropy.map_or("–".to_owned(), |entropy| format!("{entropy:.4}")).render();
         let images = count(of.entropies.len() as u64);
         let (mean, middle, hard) = (Some(of.mean), at(0.5), at(0.9));
-        let names = [text(&of.network), text(&of.dataset), images];
+        let names = [of.network.render(), of.dataset.render(), images.render()];
         names.into_iter().chain([mean, middle, hard].map(entropy)).collect::<Vec<_>>()
     };
-    let rows: Vec<Vec<String>> = certainties.iter().map(row).collect();
-    let mut body = format!(
-        "<p>{}: only how sure, and where they agree. Both also grow where a network goes wrong with confidence.{}</p>\n",
-        unknown(unmeasured),
-        if unmeasured.is_empty() { " A few dozen labelled images, as an evaluation, tell more." } else { "" },
-    );
-    body += &table(&["network", "images of", "images", "mean entropy", "median", "of one in ten above"], &rows);
-    body += "<p class=\"note\">Mean entropy of an image, from 0 to 1 (all classes equally likely).</p>\n";
-    section("certainty", "Certainty", &(body + agreements))
+    let rows: Vec<Vec<Markup>> = certainties.iter().map(row).collect();
+    (!certainties.is_empty()).then(|| {
+        html! {
+            p {
+                (unknown(unmeasured))
+                ": only how sure, and where they agree. Both also grow where a network goes wrong with confidence."
+                @if unmeasured.is_empty() { " A few dozen labelled images, as an evaluation, tell more." }
+            }
+            (table(&["network", "images of", "images", "mean entropy", "median", "of one in ten above"], &rows))
+            p.note { "Mean entropy of an image, from 0 to 1 (all classes equally likely)." }
+            (agreements)
+        }
+    })
 }
 
 #[cfg(test)]
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn an_evaluation_that_waits_or_failed_is_not_called_missing() {
         assert!(unknown(&[]).starts_with("This pipeline evaluates nothing"));
-        assert!(unknown(&["<evaluate>".to_owned()]).starts_with("&lt;evaluate&gt; has no result that counts"));
+        assert!(unknown(&["evaluate".to_owned()]).starts_with("evaluate has no result that counts"));
         assert!(unknown(&["a".to_owned(), "b".to_owned()]).contains("there are 2, such as a"));
     }
 }

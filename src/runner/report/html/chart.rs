@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::markup::text;
+use maud::{Markup, html};
 
 /// Of a curve.
 pub(super) const POINTS: usize = 600;
@@ -143,50 +143,39 @@ fn trimmed(decimal: &str) -> &str {
     decimal.trim_end_matches('0').trim_end_matches('.')
 }
 
-/// Draws lines over one pair of axes, beside other charts. `marks` are vertical lines with a word; `title` is text.
-pub(super) fn draw(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> String {
+/// Draws lines over one pair of axes, beside other charts. `marks` are vertical lines with a word.
+pub(super) fn draw(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> Markup {
     figure(&Axes { width: WIDTH, x, y }, title, lines, marks)
 }
 
 /// The same, in a row of its own.
-pub(super) fn draw_wide(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> String {
-    let figure = figure(&Axes { width: WIDE, x, y }, title, lines, marks);
-    format!("<div class=\"wide\"><div class=\"row\">{figure}</div></div>\n")
+pub(super) fn draw_wide(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> Markup {
+    html! { div.wide { div.row { (figure(&Axes { width: WIDE, x, y }, title, lines, marks)) } } "\n" }
 }
 
 /// What the script needs to tell the values where the pointer is, ranges and frame, stands in the drawing.
-fn figure(axes: &Axes, title: &str, lines: &[Line], marks: &[(f64, &str)]) -> String {
+fn figure(axes: &Axes, title: &str, lines: &[Line], marks: &[(f64, &str)]) -> Markup {
     let ends = |range: Range| format!("{} {} {}", range.from, range.to, u8::from(range.logarithmic));
-    let mut svg = format!(
-        "<figure><svg class=\"chart\" viewBox=\"0 0 {} {HEIGHT}\" role=\"img\" aria-label=\"{}\" data-x=\"{}\" \
-         data-y=\"{}\" data-frame=\"{LEFT} {} {} {TOP}\">",
-        axes.width,
-        text(title),
-        ends(axes.x),
-        ends(axes.y),
-        axes.right(),
-        HEIGHT - BOTTOM
-    );
-    svg += &axes.ticks();
-    for (at, word) in marks {
-        let at = axes.across(*at);
-        let _ = write!(
-            svg,
-            "<path class=\"mark\" d=\"M{at:.1} {TOP}V{:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            HEIGHT - BOTTOM,
-            at + 3.0,
-            TOP + 9.0,
-            text(word)
-        );
-    }
-    svg.extend(lines.iter().enumerate().map(|(at, line)| axes.line(line, at % 8)));
-    let _ = write!(svg, "</svg><figcaption>{}", text(title));
-    if lines.len() > 1 || lines.iter().any(|line| line.name != title) {
-        for (at, line) in lines.iter().enumerate() {
-            let _ = write!(svg, " <span class=\"key n{}\">{}</span>", at % 8, text(&line.name));
+    let frame = format!("{LEFT} {} {} {TOP}", axes.right(), HEIGHT - BOTTOM);
+    let are_named = lines.len() > 1 || lines.iter().any(|line| line.name != title);
+    html! {
+        figure {
+            svg.chart viewBox={ "0 0 " (axes.width) " " (HEIGHT) } role="img" aria-label=(title)
+                data-x=(ends(axes.x)) data-y=(ends(axes.y)) data-frame=(frame)
+            {
+                (axes.ticks())
+                @for (at, word) in marks { (axes.mark(*at, word)) }
+                @for (at, line) in lines.iter().enumerate() { (axes.line(line, at % 8)) }
+            }
+            figcaption {
+                (title)
+                @if are_named {
+                    @for (at, line) in lines.iter().enumerate() { " " span class={ "key n" (at % 8) } { (line.name) } }
+                }
+            }
         }
+        "\n"
     }
-    svg + "</figcaption></figure>\n"
 }
 
 /// Where in a drawing of this width a value is.
@@ -210,44 +199,44 @@ impl Axes {
     }
 
     /// The numbers at both, and the lines of the grid.
-    fn ticks(&self) -> String {
-        let mut svg = String::new();
-        for tick in self.y.ticks() {
-            let at = self.up(tick);
-            let _ = write!(
-                svg,
-                "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{:.1}\"/><text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                self.right(),
-                LEFT - 4.0,
-                at + 3.5,
-                short(tick)
-            );
+    fn ticks(&self) -> Markup {
+        html! {
+            @for tick in self.y.ticks() {
+                @let at = self.up(tick);
+                path.grid d=(format_args!("M{LEFT} {at:.1}H{:.1}", self.right())) {}
+                text.end x=(format_args!("{:.1}", LEFT - 4.0)) y=(format_args!("{:.1}", at + 3.5)) { (short(tick)) }
+            }
+            @for tick in self.x.ticks() {
+                @let (at, below) = (self.across(tick), HEIGHT - 4.0);
+                text.mid x=(format_args!("{at:.1}")) y=(format_args!("{below:.1}")) { (short(tick)) }
+            }
         }
-        for tick in self.x.ticks() {
-            let (at, below) = (self.across(tick), HEIGHT - 4.0);
-            let _ = write!(svg, "<text class=\"mid\" x=\"{at:.1}\" y=\"{below:.1}\">{}</text>", short(tick));
+    }
+
+    /// A vertical line with a word.
+    fn mark(&self, at: f64, word: &str) -> Markup {
+        let at = self.across(at);
+        html! {
+            path.mark d=(format_args!("M{at:.1} {TOP}V{:.1}", HEIGHT - BOTTOM)) {}
+            text x=(format_args!("{:.1}", at + 3.0)) y=(format_args!("{:.1}", TOP + 9.0)) { (word) }
         }
-        svg
     }
 
     /// A curve with its dots, in the colour of this number.
-    fn line(&self, line: &Line, colour: usize) -> String {
-        let mut svg = String::new();
+    fn line(&self, line: &Line, colour: usize) -> Markup {
         let mut path = String::new();
         for (at, (x, y)) in thinned(&line.points).into_iter().enumerate() {
             let _ = write!(path, "{}{:.2} {:.2}", if at == 0 { 'M' } else { 'L' }, self.across(x), self.up(y));
         }
-        if !path.is_empty() {
-            let name = text(&line.name);
-            let _ = write!(svg, "<path class=\"line s{colour}\" data-name=\"{name}\" d=\"{path}\"/>");
-        }
         let marked = line.marked.iter().map(|point| ("ring", 5.0, point));
         let dots = line.dots.iter().filter(|(_, y)| y.is_finite()).map(|point| ("dot", 2.5, point));
-        for (what, radius, (x, y)) in dots.chain(marked) {
-            let (x, y) = (self.across(*x), self.up(*y));
-            let _ = write!(svg, "<circle class=\"{what} n{colour}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\"/>");
+        html! {
+            @if !path.is_empty() { path class={ "line s" (colour) } data-name=(line.name) d=(path) {} }
+            @for (what, radius, (x, y)) in dots.chain(marked) {
+                circle class={ (what) " n" (colour) } cx=(format_args!("{:.1}", self.across(*x)))
+                    cy=(format_args!("{:.1}", self.up(*y))) r=(radius) {}
+            }
         }
-        svg
     }
 }
 
@@ -294,7 +283,7 @@ mod tests {
         let points = vec![(0.0, 1.0), (1.0, f64::NAN), (2.0, 2.0)];
         let line = Line { name: "seg".into(), points: points.clone(), dots: points, ..Line::default() };
         let x = Range { from: 0.0, to: 2.0, logarithmic: false };
-        let svg = draw("a < b", &[line], x, x, &[]);
+        let svg = draw("a < b", &[line], x, x, &[]).into_string();
         assert!(svg.contains("a &lt; b") && !svg.contains("NaN"));
         assert_eq!(svg.matches("<circle").count(), 2);
     }

@@ -2,17 +2,17 @@
 //!
 //! Knows one evaluation. A share that rounds to 0 % is left blank, since most of a matrix is such and would hide the rest.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 use super::evaluation::{Evaluation, Model};
-use super::markup::{tabs, text};
+use super::markup::tabs;
 use crate::spec::Class;
 
 /// A matrix a network, and the difference of the two that are compared; empty where none was counted.
-pub(super) fn render(evaluation: &Evaluation, classes: &[Class]) -> String {
+pub(super) fn render(evaluation: &Evaluation, classes: &[Class]) -> Markup {
     let rows = |model: &Model| shares(&model.measured.confusion);
     let is_counted = |model: &&Model| model.measured.confusion.len() == classes.len();
-    let mut panels: Vec<(String, String)> = evaluation
+    let mut panels: Vec<(String, Markup)> = evaluation
         .models
         .iter()
         .filter(is_counted)
@@ -31,11 +31,13 @@ pub(super) fn render(evaluation: &Evaluation, classes: &[Class]) -> String {
             .collect();
         panels.push((format!("{} − {}", judged.name, before.name), matrix(&differences, classes, true)));
     }
-    if panels.is_empty() {
-        return String::new();
-    }
     let id = format!("confusion-{}", evaluation.stage.0);
-    format!("<h4>Confusion: % of a class (row) predicted as (column)</h4>\n{}", tabs(&id, &panels, open))
+    html! {
+        @if !panels.is_empty() {
+            h4 { "Confusion: % of a class (row) predicted as (column)" }
+            (tabs(&id, &panels, open))
+        }
+    }
 }
 
 /// Each row's counts as shares of the row; undefined where the labels don't hold the class.
@@ -47,59 +49,58 @@ fn shares(confusion: &[Vec<u64>]) -> Vec<Vec<Option<f64>>> {
     confusion.iter().map(row).collect()
 }
 
+/// Up to so many classes there is room for large cells beside the table of IoUs.
+const FEW: usize = 12;
+/// Room for the names at the rows, and at the columns.
+const NAME: usize = 92;
+const TOP: usize = 66;
+
 /// Cells as dark as they are large; of differences, orange above 0 and blue below.
-fn matrix(rows: &[Vec<Option<f64>>], classes: &[Class], signed: bool) -> String {
-    /// Up to so many classes there is room for large cells beside the table of IoUs.
-    const FEW: usize = 12;
-    const NAME: usize = 92;
-    const TOP: usize = 66;
-    let cell = if classes.len() > FEW { 24 } else { 44 };
-    let side = classes.len() * cell;
-    let (width, height) = (NAME + side + 30, TOP + side);
-    let mut svg = format!(
-        "<svg class=\"matrix\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-         aria-label=\"confusion matrix\">"
-    );
-    for (i, class) in classes.iter().enumerate() {
-        let name = text(&class.name);
-        let (x, y) = (NAME + i * cell + cell / 2, TOP - 6);
-        let _ = write!(
-            svg,
-            "<text transform=\"translate({x} {y}) rotate(-45)\">{name}</text><text class=\"end\" x=\"{}\" y=\"{}\">{name}</text>",
-            NAME - 6,
-            TOP + i * cell + cell / 2 + 4
-        );
-    }
-    for (i, row) in rows.iter().enumerate() {
-        for (j, share) in row.iter().enumerate() {
-            let Some(share) = share.filter(|share| share.abs() >= 0.005) else { continue };
-            let (x, y) = (NAME + j * cell, TOP + i * cell);
-            let tone = match (signed, share < 0.0) {
-                (false, _) => "count",
-                (true, false) => "above",
-                (true, true) => "below",
-            };
-            let strength = share.abs().sqrt().min(1.0);
-            let on = if strength > 0.6 { " on" } else { "" };
-            let shown = if signed {
-                format!("{:+.0}", 100.0 * share).replace('-', "−")
-            } else {
-                format!("{:.0}", 100.0 * share)
-            };
-            let _ = write!(
-                svg,
-                "<g><title>{} as {}</title><rect class=\"{tone}\" x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" \
-                 fill-opacity=\"{strength:.2}\"/><text class=\"mid{on}\" x=\"{}\" y=\"{}\">{shown}</text></g>",
-                text(&classes[i].name),
-                text(&classes[j].name),
-                cell - 1,
-                cell - 1,
-                x + cell / 2,
-                y + cell / 2 + 4
-            );
+fn matrix(rows: &[Vec<Option<f64>>], classes: &[Class], signed: bool) -> Markup {
+    let side = if classes.len() > FEW { 24 } else { 44 };
+    let (width, height) = (NAME + classes.len() * side + 30, TOP + classes.len() * side);
+    let cells = rows.iter().zip(classes).enumerate().flat_map(|(i, (row, of))| {
+        let cell = move |(j, (share, other)): (usize, (&Option<f64>, &Class))| {
+            // What rounds to 0 % is left blank.
+            let share = share.filter(|share| share.abs() >= 0.005)?;
+            let place = (NAME + j * side, TOP + i * side);
+            Some(cell(place, side, share, signed, &format!("{} as {}", of.name, other.name)))
+        };
+        row.iter().zip(classes).enumerate().filter_map(cell)
+    });
+    html! {
+        div.wide {
+            svg.matrix width=(width) height=(height) viewBox={ "0 0 " (width) " " (height) } role="img"
+                aria-label="confusion matrix"
+            {
+                @for (i, class) in classes.iter().enumerate() {
+                    @let (x, y) = (NAME + i * side + side / 2, TOP - 6);
+                    text transform=(format_args!("translate({x} {y}) rotate(-45)")) { (class.name) }
+                    text.end x=(NAME - 6) y=(TOP + i * side + side / 2 + 4) { (class.name) }
+                }
+                @for cell in cells { (cell) }
+            }
         }
     }
-    format!("<div class=\"wide\">{svg}</svg></div>")
+}
+
+fn cell((x, y): (usize, usize), side: usize, share: f64, signed: bool, about: &str) -> Markup {
+    let tone = match (signed, share < 0.0) {
+        (false, _) => "count",
+        (true, false) => "above",
+        (true, true) => "below",
+    };
+    let strength = share.abs().sqrt().min(1.0);
+    let shown =
+        if signed { format!("{:+.0}", 100.0 * share).replace('-', "−") } else { format!("{:.0}", 100.0 * share) };
+    html! {
+        g {
+            title { (about) }
+            rect class=(tone) x=(x) y=(y) width=(side - 1) height=(side - 1)
+                fill-opacity=(format_args!("{strength:.2}")) {}
+            text.mid.on[strength > 0.6] x=(x + side / 2) y=(y + side / 2 + 4) { (shown) }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 //! Knows what evaluations found image by image, and the rankings of the same images. It needs labels, which no training read.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+
+use maud::{Markup, Render as _, html};
 
 use super::chart::{Line, Range, draw};
 use super::images::Images;
-use super::markup::{percent, section, signed, table, text};
+use super::markup::{percent, signed, table};
 use super::ranking::Ranking;
 use crate::dataset::survey::spread;
 use crate::report::image::ImageScore;
@@ -52,37 +53,41 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// The section; empty where no image has both.
-pub(super) fn render(evaluations: &[Images], rankings: &[Ranking], classes: usize) -> String {
-    let body: String = evaluations.iter().map(|images| one(images, rankings, classes)).collect();
-    if body.is_empty() {
-        return body;
-    }
-    let head = "<p>Does entropy rank true difficulty? The method takes the images of which a network is sure for easy ones. Where \
-                there are labels, that can be looked at: the less entropy, the higher should be the mIoU, and ρ near −1.</p>\n";
-    section("difficulty", "Difficulty", &(head.to_owned() + &body))
+/// The section; none where no image has both.
+pub(super) fn render(evaluations: &[Images], rankings: &[Ranking], classes: usize) -> Option<Markup> {
+    let bodies: Vec<Markup> = evaluations.iter().filter_map(|images| one(images, rankings, classes)).collect();
+    (!bodies.is_empty()).then(|| {
+        html! {
+            p {
+                "Does entropy rank true difficulty? The method takes the images of which a network is sure for easy ones. Where there \
+                 are labels, that can be looked at: the less entropy, the higher should be the mIoU, and ρ near −1."
+            }
+            @for body in &bodies { (body) }
+        }
+    })
 }
 
-fn one(images: &Images, rankings: &[Ranking], classes: usize) -> String {
+fn one(images: &Images, rankings: &[Ranking], classes: usize) -> Option<Markup> {
     let of_each: Vec<Vec<(f64, f64)>> =
         images.networks.iter().map(|network| points(images, network, classes)).collect();
-    let Some(y) = Range::over(of_each.iter().flatten().map(|(_, miou)| 100.0 * miou)) else {
-        return String::new();
-    };
-    let mut html = format!(
-        "<h3>{} <small>mIoU in % of each image of {} by its mean entropy, 0 to 1; each network with its own axis of \
-         entropy</small></h3>\n<div class=\"charts\">",
-        text(&images.evaluation),
-        text(&images.dataset)
-    );
-    for (network, points) in images.networks.iter().zip(&of_each) {
-        let Some(x) = Range::over(points.iter().map(|(entropy, _)| *entropy)) else { continue };
+    let y = Range::over(of_each.iter().flatten().map(|(_, miou)| 100.0 * miou))?;
+    let chart = |(network, points): (&String, &Vec<(f64, f64)>)| {
+        let x = Range::over(points.iter().map(|(entropy, _)| *entropy))?;
         let dots = spread(points, DOTS).map(|(entropy, miou)| (*entropy, 100.0 * miou)).collect();
         let title = format!("{network}: {}", said(points));
-        html += &draw(&title, &[Line { name: title.clone(), dots, ..Line::default() }], x.wider(), y.wider(), &[]);
-    }
-    html += "</div>\n";
-    html + &parts(images, rankings)
+        Some(draw(&title, &[Line { name: title.clone(), dots, ..Line::default() }], x.wider(), y.wider(), &[]))
+    };
+    Some(html! {
+        h3 {
+            (images.evaluation) " "
+            small {
+                "mIoU in % of each image of " (images.dataset)
+                " by its mean entropy, 0 to 1; each network with its own axis of entropy"
+            }
+        }
+        div.charts { @for chart in images.networks.iter().zip(&of_each).filter_map(chart) { (chart) } } "\n"
+        (parts(images, rankings))
+    })
 }
 
 /// ρ, of how many images, and whether chance would give as much.
@@ -95,10 +100,9 @@ fn said(points: &[(f64, f64)]) -> String {
 }
 
 /// Where the images were also ranked: how good the networks are on both parts.
-fn parts(images: &Images, rankings: &[Ranking]) -> String {
-    let mut html = String::new();
+fn parts(images: &Images, rankings: &[Ranking]) -> Markup {
     let belongs = |ranking: &&Ranking| ranking.dataset == images.dataset && !are_apart(images, ranking);
-    for ranking in rankings.iter().filter(belongs) {
+    let rows = |ranking: &Ranking| -> Vec<Vec<Markup>> {
         let easy: BTreeSet<&str> = ranking.easy().collect();
         let row = |network: &String| {
             let mean = |is_easy: bool| {
@@ -108,13 +112,16 @@ fn parts(images: &Images, rankings: &[Ranking]) -> String {
             };
             let (easy, hard) = (mean(true), mean(false));
             let difference = easy.zip(hard).map_or("–".to_owned(), |(easy, hard)| signed(100.0 * (easy - hard)));
-            vec![text(network), percent(easy), percent(hard), difference]
+            vec![network.render(), percent(easy).render(), percent(hard).render(), difference.render()]
         };
-        let rows: Vec<Vec<String>> = images.networks.iter().map(row).collect();
-        let _ = writeln!(html, "<h4>On the easy and the hard part of {}</h4>", text(&ranking.name));
-        html += &table(&["mean over images, in %", "easy", "hard", "easy − hard"], &rows);
+        images.networks.iter().map(row).collect()
+    };
+    html! {
+        @for ranking in rankings.iter().filter(belongs) {
+            h4 { "On the easy and the hard part of " (ranking.name) }
+            (table(&["mean over images, in %", "easy", "hard", "easy − hard"], &rows(ranking)))
+        }
     }
-    html
 }
 
 /// Members of a sweep that have nothing to do with each other: they differ on an axis of both.
@@ -169,7 +176,7 @@ mod tests {
             line.entropy = [("inter".to_owned(), Some(entropy)), ("intra".to_owned(), None)].into();
         }
         assert_eq!(points(&images, "inter", 2), [(0.2, 0.75), (0.4, 0.5), (0.6, 0.25)]);
-        let html = render(&[images], &[], 2);
+        let html = render(&[images], &[], 2).unwrap().into_string();
         assert!(html.contains("inter: ρ = −1.00 over 3 images, no more than chance"), "{html}");
         assert_eq!(html.matches("<circle").count(), 3, "intra has no entropies: {html}");
     }
@@ -178,14 +185,14 @@ mod tests {
     fn the_parts_of_a_ranking_of_the_same_images_are_compared() {
         let mut images = images(&[(Some(0.75), Some(0.5)), (Some(0.25), Some(0.5)), (Some(0.5), None)]);
         images.dataset = "target".into();
-        let html = parts(&images, &[ranking("rank", &[], &["0"], &["1", "2"])]);
+        let html = parts(&images, &[ranking("rank", &[], &["0"], &["1", "2"])]).into_string();
         assert!(html.contains("<td>inter</td><td>75.0</td><td>37.5</td><td>+37.5</td>"), "{html}");
         assert!(html.contains("<td>intra</td><td>50.0</td><td>50.0</td><td>0.0</td>"), "{html}");
         images.coordinates = vec![coordinate("seed", "1")];
         let of_seed = |seed| ranking("rank", &[("seed", seed), ("lambda", "0.5")], &["0"], &["1", "2"]);
-        let of_both = parts(&images, &[of_seed("1"), of_seed("2")]);
+        let of_both = parts(&images, &[of_seed("1"), of_seed("2")]).into_string();
         assert_eq!(of_both.matches("<h4>").count(), 1, "another seed's ranking says nothing of these networks");
         images.dataset = "val".into();
-        assert_eq!(parts(&images, &[ranking("rank", &[], &["0"], &["1"])]), "");
+        assert_eq!(parts(&images, &[ranking("rank", &[], &["0"], &["1"])]).into_string(), "");
     }
 }

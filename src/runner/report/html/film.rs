@@ -4,17 +4,17 @@
 //! all of them, with their entropies, are in TensorBoard's events.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use maud::{Markup, html};
+
 use super::evaluation::IN_FULL;
-use super::markup::text;
 use super::photographs::{Photographs, cell};
 use super::picture::element;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
-use crate::report::map::{Map, class_palette};
+use crate::report::map::{Map, Palette, class_palette};
 use crate::report::measures::count;
 use crate::spec::{Class, StageId};
 
@@ -71,30 +71,35 @@ fn film(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Op
 }
 
 /// A strip an image, below the curves; empty where no training left any.
-pub(super) fn render(films: &[Film], classes: &[Class]) -> String {
+pub(super) fn render(films: &[Film], classes: &[Class]) -> Markup {
     let palette = class_palette(classes);
-    let mut html = String::new();
-    for film in films {
-        let _ = write!(
-            html,
-            "<h4>{}</h4>\n<div class=\"wide\"><table class=\"pictures film\"><thead><tr><th>iteration</th>",
-            text(&film.training)
-        );
-        for moment in &film.moments {
-            let _ = write!(html, "<th>{}</th>", count(*moment));
-        }
-        html += "</tr></thead><tbody>\n";
-        for Strip { image, photograph, predictions } in &film.strips {
-            let class = photograph.as_deref();
-            let _ = write!(html, "<tr><td>{}</td>", cell(class, None, &format!("photograph of {image}"), &text(image)));
-            for (moment, map) in film.moments.iter().zip(predictions) {
-                let about = format!("{} after {} iterations, {image}", film.training, count(*moment));
-                let picture = map.as_ref().map(|map| element(map, &palette, &about));
-                let _ = write!(html, "<td>{}</td>", cell(class.filter(|_| picture.is_some()), picture, &about, ""));
+    html! {
+        @if !films.is_empty() { h3 { "How the predictions develop" } }
+        @for film in films {
+            h4 { (film.training) }
+            div.wide {
+                table.pictures.film {
+                    thead { tr { th { "iteration" } @for moment in &film.moments { th { (count(*moment)) } } } }
+                    tbody { @for strip in &film.strips { (row(film, strip, &palette)) } }
+                }
             }
-            html += "</tr>\n";
+            "\n"
         }
-        html += "</tbody></table></div>\n";
     }
-    if html.is_empty() { html } else { format!("<h3>How the predictions develop</h3>\n{html}") }
+}
+
+fn row(film: &Film, Strip { image, photograph, predictions }: &Strip, palette: &Palette) -> Markup {
+    let class = photograph.as_deref();
+    let over = |(moment, map): (&u64, &Option<Map>)| {
+        let about = format!("{} after {} iterations, {image}", film.training, count(*moment));
+        let picture = map.as_ref().map(|map| element(map, palette, &about));
+        cell(class.filter(|_| picture.is_some()), picture, &about, "")
+    };
+    html! {
+        tr {
+            td { (cell(class, None, &format!("photograph of {image}"), image)) }
+            @for prediction in film.moments.iter().zip(predictions) { td { (over(prediction)) } }
+        }
+        "\n"
+    }
 }

@@ -4,13 +4,13 @@
 //! can't be checked is no finding. They advise and decide nothing: a finding on one seed may be chance, which is one, too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
+use maud::{Markup, html};
 use serde::Serialize;
 
 use super::certainty::Certainty;
 use super::evaluation::{Evaluation, Model};
-use super::markup::{percent, section, text};
+use super::markup::percent;
 use super::pseudo_labels::PseudoLabels;
 use super::ranking::Ranking;
 use super::sweep::{Setting, differences};
@@ -397,25 +397,36 @@ pub(super) fn few_seeds(setting: &Setting) -> Option<Finding> {
     })
 }
 
-/// The section; empty where nothing was found. What is alike, as in a sweep, is one item.
-pub(super) fn render(findings: &[Finding]) -> String {
-    if findings.is_empty() {
-        return String::new();
-    }
-    let item = |alike: &[Finding]| {
-        let lines: Vec<String> = alike.iter().take(LISTED).map(|finding| text(&finding.found)).collect();
-        let (open, rest) = lines.split_at(lines.len().min(OPEN));
-        let mut html = format!("<li>{}", open.join("<br>"));
-        if !rest.is_empty() {
-            let more = alike.len() - OPEN;
-            let _ = write!(html, "<details><summary>and {more} alike</summary>{}", rest.join("<br>"));
-            html += if alike.len() > LISTED { "<br>the others are in the page's data</details>" } else { "</details>" };
+/// The section; none where nothing was found. What is alike, as in a sweep, is one item.
+pub(super) fn render(findings: &[Finding]) -> Option<Markup> {
+    let mut items = findings.chunk_by(|a, b| a.advice == b.advice).peekable();
+    items.peek()?;
+    Some(html! { ol.findings { @for alike in items { (item(alike)) } } })
+}
+
+/// Findings with one advice.
+fn item(alike: &[Finding]) -> Markup {
+    let listed = &alike[..alike.len().min(LISTED)];
+    let (open, rest) = listed.split_at(listed.len().min(OPEN));
+    let Finding { advice, section, .. } = &alike[0];
+    html! {
+        li {
+            (lines(open))
+            @if !rest.is_empty() {
+                details {
+                    summary { "and " (alike.len() - OPEN) " alike" }
+                    (lines(rest))
+                    @if alike.len() > LISTED { br; "the others are in the page's data" }
+                }
+            }
+            small { (advice) "; see " a href={ "#" (section) } { (section) } }
         }
-        let Finding { advice, section, .. } = &alike[0];
-        html + &format!("<small>{}; see <a href=\"#{section}\">{section}</a></small></li>\n", text(advice))
-    };
-    let items: String = findings.chunk_by(|a, b| a.advice == b.advice).map(item).collect();
-    section("findings", "Findings", &format!("<ol class=\"findings\">{items}</ol>\n"))
+        "\n"
+    }
+}
+
+fn lines(findings: &[Finding]) -> Markup {
+    html! { @for (at, finding) in findings.iter().enumerate() { @if at > 0 { br; } (finding.found) } }
 }
 
 #[cfg(test)]

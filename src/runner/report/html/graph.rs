@@ -3,9 +3,9 @@
 //! A graph of more than [`DRAWN`] stages can't be read and isn't drawn. Knows cards and no file. Lines that follow from other lines are left out, or a sweep's drawing would be all lines.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 
-use super::markup::text;
+use maud::{Markup, html};
+
 use super::stages::Card;
 use super::workspace::State;
 use crate::report::measures::{duration, plural};
@@ -14,13 +14,14 @@ use crate::spec::StageId;
 /// Stages up to which the graph is drawn.
 const DRAWN: usize = 150;
 
+const BOX: (usize, usize) = (150, 46);
+const GAP: (usize, usize) = (36, 14);
+
 /// Boxes in columns: a stage stands right of all that it waits for. What follows from other lines has no line of its own.
-pub(super) fn drawing(cards: &[Card]) -> String {
+pub(super) fn drawing(cards: &[Card]) -> Markup {
     if cards.len() > DRAWN {
-        return format!("<p>{} are too many to be drawn.</p>\n", plural(cards.len(), "stage"));
+        return html! { p { (plural(cards.len(), "stage")) " are too many to be drawn." } };
     }
-    const BOX: (usize, usize) = (150, 46);
-    const GAP: (usize, usize) = (36, 14);
     let (place, filled) = places(cards);
     let above = ancestors(cards);
     let at = |id: &StageId| {
@@ -28,53 +29,46 @@ pub(super) fn drawing(cards: &[Card]) -> String {
         (column * (BOX.0 + GAP.0) + 2, row * (BOX.1 + GAP.1) + 2)
     };
     let (width, height) = (filled.len() * (BOX.0 + GAP.0), filled.iter().max().unwrap_or(&0) * (BOX.1 + GAP.1));
-    let mut svg = format!(
-        "<div class=\"wide\"><svg class=\"graph\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"group\" \
-         aria-label=\"graph of the stages\">"
-    );
-    for card in cards {
-        let (x, y) = at(&card.id);
-        for need in direct(card, &above) {
-            let (from_x, from_y) = (at(need).0 + BOX.0, at(need).1 + BOX.1 / 2);
-            let (to_y, bend) = (y + BOX.1 / 2, GAP.0 / 2);
-            let _ = write!(
-                svg,
-                "<path class=\"edge\" d=\"M{from_x} {from_y}C{} {from_y} {} {to_y} {x} {to_y}\"/>",
-                from_x + bend,
-                x.saturating_sub(bend)
-            );
+    html! {
+        div.wide {
+            svg.graph width=(width) height=(height) viewBox={ "0 0 " (width) " " (height) } role="group"
+                aria-label="graph of the stages"
+            {
+                @for card in cards {
+                    @for need in direct(card, &above) { path.edge d=(edge(at(need), at(&card.id))) {} }
+                }
+                @for card in cards { (boxed(card, at(&card.id))) }
+            }
+        }
+        "\n"
+    }
+}
+
+/// From the right side of one box to the left side of another.
+fn edge(from: (usize, usize), (x, y): (usize, usize)) -> String {
+    let (from_x, from_y) = (from.0 + BOX.0, from.1 + BOX.1 / 2);
+    let (to_y, bend) = (y + BOX.1 / 2, GAP.0 / 2);
+    format!("M{from_x} {from_y}C{} {from_y} {} {to_y} {x} {to_y}", from_x + bend, x.saturating_sub(bend))
+}
+
+fn boxed(card: &Card, (x, y): (usize, usize)) -> Markup {
+    let state = card.state.name();
+    let below = match (card.state, card.seconds) {
+        (State::Done, Some(seconds)) => duration(seconds),
+        _ => state.to_owned(),
+    };
+    let (name, member) = match card.name.split_once('[') {
+        Some((family, member)) => (family, ending(member.trim_end_matches(']'), 18) + " · "),
+        None => (card.name.as_str(), String::new()),
+    };
+    html! {
+        a href={ "#stage-" (card.id.0) } {
+            title { (card.name) ": " (card.kind) ", " (state) }
+            rect class={ "box " (card.state.class()) } x=(x) y=(y) width=(BOX.0) height=(BOX.1) rx="4" {}
+            text x=(x + 10) y=(y + 19) { (ending(name, 20)) }
+            text.small x=(x + 10) y=(y + 36) { (member) (below) }
         }
     }
-    for card in cards {
-        let (x, y) = at(&card.id);
-        let state = card.state.name();
-        let below = match (card.state, card.seconds) {
-            (State::Done, Some(seconds)) => duration(seconds),
-            _ => state.to_owned(),
-        };
-        let (name, member) = match card.name.split_once('[') {
-            Some((family, member)) => (family, ending(member.trim_end_matches(']'), 18) + " · "),
-            None => (card.name.as_str(), String::new()),
-        };
-        let _ = write!(
-            svg,
-            "<a href=\"#stage-{}\"><title>{}: {}, {state}</title><rect class=\"box {}\" x=\"{x}\" y=\"{y}\" width=\"{}\" \
-             height=\"{}\" rx=\"4\"/><text x=\"{}\" y=\"{}\">{}</text><text class=\"small\" x=\"{}\" y=\"{}\">{}</text></a>",
-            card.id.0,
-            text(&card.name),
-            card.kind,
-            card.state.class(),
-            BOX.0,
-            BOX.1,
-            x + 10,
-            y + 19,
-            text(&ending(name, 20)),
-            x + 10,
-            y + 36,
-            text(&(member + &below))
-        );
-    }
-    svg + "</svg></div>\n"
 }
 
 /// Column and row of each stage, and how many stand in each column. A stage that waits for nothing stands as close to those

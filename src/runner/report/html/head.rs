@@ -2,9 +2,8 @@
 //!
 //! Knows states and settings, no file. A page of a pipeline that isn't done says so before it says anything else.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
-use super::markup::text;
 use super::provenance::Provenance;
 use super::stages::Card;
 use super::sweep::Setting;
@@ -93,29 +92,22 @@ pub(super) fn gather(
 }
 
 /// The head, with links to the sections that are there.
-pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> String {
-    let mut html = format!(
-        "<a class=\"skip\" href=\"#main\">to the results</a>\n<header><h1>{}</h1>\n<p class=\"standing {}\">{}</p>\n<p>{}{}written {}</p>\n",
-        text(&head.name),
-        match (head.is_done, head.is_going) {
-            (true, _) => "done",
-            (false, true) => "going",
-            (false, false) => "undone",
-        },
-        text(&head.state),
-        head.cost.iter().map(|part| text(part)).collect::<Vec<_>>().join(" · "),
-        if head.cost.is_empty() { "" } else { " · " },
-        date(head.written)
-    );
-    for sentence in &head.sentences {
-        let _ = writeln!(html, "<p class=\"sentence\">{}</p>", text(sentence));
+pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> Markup {
+    let standing = match (head.is_done, head.is_going) {
+        (true, _) => "done",
+        (false, true) => "going",
+        (false, false) => "undone",
+    };
+    html! {
+        a.skip href="#main" { "to the results" } "\n"
+        header {
+            h1 { (head.name) }
+            p class={ "standing " (standing) } { (head.state) }
+            p { @for part in &head.cost { (part) " · " } "written " (date(head.written)) }
+            @for sentence in &head.sentences { p.sentence { (sentence) } }
+            @for (stage, why) in &head.troubles { p.trouble { b { (stage) } ": " (why) } }
+            nav aria-label="sections" { @for (id, name) in sections { a href={ "#" (id) } { (name) } " " } }
+        }
+        "\n"
     }
-    for (stage, why) in &head.troubles {
-        let _ = writeln!(html, "<p class=\"trouble\"><b>{}</b>: {}</p>", text(stage), text(why));
-    }
-    html += "<nav aria-label=\"sections\">";
-    for (id, name) in sections {
-        let _ = write!(html, "<a href=\"#{id}\">{name}</a> ");
-    }
-    html + "</nav></header>\n"
 }

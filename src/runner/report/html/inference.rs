@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::markup::text;
+use maud::{Markup, html};
+
 use super::photographs::{Photographs, cell};
 use super::picture::element;
 use super::workspace::Workspace;
@@ -63,18 +64,20 @@ impl Inference {
 }
 
 impl Seen {
-    /// Photograph, classes and entropy, one above the other. `what` the classes are and `below` are text.
-    pub(super) fn column(&self, palette: &Palette, what: &str, below: &str) -> String {
+    /// Photograph, classes and entropy, one above the other. `what` the classes are.
+    pub(super) fn column(&self, palette: &Palette, what: &str, below: &str) -> Markup {
         let (class, image) = (self.photograph.as_deref(), &self.image);
-        let over = |map: Option<Map>, palette: &Palette, what: &str, below: &str| {
+        let over = |map: Option<Map>, palette: &Palette, what: &str, below: Markup| {
             let about = format!("{what} of {image}");
             let picture = map.map(|map| element(&map, palette, &about));
             cell(class.filter(|_| picture.is_some()), picture, &about, below)
         };
-        let photograph = class.map(|class| cell(Some(class), None, &format!("photograph of {image}"), ""));
-        let classes = over(self.classes.clone().map(Map::hatched), palette, what, "");
-        let below = format!("{}<br>{}", text(image), text(below));
-        let entropy = over(self.entropy.clone(), &viridis(), "entropy", &below);
-        format!("<div class=\"column\">{}{classes}{entropy}</div>", photograph.unwrap_or_default())
+        html! {
+            div.column {
+                @if class.is_some() { (cell(class, None, &format!("photograph of {image}"), "")) }
+                (over(self.classes.clone().map(Map::hatched), palette, what, html! {}))
+                (over(self.entropy.clone(), &viridis(), "entropy", html! { (image) br; (below) }))
+            }
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! Knows nothing of what is shown, only what decides it: the pipeline's texts with `--set`, what lies in place, how stages
 //! came out. A page of a run that goes on has no mark: it never is the last word.
 
+use maud::{Markup, html};
+
 use super::workspace::Workspace;
 use crate::digest::{Digest, Encoder};
 
@@ -52,7 +54,7 @@ impl Mark {
     }
 
     /// As it stands in a page.
-    pub(super) fn render(self) -> String {
-        format!("<meta name=\"made-from\" content=\"{} {}\">\n", self.but_stale, self.all)
+    pub(super) fn render(self) -> Markup {
+        html! { meta name="made-from" content={ (self.but_stale) " " (self.all) }; }
     }
 }

@@ -4,14 +4,15 @@
 //! file has the typed data that it shows, and whatever is missing is missing, as a pipeline may be half done or have
 //! failed. [`Page::render`] is a function of that alone. Writes no file: `views` does.
 //!
-//! Safe whatever things are called: all text is escaped (`markup`), and the page's policy admits this page's own style and
-//! script and nothing from outside. Small whatever is shown: curves are thinned, maps shrunk, pictures few.
+//! Safe whatever things are called: markup and text are different types, and what is put into an element as text is escaped by
+//! `maud`. The page's policy admits this page's own style and script and nothing from outside (`document`). Small whatever is shown: curves are thinned, maps shrunk, pictures few.
 
 mod agreement;
 mod certainty;
 mod chart;
 mod confusion;
 mod difficulty;
+mod document;
 mod evaluation;
 mod film;
 mod findings;
@@ -38,9 +39,10 @@ mod workspace;
 pub use mark::Mark;
 pub use workspace::{State, Workspace};
 
+use document::document;
+use maud::{Markup, html};
 use serde_json::json;
 
-use crate::digest::Digest;
 use crate::kind::Gives;
 use crate::spec::Class;
 
@@ -133,37 +135,44 @@ impl Page {
 
     /// The page as one file.
     pub fn render(&self) -> String {
-        let certainty = match self.results.is_empty() {
-            true => {
-                let agreements = agreement::render(&self.agreements, &self.classes);
-                certainty::render(&self.certainties, &agreements, &self.evaluations)
+        let sections = self.sections();
+        let names: Vec<(&str, &str)> = sections.iter().map(|(id, name, _)| (*id, *name)).collect();
+        let body = html! {
+            (head::render(&self.head, &names))
+            main id="main" tabindex="-1" {
+                "\n"
+                @for (id, name, body) in &sections { (markup::section(id, name, body)) }
             }
-            false => String::new(),
+            "\n"
         };
+        let mark = self.mark.map(Mark::render);
+        document(&self.head.name, mark, &body, &self.photographs.style(), &self.data())
+    }
+
+    /// Those that have something to show: id, heading, what stands below it.
+    fn sections(&self) -> Vec<(&'static str, &'static str, Markup)> {
+        let classes = &self.classes;
+        let certainty = || {
+            let agreements = agreement::render(&self.agreements, classes);
+            certainty::render(&self.certainties, &agreements, &self.evaluations)
+        };
+        let films = film::render(&self.films, classes);
         let truths = shares::truths(&self.results);
-        let sections = [
+        let pipeline = stages::render(&self.stages, &graph::drawing(&self.stages), &timeline::render(&self.timeline));
+        let all = [
             ("findings", "Findings", findings::render(&self.findings)),
             ("sweep", "Sweep", sweep::render(&self.settings)),
-            ("results", "Results", results::render(&self.results, &self.classes)),
-            ("certainty", "Certainty", certainty),
-            ("training", "Training", training::render(&self.trainings, &film::render(&self.films, &self.classes))),
-            ("ranking", "Ranking", ranking::render(&self.rankings, &self.classes)),
-            ("difficulty", "Difficulty", difficulty::render(&self.images, &self.rankings, self.classes.len())),
-            ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &truths, &self.classes)),
-            ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, &self.classes)),
-            (
-                "pipeline",
-                "Pipeline",
-                stages::render(&self.stages, &graph::drawing(&self.stages), &timeline::render(&self.timeline)),
-            ),
-            ("provenance", "Provenance", provenance::render(&self.provenance)),
+            ("results", "Results", results::render(&self.results, classes)),
+            ("certainty", "Certainty", self.results.is_empty().then(certainty).flatten()),
+            ("training", "Training", training::render(&self.trainings, &films)),
+            ("ranking", "Ranking", ranking::render(&self.rankings, classes)),
+            ("difficulty", "Difficulty", difficulty::render(&self.images, &self.rankings, classes.len())),
+            ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &truths, classes)),
+            ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, classes)),
+            ("pipeline", "Pipeline", Some(pipeline)),
+            ("provenance", "Provenance", Some(provenance::render(&self.provenance))),
         ];
-        let there: Vec<(&str, &str)> =
-            sections.iter().filter(|(_, _, body)| !body.is_empty()).map(|(id, name, _)| (*id, *name)).collect();
-        let body: String = sections.iter().map(|(_, _, body)| body.as_str()).collect();
-        let body = head::render(&self.head, &there) + "<main id=\"main\" tabindex=\"-1\">\n" + &body + "</main>\n";
-        let mark = self.mark.map(Mark::render).unwrap_or_default();
-        document(&self.head.name, &mark, &body, &self.photographs.style(), &markup::json(&self.data()))
+        all.into_iter().filter_map(|(id, name, body)| Some((id, name, body?))).collect()
     }
 
     /// The numbers for other programs: those of `metrics.json` as they are there.
@@ -196,30 +205,6 @@ impl Page {
             "evaluations": self.results.iter().map(evaluation).collect::<serde_json::Map<_, _>>(),
         })
     }
-}
-
-/// The whole document. The policy's nonce is a digest of what stands in it: text that knew it would have to hold it.
-fn document(title: &str, mark: &str, body: &str, photographs: &str, data: &str) -> String {
-    const STYLE: &str = concat!(include_str!("page.css"), include_str!("pictures.css"));
-    const SCRIPT: &str = concat!(
-        include_str!("page.js"),
-        include_str!("charts.js"),
-        include_str!("pictures.js"),
-        include_str!("ranking.js")
-    );
-    let nonce = Digest::of(body.as_bytes()).to_string();
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n{mark}\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
-         style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n\
-         <style nonce=\"{nonce}\">\n{STYLE}{photographs}</style></head>\n<body>\n{body}\
-         <script type=\"application/json\" id=\"data\">{data}</script>\n\
-         <script nonce=\"{nonce}\">\n{SCRIPT}</script>\n</body></html>\n",
-        markup::text(title)
-    )
 }
 
 #[cfg(test)]

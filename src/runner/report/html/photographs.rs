@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 
-use super::markup::text;
+use maud::{Markup, Render, html};
+
 use super::picture::base64;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
@@ -55,16 +56,17 @@ fn class(file: FileDigest) -> String {
 }
 
 /// A cell: a map over its photograph, or the photograph alone. `class` is its photograph's, where it has one; `map` is an
-/// `img` element; `about` is text and says what is seen; `below` is HTML, and all that is left where there is nothing to
-/// see.
-pub(super) fn cell(class: Option<&str>, map: Option<String>, about: &str, below: &str) -> String {
-    if class.is_none() && map.is_none() {
-        return format!("<small>{below}</small>");
+/// `img` element; `about` says what is seen; `below` is all that is left where there is nothing to see.
+pub(super) fn cell(class: Option<&str>, map: Option<Markup>, about: &str, below: impl Render) -> Markup {
+    let label = map.is_none().then_some(about);
+    html! {
+        @if class.is_some() || map.is_some() {
+            div class={ "over " (class.unwrap_or_default()) } title=(about) role=[label.map(|_| "img")] aria-label=[label] {
+                @if let Some(map) = map { (map) }
+            }
+        }
+        small { (below) }
     }
-    let (class, about) = (class.unwrap_or_default(), text(about));
-    let role = if map.is_none() { format!(" role=\"img\" aria-label=\"{about}\"") } else { String::new() };
-    let map = map.unwrap_or_default();
-    format!("<div class=\"over {class}\" title=\"{about}\"{role}>{map}</div><small>{below}</small>")
 }
 
 #[cfg(test)]
@@ -81,8 +83,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_photograph_alone_and_a_map_over_it_carry_the_same_class() {
-        let alone = cell(Some("p1"), None, "a \"b\"", "");
+        let alone = cell(Some("p1"), None, "a \"b\"", "").into_string();
         assert!(alone.starts_with("<div class=\"over p1\" title=\"a &quot;b&quot;\" role=\"img\""), "{alone}");
-        assert!(cell(Some("p1"), Some("<img>".into()), "", "x").contains("<img></div><small>x</small>"));
+        let over = cell(Some("p1"), Some(html! { img; }), "", "<x>").into_string();
+        assert!(over.contains("<img></div><small>&lt;x&gt;</small>"), "{over}");
     }
 }

@@ -1,46 +1,58 @@
 //! Maps as elements of the page, and what their colours mean.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
-use super::markup::{colour as rgb, swatch, text};
+use super::markup::{colour, swatch};
 use crate::report::map::{Map, Palette, viridis};
 use crate::spec::Class;
 
-/// An `img` element of a map in these colours. `about` is text.
-pub(super) fn element(map: &Map, palette: &Palette, about: &str) -> String {
-    format!("<img src=\"data:image/png;base64,{}\" alt=\"{}\">", base64(&map.png(palette)), text(about))
+/// An `img` element of a map in these colours.
+pub(super) fn element(map: &Map, palette: &Palette, about: &str) -> Markup {
+    html! { img src={ "data:image/png;base64," (base64(&map.png(palette))) } alt=(about); }
 }
 
 /// What the colours mean, and the slider that fades them.
-pub(super) fn key(classes: &[Class]) -> String {
-    format!(
-        "{}<div class=\"keys\">{}<p class=\"legend\"><span class=\"key ignored\">ignored</span></p>\
-         <p class=\"legend noprint scripted\" hidden><label>maps over the photograph <input type=\"range\" \
-         class=\"opacity\" min=\"0\" max=\"100\" value=\"100\"></label></p>\
-         <p class=\"legend noprint scripted\" hidden>a click or Enter enlarges a picture</p></div>\n",
-        legend(classes),
-        entropy_legend()
-    )
+pub(super) fn key(classes: &[Class]) -> Markup {
+    html! {
+        (legend(classes))
+        div.keys {
+            (entropy_legend())
+            p.legend { span.key.ignored { "ignored" } }
+            p.legend.noprint.scripted hidden {
+                label { "maps over the photograph " input type="range" class="opacity" min="0" max="100" value="100"; }
+            }
+            p.legend.noprint.scripted hidden { "a click or Enter enlarges a picture" }
+        }
+        "\n"
+    }
 }
 
 /// The classes with their colours: the legend of all label maps.
-fn legend(classes: &[Class]) -> String {
-    let keys: Vec<String> =
-        classes.iter().map(|class| format!("{} {}", swatch(class.colour), text(&class.name))).collect();
-    format!("<p class=\"legend\">{}</p>\n", keys.join(" &nbsp; "))
+fn legend(classes: &[Class]) -> Markup {
+    html! {
+        p.legend {
+            @for (at, class) in classes.iter().enumerate() {
+                @if at > 0 { " \u{a0} " }
+                (swatch(class.colour)) " " (class.name)
+            }
+        }
+    }
 }
 
 /// The scale of entropies, always the same: 0 to the entropy of equally likely classes.
-fn entropy_legend() -> String {
-    // Pieces and no gradient: the legend stands in the page several times, and a gradient would need a name of its own in each.
-    let mut pieces = String::new();
-    for (i, colour) in viridis().iter().enumerate().step_by(8) {
-        let _ = write!(pieces, "<rect x=\"{i}\" width=\"9\" height=\"1\" fill=\"{}\"/>", rgb(*colour));
+fn entropy_legend() -> Markup {
+    html! {
+        p.legend {
+            "entropy 0 "
+            svg.scale viewBox="0 0 256 1" preserveAspectRatio="none" {
+                // Pieces and no gradient: the legend stands in the page several times, and a gradient would need a name of its own in each.
+                @for (at, piece) in viridis().iter().enumerate().step_by(8) {
+                    rect x=(at) width="9" height="1" fill=(colour(*piece)) {}
+                }
+            }
+            " 1 (all classes equally likely)"
+        }
     }
-    format!(
-        "<p class=\"legend\">entropy 0 <svg class=\"scale\" viewBox=\"0 0 256 1\" preserveAspectRatio=\"none\">{pieces}</svg> 1 \
-         (all classes equally likely)</p>\n"
-    )
 }
 
 /// As in RFC 4648, with padding.
@@ -75,7 +87,7 @@ mod tests {
         let mut encoder = png::Encoder::new(&mut file, 1, 1);
         encoder.set_color(png::ColorType::Grayscale);
         encoder.write_header().unwrap().write_image_data(&[3]).unwrap();
-        let html = element(&Map::decode(&file).unwrap(), &viridis(), "a \"b\"");
+        let html = element(&Map::decode(&file).unwrap(), &viridis(), "a \"b\"").into_string();
         assert!(
             html.starts_with("<img src=\"data:image/png;base64,iVBOR") && html.ends_with("alt=\"a &quot;b&quot;\">")
         );

@@ -5,12 +5,13 @@
 //! the script's (`pictures.js`); the rows are whole without.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+
+use maud::{Markup, html};
 
 use super::chart::{Line, Range, draw};
 use super::images::{Gains, Images};
-use super::markup::{percent, section, signed, text};
+use super::markup::{percent, signed};
 use super::photographs::{Photographs, cell};
 use super::picture::{element, key};
 use super::workspace::Workspace;
@@ -95,115 +96,134 @@ fn chosen(images: &Images) -> impl Iterator<Item = (&ImageScore, String)> {
     })
 }
 
-/// The section; empty where nothing was evaluated.
-pub(super) fn render(evaluations: &[Images], shown: &[Shown], classes: &[Class]) -> String {
+/// The section; none where nothing was evaluated.
+pub(super) fn render(evaluations: &[Images], shown: &[Shown], classes: &[Class]) -> Option<Markup> {
     let palette = class_palette(classes);
     let one = |(images, shown): (&Images, &Shown)| {
-        let table = if shown.rows.is_empty() { String::new() } else { table(images, &shown.rows, &palette) };
-        let gains = images.gains().map(|gains| differences(&gains)).unwrap_or_default();
-        let body = table + &gains;
-        if body.is_empty() { body } else { format!("<h3>{}</h3>\n{body}", text(&images.evaluation)) }
+        let gains = images.gains();
+        (!shown.rows.is_empty() || gains.is_some()).then(|| {
+            html! {
+                h3 { (images.evaluation) }
+                @if !shown.rows.is_empty() { (table(images, &shown.rows, &palette)) }
+                @if let Some(gains) = gains { (differences(&gains)) }
+            }
+        })
     };
-    let body: String = evaluations.iter().zip(shown).map(one).collect();
-    if body.is_empty() { body } else { section("pictures", "Pictures", &(key(classes) + &body)) }
+    let bodies: Vec<Markup> = evaluations.iter().zip(shown).filter_map(one).collect();
+    (!bodies.is_empty()).then(|| html! { (key(classes)) @for body in &bodies { (body) } })
 }
 
-fn table(images: &Images, rows: &[Row], palette: &Palette) -> String {
-    let mut html = blink(images);
-    html += "<div class=\"wide\"><table class=\"pictures\"><thead><tr><th>image</th><th>label</th>";
-    for (i, network) in images.networks.iter().enumerate() {
-        let _ = write!(html, "<th data-network=\"{i}\">{}</th>", text(network));
-    }
-    if let Some(judged) = images.judged() {
-        let _ = write!(
-            html,
-            "<th>entropy of {0}</th><th>errors of {0} <span class=\"key wrong\">wrong</span></th>",
-            text(&images.networks[judged])
-        );
-    }
-    html += "</tr></thead><tbody>\n";
+fn table(images: &Images, rows: &[Row], palette: &Palette) -> Markup {
     let places: Vec<BTreeMap<&str, usize>> = images.networks.iter().map(|network| images.places(network)).collect();
-    for row in rows {
-        html += &one(images, row, &places, palette);
+    html! {
+        (blink(images))
+        div.wide {
+            table.pictures {
+                thead {
+                    tr {
+                        th { "image" } th { "label" }
+                        @for (i, network) in images.networks.iter().enumerate() { th data-network=(i) { (network) } }
+                        @if let Some(judged) = images.judged().map(|at| &images.networks[at]) {
+                            th { "entropy of " (judged) } th { "errors of " (judged) " " span.key.wrong { "wrong" } }
+                        }
+                    }
+                }
+                tbody { @for row in rows { (one(images, row, &places, palette)) } }
+            }
+        }
+        "\n"
     }
-    html + "</tbody></table></div>\n"
 }
 
 /// What the key b does, where there are two networks to blink between.
-fn blink(images: &Images) -> String {
-    let Some(judged) = images.judged().filter(|_| images.networks.len() > 1) else { return String::new() };
+fn blink(images: &Images) -> Markup {
+    let Some(judged) = images.judged().filter(|_| images.networks.len() > 1) else { return html! {} };
     let compared = images.compared.map(|(before, _)| before);
-    let option = |(i, name): (usize, &String)| {
-        let selected = if compared == Some(i) { " selected" } else { "" };
-        format!("<option value=\"{i}\"{selected}>{}</option>", text(name))
-    };
     let others = images.networks.iter().enumerate().filter(|(i, _)| *i != judged);
-    format!(
-        "<p class=\"legend noprint scripted\" hidden><label>while the key <kbd>b</kbd> is held, {} gives way to \
-         <select class=\"blink\" data-judged=\"{judged}\">{}</select></label></p>\n",
-        text(&images.networks[judged]),
-        others.map(option).collect::<String>()
-    )
+    html! {
+        p.legend.noprint.scripted hidden {
+            label {
+                "while the key " kbd { "b" } " is held, " (images.networks[judged]) " gives way to "
+                select.blink data-judged=(judged) {
+                    @for (i, name) in others { option value=(i) selected[compared == Some(i)] { (name) } }
+                }
+            }
+        }
+    }
 }
 
-fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], palette: &Palette) -> String {
+fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], palette: &Palette) -> Markup {
     let (image, class) = (&row.line.image, row.photograph.as_deref());
-    let below = format!("{}, {}", text(image), text(&row.reason));
-    let mut html = format!("<tr><td>{}</td>", cell(class, None, &format!("photograph of {image}"), &below));
-    let mut over = |map: Option<Map>, palette: &Palette, what: &str, below: &str| {
+    let over = |map: Option<Map>, palette: &Palette, what: &str, below: &str| {
         let about = format!("{what} of {image}");
         let picture = map.map(|map| element(&map, palette, &about));
-        let _ = write!(html, "<td>{}</td>", cell(class.filter(|_| picture.is_some()), picture, &about, below));
+        html! { td { (cell(class.filter(|_| picture.is_some()), picture, &about, below)) } }
     };
-    over(row.truth.clone().map(Map::hatched), palette, "label", "");
-    for (network, places) in images.networks.iter().zip(places) {
+    let predicted = |(network, places): (&String, &BTreeMap<&str, usize>)| {
         let place = places.get(image.as_str()).map(|place| format!(", {place} of {}", count(places.len() as u64)));
         let below = format!("mIoU {}{}", percent(row.line.miou(network)), place.unwrap_or_default());
-        over(row.predictions.get(network).cloned(), palette, network, &below);
-    }
-    if let Some(judged) = images.judged().map(|at| &images.networks[at]) {
-        over(row.entropy.get(judged).cloned().map(Map::coarse), &viridis(), "entropy", "");
+        over(row.predictions.get(network).cloned(), palette, network, &below)
+    };
+    let judged = |judged: &String| {
         let errors = row.predictions.get(judged).zip(row.truth.as_ref()).and_then(|(is, should)| is.errors(should));
         let wrong = errors.as_ref().map(|errors| {
             let shares = errors.shares();
             format!("{} % wrong", percent(Some(shares[1] / (shares[0] + shares[1]).max(f64::MIN_POSITIVE))))
         });
-        over(errors.map(Map::hatched), &error_palette(), "errors", &wrong.unwrap_or_default());
+        html! {
+            (over(row.entropy.get(judged).cloned().map(Map::coarse), &viridis(), "entropy", ""))
+            (over(errors.map(Map::hatched), &error_palette(), "errors", &wrong.unwrap_or_default()))
+        }
+    };
+    html! {
+        tr {
+            td { (cell(class, None, &format!("photograph of {image}"), format!("{image}, {}", row.reason))) }
+            (over(row.truth.clone().map(Map::hatched), palette, "label", ""))
+            @for network in images.networks.iter().zip(places) { (predicted(network)) }
+            @if let Some(at) = images.judged() { (judged(&images.networks[at])) }
+        }
+        "\n"
     }
-    html + "</tr>\n"
 }
 
 /// The judged network beside the one that it is compared with, over all images: those with pictures are a few of them.
-fn differences(gains: &Gains) -> String {
-    let (before, last) = (text(gains.before), text(gains.last));
-    let better = gains.by_image.iter().filter(|(gain, _)| *gain > 0.0).count();
-    let worse = gains.by_image.iter().filter(|(gain, _)| *gain < 0.0).count();
-    let mut html = format!(
-        "<h4>{last} beside {before}, image by image</h4>\n<div class=\"beside\"><div><p>{last} is better on {} of {} images and worse on {}.</p>\n",
-        count(better as u64),
-        count(gains.by_image.len() as u64),
-        count(worse as u64)
-    );
-    let named = |word: &str, images: &mut dyn Iterator<Item = &(f64, &str)>| {
-        let each = |(gain, image): &(f64, &str)| format!("{} {}", text(image), signed(100.0 * gain));
-        let list: Vec<String> = images.take(NAMED).map(each).collect();
-        if list.is_empty() {
-            String::new()
-        } else {
-            format!("<p class=\"note\">Most {word}: {}.</p>\n", list.join(", "))
+fn differences(gains: &Gains) -> Markup {
+    let Gains { before, last, by_image } = gains;
+    let better = by_image.iter().filter(|(gain, _)| *gain > 0.0).count();
+    let worse = by_image.iter().filter(|(gain, _)| *gain < 0.0).count();
+    let gained = by_image.iter().rev().filter(|(gain, _)| *gain > 0.0);
+    let lost = by_image.iter().filter(|(gain, _)| *gain < 0.0);
+    html! {
+        h4 { (last) " beside " (before) ", image by image" }
+        div.beside {
+            div {
+                p {
+                    (last) " is better on " (count(better as u64)) " of " (count(by_image.len() as u64))
+                    " images and worse on " (count(worse as u64)) "."
+                }
+                (named("gained", gained)) (named("lost", lost))
+            }
+            div { (curve(gains, worse)) }
         }
-    };
-    html += &named("gained", &mut gains.by_image.iter().rev().filter(|(gain, _)| *gain > 0.0));
-    html += &named("lost", &mut gains.by_image.iter().filter(|(gain, _)| *gain < 0.0));
-    let points = (1..).zip(&gains.by_image).map(|(at, (gain, _))| (f64::from(at), 100.0 * gain)).collect();
-    let y = Range::over(gains.by_image.iter().map(|(gain, _)| 100.0 * gain).chain([0.0]));
-    let x = Range { from: 0.0, to: gains.by_image.len() as f64, logarithmic: false };
-    if let Some(y) = y {
-        let title = format!("{} − {}, points of mIoU, images sorted", gains.last, gains.before);
-        let curve = Line { name: title.clone(), points, ..Line::default() };
-        let _ = writeln!(html, "</div><div>{}</div></div>", draw(&title, &[curve], x, y, &[(worse as f64, "")]));
+        "\n"
     }
-    html
+}
+
+/// The first of these images with their gains.
+fn named<'a>(word: &str, images: impl Iterator<Item = &'a (f64, &'a str)>) -> Markup {
+    let each = |(gain, image): &(f64, &str)| format!("{image} {}", signed(100.0 * gain));
+    let list: Vec<String> = images.take(NAMED).map(each).collect();
+    html! { @if !list.is_empty() { p.note { "Most " (word) ": " (list.join(", ")) "." } } }
+}
+
+/// All gains, sorted, with a mark where losses end.
+fn curve(gains: &Gains, worse: usize) -> Markup {
+    let points = (1..).zip(&gains.by_image).map(|(at, (gain, _))| (f64::from(at), 100.0 * gain)).collect();
+    let x = Range { from: 0.0, to: gains.by_image.len() as f64, logarithmic: false };
+    let y = Range::over(gains.by_image.iter().map(|(gain, _)| 100.0 * gain).chain([0.0]));
+    let title = format!("{} − {}, points of mIoU, images sorted", gains.last, gains.before);
+    let line = Line { name: title.clone(), points, ..Line::default() };
+    html! { @if let Some(y) = y { (draw(&title, &[line], x, y, &[(worse as f64, "")])) } }
 }
 
 #[cfg(test)]
@@ -226,7 +246,7 @@ mod tests {
     #[test]
     fn gains_and_losses_are_counted_over_all_images_and_the_greatest_are_named() {
         let of_each = [(0.5, 0.75), (0.5, 0.25), (0.5, 0.625), (0.5, 0.5)].map(|(old, new)| (Some(old), Some(new)));
-        let html = differences(&images(&of_each).gains().unwrap());
+        let html = differences(&images(&of_each).gains().unwrap()).into_string();
         assert!(html.contains("intra is better on 2 of 4 images and worse on 1."), "{html}");
         assert!(html.contains("Most gained: 0 +25.0, 2 +12.5.") && html.contains("Most lost: 1 −25.0."), "{html}");
     }
@@ -238,8 +258,8 @@ mod tests {
             compared,
             ..images(&[])
         };
-        assert_eq!(blink(&named(&["inter"], None)), "");
-        let offered = blink(&named(&["a", "<b>", "c", "d"], Some((1, 2))));
+        assert_eq!(blink(&named(&["inter"], None)).into_string(), "");
+        let offered = blink(&named(&["a", "<b>", "c", "d"], Some((1, 2)))).into_string();
         assert!(offered.contains("c gives way to <select class=\"blink\" data-judged=\"2\">"), "{offered}");
         let options =
             "<option value=\"0\">a</option><option value=\"1\" selected>&lt;b&gt;</option><option value=\"3\">d";

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::markup::{section, table, text};
+use maud::{Markup, Render as _, html};
+
+use super::markup::table;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::inputs::listing;
@@ -115,28 +117,24 @@ fn datasets(workspace: &Workspace, traces: &[Trace]) -> Vec<Dataset> {
 }
 
 /// The section.
-pub(super) fn render(provenance: &Provenance) -> String {
-    let mut body = String::from("<dl class=\"facts\">");
-    for (name, value) in &provenance.facts {
-        body += &format!("<dt>{name}</dt><dd>{}</dd>", text(value));
-    }
-    body += "</dl>\n";
-    if !provenance.datasets.is_empty() {
-        let row = |dataset: &Dataset| {
-            let images = dataset.images.map_or("–".to_owned(), count);
-            vec![text(&dataset.name), images, format!("<code>{}</code>", text(&dataset.digest))]
-        };
-        body += &table(&["data set", "images", "content"], &provenance.datasets.iter().map(row).collect::<Vec<_>>());
-    }
+pub(super) fn render(provenance: &Provenance) -> Markup {
+    let row = |dataset: &Dataset| {
+        let images = dataset.images.map_or("–".to_owned(), count);
+        vec![dataset.name.render(), images.render(), html! { code { (dataset.digest) } }]
+    };
     let (file, pipeline) = &provenance.file;
-    body += &format!(
-        "<p>To make it again:</p><pre>{}</pre>\n<details><summary>{} as it was typed</summary><pre>{}</pre></details>\n\
-         <p class=\"note\">As it was meant, with defaults in grey: the parameters of each <a href=\"#pipeline\">stage</a>.</p>\n",
-        text(&provenance.command),
-        text(file),
-        text(pipeline)
-    );
-    section("provenance", "Provenance", &body)
+    html! {
+        dl.facts { @for (name, value) in &provenance.facts { dt { (name) } dd { (value) } } } "\n"
+        @if !provenance.datasets.is_empty() {
+            (table(&["data set", "images", "content"], &provenance.datasets.iter().map(row).collect::<Vec<_>>()))
+        }
+        p { "To make it again:" }
+        pre { (provenance.command) } "\n"
+        details { summary { (file) " as it was typed" } pre { (pipeline) } } "\n"
+        p.note {
+            "As it was meant, with defaults in grey: the parameters of each " a href="#pipeline" { "stage" } "."
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //!
 //! Knows the labels' folder and what the stage noted. The shares are its notes: counting again would read every label.
 
+use maud::{Markup, html};
+
 use super::evaluation::IN_FULL;
 use super::inference::{Inference, Seen};
-use super::markup::{section, text};
 use super::photographs::Photographs;
 use super::picture::key;
 use super::shares::{Shares, beside};
@@ -73,21 +74,24 @@ fn shares(noted: &str, classes: usize) -> Vec<f64> {
     if shares.len() == classes { shares } else { Vec::new() }
 }
 
-/// The section; empty where nothing was labelled.
-pub(super) fn render(all: &[PseudoLabels], truths: &[Shares], classes: &[Class]) -> String {
-    let body: String = all.iter().map(|labels| shown(labels, truths, classes)).collect();
-    if body.is_empty() { body } else { section("pseudo-labels", "Pseudo-labels", &(key(classes) + &body)) }
+/// The section; none where nothing was labelled.
+pub(super) fn render(all: &[PseudoLabels], truths: &[Shares], classes: &[Class]) -> Option<Markup> {
+    (!all.is_empty()).then(|| {
+        html! {
+            (key(classes))
+            @for labels in all { (shown(labels, truths, classes)) }
+        }
+    })
 }
 
-fn shown(labels: &PseudoLabels, truths: &[Shares], classes: &[Class]) -> String {
-    let mut html = format!("<h3>{} <small>{}</small></h3>\n", text(&labels.name), text(&labels.summary));
-    if !labels.shares.is_empty() {
-        let own = Shares { name: format!("{} in %", labels.name), of_class: labels.shares.clone() };
-        html += &beside(&[own], truths, classes);
-    }
+fn shown(labels: &PseudoLabels, truths: &[Shares], classes: &[Class]) -> Markup {
+    let own = Shares { name: format!("{} in %", labels.name), of_class: labels.shares.clone() };
     let palette = class_palette(classes);
-    let columns = labels.examples.iter().map(|seen| seen.column(&palette, "pseudo-label", ""));
-    html + &format!("<div class=\"columns\">{}</div>\n", columns.collect::<String>())
+    html! {
+        h3 { (labels.name) " " small { (labels.summary) } }
+        @if !labels.shares.is_empty() { (beside(&[own], truths, classes)) }
+        div.columns { @for seen in &labels.examples { (seen.column(&palette, "pseudo-label", "")) } } "\n"
+    }
 }
 
 #[cfg(test)]

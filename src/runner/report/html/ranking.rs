@@ -2,12 +2,12 @@
 //!
 //! Knows `ranking.csv` and what the entropy inference that was ranked left to look at.
 
+use maud::{Markup, html};
 use serde_json::json;
 
 use super::chart::{Line, Range, draw_wide};
 use super::evaluation::IN_FULL;
 use super::inference::{Inference, Seen};
-use super::markup::{section, text};
 use super::photographs::Photographs;
 use super::picture::key;
 use super::workspace::Workspace;
@@ -155,59 +155,61 @@ impl Ranking {
     }
 }
 
-/// The section; empty where nothing was ranked.
-pub(super) fn render(rankings: &[Ranking], classes: &[Class]) -> String {
-    if rankings.is_empty() {
-        return String::new();
-    }
-    let mut body: String = rankings.iter().map(|ranking| one(ranking, classes)).collect();
-    if rankings.len() > IN_PICTURES {
-        body += &format!("<p class=\"note\">Images are those of the first {IN_PICTURES} rankings.</p>\n");
-    }
-    section("ranking", "Ranking", &(key(classes) + &body))
+/// The section; none where nothing was ranked.
+pub(super) fn render(rankings: &[Ranking], classes: &[Class]) -> Option<Markup> {
+    (!rankings.is_empty()).then(|| {
+        html! {
+            (key(classes))
+            @for ranking in rankings { (one(ranking, classes)) }
+            @if rankings.len() > IN_PICTURES {
+                p.note { "Images are those of the first " (IN_PICTURES) " rankings." }
+            }
+        }
+    })
 }
 
-fn one(ranking: &Ranking, classes: &[Class]) -> String {
+fn one(ranking: &Ranking, classes: &[Class]) -> Markup {
     let (easy, images) = (ranking.easy().count(), ranking.images());
     let points = (1..).zip(&ranking.ranked).map(|(rank, ranked)| (f64::from(rank), ranked.score));
     let line = Line { name: "score".to_owned(), points: points.collect(), ..Line::default() };
     let x = Range { from: 0.0, to: images.max(1) as f64, logarithmic: false };
     let y = Range::over(ranking.ranked.iter().map(|ranked| ranked.score).chain([0.0]));
-    let mut html = format!(
-        "<h3>{} <small>{} easy, {} hard images of {}</small></h3>\n",
-        text(&ranking.name),
-        count(easy as u64),
-        count((images - easy) as u64),
-        text(&ranking.dataset)
-    );
-    if let Some(y) = y {
-        let cut = format!("λ = {}", ranking.lambda);
-        html += &draw_wide("score by place, the easiest first", &[line], x, y, &[(easy as f64, &cut)]);
-    }
-    html += &slider(ranking);
+    let cut = format!("λ = {}", ranking.lambda);
     let palette = class_palette(classes);
-    for (word, examples) in &ranking.shown {
-        let columns = examples.iter().map(|example| {
-            let (place, part) = (count(example.place as u64), if example.place <= easy { "easy" } else { "hard" });
-            let below = format!("{place} of {}, {part}, {:.4}", count(images as u64), example.score);
-            example.seen.column(&palette, "prediction", &below)
-        });
-        html += &format!("<h4>{word}</h4>\n<div class=\"columns\">{}</div>\n", columns.collect::<String>());
+    let column = |example: &Example| {
+        let (place, part) = (count(example.place as u64), if example.place <= easy { "easy" } else { "hard" });
+        let below = format!("{place} of {}, {part}, {:.4}", count(images as u64), example.score);
+        example.seen.column(&palette, "prediction", &below)
+    };
+    html! {
+        h3 {
+            (ranking.name) " "
+            small {
+                (count(easy as u64)) " easy, " (count((images - easy) as u64)) " hard images of " (ranking.dataset)
+            }
+        }
+        @if let Some(y) = y {
+            (draw_wide("score by place, the easiest first", &[line], x, y, &[(easy as f64, &cut)]))
+        }
+        (slider(ranking))
+        @for (word, examples) in &ranking.shown {
+            h4 { (word) }
+            div.columns { @for example in examples { (column(example)) } } "\n"
+        }
     }
-    html
 }
 
 /// What another λ would change, by script: the numbers are in the page's data.
-fn slider(ranking: &Ranking) -> String {
-    format!(
-        "<div class=\"lambda noprint scripted\" hidden data-ranking=\"{}\" data-command=\"{}\" data-rest=\"{}\"><label>another λ \
-         <input type=\"range\" min=\"0.01\" max=\"0.99\" step=\"0.01\" value=\"{}\"></label> <output>where it would cut, and which \
-         images would change sides</output></div>\n",
-        text(&ranking.name),
-        text(&ranking.command[0]),
-        text(&ranking.command[1]),
-        ranking.lambda
-    )
+fn slider(ranking: &Ranking) -> Markup {
+    let [command, rest] = &ranking.command;
+    html! {
+        div.lambda.noprint.scripted hidden data-ranking=(ranking.name) data-command=(command) data-rest=(rest) {
+            label { "another λ " input type="range" min="0.01" max="0.99" step="0.01" value=(ranking.lambda); }
+            " "
+            output { "where it would cut, and which images would change sides" }
+        }
+        "\n"
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 //!
 //! Knows counts, no map. True shares come from confusion matrices, whose rows sum up to the labels: no label is read for them.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 use super::evaluation::Evaluation;
-use super::markup::{colour, swatch, table, text};
+use super::markup::{colour, swatch, table};
 use crate::report::measures::count;
 use crate::spec::Class;
 
@@ -44,62 +44,60 @@ pub(super) fn truths(evaluations: &[Evaluation]) -> Vec<Shares> {
 }
 
 /// A table of these beside the truths, a row a class.
-pub(super) fn beside(shown: &[Shares], truths: &[Shares], classes: &[Class]) -> String {
+pub(super) fn beside(shown: &[Shares], truths: &[Shares], classes: &[Class]) -> Markup {
     let all: Vec<&Shares> = shown.iter().chain(truths).filter(|of| of.of_class.len() == classes.len()).collect();
     let largest = |class: usize| all.iter().map(|of| of.of_class[class]).fold(0.0, f64::max);
     let scale = (0..classes.len()).map(largest).fold(0.0, f64::max);
     if scale == 0.0 {
-        return String::new();
+        return html! {};
     }
     let mut order: Vec<usize> = (0..classes.len()).collect();
     if classes.len() > LISTED {
         order.sort_by(|a, b| largest(*b).total_cmp(&largest(*a)));
     }
     let row = |class: &usize| {
-        let name = format!("{}&nbsp;{}", swatch(classes[*class].colour), text(&classes[*class].name));
+        let Class { name, colour, .. } = &classes[*class];
         let least = truths.iter().map(|of| of.of_class[*class]).fold(f64::INFINITY, f64::min);
         let cell = |(at, of): (usize, &&Shares)| {
             let share = of.of_class[*class];
             match (100.0 * share, at < shown.len()) {
-                (0.0, true) => "<b class=\"lacking\">none</b>".to_owned(),
+                (0.0, true) => html! { b.lacking { "none" } },
                 (percent, true) if share < FEW * least && least.is_finite() => {
-                    format!("<b class=\"lacking\">{percent:.2}</b>")
+                    html! { b.lacking { (format_args!("{percent:.2}")) } }
                 }
-                (percent, _) => format!("{percent:.2}"),
+                (percent, _) => html! { (format_args!("{percent:.2}")) },
             }
         };
-        let bars = bars(all.iter().map(|of| of.of_class[*class] / scale), classes[*class].colour);
+        let name = html! { (swatch(*colour)) "\u{a0}" (name) };
+        let bars = bars(all.iter().map(|of| of.of_class[*class] / scale), *colour);
         std::iter::once(name).chain(all.iter().enumerate().map(cell)).chain([bars]).collect::<Vec<_>>()
     };
     let heads: Vec<&str> = ["class"].into_iter().chain(all.iter().map(|of| of.name.as_str())).chain([""]).collect();
     let (listed, rest) = order.split_at(order.len().min(LISTED));
     let rows = |classes: &[usize]| classes.iter().map(row).collect::<Vec<_>>();
-    let mut html = table(&heads, &rows(listed));
-    if !rest.is_empty() {
-        let _ = writeln!(
-            html,
-            "<details><summary>{} more classes</summary>{}</details>",
-            count(rest.len() as u64),
-            table(&heads, &rows(rest))
-        );
+    html! {
+        (table(&heads, &rows(listed)))
+        @if !rest.is_empty() {
+            details { summary { (count(rest.len() as u64)) " more classes" } (table(&heads, &rows(rest))) } "\n"
+        }
+        p.note { "% of the labelled pixels; bars in the order of the columns." }
     }
-    html + "<p class=\"note\">% of the labelled pixels; bars in the order of the columns.</p>\n"
 }
 
 /// A bar each, the first in the class's colour. `shares` are of the longest bar.
-fn bars(shares: impl Iterator<Item = f64>, of: [u8; 3]) -> String {
+fn bars(shares: impl ExactSizeIterator<Item = f64>, of: [u8; 3]) -> Markup {
     const BAR: usize = 5;
-    let mut bars = String::new();
-    let mut top = 0;
-    for share in shares {
-        let fill = if top == 0 { format!("fill=\"{}\"", colour(of)) } else { "class=\"other\"".to_owned() };
-        let _ = write!(bars, "<rect y=\"{top}\" width=\"{:.2}\" height=\"{}\" {fill}/>", 100.0 * share, BAR - 1);
-        top += BAR;
+    let height = shares.len() * BAR;
+    let first = |at: usize| (at == 0).then(|| colour(of));
+    let other = |at: usize| (at > 0).then_some("other");
+    html! {
+        svg.share viewBox={ "0 0 100 " (height) } height=(height * 6 / BAR) preserveAspectRatio="none" aria-hidden="true" {
+            @for (at, share) in shares.enumerate() {
+                rect y=(at * BAR) width=(format_args!("{:.2}", 100.0 * share)) height=(BAR - 1)
+                    fill=[first(at)] class=[other(at)] {}
+            }
+        }
     }
-    format!(
-        "<svg class=\"share\" viewBox=\"0 0 100 {top}\" height=\"{}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">{bars}</svg>",
-        top * 6 / BAR
-    )
 }
 
 #[cfg(test)]
@@ -146,17 +144,18 @@ pub(super) mod tests {
     fn a_class_that_is_missing_or_has_less_than_half_of_what_is_true_stands_out() {
         let html =
             beside(&[shares("pseudo", &[0.9, 0.1, 0.0])], &[shares("labels of val", &[0.5, 0.25, 0.25])], &classes(3));
+        let html = html.into_string();
         assert!(html.contains("<td>90.00</td><td>50.00</td>"), "{html}");
         assert!(html.contains("<td><b class=\"lacking\">10.00</b></td><td>25.00</td>"), "{html}");
         assert!(html.contains("<td><b class=\"lacking\">none</b></td>"), "{html}");
-        let alone = beside(&[shares("pseudo", &[0.9, 0.1, 0.0])], &[], &classes(3));
+        let alone = beside(&[shares("pseudo", &[0.9, 0.1, 0.0])], &[], &classes(3)).into_string();
         assert_eq!(alone.matches("lacking").count(), 1, "what is little is not known without truth");
     }
 
     #[test]
     fn of_many_classes_the_largest_are_listed_and_none_is_left_out() {
         let of_class: Vec<f64> = (0..100).map(|i| f64::from(i) / 4950.0).collect();
-        let html = beside(&[shares("pseudo", &of_class)], &[], &classes(100));
+        let html = beside(&[shares("pseudo", &of_class)], &[], &classes(100)).into_string();
         let (listed, rest) = html.split_once("<details><summary>76 more classes").unwrap();
         assert!(listed.contains("class 99<") && !listed.contains("class 1<") && rest.contains("class 1<"));
     }

@@ -3,9 +3,8 @@
 //!
 //! Of very many stages only the first [`LISTED`] are described, those that aren't done before all others: a page must open.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
-use super::markup::{section, text};
 use super::workspace::{State, Workspace};
 use crate::digest::Key;
 use crate::exec;
@@ -115,62 +114,61 @@ fn details(workspace: &Workspace, id: StageId) -> Details {
     details
 }
 
-/// The section. `drawing` of the graph and `timeline` are HTML, and stand above.
-pub(super) fn render(cards: &[Card], drawing: &str, timeline: &str) -> String {
-    let mut body = drawing.to_owned() + timeline;
-    body += "<h3>Stages</h3>\n";
-    let described = cards.iter().filter_map(|card| Some((card, card.details.as_ref()?)));
-    let described: Vec<String> = described.map(|(card, details)| one(card, details)).collect();
-    body.extend(described.iter().map(String::as_str));
-    if described.len() < cards.len() {
-        let _ = writeln!(body, "<p>{} more are done.</p>", plural(cards.len() - described.len(), "stage"));
+/// The section. `drawing` of the graph and `timeline` stand above.
+pub(super) fn render(cards: &[Card], drawing: &Markup, timeline: &Markup) -> Markup {
+    let described: Vec<(&Card, &Details)> =
+        cards.iter().filter_map(|card| Some((card, card.details.as_ref()?))).collect();
+    html! {
+        (drawing)
+        (timeline)
+        h3 { "Stages" }
+        @for (card, details) in &described { (one(card, details)) }
+        @if described.len() < cards.len() {
+            p { (plural(cards.len() - described.len(), "stage")) " more are done." }
+        }
     }
-    section("pipeline", "Pipeline", &body)
 }
 
-fn one(card: &Card, details: &Details) -> String {
+fn one(card: &Card, details: &Details) -> Markup {
     let seconds = card.seconds.filter(|_| card.state == State::Done).map(duration).unwrap_or_default();
-    let mut html = format!(
-        "<details id=\"stage-{}\"><summary><b>{}</b> <span class=\"kind\">{}</span> <span class=\"state {}\">{}</span> \
-         {seconds}</summary>\n<dl>",
-        card.id.0,
-        text(&card.name),
-        card.kind,
-        card.state.class(),
-        card.state.name(),
-    );
-    let mut entry = |name: &str, value: String| {
-        if !value.is_empty() {
-            let _ = write!(html, "<dt>{}</dt><dd>{value}</dd>", text(name));
+    let why = if card.state == State::Done { "why it last ran" } else { "why" };
+    let class = |typed: bool| if typed { "typed" } else { "default" };
+    html! {
+        details id={ "stage-" (card.id.0) } {
+            summary {
+                b { (card.name) } " " span.kind { (card.kind) } " "
+                span class={ "state " (card.state.class()) } { (card.state.name()) } " " (seconds)
+            }
+            "\n"
+            dl {
+                @if !card.reason.is_empty() { dt { (why) } dd { (card.reason) } }
+                @if let Some(key) = details.key { dt { "key" } dd { code { (key) } } }
+                @for [role, what, digest] in &details.takes {
+                    dt { "takes " (role) } dd { (what) " " code { (digest) } }
+                }
+                @for [output, digest] in &details.gives { dt { "gives " (output) } dd { code { (digest) } } }
+                @if !details.parameters.is_empty() {
+                    dt { "parameters" }
+                    dd {
+                        @for (at, (name, value, typed)) in typed_first(&details.parameters).enumerate() {
+                            @if at > 0 { " " }
+                            code class=(class(*typed)) { (name) " = " (value) }
+                        }
+                    }
+                }
+                @for (name, value) in &details.facts { @if !value.is_empty() { dt { (name) } dd { (value) } } }
+            }
+            "\n"
+            @if !details.log.is_empty() { pre { (details.log.join("\n")) } "\n" }
         }
-    };
-    entry(if card.state == State::Done { "why it last ran" } else { "why" }, text(&card.reason));
-    entry("key", details.key.map(|key| format!("<code>{key}</code>")).unwrap_or_default());
-    for [role, what, digest] in &details.takes {
-        entry(&format!("takes {role}"), format!("{} <code>{}</code>", text(what), text(digest)));
+        "\n"
     }
-    for [output, digest] in &details.gives {
-        entry(&format!("gives {output}"), format!("<code>{}</code>", text(digest)));
-    }
-    entry("parameters", parameters(&details.parameters));
-    for (name, value) in &details.facts {
-        entry(name, text(value));
-    }
-    html += "</dl>\n";
-    if !details.log.is_empty() {
-        let _ = writeln!(html, "<pre>{}</pre>", text(&details.log.join("\n")));
-    }
-    html + "</details>\n"
 }
 
 /// Those that were typed before those that are defaults, which are grey.
-fn parameters(parameters: &[(String, String, bool)]) -> String {
-    let listed = |typed: bool| {
-        let class = if typed { "typed" } else { "default" };
-        let of_kind = parameters.iter().filter(move |parameter| parameter.2 == typed);
-        of_kind.map(move |(name, value, _)| format!("<code class=\"{class}\">{} = {}</code>", text(name), text(value)))
-    };
-    listed(true).chain(listed(false)).collect::<Vec<_>>().join(" ")
+fn typed_first(parameters: &[(String, String, bool)]) -> impl Iterator<Item = &(String, String, bool)> {
+    let of_kind = |typed: bool| parameters.iter().filter(move |parameter| parameter.2 == typed);
+    of_kind(true).chain(of_kind(false))
 }
 
 #[cfg(test)]
@@ -195,13 +193,13 @@ mod tests {
             }),
         };
         let cards = [card(0, "a", &[]), card(1, "b", &[0]), card(2, "c\"<", &[0, 1])];
-        let html = render(&cards, &drawing(&cards), "");
+        let html = render(&cards, &drawing(&cards), &html! {}).into_string();
         assert_eq!(html.matches("class=\"edge\"").count(), 2, "c needs a because it needs b");
         assert!(html.contains("href=\"#stage-2\"") && html.contains("id=\"stage-2\""));
         assert!(html.contains("c&quot;&lt;") && html.contains("&lt;b&gt;"));
         let (typed, default) = (html.find("typed\">seed = 1"), html.find("default\">lambda = 0.67"));
         assert!(typed.is_some() && typed < default);
         let many: Vec<Card> = (0..400).map(|id| card(id, "x", &[])).collect();
-        assert!(!drawing(&many).contains("<svg"));
+        assert!(!drawing(&many).into_string().contains("<svg"));
     }
 }

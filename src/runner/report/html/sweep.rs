@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use maud::{Markup, Render as _, html};
+
 use super::chart::{Line, Range, draw};
 use super::evaluation::{Evaluation, Model, anchor};
-use super::markup::{section, signed, table, text};
+use super::markup::{signed, table};
 use super::workspace::Workspace;
 use crate::report::compare::{SEEDS_FOR_A_GAIN, Spread};
 use crate::report::metrics::CHANCE;
@@ -126,22 +128,17 @@ fn shown(seeds: &[Option<f64>]) -> String {
     Spread::of(&known).map_or("–".to_owned(), |spread| spread.percent())
 }
 
-/// The section; empty where nothing was swept.
-pub(super) fn render(settings: &[Setting]) -> String {
+/// The section; none where nothing was swept.
+pub(super) fn render(settings: &[Setting]) -> Option<Markup> {
     let mut families: BTreeMap<&str, Vec<&Setting>> = BTreeMap::new();
     for setting in settings {
         families.entry(&setting.family).or_default().push(setting);
     }
-    let is_swept = |settings: &Vec<&Setting>| settings.len() > 1 || settings.iter().any(|setting| setting.seeds() > 1);
-    let body: String = families
-        .iter()
-        .filter(|(_, settings)| is_swept(settings))
-        .map(|(name, settings)| one(name, settings))
-        .collect();
-    if body.is_empty() { body } else { section("sweep", "Sweep", &body) }
+    families.retain(|_, settings| settings.len() > 1 || settings.iter().any(|setting| setting.seeds() > 1));
+    (!families.is_empty()).then(|| html! { @for (name, settings) in &families { (one(name, settings)) } })
 }
 
-fn one(family: &str, settings: &[&Setting]) -> String {
+fn one(family: &str, settings: &[&Setting]) -> Markup {
     let first = settings[0];
     let axes: Vec<&str> = first.coordinates.iter().map(|(axis, _)| axis.as_str()).collect();
     let networks: Vec<&str> = first.networks.iter().map(|(name, _)| name.as_str()).collect();
@@ -149,42 +146,51 @@ fn one(family: &str, settings: &[&Setting]) -> String {
     let mut heads: Vec<&str> = [&axes[..], &["seeds"], &networks].concat();
     heads.extend(difference.as_deref());
     heads.push("evaluations");
-    let rows: Vec<Vec<String>> = settings.iter().map(|setting| row(setting)).collect();
-    let note = match &first.with_labels[..] {
-        [] => String::new(),
-        names => format!("<p class=\"note\">Chosen on labelled target images: {}.</p>", text(&names.join(", "))),
-    };
-    let charts: String = axes.iter().filter_map(|axis| chart(axis, settings)).collect();
-    format!(
-        "<h3>{} <small>mIoU in % on {}, mean ± standard deviation over seeds</small></h3>\n\
-         <div class=\"beside swept\"><div>{}{note}</div><div>{charts}</div></div>\n",
-        text(family),
-        text(&first.dataset),
-        table(&heads, &rows)
-    )
+    let rows: Vec<Vec<Markup>> = settings.iter().map(|setting| row(setting)).collect();
+    html! {
+        h3 {
+            (family) " "
+            small { "mIoU in % on " (first.dataset) ", mean ± standard deviation over seeds" }
+        }
+        "\n"
+        div.beside.swept {
+            div {
+                (table(&heads, &rows))
+                @if !first.with_labels.is_empty() {
+                    p.note { "Chosen on labelled target images: " (first.with_labels.join(", ")) "." }
+                }
+            }
+            div { @for chart in axes.iter().filter_map(|axis| chart(axis, settings)) { (chart) } }
+        }
+        "\n"
+    }
 }
 
 /// Coordinates, seeds, networks, difference, and links to what is said of each evaluation.
-fn row(setting: &Setting) -> Vec<String> {
-    let mut row: Vec<String> = setting.coordinates.iter().map(|(_, value)| text(value)).collect();
-    row.push(setting.seeds().to_string());
-    row.extend(setting.networks.iter().map(|(_, seeds)| shown(seeds)));
+fn row(setting: &Setting) -> Vec<Markup> {
+    let mut row: Vec<Markup> = setting.coordinates.iter().map(|(_, value)| value.render()).collect();
+    row.push(setting.seeds().to_string().render());
+    row.extend(setting.networks.iter().map(|(_, seeds)| shown(seeds).render()));
     if let Some((old, new)) = setting.compared {
         let difference = Spread::of(&differences(&setting.networks[old].1, &setting.networks[new].1));
-        row.push(match difference {
+        let difference = match difference {
             None => "–".to_owned(),
             Some(Spread { mean, sd: None, .. }) => signed(mean),
             Some(Spread { mean, sd: Some(sd), .. }) => format!("{} ± {sd:.1}", signed(mean)),
-        });
+        };
+        row.push(difference.render());
     }
-    let links =
-        setting.members.iter().enumerate().map(|(at, id)| format!("<a href=\"#{}\">{}</a>", anchor(*id), at + 1));
-    row.push(links.collect::<Vec<_>>().join(" "));
+    row.push(html! {
+        @for (at, id) in setting.members.iter().enumerate() {
+            @if at > 0 { " " }
+            a href={ "#" (anchor(*id)) } { (at + 1) }
+        }
+    });
     row
 }
 
 /// mIoU over one axis, where its values are numbers: a dot a member, a line through the means.
-fn chart(axis: &str, settings: &[&Setting]) -> Option<String> {
+fn chart(axis: &str, settings: &[&Setting]) -> Option<Markup> {
     let at = |setting: &Setting| -> Option<f64> {
         let (_, value) = setting.coordinates.iter().find(|(name, _)| name == axis)?;
         value.parse().ok()

@@ -3,9 +3,8 @@
 //! Knows the turns that a history remembers. A reused stage is hatched over the whole of its row: it took next to none of
 //! this run's time, and a bar as long as what it saved would lie about when.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
-use super::markup::text;
 use super::workspace::Workspace;
 use crate::report::Outcome;
 use crate::report::measures::{date, duration, plural};
@@ -68,9 +67,9 @@ pub(super) fn gather(workspace: &Workspace, now: f64) -> Timeline {
 }
 
 /// A row a stage; empty where no run is remembered.
-pub(super) fn render(timeline: &Timeline) -> String {
+pub(super) fn render(timeline: &Timeline) -> Markup {
     if timeline.rows.is_empty() {
-        return String::new();
+        return html! {};
     }
     let took = duration(timeline.span.1 - timeline.span.0);
     let (title, took) = match timeline.is_going {
@@ -78,50 +77,62 @@ pub(super) fn render(timeline: &Timeline) -> String {
         false => ("The last run", format!("began {}, took {took}", date(timeline.span.0))),
     };
     let has_reused = timeline.rows.iter().any(|row| row.cost.is_some());
-    let reused = if has_reused { "<th>saved</th><th>computed</th>" } else { "" };
-    let mut html = format!(
-        "<h3>{title} <small>{took}</small></h3>\n<div class=\"wide\"><table class=\"timeline\"><thead><tr><th>stage</th>\
-         <th></th><th>when</th><th>took</th>{reused}</tr></thead><tbody>\n",
-    );
-    for row in &timeline.rows {
-        html += &line(timeline, row, has_reused);
+    html! {
+        h3 { (title) " " small { (took) } } "\n"
+        div.wide {
+            table.timeline {
+                thead {
+                    tr {
+                        th { "stage" } th {} th { "when" } th { "took" }
+                        @if has_reused { th { "saved" } th { "computed" } }
+                    }
+                }
+                tbody { @for row in &timeline.rows { (line(timeline, row, has_reused)) } }
+            }
+        }
+        "\n"
+        @if has_reused { p.note { "Hatched: reused, not computed in this run." } }
+        @if timeline.more > 0 { p.note { (plural(timeline.more, "stage")) " more took less time." } }
     }
-    html += "</tbody></table></div>\n";
-    if has_reused {
-        html += "<p class=\"note\">Hatched: reused, not computed in this run.</p>\n";
-    }
-    if timeline.more > 0 {
-        let _ = writeln!(html, "<p class=\"note\">{} more took less time.</p>", plural(timeline.more, "stage"));
-    }
-    html
 }
 
-fn line(timeline: &Timeline, row: &Row, has_reused: bool) -> String {
+fn line(timeline: &Timeline, row: &Row, has_reused: bool) -> Markup {
+    let (word, _) = outcome(row);
+    let took = if row.cost.is_none() { duration(row.span.1 - row.span.0) } else { String::new() };
+    html! {
+        tr {
+            th scope="row" { a href={ "#stage-" (row.id.0) } { (row.name) } }
+            td { (word) }
+            td class=[row.cost.map(|_| "reused")] { (bar(timeline, row)) }
+            td { (took) }
+            @if let Some((seconds, computed)) = row.cost {
+                td { (duration(seconds)) } td { (computed.map(date).unwrap_or_default()) }
+            } @else if has_reused {
+                td {} td {}
+            }
+        }
+        "\n"
+    }
+}
+
+/// How a stage came out, in words and as a class of the page's style.
+fn outcome(row: &Row) -> (&'static str, &'static str) {
+    row.outcome.map_or(("running", "running"), |outcome| (outcome.word(), outcome.name()))
+}
+
+/// When it was worked on.
+fn bar(timeline: &Timeline, row: &Row) -> Markup {
     /// Of the drawing, which is as wide as its cell; and the least that can be seen of a bar.
     const WIDTH: f64 = 1000.0;
     const LEAST: f64 = 3.0;
     let length = (timeline.span.1 - timeline.span.0).max(1e-3);
     let place = |moment: f64| WIDTH * ((moment - timeline.span.0) / length).clamp(0.0, 1.0);
     let wide = (place(row.span.1) - place(row.span.0)).max(LEAST);
-    let (word, class) = match row.outcome {
-        None => ("running", "running"),
-        Some(outcome) => (outcome.word(), outcome.name()),
-    };
-    let took = if row.cost.is_none() { duration(row.span.1 - row.span.0) } else { String::new() };
-    let reused = match row.cost {
-        Some((seconds, computed)) => {
-            format!("<td>{}</td><td>{}</td>", duration(seconds), computed.map(date).unwrap_or_default())
+    let (_, class) = outcome(row);
+    html! {
+        svg class={ "span " (class) } viewBox={ "0 0 " (WIDTH) " 10" } preserveAspectRatio="none" aria-hidden="true" {
+            rect x=(format_args!("{:.1}", place(row.span.0).min(WIDTH - wide))) width=(format_args!("{wide:.1}"))
+                height="10" {}
         }
-        None if has_reused => "<td></td><td></td>".to_owned(),
-        None => String::new(),
-    };
-    format!(
-        "<tr><th scope=\"row\"><a href=\"#stage-{}\">{}</a></th><td>{word}</td><td{}><svg class=\"span {class}\" \
-         viewBox=\"0 0 {WIDTH} 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect x=\"{:.1}\" width=\"{wide:.1}\" \
-         height=\"10\"/></svg></td><td>{took}</td>{reused}</tr>\n",
-        row.id.0,
-        text(&row.name),
-        if row.cost.is_some() { " class=\"reused\"" } else { "" },
-        place(row.span.0).min(WIDTH - wide),
-    )
+    }
 }

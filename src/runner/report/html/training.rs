@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use maud::{Markup, Render as _, html};
 use serde::Deserialize;
 
 use super::chart::{Line, Range, draw, thinned};
-use super::markup::{percent, section, table, text};
+use super::markup::{percent, table};
 use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::report::measures::count;
@@ -127,27 +128,28 @@ impl Curve {
     }
 }
 
-/// The section; empty where nothing was trained. `films` is HTML, and stands below the curves.
-pub(super) fn render(trainings: &[Training], films: &str) -> String {
+/// The section; none where nothing was trained. `films` stand below the curves.
+pub(super) fn render(trainings: &[Training], films: &Markup) -> Option<Markup> {
     if trainings.is_empty() {
-        return String::new();
+        return None;
     }
     let iterations = trainings.iter().map(|training| training.iterations as f64);
-    let Some(x) = Range::over(iterations.chain([0.0])) else { return String::new() };
-    let mut body = miou(trainings, x);
-    for (title, columns, are_losses) in CHARTS {
-        body += &row(trainings, title, columns, are_losses, x).unwrap_or_default();
-    }
-    body += "<p class=\"note\">By iteration, not smoothed. Charts of one row have the same axes; of each curve the least and \
-             the greatest value of each part are kept. Of a training that went on more than once the last time is marked.</p>\n";
-    if trainings.len() == SHOWN {
-        body += &format!("<p class=\"note\">At most {SHOWN} trainings are shown, the first of the graph.</p>\n");
-    }
-    section("training", "Training", &(body + films))
+    let x = Range::over(iterations.chain([0.0]))?;
+    let rows = CHARTS.iter().filter_map(|(title, columns, are_losses)| row(trainings, title, columns, *are_losses, x));
+    Some(html! {
+        (miou(trainings, x))
+        @for row in rows { (row) }
+        p.note {
+            "By iteration, not smoothed. Charts of one row have the same axes; of each curve the least and the greatest value of \
+             each part are kept. Of a training that went on more than once the last time is marked."
+        }
+        @if trainings.len() == SHOWN { p.note { "At most " (SHOWN) " trainings are shown, the first of the graph." } }
+        (films)
+    })
 }
 
 /// A chart a training, one below the other from row to row; `None` where no training has any of the columns.
-fn row(trainings: &[Training], title: &str, columns: &[&str], are_losses: bool, x: Range) -> Option<String> {
+fn row(trainings: &[Training], title: &str, columns: &[&str], are_losses: bool, x: Range) -> Option<Markup> {
     let shown = |training: &Training| -> Vec<Line> {
         let line = |name: &&str| {
             let points = training.losses.get(*name)?.points.clone();
@@ -161,21 +163,27 @@ fn row(trainings: &[Training], title: &str, columns: &[&str], are_losses: bool, 
     if rows.iter().all(|(_, lines)| lines.is_empty()) {
         return None;
     }
-    let mut html = format!("<h3>{}</h3>\n<div class=\"charts\">", text(title));
-    for (training, lines) in &rows {
+    let chart = |(training, lines): &(&Training, Vec<Line>)| {
         let resumed = training.resumed_from.map(|at| (at as f64, "resumed"));
-        html += &match lines.is_empty() {
-            true => {
-                format!("<figure class=\"none\"><figcaption>{} has none</figcaption></figure>\n", text(&training.name))
+        draw(&training.name, lines, x, y, &resumed.into_iter().collect::<Vec<_>>())
+    };
+    Some(html! {
+        h3 { (title) }
+        div.charts {
+            @for row in &rows {
+                @if row.1.is_empty() {
+                    figure.none { figcaption { (row.0.name) " has none" } }
+                } @else {
+                    (chart(row))
+                }
             }
-            false => draw(&training.name, lines, x, y, &resumed.into_iter().collect::<Vec<_>>()),
-        };
-    }
-    Some(html + "</div>\n")
+        }
+        "\n"
+    })
 }
 
 /// mIoU at the evaluations of all trainings that were evaluated.
-fn miou(trainings: &[Training], x: Range) -> String {
+fn miou(trainings: &[Training], x: Range) -> Markup {
     let seen: Vec<&Training> = trainings.iter().filter(|training| !training.evaluations.is_empty()).collect();
     let line = |training: &&Training| {
         let place = |seen: &Evaluated| (seen.iteration as f64, 100.0 * seen.miou);
@@ -185,22 +193,28 @@ fn miou(trainings: &[Training], x: Range) -> String {
     };
     let lines: Vec<Line> = seen.iter().map(line).collect();
     let values = lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
-    let Some(y) = Range::over(values) else { return String::new() };
+    let Some(y) = Range::over(values) else { return html! {} };
     let cells = |seen: Option<&Evaluated>| match seen {
         Some(seen) => [percent(Some(seen.miou)), count(seen.iteration)],
         None => ["–".to_owned(), "–".to_owned()],
     };
-    let row = |training: &&Training| -> Vec<String> {
+    let row = |training: &&Training| -> Vec<Markup> {
         let (last, best) = (training.evaluations.last(), best(&training.evaluations));
-        [vec![text(&training.name)], cells(last).to_vec(), cells(best.as_ref()).to_vec()].concat()
+        let numbers = [cells(last), cells(best.as_ref())].concat();
+        std::iter::once(training.name.render()).chain(numbers.iter().map(|number| number.render())).collect()
     };
     let heads = ["mIoU in %", "last", "at iteration", "best", "at iteration"];
-    format!(
-        "<h3>mIoU during training</h3>\n<div class=\"beside\"><div>{}</div><div>{}<p class=\"note\">The best of each training \
-         is ringed. Choosing it uses labels of the target.</p></div></div>\n",
-        draw("mIoU in %", &lines, x, y.wider(), &[]),
-        table(&heads, &seen.iter().map(row).collect::<Vec<_>>()),
-    )
+    html! {
+        h3 { "mIoU during training" }
+        div.beside {
+            div { (draw("mIoU in %", &lines, x, y.wider(), &[])) }
+            div {
+                (table(&heads, &seen.iter().map(row).collect::<Vec<_>>()))
+                p.note { "The best of each training is ringed. Choosing it uses labels of the target." }
+            }
+        }
+        "\n"
+    }
 }
 
 #[cfg(test)]

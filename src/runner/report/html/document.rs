@@ -1,0 +1,83 @@
+//! The document around the page's body, with its style, its script and its policy.
+//!
+//! Knows no section. The only file that puts text into the page as it is: the style, the script, the photographs (which are
+//! style rules) and the JSON of the numbers. Everything else came through `maud`, which escapes it.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::digest::Digest;
+use crate::shown;
+
+const STYLE: &str = concat!(include_str!("page.css"), include_str!("pictures.css"));
+const SCRIPT: &str = concat!(
+    include_str!("page.js"),
+    include_str!("charts.js"),
+    include_str!("pictures.js"),
+    include_str!("ranking.js")
+);
+
+/// The whole document. `photographs` are style rules. The policy's nonce is a digest of what stands in it: text that knew it
+/// would have to hold it.
+pub(super) fn document(
+    title: &str,
+    mark: Option<Markup>,
+    body: &Markup,
+    photographs: &str,
+    data: &serde_json::Value,
+) -> String {
+    // Control characters, which no page can show and no terminal should get, are in no part of it.
+    let body = shown::lines(&body.0);
+    let nonce = Digest::of(body.as_bytes()).to_string();
+    let policy = format!("default-src 'none'; img-src data:; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'");
+    let page = html! {
+        (DOCTYPE) "\n"
+        html lang="en" {
+            head {
+                meta charset="utf-8"; "\n"
+                @if let Some(mark) = mark { (mark) "\n" }
+                meta http-equiv="Content-Security-Policy" content=(policy); "\n"
+                meta name="viewport" content="width=device-width, initial-scale=1"; "\n"
+                meta name="color-scheme" content="light dark"; "\n"
+                title { (shown::lines(title)) } "\n"
+                link rel="icon" href="data:,"; "\n"
+                style nonce=(nonce) { "\n" (PreEscaped(STYLE)) (PreEscaped(photographs)) }
+            }
+            "\n"
+            body {
+                "\n"
+                (PreEscaped(body))
+                script type="application/json" id="data" { (PreEscaped(json(data))) } "\n"
+                script nonce=(nonce) { "\n" (PreEscaped(SCRIPT)) } "\n"
+            }
+        }
+        "\n"
+    };
+    page.into_string()
+}
+
+/// JSON for a `script` element: nothing in it can close the element.
+fn json(value: &serde_json::Value) -> String {
+    value.to_string().replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_text_of_the_data_closes_its_element() {
+        let block = super::json(&json!({ "name": "</script><!--" }));
+        assert!(!block.contains('<'));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&block).unwrap()["name"], "</script><!--");
+    }
+
+    #[test]
+    fn control_characters_and_turns_of_direction_are_replaced_wherever_they_stand() {
+        let body = html! { p title="\u{7}" { "a\u{1b}[31mb\u{202e}c\nd\te Straße" } };
+        let page = document("a\u{202e}b", None, &body, "", &json!({}));
+        assert!(page.contains("<p title=\"\u{fffd}\">a\u{fffd}[31mb\u{fffd}c\nd\te Straße</p>"), "{page}");
+        assert!(page.contains("<title>a\u{fffd}b</title>"), "{page}");
+    }
+}
