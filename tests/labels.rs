@@ -345,6 +345,22 @@ fn images_that_are_learnt_from_and_measured_on_are_told_whatever_they_are_called
 }
 
 #[test]
+fn a_label_that_is_no_png_is_told_with_what_to_do_about_it() {
+    let space = space(&THREE, &[0, 1, 2]);
+    let whole = label(&[0, 1, 2]);
+    for (bytes, cure) in [
+        (&b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"[..], "git lfs pull"),
+        (b"<!DOCTYPE html><html>", "download"),
+        (&whole[..whole.len() / 2], "copy or download the file again"),
+    ] {
+        space.write("source/labels/a.png", bytes);
+        for said in [space.intrada("plan p.toml").stderr, space.intrada("doctor p.toml").stdout] {
+            assert!(said.contains("source/labels/a.png") && said.contains(cure), "{said}");
+        }
+    }
+}
+
+#[test]
 fn folders_that_are_the_wrong_way_round_or_one_and_the_same_are_called_so() {
     let space = space(&THREE, &[0, 1, 2]);
     let colours = |space: &Space| {

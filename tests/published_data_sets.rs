@@ -194,6 +194,30 @@ fn what_is_missing_is_told_in_a_line_a_data_set_with_the_place_where_it_is_expec
 }
 
 #[test]
+fn a_root_that_is_a_folder_too_high_or_too_low_is_told_with_the_right_one() {
+    for root in ["E/D/leftImg8bit", "E/D/leftImg8bit/train", "E", "E/D"] {
+        let data = format!("format = \"cityscapes\"\nroot = \"{root}\"\nsplit = \"train\"");
+        let space = Space::with(&pipeline("cityscapes-19", &data));
+        trees::cityscapes(&space, "E/D", "train", &["ulm_000000_000019"], Some(&ids(33)));
+        let said = space.intrada("plan p.toml").stderr;
+        assert_eq!(said.contains("it lies in another folder: `root = \"E/D\"`"), root != "E/D", "{root}: {said}");
+    }
+}
+
+#[test]
+fn a_label_of_another_kind_is_named_where_the_one_that_is_meant_is_missing() {
+    let data = "format = \"cityscapes\"\nroot = \"D\"\nsplit = \"train\"";
+    let space = Space::with(&pipeline("cityscapes-19", data));
+    trees::cityscapes(&space, "D", "train", &["ulm_000000_000019"], Some(&ids(33)));
+    let stem = "D/gtFine/train/ulm/ulm_000000_000019_gtFine";
+    space.write(&format!("{stem}_labelTrainIds.png"), space.bytes(&format!("{stem}_labelIds.png")));
+    space.remove(&format!("{stem}_labelIds.png"));
+    let said = space.intrada("plan p.toml").stderr;
+    assert!(said.contains("there is `ulm/ulm_000000_000019_gtFine_labelTrainIds.png`"), "{said}");
+    assert!(said.contains("`ulm/ulm_000000_000019_gtFine_labelIds.png`"), "{said}");
+}
+
+#[test]
 fn a_list_that_names_images_which_are_not_there_is_answered_with_their_number() {
     let space = Space::with(ADAPT);
     trees::gta5(&space, "G", &[1], &[7]);

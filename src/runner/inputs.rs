@@ -482,6 +482,11 @@ pub(crate) fn missing(root: &Path, path: &Path) -> Error {
     let parent = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
     let names = names_in(&root.join(parent));
     let wanted = path.strip_prefix(existing).ok().and_then(|rest| rest.components().next());
+    let link = wanted.map(|name| existing.join(name)).filter(|link| root.join(link).is_symlink());
+    if let Some(link) = link {
+        let holds = "is a symbolic link that leads to nothing".to_owned();
+        return Error::Missing { root: root.to_owned(), path: path.to_owned(), parent: link, holds, near: None };
+    }
     let wanted = wanted.map(|name| name.as_os_str().to_string_lossy().into_owned());
     let near =
         wanted.zip(names.as_ref()).and_then(|(wanted, names)| nearest(&wanted, names.iter().map(String::as_str)));

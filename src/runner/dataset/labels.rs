@@ -87,6 +87,17 @@ pub enum LabelError {
     },
 }
 
+impl LabelError {
+    /// What to do about the file, where that can be said.
+    pub fn cure(&self) -> Option<&'static str> {
+        match self {
+            LabelError::Damaged { .. } => Some("copy or download the file again"),
+            LabelError::NoPng { beginning, .. } => beginning.cure(),
+            _ => None,
+        }
+    }
+}
+
 /// A value of a label, and what the data set's `map` makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {

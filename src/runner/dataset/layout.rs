@@ -4,7 +4,7 @@
 //! indices: the pipeline's classes decide which index a name has, so one table serves the 19, the 16 and the 13 classes
 //! of the papers and any part of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::labels::IGNORED;
 use super::listing::{Naming, Place};
@@ -51,6 +51,21 @@ impl Layout {
     /// Where one image and its label would be.
     pub fn files(&self, root: &Path, part: &str) -> [String; 2] {
         self.example.map(|file| root.join(file.replace("{}", part)).display().to_string())
+    }
+
+    /// Another root, near this one, below which the images lie: the archive was unpacked into a folder of its own, or the folder of
+    /// the images itself was named.
+    pub fn root_nearby(&self, workspace: &Path, root: &Path, part: &str) -> Option<PathBuf> {
+        let images = self.images.replace("{}", part);
+        let holds = |candidate: &PathBuf| workspace.join(candidate).join(&images).is_dir();
+        let above = root.ancestors().skip(1).take(2).map(Path::to_owned).find(holds);
+        above.or_else(|| {
+            let entries = workspace.join(root).read_dir().ok()?;
+            let mut below: Vec<PathBuf> =
+                entries.filter_map(|entry| Some(root.join(entry.ok()?.file_name()))).collect();
+            below.sort_unstable();
+            below.into_iter().find(holds)
+        })
     }
 
     /// The folders of images and labels for a data set `folder`, where its files are called as that takes them.

@@ -138,7 +138,9 @@ impl<'a> Labels<'a> {
         }
         let base = |name: &'_ str| name.rsplit('/').next().unwrap_or_default().to_owned();
         let is_near = |label: &&String| base(label).starts_with(&base(wanted));
-        let near = self.labels.iter().find(is_near)?;
+        // Beside labels with an ending of their own lie those of other kinds.
+        let others = || self.others.iter().filter(|name| name.to_lowercase().contains("label")).find(is_near);
+        let near = self.labels.iter().find(is_near).or_else(others)?;
         Some(format!(
             "for `{image}` there is `{near}`: a label has the name of its image, `{wanted}{}`",
             self.naming.labels[0]

@@ -218,6 +218,11 @@ fn a_missing_path_is_answered_with_what_there_is() {
         "`data/GTA5/imgs/1.png` does not exist; `data/GTA5` holds images, labels"
     );
     assert_eq!(message("date"), "`date` does not exist; `.` holds data; `data` may be meant");
+    std::os::unix::fs::symlink("nowhere", root.join("data/link")).unwrap();
+    for path in ["data/link", "data/link/1.png"] {
+        let said = format!("`{path}` does not exist; `data/link` is a symbolic link that leads to nothing");
+        assert_eq!(message(path), said);
+    }
     assert_eq!(
         message("data/GTA5/images/1.png"),
         "`data/GTA5/images/1.png` does not exist; `data/GTA5/images` is empty"

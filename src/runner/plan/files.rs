@@ -302,7 +302,13 @@ impl<'a> Survey<'a> {
                 problem.help("`missing = \"skip\"` leaves out every image without label")
             }
             (Some(published), _) if error.concerns() != dataset::Concerns::List => {
-                problem.note(published.layout.expectation(published.root, published.part))
+                let Published { layout, root, part, .. } = published;
+                let is_missing = matches!(error, DatasetError::Missing { .. });
+                let nearby = is_missing.then(|| layout.root_nearby(&self.surveyor.pipeline.root, root, part)).flatten();
+                let shown =
+                    |path: &Path| if path.as_os_str().is_empty() { ".".to_owned() } else { path.display().to_string() };
+                let help = nearby.map(|nearby| format!("it lies in another folder: `root = \"{}\"`", shown(&nearby)));
+                problem.note(layout.expectation(root, part)).help_if(help)
             }
             _ => problem,
         };

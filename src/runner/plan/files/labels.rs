@@ -4,7 +4,7 @@
 //! line of the data set, in the same words for a plan, a run and the doctor. What is wrong stops a run; a class that no label
 //! holds is a warning, as a short list of street scenes may well lack one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -186,8 +186,12 @@ impl Survey<'_> {
 
     /// `all`: the values of those that could be read.
     pub(super) fn wrong_labels(&self, wrong: &[LabelError], all: [u64; 4]) -> Vec<Problem> {
-        let problem =
-            |error: &LabelError| self.read_by(Problem::error(error.to_string()).at(self.dataset.span, "this data set"));
+        let mut helped = HashSet::new();
+        let problem = |error: &LabelError| {
+            let problem = Problem::error(error.to_string()).at(self.dataset.span, "this data set");
+            let help = error.cure().filter(|help| helped.insert(*help));
+            self.read_by(problem).help_if(help.map(str::to_owned))
+        };
         let mut problems: Vec<Problem> = wrong.iter().take(FILES_NAMED).map(problem).collect();
         if wrong.len() > FILES_NAMED {
             let title = match wrong.len() - FILES_NAMED {
