@@ -1,7 +1,6 @@
 //! What stands in the way of an output is told before anything runs: by `plan`, by `doctor`, and by a run that then runs nothing.
 
 mod space;
-mod weights;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -15,8 +14,9 @@ const SLOW: &str = "format = 1\n[stages.slow]\nkind = \"command\"\nshell = \"ech
     [stages.last]\nkind = \"command\"\nshell = \"cat slow.txt > out/deep/er.txt\"\ninputs = [\"slow.txt\"]\noutputs = [\"out/deep/er.txt\"]\n";
 
 /// A stage whose outputs the program itself puts in place.
-const BUILT_IN: &str = "format = 1\n[pipeline]\nname = \"p\"\ndevice = \"cpu\"\n[[classes]]\nname = \"a\"\n[[classes]]\nname = \"b\"\n\
-    [models.m]\narch = \"small\"\n[stages.w]\nkind = \"checkpoint-import\"\nfile = \"w.pth\"\nmodel = \"m\"\n";
+const BUILT_IN: &str = "format = 1\n[pipeline]\nname = \"p\"\ndevice = \"cpu\"\nclasses = \"scenes-8\"\n[models.m]\narch = \"small\"\n\
+    [datasets.s]\nformat = \"scenes\"\nstyle = \"source\"\nseed = 1\ncount = 2\n[datasets.t]\nformat = \"scenes\"\nstyle = \"target\"\nseed = 2\ncount = 2\n\
+    [stages.w]\nkind = \"inter-training\"\nmethod = \"minent\"\nmodel = \"m\"\nsource = \"s\"\ntarget = \"t\"\niterations = 1\n";
 
 type Obstacle = (&'static str, fn(&std::path::Path));
 
@@ -52,7 +52,6 @@ fn whatever_is_no_folder_on_the_way_to_an_output_is_told_before_anything_runs() 
         for (file, places) in [(SLOW, &["out", "out/deep"][..]), (BUILT_IN, &["runs", "runs/p", "runs/p/w"])] {
             for place in places {
                 let space = Space::with(file);
-                space.write("w.pth", weights::torch_save(&[("w".to_owned(), vec![1])], "", ""));
                 let above = space.path(place);
                 fs::create_dir_all(above.parent().unwrap()).unwrap();
                 make(&above);
