@@ -231,7 +231,11 @@ fn tell(refusal: &Refusal, is_coloured: bool) -> u8 {
             USAGE
         }
         Refusal::Usage(text) => {
-            talk!("error: {}", shown::brief(text, SAID));
+            // Help is a line of its own.
+            let text = shown::brief(text, SAID);
+            let (first, rest) = text.split_once("\nhelp: ").map_or((&*text, None), |(first, rest)| (first, Some(rest)));
+            talk!("error: {first}");
+            rest.inspect(|help| talk!("help: {help}"));
             USAGE
         }
         Refusal::Other(error) => {

@@ -19,7 +19,8 @@ impl Source {
             // Nothing was run, and it is the folder that was named or found that is wrong.
             let help = match error.is_refusal() {
                 true => {
-                    "\nhelp: `intrada-run doctor` tries what its file system can do; --cache names a folder on another one"
+                    "\nhelp: `intrada-run doctor` tries what its file system can do; --cache names a folder on another one; \
+                     `lsattr` shows whether a single file that resists is immutable"
                         .to_owned()
                 }
                 false => full_disk::help_line(&error),

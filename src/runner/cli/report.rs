@@ -64,7 +64,7 @@ pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended) -> O
         return None;
     }
     let stale = if of_everything { Vec::new() } else { stale(session) };
-    let kept = page::replace(&session.history_path(), &history.encode())
+    let kept = page::replace(&session.store, &session.history_path(), &history.encode())
         .and_then(|()| page::write(&workspace(session, history, &stale)));
     match kept {
         Ok(findings) => Some(Kept { page: page::place(&session.pipeline), findings }),

@@ -22,7 +22,7 @@ use crate::spec::{InputSource, OutputId, Pipeline, StageId};
 /// # Errors
 /// [`Error`]; `place` is as it was then.
 pub fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<&'static str>, Error> {
-    let package = Package::begin(place)?;
+    let package = Package::begin(&session.store, &session.pipeline.root, place)?;
     let lineage = done(session, &[output.stage])?;
     let evaluations = evaluations(&session.pipeline, output.stage);
     // What is wrong with the images of an evaluation is no reason to keep the network back.

@@ -7,16 +7,18 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use crate::store::Store;
+use crate::store::beside::Beside;
 
 /// A folder in the making. Dropped before [`Package::finish`], it leaves nothing behind.
 pub(super) struct Package {
-    workshop: tempfile::TempDir,
+    workshop: Beside,
     place: PathBuf,
 }
 
 impl Package {
-    /// For the folder `place`, which isn't there yet or is empty. Makes the folders above it.
-    pub(super) fn begin(place: &Path) -> Result<Package, Error> {
+    /// For a workspace at `root` and the folder `place`, which isn't there yet or is empty. Makes the folders above it.
+    pub(super) fn begin(store: &Store, root: &Path, place: &Path) -> Result<Package, Error> {
         let failed = |action, path: &Path| {
             let path = path.to_owned();
             move |source| Error::Io { action, path, source }
@@ -35,10 +37,7 @@ impl Package {
         let place = std::path::absolute(place).map_err(failed("resolve", place))?.components().collect::<PathBuf>();
         let parent = place.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(failed("make", parent))?;
-        let workshop = tempfile::Builder::new()
-            .prefix(".intrada-export-")
-            .tempdir_in(parent)
-            .map_err(failed("write into", parent))?;
+        let workshop = store.beside(root, parent).map_err(failed("write into", parent))?;
         let package = Package { workshop, place };
         // One below the temporary folder: that one is private, this one is what the umask says.
         fs::create_dir(package.folder()).map_err(failed("make", &package.folder()))?;
@@ -77,16 +76,21 @@ impl Package {
 mod tests {
     use super::*;
 
+    fn begin(place: &Path) -> Result<Package, Error> {
+        let root = tempfile::tempdir().unwrap();
+        Package::begin(&Store::look_at(&root.path().join("none")).unwrap(), root.path(), place)
+    }
+
     #[test]
     fn a_folder_appears_when_it_is_complete_and_only_then() {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("deep/er/");
-        let package = Package::begin(&place).unwrap();
+        let package = begin(&place).unwrap();
         package.write("a", &[b"1", b"2"]).unwrap();
         assert!(!place.exists());
         package.finish().unwrap();
         assert_eq!(fs::read(place.join("a")).unwrap(), b"12");
-        drop(Package::begin(&dir.path().join("deep/other")).unwrap());
+        drop(begin(&dir.path().join("deep/other")).unwrap());
         assert_eq!(fs::read_dir(dir.path().join("deep")).unwrap().count(), 1, "what is not finished leaves nothing");
     }
 
@@ -97,12 +101,12 @@ mod tests {
         fs::create_dir_all(&empty).unwrap();
         fs::create_dir_all(full.join("thesis")).unwrap();
         fs::write(&file, "").unwrap();
-        Package::begin(&empty).unwrap().finish().unwrap();
+        begin(&empty).unwrap().finish().unwrap();
         for taken in [&full, &file] {
-            assert!(matches!(Package::begin(taken), Err(Error::Occupied { .. })), "{}", taken.display());
+            assert!(matches!(begin(taken), Err(Error::Occupied { .. })), "{}", taken.display());
         }
-        assert!(matches!(Package::begin(&file.join("below")), Err(Error::Io { .. })), "there is no such folder");
-        let late = Package::begin(&dir.path().join("late")).unwrap();
+        assert!(matches!(begin(&file.join("below")), Err(Error::Io { .. })), "there is no such folder");
+        let late = begin(&dir.path().join("late")).unwrap();
         fs::create_dir_all(dir.path().join("late/thesis")).unwrap();
         assert!(matches!(late.finish(), Err(Error::Occupied { .. })));
         assert!(dir.path().join("late/thesis").exists());

@@ -33,7 +33,7 @@ const CLASSES: &str = "cityscapes-19";
 /// [`Error`]; `place` is as it was then.
 pub fn cityscapes_submission(session: &mut Session, output: OutputId, place: &Path) -> Result<usize, Error> {
     let ids = label_ids(&session.pipeline)?;
-    let package = Package::begin(place)?;
+    let package = Package::begin(&session.store, &session.pipeline.root, place)?;
     let lineage = done(session, &[output.stage])?;
     let (stage, file) = (session.pipeline.stage(output.stage).name.clone(), session.pipeline.file.clone());
     let Some(done) = lineage.last().filter(|done| done.stage == output.stage) else {

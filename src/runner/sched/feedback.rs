@@ -17,7 +17,7 @@ const OFTEN: u32 = 3;
 #[derive(Default)]
 pub struct Feedback {
     times: HashMap<NodeId, BTreeMap<PathBuf, u32>>,
-    own: BTreeSet<PathBuf>,
+    own: HashMap<NodeId, BTreeSet<PathBuf>>,
 }
 
 impl Feedback {
@@ -28,20 +28,26 @@ impl Feedback {
         let times = changed.into_iter().map(|path| (before.get(&path).map_or(1, |times| times + 1), path));
         let times: BTreeMap<PathBuf, u32> = times.map(|(times, path)| (path, times)).collect();
         let often = times.iter().filter(|(_, times)| **times >= OFTEN).map(|(path, _)| path.clone());
-        let often: Vec<PathBuf> = often.filter(|path| !self.own.contains(path)).collect();
-        self.own.extend(often.iter().cloned());
+        let often: Vec<PathBuf> = often.filter(|path| !self.is_own_itself(path)).collect();
+        self.own.entry(node).or_default().extend(often.iter().cloned());
         self.times.insert(node, times);
         often
     }
 
-    /// A stage has run to its end.
+    /// A stage has run to its end while nothing that it reads changed: it doesn't write there any more, and what a person does there
+    /// is worth a run again.
     pub fn ran(&mut self, node: NodeId) {
         self.times.remove(&node);
+        self.own.remove(&node);
     }
 
     /// Whether a change of this file is a stage's own doing.
     pub fn is_own(&self, path: &Path) -> bool {
-        path.ancestors().any(|path| self.own.contains(path))
+        path.ancestors().any(|path| self.is_own_itself(path))
+    }
+
+    fn is_own_itself(&self, path: &Path) -> bool {
+        self.own.values().any(|own| own.contains(path))
     }
 }
 
@@ -62,6 +68,7 @@ mod tests {
         assert!(feedback.failed(node, files(&["log", "edited"])).is_empty(), "it is told once");
         feedback.ran(node);
         assert!(feedback.failed(node, files(&["edited"])).is_empty(), "a success begins the row anew");
+        assert!(!feedback.is_own(Path::new("log")), "and what was its own doing is followed again");
     }
 
     #[test]

@@ -19,8 +19,8 @@ use super::jobs::{failed, io_failure};
 const RESERVED: u64 = 64 << 10;
 
 /// What helps where a file system refuses something.
-pub(super) const ELSEWHERE: &str =
-    "`intrada-run doctor` tries what a file system can do; --cache names a folder on another one for the cache";
+pub(super) const ELSEWHERE: &str = "`intrada-run doctor` tries what a file system can do; --cache names a folder on another one for the cache; \
+     `lsattr` shows whether a single file that resists is immutable";
 
 /// Opens the log of a job. That of a resumed training goes on, and so does that of a further attempt, which says so in a line
 /// `before` it; a fresh run's begins anew.

@@ -31,7 +31,7 @@ use super::lease::{self, Attempt, Holder, Lease};
 use super::publish::{is_of_a_dead_process, owner};
 use super::stat::Stat;
 use super::strange::names;
-use super::{Store, strange};
+use super::{Store, in_use, strange};
 use crate::digest::{Digest, FileDigest};
 use crate::own::OWN;
 
@@ -199,6 +199,7 @@ impl Store {
         runs.remove(&at.run);
         for run in runs {
             let Some(_lease) = self.take_over(&at.running().join(&run), end_orphans)? else { continue };
+            let _ = fs::remove_file(in_use::list_of(&at.running(), &run));
             for place in &outside {
                 for (_, folder) in self.asides(place)?.into_iter().filter(|(owner, _)| *owner == run) {
                     recovered.extend(self.recover_one(&folder)?);
@@ -327,30 +328,24 @@ impl Store {
         if let Place::Outside(outside) = place {
             self.note_place(outside)?;
         }
-        fs::create_dir_all(&folder)?;
+        match place {
+            Place::Cache => strange::make_folder(&self.root, &folder)?,
+            Place::Outside(_) => fs::create_dir_all(&folder)?,
+        }
         tempfile::Builder::new().prefix(prefix).tempdir_in(&folder)
     }
 
     /// The places that runs of this workspace have used, and that may hold something.
     fn known_places(&self) -> Result<Vec<Place>, Error> {
         let Some(at) = self.at_work() else { return Ok(vec![Place::Cache]) };
-        let noted = at.places();
-        let noted = strange::read(&noted).at("read", &noted)?.bytes().unwrap_or_default();
-        let paths = noted.split(|&byte| byte == 0).filter(|path| !path.is_empty());
-        let outside = paths.map(|path| Place::Outside(PathBuf::from(OsStr::from_bytes(path))));
+        let places = at.places();
+        let outside = noted(&places).at("read", &places)?.into_iter().map(Place::Outside);
         Ok([Place::Cache].into_iter().chain(outside).collect())
     }
 
     /// Notes a folder outside of the cache before it is used, so that it is found again.
     fn note_place(&self, outside: &Path) -> io::Result<()> {
-        let Some(at) = self.at_work() else { return Ok(()) };
-        let known = self.known_places().map_err(io::Error::other)?;
-        if !known.contains(&Place::Outside(outside.to_owned())) {
-            let line = [outside.as_os_str().as_bytes(), b"\0"].concat();
-            let mut file = fs::File::options().create(true).append(true).open(at.places())?;
-            io::Write::write_all(&mut file, &line)?;
-        }
-        Ok(())
+        self.at_work().map_or(Ok(()), |at| note_place(&at.places(), outside))
     }
 
     /// Removes the folders above `entry` that are empty, as far as they are the program's own outside of the cache.
@@ -361,6 +356,23 @@ impl Store {
             let _ = fs::remove_dir(folder);
         }
     }
+}
+
+/// The folders outside of the cache that are noted in a file.
+fn noted(places: &Path) -> io::Result<Vec<PathBuf>> {
+    let noted = strange::read(places)?.bytes().unwrap_or_default();
+    let paths = noted.split(|&byte| byte == 0).filter(|path| !path.is_empty());
+    Ok(paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
+}
+
+/// Notes a folder outside of the cache in such a file.
+pub(super) fn note_place(places: &Path, outside: &Path) -> io::Result<()> {
+    if !noted(places)?.iter().any(|known| known == outside) {
+        let line = [outside.as_os_str().as_bytes(), b"\0"].concat();
+        let mut file = fs::File::options().create(true).append(true).open(places)?;
+        io::Write::write_all(&mut file, &line)?;
+    }
+    Ok(())
 }
 
 /// A folder in which something is built.
@@ -392,7 +404,7 @@ fn is_named_after(entry: &Path, holder: &Holder) -> bool {
     entry.file_name().is_some_and(|name| name.as_bytes().starts_with(run.as_bytes()))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     let result = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),

@@ -164,13 +164,16 @@ impl Store {
     /// # Errors
     /// [`Error::Io`].
     pub fn publish(&self, trace: &Trace) -> Result<(), Error> {
+        self.note_in_use(trace.key);
         self.publish_file(self.stage_bytes(&trace.encode())?, &self.trace_path(trace.key))
     }
 
-    /// Takes note that what `key` gave was asked for: gc goes by the modification time of the trace.
+    /// Takes note that what `key` gave was asked for: gc goes by the modification time of the trace, and by what a run
+    /// at work has noted.
     ///
     /// Not worth failing for: a file that is somebody else's can't be touched, and is then taken for less used than it is.
     pub fn note_use(&self, key: Key) {
+        self.note_in_use(key);
         let now = Timestamps {
             last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
             last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },

@@ -4,6 +4,7 @@
 //! however it ends, because gc must not take away what a living run has found and is yet to read: a job may read an object
 //! hours after the run looked it up.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -11,11 +12,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::error::{At, Error};
+use super::in_use::{self, InUse};
 use super::index::Index;
 use super::lease::{Attempt, Holder, Lease};
 use super::publish::host;
 use super::strange::{Record, names};
 use super::{Store, claim, lease, strange};
+use crate::digest::Key;
 
 /// A run that is at work in a workspace. Signed out when dropped.
 #[derive(Debug)]
@@ -23,6 +26,7 @@ pub struct Visit {
     pub(super) lease: Lease,
     /// Goes with it, if it is the last one.
     _claims: claim::Folder,
+    _used: in_use::List,
 }
 
 impl Visit {
@@ -44,6 +48,8 @@ pub(super) struct AtWork {
     pub(super) folder: PathBuf,
     /// What the run's entry is called.
     pub(super) run: OsString,
+    /// What it has used.
+    pub(super) in_use: InUse,
 }
 
 impl AtWork {
@@ -66,6 +72,8 @@ pub(super) struct Workspace {
     pub(super) is_gone: bool,
     /// The runs that are at work in it.
     pub(super) runs: Vec<Holder>,
+    /// Of each of these, the results that it has found or made, where it has noted them.
+    pub(super) used: Vec<Option<HashSet<Key>>>,
     /// What lay in it when the last run ended.
     pub(super) index: Index,
 }
@@ -93,8 +101,10 @@ impl Store {
                 // Of a run that was killed, with a process of the same number. It is yet to be recovered.
                 Attempt::Held(lease) if lease.left_by().is_some() => lease.leave(),
                 Attempt::Held(lease) => {
-                    let _ = self.at_work.set(AtWork { root: root.clone(), folder, run });
-                    return Ok(Visit { lease, _claims: claim::Folder::of(root) });
+                    let list = in_use::list_of(&running, &run);
+                    let in_use = InUse::at(list.clone());
+                    let _ = self.at_work.set(AtWork { root: root.clone(), folder, run, in_use });
+                    return Ok(Visit { lease, _claims: claim::Folder::of(root), _used: in_use::List(list) });
                 }
                 Attempt::Busy(_) => {}
             }
@@ -131,11 +141,22 @@ impl Store {
         let is_here = on == Some(host().as_bytes());
         let is_gone = is_here && root.as_ref().is_some_and(|root| !root.exists());
         let running = folder.join("running");
-        let mut runs = Vec::new();
+        let (mut runs, mut used, mut living) = (Vec::new(), Vec::new(), HashSet::new());
         for name in names(&running)? {
-            runs.extend(lease::living(&running.join(name), self.only_looks)?);
+            if let Some(holder) = lease::living(&running.join(&name), self.only_looks)? {
+                runs.push(holder);
+                used.push(in_use::read(&in_use::list_of(&running, &name)));
+                living.insert(name);
+            }
         }
-        Ok(Workspace { root, is_gone, runs, index: Index::load(&folder.join("index")) })
+        let lists = running.with_file_name("used");
+        // Of runs that were killed.
+        for name in names(&lists)?.into_iter().filter(|name| !self.only_looks && !living.contains(name)) {
+            if running.join(&name).symlink_metadata().is_err() {
+                let _ = fs::remove_file(lists.join(name));
+            }
+        }
+        Ok(Workspace { root, is_gone, runs, used, index: Index::load(&folder.join("index")) })
     }
 }
 

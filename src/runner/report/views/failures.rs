@@ -7,18 +7,21 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Unwritten;
 use super::page::replace;
 use crate::report::history::History;
 use crate::report::{Event, Finished, Outcome};
+use crate::store::Store;
 
 /// Between two files.
 const REST: Duration = Duration::from_secs(1);
 
 /// The failures of a run that goes on.
 pub(super) struct Failures {
+    store: Arc<Store>,
     /// Of the file.
     path: PathBuf,
     history: Rc<RefCell<History>>,
@@ -29,8 +32,8 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    pub(super) fn new(path: PathBuf, history: Rc<RefCell<History>>) -> Failures {
-        Failures { path, history, is_news: false, due: Instant::now() }
+    pub(super) fn new(store: Arc<Store>, path: PathBuf, history: Rc<RefCell<History>>) -> Failures {
+        Failures { store, path, history, is_news: false, due: Instant::now() }
     }
 
     /// Takes note of what happened, which the history already knows.
@@ -48,7 +51,7 @@ impl Failures {
             return Ok(());
         }
         (self.is_news, self.due) = (false, now + REST);
-        replace(&self.path, &self.history.borrow().encode())
+        replace(&self.store, &self.path, &self.history.borrow().encode())
     }
 }
 
@@ -78,7 +81,8 @@ mod tests {
         let path = folder.path().join("histories/p.json");
         let history = Rc::new(RefCell::new(History::default()));
         let mut recorder = Recorder::new(Quiet(Deaf), Rc::clone(&history));
-        let mut failures = Failures::new(path.clone(), history);
+        let store = Arc::new(Store::open(&folder.path().join("cache")).unwrap());
+        let mut failures = Failures::new(store, path.clone(), history);
         let mut tell = |event: Event| {
             recorder.tell(&event);
             failures.hear(&event).unwrap();

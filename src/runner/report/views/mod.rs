@@ -61,7 +61,7 @@ impl<R: Reporter> Views<R> {
         Views {
             inner: Recorder::new(inner, Rc::clone(&history)),
             events: EventFiles::new(pipeline, store),
-            failures: Failures::new(history_path, Rc::clone(&history)),
+            failures: Failures::new(Arc::clone(store), history_path, Rc::clone(&history)),
             page: LivePage::new(pipeline, graph, store, history, needed),
             has_warned: false,
         }

@@ -5,9 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,7 +38,8 @@ pub fn place(pipeline: &Pipeline) -> PathBuf {
 /// It can't be written.
 pub fn write(workspace: &Workspace) -> Result<Vec<String>, Unwritten> {
     let page = gather(workspace, now());
-    replace(&workspace.pipeline.root.join(place(workspace.pipeline)), page.render().as_bytes())?;
+    let path = workspace.pipeline.root.join(place(workspace.pipeline));
+    replace(workspace.store, &path, page.render().as_bytes())?;
     Ok(page.findings())
 }
 
@@ -59,15 +58,8 @@ pub fn is_current(workspace: &Workspace, knows_stale: bool) -> bool {
 ///
 /// # Errors
 /// It can't be written.
-pub fn replace(path: &Path, content: &[u8]) -> Result<(), Unwritten> {
-    let folder = path.parent().expect("a page and a history lie in folders");
-    // As any new file: temporary ones are for their owner alone.
-    let mode = Permissions::from_mode(0o644);
-    let written = fs::create_dir_all(folder)
-        .and_then(|()| tempfile::Builder::new().prefix(".intrada-report-").permissions(mode).tempfile_in(folder))
-        .and_then(|file| fs::write(file.path(), content).map(|()| file))
-        .and_then(|file| file.persist(path).map_err(|error| error.error));
-    written.map(drop).map_err(|source: io::Error| Unwritten { path: path.to_owned(), source })
+pub fn replace(store: &Store, path: &Path, content: &[u8]) -> Result<(), Unwritten> {
+    store.put_file(path, content).map_err(|source| Unwritten { path: path.to_owned(), source })
 }
 
 /// The page of a run that goes on.

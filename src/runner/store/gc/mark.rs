@@ -104,8 +104,14 @@ impl Store {
                 }
             }
             roots.runs += workspace.runs.len();
-            let begun = workspace.runs.iter().map(|run| (run.since * 1e9) as i64 - super::CLOCKS_DIFFER_NS);
-            roots.in_use_since_ns = begun.chain([roots.in_use_since_ns]).min().expect("it has one at least");
+            for (run, used) in workspace.runs.iter().zip(workspace.used) {
+                let since_ns = (run.since * 1e9) as i64 - super::CLOCKS_DIFFER_NS;
+                roots.in_use_since_ns = roots.in_use_since_ns.min(since_ns);
+                match used {
+                    Some(used) => roots.in_use.extend(used),
+                    None => roots.unnoted_since_ns = roots.unnoted_since_ns.min(since_ns),
+                }
+            }
         }
         Ok(roots)
     }
@@ -118,7 +124,7 @@ pub(super) fn candidates(marked: &[Marked], files: &[ObjectFile], roots: &Roots)
         let key = marked.trace.key;
         let protection = if roots.pinned.contains(&key) {
             Some(Verdict::Pinned)
-        } else if marked.last_use_ns >= roots.in_use_since_ns {
+        } else if roots.in_use.contains(&key) || marked.last_use_ns >= roots.unnoted_since_ns {
             Some(Verdict::InUse)
         } else {
             roots.in_place.contains(&key).then_some(Verdict::InPlace)

@@ -5,7 +5,7 @@
 //!
 //! 1. It waits for whoever has looked something up and is about to restore it, or has stored something and is about to
 //!    publish it ([`Store::hold`]), and keeps others from beginning with that until it is done.
-//! 2. What a run at work has used or made since it began stays ([`Store::visit`]), and so does what lies in its workspace.
+//! 2. What a run at work has found or made stays, by its own list, and so does what lies in its workspace ([`Store::visit`]).
 //! 3. Traces go before the objects that they name. A kill in between leaves objects that nothing refers to.
 //!
 //! The last use of a result is the modification time of its trace.
@@ -42,7 +42,11 @@ pub struct Needs {
 struct Roots {
     pinned: HashSet<Key>,
     in_place: HashSet<Key>,
-    /// What was used or made since then belongs to a run that is at work.
+    /// What runs at work have found or made, as they have noted it.
+    in_use: HashSet<Key>,
+    /// What was used or made since then belongs to a run that is at work and has noted nothing.
+    unnoted_since_ns: i64,
+    /// Garbage of later than that may be what a run at work is about to use.
     in_use_since_ns: i64,
     /// How many are at work.
     runs: usize,
@@ -50,7 +54,14 @@ struct Roots {
 
 impl Default for Roots {
     fn default() -> Roots {
-        Roots { pinned: HashSet::new(), in_place: HashSet::new(), in_use_since_ns: i64::MAX, runs: 0 }
+        Roots {
+            pinned: HashSet::new(),
+            in_place: HashSet::new(),
+            in_use: HashSet::new(),
+            unnoted_since_ns: i64::MAX,
+            in_use_since_ns: i64::MAX,
+            runs: 0,
+        }
     }
 }
 

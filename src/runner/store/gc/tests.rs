@@ -154,6 +154,44 @@ fn what_a_run_at_work_has_used_or_made_stays() {
 }
 
 #[test]
+fn what_a_run_at_work_has_used_or_made_stays_however_the_clock_was_set() {
+    // As the clock says, the run began long after it used a result, or long before somebody else had used another one.
+    for (days_of_uses, days_of_others) in [(800, 0), (0, 800)] {
+        let scene = scene();
+        let used = scene.result("used", "a", &["used"], &[], 60);
+        let unused = scene.result("unused", "b", &["unused"], &[], 60);
+        let run = scene.store.visit(scene.dir.path()).unwrap();
+        scene.store.note_use(key("used"));
+        let made = scene.result("made", "c", &["made"], &[], 0);
+        for (name, days) in [("used", days_of_uses), ("made", days_of_uses), ("unused", days_of_others)] {
+            age(&scene.store.trace_path(key(name)), DAY * days);
+        }
+        let limits = Limits { max_size: Some(0), all: true, ..Limits::default() };
+        scene.gc(limits, false);
+        assert!(scene.has(&used) && scene.has(&made));
+        assert_eq!(scene.store.load(key("unused")).unwrap(), None);
+        drop(run);
+        scene.gc(limits, false);
+        assert!(!scene.has(&used) && !scene.has(&made) && !scene.has(&unused));
+    }
+}
+
+#[test]
+fn a_run_that_could_not_note_what_it_used_is_taken_to_have_used_what_is_younger_than_it() {
+    let scene = scene();
+    let run = scene.store.visit(scene.dir.path()).unwrap();
+    let lists = scene.store.index_path(scene.dir.path()).unwrap().with_file_name("used");
+    fs::write(&lists, "in the way").unwrap();
+    let made = scene.result("made", "c", &["made"], &[], 0);
+    let limits = Limits { max_size: Some(0), all: true, ..Limits::default() };
+    scene.gc(limits, false);
+    assert!(scene.has(&made));
+    drop(run);
+    scene.gc(limits, false);
+    assert!(!scene.has(&made));
+}
+
+#[test]
 fn leftovers_go_by_age_and_a_slot_that_is_worked_in_stays() {
     let scene = scene();
     for name in ["abandoned", "leased", "fresh"] {

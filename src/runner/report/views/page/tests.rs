@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::fs;
+
 use super::*;
 use crate::digest::{Digest, Key};
 use crate::graph;

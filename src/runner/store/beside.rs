@@ -1,0 +1,166 @@
+//! What the program writes for a person, outside of the store or beside it: built out of sight, and renamed when it is complete.
+//!
+//! Knows no content. A kill leaves what it was building where everything of that kind is: in `tmp/` of the cache, or in a folder
+//! `.intrada` that no stage reads (see [`super::aside`]). Whoever builds there next removes it, and so does the next run.
+
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::{Builder, TempDir};
+
+use super::aside::remove;
+use super::publish::{is_of_a_dead_process, owner};
+use super::{Store, answer, strange};
+use crate::own::OWN;
+
+/// How often a folder is made again that somebody else removes at the same moment, as it was empty.
+const TRIES: usize = 20;
+
+/// A folder beside the place of something that is being built. Dropped, it is gone with what is left in it.
+#[derive(Debug)]
+pub struct Beside {
+    /// None once it is dropped.
+    folder: Option<TempDir>,
+}
+
+impl Beside {
+    /// In the folder `parent`. Removes what killed processes have left there.
+    fn new(parent: &Path) -> io::Result<Beside> {
+        let tmp = parent.join(OWN).join("tmp");
+        for entry in fs::read_dir(&tmp).into_iter().flatten().flatten() {
+            if is_of_a_dead_process(&entry.file_name().to_string_lossy()) == Some(true) {
+                let _ = remove(&entry.path());
+            }
+        }
+        let make = || fs::create_dir_all(&tmp).and_then(|()| Builder::new().prefix(&owner()).tempdir_in(&tmp));
+        let mut made = make();
+        for _ in 0..TRIES {
+            match made {
+                Err(error) if error.kind() == ErrorKind::NotFound => made = make(),
+                _ => break,
+            }
+        }
+        Ok(Beside { folder: Some(made?) })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.as_ref().expect("it is there until it is dropped").path()
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let Some(folder) = self.folder.take() else { return };
+        let above: Vec<PathBuf> = folder.path().ancestors().skip(1).take(2).map(Path::to_owned).collect();
+        drop(folder);
+        // One that isn't empty stays.
+        above.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+    }
+}
+
+impl Store {
+    /// A folder in which something is built that a rename then brings into the folder `parent`. The next run of the workspace at
+    /// `root` looks there for what a kill has left.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn beside(&self, root: &Path, parent: &Path) -> io::Result<Beside> {
+        if let Ok(index) = self.index_path(root) {
+            // Only an export of the same folder would find it then.
+            let _ = super::aside::note_place(&index.with_file_name("places"), &parent.join(OWN));
+        }
+        Beside::new(parent)
+    }
+
+    /// Puts a file in place, at once: whoever reads it meanwhile sees the old one or the new one, whole.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn put_file(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let is_ours = path.starts_with(&self.root);
+        match is_ours {
+            true => strange::make_folder(&self.root, folder)?,
+            false => fs::create_dir_all(folder)?,
+        }
+        match put(&self.root.join("tmp"), path, content) {
+            Err(error) if is_ours && error.kind() == ErrorKind::IsADirectory => {
+                strange::put_away(&self.root, path)?;
+                put(&self.root.join("tmp"), path, content)
+            }
+            // The cache is on another file system, or only looked at.
+            Err(error) if !is_ours && !answer::is_lack_of_room(&error) => {
+                put(Beside::new(folder)?.path(), path, content)
+            }
+            result => result,
+        }
+    }
+}
+
+/// Writes a file in the folder `tmp` and moves it to `path`.
+fn put(tmp: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    // As any new file: temporary ones are for their owner alone.
+    let mode = Permissions::from_mode(0o644);
+    let file = Builder::new().prefix(&owner()).permissions(mode).tempfile_in(tmp)?;
+    fs::write(file.path(), content)?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::publish::host;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_is_left_with_and_without_a_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let there = Store::open(&root.join("cache")).unwrap();
+        for store in [there, Store::look_at(&root.join("none")).unwrap()] {
+            for content in ["one", "two"] {
+                store.put_file(&root.join("runs/p/page"), content.as_bytes()).unwrap();
+                assert_eq!(fs::read_to_string(root.join("runs/p/page")).unwrap(), content);
+                assert_eq!(names(&root.join("runs/p")), ["page"]);
+            }
+        }
+        assert!(!root.join("none").exists());
+    }
+
+    #[test]
+    fn what_lies_in_the_way_of_a_file_of_the_cache_is_put_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("cache")).unwrap();
+        let path = store.root().join("workspaces/1/histories/p.json");
+        fs::create_dir_all(&path).unwrap();
+        store.put_file(&path, b"one").unwrap();
+        fs::remove_dir_all(store.root().join("workspaces/1")).unwrap();
+        fs::write(store.root().join("workspaces/1"), "strange").unwrap();
+        store.put_file(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(&store.root().join("tmp")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_killed_process_was_building_goes_with_the_next_one_and_a_living_one_s_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let tmp = dir.path().join(OWN).join("tmp");
+        let dead = tmp.join(format!("{}.{}.a", host(), i32::MAX));
+        fs::create_dir_all(dead.join("new")).unwrap();
+        let living = Beside::new(dir.path()).unwrap();
+        assert!(!dead.exists());
+        drop(Beside::new(dir.path()).unwrap());
+        assert!(living.path().exists());
+        drop(living);
+        assert_eq!(names(dir.path()), Vec::<String>::new());
+    }
+}
