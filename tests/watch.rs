@@ -384,3 +384,72 @@ fn a_file_behind_a_link_in_an_input_folder_wakes_the_stage_that_reads_it() {
     assert_eq!(space.read("a.txt"), "threetwo");
     assert_eq!(watching.interrupt(), Some(130));
 }
+
+/// Waits until the output holds this. Whatever the watch says on the way.
+fn comes(space: &Space, watching: &Watching, output: &str, wanted: &str) {
+    let holds = || std::fs::read_to_string(space.path(output)).ok();
+    let start = Instant::now();
+    while holds().as_deref() != Some(wanted) {
+        assert!(start.elapsed() < Duration::from_secs(60), "{output}: {:?} instead of {wanted:?}", holds());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    watching.until("run-finished");
+}
+
+#[test]
+fn a_link_above_an_input_that_is_made_to_lead_elsewhere_is_seen_and_what_lies_there_then() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat sets/data/in/* > a.txt\"\ninputs = [\"sets/data/in\"]\noutputs = [\"a.txt\"]\n",
+    );
+    let disk = Space::new();
+    let link = |to: &str, at: std::path::PathBuf| {
+        let new = at.with_extension("new");
+        std::os::unix::fs::symlink(to, &new).unwrap();
+        std::fs::rename(&new, at).unwrap();
+    };
+    for version in ["1", "2", "3"] {
+        disk.write(&format!("v{version}/in/file"), version);
+    }
+    // One link leads through another one.
+    link("v1", disk.path("current"));
+    std::fs::create_dir(space.path("sets")).unwrap();
+    link(disk.path("current").to_str().unwrap(), space.path("sets/data"));
+    let watching = Watching::of(&space);
+    comes(&space, &watching, "a.txt", "1");
+    link("v2", disk.path("current"));
+    comes(&space, &watching, "a.txt", "2");
+    disk.write("v2/in/file", "two");
+    comes(&space, &watching, "a.txt", "two");
+    link(disk.path("v3").to_str().unwrap(), space.path("sets/data"));
+    comes(&space, &watching, "a.txt", "3");
+    disk.write("v3/in/file", "three");
+    comes(&space, &watching, "a.txt", "three");
+    assert_eq!(watching.interrupt(), Some(130));
+}
+
+#[test]
+fn an_input_folder_that_was_replaced_by_another_is_watched_as_it_is_now() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat sets/in/deep/* > a.txt\"\ninputs = [\"sets/in\"]\noutputs = [\"a.txt\"]\n",
+    );
+    space.write("sets/in/deep/file", "1");
+    let watching = Watching::of(&space);
+    comes(&space, &watching, "a.txt", "1");
+    for round in ["a", "b", "c"] {
+        // Another folder takes the name.
+        space.write("sets/new/deep/file", round);
+        std::fs::rename(space.path("sets/in"), space.path("sets/old")).unwrap();
+        std::fs::rename(space.path("sets/new"), space.path("sets/in")).unwrap();
+        std::fs::remove_dir_all(space.path("sets/old")).unwrap();
+        comes(&space, &watching, "a.txt", round);
+        space.write("sets/in/deep/file", format!("{round} edited"));
+        comes(&space, &watching, "a.txt", &format!("{round} edited"));
+        // It is removed and made again.
+        std::fs::remove_dir_all(space.path("sets/in")).unwrap();
+        space.write("sets/in/deep/file", format!("{round} again"));
+        comes(&space, &watching, "a.txt", &format!("{round} again"));
+        space.write("sets/in/deep/more", "!");
+        comes(&space, &watching, "a.txt", &format!("{round} again!"));
+    }
+    assert_eq!(watching.interrupt(), Some(130));
+}

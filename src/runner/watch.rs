@@ -8,9 +8,10 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use notify::event::EventKind;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -48,10 +49,13 @@ pub struct Error {
     source: notify::Error,
 }
 
+/// Device, inode and, as numbers are given again, when it was made: a folder of the same name may be another one by now.
+type Identity = (u64, u64, Option<SystemTime>);
+
 /// Watches a set of folders and tells what changes in them.
 pub struct Watcher {
     events: Sender<notify::Result<notify::Event>>,
-    folders: BTreeMap<PathBuf, Depth>,
+    folders: BTreeMap<PathBuf, (Depth, Option<Identity>)>,
     _system: Option<RecommendedWatcher>,
 }
 
@@ -64,14 +68,19 @@ impl Watcher {
     }
 
     /// Watches these folders from now on, and no others. Folders that lie below one that is watched in [`Depth::All`] needn't
-    /// be named.
+    /// be named. Those that weren't watched before, or are others than those of that name were: what has changed in them until
+    /// now wasn't heard of.
     ///
     /// # Errors
     /// A folder can't be watched; then those of before are watched on.
-    pub fn watch(&mut self, folders: &BTreeMap<PathBuf, Depth>) -> Result<(), Error> {
-        let folders = without_nested(folders);
+    pub fn watch(&mut self, folders: &BTreeMap<PathBuf, Depth>) -> Result<BTreeSet<PathBuf>, Error> {
+        let identified = |(folder, depth): (PathBuf, Depth)| {
+            let found = folder.metadata().ok().map(|found| (found.dev(), found.ino(), found.created().ok()));
+            (folder, (depth, found))
+        };
+        let folders: BTreeMap<_, _> = without_nested(folders).into_iter().map(identified).collect();
         if folders == self.folders {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -80,7 +89,7 @@ impl Watcher {
         let events = self.events.clone();
         let mut system =
             notify::recommended_watcher(move |event| drop(events.send(event))).map_err(failed(Path::new("")))?;
-        for (folder, depth) in &folders {
+        for (folder, (depth, _)) in &folders {
             let mode = if *depth == Depth::All { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
             match system.watch(folder, mode) {
                 // Gone between the look and now: its own folder is watched, and tells.
@@ -89,8 +98,10 @@ impl Watcher {
             }
         }
         // The earlier one ends only now, so that nothing is missed in between.
+        let is_new = |folder: &&PathBuf| self.folders.get(*folder) != folders.get(*folder);
+        let new = folders.keys().filter(is_new).cloned().collect();
         (self.folders, self._system) = (folders, Some(system));
-        Ok(())
+        Ok(new)
     }
 }
 

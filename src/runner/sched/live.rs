@@ -7,7 +7,7 @@
 //! was told only is a reason to look.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
@@ -156,7 +156,11 @@ impl Watch<'_> {
                 let pipeline = &opened.session.pipeline;
                 let outputs = pipeline.stages.iter().flat_map(|stage| &stage.outputs).map(|output| output.path.clone());
                 let inputs = inputs(pipeline).into_iter().chain(outputs);
-                let inputs = inputs.flat_map(|path| forms(&pipeline.root, &path)).collect();
+                let places = |path: PathBuf| {
+                    let links = links_on_the_way(&pipeline.root.join(&path));
+                    forms(&pipeline.root, &path).into_iter().chain(links)
+                };
+                let inputs = inputs.flat_map(places).collect();
                 self.broken = Some(Broken { text, inputs });
                 self.front.refuse(&problems);
                 Ok(None)
@@ -180,11 +184,14 @@ impl Watch<'_> {
                     if run.interrupted.is_some() {
                         return Ok(None);
                     }
-                    self.watch_all(run.session)?;
-                    match receive.recv() {
-                        Ok(Message::Changed(change)) => change,
-                        Ok(Message::Interrupt) | Err(_) => return Ok(None),
-                        Ok(Message::News(..) | Message::Ended(..)) => unreachable!("nothing runs"),
+                    match self.watch_all(run.session)? {
+                        // What has changed in them before they were watched was told by nobody.
+                        new if !new.is_empty() => Change::Paths(new),
+                        _ => match receive.recv() {
+                            Ok(Message::Changed(change)) => change,
+                            Ok(Message::Interrupt) | Err(_) => return Ok(None),
+                            Ok(Message::News(..) | Message::Ended(..)) => unreachable!("nothing runs"),
+                        },
                     }
                 }
             };
@@ -233,13 +240,17 @@ impl Watch<'_> {
         self.front.rest(run.session, run.options, &ended);
     }
 
-    fn watch_all(&mut self, session: &Session) -> Result<(), Error> {
+    /// Watches whatever a change of which may matter. The folders that weren't watched before.
+    fn watch_all(&mut self, session: &Session) -> Result<BTreeSet<PathBuf>, Error> {
         let mut folders = BTreeMap::from([(folder_of(&self.file), Depth::Names)]);
         let root = &session.pipeline.root;
         let outputs = session.pipeline.stages.iter().flat_map(|stage| &stage.outputs).map(|output| output.path.clone());
         let inputs = inputs(&session.pipeline);
         for path in inputs.iter().cloned().chain(outputs) {
             forms(root, &path).iter().for_each(|path| add(&mut folders, path));
+            for link in links_on_the_way(&root.join(&path)) {
+                folders.entry(folder_of(&link)).or_insert(Depth::Names);
+            }
         }
         for path in inputs.iter().flat_map(|path| behind_links(root, path, session.store.root())) {
             add(&mut folders, &path);
@@ -303,6 +314,7 @@ impl Run<'_> {
         let (root, cache) = (&pipeline.root, self.session.store.root());
         own.iter().flat_map(|own| forms(root, own)).any(|own| touches(paths, &own))
             || own.iter().flat_map(|own| behind_links(root, own, cache)).any(|own| touches(paths, &own))
+            || own.iter().flat_map(|own| links_on_the_way(&root.join(own))).any(|link| paths.contains(&*link))
     }
 
     /// The digest of a source, if it is another one than before. One that is wrong now stays what it was.
@@ -355,6 +367,30 @@ fn forms(root: &Path, path: &Path) -> Vec<PathBuf> {
     let named = root.join(path);
     let real = std::fs::canonicalize(&named).ok().filter(|real| *real != named);
     [named].into_iter().chain(real).collect()
+}
+
+/// The links that are followed on the way to `path`, also those that others lead through: where each lies.
+fn links_on_the_way(path: &Path) -> Vec<PathBuf> {
+    /// More than the system follows.
+    const MOST: usize = 64;
+    let names = |path: &Path| path.components().map(|name| name.as_os_str().to_owned()).rev().collect::<Vec<_>>();
+    let (mut links, mut at, mut open) = (Vec::new(), PathBuf::from("/"), names(path));
+    while let Some(name) = open.pop() {
+        match Path::new(&name).components().next() {
+            Some(Component::RootDir) => at = PathBuf::from("/"),
+            Some(Component::ParentDir) => drop(at.pop()),
+            Some(Component::Normal(_)) if links.len() < MOST => {
+                at.push(&name);
+                if let Ok(target) = at.read_link() {
+                    links.push(at.clone());
+                    at.pop();
+                    open.extend(names(&target));
+                }
+            }
+            _ => {}
+        }
+    }
+    links
 }
 
 /// What links below a folder lead to: whoever reads the folder reads that, too.
