@@ -56,7 +56,27 @@ fn neither(word: &str, others: &[OsString]) -> String {
     }
 }
 
+/// What a command of another program is called here.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (&["gc", "clean", "prune", "purge"], "cache gc"),
+    (&["verify", "fsck"], "cache verify"),
+    (&["stats", "du"], "cache stats"),
+    (&["pin"], "cache pin"),
+    (&["unpin"], "cache unpin"),
+    (&["status", "check", "validate", "lint", "ls", "list", "dry-run"], "plan"),
+    (&["diff"], "compare"),
+    (&["explain", "reason"], "why"),
+    (&["dag", "dot", "draw"], "graph"),
+    (&["logs", "tail"], "log"),
+    (&["new", "create"], "init"),
+    (&["start", "train", "exec", "repro", "make", "resume"], "run"),
+];
+
 fn near_command(word: &str) -> Option<String> {
+    let known = ELSEWHERE.iter().find(|(words, _)| words.contains(&word));
+    if let Some((_, command)) = known {
+        return Some((*command).to_owned());
+    }
     let cli = Cli::command();
     nearest(word, cli.get_subcommands().map(clap::Command::get_name)).map(str::to_owned)
 }
@@ -68,6 +88,16 @@ mod tests {
     fn completed(line: &str) -> Result<String, String> {
         let words = line.split_whitespace().map(OsString::from).collect();
         with_command(words).map(|words| words.join(&OsString::from(" ")).into_string().unwrap())
+    }
+
+    #[test]
+    fn what_another_program_s_command_is_called_here_is_a_command() {
+        for (_, command) in ELSEWHERE {
+            let mut found = Cli::command();
+            for word in command.split(' ') {
+                found = found.find_subcommand(word).unwrap_or_else(|| panic!("{command}")).clone();
+            }
+        }
     }
 
     #[test]
@@ -84,6 +114,8 @@ mod tests {
     fn what_is_neither_command_nor_file_is_answered_with_what_is_near() {
         let said = |line| completed(line).unwrap_err();
         assert!(said("intrada-run comapre p.toml").ends_with("`comapre`; did you mean `compare`?"));
+        assert!(said("intrada-run gc").ends_with("`gc`; did you mean `cache gc`?"));
+        assert!(said("intrada-run status p.toml").ends_with("did you mean `plan`?"));
         assert!(said("intrada-run Plan p.toml").ends_with("did you mean `plan`?"));
         assert!(said("intrada-run Cargo.tmol").ends_with("did you mean `Cargo.toml`?"));
         assert!(said("intrada-run rank p.toml").ends_with("before stages: intrada-run p.toml rank"));
