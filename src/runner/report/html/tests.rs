@@ -1,5 +1,7 @@
 //! Pages of pipelines that are done, half done, hostile or large.
 
+mod injection;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -106,7 +108,7 @@ impl Scene {
         });
         let key = Key(Digest::of(stage.as_bytes()));
         let record = StageRecord { key, outputs: placed.collect(), finished: 1.0, seconds: 2.0 };
-        self.index.stages.insert(record_name("p", stage), record);
+        self.index.stages.insert(record_name(&self.pipeline.name, stage), record);
     }
 
     fn file(content: impl Into<Vec<u8>>) -> Files {
