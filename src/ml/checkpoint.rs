@@ -19,11 +19,13 @@ use crate::pth::{self, Array, Contents};
 
 mod error;
 mod fit;
+mod nearest;
 mod wrapping;
 
 pub use error::CheckpointError;
 pub use fit::{Apart, Restored, Rule, copy_into, required, restore};
-pub use wrapping::{Beside, Nearest, Wrapping};
+pub use nearest::Nearest;
+pub use wrapping::{Beside, Wrapping};
 
 /// The one metadata entry. The format's metadata is a map whose order no writer promises, so more than one entry would
 /// make the bytes vary; what belongs there is one JSON text.

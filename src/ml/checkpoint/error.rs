@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tch::Kind;
 
-use super::wrapping::Nearest;
+use super::nearest::Nearest;
 use crate::input_file::{Changed, ReadError};
 use crate::pth::PthError;
 use intrada_weights::shown::Shown;

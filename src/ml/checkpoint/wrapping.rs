@@ -12,6 +12,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::CheckpointError;
+use super::nearest::Nearest;
 use crate::pth::Contents;
 use intrada_weights::shown::{Shown, some_of};
 
@@ -54,71 +55,6 @@ impl Display for Wrapping {
             write!(f, "; a whole network is also below {} and was not taken", names.join(", "))?;
         }
         Ok(())
-    }
-}
-
-/// What comes nearest to a network in a file that doesn't hold it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Nearest {
-    /// What is before the names there.
-    below: String,
-    /// How many of the network's tensors are there.
-    found: usize,
-    /// How many the network has.
-    wanted: usize,
-    /// Some of those that aren't.
-    missing: String,
-    /// The file's tensors.
-    tensors: usize,
-    /// Some names of the file that the network lacks.
-    others: String,
-    /// What the file has in the place of tensors, and what to do.
-    odd: Option<String>,
-    /// Whether the file's names are those of discriminators.
-    are_discriminators: bool,
-}
-
-impl Nearest {
-    /// What to do.
-    pub(super) fn cure(&self) -> &'static str {
-        match self.are_discriminators {
-            true => {
-                "its names are those of a discriminator, which `discriminator_init` of a training takes; name the file of the \
-                 network"
-            }
-            false => {
-                "name a file of such a network, or give the stage the model of the file: `arch` and `multi_level` decide which \
-                 tensors it has"
-            }
-        }
-    }
-}
-
-impl Display for Nearest {
-    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
-        let Nearest { below, found, wanted, missing, tensors, others, odd, .. } = self;
-        if let (0, Some(odd)) = (tensors, odd) {
-            return write!(f, "it holds no tensor that can be read: {odd}");
-        }
-        match (found, below.is_empty()) {
-            (0, _) => write!(f, "none of the {wanted} tensors of this network is in the file; wanted are {missing}")?,
-            (_, true) => write!(
-                f,
-                "only {found} of the {wanted} tensors of this network are in the file; missing are {missing}"
-            )?,
-            (_, false) => {
-                let below = Shown(below);
-                write!(
-                    f,
-                    "only {found} of the {wanted} tensors of this network are in the file, below `{below}`; missing are {missing}"
-                )?;
-            }
-        }
-        match others.is_empty() {
-            true => write!(f, ". The file's {tensors} tensors have no other names")?,
-            false => write!(f, ". Of the file's {tensors} tensors the network doesn't know {others}")?,
-        }
-        odd.as_ref().map_or(Ok(()), |odd| write!(f, ". In the file {odd}"))
     }
 }
 

@@ -1,0 +1,72 @@
+//! What a file has that comes nearest to a network which it doesn't hold, in words.
+//!
+//! Reads no file.
+
+use std::fmt::{self, Display, Formatter};
+
+use intrada_weights::shown::Shown;
+
+/// What comes nearest to a network in a file that doesn't hold it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Nearest {
+    /// What is before the names there.
+    pub(super) below: String,
+    /// How many of the network's tensors are there.
+    pub(super) found: usize,
+    /// How many the network has.
+    pub(super) wanted: usize,
+    /// Some of those that aren't.
+    pub(super) missing: String,
+    /// The file's tensors.
+    pub(super) tensors: usize,
+    /// Some names of the file that the network lacks.
+    pub(super) others: String,
+    /// What the file has in the place of tensors, and what to do.
+    pub(super) odd: Option<String>,
+    /// Whether the file's names are those of discriminators.
+    pub(super) are_discriminators: bool,
+}
+
+impl Nearest {
+    /// What to do.
+    pub(super) fn cure(&self) -> &'static str {
+        match self.are_discriminators {
+            true => {
+                "its names are those of a discriminator, which `discriminator_init` of a training takes; name the file of the \
+                 network"
+            }
+            false => {
+                "name a file of such a network, or give the stage the model of the file: `arch` and `multi_level` decide which \
+                 tensors it has"
+            }
+        }
+    }
+}
+
+impl Display for Nearest {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        let Nearest { below, found, wanted, missing, tensors, others, odd, .. } = self;
+        if let (0, Some(odd)) = (tensors, odd) {
+            return write!(f, "it holds no tensor that can be read: {odd}");
+        }
+        match (found, below.is_empty()) {
+            (0, _) => write!(f, "none of the {wanted} tensors of this network is in the file; wanted are {missing}")?,
+            (_, true) => write!(
+                f,
+                "only {found} of the {wanted} tensors of this network are in the file; missing are {missing}"
+            )?,
+            (_, false) => {
+                let below = Shown(below);
+                write!(
+                    f,
+                    "only {found} of the {wanted} tensors of this network are in the file, below `{below}`; missing are {missing}"
+                )?;
+            }
+        }
+        match others.is_empty() {
+            true => write!(f, ". The file's {tensors} tensors have no other names")?,
+            false => write!(f, ". Of the file's {tensors} tensors the network doesn't know {others}")?,
+        }
+        odd.as_ref().map_or(Ok(()), |odd| write!(f, ". In the file {odd}"))
+    }
+}
