@@ -11,12 +11,18 @@ pub mod job;
 mod no_start;
 pub mod orphans;
 pub mod process;
+mod processes;
 pub mod signals;
 pub mod supervisor;
 pub mod surroundings;
 pub mod worker;
 
 use std::path::PathBuf;
+
+/// The first argument of a supervisor; the job's program and its arguments follow.
+const SUPERVISE: &str = "--supervise-job";
+/// What it is called in a list of processes. Not as the runner: who kills all of those by name would kill it, too.
+const SUPERVISOR: &str = "intrada-supervisor";
 
 /// Why a job gave no result.
 #[derive(Clone, Debug, PartialEq, Eq)]

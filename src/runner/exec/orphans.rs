@@ -1,21 +1,19 @@
 //! Processes that a job has started, found by what the system tells of every process.
 //!
 //! A process is known as a job's by a variable in its environment, which its descendants inherit, whatever process group or
-//! session they are in and whichever descriptors they have closed. Those of a living run stand below a [`supervisor`]; one
+//! session they are in and whichever descriptors they have closed. Those of a living run stand below a [`supervisor`](super::supervisor); one
 //! that doesn't is an orphan: runner and supervisor were killed, and nobody waits for it any more. Only Linux tells all this;
 //! elsewhere none is found.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::supervisor;
+use super::processes::{command_line, processes, program, state, variable};
+use super::{SUPERVISE, SUPERVISOR};
 
 /// In a job's environment: the lock file of the key that it computes.
 pub const JOB: &str = "INTRADA_JOB";
@@ -54,31 +52,6 @@ fn end(is_meant: impl Fn(Pid) -> bool) -> usize {
     }
 }
 
-/// The children of a process, ended ones included that it hasn't waited for.
-pub(super) fn children(of: Pid) -> Vec<Pid> {
-    processes().into_iter().filter(|pid| state(*pid).is_some_and(|(_, parent)| parent == Some(of))).collect()
-}
-
-fn processes() -> Vec<Pid> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)).collect()
-}
-
-/// The state's letter and the parent. The name before them may hold blanks and brackets, so they are looked for behind it.
-fn state(pid: Pid) -> Option<(char, Option<Pid>)> {
-    let stat = fs::read_to_string(place(pid, "stat")).ok()?;
-    let mut words = stat.rsplit(')').next()?.split_whitespace();
-    Some((words.next()?.chars().next()?, Pid::from_raw(words.next()?.parse().ok()?)))
-}
-
-/// A variable in the environment of a living process, where it has it and may be asked.
-fn variable(pid: Pid, name: &str) -> Option<OsString> {
-    let environment = fs::read(place(pid, "environ")).ok()?;
-    let mut variables = environment.split(|&byte| byte == 0);
-    let value = variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-    Some(OsString::from_vec(value.to_vec()))
-}
-
 /// Whether a process has no supervisor above it, nor this process: tests start jobs without one.
 fn is_orphan(pid: Pid) -> bool {
     let own = rustix::process::getpid();
@@ -105,25 +78,16 @@ fn is_abandoned(pid: Pid) -> bool {
     is_supervisor(pid) && program(pid).is_some() && !parent.is_some_and(is_runner)
 }
 
-/// The file that a process runs, by device and inode: its name may be another one in another container.
-fn program(pid: Pid) -> Option<(u64, u64)> {
-    let file = fs::metadata(place(pid, "exe")).ok()?;
-    Some((file.dev(), file.ino()))
-}
-
 fn is_supervisor(pid: Pid) -> bool {
-    let line = fs::read(place(pid, "cmdline")).unwrap_or_default();
-    let mut words = line.split(|&byte| byte == 0);
-    words.next() == Some(supervisor::NAME.as_bytes()) && words.next() == Some(supervisor::SUPERVISE.as_bytes())
-}
-
-fn place(pid: Pid, what: &str) -> String {
-    format!("/proc/{}/{what}", pid.as_raw_nonzero())
+    let words = command_line(pid);
+    words.first().is_some_and(|word| word == SUPERVISOR.as_bytes())
+        && words.get(1).is_some_and(|word| word == SUPERVISE.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::processes::children;
     use std::process::{Command, Stdio};
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{orphans, supervisor};
+use super::{orphans, signals, supervisor};
 
 /// How a running job is told to end, from another thread.
 #[derive(Debug, Default)]
@@ -189,7 +189,7 @@ pub fn start(prepared: &mut Prepared, control: &Control) -> io::Result<Option<Ru
         let reach = Reach::Supervisor(line.try_clone()?);
         (Running { child, line: Some(line) }, reach)
     } else {
-        die_with_parent(command);
+        signals::die_with_parent(command);
         let child = command.stdin(std::process::Stdio::null()).spawn()?;
         let reach = Reach::Group(pid_of(&child));
         (Running { child, line: None }, reach)
@@ -262,28 +262,6 @@ fn keep_open(command: &mut Command, descriptors: Arc<Vec<OwnedFd>>) {
         });
     }
 }
-
-/// Where the system can do it, the child is killed when the one who starts it dies, even by SIGKILL: nothing goes on writing
-/// into a folder that a restarted run will use.
-#[cfg(target_os = "linux")]
-pub(super) fn die_with_parent(command: &mut Command) {
-    use std::os::unix::process::CommandExt;
-    let parent = rustix::process::getpid();
-    // SAFETY: between fork and exec only two system calls are made; both are safe after a fork and allocate nothing.
-    unsafe {
-        command.pre_exec(move || {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            // It may have died before the call above took hold.
-            if rustix::process::getppid() != Some(parent) {
-                return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
-            }
-            Ok(())
-        });
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn die_with_parent(_: &mut Command) {}
 
 /// How a process ended, in words: `exit status 2`, `killed by signal 9 (SIGKILL)`.
 pub fn describe(status: ExitStatus) -> String {

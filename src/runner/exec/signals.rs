@@ -1,7 +1,13 @@
-//! Signals that the program was told to ignore when it was started.
+//! Signals that the program was told to ignore when it was started, and the one that a child gets when its parent dies.
 //!
 //! `nohup` ignores SIGHUP, a shell ignores SIGINT for what a script starts with `&`. What is ignored stays ignored, in this
 //! program and in all that it starts: a handler would undo what the caller asked for.
+
+use std::io;
+use std::process::Command;
+
+#[cfg(target_os = "linux")]
+use rustix::process::Signal;
 
 /// Whether this process ignores a signal now. Asked before handlers are set, it tells what the caller wanted.
 pub fn is_ignored(signal: i32) -> bool {
@@ -16,6 +22,28 @@ pub fn is_ignored(signal: i32) -> bool {
 pub fn heeded(signals: &[i32]) -> Vec<i32> {
     signals.iter().copied().filter(|signal| !is_ignored(*signal)).collect()
 }
+
+/// Where the system can do it, the child is killed when the one who starts it dies, even by SIGKILL: nothing goes on writing
+/// into a folder that a restarted run will use.
+#[cfg(target_os = "linux")]
+pub(super) fn die_with_parent(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    let parent = rustix::process::getpid();
+    // SAFETY: between fork and exec only two system calls are made; both are safe after a fork and allocate nothing.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            // It may have died before the call above took hold.
+            if rustix::process::getppid() != Some(parent) {
+                return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
+            }
+            Ok(())
+        });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn die_with_parent(_: &mut Command) {}
 
 #[cfg(test)]
 mod tests {

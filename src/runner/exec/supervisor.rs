@@ -25,12 +25,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group};
 
-use super::{orphans, process, signals};
-
-/// The first argument of a supervisor; the job's program and its arguments follow.
-pub(super) const SUPERVISE: &str = "--supervise-job";
-/// What it is called in a list of processes. Not as the runner: who kills all of those by name would kill it, too.
-pub(super) const NAME: &str = "intrada-supervisor";
+use super::processes::children;
+use super::{SUPERVISE, SUPERVISOR, signals};
 
 /// How long to wait before looking again whether what was killed is gone.
 const MOMENT: Duration = Duration::from_millis(2);
@@ -63,7 +59,7 @@ pub fn answer_runner() -> Option<ExitCode> {
 /// The beginning of a command that has `program` supervised. `None`: it can't be.
 pub(super) fn command_for(program: &OsStr) -> Option<Command> {
     let mut command = Command::new(own_program().filter(|_| CAN_SUPERVISE.load(Ordering::Relaxed))?);
-    command.arg0(NAME).arg(SUPERVISE).arg(program);
+    command.arg0(SUPERVISOR).arg(SUPERVISE).arg(program);
     Some(command)
 }
 
@@ -127,12 +123,12 @@ fn say(mut line: &UnixStream, word: u8, number: i32) {
 
 fn supervise(mut command: Command, line: UnixStream) -> io::Result<()> {
     // For whoever kills by name. Only Linux has it.
-    let _ = std::fs::write("/proc/self/comm", NAME);
+    let _ = std::fs::write("/proc/self/comm", SUPERVISOR);
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     heed_no_signals();
     command.stdin(Stdio::null()).process_group(0);
-    process::die_with_parent(&mut command);
+    signals::die_with_parent(&mut command);
     let job = match command.spawn() {
         Ok(child) => Pid::from_raw(child.id() as i32).expect("a process number is positive"),
         Err(error) => {
@@ -208,6 +204,6 @@ fn end_the_rest() {
 
 /// How many could be.
 fn kill_children() -> usize {
-    let children = orphans::children(rustix::process::getpid()).into_iter();
+    let children = children(rustix::process::getpid()).into_iter();
     children.filter(|child| kill_process(*child, Signal::KILL).is_ok()).count()
 }
