@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::measures::size;
-use super::views::Unwritten;
+use super::unwritten::Unwritten;
 use crate::store::Error;
 use crate::store::room::{Full, Lack, Space};
 

@@ -21,6 +21,7 @@ pub mod plain;
 pub mod reading;
 pub mod shell;
 pub mod tensorboard;
+mod unwritten;
 pub mod views;
 
 use std::collections::BTreeMap;

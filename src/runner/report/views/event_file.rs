@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Unwritten;
+use super::super::unwritten::Unwritten;
 use crate::digest::Digest;
 use crate::report::measures::now;
 

@@ -22,7 +22,7 @@ use crate::report::{Event, Finished};
 use crate::spec::{self, Pipeline};
 use crate::store::{Store, Trace};
 
-use super::Unwritten;
+use super::super::unwritten::Unwritten;
 use super::development::{below, pictures};
 use super::event_file::{EventFile, is_complete};
 

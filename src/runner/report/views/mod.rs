@@ -12,12 +12,12 @@ pub mod page;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::history::{History, Recorder};
+use super::unwritten::Unwritten;
 use super::{Event, Reporter, full_disk};
 use crate::exec::with_causes;
 use crate::graph::StageGraph;
@@ -28,16 +28,6 @@ use crate::store::index::Index;
 use events::EventFiles;
 use failures::Failures;
 use page::LivePage;
-
-/// A view can't be written.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to write {}", path.display())]
-pub struct Unwritten {
-    /// Which file.
-    pub(in crate::report) path: PathBuf,
-    /// What the system answered.
-    pub(in crate::report) source: io::Error,
-}
 
 /// Passes events on and keeps the views.
 pub struct Views<R> {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Unwritten;
+use super::super::unwritten::Unwritten;
 use crate::graph::StageGraph;
 use crate::plain;
 use crate::report::history::{Going, History};
