@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::exec::Failure;
 use crate::store::{PutAside, Store};
 
-use super::jobs::{Order, failed, io_failure};
+use super::failure::{failed, io_failure};
+use super::jobs::Order;
 
 /// What lay in the outputs' places.
 pub(super) struct Aside(Vec<Moved>);

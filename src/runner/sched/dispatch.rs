@@ -3,10 +3,7 @@
 //! Knows slots, keys and threads; not what a stage does, nor whether it is needed. A job belongs to the node that asked for it
 //! until the flow takes that back; then it is asked to save and end, and its place is free once it has.
 
-use std::collections::{HashMap, VecDeque};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use crate::digest::Key;
@@ -17,154 +14,20 @@ use crate::report::measures::duration;
 use crate::report::{Event, Outcome, shell};
 use crate::spec::{Stage, StageId};
 
-use super::jobs::{GRACE, Order, Performed, Task};
+use super::jobs::{Order, Performed, Task};
 use super::lookout::Lookout;
+use super::message::{JobId, Message};
 use super::news::News;
+use super::orders;
 use super::priority;
 use super::pulse::{self, Pulse};
-use super::ready::Ready;
-use super::run::{Message, Run};
-use super::settle::Known;
-use super::slots::{Lent, Need};
+use super::slots::Need;
+use super::state::{Known, Run};
+use super::under_way::{Jobs, Running, Waiting};
 use super::wiring::Node;
 
 /// Signals this close together are one.
 const SAME_WISH: Duration = Duration::from_millis(300);
-/// The index is written at most this often while stages end: after each of ten thousand would cost more than the stages.
-const SAVE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long to wait between two looks at a place that another process reads or writes.
-const PLACE_INTERVAL: Duration = Duration::from_millis(200);
-/// A job that even a kill doesn't end must not make the loop spin.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// A job, in the order in which they were started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct JobId(u64);
-
-/// What waits and what runs.
-#[derive(Default)]
-pub(super) struct Jobs {
-    ready: Ready,
-    running: HashMap<JobId, Running>,
-    /// Look-ups that wait for a job to leave the place of their outputs.
-    held: VecDeque<(NodeId, Key)>,
-    /// Look-ups that wait for another process to leave a place.
-    waiting: Waiting,
-    started: u64,
-}
-
-/// Look-ups that are tried again, as nobody tells when a place is free.
-#[derive(Default)]
-struct Waiting {
-    nodes: HashMap<NodeId, Key>,
-    /// Of whom it was said that they wait.
-    told: HashMap<NodeId, Key>,
-    next: Option<Instant>,
-}
-
-/// A job that runs.
-pub(super) struct Running {
-    /// The node that wants it; none where the flow took that back, or another pipeline file has come.
-    pub node: Option<NodeId>,
-    /// What it computes.
-    pub key: Key,
-    stage: String,
-    /// Where its outputs are put.
-    places: Vec<PathBuf>,
-    /// Of a job that another pipeline file started: the node whose outputs lie in the same places, and that may come to want it.
-    heir: Option<NodeId>,
-    control: Arc<Control>,
-    /// What it occupies.
-    lent: Lent,
-    started: Instant,
-    pulse: Pulse,
-    /// It was asked to end; then it is killed.
-    kill_at: Option<Instant>,
-}
-
-impl Running {
-    /// Whether it was asked to end.
-    pub(super) fn is_ending(&self) -> bool {
-        self.kill_at.is_some()
-    }
-
-    fn end(&mut self) {
-        if self.kill_at.is_none() {
-            self.control.stop();
-            self.kill_at = Some(Instant::now() + GRACE);
-        }
-    }
-}
-
-impl Jobs {
-    /// Whether nothing runs. What is ready then waits for nothing, and is started by the next dispatch.
-    pub(super) fn are_done(&self) -> bool {
-        self.running.is_empty() && self.waiting.nodes.is_empty()
-    }
-
-    /// The node that wants a job, if one still does.
-    pub(super) fn node_of(&self, job: JobId) -> Option<NodeId> {
-        self.running.get(&job)?.node
-    }
-
-    /// A job that nobody wants and that may still write to one of these places.
-    pub(super) fn left_over<'p>(&self, places: impl Iterator<Item = &'p Path> + Clone) -> Option<&Running> {
-        let writes = |running: &&Running| places.clone().any(|place| running.places.iter().any(|own| own == place));
-        self.running.values().filter(|running| running.node.is_none()).find(writes)
-    }
-
-    /// What runs, for whoever takes it over; nobody wants it in the meantime.
-    pub(super) fn hand_over(&mut self) -> Jobs {
-        let mut running = std::mem::take(&mut self.running);
-        running.values_mut().for_each(|running| running.node = None);
-        Jobs { running, started: self.started, ..Jobs::default() }
-    }
-
-    /// Whether something runs for this node, or waits.
-    pub(super) fn has(&self, node: NodeId) -> bool {
-        let is_held = || self.held.iter().any(|(held, _)| *held == node) || self.waiting.nodes.contains_key(&node);
-        self.running.values().any(|running| running.node == Some(node)) || self.ready.has(node) || is_held()
-    }
-
-    /// Keeps a look-up until the place of its outputs is free.
-    pub(super) fn hold(&mut self, node: NodeId, key: Key) {
-        self.held.push_back((node, key));
-    }
-
-    /// A job said something.
-    pub(super) fn hear(&mut self, job: JobId, news: &News) {
-        let Some(running) = self.running.get_mut(&job) else { return };
-        match news {
-            News::Waiting(_) | News::Storing => running.pulse.excuse(),
-            _ => running.pulse.hear(Instant::now()),
-        }
-    }
-
-    /// Keeps a look-up until it is time to try again. Answers whether it waits for the first time.
-    pub(super) fn wait_for_place(&mut self, node: NodeId, key: Key) -> bool {
-        self.waiting.next.get_or_insert_with(|| Instant::now() + PLACE_INTERVAL);
-        self.waiting.nodes.insert(node, key);
-        self.waiting.told.insert(node, key) != Some(key)
-    }
-
-    /// What the loop hears next; nothing when it is time to look at the jobs, or to try look-ups again.
-    pub(super) fn next_message(&self, receive: &Receiver<Message>) -> Option<Message> {
-        let moments = |running: &Running| running.kill_at.into_iter().chain(running.pulse.due());
-        match self.running.values().flat_map(moments).chain(self.waiting.next).min() {
-            None => Some(receive.recv().expect("whoever listens holds a sender, too")),
-            Some(moment) => receive.recv_timeout(moment.saturating_duration_since(Instant::now())).ok(),
-        }
-    }
-
-    /// Kills what had its time to end.
-    pub(super) fn kill_overdue(&mut self) {
-        let now = Instant::now();
-        for running in self.running.values_mut().filter(|running| running.kill_at.is_some_and(|at| at <= now)) {
-            running.control.kill();
-            running.kill_at = Some(now + PATIENCE);
-        }
-    }
-}
 
 impl Run<'_> {
     /// Says of jobs that nothing was heard of for long that it is so.
@@ -318,7 +181,7 @@ impl Run<'_> {
         let is_forced = self.options.force.contains(&stage);
         let reason = if is_forced { "forced".to_owned() } else { self.planner.reason(self.session, node) };
         let device = self.options.device.as_deref().unwrap_or(&self.session.pipeline.device);
-        let mut order = match self.planner.order(self.session, node, key, &lent, device) {
+        let mut order = match orders::order(self.session, &self.planner, node, key, &lent, device) {
             Ok(order) => order,
             Err(failure) => {
                 self.slots.take_back(lent);
@@ -369,40 +232,19 @@ impl Run<'_> {
         (!self.hears_of_changes).then(|| Lookout::new(guard(), &order.root, kind, job))
     }
 
-    /// A job has ended.
-    pub(super) fn ended(&mut self, job: JobId, result: Result<Performed, Failure>) {
+    /// A job has ended. Answers with the look-ups that waited for its place.
+    pub(super) fn ended(&mut self, job: JobId, result: Result<Performed, Failure>) -> Vec<(NodeId, Key)> {
         let running = self.jobs.running.remove(&job).expect("a job ends once");
         self.slots.take_back(running.lent);
         match running.node {
             Some(node) => {
                 self.results.entry(node).or_default().seconds = running.started.elapsed().as_secs_f64();
                 self.came_out(node, running.key, result);
+                Vec::new()
             }
             // What it gave is in the cache, where it will be found if it is wanted again.
-            None => self.look_up_held(),
+            None => std::mem::take(&mut self.jobs.held).into(),
         }
-    }
-
-    /// The place of outputs has become free: whoever waited for that looks again.
-    fn look_up_held(&mut self) {
-        for (node, key) in std::mem::take(&mut self.jobs.held) {
-            self.look_up(node, key);
-        }
-        let commands = self.planner.engine.step();
-        self.carry_out(commands);
-    }
-
-    /// Tries the look-ups again that wait for another process.
-    pub(super) fn look_up_waiting(&mut self) {
-        if self.jobs.waiting.next.is_none_or(|next| next > Instant::now()) {
-            return;
-        }
-        self.jobs.waiting.next = None;
-        for (node, key) in std::mem::take(&mut self.jobs.waiting.nodes) {
-            self.look_up(node, key);
-        }
-        let commands = self.planner.engine.step();
-        self.carry_out(commands);
     }
 
     /// Tells the flow how a stage came out.
@@ -422,12 +264,6 @@ impl Run<'_> {
             }
         };
         self.planner.engine.done(node, key, result);
-        let commands = self.planner.engine.step();
-        self.carry_out(commands);
-        if self.changed && Instant::now() >= self.save_at {
-            self.save();
-            self.save_at = Instant::now() + SAVE_INTERVAL;
-        }
     }
 
     /// Somebody wishes it to end.

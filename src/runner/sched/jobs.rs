@@ -17,13 +17,14 @@ use crate::exec::command::Program;
 use crate::exec::job::{self, Event, Job};
 use crate::exec::process::Control;
 use crate::exec::worker::Finished;
-use crate::exec::{Failure, Visible, with_causes, worker};
+use crate::exec::{Failure, Visible, worker};
 use crate::plan::manifest::Manifest;
-use crate::report::{full_disk, measures};
+use crate::report::measures;
 use crate::store::claim::Claim;
 use crate::store::index::PlacedOutput;
 use crate::store::{Artifact, Attempt, Hold, Lease, Placement, Slot, Store, Take, Trace, TracedOutput, Visit};
 
+use super::failure::{failed, io_failure};
 use super::guard::Guard;
 use super::items::Items;
 use super::last_words;
@@ -408,19 +409,4 @@ impl Order {
     fn manifest_as_json(&self) -> serde_json::Value {
         serde_json::to_value(&self.manifest).expect("a manifest is plain data")
     }
-}
-
-pub(super) fn failed(error: crate::store::Error) -> Failure {
-    let failure = Failure::new(with_causes(&error));
-    let help = match &error {
-        crate::store::Error::Gone { .. } => Some("run again: a new cache is made".to_owned()),
-        error if error.is_refusal() => Some(last_words::ELSEWHERE.to_owned()),
-        error => full_disk::help(error),
-    };
-    help.into_iter().fold(failure, Failure::with_help)
-}
-
-pub(super) fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
-    let failure = Failure::new(format!("failed to {verb} {}: {error}", path.display()));
-    full_disk::help_at(Some(path), error).into_iter().fold(failure, Failure::with_help)
 }

@@ -13,14 +13,10 @@ use crate::exec::Failure;
 use crate::report::full_disk;
 use crate::store::{Store, room};
 
-use super::jobs::{failed, io_failure};
+use super::failure::{failed, io_failure};
 
 /// A traceback has a few hundred lines at most.
 const RESERVED: u64 = 64 << 10;
-
-/// What helps where a file system refuses something.
-pub(super) const ELSEWHERE: &str = "`intrada-run doctor` tries what a file system can do; --cache names a folder on another one for the cache; \
-     `lsattr` shows whether a single file that resists is immutable";
 
 /// Opens the log of a job. That of a resumed training goes on, and so does that of a further attempt, which says so in a line
 /// `before` it; a fresh run's begins anew.

@@ -23,10 +23,12 @@ use crate::store::Store;
 use crate::store::tree::{Behind, Shape};
 use crate::watch::{Change, Depth, Error, Watcher};
 
-use super::dispatch::Jobs;
+use super::message::Message;
 use super::planner::Planner;
-use super::run::{self, Interrupt, Message, Run};
+use super::run::{self, Interrupt};
 use super::session::Session;
+use super::state::Run;
+use super::under_way::Jobs;
 use super::wiring::Node;
 use super::{Ended, Options, warning};
 

@@ -14,10 +14,11 @@ use crate::exec::{Failure, surroundings};
 use crate::flow::NodeId;
 use crate::kind::Runs;
 use crate::plan::assemble;
-use crate::plan::sources::Content;
+use crate::plan::found::Content;
 use crate::spec::{InputSource, OutputId, Pipeline, Stage, Value};
 use crate::store::{Artifact, Kind, Take};
 
+use super::failure::failed;
 use super::items::Items;
 use super::jobs::{Order, Task};
 use super::places::Destination;
@@ -215,13 +216,13 @@ fn hand_out(
             let place = session.pipeline.root.join(&output.path);
             let healed = session.store.insert(&place, Take::Copy).is_ok_and(|again| again == *artifact);
             if !healed {
-                return Err(super::jobs::failed(error).with_help("run again: the stage that made it will run, too"));
+                return Err(failed(error).with_help("run again: the stage that made it will run, too"));
             }
             session.store.hand_out(artifact)
         }
         files => files,
     };
-    let mut files = files.map_err(super::jobs::failed)?;
+    let mut files = files.map_err(failed)?;
     if let Some(part) = within {
         files.retain_mut(|(path, _)| path.strip_prefix(part).map(PathBuf::from).map(|rest| *path = rest).is_ok());
     }

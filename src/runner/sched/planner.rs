@@ -8,8 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::digest::{ArtifactDigest, FileDigest, Key};
-use crate::exec::Failure;
+use crate::digest::{ArtifactDigest, FileDigest};
 use crate::exec::circumstances::Circumstances;
 use crate::flow::{Command, Engine, NodeId, Outputs};
 use crate::inputs::Inputs;
@@ -17,8 +16,9 @@ use crate::inputs::listing::{self, Files};
 use crate::kind::Runs;
 use crate::plan::aliases::Aliases;
 use crate::plan::explain::{self, Difference};
+use crate::plan::found::Surveyor;
 use crate::plan::manifest::Manifest;
-use crate::plan::sources::{self, Origin, Surveyor};
+use crate::plan::sources::{self, Origin};
 use crate::plan::split;
 use crate::report::Outcome;
 use crate::report::measures::ago;
@@ -28,13 +28,11 @@ use crate::store::{Artifact, Placement};
 
 use super::behind::Behind;
 use super::guard::Guard;
-use super::jobs::Order;
 use super::keys::Keys;
+use super::problems;
 use super::reads::Reads;
 use super::session::Session;
-use super::slots::Lent;
 use super::wiring::{Node, Slot, Wiring};
-use super::{orders, problems};
 
 /// A planned run.
 pub struct Planner {
@@ -190,21 +188,6 @@ impl Planner {
         // What can't be read is missed by whoever restores it.
         let links = session.store.links_of(artifact).ok().filter(|links| !links.is_empty())?;
         Behind::of(&session.pipeline.root, place, artifact, &links, &self.inputs)
-    }
-
-    /// Everything that a job thread needs.
-    ///
-    /// # Errors
-    /// An input can't be handed out.
-    pub fn order(
-        &self,
-        session: &Session,
-        node: NodeId,
-        key: Key,
-        lent: &Lent,
-        device: &str,
-    ) -> Result<Order, Failure> {
-        orders::order(session, self, node, key, lent, device)
     }
 
     /// What the stage reads from the workspace that is no stage's output, as it was when its key was made.

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::digest::Key;
-use crate::exec::{Failure, with_causes};
+use crate::exec::with_causes;
 use crate::flow::{Command, NodeId};
 use crate::plan::sources;
 use crate::report::{Advice, Event, Outcome, Reporter, Totals, full_disk};
@@ -21,21 +21,21 @@ use crate::store::index::PlacedOutput;
 use crate::store::{Artifact, Error, Holder, Trace};
 use crate::watch::Change;
 
-use super::dispatch::{JobId, Jobs};
-use super::feedback::Feedback;
-use super::jobs::Performed;
-use super::news::News;
+use super::message::Message;
 use super::places;
 use super::planner::{Planner, placement};
 use super::reads::Secured;
 use super::session::Session;
-use super::settle::{self, Known};
-use super::slots::Slots;
+use super::settle;
+use super::state::{Known, Run};
 use super::wiring::Node;
 use super::{
     Ended, Options, missing_instructions, missing_worker, orders, problems, put_aside_event, try_weights, warning,
     ways_in,
 };
+
+/// The index is written at most this often while stages end: after each of ten thousand would cost more than the stages.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The wish to stop, from another thread: once to save, twice to end at once. Without a run it does nothing.
 #[derive(Clone, Debug, Default)]
@@ -126,76 +126,16 @@ enum LookedUp {
     Refused(Error),
 }
 
-/// What job threads, signals and the file system tell the loop.
-pub(super) enum Message {
-    News(JobId, News),
-    Ended(JobId, Box<Result<Performed, Failure>>),
-    Interrupt,
-    Changed(Change),
-}
-
-/// A run: the flow, what is under way, what is known.
-pub(super) struct Run<'a> {
-    pub session: &'a mut Session,
-    pub options: &'a Options,
-    pub reporter: &'a mut dyn Reporter,
-    pub planner: Planner,
-    pub slots: Slots,
-    pub totals: Totals,
-    pub jobs: Jobs,
-    pub results: HashMap<NodeId, Known>,
-    /// Stages whose cached outputs can't be put in place: to run them would end with the same.
-    pub refused: HashSet<(NodeId, Key)>,
-    pub feedback: Feedback,
-    /// Whether changed files are told from elsewhere, and what they mean is known at once.
-    pub hears_of_changes: bool,
-    pub send: Sender<Message>,
-    /// Whether the index on disk is out of date. A run killed before it is written finds its results in the cache.
-    pub changed: bool,
-    /// When the index is written next.
-    pub save_at: Instant,
-    /// When the first interrupt came.
-    pub interrupted: Option<Instant>,
-    /// Whether the jobs have been told of it.
-    pub told_interrupt: bool,
-}
-
-impl<'a> Run<'a> {
-    pub(super) fn new(
-        session: &'a mut Session,
-        options: &'a Options,
-        reporter: &'a mut dyn Reporter,
-        planner: Planner,
-        send: Sender<Message>,
-    ) -> Run<'a> {
-        let device = options.device.as_deref().unwrap_or(&session.pipeline.device);
-        let slots = Slots::new(&session.pipeline, options.jobs, device);
-        Run {
-            session,
-            options,
-            reporter,
-            planner,
-            slots,
-            totals: Totals::default(),
-            jobs: Jobs::default(),
-            results: HashMap::new(),
-            refused: HashSet::new(),
-            feedback: Feedback::default(),
-            hears_of_changes: false,
-            send,
-            changed: false,
-            save_at: Instant::now(),
-            interrupted: None,
-            told_interrupt: false,
-        }
-    }
-}
-
 impl Run<'_> {
     /// Dispatches and listens until nothing is left to do, or until files have changed.
     pub(super) fn listen(&mut self, receive: &Receiver<Message>) -> Option<Change> {
         loop {
+            self.follow();
             self.dispatch();
+            // One that couldn't be started has come out already.
+            if self.follow() {
+                continue;
+            }
             if self.jobs.are_done() {
                 break;
             }
@@ -205,13 +145,17 @@ impl Run<'_> {
                     self.jobs.hear(job, &news);
                     self.tell(job, news);
                 }
-                Some(Message::Ended(job, result)) => self.ended(job, *result),
+                Some(Message::Ended(job, result)) => {
+                    let look_ups = self.ended(job, *result);
+                    look_ups.into_iter().for_each(|(node, key)| self.look_up(node, key));
+                }
                 Some(Message::Interrupt) => self.interrupt(),
                 Some(Message::Changed(change)) => return Some(change),
                 None => {
                     self.jobs.kill_overdue();
                     self.tell_of_silence();
-                    self.look_up_waiting();
+                    let look_ups = self.jobs.due_look_ups();
+                    look_ups.into_iter().for_each(|(node, key)| self.look_up(node, key));
                 }
             }
         }
@@ -223,6 +167,18 @@ impl Run<'_> {
             );
         }
         None
+    }
+
+    /// Does what the flow says by now. Answers whether it said anything.
+    fn follow(&mut self) -> bool {
+        let commands = self.planner.engine.step();
+        let said = !commands.is_empty();
+        self.carry_out(commands);
+        if said && self.changed && Instant::now() >= self.save_at {
+            self.save();
+            self.save_at = Instant::now() + SAVE_INTERVAL;
+        }
+        said
     }
 
     /// Said before anything has run.

@@ -3,7 +3,7 @@
 //! Starts nothing. What a job said is kept by node until the flow says that its stage is settled, as only then it is known
 //! whether that is the news or whether something upstream has changed meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,25 +17,15 @@ use crate::spec::StageId;
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Holder, Trace};
 
-use super::dispatch::JobId;
+use super::message::JobId;
 use super::news::News;
 use super::put_aside_event;
-use super::run::Run;
 use super::session::ended_orphans;
+use super::state::{Known, Run};
 use super::wiring::Node;
 
 /// Lines of its log that a failed stage shows.
 const LOG_LINES: usize = 10;
-
-/// How a node came out, kept until the flow has heard of it and says that it is settled.
-#[derive(Default)]
-pub(super) struct Known {
-    pub(super) outcome: Option<Outcome>,
-    pub(super) seconds: f64,
-    pub(super) reason: String,
-    pub(super) notes: BTreeMap<String, String>,
-    pub(super) advice: Advice,
-}
 
 /// A stage waits for somebody else.
 pub(super) fn waiting(stage: String, holder: Option<Holder>) -> Event {

@@ -13,10 +13,11 @@ use crate::store::tree::{Links, Shape, Tree};
 use crate::store::{Store, Take};
 
 use super::super::aside::Aside;
+use super::super::failure::{failed, io_failure};
 use super::super::guard::{Since, Touched};
 use super::super::last_words;
 use super::super::news::News;
-use super::{Order, Stored, failed, io_failure};
+use super::{Order, Stored};
 
 impl Order {
     /// Runs the program until nothing that it reads was touched meanwhile. A touch can't be told from an edit that was taken

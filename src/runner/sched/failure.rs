@@ -1,0 +1,30 @@
+//! Errors of the store and of the file system as failures of a stage, each with what helps.
+//!
+//! Knows no stage.
+
+use std::path::Path;
+
+use crate::exec::{Failure, with_causes};
+use crate::report::full_disk;
+use crate::store::Error;
+
+/// What helps where a file system refuses something.
+const ELSEWHERE: &str = "`intrada-run doctor` tries what a file system can do; --cache names a folder on another one for the cache; \
+     `lsattr` shows whether a single file that resists is immutable";
+
+/// The failure of a stage in which the store failed.
+pub(super) fn failed(error: Error) -> Failure {
+    let failure = Failure::new(with_causes(&error));
+    let help = match &error {
+        Error::Gone { .. } => Some("run again: a new cache is made".to_owned()),
+        error if error.is_refusal() => Some(ELSEWHERE.to_owned()),
+        error => full_disk::help(error),
+    };
+    help.into_iter().fold(failure, Failure::with_help)
+}
+
+/// The failure of a stage in which the file system did: what was tried, a verb that fits before the path.
+pub(super) fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(format!("failed to {verb} {}: {error}", path.display()));
+    full_disk::help_at(Some(path), error).into_iter().fold(failure, Failure::with_help)
+}

@@ -1,0 +1,161 @@
+//! What waits and what runs in a run: jobs, stages that wait for room, look-ups that wait for a place.
+//!
+//! Starts nothing and knows neither flow nor pipeline. A job belongs to the node that asked for it until the flow takes that back;
+//! then it is asked to save and end, and its place is free once it has.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use crate::digest::Key;
+use crate::exec::process::Control;
+use crate::flow::NodeId;
+
+use super::jobs::GRACE;
+use super::message::{JobId, Message};
+use super::news::News;
+use super::pulse::Pulse;
+use super::ready::Ready;
+use super::slots::Lent;
+
+/// How long to wait between two looks at a place that another process reads or writes.
+const PLACE_INTERVAL: Duration = Duration::from_millis(200);
+/// A job that even a kill doesn't end must not make the loop spin.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What waits and what runs.
+#[derive(Default)]
+pub(super) struct Jobs {
+    pub(super) ready: Ready,
+    pub(super) running: HashMap<JobId, Running>,
+    /// Look-ups that wait for a job to leave the place of their outputs.
+    pub(super) held: VecDeque<(NodeId, Key)>,
+    /// Look-ups that wait for another process to leave a place.
+    pub(super) waiting: Waiting,
+    pub(super) started: u64,
+}
+
+/// Look-ups that are tried again, as nobody tells when a place is free.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) nodes: HashMap<NodeId, Key>,
+    /// Of whom it was said that they wait.
+    pub(super) told: HashMap<NodeId, Key>,
+    pub(super) next: Option<Instant>,
+}
+
+/// A job that runs.
+pub(super) struct Running {
+    /// The node that wants it; none where the flow took that back, or another pipeline file has come.
+    pub(super) node: Option<NodeId>,
+    /// What it computes.
+    pub(super) key: Key,
+    pub(super) stage: String,
+    /// Where its outputs are put.
+    pub(super) places: Vec<PathBuf>,
+    /// Of a job that another pipeline file started: the node whose outputs lie in the same places, and that may come to want it.
+    pub(super) heir: Option<NodeId>,
+    pub(super) control: Arc<Control>,
+    /// What it occupies.
+    pub(super) lent: Lent,
+    pub(super) started: Instant,
+    pub(super) pulse: Pulse,
+    /// It was asked to end; then it is killed.
+    pub(super) kill_at: Option<Instant>,
+}
+
+impl Running {
+    /// Whether it was asked to end.
+    pub(super) fn is_ending(&self) -> bool {
+        self.kill_at.is_some()
+    }
+
+    /// Asks it to save and end, once.
+    pub(super) fn end(&mut self) {
+        if self.kill_at.is_none() {
+            self.control.stop();
+            self.kill_at = Some(Instant::now() + GRACE);
+        }
+    }
+}
+
+impl Jobs {
+    /// Whether nothing runs. What is ready then waits for nothing, and is started by the next dispatch.
+    pub(super) fn are_done(&self) -> bool {
+        self.running.is_empty() && self.waiting.nodes.is_empty()
+    }
+
+    /// The node that wants a job, if one still does.
+    pub(super) fn node_of(&self, job: JobId) -> Option<NodeId> {
+        self.running.get(&job)?.node
+    }
+
+    /// A job that nobody wants and that may still write to one of these places.
+    pub(super) fn left_over<'p>(&self, places: impl Iterator<Item = &'p Path> + Clone) -> Option<&Running> {
+        let writes = |running: &&Running| places.clone().any(|place| running.places.iter().any(|own| own == place));
+        self.running.values().filter(|running| running.node.is_none()).find(writes)
+    }
+
+    /// What runs, for whoever takes it over; nobody wants it in the meantime.
+    pub(super) fn hand_over(&mut self) -> Jobs {
+        let mut running = std::mem::take(&mut self.running);
+        running.values_mut().for_each(|running| running.node = None);
+        Jobs { running, started: self.started, ..Jobs::default() }
+    }
+
+    /// Whether something runs for this node, or waits.
+    pub(super) fn has(&self, node: NodeId) -> bool {
+        let is_held = || self.held.iter().any(|(held, _)| *held == node) || self.waiting.nodes.contains_key(&node);
+        self.running.values().any(|running| running.node == Some(node)) || self.ready.has(node) || is_held()
+    }
+
+    /// Keeps a look-up until the place of its outputs is free.
+    pub(super) fn hold(&mut self, node: NodeId, key: Key) {
+        self.held.push_back((node, key));
+    }
+
+    /// A job said something.
+    pub(super) fn hear(&mut self, job: JobId, news: &News) {
+        let Some(running) = self.running.get_mut(&job) else { return };
+        match news {
+            News::Waiting(_) | News::Storing => running.pulse.excuse(),
+            _ => running.pulse.hear(Instant::now()),
+        }
+    }
+
+    /// Keeps a look-up until it is time to try again. Answers whether it waits for the first time.
+    pub(super) fn wait_for_place(&mut self, node: NodeId, key: Key) -> bool {
+        self.waiting.next.get_or_insert_with(|| Instant::now() + PLACE_INTERVAL);
+        self.waiting.nodes.insert(node, key);
+        self.waiting.told.insert(node, key) != Some(key)
+    }
+
+    /// The look-ups that wait for another process and are to be tried again now.
+    pub(super) fn due_look_ups(&mut self) -> Vec<(NodeId, Key)> {
+        if self.waiting.next.is_none_or(|next| next > Instant::now()) {
+            return Vec::new();
+        }
+        self.waiting.next = None;
+        std::mem::take(&mut self.waiting.nodes).into_iter().collect()
+    }
+
+    /// What the loop hears next; nothing when it is time to look at the jobs, or to try look-ups again.
+    pub(super) fn next_message(&self, receive: &Receiver<Message>) -> Option<Message> {
+        let moments = |running: &Running| running.kill_at.into_iter().chain(running.pulse.due());
+        match self.running.values().flat_map(moments).chain(self.waiting.next).min() {
+            None => Some(receive.recv().expect("whoever listens holds a sender, too")),
+            Some(moment) => receive.recv_timeout(moment.saturating_duration_since(Instant::now())).ok(),
+        }
+    }
+
+    /// Kills what had its time to end.
+    pub(super) fn kill_overdue(&mut self) {
+        let now = Instant::now();
+        for running in self.running.values_mut().filter(|running| running.kill_at.is_some_and(|at| at <= now)) {
+            running.control.kill();
+            running.kill_at = Some(now + PATIENCE);
+        }
+    }
+}
