@@ -22,9 +22,9 @@ use crate::spec::{Dataset, FolderSpans, Format, Problem, Span, StageId};
 use crate::store::index::FileRecord;
 
 use self::photographs::Photograph;
+use super::found::{Content, Found, Surveyor, encode_size, input_problem, object_of};
 use super::links::dead_links;
 use super::manifest::Ingredient;
-use super::sources::{Content, Found, Surveyor, encode_size, input_problem, object_of};
 
 /// A data set in files that is looked at.
 pub(super) struct Survey<'a> {

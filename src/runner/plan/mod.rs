@@ -7,6 +7,7 @@ pub mod aliases;
 pub mod assemble;
 pub mod explain;
 mod files;
+pub mod found;
 pub mod items;
 mod links;
 pub mod manifest;

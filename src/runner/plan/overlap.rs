@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::sources::{Content, Found};
+use super::found::{Content, Found};
 use crate::digest::FileDigest;
 use crate::exec::job;
 use crate::kind::training::LEARNT_FROM;

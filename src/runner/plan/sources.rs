@@ -6,18 +6,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::digest::{ArtifactDigest, Encoder, FileDigest};
-use crate::exec::{job, with_causes};
-use crate::inputs::listing::{self, Files};
+use crate::digest::{ArtifactDigest, Encoder};
+use crate::exec::job;
+use crate::inputs::listing::{self};
 use crate::inputs::seen::{Seen, SeenFolder};
-use crate::inputs::{self, Inputs};
-use crate::spec::{Dataset, DatasetId, Format, Pipeline, Problem, Span, StageId};
+use crate::inputs::{self};
+use crate::spec::{Dataset, DatasetId, Format, Problem, Span, StageId};
 use crate::store::Kind;
 use crate::store::tree::Shape;
 
 use super::files::Survey;
 pub use super::files::sampled::Sampled;
 use super::files::sizes::Sizes;
+use super::found::{Content, Found, Surveyor, encode_size, input_problem, object_of};
 use super::links::dead_links;
 use super::manifest::Ingredient;
 use super::weights;
@@ -37,56 +38,6 @@ pub enum Origin {
     },
     /// A file or folder.
     Path(PathBuf),
-}
-
-/// What it turned out to be.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// For the manifests.
-    pub ingredient: Ingredient,
-    /// For the jobs.
-    pub content: Content,
-    /// What its files were when the digest was made.
-    pub seen: Seen,
-    /// The object that [`Ingredient::listing`] names.
-    pub listing: Option<Vec<u8>>,
-    /// What is worth knowing of it though nothing is wrong.
-    pub warnings: Vec<Problem>,
-}
-
-/// What a job gets of it.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// An explicit list.
-    Dataset(job::Dataset),
-    /// A file.
-    File(job::Source),
-    /// The absolute path of a folder.
-    Folder(PathBuf),
-}
-
-impl Found {
-    /// Its files with their contents in short.
-    pub fn files(&self) -> Option<Files> {
-        listing::decode(self.listing.as_deref()?)
-    }
-
-    /// How many samples it has, if it is a data set. `None` for a part of the scenes: only the painter knows which are hard.
-    pub fn samples(&self) -> Option<usize> {
-        match &self.content {
-            Content::Dataset(job::Dataset::Files { samples, .. }) => Some(samples.len()),
-            Content::Dataset(job::Dataset::Scenes { part, count, .. }) => (part == "all").then_some(*count as usize),
-            Content::File(_) | Content::Folder(_) => None,
-        }
-    }
-}
-
-/// Looks at sources.
-pub struct Surveyor<'a> {
-    /// For names, classes and places in the text.
-    pub pipeline: &'a Pipeline,
-    /// The files.
-    pub inputs: &'a Inputs,
 }
 
 impl Surveyor<'_> {
@@ -204,10 +155,6 @@ pub fn once_each(problems: Vec<Problem>) -> Vec<Problem> {
     told
 }
 
-pub(super) fn input_problem(error: &inputs::Error, span: Span) -> Problem {
-    Problem::error(with_causes(error)).at(span, "")
-}
-
 fn scenes_found(dataset: &Dataset, scenes: job::Dataset) -> Found {
     let job::Dataset::Scenes { style, part, seed, count, size } = &scenes else { unreachable!("made by the caller") };
     let mut encoder = Encoder::new("intrada/data set/1");
@@ -231,12 +178,4 @@ fn scenes_found(dataset: &Dataset, scenes: job::Dataset) -> Found {
         .collect(),
     };
     Found { ingredient, content: Content::Dataset(scenes), seen: Seen::default(), listing: None, warnings: Vec::new() }
-}
-
-pub(super) fn encode_size(size: Option<[u32; 2]>) -> Vec<u8> {
-    size.map(|size| size.map(u32::to_le_bytes).concat()).unwrap_or_default()
-}
-
-pub(super) fn object_of(bytes: &[u8]) -> FileDigest {
-    FileDigest(crate::digest::Digest::of(bytes))
 }

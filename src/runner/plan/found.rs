@@ -1,0 +1,76 @@
+//! What the things outside the graph turned out to be, and what is needed to look at them.
+//!
+//! Knows how nothing is looked at.
+
+use std::path::PathBuf;
+
+use crate::digest::FileDigest;
+use crate::exec::{job, with_causes};
+use crate::inputs::listing::{self, Files};
+use crate::inputs::seen::Seen;
+use crate::inputs::{self, Inputs};
+use crate::spec::{Pipeline, Problem, Span};
+
+use super::manifest::Ingredient;
+
+/// What a thing outside the graph turned out to be.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// For the manifests.
+    pub ingredient: Ingredient,
+    /// For the jobs.
+    pub content: Content,
+    /// What its files were when the digest was made.
+    pub seen: Seen,
+    /// The object that [`Ingredient::listing`] names.
+    pub listing: Option<Vec<u8>>,
+    /// What is worth knowing of it though nothing is wrong.
+    pub warnings: Vec<Problem>,
+}
+
+/// What a job gets of it.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// An explicit list.
+    Dataset(job::Dataset),
+    /// A file.
+    File(job::Source),
+    /// The absolute path of a folder.
+    Folder(PathBuf),
+}
+
+impl Found {
+    /// Its files with their contents in short.
+    pub fn files(&self) -> Option<Files> {
+        listing::decode(self.listing.as_deref()?)
+    }
+
+    /// How many samples it has, if it is a data set. `None` for a part of the scenes: only the painter knows which are hard.
+    pub fn samples(&self) -> Option<usize> {
+        match &self.content {
+            Content::Dataset(job::Dataset::Files { samples, .. }) => Some(samples.len()),
+            Content::Dataset(job::Dataset::Scenes { part, count, .. }) => (part == "all").then_some(*count as usize),
+            Content::File(_) | Content::Folder(_) => None,
+        }
+    }
+}
+
+/// Looks at sources.
+pub struct Surveyor<'a> {
+    /// For names, classes and places in the text.
+    pub pipeline: &'a Pipeline,
+    /// The files.
+    pub inputs: &'a Inputs,
+}
+
+pub(super) fn input_problem(error: &inputs::Error, span: Span) -> Problem {
+    Problem::error(with_causes(error)).at(span, "")
+}
+
+pub(super) fn encode_size(size: Option<[u32; 2]>) -> Vec<u8> {
+    size.map(|size| size.map(u32::to_le_bytes).concat()).unwrap_or_default()
+}
+
+pub(super) fn object_of(bytes: &[u8]) -> FileDigest {
+    FileDigest(crate::digest::Digest::of(bytes))
+}
