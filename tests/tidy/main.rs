@@ -3,6 +3,7 @@
 //! They look at the text of the files and know no types. A room may name the rooms above it in `src/runner/lib.rs` only,
 //! which is the one place where the order is written down. Each broken rule is told with file and line, all at once.
 
+mod circles;
 mod sources;
 
 use std::fmt::Write as _;
