@@ -138,7 +138,7 @@ impl Compare {
 
 /// The evaluations that are named, or all.
 fn evaluations(session: &Session, names: &[&String]) -> Result<Vec<StageId>, Refusal> {
-    let all = results::evaluations(&session.pipeline);
+    let all = session.pipeline.evaluations().collect::<Vec<_>>();
     if all.is_empty() {
         let file = session.pipeline.file.display();
         return Err(Refusal::Usage(format!(
@@ -187,7 +187,7 @@ fn no_evaluation(sessions: &[Session], name: &str) -> Refusal {
     let names = stages().flat_map(|stage| [stage.family.as_str(), stage.name.as_str()]);
     let stage = nearest(name, names).map(|near| format!("; did you mean `{near}`?"));
     let all = || {
-        let known = sessions.iter().map(|session| known(session, &results::evaluations(&session.pipeline)));
+        let known = sessions.iter().map(|session| known(session, &session.pipeline.evaluations().collect::<Vec<_>>()));
         format!("; {}", known.collect::<Vec<_>>().join(", and "))
     };
     let near = stage.or_else(|| near(name)).unwrap_or_else(all);

@@ -10,7 +10,7 @@ use crate::kind::Gives;
 use crate::report::metrics::{self, Best, Metrics, Row};
 use crate::sched::Ended;
 use crate::sched::session::Session;
-use crate::spec::{Input, InputSource, OutputId, Stage, StageId};
+use crate::spec::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId};
 
 /// The metrics that each evaluation had before the run.
 pub(super) type Before = HashMap<StageId, FileDigest>;
@@ -53,67 +53,63 @@ impl Found<'_> {
     fn table(&self, id: StageId, before: Option<FileDigest>) -> Option<String> {
         let stage = self.session.pipeline.stage(id);
         let metrics: Metrics = self.metrics(self.object(id, Gives::Metrics)?)?;
-        let dataset = dataset(self.session, stage).map_or(String::new(), str::to_owned);
-        // In the order in which the file names them.
-        let inputs: Vec<(&str, &Input)> = stage
-            .inputs
-            .iter()
-            .filter_map(|input| Some((input.role.strip_prefix("weights.")?, input)))
-            .filter(|(name, _)| metrics.contains_key(*name))
-            .collect();
-        if inputs.is_empty() {
+        let pipeline = &self.session.pipeline;
+        let dataset = pipeline.dataset_of(stage);
+        let networks: Vec<MeasuredNetwork<'_>> =
+            pipeline.measured_by(stage).filter(|network| metrics.contains_key(network.name)).collect();
+        if networks.is_empty() {
             // Nothing of what it gave is of these networks: there is nothing to show.
             return None;
         }
-        let weights: Vec<String> = inputs.iter().map(|(name, _)| (*name).to_owned()).collect();
-        let classes: Vec<String> = self.session.pipeline.classes.iter().map(|class| class.name.clone()).collect();
-        let table = metrics::table(&stage.name, &dataset, &weights, &classes, &metrics);
+        let weights: Vec<String> = networks.iter().map(|network| network.name.to_owned()).collect();
+        let classes: Vec<String> = pipeline.classes.iter().map(|class| class.name.clone()).collect();
+        let named = dataset.map_or("", |dataset| &pipeline.dataset(dataset).name);
+        let table = metrics::table(&stage.name, named, &weights, &classes, &metrics);
         let before = before.and_then(|object| self.metrics(object)).unwrap_or_default();
-        let rows = self.rows(&dataset, &inputs, &metrics, &before);
-        let summary = metrics::summary(&dataset, &rows, self.is_one_seed(&inputs));
-        Some(table + &chosen(self.session, stage) + &summary)
+        let rows = self.rows(dataset, &networks, &metrics, &before);
+        let summary = metrics::summary(named, &rows, self.is_one_seed(&networks));
+        Some(table + &chosen(pipeline, stage) + &summary)
     }
 
     /// A row for each training: its last network beside its best.
-    fn rows(&self, dataset: &str, inputs: &[(&str, &Input)], metrics: &Metrics, before: &Metrics) -> Vec<Row> {
+    fn rows(
+        &self,
+        dataset: Option<DatasetId>,
+        networks: &[MeasuredNetwork<'_>],
+        metrics: &Metrics,
+        before: &Metrics,
+    ) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
-        for (name, input) in inputs {
-            let of = |metrics: &Metrics| metrics.get(*name).and_then(|measured| measured.miou);
-            let output = output_of(input);
-            let (title, is_best) = match output {
-                Some(OutputId { stage, output }) => {
-                    let training = self.session.pipeline.stage(stage);
-                    (training.name.as_str(), training.outputs[output].by_name)
-                }
-                None => (*name, false),
-            };
-            let best = output.and_then(|output| self.best(output.stage, dataset));
+        for network in networks {
+            let of = |metrics: &Metrics| metrics.get(network.name).and_then(|measured| measured.miou);
+            let training = network.training();
+            let title = training.map_or(network.name, |training| &self.session.pipeline.stage(training).name);
+            let best = training.and_then(|training| self.best(training, dataset));
             let place = rows.iter().position(|row| row.name == title).unwrap_or_else(|| {
                 rows.push(Row { name: title.to_owned(), best, ..Row::default() });
                 rows.len() - 1
             });
-            match is_best {
+            if network.is_chosen() {
                 // Measured here, on the very images of the other numbers.
-                true => {
-                    rows[place].best = of(metrics).map(|miou| Best { miou, iteration: best.and_then(|b| b.iteration) })
-                }
-                false => (rows[place].last, rows[place].before) = (of(metrics), of(before)),
+                rows[place].best = of(metrics).map(|miou| Best { miou, iteration: best.and_then(|b| b.iteration) });
+            } else {
+                (rows[place].last, rows[place].before) = (of(metrics), of(before));
             }
         }
         rows
     }
 
     /// The best evaluation within a training, where that was on the same images.
-    fn best(&self, training: StageId, on: &str) -> Option<Best> {
-        dataset(self.session, self.session.pipeline.stage(training)).filter(|dataset| *dataset == on)?;
+    fn best(&self, training: StageId, on: Option<DatasetId>) -> Option<Best> {
+        let pipeline = &self.session.pipeline;
+        pipeline.dataset_of(pipeline.stage(training)).filter(|dataset| Some(*dataset) == on)?;
         let bytes = self.session.store.read(self.object(training, Gives::Evaluations)?).ok()??;
         metrics::best_of(&String::from_utf8(bytes).ok()?)
     }
 
     /// Whether there is more than one training here, and no two of one kind have different seeds.
-    fn is_one_seed(&self, inputs: &[(&str, &Input)]) -> bool {
-        let trainings =
-            inputs.iter().filter_map(|(_, input)| Some(self.session.pipeline.stage(output_of(input)?.stage)));
+    fn is_one_seed(&self, networks: &[MeasuredNetwork<'_>]) -> bool {
+        let trainings = networks.iter().filter_map(|network| Some(self.session.pipeline.stage(network.training()?)));
         let trainings: Vec<&Stage> = trainings.collect();
         let is_any = |part: &dyn Fn(&Stage, &Stage) -> bool| {
             trainings.iter().any(|one| trainings.iter().any(|other| part(one, other)))
@@ -137,29 +133,11 @@ fn place(stage: &Stage, gives: Gives) -> Option<usize> {
     stage.outputs.iter().position(|output| output.gives == gives)
 }
 
-/// What the stage evaluates on.
-fn dataset<'a>(session: &'a Session, stage: &Stage) -> Option<&'a str> {
-    match stage.input("dataset")?.from {
-        InputSource::Dataset { dataset, .. } => Some(&session.pipeline.dataset(dataset).name),
-        _ => None,
-    }
-}
-
-fn output_of(input: &Input) -> Option<OutputId> {
-    match input.from {
-        InputSource::Output { output, .. } => Some(output),
-        _ => None,
-    }
-}
-
 /// Of each network that was chosen by its mIoU: on what. Such a number is not that of a method which sees no labels.
-fn chosen(session: &Session, stage: &Stage) -> String {
-    let line = |input: &Input| {
-        let InputSource::Output { output, .. } = input.from else { return None };
-        let training = session.pipeline.stage(output.stage);
-        let InputSource::Dataset { dataset, .. } = training.input("dataset")?.from else { return None };
-        let name = input.role.strip_prefix("weights.").filter(|_| training.outputs[output.output].by_name)?;
-        Some(format!("  {name} was chosen by its mIoU on {}: with labels\n", session.pipeline.dataset(dataset).name))
+fn chosen(pipeline: &Pipeline, stage: &Stage) -> String {
+    let line = |network: MeasuredNetwork<'_>| {
+        let (name, dataset) = (network.name, &pipeline.dataset(network.chosen_on?).name);
+        Some(format!("  {name} was chosen by its mIoU on {dataset}: with labels\n"))
     };
-    stage.inputs.iter().filter_map(line).collect()
+    pipeline.measured_by(stage).filter_map(line).collect()
 }

@@ -15,7 +15,7 @@ use crate::kind::Gives;
 use crate::report::metrics::Metrics;
 use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
-use crate::spec::{InputSource, OutputId, Pipeline, StageId};
+use crate::spec::{OutputId, Pipeline, StageId};
 
 /// Exports the weights `output` of a training into the folder `place`; the names of the files.
 ///
@@ -52,15 +52,11 @@ pub fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<
 
 /// The evaluations that take networks of a training.
 fn evaluations(pipeline: &Pipeline, training: StageId) -> Vec<StageId> {
-    let is_one = |id: &StageId| {
-        let stage = pipeline.stage(*id);
-        stage.outputs.iter().any(|output| output.gives == Gives::Metrics)
-            && stage
-                .inputs
-                .iter()
-                .any(|input| matches!(input.from, InputSource::Output { output, .. } if output.stage == training))
+    let takes = |id: &StageId| {
+        let mut networks = pipeline.measured_by(pipeline.stage(*id));
+        networks.any(|network| network.training() == Some(training))
     };
-    pipeline.stage_ids().filter(is_one).collect()
+    pipeline.evaluations().filter(takes).collect()
 }
 
 /// What an evaluation found of the networks of a training.
@@ -70,17 +66,11 @@ fn found(session: &Session, done: &Done, training: StageId) -> Vec<Found> {
         let place = stage.outputs.iter().position(|output| output.gives == Gives::Metrics)?;
         serde_json::from_slice(&session.store.read(done.artifacts[place].object).ok()??).ok()
     };
-    let (Some(mut metrics), Some(dataset)) = (metrics(), stage.input("dataset")) else { return Vec::new() };
-    let InputSource::Dataset { dataset, .. } = dataset.from else { return Vec::new() };
-    let found = stage.inputs.iter().filter_map(|input| {
-        let InputSource::Output { output, .. } = input.from else { return None };
-        let measured = metrics.remove(input.role.strip_prefix("weights.")?)?;
-        (output.stage == training).then(|| Found {
-            evaluation: stage.name.clone(),
-            dataset,
-            output: output.output,
-            measured,
-        })
+    let (Some(mut metrics), Some(dataset)) = (metrics(), session.pipeline.dataset_of(stage)) else { return Vec::new() };
+    let found = session.pipeline.measured_by(stage).filter_map(|network| {
+        let measured = metrics.remove(network.name)?;
+        let output = network.output.filter(|output| output.stage == training)?.output;
+        Some(Found { evaluation: stage.name.clone(), dataset, output, measured })
     });
     found.collect()
 }

@@ -19,7 +19,7 @@ pub(super) struct Repeated {
 
 /// Of a training that isn't repeated, and where the sources can't be read, nothing.
 pub(super) fn repeated(session: &mut Session, training: StageId) -> Repeated {
-    let evaluations = results::evaluations(&session.pipeline);
+    let evaluations = session.pipeline.evaluations().collect::<Vec<_>>();
     if evaluations.is_empty() {
         // No target would mean all stages.
         return Repeated::default();

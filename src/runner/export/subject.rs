@@ -64,8 +64,7 @@ impl Network<'_> {
 
     /// The labelled images by which the best network is chosen.
     pub(super) fn chosen_on(&self) -> Option<&str> {
-        let InputSource::Dataset { dataset, .. } = self.stage().input("dataset")?.from else { return None };
-        Some(&self.pipeline().dataset(dataset).name)
+        self.pipeline().dataset_of(self.stage()).map(|dataset| &*self.pipeline().dataset(dataset).name)
     }
 
     /// `[width, height]` in pixels of the images of the domain that the network is made for; `None`: as stored.

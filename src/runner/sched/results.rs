@@ -14,12 +14,6 @@ use crate::report::image::{ImageScore, scores};
 use crate::report::metrics::Metrics;
 use crate::spec::{Dataset, DatasetId, Format, InputSource, Pipeline, Problems, Stage, StageId, Value};
 
-/// The evaluations of a pipeline.
-pub fn evaluations(pipeline: &Pipeline) -> Vec<StageId> {
-    let measures = |stage: &Stage| stage.outputs.iter().any(|output| output.gives == Gives::Metrics);
-    pipeline.stage_ids().filter(|id| measures(pipeline.stage(*id))).collect()
-}
-
 /// A run for each network that each of these evaluations measures, measured or not. `by_image`: with what was measured of each
 /// image.
 ///
@@ -32,20 +26,21 @@ pub fn runs(session: &mut Session, evaluations: &[StageId], by_image: bool) -> R
     let mut runs = Vec::new();
     for &id in evaluations {
         let stage = session.pipeline.stage(id);
+        let dataset = session.pipeline.dataset_of(stage);
         let found = Found { session, stage, planned: planned.get(&id).copied() };
         let metrics = found.metrics();
         let images = if by_image && metrics.is_some() { found.images() } else { Vec::new() };
-        for network in networks(stage) {
+        for row in compared(&session.pipeline, stage) {
             let state = match &metrics {
-                Some(metrics) => State::Measured(Box::new(network.measured(metrics, &images))),
+                Some(metrics) => State::Measured(Box::new(row.measured(metrics, &images))),
                 None if session.index.stages.contains_key(&session.record_name(stage)) => State::Stale,
                 None if has_failed(session, stage) => State::Failed,
                 None => State::NotRun,
             };
-            let parameters = network
+            let parameters = row
                 .training
                 .map(|training| lineages.entry(training).or_insert_with(|| lineage(session, training)).clone());
-            let seconds = network.training.and_then(|training| planned.get(&training)).and_then(|planned| {
+            let seconds = row.training.and_then(|training| planned.get(&training)).and_then(|planned| {
                 let trace = session.store.load(planned.key?).ok().flatten()?;
                 Some(trace.seconds)
             });
@@ -53,8 +48,8 @@ pub fn runs(session: &mut Session, evaluations: &[StageId], by_image: bool) -> R
                 pipeline: session.pipeline.name.clone(),
                 evaluation: stage.family.clone(),
                 member: stage.name.clone(),
-                dataset: dataset_of(&session.pipeline, stage),
-                weights: network.name(&session.pipeline),
+                dataset: dataset.map_or_else(String::new, |id| session.pipeline.dataset(id).name.clone()),
+                weights: row.name.to_owned(),
                 parameters: parameters.unwrap_or_default(),
                 state,
                 seconds,
@@ -94,56 +89,40 @@ impl Found<'_> {
     }
 }
 
-fn dataset_of(pipeline: &Pipeline, stage: &Stage) -> String {
-    match stage.input("dataset").map(|input| &input.from) {
-        Some(InputSource::Dataset { dataset, .. }) => pipeline.dataset(*dataset).name.clone(),
-        _ => String::new(),
-    }
-}
-
-/// A network as an evaluation names it: its training's last and its best are one.
-struct Network {
+/// A row of a comparison: a training, whose last network and best are one, or a file.
+#[derive(Default)]
+struct Compared<'p> {
     training: Option<StageId>,
+    /// What it is called: of a member of a sweep, its family, as its parameters say where it stands.
+    name: &'p str,
     /// By which names the numbers are found.
-    last: Option<String>,
-    best: Option<String>,
+    last: Option<&'p str>,
+    best: Option<&'p str>,
 }
 
-impl Network {
+impl Compared<'_> {
     fn measured(&self, metrics: &Metrics, images: &[ImageScore]) -> Measurement {
-        let of = |name: &Option<String>| metrics.get(name.as_ref()?).cloned();
-        let name = self.last.as_ref().or(self.best.as_ref());
+        let of = |name: Option<&str>| metrics.get(name?).cloned();
+        let name = self.last.or(self.best);
         let miou = |score: &ImageScore| Some((score.image.clone(), score.miou(name?)?));
-        Measurement { last: of(&self.last), best: of(&self.best), images: images.iter().filter_map(miou).collect() }
-    }
-
-    /// Of a member, that of its family: where it stands, its parameters say.
-    fn name(&self, pipeline: &Pipeline) -> String {
-        match self.training {
-            Some(training) => pipeline.stage(training).family.clone(),
-            None => self.last.clone().unwrap_or_default(),
-        }
+        Measurement { last: of(self.last), best: of(self.best), images: images.iter().filter_map(miou).collect() }
     }
 }
 
-fn networks(stage: &Stage) -> Vec<Network> {
-    let mut networks: Vec<Network> = Vec::new();
-    for input in &stage.inputs {
-        let Some(name) = input.role.strip_prefix("weights.") else { continue };
-        let training = match input.from {
-            InputSource::Output { output, .. } => Some(output.stage),
-            _ => None,
-        };
-        let is_best = name.ends_with(".best");
-        let known = networks.iter().position(|network| training.is_some() && network.training == training);
-        let place = known.unwrap_or(networks.len());
-        if known.is_none() {
-            networks.push(Network { training, last: None, best: None });
-        }
-        let into = if is_best { &mut networks[place].best } else { &mut networks[place].last };
-        *into = Some(name.to_owned());
+fn compared<'p>(pipeline: &'p Pipeline, evaluation: &'p Stage) -> Vec<Compared<'p>> {
+    let mut rows: Vec<Compared<'p>> = Vec::new();
+    for network in pipeline.measured_by(evaluation) {
+        let training = network.training();
+        let known = rows.iter().position(|row| training.is_some() && row.training == training);
+        let place = known.unwrap_or_else(|| {
+            let name = training.map_or(network.name, |training| &pipeline.stage(training).family);
+            rows.push(Compared { training, name, ..Compared::default() });
+            rows.len() - 1
+        });
+        let into = if network.is_chosen() { &mut rows[place].best } else { &mut rows[place].last };
+        *into = Some(network.name);
     }
-    networks
+    rows
 }
 
 /// Everything that was chosen for a training and for what came before it, in the order in which the stages run.

@@ -6,7 +6,7 @@ use super::training::{self, Evaluated};
 use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::report::metrics::{Measured, Metrics};
-use crate::spec::{InputSource, StageId};
+use crate::spec::StageId;
 
 /// Evaluations that have matrices and pictures; the others of a large sweep have their numbers.
 pub(super) const IN_FULL: usize = 8;
@@ -52,22 +52,16 @@ fn evaluation(workspace: &Workspace, id: StageId) -> Option<Evaluation> {
     let raw: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
     let metrics: Metrics = serde_json::from_slice(&bytes).ok()?;
     let dataset = workspace.dataset_name(stage, "dataset").unwrap_or_default().to_owned();
-    let models = stage.inputs.iter().filter_map(|input| {
-        let name = input.role.strip_prefix("weights.")?;
-        let measured = metrics.get(name)?.clone();
-        let (training, by_name) = match input.from {
-            InputSource::Output { output, .. } => {
-                (Some(output.stage), workspace.pipeline.stage(output.stage).outputs[output.output].by_name)
-            }
-            _ => (None, false),
-        };
+    let models = workspace.pipeline.measured_by(stage).filter_map(|network| {
+        let measured = metrics.get(network.name)?.clone();
+        let training = network.training();
         let validated_on = training.and_then(|id| workspace.dataset_name(workspace.pipeline.stage(id), "dataset"));
         let best = training
             .filter(|_| validated_on == Some(dataset.as_str()))
             .and_then(|training| training::best(&training::evaluations(workspace, training)));
-        let chosen_on = validated_on.filter(|_| by_name).map(str::to_owned);
+        let chosen_on = network.chosen_on.map(|id| workspace.pipeline.dataset(id).name.clone());
         let came_from = training.map(|training| workspace.graph.ancestors(&[training])).unwrap_or_default();
-        Some(Model { name: name.to_owned(), training, chosen_on, came_from, measured, best })
+        Some(Model { name: network.name.to_owned(), training, chosen_on, came_from, measured, best })
     });
     Some(Evaluation { stage: id, name: stage.name.clone(), models: models.collect(), dataset, raw })
 }
