@@ -249,7 +249,7 @@ fn a_checkpoint_that_is_cut_or_calls_a_command_is_refused_with_its_name_and_noth
         (b"GIF89a".to_vec(), "is no checkpoint: it is a GIF image"),
         (b"<!DOCTYPE html><title>Sign in</title>".to_vec(), "is no checkpoint: it is a web page"),
         (
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec(),
+            b"version https://git-lfs.github.com/pipeline/v1\noid sha256:0\n".to_vec(),
             "`git lfs pull` fetches the file itself",
         ),
         (Vec::new(), "is no checkpoint: it is empty"),

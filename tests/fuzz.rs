@@ -11,7 +11,7 @@ use intrada_runner::dataset::{self, Place, folder};
 use intrada_runner::digest::{Digest, Key};
 use intrada_runner::exec::job::Event;
 use intrada_runner::graph;
-use intrada_runner::spec::Look;
+use intrada_runner::pipeline::Look;
 use intrada_runner::store::index::Index;
 use intrada_runner::store::listing::Listing;
 use intrada_runner::store::{Store, Trace, items};

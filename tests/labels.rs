@@ -349,7 +349,7 @@ fn a_label_that_is_no_png_is_told_with_what_to_do_about_it() {
     let space = space(&THREE, &[0, 1, 2]);
     let whole = label(&[0, 1, 2]);
     for (bytes, cure) in [
-        (&b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"[..], "git lfs pull"),
+        (&b"version https://git-lfs.github.com/pipeline/v1\noid sha256:0\n"[..], "git lfs pull"),
         (b"<!DOCTYPE html><html>", "download"),
         (&whole[..whole.len() / 2], "copy or download the file again"),
     ] {

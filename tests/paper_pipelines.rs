@@ -6,7 +6,7 @@ mod trees;
 
 use std::path::Path;
 
-use intrada_runner::spec;
+use intrada_runner::pipeline;
 use space::Space;
 
 /// A pipeline of this repository in a workspace of its own.
@@ -158,7 +158,7 @@ fn a_second_round_takes_the_first_from_the_quickstarts_cache_and_looks_with_the_
 /// Fails where a stage of a pipeline has another value than these, `key value`, as a key of the cache has them.
 fn says(name: &str, stage: &str, values: &[&str]) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name);
-    let pipeline = spec::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    let pipeline = pipeline::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
     let stage = pipeline.stage(pipeline.find(stage).unwrap());
     for expected in values {
         let (key, value) = expected.split_once(' ').unwrap();

@@ -119,7 +119,7 @@ fn whatever_is_no_whole_photograph_is_told_before_any_training() {
     let lacks_its_middle = [&whole_jpeg[..whole_jpeg.len() / 2], &whole_jpeg[whole_jpeg.len() - 2..]].concat();
     let files: [(&[u8], &[&str]); 9] = [
         (
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n",
+            b"version https://git-lfs.github.com/pipeline/v1\noid sha256:4d\n",
             &["it is a pointer of git-lfs", "`git lfs pull`"],
         ),
         (b"<!DOCTYPE html>\n<html>", &["it is a web page (HTML or XML), not a PNG or JPEG file"]),
@@ -146,7 +146,7 @@ fn whatever_is_no_whole_photograph_is_told_before_any_training() {
 fn of_many_damaged_photographs_the_first_are_named_and_the_rest_are_counted() {
     let space = healthy();
     for i in 0..9 {
-        space.write(&format!("target/images/{i}.png"), "version https://git-lfs.github.com/spec/v1\n");
+        space.write(&format!("target/images/{i}.png"), "version https://git-lfs.github.com/pipeline/v1\n");
     }
     refused(&space, "", &["target/images/0.png", "target/images/4.png", "4 more images can't be read"]);
     let said = space.intrada("plan p.toml").stderr;

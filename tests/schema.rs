@@ -92,7 +92,7 @@ fn every_pipeline_of_the_repository_and_what_init_writes_is_valid() {
 #[test]
 fn every_wrong_file_is_refused_but_for_what_only_the_program_can_know() {
     let space = Space::new();
-    let files = pipelines(&repository().join("src/runner/spec/wrong"));
+    let files = pipelines(&repository().join("src/runner/pipeline/wrong"));
     let Some(found) = mistakes(&space, &files) else { return };
     let name = |file: &PathBuf| file.file_stem().unwrap().to_str().unwrap().to_owned();
     let accepted: Vec<String> =

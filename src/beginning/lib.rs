@@ -212,7 +212,7 @@ mod tests {
             (&[0; 600], "a file that begins with zero bytes"),
             (b"\n <!DOCTYPE HTML>\n<html>", "a web page (HTML or XML)"),
             (b"\xef\xbb\xbf<html lang=en>", "a web page (HTML or XML)"),
-            (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of git-lfs"),
+            (b"version https://git-lfs.github.com/pipeline/v1\noid", "a pointer of git-lfs"),
             (b"PK\x03\x04abc", "a ZIP archive"),
             (&tar, "a tar archive"),
             (b"RIFF\x10\0\0\0WEBPVP8 ", "a WebP image"),

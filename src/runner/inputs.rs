@@ -24,7 +24,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 
 use crate::digest::{Digest, FileDigest};
 use crate::own::is_own;
-use crate::spec::nearest;
+use crate::pipeline::nearest;
 use crate::store::index::{FileRecord, LabelValues};
 use crate::store::stat::{Stat, now_ns};
 use crate::store::tree::{Behind, Leaf, Links, Shape, Tree, Visitor, WalkError};

@@ -15,7 +15,7 @@ pub mod shown;
 
 pub mod kind;
 
-pub mod spec;
+pub mod pipeline;
 
 pub mod graph;
 

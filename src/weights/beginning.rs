@@ -80,7 +80,7 @@ mod tests {
             (b"\xef\xbb\xbf\n  <html lang=en>", "it is a web page (HTML or XML); a server"),
             (b"<?xml version='1.0'?><Error><Code>AccessDenied", "it is a web page (HTML or XML); a server"),
             (
-                b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n",
+                b"version https://git-lfs.github.com/pipeline/v1\noid sha256:00\nsize 12\n",
                 "it is a pointer of git-lfs; `git lfs pull`",
             ),
             (b"\x1f\x8b\x08\x00", "it is a gzip file; `gunzip`"),

@@ -17,7 +17,7 @@ use sources::{
 /// Crates that one place alone may name, below `src/`, so that replacing one is a change to one room.
 const ONE_PLACE: &[(&str, &str)] = &[
     ("blake3", "runner/digest.rs"),
-    ("toml", "runner/spec"),
+    ("toml", "runner/pipeline"),
     ("petgraph", "runner/graph"),
     ("notify", "runner/watch.rs"),
     ("dfir_rs", "runner/flow"),

@@ -242,5 +242,5 @@ fn every_path_into_the_crate_is_seen() {
 fn a_crate_is_told_from_a_module_and_a_variable() {
     let names = |code| named_crates(code).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     assert_eq!(names("use toml;\nuse toml::Value;\nlet t: toml::Table = toml.parse();"), ["toml", "toml", "toml"]);
-    assert!(!names("use crate::spec::toml::Value;").contains(&"toml".to_owned()));
+    assert!(!names("use crate::pipeline::toml::Value;").contains(&"toml".to_owned()));
 }

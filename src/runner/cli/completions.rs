@@ -15,7 +15,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use super::run::Run;
 use super::{Answer, Cli, DONE, write};
 use crate::graph;
-use crate::spec::{Pipeline, manual};
+use crate::pipeline::{Pipeline, manual};
 
 /// By this variable the script asks.
 const VARIABLE: &str = "INTRADA_COMPLETE";

@@ -7,8 +7,8 @@ use clap::Args;
 use super::{Answer, DONE, Refusal, Source, open, show};
 use crate::export::{self, Error};
 use crate::kind::Gives;
+use crate::pipeline::{OutputId, Stage, StageId, nearest};
 use crate::sched::session::{Access, Session};
-use crate::spec::{OutputId, Stage, StageId, nearest};
 
 /// Write a trained network with model card and lineage, or predictions for a benchmark, into a new folder
 #[derive(Args)]

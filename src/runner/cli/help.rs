@@ -5,8 +5,8 @@ use std::io::{IsTerminal, stdout};
 use clap::{Args, CommandFactory};
 
 use super::{Answer, Cli, DONE, Refusal, show};
+use crate::pipeline::manual;
 use crate::report::live::size_of;
-use crate::spec::manual;
 
 /// Longer lines are hard to read on any terminal.
 const READABLE: usize = 100;

@@ -13,9 +13,9 @@ use crate::dataset::labels;
 use crate::dataset::meaning::{self, Labelling, Settled};
 use crate::dataset::survey::{self, Survey};
 use crate::kind::classes;
+use crate::pipeline::{self, template};
 use crate::report::measures::count;
 use crate::report::shell;
-use crate::spec::{self, template};
 
 /// A first look at a network sees images of at most this width.
 const WIDTH: u32 = 256;
@@ -68,7 +68,7 @@ impl Init {
         // For editors; the pipeline's first line names it. One that is there already is as good.
         let schema = self.dir.join("pipeline.schema.json");
         if !schema.exists() {
-            write_new(&schema, &spec::schema::text())?;
+            write_new(&schema, &pipeline::schema::text())?;
         }
         talk!("wrote {}", pipeline.display());
         talk!("next  intrada-run {}", shell::word(&pipeline.to_string_lossy()));
@@ -84,7 +84,8 @@ impl Init {
             }
             template::Classes::Named(names) => names.iter().map(String::as_str).collect(),
         };
-        let root = spec::root_of(pipeline).map_err(|problem| Refusal::from(spec::Problems::without_text(problem)))?;
+        let root =
+            pipeline::root_of(pipeline).map_err(|problem| Refusal::from(pipeline::Problems::without_text(problem)))?;
         let look = |name: &str, images: &Path, labels: Option<&Path>, other: &Settled| {
             let survey = survey::survey(images, labels).map_err(|error| Refusal::Usage(error.to_string()))?;
             talk!("  {name:<8}{}", described(&survey, labels.is_some()));

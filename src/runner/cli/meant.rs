@@ -9,8 +9,8 @@ use std::path::Path;
 use clap::CommandFactory;
 
 use super::Cli;
+use crate::pipeline::{near_file, nearest};
 use crate::report::shell;
-use crate::spec::{near_file, nearest};
 
 /// The command line with its command.
 ///

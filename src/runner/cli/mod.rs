@@ -43,10 +43,10 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::exec::supervisor;
+use crate::pipeline::{Look, Problems};
 use crate::report::full_disk;
 use crate::report::shell;
 use crate::shown;
-use crate::spec::{Look, Problems};
 
 /// All is done, or there was nothing to do.
 const DONE: u8 = 0;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::{Refusal, Source, cache_folder, shared_caches};
 use crate::graph;
+use crate::pipeline::{Pipeline, Problem, Problems, StageId, nearest};
 use crate::report::full_disk;
 use crate::sched::session::{Access, Session};
-use crate::spec::{Pipeline, Problem, Problems, StageId, nearest};
 
 impl Source {
     /// Reads the pipeline and opens its workspace.

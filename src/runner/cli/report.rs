@@ -9,6 +9,7 @@ use std::rc::Rc;
 use clap::Args;
 
 use super::{Answer, DONE, Source, show};
+use crate::pipeline::StageId;
 use crate::report::full_disk;
 use crate::report::history::History;
 use crate::report::html::Workspace;
@@ -16,7 +17,6 @@ use crate::report::views::page;
 use crate::sched::dry::{self, Decision};
 use crate::sched::session::{Access, Session};
 use crate::sched::{Ended, Options};
-use crate::spec::StageId;
 
 /// Write the pipeline's report.html from what is there
 #[derive(Args)]

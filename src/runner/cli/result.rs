@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId};
 use crate::report::metrics::{self, Best, Metrics, Row};
 use crate::sched::Ended;
 use crate::sched::session::Session;
-use crate::spec::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId};
 
 /// The metrics that each evaluation had before the run.
 pub(super) type Before = HashMap<StageId, FileDigest>;

@@ -10,11 +10,11 @@ use super::result::{self, Before};
 use super::screen::Screen;
 use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, report, show};
 use crate::exec::signals;
+use crate::pipeline::is_device;
 use crate::report::Reporter;
 use crate::report::views::Views;
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};
-use crate::spec::is_device;
 
 /// Run what is invalid and restore what is cached
 #[derive(Args)]

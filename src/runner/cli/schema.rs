@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Answer, DONE, show_json};
-use crate::spec;
+use crate::pipeline;
 
 /// Print the JSON Schema of the pipeline file, for editors
 #[derive(Args)]
@@ -16,7 +16,7 @@ pub(super) struct Schema {}
 
 impl Schema {
     pub(super) fn answer(self) -> Answer {
-        show_json(&spec::schema::text())?;
+        show_json(&pipeline::schema::text())?;
         Ok(DONE)
     }
 }

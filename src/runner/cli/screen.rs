@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::reading::Beside;
 use super::{Format, is_coloured};
+use crate::pipeline::StageId;
 use crate::report::harmless::Harmless;
 use crate::report::json::JsonLines;
 use crate::report::live::{Curtain, Expected, Live, Setting, Style, size_of};
@@ -19,7 +20,6 @@ use crate::report::plain::Plain;
 use crate::report::{Quiet, Reporter};
 use crate::sched::Options;
 use crate::sched::session::Session;
-use crate::spec::StageId;
 
 /// What is drawn on the terminal, if anything is: for whoever has to take it off there, and for those who write beside. Two
 /// may be drawn for a while, of a run that goes on and of a pipeline file that has just been read anew.

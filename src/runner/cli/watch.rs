@@ -9,10 +9,10 @@ use super::result::Before;
 use super::run::{Conduct, pass_on_signals, views, warn};
 use super::screen::Screen;
 use super::{Answer, Format, INTERRUPTED, Refusal, Source, is_coloured, report, tell};
+use crate::pipeline::Problems;
 use crate::sched::live::{self, Front, Opened};
 use crate::sched::session::{Access, Session};
 use crate::sched::{Ended, Interrupt, Options};
-use crate::spec::Problems;
 
 /// Run what is invalid, and again whenever the pipeline file, an input or an output changes; Ctrl-C ends it
 #[derive(Args)]

@@ -481,7 +481,7 @@ mod tests {
         let others: [(&[u8], &str); 5] = [
             (b"", "empty"),
             (b"GIF89a", "a GIF image"),
-            (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of git-lfs"),
+            (b"version https://git-lfs.github.com/pipeline/v1\n", "a pointer of git-lfs"),
             (b"<!DOCTYPE html><html>", "a web page (HTML or XML)"),
             (b"\xff\xd8\xff\xe0", "a JPEG image"),
         ];

@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn every_variable_that_is_passed_on_is_named_in_the_reference() {
-        let reference = include_str!("../spec/reference.md");
+        let reference = include_str!("../pipeline/reference.md");
         let is_named = |name: &&&str| reference.contains(&format!("`{name}`"));
         let in_capitals = |name: &&&str| is_named(&&&*name.to_lowercase());
         for name in MINIMAL.iter().chain(&SURROUNDINGS).chain(&DEVICES) {

@@ -14,10 +14,10 @@ use super::seeds::Repeated;
 use super::subject::{Found, Network};
 use crate::kind::model::ARCHS;
 use crate::kind::{KeySpec, Presence, Role};
+use crate::pipeline::{InputSource, Parameter, Stage, Value};
 use crate::report::compare::Spread;
 use crate::report::measures::plural;
 use crate::shown::{STAND_IN, is_harmful};
-use crate::spec::{InputSource, Parameter, Stage, Value};
 
 /// `README.md`.
 pub(super) fn card(network: &Network<'_>) -> String {

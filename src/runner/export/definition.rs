@@ -4,7 +4,7 @@
 //! none: weights of one network may load into another without a word and predict nonsense.
 
 use super::subject::Network;
-use crate::spec::Value;
+use crate::pipeline::Value;
 
 /// A small program that uses the folder from PyTorch; what is true of the network alone is put in.
 const LOAD: &str = include_str!("load.py");

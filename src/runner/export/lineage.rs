@@ -5,9 +5,9 @@
 use serde_json::Value as Json;
 
 use super::{Error, openlineage, provenance};
+use crate::pipeline::StageId;
 use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
-use crate::spec::StageId;
 
 /// A description in RO-Crate 1.1 of `stages` and what they need, as far as it is up to date; of no stage named, of all.
 ///

@@ -21,8 +21,8 @@ mod submission;
 use std::io;
 use std::path::PathBuf;
 
+use crate::pipeline::Problems;
 use crate::report::shell::word;
-use crate::spec::Problems;
 use crate::store;
 
 pub use lineage::{lineage, run_events};

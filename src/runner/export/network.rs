@@ -12,10 +12,10 @@ use super::seeds::repeated;
 use super::subject::{Found, Network};
 use super::{Error, card, config, definition, provenance, safetensors};
 use crate::kind::Gives;
+use crate::pipeline::{OutputId, Pipeline, StageId};
 use crate::report::metrics::Metrics;
 use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
-use crate::spec::{OutputId, Pipeline, StageId};
 
 /// Exports the weights `output` of a training into the folder `place`; the names of the files.
 ///

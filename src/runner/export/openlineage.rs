@@ -3,16 +3,16 @@
 //! Of runs that are over, from their records. So there is no event of a failure, and asking twice gives the same events with
 //! the same ids: whoever collects them may be told anything again. What a stage reads and what another gave are one data set
 //! to a collector if they have one name, hence names are made here and nowhere else; contents are versions.
-//! (Source: <https://openlineage.io/spec/2-0-2/OpenLineage.json>.)
+//! (Source: <https://openlineage.io/pipeline/2-0-2/OpenLineage.json>.)
 
 use serde_json::{Value as Json, json};
 
 use super::provenance;
 use crate::digest::{Encoder, Key};
+use crate::pipeline::{InputSource, OutputId, Pipeline};
 use crate::report::measures::timestamp;
 use crate::sched::done::Done;
 use crate::sched::session::Session;
-use crate::spec::{InputSource, OutputId, Pipeline};
 
 const PRODUCER: &str = concat!("urn:intrada:", env!("CARGO_PKG_VERSION"));
 
@@ -25,7 +25,7 @@ pub(super) fn events(session: &Session, lineage: &[Done]) -> Vec<Json> {
                 "eventType": kind,
                 "eventTime": timestamp(at),
                 "producer": PRODUCER,
-                "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
+                "schemaURL": "https://openlineage.io/pipeline/2-0-2/OpenLineage.json#/$defs/RunEvent",
                 "run": {"runId": run_id(done.key, trace.started)},
                 "job": job(&session.pipeline, done),
                 "inputs": inputs(&session.pipeline, done),
@@ -60,7 +60,7 @@ fn job(pipeline: &Pipeline, done: &Done) -> Json {
 
 fn inputs(pipeline: &Pipeline, done: &Done) -> Vec<Json> {
     let stage = pipeline.stage(done.stage);
-    let input = |input: &crate::spec::Input| {
+    let input = |input: &crate::pipeline::Input| {
         let name = match &input.from {
             InputSource::Output { output, .. } => output_name(pipeline, *output),
             InputSource::Dataset { dataset, .. } => format!("datasets/{}", pipeline.dataset(*dataset).name),
@@ -92,6 +92,6 @@ fn dataset(pipeline: &Pipeline, name: &str, digest: &str) -> Json {
 fn facet(of: &str, mut content: Json) -> Json {
     let (_, name) = of.split_once('/').expect("a version and a name");
     content["_producer"] = PRODUCER.into();
-    content["_schemaURL"] = format!("https://openlineage.io/spec/facets/{of}.json#/$defs/{name}").into();
+    content["_schemaURL"] = format!("https://openlineage.io/pipeline/facets/{of}.json#/$defs/{name}").into();
     content
 }

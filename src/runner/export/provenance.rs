@@ -11,11 +11,11 @@ use serde_json::{Value as Json, json};
 
 use super::subject::Network;
 use crate::digest::{Digest, Encoder};
+use crate::pipeline::{InputSource, Pipeline, Stage};
 use crate::report::made_with;
 use crate::report::measures::timestamp;
 use crate::sched::done::Done;
 use crate::sched::session::Session;
-use crate::spec::{InputSource, Pipeline, Stage};
 
 /// The name that the format prescribes.
 pub(super) const FILE: &str = "ro-crate-metadata.json";

@@ -3,10 +3,10 @@
 //! One network is handed on, and its numbers are those of one seed: how far they would go with another is told beside them,
 //! as far as the pipeline has tried. What such a repetition is, `compare` knows.
 
+use crate::pipeline::StageId;
 use crate::report::compare::{Row, Wishes, compare, differ_by_seeds_alone};
 use crate::sched::results;
 use crate::sched::session::Session;
-use crate::spec::StageId;
 
 /// The results of a training and of its repetitions, a row an evaluation.
 #[derive(Default)]

@@ -4,11 +4,11 @@
 
 use super::Error;
 use super::seeds::Repeated;
+use crate::pipeline::{DatasetId, Format, InputSource, Pipeline, Stage, StageId};
 use crate::report::made_with;
 use crate::report::metrics::Measured;
 use crate::sched::done::Done;
 use crate::sched::session::Session;
-use crate::spec::{DatasetId, Format, InputSource, Pipeline, Stage, StageId};
 
 /// What is told of a network.
 pub(super) struct Network<'a> {

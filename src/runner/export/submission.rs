@@ -15,9 +15,9 @@ use super::package::Package;
 use crate::dataset;
 use crate::digest::FileDigest;
 use crate::kind::classes;
+use crate::pipeline::{OutputId, Pipeline};
 use crate::sched::done::done;
 use crate::sched::session::Session;
-use crate::spec::{OutputId, Pipeline};
 use crate::store::listing::{EntryKind, Listing};
 
 /// `[width, height]` in pixels of every image of Cityscapes.

@@ -11,7 +11,7 @@ use petgraph::graph::DiGraph;
 use petgraph::visit::EdgeRef;
 
 use super::{Edge, node};
-use crate::spec::{Pipeline, Problem, StageId};
+use crate::pipeline::{Pipeline, Problem, StageId};
 
 /// Edges shown with their line; the others are listed.
 const SHOWN: usize = 2;

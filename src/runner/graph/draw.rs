@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::{Edge, StageGraph};
+use crate::pipeline::{InputSource, Pipeline, StageId};
 use crate::shown;
-use crate::spec::{InputSource, Pipeline, StageId};
 
 /// The forms in which a graph can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl StageGraph {
 
     fn text(&self, pipeline: &Pipeline, columns: Option<usize>) -> String {
         let stages: Vec<_> = self.order.iter().map(|id| pipeline.stage(*id)).collect();
-        let width = |text: fn(&crate::spec::Stage) -> &str| {
+        let width = |text: fn(&crate::pipeline::Stage) -> &str| {
             stages.iter().map(|s| shown::width(text(s))).max().unwrap_or_default()
         };
         let (name, kind) = (width(|stage| &stage.name), width(|stage| stage.kind.name));

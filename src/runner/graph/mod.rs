@@ -16,7 +16,7 @@ use petgraph::visit::{Dfs, Reversed};
 
 pub use draw::Picture;
 
-use crate::spec::{Draft, InputSource, OutputId, Pipeline, Problem, Problems, StageId};
+use crate::pipeline::{Draft, InputSource, OutputId, Pipeline, Problem, Problems, StageId};
 
 /// Reads a pipeline file and builds its graph.
 ///
@@ -46,7 +46,7 @@ pub struct Edge {
     pub output: OutputId,
     /// The stage that waits.
     pub to: StageId,
-    /// The place of the input in its [`Stage::inputs`](crate::spec::Stage::inputs).
+    /// The place of the input in its [`Stage::inputs`](crate::pipeline::Stage::inputs).
     pub input: usize,
     /// Whether the input is the output; else it is a data set or a folder that can't be listed before.
     pub reads: bool,

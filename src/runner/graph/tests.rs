@@ -9,7 +9,7 @@ use proptest::prelude::{Strategy, prop};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
 use super::*;
-use crate::spec::Look;
+use crate::pipeline::Look;
 
 /// A pipeline of commands: stage `s<i>` writes `out/<i>` and reads the outputs of `reads[i]`.
 fn commands(reads: &[Vec<usize>]) -> String {

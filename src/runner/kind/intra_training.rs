@@ -1,7 +1,7 @@
 //! `intra-training`: adaptation from the easy to the hard part of the target domain.
 //!
 //! Knows only what is its own: pseudo-labels and a list. The loop is the one that `inter-training` runs, hence the same
-//! keys. Its images are those of the data set that the lists came from; `spec` finds it, so that it can't be named
+//! keys. Its images are those of the data set that the lists came from; `pipeline` finds it, so that it can't be named
 //! wrongly.
 
 use super::training::{self, ADAPTING};

@@ -3,7 +3,7 @@
 //! Knows neither TOML nor files: these are tables, and everything that must agree about a key is made out of them
 //! (reading and its messages, defaults, `intrada-run schema`, docs/pipeline-format.md). A key that is only in one of
 //! those places can't exist. One kind a file; the tables of the other sections of the file ([`pipeline`], [`dataset`],
-//! [`model`], [`execution`]) have the same form. Whatever holds across keys or across stages is code, in `spec`.
+//! [`model`], [`execution`]) have the same form. Whatever holds across keys or across stages is code, in `pipeline`.
 
 mod checkpoint_import;
 pub mod classes;

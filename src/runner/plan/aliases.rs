@@ -9,7 +9,9 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use crate::inputs::seen::Seen;
-use crate::spec::{Dataset, Format, InputSource, Output, OutputId, Pipeline, Problem, Span, Stage, StageId, Writers};
+use crate::pipeline::{
+    Dataset, Format, InputSource, Output, OutputId, Pipeline, Problem, Span, Stage, StageId, Writers,
+};
 use crate::store::tree::Shape;
 
 /// As many links as the system itself follows.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::exec::job::{self, Job};
 use crate::kind::{ClassFact, Only, Role, Runs};
-use crate::spec::{Class, Pipeline, Stage, Value};
+use crate::pipeline::{Class, Pipeline, Stage, Value};
 
 use super::manifest::{Ingredient, Manifest};
 
@@ -137,7 +137,7 @@ mod tests {
         let file = dir.path().join("p.toml");
         let text = format!("format = 1\n[pipeline]\nclasses = \"scenes-8\"\nthreads = 1\n{header}\n{STAGES}{stages}");
         std::fs::write(&file, text).unwrap();
-        let pipeline = crate::spec::load(&file, &[]).unwrap();
+        let pipeline = crate::pipeline::load(&file, &[]).unwrap();
         pipeline.stages.iter().map(|stage| manifest(&pipeline, stage, BTreeMap::new()).key().to_string()).collect()
     }
 
@@ -213,7 +213,7 @@ outputs = ["x"]
                       [stages.b]\nkind = \"intra-training\"\nmethod = \"advent\"\nmodel = \"m\"\neasy = \"pseudo\"\nhard = \"rank.hard\"\n\
                       order = \"sequential\"\n";
         std::fs::write(&file, format!("format = 1\n[pipeline]\nclasses = \"scenes-8\"\n{STAGES}{stages}")).unwrap();
-        let pipeline = crate::spec::load(&file, &[]).unwrap();
+        let pipeline = crate::pipeline::load(&file, &[]).unwrap();
         let revision = |name: &str| {
             let stage = pipeline.stages.iter().find(|stage| stage.name == name).unwrap();
             manifest(&pipeline, stage, BTreeMap::new()).revision

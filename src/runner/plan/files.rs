@@ -18,7 +18,7 @@ use crate::exec::job;
 use crate::inputs::listing;
 use crate::inputs::seen::Seen;
 use crate::kind::dataset::{Encoding, Orientation};
-use crate::spec::{Dataset, FolderSpans, Format, Problem, Span, StageId};
+use crate::pipeline::{Dataset, FolderSpans, Format, Problem, Span, StageId};
 use crate::store::index::FileRecord;
 
 use self::photographs::Photograph;

@@ -9,7 +9,7 @@ use crate::exec::{job, with_causes};
 use crate::inputs::listing::{self, Files};
 use crate::inputs::seen::Seen;
 use crate::inputs::{self, Inputs};
-use crate::spec::{Pipeline, Problem, Span};
+use crate::pipeline::{Pipeline, Problem, Span};
 
 use super::manifest::Ingredient;
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use crate::spec::{Problem, Span};
+use crate::pipeline::{Problem, Span};
 
 /// So many links are named beside the first.
 const NAMED: usize = 5;

@@ -9,7 +9,7 @@ use super::found::{Content, Found};
 use crate::digest::FileDigest;
 use crate::exec::job;
 use crate::kind::training::LEARNT_FROM;
-use crate::spec::{Dataset, DatasetId, InputSource, Pipeline, Problem};
+use crate::pipeline::{Dataset, DatasetId, InputSource, Pipeline, Problem};
 
 /// `found`: the data sets that have been looked at.
 pub fn problems<'a>(pipeline: &Pipeline, found: impl Iterator<Item = (DatasetId, &'a Found)>) -> Vec<Problem> {

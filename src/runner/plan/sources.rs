@@ -11,7 +11,7 @@ use crate::exec::job;
 use crate::inputs::listing::{self};
 use crate::inputs::seen::{Seen, SeenFolder};
 use crate::inputs::{self};
-use crate::spec::{Dataset, DatasetId, Format, Problem, Span, StageId};
+use crate::pipeline::{Dataset, DatasetId, Format, Problem, Span, StageId};
 use crate::store::Kind;
 use crate::store::tree::Shape;
 

@@ -3,7 +3,7 @@
 //! Knows how many images a data set has, and no score: which images are easy is found out by the ranking itself, which has
 //! the last word where the data set is made by another stage.
 
-use crate::spec::{DatasetId, InputSource, OutputId, Pipeline, Problem, Stage, StageId, Value};
+use crate::pipeline::{DatasetId, InputSource, OutputId, Pipeline, Problem, Stage, StageId, Value};
 
 /// The rankings among `stages` that would leave a part empty. `images`: how many there are, where that is known.
 pub fn problems(

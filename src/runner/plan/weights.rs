@@ -14,8 +14,8 @@ use serde::Deserialize;
 
 use crate::kind::Runs;
 use crate::kind::model::head;
+use crate::pipeline::{InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 use crate::shown::line;
-use crate::spec::{InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 
 mod tried;
 

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use super::map::Map;
 use super::measures::{brief, count};
 use crate::kind::Gives;
+use crate::pipeline::Class;
 use crate::shown;
-use crate::spec::Class;
 
 /// What an evaluation found of one image: a line of `images.jsonl`.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -5,7 +5,7 @@
 
 use std::io::Cursor;
 
-use crate::spec::Class;
+use crate::pipeline::Class;
 
 /// The colour of each value.
 pub type Palette = [[u8; 3]; 256];

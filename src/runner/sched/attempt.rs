@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Key;
+use crate::pipeline::Stage;
 use crate::plain;
-use crate::spec::Stage;
 
 use super::session::Session;
 

@@ -10,9 +10,9 @@ use crate::digest::Key;
 use crate::exec::Failure;
 use crate::exec::process::Control;
 use crate::flow::{Failed, NodeId};
+use crate::pipeline::{Stage, StageId};
 use crate::report::measures::duration;
 use crate::report::{Event, Outcome, shell};
-use crate::spec::{Stage, StageId};
 
 use super::jobs::{Order, Performed, Task};
 use super::lookout::Lookout;

@@ -6,8 +6,8 @@
 use std::rc::Rc;
 
 use crate::digest::Key;
+use crate::pipeline::{Problems, StageId};
 use crate::plan::manifest::Manifest;
-use crate::spec::{Problems, StageId};
 use crate::store::Artifact;
 
 use super::dry::{self, Decision};

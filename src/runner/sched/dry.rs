@@ -10,12 +10,12 @@ use std::rc::Rc;
 use crate::digest::Key;
 use crate::exec::job;
 use crate::flow::{Command, How, NodeId};
+use crate::pipeline::{Problem, Problems, Severity, StageId};
 use crate::plan::explain::{self, Difference};
 use crate::plan::manifest::Manifest;
 use crate::plan::sources;
 use crate::report::history::Settled;
 use crate::report::made_with;
-use crate::spec::{Problem, Problems, Severity, StageId};
 use crate::store::Artifact;
 
 use super::planner::Planner;

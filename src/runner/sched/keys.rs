@@ -10,11 +10,11 @@ use std::rc::Rc;
 use crate::digest::{ArtifactDigest, Digest, Encoder, FileDigest, Key};
 use crate::flow::{Keyer, NodeId, Outputs};
 use crate::inputs::listing::Files;
+use crate::pipeline::{Pipeline, Problem};
 use crate::plan::found::Found;
 use crate::plan::manifest::{Ingredient, Manifest};
 use crate::plan::sources::Origin;
 use crate::plan::{assemble, overlap};
-use crate::spec::{Pipeline, Problem};
 use crate::store::{Artifact, Kind};
 
 use super::behind::Behind;

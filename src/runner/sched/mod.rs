@@ -45,9 +45,9 @@ use std::rc::Rc;
 use crate::exec::{Failure, find_worker, surroundings};
 use crate::graph::StageGraph;
 use crate::kind::Runs;
+use crate::pipeline::{Look, Problem, Problems, StageId};
 use crate::plan::weights;
 use crate::report::{Event, Totals};
-use crate::spec::{Look, Problem, Problems, StageId};
 use crate::store::Artifact;
 
 pub use run::{Interrupt, run};

@@ -13,9 +13,9 @@ use crate::exec::job::{self, Job};
 use crate::exec::{Failure, surroundings};
 use crate::flow::NodeId;
 use crate::kind::Runs;
+use crate::pipeline::{InputSource, OutputId, Pipeline, Stage, Value};
 use crate::plan::assemble;
 use crate::plan::found::Content;
-use crate::spec::{InputSource, OutputId, Pipeline, Stage, Value};
 use crate::store::{Artifact, Kind, Take};
 
 use super::failure::failed;
@@ -29,7 +29,7 @@ use super::wiring::Node;
 
 /// The outputs of a stage: where it leaves them and where they are put.
 pub fn destinations(stage: &Stage) -> Vec<Destination> {
-    let made_at = |output: &crate::spec::Output| match stage.kind.runs {
+    let made_at = |output: &crate::pipeline::Output| match stage.kind.runs {
         Runs::Command => output.path.clone(),
         Runs::Worker => {
             let spec = stage.kind.outputs.iter().find(|spec| spec.name == output.name);
@@ -197,7 +197,7 @@ fn worker_job(
     })
 }
 
-fn within(input: &crate::spec::Input) -> Option<&PathBuf> {
+fn within(input: &crate::pipeline::Input) -> Option<&PathBuf> {
     match &input.from {
         InputSource::Output { within, .. } => within.as_ref(),
         _ => None,
@@ -208,7 +208,7 @@ fn within(input: &crate::spec::Input) -> Option<&PathBuf> {
 fn hand_out(
     session: &Session,
     artifact: &Artifact,
-    output: &crate::spec::Output,
+    output: &crate::pipeline::Output,
     within: Option<&PathBuf>,
 ) -> Result<job::Input, Failure> {
     let files = match session.store.hand_out(artifact) {

@@ -14,6 +14,7 @@ use crate::flow::{Command, Engine, NodeId, Outputs};
 use crate::inputs::Inputs;
 use crate::inputs::listing::{self, Files};
 use crate::kind::Runs;
+use crate::pipeline::{Output, Problem, Problems, Span, Stage, StageId};
 use crate::plan::aliases::Aliases;
 use crate::plan::explain::{self, Difference};
 use crate::plan::found::Surveyor;
@@ -22,7 +23,6 @@ use crate::plan::sources::{self, Origin};
 use crate::plan::split;
 use crate::report::Outcome;
 use crate::report::measures::ago;
-use crate::spec::{Output, Problem, Problems, Span, Stage, StageId};
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Artifact, Placement};
 

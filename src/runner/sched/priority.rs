@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::graph::StageGraph;
-use crate::spec::{Stage, StageId};
+use crate::pipeline::{Stage, StageId};
 
 use super::session::Session;
 

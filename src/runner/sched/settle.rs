@@ -12,8 +12,8 @@ use crate::digest::Key;
 use crate::exec::job::Event as Said;
 use crate::exec::{self, Failure};
 use crate::flow::{How, NodeId, Outputs};
+use crate::pipeline::StageId;
 use crate::report::{Advice, Event, Finished, Outcome, shell};
-use crate::spec::StageId;
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Holder, Trace};
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::exec::Visible;
 use crate::kind::Runs;
-use crate::spec::{Pipeline, Resources, Stage};
+use crate::pipeline::{Pipeline, Resources, Stage};
 
 /// What is free.
 pub struct Slots {

@@ -10,9 +10,9 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+use crate::pipeline::{Output, Pipeline, Problem, Span, StageId};
 use crate::plain;
 use crate::report::shell::word;
-use crate::spec::{Output, Pipeline, Problem, Span, StageId};
 
 /// Something that keeps an output from its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

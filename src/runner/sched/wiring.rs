@@ -7,8 +7,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::flow::{Edge, Engine, NodeId};
+use crate::pipeline::{InputSource, OutputId, Pipeline, StageId};
 use crate::plan::sources::Origin;
-use crate::spec::{InputSource, OutputId, Pipeline, StageId};
 
 /// What a node stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::spec::measure;
+use crate::pipeline::measure;
 
 /// `90min`, `12h`, `30d`, `2w`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

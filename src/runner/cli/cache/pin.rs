@@ -6,9 +6,9 @@ use anyhow::Context;
 use clap::Args;
 
 use super::super::{Answer, DONE, Refusal, Source, open, show};
+use crate::pipeline::StageId;
 use crate::report::measures::plural;
 use crate::sched::session::Access;
-use crate::spec::StageId;
 use crate::store;
 
 /// Keep the results that a pipeline has now, whatever gc is asked

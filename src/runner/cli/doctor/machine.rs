@@ -7,9 +7,9 @@ use super::{Check, State, needs_worker};
 use crate::exec::job::{Description, Gpu};
 use crate::exec::{Failure, surroundings, worker};
 use crate::kind::instruction_set::InstructionSet;
+use crate::pipeline::Pipeline;
 use crate::report::measures::{duration, plural, size};
 use crate::sched::slots::Slots;
-use crate::spec::Pipeline;
 
 /// Of the machine as this pipeline would use it.
 pub(super) fn checks(pipeline: Option<&Pipeline>) -> Vec<Check> {

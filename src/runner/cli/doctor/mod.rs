@@ -15,9 +15,9 @@ use serde_json::json;
 use super::{Answer, DONE, Format, STAGE_FAILED, cache_folder, is_coloured, shared_caches, show, show_json, tell_of};
 use crate::graph;
 use crate::kind::Runs;
+use crate::pipeline::{Pipeline, Problems};
 use crate::sched::session::{Access, Session};
 use crate::shown;
-use crate::spec::{Pipeline, Problems};
 
 /// Check the machine, the cache and the data sets of a pipeline before a long run
 #[derive(Args)]

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::{Check, State};
 use crate::mark;
+use crate::pipeline::{Pipeline, Problem};
 use crate::report::full_disk;
 use crate::report::measures::{plural, size};
 use crate::sched::session::Session;
 use crate::sched::ways_in;
-use crate::spec::{Pipeline, Problem};
 use crate::store::VERSION;
 use crate::store::abilities::{Abilities, Lacks, abilities};
 use crate::store::room::full;

@@ -6,10 +6,10 @@
 use super::super::Refusal;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::pipeline::{InputSource, Stage, StageId, nearest};
 use crate::report::image;
 use crate::sched::session::Session;
 use crate::shown;
-use crate::spec::{InputSource, Stage, StageId, nearest};
 use crate::store::Kind;
 use crate::store::index::PlacedOutput;
 

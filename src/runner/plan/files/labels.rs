@@ -15,7 +15,7 @@ use crate::dataset::labels::{self, IGNORED, LabelError, listed};
 use crate::dataset::meaning::{self, Instead, Labelling, Suspicion};
 use crate::digest::FileDigest;
 use crate::kind::training::LEARNT_FROM;
-use crate::spec::{Format, Problem, StageId};
+use crate::pipeline::{Format, Problem, StageId};
 use crate::store::index::LabelValues;
 
 /// So many label files with mistakes are named; the others are counted.

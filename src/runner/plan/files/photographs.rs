@@ -16,8 +16,8 @@ use super::labels::FILES_NAMED;
 use crate::dataset::{Sample, survey};
 use crate::exec::with_causes;
 use crate::kind::dataset::Orientation;
+use crate::pipeline::{Format, Problem};
 use crate::plain;
-use crate::spec::{Format, Problem};
 use crate::store::index::FileRecord;
 
 /// So much of a file's beginning holds its size, if no large block of metadata comes first.

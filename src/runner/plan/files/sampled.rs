@@ -11,7 +11,7 @@ use super::Survey;
 use super::labels::Held;
 use crate::dataset::labels::{self, LabelError};
 use crate::dataset::{self, DatasetError, survey};
-use crate::spec::Problem;
+use crate::pipeline::Problem;
 
 /// What was found.
 #[derive(Clone, Debug, Default)]

@@ -12,7 +12,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 use super::Survey;
 use super::photographs::{Photograph, label_size};
 use crate::kind::training::{DISCRIMINATOR_SIDE, LEARNT_FROM, has_discriminator};
-use crate::spec::{Dataset, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
+use crate::pipeline::{Dataset, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 
 /// Images of a data set with the sizes that a network sees.
 pub(in crate::plan) struct Sizes<'a> {
@@ -170,7 +170,7 @@ fn trainings<'p>(
     dataset: &'p Dataset,
     readers: &'p [(StageId, Span)],
 ) -> impl Iterator<Item = (&'p Stage, &'p str)> {
-    let reads = move |input: &&crate::spec::Input| match input.from {
+    let reads = move |input: &&crate::pipeline::Input| match input.from {
         InputSource::Dataset { dataset: id, .. } => {
             input.role != "dataset" && pipeline.dataset(id).name == dataset.name
         }

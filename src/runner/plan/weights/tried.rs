@@ -10,9 +10,9 @@ use super::{is_of_weights, of_reader};
 use crate::exec::job::{Input, Job};
 use crate::exec::{Failure, find_worker, worker};
 use crate::kind::Runs;
+use crate::pipeline::{InputSource, OutputId, Pipeline, Problem, Span, Stage, StageId};
 use crate::plan::assemble;
 use crate::plan::sources::once_each;
-use crate::spec::{InputSource, OutputId, Pipeline, Problem, Span, Stage, StageId};
 
 /// Parameters that decide which network reads a file, and how, beside those of a model. A file is tried once for all stages
 /// that agree in these: the members of a sweep.

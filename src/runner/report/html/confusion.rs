@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::evaluation::{Evaluation, Model};
 use super::markup::tabs;
-use crate::spec::Class;
+use crate::pipeline::Class;
 
 /// A matrix a network, and the difference of the two that are compared; empty where none was counted.
 pub(super) fn render(evaluation: &Evaluation, classes: &[Class]) -> Markup {

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use super::evaluation::{Evaluation, IN_FULL};
 use super::workspace::Workspace;
 use crate::kind::Gives;
+use crate::pipeline::{Coordinate, StageId};
 use crate::report::image::{ImageScore, scores};
-use crate::spec::{Coordinate, StageId};
 
 /// The images of one evaluation.
 pub(super) struct Images {

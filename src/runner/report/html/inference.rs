@@ -12,9 +12,9 @@ use super::picture::element;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::pipeline::StageId;
 use crate::report::image::map_file;
 use crate::report::map::{Map, Palette, viridis};
-use crate::spec::StageId;
 
 /// The folders of one stage: path, content.
 #[derive(Default)]

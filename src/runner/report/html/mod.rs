@@ -44,7 +44,7 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use crate::kind::Gives;
-use crate::spec::Class;
+use crate::pipeline::Class;
 
 /// What a report shows.
 pub struct Page {

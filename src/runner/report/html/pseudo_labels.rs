@@ -12,8 +12,8 @@ use super::shares::{Shares, beside};
 use super::workspace::Workspace;
 use crate::dataset::survey::spread;
 use crate::kind::Gives;
+use crate::pipeline::{Class, StageId};
 use crate::report::map::{Map, class_palette};
-use crate::spec::{Class, StageId};
 
 /// Labels that are shown.
 const SHOWN: usize = 6;

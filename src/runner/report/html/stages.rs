@@ -8,9 +8,9 @@ use maud::{Markup, html};
 use super::workspace::{State, Workspace};
 use crate::digest::Key;
 use crate::exec;
+use crate::pipeline::{Parameter, StageId};
 use crate::report::measures::{count, date, duration, plural};
 use crate::shown;
-use crate::spec::{Parameter, StageId};
 use crate::store::TracedOutput;
 
 /// Stages that are described.

@@ -9,9 +9,9 @@ use super::photographs::tests::jpeg;
 use super::*;
 use crate::digest::{Digest, Key};
 use crate::graph::{self, StageGraph};
+use crate::pipeline::Pipeline;
 use crate::report::Outcome;
 use crate::report::history::{Going, History, Settled, Turn, UnderWay};
-use crate::spec::Pipeline;
 use crate::store::index::{Index, PlacedOutput, StageRecord, record_name};
 use crate::store::{Store, Take};
 

@@ -15,11 +15,11 @@ use crate::dataset::survey::spread;
 use crate::digest::{Digest, Encoder, FileDigest, Key};
 use crate::exec::job;
 use crate::kind::Gives;
+use crate::pipeline::{self, Pipeline};
 use crate::plain;
 use crate::report::map::{Map, Palette, class_palette, viridis};
 use crate::report::tensorboard::{Events, Progress, REVISION};
 use crate::report::{Event, Finished};
-use crate::spec::{self, Pipeline};
 use crate::store::{Store, Trace};
 
 use super::super::unwritten::Unwritten;
@@ -70,7 +70,7 @@ const OVERLAYS: usize = 100;
 
 impl EventFiles {
     pub(super) fn new(pipeline: &Pipeline, store: &Arc<Store>) -> EventFiles {
-        let stage = |stage: &spec::Stage| {
+        let stage = |stage: &pipeline::Stage| {
             let shown: Vec<_> = stage.outputs.iter().filter(|output| SHOWN.contains(&output.gives)).collect();
             // All outputs of a kind lie in its stage's folder.
             let folder = pipeline.root.join(shown.first()?.path.parent()?);

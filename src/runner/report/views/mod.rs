@@ -21,7 +21,7 @@ use super::unwritten::Unwritten;
 use super::{Event, Reporter, full_disk};
 use crate::exec::with_causes;
 use crate::graph::StageGraph;
-use crate::spec::{Pipeline, StageId};
+use crate::pipeline::{Pipeline, StageId};
 use crate::store::Store;
 use crate::store::index::Index;
 

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use super::super::unwritten::Unwritten;
 use crate::graph::StageGraph;
+use crate::pipeline::{Pipeline, StageId};
 use crate::plain;
 use crate::report::history::{Going, History};
 use crate::report::html::{Mark, Workspace, gather};
 use crate::report::measures::now;
 use crate::report::{Event, Finished, Outcome};
-use crate::spec::{Pipeline, StageId};
 use crate::store::Store;
 use crate::store::index::Index;
 

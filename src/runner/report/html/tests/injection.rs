@@ -6,7 +6,7 @@
 
 use super::*;
 use crate::kind::Role;
-use crate::spec::{Coordinate, InputSource, Parameter, Value};
+use crate::pipeline::{Coordinate, InputSource, Parameter, Value};
 use crate::store::{Trace, TracedOutput};
 
 const HOSTILE: &str = "</b></title></pre></svg></script><script>alert(1)</script>\"' onload=alert(1) x=\"&amp;";

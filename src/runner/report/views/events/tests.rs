@@ -82,7 +82,7 @@ impl Scene {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("p.toml");
         fs::write(&file, PIPELINE).unwrap();
-        let pipeline = spec::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let pipeline = pipeline::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
         let store = Arc::new(Store::open(&dir.path().join("cache")).unwrap());
         Scene { dir, store, pipeline }
     }

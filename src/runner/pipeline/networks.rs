@@ -1,0 +1,94 @@
+//! Which networks an evaluation measures, where each comes from, and whether it was chosen with labels.
+//!
+//! Knows the pipeline file and no result. The closing table, `compare`, the report and an export all ask here, so that they can't
+//! disagree on what a number is of.
+
+use super::{DatasetId, InputSource, OutputId, Pipeline, Stage, StageId};
+use crate::kind::Gives;
+
+/// A network that an evaluation measures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeasuredNetwork<'p> {
+    /// What the evaluation calls it, and `metrics.json` with it: `inter`, `inter.best`, a file's name.
+    pub name: &'p str,
+    /// The output of a stage that it is; none if it is a file.
+    pub output: Option<OutputId>,
+    /// The data set by whose labels it was chosen among the networks of its training, if it was: then its number is not that of a
+    /// method that sees no labels.
+    pub chosen_on: Option<DatasetId>,
+}
+
+impl MeasuredNetwork<'_> {
+    /// The stage that gives it.
+    pub fn training(&self) -> Option<StageId> {
+        self.output.map(|output| output.stage)
+    }
+
+    /// Whether it is the best of its training, and not the last.
+    pub fn is_chosen(&self) -> bool {
+        self.chosen_on.is_some()
+    }
+}
+
+impl Pipeline {
+    /// The stages that measure networks, in the order of the file.
+    pub fn evaluations(&self) -> impl Iterator<Item = StageId> {
+        let measures = |id: &StageId| self.stage(*id).outputs.iter().any(|output| output.gives == Gives::Metrics);
+        self.stage_ids().filter(measures)
+    }
+
+    /// The networks that an evaluation measures, in the order in which it names them; none of another stage.
+    pub fn measured_by<'p>(&'p self, evaluation: &'p Stage) -> impl Iterator<Item = MeasuredNetwork<'p>> {
+        evaluation.inputs.iter().filter_map(|input| {
+            let name = input.role.strip_prefix("weights.")?;
+            let InputSource::Output { output, .. } = input.from else {
+                return Some(MeasuredNetwork { name, output: None, chosen_on: None });
+            };
+            let training = self.stage(output.stage);
+            let chosen_on = self.dataset_of(training).filter(|_| training.outputs[output.output].by_name);
+            Some(MeasuredNetwork { name, output: Some(output), chosen_on })
+        })
+    }
+
+    /// The labelled data set that a stage measures networks on: an evaluation its own, a training the one by which it chooses the best.
+    pub fn dataset_of(&self, stage: &Stage) -> Option<DatasetId> {
+        match stage.input("dataset")?.from {
+            InputSource::Dataset { dataset, .. } => Some(dataset),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_a_file_is_called_after_the_file_and_was_chosen_by_nobody_whatever_that_is_called() {
+        let dir = tempfile::tempdir().unwrap();
+        let scenes = |name: &str| {
+            format!(
+                "[datasets.{name}]\nformat = \"scenes\"\nstyle = \"source\"\nseed = 1\ncount = 2\nsize = [64, 48]\n"
+            )
+        };
+        let file = dir.path().join("p.toml");
+        let text = format!(
+            "format = 1\n[pipeline]\nclasses = \"scenes-8\"\n{}{}{}{}",
+            scenes("s"),
+            scenes("v"),
+            "[models.m]\narch = \"small\"\n[stages.inter]\nkind = \"inter-training\"\nmethod = \"source-only\"\nmodel = \"m\"\n\
+             source = \"s\"\ntarget = \"s\"\ndataset = \"v\"\nevaluate_every = 1\n",
+            "[stages.e]\nkind = \"evaluation\"\nmodel = \"m\"\ndataset = \"s\"\n\
+             weights = [\"inter\", \"inter.best\", \"w/other.best.safetensors\"]\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let pipeline = crate::pipeline::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        let evaluation = pipeline.stage(pipeline.evaluations().next().unwrap());
+        let networks: Vec<_> = pipeline.measured_by(evaluation).collect();
+        let validation = pipeline.datasets.iter().position(|dataset| dataset.name == "v").map(DatasetId::at);
+        let seen: Vec<_> =
+            networks.iter().map(|network| (network.name, network.training(), network.chosen_on)).collect();
+        let inter = pipeline.find("inter");
+        assert_eq!(seen, [("inter", inter, None), ("inter.best", inter, validation), ("other.best", None, None)]);
+    }
+}

@@ -1,0 +1,222 @@
+//! Paths as they are typed, and which stage writes what lies there.
+//!
+//! Asks the file system nothing: an edge between two stages must not depend on what happens to exist. So `..` is
+//! resolved by the text alone, as cargo and git do for the paths in their files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Component, Path, PathBuf};
+
+use super::OutputId;
+use crate::own::has_own_name;
+
+/// The path relative to the root, without `.` and inner `..`; absolute only where it lies outside the root and was
+/// typed so.
+pub(super) fn normalize(root: &Path, typed: &str) -> PathBuf {
+    let mut path = PathBuf::new();
+    for component in Path::new(typed).components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(path.components().next_back(), Some(Component::Normal(_))) => {
+                path.pop();
+            }
+            // Above the root of the file system there is only itself.
+            Component::ParentDir if path.has_root() => {}
+            component => path.push(component),
+        }
+    }
+    path.strip_prefix(root).map(Path::to_owned).unwrap_or(path)
+}
+
+/// What a pipeline writes below `runs/` by itself.
+pub(super) struct Own {
+    /// Its folder there.
+    folder: PathBuf,
+}
+
+impl Own {
+    /// That of a pipeline of this name.
+    pub(super) fn new(name: &str) -> Own {
+        Own { folder: Path::new("runs").join(name) }
+    }
+
+    /// Why an output can't be at this path.
+    fn refuses(&self, path: &Path) -> Option<&'static str> {
+        let in_runs = path.strip_prefix("runs").ok();
+        let parts = in_runs.map_or(0, |below| below.components().count());
+        match path.file_name().map(|name| name.to_string_lossy()) {
+            _ if self.folder.starts_with(path) => Some("the outputs of other stages and the report lie in it"),
+            Some(name) if parts == 2 && name == "report.html" => Some("that is the report of a pipeline"),
+            Some(name) if parts > 1 && name.starts_with("events.out.tfevents.") => {
+                Some("files of that name are written for TensorBoard")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Bytes of a name, on every file system in use.
+const NAME: usize = 255;
+const LONG_NAME: &str = "a name in it has more than 255 bytes, which no file system takes";
+
+/// Bytes of a path that a system call takes (PATH_MAX less the zero byte after it).
+pub(super) const LONGEST: usize = 4_095;
+
+/// Why nothing can lie at a path, as typed. Asked before anything else is done with it: to look for every folder above a path of
+/// 50,000 names takes seconds.
+pub(super) fn refused(typed: &str) -> Option<&'static str> {
+    if typed.len() > LONGEST {
+        return Some("it has more than 4,095 bytes, which is too long for a path");
+    }
+    typed.split('/').any(|name| name.len() > NAME).then_some(LONG_NAME)
+}
+
+/// Why a path can't be an output.
+pub(super) fn refused_as_output(path: &Path, own: &Own) -> Option<&'static str> {
+    /// Of the 4,095 bytes that a system call takes the workspace's root needs some.
+    const PATH: usize = 3_500;
+    if path.iter().any(|name| name.len() > NAME) {
+        return Some(LONG_NAME);
+    }
+    if path.as_os_str().len() > PATH {
+        return Some("it has more than 3,500 bytes, which is too long for a path");
+    }
+    if path.iter().any(has_own_name) {
+        return Some("names with `.intrada` are the program's own, and no stage reads what lies there");
+    }
+    match path.components().next() {
+        None => Some("it is the workspace root itself"),
+        Some(Component::Normal(first)) if first == "cache" => Some("it lies in the cache"),
+        Some(Component::Normal(_)) => own.refuses(path),
+        Some(_) => Some("it lies outside the workspace root"),
+    }
+}
+
+/// Whether a file is meant where a stage could be as well: no stage is called so.
+pub(super) fn is_file(typed: &str) -> bool {
+    typed.contains('/') || [".safetensors", ".pth"].iter().any(|ending| typed.ends_with(ending))
+}
+
+/// Who writes which path. Never holds two paths of which one lies in the other.
+#[derive(Debug, Default)]
+pub struct Writers {
+    /// The same twice: comparing paths by component to find one among ten thousand costs more than all else about it.
+    by_path: HashMap<PathBuf, OutputId>,
+    in_order: BTreeMap<PathBuf, OutputId>,
+}
+
+impl Writers {
+    /// Notes an output, or answers the one that it overlaps with.
+    pub fn insert(&mut self, path: &Path, output: OutputId) -> Result<(), OutputId> {
+        if let Some((_, other)) = self.over(path) {
+            return Err(other);
+        }
+        if let Some(other) = self.inside(path).next() {
+            return Err(other);
+        }
+        self.by_path.insert(path.to_owned(), output);
+        self.in_order.insert(path.to_owned(), output);
+        Ok(())
+    }
+
+    /// The output that is this path or holds it, and its path.
+    pub fn over(&self, path: &Path) -> Option<(&Path, OutputId)> {
+        let found = path.ancestors().find_map(|path| self.by_path.get_key_value(path));
+        found.map(|(path, output)| (path.as_path(), *output))
+    }
+
+    /// The outputs that lie in this folder. Paths sort by component, so they stand together.
+    pub fn inside<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = OutputId> + 'a {
+        self.in_order
+            .range(folder.to_owned()..)
+            .take_while(move |(path, _)| path.starts_with(folder))
+            .map(|(_, output)| *output)
+    }
+
+    /// Every output that is this path, holds it, or lies in it.
+    pub fn touching(&self, path: &Path) -> Vec<OutputId> {
+        let over = self.over(path).map(|(_, output)| output);
+        over.into_iter().chain(self.inside(path).filter(|output| Some(*output) != over)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::StageId;
+    use proptest::{prop_assert_eq, proptest};
+
+    fn normal(typed: &str) -> String {
+        normalize(Path::new("/w/root"), typed).display().to_string()
+    }
+
+    #[test]
+    fn a_path_is_told_relative_to_the_root() {
+        assert_eq!(normal("./a//b/./c"), "a/b/c");
+        assert_eq!(normal("a/../b"), "b");
+        assert_eq!(normal("../../x"), "../../x");
+        assert_eq!(normal("/w/root/a"), "a");
+        assert_eq!(normal("/data/../../etc"), "/etc");
+        assert_eq!(normal("/data/sets"), "/data/sets");
+        assert_eq!(normal("."), "");
+    }
+
+    #[test]
+    fn an_output_lies_below_the_root_and_not_in_the_cache() {
+        let own = Own::new("p");
+        let refused_as_output = |path: &Path| refused_as_output(path, &own);
+        for path in ["", "..", "../x", "/etc/x", "cache", "cache/objects/x"] {
+            assert!(refused_as_output(Path::new(path)).is_some(), "{path}");
+        }
+        assert_eq!(refused_as_output(Path::new("cached/x")), None);
+        let long = |length: usize, parts: usize| vec!["x".repeat(length); parts].join("/");
+        assert_eq!(refused_as_output(Path::new(&long(255, 2))), None);
+        assert!(refused_as_output(Path::new(&long(256, 1))).is_some());
+        assert!(refused_as_output(Path::new(&long(255, 20))).is_some());
+    }
+
+    #[test]
+    fn a_path_that_no_system_takes_is_refused_as_it_is_typed() {
+        for typed in ["a/".repeat(2_048), "a/".repeat(50_000), "x".repeat(256), format!("a/{}/b", "x".repeat(256))] {
+            assert!(refused(&typed).is_some(), "{} bytes", typed.len());
+        }
+        assert_eq!((refused(&"a/".repeat(2_047)), refused(&"x".repeat(255))), (None, None));
+    }
+
+    #[test]
+    fn no_output_lies_where_the_program_has_files_of_its_own() {
+        let own = Own::new("p");
+        let refuses = |path: &str| refused_as_output(Path::new(path), &own);
+        let report = ["runs/p/report.html", "runs/other/report.html"];
+        for path in ["runs", "runs/p", "runs/p/a/events.out.tfevents.1.a"].iter().chain(&report) {
+            assert!(refuses(path).is_some(), "{path}");
+        }
+        for path in ["run", "runs/q", "runs/p/a", "runs/p/a/report.html", "events.out.tfevents.1"] {
+            assert_eq!(refuses(path), None, "{path}");
+        }
+    }
+
+    fn id(stage: u32) -> OutputId {
+        OutputId { stage: StageId(stage), output: 0 }
+    }
+
+    #[test]
+    fn neighbours_that_share_letters_do_not_overlap() {
+        let mut writers = Writers::default();
+        for (i, path) in ["a/b", "a/b-c", "a/bc", "a!"].iter().enumerate() {
+            assert_eq!(writers.insert(Path::new(path), id(i as u32)), Ok(()));
+        }
+        assert_eq!(writers.insert(Path::new("a/b/x"), id(9)), Err(id(0)));
+        assert_eq!(writers.insert(Path::new("a"), id(9)), Err(id(0)));
+        assert_eq!(writers.touching(Path::new("a")), [id(0), id(1), id(2)]);
+        assert_eq!(writers.touching(Path::new("a/b/x/y")), [id(0)]);
+        assert_eq!(writers.touching(Path::new("z")), []);
+    }
+
+    proptest! {
+        #[test]
+        fn normalizing_twice_is_normalizing_once(typed in "(/|\\.\\./|\\./|a/|b/){0,6}c?") {
+            let once = normalize(Path::new("/a"), &typed);
+            prop_assert_eq!(normalize(Path::new("/a"), once.to_str().unwrap()), once);
+        }
+    }
+}
