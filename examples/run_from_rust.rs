@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
+use intrada_runner::event::{Event, Reporter};
 use intrada_runner::graph;
-use intrada_runner::report::{Event, Reporter};
 use intrada_runner::sched::session::{Access, Session};
 use intrada_runner::sched::{self, Interrupt, Options};
 

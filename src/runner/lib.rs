@@ -1,7 +1,7 @@
 //! The pipeline runner: reads a pipeline file, decides what is invalid, schedules, stores, reports.
 //!
 //! Knows no tensor and never links libtorch: it starts in milliseconds, on any machine. Rooms in the order in which data
-//! flows through them; a room may use those above it in this list, never those below (tests/tidy.rs).
+//! flows through them; a room may use those above it in this list, never those below (tests/tidy).
 #![warn(missing_docs)]
 
 pub mod plain;
@@ -12,6 +12,10 @@ pub mod own;
 pub mod digest;
 
 pub mod shown;
+
+pub mod measures;
+
+pub mod shell;
 
 pub mod kind;
 
@@ -31,8 +35,11 @@ pub mod watch;
 
 pub mod exec;
 
-pub mod report;
+pub mod event;
+pub mod results;
 pub mod plan;
 pub mod sched;
+pub mod screen;
+pub mod report;
 pub mod export;
 pub mod cli;

@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 
 use super::{Answer, DONE, Refusal, Source, show, show_json};
 use crate::pipeline::{StageId, near_file, nearest};
-use crate::report::compare::{self, Run, Wishes};
-use crate::report::live::size_of;
+use crate::results::compare::{self, Run, Wishes};
 use crate::sched::results;
 use crate::sched::session::{Access, Session};
+use crate::screen::live::size_of;
 
 /// Show results side by side: of pipelines, of a sweep, over seeds
 #[derive(Args)]

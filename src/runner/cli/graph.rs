@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Answer, DONE, Source, show, show_json};
 use crate::graph::{self, Picture};
-use crate::report::live::size_of;
+use crate::screen::live::size_of;
 
 /// Show the graph of stages
 #[derive(Args)]

@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory};
 
 use super::{Answer, Cli, DONE, Refusal, show};
 use crate::pipeline::manual;
-use crate::report::live::size_of;
+use crate::screen::live::size_of;
 
 /// Longer lines are hard to read on any terminal.
 const READABLE: usize = 100;

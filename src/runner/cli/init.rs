@@ -13,9 +13,9 @@ use crate::dataset::labels;
 use crate::dataset::meaning::{self, Labelling, Settled};
 use crate::dataset::survey::{self, Survey};
 use crate::kind::classes;
+use crate::measures::count;
 use crate::pipeline::{self, template};
-use crate::report::measures::count;
-use crate::report::shell;
+use crate::shell;
 
 /// A first look at a network sees images of at most this width.
 const WIDTH: u32 = 256;

@@ -10,7 +10,7 @@ use clap::CommandFactory;
 
 use super::Cli;
 use crate::pipeline::{near_file, nearest};
-use crate::report::shell;
+use crate::shell;
 
 /// The command line with its command.
 ///

@@ -42,10 +42,10 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::event::full_disk;
 use crate::exec::supervisor;
 use crate::pipeline::{Look, Problems};
-use crate::report::full_disk;
-use crate::report::shell;
+use crate::shell;
 use crate::shown;
 
 /// All is done, or there was nothing to do.

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::{Refusal, Source, cache_folder, shared_caches};
+use crate::event::full_disk;
 use crate::graph;
 use crate::pipeline::{Pipeline, Problem, Problems, StageId, nearest};
-use crate::report::full_disk;
 use crate::sched::session::{Access, Session};
 
 impl Source {

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Answer, DONE, Format, Source, is_coloured, open, show, show_json, tell_of};
+use crate::measures::{count, duration, plural, size};
 use crate::pipeline::Problems;
-use crate::report::measures::{count, duration, plural, size};
 use crate::sched::dry::{self, Decision, Planned, Resumes};
 use crate::sched::session::{Access, Session};
 use crate::shown;

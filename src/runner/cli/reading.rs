@@ -7,8 +7,9 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::event::{Event, Reporter};
 use crate::inputs::{Meter, Reading};
-use crate::report::{Event, Reporter, reading};
+use crate::screen::reading;
 use crate::store::index::Index;
 
 /// So long nobody need wonder what happens.

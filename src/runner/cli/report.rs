@@ -9,9 +9,9 @@ use std::rc::Rc;
 use clap::Args;
 
 use super::{Answer, DONE, Source, show};
+use crate::event::full_disk;
+use crate::event::history::History;
 use crate::pipeline::StageId;
-use crate::report::full_disk;
-use crate::report::history::History;
 use crate::report::html::Workspace;
 use crate::report::views::page;
 use crate::sched::dry::{self, Decision};

@@ -1,14 +1,14 @@
 //! What a run found: a table for each evaluation, last beside best, and what has changed since the run before.
 //!
 //! Reads outputs out of the cache, as another run may have put its own in place meanwhile. Decides nothing about numbers: how
-//! they are shown, and which remarks they need, is the affair of `report::metrics`.
+//! they are shown, and which remarks they need, is the affair of `results::metrics`.
 
 use std::collections::HashMap;
 
 use crate::digest::FileDigest;
 use crate::kind::Gives;
 use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId};
-use crate::report::metrics::{self, Best, Metrics, Row};
+use crate::results::metrics::{self, Best, Metrics, Row};
 use crate::sched::Ended;
 use crate::sched::session::Session;
 

@@ -1,6 +1,6 @@
 //! Which screen a run gets: lines drawn again on a terminal that can do it, plain lines elsewhere, JSON for programs.
 //!
-//! Asks the environment and decides; what the screens look like is the affair of `report`. `NO_COLOR` takes away colours,
+//! Asks the environment and decides; what the screens look like is the affair of the room `screen`. `NO_COLOR` takes away colours,
 //! not the bars, as its authors mean it.
 
 use std::collections::HashMap;
@@ -11,15 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::reading::Beside;
 use super::{Format, is_coloured};
+use crate::event::{Quiet, Reporter};
+use crate::measures::plural;
 use crate::pipeline::StageId;
-use crate::report::harmless::Harmless;
-use crate::report::json::JsonLines;
-use crate::report::live::{Curtain, Expected, Live, Setting, Style, size_of};
-use crate::report::measures::plural;
-use crate::report::plain::Plain;
-use crate::report::{Quiet, Reporter};
 use crate::sched::Options;
 use crate::sched::session::Session;
+use crate::screen::harmless::Harmless;
+use crate::screen::json::JsonLines;
+use crate::screen::live::{Curtain, Expected, Live, Setting, Style, size_of};
+use crate::screen::plain::Plain;
 
 /// What is drawn on the terminal, if anything is: for whoever has to take it off there, and for those who write beside. Two
 /// may be drawn for a while, of a run that goes on and of a pipeline file that has just been read anew.

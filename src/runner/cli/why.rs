@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Answer, DONE, Format, Source, open, show, show_json};
+use crate::measures::{ago, date};
 use crate::plan::explain::Difference;
-use crate::report::measures::{ago, date};
 use crate::sched::dry::{self, Near, Why as Found};
 use crate::sched::session::Access;
 use crate::shown;

@@ -14,9 +14,9 @@ use super::seeds::Repeated;
 use super::subject::{Found, Network};
 use crate::kind::model::ARCHS;
 use crate::kind::{KeySpec, Presence, Role};
+use crate::measures::plural;
 use crate::pipeline::{InputSource, Parameter, Stage, Value};
-use crate::report::compare::Spread;
-use crate::report::measures::plural;
+use crate::results::compare::Spread;
 use crate::shown::{STAND_IN, is_harmful};
 
 /// `README.md`.

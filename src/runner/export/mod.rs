@@ -22,7 +22,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::pipeline::Problems;
-use crate::report::shell::word;
+use crate::shell::word;
 use crate::store;
 
 pub use lineage::{lineage, run_events};

@@ -13,7 +13,7 @@ use super::subject::{Found, Network};
 use super::{Error, card, config, definition, provenance, safetensors};
 use crate::kind::Gives;
 use crate::pipeline::{OutputId, Pipeline, StageId};
-use crate::report::metrics::Metrics;
+use crate::results::metrics::Metrics;
 use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
 

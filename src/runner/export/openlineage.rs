@@ -9,8 +9,8 @@ use serde_json::{Value as Json, json};
 
 use super::provenance;
 use crate::digest::{Encoder, Key};
+use crate::measures::timestamp;
 use crate::pipeline::{InputSource, OutputId, Pipeline};
-use crate::report::measures::timestamp;
 use crate::sched::done::Done;
 use crate::sched::session::Session;
 

@@ -11,9 +11,9 @@ use serde_json::{Value as Json, json};
 
 use super::subject::Network;
 use crate::digest::{Digest, Encoder};
+use crate::measures::timestamp;
 use crate::pipeline::{InputSource, Pipeline, Stage};
-use crate::report::made_with;
-use crate::report::measures::timestamp;
+use crate::results::made_with;
 use crate::sched::done::Done;
 use crate::sched::session::Session;
 

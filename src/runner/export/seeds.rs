@@ -4,7 +4,7 @@
 //! as far as the pipeline has tried. What such a repetition is, `compare` knows.
 
 use crate::pipeline::StageId;
-use crate::report::compare::{Row, Wishes, compare, differ_by_seeds_alone};
+use crate::results::compare::{Row, Wishes, compare, differ_by_seeds_alone};
 use crate::sched::results;
 use crate::sched::session::Session;
 

@@ -5,8 +5,8 @@
 use super::Error;
 use super::seeds::Repeated;
 use crate::pipeline::{DatasetId, Format, InputSource, Pipeline, Stage, StageId};
-use crate::report::made_with;
-use crate::report::metrics::Measured;
+use crate::results::made_with;
+use crate::results::metrics::Measured;
 use crate::sched::done::Done;
 use crate::sched::session::Session;
 

@@ -1,7 +1,7 @@
 //! Measures as people type them, in a pipeline file and on the command line: `24 GiB`, `1 h 30 min`.
 //!
 //! Knows neither what they limit nor what is too little for it. A number without a unit is refused, as it could mean two
-//! things; only of a size is 0 the same in every unit. `report::measures` writes what is read here.
+//! things; only of a size is 0 the same in every unit. `measures` writes what is read here.
 
 /// The units of sizes with their bytes.
 const SIZES: [(&str, u64); 9] = [

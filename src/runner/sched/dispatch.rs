@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::digest::Key;
+use crate::event::{Event, Outcome};
 use crate::exec::Failure;
 use crate::exec::process::Control;
 use crate::flow::{Failed, NodeId};
+use crate::measures::duration;
 use crate::pipeline::{Stage, StageId};
-use crate::report::measures::duration;
-use crate::report::{Event, Outcome, shell};
+use crate::shell;
 
 use super::jobs::{Order, Performed, Task};
 use super::lookout::Lookout;

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::digest::Key;
+use crate::event::history::Settled;
 use crate::exec::job;
 use crate::flow::{Command, How, NodeId};
 use crate::pipeline::{Problem, Problems, Severity, StageId};
 use crate::plan::explain::{self, Difference};
 use crate::plan::manifest::Manifest;
 use crate::plan::sources;
-use crate::report::history::Settled;
-use crate::report::made_with;
+use crate::results::made_with;
 use crate::store::Artifact;
 
 use super::planner::Planner;

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
+use crate::event::full_disk;
 use crate::exec::{Failure, with_causes};
-use crate::report::full_disk;
 use crate::store::Error;
 
 /// What helps where a file system refuses something.

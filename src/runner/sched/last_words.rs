@@ -9,8 +9,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::digest::Key;
+use crate::event::full_disk;
 use crate::exec::Failure;
-use crate::report::full_disk;
 use crate::store::{Store, room};
 
 use super::failure::{failed, io_failure};

@@ -13,12 +13,12 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
 use crate::digest::ArtifactDigest;
+use crate::event::{Event, Outcome, Reporter, Totals};
 use crate::flow::{Command, NodeId};
 use crate::inputs::survey;
 use crate::own::is_own;
 use crate::pipeline::{InputSource, Pipeline, Problems, Span, StageId};
 use crate::plan::sources::{self, Origin};
-use crate::report::{Event, Outcome, Reporter, Totals};
 use crate::store::Store;
 use crate::store::tree::{Behind, Shape};
 use crate::watch::{Change, Depth, Error, Watcher};

@@ -42,12 +42,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::event::{Event, Totals};
 use crate::exec::{Failure, find_worker, surroundings};
 use crate::graph::StageGraph;
 use crate::kind::Runs;
 use crate::pipeline::{Look, Problem, Problems, StageId};
 use crate::plan::weights;
-use crate::report::{Event, Totals};
 use crate::store::Artifact;
 
 pub use run::{Interrupt, run};

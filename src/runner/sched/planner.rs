@@ -9,11 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::digest::{ArtifactDigest, FileDigest};
+use crate::event::Outcome;
 use crate::exec::circumstances::Circumstances;
 use crate::flow::{Command, Engine, NodeId, Outputs};
 use crate::inputs::Inputs;
 use crate::inputs::listing::{self, Files};
 use crate::kind::Runs;
+use crate::measures::ago;
 use crate::pipeline::{Output, Problem, Problems, Span, Stage, StageId};
 use crate::plan::aliases::Aliases;
 use crate::plan::explain::{self, Difference};
@@ -21,8 +23,6 @@ use crate::plan::found::Surveyor;
 use crate::plan::manifest::Manifest;
 use crate::plan::sources::{self, Origin};
 use crate::plan::split;
-use crate::report::Outcome;
-use crate::report::measures::ago;
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Artifact, Placement};
 

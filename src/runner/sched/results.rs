@@ -7,12 +7,12 @@ use std::collections::HashMap;
 
 use super::dry::{self, Planned};
 use super::session::Session;
+use crate::event::Outcome;
 use crate::kind::{Gives, Role, Runs};
 use crate::pipeline::{Dataset, DatasetId, Format, InputSource, Pipeline, Problems, Stage, StageId, Value};
-use crate::report::Outcome;
-use crate::report::compare::{Measurement, Run, State};
-use crate::report::image::{ImageScore, scores};
-use crate::report::metrics::Metrics;
+use crate::results::compare::{Measurement, Run, State};
+use crate::results::image::{ImageScore, scores};
+use crate::results::metrics::Metrics;
 
 /// A run for each network that each of these evaluations measures, measured or not. `by_image`: with what was measured of each
 /// image.

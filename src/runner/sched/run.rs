@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::digest::Key;
+use crate::event::{Advice, Event, Outcome, Reporter, Totals, full_disk};
 use crate::exec::with_causes;
 use crate::flow::{Command, NodeId};
 use crate::pipeline::{Problem, Problems, StageId};
 use crate::plan::sources;
-use crate::report::{Advice, Event, Outcome, Reporter, Totals, full_disk};
 use crate::store::index::PlacedOutput;
 use crate::store::{Artifact, Error, Holder, Trace};
 use crate::watch::Change;

@@ -9,13 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::event::history::{History, Settled};
+use crate::event::{Event, Outcome, Reporter, full_disk};
 use crate::exec::{orphans, with_causes};
 use crate::graph::StageGraph;
 use crate::inputs::{Inputs, Meter};
 use crate::mark::Stands;
 use crate::pipeline::{Pipeline, Stage};
-use crate::report::history::{History, Settled};
-use crate::report::{Event, Outcome, Reporter, full_disk};
 use crate::store::index::{Index, StageRecord, record_name};
 use crate::store::{Error, Holder, Store, Visit};
 

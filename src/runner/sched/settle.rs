@@ -9,11 +9,12 @@ use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::digest::Key;
+use crate::event::{Advice, Event, Finished, Outcome};
 use crate::exec::job::Event as Said;
 use crate::exec::{self, Failure};
 use crate::flow::{How, NodeId, Outputs};
 use crate::pipeline::StageId;
-use crate::report::{Advice, Event, Finished, Outcome, shell};
+use crate::shell;
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Holder, Trace};
 

@@ -8,8 +8,8 @@ use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 use crate::digest::Key;
+use crate::event::{Advice, Outcome, Reporter, Totals};
 use crate::flow::NodeId;
-use crate::report::{Advice, Outcome, Reporter, Totals};
 
 use super::Options;
 use super::feedback::Feedback;

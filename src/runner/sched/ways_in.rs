@@ -12,7 +12,7 @@ use rustix::fs::{Access, access};
 
 use crate::pipeline::{Output, Pipeline, Problem, Span, StageId};
 use crate::plain;
-use crate::report::shell::word;
+use crate::shell::word;
 
 /// Something that keeps an output from its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::super::{Answer, DONE, Format, Refusal, STAGE_FAILED, show, show_json};
 use super::{Place, amounts};
+use crate::measures::{self, ago, count, plural};
 use crate::plan::manifest::Manifest;
-use crate::report::measures::{self, ago, count, plural};
 use crate::sched::session::Access;
 use crate::shown;
 use crate::store::gc::{Collection, Entry, Limits, Needs, Verdict};

@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::Args;
 
 use super::super::{Answer, DONE, Refusal, Source, open, show};
+use crate::measures::plural;
 use crate::pipeline::StageId;
-use crate::report::measures::plural;
 use crate::sched::session::Access;
 use crate::store;
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::{Answer, DONE, Format, show, show_json};
 use super::Place;
-use crate::report::measures::{count, size};
+use crate::measures::{count, size};
 use crate::sched::session::Access;
 use crate::store::Tally;
 

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::{Answer, DONE, Format, STAGE_FAILED, show, show_json};
 use super::{Place, amounts};
-use crate::report::measures::{count, plural, size};
+use crate::measures::{count, plural, size};
 use crate::sched::session::Access;
 use crate::shown::line;
 use crate::store::verify::{Findings, Progress};

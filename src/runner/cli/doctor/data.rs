@@ -9,12 +9,12 @@ use crate::dataset::labels;
 use crate::dataset::survey::SAMPLED;
 use crate::inputs::{self, Inputs};
 use crate::kind::Runs;
+use crate::measures::{count, plural, size};
 use crate::pipeline::{Dataset, DatasetId, Format, InputSource, OutputId, Pipeline, Problem, Span, StageId};
 use crate::plain;
 use crate::plan::found::Surveyor;
 use crate::plan::sources::Sampled;
 use crate::plan::weights::{self, Tried};
-use crate::report::measures::{count, plural, size};
 
 /// Of all that is there before anything runs.
 pub(super) fn checks(pipeline: &Pipeline, cache: &Path, all_labels: bool) -> Vec<Check> {

@@ -7,8 +7,8 @@ use super::{Check, State, needs_worker};
 use crate::exec::job::{Description, Gpu};
 use crate::exec::{Failure, surroundings, worker};
 use crate::kind::instruction_set::InstructionSet;
+use crate::measures::{duration, plural, size};
 use crate::pipeline::Pipeline;
-use crate::report::measures::{duration, plural, size};
 use crate::sched::slots::Slots;
 
 /// Of the machine as this pipeline would use it.

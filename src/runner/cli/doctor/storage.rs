@@ -4,10 +4,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Check, State};
+use crate::event::full_disk;
 use crate::mark;
+use crate::measures::{plural, size};
 use crate::pipeline::{Pipeline, Problem};
-use crate::report::full_disk;
-use crate::report::measures::{plural, size};
 use crate::sched::session::Session;
 use crate::sched::ways_in;
 use crate::store::VERSION;

@@ -1,13 +1,13 @@
 //! `inspect --image`: what the results of a pipeline know of one image.
 //!
-//! Finds the tables and maps of all stages that look at the same data set, and asks `report::image` what stands there. Of no
+//! Finds the tables and maps of all stages that look at the same data set, and asks `results::image` what stands there. Of no
 //! other data set, as that may have another image of the same name.
 
 use super::super::Refusal;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
 use crate::pipeline::{InputSource, Stage, StageId, nearest};
-use crate::report::image;
+use crate::results::image;
 use crate::sched::session::Session;
 use crate::shown;
 use crate::store::Kind;

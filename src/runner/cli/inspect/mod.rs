@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::{Answer, DONE, Format, Refusal, Source, open, show, show_json};
 use crate::kind::Gives;
+use crate::measures::{ago, brief, count, duration, size};
 use crate::pipeline::{Stage, StageId};
-use crate::report::measures::{ago, brief, count, duration, size};
-use crate::report::metrics::{Best, best_of};
+use crate::results::metrics::{Best, best_of};
 use crate::sched::session::{Access, Session};
 use crate::shown;
 use crate::store::index::StageRecord;

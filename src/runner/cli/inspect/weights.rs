@@ -5,7 +5,7 @@
 use serde::Deserialize;
 
 use crate::export::safetensors::{METADATA, split};
-use crate::report::measures::{count, size};
+use crate::measures::{count, size};
 use crate::shown;
 
 /// One tensor as the header describes it.

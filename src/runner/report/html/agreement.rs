@@ -18,9 +18,9 @@ use super::workspace::Workspace;
 use crate::dataset::survey::spread;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::measures::count;
 use crate::pipeline::Class;
-use crate::report::map::{Map, Palette, class_palette, error_palette, viridis};
-use crate::report::measures::count;
+use crate::results::map::{Map, Palette, class_palette, error_palette, viridis};
 
 /// Images that are looked at.
 const SAMPLE: usize = 24;

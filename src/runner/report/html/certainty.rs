@@ -8,9 +8,9 @@ use maud::{Markup, Render as _, html};
 use super::markup::table;
 use super::workspace::Workspace;
 use crate::kind::Gives;
+use crate::measures::count;
 use crate::pipeline::{InputSource, StageId};
-use crate::report::image::named;
-use crate::report::measures::count;
+use crate::results::image::named;
 
 /// How sure one network is: an entropy inference.
 #[derive(Clone, Debug, PartialEq)]

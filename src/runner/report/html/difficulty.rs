@@ -12,9 +12,9 @@ use super::images::Images;
 use super::markup::{percent, signed, table};
 use super::ranking::Ranking;
 use crate::dataset::survey::spread;
+use crate::measures::count;
 use crate::pipeline::Coordinate;
-use crate::report::image::ImageScore;
-use crate::report::measures::count;
+use crate::results::image::ImageScore;
 
 /// Dots of a chart: more hide each other, and ρ is of all images.
 const DOTS: usize = 400;

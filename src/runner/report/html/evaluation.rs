@@ -6,7 +6,7 @@ use super::training::{self, Evaluated};
 use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::pipeline::StageId;
-use crate::report::metrics::{Measured, Metrics};
+use crate::results::metrics::{Measured, Metrics};
 
 /// Evaluations that have matrices and pictures; the others of a large sweep have their numbers.
 pub(super) const IN_FULL: usize = 8;

@@ -14,9 +14,9 @@ use super::picture::element;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::measures::count;
 use crate::pipeline::{Class, StageId};
-use crate::report::map::{Map, Palette, class_palette};
-use crate::report::measures::count;
+use crate::results::map::{Map, Palette, class_palette};
 
 /// Images of each training.
 const IMAGES: usize = 2;

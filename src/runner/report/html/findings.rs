@@ -17,9 +17,9 @@ use super::sweep::{Setting, differences};
 use super::training::{Training, best};
 use super::workspace::Workspace;
 use crate::kind::Gives;
+use crate::measures::{count, plural};
 use crate::pipeline::{Class, InputSource, Pipeline, StageId, Value};
-use crate::report::compare::{SEEDS_FOR_A_GAIN, Spread};
-use crate::report::measures::{count, plural};
+use crate::results::compare::{SEEDS_FOR_A_GAIN, Spread};
 
 /// In points of mIoU: adversarial training is known to swing by more between checkpoints.
 const FAR_UNDER_BEST: f64 = 3.0;

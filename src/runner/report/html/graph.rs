@@ -8,8 +8,8 @@ use maud::{Markup, html};
 
 use super::stages::Card;
 use super::workspace::State;
+use crate::measures::{duration, plural};
 use crate::pipeline::StageId;
-use crate::report::measures::{duration, plural};
 
 /// Stages up to which the graph is drawn.
 const DRAWN: usize = 150;

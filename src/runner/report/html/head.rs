@@ -8,7 +8,7 @@ use super::provenance::Provenance;
 use super::stages::Card;
 use super::sweep::Setting;
 use super::workspace::{State, Workspace};
-use crate::report::measures::{date, duration, plural};
+use crate::measures::{date, duration, plural};
 
 /// What the head shows.
 pub(super) struct Head {

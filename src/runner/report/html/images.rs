@@ -9,7 +9,7 @@ use super::evaluation::{Evaluation, IN_FULL};
 use super::workspace::Workspace;
 use crate::kind::Gives;
 use crate::pipeline::{Coordinate, StageId};
-use crate::report::image::{ImageScore, scores};
+use crate::results::image::{ImageScore, scores};
 
 /// The images of one evaluation.
 pub(super) struct Images {

@@ -13,8 +13,8 @@ use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
 use crate::pipeline::StageId;
-use crate::report::image::map_file;
-use crate::report::map::{Map, Palette, viridis};
+use crate::results::image::map_file;
+use crate::results::map::{Map, Palette, viridis};
 
 /// The folders of one stage: path, content.
 #[derive(Default)]

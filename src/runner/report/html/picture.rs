@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::markup::{colour, swatch};
 use crate::pipeline::Class;
-use crate::report::map::{Map, Palette, viridis};
+use crate::results::map::{Map, Palette, viridis};
 
 /// An `img` element of a map in these colours.
 pub(super) fn element(map: &Map, palette: &Palette, about: &str) -> Markup {

@@ -17,10 +17,10 @@ use super::picture::{element, key};
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::Gives;
+use crate::measures::count;
 use crate::pipeline::Class;
-use crate::report::image::{ImageScore, map_file};
-use crate::report::map::{Map, Palette, class_palette, error_palette, viridis};
-use crate::report::measures::count;
+use crate::results::image::{ImageScore, map_file};
+use crate::results::map::{Map, Palette, class_palette, error_palette, viridis};
 
 /// Images that are named as those of the greatest gains, and losses.
 const NAMED: usize = 5;

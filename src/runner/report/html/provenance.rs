@@ -11,9 +11,9 @@ use super::markup::table;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::inputs::listing;
+use crate::measures::{count, plural};
 use crate::pipeline::{Format, Span};
-use crate::report::made_with;
-use crate::report::measures::{count, plural};
+use crate::results::made_with;
 use crate::store::Trace;
 
 /// Traces that are read: more stages say nothing more of where they were computed.

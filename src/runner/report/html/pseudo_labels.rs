@@ -13,7 +13,7 @@ use super::workspace::Workspace;
 use crate::dataset::survey::spread;
 use crate::kind::Gives;
 use crate::pipeline::{Class, StageId};
-use crate::report::map::{Map, class_palette};
+use crate::results::map::{Map, class_palette};
 
 /// Labels that are shown.
 const SHOWN: usize = 6;

@@ -12,10 +12,10 @@ use super::photographs::Photographs;
 use super::picture::key;
 use super::workspace::Workspace;
 use crate::kind::Gives;
+use crate::measures::count;
 use crate::pipeline::{Class, Coordinate, Stage, StageId, Value};
-use crate::report::image::named;
-use crate::report::map::class_palette;
-use crate::report::measures::count;
+use crate::results::image::named;
+use crate::results::map::class_palette;
 
 /// Images at each place of the order.
 const EACH: usize = 6;

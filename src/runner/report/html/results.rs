@@ -8,9 +8,9 @@ use maud::{Markup, Render as _, html};
 use super::confusion;
 use super::evaluation::{Evaluation, IN_FULL, Model, anchor};
 use super::markup::{percent, signed, swatch};
+use crate::measures::{count, plural};
 use crate::pipeline::Class;
-use crate::report::measures::{count, plural};
-use crate::report::metrics::Measured;
+use crate::results::metrics::Measured;
 
 /// Evaluations up to which all are open: nobody scrolls past fifty, and the sweep's table leads to each.
 const UNFOLDED: usize = 3;

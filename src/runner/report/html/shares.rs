@@ -6,8 +6,8 @@ use maud::{Markup, html};
 
 use super::evaluation::Evaluation;
 use super::markup::{colour, swatch, table};
+use crate::measures::count;
 use crate::pipeline::Class;
-use crate::report::measures::count;
 
 /// Classes that are listed; of more, those that have the largest shares, and the others behind a click.
 const LISTED: usize = 24;
@@ -107,7 +107,7 @@ pub(super) mod tests {
     use super::super::evaluation::Model;
     use super::*;
     use crate::pipeline::StageId;
-    use crate::report::metrics::Measured;
+    use crate::results::metrics::Measured;
 
     /// Of one network, `inter`, on `val`.
     pub(in super::super) fn evaluation(confusion: &[&[u64]]) -> Evaluation {

@@ -8,8 +8,8 @@ use maud::{Markup, html};
 use super::workspace::{State, Workspace};
 use crate::digest::Key;
 use crate::exec;
+use crate::measures::{count, date, duration, plural};
 use crate::pipeline::{Parameter, StageId};
-use crate::report::measures::{count, date, duration, plural};
 use crate::shown;
 use crate::store::TracedOutput;
 

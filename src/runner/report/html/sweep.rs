@@ -11,8 +11,8 @@ use super::evaluation::{Evaluation, Model, anchor};
 use super::markup::{signed, table};
 use super::workspace::Workspace;
 use crate::pipeline::StageId;
-use crate::report::compare::{SEEDS_FOR_A_GAIN, Spread};
-use crate::report::metrics::CHANCE;
+use crate::results::compare::{SEEDS_FOR_A_GAIN, Spread};
+use crate::results::metrics::CHANCE;
 
 /// One setting of one evaluation, over its seeds.
 pub(super) struct Setting {

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use super::photographs::tests::jpeg;
 use super::*;
 use crate::digest::{Digest, Key};
+use crate::event::Outcome;
+use crate::event::history::{Going, History, Settled, Turn, UnderWay};
 use crate::graph::{self, StageGraph};
 use crate::pipeline::Pipeline;
-use crate::report::Outcome;
-use crate::report::history::{Going, History, Settled, Turn, UnderWay};
 use crate::store::index::{Index, PlacedOutput, StageRecord, record_name};
 use crate::store::{Store, Take};
 

@@ -6,9 +6,9 @@
 use maud::{Markup, html};
 
 use super::workspace::Workspace;
+use crate::event::Outcome;
+use crate::measures::{date, duration, plural};
 use crate::pipeline::StageId;
-use crate::report::Outcome;
-use crate::report::measures::{date, duration, plural};
 
 /// Stages that are shown; of more, those that took longest.
 const SHOWN: usize = 40;

@@ -11,9 +11,9 @@ use super::chart::{Line, Range, draw, thinned};
 use super::markup::{percent, table};
 use super::workspace::Workspace;
 use crate::kind::Gives;
+use crate::measures::count;
 use crate::pipeline::StageId;
-use crate::report::measures::count;
-use crate::report::metrics::is_better;
+use crate::results::metrics::is_better;
 
 /// Charts, the columns of `losses.jsonl` that they show, and whether these are losses.
 const CHARTS: [(&str, &[&str], bool); 5] = [

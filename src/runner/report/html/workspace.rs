@@ -6,12 +6,12 @@
 use std::path::PathBuf;
 
 use crate::digest::FileDigest;
+use crate::event::Outcome;
+use crate::event::history::{History, Settled};
 use crate::graph::StageGraph;
 use crate::kind::Gives;
 use crate::pipeline::{InputSource, Pipeline, Stage, StageId};
-use crate::report::Outcome;
-use crate::report::history::{History, Settled};
-use crate::report::shell;
+use crate::shell;
 use crate::store::index::{Index, StageRecord, record_name};
 use crate::store::{Artifact, Store, Trace};
 

@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::report::map::{Map, Palette, viridis};
 use crate::report::tensorboard::Pictures;
+use crate::results::map::{Map, Palette, viridis};
 
 /// Those of the iterations after this one, out of the folder's files; `read` gets what is needed of them. What can't be read
 /// is left out.

@@ -11,9 +11,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::unwritten::Unwritten;
 use crate::digest::Digest;
-use crate::report::measures::now;
+use crate::event::unwritten::Unwritten;
+use crate::measures::now;
 
 /// How TensorBoard knows its files.
 const PREFIX: &str = "events.out.tfevents.";

@@ -13,18 +13,18 @@ use std::time::{Duration, Instant};
 
 use crate::dataset::survey::spread;
 use crate::digest::{Digest, Encoder, FileDigest, Key};
+use crate::event::{Event, Finished};
 use crate::exec::job;
 use crate::kind::Gives;
 use crate::pipeline::{self, Pipeline};
 use crate::plain;
-use crate::report::map::{Map, Palette, class_palette, viridis};
 use crate::report::tensorboard::{Events, Progress, REVISION};
-use crate::report::{Event, Finished};
+use crate::results::map::{Map, Palette, class_palette, viridis};
 use crate::store::{Store, Trace};
 
-use super::super::unwritten::Unwritten;
 use super::development::{below, pictures};
 use super::event_file::{EventFile, is_complete};
+use crate::event::unwritten::Unwritten;
 
 /// From one look at a running training to the next.
 const LOOK: Duration = Duration::from_secs(1);

@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Unwritten;
 use super::page::replace;
-use crate::report::history::History;
-use crate::report::{Event, Finished, Outcome};
+use crate::event::history::History;
+use crate::event::unwritten::Unwritten;
+use crate::event::{Event, Finished, Outcome};
 use crate::store::Store;
 
 /// Between two files.
@@ -60,8 +60,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::report::history::{Recorder, tests::Deaf};
-    use crate::report::{Advice, Quiet, Reporter};
+    use crate::event::history::{Recorder, tests::Deaf};
+    use crate::event::{Advice, Quiet, Reporter};
 
     fn finished(stage: &str, outcome: Outcome) -> Event {
         Event::Finished(Finished {

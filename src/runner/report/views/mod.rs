@@ -16,9 +16,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::history::{History, Recorder};
-use super::unwritten::Unwritten;
-use super::{Event, Reporter, full_disk};
+use crate::event::history::{History, Recorder};
+use crate::event::unwritten::Unwritten;
+use crate::event::{Event, Reporter, full_disk};
 use crate::exec::with_causes;
 use crate::graph::StageGraph;
 use crate::pipeline::{Pipeline, StageId};

@@ -11,14 +11,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::unwritten::Unwritten;
+use crate::event::history::{Going, History};
+use crate::event::unwritten::Unwritten;
+use crate::event::{Event, Finished, Outcome};
 use crate::graph::StageGraph;
+use crate::measures::now;
 use crate::pipeline::{Pipeline, StageId};
 use crate::plain;
-use crate::report::history::{Going, History};
 use crate::report::html::{Mark, Workspace, gather};
-use crate::report::measures::now;
-use crate::report::{Event, Finished, Outcome};
 use crate::store::Store;
 use crate::store::index::Index;
 

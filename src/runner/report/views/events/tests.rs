@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::*;
-use crate::report::{Advice, Outcome};
+use crate::event::{Advice, Outcome};
 use crate::store::{Take, TracedOutput};
 
 const PIPELINE: &str = r#"

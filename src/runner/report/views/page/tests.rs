@@ -6,9 +6,9 @@ use std::fs;
 
 use super::*;
 use crate::digest::{Digest, Key};
+use crate::event::Advice;
+use crate::event::history::{Turn, UnderWay};
 use crate::graph;
-use crate::report::Advice;
-use crate::report::history::{Turn, UnderWay};
 
 /// a → b → d, and c by itself.
 const PIPELINE: &str = r#"

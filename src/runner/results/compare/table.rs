@@ -1,0 +1,180 @@
+//! What a comparison shows to people: its columns, its title and its remarks, in words and in %.
+//!
+//! Knows no layout: a terminal, a README and a paper show the same cells.
+
+use std::collections::BTreeSet;
+
+use super::{Comparison, Difference, Row, SEEDS_FOR_A_GAIN, Spread};
+use crate::measures::{duration, tenths};
+use crate::shown;
+
+/// Columns of the widest cell: a class or a path may have a name that is longer than any screen.
+const WIDEST: usize = 60;
+
+const NOTHING: &str = "–";
+/// What a number says that was chosen by itself.
+pub(super) const CHOSEN: &str =
+    "best was chosen by its mIoU on labelled images: no method that sees no labels could choose it";
+
+/// One column of a table.
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) cells: Vec<String>,
+    pub(super) is_number: bool,
+    /// A parameter, which may be left out where there is no room; a measure may not.
+    pub(super) is_parameter: bool,
+}
+
+impl Column {
+    fn left(name: &str, rows: &[Row], cell: impl Fn(&Row) -> String) -> Column {
+        Column::of(name, rows.iter().map(cell))
+    }
+
+    fn of(name: &str, cells: impl Iterator<Item = String>) -> Column {
+        let cells = cells.map(|cell| shown::cut(&cell, WIDEST)).collect();
+        Column { name: shown::cut(name, WIDEST), cells, is_number: false, is_parameter: false }
+    }
+
+    fn right(name: &str, rows: &[Row], cell: impl Fn(&Row) -> String) -> Column {
+        Column { is_number: true, ..Column::left(name, rows, cell) }
+    }
+}
+
+/// The columns, those first that say what a row is.
+pub(super) fn columns(comparison: &Comparison) -> Vec<Column> {
+    let rows = &comparison.rows;
+    let mut columns = places(comparison);
+    columns.push(Column::left("weights", rows, |row| row.weights.clone()));
+    for (at, name) in comparison.parameters.iter().enumerate() {
+        let cell = |row: &Row| row.values[at].clone().unwrap_or_else(|| NOTHING.to_owned());
+        columns.push(Column { is_parameter: true, ..Column::left(name, rows, cell) });
+    }
+    if rows.iter().any(|row| row.measured + row.not_run + row.stale > 1) {
+        columns.push(Column::right("seeds", rows, seeds));
+    }
+    if rows.iter().any(|row| row.last.is_some()) {
+        columns.push(Column::right("last", rows, |row| percent(row.last)));
+    }
+    if rows.iter().any(|row| row.best.is_some()) {
+        columns.push(Column::right("best", rows, |row| percent(row.best)));
+    }
+    if rows.iter().any(|row| row.since.is_some()) {
+        let measure = if comparison.compares_last { "last" } else { "best" };
+        columns.push(Column::right(&format!("{measure} − {}", comparison.against), rows, |row| since(row.since)));
+    }
+    // One seed has no verdict, and a column without a word in it none either.
+    if rows.iter().any(|row| !verdict(row.since).is_empty()) {
+        columns.push(Column::left("", rows, |row| verdict(row.since).to_owned()));
+    }
+    if rows.iter().any(|row| row.seconds.is_some()) {
+        let time = |row: &Row| row.seconds.map_or(NOTHING.to_owned(), |seconds| duration(seconds.mean));
+        columns.push(Column::right("training", rows, time));
+    }
+    if rows.iter().any(|row| row.not_run + row.stale > 0) {
+        columns.push(Column::left("state", rows, state));
+    }
+    columns
+}
+
+/// The columns that say where a row comes from, as far as rows differ in them.
+fn places(comparison: &Comparison) -> Vec<Column> {
+    let all = [
+        Column::left("pipeline", &comparison.rows, |row| row.pipelines.join(", ")),
+        Column::left("evaluation", &comparison.rows, |row| row.evaluation.clone()),
+        Column::left("data set", &comparison.rows, |row| row.dataset.clone()),
+    ];
+    all.into_iter().filter(|column| column.cells.iter().collect::<BTreeSet<_>>().len() > 1).collect()
+}
+
+/// `gta5: mIoU in % on cityscapes-val`, as far as that holds for all rows.
+pub(super) fn title(comparison: &Comparison) -> String {
+    let one = |of: fn(&Row) -> String| {
+        let all: BTreeSet<String> = comparison.rows.iter().map(of).collect();
+        if all.len() == 1 { all.into_iter().next() } else { None }
+    };
+    let parts = [
+        one(|row| row.pipelines.join(", ")).map(|name| format!("{name}: ")),
+        Some("mIoU in %".to_owned()),
+        one(|row| row.dataset.clone()).map(|name| format!(" on {name}")),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+/// The IoU of each class, a column a row of the table; nothing where none was wished for or measured.
+pub(super) fn classes(comparison: &Comparison, order: &[String]) -> Vec<Column> {
+    let is_there = |name: &&str| comparison.rows.iter().any(|row| row.classes.contains_key(*name));
+    let names: Vec<&str> =
+        ["mIoU of 16", "mIoU of 13"].into_iter().chain(order.iter().map(String::as_str)).filter(is_there).collect();
+    if names.is_empty() || !comparison.classes {
+        return Vec::new();
+    }
+    let name = Column::of("", names.iter().map(|name| (*name).to_owned()));
+    let column = |(at, row): (usize, &Row)| {
+        let cells = names.iter().map(|name| percent(row.classes.get(*name).copied()));
+        Column { is_number: true, ..Column::of(&format!("row {}", at + 1), cells) }
+    };
+    [name].into_iter().chain(comparison.rows.iter().enumerate().map(column)).collect()
+}
+
+/// What keeps a reader from taking the numbers for more than they are.
+pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
+    let rows = &comparison.rows;
+    let mut remarks = Vec::new();
+    if rows.iter().any(|row| row.best.is_some()) {
+        remarks.push(CHOSEN.to_owned());
+    }
+    if rows.iter().filter_map(|row| row.since).any(|since| since.spread.count < SEEDS_FOR_A_GAIN) {
+        remarks.push(format!("fewer than {SEEDS_FOR_A_GAIN} seeds: a difference may be chance"));
+    }
+    if rows.iter().filter_map(|row| row.since).any(|since| since.gain.is_some()) {
+        remarks.push("a gain is larger than its own standard deviation from seed to seed".to_owned());
+    }
+    if rows.iter().any(|row| row.stale > 0) {
+        remarks.push("stale: measured before something changed; `intrada-run plan` says what".to_owned());
+    }
+    if comparison.all && !comparison.same.is_empty() {
+        remarks.push("the same in all rows:".to_owned());
+        let same = |(name, value): &(String, String)| format!("  {} {}", shown::line(name), shown::brief(value, 200));
+        remarks.extend(comparison.same.iter().map(same));
+    }
+    remarks
+}
+
+/// In %, with its standard deviation where it has one.
+fn percent(spread: Option<Spread>) -> String {
+    spread.map_or_else(|| NOTHING.to_owned(), |spread| spread.percent())
+}
+
+fn since(difference: Option<Difference>) -> String {
+    let Some(Difference { spread, .. }) = difference else { return String::new() };
+    let sd = spread.sd.map(|sd| format!(" ± {:.1}", 100.0 * sd)).unwrap_or_default();
+    format!("{:+.1}{sd}", tenths(100.0 * spread.mean))
+}
+
+fn verdict(difference: Option<Difference>) -> &'static str {
+    match difference {
+        Some(Difference { gain: Some(true), .. }) => "gain",
+        Some(Difference { gain: Some(false), spread }) if spread.sd.is_some_and(|sd| -spread.mean > sd) => "loss",
+        Some(Difference { gain: Some(false), .. }) => "within the spread",
+        _ => "",
+    }
+}
+
+fn seeds(row: &Row) -> String {
+    let all = row.measured + row.not_run + row.stale;
+    if row.measured == all { all.to_string() } else { format!("{} of {all}", row.measured) }
+}
+
+fn state(row: &Row) -> String {
+    let part = |count: usize, words: &str| match count {
+        0 => None,
+        1 if row.measured + row.not_run + row.stale == 1 => Some(words.to_owned()),
+        count => Some(format!("{count} {words}")),
+    };
+    let never = row.not_run - row.failed;
+    [part(row.failed, "failed"), part(never, "not run"), part(row.stale, "stale")]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,9 @@
+//! Results as they are read out of the cache: an evaluation, a ranking, the values of an image; side by side, and in words.
+//!
+//! Knows files and numbers, not how a screen or a page shows them.
+
+pub mod compare;
+pub mod image;
+pub mod made_with;
+pub mod map;
+pub mod metrics;

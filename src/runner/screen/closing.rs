@@ -1,0 +1,57 @@
+//! What is said when a run is over, on every screen: the sums in words.
+//!
+//! Knows numbers and no stage.
+
+use crate::event::Totals;
+use crate::measures::{duration, plural};
+
+/// `Finished 7 stages in 4 min 20 s: 5 ran, 2 hit`, and what was saved where something was.
+pub fn lines(totals: &Totals) -> Vec<String> {
+    let parts = [
+        (totals.ran, "ran"),
+        (totals.hit, "hit"),
+        (totals.up_to_date, "up to date"),
+        (totals.failed, "failed"),
+        (totals.skipped, "skipped"),
+        (totals.cancelled, "cancelled"),
+    ];
+    let said: Vec<String> =
+        parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
+    let said = if said.is_empty() { "nothing to do".to_owned() } else { said.join(", ") };
+    // With a colon, as not all of them failed.
+    let head = match totals {
+        Totals { cancelled: 1.., .. } => "Interrupted:",
+        Totals { failed: 1.., .. } => "Failed:",
+        _ => "Finished",
+    };
+    // Not all stages of the pipeline, where only some were concerned.
+    let stages = parts.iter().map(|(number, _)| number).sum();
+    let mut lines = vec![format!("{head} {} in {}: {said}", plural(stages, "stage"), duration(totals.seconds))];
+    if totals.saved >= 1.0 {
+        lines.push(format!("{} of work was reused", duration(totals.saved)));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_that_happened_gives_the_first_word() {
+        let first = |totals: Totals| lines(&totals).remove(0);
+        assert_eq!(first(Totals::default()), "Finished 0 stages in 0.0 s: nothing to do");
+        assert_eq!(
+            first(Totals { ran: 1, failed: 1, ..Totals::default() }),
+            "Failed: 2 stages in 0.0 s: 1 ran, 1 failed"
+        );
+        let stopped = Totals { failed: 1, cancelled: 1, ..Totals::default() };
+        assert_eq!(first(stopped), "Interrupted: 2 stages in 0.0 s: 1 failed, 1 cancelled");
+    }
+
+    #[test]
+    fn time_is_said_to_be_saved_only_where_it_is_worth_a_line() {
+        assert_eq!(lines(&Totals { hit: 1, saved: 0.4, ..Totals::default() }).len(), 1);
+        assert_eq!(lines(&Totals { hit: 1, saved: 61.0, ..Totals::default() })[1], "1 min 01 s of work was reused");
+    }
+}

@@ -1,0 +1,317 @@
+//! What is known of a run at a moment: events go in, and what a screen shows can be asked for.
+//!
+//! Knows no terminal and no clock: the moment comes with each question, as the time since the run began. So what is shown
+//! is a function of what happened, and tests say when it did.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::super::forecast::{Rest, seconds_left};
+use crate::event::{Event, Outcome};
+
+/// A rate is that of the last minute: learning rates don't change it, other programs on the machine do.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Less than this says nothing about the rate yet: libtorch's first iterations are slow.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+
+/// A stage of the run to come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expected {
+    /// Its name.
+    pub name: String,
+    /// Places of the stages that it waits for, all of them before its own.
+    pub needs: Vec<usize>,
+    /// What it took when it was last computed in this workspace, in seconds.
+    pub seconds: Option<f64>,
+}
+
+/// All that is known.
+pub(super) struct Board {
+    pub(super) stages: Vec<Stage>,
+    by_name: HashMap<String, usize>,
+    /// The most stages that were seen at work at once.
+    lanes: usize,
+    /// What the stages compute on, where the run was told: what `auto` comes to, each worker finds by itself.
+    pub(super) device: Option<String>,
+}
+
+/// A stage and where it stands.
+pub(super) struct Stage {
+    pub(super) expected: Expected,
+    pub(super) state: State,
+}
+
+pub(super) enum State {
+    Open,
+    Running(Running),
+    Settled(Outcome),
+}
+
+/// A stage under way.
+pub(super) struct Running {
+    pub(super) since: Duration,
+    pub(super) doing: Doing,
+    pub(super) progress: Option<Progress>,
+    /// The iteration at which it went on, where it did.
+    pub(super) resumed_at: Option<u64>,
+}
+
+/// What it is at.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Doing {
+    /// Computing, and why.
+    Working(String),
+    /// Waiting for this process.
+    Waiting(String),
+    Storing,
+    Restoring,
+}
+
+/// How far it is.
+pub(super) struct Progress {
+    pub(super) done: u64,
+    pub(super) total: u64,
+    pub(super) unit: String,
+    pub(super) values: Vec<(String, f64)>,
+    /// When it was so far, within the window, oldest first.
+    samples: VecDeque<(Duration, u64)>,
+}
+
+impl Board {
+    pub(super) fn new(expected: Vec<Expected>) -> Board {
+        let by_name = expected.iter().enumerate().map(|(place, stage)| (stage.name.clone(), place)).collect();
+        let stages = expected.into_iter().map(|expected| Stage { expected, state: State::Open }).collect();
+        Board { stages, by_name, lanes: 1, device: None }
+    }
+
+    /// The same on a device that was asked for.
+    pub(super) fn on(self, device: Option<String>) -> Board {
+        Board { device, ..self }
+    }
+
+    /// Takes note of what happened at `now`.
+    pub(super) fn hear(&mut self, event: &Event, now: Duration) {
+        // A restoration is over as soon as anything else is told; where it failed, its stage is as open as before.
+        for stage in &mut self.stages {
+            if matches!(&stage.state, State::Running(Running { doing: Doing::Restoring, .. })) {
+                stage.state = State::Open;
+            }
+        }
+        match event {
+            Event::Started { stage, reason, .. } => self.begin(stage, Doing::Working(reason.clone()), now),
+            Event::Restoring { stage } => self.begin(stage, Doing::Restoring, now),
+            Event::Waiting { stage, holder } => {
+                if let Some(running) = self.running(stage) {
+                    (running.doing, running.since) = (Doing::Waiting(holder.clone()), now);
+                }
+            }
+            Event::Retrying { stage, .. } => self.begin(stage, Doing::Working(String::new()), now),
+            Event::Storing { stage } => {
+                if let Some(running) = self.running(stage) {
+                    running.doing = Doing::Storing;
+                }
+            }
+            Event::Resumed { stage, at } => {
+                if let Some(running) = self.running(stage) {
+                    running.resumed_at = Some(*at);
+                }
+            }
+            Event::Progress { stage, done, total, unit, values } => {
+                if let Some(running) = self.running(stage) {
+                    // The lease that it waited for is its own now.
+                    if matches!(running.doing, Doing::Waiting(_)) {
+                        running.doing = Doing::Working(String::new());
+                    }
+                    running.note(Progress {
+                        done: *done,
+                        total: *total,
+                        unit: unit.clone(),
+                        values: values.clone(),
+                        samples: [(now, *done)].into(),
+                    });
+                }
+            }
+            Event::Finished(finished) => self.set(&finished.stage, State::Settled(finished.outcome)),
+            Event::Dropped { stage } => self.set(stage, State::Open),
+            Event::PutAside { .. } | Event::Changed { .. } | Event::Warning(_) | Event::Closed(_) => {}
+        }
+    }
+
+    fn begin(&mut self, stage: &str, doing: Doing, now: Duration) {
+        self.set(stage, State::Running(Running { since: now, doing, progress: None, resumed_at: None }));
+        self.lanes = self.lanes.max(self.at_work().count());
+    }
+
+    fn set(&mut self, stage: &str, state: State) {
+        if let Some(&place) = self.by_name.get(stage) {
+            self.stages[place].state = state;
+        }
+    }
+
+    fn running(&mut self, stage: &str) -> Option<&mut Running> {
+        match &mut self.stages[*self.by_name.get(stage)?].state {
+            State::Running(running) => Some(running),
+            _ => None,
+        }
+    }
+
+    /// The stages under way, in the order of the graph.
+    pub(super) fn at_work(&self) -> impl Iterator<Item = (&Expected, &Running)> {
+        self.stages.iter().filter_map(|stage| match &stage.state {
+            State::Running(running) => Some((&stage.expected, running)),
+            _ => None,
+        })
+    }
+
+    /// The iteration at which the stage went on, where it did.
+    pub(super) fn resumed_at(&self, stage: &str) -> Option<u64> {
+        self.at_work().find(|(expected, _)| expected.name == stage).and_then(|(_, running)| running.resumed_at)
+    }
+
+    /// How many are settled in one of these ways.
+    pub(super) fn count(&self, outcomes: &[Outcome]) -> usize {
+        let is_one = |stage: &&Stage| matches!(&stage.state, State::Settled(outcome) if outcomes.contains(outcome));
+        self.stages.iter().filter(is_one).count()
+    }
+
+    /// How many are settled.
+    pub(super) fn settled(&self) -> usize {
+        self.stages.iter().filter(|stage| matches!(stage.state, State::Settled(_))).count()
+    }
+
+    /// Seconds until all is done, where that can be said.
+    pub(super) fn seconds_left(&self, now: Duration) -> Option<f64> {
+        let rest = |stage: &Stage| {
+            let (running, seconds) = match &stage.state {
+                State::Open => (false, stage.expected.seconds),
+                State::Running(running) => (true, running.seconds_left(stage.expected.seconds, now)),
+                State::Settled(_) => (false, Some(0.0)),
+            };
+            Rest { needs: stage.expected.needs.clone(), seconds, running }
+        };
+        seconds_left(&self.stages.iter().map(rest).collect::<Vec<_>>(), self.lanes)
+    }
+
+    /// The share of the stages that is done, 0 to 1, with that of those under way.
+    pub(super) fn share(&self) -> f64 {
+        let share = |stage: &Stage| match &stage.state {
+            State::Open => 0.0,
+            State::Running(running) => running.progress.as_ref().map_or(0.0, Progress::share),
+            State::Settled(_) => 1.0,
+        };
+        self.stages.iter().map(share).sum::<f64>() / self.stages.len().max(1) as f64
+    }
+}
+
+impl Running {
+    fn note(&mut self, mut progress: Progress) {
+        if let Some(earlier) = self.progress.take() {
+            let newest = progress.samples[0];
+            let is_recent = |(at, _): &(Duration, u64)| newest.0.saturating_sub(*at) <= WINDOW;
+            // One that counts something else (an evaluation within a training) begins anew.
+            if earlier.unit == progress.unit && earlier.total == progress.total && earlier.done <= progress.done {
+                progress.samples = earlier.samples.into_iter().filter(is_recent).chain([newest]).collect();
+            }
+        }
+        self.progress = Some(progress);
+    }
+
+    /// Seconds that are left of it: by its rate, before that is known by what it took the last time, which was `recorded`.
+    pub(super) fn seconds_left(&self, recorded: Option<f64>, now: Duration) -> Option<f64> {
+        let elapsed = now.saturating_sub(self.since).as_secs_f64();
+        match (&self.doing, &self.progress) {
+            (Doing::Storing | Doing::Restoring, _) => Some(0.0),
+            (Doing::Working(_), Some(progress)) => match progress.rate(now) {
+                Some(rate) => Some(progress.to_do() as f64 / rate),
+                None => recorded.map(|seconds| seconds * (1.0 - progress.share())),
+            },
+            // Longer than ever: then nobody knows.
+            (Doing::Working(_) | Doing::Waiting(_), _) => {
+                recorded.map(|seconds| seconds - elapsed).filter(|left| *left > 0.0)
+            }
+        }
+    }
+}
+
+impl Progress {
+    /// The share that is done, 0 to 1.
+    pub(super) fn share(&self) -> f64 {
+        (self.done as f64 / self.total.max(1) as f64).min(1.0)
+    }
+
+    fn to_do(&self) -> u64 {
+        self.total.saturating_sub(self.done)
+    }
+
+    /// Of the last minute, a second. None before there is enough to go by.
+    pub(super) fn rate(&self, now: Duration) -> Option<f64> {
+        let (&(since, from), &(_, to)) = (self.samples.front()?, self.samples.back()?);
+        let elapsed = now.saturating_sub(since);
+        (elapsed >= FIRST_LOOK && to > from).then(|| (to - from) as f64 / elapsed.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::{Digest, Key};
+
+    fn board(seconds: &[Option<f64>]) -> Board {
+        let stage = |(place, seconds): (usize, &Option<f64>)| Expected {
+            name: format!("s{place}"),
+            needs: (0..place).collect(),
+            seconds: *seconds,
+        };
+        Board::new(seconds.iter().enumerate().map(stage).collect())
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn progress(done: u64) -> Event {
+        Event::Progress { stage: "s0".into(), done, total: 1000, unit: "iterations".into(), values: Vec::new() }
+    }
+
+    fn started() -> Event {
+        Event::Started { stage: "s0".into(), key: Key(Digest::of(b"key")), reason: String::new() }
+    }
+
+    #[test]
+    fn the_rate_wins_over_the_record_once_there_is_one() {
+        let mut board = board(&[Some(500.0), Some(7.0)]);
+        board.hear(&started(), at(0));
+        board.hear(&progress(100), at(1));
+        assert_eq!(board.seconds_left(at(2)), Some(450.0 + 7.0));
+        board.hear(&progress(200), at(11));
+        assert_eq!(board.seconds_left(at(11)), Some(80.0 + 7.0));
+    }
+
+    #[test]
+    fn a_rate_is_that_of_the_last_minute_and_falls_while_nothing_moves() {
+        let mut board = board(&[None]);
+        board.hear(&started(), at(0));
+        for second in 0..=200 {
+            board.hear(&progress(if second <= 100 { second } else { 100 + 2 * (second - 100) }), at(second));
+        }
+        assert_eq!(board.seconds_left(at(200)), Some(700.0 / 2.0));
+        assert_eq!(board.seconds_left(at(260)), Some(700.0 / 1.0));
+    }
+
+    #[test]
+    fn what_takes_longer_than_ever_and_what_never_ran_is_unknown() {
+        let mut recorded = board(&[Some(10.0)]);
+        recorded.hear(&started(), at(0));
+        assert_eq!((recorded.seconds_left(at(4)), recorded.seconds_left(at(12))), (Some(6.0), None));
+        assert_eq!(board(&[Some(1.0), None]).seconds_left(at(0)), None);
+    }
+
+    #[test]
+    fn a_restoration_that_failed_leaves_its_stage_open() {
+        let mut board = board(&[Some(1.0), Some(1.0)]);
+        board.hear(&Event::Restoring { stage: "s0".into() }, at(0));
+        assert_eq!(board.at_work().count(), 1);
+        board.hear(&Event::Warning("damaged".into()), at(1));
+        assert_eq!(board.at_work().count(), 0);
+    }
+}
