@@ -424,7 +424,7 @@ images = "mine"
     let refused = space.intrada("export p.toml entropy out");
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("gives no weights; name a training"), "{}", refused.stderr);
-    let exported = space.intrada("export p.toml entropy out --cityscapes-submission");
+    let exported = space.intrada("export p.toml entropy out --as cityscapes");
     assert_eq!(exported.code, Some(0), "{}", exported.stderr);
     assert_eq!(names(&space, "out"), ["aachen_000000_000019_labelIds.png"]);
     let (size, ids) = pixels(&space, "out/aachen_000000_000019_labelIds.png");
@@ -441,7 +441,7 @@ images = "mine"
     std::fs::rename(space.path(&format!("mine/images/{image}")), space.path("mine/images/aachen/street.png")).unwrap();
     std::fs::rename(space.path(&format!("mine/labels/{image}")), space.path("mine/labels/aachen/street.png")).unwrap();
     space.run("p.toml");
-    let refused = space.intrada("export p.toml entropy other --cityscapes-submission");
+    let refused = space.intrada("export p.toml entropy other --as cityscapes");
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("street.png") && refused.stderr.contains("<city>_<sequence>_<frame>"));
     assert!(!space.path("other").exists());

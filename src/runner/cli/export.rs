@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use super::{Answer, DONE, Refusal, Source, open, show};
-use crate::export::{self, Error};
+use crate::export::{Error, Format, format};
 use crate::kind::Gives;
 use crate::pipeline::{OutputId, Stage, StageId, nearest};
 use crate::sched::session::{Access, Session};
@@ -15,7 +16,7 @@ use crate::sched::session::{Access, Session};
 #[command(after_help = "Examples:
   intrada-run export p.toml intra handed-on                         the last network of a training
   intrada-run export p.toml intra.best handed-on                    the one that was best on labelled images
-  intrada-run export p.toml entropy out --cityscapes-submission     label ids at 2048 × 1024")]
+  intrada-run export p.toml entropy out --as cityscapes             label ids at 2048 × 1024")]
 pub(super) struct Export {
     #[command(flatten)]
     source: Source,
@@ -24,23 +25,26 @@ pub(super) struct Export {
     /// The folder to make; one that is there must be empty
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Of an entropy inference on Cityscapes: its predictions as the benchmark's server takes them
-    #[arg(long)]
+    /// What is written
+    #[arg(long = "as", value_name = "FORMAT", default_value = format::ALL[0].name, value_parser = formats())]
+    form: String,
+    /// The former name of `--as cityscapes`
+    #[arg(long, hide = true, conflicts_with = "form")]
     cityscapes_submission: bool,
+}
+
+fn formats() -> PossibleValuesParser {
+    format::ALL.iter().map(|format| PossibleValue::new(format.name).help(format.about)).collect::<Vec<_>>().into()
 }
 
 impl Export {
     pub(super) fn answer(self) -> Answer {
         let mut session = self.source.open(Access::Look)?;
-        let wanted = if self.cityscapes_submission { Gives::Predictions } else { Gives::Weights };
-        let output = output(&session, &self.stage, wanted)?;
-        let told = if self.cityscapes_submission {
-            let count = export::cityscapes_submission(&mut session, output, &self.folder)?;
-            format!("{}: {count} predictions\n", self.folder.display())
-        } else {
-            let files = export::network(&mut session, output, &self.folder)?;
-            files.iter().map(|file| format!("{}\n", self.folder.join(file).display())).collect()
-        };
+        let name = if self.cityscapes_submission { "cityscapes" } else { &self.form };
+        let format = format::named(name).expect("the command line takes these names alone");
+        let output = output(&session, &self.stage, format)?;
+        let written = (format.write)(&mut session, output, &self.folder)?;
+        let told: String = written.iter().map(|line| format!("{line}\n")).collect();
         show(&told)?;
         Ok(DONE)
     }
@@ -57,7 +61,7 @@ impl From<Error> for Refusal {
 }
 
 /// The output that a name means: `intra` its weights, `intra.best` those that were best.
-fn output(session: &Session, name: &str, wanted: Gives) -> Result<OutputId, Refusal> {
+fn output(session: &Session, name: &str, format: &Format) -> Result<OutputId, Refusal> {
     let (stage, typed) = match name.rsplit_once('.') {
         // A coordinate of a sweep has dots too, so the whole is tried first.
         Some((stage, output)) if session.pipeline.select(name).is_empty() => {
@@ -65,19 +69,20 @@ fn output(session: &Session, name: &str, wanted: Gives) -> Result<OutputId, Refu
         }
         _ => (open::stage(session, name)?, None),
     };
-    find(session, stage, typed, wanted).ok_or_else(|| {
+    find(session, stage, typed, format.takes).ok_or_else(|| {
         let stage = session.pipeline.stage(stage);
         if let Some(text) = typed.and_then(|typed| absent(stage, typed)) {
             return Refusal::Usage(text);
         }
         let kind = stage.kind.name;
-        let other = match wanted {
-            Gives::Weights => {
-                "; name a training, or say --cityscapes-submission for the predictions of an entropy-inference"
-            }
-            _ => "; name an entropy-inference",
-        };
-        Refusal::Usage(format!("`{name}` of kind {kind} gives no {}{other}", wanted.words()))
+        let gives = |other: &&&Format| stage.outputs.iter().any(|output| output.gives == other.takes);
+        let other = format::ALL.iter().find(gives).map(|other| format!(", or say --as {}", other.name));
+        Refusal::Usage(format!(
+            "`{name}` of kind {kind} gives no {}; name {}{}",
+            format.takes.words(),
+            format.stage,
+            other.unwrap_or_default()
+        ))
     })
 }
 

@@ -8,6 +8,7 @@
 mod card;
 mod config;
 mod definition;
+pub mod format;
 mod lineage;
 mod network;
 mod openlineage;
@@ -19,15 +20,32 @@ mod subject;
 mod submission;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::pipeline::Problems;
+use crate::kind::Gives;
+use crate::pipeline::{OutputId, Problems};
+use crate::sched::session::Session;
 use crate::shell::word;
 use crate::store;
 
 pub use lineage::{lineage, run_events};
-pub use network::network;
-pub use submission::cityscapes_submission;
+
+/// A form in which a result is exported.
+pub struct Format {
+    /// What `--as` takes.
+    pub name: &'static str,
+    /// What it is, for the help.
+    pub about: &'static str,
+    /// What an output has to be.
+    pub takes: Gives,
+    /// The kind of stage that gives such an output, with its article.
+    pub stage: &'static str,
+    /// Writes it into a folder that isn't there yet or is empty. Answers with a line for each thing that was written.
+    ///
+    /// # Errors
+    /// [`Error`]; the folder is as it was then.
+    pub write: fn(&mut Session, OutputId, &Path) -> Result<Vec<String>, Error>,
+}
 
 /// Why nothing was exported.
 #[derive(Debug, thiserror::Error)]

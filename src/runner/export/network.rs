@@ -10,18 +10,27 @@ use serde_json::Value as Json;
 use super::package::Package;
 use super::seeds::repeated;
 use super::subject::{Found, Network};
-use super::{Error, card, config, definition, provenance, safetensors};
+use super::{Error, Format, card, config, definition, provenance, safetensors};
 use crate::kind::Gives;
 use crate::pipeline::{OutputId, Pipeline, StageId};
 use crate::results::metrics::Metrics;
 use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
 
-/// Exports the weights `output` of a training into the folder `place`; the names of the files.
+/// A network with what is told of it.
+pub(super) const FORMAT: Format = Format {
+    name: "network",
+    about: "the weights of a training with model card, settings and lineage",
+    takes: Gives::Weights,
+    stage: "a training",
+    write: network,
+};
+
+/// Exports the weights `output` of a training into the folder `place`; their paths.
 ///
 /// # Errors
 /// [`Error`]; `place` is as it was then.
-pub fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<&'static str>, Error> {
+fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<String>, Error> {
     let package = Package::begin(&session.store, &session.pipeline.root, place)?;
     let lineage = done(session, &[output.stage])?;
     let evaluations = evaluations(&session.pipeline, output.stage);
@@ -47,7 +56,8 @@ pub fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<
     package.write(provenance::FILE, &[pretty(&provenance).as_bytes()])?;
     package.write("load.py", &[definition::program(&network).as_bytes()])?;
     package.finish()?;
-    Ok(vec!["model.safetensors", "config.json", "README.md", provenance::FILE, "load.py"])
+    let files = ["model.safetensors", "config.json", "README.md", provenance::FILE, "load.py"];
+    Ok(files.map(|file| place.join(file).display().to_string()).into())
 }
 
 /// The evaluations that take networks of a training.

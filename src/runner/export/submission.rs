@@ -10,11 +10,11 @@ use std::path::Path;
 
 use png::{BitDepth, ColorType};
 
-use super::Error;
 use super::package::Package;
+use super::{Error, Format};
 use crate::dataset;
 use crate::digest::FileDigest;
-use crate::kind::classes;
+use crate::kind::{Gives, classes};
 use crate::pipeline::{OutputId, Pipeline};
 use crate::sched::done::done;
 use crate::sched::session::Session;
@@ -26,12 +26,21 @@ const SIZE: [usize; 2] = [2048, 1024];
 /// The classes that the benchmark evaluates, in the order of their train ids.
 const CLASSES: &str = "cityscapes-19";
 
+/// What the benchmark's server takes.
+pub(super) const FORMAT: Format = Format {
+    name: "cityscapes",
+    about: "the predictions of an entropy inference as the server of the Cityscapes benchmark takes them",
+    takes: Gives::Predictions,
+    stage: "an entropy-inference",
+    write: submission,
+};
+
 /// Writes the predictions `output` of an entropy inference into the folder `place`, as `<city>_<sequence>_<frame>_labelIds.png`;
 /// how many there are.
 ///
 /// # Errors
 /// [`Error`]; `place` is as it was then.
-pub fn cityscapes_submission(session: &mut Session, output: OutputId, place: &Path) -> Result<usize, Error> {
+fn submission(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<String>, Error> {
     let ids = label_ids(&session.pipeline)?;
     let package = Package::begin(&session.store, &session.pipeline.root, place)?;
     let lineage = done(session, &[output.stage])?;
@@ -60,7 +69,7 @@ pub fn cityscapes_submission(session: &mut Session, output: OutputId, place: &Pa
         package.write(&format!("{frame}_labelIds.png"), &[&png])?;
     }
     package.finish()?;
-    Ok(names.len())
+    Ok(vec![format!("{}: {} predictions", place.display(), names.len())])
 }
 
 /// The label id of each class.

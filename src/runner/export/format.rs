@@ -1,0 +1,26 @@
+//! The forms in which a result is exported, as a table.
+//!
+//! A form is a file that has a [`Format`], and a line in [`ALL`]. The command line and its help are made from this.
+
+use super::{Format, network, submission};
+
+/// All of them; the first is meant where none is named.
+pub const ALL: &[&Format] = &[&network::FORMAT, &submission::FORMAT];
+
+/// The form of this name.
+pub fn named(name: &str) -> Option<&'static Format> {
+    ALL.iter().copied().find(|format| format.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_is_found_by_its_own_name() {
+        for format in ALL {
+            assert_eq!(named(format.name).map(|found| found.about), Some(format.about));
+        }
+        assert!(named("pickle").is_none());
+    }
+}
