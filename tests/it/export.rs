@@ -1,0 +1,453 @@
+//! Results handed on: a network with its card and lineage, predictions for a benchmark; of real runs by the real worker.
+
+use std::process::Command;
+
+use crate::space::{Ran, Space, files, grey_png};
+use serde_json::Value;
+
+/// One training that is looked at while it lasts, and an evaluation of its last and its best network.
+const CHOSEN: &str = r#"
+format = 1
+[pipeline]
+name = "tiny"
+seed = 7
+classes = "scenes-8"
+threads = 1
+
+[datasets.source]
+format = "scenes"
+style = "source"
+seed = 1
+count = 4
+
+[datasets.test]
+format = "scenes"
+style = "target"
+seed = 3
+count = 2
+
+[models.small]
+arch = "small"
+
+[stages.inter]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+iterations = 2
+dataset = "test"
+evaluate_every = 1
+
+[stages.evaluate]
+kind = "evaluation"
+weights = ["inter", "inter.best"]
+dataset = "test"
+overlays = 0
+"#;
+
+const FILES: [&str; 5] = ["README.md", "config.json", "load.py", "model.safetensors", "ro-crate-metadata.json"];
+
+fn json(space: &Space, path: &str) -> Value {
+    serde_json::from_slice(&space.bytes(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Header and data of a safetensors file.
+fn safetensors(bytes: &[u8]) -> (Value, &[u8]) {
+    let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+    let (header, data) = rest.split_at(usize::try_from(u64::from_le_bytes(*length)).unwrap());
+    (serde_json::from_slice(header).unwrap(), data)
+}
+
+fn names(space: &Space, folder: &str) -> Vec<String> {
+    let folder = space.path(folder);
+    files(&folder).iter().map(|path| path.strip_prefix(&folder).unwrap().display().to_string()).collect()
+}
+
+#[test]
+fn a_network_is_exported_with_all_that_it_takes_to_use_and_judge_it() {
+    let space = Space::with(CHOSEN);
+    let early = space.intrada("export p.toml inter out");
+    assert_eq!(early.code, Some(2), "{}", early.stderr);
+    assert!(early.stderr.contains("run it first: intrada-run p.toml inter"), "{}", early.stderr);
+    assert!(!space.path("out").exists() && !space.path("cache").exists(), "looking changes nothing");
+
+    space.run("p.toml");
+    let exported = space.intrada("export p.toml inter.best out/best");
+    assert_eq!(exported.code, Some(0), "{}", exported.stderr);
+    assert_eq!(exported.stdout.lines().count(), FILES.len(), "{}", exported.stdout);
+    assert_eq!(names(&space, "out/best"), FILES);
+    let left: Vec<_> = std::fs::read_dir(space.path("out")).unwrap().collect();
+    assert_eq!(left.len(), 1, "nothing is left beside it: {left:?}");
+
+    let (exported, best) = (space.bytes("out/best/model.safetensors"), space.bytes("runs/tiny/inter/best.safetensors"));
+    let ((mut header, data), (mut before, data_before)) = (safetensors(&exported), safetensors(&best));
+    assert!(data == data_before, "the tensors are the same bytes");
+    let metadata = header.as_object_mut().unwrap().remove("__metadata__").unwrap();
+    before.as_object_mut().unwrap().remove("__metadata__");
+    assert_eq!(header, before, "under the same names");
+    assert_eq!([&metadata["arch"], &metadata["mean"], &metadata["size"]], ["small", "[127.0,127.0,127.0]", "[128,64]"]);
+
+    let config = json(&space, "out/best/config.json");
+    assert_eq!((&config["num_labels"], &config["id2label"]["2"]), (&8.into(), &"road".into()));
+    assert_eq!((&config["label2id"]["road"], &config["palette"][2]), (&2.into(), &serde_json::json!([128, 64, 128])));
+    assert_eq!(config["preprocessing"]["channel_order"], "rgb");
+
+    let card = space.read("out/best/README.md");
+    let metrics = json(&space, "runs/tiny/evaluate/metrics.json");
+    let percent = |name: &str| format!("{:.1}", 100.0 * metrics[name]["miou"].as_f64().unwrap());
+    assert!(card.contains(&format!("| mIoU | {} | {} |", percent("inter"), percent("inter.best"))), "{card}");
+    assert!(card.contains("last: evaluate") && card.contains("best, this file: evaluate"), "{card}");
+    assert!(card.contains("labelled images of test") && card.contains("| seed | 7 |"), "{card}");
+    assert!(card.contains("| inter | `iterations` | 2 | 120000 |") && !card.contains("`momentum`"), "{card}");
+    let index = card.lines().find_map(|line| line.strip_prefix("model-index: ")).unwrap();
+    let index: Value = serde_json::from_str(index).unwrap();
+    assert_eq!(index[0]["results"][0]["metrics"][0]["value"], metrics["inter.best"]["miou"]);
+
+    used_from_python(&space, &header);
+
+    // The same result is the same bytes whenever it is exported.
+    assert_eq!(space.intrada("export p.toml inter.best out/again").code, Some(0));
+    for file in FILES {
+        assert!(space.bytes(&format!("out/best/{file}")) == space.bytes(&format!("out/again/{file}")), "{file}");
+    }
+    let occupied = space.intrada("export p.toml inter out/best");
+    assert_eq!(occupied.code, Some(2));
+    assert!(occupied.stderr.contains("is not an empty folder"), "{}", occupied.stderr);
+
+    // What an evaluation found of another network is no result of this one; and an edited view is not what is exported.
+    space.edit("p.toml", "seed = 7", "seed = 8");
+    assert_eq!(space.intrada("export p.toml inter out/stale").code, Some(2));
+    space.edit("p.toml", "seed = 8", "seed = 7");
+    space.remove("runs");
+    assert_eq!(space.intrada("export p.toml inter out/last").code, Some(0));
+    assert!(space.read("out/last/README.md").contains("last, this file: evaluate"));
+
+    // What was exported is a file like any published one, and can be handed on again.
+    let import =
+        "\n[stages.read]\nkind = \"checkpoint-import\"\nfile = \"out/last/model.safetensors\"\nmodel = \"small\"\n";
+    space.write("p.toml", CHOSEN.to_owned() + import);
+    space.run("p.toml read");
+    assert_eq!(space.intrada("export p.toml read out/read").code, Some(0));
+    let read = space.bytes("out/read/model.safetensors");
+    assert!(safetensors(&read).1 == safetensors(&space.bytes("out/last/model.safetensors")).1, "the same tensors");
+    let card = space.read("out/read/README.md");
+    assert!(card.contains("what was read of a published file") && card.contains("weights come from a file"), "{card}");
+}
+
+/// What `load.py` makes of `out/best`, where there is a Python that has what it needs.
+fn used_from_python(space: &Space, header: &Value) {
+    let needs = "import numpy, torch, PIL, safetensors";
+    let has = Command::new("python3").args(["-c", needs]).output().is_ok_and(|ran| ran.status.success());
+    if !has {
+        eprintln!("skipped: no python3 that can `{needs}`, so load.py was not run");
+        return;
+    }
+    space.write("picture.png", grey_png(50, 40, 127));
+    let ran = Command::new("python3").args(["out/best/load.py", "picture.png"]).current_dir(space.path("")).output();
+    let ran = Ran::of(ran.unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for (name, tensor) in header.as_object().unwrap() {
+        let line = ran.stdout.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap();
+        let shape: Vec<u64> =
+            line.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect();
+        let expected: Vec<u64> = serde_json::from_value(tensor["shape"].clone()).unwrap();
+        assert!(shape.ends_with(&expected), "{line}");
+    }
+    assert!(ran.stdout.ends_with("picture.png (1, 3, 64, 128)\n"), "{}", ran.stdout);
+
+    let traced = Command::new("python3").args(["-c", TRACE]).current_dir(space.path("out/best")).output();
+    let traced = Ran::of(traced.unwrap());
+    assert_eq!((traced.code, traced.stdout.as_str()), (Some(0), "equal\n"), "{}", traced.stderr);
+}
+
+/// Some layers that take the first tensors of the file, traced, written, and read back as a program without them would.
+const TRACE: &str = r#"
+import torch
+from PIL import Image
+from load import network_input, traced, weights
+
+kernel = next(tensor for tensor in weights.values() if tensor.dim() == 4 and tensor.shape[1] == 3)
+network = torch.nn.Sequential(torch.nn.Conv2d(3, len(kernel), kernel.shape[2:], bias=False), torch.nn.ReLU())
+network[0].weight.data = kernel
+picture = Image.effect_noise((50, 40), 80)
+traced(network, picture).save("../model.ts")
+with torch.no_grad():
+    difference = (torch.jit.load("../model.ts")(network_input(picture)) - network(network_input(picture))).abs().max()
+print("equal" if difference < 1e-6 else difference)
+"#;
+
+#[test]
+fn a_card_tells_the_spread_over_seeds_and_the_commit() {
+    let seeds = "\n[stages.inter.matrix]\nseed = [1, 2, 3]\n";
+    let space = Space::with(&CHOSEN.replace("\n[stages.evaluate]", &format!("{seeds}\n[stages.evaluate]")));
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=n", "-c", "user.email=n@localhost", "-c", "commit.gpgsign=false"];
+        let mut command = Command::new("git");
+        command.args(identity).args(arguments).current_dir(space.path(""));
+        command.output().is_ok_and(|ran| ran.status.success())
+    };
+    let has_git = git(&["init", "-q"]) && git(&["add", "p.toml"]) && git(&["commit", "-qm", "m"]);
+    space.run("p.toml");
+    assert_eq!(space.intrada("export p.toml inter[seed=2] out").code, Some(0));
+    let card = space.read("out/README.md");
+    let miou = |seed: u32, name: &str| {
+        let metrics = json(&space, &format!("runs/tiny/evaluate[seed={seed}]/metrics.json"));
+        metrics[name]["miou"].as_f64().unwrap_or_else(|| panic!("{name} in {metrics}"))
+    };
+    let spread = |name: &str| {
+        let found = [1, 2, 3].map(|seed| 100.0 * miou(seed, name));
+        let mean = found.iter().sum::<f64>() / 3.0;
+        let sd = (found.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+        format!("{mean:.1} ± {sd:.1}")
+    };
+    let row = format!("| evaluate, test | 3 | {} | {} |", spread("inter"), spread("inter.best"));
+    assert!(card.contains("over the trainings with the seeds 1, 2, 3") && card.contains(&row), "{row}: {card}");
+    assert!(card.contains("| seed | 2 |") && !card.contains("over one seed"), "{card}");
+    assert!(!has_git || card.contains("| commit of the workspace | "), "{card}");
+    handed_to_mlflow(&space);
+}
+
+/// Says what it is told, in the place of the real one.
+const MLFLOW: &str = r#"
+import contextlib, json
+
+def set_experiment(name):
+    print("experiment", name)
+
+@contextlib.contextmanager
+def start_run(run_name):
+    print("run", run_name)
+    yield
+
+def log_metrics(values, step=None):
+    assert all(isinstance(value, float) for value in values.values()), values
+    print(step, json.dumps(values, sort_keys=True))
+"#;
+
+fn handed_to_mlflow(space: &Space) {
+    space.write("fake/mlflow.py", MLFLOW);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/to_mlflow.py");
+    let mut python = Command::new("python3");
+    python.args([script, "runs/tiny"]).current_dir(space.path("")).env("PYTHONPATH", space.path("fake"));
+    let ran = match python.output() {
+        Ok(output) => Ran::of(output),
+        Err(error) => return eprintln!("skipped: there is no python3: {error}"),
+    };
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let told: Vec<&str> = ran.stdout.lines().collect();
+    let runs: Vec<&str> = told.iter().filter_map(|line| line.strip_prefix("run ")).collect();
+    let names = ["evaluate", "inter"].map(|stage| [1, 2, 3].map(|seed| format!("{stage}[seed={seed}]")));
+    assert_eq!((told[0], runs), ("experiment tiny", names.iter().flatten().map(String::as_str).collect()));
+    let line = |run: &str, number: usize| {
+        let (_, after) = ran.stdout.split_once(&format!("run {run}\n")).unwrap();
+        let (step, values) = after.lines().nth(number).unwrap().split_once(' ').unwrap();
+        (step.to_owned(), serde_json::from_str::<Value>(values).unwrap())
+    };
+    let (step, losses) = line("inter[seed=2]", 1);
+    assert!(step == "1" && losses["lr"].is_f64() && losses.get("adv_main").is_none(), "{losses}");
+    let (_, found) = line("evaluate[seed=2]", 0);
+    let metrics = json(space, "runs/tiny/evaluate[seed=2]/metrics.json");
+    assert_eq!(found["inter.best/miou"], metrics["inter.best"]["miou"]);
+    assert_eq!(found["inter/iou/road"], metrics["inter"]["iou"]["road"]);
+}
+
+#[test]
+fn the_lineage_is_a_crate_in_which_every_reference_is_answered() {
+    let space = Space::with(CHOSEN);
+    space.run("p.toml inter");
+    assert_eq!(space.intrada("export p.toml inter out").code, Some(0));
+    let described = json(&space, "out/ro-crate-metadata.json");
+    let entities = closed(&described);
+    let root = entities.iter().find(|entity| entity["@id"] == "./").unwrap();
+    let parts = root["hasPart"].as_array().unwrap();
+    for part in parts {
+        assert!(space.path("out").join(part["@id"].as_str().unwrap()).is_file(), "{part}");
+    }
+    let training = entities.iter().find(|entity| entity["name"] == "inter").unwrap();
+    assert!(training["endTime"].as_str().unwrap() >= training["startTime"].as_str().unwrap());
+    assert_eq!(training["endTime"], root["datePublished"]);
+    let source = entities.iter().find(|entity| entity["name"] == "source" && entity["@type"] == "Dataset").unwrap();
+    assert!(source["description"].as_str().unwrap().contains("images and labels, format scenes, 4 images"), "{source}");
+    assert!(space.read("out/README.md").contains("No evaluation of the pipeline"), "it wasn't evaluated yet");
+    let text = space.read("out/ro-crate-metadata.json");
+    assert!(!text.contains(&*space.path("").to_string_lossy()), "no path of this machine goes out");
+}
+
+#[test]
+fn the_lineage_of_a_whole_pipeline_is_printed_as_far_as_it_is_done() {
+    let space = Space::with(CHOSEN);
+    let early = space.intrada("lineage p.toml");
+    assert_eq!(early.code, Some(2));
+    assert!(early.stderr.contains("no stage of p.toml is up to date; run it first"), "{}", early.stderr);
+    space.run("p.toml inter");
+    let actions = |arguments: &str| -> Vec<String> {
+        let printed = space.intrada(arguments);
+        assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+        let described = serde_json::from_str(&printed.stdout).unwrap();
+        let actions = closed(&described).iter().filter(|entity| entity["@type"] == "CreateAction");
+        let mut names: Vec<String> = actions.map(|action| action["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(actions("lineage p.toml"), ["inter"]);
+    let open = space.intrada("lineage p.toml evaluate");
+    assert_eq!(open.code, Some(2));
+    assert!(open.stderr.contains("`evaluate` is not up to date"), "{}", open.stderr);
+    space.run("p.toml");
+    assert_eq!(actions("lineage p.toml"), ["evaluate", "inter"]);
+    assert_eq!(actions("lineage p.toml inter"), ["inter"]);
+    has_run_events(&space);
+}
+
+/// Two a stage, which a collector can join: what the evaluation reads has the name and the version that the training gave.
+fn has_run_events(space: &Space) {
+    let asked = || space.intrada("lineage p.toml --format openlineage").stdout;
+    let events: Vec<Value> = asked().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |event: &Value| format!("{} {}", event["job"]["name"], event["eventType"]).replace('"', "");
+    let names: Vec<String> = events.iter().map(told).collect();
+    assert_eq!(names, ["inter START", "inter COMPLETE", "evaluate START", "evaluate COMPLETE"]);
+    for pair in events.chunks(2) {
+        assert_eq!(pair[0]["run"], pair[1]["run"]);
+        assert!(pair[0]["eventTime"].as_str() <= pair[1]["eventTime"].as_str());
+    }
+    let id: Vec<&str> = events[0]["run"]["runId"].as_str().unwrap().split('-').collect();
+    assert_eq!(id.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+    assert!(id[2].starts_with('8') && id[3].starts_with(['8', '9', 'a', 'b']), "{id:?}");
+    let (given, read) = (events[1]["outputs"].as_array().unwrap(), events[2]["inputs"].as_array().unwrap());
+    let weights: Vec<&Value> = read.iter().filter(|input| given.contains(input)).collect();
+    assert_eq!(weights.len(), 2, "the last network and the best: {read:?}");
+    assert_eq!(asked().lines().count(), 4);
+    assert_eq!(asked().lines().next().map(str::to_owned), Some(events[0].to_string()), "asked twice, told the same");
+}
+
+/// The entities of a crate's description, in which each stands once and every reference is answered.
+fn closed(described: &Value) -> &[Value] {
+    assert_eq!(described["@context"], "https://w3id.org/ro/crate/1.1/context");
+    let entities = described["@graph"].as_array().unwrap();
+    let mut references = vec!["./".to_owned(), "ro-crate-metadata.json".to_owned()];
+    entities.iter().for_each(|entity| collect(entity, true, &mut references));
+    for id in references.iter().filter(|id| !id.starts_with("https://")) {
+        assert_eq!(entities.iter().filter(|entity| entity["@id"] == **id).count(), 1, "{id} stands once");
+    }
+    entities
+}
+
+/// The names in `{"@id": …}` below an entity.
+fn collect(value: &Value, is_entity: bool, into: &mut Vec<String>) {
+    match value {
+        Value::Array(list) => list.iter().for_each(|value| collect(value, false, into)),
+        Value::Object(map) => {
+            if let (false, Some(id)) = (is_entity, map.get("@id")) {
+                into.push(id.as_str().unwrap().to_owned());
+            }
+            map.values().for_each(|value| collect(value, false, into));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn names_that_look_like_markup_are_shown_and_never_meant() {
+    let pipeline = r#"
+format = 1
+[pipeline]
+name = "hostile"
+[[classes]]
+name = "</td><script>alert('ä')</script>"
+[[classes]]
+name = "a|b `c` \"d\": - [e](javascript:f)"
+[datasets.mine]
+format = "folder"
+root = "mine"
+[models.small]
+arch = "small"
+[stages.train]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "mine"
+iterations = 1
+[stages.train.matrix]
+order = ["sequential"]
+[stages.evaluate]
+kind = "evaluation"
+weights = "train"
+dataset = "mine"
+overlays = 0
+"#;
+    let space = Space::with(pipeline);
+    space.write("mine/images/a.png", grey_png(64, 32, 90));
+    space.write("mine/labels/a.png", grey_png(64, 32, 1));
+    space.run("p.toml");
+    let exported = space.intrada("export p.toml train[order=sequential] out");
+    assert_eq!(exported.code, Some(0), "{}", exported.stderr);
+    let card = space.read("out/README.md");
+    let (_, body) = card.strip_prefix("---\n").unwrap().split_once("\n---\n").unwrap();
+    assert!(!body.contains('<') && !body.contains("](") && !body.contains("`c`"), "{body}");
+    let columns = |line: &str| line.matches('|').count();
+    let table: Vec<&str> = body.lines().skip_while(|line| !line.contains("(1 image)")).take(5).collect();
+    assert_eq!(table.iter().map(|line| columns(line)).collect::<Vec<_>>(), [3; 5], "{table:?}");
+    let config = json(&space, "out/config.json");
+    assert_eq!(config["id2label"]["0"], "</td><script>alert('ä')</script>");
+}
+
+#[test]
+fn predictions_are_written_as_the_benchmark_of_cityscapes_takes_them() {
+    let pipeline = r#"
+format = 1
+[pipeline]
+name = "city"
+classes = "cityscapes-19"
+[datasets.mine]
+format = "folder"
+root = "mine"
+[models.small]
+arch = "small"
+[stages.train]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "mine"
+iterations = 1
+[stages.entropy]
+kind = "entropy-inference"
+weights = "train"
+images = "mine"
+"#;
+    let space = Space::with(pipeline);
+    let image = "aachen/aachen_000000_000019_leftImg8bit.png";
+    space.write(&format!("mine/images/{image}"), grey_png(64, 32, 90));
+    space.write(&format!("mine/labels/{image}"), grey_png(64, 32, 18));
+    space.run("p.toml");
+    let refused = space.intrada("export p.toml entropy out");
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("gives no weights; name a training"), "{}", refused.stderr);
+    let exported = space.intrada("export p.toml entropy out --as cityscapes");
+    assert_eq!(exported.code, Some(0), "{}", exported.stderr);
+    assert_eq!(names(&space, "out"), ["aachen_000000_000019_labelIds.png"]);
+    let (size, ids) = pixels(&space, "out/aachen_000000_000019_labelIds.png");
+    let predictions = files(&space.path("runs/city/entropy/predictions"));
+    let prediction = predictions[0].strip_prefix(space.path("")).unwrap().to_string_lossy().into_owned();
+    let (small, classes) = pixels(&space, &prediction);
+    assert_eq!((size, small), ([2048, 1024], [64, 32]));
+    const IDS: [u8; 19] = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33];
+    for (place, id) in ids.iter().enumerate() {
+        let class = classes[place / 2048 / 32 * 64 + place % 2048 / 32];
+        assert_eq!(*id, IDS[usize::from(class)], "pixel {place}");
+    }
+
+    std::fs::rename(space.path(&format!("mine/images/{image}")), space.path("mine/images/aachen/street.png")).unwrap();
+    std::fs::rename(space.path(&format!("mine/labels/{image}")), space.path("mine/labels/aachen/street.png")).unwrap();
+    space.run("p.toml");
+    let refused = space.intrada("export p.toml entropy other --as cityscapes");
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("street.png") && refused.stderr.contains("<city>_<sequence>_<frame>"));
+    assert!(!space.path("other").exists());
+}
+
+fn pixels(space: &Space, path: &str) -> ([u32; 2], Vec<u8>) {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(space.bytes(path))).read_info().unwrap();
+    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut bytes).unwrap();
+    ([frame.width, frame.height], bytes)
+}

@@ -1,0 +1,473 @@
+//! A command computes from what its key says, or its result is not kept: whatever is edited, swapped, put back, or put in its
+//! place by another run of the workspace while it waits, reads and ends.
+//!
+//! Who acts when is agreed on by files that the commands make and wait for, so nothing depends on who is quicker. The storm at
+//! the end is random; what it asserts holds for any order. `INTRADA_ROUNDS=100 cargo test --test it guard::` is its long form, and
+//! `INTRADA_SEED` repeats its moments as far as the machine lets it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::space::Space;
+use crate::space::chance::{Chance, number};
+use crate::space::processes::{descendants, kill};
+
+/// A stage that says that it began, and reads when it is told to.
+const WAITS: &str = r#"
+format = 1
+[stages.a]
+kind = "command"
+shell = "touch begun; while [ ! -e read ]; do sleep 0.01; done; cat in/file in/link > out.txt; touch done; while [ ! -e end ]; do sleep 0.01; done"
+inputs = ["in"]
+outputs = ["out.txt"]
+"#;
+
+fn scene() -> Space {
+    let space = Space::with(WAITS);
+    space.write("in/file", "one");
+    space.write("in/target", "one");
+    space.write("in/other", "two");
+    symlink("target", space.path("in/link")).unwrap();
+    space
+}
+
+fn start(space: &Space, arguments: &str) -> Child {
+    let mut command = space.command(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits for a file that a command makes, and takes it away.
+fn wait_for(space: &Space, name: &str) {
+    let since = Instant::now();
+    while !space.path(name).exists() {
+        assert!(since.elapsed() < Duration::from_secs(60), "nobody makes {name}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::fs::remove_file(space.path(name)).unwrap();
+}
+
+/// Changes something while the command has begun and reads, and changes it back before it ends. Answers with what the
+/// workspace gives afterwards, undisturbed, and how often the command was begun.
+fn disturbed(change: impl Fn(&Path), back: impl Fn(&Path)) -> (String, bool) {
+    let space = scene();
+    let mut child = start(&space, "p.toml");
+    wait_for(&space, "begun");
+    change(&space.path("in"));
+    space.write("read", "");
+    wait_for(&space, "done");
+    back(&space.path("in"));
+    space.write("end", "");
+    child.wait().unwrap();
+    let again = space.path("begun").exists();
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    space.remove("out.txt");
+    assert_eq!(space.outcomes(), ["a:hit"]);
+    (space.read("out.txt"), again)
+}
+
+#[test]
+fn what_was_changed_read_and_changed_back_is_never_the_result_of_the_key() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change, Change); 7] = [
+        (
+            "a file that came and went",
+            |top| std::fs::write(top.join("file"), "two").and_then(|()| std::fs::write(top.join("new"), "")).unwrap(),
+            |top| std::fs::write(top.join("file"), "one").and_then(|()| std::fs::remove_file(top.join("new"))).unwrap(),
+        ),
+        (
+            "written",
+            |top| std::fs::write(top.join("file"), "two").unwrap(),
+            |top| std::fs::write(top.join("file"), "one").unwrap(),
+        ),
+        (
+            "swapped by rename",
+            |top| {
+                std::fs::rename(top.join("file"), top.join("kept")).unwrap();
+                std::fs::rename(top.join("other"), top.join("file")).unwrap();
+            },
+            |top| {
+                std::fs::rename(top.join("file"), top.join("other")).unwrap();
+                std::fs::rename(top.join("kept"), top.join("file")).unwrap();
+            },
+        ),
+        (
+            "written with its old times",
+            |top| rewritten(&top.join("file"), "two"),
+            |top| rewritten(&top.join("file"), "one"),
+        ),
+        ("a link", |top| linked(top, "other"), |top| linked(top, "target")),
+        (
+            "behind a link",
+            |top| std::fs::write(top.join("target"), "two").unwrap(),
+            |top| std::fs::write(top.join("target"), "one").unwrap(),
+        ),
+        (
+            "gone for a moment",
+            |top| {
+                std::fs::rename(top.join("file"), top.join("away"))
+                    .and_then(|()| std::fs::write(top.join("file"), "two"))
+                    .unwrap()
+            },
+            |top| std::fs::rename(top.join("away"), top.join("file")).unwrap(),
+        ),
+    ];
+    for (name, change, back) in changes {
+        let (result, _) = disturbed(change, back);
+        assert_eq!(result, "oneone", "{name}");
+    }
+}
+
+fn kill_all(processes: &[u32]) {
+    for process in processes {
+        kill(*process, "-KILL");
+    }
+}
+
+/// Writes a file and gives it its old times back.
+fn rewritten(path: &Path, text: &str) {
+    let modified = path.metadata().unwrap().modified().unwrap();
+    std::fs::write(path, text).unwrap();
+    std::fs::File::open(path).unwrap().set_modified(modified).unwrap();
+}
+
+fn linked(top: &Path, target: &str) {
+    std::fs::remove_file(top.join("link")).unwrap();
+    symlink(target, top.join("link")).unwrap();
+}
+
+#[test]
+fn a_touch_alone_has_the_command_run_again_by_itself() {
+    let (result, again) = disturbed(|_| {}, |top| rewritten(&top.join("file"), "one"));
+    assert_eq!(result, "oneone");
+    assert!(again, "the command was begun a second time in the same run");
+    let (result, again) = disturbed(|_| {}, |_| {});
+    assert_eq!((result.as_str(), again), ("oneone", false));
+}
+
+#[test]
+fn a_command_that_sets_the_mode_of_what_it_reads_is_not_refused_for_ever() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"chmod 755 tool; ./tool > out.txt\"\ninputs = [\"tool\"]\n\
+         outputs = [\"out.txt\"]\n",
+    );
+    space.write("tool", "#!/bin/sh\necho done\n");
+    space.command("plan p.toml").status().unwrap();
+    std::process::Command::new("chmod").args(["755", "tool"]).current_dir(space.path("")).status().unwrap();
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("runs again, as `tool` was touched"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_a_killed_command_kept_from_an_edit_that_was_taken_back_is_not_resumed_from() {
+    let space = Space::with(
+        r#"
+format = 1
+[stages.a]
+kind = "command"
+shell = '''
+[ -e $INTRADA_CKPT/state ] || { cat in.txt > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/state; }
+touch begun; while [ ! -e end ]; do sleep 0.01; done
+cat $INTRADA_CKPT/state > out.txt'''
+inputs = ["in.txt"]
+outputs = ["out.txt"]
+"#,
+    );
+    space.write("in.txt", "one");
+    let mut child = start(&space, "p.toml");
+    wait_for(&space, "begun");
+    let jobs = descendants(child.id());
+    kill(child.id(), "-KILL");
+    kill_all(&jobs);
+    child.wait().unwrap();
+
+    // Nothing was touched: it goes on from what it kept.
+    space.write("end", "");
+    let kept = std::fs::read_dir(space.path("cache/slots")).unwrap().next().unwrap().unwrap().path();
+    let slot = kept.with_extension("").join("state");
+    std::fs::write(&slot, "kept").unwrap();
+    assert_eq!(space.intrada("p.toml").code, Some(0));
+    assert_eq!(space.read("out.txt"), "kept");
+
+    space.remove("end");
+    space.remove("begun");
+    let mut child = start(&space, "run p.toml --force a");
+    wait_for(&space, "begun");
+    let jobs = descendants(child.id());
+    kill(child.id(), "-KILL");
+    kill_all(&jobs);
+    child.wait().unwrap();
+    space.write("in.txt", "two");
+    space.write("in.txt", "one");
+    std::fs::write(&slot, "made of the edit").unwrap();
+    space.write("end", "");
+    let ran = space.intrada("run p.toml --force a");
+    assert_eq!((ran.code, space.read("out.txt").as_str()), (Some(0), "one"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("starts from the beginning"), "{}", ran.stderr);
+}
+
+const TWO_RUNS: &str = r#"
+format = 1
+[stages.a]
+kind = "command"
+command = ["sh", "-c", "echo $0 > a.txt", "first"]
+outputs = ["a.txt"]
+[stages.slow]
+kind = "command"
+shell = "touch begun; while [ ! -e go ]; do sleep 0.01; done; echo s > s.txt"
+inputs = []
+outputs = ["s.txt"]
+[stages.b]
+kind = "command"
+shell = "cat a.txt s.txt > b.txt"
+inputs = ["a.txt", "s.txt"]
+outputs = ["b.txt"]
+[stages.gather]
+kind = "command"
+shell = "cat made/* > g.txt"
+inputs = ["made", "s.txt"]
+outputs = ["g.txt"]
+[stages.made]
+kind = "command"
+command = ["sh", "-c", "echo $0 > made/1.txt", "first"]
+outputs = ["made/1.txt"]
+"#;
+
+#[test]
+fn two_runs_with_other_values_each_end_right() {
+    let space = Space::with(TWO_RUNS);
+    let mut first = start(&space, "p.toml");
+    wait_for(&space, "begun");
+    while !(space.path("a.txt").exists() && space.path("made/1.txt").exists()) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let set = r#"run p.toml a made --quiet --set stages.a.command=["sh","-c","echo\u0020$0>a.txt","second"] --set stages.made.command=["sh","-c","echo\u0020$0>made/1.txt","second"]"#;
+    assert_eq!(space.intrada(set).code, Some(0));
+    assert_eq!(space.read("a.txt"), "second\n");
+    space.write("go", "");
+    assert_eq!(first.wait().unwrap().code(), Some(0), "the first run ends well, too");
+    assert_eq!(space.read("b.txt"), "first\ns\n");
+    assert_eq!(space.read("g.txt"), "first\n");
+    assert_eq!(space.intrada("p.toml").code, Some(0));
+    assert_eq!((space.read("a.txt"), space.read("b.txt")), ("first\n".to_owned(), "first\ns\n".to_owned()));
+}
+
+/// Commands with children behind a pipe, a folder that another stage writes into, and one that resumes. A part that is
+/// killed fails them: what a shell swallows nobody else can know.
+const STORM: &str = r#"
+format = 1
+[stages.a]
+kind = "command"
+command = ["bash", "-e", "-o", "pipefail", "-c", "(cat in.txt; sleep 0.05; echo $0) | tee a.txt | tail -1", "x"]
+inputs = ["in.txt"]
+outputs = ["a.txt"]
+[stages.part]
+kind = "command"
+command = ["bash", "-e", "-o", "pipefail", "-c", "sleep 0.02; (cat in.txt; echo $0) | tee made/part.txt > /dev/null", "x"]
+inputs = ["in.txt"]
+outputs = ["made/part.txt"]
+[stages.gather]
+kind = "command"
+command = ["bash", "-e", "-o", "pipefail", "-c", "[ -e $INTRADA_CKPT/seen ] || { cat made/* > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/seen; }; sleep 0.05; cat $INTRADA_CKPT/seen | tee g.txt > /dev/null"]
+inputs = ["made"]
+outputs = ["g.txt"]
+[stages.b]
+kind = "command"
+command = ["bash", "-e", "-o", "pipefail", "-c", "cat a.txt g.txt in.txt | (sleep 0.05; cat > b.txt)"]
+inputs = ["a.txt", "g.txt", "in.txt"]
+outputs = ["b.txt"]
+"#;
+
+fn with_value(value: &str) -> String {
+    let set = |stage: &str, line: &str| {
+        format!(r#" --set stages.{stage}.command=["bash","-e","-o","pipefail","-c","{line}","{value}"]"#)
+            .replace("+", "\\u0020")
+    };
+    format!(
+        "run p.toml --quiet{}{}",
+        set("a", "(cat+in.txt;+sleep+0.05;+echo+$0)+|+tee+a.txt+|+tail+-1"),
+        set("part", "sleep+0.02;+(cat+in.txt;+echo+$0)+|+tee+made/part.txt+>+/dev/null"),
+    )
+}
+
+#[test]
+fn in_a_storm_of_runs_edits_and_kills_no_wrong_result_is_published() {
+    storm(|_| "cache");
+}
+
+#[test]
+fn in_a_storm_of_runs_with_a_cache_each_which_are_deleted_at_any_time_no_wrong_result_is_published() {
+    storm(|value| if value == "x" { "cache" } else { "other" });
+}
+
+/// Two runs with other values at a time, each with its cache, while files are edited, processes killed and, where there are two,
+/// caches deleted.
+fn storm(cache: impl Fn(&str) -> &'static str) {
+    let deletes = cache("x") != cache("y");
+    let with_value = |value: &str| format!("{} --cache {}", with_value(value), cache(value));
+    let (rounds, seed) = (number("INTRADA_ROUNDS").unwrap_or(8), number("INTRADA_SEED").unwrap_or(1));
+    let mut chance = Chance(seed);
+    let space = Space::with(STORM);
+    let (values, contents) = (["x", "y"], ["1", "2", "3"]);
+    space.write("in.txt", contents[0]);
+    for _ in 0..rounds {
+        let mut runs: Vec<Child> = values.iter().map(|value| start(&space, &with_value(value))).collect();
+        for _ in 0..1 + chance.one_of(6) {
+            std::thread::sleep(Duration::from_millis(chance.one_of(120) as u64));
+            match chance.one_of(if deletes { 6 } else { 5 }) {
+                5 => {
+                    // What is made in it meanwhile makes this fail now and then.
+                    let _ = std::fs::remove_dir_all(space.path(cache(values[chance.one_of(values.len())])));
+                }
+                0 | 1 => space.write("in.txt", contents[chance.one_of(contents.len())]),
+                2 => {
+                    let before = space.bytes("in.txt");
+                    space.write("in.txt", contents[chance.one_of(contents.len())]);
+                    std::thread::sleep(Duration::from_millis(chance.one_of(60) as u64));
+                    space.write("in.txt", before);
+                }
+                victim => {
+                    let run = &runs[chance.one_of(runs.len())];
+                    let below = descendants(run.id());
+                    let victims = match victim {
+                        3 => vec![run.id()],
+                        _ if below.is_empty() => Vec::new(),
+                        _ => vec![below[chance.one_of(below.len())]],
+                    };
+                    kill_all(&victims);
+                }
+            }
+        }
+        for run in &mut runs {
+            run.wait().unwrap();
+        }
+    }
+    // Whatever was published is served now.
+    for content in contents {
+        space.write("in.txt", content);
+        for value in values {
+            // An edit that failed a stage before is no longer there, so at most one more run is needed.
+            let ran = space.intrada(&with_value(value));
+            assert_eq!(ran.code, Some(0), "seed {seed}: {}", ran.stderr);
+            let a = format!("{content}{value}\n");
+            let found = ["a.txt", "made/part.txt", "g.txt", "b.txt"].map(|name| space.read(name));
+            assert_eq!(found, [a.clone(), a.clone(), a.clone(), format!("{a}{a}{content}")], "seed {seed}");
+        }
+    }
+    for value in values {
+        let ran = space.intrada(&format!("cache verify --cache {}", cache(value)));
+        assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    }
+}
+
+#[test]
+fn two_runs_with_other_caches_keep_each_other_s_places_apart() {
+    let space = Space::with(
+        r#"
+format = 1
+[stages.a]
+kind = "command"
+command = ["sh", "-c", "echo $0 > a.txt; touch begun; while [ ! -e go ]; do sleep 0.01; done", "first"]
+inputs = []
+outputs = ["a.txt"]
+"#,
+    );
+    let mut first = start(&space, "p.toml");
+    wait_for(&space, "begun");
+    let set = r#"p.toml --cache other --set stages.a.command=["sh","-c","echo\u0020$0>a.txt","second"]"#;
+    let mut second = space.command(set).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // It says so when it has to wait.
+    let said = BufReader::new(second.stderr.take().unwrap());
+    assert!(said.lines().any(|line| line.unwrap().contains("waiting")));
+    assert_eq!(space.read("a.txt"), "first\n");
+    space.write("go", "");
+    assert_eq!((first.wait().unwrap().code(), second.wait().unwrap().code()), (Some(0), Some(0)));
+    for (arguments, text) in [("p.toml", "first\n"), (set, "second\n")] {
+        assert_eq!(space.intrada(arguments).code, Some(0));
+        assert_eq!(space.read("a.txt"), text);
+    }
+    assert!(!space.path(".intrada").exists());
+}
+
+#[test]
+fn a_stage_whose_claims_were_deleted_while_it_ran_keeps_nothing() {
+    let space = scene();
+    let mut run = space.command("p.toml").stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&space, "begun");
+    space.remove(".intrada");
+    space.write("read", "");
+    space.write("end", "");
+    let mut said = String::new();
+    run.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("`.intrada`") && said.contains("run again"), "{said}");
+    assert_eq!(space.outcomes(), ["a:ran"]);
+}
+
+#[test]
+fn a_link_in_an_output_that_leads_out_of_it_is_told_and_one_within_is_not() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"mkdir d; echo x > d/x; ln -s x d/within; ln -s ../other d/out; ln -s nowhere d/dead\"\n\
+         outputs = [\"d\"]\n",
+    );
+    space.write("other", "o");
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let told: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("warning")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("warning: a gave `d/out`, a link out of its output"), "{told:?}");
+}
+
+/// A folder of links, as data sets are often put together, and a stage that reads through them.
+const FARM: &str = r#"
+format = 1
+[stages.farm]
+kind = "command"
+shell = "mkdir farm; ln -s ../data/one.txt farm/1; ln -s ../data/more farm/more; ln -s 1 farm/within"
+inputs = []
+outputs = ["farm"]
+[stages.read]
+kind = "command"
+shell = "cat farm/1 farm/within farm/more/* > read.txt; touch begun; while [ -e wait ]; do sleep 0.01; done"
+inputs = ["farm"]
+outputs = ["read.txt"]
+"#;
+
+#[test]
+fn whoever_reads_through_a_link_out_of_an_output_runs_again_when_that_changes() {
+    let space = Space::with(FARM);
+    space.write("data/one.txt", "1");
+    space.write("data/more/two.txt", "2");
+    assert_eq!(space.outcomes(), ["farm:ran", "read:ran"]);
+    assert_eq!(space.outcomes(), ["farm:up-to-date", "read:up-to-date"]);
+    space.write("data/one.txt", "3");
+    let why = space.intrada("why p.toml read").stdout;
+    assert!(why.contains("behind the link 1"), "{why}");
+    assert_eq!(space.outcomes(), ["farm:up-to-date", "read:ran"]);
+    assert_eq!(space.read("read.txt"), "332");
+    space.write("data/more/new.txt", "0");
+    assert_eq!(
+        (space.outcomes(), space.read("read.txt").as_str()),
+        (vec!["farm:up-to-date".into(), "read:ran".into()], "3302")
+    );
+    space.remove("data/more/new.txt");
+    space.write("data/one.txt", "1");
+    space.remove("farm");
+    assert_eq!(space.outcomes(), ["farm:hit", "read:hit"]);
+    assert_eq!(space.read("read.txt"), "112");
+    // While it is read it is guarded as what is read directly.
+    space.write("data/one.txt", "4");
+    space.write("wait", "");
+    space.remove("begun");
+    let mut run = start(&space, "p.toml");
+    wait_for(&space, "begun");
+    space.write("data/one.txt", "5");
+    space.remove("wait");
+    assert_eq!(run.wait().unwrap().code(), Some(1));
+    assert_eq!(space.outcomes(), ["farm:up-to-date", "read:ran"]);
+    assert_eq!(space.read("read.txt"), "552");
+}

@@ -1,0 +1,84 @@
+//! What `inspect` says of one image and of weights, against the files that say it.
+
+use crate::space::Space;
+
+const PIPELINE: &str = r#"
+format = 1
+pipeline = { name = "p", classes = "scenes-8", threads = 1 }
+[datasets]
+source = { format = "scenes", style = "source", seed = 1, count = 2, size = [64, 32] }
+target = { format = "scenes", style = "target", seed = 2, count = 4, size = [64, 32] }
+val = { format = "scenes", style = "target", seed = 3, count = 2, size = [64, 32] }
+[models.small]
+arch = "small"
+[stages.inter]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+iterations = 2
+[stages.entropy]
+kind = "entropy-inference"
+weights = "inter"
+images = "target"
+[stages.rank]
+kind = "ranking"
+scores = "entropy"
+lambda = 0.5
+[stages.pseudo]
+kind = "pseudo-labelling"
+predictions = "entropy"
+images = "rank.easy"
+[stages.evaluate]
+kind = "evaluation"
+weights = "inter"
+dataset = "val"
+overlays = 0
+"#;
+
+#[test]
+fn an_image_is_followed_through_all_that_looked_at_its_data_set_and_no_other() {
+    let space = Space::with(PIPELINE);
+    assert!(space.intrada("inspect p.toml rank --image scene").stderr.contains("has not run in this workspace"));
+    space.run("p.toml");
+    let easiest = space.read("runs/p/rank/easy_split.txt").lines().next().unwrap().to_owned();
+    let told = space.intrada(&format!("inspect p.toml rank --image {easiest}"));
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    assert!(told.stdout.starts_with(&format!("{easiest} of target\n")), "{}", told.stdout);
+    assert!(told.stdout.contains("  rank     easy: place 1 of 4, score "), "{}", told.stdout);
+    assert!(!told.stdout.contains("evaluate"), "an image of `val` may be called the same: {}", told.stdout);
+    for folder in ["entropy/entropy", "entropy/predictions", "entropy/photographs", "pseudo/labels"] {
+        let path = format!("runs/p/{folder}/");
+        let named = told.stdout.split_whitespace().find(|word| word.starts_with(&path)).expect("its file is named");
+        assert!(space.path(named).is_file(), "{named}");
+    }
+    let hardest = space.read("runs/p/rank/hard_split.txt").lines().last().unwrap().to_owned();
+    let told = space.intrada(&format!("inspect p.toml pseudo --image {hardest}")).stdout;
+    assert!(told.contains("hard: place 4 of 4") && !told.contains("runs/p/pseudo/labels"), "{told}");
+
+    let measured = space.intrada("inspect p.toml evaluate --image 00001").stdout;
+    assert!(measured.starts_with("scene-00001 of val\n  evaluate  mean IoU in %: inter "), "{measured}");
+    for (arguments, expected) in [
+        ("rank --image scene-0000", "no result on target names an image `scene-0000`; 4 names hold it: scene-00000, "),
+        ("rank --image secne-00001", "did you mean `scene-00001`?"),
+        ("inter --image scene-00001", "says nothing of single images; name one of entropy, rank, pseudo, evaluate"),
+    ] {
+        let refused = space.intrada(&format!("inspect p.toml {arguments}"));
+        assert_eq!(refused.code, Some(2), "{}", refused.stdout);
+        assert!(refused.stderr.contains(expected), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_training_is_told_by_its_last_losses_and_its_weights_by_their_tensors() {
+    let space = Space::with(PIPELINE);
+    space.run("p.toml inter");
+    let told = space.intrada("inspect p.toml inter").stdout;
+    assert!(told.contains("  says    losses of iteration 1: seg_aux "), "{told}");
+    let tensors = space.intrada("inspect p.toml inter --tensors").stdout;
+    assert!(tensors.starts_with("runs/p/inter/model.safetensors\n") && tensors.contains(" F32 "), "{tensors}");
+    assert!(tensors.trim_end().ends_with("KiB") && tensors.contains(" numbers, "), "{tensors}");
+    space.run("p.toml");
+    let refused = space.intrada("inspect p.toml rank --tensors");
+    assert_eq!((refused.code, refused.stderr.contains("`rank` is ranking, which gives no weights")), (Some(2), true));
+}

@@ -1,0 +1,57 @@
+//! Whole programs, run for real: a file a subject. One test program, as linking one for each subject takes longer than most of them.
+//!
+//! `cargo test --test it guard::` runs one subject.
+
+mod aliases;
+mod attempts;
+mod bad_input;
+mod cache;
+mod checkpoint_import;
+mod command_pipeline;
+mod compare;
+mod completions;
+mod damage;
+mod doctor;
+mod documents;
+mod export;
+mod faults;
+mod faulty_weights;
+mod full_disk;
+mod fuzz;
+mod golden;
+#[cfg(target_os = "linux")]
+mod guard;
+mod hostile;
+mod init;
+mod inspect;
+mod items;
+#[cfg(target_os = "linux")]
+mod kill;
+mod labels;
+#[cfg(target_os = "linux")]
+mod linkage;
+mod marks;
+mod method;
+mod orphans;
+mod own_files;
+mod paper_pipelines;
+mod photographs;
+mod published_data_sets;
+mod reads;
+mod report;
+mod resources;
+mod resume;
+mod same_bytes;
+mod schema;
+mod sentences;
+mod space;
+mod surroundings;
+mod sweep;
+mod tidy;
+mod trees;
+mod validation;
+mod views;
+mod watch;
+mod ways_in;
+mod weights;
+mod weights_from_files;

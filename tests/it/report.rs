@@ -1,0 +1,300 @@
+//! `report.html` from outside: when it is written, what it says, and that a real browser shows it without complaint.
+
+use std::process::Command;
+
+use crate::space::Space;
+
+const COMMANDS: &str = r#"
+format = 1
+[pipeline]
+name = "words"
+[stages.count]
+kind = "command"
+shell = "sort in.txt > sorted.txt; echo '<b>log</b>'"
+inputs = ["in.txt"]
+outputs = ["sorted.txt"]
+[stages.use]
+kind = "command"
+shell = "grep -q b sorted.txt && cp sorted.txt out.txt"
+inputs = ["sorted.txt"]
+outputs = ["out.txt"]
+"#;
+
+/// A training too short to teach anything, and its evaluation.
+const NETWORK: &str = r#"
+format = 1
+pipeline = { name = "words", classes = "scenes-8", threads = 1 }
+[datasets]
+source = { format = "scenes", style = "source", seed = 1, count = 2, size = [64, 32] }
+val = { format = "scenes", style = "target", seed = 2, count = 2, size = [64, 32] }
+[models.small]
+arch = "small"
+[stages.inter]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+iterations = 1
+[stages.evaluate]
+kind = "evaluation"
+weights = "inter"
+dataset = "val"
+overlays = 0
+"#;
+
+const PAGE: &str = "runs/words/report.html";
+
+fn space() -> Space {
+    let space = Space::with(COMMANDS);
+    space.write("in.txt", "b\na\n");
+    space
+}
+
+fn data(space: &Space) -> serde_json::Value {
+    let page = space.read(PAGE);
+    let (_, rest) = page.split_once("id=\"data\">").unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+fn states(space: &Space) -> Vec<String> {
+    let data = data(space);
+    let stages = data["stages"].as_array().unwrap().iter();
+    stages.map(|stage| format!("{}:{}", stage["name"].as_str().unwrap(), stage["state"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn a_run_leaves_a_page_and_a_run_with_nothing_to_do_leaves_it_alone() {
+    let space = space();
+    space.run("p.toml");
+    assert_eq!(states(&space), ["count:done", "use:done"]);
+    assert!(space.read(PAGE).contains("&lt;b&gt;log&lt;/b&gt;"), "the end of a log");
+    let written = || space.path(PAGE).metadata().unwrap().modified().unwrap();
+    let before = written();
+    space.run("p.toml");
+    space.run("p.toml use");
+    assert_eq!(written(), before);
+    space.write(PAGE, "mine");
+    space.run("p.toml");
+    assert_eq!(states(&space), ["count:done", "use:done"], "an edited view is restored");
+    space.remove(PAGE);
+    space.run("p.toml");
+    assert_eq!(states(&space), ["count:done", "use:done"]);
+    assert_eq!(space.intrada("report p.toml").stdout, format!("{PAGE}\n"));
+}
+
+#[test]
+fn a_failure_stands_in_the_page_until_it_is_mended() {
+    let space = space();
+    space.write("in.txt", "a\n");
+    assert_eq!(space.intrada("p.toml").code, Some(1));
+    assert_eq!(states(&space), ["count:done", "use:failed"]);
+    assert_eq!(data(&space)["is_done"], false);
+    assert!(space.read(PAGE).contains("failed at use; 1 of 2 stages done"));
+    space.write("in.txt", "b\n");
+    space.run("p.toml");
+    assert_eq!(states(&space), ["count:done", "use:done"]);
+}
+
+#[test]
+fn what_a_run_of_some_stages_makes_out_of_date_is_said_to_be() {
+    let space = space();
+    space.run("p.toml");
+    space.write("in.txt", "b\nc\n");
+    space.run("p.toml count");
+    assert_eq!(states(&space), ["count:done", "use:out of date"]);
+    space.write("in.txt", "b\nd\n");
+    space.intrada("report p.toml");
+    assert_eq!(states(&space), ["count:out of date", "use:out of date"]);
+}
+
+#[test]
+fn a_run_without_set_leaves_no_page_of_a_run_with_it() {
+    let space = space();
+    space.run("p.toml");
+    let failing = "--set stages.use.shell='false'";
+    assert_eq!(space.intrada(&format!("p.toml {failing}")).code, Some(1));
+    assert_eq!(states(&space), ["count:done", "use:failed"]);
+    space.run("p.toml");
+    assert_eq!(states(&space), ["count:done", "use:done"]);
+    assert_eq!(space.intrada(&format!("report p.toml {failing}")).code, Some(0));
+    assert_eq!(states(&space), ["count:done", "use:out of date"]);
+    space.run("p.toml");
+    assert_eq!(states(&space), ["count:done", "use:done"]);
+}
+
+#[test]
+fn a_page_that_cannot_be_written_fails_no_run() {
+    let space = space();
+    space.write("runs/words", "a file where the folder should be");
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("warning: the report can't be written"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_run_ends_in_what_its_page_finds_worth_worrying_about() {
+    let space = Space::with(NETWORK);
+    let ran = space.intrada("p.toml");
+    let notes: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("note: ")).collect();
+    assert!(!notes.is_empty() && notes[0].starts_with("inter ") && notes[0].contains("val"), "{}", ran.stderr);
+    let findings = data(&space)["findings"].as_array().unwrap().clone();
+    assert_eq!(findings[0]["found"].as_str(), Some(notes[0]));
+    assert!(!notes.iter().any(|note| note.contains("seed")), "of seeds the table speaks: {notes:?}");
+    assert!(!space.intrada("p.toml --quiet").stderr.contains("note: "));
+}
+
+/// Every kind of picture that a page shows.
+const TINY: &str = r#"
+format = 1
+[pipeline]
+name = "tiny"
+classes = "scenes-8"
+threads = 1
+[datasets]
+source = { format = "scenes", style = "source", seed = 1, count = 2, size = [64, 32] }
+target = { format = "scenes", style = "target", seed = 2, count = 20, size = [64, 32] }
+[models.small]
+arch = "small"
+[stages.before]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+iterations = 2
+[stages.after]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+weights = "before"
+iterations = 2
+[stages.entropy]
+kind = "entropy-inference"
+weights = "before"
+images = "target"
+[stages.rank]
+kind = "ranking"
+scores = "entropy"
+lambda = 0.5
+[stages.pseudo]
+kind = "pseudo-labelling"
+predictions = "entropy"
+images = "rank.easy"
+[stages.evaluate]
+kind = "evaluation"
+weights = ["before", "after"]
+dataset = "target"
+"#;
+
+/// What a reader does, and in the end, as the page's title, what came of it.
+const READER: &str = r##"
+const all = (selector) => [...document.querySelectorAll(selector)], first = (selector) => document.querySelector(selector);
+const key = (name, at = document.body, what = "keydown") => at.dispatchEvent(new KeyboardEvent(what, { key: name, bubbles: true }));
+const seen = [];
+const [cell, dialog] = [first("#pictures .over"), first("dialog")];
+key("Enter", cell);
+for (const arrow of ["ArrowRight", "ArrowRight", "ArrowRight"]) key(arrow, dialog);
+seen.push(`open ${dialog.open}`, dialog.querySelector("span").textContent.split(" of ")[0]);
+key("b"), seen.push(dialog.querySelector("span").textContent.split(" of ")[0]), key("b", document.body, "keyup");
+seen.push(dialog.querySelector("span").textContent.split(" of ")[0]);
+dialog.close();
+const [slider, lambda] = [first("#ranking .opacity"), first("[data-ranking] input")];
+slider.value = 30, slider.dispatchEvent(new Event("input"));
+seen.push(`faded ${all(".over > img").every((map) => map.style.opacity === "0.3")}`);
+lambda.value = "0.6", lambda.dispatchEvent(new Event("input"));
+seen.push(first("[data-ranking] output").innerText.split("scene")[0].replaceAll("\n", " "), first("[data-ranking] code").textContent);
+document.title = seen.join("; ");
+"##;
+
+#[test]
+fn a_reader_enlarges_blinks_fades_and_moves_the_cut_by_keys() {
+    let space = Space::with(TINY);
+    space.run("p.toml --set pipeline.seed=3");
+    space.write("read.html", with_script(&space.read("runs/tiny/report.html"), READER));
+    let Some(shown) = browsed(&space, "read.html", "") else { return };
+    let (_, title) = shown.split_once("<title>").unwrap();
+    assert_eq!(
+        title.split_once("</title>").unwrap().0,
+        "open true; after; before; after; faded true; λ = 0.6: 12 easy, 8 hard, cut at CUT 2 images would \
+         become easy: ; intrada-run p.toml --set 'pipeline.seed=3' --set stages.rank.lambda=0.6"
+            .replace("CUT", &cut(&space))
+    );
+}
+
+/// The first hard score were 12 of the 20 images easy, in three digits.
+fn cut(space: &Space) -> String {
+    let ranking = space.read("runs/tiny/rank/ranking.csv");
+    let score: f64 = ranking.lines().nth(13).unwrap().split(',').nth(1).unwrap().parse().unwrap();
+    format!("{score:.2e}").parse::<f64>().unwrap().to_string()
+}
+
+#[test]
+fn a_browser_shows_the_page_and_has_nothing_to_complain_of() {
+    let space = space();
+    space.run("p.toml");
+    let Some(page) = browsed(&space, PAGE, "#stage-1") else { return };
+    assert!(page.contains("id=\"stage-1\" open"), "the script ran and opened what the link leads to:\n{page}");
+}
+
+#[test]
+fn a_browser_loads_every_picture_and_puts_the_classes_into_another_order() {
+    let space = Space::with(&NETWORK.replace("overlays = 0", "overlays = 1"));
+    space.run("p.toml");
+    // What the page's own policy lets nobody else do: count what didn't load, and press a button.
+    let looks = r#"addEventListener("load", async () => {
+        const photographs = [...document.querySelectorAll(".over")].map(it => getComputedStyle(it).backgroundImage);
+        const urls = new Set([...document.images].map(it => it.src));
+        for (const url of photographs.filter(url => url !== "none")) urls.add(url.slice(5, -2));
+        const load = url => new Promise(done => {
+            const image = new Image();
+            image.onload = () => done(true);
+            image.onerror = () => done(false);
+            image.src = url;
+        });
+        const loaded = await Promise.all([...urls].map(load));
+        const broken = loaded.filter(it => !it).length;
+        [...document.querySelectorAll(".orders button")].at(-1).click();
+        const ious = [...document.querySelectorAll(".classes tr")].map(row => Number(row.dataset.iou || -1));
+        const sorted = ious.every((iou, at) => at === 0 || ious[at - 1] >= iou);
+        document.body.append(`pictures ${loaded.length > 4}, broken ${broken}, classes ${ious.length}, sorted ${sorted}`);
+    });"#;
+    space.write("looked-at.html", with_script(&space.read(PAGE), looks));
+    let Some(page) = browsed(&space, "looked-at.html", "") else { return };
+    assert!(page.contains("pictures true, broken 0, classes 8, sorted true"), "{}", &page[page.len() - 3000..]);
+}
+
+/// The page with one more script, under the page's own policy.
+fn with_script(page: &str, script: &str) -> String {
+    let (_, rest) = page.split_once("script-src 'nonce-").unwrap();
+    let (nonce, _) = rest.split_once('\'').unwrap();
+    page.replace("</body>", &format!("<script nonce=\"{nonce}\">{script}</script></body>"))
+}
+
+/// The page as a browser has it once its scripts have run, if there is one. It must have nothing to complain of.
+fn browsed(space: &Space, page: &str, anchor: &str) -> Option<String> {
+    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| starts(name)) else {
+        eprintln!("skipped: there is no chromium to look at the page with");
+        return None;
+    };
+    let profile = tempfile::tempdir().unwrap();
+    let shown = Command::new(browser)
+        .args(
+            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+                .split(' '),
+        )
+        .args("--disable-component-update --disable-sync --enable-logging=stderr --dump-dom".split(' '))
+        // Of the page's clock: what it has begun by then is waited for.
+        .arg("--virtual-time-budget=10000")
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("file://{}{anchor}", space.path(page).canonicalize().unwrap().display()))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&shown.stderr);
+    let complaints: Vec<&str> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
+    Some(String::from_utf8_lossy(&shown.stdout).into_owned())
+}
+
+fn starts(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}

@@ -1,0 +1,189 @@
+//! What can be looked at while a run goes on: TensorBoard's events, over a kill and when a training is another one.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::space::Space;
+
+const PIPELINE: &str = r#"
+format = 1
+[pipeline]
+name = "p"
+classes = "scenes-8"
+threads = 1
+[datasets.source]
+format = "scenes"
+style = "source"
+seed = 1
+count = 4
+size = [64, 32]
+[models.small]
+arch = "small"
+[stages.inter]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+iterations = 60
+optimizer = "adam"
+learning_rate = 1e-3
+checkpoint_every = 10
+dataset = "source"
+evaluate_every = 20
+[stages.entropy]
+kind = "entropy-inference"
+weights = "inter"
+images = "source"
+"#;
+
+/// The event files of a stage that aren't empty.
+fn events(space: &Space, stage: &str) -> Vec<PathBuf> {
+    let files = crate::space::files(&space.path(&format!("runs/p/{stage}")));
+    let is_one =
+        |path: &PathBuf| path.to_string_lossy().contains("tfevents") && path.metadata().is_ok_and(|m| m.len() > 0);
+    files.into_iter().filter(is_one).collect()
+}
+
+fn only(space: &Space, stage: &str) -> PathBuf {
+    let mut events = events(space, stage);
+    assert_eq!(events.len(), 1, "{events:?}");
+    events.remove(0)
+}
+
+/// Starts a run and waits until it shows something of a training before that is complete, or is over.
+fn started(space: &Space) -> Child {
+    let earlier = events(space, "inter");
+    let mut run = space.command("p.toml").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while events(space, "inter").iter().all(|path| earlier.contains(path)) && run.try_wait().unwrap().is_none() {
+        assert!(start.elapsed() < Duration::from_secs(120), "nothing is shown of the training");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    run
+}
+
+/// Whether it came to that: on a busy machine the whole training may be over first.
+fn is_killed(space: &Space) -> bool {
+    let mut run = started(space);
+    run.kill().unwrap();
+    !run.wait().unwrap().success()
+}
+
+#[test]
+fn what_is_shown_of_a_killed_training_ends_as_that_of_an_undisturbed_one() {
+    let undisturbed = Space::with(PIPELINE);
+    undisturbed.run("p.toml");
+    let space = Space::with(PIPELINE);
+    let mut reader = Reader::of(&space);
+    let mut seen: Vec<PathBuf> = Vec::new();
+    for _ in 0..2 {
+        if !is_killed(&space) {
+            break;
+        }
+        reader.iter_mut().for_each(Reader::reload);
+        let last = events(&space, "inter").pop().unwrap();
+        assert!(seen.last() < Some(&last), "{last:?} comes after {seen:?}");
+        seen.push(last);
+    }
+    space.run("p.toml");
+    for stage in ["inter", "entropy"] {
+        let [own, other] = [&space, &undisturbed].map(|space| std::fs::read(only(space, stage)).unwrap());
+        assert!(own == other, "the events of {stage} differ");
+        assert!(only(&space, stage).metadata().unwrap().permissions().readonly());
+    }
+    assert!(seen.last() < Some(&only(&space, "inter")));
+    let expected: Vec<u64> = (0..60).collect();
+    for mut reader in reader.into_iter().chain(Reader::of(&space)) {
+        assert_eq!(reader.steps("loss/seg_main"), expected);
+        assert_eq!(reader.steps("miou/target"), [20, 40, 60]);
+        assert!(reader.steps("pictures/scene-00003/prediction").into_iter().eq((6..=60).step_by(6)));
+        assert_eq!(reader.steps("pictures/scene-00003/photograph"), [6]);
+    }
+}
+
+#[test]
+fn another_training_takes_the_place_of_the_one_that_was_shown() {
+    let space = Space::with(PIPELINE);
+    space.run("p.toml");
+    let mut reader = Reader::of(&space);
+    reader.iter_mut().for_each(Reader::reload);
+    let first = only(&space, "inter");
+    let all: Vec<PathBuf> = ["inter", "entropy"].map(|stage| only(&space, stage)).into();
+    space.run("p.toml");
+    assert_eq!(["inter", "entropy"].map(|stage| only(&space, stage)).as_slice(), all, "nothing was done");
+    space.run("p.toml --set stages.inter.iterations=30");
+    assert!(only(&space, "inter") > first);
+    for mut reader in reader.into_iter().chain(Reader::of(&space)) {
+        assert_eq!(reader.steps("loss/seg_main"), (0..30).collect::<Vec<u64>>());
+    }
+    space.remove(&format!("runs/p/inter/{}", only(&space, "inter").file_name().unwrap().display()));
+    space.run("p.toml --set stages.inter.iterations=30");
+    only(&space, "inter");
+}
+
+/// TensorBoard's own reader of a stage's folder, which stays open while files come and go.
+struct Reader {
+    python: Child,
+    ask: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Reader {
+    /// None where Python has no TensorBoard.
+    fn of(space: &Space) -> Option<Reader> {
+        const PROGRAM: &str = "import sys
+try:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+except ImportError:
+    print('none'); sys.exit()
+events = EventAccumulator(sys.argv[1], size_guidance={'scalars': 0, 'images': 0})
+print('ready', flush=True)
+for tag in map(str.strip, sys.stdin):
+    events.Reload()
+    tags = events.Tags()
+    read = dict.fromkeys(tags['scalars'], events.Scalars) | dict.fromkeys(tags['images'], events.Images)
+    steps = [event.step for event in read[tag](tag)] if tag in read else []
+    print(*steps, flush=True)";
+        std::fs::create_dir_all(space.path("runs/p/inter")).unwrap();
+        let mut command = Command::new("python3");
+        command.args(["-c", PROGRAM]).arg(space.path("runs/p/inter"));
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut python = piped.inspect_err(|_| println!("skipped: there is no python3")).ok()?;
+        let (ask, answers) = (python.stdin.take().unwrap(), BufReader::new(python.stdout.take().unwrap()));
+        let mut reader = Reader { python, ask, answers };
+        if reader.line() != "ready" {
+            println!("skipped: `import tensorboard` fails");
+            return None;
+        }
+        Some(reader)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// The steps that it knows of a tag.
+    fn steps(&mut self, tag: &str) -> Vec<u64> {
+        writeln!(self.ask, "{tag}").unwrap();
+        self.line().split_whitespace().map(|step| step.parse().unwrap()).collect()
+    }
+
+    /// Reads what there is, as it would while the run goes on.
+    fn reload(&mut self) {
+        for tag in ["loss/seg_main", "pictures/scene-00000/entropy"] {
+            let steps = self.steps(tag);
+            assert!(steps.is_sorted_by(|a, b| a < b), "{steps:?}");
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.python.kill();
+        let _ = self.python.wait();
+    }
+}

@@ -1,0 +1,453 @@
+//! `watch`: the program goes on by itself, with what a change concerns and nothing else.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use crate::space::Space;
+
+/// Far more than anything here takes: reached only where something is wrong.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+const CHAIN: &str = r#"
+format = 1
+[stages.upper]
+kind = "command"
+shell = "tr a-z A-Z < words.txt > upper.txt; echo upper >> runs.log"
+inputs = ["words.txt"]
+outputs = ["upper.txt"]
+
+[stages.sorted]
+kind = "command"
+shell = "sort upper.txt > sorted.txt; echo sorted >> runs.log"
+inputs = ["upper.txt"]
+outputs = ["sorted.txt"]
+
+[stages.other]
+kind = "command"
+shell = "wc -l < numbers.txt > other.txt; echo other >> runs.log"
+inputs = ["numbers.txt"]
+outputs = ["other.txt"]
+"#;
+
+/// The program, watching, and what it says.
+struct Watching {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Watching {
+    fn of(space: &Space) -> Watching {
+        let mut command = space.command("watch p.toml --format json");
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (send, lines) = mpsc::channel();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let errors = send.clone();
+        std::thread::spawn(move || pass_on(BufReader::new(stdout), &send));
+        std::thread::spawn(move || pass_on(BufReader::new(stderr), &errors));
+        Watching { child, lines }
+    }
+
+    /// The lines up to and with the first that holds this text.
+    fn until(&self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.lines.recv_timeout(DEADLINE);
+            lines.push(line.unwrap_or_else(|_| panic!("no {text:?} came after {lines:#?}")));
+            if lines.last().is_some_and(|line| line.contains(text)) {
+                return lines;
+            }
+        }
+    }
+
+    /// The outcomes up to the next rest: `stage:outcome`, sorted.
+    fn outcomes(&self) -> Vec<String> {
+        let lines = self.until("run-finished");
+        let events = lines.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let settled = events.filter(|event| event["event"] == "stage-finished");
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let mut outcomes: Vec<String> =
+            settled.map(|event| format!("{}:{}", text(&event["stage"]), text(&event["outcome"]))).collect();
+        outcomes.sort();
+        outcomes
+    }
+
+    /// As Ctrl-C does; the exit status.
+    fn interrupt(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn pass_on(lines: impl BufRead, send: &mpsc::Sender<String>) {
+    for line in lines.lines().map_while(Result::ok) {
+        let _ = send.send(line);
+    }
+}
+
+fn chain() -> Space {
+    let space = Space::with(CHAIN);
+    space.write("words.txt", "b\na\nc\n");
+    space.write("numbers.txt", "1\n2\n");
+    space
+}
+
+#[test]
+fn an_edited_input_concerns_what_reads_it_and_nothing_else() {
+    let space = chain();
+    let watching = Watching::of(&space);
+    assert_eq!(watching.outcomes(), ["other:ran", "sorted:ran", "upper:ran"]);
+    space.write("words.txt", "b\na\nd\n");
+    assert_eq!(watching.outcomes(), ["sorted:ran", "upper:ran"]);
+    assert_eq!(space.read("sorted.txt"), "A\nB\nD\n");
+    space.write("words.txt", "a\nb\nd\n");
+    assert_eq!(watching.outcomes(), ["sorted:ran", "upper:ran"]);
+    space.write("words.txt", "b\na\nd\n");
+    assert_eq!(watching.outcomes(), ["sorted:hit", "upper:hit"], "known from before");
+    assert_eq!(watching.interrupt(), Some(130));
+}
+
+#[test]
+fn an_edited_output_comes_back_and_own_writing_wakes_nobody() {
+    let space = chain();
+    let watching = Watching::of(&space);
+    watching.outcomes();
+    space.write("upper.txt", "by hand");
+    let lines = watching.until("run-finished");
+    let changes: Vec<&String> = lines.iter().filter(|line| line.contains("\"changed\"")).collect();
+    assert_eq!(changes.len(), 1, "{lines:#?}");
+    assert_eq!(space.read("upper.txt"), "B\nA\nC\n");
+    // Had the run's own writing of outputs counted as a change, its finish would come before this change.
+    space.write("numbers.txt", "1\n2\n3\n");
+    let lines = watching.until("run-finished");
+    assert!(lines[0].contains("\"changed\"") && lines[0].contains("numbers.txt"), "{lines:#?}");
+    assert_eq!(space.read("runs.log").lines().filter(|line| *line == "upper").count(), 1);
+}
+
+#[test]
+fn an_edited_pipeline_file_is_read_anew_and_a_wrong_one_only_told() {
+    let space = chain();
+    let watching = Watching::of(&space);
+    watching.outcomes();
+    space.edit("p.toml", "sort upper.txt", "sort -r upper.txt");
+    assert_eq!(watching.outcomes(), ["other:up-to-date", "sorted:ran", "upper:up-to-date"]);
+    assert_eq!(space.read("sorted.txt"), "C\nB\nA\n");
+    space.edit("p.toml", "sort -r", "\" sort -r");
+    watching.until("nothing was run");
+    // The mistakes are told once, whatever else happens in the folder (a log of them may lie in it).
+    space.write("notes.txt", "");
+    std::thread::sleep(Duration::from_millis(500));
+    space.edit("p.toml", "\" sort -r", "sort -u -r");
+    let lines = watching.until("run-finished");
+    assert!(lines.iter().all(|line| !line.contains("nothing was run")), "{lines:#?}");
+    assert_eq!(space.read("sorted.txt"), "C\nB\nA\n");
+}
+
+#[test]
+fn an_input_that_is_missing_is_told_and_waited_for() {
+    let space = chain();
+    space.remove("words.txt");
+    let watching = Watching::of(&space);
+    watching.until("`words.txt` does not exist");
+    space.write("words.txt", "a\n");
+    assert_eq!(watching.outcomes(), ["other:ran", "sorted:ran", "upper:ran"]);
+}
+
+/// `a` runs until it is let go; `b` reads another file. Each writes down that it was begun.
+const SLOW: &str = r#"
+format = 1
+[resources]
+cpu = 4
+[stages.a]
+kind = "command"
+shell = '''
+echo begun >> a.log
+trap 'echo ended >> a.log; exit 1' TERM
+until [ -e go ]; do sleep 0.02; done
+cat a.in > a.out
+'''
+inputs = ["a.in"]
+outputs = ["a.out"]
+[stages.b]
+kind = "command"
+shell = "cat b.in > b.out"
+inputs = ["b.in"]
+outputs = ["b.out"]
+"#;
+
+fn slow() -> (Space, Watching) {
+    let space = Space::with(SLOW);
+    space.write("a.in", "1\n");
+    space.write("b.in", "1\n");
+    let watching = Watching::of(&space);
+    watching.until("\"stage\":\"b\"");
+    watching.until("stage-finished"); // b's; a waits
+    while !space.path("a.log").exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (space, watching)
+}
+
+#[test]
+fn a_running_stage_whose_key_did_not_change_is_left_alone() {
+    let (space, watching) = slow();
+    space.write("b.in", "2\n");
+    watching.until("\"stage\":\"b\"");
+    watching.until("stage-finished");
+    // Another pipeline file, too: what runs for the old one is taken over.
+    space.edit("p.toml", "cat b.in >", "cat b.in b.in >");
+    watching.until("\"stage\":\"b\"");
+    watching.until("stage-finished");
+    space.write("go", "");
+    assert!(
+        watching.until("run-finished").iter().any(|line| line.contains("\"stage\":\"a\"") && line.contains("\"ran\""))
+    );
+    assert_eq!(
+        (space.read("a.log"), space.read("a.out"), space.read("b.out")),
+        ("begun\n".into(), "1\n".into(), "2\n2\n".into())
+    );
+}
+
+#[test]
+fn a_running_stage_whose_key_changed_is_stopped_and_begun_anew() {
+    let (space, watching) = slow();
+    space.write("a.in", "2\n");
+    watching.until("stage-dropped");
+    space.write("go", "");
+    assert_eq!(watching.outcomes(), ["a:ran"]);
+    assert_eq!(space.read("a.log"), "begun\nended\nbegun\n");
+    assert_eq!(space.read("a.out"), "2\n");
+    // Back again: what was stopped had given nothing.
+    space.write("a.in", "1\n");
+    assert_eq!(watching.outcomes(), ["a:ran"]);
+    assert_eq!(space.read("a.out"), "1\n");
+}
+
+#[test]
+fn a_stage_that_failed_runs_again_when_its_input_is_mended() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"grep good in > out\"\ninputs = [\"in\"]\noutputs = [\"out\"]\n",
+    );
+    space.write("in", "bad\n");
+    let watching = Watching::of(&space);
+    assert_eq!(watching.outcomes(), ["a:failed"]);
+    space.write("in", "good\n");
+    assert_eq!(watching.outcomes(), ["a:ran"]);
+}
+
+#[test]
+fn a_file_that_is_added_to_an_input_folder_is_seen() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"find in -type f | sort > out\"\ninputs = [\"in\"]\noutputs = [\"out\"]\n",
+    );
+    space.write("in/one", "");
+    let watching = Watching::of(&space);
+    assert_eq!(watching.outcomes(), ["a:ran"]);
+    space.write("in/deep/two", "");
+    assert_eq!(watching.outcomes(), ["a:ran"]);
+    assert_eq!(space.read("out"), "in/deep/two\nin/one\n");
+}
+
+#[test]
+fn a_cache_that_is_deleted_meanwhile_is_made_again() {
+    let space = chain();
+    let watching = Watching::of(&space);
+    watching.until("run-finished");
+    // What the report is made from may still come into it.
+    let start = Instant::now();
+    while let Err(error) = std::fs::remove_dir_all(space.path("cache")) {
+        assert!(start.elapsed() < Duration::from_secs(60), "{error}");
+    }
+    assert_eq!(watching.outcomes(), ["other:ran", "sorted:ran", "upper:ran"]);
+    assert_eq!(watching.interrupt(), Some(130));
+    assert_eq!(space.outcomes(), ["other:up-to-date", "sorted:up-to-date", "upper:up-to-date"]);
+}
+
+#[test]
+fn a_stage_that_writes_what_it_reads_is_not_run_for_ever() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo >> tries; date +%N > in/log; cat in/one > out\"\ninputs = [\"in\"]\noutputs = [\"out\"]\n",
+    );
+    space.write("in/one", "");
+    let watching = Watching::of(&space);
+    watching.until("`in/log` changes whenever a runs");
+    watching.until("run-finished");
+    let tries = || space.read("tries").lines().count();
+    let before = tries();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(tries(), before, "it rests");
+    // What a person edits is followed as before.
+    space.write("in/one", "edited");
+    assert_eq!(watching.outcomes(), ["a:failed"]);
+    assert_eq!(tries(), before + 1);
+}
+
+#[test]
+fn a_stage_that_adds_ever_new_files_to_what_it_reads_is_not_run_for_ever() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo >> tries; mkdir -p in/logs; date > in/logs/$(date +%N); cat in/one > out\"\n\
+         inputs = [\"in\"]\noutputs = [\"out\"]\n",
+    );
+    space.write("in/one", "");
+    let watching = Watching::of(&space);
+    watching.until("`in` gets new files, this time `in/logs/");
+    watching.until("run-finished");
+    let tries = || space.read("tries").lines().count();
+    let before = tries();
+    assert_eq!(before, 3);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(tries(), before, "it rests");
+}
+
+#[test]
+fn a_stage_that_may_be_in_vain_makes_way_for_the_one_that_decides() {
+    let space = Space::with(&SLOW.replace("cpu = 4", "cpu = 1").replace("cat b.in > b.out", "sort b.in > a.in"));
+    space.edit("p.toml", "outputs = [\"b.out\"]", "outputs = [\"a.in\"]");
+    space.write("b.in", "1\n2\n");
+    let watching = Watching::of(&space);
+    while !space.path("a.log").exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // There is one slot and `a` has it, but what it reads is being made anew.
+    space.write("b.in", "2\n1\n");
+    watching.until("stage-dropped");
+    space.write("go", "");
+    watching.until("run-finished");
+    assert_eq!((space.read("a.log"), space.read("a.out")), ("begun\nended\nbegun\n".into(), "1\n2\n".into()));
+}
+
+#[test]
+fn after_any_edits_all_is_as_a_fresh_run_would_make_it() {
+    const STAGE: &str = "inputs = [\"NAME.in\"]\noutputs = [\"NAME.out\"]\nkind = \"command\"\n";
+    let names = ["a", "b", "c"];
+    let stage = |name: &&str| {
+        format!("[stages.{name}]\nshell = \"sleep 0.05; cat {name}.in > {name}.out\"\n{}", STAGE.replace("NAME", name))
+    };
+    let last = "[stages.all]\nshell = \"sleep 0.05; cat a.out b.out c.out > all.out\"\n";
+    let last =
+        format!("{last}kind = \"command\"\ninputs = [\"a.out\", \"b.out\", \"c.out\"]\noutputs = [\"all.out\"]\n");
+    let file = format!("format = 1\n{}{last}", names.iter().map(stage).collect::<String>());
+    let space = Space::with(&file);
+    names.iter().for_each(|name| space.write(&format!("{name}.in"), "0\n"));
+    let watching = Watching::of(&space);
+    let mut random = 1_u32;
+    for edit in 0..60 {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let name = names[(random >> 8) as usize % names.len()];
+        match random >> 16 & 7 {
+            0 => space.write(&format!("{name}.out"), "by hand"),
+            1 => space.write("all.out", "by hand"),
+            2 => space.write("p.toml", format!("{file}# {edit}\n")),
+            3 => space.write("p.toml", file.replace("sleep 0.05; cat a", "sleep 0.04; cat a")),
+            _ => space.write(&format!("{name}.in"), format!("{}\n", random >> 24 & 3)),
+        }
+        std::thread::sleep(Duration::from_millis(u64::from(random >> 20 & 127)));
+    }
+    // One more, of which it is known when it has arrived: whatever was told before has been taken in by then.
+    space.write("p.toml", &file);
+    space.write("c.in", "the last\n");
+    let contents = || ["a.in", "b.in", "c.in"].map(|name| space.read(name)).concat();
+    loop {
+        watching.until("run-finished");
+        if std::fs::read_to_string(space.path("all.out")).is_ok_and(|text| text == contents()) {
+            break;
+        }
+    }
+    assert_eq!(watching.interrupt(), Some(130));
+    assert_eq!(space.outcomes(), ["a:up-to-date", "all:up-to-date", "b:up-to-date", "c:up-to-date"]);
+}
+
+#[test]
+fn a_file_behind_a_link_in_an_input_folder_wakes_the_stage_that_reads_it() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat data/*/* > a.txt\"\ninputs = [\"data\"]\noutputs = [\"a.txt\"]\n",
+    );
+    let disk = Space::new();
+    disk.write("city/1.txt", "one");
+    space.write("data/own/2.txt", "two");
+    std::os::unix::fs::symlink(disk.path("city"), space.path("data/city")).unwrap();
+    let watching = Watching::of(&space);
+    assert_eq!(watching.outcomes(), ["a:ran"]);
+    disk.write("city/1.txt", "three");
+    assert_eq!(watching.outcomes(), ["a:ran"]);
+    assert_eq!(space.read("a.txt"), "threetwo");
+    assert_eq!(watching.interrupt(), Some(130));
+}
+
+/// Waits until the output holds this. Whatever the watch says on the way.
+fn comes(space: &Space, watching: &Watching, output: &str, wanted: &str) {
+    let holds = || std::fs::read_to_string(space.path(output)).ok();
+    let start = Instant::now();
+    while holds().as_deref() != Some(wanted) {
+        assert!(start.elapsed() < Duration::from_secs(60), "{output}: {:?} instead of {wanted:?}", holds());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    watching.until("run-finished");
+}
+
+#[test]
+fn a_link_above_an_input_that_is_made_to_lead_elsewhere_is_seen_and_what_lies_there_then() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat sets/data/in/* > a.txt\"\ninputs = [\"sets/data/in\"]\noutputs = [\"a.txt\"]\n",
+    );
+    let disk = Space::new();
+    let link = |to: &str, at: std::path::PathBuf| {
+        let new = at.with_extension("new");
+        std::os::unix::fs::symlink(to, &new).unwrap();
+        std::fs::rename(&new, at).unwrap();
+    };
+    for version in ["1", "2", "3"] {
+        disk.write(&format!("v{version}/in/file"), version);
+    }
+    // One link leads through another one.
+    link("v1", disk.path("current"));
+    std::fs::create_dir(space.path("sets")).unwrap();
+    link(disk.path("current").to_str().unwrap(), space.path("sets/data"));
+    let watching = Watching::of(&space);
+    comes(&space, &watching, "a.txt", "1");
+    link("v2", disk.path("current"));
+    comes(&space, &watching, "a.txt", "2");
+    disk.write("v2/in/file", "two");
+    comes(&space, &watching, "a.txt", "two");
+    link(disk.path("v3").to_str().unwrap(), space.path("sets/data"));
+    comes(&space, &watching, "a.txt", "3");
+    disk.write("v3/in/file", "three");
+    comes(&space, &watching, "a.txt", "three");
+    assert_eq!(watching.interrupt(), Some(130));
+}
+
+#[test]
+fn an_input_folder_that_was_replaced_by_another_is_watched_as_it_is_now() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat sets/in/deep/* > a.txt\"\ninputs = [\"sets/in\"]\noutputs = [\"a.txt\"]\n",
+    );
+    space.write("sets/in/deep/file", "1");
+    let watching = Watching::of(&space);
+    comes(&space, &watching, "a.txt", "1");
+    for round in ["a", "b", "c"] {
+        // Another folder takes the name.
+        space.write("sets/new/deep/file", round);
+        std::fs::rename(space.path("sets/in"), space.path("sets/old")).unwrap();
+        std::fs::rename(space.path("sets/new"), space.path("sets/in")).unwrap();
+        std::fs::remove_dir_all(space.path("sets/old")).unwrap();
+        comes(&space, &watching, "a.txt", round);
+        space.write("sets/in/deep/file", format!("{round} edited"));
+        comes(&space, &watching, "a.txt", &format!("{round} edited"));
+        // It is removed and made again.
+        std::fs::remove_dir_all(space.path("sets/in")).unwrap();
+        space.write("sets/in/deep/file", format!("{round} again"));
+        comes(&space, &watching, "a.txt", &format!("{round} again"));
+        space.write("sets/in/deep/more", "!");
+        comes(&space, &watching, "a.txt", &format!("{round} again!"));
+    }
+    assert_eq!(watching.interrupt(), Some(130));
+}
