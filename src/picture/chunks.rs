@@ -1,7 +1,7 @@
 //! A PNG file, chunk by chunk (ISO/IEC 15948, section 5): whether it is whole, and what it says of its pixels.
 //!
 //! Decompresses nothing. The checksum of every chunk that the pixels depend on must be right, and the last must be there; that
-//! finds whatever happens to a file on its way. What follows after the last chunk is no part of the file.
+//! finds whatever happens to a file on its way. What was written wrongly only the pixels tell: see `decode`. What follows after the last chunk is no part of the file.
 
 use super::{Facts, Fault, Format, Orientation, check_size, exif};
 

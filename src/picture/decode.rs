@@ -5,11 +5,11 @@
 //! gives where it paints over damage, is an error here.
 
 use std::any::Any;
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mozjpeg::{ColorSpace, Decompress};
-use png::{ColorType, Transformations};
+use png::{ColorType, Reader, Transformations};
 
 use super::chunks::Walked;
 use super::{Facts, Fault, Format, Orientation, chunks, markers};
@@ -49,22 +49,27 @@ pub fn photograph(bytes: &[u8]) -> Result<Pixels, Fault> {
     }
 }
 
-/// What only the pixels tell of a PNG that was gone through.
-pub(crate) fn with_depth(bytes: &[u8], walked: Walked) -> Result<Facts, Fault> {
+/// Unpacks the pixels of a PNG whose chunks are all there, row by row: whether all are there and can be read, and what they
+/// alone tell.
+pub(crate) fn with_rows(bytes: &[u8], walked: Walked) -> Result<Facts, Fault> {
     let Walked { facts, is_deep, may_be_see_through } = walked;
-    if !is_deep && !may_be_see_through {
-        return Ok(facts);
-    }
-    let (size, color, samples) = decode(bytes, Transformations::EXPAND)?;
-    debug_assert_eq!(size, facts.size.map(|side| side as usize));
-    let (width, channels) = (if is_deep { 2 } else { 1 }, color.samples());
+    let mut reader = opened(bytes, if is_deep { DEEP } else { EIGHT_BITS })?;
+    let (width, color) = (if is_deep { 2 } else { 1 }, reader.output_color_type().0);
     let alpha = matches!(color, ColorType::Rgba | ColorType::GrayscaleAlpha);
-    let is_opaque = |pixel: &[u8]| pixel[width * (channels - 1)..].iter().all(|byte| *byte == u8::MAX);
-    let see_through = alpha && !samples.chunks_exact(width * channels).all(is_opaque);
-    let colours = channels - usize::from(alpha);
-    let of_pixel =
-        |pixel: &[u8]| pixel[..2 * colours].as_chunks::<2>().0.iter().map(|word| u16::from_be_bytes(*word)).max();
-    let brightest = is_deep.then(|| samples.chunks_exact(2 * channels).filter_map(of_pixel).max().unwrap_or(0));
+    let pixel = width * color.samples();
+    let colours = pixel - if alpha { width } else { 0 };
+    let is_clear = |pixel: &[u8]| pixel[colours..].iter().any(|byte| *byte != u8::MAX);
+    let brightest_of =
+        |pixel: &[u8]| pixel[..colours].as_chunks::<2>().0.iter().map(|word| u16::from_be_bytes(*word)).max();
+    let (mut see_through, mut brightest) = (false, is_deep.then_some(0));
+    while let Some(row) = reader.next_row().map_err(damaged)? {
+        if alpha && may_be_see_through && !see_through {
+            see_through = row.data().chunks_exact(pixel).any(is_clear);
+        }
+        if is_deep {
+            brightest = brightest.max(row.data().chunks_exact(pixel).filter_map(brightest_of).max());
+        }
+    }
     Ok(Facts { brightest, see_through, ..facts })
 }
 
@@ -76,7 +81,7 @@ pub(crate) fn with_scans(bytes: &[u8], facts: Facts) -> Result<Facts, Fault> {
 
 fn of_png(bytes: &[u8]) -> Result<Pixels, Fault> {
     let orientation = chunks::walk(bytes)?.facts.orientation;
-    let (size, color, samples) = decode(bytes, Transformations::EXPAND | Transformations::STRIP_16)?;
+    let (size, color, samples) = decode(bytes)?;
     let rgb = match color {
         ColorType::Rgb => samples,
         ColorType::Rgba => samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
@@ -87,18 +92,37 @@ fn of_png(bytes: &[u8]) -> Result<Pixels, Fault> {
     Ok(Pixels { size, rgb, orientation })
 }
 
-fn decode(bytes: &[u8], transformations: Transformations) -> Result<([usize; 2], ColorType, Vec<u8>), Fault> {
-    let damaged = |error: png::DecodingError| Fault::Damaged(error.to_string());
-    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: usize::MAX });
-    decoder.set_ignore_text_chunk(true);
-    decoder.set_ignore_iccp_chunk(true);
-    decoder.set_transformations(transformations);
-    let mut reader = decoder.read_info().map_err(damaged)?;
+fn decode(bytes: &[u8]) -> Result<([usize; 2], ColorType, Vec<u8>), Fault> {
+    let mut reader = opened(bytes, EIGHT_BITS)?;
     let size = reader.output_buffer_size().ok_or_else(|| Fault::Damaged("its size overflows".to_owned()))?;
     let mut samples = vec![0; size];
     let frame = reader.next_frame(&mut samples).map_err(damaged)?;
     samples.truncate(frame.buffer_size());
     Ok(([frame.width as usize, frame.height as usize], frame.color_type, samples))
+}
+
+/// A palette is expanded, as are samples of fewer than 8 bits.
+const DEEP: Transformations = Transformations::EXPAND;
+
+/// The same, and of 16 bits the upper 8 are taken.
+const EIGHT_BITS: Transformations = Transformations::EXPAND.union(Transformations::STRIP_16);
+
+fn opened(bytes: &[u8], transformations: Transformations) -> Result<Reader<Cursor<&[u8]>>, Fault> {
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: usize::MAX });
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    decoder.set_transformations(transformations);
+    decoder.read_info().map_err(damaged)
+}
+
+/// Why the rows of a PNG can't be had. Its chunks are all there, so what ends too early are the data that they hold.
+fn damaged(error: png::DecodingError) -> Fault {
+    Fault::Damaged(match error {
+        png::DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            "its data end before its pixels do".to_owned()
+        }
+        other => other.to_string(),
+    })
 }
 
 fn of_jpeg(bytes: &[u8]) -> Result<Pixels, Fault> {

@@ -92,15 +92,15 @@ impl Fault {
     }
 }
 
-/// Goes through the whole file. Of a PNG that is about as much work as a checksum of it; a JPEG has no checksum, so what was
-/// compressed is unpacked, which takes about a third of the time of its pixels. Only of files with 16 bits a sample or with
-/// transparency are the pixels decoded, to tell what is lost.
+/// Goes through the whole file. What was compressed is unpacked, as right checksums say nothing of a file that was written
+/// wrongly: of a PNG row by row, which never takes the memory of all its pixels; of a JPEG at an eighth of its size, in about
+/// a third of the time of its pixels.
 ///
 /// # Errors
 /// The file isn't whole, or [`photograph`] would refuse it.
 pub fn look(bytes: &[u8]) -> Result<Facts, Fault> {
     match Format::of(bytes)? {
-        Format::Png => decode::with_depth(bytes, chunks::walk(bytes)?),
+        Format::Png => decode::with_rows(bytes, chunks::walk(bytes)?),
         Format::Jpeg => decode::with_scans(bytes, markers::walk(bytes)?),
     }
 }

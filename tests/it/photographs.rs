@@ -107,6 +107,14 @@ fn refused(space: &Space, set: &str, texts: &[&str]) {
     assert!(!space.path("runs").exists(), "a stage has run");
 }
 
+/// A PNG of which every checksum is right, and whose pixels aren't there.
+fn written_wrongly() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let encoder = png::Encoder::new(&mut bytes, 64, 32);
+    encoder.write_header().unwrap().write_chunk(png::chunk::IDAT, b"\x78\x01\x01\x02\0\xfd\xff\0\0").unwrap();
+    bytes
+}
+
 #[test]
 fn whatever_is_no_whole_photograph_is_told_before_any_training() {
     let whole_png = grey_png(64, 32, 90);
@@ -114,8 +122,9 @@ fn whatever_is_no_whole_photograph_is_told_before_any_training() {
     let mut altered = whole_png.clone();
     let pixels = altered.windows(4).position(|word| word == b"IDAT").unwrap();
     altered[pixels + 8] ^= 1;
+    let unpacked_to_nothing = written_wrongly();
     let lacks_its_middle = [&whole_jpeg[..whole_jpeg.len() / 2], &whole_jpeg[whole_jpeg.len() - 2..]].concat();
-    let files: [(&[u8], &[&str]); 9] = [
+    let files: [(&[u8], &[&str]); 10] = [
         (
             b"version https://git-lfs.github.com/pipeline/v1\noid sha256:4d\n",
             &["it is a pointer of git-lfs", "`git lfs pull`"],
@@ -126,6 +135,7 @@ fn whatever_is_no_whole_photograph_is_told_before_any_training() {
         (&whole_png[..whole_png.len() / 2], &["it is cut short"]),
         (&whole_png[..whole_png.len() - 12], &["it is cut short"]),
         (&altered, &["it is damaged: the checksum of the chunk IDAT"]),
+        (&unpacked_to_nothing, &["it is damaged: "]),
         (&lacks_its_middle, &["it is damaged: "]),
         (&whole_jpeg[..whole_jpeg.len() - 40], &["it is cut short: it ends within its pixels"]),
     ];

@@ -4,7 +4,8 @@
 //! it is one file, read at once and written whole by rename, and whatever doesn't fit (another version, a torn or altered
 //! file) is thrown away without a word.
 //!
-//! The layout: `intrada index 3\n`, the three tables in postcard's encoding, the BLAKE3 digest of all bytes before it.
+//! The layout: `intrada index 4\n`, the three tables in postcard's encoding, the BLAKE3 digest of all bytes before it. An index 3
+//! is laid out alike, and was written when the pixels of a PNG weren't looked at: these are looked at again.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -12,7 +13,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use intrada_picture::Facts;
+use intrada_picture::{Facts, Format};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::artifact::Artifact;
@@ -23,7 +24,10 @@ use crate::digest::{Digest, FileDigest, Key};
 use crate::kind::dataset::Encoding;
 use crate::plain;
 
-const TAG: &[u8] = b"intrada index 3\n";
+const TAG: &[u8] = b"intrada index 4\n";
+
+/// Of an index whose PNGs are to be looked at again.
+const TAG_BEFORE: &[u8] = b"intrada index 3\n";
 
 /// What a workspace's files were when they were last seen.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -168,10 +172,20 @@ impl Index {
     fn decode(bytes: &[u8]) -> Option<Index> {
         type Tables<'a> = (Vec<(Bytes<'a>, FileRecord)>, HashMap<String, StageRecord>, HashMap<FileDigest, Stat>);
         let (body, digest) = bytes.split_last_chunk::<32>()?;
-        let tables = body.strip_prefix(TAG).filter(|_| Digest::of(body).as_bytes() == digest)?;
+        let (tables, is_current) = match body.strip_prefix(TAG) {
+            Some(tables) => (tables, true),
+            None => (body.strip_prefix(TAG_BEFORE)?, false),
+        };
+        if Digest::of(body).as_bytes() != digest {
+            return None;
+        }
         let (files, stages, objects): Tables<'_> = postcard::from_bytes(tables).ok()?;
-        let files = files.into_iter().map(|(Bytes(path), record)| (PathBuf::from(OsStr::from_bytes(path)), record));
-        Some(Index { files: files.collect(), stages, objects })
+        let still_holds = |facts: &Facts| is_current || facts.format != Format::Png;
+        let file = |(Bytes(path), record): (Bytes<'_>, FileRecord)| {
+            let photograph = record.photograph.filter(still_holds);
+            (PathBuf::from(OsStr::from_bytes(path)), FileRecord { photograph, ..record })
+        };
+        Some(Index { files: files.into_iter().map(file).collect(), stages, objects })
     }
 }
 
@@ -257,6 +271,26 @@ mod tests {
             altered[length] ^= 1;
             assert_eq!(Index::decode(&altered), None, "altered at {length}");
         }
+    }
+
+    #[test]
+    fn an_index_of_the_time_before_pixels_were_looked_at_serves_but_for_what_its_pngs_are() {
+        let of = |format| {
+            let mut index = index();
+            let facts =
+                Facts { format, size: [4, 3], orientation: Default::default(), brightest: None, see_through: false };
+            index.files.values_mut().for_each(|record| record.photograph = Some(facts));
+            let mut body = [TAG_BEFORE, &index.encode()[TAG.len()..]].concat();
+            body.truncate(body.len() - 32);
+            let digest = Digest::of(&body);
+            body.extend_from_slice(digest.as_bytes());
+            (index, Index::decode(&body).unwrap())
+        };
+        let (written, read) = of(Format::Jpeg);
+        assert_eq!(read, written);
+        let (mut written, read) = of(Format::Png);
+        written.files.values_mut().for_each(|record| record.photograph = None);
+        assert_eq!(read, written);
     }
 
     struct Scene {
