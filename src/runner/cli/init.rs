@@ -2,8 +2,9 @@
 //!
 //! Asks nothing and never overwrites. Own folders are looked at before a line is written, so that what is written runs.
 
+use std::collections::HashSet;
 use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -48,12 +49,15 @@ pub(super) struct Init {
     #[arg(long, value_name = "DIR", requires = "test")]
     test_labels: Option<PathBuf>,
     /// The classes in the order of their indices, or a set such as cityscapes-19
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "source")]
-    classes: Vec<String>,
+    #[arg(long, value_name = "NAMES", requires = "source")]
+    classes: Option<String>,
 }
 
 impl Init {
     pub(super) fn answer(self) -> Answer {
+        if self.dir.exists() && !self.dir.is_dir() {
+            return Err(no_folder(&self.dir));
+        }
         let pipeline = self.dir.join("pipeline.toml");
         if pipeline.exists() {
             return Err(is_there(&pipeline));
@@ -63,7 +67,10 @@ impl Init {
             (Some(source), Some(labels), Some(target)) => self.own(&pipeline, source, labels, target)?,
             _ => template::TEMPLATE.clone(),
         };
-        std::fs::create_dir_all(&self.dir).with_context(|| format!("failed to make {}", self.dir.display()))?;
+        std::fs::create_dir_all(&self.dir).map_err(|error| match error.kind() {
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => no_folder(&self.dir),
+            _ => anyhow::Error::new(error).context(format!("failed to make {}", self.dir.display())).into(),
+        })?;
         write_new(&pipeline, &text)?;
         // For editors; the pipeline's first line names it. One that is there already is as good.
         let schema = self.dir.join("pipeline.schema.json");
@@ -86,26 +93,31 @@ impl Init {
         };
         let root =
             pipeline::root_of(pipeline).map_err(|problem| Refusal::from(pipeline::Problems::without_text(problem)))?;
-        let look = |name: &str, images: &Path, labels: Option<&Path>, other: &Settled| {
+        let look = |name: &str, images: &Path, labels: Option<&Path>, of_source: (&[u8], &Settled)| {
             let survey = survey::survey(images, labels).map_err(|error| Refusal::Usage(error.to_string()))?;
             talk!("  {name:<8}{}", described(&survey, labels.is_some()));
             let settled = match labels {
-                Some(labels) => settled(&survey, &names, labels, other)?,
+                Some(labels) => settled(&survey, &names, labels, of_source)?,
                 None => Settled::Indices,
             };
-            let why = why(&settled, names.len());
+            let (why, others) = (why(&settled, names.len()), others(&settled));
             if !why.is_empty() {
                 talk!("          {why}: map = {}", meaning::shown(settled.map()));
             }
+            for (when, map) in &others {
+                talk!("          but {when}: map = {}; it stands beside the other as a comment", meaning::shown(map));
+            }
             let place = |path: &Path| placed(&root, path);
             let (images, labels) = (place(images)?, labels.map(place).transpose()?);
-            let images = template::Images { images, labels, map: settled.map().to_vec(), why };
+            let images = template::Images { images, labels, map: settled.map().to_vec(), why, others };
             Ok::<_, Refusal>((images, survey, settled))
         };
-        let (source, seen, of_source) = look("source", source, Some(labels), &Settled::Indices)?;
-        let (target, ..) = look("target", target, None, &Settled::Indices)?;
+        let nothing = (&[][..], &Settled::Indices);
+        let (source, seen, of_source) = look("source", source, Some(labels), nothing)?;
+        let (target, ..) = look("target", target, None, nothing)?;
         let test = self.test.as_deref();
-        let test = test.map(|test| look("test", test, self.test_labels.as_deref(), &of_source)).transpose()?;
+        let test =
+            test.map(|test| look("test", test, self.test_labels.as_deref(), (&seen.values, &of_source))).transpose()?;
         if test.is_none() {
             talk!("  without --test and --test-labels nothing is measured: see the end of the file");
         }
@@ -122,15 +134,28 @@ impl Init {
     }
 
     fn classes(&self) -> Result<template::Classes, Refusal> {
-        match &self.classes[..] {
-            [name] => classes::find(name).map(|set| template::Classes::Set(set.name)).ok_or_else(|| {
+        let typed = self.classes.as_deref().unwrap_or_default();
+        let names: Vec<&str> = typed.split(',').map(str::trim).collect();
+        if let [name] = names[..] {
+            return classes::find(name).map(|set| template::Classes::Set(set.name)).ok_or_else(|| {
                 let sets = classes::NAMES.join(", ");
                 Refusal::Usage(format!(
                     "--classes takes at least two names, or one of the sets {sets}; this is \"{name}\""
                 ))
-            }),
-            names => Ok(template::Classes::Named(names.to_vec())),
+            });
         }
+        let mut seen = HashSet::new();
+        if let Some(index) = names.iter().position(|name| name.is_empty() || !seen.insert(*name)) {
+            let first = names.iter().position(|name| *name == names[index]).unwrap_or(index);
+            let what = match names[index] {
+                "" => format!("class {index} of --classes has no name"),
+                name => format!("--classes names \"{name}\" twice, as classes {first} and {index}"),
+            };
+            return Err(Refusal::Usage(format!(
+                "{what}\nhelp: name each class once, in the order of their indices; they count from 0"
+            )));
+        }
+        Ok(template::Classes::Named(names.into_iter().map(str::to_owned).collect()))
     }
 
     /// After the folder, in the letters that a name may have.
@@ -143,14 +168,24 @@ impl Init {
     }
 }
 
-/// What the values of labels mean, as far as they tell. `other`: what those of the source mean, which will be the same here
-/// unless it explains fewer classes.
-fn settled(survey: &Survey, names: &[&str], labels: &Path, other: &Settled) -> Result<Settled, Refusal> {
+/// What the values of labels mean, as far as they tell. `source`: the values of the source's labels and what they mean. Where
+/// there are no others here, or a map of the source explains all of them, they mean the same here.
+fn settled(
+    survey: &Survey,
+    names: &[&str],
+    labels: &Path,
+    (known, source): (&[u8], &Settled),
+) -> Result<Settled, Refusal> {
     let labelling = Labelling { values: &survey.values, classes: names, map: &[] };
+    let as_source = Labelling { map: source.map(), ..labelling };
+    let is_explained = as_source.strangers().is_empty() && as_source.absent().len() < names.len();
+    let is_known = survey.values.iter().all(|value| known.contains(value));
     let own = labelling.settled();
-    let as_other = Labelling { map: other.map(), ..labelling };
-    let is_as_good = as_other.strangers().is_empty() && labelling.covered(other.map()) >= labelling.covered(own.map());
-    let likely = if matches!(other, Settled::Likely(_)) && is_as_good { other.clone() } else { own };
+    let likely = match (source, &own) {
+        (Settled::Likely(..), _) if is_explained => source.clone(),
+        (_, Settled::Likely(..)) if is_explained && is_known => source.clone(),
+        _ => own,
+    };
     if likely != Settled::Unclear {
         return Ok(likely);
     }
@@ -167,9 +202,17 @@ fn settled(survey: &Survey, names: &[&str], labels: &Path, other: &Settled) -> R
 /// When the map is right, or why it is there; empty where there is none.
 fn why(settled: &Settled, class_count: usize) -> String {
     match settled {
-        Settled::Likely(reading) => reading.condition.clone(),
+        Settled::Likely(reading, _) => reading.condition.clone(),
         Settled::Ignored(_) => format!("ignored, as there are {class_count} classes"),
         Settled::Indices | Settled::Unclear => String::new(),
+    }
+}
+
+/// The other maps that may be right, each with when it is.
+fn others(settled: &Settled) -> Vec<(String, Vec<(u8, u8)>)> {
+    match settled {
+        Settled::Likely(_, others) => others.iter().map(|other| (other.condition.clone(), other.map.clone())).collect(),
+        Settled::Indices | Settled::Ignored(_) | Settled::Unclear => Vec::new(),
     }
 }
 
@@ -198,12 +241,19 @@ fn fitted([width, height]: [u32; 2]) -> [u32; 2] {
     [eighths(f64::from(to)), eighths(f64::from(height) * f64::from(to) / f64::from(width))]
 }
 
-/// As a pipeline of this root names it.
+/// As a pipeline of this root names it: what lies below the root or was typed as a relative path is relative, so that all of it
+/// can be moved together.
 fn placed(root: &Path, typed: &Path) -> Result<PathBuf, Refusal> {
-    let absolute = |path: &Path| path.canonicalize().with_context(|| format!("failed to find {}", path.display()));
-    let path = absolute(typed)?;
+    let path = typed.canonicalize().with_context(|| format!("failed to find {}", typed.display()))?;
     let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-    Ok(path.strip_prefix(&root).map(Path::to_owned).unwrap_or(path))
+    if let Ok(below) = path.strip_prefix(&root) {
+        return Ok(below.to_owned());
+    }
+    let shared = path.components().zip(root.components()).take_while(|(one, other)| one == other).count();
+    let up = root.components().skip(shared).map(|_| Component::ParentDir);
+    let down: Vec<Component<'_>> = path.components().skip(shared).collect();
+    // A folder above the root would have no name there.
+    if typed.is_absolute() || down.is_empty() { Ok(path.clone()) } else { Ok(up.chain(down).collect()) }
 }
 
 fn write_new(path: &Path, text: &str) -> Result<(), Refusal> {
@@ -213,6 +263,13 @@ fn write_new(path: &Path, text: &str) -> Result<(), Refusal> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(is_there(path)),
         Err(error) => Err(anyhow::Error::new(error).context(format!("failed to write {}", path.display())).into()),
     }
+}
+
+fn no_folder(path: &Path) -> Refusal {
+    Refusal::Usage(format!(
+        "{} is or lies in a file, and init takes the folder of the new pipeline\nhelp: name a folder; `pipeline.toml` is made in it",
+        path.display()
+    ))
 }
 
 fn is_there(path: &Path) -> Refusal {

@@ -2,7 +2,8 @@
 //!
 //! Knows no file and no pipeline: values, classes and a map come in; classes that no value means, and maps that would mend it, go
 //! out. A map is only proposed if every value found is a class or ignored after it, if it loses no class that was there before,
-//! and if its condition names what it ignores. Who sees the labels decides; here is only what is likely.
+//! and if its condition names what it ignores. Of two that explain as much, the one that leaves the other values what they are
+//! comes first. Who sees the labels decides; here is only what is likely.
 
 mod ids;
 
@@ -55,8 +56,8 @@ pub fn shown(map: &[(u8, u8)]) -> String {
 pub enum Settled {
     /// They are the classes' indices as they are.
     Indices,
-    /// Most likely these.
-    Likely(Reading),
+    /// Most likely the first; the others are possible.
+    Likely(Reading, Vec<Reading>),
     /// Some are classes, and the others are ignored by this map.
     Ignored(Vec<(u8, u8)>),
     /// Nothing tells.
@@ -67,7 +68,7 @@ impl Settled {
     /// The map for it.
     pub fn map(&self) -> &[(u8, u8)] {
         match self {
-            Settled::Likely(reading) => &reading.map,
+            Settled::Likely(reading, _) => &reading.map,
             Settled::Ignored(map) => map,
             Settled::Indices | Settled::Unclear => &[],
         }
@@ -79,9 +80,10 @@ impl Labelling<'_> {
     pub fn settled(&self) -> Settled {
         let (strangers, here) = (self.strangers(), self.covered(self.map));
         // Where each value is a class, another meaning must show more of them.
-        let likely = self.readings().into_iter().next();
-        match likely.filter(|reading| !strangers.is_empty() || self.covered(&reading.map) > here) {
-            Some(reading) => Settled::Likely(reading),
+        let explains = |reading: &Reading| !strangers.is_empty() || self.covered(&reading.map) > here;
+        let mut likely = self.readings().into_iter().filter(explains);
+        match likely.next() {
+            Some(reading) => Settled::Likely(reading, likely.collect()),
             None if here == 0 => Settled::Unclear,
             None if strangers.is_empty() => Settled::Indices,
             None => Settled::Ignored(strangers.into_iter().map(|value| (value, IGNORED)).collect()),
@@ -122,7 +124,12 @@ impl Labelling<'_> {
                 found.push((covered, reading));
             }
         }
-        found.sort_by_key(|(covered, _)| std::cmp::Reverse(*covered));
+        found.sort_by_key(|(covered, reading)| {
+            let is_plain = reading.map.iter().all(|(_, to)| *to == IGNORED);
+            // Where most values are indices as they are, a class that none of them means is likelier than a shift.
+            let has_gap = is_plain && 2 * covered > values.len();
+            (std::cmp::Reverse(covered + usize::from(has_gap)), !is_plain)
+        });
         found.into_iter().take(PROPOSED).map(|(_, reading)| reading).collect()
     }
 

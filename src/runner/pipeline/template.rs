@@ -111,6 +111,8 @@ pub struct Images {
     pub map: Vec<(u8, u8)>,
     /// When that map is right, or why it is there.
     pub why: String,
+    /// Other maps that may be the right one, each with when it is.
+    pub others: Vec<(String, Vec<(u8, u8)>)>,
 }
 
 /// The text of a new pipeline on somebody's own folders. `None`: a path isn't UTF-8, and so can't stand in TOML.
@@ -172,10 +174,15 @@ fn dataset(of: &Images, [width, height]: [u32; 2]) -> Option<String> {
     }
     lines.push(format!("size = [{width}, {height}]"));
     if !of.map.is_empty() {
-        let map: Vec<String> = of.map.iter().map(|(from, to)| format!("{from} = {to}")).collect();
-        lines.push(format!("map = {{ {} }}   # {}", map.join(", "), shown::line(&of.why)));
+        lines.push(format!("{}   # {}", map(&of.map), shown::line(&of.why)));
+        lines.extend(of.others.iter().map(|(when, other)| format!("# {}   # {}", map(other), shown::line(when))));
     }
     Some(lines.join("\n"))
+}
+
+fn map(map: &[(u8, u8)]) -> String {
+    let pairs: Vec<String> = map.iter().map(|(from, to)| format!("{from} = {to}")).collect();
+    format!("map = {{ {} }}", pairs.join(", "))
 }
 
 /// The deepest folder that holds both.
@@ -198,7 +205,13 @@ mod tests {
     use super::*;
 
     fn images(images: &str, labels: Option<&str>) -> Images {
-        Images { images: images.into(), labels: labels.map(PathBuf::from), map: Vec::new(), why: String::new() }
+        Images {
+            images: images.into(),
+            labels: labels.map(PathBuf::from),
+            map: Vec::new(),
+            why: String::new(),
+            others: Vec::new(),
+        }
     }
 
     fn some() -> Own {
@@ -209,6 +222,7 @@ mod tests {
             source: Images {
                 map: vec![(7, 255), (34, 255)],
                 why: "if 7 is\nno \"car\"".to_owned(),
+                others: vec![("if 34 is\nno \"car\"".to_owned(), vec![(34, 255)])],
                 ..images("data/synth", Some("data/synth-labels"))
             },
             target: images("/photos of \"us\"", None),
@@ -223,11 +237,13 @@ mod tests {
             let mut own_folders = some();
             own_folders.test = own_folders.test.filter(|_| test);
             let text = own(&own_folders).unwrap();
-            let pipeline = Draft::parse(Path::new("x.toml"), Path::new("/root/"), text, &[]).finish();
+            let pipeline = Draft::parse(Path::new("x.toml"), Path::new("/root/"), text.clone(), &[]).finish();
             let pipeline = pipeline.unwrap_or_else(|problems| panic!("{}", problems.render(super::super::Look::Plain)));
             assert_eq!(pipeline.classes[1].name, "a \"car\" {{name}}");
             assert_eq!(pipeline.find("evaluate").is_some(), test);
             assert_eq!(pipeline.datasets[0].map, [(7, 255), (34, 255)]);
+            // The other one is there to be put in its place.
+            assert!(text.contains("\n# map = { 34 = 255 }   # if 34 is"), "{text}");
             let folders = |dataset: &super::super::Dataset| match &dataset.format {
                 Format::Folder { images, labels, .. } => (images.clone(), labels.clone()),
                 _ => unreachable!("all are folders"),

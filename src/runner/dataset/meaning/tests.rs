@@ -38,11 +38,27 @@ fn classes_counted_from_one_are_read_with_0_as_unlabelled() {
     for values in [&[1, 2, 3][..], &[1, 2, 3, 255]] {
         assert_eq!(advice(values, &classes, &[]), [from_one], "{values:?}");
     }
-    assert_eq!(advice(&[0, 1, 2, 3], &classes, &[]), [from_one, "if 3 means unlabelled: `map = { 3 = 255 }`"]);
+    assert_eq!(advice(&[0, 1, 2, 3], &classes, &[]), ["if 3 means unlabelled: `map = { 3 = 255 }`", from_one]);
     assert_eq!(advice(&[1, 3], &classes, &[]), [from_one]);
     // What the map ignores already stays so.
     let with_34 = from_one.replace(" }", ", 34 = 255 }");
     assert_eq!(advice(&[1, 2, 3, 34], &classes, &[(34, 255)]), [with_34]);
+}
+
+#[test]
+fn of_two_meanings_that_explain_as_much_the_one_that_shifts_nothing_comes_first_and_the_other_is_not_lost() {
+    let names: Vec<String> = (0..11).map(|class| format!("class-{class}")).collect();
+    let classes: Vec<&str> = names.iter().map(String::as_str).collect();
+    for missing in [None, Some(1), Some(8)] {
+        let values: Vec<u8> = (0..=11).filter(|value| Some(*value) != missing).collect();
+        let settled = Labelling { values: &values, classes: &classes, map: &[] }.settled();
+        let Settled::Likely(first, others) = settled else { panic!("{missing:?}: {settled:?}") };
+        assert_eq!(first.map, [(11, 255)], "{missing:?}");
+        let conditions: Vec<&str> = others.iter().map(|reading| &*reading.condition).collect();
+        assert!(conditions.contains(&"if 0 means unlabelled and the first class is 1"), "{missing:?}: {conditions:?}");
+    }
+    // Two values of two classes are these, though one is as large as there are classes.
+    assert_eq!(advice(&[0, 2], &["ground", "lesion"], &[])[0], "if 2 is lesion: `map = { 2 = 1 }`");
 }
 
 #[test]
