@@ -5,7 +5,7 @@
 //! the end is random; what it asserts holds for any order. `INTRADA_ROUNDS=100 cargo test --test it guard::` is its long form, and
 //! `INTRADA_SEED` repeats its moments as far as the machine lets it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -393,19 +393,78 @@ outputs = ["a.txt"]
     assert!(!space.path(".intrada").exists());
 }
 
+/// A stage that writes late for one input, and at once for every other.
+const LATE: &str = r#"
+format = 1
+[stages.a]
+kind = "command"
+shell = "x=$(cat in.txt); touch begun.$x; [ $x = one ] || echo $x > out.txt; while [ ! -e go.$x ]; do sleep 0.01; done; [ $x != one ] || echo $x > out.txt"
+inputs = ["in.txt"]
+outputs = ["out.txt"]
+"#;
+
 #[test]
-fn a_stage_whose_claims_were_deleted_while_it_ran_keeps_nothing() {
-    let space = scene();
-    let mut run = space.command("p.toml").stderr(Stdio::piped()).spawn().unwrap();
-    wait_for(&space, "begun");
+fn a_run_that_comes_after_the_claims_were_deleted_waits_all_the_same() {
+    let space = Space::with(LATE);
+    space.write("in.txt", "one");
+    let mut first = start(&space, "p.toml");
+    wait_for(&space, "begun.one");
     space.remove(".intrada");
-    space.write("read", "");
-    space.write("end", "");
-    let mut said = String::new();
-    run.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(1), "{said}");
-    assert!(said.contains("`.intrada`") && said.contains("run again"), "{said}");
-    assert_eq!(space.outcomes(), ["a:ran"]);
+    space.write("in.txt", "two");
+    let mut second =
+        space.command("p.toml --cache other").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(second.stderr.take().unwrap());
+    assert!(said.lines().any(|line| line.unwrap().contains("waiting")));
+    space.write("go.one", "");
+    first.wait().unwrap();
+    space.write("go.two", "");
+    assert_eq!(second.wait().unwrap().code(), Some(0));
+    assert_eq!(space.read("out.txt"), "two\n");
+}
+
+#[test]
+fn workspaces_within_one_another_and_linked_ones_keep_each_other_s_places_apart() {
+    let stage = |output: &str| {
+        format!(
+            "format = 1\n[stages.a]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \"echo $0 > {output}; touch begun; while [ ! -e go ]; do sleep \
+             0.01; done\", \"x\"]\noutputs = [\"{output}\"]\n"
+        )
+    };
+    for (outer, inner) in [("sub/out.txt", "out.txt"), ("lk/out.txt", "out.txt")] {
+        let space = Space::with(&stage(outer));
+        std::fs::create_dir_all(space.path("sub/cache")).unwrap();
+        symlink("sub", space.path("lk")).unwrap();
+        space.write("sub/q.toml", stage(inner));
+        let mut first = start(&space, "p.toml --cache one");
+        wait_for(&space, "begun");
+        let mut second = space.command("q.toml --cache ../two");
+        second.current_dir(space.path("sub")).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut second = second.spawn().unwrap();
+        let said = BufReader::new(second.stderr.take().unwrap());
+        assert!(said.lines().any(|line| line.unwrap().contains("waiting")), "{outer}");
+        space.write("go", "");
+        assert_eq!(first.wait().unwrap().code(), Some(0), "{outer}");
+        space.write("sub/go", "");
+        assert_eq!(second.wait().unwrap().code(), Some(0), "{outer}");
+    }
+}
+
+#[test]
+fn a_stage_whose_way_to_its_output_was_changed_while_it_ran_keeps_nothing() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo right > cur/o.txt; touch begun; while [ ! -e go ]; do sleep 0.01; done\"\n\
+         outputs = [\"cur/o.txt\"]\n",
+    );
+    space.write("one/x", "");
+    space.write("two/o.txt", "stale");
+    symlink("one", space.path("cur")).unwrap();
+    let mut run = start(&space, "p.toml");
+    wait_for(&space, "begun");
+    std::fs::remove_file(space.path("cur")).unwrap();
+    symlink("two", space.path("cur")).unwrap();
+    space.write("go", "");
+    assert_eq!(run.wait().unwrap().code(), Some(1));
+    assert_eq!((space.outcomes(), space.read("cur/o.txt")), (vec!["a:ran".to_owned()], "right\n".to_owned()));
 }
 
 #[test]

@@ -31,6 +31,7 @@ const ONLY_THE_PROGRAM_KNOWS: &[&str] = &[
     "outputs-too-long",
     "scenes-with-other-classes",
     "set-beside-an-axis",
+    "set-number",
     "set-unknown-key",
     "set-wrong-value",
     "too-many-iterations",

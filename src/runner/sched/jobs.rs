@@ -113,9 +113,13 @@ impl Order {
     pub fn perform(mut self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Performed, Failure> {
         let lease = self.lease(store, control, tell)?;
         let claims = self.secure(store, control, tell)?;
-        let shared = claims.iter().map(Claim::share).chain([lease.share()]);
-        let shared = shared.chain(self.visit.iter().map(|visit| visit.share()));
-        let leases = shared.collect::<Result<_, _>>().map_err(failed)?;
+        let mut leases = vec![lease.share().map_err(failed)?];
+        for claim in &claims {
+            leases.extend(claim.share().map_err(failed)?);
+        }
+        if let Some(visit) = &self.visit {
+            leases.push(visit.share().map_err(failed)?);
+        }
         let workspace = store.workspace_root().map(|root| root.as_os_str().to_owned());
         control.give(store.lock_path(self.key).into_os_string(), workspace, leases);
         if !self.forced
@@ -296,14 +300,24 @@ impl Order {
         Ok(claims)
     }
 
-    /// That nobody has deleted the claims meanwhile: another run may have put something in the places then. A worker compares
-    /// what it reads, and writes elsewhere.
+    /// That nobody has deleted the claims meanwhile, as another run may have put something in the places then, nor has had a link
+    /// on the way there lead elsewhere. A worker compares what it reads, and writes elsewhere.
     fn was_alone(&self, claims: &[Claim]) -> Result<(), Failure> {
-        let is_command = matches!(self.task, Task::Command(_));
-        for claim in claims.iter().filter(|_| is_command) {
+        if matches!(self.task, Task::Worker(..)) {
+            return Ok(());
+        }
+        for claim in claims {
+            if let Some(link) = claim.led_astray() {
+                let name = |path: &Path| path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
+                let (link, place) = (name(link), name(claim.place()));
+                let moved = format!(
+                    "the link `{link}`, by which `{place}` is reached, was changed while the stage ran, so its result is not kept"
+                );
+                return Err(Failure::new(moved).with_help("run again"));
+            }
             if !claim.holds().map_err(failed)? {
-                let lost = "the folder `.intrada`, which keeps other runs away from the stage's files, was deleted while it ran, \
-                            so its result is not kept";
+                let lost = "the locks that keep other runs away from the stage's files (`.intrada`) were deleted while it ran, so its result \
+                            is not kept";
                 return Err(Failure::new(lost).with_help("run again; the folder goes by itself when the run ends"));
             }
         }

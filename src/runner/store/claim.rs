@@ -5,19 +5,27 @@
 //! process. It is asked for without waiting: whoever needs several gives all back when one can't be had, so nobody waits for
 //! somebody who waits.
 //!
-//! Two runs of one workspace may use two caches, or one that was deleted in between. So claims don't lie in the cache but with
-//! what they protect: in `.intrada/claims` of the workspace's root, or, for a place that a link leads out of the workspace,
-//! of the folder that it is in. Only where nothing can be locked there does the cache have to do.
+//! Two runs of one workspace may use two caches, or one that was deleted in between, and two workspaces may share a folder. So
+//! claims don't lie in the cache. Each is two locks:
+//!
+//! ```text
+//! <root>/.intrada/claims/   by the place's path below the root: for all machines and mounts that have this workspace. Of a place that a
+//!                           link leads out of the workspace it is in the folder above the place, by the name in that.
+//! /tmp/intrada-<uid>/claims/  by the inode of the folder above and the name in it: for all workspaces on this machine
+//! ```
+//!
+//! Where the first can't be written or locked, the cache's `locks/` take its place; where the second can't, it is done without.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Store;
 use super::error::{At, Error};
-use super::lease::{Holder, living, locked, still_has_its_name};
+use super::lease::{Holder, locked, still_has_its_name, swept};
 use super::strange::names;
 use crate::digest::Digest;
 use crate::own::OWN;
@@ -40,34 +48,59 @@ pub enum Use {
 /// The right to read a place or to change it. Given back when dropped.
 #[derive(Debug)]
 pub struct Claim {
+    locks: Vec<Lock>,
+    place: PathBuf,
+    /// The links that are passed on the way to the place, each with where it leads.
+    links: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Claim {
+    /// Whether it still keeps others away: it doesn't once the files of all its locks were deleted.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn holds(&self) -> Result<bool, Error> {
+        for lock in &self.locks {
+            if still_has_its_name(&lock.file, &lock.path)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A link on the way to the place that leads elsewhere by now: what lies there is not what was written.
+    pub fn led_astray(&self) -> Option<&Path> {
+        let moved = |(link, target): &&(PathBuf, PathBuf)| fs::read_link(link).ok().as_ref() != Some(target);
+        self.links.iter().find(moved).map(|(link, _)| &**link)
+    }
+
+    /// The place.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Who had the place before and was killed: what that one had started may still run.
+    pub fn left_by(&self) -> Option<&Holder> {
+        self.locks.iter().find_map(|lock| lock.left_by.as_ref())
+    }
+
+    /// The same open files once more. Whoever has them holds the claim as well, until all have closed them or this is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn share(&self) -> Result<Vec<OwnedFd>, Error> {
+        self.locks.iter().map(|lock| Ok(lock.file.try_clone().at("share", &lock.path)?.into())).collect()
+    }
+}
+
+/// A locked file, removed with the last who has it locked.
+#[derive(Debug)]
+struct Lock {
     file: File,
     path: PathBuf,
     left_by: Option<Holder>,
     /// The folder `.intrada` outside of the workspace that goes with the last claim in it.
     outside: Option<PathBuf>,
-}
-
-impl Claim {
-    /// Whether it still keeps others away: it doesn't once its file was deleted.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn holds(&self) -> Result<bool, Error> {
-        still_has_its_name(&self.file, &self.path)
-    }
-
-    /// Who had the place before and was killed: what that one had started may still run.
-    pub fn left_by(&self) -> Option<&Holder> {
-        self.left_by.as_ref()
-    }
-
-    /// The same open file once more. Whoever has it holds the claim as well, until all have closed it or this is dropped.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn share(&self) -> Result<OwnedFd, Error> {
-        Ok(self.file.try_clone().at("share", &self.path)?.into())
-    }
 }
 
 /// How asking for claims went.
@@ -79,7 +112,7 @@ pub enum Claimed {
     Busy(Option<Holder>),
 }
 
-impl Drop for Claim {
+impl Drop for Lock {
     fn drop(&mut self) {
         let alone = self.file.unlock().is_ok() && self.file.try_lock().is_ok();
         // The last one removes it, under the lock that excludes all others; whoever opened it meanwhile notices that it has
@@ -115,36 +148,100 @@ impl Store {
     }
 
     fn claim(&self, place: &Path, purpose: Use) -> Result<Result<Claim, Option<Holder>>, Error> {
-        let real = real(place);
-        let root = self.at_work().map(|at| &*at.root).filter(|root| real.starts_with(root));
-        let outside = root.is_none().then(|| real.parent().unwrap_or(Path::new("/")).join(OWN));
-        let beside = outside.clone().or_else(|| root.map(|root| root.join(OWN)));
-        let name = Digest::of(real.as_os_str().as_bytes()).to_string();
-        if let (Some(beside), true) = (beside, self.at_work().is_some())
-            && let Some(claimed) = claim_beside(&beside, &name, purpose)?
-        {
-            return Ok(claimed.map(|mut claim| {
-                claim.outside = outside;
-                claim
-            }));
+        let (real, links) = way(place);
+        let mut claim = Claim { locks: Vec::new(), place: place.to_owned(), links };
+        let home = self.home(&real);
+        match home.lock(purpose, || self.locks())? {
+            Ok(lock) => claim.locks.push(lock),
+            Err(holder) => return Ok(Err(holder)),
         }
-        claim_at(self.locks().join(format!("claim-{name}")), purpose)
+        if let Some((folder, name)) = machine(&real)
+            && let Some(locked) = lock_beside(&folder, &name, purpose)?
+        {
+            match locked {
+                Ok(lock) => claim.locks.push(lock),
+                Err(holder) => return Ok(Err(holder)),
+            }
+        }
+        Ok(Ok(claim))
     }
 
-    /// Removes what killed runs have left of claims in the workspace. `end_orphans` is called for each such run: what that had
+    /// Where the lock of a place lies that all who have the workspace see.
+    fn home(&self, real: &Path) -> Home {
+        let whole = Digest::of(real.as_os_str().as_bytes()).to_string();
+        let Some(at) = self.at_work() else { return Home { folder: None, name: whole.clone(), outside: false, whole } };
+        let (folder, below) = match real.strip_prefix(&at.root) {
+            Ok(below) => (at.root.join(OWN), below),
+            Err(_) => {
+                let parent = real.parent().unwrap_or(Path::new("/"));
+                (parent.join(OWN), real.file_name().map_or(real, Path::new))
+            }
+        };
+        let outside = !real.starts_with(&at.root);
+        Home { folder: Some(folder), name: Digest::of(below.as_os_str().as_bytes()).to_string(), outside, whole }
+    }
+
+    /// Removes what killed runs have left of claims. `end_orphans` is called for each such run of the workspace: what that had
     /// started may still be at work, though it no longer has the claim.
     pub(super) fn sweep_claims(&self, end_orphans: &mut dyn FnMut(&Holder)) -> Result<(), Error> {
         let Some(at) = self.at_work() else { return Ok(()) };
-        let folder = at.root.join(OWN).join(CLAIMS);
-        for name in names(&folder)? {
-            let path = folder.join(name);
-            if let Some(holder) = Holder::signed(&path).filter(Holder::is_gone) {
-                end_orphans(&holder);
-            }
-            living(&path, false)?;
-        }
-        Ok(())
+        sweep(&at.root.join(OWN).join(CLAIMS), end_orphans)?;
+        machine_folder().map_or(Ok(()), |folder| sweep(&folder.join(CLAIMS), &mut |_| ()))
     }
+}
+
+/// Where the lock of a place lies.
+struct Home {
+    /// A folder `.intrada`; none for whoever is at work in no workspace.
+    folder: Option<PathBuf>,
+    name: String,
+    /// Whether the place is out of the workspace.
+    outside: bool,
+    /// What the lock is called in a cache.
+    whole: String,
+}
+
+impl Home {
+    /// Locks it there, or else in the `locks` of a cache.
+    fn lock(self, purpose: Use, locks: impl Fn() -> PathBuf) -> Result<Result<Lock, Option<Holder>>, Error> {
+        if let Some(folder) = &self.folder
+            && let Some(locked) = lock_beside(folder, &self.name, purpose)?
+        {
+            return Ok(locked.map(|mut lock| {
+                lock.outside = self.folder.filter(|_| self.outside);
+                lock
+            }));
+        }
+        lock_at(locks().join(format!("claim-{}", self.whole)), purpose)
+    }
+}
+
+/// Removes the files in a folder of claims that nobody has locked, and tells of those who had and are gone.
+fn sweep(folder: &Path, tell: &mut dyn FnMut(&Holder)) -> Result<(), Error> {
+    for name in names(folder)? {
+        let path = folder.join(name);
+        // Alone: many may have it locked to read.
+        if let Some(left_by) = swept(&path)?.filter(Holder::is_gone) {
+            tell(&left_by);
+        }
+    }
+    Ok(())
+}
+
+/// The folder of this machine for this user's claims; none where it can't be made, or is somebody else's.
+fn machine_folder() -> Option<PathBuf> {
+    let own = rustix::process::getuid().as_raw();
+    let folder = PathBuf::from(format!("/tmp/intrada-{own}"));
+    let _ = fs::DirBuilder::new().mode(0o700).create(&folder);
+    let found = fs::symlink_metadata(&folder).ok()?;
+    (found.is_dir() && found.uid() == own).then_some(folder)
+}
+
+/// Where the lock of a place lies for all workspaces on this machine, and what it is called.
+fn machine(real: &Path) -> Option<(PathBuf, String)> {
+    let above = fs::metadata(real.parent()?).ok()?;
+    let name = Digest::of(real.file_name()?.as_bytes()).short();
+    Some((machine_folder()?, format!("{}-{}-{name}", above.dev(), above.ino())))
 }
 
 /// The folder of the claims in a workspace. It goes with the last run, not with the last claim: what comes and goes in a folder that
@@ -167,8 +264,8 @@ impl Drop for Folder {
     }
 }
 
-/// Claims a place by a file in this folder `.intrada`. `None`: nothing can be locked there.
-fn claim_beside(folder: &Path, name: &str, purpose: Use) -> Result<Option<Result<Claim, Option<Holder>>>, Error> {
+/// Locks a file in the folder of claims of this folder. `None`: nothing can be locked there.
+fn lock_beside(folder: &Path, name: &str, purpose: Use) -> Result<Option<Result<Lock, Option<Holder>>>, Error> {
     let claims = folder.join(CLAIMS);
     let path = claims.join(name);
     for _ in 0..ROUNDS {
@@ -176,34 +273,37 @@ fn claim_beside(folder: &Path, name: &str, purpose: Use) -> Result<Option<Result
             Err(error) if error.is_refusal() || error.is_read_only() => return Ok(None),
             made => made?,
         }
-        match claim_at(path.clone(), purpose) {
+        match lock_at(path.clone(), purpose) {
             Err(Error::NoLocks { .. }) => return Ok(None),
             Err(error) if (error.is_refusal() || error.is_read_only()) && !path.exists() => return Ok(None),
             // The last one who had something here has removed the folder.
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
-            claimed => return claimed.map(Some),
+            locked => return locked.map(Some),
         }
     }
     Err(io::Error::from(ErrorKind::NotFound)).at("make", &claims)
 }
 
-fn claim_at(path: PathBuf, purpose: Use) -> Result<Result<Claim, Option<Holder>>, Error> {
+fn lock_at(path: PathBuf, purpose: Use) -> Result<Result<Lock, Option<Holder>>, Error> {
     let try_lock = match purpose {
         Use::Read => File::try_lock_shared,
         Use::Write => File::try_lock,
     };
     Ok(locked(&path, try_lock)?.map(|(file, left_by)| {
         // A reader beside us may have left its name, too.
-        Claim { file, path, left_by: left_by.filter(Holder::is_gone), outside: None }
+        Lock { file, path, left_by: left_by.filter(Holder::is_gone), outside: None }
     }))
 }
 
-/// The place without links above it: two names of one place are one place.
-fn real(place: &Path) -> PathBuf {
-    match (place.parent().map(fs::canonicalize), place.file_name()) {
+/// The place without links above it, as two names of one place are one place; and the links on the way there.
+fn way(place: &Path) -> (PathBuf, Vec<(PathBuf, PathBuf)>) {
+    let above = place.parent().into_iter().flat_map(Path::ancestors);
+    let links = above.filter_map(|folder| Some((folder.to_owned(), fs::read_link(folder).ok()?))).collect();
+    let real = match (place.parent().map(fs::canonicalize), place.file_name()) {
         (Some(Ok(parent)), Some(name)) => parent.join(name),
         _ => place.to_owned(),
-    }
+    };
+    (real, links)
 }
 
 #[cfg(test)]
@@ -258,7 +358,13 @@ mod tests {
         assert!(claims[0].holds().unwrap());
         assert!(matches!(stores[1].0.try_claim([(&*two.join("runs/a"), Use::Read)]).unwrap(), Claimed::Busy(Some(_))));
         fs::remove_dir_all(data.join(".intrada")).unwrap();
+        assert!(claims[0].holds().unwrap(), "on this machine it does");
+        assert!(matches!(stores[1].0.try_claim([(&*two.join("runs/a"), Use::Read)]).unwrap(), Claimed::Busy(Some(_))));
+        claims[0].locks.iter().for_each(|lock| drop(fs::remove_file(&lock.path)));
         assert!(!claims[0].holds().unwrap());
+        assert_eq!(claims[0].led_astray(), None);
+        fs::remove_file(one.join("runs")).unwrap();
+        assert_eq!(claims[0].led_astray(), Some(&*one.join("runs")));
         drop(claims);
         drop(held(stores[1].0.try_claim([(&*two.join("runs/a"), Use::Read)]).unwrap()));
         assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
@@ -274,7 +380,7 @@ mod tests {
         // No process has this number.
         let gone = format!(r#"{{"pid":{},"host":"{}","since":0.0}}"#, i32::MAX, crate::store::publish::host());
         fs::write(claims.join("left"), gone).unwrap();
-        let held = held(store.try_claim([(&*dir.path().join("a"), Use::Write)]).unwrap());
+        let held = held(store.try_claim([(&*dir.path().join("a"), Use::Read)]).unwrap());
         let mut told = 0;
         store.sweep_claims(&mut |_| told += 1).unwrap();
         assert_eq!((told, fs::read_dir(&claims).unwrap().count(), held.len()), (1, 1, 1));

@@ -73,11 +73,6 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Who has signed the file of a lock at `path`, if it is there and whole.
-    pub(super) fn signed(path: &Path) -> Option<Holder> {
-        signature(&mut plain::open(path).ok()?)
-    }
-
     /// Whether it was a process of this machine that is no longer there.
     pub fn is_gone(&self) -> bool {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
@@ -228,6 +223,26 @@ pub(super) fn living(path: &Path, leave: bool) -> Result<Option<Holder>, Error> 
             Ok(Some(signature(&mut file).unwrap_or(unsigned)))
         }
         Err(TryLockError::Error(error)) => Err(error).locked(path),
+    }
+}
+
+/// Removes the file of a lock at `path` that nobody has, to read or to write. Who had.
+pub(super) fn swept(path: &Path) -> Result<Option<Holder>, Error> {
+    let mut file = match plain::open(path) {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::IsADirectory) =>
+        {
+            return Ok(None);
+        }
+        file => file.at("open", path)?,
+    };
+    match file.try_lock() {
+        Ok(()) if still_has_its_name(&file, path)? => {
+            let had = signature(&mut file);
+            let _ = fs::remove_file(path);
+            Ok(had)
+        }
+        _ => Ok(None),
     }
 }
 
