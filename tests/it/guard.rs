@@ -530,3 +530,102 @@ fn whoever_reads_through_a_link_out_of_an_output_runs_again_when_that_changes() 
     assert_eq!(space.outcomes(), ["farm:up-to-date", "read:ran"]);
     assert_eq!(space.read("read.txt"), "552");
 }
+
+/// Keeps what it has read where it may resume from.
+const RESUMES: &str = r#"
+format = 1
+[stages.a]
+kind = "command"
+shell = "touch begun; while [ ! -e read ]; do sleep 0.01; done; [ -e $INTRADA_CKPT/s ] || cat data/x > $INTRADA_CKPT/s; touch done; while [ ! -e end ]; do sleep 0.01; done; cp $INTRADA_CKPT/s out.txt; [ ! -e fails ]"
+inputs = ["data"]
+outputs = ["out.txt"]
+"#;
+
+#[test]
+fn nothing_is_resumed_from_that_was_read_of_a_folder_in_the_place_of_the_right_one() {
+    for (is_killed, folder) in [(false, "data"), (true, "data"), (false, "above"), (true, "above")] {
+        let space = Space::with(&RESUMES.replace("data", if folder == "data" { "data" } else { "above/data" }));
+        let data = if folder == "data" { "data/x" } else { "above/data/x" };
+        space.write(data, "one");
+        space.write(&format!("other/{data}").replace(&format!("other/{folder}"), "other"), "two");
+        let mut run = start(&space, "p.toml");
+        wait_for(&space, "begun");
+        std::fs::rename(space.path(folder), space.path("keep")).unwrap();
+        std::fs::rename(space.path("other"), space.path(folder)).unwrap();
+        space.write("read", "");
+        wait_for(&space, "done");
+        std::fs::rename(space.path(folder), space.path("other")).unwrap();
+        std::fs::rename(space.path("keep"), space.path(folder)).unwrap();
+        if is_killed {
+            kill_all(&[run.id()]);
+        }
+        space.write("end", "");
+        run.wait().unwrap();
+        let ran = space.intrada("p.toml");
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(space.read("out.txt"), "one", "{folder}, killed: {is_killed}: {}", ran.stderr);
+        assert_eq!(crate::space::files(&space.path("cache/orphans")), Vec::<std::path::PathBuf>::new(), "{folder}");
+    }
+}
+
+/// Each attempt says that it began, and waits until it is told to read.
+const TWICE: &str = r#"
+format = 1
+[stages.a]
+kind = "command"
+shell = "touch begun; while [ ! -e read ]; do sleep 0.01; done; rm read; cat in.txt > out.txt; touch done; while [ ! -e end ]; do sleep 0.01; done; rm end"
+inputs = ["in.txt"]
+outputs = ["out.txt"]
+"#;
+
+#[test]
+fn what_is_renamed_away_and_back_in_each_attempt_is_refused() {
+    let space = Space::with(TWICE);
+    space.write("in.txt", "right");
+    let run = start(&space, "p.toml");
+    for _ in 0..2 {
+        wait_for(&space, "begun");
+        std::fs::rename(space.path("in.txt"), space.path("k")).unwrap();
+        space.write("in.txt", "evil!");
+        space.write("read", "");
+        wait_for(&space, "done");
+        std::fs::rename(space.path("k"), space.path("in.txt")).unwrap();
+        space.write("end", "");
+    }
+    assert_eq!({ run }.wait().unwrap().code(), Some(1));
+    space.write("read", "");
+    space.write("end", "");
+    assert_eq!((space.outcomes(), space.read("out.txt")), (vec!["a:ran".to_owned()], "right".to_owned()));
+}
+
+#[test]
+fn two_first_runs_in_a_workspace_make_one_cache() {
+    for _ in 0..20 {
+        let stage = "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo 1 > NAME\"\noutputs = [\"NAME\"]\n";
+        let space = Space::with(&stage.replace("NAME", "a.txt"));
+        space.write("q.toml", stage.replace("NAME", "b.txt"));
+        let runs = ["p.toml", "q.toml"].map(|file| start(&space, file));
+        for mut run in runs {
+            assert_eq!(run.wait().unwrap().code(), Some(0));
+        }
+    }
+}
+
+#[test]
+fn a_stage_that_two_runs_force_while_each_puts_its_own_value_in_place_ends_right_in_both() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \"echo $0 > a.txt\", \"first\"]\noutputs = [\"a.txt\"]\n\
+         [stages.b]\nkind = \"command\"\nshell = \"cat a.txt > b.txt; sleep 0.02; cat a.txt >> b.txt\"\ninputs = [\"a.txt\"]\noutputs = [\"b.txt\"]\n",
+    );
+    let set = r#"--set stages.a.command=["sh","-c","echo\u0020$0>a.txt","second"]"#;
+    for round in 0..15 {
+        let runs = [String::new(), set.to_owned()].map(|set| start(&space, &format!("p.toml --force b {set}")));
+        for mut run in runs {
+            assert_eq!(run.wait().unwrap().code(), Some(0), "round {round}");
+        }
+    }
+    for (set, text) in [("", "first\nfirst\n"), (set, "second\nsecond\n")] {
+        assert_eq!(space.intrada(&format!("p.toml {set}")).code, Some(0));
+        assert_eq!(space.read("b.txt"), text);
+    }
+}

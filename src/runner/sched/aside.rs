@@ -3,6 +3,7 @@
 //! Knows no stage. What no run has made, or a person has edited since, is never thrown away; see [`crate::store::aside`] for
 //! where it is kept, and what becomes of it if the runner is killed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::exec::Failure;
@@ -54,6 +55,22 @@ impl Aside {
             store.discard(aside, !is_ours).ok().flatten().map(|orphan| (output, orphan))
         };
         self.0.into_iter().filter_map(discard).collect()
+    }
+
+    /// The new ones are no results: all is as it was, also where nothing was.
+    pub(super) fn put_back_all(self, store: &Store, order: &Order) {
+        for output in &order.outputs {
+            let path = order.root.join(&output.path);
+            let had_none = self.0.iter().all(|moved| moved.output != output.path);
+            if had_none && path.symlink_metadata().is_ok() {
+                let _ = if path.is_dir() && !path.is_symlink() {
+                    fs::remove_dir_all(&path)
+                } else {
+                    fs::remove_file(&path)
+                };
+            }
+        }
+        self.put_back(store);
     }
 
     /// There are no new ones: all is as it was.

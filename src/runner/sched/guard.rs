@@ -9,11 +9,14 @@
 //! as suspicious as a change. It can also have been a mere touch, which nobody can tell from an edit that was taken back:
 //! then the command is run again.
 
+pub(super) mod names;
 mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Encoder, FileDigest};
 use crate::exec::Failure;
@@ -68,13 +71,26 @@ pub struct Touched {
     pub unwritten: bool,
 }
 
+/// What a guard was set to.
+#[derive(Serialize, Deserialize)]
+struct Basis {
+    files: String,
+    folders: BTreeMap<String, Stat>,
+    passed: BTreeMap<String, Option<Stat>>,
+}
+
+/// A path as text, different for different paths.
+fn text(path: &Path) -> String {
+    path.as_os_str().as_bytes().escape_ascii().to_string()
+}
+
 struct Folder {
     path: PathBuf,
-    names: Names,
+    names: Content,
 }
 
 /// What lay in a folder.
-enum Names {
+enum Content {
     /// Of a source: with links that are followed, and with the cache, which may lie in it and is no part of it.
     Source { names: BTreeMap<PathBuf, Shape>, cache: PathBuf },
     /// Of an output, in which links are links.
@@ -119,7 +135,7 @@ impl Guard {
         };
         let links = names.iter().filter(|(_, shape)| matches!(shape, Shape::Link { .. }));
         self.entrances.extend(links.map(|(name, _)| path.join(name)).chain([path.clone()]));
-        let names = Names::Source { names: names.clone(), cache: cache.clone() };
+        let names = Content::Source { names: names.clone(), cache: cache.clone() };
         self.folders.push(Folder { path: self.root.join(path), names });
     }
 
@@ -141,7 +157,7 @@ impl Guard {
             self.files.push(Watched { path, stat: entry.stat, content: entry.object, form });
         }
         if output.entries.iter().any(|entry| entry.path.as_os_str().is_empty() && entry.stat.is_folder()) {
-            self.folders.push(Folder { path: top, names: Names::Output(names) });
+            self.folders.push(Folder { path: top, names: Content::Output(names) });
         }
     }
 
@@ -241,8 +257,34 @@ impl Guard {
         times(&now) == times(before) || self.folders.iter().any(|folder| folder.explains(path, before, &now))
     }
 
-    /// Names the files and their stats as they were when it was [set](Guard::set).
-    pub fn fingerprint(&self) -> Digest {
+    /// What it was [set](Guard::set) to, for [`Guard::fits`]: kept beside what an attempt leaves to resume from.
+    pub fn basis(&self) -> Vec<u8> {
+        let basis = Basis {
+            files: self.fingerprint().to_string(),
+            folders: self.times.iter().map(|(path, stat)| (text(path), *stat)).collect(),
+            passed: self.passed.iter().map(|(path, stat)| (text(path), *stat)).collect(),
+        };
+        serde_json::to_vec(&basis).expect("texts and numbers are always JSON")
+    }
+
+    /// Whether nothing was touched between the time when a guard of the same stage had this basis and the time when this one was
+    /// [set](Guard::set).
+    pub fn fits(&self, basis: &[u8]) -> bool {
+        let Ok(basis) = serde_json::from_slice::<Basis>(basis) else { return false };
+        basis.files == self.fingerprint().to_string()
+            && basis.folders.len() == self.times.len()
+            && self
+                .times
+                .iter()
+                .all(|(path, _)| basis.folders.get(&text(path)).is_some_and(|before| self.is_as_set(path, before)))
+            && basis.passed.len() == self.passed.len()
+            && self.passed.iter().all(|(path, now)| {
+                basis.passed.get(&text(path)).is_some_and(|before| !was_exchanged(before.as_ref(), *now))
+            })
+    }
+
+    /// Names the files and links, and their stats as they were when it was [set](Guard::set).
+    fn fingerprint(&self) -> Digest {
         let mut encoder = Encoder::new("intrada/guard/1");
         encoder.list("files", self.files.len() + self.links.len());
         for Watched { path, stat, .. } in self.files.iter().chain(&self.links) {
@@ -276,8 +318,8 @@ impl Folder {
     /// What lies in it now; none if that can't be read.
     fn tree(&self) -> Option<Tree> {
         match &self.names {
-            Names::Source { cache, .. } => survey(&self.path, cache).ok(),
-            Names::Output(_) => Tree::survey(&self.path, Links::Kept).ok(),
+            Content::Source { cache, .. } => survey(&self.path, cache).ok(),
+            Content::Output(_) => Tree::survey(&self.path, Links::Kept).ok(),
         }
     }
 
@@ -294,7 +336,7 @@ impl Folder {
 
     /// Whether the times of a folder in it moved because something was made there that is no part of it.
     fn explains(&self, path: &Path, before: &Stat, now: &Stat) -> bool {
-        let Names::Source { cache, .. } = &self.names else { return false };
+        let Content::Source { cache, .. } = &self.names else { return false };
         let is_the_same = (before.dev, before.ino) == (now.dev, now.ino) && path.starts_with(&self.path);
         is_the_same
             && std::fs::read_dir(path).into_iter().flatten().flatten().any(|entry| {
@@ -308,13 +350,13 @@ impl Folder {
     fn differences(&self, tree: Option<&Tree>) -> Vec<PathBuf> {
         let Some(tree) = tree else { return vec![self.path.clone()] };
         let different: Vec<PathBuf> = match &self.names {
-            Names::Source { names, .. } => {
+            Content::Source { names, .. } => {
                 let now: BTreeMap<PathBuf, Shape> = tree.shapes().collect();
                 let gone = names.keys().filter(|name| !now.contains_key(*name));
                 let new = now.iter().filter(|(name, shape)| names.get(*name) != Some(shape)).map(|(name, _)| name);
                 gone.chain(new).cloned().collect()
             }
-            Names::Output(names) => {
+            Content::Output(names) => {
                 let now: BTreeSet<PathBuf> = tree.shapes().map(|(name, _)| name).collect();
                 names.symmetric_difference(&now).cloned().collect()
             }

@@ -113,7 +113,7 @@ pub struct Store {
 
 /// What must be there, and be writable for a run.
 const FOLDERS: [&str; 12] =
-    ["", "objects", "traces", "items", "slots", "locks", "logs", "workspaces", "tmp", "quarantine", "orphans", "pins"];
+    ["", "workspaces", "objects", "traces", "items", "slots", "locks", "logs", "tmp", "quarantine", "orphans", "pins"];
 
 /// What may lie in a folder that is to become a store: [`Store::open`] writes two of them, people the others.
 const OWN_FILES: [&str; 4] = ["README.md", ".gitignore", "version", mark::TAG];
@@ -266,7 +266,7 @@ fn refuse_somebody_s_folder(root: &Path) -> Result<(), Error> {
     if mark::is_another_s(root) {
         return occupied("and not empty: another program has marked it as its own");
     }
-    // What runs at work leave of a store that is deleted under them.
+    // What runs at work leave of a store that is deleted under them, or have made so far of a new one: this folder is the first.
     let is_left_over = root.join("workspaces").is_dir();
     let entries = match fs::read_dir(root) {
         Ok(entries) => entries,

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use tempfile::TempPath;
 
+use super::answer::is_lack_of_room;
 use super::artifact::{Artifact, Kind};
 use super::error::{At, Error};
 use super::publish::{protect, sync_files, sync_parents};
@@ -293,7 +294,11 @@ impl Staged {
     /// Copies a file of another store; `None` if it isn't the object.
     pub(super) fn copy_of(store: &Store, object: FileDigest, path: &Path) -> Result<Option<Staged>, Error> {
         let temporary = store.temporary(|builder, tmp| builder.tempfile_in(tmp))?;
-        store.clone_or_copy(path, temporary.as_file()).at("copy", path)?;
+        match store.clone_or_copy(path, temporary.as_file()) {
+            // It is the cache that is full.
+            Err(error) if is_lack_of_room(&error) => return Err(error).at("write", temporary.path()),
+            copied => copied.at("copy", path)?,
+        }
         let temporary = temporary.into_temp_path();
         let hashed = hash_still(&temporary)?.filter(|(_, digest)| FileDigest(*digest) == object);
         Ok(hashed.map(|(stat, _)| Staged { object, place: Place::Temporary(temporary), stat }))
@@ -322,7 +327,11 @@ impl Insertion<'_> {
     /// Copies a file into `tmp/`; `None` if it changed meanwhile.
     fn copy(&self, path: &Path, before: &Stat) -> Result<Option<(Place, Stat, Digest)>, Error> {
         let temporary = self.store.temporary(|builder, tmp| builder.tempfile_in(tmp))?;
-        self.store.clone_or_copy(path, temporary.as_file()).at("copy", path)?;
+        match self.store.clone_or_copy(path, temporary.as_file()) {
+            // It is the cache that is full.
+            Err(error) if is_lack_of_room(&error) => return Err(error).at("write", temporary.path()),
+            copied => copied.at("copy", path)?,
+        }
         if Stat::of_itself(path).at("look at", path)? != *before {
             return Ok(None);
         }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{At, Error};
 use super::{Store, strange};
-use crate::digest::{Digest, Key};
+use crate::digest::Key;
 use crate::plain;
 
 /// The resume slot of one key, whether it exists or not.
@@ -52,20 +52,20 @@ impl Slot<'_> {
         strange::make_folder(&self.store.root, &self.path).at("make", &self.path)
     }
 
-    /// What the job read when it began that left something here, as a digest of its own; none if that isn't known.
-    pub fn basis(&self) -> Option<Digest> {
-        plain::read(&self.basis_path()).ok()?.as_slice().try_into().ok().map(<[u8; 32]>::into)
+    /// What the job read when it began that left something here, as it was noted; none if that isn't known.
+    pub fn basis(&self) -> Option<Vec<u8>> {
+        plain::read(&self.basis_path()).ok()
     }
 
     /// Notes what a job reads that begins now.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn set_basis(&self, basis: Digest) -> Result<(), Error> {
+    pub fn set_basis(&self, basis: &[u8]) -> Result<(), Error> {
         // A torn one fits nothing.
         let path = self.basis_path();
         self.store.prepare(&path)?;
-        fs::write(&path, basis.as_bytes()).at("write", &path)
+        fs::write(&path, basis).at("write", &path)
     }
 
     /// Beside the folder, which is the job's own.
@@ -99,6 +99,7 @@ impl Slot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
 
     #[test]
     fn a_slot_is_offered_to_its_own_key_until_it_is_removed() {
@@ -112,8 +113,8 @@ mod tests {
         fs::write(slot.path().join("checkpoint"), "iteration 100").unwrap();
         assert!(store.slot(key).exists() && !store.slot(other).exists());
         assert_eq!(slot.basis(), None);
-        slot.set_basis(Digest::of(b"inputs")).unwrap();
-        assert_eq!(store.slot(key).basis(), Some(Digest::of(b"inputs")));
+        slot.set_basis(b"inputs").unwrap();
+        assert_eq!(store.slot(key).basis(), Some(b"inputs".to_vec()));
         assert_eq!(store.keys_with_slots(), [key].into());
         slot.remove().unwrap();
         assert_eq!(slot.basis(), None);

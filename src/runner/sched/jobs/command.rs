@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
+use crate::digest::Key;
 use crate::exec::Failure;
 use crate::exec::command::Program;
 use crate::exec::process::Control;
@@ -14,6 +15,7 @@ use crate::store::{Store, Take};
 
 use super::super::aside::Aside;
 use super::super::failure::{failed, io_failure};
+use super::super::guard::names::Names;
 use super::super::guard::{Since, Touched};
 use super::super::last_words;
 use super::super::news::News;
@@ -30,7 +32,7 @@ impl Order {
         control: &Control,
         tell: &dyn Fn(News),
     ) -> Result<Stored, Failure> {
-        let mut first: Option<Touched> = None;
+        let mut first: Option<Disturbed> = None;
         loop {
             let log = log.try_clone().map_err(|error| io_failure("write", &store.log_path(self.key), &error))?;
             self.guard.set()?;
@@ -43,6 +45,8 @@ impl Order {
                 Err(disturbed) => disturbed,
             };
             let names = self.guard.named(&disturbed.files);
+            // It was filled while something else may have been read.
+            empty(store, self.key)?;
             if first.is_some() || control.is_stopping() {
                 return Err(Failure::new(format!(
                     "{names} was written to while the stage ran, so its result is not kept, though it holds what it held before"
@@ -50,7 +54,7 @@ impl Order {
                 .with_help("run again; a stage can't write to what it reads"));
             }
             tell(News::Remark(format!("runs again, as {names} was touched or changed back while it ran")));
-            first = Some(disturbed);
+            first = Some(Disturbed { names: Names::of(disturbed.files.clone()), touched: disturbed });
         }
     }
 
@@ -79,15 +83,14 @@ impl Order {
     /// that attempt began: it may have read an edit that was taken back.
     fn trust_slot(&self, store: &Store, tell: &dyn Fn(News)) -> Result<(), Failure> {
         let slot = store.slot(self.key);
-        let basis = self.guard.fingerprint();
-        if slot.exists() && slot.basis() != Some(basis) {
+        if slot.exists() && !slot.basis().is_some_and(|basis| self.guard.fits(&basis)) {
             tell(News::Remark(
                 "starts from the beginning, as what it reads was touched since it was interrupted".to_owned(),
             ));
-            slot.remove().and_then(|()| slot.create()).map_err(failed)?;
+            empty(store, self.key)?;
         }
         // Without it, what the program keeps is not offered again.
-        let _ = slot.set_basis(basis);
+        let _ = slot.set_basis(&self.guard.basis());
         Ok(())
     }
 
@@ -100,7 +103,7 @@ impl Order {
         log: File,
         control: &Control,
         tell: &dyn Fn(News),
-        before: Option<&Touched>,
+        before: Option<&Disturbed>,
     ) -> Result<Result<Stored, Touched>, Failure> {
         let aside = Aside::make(store, self)?;
         let result = program
@@ -110,7 +113,7 @@ impl Order {
             .inspect(|()| tell(News::Storing));
         let result = result.and_then(|()| match self.guard.since() {
             Since::Untouched => self.collect(store, &self.root, Take::Copy).map(Ok),
-            Since::Touched(now) if before.is_some_and(|before| before.unwritten && now.unwritten) => {
+            Since::Touched(now) if before.is_some_and(|before| before.explains(&now)) => {
                 self.collect(store, &self.root, Take::Copy).map(Ok)
             }
             Since::Touched(touched) => Ok(Err(touched)),
@@ -123,8 +126,31 @@ impl Order {
                     tell(News::PutAside { output, to, unfinished });
                 }
             }
+            Ok(Err(_)) => aside.put_back_all(store, self),
             _ => aside.put_back(store),
         }
         result
     }
+}
+
+/// An attempt in which something that the program reads was touched.
+struct Disturbed {
+    touched: Touched,
+    /// Listens, in the attempt after it, for names that change.
+    names: Option<Names>,
+}
+
+impl Disturbed {
+    /// Whether the program itself does it each time: files with other modes or links, the same as before, and never another file
+    /// in the place of one.
+    fn explains(&self, now: &Touched) -> bool {
+        let stayed = self.names.as_ref().is_some_and(|names| names.stayed(&now.files));
+        self.touched.unwritten && now.unwritten && stayed
+    }
+}
+
+/// Takes away what an attempt has left to resume from.
+fn empty(store: &Store, key: Key) -> Result<(), Failure> {
+    let slot = store.slot(key);
+    slot.remove().and_then(|()| slot.create()).map_err(failed)
 }
