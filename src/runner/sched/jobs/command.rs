@@ -49,7 +49,7 @@ impl Order {
             empty(store, self.key)?;
             if first.is_some() || control.is_stopping() {
                 return Err(Failure::new(format!(
-                    "{names} was written to while the stage ran, so its result is not kept, though it holds what it held before"
+                    "{names} was written to or replaced while the stage ran, so its result is not kept, though it holds what it held before"
                 ))
                 .with_help("run again; a stage can't write to what it reads"));
             }
