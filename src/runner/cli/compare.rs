@@ -15,8 +15,8 @@ use crate::screen::live::size_of;
 /// Show results side by side: of pipelines, of a sweep, over seeds
 #[derive(Args)]
 #[command(
-    after_help = "Rows that differ by their seeds alone are one, mean ± standard deviation. Only what the pipelines mean now \
-                        is shown; what was not run is counted.
+    after_help = "Rows that differ by their seeds alone are one, mean ± standard deviation. Results of the current files only; \
+                        what was not run is counted.
 
 Examples:
   intrada-run compare p.toml                           every evaluation of a pipeline
@@ -52,7 +52,7 @@ pub(super) struct Compare {
     /// Where the cache is instead of in the workspace's cache/; also INTRADA_CACHE
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Take what the cache hasn't from this one; may be repeated; also INTRADA_SHARED_CACHES
+    /// Read-only fallback cache; may be repeated; also INTRADA_SHARED_CACHES
     #[arg(long, value_name = "DIR")]
     shared_cache: Vec<PathBuf>,
     /// One value a line, as in `2.last 0.451`, for grep

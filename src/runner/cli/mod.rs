@@ -118,8 +118,7 @@ struct Source {
     /// Keep the cache there instead of in the workspace's cache/; also INTRADA_CACHE
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Take what the cache hasn't from this one, which is only read; may be repeated; also INTRADA_SHARED_CACHES, a list
-    /// like PATH
+    /// Read-only fallback cache; may be repeated; also INTRADA_SHARED_CACHES, a list like PATH
     #[arg(long, value_name = "DIR")]
     shared_cache: Vec<PathBuf>,
 }

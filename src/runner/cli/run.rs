@@ -16,7 +16,7 @@ use crate::report::views::Views;
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};
 
-/// Run what is invalid and restore what is cached
+/// Run changed stages and reuse cached results
 #[derive(Args)]
 #[command(after_help = "Exit status: 0 done, 1 a stage failed, 2 the pipeline file is wrong, 130 interrupted.
 
@@ -32,7 +32,7 @@ pub(super) struct Run {
     /// Run this stage though nothing changed; may be repeated
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
-    /// Go on with independent stages after a failure; the default, kept for those used to saying it
+    /// No effect: independent stages always go on after a failure (kept for compatibility)
     #[arg(long)]
     keep_going: bool,
     /// Say what would happen and change nothing; the same as `plan`

@@ -14,7 +14,7 @@ use crate::sched::live::{self, Front, Opened};
 use crate::sched::session::{Access, Session};
 use crate::sched::{Ended, Interrupt, Options};
 
-/// Run what is invalid, and again whenever the pipeline file, an input or an output changes; Ctrl-C ends it
+/// Run changed stages, and again whenever the pipeline file, an input or an output changes; Ctrl-C ends it
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run watch p.toml             while the pipeline is being written

@@ -110,7 +110,7 @@ fn note_withheld(mut log: &File) {
     }
 }
 
-/// It ended, and didn't say why: what the system knows, and what is left. `ran_out`: whether the kernel has ended processes
+/// The worker ended without an error message: how it ended, and what it kept. `ran_out`: whether the kernel has ended processes
 /// meanwhile because memory ran out.
 fn without_a_word(status: ExitStatus, ran_out: Option<bool>, slot: &Path) -> Failure {
     let mut failure = Failure::new(format!("the worker {}", process::describe(status)));

@@ -166,7 +166,7 @@ fn trained_on(network: &Network<'_>) -> String {
     }
     text + "\nPublished data sets come with terms, most of them for research alone, which may extend to networks that were \
          trained on them. No licence is stated here: it is for whoever hands this network on to find out. Of \
-         other images than those of the results nothing is known, and nobody's safety may depend on it.\n"
+         other images than those of the results nothing is known: it is not for safety-critical use.\n"
 }
 
 fn parameters(network: &Network<'_>) -> String {

@@ -372,7 +372,7 @@ pub struct OutputSpec {
     pub gives: Gives,
     /// The stages that give it, where not all of the kind do.
     pub only: Option<Only>,
-    /// Whether it is meant only where it is named: `inter.best`, and never `inter`.
+    /// Whether a reference must name it: `inter.best`; plain `inter` never means it.
     pub by_name: bool,
 }
 
@@ -417,7 +417,7 @@ pub enum Gives {
     Predictions,
     /// The entropy of each pixel, one picture an image.
     EntropyMaps,
-    /// The images themselves, small, for looking at: drawn scenes are nowhere else.
+    /// The images themselves, small, for looking at: synthetic scenes are nowhere else.
     Photographs,
     /// Names of images.
     ImageList,

@@ -386,7 +386,7 @@ pub struct Output {
     pub folder: Option<bool>,
     /// What it is to a stage that reads it.
     pub gives: Gives,
-    /// Whether it is meant only where it is named.
+    /// Whether a reference must name it: `inter.best`; plain `inter` never means it.
     pub by_name: bool,
     /// Where it was declared; the stage's name where its kind says so.
     pub span: Span,

@@ -280,7 +280,7 @@ impl Run<'_> {
             if again { running.control.kill() } else { running.end() }
         }
         if !again {
-            let text = "interrupted: running stages save what they have and stop; again to kill them".to_owned();
+            let text = "interrupted: saving checkpoints and stopping; Ctrl-C again kills immediately".to_owned();
             self.reporter.tell(&Event::Warning(text));
         }
     }

@@ -109,7 +109,7 @@ struct Planned {
     commands: Vec<Command>,
 }
 
-/// What has come of a change.
+/// What a change means for the run.
 enum Seen {
     Nothing,
     /// Sources have these digests now.
@@ -271,7 +271,7 @@ impl Broken {
 }
 
 impl Run<'_> {
-    /// What has come of a change.
+    /// What a change means for the run.
     fn take_in(&mut self, change: &Change, file: &Path) -> Seen {
         let Change::Paths(paths) = change else { return Seen::All };
         let store = self.session.store.root();

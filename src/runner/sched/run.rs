@@ -42,7 +42,7 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Interrupt(Arc<Mutex<Option<Sender<Message>>>>);
 
 impl Interrupt {
-    /// Utters it. `false`: nothing is running that could be stopped.
+    /// Asks the run to stop. `false`: no run is under way.
     pub fn now(&self) -> bool {
         let listener = self.0.lock().expect("no code panics while it holds this lock");
         listener.as_ref().is_some_and(|send| send.send(Message::Interrupt).is_ok())

@@ -16,7 +16,7 @@ use crate::shown;
 use crate::store::gc::{Collection, Entry, Limits, Needs, Verdict};
 use crate::store::{Tally, Trace};
 
-/// Let go what no kept result needs
+/// Delete unreferenced results
 #[derive(Args)]
 #[command(after_help = "Without a limit only leftovers go: objects that no result refers to, and what killed \
                   runs left. What lies in place in a workspace, is pinned or is used by a run at work \

@@ -88,7 +88,7 @@ pub(super) fn render(certainties: &[Certainty], agreements: &Markup, unmeasured:
                 ": only how sure, and where they agree. Both also grow where a network goes wrong with confidence."
                 @if unmeasured.is_empty() { " A few dozen labelled images, as an evaluation, tell more." }
             }
-            (table(&["network", "images of", "images", "mean entropy", "median", "of one in ten above"], &rows))
+            (table(&["network", "images of", "images", "mean entropy", "median", "90th percentile"], &rows))
             p.note { "Mean entropy of an image, from 0 to 1 (all classes equally likely)." }
             (agreements)
         }

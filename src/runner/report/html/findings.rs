@@ -143,7 +143,7 @@ impl Cut {
         let cures: Vec<&str> = cures.iter().filter(|(fits, _)| *fits).map(|(_, cure)| *cure).collect();
         let cures =
             if cures.is_empty() { "train the network behind them longer".to_owned() } else { cures.join(", or ") };
-        format!("what has no pseudo-label is unlearnt: {cures}")
+        format!("classes without pseudo-labels are forgotten: {cures}")
     }
 }
 
@@ -219,7 +219,7 @@ fn lost(of: &Evaluation, model: &Model, classes: &[Class], origin: Origin) -> Op
     let wrongly = wrongly.map(|names| format!("is never right where it predicts {}", names.join(", ")));
     let parts: Vec<String> = never.into_iter().chain(wrongly).collect();
     (!parts.is_empty()).then(|| Finding {
-        found: format!("{} {} on {}, which has some ({})", model.name, parts.join(" and "), of.dataset, of.name),
+        found: format!("{} {} on {}, although they occur there ({})", model.name, parts.join(" and "), of.dataset, of.name),
         advice: match origin {
             Origin::Training(weight) => {
                 let cure = weight.map_or("more iterations may bring it".to_owned(), |weight| {
@@ -387,7 +387,7 @@ fn other_size(workspace: &Workspace, of: &Evaluation, model: &Model) -> Option<F
 pub(super) fn few_seeds(setting: &Setting) -> Option<Finding> {
     (setting.seeds() < SEEDS_FOR_A_GAIN).then(|| Finding {
         found: match setting.seeds() {
-            1 => "one seed stands behind these numbers".to_owned(),
+            1 => "these numbers are of a single seed".to_owned(),
             seeds => format!("{seeds} seeds stand behind these numbers"),
         } + "; adversarial training differs by about 2 points from seed to seed",
         advice: "sweep a seed: seed = [1, 2, 3] in the matrix of the first training repeats all that follows, in that of the last \

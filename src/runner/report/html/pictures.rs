@@ -143,7 +143,7 @@ fn blink(images: &Images) -> Markup {
     html! {
         p.legend.noprint.scripted hidden {
             label {
-                "while the key " kbd { "b" } " is held, " (images.networks[judged]) " gives way to "
+                "hold " kbd { "B" } " to show, instead of " (images.networks[judged]) ", "
                 select.blink data-judged=(judged) {
                     @for (i, name) in others { option value=(i) selected[compared == Some(i)] { (name) } }
                 }
@@ -260,7 +260,7 @@ mod tests {
         };
         assert_eq!(blink(&named(&["inter"], None)).into_string(), "");
         let offered = blink(&named(&["a", "<b>", "c", "d"], Some((1, 2)))).into_string();
-        assert!(offered.contains("c gives way to <select class=\"blink\" data-judged=\"2\">"), "{offered}");
+        assert!(offered.contains("instead of c, <select class=\"blink\" data-judged=\"2\">"), "{offered}");
         let options =
             "<option value=\"0\">a</option><option value=\"1\" selected>&lt;b&gt;</option><option value=\"3\">d";
         assert!(offered.contains(options), "{offered}");

@@ -128,11 +128,11 @@ pub(super) fn render(provenance: &Provenance) -> Markup {
         @if !provenance.datasets.is_empty() {
             (table(&["data set", "images", "content"], &provenance.datasets.iter().map(row).collect::<Vec<_>>()))
         }
-        p { "To make it again:" }
+        p { "Reproduce:" }
         pre { (provenance.command) } "\n"
         details { summary { (file) " as it was typed" } pre { (pipeline) } } "\n"
         p.note {
-            "As it was meant, with defaults in grey: the parameters of each " a href="#pipeline" { "stage" } "."
+            "Resolved configuration, with defaults in grey: the parameters of each " a href="#pipeline" { "stage" } "."
         }
     }
 }

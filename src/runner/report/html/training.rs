@@ -140,8 +140,8 @@ pub(super) fn render(trainings: &[Training], films: &Markup) -> Option<Markup> {
         (miou(trainings, x))
         @for row in rows { (row) }
         p.note {
-            "By iteration, not smoothed. Charts of one row have the same axes; of each curve the least and the greatest value of \
-             each part are kept. Of a training that went on more than once the last time is marked."
+            "By iteration, not smoothed. Charts of one row have the same axes; curves are \
+             min/max-downsampled. Of a training that was resumed more than once the last time is marked."
         }
         @if trainings.len() == SHOWN { p.note { "At most " (SHOWN) " trainings are shown, the first of the graph." } }
         (films)

@@ -48,7 +48,7 @@ fn advice_names_only_what_the_method_has() {
     }
     let advice = |ranked| falls_behind(&setting(&[0.4], &[0.3]), &step(all[1], true, ranked)).unwrap().advice;
     assert!(advice(true).ends_with("; try another lambda") && !advice(false).contains("lambda"));
-    assert_eq!(Cut::default().advice(), "what has no pseudo-label is unlearnt: train the network behind them longer");
+    assert_eq!(Cut::default().advice(), "classes without pseudo-labels are forgotten: train the network behind them longer");
     let ranked = Cut { is_ranked: true, counts_rare: true, keeps_a_share: true };
     assert!(ranked.advice().ends_with(": raise lambda, or raise keep"), "{}", ranked.advice());
 }
@@ -77,7 +77,7 @@ fn a_class_that_occurs_and_is_never_or_never_rightly_predicted_is_named() {
     let found = of_network(lost, &[&[9, 0, 1], &[1, 0, 0], &[2, 0, 0]]).unwrap();
     assert_eq!(
         found,
-        "inter never predicts pole and is never right where it predicts person on val, which has some (evaluate)"
+        "inter never predicts pole and is never right where it predicts person on val, although they occur there (evaluate)"
     );
 }
 
