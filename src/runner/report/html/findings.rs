@@ -219,7 +219,13 @@ fn lost(of: &Evaluation, model: &Model, classes: &[Class], origin: Origin) -> Op
     let wrongly = wrongly.map(|names| format!("is never right where it predicts {}", names.join(", ")));
     let parts: Vec<String> = never.into_iter().chain(wrongly).collect();
     (!parts.is_empty()).then(|| Finding {
-        found: format!("{} {} on {}, although they occur there ({})", model.name, parts.join(" and "), of.dataset, of.name),
+        found: format!(
+            "{} {} on {}, although they occur there ({})",
+            model.name,
+            parts.join(" and "),
+            of.dataset,
+            of.name
+        ),
         advice: match origin {
             Origin::Training(weight) => {
                 let cure = weight.map_or("more iterations may bring it".to_owned(), |weight| {

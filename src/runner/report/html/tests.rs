@@ -178,7 +178,11 @@ fn the_numbers_of_the_page_are_those_of_metrics_json() {
     assert!(page.contains("<td>50.0</td><td>12.3</td><td>−37.7</td>"));
     assert!(page.contains("one seed: a difference of −37.7 points."));
     let found = data["findings"].as_array().unwrap().iter().map(|finding| finding["found"].as_str().unwrap());
-    assert!(found.into_iter().any(|found| found == "inter never predicts pole on source, although they occur there (evaluate)"));
+    assert!(
+        found
+            .into_iter()
+            .any(|found| found == "inter never predicts pole on source, although they occur there (evaluate)")
+    );
 }
 
 #[test]

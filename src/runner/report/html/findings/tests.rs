@@ -48,7 +48,10 @@ fn advice_names_only_what_the_method_has() {
     }
     let advice = |ranked| falls_behind(&setting(&[0.4], &[0.3]), &step(all[1], true, ranked)).unwrap().advice;
     assert!(advice(true).ends_with("; try another lambda") && !advice(false).contains("lambda"));
-    assert_eq!(Cut::default().advice(), "classes without pseudo-labels are forgotten: train the network behind them longer");
+    assert_eq!(
+        Cut::default().advice(),
+        "classes without pseudo-labels are forgotten: train the network behind them longer"
+    );
     let ranked = Cut { is_ranked: true, counts_rare: true, keeps_a_share: true };
     assert!(ranked.advice().ends_with(": raise lambda, or raise keep"), "{}", ranked.advice());
 }
