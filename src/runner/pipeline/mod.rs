@@ -12,6 +12,7 @@ mod effects;
 mod execution;
 mod header;
 mod lineage;
+mod meant_file;
 pub mod manual;
 pub mod measure;
 mod models;

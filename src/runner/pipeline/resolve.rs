@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::meant_file::did_you_mean_the_file;
 use super::models::Model;
 use super::near::{WORTH, did_you_mean};
 use super::paths::{Writers, is_file, normalize};
@@ -225,7 +226,8 @@ impl Resolver<'_> {
             Some(None) => return Vec::new(),
             None if !self.unknown.insert(span) => return Vec::new(),
             None => {
-                let problem = self.no_such_stage(reference.family, gives, span);
+                let may_be_file = !matches!(key.takes, Takes::Stage(_));
+                let problem = self.no_such_stage(reference.family, gives, span, may_be_file.then_some(typed));
                 self.problems.push(problem);
                 return Vec::new();
             }
@@ -278,7 +280,7 @@ impl Resolver<'_> {
     }
 
     /// The suggestion is taken from the stages that give what is wanted there.
-    fn no_such_stage(&self, name: &str, gives: Gives, span: Span) -> Problem {
+    fn no_such_stage(&self, name: &str, gives: Gives, span: Span, perhaps_file: Option<&str>) -> Problem {
         let fits = |table: &&StageTable| table.outputs.iter().any(|output| output.gives == gives);
         let fitting = || {
             let mut names: Vec<&str> = self.tables.iter().filter(fits).map(|table| table.family.as_str()).collect();
@@ -297,7 +299,10 @@ impl Resolver<'_> {
         if self.problems.len() >= WORTH {
             return problem;
         }
-        problem.help_if(did_you_mean(name, fitting()).or_else(|| known_names("stages that do", fitting())))
+        let file = perhaps_file.and_then(|typed| did_you_mean_the_file(self.root, typed));
+        problem.help_if(
+            file.or_else(|| did_you_mean(name, fitting())).or_else(|| known_names("stages that do", fitting())),
+        )
     }
 }
 
