@@ -4,7 +4,7 @@
 //! artifact store compares digests, and a stage that reproduces its weights must be recognised as unchanged. And a reader
 //! sees either the old file or the new one, whole, whenever the writer is killed.
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -38,8 +38,28 @@ pub struct Checkpoint {
     pub tensors: HashMap<String, Tensor>,
     /// The JSON text beside them, if the file is one of ours.
     pub metadata: Option<String>,
+    /// All that the header says beside the tensors, whoever wrote it; nothing of a file of `torch.save`.
+    pub header: Header,
     /// Where in the file they were.
     pub wrapping: Wrapping,
+}
+
+/// The texts by name that a safetensors file has beside its tensors.
+pub type Header = BTreeMap<String, String>;
+
+/// What the header of a file says beside the tensors; nothing where the file can't be read.
+pub fn header(file: &InputFile) -> Header {
+    let bytes = file.read().unwrap_or_default();
+    match beginning::form(&bytes) {
+        Form::Safetensors => {
+            SafeTensors::read_metadata(&bytes).map_or_else(|_| Header::new(), |(_, read)| texts(&read))
+        }
+        Form::Pth | Form::Other(_) => Header::new(),
+    }
+}
+
+fn texts(header: &safetensors::tensor::Metadata) -> Header {
+    header.metadata().iter().flatten().map(|(name, text)| (name.clone(), text.clone())).collect()
 }
 
 /// Reads a whole file, safetensors or of `torch.save`: its first bytes tell which, since its name may be the cache's. Names
@@ -57,8 +77,8 @@ pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
 /// As [`read`]; it holds something else.
 pub fn read_input(file: &InputFile) -> Result<Checkpoint, CheckpointError> {
     let (path, bytes) = (file.path(), file.read()?);
-    let (contents, metadata) = contents(path, &bytes)?;
-    taken(path, contents, metadata, Wrapping::default())
+    let (contents, header) = contents(path, &bytes)?;
+    taken(path, contents, header, Wrapping::default())
 }
 
 /// Reads of a file the network whose names are one of the `wanted` lists, whatever is before these names.
@@ -67,23 +87,22 @@ pub fn read_input(file: &InputFile) -> Result<Checkpoint, CheckpointError> {
 /// As [`read_input`]; the file doesn't hold it, or holds several that differ.
 pub fn read_network(file: &InputFile, wanted: &[Vec<String>]) -> Result<Checkpoint, CheckpointError> {
     let (path, bytes) = (file.path(), file.read()?);
-    let (contents, metadata) = contents(path, &bytes)?;
-    let wrapping = wrapping::find(path, &contents, wanted)?;
-    taken(path, contents, metadata, wrapping)
+    let (mut contents, header) = contents(path, &bytes)?;
+    let wrapping = wrapping::find_with_lists(path, &mut contents, wanted)?;
+    taken(path, contents, header, wrapping)
 }
 
-/// All that has a name, and the metadata.
-fn contents<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Contents<'a>, Option<String>), CheckpointError> {
+/// All that has a name, and what the header says beside.
+fn contents<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Contents<'a>, Header), CheckpointError> {
     match beginning::form(bytes) {
         Form::Pth => match pth::read(bytes) {
-            Ok(contents) => Ok((contents, None)),
+            Ok(contents) => Ok((contents, Header::new())),
             Err(source) => Err(CheckpointError::Pth { path: path.to_owned(), source }),
         },
         Form::Safetensors => {
             let format =
                 |error: SafeTensorError| CheckpointError::Format { path: path.to_owned(), problem: error.to_string() };
             let (_, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
-            let metadata = header.metadata().as_ref().and_then(|entries| entries.get(METADATA).cloned());
             let mut arrays: Vec<(String, Array)> = SafeTensors::deserialize(bytes)
                 .map_err(format)?
                 .iter()
@@ -93,19 +112,14 @@ fn contents<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Contents<'a>, Option<St
                 })
                 .collect();
             arrays.sort_by(|(one, _), (other, _)| one.cmp(other));
-            Ok((Contents { arrays, ..Contents::default() }, metadata))
+            Ok((Contents { arrays, ..Contents::default() }, texts(&header)))
         }
         Form::Other(what) => Err(CheckpointError::Foreign { path: path.to_owned(), what }),
     }
 }
 
 /// The part below [`Wrapping::below`] as tensors.
-fn taken(
-    path: &Path,
-    contents: Contents,
-    metadata: Option<String>,
-    wrapping: Wrapping,
-) -> Result<Checkpoint, CheckpointError> {
+fn taken(path: &Path, contents: Contents, header: Header, wrapping: Wrapping) -> Result<Checkpoint, CheckpointError> {
     let mut tensors = HashMap::new();
     for (name, Array { dtype, shape, bytes }) in contents.arrays {
         let Some(key) = name.strip_prefix(&wrapping.below) else { continue };
@@ -118,7 +132,8 @@ fn taken(
             return Err(CheckpointError::Twice { path: path(), key: name });
         }
     }
-    Ok(Checkpoint { tensors, metadata, wrapping })
+    let metadata = header.get(METADATA).cloned();
+    Ok(Checkpoint { tensors, metadata, header, wrapping })
 }
 
 /// Writes tensors sorted by name with `metadata`, a JSON text, beside them, and replaces the file at once.

@@ -87,9 +87,15 @@ impl Discriminator {
         };
         let mut stored = checkpoint::read_network(file, &self.forms())?;
         // One level's discriminator is no other's, though all their names are the same below the level.
-        let is_other = |level: &str| level != self.name && stored.wrapping.below.ends_with(&format!("{level}."));
-        if ["aux", "main"].into_iter().any(is_other) {
-            return checkpoint::restore(file, &self.state(), Rule { convert: false, ..Rule::WEIGHTS });
+        let is_there = |level: &str| {
+            let before = format!("{level}.");
+            let is_first = |key: &String| key.starts_with(&format!("{before}0."));
+            stored.wrapping.below.ends_with(&before) || stored.tensors.keys().any(is_first)
+        };
+        let levels: Vec<&str> = ["aux", "main"].into_iter().filter(|level| is_there(level)).collect();
+        if levels.iter().any(|level| *level != self.name) {
+            let (path, wanted) = (file.path().to_owned(), self.name.clone());
+            return Err(CheckpointError::Levels { path, levels, wanted });
         }
         stored.tensors = stored.tensors.into_iter().map(|(key, tensor)| (renamed(key), tensor)).collect();
         checkpoint::copy_into(file.path(), &stored, &self.state(), Rule::WEIGHTS)
@@ -202,7 +208,17 @@ mod tests {
         let aux: Vec<_> = from.iter().map(|(key, t)| (key.replace("main.", "aux."), t.shallow_clone())).collect();
         checkpoint::write(&path, &aux, None).unwrap();
         let error = discriminator(3, 4).load(&InputFile::new(&path)).unwrap_err().to_string();
-        assert!(error.contains("tensor `main.0.weight` [4, 3, 4, 4] is missing"), "{error}");
+        assert!(
+            error.ends_with(
+                "it holds the discriminator of the level `aux`, and the discriminator of one level is wanted, `main`"
+            ),
+            "{error}"
+        );
+        let aux: Vec<_> = aux.into_iter().chain(from.iter().map(|(key, t)| (key.clone(), t.shallow_clone()))).collect();
+        checkpoint::write(&path, &aux, None).unwrap();
+        let error = discriminator(3, 4).load(&InputFile::new(&path)).unwrap_err();
+        assert!(error.to_string().contains("the discriminators of the levels `aux` and `main`"), "{error}");
+        assert!(error.cure().unwrap().starts_with("`discriminator_init` takes"));
         checkpoint::write(&path, &from, None).unwrap();
         let error = discriminator(5, 4).load(&InputFile::new(&path)).unwrap_err().to_string();
         assert!(

@@ -27,6 +27,8 @@ const LEVELS_AT_MOST: usize = 16;
 const ENTRIES_AT_MOST: usize = 1 << 20;
 /// All names together.
 const NAME_BYTES_AT_MOST: usize = 1 << 26;
+/// Elements of a list that are looked into: a program saves a handful of networks in one.
+const LISTED_AT_MOST: usize = 64;
 /// Elements of all tensors together, as a multiple of the file: more than 1 as tensors may share elements.
 const SHARING_AT_MOST: usize = 8;
 
@@ -48,6 +50,9 @@ pub(crate) struct Contents<'a> {
     pub(crate) arrays: Vec<(String, Array<'a>)>,
     /// What has a name and is no tensor with elements of its own.
     pub(crate) odd: Vec<(String, Odd<'a>)>,
+    /// Tensors of dictionaries that are elements of lists and tuples, which have their places in the names: `0.conv.weight`.
+    /// Apart, as a program that saves its network under a name may have lists of others.
+    pub(crate) in_lists: Vec<(String, Array<'a>)>,
 }
 
 /// All that has a name.
@@ -108,7 +113,15 @@ fn row_of_pickles(file: &[u8]) -> Result<Contents<'_>, PthError> {
     named(&machine, root, file.len(), |key| storages.get(key).copied())
 }
 
-/// All that can be reached from `root` through dictionaries.
+/// Something on the way from the root of a file.
+struct Reached<'a> {
+    name: String,
+    value: Value<'a>,
+    level: usize,
+    is_in_list: bool,
+}
+
+/// All that can be reached from `root` through dictionaries, and the dictionaries in lists.
 fn named<'a>(
     machine: &Machine<'a>,
     root: Value<'a>,
@@ -122,9 +135,22 @@ fn named<'a>(
     let mut found = Contents::default();
     // A list is looked at once, however often it is reached.
     let mut lists = HashSet::new();
-    let mut open = vec![(String::new(), root, 0)];
-    while let Some((name, value, level)) = open.pop() {
+    let mut open = vec![Reached { name: String::new(), value: root, level: 0, is_in_list: false }];
+    while let Some(Reached { name, value, level, is_in_list }) = open.pop() {
+        if is_in_list && level > LEVELS_AT_MOST {
+            continue;
+        }
         within(level, LEVELS_AT_MOST, "dictionaries in each other")?;
+        if let Some(tensor) = machine.tensor(value).filter(|_| is_in_list) {
+            // What is too much or damaged in a list may be of no use to anybody.
+            let bytes = tensor.bytes().and_then(|n| n.checked_add(element_bytes));
+            let bytes = bytes.filter(|bytes| *bytes <= file_bytes.saturating_mul(SHARING_AT_MOST));
+            if let Some((bytes, array)) = bytes.zip(storage(tensor.storage).and_then(|bytes| tensor.gather(bytes))) {
+                element_bytes = bytes;
+                found.in_lists.push((name, array));
+            }
+            continue;
+        }
         if let Some(tensor) = machine.tensor(value) {
             let outside = || PthError::Outside { tensor: name.clone(), storage: tensor.storage.to_owned() };
             element_bytes = tensor.bytes().and_then(|n| n.checked_add(element_bytes)).ok_or_else(outside)?;
@@ -133,12 +159,19 @@ fn named<'a>(
             found.arrays.push((name, array));
             continue;
         }
-        if let Some(odd) = machine.odd(value) {
+        if let Some(odd) = machine.odd(value).filter(|_| !is_in_list) {
             found.odd.push((name.clone(), odd));
         }
         let is_tensor = |value: &&Value<'a>| matches!(value, Value::Tensor(_));
         if let Some(items) = machine.items(value).filter(|items| lists.insert(items.as_ptr())) {
             unnamed += items.iter().filter(is_tensor).count();
+            let looked_into = &items[..items.len().min(LISTED_AT_MOST)];
+            for (place, value) in looked_into.iter().enumerate().rev().filter(|(_, value)| !is_tensor(value)) {
+                let name = joined(&name, &place.to_string());
+                name_bytes += name.len();
+                within(name_bytes, NAME_BYTES_AT_MOST, "bytes of names")?;
+                open.push(Reached { name, value: *value, level: level + 1, is_in_list: true });
+            }
         }
         // What is on top comes next, so the last goes in first.
         for (key, value) in last_of_each(machine.entries(value)).into_iter().rev() {
@@ -152,17 +185,21 @@ fn named<'a>(
                     continue;
                 }
             };
-            let name = if name.is_empty() { key.into_owned() } else { format!("{name}.{key}") };
+            let name = joined(&name, &key);
             name_bytes += name.len();
             within(name_bytes, NAME_BYTES_AT_MOST, "bytes of names")?;
-            open.push((name, value, level + 1));
+            open.push(Reached { name, value, level: level + 1, is_in_list });
         }
     }
-    match (found.arrays.is_empty() && found.odd.is_empty(), unnamed) {
+    match (found.arrays.is_empty() && found.odd.is_empty() && found.in_lists.is_empty(), unnamed) {
         (true, 0) => Err(PthError::Empty),
         (true, unnamed) => Err(PthError::Unnamed(unnamed)),
         _ => Ok(found),
     }
+}
+
+fn joined(name: &str, key: &str) -> String {
+    if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") }
 }
 
 /// As Python has it: a key that comes again has the later value, in the earlier place.

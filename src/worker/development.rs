@@ -117,6 +117,7 @@ mod tests {
             classes: vec![],
             datasets: [("target".to_owned(), scenes)].into(),
             dataset_names: [].into(),
+            input_names: [].into(),
             inputs: [].into(),
             items: None,
             staging: folder.join("staging"),

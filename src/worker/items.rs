@@ -233,6 +233,7 @@ mod tests {
             )]
             .into(),
             dataset_names: [].into(),
+            input_names: [].into(),
             inputs: [].into(),
             items: Some(items),
             staging: folder.join("staging"),

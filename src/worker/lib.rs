@@ -8,10 +8,12 @@
 mod data;
 mod describe;
 mod development;
+mod exported;
 mod items;
 mod kinds;
 mod measure;
 mod model;
+mod names;
 mod pictures;
 mod training;
 mod trial;
@@ -97,7 +99,7 @@ fn perform(path: &Path) -> Result<work::Notes, Failure> {
     tch::set_num_threads(job.threads as i32);
     let kind = kinds::find(&job.kind)?;
     let work = Work::new(job, device, stop);
-    let mut notes = (kind.perform)(&work)?;
+    let mut notes = (kind.perform)(&work).map_err(|failure| names::renamed(failure, &work.job))?;
     notes.insert("threads".to_owned(), tch::get_num_threads().to_string());
     notes.insert("device".to_owned(), format!("{device:?}").to_lowercase());
     if let Some(set) = chosen {

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use intrada_ml::arch::{Arch, Options};
-use intrada_ml::checkpoint::{Apart, Restored};
+use intrada_ml::checkpoint::{self, Apart, CheckpointError, Restored};
 use intrada_ml::deeplab_v2::Branches;
 use intrada_ml::efficientnet_lite::OutputStride;
 use intrada_ml::input_file::InputFile;
 use intrada_ml::network::Network;
+use intrada_runner::kind::model::head;
 use serde::Deserialize;
 use tch::Kind;
 
+use crate::exported::Exported;
 use crate::work::{Failure, Work, log};
 
 /// A model of the pipeline file, as its parameters arrive.
@@ -41,15 +43,63 @@ impl Model {
     /// The network with the weights of a training or of a published file, for inference.
     pub(crate) fn trained(&self, work: &Work, weights: &InputFile) -> Result<Box<dyn Network>, Failure> {
         let network = self.fresh(work, 0, Kind::Float)?;
-        told(&network.load_weights(weights)?);
+        told(&self.checked(work, weights, || network.load_weights(weights))?);
         Ok(network)
+    }
+
+    /// What `load` has taken of `file`, if what the file says of its network agrees with this one.
+    ///
+    /// # Errors
+    /// That of `load`; the file was exported as a network that computes something else.
+    pub(crate) fn checked(
+        &self,
+        work: &Work,
+        file: &InputFile,
+        load: impl FnOnce() -> Result<Restored, CheckpointError>,
+    ) -> Result<Restored, Failure> {
+        let own = self.values();
+        let classes: Vec<&str> = work.job.classes.iter().map(|class| class.name.as_str()).collect();
+        let said = |header| Exported { path: file.path(), header };
+        match load() {
+            Ok(restored) => {
+                // Of a backbone the head is this model's own, and so is what decides about it.
+                let has_head = head(&own[0].1).is_some_and(|head| restored.loaded.iter().any(|name| name == head));
+                if has_head && let Some(doubt) = said(&restored.header).agrees(&own, &classes, false)? {
+                    work.warn(doubt);
+                }
+                Ok(restored)
+            }
+            // Which values differ says more than which tensors do.
+            Err(error) => {
+                use CheckpointError::{Missing, Shape, Unexpected, Unfitting};
+                if matches!(error, Missing { .. } | Shape { .. } | Unexpected { .. } | Unfitting { .. }) {
+                    said(&checkpoint::header(file)).agrees(&own, &classes, true)?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// All that decides what the network computes, as `export` writes it into a header.
+    fn values(&self) -> Vec<(&'static str, String)> {
+        let Model { arch, multi_level, output_stride, branches } = *self;
+        let arch = serde_json::to_value(arch).ok().and_then(|name| Some(name.as_str()?.to_owned()));
+        let arch = arch.expect("an architecture is written as its name");
+        let number = |name, value: Option<i64>| value.map(|value| (name, value.to_string()));
+        let numbers = [
+            number("output_stride", output_stride.map(|stride| stride as i64)),
+            number("branches", branches.map(|branches| branches as i64)),
+        ];
+        let mut values = vec![("arch", arch), ("multi_level", multi_level.to_string())];
+        values.extend(numbers.into_iter().flatten());
+        values
     }
 }
 
 /// How much of a file and of a network was loaded, in the words of `import.json`; which tensors exactly were not, and why,
 /// goes to the log.
 pub(crate) fn told(restored: &Restored) -> String {
-    let Restored { loaded, skipped, kept, counters, wrapping } = restored;
+    let Restored { loaded, skipped, kept, counters, wrapping, header: _ } = restored;
     for (what, tensors) in [("skipped", skipped), ("missing", kept), ("missing", counters)] {
         let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for Apart { name, why, .. } in tensors {
@@ -69,6 +119,7 @@ pub(crate) fn told(restored: &Restored) -> String {
 mod tests {
     use intrada_ml::network::{ChannelOrder, Normalization};
     use intrada_runner::kind::model::{ARCHS, head, preprocessing};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -82,6 +133,27 @@ mod tests {
             let named: Vec<_> = state.iter().filter(|(name, _)| name.ends_with(head)).collect();
             assert_eq!(named.len(), 1, "{}", arch.name);
             assert_eq!((named[0].0.as_str(), named[0].1.size()[0]), (head, 7), "{}", arch.name);
+        }
+    }
+
+    #[test]
+    fn every_key_of_a_model_is_held_against_what_a_file_says_but_for_where_it_starts() {
+        for arch in ARCHS {
+            let keys: Vec<&str> = arch.keys.iter().copied().flatten().map(|key| key.name).collect();
+            let number = |name: &str| if keys.contains(&name) { json!(8) } else { Value::Null };
+            let branches = if keys.contains(&"branches") { json!(4) } else { Value::Null };
+            let model: Model = serde_json::from_value(json!({
+                "model.arch": arch.name,
+                "model.multi_level": true,
+                "model.output_stride": number("output_stride"),
+                "model.branches": branches,
+            }))
+            .unwrap();
+            let mut held: Vec<&str> = model.values().iter().map(|(name, _)| *name).collect();
+            let mut wanted: Vec<&str> = keys.iter().copied().filter(|name| *name != "init").chain(["arch"]).collect();
+            held.sort_unstable();
+            wanted.sort_unstable();
+            assert_eq!(held, wanted, "{}", arch.name);
         }
     }
 

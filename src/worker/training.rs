@@ -10,6 +10,7 @@ use intrada_ml::adapt::{
     self, AdaptError, Control, DiscriminatorInit, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome,
     Precision, Progress, Settings,
 };
+use intrada_ml::checkpoint::Restored;
 use intrada_ml::cpu;
 use intrada_ml::data::augment::Augment;
 use intrada_ml::data::loader::{self, Loader};
@@ -17,6 +18,7 @@ use intrada_ml::data::order::Order;
 use intrada_ml::data::source::{LabelUse, Source};
 use intrada_ml::data::{Batches, DataError};
 use intrada_ml::equations::Gan;
+use intrada_ml::network::Network;
 use intrada_ml::optim::Repeats;
 use intrada_runner::exec::job::{Event, iterations_kept};
 use serde::Deserialize;
@@ -80,7 +82,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
     let mut notes = Notes::new();
     if let Some(init) = init(work) {
-        notes.insert("init".to_owned(), told(&init.load(network.as_ref())?));
+        notes.insert("init".to_owned(), told(&load(work, &parameters.model, &init, network.as_ref())?));
     }
     if let Some(set) = cpu::instruction_set() {
         notes.insert("instruction_set".to_owned(), over_attempts(&work.job.slot, &set));
@@ -128,7 +130,7 @@ pub(crate) fn try_weights(work: &Work) -> Result<(), Failure> {
     let parameters: Parameters = work.parameters()?;
     let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
     if let Some(init) = init(work) {
-        init.load(network.as_ref())?;
+        load(work, &parameters.model, &init, network.as_ref())?;
     }
     if let Some(init) = discriminator_init(work) {
         adapt::try_discriminators(network.as_ref(), &settings(&parameters), &init)?;
@@ -172,6 +174,12 @@ fn discriminator_init(work: &Work) -> Option<DiscriminatorInit> {
     let [aux, main] = ["discriminator_init_aux", "discriminator_init_main"].map(|role| work.optional_file(role));
     let apart = (aux.is_some() || main.is_some()).then_some(DiscriminatorInit::Apart { aux, main });
     work.optional_file("discriminator_init").map(DiscriminatorInit::Together).or(apart)
+}
+
+/// Copies first weights into a network, if they are those of one like it.
+fn load(work: &Work, model: &Model, init: &Init, network: &dyn Network) -> Result<Restored, Failure> {
+    let (Init::Weights(file) | Init::Pretrained(file)) = init;
+    model.checked(work, file, || init.load(network))
 }
 
 /// Weights of another training win over the model's own `init`; the runner sends only one of them.

@@ -15,17 +15,18 @@ use crate::work::{Failure, Work};
 /// What comes of trying the weights of the jobs in the file at `path`.
 pub(crate) fn tried(path: &Path) -> Result<Tried, Failure> {
     let jobs: Vec<Job> = serde_json::from_slice(&std::fs::read(path)?)?;
-    Ok(Tried { format: FORMAT, faults: jobs.into_iter().map(fault).collect() })
+    let (faults, warnings) = jobs.into_iter().map(found).unzip();
+    Ok(Tried { format: FORMAT, faults, warnings })
 }
 
-/// Why the weights of a job don't serve, if they don't.
-fn fault(job: Job) -> Option<Fault> {
-    let tried = kinds::find(&job.kind).and_then(|kind| {
-        let work = Work::new(job, Device::Cpu, Arc::default());
-        kind.try_weights.map_or(Ok(()), |try_weights| try_weights(&work))
-    });
-    match tried {
+/// Why the weights of a job don't serve, if they don't, and what is doubtful about them.
+fn found(job: Job) -> (Option<Fault>, Vec<String>) {
+    let kind = kinds::find(&job.kind);
+    let work = Work::new(job, Device::Cpu, Arc::default());
+    let tried = kind.and_then(|kind| kind.try_weights.map_or(Ok(()), |try_weights| try_weights(&work)));
+    let fault = match tried {
         Err(Failure::Failed { message, help }) => Some(Fault { message, help }),
         Ok(()) | Err(Failure::Interrupted { .. }) => None,
-    }
+    };
+    (fault, work.into_warnings())
 }

@@ -169,6 +169,7 @@ mod tests {
             classes: ["a", "b", "c", "d", "e", "f", "g", "h"].map(class).to_vec(),
             datasets: [(measure::ROLE.to_owned(), scenes)].into(),
             dataset_names: [].into(),
+            input_names: [].into(),
             inputs: [].into(),
             items: None,
             staging: folder.join("staging"),

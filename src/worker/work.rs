@@ -3,6 +3,7 @@
 //! Knows the job's contract and no kind. Parameters become typed here once, at the edge: what a kind's file works with is its
 //! own struct, and a value that doesn't fit is reported before anything is computed.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
@@ -76,6 +77,9 @@ pub const CHANGED_BACK: &str = "with the file put back, the same command goes on
 const CHANGED_ON_PURPOSE: &str =
     "with the file as it is now, the same command begins anew; no result was kept that was made from both";
 
+/// The folder in the staging folder with links to the files of input folders.
+pub(crate) const LINKS: &str = ".inputs";
+
 /// What a kind answers when it is done; goes into the trace.
 pub type Notes = BTreeMap<String, String>;
 
@@ -87,12 +91,14 @@ pub struct Work {
     pub device: Device,
     /// Set by a signal: save and stop.
     stop: Arc<AtomicBool>,
+    /// What was found to be doubtful.
+    warnings: RefCell<Vec<String>>,
 }
 
 impl Work {
     /// Begins `job`. `stop` is set when the process is asked to end.
     pub fn new(job: Job, device: Device, stop: Arc<AtomicBool>) -> Work {
-        Work { job, device, stop }
+        Work { job, device, stop, warnings: RefCell::default() }
     }
 
     /// The parameters as the kind's own struct; a model's are called `model.arch` and so on.
@@ -196,7 +202,7 @@ impl Work {
     /// # Errors
     /// The job has none, or the links can't be made.
     pub fn linked_folder(&self, role: &str) -> Result<PathBuf, Failure> {
-        let folder = self.job.staging.join(".inputs").join(role);
+        let folder = self.job.staging.join(LINKS).join(role);
         std::fs::create_dir_all(&folder)?;
         for (name, path) in self.folder(role)? {
             let link = folder.join(name);
@@ -217,6 +223,20 @@ impl Work {
         u8::try_from(classes).ok().filter(|classes| (2..255).contains(classes)).ok_or_else(|| {
             Failure::advised(format!("the pipeline has {classes} classes"), "2 to 254 can be told apart")
         })
+    }
+
+    /// Says something doubtful in the stage's log, once, and to whoever tries its weights.
+    pub fn warn(&self, text: String) {
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&text) {
+            log(&format!("warning: {text}"));
+            warnings.push(text);
+        }
+    }
+
+    /// What was found to be doubtful.
+    pub fn into_warnings(self) -> Vec<String> {
+        self.warnings.into_inner()
     }
 
     /// Whether the process was asked to save and stop.

@@ -262,6 +262,119 @@ fn what_a_command_has_written_is_tried_before_the_training_above_its_reader() {
 }
 
 #[test]
+fn what_a_command_makes_in_the_same_run_is_told_by_its_path_and_its_stage() {
+    let convert = "[stages.dl]\nkind = \"command\"\nshell = \"echo hi > dl.pth\"\noutputs = [\"dl.pth\"]\n\
+                   [stages.below]\nkind = \"evaluation\"\nweights = [\"dl.pth\"]\nmodel = \"small\"\ndataset = \"target\"\n";
+    let space = Space::with(&format!("{PIPELINE}{convert}"));
+    let ran = space.intrada("run p.toml below");
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let said = format!("{}{}{}", ran.stdout, ran.stderr, space.intrada("log p.toml below").stdout);
+    assert!(said.contains("dl.pth (made by dl) is no checkpoint"), "{said}");
+    assert!(!said.contains("objects"), "{said}");
+}
+
+/// The folder of an export of `above` of a network of this model, with classes of these names.
+fn exported(space: &Space, model: &str, classes: &[&str]) {
+    space.write("p.toml", of_classes(model, classes, ""));
+    space.run("p.toml above");
+    let ran = space.intrada("export p.toml above out");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+fn of_classes(model: &str, classes: &[&str], below: &str) -> String {
+    let listed: String = classes.iter().map(|name| format!("[[classes]]\nname = \"{name}\"\n")).collect();
+    let pipeline = PIPELINE.replace("classes = \"scenes-8\"\n", "").replace("arch = \"small\"", model);
+    let pipeline = pipeline.replace("method = \"advent\"", "method = \"source-only\"");
+    let pipeline = pipeline.replace("target = \"target\"\n", "").replace("discriminator_width = 4\n", "");
+    pipeline.replace("[datasets.target]", &format!("{listed}\n[datasets.target]")) + below
+}
+
+const SCENES: [&str; 8] = ["sky", "building", "road", "sidewalk", "vegetation", "person", "car", "pole"];
+
+#[test]
+fn a_network_of_our_own_export_is_not_read_into_one_that_computes_something_else() {
+    let evaluate = "[stages.s]\nkind = \"evaluation\"\nweights = [\"out/model.safetensors\"]\nmodel = \"small\"\n\
+                    dataset = \"target\"\n";
+    let training = "kind = \"inter-training\"\nmethod = \"source-only\"\nsource = \"target\"\niterations = 1\n";
+    let weights = format!("[stages.s]\n{training}model = \"small\"\nweights = \"out/model.safetensors\"\n");
+    let import = "[stages.s]\nkind = \"checkpoint-import\"\nfile = \"out/model.safetensors\"\nmodel = \"small\"\n";
+    let entropy = "[stages.s]\nkind = \"entropy-inference\"\nweights = \"out/model.safetensors\"\nmodel = \"small\"\n\
+                   images = \"target\"\n";
+    let init = format!("[stages.s]\n{training}model = \"small\"\n");
+    let space = Space::new();
+    let eff = |more: &str| format!("arch = \"efficientnet-lite0\"\nmulti_level = false\n{more}");
+    exported(&space, &eff("output_stride = 16"), &SCENES);
+    let file = space.bytes("out/model.safetensors");
+    let length = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let said = &header["__metadata__"];
+    assert_eq!([&said["arch"], &said["output_stride"], &said["multi_level"]], ["efficientnet-lite0", "16", "false"]);
+
+    let other = eff("output_stride = 32");
+    let begun = format!("{other}\ninit = \"out/model.safetensors\"");
+    for (stage, model) in [(evaluate, &other), (&weights, &other), (import, &other), (entropy, &other), (&init, &begun)]
+    {
+        space.write("p.toml", of_classes(model, &SCENES, stage));
+        let told = "model.safetensors: it was exported as a network with `output_stride = 16`, and is read into one with \
+                    `output_stride = 32`";
+        assert_refused(
+            &space.intrada("plan p.toml s"),
+            stage,
+            &[told, "give the stage a model with `output_stride = 16`"],
+        );
+    }
+    // Beside what differs, what it takes to agree.
+    space.write("p.toml", of_classes(&eff("output_stride = 16"), &SCENES, evaluate));
+    assert_eq!(space.intrada("plan p.toml s").code, Some(0));
+    space.write("p.toml", of_classes("arch = \"small\"", &SCENES, evaluate));
+    let told =
+        "exported as a network with `arch = \"efficientnet-lite0\"`, `multi_level = false`, and is read into one with";
+    assert_refused(&space.intrada("plan p.toml s"), "arch", &[told, "arch = \"small\""]);
+}
+
+#[test]
+fn a_network_of_our_own_export_is_not_read_with_its_classes_in_another_order() {
+    let evaluate = "[stages.s]\nkind = \"evaluation\"\nweights = [\"out/model.safetensors\"]\nmodel = \"small\"\n\
+                    dataset = \"target\"\n";
+    let space = Space::new();
+    exported(&space, "arch = \"small\"", &SCENES);
+    let with = |classes: &[&str]| {
+        space.write("p.toml", of_classes("arch = \"small\"", classes, evaluate));
+        space.intrada("plan p.toml s")
+    };
+    let mut swapped = SCENES;
+    swapped.swap(0, 6);
+    let ran = with(&swapped);
+    assert_refused(&ran, "order", &["what it takes for `sky` would count as `car`", "put the classes of the pipeline"]);
+    let mut renamed = SCENES;
+    renamed[0] = "heaven";
+    let ran = with(&renamed);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let both =
+        ["warning: out/model.safetensors: its classes are called sky, building", "those of the pipeline heaven, b"];
+    assert!(both.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
+    let ran = space.intrada("run p.toml s");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains(both[0]), "{}", ran.stderr);
+    assert!(space.intrada("log p.toml s").stdout.contains("model.safetensors: its classes are called sky, building"));
+    assert!(space.intrada("doctor p.toml").stdout.contains("its classes are called sky"));
+    let ran = with(&SCENES);
+    assert!(ran.code == Some(0) && !ran.stderr.contains("classes"), "{}", ran.stderr);
+    assert!(space.outcomes().contains(&"s:ran".to_owned()));
+}
+
+#[test]
+fn a_note_about_the_environment_is_in_the_log_and_no_part_of_what_went_wrong() {
+    let space = Space::with(PIPELINE);
+    space.write("p.toml", PIPELINE.replace("iterations = 1", "iterations = 3\nlearning_rate = 1e30"));
+    let ran = Ran::of(space.command("run p.toml").env("OMP_NUM_THREADS", "1").output().unwrap());
+    assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(said.contains("above") && !said.contains("is not passed on"), "{said}");
+    assert!(space.intrada("log p.toml above").stdout.contains("OMP_NUM_THREADS is not passed on"));
+}
+
+#[test]
 fn a_folder_in_the_place_of_a_file_is_told_before_anything_runs() {
     let (space, ..) = prepared(&EVALUATE.replace("w.pth", "weights/w"));
     space.write("weights/w/.metadata", "x");

@@ -160,6 +160,23 @@ pub enum CheckpointError {
         /// The file's.
         found: Kind,
     },
+    /// Discriminators of other levels, or of more than one.
+    #[error(
+        "{}: it holds {}, and the discriminator of one level is wanted, `{wanted}`",
+        path.display(),
+        match levels[..] {
+            [level] => format!("the discriminator of the level `{level}`"),
+            _ => format!("the discriminators of the levels `{}`", levels.join("` and `")),
+        }
+    )]
+    Levels {
+        /// The file.
+        path: PathBuf,
+        /// Whose it holds.
+        levels: Vec<&'static str>,
+        /// Whose it should.
+        wanted: String,
+    },
     /// Weights that hold NaN or infinity: with them every prediction would be one class.
     #[error(
         "{}: tensor `{key}` is not finite: {elements} of its {total} elements are NaN or infinite{}; the network had diverged \
@@ -206,6 +223,13 @@ impl CheckpointError {
             CheckpointError::NotFinite { .. } => {
                 Some("take a checkpoint from before that, or copy or download the file again")
             }
+            CheckpointError::Levels { levels, .. } => Some(match levels[..] {
+                ["aux"] => "`discriminator_init_aux` takes it",
+                ["main"] => "`discriminator_init_main` takes it",
+                _ => {
+                    "`discriminator_init` takes a file of several levels, such as `discriminator.safetensors` of a training"
+                }
+            }),
             CheckpointError::Io { .. }
             | CheckpointError::Changed(_)
             | CheckpointError::Foreign { .. }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use tch::{Kind, Tensor, no_grad};
 
-use super::{Checkpoint, CheckpointError, Wrapping, read_input, read_network};
+use super::{Checkpoint, CheckpointError, Header, Wrapping, read_input, read_network};
 use crate::input_file::InputFile;
 use intrada_weights::shown::Shown;
 
@@ -44,6 +44,8 @@ pub struct Restored {
     pub counters: Vec<Apart>,
     /// Where in the file the network was.
     pub wrapping: Wrapping,
+    /// What the file's header says beside the tensors.
+    pub header: Header,
 }
 
 /// A tensor that only one side has, file or network.
@@ -97,7 +99,8 @@ pub fn copy_into(
     rule: Rule,
 ) -> Result<Restored, CheckpointError> {
     let tensors = &stored.tensors;
-    let mut restored = Restored { wrapping: stored.wrapping.clone(), ..Restored::default() };
+    let mut restored =
+        Restored { wrapping: stored.wrapping.clone(), header: stored.header.clone(), ..Restored::default() };
     let mut pairs = Vec::new();
     let mut missing = Vec::new();
     for (key, to) in live {

@@ -25,17 +25,32 @@ pub struct Nearest {
     pub(super) odd: Option<String>,
     /// Whether the file's names are those of discriminators.
     pub(super) are_discriminators: bool,
+    /// Whether the names that are wanted are.
+    pub(super) wants_discriminators: bool,
+    /// Whether the file has what segmentation networks have and discriminators don't.
+    pub(super) is_network: bool,
 }
 
 impl Nearest {
     /// What to do.
     pub(super) fn cure(&self) -> &'static str {
-        match self.are_discriminators {
-            true => {
+        match (self.wants_discriminators, self.are_discriminators) {
+            (true, true) => {
+                "its names are those of one discriminator, which `discriminator_init_main` or `discriminator_init_aux` takes; \
+                 `discriminator_init` takes a file of all levels, as a training writes it"
+            }
+            (true, false) if self.is_network => {
+                "its names are those of a segmentation network, which `weights` of a training or `init` of a model takes; name \
+                 the file of the discriminator"
+            }
+            (true, false) => {
+                "name a file of a discriminator: `discriminator.safetensors` of a training, or one of AdvEnt or AdaptSegNet"
+            }
+            (false, true) => {
                 "its names are those of a discriminator, which `discriminator_init` of a training takes; name the file of the \
                  network"
             }
-            false => {
+            (false, false) => {
                 "name a file of such a network, or give the stage the model of the file: `arch` and `multi_level` decide which \
                  tensors it has"
             }

@@ -189,6 +189,29 @@ fn the_file_of_a_discriminator_is_called_one_and_no_other_is() {
 }
 
 #[test]
+fn a_file_that_serves_no_discriminator_is_told_by_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.safetensors");
+    let layers = |before: &str| -> Vec<String> {
+        let layer = |layer: &str| ["weight", "bias"].map(|part| format!("{before}{layer}.{part}"));
+        ["0", "2", "4", "6", "8"].iter().flat_map(|number| layer(number)).collect()
+    };
+    let both: Vec<_> = [layers("aux."), layers("main.")].concat();
+    let live: Vec<_> = both.iter().map(|name| named(name, Tensor::from_slice(&[0f32]))).collect();
+    let cure = |names: &[String]| {
+        write(&path, &names.iter().map(|name| named(name, Tensor::from_slice(&[1f32]))).collect::<Vec<_>>(), None)
+            .unwrap();
+        restore(&InputFile::new(&path), &live, Rule::WEIGHTS).unwrap_err().cure().unwrap()
+    };
+    let network = ["encoder.0.conv.weight", "encoder.0.norm.running_mean"].map(str::to_owned);
+    assert!(cure(&network).contains("those of a segmentation network, which `weights`"), "{}", cure(&network));
+    for one in [layers("main."), layers("")] {
+        assert!(cure(&one).contains("`discriminator_init_main` or `discriminator_init_aux` takes"), "{one:?}");
+    }
+    assert!(cure(&["fc.weight".to_owned()]).starts_with("name a file of a discriminator"));
+}
+
+#[test]
 fn weights_that_are_no_numbers_are_told_with_tensor_and_count_and_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");

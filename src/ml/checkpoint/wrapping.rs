@@ -58,11 +58,30 @@ impl Display for Wrapping {
     }
 }
 
+/// As [`find`], and in lists where it is nowhere else, as `torch.save((state_dict, …))` has it; what is in lists is then one
+/// with the rest.
+///
+/// # Errors
+/// As there.
+pub(super) fn find_with_lists(
+    path: &Path,
+    contents: &mut Contents,
+    wanted: &[Vec<String>],
+) -> Result<Wrapping, CheckpointError> {
+    match find(path, contents, wanted) {
+        Err(CheckpointError::Unfitting { .. }) if !contents.in_lists.is_empty() => {
+            contents.arrays.append(&mut contents.in_lists);
+            find(path, contents, wanted)
+        }
+        found => found,
+    }
+}
+
 /// Where the network is whose names are one of these lists; each list is a form in which its files come.
 ///
 /// # Errors
 /// It is nowhere, at several places with different values, or some of it can't be read.
-pub(super) fn find(path: &Path, contents: &Contents, wanted: &[Vec<String>]) -> Result<Wrapping, CheckpointError> {
+fn find(path: &Path, contents: &Contents, wanted: &[Vec<String>]) -> Result<Wrapping, CheckpointError> {
     let names: Vec<&str> = contents.arrays.iter().map(|(name, _)| name.as_str()).collect();
     let odd: HashMap<&str, String> = contents.odd.iter().map(|(name, odd)| (name.as_str(), odd.to_string())).collect();
     let all: HashSet<&str> = names.iter().chain(odd.keys()).copied().collect();
@@ -190,6 +209,8 @@ fn nearest(names: &[&str], all: &HashSet<&str>, odd: &HashMap<&str, String>, wan
             false => format!("`{}` is {what}", Shown(name)),
         }),
         are_discriminators: found < form.len() && are_of_discriminators(names),
+        wants_discriminators: are_of_discriminators(&form.iter().map(String::as_str).collect::<Vec<_>>()),
+        is_network: names.iter().any(|name| name.ends_with(".running_mean") || name.contains("conv2d_list.")),
     }
 }
 

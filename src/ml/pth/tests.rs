@@ -62,6 +62,32 @@ fn every_form_of_torch_save_gives_the_tensors_that_were_saved() {
 }
 
 #[test]
+fn a_network_that_is_an_element_of_a_list_is_read_where_it_is_nowhere_else() {
+    let bytes = file("zip");
+    let wanted: Vec<String> = read(&bytes).unwrap().arrays.into_iter().map(|(name, _)| name).collect();
+    let found = |name: &str| checkpoint::read_network(&InputFile::new(path(name)), std::slice::from_ref(&wanted));
+    for (name, below) in [("in-tuple", "0."), ("in-list", "0."), ("in-record", "models.0."), ("beside-list", "net.")] {
+        let read = found(name).unwrap();
+        assert_eq!((read.tensors.len(), read.wrapping.below.as_str()), (wanted.len(), below), "{name}");
+    }
+    let several = found("two-in-list").unwrap_err().to_string();
+    assert!(several.contains("2 times, and their values differ: below `0.` and `1.`"), "{several}");
+    let other = checkpoint::read_network(&InputFile::new(path("in-list")), &[vec!["a".to_owned()]]).unwrap_err();
+    assert!(other.to_string().contains("Of the file's 11 tensors the network doesn't know `0."), "{other}");
+}
+
+#[test]
+fn a_list_that_holds_itself_and_one_without_end_are_no_harm() {
+    // A list as its own element, twice, and a dictionary in a list as deep as a file can make it.
+    let within_itself = b"]q\x00(h\x00h\x00}X\x01\x00\x00\x00aK\x01se";
+    assert!(matches!(read(&row(within_itself)), Err(PthError::Empty)));
+    let deep = [vec![b']'; 5000], vec![b'a'; 4999]].concat();
+    assert!(matches!(read(&row(&deep)), Err(PthError::Empty)));
+    let many = [&b"]("[..], &b"}".repeat(100_000), b"e"].concat();
+    assert!(matches!(read(&row(&many)), Err(PthError::Empty)));
+}
+
+#[test]
 fn a_file_of_python_2_is_read_with_the_view_that_its_storage_is() {
     let bytes = file("python2");
     let named = read(&bytes).unwrap().arrays;

@@ -32,6 +32,8 @@ pub struct Tried {
     pub format: u32,
     /// Of each job, in their order, why its file doesn't serve; `None`: it does.
     pub faults: Vec<Option<Fault>>,
+    /// Of each job, in their order, what is doubtful about its file though it serves.
+    pub warnings: Vec<Vec<String>>,
 }
 
 /// Why a file of weights doesn't serve.
@@ -106,6 +108,9 @@ pub struct Job {
     pub dataset_names: BTreeMap<String, String>,
     /// Outputs of other stages and source files by role (`weights`, `hard`, `model.init`).
     pub inputs: BTreeMap<String, Input>,
+    /// What messages call each output of another stage, whose files are objects of the store: its path and its stage.
+    #[serde(default)]
+    pub input_names: BTreeMap<String, String>,
     /// For a kind that works item by item: what its items are, and what is known of them already.
     pub items: Option<Items>,
     /// An empty folder; the outputs go there under the paths that the kind declares.

@@ -94,6 +94,18 @@ pub fn told(withheld: &[String]) -> Option<String> {
 /// Where these variables are meant to be said instead.
 pub const INSTEAD: &str = "`threads` and `instruction_set` of [pipeline] say how a stage computes";
 
+/// The line of a worker's log that says what was withheld; `None` where nothing was.
+pub(crate) fn note() -> Option<String> {
+    told(&withheld()).map(|told| format!("{NOTE}{told}; {INSTEAD}"))
+}
+
+/// Whether a line of a log is [`note`]'s: it is no part of what went wrong.
+pub(crate) fn is_note(line: &str) -> bool {
+    line.starts_with(NOTE) && line.ends_with(INSTEAD)
+}
+
+const NOTE: &str = "intrada-run: ";
+
 /// Why nothing can be computed here with a set; `None` where it can.
 pub fn refusal(set: &InstructionSet) -> Option<Failure> {
     let (name, arch) = (set.name, std::env::consts::ARCH);

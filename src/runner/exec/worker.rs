@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::job::{DESCRIBE, Description, Event, FORMAT, Fault, Job, TRY_WEIGHTS, Tried, iterations_kept};
+use super::job::{DESCRIBE, Description, Event, FORMAT, Job, TRY_WEIGHTS, Tried, iterations_kept};
 use super::process::{self, Control, Prepared, Running};
 use super::{Failure, Visible, find_worker, no_start, surroundings};
 use crate::kind::instruction_set;
@@ -104,9 +104,9 @@ fn was_not_loaded(status: ExitStatus) -> bool {
 
 /// In the stage's log, for whoever wonders why a variable has no effect.
 fn note_withheld(mut log: &File) {
-    if let Some(told) = surroundings::told(&surroundings::withheld()) {
+    if let Some(note) = surroundings::note() {
         // Not worth a failure: it is said by `doctor` as well.
-        let _ = writeln!(log, "intrada-run: {told}; {}", surroundings::INSTEAD);
+        let _ = writeln!(log, "{note}");
     }
 }
 
@@ -148,18 +148,19 @@ const PATIENCE_FOR_FILES: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// As [`describe`]; the jobs can't be written to a file for it.
-pub fn try_weights(root: &Path, jobs: &[Job]) -> Result<Vec<Option<Fault>>, Failure> {
+pub fn try_weights(root: &Path, jobs: &[Job]) -> Result<Tried, Failure> {
     let worker = find_worker()?;
     let text = serde_json::to_vec(jobs).expect("a job is plain data");
     let unwritten = |error| Failure::new(format!("failed to write a temporary file for the worker: {error}"));
     let mut file = tempfile::NamedTempFile::new().map_err(unwritten)?;
     file.write_all(&text).map_err(unwritten)?;
-    let Tried { faults, .. } = ask(&worker, PATIENCE_FOR_FILES, |command| {
+    let tried: Tried = ask(&worker, PATIENCE_FOR_FILES, |command| {
         command.arg(TRY_WEIGHTS).arg(file.path()).current_dir(root);
         // A file is read in the same way wherever the stage computes.
         Visible::Only(Vec::new()).limit(command);
     })?;
-    if faults.len() == jobs.len() { Ok(faults) } else { Err(not_ours(&worker)) }
+    let is_of_each = [tried.faults.len(), tried.warnings.len()] == [jobs.len(); 2];
+    if is_of_each { Ok(tried) } else { Err(not_ours(&worker)) }
 }
 
 /// What the worker answers to these arguments.

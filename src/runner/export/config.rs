@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::subject::Network;
 use crate::kind::model::preprocessing;
+use crate::pipeline::Value;
 
 /// `config.json`.
 pub(super) fn config(network: &Network<'_>) -> Json {
@@ -14,11 +15,7 @@ pub(super) fn config(network: &Network<'_>) -> Json {
     let id_to_label: Map<String, Json> =
         named.clone().map(|(id, class)| (id.to_string(), Json::from(class.name.as_str()))).collect();
     let label_to_id: Map<String, Json> = named.map(|(id, class)| (class.name.clone(), Json::from(id))).collect();
-    let model = network.stage().parameters.iter().filter_map(|parameter| {
-        let name = parameter.name.strip_prefix("model.")?;
-        Some((name.to_owned(), json!(parameter.value)))
-    });
-    let mut config: Map<String, Json> = model.collect();
+    let mut config: Map<String, Json> = model(network).map(|(name, value)| (name.to_owned(), json!(value))).collect();
     config.extend([
         ("num_labels".to_owned(), json!(classes.len())),
         ("id2label".to_owned(), Json::Object(id_to_label)),
@@ -34,12 +31,20 @@ pub(super) fn config(network: &Network<'_>) -> Json {
     Json::Object(config)
 }
 
-/// The header's metadata.
-pub(super) fn metadata(network: &Network<'_>) -> Vec<(&'static str, String)> {
+/// The parameters of its model, all of which decide what the network computes.
+fn model<'a>(network: &'a Network<'_>) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    let parameters = network.stage().parameters.iter();
+    parameters.filter_map(|parameter| Some((parameter.name.strip_prefix("model.")?, &parameter.value)))
+}
+
+/// The header's metadata. Whoever reads the file into a network holds the model and the classes against its own: tensors don't
+/// tell how many branches of a head are summed.
+pub(super) fn metadata<'a>(network: &'a Network<'_>) -> Vec<(&'a str, String)> {
     let classes: Vec<&str> = network.pipeline().classes.iter().map(|class| class.name.as_str()).collect();
     let input = input(network);
     let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut metadata = vec![("format", "pt".to_owned()), ("arch", arch(network).to_owned())];
+    let mut metadata = vec![("format", "pt".to_owned())];
+    metadata.extend(model(network).map(|(name, value)| (name, text(&json!(value)))));
     metadata.extend(["channel_order", "mean", "scale", "size"].map(|name| (name, text(&input[name]))));
     metadata.extend([("classes", json!(classes).to_string()), ("key", network.done().key.to_string())]);
     metadata

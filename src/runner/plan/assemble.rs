@@ -54,6 +54,7 @@ pub fn job(pipeline: &Pipeline, stage: &Stage) -> Job {
         classes: pipeline.classes.iter().map(class).collect(),
         datasets: BTreeMap::new(),
         dataset_names: BTreeMap::new(),
+        input_names: BTreeMap::new(),
         inputs: BTreeMap::new(),
         items: None,
         staging: PathBuf::new(),

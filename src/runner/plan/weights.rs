@@ -11,6 +11,7 @@ use std::path::Path;
 
 use intrada_weights::beginning::{self, Form};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::kind::Runs;
 use crate::kind::model::head;
@@ -23,6 +24,15 @@ pub use tried::{Tried, examined, tried};
 
 /// A header that is longer is left to the worker: that of a network has some ten thousand bytes.
 const HEADER_AT_MOST: u64 = 16 << 20;
+
+/// The header of a safetensors file: what is said beside the tensors may have any names.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__", default)]
+    _beside: IgnoredAny,
+    #[serde(flatten)]
+    tensors: BTreeMap<String, Entry>,
+}
 
 /// A tensor in the header of a safetensors file.
 #[derive(Deserialize)]
@@ -94,7 +104,7 @@ fn is_of_weights(role: &str) -> bool {
 
 /// What is wrong with a safetensors file of this header and so many bytes behind it.
 fn of_header(header: &[u8], data: u64, stage: &Stage, role: &str, classes: usize) -> Option<String> {
-    let Ok(header) = serde_json::from_slice::<BTreeMap<String, Entry>>(header) else {
+    let Ok(Header { tensors: header, .. }) = serde_json::from_slice(header) else {
         return Some("is damaged: its header is no list of tensors; copy or download it again".to_owned());
     };
     let wanted = header.values().filter_map(|entry| Some(entry.data_offsets?[1])).max().unwrap_or(0);

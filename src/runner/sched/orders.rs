@@ -187,8 +187,16 @@ fn worker_job(
         }
         _ => None,
     });
+    let input_names = stage.inputs.iter().filter_map(|input| {
+        let InputSource::Output { output, within } = &input.from else { return None };
+        let maker = session.pipeline.stage(output.stage);
+        let place = &maker.outputs[output.output].path;
+        let path = within.as_ref().map_or_else(|| place.clone(), |within| place.join(within));
+        Some((input.role.clone(), format!("{} (made by {})", path.display(), maker.name)))
+    });
     Ok(Job {
         datasets,
+        input_names: input_names.collect(),
         dataset_names: dataset_names.collect(),
         inputs,
         device: device.to_owned(),

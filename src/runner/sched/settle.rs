@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::digest::Key;
 use crate::event::{Advice, Event, Finished, Outcome};
 use crate::exec::job::Event as Said;
-use crate::exec::{self, Failure};
+use crate::exec::{self, Failure, surroundings};
 use crate::flow::{How, NodeId, Outputs};
 use crate::pipeline::StageId;
 use crate::shell;
@@ -84,7 +84,8 @@ impl Run<'_> {
     /// Keeps how a job failed.
     pub(super) fn note_failure(&mut self, node: NodeId, stage: StageId, key: Key, failure: Failure) {
         let known = self.results.entry(node).or_default();
-        let log = || exec::tail(&self.session.store.log_path(key), LOG_LINES).unwrap_or_default();
+        // One more, as the note about the environment may be among them, which a worker's log begins with.
+        let log = || exec::tail(&self.session.store.log_path(key), LOG_LINES + 1).unwrap_or_default();
         match failure {
             Failure::Cancelled { at } => {
                 known.outcome = Some(Outcome::Cancelled);
@@ -97,7 +98,8 @@ impl Run<'_> {
                 known.outcome = Some(Outcome::Failed);
                 // The worker writes its last words into the log, too.
                 let mut log = log();
-                log.retain(|line| !message.lines().any(|said| said == line));
+                log.retain(|line| !surroundings::is_note(line) && !message.lines().any(|said| said == line));
+                log.drain(..log.len().saturating_sub(LOG_LINES));
                 let stage = self.session.pipeline.stage(stage);
                 known.reason = message;
                 let more = format!(

@@ -1,4 +1,4 @@
-//! `checkpoint-import`: a published file → weights under the released code's names, and what became of each tensor.
+//! `checkpoint-import`: a published file → weights under the names of the network here, and what became of each tensor.
 
 use intrada_ml::arch::Arch;
 use intrada_ml::checkpoint::{self, Apart, Restored, Wrapping};
@@ -71,15 +71,15 @@ pub(super) fn try_weights(work: &Work) -> Result<(), Failure> {
 fn read(work: &Work, parameters: &Parameters) -> Result<(Box<dyn Network>, Restored), Failure> {
     let network = parameters.model.fresh(work, 0, Kind::Float)?;
     let file = &work.file("file")?;
-    let restored = match parameters.part {
-        Part::Network => network.load_weights(file)?,
-        Part::Backbone => network.load_pretrained(file)?,
-    };
+    let restored = parameters.model.checked(work, file, || match parameters.part {
+        Part::Network => network.load_weights(file),
+        Part::Backbone => network.load_pretrained(file),
+    })?;
     Ok((network, restored))
 }
 
 fn record(model: &Model, part: Part, network: &dyn Network, restored: Restored) -> Record {
-    let Restored { loaded, skipped, kept, counters, wrapping } = restored;
+    let Restored { loaded, skipped, kept, counters, wrapping, header: _ } = restored;
     let is_loaded = |name: &String| loaded.binary_search(name).is_ok();
     let shaped = |(name, tensor): &(String, Tensor)| Loaded { name: name.clone(), shape: tensor.size() };
     let loaded = network.state().iter().filter(|(name, _)| is_loaded(name)).map(shaped).collect();

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{is_of_weights, of_reader};
-use crate::exec::job::{Input, Job};
+use crate::exec::job::{Fault, Input, Job};
 use crate::exec::{Failure, find_worker, worker};
 use crate::kind::Runs;
 use crate::pipeline::{InputSource, OutputId, Pipeline, Problem, Span, Stage, StageId};
@@ -103,11 +103,14 @@ fn try_all(pipeline: &Pipeline, trials: &[Trial<'_>]) -> Tried {
     let Some(first) = trials.first() else { return Tried::default() };
     let jobs: Vec<Job> = trials.iter().map(|trial| trial.job(pipeline)).collect();
     match worker::try_weights(&pipeline.root, &jobs) {
-        Ok(faults) => {
-            let told = trials.iter().zip(faults).filter_map(|(trial, fault)| Some((trial, fault?)));
-            let problems = told.flat_map(|(trial, fault)| {
-                let problem = fault.help.into_iter().fold(Problem::error(fault.message), Problem::help);
-                trial.spans.iter().map(move |span| problem.clone().at(*span, "")).collect::<Vec<_>>()
+        Ok(answer) => {
+            let told = trials.iter().zip(answer.faults.into_iter().zip(answer.warnings));
+            let problems = told.flat_map(|(trial, (fault, warnings))| {
+                let error = |fault: Fault| fault.help.into_iter().fold(Problem::error(fault.message), Problem::help);
+                let all: Vec<Problem> =
+                    fault.map(error).into_iter().chain(warnings.into_iter().map(Problem::warning)).collect();
+                let of = |span: &Span| all.iter().map(|problem| problem.clone().at(*span, "")).collect::<Vec<_>>();
+                trial.spans.iter().flat_map(of).collect::<Vec<_>>()
             });
             Tried { problems: once_each(problems.collect()), files: files.len() }
         }
