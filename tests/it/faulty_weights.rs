@@ -333,6 +333,19 @@ fn a_network_of_our_own_export_is_not_read_into_one_that_computes_something_else
 }
 
 #[test]
+fn a_model_that_begins_with_the_network_of_a_stage_computes_as_that_does() {
+    let below = "[models.coarse]\narch = \"efficientnet-lite0\"\noutput_stride = 32\ninit = \"runs/p/above/model.safetensors\"\n\
+                 [stages.s]\nkind = \"inter-training\"\nmethod = \"source-only\"\nmodel = \"coarse\"\nsource = \"target\"\n\
+                 iterations = 1\n";
+    let space = Space::with(&of_classes("arch = \"efficientnet-lite0\"", &SCENES, below));
+    let told =
+        "`coarse` begins with the network of `above`, which has `output_stride = 8`, and has `output_stride = 32`";
+    assert_refused(&space.intrada("plan p.toml"), "init", &[told, "help: give `coarse` `output_stride = 8`"]);
+    space.edit("p.toml", "output_stride = 32", "output_stride = 8");
+    assert_eq!(space.intrada("plan p.toml").code, Some(0));
+}
+
+#[test]
 fn a_network_of_our_own_export_is_not_read_with_its_classes_in_another_order() {
     let evaluate = "[stages.s]\nkind = \"evaluation\"\nweights = [\"out/model.safetensors\"]\nmodel = \"small\"\n\
                     dataset = \"target\"\n";

@@ -33,12 +33,35 @@ impl Resolver<'_> {
             return;
         }
         if let (true, None, Some((init, span))) = (building.stage.is_training(), weights, &model.init) {
-            building.input("model.init", self.path(init), *span);
+            let from = self.path(init);
+            self.problems.extend(self.otherwise_than_trained(model, &from, *span));
+            building.input("model.init", from, *span);
         }
         if building.stage.is_training() {
             self.problems.extend(without_effect(&building.table.values, model));
         }
         building.model.extend(parameters_of(model, "model"));
+    }
+
+    /// What a model has otherwise than the network of the stage that it begins with, where the tensors don't tell.
+    fn otherwise_than_trained(&self, model: &Model, from: &InputSource, span: Span) -> Option<Problem> {
+        let InputSource::Output { output, .. } = from else { return None };
+        let table = &self.tables[output.stage.index()];
+        let typed = table.values.get("model").filter(|_| table.outputs[output.output].gives == Gives::Weights)?;
+        let other = &self.model_list[self.models.get(typed.text()).copied().flatten()?];
+        let differs = |(name, value, _): &(String, Value, Span)| {
+            let theirs = other.parameters.iter().find(|(other, ..)| other == name).map(|(_, theirs, _)| theirs)?;
+            let setting = |value: &Value| format!("`{name} = {}`", value.canonical());
+            let is_hidden = ["branches", "output_stride"].contains(&name.as_str());
+            (is_hidden && theirs != value).then(|| (setting(theirs), setting(value)))
+        };
+        let (theirs, own) = model.parameters.iter().find_map(differs)?;
+        let title = format!(
+            "`{}` begins with the network of `{}`, which has {theirs}, and has {own}",
+            model.name, table.family
+        );
+        let problem = Problem::error(title).at(span, "").beside(other.span, "the model of that network");
+        Some(problem.help(format!("give `{}` {theirs}", model.name)))
     }
 
     /// The network that belongs to weights is the one that their training names; where the stage names one too, they
