@@ -203,8 +203,10 @@ fn a_file_that_serves_no_discriminator_is_told_by_what_it_is() {
             .unwrap();
         restore(&InputFile::new(&path), &live, Rule::WEIGHTS).unwrap_err().cure().unwrap()
     };
-    let network = ["encoder.0.conv.weight", "encoder.0.norm.running_mean"].map(str::to_owned);
-    assert!(cure(&network).contains("those of a segmentation network, which `weights`"), "{}", cure(&network));
+    for of_network in ["encoder.0.conv.weight", "bn1.running_mean", "layer6.conv2d_list.0.weight"] {
+        let said = cure(&["x.weight", of_network].map(str::to_owned));
+        assert!(said.contains("those of a segmentation network, which `weights`"), "{of_network}: {said}");
+    }
     for one in [layers("main."), layers("")] {
         assert!(cure(&one).contains("`discriminator_init_main` or `discriminator_init_aux` takes"), "{one:?}");
     }

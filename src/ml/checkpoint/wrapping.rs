@@ -210,8 +210,13 @@ fn nearest(names: &[&str], all: &HashSet<&str>, odd: &HashMap<&str, String>, wan
         }),
         are_discriminators: found < form.len() && are_of_discriminators(names),
         wants_discriminators: are_of_discriminators(&form.iter().map(String::as_str).collect::<Vec<_>>()),
-        is_network: names.iter().any(|name| name.ends_with(".running_mean") || name.contains("conv2d_list.")),
+        is_network: names.iter().any(|name| is_of_network(name)),
     }
+}
+
+/// Whether a segmentation network has such a tensor, and no discriminator: of a norm, of a head, of an encoder.
+fn is_of_network(name: &str) -> bool {
+    name.ends_with(".running_mean") || name.contains("conv2d_list.") || name.contains("encoder.")
 }
 
 /// Whether these are the names of discriminators and no others: five layers each, in AdvEnt's files and in ours with numbers.
