@@ -151,6 +151,18 @@ fn whatever_is_no_whole_photograph_is_told_before_any_training() {
 }
 
 #[test]
+fn images_that_are_larger_than_memory_are_told_with_what_they_take() {
+    let space = healthy();
+    let ran = space.intrada("plan p.toml --set datasets.target.size=[65535,65535] --set stages.inter.batch=64");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let said = "a batch of 64 images of `target` with 65535 × 65535 pixels takes 3.0 TiB as float32 numbers";
+    assert_eq!(ran.stderr.matches("of memory").count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains(said) && ran.stderr.contains("`inter` would hold that"), "{}", ran.stderr);
+    let ran = space.intrada("plan p.toml --set datasets.target.size=[64,32] --set stages.inter.batch=64");
+    assert!(!ran.stderr.contains("of memory"), "{}", ran.stderr);
+}
+
+#[test]
 fn of_many_damaged_photographs_the_first_are_named_and_the_rest_are_counted() {
     let space = healthy();
     for i in 0..9 {

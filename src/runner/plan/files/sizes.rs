@@ -4,6 +4,7 @@
 //! certain makes an error, as nothing good can come of the run; what it may meet, a warning.
 
 mod batches;
+mod memory;
 
 use std::collections::BTreeSet;
 
@@ -76,7 +77,8 @@ impl Sizes<'_> {
                 }
             }
         }
-        misfits.into_iter().map(|misfit| problem(misfit, self.dataset.span)).collect()
+        let misfits = misfits.into_iter().map(|misfit| problem(misfit, self.dataset.span));
+        misfits.chain(self.too_large()).collect()
     }
 
     fn training<'s>(&self, stage: &'s Stage, role: &str) -> Training<'s> {
