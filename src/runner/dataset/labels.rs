@@ -88,6 +88,20 @@ pub enum LabelError {
 }
 
 impl LabelError {
+    /// The same of a file that messages call otherwise: as a pipeline names it.
+    #[must_use]
+    pub fn called(mut self, name: &Path) -> LabelError {
+        match &mut self {
+            LabelError::Unreadable { path, .. }
+            | LabelError::Damaged { path, .. }
+            | LabelError::NoPng { path, .. }
+            | LabelError::NotIndices { path, .. }
+            | LabelError::GreyPalette { path, .. }
+            | LabelError::NotAClass { path, .. } => *path = name.to_owned(),
+        }
+        self
+    }
+
     /// What to do about the file, where that can be said.
     pub fn cure(&self) -> Option<&'static str> {
         match self {

@@ -61,9 +61,10 @@ impl Survey<'_> {
             Ok(set) if labels::members(set).all(|value| self.is_known(value)) => (set, None),
             Ok(set) => {
                 let classes = self.surveyor.pipeline.classes.len();
-                (set, labels::check(&path, self.encoding(), classes, &self.map).err())
+                let wrong = labels::check(&path, self.encoding(), classes, &self.map).err();
+                (set, wrong.map(|error| error.called(file)))
             }
-            Err(error) => ([0; 4], Some(error)),
+            Err(error) => ([0; 4], Some(error.called(file))),
         }
     }
 
@@ -240,7 +241,8 @@ impl Survey<'_> {
         );
         let mut problem = self.read_by(Problem::error(title).at(self.dataset.span, "this data set"));
         if let Err(error) = labels::check(first, self.encoding(), classes.len(), &self.map) {
-            problem = problem.note(error.to_string());
+            let name = first.strip_prefix(&self.surveyor.pipeline.root).unwrap_or(first);
+            problem = problem.note(error.called(name).to_string());
         }
         with_help(problem, self.mending_all(held.all))
     }

@@ -80,7 +80,9 @@ impl Survey<'_> {
                         strange.push(*file);
                     }
                 }
-                Err(error) => damaged.push(error),
+                Err(error) => {
+                    damaged.push(error.called(file.strip_prefix(&self.surveyor.pipeline.root).unwrap_or(file)))
+                }
             }
         }
         let of = sampled.labelled.unwrap_or_default();
