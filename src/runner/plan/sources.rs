@@ -3,7 +3,8 @@
 //! Knows how to look, not when. Here a data set's mistakes (a folder that isn't there, a label outside the classes) become
 //! problems at the line of the pipeline file that brought them in, before anything has run.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::digest::{ArtifactDigest, Encoder};
@@ -142,14 +143,19 @@ fn listing_of_folder(folder: &SeenFolder, seen: &Seen) -> Vec<u8> {
 /// Problems that two uses of the same source have in common are said once.
 pub fn once_each(problems: Vec<Problem>) -> Vec<Problem> {
     let mut told: Vec<Problem> = Vec::new();
+    let mut places: HashMap<(String, Span), usize> = HashMap::new();
     for problem in problems {
-        match told.iter_mut().find(|other| other.title == problem.title && other.span() == problem.span()) {
+        match places.entry((problem.title.clone(), problem.span())) {
             // Who reads it is said of each.
-            Some(other) => {
+            Entry::Occupied(place) => {
+                let other = &mut told[*place.get()];
                 let more: Vec<String> = problem.notes.into_iter().filter(|note| !other.notes.contains(note)).collect();
                 other.notes.extend(more);
             }
-            None => told.push(problem),
+            Entry::Vacant(place) => {
+                place.insert(told.len());
+                told.push(problem);
+            }
         }
     }
     told

@@ -62,11 +62,12 @@ fn of_reader(pipeline: &Pipeline, path: &Path, stage: &Stage, span: Span) -> Opt
 /// # Errors
 /// It can't be read.
 fn mistake(file: &Path, typed: &Path, stage: &Stage, classes: usize) -> io::Result<Option<String>> {
+    if stage.kind.runs != Runs::Worker {
+        return Ok(None);
+    }
     let is_this = |from: &InputSource| matches!(from, InputSource::Path { path, .. } if path == typed);
     let mut roles = stage.inputs.iter().filter(|input| is_this(&input.from)).map(|input| input.role.as_str());
-    let Some(role) = roles.find(|role| is_of_weights(role)).filter(|_| stage.kind.runs == Runs::Worker) else {
-        return Ok(None);
-    };
+    let Some(role) = roles.find(|role| is_of_weights(role)) else { return Ok(None) };
     let mut file = File::open(file)?;
     let found = file.metadata()?;
     if found.is_dir() {

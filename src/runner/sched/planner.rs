@@ -136,8 +136,9 @@ impl Planner {
         let Node::Source { source, producers } = self.wiring.node(node) else {
             unreachable!("only sources are looked at")
         };
-        let readers = self.wiring.readers(node).filter_map(|(reader, role)| match self.wiring.node(reader) {
-            Node::Stage(stage) => session.pipeline.stage(*stage).input(role).map(|input| (*stage, input.span)),
+        let readers = self.wiring.readers(node).filter_map(|(reader, slot)| match self.wiring.node(reader) {
+            // The slots of a stage are its inputs, in their order.
+            Node::Stage(stage) => Some((*stage, session.pipeline.stage(*stage).inputs[slot].span)),
             Node::Source { .. } => None,
         });
         let surveyor = Surveyor { pipeline: &session.pipeline, inputs: &self.inputs };

@@ -50,8 +50,8 @@ pub struct Wiring {
     nodes: Vec<Node>,
     slots: HashMap<NodeId, Vec<Slot>>,
     by_stage: HashMap<StageId, NodeId>,
-    /// Of each source, who reads it.
-    readers: HashMap<NodeId, Vec<NodeId>>,
+    /// Of each node, who reads it, and in which of its slots.
+    readers: HashMap<NodeId, Vec<(NodeId, usize)>>,
 }
 
 impl Wiring {
@@ -78,7 +78,7 @@ impl Wiring {
                         (wiring.origin(&mut origins, Origin::Path(path.clone()), producers), 0)
                     }
                 };
-                wiring.readers.entry(from).or_default().push(node);
+                wiring.readers.entry(from).or_default().push((node, slots.len()));
                 slots.push(Slot { role: input.role.clone(), from, output });
             }
             wiring.slots.insert(node, slots);
@@ -142,13 +142,9 @@ impl Wiring {
         self.slots.get(&node).map_or(&[], Vec::as_slice)
     }
 
-    /// The nodes that read a node, each with the role in which it does.
-    pub fn readers(&self, node: NodeId) -> impl Iterator<Item = (NodeId, &str)> {
-        let readers = self.readers.get(&node).map_or(&[][..], Vec::as_slice);
-        readers.iter().flat_map(move |reader| {
-            let slots = self.slots(*reader).iter().filter(move |slot| slot.from == node);
-            slots.map(|slot| (*reader, slot.role.as_str()))
-        })
+    /// The nodes that read a node, each with the slot in which it does.
+    pub fn readers(&self, node: NodeId) -> impl Iterator<Item = (NodeId, usize)> {
+        self.readers.get(&node).map_or(&[][..], Vec::as_slice).iter().copied()
     }
 
     /// The stages that a node reads from directly, by way of late sources too.

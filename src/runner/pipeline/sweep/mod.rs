@@ -53,6 +53,7 @@ pub(super) fn read_family(
     let matrix = matrix::read_matrix(reader, table, kind)?;
     let count = matrix.combinations.len();
     let mut told: Vec<(Problem, usize)> = Vec::new();
+    let mut places: HashMap<Problem, usize> = HashMap::new();
     let mut values = Vec::with_capacity(count);
     for combination in 0..count {
         let mut problems = Vec::new();
@@ -63,9 +64,12 @@ pub(super) fn read_family(
         across::check(&mut one, kind, &read);
         values.push(Rc::new(read));
         for problem in problems {
-            match told.iter_mut().find(|(other, _)| *other == problem) {
-                Some((_, times)) => *times += 1,
-                None => told.push((problem, 1)),
+            match places.get(&problem) {
+                Some(place) => told[*place].1 += 1,
+                None => {
+                    places.insert(problem.clone(), told.len());
+                    told.push((problem, 1));
+                }
             }
         }
     }
