@@ -172,7 +172,8 @@ impl Resolver<'_> {
                         }
                         _ => Problem::error(format!("two of `{}` are called `{name}`", key.name))
                             .at(span, "")
-                            .note("each is called after its stage, or its file without the ending"),
+                            .note("each is called after its stage, or its file without the ending")
+                            .help("rename one of the files, or read it by a stage of kind \"checkpoint-import\", after which it is called"),
                     });
                     continue;
                 }

@@ -117,7 +117,11 @@ fn number(key: &KeySpec, interval: Interval, node: &Node) -> Result<f64, Box<Pro
         Item::Integer(number) => number as f64,
         _ => return Err(Box::new(wrong_type(key, node))),
     };
-    if number.is_finite() && interval.contains(number) {
+    if !number.is_finite() {
+        let title = format!("`{}` must be a finite number, this is {number}", key.name);
+        return Err(Box::new(Problem::error(title).at(node.span, format!("expected {}", expected(key.takes)))));
+    }
+    if interval.contains(number) {
         // Adding 0 turns -0 into 0: they are equal, so their texts must be.
         return Ok(number + 0.0);
     }
