@@ -93,3 +93,60 @@ fn the_longest_way_to_the_end_is_begun_first() {
     space.outcomes();
     assert_eq!(space.read("order"), "long\nlonger\nshort\nend\n");
 }
+
+/// A command, and a training that needs nothing of it, on a GPU that no machine for tests has.
+fn on_the_eighth_gpu() -> Space {
+    let space = Space::with(
+        r#"format = 1
+[pipeline]
+name = "p"
+device = "cuda:7"
+threads = 1
+classes = "scenes-8"
+[datasets.source]
+format = "scenes"
+style = "source"
+seed = 1
+count = 2
+size = [64, 32]
+[models.small]
+arch = "small"
+[stages.first]
+kind = "command"
+shell = "touch first.out"
+outputs = ["first.out"]
+[stages.inter]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "source"
+iterations = 1
+"#,
+    );
+    let plan = space.intrada("plan p.toml --device cpu");
+    assert_eq!(plan.code, Some(0), "{}", plan.stderr);
+    space
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_told_before_anything_runs_where_a_stage_needs_it() {
+    let space = on_the_eighth_gpu();
+    for command in ["plan p.toml", "p.toml --dry-run", "p.toml", "plan p.toml --device cuda:6"] {
+        let ran = space.intrada(command);
+        assert_eq!(ran.code, Some(2), "{command}: {}{}", ran.stdout, ran.stderr);
+        let gpu = if command.ends_with("cuda:6") { "cuda:6" } else { "cuda:7" };
+        for said in
+            [format!("error: `{gpu}` is asked for, but libtorch finds "), "this stage has to run there".to_owned()]
+        {
+            assert!(ran.stderr.contains(&said), "{command}: {}", ran.stderr);
+        }
+        assert_eq!(ran.stderr.contains("p.toml:4:"), gpu == "cuda:7", "{command}: {}", ran.stderr);
+        assert!(!space.path("first.out").exists(), "{command}: a stage has run");
+    }
+    let ran = space.intrada("p.toml first");
+    assert_eq!(ran.code, Some(0), "only what needs it: {}", ran.stderr);
+    let ran = space.intrada("p.toml --device cpu");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "nothing has to run: {}", ran.stderr);
+}

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Source, is_coloured, open, show, show_json, tell_of};
+use super::{Answer, DONE, Format, Source, device, is_coloured, open, show, show_json, tell_of};
 use crate::measures::{count, duration, plural, size};
 use crate::pipeline::Problems;
 use crate::sched::dry::{self, Decision, Planned, Resumes};
@@ -24,6 +24,9 @@ pub(super) struct Plan {
     /// As if this stage were invalid; may be repeated
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
+    /// Instead of the pipeline's device: auto, cpu, cuda, cuda:1
+    #[arg(long, value_parser = device::named)]
+    device: Option<String>,
     /// Lines for people, or JSON Lines for programs
     #[arg(long, default_value = "text")]
     format: Format,
@@ -31,14 +34,22 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn answer(self) -> Answer {
-        answer(&self.source, &self.stages, &self.force, self.format)
+        answer(&self.source, &self.stages, &self.force, self.device.as_deref(), self.format)
     }
 }
 
-pub(super) fn answer(source: &Source, stages: &[String], force: &[String], format: Format) -> Answer {
+pub(super) fn answer(
+    source: &Source,
+    stages: &[String],
+    force: &[String],
+    device: Option<&str>,
+    format: Format,
+) -> Answer {
     let mut session = source.open(Access::Look)?;
+    device::check(&session, device)?;
     let (targets, force) = (open::stages(&session, stages)?, open::stages(&session, force)?);
     let dry::Plan { stages: planned, mut warnings, obstacles } = dry::plan(&mut session, &targets, &force)?;
+    warnings.extend(dry::try_device(&session, device, &planned)?);
     warnings.extend(dry::try_weights(&session, &planned)?);
     tell_of(&Problems::new(warnings, session.pipeline.sources.clone()), is_coloured(&std::io::stderr()));
     session.store.complaints().iter().for_each(|complaint| talk!("warning: {complaint}"));

@@ -8,10 +8,9 @@ use clap::Args;
 use super::report::Kept;
 use super::result::{self, Before};
 use super::screen::Screen;
-use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, report, show};
+use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, device, open, plan, report, show};
 use crate::event::Reporter;
 use crate::exec::signals;
-use crate::pipeline::is_device;
 use crate::report::views::Views;
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};
@@ -50,7 +49,7 @@ pub(super) struct Conduct {
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Instead of the pipeline's device: auto, cpu, cuda, cuda:1
-    #[arg(long, value_parser = device)]
+    #[arg(long, value_parser = device::named)]
     device: Option<String>,
     /// Lines for people, or JSON Lines on stdout for programs
     #[arg(long, default_value = "text")]
@@ -63,7 +62,8 @@ pub(super) struct Conduct {
 impl Run {
     pub(super) fn answer(self) -> Answer {
         if self.dry_run {
-            return plan::answer(&self.source, &self.conduct.stages, &self.force, self.conduct.format);
+            let Conduct { stages, device, format, .. } = &self.conduct;
+            return plan::answer(&self.source, stages, &self.force, device.as_deref(), *format);
         }
         let mut session = self.source.open(Access::Run)?;
         let options = self.conduct.options(&session, &self.force)?;
@@ -118,12 +118,7 @@ impl Run {
 impl Conduct {
     /// As the scheduler wants it.
     pub(super) fn options(&self, session: &Session, force: &[String]) -> Result<Options, Refusal> {
-        if let (Some(device), Some(_)) = (&self.device, &session.pipeline.resources.gpus)
-            && device.starts_with("cuda:")
-        {
-            let text = "names a GPU, and `gpus` of [resources] lends each stage one of its own; say --device cuda";
-            return Err(Refusal::Usage(format!("--device {device} {text}")));
-        }
+        device::check(session, self.device.as_deref())?;
         Ok(Options {
             targets: open::stages(session, &self.stages)?,
             force: open::stages(session, force)?,
@@ -151,10 +146,6 @@ impl Conduct {
             .iter()
             .try_for_each(|table| show(&format!("\n{table}")))
     }
-}
-
-fn device(name: &str) -> Result<String, String> {
-    if is_device(name) { Ok(name.to_owned()) } else { Err("expected auto, cpu, cuda or cuda:<number>".to_owned()) }
 }
 
 /// Ctrl-C, a batch system's SIGTERM and a closed terminal's SIGHUP stop the run; before it has begun and after it has ended they

@@ -88,7 +88,7 @@ pub fn perform(
         _ if control.is_stopping() => Err(Failure::Cancelled { at: None }),
         // It never began; what was said of that is asked for again, as the log belongs to the caller.
         Said { resumed_from: None, .. } if was_not_loaded(status) => {
-            Err(describe().err().unwrap_or_else(|| without_a_word(status, None, &job.slot)))
+            Err(describe(&Visible::All).err().unwrap_or_else(|| without_a_word(status, None, &job.slot)))
         }
         _ => {
             let more_kills = kills.zip(process::out_of_memory_kills()).map(|(before, now)| now > before);
@@ -130,14 +130,15 @@ fn without_a_word(status: ExitStatus, ran_out: Option<bool>, slot: &Path) -> Fai
 /// A worker that has to load libtorch from a slow disk takes seconds; none takes longer than this.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Asks the worker what it finds on its machine.
+/// Asks the worker what it finds on its machine, of whose GPUs these are visible to it.
 ///
 /// # Errors
 /// There is none, it doesn't start or end well (what the loader said of it is told), or it answers something else.
-pub fn describe() -> Result<Description, Failure> {
+pub fn describe(visible: &Visible) -> Result<Description, Failure> {
     let worker = find_worker()?;
     ask(&worker, PATIENCE, |command| {
         command.arg(DESCRIBE);
+        visible.limit(command);
     })
 }
 

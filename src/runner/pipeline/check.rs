@@ -81,13 +81,14 @@ pub(super) fn check(
     let used = dataset_list.iter().map(|dataset| ("data set", &dataset.name, dataset.span)).zip(used_datasets);
     let models = model_list.iter().map(|model| ("model", &model.name, model.span)).zip(used_models);
     check_used(used.chain(models), problems);
-    let Header { name, seed, device, threads, instruction_set, resources, classes, .. } = header;
+    let Header { name, seed, device, device_span, threads, instruction_set, resources, classes, .. } = header;
     Pipeline {
         file: file.to_owned(),
         root: root.to_owned(),
         name,
         seed,
         device,
+        device_span,
         threads,
         instruction_set: instruction_set.map(|(set, _)| set),
         resources,

@@ -23,6 +23,7 @@ pub(super) struct Header {
     pub name: String,
     pub seed: u64,
     pub device: String,
+    pub device_span: Span,
     pub threads: Option<u32>,
     /// With its place in the text.
     pub instruction_set: Option<(&'static InstructionSet, Span)>,
@@ -43,6 +44,7 @@ pub(super) fn read_header(reader: &mut Reader<'_>, table: &Table, file: &Path) -
         name: pipeline_name(reader, values.get("name"), values.has("name"), file),
         seed: values.integer("seed").unwrap_or_default().unsigned_abs(),
         device,
+        device_span: values.span("device"),
         threads: values.integer("threads").and_then(|threads| threads.try_into().ok()),
         instruction_set: values
             .get("instruction_set")

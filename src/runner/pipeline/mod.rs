@@ -82,6 +82,8 @@ pub struct Pipeline {
     pub seed: u64,
     /// `auto`, `cpu`, `cuda` or `cuda:<n>`. Never part of a key.
     pub device: String,
+    /// Where that is said.
+    pub device_span: Span,
     /// CPU threads of a stage, where they are set. Never part of a key.
     pub threads: Option<u32>,
     /// The instructions to which whatever computes is held, where they are set. Part of the keys of [`Kind::computes`].

@@ -147,6 +147,16 @@ pub fn try_weights(session: &Session, planned: &[Planned]) -> Result<Vec<Problem
     super::try_weights(session, open, &|stage| in_place.contains(&stage))
 }
 
+/// Asks whether the device is there, where a stage that would run needs a GPU; `device`: instead of the pipeline's. Answers with
+/// what is worth knowing. Not a part of [`plan`] for the same reason as [`try_weights`].
+///
+/// # Errors
+/// It isn't: a run would be refused.
+pub fn try_device(session: &Session, device: Option<&str>, planned: &[Planned]) -> Result<Option<Problem>, Problems> {
+    let of = |decision| planned.iter().filter(move |planned| planned.decision == decision).map(|planned| planned.stage);
+    super::try_device(session, device, of(Decision::Run), of(Decision::Depends))
+}
+
 /// That something of a person's lies in the place of an output.
 fn in_the_way(session: &Session, planned: &Planned) -> Vec<Problem> {
     let stage = session.pipeline.stage(planned.stage);

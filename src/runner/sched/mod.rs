@@ -46,8 +46,8 @@ use crate::event::{Event, Totals};
 use crate::exec::{Failure, find_worker, surroundings};
 use crate::graph::StageGraph;
 use crate::kind::Runs;
-use crate::pipeline::{Look, Problem, Problems, StageId};
-use crate::plan::weights;
+use crate::pipeline::{Look, Problem, Problems, Severity, StageId};
+use crate::plan::{device, weights};
 use crate::store::Artifact;
 
 pub use run::{Interrupt, run};
@@ -105,6 +105,27 @@ fn missing_instructions(session: &Session, mut open: impl Iterator<Item = StageI
     let stage = session.pipeline.stage(open.find(|stage| session.pipeline.stage(*stage).kind.computes)?);
     let problem = Problem::warning(message).at(stage.span, "this stage would compute with it");
     Some(help.into_iter().fold(problem, Problem::help))
+}
+
+/// Asks for the device where one of `certain`, which have to run, or of `open`, which may have to, computes on a GPU. Answers with
+/// what is worth knowing.
+///
+/// # Errors
+/// It isn't there, and one of `certain` needs it.
+fn try_device(
+    session: &Session,
+    device: Option<&str>,
+    certain: impl Iterator<Item = StageId>,
+    open: impl Iterator<Item = StageId>,
+) -> Result<Option<Problem>, Problems> {
+    let certain: Vec<StageId> = certain.collect();
+    let Some((stage, amiss)) = device::missing(&session.pipeline, device, certain.iter().copied().chain(open)) else {
+        return Ok(None);
+    };
+    match certain.contains(&stage) {
+        true => Err(problems(session, vec![amiss])),
+        false => Ok(Some(Problem { severity: Severity::Warning, ..amiss })),
+    }
 }
 
 /// Tries the files of weights that these stages read, which are to run. Answers with what is worth knowing.

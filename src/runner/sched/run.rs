@@ -30,8 +30,8 @@ use super::settle;
 use super::state::{Known, Run};
 use super::wiring::Node;
 use super::{
-    Ended, Options, missing_instructions, missing_worker, orders, problems, put_aside_event, try_weights, warning,
-    ways_in,
+    Ended, Options, missing_instructions, missing_worker, orders, problems, put_aside_event, try_device, try_weights,
+    warning, ways_in,
 };
 
 /// The index is written at most this often while stages end: after each of ten thousand would cost more than the stages.
@@ -81,7 +81,7 @@ pub fn run(
     run.warn_of_the_machine();
     // Nothing runs yet, so that an interrupt ends the program at once.
     interrupt.listen(None);
-    if let Err(refused) = run.try_weights() {
+    if let Err(refused) = run.try_device().and_then(|()| run.try_weights()) {
         run.save();
         return Err(refused);
     }
@@ -189,6 +189,25 @@ impl Run<'_> {
         for problem in amiss.into_iter().flatten() {
             self.reporter.tell(&warning(self.session, &problem));
         }
+    }
+
+    /// Asks whether the device is there that the stages which have to run need.
+    ///
+    /// # Errors
+    /// It isn't.
+    fn try_device(&mut self) -> Result<(), Problems> {
+        let open: Vec<NodeId> = self.planner.engine.unsettled();
+        // All that a stage reads is known of one that has a key, and nothing was found for it.
+        let (certain, waiting): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|node| self.planner.keys.key(*node).is_some());
+        let stage = |node: &NodeId| self.planner.wiring.node(*node).stage();
+        let device = self.options.device.as_deref();
+        let told =
+            try_device(self.session, device, certain.iter().filter_map(stage), waiting.iter().filter_map(stage))?;
+        if let Some(problem) = told {
+            self.reporter.tell(&warning(self.session, &problem));
+        }
+        Ok(())
     }
 
     /// Tries the files of weights of the stages that have to run.

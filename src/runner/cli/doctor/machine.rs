@@ -5,16 +5,17 @@ use std::time::Instant;
 
 use super::{Check, State, needs_worker};
 use crate::exec::job::{Description, Gpu};
-use crate::exec::{Failure, surroundings, worker};
+use crate::exec::{Failure, Visible, surroundings, worker};
 use crate::kind::instruction_set::InstructionSet;
 use crate::measures::{duration, plural, size};
 use crate::pipeline::Pipeline;
+use crate::plan::device;
 use crate::sched::slots::Slots;
 
 /// Of the machine as this pipeline would use it.
 pub(super) fn checks(pipeline: Option<&Pipeline>) -> Vec<Check> {
     let start = Instant::now();
-    let mut checks = match worker::describe() {
+    let mut checks = match worker::describe(&Visible::All) {
         Ok(worker) => {
             let device = pipeline.map_or("auto", |pipeline| pipeline.device.as_str());
             let mut checks = vec![libtorch(&worker, start.elapsed().as_secs_f64())];
@@ -115,11 +116,7 @@ fn of_gpu(index: usize, gpu: &Gpu, state_of_fault: State) -> Check {
 }
 
 fn with_driver_help(check: Check, worker: &Description, is_there: bool) -> Check {
-    match (worker.cuda, is_there) {
-        (false, _) => check.help("a CUDA build of libtorch comes with `./fetch-libtorch --cuda`"),
-        (true, true) => check.help("see what nvidia-smi says, and CUDA_VISIBLE_DEVICES"),
-        (true, false) => check.help("no driver of NVIDIA's shows a GPU here; `device = \"auto\"` takes the CPU then"),
-    }
+    check.help(device::advice(worker, is_there))
 }
 
 fn cores(pipeline: Option<&Pipeline>) -> Check {

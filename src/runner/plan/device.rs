@@ -1,0 +1,102 @@
+//! Whether the device that is asked for is there: told before a stage runs, and not by the first one that needs it.
+//!
+//! Knows no GPU: the worker is asked, as only libtorch knows what it can use. That takes it a second, so it is asked only where
+//! a GPU is asked for by name. `auto` and `cpu` are always there.
+
+use std::path::Path;
+
+use crate::exec::job::Description;
+use crate::exec::{Visible, worker};
+use crate::kind::Runs;
+use crate::measures::plural;
+use crate::pipeline::{Pipeline, Problem, Stage, StageId};
+
+/// What is amiss if one of `open` has to run on `typed`, the device by the command line, or else on that of the pipeline, with
+/// the first stage that would compute there.
+///
+/// Where the worker doesn't answer nothing is known.
+pub fn missing(
+    pipeline: &Pipeline,
+    typed: Option<&str>,
+    open: impl IntoIterator<Item = StageId>,
+) -> Option<(StageId, Problem)> {
+    let device = typed.unwrap_or(&pipeline.device);
+    index(device)?;
+    let id = open.into_iter().find(|id| needs_device(pipeline, pipeline.stage(*id)))?;
+    let stage = pipeline.stage(id);
+    let visible = pipeline.resources.gpus.clone().map_or(Visible::All, Visible::Only);
+    let worker = worker::describe(&visible).ok()?;
+    let (problem, there) = (Problem::error(lack(&worker, device)?), "this stage has to run there");
+    let problem = match typed {
+        None => problem.at(pipeline.device_span, "").beside(stage.span, there),
+        Some(_) => problem.at(stage.span, there).note("the command line asks for it: `--device`"),
+    };
+    let is_there = Path::new("/dev/nvidia0").exists();
+    Some((id, problem.help(advice(&worker, is_there)).help("`--device cpu` does without for this time")))
+}
+
+/// Of the GPU that a device names; `None`: it names none.
+fn index(device: &str) -> Option<usize> {
+    match device {
+        "cuda" => Some(0),
+        named => named.strip_prefix("cuda:")?.parse().ok(),
+    }
+}
+
+/// A worker's stage computes there, unless the file lends GPUs and lends it none.
+fn needs_device(pipeline: &Pipeline, stage: &Stage) -> bool {
+    let is_lent_none = pipeline.resources.gpus.is_some() && stage.execution.demand.gpus == Some(0);
+    stage.kind.runs == Runs::Worker && !is_lent_none
+}
+
+/// Why this worker can't compute on the device, if it can't.
+pub fn lack(worker: &Description, device: &str) -> Option<String> {
+    match worker.gpus.get(index(device)?) {
+        None => Some(format!("`{device}` is asked for, but libtorch finds {}", plural(worker.gpus.len(), "GPU"))),
+        Some(gpu) => Some(format!("`{device}` is asked for, but a small sum failed there: {}", gpu.fault.as_ref()?)),
+    }
+}
+
+/// What to do where libtorch finds fewer GPUs than there should be.
+/// `is_there`: the driver of NVIDIA's GPUs shows one.
+pub fn advice(worker: &Description, is_there: bool) -> &'static str {
+    match (worker.cuda, is_there) {
+        (false, _) => "a CUDA build of libtorch comes with `./fetch-libtorch --cuda`",
+        (true, true) => "see what nvidia-smi says, and CUDA_VISIBLE_DEVICES",
+        (true, false) => "no driver of NVIDIA's shows a GPU here; `device = \"auto\"` takes the CPU then",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::job::{FORMAT, Gpu};
+
+    #[test]
+    fn a_device_is_there_if_libtorch_finds_it_and_it_computes() {
+        let worker = |gpus| Description {
+            format: FORMAT,
+            libtorch: None,
+            file: None,
+            built_for: None,
+            instruction_set: None,
+            cuda: true,
+            gpus,
+        };
+        let faulty = Gpu { fault: Some("no kernel image".to_owned()), ..Gpu::default() };
+        for (gpus, device, said) in [
+            (vec![], "auto", None),
+            (vec![], "cpu", None),
+            (vec![], "cuda", Some("finds 0 GPUs")),
+            (vec![Gpu::default()], "cuda", None),
+            (vec![Gpu::default()], "cuda:0", None),
+            (vec![Gpu::default()], "cuda:1", Some("finds 1 GPU")),
+            (vec![Gpu::default(), faulty.clone()], "cuda:1", Some("no kernel image")),
+            (vec![Gpu::default(), faulty], "cuda", None),
+        ] {
+            let told = lack(&worker(gpus), device);
+            assert_eq!(told.is_some(), said.is_some(), "{device}: {told:?}");
+            assert!(told.iter().zip(said).all(|(told, said)| told.contains(said)), "{device}: {told:?}");
+        }
+    }
+}
