@@ -16,6 +16,7 @@ macro_rules! talk {
 mod cache;
 mod compare;
 mod completions;
+mod device;
 mod doctor;
 mod export;
 mod graph;
@@ -36,6 +37,7 @@ mod screen;
 mod watch;
 mod why;
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -206,17 +208,27 @@ pub fn main() -> ExitCode {
 /// Says what clap has to say: help where that was asked for, else what is wrong with the command line. A name out of a folder
 /// may stand in that.
 fn explain(error: &clap::Error) -> u8 {
-    let text = |is_coloured: bool| {
-        let text = error.render();
-        let text = if is_coloured { text.ansi().to_string() } else { text.to_string() };
-        shown::brief(&text, 10 * SAID).into_owned()
-    };
+    let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+    let text = |is_terminal: bool| explained(error, is_terminal && are_plain(std::env::args_os()));
     if !error.use_stderr() {
-        let _ = std::io::stdout().lock().write_all(shown::painted(&text(is_coloured(&std::io::stdout()))).as_bytes());
+        let _ = stdout.lock().write_all(text(is_coloured(&stdout)).as_bytes());
         return DONE;
     }
-    let _ = std::io::stderr().lock().write_all(shown::painted(&text(is_coloured(&std::io::stderr()))).as_bytes());
+    let _ = stderr.lock().write_all(text(is_coloured(&stderr)).as_bytes());
     USAGE
+}
+
+fn explained(error: &clap::Error, is_coloured: bool) -> String {
+    let text = error.render();
+    match is_coloured {
+        true => shown::painted(&shown::brief(&text.ansi().to_string(), 10 * SAID)).into_owned(),
+        false => shown::lines(&shown::brief(&text.to_string(), 10 * SAID)).into_owned(),
+    }
+}
+
+/// Whether the words hold no colours of their own, which couldn't be told from those of the message that they stand in.
+fn are_plain(mut words: impl Iterator<Item = OsString>) -> bool {
+    words.all(|word| !word.as_encoded_bytes().contains(&b'\x1b'))
 }
 
 /// Characters of a message: a word of the command line may have a hundred thousand.
@@ -315,6 +327,18 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn a_colour_that_was_typed_never_reaches_the_terminal_and_one_s_own_does() {
+        let said = |word: &str| {
+            let words = ["intrada-run", "plan", "p.toml", word];
+            let error = Cli::try_parse_from(words).err().unwrap();
+            explained(&error, are_plain(words.iter().map(OsString::from)))
+        };
+        assert!(said("--sett").contains("\x1b["));
+        let typed = said("--s\x1b[31mx=1");
+        assert!(!typed.contains('\x1b') && typed.contains("unexpected argument"), "{typed:?}");
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
