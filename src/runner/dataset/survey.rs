@@ -33,10 +33,16 @@ pub struct Survey {
 pub enum SurveyError {
     /// What is there is no data set.
     #[error(transparent)]
-    Dataset(#[from] DatasetError),
+    Dataset(Box<DatasetError>),
     /// A label is no label.
     #[error(transparent)]
     Label(#[from] LabelError),
+}
+
+impl From<DatasetError> for SurveyError {
+    fn from(error: DatasetError) -> SurveyError {
+        SurveyError::Dataset(Box::new(error))
+    }
 }
 
 /// Looks at images and, where a folder of labels is named, at these; each image must have one.

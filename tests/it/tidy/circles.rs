@@ -63,7 +63,7 @@ impl House {
         let (uses, rest) = taken_apart(code);
         for (is_handed_on, tree) in uses {
             for (path, name) in leaves(&tree, &[]) {
-                let Some(path) = self.from_root(module, &path) else { continue };
+                let Some(path) = self.whole_path(module, &path) else { continue };
                 if is_handed_on && !words(&rest).any(|word| word == name) {
                     self.handed_on.insert((module.clone(), name), path);
                 } else {
@@ -75,13 +75,13 @@ impl House {
             }
         }
         for path in inline(&rest) {
-            named.extend(self.from_root(module, &path));
+            named.extend(self.whole_path(module, &path));
         }
         self.named.insert(module.clone(), named);
     }
 
     /// A path as it stands in a module, from the crate's root on; none of another crate.
-    fn from_root(&self, module: &Module, path: &[String]) -> Option<Vec<String>> {
+    fn whole_path(&self, module: &Module, path: &[String]) -> Option<Vec<String>> {
         let (first, rest) = path.split_first()?;
         let mut base = match first.as_str() {
             "crate" => Vec::new(),

@@ -76,12 +76,12 @@ impl Names {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
-    use super::*;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    #[cfg(target_os = "linux")]
+    use {super::*, std::fs, std::os::unix::fs::PermissionsExt};
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_file_that_was_renamed_away_and_back_is_told_from_one_whose_mode_was_set() {
         let dir = tempfile::tempdir().unwrap();
