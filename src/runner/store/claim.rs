@@ -155,8 +155,9 @@ impl Store {
             Ok(lock) => claim.locks.push(lock),
             Err(holder) => return Ok(Err(holder)),
         }
+        // On a full disk, for instance, there is none.
         if let Some((folder, name)) = machine(&real)
-            && let Some(locked) = lock_beside(&folder, &name, purpose)?
+            && let Ok(Some(locked)) = lock_beside(&folder, &name, purpose)
         {
             match locked {
                 Ok(lock) => claim.locks.push(lock),
