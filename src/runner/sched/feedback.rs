@@ -3,21 +3,28 @@
 //!
 //! Knows neither the flow nor the file system: failures come in with what had changed, and it says what isn't worth a run any
 //! more. A person may save a file at the very moment at which a stage fails, but hardly so often in a row. Of a folder to which
-//! files of ever new names are added nothing is worth a run: nobody can tell which of them a person has added.
+//! files of ever new names are added nothing is worth a run: nobody can tell which of them a person has added. But a stage writes only
+//! while it runs: what changes long after it has ended is a person's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::flow::NodeId;
 
 /// So many failures in a row with the same file changed are the stage's own doing.
 const OFTEN: u32 = 3;
 
+/// So late after the end of a stage nothing is told any more of what it wrote.
+const LATE: Duration = Duration::from_secs(3);
+
 /// What stages seem to write of what they read.
 #[derive(Default)]
 pub struct Feedback {
     times: HashMap<NodeId, BTreeMap<PathBuf, u32>>,
     own: HashMap<NodeId, BTreeSet<PathBuf>>,
+    /// When a stage last failed so.
+    ended: HashMap<NodeId, Instant>,
 }
 
 impl Feedback {
@@ -30,6 +37,7 @@ impl Feedback {
         let often = times.iter().filter(|(_, times)| **times >= OFTEN).map(|(path, _)| path.clone());
         let often: Vec<PathBuf> = often.filter(|path| !self.is_own_itself(path)).collect();
         self.own.entry(node).or_default().extend(often.iter().cloned());
+        self.ended.insert(node, Instant::now());
         self.times.insert(node, times);
         often
     }
@@ -41,9 +49,14 @@ impl Feedback {
         self.own.remove(&node);
     }
 
-    /// Whether a change of this file is a stage's own doing.
-    pub fn is_own(&self, path: &Path) -> bool {
-        path.ancestors().any(|path| self.is_own_itself(path))
+    /// Whether a change of this file that is told now is a stage's own doing. `is_running`: whether the stage is at work.
+    pub fn is_own(&self, path: &Path, now: Instant, is_running: impl Fn(NodeId) -> bool) -> bool {
+        let may_be = |node: &NodeId| {
+            let is_late = self.ended.get(node).is_some_and(|ended| now.saturating_duration_since(*ended) > LATE);
+            is_running(*node) || !is_late
+        };
+        let mut writes = self.own.iter().filter(|(node, _)| may_be(node));
+        writes.any(|(_, own)| path.ancestors().any(|path| own.contains(path)))
     }
 
     fn is_own_itself(&self, path: &Path) -> bool {
@@ -55,6 +68,22 @@ impl Feedback {
 mod tests {
     use super::*;
 
+    fn is_own(feedback: &Feedback, path: &str) -> bool {
+        feedback.is_own(Path::new(path), Instant::now(), |_| false)
+    }
+
+    #[test]
+    fn what_changes_long_after_a_stage_has_ended_is_a_persons() {
+        let mut feedback = Feedback::default();
+        for _ in 0..OFTEN {
+            feedback.failed(NodeId(0), [PathBuf::from("log")].into());
+        }
+        let (log, now) = (Path::new("log"), Instant::now());
+        assert!(feedback.is_own(log, now, |_| false));
+        assert!(!feedback.is_own(log, now + 2 * LATE, |_| false));
+        assert!(feedback.is_own(log, now + 2 * LATE, |node| node == NodeId(0)), "it runs again");
+    }
+
     #[test]
     fn only_a_file_that_changes_at_every_failure_in_a_row_is_a_stages_own_doing() {
         let (node, mut feedback) = (NodeId(0), Feedback::default());
@@ -62,13 +91,13 @@ mod tests {
         assert!(feedback.failed(node, files(&["log", "edited"])).is_empty());
         assert!(feedback.failed(NodeId(1), files(&["log"])).is_empty(), "another stage counts by itself");
         assert!(feedback.failed(node, files(&["log"])).is_empty());
-        assert!(!feedback.is_own(Path::new("log")));
+        assert!(!is_own(&feedback, "log"));
         assert_eq!(feedback.failed(node, files(&["log", "edited"])), [Path::new("log")]);
-        assert!(feedback.is_own(Path::new("log")) && !feedback.is_own(Path::new("edited")));
+        assert!(is_own(&feedback, "log") && !is_own(&feedback, "edited"));
         assert!(feedback.failed(node, files(&["log", "edited"])).is_empty(), "it is told once");
         feedback.ran(node);
         assert!(feedback.failed(node, files(&["edited"])).is_empty(), "a success begins the row anew");
-        assert!(!feedback.is_own(Path::new("log")), "and what was its own doing is followed again");
+        assert!(!is_own(&feedback, "log"), "and what was its own doing is followed again");
     }
 
     #[test]
@@ -77,6 +106,6 @@ mod tests {
         let mut fail = |file: &str| feedback.failed(NodeId(0), [file, "in"].map(PathBuf::from).into());
         assert!(fail("in/1").is_empty() && fail("in/2").is_empty());
         assert_eq!(fail("in/deep/3"), [Path::new("in")]);
-        assert!(feedback.is_own(Path::new("in/deep/4")) && !feedback.is_own(Path::new("inner")));
+        assert!(is_own(&feedback, "in/deep/4") && !is_own(&feedback, "inner"));
     }
 }

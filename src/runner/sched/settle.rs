@@ -78,7 +78,9 @@ impl Run<'_> {
             Some(inside) => format!("`{}` gets new files, this time `{}`,", name(path), name(inside)),
             None => format!("`{}` changes", name(path)),
         };
-        Some(format!("{what} whenever {stage} runs, which reads it, so it is left out of what a watch follows"))
+        Some(format!(
+            "{what} whenever {stage} runs, which reads it, so what changes there while it runs starts nothing anew"
+        ))
     }
 
     /// Keeps how a job failed.
