@@ -447,10 +447,10 @@ fn what_a_killed_runner_had_moved_aside_is_not_lost() {
     space.remove("wait");
     assert_eq!(space.outcomes(), ["counted:ran", "sorted:ran", "upper:ran"]);
     let orphans = crate::space::files(&space.path("cache/orphans"));
-    assert_eq!(
-        orphans.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect::<Vec<_>>(),
-        ["written by hand"]
-    );
+    let kept: Vec<String> = orphans.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    assert!(kept.contains(&"written by hand".to_owned()), "{kept:?}");
+    // The command may have come to write before it was ended with its runner.
+    assert!(kept.iter().all(|text| text == "written by hand" || text == &space.read("upper.txt")), "{kept:?}");
 }
 
 #[test]

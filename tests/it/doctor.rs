@@ -43,7 +43,7 @@ images = "photos"
 /// A worker that finds what a real one would, without libtorch: tests of the data have no use for that.
 fn worker() -> String {
     let said = format!(r#"{{"format":{FORMAT},"libtorch":"2.11.0","file":null,"cuda":false,"gpus":[]}}"#);
-    let tried = format!(r#"{{"format":{FORMAT},"faults":[null]}}"#);
+    let tried = format!(r#"{{"format":{FORMAT},"faults":[null],"warnings":[[]]}}"#);
     format!(
         "#!/bin/sh\necho a library says hello\n\
          case $1 in --describe) echo '{said}';; --try-weights) echo '{tried}';; *) exit 9;; esac\n"

@@ -266,8 +266,6 @@ fn refuse_somebody_s_folder(root: &Path) -> Result<(), Error> {
     if mark::is_another_s(root) {
         return occupied("and not empty: another program has marked it as its own");
     }
-    // What runs at work leave of a store that is deleted under them, or have made so far of a new one: this folder is the first.
-    let is_left_over = root.join("workspaces").is_dir();
     let entries = match fs::read_dir(root) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotADirectory => return occupied("and no folder"),
@@ -275,6 +273,9 @@ fn refuse_somebody_s_folder(root: &Path) -> Result<(), Error> {
     };
     let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
     names.sort_unstable();
+    // What runs at work leave of a store that is deleted under them, or have made so far of a new one: this folder is the first. Asked
+    // after the names, as somebody may be making them.
+    let is_left_over = root.join("workspaces").is_dir();
     let is_own = |name: &str| FOLDERS.contains(&name) && is_left_over || OWN_FILES.contains(&name);
     match names.iter().find(|name| !name.to_str().is_some_and(is_own)) {
         Some(name) => occupied(&format!("and not empty: it holds `{}`", name.display())),
