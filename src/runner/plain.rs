@@ -1,4 +1,4 @@
-//! Plain files, opened without waiting for anybody.
+//! Plain files, opened without waiting for anybody, and removing whatever lies at a path.
 //!
 //! Knows nothing of what a file means. To open a pipe is to wait until somebody writes into it, and to open a device may
 //! start something. So whatever is meant to be a file is asked what it is before it is opened, and what is no file is named.
@@ -55,6 +55,22 @@ pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Removes the file, link or folder at `path` with all that is in it; nothing if it isn't there.
+///
+/// # Errors
+/// What the system answers.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// What something is that is no file, with its article; `None` for a file.

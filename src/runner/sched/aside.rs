@@ -3,10 +3,10 @@
 //! Knows no stage. What no run has made, or a person has edited since, is never thrown away; see [`crate::store::aside`] for
 //! where it is kept, and what becomes of it if the runner is killed.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::exec::Failure;
+use crate::plain::remove;
 use crate::store::{PutAside, Store};
 
 use super::failure::{failed, io_failure};
@@ -62,12 +62,8 @@ impl Aside {
         for output in &order.outputs {
             let path = order.root.join(&output.path);
             let had_none = self.0.iter().all(|moved| moved.output != output.path);
-            if had_none && path.symlink_metadata().is_ok() {
-                let _ = if path.is_dir() && !path.is_symlink() {
-                    fs::remove_dir_all(&path)
-                } else {
-                    fs::remove_file(&path)
-                };
+            if had_none {
+                let _ = remove(&path);
             }
         }
         self.put_back(store);

@@ -14,6 +14,7 @@ use crate::exec::job::Event as Said;
 use crate::exec::{self, Failure, surroundings};
 use crate::flow::{How, NodeId, Outputs};
 use crate::pipeline::StageId;
+use crate::plain;
 use crate::shell;
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Holder, Trace};
@@ -138,8 +139,7 @@ impl Run<'_> {
     fn remove_views(&self, earlier: &StageRecord, places: &[PathBuf]) {
         let stale = earlier.outputs.iter().map(|output| &output.path);
         for path in stale.filter(|path| path.starts_with("runs") && !places.contains(path)) {
-            let path = self.session.pipeline.root.join(path);
-            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            let _ = plain::remove(&self.session.pipeline.root.join(path));
         }
     }
 

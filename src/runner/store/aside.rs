@@ -34,6 +34,7 @@ use super::strange::names;
 use super::{Store, in_use, strange};
 use crate::digest::{Digest, FileDigest};
 use crate::own::OWN;
+use crate::plain::remove;
 
 /// How long to wait before looking again at a killed run's entry that somebody still holds.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -270,12 +271,7 @@ impl Store {
     }
 
     fn sweep_outside(&self, place: &Place) -> Result<(), Error> {
-        let folder = self.folder_of(place, "tmp");
-        for name in names(&folder)? {
-            if is_of_a_dead_process(&name.to_string_lossy()) == Some(true) {
-                let _ = remove(&folder.join(name));
-            }
-        }
+        remove_of_the_dead(&self.folder_of(place, "tmp"))?;
         for purpose in ["tmp", "aside"] {
             self.tidy(&self.folder_of(place, purpose).join("any"));
         }
@@ -358,6 +354,16 @@ impl Store {
     }
 }
 
+/// Removes what processes that are gone were building in the folder `tmp`. What resists stays for the next time.
+pub(super) fn remove_of_the_dead(tmp: &Path) -> Result<(), Error> {
+    for name in names(tmp)? {
+        if is_of_a_dead_process(&name.to_string_lossy()) == Some(true) {
+            let _ = remove(&tmp.join(name));
+        }
+    }
+    Ok(())
+}
+
 /// The folders outside of the cache that are noted in a file.
 fn noted(places: &Path) -> io::Result<Vec<PathBuf>> {
     let noted = strange::read(places)?.bytes().unwrap_or_default();
@@ -402,18 +408,6 @@ impl Drop for Workshop<'_> {
 fn is_named_after(entry: &Path, holder: &Holder) -> bool {
     let run = format!("{}.{}.", holder.host, holder.pid);
     entry.file_name().is_some_and(|name| name.as_bytes().starts_with(run.as_bytes()))
-}
-
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    let result = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match result {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
 }
 
 #[cfg(test)]

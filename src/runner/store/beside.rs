@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, TempDir};
 
-use super::aside::remove;
-use super::publish::{is_of_a_dead_process, owner};
+use super::aside::remove_of_the_dead;
+use super::publish::owner;
 use super::{Store, answer, strange};
 use crate::own::OWN;
 
@@ -29,11 +29,7 @@ impl Beside {
     /// In the folder `parent`. Removes what killed processes have left there.
     fn new(parent: &Path) -> io::Result<Beside> {
         let tmp = parent.join(OWN).join("tmp");
-        for entry in fs::read_dir(&tmp).into_iter().flatten().flatten() {
-            if is_of_a_dead_process(&entry.file_name().to_string_lossy()) == Some(true) {
-                let _ = remove(&entry.path());
-            }
-        }
+        let _ = remove_of_the_dead(&tmp);
         let make = || fs::create_dir_all(&tmp).and_then(|()| Builder::new().prefix(&owner()).tempdir_in(&tmp));
         let mut made = make();
         for _ in 0..TRIES {

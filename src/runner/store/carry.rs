@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use crate::plain::remove;
+
 /// Moves what lies at `from` to `to`, where nothing may lie. A link is moved as a link.
 ///
 /// # Errors
@@ -16,10 +18,7 @@ pub(super) fn carry(from: &Path, to: &Path) -> io::Result<()> {
     match fs::rename(from, to) {
         Err(error) if error.kind() == ErrorKind::CrossesDevices => {
             copy(from, to)?;
-            match from.symlink_metadata()?.is_dir() {
-                true => fs::remove_dir_all(from),
-                false => fs::remove_file(from),
-            }
+            remove(from)
         }
         result => result,
     }

@@ -202,15 +202,7 @@ pub(super) fn locked(
 /// Who holds the lock on the file at `path`, if there is one and somebody does. One that a killed process left is removed,
 /// unless `leave` says otherwise.
 pub(super) fn living(path: &Path, leave: bool) -> Result<Option<Holder>, Error> {
-    let mut file = match plain::open(path) {
-        // What is no file is nobody's lock.
-        Err(error)
-            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::IsADirectory) =>
-        {
-            return Ok(None);
-        }
-        file => file.at("open", path)?,
-    };
+    let Some(mut file) = existing(path)? else { return Ok(None) };
     match file.try_lock_shared() {
         Ok(()) => {
             if !leave && still_has_its_name(&file, path)? {
@@ -228,14 +220,7 @@ pub(super) fn living(path: &Path, leave: bool) -> Result<Option<Holder>, Error> 
 
 /// Removes the file of a lock at `path` that nobody has, to read or to write. Who had.
 pub(super) fn swept(path: &Path) -> Result<Option<Holder>, Error> {
-    let mut file = match plain::open(path) {
-        Err(error)
-            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::IsADirectory) =>
-        {
-            return Ok(None);
-        }
-        file => file.at("open", path)?,
-    };
+    let Some(mut file) = existing(path)? else { return Ok(None) };
     match file.try_lock() {
         Ok(()) if still_has_its_name(&file, path)? => {
             let had = signature(&mut file);
@@ -243,6 +228,18 @@ pub(super) fn swept(path: &Path) -> Result<Option<Holder>, Error> {
             Ok(had)
         }
         _ => Ok(None),
+    }
+}
+
+/// The file of a lock, if there is one: what is no file is nobody's lock.
+fn existing(path: &Path) -> Result<Option<File>, Error> {
+    match plain::open(path) {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::IsADirectory) =>
+        {
+            Ok(None)
+        }
+        file => file.at("open", path).map(Some),
     }
 }
 

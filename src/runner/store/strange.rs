@@ -60,7 +60,7 @@ pub(super) fn put_away(root: &Path, path: &Path) -> io::Result<()> {
             Err(error) if is_taken(error.kind()) && away.symlink_metadata().is_ok() => {
                 away = folder.join(format!("{place}-{number}"));
             }
-            Err(error) if is_lack_of_room(&error) => return remove(path),
+            Err(error) if is_lack_of_room(&error) => return plain::remove(path),
             result => return result,
         }
     }
@@ -102,13 +102,6 @@ pub(super) fn fitting(name: &str) -> &str {
 fn is_taken(kind: ErrorKind) -> bool {
     use ErrorKind::{AlreadyExists, DirectoryNotEmpty, IsADirectory, NotADirectory};
     matches!(kind, AlreadyExists | DirectoryNotEmpty | IsADirectory | NotADirectory)
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match path.symlink_metadata()?.is_dir() {
-        true => fs::remove_dir_all(path),
-        false => fs::remove_file(path),
-    }
 }
 
 impl Store {

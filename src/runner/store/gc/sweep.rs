@@ -3,8 +3,6 @@
 //! Decides only about leftovers, which no result needs: resume slots, logs, damaged things. They go by age alone.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -150,12 +148,5 @@ fn weigh(path: &Path) -> Result<(Tally, Option<SystemTime>), Error> {
 }
 
 fn remove(path: &Path) -> Result<(), Error> {
-    let removed = match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        _ => fs::remove_file(path),
-    };
-    match removed {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        removed => removed.at("remove", path),
-    }
+    plain::remove(path).at("remove", path)
 }
