@@ -11,6 +11,7 @@
 
 pub mod listing;
 pub mod seen;
+pub mod way;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;

@@ -531,6 +531,38 @@ fn whoever_reads_through_a_link_out_of_an_output_runs_again_when_that_changes() 
     assert_eq!(space.read("read.txt"), "552");
 }
 
+#[test]
+fn a_link_on_the_way_to_an_output_that_leads_elsewhere_for_a_moment_has_the_command_run_again() {
+    let space = Space::with(
+        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"touch begun; while [ ! -e write ]; do sleep 0.01; done; rm write; echo right > cur/o.txt; \
+         touch done; while [ ! -e end ]; do sleep 0.01; done; rm end\"\noutputs = [\"cur/o.txt\"]\n",
+    );
+    space.write("one/x", "");
+    space.write("two/x", "");
+    symlink("one", space.path("cur")).unwrap();
+    let mut run = start(&space, "p.toml");
+    for is_first in [true, false] {
+        wait_for(&space, "begun");
+        if is_first {
+            relinked(&space.path("cur"), "two");
+        }
+        space.write("write", "");
+        wait_for(&space, "done");
+        if is_first {
+            relinked(&space.path("cur"), "one");
+            // Without it there would be no output at all, which fails by itself.
+            space.write("one/o.txt", "stale");
+        }
+        space.write("end", "");
+    }
+    assert_eq!((run.wait().unwrap().code(), space.read("cur/o.txt")), (Some(0), "right\n".to_owned()));
+}
+
+fn relinked(link: &Path, target: &str) {
+    std::fs::remove_file(link).unwrap();
+    symlink(target, link).unwrap();
+}
+
 /// Keeps what it has read where it may resume from.
 const RESUMES: &str = r#"
 format = 1

@@ -10,7 +10,6 @@
 //! then the command is run again.
 
 pub(super) mod names;
-mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
@@ -21,12 +20,11 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Digest, Encoder, FileDigest};
 use crate::exec::Failure;
 use crate::inputs::seen::{Seen, SeenFolder};
+use crate::inputs::way::Way;
 use crate::inputs::{is_no_input, survey};
 use crate::store::index::PlacedOutput;
 use crate::store::stat::{Stat, now_ns, tick};
 use crate::store::tree::{Behind, Links, Shape, Tree};
-
-use way::{Way, was_exchanged};
 
 /// So many files are named in a message.
 const NAMED: usize = 5;
@@ -42,6 +40,11 @@ pub struct Guard {
     /// The links on the way to them, as they were when the guard was set: one that leads elsewhere for a moment and back
     /// leaves no other trace.
     links: Vec<Watched>,
+    /// The paths of the folders in which the stage's own outputs lie, relative to the root.
+    exits: Vec<PathBuf>,
+    /// The links on the way to those, as they were when the guard was set: one that leads elsewhere by the end has something else
+    /// taken for what the stage wrote.
+    ways_out: Vec<Watched>,
     /// The folders and those below them, as they were when the guard was set: a name that came and went again leaves only
     /// their times behind.
     times: Vec<(PathBuf, Stat)>,
@@ -69,6 +72,18 @@ pub struct Touched {
     /// Whether they are the same inodes with the same modification times: no write leaves these, but a rename, a further link
     /// or another mode does.
     pub unwritten: bool,
+}
+
+/// Whether a folder may have been another one for a moment, or is now. A rename moves nothing but its change time; what is made
+/// or removed in it moves both.
+fn was_exchanged(before: Option<&Stat>, now: Option<Stat>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => {
+            (before.dev, before.ino) != (now.dev, now.ino)
+                || (before.ctime_ns != now.ctime_ns && now.ctime_ns != now.mtime_ns)
+        }
+        (before, now) => before.is_some() != now.is_some(),
+    }
 }
 
 /// What a guard was set to.
@@ -161,6 +176,11 @@ impl Guard {
         }
     }
 
+    /// Adds the place of an output of the stage itself.
+    pub fn place(&mut self, path: &Path) {
+        self.exits.extend(path.parent().map(Path::to_owned));
+    }
+
     /// Every file with its content.
     pub fn contents(&self) -> impl Iterator<Item = (&Path, FileDigest)> {
         self.files.iter().map(|watched| (&*watched.path, watched.content))
@@ -192,10 +212,12 @@ impl Guard {
             self.times.extend(folder.times(tree.as_ref()));
         }
         let way = Way::to(&self.root, &self.entrances);
-        self.links = way.links.iter().filter_map(|link| Watched::link(link)).collect();
+        let links = |links: BTreeSet<PathBuf>| links.iter().filter_map(|link| Watched::link(link)).collect();
+        self.links = links(way.links);
+        self.ways_out = links(Way::to(&self.root, &self.exits).links);
         self.passed = way.folders.into_iter().map(|folder| (folder.clone(), Stat::of_itself(&folder).ok())).collect();
         let mut unsettled = Vec::new();
-        for watched in self.files.iter_mut().chain(&mut self.links) {
+        for watched in self.files.iter_mut().chain(&mut self.links).chain(&mut self.ways_out) {
             match watched.set(false) {
                 Ok(()) if watched.is_settled() => {}
                 Ok(()) => unsettled.push(watched),
@@ -225,7 +247,7 @@ impl Guard {
         let mut changed: BTreeSet<PathBuf> =
             self.folders.iter().flat_map(|folder| folder.differences(folder.tree().as_ref())).collect();
         let mut touched = Touched { files: BTreeSet::new(), unwritten: true };
-        for watched in self.files.iter().chain(&self.links) {
+        for watched in self.files.iter().chain(&self.links).chain(&self.ways_out) {
             let now = watched.stat_now();
             if now.is_some_and(|now| now == watched.stat) {
                 continue;

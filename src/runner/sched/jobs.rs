@@ -297,24 +297,17 @@ impl Order {
             end_orphans(store, tell);
         }
         self.reads.outputs().for_each(|output| self.guard.output(output));
+        writes.iter().for_each(|place| self.guard.place(place));
         Ok(claims)
     }
 
-    /// That nobody has deleted the claims meanwhile, as another run may have put something in the places then, nor has had a link
-    /// on the way there lead elsewhere. A worker compares what it reads, and writes elsewhere.
+    /// That nobody has deleted the claims meanwhile: another run may have put something in the places then. A worker compares
+    /// what it reads, and writes elsewhere.
     fn was_alone(&self, claims: &[Claim]) -> Result<(), Failure> {
         if matches!(self.task, Task::Worker(..)) {
             return Ok(());
         }
         for claim in claims {
-            if let Some(link) = claim.led_astray() {
-                let name = |path: &Path| path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
-                let (link, place) = (name(link), name(claim.place()));
-                let moved = format!(
-                    "the link `{link}`, by which `{place}` is reached, was changed while the stage ran, so its result is not kept"
-                );
-                return Err(Failure::new(moved).with_help("run again"));
-            }
             if !claim.holds().map_err(failed)? {
                 let lost = "the locks that keep other runs away from the stage's files (`.intrada`) were deleted while it ran, so its result \
                             is not kept";

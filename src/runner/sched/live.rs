@@ -7,7 +7,7 @@
 //! was told only is a reason to look.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
@@ -16,6 +16,7 @@ use crate::digest::ArtifactDigest;
 use crate::event::{Event, Outcome, Reporter, Totals};
 use crate::flow::{Command, NodeId};
 use crate::inputs::survey;
+use crate::inputs::way::Way;
 use crate::own::is_own;
 use crate::pipeline::{InputSource, Pipeline, Problems, Span, StageId};
 use crate::plan::sources::{self, Origin};
@@ -373,28 +374,9 @@ fn forms(root: &Path, path: &Path) -> Vec<PathBuf> {
     [named].into_iter().chain(real).collect()
 }
 
-/// The links that are followed on the way to `path`, also those that others lead through: where each lies.
-fn links_on_the_way(path: &Path) -> Vec<PathBuf> {
-    /// More than the system follows.
-    const MOST: usize = 64;
-    let names = |path: &Path| path.components().map(|name| name.as_os_str().to_owned()).rev().collect::<Vec<_>>();
-    let (mut links, mut at, mut open) = (Vec::new(), PathBuf::from("/"), names(path));
-    while let Some(name) = open.pop() {
-        match Path::new(&name).components().next() {
-            Some(Component::RootDir) => at = PathBuf::from("/"),
-            Some(Component::ParentDir) => drop(at.pop()),
-            Some(Component::Normal(_)) if links.len() < MOST => {
-                at.push(&name);
-                if let Ok(target) = at.read_link() {
-                    links.push(at.clone());
-                    at.pop();
-                    open.extend(names(&target));
-                }
-            }
-            _ => {}
-        }
-    }
-    links
+/// The links that are followed on the way to an absolute path, also those that others lead through: where each lies.
+fn links_on_the_way(path: &Path) -> BTreeSet<PathBuf> {
+    Way::to(Path::new("/"), [path]).links
 }
 
 /// What links below a folder lead to: whoever reads the folder reads that, too.

@@ -49,9 +49,6 @@ pub enum Use {
 #[derive(Debug)]
 pub struct Claim {
     locks: Vec<Lock>,
-    place: PathBuf,
-    /// The links that are passed on the way to the place, each with where it leads.
-    links: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Claim {
@@ -66,17 +63,6 @@ impl Claim {
             }
         }
         Ok(false)
-    }
-
-    /// A link on the way to the place that leads elsewhere by now: what lies there is not what was written.
-    pub fn led_astray(&self) -> Option<&Path> {
-        let moved = |(link, target): &&(PathBuf, PathBuf)| fs::read_link(link).ok().as_ref() != Some(target);
-        self.links.iter().find(moved).map(|(link, _)| &**link)
-    }
-
-    /// The place.
-    pub fn place(&self) -> &Path {
-        &self.place
     }
 
     /// Who had the place before and was killed: what that one had started may still run.
@@ -148,8 +134,8 @@ impl Store {
     }
 
     fn claim(&self, place: &Path, purpose: Use) -> Result<Result<Claim, Option<Holder>>, Error> {
-        let (real, links) = way(place);
-        let mut claim = Claim { locks: Vec::new(), place: place.to_owned(), links };
+        let real = real(place);
+        let mut claim = Claim { locks: Vec::new() };
         let home = self.home(&real);
         match home.lock(purpose, || self.locks())? {
             Ok(lock) => claim.locks.push(lock),
@@ -296,15 +282,12 @@ fn lock_at(path: PathBuf, purpose: Use) -> Result<Result<Lock, Option<Holder>>, 
     }))
 }
 
-/// The place without links above it, as two names of one place are one place; and the links on the way there.
-fn way(place: &Path) -> (PathBuf, Vec<(PathBuf, PathBuf)>) {
-    let above = place.parent().into_iter().flat_map(Path::ancestors);
-    let links = above.filter_map(|folder| Some((folder.to_owned(), fs::read_link(folder).ok()?))).collect();
-    let real = match (place.parent().map(fs::canonicalize), place.file_name()) {
+/// The place without links above it: two names of one place are one place.
+fn real(place: &Path) -> PathBuf {
+    match (place.parent().map(fs::canonicalize), place.file_name()) {
         (Some(Ok(parent)), Some(name)) => parent.join(name),
         _ => place.to_owned(),
-    };
-    (real, links)
+    }
 }
 
 #[cfg(test)]
@@ -363,9 +346,6 @@ mod tests {
         assert!(matches!(stores[1].0.try_claim([(&*two.join("runs/a"), Use::Read)]).unwrap(), Claimed::Busy(Some(_))));
         claims[0].locks.iter().for_each(|lock| drop(fs::remove_file(&lock.path)));
         assert!(!claims[0].holds().unwrap());
-        assert_eq!(claims[0].led_astray(), None);
-        fs::remove_file(one.join("runs")).unwrap();
-        assert_eq!(claims[0].led_astray(), Some(&*one.join("runs")));
         drop(claims);
         drop(held(stores[1].0.try_claim([(&*two.join("runs/a"), Use::Read)]).unwrap()));
         assert_eq!(fs::read_dir(&data).unwrap().count(), 0);

@@ -1,4 +1,4 @@
-//! The links and folders that are passed on the way to a path, and whether one was another for a moment.
+//! The links and folders that are passed on the way to a path.
 //!
 //! Knows no stage. Whoever opens a path passes them, so whoever exchanges one exchanges what is read.
 
@@ -8,25 +8,13 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::store::stat::Stat;
 
-/// Whether a folder may have been another one for a moment, or is now. A rename moves nothing but its change time; what is made
-/// or removed in it moves both.
-pub(super) fn was_exchanged(before: Option<&Stat>, now: Option<Stat>) -> bool {
-    match (before, now) {
-        (Some(before), Some(now)) => {
-            (before.dev, before.ino) != (now.dev, now.ino)
-                || (before.ctime_ns != now.ctime_ns && now.ctime_ns != now.mtime_ns)
-        }
-        (before, now) => before.is_some() != now.is_some(),
-    }
-}
-
 /// What is passed on the way to a path, through all links.
 #[derive(Default)]
-pub(super) struct Way {
+pub struct Way {
     /// The links.
-    pub(super) links: BTreeSet<PathBuf>,
+    pub links: BTreeSet<PathBuf>,
     /// The folders, and what isn't there but may come and go.
-    pub(super) folders: BTreeSet<PathBuf>,
+    pub folders: BTreeSet<PathBuf>,
 }
 
 impl Way {
@@ -34,9 +22,9 @@ impl Way {
     const MOST: usize = 40;
 
     /// The way from the folder `root` to each of these paths below it.
-    pub(super) fn to(root: &Path, paths: &[PathBuf]) -> Way {
+    pub fn to(root: &Path, paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Way {
         let mut way = Way::default();
-        paths.iter().for_each(|path| way.go(root, path));
+        paths.into_iter().for_each(|path| way.go(root, path.as_ref()));
         way
     }
 
