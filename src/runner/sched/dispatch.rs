@@ -99,18 +99,21 @@ impl Run<'_> {
         }
     }
 
-    /// Starts what is ready, as far as there is room.
-    pub(super) fn dispatch(&mut self) {
+    /// Starts what is ready, as far as there is room. Answers whether something came out at once, as it couldn't be started.
+    pub(super) fn dispatch(&mut self) -> bool {
         if self.interrupted.is_some() {
             self.jobs.waiting = Waiting::default();
-            return self.jobs.ready.clear();
+            self.jobs.ready.clear();
+            return false;
         }
         self.end_left_over();
+        let mut came_out = false;
         while let Some((node, key)) = self.next_to_start() {
             self.jobs.ready.remove(node);
-            self.start(node, key);
+            came_out |= !self.start(node, key);
         }
         self.make_way();
+        came_out
     }
 
     fn next_to_start(&self) -> Option<(NodeId, Key)> {
@@ -175,7 +178,8 @@ impl Run<'_> {
         self.planner.wiring.node(node).stage().expect("a late source never waits for room")
     }
 
-    fn start(&mut self, node: NodeId, key: Key) {
+    /// Answers whether it could be started; else it has come out.
+    fn start(&mut self, node: NodeId, key: Key) -> bool {
         let stage = self.stage(node);
         let need = self.slots.need(self.session.pipeline.stage(stage));
         let lent = self.slots.lend(&need).expect("whoever starts a stage has asked whether there is room");
@@ -186,7 +190,8 @@ impl Run<'_> {
             Ok(order) => order,
             Err(failure) => {
                 self.slots.take_back(lent);
-                return self.came_out(node, key, Err(failure));
+                self.came_out(node, key, Err(failure));
+                return false;
             }
         };
         order.forced = is_forced;
@@ -223,6 +228,7 @@ impl Run<'_> {
             // The loop listens until every job it started has answered.
             let _ = send.send(Message::Ended(job, Box::new(result)));
         });
+        true
     }
 
     /// Who looks at the files of a job that takes time and doesn't write to them.

@@ -130,34 +130,34 @@ impl Run<'_> {
     /// Dispatches and listens until nothing is left to do, or until files have changed.
     pub(super) fn listen(&mut self, receive: &Receiver<Message>) -> Option<Change> {
         loop {
-            self.follow();
-            self.dispatch();
-            // One that couldn't be started has come out already.
-            if self.follow() {
-                continue;
+            // One that can't be started has come out already, and what follows from that may be ready.
+            while self.dispatch() {
+                self.follow();
             }
             if self.jobs.are_done() {
                 break;
             }
             self.reporter.look(&self.session.index);
-            match self.jobs.next_message(receive) {
+            let look_ups = match self.jobs.next_message(receive) {
                 Some(Message::News(job, news)) => {
                     self.jobs.hear(job, &news);
                     self.tell(job, news);
+                    continue;
                 }
-                Some(Message::Ended(job, result)) => {
-                    let look_ups = self.ended(job, *result);
-                    look_ups.into_iter().for_each(|(node, key)| self.look_up(node, key));
+                Some(Message::Interrupt) => {
+                    self.interrupt();
+                    continue;
                 }
-                Some(Message::Interrupt) => self.interrupt(),
                 Some(Message::Changed(change)) => return Some(change),
+                Some(Message::Ended(job, result)) => self.ended(job, *result),
                 None => {
                     self.jobs.kill_overdue();
                     self.tell_of_silence();
-                    let look_ups = self.jobs.due_look_ups();
-                    look_ups.into_iter().for_each(|(node, key)| self.look_up(node, key));
+                    self.jobs.due_look_ups()
                 }
-            }
+            };
+            look_ups.into_iter().for_each(|(node, key)| self.look_up(node, key));
+            self.follow();
         }
         if self.interrupted.is_none() {
             let unsettled = self.planner.engine.unsettled();
@@ -169,16 +169,14 @@ impl Run<'_> {
         None
     }
 
-    /// Does what the flow says by now. Answers whether it said anything.
-    fn follow(&mut self) -> bool {
+    /// Does what the flow says by now.
+    fn follow(&mut self) {
         let commands = self.planner.engine.step();
-        let said = !commands.is_empty();
         self.carry_out(commands);
-        if said && self.changed && Instant::now() >= self.save_at {
+        if self.changed && Instant::now() >= self.save_at {
             self.save();
             self.save_at = Instant::now() + SAVE_INTERVAL;
         }
-        said
     }
 
     /// Said before anything has run.
