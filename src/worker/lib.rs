@@ -7,7 +7,7 @@
 
 mod data;
 mod describe;
-mod development;
+mod snapshots;
 mod exported;
 mod items;
 mod kinds;

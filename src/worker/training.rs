@@ -23,9 +23,9 @@ use intrada_ml::optim::Repeats;
 use intrada_runner::exec::job::{Event, iterations_kept};
 use serde::Deserialize;
 
-use crate::development::Development;
 use crate::measure::Subject;
 use crate::model::{Model, told};
+use crate::snapshots::Snapshots;
 use crate::validation::Validation;
 use crate::work::{CHANGED_BACK, Failure, Notes, Work, say};
 
@@ -105,7 +105,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     let (normalization, kind) = (parameters.model.arch.normalization(), parameters.precision.kind());
     let subject = Subject { name: &work.job.stage, network: network.as_ref(), normalization, kind };
     let mut looks = Looks {
-        development: Development::new(work, subject, target.unwrap_or(source))?,
+        snapshots: Snapshots::new(work, subject, target.unwrap_or(source))?,
         validation: parameters.evaluate_every.map(|every| Validation::new(work, subject, every)),
         failure: None,
     };
@@ -266,7 +266,7 @@ fn settings(parameters: &Parameters) -> Settings {
 
 /// What is looked at between two steps. Neither look changes anything about the network.
 struct Looks<'a> {
-    development: Development<'a>,
+    snapshots: Snapshots<'a>,
     validation: Option<Validation<'a>>,
     /// Why the training was stopped, if a look was the reason.
     failure: Option<Failure>,
@@ -288,8 +288,8 @@ impl Looks<'_> {
 
     /// Whether something was found that a checkpoint has to follow.
     fn take_due(&mut self, progress: &Progress) -> Result<bool, Failure> {
-        if self.development.is_due(progress) {
-            self.development.look(progress)?;
+        if self.snapshots.is_due(progress) {
+            self.snapshots.look(progress)?;
         }
         match &mut self.validation {
             Some(validation) if validation.is_due(progress) => validation.look(progress.done).map(|()| true),
@@ -299,7 +299,7 @@ impl Looks<'_> {
 
     /// Puts what was seen by a training that came to its end among its outputs.
     fn finish(self, notes: &mut Notes) -> Result<(), Failure> {
-        self.development.finish()?;
+        self.snapshots.finish()?;
         self.validation.map_or(Ok(()), |validation| validation.finish(notes))
     }
 }

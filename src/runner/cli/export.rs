@@ -7,7 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use super::{Answer, DONE, Refusal, Source, open, show};
 use crate::export::{Error, Format, format};
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::{OutputId, Stage, StageId, nearest};
 use crate::sched::session::{Access, Session};
 
@@ -69,17 +69,17 @@ fn output(session: &Session, name: &str, format: &Format) -> Result<OutputId, Re
         }
         _ => (open::stage(session, name)?, None),
     };
-    find(session, stage, typed, format.takes).ok_or_else(|| {
+    find(session, stage, typed, format.exports).ok_or_else(|| {
         let stage = session.pipeline.stage(stage);
         if let Some(text) = typed.and_then(|typed| absent(stage, typed)) {
             return Refusal::Usage(text);
         }
         let kind = stage.kind.name;
-        let gives = |other: &&&Format| stage.outputs.iter().any(|output| output.gives == other.takes);
+        let gives = |other: &&&Format| stage.outputs.iter().any(|output| output.role == other.exports);
         let other = format::ALL.iter().find(gives).map(|other| format!(", or say --as {}", other.name));
         Refusal::Usage(format!(
             "`{name}` of kind {kind} gives no {}; name {}{}",
-            format.takes.words(),
+            format.exports.words(),
             format.stage,
             other.unwrap_or_default()
         ))
@@ -109,10 +109,10 @@ fn absent(stage: &Stage, typed: &str) -> Option<String> {
     })
 }
 
-fn find(session: &Session, stage: StageId, typed: Option<&str>, wanted: Gives) -> Option<OutputId> {
+fn find(session: &Session, stage: StageId, typed: Option<&str>, wanted: OutputRole) -> Option<OutputId> {
     let outputs = session.pipeline.stage(stage).outputs.iter();
     let place = outputs
         .enumerate()
-        .find(|(_, output)| output.gives == wanted && typed.map_or(!output.by_name, |typed| typed == output.name));
+        .find(|(_, output)| output.role == wanted && typed.map_or(!output.by_name, |typed| typed == output.name));
     place.map(|(output, _)| OutputId { stage, output })
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::digest::FileDigest;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId};
 use crate::results::metrics::{self, Best, Metrics, Row};
 use crate::sched::Ended;
@@ -19,7 +19,7 @@ pub(super) type Before = HashMap<StageId, FileDigest>;
 pub(super) fn before(session: &Session, stages: &[StageId]) -> Before {
     let metrics = |id: &StageId| {
         let stage = session.pipeline.stage(*id);
-        let output = &stage.outputs[place(stage, Gives::Metrics)?];
+        let output = &stage.outputs[place(stage, OutputRole::Metrics)?];
         let record = session.index.stages.get(&session.record_name(stage))?;
         let placed = record.outputs.iter().find(|placed| placed.path == output.path)?;
         Some((*id, placed.artifact.object))
@@ -36,7 +36,7 @@ pub(super) fn tables(session: &Session, stages: &[StageId], ended: &Ended, befor
 pub(super) fn are_comparable(session: &Session, stages: &[StageId]) -> bool {
     let evaluations = stages.iter().map(|id| session.pipeline.stage(*id));
     let mut families: Vec<&str> = evaluations
-        .filter(|stage| place(stage, Gives::Metrics).is_some() && !stage.coordinates.is_empty())
+        .filter(|stage| place(stage, OutputRole::Metrics).is_some() && !stage.coordinates.is_empty())
         .map(|stage| stage.family.as_str())
         .collect();
     families.sort_unstable();
@@ -52,7 +52,7 @@ struct Found<'a> {
 impl Found<'_> {
     fn table(&self, id: StageId, before: Option<FileDigest>) -> Option<String> {
         let stage = self.session.pipeline.stage(id);
-        let metrics: Metrics = self.metrics(self.object(id, Gives::Metrics)?)?;
+        let metrics: Metrics = self.metrics(self.object(id, OutputRole::Metrics)?)?;
         let pipeline = &self.session.pipeline;
         let dataset = pipeline.dataset_of(stage);
         let networks: Vec<MeasuredNetwork<'_>> =
@@ -103,7 +103,7 @@ impl Found<'_> {
     fn best(&self, training: StageId, on: Option<DatasetId>) -> Option<Best> {
         let pipeline = &self.session.pipeline;
         pipeline.dataset_of(pipeline.stage(training)).filter(|dataset| Some(*dataset) == on)?;
-        let bytes = self.session.store.read(self.object(training, Gives::Evaluations)?).ok()??;
+        let bytes = self.session.store.read(self.object(training, OutputRole::Evaluations)?).ok()??;
         metrics::best_of(&String::from_utf8(bytes).ok()?)
     }
 
@@ -123,14 +123,14 @@ impl Found<'_> {
         serde_json::from_slice(&self.session.store.read(object).ok()??).ok()
     }
 
-    fn object(&self, id: StageId, gives: Gives) -> Option<FileDigest> {
-        let place = place(self.session.pipeline.stage(id), gives)?;
+    fn object(&self, id: StageId, role: OutputRole) -> Option<FileDigest> {
+        let place = place(self.session.pipeline.stage(id), role)?;
         self.ended.artifacts.get(&id)?.get(place).map(|artifact| artifact.object)
     }
 }
 
-fn place(stage: &Stage, gives: Gives) -> Option<usize> {
-    stage.outputs.iter().position(|output| output.gives == gives)
+fn place(stage: &Stage, role: OutputRole) -> Option<usize> {
+    stage.outputs.iter().position(|output| output.role == role)
 }
 
 /// Of each network that was chosen by its mIoU: on what. Such a number is not that of a method which sees no labels.

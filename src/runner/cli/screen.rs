@@ -18,13 +18,13 @@ use crate::sched::Options;
 use crate::sched::session::Session;
 use crate::screen::harmless::Harmless;
 use crate::screen::json::JsonLines;
-use crate::screen::live::{Curtain, Expected, Live, Setting, Style, size_of};
+use crate::screen::live::{Expected, Live, Redraw, Setting, Style, size_of};
 use crate::screen::plain::Plain;
 
 /// What is drawn on the terminal, if anything is: for whoever has to take it off there, and for those who write beside. Two
 /// may be drawn for a while, of a run that goes on and of a pipeline file that has just been read anew.
 #[derive(Clone, Default)]
-pub(super) struct Screen(Arc<Mutex<Vec<Curtain>>>);
+pub(super) struct Screen(Arc<Mutex<Vec<Redraw>>>);
 
 impl Screen {
     /// Nothing is drawn yet. A panic's message would be drawn over by the next frame, so it takes off what is drawn then.
@@ -47,30 +47,30 @@ impl Screen {
         }
         let live = Live::new(Box::new(stderr()), expected(session, needed), setting(session, options));
         self.rest();
-        let mut curtains = self.lock();
-        curtains.retain(|curtain| !curtain.has_fallen());
-        curtains.push(live.curtain());
+        let mut redraws = self.lock();
+        redraws.retain(|redraw| !redraw.has_fallen());
+        redraws.push(live.redraw());
         Box::new(Harmless(live))
     }
 
     /// Takes it off until something happens, as somebody else is about to write.
     pub(super) fn rest(&self) {
-        self.lock().iter().for_each(Curtain::rest);
+        self.lock().iter().for_each(Redraw::rest);
     }
 
     /// Takes it off for good, unless this very thread is at it.
     pub(super) fn fall(&self) {
-        if let Ok(curtains) = self.0.try_lock() {
-            curtains.iter().for_each(Curtain::fall);
+        if let Ok(redraws) = self.0.try_lock() {
+            redraws.iter().for_each(Redraw::fall);
         }
     }
 
     /// The program was stopped and goes on: others have written to the terminal meanwhile.
     pub(super) fn reopen(&self) {
-        self.lock().iter().for_each(Curtain::reopen);
+        self.lock().iter().for_each(Redraw::reopen);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Curtain>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Redraw>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

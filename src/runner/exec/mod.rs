@@ -5,7 +5,7 @@
 //! All built-in kinds go through the worker, ranking too: a second place where kinds are performed would cost more than the
 //! 0.4 s that loading libtorch costs a ranking.
 
-pub mod circumstances;
+pub mod run_info;
 pub mod command;
 pub mod job;
 mod no_start;

@@ -22,7 +22,7 @@ mod submission;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::{OutputId, Problems};
 use crate::sched::session::Session;
 use crate::shell::word;
@@ -37,7 +37,7 @@ pub struct Format {
     /// What it is, for the help.
     pub about: &'static str,
     /// What an output has to be.
-    pub takes: Gives,
+    pub exports: OutputRole,
     /// The kind of stage that gives such an output, with its article.
     pub stage: &'static str,
     /// Writes it into a folder that isn't there yet or is empty. Answers with a line for each thing that was written.

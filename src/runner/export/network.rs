@@ -11,7 +11,7 @@ use super::package::Package;
 use super::seeds::repeated;
 use super::subject::{Found, Network};
 use super::{Error, Format, card, config, definition, provenance, safetensors};
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::{OutputId, Pipeline, StageId};
 use crate::results::metrics::Metrics;
 use crate::sched::done::{Done, done};
@@ -21,7 +21,7 @@ use crate::sched::session::Session;
 pub(super) const FORMAT: Format = Format {
     name: "network",
     about: "the weights of a training with model card, settings and lineage",
-    takes: Gives::Weights,
+    exports: OutputRole::Weights,
     stage: "a training",
     write: network,
 };
@@ -73,7 +73,7 @@ fn evaluations(pipeline: &Pipeline, training: StageId) -> Vec<StageId> {
 fn found(session: &Session, done: &Done, training: StageId) -> Vec<Found> {
     let stage = session.pipeline.stage(done.stage);
     let metrics = || -> Option<Metrics> {
-        let place = stage.outputs.iter().position(|output| output.gives == Gives::Metrics)?;
+        let place = stage.outputs.iter().position(|output| output.role == OutputRole::Metrics)?;
         serde_json::from_slice(&session.store.read(done.artifacts[place].object).ok()??).ok()
     };
     let (Some(mut metrics), Some(dataset)) = (metrics(), session.pipeline.dataset_of(stage)) else { return Vec::new() };

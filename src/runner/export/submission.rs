@@ -14,7 +14,7 @@ use super::package::Package;
 use super::{Error, Format};
 use crate::dataset;
 use crate::digest::FileDigest;
-use crate::kind::{Gives, classes};
+use crate::kind::{OutputRole, classes};
 use crate::pipeline::{OutputId, Pipeline};
 use crate::sched::done::done;
 use crate::sched::session::Session;
@@ -30,7 +30,7 @@ const CLASSES: &str = "cityscapes-19";
 pub(super) const FORMAT: Format = Format {
     name: "cityscapes",
     about: "the predictions of an entropy inference as the server of the Cityscapes benchmark takes them",
-    takes: Gives::Predictions,
+    exports: OutputRole::Predictions,
     stage: "an entropy-inference",
     write: submission,
 };

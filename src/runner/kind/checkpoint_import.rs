@@ -3,7 +3,7 @@
 //! A stage can name a published file itself; this is for who wants to know, before anything is trained, what of the file
 //! the network takes and what it doesn't, or hands the result on as safetensors.
 
-use super::{ClassFact, Gives, KeySpec, Kind, Only, OutputSpec, Runs, Takes};
+use super::{ClassFact, KeySpec, Kind, Only, OutputRole, OutputSpec, Runs, ValueType};
 
 const NETWORK: Only = Only { key: "part", is: &["network"] };
 const BACKBONE: Only = Only { key: "part", is: &["backbone"] };
@@ -15,11 +15,15 @@ pub(super) const KIND: Kind = Kind {
               their shapes. What comes out has the names of the network's own tensors: of DeepLab-v2 those of the released \
               code, of `small` and `efficientnet-lite0` others.",
     keys: &[&[
-        KeySpec::new("file", Takes::Path, "a `.safetensors` file or one of `torch.save`"),
-        KeySpec::new("model", Takes::Model, "the network that it is read into, a `[models.…]`; its `init` is not read"),
+        KeySpec::new("file", ValueType::Path, "a `.safetensors` file or one of `torch.save`"),
+        KeySpec::new(
+            "model",
+            ValueType::Model,
+            "the network that it is read into, a `[models.…]`; its `init` is not read",
+        ),
         KeySpec::new(
             "part",
-            Takes::Choice(&["network", "backbone"]),
+            ValueType::Choice(&["network", "backbone"]),
             "what is in the file: a whole network, of which nothing may be missing, or what a model's `init` may be, a \
              backbone, whose heads are missing",
         )
@@ -30,9 +34,9 @@ pub(super) const KIND: Kind = Kind {
     revised: &[],
     classes: &[ClassFact::Count],
     outputs: &[
-        OutputSpec::file("model", "model.safetensors", Gives::Weights).only(NETWORK),
-        OutputSpec::file("backbone", "backbone.safetensors", Gives::Backbone).only(BACKBONE),
-        OutputSpec::file("import", "import.json", Gives::ImportRecord),
+        OutputSpec::file("model", "model.safetensors", OutputRole::Weights).only(NETWORK),
+        OutputSpec::file("backbone", "backbone.safetensors", OutputRole::Backbone).only(BACKBONE),
+        OutputSpec::file("import", "import.json", OutputRole::ImportRecord),
     ],
     items: None,
     runs: Runs::Worker,

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeySpec, Literal, Only, Takes, Variant};
+use super::{KeySpec, Literal, Only, ValueType, Variant};
 
 /// How the pixels of a label hold its values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ const TARGET: Only = Only { key: "style", is: &["target"] };
 
 const MAP: KeySpec = KeySpec::new(
     "map",
-    Takes::LabelMap,
+    ValueType::LabelMap,
     "label values to replace, as in `{ 34 = 255 }`; 255 is ignored by training and evaluation",
 )
 .optional();
@@ -47,27 +47,27 @@ const MAP: KeySpec = KeySpec::new(
 /// What to do about images without label, see `missing`.
 pub const MISSING: &[&str] = &["known", "skip", "error"];
 
-const ROOT: KeySpec = KeySpec::new("root", Takes::Path, "the folder of the data set, as it was unpacked");
+const ROOT: KeySpec = KeySpec::new("root", ValueType::Path, "the folder of the data set, as it was unpacked");
 
 const LIST: KeySpec = KeySpec::new(
     "list",
-    Takes::Path,
+    ValueType::Path,
     "a file with a name of an image a line, with or without ending; default: every image, sorted by name",
 )
 .optional();
 
 const SIZE: KeySpec =
-    KeySpec::new("size", Takes::Size, "`[width, height]` in pixels to resize to; default: as stored").optional();
+    KeySpec::new("size", ValueType::Size, "`[width, height]` in pixels to resize to; default: as stored").optional();
 
 const ORIENTATION: KeySpec = KeySpec::new(
     "orientation",
-    Takes::Choice(&["ignore", "apply"]),
+    ValueType::Choice(&["ignore", "apply"]),
     "what becomes of a photograph's Exif tag that says how the camera was held: `ignore`, as the released code does, or \
      `apply`, which turns the photograph upright; labels have no such tag",
 )
 .or_text("ignore");
 
-const SPLIT: KeySpec = KeySpec::new("split", Takes::Choice(&["train", "val", "test"]), "which of its folders");
+const SPLIT: KeySpec = KeySpec::new("split", ValueType::Choice(&["train", "val", "test"]), "which of its folders");
 
 /// Every format, by the value of `format`.
 pub const FORMATS: &[Variant] = &[
@@ -75,9 +75,9 @@ pub const FORMATS: &[Variant] = &[
         name: "folder",
         summary: "Images in a folder and, where there are labels, 8-bit class-index PNGs of the same names in another.",
         keys: &[&[
-            KeySpec::new("root", Takes::Path, "the folder of the data set"),
-            KeySpec::new("images", Takes::Folder, "folder of the images, below `root`").or_text("images"),
-            KeySpec::new("labels", Takes::Folder, "folder of the labels, below `root`; it needn't exist for a target")
+            KeySpec::new("root", ValueType::Path, "the folder of the data set"),
+            KeySpec::new("images", ValueType::Folder, "folder of the images, below `root`").or_text("images"),
+            KeySpec::new("labels", ValueType::Folder, "folder of the labels, below `root`; it needn't exist for a target")
                 .or_text("labels"),
             LIST,
             SIZE,
@@ -99,7 +99,7 @@ pub const FORMATS: &[Variant] = &[
             SIZE,
             KeySpec::new(
                 "missing",
-                Takes::Choice(MISSING),
+                ValueType::Choice(MISSING),
                 "images without label: `known` leaves out the 25 whose labels were never published, `skip` all of them, \
                  `error` none; what is left out is told",
             )
@@ -119,7 +119,7 @@ pub const FORMATS: &[Variant] = &[
             ROOT,
             KeySpec::new(
                 "images",
-                Takes::Choice(&["rgb", "rgb-2k"]),
+                ValueType::Choice(&["rgb", "rgb-2k"]),
                 "`rgb`: 1440 × 720, as its labels are; `rgb-2k`: 2048 × 1024",
             )
             .or_text("rgb"),
@@ -138,23 +138,23 @@ pub const FORMATS: &[Variant] = &[
         keys: &[&[
             KeySpec::new(
                 "style",
-                Takes::Choice(&["source", "target"]),
+                ValueType::Choice(&["source", "target"]),
                 "`source`: clean and colourful, as a game draws them; `target`: muted, with noise, fog and dusk",
             ),
             KeySpec::new(
                 "part",
-                Takes::Choice(&["all", "easy", "hard"]),
+                ValueType::Choice(&["all", "easy", "hard"]),
                 "of the target: all scenes, or only those with little or with much of that weather",
             )
             .or_text("all")
             .only(TARGET),
             KeySpec::new(
                 "seed",
-                Takes::Integer { min: 0, max: i64::MAX },
+                ValueType::Integer { min: 0, max: i64::MAX },
                 "of the scenes; equal styles and seeds give equal scenes, so each data set needs its own",
             ),
-            KeySpec::new("count", Takes::Integer { min: 1, max: 1_000_000 }, "how many scenes"),
-            KeySpec::new("size", Takes::Size, "`[width, height]` in pixels").or(Literal::Size([128, 64])),
+            KeySpec::new("count", ValueType::Integer { min: 1, max: 1_000_000 }, "how many scenes"),
+            KeySpec::new("size", ValueType::Size, "`[width, height]` in pixels").or(Literal::Size([128, 64])),
         ]],
     },
 ];

@@ -4,7 +4,7 @@
 //! pseudo-labels are later taken from these predictions, and the network doesn't run again. The photographs are small and for
 //! people: whoever shows a map can show what it is of, without the data set.
 
-use super::{ClassFact, Gives, KeySpec, Kind, OutputSpec, Runs, Takes};
+use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "entropy-inference",
@@ -14,17 +14,17 @@ pub(super) const KIND: Kind = Kind {
     keys: &[&[
         KeySpec::new(
             "weights",
-            Takes::StageOrFile(Gives::Weights),
+            ValueType::StageOrFile(OutputRole::Weights),
             "the training whose model looks at the images, or a file",
         ),
         KeySpec::new(
             "images",
-            Takes::Dataset { labels: false },
+            ValueType::Dataset { labels: false },
             "the target images, a `[datasets.…]`; labels are not read",
         ),
         KeySpec::new(
             "model",
-            Takes::Model,
+            ValueType::Model,
             "the network of `weights`, a `[models.…]`; needed where `weights` is a file, known where it is a training",
         )
         .optional(),
@@ -34,10 +34,10 @@ pub(super) const KIND: Kind = Kind {
     revised: &[],
     classes: &[ClassFact::Count, ClassFact::Rare],
     outputs: &[
-        OutputSpec::file("scores", "scores.csv", Gives::Scores),
-        OutputSpec::folder("predictions", Gives::Predictions),
-        OutputSpec::folder("entropy", Gives::EntropyMaps),
-        OutputSpec::folder("photographs", Gives::Photographs),
+        OutputSpec::file("scores", "scores.csv", OutputRole::Scores),
+        OutputSpec::folder("predictions", OutputRole::Predictions),
+        OutputSpec::folder("entropy", OutputRole::EntropyMaps),
+        OutputSpec::folder("photographs", OutputRole::Photographs),
     ],
     items: Some("images"),
     runs: Runs::Worker,

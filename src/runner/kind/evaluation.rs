@@ -2,7 +2,7 @@
 //!
 //! One stage takes several trainings so that they are compared on the same images, in one table.
 
-use super::{ClassFact, Gives, KeySpec, Kind, OutputSpec, Runs, Takes};
+use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "evaluation",
@@ -12,19 +12,19 @@ pub(super) const KIND: Kind = Kind {
     keys: &[&[
         KeySpec::new(
             "weights",
-            Takes::StagesOrFiles(Gives::Weights),
+            ValueType::StagesOrFiles(OutputRole::Weights),
             "the training or file, or a list of them; each is called after its stage, or its file without the ending",
         ),
-        KeySpec::new("dataset", Takes::Dataset { labels: true }, "labelled images, a `[datasets.…]`"),
+        KeySpec::new("dataset", ValueType::Dataset { labels: true }, "labelled images, a `[datasets.…]`"),
         KeySpec::new(
             "model",
-            Takes::Model,
+            ValueType::Model,
             "the network of those `weights` that are files, a `[models.…]`; a training has its own",
         )
         .optional(),
         KeySpec::new(
             "overlays",
-            Takes::Integer { min: 0, max: i64::MAX },
+            ValueType::Integer { min: 0, max: i64::MAX },
             "how many images to lay the predictions over, for looking at",
         )
         .or_integer(8),
@@ -34,10 +34,10 @@ pub(super) const KIND: Kind = Kind {
     revised: &[],
     classes: &[ClassFact::Names, ClassFact::Colours],
     outputs: &[
-        OutputSpec::file("metrics", "metrics.json", Gives::Metrics),
-        OutputSpec::folder("overlays", Gives::Overlays),
-        OutputSpec::file("images", "images.jsonl", Gives::ImageScores),
-        OutputSpec::folder("pictures", Gives::Pictures),
+        OutputSpec::file("metrics", "metrics.json", OutputRole::Metrics),
+        OutputSpec::folder("overlays", OutputRole::Overlays),
+        OutputSpec::file("images", "images.jsonl", OutputRole::ImageScores),
+        OutputSpec::folder("pictures", OutputRole::Pictures),
     ],
     items: None,
     runs: Runs::Worker,

@@ -3,7 +3,7 @@
 //! Knows only what is its own: two data sets. The loop's keys are in `training`.
 
 use super::training::{self, ADAPTING};
-use super::{ClassFact, KeySpec, Kind, Runs, Takes};
+use super::{ClassFact, KeySpec, Kind, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "inter-training",
@@ -15,12 +15,12 @@ pub(super) const KIND: Kind = Kind {
             training::METHOD,
             KeySpec::new(
                 training::LEARNT_FROM,
-                Takes::Dataset { labels: true },
+                ValueType::Dataset { labels: true },
                 "the labelled source domain, a `[datasets.…]`",
             ),
             KeySpec::new(
                 "target",
-                Takes::Dataset { labels: false },
+                ValueType::Dataset { labels: false },
                 "the target domain, a `[datasets.…]`; labels are not read",
             )
             .only(ADAPTING),

@@ -5,7 +5,7 @@
 //! wrongly.
 
 use super::training::{self, ADAPTING};
-use super::{ClassFact, Gives, KeySpec, Kind, Only, Runs, Takes};
+use super::{ClassFact, KeySpec, Kind, Only, OutputRole, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "intra-training",
@@ -17,10 +17,11 @@ pub(super) const KIND: Kind = Kind {
             training::METHOD,
             KeySpec::new(
                 "easy",
-                Takes::Stage(Gives::Labels),
+                ValueType::Stage(OutputRole::Labels),
                 "the pseudo-labelling stage that labelled the easy split",
             ),
-            KeySpec::new("hard", Takes::Stage(Gives::ImageList), "the hard split, such as `rank.hard`").only(ADAPTING),
+            KeySpec::new("hard", ValueType::Stage(OutputRole::ImageList), "the hard split, such as `rank.hard`")
+                .only(ADAPTING),
         ],
         training::KEYS,
     ],

@@ -119,7 +119,7 @@ pub struct KeySpec {
     /// The key as it is typed.
     pub name: &'static str,
     /// What its value may be.
-    pub takes: Takes,
+    pub value_type: ValueType,
     /// Whether it must be there, and what it is where it isn't.
     pub presence: Presence,
     /// The stages to which the key applies, where it doesn't apply to all.
@@ -137,9 +137,9 @@ pub struct KeySpec {
 
 impl KeySpec {
     /// A key that must be there, applies always and can change a result; the methods below change that.
-    pub const fn new(name: &'static str, takes: Takes, doc: &'static str) -> KeySpec {
+    pub const fn new(name: &'static str, value_type: ValueType, doc: &'static str) -> KeySpec {
         let (presence, role) = (Presence::Required, Role::Meaning);
-        KeySpec { name, takes, presence, only: None, doc, origin: "", role, added: false }
+        KeySpec { name, value_type, presence, only: None, doc, origin: "", role, added: false }
     }
 
     const fn optional(mut self) -> KeySpec {
@@ -196,7 +196,7 @@ impl KeySpec {
 
 /// What the value of a key may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Takes {
+pub enum ValueType {
     /// `true` or `false`.
     Flag,
     /// A whole number, both ends included.
@@ -240,11 +240,11 @@ pub enum Takes {
     /// The name of a model.
     Model,
     /// A stage that gives this, by name, or one of its outputs: `rank` or `rank.easy`.
-    Stage(Gives),
+    Stage(OutputRole),
     /// Such a stage, or the path of a `.safetensors` or `.pth` file.
-    StageOrFile(Gives),
+    StageOrFile(OutputRole),
     /// One such stage or file, or a list of them.
-    StagesOrFiles(Gives),
+    StagesOrFiles(OutputRole),
     /// A duration with its unit, such as `"2 h"`.
     Duration,
     /// A size in bytes with its unit, such as `"24 GiB"`.
@@ -337,7 +337,7 @@ pub enum Literal {
 /// anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Only {
-    /// The other key; where values are named, one that takes a [`Takes::Choice`].
+    /// The other key; where values are named, one that takes a [`ValueType::Choice`].
     pub key: &'static str,
     /// Its values; none are named where it is enough that it is there.
     pub is: &'static [&'static str],
@@ -369,7 +369,7 @@ pub struct OutputSpec {
     /// A folder rather than a file.
     pub folder: bool,
     /// What it is to a stage that reads it.
-    pub gives: Gives,
+    pub role: OutputRole,
     /// The stages that give it, where not all of the kind do.
     pub only: Option<Only>,
     /// Whether a reference must name it: `inter.best`; plain `inter` never means it.
@@ -377,12 +377,12 @@ pub struct OutputSpec {
 }
 
 impl OutputSpec {
-    const fn file(name: &'static str, path: &'static str, gives: Gives) -> OutputSpec {
-        OutputSpec { name, path, folder: false, gives, only: None, by_name: false }
+    const fn file(name: &'static str, path: &'static str, role: OutputRole) -> OutputSpec {
+        OutputSpec { name, path, folder: false, role, only: None, by_name: false }
     }
 
-    const fn folder(name: &'static str, gives: Gives) -> OutputSpec {
-        OutputSpec { name, path: name, folder: true, gives, only: None, by_name: false }
+    const fn folder(name: &'static str, role: OutputRole) -> OutputSpec {
+        OutputSpec { name, path: name, folder: true, role, only: None, by_name: false }
     }
 
     const fn only(mut self, only: Only) -> OutputSpec {
@@ -398,7 +398,7 @@ impl OutputSpec {
 
 /// What an output is to a stage that reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Gives {
+pub enum OutputRole {
     /// The generator's parameters.
     Weights,
     /// The parameters of a generator without its heads.
@@ -436,35 +436,35 @@ pub enum Gives {
     /// A few telling images, small, each with its label and what the networks make of it.
     Pictures,
     /// What a network in training makes of a few images, at a few moments.
-    Development,
+    Snapshots,
     /// What a command writes: only its author knows.
     Files,
 }
 
-impl Gives {
+impl OutputRole {
     /// With its article, as in "`inter` gives weights".
     pub const fn words(self) -> &'static str {
         match self {
-            Gives::Weights => "weights",
-            Gives::Backbone => "a backbone",
-            Gives::ImportRecord => "the record of an import",
-            Gives::Discriminator => "a discriminator",
-            Gives::Losses => "losses",
-            Gives::Evaluations => "evaluations",
-            Gives::Scores => "scores",
-            Gives::Predictions => "predictions",
-            Gives::EntropyMaps => "entropy maps",
-            Gives::Photographs => "photographs",
-            Gives::ImageList => "a list of images",
-            Gives::Labels => "pseudo-labels",
-            Gives::Colours => "coloured labels",
-            Gives::RankingTable => "a table of ranks",
-            Gives::Metrics => "metrics",
-            Gives::Overlays => "overlays",
-            Gives::ImageScores => "scores of images",
-            Gives::Pictures => "pictures",
-            Gives::Development => "pictures on the way",
-            Gives::Files => "files",
+            OutputRole::Weights => "weights",
+            OutputRole::Backbone => "a backbone",
+            OutputRole::ImportRecord => "the record of an import",
+            OutputRole::Discriminator => "a discriminator",
+            OutputRole::Losses => "losses",
+            OutputRole::Evaluations => "evaluations",
+            OutputRole::Scores => "scores",
+            OutputRole::Predictions => "predictions",
+            OutputRole::EntropyMaps => "entropy maps",
+            OutputRole::Photographs => "photographs",
+            OutputRole::ImageList => "a list of images",
+            OutputRole::Labels => "pseudo-labels",
+            OutputRole::Colours => "coloured labels",
+            OutputRole::RankingTable => "a table of ranks",
+            OutputRole::Metrics => "metrics",
+            OutputRole::Overlays => "overlays",
+            OutputRole::ImageScores => "scores of images",
+            OutputRole::Pictures => "pictures",
+            OutputRole::Snapshots => "pictures on the way",
+            OutputRole::Files => "files",
         }
     }
 }

@@ -2,19 +2,22 @@
 //!
 //! Knows no network: `ml` builds them by the same names.
 
-use super::{KeySpec, Takes, Variant};
+use super::{KeySpec, ValueType, Variant};
 
-const MULTI_LEVEL: KeySpec = KeySpec::new("multi_level", Takes::Flag, "an auxiliary head beside the main one")
+const MULTI_LEVEL: KeySpec = KeySpec::new("multi_level", ValueType::Flag, "an auxiliary head beside the main one")
     .or_flag(true)
     .origin("AdvEnt, config.py: TRAIN.MULTI_LEVEL");
 
-const INIT: KeySpec =
-    KeySpec::new("init", Takes::Path, "parameters to start from, a `.safetensors` or `.pth` file; default: fresh ones")
-        .optional();
+const INIT: KeySpec = KeySpec::new(
+    "init",
+    ValueType::Path,
+    "parameters to start from, a `.safetensors` or `.pth` file; default: fresh ones",
+)
+.optional();
 
 const BRANCHES: KeySpec = KeySpec::new(
     "branches",
-    Takes::OneOf(&[2, 4]),
+    ValueType::OneOf(&[2, 4]),
     "how many of a head's four dilated convolutions are summed; AdaptSegNet's published checkpoints need 2",
 )
 .or_integer(4)
@@ -35,7 +38,7 @@ pub const ARCHS: &[Variant] = &[
             INIT,
             KeySpec::new(
                 "output_stride",
-                Takes::OneOf(&[8, 16, 32]),
+                ValueType::OneOf(&[8, 16, 32]),
                 "pixels of the image to one of the head's input; less is finer and slower",
             )
             .or_integer(8),

@@ -3,7 +3,7 @@
 //! No threshold and no class balance by default, as in the released code; the predictions were made by
 //! `entropy-inference`, and so were the entropy maps that a choice of pixels goes by.
 
-use super::{ClassFact, Gives, Interval, KeySpec, Kind, Only, OutputSpec, Runs, Takes};
+use super::{ClassFact, Interval, KeySpec, Kind, Only, OutputRole, OutputSpec, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "pseudo-labelling",
@@ -13,25 +13,25 @@ pub(super) const KIND: Kind = Kind {
     keys: &[&[
         KeySpec::new(
             "predictions",
-            Takes::Stage(Gives::Predictions),
+            ValueType::Stage(OutputRole::Predictions),
             "the entropy-inference stage that made the predictions",
         ),
         KeySpec::new(
             "images",
-            Takes::Stage(Gives::ImageList),
+            ValueType::Stage(OutputRole::ImageList),
             "the images that are labelled, such as `rank.easy`; default: all of them, as with λ = 1",
         )
         .optional(),
         KeySpec::new(
             "entropy",
-            Takes::Stage(Gives::EntropyMaps),
+            ValueType::Stage(OutputRole::EntropyMaps),
             "the same stage again, for its entropy maps: then only the surest pixels are labelled, the others ignored",
         )
         .optional()
         .origin("not in IntraDA, which labels all pixels"),
         KeySpec::new(
             "keep",
-            Takes::Number(Interval { open_above: false, ..Interval::INSIDE_UNIT }),
+            ValueType::Number(Interval { open_above: false, ..Interval::INSIDE_UNIT }),
             "share of each class's pixels, over all these images, that are labelled: those of least entropy. Of pixels with the \
              same entropy, which maps hold in 256 levels, so many as are wanted, evenly spread over the images",
         )
@@ -42,7 +42,7 @@ pub(super) const KIND: Kind = Kind {
     computes: false,
     revised: &[(Only::with("keep"), 2)],
     classes: &[ClassFact::Colours],
-    outputs: &[OutputSpec::folder("labels", Gives::Labels), OutputSpec::folder("colour", Gives::Colours)],
+    outputs: &[OutputSpec::folder("labels", OutputRole::Labels), OutputSpec::folder("colour", OutputRole::Colours)],
     items: None,
     runs: Runs::Worker,
 };

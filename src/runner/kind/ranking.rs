@@ -2,7 +2,7 @@
 //!
 //! Knows no images: it reads numbers. So another λ costs a fraction of a second.
 
-use super::{ClassFact, Gives, Interval, KeySpec, Kind, OutputSpec, Runs, Takes};
+use super::{ClassFact, Interval, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "ranking",
@@ -10,13 +10,21 @@ pub(super) const KIND: Kind = Kind {
     summary: "Entropy-based ranking: splits the target images into an easy part, the share λ of lowest score, and a \
               hard part (IntraDA, section 3.2).",
     keys: &[&[
-        KeySpec::new("scores", Takes::Stage(Gives::Scores), "the entropy-inference stage that scored the images"),
-        KeySpec::new("lambda", Takes::Number(Interval::INSIDE_UNIT), "λ = |easy| / |target|, the share of easy images")
-            .or_number(0.67)
-            .origin("IntraDA, entropy.py: --lambda1"),
+        KeySpec::new(
+            "scores",
+            ValueType::Stage(OutputRole::Scores),
+            "the entropy-inference stage that scored the images",
+        ),
+        KeySpec::new(
+            "lambda",
+            ValueType::Number(Interval::INSIDE_UNIT),
+            "λ = |easy| / |target|, the share of easy images",
+        )
+        .or_number(0.67)
+        .origin("IntraDA, entropy.py: --lambda1"),
         KeySpec::new(
             "normalize",
-            Takes::Choice(&["none", "rare-classes-paper", "rare-classes-code"]),
+            ValueType::Choice(&["none", "rare-classes-paper", "rare-classes-code"]),
             "factor of a score where n of R rare classes are predicted: 1, 1 / n, or (R − n) / R + 0.5",
         )
         .or_text("none")
@@ -27,9 +35,9 @@ pub(super) const KIND: Kind = Kind {
     revised: &[],
     classes: &[ClassFact::Rare],
     outputs: &[
-        OutputSpec::file("easy", "easy_split.txt", Gives::ImageList),
-        OutputSpec::file("hard", "hard_split.txt", Gives::ImageList),
-        OutputSpec::file("ranking", "ranking.csv", Gives::RankingTable),
+        OutputSpec::file("easy", "easy_split.txt", OutputRole::ImageList),
+        OutputSpec::file("hard", "hard_split.txt", OutputRole::ImageList),
+        OutputSpec::file("ranking", "ranking.csv", OutputRole::RankingTable),
     ],
     items: None,
     runs: Runs::Worker,

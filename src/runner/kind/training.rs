@@ -4,7 +4,7 @@
 //! AdvEnt unchanged (`advent/domain_adaptation/config.py`); where the two papers and the code differ, the code is
 //! followed, but for `parameter_repeats`, where the default follows the text. docs/migration.md has them side by side.
 
-use super::{Gives, Interval, KeySpec, Literal, Only, OutputSpec, Takes};
+use super::{Interval, KeySpec, Literal, Only, OutputRole, OutputSpec, ValueType};
 
 /// The methods with a discriminator.
 pub(super) const ADVERSARIAL: Only = Only { key: "method", is: &["advent", "adaptsegnet"] };
@@ -27,24 +27,24 @@ const VALIDATED: Only = Only::with("dataset");
 const SGD: Only = Only { key: "optimizer", is: &["sgd"] };
 const ADAM: Only = Only { key: "optimizer", is: &["adam"] };
 
-const COUNT: Takes = Takes::Integer { min: 1, max: i64::MAX };
-const RATE: Takes = Takes::Number(Interval::POSITIVE);
-const WEIGHT: Takes = Takes::Number(Interval::NOT_NEGATIVE);
+const COUNT: ValueType = ValueType::Integer { min: 1, max: i64::MAX };
+const RATE: ValueType = ValueType::Number(Interval::POSITIVE);
+const WEIGHT: ValueType = ValueType::Number(Interval::NOT_NEGATIVE);
 const CONFIG: &str = "AdvEnt, config.py";
 
 pub(super) const METHOD: KeySpec = KeySpec::new(
     "method",
-    Takes::Choice(&["source-only", "minent", "advent", "adaptsegnet"]),
+    ValueType::Choice(&["source-only", "minent", "advent", "adaptsegnet"]),
     "how to adapt to the target domain: not at all, by minimising its entropy (MinEnt), by an adversary that sees \
      weighted self-information maps (AdvEnt), or by one that sees softmax outputs (AdaptSegNet)",
 );
 
 /// The keys of every training.
 pub const KEYS: &[KeySpec] = &[
-    KeySpec::new("model", Takes::Model, "the network that is trained, a `[models.…]`"),
+    KeySpec::new("model", ValueType::Model, "the network that is trained, a `[models.…]`"),
     KeySpec::new(
         "weights",
-        Takes::StageOrFile(Gives::Weights),
+        ValueType::StageOrFile(OutputRole::Weights),
         "a training to go on from, or a file, in the place of the model's `init`; optimisers and discriminators start afresh",
     )
     .optional(),
@@ -58,25 +58,25 @@ pub const KEYS: &[KeySpec] = &[
     )
     .or_integer(250_000)
     .origin("AdvEnt, config.py: MAX_ITERS"),
-    KeySpec::new("power", Takes::Number(Interval::NOT_NEGATIVE), "exponent of that schedule")
+    KeySpec::new("power", ValueType::Number(Interval::NOT_NEGATIVE), "exponent of that schedule")
         .or_number(0.9)
         .origin(CONFIG),
-    KeySpec::new("batch", Takes::Integer { min: 1, max: 65_536 }, "images of each domain a step")
+    KeySpec::new("batch", ValueType::Integer { min: 1, max: 65_536 }, "images of each domain a step")
         .or_integer(1)
         .origin(CONFIG),
     KeySpec::new(
         "order",
-        Takes::Choice(&["shuffle", "sequential"]),
+        ValueType::Choice(&["shuffle", "sequential"]),
         "order of the images within an epoch: another one each time, or that of the data set (in an intra training too, for the easy \
      and for the hard part)")
         .or_text("shuffle"),
     KeySpec::new(
         "seed",
-        Takes::Integer { min: 0, max: i64::MAX },
+        ValueType::Integer { min: 0, max: i64::MAX },
         "of everything random: fresh parameters, order, augmentation",
     )
     .or_of_pipeline(),
-    KeySpec::new("optimizer", Takes::Choice(&["sgd", "adam"]), "of the segmentation network")
+    KeySpec::new("optimizer", ValueType::Choice(&["sgd", "adam"]), "of the segmentation network")
         .or_text("sgd")
         .origin("AdvEnt, train_UDA.py"),
     KeySpec::new("learning_rate", RATE, "of the segmentation network's body, at step 0")
@@ -85,14 +85,14 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new("head_factor", RATE, "learning rate of the heads, as a multiple of the body's")
         .or_number(10.0)
         .origin("AdvEnt, deeplabv2.py: optim_parameters"),
-    KeySpec::new("momentum", Takes::Number(Interval::DECAY), "of SGD").or_number(0.9).only(SGD).origin(CONFIG),
-    KeySpec::new("weight_decay", Takes::Number(Interval::NOT_NEGATIVE), "of SGD, on every parameter")
+    KeySpec::new("momentum", ValueType::Number(Interval::DECAY), "of SGD").or_number(0.9).only(SGD).origin(CONFIG),
+    KeySpec::new("weight_decay", ValueType::Number(Interval::NOT_NEGATIVE), "of SGD, on every parameter")
         .or_number(5e-4)
         .only(SGD)
         .origin(CONFIG),
     KeySpec::new(
         "parameter_repeats",
-        Takes::Choice(&["once", "released", "multi-tensor"]),
+        ValueType::Choice(&["once", "released", "multi-tensor"]),
         "what becomes of parameters of DeepLab-v2's body that the released code hands to SGD three or four times: they are \
          stepped once, as often as it steps them on a CPU, or as its GPU loop does it at once; with `once` and the released \
          learning rate the body learns at about a third of the released speed",
@@ -100,7 +100,7 @@ pub const KEYS: &[KeySpec] = &[
     .or_text("once")
     .only(SGD)
     .origin("AdvEnt, deeplabv2.py: optim_parameters"),
-    KeySpec::new("betas", Takes::Pair(Interval::DECAY), "of Adam, where the segmentation network uses it")
+    KeySpec::new("betas", ValueType::Pair(Interval::DECAY), "of Adam, where the segmentation network uses it")
         .or(Literal::Pair([0.9, 0.999]))
         .only(ADAM),
     KeySpec::new("segmentation_weight", WEIGHT, "of the main head's cross-entropy").or_number(1.0).origin(CONFIG),
@@ -127,13 +127,13 @@ pub const KEYS: &[KeySpec] = &[
         .or_number(1e-4)
         .only(ADVERSARIAL)
         .origin(CONFIG),
-    KeySpec::new("discriminator_betas", Takes::Pair(Interval::DECAY), "of the discriminators' Adam")
+    KeySpec::new("discriminator_betas", ValueType::Pair(Interval::DECAY), "of the discriminators' Adam")
         .or(Literal::Pair([0.9, 0.99]))
         .only(ADVERSARIAL)
         .origin("AdvEnt, train_UDA.py"),
     KeySpec::new(
         "gan",
-        Takes::Choice(&["vanilla", "ls"]),
+        ValueType::Choice(&["vanilla", "ls"]),
         "the adversarial loss: cross-entropy, or the squared distance of the discriminator's raw output from 0 (source) or 1 \
          (target), with which AdaptSegNet sets adversarial_weight = 0.01 and nothing on the auxiliary level",
     )
@@ -143,7 +143,7 @@ pub const KEYS: &[KeySpec] = &[
     .origin("AdaptSegNet, train_gta2cityscapes_multi.py: --gan"),
     KeySpec::new(
         "discriminator_width",
-        Takes::Integer { min: 1, max: 4096 },
+        ValueType::Integer { min: 1, max: 4096 },
         "channels of a discriminator's first layer; the next three have 2, 4 and 8 times as many",
     )
     .or_integer(64)
@@ -151,42 +151,42 @@ pub const KEYS: &[KeySpec] = &[
     .origin("AdvEnt, discriminator.py"),
     KeySpec::new(
         "discriminator_init",
-        Takes::Path,
+        ValueType::Path,
         "parameters that the discriminators start from, a `discriminator.safetensors`; default: fresh ones",
     )
     .optional()
     .only(ADVERSARIAL),
     KeySpec::new(
         "discriminator_init_main",
-        Takes::Path,
+        ValueType::Path,
         "parameters that the main level's discriminator starts from, a file of AdvEnt (`model_…_D_main.pth`) or AdaptSegNet \
          (`…_D2.pth`)",
     )
     .optional()
     .only(ADVERSARIAL),
-    KeySpec::new("discriminator_init_aux", Takes::Path, "the same of the auxiliary level (`…_D_aux.pth`, `…_D1.pth`)")
+    KeySpec::new("discriminator_init_aux", ValueType::Path, "the same of the auxiliary level (`…_D_aux.pth`, `…_D1.pth`)")
         .optional()
         .only(ADVERSARIAL),
-    KeySpec::new("flip", Takes::Flag, "mirror half of the images").or_flag(false).origin("none in AdvEnt"),
-    KeySpec::new("crop", Takes::Size, "cut a random window of this size out of each image, in pixels; default: none")
+    KeySpec::new("flip", ValueType::Flag, "mirror half of the images").or_flag(false).origin("none in AdvEnt"),
+    KeySpec::new("crop", ValueType::Size, "cut a random window of this size out of each image, in pixels; default: none")
         .optional()
         .origin("none in AdvEnt"),
     KeySpec::new(
         "colour_jitter",
-        Takes::Number(Interval::UNIT),
+        ValueType::Number(Interval::UNIT),
         "strength of random changes of brightness, contrast and noise; 0: none",
     )
     .or_number(0.0)
     .origin("none in AdvEnt"),
     KeySpec::new(
         "precision",
-        Takes::Choice(&["float32", "float64", "bfloat16"]),
+        ValueType::Choice(&["float32", "float64", "bfloat16"]),
         "of parameters and arithmetic; with bfloat16 the convolutions' alone, parameters and losses stay float32",
     )
     .or_text("float32"),
     KeySpec::new(
         "dataset",
-        Takes::Dataset { labels: true },
+        ValueType::Dataset { labels: true },
         "labelled images to evaluate on during the training, a `[datasets.…]`; `<stage>.best` is then the network with \
          the best mIoU on them, so it is chosen with labels, while `<stage>` stays the last one",
     )
@@ -210,10 +210,10 @@ pub const KEYS: &[KeySpec] = &[
 ];
 
 pub(super) const OUTPUTS: &[OutputSpec] = &[
-    OutputSpec::file("model", "model.safetensors", Gives::Weights),
-    OutputSpec::file("discriminator", "discriminator.safetensors", Gives::Discriminator).only(ADVERSARIAL),
-    OutputSpec::file("losses", "losses.jsonl", Gives::Losses),
-    OutputSpec::folder("pictures", Gives::Development),
-    OutputSpec::file("best", "best.safetensors", Gives::Weights).only(VALIDATED).by_name(),
-    OutputSpec::file("evaluations", "evaluations.jsonl", Gives::Evaluations).only(VALIDATED),
+    OutputSpec::file("model", "model.safetensors", OutputRole::Weights),
+    OutputSpec::file("discriminator", "discriminator.safetensors", OutputRole::Discriminator).only(ADVERSARIAL),
+    OutputSpec::file("losses", "losses.jsonl", OutputRole::Losses),
+    OutputSpec::folder("pictures", OutputRole::Snapshots),
+    OutputSpec::file("best", "best.safetensors", OutputRole::Weights).only(VALIDATED).by_name(),
+    OutputSpec::file("evaluations", "evaluations.jsonl", OutputRole::Evaluations).only(VALIDATED),
 ];

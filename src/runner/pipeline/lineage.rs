@@ -9,14 +9,14 @@ use super::models::Model;
 use super::paths::is_file;
 use super::problem::Problem;
 use super::read::all;
-use super::resolve::{Building, Resolver, role};
+use super::resolve::{Building, Resolver, input_name};
 use super::source::Span;
 use super::stages::StageTable;
 use super::typed::Typed;
 use super::value::Value;
 use super::words::stage_of;
 use super::{DatasetId, InputSource, OutputId, Parameter};
-use crate::kind::{Gives, KeySpec, Presence, Role, Takes};
+use crate::kind::{KeySpec, OutputRole, Presence, Role, ValueType};
 
 impl Resolver<'_> {
     /// The model that a stage names: its parameters, and what it starts from unless `weights` says otherwise. Where there
@@ -25,7 +25,7 @@ impl Resolver<'_> {
         let Some(index) = self.model(typed) else { return };
         let model = &self.model_list[index];
         let weights = building.table.values.get("weights");
-        if all(building.table.kind.keys).any(|key| matches!(key.takes, Takes::StagesOrFiles(_))) {
+        if all(building.table.kind.keys).any(|key| matches!(key.value_type, ValueType::StagesOrFiles(_))) {
             if weights.is_some_and(|weights| !weights.texts().iter().any(|(typed, _)| is_file(typed))) {
                 let title = "`model` says nothing here: of the `weights` none is a file, and a training has its own";
                 self.problems.push(Problem::warning(title).at(typed.span, ""));
@@ -47,7 +47,7 @@ impl Resolver<'_> {
     fn otherwise_than_trained(&self, model: &Model, from: &InputSource, span: Span) -> Option<Problem> {
         let InputSource::Output { output, .. } = from else { return None };
         let table = &self.tables[output.stage.index()];
-        let typed = table.values.get("model").filter(|_| table.outputs[output.output].gives == Gives::Weights)?;
+        let typed = table.values.get("model").filter(|_| table.outputs[output.output].role == OutputRole::Weights)?;
         let other = &self.model_list[self.models.get(typed.text()).copied().flatten()?];
         let differs = |(name, value, _): &(String, Value, Span)| {
             let theirs = other.parameters.iter().find(|(other, ..)| other == name).map(|(_, theirs, _)| theirs)?;
@@ -101,7 +101,8 @@ impl Resolver<'_> {
             }
         };
         let model = typed.and_then(|typed| self.models.get(typed.text()).copied().flatten());
-        let parameters = model.map(|index| parameters_of(&self.model_list[index], &role("model", one_of_several)));
+        let parameters =
+            model.map(|index| parameters_of(&self.model_list[index], &input_name("model", one_of_several)));
         building.model.extend(parameters.into_iter().flatten());
     }
 
@@ -130,7 +131,7 @@ impl Resolver<'_> {
     fn images_behind(&self, output: OutputId) -> Option<DatasetId> {
         let mut place = output.stage.index();
         let mut table: &StageTable = &self.tables[place];
-        if table.outputs.get(output.output)?.gives == Gives::Weights {
+        if table.outputs.get(output.output)?.role == OutputRole::Weights {
             return None;
         }
         // pseudo-labelling → ranking or entropy-inference → its images

@@ -140,7 +140,7 @@ impl Sheet {
             let only = output.only.map(|only| format!(" (only where {})", condition(only))).unwrap_or_default();
             let slash = if output.folder { "/" } else { "" };
             self.text += &format!("  {:<15} {}{slash}\n", output.name, output.path);
-            self.paragraph(18, &format!("{}{only}", output.gives.words()));
+            self.paragraph(18, &format!("{}{only}", output.role.words()));
         }
         self.text += "\nKeys of every stage: intrada-run help stage\n";
     }
@@ -154,7 +154,7 @@ impl Sheet {
                 Presence::OfPipeline => "  (default: the pipeline's)".to_owned(),
             };
             self.text += &format!("\n  {}{presence}\n", key.name);
-            self.paragraph(6, &expected(key.takes));
+            self.paragraph(6, &expected(key.value_type));
             self.paragraph(6, &meaning(key));
             if !key.origin.is_empty() {
                 self.paragraph(6, &format!("From: {}.", key.origin));

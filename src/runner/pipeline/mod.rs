@@ -32,7 +32,7 @@ mod sections;
 mod source;
 mod stages;
 mod sweep;
-mod takes;
+mod read_value;
 mod typed;
 pub mod template;
 mod value;
@@ -55,7 +55,7 @@ pub use value::Value;
 
 use crate::kind::dataset::Orientation;
 use crate::kind::instruction_set::InstructionSet;
-use crate::kind::{Gives, Kind, Role};
+use crate::kind::{Kind, OutputRole, Role};
 use sweep::Reference;
 
 /// Reads a pipeline file and the arguments of `--set`, such as `stages.rank.lambda=0.6`.
@@ -309,7 +309,7 @@ impl Stage {
 
     /// Whether it trains a network.
     pub fn is_training(&self) -> bool {
-        self.outputs.iter().any(|output| output.gives == Gives::Losses)
+        self.outputs.iter().any(|output| output.role == OutputRole::Losses)
     }
 }
 
@@ -388,7 +388,7 @@ pub struct Output {
     /// Whether it is a folder; unknown for commands.
     pub folder: Option<bool>,
     /// What it is to a stage that reads it.
-    pub gives: Gives,
+    pub role: OutputRole,
     /// Whether a reference must name it: `inter.best`; plain `inter` never means it.
     pub by_name: bool,
     /// Where it was declared; the stage's name where its kind says so.

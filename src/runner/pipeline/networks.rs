@@ -4,7 +4,7 @@
 //! disagree on what a number is of.
 
 use super::{DatasetId, InputSource, OutputId, Pipeline, Stage, StageId};
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 
 /// A network that an evaluation measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl MeasuredNetwork<'_> {
 impl Pipeline {
     /// The stages that measure networks, in the order of the file.
     pub fn evaluations(&self) -> impl Iterator<Item = StageId> {
-        let measures = |id: &StageId| self.stage(*id).outputs.iter().any(|output| output.gives == Gives::Metrics);
+        let measures = |id: &StageId| self.stage(*id).outputs.iter().any(|output| output.role == OutputRole::Metrics);
         self.stage_ids().filter(measures)
     }
 

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use super::near::{WORTH, nearest};
 use super::problem::Problem;
 use super::raw::{Entry, Table};
+use super::read_value::read;
 use super::source::{Sources, Span};
-use super::takes::read;
 use super::typed::Typed;
 use super::value::Value;
 use super::words::one_of;
-use crate::kind::{KeySpec, Keys, Only, Presence, Takes};
+use crate::kind::{KeySpec, Keys, Only, Presence, ValueType};
 
 /// What was typed in one table. A key is absent (not typed), wrong (typed and reported), or has a value.
 #[derive(Clone, Debug)]
@@ -31,13 +31,13 @@ impl Values {
 
     /// The values with other texts where `change` answers one; nothing where it never does. It is asked for each string
     /// and each string of a list, with what its key takes and its place.
-    pub(super) fn with_texts(&self, mut change: impl FnMut(Takes, &str, Span) -> Option<String>) -> Option<Values> {
+    pub(super) fn with_texts(&self, mut change: impl FnMut(ValueType, &str, Span) -> Option<String>) -> Option<Values> {
         let mut changed: Option<Values> = None;
         for key in all(self.keys) {
             let Some(typed) = self.get(key.name) else { continue };
             let mut texts: Vec<(usize, String)> = Vec::new();
             for (at, (text, span)) in typed.texts().into_iter().enumerate() {
-                texts.extend(change(key.takes, text, span).map(|text| (at, text)));
+                texts.extend(change(key.value_type, text, span).map(|text| (at, text)));
             }
             for (at, text) in texts {
                 let values = changed.get_or_insert_with(|| self.clone());

@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use super::value::Value;
 use super::words::expected;
 use crate::kind::{
-    self, KeySpec, Kind, Only, Presence, Role, Takes, Variant, classes, dataset, execution, model, pipeline, training,
+    self, KeySpec, Kind, Only, Presence, Role, ValueType, Variant, classes, dataset, execution, model, pipeline,
+    training,
 };
 
 const PROSE: &str = include_str!("reference.md");
@@ -35,8 +36,8 @@ fn section(kind: &Kind, keys: &str) -> String {
         for output in kind.outputs {
             let slash = if output.folder { "/" } else { "" };
             let only = output.only.map(|only| format!(" (only where {})", condition(only)));
-            let (name, path, gives) = (output.name, output.path, output.gives.words());
-            line(&mut text, format_args!("| `{name}` | `{path}{slash}` | {gives}{} |", only.unwrap_or_default()));
+            let (name, path, role) = (output.name, output.path, output.role.words());
+            line(&mut text, format_args!("| `{name}` | `{path}{slash}` | {role}{} |", only.unwrap_or_default()));
         }
     }
     text + "\n"
@@ -93,9 +94,9 @@ fn keys(keys: &[&[KeySpec]]) -> String {
 }
 
 fn takes(key: &KeySpec) -> String {
-    match key.takes {
-        Takes::Choice(names) => quoted(names),
-        takes => expected(takes),
+    match key.value_type {
+        ValueType::Choice(names) => quoted(names),
+        value_type => expected(value_type),
     }
 }
 
@@ -116,8 +117,8 @@ fn origin(key: &KeySpec) -> String {
 pub(super) fn meaning(key: &KeySpec) -> String {
     let only = key.only.map(|only| format!(" Only where {}.", condition(only)));
     let role = (key.role == Role::Execution).then_some(" Never part of a key of the cache.");
-    let labels = match key.takes {
-        Takes::Dataset { labels: true } => " Its labels are read.",
+    let labels = match key.value_type {
+        ValueType::Dataset { labels: true } => " Its labels are read.",
         _ => "",
     };
     [key.doc, ".", labels, &only.unwrap_or_default(), role.unwrap_or_default()].concat()

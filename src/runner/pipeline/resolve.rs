@@ -19,7 +19,7 @@ use super::value::Value;
 use super::words::alternatives;
 use super::words::stage_of;
 use super::{Dataset, DatasetId, Input, InputSource, OutputId, Parameter, Stage, StageId};
-use crate::kind::{self, Gives, KeySpec, Presence, Role, Takes};
+use crate::kind::{self, KeySpec, OutputRole, Presence, Role, ValueType};
 
 /// What the names of a section stand for; nothing where the table of that name is wrong, which has been said already.
 pub(super) type Names<T> = HashMap<String, Option<T>>;
@@ -87,23 +87,23 @@ impl Resolver<'_> {
             self.default(building, key);
             return;
         };
-        match key.takes {
-            Takes::Model => self.own_model(building, typed),
-            Takes::Dataset { labels } => {
+        match key.value_type {
+            ValueType::Model => self.own_model(building, typed),
+            ValueType::Dataset { labels } => {
                 if let Some(dataset) = self.dataset(typed) {
                     building.input(key.name, InputSource::Dataset { dataset, labels }, typed.span);
                 }
             }
-            Takes::Stage(gives) | Takes::StageOrFile(gives) | Takes::StagesOrFiles(gives) => {
-                self.read_stages(building, key, gives, typed);
+            ValueType::Stage(role) | ValueType::StageOrFile(role) | ValueType::StagesOrFiles(role) => {
+                self.read_stages(building, key, role, typed);
             }
-            Takes::Path => building.input(key.name, self.path(typed.text()), typed.span),
-            Takes::Paths => {
+            ValueType::Path => building.input(key.name, self.path(typed.text()), typed.span),
+            ValueType::Paths => {
                 for (i, (path, span)) in typed.texts().into_iter().enumerate() {
                     building.input(&format!("{}[{i}]", key.name), self.path(path), span);
                 }
             }
-            Takes::OutputPaths => {}
+            ValueType::OutputPaths => {}
             _ => building.parameter(key, typed.value.clone(), typed.span),
         }
     }
@@ -150,12 +150,11 @@ impl Resolver<'_> {
         Some(model)
     }
 
-    fn read_stages(&mut self, building: &mut Building<'_>, key: &KeySpec, gives: Gives, typed: &Typed) {
+    fn read_stages(&mut self, building: &mut Building<'_>, key: &KeySpec, role: OutputRole, typed: &Typed) {
         let mut seen: Vec<(String, Option<OutputId>)> = Vec::new();
         for (typed, span) in typed.texts() {
-            let file = !matches!(key.takes, Takes::Stage(_)) && is_file(typed);
-            let found =
-                if file { vec![self.path(typed)] } else { self.references(building, key, gives, (typed, span)) };
+            let file = !matches!(key.value_type, ValueType::Stage(_)) && is_file(typed);
+            let found = if file { vec![self.path(typed)] } else { self.references(building, key, role, (typed, span)) };
             for from in found {
                 let output = match from {
                     InputSource::Output { output, .. } => Some(output),
@@ -177,11 +176,11 @@ impl Resolver<'_> {
                     });
                     continue;
                 }
-                let one_of_several = matches!(key.takes, Takes::StagesOrFiles(_)).then_some(name.as_str());
-                if gives == Gives::Weights {
+                let one_of_several = matches!(key.value_type, ValueType::StagesOrFiles(_)).then_some(name.as_str());
+                if role == OutputRole::Weights {
                     self.model_of_weights(building, output, one_of_several, span);
                 }
-                building.input(&role(key.name, one_of_several), from, span);
+                building.input(&input_name(key.name, one_of_several), from, span);
                 seen.push((name, output));
             }
         }
@@ -204,11 +203,11 @@ impl Resolver<'_> {
         &mut self,
         building: &Building<'_>,
         key: &KeySpec,
-        gives: Gives,
+        role: OutputRole,
         (typed, span): (&str, Span),
     ) -> Vec<InputSource> {
-        let wanted = Wanted { table: building.table, key, gives, typed, span };
-        let members = self.members(building, key, gives, (typed, span));
+        let wanted = Wanted { table: building.table, key, role, typed, span };
+        let members = self.members(building, key, role, (typed, span));
         let output = |stage| Some(InputSource::Output { output: self.output_of(stage, &wanted)?, within: None });
         members.into_iter().filter_map(output).collect()
     }
@@ -218,7 +217,7 @@ impl Resolver<'_> {
         &mut self,
         building: &Building<'_>,
         key: &KeySpec,
-        gives: Gives,
+        role: OutputRole,
         (typed, span): (&str, Span),
     ) -> Vec<StageId> {
         let reference = Reference::parse(typed);
@@ -227,8 +226,8 @@ impl Resolver<'_> {
             Some(None) => return Vec::new(),
             None if !self.unknown.insert(span) => return Vec::new(),
             None => {
-                let may_be_file = !matches!(key.takes, Takes::Stage(_));
-                let problem = self.no_such_stage(reference.family, gives, span, may_be_file.then_some(typed));
+                let may_be_file = !matches!(key.value_type, ValueType::Stage(_));
+                let problem = self.no_such_stage(reference.family, role, span, may_be_file.then_some(typed));
                 self.problems.push(problem);
                 return Vec::new();
             }
@@ -238,7 +237,7 @@ impl Resolver<'_> {
         if members.is_empty() {
             let problem = self.no_such_member(family, typed, span);
             self.problems.push(problem);
-        } else if members.len() > 1 && !matches!(key.takes, Takes::StagesOrFiles(_)) {
+        } else if members.len() > 1 && !matches!(key.value_type, ValueType::StagesOrFiles(_)) {
             let title = format!("`{typed}` is {} stages, `{}` takes one", members.len(), key.name);
             let name = &self.tables[members[0].index()].name;
             self.problems.push(Problem::error(title).at(span, "").help(format!("name one, such as `{name}`")));
@@ -250,15 +249,15 @@ impl Resolver<'_> {
     /// The output of a stage that fits a key, whether `rank` was typed or `rank.easy`.
     fn output_of(&mut self, stage: StageId, wanted: &Wanted<'_>) -> Option<OutputId> {
         let part = Reference::parse(wanted.typed).output;
-        let gives = wanted.gives;
+        let role = wanted.role;
         let other = &self.tables[stage.index()];
         let fits = |output: &super::Output| match part {
             Some(part) => output.name == part,
-            None => output.gives == gives && !output.by_name,
+            None => output.role == role && !output.by_name,
         };
         let found: Vec<usize> = (0..other.outputs.len()).filter(|i| fits(&other.outputs[*i])).collect();
         match found.as_slice() {
-            [output] if other.outputs[*output].gives == gives => Some(OutputId { stage, output: *output }),
+            [output] if other.outputs[*output].role == role => Some(OutputId { stage, output: *output }),
             found => {
                 self.problems.push(wanted.not_given_by(other, part, found));
                 None
@@ -281,16 +280,16 @@ impl Resolver<'_> {
     }
 
     /// The suggestion is taken from the stages that give what is wanted there.
-    fn no_such_stage(&self, name: &str, gives: Gives, span: Span, perhaps_file: Option<&str>) -> Problem {
-        let fits = |table: &&StageTable| table.outputs.iter().any(|output| output.gives == gives);
+    fn no_such_stage(&self, name: &str, role: OutputRole, span: Span, perhaps_file: Option<&str>) -> Problem {
+        let fits = |table: &&StageTable| table.outputs.iter().any(|output| output.role == role);
         let fitting = || {
             let mut names: Vec<&str> = self.tables.iter().filter(fits).map(|table| table.family.as_str()).collect();
             names.dedup();
             names
         };
-        let gives_it = |kind: &&&kind::Kind| kind.outputs.iter().any(|output| output.gives == gives);
-        let kinds: Vec<&str> = kind::ALL.iter().filter(gives_it).map(|kind| kind.name).collect();
-        let label = format!("expected a stage that gives {} ({})", gives.words(), kinds.join(", "));
+        let makes_it = |kind: &&&kind::Kind| kind.outputs.iter().any(|output| output.role == role);
+        let kinds: Vec<&str> = kind::ALL.iter().filter(makes_it).map(|kind| kind.name).collect();
+        let label = format!("expected a stage that gives {} ({})", role.words(), kinds.join(", "));
         let problem = Problem::error(format!("no stage is called `{name}`")).at(span, label);
         let problem = match (self.datasets.contains_key(name), self.models.contains_key(name)) {
             (true, _) => problem.note(format!("`{name}` is a data set")),
@@ -320,7 +319,7 @@ impl Building<'_> {
 }
 
 /// `weights`, or `weights.inter` of several.
-pub(super) fn role(key: &str, one_of_several: Option<&str>) -> String {
+pub(super) fn input_name(key: &str, one_of_several: Option<&str>) -> String {
     one_of_several.map_or_else(|| key.to_owned(), |name| format!("{key}.{name}"))
 }
 
@@ -328,7 +327,7 @@ pub(super) fn role(key: &str, one_of_several: Option<&str>) -> String {
 struct Wanted<'a> {
     table: &'a StageTable,
     key: &'a KeySpec,
-    gives: Gives,
+    role: OutputRole,
     typed: &'a str,
     span: Span,
 }
@@ -337,7 +336,7 @@ impl Wanted<'_> {
     /// The stage exists, but it doesn't give exactly one output that fits. `found` are those of that name, or those
     /// that fit.
     fn not_given_by(&self, other: &StageTable, part: Option<&str>, found: &[usize]) -> Problem {
-        let Wanted { table, key, gives, typed, span } = self;
+        let Wanted { table, key, role, typed, span } = self;
         let full = |i: usize| format!("`{}.{}`", other.family, other.outputs[i].name);
         if found.len() > 1 {
             let title = format!("`{typed}` gives {} outputs that `{}` could take", found.len(), key.name);
@@ -352,10 +351,10 @@ impl Wanted<'_> {
             return problem.help_if(did_you_mean(part, names).or(all));
         }
         let given = found.first().map_or_else(|| other.outputs.first(), |i| other.outputs.get(*i));
-        let given = given.map_or("nothing", |output| output.gives.words());
+        let given = given.map_or("nothing", |output| output.role.words());
         let title =
-            format!("`{}` of {} takes {}; `{typed}` gives {given}", key.name, stage_of(table.kind), gives.words());
-        let fitting: Vec<usize> = (0..other.outputs.len()).filter(|i| other.outputs[*i].gives == *gives).collect();
+            format!("`{}` of {} takes {}; `{typed}` gives {given}", key.name, stage_of(table.kind), role.words());
+        let fitting: Vec<usize> = (0..other.outputs.len()).filter(|i| other.outputs[*i].role == *role).collect();
         let help = (!fitting.is_empty()).then(|| format!("write {}", alternatives(fitting.into_iter().map(full))));
         Problem::error(title).at(*span, "").help_if(help)
     }

@@ -7,7 +7,9 @@ use serde_json::{Map, Value as Json, json};
 
 use super::read::all;
 use super::value::Value;
-use crate::kind::{self, Interval, KeySpec, Keys, Presence, Runs, Takes, Variant, dataset, execution, model, pipeline};
+use crate::kind::{
+    self, Interval, KeySpec, Keys, Presence, Runs, ValueType, Variant, dataset, execution, model, pipeline,
+};
 
 /// The names of stages, data sets, models and pipelines.
 const NAME: &str = "^[A-Za-z0-9_-]{1,100}$";
@@ -134,8 +136,9 @@ fn matrix(keys: Keys, is_free: bool) -> Json {
     let scalar = || json!({ "type": ["string", "number", "boolean"] });
     let others = |value: Json| if is_free { value } else { json!(false) };
     let axis = |items: Json| json!({ "type": "array", "items": items, "minItems": 1, "uniqueItems": true });
-    let mut axes: Map<String, Json> = all(keys).map(|key| (key.name.to_owned(), axis(values(key.takes)))).collect();
-    let cells: Map<String, Json> = all(keys).map(|key| (key.name.to_owned(), values(key.takes))).collect();
+    let mut axes: Map<String, Json> =
+        all(keys).map(|key| (key.name.to_owned(), axis(values(key.value_type)))).collect();
+    let cells: Map<String, Json> = all(keys).map(|key| (key.name.to_owned(), values(key.value_type))).collect();
     let list = |additional: Json, description: &str| {
         json!({
             "description": description,
@@ -193,7 +196,7 @@ fn table(keys: Keys, exactly_one: &[&str], description: &str) -> Json {
 }
 
 fn property(key: &KeySpec) -> Json {
-    let mut property = values(key.takes);
+    let mut property = values(key.value_type);
     let mut description = key.doc.to_owned();
     if let Some(only) = key.only {
         let condition = if only.is.is_empty() { "there".to_owned() } else { only.is.join(" or ") };
@@ -211,7 +214,7 @@ fn property(key: &KeySpec) -> Json {
     property
 }
 
-fn values(takes: Takes) -> Json {
+fn values(value_type: ValueType) -> Json {
     let text = || json!({ "type": "string", "minLength": 1 });
     let texts = |least: usize| json!({ "type": "array", "items": text(), "minItems": least });
     let several =
@@ -220,29 +223,29 @@ fn values(takes: Takes) -> Json {
     let cpu = json!({ "type": "integer", "minimum": 1, "description": "CPU threads" });
     let mut memory = size();
     memory["description"] = json!("how much memory, with its unit");
-    match takes {
-        Takes::Flag => json!({ "type": "boolean" }),
-        Takes::Integer { min, max: i64::MAX } => json!({ "type": "integer", "minimum": min }),
-        Takes::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
-        Takes::OneOf(numbers) => json!({ "enum": numbers }),
-        Takes::Number(interval) => number(interval),
-        Takes::Pair(interval) => several(number(interval), 2),
-        Takes::Size => several(json!({ "type": "integer", "minimum": 1, "maximum": crate::kind::MAX_SIDE }), 2),
-        Takes::Colour => several(byte(), 3),
-        Takes::Choice(names) => json!({ "enum": names }),
-        Takes::Text | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model => text(),
-        Takes::Stage(_) | Takes::StageOrFile(_) => text(),
-        Takes::StagesOrFiles(_) => json!({ "anyOf": [text(), texts(1)] }),
-        Takes::Texts | Takes::OutputPaths => texts(1),
-        Takes::Paths => texts(0),
-        Takes::Duration => json!({ "type": "string", "pattern": "^([0-9.]+ *(s|min|h|d|w) *)+$" }),
-        Takes::Bytes => size(),
-        Takes::Amounts => json!({
+    match value_type {
+        ValueType::Flag => json!({ "type": "boolean" }),
+        ValueType::Integer { min, max: i64::MAX } => json!({ "type": "integer", "minimum": min }),
+        ValueType::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        ValueType::OneOf(numbers) => json!({ "enum": numbers }),
+        ValueType::Number(interval) => number(interval),
+        ValueType::Pair(interval) => several(number(interval), 2),
+        ValueType::Size => several(json!({ "type": "integer", "minimum": 1, "maximum": crate::kind::MAX_SIDE }), 2),
+        ValueType::Colour => several(byte(), 3),
+        ValueType::Choice(names) => json!({ "enum": names }),
+        ValueType::Text | ValueType::Path | ValueType::Folder | ValueType::Dataset { .. } | ValueType::Model => text(),
+        ValueType::Stage(_) | ValueType::StageOrFile(_) => text(),
+        ValueType::StagesOrFiles(_) => json!({ "anyOf": [text(), texts(1)] }),
+        ValueType::Texts | ValueType::OutputPaths => texts(1),
+        ValueType::Paths => texts(0),
+        ValueType::Duration => json!({ "type": "string", "pattern": "^([0-9.]+ *(s|min|h|d|w) *)+$" }),
+        ValueType::Bytes => size(),
+        ValueType::Amounts => json!({
             "type": "object",
             "properties": { "memory": memory, "cpu": cpu },
             "additionalProperties": { "type": "integer", "minimum": 0 },
         }),
-        Takes::LabelMap => json!({
+        ValueType::LabelMap => json!({
             "type": "object",
             "propertyNames": { "pattern": "^(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])$" },
             "additionalProperties": byte(),

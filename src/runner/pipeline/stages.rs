@@ -112,7 +112,7 @@ fn outputs_of(kind: &Kind, values: &Values, folder: &Path) -> Vec<Output> {
         name: spec.name.to_owned(),
         path: folder.join(spec.path),
         folder: Some(spec.folder),
-        gives: spec.gives,
+        role: spec.role,
         by_name: spec.by_name,
         span: values.header,
     };
@@ -137,7 +137,7 @@ fn declared_outputs(reader: &mut Reader<'_>, values: &Values, root: &Path, own: 
             name: typed.to_owned(),
             path,
             folder: None,
-            gives: kind::Gives::Files,
+            role: kind::OutputRole::Files,
             by_name: false,
             span,
         });

@@ -364,13 +364,13 @@ fn every_default_is_a_value_that_its_key_takes() {
                 let text = format!("{} = {}", key.name, Value::from(literal));
                 let sources = Sources::new(vec![Source { name: String::new(), text }]);
                 let node = raw::parse(&sources, 0).table.0.remove(0).node;
-                assert_eq!(takes::read(key, &node).unwrap().value, literal.into(), "{}", key.name);
+                assert_eq!(read_value::read(key, &node).unwrap().value, literal.into(), "{}", key.name);
                 defaults += 1;
             }
             if let Some(only) = key.only {
                 let other = read::all(keys).find(|other| other.name == only.key).unwrap();
-                let names = match other.takes {
-                    kind::Takes::Choice(names) => names,
+                let names = match other.value_type {
+                    kind::ValueType::Choice(names) => names,
                     _ => &[],
                 };
                 assert!(only.is.iter().all(|name| names.contains(name)), "{}", key.name);

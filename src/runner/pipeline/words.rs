@@ -2,7 +2,7 @@
 //!
 //! Knows no value and no place.
 
-use crate::kind::{Kind, MAX_SIDE, Takes};
+use crate::kind::{Kind, MAX_SIDE, ValueType};
 
 /// "a ranking stage", "an evaluation stage".
 pub(super) fn stage_of(kind: &Kind) -> String {
@@ -11,56 +11,59 @@ pub(super) fn stage_of(kind: &Kind) -> String {
 }
 
 /// What a key takes, with its article: "`lambda` takes a number".
-pub(super) fn noun(takes: Takes) -> &'static str {
-    match takes {
-        Takes::Flag => "a boolean",
-        Takes::Integer { .. } | Takes::OneOf(_) => "a whole number",
-        Takes::Number(_) => "a number",
-        Takes::Pair(_) => "a list of two numbers",
-        Takes::Size => "a list of two whole numbers",
-        Takes::Colour => "a list of three whole numbers",
-        Takes::Texts | Takes::Paths | Takes::OutputPaths => "a list of strings",
-        Takes::LabelMap => "a table of label values",
-        Takes::StagesOrFiles(_) => "a string or a list of strings",
-        Takes::Amounts => "a table of amounts",
-        Takes::Bytes => "a size with its unit",
-        Takes::Duration => "a duration with its unit",
-        Takes::Text | Takes::Choice(_) | Takes::Path | Takes::Folder | Takes::Dataset { .. } | Takes::Model => {
-            "a string"
-        }
-        Takes::Stage(_) | Takes::StageOrFile(_) => "a string",
+pub(super) fn noun(value_type: ValueType) -> &'static str {
+    match value_type {
+        ValueType::Flag => "a boolean",
+        ValueType::Integer { .. } | ValueType::OneOf(_) => "a whole number",
+        ValueType::Number(_) => "a number",
+        ValueType::Pair(_) => "a list of two numbers",
+        ValueType::Size => "a list of two whole numbers",
+        ValueType::Colour => "a list of three whole numbers",
+        ValueType::Texts | ValueType::Paths | ValueType::OutputPaths => "a list of strings",
+        ValueType::LabelMap => "a table of label values",
+        ValueType::StagesOrFiles(_) => "a string or a list of strings",
+        ValueType::Amounts => "a table of amounts",
+        ValueType::Bytes => "a size with its unit",
+        ValueType::Duration => "a duration with its unit",
+        ValueType::Text
+        | ValueType::Choice(_)
+        | ValueType::Path
+        | ValueType::Folder
+        | ValueType::Dataset { .. }
+        | ValueType::Model => "a string",
+        ValueType::Stage(_) | ValueType::StageOrFile(_) => "a string",
     }
 }
 
 /// The same, as exactly as it can be said.
-pub(super) fn expected(takes: Takes) -> String {
-    match takes {
-        Takes::Flag => "true or false".to_owned(),
-        Takes::Integer { min, max: i64::MAX } => format!("a whole number, {min} or more"),
-        Takes::Integer { min, max } => format!("a whole number from {min} to {max}"),
-        Takes::OneOf(numbers) => alternatives(numbers.iter().map(i64::to_string)),
-        Takes::Number(interval) => format!("a number, {}", interval.words()),
-        Takes::Pair(interval) => format!("two numbers in brackets, each {}", interval.words()),
-        Takes::Size => format!("[width, height] in pixels, each from 1 to {MAX_SIDE}"),
-        Takes::Colour => "[red, green, blue], each from 0 to 255".to_owned(),
-        Takes::Text => "a string".to_owned(),
-        Takes::Choice(names) => one_of(names),
-        Takes::Path => "a path".to_owned(),
-        Takes::Folder => "the name of a folder".to_owned(),
-        Takes::Texts => "a list of strings".to_owned(),
-        Takes::Paths | Takes::OutputPaths => "a list of paths".to_owned(),
-        Takes::LabelMap => "label values from 0 to 255, as in { 34 = 255 }".to_owned(),
-        Takes::Amounts => "amounts by name, as in { cpu = 4 }".to_owned(),
-        Takes::Duration => "a duration, such as \"90 s\" or \"1 h 30 min\"".to_owned(),
-        Takes::Bytes => "a size, such as \"24 GiB\"".to_owned(),
-        Takes::Dataset { .. } => "the name of a data set".to_owned(),
-        Takes::Model => "the name of a model".to_owned(),
-        Takes::Stage(gives) => format!("the name of a stage that gives {}", gives.words()),
-        Takes::StageOrFile(gives) => {
-            format!("the name of a stage that gives {}, or a .safetensors or .pth file", gives.words())
+pub(super) fn expected(value_type: ValueType) -> String {
+    match value_type {
+        ValueType::Flag => "true or false".to_owned(),
+        ValueType::Integer { min, max: i64::MAX } => format!("a whole number, {min} or more"),
+        ValueType::Integer { min, max } => format!("a whole number from {min} to {max}"),
+        ValueType::OneOf(numbers) => alternatives(numbers.iter().map(i64::to_string)),
+        ValueType::Number(interval) => format!("a number, {}", interval.words()),
+        ValueType::Pair(interval) => format!("two numbers in brackets, each {}", interval.words()),
+        ValueType::Size => format!("[width, height] in pixels, each from 1 to {MAX_SIDE}"),
+        ValueType::Colour => "[red, green, blue], each from 0 to 255".to_owned(),
+        ValueType::Text => "a string".to_owned(),
+        ValueType::Choice(names) => one_of(names),
+        ValueType::Path => "a path".to_owned(),
+        ValueType::Folder => "the name of a folder".to_owned(),
+        ValueType::Texts => "a list of strings".to_owned(),
+        ValueType::Paths | ValueType::OutputPaths => "a list of paths".to_owned(),
+        ValueType::LabelMap => "label values from 0 to 255, as in { 34 = 255 }".to_owned(),
+        ValueType::Amounts => "amounts by name, as in { cpu = 4 }".to_owned(),
+        ValueType::Duration => "a duration, such as \"90 s\" or \"1 h 30 min\"".to_owned(),
+        ValueType::Bytes => "a size, such as \"24 GiB\"".to_owned(),
+        ValueType::Dataset { .. } => "the name of a data set".to_owned(),
+        ValueType::Model => "the name of a model".to_owned(),
+        ValueType::Stage(role) => format!("the name of a stage that gives {}", role.words()),
+        ValueType::StageOrFile(role) => {
+            format!("the name of a stage that gives {}, or a .safetensors or .pth file", role.words())
         }
-        Takes::StagesOrFiles(gives) => {
-            format!("names of stages that give {}, or .safetensors or .pth files", gives.words())
+        ValueType::StagesOrFiles(role) => {
+            format!("names of stages that give {}, or .safetensors or .pth files", role.words())
         }
     }
 }

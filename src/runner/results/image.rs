@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::map::Map;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::measures::{brief, count};
 use crate::pipeline::Class;
 use crate::shown;
@@ -42,21 +42,21 @@ pub fn scores(table: &str) -> impl Iterator<Item = ImageScore> {
 }
 
 /// The names of the images in a table that gives this, in its order; none where it is no table of images.
-pub fn names(gives: Gives, table: &str) -> Vec<String> {
-    match gives {
-        Gives::Scores => table.lines().skip(1).filter_map(|line| Some(named(line, 3)?.0)).collect(),
-        Gives::RankingTable => table.lines().skip(1).filter_map(|line| Some(named(line, 2)?.0)).collect(),
-        Gives::ImageScores => scores(table).map(|score| score.image).collect(),
+pub fn names(role: OutputRole, table: &str) -> Vec<String> {
+    match role {
+        OutputRole::Scores => table.lines().skip(1).filter_map(|line| Some(named(line, 3)?.0)).collect(),
+        OutputRole::RankingTable => table.lines().skip(1).filter_map(|line| Some(named(line, 2)?.0)).collect(),
+        OutputRole::ImageScores => scores(table).map(|score| score.image).collect(),
         _ => Vec::new(),
     }
 }
 
 /// What such a table says of the image.
-pub fn told(gives: Gives, table: &str, image: &str) -> Option<String> {
-    match gives {
-        Gives::Scores => scored(table, image),
-        Gives::RankingTable => ranked(table, image),
-        Gives::ImageScores => {
+pub fn told(role: OutputRole, table: &str, image: &str) -> Option<String> {
+    match role {
+        OutputRole::Scores => scored(table, image),
+        OutputRole::RankingTable => ranked(table, image),
+        OutputRole::ImageScores => {
             let score = scores(table).find(|score| score.image == image)?;
             let percent = |miou: &Option<f64>| miou.map_or("–".to_owned(), |miou| format!("{:.1}", 100.0 * miou));
             let parts = score.miou.iter().map(|(name, miou)| format!("{name} {}", percent(miou)));
@@ -140,21 +140,21 @@ mod tests {
     #[test]
     fn a_ranking_tells_the_place_the_side_and_the_cut() {
         let table = "image,score,split\nb.png,0.1,easy\n\"a, \"\"1\"\".png\",0.2,easy\nc.png,0.3,hard\n";
-        let said = |image: &str| told(Gives::RankingTable, table, image);
+        let said = |image: &str| told(OutputRole::RankingTable, table, image);
         assert_eq!(said("a, \"1\".png").unwrap(), "easy: place 2 of 3, score 0.200, the cut lies at 0.300");
         assert_eq!(said("c.png").unwrap(), "hard: place 3 of 3, score 0.300, the cut lies at 0.300");
         assert_eq!(said("d.png"), None);
-        assert_eq!(names(Gives::RankingTable, table), ["b.png", "a, \"1\".png", "c.png"]);
+        assert_eq!(names(OutputRole::RankingTable, table), ["b.png", "a, \"1\".png", "c.png"]);
     }
 
     #[test]
     fn scores_and_measurements_are_told_with_what_is_undefined() {
         let scores = "image,mean_entropy,mean_entropy_eq4_nats,predicted_rare_classes\na.png,0.0125,0.2,3\n";
-        assert_eq!(told(Gives::Scores, scores, "a.png").unwrap(), "mean entropy 0.013, rare classes predicted: 3");
+        assert_eq!(told(OutputRole::Scores, scores, "a.png").unwrap(), "mean entropy 0.013, rare classes predicted: 3");
         let lines = "{\"image\":\"a.png\",\"miou\":{\"inter\":0.5,\"intra\":null},\"entropy\":{\"inter\":0.1}}\n";
-        assert_eq!(told(Gives::ImageScores, lines, "a.png").unwrap(), "mean IoU in %: inter 50.0, intra –");
+        assert_eq!(told(OutputRole::ImageScores, lines, "a.png").unwrap(), "mean IoU in %: inter 50.0, intra –");
         assert_eq!(
-            (names(Gives::ImageScores, lines), told(Gives::Losses, lines, "a.png")),
+            (names(OutputRole::ImageScores, lines), told(OutputRole::Losses, lines, "a.png")),
             (vec!["a.png".into()], None)
         );
     }

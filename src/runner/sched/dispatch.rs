@@ -59,7 +59,7 @@ impl Run<'_> {
             return self.planner.engine.done(node, key, Err(Failed));
         }
         let is_it = |running: &&mut Running| {
-            running.node.is_none() && !running.is_ending() && running.key == key && running.heir == Some(node)
+            running.node.is_none() && !running.is_ending() && running.key == key && running.successor == Some(node)
         };
         if let Some(running) = self.jobs.running.values_mut().find(is_it) {
             running.node = Some(node);
@@ -112,7 +112,7 @@ impl Run<'_> {
             self.jobs.ready.remove(node);
             came_out |= !self.start(node, key);
         }
-        self.make_way();
+        self.preempt();
         came_out
     }
 
@@ -125,7 +125,7 @@ impl Run<'_> {
 
     /// If all that runs may be in vain, it ends for the sake of what decides that: a long training must not keep the stage
     /// waiting that gives its input anew. What it saved is kept, should its key come out as it was.
-    fn make_way(&mut self) {
+    fn preempt(&mut self) {
         let engine = &self.planner.engine;
         let in_doubt = |running: &Running| running.node.is_none_or(|node| engine.is_in_doubt(node));
         if !self.jobs.running.values().all(in_doubt) || self.jobs.ready.nodes().all(|node| engine.is_in_doubt(node)) {
@@ -148,9 +148,9 @@ impl Run<'_> {
         for running in self.jobs.running.values_mut() {
             self.slots.reserve(&running.lent);
             let is_there = |stage: &Stage| stage.outputs.iter().map(|output| &output.path).eq(&running.places);
-            let heir =
+            let successor =
                 wiring.iter().find(|(_, what)| what.stage().is_some_and(|stage| is_there(pipeline.stage(stage))));
-            running.heir = heir.map(|(node, _)| node);
+            running.successor = successor.map(|(node, _)| node);
         }
     }
 
@@ -159,7 +159,7 @@ impl Run<'_> {
         let planner = &self.planner;
         let may_want = |node: NodeId| !planner.is_settled(node) && planner.keys.manifest(node).is_none();
         for running in self.jobs.running.values_mut() {
-            if running.node.is_none() && !running.is_ending() && !running.heir.is_some_and(may_want) {
+            if running.node.is_none() && !running.is_ending() && !running.successor.is_some_and(may_want) {
                 running.end();
                 self.reporter.tell(&Event::Dropped { stage: running.stage.clone() });
             }
@@ -206,7 +206,7 @@ impl Run<'_> {
             key,
             stage: name,
             places: order.outputs.iter().map(|output| output.path.clone()).collect(),
-            heir: None,
+            successor: None,
             control: Arc::clone(&control),
             lent,
             started: Instant::now(),
@@ -259,7 +259,7 @@ impl Run<'_> {
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
         let result = match result {
             Ok(Performed { trace, placed, fresh, earlier }) => {
-                self.feedback.ran(node);
+                self.self_writes.ran(node);
                 let known = self.results.entry(node).or_default();
                 known.outcome = Some(if fresh { Outcome::Ran } else { Outcome::Hit });
                 (known.seconds, known.notes) = (trace.seconds - earlier, trace.note.clone());

@@ -66,7 +66,7 @@ pub struct Planned {
     /// The places of its outputs from which something of a person's would be moved away.
     pub in_the_way: Vec<PathBuf>,
     /// What it gives, in the order of its outputs, where nothing has to run for that.
-    pub gives: Option<Rc<[Artifact]>>,
+    pub artifacts: Option<Rc<[Artifact]>>,
 }
 
 /// What an earlier attempt has left in the resume slot.
@@ -108,14 +108,14 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
         let seconds = planner.last_run(session, node).map(|(record, _)| record.seconds);
         let is_there = matches!(decision, Decision::Hit | Decision::UpToDate);
         let key = planner.keys.key(node);
-        let gives = planner.keys.artifacts(node).filter(|_| is_there);
+        let artifacts = planner.keys.artifacts(node).filter(|_| is_there);
         let has_slot = |key: &Key| decision == Decision::Run && slots.contains(key);
         let resumes = key.filter(has_slot).and_then(|key| resumes(session, stage, key));
         let in_the_way = match decision {
             Decision::UpToDate => Vec::new(),
             _ => orders::in_the_way(session, session.pipeline.stage(stage)),
         };
-        Planned { stage, decision, reason, resumes, seconds, key, in_the_way, gives }
+        Planned { stage, decision, reason, resumes, seconds, key, in_the_way, artifacts }
     });
     let found = sources::once_each(planner.keys.warnings());
     let planned: Vec<Planned> = planned.collect();

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::digest::{ArtifactDigest, Key};
-use crate::exec::circumstances::Circumstances;
 use crate::exec::command::Program;
 use crate::exec::job::{self, Event, Job};
 use crate::exec::process::Control;
+use crate::exec::run_info::RunInfo;
 use crate::exec::worker::Finished;
 use crate::exec::{Failure, Visible, worker};
 use crate::measures;
@@ -70,7 +70,7 @@ pub struct Order {
     /// What it reads there of other stages' outputs.
     pub reads: Reads,
     /// What goes into the trace beside what its job notes.
-    pub circumstances: Arc<Circumstances>,
+    pub run_info: Arc<RunInfo>,
     /// Don't take a trace that another process published meanwhile.
     pub forced: bool,
     /// How often it is tried again when it fails.
@@ -212,7 +212,7 @@ impl Order {
         });
         let log = last_words::open_log(store, self.key, resumes, before.as_deref())?;
         let mut trace = Trace::new(self.key, &self.pipeline, &self.stage, &self.kind, self.manifest_as_json());
-        trace.note = self.circumstances.now(&self.root);
+        trace.note = self.run_info.now(&self.root);
         let (started, kept) = (Instant::now(), job::kept(slot.path()));
         let _unused = last_words::Release(store.log_path(self.key));
         let (finished, stored) = match &self.task {

@@ -278,8 +278,9 @@ impl Run<'_> {
         let store = self.session.store.root();
         let is_the_program_s = |path: &Path| path.ancestors().any(|part| is_own(part, store));
         let (now, is_running) = (Instant::now(), |node| self.jobs.has(node));
-        let is_news =
-            |path: &&Path| *path == file || (!is_the_program_s(path) && !self.feedback.is_own(path, now, is_running));
+        let is_news = |path: &&Path| {
+            *path == file || (!is_the_program_s(path) && !self.self_writes.is_own(path, now, is_running))
+        };
         let paths: BTreeSet<&Path> = paths.iter().map(PathBuf::as_path).filter(is_news).collect();
         if paths.contains(file) && !self.is_as_read(file) {
             return Seen::All;

@@ -14,7 +14,7 @@ use crate::digest::{Digest, FileDigest};
 use crate::exec::Failure;
 use crate::exec::job::{Input, Job};
 use crate::exec::process::Control;
-use crate::kind::{Gives, Kind};
+use crate::kind::{Kind, OutputRole};
 use crate::store::stat::Stat;
 
 use super::guard::Guard;
@@ -56,7 +56,7 @@ impl Lookout {
             Input::Source(source) => Some(source.path.clone()),
             Input::File(_) | Input::Folder(_) => None,
         });
-        let saves = kind.outputs.iter().any(|output| output.gives == Gives::Losses);
+        let saves = kind.outputs.iter().any(|output| output.role == OutputRole::Losses);
         Lookout { guard, root: root.to_owned(), weights: weights.collect(), saves }
     }
 

@@ -11,7 +11,7 @@ pub mod dry;
 mod dispatch;
 pub mod done;
 mod failure;
-mod feedback;
+mod self_writes;
 mod guard;
 mod items;
 mod jobs;

@@ -113,7 +113,7 @@ pub fn order(
         guard,
         visit: session.visit.clone(),
         reads: planner.reads(session, node),
-        circumstances: Arc::clone(&planner.circumstances),
+        run_info: Arc::clone(&planner.run_info),
         forced: false,
         retries: stage.execution.retries,
         timeout: stage.execution.timeout,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::digest::{ArtifactDigest, FileDigest};
 use crate::event::Outcome;
-use crate::exec::circumstances::Circumstances;
+use crate::exec::run_info::RunInfo;
 use crate::flow::{Command, Engine, NodeId, Outputs};
 use crate::inputs::Inputs;
 use crate::inputs::listing::{self, Files};
@@ -43,7 +43,7 @@ pub struct Planner {
     /// What is known of the nodes.
     pub keys: Rc<Keys>,
     /// What its jobs note of where they are done.
-    pub circumstances: Arc<Circumstances>,
+    pub run_info: Arc<RunInfo>,
     inputs: Inputs,
     aliases: RefCell<Aliases>,
     outcomes: HashMap<NodeId, Outcome>,
@@ -71,7 +71,7 @@ impl Planner {
             wiring,
             engine,
             keys,
-            circumstances: Arc::default(),
+            run_info: Arc::default(),
             inputs,
             aliases: RefCell::new(aliases),
             outcomes: HashMap::new(),

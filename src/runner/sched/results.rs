@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::dry::{self, Planned};
 use super::session::Session;
 use crate::event::Outcome;
-use crate::kind::{Gives, Role, Runs};
+use crate::kind::{OutputRole, Role, Runs};
 use crate::pipeline::{Dataset, DatasetId, Format, InputSource, Pipeline, Problems, Stage, StageId, Value};
 use crate::results::compare::{Measurement, Run, State};
 use crate::results::image::{ImageScore, scores};
@@ -74,17 +74,17 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn metrics(&self) -> Option<Metrics> {
-        serde_json::from_slice(&self.read(Gives::Metrics)?).ok()
+        serde_json::from_slice(&self.read(OutputRole::Metrics)?).ok()
     }
 
     fn images(&self) -> Vec<ImageScore> {
-        let bytes = self.read(Gives::ImageScores).unwrap_or_default();
+        let bytes = self.read(OutputRole::ImageScores).unwrap_or_default();
         scores(&String::from_utf8_lossy(&bytes)).collect()
     }
 
-    fn read(&self, gives: Gives) -> Option<Vec<u8>> {
-        let place = self.stage.outputs.iter().position(|output| output.gives == gives)?;
-        let artifact = self.planned?.gives.as_ref()?.get(place)?;
+    fn read(&self, role: OutputRole) -> Option<Vec<u8>> {
+        let place = self.stage.outputs.iter().position(|output| output.role == role)?;
+        let artifact = self.planned?.artifacts.as_ref()?.get(place)?;
         self.session.store.read(artifact.object).ok()?
     }
 }

@@ -71,7 +71,7 @@ impl Run<'_> {
 
     /// A stage has failed while what it reads changed. If that is its own doing, what a watch doesn't follow any more.
     fn left_out(&mut self, node: NodeId, stage: &str, changed: BTreeSet<PathBuf>) -> Option<String> {
-        let own = self.feedback.failed(node, changed.clone());
+        let own = self.self_writes.failed(node, changed.clone());
         let path = own.first()?;
         let name = |path: &Path| path.strip_prefix(&self.session.pipeline.root).unwrap_or(path).display().to_string();
         let inside = changed.iter().find(|inside| *inside != path && inside.starts_with(path));

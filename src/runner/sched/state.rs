@@ -12,9 +12,9 @@ use crate::event::{Advice, Outcome, Reporter, Totals};
 use crate::flow::NodeId;
 
 use super::Options;
-use super::feedback::Feedback;
 use super::message::Message;
 use super::planner::Planner;
+use super::self_writes::SelfWrites;
 use super::session::Session;
 use super::slots::Slots;
 use super::under_way::Jobs;
@@ -31,7 +31,7 @@ pub(super) struct Run<'a> {
     pub results: HashMap<NodeId, Known>,
     /// Stages whose cached outputs can't be put in place: to run them would end with the same.
     pub refused: HashSet<(NodeId, Key)>,
-    pub feedback: Feedback,
+    pub self_writes: SelfWrites,
     /// Whether changed files are told from elsewhere, and what they mean is known at once.
     pub hears_of_changes: bool,
     pub send: Sender<Message>,
@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
             jobs: Jobs::default(),
             results: HashMap::new(),
             refused: HashSet::new(),
-            feedback: Feedback::default(),
+            self_writes: SelfWrites::default(),
             hears_of_changes: false,
             send,
             changed: false,

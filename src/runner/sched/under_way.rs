@@ -56,7 +56,7 @@ pub(super) struct Running {
     /// Where its outputs are put.
     pub(super) places: Vec<PathBuf>,
     /// Of a job that another pipeline file started: the node whose outputs lie in the same places, and that may come to want it.
-    pub(super) heir: Option<NodeId>,
+    pub(super) successor: Option<NodeId>,
     pub(super) control: Arc<Control>,
     /// What it occupies.
     pub(super) lent: Lent,

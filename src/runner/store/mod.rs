@@ -28,7 +28,7 @@
 //! **Versions.** A program uses a store whose version it knows and refuses a newer one. A change of layout that older
 //! programs would misread raises the number; a new folder beside these doesn't. See docs/cache-format.md.
 
-pub mod abilities;
+pub mod capabilities;
 mod answer;
 mod artifact;
 pub mod aside;

@@ -62,7 +62,7 @@ fn summary(text: impl Into<String>) -> Notes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use intrada_runner::kind::{self, KeySpec, Runs, Takes};
+    use intrada_runner::kind::{self, KeySpec, Runs, ValueType};
 
     #[test]
     fn the_worker_performs_exactly_the_kinds_that_the_runner_sends_to_it() {
@@ -74,8 +74,8 @@ mod tests {
     fn each_kind_that_takes_weights_from_a_file_can_try_them() {
         for kind in kind::ALL.iter().filter(|kind| kind.runs == Runs::Worker) {
             let may_be_weights = |key: &KeySpec| {
-                use Takes::{Model, Path, StageOrFile, StagesOrFiles};
-                matches!(key.takes, Path | Model | StageOrFile(_) | StagesOrFiles(_))
+                use ValueType::{Model, Path, StageOrFile, StagesOrFiles};
+                matches!(key.value_type, Path | Model | StageOrFile(_) | StagesOrFiles(_))
             };
             let takes_weights = kind.keys.iter().copied().flatten().any(may_be_weights);
             assert_eq!(find(kind.name).unwrap().try_weights.is_some(), takes_weights, "{}", kind.name);

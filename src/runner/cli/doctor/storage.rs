@@ -11,7 +11,7 @@ use crate::pipeline::{Pipeline, Problem};
 use crate::sched::session::Session;
 use crate::sched::ways_in;
 use crate::store::VERSION;
-use crate::store::abilities::{Abilities, Lacks, abilities};
+use crate::store::capabilities::{Capabilities, Lacks, capabilities};
 use crate::store::room::full;
 
 /// Below this much free space, in bytes, a run whose size isn't known is in danger.
@@ -27,8 +27,8 @@ pub(super) fn checks(place: &Path, session: Option<&Session>) -> Vec<Check> {
     } else {
         "cache (made by the first run)".to_owned()
     };
-    let mut checks = match abilities(place) {
-        Ok(abilities) => judged(&what, &abilities, session.and_then(needed)),
+    let mut checks = match capabilities(place) {
+        Ok(capabilities) => judged(&what, &capabilities, session.and_then(needed)),
         Err(error) => {
             let help = full_disk::help(&error);
             let check = Check::new(State::Failure, "cache", format!("{:#}", anyhow::Error::new(error)));
@@ -102,8 +102,8 @@ fn needed(session: &Session) -> Option<u64> {
     sizes.reduce(|all, size| all + size)
 }
 
-fn judged(what: &str, abilities: &Abilities, needed: Option<u64>) -> Vec<Check> {
-    let Abilities { reflinks, hard_links, locks, free, free_files, .. } = *abilities;
+fn judged(what: &str, capabilities: &Capabilities, needed: Option<u64>) -> Vec<Check> {
+    let Capabilities { reflinks, hard_links, locks, free, free_files, .. } = *capabilities;
     let can = [(reflinks, "reflinks"), (hard_links, "hard links"), (locks, "locks")];
     let list = |wanted: bool| {
         let words: Vec<&str> = can.iter().filter(|(works, _)| *works == wanted).map(|(_, word)| *word).collect();
@@ -125,7 +125,7 @@ fn judged(what: &str, abilities: &Abilities, needed: Option<u64>) -> Vec<Check> 
     } else {
         checks.push(Check::new(State::Good, what, found));
     }
-    checks.extend(abilities.lacks.iter().map(|lacks| Check::new(State::Warning, "cache", lacks.words())));
+    checks.extend(capabilities.lacks.iter().map(|lacks| Check::new(State::Warning, "cache", lacks.words())));
     if let Some(files) = free_files.filter(|files| *files < FEW) {
         let found = format!("{files} files may still be made (free inodes), and a run may make thousands");
         checks.push(Check::new(State::Warning, "disk", found).help("`intrada-run cache gc` removes old results"));
@@ -144,19 +144,20 @@ mod tests {
     #[test]
     fn only_locks_are_needed_and_what_else_lacks_costs_space() {
         let lacks = Vec::new();
-        let all = Abilities { reflinks: true, hard_links: true, locks: true, free: 10 << 30, free_files: None, lacks };
+        let all =
+            Capabilities { reflinks: true, hard_links: true, locks: true, free: 10 << 30, free_files: None, lacks };
         let all = || all.clone();
-        let states = |abilities: Abilities, needed| -> Vec<State> {
-            judged("cache", &abilities, needed).iter().map(|check| check.state).collect()
+        let states = |capabilities: Capabilities, needed| -> Vec<State> {
+            judged("cache", &capabilities, needed).iter().map(|check| check.state).collect()
         };
         assert_eq!(states(all(), None), [State::Good]);
-        assert_eq!(states(Abilities { reflinks: false, ..all() }, None), [State::Good]);
-        assert_eq!(states(Abilities { reflinks: false, hard_links: false, ..all() }, None), [State::Warning]);
-        assert_eq!(states(Abilities { locks: false, ..all() }, None), [State::Failure]);
+        assert_eq!(states(Capabilities { reflinks: false, ..all() }, None), [State::Good]);
+        assert_eq!(states(Capabilities { reflinks: false, hard_links: false, ..all() }, None), [State::Warning]);
+        assert_eq!(states(Capabilities { locks: false, ..all() }, None), [State::Failure]);
         assert_eq!(states(all(), Some(11 << 30)), [State::Good, State::Warning]);
-        assert_eq!(states(Abilities { free: 5 << 20, ..all() }, None), [State::Good, State::Warning]);
-        assert_eq!(states(Abilities { free: 5 << 20, ..all() }, Some(1 << 20)), [State::Good]);
-        assert_eq!(states(Abilities { free_files: Some(9), ..all() }, None), [State::Good, State::Warning]);
-        assert_eq!(states(Abilities { lacks: vec![Lacks::Times], ..all() }, None), [State::Good, State::Warning]);
+        assert_eq!(states(Capabilities { free: 5 << 20, ..all() }, None), [State::Good, State::Warning]);
+        assert_eq!(states(Capabilities { free: 5 << 20, ..all() }, Some(1 << 20)), [State::Good]);
+        assert_eq!(states(Capabilities { free_files: Some(9), ..all() }, None), [State::Good, State::Warning]);
+        assert_eq!(states(Capabilities { lacks: vec![Lacks::Times], ..all() }, None), [State::Good, State::Warning]);
     }
 }

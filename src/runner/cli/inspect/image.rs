@@ -5,7 +5,7 @@
 
 use super::super::Refusal;
 use crate::digest::FileDigest;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::{InputSource, Stage, StageId, nearest};
 use crate::results::image;
 use crate::sched::session::Session;
@@ -14,18 +14,18 @@ use crate::store::Kind;
 use crate::store::index::PlacedOutput;
 
 /// What a stage gives that looks at images, and the input by which it comes to them.
-const LOOKS: &[(Gives, &str)] = &[
-    (Gives::Scores, "images"),
-    (Gives::RankingTable, "scores"),
-    (Gives::Labels, "predictions"),
-    (Gives::ImageScores, "dataset"),
+const LOOKS: &[(OutputRole, &str)] = &[
+    (OutputRole::Scores, "images"),
+    (OutputRole::RankingTable, "scores"),
+    (OutputRole::Labels, "predictions"),
+    (OutputRole::ImageScores, "dataset"),
 ];
 /// Folders with a file an image, what that is, and its ending.
-const FOLDERS: &[(Gives, &str, &str)] = &[
-    (Gives::Photographs, "the image, small", "jpg"),
-    (Gives::EntropyMaps, "entropy of each pixel", "png"),
-    (Gives::Predictions, "predicted class of each pixel", "png"),
-    (Gives::Labels, "pseudo-labels", "png"),
+const FOLDERS: &[(OutputRole, &str, &str)] = &[
+    (OutputRole::Photographs, "the image, small", "jpg"),
+    (OutputRole::EntropyMaps, "entropy of each pixel", "png"),
+    (OutputRole::Predictions, "predicted class of each pixel", "png"),
+    (OutputRole::Labels, "pseudo-labels", "png"),
 ];
 /// Names that are told where several fit.
 const SHOWN: usize = 8;
@@ -60,7 +60,7 @@ pub(super) fn known(session: &Session, id: StageId, typed: &str) -> Result<Strin
 
 /// The data set whose images a stage looks at, by itself or through the stage that did.
 fn dataset<'a>(session: &'a Session, stage: &Stage) -> Option<&'a str> {
-    let (_, role) = LOOKS.iter().find(|(gives, _)| stage.outputs.iter().any(|output| output.gives == *gives))?;
+    let (_, role) = LOOKS.iter().find(|(role, _)| stage.outputs.iter().any(|output| output.role == *role))?;
     match stage.input(role)?.from {
         InputSource::Dataset { dataset, .. } => Some(&session.pipeline.dataset(dataset).name),
         InputSource::Output { output, .. } => self::dataset(session, session.pipeline.stage(output.stage)),
@@ -71,8 +71,8 @@ fn dataset<'a>(session: &'a Session, stage: &Stage) -> Option<&'a str> {
 /// The image that is meant; else which names are near or hold what was typed.
 fn name<'a>(session: &Session, stages: impl Iterator<Item = &'a Stage>, typed: &str) -> Result<String, String> {
     let tables =
-        stages.flat_map(|stage| LOOKS.iter().filter_map(|(gives, _)| Some((*gives, table(session, stage, *gives)?))));
-    let mut names: Vec<String> = tables.flat_map(|(gives, table)| image::names(gives, &table)).collect();
+        stages.flat_map(|stage| LOOKS.iter().filter_map(|(role, _)| Some((*role, table(session, stage, *role)?))));
+    let mut names: Vec<String> = tables.flat_map(|(role, table)| image::names(role, &table)).collect();
     names.sort_unstable();
     names.dedup();
     if names.iter().any(|name| name == typed) {
@@ -97,14 +97,14 @@ fn name<'a>(session: &Session, stages: impl Iterator<Item = &'a Stage>, typed: &
 
 /// What one stage's results say of it; the paths are relative to the workspace's root, as in all of `inspect`.
 fn lines(session: &Session, stage: &Stage, name: &str) -> Vec<String> {
-    let told = |(gives, _): &(Gives, &str)| image::told(*gives, &table(session, stage, *gives)?, name);
+    let told = |(role, _): &(OutputRole, &str)| image::told(*role, &table(session, stage, *role)?, name);
     let mut lines: Vec<String> = LOOKS.iter().filter_map(told).collect();
-    for (gives, what, ending) in FOLDERS {
-        let Some(placed) = placed(session, stage, *gives) else { continue };
+    for (role, what, ending) in FOLDERS {
+        let Some(placed) = placed(session, stage, *role) else { continue };
         let files = session.store.files_of(placed.artifact.object).unwrap_or_default();
         let place = image::map_file(name).with_extension(ending);
         let Some((path, object)) = files.iter().find(|(path, _)| *path == place) else { continue };
-        if *gives == Gives::Labels {
+        if *role == OutputRole::Labels {
             let shares = read(session, *object).and_then(|map| image::shares(&map, &session.pipeline.classes));
             lines.extend(shares);
         }
@@ -113,14 +113,14 @@ fn lines(session: &Session, stage: &Stage, name: &str) -> Vec<String> {
     lines
 }
 
-fn table(session: &Session, stage: &Stage, gives: Gives) -> Option<String> {
-    let placed = placed(session, stage, gives).filter(|placed| placed.artifact.kind != Kind::Folder)?;
+fn table(session: &Session, stage: &Stage, role: OutputRole) -> Option<String> {
+    let placed = placed(session, stage, role).filter(|placed| placed.artifact.kind != Kind::Folder)?;
     String::from_utf8(read(session, placed.artifact.object)?).ok()
 }
 
 /// What the stage gave of this sort when it was last up to date here.
-fn placed<'a>(session: &'a Session, stage: &Stage, gives: Gives) -> Option<&'a PlacedOutput> {
-    let place = stage.outputs.iter().position(|output| output.gives == gives)?;
+fn placed<'a>(session: &'a Session, stage: &Stage, role: OutputRole) -> Option<&'a PlacedOutput> {
+    let place = stage.outputs.iter().position(|output| output.role == role)?;
     session.index.stages.get(&session.record_name(stage))?.outputs.get(place)
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Answer, DONE, Format, Refusal, Source, open, show, show_json};
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::measures::{ago, brief, count, duration, size};
 use crate::pipeline::{Stage, StageId};
 use crate::results::metrics::{Best, best_of};
@@ -138,11 +138,11 @@ fn as_text(session: &Session, id: StageId, record: &StageRecord, trace: Option<&
 
 /// How a training went: its last losses, and its best network where it was evaluated on the way.
 fn course(session: &Session, stage: &Stage, record: &StageRecord) -> Vec<String> {
-    let read = |gives: Gives| {
-        let place = stage.outputs.iter().position(|output| output.gives == gives)?;
+    let read = |role: OutputRole| {
+        let place = stage.outputs.iter().position(|output| output.role == role)?;
         String::from_utf8(session.store.read(record.outputs.get(place)?.artifact.object).ok()??).ok()
     };
-    let last = read(Gives::Losses).and_then(|losses| {
+    let last = read(OutputRole::Losses).and_then(|losses| {
         let row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(losses.lines().last()?).ok()?;
         let iteration = count(row.get("iteration")?.as_u64()?);
         let (rate, losses): (Vec<_>, Vec<_>) = row.iter().partition(|(name, _)| *name == "lr");
@@ -151,7 +151,7 @@ fn course(session: &Session, stage: &Stage, record: &StageRecord) -> Vec<String>
         Some(format!("losses of iteration {iteration}: {}", numbers.collect::<Vec<_>>().join(", ")))
     });
     let best =
-        read(Gives::Evaluations).and_then(|evaluations| best_of(&evaluations)).map(|Best { miou, iteration }| {
+        read(OutputRole::Evaluations).and_then(|evaluations| best_of(&evaluations)).map(|Best { miou, iteration }| {
             let at = iteration.map(|at| format!(" after {} iterations", count(at))).unwrap_or_default();
             format!("best mIoU {:.1} %{at}, picked with labels", 100.0 * miou)
         });

@@ -10,7 +10,7 @@ use super::super::paths::is_file;
 use super::super::problem::Problem;
 use super::super::read::{Reader, Values};
 use super::super::source::Span;
-use crate::kind::{Kind, Runs, Takes};
+use crate::kind::{Kind, Runs, ValueType};
 
 /// How it begins.
 pub(in crate::pipeline) const OPEN: &str = "${matrix.";
@@ -43,14 +43,14 @@ pub(super) struct Filling<'a> {
 impl Filling<'_> {
     /// The values with every placeholder filled in; the very same where there is none.
     pub(super) fn fill(&self, reader: &mut Reader<'_>, values: &Rc<Values>) -> Rc<Values> {
-        let may_be_filled = |takes, text: &str| match takes {
+        let may_be_filled = |value_type, text: &str| match value_type {
             _ if self.kind.runs == Runs::Command => true,
-            Takes::Path => true,
-            Takes::StageOrFile(_) | Takes::StagesOrFiles(_) => is_file(text),
+            ValueType::Path => true,
+            ValueType::StageOrFile(_) | ValueType::StagesOrFiles(_) => is_file(text),
             _ => false,
         };
-        let filled = values.with_texts(|takes, text, span| {
-            (text.contains(OPEN) && may_be_filled(takes, text)).then(|| {
+        let filled = values.with_texts(|value_type, text, span| {
+            (text.contains(OPEN) && may_be_filled(value_type, text)).then(|| {
                 self.text(text, span).unwrap_or_else(|problem| {
                     reader.problems.push(problem);
                     text.to_owned()

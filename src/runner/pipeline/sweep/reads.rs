@@ -13,7 +13,7 @@ use super::Family;
 use super::join::Read;
 use super::name::{Chosen, Reference};
 use super::placeholder::axes_in;
-use crate::kind::{Kind, Runs, Takes};
+use crate::kind::{Kind, Runs, ValueType};
 
 /// Finds the stage behind a name or a path.
 pub(super) struct Readings<'a> {
@@ -47,10 +47,10 @@ impl<'a> Readings<'a> {
         for key in all(kind.keys) {
             let Some(typed) = values.get(key.name).filter(|_| values.applies(key.only) == Some(true)) else { continue };
             for (text, _) in typed.texts() {
-                let read = match key.takes {
-                    Takes::Path | Takes::Paths => self.by_path(text),
-                    Takes::StageOrFile(_) | Takes::StagesOrFiles(_) if is_file(text) => self.by_path(text),
-                    Takes::Stage(_) | Takes::StageOrFile(_) | Takes::StagesOrFiles(_) => self.by_name(text),
+                let read = match key.value_type {
+                    ValueType::Path | ValueType::Paths => self.by_path(text),
+                    ValueType::StageOrFile(_) | ValueType::StagesOrFiles(_) if is_file(text) => self.by_path(text),
+                    ValueType::Stage(_) | ValueType::StageOrFile(_) | ValueType::StagesOrFiles(_) => self.by_name(text),
                     _ => None,
                 };
                 reads.extend(read.filter(|read| !reads.contains(read)));

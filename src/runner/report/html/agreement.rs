@@ -17,7 +17,7 @@ use super::shares::{Shares, beside};
 use super::workspace::Workspace;
 use crate::dataset::survey::spread;
 use crate::digest::FileDigest;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::measures::count;
 use crate::pipeline::Class;
 use crate::results::map::{Map, Palette, class_palette, error_palette, viridis};
@@ -70,8 +70,8 @@ fn agreement(
     photographs: &mut Photographs,
 ) -> Option<Agreement> {
     let of_later: BTreeMap<PathBuf, FileDigest> =
-        workspace.files(after.stage, Gives::Predictions).into_iter().collect();
-    let files = workspace.files(before.stage, Gives::Predictions).into_iter().map(|(path, _)| path);
+        workspace.files(after.stage, OutputRole::Predictions).into_iter().collect();
+    let files = workspace.files(before.stage, OutputRole::Predictions).into_iter().map(|(path, _)| path);
     let mut files: Vec<PathBuf> = files.filter(|path| of_later.contains_key(path)).collect();
     files.sort();
     let (one, other) = (Inference::of(workspace, Some(before.stage)), Inference::of(workspace, Some(after.stage)));

@@ -7,7 +7,7 @@ use maud::{Markup, Render as _, html};
 
 use super::markup::table;
 use super::workspace::Workspace;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::measures::count;
 use crate::pipeline::{InputSource, StageId};
 use crate::results::image::named;
@@ -36,7 +36,7 @@ pub(super) fn gather(workspace: &Workspace) -> Vec<Certainty> {
 
 fn certainty(workspace: &Workspace, id: StageId) -> Option<Certainty> {
     let stage = workspace.pipeline.stage(id);
-    let bytes = workspace.bytes(id, Gives::Scores)?;
+    let bytes = workspace.bytes(id, OutputRole::Scores)?;
     // A score is the mean over classes as well (the released code's), so it is at most 1 / C.
     let classes = workspace.pipeline.classes.len() as f64;
     let score = |line: &str| Some(named(line, 3)?.1[0].parse::<f64>().ok()? * classes);

@@ -4,7 +4,7 @@
 
 use super::training::{self, Evaluated};
 use super::workspace::Workspace;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::StageId;
 use crate::results::metrics::{Measured, Metrics};
 
@@ -48,7 +48,7 @@ pub(super) fn gather(workspace: &Workspace) -> Vec<Evaluation> {
 
 fn evaluation(workspace: &Workspace, id: StageId) -> Option<Evaluation> {
     let stage = workspace.pipeline.stage(id);
-    let bytes = workspace.bytes(id, Gives::Metrics)?;
+    let bytes = workspace.bytes(id, OutputRole::Metrics)?;
     let raw: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
     let metrics: Metrics = serde_json::from_slice(&bytes).ok()?;
     let dataset = workspace.dataset_name(stage, "dataset").unwrap_or_default().to_owned();

@@ -16,7 +16,7 @@ use super::ranking::Ranking;
 use super::sweep::{Setting, differences};
 use super::training::{Training, best};
 use super::workspace::Workspace;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::measures::{count, plural};
 use crate::pipeline::{Class, InputSource, Pipeline, StageId, Value};
 use crate::results::compare::{SEEDS_FOR_A_GAIN, Spread};
@@ -157,14 +157,14 @@ struct Step {
 fn step(workspace: &Workspace, evaluations: &[Evaluation], setting: &Setting) -> Step {
     let evaluation = setting.members.first().and_then(|id| evaluations.iter().find(|of| of.stage == *id));
     let judged = evaluation.zip(setting.compared).and_then(|(of, (_, judged))| of.models.get(judged));
-    let gives = |wanted: Gives| {
+    let makes = |wanted: OutputRole| {
         let stages = judged.into_iter().flat_map(|model| &model.came_from);
-        stages.map(|id| workspace.pipeline.stage(*id)).any(|stage| stage.outputs.iter().any(|o| o.gives == wanted))
+        stages.map(|id| workspace.pipeline.stage(*id)).any(|stage| stage.outputs.iter().any(|o| o.role == wanted))
     };
     Step {
         origin: Origin::of(workspace.pipeline, judged.and_then(|model| model.training)),
-        learns_pseudo_labels: gives(Gives::Labels),
-        is_ranked: gives(Gives::RankingTable),
+        learns_pseudo_labels: makes(OutputRole::Labels),
+        is_ranked: makes(OutputRole::RankingTable),
     }
 }
 

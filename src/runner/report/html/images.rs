@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::evaluation::{Evaluation, IN_FULL};
 use super::workspace::Workspace;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::{Coordinate, StageId};
 use crate::results::image::{ImageScore, scores};
 
@@ -32,7 +32,7 @@ pub(super) struct Images {
 /// Of the evaluations that are shown in full.
 pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Images> {
     let images = |evaluation: &Evaluation| {
-        let table = workspace.bytes(evaluation.stage, Gives::ImageScores)?;
+        let table = workspace.bytes(evaluation.stage, OutputRole::ImageScores)?;
         Some(Images {
             stage: evaluation.stage,
             evaluation: evaluation.name.clone(),

@@ -11,7 +11,7 @@ use super::photographs::{Photographs, cell};
 use super::picture::element;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::StageId;
 use crate::results::image::map_file;
 use crate::results::map::{Map, Palette, viridis};
@@ -40,11 +40,11 @@ impl Inference {
     /// Nothing where there is no such stage.
     pub(super) fn of(workspace: &Workspace, stage: Option<StageId>) -> Inference {
         let Some(stage) = stage else { return Inference::default() };
-        let files = |gives| workspace.files(stage, gives).into_iter().collect();
+        let files = |role| workspace.files(stage, role).into_iter().collect();
         Inference {
-            photographs: files(Gives::Photographs),
-            predictions: files(Gives::Predictions),
-            entropies: files(Gives::EntropyMaps),
+            photographs: files(OutputRole::Photographs),
+            predictions: files(OutputRole::Predictions),
+            entropies: files(OutputRole::EntropyMaps),
         }
     }
 

@@ -14,7 +14,7 @@ mod confusion;
 mod difficulty;
 mod document;
 mod evaluation;
-mod film;
+mod snapshots;
 mod findings;
 mod graph;
 mod head;
@@ -43,7 +43,7 @@ use document::document;
 use maud::{Markup, html};
 use serde_json::json;
 
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::Class;
 
 /// What a report shows.
@@ -56,7 +56,7 @@ pub struct Page {
     results: Vec<evaluation::Evaluation>,
     settings: Vec<sweep::Setting>,
     trainings: Vec<training::Training>,
-    films: Vec<film::Film>,
+    snapshots: Vec<snapshots::Snapshots>,
     images: Vec<images::Images>,
     pictures: Vec<pictures::Shown>,
     photographs: photographs::Photographs,
@@ -106,7 +106,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
         results,
         settings,
         trainings,
-        films: film::gather(workspace, &mut photographs),
+        snapshots: snapshots::gather(workspace, &mut photographs),
         certainties,
         agreements,
         images,
@@ -121,7 +121,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
 
 fn evaluations(workspace: &Workspace) -> Vec<String> {
     let all = workspace.pipeline.stages.iter();
-    let measures = all.filter(|stage| stage.outputs.iter().any(|output| output.gives == Gives::Metrics));
+    let measures = all.filter(|stage| stage.outputs.iter().any(|output| output.role == OutputRole::Metrics));
     measures.map(|stage| stage.name.clone()).collect()
 }
 
@@ -156,7 +156,7 @@ impl Page {
             let agreements = agreement::render(&self.agreements, classes);
             certainty::render(&self.certainties, &agreements, &self.evaluations)
         };
-        let films = film::render(&self.films, classes);
+        let snapshots = snapshots::render(&self.snapshots, classes);
         let truths = shares::truths(&self.results);
         let pipeline = stages::render(&self.stages, &graph::drawing(&self.stages), &timeline::render(&self.timeline));
         let all = [
@@ -164,7 +164,7 @@ impl Page {
             ("sweep", "Sweep", sweep::render(&self.settings)),
             ("results", "Results", results::render(&self.results, classes)),
             ("certainty", "Certainty", self.results.is_empty().then(certainty).flatten()),
-            ("training", "Training", training::render(&self.trainings, &films)),
+            ("training", "Training", training::render(&self.trainings, &snapshots)),
             ("ranking", "Ranking", ranking::render(&self.rankings, classes)),
             ("difficulty", "Difficulty", difficulty::render(&self.images, &self.rankings, classes.len())),
             ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &truths, classes)),

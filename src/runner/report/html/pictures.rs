@@ -16,7 +16,7 @@ use super::photographs::{Photographs, cell};
 use super::picture::{element, key};
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::measures::count;
 use crate::pipeline::Class;
 use crate::results::image::{ImageScore, map_file};
@@ -48,7 +48,7 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Images], photographs:
 }
 
 fn shown(workspace: &Workspace, images: &Images, photographs: &mut Photographs) -> Shown {
-    let files: HashMap<PathBuf, FileDigest> = workspace.files(images.stage, Gives::Pictures).into_iter().collect();
+    let files: HashMap<PathBuf, FileDigest> = workspace.files(images.stage, OutputRole::Pictures).into_iter().collect();
     let map = |path: &Path| Map::decode(&workspace.object(*files.get(path)?)?);
     let mut row = |line: &ImageScore, reason: String| {
         let name = map_file(&line.image);

@@ -11,7 +11,7 @@ use super::picture::key;
 use super::shares::{Shares, beside};
 use super::workspace::Workspace;
 use crate::dataset::survey::spread;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::{Class, StageId};
 use crate::results::map::{Map, class_palette};
 
@@ -44,9 +44,9 @@ pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Ve
 }
 
 fn one(workspace: &Workspace, id: StageId, shown: usize, photographs: &mut Photographs) -> Option<PseudoLabels> {
-    workspace.artifact(id, Gives::Labels)?;
+    workspace.artifact(id, OutputRole::Labels)?;
     let stage = workspace.pipeline.stage(id);
-    let mut files = workspace.files(id, Gives::Labels);
+    let mut files = workspace.files(id, OutputRole::Labels);
     files.sort();
     let inference = Inference::of(workspace, workspace.producer(stage, "predictions"));
     let mut example = |(path, object): &(std::path::PathBuf, _)| {

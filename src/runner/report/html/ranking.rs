@@ -11,7 +11,7 @@ use super::inference::{Inference, Seen};
 use super::photographs::Photographs;
 use super::picture::key;
 use super::workspace::Workspace;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::measures::count;
 use crate::pipeline::{Class, Coordinate, Stage, StageId, Value};
 use crate::results::image::named;
@@ -94,7 +94,7 @@ fn examples(
 
 fn ranking(workspace: &Workspace, id: StageId) -> Option<Ranking> {
     let stage = workspace.pipeline.stage(id);
-    let bytes = workspace.bytes(id, Gives::RankingTable)?;
+    let bytes = workspace.bytes(id, OutputRole::RankingTable)?;
     let ranked: Vec<Ranked> = std::str::from_utf8(&bytes).ok()?.lines().skip(1).filter_map(line).collect();
     let scored = workspace.producer(stage, "scores");
     let swept = stage.coordinates.iter().filter(|at| at.axis != "seed");

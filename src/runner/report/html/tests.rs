@@ -261,8 +261,8 @@ fn the_predictions_of_a_training_are_shown_in_the_order_of_its_iterations() {
     scene.place("inter", &[("pictures", pictures), ("losses", Scene::file("{\"iteration\":0,\"seg_main\":1.0}\n"))]);
     let page = scene.page();
     assert!(page.contains("<th>iteration</th><th>30</th><th>60</th><th>120</th>"));
-    let film = page.split_once("How the predictions develop").unwrap().1;
-    let at = |about: &str| film.find(&format!("alt=\"{about}\"")).unwrap_or_else(|| panic!("{about}"));
+    let snapshots = page.split_once("How the predictions develop").unwrap().1;
+    let at = |about: &str| snapshots.find(&format!("alt=\"{about}\"")).unwrap_or_else(|| panic!("{about}"));
     assert!(at("inter after 30 iterations, town/a") < at("inter after 120 iterations, town/a"));
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::chart::{Line, Range, draw, thinned};
 use super::markup::{percent, table};
 use super::workspace::Workspace;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::measures::count;
 use crate::pipeline::StageId;
 use crate::results::metrics::is_better;
@@ -62,7 +62,7 @@ pub(super) struct Evaluated {
 /// Trainings whose results count, in the order of the graph.
 pub(super) fn gather(workspace: &Workspace) -> Vec<Training> {
     let training = |id: StageId| {
-        let losses = workspace.bytes(id, Gives::Losses)?;
+        let losses = workspace.bytes(id, OutputRole::Losses)?;
         Some(Training {
             name: workspace.pipeline.stage(id).name.clone(),
             iterations: iterations(&losses),
@@ -81,7 +81,7 @@ pub(super) fn evaluations(workspace: &Workspace, training: StageId) -> Vec<Evalu
         iteration: u64,
         miou: Option<f64>,
     }
-    let bytes = workspace.bytes(training, Gives::Evaluations).unwrap_or_default();
+    let bytes = workspace.bytes(training, OutputRole::Evaluations).unwrap_or_default();
     let lines = serde_json::Deserializer::from_slice(&bytes).into_iter::<Line>();
     lines
         .map_while(Result::ok)
@@ -128,8 +128,8 @@ impl Curve {
     }
 }
 
-/// The section; none where nothing was trained. `films` stand below the curves.
-pub(super) fn render(trainings: &[Training], films: &Markup) -> Option<Markup> {
+/// The section; none where nothing was trained. `snapshots` stand below the curves.
+pub(super) fn render(trainings: &[Training], snapshots: &Markup) -> Option<Markup> {
     if trainings.is_empty() {
         return None;
     }
@@ -144,7 +144,7 @@ pub(super) fn render(trainings: &[Training], films: &Markup) -> Option<Markup> {
              min/max-downsampled. Of a training that was resumed more than once the last time is marked."
         }
         @if trainings.len() == SHOWN { p.note { "At most " (SHOWN) " trainings are shown, the first of the graph." } }
-        (films)
+        (snapshots)
     })
 }
 

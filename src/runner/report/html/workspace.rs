@@ -9,7 +9,7 @@ use crate::digest::FileDigest;
 use crate::event::Outcome;
 use crate::event::history::{History, Settled};
 use crate::graph::StageGraph;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::{InputSource, Pipeline, Stage, StageId};
 use crate::shell;
 use crate::store::index::{Index, StageRecord, record_name};
@@ -115,20 +115,20 @@ impl Workspace<'_> {
     }
 
     /// What a stage gives of this sort, if its results count.
-    pub(super) fn artifact(&self, stage: StageId, gives: Gives) -> Option<Artifact> {
+    pub(super) fn artifact(&self, stage: StageId, role: OutputRole) -> Option<Artifact> {
         let record = self.record(stage).filter(|_| self.state(stage) == State::Done)?;
-        let output = self.pipeline.stage(stage).outputs.iter().position(|output| output.gives == gives)?;
+        let output = self.pipeline.stage(stage).outputs.iter().position(|output| output.role == role)?;
         record.outputs.get(output).map(|placed| placed.artifact)
     }
 
     /// The content of a file that a stage gives.
-    pub(super) fn bytes(&self, stage: StageId, gives: Gives) -> Option<Vec<u8>> {
-        self.object(self.artifact(stage, gives)?.object)
+    pub(super) fn bytes(&self, stage: StageId, role: OutputRole) -> Option<Vec<u8>> {
+        self.object(self.artifact(stage, role)?.object)
     }
 
     /// The files of a folder that a stage gives: path in it, content.
-    pub(super) fn files(&self, stage: StageId, gives: Gives) -> Vec<(PathBuf, FileDigest)> {
-        self.artifact(stage, gives).and_then(|artifact| self.store.files_of(artifact.object)).unwrap_or_default()
+    pub(super) fn files(&self, stage: StageId, role: OutputRole) -> Vec<(PathBuf, FileDigest)> {
+        self.artifact(stage, role).and_then(|artifact| self.store.files_of(artifact.object)).unwrap_or_default()
     }
 
     /// A content.

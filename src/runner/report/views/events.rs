@@ -15,15 +15,15 @@ use crate::dataset::survey::spread;
 use crate::digest::{Digest, Encoder, FileDigest, Key};
 use crate::event::{Event, Finished};
 use crate::exec::job;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::pipeline::{self, Pipeline};
 use crate::plain;
 use crate::report::tensorboard::{Events, Progress, REVISION};
 use crate::results::map::{Map, Palette, class_palette, viridis};
 use crate::store::{Store, Trace};
 
-use super::development::{below, pictures};
 use super::event_file::{EventFile, is_complete};
+use super::snapshots::{below, pictures};
 use crate::event::unwritten::Unwritten;
 
 /// From one look at a running training to the next.
@@ -43,7 +43,7 @@ struct Stage {
     /// Where its views lie, and its event file with them.
     folder: PathBuf,
     /// What is shown, and what the stage calls it.
-    outputs: Vec<(String, Gives)>,
+    outputs: Vec<(String, OutputRole)>,
     running: Option<Running>,
 }
 
@@ -62,7 +62,8 @@ struct Growing {
 }
 
 /// What is shown.
-const SHOWN: [Gives; 5] = [Gives::Losses, Gives::Evaluations, Gives::Development, Gives::EntropyMaps, Gives::Overlays];
+const SHOWN: [OutputRole; 5] =
+    [OutputRole::Losses, OutputRole::Evaluations, OutputRole::Snapshots, OutputRole::EntropyMaps, OutputRole::Overlays];
 /// How many of a data set.
 const ENTROPY_MAPS: usize = 10;
 /// An evaluation makes a few overlays for each network, and the same for all: these are all shown.
@@ -71,10 +72,10 @@ const OVERLAYS: usize = 100;
 impl EventFiles {
     pub(super) fn new(pipeline: &Pipeline, store: &Arc<Store>) -> EventFiles {
         let stage = |stage: &pipeline::Stage| {
-            let shown: Vec<_> = stage.outputs.iter().filter(|output| SHOWN.contains(&output.gives)).collect();
+            let shown: Vec<_> = stage.outputs.iter().filter(|output| SHOWN.contains(&output.role)).collect();
             // All outputs of a kind lie in its stage's folder.
             let folder = pipeline.root.join(shown.first()?.path.parent()?);
-            let outputs = shown.iter().map(|output| (output.name.clone(), output.gives)).collect();
+            let outputs = shown.iter().map(|output| (output.name.clone(), output.role)).collect();
             Some((stage.name.clone(), Stage { folder, outputs, running: None }))
         };
         let stages = pipeline.stages.iter().filter_map(stage).collect();
@@ -180,33 +181,33 @@ impl Running {
 
 impl Stage {
     fn is_training(&self) -> bool {
-        self.outputs.iter().any(|(_, gives)| *gives == Gives::Losses)
+        self.outputs.iter().any(|(_, role)| *role == OutputRole::Losses)
     }
 
     /// Adds what the stage gave, a training's from where its file has come to.
     fn add(&self, store: &Store, trace: &Trace, palette: &Palette, progress: &mut Progress, events: &mut Events) {
         let read = |object: &FileDigest| store.read(*object).ok().flatten();
-        let given = |wanted: Gives| -> Option<FileDigest> {
-            let (name, _) = self.outputs.iter().find(|(_, gives)| *gives == wanted)?;
+        let given = |wanted: OutputRole| -> Option<FileDigest> {
+            let (name, _) = self.outputs.iter().find(|(_, role)| *role == wanted)?;
             trace.outputs.iter().find(|output| output.name == *name).map(|output| output.artifact.object)
         };
-        let bytes = |gives: Gives| given(gives).as_ref().and_then(read).unwrap_or_default();
-        let files = |gives: Gives| {
-            let mut files = given(gives).and_then(|folder| store.files_of(folder)).unwrap_or_default();
+        let bytes = |role: OutputRole| given(role).as_ref().and_then(read).unwrap_or_default();
+        let files = |role: OutputRole| {
+            let mut files = given(role).and_then(|folder| store.files_of(folder)).unwrap_or_default();
             files.sort();
             files
         };
-        let (losses, evaluations) = (bytes(Gives::Losses), bytes(Gives::Evaluations));
+        let (losses, evaluations) = (bytes(OutputRole::Losses), bytes(OutputRole::Evaluations));
         let losses = losses.get(progress.losses as usize..).unwrap_or_default();
-        let pictures = pictures(files(Gives::Development), progress.pictures, palette, read);
+        let pictures = pictures(files(OutputRole::Snapshots), progress.pictures, palette, read);
         progress.follow(losses, &String::from_utf8_lossy(&evaluations), &pictures, events);
         progress.end(&pictures, events);
-        for (path, object) in spread(&files(Gives::EntropyMaps), ENTROPY_MAPS) {
+        for (path, object) in spread(&files(OutputRole::EntropyMaps), ENTROPY_MAPS) {
             let map = read(object).and_then(|bytes| Map::decode(&bytes));
             let picture = map.map(|map| map.small().png(&viridis())).unwrap_or_default();
             events.picture(0, &tag(path), &picture);
         }
-        for (path, object) in spread(&files(Gives::Overlays), OVERLAYS) {
+        for (path, object) in spread(&files(OutputRole::Overlays), OVERLAYS) {
             events.picture(0, &tag(path), &read(object).unwrap_or_default());
         }
     }

@@ -4,7 +4,7 @@
 //! and from what a job has left in its resume slot so far. Decides nothing, and what it can't write fails no run: it is
 //! said once.
 
-mod development;
+mod snapshots;
 mod event_file;
 mod events;
 mod failures;

@@ -51,7 +51,7 @@ pub struct Live {
 
 /// Takes the drawing off the terminal from anywhere, for one who is about to write or to end the program.
 #[derive(Clone)]
-pub struct Curtain(Arc<Shared>);
+pub struct Redraw(Arc<Shared>);
 
 struct Shared {
     screen: Mutex<Screen>,
@@ -105,8 +105,8 @@ impl Live {
     }
 
     /// The means to take it off again.
-    pub fn curtain(&self) -> Curtain {
-        Curtain(Arc::clone(&self.shared))
+    pub fn redraw(&self) -> Redraw {
+        Redraw(Arc::clone(&self.shared))
     }
 }
 
@@ -128,7 +128,7 @@ impl Drop for Live {
     }
 }
 
-impl Curtain {
+impl Redraw {
     /// Clears the foot of the terminal for good. Does nothing while a frame is being drawn by this very thread.
     pub fn fall(&self) {
         if let Ok(mut screen) = self.0.screen.try_lock() {

@@ -86,7 +86,7 @@ fn nothing_is_drawn_after_the_curtain_fell() {
     let text = shown(|mut live| {
         live.tell(&started("a"));
         live.shared.lock().paint();
-        live.curtain().fall();
+        live.redraw().fall();
         live.tell(&finished("a", Outcome::Ran));
     });
     assert_eq!(text, "");
@@ -103,8 +103,8 @@ fn between_the_rounds_of_a_watch_nothing_is_drawn() {
         live.tell(&Event::Changed { paths: vec!["in.txt".into()] });
         live.tell(&started("a"));
         live.shared.lock().paint();
-        live.curtain().rest();
-        assert!(!live.curtain().has_fallen());
+        live.redraw().rest();
+        assert!(!live.redraw().has_fallen());
     });
     let words: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(words, ["ran", "Finished", "changed:"]);
@@ -115,7 +115,7 @@ fn a_screen_that_was_written_to_by_others_is_not_drawn_over() {
     let text = shown(|mut live| {
         live.tell(&started("a"));
         live.shared.lock().paint();
-        live.curtain().reopen();
+        live.redraw().reopen();
         live.shared.lock().paint();
     });
     assert_eq!(text.lines().count(), 2, "{text}");

@@ -18,9 +18,9 @@ pub type Notes = BTreeMap<String, String>;
 
 /// What was last found.
 #[derive(Debug, Default)]
-pub struct Circumstances(Mutex<Option<(Instant, Notes)>>);
+pub struct RunInfo(Mutex<Option<(Instant, Notes)>>);
 
-impl Circumstances {
+impl RunInfo {
     /// The circumstances of a job that begins now in a workspace: `intrada`, `machine` and, in a repository, `commit`.
     pub fn now(&self, root: &Path) -> Notes {
         // Who panicked while looking has left what was found before.
@@ -129,7 +129,7 @@ mod tests {
         assert!(clean.len() == 40 && clean.chars().all(|c| c.is_ascii_hexdigit()), "{clean}");
         assert_eq!(by_files(dir.path()), Some(format!("{clean}, changes unknown")));
         std::fs::write(dir.path().join("p.toml"), "b").unwrap();
-        let circumstances = Circumstances::default();
-        assert_eq!(circumstances.now(dir.path())["commit"], format!("{clean} with changes"));
+        let run_info = RunInfo::default();
+        assert_eq!(run_info.now(dir.path())["commit"], format!("{clean} with changes"));
     }
 }

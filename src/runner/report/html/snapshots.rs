@@ -1,4 +1,4 @@
-//! Film: how a training's predictions of the same images develop, iteration by iteration.
+//! Snapshots: how a training's predictions of the same images develop, iteration by iteration.
 //!
 //! Knows the pictures that a training leaves on the way, and no losses. Of its images a few are shown, as a page has room for:
 //! all of them, with their entropies, are in TensorBoard's events.
@@ -13,7 +13,7 @@ use super::photographs::{Photographs, cell};
 use super::picture::element;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
-use crate::kind::Gives;
+use crate::kind::OutputRole;
 use crate::measures::count;
 use crate::pipeline::{Class, StageId};
 use crate::results::map::{Map, Palette, class_palette};
@@ -22,7 +22,7 @@ use crate::results::map::{Map, Palette, class_palette};
 const IMAGES: usize = 2;
 
 /// The predictions of one training.
-pub(super) struct Film {
+pub(super) struct Snapshots {
     training: String,
     /// Iterations done.
     moments: Vec<u64>,
@@ -39,12 +39,12 @@ struct Strip {
 }
 
 /// Of the trainings whose results count; of a large sweep the first.
-pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<Film> {
-    workspace.stages().filter_map(|(id, _)| film(workspace, id, photographs)).take(IN_FULL).collect()
+pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<Snapshots> {
+    workspace.stages().filter_map(|(id, _)| snapshots(workspace, id, photographs)).take(IN_FULL).collect()
 }
 
-fn film(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Option<Film> {
-    let files: BTreeMap<PathBuf, FileDigest> = workspace.files(id, Gives::Development).into_iter().collect();
+fn snapshots(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Option<Snapshots> {
+    let files: BTreeMap<PathBuf, FileDigest> = workspace.files(id, OutputRole::Snapshots).into_iter().collect();
     let predictions = files.keys().filter_map(|path| path.strip_prefix("prediction").ok());
     let moment = |path: &Path| path.iter().next()?.to_str()?.parse::<u64>().ok();
     let moments: BTreeSet<u64> = predictions.filter_map(moment).collect();
@@ -63,7 +63,7 @@ fn film(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Op
     };
     let strips: Vec<Strip> = images.take(IMAGES).map(strip).collect();
     let training = workspace.pipeline.stage(id).name.clone();
-    (!strips.is_empty() && !moments.is_empty()).then(|| Film {
+    (!strips.is_empty() && !moments.is_empty()).then(|| Snapshots {
         training,
         moments: moments.into_iter().collect(),
         strips,
@@ -71,16 +71,16 @@ fn film(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Op
 }
 
 /// A strip an image, below the curves; empty where no training left any.
-pub(super) fn render(films: &[Film], classes: &[Class]) -> Markup {
+pub(super) fn render(snapshots: &[Snapshots], classes: &[Class]) -> Markup {
     let palette = class_palette(classes);
     html! {
-        @if !films.is_empty() { h3 { "How the predictions develop" } }
-        @for film in films {
-            h4 { (film.training) }
+        @if !snapshots.is_empty() { h3 { "How the predictions develop" } }
+        @for snapshots in snapshots {
+            h4 { (snapshots.training) }
             div.wide {
-                table.pictures.film {
-                    thead { tr { th { "iteration" } @for moment in &film.moments { th { (count(*moment)) } } } }
-                    tbody { @for strip in &film.strips { (row(film, strip, &palette)) } }
+                table.pictures.snapshots {
+                    thead { tr { th { "iteration" } @for moment in &snapshots.moments { th { (count(*moment)) } } } }
+                    tbody { @for strip in &snapshots.strips { (row(snapshots, strip, &palette)) } }
                 }
             }
             "\n"
@@ -88,17 +88,17 @@ pub(super) fn render(films: &[Film], classes: &[Class]) -> Markup {
     }
 }
 
-fn row(film: &Film, Strip { image, photograph, predictions }: &Strip, palette: &Palette) -> Markup {
+fn row(snapshots: &Snapshots, Strip { image, photograph, predictions }: &Strip, palette: &Palette) -> Markup {
     let class = photograph.as_deref();
     let over = |(moment, map): (&u64, &Option<Map>)| {
-        let about = format!("{} after {} iterations, {image}", film.training, count(*moment));
+        let about = format!("{} after {} iterations, {image}", snapshots.training, count(*moment));
         let picture = map.as_ref().map(|map| element(map, palette, &about));
         cell(class.filter(|_| picture.is_some()), picture, &about, "")
     };
     html! {
         tr {
             td { (cell(class, None, &format!("photograph of {image}"), image)) }
-            @for prediction in film.moments.iter().zip(predictions) { td { (over(prediction)) } }
+            @for prediction in snapshots.moments.iter().zip(predictions) { td { (over(prediction)) } }
         }
         "\n"
     }

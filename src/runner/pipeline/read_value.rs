@@ -11,15 +11,15 @@ use super::raw::{Entry, Item, Node, Table};
 use super::typed::Typed;
 use super::value::Value;
 use super::words::{expected, noun, one_of};
-use crate::kind::{Interval, KeySpec, MAX_SIDE, Takes};
+use crate::kind::{Interval, KeySpec, MAX_SIDE, ValueType};
 
 /// Reads one value.
 pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
     let wrong = || Box::new(wrong_type(key, node));
     let typed = |value, elements| Ok(Typed { value, span: node.span, elements });
-    match (key.takes, &node.item) {
-        (Takes::Flag, Item::Flag(flag)) => typed(Value::Flag(*flag), Vec::new()),
-        (Takes::Integer { .. } | Takes::OneOf(_), item) => {
+    match (key.value_type, &node.item) {
+        (ValueType::Flag, Item::Flag(flag)) => typed(Value::Flag(*flag), Vec::new()),
+        (ValueType::Integer { .. } | ValueType::OneOf(_), item) => {
             let number = match item {
                 Item::Integer(number) => *number,
                 Item::Huge => return Err(Box::new(out_of_range(key, node, "more than 64 bits"))),
@@ -27,10 +27,10 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
             };
             whole_number(key, number, node).map(Value::Integer).and_then(|value| typed(value, Vec::new()))
         }
-        (Takes::Number(interval), _) => {
+        (ValueType::Number(interval), _) => {
             number(key, interval, node).map(Value::Number).and_then(|v| typed(v, Vec::new()))
         }
-        (Takes::Choice(names), Item::Text(text)) => {
+        (ValueType::Choice(names), Item::Text(text)) => {
             if !names.contains(&text.as_str()) {
                 let title = format!("`{}` can't be \"{text}\"", key.name);
                 let label = format!("expected {}", one_of(names));
@@ -41,18 +41,21 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
             typed(Value::Text(text.clone()), Vec::new())
         }
         (
-            Takes::Text
-            | Takes::Path
-            | Takes::Folder
-            | Takes::Dataset { .. }
-            | Takes::Model
-            | Takes::Stage(_)
-            | Takes::StageOrFile(_)
-            | Takes::StagesOrFiles(_),
+            ValueType::Text
+            | ValueType::Path
+            | ValueType::Folder
+            | ValueType::Dataset { .. }
+            | ValueType::Model
+            | ValueType::Stage(_)
+            | ValueType::StageOrFile(_)
+            | ValueType::StagesOrFiles(_),
             Item::Text(text),
         ) => text_value(key, text, node).and_then(|value| typed(value, Vec::new())),
-        (Takes::Texts | Takes::Paths | Takes::OutputPaths | Takes::StagesOrFiles(_), Item::List(nodes)) => {
-            if nodes.is_empty() && !matches!(key.takes, Takes::Paths) {
+        (
+            ValueType::Texts | ValueType::Paths | ValueType::OutputPaths | ValueType::StagesOrFiles(_),
+            Item::List(nodes),
+        ) => {
+            if nodes.is_empty() && !matches!(key.value_type, ValueType::Paths) {
                 return Err(Box::new(
                     Problem::error(format!("`{}` is empty", key.name)).at(node.span, "at least one is needed"),
                 ));
@@ -64,24 +67,24 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
             let values = nodes.iter().map(element).collect::<Result<_, _>>()?;
             typed(Value::List(values), nodes.iter().map(|node| node.span).collect())
         }
-        (Takes::Pair(interval), Item::List(nodes)) if nodes.len() == 2 => {
+        (ValueType::Pair(interval), Item::List(nodes)) if nodes.len() == 2 => {
             let numbers = nodes.iter().map(|node| number(key, interval, node).map(Value::Number));
             typed(Value::List(numbers.collect::<Result<_, _>>()?), Vec::new())
         }
-        (Takes::Size, Item::List(nodes)) if nodes.len() == 2 => typed(whole_numbers(key, nodes)?, Vec::new()),
-        (Takes::Colour, Item::List(nodes)) if nodes.len() == 3 => typed(whole_numbers(key, nodes)?, Vec::new()),
-        (Takes::LabelMap, Item::Table(table)) => typed(label_map(key, table)?, Vec::new()),
-        (Takes::Duration, Item::Text(text)) => {
+        (ValueType::Size, Item::List(nodes)) if nodes.len() == 2 => typed(whole_numbers(key, nodes)?, Vec::new()),
+        (ValueType::Colour, Item::List(nodes)) if nodes.len() == 3 => typed(whole_numbers(key, nodes)?, Vec::new()),
+        (ValueType::LabelMap, Item::Table(table)) => typed(label_map(key, table)?, Vec::new()),
+        (ValueType::Duration, Item::Text(text)) => {
             let seconds = measure::seconds(text).filter(|seconds| *seconds > 0.0);
             let seconds = seconds.ok_or_else(|| Box::new(out_of_range(key, node, "")))?;
             typed(Value::Number(seconds), Vec::new())
         }
-        (Takes::Bytes, Item::Text(text)) => {
+        (ValueType::Bytes, Item::Text(text)) => {
             let bytes = measure::bytes(text).filter(|bytes| *bytes > 0);
             let bytes = bytes.ok_or_else(|| Box::new(out_of_range(key, node, "")))?;
             typed(Value::Integer(bytes), Vec::new())
         }
-        (Takes::Amounts, Item::Table(table)) => {
+        (ValueType::Amounts, Item::Table(table)) => {
             let amounts = table.0.iter().map(amount).collect::<Result<_, _>>()?;
             typed(Value::List(amounts), table.0.iter().map(|entry| entry.key_span).collect())
         }
@@ -97,11 +100,11 @@ fn text_value(key: &KeySpec, text: &str, node: &Node) -> Result<Value, Box<Probl
     if text.contains('\0') {
         return Err(Box::new(Problem::error(format!("`{}` holds a NUL character", key.name)).at(node.span, "")));
     }
-    let is_path = match key.takes {
-        Takes::Path | Takes::Paths | Takes::Folder => true,
+    let is_path = match key.value_type {
+        ValueType::Path | ValueType::Paths | ValueType::Folder => true,
         // What else is wrong with an output is told where outputs are.
-        Takes::OutputPaths => text.len() > paths::LONGEST,
-        Takes::StageOrFile(_) | Takes::StagesOrFiles(_) => text.contains('/'),
+        ValueType::OutputPaths => text.len() > paths::LONGEST,
+        ValueType::StageOrFile(_) | ValueType::StagesOrFiles(_) => text.contains('/'),
         _ => false,
     };
     if let Some(why) = is_path.then(|| paths::refused(text)).flatten() {
@@ -119,7 +122,7 @@ fn number(key: &KeySpec, interval: Interval, node: &Node) -> Result<f64, Box<Pro
     };
     if !number.is_finite() {
         let title = format!("`{}` must be a finite number, this is {number}", key.name);
-        return Err(Box::new(Problem::error(title).at(node.span, format!("expected {}", expected(key.takes)))));
+        return Err(Box::new(Problem::error(title).at(node.span, format!("expected {}", expected(key.value_type)))));
     }
     if interval.contains(number) {
         // Adding 0 turns -0 into 0: they are equal, so their texts must be.
@@ -131,10 +134,10 @@ fn number(key: &KeySpec, interval: Interval, node: &Node) -> Result<f64, Box<Pro
 }
 
 fn whole_number(key: &KeySpec, number: i64, node: &Node) -> Result<i64, Box<Problem>> {
-    let inside = match key.takes {
-        Takes::Integer { min, max } => (min..=max).contains(&number),
-        Takes::OneOf(numbers) => numbers.contains(&number),
-        Takes::Size => (1..=MAX_SIDE).contains(&number),
+    let inside = match key.value_type {
+        ValueType::Integer { min, max } => (min..=max).contains(&number),
+        ValueType::OneOf(numbers) => numbers.contains(&number),
+        ValueType::Size => (1..=MAX_SIDE).contains(&number),
         _ => (0..=255).contains(&number),
     };
     if inside { Ok(number) } else { Err(Box::new(out_of_range(key, node, &number.to_string()))) }
@@ -179,7 +182,7 @@ fn amount(entry: &Entry) -> Result<Value, Box<Problem>> {
         _ => None,
     };
     let expected = match &*entry.key {
-        "memory" => expected(Takes::Bytes),
+        "memory" => expected(ValueType::Bytes),
         "cpu" => "a whole number, 1 or more".to_owned(),
         _ => "a whole number, 0 or more".to_owned(),
     };
@@ -193,33 +196,35 @@ fn amount(entry: &Entry) -> Result<Value, Box<Problem>> {
 }
 
 fn wrong_type(key: &KeySpec, node: &Node) -> Problem {
-    let title = format!("`{}` takes {}, this is {}", key.name, noun(key.takes), node.item.words());
-    let unquoted = match (&node.item, key.takes) {
-        (Item::Text(text), Takes::Number(_) | Takes::Integer { .. } | Takes::OneOf(_)) => {
+    let title = format!("`{}` takes {}, this is {}", key.name, noun(key.value_type), node.item.words());
+    let unquoted = match (&node.item, key.value_type) {
+        (Item::Text(text), ValueType::Number(_) | ValueType::Integer { .. } | ValueType::OneOf(_)) => {
             text.trim().parse::<f64>().is_ok()
         }
-        (Item::Text(text), Takes::Flag) => matches!(text.as_str(), "true" | "false"),
+        (Item::Text(text), ValueType::Flag) => matches!(text.as_str(), "true" | "false"),
         _ => false,
     };
     let help = match &node.item {
         Item::Text(text) if unquoted => Some(format!("write it without the quotes: {}", text.trim())),
         Item::Number(number)
-            if number.fract() == 0.0 && matches!(key.takes, Takes::Integer { .. } | Takes::OneOf(_)) =>
+            if number.fract() == 0.0 && matches!(key.value_type, ValueType::Integer { .. } | ValueType::OneOf(_)) =>
         {
             Some(format!("write it without a point: {number}"))
         }
         _ => None,
     };
-    Problem::error(title).at(node.span, format!("expected {}", expected(key.takes))).help_if(help)
+    Problem::error(title).at(node.span, format!("expected {}", expected(key.value_type))).help_if(help)
 }
 
 fn out_of_range(key: &KeySpec, node: &Node, label: &str) -> Problem {
-    let title = match key.takes {
-        Takes::Number(interval) | Takes::Pair(interval) if interval.max.is_finite() => {
+    let title = match key.value_type {
+        ValueType::Number(interval) | ValueType::Pair(interval) if interval.max.is_finite() => {
             format!("`{}` must lie {}", key.name, interval.words())
         }
-        Takes::Number(interval) | Takes::Pair(interval) => format!("`{}` must be {}", key.name, interval.words()),
-        takes => format!("`{}` must be {}", key.name, expected(takes)),
+        ValueType::Number(interval) | ValueType::Pair(interval) => {
+            format!("`{}` must be {}", key.name, interval.words())
+        }
+        value_type => format!("`{}` must be {}", key.name, expected(value_type)),
     };
     Problem::error(title).at(node.span, label)
 }

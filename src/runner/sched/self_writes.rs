@@ -20,14 +20,14 @@ const LATE: Duration = Duration::from_secs(3);
 
 /// What stages seem to write of what they read.
 #[derive(Default)]
-pub struct Feedback {
+pub struct SelfWrites {
     times: HashMap<NodeId, BTreeMap<PathBuf, u32>>,
     own: HashMap<NodeId, BTreeSet<PathBuf>>,
     /// When a stage last failed so.
     ended: HashMap<NodeId, Instant>,
 }
 
-impl Feedback {
+impl SelfWrites {
     /// A stage has failed, and these files that it reads had changed by then, or these folders grown. Those with which it was
     /// once too often.
     pub fn failed(&mut self, node: NodeId, changed: BTreeSet<PathBuf>) -> Vec<PathBuf> {
@@ -68,44 +68,44 @@ impl Feedback {
 mod tests {
     use super::*;
 
-    fn is_own(feedback: &Feedback, path: &str) -> bool {
-        feedback.is_own(Path::new(path), Instant::now(), |_| false)
+    fn is_own(self_writes: &SelfWrites, path: &str) -> bool {
+        self_writes.is_own(Path::new(path), Instant::now(), |_| false)
     }
 
     #[test]
     fn what_changes_long_after_a_stage_has_ended_is_a_persons() {
-        let mut feedback = Feedback::default();
+        let mut self_writes = SelfWrites::default();
         for _ in 0..OFTEN {
-            feedback.failed(NodeId(0), [PathBuf::from("log")].into());
+            self_writes.failed(NodeId(0), [PathBuf::from("log")].into());
         }
         let (log, now) = (Path::new("log"), Instant::now());
-        assert!(feedback.is_own(log, now, |_| false));
-        assert!(!feedback.is_own(log, now + 2 * LATE, |_| false));
-        assert!(feedback.is_own(log, now + 2 * LATE, |node| node == NodeId(0)), "it runs again");
+        assert!(self_writes.is_own(log, now, |_| false));
+        assert!(!self_writes.is_own(log, now + 2 * LATE, |_| false));
+        assert!(self_writes.is_own(log, now + 2 * LATE, |node| node == NodeId(0)), "it runs again");
     }
 
     #[test]
     fn only_a_file_that_changes_at_every_failure_in_a_row_is_a_stages_own_doing() {
-        let (node, mut feedback) = (NodeId(0), Feedback::default());
+        let (node, mut self_writes) = (NodeId(0), SelfWrites::default());
         let files = |names: &[&str]| names.iter().map(PathBuf::from).collect::<BTreeSet<_>>();
-        assert!(feedback.failed(node, files(&["log", "edited"])).is_empty());
-        assert!(feedback.failed(NodeId(1), files(&["log"])).is_empty(), "another stage counts by itself");
-        assert!(feedback.failed(node, files(&["log"])).is_empty());
-        assert!(!is_own(&feedback, "log"));
-        assert_eq!(feedback.failed(node, files(&["log", "edited"])), [Path::new("log")]);
-        assert!(is_own(&feedback, "log") && !is_own(&feedback, "edited"));
-        assert!(feedback.failed(node, files(&["log", "edited"])).is_empty(), "it is told once");
-        feedback.ran(node);
-        assert!(feedback.failed(node, files(&["edited"])).is_empty(), "a success begins the row anew");
-        assert!(!is_own(&feedback, "log"), "and what was its own doing is followed again");
+        assert!(self_writes.failed(node, files(&["log", "edited"])).is_empty());
+        assert!(self_writes.failed(NodeId(1), files(&["log"])).is_empty(), "another stage counts by itself");
+        assert!(self_writes.failed(node, files(&["log"])).is_empty());
+        assert!(!is_own(&self_writes, "log"));
+        assert_eq!(self_writes.failed(node, files(&["log", "edited"])), [Path::new("log")]);
+        assert!(is_own(&self_writes, "log") && !is_own(&self_writes, "edited"));
+        assert!(self_writes.failed(node, files(&["log", "edited"])).is_empty(), "it is told once");
+        self_writes.ran(node);
+        assert!(self_writes.failed(node, files(&["edited"])).is_empty(), "a success begins the row anew");
+        assert!(!is_own(&self_writes, "log"), "and what was its own doing is followed again");
     }
 
     #[test]
     fn a_folder_that_grows_at_every_failure_is_left_out_with_all_that_is_in_it() {
-        let mut feedback = Feedback::default();
-        let mut fail = |file: &str| feedback.failed(NodeId(0), [file, "in"].map(PathBuf::from).into());
+        let mut self_writes = SelfWrites::default();
+        let mut fail = |file: &str| self_writes.failed(NodeId(0), [file, "in"].map(PathBuf::from).into());
         assert!(fail("in/1").is_empty() && fail("in/2").is_empty());
         assert_eq!(fail("in/deep/3"), [Path::new("in")]);
-        assert!(is_own(&feedback, "in/deep/4") && !is_own(&feedback, "inner"));
+        assert!(is_own(&self_writes, "in/deep/4") && !is_own(&self_writes, "inner"));
     }
 }

@@ -18,7 +18,7 @@ use super::{FOLDERS, Store, read_version, refuse_somebody_s_folder};
 
 /// What works there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Abilities {
+pub struct Capabilities {
     /// Files can share blocks, so that a copy costs no space.
     pub reflinks: bool,
     /// A file can have two names.
@@ -73,7 +73,7 @@ impl Lacks {
 ///
 /// # Errors
 /// Those of [`Store::open`](super::Store::open), for the same reasons; [`Error::Unfit`] for what a run can't do without.
-pub fn abilities(root: &Path) -> Result<Abilities, Error> {
+pub fn capabilities(root: &Path) -> Result<Capabilities, Error> {
     refuse_somebody_s_folder(root)?;
     read_version(root)?;
     for folder in FOLDERS.iter().map(|folder| root.join(folder)).filter(|folder| folder.exists()) {
@@ -89,7 +89,7 @@ pub fn abilities(root: &Path) -> Result<Abilities, Error> {
     try_all(tried.path(), folder)
 }
 
-fn try_all(place: &Path, folder: &Path) -> Result<Abilities, Error> {
+fn try_all(place: &Path, folder: &Path) -> Result<Capabilities, Error> {
     let needed = |needs: &'static str, result: io::Result<()>| {
         result.map_err(|source| match is_lack_of_room(&source) {
             true => Error::Io { action: "write into", path: folder.to_owned(), source },
@@ -107,7 +107,7 @@ fn try_all(place: &Path, folder: &Path) -> Result<Abilities, Error> {
     let target = File::create(place.join("target")).at("make", place)?;
     let opened = File::open(&first).at("open", &first)?;
     let space = rustix::fs::statvfs(folder).map_err(io::Error::from).at("look at", folder)?;
-    Ok(Abilities {
+    Ok(Capabilities {
         reflinks: clone_blocks(&opened, &target).is_ok(),
         hard_links: fs::hard_link(&first, &linked).is_ok(),
         locks: excludes(&opened, &first),
@@ -178,11 +178,11 @@ mod tests {
     fn trying_leaves_nothing_and_makes_no_cache() {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("deep/cache");
-        let before = abilities(&cache).unwrap();
+        let before = capabilities(&cache).unwrap();
         assert!(before.locks && before.free > 0);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let store = Store::open(&cache).unwrap();
-        let after = abilities(&cache).unwrap();
+        let after = capabilities(&cache).unwrap();
         assert_eq!((before.reflinks, before.hard_links, before.locks), (after.reflinks, after.hard_links, after.locks));
         assert_eq!(before.lacks, after.lacks);
         assert_eq!(after.reflinks, store.can_clone());
@@ -195,13 +195,13 @@ mod tests {
         let cache = dir.path().join("cache");
         let _store = Store::open(&cache).unwrap();
         fs::write(cache.join("version"), "intrada store 99\n").unwrap();
-        assert!(matches!(abilities(&cache), Err(Error::NewerVersion { found: 99, .. })));
+        assert!(matches!(capabilities(&cache), Err(Error::NewerVersion { found: 99, .. })));
         let foreign = dir.path().join("foreign");
         fs::create_dir(&foreign).unwrap();
         fs::write(foreign.join("thesis.tex"), "").unwrap();
-        assert!(matches!(abilities(&foreign), Err(Error::Occupied { .. })));
+        assert!(matches!(capabilities(&foreign), Err(Error::Occupied { .. })));
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(matches!(abilities(&file.join("cache")), Err(Error::Occupied { .. })));
+        assert!(matches!(capabilities(&file.join("cache")), Err(Error::Occupied { .. })));
     }
 }

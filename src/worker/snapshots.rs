@@ -25,7 +25,7 @@ const IMAGES: u64 = 4;
 const MOMENTS: u64 = 10;
 
 /// The pictures of one training.
-pub(crate) struct Development<'a> {
+pub(crate) struct Snapshots<'a> {
     work: &'a Work,
     subject: Subject<'a>,
     source: &'a Source,
@@ -33,15 +33,15 @@ pub(crate) struct Development<'a> {
     images: Vec<usize>,
 }
 
-impl<'a> Development<'a> {
+impl<'a> Snapshots<'a> {
     /// On images of `source`.
     ///
     /// # Errors
     /// As [`Reader::new`].
-    pub(crate) fn new(work: &'a Work, subject: Subject<'a>, source: &'a Source) -> Result<Development<'a>, Failure> {
+    pub(crate) fn new(work: &'a Work, subject: Subject<'a>, source: &'a Source) -> Result<Snapshots<'a>, Failure> {
         let samples = Reader::new(source)?.len();
         let images = (0..samples).filter(|image| is_shown(*image as u64, samples as u64, IMAGES)).collect();
-        Ok(Development { work, subject, source, images })
+        Ok(Snapshots { work, subject, source, images })
     }
 
     /// Whether the network is to be looked at after this iteration.
@@ -157,13 +157,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (work, network) = (work(folder.path()), network());
         let source = work.source("target").unwrap();
-        let development = Development::new(&work, subject(network.as_ref()), &source).unwrap();
+        let snapshots = Snapshots::new(&work, subject(network.as_ref()), &source).unwrap();
         let all = || network.state().iter().map(|(_, tensor)| tensor.copy()).collect::<Vec<_>>();
         let random = || Vec::<f32>::try_from(Tensor::rand([4], (Kind::Float, Device::Cpu))).unwrap();
         tch::manual_seed(1);
         let (before, expected) = (all(), random());
         tch::manual_seed(1);
-        development.look(&first(&LossRow::default())).unwrap();
+        snapshots.look(&first(&LossRow::default())).unwrap();
         assert_eq!(random(), expected);
         assert!(before.iter().zip(all()).all(|(before, after)| before.equal(&after)));
     }
@@ -173,18 +173,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (work, network, losses) = (work(folder.path()), network(), LossRow::default());
         let source = work.source("target").unwrap();
-        let development = Development::new(&work, subject(network.as_ref()), &source).unwrap();
-        development.look(&first(&losses)).unwrap();
+        let snapshots = Snapshots::new(&work, subject(network.as_ref()), &source).unwrap();
+        snapshots.look(&first(&losses)).unwrap();
         let whole = files(&work.job.slot);
         assert_eq!(whole.len(), 3 * 4, "photograph, prediction and entropy of four images");
         whole.keys().for_each(|path| fs::write(path, "half of it").unwrap());
-        development.look(&first(&losses)).unwrap();
+        snapshots.look(&first(&losses)).unwrap();
         assert_eq!(files(&work.job.slot), whole);
-        development.look(&Progress { done: 6, ..first(&losses) }).unwrap();
+        snapshots.look(&Progress { done: 6, ..first(&losses) }).unwrap();
         assert_eq!(files(&work.job.slot).len(), whole.len() + 2 * 4, "a photograph stays what it is");
         let whole = files(&work.job.slot);
 
-        development.finish().unwrap();
+        snapshots.finish().unwrap();
         let names = |all: BTreeMap<PathBuf, Vec<u8>>, top: &Path| -> Vec<(PathBuf, Vec<u8>)> {
             all.into_iter().map(|(path, bytes)| (path.strip_prefix(top).unwrap().to_owned(), bytes)).collect()
         };
