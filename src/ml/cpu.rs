@@ -40,10 +40,7 @@ pub fn hold() -> bool {
 
 /// The square root of each element; the nearest number to it once the process is held.
 pub(crate) fn sqrt(of: &Tensor) -> Tensor {
-    match IS_HELD.load(Ordering::Relaxed) && of.device() == tch::Device::Cpu {
-        true => nearest_sqrt(of),
-        false => of.sqrt(),
-    }
+    if IS_HELD.load(Ordering::Relaxed) && of.device() == tch::Device::Cpu { nearest_sqrt(of) } else { of.sqrt() }
 }
 
 fn nearest_sqrt(of: &Tensor) -> Tensor {

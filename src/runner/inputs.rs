@@ -506,9 +506,10 @@ fn meant(near: Option<&str>) -> String {
 
 /// The root is found by its cache, so it may be another folder than whoever typed the path thinks.
 fn relative_to(root: &Path, path: &Path) -> String {
-    match path.is_absolute() || root.as_os_str().is_empty() {
-        true => String::new(),
-        false => format!("; paths are relative to the workspace root, `{}`", root.display()),
+    if path.is_absolute() || root.as_os_str().is_empty() {
+        String::new()
+    } else {
+        format!("; paths are relative to the workspace root, `{}`", root.display())
     }
 }
 

@@ -31,9 +31,10 @@ pub fn lines(text: &str) -> Cow<'_, str> {
 }
 
 fn replaced(text: &str, is_one: impl Fn(char) -> bool) -> Cow<'_, str> {
-    match text.contains(&is_one) {
-        true => Cow::Owned(text.chars().map(|c| if is_one(c) { STAND_IN } else { c }).collect()),
-        false => Cow::Borrowed(text),
+    if text.contains(&is_one) {
+        Cow::Owned(text.chars().map(|c| if is_one(c) { STAND_IN } else { c }).collect())
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
@@ -74,10 +75,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        match is_one(c) {
-            true => out += &format!("\\u{:04x}", u32::from(c)),
-            false => out.push(c),
-        }
+        if is_one(c) { out += &format!("\\u{:04x}", u32::from(c)) } else { out.push(c) }
     }
     Cow::Owned(out)
 }

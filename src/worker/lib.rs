@@ -148,12 +148,15 @@ fn chosen_for(job: &Job) -> Result<Option<String>, Failure> {
 
 /// `auto` is the first GPU where libtorch has one.
 fn device(name: &str) -> Result<Device, Failure> {
-    let gpu = |index: usize| match index < tch::Cuda::device_count().max(0) as usize {
-        true => Ok(Device::Cuda(index)),
-        false => Err(Failure::advised(
-            format!("device `{name}` is asked for, but libtorch finds {} GPUs", tch::Cuda::device_count()),
-            "a CUDA build of libtorch comes with `./fetch-libtorch --cuda`; `--device cpu` does without",
-        )),
+    let gpu = |index: usize| {
+        if index < tch::Cuda::device_count().max(0) as usize {
+            Ok(Device::Cuda(index))
+        } else {
+            Err(Failure::advised(
+                format!("device `{name}` is asked for, but libtorch finds {} GPUs", tch::Cuda::device_count()),
+                "a CUDA build of libtorch comes with `./fetch-libtorch --cuda`; `--device cpu` does without",
+            ))
+        }
     };
     match name {
         "auto" => Ok(Device::cuda_if_available()),

@@ -145,10 +145,8 @@ mod tests {
 
     fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let below = |path: PathBuf| match path.is_dir() {
-            true => files(&path),
-            false => [(path.clone(), fs::read(path).unwrap())].into(),
-        };
+        let below =
+            |path: PathBuf| if path.is_dir() { files(&path) } else { [(path.clone(), fs::read(path).unwrap())].into() };
         entries.flat_map(below).collect()
     }
 

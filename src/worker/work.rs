@@ -45,9 +45,10 @@ impl Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
-        let help = match is_of_change(&error) {
-            true => [CHANGED_BACK, CHANGED_ON_PURPOSE].map(str::to_owned).to_vec(),
-            false => cure(&error).map(str::to_owned).into_iter().collect(),
+        let help = if is_of_change(&error) {
+            [CHANGED_BACK, CHANGED_ON_PURPOSE].map(str::to_owned).to_vec()
+        } else {
+            cure(&error).map(str::to_owned).into_iter().collect()
         };
         Failure::Failed { message: with_causes(&error), help }
     }

@@ -140,10 +140,7 @@ fn skipped(
     let mut unknown: Vec<(&String, &Tensor)> =
         tensors.iter().filter(|(key, _)| !known.contains(key.as_str())).collect();
     unknown.sort_by_key(|(key, _)| *key);
-    let reason = |key: &str| match rule.convert && is_counter(key) {
-        true => Some(COUNTER),
-        false => why(key, rule.skip),
-    };
+    let reason = |key: &str| if rule.convert && is_counter(key) { Some(COUNTER) } else { why(key, rule.skip) };
     let foreign: Vec<_> = unknown.iter().filter(|(key, _)| reason(key).is_none()).collect();
     if let [(key, tensor), others @ ..] = &foreign[..] {
         let (path, key) = (path.to_owned(), (*key).clone());

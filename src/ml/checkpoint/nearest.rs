@@ -78,9 +78,10 @@ impl Display for Nearest {
                 )?;
             }
         }
-        match others.is_empty() {
-            true => write!(f, ". The file's {tensors} tensors have no other names")?,
-            false => write!(f, ". Of the file's {tensors} tensors the network doesn't know {others}")?,
+        if others.is_empty() {
+            write!(f, ". The file's {tensors} tensors have no other names")?
+        } else {
+            write!(f, ". Of the file's {tensors} tensors the network doesn't know {others}")?
         }
         odd.as_ref().map_or(Ok(()), |odd| write!(f, ". In the file {odd}"))
     }

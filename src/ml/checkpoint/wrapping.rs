@@ -204,9 +204,8 @@ fn nearest(names: &[&str], all: &HashSet<&str>, odd: &HashMap<&str, String>, wan
         missing: some_of(missing),
         tensors: names.len(),
         others: some_of(names.iter().filter(is_other).copied()),
-        odd: first_odd.first().map(|(name, what)| match name.is_empty() {
-            true => format!("it is {what}"),
-            false => format!("`{}` is {what}", Shown(name)),
+        odd: first_odd.first().map(|(name, what)| {
+            if name.is_empty() { format!("it is {what}") } else { format!("`{}` is {what}", Shown(name)) }
         }),
         are_discriminators: found < form.len() && are_of_discriminators(names),
         wants_discriminators: are_of_discriminators(&form.iter().map(String::as_str).collect::<Vec<_>>()),

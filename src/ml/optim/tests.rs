@@ -111,9 +111,10 @@ fn adam_with_two_rates_walks_pytorchs_path() {
 }
 
 fn make(adam: bool, problem: &Problem) -> Box<dyn Optimizer> {
-    match adam {
-        true => Box::new(Adam::new(problem.parameters(2), (0.9, 0.99))),
-        false => Box::new(Sgd::new(problem.parameters(2), 0.9, 5e-4, Repeats::Released)),
+    if adam {
+        Box::new(Adam::new(problem.parameters(2), (0.9, 0.99)))
+    } else {
+        Box::new(Sgd::new(problem.parameters(2), 0.9, 5e-4, Repeats::Released))
     }
 }
 

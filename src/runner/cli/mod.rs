@@ -220,9 +220,10 @@ fn explain(error: &clap::Error) -> u8 {
 
 fn explained(error: &clap::Error, is_coloured: bool) -> String {
     let text = error.render();
-    match is_coloured {
-        true => shown::painted(&shown::brief(&text.ansi().to_string(), 10 * SAID)).into_owned(),
-        false => shown::lines(&shown::brief(&text.to_string(), 10 * SAID)).into_owned(),
+    if is_coloured {
+        shown::painted(&shown::brief(&text.ansi().to_string(), 10 * SAID)).into_owned()
+    } else {
+        shown::lines(&shown::brief(&text.to_string(), 10 * SAID)).into_owned()
     }
 }
 

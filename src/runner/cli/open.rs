@@ -17,13 +17,12 @@ impl Source {
         outputs_beside(&pipeline, cache.as_deref())?;
         Session::open(pipeline, graph, cache.as_deref(), &shared, access).map_err(|error| {
             // Nothing was run, and it is the folder that was named or found that is wrong.
-            let help = match error.is_refusal() {
-                true => {
-                    "\nhelp: `intrada-run doctor` tries what its file system can do; --cache names a folder on another one; \
-                     `lsattr` shows whether a single file that resists is immutable"
-                        .to_owned()
-                }
-                false => full_disk::help_line(&error),
+            let help = if error.is_refusal() {
+                "\nhelp: `intrada-run doctor` checks what its file system can do; --cache names a folder on another one; \
+                 `lsattr` shows whether a single file that resists is immutable"
+                    .to_owned()
+            } else {
+                full_disk::help_line(&error)
             };
             Refusal::Usage(format!("{:#}{help}", anyhow::Error::new(error).context("failed to open the cache")))
         })
@@ -47,10 +46,7 @@ fn outputs_beside(pipeline: &Pipeline, cache: Option<&Path>) -> Result<(), Refus
         let help = "name another folder with --cache, or another path here";
         problems.push(Problem::error(title).at(output.span, "").help(help));
     }
-    match problems.is_empty() {
-        true => Ok(()),
-        false => Err(Problems::new(problems, pipeline.sources.clone()).into()),
-    }
+    if problems.is_empty() { Ok(()) } else { Err(Problems::new(problems, pipeline.sources.clone()).into()) }
 }
 
 /// The stages of these names: of a sweep's, all members.

@@ -59,10 +59,7 @@ pub(super) fn answer(
         }
         Format::Text => show(&table(&session, &planned))?,
     }
-    match obstacles.is_empty() {
-        true => Ok(DONE),
-        false => Err(Problems::new(obstacles, session.pipeline.sources.clone()).into()),
-    }
+    if obstacles.is_empty() { Ok(DONE) } else { Err(Problems::new(obstacles, session.pipeline.sources.clone()).into()) }
 }
 
 fn line(session: &Session, planned: &Planned) -> serde_json::Value {

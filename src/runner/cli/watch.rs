@@ -85,8 +85,9 @@ impl Front for Watch {
 /// What the system's limits are called, as its own words don't say it.
 fn explained(error: anyhow::Error) -> anyhow::Error {
     let is_full = error.chain().any(|cause| cause.to_string().contains("limit"));
-    match is_full && cfg!(target_os = "linux") {
-        true => error.context("too many folders to watch: raise the kernel's fs.inotify.max_user_watches"),
-        false => error,
+    if is_full && cfg!(target_os = "linux") {
+        error.context("too many folders to watch: raise the kernel's fs.inotify.max_user_watches")
+    } else {
+        error
     }
 }

@@ -154,9 +154,10 @@ pub fn listed(values: &[u8]) -> String {
     /// So many at each end.
     const ENDS: usize = 10;
     let words = |values: &[u8]| values.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
-    match values.len() > 2 * ENDS + 4 {
-        true => format!("{} … {}", words(&values[..ENDS]), words(&values[values.len() - ENDS..])),
-        false => words(values),
+    if values.len() > 2 * ENDS + 4 {
+        format!("{} … {}", words(&values[..ENDS]), words(&values[values.len() - ENDS..]))
+    } else {
+        words(values)
     }
 }
 

@@ -67,10 +67,8 @@ pub fn list(
     }
     // Whoever names the images has chosen.
     let passed_over = others.filter(|_| place.list.is_none());
-    let stems: HashSet<String> = match labels {
-        true => images.iter().map(|image| naming.stem(image).to_owned()).collect(),
-        false => HashSet::new(),
-    };
+    let stems: HashSet<String> =
+        if labels { images.iter().map(|image| naming.stem(image).to_owned()).collect() } else { HashSet::new() };
     let names = match &place.list {
         None => {
             if naming.order == Order::Number {

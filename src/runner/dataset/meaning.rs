@@ -38,9 +38,10 @@ pub struct Reading {
 impl Reading {
     /// "if 255 is lesion: `map = { 255 = 1 }`"; values that are the classes' indices need no map.
     pub fn advice(&self) -> String {
-        match self.map.is_empty() {
-            true => format!("{}: leave `map` out", self.condition),
-            false => format!("{}: `map = {}`", self.condition, shown(&self.map)),
+        if self.map.is_empty() {
+            format!("{}: leave `map` out", self.condition)
+        } else {
+            format!("{}: `map = {}`", self.condition, shown(&self.map))
         }
     }
 }

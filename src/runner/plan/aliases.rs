@@ -94,9 +94,10 @@ impl Aliases {
         let written = output.path.display();
         let title =
             format!("`{}` is, through a symbolic link, where `{}` writes `{written}`", path.display(), stage.name);
-        let help = match is_its_own {
-            true => "a stage can't write into what it reads: name another output, or remove the link".to_owned(),
-            false => format!("name it `{written}`, so that `{}` is run first and its output is read", stage.name),
+        let help = if is_its_own {
+            "a stage can't write into what it reads: name another output, or remove the link".to_owned()
+        } else {
+            format!("name it `{written}`, so that `{}` is run first and its output is read", stage.name)
         };
         Some(Problem::error(title).at(span, "").beside(output.span, "written here").help(help))
     }
@@ -115,9 +116,10 @@ impl Aliases {
             real.display()
         );
         let problem = Problem::error(title).at(output.span, format!("{} writes it", stage.name));
-        let problem = match stage.name == other_stage.name {
-            true => problem.beside(other.span, ""),
-            false => problem.beside(other.span, format!("{} writes it", other_stage.name)),
+        let problem = if stage.name == other_stage.name {
+            problem.beside(other.span, "")
+        } else {
+            problem.beside(other.span, format!("{} writes it", other_stage.name))
         };
         problem.help("name another path, or remove the link")
     }

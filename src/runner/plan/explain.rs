@@ -210,9 +210,10 @@ mod tests {
         other.inputs.insert("scores".into(), ingredient("scores of `entropy`", b"other"));
         let files = |manifest: &Manifest, _: &str| -> Option<Files> {
             let entry = |name: &str, digest: &str| (name.to_owned(), digest.to_owned());
-            Some(match *manifest == ranking() {
-                true => [entry("a", "111"), entry("b", "222")].into(),
-                false => [entry("b", "333"), entry("c", "444")].into(),
+            Some(if *manifest == ranking() {
+                [entry("a", "111"), entry("b", "222")].into()
+            } else {
+                [entry("b", "333"), entry("c", "444")].into()
             })
         };
         let found = differences(&ranking(), &other, files);

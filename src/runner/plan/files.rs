@@ -319,9 +319,10 @@ impl<'a> Survey<'a> {
         // The members of a sweep share a family, and what is to be said is said once.
         let name = |(stage, _): &(StageId, Span)| self.surveyor.pipeline.stage(*stage).family.as_str();
         let names: BTreeSet<&str> = self.readers.iter().map(name).collect();
-        match names.is_empty() {
-            true => problem,
-            false => problem.note(format!("it is read by {}", names.into_iter().collect::<Vec<_>>().join(", "))),
+        if names.is_empty() {
+            problem
+        } else {
+            problem.note(format!("it is read by {}", names.into_iter().collect::<Vec<_>>().join(", ")))
         }
     }
 }

@@ -24,10 +24,7 @@ pub(super) fn dead_links(links: impl Iterator<Item = (PathBuf, &'static str)>, s
     let problem = Problem::warning(title).at(span, "what lies behind it is no part of this input");
     let named = &others[..others.len().min(NAMED)];
     let more = if named.len() < others.len() { ", …" } else { "" };
-    Some(match others.is_empty() {
-        true => problem,
-        false => problem.note(format!("{}{more}", named.join(", "))),
-    })
+    Some(if others.is_empty() { problem } else { problem.note(format!("{}{more}", named.join(", "))) })
 }
 
 #[cfg(test)]

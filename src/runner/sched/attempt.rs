@@ -26,9 +26,10 @@ impl Session {
         let mut lines = noted.lines();
         let key = lines.next().and_then(|line| line.parse::<Key>().ok());
         // The slot goes when the attempt comes to a result.
-        match key.is_some_and(|key| self.store.slot(key).path().exists()) {
-            true => lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default(),
-            false => BTreeSet::new(),
+        if key.is_some_and(|key| self.store.slot(key).path().exists()) {
+            lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
+        } else {
+            BTreeSet::new()
         }
     }
 

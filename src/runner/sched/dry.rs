@@ -162,9 +162,10 @@ fn in_the_way(session: &Session, planned: &Planned) -> Vec<Problem> {
     let stage = session.pipeline.stage(planned.stage);
     let (span, unfinished) = (stage.span, session.unfinished(stage));
     let problem = |path: &PathBuf| {
-        let why = match unfinished.contains(path) {
-            true => "a run of this stage that was killed or failed has left it incomplete",
-            false => "nothing here has made it, or somebody has edited it",
+        let why = if unfinished.contains(path) {
+            "a run of this stage that was killed or failed has left it incomplete"
+        } else {
+            "nothing here has made it, or somebody has edited it"
         };
         let text = format!("`{}` is in the way: {why}", path.display());
         Problem::warning(text)

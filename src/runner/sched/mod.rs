@@ -122,9 +122,10 @@ fn try_device(
     let Some((stage, amiss)) = device::missing(&session.pipeline, device, certain.iter().copied().chain(open)) else {
         return Ok(None);
     };
-    match certain.contains(&stage) {
-        true => Err(problems(session, vec![amiss])),
-        false => Ok(Some(Problem { severity: Severity::Warning, ..amiss })),
+    if certain.contains(&stage) {
+        Err(problems(session, vec![amiss]))
+    } else {
+        Ok(Some(Problem { severity: Severity::Warning, ..amiss }))
     }
 }
 

@@ -289,10 +289,7 @@ impl Planner {
             .filter(|stage| came_to_nothing(stage))
             .map(|stage| session.pipeline.stage(*stage).name.as_str())
             .collect();
-        match names.is_empty() {
-            true => "what it reads can't be read".to_owned(),
-            false => format!("needs {}", names.join(", ")),
-        }
+        if names.is_empty() { "what it reads can't be read".to_owned() } else { format!("needs {}", names.join(", ")) }
     }
 
     /// How a stage last came out, if that is known.

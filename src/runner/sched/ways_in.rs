@@ -132,10 +132,7 @@ fn may_write(root: &Path, folder: &Path) -> Result<(), Obstacle> {
 
 impl Obstacle {
     fn told(self, root: &Path, span: Span, outputs: usize) -> Problem {
-        let place = match self.place.as_os_str().is_empty() {
-            true => root.to_owned(),
-            false => self.place,
-        };
+        let place = if self.place.as_os_str().is_empty() { root.to_owned() } else { self.place };
         let (name, shown) = (place.display().to_string(), word(&place.to_string_lossy()).into_owned());
         let others = match outputs {
             0 | 1 => "this output is to be put there".to_owned(),

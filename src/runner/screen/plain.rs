@@ -22,9 +22,10 @@ pub(super) const DROPPED: &str = "what it computes is no longer wanted";
 
 /// That something was moved out of the way of an output: a person's, or what a run that came to nothing had left.
 pub(super) fn put_aside(output: &str, to: &str, unfinished: bool) -> String {
-    match unfinished {
-        true => format!("{output}, left incomplete by a run of this stage that was killed or failed, is now {to}"),
-        false => format!("{output}, which nothing here had made or somebody had edited, is now {to}"),
+    if unfinished {
+        format!("{output}, left incomplete by a run of this stage that was killed or failed, is now {to}")
+    } else {
+        format!("{output}, which nothing here had made or somebody had edited, is now {to}")
     }
 }
 

@@ -78,9 +78,10 @@ impl Store {
     pub fn put_file(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let is_ours = path.starts_with(&self.root);
-        match is_ours {
-            true => strange::make_folder(&self.root, folder)?,
-            false => fs::create_dir_all(folder)?,
+        if is_ours {
+            strange::make_folder(&self.root, folder)?
+        } else {
+            fs::create_dir_all(folder)?
         }
         match put(&self.root.join("tmp"), path, content) {
             Err(error) if is_ours && error.kind() == ErrorKind::IsADirectory => {

@@ -91,9 +91,12 @@ pub fn capabilities(root: &Path) -> Result<Capabilities, Error> {
 
 fn try_all(place: &Path, folder: &Path) -> Result<Capabilities, Error> {
     let needed = |needs: &'static str, result: io::Result<()>| {
-        result.map_err(|source| match is_lack_of_room(&source) {
-            true => Error::Io { action: "write into", path: folder.to_owned(), source },
-            false => Error::Unfit { path: folder.to_owned(), needs, source },
+        result.map_err(|source| {
+            if is_lack_of_room(&source) {
+                Error::Io { action: "write into", path: folder.to_owned(), source }
+            } else {
+                Error::Unfit { path: folder.to_owned(), needs, source }
+            }
         })
     };
     let [first, second, linked, below] = ["first", "second", "linked", "below"].map(|name| place.join(name));

@@ -168,9 +168,12 @@ impl<T> At<T> for io::Result<T> {
     }
 
     fn locked(self, path: &Path) -> Result<T, Error> {
-        self.map_err(|source| match is_refusal(&source) {
-            true => Error::NoLocks { path: path.to_owned(), source },
-            false => Error::Io { action: "lock", path: path.to_owned(), source },
+        self.map_err(|source| {
+            if is_refusal(&source) {
+                Error::NoLocks { path: path.to_owned(), source }
+            } else {
+                Error::Io { action: "lock", path: path.to_owned(), source }
+            }
         })
     }
 }

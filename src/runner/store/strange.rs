@@ -119,10 +119,7 @@ impl Store {
 
     /// Moves something damaged out of the way, under a name that tells where it was.
     pub(super) fn quarantine(&self, path: &Path) -> Result<(), Error> {
-        match self.only_looks {
-            true => Ok(()),
-            false => put_away(&self.root, path).at("quarantine", path),
-        }
+        if self.only_looks { Ok(()) } else { put_away(&self.root, path).at("quarantine", path) }
     }
 }
 

@@ -60,9 +60,10 @@ impl Place {
         }
         let place = cache_folder(self.cache.as_ref()).unwrap_or_else(|| PathBuf::from("cache"));
         if !mark::is_ours(&place) {
-            let text = match place.exists() {
-                true => format!("{} is no cache of intrada-run", place.display()),
-                false => format!("{} is no cache of intrada-run: there is nothing", place.display()),
+            let text = if place.exists() {
+                format!("{} is no cache of intrada-run", place.display())
+            } else {
+                format!("{} is no cache of intrada-run: there is nothing", place.display())
             };
             return Err(Refusal::Usage(format!("{text}; name a pipeline file, or the folder with --cache")));
         }

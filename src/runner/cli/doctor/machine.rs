@@ -78,9 +78,10 @@ fn no_worker(failure: Failure, is_needed: bool) -> Check {
         Failure::Failed { message, help } => (message, help),
         Failure::Cancelled { .. } => ("it was stopped".to_owned(), Vec::new()),
     };
-    match is_needed {
-        true => Check { help, ..Check::new(State::Failure, "worker", message) },
-        false => Check::new(State::Warning, "worker", format!("{message}; this pipeline of commands needs none")),
+    if is_needed {
+        Check { help, ..Check::new(State::Failure, "worker", message) }
+    } else {
+        Check::new(State::Warning, "worker", format!("{message}; this pipeline of commands needs none"))
     }
 }
 

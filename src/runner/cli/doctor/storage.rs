@@ -83,9 +83,8 @@ fn temporary(folder: &Path) -> Option<Check> {
 
 /// Whether a file is found by its name in other letters: upper and lower case are one there.
 fn folds_case(file: &Path) -> bool {
-    let swapped = |character: char| match character.is_ascii_uppercase() {
-        true => character.to_ascii_lowercase(),
-        false => character.to_ascii_uppercase(),
+    let swapped = |character: char| {
+        if character.is_ascii_uppercase() { character.to_ascii_lowercase() } else { character.to_ascii_uppercase() }
     };
     let Some(name) = file.file_name().and_then(|name| name.to_str()) else { return false };
     let other: String = name.chars().map(swapped).collect();

@@ -118,18 +118,20 @@ impl Survey<'_> {
         if absent.len() > NAMED {
             names += &format!(" and {} more", absent.len() - NAMED);
         }
-        let labels = match held.read < held.of {
-            true => format!("none of the {} labels of `{}` that were read holds", held.read, self.dataset.name),
-            false => format!("no label of `{}` holds", self.dataset.name),
+        let labels = if held.read < held.of {
+            format!("none of the {} labels of `{}` that were read holds", held.read, self.dataset.name)
+        } else {
+            format!("no label of `{}` holds", self.dataset.name)
         };
         let problem = Problem::warning(format!("{labels} {names}")).at(self.dataset.span, "this data set");
         let ignored = if labelling.values.contains(&IGNORED) { ", and 255 is ignored" } else { "" };
         let problem = problem.note(format!("the values found are {}{ignored}", listed(labelling.values)));
         let it = if absent.len() == 1 { "it" } else { "them" };
         let learners = self.learners();
-        let consequence = match learners.is_empty() {
-            false => format!("{learners} learns nothing of {it} from these labels"),
-            true => format!("the IoU of {it} is 0 where a network predicts {it}, and left out of the mean elsewhere"),
+        let consequence = if learners.is_empty() {
+            format!("the IoU of {it} is 0 where a network predicts {it}, and left out of the mean elsewhere")
+        } else {
+            format!("{learners} learns nothing of {it} from these labels")
         };
         self.advised(problem.note(consequence), labelling)
     }
@@ -164,9 +166,10 @@ impl Survey<'_> {
         let layout = published.layout;
         let absent: BTreeSet<&str> = labelling.absent().into_iter().map(|class| labelling.classes[class]).collect();
         let never: Vec<&str> = layout.never.iter().copied().filter(|class| absent.contains(class)).collect();
-        let problem = match never.is_empty() || absent.len() == labelling.classes.len() {
-            true => problem,
-            false => problem.note(format!("no label of a {} data set has {}", layout.format, never.join(", "))),
+        let problem = if never.is_empty() || absent.len() == labelling.classes.len() {
+            problem
+        } else {
+            problem.note(format!("no label of a {} data set has {}", layout.format, never.join(", ")))
         };
         // Where no value is a class, whatever they may be else is worth a thought.
         let suspicion = meaning::suspicion(labelling, layout).filter(|_| absent.len() == labelling.classes.len());
@@ -303,9 +306,10 @@ fn mending(labelling: Labelling<'_>, typed: &[(u8, u8)]) -> Vec<String> {
     } else if help.is_empty() && labelling.absent().len() == labelling.classes.len() {
         let plain = Labelling { map: &[], ..labelling };
         let are_indices = plain.strangers().is_empty() && plain.absent().len() < plain.classes.len();
-        help.push(match are_indices {
-            true => "if the values are the indices of the classes: leave `map` out".to_owned(),
-            false => meaning_asked(labelling),
+        help.push(if are_indices {
+            "if the values are the indices of the classes: leave `map` out".to_owned()
+        } else {
+            meaning_asked(labelling)
         });
     }
     help

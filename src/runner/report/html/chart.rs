@@ -79,9 +79,10 @@ impl Range {
 
     /// 0 at its beginning, 1 at its end.
     fn place(&self, value: f64) -> f64 {
-        let share = match self.logarithmic {
-            true => (value.max(self.from) / self.from).ln() / (self.to / self.from).ln(),
-            false => (value - self.from) / (self.to - self.from),
+        let share = if self.logarithmic {
+            (value.max(self.from) / self.from).ln() / (self.to / self.from).ln()
+        } else {
+            (value - self.from) / (self.to - self.from)
         };
         share.clamp(0.0, 1.0)
     }

@@ -114,9 +114,10 @@ fn direct<'a>(card: &'a Card, above: &HashMap<StageId, HashSet<StageId>>) -> imp
 /// A long name by its end, where names of a sweep differ.
 fn ending(name: &str, longest: usize) -> String {
     let length = name.chars().count();
-    match length <= longest {
-        true => name.to_owned(),
-        false => std::iter::once('…').chain(name.chars().skip(length + 1 - longest)).collect(),
+    if length <= longest {
+        name.to_owned()
+    } else {
+        std::iter::once('…').chain(name.chars().skip(length + 1 - longest)).collect()
     }
 }
 

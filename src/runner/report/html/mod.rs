@@ -80,10 +80,8 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
     let mut photographs = photographs::Photographs::default();
     let certainties = certainty::gather(workspace);
     // Where there are labels to measure with, agreement says nothing more.
-    let agreements = match results.is_empty() {
-        true => agreement::gather(workspace, &certainties, &mut photographs),
-        false => Vec::new(),
-    };
+    let agreements =
+        if results.is_empty() { agreement::gather(workspace, &certainties, &mut photographs) } else { Vec::new() };
     let rankings = ranking::gather(workspace, &mut photographs);
     let pseudo_labels = pseudo_labels::gather(workspace, &mut photographs);
     let looked = findings::Looked {

@@ -72,9 +72,10 @@ pub(super) fn render(timeline: &Timeline) -> Markup {
         return html! {};
     }
     let took = duration(timeline.span.1 - timeline.span.0);
-    let (title, took) = match timeline.is_going {
-        true => ("This run, so far", format!("began {}, {took} ago", date(timeline.span.0))),
-        false => ("The last run", format!("began {}, took {took}", date(timeline.span.0))),
+    let (title, took) = if timeline.is_going {
+        ("This run, so far", format!("began {}, {took} ago", date(timeline.span.0)))
+    } else {
+        ("The last run", format!("began {}, took {took}", date(timeline.span.0)))
     };
     let has_reused = timeline.rows.iter().any(|row| row.cost.is_some());
     html! {

@@ -146,10 +146,12 @@ fn wrapped(text: &str, first: usize, rest: usize) -> Vec<String> {
     for word in text.split(' ') {
         let room = if lines.len() == 1 { first } else { rest };
         let line = lines.last_mut().expect("there is always one");
-        match line.is_empty() {
-            true => *line += word,
-            false if line.width() + 1 + word.width() <= room => *line += &format!(" {word}"),
-            false => lines.push(word.to_owned()),
+        if line.is_empty() {
+            *line += word;
+        } else if line.width() + 1 + word.width() <= room {
+            *line += &format!(" {word}");
+        } else {
+            lines.push(word.to_owned());
         }
     }
     lines

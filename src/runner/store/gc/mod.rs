@@ -118,12 +118,13 @@ impl Store {
         needs: &(dyn Fn(&Trace) -> Needs + Sync),
         dry: bool,
     ) -> Result<Option<Collection>, Error> {
-        let _alone = match dry {
-            true => None,
-            false => match self.hold_alone()? {
+        let _alone = if dry {
+            None
+        } else {
+            match self.hold_alone()? {
                 None => return Ok(None),
                 alone => alone,
-            },
+            }
         };
         let roots = self.roots(limits)?;
         let marked = self.mark(needs)?;
