@@ -11,6 +11,8 @@ pub mod own;
 
 pub mod digest;
 
+pub mod finding;
+
 pub mod shown;
 
 pub mod measures;

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use intrada_ml::cpu;
 use intrada_ml::data::{encode, source};
 use intrada_runner::digest::{Digest, FileDigest};
-use intrada_runner::exec::job::{self, Finding, Known};
+use intrada_runner::exec::job::{self, Known};
+use intrada_runner::finding::Finding;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::Device;
@@ -198,8 +199,8 @@ mod tests {
 
     use intrada_runner::digest::Item;
     use intrada_runner::exec::job::{Dataset, Job};
+    use intrada_runner::finding::read;
     use intrada_runner::kind::dataset::{Encoding, Orientation};
-    use intrada_runner::store::items::read;
 
     use super::*;
 

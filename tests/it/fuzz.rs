@@ -10,11 +10,12 @@ use std::sync::LazyLock;
 use intrada_runner::dataset::{self, Place, folder};
 use intrada_runner::digest::{Digest, Key};
 use intrada_runner::exec::job::Event;
+use intrada_runner::finding;
 use intrada_runner::graph;
 use intrada_runner::pipeline::Look;
 use intrada_runner::store::index::Index;
 use intrada_runner::store::listing::Listing;
-use intrada_runner::store::{Store, Trace, items};
+use intrada_runner::store::{Store, Trace};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any};
 use proptest::sample::{self, select};
@@ -224,8 +225,8 @@ proptest! {
     fn findings_of_any_bytes_are_passed_over(lines in vec(prop_oneof![select(JSON).prop_map(str::to_owned), ".{0,40}"], 0..20)) {
         let text = lines.concat();
         let sealed = format!("{} {text}\n", Digest::of(text.as_bytes()));
-        prop_assert!(items::read(text.as_bytes()).is_empty());
-        prop_assert!(items::read(sealed.as_bytes()).is_empty());
+        prop_assert!(finding::read(text.as_bytes()).is_empty());
+        prop_assert!(finding::read(sealed.as_bytes()).is_empty());
     }
 
     #[test]

@@ -13,8 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Encoder, FileDigest, Item};
 use crate::kind::dataset::{Encoding, Orientation};
 
-pub use crate::store::Finding;
-
 /// The version of this contract. A worker refuses a job of another version: the two programs are built together.
 pub const FORMAT: u32 = 4;
 
@@ -208,7 +206,8 @@ pub enum Input {
 /// The items of a data set: what a worker needs to leave out those that are known, and to hand in what it finds of the rest.
 ///
 /// It hands in through the slot, so that a pass which is killed has not been for nothing: the files of the items under
-/// [`Items::files`], and then a line of [`Finding::line`] an item in [`Items::findings`], after those of an earlier attempt.
+/// [`Items::files`], and then a [line](crate::finding::Finding::line) an item in [`Items::findings`], after those of an earlier
+/// attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Items {
     /// The samples by name. `None` for painted scenes: these are what they are called.
@@ -222,9 +221,9 @@ pub struct Items {
 pub struct Known {
     /// The path of its file by the output that it is a part of.
     pub files: BTreeMap<String, PathBuf>,
-    /// See [`Finding::values`].
+    /// See [`Finding`](crate::finding::Finding).
     pub values: serde_json::Value,
-    /// See [`Finding::made_on`].
+    /// See [`Finding`](crate::finding::Finding).
     pub made_on: String,
 }
 

@@ -9,9 +9,10 @@ use std::io::ErrorKind;
 
 use crate::digest::{Item, Setting};
 use crate::exec::job;
+use crate::finding::{Finding, read};
 use crate::plan::items;
 use crate::plan::manifest::Manifest;
-use crate::store::{Error, Finding, Slot, Store, Take, items::read};
+use crate::store::{Error, Slot, Store, Take};
 
 /// The items of one stage.
 pub struct Items {

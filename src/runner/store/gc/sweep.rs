@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::super::error::{At, Error};
-use super::super::items;
 use super::super::strange::names;
 use super::super::{Store, Tally};
 use super::{Collection, Limits, Roots};
 use crate::digest::{FileDigest, Key};
+use crate::finding;
 use crate::plain;
 
 /// What a job that hasn't ended well left.
@@ -100,7 +100,7 @@ impl Store {
                 let path = top.join(&prefix).join(name);
                 // One that can't be read is nobody's to remove.
                 let Ok(bytes) = plain::read(&path) else { continue };
-                if !items::read(&bytes).values().any(|finding| finding.files.values().all(is_there)) {
+                if !finding::read(&bytes).values().any(|finding| finding.files.values().all(is_there)) {
                     empty.push((path, Tally { files: 1, bytes: bytes.len() as u64 }));
                 }
             }

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::digest::{Digest, Item, Setting};
+use crate::finding::Finding;
 use crate::store::index::{Index, PlacedOutput, StageRecord};
-use crate::store::items::Finding;
 use crate::store::{Artifact, Pin, Placement, Take, TracedOutput};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
