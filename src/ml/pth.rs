@@ -20,6 +20,7 @@ pub use error::PthError;
 pub(crate) use pickle::Odd;
 
 use pickle::{Machine, Value};
+use strided::Strided;
 
 /// Levels of dictionaries: a state dict in a checkpoint in a run's record is three.
 const LEVELS_AT_MOST: usize = 16;
@@ -131,71 +132,118 @@ fn named<'a>(
     if machine.tensor(root).is_some() {
         return Err(PthError::Single);
     }
-    let (mut entries, mut name_bytes, mut element_bytes, mut unnamed) = (0, 0, 0usize, 0);
-    let mut found = Contents::default();
-    // A list is looked at once, however often it is reached.
-    let mut lists = HashSet::new();
-    let mut open = vec![Reached { name: String::new(), value: root, level: 0, is_in_list: false }];
-    while let Some(Reached { name, value, level, is_in_list }) = open.pop() {
-        if is_in_list && level > LEVELS_AT_MOST {
+    let element_bytes_at_most = file_bytes.saturating_mul(SHARING_AT_MOST);
+    let mut search = Search { element_bytes_at_most, ..Search::default() };
+    search.open.push(Reached { name: String::new(), value: root, level: 0, is_in_list: false });
+    while let Some(reached) = search.open.pop() {
+        if reached.is_in_list && reached.level > LEVELS_AT_MOST {
             continue;
         }
-        within(level, LEVELS_AT_MOST, "dictionaries in each other")?;
-        if let Some(tensor) = machine.tensor(value).filter(|_| is_in_list) {
-            // What is too much or damaged in a list may be of no use to anybody.
-            let bytes = tensor.bytes().and_then(|n| n.checked_add(element_bytes));
-            let bytes = bytes.filter(|bytes| *bytes <= file_bytes.saturating_mul(SHARING_AT_MOST));
-            if let Some((bytes, array)) = bytes.zip(storage(tensor.storage).and_then(|bytes| tensor.gather(bytes))) {
-                element_bytes = bytes;
-                found.in_lists.push((name, array));
-            }
-            continue;
-        }
-        if let Some(tensor) = machine.tensor(value) {
-            let outside = || PthError::Outside { tensor: name.clone(), storage: tensor.storage.to_owned() };
-            element_bytes = tensor.bytes().and_then(|n| n.checked_add(element_bytes)).ok_or_else(outside)?;
-            within(element_bytes, file_bytes.saturating_mul(SHARING_AT_MOST), "bytes of elements")?;
-            let array = storage(tensor.storage).and_then(|bytes| tensor.gather(bytes)).ok_or_else(outside)?;
-            found.arrays.push((name, array));
-            continue;
-        }
-        if let Some(odd) = machine.odd(value).filter(|_| !is_in_list) {
-            found.odd.push((name.clone(), odd));
-        }
-        let is_tensor = |value: &&Value<'a>| matches!(value, Value::Tensor(_));
-        if let Some(items) = machine.items(value).filter(|items| lists.insert(items.as_ptr())) {
-            unnamed += items.iter().filter(is_tensor).count();
-            let looked_into = &items[..items.len().min(LISTED_AT_MOST)];
-            for (place, value) in looked_into.iter().enumerate().rev().filter(|(_, value)| !is_tensor(value)) {
-                let name = joined(&name, &place.to_string());
-                name_bytes += name.len();
-                within(name_bytes, NAME_BYTES_AT_MOST, "bytes of names")?;
-                open.push(Reached { name, value: *value, level: level + 1, is_in_list: true });
-            }
-        }
-        // What is on top comes next, so the last goes in first.
-        for (key, value) in last_of_each(machine.entries(value)).into_iter().rev() {
-            entries += 1;
-            within(entries, ENTRIES_AT_MOST, "entries")?;
-            let key = match key {
-                Value::Text(key) => Cow::Borrowed(key),
-                Value::Int(key) => Cow::Owned(key.to_string()),
-                _ => {
-                    unnamed += usize::from(is_tensor(&&value));
-                    continue;
+        within(reached.level, LEVELS_AT_MOST, "dictionaries in each other")?;
+        match machine.tensor(reached.value) {
+            Some(tensor) if reached.is_in_list => search.tensor_of_list(reached.name, tensor, &storage),
+            Some(tensor) => search.tensor(reached.name, tensor, &storage)?,
+            None => {
+                if let Some(odd) = machine.odd(reached.value).filter(|_| !reached.is_in_list) {
+                    search.found.odd.push((reached.name.clone(), odd));
                 }
-            };
-            let name = joined(&name, &key);
-            name_bytes += name.len();
-            within(name_bytes, NAME_BYTES_AT_MOST, "bytes of names")?;
-            open.push(Reached { name, value, level: level + 1, is_in_list });
+                search.list(&reached, machine)?;
+                search.dictionary(&reached, machine)?;
+            }
         }
     }
+    let Search { found, unnamed, .. } = search;
     match (found.arrays.is_empty() && found.odd.is_empty() && found.in_lists.is_empty(), unnamed) {
         (true, 0) => Err(PthError::Empty),
         (true, unnamed) => Err(PthError::Unnamed(unnamed)),
         _ => Ok(found),
     }
+}
+
+/// A search through a file's objects. What it may cost is counted, as a small file can describe endless ones.
+#[derive(Default)]
+struct Search<'a> {
+    found: Contents<'a>,
+    /// What is looked at next, the last first.
+    open: Vec<Reached<'a>>,
+    /// The lists that were looked at: each is once, however often it is reached.
+    lists: HashSet<*const Value<'a>>,
+    /// Tensors without a name.
+    unnamed: usize,
+    entries: usize,
+    name_bytes: usize,
+    element_bytes: usize,
+    element_bytes_at_most: usize,
+}
+
+impl<'a> Search<'a> {
+    /// A tensor below a list. One that is too large or damaged is left out: nobody may need it.
+    fn tensor_of_list(&mut self, name: String, tensor: &Strided<'a>, storage: &dyn Fn(&str) -> Option<&'a [u8]>) {
+        let bytes = tensor.bytes().and_then(|bytes| bytes.checked_add(self.element_bytes));
+        let bytes = bytes.filter(|bytes| *bytes <= self.element_bytes_at_most);
+        if let Some((bytes, array)) = bytes.zip(storage(tensor.storage).and_then(|bytes| tensor.gather(bytes))) {
+            self.element_bytes = bytes;
+            self.found.in_lists.push((name, array));
+        }
+    }
+
+    fn tensor(
+        &mut self,
+        name: String,
+        tensor: &Strided<'a>,
+        storage: &dyn Fn(&str) -> Option<&'a [u8]>,
+    ) -> Result<(), PthError> {
+        let outside = || PthError::Outside { tensor: name.clone(), storage: tensor.storage.to_owned() };
+        self.element_bytes =
+            tensor.bytes().and_then(|bytes| bytes.checked_add(self.element_bytes)).ok_or_else(outside)?;
+        within(self.element_bytes, self.element_bytes_at_most, "bytes of elements")?;
+        let array = storage(tensor.storage).and_then(|bytes| tensor.gather(bytes)).ok_or_else(outside)?;
+        self.found.arrays.push((name, array));
+        Ok(())
+    }
+
+    /// Opens the first elements of a list. Its own tensors have no names.
+    fn list(&mut self, reached: &Reached<'a>, machine: &Machine<'a>) -> Result<(), PthError> {
+        let Some(items) = machine.items(reached.value).filter(|items| self.lists.insert(items.as_ptr())) else {
+            return Ok(());
+        };
+        self.unnamed += items.iter().filter(|value| is_tensor(value)).count();
+        let looked_into = &items[..items.len().min(LISTED_AT_MOST)];
+        for (place, value) in looked_into.iter().enumerate().rev().filter(|(_, value)| !is_tensor(value)) {
+            self.reach(reached, &place.to_string(), *value, true)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the entries of a dictionary. What is on top comes next, so the last goes in first.
+    fn dictionary(&mut self, reached: &Reached<'a>, machine: &Machine<'a>) -> Result<(), PthError> {
+        for (key, value) in last_of_each(machine.entries(reached.value)).into_iter().rev() {
+            self.entries += 1;
+            within(self.entries, ENTRIES_AT_MOST, "entries")?;
+            let key = match key {
+                Value::Text(key) => Cow::Borrowed(key),
+                Value::Int(key) => Cow::Owned(key.to_string()),
+                _ => {
+                    self.unnamed += usize::from(is_tensor(&value));
+                    continue;
+                }
+            };
+            self.reach(reached, &key, value, reached.is_in_list)?;
+        }
+        Ok(())
+    }
+
+    fn reach(&mut self, from: &Reached<'_>, key: &str, value: Value<'a>, is_in_list: bool) -> Result<(), PthError> {
+        let name = joined(&from.name, key);
+        self.name_bytes += name.len();
+        within(self.name_bytes, NAME_BYTES_AT_MOST, "bytes of names")?;
+        self.open.push(Reached { name, value, level: from.level + 1, is_in_list });
+        Ok(())
+    }
+}
+
+fn is_tensor(value: &Value<'_>) -> bool {
+    matches!(value, Value::Tensor(_))
 }
 
 fn joined(name: &str, key: &str) -> String {

@@ -11,10 +11,10 @@ use super::models::read_models;
 use super::problem::Problem;
 use super::raw::Table;
 use super::read::Reader;
-use super::resolve::Resolver;
+use super::resolve::{Names, Resolver};
 use super::sections::check_format;
 use super::source::{Sources, Span};
-use super::stages::{StageTable, read_stages};
+use super::stages::{StageTable, StageTables, read_stages};
 use super::value::Value;
 use super::{Dataset, DatasetId, Format, Pipeline, Stage};
 use crate::kind::Runs;
@@ -37,22 +37,13 @@ pub(super) fn check(
 
     let (datasets, mut dataset_list) = known(datasets, DatasetId::at);
     let (models, model_list) = known(models, |index| index);
-    for dataset in &mut dataset_list {
-        dataset.producers = dataset.paths().iter().flat_map(|path| read.writers.touching(path)).collect();
-        dataset.producers.sort_unstable();
-        dataset.producers.dedup();
-    }
-    let sweeps = &read.sweeps;
-    let named = sweeps.families.iter().enumerate().map(|(place, family)| {
-        // One that is left without members has been reported.
-        (family.name.clone(), sweeps.all_of(place).next().map(|_| place))
-    });
+    note_producers(&mut dataset_list, &read);
     let mut resolver = Resolver {
         root,
         seed: header.seed,
         tables: &read.stages,
-        sweeps,
-        families: named.chain(read.unreadable.into_iter().map(|name| (name, None))).collect(),
+        sweeps: &read.sweeps,
+        families: families(&read),
         used_datasets: vec![false; dataset_list.len()],
         used_models: vec![false; model_list.len()],
         datasets,
@@ -69,18 +60,14 @@ pub(super) fn check(
     once_each(problems);
 
     check_own_file(file, root, &stages, problems);
-    check_classes(
-        &header,
-        &dataset_list,
-        stages.iter().find(|s| s.kind.runs == Runs::Worker).map(|s| s.span),
-        problems,
-    );
+    let first_of_worker = stages.iter().find(|stage| stage.kind.runs == Runs::Worker);
+    check_classes(&header, &dataset_list, first_of_worker.map(|stage| stage.span), problems);
     check_maps(&header, &dataset_list, problems);
     check_rare(&header, &read.stages, problems);
     check_threads(&header, problems);
-    let used = dataset_list.iter().map(|dataset| ("data set", &dataset.name, dataset.span)).zip(used_datasets);
-    let models = model_list.iter().map(|model| ("model", &model.name, model.span)).zip(used_models);
-    check_used(used.chain(models), problems);
+    let datasets_used = dataset_list.iter().map(|it| ("data set", &it.name, it.span)).zip(used_datasets);
+    let models_used = model_list.iter().map(|it| ("model", &it.name, it.span)).zip(used_models);
+    check_used(datasets_used.chain(models_used), problems);
     let Header { name, seed, device, device_span, threads, instruction_set, resources, classes, .. } = header;
     Pipeline {
         file: file.to_owned(),
@@ -98,6 +85,24 @@ pub(super) fn check(
         warnings: Vec::new(),
         sources: sources.clone(),
     }
+}
+
+/// Notes of each data set which stages write its files.
+fn note_producers(datasets: &mut [Dataset], read: &StageTables) {
+    for dataset in datasets {
+        dataset.producers = dataset.paths().iter().flat_map(|path| read.writers.touching(path)).collect();
+        dataset.producers.sort_unstable();
+        dataset.producers.dedup();
+    }
+}
+
+/// The names under which stages stand in the file. Those without a number can't be read and have been reported.
+fn families(read: &StageTables) -> Names<usize> {
+    let named = read.sweeps.families.iter().enumerate().map(|(place, family)| {
+        // A family without members has been reported as well.
+        (family.name.clone(), read.sweeps.all_of(place).next().map(|_| place))
+    });
+    named.chain(read.unreadable.iter().map(|name| (name.clone(), None))).collect()
 }
 
 /// What several members of a sweep do wrong alike is one mistake.

@@ -19,27 +19,14 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
     let typed = |value, elements| Ok(Typed { value, span: node.span, elements });
     match (key.value_type, &node.item) {
         (ValueType::Flag, Item::Flag(flag)) => typed(Value::Flag(*flag), Vec::new()),
-        (ValueType::Integer { .. } | ValueType::OneOf(_), item) => {
-            let number = match item {
-                Item::Integer(number) => *number,
-                Item::Huge => return Err(Box::new(out_of_range(key, node, "more than 64 bits"))),
-                _ => return Err(wrong()),
-            };
-            whole_number(key, number, node).map(Value::Integer).and_then(|value| typed(value, Vec::new()))
+        (ValueType::Integer { .. } | ValueType::OneOf(_), Item::Integer(number)) => {
+            typed(Value::Integer(whole_number(key, *number, node)?), Vec::new())
         }
-        (ValueType::Number(interval), _) => {
-            number(key, interval, node).map(Value::Number).and_then(|v| typed(v, Vec::new()))
+        (ValueType::Integer { .. } | ValueType::OneOf(_), Item::Huge) => {
+            Err(Box::new(out_of_range(key, node, "more than 64 bits")))
         }
-        (ValueType::Choice(names), Item::Text(text)) => {
-            if !names.contains(&text.as_str()) {
-                let title = format!("`{}` can't be \"{text}\"", key.name);
-                let label = format!("expected {}", one_of(names));
-                return Err(Box::new(
-                    Problem::error(title).at(node.span, label).help_if(did_you_mean(text, names.iter().copied())),
-                ));
-            }
-            typed(Value::Text(text.clone()), Vec::new())
-        }
+        (ValueType::Number(interval), _) => typed(Value::Number(number(key, interval, node)?), Vec::new()),
+        (ValueType::Choice(names), Item::Text(text)) => typed(choice(key, names, text, node)?, Vec::new()),
         (
             ValueType::Text
             | ValueType::Path
@@ -54,19 +41,7 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
         (
             ValueType::Texts | ValueType::Paths | ValueType::OutputPaths | ValueType::StagesOrFiles(_),
             Item::List(nodes),
-        ) => {
-            if nodes.is_empty() && !matches!(key.value_type, ValueType::Paths) {
-                return Err(Box::new(
-                    Problem::error(format!("`{}` is empty", key.name)).at(node.span, "at least one is needed"),
-                ));
-            }
-            let element = |node: &Node| match &node.item {
-                Item::Text(text) => text_value(key, text, node),
-                _ => Err(Box::new(wrong_type(key, node))),
-            };
-            let values = nodes.iter().map(element).collect::<Result<_, _>>()?;
-            typed(Value::List(values), nodes.iter().map(|node| node.span).collect())
-        }
+        ) => typed(texts(key, nodes, node)?, nodes.iter().map(|node| node.span).collect()),
         (ValueType::Pair(interval), Item::List(nodes)) if nodes.len() == 2 => {
             let numbers = nodes.iter().map(|node| number(key, interval, node).map(Value::Number));
             typed(Value::List(numbers.collect::<Result<_, _>>()?), Vec::new())
@@ -90,6 +65,27 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
         }
         _ => Err(wrong()),
     }
+}
+
+fn choice(key: &KeySpec, names: &[&str], text: &str, node: &Node) -> Result<Value, Box<Problem>> {
+    if names.contains(&text) {
+        return Ok(Value::Text(text.to_owned()));
+    }
+    let problem = Problem::error(format!("`{}` can't be \"{text}\"", key.name));
+    let problem = problem.at(node.span, format!("expected {}", one_of(names)));
+    Err(Box::new(problem.help_if(did_you_mean(text, names.iter().copied()))))
+}
+
+fn texts(key: &KeySpec, nodes: &[Node], list: &Node) -> Result<Value, Box<Problem>> {
+    if nodes.is_empty() && !matches!(key.value_type, ValueType::Paths) {
+        let problem = Problem::error(format!("`{}` is empty", key.name));
+        return Err(Box::new(problem.at(list.span, "at least one is needed")));
+    }
+    let element = |node: &Node| match &node.item {
+        Item::Text(text) => text_value(key, text, node),
+        _ => Err(Box::new(wrong_type(key, node))),
+    };
+    Ok(Value::List(nodes.iter().map(element).collect::<Result<_, _>>()?))
 }
 
 fn text_value(key: &KeySpec, text: &str, node: &Node) -> Result<Value, Box<Problem>> {

@@ -133,37 +133,41 @@ impl<'a> Survey<'a> {
             |one: &Photograph<'_>| one.facts.is_some_and(|facts| facts.format == intrada_picture::Format::Jpeg);
         let jpeg = seen.iter().any(is_jpeg).then_some(intrada_picture::JPEG_REVISION);
         let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests, jpeg);
+        let ingredient = Ingredient {
+            digest,
+            what: format!("data set {}", self.dataset.name),
+            listing: Some(object_of(&listing)),
+            options: self.options(&listed.samples, jpeg),
+        };
+        let content = self.for_job(listed.samples, &image_digests, &label_digests, jpeg);
+        let files = images.into_iter().zip(image_records).chain(labels.into_iter().zip(label_records));
+        let seen = Seen { files: files.collect(), folder: None };
+        Ok(Found { ingredient, content: Content::Dataset(content), seen, listing: Some(listing), warnings })
+    }
+
+    /// The data set as a worker is told of it.
+    fn for_job(
+        &self,
+        samples: Vec<Sample>,
+        images: &[FileDigest],
+        labels: &[FileDigest],
+        jpeg: Option<u32>,
+    ) -> job::Dataset {
         let root = &self.surveyor.pipeline.root;
-        let source = |path: &Path, content: &FileDigest| job::Source { path: root.join(path), content: *content };
+        let source = |path: &Path, content: FileDigest| job::Source { path: root.join(path), content };
         let sample = |(place, sample): (usize, Sample)| job::Sample {
-            image: source(&sample.image, &image_digests[place]),
-            label: sample
-                .label
-                .iter()
-                .zip(label_digests.get(place))
-                .map(|(path, content)| source(path, content))
-                .next(),
+            image: source(&sample.image, images[place]),
+            label: sample.label.as_deref().zip(labels.get(place)).map(|(path, content)| source(path, *content)),
             name: sample.name,
         };
-        let options = self.options(&listed.samples, jpeg);
-        let samples = listed.samples.into_iter().enumerate().map(sample);
-        let content = job::Dataset::Files {
-            samples: samples.collect(),
+        job::Dataset::Files {
+            samples: samples.into_iter().enumerate().map(sample).collect(),
             size: self.dataset.size,
             map: self.map.clone(),
             encoding: self.encoding(),
             orientation: self.dataset.orientation,
             jpeg,
-        };
-        let ingredient = Ingredient {
-            digest,
-            what: format!("data set {}", self.dataset.name),
-            listing: Some(object_of(&listing)),
-            options,
-        };
-        let files = images.into_iter().zip(image_records).chain(labels.into_iter().zip(label_records));
-        let seen = Seen { files: files.collect(), folder: None };
-        Ok(Found { ingredient, content: Content::Dataset(content), seen, listing: Some(listing), warnings })
+        }
     }
 
     /// What enters the digest beside the files, as `why` names it.

@@ -184,18 +184,8 @@ impl Watch<'_> {
                     if std::mem::take(&mut has_news) {
                         self.rest(run, begun);
                     }
-                    if run.interrupted.is_some() {
-                        return Ok(None);
-                    }
-                    match self.watch_all(run.session)? {
-                        // What has changed in them before they were watched was told by nobody.
-                        new if !new.is_empty() => Change::Paths(new),
-                        _ => match receive.recv() {
-                            Ok(Message::Changed(change)) => change,
-                            Ok(Message::Interrupt) | Err(_) => return Ok(None),
-                            Ok(Message::News(..) | Message::Ended(..)) => unreachable!("nothing runs"),
-                        },
-                    }
+                    let Some(change) = self.wait_for_change(run, receive)? else { return Ok(None) };
+                    change
                 }
             };
             if run.interrupted.is_some() {
@@ -231,6 +221,23 @@ impl Watch<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Nothing runs: waits until something changes. `None`: interrupted.
+    fn wait_for_change(&mut self, run: &Run<'_>, receive: &Receiver<Message>) -> Result<Option<Change>, Error> {
+        if run.interrupted.is_some() {
+            return Ok(None);
+        }
+        let new = self.watch_all(run.session)?;
+        if !new.is_empty() {
+            // Nobody reported what changed in them before they were watched.
+            return Ok(Some(Change::Paths(new)));
+        }
+        match receive.recv() {
+            Ok(Message::Changed(change)) => Ok(Some(change)),
+            Ok(Message::Interrupt) | Err(_) => Ok(None),
+            Ok(Message::News(..) | Message::Ended(..)) => unreachable!("nothing runs"),
         }
     }
 
