@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::datasets::read_datasets;
 use super::header::{Header, read_header};
-use super::models::read_models;
+use super::models::{Model, read_models};
 use super::problem::Problem;
 use super::raw::Table;
 use super::read::Reader;
@@ -38,25 +38,8 @@ pub(super) fn check(
     let (datasets, mut dataset_list) = known(datasets, DatasetId::at);
     let (models, model_list) = known(models, |index| index);
     note_producers(&mut dataset_list, &read);
-    let mut resolver = Resolver {
-        root,
-        seed: header.seed,
-        tables: &read.stages,
-        sweeps: &read.sweeps,
-        families: families(&read),
-        used_datasets: vec![false; dataset_list.len()],
-        used_models: vec![false; model_list.len()],
-        datasets,
-        models,
-        dataset_list: &dataset_list,
-        model_list: &model_list,
-        writers: &read.writers,
-        problems: Vec::new(),
-        unknown: HashSet::new(),
-    };
-    let stages: Vec<_> = (0..read.stages.len()).map(|place| resolver.stage(place)).collect();
-    let Resolver { used_datasets, used_models, problems: found, .. } = resolver;
-    problems.extend(found);
+    let named = ((datasets, &*dataset_list), (models, &*model_list));
+    let (stages, [used_datasets, used_models]) = resolve(root, header.seed, &read, named, problems);
     once_each(problems);
 
     check_own_file(file, root, &stages, problems);
@@ -85,6 +68,39 @@ pub(super) fn check(
         warnings: Vec::new(),
         sources: sources.clone(),
     }
+}
+
+/// Names and what they are the names of.
+type Named<'a, T, Id> = (Names<Id>, &'a [T]);
+
+/// Every stage, and which data sets and which models they use.
+fn resolve(
+    root: &Path,
+    seed: u64,
+    read: &StageTables,
+    (datasets, models): (Named<'_, Dataset, DatasetId>, Named<'_, Model, usize>),
+    problems: &mut Vec<Problem>,
+) -> (Vec<Stage>, [Vec<bool>; 2]) {
+    let ((datasets, dataset_list), (models, model_list)) = (datasets, models);
+    let mut resolver = Resolver {
+        root,
+        seed,
+        tables: &read.stages,
+        sweeps: &read.sweeps,
+        families: families(read),
+        used_datasets: vec![false; dataset_list.len()],
+        used_models: vec![false; model_list.len()],
+        datasets,
+        models,
+        dataset_list,
+        model_list,
+        writers: &read.writers,
+        problems: Vec::new(),
+        unknown: HashSet::new(),
+    };
+    let stages = (0..read.stages.len()).map(|place| resolver.stage(place)).collect();
+    problems.extend(resolver.problems);
+    (stages, [resolver.used_datasets, resolver.used_models])
 }
 
 /// Notes of each data set which stages write its files.
