@@ -1,8 +1,9 @@
-//! What a file really is, by its first bytes, where it is not what was asked for.
+//! Identifies a file by its first bytes when it isn't the type it was expected to be.
 //!
-//! A download that failed leaves a page of a server under the name of a picture or of a network, a clone without git-lfs leaves a
-//! few lines of text. Whoever reads "neither PNG nor JPEG" would look for the fault in the program. Knows neither pictures nor
-//! weights: who asks has found that the file is none of what it reads, and knows what to do about an image or an array.
+//! A failed download leaves a server's web page under the name of a picture or a network; a clone without git-lfs leaves a
+//! few lines of text. A message that only says "neither PNG nor JPEG" would suggest a fault in the program. Knows nothing
+//! of pictures or weights: the caller has already found that the file is not its own format, and handles images and arrays
+//! itself.
 #![warn(missing_docs)]
 
 use std::fmt;
@@ -10,13 +11,13 @@ use std::fmt;
 /// How a file begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Beginning {
-    /// It has no byte.
+    /// The file is empty.
     Empty,
     /// Its first bytes are all 0.
     Zeros,
     /// A page of a web server.
     Page,
-    /// What git keeps in the place of a large file.
+    /// A placeholder that git keeps instead of a large file.
     Pointer(&'static str),
     /// An archive or a compressed file.
     Archive(&'static str),
@@ -24,26 +25,26 @@ pub enum Beginning {
     Image(&'static str),
     /// A Python pickle of a protocol before 2.
     OldPickle,
-    /// Numbers in a format of another program.
+    /// Numbers in another program's format.
     Numbers(&'static str),
-    /// Something else that is known.
+    /// Another known format.
     Other(&'static str),
-    /// Text: how it begins, without control characters.
+    /// Text: its first characters, without control characters.
     Text(String),
-    /// None of these: its first bytes.
+    /// Unknown: its first bytes.
     Unknown(Vec<u8>),
 }
 
-/// So many bytes of an unknown beginning are told.
+/// How many bytes of an unknown file are printed.
 const BYTES_TOLD: usize = 8;
-/// So many characters of a text.
+/// How many characters of a text are printed.
 const CHARACTERS_TOLD: usize = 60;
-/// So many first bytes are enough to know; a file may have fewer.
+/// How many first bytes suffice to identify a file; a file may have fewer.
 pub const ENOUGH: usize = 512;
 
 type Known = (&'static [u8], fn(&'static str) -> Beginning, &'static str);
 
-/// First bytes and what they mean.
+/// First bytes, and the format that they identify.
 const KNOWN: &[Known] = &[
     (b"version https://git-lfs", Beginning::Pointer, "a pointer of git-lfs"),
     (b"/annex/objects/", Beginning::Pointer, "a pointer of git-annex"),
@@ -85,10 +86,10 @@ const KNOWN: &[Known] = &[
     (b"\x7fELF", Beginning::Other, "a program or a library"),
 ];
 
-/// How pickles of protocols 0 and 1 begin that hold a dictionary or a list.
+/// First bytes of pickles of protocols 0 and 1 that hold a dictionary or a list.
 const OLD_PICKLES: [&[u8]; 5] = [b"ccollections\n", b"(dp", b"(lp", b"}q\0", b"]q\0"];
 
-/// What stands after `ftyp` in a file of the ISO base media format.
+/// The brands that follow `ftyp` in a file of the ISO base media format.
 const BRANDS: &[(&[u8], Beginning)] = &[
     (b"heic", Beginning::Image("a HEIC image")),
     (b"heix", Beginning::Image("a HEIC image")),
@@ -99,7 +100,7 @@ const BRANDS: &[(&[u8], Beginning)] = &[
 ];
 
 impl Beginning {
-    /// Of a file whose first bytes are these.
+    /// Identifies a file by its first bytes.
     pub fn of(bytes: &[u8]) -> Beginning {
         let bytes = &bytes[..bytes.len().min(ENOUGH)];
         if bytes.is_empty() {
@@ -118,7 +119,7 @@ impl Beginning {
                 let brand = BRANDS.iter().find(|(brand, _)| after(8).starts_with(brand));
                 brand.expect("the last is the start of any").1.clone()
             }
-            // A text of less than 16 MiB in a group.
+            // The size field of a text smaller than 16 MiB in a group.
             [b'(', b'X', _, _, _, 0, ..] => Beginning::OldPickle,
             _ if OLD_PICKLES.iter().any(|start| bytes.starts_with(start)) => Beginning::OldPickle,
             _ if after(257).starts_with(b"ustar") => Beginning::Archive("a tar archive"),
@@ -129,7 +130,7 @@ impl Beginning {
 
     fn of_text(bytes: &[u8]) -> Beginning {
         let unknown = || Beginning::Unknown(bytes[..bytes.len().min(BYTES_TOLD)].to_vec());
-        // The last character may be cut.
+        // The last character may be incomplete.
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) if error.error_len().is_none() => {
@@ -152,14 +153,14 @@ impl Beginning {
         Beginning::Text(line.escape_debug().to_string())
     }
 
-    /// What to do about it, whatever was wanted in its place; `None` where that depends on it.
+    /// Advice that holds whatever was expected; `None` where it depends on that.
     pub fn cure(&self) -> Option<&'static str> {
         Some(match self {
             Beginning::Pointer("a pointer of git-annex") => "`git annex get` fetches the file itself",
             Beginning::Pointer(_) => "`git lfs pull` fetches the file itself",
             Beginning::Page => {
-                "a server answered the download with a page, as it does where a login or a confirmation is asked or the file is \
-                 gone: download it again, and look at what came"
+                "a server answered the download with a web page: a login or a confirmation may be required, or the file is \
+                 gone; download it again and check the result"
             }
             Beginning::Empty | Beginning::Zeros => "copy or download the file again",
             Beginning::Archive("a gzip file") => "`gunzip` or `tar xzf` unpacks it",

@@ -1,5 +1,5 @@
-//! Looks where torch-sys will look, in its order, and stops the build with one sentence where there is no libtorch, or
-//! one of another version. It downloads nothing: a build that fetches half a gigabyte unasked is a bad surprise.
+//! Looks for libtorch where torch-sys will look, in the same order, and stops the build with one sentence if it is missing
+//! or has another version. It downloads nothing: a build must not fetch half a gigabyte unasked.
 
 use std::env;
 use std::path::Path;
@@ -17,10 +17,10 @@ fn main() {
     }
 }
 
-/// The version that was found, where it is known.
+/// The version found, if known.
 fn check() -> Result<Option<String>, String> {
     let found = if variable("LIBTORCH_USE_PYTORCH").is_some() { of_python()? } else { of_folder()? };
-    // PyTorch's own builds add where they run: 2.11.0+cu130.
+    // PyTorch's own builds append their platform: 2.11.0+cu130.
     let release = found.as_deref().map(|version| version.split('+').next().unwrap_or(version));
     match found.as_deref() {
         Some(version) if release != Some(WANTED) && variable("LIBTORCH_BYPASS_VERSION_CHECK").is_none() => {
@@ -30,12 +30,12 @@ fn check() -> Result<Option<String>, String> {
     }
 }
 
-/// The version of the libtorch in a folder; `None` where the folder doesn't tell, as torch-sys lets that pass too.
+/// The version of the libtorch in a folder; `None` if the folder doesn't say, which torch-sys accepts too.
 fn of_folder() -> Result<Option<String>, String> {
     let root = variable("LIBTORCH").unwrap_or_else(|| "/usr".to_owned());
     let lib = Path::new(&variable("LIBTORCH_LIB").unwrap_or_else(|| root.clone())).join("lib");
     let library = ["so", "dylib"].map(|ending| lib.join(format!("libtorch_cpu.{ending}")));
-    // A library that goes away later must be missed, and one of another version noticed.
+    // Re-run when the library is removed or replaced.
     let version = Path::new(&root).join("build-version");
     println!("cargo::rerun-if-changed={}", version.display());
     if !library.iter().any(|file| file.exists()) {
@@ -44,7 +44,7 @@ fn of_folder() -> Result<Option<String>, String> {
     Ok(std::fs::read_to_string(version).ok().map(|text| text.trim().to_owned()))
 }
 
-/// The version of the PyTorch that the Python on the PATH has; asked of its metadata, as importing torch takes seconds.
+/// The version of PyTorch in the Python on the PATH, from its metadata, as importing torch takes seconds.
 fn of_python() -> Result<Option<String>, String> {
     let python = if variable("VIRTUAL_ENV").is_some() { "python" } else { "python3" };
     let script = "from importlib import metadata; print(metadata.version('torch'))";
@@ -62,7 +62,7 @@ fn what_to_do() -> String {
     )
 }
 
-/// A variable of the environment, watched: the script runs again when it changes.
+/// Reads an environment variable; the build script re-runs when it changes.
 fn variable(name: &str) -> Option<String> {
     println!("cargo::rerun-if-env-changed={name}");
     env::var(name).ok()

@@ -1,22 +1,22 @@
-//! What this workspace's build scripts know about libtorch: that there is one, and how a program finds it.
+//! What this workspace's build scripts know about libtorch: whether it is present, and how a program finds it.
 //!
-//! The first is this crate's own build script, which stops a build without libtorch with one sentence. It knows nothing
-//! of what libtorch is used for and depends on nothing. Being a build dependency of all that links libtorch it stands
-//! ahead of the binding in cargo's queue, which goes by the number of dependents, so that it is heard first: the binding
-//! would answer a missing header with pages of C++.
+//! This crate's own build script checks the first, and stops a build without libtorch with one sentence. It knows nothing
+//! of what libtorch is used for and depends on nothing. As a build dependency of all crates that link libtorch, it comes
+//! before the binding in cargo's queue, which orders by number of dependents; so its message comes first. The binding would
+//! answer a missing header with pages of C++.
 #![warn(missing_docs)]
 
 use std::path::Path;
 
-/// The version of the libtorch that was found when this crate was built, where its files tell.
+/// The version of the libtorch that was found when this crate was built, if its files say so.
 pub fn version() -> Option<&'static str> {
     option_env!("FOUND_LIBTORCH")
 }
 
-/// The arguments a linker needs beyond those that torch-sys gives it, for each program and each test that links libtorch.
+/// The linker arguments needed beyond those of torch-sys, for each program and test that links libtorch.
 ///
-/// For build scripts only, and only for those of packages that name torch-sys as a dependency of their own: it publishes
-/// its library folder to direct dependents (`DEP_TCH_LIBTORCH_LIB`). Empty where it was not built.
+/// Only for build scripts of packages that depend on torch-sys directly: it publishes its library folder to direct
+/// dependents (`DEP_TCH_LIBTORCH_LIB`). Empty if it was not built.
 pub fn link_arguments() -> Vec<String> {
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return Vec::new() };
     let lib = std::path::absolute(&lib).expect("the library folder that torch-sys names is not empty");
@@ -25,11 +25,11 @@ pub fn link_arguments() -> Vec<String> {
 
 /// As [`link_arguments`], for a known library folder.
 fn arguments_for(lib: &Path) -> Vec<String> {
-    // The run path: nobody has to export LD_LIBRARY_PATH, and the program starts from any folder.
+    // The run path, so that nobody has to export LD_LIBRARY_PATH and the program starts from any folder.
     let mut arguments = vec![format!("-Wl,-rpath,{}", lib.display())];
     let cuda = lib.join("libtorch_cuda.so");
     if cuda.exists() {
-        // It registers its kernels as it is loaded and no code calls it by name, so the linker would leave it out and
+        // The CUDA library registers its kernels on loading and no code calls it by name, so the linker would omit it and
         // the program would see no GPU.
         arguments.push(format!("-Wl,--no-as-needed,{},--as-needed", cuda.display()));
     }

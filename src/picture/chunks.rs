@@ -1,19 +1,20 @@
-//! A PNG file, chunk by chunk (ISO/IEC 15948, section 5): whether it is whole, and what it says of its pixels.
+//! Walks a PNG file chunk by chunk (ISO/IEC 15948, section 5): whether it is complete, and its size and format.
 //!
-//! Decompresses nothing. The checksum of every chunk that the pixels depend on must be right, and the last must be there; that
-//! finds whatever happens to a file on its way. What was written wrongly only the pixels tell: see `decode`. What follows after the last chunk is no part of the file.
+//! Doesn't decompress. Every chunk that the pixels depend on must have a correct checksum, and the end chunk must be
+//! present; that detects damage in transfer. Files that were written wrongly are detected by `decode`. Bytes after the end
+//! chunk are ignored.
 
 use super::{Facts, Fault, Format, Orientation, check_size, exif};
 
 pub(crate) const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
-/// The chunk of the end, which holds nothing.
+/// The end chunk, which is empty.
 pub(crate) const LAST: [u8; 12] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
 
-/// The chunks that the pixels depend on and that decoders know.
+/// The chunks that the pixels depend on and that decoders support.
 const CRITICAL: [&[u8; 4]; 4] = [b"IHDR", b"PLTE", b"IDAT", b"IEND"];
 
-/// What the walk found, and what of the pixels tells more.
+/// What the walk found, and what only decoding the pixels can confirm.
 pub(crate) struct Walked {
     pub(crate) facts: Facts,
     pub(crate) is_deep: bool,
@@ -28,7 +29,7 @@ struct Chunk<'a> {
 }
 
 impl Chunk<'_> {
-    /// The bit that tells that a decoder may pass it over.
+    /// The ancillary bit: a decoder may skip the chunk.
     fn is_critical(&self) -> bool {
         self.name[0] & 0x20 == 0
     }
@@ -45,7 +46,7 @@ impl Chunk<'_> {
     }
 }
 
-/// The chunk at this place. `None`: the file ends in it.
+/// The chunk at this offset. `None`: the file ends within it.
 fn chunk(bytes: &[u8], at: usize) -> Option<Chunk<'_>> {
     let word = |at: usize| bytes.get(at..at + 4).map(|word| <[u8; 4]>::try_from(word).expect("it has four bytes"));
     let length = u32::from_be_bytes(word(at)?) as usize;
@@ -54,13 +55,13 @@ fn chunk(bytes: &[u8], at: usize) -> Option<Chunk<'_>> {
     Some(Chunk { name, data, checksum, next: end + 4 })
 }
 
-/// The name of a chunk whose data are cut.
+/// The name of a truncated chunk.
 fn name_at(bytes: &[u8], at: usize) -> String {
     let name = bytes.get(at + 4..at + 8);
     name.map_or_else(|| "the head of a chunk".to_owned(), |name| format!("the chunk {}", name.escape_ascii()))
 }
 
-/// Goes through a file that begins as a PNG does.
+/// Walks through a file that begins with the PNG signature.
 pub(crate) fn walk(bytes: &[u8]) -> Result<Walked, Fault> {
     signature(bytes)?;
     let (mut at, mut head, mut pixels) = (SIGNATURE.len(), None, false);
@@ -88,10 +89,10 @@ pub(crate) fn walk(bytes: &[u8]) -> Result<Walked, Fault> {
     }
     let head = head.expect("no other chunk comes before it");
     if !pixels {
-        return Err(Fault::Damaged("it has no chunk IDAT, so no pixel".to_owned()));
+        return Err(Fault::Damaged("it has no IDAT chunk, so no pixels".to_owned()));
     }
     if head.colours == PALETTE && !has_palette {
-        return Err(Fault::Damaged("its pixels are indices of a palette, and there is none".to_owned()));
+        return Err(Fault::Damaged("its pixels are palette indices, but it has no palette".to_owned()));
     }
     Ok(Walked {
         facts: Facts { format: Format::Png, size: head.size, orientation, brightest: None, see_through: false },
@@ -100,7 +101,7 @@ pub(crate) fn walk(bytes: &[u8]) -> Result<Walked, Fault> {
     })
 }
 
-/// Width and height by the head.
+/// Width and height from the header.
 pub(crate) fn size(bytes: &[u8]) -> Option<[u32; 2]> {
     signature(bytes).ok()?;
     let name = bytes.get(12..16)?;
@@ -113,15 +114,15 @@ fn signature(bytes: &[u8]) -> Result<(), Fault> {
         None => Err(Fault::Cut { within: "its signature".to_owned() }),
         Some(found) if found == SIGNATURE => Ok(()),
         Some(_) => {
-            Err(Fault::Damaged("its signature is altered, as by a transfer that replaces ends of lines".to_owned()))
+            Err(Fault::Damaged("its signature is altered, as by a transfer that converts line endings".to_owned()))
         }
     }
 }
 
 fn head_misplaced(chunk: &Chunk<'_>) -> Fault {
     match &chunk.name {
-        b"CgBI" => Fault::Unsupported("a PNG of Apple's own kind".to_owned()),
-        b"IHDR" => Fault::Damaged("it has two chunks IHDR".to_owned()),
+        b"CgBI" => Fault::Unsupported("a PNG in Apple's own variant".to_owned()),
+        b"IHDR" => Fault::Damaged("it has two IHDR chunks".to_owned()),
         _ => Fault::Damaged(format!("it begins with the chunk {} in the place of IHDR", chunk.shown())),
     }
 }
@@ -152,7 +153,7 @@ impl Head {
             (GREY, 1 | 2 | 4 | 8 | 16) | (PALETTE, 1 | 2 | 4 | 8) | (RGB | GREY_ALPHA | RGB_ALPHA, 8 | 16)
         );
         if !is_known || compression != 0 || filter != 0 || interlace > 1 {
-            return Err(Fault::Damaged("its chunk IHDR says what no PNG is".to_owned()));
+            return Err(Fault::Damaged("its IHDR chunk has invalid values".to_owned()));
         }
         Ok(Head { size, bits, colours })
     }

@@ -1,8 +1,8 @@
-//! Whole photographs to pixels: 8 bits of red, green and blue.
+//! Decodes complete photographs to 8-bit RGB pixels.
 //!
-//! A JPEG is decoded with libjpeg's arithmetic (as libjpeg-turbo and mozjpeg have it), which Pillow and so the released code
-//! use: the bytes are the same. Other decoders differ by a grey level here and there. A warning of that library, which it
-//! gives where it paints over damage, is an error here.
+//! JPEG decoding uses libjpeg's arithmetic (as in libjpeg-turbo and mozjpeg), like Pillow and thus the released code: the
+//! bytes are equal. Other decoders differ by a grey level here and there. libjpeg's warnings, which it issues where it
+//! fills in damaged parts, are errors here.
 
 use std::any::Any;
 use std::io::{Cursor, ErrorKind};
@@ -17,16 +17,16 @@ use super::{Facts, Fault, Format, Orientation, chunks, markers};
 /// A decoded photograph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pixels {
-    /// Width and height.
+    /// Width and height in pixels.
     pub size: [usize; 2],
-    /// Row by row, three bytes a pixel.
+    /// Row by row, three bytes per pixel.
     pub rgb: Vec<u8>,
-    /// Of the file; not applied.
+    /// From the file; not applied.
     pub orientation: Orientation,
 }
 
 impl Pixels {
-    /// With the orientation applied.
+    /// Applies the orientation.
     #[must_use]
     pub fn upright(self) -> Pixels {
         if !self.orientation.is_turned() {
@@ -37,11 +37,11 @@ impl Pixels {
     }
 }
 
-/// The pixels of a PNG or JPEG file. Grey is repeated, a palette expanded, 16 bits are cut to the upper 8, transparency is
-/// dropped, inks become light as in Pillow. Colour profiles are ignored.
+/// Decodes the pixels of a PNG or JPEG file. Grey is repeated, a palette expanded, 16 bits are cut to the upper 8,
+/// transparency is dropped, CMYK is converted to RGB as in Pillow. Colour profiles are ignored.
 ///
 /// # Errors
-/// The file isn't whole, or not of a kind that is read.
+/// The file is incomplete or of an unsupported format.
 pub fn photograph(bytes: &[u8]) -> Result<Pixels, Fault> {
     match Format::of(bytes)? {
         Format::Png => of_png(bytes),
@@ -49,8 +49,8 @@ pub fn photograph(bytes: &[u8]) -> Result<Pixels, Fault> {
     }
 }
 
-/// Unpacks the pixels of a PNG whose chunks are all there, row by row: whether all are there and can be read, and what they
-/// alone tell.
+/// Decodes the rows of a PNG whose chunks are all present, one at a time: checks that none is missing or unreadable, and
+/// finds the facts that only pixels reveal.
 pub(crate) fn with_rows(bytes: &[u8], walked: Walked) -> Result<Facts, Fault> {
     let Walked { facts, is_deep, may_be_see_through } = walked;
     let mut reader = opened(bytes, if is_deep { DEEP } else { EIGHT_BITS })?;
@@ -73,9 +73,9 @@ pub(crate) fn with_rows(bytes: &[u8], walked: Walked) -> Result<Facts, Fault> {
     Ok(Facts { brightest, see_through, ..facts })
 }
 
-/// Unpacks what the scans of a JPEG hold, whose markers are all there.
+/// Decodes the scans of a JPEG whose markers are all present.
 pub(crate) fn with_scans(bytes: &[u8], facts: Facts) -> Result<Facts, Fault> {
-    // At an eighth of the size hardly anything but unpacking is left to do.
+    // At an eighth of the size, entropy decoding is nearly the only cost.
     unpacked(bytes, 1).map(|_| facts)
 }
 
@@ -101,10 +101,10 @@ fn decode(bytes: &[u8]) -> Result<([usize; 2], ColorType, Vec<u8>), Fault> {
     Ok(([frame.width as usize, frame.height as usize], frame.color_type, samples))
 }
 
-/// A palette is expanded, as are samples of fewer than 8 bits.
+/// Expands a palette, and samples of fewer than 8 bits.
 const DEEP: Transformations = Transformations::EXPAND;
 
-/// The same, and of 16 bits the upper 8 are taken.
+/// The same; of 16-bit samples the upper 8 bits are taken.
 const EIGHT_BITS: Transformations = Transformations::EXPAND.union(Transformations::STRIP_16);
 
 fn opened(bytes: &[u8], transformations: Transformations) -> Result<Reader<Cursor<&[u8]>>, Fault> {
@@ -115,7 +115,7 @@ fn opened(bytes: &[u8], transformations: Transformations) -> Result<Reader<Curso
     decoder.read_info().map_err(damaged)
 }
 
-/// Why the rows of a PNG can't be had. Its chunks are all there, so what ends too early are the data that they hold.
+/// Why the rows of a PNG can't be decoded. Its chunks are complete, so data that end early were written that way.
 fn damaged(error: png::DecodingError) -> Fault {
     Fault::Damaged(match error {
         png::DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
@@ -133,7 +133,7 @@ fn of_jpeg(bytes: &[u8]) -> Result<Pixels, Fault> {
     Ok(Pixels { size, rgb, orientation })
 }
 
-/// The pixels of a JPEG at so many eighths of its size.
+/// The pixels of a JPEG at this many eighths of its size.
 fn unpacked(bytes: &[u8], eighths: u8) -> Result<Vec<u8>, Fault> {
     let decoded = catch_unwind(AssertUnwindSafe(|| rgb_of_jpeg(bytes, eighths)));
     decoded.unwrap_or_else(|thrown| Err(Fault::Damaged(reason(thrown))))
@@ -151,7 +151,7 @@ fn rgb_of_jpeg(bytes: &[u8], eighths: u8) -> Result<Vec<u8>, Fault> {
     Ok(if has_inks { samples.as_chunks::<4>().0.iter().flat_map(|inks| light(*inks)).collect() } else { samples })
 }
 
-/// Inks as Adobe's programs write them, 255 for none, as Pillow turns them into light.
+/// CMYK as Adobe's programs write it, 255 for no ink, converted to RGB as Pillow does.
 fn light([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     [cyan, magenta, yellow].map(|ink| {
         let product = u32::from(255 - ink) * u32::from(black) + 128;
@@ -159,7 +159,7 @@ fn light([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     })
 }
 
-/// What the library said as it gave up. Anything else that was thrown is a fault of this program.
+/// The library's message as it gave up. Any other panic is a bug in this program.
 fn reason(thrown: Box<dyn Any + Send>) -> String {
     match thrown.downcast::<strict::Refusal>() {
         Ok(refusal) => refusal.0,
@@ -168,13 +168,13 @@ fn reason(thrown: Box<dyn Any + Send>) -> String {
 }
 
 mod strict {
-    //! What the JPEG library does about errors: it unwinds with its message, on what it calls a warning, too.
+    //! Error handling for the JPEG library: it unwinds with its message, also on a warning.
 
     use std::ffi::c_int;
 
     use mozjpeg_sys::{JWRN_EXTRANEOUS_DATA, jpeg_common_struct, jpeg_error_mgr, jpeg_std_error};
 
-    /// What it is unwound with.
+    /// The payload of the unwinding.
     pub(super) struct Refusal(pub(super) String);
 
     pub(super) fn errors() -> jpeg_error_mgr {
@@ -190,14 +190,14 @@ mod strict {
     }
 
     extern "C-unwind" fn give_up(info: &mut jpeg_common_struct) {
-        // No panic: no hook is to print it, and whoever called catches it.
+        // Not a panic: no hook must print it, and the caller catches it.
         std::panic::resume_unwind(Box::new(Refusal(message(info))));
     }
 
-    /// Warnings have the level -1, what is told in passing a higher one. Bytes between two segments, which some cameras write,
-    /// are no damage.
+    /// Warnings have level -1, trace messages a higher one. Bytes between two segments, which some cameras write, are no
+    /// damage.
     extern "C-unwind" fn give_up_on_warnings(info: &mut jpeg_common_struct, level: c_int) {
-        // SAFETY: the library sets it before anything can be told, and nothing else changes it meanwhile.
+        // SAFETY: the library sets it before it can issue a message, and nothing else changes it meanwhile.
         let code = unsafe { (*info.err).msg_code };
         if level < 0 && code != JWRN_EXTRANEOUS_DATA as c_int {
             give_up(info);
@@ -208,8 +208,8 @@ mod strict {
         type Format = unsafe extern "C-unwind" fn(&mut jpeg_common_struct, &[u8; 80]);
         type Writes = unsafe extern "C-unwind" fn(&mut jpeg_common_struct, &mut [u8; 80]);
         let mut text = [0; 80];
-        // SAFETY: as above. The function is the library's own: it writes a text that ends with a zero byte into these 80
-        // bytes, though it is declared as one that only reads them.
+        // SAFETY: as above. The function belongs to the library: it writes a zero-terminated text into these 80 bytes,
+        // though its declaration says that it only reads them.
         unsafe {
             if let Some(format) = (*info.err).format_message {
                 std::mem::transmute::<Format, Writes>(format)(info, &mut text);

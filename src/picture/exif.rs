@@ -1,14 +1,13 @@
-//! The one tag of Exif data that is looked at: the orientation.
+//! Reads one Exif tag: the orientation.
 //!
-//! Exif data is a TIFF file without image (CIPA DC-008). Whatever is wrong with it is passed over, as cameras and editors
-//! write much that is.
+//! Exif data is a TIFF file without an image (CIPA DC-008). Invalid data is ignored, as cameras and editors often write it.
 
 use super::Orientation;
 
 const ORIENTATION: u16 = 0x0112;
 const SHORT: u16 = 3;
 
-/// The orientation by a block of Exif data that begins with the byte order.
+/// The orientation from a block of Exif data that begins with the byte order.
 pub(crate) fn orientation(tiff: &[u8]) -> Orientation {
     value(tiff).map_or_else(Orientation::default, Orientation::from_exif)
 }

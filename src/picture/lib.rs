@@ -1,10 +1,10 @@
-//! Photographs in PNG and JPEG files: whether a file is whole and can be read, what it is, and its pixels.
+//! PNG and JPEG photographs: whether a file is complete and supported, its properties, and its pixels.
 //!
-//! Knows bytes only: no path, no data set, no tensor. It is a crate of its own because two programs need the same rules: the
-//! runner looks at every photograph before anything runs, and the worker decodes it days later. What [`look`] takes for
-//! whole, [`photograph`] decodes; what it refuses, that refuses with the same words.
+//! Knows only bytes: no path, no data set, no tensor. It is a crate of its own because two programs need the same rules:
+//! the runner checks every photograph before anything runs, and the worker may decode it days later. [`photograph`] decodes
+//! every file that [`look`] accepts, and refuses the others with the same message.
 //!
-//! The format is told by the first bytes, not by the ending of a name.
+//! The format is determined by the first bytes, not by the file's extension.
 #![warn(missing_docs)]
 
 mod chunks;
@@ -21,13 +21,13 @@ use serde::{Deserialize, Serialize};
 pub use decode::{Pixels, photograph};
 pub use orientation::Orientation;
 
-/// Changes when [`photograph`] gives other pixels for a JPEG file than before.
+/// Increment when [`photograph`] decodes a JPEG file to other pixels than before.
 pub const JPEG_REVISION: u32 = 2;
 
-/// A file may declare no more pixels than this: 32,768 × 32,768, which take 3 GiB of memory.
+/// The maximum number of pixels of a file: 32,768 × 32,768, which take 3 GiB of memory.
 pub const PIXELS_AT_MOST: u64 = 1 << 30;
 
-/// How a file holds its pixels.
+/// The file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     /// Portable Network Graphics.
@@ -36,37 +36,37 @@ pub enum Format {
     Jpeg,
 }
 
-/// What a whole photograph is.
+/// Properties of a complete photograph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// How the file holds its pixels.
+    /// The file format.
     pub format: Format,
     /// Width and height in pixels, as stored.
     pub size: [u32; 2],
-    /// How the camera was held, by the file's Exif data. [`photograph`] doesn't apply it.
+    /// The camera's orientation from the file's Exif data. [`photograph`] doesn't apply it.
     pub orientation: Orientation,
-    /// The largest sample of a file with 16 bits a sample; `None` for 8 bits and fewer.
+    /// The largest sample of a file with 16-bit samples; `None` for 8 bits and fewer.
     pub brightest: Option<u16>,
-    /// Whether a pixel is transparent, wholly or in part. That is dropped when it is decoded.
+    /// Whether any pixel is partly or fully transparent. Decoding drops transparency.
     pub see_through: bool,
 }
 
-/// Why a file is no photograph that can be read. Each reads on after the file's name and a colon.
+/// Why a file can't be read as a photograph. Each message follows the file's name and a colon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Another kind of file.
+    /// Another file type.
     #[error("it is {0}, not a PNG or JPEG file")]
     Foreign(Beginning),
     /// The end is missing.
     #[error("it is cut short: it ends within {within}")]
     Cut {
-        /// Which part of the file.
+        /// The part in which it ends.
         within: String,
     },
     /// Altered, or written wrongly.
     #[error("it is damaged: {0}")]
     Damaged(String),
-    /// Whole, but of a kind that isn't read.
+    /// Complete, but of an unsupported format.
     #[error("it is {0}, which is not read")]
     Unsupported(String),
     /// More than [`PIXELS_AT_MOST`].
@@ -78,7 +78,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What to do about it, where that can be said.
+    /// Advice, where there is any.
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Fault::Foreign(beginning) => Some(beginning.cure().unwrap_or(match beginning {
@@ -92,12 +92,12 @@ impl Fault {
     }
 }
 
-/// Goes through the whole file. What was compressed is unpacked, as right checksums say nothing of a file that was written
-/// wrongly: of a PNG row by row, which never takes the memory of all its pixels; of a JPEG at an eighth of its size, in about
-/// a third of the time of its pixels.
+/// Checks the whole file. Compressed data are decoded, as checksums are also correct in a file that was written wrongly: a
+/// PNG row by row, which never holds all its pixels in memory; a JPEG at an eighth of its size, which takes about a third
+/// of the time of a full decode.
 ///
 /// # Errors
-/// The file isn't whole, or [`photograph`] would refuse it.
+/// The file is incomplete, or [`photograph`] would refuse it.
 pub fn look(bytes: &[u8]) -> Result<Facts, Fault> {
     match Format::of(bytes)? {
         Format::Png => decode::with_rows(bytes, chunks::walk(bytes)?),
@@ -105,7 +105,8 @@ pub fn look(bytes: &[u8]) -> Result<Facts, Fault> {
     }
 }
 
-/// Width and height in pixels by the head of a file, however much of it there is. `None` where it is neither PNG nor JPEG.
+/// Width and height in pixels from the beginning of a file. `None` if it is neither PNG nor JPEG, or too little of it is
+/// given.
 pub fn size_of(bytes: &[u8]) -> Option<[u32; 2]> {
     match Format::of(bytes).ok()? {
         Format::Png => chunks::size(bytes),
@@ -123,10 +124,10 @@ pub struct Ends<'a> {
 }
 
 impl Ends<'_> {
-    /// Width and height. `None` where only the whole file tells whether it ends as it should, or how large it is.
+    /// Width and height. `None` if only the whole file can tell whether its end is intact, or its size.
     ///
     /// # Errors
-    /// It is no photograph.
+    /// It is not a photograph.
     pub fn size(self) -> Result<Option<[u32; 2]>, Fault> {
         let ends = match Format::of(self.head)? {
             Format::Png => self.tail.ends_with(&chunks::LAST),
@@ -137,7 +138,7 @@ impl Ends<'_> {
 }
 
 impl Format {
-    /// By the first bytes.
+    /// Determines the format by the first bytes.
     ///
     /// # Errors
     /// [`Fault::Foreign`].
@@ -152,11 +153,11 @@ impl Format {
     }
 }
 
-/// Refuses what has no pixels or too many.
+/// Refuses images with no pixels or too many.
 fn check_size(size: [u32; 2]) -> Result<(), Fault> {
     let [width, height] = size.map(u64::from);
     match width * height {
-        0 => Err(Fault::Damaged(format!("it says that it has {width} × {height} pixels"))),
+        0 => Err(Fault::Damaged(format!("its header says {width} × {height} pixels"))),
         pixels if pixels > PIXELS_AT_MOST => Err(Fault::TooLarge { size }),
         _ => Ok(()),
     }

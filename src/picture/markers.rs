@@ -1,8 +1,8 @@
-//! A JPEG file, marker by marker (ITU-T T.81, annex B): whether it is whole, and what it says of its pixels.
+//! Walks a JPEG file marker by marker (ITU-T T.81, annex B): whether it is complete, and its size and format.
 //!
-//! Decodes nothing: within a scan it looks for the next marker. So a missing end is found, and what no decoder here reads;
-//! whether a scan holds what it should is seen by unpacking it (`decode`). What follows after the end is no part of the file;
-//! some cameras write a second, smaller picture there.
+//! Doesn't decode: within a scan it searches for the next marker. This finds a missing end and unsupported formats;
+//! `decode` checks the contents of a scan. Bytes after the end marker are ignored; some cameras put a second, smaller
+//! picture there.
 
 use memchr::memchr;
 
@@ -10,7 +10,7 @@ use super::{Facts, Fault, Format, check_size, exif};
 
 pub(crate) const SIGNATURE: [u8; 3] = [0xff, 0xd8, 0xff];
 
-/// The marker of the end.
+/// The end marker.
 pub(crate) const LAST: [u8; 2] = [0xff, END];
 
 const START_OF_SCAN: u8 = 0xda;
@@ -18,7 +18,7 @@ const END: u8 = 0xd9;
 const APP1: u8 = 0xe1;
 const EXIF: &[u8] = b"Exif\0\0";
 
-/// Goes through a file that begins as a JPEG does.
+/// Walks through a file that begins with the JPEG signature.
 pub(crate) fn walk(bytes: &[u8]) -> Result<Facts, Fault> {
     let (mut frame, mut scans, mut orientation) = (None, 0, None);
     let mut markers = Markers { bytes, at: 2 };
@@ -35,7 +35,7 @@ pub(crate) fn walk(bytes: &[u8]) -> Result<Facts, Fault> {
             _ => {}
         }
         if code == START_OF_SCAN && frame.is_none() {
-            return Err(Fault::Damaged("its pixels begin before it says how many there are".to_owned()));
+            return Err(Fault::Damaged("its scan begins before its frame header".to_owned()));
         }
     }
     match (frame, scans) {
@@ -50,7 +50,7 @@ pub(crate) fn walk(bytes: &[u8]) -> Result<Facts, Fault> {
     }
 }
 
-/// Width and height by the head.
+/// Width and height from the frame header.
 pub(crate) fn size(bytes: &[u8]) -> Option<[u32; 2]> {
     let mut markers = Markers { bytes, at: 2 };
     loop {
@@ -63,7 +63,7 @@ pub(crate) fn size(bytes: &[u8]) -> Option<[u32; 2]> {
     }
 }
 
-/// A marker with what its segment holds; behind the start of a scan also the scan is passed.
+/// A marker and its segment; after the start of a scan, the scan is skipped too.
 struct Marker<'a> {
     code: u8,
     content: &'a [u8],
@@ -77,7 +77,7 @@ struct Markers<'a> {
 impl<'a> Markers<'a> {
     fn next(&mut self) -> Result<Marker<'a>, Fault> {
         let code = self.code()?;
-        // Markers without a segment: the end, restarts, what stands for nothing.
+        // Markers without a segment: the end, restarts, and fillers.
         if matches!(code, 0x01 | 0xd0..=END) {
             return Ok(Marker { code, content: &[] });
         }
@@ -92,7 +92,7 @@ impl<'a> Markers<'a> {
         Ok(Marker { code, content })
     }
 
-    /// The next byte after 0xff that is neither padding nor a part of a scan.
+    /// The next byte after 0xff that is neither padding nor part of a scan.
     fn code(&mut self) -> Result<u8, Fault> {
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
@@ -112,7 +112,7 @@ impl<'a> Markers<'a> {
 }
 
 fn pixels_cut() -> Fault {
-    Fault::Cut { within: "its pixels, before the marker of the end".to_owned() }
+    Fault::Cut { within: "its pixels, before the end marker".to_owned() }
 }
 
 fn within(code: u8) -> String {
@@ -122,7 +122,7 @@ fn within(code: u8) -> String {
     }
 }
 
-/// Of these, three begin no frame: Huffman tables, what is reserved, arithmetic conditioning.
+/// Three of these codes begin no frame: Huffman tables, reserved, arithmetic conditioning.
 fn is_frame(code: u8) -> bool {
     matches!(code, 0xc0..=0xcf) && !matches!(code, 0xc4 | 0xc8 | 0xcc)
 }
@@ -140,7 +140,7 @@ impl Frame {
     fn read(code: u8, content: &[u8]) -> Result<Frame, Fault> {
         let unsupported = |what: String| Err(Fault::Unsupported(what));
         let (Some(size), Some(&bits), Some(&channels)) = (frame_size(content), content.first(), content.get(5)) else {
-            return Err(Fault::Damaged("the head of its frame is too short".to_owned()));
+            return Err(Fault::Damaged("its frame header is too short".to_owned()));
         };
         match code {
             0xc3 => return unsupported("a lossless JPEG".to_owned()),
@@ -155,7 +155,7 @@ impl Frame {
             return unsupported(format!("a JPEG with {channels} channels"));
         }
         if size[1] == 0 {
-            return unsupported("a JPEG that tells its height at its end".to_owned());
+            return unsupported("a JPEG that gives its height only at its end".to_owned());
         }
         check_size(size).map(|()| Frame { size })
     }

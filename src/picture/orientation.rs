@@ -1,10 +1,10 @@
-//! How a camera was held: the eight values of Exif's tag `Orientation`.
+//! The camera's orientation: the eight values of Exif's tag `Orientation`.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What brings the stored pixels upright. The default changes nothing.
+/// The transformation that turns the stored pixels upright. The default is the identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orientation(u8);
 
@@ -15,7 +15,7 @@ impl Default for Orientation {
 }
 
 impl Orientation {
-    /// By its value in Exif; what is none of them changes nothing.
+    /// From its Exif value; an invalid value is the identity.
     pub(crate) fn from_exif(value: u16) -> Orientation {
         u8::try_from(value).ok().filter(|value| (1..=8).contains(value)).map_or_else(Orientation::default, Orientation)
     }
@@ -30,12 +30,12 @@ impl Orientation {
         self.0 >= 5
     }
 
-    /// The size of a picture of this size once it is upright.
+    /// The size of a picture of this size after rotation.
     pub fn upright(self, [width, height]: [u32; 2]) -> [u32; 2] {
         if self.swaps_sides() { [height, width] } else { [width, height] }
     }
 
-    /// Brings rows of pixels of `C` bytes upright, with the size that they then have.
+    /// Transforms rows of pixels of `C` bytes; returns them with their new size.
     pub(crate) fn apply<const C: usize>(self, size: [usize; 2], bytes: &[u8]) -> ([usize; 2], Vec<u8>) {
         let [width, height] = size;
         let (pixels, rest) = bytes.as_chunks::<C>();
@@ -81,7 +81,7 @@ impl fmt::Display for Orientation {
 mod tests {
     use super::*;
 
-    /// Where Exif says that the stored row 0 and column 0 are to be seen, of 3 × 2 pixels:
+    /// Where Exif places the stored row 0 and column 0, for 3 × 2 pixels:
     ///
     /// ```text
     /// 1 2 3

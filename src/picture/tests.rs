@@ -1,4 +1,4 @@
-//! The laws of this crate: what is cut or altered is an error in every format, and the two ways to look agree.
+//! The laws of this crate: a truncated or altered file is an error in every format, and `look` agrees with `photograph`.
 
 use png::{BitDepth, ColorType};
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
@@ -63,7 +63,7 @@ fn the_ends_of_a_file_tell_its_size_or_that_they_don_t_suffice() {
 #[test]
 fn a_byte_of_a_png_that_is_altered_is_an_error() {
     let whole = colourful_png(9, 7);
-    // Behind the signature there is nothing but the three chunks that the pixels need.
+    // After the signature there are only the three chunks that the pixels need.
     for at in 0..whole.len() {
         let mut altered = whole.clone();
         altered[at] ^= 4;
@@ -142,7 +142,7 @@ fn more_pixels_than_memory_are_refused_by_the_head() {
     assert_eq!(photograph(&file), Err(Fault::TooLarge { size: [65536, 65536] }));
 }
 
-/// The files and their pixels are those of golden/make.py.
+/// golden/make.py writes the files and their pixels.
 #[test]
 fn a_jpeg_has_the_bytes_that_pillow_gives() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
@@ -160,7 +160,7 @@ fn a_jpeg_has_the_bytes_that_pillow_gives() {
     assert!(compared >= 6, "{compared} files");
 }
 
-/// A PNG of these chunks, all with the right checksum, and the chunk of the end.
+/// A PNG of these chunks, all with correct checksums, and the end chunk.
 fn chunked(head: [u32; 2], colours: u8, chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let sides = [head[0].to_be_bytes(), head[1].to_be_bytes()].concat();
     let head = [&sides[..], &[8, colours, 0, 0, 0]].concat();
@@ -175,7 +175,7 @@ fn chunked(head: [u32; 2], colours: u8, chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8>
     file
 }
 
-/// Bytes as zlib holds them without compressing: a block of them, and their sum.
+/// Bytes in zlib's stored (uncompressed) form: one block, and the checksum.
 fn stored(bytes: &[u8]) -> Vec<u8> {
     let length = (bytes.len() as u16).to_le_bytes();
     let (mut a, mut b) = (1u32, 0u32);
@@ -188,7 +188,7 @@ fn stored(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_png_that_was_written_wrongly_is_an_error_however_right_its_checksums_are() {
-    // Rows of four grey pixels, each after the number of its filter.
+    // Rows of four grey pixels, each after its filter number.
     let rows = |filter: u8, count: usize| [filter, 1, 2, 3, 4].repeat(count);
     let grey = |data: &[u8]| chunked([4, 3], 0, &[(b"IDAT", data)]);
     let whole = stored(&rows(0, 3));

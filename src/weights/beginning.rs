@@ -1,28 +1,28 @@
-//! Of which form a file of weights is, by its first bytes: its name may be the cache's, or wrong.
+//! Determines the format of a weights file by its first bytes: its name may be the cache's, or wrong.
 //!
-//! People hand in what a download left them: a page that asks for a login, a pointer of Git LFS, an archive with the file in
-//! it. It is said what that is ([`Beginning`]), and how to come by the file.
+//! Users pass whatever a download left them: a login page, a Git LFS pointer, an archive that holds the file. The message
+//! names what it is ([`Beginning`]) and how to get the file itself.
 use intrada_beginning::Beginning;
 pub use intrada_beginning::ENOUGH;
 
-/// The form of a file.
+/// The format of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Tensors behind a header in JSON.
+    /// Tensors behind a JSON header.
     Safetensors,
-    /// A pickle, perhaps in a zip archive.
+    /// A pickle, possibly in a ZIP archive.
     Pth,
     /// Neither: what it is, and what to do.
     Other(String),
 }
 
-/// How torch.save's old format begins in a pickle of protocol 0 or 1: its magic number as a text.
+/// How torch.save's old format begins in a pickle of protocol 0 or 1: its magic number as text.
 pub const MAGIC_AS_TEXT: &[u8] = b"L119547037146038801333356L\n.";
 
-/// Which form a file has, by its first [`ENOUGH`] bytes.
+/// The format of a file, by its first [`ENOUGH`] bytes.
 pub fn form(file: &[u8]) -> Form {
     let begin = &file[..file.len().min(ENOUGH)];
-    // A safetensors file can begin with the byte of a pickle, but no pickle and no archive has a `{` there as well.
+    // A safetensors file can begin with the same byte as a pickle, but no pickle and no archive has a `{` there as well.
     if has_header(begin) {
         return Form::Safetensors;
     }
@@ -38,7 +38,7 @@ fn is_pth(begin: &[u8]) -> bool {
         || matches!(begin, [0x80, protocol, ..] if *protocol <= LAST_PROTOCOL)
 }
 
-/// The length of the header, less than 2^40, and the header's first character.
+/// Whether a header of less than 2^40 bytes follows, by its length and its first character.
 fn has_header(begin: &[u8]) -> bool {
     matches!(begin, [_, _, _, _, _, 0, 0, 0, b'{', ..])
 }
@@ -48,24 +48,24 @@ fn describe(begin: &[u8]) -> String {
     let what = match &found {
         Beginning::Empty => "it is empty (0 bytes)".to_owned(),
         Beginning::Zeros => "its first bytes are all 0".to_owned(),
-        Beginning::Unknown(_) => format!("it is {found}, as neither a safetensors file nor one of torch.save does"),
+        Beginning::Unknown(_) => format!("it is {found}, unlike a safetensors file or one of torch.save"),
         _ => format!("it is {found}"),
     };
     let cure = found.cure().unwrap_or(match found {
         Beginning::Numbers(_) => "save its tensors with PyTorch, or as safetensors",
         Beginning::OldPickle => {
-            "torch.save wrote none such; if you trust it, load it with the code that wrote it and save its tensors again: \
+            "torch.save never used it; if you trust it, load it with the code that wrote it and save its tensors again: \
              `torch.save(state_dict, …)`"
         }
         Beginning::Image(_) | Beginning::Other(_) => "give the path of the checkpoint",
-        _ => "download the file again, and look at what came",
+        _ => "download the file again and check the result",
     });
     // PyTorch before 0.2 wrote its checkpoints as tar archives.
     let old = if found == Beginning::Archive("a tar archive") { OLD_TAR } else { "" };
     format!("{what}; {cure}{old}")
 }
 
-const OLD_TAR: &str = " (PyTorch before 0.2 wrote checkpoints so: load and save it with PyTorch)";
+const OLD_TAR: &str = " (PyTorch before 0.2 wrote such checkpoints: load and save it with PyTorch)";
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
-//! What a file of weights is, as far as its first bytes tell, for the program that links libtorch and the one that doesn't.
+//! The format of weights files by their first bytes, for the program that links libtorch and the one that doesn't.
 //!
-//! Knows no tensor and reads no file: it is handed bytes.
+//! Knows no tensors and reads no files: the caller passes bytes.
 #![warn(missing_docs)]
 
 pub mod beginning;

@@ -1,12 +1,12 @@
-//! Text out of a file as it may be shown: nothing in it steers a terminal, and none of it fills one.
+//! Makes text from a file safe to print: nothing in it controls a terminal, and its length is limited.
 //!
-//! Names in a checkpoint are anybody's. They go into messages, into a stage's log and into records through this.
+//! Names in a checkpoint are untrusted. Messages, stage logs and records print them through this.
 use std::fmt::{self, Display, Formatter, Write};
 
-/// Characters of a name that are shown. The longest name of a network here has 40.
+/// The maximum number of characters shown of a name. The longest name of a network here has 40.
 const CHARACTERS_AT_MOST: usize = 120;
 
-/// A text of a file, to be displayed.
+/// Displays a text from a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a>(pub &'a str);
 
@@ -22,13 +22,13 @@ impl Display for Shown<'_> {
     }
 }
 
-/// Controls, and what turns the direction of a line, breaks it or can't be seen.
+/// Control characters, and those that change the direction of a line, break it or are invisible.
 fn steers(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
 }
 
-/// The first few of `names` in backticks, and how many more there are. A name without a character is told in words.
+/// The first few of `names` in backticks, and how many more there are. An empty name is described in words.
 pub fn some_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 3;
     let mut names = names.into_iter();

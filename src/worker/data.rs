@@ -1,4 +1,4 @@
-//! The data sets of a job in the form that intrada-ml takes, whole or in part.
+//! The data sets of a job, whole or in part, as intrada-ml reads them.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -19,7 +19,7 @@ use crate::work::{Failure, Work, as_planned};
 pub(crate) struct Part {
     /// The names of its samples.
     pub(crate) names: Vec<String>,
-    /// A folder of labels in the place of the data set's own.
+    /// A folder of labels that replaces the data set's own.
     pub(crate) labels: Option<PathBuf>,
 }
 
@@ -72,7 +72,7 @@ impl Work {
             Ok(source::Sample { name: name.clone(), image: as_planned(&sample.image), label: label.transpose()? })
         };
         let samples = part.names.iter().map(sample).collect::<Result<_, _>>()?;
-        // Pseudo-labels are classes already: the data set's map and encoding are for its own labels.
+        // Pseudo-labels already hold classes: the data set's map and encoding apply only to its own labels.
         let orientation = photograph_orientation(*orientation);
         Ok(Source::Files { samples, size: pixels(*size), label_map: None, encoding: Encoding::Index, orientation })
     }

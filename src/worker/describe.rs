@@ -1,8 +1,8 @@
-//! What a worker finds on its machine: the libtorch that was loaded and the GPUs that this one can use.
+//! Describes the worker's machine: the libtorch that was loaded and the GPUs that it can use.
 //!
-//! Knows no job. A GPU is not believed because it is listed: a driver that is too old for this libtorch, or a libtorch without
-//! code for this GPU, lets it be listed and fails at the first computation, so one is made. libtorch tells neither its version
-//! nor the names of GPUs to C++; the files beside it and the driver's own program do.
+//! Knows no job. A listed GPU isn't necessarily usable: with a driver too old for this libtorch, or a libtorch without
+//! kernels for this GPU, the first computation fails; so one is tried. libtorch's C++ API gives neither its version nor GPU
+//! names; the files beside it and the driver's own program do.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,19 +11,19 @@ use intrada_ml::cpu;
 use intrada_runner::exec::job::{Description, FORMAT, Gpu};
 use tch::{Cuda, Device, Kind, Tensor};
 
-/// The version of libtorch that this program was built for, where its files told.
+/// The version of libtorch that this program was built for, if known.
 const BUILT_FOR: Option<&str> = option_env!("INTRADA_LIBTORCH");
 
-/// What to do about another one.
+/// Advice when another version was loaded.
 pub(crate) const OTHER_LIBTORCH_CURE: &str = "LD_LIBRARY_PATH may name its folder: `env -u LD_LIBRARY_PATH intrada-run …` does \
      without; or build for this one: LIBTORCH=FOLDER cargo build --release";
 
-/// Looks.
+/// Describes this machine.
 pub(crate) fn description() -> Description {
     let file = loaded("libtorch_cpu.so");
     let mut gpus: Vec<Gpu> = (0..Cuda::device_count().max(0) as usize).map(tried).collect();
     let told = if gpus.is_empty() { Vec::new() } else { told_by_driver() };
-    // The driver lists all GPUs of the machine in its own order. Which is which is certain only where that can't matter.
+    // The driver lists all GPUs of the machine in its own order; the mapping is certain only where the order can't matter.
     let is_certain = told.len() == gpus.len() && told.iter().all(|(name, _)| *name == told[0].0);
     for (gpu, (name, memory)) in gpus.iter_mut().zip(told).filter(|_| is_certain) {
         (gpu.name, gpu.memory) = (Some(name), Some(memory));
@@ -34,19 +34,19 @@ pub(crate) fn description() -> Description {
         instruction_set: cpu::instruction_set(),
         libtorch: file.as_deref().and_then(version_beside),
         file,
-        // libtorch itself says so only where it finds a GPU.
+        // libtorch itself reports its CUDA version only if it finds a GPU.
         cuda: loaded("libtorch_cuda.so").is_some() || tch::utils::has_cuda(),
         gpus,
     }
 }
 
-/// The version of the libtorch that this process has loaded, where its files tell.
+/// The version of the loaded libtorch, if its files say so.
 pub(crate) fn libtorch() -> Option<String> {
     version_beside(&loaded("libtorch_cpu.so")?)
 }
 
-/// What is wrong with the libtorch that was loaded, if it is of another release than the one that this program was built for:
-/// it may not fit, and its numbers are others.
+/// The problem, if the loaded libtorch is of another release than the one that this program was built for: it may be
+/// incompatible, and its numerical results differ.
 pub(crate) fn other_libtorch() -> Option<String> {
     let file = loaded("libtorch_cpu.so")?;
     let found = version_beside(&file)?;
@@ -54,12 +54,12 @@ pub(crate) fn other_libtorch() -> Option<String> {
     Some(format!("libtorch {found} was loaded from {}, but this worker was built for {wanted}", file.display()))
 }
 
-/// PyTorch's own builds add where they run: 2.11.0+cu130.
+/// PyTorch's own builds append their platform: 2.11.0+cu130.
 fn release(version: &str) -> &str {
     version.split('+').next().unwrap_or(version)
 }
 
-/// Sums eight ones there.
+/// Sums eight ones on the device.
 fn tried(index: usize) -> Gpu {
     let sum = Tensor::f_ones([8], (Kind::Float, Device::Cuda(index)))
         .and_then(|ones| ones.f_sum(Kind::Float))
@@ -73,7 +73,7 @@ fn tried(index: usize) -> Gpu {
     Gpu { fault, ..Gpu::default() }
 }
 
-/// The file of this name that was loaded into this process, where the system tells.
+/// The path of the loaded library of this name, if the system tells.
 fn loaded(name: &str) -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     maps.lines()
@@ -81,7 +81,7 @@ fn loaded(name: &str) -> Option<PathBuf> {
         .find_map(|path| (path.file_name().is_some_and(|found| found == name)).then(|| path.to_owned()))
 }
 
-/// The version of the libtorch with this file: its archive has one file that says so, PyTorch's package another.
+/// The version of the libtorch with this file: from a file of its archive, or one of PyTorch's package.
 fn version_beside(library: &Path) -> Option<String> {
     let root = library.parent()?.parent()?;
     let archive = || Some(std::fs::read_to_string(root.join("build-version")).ok()?.trim().to_owned());
@@ -89,15 +89,15 @@ fn version_beside(library: &Path) -> Option<String> {
     archive().or_else(package).filter(|version| !version.is_empty())
 }
 
-/// Out of the line `__version__ = '2.11.0+cpu'`.
+/// Parses the line `__version__ = '2.11.0+cpu'`.
 fn version_of_package(text: &str) -> Option<String> {
     let line = text.lines().find(|line| line.starts_with("__version__"))?;
     let quoted = line.split_once('=')?.1.trim();
     Some(quoted.trim_matches(['\'', '"']).to_owned())
 }
 
-/// Name and memory (all, free, in bytes) of the machine's GPUs. Empty where nobody tells, or where this process sees not all
-/// of them.
+/// Name and memory (total, free, in bytes) of the machine's GPUs. Empty if unknown, or if this process doesn't see all of
+/// them.
 fn told_by_driver() -> Vec<(String, [u64; 2])> {
     if std::env::var_os("CUDA_VISIBLE_DEVICES").is_some() {
         return Vec::new();
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_libtorch_that_was_loaded_is_found_with_its_version() {
-        // Something of libtorch has to be used, or the linker leaves it out.
+        // Something of libtorch must be used, or the linker omits it.
         assert_eq!(f64::try_from(Tensor::from_slice(&[1.0f64]).sum(Kind::Double)).unwrap(), 1.0);
         let found = description();
         let file = found.file.unwrap();

@@ -1,8 +1,8 @@
-//! What an exported file says of its network, held against the network that a stage reads it into.
+//! Compares the network that an exported file describes with the network that a stage reads it into.
 //!
-//! Names and shapes of tensors don't tell how many branches of a head are summed, how fine the grid is, or which class an
-//! output is for. `export` writes all of that into the header of its safetensors file. Knows no format: the header comes in as
-//! texts. A file of another program has no such header, and one of an older export only a part of it; what isn't there is not
+//! Names and shapes of tensors don't show how many branches a head sums, its output stride, or which class an output is
+//! for. `export` writes all of that into the header of its safetensors file. Knows no format: the caller passes the header
+//! as texts. Files of other programs have no such header, and older exports only part of it; missing fields are not
 //! compared.
 
 use std::path::Path;
@@ -12,7 +12,8 @@ use intrada_weights::shown::Shown;
 
 use crate::work::Failure;
 
-/// What the tensors tell as well: a network of one level may leave another's auxiliary head aside, as it predicts the same.
+/// Fields that the tensors show as well: a network of one level may drop another's auxiliary head, as its predictions are
+/// the same.
 const TOLD_BY_TENSORS: &[&str] = &["multi_level"];
 
 /// The header of a file, and its path for messages.
@@ -23,16 +24,16 @@ pub(crate) struct Exported<'a> {
 }
 
 impl Exported<'_> {
-    /// Whether it is this program's header: others write an `arch`, too.
+    /// Whether this program wrote the header: others also write an `arch`.
     fn is_ours(&self) -> bool {
         ["arch", "classes", "channel_order", "key"].iter().all(|name| self.header.contains_key(*name))
     }
 
-    /// What is doubtful about reading the file into a network of these values and classes. `strictly`: the tensors don't fit,
-    /// so that whatever differs may be why.
+    /// A warning about reading the file into a network with these values and classes, if any. `strictly`: the tensors don't
+    /// fit, so any difference may be the reason.
     ///
     /// # Errors
-    /// The network would compute something else, or its outputs would be taken for other classes.
+    /// The network would compute something else, or its outputs would be assigned to other classes.
     pub(crate) fn agrees(
         &self,
         own: &[(&str, String)],
@@ -62,7 +63,7 @@ impl Exported<'_> {
 
     fn same_classes(&self, own: &[&str]) -> Result<Option<String>, Failure> {
         let theirs: Option<Vec<String>> = self.header.get("classes").and_then(|list| serde_json::from_str(list).ok());
-        // Another number of classes is told where shapes are compared.
+        // A different number of classes is reported when shapes are compared.
         let Some(theirs) = theirs.filter(|theirs| theirs.len() == own.len()) else { return Ok(None) };
         let is_same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
         let pairs = || theirs.iter().zip(own);
@@ -74,7 +75,7 @@ impl Exported<'_> {
         let moved = pairs().find(|(name, at)| !is_same(name, at) && own.iter().any(|other| is_same(name, other)));
         let Some((name, at)) = moved else {
             return Ok(Some(format!(
-                "{path}: its classes are called {in_file}, those of the pipeline {here}; they are taken for each other in \
+                "{path}: its classes are called {in_file}, those of the pipeline {here}; they are matched in \
                  this order"
             )));
         };
@@ -87,7 +88,7 @@ impl Exported<'_> {
     }
 }
 
-/// As a pipeline file has it.
+/// As written in a pipeline file.
 fn setting(name: &str, value: &str) -> String {
     match name {
         "arch" => format!("`arch = \"{}\"`", Shown(value)),

@@ -1,7 +1,7 @@
-//! A data set worked through item by item: what is known is taken over, and what is found is handed in at once.
+//! Processes a data set item by item: known items are reused, and each new finding is handed in at once.
 //!
-//! Knows the contract on items and no kind: files are bytes here, values are the kind's own type. The outputs are the same
-//! whether an item was known or looked at, since a kind that works item by item finds each from nothing but itself.
+//! Knows the contract on items and no kind: files are bytes here, and values have the kind's own type. Outputs don't depend
+//! on which items were reused, since a kind that works item by item computes each from that item alone.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -19,22 +19,22 @@ use tch::Device;
 
 use crate::work::{Failure, Work};
 
-/// An output of which each item has a file.
+/// An output that has one file per item.
 pub(crate) struct Output {
     /// The folder.
     pub(crate) name: &'static str,
-    /// Of the files in it.
+    /// The extension of its files.
     pub(crate) ending: &'static str,
 }
 
 impl Output {
-    /// The file of an item, below the folder of all outputs.
+    /// The file of an item, relative to the folder of all outputs.
     fn file(&self, place: &Path) -> PathBuf {
         Path::new(self.name).join(place.with_extension(self.ending))
     }
 }
 
-/// The items of one job. `T` is what is found of an item besides its files.
+/// The items of one job. `T` holds the values found for an item besides its files.
 pub(crate) struct Items<'a, T> {
     work: &'a Work,
     outputs: &'a [Output],
@@ -42,19 +42,19 @@ pub(crate) struct Items<'a, T> {
     by_name: HashMap<String, usize>,
     known: usize,
     handed_in: u64,
-    /// The file for what is handed in, once something was found.
+    /// The file of findings, once there is one.
     findings: Option<File>,
 }
 
 struct Sample<T> {
     name: String,
-    /// Its file below each output, which has an ending of its own.
+    /// Its file in each output, with that output's extension.
     place: PathBuf,
     found: Option<T>,
 }
 
 impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
-    /// Begins the work on the data set of this role, with what is known of it.
+    /// Begins work on the data set of this role; reuses known items.
     ///
     /// # Errors
     /// The job names no such data set, or two samples would have the same files.
@@ -71,25 +71,25 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
         Ok(Items { work, outputs, samples, by_name, known, handed_in: 0, findings: None })
     }
 
-    /// The names of the samples that are to be looked at.
+    /// The names of the samples still to compute.
     pub(crate) fn rest(&self) -> Vec<String> {
         self.samples.iter().filter(|sample| sample.found.is_none()).map(|sample| sample.name.clone()).collect()
     }
 
-    /// How many were known.
+    /// How many items were reused.
     pub(crate) fn known(&self) -> usize {
         self.known
     }
 
-    /// How many were looked at and needn't be again.
+    /// How many items are done, reused or computed.
     pub(crate) fn handed_in(&self) -> u64 {
         self.handed_in
     }
 
-    /// Takes note of what was found of a sample: a file for each output, in order, and values.
+    /// Records the result of a sample: a file for each output, in order, and values.
     ///
     /// # Errors
-    /// It can't be written, or there is no such sample.
+    /// A file can't be written, or there is no such sample.
     pub(crate) fn add(&mut self, name: &str, files: &[Vec<u8>], values: T) -> Result<(), Failure> {
         let index = *self.by_name.get(name).ok_or_else(|| unasked(name))?;
         let place = &self.samples[index].place;
@@ -101,10 +101,10 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
         Ok(())
     }
 
-    /// Puts the files in their places. What was found of all samples, in order.
+    /// Moves the files into place. Returns the values of all samples, in order.
     ///
     /// # Errors
-    /// A file can't be moved, or nothing was found of a sample.
+    /// A file can't be moved, or a sample has no result.
     pub(crate) fn finish(self) -> Result<Vec<(String, T)>, Failure> {
         if let Some(sample) = self.samples.iter().find(|sample| sample.found.is_none()) {
             return Err(unasked(&sample.name));
@@ -122,13 +122,13 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
         Ok(self.samples.into_iter().filter_map(|sample| Some((sample.name, sample.found?))).collect())
     }
 
-    /// Where a file waits for the others: in the slot, since a pass that is killed must not have been for nothing.
+    /// Files are collected in the resume slot, so that a killed pass keeps its work.
     fn waiting(&self, output: &Output, place: &Path) -> PathBuf {
         job::Items::files(&self.work.job.slot).join(output.file(place))
     }
 
-    /// Tells the runner. What was found is what there is to find in the item: of a file with other bytes than the key says
-    /// nothing is ever decoded.
+    /// Hands the finding to the runner. It holds for the item's digest: a file whose bytes differ from the key's is never
+    /// decoded.
     fn hand_in(&mut self, index: usize, files: &[Vec<u8>], values: &T) -> Result<(), Failure> {
         let (work, sample) = (self.work, &self.samples[index]);
         let Some(item) = work.job.items.as_ref().and_then(|items| items.item(&sample.name)) else { return Ok(()) };
@@ -148,25 +148,25 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
     }
 }
 
-/// What an earlier job found of a sample, on a device where the same would be found now.
+/// A finding of an earlier job, made on a device that gives the same results.
 fn known<'a>(work: &'a Work, name: &str) -> Option<&'a Known> {
     let items = work.job.items.as_ref()?;
     items.known.get(&items.item(name)?).filter(|known| known.made_on == made_on(work))
 }
 
-/// Its values, with its files in place. `None` if that fails: then it is looked at again.
+/// Its values, with its files in place. `None` if that fails: then it is computed again.
 fn copied<T: DeserializeOwned>(work: &Work, known: &Known, outputs: &[Output], place: &Path) -> Option<T> {
     let values = serde_json::from_value(known.values.clone()).ok()?;
     for output in outputs {
         let to = work.job.staging.join(output.file(place));
-        // Not linked: another name would change the change time of the object, by which it is known to be intact.
+        // Not hard-linked: a link would change the object's change time, which shows that it is intact.
         make_parent(&to).ok()?;
         fs::copy(known.files.get(output.name)?, to).ok()?;
     }
     Some(values)
 }
 
-/// Sums come out in another order with other threads, on another device, and with other instructions of the CPU.
+/// Sums are rounded in another order with other threads, another device, or other CPU instructions.
 fn made_on(work: &Work) -> String {
     let threads = work.job.threads;
     match (work.device, cpu::instruction_set()) {
@@ -176,7 +176,7 @@ fn made_on(work: &Work) -> String {
     }
 }
 
-/// What an earlier attempt wrote stays. It may have been killed in the middle of its last line, which must not spoil ours.
+/// Keeps what an earlier attempt wrote. Its last line may be incomplete and must not corrupt ours.
 fn open_findings(path: &Path) -> std::io::Result<File> {
     let mut file = File::options().create(true).append(true).open(path)?;
     file.write_all(b"\n").map(|()| file)
@@ -257,7 +257,7 @@ mod tests {
         Items::begin(work, "images", &[Output { name: "maps", ending: "png" }]).unwrap()
     }
 
-    /// The names of what was handed in.
+    /// The names of the findings.
     fn handed_in(work: &Work) -> Vec<&'static str> {
         let found = read(&fs::read(job::Items::findings(&work.job.slot)).unwrap_or_default());
         ["a", "b"].into_iter().filter(|name| found.contains_key(&item(name))).collect()

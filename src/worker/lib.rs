@@ -1,8 +1,8 @@
-//! The worker: performs one job in a process of its own.
+//! The worker: performs one job in its own process.
 //!
-//! Glue between the runner's job contract and intrada-ml: a description comes in, a kind's file calls the papers' code, files
-//! go into the staging folder. Knows no graph, no keys, no cache. Its own process, so that a crash of libtorch, an
-//! out-of-memory kill or a CUDA error fails one stage and not the run.
+//! Connects the runner's job contract and intrada-ml: it reads a job description, the kind's file calls the papers' code,
+//! and files are written into the staging folder. Knows no graph, no keys, no cache. In its own process a crash of
+//! libtorch, an out-of-memory kill or a CUDA error fails one stage and not the run.
 #![warn(missing_docs)]
 
 mod data;
@@ -32,8 +32,7 @@ use tch::Device;
 
 use work::{Failure, Work, log, say};
 
-/// Performs the job that the first argument names, and says on standard output how it goes; or says what it finds on this
-/// machine.
+/// Performs the job that the first argument names and reports progress on standard output; or describes this machine.
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     if arguments == [DESCRIBE] {
@@ -61,7 +60,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// One line, all that is said.
+/// Prints one line: the answer.
 fn answer(line: &serde_json::Value) -> ExitCode {
     match writeln!(std::io::stdout(), "{line}") {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,13 +88,14 @@ fn perform(path: &Path) -> Result<work::Notes, Failure> {
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    // A file that may not grow any larger (`ulimit -f`) is to be an error of the write, which names it, and not the end.
+    // When a file reaches its size limit (`ulimit -f`), the write must return an error, which names the file, instead of
+    // killing the process.
     signal_hook::flag::register(rustix::process::Signal::XFSZ.as_raw(), Arc::default())?;
     let text = std::fs::read(path)?;
     let job = read(&text)?;
     let device = device(&job.device)?;
     let chosen = chosen_for(&job)?;
-    // Sums come out in another order with another number of threads, so the number is the job's, not the machine's.
+    // Sums are rounded in another order with another number of threads, so the job sets the number, not the machine.
     tch::set_num_threads(job.threads as i32);
     let kind = kinds::find(&job.kind)?;
     let work = Work::new(job, device, stop);
@@ -109,7 +109,7 @@ fn perform(path: &Path) -> Result<work::Notes, Failure> {
     Ok(notes)
 }
 
-/// The job of a runner of the same version: of another one, what else is in it means nothing here.
+/// Reads only the format number: a job of another version's runner can't be interpreted further.
 fn read(text: &[u8]) -> Result<Job, Failure> {
     #[derive(serde::Deserialize)]
     struct Any {
@@ -117,13 +117,13 @@ fn read(text: &[u8]) -> Result<Job, Failure> {
     }
     let Any { format } = serde_json::from_slice(text)?;
     if format != FORMAT {
-        let message = format!("the job is of format {format}, this worker knows {FORMAT}");
+        let message = format!("the job has format {format}, this worker reads {FORMAT}");
         return Err(Failure::advised(message, "build intrada-run and intrada-worker from the same sources"));
     }
     Ok(serde_json::from_slice(text)?)
 }
 
-/// The instructions that libtorch has chosen, if these are what the job is held to and libtorch is the one that is meant.
+/// Checks that libtorch uses the job's instruction set and is the expected version; returns the instructions that it chose.
 fn chosen_for(job: &Job) -> Result<Option<String>, Failure> {
     if let Some(other) = describe::other_libtorch() {
         return Err(Failure::advised(other, describe::OTHER_LIBTORCH_CURE));
@@ -131,30 +131,28 @@ fn chosen_for(job: &Job) -> Result<Option<String>, Failure> {
     let chosen = cpu::instruction_set();
     if job.instruction_set.is_some() && !cpu::hold() {
         return Err(Failure::advised(
-            "this libtorch can't be held to `instruction_set`: it has no switch for oneDNN",
-            "without `instruction_set` in [pipeline] it computes as it likes",
+            "this libtorch doesn't support `instruction_set`: it has no switch for oneDNN",
+            "remove `instruction_set` from [pipeline]",
         ));
     }
     match (&job.instruction_set, chosen) {
         (Some(wanted), Some(chosen)) if *wanted != chosen => Err(Failure::advised(
-            format!(
-                "the pipeline says `instruction_set = \"{wanted}\"`, but libtorch finds no more than {chosen} here"
-            ),
-            "another instruction_set of [pipeline], or none, lets it run here, under another key",
+            format!("the pipeline says `instruction_set = \"{wanted}\"`, but libtorch supports at most {chosen} here"),
+            "set another instruction_set in [pipeline], or none; the keys change with it",
         )),
         (_, chosen) => Ok(chosen),
     }
 }
 
-/// `auto` is the first GPU where libtorch has one.
+/// `auto` is the first GPU that libtorch finds, else the CPU.
 fn device(name: &str) -> Result<Device, Failure> {
     let gpu = |index: usize| {
         if index < tch::Cuda::device_count().max(0) as usize {
             Ok(Device::Cuda(index))
         } else {
             Err(Failure::advised(
-                format!("device `{name}` is asked for, but libtorch finds {} GPUs", tch::Cuda::device_count()),
-                "a CUDA build of libtorch comes with `./fetch-libtorch --cuda`; `--device cpu` does without",
+                format!("device `{name}` was requested, but libtorch finds {} GPUs", tch::Cuda::device_count()),
+                "`./fetch-libtorch --cuda` gets a CUDA build of libtorch; `--device cpu` runs without a GPU",
             ))
         }
     };
@@ -165,7 +163,7 @@ fn device(name: &str) -> Result<Device, Failure> {
         _ => match name.strip_prefix("cuda:").and_then(|index| index.parse().ok()) {
             Some(index) => gpu(index),
             None => {
-                Err(Failure::advised(format!("there is no device `{name}`"), "auto, cpu, cuda and cuda:1 are devices"))
+                Err(Failure::advised(format!("there is no device `{name}`"), "devices are auto, cpu, cuda and cuda:1"))
             }
         },
     }

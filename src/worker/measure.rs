@@ -1,8 +1,7 @@
-//! A network that is looked at, and held against the labels of a data set: what an evaluation and the looks of a training at
-//! its own network share.
+//! Measures a network against the labels of a data set; used by evaluation stages and by evaluations during a training.
 //!
-//! Knows no metric but the confusion matrix. Predictions are brought to the size of the label, not the reverse (released
-//! code, `eval_UDA.py`).
+//! The only metric it knows is the confusion matrix. Predictions are resized to the label, not the reverse (released code,
+//! `eval_UDA.py`).
 
 use intrada_ml::data::pass::Frame;
 use intrada_ml::data::raster::Index;
@@ -17,32 +16,32 @@ use crate::work::{Failure, Work};
 /// The role of the labelled data set in a job.
 pub(crate) const ROLE: &str = "dataset";
 
-/// A network that is looked at.
+/// A network to measure.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
-    /// What it is called in a message.
+    /// Its name in messages.
     pub(crate) name: &'a str,
     /// The network.
     pub(crate) network: &'a dyn Network,
-    /// How it wants its images.
+    /// Its input format.
     pub(crate) normalization: Normalization,
-    /// Of its elements.
+    /// The element type of its weights.
     pub(crate) kind: Kind,
 }
 
 impl<'a> Subject<'a> {
-    /// From an image to the main head's logits, `1×C×h×w`, with the weights as they are now. Changes nothing about the network.
+    /// Maps an image to the main head's logits, `1×C×h×w`, with the current weights. Doesn't change the network.
     pub(crate) fn predictor(&self, device: Device) -> impl Fn(&Frame) -> Tensor + use<'a> {
         let (predictor, kind) = (self.network.predictor(), self.kind);
         move |frame| predictor(&frame.input.to_device(device).to_kind(kind))
     }
 }
 
-/// One image that has been looked at.
+/// One measured image.
 pub(crate) struct Seen<'a> {
-    /// Its place in the data set, from 0.
+    /// Its index in the data set, from 0.
     pub(crate) index: u64,
-    /// Images of the data set.
+    /// Number of images in the data set.
     pub(crate) images: u64,
     /// The image and its label.
     pub(crate) frame: &'a Frame,
@@ -50,11 +49,11 @@ pub(crate) struct Seen<'a> {
     pub(crate) logits: &'a Tensor,
     /// Most likely classes, at the label's size.
     pub(crate) prediction: &'a Index,
-    /// The counts of this image alone.
+    /// The counts of this image only.
     pub(crate) confusion: &'a Confusion,
 }
 
-/// What `entropy-inference` refuses would be a number here, and look like one of a bad network.
+/// Advice on non-finite logits. Without this error they would give a number that looks like a bad network.
 fn diverged(subject: &Subject, error: &InferenceError) -> Failure {
     Failure::advised(
         format!("`{}`: {error}", subject.name),
@@ -62,7 +61,7 @@ fn diverged(subject: &Subject, error: &InferenceError) -> Failure {
     )
 }
 
-/// Counts over all images, and how many these were. `at` is where a job that is asked to stop meanwhile will go on.
+/// The counts over all images, and the number of images. `at` is where a stopped job will resume.
 pub(crate) fn confusion(
     work: &Work,
     subject: Subject,

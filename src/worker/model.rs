@@ -1,4 +1,4 @@
-//! The network that a job names.
+//! Builds the network that a job names.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use tch::Kind;
 use crate::exported::Exported;
 use crate::work::{Failure, Work, log};
 
-/// A model of the pipeline file, as its parameters arrive.
+/// A model of the pipeline file, from the job's parameters.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Model {
     /// Which network.
@@ -24,16 +24,16 @@ pub(crate) struct Model {
     /// Whether it has an auxiliary head.
     #[serde(rename = "model.multi_level")]
     multi_level: bool,
-    /// Pixels of the image to one of the heads' input, where the network has a choice.
+    /// Output stride at one of the heads' inputs, if the network has a choice.
     #[serde(rename = "model.output_stride")]
     output_stride: Option<OutputStride>,
-    /// How many branches of a head are summed, where the network has a choice.
+    /// How many branches a head sums, if the network has a choice.
     #[serde(rename = "model.branches")]
     branches: Option<Branches>,
 }
 
 impl Model {
-    /// The network with fresh weights, a function of `seed`.
+    /// The network with fresh weights that depend only on `seed`.
     pub(crate) fn fresh(&self, work: &Work, seed: u64, kind: Kind) -> Result<Box<dyn Network>, Failure> {
         let Model { multi_level, output_stride, branches, .. } = *self;
         let options = Options { classes: work.class_count()?.into(), multi_level, output_stride, branches };
@@ -47,10 +47,10 @@ impl Model {
         Ok(network)
     }
 
-    /// What `load` has taken of `file`, if what the file says of its network agrees with this one.
+    /// Loads `file` with `load`, and checks that the network that the file describes agrees with this one.
     ///
     /// # Errors
-    /// That of `load`; the file was exported as a network that computes something else.
+    /// `load` fails, or the file was exported from a network that computes something else.
     pub(crate) fn checked(
         &self,
         work: &Work,
@@ -62,14 +62,14 @@ impl Model {
         let said = |header| Exported { path: file.path(), header };
         match load() {
             Ok(restored) => {
-                // Of a backbone the head is this model's own, and so is what decides about it.
+                // A backbone file says nothing of the head: this model's settings decide.
                 let has_head = head(&own[0].1).is_some_and(|head| restored.loaded.iter().any(|name| name == head));
                 if has_head && let Some(doubt) = said(&restored.header).agrees(&own, &classes, false)? {
                     work.warn(doubt);
                 }
                 Ok(restored)
             }
-            // Which values differ says more than which tensors do.
+            // Differing values explain more than differing tensors.
             Err(error) => {
                 use CheckpointError::{Missing, Shape, Unexpected, Unfitting};
                 if matches!(error, Missing { .. } | Shape { .. } | Unexpected { .. } | Unfitting { .. }) {
@@ -80,7 +80,7 @@ impl Model {
         }
     }
 
-    /// All that decides what the network computes, as `export` writes it into a header.
+    /// Everything that determines what the network computes, as `export` writes it into a header.
     fn values(&self) -> Vec<(&'static str, String)> {
         let Model { arch, multi_level, output_stride, branches } = *self;
         let arch = serde_json::to_value(arch).ok().and_then(|name| Some(name.as_str()?.to_owned()));
@@ -96,8 +96,7 @@ impl Model {
     }
 }
 
-/// How much of a file and of a network was loaded, in the words of `import.json`; which tensors exactly were not, and why,
-/// goes to the log.
+/// How much of a file and of a network was loaded, as in `import.json`; the log lists the tensors that were not, and why.
 pub(crate) fn told(restored: &Restored) -> String {
     let Restored { loaded, skipped, kept, counters, wrapping, header: _ } = restored;
     for (what, tensors) in [("skipped", skipped), ("missing", kept), ("missing", counters)] {

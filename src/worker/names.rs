@@ -1,13 +1,13 @@
-//! What a failure calls the outputs of other stages that a job reads: by the paths that a person knows.
+//! Replaces store paths in failure messages by the paths that the user knows.
 //!
-//! A job gets them as objects of the store, whose names are digests, or as links to these; whatever reads one names it so. Knows
-//! no kind and no message: only the paths in it are replaced.
+//! A job gets other stages' outputs as objects of the store, named by digest, or as links to them; readers' messages
+//! contain those names. Knows no kind and no message: it replaces only paths.
 
 use intrada_runner::exec::job::{Input, Job};
 
 use crate::work::{Failure, LINKS};
 
-/// The failure of a job in the words of the pipeline file.
+/// The failure of a job, with the pipeline file's names.
 pub(crate) fn renamed(failure: Failure, job: &Job) -> Failure {
     match failure {
         Failure::Failed { message, help } => {
@@ -25,11 +25,11 @@ fn in_words(text: &str, job: &Job) -> String {
             Some(Input::File(path)) => text = text.replace(&*path.to_string_lossy(), name),
             Some(Input::Folder(files)) => {
                 let links = job.staging.join(LINKS).join(role);
-                // The longest first, as one name may begin another.
+                // The longest first, as one path may be a prefix of another.
                 for (inside, object) in files.iter().rev() {
                     let called = format!("{inside} of {name}");
                     for path in [object.as_path(), &links.join(inside)] {
-                        // A digest in an object's name, or the whole path of a link, stands for nothing else.
+                        // A digest in an object's name, or the full path of a link, refers to nothing else.
                         text = text.replace(&*path.to_string_lossy(), &called);
                     }
                 }

@@ -1,17 +1,15 @@
-//! Small pictures of images and of what networks make of them, and which images of an evaluation are shown: the few that tell
-//! most.
+//! Small pictures of images and of networks' predictions, and the choice of images that an evaluation shows.
 //!
-//! Knows IoUs image by image, and nothing of pages: whoever shows the pictures colours them. They are for looking at, so they
-//! are at most [`WIDTH`] pixels wide; all pictures of an image have the same size, so that they can be laid over each other.
-//! Which images are chosen follows from the IoUs alone, not from the order in which the networks were named: that order is
-//! no part of an evaluation's key.
+//! Knows IoUs image by image, and nothing of pages: the page colours the pictures. They are at most [`WIDTH`] pixels wide;
+//! all pictures of an image have the same size, so that they can be overlaid. The choice depends only on the IoUs, not on
+//! the order in which the networks were named: that order isn't part of an evaluation's key.
 //!
 //! ```text
 //! photograph/<image>.jpg             truth/<image>.png            class indices, 255 = ignore
 //! prediction/<network>/<image>.png   entropy/<network>/<image>.png     0 (0) to 255 (log2 C)
 //! ```
 //!
-//! In a training, which reads no label of these images, there is no truth, and `<network>` is an iteration.
+//! A training reads no labels of these images: there is no truth, and `<network>` is an iteration.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,22 +25,22 @@ use tch::Tensor;
 use crate::measure::{ROLE, Subject};
 use crate::work::{Failure, Work};
 
-/// Of a picture, in pixels.
+/// Maximum width of a picture, in pixels.
 const WIDTH: usize = 384;
 /// Enough for both leads between any two of four networks.
 const LEADS: usize = 12;
 
-/// One image, measured: a line of `images.jsonl`.
+/// Measurements of one image: a line of `images.jsonl`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Judged {
     /// Its name.
     pub(crate) image: String,
     /// By network: the mean IoU over the classes that occur in it or were predicted, 0 to 1.
     pub(crate) miou: BTreeMap<String, Option<f64>>,
-    /// By network: the mean entropy by which a ranking would place it (IntraDA, eq. 4; `mean_entropy` in a `scores.csv`).
-    /// None where the network has diverged.
+    /// By network: the mean entropy that a ranking would use (IntraDA, eq. 4; `mean_entropy` in a `scores.csv`). None if
+    /// the network has diverged.
     pub(crate) entropy: BTreeMap<String, Option<f32>>,
-    /// Why there are pictures of it, where there are.
+    /// Why there are pictures of it, if there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) shown: Option<Reason>,
 }
@@ -51,30 +49,30 @@ pub(crate) struct Judged {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Reason {
-    /// The networks do best on it, on average.
+    /// The highest mean IoU over the networks.
     Best,
-    /// Half of the images are better.
+    /// The median.
     Median,
-    /// They do worst.
+    /// The lowest.
     Worst,
-    /// Of some two of them, one is nowhere further ahead of the other.
+    /// The largest lead of one network over another.
     Differ,
 }
 
 impl Judged {
-    /// Over the networks.
+    /// The mean over the networks.
     fn mean(&self) -> f64 {
         let known: Vec<f64> = self.miou.values().flatten().copied().collect();
         known.iter().sum::<f64>() / known.len().max(1) as f64
     }
 
-    /// How far one network is ahead of another.
+    /// The lead of one network over another.
     fn lead(&self, one: &str, other: &str) -> Option<f64> {
         Some(self.miou.get(one)?.as_ref()? - self.miou.get(other)?.as_ref()?)
     }
 }
 
-/// Notes which images tell most: two of the best, the median, two of the worst, and the [`leads`].
+/// Marks the images to show: two of the best, the median, two of the worst, and the [`leads`].
 pub(crate) fn choose(images: &mut [Judged]) {
     let mut by_mean: Vec<usize> = (0..images.len()).collect();
     by_mean.sort_by(|a, b| images[*b].mean().total_cmp(&images[*a].mean()));
@@ -88,14 +86,13 @@ pub(crate) fn choose(images: &mut [Judged]) {
     }
 }
 
-/// Of every two networks the image on which the one is furthest ahead, and the one on which the other is. So whichever networks
-/// a reader compares, in whichever order, what was gained most and what was lost most is among them. Of so many networks that
-/// these would be more than [`LEADS`], the widest leads.
+/// For each pair of networks, the images with the largest lead of either. So whichever networks a reader compares, the
+/// largest gain and the largest loss are shown. If these are more than [`LEADS`], the largest leads.
 fn leads(images: &[Judged]) -> Vec<usize> {
     let networks = || images.iter().take(1).flat_map(|image| image.miou.keys());
     let furthest = |(one, other): (&String, &String)| {
         let leads = images.iter().enumerate().filter_map(|(image, judged)| Some((judged.lead(one, other)?, image)));
-        // Of equals the first.
+        // The first of equals.
         let furthest = leads.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
         (furthest.0 > 0.0).then_some(furthest)
     };
@@ -105,7 +102,7 @@ fn leads(images: &[Judged]) -> Vec<usize> {
     leads.into_iter().take(LEADS).map(|(_, image)| image).collect()
 }
 
-/// Makes the pictures of the chosen images that belong to one network, and those that belong to none.
+/// Makes the pictures of the chosen images: those of one network, and those of the images themselves.
 pub(crate) fn make(work: &Work, folder: &Path, name: &str, subject: Subject, images: &[Judged]) -> Result<(), Failure> {
     let chosen: Vec<usize> = (0..images.len()).filter(|image| images[*image].shown.is_some()).collect();
     let labels = LabelUse::Required { classes: work.class_count()? };
@@ -123,37 +120,37 @@ pub(crate) fn make(work: &Work, folder: &Path, name: &str, subject: Subject, ima
     Ok(())
 }
 
-/// What a network makes of an image, as the pictures of maps of this size. `name` tells the network from others.
+/// A network's prediction and entropy for an image, at this size. `name` identifies the network.
 pub(crate) fn draw(folder: &Path, name: &str, frame: &Frame, logits: &Tensor, map: [usize; 2]) -> Result<(), Failure> {
     let (file, size) = (map_file(&frame.name)?, small(map));
     let prediction = resize::nearest(&predict(logits, map), size);
     encode::write(&folder.join("prediction").join(name).join(&file), &encode::grey_png(&prediction))?;
-    // A network that has diverged has no entropy; its evaluation says so by its IoU.
+    // A diverged network has no entropy; its evaluation shows that by its IoU.
     if let Ok(found) = infer(&frame.name, logits, size, &[]) {
         encode::write(&folder.join("entropy").join(name).join(&file), &encode::grey_png(&found.entropy))?;
     }
     Ok(())
 }
 
-/// The image itself, to be laid under these.
+/// The photograph that lies under these.
 pub(crate) fn draw_photograph(folder: &Path, frame: &Frame, map: [usize; 2]) -> Result<(), Failure> {
     let path = folder.join("photograph").join(map_file(&frame.name)?.with_extension("jpg"));
     Ok(encode::write(&path, &photograph(&frame.photograph, map))?)
 }
 
-/// Whether one of so many things in a row is among the `shown` ones. They are evenly spread, so that pictures aren't all from
-/// the first street of a data set, and the last one is among them.
+/// Whether the item at this index is one of the `shown`. They are evenly spaced, so that pictures aren't all from the first
+/// street of a data set, and include the last item.
 pub(crate) fn is_shown(index: u64, all: u64, shown: u64) -> bool {
     let shown = shown.min(all);
     index * shown / all != (index + 1) * shown / all
 }
 
-/// A photograph as a JPEG that fits the picture of a map of this size, and is as large as that.
+/// A photograph as a JPEG of the same size as the picture of a map of this size.
 pub(crate) fn photograph(image: &Rgb, map: [usize; 2]) -> Vec<u8> {
     encode::jpeg(&resize::bicubic(image, small(map)))
 }
 
-/// The size of a picture of something of this size: the same shape, and never larger.
+/// The size of a picture: the same aspect ratio, never larger than the original.
 fn small([width, height]: [usize; 2]) -> [usize; 2] {
     let to = width.min(WIDTH);
     [to, (height * to).div_ceil(width).max(1)]

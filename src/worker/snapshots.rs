@@ -1,12 +1,10 @@
-//! How a training's predictions develop: small pictures of what its network makes of a few images, at a few moments.
+//! Snapshots of a training's predictions: small pictures of a few images at a few iterations.
 //!
-//! Knows no label and no method. The images are those that are adapted to, or where there are none, those that are trained on.
-//! It looks at the network between two steps and changes nothing about it, so a training gives the same bytes with and
-//! without.
+//! Knows no labels and no method. The images are target images, or source images if there is no target. It runs the network
+//! between two steps and changes nothing about it, so a training gives the same bytes with and without.
 //!
-//! The pictures lie in the resume slot until the training has come to its end. Each is a function of the job and the
-//! iteration alone. So when a killed training goes on, those of iterations behind its checkpoint are whole, and any others
-//! are drawn again, over what is there.
+//! The pictures are kept in the resume slot until the training ends. Each depends only on the job and the iteration. So
+//! when a killed training resumes, pictures up to its checkpoint are complete, and later ones are drawn again over the old.
 
 use std::fs;
 use std::path::Path;
@@ -19,22 +17,22 @@ use crate::measure::Subject;
 use crate::pictures::{draw, draw_photograph, is_shown};
 use crate::work::{Failure, Work};
 
-/// Images that are shown, of all parts of the data set.
+/// Number of images shown, over the whole data set.
 const IMAGES: u64 = 4;
-/// Moments at which they are shown, the end included: as many as TensorBoard keeps of one picture.
+/// Number of snapshots, including the last iteration: as many as TensorBoard keeps of one picture.
 const MOMENTS: u64 = 10;
 
-/// The pictures of one training.
+/// The snapshots of one training.
 pub(crate) struct Snapshots<'a> {
     work: &'a Work,
     subject: Subject<'a>,
     source: &'a Source,
-    /// The places of the images in the data set, from 0.
+    /// The indices of the images in the data set, from 0.
     images: Vec<usize>,
 }
 
 impl<'a> Snapshots<'a> {
-    /// On images of `source`.
+    /// Of images of `source`.
     ///
     /// # Errors
     /// As [`Reader::new`].
@@ -44,12 +42,12 @@ impl<'a> Snapshots<'a> {
         Ok(Snapshots { work, subject, source, images })
     }
 
-    /// Whether the network is to be looked at after this iteration.
+    /// Whether a snapshot is due after this iteration.
     pub(crate) fn is_due(&self, progress: &Progress) -> bool {
         is_shown(progress.done - 1, progress.total, MOMENTS)
     }
 
-    /// Draws what the network makes of the images after this iteration; after the first of the moments the images, too.
+    /// Draws the predictions of the images after this iteration; the first time also the images.
     ///
     /// # Errors
     /// An image is unreadable, or a picture can't be written.
@@ -68,8 +66,8 @@ impl<'a> Snapshots<'a> {
         Ok(())
     }
 
-    /// Puts the pictures of a training that came to its end among its outputs. They stay in the slot as well, should it be
-    /// killed before its outputs are taken over.
+    /// Copies the pictures of a finished training to its outputs. They stay in the slot as well, in case it is killed
+    /// before its outputs are published.
     ///
     /// # Errors
     /// They can't be copied.
@@ -78,7 +76,7 @@ impl<'a> Snapshots<'a> {
     }
 }
 
-/// A folder with all that is in it.
+/// Copies a folder recursively.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -1,7 +1,7 @@
-//! Files of weights tried before any stage runs: read as their stage will read them, and forgotten.
+//! Tries weights files before any stage runs: reads them as their stage will, and drops them.
 //!
-//! Knows no format and no network: each kind reads its own files. One that doesn't serve is told with the message that its stage
-//! would fail with hours later.
+//! Knows no format and no network: each kind reads its own files. A failing file is reported with the message that its
+//! stage would fail with hours later.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use tch::Device;
 use crate::kinds;
 use crate::work::{Failure, Work};
 
-/// What comes of trying the weights of the jobs in the file at `path`.
+/// Tries the weights of the jobs in the file at `path`.
 pub(crate) fn tried(path: &Path) -> Result<Tried, Failure> {
     let jobs: Vec<Job> = serde_json::from_slice(&std::fs::read(path)?)?;
     let (faults, warnings) = jobs.into_iter().map(found).unzip();
     Ok(Tried { format: FORMAT, faults, warnings })
 }
 
-/// Why the weights of a job don't serve, if they don't, and what is doubtful about them.
+/// The failure of a job's weights, if they fail, and warnings about them.
 fn found(job: Job) -> (Option<Fault>, Vec<String>) {
     let kind = kinds::find(&job.kind);
     let work = Work::new(job, Device::Cpu, Arc::default());

@@ -1,13 +1,13 @@
-//! Evaluation during a training: which of its networks is the best, and where each of them stood.
+//! Evaluation during a training: selects the best network, and records all evaluations.
 //!
-//! Knows one labelled data set and no method; it looks at the network between two steps and changes nothing about it, so a
-//! training gives the same bytes with and without. Choosing the best by mIoU uses labels. The papers' numbers are chosen so
-//! (released code, `eval_UDA.py`: the best of 60 snapshots); hence the choice is noted wherever the result goes.
+//! Knows one labelled data set and no method; it runs the network between two steps and changes nothing about it, so a
+//! training gives the same bytes with and without. Choosing the best by mIoU uses labels. The papers' numbers are chosen
+//! this way (released code, `eval_UDA.py`: the best of 60 snapshots); hence the choice is noted with the result everywhere.
 //!
-//! What is found lies in the resume slot: `evaluations.jsonl`, a line an evaluation, and the best network so far under the
-//! number of its iteration. After each evaluation the loop saves its checkpoint, and only at the next one is an earlier
-//! best removed. So when a killed training goes on, what was found after its checkpoint is dropped and found again, and
-//! what was best before is still there.
+//! The resume slot holds `evaluations.jsonl`, one line per evaluation, and the best network so far under the number of its
+//! iteration. After each evaluation the loop saves its checkpoint, and an earlier best is removed only at the next one. So
+//! when a killed training resumes, evaluations after its checkpoint are dropped and repeated, and the previous best is
+//! still there.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +29,7 @@ struct Evaluation {
     iteration: u64,
     /// Mean IoU over the defined classes, 0 to 1.
     miou: Option<f64>,
-    /// IoU by class; none where neither label nor prediction holds the class.
+    /// IoU by class; none if neither labels nor predictions hold the class.
     iou: BTreeMap<String, Option<f64>>,
 }
 
@@ -44,21 +44,21 @@ pub(crate) struct Validation<'a> {
 }
 
 impl<'a> Validation<'a> {
-    /// After each `every` iterations.
+    /// Evaluates every `every` iterations.
     pub(crate) fn new(work: &'a Work, subject: Subject<'a>, every: u64) -> Validation<'a> {
         Validation { work, subject, every, folder: work.job.slot.join("validation"), found: None }
     }
 
-    /// Whether the network is to be evaluated after this iteration.
+    /// Whether an evaluation is due after this iteration.
     pub(crate) fn is_due(&self, progress: &Progress) -> bool {
         progress.done.is_multiple_of(self.every) || progress.done == progress.total
     }
 
-    /// Evaluates the network as it is after this iteration.
+    /// Evaluates the network after this iteration.
     ///
     /// # Errors
-    /// An image or label is unreadable, a file can't be written, or the job was asked to stop. Then nothing was kept, and
-    /// the same command evaluates this very network again.
+    /// An image or label is unreadable, a file can't be written, or the job was asked to stop. Then nothing is kept, and a
+    /// re-run repeats this evaluation.
     pub(crate) fn look(&mut self, iteration: u64) -> Result<(), Failure> {
         let evaluation = self.measure(iteration)?;
         let mut found = match self.found.take() {
@@ -77,8 +77,8 @@ impl<'a> Validation<'a> {
         Ok(())
     }
 
-    /// What was found up to an iteration. What lies there of later ones is from before a kill, after the checkpoint from
-    /// which the training went on.
+    /// Drops evaluations after this iteration: they are from before a kill, later than the checkpoint from which the
+    /// training resumed.
     fn resume(&self, iteration: u64) -> Result<Vec<Evaluation>, Failure> {
         fs::create_dir_all(&self.folder)?;
         let path = self.work.job.slot.join(job::EVALUATIONS);
@@ -98,7 +98,7 @@ impl<'a> Validation<'a> {
         self.folder.join(format!("best-{iteration}.safetensors"))
     }
 
-    /// Removes the networks that were best at an iteration other than this.
+    /// Removes the networks that were best at other iterations.
     fn keep_only(&self, iteration: Option<u64>) -> Result<(), Failure> {
         let kept = iteration.map(|iteration| self.network_file(iteration));
         for entry in fs::read_dir(&self.folder)? {
@@ -110,14 +110,14 @@ impl<'a> Validation<'a> {
         Ok(())
     }
 
-    /// Puts the results of a training that came to its end among its outputs, and says what was chosen.
+    /// Moves the results of a finished training to its outputs, and reports the choice.
     ///
     /// # Errors
     /// No evaluation found an mIoU, or the files can't be written.
     pub(crate) fn finish(self, notes: &mut Notes) -> Result<(), Failure> {
         let found = match &self.found {
             Some(found) => found.clone(),
-            // Every iteration was behind the checkpoint already.
+            // The checkpoint was already at the last iteration.
             None => self.resume(u64::MAX)?,
         };
         let Some(best) = best(&found) else {
@@ -133,7 +133,7 @@ impl<'a> Validation<'a> {
     }
 }
 
-/// A later one wins only if it is strictly better once both are rounded to hundredths of a percent (released code,
+/// A later network wins only if it is strictly better once both are rounded to hundredths of a percent (released code,
 /// `eval_UDA.py`).
 fn best(found: &[Evaluation]) -> Option<&Evaluation> {
     let rounded = |evaluation: &Evaluation| evaluation.miou.map(|miou| (miou * 10_000.0).round() as i64);

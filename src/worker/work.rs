@@ -1,7 +1,7 @@
-//! One job under way: its typed parameters, its files, and the line to the runner.
+//! One job: its typed parameters, its files, and the channel to the runner.
 //!
-//! Knows the job's contract and no kind. Parameters become typed here once, at the edge: what a kind's file works with is its
-//! own struct, and a value that doesn't fit is reported before anything is computed.
+//! Knows the job's contract and no kind. Parameters are parsed here once, into each kind's own struct; an invalid value is
+//! reported before anything is computed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,14 +22,14 @@ use tch::Device;
 /// Why a job gave no result.
 #[derive(Debug)]
 pub enum Failure {
-    /// It was asked to stop; it goes on at this iteration.
+    /// It was asked to stop; it will resume at this iteration.
     Interrupted {
         /// Iterations or images that are kept.
         at: u64,
     },
-    /// It can't be done.
+    /// It failed.
     Failed {
-        /// What failed, where.
+        /// The error and where it occurred.
         message: String,
         /// What to do.
         help: Vec<String>,
@@ -54,12 +54,12 @@ impl<E: Error + 'static> From<E> for Failure {
     }
 }
 
-/// Whether it comes from a file that isn't what it was when the stage's key was made.
+/// Whether the error is a file that changed since the stage's key was computed.
 fn is_of_change(error: &(dyn Error + 'static)) -> bool {
     with_sources(error).any(|cause| cause.is::<Changed>())
 }
 
-/// What to do about a file of weights that doesn't serve, if the error comes from one.
+/// What to do about an invalid weights file, if the error comes from one.
 fn cure(error: &(dyn Error + 'static)) -> Option<&'static str> {
     with_sources(error).find_map(|cause| cause.downcast_ref::<CheckpointError>()?.cure())
 }
@@ -68,31 +68,30 @@ fn with_sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// A file of the workspace, which is used only if it holds what it held when the stage's key was made.
+/// A file of the workspace, used only if its content is that of the stage's key.
 pub fn as_planned(source: &Source) -> InputFile {
     InputFile::holding(&source.path, *source.content.0.as_bytes(), |bytes| *Digest::of(bytes).as_bytes())
 }
 
-/// What to do about a file that changed by mistake.
-pub const CHANGED_BACK: &str = "with the file put back, the same command goes on from what is kept";
-const CHANGED_ON_PURPOSE: &str =
-    "with the file as it is now, the same command begins anew; no result was kept that was made from both";
+/// Advice for a file that was changed by mistake.
+pub const CHANGED_BACK: &str = "restore the file, and the same command resumes";
+const CHANGED_ON_PURPOSE: &str = "or keep the change, and the same command starts over; no result mixes both versions";
 
 /// The folder in the staging folder with links to the files of input folders.
 pub(crate) const LINKS: &str = ".inputs";
 
-/// What a kind answers when it is done; goes into the trace.
+/// The answer of a finished kind; goes into the trace.
 pub type Notes = BTreeMap<String, String>;
 
-/// A job under way.
+/// A job in progress.
 pub struct Work {
-    /// As it came in.
+    /// As received.
     pub job: Job,
-    /// Where tensors live.
+    /// The device of tensors.
     pub device: Device,
     /// Set by a signal: save and stop.
     stop: Arc<AtomicBool>,
-    /// What was found to be doubtful.
+    /// Warnings so far.
     warnings: RefCell<Vec<String>>,
 }
 
@@ -110,7 +109,7 @@ impl Work {
         self.typed(self.job.parameters.clone().into_iter().collect())
     }
 
-    /// Like [`Work::parameters`], of those whose names begin with `from`, which is replaced by `to`.
+    /// Like [`Work::parameters`], for those with the prefix `from`, which is replaced by `to`.
     ///
     /// # Errors
     /// As there.
@@ -147,7 +146,7 @@ impl Work {
         self.file(role).ok()
     }
 
-    /// The path of the input file of this role, which is the output of another stage: nobody edits that.
+    /// The path of the input file of this role, an output of another stage, which users don't edit.
     ///
     /// # Errors
     /// The job has none: runner and worker are of different versions.
@@ -176,10 +175,10 @@ impl Work {
         )
     }
 
-    /// A path in the staging folder; the folders above it are made.
+    /// A path in the staging folder; its parent folders are created.
     ///
     /// # Errors
-    /// They can't be made.
+    /// They can't be created.
     pub fn output(&self, relative: &str) -> Result<PathBuf, Failure> {
         let path = self.job.staging.join(relative);
         if let Some(parent) = path.parent() {
@@ -188,20 +187,20 @@ impl Work {
         Ok(path)
     }
 
-    /// A folder in the staging folder, made.
+    /// Creates a folder in the staging folder.
     ///
     /// # Errors
-    /// It can't be made.
+    /// It can't be created.
     pub fn output_folder(&self, name: &str) -> Result<PathBuf, Failure> {
         let folder = self.job.staging.join(name);
         std::fs::create_dir_all(&folder)?;
         Ok(folder)
     }
 
-    /// The files of the input folder of this role as a folder of links, under the names that they have there.
+    /// The files of the input folder of this role as a folder of links, under their names in it.
     ///
     /// # Errors
-    /// The job has none, or the links can't be made.
+    /// The job has none, or the links can't be created.
     pub fn linked_folder(&self, role: &str) -> Result<PathBuf, Failure> {
         let folder = self.job.staging.join(LINKS).join(role);
         std::fs::create_dir_all(&folder)?;
@@ -215,18 +214,19 @@ impl Work {
         Ok(folder)
     }
 
-    /// The number of classes; 255 stands for "ignore" in labels, so there are at most as many.
+    /// The number of classes; labels use 255 for "ignore", which limits it.
     ///
     /// # Errors
     /// There are none, or more.
     pub fn class_count(&self) -> Result<u8, Failure> {
         let classes = self.job.classes.len();
-        u8::try_from(classes).ok().filter(|classes| (2..255).contains(classes)).ok_or_else(|| {
-            Failure::advised(format!("the pipeline has {classes} classes"), "2 to 254 can be told apart")
-        })
+        u8::try_from(classes)
+            .ok()
+            .filter(|classes| (2..255).contains(classes))
+            .ok_or_else(|| Failure::advised(format!("the pipeline has {classes} classes"), "2 to 254 are supported"))
     }
 
-    /// Says something doubtful in the stage's log, once, and to whoever tries its weights.
+    /// Writes a warning to the stage's log, once, and reports it when weights are tried.
     pub fn warn(&self, text: String) {
         let mut warnings = self.warnings.borrow_mut();
         if !warnings.contains(&text) {
@@ -235,7 +235,7 @@ impl Work {
         }
     }
 
-    /// What was found to be doubtful.
+    /// The warnings so far.
     pub fn into_warnings(self) -> Vec<String> {
         self.warnings.into_inner()
     }
@@ -245,19 +245,19 @@ impl Work {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Tells the runner how far the work is.
+    /// Reports progress to the runner.
     pub fn progress(&self, done: u64, total: u64, unit: &str, values: Vec<(String, f64)>) {
         say(&Event::Progress { done, total, unit: unit.to_owned(), values });
     }
 }
 
-/// A line for the stage's log. Where it can't be written, as on a full disk, the work goes on, and the reason of a failure takes
-/// another way to the runner.
+/// Writes a line to the stage's log. If that fails, as on a full disk, the work continues; failures reach the runner
+/// another way.
 pub fn log(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Writes an event. A runner that has gone takes this process with it, so a closed pipe needs no answer.
+/// Writes an event. This process ends with its runner, so a closed pipe needs no handling.
 pub fn say(event: &Event) {
     let mut out = std::io::stdout().lock();
     let line = serde_json::to_string(event).expect("an event is plain data");

@@ -136,7 +136,7 @@ fn a_gpu_that_is_not_there_is_told_before_anything_runs_where_a_stage_needs_it()
         assert_eq!(ran.code, Some(2), "{command}: {}{}", ran.stdout, ran.stderr);
         let gpu = if command.ends_with("cuda:6") { "cuda:6" } else { "cuda:7" };
         for said in
-            [format!("error: `{gpu}` is asked for, but libtorch finds "), "this stage has to run there".to_owned()]
+            [format!("error: `{gpu}` was requested, but libtorch finds "), "this stage has to run there".to_owned()]
         {
             assert!(ran.stderr.contains(&said), "{command}: {}", ran.stderr);
         }

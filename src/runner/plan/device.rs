@@ -52,7 +52,7 @@ fn needs_device(pipeline: &Pipeline, stage: &Stage) -> bool {
 /// Why this worker can't compute on the device, if it can't.
 pub fn lack(worker: &Description, device: &str) -> Option<String> {
     match worker.gpus.get(index(device)?) {
-        None => Some(format!("`{device}` is asked for, but libtorch finds {}", plural(worker.gpus.len(), "GPU"))),
+        None => Some(format!("`{device}` was requested, but libtorch finds {}", plural(worker.gpus.len(), "GPU"))),
         Some(gpu) => Some(format!("`{device}` is asked for, but a small sum failed there: {}", gpu.fault.as_ref()?)),
     }
 }

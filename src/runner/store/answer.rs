@@ -1,13 +1,13 @@
-//! What the system's refusals mean to a store: that a file system doesn't do such a thing, or that there is no room.
+//! Classifies system errors for a store: the file system doesn't support an operation, or there is no room.
 //!
-//! Knows no path. Network and foreign file systems refuse things that a store can do without, such as syncing a folder; those
-//! are told apart here from failures.
+//! Knows no path. Network and foreign file systems refuse operations that a store can do without, such as syncing a folder;
+//! this tells such refusals from failures.
 
 use std::io::{self, ErrorKind};
 
 use rustix::io::Errno;
 
-/// Whether the file system says that it doesn't do such a thing, or doesn't let anybody do it, rather than that it failed.
+/// Whether the file system doesn't support or permit the operation, rather than failing at it.
 pub(super) fn is_refusal(error: &io::Error) -> bool {
     const REFUSALS: [Errno; 9] = [
         Errno::INVAL,
@@ -23,7 +23,7 @@ pub(super) fn is_refusal(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| REFUSALS.iter().any(|refusal| refusal.raw_os_error() == code))
 }
 
-/// Whether the system says that there is no room: on the disk, in a quota, in the table of files, or by a limit on sizes.
+/// Whether there is no room: on the disk, in a quota, in the inode table, or by a file size limit.
 pub(super) fn is_lack_of_room(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }

@@ -1,44 +1,44 @@
-//! What a stage takes and gives: a file or a folder, named by its content.
+//! Artifacts, the inputs and outputs of stages: files or folders, named by their content.
 //!
-//! Knows neither where an artifact lies nor who made it. Two artifacts with equal content are the same artifact, wherever
-//! they come from, so that a stage which reproduces its output leaves its dependents' keys as they were.
+//! Knows neither an artifact's location nor its origin. Artifacts with equal content are the same artifact, so a stage that
+//! reproduces its output leaves its dependents' keys unchanged.
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 
-/// What an artifact is. The executable bit is the owner's; no other permission is part of an artifact.
+/// The type of an artifact. The executable bit is the owner's; no other permission is part of an artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A regular file; its object is its content.
     File {
-        /// May its owner execute it?
+        /// Whether its owner may execute it.
         executable: bool,
     },
     /// A folder; its object is its [`Listing`](super::listing::Listing).
     Folder,
 }
 
-/// A file or folder, described well enough to be fetched from the store.
+/// A file or folder, with what is needed to fetch it from the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// File or folder.
     pub kind: Kind,
-    /// The object that holds it.
+    /// The object that holds its content.
     pub object: FileDigest,
-    /// Bytes of all its files together. Follows from the object, so it is no part of the digest.
+    /// Total size of its files in bytes. Follows from the object, so it is not part of the digest.
     pub size: u64,
-    /// How many files there are; symbolic links count, folders don't.
+    /// Number of files; symbolic links count, folders don't.
     pub files: u64,
 }
 
-/// What an artifact is put in place for.
+/// How an artifact will be used where it is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// To be looked at: read-only files that share the store's disk space, by shared blocks or else by hard links.
+    /// Only read: read-only files that share the store's disk space, by shared blocks or else by hard links.
     View,
-    /// To be worked with, by programs that may write to it: files of their own, sharing at most blocks.
+    /// Written to by programs: separate files that share at most blocks.
     Writable,
 }
 

@@ -1,19 +1,19 @@
-//! Where the program keeps its own files while it changes what lies in a workspace, and what a killed run had put there.
+//! Keeps the program's own files while it changes a workspace, and recovers those of killed runs.
 //!
-//! Knows places, no stages. Moving a file out of the way and building its successor out of sight need a place on the same file
-//! system, since only a rename is done at once. That is the cache. For what lies on another file system it is the folder
-//! `.intrada` of the topmost folder in the workspace that is on that one, which is gone again when it is empty. No key counts it (see
-//! `own`), but a command that lists the folder sees it, so nothing stays there for long: what only a person has is copied to the cache's
-//! `orphans/`, except from the workspace's root.
+//! Knows places, not stages. Moving a file away and building its successor in a temporary place must happen on the same
+//! file system, since only a rename is atomic. That place is the cache. For paths on another file system it is the folder
+//! `.intrada` in the topmost workspace folder on that file system; it is removed when empty. It is part of no key (see
+//! `own`), but a command that lists the folder sees it, so nothing stays there for long: files that exist nowhere else are
+//! copied to the cache's `orphans/`, except from the workspace's root.
 //!
 //! ```text
-//! cache/tmp/                       .intrada/tmp/         what is being built
-//! cache/workspaces/<id>/aside/     .intrada/aside/       <run>.<random>/: `item`, which lay at `path`, until it is replaced
-//! cache/orphans/                   .intrada/orphans/     what only a person has, and was replaced
+//! cache/tmp/                       .intrada/tmp/         files being built
+//! cache/workspaces/<id>/aside/     .intrada/aside/       <run>.<random>/: `item`, moved from `path` until it is replaced
+//! cache/orphans/                   .intrada/orphans/     replaced files that exist nowhere else
 //! ```
 //!
-//! What is put aside belongs to a run, and that one to a process. If it was killed, the next run of the workspace puts it back
-//! before it looks at anything.
+//! Files put aside belong to a run, and the run to a process. If it was killed, the next run of the workspace first
+//! restores them.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -36,10 +36,10 @@ use crate::digest::{Digest, FileDigest};
 use crate::own::OWN;
 use crate::plain::remove;
 
-/// How long to wait before looking again at a killed run's entry that somebody still holds.
+/// How long to wait before checking again a killed run's entry that another process still holds.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// How often at most it is looked again at an entry that another run is about to recover: for ten seconds.
+/// How often to check an entry that another run is about to recover: for ten seconds at most.
 const ROUNDS: usize = 500;
 
 /// A place on one file system.
@@ -50,20 +50,20 @@ pub(super) enum Place {
     Outside(PathBuf),
 }
 
-/// Something that lies under another name while its place is used.
+/// Something moved away while its place is being replaced.
 #[derive(Debug)]
 pub struct PutAside {
-    /// Where it lay, absolute.
+    /// Its original path, absolute.
     pub path: PathBuf,
-    /// The folder in which it is now.
+    /// The folder that holds it now.
     folder: PathBuf,
 }
 
 impl Store {
-    /// Moves what lies at `path` out of the way. `None`: nothing lies there.
+    /// Moves the file or folder at `path` out of the way. `None`: there is none.
     ///
     /// # Errors
-    /// [`Error::Io`]; then it is where it was.
+    /// [`Error::Io`]; then it is still at `path`.
     pub fn put_aside(&self, path: &Path) -> Result<Option<PutAside>, Error> {
         match fs::symlink_metadata(path) {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
@@ -80,10 +80,10 @@ impl Store {
         })
     }
 
-    /// Removes what was put aside. With `keep`, what the store doesn't have goes to the orphans: where it is now.
+    /// Removes what was put aside. With `keep`, files that the store doesn't have move to the orphans; returns their path.
     ///
     /// # Errors
-    /// [`Error::Io`]; then it stays where it is, and the next run puts it back.
+    /// [`Error::Io`]; then it is still there, and the next run restores it.
     pub fn discard(&self, aside: PutAside, keep: bool) -> Result<Option<PathBuf>, Error> {
         let item = aside.folder.join("item");
         let kept = if keep && self.holds_unknown(&item)? { Some(self.orphan(&item, &aside.path)?) } else { None };
@@ -92,7 +92,7 @@ impl Store {
         Ok(kept)
     }
 
-    /// Puts it back where it lay. What lies there now is removed.
+    /// Moves it back to its original path, replacing anything there.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -107,7 +107,7 @@ impl Store {
         Ok(())
     }
 
-    /// Moves what only a person has, and is called as what lay at `path`, to the orphans. Where it is now.
+    /// Moves a file that exists nowhere else to the orphans, under the name it had at `path`. Returns its path.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -120,8 +120,8 @@ impl Store {
         })
     }
 
-    /// Does it in the place where what is moved from `path` is to stay. A folder `.intrada` in the midst of data would be read by whoever
-    /// lists that, so from there it is brought to the cache, unless it can't be.
+    /// Runs `act` in the place where files moved from `path` are to stay. A folder `.intrada` among data would be read by
+    /// programs that list the data, so files are moved from there to the cache if possible.
     fn at_orphans<R>(&self, path: &Path, act: impl Fn(&Place) -> io::Result<R>) -> Result<R, Error> {
         let root = self.at_work().map(|at| at.root.join(OWN));
         match self.places(path.parent().unwrap_or(Path::new("/"))).first() {
@@ -132,13 +132,13 @@ impl Store {
         }
     }
 
-    /// A new folder in which something is built that a rename then brings to where the place is one of.
+    /// A new folder for building something that a rename then moves to its place.
     pub(super) fn workshop(&self, place: &Place) -> Result<Workshop<'_>, Error> {
         let folder = self.new_folder(place, "tmp", &owner()).at("write into", &self.folder_of(place, "tmp"))?;
         Ok(Workshop { store: self, folder: Some(folder) })
     }
 
-    /// Moves files below `path`, named relative to it, to a new folder of orphans. Which one.
+    /// Moves files below `path`, named relative to it, to a new folder of orphans. Returns the folder.
     pub(super) fn orphan_files(&self, path: &Path, files: &[PathBuf]) -> Result<PathBuf, Error> {
         let name = path.file_name().unwrap_or(OsStr::new("item")).to_string_lossy();
         self.at_orphans(path, |place| {
@@ -147,7 +147,7 @@ impl Store {
                 let to = folder.join(file);
                 to.parent().map_or(Ok(()), fs::create_dir_all)?;
                 match carry(&path.join(file), &to) {
-                    // Moved already, to a place that the rest can't be moved to.
+                    // Already moved, to a place to which the rest can't be moved.
                     Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
                     result => result,
                 }
@@ -156,7 +156,7 @@ impl Store {
         })
     }
 
-    /// Whether something is in the file or folder at `path` that the store doesn't have: nobody could bring it back.
+    /// Whether the file or folder at `path` holds anything that the store doesn't have and so can't restore.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -183,8 +183,9 @@ impl Store {
         Ok(false)
     }
 
-    /// Puts back what killed runs of this workspace had put aside, and removes what they were building: where something lay where
-    /// it was put back, and is now. `end_orphans` is called for each run, again and again as long as processes of it still have its entry open.
+    /// Restores what killed runs of this workspace put aside, and removes their unfinished files. Returns where files that
+    /// were in the way have been moved from and to. Calls `end_orphans` for each run, repeatedly while its processes still
+    /// have its entry open.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -213,7 +214,7 @@ impl Store {
         Ok(recovered)
     }
 
-    /// The entry of a run that was killed, once nobody has it open any more. `None`: it is at work.
+    /// The entry of a killed run, once no process has it open. `None`: the run is active.
     fn take_over(&self, entry: &Path, end_orphans: &mut dyn FnMut(&Holder)) -> Result<Option<Lease>, Error> {
         let mut rounds = 0;
         loop {
@@ -224,9 +225,9 @@ impl Store {
                     }
                     return Ok(Some(lease));
                 }
-                // What it had started has its entry open, too.
+                // Processes that it started have its entry open, too.
                 Attempt::Busy(Some(holder)) if holder.is_gone() => end_orphans(&holder),
-                // Somebody else is putting things back, or is about to sign.
+                // Another run is recovering it, or is about to sign in.
                 Attempt::Busy(holder)
                     if rounds < ROUNDS && holder.as_ref().is_none_or(|holder| !is_named_after(entry, holder)) =>
                 {
@@ -238,8 +239,8 @@ impl Store {
         }
     }
 
-    /// Something lies at the place again, which nobody but the killed run or a person since can have put there: kept as an orphan,
-    /// unless the store has it.
+    /// Something is at the path again, written by the killed run or by a person since then: kept as an orphan, unless the
+    /// store has it.
     fn recover_one(&self, folder: &Path) -> Result<Option<(PathBuf, PathBuf)>, Error> {
         let named = strange::read(&folder.join("path")).at("read", folder)?.bytes().unwrap_or_default();
         let (path, item) = (PathBuf::from(OsString::from_vec(named)), folder.join("item"));
@@ -251,7 +252,7 @@ impl Store {
             }
             self.put_back(PutAside { path, folder: folder.to_owned() })?;
         } else if is_there(&item) {
-            // A power cut took the name.
+            // A power failure lost the name.
             orphan = Some((PathBuf::from("item"), self.orphan(&item, Path::new("item"))?));
         }
         match fs::remove_dir_all(folder) {
@@ -260,7 +261,7 @@ impl Store {
         }
     }
 
-    /// What is put aside in a place: by which run, and the folder.
+    /// The entries put aside in a place: their run, and the folder.
     fn asides(&self, place: &Place) -> Result<Vec<(OsString, PathBuf)>, Error> {
         let folder = self.folder_of(place, "aside");
         let owned = |name: OsString| {
@@ -278,20 +279,20 @@ impl Store {
         Ok(())
     }
 
-    /// Does it in the first place that a rename from `path` reaches.
+    /// Runs `act` in the first place that a rename from `path` reaches.
     fn at_first_place<R>(&self, path: &Path, act: impl Fn(&Place) -> io::Result<R>) -> Result<R, Error> {
         let mut places = self.places(path.parent().unwrap_or(Path::new("/"))).into_iter().peekable();
         loop {
             let place = places.next().expect("the last one's answer is returned");
             match act(&place) {
-                // Some mounts refuse it although their device is the same.
+                // Some mounts refuse it although their device number is the same.
                 Err(error) if error.kind() == ErrorKind::CrossesDevices && places.peek().is_some() => {}
                 result => return result.at("move", path),
             }
         }
     }
 
-    /// The places for what lies in `folder`, the best one first. There is at least one.
+    /// The places for files in `folder`, best first. There is at least one.
     pub(super) fn places(&self, folder: &Path) -> Vec<Place> {
         let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         let device = |path: &Path| Stat::of(path).ok().map(|stat| stat.dev);
@@ -331,7 +332,7 @@ impl Store {
         tempfile::Builder::new().prefix(prefix).tempdir_in(&folder)
     }
 
-    /// The places that runs of this workspace have used, and that may hold something.
+    /// The places that runs of this workspace have used, and that may still hold something.
     fn known_places(&self) -> Result<Vec<Place>, Error> {
         let Some(at) = self.at_work() else { return Ok(vec![Place::Cache]) };
         let places = at.places();
@@ -339,22 +340,22 @@ impl Store {
         Ok([Place::Cache].into_iter().chain(outside).collect())
     }
 
-    /// Notes a folder outside of the cache before it is used, so that it is found again.
+    /// Records a folder outside of the cache before it is used, so that recovery finds it.
     fn note_place(&self, outside: &Path) -> io::Result<()> {
         self.at_work().map_or(Ok(()), |at| note_place(&at.places(), outside))
     }
 
-    /// Removes the folders above `entry` that are empty, as far as they are the program's own outside of the cache.
+    /// Removes the empty parent folders of `entry` that are the program's own outside of the cache.
     fn tidy(&self, entry: &Path) {
         let folders = entry.ancestors().skip(1).take(2).filter(|folder| !folder.starts_with(&self.root));
         for folder in folders {
-            // One that isn't empty stays.
+            // A folder that isn't empty stays.
             let _ = fs::remove_dir(folder);
         }
     }
 }
 
-/// Removes what processes that are gone were building in the folder `tmp`. What resists stays for the next time.
+/// Removes unfinished files of dead processes from a `tmp` folder. Entries that can't be removed stay for the next time.
 pub(super) fn remove_of_the_dead(tmp: &Path) -> Result<(), Error> {
     for name in names(tmp)? {
         if is_of_a_dead_process(&name.to_string_lossy()) == Some(true) {
@@ -364,14 +365,14 @@ pub(super) fn remove_of_the_dead(tmp: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The folders outside of the cache that are noted in a file.
+/// The folders outside of the cache that are recorded in a file.
 fn noted(places: &Path) -> io::Result<Vec<PathBuf>> {
     let noted = strange::read(places)?.bytes().unwrap_or_default();
     let paths = noted.split(|&byte| byte == 0).filter(|path| !path.is_empty());
     Ok(paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
 }
 
-/// Notes a folder outside of the cache in such a file.
+/// Records a folder outside of the cache in such a file.
 pub(super) fn note_place(places: &Path, outside: &Path) -> io::Result<()> {
     if !noted(places)?.iter().any(|known| known == outside) {
         let line = [outside.as_os_str().as_bytes(), b"\0"].concat();
@@ -381,10 +382,10 @@ pub(super) fn note_place(places: &Path, outside: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A folder in which something is built.
+/// A temporary folder for building something.
 pub(super) struct Workshop<'a> {
     store: &'a Store,
-    /// None once it is dropped.
+    /// None once dropped.
     folder: Option<TempDir>,
 }
 
@@ -404,7 +405,7 @@ impl Drop for Workshop<'_> {
     }
 }
 
-/// Whether an entry is that of the run which holds it, not of one that is being recovered.
+/// Whether the entry belongs to the run that holds it, and not to one that is being recovered.
 fn is_named_after(entry: &Path, holder: &Holder) -> bool {
     let run = format!("{}.{}.", holder.host, holder.pid);
     entry.file_name().is_some_and(|name| name.as_bytes().starts_with(run.as_bytes()))
@@ -415,7 +416,7 @@ mod tests {
     use super::*;
     use crate::store::{Take, Visit};
 
-    /// A store with a run at work in a workspace, in which there are a file `out` and a folder `plots`.
+    /// A store with an active run in a workspace that holds a file `out` and a folder `plots`.
     fn scene() -> (TempDir, Store, Visit, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(dir.path()).unwrap().join("work");

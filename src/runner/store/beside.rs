@@ -1,7 +1,7 @@
-//! What the program writes for a person, outside of the store or beside it: built out of sight, and renamed when it is complete.
+//! Writes files for the user, outside of the store or next to it: built in a temporary place, and renamed when complete.
 //!
-//! Knows no content. A kill leaves what it was building where everything of that kind is: in `tmp/` of the cache, or in a folder
-//! `.intrada` that no stage reads (see [`super::aside`]). Whoever builds there next removes it, and so does the next run.
+//! Knows no content. A kill leaves unfinished files with the others: in the cache's `tmp/`, or in a folder `.intrada` that
+//! no stage reads (see [`super::aside`]). The next writer to that place removes them, and so does the next run.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -15,18 +15,18 @@ use super::publish::owner;
 use super::{Store, answer, strange};
 use crate::own::OWN;
 
-/// How often a folder is made again that somebody else removes at the same moment, as it was empty.
+/// How often to recreate a folder that another process removes concurrently because it is empty.
 const TRIES: usize = 20;
 
-/// A folder beside the place of something that is being built. Dropped, it is gone with what is left in it.
+/// A temporary folder next to the destination. Removed with its contents when dropped.
 #[derive(Debug)]
 pub struct Beside {
-    /// None once it is dropped.
+    /// None once dropped.
     folder: Option<TempDir>,
 }
 
 impl Beside {
-    /// In the folder `parent`. Removes what killed processes have left there.
+    /// Creates one in the folder `parent`. Removes leftovers of killed processes there.
     fn new(parent: &Path) -> io::Result<Beside> {
         let tmp = parent.join(OWN).join("tmp");
         let _ = remove_of_the_dead(&tmp);
@@ -52,29 +52,29 @@ impl Drop for Beside {
         let Some(folder) = self.folder.take() else { return };
         let above: Vec<PathBuf> = folder.path().ancestors().skip(1).take(2).map(Path::to_owned).collect();
         drop(folder);
-        // One that isn't empty stays.
+        // A folder that isn't empty stays.
         above.iter().for_each(|folder| drop(fs::remove_dir(folder)));
     }
 }
 
 impl Store {
-    /// A folder in which something is built that a rename then brings into the folder `parent`. The next run of the workspace at
-    /// `root` looks there for what a kill has left.
+    /// A temporary folder whose contents are then renamed into the folder `parent`. The next run of the workspace at `root`
+    /// removes leftovers of a kill there.
     ///
     /// # Errors
-    /// What the system answers.
+    /// Errors of the file system.
     pub fn beside(&self, root: &Path, parent: &Path) -> io::Result<Beside> {
         if let Ok(index) = self.index_path(root) {
-            // Only an export of the same folder would find it then.
+            // Otherwise only another export to the same folder would find it.
             let _ = super::aside::note_place(&index.with_file_name("places"), &parent.join(OWN));
         }
         Beside::new(parent)
     }
 
-    /// Puts a file in place, at once: whoever reads it meanwhile sees the old one or the new one, whole.
+    /// Writes a file atomically: readers see the old file or the complete new one.
     ///
     /// # Errors
-    /// What the system answers.
+    /// Errors of the file system.
     pub fn put_file(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let is_ours = path.starts_with(&self.root);
@@ -88,7 +88,7 @@ impl Store {
                 strange::put_away(&self.root, path)?;
                 put(&self.root.join("tmp"), path, content)
             }
-            // The cache is on another file system, or only looked at.
+            // The cache is on another file system, or opened read-only.
             Err(error) if !is_ours && !answer::is_lack_of_room(&error) => {
                 put(Beside::new(folder)?.path(), path, content)
             }
@@ -99,7 +99,7 @@ impl Store {
 
 /// Writes a file in the folder `tmp` and moves it to `path`.
 fn put(tmp: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    // As any new file: temporary ones are for their owner alone.
+    // With the mode of any new file: temporary files are accessible only to their owner.
     let mode = Permissions::from_mode(0o644);
     let file = Builder::new().prefix(&owner()).permissions(mode).tempfile_in(tmp)?;
     fs::write(file.path(), content)?;

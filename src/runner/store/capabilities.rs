@@ -1,7 +1,8 @@
-//! What the file system under a cache can do, tried for real: `doctor` asks.
+//! What the file system of a cache supports, found by trying: for `doctor`.
 //!
-//! Knows nothing of what is in the store. Tried with small files in a temporary folder rather than read off the name of the
-//! file system, since mounts, quotas and network servers decline what others of their name can do. Leaves nothing behind.
+//! Knows nothing of the store's contents. Tries operations on small temporary files instead of going by the file system's
+//! name, since mounts, quotas and network servers refuse operations that others of their type support. Leaves nothing
+//! behind.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -16,63 +17,61 @@ use super::publish::{host, protect, sync_files};
 use super::stat::{Stat, set_back_where_possible};
 use super::{FOLDERS, Store, read_version, refuse_somebody_s_folder};
 
-/// What works there.
+/// The supported operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Files can share blocks, so that a copy costs no space.
+    /// Files can share blocks, so that a copy takes no space.
     pub reflinks: bool,
     /// A file can have two names.
     pub hard_links: bool,
-    /// A lock that one holds is refused to another. Without, no run can lease a key.
+    /// A lock excludes others. Without locks no run can lease a key.
     pub locks: bool,
-    /// Bytes that may still be written.
+    /// Free bytes.
     pub free: u64,
-    /// Files that may still be made, where the file system has a table of a fixed size.
+    /// Free inodes, where their number is fixed.
     pub free_files: Option<u64>,
-    /// What doesn't work and a run can do without.
+    /// Missing features that a run can do without.
     pub lacks: Vec<Lacks>,
 }
 
-/// What a run can do without, and notices.
+/// A missing feature that a run can do without, but that has consequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lacks {
-    /// Names in a folder can't be synced to the disk.
+    /// Folders can't be synced to the disk.
     FolderSync,
-    /// A file can't be protected from being written to.
+    /// Files can't be write-protected.
     Protection,
-    /// The time of a file can't be set.
+    /// Times of files can't be set.
     Times,
-    /// There are no symbolic links.
+    /// No symbolic links.
     SymbolicLinks,
-    /// A name may not have 255 bytes.
+    /// No names of 255 bytes.
     LongNames,
-    /// `a` and `A` are one name.
+    /// Names are case-insensitive.
     Case,
 }
 
 impl Lacks {
-    /// What it is, and what follows from it.
+    /// The missing feature and its consequence.
     pub fn words(self) -> &'static str {
         match self {
             Lacks::FolderSync => {
-                "folders can't be synced: after a power cut the latest results may be gone and are made again"
+                "folders can't be synced: a power failure may lose the latest results, which are then re-computed"
             }
-            Lacks::Protection => {
-                "files can't be write-protected: an edit of an object is noticed, and costs making it again"
-            }
-            Lacks::Times => "times of files can't be set: outputs are read once more before they count as unchanged",
-            Lacks::SymbolicLinks => "no symbolic links: an output that holds one can't be put in place",
-            Lacks::LongNames => "no names of 255 bytes: an output with such a name can't be put in place",
-            Lacks::Case => "upper and lower case are one: two outputs whose names differ in that alone are one file",
+            Lacks::Protection => "files can't be write-protected: an edited object is detected and re-computed",
+            Lacks::Times => "times of files can't be set: outputs are read once more before they count as up to date",
+            Lacks::SymbolicLinks => "no symbolic links: an output that contains one can't be restored",
+            Lacks::LongNames => "no names of 255 bytes: an output with such a name can't be restored",
+            Lacks::Case => "names are case-insensitive: outputs whose names differ only in case overwrite each other",
         }
     }
 }
 
-/// Tries what a run would need of the cache at `root`, by doing it. One that isn't there is not made: what will be above it is
-/// tried.
+/// Tries every operation that a run needs of the cache at `root`. Doesn't create a missing cache: it tries its nearest
+/// existing parent.
 ///
 /// # Errors
-/// Those of [`Store::open`](super::Store::open), for the same reasons; [`Error::Unfit`] for what a run can't do without.
+/// Those of [`Store::open`](super::Store::open), for the same reasons; [`Error::Unfit`] if a required operation fails.
 pub fn capabilities(root: &Path) -> Result<Capabilities, Error> {
     refuse_somebody_s_folder(root)?;
     read_version(root)?;
@@ -82,7 +81,7 @@ pub fn capabilities(root: &Path) -> Result<Capabilities, Error> {
     }
     let tmp = std::path::absolute(root).at("resolve", root)?.join("tmp");
     let folder = tmp.ancestors().find(|place| place.exists()).expect("the root of the file system is always there");
-    // Called as everything in `tmp/` is, so that what a kill leaves is swept like the rest.
+    // Named like everything in `tmp/`, so that the usual cleanup removes what a kill leaves.
     let owner = format!("{}.{}.", host(), std::process::id());
     let tried = tempfile::Builder::new().prefix(&owner).tempdir_in(folder);
     let tried = tried.map_err(|source| refused(root, source))?;
@@ -120,7 +119,7 @@ fn try_all(place: &Path, folder: &Path) -> Result<Capabilities, Error> {
     })
 }
 
-/// What doesn't work in an empty folder of this place, of what a run does without.
+/// The missing optional features, tried in an empty folder.
 fn lacks(place: &Path) -> Result<Vec<Lacks>, Error> {
     let file = place.join("file");
     fs::write(&file, b"content").at("write", &file)?;
@@ -139,7 +138,7 @@ fn lacks(place: &Path) -> Result<Vec<Lacks>, Error> {
     if std::os::unix::fs::symlink("file", place.join("link")).is_err() {
         lacks.push(Lacks::SymbolicLinks);
     }
-    // Anything else but the length would have shown above.
+    // Anything but the length would have failed above.
     let long = fs::write(place.join("n".repeat(255)), b"");
     if long.is_err_and(|error| matches!(error.kind(), ErrorKind::InvalidFilename | ErrorKind::InvalidInput)) {
         lacks.push(Lacks::LongNames);
@@ -151,7 +150,7 @@ fn lacks(place: &Path) -> Result<Vec<Lacks>, Error> {
 }
 
 impl Store {
-    /// Bytes that are free where the cache lies, where the system tells.
+    /// Free bytes on the file system of the cache, if known.
     pub fn free(&self) -> Option<u64> {
         rustix::fs::statvfs(&self.root).ok().map(|space| space.f_bavail.saturating_mul(space.f_frsize))
     }

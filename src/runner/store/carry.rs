@@ -1,7 +1,6 @@
-//! Moving files and folders, also to another file system, where a rename doesn't reach.
+//! Moves files and folders, also to another file system, where a rename isn't possible.
 //!
-//! Knows paths only. What is moved is a person's and nobody else has it, so it is on the disk in its new place before it is
-//! removed from the old one.
+//! Knows only paths. The files may exist nowhere else, so the copy is synced to the disk before the original is removed.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -9,11 +8,11 @@ use std::path::Path;
 
 use crate::plain::remove;
 
-/// Moves what lies at `from` to `to`, where nothing may lie. A link is moved as a link.
+/// Moves the file or folder at `from` to `to`, which must not exist. A link is moved as a link.
 ///
 /// # Errors
-/// Whatever the system answers, also of a pipe, a socket or a device, which can only be renamed; then `from` is as it was, and what was copied of it is
-/// left at `to`.
+/// Errors of the file system, also for a pipe, a socket or a device, which can only be renamed; then `from` is unchanged,
+/// and a partial copy is left at `to`.
 pub(super) fn carry(from: &Path, to: &Path) -> io::Result<()> {
     match fs::rename(from, to) {
         Err(error) if error.kind() == ErrorKind::CrossesDevices => {
@@ -39,7 +38,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         fs::copy(from, to)?;
         let times = fs::FileTimes::new().set_modified(found.modified()?);
         let file = File::open(to)?;
-        // Whose the file is and when it was written is worth keeping, and not worth losing the file for.
+        // Keep the owner and times if possible, but don't lose the file over them.
         let _ = file.set_times(times);
         file.sync_all()?;
     } else {
@@ -54,7 +53,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder on another file system than that of temporary files, where the machine has one.
+    /// A folder on another file system than the temporary files, if the machine has one.
     fn elsewhere() -> Option<tempfile::TempDir> {
         use std::os::unix::fs::MetadataExt;
         let here = fs::metadata(std::env::temp_dir()).ok()?.dev();

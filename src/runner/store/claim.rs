@@ -1,20 +1,20 @@
-//! Claims: who may read or change what lies at a place of the workspace, while it takes long.
+//! Claims: long-held locks on places of the workspace, for reading or changing them.
 //!
-//! Knows paths only. Two runs of one workspace with different values put different outputs in the same places. Many may read a
-//! place at once; whoever changes it has it alone. Like a lease, a claim is an advisory lock that the kernel drops with its
-//! process. It is asked for without waiting: whoever needs several gives all back when one can't be had, so nobody waits for
-//! somebody who waits.
+//! Knows only paths. Two runs of one workspace with different values put different outputs in the same places. Several may
+//! read a place at once; changing it needs exclusive access. Like a lease, a claim is an advisory lock that the kernel
+//! releases with its process. Claiming never waits: a run that needs several gives all back if one is taken, so there are
+//! no deadlocks.
 //!
-//! Two runs of one workspace may use two caches, or one that was deleted in between, and two workspaces may share a folder. So
-//! claims don't lie in the cache. Each is two locks:
+//! Two runs of one workspace may use two caches, or one that was deleted in between, and two workspaces may share a folder.
+//! So claims are not kept in the cache. Each consists of two locks:
 //!
 //! ```text
-//! <root>/.intrada/claims/   by the place's path below the root: for all machines and mounts that have this workspace. Of a place that a
-//!                           link leads out of the workspace it is in the folder above the place, by the name in that.
-//! /tmp/intrada-<uid>/claims/  by the inode of the folder above and the name in it: for all workspaces on this machine
+//! <root>/.intrada/claims/   by the place's path relative to the root: for all machines and mounts of this workspace. For
+//!                           a place that a link leads to outside of it: in its parent folder, by its name there.
+//! /tmp/intrada-<uid>/claims/  by the parent folder's inode and the name in it: for all workspaces on this machine
 //! ```
 //!
-//! Where the first can't be written or locked, the cache's `locks/` take its place; where the second can't, it is done without.
+//! If the first can't be written or locked, the cache's `locks/` is used instead; if the second can't, it is omitted.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -30,29 +30,29 @@ use super::strange::names;
 use crate::digest::Digest;
 use crate::own::OWN;
 
-/// What the folder of claims is called within `.intrada`.
+/// The name of the folder of claims in `.intrada`.
 const CLAIMS: &str = "claims";
 
-/// How often at most it is tried to make a lock in a folder that others remove as soon as it is empty.
+/// How often to retry making a lock in a folder that others remove when it is empty.
 const ROUNDS: usize = 1000;
 
-/// What a place is claimed for.
+/// The purpose of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Use {
-    /// To read what lies there, as others may, too.
+    /// Reading, shared with other readers.
     Read,
-    /// To put something there.
+    /// Writing.
     Write,
 }
 
-/// The right to read a place or to change it. Given back when dropped.
+/// The right to read or change a place. Released when dropped.
 #[derive(Debug)]
 pub struct Claim {
     locks: Vec<Lock>,
 }
 
 impl Claim {
-    /// Whether it still keeps others away: it doesn't once the files of all its locks were deleted.
+    /// Whether it still excludes others: no longer once all its lock files were deleted.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -65,12 +65,12 @@ impl Claim {
         Ok(false)
     }
 
-    /// Who had the place before and was killed: what that one had started may still run.
+    /// The previous holder if it was killed: processes that it started may still run.
     pub fn left_by(&self) -> Option<&Holder> {
         self.locks.iter().find_map(|lock| lock.left_by.as_ref())
     }
 
-    /// The same open files once more. Whoever has them holds the claim as well, until all have closed them or this is dropped.
+    /// Duplicates the open files. The claim is held until all duplicates are closed or this is dropped.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -79,30 +79,30 @@ impl Claim {
     }
 }
 
-/// A locked file, removed with the last who has it locked.
+/// A lock file; its last holder removes it.
 #[derive(Debug)]
 struct Lock {
     file: File,
     path: PathBuf,
     left_by: Option<Holder>,
-    /// The folder `.intrada` outside of the workspace that goes with the last claim in it.
+    /// A folder `.intrada` outside of the workspace, removed with its last claim.
     outside: Option<PathBuf>,
 }
 
-/// How asking for claims went.
+/// The result of claiming.
 #[derive(Debug)]
 pub enum Claimed {
-    /// All are ours.
+    /// All were claimed.
     All(Vec<Claim>),
-    /// Somebody else has one of the places. Who is unknown for the moment between locking the file and writing it.
+    /// Another process holds one of the places. Its identity is unknown in the moment between locking and writing the file.
     Busy(Option<Holder>),
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         let alone = self.file.unlock().is_ok() && self.file.try_lock().is_ok();
-        // The last one removes it, under the lock that excludes all others; whoever opened it meanwhile notices that it has
-        // lost its name.
+        // The last holder removes the file, under an exclusive lock; a process that opened it meanwhile detects that the
+        // file lost its name.
         if alone && still_has_its_name(&self.file, &self.path).unwrap_or(false) {
             let _ = fs::remove_file(&self.path);
         }
@@ -112,16 +112,16 @@ impl Drop for Lock {
     }
 }
 
-/// Removes a folder `.intrada` with no claims in it, if it holds nothing else either.
+/// Removes a folder `.intrada` that has no claims and nothing else in it.
 fn remove_if_empty(folder: &Path) {
     let _ = fs::remove_dir(folder.join(CLAIMS)).and_then(|()| fs::remove_dir(folder));
 }
 
 impl Store {
-    /// Claims these places, absolute paths, all or none of them, without waiting.
+    /// Claims these places (absolute paths), all or none, without waiting.
     ///
     /// # Errors
-    /// [`Error::Io`], also where the file system has no locks.
+    /// [`Error::Io`], also if the file system has no locks.
     pub fn try_claim<'p>(&self, places: impl IntoIterator<Item = (&'p Path, Use)>) -> Result<Claimed, Error> {
         let mut claims = Vec::new();
         for (place, purpose) in places {
@@ -141,7 +141,7 @@ impl Store {
             Ok(lock) => claim.locks.push(lock),
             Err(holder) => return Ok(Err(holder)),
         }
-        // On a full disk, for instance, there is none.
+        // There is none on a full disk, for instance.
         if let Some((folder, name)) = machine(&real)
             && let Ok(Some(locked)) = lock_beside(&folder, &name, purpose)
         {
@@ -153,7 +153,7 @@ impl Store {
         Ok(Ok(claim))
     }
 
-    /// Where the lock of a place lies that all who have the workspace see.
+    /// The path of a place's lock that everyone who shares the workspace sees.
     fn home(&self, real: &Path) -> Home {
         let whole = Digest::of(real.as_os_str().as_bytes()).to_string();
         let Some(at) = self.at_work() else { return Home { folder: None, name: whole.clone(), outside: false, whole } };
@@ -168,8 +168,8 @@ impl Store {
         Home { folder: Some(folder), name: Digest::of(below.as_os_str().as_bytes()).to_string(), outside, whole }
     }
 
-    /// Removes what killed runs have left of claims. `end_orphans` is called for each such run of the workspace: what that had
-    /// started may still be at work, though it no longer has the claim.
+    /// Removes claims left by killed runs. Calls `end_orphans` for each such run of the workspace: processes that it
+    /// started may still run, though they no longer hold the claim.
     pub(super) fn sweep_claims(&self, end_orphans: &mut dyn FnMut(&Holder)) -> Result<(), Error> {
         let Some(at) = self.at_work() else { return Ok(()) };
         sweep(&at.root.join(OWN).join(CLAIMS), end_orphans)?;
@@ -177,19 +177,19 @@ impl Store {
     }
 }
 
-/// Where the lock of a place lies.
+/// Where the lock of a place is kept.
 struct Home {
-    /// A folder `.intrada`; none for whoever is at work in no workspace.
+    /// A folder `.intrada`; none outside of any workspace.
     folder: Option<PathBuf>,
     name: String,
-    /// Whether the place is out of the workspace.
+    /// Whether the place is outside of the workspace.
     outside: bool,
-    /// What the lock is called in a cache.
+    /// The name of the lock in a cache.
     whole: String,
 }
 
 impl Home {
-    /// Locks it there, or else in the `locks` of a cache.
+    /// Locks it there, or else in the cache's `locks`.
     fn lock(self, purpose: Use, locks: impl Fn() -> PathBuf) -> Result<Result<Lock, Option<Holder>>, Error> {
         if let Some(folder) = &self.folder
             && let Some(locked) = lock_beside(folder, &self.name, purpose)?
@@ -203,11 +203,11 @@ impl Home {
     }
 }
 
-/// Removes the files in a folder of claims that nobody has locked, and tells of those who had and are gone.
+/// Removes unlocked files from a folder of claims, and returns those of their holders that are dead.
 fn sweep(folder: &Path, tell: &mut dyn FnMut(&Holder)) -> Result<(), Error> {
     for name in names(folder)? {
         let path = folder.join(name);
-        // Alone: many may have it locked to read.
+        // Exclusively: readers share a lock.
         if let Some(left_by) = swept(&path)?.filter(Holder::is_gone) {
             tell(&left_by);
         }
@@ -215,7 +215,7 @@ fn sweep(folder: &Path, tell: &mut dyn FnMut(&Holder)) -> Result<(), Error> {
     Ok(())
 }
 
-/// The folder of this machine for this user's claims; none where it can't be made, or is somebody else's.
+/// This user's folder of claims on this machine; none if it can't be created, or belongs to somebody else.
 fn machine_folder() -> Option<PathBuf> {
     let own = rustix::process::getuid().as_raw();
     let folder = PathBuf::from(format!("/tmp/intrada-{own}"));
@@ -224,22 +224,22 @@ fn machine_folder() -> Option<PathBuf> {
     (found.is_dir() && found.uid() == own).then_some(folder)
 }
 
-/// Where the lock of a place lies for all workspaces on this machine, and what it is called.
+/// The folder and name of a place's lock for all workspaces on this machine.
 fn machine(real: &Path) -> Option<(PathBuf, String)> {
     let above = fs::metadata(real.parent()?).ok()?;
     let name = Digest::of(real.file_name()?.as_bytes()).short();
     Some((machine_folder()?, format!("{}-{}-{name}", above.dev(), above.ino())))
 }
 
-/// The folder of the claims in a workspace. It goes with the last run, not with the last claim: what comes and goes in a folder that
-/// a stage reads would look like somebody's edit.
+/// The folder of claims in a workspace. It is removed with the last run, not with the last claim: coming and going in a
+/// folder that a stage reads would look like an edit.
 #[derive(Debug)]
 pub(super) struct Folder {
     root: PathBuf,
 }
 
 impl Folder {
-    /// Of the workspace at this root.
+    /// For the workspace at this root.
     pub(super) fn of(root: PathBuf) -> Folder {
         Folder { root }
     }
@@ -251,7 +251,7 @@ impl Drop for Folder {
     }
 }
 
-/// Locks a file in the folder of claims of this folder. `None`: nothing can be locked there.
+/// Locks a file in this folder's folder of claims. `None`: locks don't work there.
 fn lock_beside(folder: &Path, name: &str, purpose: Use) -> Result<Option<Result<Lock, Option<Holder>>>, Error> {
     let claims = folder.join(CLAIMS);
     let path = claims.join(name);
@@ -263,7 +263,7 @@ fn lock_beside(folder: &Path, name: &str, purpose: Use) -> Result<Option<Result<
         match lock_at(path.clone(), purpose) {
             Err(Error::NoLocks { .. }) => return Ok(None),
             Err(error) if (error.is_refusal() || error.is_read_only()) && !path.exists() => return Ok(None),
-            // The last one who had something here has removed the folder.
+            // The last holder removed the folder.
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
             locked => return locked.map(Some),
         }
@@ -277,12 +277,12 @@ fn lock_at(path: PathBuf, purpose: Use) -> Result<Result<Lock, Option<Holder>>, 
         Use::Write => File::try_lock,
     };
     Ok(locked(&path, try_lock)?.map(|(file, left_by)| {
-        // A reader beside us may have left its name, too.
+        // A reader beside us may also have left its name.
         Lock { file, path, left_by: left_by.filter(Holder::is_gone), outside: None }
     }))
 }
 
-/// The place without links above it: two names of one place are one place.
+/// The place without links in its parent path: two names of one place are one place.
 fn real(place: &Path) -> PathBuf {
     match (place.parent().map(fs::canonicalize), place.file_name()) {
         (Some(Ok(parent)), Some(name)) => parent.join(name),

@@ -1,8 +1,9 @@
-//! Places at which a test kills the process, to see what a crash leaves behind, or does what somebody else might do just then.
+//! Named points at which a test kills the process, to see what a crash leaves behind, or acts as another process would at
+//! that moment.
 //!
-//! Outside tests a point is nothing.
+//! Outside tests a point does nothing.
 
-/// Ends the process without unwinding if a test asked for it at this point, as a kill would.
+/// Ends the process without unwinding, as a kill would, if a test asked for it at this point.
 pub(super) fn point(_name: &str) {
     #[cfg(test)]
     tests::meanwhile(_name);
@@ -24,14 +25,14 @@ pub(super) mod tests {
 
     pub(super) const CRASHED: i32 = 86;
 
-    /// A point, and what happens there.
+    /// A point, and the action there.
     type Planned = (&'static str, Box<dyn FnOnce()>);
 
     thread_local! {
         static MEANWHILE: RefCell<Option<Planned>> = const { RefCell::new(None) };
     }
 
-    /// Has `act` happen when this thread next comes to that point.
+    /// Runs `act` when this thread next reaches that point.
     pub(in crate::store) fn at(point: &'static str, act: impl FnOnce() + 'static) {
         MEANWHILE.set(Some((point, Box::new(act))));
     }
@@ -42,7 +43,7 @@ pub(super) mod tests {
         }
     }
 
-    /// In the order in which the child below passes them.
+    /// In the order in which the child process below reaches them.
     const POINTS: [&str; 10] = [
         "objects staged",
         "objects synced",
@@ -60,7 +61,7 @@ pub(super) mod tests {
         Key(Digest::of(b"key"))
     }
 
-    /// What a stage writes, in a new folder.
+    /// Writes a stage's output in a new folder.
     fn write_output(out: &Path) {
         fs::create_dir_all(out).unwrap();
         fs::write(out.join("model"), "weights").unwrap();
@@ -75,7 +76,7 @@ pub(super) mod tests {
         artifact
     }
 
-    /// Does nothing unless the test below started it in a process of its own.
+    /// Does nothing unless the test below started it in a child process.
     #[test]
     fn child() {
         let Some(dir) = std::env::var_os("INTRADA_CRASH_DIR") else { return };

@@ -1,7 +1,7 @@
-//! What can go wrong in the store.
+//! Errors of the store.
 //!
-//! A damaged or missing object is no failure of the store but an answer: the caller treats it as a miss and makes the
-//! artifact again. Everything else is about the file system, and names the file.
+//! A damaged or missing object is not an error but an answer: the caller treats it as a miss and re-computes the artifact.
+//! All other errors are about the file system and name the file.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,20 +10,20 @@ use super::answer::{is_lack_of_room, is_refusal};
 use super::tree::WalkError;
 use crate::digest::{ArtifactDigest, FileDigest};
 
-/// Why the store couldn't do what was asked.
+/// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file system refused.
+    /// The file system returned an error.
     #[error("failed to {action} `{}`", path.display())]
     Io {
-        /// What was tried: a verb that fits before the path.
+        /// The operation: a verb that fits before the path.
         action: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
-    /// The cache was made by a newer program.
+    /// A newer program made the cache.
     #[error(
         "the cache `{}` has version {found}, and this program reads up to version {}: use a newer intrada-run, or another \
          folder with --cache",
@@ -35,31 +35,31 @@ pub enum Error {
         /// Its version.
         found: u32,
     },
-    /// The folder is somebody else's or on a read-only file system.
+    /// The folder belongs to somebody else or is on a read-only file system.
     #[error(
-        "the cache `{}` can't be written to, and a run keeps its results there: make it writable, or name another folder \
+        "the cache `{}` is not writable, and a run stores its results there: make it writable, or name another folder \
          with --cache",
         path.display()
     )]
     ReadOnly {
         /// The cache folder.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file system has no locks, and a run can't do without.
+    /// The file system has no locks, which a run needs.
     #[error(
-        "the file system of `{}` has no locks, and without them two runs would disturb each other: name a folder on another \
+        "the file system of `{}` has no locks, which separate concurrent runs: name a folder on another \
          file system with --cache",
         path.display()
     )]
     NoLocks {
-        /// What was to be locked.
+        /// The file to lock.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file system refuses what a run can't do without.
+    /// The file system doesn't support a required operation.
     #[error(
         "a run {needs} in its cache, which the file system of `{}` refuses: name a folder on another file system with --cache",
         path.display()
@@ -67,54 +67,54 @@ pub enum Error {
     Unfit {
         /// A folder on it.
         path: PathBuf,
-        /// What a run does, in words.
+        /// The operation, in words.
         needs: &'static str,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
-    /// The folder is no longer there.
+    /// The folder no longer exists.
     #[error("the cache `{}` was deleted while it was in use", path.display())]
     Gone {
         /// The cache folder.
         path: PathBuf,
     },
-    /// The folder holds things that aren't a store's.
+    /// The folder holds other files than a store's.
     #[error(
-        "`{}` is no cache {what}; nothing was written into it: name another folder with --cache, or a new one within it",
+        "`{}` is no cache {what}; nothing was written to it: name another folder with --cache, or a new one within it",
         path.display()
     )]
     Occupied {
         /// The folder.
         path: PathBuf,
-        /// What shows that.
+        /// The evidence.
         what: String,
     },
-    /// There is a folder that is none of ours.
+    /// A folder that isn't a cache.
     #[error("`{}` is no cache of intrada-run", path.display())]
     NotAStore {
         /// The folder.
         path: PathBuf,
     },
-    /// An artifact can't be restored: an object of it isn't in the store.
+    /// An artifact can't be restored: an object is missing.
     #[error("artifact {artifact} is incomplete: object {object} is not in the cache")]
     Missing {
-        /// What was asked for.
+        /// The artifact.
         artifact: ArtifactDigest,
-        /// What of it is missing.
+        /// The missing object.
         object: FileDigest,
     },
-    /// An artifact can't be restored: an object of it was damaged, and lies in quarantine now.
+    /// An artifact can't be restored: an object was damaged, and is now in quarantine.
     #[error("artifact {artifact} is damaged: object {object} no longer has the content it is named after")]
     Damaged {
-        /// What was asked for.
+        /// The artifact.
         artifact: ArtifactDigest,
-        /// What of it was damaged.
+        /// The damaged object.
         object: FileDigest,
     },
-    /// A file was written to while it was being stored, twice in a row.
+    /// A file was modified while it was being stored, twice in a row.
     #[error("`{}` is changing while it is being stored", path.display())]
     Changing {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
     /// A folder can't be stored or compared.
@@ -123,22 +123,22 @@ pub enum Error {
 }
 
 impl Error {
-    /// Does the file system refuse something, rather than fail at it?
+    /// Whether the file system refuses an operation, rather than failing at it.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Error::Io { source, .. } if is_refusal(source))
     }
 
-    /// Is the file system one that is only read?
+    /// Whether the file system is read-only.
     pub(super) fn is_read_only(&self) -> bool {
         matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem)
     }
 
-    /// Is there no room, on the disk, in a quota or in the table of files?
+    /// Whether there is no room, on the disk, in a quota or in the inode table.
     pub fn is_lack_of_room(&self) -> bool {
         matches!(self, Error::Io { source, .. } if is_lack_of_room(source))
     }
 
-    /// Is it about something outside of the cache at `root`?
+    /// Whether the error is about something outside of the cache at `root`.
     pub fn is_elsewhere(&self, root: &Path) -> bool {
         match self {
             Error::Io { path, .. } | Error::Walk(WalkError::Unreadable { path, .. } | WalkError::Special { path }) => {
@@ -148,17 +148,17 @@ impl Error {
         }
     }
 
-    /// Does it only mean that the artifact must be made again?
+    /// Whether re-computing the artifact is all that is needed.
     pub fn is_miss(&self) -> bool {
         matches!(self, Error::Missing { .. } | Error::Damaged { .. })
     }
 }
 
-/// Says what was tried on which file when the file system refuses.
+/// Adds the operation and the file to an error of the file system.
 pub(super) trait At<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T, Error>;
 
-    /// The same of a lock, which some file systems haven't.
+    /// The same for a lock, which some file systems don't support.
     fn locked(self, path: &Path) -> Result<T, Error>;
 }
 

@@ -1,6 +1,6 @@
-//! What a job is handed: an empty folder to write into, and the paths of the objects that it reads.
+//! Provides what a job needs: an empty folder to write to, and the paths of the objects that it reads.
 //!
-//! Knows no job. Objects are verified before they are handed out, so that a worker never computes from damaged bytes.
+//! Knows no job. Objects are verified first, so that a worker never computes from damaged bytes.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -16,8 +16,8 @@ use super::listing::EntryKind;
 use crate::digest::FileDigest;
 
 impl Store {
-    /// An empty folder on the store's file system, removed when it is dropped: what is written there is moved, not copied,
-    /// when it is inserted.
+    /// An empty folder on the store's file system, removed when dropped: files written there are moved, not copied, when
+    /// they are inserted.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -35,7 +35,7 @@ impl Store {
         Ok(files.map(|item| (item.path, self.object_path(item.object))).collect())
     }
 
-    /// The symbolic links in an artifact: each one's name, relative to the artifact, and its target.
+    /// The symbolic links in an artifact: name relative to the artifact, and target.
     ///
     /// # Errors
     /// Those of [`Store::hand_out`].
@@ -48,8 +48,8 @@ impl Store {
         links.map(target).collect()
     }
 
-    /// The files of a folder of which only the listing's object is known, with their contents' digests. `None` if the store
-    /// has no such listing.
+    /// The files of a folder given by its listing's object, with their contents' digests. `None` if the store has no such
+    /// listing.
     pub fn files_of(&self, listing: FileDigest) -> Option<Vec<(PathBuf, FileDigest)>> {
         let folder = Artifact { kind: Kind::Folder, object: listing, size: 0, files: 0 };
         let items = self.layout(&folder).ok()?.into_iter();

@@ -1,8 +1,7 @@
-//! Healing: brings objects back that were damaged or are missing, from the places where runs have put their
-//! content, or from a shared cache.
+//! Healing: restores damaged or missing objects from places where runs put their content, or from a shared cache.
 //!
-//! Believes no place: a file is taken for an object if it has its content, and the rest of an output is read only to make
-//! the listings of its folders again.
+//! Trusts no place: a file becomes an object only if its content matches; the rest of an output is read only to rebuild the
+//! listings of its folders.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -18,7 +17,7 @@ use super::{Health, Store, Take};
 use crate::digest::{Digest, FileDigest};
 
 impl Store {
-    /// Stores those of the `wanted` objects again that some workspace or shared cache has. Returns how many came back.
+    /// Stores again those of the `wanted` objects that some workspace or shared cache has. Returns their number.
     pub(super) fn heal(&self, wanted: &HashSet<FileDigest>, workspaces: &[Workspace]) -> Result<u64, Error> {
         let healer = Healer { store: self, wanted, healed: AtomicU64::new(0) };
         for workspace in workspaces {
@@ -26,7 +25,7 @@ impl Store {
             let outputs = workspace.index.stages.values().flat_map(|record| &record.outputs);
             let has_wanted = |output: &&PlacedOutput| output.entries.iter().any(|entry| wanted.contains(&entry.object));
             for output in outputs.filter(has_wanted) {
-                // It may have been removed or replaced by something strange since.
+                // It may have been removed or replaced since.
                 let path = root.join(&output.path);
                 let _ = match output.artifact.kind {
                     Kind::Folder => fold(&path, &healer).map(drop),
@@ -51,7 +50,7 @@ struct Healer<'a> {
 }
 
 impl Healer<'_> {
-    /// Is it to be stored again? Two places may have it.
+    /// Whether it still has to be stored. Two places may have it.
     fn wants(&self, object: FileDigest) -> Result<bool, Error> {
         Ok(self.wanted.contains(&object) && !matches!(self.store.check(object)?, Health::Intact(_)))
     }

@@ -1,8 +1,8 @@
-//! Which results a run that is at work has found or made: a list of its own, so that gc needn't guess it from times.
+//! Records which results an active run has found or made, so that gc needn't guess it from times.
 //!
-//! Knows keys only. The clock may be set back while a run is at work, and then what it has used seems to be older than it. The
-//! list lies beside the run's entry and goes with it: `workspaces/<id>/used/<run>`, 32 bytes a key. A run that can't write its
-//! list, as on a full disk, and one of an earlier version have none; of these, gc takes what was used since they began.
+//! Knows only keys. If the clock is set back during a run, what it used seems older than the run. The list is next to the
+//! run's entry and is removed with it: `workspaces/<id>/used/<run>`, 32 bytes per key. A run that can't write its list, as
+//! on a full disk, and one of an earlier version have none; for these, gc keeps what was used since they began.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -26,12 +26,12 @@ struct Written {
     keys: HashSet<Key>,
     /// None before the first key.
     file: Option<File>,
-    /// It isn't whole, so it was taken away.
+    /// Writing failed, so the list was removed.
     is_given_up: bool,
 }
 
 impl InUse {
-    /// An empty list at this path. What a killed run of the same name has left there goes.
+    /// An empty list at this path. Replaces one that a killed run of the same name left.
     pub(super) fn at(path: PathBuf) -> InUse {
         let _ = fs::remove_file(&path);
         InUse { path, written: Mutex::default() }
@@ -54,7 +54,7 @@ impl InUse {
     }
 }
 
-/// The file of a list, which goes when the run ends.
+/// The file of a list, removed when the run ends.
 #[derive(Debug)]
 pub(super) struct List(pub(super) PathBuf);
 
@@ -65,7 +65,7 @@ impl Drop for List {
 }
 
 impl Store {
-    /// Notes that the run at work has found the result of `key`, or is about to publish it.
+    /// Records that the active run has found the result of `key`, or is about to publish it.
     pub(super) fn note_in_use(&self, key: Key) {
         if let Some(at) = self.at_work() {
             at.in_use.add(key);
@@ -73,12 +73,12 @@ impl Store {
     }
 }
 
-/// Where the list of a run lies whose entry is in `running`.
+/// The path of the list of a run, given its entry in `running`.
 pub(super) fn list_of(running: &Path, run: &std::ffi::OsStr) -> PathBuf {
     running.with_file_name("used").join(run)
 }
 
-/// The keys of a list; `None`: there is none, or not a whole one.
+/// The keys of a list; `None` if it is missing or incomplete.
 pub(super) fn read(list: &Path) -> Option<HashSet<Key>> {
     let bytes = plain::read(list).ok()?;
     let (keys, rest) = bytes.as_chunks::<32>();

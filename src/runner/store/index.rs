@@ -1,11 +1,12 @@
-//! The index of one workspace: what its files were when they were last seen, so that a run with nothing to do reads none.
+//! The index of one workspace: the state of its files when they were last read, so that an up-to-date run reads none.
 //!
-//! Knows no stage but its name, and nothing that can't be found out again: losing the index costs time, never a result. So
-//! it is one file, read at once and written whole by rename, and whatever doesn't fit (another version, a torn or altered
-//! file) is thrown away without a word.
+//! Knows stages only by name, and holds nothing that can't be recomputed: losing the index costs time, never a result. So
+//! it is one file, read at once and replaced by rename, and any invalid file (another version, truncated or altered) is
+//! silently discarded.
 //!
-//! The layout: `intrada index 4\n`, the three tables in postcard's encoding, the BLAKE3 digest of all bytes before it. An index 3
-//! is laid out alike, and was written when the pixels of a PNG weren't looked at: these are looked at again.
+//! Format: `intrada index 4
+//! `, the three tables in postcard's encoding, the BLAKE3 digest of all bytes before it. Index 3 has the same format but
+//! was written without decoding PNG pixels: those files are checked again.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -26,98 +27,98 @@ use crate::plain;
 
 const TAG: &[u8] = b"intrada index 4\n";
 
-/// Of an index whose PNGs are to be looked at again.
+/// The tag of an index whose PNGs must be checked again.
 const TAG_BEFORE: &[u8] = b"intrada index 3\n";
 
-/// What a workspace's files were when they were last seen.
+/// The state of a workspace's files when they were last read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     /// Source files, by their path relative to the workspace's root.
     pub files: HashMap<PathBuf, FileRecord>,
-    /// What each stage left behind, by `pipeline/stage`.
+    /// Each stage's outputs, by `pipeline/stage`.
     pub stages: HashMap<String, StageRecord>,
     /// Objects of the store that were found intact.
     pub objects: HashMap<FileDigest, Stat>,
 }
 
-/// A file's content as it was when its stat was taken.
+/// A file's content, with its stat at that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Its stat then.
+    /// Its stat.
     pub stat: Stat,
-    /// When that was, in nanoseconds since the Unix epoch: before the file was opened.
+    /// When the stat was taken, in nanoseconds since the Unix epoch: before the file was opened.
     pub taken_at_ns: i64,
     /// Its content.
     pub digest: FileDigest,
-    /// For a label image: which index values it has. Filled in by whoever reads label images.
+    /// For a label image: its index values. Filled in by whoever reads label images.
     pub label_values: Option<LabelValues>,
-    /// For a photograph: what it is. Filled in by whoever went through the whole file.
+    /// For a photograph: its properties. Filled in by whoever reads the whole file.
     pub photograph: Option<Facts>,
 }
 
-/// Which 8-bit values a label image has when it is read in one of the encodings.
+/// The 8-bit values of a label image in one encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelValues {
-    /// How it was read.
+    /// The encoding.
     pub encoding: Encoding,
     /// Value `v` is bit `v % 64` of word `v / 64`.
     pub set: [u64; 4],
 }
 
-/// What a stage left in the workspace when it was last up to date.
+/// The outputs that a stage left in the workspace when it was last up to date.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageRecord {
-    /// The key it had.
+    /// Its key.
     pub key: Key,
     /// Its outputs, in declared order.
     pub outputs: Vec<PlacedOutput>,
     /// When it finished, in seconds since the Unix epoch.
     pub finished: f64,
-    /// How long the job took that made them, in seconds; of a resumed training, over all its runs.
+    /// How long its job took, in seconds; for a resumed training, over all its attempts.
     pub seconds: f64,
 }
 
 /// An output as it was placed in the workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlacedOutput {
-    /// Where, relative to the workspace's root.
+    /// Its path relative to the workspace's root.
     #[serde(with = "path_bytes")]
     pub path: PathBuf,
-    /// What.
+    /// The artifact.
     pub artifact: Artifact,
-    /// Every file, link and folder of it, itself included.
+    /// Every file, link and folder of it, including itself.
     pub entries: Vec<PlacedEntry>,
 }
 
 /// One file, link or folder of an output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlacedEntry {
-    /// Where, relative to the output; empty for the output itself.
+    /// Its path relative to the output; empty for the output itself.
     #[serde(with = "path_bytes")]
     pub path: PathBuf,
     /// Content, listing or link target.
     pub object: FileDigest,
-    /// As it was after placing.
+    /// Its stat after placing.
     pub stat: Stat,
 }
 
-/// What a stage is called in the index, which serves all pipelines of the workspace.
+/// The name of a stage in the index, which serves all pipelines of the workspace.
 pub fn record_name(pipeline: &str, stage: &str) -> String {
     format!("{pipeline}/{stage}")
 }
 
 impl StageRecord {
-    /// Do all outputs lie where and as they were placed?
+    /// Whether all outputs are in place and unchanged.
     ///
-    /// True if every stat is as it was, and no folder got another name in it. A hard link whose change time alone moved,
-    /// because the same object was placed elsewhere too, is recognised by what is known about the object.
+    /// True if every stat is unchanged, and no folder has gained a name. For a hard link, a changed change time alone is
+    /// accepted if the object is known to be intact: restoring the object elsewhere changes it too.
     pub fn is_in_place(&self, root: &Path, verified: &Verified) -> bool {
         self.outputs.iter().all(|output| output.is_in_place(root, verified))
     }
 }
 
 impl PlacedOutput {
-    /// Does it lie where and as it was placed? See [`StageRecord::is_in_place`].
+    /// Whether it is in place and unchanged. See [`StageRecord::is_in_place`].
     pub fn is_in_place(&self, root: &Path, verified: &Verified) -> bool {
         let top = root.join(&self.path);
         let mut names: HashMap<&Path, usize> = HashMap::new();
@@ -128,8 +129,8 @@ impl PlacedOutput {
             && self.entries.iter().all(|entry| {
                 let path = if entry.path.as_os_str().is_empty() { top.clone() } else { top.join(&entry.path) };
                 if entry.stat.is_folder() {
-                    // Its times tell nothing: a program may have come and gone. Each recorded name is looked at anyway, so
-                    // counting finds whatever was added.
+                    // A folder's times tell nothing: a program may have created and removed a file. Each recorded name is
+                    // checked anyway, so counting finds additions.
                     return has_names(&path, names.get(&*entry.path).copied().unwrap_or(0));
                 }
                 match Stat::of_itself(&path) {
@@ -140,19 +141,19 @@ impl PlacedOutput {
     }
 }
 
-/// Is `path` a folder, no link to one, with so many names in it?
+/// Whether `path` is a folder, not a link to one, with this many names in it.
 fn has_names(path: &Path, count: usize) -> bool {
     Stat::of_itself(path).is_ok_and(|stat| stat.is_folder())
         && fs::read_dir(path).is_ok_and(|names| names.count() == count)
 }
 
 impl Index {
-    /// Reads the index at `path`; an empty one if there is none that fits.
+    /// Reads the index at `path`; an empty one if it is missing or invalid.
     pub fn load(path: &Path) -> Index {
         plain::read(path).ok().and_then(|bytes| Index::decode(&bytes)).unwrap_or_default()
     }
 
-    /// Writes the index to `path`, which lies in `store`.
+    /// Writes the index to `path`, which is in `store`.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -163,7 +164,7 @@ impl Index {
     fn encode(&self) -> Vec<u8> {
         let files = self.files.iter().map(|(path, record)| (Bytes(path.as_os_str().as_bytes()), *record));
         let tables = (Vec::from_iter(files), &self.stages, &self.objects);
-        // Fails on sequences of unknown length and on full buffers; there are none of either here.
+        // Fails on sequences of unknown length and on full buffers; neither occurs here.
         let mut bytes = postcard::to_extend(&tables, TAG.to_vec()).expect("an index can always be encoded");
         bytes.extend_from_slice(Digest::of(&bytes).as_bytes());
         bytes
@@ -189,7 +190,7 @@ impl Index {
     }
 }
 
-/// A path as its bytes: not every path is UTF-8, which is all that serde's own encoding of paths takes.
+/// A path as its bytes: serde's own encoding accepts only UTF-8 paths.
 struct Bytes<'a>(&'a [u8]);
 
 impl Serialize for Bytes<'_> {
@@ -324,7 +325,7 @@ mod tests {
             |out| fs::remove_file(out.join("link")).unwrap(),
             |out| fs::remove_dir(out.join("empty")).unwrap(),
             |out| fs::remove_dir_all(out).unwrap(),
-            // Same size, at once, within the tick of the clock in which it was placed.
+            // Same size, immediately, within the clock tick in which it was placed.
             |out| fs::write(out.join("file"), "two").unwrap(),
         ];
         for edit in edits {

@@ -1,12 +1,11 @@
-//! Findings: what a stage found of single items of a data set, so that a data set which changed in part is worked through
-//! in part.
+//! Findings: results for single items of a data set, so that after a partial change only changed items are re-computed.
 //!
-//! Knows neither stages nor data sets: a setting and an item are names. One file a setting, replaced whole by rename, and not
-//! one file an item: a data set has thousands, which are asked for all at once. Two runs that add to one setting at once may lose
-//! lines of the one that was quicker: that costs time, never a result.
+//! Knows neither stages nor data sets: settings and items are names. There is one file per setting, replaced by rename, not
+//! one per item: a data set has thousands, which are read all at once. Two runs that add to one setting at the same time may
+//! lose lines of the earlier one: that costs time, never a result.
 //!
-//! A finding names objects, but keeps none alive: whoever collects garbage needn't ask here what stays. A finding whose objects
-//! are gone or damaged is none, and is dropped when its setting is written next; gc removes settings that are left with none.
+//! A finding names objects but doesn't keep them alive, so gc needn't read findings. A finding whose objects are gone or
+//! damaged doesn't count, and is dropped when its setting is next written; gc removes settings without valid findings.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +15,7 @@ use crate::digest::{Item, Setting};
 use crate::finding::{Finding, read};
 
 impl Store {
-    /// What was found of the items of `setting`. That a finding is there says nothing about its files: see
-    /// [`Store::has_all_of`].
+    /// The findings of `setting`. A finding's files may be missing: see [`Store::has_all_of`].
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -26,7 +24,7 @@ impl Store {
         Ok(strange::read(&path).at("read", &path)?.bytes().map(|bytes| read(&bytes)).unwrap_or_default())
     }
 
-    /// Whether all files of a finding are there and intact.
+    /// Whether all files of a finding are present and intact.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -39,7 +37,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Adds findings to a setting, in the place of what was found of the same items before. Their files must have been stored.
+    /// Adds findings to a setting, replacing earlier ones of the same items. Their files must have been stored.
     ///
     /// # Errors
     /// [`Error::Io`].

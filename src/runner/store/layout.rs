@@ -1,4 +1,4 @@
-//! What an artifact consists of, read out of its listings: every file, link and folder with its place and object.
+//! The contents of an artifact, read from its listings: every file, link and folder with its path and object.
 //!
 //! Knows no destination. A damaged or missing object anywhere makes the whole artifact a miss, and is found here, before
 //! anything in the workspace is touched.
@@ -24,9 +24,9 @@ pub(super) struct Item {
 }
 
 impl Store {
-    /// Could `artifact` be restored, from here or from a shared cache? Hashes what isn't known to be intact. A file that is
-    /// damaged stays where it is, for a restore to find; listings are read as ever, so a store that is to stay as it is must
-    /// be opened with [`Store::look_at`].
+    /// Whether `artifact` could be restored, from here or from a shared cache. Hashes objects not known to be intact. A
+    /// damaged file stays in place, for a restore to find; listings are read as usual, so a store that must not change has
+    /// to be opened with [`Store::look_at`].
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -44,7 +44,7 @@ impl Store {
         }))
     }
 
-    /// The items of `artifact`, each folder before what is in it. Only listings are read.
+    /// The items of `artifact`, each folder before its contents. Reads only listings.
     pub(super) fn layout(&self, artifact: &Artifact) -> Result<Vec<Item>, Error> {
         let kind = match artifact.kind {
             Kind::File { executable } => EntryKind::File { executable },
@@ -68,7 +68,7 @@ impl Store {
         Ok(items)
     }
 
-    /// Like [`Store::layout`], with all objects verified. What our own store hasn't is taken from a shared cache first.
+    /// Like [`Store::layout`], with all objects verified. Missing objects are first copied from a shared cache.
     pub(super) fn verified_layout(&self, artifact: &Artifact) -> Result<Vec<Item>, Error> {
         let items = self.layout(artifact)?;
         let is_absent = |found: &(FileDigest, Health)| !matches!(found.1, Health::Intact(_));
@@ -90,7 +90,7 @@ impl Store {
 
     fn check_all(&self, items: &[Item]) -> Result<Vec<(FileDigest, Health)>, Error> {
         let check = |item: &Item| match item.kind {
-            // Listings were checked when they were read.
+            // Listings were verified when read.
             EntryKind::Folder => Ok(None),
             _ => self.check(item.object).map(|health| Some((item.object, health))),
         };
@@ -105,7 +105,7 @@ impl Store {
     fn listing(&self, artifact: &Artifact, object: FileDigest) -> Result<Listing, Error> {
         let was_there = self.object_path(object).exists();
         match self.read(object)? {
-            // Intact but no listing: another version's, or a trace that lies. It can't be restored either way.
+            // Intact but not a listing: from another version, or a wrong trace. It can't be restored either way.
             Some(bytes) => Listing::decode(&bytes).map_err(|_| Error::Damaged { artifact: artifact.digest(), object }),
             None if was_there => Err(Error::Damaged { artifact: artifact.digest(), object }),
             None => Err(Error::Missing { artifact: artifact.digest(), object }),

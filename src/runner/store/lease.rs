@@ -1,8 +1,8 @@
-//! Leases: who may compute a key, and who may put something in place.
+//! Leases: exclusive rights to compute a key, or to change a place.
 //!
-//! Knows keys and places only. A lease is an advisory lock on a file, which the kernel drops when its process dies, however it
-//! dies: nothing has to be unlocked by hand, ever. There is one per key and none for the whole store, so that two runs only
-//! wait for each other when they want the very same thing; the second one then finds it done.
+//! Knows only keys and places. A lease is an advisory lock on a file, which the kernel releases when its process dies:
+//! nothing ever has to be unlocked by hand. There is one per key and none for the whole store, so two runs wait for each
+//! other only if they need the same result; the second then finds it computed.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -22,27 +22,27 @@ use super::{Store, strange};
 use crate::digest::{Digest, Key};
 use crate::plain;
 
-/// The right to compute one key. Given back when dropped.
+/// The right to compute one key. Released when dropped.
 #[derive(Debug)]
 pub struct Lease {
-    /// Closing it drops the lock, once nobody else has it open.
+    /// Closing it releases the lock, once no duplicate is open.
     file: File,
     path: PathBuf,
     left_by: Option<Holder>,
 }
 
 impl Lease {
-    /// Who had it before and was killed with it: what that one had started may still run.
+    /// The previous holder if it was killed: processes that it started may still run.
     pub fn left_by(&self) -> Option<&Holder> {
         self.left_by.as_ref()
     }
 
-    /// Gives it back and leaves the file with its name, for whoever is to know that somebody had it.
+    /// Releases it but keeps the file with the holder's name, for those who must learn that there was one.
     pub(super) fn leave(mut self) {
         self.path = PathBuf::new();
     }
 
-    /// The same open file once more. Whoever has it holds the lease as well, until all have closed it or this is dropped.
+    /// Duplicates the open file. The lease is held until all duplicates are closed or this is dropped.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -53,15 +53,15 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Removed while it is still locked, unless it is to stay. Whoever waits for it notices that it lost its name, and takes a
-        // new one. If the cache was deleted meanwhile and made again, the name is somebody else's.
+        // Removed while still locked, unless it is to stay. A waiting process detects that the file lost its name, and
+        // creates a new one. If the cache was deleted and recreated meanwhile, the name belongs to another process.
         if still_has_its_name(&self.file, &self.path).unwrap_or(false) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Who holds a lease, as a waiting process tells its user.
+/// The holder of a lease, for the message of a waiting process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Holder {
     /// Process number.
@@ -73,43 +73,44 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Whether it was a process of this machine that is no longer there.
+    /// Whether it was a process of this machine that is now dead.
     pub fn is_gone(&self) -> bool {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         self.host == host() && pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
     }
 }
 
-/// How asking for a lease without waiting went.
+/// The result of trying to get a lease.
 #[derive(Debug)]
 pub enum Attempt {
-    /// It is ours.
+    /// The lease is ours.
     Held(Lease),
-    /// Somebody else has it. Who is unknown for the moment between locking the file and writing it.
+    /// Another process has it. Its identity is unknown in the moment between locking and writing the file.
     Busy(Option<Holder>),
 }
 
-/// As long as it lives, gc removes nothing: what was just looked up or stored stays until a trace names it.
+/// While it exists, gc removes nothing: looked-up or stored objects stay until a trace names them.
 #[derive(Debug)]
 pub struct Hold {
-    /// Closing it drops the lock.
+    /// Closing it releases the lock.
     _file: File,
-    /// Of a gc: that it is the only one.
+    /// Of a gc: excludes other gcs.
     _turn: Option<Lease>,
 }
 
 impl Store {
-    /// Asks for the lease of `key`, without waiting: whoever wants to wait must be able to give up, too. Look the key up
-    /// again once the lease is held, as whoever had it may have computed it.
+    /// Tries to get the lease of `key`, without waiting, so that the caller can give up. Look the key up again once the
+    /// lease is held, as the previous holder may have computed it.
     ///
     /// # Errors
+    /// [`Error::Io`], also if the file system has no locks.
     /// [`Error::Io`], also where the file system has no locks.
     pub fn try_lease(&self, key: Key) -> Result<Attempt, Error> {
         lock(self.lock_path(key))
     }
 
-    /// The right to change what lies at `destination`, an absolute path: waits for whoever else puts something there. For
-    /// moments; whoever has it asks for no other lock.
+    /// The right to change `destination`, an absolute path: waits for other writers. Held only for moments; its holder must
+    /// take no other lock.
     pub(super) fn lease_place(&self, destination: &Path) -> Result<Lease, Error> {
         let name = Digest::of(destination.as_os_str().as_bytes()).to_string();
         let path = self.locks().join(format!("place-{name}"));
@@ -122,8 +123,8 @@ impl Store {
         }
     }
 
-    /// Keeps gc from removing anything, by a lock that many may share. For the moment between looking up and restoring, or
-    /// between storing and publishing; never while work is done.
+    /// Keeps gc from removing anything, by a shared lock. Only for the moment between looking up and restoring, or between
+    /// storing and publishing; never during long work.
     ///
     /// # Errors
     /// [`Error::Io`], also where the file system has no locks.
@@ -134,12 +135,12 @@ impl Store {
         Ok(Hold { _file: file, _turn: None })
     }
 
-    /// The right to remove things: waits for those who hold. `None`: another gc has it.
+    /// The exclusive right to remove things: waits for all holds. `None`: another gc has it.
     pub(super) fn hold_alone(&self) -> Result<Option<Hold>, Error> {
         let turn = match lock(self.locks().join("gc-turn")) {
             Ok(Attempt::Held(turn)) => Some(turn),
             Ok(Attempt::Busy(_)) => return Ok(None),
-            // No file can be made any more. The lock below still keeps two from removing at once, one after the other.
+            // No file can be created any more. The lock below still makes two gcs run one after the other.
             Err(Error::Io { source, .. }) if is_lack_of_room(&source) => None,
             Err(error) => return Err(error),
         };
@@ -154,12 +155,12 @@ impl Store {
         self.root.join("locks")
     }
 
-    /// What the lease of `key` is called.
+    /// The file name of the lease of `key`.
     pub fn lock_path(&self, key: Key) -> PathBuf {
         self.locks().join(key.to_string())
     }
 
-    /// Is somebody computing `key`?
+    /// Whether somebody computes `key`.
     pub(super) fn is_leased(&self, key: Key) -> Result<bool, Error> {
         living(&self.lock_path(key), true).map(|holder| holder.is_some())
     }
@@ -169,7 +170,7 @@ impl Store {
     }
 }
 
-/// Asks for the lock on the file at `path`, which is made for it and removed with the lease.
+/// Tries to lock the file at `path`, which is created for it and removed with the lease.
 pub(super) fn lock(path: PathBuf) -> Result<Attempt, Error> {
     Ok(match locked(&path, File::try_lock)? {
         Ok((file, left_by)) => Attempt::Held(Lease { file, path, left_by }),
@@ -177,10 +178,10 @@ pub(super) fn lock(path: PathBuf) -> Result<Attempt, Error> {
     })
 }
 
-/// A file that is locked and signed, and who had left their name there.
+/// A locked and signed file, and the previous holder's signature.
 pub(super) type Locked = (File, Option<Holder>);
 
-/// Locks and signs the file at `path`, which is made for it, as `try_lock` does; or who has it.
+/// Locks and signs the file at `path`, creating it, as `try_lock` does; or returns its holder.
 pub(super) fn locked(
     path: &Path,
     try_lock: fn(&File) -> Result<(), TryLockError>,
@@ -199,8 +200,8 @@ pub(super) fn locked(
     }
 }
 
-/// Who holds the lock on the file at `path`, if there is one and somebody does. One that a killed process left is removed,
-/// unless `leave` says otherwise.
+/// The holder of the lock on the file at `path`, if any. Removes a file that a killed process left, unless `leave` says
+/// otherwise.
 pub(super) fn living(path: &Path, leave: bool) -> Result<Option<Holder>, Error> {
     let Some(mut file) = existing(path)? else { return Ok(None) };
     match file.try_lock_shared() {
@@ -218,7 +219,7 @@ pub(super) fn living(path: &Path, leave: bool) -> Result<Option<Holder>, Error> 
     }
 }
 
-/// Removes the file of a lock at `path` that nobody has, to read or to write. Who had.
+/// Removes the lock file at `path` if nobody has it locked. Returns who had.
 pub(super) fn swept(path: &Path) -> Result<Option<Holder>, Error> {
     let Some(mut file) = existing(path)? else { return Ok(None) };
     match file.try_lock() {
@@ -231,7 +232,7 @@ pub(super) fn swept(path: &Path) -> Result<Option<Holder>, Error> {
     }
 }
 
-/// The file of a lock, if there is one: what is no file is nobody's lock.
+/// The lock file, if there is one: anything but a file is no lock.
 fn existing(path: &Path) -> Result<Option<File>, Error> {
     match plain::open(path) {
         Err(error)
@@ -243,7 +244,7 @@ fn existing(path: &Path) -> Result<Option<File>, Error> {
     }
 }
 
-/// Who has signed the file of a lock; nobody where it was damaged.
+/// Who signed the lock file; none if it was damaged.
 fn signature(file: &mut File) -> Option<Holder> {
     /// Longer than any signature.
     const LONGEST: u64 = 4096;
@@ -264,13 +265,13 @@ fn open(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// The cache in whose folder of locks a file lies.
+/// The cache in whose `locks` folder a file is.
 fn cache_of(path: &Path) -> Option<&Path> {
     path.parent().filter(|folder| folder.ends_with("locks")).and_then(Path::parent)
 }
 
-/// What lies in the place of a lock and is no file is moved to quarantine. A link would be locked where it leads, and a pipe
-/// waited for.
+/// Moves anything but a file at a lock's path to quarantine. Locking a link would lock its target, and opening a pipe would
+/// block.
 fn clear(path: &Path) -> io::Result<()> {
     match path.symlink_metadata() {
         Ok(found) if !found.is_file() => {
@@ -283,7 +284,7 @@ fn clear(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Between our opening the file and locking it, its holder may have removed it; the lock would then exclude nobody.
+/// Between our opening and locking the file, its holder may have removed it; the lock would then exclude nobody.
 pub(super) fn still_has_its_name(file: &File, path: &Path) -> Result<bool, Error> {
     let ours = file.metadata().at("look at", path)?;
     Ok(fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino())))
@@ -294,14 +295,15 @@ fn signed(mut file: File, path: PathBuf) -> Result<Lease, Error> {
     Ok(Lease { file, path, left_by })
 }
 
-/// Writes into the file who has locked it. Answers with who had left their name there.
+/// Signs the locked file. Returns the previous signature.
 fn sign(file: &mut File, path: &Path) -> Result<Option<Holder>, Error> {
     let left_by = signature(file);
     let holder = Holder { pid: std::process::id(), host: host(), since: now_ns() as f64 / 1e9 };
     let text = serde_json::to_string(&holder).expect("numbers and a string are always JSON");
     // A process that died left its name; ours may be shorter.
     match file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())) {
-        // It is the lock that counts: whoever waits just isn't told for whom. On a full disk gc needs it to make room.
+        // Only the lock matters: without a signature a waiting process just can't name the holder. gc needs this on a full
+        // disk.
         Err(error) if is_lack_of_room(&error) => {}
         result => result.at("write", path)?,
     }

@@ -1,7 +1,7 @@
-//! A folder's object: the canonical bytes that list what is in it.
+//! A folder's object: the canonical bytes that list its contents.
 //!
-//! Knows names, kinds and objects, no paths. A sub-folder is the digest of its own listing, so that a change touches only
-//! the listings above it and two folders with equal content have one name. The layout, all of it:
+//! Knows names, kinds and objects, no paths. A sub-folder is represented by the digest of its own listing, so a change
+//! affects only the listings above it, and folders with equal content have equal digests. The complete format:
 //!
 //! ```text
 //! "intrada listing 1\n"
@@ -20,12 +20,12 @@ use crate::digest::{Digest, FileDigest};
 const TAG: &[u8] = b"intrada listing 1\n";
 const HEAD: usize = 1 + 32 + 4;
 
-/// What a name in a folder stands for.
+/// What a name in a folder refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// A regular file, perhaps executable by its owner.
+    /// A regular file, possibly executable by its owner.
     File {
-        /// May its owner execute it?
+        /// Whether its owner may execute it.
         executable: bool,
     },
     /// A sub-folder; its object is a listing.
@@ -39,9 +39,9 @@ pub enum EntryKind {
 pub struct Entry {
     /// The name within the folder.
     pub name: OsString,
-    /// What it is.
+    /// Its type.
     pub kind: EntryKind,
-    /// What it holds.
+    /// Its content.
     pub object: FileDigest,
 }
 
@@ -49,13 +49,13 @@ pub struct Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing(Vec<Entry>);
 
-/// The bytes are no canonical listing of a version known here.
+/// The bytes are not a canonical listing of a known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a canonical folder listing")]
 pub struct NotAListing;
 
 impl Listing {
-    /// Sorts the entries of a folder. Their names must differ, as names in a folder do.
+    /// Sorts the entries of a folder. Their names must differ, as in any folder.
     pub fn new(mut entries: Vec<Entry>) -> Listing {
         entries.sort_unstable_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
         Listing(entries)
@@ -85,10 +85,10 @@ impl Listing {
         bytes
     }
 
-    /// Reads canonical bytes back.
+    /// Parses canonical bytes.
     ///
     /// # Errors
-    /// On anything that [`Listing::encode`] wouldn't write, names that lead out of the folder included.
+    /// For anything that [`Listing::encode`] wouldn't write, including names that lead out of the folder.
     pub fn decode(bytes: &[u8]) -> Result<Listing, NotAListing> {
         let mut rest = bytes.strip_prefix(TAG).ok_or(NotAListing)?;
         let mut entries: Vec<Entry> = Vec::new();
@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    /// As every name is that a file system gives out.
+    /// Like every name that a file system returns.
     fn is_a_name(bytes: &[u8]) -> bool {
         !bytes.contains(&b'/') && !bytes.contains(&0) && !matches!(bytes, b"" | b"." | b"..")
     }

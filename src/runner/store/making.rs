@@ -1,7 +1,7 @@
-//! How a cache folder is made, and unmade where it came to nothing.
+//! Creates a cache folder, and removes it again if nothing was stored.
 //!
-//! Knows no key. A command that is refused (a stage that doesn't exist, an input that isn't there) leaves nothing behind: what
-//! it made of a cache goes when it is closed with nothing in it. What others have put there meanwhile, or are about to, stays.
+//! Knows no key. A command that is refused (a stage that doesn't exist, a missing input) leaves nothing behind: a cache
+//! that it created is removed on closing if it is empty. What other processes have put there meanwhile stays.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -14,16 +14,16 @@ use super::stat::Stat;
 use super::strange::names;
 use super::{Store, lease, strange};
 
-/// An index of more bytes knows some hundred files, which may have taken minutes to read: it is worth a folder.
+/// An index larger than this covers some hundred files, which may have taken minutes to read: it is worth keeping.
 const WORTH_KEEPING: u64 = 64 << 10;
-/// What a cache is made for: with anything in one of these it stays.
+/// The folders of results: if any holds something, the cache stays.
 const RESULTS: [&str; 8] = ["objects", "traces", "items", "slots", "logs", "pins", "quarantine", "orphans"];
 
-/// What was made of a cache when it was opened, in this order.
+/// What opening the cache created, in this order.
 #[derive(Debug, Default)]
 pub(super) struct Made {
     root: PathBuf,
-    /// Device and inode of the root: another folder of the name is not what was made.
+    /// Device and inode of the root: another folder of that name isn't ours to remove.
     identity: Option<(u64, u64)>,
     folders: Vec<PathBuf>,
     files: Vec<PathBuf>,
@@ -34,13 +34,13 @@ fn identity(root: &Path) -> Option<(u64, u64)> {
 }
 
 impl Made {
-    /// Nothing yet, of the store at `root`.
+    /// Nothing yet, for the store at `root`.
     pub(super) fn of(root: &Path) -> Made {
         Made { root: root.to_owned(), identity: None, folders: Vec::new(), files: Vec::new() }
     }
 
-    /// Makes `folder` of the store at `root` if it isn't there. A run that finds out in its middle that it can't keep what it
-    /// computed would have computed it for nothing.
+    /// Creates `folder` of the store at `root` if it is missing. Done at the start, as a run that couldn't store its
+    /// results would have computed them in vain.
     pub(super) fn make_writable(&mut self, root: &Path, folder: &Path) -> Result<(), Error> {
         let absent: Vec<PathBuf> =
             folder.ancestors().take_while(|place| place.symlink_metadata().is_err()).map(Path::to_owned).collect();
@@ -57,7 +57,7 @@ impl Made {
         }
     }
 
-    /// Whether nobody has kept anything in it and nobody is at work in it.
+    /// Whether it holds no result and no run is active in it.
     fn is_empty(&self) -> Result<bool, Error> {
         for folder in RESULTS {
             for name in names(&self.root.join(folder))? {
@@ -85,7 +85,7 @@ impl Made {
 
 impl Drop for Made {
     fn drop(&mut self) {
-        // Of a cache that was there before, nothing goes, whatever was mended.
+        // A cache that existed before stays, even if parts of it were recreated.
         let is_new = ["objects", "workspaces"].iter().all(|part| self.folders.contains(&self.root.join(part)));
         if !is_new || self.identity != identity(&self.root) || !self.is_empty().unwrap_or(false) {
             return;
@@ -96,12 +96,12 @@ impl Drop for Made {
         let _ = fs::remove_file(self.root.join("locks/gc"));
         self.files.iter().for_each(|file| drop(fs::remove_file(file)));
         for folder in RESULTS {
-            // Left of objects that gc has taken.
+            // Folders left after gc deleted their objects.
             for name in names(&self.root.join(folder)).unwrap_or_default() {
                 let _ = fs::remove_dir(self.root.join(folder).join(name));
             }
         }
-        // Those in which somebody has put something since stay.
+        // Folders that others have filled since stay.
         self.folders.iter().rev().for_each(|folder| drop(fs::remove_dir(folder)));
     }
 }

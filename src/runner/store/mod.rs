@@ -1,8 +1,8 @@
-//! The store: the cache folder, in which finished work lies under the name of what determines it.
+//! The store: the cache folder, which keeps finished work under the key that determines it.
 //!
 //! Knows keys, artifacts and bytes; no stages, no pipelines, and a trace's manifest is opaque JSON to it. It is a folder of
 //! plain files rather than a database, so that several processes and machines may use it at once, a person can read it, and
-//! there is never anything to repair: whatever is found damaged counts as absent and is made again.
+//! it never needs repair: damaged files count as missing and are re-computed.
 //!
 //! ```text
 //! cache/
@@ -25,8 +25,8 @@
 //! **Publication.** Written in `tmp/`, synced, renamed, the folder synced; objects first, the trace that names them last.
 //! A process killed between any two of these steps leaves garbage in `tmp/` and nothing else.
 //!
-//! **Versions.** A program uses a store whose version it knows and refuses a newer one. A change of layout that older
-//! programs would misread raises the number; a new folder beside these doesn't. See docs/cache-format.md.
+//! **Versions.** A program uses a store of a version that it knows and refuses a newer one. A layout change that older
+//! programs would misread increments the number; a new folder next to these doesn't. See docs/cache-format.md.
 
 pub mod capabilities;
 mod answer;
@@ -91,52 +91,52 @@ use crate::plain;
 /// The version of the layout that this program writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
 
-/// A cache folder, opened. May be shared between threads.
+/// An open cache folder. May be shared between threads.
 #[derive(Debug)]
 pub struct Store {
     /// The folder, absolute, without symbolic links.
     root: PathBuf,
-    /// Device of the folder, to know early when a rename can't succeed.
+    /// Device of the folder, to know in advance when a rename can't succeed.
     device: u64,
     verified: Verified,
-    /// Whether the file system can share blocks between files, once that has been tried.
+    /// Whether the file system can share blocks between files, once tried.
     can_clone: OnceLock<bool>,
-    /// Of a run: where it is at work.
+    /// For a run: its workspace.
     at_work: OnceLock<AtWork>,
-    /// Opened to be looked at: then nothing in it is changed, damaged or not.
+    /// Opened read-only: nothing in it is changed, damaged or not.
     only_looks: bool,
     shared: Shared,
-    /// What was made of it when it was opened; taken away when it is closed with nothing in it.
+    /// What opening created; removed on closing if nothing was stored.
     made: Made,
 }
 
-/// What must be there, and be writable for a run.
+/// Required folders, writable for a run.
 const FOLDERS: [&str; 12] =
     ["", "workspaces", "objects", "traces", "items", "slots", "locks", "logs", "tmp", "quarantine", "orphans", "pins"];
 
-/// What may lie in a folder that is to become a store: [`Store::open`] writes two of them, people the others.
+/// What a folder that becomes a store may hold: [`Store::open`] writes two of them, people the others.
 const OWN_FILES: [&str; 4] = ["README.md", ".gitignore", "version", mark::TAG];
 
 impl Store {
-    /// Opens the cache folder at `root` to work with it, making it if it isn't there. What this made goes when it is closed with
-    /// nothing in it: a command that is refused leaves nothing behind.
+    /// Opens the cache folder at `root` for working, creating it if missing. A created cache is removed on closing if
+    /// nothing was stored: a refused command leaves nothing behind.
     ///
     /// # Errors
     /// [`Error::Occupied`] if it holds other things, [`Error::NewerVersion`] if a newer program made it, [`Error::ReadOnly`] if
     /// it can't be written to, [`Error::Io`] otherwise.
     pub fn open(root: &Path) -> Result<Store, Error> {
-        // A link leads to a cache that lies elsewhere.
+        // A link may point to a cache elsewhere.
         let stands = if root.is_symlink() { Stands::Elsewhere } else { Stands::InItsWorkspace };
         Store::open_as(root, stands)
     }
 
-    /// The same, and where it stands if this makes it.
+    /// The same, and returns its path if this created it.
     ///
     /// # Errors
     /// Those of [`Store::open`].
     pub fn open_as(root: &Path, stands: Stands) -> Result<Store, Error> {
         refuse_somebody_s_folder(root)?;
-        // Before anything is made in it: a newer layout may mean something else by these names.
+        // Before anything is created: a newer layout may give these names another meaning.
         let version = read_version(root)?;
         let mut made = Made::of(root);
         for folder in FOLDERS {
@@ -153,8 +153,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the cache folder at `root` to look at it. Nothing is written, so a folder of somebody else's or on a read-only
-    /// file system will do. One that isn't there is empty.
+    /// Opens the cache folder at `root` read-only. Nothing is written, so it may belong to somebody else or be on a
+    /// read-only file system. A missing one is empty.
     ///
     /// # Errors
     /// [`Error::Occupied`], [`Error::NewerVersion`], [`Error::Io`].
@@ -166,7 +166,7 @@ impl Store {
 
     fn at(root: &Path, only_looks: bool) -> Result<Store, Error> {
         let (root, device) = match fs::canonicalize(root) {
-            // There is nothing in it to be asked for.
+            // It is empty, so nothing in it will be read.
             Err(error) if only_looks && error.kind() == ErrorKind::NotFound => {
                 (std::path::absolute(root).at("resolve", root)?, 0)
             }
@@ -193,22 +193,22 @@ impl Store {
         &self.root
     }
 
-    /// Whether somebody has deleted it, or part of it, since it was opened.
+    /// Whether it, or part of it, was deleted since it was opened.
     pub fn was_deleted(&self) -> bool {
         FOLDERS.iter().any(|folder| !self.root.join(folder).is_dir())
     }
 
-    /// What is known to be intact. Filled from a workspace's index at the start, saved into it at the end.
+    /// Objects known to be intact. Loaded from a workspace's index at the start, saved to it at the end.
     pub fn verified(&self) -> &Verified {
         &self.verified
     }
 
-    /// Where the job of `key` writes what it says.
+    /// The log of the job of `key`.
     pub fn log_path(&self, key: Key) -> PathBuf {
         self.root.join("logs").join(format!("{key}.log"))
     }
 
-    /// Where the index of the workspace at `workspace` lies; every workspace that shares this store has its own.
+    /// The path of the index of the workspace at `workspace`; every workspace that shares this store has its own.
     ///
     /// # Errors
     /// [`Error::Io`] if the workspace's folder can't be resolved.
@@ -218,7 +218,7 @@ impl Store {
         Ok(self.root.join("workspaces").join(&id[..16]).join("index"))
     }
 
-    /// `<folder>/ab/cdef…`: fanned out, because some file systems grow slow with many names in one folder.
+    /// `<folder>/ab/cdef…`: in sub-folders, because some file systems become slow with many names in one folder.
     fn fanned(&self, folder: &str, digest: Digest, ending: &str) -> PathBuf {
         fanned_below(&self.root, folder, digest, ending)
     }
@@ -229,16 +229,16 @@ fn fanned_below(root: &Path, folder: &str, digest: Digest, ending: &str) -> Path
     root.join(folder).join(&name[..2]).join(format!("{}{ending}", &name[2..]))
 }
 
-/// What the file `version` says.
+/// The content of the file `version`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
-    /// A number that is known here.
+    /// A known version.
     Known,
-    /// There is none, or a damaged one: it is written again. Only the newest programs would write another.
+    /// Missing or damaged: it is written again. Only newer programs would write another.
     Absent,
 }
 
-/// Refuses a store of a version that isn't known here.
+/// Refuses a store of an unknown version.
 fn read_version(root: &Path) -> Result<Version, Error> {
     let path = root.join("version");
     let text = match plain::read_to_string(&path) {
@@ -252,8 +252,8 @@ fn read_version(root: &Path) -> Result<Version, Error> {
     }
 }
 
-/// A folder that holds other things is not made a store: backups would pass by what is in it from then on, and what belongs to
-/// another program may be deleted by it.
+/// A folder with other contents is not made a store: backups would skip its contents from then on, and other programs'
+/// files might be deleted.
 fn refuse_somebody_s_folder(root: &Path) -> Result<(), Error> {
     if mark::is_ours(root) {
         return Ok(());
@@ -272,8 +272,8 @@ fn refuse_somebody_s_folder(root: &Path) -> Result<(), Error> {
     };
     let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
     names.sort_unstable();
-    // What runs at work leave of a store that is deleted under them, or have made so far of a new one: this folder is the first. Asked
-    // after the names, as somebody may be making them.
+    // What active runs leave of a store that is deleted under them, or have created so far of a new one: this folder is the
+    // first. Checked after the names, as another process may be creating them.
     let is_left_over = root.join("workspaces").is_dir();
     let is_own = |name: &str| FOLDERS.contains(&name) && is_left_over || OWN_FILES.contains(&name);
     match names.iter().find(|name| !name.to_str().is_some_and(is_own)) {

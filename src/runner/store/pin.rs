@@ -1,7 +1,6 @@
-//! Pins: results that gc never takes.
+//! Pins: results that gc never deletes.
 //!
-//! Knows keys, and names only to say who pinned what. One small file a key, so that two who pin at once don't disturb each
-//! other.
+//! Knows keys, and names only to say who pinned what. One small file per key, so that concurrent pins don't conflict.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,7 +17,7 @@ use crate::plain;
 /// A pinned result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pin {
-    /// Of what.
+    /// The pinned key.
     pub key: Key,
     /// The pipeline for which it was pinned.
     pub pipeline: String,
@@ -38,7 +37,7 @@ impl Store {
         self.publish_file(self.stage_bytes(&text)?, &self.pin_path(pin.key))
     }
 
-    /// Takes a pin away; whether there was one.
+    /// Removes a pin; returns whether there was one.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -53,7 +52,7 @@ impl Store {
         }
     }
 
-    /// All pins. One that can't be read counts by its name: to let something go because of a scratch would be worse.
+    /// All pins. An unreadable one still counts by its name: it is safer to keep the result.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder can't be listed.

@@ -1,7 +1,7 @@
-//! What lies at a destination already: is it right, and was it edited by hand?
+//! What is already at a destination: whether it is right, and whether it was edited by hand.
 //!
-//! Knows nothing of how a destination is replaced. A folder is walked by the same walk that stores one, so "right" means
-//! equal to what would be stored, and nothing else.
+//! Knows nothing of how a destination is replaced. A folder is read by the same walk that stores one, so "right" means
+//! exactly: equal to what would be stored.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,23 +19,23 @@ use super::tree::{Leaf, Visitor, fold};
 use super::{Placement, Store};
 use crate::digest::{Digest, FileDigest};
 
-/// What was found at a destination.
+/// The state of a destination.
 pub(super) struct Present {
-    /// Is it the artifact, in a state fit for the placement that is asked for?
+    /// Whether it is the artifact, in a state fit for the requested placement.
     pub(super) is_right: bool,
-    /// Its files and links, relative to the destination, that the store doesn't have: nobody could bring them back.
+    /// Its files and links, relative to the destination, that the store doesn't have and so can't restore.
     edited: Vec<PathBuf>,
-    /// The content of the others.
+    /// The objects of the others.
     objects: Vec<FileDigest>,
-    /// All its files and links, as they were before they were read.
+    /// All its files and links, with their stats before they were read.
     pub(super) stats: Stats,
 }
 
-/// Files and links by their path relative to the artifact, as they were when their content was known.
+/// Files and links by their path relative to the artifact, with their stats when their content was known.
 pub(super) type Stats = HashMap<PathBuf, Stat>;
 
 impl Store {
-    /// Looks at what lies at `destination`; `None` if nothing does.
+    /// Reads the destination; `None` if it doesn't exist.
     pub(super) fn look(
         &self,
         artifact: &Artifact,
@@ -55,7 +55,7 @@ impl Store {
             let Leaf { object, executable, size } = look.file(destination)?;
             Some(Artifact { kind: Kind::File { executable }, object, size, files: 1 })
         } else {
-            // An artifact is no link, and what one leads to stays. The link itself may be a person's.
+            // An artifact is no link, and a link's target stays. The link itself may be a person's.
             if stat.is_link() {
                 look.bytes(destination, &[])?;
             }
@@ -79,8 +79,8 @@ impl Store {
         Ok(Some(present))
     }
 
-    /// What was found has been taken away. Where it was hard links, the change times of its objects have moved with that, and
-    /// other outputs that hold the same objects must not be taken for edited.
+    /// The destination was removed. If it held hard links, that changed its objects' change times; other outputs with the
+    /// same objects must not be taken for edited.
     pub(super) fn note_taken_away(&self, present: &Present) {
         for object in &present.objects {
             if let Ok(stat) = Stat::of_itself(&self.object_path(*object)) {
@@ -89,7 +89,7 @@ impl Store {
         }
     }
 
-    /// Moves the edited files at `destination` to `orphans/`, and returns where they are if there were any.
+    /// Moves the edited files at `destination` to `orphans/`, and returns their path if there were any.
     pub(super) fn set_aside(&self, present: &Present, destination: &Path) -> Result<Option<PathBuf>, Error> {
         match &present.edited[..] {
             [] => Ok(None),
@@ -99,15 +99,15 @@ impl Store {
     }
 }
 
-/// Walks a destination and names what is there.
+/// Walks a destination and collects its contents.
 struct Look {
     /// Device and inode of the artifact's objects: a hard link to one of them needs no hashing.
     objects: HashMap<(u64, u64), FileDigest>,
-    /// With the stat that was taken before the content was.
+    /// With the stat that was taken before reading the content.
     leaves: Mutex<Vec<(PathBuf, FileDigest, Stat)>>,
-    /// Was a hard link to an object met? Writing to it would damage the store.
+    /// Whether there is a hard link to an object. Writing to it would damage the store.
     shares_objects: AtomicBool,
-    /// Was something met that has no content, such as a pipe? It is nobody's work, and goes with what is replaced.
+    /// Whether there is anything without content, such as a pipe. It holds no work and is removed with the rest.
     met_special: AtomicBool,
 }
 
@@ -138,7 +138,7 @@ impl Visitor for Look {
             self.shares_objects.store(true, Ordering::Relaxed);
             *object
         } else {
-            // Somebody else's file can't be set back. It is right or wrong all the same.
+            // The time of another user's file can't be set back. Its content is compared all the same.
             stat = set_back_where_possible(path).unwrap_or(stat);
             FileDigest(Digest::of_file(path).at("read", path)?.0)
         };
@@ -151,7 +151,7 @@ impl Visitor for Look {
         if !stat.is_link() {
             return Ok(FileDigest(Digest::of(bytes)));
         }
-        // Read once more, as the stat has to be older than the content that it stands for.
+        // Read once more, as the stat must be older than the content that it stands for.
         let target = fs::read_link(path).at("read", path)?;
         let object = FileDigest(Digest::of(target.as_os_str().as_bytes()));
         self.note(path, object, stat);

@@ -1,8 +1,8 @@
-//! Restoring: puts an artifact where a person or a stage looks for it.
+//! Restoring: puts an artifact where the user or a stage looks for it.
 //!
-//! Knows paths and artifacts, no stages. All objects are verified first; then everything is built out of sight and renamed
-//! into place, so that whoever looks sees the old or the new, never half. What is right already is left alone. An output
-//! that somebody edited is put aside in `orphans/` rather than overwritten.
+//! Knows paths and artifacts, no stages. All objects are verified first; then everything is built in a temporary place and
+//! renamed to its destination, so that readers see either the old or the new. An unchanged destination is left alone. An
+//! output that somebody edited is moved to `orphans/` rather than overwritten.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
@@ -25,24 +25,24 @@ use super::stat::{Stat, set_back_where_possible};
 use super::{Store, crash};
 use crate::digest::FileDigest;
 
-/// What restoring did.
+/// The result of restoring.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restored {
-    /// Every file, link and folder of the artifact with the stat that it has now.
+    /// Every file, link and folder of the artifact with its current stat.
     pub entries: Vec<PlacedEntry>,
-    /// Where what had been edited by hand is now, if anything had: the file itself, or a folder with the edited files.
+    /// Where files edited by hand were moved, if any: the file itself, or a folder with the edited files.
     pub set_aside: Option<PathBuf>,
 }
 
 impl Store {
-    /// Makes `destination`, an absolute path, be `artifact`; makes the folders above it too.
+    /// Makes `destination`, an absolute path, equal `artifact`; also creates its parent folders.
     ///
     /// # Errors
     /// [`Error::Missing`] and [`Error::Damaged`] if the store doesn't have the artifact, whole and intact; nothing in the
     /// workspace was touched then, and the caller treats it as a miss. [`Error::Io`] and [`Error::Walk`] otherwise.
     pub fn restore(&self, artifact: &Artifact, destination: &Path, placement: Placement) -> Result<Restored, Error> {
         let items = self.verified_layout(artifact)?;
-        // Two runs of one pipeline, with different values set, have the same places.
+        // Two runs of one pipeline with different values have the same destinations.
         let _alone = self.lease_place(destination)?;
         let present = self.look(artifact, &items, destination, placement)?;
         let (stats, set_aside) = match present {
@@ -57,7 +57,7 @@ impl Store {
         Ok(Restored { entries: self.placed(items, destination, &stats)?, set_aside })
     }
 
-    /// Answers with the stats of what it made, and where it put aside what had been edited.
+    /// Returns the new stats, and where edited files were moved.
     fn replace(
         &self,
         artifact: &Artifact,
@@ -80,7 +80,7 @@ impl Store {
             }
             crash::point("restore put aside");
             match swap(&new, destination, &workshop.path().join("old")) {
-                // Some mounts refuse a rename although their device is the same.
+                // Some mounts refuse a rename although their device number is the same.
                 Err(error) if error.kind() == ErrorKind::CrossesDevices && !is_last => {}
                 result => {
                     crash::point("restore swapped");
@@ -91,7 +91,7 @@ impl Store {
         unreachable!("there is a place, and the last one's answer is returned")
     }
 
-    /// Makes all items at `top`, where nothing is yet.
+    /// Creates all items at `top`, where nothing exists yet.
     fn build(&self, artifact: &Artifact, items: &[Item], top: &Path, placement: Placement) -> Result<Stats, Error> {
         let mut stats = Stats::new();
         for Item { path: below, kind, object } in items {
@@ -114,7 +114,7 @@ impl Store {
         Ok(stats)
     }
 
-    /// Answers with the stat of what it made.
+    /// Returns the stat of the new item.
     fn build_file(
         &self,
         object: FileDigest,
@@ -123,32 +123,32 @@ impl Store {
         placement: Placement,
     ) -> Result<Stat, Error> {
         let object = self.object_path(object);
-        // All names of a file share one mode, and an object's says that it is not executable. Linking also fails where a
-        // file has too many names already, or is another user's: then there is a copy.
+        // All hard links of a file share one mode, and an object isn't executable. Linking also fails if a file has too
+        // many links already, or belongs to another user: then it is copied.
         let may_link = placement == Placement::View && !executable && !self.can_clone();
         if may_link && fs::hard_link(&object, path).is_ok() {
             return Stat::of_itself(path).at("look at", path);
         }
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).at("make", path)?;
-        // The object was read a moment ago; what goes wrong now is there, such as a full disk.
+        // The object was read a moment ago; an error now is at the destination, such as a full disk.
         self.clone_or_copy(&object, &file).at("write", path)?;
         let mode = if placement == Placement::View { 0o444 } else { 0o644 } | if executable { 0o111 } else { 0 };
         match file.set_permissions(Permissions::from_mode(mode)) {
-            // It only keeps accidents off.
+            // The mode only prevents accidents.
             Err(error) if is_refusal(&error) => {}
             result => result.at("set the mode of", path)?,
         }
         set_back_where_possible(path).at("set the time of", path)
     }
 
-    /// The items as they lie at `destination`: as they lie there now, unless that is not how they were when their content was
-    /// known. Then somebody has written to them since, and the stat on record is to be one that they don't have.
+    /// The items at `destination` with their current stats. If an item changed since its content was read, somebody has
+    /// written to it, and its recorded stat must be one that it doesn't have.
     fn placed(&self, items: Vec<Item>, destination: &Path, stats: &Stats) -> Result<Vec<PlacedEntry>, Error> {
         let entry = |Item { path, object, kind }: Item| {
             let place = join(destination, &path);
             let mut stat = Stat::of_itself(&place).at("look at", &place)?;
             match stats.get(&path) {
-                // A rename and another link move the change time, and no write moves that alone.
+                // A rename or another link changes the change time, and a write never changes that alone.
                 Some(known) if !known.is_same_but_for_ctime(&stat) => stat = *known,
                 _ if kind == (EntryKind::File { executable: false }) => self.verified().renew(object, stat),
                 _ => {}
@@ -159,15 +159,15 @@ impl Store {
     }
 }
 
-/// `top` itself for the empty path: joining that would append a slash, and lead through a link.
+/// `top` itself for the empty path: joining that would append a slash, and follow a link.
 fn join(top: &Path, path: &Path) -> PathBuf {
     if path.as_os_str().is_empty() { top.to_owned() } else { top.join(path) }
 }
 
-/// Puts `new` at `destination`; what was there is at `new` or at `old` afterwards, or gone if it was a file or link.
+/// Puts `new` at `destination`; the old one is then at `new` or at `old`, or gone if it was a file or link.
 fn swap(new: &Path, destination: &Path, old: &Path) -> io::Result<()> {
     match fs::rename(new, destination) {
-        // A rename replaces a file by a file, at once. With a folder on either side it takes more.
+        // A rename replaces a file by a file atomically. A folder on either side takes more steps.
         Err(error)
             if matches!(
                 error.kind(),
@@ -182,8 +182,8 @@ fn swap(new: &Path, destination: &Path, old: &Path) -> io::Result<()> {
     if rustix::fs::renameat_with(CWD, new, CWD, destination, RenameFlags::EXCHANGE).is_ok() {
         return Ok(());
     }
-    // Not every file system can exchange two names. A kill between these two leaves nothing at the destination, which the
-    // next run takes for what it is: missing.
+    // Not every file system can exchange two names. A kill between these two renames leaves nothing at the destination,
+    // which the next run treats as missing.
     fs::rename(destination, old)?;
     fs::rename(new, destination)
 }

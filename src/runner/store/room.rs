@@ -1,7 +1,7 @@
-//! Whether there is room where a run writes: tried by writing, as free space says nothing of quotas and of limits on sizes.
+//! Whether there is room where a run writes: found by writing, as free space doesn't include quotas and size limits.
 //!
-//! Knows no stage. Asked when something has failed, since a program that finds no room for its work finds none for its last
-//! words either: then this is the only one who can tell why. What is written for a trial has no name, so nobody meets it.
+//! Knows no stage. Checked after a failure, since a program that has no room for its work has none for its error message
+//! either: only this check can name the reason. The test file has no name, so it is never left behind.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -11,48 +11,48 @@ use rustix::fs::StatVfs;
 
 use super::answer::is_lack_of_room;
 
-/// Less than that is none: a log, a table and a small network take as much.
+/// Less free space than this counts as full: a log, a table and a small network take as much.
 const LITTLE: usize = 1 << 20;
 
-/// A file system on which there is no room.
+/// A file system without room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Full {
-    /// What lies there, as `the cache and the workspace`.
+    /// Its contents, as `the cache and the workspace`.
     pub of: String,
     /// Bytes that are free all the same.
     pub free: Option<u64>,
-    /// What there is no room for.
+    /// What has no room.
     pub lacks: Lack,
 }
 
-/// What there is no room for.
+/// What has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
     /// Bytes.
     Bytes,
-    /// Another file: the table of files is full.
+    /// Another file: the inode table is full.
     Files,
-    /// What a quota allows is used up.
+    /// A quota is used up.
     Quota,
-    /// A file may not grow that large: `ulimit -f`.
+    /// A file that large: `ulimit -f`.
     Size,
-    /// It can't be written to any more.
+    /// The file system has become read-only.
     Writing,
 }
 
-/// What is free on a file system.
+/// Free space on a file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// The folder where it begins.
+    /// Its mount point.
     pub mount: PathBuf,
     /// Bytes.
     pub free: u64,
-    /// Files that may still be made, where there is a table of a fixed size.
+    /// Free inodes, where their number is fixed.
     pub free_files: Option<u64>,
 }
 
 impl Space {
-    /// Of the file system on which `path` is, or would be.
+    /// Of the file system of `path`, even if `path` doesn't exist yet.
     pub fn of(path: &Path) -> Option<Space> {
         let path = std::path::absolute(path).ok()?;
         let folder = path.ancestors().find_map(|path| path.canonicalize().ok())?;
@@ -65,7 +65,7 @@ impl Space {
     }
 }
 
-/// Those of these folders, each with what it is called, that are on a file system without room. Several on one are one.
+/// The full file systems of these folders, with the folders' names. Folders on the same one are joined.
 pub fn full(folders: &[(&str, &Path)]) -> Vec<Full> {
     let mut found: Vec<(u64, Vec<&str>, &Path)> = Vec::new();
     for (name, folder) in folders {
@@ -90,7 +90,7 @@ fn lack(folder: &Path, space: Option<&StatVfs>) -> Option<Lack> {
         ErrorKind::QuotaExceeded => Some(Lack::Quota),
         ErrorKind::FileTooLarge => Some(Lack::Size),
         ErrorKind::ReadOnlyFilesystem => Some(Lack::Writing),
-        // Where there is no table of a fixed size, its size is 0.
+        // Without a fixed number of inodes, the number is 0.
         _ if is_lack_of_room(&error) => match space {
             Some(space) if space.f_files > 0 && space.f_favail == 0 => Some(Lack::Files),
             _ => Some(Lack::Bytes),
@@ -99,13 +99,13 @@ fn lack(folder: &Path, space: Option<&StatVfs>) -> Option<Lack> {
     }
 }
 
-/// What can't be tried so is taken for well.
+/// If the test isn't possible, there is room.
 #[cfg(not(target_os = "linux"))]
 fn try_to_write(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a little into a file without a name. What can't be tried so is taken for well.
+/// Writes a little to a file without a name. If that isn't possible, there is room.
 #[cfg(target_os = "linux")]
 fn try_to_write(folder: &Path) -> io::Result<()> {
     use std::io::Write;

@@ -1,7 +1,7 @@
-//! Resume slots: a private folder per key that outlives a failed or killed job.
+//! Resume slots: a private folder per key that survives a failed or killed job.
 //!
-//! Knows nothing of checkpoints; whatever a job leaves there is offered to the same key again and to no other. Its content
-//! is part of no key and is never published, so a resumed job must end where an uninterrupted one would.
+//! Knows nothing of checkpoints; its content is available to the same key again and to no other. The content is part of no
+//! key and is never published, so a resumed job must end like an uninterrupted one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +26,7 @@ impl Store {
         Slot { store: self, path: self.root.join("slots").join(key.to_string()) }
     }
 
-    /// The keys that have a slot, empty ones too: one look for whoever would ask for thousands of keys.
+    /// The keys that have a slot, including empty ones: one call instead of thousands.
     pub fn keys_with_slots(&self) -> BTreeSet<Key> {
         let entries = fs::read_dir(self.root.join("slots")).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
@@ -39,12 +39,12 @@ impl Slot<'_> {
         &self.path
     }
 
-    /// Has an earlier job left something in it?
+    /// Whether an earlier job left something in it.
     pub fn exists(&self) -> bool {
         fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_some())
     }
 
-    /// Makes the folder if it isn't there.
+    /// Creates the folder if it is missing.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -52,29 +52,29 @@ impl Slot<'_> {
         strange::make_folder(&self.store.root, &self.path).at("make", &self.path)
     }
 
-    /// What the job read when it began that left something here, as it was noted; none if that isn't known.
+    /// The recorded inputs of the job that wrote here; none if unknown.
     pub fn basis(&self) -> Option<Vec<u8>> {
         plain::read(&self.basis_path()).ok()
     }
 
-    /// Notes what a job reads that begins now.
+    /// Records the inputs of a job that starts now.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn set_basis(&self, basis: &[u8]) -> Result<(), Error> {
-        // A torn one fits nothing.
+        // A torn record matches nothing.
         let path = self.basis_path();
         self.store.prepare(&path)?;
         fs::write(&path, basis).at("write", &path)
     }
 
-    /// Beside the folder, which is the job's own.
+    /// Next to the folder, which is the job's own.
     fn basis_path(&self) -> PathBuf {
         self.path.with_extension("basis")
     }
 
-    /// Removes the folder with all that is in it, once the outputs are published. First out of sight, then gone: a kill in
-    /// between must not leave half a checkpoint on offer.
+    /// Removes the folder with its contents, once the outputs are published. It is renamed first, so that a kill can't
+    /// leave half a checkpoint in the slot.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -86,7 +86,7 @@ impl Slot<'_> {
         if self.path.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
             return self.store.quarantine(&self.path);
         }
-        // Without a new folder to move it into: on a full disk there may be no room for one.
+        // Without creating a folder to move it into: a full disk may have no room for one.
         let away = self.store.temporary(|builder, tmp| builder.make_in(tmp, |new| fs::rename(&self.path, new)));
         match away {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),

@@ -1,8 +1,8 @@
-//! What the file system says about a file without reading it, and when that may be believed.
+//! Metadata of a file (its stat), and when it may be trusted.
 //!
-//! Knows nothing of contents. A stat never proves that a file changed or didn't: it only decides whether reading it can be
-//! spared. Any difference means "look again", never "dirty"; and equality counts only when the file had been left alone for
-//! longer than the file system's clock is coarse, because two writes within one tick of that clock look the same.
+//! Knows nothing of contents. A stat never proves that a file changed or didn't: it only decides whether reading the file
+//! can be skipped. Any difference means "read again", never "changed"; equality counts only if the file was unmodified for
+//! longer than a tick of the file system's clock, because two writes within one tick look the same.
 
 use std::fs::{File, FileTimes, Metadata};
 use std::io;
@@ -14,17 +14,17 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::is_refusal;
 
-/// Linux stamps files with the time of the last timer tick, 10 ms at the coarsest setting; twice that to be safe.
+/// Linux takes time stamps from the last timer tick, 10 ms at the coarsest setting; twice that to be safe.
 const TICK_NS: i64 = 20_000_000;
-/// FAT stamps to 2 s, HFS+ and ext3 to 1 s.
+/// FAT has a resolution of 2 s, HFS+ and ext3 of 1 s.
 const COARSE_TICK_NS: i64 = 2_000_000_000;
-/// No file is from that time.
+/// A time that no file has.
 const UNSURE_NS: i64 = i64::MIN;
 const SECOND_NS: i64 = 1_000_000_000;
 
-/// One file's identity and stamps. Times are nanoseconds since the Unix epoch.
+/// One file's identity and times. Times are nanoseconds since the Unix epoch.
 ///
-/// The change time is part of it because a program can set the modification time to whatever it likes, but not that one.
+/// The change time is included because a program can set the modification time to any value, but not the change time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// Device.
@@ -42,10 +42,10 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// The stat of what `path` leads to, through symbolic links.
+    /// The stat of the target of `path`, following symbolic links.
     ///
     /// # Errors
-    /// Whatever the file system answers; `NotFound` also for a dangling link.
+    /// Errors of the file system; `NotFound` also for a dangling link.
     pub fn of(path: &Path) -> io::Result<Stat> {
         path.metadata().map(|metadata| Stat::from(&metadata))
     }
@@ -53,61 +53,61 @@ impl Stat {
     /// The stat of `path` itself, even if it is a symbolic link.
     ///
     /// # Errors
-    /// Whatever the file system answers.
+    /// Errors of the file system.
     pub fn of_itself(path: &Path) -> io::Result<Stat> {
         path.symlink_metadata().map(|metadata| Stat::from(&metadata))
     }
 
-    /// Is it a regular file?
+    /// Whether it is a regular file.
     pub fn is_file(&self) -> bool {
         self.mode & 0o170_000 == 0o100_000
     }
 
-    /// Is it a directory?
+    /// Whether it is a directory.
     pub fn is_folder(&self) -> bool {
         self.mode & 0o170_000 == 0o040_000
     }
 
-    /// Is it a symbolic link?
+    /// Whether it is a symbolic link.
     pub fn is_link(&self) -> bool {
         self.mode & 0o170_000 == 0o120_000
     }
 
-    /// May its owner execute it?
+    /// Whether its owner may execute it.
     pub fn is_executable(&self) -> bool {
         self.mode & 0o100 != 0
     }
 
-    /// Was its content last modified, and nothing of it changed since, within a tick of this moment?
+    /// Whether its content was last modified within a tick of this moment, with no other change since.
     pub fn is_of(&self, moment: SystemTime) -> bool {
         let moment = moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
         let is_near = |time: i64| time.abs_diff(moment) <= self.tick_ns() as u64;
         is_near(self.mtime_ns) && is_near(self.ctime_ns)
     }
 
-    /// Does nothing but the change time differ? So it is after a rename, a new link or a removed one.
+    /// Whether only the change time differs, as after a rename or when a link is made or removed.
     pub fn is_same_but_for_ctime(&self, other: &Stat) -> bool {
         Stat { ctime_ns: other.ctime_ns, ..*self } == *other
     }
 
-    /// Had the file been left alone for longer than one tick of its clock at the moment `taken_at_ns`?
+    /// Whether the file was unmodified for longer than one clock tick at `taken_at_ns`.
     ///
-    /// If not, a later write could leave this very stat behind, and whoever read the content must read it again (git calls
-    /// such an entry racily clean).
+    /// If not, a later write could leave the same stat, so the content must be read again (git calls such an entry racily
+    /// clean).
     pub fn is_settled(&self, taken_at_ns: i64) -> bool {
         self.mtime_ns.max(self.ctime_ns).saturating_add(self.tick_ns()) < taken_at_ns
     }
 
     /// Like [`Stat::is_settled`], by the modification time alone.
     ///
-    /// Enough for files that the store placed: renaming and linking move their change time, and [`set_back`] made sure that
-    /// any write moves their modification time.
+    /// Enough for files that the store placed: renaming and linking change their change time, and [`set_back`] ensured that
+    /// any write changes their modification time.
     pub fn is_content_settled(&self, taken_at_ns: i64) -> bool {
         self.mtime_ns.saturating_add(self.tick_ns()) < taken_at_ns
     }
 
-    /// A change time in whole seconds comes from a file system with a coarse clock, or from one in a thousand million
-    /// chances, which costs no more than one reading too many.
+    /// A change time in whole seconds comes from a file system with a coarse clock, or by a chance of one in a thousand
+    /// million, which costs no more than one extra read.
     fn tick_ns(&self) -> i64 {
         if self.ctime_ns % SECOND_NS == 0 { COARSE_TICK_NS } else { TICK_NS }
     }
@@ -127,23 +127,23 @@ impl From<&Metadata> for Stat {
     }
 }
 
-/// How long to wait until a further write to a file with this stat is sure to show in its stat.
+/// How long to wait until a further write to a file with this stat certainly shows in its stat.
 pub fn tick(stat: &Stat) -> Duration {
     Duration::from_nanos(stat.tick_ns() as u64)
 }
 
-/// The present moment in the unit of [`Stat`]'s times.
+/// The current time in the unit of [`Stat`]'s times.
 pub fn now_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
 }
 
-/// Moves a fresh modification time back by one tick, so that any later write moves it forward again and can be seen.
+/// Moves a recent modification time back by one tick, so that any later write moves it forward again and can be detected.
 ///
-/// Call it before the content is hashed, not after: a write in between must not be hidden. A file that has been left alone
-/// long enough keeps its time. Returns the stat that results.
+/// Call it before the content is hashed, not after: a write in between must not be hidden. An older modification time stays
+/// as it is. Returns the resulting stat.
 ///
 /// # Errors
-/// Whatever opening the file or setting its time answers, for instance that it belongs to somebody else.
+/// Errors of opening the file or setting its time, for instance if it belongs to somebody else.
 pub fn set_back(path: &Path) -> io::Result<Stat> {
     let stat = Stat::of_itself(path)?;
     let now = now_ns();
@@ -156,17 +156,17 @@ pub fn set_back(path: &Path) -> io::Result<Stat> {
     Ok(Stat::from(&file.metadata()?))
 }
 
-/// Moves a fresh modification time back where the file system does that, and says whether the stat that results may be believed.
-/// If not, it is one that the file doesn't have, so that its content is looked at again.
+/// Moves a recent modification time back if the file system supports that, and returns whether the stat may be trusted. If
+/// not, it is one that the file doesn't have, so that its content is read again.
 ///
 /// # Errors
-/// Those of [`set_back`] that are no refusals.
+/// Those of [`set_back`] that are not refusals.
 pub(super) fn set_back_where_possible(path: &Path) -> io::Result<Stat> {
     let stat = match set_back(path) {
         Err(error) if is_refusal(&error) => Stat::of_itself(path)?,
         stat => stat?,
     };
-    // Some say that they have set it, and haven't.
+    // Some report success without setting it.
     let is_sure = stat.is_content_settled(now_ns()) || stat.is_link();
     Ok(if is_sure { stat } else { Stat { mtime_ns: UNSURE_NS, ..stat } })
 }

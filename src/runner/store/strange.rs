@@ -1,7 +1,7 @@
-//! What lies in the place of a record and is none: a folder, a link, a pipe, a socket; and how it is moved out of the way.
+//! Handles folders, links, pipes and sockets at paths where the store expects a record: moves them out of the way.
 //!
-//! Knows no record. Whatever is found in a place that belongs to the store is damage, and damage never keeps a run from its
-//! work: it goes to quarantine, where a person finds it, and the record counts as absent.
+//! Knows no record. Anything unexpected at the store's paths is damage, and damage never stops a run: it goes to
+//! quarantine, where a person finds it, and the record counts as missing.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,16 +13,16 @@ use super::answer::is_lack_of_room;
 use super::error::{At, Error};
 use crate::plain;
 
-/// What was found in the place of a record.
+/// What is at the path of a record.
 pub(super) enum Record {
     Bytes(Vec<u8>),
     Absent,
-    /// Something that is no file. A link is none either: what it leads to may change at any time.
+    /// Not a file. A link counts too: its target may change at any time.
     Strange,
 }
 
 impl Record {
-    /// The bytes, where there are any.
+    /// The bytes, if there are any.
     pub(super) fn bytes(self) -> Option<Vec<u8>> {
         match self {
             Record::Bytes(bytes) => Some(bytes),
@@ -31,7 +31,7 @@ impl Record {
     }
 }
 
-/// Reads a record, without waiting for anybody.
+/// Reads a record without blocking.
 pub(super) fn read(path: &Path) -> io::Result<Record> {
     match path.symlink_metadata() {
         Ok(found) if found.is_file() => match plain::read(path) {
@@ -39,13 +39,13 @@ pub(super) fn read(path: &Path) -> io::Result<Record> {
             read => read.map(Record::Bytes),
         },
         Ok(_) => Ok(Record::Strange),
-        // A file in the place of the folder above it holds no record.
+        // With a file in place of its parent folder there is no record.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Record::Absent),
         Err(error) => Err(error),
     }
 }
 
-/// Moves what lies at `path`, in the store at `root`, to its quarantine, under a name that tells where it was.
+/// Moves `path`, in the store at `root`, to its quarantine, under a name that shows its origin.
 pub(super) fn put_away(root: &Path, path: &Path) -> io::Result<()> {
     let folder = root.join("quarantine");
     let folder = if folder == path { root.join("orphans") } else { folder };
@@ -54,9 +54,9 @@ pub(super) fn put_away(root: &Path, path: &Path) -> io::Result<()> {
     let mut away = folder.join(place);
     for number in 2.. {
         match fs::rename(path, &away) {
-            // Another process may have been quicker; what matters is that it no longer lies there.
+            // Another process may have been quicker; what matters is that it is gone.
             Err(error) if error.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => return Ok(()),
-            // Of this name there is something that can't be replaced.
+            // The name is taken by something that can't be replaced.
             Err(error) if is_taken(error.kind()) && away.symlink_metadata().is_ok() => {
                 away = folder.join(format!("{place}-{number}"));
             }
@@ -67,10 +67,10 @@ pub(super) fn put_away(root: &Path, path: &Path) -> io::Result<()> {
     unreachable!("there are more numbers than names in a folder")
 }
 
-/// The names in a folder, in order; none if it isn't there.
+/// The names in a folder, in order; none if it is missing.
 pub(super) fn names(folder: &Path) -> Result<Vec<OsString>, Error> {
     let entries = match fs::read_dir(folder) {
-        // Something else in the place of a folder holds no names.
+        // Anything else in place of a folder holds no names.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
         entries => entries.at("list", folder)?,
     };
@@ -82,10 +82,10 @@ pub(super) fn names(folder: &Path) -> Result<Vec<OsString>, Error> {
     Ok(names)
 }
 
-/// Makes the name `path` free, for a folder: what is there and is no folder goes to quarantine.
+/// Frees `path` for a folder: anything there but a folder goes to quarantine.
 pub(super) fn make_folder(root: &Path, path: &Path) -> io::Result<()> {
     let made = fs::create_dir_all(path);
-    // Also a file in the place of a folder above it, or a link that leads nowhere.
+    // Also a file in place of a parent folder, or a dangling link.
     let in_the_way = |place: &&Path| place.starts_with(root) && place.symlink_metadata().is_ok() && !place.is_dir();
     let strange = made.as_ref().err().and_then(|_| path.ancestors().find(in_the_way));
     match strange {
@@ -94,7 +94,7 @@ pub(super) fn make_folder(root: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// As much of a name as leaves room for a number beside it: names end at 255 bytes.
+/// Shortens a name so that a number can be appended: names have at most 255 bytes.
 pub(super) fn fitting(name: &str) -> &str {
     &name[..name.floor_char_boundary(200)]
 }
@@ -105,7 +105,8 @@ fn is_taken(kind: ErrorKind) -> bool {
 }
 
 impl Store {
-    /// Makes the folder of a file in the store, and its name free of what is no file: somebody is about to write to it.
+    /// Creates the parent folder of a file in the store, and frees its path of anything but a file: the caller is about to
+    /// write it.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -117,7 +118,7 @@ impl Store {
         }
     }
 
-    /// Moves something damaged out of the way, under a name that tells where it was.
+    /// Moves something damaged out of the way, under a name that shows its origin.
     pub(super) fn quarantine(&self, path: &Path) -> Result<(), Error> {
         if self.only_looks { Ok(()) } else { put_away(&self.root, path).at("quarantine", path) }
     }

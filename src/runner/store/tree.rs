@@ -1,12 +1,12 @@
-//! Walks a file tree and folds it into one artifact; what is done with each file is the caller's.
+//! Walks a file tree and folds it into one artifact; the caller decides what happens with each file.
 //!
-//! Knows no store and no cache of stats. Source folders (which are only hashed), outputs (which are stored) and restored
-//! folders (which are compared) all go through this one walk, so that equal content has one digest, whichever way it came.
-//! Works level by level with a list instead of the call stack, which a deep tree would overflow.
+//! Knows no store and no stat cache. Source folders (only hashed), outputs (stored) and restored folders (compared) all use
+//! this one walk, so that equal content has one digest however it was read. It goes level by level with a list instead of
+//! recursing, as a deep tree would overflow the stack.
 //!
-//! Symbolic links below the top are kept as links in what is stored and restored. In a source folder they are followed, as
-//! whoever reads the folder follows them: a link there stands for its target's text and for what lies behind it. One that
-//! leads nowhere, or back to a folder that holds it, has nothing behind it and is kept as a link.
+//! Symbolic links below the top are kept as links in stored and restored trees. In a source folder they are followed, as
+//! readers of the folder follow them: such a link is represented by its target's text and the content of its target. A
+//! dangling link, or one to a folder that contains it, is kept as a link.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -23,73 +23,73 @@ use crate::digest::FileDigest;
 /// Below this many files, waking a second thread costs more than it saves.
 pub(super) const WORTH_THREADS: usize = 64;
 
-/// A file as the walk needs it.
+/// What the walk needs to know of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leaf {
     /// The digest of its content.
     pub object: FileDigest,
-    /// May its owner execute it?
+    /// Whether its owner may execute it.
     pub executable: bool,
     /// Bytes.
     pub size: u64,
 }
 
-/// What stops a walk by itself.
+/// Errors of the walk itself.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
     /// A folder or link can't be read.
     #[error("failed to read `{}`", path.display())]
     Unreadable {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Neither file nor folder nor link, so it has no content: a pipe, a socket, a device.
+    /// Not a file, folder or link, so it has no content: a pipe, a socket, a device.
     #[error("`{}` is neither a file nor a folder", path.display())]
     Special {
-        /// Which one.
+        /// The path.
         path: PathBuf,
     },
-    /// Links lead to folders with links, again and again.
+    /// Links lead to folders with links, recursively.
     #[error("the symbolic links below `{}` lead to more than {MOST_BEHIND_LINKS} folders", path.display())]
     TooManyLinks {
-        /// Below which folder.
+        /// The folder.
         path: PathBuf,
     },
 }
 
-/// What a walk does with what it meets. Called from several threads.
+/// What a walk does with each entry. Called from several threads.
 pub trait Visitor: Sync {
     /// What can go wrong.
     type Error: From<WalkError> + Send;
 
-    /// Takes in the regular file at `path`, which is reached through symbolic links where these are followed.
+    /// Processes the regular file at `path`, which may be behind symbolic links if these are followed.
     fn file(&self, path: &Path) -> Result<Leaf, Self::Error>;
 
-    /// Takes in bytes that aren't a file's: what the symbolic link at `path` stands for, or the listing of the folder there.
+    /// Processes bytes that aren't a file's: those of the symbolic link at `path`, or the listing of the folder there.
     fn bytes(&self, path: &Path, bytes: &[u8]) -> Result<FileDigest, Self::Error>;
 
-    /// Takes note of something at `path` that is neither file nor folder nor link.
+    /// Called for anything at `path` but a file, folder or link.
     ///
     /// # Errors
-    /// That there is such a thing, for all to whom it has no content.
+    /// An error for visitors that need content.
     fn special(&self, path: &Path) -> Result<(), Self::Error> {
         Err(WalkError::Special { path: path.to_owned() }.into())
     }
 }
 
-/// What a walk does with symbolic links below its top, and what it passes over.
+/// How a walk treats symbolic links below its top, and what it skips.
 #[derive(Clone, Copy)]
 pub enum Links<'a> {
-    /// They are links, and nothing is passed over.
+    /// Keeps links, and skips nothing.
     Kept,
-    /// They are followed. Files and folders of which this says so are passed over, as if they weren't there; it is asked with
-    /// the path by which one is met and, for a folder, its path free of links.
+    /// Follows links. Skips files and folders for which this returns true; it is called with the path in the tree and, for
+    /// a folder, its path free of links.
     Followed(&'a (dyn Fn(&Path, &Path) -> bool + Sync)),
 }
 
-/// What lies below a folder.
+/// The contents of a folder.
 pub struct Tree {
     /// Each after its parent; the first is the top.
     folders: Vec<Folder>,
@@ -98,9 +98,9 @@ pub struct Tree {
 
 struct Folder {
     path: PathBuf,
-    /// The path free of links; empty where links are kept.
+    /// The path free of links; empty if links are kept.
     real: PathBuf,
-    /// Its place in the list of folders and its name there; none for the top.
+    /// Its parent's index in the list of folders and its name there; none for the top.
     parent: Option<(usize, OsString)>,
     /// The target of the link that led here.
     link: Option<OsString>,
@@ -115,7 +115,7 @@ struct Found {
     what: What,
 }
 
-/// Something in a folder that is no folder.
+/// A folder's entry that is not a folder.
 enum What {
     File,
     Link {
@@ -126,18 +126,18 @@ enum What {
     Special,
 }
 
-/// What lies behind a link.
+/// What a link leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behind {
-    /// It wasn't looked at: the link is kept.
+    /// Unknown: the link is kept.
     Unasked,
     /// A file.
     File,
     /// A folder.
     Folder,
-    /// Nothing that could be read.
+    /// Nothing readable.
     Nothing,
-    /// A folder that the link itself lies in, directly or deeper.
+    /// A folder that contains the link, directly or deeper.
     Itself,
 }
 
@@ -152,14 +152,14 @@ pub enum Shape {
     Link {
         /// The text of its target.
         target: OsString,
-        /// What lies there.
+        /// The target.
         behind: Behind,
     },
     /// A pipe, a socket or a device.
     Special,
 }
 
-/// So many folders behind links are enough to say that something is wrong: links that branch again and again.
+/// More folders behind links than this indicate an error: links that branch recursively.
 const MOST_BEHIND_LINKS: usize = 1_000_000;
 
 impl Folder {
@@ -169,7 +169,7 @@ impl Folder {
 }
 
 impl Tree {
-    /// All that lies below `top`.
+    /// Lists everything below `top`.
     ///
     /// # Errors
     /// A folder or link that can't be read.
@@ -199,13 +199,13 @@ impl Tree {
         self.above(folder).any(|above| above.link.is_some())
     }
 
-    /// A folder and those above it, up to the top.
+    /// A folder and its ancestors, up to the top.
     fn above(&self, folder: usize) -> impl Iterator<Item = &Folder> {
         let parent = |folder: &&Folder| folder.parent.as_ref().map(|(parent, _)| &self.folders[*parent]);
         std::iter::successors(Some(&self.folders[folder]), parent)
     }
 
-    /// Takes in what lies in one folder.
+    /// Lists one folder.
     fn list(&mut self, folder: usize, links: Links<'_>) -> Result<(), WalkError> {
         let path = self.folders[folder].path.clone();
         let unreadable = |source| WalkError::Unreadable { path: path.clone(), source };
@@ -256,7 +256,8 @@ impl Tree {
                 Ok(metadata) if metadata.is_dir() => {
                     let real = fs::canonicalize(&path)
                         .map_err(|source| WalkError::Unreadable { path: path.clone(), source })?;
-                    // The path by which the link is met is in the chain, too: each folder of it has its own real path.
+                    // The path through which the link was reached is part of the chain, too: each of its folders has its
+                    // own real path.
                     if !self.above(folder).any(|above| above.real.starts_with(&real)) {
                         self.descend(folder, name, path, real, Some(target), links);
                         return Ok(());
@@ -274,7 +275,7 @@ impl Tree {
         path.strip_prefix(&self.folders[0].path).expect("all of a tree lies below its top").to_owned()
     }
 
-    /// Every file, those behind links included, by its path below the top, in order.
+    /// Every file, including those behind links, by its path below the top, in order.
     pub fn files(&self) -> Vec<PathBuf> {
         let is_file = |found: &&Found| matches!(found.what, What::File | What::Link { behind: Behind::File, .. });
         let path = |found: &Found| self.below(&self.folders[found.folder].path.join(&found.name));
@@ -283,7 +284,7 @@ impl Tree {
         files
     }
 
-    /// Every name below the top with what it is.
+    /// Every name below the top with its type.
     pub fn shapes(&self) -> impl Iterator<Item = (PathBuf, Shape)> {
         let folders = self.folders.iter().skip(1).map(|folder| {
             let shape = match &folder.link {
@@ -306,8 +307,7 @@ impl Tree {
     /// Folds the tree into an artifact.
     ///
     /// # Errors
-    /// The visitor's, and [`WalkError`] in its clothes, as for what is neither file nor folder. If several files fail, the
-    /// one that was listed first is named.
+    /// The visitor's errors, and [`WalkError`] converted to them. If several files fail, the one listed first is reported.
     pub fn fold<V: Visitor>(self, visitor: &V) -> Result<Artifact, V::Error> {
         let Tree { mut folders, leaves } = self;
         let (special, leaves): (Vec<Found>, Vec<Found>) =
@@ -331,7 +331,7 @@ impl Tree {
             folder.size += size;
             folder.files += 1;
         }
-        // Every folder stands after its parent in the list, so from the back each one is complete when its turn comes.
+        // Every folder comes after its parent in the list, so going backwards each one is complete in its turn.
         while let Some(Folder { path, parent, link, entries, size, files, .. }) = folders.pop() {
             let listing = visitor.bytes(&path, &Listing::new(entries).encode())?;
             let Some((parent, name)) = parent else {
@@ -358,8 +358,8 @@ pub fn fold<V: Visitor>(top: &Path, visitor: &V) -> Result<Artifact, V::Error> {
     Tree::survey(top, Links::Kept)?.fold(visitor)
 }
 
-/// What a link that is followed stands for: its target's text, which a reader may ask for, and what lies behind it. No target
-/// holds a zero character, so these bytes are never those of a link that is kept.
+/// The bytes that represent a followed link: its target's text, which a reader may query, and the target's content. No
+/// target contains a NUL byte, so these bytes never equal those of a kept link.
 fn followed(target: &OsStr, kind: u8, behind: FileDigest) -> Vec<u8> {
     [target.as_bytes(), &[0, kind], behind.0.as_bytes()].concat()
 }

@@ -1,7 +1,7 @@
-//! How much the cache holds, for `cache stats`.
+//! The size of the cache, for `cache stats`.
 //!
-//! Knows file counts and sizes only, not what is needed: that is gc's affair. Sizes are those of the contents; blocks that
-//! are shared with `runs/` count here, once.
+//! Knows only file counts and sizes, not what is referenced: that is gc's concern. Sizes are those of the contents; blocks
+//! shared with `runs/` count here, once.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,7 +16,7 @@ use super::error::{At, Error};
 pub struct Tally {
     /// How many files.
     pub files: u64,
-    /// Their sizes together.
+    /// Their total size.
     pub bytes: u64,
 }
 
@@ -28,24 +28,24 @@ impl Add for Tally {
     }
 }
 
-/// What lies in each part of the cache.
+/// The contents of each part of the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Contents of files, folder listings, link targets.
     pub objects: Tally,
-    /// Records of finished work.
+    /// Traces.
     pub traces: Tally,
     /// Findings of single items.
     pub items: Tally,
-    /// What unfinished work left, to be resumed from.
+    /// Resume slots.
     pub slots: Tally,
-    /// What jobs said.
+    /// Logs of jobs.
     pub logs: Tally,
     /// Damaged objects and traces.
     pub quarantine: Tally,
-    /// Edited outputs that were put aside.
+    /// Edited outputs that were moved aside.
     pub orphans: Tally,
-    /// Unfinished files, of live and of dead processes.
+    /// Unfinished files, of live and dead processes.
     pub tmp: Tally,
 }
 
@@ -67,7 +67,7 @@ impl Store {
         })
     }
 
-    /// What lies in one folder of the cache.
+    /// The size of one folder of the cache.
     pub(super) fn tally(&self, part: &str) -> Result<Tally, Error> {
         let mut tally = Tally::default();
         let mut folders: Vec<PathBuf> = vec![self.root.join(part)];

@@ -1,7 +1,7 @@
-//! Verifying: reads everything again, whatever its stat says, and heals what somebody still has a copy of.
+//! Verifying: reads everything again, whatever its stat, and heals what a workspace or shared cache still has.
 //!
-//! Runs may go on meanwhile: objects and traces are never written to in place, so what is read is whole or damaged. What is
-//! damaged goes to quarantine, where a run would have moved it, too; verifying only finds it before it is needed.
+//! Runs may continue meanwhile: objects and traces are never modified in place, so what is read is complete or damaged.
+//! Damaged files go to quarantine, as a run would do; verifying only finds them before they are needed.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use super::trace::Found;
 use super::{Health, Store, Tally, Trace};
 use crate::digest::{Digest, FileDigest, Key};
 
-/// How far verifying is.
+/// Progress of verifying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Bytes hashed.
@@ -28,31 +28,31 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// What verifying found.
+/// The result of verifying.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// Objects that were hashed.
     pub hashed: Tally,
-    /// Objects that had other content than their name says. They lie in quarantine now.
+    /// Objects whose content didn't match their name. They are now in quarantine.
     pub damaged: u64,
-    /// Objects that a trace names and that weren't there.
+    /// Objects that a trace names and that were missing.
     pub missing: u64,
-    /// Of the damaged and the missing, those that were brought back from a copy in a workspace.
+    /// Damaged and missing objects that were restored from a copy in a workspace.
     pub healed: u64,
-    /// Files that couldn't be read, and why. They were left where they are.
+    /// Files that couldn't be read, and why. They were left in place.
     pub unreadable: Vec<(PathBuf, String)>,
     /// Traces that were read.
     pub traces: u64,
-    /// Traces whose checksum was wrong. They lie in quarantine now.
+    /// Traces with a wrong checksum. They are now in quarantine.
     pub damaged_traces: u64,
     /// Traces of another format. They were left alone.
     pub other_traces: u64,
-    /// Results that the cache no longer has, as `pipeline/stage`: their stages run again when they are asked for.
+    /// Results that the cache no longer has, as `pipeline/stage`: their stages re-run when they are needed.
     pub lost: BTreeSet<String>,
 }
 
 impl Findings {
-    /// Is all as it should be, or healed?
+    /// Whether everything is intact or healed.
     pub fn is_well(&self) -> bool {
         self.damaged + self.missing == self.healed
             && self.unreadable.is_empty()
@@ -62,8 +62,8 @@ impl Findings {
 }
 
 impl Store {
-    /// Hashes every object, or of each object by chance `share` of 1; reads every trace, and looks whether what it names is
-    /// there. Tells how far it is from time to time, from several threads.
+    /// Hashes every object, or each with probability `share`; reads every trace, and checks that its objects are present.
+    /// Reports progress from several threads.
     ///
     /// # Errors
     /// [`Error::Io`] if a folder can't be listed or nothing can be moved to quarantine.
@@ -83,7 +83,7 @@ impl Store {
             let is_new = missing > 0 || findings.healed == 0 && findings.damaged > 0;
             let healed = if is_new && !self.only_looks { self.heal(&wanted, &workspaces)? } else { 0 };
             findings.healed += healed;
-            // A listing that came back may name what isn't there, so the traces are looked at once more.
+            // A restored listing may name missing objects, so the traces are checked once more.
             if healed == 0 {
                 break lacks;
             }
@@ -102,7 +102,7 @@ impl Store {
         Ok(findings)
     }
 
-    /// Hashes these objects; those that were damaged.
+    /// Hashes these objects; returns the damaged ones.
     fn hash_again(
         &self,
         files: &[&ObjectFile],
@@ -151,7 +151,7 @@ impl Store {
         Ok((traces, damaged))
     }
 
-    /// The objects of a result that aren't there, as far as listings tell.
+    /// The missing objects of a result, as far as its listings can be read.
     fn lacks(&self, trace: &Trace, present: &HashSet<FileDigest>) -> HashSet<FileDigest> {
         let artifacts = trace.outputs.iter().map(|output| output.artifact);
         let mut open: Vec<(FileDigest, bool)> =
@@ -174,7 +174,7 @@ impl Store {
     }
 }
 
-/// By chance, another choice each time: in the long run every object gets its turn.
+/// A random choice, different each time: in the long run every object is checked.
 fn sample(files: &[ObjectFile], share: f64) -> Vec<&ObjectFile> {
     let turn = now_ns().to_le_bytes();
     let is_chosen = |file: &&ObjectFile| {
@@ -202,7 +202,7 @@ mod tests {
         key: Key,
     }
 
-    /// A result, a folder with two files, of which the workspace has a copy of its own.
+    /// A result, a folder with two files, of which the workspace has a copy.
     fn scene() -> Scene {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("cache")).unwrap();
@@ -257,7 +257,7 @@ mod tests {
         for harm in [|path: &Path| overwrite(path, b"0ther"), |path: &Path| fs::remove_file(path).unwrap()] {
             let scene = scene();
             for object in scene.objects() {
-                // A memo of an earlier run must not hide it.
+                // The memo of an earlier run must not hide it.
                 scene.store.could_restore(&scene.artifact).unwrap();
                 harm(&object);
                 let findings = scene.verify();
@@ -265,7 +265,7 @@ mod tests {
                 assert!(findings.is_well());
                 assert!(scene.store.could_restore(&scene.artifact).unwrap());
             }
-            // All at once, too: nothing is left to tell what the folder held but the folder itself.
+            // All at once, too: then only the restored folder shows what it held.
             scene.objects().iter().for_each(|path| harm(path));
             assert!(scene.verify().is_well());
             assert!(scene.store.could_restore(&scene.artifact).unwrap());

@@ -1,8 +1,8 @@
-//! Which workspaces use the store, and which runs are at work in them.
+//! Which workspaces use the store, and which runs are active in them.
 //!
-//! Knows of a workspace where it lies and what its index says. A run signs in and holds a lock on its entry until it ends,
-//! however it ends, because gc must not take away what a living run has found and is yet to read: a job may read an object
-//! hours after the run looked it up.
+//! Knows a workspace's location and its index. A run signs in and holds a lock on its entry until it ends, however it ends,
+//! because gc must keep what an active run has found and not yet read: a job may read an object hours after the run looked
+//! it up.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -20,17 +20,17 @@ use super::strange::{Record, names};
 use super::{Store, claim, lease, strange};
 use crate::digest::Key;
 
-/// A run that is at work in a workspace. Signed out when dropped.
+/// An active run in a workspace. Signed out when dropped.
 #[derive(Debug)]
 pub struct Visit {
     pub(super) lease: Lease,
-    /// Goes with it, if it is the last one.
+    /// Removed with it, if it is the last one.
     _claims: claim::Folder,
     _used: in_use::List,
 }
 
 impl Visit {
-    /// The same open entry once more. Whoever has it is at work there, too, though the run itself may be killed.
+    /// Duplicates the open entry. Its holder counts as active there, even if the run itself is killed.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -39,26 +39,26 @@ impl Visit {
     }
 }
 
-/// Where a run is at work, and as which.
+/// The workspace and entry of an active run.
 #[derive(Debug)]
 pub(super) struct AtWork {
     /// The workspace's root, free of symbolic links.
     pub(super) root: PathBuf,
     /// The workspace's folder in the store.
     pub(super) folder: PathBuf,
-    /// What the run's entry is called.
+    /// The name of the run's entry.
     pub(super) run: OsString,
-    /// What it has used.
+    /// The results that it has used.
     pub(super) in_use: InUse,
 }
 
 impl AtWork {
-    /// The folder of the entries of runs that are at work.
+    /// The folder of entries of active runs.
     pub(super) fn running(&self) -> PathBuf {
         self.folder.join("running")
     }
 
-    /// The file that names the folders outside of the cache in which runs have kept something.
+    /// The file that lists folders outside of the cache in which runs have kept something.
     pub(super) fn places(&self) -> PathBuf {
         self.folder.join("places")
     }
@@ -66,20 +66,20 @@ impl AtWork {
 
 /// A workspace that has used the store.
 pub(super) struct Workspace {
-    /// Its root, where that is known: workspaces from before it was noted don't say.
+    /// Its root, if known: older entries don't record it.
     pub(super) root: Option<PathBuf>,
-    /// Whether its root was on this machine and is no longer there.
+    /// Whether its root was on this machine and no longer exists.
     pub(super) is_gone: bool,
-    /// The runs that are at work in it.
+    /// The active runs in it.
     pub(super) runs: Vec<Holder>,
-    /// Of each of these, the results that it has found or made, where it has noted them.
+    /// For each of these, the results that it has found or made, if recorded.
     pub(super) used: Vec<Option<HashSet<Key>>>,
-    /// What lay in it when the last run ended.
+    /// Its contents when the last run ended.
     pub(super) index: Index,
 }
 
 impl Store {
-    /// Signs a run in, for as long as the result lives, and notes where the workspace at `root` lies.
+    /// Signs a run in for the lifetime of the result, and records the location of the workspace at `root`.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -91,14 +91,14 @@ impl Store {
         let noted = [host().as_bytes(), b"\n", root.as_os_str().as_bytes()].concat();
         let place = folder.join("place");
         if strange::read(&place).ok().and_then(Record::bytes).as_ref() != Some(&noted) {
-            // Where it can't be noted, as on a full disk, gc and verify know less of the workspace, and nothing is lost.
+            // If it can't be recorded, as on a full disk, gc and verify know less of the workspace, but nothing is lost.
             let _ = self.stage_bytes(&noted).and_then(|staged| self.publish_file(staged, &place));
         }
         // Several runs of one process are possible, though only tests do it.
         for number in 0.. {
             let run = OsString::from(format!("{}.{}.{number}", host(), std::process::id()));
             match lease::lock(running.join(&run))? {
-                // Of a run that was killed, with a process of the same number. It is yet to be recovered.
+                // Left by a killed run whose process had the same number. It is still to be recovered.
                 Attempt::Held(lease) if lease.left_by().is_some() => lease.leave(),
                 Attempt::Held(lease) => {
                     let list = in_use::list_of(&running, &run);
@@ -112,18 +112,17 @@ impl Store {
         unreachable!("no process makes so many runs at once")
     }
 
-    /// Where the run that uses this store is at work; none for whoever only looks.
+    /// The active run that uses this store; none for readers.
     pub(super) fn at_work(&self) -> Option<&AtWork> {
         self.at_work.get()
     }
 
-    /// The root, free of symbolic links, of the workspace in which the run that uses this store is at work.
+    /// The root, free of symbolic links, of the workspace of the run that uses this store.
     pub fn workspace_root(&self) -> Option<&Path> {
         self.at_work().map(|at| &*at.root)
     }
 
-    /// The workspaces that have used the store. Entries of runs that were killed are removed on the way, unless the store is
-    /// only looked at.
+    /// The workspaces that have used the store. Removes entries of killed runs, unless the store is read-only.
     pub(super) fn workspaces(&self) -> Result<Vec<Workspace>, Error> {
         let folder = self.root.join("workspaces");
         let folders = names(&folder)?.into_iter().map(|name| folder.join(name));
@@ -150,7 +149,7 @@ impl Store {
             }
         }
         let lists = running.with_file_name("used");
-        // Of runs that were killed.
+        // Of killed runs.
         for name in names(&lists)?.into_iter().filter(|name| !self.only_looks && !living.contains(name)) {
             if running.join(&name).symlink_metadata().is_err() {
                 let _ = fs::remove_file(lists.join(name));

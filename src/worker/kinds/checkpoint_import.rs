@@ -1,4 +1,4 @@
-//! `checkpoint-import`: a published file → weights under the names of the network here, and what became of each tensor.
+//! `checkpoint-import`: a published file → weights under this program's tensor names, and a record of each tensor.
 
 use intrada_ml::arch::Arch;
 use intrada_ml::checkpoint::{self, Apart, Restored, Wrapping};
@@ -24,18 +24,18 @@ enum Part {
     Backbone,
 }
 
-/// What `import.json` holds.
+/// The contents of `import.json`.
 #[derive(Serialize)]
 struct Record {
     arch: Arch,
     classes: i64,
     part: Part,
     loaded: Vec<Loaded>,
-    /// Of the file.
+    /// Tensors of the file.
     skipped: Vec<Apart>,
-    /// Of the network.
+    /// Tensors of the network.
     missing: Vec<Apart>,
-    /// Where in the file the network was, and what else there was; nothing where that is all of the file.
+    /// Where in the file the network was, and what else it held; absent if the network is the whole file.
     #[serde(flatten)]
     wrapping: Wrapping,
 }
@@ -67,7 +67,7 @@ pub(super) fn try_weights(work: &Work) -> Result<(), Failure> {
     read(work, &work.parameters()?).map(|_| ())
 }
 
-/// The network with what the file has of it.
+/// Loads what the file has of the network.
 fn read(work: &Work, parameters: &Parameters) -> Result<(Box<dyn Network>, Restored), Failure> {
     let network = parameters.model.fresh(work, 0, Kind::Float)?;
     let file = &work.file("file")?;

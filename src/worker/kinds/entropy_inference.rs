@@ -1,6 +1,6 @@
-//! `entropy-inference`: one pass over the target that gives scores, predictions, entropy maps and small photographs.
+//! `entropy-inference`: one pass over the target that computes scores, predictions, entropy maps and small photographs.
 //!
-//! Image by image: an image that an earlier pass with the same weights has seen is not looked at again.
+//! Works image by image: an image that an earlier pass with the same weights has processed is reused.
 
 use intrada_ml::data::encode::grey_png;
 use intrada_ml::data::source::LabelUse;
@@ -23,7 +23,7 @@ struct Parameters {
     model: Model,
 }
 
-/// Of each image a file, in this order.
+/// One file per image, in this order.
 const OUTPUTS: &[Output] = &[
     Output { name: "predictions", ending: "png" },
     Output { name: "entropy", ending: "png" },
@@ -72,7 +72,7 @@ fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut Items<Num
     for (done, frame) in (1..).zip(pass) {
         let frame = frame?;
         let logits = predictor(&frame.input.to_device(work.device));
-        // At the size that the network sees, as the released code does: intra training reads images and labels at it.
+        // At the network's input size, as in the released code: intra training reads images and labels at this size.
         let size = frame.seen_size();
         let Inference { prediction, entropy, score } = infer(&frame.name, &logits, size, &rare)?;
         let files = [grey_png(&prediction), grey_png(&entropy), photograph(&frame.photograph, size)];

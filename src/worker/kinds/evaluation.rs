@@ -1,6 +1,6 @@
 //! `evaluation`: IoU of one or several trainings against the labels of a data set.
 //!
-//! One stage takes several, so that they are compared on the same images; how one is measured is in `measure`.
+//! One stage takes several, so that they are compared on the same images; `measure` measures each.
 
 use std::collections::BTreeMap;
 
@@ -26,12 +26,12 @@ struct Parameters {
     overlays: u64,
 }
 
-/// What `metrics.json` holds for one model.
+/// The entry of one model in `metrics.json`.
 #[derive(Serialize)]
 struct Measured {
     images: u64,
     miou: Option<f64>,
-    /// The means over the parts of the classes that papers report: `miou_16`, `miou_13`.
+    /// Means over the subsets of classes that papers report: `miou_16`, `miou_13`.
     #[serde(flatten)]
     part_mious: BTreeMap<String, Option<f64>>,
     iou: BTreeMap<String, Option<f64>>,
@@ -41,7 +41,7 @@ struct Measured {
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let Parameters { overlays } = work.parameters()?;
     let names = names(work);
-    // A file that can't be used is told before the others are measured for an hour.
+    // Check all files first: an unusable one must not be reported after an hour of measuring the others.
     for name in names.iter().skip(1) {
         network(work, name)?;
     }
@@ -79,7 +79,7 @@ pub(super) fn try_weights(work: &Work) -> Result<(), Failure> {
     names(work).iter().try_for_each(|name| network(work, name).map(|_| ()))
 }
 
-/// What the networks are called that are measured.
+/// The names of the networks to measure.
 fn names(work: &Work) -> Vec<String> {
     work.job.inputs.keys().filter_map(|role| role.strip_prefix("weights.")).map(str::to_owned).collect()
 }
@@ -94,13 +94,13 @@ fn subject<'a>(name: &'a str, model: &Model, network: &'a dyn Network) -> Subjec
     Subject { name, network, normalization: model.arch.normalization(), kind: Kind::Float }
 }
 
-/// What an `entropy-inference` scores the image with; none where the network has diverged.
+/// The score that `entropy-inference` gives the image; none if the network has diverged.
 fn mean_entropy(frame: &Frame, logits: &Tensor) -> Option<f32> {
     let inference = infer(&frame.name, logits, frame.seen_size(), &[]);
     inference.ok().map(|inference| inference.score.mean_entropy)
 }
 
-/// Writes what was measured image by image, and looks at the most telling ones once more, to make pictures of them.
+/// Writes the measurements image by image, and predicts the most informative images again to make pictures.
 fn show(work: &Work, names: &[String], judged: &mut [Judged]) -> Result<(), Failure> {
     pictures::choose(judged);
     let lines: Vec<String> = judged.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
@@ -125,8 +125,8 @@ fn measured(work: &Work, confusion: &Confusion, images: u64) -> Measured {
     }
 }
 
-/// A mean over part of a network's classes, never that of a network with fewer outputs: what is mistaken for a class that
-/// is left out still counts against those that stay.
+/// A mean over some of a network's classes; none if the network has fewer outputs. Pixels predicted as an excluded class
+/// still count against the classes that stay.
 fn part_mious(names: &[&str], iou: &[Option<f64>]) -> BTreeMap<String, Option<f64>> {
     let mean = |set: &classes::ClassSet| {
         let is_in = |name: &str| set.classes.iter().any(|class| class.name == name);

@@ -37,12 +37,12 @@ struct Visited {
     order: Order,
 }
 
-/// Both parts are visited in the order of the data set where the pipeline asks for it. A shuffle permutes the places in the list,
+/// Both parts are read in the order of the data set if the pipeline asks for it. A shuffle permutes positions in the list,
 /// which are ranks.
 fn in_order(mut hard: Vec<String>, all: &[String], order: Order) -> Vec<String> {
     if order == Order::Sequential {
         let places: HashMap<&str, usize> = all.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
-        // One that isn't there is found to be missing later.
+        // A missing one is reported later.
         hard.sort_by_key(|name| places.get(name.as_str()).copied().unwrap_or(usize::MAX));
     }
     hard

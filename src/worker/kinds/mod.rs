@@ -1,6 +1,6 @@
 //! The kinds that the worker performs: one file each, and this table.
 //!
-//! A kind's parameters, defaults and outputs are declared in the runner (`intrada_runner::kind`); here is what it does.
+//! The runner (`intrada_runner::kind`) declares a kind's parameters, defaults and outputs; its behaviour is here.
 
 mod checkpoint_import;
 mod entropy_inference;
@@ -13,18 +13,18 @@ mod ranking;
 use crate::training;
 use crate::work::{Failure, Notes, Work};
 
-/// Performs the work, or says why it can't.
+/// Performs the work, or returns why it failed.
 type Perform = fn(&Work) -> Result<Notes, Failure>;
 
-/// Reads the files of weights that the job names, as the work begins, and does no more.
+/// Reads the weights files that the job names, as at the start of the work, and nothing more.
 type TryWeights = fn(&Work) -> Result<(), Failure>;
 
-/// What the worker does for a kind.
+/// The worker's implementation of a kind.
 pub(crate) struct Kind {
-    /// As in the pipeline file.
+    /// The name in the pipeline file.
     pub(crate) name: &'static str,
     pub(crate) perform: Perform,
-    /// Where it reads weights that a user may name.
+    /// Reads weights that a user may name, if the kind has any.
     pub(crate) try_weights: Option<TryWeights>,
 }
 
@@ -43,18 +43,18 @@ pub(crate) const ALL: &[Kind] = &[
     kind("evaluation", evaluation::perform, Some(evaluation::try_weights)),
 ];
 
-/// That of this name.
+/// The kind of this name.
 ///
 /// # Errors
 /// There is none.
 pub(crate) fn find(name: &str) -> Result<&'static Kind, Failure> {
     ALL.iter().find(|kind| kind.name == name).ok_or_else(|| {
         let help = "build intrada-run and intrada-worker from the same sources";
-        Failure::advised(format!("this worker knows no kind `{name}`"), help)
+        Failure::advised(format!("this worker has no kind `{name}`"), help)
     })
 }
 
-/// Notes of one line that a person sees behind the stage's name.
+/// One-line notes that are printed after the stage's name.
 fn summary(text: impl Into<String>) -> Notes {
     Notes::from([("summary".to_owned(), text.into())])
 }

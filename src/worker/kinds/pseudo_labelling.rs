@@ -1,4 +1,5 @@
-//! `pseudo-labelling`: the predictions of the easy images become labels (IntraDA, eq. 5), all of their pixels or the surest.
+//! `pseudo-labelling`: predictions of the easy images become labels (IntraDA, eq. 5): all pixels, or the most confident
+//! ones.
 
 use intrada_ml::pseudo_label::{self, Keep};
 use intrada_ml::rank::files;

@@ -1,49 +1,49 @@
-//! Which results gc keeps and which it lets go: the policy, as a pure function.
+//! The gc policy: which results to keep and which to delete, as a pure function.
 //!
-//! Knows results as indices with a stage, a last use and the objects they consist of; no file, no clock. A result that is
-//! kept keeps what it was made from, because without its inputs' results its own key can't be found out again.
+//! Knows results as indices with a stage, a last use and the objects they consist of; no files, no clock. A kept result
+//! also keeps what it was made from, because its own key can't be computed without its inputs' results.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::digest::ArtifactDigest;
 
-/// What gc is asked to let go. Without any limit only what nothing refers to goes.
+/// Limits for gc. Without any, only unreferenced objects are deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Results that nobody has used for so long.
+    /// Delete results unused for longer than this.
     pub older_than: Option<Duration>,
-    /// All but so many of each stage, the latest used first. Together with `older_than`: what is both older and beyond.
+    /// Keep only this many of each stage, the most recently used. With `older_than`: delete those that exceed both.
     pub keep_last: Option<usize>,
-    /// The least recently used ones, until the rest has at most so many bytes.
+    /// Delete the least recently used until at most this many bytes are left.
     pub max_size: Option<u64>,
-    /// Also what lies in place in a workspace where nothing runs.
+    /// Include results that are in place in a workspace without an active run.
     pub all: bool,
 }
 
-/// Why a result stays or goes.
+/// Why a result is kept or deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Stays: somebody pinned it.
+    /// Kept: pinned.
     Pinned,
-    /// Stays: a run that is at work has found or made it.
+    /// Kept: an active run found or made it.
     InUse,
-    /// Stays: it lies in place in a workspace.
+    /// Kept: in place in a workspace.
     InPlace,
-    /// Stays: this other one, which stays, was made from it.
+    /// Kept: another kept result was made from it.
     Needed(usize),
-    /// Stays: within all limits.
+    /// Kept: within all limits.
     Recent,
-    /// Goes: not used for too long.
+    /// Deleted: unused for too long.
     Old,
-    /// Goes: its stage has enough that were used later.
+    /// Deleted: its stage has enough that were used later.
     Superseded,
-    /// Goes: least recently used, and there is too much.
+    /// Deleted: least recently used, and the size limit is exceeded.
     OverSize,
 }
 
 impl Verdict {
-    /// Does it go?
+    /// Whether it is deleted.
     pub fn goes(self) -> bool {
         matches!(self, Verdict::Old | Verdict::Superseded | Verdict::OverSize)
     }
@@ -56,17 +56,17 @@ pub(super) struct Candidate {
     pub(super) stage: (String, String),
     /// Nanoseconds since the Unix epoch.
     pub(super) last_use_ns: i64,
-    /// Why it stays whatever the limits say.
+    /// Why it is kept whatever the limits are.
     pub(super) protection: Option<Verdict>,
-    /// What it was made from.
+    /// The results it was made from.
     pub(super) takes: Vec<ArtifactDigest>,
-    /// What it consists of.
+    /// Its contents.
     pub(super) gives: Vec<ArtifactDigest>,
     /// Its objects, as indices into the list of sizes; each once.
     pub(super) objects: Vec<u32>,
 }
 
-/// A verdict for each candidate. `sizes`: of the objects, in bytes. `others`: bytes that count too, and stay.
+/// A verdict for each candidate. `sizes`: of the objects, in bytes. `others`: further bytes that count and are kept.
 pub(super) fn decide(all: &[Candidate], sizes: &[u64], others: u64, limits: &Limits, now_ns: i64) -> Vec<Verdict> {
     let mut verdicts = by_age_and_number(all, limits, now_ns);
     let mut providers: HashMap<ArtifactDigest, Vec<usize>> = HashMap::new();
@@ -106,7 +106,8 @@ fn by_age_and_number(all: &[Candidate], limits: &Limits, now_ns: i64) -> Vec<Ver
     all.iter().enumerate().map(verdict).collect()
 }
 
-/// The results that result `i` was made from. Where several gave the same, it is one that stays anyway, else the latest used.
+/// The results that result `i` was made from. If several have the same output: one that is kept anyway, else the latest
+/// used.
 fn upstream<'a>(
     i: usize,
     all: &'a [Candidate],
@@ -114,7 +115,7 @@ fn upstream<'a>(
     verdicts: &'a [Verdict],
 ) -> impl Iterator<Item = usize> + 'a {
     all[i].takes.iter().filter_map(move |takes| {
-        // A stage may give what it took.
+        // A stage may output its input unchanged.
         let others = providers.get(takes)?.iter().copied().filter(|other| *other != i);
         others.max_by_key(|other| (!verdicts[*other].goes(), all[*other].last_use_ns))
     })
@@ -132,7 +133,7 @@ fn keep_what_is_needed(all: &[Candidate], providers: &HashMap<ArtifactDigest, Ve
     }
 }
 
-/// Lets the least recently used go until the others have at most `max` bytes, or only protected ones are left.
+/// Deletes the least recently used until at most `max` bytes are left, or only protected results.
 fn shrink(
     all: &[Candidate],
     providers: &HashMap<ArtifactDigest, Vec<usize>>,
@@ -157,13 +158,13 @@ fn shrink(
     }
 }
 
-/// Those that stay and aren't protected, the least recently used first, and each after all that were made from it.
+/// Kept, unprotected results, the least recently used first, and each after all results that were made from it.
 fn order_of_going(
     all: &[Candidate],
     providers: &HashMap<ArtifactDigest, Vec<usize>>,
     verdicts: &[Verdict],
 ) -> Vec<usize> {
-    // Whatever a result was made from counts as used when the result was, and is protected as it is.
+    // An ancestor counts as used when its descendant was, and is protected if the descendant is.
     let mut use_ns: Vec<i64> = all.iter().map(|candidate| candidate.last_use_ns).collect();
     let mut is_protected: Vec<bool> = all.iter().map(|candidate| candidate.protection.is_some()).collect();
     let mut made_from: Vec<Vec<usize>> = vec![Vec::new(); all.len()];
@@ -211,7 +212,7 @@ mod tests {
         ArtifactDigest(Digest::of(&name.to_le_bytes()))
     }
 
-    /// Result `i` of stage `stage`, last used so many days ago, made from others; it has object `i` alone.
+    /// Result `i` of stage `stage`, last used this many days ago, made from others; its only object is `i`.
     fn candidate(i: usize, stage: &str, days: i64, from: &[usize]) -> Candidate {
         Candidate {
             stage: (String::new(), stage.to_owned()),
@@ -267,7 +268,7 @@ mod tests {
             max in proptest::option::of(0_u64..400),
         ) {
             let all: Vec<Candidate> = shape.iter().enumerate().map(|(i, (days, back, protected, _))| {
-                // Each is made from the one so many places before it, if there is one.
+                // Each is made from the result this many places before it, if there is one.
                 let from = if *back > 0 && i >= *back { vec![i - back] } else { Vec::new() };
                 let mut candidate = candidate(i, if i % 2 == 0 { "a" } else { "b" }, *days, &from);
                 candidate.protection = protected.then_some(Verdict::InPlace);

@@ -1,6 +1,6 @@
-//! What each result consists of, and why it may be out of reach of every limit.
+//! Collects each result's objects, and the results that no limit applies to.
 //!
-//! Reads traces and listings and changes nothing; what is damaged is passed over, as verify is there for that.
+//! Reads traces and listings and changes nothing; damaged ones are skipped, as `verify` handles those.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
@@ -23,11 +23,11 @@ pub(in crate::store) struct ObjectFile {
     pub(in crate::store) object: FileDigest,
     pub(in crate::store) size: u64,
     pub(in crate::store) changed_ns: i64,
-    /// Whether it has no other name: only then does removing it free its bytes.
+    /// Whether it has no other hard link: only then does removing it free its bytes.
     pub(in crate::store) is_alone: bool,
 }
 
-/// A trace, with when it was last used and what it refers to.
+/// A trace with its last use and what it references.
 pub(super) struct Marked {
     pub(super) trace: Trace,
     pub(super) last_use_ns: i64,
@@ -59,7 +59,7 @@ impl Store {
         Ok(folders.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    /// All readable traces with what they refer to.
+    /// All readable traces with their references.
     pub(super) fn mark(&self, needs: &(dyn Fn(&Trace) -> Needs + Sync)) -> Result<Vec<Marked>, Error> {
         let mark = |key: Key| {
             let last_use_ns = Stat::of_itself(&self.trace_path(key)).ok()?.mtime_ns;
@@ -88,13 +88,13 @@ impl Store {
         }
     }
 
-    /// What no limit reaches: what is pinned, in place, or used by a run that is at work.
+    /// Results that no limit applies to: pinned, in place, or used by an active run.
     pub(super) fn roots(&self, limits: &Limits) -> Result<Roots, Error> {
         let mut roots = Roots { pinned: self.pins()?.into_iter().map(|pin| pin.key).collect(), ..Roots::default() };
         for workspace in self.workspaces()? {
             let spared = !workspace.is_gone && (!limits.all || !workspace.runs.is_empty());
             for record in workspace.index.stages.values().filter(|_| spared) {
-                // Elsewhere, or before it was noted where, one can't look.
+                // On another machine, or recorded before paths were noted: can't be checked.
                 let lies_there = |root: &std::path::PathBuf| {
                     !root.exists()
                         || record.outputs.iter().any(|output| root.join(&output.path).symlink_metadata().is_ok())
@@ -117,7 +117,7 @@ impl Store {
     }
 }
 
-/// The results as the policy sees them, with the sizes of the objects that they share.
+/// The results as the policy sees them, with the sizes of their objects.
 pub(super) fn candidates(marked: &[Marked], files: &[ObjectFile], roots: &Roots) -> (Vec<Candidate>, Vec<u64>) {
     let numbers: HashMap<FileDigest, u32> = files.iter().zip(0..).map(|(file, number)| (file.object, number)).collect();
     let candidate = |marked: &Marked| {

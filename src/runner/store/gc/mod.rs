@@ -1,12 +1,13 @@
-//! gc: lets go what no kept result needs.
+//! gc: deletes results that nothing references.
 //!
-//! Knows results by their traces; what a trace was made from it is told, since manifests are opaque here. The order makes it
-//! safe to kill at any point, and to run beside everything else:
+//! Knows results by their traces; the caller reads what a trace was made from, since manifests are opaque here. The order
+//! of steps makes it safe to kill at any point, and to run beside everything else:
 //!
-//! 1. It waits for whoever has looked something up and is about to restore it, or has stored something and is about to
-//!    publish it ([`Store::hold`]), and keeps others from beginning with that until it is done.
-//! 2. What a run at work has found or made stays, by its own list, and so does what lies in its workspace ([`Store::visit`]).
-//! 3. Traces go before the objects that they name. A kill in between leaves objects that nothing refers to.
+//! 1. It waits for processes that have looked something up and are about to restore it, or have stored something and are about
+//!    to publish it ([`Store::hold`]), and blocks new ones until it is done.
+//! 2. It keeps what active runs have found or made, by their own lists, and what is in place in their workspaces
+//!    ([`Store::visit`]).
+//! 3. It removes traces before the objects that they name. A kill in between leaves unreferenced objects.
 //!
 //! The last use of a result is the modification time of its trace.
 
@@ -26,29 +27,29 @@ use super::stat::now_ns;
 use super::{Store, Tally, Trace};
 use crate::digest::{ArtifactDigest, FileDigest, Key};
 
-/// Clocks of two machines that share a cache may differ by so much.
+/// Clocks of two machines that share a cache may differ by this much.
 const CLOCKS_DIFFER_NS: i64 = 3600 * 1_000_000_000;
 
-/// What a trace's manifest refers to.
+/// References in a trace's manifest.
 #[derive(Clone, Debug, Default)]
 pub struct Needs {
     /// What the result was made from.
     pub inputs: Vec<ArtifactDigest>,
-    /// Objects that list what it was made from, so that `why` goes down to the file.
+    /// Objects that list what it was made from, so that `why` can name files.
     pub listings: Vec<FileDigest>,
 }
 
-/// What no limit reaches.
+/// What no limit applies to.
 struct Roots {
     pinned: HashSet<Key>,
     in_place: HashSet<Key>,
-    /// What runs at work have found or made, as they have noted it.
+    /// The results that active runs have recorded as found or made.
     in_use: HashSet<Key>,
-    /// What was used or made since then belongs to a run that is at work and has noted nothing.
+    /// Results used or made since then belong to an active run that has recorded nothing.
     unnoted_since_ns: i64,
-    /// Garbage of later than that may be what a run at work is about to use.
+    /// Unreferenced objects newer than this may be in use by an active run.
     in_use_since_ns: i64,
-    /// How many are at work.
+    /// Number of active runs.
     runs: usize,
 }
 
@@ -65,16 +66,16 @@ impl Default for Roots {
     }
 }
 
-/// A result and what becomes of it.
+/// A result and its verdict.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its record.
+    /// Its trace.
     pub trace: Trace,
     /// Bytes of its objects; several results may share some of them.
     pub size: u64,
-    /// When it was last used, in seconds since the Unix epoch.
+    /// Last use, in seconds since the Unix epoch.
     pub last_use: f64,
-    /// Stays or goes.
+    /// Kept or deleted.
     pub verdict: Verdict,
 }
 
@@ -83,35 +84,36 @@ pub struct Entry {
 pub struct Collection {
     /// Every result. [`Verdict::Needed`] is an index into these.
     pub entries: Vec<Entry>,
-    /// Objects that go, those of results that go and those that nothing referred to.
+    /// Deleted objects: those of deleted results and unreferenced ones.
     pub objects: Tally,
-    /// How many of these bytes are freed: a view that is a hard link keeps its own.
+    /// How many of these bytes are freed: a restored hard link keeps its own.
     pub freed: u64,
-    /// Objects that stay.
+    /// Kept objects.
     pub kept: Tally,
-    /// Resume slots that go.
+    /// Deleted resume slots.
     pub slots: Tally,
-    /// Logs that go.
+    /// Deleted logs.
     pub logs: Tally,
-    /// Files of findings that go, as nothing that they name is left.
+    /// Deleted files of findings whose objects are all gone.
     pub settings: Tally,
-    /// Damaged things that go.
+    /// Deleted damaged files.
     pub quarantine: Tally,
-    /// Leftovers of killed processes that go.
+    /// Deleted leftovers of killed processes.
     pub tmp: usize,
-    /// Edited outputs that were put aside. They stay: nobody else has them.
+    /// Edited outputs that were put aside. They are kept: they exist nowhere else.
     pub orphans: Tally,
-    /// Runs at work, whose results stay.
+    /// Active runs, whose results are kept.
     pub runs: usize,
-    /// Bytes above the limit that can't go.
+    /// Bytes above the limit that can't be deleted.
     pub above: u64,
 }
 
 impl Store {
-    /// Lets go what `limits` say, or only says what would go. `needs` reads a trace's manifest. `None`: another gc is at work.
+    /// Deletes what exceeds `limits`, or with `dry` only reports it. `needs` reads a trace's manifest. `None`: another gc
+    /// is active.
     ///
     /// # Errors
-    /// [`Error::Io`]. What was removed by then was let go rightly.
+    /// [`Error::Io`]. What was removed before the error was removed correctly.
     pub fn gc(
         &self,
         limits: &Limits,
@@ -141,7 +143,7 @@ impl Store {
         Ok(Some(collection))
     }
 
-    /// The objects that no kept result refers to.
+    /// The objects that no kept result references.
     fn unreferenced(
         &self,
         marked: &[Marked],

@@ -1,6 +1,6 @@
-//! Removes what was let go: traces, then objects, then what lies about.
+//! Deletes traces, then objects, then leftovers.
 //!
-//! Decides only about leftovers, which no result needs: resume slots, logs, damaged things. They go by age alone.
+//! Decides only about leftovers, which no result needs: resume slots, logs, damaged files. They are deleted by age alone.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::digest::{FileDigest, Key};
 use crate::finding;
 use crate::plain;
 
-/// What a job that hasn't ended well left.
+/// Leftovers of a job that didn't succeed.
 pub(super) struct SlotFound {
     key: Key,
     pub(super) tally: Tally,
@@ -22,7 +22,7 @@ pub(super) struct SlotFound {
 }
 
 impl Store {
-    /// The resume slots. One goes if it has been left alone for longer than the limit and nobody computes its key.
+    /// The resume slots. One is deleted if it is older than the limit and nobody computes its key.
     pub(super) fn slots(&self, limits: &Limits, roots: &Roots) -> Result<Vec<SlotFound>, Error> {
         let folder = self.root.join("slots");
         let mut slots = Vec::new();
@@ -71,7 +71,7 @@ impl Store {
         Ok(())
     }
 
-    /// The logs of results that go, and old ones of jobs that came to nothing and left nothing to be resumed.
+    /// The logs of deleted results, and old logs of failed jobs that left nothing to resume.
     fn stale_logs(&self, gone: &HashSet<Key>, limits: &Limits) -> Result<Vec<(PathBuf, Tally)>, Error> {
         let is_spare = |key: &Key| !self.trace_path(*key).exists() && !self.slot(*key).path().exists();
         let mut stale = Vec::new();
@@ -89,7 +89,7 @@ impl Store {
         Ok(stale)
     }
 
-    /// The files of settings in which no finding is left whose objects are there, once those in `gone` are not.
+    /// The files of settings in which no finding has its objects, once those in `gone` are deleted.
     fn empty_settings(&self, gone: &[FileDigest]) -> Result<Vec<(PathBuf, Tally)>, Error> {
         let gone: HashSet<&FileDigest> = gone.iter().collect();
         let is_there = |object: &FileDigest| !gone.contains(object) && self.object_path(*object).exists();
@@ -98,7 +98,7 @@ impl Store {
         for prefix in names(&top)? {
             for name in names(&top.join(&prefix))? {
                 let path = top.join(&prefix).join(name);
-                // One that can't be read is nobody's to remove.
+                // An unreadable one is not ours to remove.
                 let Ok(bytes) = plain::read(&path) else { continue };
                 if !finding::read(&bytes).values().any(|finding| finding.files.values().all(is_there)) {
                     empty.push((path, Tally { files: 1, bytes: bytes.len() as u64 }));
@@ -131,7 +131,7 @@ fn nanoseconds(time: SystemTime) -> i64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
 }
 
-/// The files at and below `path`, and when the latest change among them was. What vanishes meanwhile doesn't count.
+/// The files at and below `path`, and their latest change. Files that vanish meanwhile don't count.
 fn weigh(path: &Path) -> Result<(Tally, Option<SystemTime>), Error> {
     let (mut tally, mut latest) = (Tally::default(), None);
     let mut open = vec![path.to_owned()];

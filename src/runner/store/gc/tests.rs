@@ -1,4 +1,4 @@
-//! gc on real stores: what goes is gone, and what stays can be restored.
+//! gc on real stores: deleted results are gone, and kept ones can be restored.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -33,7 +33,7 @@ fn age(path: &Path, age: Duration) {
 }
 
 impl Scene {
-    /// A result of stage `stage`: a folder with these files, made from others, last used so many days ago.
+    /// A result of stage `stage`: a folder with these files, made from others, last used this many days ago.
     fn result(&self, name: &str, stage: &str, files: &[&str], from: &[&Artifact], days: u32) -> Artifact {
         let folder = self.dir.path().join(name);
         fs::create_dir(&folder).unwrap();
@@ -87,7 +87,7 @@ fn what_goes_is_gone_and_what_stays_is_whole_though_they_share_objects() {
     assert_eq!(scene.everything(), before, "a dry run changes nothing");
     let did = scene.gc(older(30), false);
     assert_eq!((would.objects, would.freed, would.kept), (did.objects, did.freed, did.kept));
-    // A file, a listing, and what nothing refers to.
+    // A file, a listing, and an unreferenced object.
     assert_eq!(did.objects.files, 3);
     assert!(!scene.has(&old) && scene.has(&young));
     assert!(!scene.store.object_path(loose).exists());
@@ -155,7 +155,7 @@ fn what_a_run_at_work_has_used_or_made_stays() {
 
 #[test]
 fn what_a_run_at_work_has_used_or_made_stays_however_the_clock_was_set() {
-    // As the clock says, the run began long after it used a result, or long before somebody else had used another one.
+    // By the clock, the run began long after it used a result, or long before somebody else used another one.
     for (days_of_uses, days_of_others) in [(800, 0), (0, 800)] {
         let scene = scene();
         let used = scene.result("used", "a", &["used"], &[], 60);

@@ -1,4 +1,4 @@
-//! Laws of restoring: what comes out is what went in, whatever lay there before.
+//! Laws of restoring: the result equals what was stored, whatever was there before.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -105,7 +105,7 @@ proptest! {
         prop_assert!(restored.entries.iter().all(|entry| Stat::of_itself(&join(&to, &entry.path)).unwrap() == entry.stat));
         prop_assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
 
-        // Again: nothing is touched, and the artifact of what was restored is the artifact itself.
+        // Again: nothing is touched, and storing the restored tree gives the same artifact.
         prop_assert_eq!(&store.restore(&artifact, &to, placement).unwrap().entries, &restored.entries);
         prop_assert_eq!(store.insert(&to, Take::Copy).unwrap(), artifact);
     }
@@ -192,7 +192,7 @@ fn what_somebody_writes_just_then_is_not_recorded_as_what_was_placed() {
     symlink("made", source.join("link")).unwrap();
     let artifact = store.insert(&source, Take::Copy).unwrap();
     let destination = dir.path().join("out");
-    // First into an empty place, then onto what is right already.
+    // First at an empty destination, then where it is already right.
     for _ in 0..2 {
         let (file, link) = (destination.join("file"), destination.join("link"));
         crash::tests::at("restore right", move || {
@@ -206,7 +206,7 @@ fn what_somebody_writes_just_then_is_not_recorded_as_what_was_placed() {
             entry.stat != Stat::of_itself(&destination.join(name)).unwrap()
         };
         assert!(differs("file") && differs("link"));
-        // Nothing meanwhile: it is put right again, and the record fits.
+        // No change meanwhile: it is restored again, and the record is right.
         let entries = store.restore(&artifact, &destination, Placement::Writable).unwrap().entries;
         let fits = |entry: &PlacedEntry| entry.stat == Stat::of_itself(&join(&destination, &entry.path)).unwrap();
         assert!(entries.iter().all(fits));
