@@ -31,8 +31,7 @@ impl Digest {
         let file = plain::open(path)?;
         let size = file.metadata()?.len();
         let mut hasher = blake3::Hasher::new();
-        // Threads pay from about a mebibyte on.
-        if size >= 1 << 20 {
+        if size >= WORTH_THREADS as u64 {
             hash_in_blocks(file, &mut hasher)?;
         } else {
             let mut bytes = Vec::with_capacity(size as usize);
@@ -60,6 +59,9 @@ impl From<[u8; 32]> for Digest {
     }
 }
 
+/// From about this size on, hashing in several threads is faster.
+const WORTH_THREADS: usize = 1 << 20;
+
 /// Bytes that are read and then hashed by several threads at once. A power of two, as whole subtrees are hashed best.
 const BLOCK: u64 = 4 << 20;
 
@@ -73,6 +75,26 @@ fn hash_in_blocks(mut file: File, hasher: &mut blake3::Hasher) -> io::Result<()>
         if (block.len() as u64) < BLOCK {
             return Ok(());
         }
+    }
+}
+
+/// Hashes content that arrives in pieces.
+#[derive(Default)]
+pub struct Pieces(blake3::Hasher);
+
+impl Pieces {
+    /// Adds the next piece. Large pieces are hashed by several threads.
+    pub fn add(&mut self, piece: &[u8]) {
+        if piece.len() >= WORTH_THREADS {
+            self.0.update_rayon(piece);
+        } else {
+            self.0.update(piece);
+        }
+    }
+
+    /// The digest of all pieces in order.
+    pub fn digest(&self) -> Digest {
+        Digest(*self.0.finalize().as_bytes())
     }
 }
 
@@ -236,6 +258,17 @@ mod tests {
         assert_eq!("12".parse::<Digest>(), Err(NotADigest));
         assert_eq!("g".repeat(64).parse::<Digest>(), Err(NotADigest));
         assert_eq!(digest.to_string().to_uppercase().parse::<Digest>(), Err(NotADigest));
+    }
+
+    #[test]
+    fn content_that_comes_in_pieces_has_the_digest_of_the_whole() {
+        let whole: Vec<u8> = (0..3 * WORTH_THREADS).map(|place| (place % 251) as u8).collect();
+        for piece in [1000, WORTH_THREADS, WORTH_THREADS + 1, whole.len()] {
+            let mut pieces = Pieces::default();
+            whole.chunks(piece).for_each(|piece| pieces.add(piece));
+            assert_eq!(pieces.digest(), Digest::of(&whole), "{piece}");
+        }
+        assert_eq!(Pieces::default().digest(), Digest::of(b""));
     }
 
     #[test]

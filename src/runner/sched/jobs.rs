@@ -22,7 +22,9 @@ use crate::measures;
 use crate::plan::manifest::Manifest;
 use crate::store::claim::Claim;
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Attempt, Hold, Lease, Placement, Slot, Store, Take, Trace, TracedOutput, Visit};
+use crate::store::{
+    Artifact, Attempt, Hold, Lease, Placement, Recorded, Slot, Store, Take, Trace, TracedOutput, Visit,
+};
 
 use super::failure::{failed, io_failure};
 use super::guard::Guard;
@@ -141,8 +143,9 @@ impl Order {
             // It reads nothing any more, and whoever waits for that may be in the way of what it gives.
             drop(claims);
         }
-        let placed = self.place(store, &trace, control, tell)?;
-        Ok(Performed { trace, placed, fresh: true, earlier })
+        let recorded = Recorded::own(trace);
+        let placed = self.place(store, &recorded, control, tell)?;
+        Ok(Performed { trace: recorded.trace, placed, fresh: true, earlier })
     }
 
     /// Tries until it works or the tries are used up.
@@ -335,9 +338,9 @@ impl Order {
         // Only now, as gc waits for whoever holds, and claims may take long.
         let _hold = store.hold().map_err(failed)?;
         // A record that can't be read is replaced by the one that this run gives.
-        let Ok(Some(trace)) = store.load(self.key) else { return Ok(None) };
-        let placed = self.place_if_whole(store, &trace, tell)?;
-        Ok(placed.map(|placed| Performed { trace, placed, fresh: false, earlier: 0.0 }))
+        let Ok(Some(recorded)) = store.look_up(self.key) else { return Ok(None) };
+        let placed = self.place_if_whole(store, &recorded, tell)?;
+        Ok(placed.map(|placed| Performed { trace: recorded.trace, placed, fresh: false, earlier: 0.0 }))
     }
 
     /// The right to put its outputs in place. A command has had it since before it began.
@@ -353,14 +356,14 @@ impl Order {
     fn place_if_whole(
         &self,
         store: &Store,
-        trace: &Trace,
+        recorded: &Recorded,
         tell: &dyn Fn(News),
     ) -> Result<Option<Vec<PlacedOutput>>, Failure> {
         let told = |output, to| {
             let unfinished = self.unfinished.contains(&output);
             tell(News::PutAside { output, to, unfinished });
         };
-        match place(store, &self.root, &self.outputs, self.placement(), trace, &told) {
+        match place(store, &self.root, &self.outputs, self.placement(), recorded, &told) {
             Ok(placed) => Ok(placed),
             Err(error) if error.is_miss() => Ok(None),
             Err(error) => Err(failed(error)),
@@ -370,12 +373,12 @@ impl Order {
     fn place(
         &self,
         store: &Store,
-        trace: &Trace,
+        recorded: &Recorded,
         control: &Control,
         tell: &dyn Fn(News),
     ) -> Result<Vec<PlacedOutput>, Failure> {
         let _claims = self.claim_outputs(store, control, tell)?;
-        self.place_if_whole(store, trace, tell)?
+        self.place_if_whole(store, recorded, tell)?
             .ok_or_else(|| Failure::new("an object vanished from the cache while the stage was published"))
     }
 

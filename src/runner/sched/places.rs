@@ -11,7 +11,7 @@ use crate::exec::process::Control;
 use crate::exec::{Failure, orphans};
 use crate::store::claim::{Claim, Claimed, Use};
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Holder, Placement, Store, Trace};
+use crate::store::{Artifact, Holder, Placement, Recorded, Store};
 
 use super::news::News;
 
@@ -80,7 +80,8 @@ pub fn claim_places(
     })
 }
 
-/// Puts the outputs of a trace in place. `None`: it isn't a trace of these outputs. `put_aside` hears of what only a person had
+/// Puts the outputs of a recorded result in place, and adds the record to the store if it came from an upstream. `None`: it isn't a record
+/// of these outputs. `put_aside` hears of what only a person had
 /// in the place of an output, and where it is now.
 ///
 /// # Errors
@@ -90,9 +91,10 @@ pub fn place(
     root: &Path,
     outputs: &[Destination],
     placement: Placement,
-    trace: &Trace,
+    recorded: &Recorded,
     put_aside: &dyn Fn(PathBuf, PathBuf),
 ) -> Result<Option<Vec<PlacedOutput>>, crate::store::Error> {
+    let trace = &recorded.trace;
     let by_name: BTreeMap<&str, Artifact> =
         trace.outputs.iter().map(|output| (output.name.as_str(), output.artifact)).collect();
     let mut placed = Vec::with_capacity(outputs.len());
@@ -102,7 +104,7 @@ pub fn place(
         restored.set_aside.into_iter().for_each(|to| put_aside(output.path.clone(), to));
         placed.push(PlacedOutput { path: output.path.clone(), artifact, entries: restored.entries });
     }
-    store.adopt(trace.key)?;
+    store.keep_pulled(recorded)?;
     store.note_use(trace.key);
     Ok(Some(placed))
 }

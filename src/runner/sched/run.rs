@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -18,7 +17,7 @@ use crate::flow::{Command, NodeId};
 use crate::pipeline::{Problem, Problems, StageId};
 use crate::plan::sources;
 use crate::store::index::PlacedOutput;
-use crate::store::{Artifact, Error, Holder, Trace};
+use crate::store::{Artifact, Error, Holder, Recorded};
 use crate::watch::Change;
 
 use super::message::Message;
@@ -117,7 +116,7 @@ pub(super) fn plan(session: &mut Session, options: &Options) -> Result<(Planner,
 /// What came of looking a key up.
 enum LookedUp {
     /// Its outputs lie in place.
-    Found(Box<Trace>, Vec<PlacedOutput>),
+    Found(Box<Recorded>, Vec<PlacedOutput>),
     /// The cache doesn't have them, or not whole.
     Missing,
     /// Somebody else reads or writes in their places.
@@ -273,15 +272,15 @@ impl Run<'_> {
         if self.options.force.contains(&stage) {
             return self.planner.engine.absent(node, key);
         }
-        let lender = self.session.store.lender(key).map(Path::to_owned);
         let restored = self.restore(stage, key);
         self.tell_complaints();
         match restored {
             LookedUp::Busy(holder) => self.wait_for_place(node, key, holder),
-            LookedUp::Found(trace, placed) => {
+            LookedUp::Found(recorded, placed) => {
+                let trace = &recorded.trace;
                 let reason = self.planner.reason(self.session, node);
                 let mut notes = trace.note.clone();
-                notes.extend(lender.map(|lender| ("from".to_owned(), lender.display().to_string())));
+                notes.extend(recorded.pulled_from().map(|from| ("from".to_owned(), from.to_owned())));
                 let result = Known {
                     outcome: Some(Outcome::Hit),
                     seconds: trace.seconds,
@@ -290,7 +289,7 @@ impl Run<'_> {
                     advice: Advice::default(),
                 };
                 self.results.insert(node, result);
-                let outputs = self.note_placed(node, stage, &trace, placed);
+                let outputs = self.note_placed(node, stage, trace, placed);
                 self.planner.engine.found(node, key, outputs);
             }
             LookedUp::Missing => self.planner.engine.absent(node, key),
@@ -318,28 +317,28 @@ impl Run<'_> {
         let stage = pipeline.stage(stage);
         let outputs = orders::destinations(stage);
         let store = &self.session.store;
-        let found = store.hold().and_then(|hold| Ok((hold, store.load(key)?)));
+        let found = store.hold().and_then(|hold| Ok((hold, store.look_up(key)?)));
         let placed = match found {
             Ok((_, None)) => return LookedUp::Missing,
-            Ok((_hold, Some(trace))) => match places::claim_places(store, &pipeline.root, &outputs) {
+            Ok((_hold, Some(recorded))) => match places::claim_places(store, &pipeline.root, &outputs) {
                 Ok(Err(holder)) => return LookedUp::Busy(holder),
                 Ok(Ok(_claims)) => {
                     self.reporter.tell(&Event::Restoring { stage: stage.name.clone() });
                     let put_aside = RefCell::new(Vec::new());
                     let note = |output, to| put_aside.borrow_mut().push((output, to));
-                    let placed = places::place(store, &pipeline.root, &outputs, placement(stage), &trace, &note);
+                    let placed = places::place(store, &pipeline.root, &outputs, placement(stage), &recorded, &note);
                     for (output, to) in put_aside.take() {
                         let unfinished = self.session.unfinished(stage).contains(&output);
                         self.reporter.tell(&put_aside_event(&pipeline.root, &stage.name, &output, &to, unfinished));
                     }
-                    placed.map(|placed| placed.map(|placed| (trace, placed)))
+                    placed.map(|placed| placed.map(|placed| (recorded, placed)))
                 }
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
         };
         match placed {
-            Ok(Some((trace, placed))) => LookedUp::Found(Box::new(trace), placed),
+            Ok(Some((recorded, placed))) => LookedUp::Found(Box::new(recorded), placed),
             Ok(None) => LookedUp::Missing,
             // To run would take time, and end with the same.
             Err(error) if error.is_lack_of_room() || error.is_elsewhere(store.root()) => LookedUp::Refused(error),

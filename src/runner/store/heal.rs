@@ -1,4 +1,4 @@
-//! Healing: restores damaged or missing objects from places where runs put their content, or from a shared cache.
+//! Healing: restores damaged or missing objects from places where runs put their content, or from an upstream.
 //!
 //! Trusts no place: a file becomes an object only if its content matches; the rest of an output is read only to rebuild the
 //! listings of its folders.
@@ -17,7 +17,7 @@ use super::{Health, Store, Take};
 use crate::digest::{Digest, FileDigest};
 
 impl Store {
-    /// Stores again those of the `wanted` objects that some workspace or shared cache has. Returns their number.
+    /// Stores again those of the `wanted` objects that some workspace or upstream has. Returns their number.
     pub(super) fn heal(&self, wanted: &HashSet<FileDigest>, workspaces: &[Workspace]) -> Result<u64, Error> {
         let healer = Healer { store: self, wanted, healed: AtomicU64::new(0) };
         for workspace in workspaces {
@@ -39,7 +39,7 @@ impl Store {
                 left.push(*object);
             }
         }
-        Ok(healer.healed.into_inner() + self.fetch(&left)? as u64)
+        Ok(healer.healed.into_inner() + self.pull(&left)? as u64)
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Item {
 }
 
 impl Store {
-    /// Whether `artifact` could be restored, from here or from a shared cache. Hashes objects not known to be intact. A
+    /// Whether `artifact` could be restored, from here or from an upstream. Hashes objects not known to be intact. A
     /// damaged file stays in place, for a restore to find; listings are read as usual, so a store that must not change has
     /// to be opened with [`Store::look_at`].
     ///
@@ -36,12 +36,13 @@ impl Store {
             Err(error) if error.is_miss() => return Ok(false),
             Err(error) => return Err(error),
         };
-        Ok(items.par_iter().all(|item| {
-            let path = self.object_path(item.object);
-            let is_known = Stat::of_itself(&path).is_ok_and(|stat| self.verified().confirms(item.object, &stat));
-            let is_intact = || Digest::of_file(&path).is_ok_and(|(digest, _)| FileDigest(digest) == item.object);
-            is_known || is_intact() || self.could_borrow(item.object)
-        }))
+        let is_absent = |object: &FileDigest| {
+            let path = self.object_path(*object);
+            let is_known = Stat::of_itself(&path).is_ok_and(|stat| self.verified().confirms(*object, &stat));
+            let is_intact = || Digest::of_file(&path).is_ok_and(|(digest, _)| FileDigest(digest) == *object);
+            !is_known && !is_intact()
+        };
+        Ok(self.could_pull(items.par_iter().map(|item| item.object).filter(is_absent).collect()))
     }
 
     /// The items of `artifact`, each folder before its contents. Reads only listings.
@@ -68,12 +69,12 @@ impl Store {
         Ok(items)
     }
 
-    /// Like [`Store::layout`], with all objects verified. Missing objects are first copied from a shared cache.
+    /// Like [`Store::layout`], with all objects verified. Missing objects are first copied from an upstream.
     pub(super) fn verified_layout(&self, artifact: &Artifact) -> Result<Vec<Item>, Error> {
         let items = self.layout(artifact)?;
         let is_absent = |found: &(FileDigest, Health)| !matches!(found.1, Health::Intact(_));
         let mut absent: Vec<(FileDigest, Health)> = self.check_all(&items)?.into_iter().filter(is_absent).collect();
-        if self.fetch(&Vec::from_iter(absent.iter().map(|(object, _)| *object)))? > 0 {
+        if self.pull(&Vec::from_iter(absent.iter().map(|(object, _)| *object)))? > 0 {
             let check = |(object, health): (FileDigest, Health)| match self.check(object)? {
                 Health::Intact(_) => Ok(None),
                 _ => Ok(Some((object, health))),

@@ -51,14 +51,15 @@ mod objects;
 mod pin;
 mod present;
 mod publish;
+mod pull;
 mod restore;
 pub mod room;
-mod shared;
 mod slot;
 pub mod stat;
 mod strange;
 mod trace;
 pub mod tree;
+pub mod upstream;
 mod usage;
 pub mod verify;
 mod workspace;
@@ -76,13 +77,13 @@ pub use self::objects::{Health, Take, Verified};
 pub use self::pin::Pin;
 pub use self::restore::Restored;
 pub use self::slot::Slot;
-pub use self::trace::{Trace, TracedOutput};
+pub use self::trace::{Recorded, Trace, TracedOutput};
 pub use self::usage::{Tally, Usage};
 pub use self::workspace::Visit;
 
 use self::error::At;
 use self::making::Made;
-use self::shared::Shared;
+use self::upstream::Upstreams;
 use self::workspace::AtWork;
 use crate::digest::{Digest, Key};
 use crate::mark::{self, Stands, VERSION_PREFIX};
@@ -105,7 +106,7 @@ pub struct Store {
     at_work: OnceLock<AtWork>,
     /// Opened read-only: nothing in it is changed, damaged or not.
     only_looks: bool,
-    shared: Shared,
+    upstreams: Upstreams,
     /// What opening created; removed on closing if nothing was stored.
     made: Made,
 }
@@ -183,7 +184,7 @@ impl Store {
             can_clone: OnceLock::new(),
             at_work: OnceLock::new(),
             only_looks,
-            shared: Shared::default(),
+            upstreams: Upstreams::default(),
             made: Made::default(),
         })
     }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -19,9 +19,13 @@ use super::publish::{protect, sync_files, sync_parents};
 use super::stat::{Stat, now_ns, set_back_where_possible};
 use super::strange::{self, Record};
 use super::tree::{Leaf, Visitor, WalkError, fold};
+use super::upstream::Content;
 use super::{Store, crash};
-use crate::digest::{Digest, FileDigest};
+use crate::digest::{Digest, FileDigest, Pieces};
 use crate::plain;
+
+/// The bytes of a stream that are read, hashed and written at once.
+const PIECE: u64 = 1 << 20;
 
 /// How a file gets into the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +132,8 @@ impl Store {
         self.fanned("objects", object.0, "")
     }
 
-    /// The content of an object, checked; `None` if it is missing, or was damaged and lies in quarantine now. What only a
-    /// shared cache has is stored here, too.
+    /// The content of an object, checked; `None` if it is missing, or was damaged and lies in quarantine now. What only an
+    /// upstream has is stored here, too.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -143,11 +147,11 @@ impl Store {
                 self.quarantine(&path)?;
             }
         }
-        let borrowed = self.borrow_bytes(object);
-        if let Some(bytes) = borrowed.as_ref().filter(|_| !self.only_looks) {
+        let pulled = self.pull_bytes(object);
+        if let Some(bytes) = pulled.as_ref().filter(|_| !self.only_looks) {
             self.publish_objects(vec![Staged::bytes(self, object, bytes)?])?;
         }
-        Ok(borrowed)
+        Ok(pulled)
     }
 
     /// Makes sure that an object has its content, by its stat if that hasn't changed since it was last verified, else by
@@ -277,6 +281,17 @@ pub(super) struct Staged {
     stat: Stat,
 }
 
+/// Why content from an upstream couldn't be staged.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    /// It couldn't be read from the upstream.
+    #[error(transparent)]
+    Source(io::Error),
+    /// It couldn't be written to this store.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
 enum Place {
     /// In `tmp/`; goes away unless it is published.
     Temporary(TempPath),
@@ -291,17 +306,48 @@ impl Staged {
         Ok(Staged { object, place: Place::Temporary(temporary), stat })
     }
 
-    /// Copies a file of another store; `None` if it isn't the object.
-    pub(super) fn copy_of(store: &Store, object: FileDigest, path: &Path) -> Result<Option<Staged>, Error> {
-        let temporary = store.temporary(|builder, tmp| builder.tempfile_in(tmp))?;
-        match store.clone_or_copy(path, temporary.as_file()) {
-            // It is the cache that is full.
-            Err(error) if is_lack_of_room(&error) => return Err(error).at("write", temporary.path()),
-            copied => copied.at("copy", path)?,
+    /// Stages what an upstream returned; `None` if it isn't the object.
+    pub(super) fn of_content(store: &Store, object: FileDigest, content: Content) -> Result<Option<Staged>, Failed> {
+        match content {
+            Content::File(file) => Staged::copy_of(store, object, file),
+            Content::Stream(mut stream) => Staged::from_reader(store, object, &mut stream),
+        }
+    }
+
+    /// Shares the file's blocks if the file system can do that, otherwise copies it.
+    fn copy_of(store: &Store, object: FileDigest, mut file: File) -> Result<Option<Staged>, Failed> {
+        if store.can_clone() {
+            let temporary = store.temporary(|builder, tmp| builder.tempfile_in(tmp))?;
+            // Fails if the file is on another file system.
+            if clone_blocks(&file, temporary.as_file()).is_ok() {
+                let temporary = temporary.into_temp_path();
+                let hashed = hash_still(&temporary)?.filter(|(_, digest)| FileDigest(*digest) == object);
+                return Ok(hashed.map(|(stat, _)| Staged { object, place: Place::Temporary(temporary), stat }));
+            }
+        }
+        Staged::from_reader(store, object, &mut file)
+    }
+
+    /// Copies from a reader and hashes while copying; `None` if it isn't the object. Holds one piece in memory at a time.
+    fn from_reader(store: &Store, object: FileDigest, reader: &mut dyn Read) -> Result<Option<Staged>, Failed> {
+        let mut temporary = store.temporary(|builder, tmp| builder.tempfile_in(tmp))?;
+        let (mut pieces, mut piece) = (Pieces::default(), Vec::new());
+        loop {
+            piece.clear();
+            reader.take(PIECE).read_to_end(&mut piece).map_err(Failed::Source)?;
+            pieces.add(&piece);
+            temporary.write_all(&piece).at("write", temporary.path())?;
+            if (piece.len() as u64) < PIECE {
+                break;
+            }
         }
         let temporary = temporary.into_temp_path();
-        let hashed = hash_still(&temporary)?.filter(|(_, digest)| FileDigest(*digest) == object);
-        Ok(hashed.map(|(stat, _)| Staged { object, place: Place::Temporary(temporary), stat }))
+        if FileDigest(pieces.digest()) != object {
+            return Ok(None);
+        }
+        protect(&temporary)?;
+        let stat = set_back_where_possible(&temporary).at("set the time of", &temporary)?;
+        Ok(Some(Staged { object, place: Place::Temporary(temporary), stat }))
     }
 
     fn path(&self) -> &Path {

@@ -99,6 +99,39 @@ impl Trace {
     }
 }
 
+/// A record and where it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// The record.
+    pub trace: Trace,
+    pub(super) pulled: Option<Pulled>,
+}
+
+/// The origin of a record that this store doesn't have yet.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Pulled {
+    /// The upstream's name.
+    from: String,
+    /// The record, byte for byte.
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Recorded {
+    /// A record of this store.
+    pub fn own(trace: Trace) -> Recorded {
+        Recorded { trace, pulled: None }
+    }
+
+    pub(super) fn pulled(trace: Trace, from: String, bytes: Vec<u8>) -> Recorded {
+        Recorded { trace, pulled: Some(Pulled { from, bytes }) }
+    }
+
+    /// The upstream that it came from, if this store doesn't have it yet.
+    pub fn pulled_from(&self) -> Option<&str> {
+        self.pulled.as_ref().map(|pulled| &*pulled.from)
+    }
+}
+
 /// What the file of a trace turned out to be.
 pub(super) enum Found {
     Trace(Box<Trace>),
@@ -131,19 +164,27 @@ fn checked_body(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 impl Store {
-    /// What is known about `key`, here or in a shared cache. A damaged record goes to quarantine and counts as unknown.
+    /// What is known about `key`, here or in an upstream. A damaged record goes to quarantine and counts as unknown.
     ///
     /// That a trace is there says nothing about its objects: see [`Store::could_restore`] and [`Store::restore`].
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn load(&self, key: Key) -> Result<Option<Trace>, Error> {
+    pub fn look_up(&self, key: Key) -> Result<Option<Recorded>, Error> {
         match self.find(key)? {
-            Some(Found::Trace(trace)) => return Ok(Some(*trace)),
+            Some(Found::Trace(trace)) => return Ok(Some(Recorded::own(*trace))),
             Some(Found::OtherFormat) | None => {}
             Some(Found::Damaged) => self.quarantine(&self.trace_path(key))?,
         }
-        Ok(self.borrow(key).map(|(.., trace)| trace))
+        Ok(self.pull_trace(key))
+    }
+
+    /// Like [`Store::look_up`], without the origin.
+    ///
+    /// # Errors
+    /// Those of [`Store::look_up`].
+    pub fn load(&self, key: Key) -> Result<Option<Trace>, Error> {
+        Ok(self.look_up(key)?.map(|recorded| recorded.trace))
     }
 
     /// What our own file of `key` is. One that is damaged stays where it is.

@@ -1,0 +1,108 @@
+//! An upstream in memory that returns objects as streams, as a server does, and can be made to fail.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Cursor, ErrorKind, Read};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::super::{Content, Thing, Upstream};
+use crate::digest::{FileDigest, Key};
+
+/// A request that it received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    Get(Thing),
+    Has(Vec<FileDigest>),
+}
+
+/// How it fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    #[default]
+    None,
+    /// It doesn't answer.
+    Away,
+    /// It answers, and its streams break off.
+    BreaksOff,
+}
+
+/// Clones share their state.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    name: &'static str,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+pub struct State {
+    pub things: BTreeMap<Thing, Vec<u8>>,
+    pub heard: Vec<Request>,
+    pub fault: Fault,
+}
+
+impl Memory {
+    pub fn new(name: &'static str) -> Memory {
+        Memory { name, state: Arc::default() }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// The requests since the last call.
+    pub fn heard(&self) -> Vec<Request> {
+        std::mem::take(&mut self.state().heard)
+    }
+
+    fn hear(&self, request: Request) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.state();
+        state.heard.push(request);
+        if state.fault == Fault::Away { Err(ErrorKind::TimedOut.into()) } else { Ok(state) }
+    }
+}
+
+impl Upstream for Memory {
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+
+    fn name_of(&self, thing: Thing) -> String {
+        match thing {
+            Thing::Trace(key) => format!("{}/traces/{key}", self.name),
+            Thing::Object(object) => format!("{}/objects/{object}", self.name),
+        }
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn trace(&self, key: Key) -> io::Result<Option<Vec<u8>>> {
+        let thing = Thing::Trace(key);
+        Ok(self.hear(Request::Get(thing))?.things.get(&thing).cloned())
+    }
+
+    fn open(&self, object: FileDigest) -> io::Result<Option<Content>> {
+        let thing = Thing::Object(object);
+        let state = self.hear(Request::Get(thing))?;
+        let Some(bytes) = state.things.get(&thing).cloned() else { return Ok(None) };
+        Ok(Some(Content::Stream(match state.fault {
+            Fault::BreaksOff => Box::new(Cursor::new(bytes[..bytes.len() / 2].to_vec()).chain(Broken)),
+            Fault::None | Fault::Away => Box::new(Cursor::new(bytes)),
+        })))
+    }
+
+    fn has(&self, objects: &[FileDigest]) -> io::Result<HashSet<FileDigest>> {
+        let state = self.hear(Request::Has(objects.to_vec()))?;
+        let is_there = |object: &&FileDigest| state.things.contains_key(&Thing::Object(**object));
+        Ok(objects.iter().filter(is_there).copied().collect())
+    }
+}
+
+/// The end of a connection that was cut.
+struct Broken;
+
+impl Read for Broken {
+    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(ErrorKind::ConnectionReset.into())
+    }
+}

@@ -1,0 +1,126 @@
+//! A store's upstreams in the order in which they are asked, and the warnings about them.
+//!
+//! Knows that a request failed, not what it was for. Each problem is reported once; apart from that, an upstream with a
+//! problem is treated as one that doesn't have the item.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::{Thing, Upstream};
+
+/// After this many failures in a row, a remote upstream isn't used any more while the store is open: each failure may have
+/// taken as long as all retries of the upstream.
+const FAILURES_IN_A_ROW: u32 = 3;
+
+/// All upstreams of a store.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Upstreams {
+    all: Vec<Asked>,
+    complaints: Complaints,
+}
+
+#[derive(Debug, Default)]
+struct Complaints {
+    /// Not yet reported.
+    untold: Mutex<Vec<String>>,
+    /// Everything that has had a warning.
+    subjects: Mutex<HashSet<String>>,
+}
+
+/// An upstream and its recent failures.
+#[derive(Debug)]
+pub(in crate::store) struct Asked {
+    upstream: Box<dyn Upstream>,
+    /// In a row.
+    failures: AtomicU32,
+}
+
+impl Asked {
+    pub(in crate::store) fn name(&self) -> String {
+        self.upstream.name()
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.upstream.is_remote() && self.failures.load(Ordering::Relaxed) >= FAILURES_IN_A_ROW
+    }
+
+    fn note_answer(&self) {
+        // An upstream that was given up stays so, even if a request from before that succeeds.
+        let reset = |failures| (failures < FAILURES_IN_A_ROW).then_some(0);
+        let _ = self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reset);
+    }
+}
+
+impl Upstreams {
+    pub(in crate::store) fn add(&mut self, upstream: Box<dyn Upstream>) {
+        self.all.push(Asked { upstream, failures: AtomicU32::new(0) });
+    }
+
+    /// Those still in use.
+    pub(in crate::store) fn iter(&self) -> impl Iterator<Item = &Asked> {
+        self.all.iter().filter(|asked| !asked.is_given_up())
+    }
+
+    pub(in crate::store) fn are_none(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Sends one request to an upstream. `request` covers the whole exchange, including reading a stream to its end. `None`:
+    /// the upstream doesn't have the item or couldn't be asked.
+    pub(in crate::store) fn ask<T>(
+        &self,
+        asked: &Asked,
+        thing: Thing,
+        request: impl FnOnce(&dyn Upstream) -> io::Result<Option<T>>,
+    ) -> Option<T> {
+        if asked.is_given_up() {
+            return None;
+        }
+        match request(&*asked.upstream) {
+            Ok(answer) => {
+                asked.note_answer();
+                answer
+            }
+            Err(error) => {
+                asked.failures.fetch_add(1, Ordering::Relaxed);
+                if asked.upstream.is_remote() {
+                    let name = asked.name();
+                    let text = format!(
+                        "the shared cache `{name}` fails: {error}; after {FAILURES_IN_A_ROW} failures in a row it is not asked again"
+                    );
+                    self.complaints.add(name, text);
+                } else {
+                    self.complain_of(asked, thing, &format!("can't be read: {error}"));
+                }
+                None
+            }
+        }
+    }
+
+    /// Warns about one item of an upstream.
+    pub(in crate::store) fn complain_of(&self, asked: &Asked, thing: Thing, what: &str) {
+        self.complain(asked.upstream.name_of(thing), what);
+    }
+
+    /// Warns about a shared cache or a file of one.
+    pub(in crate::store) fn complain(&self, subject: String, what: &str) {
+        let text = format!("the shared cache is not used for this: `{subject}` {what}");
+        self.complaints.add(subject, text);
+    }
+
+    /// The warnings not yet reported.
+    pub(in crate::store) fn take_complaints(&self) -> Vec<String> {
+        std::mem::take(&mut *self.complaints.untold.lock().expect("no code panics while it holds this list"))
+    }
+}
+
+impl Complaints {
+    fn add(&self, subject: String, text: String) {
+        let lock = "no code panics while it holds this list";
+        if self.subjects.lock().expect(lock).insert(subject) {
+            self.untold.lock().expect(lock).push(text);
+        }
+    }
+}
