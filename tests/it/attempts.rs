@@ -81,7 +81,10 @@ fn of_a_stage_that_only_failed_plan_and_why_say_when_and_how() {
     assert!(space.intrada("why p.toml a").stdout.contains("has not run in this workspace"));
     assert_eq!(space.intrada("run p.toml").code, Some(1));
     let why = space.intrada("why p.toml a").stdout;
-    assert!(why.starts_with("a has only failed here, ") && why.contains("with the key that it has now"), "{why}");
+    assert!(
+        why.starts_with("a has never succeeded in this workspace; it failed ") && why.contains("with its current key"),
+        "{why}"
+    );
     assert!(why.contains("ended with exit status 7"), "{why}");
     assert!(space.intrada("plan p.toml").stdout.contains("  failed 0."), "{}", space.intrada("plan p.toml").stdout);
     space.edit("p.toml", "exit 7", "exit 8");

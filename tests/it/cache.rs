@@ -68,7 +68,7 @@ fn verify_heals_what_lies_in_place_and_names_what_runs_again() {
 
     space.objects().iter().for_each(|object| overwrite(object, b"damaged"));
     let healed = space.intrada("cache verify p.toml");
-    assert_eq!((healed.code, healed.stdout.contains("all healed")), (Some(0), true), "{}", healed.stdout);
+    assert_eq!((healed.code, healed.stdout.contains("all repaired")), (Some(0), true), "{}", healed.stdout);
     space.remove("upper.txt");
     assert_eq!(space.outcomes(), ["first:up-to-date", "upper:hit"]);
 
@@ -76,7 +76,7 @@ fn verify_heals_what_lies_in_place_and_names_what_runs_again() {
     space.objects().iter().for_each(|object| overwrite(object, b"damaged"));
     let lost = space.intrada("cache verify p.toml");
     assert_eq!(lost.code, Some(1), "{}", lost.stdout);
-    assert!(lost.stdout.contains("run again") && lost.stdout.contains("  demo/first\n"), "{}", lost.stdout);
+    assert!(lost.stdout.contains("re-run") && lost.stdout.contains("  demo/first\n"), "{}", lost.stdout);
     assert!(!lost.stdout.contains("demo/upper"), "its output lies in place: {}", lost.stdout);
     assert_eq!(space.outcomes(), ["first:ran", "upper:up-to-date"]);
     assert_eq!(space.intrada("cache verify p.toml --sample 50%").code, Some(0));
@@ -94,11 +94,11 @@ fn gc_lets_go_of_old_results_and_says_of_each_why_before_it_does() {
     assert_eq!(results(&dry, false), ["first: in-place", "upper: in-place"]);
     let table = space.intrada("cache gc p.toml --older-than 30d --dry-run").stdout;
     assert!(table.contains("demo/first shell head -n 1"), "what tells it apart: {table}");
-    assert!(table.contains("not used for 30 d 0 h") && table.contains("1 of 3 results would go"), "{table}");
+    assert!(table.contains("not used for 30 d 0 h") && table.contains("1 of 3 results would be deleted"), "{table}");
     assert_eq!(json(&space.intrada("cache stats p.toml --format json"))["traces"]["files"], 3);
 
     let went = space.intrada("cache gc p.toml --older-than 30d");
-    assert!(went.stdout.contains("1 of 3 results went"), "{}", went.stdout);
+    assert!(went.stdout.contains("1 of 3 results deleted"), "{}", went.stdout);
     assert_eq!(space.outcomes(), ["first:up-to-date", "upper:up-to-date"]);
     space.write("p.toml", PAIR);
     assert_eq!(space.outcomes(), ["first:ran", "upper:up-to-date"]);
@@ -249,7 +249,7 @@ fn a_cache_that_cannot_be_written_to_can_be_looked_at_and_a_run_says_what_to_do(
     for arguments in ["p.toml", "cache gc p.toml --max-size 0", "cache verify p.toml", "cache pin p.toml"] {
         let Some(ran) = as_reader(&space, arguments) else { return };
         assert_eq!(ran.code, Some(2), "{arguments}: {}", ran.stderr);
-        assert!(ran.stderr.contains("can't be written to") && ran.stderr.contains("--cache"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("is not writable") && ran.stderr.contains("--cache"), "{}", ran.stderr);
         assert!(ran.stderr.contains(&*space.path("cache").to_string_lossy()), "{}", ran.stderr);
     }
 }

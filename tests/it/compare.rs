@@ -107,9 +107,9 @@ fn what_cannot_be_compared_is_refused_with_what_can() {
     let space = Space::with(SWEEP);
     for (arguments, expected) in [
         ("evaluate", "is no pipeline file"),
-        ("p.toml first", "`first` is no evaluation but inter-training; there is evaluate"),
+        ("p.toml first", "`first` is of kind inter-training, not evaluation; there is evaluate"),
         ("p.toml evalute", "did you mean `evaluate`?"),
-        ("p.toml --by-image --format csv", "--by-image goes with"),
+        ("p.toml --by-image --format csv", "--by-image needs"),
         ("p.toml --against secnd", "did you mean `second`?"),
         ("p.toml --sort rate", "there are pipeline, weights, last, best, since, time, second.learning_rate"),
     ] {

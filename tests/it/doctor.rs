@@ -86,11 +86,11 @@ fn a_healthy_space_is_told_line_by_line_and_left_as_it_is() {
     for line in [
         "  ok    libtorch: 2.11.0 (CPU build), found by the worker in ",
         "  ok    cores: ",
-        "cache (made by the first run): ",
+        "cache (created by the first run): ",
         "  ok    synth: 3 images, 3 labels, values 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18, 8 × 4\n",
-        "  ok    photos: 3 images, no labels are read, 8 × 4\n",
-        "  ok    1 other input: there, 66 bytes in files\n",
-        "  ok    1 file of weights: read into the networks of the stages that name them\n",
+        "  ok    photos: 3 images, no labels needed, 8 × 4\n",
+        "  ok    1 other input: found, 66 bytes in files\n",
+        "  ok    1 weight file: loaded into the networks of the stages that name them\n",
     ] {
         assert!(ran.stdout.contains(line), "{line:?} is missing in\n{}", ran.stdout);
     }

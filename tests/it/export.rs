@@ -421,7 +421,7 @@ images = "mine"
     space.run("p.toml");
     let refused = space.intrada("export p.toml entropy out");
     assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("gives no weights; name a training"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("has no weights; name a training"), "{}", refused.stderr);
     let exported = space.intrada("export p.toml entropy out --as cityscapes");
     assert_eq!(exported.code, Some(0), "{}", exported.stderr);
     assert_eq!(names(&space, "out"), ["aachen_000000_000019_labelIds.png"]);

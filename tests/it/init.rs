@@ -52,7 +52,7 @@ fn without_images_to_measure_on_there_is_no_evaluation_and_that_is_said() {
     let space = own_folders();
     let ran = space.intrada(&format!("init mine {FOLDERS} --classes cityscapes-19"));
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("without --test and --test-labels nothing is measured"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no evaluation, as --test and --test-labels are missing"), "{}", ran.stderr);
     let plan = space.intrada("plan mine/pipeline.toml");
     assert_eq!(plan.code, Some(0), "{}", plan.stderr);
     assert!(!plan.stdout.contains("evaluate"), "{}", plan.stdout);

@@ -59,9 +59,12 @@ fn an_image_is_followed_through_all_that_looked_at_its_data_set_and_no_other() {
     let measured = space.intrada("inspect p.toml evaluate --image 00001").stdout;
     assert!(measured.starts_with("scene-00001 of val\n  evaluate  mean IoU in %: inter "), "{measured}");
     for (arguments, expected) in [
-        ("rank --image scene-0000", "no result on target names an image `scene-0000`; 4 names hold it: scene-00000, "),
+        (
+            "rank --image scene-0000",
+            "no result on target names an image `scene-0000`; 4 names contain it: scene-00000, ",
+        ),
         ("rank --image secne-00001", "did you mean `scene-00001`?"),
-        ("inter --image scene-00001", "says nothing of single images; name one of entropy, rank, pseudo, evaluate"),
+        ("inter --image scene-00001", "has no data per image; name one of entropy, rank, pseudo, evaluate"),
     ] {
         let refused = space.intrada(&format!("inspect p.toml {arguments}"));
         assert_eq!(refused.code, Some(2), "{}", refused.stdout);
@@ -74,11 +77,14 @@ fn a_training_is_told_by_its_last_losses_and_its_weights_by_their_tensors() {
     let space = Space::with(PIPELINE);
     space.run("p.toml inter");
     let told = space.intrada("inspect p.toml inter").stdout;
-    assert!(told.contains("  says    losses of iteration 1: seg_aux "), "{told}");
+    assert!(told.contains("  recorded  losses of iteration 1: seg_aux "), "{told}");
     let tensors = space.intrada("inspect p.toml inter --tensors").stdout;
     assert!(tensors.starts_with("runs/p/inter/model.safetensors\n") && tensors.contains(" F32 "), "{tensors}");
     assert!(tensors.trim_end().ends_with("KiB") && tensors.contains(" numbers, "), "{tensors}");
     space.run("p.toml");
     let refused = space.intrada("inspect p.toml rank --tensors");
-    assert_eq!((refused.code, refused.stderr.contains("`rank` is ranking, which gives no weights")), (Some(2), true));
+    assert_eq!(
+        (refused.code, refused.stderr.contains("`rank` is of kind ranking, which writes no weights")),
+        (Some(2), true)
+    );
 }

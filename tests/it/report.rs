@@ -128,7 +128,7 @@ fn a_page_that_cannot_be_written_fails_no_run() {
     space.write("runs/words", "a file where the folder should be");
     let ran = space.intrada("p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("warning: the report can't be written"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("warning: failed to write the report"), "{}", ran.stderr);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_device_by_number_and_lent_gpus_contradict_each_other() {
     let space = Space::with(&format!("format = 1\n[resources]\ngpus = [\"0\"]\n{}", sees("a", "")));
     let ran = space.intrada("run p.toml --device cuda:1");
     assert_eq!(ran.code, Some(2));
-    assert!(ran.stderr.contains("say --device cuda"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("use --device cuda"), "{}", ran.stderr);
 }
 
 #[test]

@@ -100,10 +100,10 @@ fn an_export_of_what_a_training_does_not_have_says_why() {
         ran.stderr
     };
     let best = said("inter.best");
-    assert!(best.contains("chosen on labelled images") && best.contains("give it a `dataset`"), "{best}");
+    assert!(best.contains("no labelled images to choose one on") && best.contains("set its `dataset`"), "{best}");
     assert!(said("inter.modle").contains("did you mean `inter.model`?"));
     assert!(said("inter.discriminator").contains("needs another `method`"));
-    assert!(said("evaluate").contains("gives no weights"));
+    assert!(said("evaluate").contains("has no weights"));
 }
 
 #[test]

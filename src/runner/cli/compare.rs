@@ -1,4 +1,4 @@
-//! `compare`: the results of several pipelines or members of a sweep, as one table.
+//! `compare`: the results of several pipelines or sweep members in one table.
 
 use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use crate::sched::results;
 use crate::sched::session::{Access, Session};
 use crate::screen::live::size_of;
 
-/// Show results side by side: of pipelines, of a sweep, over seeds
+/// Compare results of pipelines, of a sweep, over seeds
 #[derive(Args)]
 #[command(
-    after_help = "Rows that differ by their seeds alone are one, mean ± standard deviation. Results of the current files only; \
-                        what was not run is counted.
+    after_help = "Rows that differ only in seed become one row, mean ± standard deviation. Shows results of the current files \
+                        only; results that are missing are counted.
 
 Examples:
   intrada-run compare p.toml                           every evaluation of a pipeline
@@ -25,40 +25,40 @@ Examples:
   intrada-run compare p.toml --format latex            a table for a paper"
 )]
 pub(super) struct Compare {
-    /// Pipeline files, then evaluation stages of theirs; without a stage, all evaluations
+    /// Pipeline files, then their evaluation stages; default: all evaluations
     #[arg(value_name = "PIPELINE.toml… [STAGE…]", required = true)]
     names: Vec<String>,
-    /// Compare with this training; default: inter, else the first one
+    /// Baseline training; default: inter, else the first one
     #[arg(long, value_name = "STAGE")]
     against: Option<String>,
-    /// A row for each run, though they differ by their seeds alone
+    /// One row per run, even if only the seeds differ
     #[arg(long)]
     no_group: bool,
-    /// The IoU of each class as well
+    /// Also show the IoU of each class
     #[arg(long)]
     classes: bool,
-    /// The images that gained and lost most as well
+    /// Also show the images that gained and lost most
     #[arg(long)]
     by_image: bool,
-    /// The parameters that are the same everywhere as well
+    /// Also show the parameters that don't differ
     #[arg(long)]
     all: bool,
-    /// Sort by last, best, since, time, weights, pipeline or a parameter; default: as in the files
+    /// Sort by last, best, since, time, weights, pipeline or a parameter; default: file order
     #[arg(long, value_name = "COLUMN")]
     sort: Option<String>,
-    /// Replace a value of the files, as in stages.rank.lambda=0.6; typed as TOML
+    /// Override a value of the files, as in stages.rank.lambda=0.6; TOML syntax
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Where the cache is instead of in the workspace's cache/; also INTRADA_CACHE
+    /// Cache folder; default: cache/ in the workspace; also INTRADA_CACHE
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     /// Read-only fallback cache; may be repeated; also INTRADA_SHARED_CACHES
     #[arg(long, value_name = "DIR")]
     shared_cache: Vec<PathBuf>,
-    /// One value a line, as in `2.last 0.451`, for grep
+    /// One value per line, as in `2.last 0.451`, for grep
     #[arg(long, conflicts_with_all = ["format", "by_image"])]
     long: bool,
-    /// For people, for programs, spreadsheets, a README or a paper
+    /// Output format
     #[arg(long, default_value = "text")]
     format: Format,
 }
@@ -82,11 +82,11 @@ impl Compare {
         let is_pipeline = |name: &&String| name.ends_with(".toml") || Path::new(name).is_file();
         let (files, stages): (Vec<&String>, Vec<&String>) = self.names.iter().partition(is_pipeline);
         if self.by_image && !matches!(self.format, Format::Text | Format::Json) {
-            return Err(Refusal::Usage("--by-image goes with --format text and json".to_owned()));
+            return Err(Refusal::Usage("--by-image needs --format text or json".to_owned()));
         }
         if files.is_empty() {
             let near = near(&self.names[0]).unwrap_or_else(|| "; name one".to_owned());
-            return Err(Refusal::Usage(format!("`{}` is no pipeline file{near}", self.names[0])));
+            return Err(Refusal::Usage(format!("`{}` is not a pipeline file{near}", self.names[0])));
         }
         let mut runs = Vec::new();
         let mut classes: Vec<String> = Vec::new();
@@ -136,7 +136,7 @@ impl Compare {
     }
 }
 
-/// The evaluations that are named, or all.
+/// The named evaluations, or all.
 fn evaluations(session: &Session, names: &[&String]) -> Result<Vec<StageId>, Refusal> {
     let all = session.pipeline.evaluations().collect::<Vec<_>>();
     if all.is_empty() {
@@ -153,7 +153,10 @@ fn evaluations(session: &Session, names: &[&String]) -> Result<Vec<StageId>, Ref
         let meant = session.pipeline.select(name);
         if let Some(other) = meant.iter().find(|id| !all.contains(id)) {
             let kind = session.pipeline.stage(*other).kind.name;
-            return Err(Refusal::Usage(format!("`{name}` is no evaluation but {kind}; {}", known(session, &all))));
+            return Err(Refusal::Usage(format!(
+                "`{name}` is of kind {kind}, not evaluation; {}",
+                known(session, &all)
+            )));
         }
         named.extend(meant.into_iter().filter(|id| !named.contains(id)).collect::<Vec<_>>());
     }
@@ -166,7 +169,7 @@ fn known(session: &Session, evaluations: &[StageId]) -> String {
     format!("there is {}", names.join(", "))
 }
 
-/// The names of what was measured, each once.
+/// The names of the measured networks, each once.
 fn measured(runs: &[Run]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for run in runs.iter().filter(|run| !run.weights.is_empty()) {
@@ -177,7 +180,7 @@ fn measured(runs: &[Run]) -> String {
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
-/// The pipeline file that was meant by what is neither a file nor called like one.
+/// Suggests a pipeline file for a name that is neither a file nor ends in `.toml`.
 fn near(name: &str) -> Option<String> {
     Some(format!("; did you mean `{}`?", near_file(Path::new(name))?.display()))
 }

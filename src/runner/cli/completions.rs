@@ -1,7 +1,7 @@
-//! `completions`: a shell's completion script, and the answers that the script asks for.
+//! `completions`: prints a shell's completion script and answers its queries.
 //!
-//! The script calls the program at each press of the key, so that it can read the pipeline file that stands on the line and
-//! offer its stages. It is asked by an environment variable, not by a command, since a line under completion is no command.
+//! The script calls the program at each Tab, so that stages of the pipeline file on the command line can be offered. It
+//! queries through an environment variable, as the arguments are the command line being completed.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use super::{Answer, Cli, DONE, write};
 use crate::graph;
 use crate::pipeline::{Pipeline, manual};
 
-/// By this variable the script asks.
+/// The variable that marks a query of the script.
 const VARIABLE: &str = "INTRADA_COMPLETE";
 
 /// Print a completion script for a shell
@@ -26,7 +26,7 @@ const VARIABLE: &str = "INTRADA_COMPLETE";
   source <(intrada-run completions bash)          in ~/.bashrc; zsh likewise
   intrada-run completions fish | source           in ~/.config/fish/config.fish")]
 pub(super) struct Completions {
-    /// Which shell
+    /// The shell
     #[arg(value_parser = ["bash", "zsh", "fish", "elvish", "powershell"])]
     shell: String,
 }
@@ -39,7 +39,7 @@ impl Completions {
         let mut script = Vec::new();
         shell.write_registration(VARIABLE, name, name, name, &mut script).context("failed to make the script")?;
         let script = String::from_utf8_lossy(&script);
-        // Ours, and for a shell.
+        // Our own text, for a shell: not escaped.
         match self.shell.as_str() {
             "zsh" => write(&with_compinit(&script))?,
             _ => write(&script)?,
@@ -48,21 +48,21 @@ impl Completions {
     }
 }
 
-/// zsh knows `compdef` only after its completion system was loaded, which a bare `~/.zshrc` doesn't do. The first line of the
-/// script stays the first, as zsh reads it where the script is a file of its own.
+/// Loads zsh's completion system, which defines `compdef`, if `~/.zshrc` hasn't. The script's first line stays first, as zsh
+/// needs it there when the script is a file of its own.
 fn with_compinit(script: &str) -> String {
     let (first, rest) = script.split_once('\n').unwrap_or((script, ""));
     format!("{first}\n(( $+functions[compdef] )) || {{ autoload -Uz compinit && compinit; }}\n{rest}")
 }
 
-/// Answers a script that asks, and ends the program then.
+/// Answers a query of the script and exits; returns if there is none.
 pub(super) fn answer_shell() {
     CompleteEnv::with_factory(completed).var(VARIABLE).complete();
 }
 
-/// The command line with candidates for what it takes: stages wherever a STAGE is, values to set, pipeline files.
+/// The command line with completion candidates: stages, keys for `--set`, pipeline files.
 fn completed() -> Command {
-    // `intrada-run p.toml` is short for `intrada-run run p.toml`, so what `run` takes may stand where a command does.
+    // `intrada-run p.toml` is short for `intrada-run run p.toml`, so the arguments of `run` are accepted without a command.
     let with_run = Run::augment_args(Cli::command()).args_conflicts_with_subcommands(true);
     with_candidates(with_run).mut_subcommands(with_candidates)
 }
@@ -80,7 +80,7 @@ fn with_candidates(command: Command) -> Command {
     })
 }
 
-/// What `help` tells of beside commands.
+/// The topics of `help`: commands and manual pages.
 fn pages() -> Vec<CompletionCandidate> {
     let commands = Cli::command();
     let commands =
@@ -94,7 +94,7 @@ fn may_hold_a_pipeline(path: &Path) -> bool {
     path.is_dir() || path.extension().is_some_and(|extension| extension == "toml")
 }
 
-/// The stages of the pipeline on the line, with their kinds.
+/// The stages of the pipeline on the command line, with their kinds.
 fn stages() -> Vec<CompletionCandidate> {
     let Some(pipeline) = pipeline() else { return Vec::new() };
     let candidate =
@@ -102,7 +102,7 @@ fn stages() -> Vec<CompletionCandidate> {
     pipeline.stages.iter().map(|stage| candidate((&stage.name, stage.kind.name))).collect()
 }
 
-/// What `--set` can replace, up to the `=`.
+/// The paths that `--set` accepts, up to the `=`.
 fn values() -> Vec<CompletionCandidate> {
     let Some(pipeline) = pipeline() else { return Vec::new() };
     let of_pipeline = ["seed", "device", "threads", "instruction_set"].map(|key| format!("pipeline.{key}="));
@@ -113,7 +113,7 @@ fn values() -> Vec<CompletionCandidate> {
     of_pipeline.into_iter().chain(of_stages).map(CompletionCandidate::new).collect()
 }
 
-/// A file that can't be read yet, as it is being written, has nothing to offer.
+/// The pipeline on the command line. An invalid file, as while it is edited, offers nothing.
 fn pipeline() -> Option<Pipeline> {
     let words = std::env::args_os().skip_while(|word| word != "--");
     let file = words.map(PathBuf::from).find(|word| word.extension().is_some_and(|extension| extension == "toml"))?;

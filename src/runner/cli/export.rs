@@ -1,4 +1,4 @@
-//! `export`: a network with its model card and lineage, or predictions as a benchmark takes them, in a folder of their own.
+//! `export`: writes a network with model card and lineage, or predictions for a benchmark, into a new folder.
 
 use std::path::PathBuf;
 
@@ -14,18 +14,18 @@ use crate::sched::session::{Access, Session};
 /// Write a trained network with model card and lineage, or predictions for a benchmark, into a new folder
 #[derive(Args)]
 #[command(after_help = "Examples:
-  intrada-run export p.toml intra handed-on                         the last network of a training
-  intrada-run export p.toml intra.best handed-on                    the one that was best on labelled images
-  intrada-run export p.toml entropy out --as cityscapes             label ids at 2048 × 1024")]
+  intrada-run export p.toml intra out                    the last network of a training
+  intrada-run export p.toml intra.best out               the best one on labelled images
+  intrada-run export p.toml entropy out --as cityscapes  label ids at 2048 × 1024")]
 pub(super) struct Export {
     #[command(flatten)]
     source: Source,
-    /// The training, or the entropy inference
+    /// A training or an entropy inference
     stage: String,
-    /// The folder to make; one that is there must be empty
+    /// The folder to create; may exist if it is empty
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// What is written
+    /// Export format
     #[arg(long = "as", value_name = "FORMAT", default_value = format::ALL[0].name, value_parser = formats())]
     form: String,
     /// The former name of `--as cityscapes`
@@ -60,10 +60,10 @@ impl From<Error> for Refusal {
     }
 }
 
-/// The output that a name means: `intra` its weights, `intra.best` those that were best.
+/// The output of a name: `intra` means its last weights, `intra.best` its best ones.
 fn output(session: &Session, name: &str, format: &Format) -> Result<OutputId, Refusal> {
     let (stage, typed) = match name.rsplit_once('.') {
-        // A coordinate of a sweep has dots too, so the whole is tried first.
+        // A coordinate of a sweep may contain dots, so the whole name is tried first.
         Some((stage, output)) if session.pipeline.select(name).is_empty() => {
             (open::stage(session, stage)?, Some(output))
         }
@@ -76,9 +76,9 @@ fn output(session: &Session, name: &str, format: &Format) -> Result<OutputId, Re
         }
         let kind = stage.kind.name;
         let gives = |other: &&&Format| stage.outputs.iter().any(|output| output.role == other.exports);
-        let other = format::ALL.iter().find(gives).map(|other| format!(", or say --as {}", other.name));
+        let other = format::ALL.iter().find(gives).map(|other| format!(", or use --as {}", other.name));
         Refusal::Usage(format!(
-            "`{name}` of kind {kind} gives no {}; name {}{}",
+            "`{name}` of kind {kind} has no {}; name {}{}",
             format.exports.words(),
             format.stage,
             other.unwrap_or_default()
@@ -86,7 +86,7 @@ fn output(session: &Session, name: &str, format: &Format) -> Result<OutputId, Re
     })
 }
 
-/// Why the stage has no output of this name, where it has none.
+/// Why the stage has no output of this name; `None` if it has one.
 fn absent(stage: &Stage, typed: &str) -> Option<String> {
     let name = &stage.name;
     if stage.outputs.iter().any(|output| output.name == typed) {
@@ -95,16 +95,16 @@ fn absent(stage: &Stage, typed: &str) -> Option<String> {
     let of_kind = stage.kind.outputs.iter().find(|output| output.name == typed);
     Some(match of_kind.and_then(|output| output.only) {
         Some(only) if of_kind.is_some_and(|output| output.by_name) => format!(
-            "`{name}` has no best network: one is chosen on labelled images, and `{name}` names none; give it a `{}` and run it, \
-             or export the last network: `{name}`",
+            "`{name}` has no best network, as it has no labelled images to choose one on; set its `{}` and run it, or export the \
+             last network: `{name}`",
             only.key
         ),
-        Some(only) => format!("`{name}` gives no `{typed}`: that needs another `{}`", only.key),
+        Some(only) => format!("`{name}` has no output `{typed}`: that needs another `{}`", only.key),
         None => {
             let names = || stage.outputs.iter().map(|output| output.name.as_str());
             let near = nearest(typed, names()).map(|near| format!("did you mean `{name}.{near}`?"));
-            let all = || format!("it gives {}", names().collect::<Vec<_>>().join(", "));
-            format!("`{name}` gives no `{typed}`; {}", near.unwrap_or_else(all))
+            let all = || format!("its outputs are {}", names().collect::<Vec<_>>().join(", "));
+            format!("`{name}` has no output `{typed}`; {}", near.unwrap_or_else(all))
         }
     })
 }

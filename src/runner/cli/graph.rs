@@ -1,4 +1,4 @@
-//! `graph`: the pipeline as a picture.
+//! `graph`: draws the graph of stages.
 
 use std::io::{IsTerminal, stdout};
 
@@ -11,12 +11,12 @@ use crate::screen::live::size_of;
 /// Show the graph of stages
 #[derive(Args)]
 #[command(after_help = "Examples:
-  intrada-run graph p.toml                                 a line a stage
+  intrada-run graph p.toml                                 one line per stage
   intrada-run graph p.toml --format dot | dot -Tsvg -o p.svg")]
 pub(super) struct Graph {
     #[command(flatten)]
     source: Source,
-    /// In which language
+    /// Output format
     #[arg(long, default_value = "text")]
     format: Language,
 }

@@ -1,4 +1,4 @@
-//! `help`: of a command what clap knows, of a kind or another part of the pipeline file what the tables say.
+//! `help`: clap's help of a command, or the manual page of a kind or another part of the pipeline file.
 
 use std::io::{IsTerminal, stdout};
 
@@ -8,17 +8,17 @@ use super::{Answer, Cli, DONE, Refusal, show};
 use crate::pipeline::manual;
 use crate::screen::live::size_of;
 
-/// Longer lines are hard to read on any terminal.
+/// Maximum line width: longer lines are hard to read.
 const READABLE: usize = 100;
-/// Where no terminal says how wide it is.
+/// Line width without a terminal.
 const USUAL: usize = 80;
 
-/// Print the help of a command, or what a kind, a data set or a model takes
+/// Print the help of a command, or the keys of a kind, a data set or a model
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run help compare             a command
-  intrada-run help intra-training      a kind of stage: its keys, defaults and origins, and what it gives
-  intrada-run help dataset folder      a format of data sets; `help dataset` lists them")]
+  intrada-run help intra-training      a kind: keys, defaults, origins, outputs
+  intrada-run help dataset folder      a data set format; `help dataset` lists them")]
 pub(super) struct Help {
     /// A command, a kind, or: stage, dataset, model, pipeline, resources, classes
     #[arg(value_name = "WORD")]
@@ -28,7 +28,7 @@ pub(super) struct Help {
 impl Help {
     pub(super) fn answer(self) -> Answer {
         let mut cli = Cli::command();
-        // So that a command within a command knows its whole name.
+        // Sets the full names of subcommands.
         cli.build();
         let mut command = &mut cli;
         for (place, word) in self.words.iter().enumerate() {

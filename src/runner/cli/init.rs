@@ -1,6 +1,6 @@
-//! `init`: a commented pipeline to start from, on procedural scenes or on somebody's own folders.
+//! `init`: writes a commented pipeline, for synthetic scenes or for the user's folders.
 //!
-//! Asks nothing and never overwrites. Own folders are looked at before a line is written, so that what is written runs.
+//! Asks nothing and never overwrites. Reads the folders before it writes, so that the pipeline runs as it is.
 
 use std::collections::HashSet;
 use std::io::{ErrorKind, Write};
@@ -18,31 +18,31 @@ use crate::measures::count;
 use crate::pipeline::{self, template};
 use crate::shell;
 
-/// A first look at a network sees images of at most this width.
+/// Maximum image width of a new pipeline.
 const WIDTH: u32 = 256;
 
 /// Write a commented pipeline to start from; never overwrites
 #[derive(Args)]
-#[command(after_help = "Without folders, the pipeline works on road scenes that the program draws itself.
+#[command(after_help = "Without folders, the pipeline uses synthetic road scenes.
 
 Examples:
   intrada-run init quickstart
   intrada-run init mine --source synth/images --labels synth/labels \\
       --target photos --classes road,car,person")]
 pub(super) struct Init {
-    /// The folder of the pipeline; made if it isn't there
+    /// The folder of the pipeline; created if missing
     #[arg(default_value = ".")]
     dir: PathBuf,
     /// Folder of the labelled source images
     #[arg(long, value_name = "DIR", requires_all = ["labels", "target", "classes"])]
     source: Option<PathBuf>,
-    /// Folder of their labels: PNGs of the same names, an 8-bit class index a pixel
+    /// Folder of their labels: PNGs of the same names, an 8-bit class index per pixel
     #[arg(long, value_name = "DIR", requires = "source")]
     labels: Option<PathBuf>,
     /// Folder of the target images, which need no labels
     #[arg(long, value_name = "DIR", requires = "source")]
     target: Option<PathBuf>,
-    /// Folder of target images to measure on
+    /// Folder of target images for evaluation
     #[arg(long, value_name = "DIR", requires_all = ["source", "test_labels"])]
     test: Option<PathBuf>,
     /// Folder of their labels
@@ -62,7 +62,7 @@ impl Init {
         if pipeline.exists() {
             return Err(is_there(&pipeline));
         }
-        // Looked at before anything is made: a folder with a pipeline that can't run would be in the way the next time.
+        // Before anything is created: an invalid pipeline left behind would block the next `init`.
         let text = match (&self.source, &self.labels, &self.target) {
             (Some(source), Some(labels), Some(target)) => self.own(&pipeline, source, labels, target)?,
             _ => template::TEMPLATE.clone(),
@@ -72,7 +72,7 @@ impl Init {
             _ => anyhow::Error::new(error).context(format!("failed to make {}", self.dir.display())).into(),
         })?;
         write_new(&pipeline, &text)?;
-        // For editors; the pipeline's first line names it. One that is there already is as good.
+        // For editors; the pipeline's first line names it. An existing one is kept.
         let schema = self.dir.join("pipeline.schema.json");
         if !schema.exists() {
             write_new(&schema, &pipeline::schema::text())?;
@@ -82,7 +82,7 @@ impl Init {
         Ok(DONE)
     }
 
-    /// The text for own folders. Says what was found in them.
+    /// The pipeline for the user's folders. Prints what it found in them.
     fn own(&self, pipeline: &Path, source: &Path, labels: &Path, target: &Path) -> Result<String, Refusal> {
         let classes = self.classes()?;
         let names: Vec<&str> = match &classes {
@@ -105,7 +105,7 @@ impl Init {
                 talk!("          {why}: map = {}", meaning::shown(settled.map()));
             }
             for (when, map) in &others {
-                talk!("          but {when}: map = {}; it stands beside the other as a comment", meaning::shown(map));
+                talk!("          but {when}: map = {} (in the file as a comment)", meaning::shown(map));
             }
             let place = |path: &Path| placed(&root, path);
             let (images, labels) = (place(images)?, labels.map(place).transpose()?);
@@ -119,7 +119,7 @@ impl Init {
         let test =
             test.map(|test| look("test", test, self.test_labels.as_deref(), (&seen.values, &of_source))).transpose()?;
         if test.is_none() {
-            talk!("  without --test and --test-labels nothing is measured: see the end of the file");
+            talk!("  no evaluation, as --test and --test-labels are missing: see the end of the file");
         }
         let own = template::Own {
             file: pipeline.display().to_string(),
@@ -130,7 +130,7 @@ impl Init {
             test: test.map(|(images, ..)| images),
             size: fitted(seen.size.unwrap_or([WIDTH, WIDTH])),
         };
-        template::own(&own).ok_or_else(|| Refusal::Usage("a folder's path isn't UTF-8, as TOML has to be".to_owned()))
+        template::own(&own).ok_or_else(|| Refusal::Usage("a folder's path isn't UTF-8, which TOML requires".to_owned()))
     }
 
     fn classes(&self) -> Result<template::Classes, Refusal> {
@@ -139,9 +139,7 @@ impl Init {
         if let [name] = names[..] {
             return classes::find(name).map(|set| template::Classes::Set(set.name)).ok_or_else(|| {
                 let sets = classes::NAMES.join(", ");
-                Refusal::Usage(format!(
-                    "--classes takes at least two names, or one of the sets {sets}; this is \"{name}\""
-                ))
+                Refusal::Usage(format!("--classes takes at least two names or one of the sets {sets}, not \"{name}\""))
             });
         }
         let mut seen = HashSet::new();
@@ -152,13 +150,13 @@ impl Init {
                 name => format!("--classes names \"{name}\" twice, as classes {first} and {index}"),
             };
             return Err(Refusal::Usage(format!(
-                "{what}\nhelp: name each class once, in the order of their indices; they count from 0"
+                "{what}\nhelp: name each class once, in the order of their indices, which start at 0"
             )));
         }
         Ok(template::Classes::Named(names.into_iter().map(str::to_owned).collect()))
     }
 
-    /// After the folder, in the letters that a name may have.
+    /// The pipeline's name: the folder's, with other characters replaced by `-`.
     fn name(&self) -> String {
         let folder = std::path::absolute(&self.dir).ok();
         let folder = folder.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
@@ -168,8 +166,8 @@ impl Init {
     }
 }
 
-/// What the values of labels mean, as far as they tell. `source`: the values of the source's labels and what they mean. Where
-/// there are no others here, or a map of the source explains all of them, they mean the same here.
+/// What the values of labels mean, guessed from the values. `source`: the values of the source's labels and their meaning,
+/// which is used here too if no other values occur or the source's map explains all of them.
 fn settled(
     survey: &Survey,
     names: &[&str],
@@ -190,7 +188,7 @@ fn settled(
         return Ok(likely);
     }
     Err(Refusal::Usage(format!(
-        "{} holds labels with the values {}, of which none is an index of the {} classes (0 to {}); what they mean can't be guessed: \
+        "{} holds labels with the values {}; none is an index of the {} classes (0 to {}), and their meaning can't be guessed: \
          write a pipeline file with a `map`, or labels that hold indices",
         labels.display(),
         labels::listed(&survey.values),
@@ -199,7 +197,7 @@ fn settled(
     )))
 }
 
-/// When the map is right, or why it is there; empty where there is none.
+/// The condition under which the map is right, or the reason for it; empty without a map.
 fn why(settled: &Settled, class_count: usize) -> String {
     match settled {
         Settled::Likely(reading, _) => reading.condition.clone(),
@@ -208,7 +206,7 @@ fn why(settled: &Settled, class_count: usize) -> String {
     }
 }
 
-/// The other maps that may be right, each with when it is.
+/// The other likely maps, each with its condition.
 fn others(settled: &Settled) -> Vec<(String, Vec<(u8, u8)>)> {
     match settled {
         Settled::Likely(_, others) => others.iter().map(|other| (other.condition.clone(), other.map.clone())).collect(),
@@ -230,8 +228,8 @@ fn described(survey: &Survey, has_labels: bool) -> String {
     parts.join(", ")
 }
 
-/// As it is stored where that is at most [`WIDTH`] wide; else so wide, and both sides multiples of 8, as the networks make one
-/// of eight pixels.
+/// The stored size if it is at most [`WIDTH`] wide; else scaled to that width, both sides multiples of 8, as the networks
+/// downsample by eight.
 fn fitted([width, height]: [u32; 2]) -> [u32; 2] {
     if width <= WIDTH {
         return [width, height];
@@ -241,8 +239,8 @@ fn fitted([width, height]: [u32; 2]) -> [u32; 2] {
     [eighths(f64::from(to)), eighths(f64::from(height) * f64::from(to) / f64::from(width))]
 }
 
-/// As a pipeline of this root names it: what lies below the root or was typed as a relative path is relative, so that all of it
-/// can be moved together.
+/// The path as a pipeline of this root names it: relative if it is below the root or was typed as a relative path, so that the
+/// workspace can be moved.
 fn placed(root: &Path, typed: &Path) -> Result<PathBuf, Refusal> {
     let path = typed.canonicalize().with_context(|| format!("failed to find {}", typed.display()))?;
     let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
@@ -252,7 +250,7 @@ fn placed(root: &Path, typed: &Path) -> Result<PathBuf, Refusal> {
     let shared = path.components().zip(root.components()).take_while(|(one, other)| one == other).count();
     let up = root.components().skip(shared).map(|_| Component::ParentDir);
     let down: Vec<Component<'_>> = path.components().skip(shared).collect();
-    // A folder above the root would have no name there.
+    // A folder above the root has no relative name.
     if typed.is_absolute() || down.is_empty() { Ok(path.clone()) } else { Ok(up.chain(down).collect()) }
 }
 
@@ -267,13 +265,13 @@ fn write_new(path: &Path, text: &str) -> Result<(), Refusal> {
 
 fn no_folder(path: &Path) -> Refusal {
     Refusal::Usage(format!(
-        "{} is or lies in a file, and init takes the folder of the new pipeline\nhelp: name a folder; `pipeline.toml` is made in it",
+        "{} is a file or inside one, but init takes the folder of the new pipeline\nhelp: name a folder; `pipeline.toml` is created in it",
         path.display()
     ))
 }
 
 fn is_there(path: &Path) -> Refusal {
-    Refusal::Usage(format!("{} is there already and is not overwritten", path.display()))
+    Refusal::Usage(format!("{} exists already and is not overwritten", path.display()))
 }
 
 #[cfg(test)]

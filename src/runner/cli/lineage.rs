@@ -1,4 +1,4 @@
-//! `lineage`: what the stages took and gave, for programs that gather such records.
+//! `lineage`: inputs and outputs of the stages, for programs that collect provenance.
 
 use clap::{Args, ValueEnum};
 
@@ -6,19 +6,19 @@ use super::{Answer, DONE, Source, open, show_json};
 use crate::export;
 use crate::sched::session::Access;
 
-/// Print what the stages that are up to date took and gave, as RO-Crate 1.1 or as OpenLineage's events
+/// Print the lineage of up-to-date stages as RO-Crate 1.1 or OpenLineage events
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run lineage p.toml > ro-crate-metadata.json
-  intrada-run lineage p.toml intra         one result and what it was made from
+  intrada-run lineage p.toml intra         one result and its ancestors
   intrada-run lineage p.toml --format openlineage > events.jsonl")]
 pub(super) struct Lineage {
     #[command(flatten)]
     source: Source,
-    /// The stages whose lineage it is; default: all that are up to date
+    /// Only these stages; default: all that are up to date
     #[arg(value_name = "STAGE")]
     stages: Vec<String>,
-    /// One description, or the events of each stage, a line each
+    /// Output format
     #[arg(long, default_value = "ro-crate")]
     format: Form,
 }
@@ -27,7 +27,7 @@ pub(super) struct Lineage {
 enum Form {
     /// RO-Crate 1.1 in JSON-LD
     RoCrate,
-    /// Run events of OpenLineage, as JSON Lines
+    /// OpenLineage run events as JSON Lines
     #[value(name = "openlineage")]
     OpenLineage,
 }

@@ -1,6 +1,6 @@
-//! `log`: what a stage printed.
+//! `log`: prints the output of a stage.
 //!
-//! Into a file or a pipe byte by byte; of what would make a terminal do something, colours and progress bars alone reach it.
+//! Into a file or a pipe unchanged; on a terminal only colours and progress bars are kept of the control sequences.
 
 use std::io::{IsTerminal, Read, Seek, SeekFrom, Write, stdout};
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::sched::session::Access;
 use crate::shown::Stream;
 use crate::store::Attempt;
 
-/// Show what a stage printed when it last ran
+/// Show the log of a stage's last run
 #[derive(Args)]
 #[command(after_help = "Examples:
-  intrada-run log p.toml intra             what it printed
-  intrada-run log p.toml intra --follow    and what it prints")]
+  intrada-run log p.toml intra             the whole log
+  intrada-run log p.toml intra --follow    and new lines while it runs")]
 pub(super) struct Log {
     #[command(flatten)]
     source: Source,
     /// The stage
     stage: String,
-    /// Go on while it runs
+    /// Keep printing while the stage runs
     #[arg(long, short)]
     follow: bool,
 }
@@ -42,7 +42,7 @@ impl Log {
         let mut file = crate::plain::open(&path).with_context(|| format!("failed to read {}", path.display()))?;
         let mut screen = stdout().is_terminal().then(Stream::default);
         loop {
-            // Asked before reading, so that nothing written before its end is missed.
+            // Checked before reading, so that output written before the end isn't missed.
             let runs = self.follow && matches!(session.store.try_lease(key), Ok(Attempt::Busy(_)));
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).with_context(|| format!("failed to read {}", path.display()))?;

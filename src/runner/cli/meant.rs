@@ -1,7 +1,7 @@
-//! What a command line means that names no command: `run`, or a slip of the keyboard.
+//! Handles command lines without a command: the default `run`, or a typing error.
 //!
-//! `intrada-run p.toml` is short for `intrada-run run p.toml`. Whatever is no command, no option and no file has probably been
-//! meant as one of them, and is answered with that one: as a file that does not exist it would be a riddle.
+//! `intrada-run p.toml` is short for `intrada-run run p.toml`. A first word that is neither command, option nor file is
+//! probably a typing error; the message suggests the nearest command or file instead of reporting a missing file.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -12,10 +12,10 @@ use super::Cli;
 use crate::pipeline::{near_file, nearest};
 use crate::shell;
 
-/// The command line with its command.
+/// The command line with the command filled in.
 ///
 /// # Errors
-/// Its first word is neither a command nor a file; the text says what is near.
+/// The first word is neither a command nor a file; the text suggests the nearest one.
 pub(super) fn with_command(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, String> {
     let Some(first) = arguments.get(1) else { return Ok(arguments) };
     let word = first.to_string_lossy();
@@ -30,7 +30,7 @@ pub(super) fn with_command(mut arguments: Vec<OsString>) -> Result<Vec<OsString>
     Ok(arguments)
 }
 
-/// Whether `run` is to look for it. A file that is called like a pipeline and missing is told by whoever reads it.
+/// Whether `run` should read the word as a file. A missing `.toml` file is reported by the reader.
 fn may_be_a_file(word: &OsStr) -> bool {
     let path = Path::new(word);
     let is_option = word.as_encoded_bytes().starts_with(b"-");
@@ -56,7 +56,7 @@ fn neither(word: &str, others: &[OsString]) -> String {
     }
 }
 
-/// What a command of another program is called here.
+/// Commands of other programs and their equivalents here.
 const ELSEWHERE: &[(&[&str], &str)] = &[
     (&["gc", "clean", "prune", "purge"], "cache gc"),
     (&["verify", "fsck"], "cache verify"),

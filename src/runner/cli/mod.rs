@@ -1,10 +1,10 @@
-//! The command line: one command a file, and the only place that prints or knows exit statuses.
+//! The command line: one file per command. The only room that prints or sets exit statuses.
 //!
-//! Decides nothing about pipelines: each command opens a session, asks a room, and shows the answer. stdout carries data,
-//! stderr talk.
+//! Knows nothing about pipelines: each command opens a session, calls another room and prints the answer. Data goes to stdout,
+//! messages to stderr.
 
-/// A line to stderr, harmless whatever stands in it. Nobody listens any more, as with `2>&1 | head`: that changes neither the
-/// work nor its exit status.
+/// Prints a line to stderr, with control sequences removed. Write errors are ignored: a closed pipe (`2>&1 | head`) changes
+/// neither the work nor the exit status.
 macro_rules! talk {
     ($($line:tt)*) => {{
         let line = format!($($line)*);
@@ -50,16 +50,16 @@ use crate::pipeline::{Look, Problems};
 use crate::shell;
 use crate::shown;
 
-/// All is done, or there was nothing to do.
+/// Success, also when there was nothing to do.
 const DONE: u8 = 0;
-/// A stage failed, or `doctor` found that one would.
+/// A stage failed, or `doctor` found that one would fail.
 const STAGE_FAILED: u8 = 1;
 /// The command line or the pipeline file is wrong; nothing was run.
 const USAGE: u8 = 2;
 /// Interrupted.
 const INTERRUPTED: u8 = 130;
 
-/// Runs pipelines of unsupervised intra-domain adaptation: only what is invalid, and from where it was left
+/// Runs pipelines for unsupervised intra-domain adaptation. Re-runs only what changed and resumes after a crash
 #[derive(Parser)]
 #[command(
     name = "intrada-run",
@@ -69,16 +69,16 @@ const INTERRUPTED: u8 = 130;
     disable_help_flag = true
 )]
 #[command(override_usage = "intrada-run PIPELINE.toml [STAGE…] [OPTIONS]\n       intrada-run COMMAND …")]
-#[command(after_help = "Without a command, `run` is meant.
+#[command(after_help = "The default command is `run`.
 
 Examples:
-  intrada-run pipelines/quickstart.toml                    run what is invalid
+  intrada-run pipelines/quickstart.toml                    run what changed
   intrada-run plan p.toml --set stages.rank.lambda=0.6     what would happen
   intrada-run why p.toml intra                             why it would run
-  intrada-run help ranking                                 what a kind takes")]
+  intrada-run help ranking                                 the keys of a kind")]
 struct Cli {
     /// Print help
-    // One form of it, an option a line, so that it fits a screen.
+    // One form only, one option per line, so that it fits on a screen.
     #[arg(short, long, global = true, action = ArgAction::HelpShort)]
     help: Option<bool>,
     #[command(subcommand)]
@@ -108,16 +108,16 @@ enum Command {
     Help(help::Help),
 }
 
-/// What every command that reads a pipeline takes.
+/// Arguments of every command that reads a pipeline.
 #[derive(Args, Clone)]
 struct Source {
     /// The pipeline file
     #[arg(value_name = "PIPELINE.toml")]
     file: PathBuf,
-    /// Replace a value of the file, as in stages.rank.lambda=0.6; typed as TOML
+    /// Override a value of the file, as in stages.rank.lambda=0.6; TOML syntax
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Keep the cache there instead of in the workspace's cache/; also INTRADA_CACHE
+    /// Cache folder; default: cache/ in the workspace; also INTRADA_CACHE
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     /// Read-only fallback cache; may be repeated; also INTRADA_SHARED_CACHES, a list like PATH
@@ -126,7 +126,7 @@ struct Source {
 }
 
 impl Source {
-    /// As a shell takes it, for a command that is advised: what was typed to come here leads to the same results there.
+    /// These arguments quoted for a shell, so that a suggested command reads the same pipeline and cache.
     fn in_shell(&self) -> String {
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
         let sets = self.set.iter().map(|set| ("--set", set.clone()));
@@ -138,19 +138,19 @@ impl Source {
     }
 }
 
-/// The shared caches that were asked for, by the command line first.
+/// The shared caches: those of the command line, then those of the environment.
 fn shared_caches(typed: &[PathBuf]) -> Vec<PathBuf> {
     let list = std::env::var_os("INTRADA_SHARED_CACHES").unwrap_or_default();
     let named = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
     typed.iter().cloned().chain(named).collect()
 }
 
-/// The cache folder that was asked for, by the command line or else by the environment.
+/// The cache folder of the command line, else of the environment.
 fn cache_folder(typed: Option<&PathBuf>) -> Option<PathBuf> {
     typed.cloned().or_else(|| std::env::var_os("INTRADA_CACHE").filter(|path| !path.is_empty()).map(PathBuf::from))
 }
 
-/// How an answer is written.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people
@@ -160,13 +160,13 @@ enum Format {
     Json,
 }
 
-/// Why a command ends without its answer.
+/// Why a command failed.
 enum Refusal {
     /// The pipeline file or its data are wrong: exit 2.
     Problems(Box<Problems>),
-    /// The command line is wrong in a way that clap can't see: exit 2.
+    /// The command line is wrong in a way that clap can't detect: exit 2.
     Usage(String),
-    /// Something else: exit 1.
+    /// Any other error: exit 1.
     Other(anyhow::Error),
 }
 
@@ -184,14 +184,14 @@ impl From<anyhow::Error> for Refusal {
 
 type Answer = Result<u8, Refusal>;
 
-/// Parses the command line, answers, and gives the exit status.
+/// Parses the command line, runs the command and returns the exit status.
 pub fn main() -> ExitCode {
     if let Some(status) = supervisor::answer_runner() {
         return status;
     }
     completions::answer_shell();
-    // A file that may not grow any larger (`ulimit -f`) is to be an error of the write, which names it, and not the end. What is
-    // started here doesn't inherit that.
+    // At a file size limit (`ulimit -f`) the write then fails with an error that names the file, instead of killing the process.
+    // Child processes don't inherit this handler.
     let _ = signal_hook::flag::register(rustix::process::Signal::XFSZ.as_raw(), std::sync::Arc::default());
     let arguments = match meant::with_command(std::env::args_os().collect()) {
         Ok(arguments) => arguments,
@@ -205,8 +205,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Says what clap has to say: help where that was asked for, else what is wrong with the command line. A name out of a folder
-/// may stand in that.
+/// Prints clap's output: help if requested, else the usage error. The error may contain file names, so it is escaped.
 fn explain(error: &clap::Error) -> u8 {
     let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
     let text = |is_terminal: bool| explained(error, is_terminal && are_plain(std::env::args_os()));
@@ -227,15 +226,15 @@ fn explained(error: &clap::Error, is_coloured: bool) -> String {
     }
 }
 
-/// Whether the words hold no colours of their own, which couldn't be told from those of the message that they stand in.
+/// Whether no argument contains an escape sequence, which couldn't be told apart from the message's own colours.
 fn are_plain(mut words: impl Iterator<Item = OsString>) -> bool {
     words.all(|word| !word.as_encoded_bytes().contains(&b'\x1b'))
 }
 
-/// Characters of a message: a word of the command line may have a hundred thousand.
+/// Maximum characters of a message: an argument may have a hundred thousand.
 const SAID: usize = 2000;
 
-/// Says why there is no answer, and gives the exit status that goes with it.
+/// Prints why the command failed and returns the exit status.
 fn tell(refusal: &Refusal, is_coloured: bool) -> u8 {
     match refusal {
         Refusal::Problems(problems) => {
@@ -243,7 +242,7 @@ fn tell(refusal: &Refusal, is_coloured: bool) -> u8 {
             USAGE
         }
         Refusal::Usage(text) => {
-            // Help is a line of its own.
+            // Help is on its own line.
             let text = shown::brief(text, SAID);
             let (first, rest) = text.split_once("\nhelp: ").map_or((&*text, None), |(first, rest)| (first, Some(rest)));
             talk!("error: {first}");
@@ -260,7 +259,7 @@ fn tell(refusal: &Refusal, is_coloured: bool) -> u8 {
     }
 }
 
-/// What helps where there was no room.
+/// Advice if the error is a full disk.
 fn help_with(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| match cause.downcast_ref() {
         Some(crate::export::Error::Io { path, source, .. }) => full_disk::help_at(Some(path), source),
@@ -268,7 +267,7 @@ fn help_with(error: &anyhow::Error) -> Option<String> {
     })
 }
 
-/// Says what is wrong or worth knowing; nothing where there is nothing.
+/// Prints errors and warnings, if any.
 fn tell_of(problems: &Problems, is_coloured: bool) {
     let text = problems.render(if is_coloured { Look::Coloured } else { Look::Plain });
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
@@ -296,17 +295,17 @@ fn answer(command: Command) -> Answer {
     }
 }
 
-/// Writes an answer for people to stdout, harmless whatever stands in it.
+/// Writes text to stdout, with control sequences removed.
 fn show(text: &str) -> Result<(), Refusal> {
     write(&shown::lines(text))
 }
 
-/// Writes an answer in JSON, which says the same with nothing in it that a terminal obeys.
+/// Writes JSON to stdout, with control characters escaped.
 fn show_json(text: &str) -> Result<(), Refusal> {
     write(&shown::json(text))
 }
 
-/// Nobody reads on, as with `| head`: that is no failure of ours.
+/// Writes to stdout. A closed pipe (`| head`) is not an error.
 fn write(text: &str) -> Result<(), Refusal> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -317,7 +316,7 @@ fn write(text: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Whether colour helps there: a terminal, and nobody said otherwise.
+/// Whether to colour the stream: it is a terminal, and neither `NO_COLOR` nor `TERM=dumb` is set.
 fn is_coloured(stream: &impl IsTerminal) -> bool {
     let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
     stream.is_terminal() && unset("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

@@ -1,4 +1,4 @@
-//! From a command line to an open session.
+//! Opens a session from the command line.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ impl Source {
         let shared = shared_caches(&self.shared_cache);
         outputs_beside(&pipeline, cache.as_deref())?;
         Session::open(pipeline, graph, cache.as_deref(), &shared, access).map_err(|error| {
-            // Nothing was run, and it is the folder that was named or found that is wrong.
+            // A usage error: nothing was run, and the folder is wrong.
             let help = if error.is_refusal() {
-                "\nhelp: `intrada-run doctor` checks what its file system can do; --cache names a folder on another one; \
-                 `lsattr` shows whether a single file that resists is immutable"
+                "\nhelp: `intrada-run doctor` checks the file system; --cache uses a folder on another one; `lsattr` shows \
+                 whether a file is immutable"
                     .to_owned()
             } else {
                 full_disk::help_line(&error)
@@ -29,8 +29,8 @@ impl Source {
     }
 }
 
-/// An output that lies in the cache would be taken for damage there, and one that holds it would be moved away with it. Of the
-/// workspace's own `cache/` that is told where the file is read.
+/// Refuses outputs inside the cache, which would look like damage there, and outputs that contain it, which would move it away.
+/// For the workspace's own `cache/` the parser checks this.
 fn outputs_beside(pipeline: &Pipeline, cache: Option<&Path>) -> Result<(), Refusal> {
     let resolved = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
     let Some((cache, root)) = cache.and_then(resolved).zip(resolved(&pipeline.root)) else { return Ok(()) };
@@ -38,18 +38,18 @@ fn outputs_beside(pipeline: &Pipeline, cache: Option<&Path>) -> Result<(), Refus
     for output in pipeline.stages.iter().flat_map(|stage| &stage.outputs) {
         let place = root.join(&output.path);
         let how = match (place.starts_with(&cache), cache.starts_with(&place)) {
-            (true, _) => "lies in",
-            (_, true) => "holds",
+            (true, _) => "is inside",
+            (_, true) => "contains",
             _ => continue,
         };
         let title = format!("the output `{}` {how} the cache, `{}`", output.path.display(), cache.display());
-        let help = "name another folder with --cache, or another path here";
+        let help = "use another folder with --cache, or another path here";
         problems.push(Problem::error(title).at(output.span, "").help(help));
     }
     if problems.is_empty() { Ok(()) } else { Err(Problems::new(problems, pipeline.sources.clone()).into()) }
 }
 
-/// The stages of these names: of a sweep's, all members.
+/// The stages of these names; a sweep's name means all members.
 pub(super) fn stages(session: &Session, names: &[String]) -> Result<Vec<StageId>, Refusal> {
     let mut stages = Vec::new();
     for name in names {
@@ -76,7 +76,7 @@ pub(super) fn stage(session: &Session, name: &str) -> Result<StageId, Refusal> {
 }
 
 fn unknown(session: &Session, name: &str) -> Refusal {
-    /// Names that are told where nothing is near.
+    /// Number of names listed if none is near.
     const SHOWN: usize = 12;
     let stages = &session.pipeline.stages;
     let mut families: Vec<&str> = stages.iter().map(|stage| stage.family.as_str()).collect();

@@ -1,4 +1,4 @@
-//! `plan`: what would happen, a line a stage, with the reason.
+//! `plan`: shows what a run would do, one line per stage, with the reason.
 
 use clap::Args;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::sched::dry::{self, Decision, Planned, Resumes};
 use crate::sched::session::{Access, Session};
 use crate::shown;
 
-/// Say what would happen, one line a stage, and change nothing
+/// Show what a run would do and why; changes nothing
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run plan p.toml                                  what a run would do
@@ -18,16 +18,16 @@ use crate::shown;
 pub(super) struct Plan {
     #[command(flatten)]
     source: Source,
-    /// Only these stages, and what they need
+    /// Only these stages and their dependencies
     #[arg(value_name = "STAGE")]
     stages: Vec<String>,
-    /// As if this stage were invalid; may be repeated
+    /// As with `run --force`; may be repeated
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
-    /// Instead of the pipeline's device: auto, cpu, cuda, cuda:1
+    /// Override the pipeline's device: auto, cpu, cuda, cuda:1
     #[arg(long, value_parser = device::named)]
     device: Option<String>,
-    /// Lines for people, or JSON Lines for programs
+    /// Text for people, or JSON Lines
     #[arg(long, default_value = "text")]
     format: Format,
 }
@@ -78,7 +78,7 @@ fn line(session: &Session, planned: &Planned) -> serde_json::Value {
     line
 }
 
-/// Characters of a reason: what differs may be a whole shell script.
+/// Maximum characters of a reason: a changed value may be a whole shell script.
 const REASON: usize = 600;
 
 fn table(session: &Session, planned: &[Planned]) -> String {
@@ -92,7 +92,7 @@ fn table(session: &Session, planned: &[Planned]) -> String {
         };
         let resumes = match planned.resumes {
             Some(Resumes { at: Some(at) }) => format!("; resumes at {}", count(at)),
-            Some(Resumes { at: None }) => "; goes on with what it saved".to_owned(),
+            Some(Resumes { at: None }) => "; resumes from its saved state".to_owned(),
             None => String::new(),
         };
         let reason = shown::line(&shown::brief(&planned.reason, REASON)).into_owned();
@@ -107,7 +107,7 @@ fn table(session: &Session, planned: &[Planned]) -> String {
     text + &total(session, planned)
 }
 
-/// How many stages of each decision, then what the open ones took and wrote when they last ran.
+/// Number of stages per decision, then the time and bytes of the stages to run when they last ran.
 fn total(session: &Session, planned: &[Planned]) -> String {
     let number = |decision| planned.iter().filter(|planned| planned.decision == decision).count();
     let parts = [
@@ -126,9 +126,9 @@ fn total(session: &Session, planned: &[Planned]) -> String {
     let open: Vec<&Planned> = planned.iter().filter(is_open).collect();
     let known: Vec<f64> = open.iter().filter_map(|planned| planned.seconds).collect();
     if !known.is_empty() {
-        let beside = if known.len() < open.len() { ", beside what never ran" } else { "" };
-        // No promise: what differs now, such as `iterations`, may well be what takes longer.
-        all.push(format!("last time {} in all{beside}", duration(known.iter().sum())));
+        let without = if known.len() < open.len() { ", without stages that never ran" } else { "" };
+        // Not a forecast: a changed parameter, such as `iterations`, may change the time.
+        all.push(format!("last time {} in total{without}", duration(known.iter().sum())));
     }
     let record =
         |planned: &&Planned| session.index.stages.get(&session.record_name(session.pipeline.stage(planned.stage)));

@@ -1,6 +1,6 @@
-//! Says how far the sources are read, where no line is drawn again: after two seconds without a word, then once a minute.
+//! Progress of reading the sources, on screens without live lines: after two seconds of silence, then once a minute.
 //!
-//! A thread that looks at the meter beside whatever reads. It ends when there is nothing more to tell it.
+//! A thread polls the meter while another reads. It ends when its channel is closed.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -12,21 +12,21 @@ use crate::inputs::{Meter, Reading};
 use crate::screen::reading;
 use crate::store::index::Index;
 
-/// So long nobody need wonder what happens.
+/// Silence before the first line.
 const SILENCE: Duration = Duration::from_secs(2);
-/// From one line to the next.
+/// Time between lines.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 
-/// Another screen, and the thread beside it.
+/// A screen and the progress thread.
 pub(super) struct Beside<R> {
     screen: R,
-    /// Dropped first: it tells the thread to end.
+    /// Dropped first, which ends the thread.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl<R: Reporter> Beside<R> {
-    /// Looks at `meter` as long as this lives.
+    /// Polls `meter` for the lifetime of this value.
     pub(super) fn new(screen: R, meter: Arc<Meter>) -> Beside<R> {
         let (stop, stopped) = channel();
         let look = move || {
@@ -59,7 +59,7 @@ impl<R> Drop for Beside<R> {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // It writes lines and nothing else; what went wrong there is no failure of the run.
+            // The thread only prints, so its panic doesn't fail the run.
             let _ = thread.join();
         }
     }

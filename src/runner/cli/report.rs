@@ -1,7 +1,6 @@
-//! `report`: writes `report.html` again, and what a run does at its end.
+//! `report`: rewrites `report.html`; also called at the end of a run.
 //!
-//! Knows when a page has to be written, not what is on it. A page that can't be written is a warning: the results are
-//! in the cache either way.
+//! Knows when to write the page, not what is on it. A page that can't be written is a warning: the results are in the cache.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -18,7 +17,7 @@ use crate::sched::dry::{self, Decision};
 use crate::sched::session::{Access, Session};
 use crate::sched::{Ended, Options};
 
-/// Write the pipeline's report.html from what is there
+/// Rewrite the pipeline's report.html from existing results
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run report p.toml                the results that are there
@@ -38,27 +37,26 @@ impl Report {
     }
 }
 
-/// The stages that would run again. Where the sources can't be read, none: the results are those of the last run.
+/// The stages that would re-run. None if the sources can't be read: the results are those of the last run.
 fn stale(session: &mut Session) -> Vec<StageId> {
     let planned = dry::plan(session, &[], &[]).map(|plan| plan.stages).unwrap_or_default();
     let again = planned.iter().filter(|planned| planned.decision != Decision::UpToDate);
     again.map(|planned| planned.stage).collect()
 }
 
-/// A page that was written.
+/// The page just written.
 pub(super) struct Kept {
     /// Relative to the workspace's root.
     pub(super) page: PathBuf,
-    /// What it finds worth worrying about, worst first.
+    /// Its findings, worst first.
     pub(super) findings: Vec<String>,
 }
 
-/// Writes the page and what it is made from, unless nothing happened that it doesn't show. What goes wrong is said and fails
-/// nothing.
+/// Writes the page and its data if anything changed. Errors are printed as warnings.
 pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended) -> Option<Kept> {
     let history = Rc::clone(session.history());
     let history = &*history.borrow();
-    // A run of everything has settled everything; after a run of some stages, others may be out of date.
+    // After a run of some stages only, others may be out of date.
     let of_everything = options.targets.is_empty();
     if !ended.totals.is_anything() && page::is_current(&workspace(session, history, &[]), of_everything) {
         return None;
@@ -70,7 +68,7 @@ pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended) -> O
         Ok(findings) => Some(Kept { page: page::place(&session.pipeline), findings }),
         Err(error) => {
             let help = full_disk::help(&error);
-            talk!("warning: the report can't be written: {:#}", anyhow::Error::new(error));
+            talk!("warning: failed to write the report: {:#}", anyhow::Error::new(error));
             help.inspect(|help| talk!("help: {help}"));
             None
         }

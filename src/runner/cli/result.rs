@@ -1,7 +1,7 @@
-//! What a run found: a table for each evaluation, last beside best, and what has changed since the run before.
+//! The result tables of a run: one per evaluation, with last and best, and the change since the run before.
 //!
-//! Reads outputs out of the cache, as another run may have put its own in place meanwhile. Decides nothing about numbers: how
-//! they are shown, and which remarks they need, is the affair of `results::metrics`.
+//! Reads outputs from the cache, as another run may have replaced the files in the workspace. Formats no numbers:
+//! `results::metrics` does, and adds the remarks.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use crate::results::metrics::{self, Best, Metrics, Row};
 use crate::sched::Ended;
 use crate::sched::session::Session;
 
-/// The metrics that each evaluation had before the run.
+/// The metrics of each evaluation before the run.
 pub(super) type Before = HashMap<StageId, FileDigest>;
 
-/// Looks up what the evaluations among `stages` gave when they last ran in this workspace.
+/// Looks up the metrics of the evaluations among `stages` from their last run in this workspace.
 pub(super) fn before(session: &Session, stages: &[StageId]) -> Before {
     let metrics = |id: &StageId| {
         let stage = session.pipeline.stage(*id);
@@ -27,12 +27,12 @@ pub(super) fn before(session: &Session, stages: &[StageId]) -> Before {
     stages.iter().filter_map(metrics).collect()
 }
 
-/// A table for each evaluation among `stages`, with what is to be said about it.
+/// A table for each evaluation among `stages`, with remarks.
 pub(super) fn tables(session: &Session, stages: &[StageId], ended: &Ended, before: &Before) -> Vec<String> {
     stages.iter().filter_map(|id| Found { session, ended }.table(*id, before.get(id).copied())).collect()
 }
 
-/// Whether `compare` would put several of these `stages` side by side: members of one sweep, over seeds or anything else.
+/// Whether `stages` holds several evaluations of one sweep, which `compare` shows in one table.
 pub(super) fn are_comparable(session: &Session, stages: &[StageId]) -> bool {
     let evaluations = stages.iter().map(|id| session.pipeline.stage(*id));
     let mut families: Vec<&str> = evaluations
@@ -43,7 +43,7 @@ pub(super) fn are_comparable(session: &Session, stages: &[StageId]) -> bool {
     families.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// What a run gave.
+/// The results of a run.
 struct Found<'a> {
     session: &'a Session,
     ended: &'a Ended,
@@ -58,7 +58,7 @@ impl Found<'_> {
         let networks: Vec<MeasuredNetwork<'_>> =
             pipeline.measured_by(stage).filter(|network| metrics.contains_key(network.name)).collect();
         if networks.is_empty() {
-            // Nothing of what it gave is of these networks: there is nothing to show.
+            // The metrics hold none of these networks.
             return None;
         }
         let weights: Vec<String> = networks.iter().map(|network| network.name.to_owned()).collect();
@@ -71,7 +71,7 @@ impl Found<'_> {
         Some(table + &chosen(pipeline, stage) + &summary)
     }
 
-    /// A row for each training: its last network beside its best.
+    /// A row per training: its last and its best network.
     fn rows(
         &self,
         dataset: Option<DatasetId>,
@@ -90,7 +90,7 @@ impl Found<'_> {
                 rows.len() - 1
             });
             if network.is_chosen() {
-                // Measured here, on the very images of the other numbers.
+                // Measured by this evaluation, on the same images as the other numbers.
                 rows[place].best = of(metrics).map(|miou| Best { miou, iteration: best.and_then(|b| b.iteration) });
             } else {
                 (rows[place].last, rows[place].before) = (of(metrics), of(before));
@@ -99,7 +99,7 @@ impl Found<'_> {
         rows
     }
 
-    /// The best evaluation within a training, where that was on the same images.
+    /// The best evaluation within a training, if it was on the same data set.
     fn best(&self, training: StageId, on: Option<DatasetId>) -> Option<Best> {
         let pipeline = &self.session.pipeline;
         pipeline.dataset_of(pipeline.stage(training)).filter(|dataset| Some(*dataset) == on)?;
@@ -107,7 +107,7 @@ impl Found<'_> {
         metrics::best_of(&String::from_utf8(bytes).ok()?)
     }
 
-    /// Whether there is more than one training here, and no two of one kind have different seeds.
+    /// Whether there are several trainings and no two of one kind have different seeds.
     fn is_one_seed(&self, networks: &[MeasuredNetwork<'_>]) -> bool {
         let trainings = networks.iter().filter_map(|network| Some(self.session.pipeline.stage(network.training()?)));
         let trainings: Vec<&Stage> = trainings.collect();
@@ -133,7 +133,7 @@ fn place(stage: &Stage, role: OutputRole) -> Option<usize> {
     stage.outputs.iter().position(|output| output.role == role)
 }
 
-/// Of each network that was chosen by its mIoU: on what. Such a number is not that of a method which sees no labels.
+/// Names the data set on which each best network was chosen: its number isn't that of a method without labels.
 fn chosen(pipeline: &Pipeline, stage: &Stage) -> String {
     let line = |network: MeasuredNetwork<'_>| {
         let (name, dataset) = (network.name, &pipeline.dataset(network.chosen_on?).name);

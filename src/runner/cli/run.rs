@@ -1,4 +1,4 @@
-//! `run`: runs what is invalid, restores what is cached, shows what came out.
+//! `run`: runs changed stages, restores cached results, prints the results.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -22,39 +22,39 @@ use crate::sched::{self, Ended, Interrupt, Options};
 Examples:
   intrada-run p.toml                                    all of it
   intrada-run p.toml intra --set stages.intra.seed=2    one stage and what it needs
-  intrada-run p.toml --jobs 2 --format json             for a program that reads along")]
+  intrada-run p.toml --jobs 2 --format json             events for another program")]
 pub(super) struct Run {
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
     conduct: Conduct,
-    /// Run this stage though nothing changed; may be repeated
+    /// Run this stage even if nothing changed; may be repeated
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
-    /// No effect: independent stages always go on after a failure (kept for compatibility)
+    /// No effect: always on (kept for compatibility)
     #[arg(long)]
     keep_going: bool,
-    /// Say what would happen and change nothing; the same as `plan`
+    /// Show what would happen and change nothing; same as `plan`
     #[arg(long)]
     dry_run: bool,
 }
 
-/// What every command takes that runs stages.
+/// Arguments of every command that runs stages.
 #[derive(Args)]
 pub(super) struct Conduct {
-    /// Bring only these stages up to date, and what they need
+    /// Run only these stages and their dependencies
     #[arg(value_name = "STAGE")]
     stages: Vec<String>,
-    /// At most so many jobs at once
+    /// Maximum number of concurrent jobs
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Instead of the pipeline's device: auto, cpu, cuda, cuda:1
+    /// Override the pipeline's device: auto, cpu, cuda, cuda:1
     #[arg(long, value_parser = device::named)]
     device: Option<String>,
-    /// Lines for people, or JSON Lines on stdout for programs
+    /// Text for people, or JSON Lines on stdout
     #[arg(long, default_value = "text")]
     pub(super) format: Format,
-    /// Say nothing but failures and the result
+    /// Print only failures and results
     #[arg(long, short)]
     pub(super) quiet: bool,
 }
@@ -75,7 +75,7 @@ impl Run {
         let interrupt = Interrupt::default();
         pass_on_signals(interrupt.clone(), screen);
         let ended = sched::run(&mut session, &options, &mut reporter, &interrupt);
-        // Before anything else is written: whatever it still draws goes off the terminal.
+        // Clears the live lines from the terminal before anything else is written.
         drop(reporter);
         let ended = ended?;
         self.conduct.show_tables(&session, &options, &ended, &before)?;
@@ -90,9 +90,9 @@ impl Run {
 }
 
 impl Run {
-    /// What to worry about, where to look, and that a sweep's tables say nothing of one another: `compare` does.
+    /// Prints the worst findings, the path of the report and, for a sweep, the `compare` command.
     fn name_next(&self, session: &Session, options: &Options, ended: &Ended, kept: Option<Kept>) {
-        /// Findings that are told; the others are in the report.
+        /// Number of findings printed; the others are in the report.
         const TOLD: usize = 2;
         if self.conduct.format == Format::Json || self.conduct.quiet {
             return;
@@ -103,7 +103,7 @@ impl Run {
                 0 => {}
                 more => talk!("note: and {more} more, under Findings in the report"),
             }
-            // From here, so that it can be copied.
+            // Relative to the current folder, so that it can be copied.
             let page = session.pipeline.root.join(page);
             let here = std::env::current_dir().ok().and_then(|here| page.strip_prefix(here).ok().map(PathBuf::from));
             talk!("report  {}", here.unwrap_or(page).display());
@@ -116,7 +116,7 @@ impl Run {
 }
 
 impl Conduct {
-    /// As the scheduler wants it.
+    /// The scheduler's options.
     pub(super) fn options(&self, session: &Session, force: &[String]) -> Result<Options, Refusal> {
         device::check(session, self.device.as_deref())?;
         Ok(Options {
@@ -131,7 +131,7 @@ impl Conduct {
         screen.open(session, options, self.format, self.quiet)
     }
 
-    /// What a person wants to see of the result.
+    /// Prints the result tables, unless the format is JSON.
     pub(super) fn show_tables(
         &self,
         session: &Session,
@@ -148,16 +148,16 @@ impl Conduct {
     }
 }
 
-/// Ctrl-C, a batch system's SIGTERM and a closed terminal's SIGHUP stop the run; before it has begun and after it has ended they
-/// end the program. Those that the caller ignores (`nohup`, `&` in a script) stay ignored.
+/// SIGINT (Ctrl-C), SIGTERM (batch systems) and SIGHUP (closed terminal) stop the run; before its start and after its end they
+/// end the program. Signals that the caller ignores (`nohup`, `&` in a script) stay ignored.
 pub(super) fn pass_on_signals(interrupt: Interrupt, screen: Screen) {
     use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
-    // Without the handlers a Ctrl-C ends the runner at once, and its jobs with it: their checkpoints are kept anyway.
+    // If registration fails, Ctrl-C kills the runner and its jobs at once; their checkpoints are kept.
     let heeded = signals::heeded(&[SIGINT, SIGTERM, SIGHUP, SIGCONT]);
     if let Ok(mut signals) = signal_hook::iterator::Signals::new(heeded) {
         std::thread::spawn(move || {
             for signal in signals.forever() {
-                // After a Ctrl-Z the shell has written below what was drawn.
+                // After Ctrl-Z the shell has written below the live lines.
                 if signal == SIGCONT {
                     screen.reopen();
                 } else if !interrupt.now() {
@@ -169,7 +169,7 @@ pub(super) fn pass_on_signals(interrupt: Interrupt, screen: Screen) {
     }
 }
 
-/// A screen, and beside it what lies in `runs/` to be looked at.
+/// The screen, together with the views in `runs/` (report and TensorBoard events).
 pub(super) fn views<R: Reporter>(screen: R, session: &Session, options: &Options) -> Views<R> {
     let needed = options.needed(&session.graph).into_iter().collect();
     let history = (Rc::clone(session.history()), session.history_path());

@@ -11,7 +11,7 @@ use crate::pipeline;
   intrada-run schema > pipeline.schema.json
   intrada-run schema | jq '.properties.stages'
 
-An editor finds it by the first line of a pipeline file: #:schema pipeline.schema.json")]
+Editors find it through the first line of a pipeline file: #:schema pipeline.schema.json")]
 pub(super) struct Schema {}
 
 impl Schema {

@@ -1,7 +1,7 @@
-//! Which screen a run gets: lines drawn again on a terminal that can do it, plain lines elsewhere, JSON for programs.
+//! Chooses a run's screen: live lines on a capable terminal, plain lines elsewhere, or JSON.
 //!
-//! Asks the environment and decides; what the screens look like is the affair of the room `screen`. `NO_COLOR` takes away colours,
-//! not the bars, as its authors mean it.
+//! Reads the environment; the room `screen` defines what each screen looks like. `NO_COLOR` removes colours, not the bars, as
+//! its specification says.
 
 use std::collections::HashMap;
 use std::env;
@@ -21,13 +21,13 @@ use crate::screen::json::JsonLines;
 use crate::screen::live::{Expected, Live, Redraw, Setting, Style, size_of};
 use crate::screen::plain::Plain;
 
-/// What is drawn on the terminal, if anything is: for whoever has to take it off there, and for those who write beside. Two
-/// may be drawn for a while, of a run that goes on and of a pipeline file that has just been read anew.
+/// The live lines on the terminal, if any, shared with everyone who clears them or writes beside them. In `watch`, the lines of
+/// a finishing run and of the re-read pipeline may exist at the same time.
 #[derive(Clone, Default)]
 pub(super) struct Screen(Arc<Mutex<Vec<Redraw>>>);
 
 impl Screen {
-    /// Nothing is drawn yet. A panic's message would be drawn over by the next frame, so it takes off what is drawn then.
+    /// No live lines yet. Installs a panic hook that clears them, as the next frame would overwrite the panic's message.
     pub(super) fn new() -> Screen {
         let screen = Screen::default();
         let (earlier, drawn) = (std::panic::take_hook(), screen.clone());
@@ -38,7 +38,7 @@ impl Screen {
         screen
     }
 
-    /// For a run with these options. What was drawn of another run comes back only if that tells more.
+    /// A reporter for a run with these options. Lines of another run reappear only when that has new events.
     pub(super) fn open(&self, session: &Session, options: &Options, format: Format, quiet: bool) -> Box<dyn Reporter> {
         let needed = &*options.needed(&session.graph);
         let can_move = stderr().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
@@ -53,19 +53,19 @@ impl Screen {
         Box::new(Harmless(live))
     }
 
-    /// Takes it off until something happens, as somebody else is about to write.
+    /// Clears the live lines until the next event, as something else is about to be written.
     pub(super) fn rest(&self) {
         self.lock().iter().for_each(Redraw::rest);
     }
 
-    /// Takes it off for good, unless this very thread is at it.
+    /// Clears the live lines for good, unless this thread is drawing them.
     pub(super) fn fall(&self) {
         if let Ok(redraws) = self.0.try_lock() {
             redraws.iter().for_each(Redraw::fall);
         }
     }
 
-    /// The program was stopped and goes on: others have written to the terminal meanwhile.
+    /// Redraws after SIGCONT: others have written to the terminal meanwhile.
     pub(super) fn reopen(&self) {
         self.lock().iter().for_each(Redraw::reopen);
     }
@@ -75,7 +75,7 @@ impl Screen {
     }
 }
 
-/// Lines that are never drawn again.
+/// Plain lines, never redrawn.
 fn lines(session: &Session, needed: &[StageId], format: Format, quiet: bool) -> Box<dyn Reporter> {
     if format == Format::Json {
         return Box::new(JsonLines(stdout()));
@@ -86,7 +86,7 @@ fn lines(session: &Session, needed: &[StageId], format: Format, quiet: bool) -> 
     if quiet { Box::new(Quiet(plain)) } else { Box::new(Beside::new(plain, Arc::clone(&session.meter))) }
 }
 
-/// The stages to come, with what they took when they last ran in this workspace.
+/// The stages of the run, with their duration when they last ran in this workspace.
 fn expected(session: &Session, needed: &[StageId]) -> Vec<Expected> {
     let places: HashMap<StageId, usize> = needed.iter().enumerate().map(|(place, stage)| (*stage, place)).collect();
     let expect = |id: &StageId| {
@@ -110,7 +110,7 @@ fn setting(session: &Session, options: &Options) -> Setting {
     }
 }
 
-/// What the stages compute on, as far as that was said.
+/// The device of the stages, if it is given.
 fn device(session: &Session, options: &Options) -> Option<String> {
     match options.device.as_ref().unwrap_or(&session.pipeline.device).as_str() {
         "cpu" => Some("cpu".to_owned()),
@@ -129,10 +129,10 @@ fn is_unicode(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     })
 }
 
-/// Terminals that are known to show a percentage in their tab, by the variables with which they say who they are. To others
-/// the sequence is a notification (iTerm2 before 3.6) or nothing.
+/// Whether the terminal is known to show a percentage in its tab, by the variables with which it identifies itself. Others show
+/// the sequence as a notification (iTerm2 before 3.6) or ignore it.
 fn has_tab(variable: impl Fn(&str) -> Option<OsString>) -> bool {
-    // In tmux and screen these variables are those of the terminal outside, which doesn't get the sequence.
+    // In tmux and screen these variables describe the outer terminal, which doesn't get the sequence.
     let is_within_another = variable("TMUX").is_some() || variable("STY").is_some();
     let says = |name: &str, value: &str| variable(name).is_some_and(|said| said == value);
     let is_known = variable("WT_SESSION").is_some()

@@ -1,4 +1,4 @@
-//! `watch`: a `run` that goes on whenever the pipeline file, an input or an output changes.
+//! `watch`: a `run` that repeats whenever the pipeline file, an input or an output changes.
 
 use std::io::stderr;
 
@@ -14,17 +14,17 @@ use crate::sched::live::{self, Front, Opened};
 use crate::sched::session::{Access, Session};
 use crate::sched::{Ended, Interrupt, Options};
 
-/// Run changed stages, and again whenever the pipeline file, an input or an output changes; Ctrl-C ends it
+/// Run changed stages; repeat when the pipeline file, an input or an output changes; stop with Ctrl-C
 #[derive(Args)]
 #[command(after_help = "Examples:
-  intrada-run watch p.toml             while the pipeline is being written
+  intrada-run watch p.toml             while editing the pipeline
   intrada-run watch p.toml evaluate    one stage and what it needs")]
 pub(super) struct Watch {
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
     conduct: Conduct,
-    /// Where it is told.
+    /// Where events are shown.
     #[arg(skip)]
     screen: Screen,
 }
@@ -73,7 +73,7 @@ impl Front for Watch {
     fn rest(&mut self, session: &mut Session, options: &Options, ended: &Ended) {
         report::keep(session, options, ended);
         if ended.totals.ran + ended.totals.hit > 0 {
-            // Nobody reads the tables: that is no reason to end.
+            // A closed stdout doesn't end the watch.
             let _ = self.conduct.show_tables(session, options, ended, &Before::default());
         }
         if !ended.interrupted {
@@ -82,7 +82,7 @@ impl Front for Watch {
     }
 }
 
-/// What the system's limits are called, as its own words don't say it.
+/// Names the kernel setting behind an inotify limit, which the system's own message doesn't.
 fn explained(error: anyhow::Error) -> anyhow::Error {
     let is_full = error.chain().any(|cause| cause.to_string().contains("limit"));
     if is_full && cfg!(target_os = "linux") {

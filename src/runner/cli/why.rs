@@ -10,12 +10,12 @@ use crate::sched::dry::{self, Near, Why as Found};
 use crate::sched::session::Access;
 use crate::shown;
 
-/// Characters of a difference: both values may be whole shell scripts.
+/// Maximum characters of a difference: both values may be whole shell scripts.
 const SAID: usize = 4000;
-/// Files that are shown of each field.
+/// Number of files shown per field.
 const FILES: usize = 10;
 
-/// Say why a stage would run: what differs from its last run, old → new, down to the file
+/// Show what changed since a stage's last run, old → new, down to the file
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run why p.toml intra                             since it last ran
@@ -28,7 +28,7 @@ pub(super) struct Why {
     /// Show every file that differs
     #[arg(long)]
     all: bool,
-    /// Lines for people, or JSON for programs
+    /// Text for people, or JSON
     #[arg(long, default_value = "text")]
     format: Format,
 }
@@ -48,24 +48,27 @@ impl Why {
     fn as_text(&self, found: &Found) -> String {
         let name = &self.stage;
         match found {
-            Found::Depends(on) => format!("{name} depends {on}: what it would read is known when that has run\n"),
+            Found::Depends(on) => format!("{name} depends {on}: its inputs are known only after that has run\n"),
             Found::NeverRan => format!("{name} has not run in this workspace\n"),
             Found::Failed { failure, is_same } => {
-                let which = if *is_same { "the key that it has now" } else { "another key" };
+                let which = if *is_same { "its current key" } else { "another key" };
                 let key = failure.key.map(|key| format!(" ({})", key.0.short())).unwrap_or_default();
                 let said = failure.reason.lines().next().unwrap_or("");
-                format!("{name} has only failed here, {} with {which}{key}: {said}\n", ago(failure.at))
+                format!(
+                    "{name} has never succeeded in this workspace; it failed {} with {which}{key}: {said}\n",
+                    ago(failure.at)
+                )
             }
             Found::UpToDate { since, made_with } => {
                 let made = made_with.as_ref().map(|line| format!("computed with {line}\n")).unwrap_or_default();
                 format!("{name} is up to date since {}\n{made}", date(*since))
             }
             Found::OutputsChanged => {
-                format!("{name}: nothing of its key differs, but its outputs are missing or were changed\n")
+                format!("{name}: its key is unchanged, but its outputs are missing or modified\n")
             }
             Found::RecordGone => format!("{name} runs: the record of its last run is no longer in the cache\n"),
             Found::Differs { differences, same, fields, since, is_hit, nearest } => {
-                let verb = if *is_hit { "comes out of the cache" } else { "runs" };
+                let verb = if *is_hit { "is a cache hit" } else { "runs" };
                 let mut text = format!(
                     "{name} {verb}: {} of {fields} key fields differ from its run of {}\n",
                     differences.len(),
@@ -101,7 +104,7 @@ impl Why {
     }
 }
 
-/// `same  batch, seed`, in as many lines as that takes.
+/// `same  batch, seed`, wrapped.
 fn same_fields(names: &[String]) -> String {
     const WIDTH: usize = 80;
     let mut text = String::from("same");

@@ -1,4 +1,4 @@
-//! `cache gc`: lets go what no kept result needs, and says of each result why it stays or goes.
+//! `cache gc`: deletes unreferenced results and prints for each result why it is kept or deleted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -18,32 +18,34 @@ use crate::store::{Tally, Trace};
 
 /// Delete unreferenced results
 #[derive(Args)]
-#[command(after_help = "Without a limit only leftovers go: objects that no result refers to, and what killed \
-                  runs left. What lies in place in a workspace, is pinned or is used by a run at work \
-                  stays, and so does all that it was made from.
+#[command(
+    after_help = "Without a limit, deletes only unreferenced objects and leftovers of killed runs. Always keeps \
+                  results that are in place in a workspace, pinned or in use by a running pipeline, and all \
+                  results that they were made from.
 
 Examples:
-  intrada-run cache gc --dry-run           what would go, and why the rest stays
-  intrada-run cache gc --older-than 30d --keep-last 2")]
+  intrada-run cache gc --dry-run           what would be deleted or kept, and why
+  intrada-run cache gc --older-than 30d --keep-last 2"
+)]
 pub(in crate::cli) struct Gc {
     #[command(flatten)]
     place: Place,
-    /// Let go results, resume slots and logs that nobody has used for so long, as in 30d
+    /// Delete results, resume folders and logs not used for this time, as in 30d
     #[arg(long, value_name = "TIME", value_parser = amounts::duration)]
     older_than: Option<Duration>,
-    /// Keep so many results of each stage, the latest used; with --older-than, what is older goes only beyond these
+    /// Keep the N most recently used results of each stage; with --older-than, delete only others
     #[arg(long, value_name = "N")]
     keep_last: Option<usize>,
-    /// Let go the least recently used until the rest has at most this size, as in 50GiB
+    /// Delete the least recently used results until the rest has at most this size, as in 50GiB
     #[arg(long, value_name = "SIZE", value_parser = amounts::size)]
     max_size: Option<u64>,
-    /// Also what lies in place in workspaces where nothing runs
+    /// Also consider results in place in workspaces where nothing runs
     #[arg(long)]
     all: bool,
-    /// Say what would go and what would stay, and change nothing
+    /// Show what would be deleted and kept; change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Lines for people, or JSON for programs
+    /// Text for people, or JSON
     #[arg(long, default_value = "text")]
     format: Format,
 }
@@ -55,12 +57,12 @@ impl Gc {
         let limits = Limits { older_than, keep_last, max_size, all: self.all };
         if self.all && limits == (Limits { all: true, ..Limits::default() }) {
             let text =
-                "--all takes what lies in place, too, but nothing goes without --older-than, --keep-last or --max-size";
+                "--all also considers results in place, but needs a limit: --older-than, --keep-last or --max-size";
             return Err(Refusal::Usage(text.to_owned()));
         }
         let collected = store.gc(&limits, &needs, self.dry_run).context("failed to look through the cache")?;
         let Some(collection) = collected else {
-            talk!("another gc is at work in {}", store.root().display());
+            talk!("another gc is running in {}", store.root().display());
             return Ok(STAGE_FAILED);
         };
         match self.format {
@@ -77,7 +79,7 @@ impl Gc {
         shown.sort_by_key(|i| std::cmp::Reverse(collection.entries[*i].size));
         let rows = shown.iter().map(|i| {
             let entry = &collection.entries[*i];
-            let verb = if entry.verdict.goes() { "goes" } else { "stays" };
+            let verb = if entry.verdict.goes() { "delete" } else { "keep" };
             let name = format!("{} {}", name(&entry.trace), apart[*i]);
             [verb.to_owned(), measures::size(entry.size), ago(entry.last_use), name, reason(collection, entry, limits)]
         });
@@ -86,20 +88,20 @@ impl Gc {
 
     fn totals(&self, collection: &Collection) -> String {
         let goes = collection.entries.iter().filter(|entry| entry.verdict.goes()).count();
-        let verb = if self.dry_run { "would go" } else { "went" };
+        let verb = if self.dry_run { "would be deleted" } else { "deleted" };
         let files = |what: &str, tally: Tally| match tally.files {
             0 => None,
             files => Some(format!("{what} {}, {}", plural(files as usize, "file"), measures::size(tally.bytes))),
         };
         let leftovers = [
-            files("resume slots", collection.slots),
+            files("resume folders", collection.slots),
             files("logs", collection.logs),
             files("quarantine", collection.quarantine),
             files("findings", collection.settings),
             (collection.tmp > 0).then(|| format!("tmp {}", count(collection.tmp as u64))),
         ];
         let mut text = format!(
-            "{} of {} {verb}, {} of objects, {} of it free\n",
+            "{} of {} {verb}, {} of objects, freeing {}\n",
             count(goes as u64),
             plural(collection.entries.len(), "result"),
             measures::size(collection.objects.bytes),
@@ -109,23 +111,23 @@ impl Gc {
         if !leftovers.is_empty() {
             text += &format!("leftovers: {}\n", leftovers.join("; "));
         }
-        text += &format!("{} of objects stay\n", measures::size(collection.kept.bytes));
+        text += &format!("{} of objects kept\n", measures::size(collection.kept.bytes));
         if collection.runs > 0 {
-            text += &format!("{} at work: what they have used or made stays\n", plural(collection.runs, "run"));
+            text += &format!("{} in progress: their results are kept\n", plural(collection.runs, "run"));
         }
         if collection.above > 0 {
-            text += &format!("{} are above --max-size and can't go\n", measures::size(collection.above));
+            text += &format!("{} above --max-size can't be deleted\n", measures::size(collection.above));
         }
         if let Some(orphans) = files("orphans:", collection.orphans) {
             text += &format!(
-                "{orphans}, a person's own files and edits that outputs took the place of; nobody else has them, so delete them by hand\n"
+                "{orphans}, your own files and edits that outputs replaced; no other copy exists, so gc never deletes them\n"
             );
         }
         text
     }
 }
 
-/// What a trace's manifest refers to. One that this program doesn't understand refers to nothing that could be found.
+/// The references of a trace's manifest; none if this program can't read the manifest.
 fn needs(trace: &Trace) -> Needs {
     let Some(manifest) = manifest(trace) else { return Needs::default() };
     let (inputs, listings) =
@@ -144,7 +146,7 @@ fn name(trace: &Trace) -> String {
     }
 }
 
-/// What tells each result from the others of its stage: the parameters that differ, or else the inputs.
+/// What distinguishes each result from the others of its stage: the parameters that differ, else the inputs.
 fn apart(entries: &[Entry]) -> Vec<String> {
     let fields = |entry: &Entry| -> BTreeMap<String, String> {
         let Some(manifest) = manifest(&entry.trace) else { return BTreeMap::new() };
@@ -175,7 +177,7 @@ fn apart(entries: &[Entry]) -> Vec<String> {
     apart
 }
 
-/// A parameter can be a whole shell script.
+/// The first line of a parameter, shortened: it may be a whole shell script.
 fn brief(value: Option<&String>) -> String {
     let value = value.map_or("–", String::as_str);
     let line = value.lines().next().unwrap_or("");
@@ -188,7 +190,7 @@ fn brief(value: Option<&String>) -> String {
 fn reason(collection: &Collection, entry: &Entry, limits: &Limits) -> String {
     match entry.verdict {
         Verdict::Pinned => "pinned".to_owned(),
-        Verdict::InUse => "used by a run at work".to_owned(),
+        Verdict::InUse => "in use by a running pipeline".to_owned(),
         Verdict::InPlace => "in place in a workspace".to_owned(),
         Verdict::Needed(by) => format!("{} was made from it", name(&collection.entries[by].trace)),
         Verdict::Recent => "within all limits".to_owned(),
@@ -197,12 +199,12 @@ fn reason(collection: &Collection, entry: &Entry, limits: &Limits) -> String {
             format!("not used for {}", measures::duration(limit))
         }
         Verdict::Superseded => format!("not among the last {}", limits.keep_last.unwrap_or(0)),
-        Verdict::OverSize => "least recently used, and there is too much".to_owned(),
+        Verdict::OverSize => "least recently used, above --max-size".to_owned(),
     }
 }
 
 fn table(rows: &[[String; 5]]) -> String {
-    /// Columns of the longest name that is shown whole: traces of other people's caches may call their stages anything.
+    /// Maximum width of a name: traces of other people's caches may hold any name.
     const NAME: usize = 80;
     let width =
         |column: usize| rows.iter().map(|row| shown::width(&shown::cut(row[column].trim(), NAME))).max().unwrap_or(0);

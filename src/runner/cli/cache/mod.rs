@@ -1,6 +1,6 @@
-//! `cache`: looks after the store. One command of it a file.
+//! `cache`: maintains the store. One file per subcommand.
 //!
-//! Each is about a whole store, so a pipeline is named only to say which one is meant, or which results.
+//! Each works on a whole store; a pipeline only selects the store or its results.
 
 mod amounts;
 mod gc;
@@ -18,7 +18,7 @@ use crate::mark::{self, Stands};
 use crate::sched::session::Access;
 use crate::store::Store;
 
-/// Look after the cache
+/// Inspect and maintain the cache
 #[derive(Subcommand)]
 pub(super) enum Cache {
     Stats(stats::Stats),
@@ -40,10 +40,10 @@ impl Cache {
     }
 }
 
-/// Which cache is meant.
+/// Selects a cache.
 #[derive(Args)]
 struct Place {
-    /// A pipeline file, whose workspace's cache is meant; default: ./cache
+    /// Use the cache of this pipeline's workspace; default: ./cache
     #[arg(value_name = "PIPELINE.toml")]
     file: Option<PathBuf>,
     /// The cache folder; also INTRADA_CACHE
@@ -52,7 +52,7 @@ struct Place {
 }
 
 impl Place {
-    /// Opens it; one that isn't there is not made.
+    /// Opens the cache; fails if it is missing.
     fn open(&self, access: Access) -> Result<Arc<Store>, Refusal> {
         if let (None, Some(file)) = (cache_folder(self.cache.as_ref()), &self.file) {
             let source = Source { file: file.clone(), set: Vec::new(), cache: None, shared_cache: Vec::new() };
@@ -61,14 +61,14 @@ impl Place {
         let place = cache_folder(self.cache.as_ref()).unwrap_or_else(|| PathBuf::from("cache"));
         if !mark::is_ours(&place) {
             let text = if place.exists() {
-                format!("{} is no cache of intrada-run", place.display())
+                format!("{} is not a cache of intrada-run", place.display())
             } else {
-                format!("{} is no cache of intrada-run: there is nothing", place.display())
+                format!("there is no cache at {}", place.display())
             };
             return Err(Refusal::Usage(format!("{text}; name a pipeline file, or the folder with --cache")));
         }
         let store = match access {
-            // Where it stands, its own tag says; a tag that is gone is made again as that of a workspace only where it lies.
+            // The cache's tag says whether it belongs to a workspace; a lost tag is recreated as that only without --cache.
             Access::Run if self.cache.is_some() => Store::open_as(&place, Stands::Elsewhere),
             Access::Run => Store::open(&place),
             Access::Look => Store::look_at(&place),

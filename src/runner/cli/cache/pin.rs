@@ -1,4 +1,4 @@
-//! `cache pin`, `cache unpin`: results that gc never takes.
+//! `cache pin`, `cache unpin`: results that gc never deletes.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,14 +11,16 @@ use crate::pipeline::StageId;
 use crate::sched::session::Access;
 use crate::store;
 
-/// Keep the results that a pipeline has now, whatever gc is asked
+/// Protect a pipeline's current results from gc
 #[derive(Args)]
-#[command(after_help = "What they were made from is kept with them. A pin is on the result, not on the stage: \
-                  what the stage gives after an edit is another result.
+#[command(
+    after_help = "Also protects all results that they were made from. A pin protects one result, not the stage: after \
+                  an edit the stage has another result.
 
 Examples:
   intrada-run cache pin p.toml             all results of a pipeline
-  intrada-run cache pin p.toml intra       one of them")]
+  intrada-run cache pin p.toml intra       one of them"
+)]
 pub(in crate::cli) struct Pin {
     #[command(flatten)]
     source: Source,
@@ -56,7 +58,7 @@ impl Pin {
     }
 }
 
-/// Take pins away: gc goes by its limits again
+/// Remove pins
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run cache unpin p.toml           all results of a pipeline
@@ -64,7 +66,7 @@ impl Pin {
 pub(in crate::cli) struct Unpin {
     #[command(flatten)]
     source: Source,
-    /// Only of these stages; default: of all, those that the file no longer has included
+    /// Only these stages; default: all, including stages no longer in the file
     #[arg(value_name = "STAGE")]
     stages: Vec<String>,
 }
@@ -76,7 +78,7 @@ impl Unpin {
             pin.pipeline == session.pipeline.name && (self.stages.is_empty() || self.stages.contains(&pin.stage))
         };
         let pins = session.store.pins().context("failed to read the pins")?;
-        // A stage that the file no longer has may still have a pin; a name that neither knows is a slip.
+        // A stage no longer in the file may still have a pin; a name unknown to both is a typing error.
         for name in &self.stages {
             let is_pinned = pins.iter().any(|pin| pin.pipeline == session.pipeline.name && pin.stage == *name);
             if !is_pinned {
@@ -85,7 +87,7 @@ impl Unpin {
         }
         let mut count = 0;
         for pin in pins.iter().filter(|pin| of(pin)) {
-            count += usize::from(session.store.unpin(pin.key).context("failed to take a pin away")?);
+            count += usize::from(session.store.unpin(pin.key).context("failed to remove a pin")?);
         }
         show(&format!("{} unpinned\n", plural(count, "result")))?;
         Ok(DONE)

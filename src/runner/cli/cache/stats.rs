@@ -1,4 +1,4 @@
-//! `cache stats`: what the store holds.
+//! `cache stats`: counts files and bytes of the store.
 
 use anyhow::Context;
 use clap::Args;
@@ -10,7 +10,7 @@ use crate::measures::{count, size};
 use crate::sched::session::Access;
 use crate::store::Tally;
 
-/// Count what the cache holds
+/// Count files and bytes of the cache
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run cache stats                  of ./cache
@@ -18,7 +18,7 @@ use crate::store::Tally;
 pub(in crate::cli) struct Stats {
     #[command(flatten)]
     place: Place,
-    /// Lines for people, or JSON for programs
+    /// Text for people, or JSON
     #[arg(long, default_value = "text")]
     format: Format,
 }
@@ -26,7 +26,7 @@ pub(in crate::cli) struct Stats {
 impl Stats {
     pub(super) fn answer(self) -> Answer {
         let store = self.place.open(Access::Look)?;
-        let usage = store.usage().context("failed to count what the cache holds")?;
+        let usage = store.usage().context("failed to count the files of the cache")?;
         let rows = [
             ("objects", usage.objects),
             ("traces", usage.traces),

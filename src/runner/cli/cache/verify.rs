@@ -1,4 +1,4 @@
-//! `cache verify`: reads everything again, heals what can be, and says what will run again.
+//! `cache verify`: checks all objects and traces, repairs what it can and lists the stages that will re-run.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -14,26 +14,27 @@ use crate::sched::session::Access;
 use crate::shown::line;
 use crate::store::verify::{Findings, Progress};
 
-/// How often it says how far it is.
+/// Time between progress lines.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 
-/// Read everything again and heal what is damaged
+/// Check all contents against their hashes and repair damage
 #[derive(Args)]
-#[command(after_help = "Every object is hashed, whatever its stat says; every trace is read, and what it names \
-                  must be there. What is damaged goes to quarantine and comes back if a workspace or a \
-                  shared cache (INTRADA_SHARED_CACHES) still has it. Exit status 1 if something is lost. \
-                  Runs may go on meanwhile.
+#[command(
+    after_help = "Hashes every object, reads every trace and checks that its objects exist. Damaged files are moved to \
+                  quarantine and repaired from a workspace or a shared cache (INTRADA_SHARED_CACHES) that \
+                  has a copy. Exit status 1 if something is lost. Pipelines may run meanwhile.
 
 Examples:
   intrada-run cache verify                 all of ./cache
-  intrada-run cache verify --sample 5%     a twentieth of it, by chance")]
+  intrada-run cache verify --sample 5%     a random twentieth of it"
+)]
 pub(in crate::cli) struct Verify {
     #[command(flatten)]
     place: Place,
-    /// Hash by chance only so many of the objects, as in 5%
+    /// Hash only a random share of the objects, as in 5%
     #[arg(long, value_name = "SHARE", default_value = "100%", value_parser = amounts::share)]
     sample: f64,
-    /// Lines for people, or JSON for programs
+    /// Text for people, or JSON
     #[arg(long, default_value = "text")]
     format: Format,
 }
@@ -64,11 +65,11 @@ fn as_text(findings: &Findings) -> String {
     let mut text = format!("  {} hashed, {}\n", plural(hashed.files as usize, "object"), size(hashed.bytes));
     text += &format!("  {} read\n", plural(findings.traces as usize, "trace"));
     let counted = [
-        (findings.damaged, "object", "damaged, in quarantine now"),
+        (findings.damaged, "object", "damaged, moved to quarantine"),
         (findings.missing, "object", "missing"),
-        (findings.healed, "object", "healed from a copy elsewhere"),
-        (findings.damaged_traces, "trace", "damaged, in quarantine now"),
-        (findings.other_traces, "trace", "of another version, left alone"),
+        (findings.healed, "object", "repaired from a copy"),
+        (findings.damaged_traces, "trace", "damaged, moved to quarantine"),
+        (findings.other_traces, "trace", "of another version, skipped"),
     ];
     for (number, noun, what) in counted.into_iter().filter(|(number, ..)| *number > 0) {
         text += &format!("  {} {what}\n", plural(number as usize, noun));
@@ -77,17 +78,17 @@ fn as_text(findings: &Findings) -> String {
         text += &format!("  can't be read: {}: {}\n", line(&path.display().to_string()), line(why));
     }
     if !findings.lost.is_empty() {
-        text += "lost; these stages run again when their results are asked for:\n";
+        text += "lost; these stages re-run when their results are needed:\n";
         text += &findings
             .lost
             .iter()
             .map(|stage| format!("  {}\n", line(stage.trim_start_matches('/'))))
             .collect::<String>();
     } else if findings.is_well() {
-        text += if findings.healed > 0 { "all healed\n" } else { "all intact\n" };
+        text += if findings.healed > 0 { "all repaired\n" } else { "all intact\n" };
     } else if findings.unreadable.is_empty() {
         let lost = findings.damaged + findings.missing - findings.healed + findings.damaged_traces;
-        text += &format!("{} lost that no result needs\n", count(lost));
+        text += &format!("{} lost, all unreferenced\n", count(lost));
     }
     text
 }
@@ -109,6 +110,6 @@ mod tests {
     #[test]
     fn what_was_healed_is_not_lost() {
         let findings = Findings { damaged: 40, healed: 38, damaged_traces: 1, ..Findings::default() };
-        assert!(as_text(&findings).ends_with("\n3 lost that no result needs\n"), "{}", as_text(&findings));
+        assert!(as_text(&findings).ends_with("\n3 lost, all unreferenced\n"), "{}", as_text(&findings));
     }
 }

@@ -1,4 +1,4 @@
-//! What a pipeline reads: its data sets, counted and sampled, and the files that it names.
+//! Checks of a pipeline's inputs: its data sets, counted and sampled, and the files that it names.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -16,7 +16,7 @@ use crate::plan::found::Surveyor;
 use crate::plan::sources::Sampled;
 use crate::plan::weights::{self, Tried};
 
-/// Of all that is there before anything runs.
+/// Checks everything that exists before the first stage runs.
 pub(super) fn checks(pipeline: &Pipeline, cache: &Path, all_labels: bool) -> Vec<Check> {
     let inputs = Inputs::new(&pipeline.root, cache, HashMap::new());
     let surveyor = Surveyor { pipeline, inputs: &inputs };
@@ -26,11 +26,7 @@ pub(super) fn checks(pipeline: &Pipeline, cache: &Path, all_labels: bool) -> Vec
         .map(|id| {
             let dataset = pipeline.dataset(id);
             if let Some(writers) = writers(pipeline, &dataset.producers) {
-                return Check::new(
-                    State::Good,
-                    &dataset.name,
-                    format!("written by {writers}, and looked at after that"),
-                );
+                return Check::new(State::Good, &dataset.name, format!("written by {writers}; checked after that"));
             }
             let (readers, labels) = readers(pipeline, id);
             let check = of_dataset(dataset, surveyor.sample(id, labels, &readers, most));
@@ -42,12 +38,12 @@ pub(super) fn checks(pipeline: &Pipeline, cache: &Path, all_labels: bool) -> Vec
     checks
 }
 
-/// The files of weights, tried as their stages read them.
+/// The weight files, read as their stages would read them.
 fn weights(pipeline: &Pipeline) -> Vec<Check> {
     let Tried { problems, files } = weights::examined(pipeline);
     if problems.is_empty() && files > 0 {
-        let what = plural(files, "file") + " of weights";
-        return vec![Check::new(State::Good, what, "read into the networks of the stages that name them")];
+        let what = plural(files, "weight file");
+        return vec![Check::new(State::Good, what, "loaded into the networks of the stages that name them")];
     }
     let check = |problem: Problem| {
         let state = if problem.is_error() { State::Failure } else { State::Warning };
@@ -62,14 +58,14 @@ fn weights(pipeline: &Pipeline) -> Vec<Check> {
     problems.into_iter().map(check).collect()
 }
 
-/// The stages that write what a data set consists of; `None`: none.
+/// The stages that write a data set's folders, if any.
 fn writers(pipeline: &Pipeline, producers: &[OutputId]) -> Option<String> {
     let mut names: Vec<&str> = producers.iter().map(|output| pipeline.stage(output.stage).name.as_str()).collect();
     names.dedup();
     (!names.is_empty()).then(|| names.join(", "))
 }
 
-/// Who reads a data set and where each says so, and whether one of them reads its labels.
+/// The stages that read a data set, with the span of each, and whether one of them reads its labels.
 fn readers(pipeline: &Pipeline, id: DatasetId) -> (Vec<(StageId, Span)>, bool) {
     let (mut readers, mut reads_labels) = (Vec::new(), false);
     for stage in pipeline.stage_ids() {
@@ -85,7 +81,7 @@ fn readers(pipeline: &Pipeline, id: DatasetId) -> (Vec<(StageId, Span)>, bool) {
     (readers, reads_labels)
 }
 
-/// No run looks at a data set that no stage reads, so whatever is wrong with it stands in no run's way.
+/// A data set that no stage reads can't fail a run.
 fn unused(mut check: Check) -> Check {
     check.state = State::Good;
     check.found = format!("no stage uses it; {}", check.found);
@@ -109,15 +105,15 @@ fn of_dataset(dataset: &Dataset, sampled: Sampled) -> Check {
     check
 }
 
-/// "1,200 images, 1,198 labels, 200 of them read: values 0 1 2 255, 1280 × 720"; nothing of one that can't be listed.
+/// "1,200 images, 1,198 labels, 200 of them read: values 0 1 2 255, 1280 × 720"; empty if it can't be listed.
 fn counted(dataset: &Dataset, sampled: &Sampled) -> String {
     if sampled.images == 0 {
         return String::new();
     }
     let mut parts = vec![plural(sampled.images, "image")];
     match sampled.labelled {
-        None if matches!(dataset.format, Format::Scenes { .. }) => parts.push("drawn when they are needed".to_owned()),
-        None => parts.push("no labels are read".to_owned()),
+        None if matches!(dataset.format, Format::Scenes { .. }) => parts.push("generated on demand".to_owned()),
+        None => parts.push("no labels needed".to_owned()),
         Some(labels) => {
             parts.push(plural(labels, "label"));
             if !sampled.values.is_empty() {
@@ -134,7 +130,7 @@ fn counted(dataset: &Dataset, sampled: &Sampled) -> String {
     parts.join(", ")
 }
 
-/// Files and folders that stages name and no stage writes: weights, the inputs of commands.
+/// Files and folders that stages read and no stage writes: weights, the inputs of commands.
 fn files(pipeline: &Pipeline) -> Vec<Check> {
     let mut named: BTreeMap<&PathBuf, (Vec<&str>, bool)> = BTreeMap::new();
     for stage in &pipeline.stages {
@@ -155,19 +151,19 @@ fn files(pipeline: &Pipeline) -> Vec<Check> {
             Err(reason) => {
                 readers.dedup();
                 let mut check = Check::new(State::Failure, "input", reason);
-                check.notes.push(format!("it is read by {}", readers.join(", ")));
+                check.notes.push(format!("read by {}", readers.join(", ")));
                 checks.push(check);
             }
         }
     }
     if found > 0 {
         let what = plural(found, "other input");
-        checks.push(Check::new(State::Good, what, format!("there, {} in files", size(bytes))));
+        checks.push(Check::new(State::Good, what, format!("found, {} in files", size(bytes))));
     }
     checks
 }
 
-/// The size of a file, 0 of a folder; or what is wrong with it.
+/// The size of a file, 0 for a folder; or why it can't be read.
 fn look(root: &Path, path: &Path, is_for_worker: bool) -> Result<u64, String> {
     let place = root.join(path);
     if !place.exists() {

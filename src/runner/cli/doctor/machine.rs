@@ -1,4 +1,4 @@
-//! What computes: the worker with its libtorch, GPUs, cores.
+//! Checks of the machine: worker and libtorch, GPUs, cores.
 
 use std::path::Path;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::pipeline::Pipeline;
 use crate::plan::device;
 use crate::sched::slots::Slots;
 
-/// Of the machine as this pipeline would use it.
+/// Checks the machine as this pipeline would use it.
 pub(super) fn checks(pipeline: Option<&Pipeline>) -> Vec<Check> {
     let start = Instant::now();
     let mut checks = match worker::describe(&Visible::All) {
@@ -44,15 +44,14 @@ fn libtorch(worker: &Description, seconds: f64) -> Check {
         (Some(loaded), Some(wanted)) if release(loaded) != release(wanted) => {
             let file = worker.file.as_ref().map(|file| format!(" from {}", file.display())).unwrap_or_default();
             let found = format!("{loaded} is loaded{file}, but the worker was built for {wanted}");
-            Check::new(State::Failure, "libtorch", found).help(
-                "LD_LIBRARY_PATH may name its folder; or build for this one: LIBTORCH=FOLDER cargo build --release",
-            )
+            Check::new(State::Failure, "libtorch", found)
+                .help("remove its folder from LD_LIBRARY_PATH, or build for it: LIBTORCH=FOLDER cargo build --release")
         }
         _ => Check::new(State::Good, "libtorch", found),
     }
 }
 
-/// The instructions that whatever computes would use.
+/// The instruction set that stages would use.
 fn instructions(worker: &Description, held_to: Option<&InstructionSet>) -> Option<Check> {
     const WHAT: &str = "instruction set";
     if let Some(Failure::Failed { message, help }) = held_to.and_then(surroundings::refusal) {
@@ -67,7 +66,7 @@ fn instructions(worker: &Description, held_to: Option<&InstructionSet>) -> Optio
     })
 }
 
-/// Variables that have no effect here, though their names say that they should.
+/// Warns of environment variables that have no effect here.
 fn environment(withheld: &[String]) -> Option<Check> {
     let told = surroundings::told(withheld)?;
     Some(Check::new(State::Good, "environment", told).help(surroundings::INSTEAD))
@@ -76,7 +75,7 @@ fn environment(withheld: &[String]) -> Option<Check> {
 fn no_worker(failure: Failure, is_needed: bool) -> Check {
     let (message, help) = match failure {
         Failure::Failed { message, help } => (message, help),
-        Failure::Cancelled { .. } => ("it was stopped".to_owned(), Vec::new()),
+        Failure::Cancelled { .. } => ("stopped".to_owned(), Vec::new()),
     };
     if is_needed {
         Check { help, ..Check::new(State::Failure, "worker", message) }
@@ -85,7 +84,7 @@ fn no_worker(failure: Failure, is_needed: bool) -> Check {
     }
 }
 
-/// `device`: as the pipeline says. `is_there`: the driver of NVIDIA's GPUs shows one.
+/// `device`: as the pipeline says. `is_there`: the NVIDIA driver shows a GPU.
 fn gpus(worker: &Description, device: &str, is_there: bool) -> Vec<Check> {
     let state_of_fault = if device == "cpu" { State::Warning } else { State::Failure };
     let mut checks: Vec<Check> =
@@ -100,7 +99,7 @@ fn gpus(worker: &Description, device: &str, is_there: bool) -> Vec<Check> {
             format!("the pipeline asks for `{device}`, but libtorch finds {}", plural(worker.gpus.len(), "GPU"));
         checks.push(with_driver_help(Check::new(State::Failure, "device", found), worker, is_there));
     } else if worker.gpus.is_empty() && is_there && device != "cpu" {
-        let found = "this machine has an NVIDIA GPU that libtorch doesn't find: stages run on the CPU";
+        let found = "libtorch doesn't find this machine's NVIDIA GPU: stages run on the CPU";
         checks.push(with_driver_help(Check::new(State::Warning, "device", found), worker, is_there));
     }
     checks
@@ -111,8 +110,10 @@ fn of_gpu(index: usize, gpu: &Gpu, state_of_fault: State) -> Check {
     let memory = gpu.memory.map(|[all, free]| format!(", {}, {} free", size(all), size(free))).unwrap_or_default();
     match &gpu.fault {
         None => Check::new(State::Good, format!("gpu {index}"), format!("{name}{memory}")),
-        Some(fault) => Check::new(state_of_fault, format!("gpu {index}"), format!("a small sum failed there: {fault}"))
-            .help("libtorch and the driver have to fit each other; `device = \"cpu\"` does without"),
+        Some(fault) => {
+            Check::new(state_of_fault, format!("gpu {index}"), format!("a small test failed on it: {fault}"))
+                .help("libtorch and the driver must match; `device = \"cpu\"` needs neither")
+        }
     }
 }
 
@@ -124,7 +125,7 @@ fn cores(pipeline: Option<&Pipeline>) -> Check {
     match pipeline {
         Some(pipeline) => {
             let (all, of_stage) = Slots::new(pipeline, None, &pipeline.device).threads();
-            Check::new(State::Good, "cores", format!("{all}, {of_stage} a stage"))
+            Check::new(State::Good, "cores", format!("{all}, {} per stage", plural(of_stage, "thread")))
         }
         None => {
             Check::new(State::Good, "cores", std::thread::available_parallelism().map_or(1, usize::from).to_string())
@@ -132,7 +133,7 @@ fn cores(pipeline: Option<&Pipeline>) -> Check {
     }
 }
 
-/// `watch` is told of changes by the kernel, which has limits on that. Nothing to say where it works.
+/// Checks the kernel's inotify limits, which `watch` needs. `None` if it works.
 #[cfg(target_os = "linux")]
 fn watching() -> Option<Check> {
     use rustix::fs::inotify;
@@ -146,8 +147,7 @@ fn watching() -> Option<Check> {
             return Some(Check::new(State::Warning, "watch", found));
         }
     };
-    let help =
-        format!("whoever administers the machine can raise it: `sysctl {limit}=…`; other programs may hold some");
+    let help = format!("an administrator can raise it: `sysctl {limit}=…`; other programs use it too");
     Some(Check::new(State::Warning, "watch", format!("`watch` can't follow files: {limit} is used up")).help(help))
 }
 

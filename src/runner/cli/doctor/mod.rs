@@ -1,7 +1,6 @@
-//! `doctor`: is all there that a run will need? A line a check, tried for real where that is cheap.
+//! `doctor`: checks everything that a run needs, by trying it where that is cheap. One line per check.
 //!
-//! Changes nothing and makes no cache. A check only reports; which of them a run would stumble over is decided in the file of
-//! the check, and here no more than what that means for the exit status.
+//! Changes nothing and creates no cache. Each check decides whether a run would fail; this file only sets the exit status.
 
 mod data;
 mod machine;
@@ -26,32 +25,32 @@ use crate::shown;
 
 Examples:
   intrada-run doctor                       this machine
-  intrada-run doctor p.toml --all-labels   and all that a pipeline reads"
+  intrada-run doctor p.toml --all-labels   and everything a pipeline reads"
 )]
 pub(super) struct Doctor {
-    /// A pipeline file, whose data sets and files are looked at too
+    /// A pipeline file; also checks its data sets and files
     #[arg(value_name = "PIPELINE.toml")]
     file: Option<PathBuf>,
-    /// Replace a value of the file, as in stages.rank.lambda=0.6; typed as TOML
+    /// Override a value of the file, as in stages.rank.lambda=0.6; TOML syntax
     #[arg(long, value_name = "PATH=VALUE", requires = "file")]
     set: Vec<String>,
     /// The cache folder; also INTRADA_CACHE
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Read every label and every image instead of 200 a data set
+    /// Read every label and image instead of 200 per data set
     #[arg(long, requires = "file")]
     all_labels: bool,
-    /// Lines for people, or JSON Lines for programs
+    /// Text for people, or JSON Lines
     #[arg(long, default_value = "text")]
     format: Format,
 }
 
-/// How a check came out.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
-    /// Nothing to say against it.
+    /// Passed.
     Good,
-    /// Worth knowing; a run goes on.
+    /// A run would continue.
     Warning,
     /// A run would fail.
     Failure,
@@ -61,13 +60,13 @@ enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Check {
     state: State,
-    /// What was looked at.
+    /// What was checked.
     what: String,
-    /// What was found, in half a line.
+    /// The finding, in half a line.
     found: String,
-    /// More of it, each a line.
+    /// Details, one per line.
     notes: Vec<String>,
-    /// What to do, each a line.
+    /// Advice, one per line.
     help: Vec<String>,
 }
 
@@ -89,7 +88,7 @@ impl Doctor {
         let root = read.as_ref().map_or(Path::new(""), |(pipeline, _)| &pipeline.root);
         let place = cache.clone().unwrap_or_else(|| root.join("cache"));
         let pipeline = read.as_ref().map(|(pipeline, _)| pipeline.clone());
-        // A cache that can't be opened is told by its own check.
+        // A cache that can't be opened is reported by its own check.
         let session = read.and_then(|(pipeline, graph)| {
             Session::open(pipeline, graph, cache.as_deref(), &shared_caches(&[]), Access::Look).ok()
         });
@@ -104,7 +103,7 @@ impl Doctor {
         Ok(if failed { STAGE_FAILED } else { DONE })
     }
 
-    /// Shows checks as soon as they are made. Whether one of them says that a run would fail.
+    /// Prints checks as they complete. Returns whether a run would fail.
     fn tell(&self, checks: &[Check]) -> Result<bool, super::Refusal> {
         match self.format {
             Format::Text => show(&checks.iter().map(text).collect::<String>())?,
@@ -139,7 +138,7 @@ fn json_line(check: &Check) -> String {
     format!("{line}\n")
 }
 
-/// Whether stages of it are performed by the worker. Without a pipeline, some will be.
+/// Whether the pipeline has stages for the worker. Without a pipeline, true.
 fn needs_worker(pipeline: Option<&Pipeline>) -> bool {
     pipeline.is_none_or(|pipeline| pipeline.stages.iter().any(|stage| stage.kind.runs == Runs::Worker))
 }

@@ -1,4 +1,4 @@
-//! Where results are kept: what the file system of the cache can do, and whether there is room.
+//! Checks of the storage: capabilities and free space of the cache's file system, places of outputs.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -14,18 +14,18 @@ use crate::store::VERSION;
 use crate::store::capabilities::{Capabilities, Lacks, capabilities};
 use crate::store::room::full;
 
-/// Below this much free space, in bytes, a run whose size isn't known is in danger.
+/// Minimum free bytes if the size of a run isn't known.
 const LITTLE: u64 = 1 << 30;
 
-/// Below so many free inodes, a run that writes an image an image is in danger.
+/// Minimum free inodes: a run may write a file per image.
 const FEW: u64 = 10_000;
 
-/// Of the cache at `place`.
+/// Checks the cache at `place`.
 pub(super) fn checks(place: &Path, session: Option<&Session>) -> Vec<Check> {
     let what = if mark::is_ours(place) {
         format!("cache of version {VERSION}")
     } else {
-        "cache (made by the first run)".to_owned()
+        "cache (created by the first run)".to_owned()
     };
     let mut checks = match capabilities(place) {
         Ok(capabilities) => judged(&what, &capabilities, session.and_then(needed)),
@@ -43,7 +43,7 @@ pub(super) fn checks(place: &Path, session: Option<&Session>) -> Vec<Check> {
             checks.push(Check::new(State::Warning, "workspace", Lacks::Case.words()));
         }
         if device(place) != device(&session.pipeline.root) {
-            let found = "it lies on another file system than the workspace: what is in runs/ and in place are copies";
+            let found = "on another file system than the workspace, so outputs are copied";
             checks.push(Check::new(State::Warning, "cache", found));
         }
         let complaints = session.store.complaints().into_iter();
@@ -52,12 +52,12 @@ pub(super) fn checks(place: &Path, session: Option<&Session>) -> Vec<Check> {
     checks
 }
 
-/// Of the places of all outputs. Nothing is made for it.
+/// Checks the places of all outputs. Creates nothing.
 pub(super) fn places(pipeline: &Pipeline) -> Vec<Check> {
     let obstacles = ways_in::obstacles(pipeline, pipeline.stage_ids().map(|stage| (stage, false)));
     if obstacles.is_empty() {
         let number = pipeline.stages.iter().map(|stage| stage.outputs.len()).sum();
-        let found = format!("{} can be put in place", plural(number, "output"));
+        let found = format!("{} can be written", plural(number, "output"));
         return vec![Check::new(State::Good, "outputs", found)];
     }
     let check = |obstacle: Problem| {
@@ -66,22 +66,22 @@ pub(super) fn places(pipeline: &Pipeline) -> Vec<Check> {
     obstacles.into_iter().map(check).collect()
 }
 
-/// Commands and libraries write there. Nothing to say where that works.
+/// Checks TMPDIR, where commands and libraries write. `None` if it works.
 fn temporary(folder: &Path) -> Option<Check> {
     let check = |found: String| {
-        let help = "set TMPDIR to a folder that can be written to, on a disk with room";
+        let help = "set TMPDIR to a writable folder on a disk with free space";
         Some(Check::new(State::Warning, "TMPDIR", found).help(help))
     };
     match tempfile::tempfile_in(folder) {
-        Err(error) => check(format!("{} can't be written to: {error}", folder.display())),
+        Err(error) => check(format!("{} isn't writable: {error}", folder.display())),
         Ok(_) => match full(&[("TMPDIR", folder)]).first() {
-            Some(_) => check(format!("{} has no room", folder.display())),
+            Some(_) => check(format!("{} has no free space", folder.display())),
             None => None,
         },
     }
 }
 
-/// Whether a file is found by its name in other letters: upper and lower case are one there.
+/// Whether the file system ignores case.
 fn folds_case(file: &Path) -> bool {
     let swapped = |character: char| {
         if character.is_ascii_uppercase() { character.to_ascii_lowercase() } else { character.to_ascii_uppercase() }
@@ -92,8 +92,7 @@ fn folds_case(file: &Path) -> bool {
     other != name && ino(file).is_some() && ino(file) == ino(&file.with_file_name(other))
 }
 
-/// Bytes that all stages wrote when each last ran here: what a run in which everything is invalid adds again. `None` where
-/// nothing has run.
+/// Bytes that all stages wrote when each last ran here, which a complete re-run adds again. `None` if nothing has run.
 fn needed(session: &Session) -> Option<u64> {
     let records =
         session.pipeline.stages.iter().filter_map(|stage| session.index.stages.get(&session.record_name(stage)));
@@ -109,28 +108,28 @@ fn judged(what: &str, capabilities: &Capabilities, needed: Option<u64>) -> Vec<C
         words.join(", ")
     };
     let lacks = if list(false).is_empty() { String::new() } else { format!(" (no {})", list(false)) };
-    let need = needed.map(|bytes| format!(", the last run of every stage took {}", size(bytes))).unwrap_or_default();
+    let need = needed.map(|bytes| format!(", a complete run wrote {}", size(bytes))).unwrap_or_default();
     let found = format!("{}{lacks}; {} free{need}", list(true), size(free));
     let mut checks = Vec::new();
     if !locks {
         let check = Check::new(State::Failure, what, found)
-            .help("without locks two runs would disturb each other: name a folder on another file system with --cache");
+            .help("two runs need locks between them: use a folder on another file system with --cache");
         checks.push(check);
     } else if !reflinks && !hard_links {
         checks.push(
             Check::new(State::Warning, what, found)
-                .help("each output takes its space twice, in the cache and in place"),
+                .help("each output is stored twice, in the cache and in the workspace"),
         );
     } else {
         checks.push(Check::new(State::Good, what, found));
     }
     checks.extend(capabilities.lacks.iter().map(|lacks| Check::new(State::Warning, "cache", lacks.words())));
     if let Some(files) = free_files.filter(|files| *files < FEW) {
-        let found = format!("{files} files may still be made (free inodes), and a run may make thousands");
+        let found = format!("only {files} free inodes; a run may create thousands of files");
         checks.push(Check::new(State::Warning, "disk", found).help("`intrada-run cache gc` removes old results"));
     }
     if free < needed.unwrap_or(LITTLE) {
-        let found = format!("{} are free, and a run may take {}", size(free), size(needed.unwrap_or(LITTLE)));
+        let found = format!("only {} free; a run may need {}", size(free), size(needed.unwrap_or(LITTLE)));
         checks.push(Check::new(State::Warning, "disk", found).help("`intrada-run cache gc` removes old results"));
     }
     checks

@@ -1,7 +1,7 @@
-//! `inspect --image`: what the results of a pipeline know of one image.
+//! `inspect --image`: what the results of a pipeline hold about one image.
 //!
-//! Finds the tables and maps of all stages that look at the same data set, and asks `results::image` what stands there. Of no
-//! other data set, as that may have another image of the same name.
+//! Finds the tables and maps of all stages on the same data set; `results::image` reads them. Other data sets are skipped, as
+//! they may have another image of the same name.
 
 use super::super::Refusal;
 use crate::digest::FileDigest;
@@ -13,24 +13,24 @@ use crate::shown;
 use crate::store::Kind;
 use crate::store::index::PlacedOutput;
 
-/// What a stage gives that looks at images, and the input by which it comes to them.
+/// Outputs with data per image, each with the input that leads to the images.
 const LOOKS: &[(OutputRole, &str)] = &[
     (OutputRole::Scores, "images"),
     (OutputRole::RankingTable, "scores"),
     (OutputRole::Labels, "predictions"),
     (OutputRole::ImageScores, "dataset"),
 ];
-/// Folders with a file an image, what that is, and its ending.
+/// Output folders with one file per image: description and file extension.
 const FOLDERS: &[(OutputRole, &str, &str)] = &[
     (OutputRole::Photographs, "the image, small", "jpg"),
     (OutputRole::EntropyMaps, "entropy of each pixel", "png"),
     (OutputRole::Predictions, "predicted class of each pixel", "png"),
     (OutputRole::Labels, "pseudo-labels", "png"),
 ];
-/// Names that are told where several fit.
+/// Number of names listed if several fit.
 const SHOWN: usize = 8;
 
-/// What is known of the image of this name, or of the only one whose name holds it.
+/// Describes the image of this name, or the only one whose name contains it.
 pub(super) fn known(session: &Session, id: StageId, typed: &str) -> Result<String, Refusal> {
     let stage = session.pipeline.stage(id);
     let stages = || session.graph.order().iter().map(|id| session.pipeline.stage(*id));
@@ -39,7 +39,7 @@ pub(super) fn known(session: &Session, id: StageId, typed: &str) -> Result<Strin
         let looking = looking.take(SHOWN).collect::<Vec<_>>().join(", ");
         let kind = stage.kind.name;
         return Err(Refusal::Usage(format!(
-            "`{}` is {kind}, which says nothing of single images; name one of {looking}",
+            "`{}` is of kind {kind}, which has no data per image; name one of {looking}",
             stage.name
         )));
     };
@@ -58,7 +58,7 @@ pub(super) fn known(session: &Session, id: StageId, typed: &str) -> Result<Strin
     Ok(text)
 }
 
-/// The data set whose images a stage looks at, by itself or through the stage that did.
+/// The data set whose images a stage reads, directly or through another stage.
 fn dataset<'a>(session: &'a Session, stage: &Stage) -> Option<&'a str> {
     let (_, role) = LOOKS.iter().find(|(role, _)| stage.outputs.iter().any(|output| output.role == *role))?;
     match stage.input(role)?.from {
@@ -68,7 +68,7 @@ fn dataset<'a>(session: &'a Session, stage: &Stage) -> Option<&'a str> {
     }
 }
 
-/// The image that is meant; else which names are near or hold what was typed.
+/// The image of this name; else the names that are near or contain it.
 fn name<'a>(session: &Session, stages: impl Iterator<Item = &'a Stage>, typed: &str) -> Result<String, String> {
     let tables =
         stages.flat_map(|stage| LOOKS.iter().filter_map(|(role, _)| Some((*role, table(session, stage, *role)?))));
@@ -80,7 +80,7 @@ fn name<'a>(session: &Session, stages: impl Iterator<Item = &'a Stage>, typed: &
     }
     let mut fitting = names.iter().filter(|name| name.contains(typed)).cloned().collect::<Vec<_>>();
     match fitting.len() {
-        0 if names.is_empty() => Err(": there is none yet; run the pipeline first".to_owned()),
+        0 if names.is_empty() => Err(": there are no results yet; run the pipeline first".to_owned()),
         0 => {
             let near = nearest(typed, names.iter().map(String::as_str));
             Err(near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())
@@ -90,12 +90,12 @@ fn name<'a>(session: &Session, stages: impl Iterator<Item = &'a Stage>, typed: &
             fitting.truncate(SHOWN);
             fitting.iter_mut().for_each(|name| *name = shown::cut(name, 80));
             let more = if several > SHOWN { ", …" } else { "" };
-            Err(format!("; {several} names hold it: {}{more}", fitting.join(", ")))
+            Err(format!("; {several} names contain it: {}{more}", fitting.join(", ")))
         }
     }
 }
 
-/// What one stage's results say of it; the paths are relative to the workspace's root, as in all of `inspect`.
+/// What one stage's results hold about it; paths are relative to the workspace's root, as in all of `inspect`.
 fn lines(session: &Session, stage: &Stage, name: &str) -> Vec<String> {
     let told = |(role, _): &(OutputRole, &str)| image::told(*role, &table(session, stage, *role)?, name);
     let mut lines: Vec<String> = LOOKS.iter().filter_map(told).collect();
@@ -118,7 +118,7 @@ fn table(session: &Session, stage: &Stage, role: OutputRole) -> Option<String> {
     String::from_utf8(read(session, placed.artifact.object)?).ok()
 }
 
-/// What the stage gave of this sort when it was last up to date here.
+/// The stage's output of this role from its last run here.
 fn placed<'a>(session: &'a Session, stage: &Stage, role: OutputRole) -> Option<&'a PlacedOutput> {
     let place = stage.outputs.iter().position(|output| output.role == role)?;
     session.index.stages.get(&session.record_name(stage))?.outputs.get(place)

@@ -1,4 +1,4 @@
-//! `inspect`: what a stage's outputs are, with sizes and digests; of one image, what is known of it; of weights, the tensors.
+//! `inspect`: a stage's inputs and outputs with sizes and digests; the data about one image; the tensors of weights.
 
 mod image;
 mod weights;
@@ -16,10 +16,10 @@ use crate::shown;
 use crate::store::index::StageRecord;
 use crate::store::{Kind, Trace};
 
-/// Show what a stage takes and gives, with sizes and digests
+/// Show the inputs and outputs of a stage, with sizes and digests
 #[derive(Args)]
 #[command(after_help = "Examples:
-  intrada-run inspect p.toml intra         what it took, gave and said
+  intrada-run inspect p.toml intra         inputs, parameters, notes, outputs
   intrada-run inspect p.toml rank --image zurich_000056
   intrada-run inspect p.toml inter --tensors")]
 pub(super) struct Inspect {
@@ -27,13 +27,13 @@ pub(super) struct Inspect {
     source: Source,
     /// The stage
     stage: String,
-    /// What is known of this image, from all that looked at the same data set; a part of its name is enough
+    /// Show all results about this image of the stage's data set; a part of its name is enough
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "format"])]
     image: Option<String>,
-    /// The tensors of the weights that it gives
+    /// Show the tensors of its weights
     #[arg(long, conflicts_with = "format")]
     tensors: bool,
-    /// Lines for people, or JSON for programs
+    /// Text for people, or JSON
     #[arg(long, default_value = "text")]
     format: Format,
 }
@@ -66,30 +66,33 @@ impl Inspect {
     }
 }
 
-/// The tensors of each safetensors file that the stage gives.
+/// The tensors of each safetensors output of the stage.
 fn tensors(session: &Session, stage: &Stage, record: &StageRecord) -> Result<String, Refusal> {
     let mut text = String::new();
     for placed in record.outputs.iter().filter(|placed| placed.path.extension().is_some_and(|end| end == "safetensors"))
     {
         let bytes = session.store.read(placed.artifact.object).ok().flatten();
         let lines = bytes.as_deref().and_then(weights::tensors);
-        let lines = lines.unwrap_or_else(|| vec!["it can't be read: `intrada-run cache verify` says why".to_owned()]);
+        let lines = lines.unwrap_or_else(|| vec!["unreadable: `intrada-run cache verify` says why".to_owned()]);
         text += &format!("{}\n", shown::line(&placed.path.display().to_string()));
         text += &lines.into_iter().map(|line| format!("  {line}\n")).collect::<String>();
     }
     if text.is_empty() {
-        return Err(Refusal::Usage(format!("`{}` is {}, which gives no weights", stage.name, stage.kind.name)));
+        return Err(Refusal::Usage(format!(
+            "`{}` is of kind {}, which writes no weights",
+            stage.name, stage.kind.name
+        )));
     }
     Ok(text)
 }
 
-/// Characters of one line: a parameter may be a whole shell script.
+/// Maximum characters of a line: a parameter may be a whole shell script.
 const SAID: usize = 2000;
 
 fn as_text(session: &Session, id: StageId, record: &StageRecord, trace: Option<&Trace>) -> String {
     let stage = session.pipeline.stage(id);
     let mut text = format!(
-        "{}  {}, made in {}, put in place {}, key {}\n",
+        "{}  {}, computed in {}, restored {}, key {}\n",
         stage.name,
         stage.kind.name,
         duration(record.seconds),
@@ -101,42 +104,42 @@ fn as_text(session: &Session, id: StageId, record: &StageRecord, trace: Option<&
         if let Some(inputs) = trace.manifest["inputs"].as_object() {
             for (role, input) in inputs {
                 let digest: String = input["digest"].as_str().unwrap_or("").chars().take(6).collect();
-                lines.push(("takes", format!("{role}: {}", input["what"].as_str().unwrap_or("")), digest));
+                lines.push(("reads", format!("{role}: {}", input["what"].as_str().unwrap_or("")), digest));
             }
         }
         for (name, value) in trace.manifest["parameters"].as_object().into_iter().flatten() {
             lines.push(("with", format!("{name} {}", value.as_str().unwrap_or("")), String::new()));
         }
         for (name, value) in &trace.note {
-            lines.push(("says", format!("{name}: {value}"), String::new()));
+            lines.push(("recorded", format!("{name}: {value}"), String::new()));
         }
         if let Some(at) = trace.resumed_from {
-            lines.push(("says", format!("resumed at {}", count(at)), String::new()));
+            lines.push(("recorded", format!("resumed at {}", count(at)), String::new()));
         }
     }
-    lines.extend(course(session, stage, record).into_iter().map(|line| ("says", line, String::new())));
+    lines.extend(course(session, stage, record).into_iter().map(|line| ("recorded", line, String::new())));
     for output in &record.outputs {
         let artifact = &output.artifact;
         let what = match artifact.kind {
             Kind::File { .. } => size(artifact.size),
             Kind::Folder => format!("{} files, {}", count(artifact.files), size(artifact.size)),
         };
-        lines.push(("gives", format!("{}  {what}", output.path.display()), artifact.digest().0.short()));
+        lines.push(("writes", format!("{}  {what}", output.path.display()), artifact.digest().0.short()));
     }
     let dependents = session.graph.dependents(id);
     if !dependents.is_empty() {
         let names: Vec<&str> = dependents.iter().map(|id| session.pipeline.stage(*id).name.as_str()).collect();
-        lines.push(("for", names.join(", "), String::new()));
+        lines.push(("used by", names.join(", "), String::new()));
     }
     for (head, what, more) in &lines {
         let what = shown::line(&shown::brief(what, SAID)).into_owned();
-        text += format!("  {head:<6}  {what}  {more}").trim_end();
+        text += format!("  {head:<8}  {what}  {more}").trim_end();
         text.push('\n');
     }
     text
 }
 
-/// How a training went: its last losses, and its best network where it was evaluated on the way.
+/// The last losses of a training, and its best network if it was evaluated.
 fn course(session: &Session, stage: &Stage, record: &StageRecord) -> Vec<String> {
     let read = |role: OutputRole| {
         let place = stage.outputs.iter().position(|output| output.role == role)?;
@@ -153,7 +156,7 @@ fn course(session: &Session, stage: &Stage, record: &StageRecord) -> Vec<String>
     let best =
         read(OutputRole::Evaluations).and_then(|evaluations| best_of(&evaluations)).map(|Best { miou, iteration }| {
             let at = iteration.map(|at| format!(" after {} iterations", count(at))).unwrap_or_default();
-            format!("best mIoU {:.1} %{at}, picked with labels", 100.0 * miou)
+            format!("best mIoU {:.1} %{at}, chosen with labels", 100.0 * miou)
         });
     last.into_iter().chain(best).collect()
 }

@@ -1,6 +1,6 @@
-//! `inspect --tensors`: what a safetensors file holds, by its header.
+//! `inspect --tensors`: lists the tensors of a safetensors file from its header.
 //!
-//! Knows what the header says of a tensor and nothing of networks. No tensor is loaded: the runner never links libtorch.
+//! Knows nothing of networks and loads no tensor: the runner never links libtorch.
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use crate::export::safetensors::{METADATA, split};
 use crate::measures::{count, size};
 use crate::shown;
 
-/// One tensor as the header describes it.
+/// A tensor's entry in the header.
 #[derive(Deserialize)]
 struct Tensor {
     dtype: String,
@@ -16,14 +16,14 @@ struct Tensor {
     data_offsets: [u64; 2],
 }
 
-/// A line a tensor in the order of the file, and their sums; none if the bytes are no safetensors file.
+/// One line per tensor in file order, then the totals; `None` if the bytes are not a safetensors file.
 pub(super) fn tensors(file: &[u8]) -> Option<Vec<String>> {
     let (mut header, _) = split(file).ok()?;
     header.remove(METADATA);
     let read = |(name, value): (String, serde_json::Value)| Some((name, serde_json::from_value::<Tensor>(value).ok()?));
     let mut tensors: Vec<(String, Tensor)> = header.into_iter().map(read).collect::<Option<_>>()?;
     tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
-    /// Columns of the longest name that is shown whole: it comes out of a file that anybody made.
+    /// Maximum width of a name: the file may come from anywhere.
     const NAME: usize = 100;
     let width = tensors.iter().map(|(name, _)| shown::width(&shown::cut(name, NAME))).max().unwrap_or(0);
     let numbers: u64 = tensors.iter().map(|(_, tensor)| tensor.shape.iter().product::<u64>()).sum();
