@@ -129,7 +129,7 @@ fn a_cpu_that_lacks_the_instructions_is_refused_before_anything_runs() {
 
 fn has(set: &str) -> bool {
     let set = intrada_runner::kind::instruction_set::find(set).unwrap();
-    intrada_runner::exec::surroundings::has(set)
+    intrada_runner::exec::local::surroundings::has(set)
 }
 
 /// An emulator of other CPUs, where there is one.

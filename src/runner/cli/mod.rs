@@ -45,7 +45,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::event::full_disk;
-use crate::exec::supervisor;
+use crate::exec::local::supervisor;
 use crate::pipeline::{Look, Problems};
 use crate::shell;
 use crate::shown;

@@ -10,7 +10,7 @@ use super::result::{self, Before};
 use super::screen::Screen;
 use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, device, open, plan, report, show};
 use crate::event::Reporter;
-use crate::exec::signals;
+use crate::exec::local::signals;
 use crate::report::views::Views;
 use crate::sched::session::{Access, Session};
 use crate::sched::{self, Ended, Interrupt, Options};

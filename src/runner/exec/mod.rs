@@ -1,28 +1,22 @@
-//! Where a job runs: a worker process for the built-in kinds, any program for `command`.
+//! Running jobs: a worker for the built-in kinds, any program for `command`.
 //!
 //! Knows no graph, no keys and no cache: a description of the work comes in, events come out, files lie in the folder that
-//! was named. A process each job, because a crash, an out-of-memory kill or a CUDA error must fail one stage, not the run.
+//! was named. [`executor`] is the interface to the place where jobs run, [`local`] the one place there is so far, this machine.
+//! [`perform`](mod@perform) starts a job there, listens to it and says what came of it.
+//!
+//! Each job is a process of its own, because a crash, an out-of-memory kill or a CUDA error must fail one stage, not the run.
 //! All built-in kinds go through the worker, ranking too: a second place where kinds are performed would cost more than the
 //! 0.4 s that loading libtorch costs a ranking.
 
-pub mod run_info;
 pub mod command;
+pub mod control;
+mod diagnosis;
+pub mod executor;
 pub mod job;
-mod no_start;
-pub mod orphans;
-pub mod process;
-mod processes;
-pub mod signals;
-pub mod supervisor;
-pub mod surroundings;
-pub mod worker;
-
-use std::path::PathBuf;
-
-/// The first argument of a supervisor; the job's program and its arguments follow.
-const SUPERVISE: &str = "--supervise-job";
-/// What it is called in a list of processes. Not as the runner: who kills all of those by name would kill it, too.
-const SUPERVISOR: &str = "intrada-supervisor";
+mod listen;
+pub mod local;
+pub mod perform;
+pub mod run_info;
 
 /// Why a job gave no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +49,6 @@ impl Visible {
     /// Whether the job is to do without a GPU.
     pub fn is_none(&self) -> bool {
         matches!(self, Visible::Only(gpus) if gpus.is_empty())
-    }
-
-    fn limit(&self, command: &mut std::process::Command) {
-        if let Visible::Only(gpus) = self {
-            command.env("CUDA_VISIBLE_DEVICES", gpus.join(","));
-        }
     }
 }
 
@@ -121,31 +109,6 @@ fn shown(line: &str) -> String {
         text.push('…');
     }
     crate::shown::lines(&text).into_owned()
-}
-
-/// The program beside the running one, or the one that `INTRADA_WORKER` names.
-///
-/// # Errors
-/// A failure with what to do when there is none: a checkout without libtorch builds no worker, and needs none for a
-/// pipeline of commands.
-pub fn find_worker() -> Result<PathBuf, Failure> {
-    if let Some(path) = std::env::var_os("INTRADA_WORKER").filter(|path| !path.is_empty()) {
-        let path = PathBuf::from(path);
-        return match path.exists() {
-            true => Ok(path),
-            false => Err(Failure::new(format!("INTRADA_WORKER names {}, which does not exist", path.display()))),
-        };
-    }
-    let name = format!("intrada-worker{}", std::env::consts::EXE_SUFFIX);
-    let beside = std::env::current_exe().map(|own| own.with_file_name(&name));
-    match beside {
-        Ok(path) if path.exists() => Ok(path),
-        Ok(path) => Err(Failure::new(format!("there is no {name} beside intrada-run ({})", path.display()))
-            .with_help("build it with `./fetch-libtorch && cargo build --release`")
-            .with_help("or name one in the environment variable INTRADA_WORKER")),
-        Err(error) => Err(Failure::new(format!("failed to find the place of intrada-run itself: {error}"))
-            .with_help("name the worker in the environment variable INTRADA_WORKER")),
-    }
 }
 
 #[cfg(test)]

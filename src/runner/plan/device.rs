@@ -1,17 +1,16 @@
 //! Whether the device that is asked for is there: told before a stage runs, and not by the first one that needs it.
 //!
-//! Knows no GPU: the worker is asked, as only libtorch knows what it can use. That takes it a second, so it is asked only where
-//! a GPU is asked for by name. `auto` and `cpu` are always there.
+//! Knows no GPU: the worker is asked at the place where it would run, as only libtorch knows what it can use. That takes it a
+//! second, so it is asked only where a GPU is asked for by name. `auto` and `cpu` are always there.
 
-use std::path::Path;
-
+use crate::exec::Visible;
+use crate::exec::executor::Executor;
 use crate::exec::job::Description;
-use crate::exec::{Visible, worker};
 use crate::kind::Runs;
 use crate::measures::plural;
 use crate::pipeline::{Pipeline, Problem, Stage, StageId};
 
-/// What is amiss if one of `open` has to run on `typed`, the device by the command line, or else on that of the pipeline, with
+/// What is amiss if one of `open` has to run at `place` on `typed`, the device by the command line, or else on that of the pipeline, with
 /// the first stage that would compute there.
 ///
 /// Where the worker doesn't answer nothing is known.
@@ -19,20 +18,20 @@ pub fn missing(
     pipeline: &Pipeline,
     typed: Option<&str>,
     open: impl IntoIterator<Item = StageId>,
+    place: &dyn Executor,
 ) -> Option<(StageId, Problem)> {
     let device = typed.unwrap_or(&pipeline.device);
     index(device)?;
     let id = open.into_iter().find(|id| needs_device(pipeline, pipeline.stage(*id)))?;
     let stage = pipeline.stage(id);
     let visible = pipeline.resources.gpus.clone().map_or(Visible::All, Visible::Only);
-    let worker = worker::describe(&visible).ok()?;
+    let worker = place.describe(&visible).ok()?;
     let (problem, there) = (Problem::error(lack(&worker, device)?), "this stage has to run there");
     let problem = match typed {
         None => problem.at(pipeline.device_span, "").beside(stage.span, there),
         Some(_) => problem.at(stage.span, there).note("the command line asks for it: `--device`"),
     };
-    let is_there = Path::new("/dev/nvidia0").exists();
-    Some((id, problem.help(advice(&worker, is_there)).help("`--device cpu` does without for this time")))
+    Some((id, problem.help(advice(&worker, place.has_gpu())).help("`--device cpu` does without for this time")))
 }
 
 /// Of the GPU that a device names; `None`: it names none.
@@ -57,8 +56,7 @@ pub fn lack(worker: &Description, device: &str) -> Option<String> {
     }
 }
 
-/// What to do where libtorch finds fewer GPUs than there should be.
-/// `is_there`: the driver of NVIDIA's GPUs shows one.
+/// What to do where libtorch finds fewer GPUs than there should be. `is_there`: as [`Executor::has_gpu`] says.
 pub fn advice(worker: &Description, is_there: bool) -> &'static str {
     match (worker.cuda, is_there) {
         (false, _) => "a CUDA build of libtorch comes with `./fetch-libtorch --cuda`",

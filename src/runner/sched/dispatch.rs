@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use crate::digest::Key;
 use crate::event::{Event, Outcome};
 use crate::exec::Failure;
-use crate::exec::process::Control;
+use crate::exec::control::Control;
+use crate::exec::executor::Work;
 use crate::flow::{Failed, NodeId};
 use crate::measures::duration;
 use crate::pipeline::{Stage, StageId};
 use crate::shell;
 
-use super::jobs::{Order, Performed, Task};
+use super::jobs::{Context, Order, Performed};
 use super::lookout::Lookout;
 use super::message::{JobId, Message};
 use super::news::News;
@@ -217,10 +218,12 @@ impl Run<'_> {
         let job = JobId(self.jobs.started);
         self.jobs.started += 1;
         self.jobs.running.insert(job, running);
-        let (store, send) = (Arc::clone(&self.session.store), self.send.clone());
+        let (store, executor) = (Arc::clone(&self.session.store), Arc::clone(&self.session.executor));
+        let send = self.send.clone();
         std::thread::spawn(move || {
             let tell = |news| drop(send.send(Message::News(job, news)));
-            let perform = || order.perform(&store, &control, &tell);
+            let context = Context { store: &store, executor: &*executor, control: &control, tell: &tell };
+            let perform = || order.perform(&context);
             let result = match lookout {
                 Some(lookout) => lookout.during(&control, |text| tell(News::Remark(text)), perform),
                 None => perform(),
@@ -233,7 +236,7 @@ impl Run<'_> {
 
     /// Who looks at the files of a job that takes time and doesn't write to them.
     fn lookout(&self, node: NodeId, order: &Order) -> Option<Lookout> {
-        let Task::Worker(job, _) = &order.task else { return None };
+        let Work::Worker(job, _) = &order.work else { return None };
         let kind = self.session.pipeline.stage(self.stage(node)).kind;
         let guard = || self.planner.guard(self.session, node);
         (!self.hears_of_changes).then(|| Lookout::new(guard(), &order.root, kind, job))

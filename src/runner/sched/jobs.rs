@@ -1,8 +1,9 @@
 //! One stage from its lease to its published trace, on a thread of its own.
 //!
-//! Knows the store and how jobs are performed, not the graph: an [`Order`] comes in with everything in it, and what comes
-//! out is the trace with the outputs in place, or a failure that left the workspace as it was. The order of steps is what
-//! makes a kill harmless: perform in staging, insert objects, publish the trace, drop the resume slot, put in place.
+//! Knows the store, leases and publishing, not the graph, and not how a job runs: an executor is asked for that. An [`Order`]
+//! comes in with everything in it; what comes out is the trace with the outputs in place, or a failure that left the workspace
+//! as it was. The order of steps is what makes a kill harmless: perform in staging, insert objects, publish the trace, drop the
+//! resume slot, put in place.
 
 mod command;
 
@@ -12,12 +13,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::digest::{ArtifactDigest, Key};
+use crate::exec::Failure;
 use crate::exec::command::Program;
+use crate::exec::control::Control;
+use crate::exec::executor::{Belongings, Executor, Start, Work};
 use crate::exec::job::{self, Event, Job};
-use crate::exec::process::Control;
+use crate::exec::perform::{Finished, perform};
 use crate::exec::run_info::RunInfo;
-use crate::exec::worker::Finished;
-use crate::exec::{Failure, Visible, worker};
 use crate::measures;
 use crate::plan::manifest::Manifest;
 use crate::store::claim::Claim;
@@ -59,8 +61,8 @@ pub struct Order {
     pub in_place: Vec<PathBuf>,
     /// The outputs in whose places lies what an attempt has left that came to nothing.
     pub unfinished: BTreeSet<PathBuf>,
-    /// What is performed.
-    pub task: Task,
+    /// What is performed. A job's staging folder and the resume slot are filled in here.
+    pub work: Work,
     /// Of a kind that works item by item: its items.
     pub items: Option<Items>,
     /// The workspace root.
@@ -81,12 +83,17 @@ pub struct Order {
     pub timeout: Option<Duration>,
 }
 
-/// What is performed.
-pub enum Task {
-    /// A job for the worker and the GPUs that it may see; its staging folder and slot are filled in here.
-    Worker(Box<Job>, Visible),
-    /// A program in the workspace; its slot is filled in here.
-    Command(Program),
+/// What an order is carried out with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The cache.
+    pub store: &'a Store,
+    /// Where the job runs.
+    pub executor: &'a dyn Executor,
+    /// How it is told to end.
+    pub control: &'a Control,
+    /// Who hears what happens on the way.
+    pub tell: &'a dyn Fn(News),
 }
 
 /// A stage that is done.
@@ -112,25 +119,18 @@ impl Order {
     ///
     /// # Errors
     /// The failure of the job, or of the store with its reason; what the job kept in its slot stays.
-    pub fn perform(mut self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Performed, Failure> {
+    pub fn perform(mut self, context: &Context<'_>) -> Result<Performed, Failure> {
+        let Context { store, control, tell, .. } = *context;
         let lease = self.lease(store, control, tell)?;
         let claims = self.secure(store, control, tell)?;
-        let mut leases = vec![lease.share().map_err(failed)?];
-        for claim in &claims {
-            leases.extend(claim.share().map_err(failed)?);
-        }
-        if let Some(visit) = &self.visit {
-            leases.push(visit.share().map_err(failed)?);
-        }
-        let workspace = store.workspace_root().map(|root| root.as_os_str().to_owned());
-        control.give(store.lock_path(self.key).into_os_string(), workspace, leases);
+        let belongings = self.belongings(store, &lease, &claims)?;
         if !self.forced
             && let Some(done) = self.done_meanwhile(store, control, tell)?
         {
             return Ok(done);
         }
         let slot = store.slot(self.key);
-        let (mut trace, stored, earlier) = self.attempts(store, control, tell)?;
+        let (mut trace, stored, earlier) = self.attempts(context, &belongings)?;
         self.was_alone(&claims)?;
         trace.after.clone_from(&self.after);
         trace.outputs = self.traced(&stored.artifacts);
@@ -139,7 +139,7 @@ impl Order {
         }
         store.publish(&trace).map_err(failed)?;
         slot.remove().map_err(failed)?;
-        if let Task::Worker(..) = self.task {
+        if let Work::Worker(..) = self.work {
             // It reads nothing any more, and whoever waits for that may be in the way of what it gives.
             drop(claims);
         }
@@ -148,23 +148,32 @@ impl Order {
         Ok(Performed { trace: recorded.trace, placed, fresh: true, earlier })
     }
 
+    /// What every process of the job has: its name, and the leases, which are held until the last one has ended.
+    fn belongings(&self, store: &Store, lease: &Lease, claims: &[Claim]) -> Result<Belongings, Failure> {
+        let mut leases = vec![lease.share().map_err(failed)?];
+        for claim in claims {
+            leases.extend(claim.share().map_err(failed)?);
+        }
+        if let Some(visit) = &self.visit {
+            leases.push(visit.share().map_err(failed)?);
+        }
+        let workspace = store.workspace_root().map(|root| root.as_os_str().to_owned());
+        Ok(Belongings { name: store.lock_path(self.key).into_os_string(), workspace, leases: Arc::new(leases) })
+    }
+
     /// Tries until it works or the tries are used up.
-    fn attempts(
-        &mut self,
-        store: &Store,
-        control: &Control,
-        tell: &dyn Fn(News),
-    ) -> Result<(Trace, Stored, f64), Failure> {
+    fn attempts(&mut self, context: &Context<'_>, belongings: &Belongings) -> Result<(Trace, Stored, f64), Failure> {
+        let Context { control, tell, .. } = *context;
         let mut at = Attempts { attempt: 1, of: self.retries + 1, reason: String::new() };
         loop {
-            let done = control.within(self.timeout, GRACE, || self.attempt(store, control, tell, &at));
+            let done = control.within(self.timeout, GRACE, || self.attempt(context, belongings, &at));
             let message = match done.map_err(|failure| self.in_time(failure, control)) {
                 Err(Failure::Failed { message, help }) => {
                     // What is computed belongs to a key; if the inputs are others by now, trying again is in vain.
                     let mut changed = self.guard.changed();
                     let is_overtaken = !changed.is_empty();
                     // A worker never writes to what it reads.
-                    if is_overtaken && matches!(self.task, Task::Command(_)) {
+                    if is_overtaken && matches!(self.work, Work::Command(_)) {
                         changed.extend(self.guard.grown().map(Path::to_owned));
                         tell(News::Overtaken(changed));
                     }
@@ -198,14 +207,14 @@ impl Order {
         }
     }
 
-    /// One attempt: performs the task, and takes in what it gave.
+    /// One attempt: performs the work, and takes in what it gave.
     fn attempt(
         &mut self,
-        store: &Store,
-        control: &Control,
-        tell: &dyn Fn(News),
+        context: &Context<'_>,
+        belongings: &Belongings,
         at: &Attempts,
     ) -> Result<(Trace, Stored, f64), Failure> {
+        let store = context.store;
         let staging = store.staging().map_err(failed)?;
         let slot = store.slot(self.key);
         let resumes = slot.exists();
@@ -213,28 +222,25 @@ impl Order {
         let before = (at.attempt > 1).then(|| {
             format!("intrada-run: attempt {} of {}, as the one before failed: {}\n", at.attempt, at.of, at.reason)
         });
-        let log = last_words::open_log(store, self.key, resumes, before.as_deref())?;
+        let log = last_words::prepare_log(store, self.key, resumes, before.as_deref())?;
         let mut trace = Trace::new(self.key, &self.pipeline, &self.stage, &self.kind, self.manifest_as_json());
         trace.note = self.run_info.now(&self.root);
         let (started, kept) = (Instant::now(), job::kept(slot.path()));
-        let _unused = last_words::Release(store.log_path(self.key));
-        let (finished, stored) = match &self.task {
-            Task::Worker(job, gpus) => {
+        let _unused = last_words::Release(log.clone());
+        let (finished, stored) = match &self.work {
+            Work::Worker(job, gpus) => {
                 let out = staging.path().join("out");
                 std::fs::create_dir(&out).map_err(|error| io_failure("make", &out, &error))?;
                 let job = Job { staging: out, slot: slot.path().to_owned(), ..Job::clone(job) };
-                let on_event = |event: &Event| tell(News::Event(event.clone()));
-                let job_file = staging.path().join("job.json");
                 self.perform_by_items(store, &slot, job, |job| {
-                    let finished = worker::perform(job, &job_file, gpus, log, control, on_event)
-                        .map_err(|failure| last_words::with_room(failure, store, &self.root))?;
-                    tell(News::Storing);
-                    Ok(finished)
+                    let work = Work::Worker(Box::new(job.clone()), gpus.clone());
+                    self.run(context, &Start { work: &work, folder: staging.path(), log: &log, belongings })
                 })?
             }
-            Task::Command(program) => {
-                let program = Program { slot: slot.path().to_owned(), ..program.clone() };
-                (Finished::default(), self.perform_undisturbed(store, &program, log, control, tell)?)
+            Work::Command(program) => {
+                let work = Work::Command(Program { slot: slot.path().to_owned(), ..program.clone() });
+                let start = Start { work: &work, folder: staging.path(), log: &log, belongings };
+                (Finished::default(), self.perform_undisturbed(context, &start)?)
             }
         };
         trace.resumed_from = finished.resumed_from;
@@ -243,6 +249,17 @@ impl Order {
         trace.seconds = earlier + started.elapsed().as_secs_f64();
         trace.note.extend(finished.notes);
         Ok((trace, stored, earlier))
+    }
+
+    /// Has the executor run the job.
+    fn run(&self, context: &Context<'_>, start: &Start<'_>) -> Result<Finished, Failure> {
+        let Context { store, executor, control, tell } = *context;
+        let on_event = |event: &Event| tell(News::Event(event.clone()));
+        let finished = perform(executor, start, control, on_event)
+            // Asked before anything is taken away, which might make room.
+            .map_err(|failure| last_words::with_room(failure, store, &self.root))?;
+        tell(News::Storing);
+        Ok(finished)
     }
 
     /// Of a kind that works item by item, what is known of the items is offered to the worker, and what it finds is kept,
@@ -286,9 +303,9 @@ impl Order {
     /// What it reads of other stages in place, and the right to keep it there; for a command also the right to write into the
     /// places of its outputs: two commands with different keys must not take each other's bytes for their own.
     fn secure(&mut self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Vec<Claim>, Failure> {
-        let writes = match self.task {
-            Task::Command(_) => self.places(),
-            Task::Worker(..) => Vec::new(),
+        let writes = match self.work {
+            Work::Command(_) => self.places(),
+            Work::Worker(..) => Vec::new(),
         };
         let told = |output, to| tell(News::PutAside { output, to, unfinished: false });
         let claims = when_free(store, control, tell, || match self.reads.secure(store, &self.root, &writes, &told) {
@@ -307,7 +324,7 @@ impl Order {
     /// That nobody has deleted the claims meanwhile: another run may have put something in the places then. A worker compares
     /// what it reads, and writes elsewhere.
     fn was_alone(&self, claims: &[Claim]) -> Result<(), Failure> {
-        if matches!(self.task, Task::Worker(..)) {
+        if matches!(self.work, Work::Worker(..)) {
             return Ok(());
         }
         for claim in claims {
@@ -345,9 +362,9 @@ impl Order {
 
     /// The right to put its outputs in place. A command has had it since before it began.
     fn claim_outputs(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Vec<Claim>, Failure> {
-        match self.task {
-            Task::Command(_) => Ok(Vec::new()),
-            Task::Worker(..) => {
+        match self.work {
+            Work::Command(_) => Ok(Vec::new()),
+            Work::Worker(..) => {
                 when_free(store, control, tell, || claim_places(store, &self.root, &self.outputs).map_err(failed))
             }
         }
@@ -383,9 +400,9 @@ impl Order {
     }
 
     fn placement(&self) -> Placement {
-        match self.task {
-            Task::Worker(..) => Placement::View,
-            Task::Command(_) => Placement::Writable,
+        match self.work {
+            Work::Worker(..) => Placement::View,
+            Work::Command(_) => Placement::Writable,
         }
     }
 

@@ -18,12 +18,12 @@ use super::failure::{failed, io_failure};
 /// A traceback has a few hundred lines at most.
 const RESERVED: u64 = 64 << 10;
 
-/// Opens the log of a job. That of a resumed training goes on, and so does that of a further attempt, which says so in a line
+/// Makes the log of a job ready for it to write at its end. That of a resumed training goes on, and so does that of a further attempt, which says so in a line
 /// `before` it; a fresh run's begins anew.
 ///
 /// # Errors
 /// It can't be opened.
-pub(super) fn open_log(store: &Store, key: Key, resumes: bool, before: Option<&str>) -> Result<File, Failure> {
+pub(super) fn prepare_log(store: &Store, key: Key, resumes: bool, before: Option<&str>) -> Result<PathBuf, Failure> {
     let path = store.log_path(key);
     store.prepare(&path).map_err(failed)?;
     let goes_on = resumes || before.is_some();
@@ -33,7 +33,7 @@ pub(super) fn open_log(store: &Store, key: Key, resumes: bool, before: Option<&s
     // Where there is no room for it, the job will say why.
     let _ = before.map(|line| log.write_all(line.as_bytes()));
     reserve(&log);
-    Ok(log)
+    Ok(path)
 }
 
 /// Reserves room for what a job is going to say at the end of its log. Where the file system can't, it is done without.

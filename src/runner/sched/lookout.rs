@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::digest::{Digest, FileDigest};
 use crate::exec::Failure;
+use crate::exec::control::Control;
 use crate::exec::job::{Input, Job};
-use crate::exec::process::Control;
 use crate::kind::{Kind, OutputRole};
 use crate::store::stat::Stat;
 

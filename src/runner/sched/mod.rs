@@ -43,7 +43,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::event::{Event, Totals};
-use crate::exec::{Failure, find_worker, surroundings};
+use crate::exec::Failure;
+use crate::exec::local::find_worker;
 use crate::graph::StageGraph;
 use crate::kind::Runs;
 use crate::pipeline::{Look, Problem, Problems, Severity, StageId};
@@ -99,7 +100,7 @@ fn missing_worker(session: &Session, mut open: impl Iterator<Item = StageId>) ->
 
 /// What is amiss if one of these stages has to run: the CPU has not the instructions that it is held to.
 fn missing_instructions(session: &Session, mut open: impl Iterator<Item = StageId>) -> Option<Problem> {
-    let Failure::Failed { message, help } = surroundings::refusal(session.pipeline.instruction_set?)? else {
+    let Failure::Failed { message, help } = session.executor.refusal(session.pipeline.instruction_set?)? else {
         return None;
     };
     let stage = session.pipeline.stage(open.find(|stage| session.pipeline.stage(*stage).kind.computes)?);
@@ -119,7 +120,8 @@ fn try_device(
     open: impl Iterator<Item = StageId>,
 ) -> Result<Option<Problem>, Problems> {
     let certain: Vec<StageId> = certain.collect();
-    let Some((stage, amiss)) = device::missing(&session.pipeline, device, certain.iter().copied().chain(open)) else {
+    let open = certain.iter().copied().chain(open);
+    let Some((stage, amiss)) = device::missing(&session.pipeline, device, open, &*session.executor) else {
         return Ok(None);
     };
     if certain.contains(&stage) {

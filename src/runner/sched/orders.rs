@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::digest::{ArtifactDigest, Key};
+use crate::exec::Failure;
 use crate::exec::command::Program;
+use crate::exec::executor::Work;
 use crate::exec::job::{self, Job};
-use crate::exec::{Failure, surroundings};
 use crate::flow::NodeId;
 use crate::kind::Runs;
 use crate::pipeline::{InputSource, OutputId, Pipeline, Stage, Value};
@@ -20,7 +21,7 @@ use crate::store::{Artifact, Kind, Take};
 
 use super::failure::failed;
 use super::items::Items;
-use super::jobs::{Order, Task};
+use super::jobs::Order;
 use super::places::Destination;
 use super::planner::Planner;
 use super::session::Session;
@@ -74,25 +75,25 @@ pub fn order(
 ) -> Result<Order, Failure> {
     let Node::Stage(id) = *planner.wiring.node(node) else { unreachable!("only stages are ordered") };
     let (pipeline, stage) = (&session.pipeline, session.pipeline.stage(id));
-    let task = match stage.kind.runs {
-        Runs::Command => Task::Command(program(pipeline, stage, lent)),
+    let work = match stage.kind.runs {
+        Runs::Command => Work::Command(program(pipeline, stage, lent)),
         Runs::Worker => {
             let set = pipeline.instruction_set.filter(|_| stage.kind.computes);
-            if let Some(refusal) = set.and_then(surroundings::refusal) {
+            if let Some(refusal) = set.and_then(|set| session.executor.refusal(set)) {
                 return Err(refusal);
             }
             let device = if lent.gpus.is_none() { "cpu" } else { device };
             let job = worker_job(session, planner, node, stage, lent.threads, device)?;
-            Task::Worker(Box::new(job), lent.gpus.clone())
+            Work::Worker(Box::new(job), lent.gpus.clone())
         }
     };
     let manifest = (*planner.keys.manifest(node).expect("a stage with a key has a manifest")).clone();
     let guard = planner.guard(session, node);
-    let items = match &task {
-        Task::Worker(job, _) => {
+    let items = match &work {
+        Work::Worker(job, _) => {
             stage.kind.items.and_then(|role| Some(Items::new(&manifest, role, job.datasets.get(role)?)))
         }
-        Task::Command(_) => None,
+        Work::Command(_) => None,
     };
     let slots = planner.wiring.slots(node);
     let listings = slots.iter().filter_map(|slot| planner.keys.found(slot.from)?.listing.clone()).collect();
@@ -107,7 +108,7 @@ pub fn order(
         outputs: destinations(stage),
         in_place: if stage.kind.runs == Runs::Command { in_place(session, stage) } else { Vec::new() },
         unfinished: BTreeSet::new(),
-        task,
+        work,
         items,
         root: pipeline.root.clone(),
         guard,

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::exec::process::Control;
-use crate::exec::{Failure, orphans};
+use crate::exec::Failure;
+use crate::exec::control::Control;
+use crate::exec::local::orphans;
 use crate::store::claim::{Claim, Claimed, Use};
 use crate::store::index::PlacedOutput;
 use crate::store::{Artifact, Holder, Placement, Recorded, Store};

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::event::history::{History, Settled};
 use crate::event::{Event, Outcome, Reporter, full_disk};
-use crate::exec::{orphans, with_causes};
+use crate::exec::executor::Executor;
+use crate::exec::local::{Local, orphans};
+use crate::exec::with_causes;
 use crate::graph::StageGraph;
 use crate::inputs::{Inputs, Meter};
 use crate::mark::Stands;
@@ -58,6 +60,8 @@ pub struct Session {
     pub(super) visit: Option<Arc<Visit>>,
     /// The cache.
     pub store: Arc<Store>,
+    /// Where jobs run.
+    pub executor: Arc<dyn Executor>,
     /// What the workspace's files were when they were last seen.
     pub index: Index,
     /// How much was read of them.
@@ -98,6 +102,7 @@ impl Session {
             pipeline: Rc::new(pipeline),
             graph: Rc::new(graph),
             store: Arc::new(store),
+            executor: Arc::new(Local),
             index,
             meter: Arc::default(),
             unsaved: Unsaved::default(),

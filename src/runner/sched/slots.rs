@@ -5,9 +5,9 @@
 //! than there is gets all of them, so that nothing waits for ever.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use crate::exec::Visible;
+use crate::exec::executor::Executor;
 use crate::kind::Runs;
 use crate::pipeline::{Pipeline, Resources, Stage};
 
@@ -47,17 +47,17 @@ pub struct Lent {
 }
 
 impl Slots {
-    /// `jobs`: at most so many at once. `device`: as the pipeline or the command line says.
+    /// `jobs`: at most so many at once. `device`: as the pipeline or the command line says. `place`: where the jobs run.
     ///
     /// Where nothing is said, a worker's stage gets half of the cores (at most 8, beyond which libtorch's small convolutions
     /// gain little), so that two independent trainings run side by side. Where there is a GPU that may be used and the file
     /// doesn't list it, one job at a time.
-    pub fn new(pipeline: &Pipeline, jobs: Option<usize>, device: &str) -> Slots {
+    pub fn new(pipeline: &Pipeline, jobs: Option<usize>, device: &str, place: &dyn Executor) -> Slots {
         let Resources { gpus, cpu, counted } = pipeline.resources.clone();
         let all_cpu = cpu.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let worker_threads = pipeline.threads.map_or((all_cpu / 2).clamp(1, 8), |threads| threads as usize);
         let is_on_cpu = device == "cpu";
-        let one_gpu = !is_on_cpu && gpus.is_none() && Path::new("/dev/nvidia0").exists();
+        let one_gpu = !is_on_cpu && gpus.is_none() && place.has_gpu();
         let jobs = jobs.unwrap_or(if one_gpu { 1 } else { usize::MAX });
         let all = pipeline.resources.clone();
         Slots { cpu: all_cpu, all_cpu, jobs, gpus, counted, worker_threads, is_on_cpu, all }
@@ -134,6 +134,7 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::local::Local;
     use crate::graph;
 
     /// The slots of a file with these `[resources]`, and what its stages need that ask for these.
@@ -144,7 +145,7 @@ mod tests {
         let stages = format!("[stages.a]\n{a}outputs = [\"a\"]\n[stages.b]\n{b}outputs = [\"b\"]\n");
         std::fs::write(&file, format!("format = 1\n[resources]\n{resources}\n{stages}")).unwrap();
         let (pipeline, _) = graph::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
-        let slots = Slots::new(&pipeline, jobs, "cpu");
+        let slots = Slots::new(&pipeline, jobs, "cpu", &Local);
         let needs = [0, 1].map(|stage| slots.need(&pipeline.stages[stage]));
         (slots, needs)
     }

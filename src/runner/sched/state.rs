@@ -54,7 +54,7 @@ impl<'a> Run<'a> {
         send: Sender<Message>,
     ) -> Run<'a> {
         let device = options.device.as_deref().unwrap_or(&session.pipeline.device);
-        let slots = Slots::new(&session.pipeline, options.jobs, device);
+        let slots = Slots::new(&session.pipeline, options.jobs, device, &*session.executor);
         Run {
             session,
             options,

@@ -10,7 +10,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use crate::digest::Key;
-use crate::exec::process::Control;
+use crate::exec::control::Control;
 use crate::flow::NodeId;
 
 use super::jobs::GRACE;

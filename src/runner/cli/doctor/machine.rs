@@ -1,11 +1,12 @@
 //! Checks of the machine: worker and libtorch, GPUs, cores.
 
-use std::path::Path;
 use std::time::Instant;
 
 use super::{Check, State, needs_worker};
+use crate::exec::executor::Executor;
 use crate::exec::job::{Description, Gpu};
-use crate::exec::{Failure, Visible, surroundings, worker};
+use crate::exec::local::{Local, surroundings};
+use crate::exec::{Failure, Visible};
 use crate::kind::instruction_set::InstructionSet;
 use crate::measures::{duration, plural, size};
 use crate::pipeline::Pipeline;
@@ -15,12 +16,12 @@ use crate::sched::slots::Slots;
 /// Checks the machine as this pipeline would use it.
 pub(super) fn checks(pipeline: Option<&Pipeline>) -> Vec<Check> {
     let start = Instant::now();
-    let mut checks = match worker::describe(&Visible::All) {
+    let mut checks = match Local.describe(&Visible::All) {
         Ok(worker) => {
             let device = pipeline.map_or("auto", |pipeline| pipeline.device.as_str());
             let mut checks = vec![libtorch(&worker, start.elapsed().as_secs_f64())];
             checks.extend(instructions(&worker, pipeline.and_then(|pipeline| pipeline.instruction_set)));
-            checks.extend(gpus(&worker, device, Path::new("/dev/nvidia0").exists()));
+            checks.extend(gpus(&worker, device, Local.has_gpu()));
             checks
         }
         Err(failure) => vec![no_worker(failure, needs_worker(pipeline))],
@@ -54,7 +55,7 @@ fn libtorch(worker: &Description, seconds: f64) -> Check {
 /// The instruction set that stages would use.
 fn instructions(worker: &Description, held_to: Option<&InstructionSet>) -> Option<Check> {
     const WHAT: &str = "instruction set";
-    if let Some(Failure::Failed { message, help }) = held_to.and_then(surroundings::refusal) {
+    if let Some(Failure::Failed { message, help }) = held_to.and_then(|set| Local.refusal(set)) {
         return Some(Check { help, ..Check::new(State::Failure, WHAT, message) });
     }
     let best = worker.instruction_set.as_deref()?;
@@ -124,7 +125,7 @@ fn with_driver_help(check: Check, worker: &Description, is_there: bool) -> Check
 fn cores(pipeline: Option<&Pipeline>) -> Check {
     match pipeline {
         Some(pipeline) => {
-            let (all, of_stage) = Slots::new(pipeline, None, &pipeline.device).threads();
+            let (all, of_stage) = Slots::new(pipeline, None, &pipeline.device, &Local).threads();
             Check::new(State::Good, "cores", format!("{all}, {} per stage", plural(of_stage, "thread")))
         }
         None => {

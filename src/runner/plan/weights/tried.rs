@@ -7,8 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{is_of_weights, of_reader};
+use crate::exec::Failure;
 use crate::exec::job::{Fault, Input, Job};
-use crate::exec::{Failure, find_worker, worker};
+use crate::exec::local::{ask, find_worker};
 use crate::kind::Runs;
 use crate::pipeline::{InputSource, OutputId, Pipeline, Problem, Span, Stage, StageId};
 use crate::plan::assemble;
@@ -102,7 +103,7 @@ fn try_all(pipeline: &Pipeline, trials: &[Trial<'_>]) -> Tried {
     files.dedup();
     let Some(first) = trials.first() else { return Tried::default() };
     let jobs: Vec<Job> = trials.iter().map(|trial| trial.job(pipeline)).collect();
-    match worker::try_weights(&pipeline.root, &jobs) {
+    match ask::try_weights(&pipeline.root, &jobs) {
         Ok(answer) => {
             let told = trials.iter().zip(answer.faults.into_iter().zip(answer.warnings));
             let problems = told.flat_map(|(trial, (fault, warnings))| {

@@ -3,41 +3,31 @@
 //! Knows the order; decides whether what a program wrote belongs to the key. Why a touch is suspicious is told in
 //! [`super::super::guard`].
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use crate::digest::Key;
 use crate::exec::Failure;
-use crate::exec::command::Program;
-use crate::exec::process::Control;
+use crate::exec::executor::Start;
 use crate::store::tree::{Links, Shape, Tree};
 use crate::store::{Store, Take};
 
 use super::super::aside::Aside;
-use super::super::failure::{failed, io_failure};
+use super::super::failure::failed;
 use super::super::guard::names::Names;
 use super::super::guard::{Since, Touched};
-use super::super::last_words;
 use super::super::news::News;
-use super::{Order, Stored};
+use super::{Context, Order, Stored};
 
 impl Order {
     /// Runs the program until nothing that it reads was touched meanwhile. A touch can't be told from an edit that was taken
     /// back before anybody looked, so the program is run again; twice touched but never written, it does that itself.
-    pub(super) fn perform_undisturbed(
-        &mut self,
-        store: &Store,
-        program: &Program,
-        log: File,
-        control: &Control,
-        tell: &dyn Fn(News),
-    ) -> Result<Stored, Failure> {
+    pub(super) fn perform_undisturbed(&mut self, context: &Context<'_>, start: &Start<'_>) -> Result<Stored, Failure> {
+        let Context { store, control, tell, .. } = *context;
         let mut first: Option<Disturbed> = None;
         loop {
-            let log = log.try_clone().map_err(|error| io_failure("write", &store.log_path(self.key), &error))?;
             self.guard.set()?;
             self.trust_slot(store, tell)?;
-            let disturbed = match self.perform_in_place(store, program, log, control, tell, first.as_ref())? {
+            let disturbed = match self.perform_in_place(context, start, first.as_ref())? {
                 Ok(stored) => {
                     self.tell_of_links_that_lead_out(tell);
                     return Ok(stored);
@@ -98,20 +88,13 @@ impl Order {
     /// touched; `before`: what was touched in an earlier attempt.
     fn perform_in_place(
         &self,
-        store: &Store,
-        program: &Program,
-        log: File,
-        control: &Control,
-        tell: &dyn Fn(News),
+        context: &Context<'_>,
+        start: &Start<'_>,
         before: Option<&Disturbed>,
     ) -> Result<Result<Stored, Touched>, Failure> {
+        let Context { store, tell, .. } = *context;
         let aside = Aside::make(store, self)?;
-        let result = program
-            .perform(log, control)
-            // Before anything is taken away, which might make room.
-            .map_err(|failure| last_words::with_room(failure, store, &self.root))
-            .inspect(|()| tell(News::Storing));
-        let result = result.and_then(|()| match self.guard.since() {
+        let result = self.run(context, start).and_then(|_| match self.guard.since() {
             Since::Untouched => self.collect(store, &self.root, Take::Copy).map(Ok),
             Since::Touched(now) if before.is_some_and(|before| before.explains(&now)) => {
                 self.collect(store, &self.root, Take::Copy).map(Ok)

@@ -87,7 +87,7 @@ fn is_supervisor(pid: Pid) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::processes::children;
+    use crate::exec::local::processes::children;
     use std::process::{Command, Stdio};
 
     #[test]

@@ -7,10 +7,7 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::Failure;
-
-/// What the loader ends a program with that it can't complete: the second where a library is too old.
-pub(super) const OF_LOADER: [i32; 2] = [127, 1];
+use super::super::{Failure, shown};
 
 const FETCH: &str =
     "`./fetch-libtorch` fetches the libtorch that the worker was built for to the place where it is looked for";
@@ -43,7 +40,7 @@ pub(super) fn refused(worker: &Path, error: &io::Error) -> Failure {
 /// The loader ended it, with these words among what it said. `None` where they are none of the loader's.
 pub(super) fn by_loader(worker: &Path, said: &str) -> Option<Failure> {
     let line = said.lines().find_map(complaint)?;
-    let failure = Failure::new(format!("{} doesn't start: {}", worker.display(), super::shown(line)));
+    let failure = Failure::new(format!("{} doesn't start: {}", worker.display(), shown(line)));
     if let Some((library, reason)) =
         line.strip_prefix("error while loading shared libraries: ").and_then(|rest| rest.split_once(": "))
     {

@@ -8,7 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
 
-use super::Failure;
+use super::super::Failure;
 use crate::kind::instruction_set::{self, InstructionSet};
 
 /// How the names of such variables begin, by whom they are read.

@@ -1,0 +1,127 @@
+//! What the scheduler wants of a running job: to stop, to be killed, to keep a time limit.
+//!
+//! Knows no executor. Whatever it is told is passed on to the [`Handle`] of the job that runs under it, and to one that is
+//! attached later: a request that comes while a job is being started is not lost.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::executor::Handle;
+
+/// How a job is told to end, from any thread. It serves all attempts of a stage, one after another.
+#[derive(Default)]
+pub struct Control {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Of the job that runs.
+    handle: Option<Arc<dyn Handle>>,
+    /// What somebody asked for, once and for all attempts.
+    told: Option<Request>,
+    /// What the time limit of this attempt has asked for.
+    expired: Option<Request>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Request {
+    Stop,
+    Kill,
+}
+
+impl Request {
+    fn pass_on(self, handle: &dyn Handle) {
+        match self {
+            Request::Stop => handle.stop(),
+            Request::Kill => handle.kill(),
+        }
+    }
+}
+
+impl Control {
+    /// Asks the job to save what it has and end. A job that hasn't started yet won't.
+    pub fn stop(&self) {
+        self.tell(Request::Stop);
+    }
+
+    /// Ends the job and all that it started, at once.
+    pub fn kill(&self) {
+        self.tell(Request::Kill);
+    }
+
+    /// Whether it was told to end, by anybody or by the time limit.
+    pub fn is_stopping(&self) -> bool {
+        let state = self.lock();
+        state.told.max(state.expired).is_some()
+    }
+
+    /// Whether [`Control::stop`] or [`Control::kill`] was called.
+    pub fn is_told_to_stop(&self) -> bool {
+        self.lock().told.is_some()
+    }
+
+    /// Whether it was told to end by [`Control::within`] alone.
+    pub fn has_expired(&self) -> bool {
+        let state = self.lock();
+        state.expired.is_some() && state.told.is_none()
+    }
+
+    /// Does `work`, in which the job is started and waited for. If that takes longer than `limit` the job is asked to save and
+    /// end; after `grace` more it is killed. The limit is counted anew each time.
+    pub fn within<T>(&self, limit: Option<Duration>, grace: Duration, work: impl FnOnce() -> T) -> T {
+        self.lock().expired = None;
+        let Some(limit) = limit else { return work() };
+        std::thread::scope(|scope| {
+            let (done, wait) = mpsc::channel::<()>();
+            scope.spawn(move || {
+                for (patience, request) in [(limit, Request::Stop), (grace, Request::Kill)] {
+                    if wait.recv_timeout(patience) != Err(RecvTimeoutError::Timeout) {
+                        return;
+                    }
+                    self.request(request, |state| &mut state.expired);
+                }
+            });
+            let result = work();
+            drop(done);
+            result
+        })
+    }
+
+    /// From now on, requests go to this job, and those that were made already go to it at once.
+    pub fn attach(&self, handle: Arc<dyn Handle>) {
+        let mut state = self.lock();
+        state.handle = Some(Arc::clone(&handle));
+        let open = state.told.max(state.expired);
+        drop(state);
+        if let Some(request) = open {
+            request.pass_on(&*handle);
+        }
+    }
+
+    /// The job has ended.
+    pub fn detach(&self) {
+        self.lock().handle = None;
+    }
+
+    fn tell(&self, request: Request) {
+        self.request(request, |state| &mut state.told);
+    }
+
+    /// Notes a request and passes it on. Not under the lock: a handle may take its time, and others ask meanwhile.
+    fn request(&self, request: Request, place: fn(&mut State) -> &mut Option<Request>) {
+        let mut state = self.lock();
+        let noted = place(&mut state);
+        *noted = (*noted).max(Some(request));
+        let handle = state.handle.clone();
+        drop(state);
+        if let Some(handle) = handle {
+            request.pass_on(&*handle);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no thread panics while it holds this lock")
+    }
+}

@@ -1,0 +1,109 @@
+//! A job that runs as a process of this machine: its events as they come, and its end.
+//!
+//! Knows no kind. Two threads report into one channel: one reads the lines of a worker's standard output, one waits for the
+//! process.
+
+use std::io::{self, BufRead, BufReader};
+use std::process::ChildStdout;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use super::super::executor::{Ended, Execution, Handle};
+use super::super::job::Event;
+use super::super::listen;
+use super::process::{self, Process};
+
+/// For how long after its end a worker's output is read that somebody else still holds open, counted from the last event.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The job as the thread that has started it sees it.
+pub(super) struct Running {
+    reports: Receiver<Report>,
+    handle: Arc<process::Handle>,
+    /// Whether there may be more events.
+    talks: bool,
+    ended: Option<io::Result<Ended>>,
+}
+
+enum Report {
+    Event(Event),
+    /// There won't be another event.
+    Silence,
+    Ended(io::Result<Ended>),
+}
+
+impl Running {
+    /// Listens to a process that was started by this thread.
+    pub(super) fn new(mut process: Process) -> Running {
+        let (send, reports) = mpsc::channel();
+        let handle = process.handle();
+        let kills = process::out_of_memory_kills();
+        let stdout = process.take_stdout();
+        let talks = stdout.is_some();
+        if let Some(pipe) = stdout {
+            let send = send.clone();
+            std::thread::spawn(move || read(pipe, &send));
+        }
+        // Started by one thread, waited for by another: without a supervisor the child dies with the thread that started it,
+        // which keeps this value.
+        std::thread::spawn(move || {
+            let ended = process.wait().map(|status| Ended {
+                how: process::how(status),
+                out_of_memory: kills.zip(process::out_of_memory_kills()).map(|(before, now)| now > before),
+            });
+            // Nobody may want to know any more.
+            let _ = send.send(Report::Ended(ended));
+        });
+        Running { reports, handle, talks, ended: None }
+    }
+}
+
+impl Execution for Running {
+    fn handle(&self) -> Arc<dyn Handle> {
+        Arc::clone(&self.handle) as Arc<dyn Handle>
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        while self.talks {
+            // What the worker has started may hold its output open after it has ended.
+            let report = if self.ended.is_some() {
+                self.reports.recv_timeout(PATIENCE)
+            } else {
+                self.reports.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            match report {
+                Ok(Report::Event(event)) => return Some(event),
+                Ok(Report::Ended(ended)) => self.ended = Some(ended),
+                Ok(Report::Silence) | Err(_) => self.talks = false,
+            }
+        }
+        None
+    }
+
+    fn wait(&mut self) -> io::Result<Ended> {
+        loop {
+            if let Some(ended) = self.ended.take() {
+                return ended;
+            }
+            match self.reports.recv() {
+                Ok(Report::Ended(ended)) => return ended,
+                Ok(Report::Event(_) | Report::Silence) => {}
+                Err(_) => return Err(io::Error::other("nobody waits for it any more")),
+            }
+        }
+    }
+}
+
+/// Reads events until the pipe is closed.
+fn read(pipe: ChildStdout, send: &Sender<Report>) {
+    for line in BufReader::new(pipe).lines() {
+        let Ok(line) = line else { break };
+        if let Some(event) = listen::event(&line)
+            && send.send(Report::Event(event)).is_err()
+        {
+            return;
+        }
+    }
+    let _ = send.send(Report::Silence);
+}

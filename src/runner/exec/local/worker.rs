@@ -1,0 +1,67 @@
+//! The worker program on this machine: where it is, and starting it with a job.
+//!
+//! Knows the contract of [`super::super::job`] and nothing of what a kind does. The worker's standard output carries events, its
+//! standard error is the stage's log.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use super::super::executor::Start;
+use super::super::job::Job;
+use super::super::{Failure, Visible};
+use super::process::{Prepared, Process};
+use super::{no_start, open_log, show, surroundings};
+use crate::kind::instruction_set;
+
+/// Starts the worker on `job`. `gpus` are all it sees.
+pub(super) fn start(job: &Job, gpus: &Visible, start: &Start<'_>) -> Result<Process, Failure> {
+    let worker = find_worker()?;
+    let job_file = start.folder.join("job.json");
+    let text = serde_json::to_vec(job).expect("a job is plain data");
+    std::fs::write(&job_file, &text)
+        .map_err(|error| Failure::new(format!("failed to write {}: {error}", job_file.display())))?;
+    let log = open_log(start)?;
+    note_withheld(&log);
+    let mut prepared = Prepared::new(&worker);
+    prepared.command().arg(job_file).stdout(Stdio::piped()).stderr(log);
+    let set = job.instruction_set.as_deref().and_then(instruction_set::find);
+    surroundings::settle(prepared.command(), Some(job.threads), set);
+    show(gpus, prepared.command());
+    Process::start(&mut prepared, Some(start.belongings)).map_err(|error| no_start::refused(&worker, &error))
+}
+
+/// In the stage's log, for whoever wonders why a variable has no effect.
+fn note_withheld(mut log: &File) {
+    if let Some(note) = surroundings::note() {
+        // Not worth a failure: it is said by `doctor` as well.
+        let _ = writeln!(log, "{note}");
+    }
+}
+
+/// The program beside the running one, or the one that `INTRADA_WORKER` names.
+///
+/// # Errors
+/// A failure with what to do when there is none: a checkout without libtorch builds no worker, and needs none for a
+/// pipeline of commands.
+pub fn find_worker() -> Result<PathBuf, Failure> {
+    if let Some(path) = std::env::var_os("INTRADA_WORKER").filter(|path| !path.is_empty()) {
+        let path = PathBuf::from(path);
+        return if path.exists() {
+            Ok(path)
+        } else {
+            Err(Failure::new(format!("INTRADA_WORKER names {}, which does not exist", path.display())))
+        };
+    }
+    let name = format!("intrada-worker{}", std::env::consts::EXE_SUFFIX);
+    let beside = std::env::current_exe().map(|own| own.with_file_name(&name));
+    match beside {
+        Ok(path) if path.exists() => Ok(path),
+        Ok(path) => Err(Failure::new(format!("there is no {name} beside intrada-run ({})", path.display()))
+            .with_help("build it with `./fetch-libtorch && cargo build --release`")
+            .with_help("or name one in the environment variable INTRADA_WORKER")),
+        Err(error) => Err(Failure::new(format!("failed to find the place of intrada-run itself: {error}"))
+            .with_help("name the worker in the environment variable INTRADA_WORKER")),
+    }
+}

@@ -1,0 +1,48 @@
+//! Performs one job at a place, from its start to what came of it.
+//!
+//! Knows neither the place nor what a kind does: the executor starts, events are listened to, and `diagnosis` says what the end
+//! means.
+
+use std::collections::BTreeMap;
+
+use super::control::Control;
+use super::executor::{Executor, Start};
+use super::job::Event;
+use super::listen::Said;
+use super::{Failure, Visible, diagnosis};
+
+/// What a job that ended well leaves besides its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Goes into the trace; see [`Event::Finished`].
+    pub notes: BTreeMap<String, String>,
+    /// Iterations that an earlier, interrupted attempt had done.
+    pub resumed_from: Option<u64>,
+}
+
+/// Starts a job under `control`, unless that was told to stop already, and waits for its end.
+///
+/// # Errors
+/// It can't be started, the failure that the worker named, or the way in which the job ended.
+pub fn perform(
+    executor: &dyn Executor,
+    start: &Start<'_>,
+    control: &Control,
+    mut on_event: impl FnMut(&Event),
+) -> Result<Finished, Failure> {
+    if control.is_stopping() {
+        return Err(Failure::Cancelled { at: None });
+    }
+    let mut execution = executor.start(start)?;
+    control.attach(execution.handle());
+    let mut said = Said::default();
+    while let Some(event) = execution.next_event() {
+        on_event(&event);
+        said.hear(event);
+    }
+    let ended = execution.wait();
+    control.detach();
+    let ended = ended.map_err(|error| diagnosis::unknown_end(start.work, &error))?;
+    let is_stopping = control.is_stopping();
+    diagnosis::of(start.work, said, &ended, is_stopping, || executor.describe(&Visible::All).err())
+}
