@@ -1,8 +1,8 @@
 //! The program of a `command` stage: what is run, where, with which environment.
 //!
-//! Knows no cache, and not how a program is started. The environment is minimal on purpose, so that a variable
-//! that matters but isn't declared (and so isn't in the key) is missed at once instead of making a wrong hit later. What
-//! says where to compute and how to reach the network, and not what to compute, is passed on.
+//! Knows no cache, and not how a program is started. The environment is minimal on purpose: a program that needs a variable
+//! which isn't declared (and so isn't in the key) fails at once, instead of causing a wrong cache hit later. Variables that say
+//! where to compute or how to reach the network, not what to compute, are passed on.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ use super::Visible;
 /// Always passed on: without these few most programs don't start.
 pub(super) const MINIMAL: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
 
-/// Passed on and no part of the key: by which way to the network, with which rights.
+/// Passed on, though not part of the key: proxies, certificates, credentials.
 pub const SURROUNDINGS: [&str; 18] = [
     "http_proxy",
     "https_proxy",
@@ -35,7 +35,7 @@ pub const SURROUNDINGS: [&str; 18] = [
     "XDG_RUNTIME_DIR",
 ];
 
-/// Passed on and no part of the key, unless the pipeline lends the stage GPUs of its own: on which GPUs of the machine.
+/// Passed on, though not part of the key: which GPUs to use. Not if the pipeline assigns GPUs to stages itself.
 pub const DEVICES: [&str; 8] = [
     "CUDA_VISIBLE_DEVICES",
     "CUDA_DEVICE_ORDER",
@@ -47,16 +47,16 @@ pub const DEVICES: [&str; 8] = [
     "ZE_AFFINITY_MASK",
 ];
 
-/// A program and its surroundings.
+/// A program with its folder and environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// The program and its arguments.
     pub arguments: Vec<String>,
     /// The folder that it runs in.
     pub folder: PathBuf,
-    /// Declared variables with their values; none for one that is not set.
+    /// Declared variables with their values; `None` if unset.
     pub environment: BTreeMap<String, Option<OsString>>,
-    /// Its resume slot, named to it as `INTRADA_CKPT`.
+    /// Its resume slot, passed as `INTRADA_CKPT`.
     pub slot: PathBuf,
     /// Its GPUs.
     pub gpus: Visible,
@@ -78,7 +78,7 @@ impl Program {
         passed_on.chain(declared).chain([slot]).collect()
     }
 
-    /// As messages call it.
+    /// Its name in messages.
     pub(super) fn shown(&self) -> String {
         let shown = match &self.arguments[..] {
             [sh, c, line] if sh == "/bin/sh" && c == "-c" => line.clone(),

@@ -125,3 +125,76 @@ impl Control {
         self.state.lock().expect("no thread panics while it holds this lock")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use super::*;
+
+    /// Notes what it is told, and asks the control back meanwhile, as a handle may that takes its time.
+    #[derive(Default)]
+    struct Noted {
+        told: Mutex<Vec<&'static str>>,
+        control: Weak<Control>,
+    }
+
+    impl Noted {
+        fn under(control: &Arc<Control>) -> Arc<Noted> {
+            Arc::new(Noted { told: Mutex::default(), control: Arc::downgrade(control) })
+        }
+
+        fn told(&self) -> Vec<&'static str> {
+            self.told.lock().unwrap().clone()
+        }
+
+        fn note(&self, word: &'static str) {
+            assert!(self.control.upgrade().is_some_and(|control| control.is_stopping()));
+            self.told.lock().unwrap().push(word);
+        }
+    }
+
+    impl Handle for Noted {
+        fn stop(&self) {
+            self.note("stop");
+        }
+
+        fn kill(&self) {
+            self.note("kill");
+        }
+    }
+
+    #[test]
+    fn a_request_reaches_the_job_that_runs_and_one_that_is_attached_later() {
+        let control = Arc::<Control>::default();
+        let [first, second, third] = [(); 3].map(|()| Noted::under(&control));
+        control.attach(Arc::clone(&first) as Arc<dyn Handle>);
+        control.stop();
+        control.detach();
+        control.attach(Arc::clone(&second) as Arc<dyn Handle>);
+        control.kill();
+        control.stop();
+        control.attach(Arc::clone(&third) as Arc<dyn Handle>);
+        assert_eq!(first.told(), ["stop"]);
+        assert_eq!(second.told(), ["stop", "kill", "stop"]);
+        assert_eq!(third.told(), ["kill"], "the stronger request is the one that lasts");
+    }
+
+    #[test]
+    fn a_time_limit_ends_one_attempt_and_a_request_ends_all() {
+        let control = Arc::<Control>::default();
+        let handle = Noted::under(&control);
+        control.attach(Arc::clone(&handle) as Arc<dyn Handle>);
+        let until_killed = || {
+            while handle.told().last() != Some(&"kill") {
+                std::thread::yield_now();
+            }
+        };
+        control.within(Some(Duration::ZERO), Duration::ZERO, until_killed);
+        assert_eq!(handle.told(), ["stop", "kill"]);
+        assert!(control.has_expired() && control.is_stopping() && !control.is_told_to_stop());
+        control.within(None, Duration::ZERO, || assert!(!control.has_expired() && !control.is_stopping()));
+        control.stop();
+        control.within(None, Duration::ZERO, || assert!(!control.has_expired() && control.is_stopping()));
+    }
+}

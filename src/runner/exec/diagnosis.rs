@@ -5,12 +5,11 @@
 use std::io;
 use std::path::Path;
 
-use super::Failure;
 use super::command::Program;
 use super::executor::{Ended, How, Work};
 use super::job::{Event, Job, iterations_kept};
 use super::listen::Said;
-use super::perform::Finished;
+use super::{Failure, Finished};
 
 /// The exit statuses with which the dynamic loader ends a program that it can't complete: the second where a library is too old.
 const OF_LOADER: [i32; 2] = [127, 1];

@@ -1,12 +1,12 @@
 //! Running jobs: a worker for the built-in kinds, any program for `command`.
 //!
-//! Knows no graph, no keys and no cache: a description of the work comes in, events come out, files lie in the folder that
-//! was named. [`executor`] is the interface to the place where jobs run, [`local`] the one place there is so far, this machine.
-//! [`perform`](mod@perform) starts a job there, listens to it and says what came of it.
+//! Knows no graph, no keys and no cache: a description of the work comes in, events come out, outputs are written to a given
+//! folder. [`executor`] is the interface to the place where jobs run; so far [`local`], this machine, is the only one.
+//! [`perform`](mod@perform) starts a job there, follows its events and returns its result.
 //!
 //! Each job is a process of its own, because a crash, an out-of-memory kill or a CUDA error must fail one stage, not the run.
-//! All built-in kinds go through the worker, ranking too: a second place where kinds are performed would cost more than the
-//! 0.4 s that loading libtorch costs a ranking.
+//! All built-in kinds run in the worker, even ranking: a second implementation of kinds would cost more than the 0.4 s that a
+//! ranking spends on loading libtorch.
 
 pub mod command;
 pub mod control;
@@ -17,13 +17,29 @@ mod listen;
 pub mod local;
 pub mod perform;
 pub mod run_info;
+#[cfg(test)]
+mod scripted;
+
+#[cfg(test)]
+pub(crate) use scripted::{Script, Scripted};
+
+use std::collections::BTreeMap;
+
+/// What a job that ended well leaves besides its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// Goes into the trace; see [`job::Event::Finished`].
+    pub notes: BTreeMap<String, String>,
+    /// Iterations that an earlier, interrupted attempt had done.
+    pub resumed_from: Option<u64>,
+}
 
 /// Why a job gave no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It stopped because it was asked to; what it kept lets the same command go on.
+    /// It stopped on request; the same command resumes from what it saved.
     Cancelled {
-        /// The iteration or image at which it will go on, where it said so.
+        /// The iteration or image from which it resumes, if it said so.
         at: Option<u64>,
     },
     /// It failed.
@@ -38,15 +54,15 @@ pub enum Failure {
 /// The GPUs that a job may see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Visible {
-    /// Those that the runner itself sees.
+    /// The same as the runner.
     #[default]
     All,
-    /// These, by what `CUDA_VISIBLE_DEVICES` takes; perhaps none.
+    /// These, as values for `CUDA_VISIBLE_DEVICES`; possibly none.
     Only(Vec<String>),
 }
 
 impl Visible {
-    /// Whether the job is to do without a GPU.
+    /// Whether the job sees no GPU.
     pub fn is_none(&self) -> bool {
         matches!(self, Visible::Only(gpus) if gpus.is_empty())
     }
@@ -68,7 +84,7 @@ impl Failure {
     }
 }
 
-/// An error with all its causes: what the system answered comes last.
+/// An error with all its causes; the system's own message comes last.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -100,7 +116,7 @@ pub fn tail(log: &std::path::Path, count: usize) -> std::io::Result<Vec<String>>
     Ok(lines[lines.len().saturating_sub(count)..].iter().map(|line| shown(line)).collect())
 }
 
-/// A line as a terminal would have left it, harmless and not endless: a progress bar writes a thousand states into one.
+/// The last state of a line, safe for a terminal and cut to a maximal length: a progress bar writes many states into one line.
 fn shown(line: &str) -> String {
     const LONGEST: usize = 300;
     let last = line.trim_end_matches('\r').rsplit('\r').next().unwrap_or("");

@@ -3,22 +3,11 @@
 //! Knows neither the place nor what a kind does: the executor starts, events are listened to, and `diagnosis` says what the end
 //! means.
 
-use std::collections::BTreeMap;
-
 use super::control::Control;
 use super::executor::{Executor, Start};
 use super::job::Event;
 use super::listen::Said;
-use super::{Failure, Visible, diagnosis};
-
-/// What a job that ended well leaves besides its files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Finished {
-    /// Goes into the trace; see [`Event::Finished`].
-    pub notes: BTreeMap<String, String>,
-    /// Iterations that an earlier, interrupted attempt had done.
-    pub resumed_from: Option<u64>,
-}
+use super::{Failure, Finished, Visible, diagnosis};
 
 /// Starts a job under `control`, unless that was told to stop already, and waits for its end.
 ///

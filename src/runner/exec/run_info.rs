@@ -1,8 +1,8 @@
-//! In which circumstances a job is done, for the record: by which version of this, on what machine, at which commit.
+//! Version, machine and commit with which a job runs, for its trace.
 //!
-//! None of it is part of a key. The commit is that of the workspace when the job began: asked later it would be another one.
-//! So git is asked where a job is started and nowhere else, at most once a minute, and a run with nothing to do starts
-//! nothing. Where there is no git, its own files still name the commit.
+//! None of it is part of a key. The commit is the workspace's when the job starts; later it may have changed. So git is called
+//! only where a job starts, at most once a minute, and a run with nothing to do calls nothing. Without git, the commit is read
+//! from the repository's files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,20 +10,26 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long an answer of git is believed. Thousands of short jobs would otherwise each wait for it.
+/// How long git's answer is reused. Otherwise each of thousands of short jobs would wait for it.
 const LASTS: Duration = Duration::from_secs(60);
 
 /// Names and values, as they go into a trace.
 pub type Notes = BTreeMap<String, String>;
 
-/// What was last found.
+/// The last answer.
 #[derive(Debug, Default)]
 pub struct RunInfo(Mutex<Option<(Instant, Notes)>>);
 
 impl RunInfo {
-    /// The circumstances of a job that begins now in a workspace: `intrada`, `machine` and, in a repository, `commit`.
+    /// What is known without looking, for a test that starts no process.
+    #[cfg(test)]
+    pub(crate) fn known() -> RunInfo {
+        RunInfo(Mutex::new(Some((Instant::now(), Notes::default()))))
+    }
+
+    /// For a job that starts now in a workspace: `intrada`, `machine` and, in a repository, `commit`.
     pub fn now(&self, root: &Path) -> Notes {
-        // Who panicked while looking has left what was found before.
+        // A thread that panicked left the previous answer.
         let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*found {
             Some((at, notes)) if at.elapsed() < LASTS => notes.clone(),
@@ -41,7 +47,7 @@ fn look(root: &Path) -> Notes {
     facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-/// `linux x86_64, AMD EPYC 7B13, 16 CPUs`; the model where the system tells it.
+/// `linux x86_64, AMD EPYC 7B13, 16 CPUs`; the model only if the system reports it.
 fn machine() -> String {
     let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = told.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, model)| model);
@@ -51,13 +57,12 @@ fn machine() -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The commit, and whether tracked files differ from it. Files that git doesn't know are no difference: most workspaces
-/// have some.
+/// The commit, and whether tracked files differ from it. Untracked files don't count: most workspaces have some.
 fn by_git(root: &Path) -> Option<String> {
     let described = Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
         .current_dir(root)
-        // Looking must not write into the repository, nor wait for somebody who does.
+        // Don't write into the repository, and don't wait for a process that does.
         .env("GIT_OPTIONAL_LOCKS", "0")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
@@ -71,7 +76,7 @@ fn by_git(root: &Path) -> Option<String> {
     })
 }
 
-/// The commit that the repository around `root` has checked out, as git's own files say.
+/// The checked-out commit of the repository around `root`, read from git's files.
 fn by_files(root: &Path) -> Option<String> {
     let git = root.ancestors().map(|folder| folder.join(".git")).find(|git| git.join("HEAD").exists())?;
     let head = std::fs::read_to_string(git.join("HEAD")).ok()?;

@@ -6,6 +6,8 @@
 //! resume slot, put in place.
 
 mod command;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,13 +15,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::digest::{ArtifactDigest, Key};
-use crate::exec::Failure;
 use crate::exec::command::Program;
 use crate::exec::control::Control;
 use crate::exec::executor::{Belongings, Executor, Start, Work};
 use crate::exec::job::{self, Event, Job};
-use crate::exec::perform::{Finished, perform};
+use crate::exec::perform::perform;
 use crate::exec::run_info::RunInfo;
+use crate::exec::{Failure, Finished};
 use crate::measures;
 use crate::plan::manifest::Manifest;
 use crate::store::claim::Claim;
@@ -39,7 +41,7 @@ use super::reads::{Reads, Secured};
 /// How long a job may take to save and stop before it is killed.
 pub const GRACE: Duration = Duration::from_secs(60);
 
-/// A stage that is to be run.
+/// A stage to run, with everything that this takes.
 pub struct Order {
     /// Its pipeline's name, for the trace.
     pub pipeline: String,
@@ -47,37 +49,37 @@ pub struct Order {
     pub stage: String,
     /// Its kind's name, for the trace.
     pub kind: String,
-    /// What is computed.
+    /// The key that it computes.
     pub key: Key,
-    /// Why, in full.
+    /// What the key is the hash of.
     pub manifest: Manifest,
-    /// Listings of data sets and folders: objects that make `why` go down to the file.
+    /// Listings of data sets and folders, stored so that `why` can name single files.
     pub listings: Vec<Vec<u8>>,
-    /// Outputs of other stages that are part of what it reads, for the trace.
+    /// Outputs of other stages inside the folders and data sets that it reads, for the trace.
     pub after: Vec<ArtifactDigest>,
     /// Its outputs.
     pub outputs: Vec<Destination>,
-    /// Of a command's: the paths at which what an earlier run put there still lies, so that it is in the cache.
+    /// For a command: the outputs that are still as an earlier run placed them, and so are in the cache.
     pub in_place: Vec<PathBuf>,
-    /// The outputs in whose places lies what an attempt has left that came to nothing.
+    /// The outputs in whose places an unsuccessful attempt left something.
     pub unfinished: BTreeSet<PathBuf>,
     /// What is performed. A job's staging folder and the resume slot are filled in here.
     pub work: Work,
-    /// Of a kind that works item by item: its items.
+    /// For a kind that works item by item: its items.
     pub items: Option<Items>,
     /// The workspace root.
     pub root: PathBuf,
-    /// What it reads there that is no stage's output.
+    /// The files in the workspace that it reads, except other stages' outputs.
     pub guard: Guard,
-    /// The run that it belongs to, which is at work until all that the job started has ended.
+    /// Its run's entry among those at work, which lasts until all processes of the job have ended.
     pub visit: Option<Arc<Visit>>,
-    /// What it reads there of other stages' outputs.
+    /// The outputs of other stages that it reads in the workspace.
     pub reads: Reads,
-    /// What goes into the trace beside what its job notes.
+    /// Version, machine and commit for the trace.
     pub run_info: Arc<RunInfo>,
-    /// Don't take a trace that another process published meanwhile.
+    /// Run even if another process has published the key meanwhile.
     pub forced: bool,
-    /// How often it is tried again when it fails.
+    /// How often it is retried when it fails.
     pub retries: u32,
     /// How long an attempt may take.
     pub timeout: Option<Duration>,
@@ -92,7 +94,7 @@ pub struct Context<'a> {
     pub executor: &'a dyn Executor,
     /// How it is told to end.
     pub control: &'a Control,
-    /// Who hears what happens on the way.
+    /// Receives news on the way.
     pub tell: &'a dyn Fn(News),
 }
 
@@ -104,11 +106,11 @@ pub struct Performed {
     pub placed: Vec<PlacedOutput>,
     /// Whether it was computed here: another process may have been quicker.
     pub fresh: bool,
-    /// Of the record's seconds those that earlier runs had spent, from which this one went on.
+    /// The part of the trace's seconds that earlier, interrupted runs spent.
     pub earlier: f64,
 }
 
-/// The outputs, stored: safe from gc for as long as this lives, which is until a trace names them.
+/// The stored outputs. While this lives, gc doesn't take them; then a trace names them.
 struct Stored {
     artifacts: Vec<Artifact>,
     _hold: Hold,
@@ -118,7 +120,7 @@ impl Order {
     /// Carries it out.
     ///
     /// # Errors
-    /// The failure of the job, or of the store with its reason; what the job kept in its slot stays.
+    /// The job or the store fails; the job's slot is kept.
     pub fn perform(mut self, context: &Context<'_>) -> Result<Performed, Failure> {
         let Context { store, control, tell, .. } = *context;
         let lease = self.lease(store, control, tell)?;
@@ -140,7 +142,7 @@ impl Order {
         store.publish(&trace).map_err(failed)?;
         slot.remove().map_err(failed)?;
         if let Work::Worker(..) = self.work {
-            // It reads nothing any more, and whoever waits for that may be in the way of what it gives.
+            // It has read everything. A run that waits for these places may hold those of its outputs.
             drop(claims);
         }
         let recorded = Recorded::own(trace);
@@ -148,7 +150,7 @@ impl Order {
         Ok(Performed { trace: recorded.trace, placed, fresh: true, earlier })
     }
 
-    /// What every process of the job has: its name, and the leases, which are held until the last one has ended.
+    /// What every process of the job has: its name, and the leases, which last until the last process has ended.
     fn belongings(&self, store: &Store, lease: &Lease, claims: &[Claim]) -> Result<Belongings, Failure> {
         let mut leases = vec![lease.share().map_err(failed)?];
         for claim in claims {
@@ -161,7 +163,7 @@ impl Order {
         Ok(Belongings { name: store.lock_path(self.key).into_os_string(), workspace, leases: Arc::new(leases) })
     }
 
-    /// Tries until it works or the tries are used up.
+    /// Makes attempts until one succeeds or none is left.
     fn attempts(&mut self, context: &Context<'_>, belongings: &Belongings) -> Result<(Trace, Stored, f64), Failure> {
         let Context { control, tell, .. } = *context;
         let mut at = Attempts { attempt: 1, of: self.retries + 1, reason: String::new() };
@@ -169,7 +171,7 @@ impl Order {
             let done = control.within(self.timeout, GRACE, || self.attempt(context, belongings, &at));
             let message = match done.map_err(|failure| self.in_time(failure, control)) {
                 Err(Failure::Failed { message, help }) => {
-                    // What is computed belongs to a key; if the inputs are others by now, trying again is in vain.
+                    // The key stands for the inputs as they were; once they have changed, a retry is useless.
                     let mut changed = self.guard.changed();
                     let is_overtaken = !changed.is_empty();
                     // A worker never writes to what it reads.
@@ -189,11 +191,11 @@ impl Order {
         }
     }
 
-    /// A job that was stopped because it took too long has failed, and says so.
+    /// A job that was stopped because it took too long has failed.
     fn in_time(&self, failure: Failure, control: &Control) -> Failure {
         match (failure, self.timeout) {
             (Failure::Cancelled { at }, Some(timeout)) if control.has_expired() => {
-                // As exactly as it was typed: less than a tenth of a second would read as none.
+                // Exact: rounded to tenths, a short limit would read as 0.
                 let seconds = timeout.as_secs_f64();
                 let limit = if seconds < 1.0 { format!("{seconds} s") } else { measures::duration(seconds) };
                 let kept = match at {
@@ -207,7 +209,7 @@ impl Order {
         }
     }
 
-    /// One attempt: performs the work, and takes in what it gave.
+    /// One attempt: performs the work and stores its outputs.
     fn attempt(
         &mut self,
         context: &Context<'_>,
@@ -244,7 +246,7 @@ impl Order {
             }
         };
         trace.resumed_from = finished.resumed_from;
-        // What it cost is the sum over all runs that went on from one another.
+        // The cost is the sum over all runs that resumed from one another.
         let earlier = trace.resumed_from.and(kept).map_or(0.0, |kept| kept.seconds);
         trace.seconds = earlier + started.elapsed().as_secs_f64();
         trace.note.extend(finished.notes);
@@ -256,14 +258,14 @@ impl Order {
         let Context { store, executor, control, tell } = *context;
         let on_event = |event: &Event| tell(News::Event(event.clone()));
         let finished = perform(executor, start, control, on_event)
-            // Asked before anything is taken away, which might make room.
+            // Check for a full disk before anything is removed.
             .map_err(|failure| last_words::with_room(failure, store, &self.root))?;
         tell(News::Storing);
         Ok(finished)
     }
 
-    /// Of a kind that works item by item, what is known of the items is offered to the worker, and what it finds is kept,
-    /// whether or not it gets to the end.
+    /// For a kind that works item by item: passes what is known of the items to the worker, and keeps what it finds, even if the
+    /// job fails.
     fn perform_by_items(
         &self,
         store: &Store,
@@ -272,17 +274,17 @@ impl Order {
         perform: impl FnOnce(&Job) -> Result<Finished, Failure>,
     ) -> Result<(Finished, Stored), Failure> {
         if let Some(items) = &self.items {
-            // Of an attempt that was killed together with its runner.
+            // Left by an attempt that was killed together with its runner.
             items.keep(store, slot).map_err(failed)?;
             job.items = Some(items.for_job(store, self.forced).map_err(failed)?);
         }
         let result = perform(&job).and_then(|finished| {
-            // Whatever it read was what the key says, or it would have failed: see `job::Source`. So this is the key's result,
-            // whatever the files hold by now.
+            // The worker has compared all that it read with the key (`job::Source`). So this is the key's result, even if the
+            // files have changed since.
             Ok((finished, self.collect(store, &job.staging, Take::Move)?))
         });
         if let Some(items) = &self.items {
-            // What can't be kept is found again: not worth the result, nor to hide why there is none.
+            // Findings that can't be kept are found again. That must neither fail the job nor hide its failure.
             let _ = items.keep(store, slot);
         }
         result
@@ -300,8 +302,8 @@ impl Order {
         Ok(lease)
     }
 
-    /// What it reads of other stages in place, and the right to keep it there; for a command also the right to write into the
-    /// places of its outputs: two commands with different keys must not take each other's bytes for their own.
+    /// Places the outputs of other stages that it reads and claims them; for a command it also claims the places of its outputs:
+    /// two commands with different keys must not take each other's bytes for their own.
     fn secure(&mut self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Vec<Claim>, Failure> {
         let writes = match self.work {
             Work::Command(_) => self.places(),
@@ -321,8 +323,8 @@ impl Order {
         Ok(claims)
     }
 
-    /// That nobody has deleted the claims meanwhile: another run may have put something in the places then. A worker compares
-    /// what it reads, and writes elsewhere.
+    /// Fails if somebody has deleted the claims meanwhile: another run may then have written to the places. A worker isn't
+    /// affected: it compares what it reads, and writes elsewhere.
     fn was_alone(&self, claims: &[Claim]) -> Result<(), Failure> {
         if matches!(self.work, Work::Worker(..)) {
             return Ok(());
@@ -352,15 +354,15 @@ impl Order {
             return Ok(None);
         }
         let _claims = self.claim_outputs(store, control, tell)?;
-        // Only now, as gc waits for whoever holds, and claims may take long.
+        // Not earlier: gc waits for the hold, and claims may take long.
         let _hold = store.hold().map_err(failed)?;
-        // A record that can't be read is replaced by the one that this run gives.
+        // An unreadable trace is replaced by this run's.
         let Ok(Some(recorded)) = store.look_up(self.key) else { return Ok(None) };
         let placed = self.place_if_whole(store, &recorded, tell)?;
         Ok(placed.map(|placed| Performed { trace: recorded.trace, placed, fresh: false, earlier: 0.0 }))
     }
 
-    /// The right to put its outputs in place. A command has had it since before it began.
+    /// The claims on the places of its outputs. A command has had them from the beginning.
     fn claim_outputs(&self, store: &Store, control: &Control, tell: &dyn Fn(News)) -> Result<Vec<Claim>, Failure> {
         match self.work {
             Work::Command(_) => Ok(Vec::new()),

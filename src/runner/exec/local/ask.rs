@@ -16,13 +16,13 @@ use super::super::{Failure, Visible, shown};
 use super::process::{self, Prepared, Process};
 use super::{find_worker, no_start, show, surroundings};
 
-/// A worker that has to load libtorch from a slow disk takes seconds; none takes longer than this.
+/// Loading libtorch from a slow disk takes seconds; a worker that takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Asks the worker what it finds on its machine, of whose GPUs these are visible to it.
+/// Asks the worker what it finds on this machine when it sees these GPUs.
 ///
 /// # Errors
-/// There is none, it doesn't start or end well (what the loader said of it is told), or it answers something else.
+/// There is no worker, it doesn't start (the failure quotes the loader) or fails, or it gives an unknown answer.
 pub(super) fn describe(visible: &Visible) -> Result<Description, Failure> {
     let worker = find_worker()?;
     ask(&worker, PATIENCE, |command| {
@@ -31,13 +31,13 @@ pub(super) fn describe(visible: &Visible) -> Result<Description, Failure> {
     })
 }
 
-/// Reading a file from a slow disk takes a while; none is waited for longer, as a run can begin without.
+/// Reading files from a slow disk takes a while. A run can start without the answer, so it waits no longer than this.
 const PATIENCE_FOR_FILES: Duration = Duration::from_secs(600);
 
-/// Has the worker try the file of weights that each of `jobs` names, relative to `root`, as the job would read it.
+/// Has the worker try to read the file of weights in each of `jobs`, relative to `root`, as the job would.
 ///
 /// # Errors
-/// As [`describe`]; the jobs can't be written to a file for it.
+/// As [`describe`]; or the jobs can't be written to a temporary file.
 pub fn try_weights(root: &Path, jobs: &[Job]) -> Result<Tried, Failure> {
     let worker = find_worker()?;
     let text = serde_json::to_vec(jobs).expect("a job is plain data");
@@ -46,21 +46,21 @@ pub fn try_weights(root: &Path, jobs: &[Job]) -> Result<Tried, Failure> {
     file.write_all(&text).map_err(unwritten)?;
     let tried: Tried = ask(&worker, PATIENCE_FOR_FILES, |command| {
         command.arg(TRY_WEIGHTS).arg(file.path()).current_dir(root);
-        // A file is read in the same way wherever the stage computes.
+        // Reading a file doesn't depend on the device.
         show(&Visible::Only(Vec::new()), command);
     })?;
     let is_of_each = [tried.faults.len(), tried.warnings.len()] == [jobs.len(); 2];
     if is_of_each { Ok(tried) } else { Err(not_ours(&worker)) }
 }
 
-/// What the worker answers to these arguments.
+/// The worker's answer to these arguments.
 fn ask<T: DeserializeOwned>(
     worker: &Path,
     patience: Duration,
     arguments: impl FnOnce(&mut Command),
 ) -> Result<T, Failure> {
     let no_start = |error| no_start::refused(worker, &error);
-    // A file, as nobody reads a second pipe while the first one is read.
+    // A file: a second pipe would need a second reader.
     let mut said = tempfile::tempfile().map_err(no_start)?;
     let mut prepared = Prepared::new(worker);
     prepared.command().stdout(Stdio::piped()).stderr(said.try_clone().map_err(no_start)?);
@@ -90,7 +90,7 @@ fn ask<T: DeserializeOwned>(
     understood(&text, worker)
 }
 
-/// A worker's answer. One of another version may say other things, but its format stands in the same place.
+/// Parses a worker's answer. Another version may answer differently, but has `format` in the same place.
 fn understood<T: DeserializeOwned>(text: &str, worker: &Path) -> Result<T, Failure> {
     #[derive(serde::Deserialize)]
     struct Any {

@@ -41,13 +41,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::exec::Visible;
     use crate::exec::command::{DEVICES, MINIMAL, SURROUNDINGS};
     use crate::exec::control::Control;
     use crate::exec::executor::{Belongings, Work};
     use crate::exec::local::Local;
     use crate::exec::local::orphans::JOB;
-    use crate::exec::perform::{Finished, perform};
+    use crate::exec::perform::perform;
+    use crate::exec::{Finished, Visible};
 
     fn run(arguments: Vec<String>) -> (Result<Finished, Failure>, String) {
         let dir = tempfile::tempdir().unwrap();

@@ -1,7 +1,6 @@
-//! Why a worker didn't start, and what to do: what the system and the dynamic loader say, in words that name a cure.
+//! Why a worker didn't start, and what to do: the messages of the system and of the dynamic loader, with a remedy.
 //!
-//! Knows neither jobs nor stages. A library that is missing ends the worker before its first line, so that nobody but the
-//! loader can say which it was.
+//! Knows neither jobs nor stages. A missing library ends the worker before its first line, so only the loader can name it.
 
 use std::io;
 use std::path::Path;
@@ -14,10 +13,10 @@ const FETCH: &str =
 const PATH: &str = "or LD_LIBRARY_PATH names the folder of the libraries, if they lie elsewhere";
 const REBUILD: &str = "build both programs from the same sources, for this machine: cargo build --release";
 
-/// The system started no process.
+/// The system didn't start the process.
 pub(super) fn refused(worker: &Path, error: &io::Error) -> Failure {
     let failure = Failure::new(format!("failed to start {}: {error}", worker.display()));
-    /// The format of the file is none that this system runs.
+    /// ENOEXEC: the system can't run files of this format.
     const NO_PROGRAM_HERE: i32 = 8;
     match (error.raw_os_error(), error.kind()) {
         (Some(NO_PROGRAM_HERE), _) => {
@@ -29,7 +28,7 @@ pub(super) fn refused(worker: &Path, error: &io::Error) -> Failure {
         (_, io::ErrorKind::PermissionDenied) => {
             failure.with_help(format!("is it executable? `chmod +x {}`", worker.display()))
         }
-        // The file is there: what is missing is the loader that it names.
+        // The file exists, so the loader that it names is missing.
         (_, io::ErrorKind::NotFound) if worker.exists() => {
             failure.with_help("the dynamic loader that it was built for is not on this machine").with_help(REBUILD)
         }
@@ -37,7 +36,7 @@ pub(super) fn refused(worker: &Path, error: &io::Error) -> Failure {
     }
 }
 
-/// The loader ended it, with these words among what it said. `None` where they are none of the loader's.
+/// The failure for a worker that printed this. `None` if the loader printed none of it.
 pub(super) fn by_loader(worker: &Path, said: &str) -> Option<Failure> {
     let line = said.lines().find_map(complaint)?;
     let failure = Failure::new(format!("{} doesn't start: {}", worker.display(), shown(line)));
@@ -57,7 +56,7 @@ pub(super) fn by_loader(worker: &Path, said: &str) -> Option<Failure> {
             failure.with_help("it was built on a system with a newer C library than this one").with_help(REBUILD),
         );
     }
-    // A library of another version has other symbols.
+    // A library of another version lacks symbols.
     let failure = failure.with_help("a library of another version was found; LD_LIBRARY_PATH may name its folder");
     Some(failure.with_help(FETCH).with_help(REBUILD))
 }
@@ -78,7 +77,7 @@ fn cure(failure: Failure, library: &str, missing: bool) -> Failure {
     }
 }
 
-/// What the loader complains of in a line of its own: `PROGRAM: error while loading shared libraries: …`.
+/// The loader's message on a line like `PROGRAM: error while loading shared libraries: …`.
 fn complaint(line: &str) -> Option<&str> {
     const BEGINNINGS: [&str; 3] =
         ["error while loading shared libraries: ", "symbol lookup error: ", "relocation error: "];
@@ -89,7 +88,7 @@ fn complaint(line: &str) -> Option<&str> {
     Some(&line[from..])
 }
 
-/// The libraries that the loader doesn't find: it ends with the first, but lists all where it is only asked to.
+/// All missing libraries: the loader stops at the first one unless it is asked to list them.
 fn all_missing(worker: &Path) -> Vec<String> {
     let mut command = Command::new(worker);
     command.env("LD_TRACE_LOADED_OBJECTS", "1").stdin(Stdio::null()).stderr(Stdio::null());

@@ -1,9 +1,8 @@
-//! Processes that a job has started, found by what the system tells of every process.
+//! Finds and kills processes of jobs whose runner and [`supervisor`](super::supervisor) were both killed.
 //!
-//! A process is known as a job's by a variable in its environment, which its descendants inherit, whatever process group or
-//! session they are in and whichever descriptors they have closed. Those of a living run stand below a [`supervisor`](super::supervisor); one
-//! that doesn't is an orphan: runner and supervisor were killed, and nobody waits for it any more. Only Linux tells all this;
-//! elsewhere none is found.
+//! A variable in a process's environment marks it as a job's. Descendants inherit the variable, whatever process group or
+//! session they are in and whichever descriptors they have closed. The processes of a living run have a supervisor as an
+//! ancestor; one without is an orphan, which nobody waits for any more. This needs Linux's `/proc`; elsewhere none is found.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -15,17 +14,17 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::processes::{command_line, processes, program, state, variable};
 use super::{SUPERVISE, SUPERVISOR};
 
-/// In a job's environment: the lock file of the key that it computes.
+/// Variable of a job's processes: the lock file of the key that it computes.
 pub const JOB: &str = "INTRADA_JOB";
 
-/// In a job's environment: the root of the workspace that it belongs to, free of symbolic links.
+/// Variable of a job's processes: the root of its workspace, without symbolic links.
 pub const WORKSPACE: &str = "INTRADA_WORKSPACE";
 
-/// How long to wait before looking again whether a process that was killed is gone.
+/// How long to wait before checking again whether killed processes are gone.
 const MOMENT: Duration = Duration::from_millis(2);
 
-/// Kills the orphans of jobs whose lock files lie in this folder, or which belong to this workspace and another cache, and waits
-/// until they are gone. How many there were. What belongs to another user stays.
+/// Kills the orphans of jobs whose lock files are in this folder, or which belong to this workspace and another cache, and waits
+/// until they are gone. Returns how many there were. Processes of other users stay.
 pub fn end_all(locks: &Path, workspace: Option<&Path>) -> usize {
     end(|pid| {
         let is_of_cache = variable(pid, JOB).is_some_and(|job| Path::new(&job).parent() == Some(locks));
@@ -52,7 +51,7 @@ fn end(is_meant: impl Fn(Pid) -> bool) -> usize {
     }
 }
 
-/// Whether a process has no supervisor above it, nor this process: tests start jobs without one.
+/// Whether neither a supervisor nor this process is its ancestor: tests start jobs without a supervisor.
 fn is_orphan(pid: Pid) -> bool {
     let own = rustix::process::getpid();
     let mut above = Some(pid);
@@ -69,8 +68,8 @@ fn is_orphan(pid: Pid) -> bool {
     true
 }
 
-/// Whether it is a supervisor that was stopped, and whose runner is gone: it hears of neither and would hold its leases for ever.
-/// Its runner is the same program as itself; who adopts it when that has ended is another one, or a supervisor.
+/// Whether it is a stopped (SIGSTOP) supervisor without a runner, which would hold its leases for ever. A supervisor's runner is
+/// the same program as itself; the process that adopts it after the runner's end is another program, or a supervisor.
 fn is_abandoned(pid: Pid) -> bool {
     let Some(('T' | 't', parent)) = state(pid) else { return false };
     let is_runner =
@@ -99,7 +98,7 @@ mod tests {
         let job = locks.path().join("key");
         let mut child = Command::new("sleep").arg("1000").env(JOB, &job).stdin(Stdio::null()).spawn().unwrap();
         let pid = Pid::from_raw(child.id() as i32).unwrap();
-        // For a moment after it was started the system tells no environment of it.
+        // Right after the start, `/proc` shows no environment yet.
         while variable(pid, JOB).is_none() && child.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }

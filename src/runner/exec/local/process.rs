@@ -1,9 +1,8 @@
 //! A child process that can be stopped, killed with all it started, and that dies with the runner.
 //!
-//! Knows nothing of stages. Each child leads a process group of its own, so that a signal reaches its children too and a
-//! Ctrl-C typed at the terminal reaches only the runner, which then asks the children to save and stop. A [`supervisor`]
-//! stands between, and sees to it that nothing outlives the job; a program that uses this crate and can't be one (a test)
-//! starts its jobs itself.
+//! Knows nothing of stages. Each child leads its own process group, so that a signal reaches its children too, and Ctrl-C at
+//! the terminal reaches only the runner, which then asks the children to save and stop. A [`supervisor`] in between ensures
+//! that nothing outlives the job. A program that uses this crate and can't be a supervisor (a test) starts jobs directly.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -23,7 +22,7 @@ pub(super) struct Handle(Mutex<Option<Reach>>);
 
 #[derive(Debug)]
 enum Reach {
-    /// The leader of its process group. Once it was waited for, the number may be somebody else's.
+    /// The leader of its process group. After it was waited for, the number may belong to another process.
     Group(Pid),
     Supervisor(UnixStream),
 }
@@ -31,7 +30,7 @@ enum Reach {
 impl Handle {
     fn signal(&self, signal: Signal) {
         match &*self.lock() {
-            // The group may be gone by itself: then there is nothing to end.
+            // The group may have ended by itself.
             Some(Reach::Group(group)) => drop(kill_process_group(*group, signal)),
             Some(Reach::Supervisor(line)) if signal == Signal::KILL => supervisor::let_go(line),
             Some(Reach::Supervisor(line)) => supervisor::ask(line),
@@ -69,7 +68,7 @@ impl Prepared {
         }
     }
 
-    /// To add arguments and an environment to. Its standard input is empty.
+    /// For adding arguments and environment. Its standard input is empty.
     pub(super) fn command(&mut self) -> &mut Command {
         &mut self.command
     }
@@ -78,7 +77,7 @@ impl Prepared {
 /// A process that was started.
 pub(super) struct Process {
     child: Child,
-    /// To its supervisor.
+    /// The connection to its supervisor.
     line: Option<UnixStream>,
     handle: Arc<Handle>,
     /// The job that it belongs to.
@@ -86,13 +85,13 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a program, as a process of a job if it is one.
+    /// Starts a program; with `belongings`, as a process of a job.
     ///
     /// The thread that calls this must outlive the process: on Linux a child without a supervisor is killed when the thread that
     /// started it ends.
     ///
     /// # Errors
-    /// Whatever starting the program answers.
+    /// The program can't be started.
     pub(super) fn start(prepared: &mut Prepared, belongings: Option<&Belongings>) -> io::Result<Process> {
         use std::os::unix::process::CommandExt;
         let Prepared { command, is_supervised } = prepared;
@@ -118,20 +117,20 @@ impl Process {
         Ok(Process { child, line, handle: Arc::new(Handle(Mutex::new(Some(reach)))), job })
     }
 
-    /// By what another thread ends it.
+    /// For ending it from another thread.
     pub(super) fn handle(&self) -> Arc<Handle> {
         Arc::clone(&self.handle)
     }
 
-    /// What it writes, if that was asked for.
+    /// Its standard output, if that is piped.
     pub(super) fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
-    /// Waits for it, then ends whatever is left of what it started.
+    /// Waits for it, then kills what is left of the processes that it started.
     ///
     /// # Errors
-    /// Whatever waiting answers.
+    /// Waiting fails.
     pub(super) fn wait(&mut self) -> io::Result<ExitStatus> {
         let Some(line) = &mut self.line else { return self.wait_directly() };
         let told = supervisor::hear_end(line);
@@ -143,7 +142,7 @@ impl Process {
         }
     }
 
-    /// The supervisor was killed. The job went with it; what that had started didn't.
+    /// The supervisor was killed. The job died with it, but the job's own children may live on.
     fn without_supervisor(&self, own: ExitStatus) -> io::Result<ExitStatus> {
         if let Some(job) = &self.job {
             orphans::end_of(job);
@@ -152,7 +151,7 @@ impl Process {
     }
 
     fn wait_directly(&mut self) -> io::Result<ExitStatus> {
-        // Not reaped yet, so that its number can't be given to another process between the wait and the clean-up.
+        // Not reaped yet, so that its number isn't reused between the wait and the clean-up.
         let pid = pid_of(&self.child);
         loop {
             let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
@@ -195,8 +194,8 @@ pub(super) fn how(status: ExitStatus) -> How {
     }
 }
 
-/// How many processes the kernel has ended since it started because memory ran out, where it tells: a number that grows while
-/// a child runs says why that child was killed by signal 9.
+/// How many processes the kernel has killed since boot because memory ran out, if it reports that. If the number grows while a
+/// child runs, that explains a child killed by signal 9.
 pub(super) fn out_of_memory_kills() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/vmstat").ok()?;
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())

@@ -14,10 +14,10 @@ use super::super::job::Event;
 use super::super::listen;
 use super::process::{self, Process};
 
-/// For how long after its end a worker's output is read that somebody else still holds open, counted from the last event.
+/// After the worker has ended, its output is read until no event came for this long: another process may hold it open.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The job as the thread that has started it sees it.
+/// A job, for the thread that started it.
 pub(super) struct Running {
     reports: Receiver<Report>,
     handle: Arc<process::Handle>,
@@ -52,7 +52,7 @@ impl Running {
                 how: process::how(status),
                 out_of_memory: kills.zip(process::out_of_memory_kills()).map(|(before, now)| now > before),
             });
-            // Nobody may want to know any more.
+            // The receiver may be gone.
             let _ = send.send(Report::Ended(ended));
         });
         Running { reports, handle, talks, ended: None }
@@ -66,7 +66,7 @@ impl Execution for Running {
 
     fn next_event(&mut self) -> Option<Event> {
         while self.talks {
-            // What the worker has started may hold its output open after it has ended.
+            // A child of the worker may hold its output open after it has ended.
             let report = if self.ended.is_some() {
                 self.reports.recv_timeout(PATIENCE)
             } else {

@@ -1,7 +1,7 @@
-//! Signals that the program was told to ignore when it was started, and the one that a child gets when its parent dies.
+//! Signals that this program's caller has set to be ignored, and the signal that a child gets when its parent dies.
 //!
-//! `nohup` ignores SIGHUP, a shell ignores SIGINT for what a script starts with `&`. What is ignored stays ignored, in this
-//! program and in all that it starts: a handler would undo what the caller asked for.
+//! `nohup` ignores SIGHUP; a shell ignores SIGINT for programs that a script starts with `&`. Ignored signals stay ignored in
+//! this program and its children: a handler would undo the caller's wish.
 
 use std::io;
 use std::process::Command;
@@ -9,12 +9,12 @@ use std::process::Command;
 #[cfg(target_os = "linux")]
 use rustix::process::Signal;
 
-/// Whether this process ignores a signal now. Asked before handlers are set, it tells what the caller wanted.
+/// Whether this process ignores a signal now. Before handlers are installed, this is the caller's choice.
 pub fn is_ignored(signal: i32) -> bool {
     let mut current = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: no new action is given, and the present one is written to where there is room for it.
+    // SAFETY: no new action is given, and `current` has room for the present one.
     let asked = unsafe { libc::sigaction(signal, std::ptr::null(), current.as_mut_ptr()) };
-    // SAFETY: it was filled in, as the call says that it succeeded.
+    // SAFETY: the call succeeded, so it has filled `current`.
     asked == 0 && unsafe { current.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
@@ -23,8 +23,8 @@ pub fn heeded(signals: &[i32]) -> Vec<i32> {
     signals.iter().copied().filter(|signal| !is_ignored(*signal)).collect()
 }
 
-/// Where the system can do it, the child is killed when the one who starts it dies, even by SIGKILL: nothing goes on writing
-/// into a folder that a restarted run will use.
+/// Has the system kill the child, if it can, when the thread that starts it dies, even by SIGKILL: no child keeps writing into a
+/// folder that a restarted run will use.
 #[cfg(target_os = "linux")]
 pub(super) fn die_with_parent(command: &mut Command) {
     use std::os::unix::process::CommandExt;
@@ -33,7 +33,7 @@ pub(super) fn die_with_parent(command: &mut Command) {
     unsafe {
         command.pre_exec(move || {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            // It may have died before the call above took hold.
+            // The parent may have died before the call above took effect.
             if rustix::process::getppid() != Some(parent) {
                 return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
             }

@@ -1,17 +1,17 @@
-//! The process between the runner and a job, which lets nothing that the job has started outlive it.
+//! The process between the runner and a job: it ensures that no process of the job outlives it.
 //!
-//! The runner may be killed at any time, by a person or because memory ran out. A tool behind a pipe, what `make` or a
-//! wrapper script has started, or a process in a session of its own would then go on writing where the next run puts its
-//! results. So each job is started by this: the same program, called as `SUPERVISE`. It hears from the runner by a socket,
-//! which ends when the runner does. Then, and when the job ends, it kills all that descends from it, and is gone only when
-//! that is. It has the leases open for as long, so that nobody else takes them.
+//! The runner may be killed at any time, by a person or because memory ran out. A tool behind a pipe, a child of `make` or of a
+//! wrapper script, or a process in its own session would then keep writing where the next run puts its results. So each job is
+//! started by a supervisor: this program, called with `SUPERVISE`. A socket connects it to the runner and closes when the runner
+//! ends. Then, and when the job ends, it kills all its descendants, and ends only after them. Until then it keeps the leases
+//! open, so that no other run takes them.
 //!
-//! On Linux whatever loses its parent becomes its child, so nothing escapes it. Elsewhere only the job's process group is
-//! within reach; what has left that holds the leases itself, unless it has closed them.
+//! On Linux, processes that lose their parent become its children, so none escapes. On other systems it reaches only the job's
+//! process group; processes that left the group hold the leases themselves, unless they closed them.
 //!
 //! ```text
 //! runner ──"T": ask the job to end · closed: kill it──▶ supervisor ──▶ job ──▶ …
-//!        ◀──"p" or "e": begun or not · "s": how it ended──
+//!        ◀──"p" or "e": started or not · "s": how it ended──
 //! ```
 
 use std::ffi::OsStr;
@@ -28,7 +28,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group
 use super::processes::children;
 use super::{SUPERVISE, SUPERVISOR, signals};
 
-/// How long to wait before looking again whether what was killed is gone.
+/// How long to wait before checking again whether killed processes are gone.
 const MOMENT: Duration = Duration::from_millis(2);
 
 /// Whether this program can be started as a supervisor. A test that uses this crate can't.
@@ -39,7 +39,7 @@ const BEGUN: u8 = b'p';
 const NOT_BEGUN: u8 = b'e';
 const ENDED: u8 = b's';
 
-/// If this process was started as a supervisor, is one until its job has ended. To be called first by the program's `main`.
+/// If this process was started as a supervisor, acts as one until its job has ended. `main` must call this first.
 pub fn answer_runner() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_none_or(|first| first != SUPERVISE) {
@@ -56,28 +56,28 @@ pub fn answer_runner() -> Option<ExitCode> {
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The beginning of a command that has `program` supervised. `None`: it can't be.
+/// A command that runs `program` below a supervisor, without arguments yet. `None`: this program can't be a supervisor.
 pub(super) fn command_for(program: &OsStr) -> Option<Command> {
     let mut command = Command::new(own_program().filter(|_| CAN_SUPERVISE.load(Ordering::Relaxed))?);
     command.arg0(SUPERVISOR).arg(SUPERVISE).arg(program);
     Some(command)
 }
 
-/// The running program, also after its file was replaced by a newer one.
+/// The running program, even if its file was replaced since.
 fn own_program() -> Option<PathBuf> {
     let running = Path::new("/proc/self/exe");
     if running.exists() { Some(running.to_owned()) } else { std::env::current_exe().ok() }
 }
 
-/// Starts a command that [`command_for`] has begun. Comes back once the job has begun.
+/// Starts a command made by [`command_for`]. Returns once the job has started.
 ///
 /// # Errors
-/// Whatever starting the supervisor, or starting the job, answers.
+/// The supervisor or the job can't be started.
 pub(super) fn start(command: &mut Command) -> io::Result<(Child, UnixStream)> {
     let (mut line, theirs) = UnixStream::pair()?;
     command.stdin(std::os::fd::OwnedFd::from(theirs));
     let child = command.spawn();
-    // Closed here, or it would be heard of no end.
+    // Close this copy; otherwise the supervisor's end would go unnoticed.
     command.stdin(Stdio::null());
     let mut child = child?;
     let error = match hear(&mut line) {
@@ -89,7 +89,7 @@ pub(super) fn start(command: &mut Command) -> io::Result<(Child, UnixStream)> {
     Err(error)
 }
 
-/// Waits until the job and all that it started are gone. `None`: the supervisor itself was killed.
+/// Waits until all processes of the job are gone. `None`: the supervisor itself was killed.
 pub(super) fn hear_end(line: &mut UnixStream) -> Option<ExitStatus> {
     match hear(line) {
         Some((ENDED, status)) => Some(ExitStatus::from_raw(status)),
@@ -99,11 +99,11 @@ pub(super) fn hear_end(line: &mut UnixStream) -> Option<ExitStatus> {
 
 /// Asks the job to save what it has and end.
 pub(super) fn ask(mut line: &UnixStream) {
-    // One that has ended needn't be asked.
+    // It may have ended.
     let _ = line.write_all(&[ASK]);
 }
 
-/// Has the job killed with all that it started.
+/// Has all processes of the job killed.
 pub(super) fn let_go(line: &UnixStream) {
     let _ = line.shutdown(std::net::Shutdown::Write);
 }
@@ -122,7 +122,7 @@ fn say(mut line: &UnixStream, word: u8, number: i32) {
 }
 
 fn supervise(mut command: Command, line: UnixStream) -> io::Result<()> {
-    // For whoever kills by name. Only Linux has it.
+    // The name by which `pkill` and `top` know it. Linux only.
     let _ = std::fs::write("/proc/self/comm", SUPERVISOR);
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
@@ -137,21 +137,21 @@ fn supervise(mut command: Command, line: UnixStream) -> io::Result<()> {
         }
     };
     drop(command);
-    // Whoever reads what the job writes hears its end when the job ends.
+    // The job's output must close when the job ends, not when this process does.
     std::fs::File::options().write(true).open("/dev/null").and_then(|null| Ok(rustix::stdio::dup2_stdout(null)?))?;
     say(&line, BEGUN, 0);
     let from_runner = line.try_clone()?;
     std::thread::spawn(move || listen(from_runner, job));
     let status = wait_for(job)?;
-    // The number can't have been given to another group as long as somebody is in this one.
+    // While the group has a process, its number isn't reused.
     let _ = kill_process_group(job, Signal::KILL);
     end_the_rest();
     say(&line, ENDED, status);
     Ok(())
 }
 
-/// A batch system sends its signals to all processes of a job; the runner decides what becomes of this one. Those that were
-/// ignored stay so, for the job inherits that; the others have their default action there, as handlers don't outlive `exec`.
+/// A batch system signals all processes of a job; here the runner decides. Signals that were ignored stay ignored, and the job
+/// inherits that; the others have their default action in the job, as handlers don't survive `exec`.
 fn heed_no_signals() {
     let heeded =
         signals::heeded(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2]);
@@ -160,7 +160,8 @@ fn heed_no_signals() {
     }
 }
 
-/// Does what the runner says. When it is gone, or lets go, kills everything until nothing is left, which ends this process.
+/// Follows the runner's requests. When the runner is gone, or lets go, kills everything until nothing is left, which ends this
+/// process.
 fn listen(mut line: UnixStream, job: Pid) {
     let mut word = [0];
     loop {
@@ -177,7 +178,7 @@ fn listen(mut line: UnixStream, job: Pid) {
     }
 }
 
-/// Waits for the job, and takes note of the end of whatever else has become a child of this process.
+/// Waits for the job, and reaps other children meanwhile.
 fn wait_for(job: Pid) -> io::Result<i32> {
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
@@ -188,21 +189,21 @@ fn wait_for(job: Pid) -> io::Result<i32> {
     }
 }
 
-/// Kills what the job has left running, and waits for its end. Who has no children has no descendants either, as those become
+/// Kills what the job left running and waits until it has ended. Without children there are no descendants either: they become
 /// children when their parents end.
 fn end_the_rest() {
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => return,
-            // What belongs to another user can't be ended. It is left to run.
+            // Processes of another user can't be killed and are left running.
             Ok(None) if kill_children() == 0 => return,
             Ok(None) => std::thread::sleep(MOMENT),
         }
     }
 }
 
-/// How many could be.
+/// Returns how many could be killed.
 fn kill_children() -> usize {
     let children = children(rustix::process::getpid()).into_iter();
     children.filter(|child| kill_process(*child, Signal::KILL).is_ok()).count()

@@ -1,9 +1,9 @@
-//! The environment of a worker: what it is not given of the runner's own, and what is set for it.
+//! The environment of a worker: which of the runner's variables are withheld from it, and which are set.
 //!
 //! The libraries that compute read variables which change the instructions they use, how many threads they start, how these
-//! wait for each other, and how exactly they compute. No key holds such a variable. If one came in from outside, it would
-//! change the bytes under a key, or stop a job for ever: with OMP_THREAD_LIMIT or OMP_DYNAMIC a team may have fewer threads
-//! than oneDNN waits for. So a worker gets none of them. What they are for is said by `threads` and `instruction_set`.
+//! wait for each other, and how exactly they compute. No key contains such a variable. If one were passed on, it would change
+//! the bytes under a key, or block a job for ever: with OMP_THREAD_LIMIT or OMP_DYNAMIC a team may have fewer threads than oneDNN
+//! waits for. So a worker gets none of them; `threads` and `instruction_set` of the pipeline file replace them.
 
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
@@ -11,7 +11,7 @@ use std::process::Command;
 use super::super::Failure;
 use crate::kind::instruction_set::{self, InstructionSet};
 
-/// How the names of such variables begin, by whom they are read.
+/// Prefixes of such variables, by the library that reads them.
 const WITHHELD: &[(&str, &[&str])] = &[
     ("OpenMP", &["OMP_", "GOMP_", "KMP_", "LIBOMP_"]),
     ("libtorch", &["ATEN_", "TORCH_", "PYTORCH_", "LRU_CACHE_CAPACITY"]),
@@ -20,7 +20,7 @@ const WITHHELD: &[(&str, &[&str])] = &[
     ("CUDA's libraries", &["CUBLAS_", "CUBLASLT_", "CUDNN_", "NVIDIA_TF32_OVERRIDE"]),
 ];
 
-/// These begin so as well, but only say where memory comes from, or what is printed.
+/// Exceptions: these only control memory allocation or logging.
 const GIVEN: &[&str] = &[
     "PYTORCH_ALLOC_CONF",
     "PYTORCH_CUDA_ALLOC_CONF",
@@ -34,7 +34,7 @@ const GIVEN: &[&str] = &[
 const TUNABLES: &str = "GLIBC_TUNABLES";
 const CPU_TUNABLES: &str = "glibc.cpu.";
 
-/// Gives a worker an environment in which only the job decides how it computes. `threads`: none, where nothing is computed.
+/// Gives a worker an environment in which only the job decides how it computes. `threads`: `None` if nothing is computed.
 pub(super) fn settle(command: &mut Command, threads: Option<u32>, set: Option<&InstructionSet>) {
     for (name, rest) in withheld_of(std::env::vars_os()) {
         match rest {
@@ -42,7 +42,7 @@ pub(super) fn settle(command: &mut Command, threads: Option<u32>, set: Option<&I
             None => command.env_remove(name),
         };
     }
-    // A team has the threads that it is asked to have, whatever else the machine does.
+    // A team always has as many threads as requested, however busy the machine is.
     command.env("OMP_DYNAMIC", "false").env("MKL_DYNAMIC", "FALSE");
     if let Some(threads) = threads {
         command.env("OMP_NUM_THREADS", threads.to_string()).env("MKL_NUM_THREADS", threads.to_string());
@@ -50,7 +50,7 @@ pub(super) fn settle(command: &mut Command, threads: Option<u32>, set: Option<&I
     command.envs(set.map_or(&[][..], |set| set.variables).iter().copied());
 }
 
-/// The variables of this process that a worker is not given, or not whole, in order.
+/// The variables of this process that are withheld from a worker, wholly or in part, sorted.
 pub fn withheld() -> Vec<String> {
     let mut names: Vec<String> = withheld_of(std::env::vars_os()).map(|(name, _)| name).collect();
     names.sort_unstable();
@@ -81,7 +81,7 @@ fn without_cpu(value: &OsStr) -> Option<String> {
     (kept.len() < value.split(':').count()).then(|| kept.join(":"))
 }
 
-/// What a person is told of them; `None` where there are none.
+/// A sentence about them for the user; `None` if there are none.
 pub fn told(withheld: &[String]) -> Option<String> {
     let which = match withheld {
         [] => return None,
@@ -91,22 +91,22 @@ pub fn told(withheld: &[String]) -> Option<String> {
     Some(format!("{which} not passed on to the stages that intrada performs itself"))
 }
 
-/// Where these variables are meant to be said instead.
+/// What to use instead of these variables.
 pub const INSTEAD: &str = "`threads` and `instruction_set` of [pipeline] say how a stage computes";
 
-/// The line of a worker's log that says what was withheld; `None` where nothing was.
+/// The line of a worker's log about withheld variables; `None` if there are none.
 pub(crate) fn note() -> Option<String> {
     told(&withheld()).map(|told| format!("{NOTE}{told}; {INSTEAD}"))
 }
 
-/// Whether a line of a log is [`note`]'s: it is no part of what went wrong.
+/// Whether a line of a log comes from [`note`], so that it isn't about a failure.
 pub(crate) fn is_note(line: &str) -> bool {
     line.starts_with(NOTE) && line.ends_with(INSTEAD)
 }
 
 const NOTE: &str = "intrada-run: ";
 
-/// Why nothing can be computed here with a set; `None` where it can.
+/// Why this machine can't compute with an instruction set; `None` if it can.
 pub fn refusal(set: &InstructionSet) -> Option<Failure> {
     let (name, arch) = (set.name, std::env::consts::ARCH);
     let title =
@@ -121,7 +121,7 @@ pub fn refusal(set: &InstructionSet) -> Option<Failure> {
     (!has(set)).then(|| Failure::new(title).with_help(cure).with_help("or run it on a machine that has it"))
 }
 
-/// Whether the CPU of this machine has the instructions of a set. libtorch asks for the same features.
+/// Whether this machine's CPU has an instruction set. libtorch checks the same features.
 pub fn has(set: &InstructionSet) -> bool {
     has_by_name(set.name)
 }

@@ -15,7 +15,7 @@ use super::process::{Prepared, Process};
 use super::{no_start, open_log, show, surroundings};
 use crate::kind::instruction_set;
 
-/// Starts the worker on `job`. `gpus` are all it sees.
+/// Starts the worker on `job`. It sees only `gpus`.
 pub(super) fn start(job: &Job, gpus: &Visible, start: &Start<'_>) -> Result<Process, Failure> {
     let worker = find_worker()?;
     let job_file = start.folder.join("job.json");
@@ -32,19 +32,19 @@ pub(super) fn start(job: &Job, gpus: &Visible, start: &Start<'_>) -> Result<Proc
     Process::start(&mut prepared, Some(start.belongings)).map_err(|error| no_start::refused(&worker, &error))
 }
 
-/// In the stage's log, for whoever wonders why a variable has no effect.
+/// Notes in the stage's log which variables have no effect.
 fn note_withheld(mut log: &File) {
     if let Some(note) = surroundings::note() {
-        // Not worth a failure: it is said by `doctor` as well.
+        // Not worth a failure: `doctor` reports it as well.
         let _ = writeln!(log, "{note}");
     }
 }
 
-/// The program beside the running one, or the one that `INTRADA_WORKER` names.
+/// The worker next to the running program, or the one that `INTRADA_WORKER` names.
 ///
 /// # Errors
-/// A failure with what to do when there is none: a checkout without libtorch builds no worker, and needs none for a
-/// pipeline of commands.
+/// There is none; the failure says what to do. A checkout without libtorch builds no worker, and needs none for a pipeline of
+/// commands.
 pub fn find_worker() -> Result<PathBuf, Failure> {
     if let Some(path) = std::env::var_os("INTRADA_WORKER").filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
