@@ -1,7 +1,7 @@
-//! Stages that have to run → jobs on threads of their own, as far as there is room, and what becomes of them.
+//! Starts stages as jobs, each on its own thread, while there is room, and handles their end.
 //!
-//! Knows slots, keys and threads; not what a stage does, nor whether it is needed. A job belongs to the node that asked for it
-//! until the flow takes that back; then it is asked to save and end, and its place is free once it has.
+//! Knows slots, keys and threads; not what a stage does, nor whether it is needed. A job belongs to the node that requested it
+//! until the flow withdraws the request; then the job is asked to save and stop, and frees its place when it has ended.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,11 +28,11 @@ use super::state::{Known, Run};
 use super::under_way::{Jobs, Running, Waiting};
 use super::wiring::Node;
 
-/// Signals this close together are one.
+/// Signals this close together count as one.
 const SAME_WISH: Duration = Duration::from_millis(300);
 
 impl Run<'_> {
-    /// Says of jobs that nothing was heard of for long that it is so.
+    /// Warns of jobs that have been silent for long.
     pub(super) fn tell_of_silence(&mut self) {
         let now = Instant::now();
         for running in self.jobs.running.values_mut() {
@@ -53,8 +53,8 @@ impl Run<'_> {
         }
     }
 
-    /// The flow wants a stage to run: now or when there is room, or as the job that is computing it already. That a late
-    /// source has to run means that it can't be read, and that a refused stage has, that it has failed.
+    /// The flow wants a stage to run: now, when there is room, or as the job that already computes it. A late source that has to
+    /// run can't be read, and a refused stage that has to run has failed.
     pub(super) fn want(&mut self, node: NodeId, key: Key) {
         if self.planner.wiring.node(node).stage().is_none() || self.refused.remove(&(node, key)) {
             return self.planner.engine.done(node, key, Err(Failed));
@@ -72,7 +72,7 @@ impl Run<'_> {
         self.wait(node, key);
     }
 
-    /// Has a stage wait for room.
+    /// Queues a stage until there is room.
     fn wait(&mut self, node: NodeId, key: Key) {
         if !self.jobs.ready.is_ranked() {
             let wiring = &self.planner.wiring;
@@ -85,7 +85,7 @@ impl Run<'_> {
         self.jobs.ready.push(node, key, need);
     }
 
-    /// The flow no longer wants it. Its resume slot is kept, should the key come back.
+    /// The flow no longer wants it. Its resume slot is kept in case the key comes back.
     pub(super) fn cancel(&mut self, node: NodeId, key: Key) {
         self.jobs.ready.remove(node);
         self.jobs.held.retain(|waiting| *waiting != (node, key));
@@ -100,7 +100,7 @@ impl Run<'_> {
         }
     }
 
-    /// Starts what is ready, as far as there is room. Answers whether something came out at once, as it couldn't be started.
+    /// Starts ready stages while there is room. Returns whether one failed at once because it couldn't be started.
     pub(super) fn dispatch(&mut self) -> bool {
         if self.interrupted.is_some() {
             self.jobs.waiting = Waiting::default();
@@ -119,13 +119,13 @@ impl Run<'_> {
 
     fn next_to_start(&self) -> Option<(NodeId, Key)> {
         let has_room = |need: &Need| self.slots.has_room(need);
-        // Before its key is certain it isn't started, though the flow hasn't taken it back.
+        // Not before its key is certain, though the flow still wants it.
         let may_start = |node, key| !self.planner.engine.is_in_doubt(node) && !self.is_in_the_way(node, key);
         self.jobs.ready.first(has_room, may_start)
     }
 
-    /// If all that runs may be in vain, it ends for the sake of what decides that: a long training must not keep the stage
-    /// waiting that gives its input anew. What it saved is kept, should its key come out as it was.
+    /// If every running job may be obsolete, stops them all to make room for the stages that decide it: a long training must not
+    /// delay the stage that re-makes its input. Their checkpoints are kept in case their keys stay the same.
     fn preempt(&mut self) {
         let engine = &self.planner.engine;
         let in_doubt = |running: &Running| running.node.is_none_or(|node| engine.is_in_doubt(node));
@@ -136,13 +136,13 @@ impl Run<'_> {
         for running in self.jobs.running.values_mut().filter(|running| !running.is_ending()) {
             running.end();
             self.reporter.tell(&Event::Dropped { stage: running.stage.clone() });
-            // It still is asked for, until the flow says otherwise.
+            // The flow still wants it.
             taken.extend(running.node.take().map(|node| (node, running.key)));
         }
         taken.into_iter().for_each(|(node, key)| self.wait(node, key));
     }
 
-    /// Takes over what runs for another pipeline file: it is wanted here too, or will be, or it ends.
+    /// Takes over the jobs of another pipeline file: each is wanted here too, may become wanted, or is stopped.
     pub(super) fn take_over(&mut self, jobs: Jobs) {
         self.jobs = jobs;
         let (wiring, pipeline) = (&self.planner.wiring, &self.session.pipeline);
@@ -155,7 +155,7 @@ impl Run<'_> {
         }
     }
 
-    /// Ends the jobs that no stage can want any more: there is none in their place, or its key is another one.
+    /// Stops jobs that no stage can want any more: no stage has their outputs, or its key differs.
     fn end_left_over(&mut self) {
         let planner = &self.planner;
         let may_want = |node: NodeId| !planner.is_settled(node) && planner.keys.manifest(node).is_none();
@@ -167,19 +167,19 @@ impl Run<'_> {
         }
     }
 
-    /// Whether what runs keeps a stage from starting: a twin with the same key, whose result will be its own, too, or a job
-    /// that nobody wants any more in the place of its outputs.
+    /// Whether a running job keeps a stage from starting: one with the same key, whose result it will share, or an unwanted job
+    /// that writes to the places of its outputs.
     fn is_in_the_way(&self, node: NodeId, key: Key) -> bool {
         let places = self.session.pipeline.stage(self.stage(node)).outputs.iter().map(|output| &*output.path);
         self.jobs.running.values().any(|running| running.key == key) || self.jobs.left_over(places).is_some()
     }
 
-    /// The stage of a node that waits or runs.
+    /// The stage of a waiting or running node.
     fn stage(&self, node: NodeId) -> StageId {
         self.planner.wiring.node(node).stage().expect("a late source never waits for room")
     }
 
-    /// Answers whether it could be started; else it has come out.
+    /// Returns whether it could be started; if not, its failure is already reported to the flow.
     fn start(&mut self, node: NodeId, key: Key) -> bool {
         let stage = self.stage(node);
         let need = self.slots.need(self.session.pipeline.stage(stage));
@@ -228,13 +228,13 @@ impl Run<'_> {
                 Some(lookout) => lookout.during(&control, |text| tell(News::Remark(text)), perform),
                 None => perform(),
             };
-            // The loop listens until every job it started has answered.
+            // The loop listens until every job has answered.
             let _ = send.send(Message::Ended(job, Box::new(result)));
         });
         true
     }
 
-    /// Who looks at the files of a job that takes time and doesn't write to them.
+    /// The lookout for a worker's job, unless changes are reported by a watch.
     fn lookout(&self, node: NodeId, order: &Order) -> Option<Lookout> {
         let Work::Worker(job, _) = &order.work else { return None };
         let kind = self.session.pipeline.stage(self.stage(node)).kind;
@@ -242,7 +242,7 @@ impl Run<'_> {
         (!self.hears_of_changes).then(|| Lookout::new(guard(), &order.root, kind, job))
     }
 
-    /// A job has ended. Answers with the look-ups that waited for its place.
+    /// A job has ended. Returns the look-ups that waited for its place.
     pub(super) fn ended(&mut self, job: JobId, result: Result<Performed, Failure>) -> Vec<(NodeId, Key)> {
         let running = self.jobs.running.remove(&job).expect("a job ends once");
         self.slots.take_back(running.lent);
@@ -252,7 +252,7 @@ impl Run<'_> {
                 self.came_out(node, running.key, result);
                 Vec::new()
             }
-            // What it gave is in the cache, where it will be found if it is wanted again.
+            // Its result is in the cache if it is wanted again.
             None => std::mem::take(&mut self.jobs.held).into(),
         }
     }
@@ -276,9 +276,9 @@ impl Run<'_> {
         self.planner.engine.done(node, key, result);
     }
 
-    /// Somebody wishes it to end.
+    /// The user or the system asks the run to stop.
     pub(super) fn interrupt(&mut self) {
-        // `timeout` and batch systems send a signal to the process and to its group: that is one wish, not two.
+        // `timeout` and batch systems signal both the process and its group: one request, not two.
         let since = *self.interrupted.get_or_insert_with(Instant::now);
         let again = since.elapsed() > SAME_WISH;
         if !again && self.told_interrupt {

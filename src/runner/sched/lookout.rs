@@ -1,9 +1,9 @@
-//! What a running built-in stage reads, looked at from time to time, so that a change is told when it happens and not hours later.
+//! Checks the files that a running built-in stage reads, so that a change is reported at once and not hours later.
 //!
-//! No result depends on it: the worker compares the very bytes that it works with. But a picture that was drawn in an hour and
-//! is another one by now makes the hours until it is drawn again worthless, and who edited it on purpose waits for nothing. So
-//! a training is asked to save and stop; other stages go on, as they may have read the file already and end soon. A file that
-//! was only touched, or written anew with what it held, is no reason for anything.
+//! No result depends on it: the worker compares the bytes that it reads. But after a file has changed, the work up to the
+//! moment when the worker reads it again is lost, and a user who edited it on purpose waits for nothing. So a training is asked
+//! to save and stop; other stages continue, as they may have read the file already and end soon. A file that was only touched,
+//! or rewritten with the same content, is ignored.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,37 +20,37 @@ use crate::store::stat::Stat;
 use super::guard::Guard;
 use super::jobs::GRACE;
 
-/// Between two looks, and before the first.
+/// Between two checks, and before the first.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Looking takes at most one part in so many of the time: on a slow file system it happens less often.
+/// Checks take at most this fraction of the time (one in so many): on a slow file system they are rarer.
 const SHARE: u32 = 100;
-/// So many files are named.
+/// How many files a message names.
 const NAMED: usize = 3;
 
 /// The files of one job.
 pub struct Lookout {
     guard: Guard,
     root: PathBuf,
-    /// Those that it reads once, at its beginning.
+    /// The files that it reads once, at its beginning.
     weights: BTreeSet<PathBuf>,
-    /// Whether what it has done is kept when it stops.
+    /// Whether it saves its progress when it stops.
     saves: bool,
 }
 
-/// A file that is looked at.
+/// A file under observation.
 struct Watched {
     path: PathBuf,
     content: FileDigest,
-    /// Its stat when it last was what it should be; none where it wasn't at the first look.
+    /// Its stat when it last had the right content; `None` if it had not at the first check.
     good: Option<Stat>,
-    /// Another stat, or that there is no file, at the last look.
+    /// A different stat, or that the file is missing, at the last check.
     suspect: Option<Option<Stat>>,
-    /// The stat with which it was told.
+    /// The stat with which the change was reported.
     told: Option<Option<Stat>>,
 }
 
 impl Lookout {
-    /// Over what `guard` guards for a job of this kind, in the workspace at `root`.
+    /// For the files in `guard` of a job of this kind, in the workspace at `root`.
     pub fn new(guard: Guard, root: &Path, kind: &Kind, job: &Job) -> Lookout {
         let weights = job.inputs.values().filter_map(|input| match input {
             Input::Source(source) => Some(source.path.clone()),
@@ -60,11 +60,11 @@ impl Lookout {
         Lookout { guard, root: root.to_owned(), weights: weights.collect(), saves }
     }
 
-    /// Does `work`, which performs the job under `control`, and looks meanwhile. What is worth knowing is told, to stand behind
-    /// the stage's name.
+    /// Does `work`, which performs the job under `control`, and checks the files meanwhile. `tell` gets messages that continue the
+    /// stage's name.
     ///
     /// # Errors
-    /// Those of `work`; that it was stopped because of a file.
+    /// Those of `work`, or that the job was stopped because a file changed.
     pub fn during<T>(
         self,
         control: &Control,
@@ -84,7 +84,7 @@ impl Lookout {
         })
     }
 
-    /// Until the job has ended. The names of the files because of which it was asked to.
+    /// Checks until the job has ended. Returns the names of the files because of which it was stopped.
     fn watch(self, control: &Control, tell: impl Fn(String), ended: &Receiver<()>) -> Option<String> {
         if has_ended(ended, INTERVAL) {
             return None;
@@ -114,7 +114,7 @@ impl Lookout {
         }
     }
 
-    /// The files as they are, compared with what they were when the key was made.
+    /// The files as they are now, compared with the key.
     fn files(&self) -> Vec<Watched> {
         let now: Vec<(PathBuf, FileDigest, Option<Stat>)> =
             self.guard.contents().map(|(path, content)| (path.to_owned(), content, Stat::of(path).ok())).collect();
@@ -146,12 +146,12 @@ fn overtaken(names: &str, at: Option<u64>) -> Failure {
         .with_help("with the content as it is now, the same command begins anew")
 }
 
-/// Waits so long, or until the job has ended.
+/// Waits this long, or until the job has ended.
 fn has_ended(ended: &Receiver<()>, patience: Duration) -> bool {
     ended.recv_timeout(patience) != Err(RecvTimeoutError::Timeout)
 }
 
-/// Those that are found to hold something else, and weren't before.
+/// The files whose content is newly found to differ.
 fn look(files: &mut [Watched]) -> BTreeSet<PathBuf> {
     files.iter_mut().filter_map(|file| file.has_news().then(|| file.path.clone())).collect()
 }
@@ -166,7 +166,7 @@ impl Watched {
         if self.told == Some(now) {
             return false;
         }
-        // Somebody may be about to write what it held: it has to look the same twice before it is read.
+        // Somebody may still be writing it: it is read only once its stat is the same in two checks.
         if self.suspect != Some(now) {
             self.suspect = Some(now);
             return false;
@@ -181,7 +181,7 @@ impl Watched {
     }
 
     fn holds_what_it_held(&self, now: Option<Stat>) -> bool {
-        // Read, not mapped: who maps a file that is cut meanwhile is killed.
+        // Read, not mapped: truncating a mapped file kills the reader.
         let content = || std::fs::read(&self.path).map(|bytes| FileDigest(Digest::of(&bytes)));
         now.is_some_and(|now| now.is_file()) && content().is_ok_and(|content| content == self.content)
     }

@@ -1,7 +1,7 @@
-//! Outputs in the workspace: the right to put them there, and putting them there.
+//! Outputs in the workspace: claiming their places, and placing them.
 //!
-//! Knows the store and paths, not what a stage does. A right that somebody else has is waited for, and what a killed run has
-//! left running is ended first.
+//! Knows the store and paths, not what a stage does. A lease or claim of another process is waited for; processes left running
+//! by a killed run are ended first.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,22 +16,21 @@ use crate::store::{Artifact, Holder, Placement, Recorded, Store};
 
 use super::news::News;
 
-/// How long to wait between two looks at a lease that another process holds.
+/// How long to wait between two checks of a lease that another process holds.
 const LEASE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// One declared output.
 pub struct Destination {
     /// Its name.
     pub name: String,
-    /// Where a job leaves it, relative to the staging folder or, for a command, to the root.
+    /// Where a job writes it, relative to the staging folder or, for a command, to the root.
     pub made_at: PathBuf,
-    /// Where it is put in the workspace, relative to the root.
+    /// Its place in the workspace, relative to the root.
     pub path: PathBuf,
 }
 
-/// Asks again and again until something is had that somebody else has, who is told of once. Where whoever had it was killed,
-/// what that one had started is ended first: nobody waits for its results any more, and it must not write beside what comes
-/// now.
+/// Asks repeatedly for a lease or claims until they are free, and reports once who holds them. If the holder was killed, ends
+/// what it had started: nobody waits for those results any more, and those processes must not write beside this job's.
 pub(super) fn when_free<T>(
     store: &Store,
     control: &Control,
@@ -57,7 +56,7 @@ pub(super) fn when_free<T>(
     }
 }
 
-/// Ends what killed runs have left running.
+/// Ends processes that killed runs have left running.
 pub(super) fn end_orphans(store: &Store, tell: &dyn Fn(News)) {
     match orphans::end_all(&store.locks(), store.workspace_root()) {
         0 => {}
@@ -65,7 +64,7 @@ pub(super) fn end_orphans(store: &Store, tell: &dyn Fn(News)) {
     }
 }
 
-/// The right to put these outputs in place, or who is in the way.
+/// Claims the places of these outputs, or returns who has one of them.
 ///
 /// # Errors
 /// Those of [`Store::try_claim`].
@@ -81,9 +80,9 @@ pub fn claim_places(
     })
 }
 
-/// Puts the outputs of a recorded result in place, and adds the record to the store if it came from an upstream. `None`: it isn't a record
-/// of these outputs. `put_aside` hears of what only a person had
-/// in the place of an output, and where it is now.
+/// Places the outputs of a recorded result, and adds the record to the store if it came from an upstream. `None`: it isn't a
+/// record of these outputs. `put_aside` is called with an output in whose place something unknown to the cache lay, and with
+/// where that is now.
 ///
 /// # Errors
 /// Those of [`Store::restore`]; a miss means that the stage has to run.

@@ -1,8 +1,8 @@
-//! What running jobs occupy: CPU threads, GPUs, memory, and whatever else the pipeline file counts.
+//! Resources that running jobs occupy: CPU threads, GPUs, memory, and others that the pipeline file counts.
 //!
-//! Knows what there is and what a stage asks for, not what it does. Numbers are promises between stages, not limits that the
-//! system enforces. A job that finds too little waits; of `cpu`, where the machine's cores are meant, one that asks for more
-//! than there is gets all of them, so that nothing waits for ever.
+//! Knows what exists and what a stage requests, not what it does. Numbers are agreements between stages; the system doesn't
+//! enforce them. A job waits until its request is free. One that requests more `cpu` than exists gets all of it, so that no job
+//! waits for ever.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct Slots {
     cpu: usize,
     all_cpu: usize,
     jobs: usize,
-    /// `None` where the file leaves GPUs to the device.
+    /// `None` if the file lists no GPUs.
     gpus: Option<Vec<String>>,
     counted: BTreeMap<String, u64>,
     worker_threads: usize,
@@ -27,7 +27,7 @@ pub struct Slots {
 /// What a stage occupies while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
-    /// CPU threads, be there fewer or not.
+    /// CPU threads, even if fewer exist.
     pub threads: usize,
     /// GPUs.
     pub gpus: usize,
@@ -35,10 +35,10 @@ pub struct Need {
     pub counted: BTreeMap<String, u64>,
 }
 
-/// What a job was lent, to be given back.
+/// What a job was lent and gives back.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lent {
-    /// Threads that a worker uses: as many as the stage asked for, be there fewer or not.
+    /// Threads that a worker uses: as many as the stage requests, even if fewer exist.
     pub threads: usize,
     /// Its GPUs.
     pub gpus: Visible,
@@ -49,9 +49,8 @@ pub struct Lent {
 impl Slots {
     /// `jobs`: at most so many at once. `device`: as the pipeline or the command line says. `place`: where the jobs run.
     ///
-    /// Where nothing is said, a worker's stage gets half of the cores (at most 8, beyond which libtorch's small convolutions
-    /// gain little), so that two independent trainings run side by side. Where there is a GPU that may be used and the file
-    /// doesn't list it, one job at a time.
+    /// By default, a worker's stage gets half of the cores (at most 8; libtorch's small convolutions gain little beyond), so that
+    /// two independent trainings run in parallel. If a GPU may be used and the file doesn't list it, one job runs at a time.
     pub fn new(pipeline: &Pipeline, jobs: Option<usize>, device: &str, place: &dyn Executor) -> Slots {
         let Resources { gpus, cpu, counted } = pipeline.resources.clone();
         let all_cpu = cpu.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
@@ -63,12 +62,12 @@ impl Slots {
         Slots { cpu: all_cpu, all_cpu, jobs, gpus, counted, worker_threads, is_on_cpu, all }
     }
 
-    /// CPU threads that there are, and how many of them a worker's stage gets that doesn't say.
+    /// All CPU threads, and the default number for a worker's stage.
     pub fn threads(&self) -> (usize, usize) {
         (self.all_cpu, self.worker_threads)
     }
 
-    /// What a stage needs, be it free or not.
+    /// What a stage needs, whether free or not.
     pub fn need(&self, stage: &Stage) -> Need {
         let demand = &stage.execution.demand;
         let is_worker = stage.kind.runs == Runs::Worker;
@@ -79,14 +78,14 @@ impl Slots {
         }
     }
 
-    /// Whether that is free.
+    /// Whether it is free.
     pub fn has_room(&self, need: &Need) -> bool {
         let has_gpus = self.gpus.as_ref().is_none_or(|free| free.len() >= need.gpus);
         let has = |(name, amount): (&String, &u64)| self.counted.get(name).is_some_and(|free| free >= amount);
         self.jobs > 0 && self.cpu >= need.threads.min(self.all_cpu) && has_gpus && need.counted.iter().all(has)
     }
 
-    /// Lends what is needed, if that is free.
+    /// Lends it, if it is free.
     pub fn lend(&mut self, need: &Need) -> Option<Lent> {
         if !self.has_room(need) {
             return None;
@@ -102,7 +101,7 @@ impl Slots {
         Some(Lent { threads: need.threads, gpus, cpu, counted: need.counted.clone() })
     }
 
-    /// What a job still holds that another pipeline file lent it: it is as good as lent by this one, as far as this one has it.
+    /// Counts what a job holds that another version of the pipeline file lent it, as far as it exists in this one.
     pub fn reserve(&mut self, lent: &Lent) {
         self.jobs = self.jobs.saturating_sub(1);
         self.cpu = self.cpu.saturating_sub(lent.cpu);
@@ -116,7 +115,7 @@ impl Slots {
         }
     }
 
-    /// Takes it back. Never more than there was: what another pipeline file lent may not exist here.
+    /// Takes it back, at most up to what exists: another version of the pipeline file may have lent it.
     pub fn take_back(&mut self, lent: Lent) {
         self.jobs = self.jobs.saturating_add(1);
         self.cpu = self.all_cpu.min(self.cpu + lent.cpu);

@@ -1,7 +1,6 @@
-//! What waits and what runs in a run: jobs, stages that wait for room, look-ups that wait for a place.
+//! The running jobs and the queues of a run: stages that wait for room, look-ups that wait for a place.
 //!
-//! Starts nothing and knows neither flow nor pipeline. A job belongs to the node that asked for it until the flow takes that back;
-//! then it is asked to save and end, and its place is free once it has.
+//! Starts nothing and knows neither flow nor pipeline.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -20,12 +19,12 @@ use super::pulse::Pulse;
 use super::ready::Ready;
 use super::slots::Lent;
 
-/// How long to wait between two looks at a place that another process reads or writes.
+/// How long to wait between two checks of a place that another process reads or writes.
 const PLACE_INTERVAL: Duration = Duration::from_millis(200);
-/// A job that even a kill doesn't end must not make the loop spin.
+/// Between kills of a job that doesn't end, so that the loop doesn't spin.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What waits and what runs.
+/// What runs and what waits.
 #[derive(Default)]
 pub(super) struct Jobs {
     pub(super) ready: Ready,
@@ -37,42 +36,42 @@ pub(super) struct Jobs {
     pub(super) started: u64,
 }
 
-/// Look-ups that are tried again, as nobody tells when a place is free.
+/// Look-ups that are retried at intervals: nothing signals when a place becomes free.
 #[derive(Default)]
 pub(super) struct Waiting {
     pub(super) nodes: HashMap<NodeId, Key>,
-    /// Of whom it was said that they wait.
+    /// Those whose waiting was reported.
     pub(super) told: HashMap<NodeId, Key>,
     pub(super) next: Option<Instant>,
 }
 
 /// A job that runs.
 pub(super) struct Running {
-    /// The node that wants it; none where the flow took that back, or another pipeline file has come.
+    /// The node that wants it; `None` once the flow has withdrawn the request, or the pipeline file has changed.
     pub(super) node: Option<NodeId>,
-    /// What it computes.
+    /// The key that it computes.
     pub(super) key: Key,
     pub(super) stage: String,
     /// Where its outputs are put.
     pub(super) places: Vec<PathBuf>,
-    /// Of a job that another pipeline file started: the node whose outputs lie in the same places, and that may come to want it.
+    /// For a job started under another version of the pipeline file: the node with the same outputs, which may come to want it.
     pub(super) successor: Option<NodeId>,
     pub(super) control: Arc<Control>,
     /// What it occupies.
     pub(super) lent: Lent,
     pub(super) started: Instant,
     pub(super) pulse: Pulse,
-    /// It was asked to end; then it is killed.
+    /// When to kill it; `None` until it is asked to stop.
     pub(super) kill_at: Option<Instant>,
 }
 
 impl Running {
-    /// Whether it was asked to end.
+    /// Whether it was asked to stop.
     pub(super) fn is_ending(&self) -> bool {
         self.kill_at.is_some()
     }
 
-    /// Asks it to save and end, once.
+    /// Asks it to save and stop, once.
     pub(super) fn end(&mut self) {
         if self.kill_at.is_none() {
             self.control.stop();
@@ -82,7 +81,7 @@ impl Running {
 }
 
 impl Jobs {
-    /// Whether nothing runs. What is ready then waits for nothing, and is started by the next dispatch.
+    /// Whether nothing runs. Ready stages are started by the next dispatch.
     pub(super) fn are_done(&self) -> bool {
         self.running.is_empty() && self.waiting.nodes.is_empty()
     }
@@ -92,31 +91,31 @@ impl Jobs {
         self.running.get(&job)?.node
     }
 
-    /// A job that nobody wants and that may still write to one of these places.
+    /// An unwanted job that may still write to one of these places.
     pub(super) fn left_over<'p>(&self, places: impl Iterator<Item = &'p Path> + Clone) -> Option<&Running> {
         let writes = |running: &&Running| places.clone().any(|place| running.places.iter().any(|own| own == place));
         self.running.values().filter(|running| running.node.is_none()).find(writes)
     }
 
-    /// What runs, for whoever takes it over; nobody wants it in the meantime.
+    /// Hands the running jobs to the next run of `watch`; until then none is wanted.
     pub(super) fn hand_over(&mut self) -> Jobs {
         let mut running = std::mem::take(&mut self.running);
         running.values_mut().for_each(|running| running.node = None);
         Jobs { running, started: self.started, ..Jobs::default() }
     }
 
-    /// Whether something runs for this node, or waits.
+    /// Whether a job of this node runs or waits.
     pub(super) fn has(&self, node: NodeId) -> bool {
         let is_held = || self.held.iter().any(|(held, _)| *held == node) || self.waiting.nodes.contains_key(&node);
         self.running.values().any(|running| running.node == Some(node)) || self.ready.has(node) || is_held()
     }
 
-    /// Keeps a look-up until the place of its outputs is free.
+    /// Holds a look-up back until the place of its outputs is free.
     pub(super) fn hold(&mut self, node: NodeId, key: Key) {
         self.held.push_back((node, key));
     }
 
-    /// A job said something.
+    /// A job has reported something.
     pub(super) fn hear(&mut self, job: JobId, news: &News) {
         let Some(running) = self.running.get_mut(&job) else { return };
         match news {
@@ -125,14 +124,14 @@ impl Jobs {
         }
     }
 
-    /// Keeps a look-up until it is time to try again. Answers whether it waits for the first time.
+    /// Holds a look-up back until the next retry. Returns whether this is the first time.
     pub(super) fn wait_for_place(&mut self, node: NodeId, key: Key) -> bool {
         self.waiting.next.get_or_insert_with(|| Instant::now() + PLACE_INTERVAL);
         self.waiting.nodes.insert(node, key);
         self.waiting.told.insert(node, key) != Some(key)
     }
 
-    /// The look-ups that wait for another process and are to be tried again now.
+    /// The look-ups that waited for another process and are due for a retry.
     pub(super) fn due_look_ups(&mut self) -> Vec<(NodeId, Key)> {
         if self.waiting.next.is_none_or(|next| next > Instant::now()) {
             return Vec::new();
@@ -141,7 +140,7 @@ impl Jobs {
         std::mem::take(&mut self.waiting.nodes).into_iter().collect()
     }
 
-    /// What the loop hears next; nothing when it is time to look at the jobs, or to try look-ups again.
+    /// The next message; `None` when it is time to check the jobs or to retry look-ups.
     pub(super) fn next_message(&self, receive: &Receiver<Message>) -> Option<Message> {
         let moments = |running: &Running| running.kill_at.into_iter().chain(running.pulse.due());
         match self.running.values().flat_map(moments).chain(self.waiting.next).min() {
@@ -150,7 +149,7 @@ impl Jobs {
         }
     }
 
-    /// Kills what had its time to end.
+    /// Kills jobs whose time to stop is over.
     pub(super) fn kill_overdue(&mut self) {
         let now = Instant::now();
         for running in self.running.values_mut().filter(|running| running.kill_at.is_some_and(|at| at <= now)) {

@@ -1,7 +1,7 @@
-//! A command in the workspace: what lay in the places of its outputs is put aside, and what it reads must stay as it was.
+//! A command in the workspace: earlier outputs are moved aside, and the files that it reads must not change.
 //!
-//! Knows the order; decides whether what a program wrote belongs to the key. Why a touch is suspicious is told in
-//! [`super::super::guard`].
+//! Knows the order; decides whether what a program wrote belongs to the key. [`super::super::guard`] says why a touched file is
+//! suspicious.
 
 use std::path::PathBuf;
 
@@ -19,8 +19,8 @@ use super::super::news::News;
 use super::{Context, Order, Stored};
 
 impl Order {
-    /// Runs the program until nothing that it reads was touched meanwhile. A touch can't be told from an edit that was taken
-    /// back before anybody looked, so the program is run again; twice touched but never written, it does that itself.
+    /// Runs the program until none of the files that it reads was touched meanwhile. A touch can't be told from an edit that was
+    /// reverted, so the program is run again; files touched twice but never written are touched by the program itself.
     pub(super) fn perform_undisturbed(&mut self, context: &Context<'_>, start: &Start<'_>) -> Result<Stored, Failure> {
         let Context { store, control, tell, .. } = *context;
         let mut first: Option<Disturbed> = None;
@@ -35,7 +35,7 @@ impl Order {
                 Err(disturbed) => disturbed,
             };
             let names = self.guard.named(&disturbed.files);
-            // It was filled while something else may have been read.
+            // The program may have filled the slot from other content.
             empty(store, self.key)?;
             if first.is_some() || control.is_stopping() {
                 return Err(Failure::new(format!(
@@ -48,7 +48,7 @@ impl Order {
         }
     }
 
-    /// A link in an output is kept as a link. One that leads out of it leads to something that is no part of the result.
+    /// Warns of links in an output that lead out of it: their targets are not part of the result.
     fn tell_of_links_that_lead_out(&self, tell: &dyn Fn(News)) {
         for output in &self.outputs {
             let top = self.root.join(&output.path);
@@ -69,8 +69,8 @@ impl Order {
         }
     }
 
-    /// What an earlier attempt kept to resume from is offered only if nothing that the program reads has been touched since
-    /// that attempt began: it may have read an edit that was taken back.
+    /// Offers the slot of an earlier attempt only if no file that the program reads was touched since that attempt began: it may
+    /// have read an edit that was reverted.
     fn trust_slot(&self, store: &Store, tell: &dyn Fn(News)) -> Result<(), Failure> {
         let slot = store.slot(self.key);
         if slot.exists() && !slot.basis().is_some_and(|basis| self.guard.fits(&basis)) {
@@ -79,13 +79,13 @@ impl Order {
             ));
             empty(store, self.key)?;
         }
-        // Without it, what the program keeps is not offered again.
+        // If this fails, the slot is not offered again.
         let _ = slot.set_basis(&self.guard.basis());
         Ok(())
     }
 
-    /// Moves the outputs of an earlier run aside, runs the program, and puts them back if it fails, or if what it reads was
-    /// touched; `before`: what was touched in an earlier attempt.
+    /// Moves the outputs of an earlier run aside, runs the program, and moves them back if it fails or if a file that it reads was
+    /// touched. `before`: what was touched in an earlier attempt.
     fn perform_in_place(
         &self,
         context: &Context<'_>,
@@ -116,23 +116,23 @@ impl Order {
     }
 }
 
-/// An attempt in which something that the program reads was touched.
+/// An attempt in which a file that the program reads was touched.
 struct Disturbed {
     touched: Touched,
-    /// Listens, in the attempt after it, for names that change.
+    /// Watches for changed names during the next attempt.
     names: Option<Names>,
 }
 
 impl Disturbed {
-    /// Whether the program itself does it each time: files with other modes or links, the same as before, and never another file
-    /// in the place of one.
+    /// Whether the program itself touches the files each time: the same ones as before change modes or links, and none is
+    /// replaced.
     fn explains(&self, now: &Touched) -> bool {
         let stayed = self.names.as_ref().is_some_and(|names| names.stayed(&now.files));
         self.touched.unwritten && now.unwritten && stayed
     }
 }
 
-/// Takes away what an attempt has left to resume from.
+/// Empties the slot.
 fn empty(store: &Store, key: Key) -> Result<(), Failure> {
     let slot = store.slot(key);
     slot.remove().and_then(|()| slot.create()).map_err(failed)
