@@ -2,25 +2,17 @@
 
 use std::os::unix::fs::symlink;
 
+use crate::pipelines::Pipeline;
 use crate::space::{Ran, Space};
 
-const TWO: &str = r#"
-format = 1
-[stages.a]
-kind = "command"
-shell = "mkdir -p real/o; echo a > real/o/x"
-inputs = []
-outputs = ["real/o"]
-[stages.b]
-kind = "command"
-shell = "cat IN > b.txt"
-inputs = ["INPUT"]
-outputs = ["OUTPUT"]
-"#;
+fn two(input: &str, output: &str) -> Pipeline {
+    let pipeline = Pipeline::new().command("a", "mkdir -p real/o; echo a > real/o/x", [], ["real/o"]);
+    pipeline.command("b", "cat IN > b.txt", [input], [output])
+}
 
 /// With an input and an output of the second stage, and links.
 fn space(input: &str, output: &str, links: &[(&str, &str)]) -> Space {
-    let space = Space::with(&TWO.replace("INPUT", input).replace("OUTPUT", output));
+    let space = Space::with(two(input, output));
     for folder in ["real", "in", "sub"] {
         std::fs::create_dir(space.path(folder)).unwrap();
     }

@@ -3,17 +3,18 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
 
-/// A command with these execution keys.
-fn stage(more: &str, shell: &str) -> String {
-    format!("format = 1\n[stages.a]\nkind = \"command\"\noutputs = [\"out\"]\n{more}\nshell = '''{shell}'''\n")
+/// One command that runs this line.
+fn stage(shell: &str) -> Pipeline {
+    Pipeline::new().command("a", shell, [], ["out"])
 }
 
 #[test]
 fn a_stage_that_fails_is_tried_again_as_often_as_it_says() {
     let shell = "echo try >> tries; echo heard; [ $(wc -l < tries) -ge 3 ] && touch out";
-    let space = Space::with(&stage("retries = 2", shell));
+    let space = Space::with(stage(shell).set("stages.a.retries", 2));
     let ran = space.intrada("run p.toml --format json");
     assert_eq!((ran.code, &*ran.outcome("a").outcome), (Some(0), "ran"), "{}", ran.stdout);
     let events = ran.events();
@@ -30,7 +31,7 @@ fn a_stage_that_fails_is_tried_again_as_often_as_it_says() {
 
 #[test]
 fn a_stage_whose_tries_are_used_up_has_failed() {
-    let space = Space::with(&stage("retries = 1", "echo try >> tries; exit 7"));
+    let space = Space::with(stage("echo try >> tries; exit 7").set("stages.a.retries", 1));
     let ran = space.intrada("run p.toml");
     assert_eq!(ran.code, Some(1));
     assert_eq!(space.read("tries"), "try\ntry\n");
@@ -40,8 +41,8 @@ fn a_stage_whose_tries_are_used_up_has_failed() {
 
 #[test]
 fn a_stage_is_not_tried_again_on_inputs_that_changed_meanwhile() {
-    let more = "retries = 5\ninputs = [\"in\"]";
-    let space = Space::with(&stage(more, "echo try >> tries; echo more >> in; exit 1"));
+    let pipeline = stage("echo try >> tries; echo more >> in; exit 1").set("stages.a.inputs", ["in"]);
+    let space = Space::with(pipeline.set("stages.a.retries", 5));
     space.write("in", "as it was\n");
     assert_eq!(space.intrada("run p.toml").code, Some(1));
     assert_eq!(space.read("tries"), "try\n");
@@ -54,7 +55,7 @@ fn a_stage_that_takes_too_long_is_asked_to_save_and_goes_on_when_it_is_tried_aga
         trap 'echo half > $INTRADA_CKPT/half; exit 1' TERM
         while :; do sleep 0.02; done
     "#;
-    let space = Space::with(&stage("timeout = \"0.5 s\"", shell));
+    let space = Space::with(stage(shell).set("stages.a.timeout", "0.5 s"));
     let ran = space.intrada("run p.toml");
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("it took longer than its `timeout`, 0.5 s, and was stopped"), "{}", ran.stderr);
@@ -62,7 +63,7 @@ fn a_stage_that_takes_too_long_is_asked_to_save_and_goes_on_when_it_is_tried_aga
     assert_eq!(space.outcomes(), ["a:ran"]);
     assert_eq!(space.read("out"), "half\n");
 
-    let space = Space::with(&stage("timeout = \"0.5 s\"\nretries = 1", shell));
+    let space = Space::with(stage(shell).set("stages.a.timeout", "0.5 s").set("stages.a.retries", 1));
     assert_eq!(space.outcomes(), ["a:ran"]);
     assert_eq!(space.read("out"), "half\n");
 }
@@ -70,14 +71,14 @@ fn a_stage_that_takes_too_long_is_asked_to_save_and_goes_on_when_it_is_tried_aga
 #[test]
 fn what_a_stage_wrote_before_it_was_too_late_is_no_result() {
     let shell = "trap 'exit 0' TERM; echo half > out; while :; do sleep 0.02; done";
-    let space = Space::with(&stage("timeout = \"0.5 s\"", shell));
+    let space = Space::with(stage(shell).set("stages.a.timeout", "0.5 s"));
     assert_eq!(space.intrada("run p.toml").code, Some(1));
     assert!(space.objects().is_empty());
 }
 
 #[test]
 fn of_a_stage_that_only_failed_plan_and_why_say_when_and_how() {
-    let space = Space::with(&stage("", "exit 7"));
+    let space = Space::with(stage("exit 7"));
     assert!(space.intrada("why p.toml a").stdout.contains("has not run in this workspace"));
     assert_eq!(space.intrada("run p.toml").code, Some(1));
     let why = space.intrada("why p.toml a").stdout;
@@ -96,8 +97,7 @@ fn of_a_stage_that_only_failed_plan_and_why_say_when_and_how() {
 
 #[test]
 fn a_failure_is_known_while_others_still_run_and_after_the_run_was_killed() {
-    let slow = "[stages.b]\nkind = \"command\"\noutputs = [\"b\"]\nshell = 'cat pipe > b'\n";
-    let space = Space::with(&(stage("", "exit 7") + slow));
+    let space = Space::with(stage("exit 7").command("b", "cat pipe > b", [], ["b"]));
     assert!(Command::new("mkfifo").arg(space.path("pipe")).status().unwrap().success());
     let mut run = space.command("run p.toml --jobs 2").stderr(Stdio::null()).spawn().unwrap();
     // Ends as soon as it is so, and hangs if it never is.
@@ -111,8 +111,9 @@ fn a_failure_is_known_while_others_still_run_and_after_the_run_was_killed() {
 
 #[test]
 fn python_may_keep_its_bytecode_beside_what_it_imports() {
-    let space =
-        Space::with(&stage("inputs = [\"in\"]", "mkdir -p in/__pycache__; date +%N | tee in/__pycache__/a.pyc > out"));
+    let space = Space::with(
+        stage("mkdir -p in/__pycache__; date +%N | tee in/__pycache__/a.pyc > out").set("stages.a.inputs", ["in"]),
+    );
     space.write("in/a.py", "");
     assert_eq!(space.intrada("run p.toml").code, Some(0));
     let first = space.read("out");
@@ -125,7 +126,7 @@ fn python_may_keep_its_bytecode_beside_what_it_imports() {
 
 #[test]
 fn a_file_that_is_added_to_an_input_folder_meanwhile_is_named() {
-    let space = Space::with(&stage("inputs = [\"in\"]", "ls in > out; touch in/new; rm in/old"));
+    let space = Space::with(stage("ls in > out; touch in/new; rm in/old").set("stages.a.inputs", ["in"]));
     space.write("in/old", "");
     let ran = space.intrada("run p.toml");
     assert_eq!(ran.code, Some(1));
@@ -135,16 +136,7 @@ fn a_file_that_is_added_to_an_input_folder_meanwhile_is_named() {
 
 #[test]
 fn a_missing_worker_is_told_before_anything_has_run() {
-    let scenes =
-        |name: &str| format!("[datasets.{name}]\nformat = \"scenes\"\nstyle = \"{name}\"\nseed = 1\ncount = 2\n");
-    let file = stage("", "exit 1")
-        + "[pipeline]\nclasses = \"scenes-8\"\n"
-        + &scenes("source")
-        + "[models.small]\narch = \"small\"\n";
-    let space = Space::with(
-        &(file
-            + "[stages.inter]\nkind = \"inter-training\"\nmethod = \"source-only\"\nmodel = \"small\"\nsource = \"source\"\n"),
-    );
+    let space = Space::with(training().command("a", "exit 1", [], ["out"]));
     for command in ["plan p.toml", "run p.toml"] {
         let mut command = space.command(command);
         let ran = crate::space::Ran::of(command.env("INTRADA_WORKER", "no/such").output().unwrap());

@@ -1,44 +1,20 @@
 //! What is wrong with a pipeline or its data is said before anything runs: exit 2, the place, and what to do.
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Space, grey_png};
 
-const FOLDER: &str = r#"format = 1
-[pipeline]
-name = "p"
-[[classes]]
-name = "ground"
-colour = [0, 0, 0]
-[[classes]]
-name = "sky"
-colour = [255, 255, 255]
-[datasets.mine]
-format = "folder"
-root = "data"
-[datasets.target]
-format = "folder"
-root = "target"
-[models.small]
-arch = "small"
-[stages.before]
-kind = "command"
-shell = "echo ran > before.txt"
-outputs = ["before.txt"]
-[stages.inter]
-kind = "inter-training"
-method = "advent"
-model = "small"
-source = "mine"
-target = "target"
-iterations = 2
-discriminator_width = 4
-"#;
+/// A command, and a training on folders that needs nothing of it.
+fn pipeline() -> Pipeline {
+    let pipeline = training().classes(["ground", "sky"]).adapted().folder("source").folder("target");
+    pipeline.command("before", "echo ran > before.txt", [], ["before.txt"])
+}
 
 /// Two labelled images and one target image, 64 × 32.
 fn folders() -> Space {
-    let space = Space::with(FOLDER);
+    let space = Space::with(pipeline());
     for (name, class) in [("a", 0), ("b", 1)] {
-        space.write(&format!("data/images/{name}.png"), grey_png(64, 32, 90));
-        space.write(&format!("data/labels/{name}.png"), grey_png(64, 32, class));
+        space.write(&format!("source/images/{name}.png"), grey_png(64, 32, 90));
+        space.write(&format!("source/labels/{name}.png"), grey_png(64, 32, class));
     }
     space.write("target/images/t.png", grey_png(64, 32, 40));
     space
@@ -65,14 +41,14 @@ fn good_folders_train_and_a_target_needs_no_labels() {
 fn changing_one_pixel_runs_the_stages_that_read_it_and_touching_runs_none() {
     let space = folders();
     space.outcomes();
-    let image = space.bytes("data/images/a.png");
-    space.write("data/images/a.png", &image);
+    let image = space.bytes("source/images/a.png");
+    space.write("source/images/a.png", &image);
     assert_eq!(space.outcomes(), ["before:up-to-date", "inter:up-to-date"]);
     space.write("target/labels/t.png", grey_png(64, 32, 1)); // the target's labels are nobody's input
     assert_eq!(space.outcomes(), ["before:up-to-date", "inter:up-to-date"]);
-    space.write("data/images/a.png", grey_png(64, 32, 91));
+    space.write("source/images/a.png", grey_png(64, 32, 91));
     let why = space.intrada("why p.toml inter");
-    assert!(why.stdout.contains("source (data set mine)") && why.stdout.contains("~ a.png"), "{}", why.stdout);
+    assert!(why.stdout.contains("source (data set source)") && why.stdout.contains("~ a.png"), "{}", why.stdout);
     assert_eq!(space.outcomes(), ["before:up-to-date", "inter:ran"]);
 }
 
@@ -81,22 +57,23 @@ fn mistakes_of_the_file_are_told_all_at_once_with_line_and_column() {
     let space = folders();
     space.edit("p.toml", "method = \"advent\"", "method = \"advnet\"\nlambda = 3");
     space.edit("p.toml", "iterations = 2", "iterations = \"two\"\niteration = 2");
-    space.edit("p.toml", "source = \"mine\"", "source = \"mein\"");
+    space.edit("p.toml", "source = \"source\"", "source = \"sauce\"");
     refused(
         &space,
         "p.toml",
-        &["p.toml:24:", "advent", "lambda", "iterations", "data sets: `mine`", "nothing was run"],
+        &["p.toml:9:", "advent", "lambda", "iterations", "data sets: `source`", "nothing was run"],
     );
 }
 
 #[test]
 fn a_cycle_is_told_with_its_whole_path() {
-    let space = Space::with(
-        "format = 1\n\
-         [stages.a]\nkind=\"command\"\nshell=\"true\"\ninputs=[\"c.txt\"]\noutputs=[\"a.txt\"]\n\
-         [stages.b]\nkind=\"command\"\nshell=\"true\"\ninputs=[\"a.txt\"]\noutputs=[\"b.txt\"]\n\
-         [stages.c]\nkind=\"command\"\nshell=\"true\"\ninputs=[\"b.txt\"]\noutputs=[\"c.txt\"]\n",
-    );
+    let space =
+        Space::with(
+            Pipeline::new()
+                .command("a", "true", ["c.txt"], ["a.txt"])
+                .command("b", "true", ["a.txt"], ["b.txt"])
+                .command("c", "true", ["b.txt"], ["c.txt"]),
+        );
     refused(&space, "p.toml", &["cycle", "a → b → c → a"]);
 }
 
@@ -106,7 +83,7 @@ fn numbers_out_of_range_and_not_a_number_are_refused() {
         ("iterations = 2", "iterations = 0", "iterations"),
         ("iterations = 2", "iterations = 2\nlearning_rate = nan", "learning_rate"),
         ("iterations = 2", "iterations = 2\nlearning_rate = -1.0", "learning_rate"),
-        ("root = \"data\"", "root = \"data\"\nsize = [0, 32]", "size"),
+        ("root = \"source\"", "root = \"source\"\nsize = [0, 32]", "size"),
     ] {
         let space = folders();
         space.edit("p.toml", from, to);
@@ -114,7 +91,9 @@ fn numbers_out_of_range_and_not_a_number_are_refused() {
     }
     let space = folders();
     for lambda in ["0.0", "1.0", "67", "nan"] {
-        space.write("q.toml", format!("{FOLDER}[stages.e]\nkind=\"entropy-inference\"\nweights=\"inter\"\nimages=\"target\"\n[stages.r]\nkind=\"ranking\"\nscores=\"e\"\nlambda={lambda}\n"));
+        let ranked = pipeline().ranked();
+        let text = ranked.replace("lambda = 0.5", &format!("lambda = {lambda}"));
+        space.write("q.toml", text);
         refused(&space, "q.toml", &["lambda", "between 0 and 1"]);
     }
 }
@@ -122,16 +101,16 @@ fn numbers_out_of_range_and_not_a_number_are_refused() {
 #[test]
 fn a_label_outside_the_classes_is_named_with_its_value() {
     let space = folders();
-    space.write("data/labels/b.png", grey_png(64, 32, 34));
-    refused(&space, "p.toml", &["data/labels/b.png", "34", "column 0, row 0", "p.toml:10", "map"]);
-    space.edit("p.toml", "root = \"data\"", "root = \"data\"\nmap = { 34 = 255 }");
+    space.write("source/labels/b.png", grey_png(64, 32, 34));
+    refused(&space, "p.toml", &["source/labels/b.png", "34", "column 0, row 0", "p.toml:15", "map"]);
+    space.edit("p.toml", "root = \"source\"", "root = \"source\"\nmap = { 34 = 255 }");
     assert_eq!(space.intrada("p.toml").code, Some(0));
 }
 
 #[test]
 fn an_image_without_a_label_is_named() {
     let space = folders();
-    space.remove("data/labels/b.png");
+    space.remove("source/labels/b.png");
     refused(&space, "p.toml", &["no label", "b.png"]);
 }
 
@@ -193,9 +172,9 @@ fn a_command_line_that_makes_no_sense_ends_with_2() {
 
 #[test]
 fn the_pipeline_file_itself_can_be_no_output() {
-    let space = Space::with("format = 1\n[stages.a]\nkind=\"command\"\nshell=\"true\"\noutputs=[\"p.toml\"]\n");
+    let space = Space::with(Pipeline::new().command("a", "true", [], ["p.toml"]));
     let text = space.read("p.toml");
-    refused(&space, "p.toml", &["p.toml:5", "this pipeline file"]);
+    refused(&space, "p.toml", &["p.toml:6", "this pipeline file"]);
     assert_eq!(space.read("p.toml"), text);
 }
 
@@ -216,9 +195,7 @@ fn an_empty_variable_is_one_that_is_not_set() {
 fn a_lambda_that_leaves_nothing_easy_is_told_before_the_training() {
     let space = folders();
     space.write("target/images/u.png", grey_png(64, 32, 50));
-    let stages = "[stages.entropy]\nkind = \"entropy-inference\"\nweights = \"inter\"\nimages = \"target\"\n\
-                  [stages.rank]\nkind = \"ranking\"\nscores = \"entropy\"\nlambda = 0.4\n";
-    space.write("p.toml", format!("{FOLDER}{stages}"));
+    space.write("p.toml", pipeline().ranked().set("stages.rank.lambda", 0.4));
     let texts =
         ["λ = 0.4 makes 0 of 2 images easy and 2 hard", "p.toml:37:10", "lambda = 0.4", "`target` has 2 images"];
     refused(&space, "p.toml", &texts);
@@ -271,11 +248,11 @@ fn a_label_of_sixteen_bits_and_one_of_another_size_are_named() {
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_depth(png::BitDepth::Sixteen);
     encoder.write_header().unwrap().write_image_data(&[0; 64 * 32 * 2]).unwrap();
-    space.write("data/labels/b.png", sixteen);
-    refused(&space, "p.toml", &["data/labels/b.png", "16-bit", "8-bit"]);
+    space.write("source/labels/b.png", sixteen);
+    refused(&space, "p.toml", &["source/labels/b.png", "16-bit", "8-bit"]);
     assert!(!space.intrada("plan p.toml").stderr.contains("map ="), "no other values would make it a label");
-    space.write("data/labels/b.png", grey_png(60, 32, 1));
-    let said = "1 of 2 labels of `mine` has another size than its image: `b.png` is 64 × 32, its label 60 × 32";
+    space.write("source/labels/b.png", grey_png(60, 32, 1));
+    let said = "1 of 2 labels of `source` has another size than its image: `b.png` is 64 × 32, its label 60 × 32";
     refused(&space, "p.toml", &[said, "`inter` would stop at the first of them", "`size = [64, 32]`"]);
 }
 
@@ -293,22 +270,22 @@ fn a_label_that_does_not_fit_in_mid_epoch_stops_a_training_which_keeps_its_check
     let space = folders();
     // Of three images two are drawn, so that only the training knows whether it meets the second.
     for folder in ["images", "labels"] {
-        space.write(&format!("data/{folder}/c.png"), grey_png(64, 32, 1));
+        space.write(&format!("source/{folder}/c.png"), grey_png(64, 32, 1));
     }
     space.edit("p.toml", "iterations = 2", "iterations = 2\norder = \"sequential\"\ncheckpoint_every = 1");
-    let (whole, other) = (space.bytes("data/labels/b.png"), grey_png(60, 32, 1));
-    space.write("data/labels/b.png", &other);
+    let (whole, other) = (space.bytes("source/labels/b.png"), grey_png(60, 32, 1));
+    space.write("source/labels/b.png", &other);
     let stops = |space: &Space| {
         let ran = space.intrada("p.toml inter");
         assert_eq!(ran.code, Some(1), "{}", ran.stderr);
         let said = "iteration 1: image b.png is 64x32";
         let kept = "the checkpoint after 1 iterations is kept";
-        assert!([said, "data/labels/b.png", kept].iter().all(|text| ran.stderr.contains(text)), "{}", ran.stderr);
+        assert!([said, "source/labels/b.png", kept].iter().all(|text| ran.stderr.contains(text)), "{}", ran.stderr);
     };
     stops(&space);
-    space.write("data/labels/b.png", &whole);
+    space.write("source/labels/b.png", &whole);
     assert_eq!(space.intrada("p.toml inter").code, Some(0));
     assert_eq!(space.read("runs/p/inter/losses.jsonl").lines().count(), 2);
-    space.write("data/labels/b.png", &other);
+    space.write("source/labels/b.png", &other);
     stops(&space);
 }

@@ -1,30 +1,23 @@
 //! Pipelines of commands, no tensor anywhere: invalidation, restoring and failing as a person meets them.
 
+use crate::pipelines::Pipeline;
 use crate::space::Space;
 
-const CHAIN: &str = r#"
-format = 1
-[stages.upper]
-kind = "command"
-shell = "tr a-z A-Z < words.txt > upper.txt; echo upper >> runs.log"
-inputs = ["words.txt"]
-outputs = ["upper.txt"]
-
-[stages.sorted]
-kind = "command"
-command = ["sh", "-c", "sort upper.txt > sorted.txt; echo sorted >> runs.log"]
-inputs = ["upper.txt"]
-outputs = ["sorted.txt"]
-
-[stages.counted]
-kind = "command"
-shell = "mkdir -p counted && wc -l < sorted.txt > counted/lines && cp sorted.txt counted/copy && echo counted >> runs.log"
-inputs = ["sorted.txt"]
-outputs = ["counted"]
-"#;
+fn pipeline() -> Pipeline {
+    let count = "mkdir -p counted && wc -l < sorted.txt > counted/lines && cp sorted.txt counted/copy && echo counted >> runs.log";
+    Pipeline::new()
+        .command("upper", "tr a-z A-Z < words.txt > upper.txt; echo upper >> runs.log", ["words.txt"], ["upper.txt"])
+        .program(
+            "sorted",
+            &["sh", "-c", "sort upper.txt > sorted.txt; echo sorted >> runs.log"],
+            ["upper.txt"],
+            ["sorted.txt"],
+        )
+        .command("counted", count, ["sorted.txt"], ["counted"])
+}
 
 fn chain() -> Space {
-    let space = Space::with(CHAIN);
+    let space = Space::with(pipeline());
     space.write("words.txt", "b\na\nc\n");
     space
 }
@@ -68,7 +61,8 @@ fn a_change_that_does_not_reach_the_end_is_cut_off_early() {
 fn comments_order_of_tables_and_touches_invalidate_nothing() {
     let space = chain();
     space.outcomes();
-    let (head, tail) = CHAIN.split_once("[stages.sorted]").unwrap();
+    let pipeline = pipeline();
+    let (head, tail) = pipeline.split_once("[stages.sorted]").unwrap();
     let (_, upper) = head.split_once("format = 1").unwrap();
     space.write("p.toml", format!("# moved about\nformat = 1\n[stages.sorted]{tail}\n{upper}"));
     let now = std::time::SystemTime::now();
@@ -138,17 +132,14 @@ fn a_failing_stage_fails_the_run_shows_its_log_and_leaves_the_rest_alone() {
     let log = space.intrada("log p.toml sorted");
     assert_eq!((log.code, log.stdout.as_str()), (Some(0), "told you\n"));
     // What it had made before was put back; moving it about shows in its change time, so it is checked against the cache.
-    space.write("p.toml", CHAIN);
+    space.write("p.toml", pipeline());
     assert_eq!(space.outcomes(), ["counted:up-to-date", "sorted:hit", "upper:up-to-date"]);
 }
 
 #[test]
 fn independent_branches_go_on_after_a_failure() {
     let space = chain();
-    space.write(
-        "p.toml",
-        format!("{CHAIN}\n[stages.broken]\nkind=\"command\"\nshell=\"exit 1\"\noutputs=[\"never\"]\n"),
-    );
+    space.write("p.toml", pipeline().command("broken", "exit 1", [], ["never"]));
     let ran = space.intrada("run p.toml --format json");
     assert_eq!(ran.code, Some(1));
     assert_eq!(ran.outcome("counted").outcome, "ran");
@@ -157,7 +148,7 @@ fn independent_branches_go_on_after_a_failure() {
 
 #[test]
 fn a_declared_output_that_is_not_written_is_an_error_that_names_it() {
-    let space = Space::with("format = 1\n[stages.a]\nkind=\"command\"\nshell=\"true\"\noutputs=[\"out.txt\"]\n");
+    let space = Space::with(Pipeline::new().command("a", "true", [], ["out.txt"]));
     let ran = space.intrada("run p.toml");
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("out.txt"), "{}", ran.stderr);
@@ -165,9 +156,8 @@ fn a_declared_output_that_is_not_written_is_an_error_that_names_it() {
 
 #[test]
 fn a_declared_variable_enters_the_key_and_an_undeclared_one_is_not_seen() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind=\"command\"\nshell=\"echo $SEEN $UNSEEN > out\"\noutputs=[\"out\"]\nenv=[\"SEEN\"]\n",
-    );
+    let pipeline = Pipeline::new().command("a", "echo $SEEN $UNSEEN > out", [], ["out"]);
+    let space = Space::with(pipeline.set("stages.a.env", ["SEEN"]));
     let run = |seen: &str| {
         let mut command = space.command("run p.toml --format json");
         crate::space::Ran::of(command.env("SEEN", seen).env("UNSEEN", "x").output().unwrap()).outcome("a").outcome
@@ -224,7 +214,7 @@ fn why_names_a_result_in_the_cache_that_is_nearer_than_the_last_one() {
 
 #[test]
 fn an_executable_bit_alone_is_told_from_content() {
-    let space = Space::with(&CHAIN.replace("[\"words.txt\"]", "[\"in\"]").replace("< words.txt", "< in/words.txt"));
+    let space = Space::with(pipeline().replace("[\"words.txt\"]", "[\"in\"]").replace("< words.txt", "< in/words.txt"));
     space.write("in/words.txt", "b\n");
     space.outcomes();
     let path = space.path("in/words.txt");
@@ -258,7 +248,7 @@ fn plan_changes_nothing_and_says_what_would_happen() {
 fn another_pipeline_with_the_same_work_reuses_it() {
     let space = chain();
     space.outcomes();
-    space.write("q.toml", CHAIN.replace("stages.upper", "stages.capitals"));
+    space.write("q.toml", pipeline().replace("stages.upper", "stages.capitals"));
     let settled = space.run("q.toml");
     assert!(settled.iter().all(|s| s.outcome != "ran"), "{settled:?}");
 }
@@ -312,10 +302,12 @@ fn the_schema_and_completions_are_printed() {
 
 #[test]
 fn a_command_that_ends_well_when_it_is_asked_to_stop_is_not_done() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind=\"command\"\noutputs=[\"out\"]\n\
-         shell=\"trap 'exit 0' TERM; echo half > out; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done\"\n",
-    );
+    let space = Space::with(Pipeline::new().command(
+        "a",
+        "trap 'exit 0' TERM; echo half > out; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done",
+        [],
+        ["out"],
+    ));
     let mut run = space.command("run p.toml --format json").stdout(std::process::Stdio::piped()).spawn().unwrap();
     while !space.path("out").exists() {
         assert!(run.try_wait().unwrap().is_none());
@@ -330,10 +322,8 @@ fn a_command_that_ends_well_when_it_is_asked_to_stop_is_not_done() {
 
 #[test]
 fn an_interrupt_says_of_every_stage_what_became_of_it() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind=\"command\"\noutputs=[\"a\"]\nshell=\"touch started; sleep 60\"\n\
-         [stages.b]\nkind=\"command\"\ninputs=[\"a\"]\noutputs=[\"b\"]\nshell=\"cp a b\"\n",
-    );
+    let pipeline = Pipeline::new().command("a", "touch started; sleep 60", [], ["a"]);
+    let space = Space::with(pipeline.command("b", "cp a b", ["a"], ["b"]));
     let mut run = space.command("run p.toml --format json").stdout(std::process::Stdio::piped()).spawn().unwrap();
     while !space.path("started").exists() {
         assert!(run.try_wait().unwrap().is_none());
@@ -348,7 +338,7 @@ fn an_interrupt_says_of_every_stage_what_became_of_it() {
 
 #[test]
 fn an_output_that_is_no_file_is_an_error_and_no_hang() {
-    let space = Space::with("format = 1\n[stages.a]\nkind=\"command\"\nshell=\"mkfifo pipe\"\noutputs=[\"pipe\"]\n");
+    let space = Space::with(Pipeline::new().command("a", "mkfifo pipe", [], ["pipe"]));
     let ran = space.intrada("p.toml");
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("pipe"), "{}", ran.stderr);
@@ -378,8 +368,7 @@ fn a_file_that_only_a_person_has_is_kept_when_a_command_replaces_it() {
 
 #[test]
 fn a_failure_says_what_the_system_answered() {
-    let space =
-        Space::with("format = 1\n[stages.a]\nkind=\"command\"\nshell=\"ln -s nowhere out\"\noutputs=[\"out\"]\n");
+    let space = Space::with(Pipeline::new().command("a", "ln -s nowhere out", [], ["out"]));
     let ran = space.intrada("p.toml");
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("No such file"), "{}", ran.stderr);
@@ -387,10 +376,12 @@ fn a_failure_says_what_the_system_answered() {
 
 #[test]
 fn a_result_of_an_input_that_was_edited_meanwhile_is_not_kept() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind=\"command\"\ninputs=[\"in\"]\noutputs=[\"out\"]\n\
-         shell=\"touch started; while [ -e wait ]; do sleep 0.02; done; cat in > out\"\n",
-    );
+    let space = Space::with(Pipeline::new().command(
+        "a",
+        "touch started; while [ -e wait ]; do sleep 0.02; done; cat in > out",
+        ["in"],
+        ["out"],
+    ));
     space.write("in", "old");
     space.write("wait", "");
     let run = space.command("run p.toml --format json").stdout(std::process::Stdio::piped()).spawn().unwrap();
@@ -412,10 +403,7 @@ fn two_runs_that_write_to_one_place_take_turns_and_keep_their_own_bytes() {
     let space = Space::new();
     for (name, word) in [("p", "A"), ("q", "B")] {
         let shell = format!("echo {word} > out; touch {name}.started; sleep 1; cat out > copy; mv copy out");
-        space.write(
-            &format!("{name}.toml"),
-            format!("format=1\n[stages.a]\nkind=\"command\"\noutputs=[\"out\"]\nshell=\"{shell}\"\n"),
-        );
+        space.write(&format!("{name}.toml"), Pipeline::new().command("a", &shell, [], ["out"]));
     }
     let first = space.command("p.toml").stderr(std::process::Stdio::null()).spawn().unwrap();
     while !space.path("p.started").exists() {
@@ -455,7 +443,7 @@ fn what_a_killed_runner_had_moved_aside_is_not_lost() {
 
 #[test]
 fn what_a_run_answers_goes_to_stdout_and_what_it_says_on_the_way_to_stderr() {
-    let space = Space::with("format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo x > a\"\noutputs = [\"a\"]\n");
+    let space = Space::with(Pipeline::new().command("a", "echo x > a", [], ["a"]));
     let ran = space.intrada("p.toml");
     assert!(ran.stdout.starts_with("Finished 1 stage in ") && ran.stdout.ends_with(": 1 ran\n"), "{}", ran.stdout);
     assert!(ran.stderr.contains("ran        a") && !ran.stderr.contains("Finished"), "{}", ran.stderr);

@@ -1,39 +1,25 @@
 //! `compare` on real networks: what was run, what wasn't, and what is out of date.
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
 use serde_json::Value;
 
-/// A training over three seeds and one that goes on from it with two rates, of two iterations each.
-const SWEEP: &str = r#"
-format = 1
-pipeline = { name = "p", classes = "scenes-8", threads = 1 }
-[datasets]
-source = { format = "scenes", style = "source", seed = 1, count = 2, size = [64, 32] }
-val = { format = "scenes", style = "target", seed = 2, count = 2, size = [64, 32] }
-[models.small]
-arch = "small"
-[stages.first]
+const SECOND: &str = r#"[stages.second]
 kind = "inter-training"
 method = "source-only"
 model = "small"
 source = "source"
-dataset = "val"
-iterations = 1
-matrix = { seed = [1, 2, 3] }
-[stages.second]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "source"
-weights = "first"
+weights = "inter"
 iterations = 1
 matrix = { learning_rate = [1e-3, 1e-2], seed = [3, 2, 1] }
-[stages.evaluate]
-kind = "evaluation"
-weights = ["first", "first.best", "second"]
-dataset = "val"
-overlays = 0
 "#;
+
+/// A training over three seeds and one that goes on from it with two rates, of one iteration each.
+fn pipeline() -> Pipeline {
+    let inter = "iterations = 1\ndataset = \"test\"\nmatrix = { seed = [1, 2, 3] }\n";
+    let pipeline = training().with("stages.inter", inter).add(SECOND).evaluated();
+    pipeline.set("stages.evaluate.weights", ["inter", "inter.best", "second"])
+}
 
 fn rows(space: &Space, arguments: &str) -> Vec<Value> {
     let ran = space.intrada(&format!("compare {arguments} --format json"));
@@ -44,7 +30,7 @@ fn rows(space: &Space, arguments: &str) -> Vec<Value> {
 
 #[test]
 fn a_table_says_what_metrics_json_says_and_counts_what_is_missing() {
-    let space = Space::with(SWEEP);
+    let space = Space::with(pipeline());
     let missing = rows(&space, "p.toml");
     assert_eq!(missing.len(), 3, "first, and second with two rates");
     assert!(missing.iter().all(|row| row["not_run"] == 3 && row["last"].is_null()), "{missing:?}");
@@ -62,12 +48,12 @@ fn a_table_says_what_metrics_json_says_and_counts_what_is_missing() {
     };
     let mean = |of: &dyn Fn(u32) -> f64| (1..=3).map(of).sum::<f64>() / 3.0;
     let is = |value: &Value, expected: f64| assert!((value.as_f64().unwrap() - expected).abs() < 1e-12, "{value}");
-    assert_eq!(table[0]["weights"], "first");
-    is(&table[0]["last"]["mean"], mean(&|seed| miou(seed, "first")));
-    is(&table[0]["best"]["mean"], mean(&|seed| miou(seed, "first.best")));
+    assert_eq!(table[0]["weights"], "inter");
+    is(&table[0]["last"]["mean"], mean(&|seed| miou(seed, "inter")));
+    is(&table[0]["best"]["mean"], mean(&|seed| miou(seed, "inter.best")));
     let second = |rate: &str| table.iter().find(|row| row["parameters"]["second.learning_rate"] == rate).unwrap();
     is(&second("0.01")["last"]["mean"], mean(&|seed| miou(seed, "second")));
-    is(&second("0.01")["since"]["mean"], mean(&|seed| miou(seed, "second") - miou(seed, "first")));
+    is(&second("0.01")["since"]["mean"], mean(&|seed| miou(seed, "second") - miou(seed, "inter")));
     assert_eq!(second("0.01")["since"]["count"], 3);
     assert_eq!((second("0.001")["measured"].clone(), second("0.001")["not_run"].clone()), (0.into(), 3.into()));
 
@@ -82,7 +68,7 @@ fn a_table_says_what_metrics_json_says_and_counts_what_is_missing() {
         lines.find(|line| line["image"] == image["name"]).unwrap()["miou"][weights].as_f64().unwrap()
     };
     is(&image["own"], mean(&|seed| of(seed, "second")));
-    is(&image["base"], mean(&|seed| of(seed, "first")));
+    is(&image["base"], mean(&|seed| of(seed, "inter")));
 
     // Other trainings: what was measured is not what the file now means.
     let stale = rows(&space, "p.toml --set stages.second.iterations=2 evaluate[seed=2]");
@@ -90,24 +76,24 @@ fn a_table_says_what_metrics_json_says_and_counts_what_is_missing() {
     assert_eq!(stale.iter().map(|row| row["stale"].as_u64().unwrap()).sum::<u64>(), 2, "{stale:?}");
     // What failed is counted as such: a training that can't go well.
     space.edit("p.toml", "learning_rate = [1e-3, 1e-2]", "learning_rate = [1e-3, 1e-2, 1e30]");
-    space.edit("p.toml", "weights = \"first\"\niterations = 1", "weights = \"first\"\niterations = 2");
+    space.edit("p.toml", "weights = \"inter\"\niterations = 1", "weights = \"inter\"\niterations = 2");
     assert_eq!(space.intrada("p.toml evaluate[seed=1,learning_rate=1e30]").code, Some(1));
     let failed = rows(&space, "p.toml");
     let failed = failed.iter().find(|row| row["parameters"]["second.learning_rate"] == "1e30").unwrap();
     assert_eq!((failed["failed"].clone(), failed["not_run"].clone()), (1.into(), 3.into()));
-    space.write("p.toml", SWEEP);
+    space.write("p.toml", pipeline());
     // Another pipeline of the same meaning has the same results, out of the cache.
-    space.write("q.toml", SWEEP.replace("name = \"p\"", "name = \"q\""));
+    space.write("q.toml", pipeline().set("pipeline.name", "q"));
     let both = rows(&space, "p.toml q.toml evaluate[learning_rate=0.01] --no-group --sort last");
     assert_eq!((both.len(), both[0]["last"].clone()), (12, both[1]["last"].clone()));
 }
 
 #[test]
 fn what_cannot_be_compared_is_refused_with_what_can() {
-    let space = Space::with(SWEEP);
+    let space = Space::with(pipeline());
     for (arguments, expected) in [
         ("evaluate", "is no pipeline file"),
-        ("p.toml first", "`first` is of kind inter-training, not evaluation; there is evaluate"),
+        ("p.toml inter", "`inter` is of kind inter-training, not evaluation; there is evaluate"),
         ("p.toml evalute", "did you mean `evaluate`?"),
         ("p.toml --by-image --format csv", "--by-image needs"),
         ("p.toml --against secnd", "did you mean `second`?"),

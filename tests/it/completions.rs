@@ -1,20 +1,12 @@
 //! What a shell is offered at the press of a key. Fish asks with nothing but the words of the line, so it is the one asked as.
 
+use crate::pipelines::Pipeline;
 use crate::space::{Ran, Space};
 
-const PIPELINE: &str = r#"
-format = 1
-[stages.fetch]
-kind = "command"
-shell = "date > words"
-inputs = []
-outputs = ["words"]
-[stages.count]
-kind = "command"
-shell = "wc words > number"
-inputs = ["words"]
-outputs = ["number"]
-"#;
+fn pipeline() -> Pipeline {
+    let pipeline = Pipeline::new().command("fetch", "date > words", [], ["words"]);
+    pipeline.command("count", "wc words > number", ["words"], ["number"])
+}
 
 /// The candidates for the last word of a line, without their help.
 fn offered(space: &Space, line: &str) -> Vec<String> {
@@ -29,7 +21,7 @@ fn offered(space: &Space, line: &str) -> Vec<String> {
 
 #[test]
 fn stages_values_and_pipelines_are_completed_from_the_file_on_the_line() {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     space.write("notes.txt", "");
     assert_eq!(offered(&space, "intrada-run why p.toml "), ["fetch", "count"]);
     assert_eq!(offered(&space, "intrada-run p.toml cou"), ["count"]);

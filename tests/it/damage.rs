@@ -9,27 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Ran, Space, files, grey_png};
-
-const STAGES: &str = r#"
-format = 1
-[stages.a]
-kind = "command"
-shell = "mkdir -p d; cat in.txt > d/f"
-inputs = ["in.txt"]
-outputs = ["d"]
-[stages.b]
-kind = "command"
-shell = "cat d/f > b.txt"
-inputs = ["d"]
-outputs = ["b.txt"]
-"#;
 
 /// What may lie in the place of a file.
 const STRANGE: [&str; 6] = ["folder", "full folder", "link", "dangling link", "pipe", "socket"];
 
 fn two_stages() -> Space {
-    let space = Space::with(STAGES);
+    let pipeline = Pipeline::new().command("a", "mkdir -p d; cat in.txt > d/f", ["in.txt"], ["d"]);
+    let space = Space::with(pipeline.command("b", "cat d/f > b.txt", ["d"], ["b.txt"]));
     space.write("in.txt", "hello\n");
     space
 }
@@ -219,25 +207,24 @@ fn a_pipe_or_a_socket_in_an_output_is_put_right() {
 fn what_is_no_file_is_named_wherever_a_pipeline_reads_one() {
     let images = |space: &Space| {
         for i in 0..2 {
-            space.write(&format!("data/images/{i}.png"), grey_png(64, 32, 9));
-            space.write(&format!("data/labels/{i}.png"), grey_png(64, 32, 0));
+            space.write(&format!("source/images/{i}.png"), grey_png(64, 32, 9));
+            space.write(&format!("source/labels/{i}.png"), grey_png(64, 32, 0));
         }
         space.write("list.txt", "0.png\n1.png\n");
         space.write("weights.safetensors", "nothing");
         space.write("in.txt", "hello\n");
-        let text = "format = 1\n[[classes]]\nname = \"ground\"\n[[classes]]\nname = \"sky\"\n[datasets.data]\nformat = \"folder\"\nroot = \"data\"\nlist = \"list.txt\"\n\
-             [models.small]\narch = \"small\"\n\
-             [stages.e]\nkind = \"evaluation\"\nmodel = \"small\"\nweights = \"weights.safetensors\"\ndataset = \"data\"\n\
-             [stages.a]\nkind = \"command\"\nshell = \"cat in.txt > out.txt\"\ninputs = [\"in.txt\"]\noutputs = [\"out.txt\"]\n";
-        space.write("p.toml", text);
+        let pipeline = training().classes(["ground", "sky"]).folder("source").evaluated_on("source");
+        let pipeline = pipeline.set("datasets.source.list", "list.txt").set("stages.evaluate.model", "small");
+        let pipeline = pipeline.set("stages.evaluate.weights", "weights.safetensors");
+        space.write("p.toml", pipeline.command("a", "cat in.txt > out.txt", ["in.txt"], ["out.txt"]));
     };
-    for place in ["p.toml", "in.txt", "list.txt", "weights.safetensors", "data/images/1.png", "data/labels/1.png"] {
+    for place in ["p.toml", "in.txt", "list.txt", "weights.safetensors", "source/images/1.png", "source/labels/1.png"] {
         for what in ["pipe", "socket"] {
             let space = Space::new();
             images(&space);
             put(what, &space.path(place));
             for command in ["plan p.toml", "doctor p.toml", "p.toml"] {
-                if command.starts_with("doctor") && place == "data/images/1.png" {
+                if command.starts_with("doctor") && place == "source/images/1.png" {
                     // It looks at images no closer than a run that has not begun.
                     continue;
                 }
@@ -281,10 +268,11 @@ fn names_as_long_as_file_systems_take_them_go_through_the_cache_and_back() {
     let stage = "s".repeat(100);
     space.write(
         "p.toml",
-        format!(
-            "format = 1\n[pipeline]\nname = \"{stage}\"\n[stages.{stage}]\nkind = \"command\"\n\
-             shell = \"cat in.txt > {file}; mkdir -p {folder}; cat in.txt > {folder}/{inside}\"\n\
-             inputs = [\"in.txt\"]\noutputs = [\"{file}\", \"{folder}\"]\n"
+        Pipeline::new().named(&stage).command(
+            &stage,
+            &format!("cat in.txt > {file}; mkdir -p {folder}; cat in.txt > {folder}/{inside}"),
+            ["in.txt"],
+            [&file, &folder],
         ),
     );
     assert_eq!(space.run("p.toml")[0].outcome, "ran");
@@ -313,14 +301,11 @@ fn outputs_that_are_the_program_s_own_files_are_refused_at_their_place_in_the_fi
         ".",
     ] {
         let space = Space::new();
-        space.write(
-            "p.toml",
-            format!("format = 1\n[pipeline]\nname = \"mine\"\n[stages.a]\nkind = \"command\"\nshell = \"true\"\noutputs = [\"{output}\"]\n"),
-        );
+        space.write("p.toml", Pipeline::new().named("mine").command("a", "true", [], [output]));
         for command in ["plan p.toml", "p.toml"] {
             let ran = space.intrada(command);
             assert_eq!(ran.code, Some(2), "{output}: {}", ran.stdout);
-            assert!(ran.stderr.contains("p.toml:7:12") && ran.stderr.contains("can't be an output"), "{}", ran.stderr);
+            assert!(ran.stderr.contains("p.toml:8:12") && ran.stderr.contains("can't be an output"), "{}", ran.stderr);
         }
         assert_eq!(fs::read_dir(space.path("")).unwrap().count(), 1, "{output}");
     }

@@ -4,41 +4,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Ran, Space, grey_png};
 use intrada_runner::exec::job::FORMAT;
 
 /// A source with labels, a target without and weights in a file; nothing of it is ever run here.
-const PIPELINE: &str = r#"
-format = 1
-[pipeline]
-name = "own"
-classes = "cityscapes-19"
-
-[datasets.synth]
-format = "folder"
-root = "synth"
-
-[datasets.photos]
-format = "folder"
-root = "photos"
-
-[models.net]
-arch = "small"
-
-[stages.inter]
-kind = "inter-training"
-method = "minent"
-model = "net"
-source = "synth"
-target = "photos"
-iterations = 2
-
-[stages.again]
-kind = "entropy-inference"
-weights = "published.safetensors"
-model = "net"
-images = "photos"
-"#;
+fn pipeline() -> Pipeline {
+    let pipeline = training().set("pipeline.classes", "cityscapes-19").folder("source").adapted().folder("target");
+    let pipeline = pipeline.set("stages.inter.method", "minent").without("stages.inter.discriminator_width");
+    pipeline.inferred().with("stages.entropy", "weights = \"published.safetensors\"\nmodel = \"small\"\n")
+}
 
 /// A worker that finds what a real one would, without libtorch: tests of the data have no use for that.
 fn worker() -> String {
@@ -60,11 +35,11 @@ fn all_classes() -> Vec<u8> {
 }
 
 fn healthy() -> Space {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     for i in 0..3 {
-        space.write(&format!("synth/images/{i}.png"), grey_png(8, 4, 90));
-        space.write(&format!("synth/labels/{i}.png"), all_classes());
-        space.write(&format!("photos/images/{i}.png"), grey_png(8, 4, 50));
+        space.write(&format!("source/images/{i}.png"), grey_png(8, 4, 90));
+        space.write(&format!("source/labels/{i}.png"), all_classes());
+        space.write(&format!("target/images/{i}.png"), grey_png(8, 4, 50));
     }
     space.write("published.safetensors", crate::weights::safetensors(&[("w".to_owned(), vec![1])], "", ""));
     space.write("worker", worker());
@@ -87,8 +62,8 @@ fn a_healthy_space_is_told_line_by_line_and_left_as_it_is() {
         "  ok    libtorch: 2.11.0 (CPU build), found by the worker in ",
         "  ok    cores: ",
         "cache (created by the first run): ",
-        "  ok    synth: 3 images, 3 labels, values 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18, 8 × 4\n",
-        "  ok    photos: 3 images, no labels needed, 8 × 4\n",
+        "  ok    source: 3 images, 3 labels, values 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18, 8 × 4\n",
+        "  ok    target: 3 images, no labels needed, 8 × 4\n",
         "  ok    1 other input: found, 66 bytes in files\n",
         "  ok    1 weight file: loaded into the networks of the stages that name them\n",
     ] {
@@ -114,14 +89,14 @@ fn the_real_worker_tells_its_libtorch() {
 #[test]
 fn wrong_labels_and_images_without_label_are_told_in_one_go() {
     let space = healthy();
-    space.write("synth/labels/0.png", grey_png(8, 4, 0));
-    space.write("synth/labels/1.png", grey_png(8, 4, 33));
-    space.remove("synth/labels/2.png");
+    space.write("source/labels/0.png", grey_png(8, 4, 0));
+    space.write("source/labels/1.png", grey_png(8, 4, 33));
+    space.remove("source/labels/2.png");
     let ran = doctor(&space, "p.toml");
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
     for part in [
-        "  FAIL  synth: 3 images, 2 labels, values 0 33, 8 × 4\n",
-        "`synth/labels` holds no label for 1 image of 3: 2.png",
+        "  FAIL  source: 3 images, 2 labels, values 0 33, 8 × 4\n",
+        "`source/labels` holds no label for 1 image of 3: 2.png",
         "1 of 2 labels holds values that are no class: 33; the classes are 0 to 18, and 255 is ignored",
         "labels/1.png`: value 33 is not one of the 19 classes: 32 pixels, first at column 0, row 0",
         "it is read by inter",
@@ -137,8 +112,8 @@ fn wrong_labels_and_images_without_label_are_told_in_one_go() {
 #[test]
 fn a_label_of_another_size_than_its_image_is_told_before_a_training_meets_it() {
     let space = healthy();
-    space.write("synth/labels/1.png", grey_png(4, 4, 1));
-    let told = "1 of 3 labels of `synth` has another size than its image: `1.png` is 8 × 4, its label 4 × 4";
+    space.write("source/labels/1.png", grey_png(4, 4, 1));
+    let told = "1 of 3 labels of `source` has another size than its image: `1.png` is 8 × 4, its label 4 × 4";
     let asked = |arguments: &str| {
         let ran = Ran::of(space.command(arguments).env("INTRADA_WORKER", space.path("worker")).output().unwrap());
         ran.stdout + &ran.stderr
@@ -146,7 +121,7 @@ fn a_label_of_another_size_than_its_image_is_told_before_a_training_meets_it() {
     for arguments in ["doctor p.toml", "plan p.toml"] {
         assert!(asked(arguments).contains(told), "{}", asked(arguments));
     }
-    space.edit("p.toml", "root = \"synth\"", "root = \"synth\"\nsize = [8, 4]");
+    space.edit("p.toml", "root = \"source\"", "root = \"source\"\nsize = [8, 4]");
     assert!(!asked("plan p.toml").contains("another size"), "both are brought to one size");
 }
 
@@ -154,11 +129,11 @@ fn a_label_of_another_size_than_its_image_is_told_before_a_training_meets_it() {
 fn of_many_labels_200_are_read_unless_all_are_asked_for() {
     let space = healthy();
     for i in 3..401 {
-        space.write(&format!("synth/images/{i:03}.png"), grey_png(8, 4, 90));
-        space.write(&format!("synth/labels/{i:03}.png"), grey_png(8, 4, 0));
+        space.write(&format!("source/images/{i:03}.png"), grey_png(8, 4, 90));
+        space.write(&format!("source/labels/{i:03}.png"), grey_png(8, 4, 0));
     }
     // The last of the sorted names: no multiple of the stride.
-    space.write("synth/labels/400.png", grey_png(8, 4, 99));
+    space.write("source/labels/400.png", grey_png(8, 4, 99));
     let ran = doctor(&space, "p.toml");
     assert!(
         ran.stdout.contains(
@@ -176,11 +151,11 @@ fn of_many_labels_200_are_read_unless_all_are_asked_for() {
 fn what_a_pipeline_names_and_is_not_there_fails() {
     let space = healthy();
     space.remove("published.safetensors");
-    fs::rename(space.path("photos"), space.path("pictures")).unwrap();
+    fs::rename(space.path("target"), space.path("pictures")).unwrap();
     let ran = doctor(&space, "p.toml");
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
     assert!(ran.stdout.contains("FAIL  input: `published.safetensors` does not exist"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("FAIL  photos: `photos/images` does not exist; `.` holds"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("FAIL  target: `target/images` does not exist; `.` holds"), "{}", ran.stdout);
     space.write("published.safetensors", "");
     let ran = doctor(&space, "p.toml");
     assert!(ran.stdout.contains("FAIL  input: `published.safetensors` is empty"), "{}", ran.stdout);
@@ -189,8 +164,7 @@ fn what_a_pipeline_names_and_is_not_there_fails() {
 #[test]
 fn a_data_set_that_no_stage_uses_is_told_and_stands_in_no_way() {
     let space = healthy();
-    let text = space.read("p.toml");
-    space.write("p.toml", text + "\n[datasets.spare]\nformat = \"folder\"\nroot = \"nowhere\"\n");
+    space.write("p.toml", pipeline().dataset("spare", "format = \"folder\"\nroot = \"nowhere\"\n"));
     let ran = doctor(&space, "p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stdout);
     assert!(ran.stdout.contains("  ok    spare: no stage uses it; `nowhere/images` does not exist"), "{}", ran.stdout);
@@ -213,10 +187,7 @@ fn a_missing_worker_fails_and_only_warns_where_commands_alone_are_run() {
     assert!(ran.stdout.contains("FAIL  worker: /bin/false ended with exit status 1"), "{}", ran.stdout);
     let ran = run("doctor p.toml", "/bin/echo");
     assert!(ran.stdout.contains("FAIL  worker: /bin/echo is not the worker of this intrada-run"), "{}", ran.stdout);
-    space.write(
-        "commands.toml",
-        "format = 1\n[pipeline]\nname = \"c\"\n[stages.a]\nkind = \"command\"\nshell = \"true > a\"\noutputs = [\"a\"]\n",
-    );
+    space.write("commands.toml", Pipeline::new().named("c").command("a", "true > a", [], ["a"]));
     let ran = run("doctor commands.toml", "/nowhere/intrada-worker");
     assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("warn  worker: "), "{}", ran.stdout);
@@ -259,7 +230,7 @@ fn json_has_a_line_a_check_and_a_wrong_file_is_exit_2() {
         .iter()
         .map(|line| (line["check"].as_str().unwrap().to_owned(), line["state"].as_str().unwrap().to_owned()))
         .collect();
-    assert!(states.contains(&("synth".to_owned(), "ok".to_owned())), "{states:?}");
+    assert!(states.contains(&("source".to_owned(), "ok".to_owned())), "{states:?}");
     space.write("wrong.toml", "format = 1\n[stages.a]\nkind = \"comand\"\n");
     let ran = doctor(&space, "wrong.toml");
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{}", ran.stderr);
@@ -285,7 +256,9 @@ fn injected(calls: &str, error: &str) -> Vec<String> {
     vec!["-e".to_owned(), format!("inject={known}:error={error}")]
 }
 
-const COPIED: &str = "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat in.txt > a.txt\"\ninputs = [\"in.txt\"]\noutputs = [\"a.txt\"]\n";
+fn copied() -> Pipeline {
+    Pipeline::new().command("a", "cat in.txt > a.txt", ["in.txt"], ["a.txt"])
+}
 
 #[test]
 fn what_a_file_system_refuses_and_a_run_can_do_without_is_done_without_and_told_by_doctor() {
@@ -300,7 +273,7 @@ fn what_a_file_system_refuses_and_a_run_can_do_without_is_done_without_and_told_
         ("fsync of folders", "EOPNOTSUPP", "folders can't be synced"),
     ];
     for (calls, error, told) in cases {
-        let space = Space::with(COPIED);
+        let space = Space::with(copied());
         space.write("in.txt", "hello\n");
         let options = match calls {
             "fsync of folders" => {
@@ -339,7 +312,7 @@ fn what_a_run_cannot_do_without_is_told_by_doctor_and_by_the_run_with_the_way_ou
     let cases =
         [("flock", "ENOLCK"), ("flock", "EOPNOTSUPP"), ("flock", "ENOSYS"), ("rename,renameat,renameat2", "EPERM")];
     for (calls, error) in cases {
-        let space = Space::with(COPIED);
+        let space = Space::with(copied());
         space.write("in.txt", "hello\n");
         let options = injected(calls, error);
         let Some(doctor) = with_refusals(&space, &options, "doctor p.toml") else { return };

@@ -2,48 +2,17 @@
 
 use std::process::Command;
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Ran, Space, files, grey_png};
 use serde_json::Value;
 
 /// One training that is looked at while it lasts, and an evaluation of its last and its best network.
-const CHOSEN: &str = r#"
-format = 1
-[pipeline]
-name = "tiny"
-seed = 7
-classes = "scenes-8"
-threads = 1
-
-[datasets.source]
-format = "scenes"
-style = "source"
-seed = 1
-count = 4
-
-[datasets.test]
-format = "scenes"
-style = "target"
-seed = 3
-count = 2
-
-[models.small]
-arch = "small"
-
-[stages.inter]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "source"
-iterations = 2
-dataset = "test"
-evaluate_every = 1
-
-[stages.evaluate]
-kind = "evaluation"
-weights = ["inter", "inter.best"]
-dataset = "test"
-overlays = 0
-"#;
+fn chosen() -> Pipeline {
+    let pipeline =
+        training().set("pipeline.seed", 7).evaluated().with("stages.inter", "dataset = \"test\"\nevaluate_every = 1\n");
+    let pipeline = pipeline.set("stages.evaluate.weights", ["inter", "inter.best"]);
+    pipeline.without("datasets.source.size").without("datasets.test.size")
+}
 
 const FILES: [&str; 5] = ["README.md", "config.json", "load.py", "model.safetensors", "ro-crate-metadata.json"];
 
@@ -65,7 +34,7 @@ fn names(space: &Space, folder: &str) -> Vec<String> {
 
 #[test]
 fn a_network_is_exported_with_all_that_it_takes_to_use_and_judge_it() {
-    let space = Space::with(CHOSEN);
+    let space = Space::with(chosen());
     let early = space.intrada("export p.toml inter out");
     assert_eq!(early.code, Some(2), "{}", early.stderr);
     assert!(early.stderr.contains("run it first: intrada-run p.toml inter"), "{}", early.stderr);
@@ -79,7 +48,7 @@ fn a_network_is_exported_with_all_that_it_takes_to_use_and_judge_it() {
     let left: Vec<_> = std::fs::read_dir(space.path("out")).unwrap().collect();
     assert_eq!(left.len(), 1, "nothing is left beside it: {left:?}");
 
-    let (exported, best) = (space.bytes("out/best/model.safetensors"), space.bytes("runs/tiny/inter/best.safetensors"));
+    let (exported, best) = (space.bytes("out/best/model.safetensors"), space.bytes("runs/p/inter/best.safetensors"));
     let ((mut header, data), (mut before, data_before)) = (safetensors(&exported), safetensors(&best));
     assert!(data == data_before, "the tensors are the same bytes");
     let metadata = header.as_object_mut().unwrap().remove("__metadata__").unwrap();
@@ -93,7 +62,7 @@ fn a_network_is_exported_with_all_that_it_takes_to_use_and_judge_it() {
     assert_eq!(config["preprocessing"]["channel_order"], "rgb");
 
     let card = space.read("out/best/README.md");
-    let metrics = json(&space, "runs/tiny/evaluate/metrics.json");
+    let metrics = json(&space, "runs/p/evaluate/metrics.json");
     let percent = |name: &str| format!("{:.1}", 100.0 * metrics[name]["miou"].as_f64().unwrap());
     assert!(card.contains(&format!("| mIoU | {} | {} |", percent("inter"), percent("inter.best"))), "{card}");
     assert!(card.contains("last: evaluate") && card.contains("best, this file: evaluate"), "{card}");
@@ -124,8 +93,8 @@ fn a_network_is_exported_with_all_that_it_takes_to_use_and_judge_it() {
 
     // What was exported is a file like any published one, and can be handed on again.
     let import =
-        "\n[stages.read]\nkind = \"checkpoint-import\"\nfile = \"out/last/model.safetensors\"\nmodel = \"small\"\n";
-    space.write("p.toml", CHOSEN.to_owned() + import);
+        "[stages.read]\nkind = \"checkpoint-import\"\nfile = \"out/last/model.safetensors\"\nmodel = \"small\"\n";
+    space.write("p.toml", chosen().add(import));
     space.run("p.toml read");
     assert_eq!(space.intrada("export p.toml read out/read").code, Some(0));
     let read = space.bytes("out/read/model.safetensors");
@@ -178,8 +147,7 @@ print("equal" if difference < 1e-6 else difference)
 
 #[test]
 fn a_card_tells_the_spread_over_seeds_and_the_commit() {
-    let seeds = "\n[stages.inter.matrix]\nseed = [1, 2, 3]\n";
-    let space = Space::with(&CHOSEN.replace("\n[stages.evaluate]", &format!("{seeds}\n[stages.evaluate]")));
+    let space = Space::with(chosen().add("[stages.inter.matrix]\nseed = [1, 2, 3]\n"));
     let git = |arguments: &[&str]| {
         let identity = ["-c", "user.name=n", "-c", "user.email=n@localhost", "-c", "commit.gpgsign=false"];
         let mut command = Command::new("git");
@@ -191,7 +159,7 @@ fn a_card_tells_the_spread_over_seeds_and_the_commit() {
     assert_eq!(space.intrada("export p.toml inter[seed=2] out").code, Some(0));
     let card = space.read("out/README.md");
     let miou = |seed: u32, name: &str| {
-        let metrics = json(&space, &format!("runs/tiny/evaluate[seed={seed}]/metrics.json"));
+        let metrics = json(&space, &format!("runs/p/evaluate[seed={seed}]/metrics.json"));
         metrics[name]["miou"].as_f64().unwrap_or_else(|| panic!("{name} in {metrics}"))
     };
     let spread = |name: &str| {
@@ -228,7 +196,7 @@ fn handed_to_mlflow(space: &Space) {
     space.write("fake/mlflow.py", MLFLOW);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/to_mlflow.py");
     let mut python = Command::new("python3");
-    python.args([script, "runs/tiny"]).current_dir(space.path("")).env("PYTHONPATH", space.path("fake"));
+    python.args([script, "runs/p"]).current_dir(space.path("")).env("PYTHONPATH", space.path("fake"));
     let ran = match python.output() {
         Ok(output) => Ran::of(output),
         Err(error) => return eprintln!("skipped: there is no python3: {error}"),
@@ -237,7 +205,7 @@ fn handed_to_mlflow(space: &Space) {
     let told: Vec<&str> = ran.stdout.lines().collect();
     let runs: Vec<&str> = told.iter().filter_map(|line| line.strip_prefix("run ")).collect();
     let names = ["evaluate", "inter"].map(|stage| [1, 2, 3].map(|seed| format!("{stage}[seed={seed}]")));
-    assert_eq!((told[0], runs), ("experiment tiny", names.iter().flatten().map(String::as_str).collect()));
+    assert_eq!((told[0], runs), ("experiment p", names.iter().flatten().map(String::as_str).collect()));
     let line = |run: &str, number: usize| {
         let (_, after) = ran.stdout.split_once(&format!("run {run}\n")).unwrap();
         let (step, values) = after.lines().nth(number).unwrap().split_once(' ').unwrap();
@@ -246,14 +214,14 @@ fn handed_to_mlflow(space: &Space) {
     let (step, losses) = line("inter[seed=2]", 1);
     assert!(step == "1" && losses["lr"].is_f64() && losses.get("adv_main").is_none(), "{losses}");
     let (_, found) = line("evaluate[seed=2]", 0);
-    let metrics = json(space, "runs/tiny/evaluate[seed=2]/metrics.json");
+    let metrics = json(space, "runs/p/evaluate[seed=2]/metrics.json");
     assert_eq!(found["inter.best/miou"], metrics["inter.best"]["miou"]);
     assert_eq!(found["inter/iou/road"], metrics["inter"]["iou"]["road"]);
 }
 
 #[test]
 fn the_lineage_is_a_crate_in_which_every_reference_is_answered() {
-    let space = Space::with(CHOSEN);
+    let space = Space::with(chosen());
     space.run("p.toml inter");
     assert_eq!(space.intrada("export p.toml inter out").code, Some(0));
     let described = json(&space, "out/ro-crate-metadata.json");
@@ -275,7 +243,7 @@ fn the_lineage_is_a_crate_in_which_every_reference_is_answered() {
 
 #[test]
 fn the_lineage_of_a_whole_pipeline_is_printed_as_far_as_it_is_done() {
-    let space = Space::with(CHOSEN);
+    let space = Space::with(chosen());
     let early = space.intrada("lineage p.toml");
     assert_eq!(early.code, Some(2));
     assert!(early.stderr.contains("no stage of p.toml is up to date; run it first"), "{}", early.stderr);
@@ -348,38 +316,13 @@ fn collect(value: &Value, is_entity: bool, into: &mut Vec<String>) {
 
 #[test]
 fn names_that_look_like_markup_are_shown_and_never_meant() {
-    let pipeline = r#"
-format = 1
-[pipeline]
-name = "hostile"
-[[classes]]
-name = "</td><script>alert('ä')</script>"
-[[classes]]
-name = "a|b `c` \"d\": - [e](javascript:f)"
-[datasets.mine]
-format = "folder"
-root = "mine"
-[models.small]
-arch = "small"
-[stages.train]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "mine"
-iterations = 1
-[stages.train.matrix]
-order = ["sequential"]
-[stages.evaluate]
-kind = "evaluation"
-weights = "train"
-dataset = "mine"
-overlays = 0
-"#;
-    let space = Space::with(pipeline);
-    space.write("mine/images/a.png", grey_png(64, 32, 90));
-    space.write("mine/labels/a.png", grey_png(64, 32, 1));
+    let classes = ["</td><script>alert('ä')</script>", "a|b `c` \"d\": - [e](javascript:f)"];
+    let pipeline = training().classes(classes).folder("source").evaluated_on("source");
+    let space = Space::with(pipeline.add("[stages.inter.matrix]\norder = [\"sequential\"]\n"));
+    space.write("source/images/a.png", grey_png(64, 32, 90));
+    space.write("source/labels/a.png", grey_png(64, 32, 1));
     space.run("p.toml");
-    let exported = space.intrada("export p.toml train[order=sequential] out");
+    let exported = space.intrada("export p.toml inter[order=sequential] out");
     assert_eq!(exported.code, Some(0), "{}", exported.stderr);
     let card = space.read("out/README.md");
     let (_, body) = card.strip_prefix("---\n").unwrap().split_once("\n---\n").unwrap();
@@ -393,31 +336,11 @@ overlays = 0
 
 #[test]
 fn predictions_are_written_as_the_benchmark_of_cityscapes_takes_them() {
-    let pipeline = r#"
-format = 1
-[pipeline]
-name = "city"
-classes = "cityscapes-19"
-[datasets.mine]
-format = "folder"
-root = "mine"
-[models.small]
-arch = "small"
-[stages.train]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "mine"
-iterations = 1
-[stages.entropy]
-kind = "entropy-inference"
-weights = "train"
-images = "mine"
-"#;
-    let space = Space::with(pipeline);
+    let pipeline = training().set("pipeline.classes", "cityscapes-19").folder("source");
+    let space = Space::with(pipeline.inferred().set("stages.entropy.images", "source"));
     let image = "aachen/aachen_000000_000019_leftImg8bit.png";
-    space.write(&format!("mine/images/{image}"), grey_png(64, 32, 90));
-    space.write(&format!("mine/labels/{image}"), grey_png(64, 32, 18));
+    space.write(&format!("source/images/{image}"), grey_png(64, 32, 90));
+    space.write(&format!("source/labels/{image}"), grey_png(64, 32, 18));
     space.run("p.toml");
     let refused = space.intrada("export p.toml entropy out");
     assert_eq!(refused.code, Some(2));
@@ -426,7 +349,7 @@ images = "mine"
     assert_eq!(exported.code, Some(0), "{}", exported.stderr);
     assert_eq!(names(&space, "out"), ["aachen_000000_000019_labelIds.png"]);
     let (size, ids) = pixels(&space, "out/aachen_000000_000019_labelIds.png");
-    let predictions = files(&space.path("runs/city/entropy/predictions"));
+    let predictions = files(&space.path("runs/p/entropy/predictions"));
     let prediction = predictions[0].strip_prefix(space.path("")).unwrap().to_string_lossy().into_owned();
     let (small, classes) = pixels(&space, &prediction);
     assert_eq!((size, small), ([2048, 1024], [64, 32]));
@@ -436,8 +359,10 @@ images = "mine"
         assert_eq!(*id, IDS[usize::from(class)], "pixel {place}");
     }
 
-    std::fs::rename(space.path(&format!("mine/images/{image}")), space.path("mine/images/aachen/street.png")).unwrap();
-    std::fs::rename(space.path(&format!("mine/labels/{image}")), space.path("mine/labels/aachen/street.png")).unwrap();
+    std::fs::rename(space.path(&format!("source/images/{image}")), space.path("source/images/aachen/street.png"))
+        .unwrap();
+    std::fs::rename(space.path(&format!("source/labels/{image}")), space.path("source/labels/aachen/street.png"))
+        .unwrap();
     space.run("p.toml");
     let refused = space.intrada("export p.toml entropy other --as cityscapes");
     assert_eq!(refused.code, Some(2));

@@ -9,30 +9,23 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::pipelines::Pipeline;
 use crate::space::mounts::with_mounts;
 use crate::space::processes::{is_alive, kill};
 use crate::space::{Ran, Space, files};
 
 /// A folder of anything, copied, and the names and kinds of all that is in the copy.
-const COPY: &str = r#"
-format = 1
-[stages.copied]
-kind = "command"
-command = ["cp", "-a", "data", "copy"]
-inputs = ["data"]
-outputs = ["copy"]
-"#;
+fn copy() -> Pipeline {
+    Pipeline::new().program("copied", &["cp", "-a", "data", "copy"], ["data"], ["copy"])
+}
 
-fn two_stages(big: &str) -> String {
-    format!(
-        "format = 1\n[stages.small]\nkind = \"command\"\nshell = \"echo small > small\"\noutputs = [\"small\"]\n\
-         [stages.big]\nkind = \"command\"\nshell = \"{big}\"\ninputs = [\"small\"]\noutputs = [\"big\"]\n"
-    )
+fn two_stages(big: &str) -> Pipeline {
+    Pipeline::new().command("small", "echo small > small", [], ["small"]).command("big", big, ["small"], ["big"])
 }
 
 #[test]
 fn a_full_disk_fails_the_stage_keeps_what_had_finished_and_is_no_trouble_once_there_is_room() {
-    let space = Space::with(&two_stages("head -c 3000000 /dev/zero > big"));
+    let space = Space::with(two_stages("head -c 3000000 /dev/zero > big"));
     fs::create_dir(space.path("cache")).unwrap();
     let script = "mount -t tmpfs -o size=1m none cache; touch mounted
         $RUN p.toml --format json > first || echo $? > code
@@ -56,8 +49,10 @@ fn a_full_disk_fails_the_stage_keeps_what_had_finished_and_is_no_trouble_once_th
 #[test]
 fn a_command_that_finds_no_room_leaves_its_earlier_output_as_it_was() {
     let space = Space::new();
-    let stage = "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"head -c SIZE /dev/zero | tr '\\\\0' SIZE > out\"\noutputs = [\"out\"]\n";
-    let file = |size: &str| stage.replace("SIZE", size);
+    let file = |size: &str| {
+        let shell = format!(r"head -c {size} /dev/zero | tr '\0' {size} > out");
+        Pipeline::new().command("a", &shell, [], ["out"])
+    };
     space.write("first.toml", file("500000"));
     space.write("second.toml", file("9000000"));
     fs::create_dir(space.path("work")).unwrap();
@@ -76,7 +71,7 @@ fn a_command_that_finds_no_room_leaves_its_earlier_output_as_it_was() {
 
 #[test]
 fn an_edited_output_is_not_lost_where_the_cache_is_on_another_file_system() {
-    let space = Space::with(&two_stages("cat small > big"));
+    let space = Space::with(two_stages("cat small > big"));
     fs::create_dir(space.path("cache")).unwrap();
     let script = "mount -t tmpfs none cache; touch mounted
         for edit in one two three; do
@@ -97,10 +92,8 @@ fn an_edited_output_is_not_lost_where_the_cache_is_on_another_file_system() {
 
 #[test]
 fn nothing_of_the_program_s_own_stays_in_data_on_another_file_system() {
-    let space = Space::with(
-        "format = 1\n[stages.one]\nkind = \"command\"\nshell = \"echo 1 > data/one.txt\"\ninputs = []\noutputs = [\"data/one.txt\"]\n\
-         [stages.list]\nkind = \"command\"\nshell = \"find data -type f | sort > list.txt\"\ninputs = [\"data\"]\noutputs = [\"list.txt\"]\n",
-    );
+    let pipeline = Pipeline::new().command("one", "echo 1 > data/one.txt", [], ["data/one.txt"]);
+    let space = Space::with(pipeline.command("list", "find data -type f | sort > list.txt", ["data"], ["list.txt"]));
     fs::create_dir(space.path("data")).unwrap();
     let script = "mount -t tmpfs none data; touch mounted
         $RUN p.toml --quiet
@@ -117,7 +110,7 @@ fn nothing_of_the_program_s_own_stays_in_data_on_another_file_system() {
 
 #[test]
 fn a_read_only_mount_serves_as_a_shared_cache() {
-    let space = Space::with(&two_stages("cat small small > big"));
+    let space = Space::with(two_stages("cat small small > big"));
     assert_eq!(space.outcomes(), ["big:ran", "small:ran"]);
     space.remove("small");
     space.remove("big");
@@ -135,7 +128,7 @@ fn a_read_only_mount_serves_as_a_shared_cache() {
 
 #[test]
 fn a_shared_cache_is_taken_from_and_what_is_wrong_with_it_is_only_a_warning() {
-    let space = Space::with(&two_stages("cat small small > big"));
+    let space = Space::with(two_stages("cat small small > big"));
     space.outcomes();
     fs::rename(space.path("cache"), space.path("team")).unwrap();
     let clear = || {
@@ -169,7 +162,7 @@ fn a_shared_cache_is_taken_from_and_what_is_wrong_with_it_is_only_a_warning() {
 
 #[test]
 fn records_that_were_cut_short_cost_time_and_nothing_else() {
-    let space = Space::with(&two_stages("cat small small > big"));
+    let space = Space::with(two_stages("cat small small > big"));
     space.outcomes();
     let cut = |path: &Path| {
         let bytes = fs::read(path).unwrap();
@@ -188,7 +181,7 @@ fn records_that_were_cut_short_cost_time_and_nothing_else() {
 
 #[test]
 fn a_clock_that_was_set_back_or_runs_ahead_hides_no_change() {
-    let space = Space::with(COPY);
+    let space = Space::with(copy());
     let set = |time: SystemTime| {
         File::options().append(true).open(space.path("data/file")).unwrap().set_modified(time).unwrap()
     };
@@ -205,7 +198,7 @@ fn a_clock_that_was_set_back_or_runs_ahead_hides_no_change() {
 
 #[test]
 fn what_a_stage_writes_and_does_not_declare_is_its_own_affair() {
-    let space = Space::with(&two_stages("echo log > undeclared; cat small > big"));
+    let space = Space::with(two_stages("echo log > undeclared; cat small > big"));
     space.outcomes();
     space.remove("undeclared");
     space.remove("big");
@@ -215,7 +208,7 @@ fn what_a_stage_writes_and_does_not_declare_is_its_own_affair() {
 
 #[test]
 fn odd_names_empty_folders_links_and_executable_bits_go_through_the_cache_unharmed() {
-    let space = Space::with(COPY);
+    let space = Space::with(copy());
     let odd = OsStr::from_bytes(b"na\xffme \n\xc3\xa9");
     fs::create_dir_all(space.path("data/empty/deep")).unwrap();
     fs::write(space.path("data").join(odd), "odd").unwrap();
@@ -245,7 +238,7 @@ fn odd_names_empty_folders_links_and_executable_bits_go_through_the_cache_unharm
 
 #[test]
 fn an_input_that_is_a_link_to_itself_or_cannot_be_read_is_named() {
-    let space = Space::with(COPY);
+    let space = Space::with(copy());
     symlink("data", space.path("data")).unwrap();
     let ran = space.intrada("p.toml");
     assert_eq!(ran.code, Some(2));
@@ -265,7 +258,7 @@ fn an_input_that_is_a_link_to_itself_or_cannot_be_read_is_named() {
 
 #[test]
 fn files_that_come_and_go_while_they_are_read_are_named_or_read_whole() {
-    let space = Space::with(COPY);
+    let space = Space::with(copy());
     (0..200).for_each(|i| space.write(&format!("data/{i}"), "content"));
     let stop = space.path("stop");
     std::thread::scope(|scope| {
@@ -315,10 +308,12 @@ fn ends(pid: u32) {
 
 #[test]
 fn a_job_that_ignores_being_asked_is_killed_by_the_second_interrupt() {
-    let space = Space::with(
-        "format = 1\n[stages.deaf]\nkind = \"command\"\ninputs = []\noutputs = [\"out\"]\n\
-         shell = \"trap '' TERM INT; echo $$ > pid; while :; do sleep 0.05; done\"\n",
-    );
+    let space = Space::with(Pipeline::new().command(
+        "deaf",
+        "trap '' TERM INT; echo $$ > pid; while :; do sleep 0.05; done",
+        [],
+        ["out"],
+    ));
     let run = space.command("p.toml").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let job = process_in(&space, "pid");
     assert!(kill(run.id(), "-INT"));
@@ -333,10 +328,8 @@ fn a_job_that_ignores_being_asked_is_killed_by_the_second_interrupt() {
 
 #[test]
 fn what_a_finished_command_left_running_keeps_nobody_waiting() {
-    let space = Space::with(
-        "format = 1\n[stages.parent]\nkind = \"command\"\ninputs = []\noutputs = [\"out\"]\n\
-         shell = \"sleep 600 & echo $! > pid; echo done > out\"\n",
-    );
+    let space =
+        Space::with(Pipeline::new().command("parent", "sleep 600 & echo $! > pid; echo done > out", [], ["out"]));
     let start = Instant::now();
     assert_eq!(space.outcomes(), ["parent:ran"]);
     assert!(start.elapsed() < Duration::from_secs(300), "it waited for what holds its log open");

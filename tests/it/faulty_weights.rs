@@ -4,42 +4,19 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Ran, Space};
 use serde_json::{Map, Value};
 
 /// A training, and below it whatever a test adds.
-const PIPELINE: &str = r#"format = 1
-[pipeline]
-name = "p"
-classes = "scenes-8"
-threads = 1
-device = "cpu"
+fn pipeline() -> Pipeline {
+    training().set("pipeline.device", "cpu").set("stages.inter.iterations", 1).adapted()
+}
 
-[datasets.target]
-format = "scenes"
-style = "target"
-seed = 2
-count = 4
-size = [64, 48]
-
-[models.small]
-arch = "small"
-
-[stages.above]
-kind = "inter-training"
-method = "advent"
-model = "small"
-source = "target"
-target = "target"
-iterations = 1
-discriminator_width = 4
-"#;
-
-/// Reads a file when `above` is done.
-const EVALUATE: &str = r#"
-[stages.below]
+/// Reads a file when `inter` is done.
+const EVALUATE: &str = r#"[stages.below]
 kind = "evaluation"
-weights = ["above", "w.pth"]
+weights = ["inter", "w.pth"]
 model = "small"
 dataset = "target"
 "#;
@@ -47,15 +24,15 @@ dataset = "target"
 /// Names, shapes and elements.
 type Tensors = Vec<(String, Vec<usize>, Vec<u8>)>;
 
-/// A pipeline that has not run, and what its training gives: a network and its discriminators.
-fn prepared(stages: &str) -> (Space, Tensors, Vec<u8>) {
-    let space = Space::with(PIPELINE);
+/// This pipeline, which has not run, and what its training gives: a network and its discriminators.
+fn prepared(whole: Pipeline) -> (Space, Tensors, Vec<u8>) {
+    let space = Space::with(pipeline());
     space.run("p.toml");
-    let network = tensors(&space.bytes("runs/p/above/model.safetensors"));
-    let discriminators = space.bytes("runs/p/above/discriminator.safetensors");
+    let network = tensors(&space.bytes("runs/p/inter/model.safetensors"));
+    let discriminators = space.bytes("runs/p/inter/discriminator.safetensors");
     space.remove("runs");
     space.remove("cache");
-    space.write("p.toml", format!("{PIPELINE}{stages}"));
+    space.write("p.toml", whole);
     (space, network, discriminators)
 }
 
@@ -166,21 +143,21 @@ fn assert_refused(ran: &Ran, what: &str, said: &[&str]) {
 
 #[test]
 fn whatever_is_wrong_with_a_file_is_told_before_the_training_above_its_stage_runs() {
-    let (space, network, discriminators) = prepared(EVALUATE);
+    let (space, network, discriminators) = prepared(pipeline().add(EVALUATE));
     for (what, bytes, said) in faults(&network, &discriminators) {
         space.write("w.pth", bytes);
         let ran = space.intrada("plan p.toml");
-        assert_refused(&ran, what, &["p.toml:29:21", "w.pth", said]);
+        assert_refused(&ran, what, &["p.toml:31:21", "w.pth", said]);
         let ran = space.intrada("run p.toml --format json");
-        assert_refused(&ran, what, &["p.toml:29:21", "w.pth", said]);
+        assert_refused(&ran, what, &["p.toml:31:21", "w.pth", said]);
         assert!(!space.path("runs").exists(), "{what}");
         // What doesn't read the file isn't kept from running.
-        assert_eq!(space.intrada("plan p.toml above").code, Some(0), "{what}");
+        assert_eq!(space.intrada("plan p.toml inter").code, Some(0), "{what}");
     }
     let ran = space.intrada("doctor p.toml");
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
     let told = "  FAIL  weights: w.pth: tensor `encoder.0.more` [1] has no place in this network";
-    assert!(ran.stdout.contains(told) && ran.stdout.contains("named at p.toml:29:21"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(told) && ran.stdout.contains("named at p.toml:31:21"), "{}", ran.stdout);
     // All of them serve, and the stage below is done.
     for (prefix, form) in [("", "safetensors"), ("state_dict.module.", "safetensors"), ("", "zip"), ("model.", "zip")] {
         let serves = match form {
@@ -190,41 +167,32 @@ fn whatever_is_wrong_with_a_file_is_told_before_the_training_above_its_stage_run
         space.write("w.pth", serves);
         assert_eq!(space.intrada("plan p.toml").code, Some(0), "{prefix} {form}");
     }
-    assert_eq!(space.outcomes(), ["above:ran", "below:ran"]);
+    assert_eq!(space.outcomes(), ["below:ran", "inter:ran"]);
 }
 
 #[test]
 fn a_file_is_tried_wherever_a_stage_names_one() {
-    let training =
-        "kind = \"inter-training\"\nmethod = \"advent\"\nsource = \"target\"\ntarget = \"target\"\niterations = 1\n";
+    let stage = |kind: &str, keys: &str| format!("[stages.s]\nkind = \"{kind}\"\nmodel = \"small\"\n{keys}");
+    let adversarial = "method = \"advent\"\nsource = \"source\"\ntarget = \"target\"\niterations = 1\n";
+    let training = |key: &str| stage("inter-training", &format!("{adversarial}{key} = \"w.pth\"\n"));
+    let begun = stage("inter-training", adversarial).replace("\"small\"", "\"begun\"");
     let places = [
-        (
-            "init",
-            format!("[models.begun]\narch = \"small\"\ninit = \"w.pth\"\n[stages.s]\n{training}model = \"begun\"\n"),
-        ),
-        ("weights", format!("[stages.s]\n{training}model = \"small\"\nweights = \"w.pth\"\n")),
-        ("both", format!("[stages.s]\n{training}model = \"small\"\ndiscriminator_init = \"w.pth\"\n")),
-        ("main", format!("[stages.s]\n{training}model = \"small\"\ndiscriminator_init_main = \"w.pth\"\n")),
-        ("aux", format!("[stages.s]\n{training}model = \"small\"\ndiscriminator_init_aux = \"w.pth\"\n")),
-        (
-            "entropy",
-            "[stages.s]\nkind = \"entropy-inference\"\nweights = \"w.pth\"\nmodel = \"small\"\nimages = \"target\"\n"
-                .to_owned(),
-        ),
-        ("import", "[stages.s]\nkind = \"checkpoint-import\"\nfile = \"w.pth\"\nmodel = \"small\"\n".to_owned()),
-        (
-            "backbone",
-            "[stages.s]\nkind = \"checkpoint-import\"\nfile = \"w.pth\"\nmodel = \"small\"\npart = \"backbone\"\n"
-                .to_owned(),
-        ),
+        ("init", format!("[models.begun]\narch = \"small\"\ninit = \"w.pth\"\n{begun}")),
+        ("weights", training("weights")),
+        ("both", training("discriminator_init")),
+        ("main", training("discriminator_init_main")),
+        ("aux", training("discriminator_init_aux")),
+        ("entropy", stage("entropy-inference", "images = \"target\"\nweights = \"w.pth\"\n")),
+        ("import", stage("checkpoint-import", "file = \"w.pth\"\n")),
+        ("backbone", stage("checkpoint-import", "file = \"w.pth\"\npart = \"backbone\"\n")),
     ];
     let space = Space::new();
     // A network of one tensor, and none of these.
     space.write("w.pth", crate::weights::torch_zip(&[("no.such".to_owned(), vec![2])], "", "g."));
     for (place, stage) in places {
-        space.write("p.toml", format!("{PIPELINE}{stage}"));
+        space.write("p.toml", pipeline().add(&stage));
         let at = stage.split("w.pth").next().unwrap();
-        let line = PIPELINE.lines().count() + at.lines().count();
+        let line = pipeline().lines().count() + at.lines().count();
         let column = at.lines().last().unwrap().len();
         let ran = space.intrada("plan p.toml");
         assert_refused(&ran, place, &[&format!("p.toml:{line}:{column}"), "w.pth: none of the", "`no.such`"]);
@@ -234,12 +202,20 @@ fn a_file_is_tried_wherever_a_stage_names_one() {
 
 #[test]
 fn a_discriminator_of_another_width_is_told_before_the_training_above() {
-    let stage = "[stages.below]\nkind = \"inter-training\"\nmethod = \"advent\"\nmodel = \"small\"\nsource = \"target\"\n\
-                 target = \"target\"\niterations = 1\ndiscriminator_width = 8\nweights = \"above\"\n\
-                 discriminator_init = \"d.safetensors\"\n";
-    let (space, _, discriminators) = prepared(stage);
+    let below = r#"[stages.below]
+kind = "inter-training"
+method = "advent"
+model = "small"
+source = "source"
+target = "target"
+iterations = 1
+discriminator_width = 8
+weights = "inter"
+discriminator_init = "d.safetensors"
+"#;
+    let (space, _, discriminators) = prepared(pipeline().add(below));
     space.write("d.safetensors", discriminators);
-    let said = ["p.toml:35:22", "d.safetensors: tensor `aux.0.weight` has shape [4, 8, 4, 4], expected [8, 8, 4, 4]"];
+    let said = ["p.toml:38:22", "d.safetensors: tensor `aux.0.weight` has shape [4, 8, 4, 4], expected [8, 8, 4, 4]"];
     assert_refused(&space.intrada("run p.toml --format json"), "width", &said);
     space.edit("p.toml", "discriminator_width = 8", "discriminator_width = 4");
     assert_eq!(space.intrada("plan p.toml").code, Some(0));
@@ -247,25 +223,22 @@ fn a_discriminator_of_another_width_is_told_before_the_training_above() {
 
 #[test]
 fn what_a_command_has_written_is_tried_before_the_training_above_its_reader() {
-    let convert = "[stages.convert]\nkind = \"command\"\nshell = \"cp made.pth out.pth\"\ninputs = [\"made.pth\"]\n\
-                   outputs = [\"out.pth\"]\n[stages.below]\nkind = \"evaluation\"\nweights = [\"above\", \"out.pth\"]\n\
-                   model = \"small\"\ndataset = \"target\"\n";
-    let (space, network, discriminators) = prepared(convert);
+    let converted = pipeline().command("convert", "cp made.pth out.pth", ["made.pth"], ["out.pth"]);
+    let (space, network, discriminators) = prepared(converted.add(&EVALUATE.replace("w.pth", "out.pth")));
     space.write("made.pth", &discriminators);
     assert_eq!(space.intrada("plan p.toml").code, Some(0), "nobody knows what it will be");
     space.run("p.toml convert");
     for command in ["plan p.toml", "run p.toml --format json"] {
-        assert_refused(&space.intrada(command), command, &["p.toml:33:21", "out.pth: none of the 25 tensors"]);
+        assert_refused(&space.intrada(command), command, &["p.toml:36:21", "out.pth: none of the 25 tensors"]);
     }
     space.write("made.pth", safetensors(&network));
-    assert_eq!(space.outcomes(), ["above:ran", "below:ran", "convert:ran"]);
+    assert_eq!(space.outcomes(), ["below:ran", "convert:ran", "inter:ran"]);
 }
 
 #[test]
 fn what_a_command_makes_in_the_same_run_is_told_by_its_path_and_its_stage() {
-    let convert = "[stages.dl]\nkind = \"command\"\nshell = \"echo hi > dl.pth\"\noutputs = [\"dl.pth\"]\n\
-                   [stages.below]\nkind = \"evaluation\"\nweights = [\"dl.pth\"]\nmodel = \"small\"\ndataset = \"target\"\n";
-    let space = Space::with(&format!("{PIPELINE}{convert}"));
+    let made = pipeline().command("dl", "echo hi > dl.pth", [], ["dl.pth"]).add(EVALUATE);
+    let space = Space::with(made.set("stages.below.weights", ["dl.pth"]));
     let ran = space.intrada("run p.toml below");
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let said = format!("{}{}{}", ran.stdout, ran.stderr, space.intrada("log p.toml below").stdout);
@@ -273,34 +246,37 @@ fn what_a_command_makes_in_the_same_run_is_told_by_its_path_and_its_stage() {
     assert!(!said.contains("objects"), "{said}");
 }
 
-/// The folder of an export of `above` of a network of this model, with classes of these names.
+/// The folder of an export of `inter` of a network of this model, with classes of these names.
 fn exported(space: &Space, model: &str, classes: &[&str]) {
     space.write("p.toml", of_classes(model, classes, ""));
-    space.run("p.toml above");
-    let ran = space.intrada("export p.toml above out");
+    space.run("p.toml inter");
+    let ran = space.intrada("export p.toml inter out");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
 
-fn of_classes(model: &str, classes: &[&str], below: &str) -> String {
-    let listed: String = classes.iter().map(|name| format!("[[classes]]\nname = \"{name}\"\n")).collect();
-    let pipeline = PIPELINE.replace("classes = \"scenes-8\"\n", "").replace("arch = \"small\"", model);
-    let pipeline = pipeline.replace("method = \"advent\"", "method = \"source-only\"");
-    let pipeline = pipeline.replace("target = \"target\"\n", "").replace("discriminator_width = 4\n", "");
-    pipeline.replace("[datasets.target]", &format!("{listed}\n[datasets.target]")) + below
+fn of_classes(model: &str, classes: &[&str], below: &str) -> Pipeline {
+    let pipeline = training().set("pipeline.device", "cpu").set("stages.inter.iterations", 1);
+    pipeline.classes(classes.iter().copied()).with("models.small", model).add(below)
 }
+
+/// Reads the export.
+const MEASURE: &str = r#"[stages.s]
+kind = "evaluation"
+weights = ["out/model.safetensors"]
+model = "small"
+dataset = "source"
+"#;
 
 const SCENES: [&str; 8] = ["sky", "building", "road", "sidewalk", "vegetation", "person", "car", "pole"];
 
 #[test]
 fn a_network_of_our_own_export_is_not_read_into_one_that_computes_something_else() {
-    let evaluate = "[stages.s]\nkind = \"evaluation\"\nweights = [\"out/model.safetensors\"]\nmodel = \"small\"\n\
-                    dataset = \"target\"\n";
-    let training = "kind = \"inter-training\"\nmethod = \"source-only\"\nsource = \"target\"\niterations = 1\n";
-    let weights = format!("[stages.s]\n{training}model = \"small\"\nweights = \"out/model.safetensors\"\n");
-    let import = "[stages.s]\nkind = \"checkpoint-import\"\nfile = \"out/model.safetensors\"\nmodel = \"small\"\n";
-    let entropy = "[stages.s]\nkind = \"entropy-inference\"\nweights = \"out/model.safetensors\"\nmodel = \"small\"\n\
-                   images = \"target\"\n";
-    let init = format!("[stages.s]\n{training}model = \"small\"\n");
+    let stage = |kind: &str, keys: &str| format!("[stages.s]\nkind = \"{kind}\"\nmodel = \"small\"\n{keys}");
+    let init = "method = \"source-only\"\nsource = \"source\"\niterations = 1\n";
+    let weights = stage("inter-training", &format!("{init}weights = \"out/model.safetensors\"\n"));
+    let import = stage("checkpoint-import", "file = \"out/model.safetensors\"\n");
+    let entropy = stage("entropy-inference", "images = \"source\"\nweights = \"out/model.safetensors\"\n");
+    let init = stage("inter-training", init);
     let space = Space::new();
     let eff = |more: &str| format!("arch = \"efficientnet-lite0\"\nmulti_level = false\n{more}");
     exported(&space, &eff("output_stride = 16"), &SCENES);
@@ -312,7 +288,8 @@ fn a_network_of_our_own_export_is_not_read_into_one_that_computes_something_else
 
     let other = eff("output_stride = 32");
     let begun = format!("{other}\ninit = \"out/model.safetensors\"");
-    for (stage, model) in [(evaluate, &other), (&weights, &other), (import, &other), (entropy, &other), (&init, &begun)]
+    for (stage, model) in
+        [(MEASURE, &other), (&weights, &other), (&import, &other), (&entropy, &other), (&init, &begun)]
     {
         space.write("p.toml", of_classes(model, &SCENES, stage));
         let told = "model.safetensors: it was exported as a network with `output_stride = 16`, and is read into one with \
@@ -324,9 +301,9 @@ fn a_network_of_our_own_export_is_not_read_into_one_that_computes_something_else
         );
     }
     // Beside what differs, what it takes to agree.
-    space.write("p.toml", of_classes(&eff("output_stride = 16"), &SCENES, evaluate));
+    space.write("p.toml", of_classes(&eff("output_stride = 16"), &SCENES, MEASURE));
     assert_eq!(space.intrada("plan p.toml s").code, Some(0));
-    space.write("p.toml", of_classes("arch = \"small\"", &SCENES, evaluate));
+    space.write("p.toml", of_classes("arch = \"small\"", &SCENES, MEASURE));
     let told =
         "exported as a network with `arch = \"efficientnet-lite0\"`, `multi_level = false`, and is read into one with";
     assert_refused(&space.intrada("plan p.toml s"), "arch", &[told, "arch = \"small\""]);
@@ -334,12 +311,20 @@ fn a_network_of_our_own_export_is_not_read_into_one_that_computes_something_else
 
 #[test]
 fn a_model_that_begins_with_the_network_of_a_stage_computes_as_that_does() {
-    let below = "[models.coarse]\narch = \"efficientnet-lite0\"\noutput_stride = 32\ninit = \"runs/p/above/model.safetensors\"\n\
-                 [stages.s]\nkind = \"inter-training\"\nmethod = \"source-only\"\nmodel = \"coarse\"\nsource = \"target\"\n\
-                 iterations = 1\n";
-    let space = Space::with(&of_classes("arch = \"efficientnet-lite0\"", &SCENES, below));
+    let below = r#"[models.coarse]
+arch = "efficientnet-lite0"
+output_stride = 32
+init = "runs/p/inter/model.safetensors"
+[stages.s]
+kind = "inter-training"
+method = "source-only"
+model = "coarse"
+source = "source"
+iterations = 1
+"#;
+    let space = Space::with(of_classes("arch = \"efficientnet-lite0\"", &SCENES, below));
     let told =
-        "`coarse` begins with the network of `above`, which has `output_stride = 8`, and has `output_stride = 32`";
+        "`coarse` begins with the network of `inter`, which has `output_stride = 8`, and has `output_stride = 32`";
     assert_refused(&space.intrada("plan p.toml"), "init", &[told, "help: give `coarse` `output_stride = 8`"]);
     space.edit("p.toml", "output_stride = 32", "output_stride = 8");
     assert_eq!(space.intrada("plan p.toml").code, Some(0));
@@ -347,12 +332,10 @@ fn a_model_that_begins_with_the_network_of_a_stage_computes_as_that_does() {
 
 #[test]
 fn a_network_of_our_own_export_is_not_read_with_its_classes_in_another_order() {
-    let evaluate = "[stages.s]\nkind = \"evaluation\"\nweights = [\"out/model.safetensors\"]\nmodel = \"small\"\n\
-                    dataset = \"target\"\n";
     let space = Space::new();
     exported(&space, "arch = \"small\"", &SCENES);
     let with = |classes: &[&str]| {
-        space.write("p.toml", of_classes("arch = \"small\"", classes, evaluate));
+        space.write("p.toml", of_classes("arch = \"small\"", classes, MEASURE));
         space.intrada("plan p.toml s")
     };
     let mut swapped = SCENES;
@@ -378,18 +361,18 @@ fn a_network_of_our_own_export_is_not_read_with_its_classes_in_another_order() {
 
 #[test]
 fn a_note_about_the_environment_is_in_the_log_and_no_part_of_what_went_wrong() {
-    let space = Space::with(PIPELINE);
-    space.write("p.toml", PIPELINE.replace("iterations = 1", "iterations = 3\nlearning_rate = 1e30"));
+    let pipeline = pipeline().set("stages.inter.iterations", 3).set("stages.inter.learning_rate", 1e30);
+    let space = Space::with(pipeline);
     let ran = Ran::of(space.command("run p.toml").env("OMP_NUM_THREADS", "1").output().unwrap());
     assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
     let said = format!("{}{}", ran.stdout, ran.stderr);
-    assert!(said.contains("above") && !said.contains("is not passed on"), "{said}");
-    assert!(space.intrada("log p.toml above").stdout.contains("OMP_NUM_THREADS is not passed on"));
+    assert!(said.contains("inter") && !said.contains("is not passed on"), "{said}");
+    assert!(space.intrada("log p.toml inter").stdout.contains("OMP_NUM_THREADS is not passed on"));
 }
 
 #[test]
 fn a_folder_in_the_place_of_a_file_is_told_before_anything_runs() {
-    let (space, ..) = prepared(&EVALUATE.replace("w.pth", "weights/w"));
+    let (space, ..) = prepared(pipeline().add(&EVALUATE.replace("w.pth", "weights/w")));
     space.write("weights/w/.metadata", "x");
     for command in ["plan p.toml", "run p.toml --format json"] {
         let ran = space.intrada(command);
@@ -413,9 +396,16 @@ fn run(space: &Space, arguments: &str) -> Ran {
 
 #[test]
 fn the_worker_is_asked_once_for_all_files_and_only_where_a_stage_has_to_run_that_reads_one() {
-    let members = "\n[stages.seeds]\nkind = \"inter-training\"\nmethod = \"source-only\"\nmodel = \"small\"\n\
-                   source = \"target\"\niterations = 1\nweights = \"w.pth\"\nmatrix = { seed = [1, 2, 3] }\n";
-    let (space, network, _) = prepared(&format!("{EVALUATE}{members}"));
+    let members = r#"[stages.seeds]
+kind = "inter-training"
+method = "source-only"
+model = "small"
+source = "target"
+iterations = 1
+weights = "w.pth"
+matrix = { seed = [1, 2, 3] }
+"#;
+    let (space, network, _) = prepared(pipeline().add(EVALUATE).add(members));
     noting(&space);
     space.write("w.pth", safetensors(&network));
     let ran = run(&space, "run p.toml");
@@ -429,19 +419,19 @@ fn the_worker_is_asked_once_for_all_files_and_only_where_a_stage_has_to_run_that
         assert_eq!(run(&space, command).code, Some(0));
     }
     // Nothing that runs reads a file.
-    assert_eq!(run(&space, "plan p.toml above --force above").code, Some(0));
+    assert_eq!(run(&space, "plan p.toml inter --force inter").code, Some(0));
     assert!(!space.path("asked.json").exists());
 }
 
 #[test]
 fn without_a_worker_it_is_said_which_files_were_not_tried() {
-    let (space, network, _) = prepared(EVALUATE);
+    let (space, network, _) = prepared(pipeline().add(EVALUATE));
     space.write("w.pth", safetensors(&network));
     space.write("worker", "#!/bin/sh\necho no such library >&2; exit 5\n");
     std::fs::set_permissions(space.path("worker"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let ran = run(&space, "plan p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    for part in ["warning: `w.pth` was not tried as weights: ", "exit status 5: no such library", "p.toml:29:21"] {
+    for part in ["warning: `w.pth` was not tried as weights: ", "exit status 5: no such library", "p.toml:31:21"] {
         assert!(ran.stderr.contains(part), "{}", ran.stderr);
     }
     space.remove("worker");
@@ -452,7 +442,7 @@ fn without_a_worker_it_is_said_which_files_were_not_tried() {
 
 #[test]
 fn a_watch_tells_of_a_file_that_does_not_serve_before_it_trains() {
-    let (space, _, discriminators) = prepared(EVALUATE);
+    let (space, _, discriminators) = prepared(pipeline().add(EVALUATE));
     space.write("w.pth", discriminators);
     let mut command = space.command("watch p.toml --format json");
     let mut watch = command.stdout(std::process::Stdio::piped()).spawn().unwrap();

@@ -3,21 +3,14 @@
 
 use std::fs;
 
+use crate::pipelines::Pipeline;
 use crate::space::mounts::with_mounts;
 use crate::space::{Ran, Space};
 
-const RANDOM: &str = r#"
-format = 1
-[stages.a]
-kind = "command"
-shell = "head -c 1000000 /dev/urandom > a"
-outputs = ["a"]
-[stages.b]
-kind = "command"
-shell = "wc -c < a > b"
-inputs = ["a"]
-outputs = ["b"]
-"#;
+fn random() -> Pipeline {
+    let pipeline = Pipeline::new().command("a", "head -c 1000000 /dev/urandom > a", [], ["a"]);
+    pipeline.command("b", "wc -c < a > b", ["a"], ["b"])
+}
 
 /// What a script has written into a file, with the exit status in another one.
 fn told(space: &Space, name: &str) -> Ran {
@@ -33,8 +26,7 @@ fn run(name: &str, arguments: &str) -> String {
 #[test]
 fn gc_makes_room_on_a_disk_that_is_full_to_the_last_byte() {
     for collect in ["cache gc", "cache gc p.toml", "cache gc --cache cache --older-than 0s"] {
-        let space = Space::new();
-        space.write("p.toml", RANDOM);
+        let space = Space::with(random());
         fs::create_dir(space.path("disk")).unwrap();
         let script = "mount -t tmpfs -o size=8m none disk; touch mounted; cp p.toml disk; cd disk
             for i in 1 2 3; do $RUN run p.toml --quiet --force a; done
@@ -56,8 +48,7 @@ fn gc_makes_room_on_a_disk_that_is_full_to_the_last_byte() {
 
 #[test]
 fn what_needs_no_room_works_on_a_full_disk() {
-    let space = Space::new();
-    space.write("p.toml", RANDOM);
+    let space = Space::with(random());
     fs::create_dir(space.path("disk")).unwrap();
     let commands = [
         ("run", "p.toml --format json"),
@@ -98,12 +89,12 @@ fn what_needs_no_room_works_on_a_full_disk() {
 
 #[test]
 fn a_program_that_finds_no_room_is_told_with_its_words_and_with_the_disk() {
-    let space = Space::new();
-    space.write(
-        "p.toml",
-        "format = 1\n[stages.a]\nkind = \"command\"\noutputs = [\"a\"]\n\
-         shell = \"head -c 40000000 /dev/zero > a 2> /dev/null; echo my last words >&2; exit 3\"\n",
-    );
+    let space = Space::with(Pipeline::new().command(
+        "a",
+        "head -c 40000000 /dev/zero > a 2> /dev/null; echo my last words >&2; exit 3",
+        [],
+        ["a"],
+    ));
     fs::create_dir(space.path("disk")).unwrap();
     let script = "mount -t tmpfs -o size=4m none disk; touch mounted; cp p.toml disk; cd disk\n".to_owned()
         + &run("first", "p.toml")
@@ -120,13 +111,13 @@ fn a_program_that_finds_no_room_is_told_with_its_words_and_with_the_disk() {
 
 #[test]
 fn a_disk_without_room_for_another_file_is_told_and_gc_works_on_it() {
-    let space = Space::new();
-    space.write(
-        "p.toml",
-        "format = 1\n[stages.a]\nkind = \"command\"\noutputs = [\"many\"]\n\
-         shell = \"mkdir many; i=0; while [ $i -lt 400 ]; do echo > many/$i || exit 3; i=$((i+1)); done\"\n",
-    );
-    space.write("small.toml", RANDOM);
+    let space = Space::with(Pipeline::new().command(
+        "a",
+        "mkdir many; i=0; while [ $i -lt 400 ]; do echo > many/$i || exit 3; i=$((i+1)); done",
+        [],
+        ["many"],
+    ));
+    space.write("small.toml", random());
     fs::create_dir(space.path("disk")).unwrap();
     let script = "mount -t tmpfs -o nr_inodes=200 none disk; touch mounted; cp p.toml small.toml disk; cd disk
         for i in 1 2 3; do $RUN small.toml --quiet --force a; done\n"
@@ -147,12 +138,8 @@ fn a_disk_without_room_for_another_file_is_told_and_gc_works_on_it() {
 
 #[test]
 fn a_limit_on_the_size_of_files_fails_the_stage_with_its_name_and_not_the_run() {
-    let space = Space::new();
-    space.write(
-        "p.toml",
-        "format = 1\n[stages.small]\nkind = \"command\"\nshell = \"echo small > small\"\noutputs = [\"small\"]\n\
-         [stages.big]\nkind = \"command\"\nshell = \"head -c 3000000 /dev/zero > big\"\noutputs = [\"big\"]\n",
-    );
+    let pipeline = Pipeline::new().command("small", "echo small > small", [], ["small"]);
+    let space = Space::with(pipeline.command("big", "head -c 3000000 /dev/zero > big", [], ["big"]));
     let mut command = std::process::Command::new("sh");
     // In blocks of 512 or 1024 bytes, as the shell likes.
     command.args(["-c", "ulimit -f 1000; exec \"$RUN\" p.toml"]).current_dir(space.path(""));
@@ -163,14 +150,14 @@ fn a_limit_on_the_size_of_files_fails_the_stage_with_its_name_and_not_the_run() 
     // Where the runner itself may not write, its own words come through, too.
     space.edit("p.toml", "head -c 3000000 /dev/zero > big", "cp huge big");
     space.write("huge", vec![7; 3_000_000]);
-    space.edit("p.toml", "outputs = [\"big\"]", "inputs = [\"huge\"]\noutputs = [\"big\"]");
+    space.edit("p.toml", "inputs = []\noutputs = [\"big\"]", "inputs = [\"huge\"]\noutputs = [\"big\"]");
     let ran = Ran::of(command.output().unwrap());
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
 }
 
 #[test]
 fn a_run_whose_records_cannot_be_written_fails_no_stage() {
-    let space = Space::with(RANDOM);
+    let space = Space::with(random());
     space.outcomes();
     // A file where `runs/` would be, and folders where index, history and notes would be.
     fs::remove_dir_all(space.path("runs")).unwrap();
@@ -187,24 +174,14 @@ fn a_run_whose_records_cannot_be_written_fails_no_stage() {
 }
 
 /// A stage that reads no more than its key says, with outputs of a megabyte each.
-const CHAIN: &str = r#"
-format = 1
-[stages.a]
-kind = "command"
-shell = "head -c 1000000 in.txt > a"
-inputs = ["in.txt"]
-outputs = ["a"]
-[stages.b]
-kind = "command"
-shell = "cat a a > b"
-inputs = ["a"]
-outputs = ["b"]
-"#;
+fn chain() -> Pipeline {
+    let pipeline = Pipeline::new().command("a", "head -c 1000000 in.txt > a", ["in.txt"], ["a"]);
+    pipeline.command("b", "cat a a > b", ["a"], ["b"])
+}
 
 /// Whatever the run says on a disk of this size, it says what to do, and the next one with room goes on from there.
 fn told_and_goes_on(kibibytes: u32, separate: bool) -> Option<()> {
-    let space = Space::new();
-    space.write("p.toml", CHAIN);
+    let space = Space::with(chain());
     space.write("in.txt", vec![b'7'; 1_000_000]);
     ["disk", "far"].iter().for_each(|name| fs::create_dir(space.path(name)).unwrap());
     let cache = if separate { "--cache ../far/cache" } else { "" };
@@ -254,11 +231,8 @@ fn wherever_the_disk_fills_up_the_cure_is_told_and_the_next_run_goes_on() {
 
 #[test]
 fn cached_outputs_that_find_no_room_fail_their_stage_and_are_not_made_again() {
-    let space = Space::new();
-    space.write(
-        "p.toml",
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo >> ../runs-of-a; head -c 3000000 /dev/zero > a\"\noutputs = [\"a\"]\n",
-    );
+    let space =
+        Space::with(Pipeline::new().command("a", "echo >> ../runs-of-a; head -c 3000000 /dev/zero > a", [], ["a"]));
     fs::create_dir(space.path("disk")).unwrap();
     let script = "mount -t tmpfs -o size=8m none disk; touch mounted; cp p.toml disk; cd disk
         $RUN p.toml --quiet --cache ../cache; rm a; head -c 40000000 /dev/zero > fill 2> /dev/null || true\n"

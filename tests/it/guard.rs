@@ -11,22 +11,14 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::pipelines::{Pipeline, until};
 use crate::space::Space;
 use crate::space::chance::{Chance, number};
 use crate::space::processes::{descendants, kill};
 
-/// A stage that says that it began, and reads when it is told to.
-const WAITS: &str = r#"
-format = 1
-[stages.a]
-kind = "command"
-shell = "touch begun; while [ ! -e read ]; do sleep 0.01; done; cat in/file in/link > out.txt; touch done; while [ ! -e end ]; do sleep 0.01; done"
-inputs = ["in"]
-outputs = ["out.txt"]
-"#;
-
 fn scene() -> Space {
-    let space = Space::with(WAITS);
+    let shell = format!("touch begun; {}; cat in/file in/link > out.txt; touch done; {}", until("read"), until("end"));
+    let space = Space::with(Pipeline::new().command("a", &shell, ["in"], ["out.txt"]));
     space.write("in/file", "one");
     space.write("in/target", "one");
     space.write("in/other", "two");
@@ -150,10 +142,7 @@ fn a_touch_alone_has_the_command_run_again_by_itself() {
 
 #[test]
 fn a_command_that_sets_the_mode_of_what_it_reads_is_not_refused_for_ever() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"chmod 755 tool; ./tool > out.txt\"\ninputs = [\"tool\"]\n\
-         outputs = [\"out.txt\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command("a", "chmod 755 tool; ./tool > out.txt", ["tool"], ["out.txt"]));
     space.write("tool", "#!/bin/sh\necho done\n");
     space.command("plan p.toml").status().unwrap();
     std::process::Command::new("chmod").args(["755", "tool"]).current_dir(space.path("")).status().unwrap();
@@ -164,19 +153,16 @@ fn a_command_that_sets_the_mode_of_what_it_reads_is_not_refused_for_ever() {
 
 #[test]
 fn what_a_killed_command_kept_from_an_edit_that_was_taken_back_is_not_resumed_from() {
-    let space = Space::with(
-        r#"
-format = 1
-[stages.a]
-kind = "command"
-shell = '''
-[ -e $INTRADA_CKPT/state ] || { cat in.txt > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/state; }
-touch begun; while [ ! -e end ]; do sleep 0.01; done
-cat $INTRADA_CKPT/state > out.txt'''
-inputs = ["in.txt"]
-outputs = ["out.txt"]
-"#,
-    );
+    let space = Space::with(Pipeline::new().command(
+        "a",
+        &format!(
+            "[ -e $INTRADA_CKPT/state ] || {{ cat in.txt > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/state; }}
+            touch begun; {}; cat $INTRADA_CKPT/state > out.txt",
+            until("end")
+        ),
+        ["in.txt"],
+        ["out.txt"],
+    ));
     space.write("in.txt", "one");
     let mut child = start(&space, "p.toml");
     wait_for(&space, "begun");
@@ -210,36 +196,16 @@ outputs = ["out.txt"]
     assert!(ran.stderr.contains("starts from the beginning"), "{}", ran.stderr);
 }
 
-const TWO_RUNS: &str = r#"
-format = 1
-[stages.a]
-kind = "command"
-command = ["sh", "-c", "echo $0 > a.txt", "first"]
-outputs = ["a.txt"]
-[stages.slow]
-kind = "command"
-shell = "touch begun; while [ ! -e go ]; do sleep 0.01; done; echo s > s.txt"
-inputs = []
-outputs = ["s.txt"]
-[stages.b]
-kind = "command"
-shell = "cat a.txt s.txt > b.txt"
-inputs = ["a.txt", "s.txt"]
-outputs = ["b.txt"]
-[stages.gather]
-kind = "command"
-shell = "cat made/* > g.txt"
-inputs = ["made", "s.txt"]
-outputs = ["g.txt"]
-[stages.made]
-kind = "command"
-command = ["sh", "-c", "echo $0 > made/1.txt", "first"]
-outputs = ["made/1.txt"]
-"#;
-
 #[test]
 fn two_runs_with_other_values_each_end_right() {
-    let space = Space::with(TWO_RUNS);
+    let space = Space::with(
+        Pipeline::new()
+            .program("a", &["sh", "-c", "echo $0 > a.txt", "first"], [], ["a.txt"])
+            .command("slow", &format!("touch begun; {}; echo s > s.txt", until("go")), [], ["s.txt"])
+            .command("b", "cat a.txt s.txt > b.txt", ["a.txt", "s.txt"], ["b.txt"])
+            .command("gather", "cat made/* > g.txt", ["made", "s.txt"], ["g.txt"])
+            .program("made", &["sh", "-c", "echo $0 > made/1.txt", "first"], [], ["made/1.txt"]),
+    );
     let mut first = start(&space, "p.toml");
     wait_for(&space, "begun");
     while !(space.path("a.txt").exists() && space.path("made/1.txt").exists()) {
@@ -258,29 +224,27 @@ fn two_runs_with_other_values_each_end_right() {
 
 /// Commands with children behind a pipe, a folder that another stage writes into, and one that resumes. A part that is
 /// killed fails them: what a shell swallows nobody else can know.
-const STORM: &str = r#"
-format = 1
-[stages.a]
-kind = "command"
-command = ["bash", "-e", "-o", "pipefail", "-c", "(cat in.txt; sleep 0.05; echo $0) | tee a.txt | tail -1", "x"]
-inputs = ["in.txt"]
-outputs = ["a.txt"]
-[stages.part]
-kind = "command"
-command = ["bash", "-e", "-o", "pipefail", "-c", "sleep 0.02; (cat in.txt; echo $0) | tee made/part.txt > /dev/null", "x"]
-inputs = ["in.txt"]
-outputs = ["made/part.txt"]
-[stages.gather]
-kind = "command"
-command = ["bash", "-e", "-o", "pipefail", "-c", "[ -e $INTRADA_CKPT/seen ] || { cat made/* > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/seen; }; sleep 0.05; cat $INTRADA_CKPT/seen | tee g.txt > /dev/null"]
-inputs = ["made"]
-outputs = ["g.txt"]
-[stages.b]
-kind = "command"
-command = ["bash", "-e", "-o", "pipefail", "-c", "cat a.txt g.txt in.txt | (sleep 0.05; cat > b.txt)"]
-inputs = ["a.txt", "g.txt", "in.txt"]
-outputs = ["b.txt"]
-"#;
+fn storm_pipeline() -> Pipeline {
+    let resumes = "[ -e $INTRADA_CKPT/seen ] || { cat made/* > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/seen; }; \
+                   sleep 0.05; cat $INTRADA_CKPT/seen | tee g.txt > /dev/null";
+    let bash = |line: &'static str| ["bash", "-e", "-o", "pipefail", "-c", line];
+    let valued = |line: &'static str| [&bash(line)[..], &["x"]].concat();
+    Pipeline::new()
+        .program("a", &valued("(cat in.txt; sleep 0.05; echo $0) | tee a.txt | tail -1"), ["in.txt"], ["a.txt"])
+        .program(
+            "part",
+            &valued("sleep 0.02; (cat in.txt; echo $0) | tee made/part.txt > /dev/null"),
+            ["in.txt"],
+            ["made/part.txt"],
+        )
+        .program("gather", &bash(resumes), ["made"], ["g.txt"])
+        .program(
+            "b",
+            &bash("cat a.txt g.txt in.txt | (sleep 0.05; cat > b.txt)"),
+            ["a.txt", "g.txt", "in.txt"],
+            ["b.txt"],
+        )
+}
 
 fn with_value(value: &str) -> String {
     let set = |stage: &str, line: &str| {
@@ -311,7 +275,7 @@ fn storm(cache: impl Fn(&str) -> &'static str) {
     let with_value = |value: &str| format!("{} --cache {}", with_value(value), cache(value));
     let (rounds, seed) = (number("INTRADA_ROUNDS").unwrap_or(8), number("INTRADA_SEED").unwrap_or(1));
     let mut chance = Chance(seed);
-    let space = Space::with(STORM);
+    let space = Space::with(storm_pipeline());
     let (values, contents) = (["x", "y"], ["1", "2", "3"]);
     space.write("in.txt", contents[0]);
     for _ in 0..rounds {
@@ -366,16 +330,8 @@ fn storm(cache: impl Fn(&str) -> &'static str) {
 
 #[test]
 fn two_runs_with_other_caches_keep_each_other_s_places_apart() {
-    let space = Space::with(
-        r#"
-format = 1
-[stages.a]
-kind = "command"
-command = ["sh", "-c", "echo $0 > a.txt; touch begun; while [ ! -e go ]; do sleep 0.01; done", "first"]
-inputs = []
-outputs = ["a.txt"]
-"#,
-    );
+    let line = format!("echo $0 > a.txt; touch begun; {}", until("go"));
+    let space = Space::with(Pipeline::new().program("a", &["sh", "-c", &line, "first"], [], ["a.txt"]));
     let mut first = start(&space, "p.toml");
     wait_for(&space, "begun");
     let set = r#"p.toml --cache other --set stages.a.command=["sh","-c","echo\u0020$0>a.txt","second"]"#;
@@ -393,19 +349,13 @@ outputs = ["a.txt"]
     assert!(!space.path(".intrada").exists());
 }
 
-/// A stage that writes late for one input, and at once for every other.
-const LATE: &str = r#"
-format = 1
-[stages.a]
-kind = "command"
-shell = "x=$(cat in.txt); touch begun.$x; [ $x = one ] || echo $x > out.txt; while [ ! -e go.$x ]; do sleep 0.01; done; [ $x != one ] || echo $x > out.txt"
-inputs = ["in.txt"]
-outputs = ["out.txt"]
-"#;
-
 #[test]
 fn a_run_that_comes_after_the_claims_were_deleted_waits_all_the_same() {
-    let space = Space::with(LATE);
+    let shell = format!(
+        "x=$(cat in.txt); touch begun.$x; [ $x = one ] || echo $x > out.txt; {}; [ $x != one ] || echo $x > out.txt",
+        until("go.$x")
+    );
+    let space = Space::with(Pipeline::new().command("a", &shell, ["in.txt"], ["out.txt"]));
     space.write("in.txt", "one");
     let mut first = start(&space, "p.toml");
     wait_for(&space, "begun.one");
@@ -425,13 +375,11 @@ fn a_run_that_comes_after_the_claims_were_deleted_waits_all_the_same() {
 #[test]
 fn workspaces_within_one_another_and_linked_ones_keep_each_other_s_places_apart() {
     let stage = |output: &str| {
-        format!(
-            "format = 1\n[stages.a]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \"echo $0 > {output}; touch begun; while [ ! -e go ]; do sleep \
-             0.01; done\", \"x\"]\noutputs = [\"{output}\"]\n"
-        )
+        let line = format!("echo $0 > {output}; touch begun; {}", until("go"));
+        Pipeline::new().program("a", &["sh", "-c", &line, "x"], [], [output])
     };
     for (outer, inner) in [("sub/out.txt", "out.txt"), ("lk/out.txt", "out.txt")] {
-        let space = Space::with(&stage(outer));
+        let space = Space::with(stage(outer));
         std::fs::create_dir_all(space.path("sub/cache")).unwrap();
         symlink("sub", space.path("lk")).unwrap();
         space.write("sub/q.toml", stage(inner));
@@ -451,10 +399,12 @@ fn workspaces_within_one_another_and_linked_ones_keep_each_other_s_places_apart(
 
 #[test]
 fn a_stage_whose_way_to_its_output_was_changed_while_it_ran_keeps_nothing() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo right > cur/o.txt; touch begun; while [ ! -e go ]; do sleep 0.01; done\"\n\
-         outputs = [\"cur/o.txt\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command(
+        "a",
+        &format!("echo right > cur/o.txt; touch begun; {}", until("go")),
+        [],
+        ["cur/o.txt"],
+    ));
     space.write("one/x", "");
     space.write("two/o.txt", "stale");
     symlink("one", space.path("cur")).unwrap();
@@ -469,10 +419,12 @@ fn a_stage_whose_way_to_its_output_was_changed_while_it_ran_keeps_nothing() {
 
 #[test]
 fn a_link_in_an_output_that_leads_out_of_it_is_told_and_one_within_is_not() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"mkdir d; echo x > d/x; ln -s x d/within; ln -s ../other d/out; ln -s nowhere d/dead\"\n\
-         outputs = [\"d\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command(
+        "a",
+        "mkdir d; echo x > d/x; ln -s x d/within; ln -s ../other d/out; ln -s nowhere d/dead",
+        [],
+        ["d"],
+    ));
     space.write("other", "o");
     let ran = space.intrada("p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -481,24 +433,23 @@ fn a_link_in_an_output_that_leads_out_of_it_is_told_and_one_within_is_not() {
     assert!(told[0].starts_with("warning: a gave `d/out`, a link out of its output"), "{told:?}");
 }
 
-/// A folder of links, as data sets are often put together, and a stage that reads through them.
-const FARM: &str = r#"
-format = 1
-[stages.farm]
-kind = "command"
-shell = "mkdir farm; ln -s ../data/one.txt farm/1; ln -s ../data/more farm/more; ln -s 1 farm/within"
-inputs = []
-outputs = ["farm"]
-[stages.read]
-kind = "command"
-shell = "cat farm/1 farm/within farm/more/* > read.txt; touch begun; while [ -e wait ]; do sleep 0.01; done"
-inputs = ["farm"]
-outputs = ["read.txt"]
-"#;
-
 #[test]
 fn whoever_reads_through_a_link_out_of_an_output_runs_again_when_that_changes() {
-    let space = Space::with(FARM);
+    let space = Space::with(
+        Pipeline::new()
+            .command(
+                "farm",
+                "mkdir farm; ln -s ../data/one.txt farm/1; ln -s ../data/more farm/more; ln -s 1 farm/within",
+                [],
+                ["farm"],
+            )
+            .command(
+                "read",
+                "cat farm/1 farm/within farm/more/* > read.txt; touch begun; while [ -e wait ]; do sleep 0.01; done",
+                ["farm"],
+                ["read.txt"],
+            ),
+    );
     space.write("data/one.txt", "1");
     space.write("data/more/two.txt", "2");
     assert_eq!(space.outcomes(), ["farm:ran", "read:ran"]);
@@ -533,10 +484,12 @@ fn whoever_reads_through_a_link_out_of_an_output_runs_again_when_that_changes() 
 
 #[test]
 fn a_link_on_the_way_to_an_output_that_leads_elsewhere_for_a_moment_has_the_command_run_again() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"touch begun; while [ ! -e write ]; do sleep 0.01; done; rm write; echo right > cur/o.txt; \
-         touch done; while [ ! -e end ]; do sleep 0.01; done; rm end\"\noutputs = [\"cur/o.txt\"]\n",
+    let shell = format!(
+        "touch begun; {}; rm write; echo right > cur/o.txt; touch done; {}; rm end",
+        until("write"),
+        until("end")
     );
+    let space = Space::with(Pipeline::new().command("a", &shell, [], ["cur/o.txt"]));
     space.write("one/x", "");
     space.write("two/x", "");
     symlink("one", space.path("cur")).unwrap();
@@ -563,20 +516,17 @@ fn relinked(link: &Path, target: &str) {
     symlink(target, link).unwrap();
 }
 
-/// Keeps what it has read where it may resume from.
-const RESUMES: &str = r#"
-format = 1
-[stages.a]
-kind = "command"
-shell = "touch begun; while [ ! -e read ]; do sleep 0.01; done; [ -e $INTRADA_CKPT/s ] || cat data/x > $INTRADA_CKPT/s; touch done; while [ ! -e end ]; do sleep 0.01; done; cp $INTRADA_CKPT/s out.txt; [ ! -e fails ]"
-inputs = ["data"]
-outputs = ["out.txt"]
-"#;
-
 #[test]
 fn nothing_is_resumed_from_that_was_read_of_a_folder_in_the_place_of_the_right_one() {
+    let shell = format!(
+        "touch begun; {}; [ -e $INTRADA_CKPT/s ] || cat data/x > $INTRADA_CKPT/s; touch done; {}; cp $INTRADA_CKPT/s out.txt; \
+         [ ! -e fails ]",
+        until("read"),
+        until("end")
+    );
+    let pipeline = Pipeline::new().command("a", &shell, ["data"], ["out.txt"]);
     for (is_killed, folder) in [(false, "data"), (true, "data"), (false, "above"), (true, "above")] {
-        let space = Space::with(&RESUMES.replace("data", if folder == "data" { "data" } else { "above/data" }));
+        let space = Space::with(pipeline.replace("data", if folder == "data" { "data" } else { "above/data" }));
         let data = if folder == "data" { "data/x" } else { "above/data/x" };
         space.write(data, "one");
         space.write(&format!("other/{data}").replace(&format!("other/{folder}"), "other"), "two");
@@ -600,19 +550,11 @@ fn nothing_is_resumed_from_that_was_read_of_a_folder_in_the_place_of_the_right_o
     }
 }
 
-/// Each attempt says that it began, and waits until it is told to read.
-const TWICE: &str = r#"
-format = 1
-[stages.a]
-kind = "command"
-shell = "touch begun; while [ ! -e read ]; do sleep 0.01; done; rm read; cat in.txt > out.txt; touch done; while [ ! -e end ]; do sleep 0.01; done; rm end"
-inputs = ["in.txt"]
-outputs = ["out.txt"]
-"#;
-
 #[test]
 fn what_is_renamed_away_and_back_in_each_attempt_is_refused() {
-    let space = Space::with(TWICE);
+    let (read, end) = (until("read"), until("end"));
+    let shell = format!("touch begun; {read}; rm read; cat in.txt > out.txt; touch done; {end}; rm end");
+    let space = Space::with(Pipeline::new().command("a", &shell, ["in.txt"], ["out.txt"]));
     space.write("in.txt", "right");
     let run = start(&space, "p.toml");
     for _ in 0..2 {
@@ -633,9 +575,9 @@ fn what_is_renamed_away_and_back_in_each_attempt_is_refused() {
 #[test]
 fn two_first_runs_in_a_workspace_make_one_cache() {
     for _ in 0..20 {
-        let stage = "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo 1 > NAME\"\noutputs = [\"NAME\"]\n";
-        let space = Space::with(&stage.replace("NAME", "a.txt"));
-        space.write("q.toml", stage.replace("NAME", "b.txt"));
+        let stage = |output: &str| Pipeline::new().command("a", &format!("echo 1 > {output}"), [], [output]);
+        let space = Space::with(stage("a.txt"));
+        space.write("q.toml", stage("b.txt"));
         let runs = ["p.toml", "q.toml"].map(|file| start(&space, file));
         for mut run in runs {
             assert_eq!(run.wait().unwrap().code(), Some(0));
@@ -645,10 +587,9 @@ fn two_first_runs_in_a_workspace_make_one_cache() {
 
 #[test]
 fn a_stage_that_two_runs_force_while_each_puts_its_own_value_in_place_ends_right_in_both() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \"echo $0 > a.txt\", \"first\"]\noutputs = [\"a.txt\"]\n\
-         [stages.b]\nkind = \"command\"\nshell = \"cat a.txt > b.txt; sleep 0.02; cat a.txt >> b.txt\"\ninputs = [\"a.txt\"]\noutputs = [\"b.txt\"]\n",
-    );
+    let pipeline = Pipeline::new().program("a", &["sh", "-c", "echo $0 > a.txt", "first"], [], ["a.txt"]);
+    let space =
+        Space::with(pipeline.command("b", "cat a.txt > b.txt; sleep 0.02; cat a.txt >> b.txt", ["a.txt"], ["b.txt"]));
     let set = r#"--set stages.a.command=["sh","-c","echo\u0020$0>a.txt","second"]"#;
     for round in 0..15 {
         let runs = [String::new(), set.to_owned()].map(|set| start(&space, &format!("p.toml --force b {set}")));

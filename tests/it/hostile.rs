@@ -3,68 +3,23 @@
 //! One pipeline whose every text from outside is hostile, and each command over it. What a program prints for people has no
 //! character that a terminal obeys, no line that a name began, and no line that a name makes endless.
 
+use crate::pipelines::{Pipeline, toml, training};
 use crate::space::{Ran, Space};
 
 /// An escape sequence, a line break with a line that looks like one of this program, an 8-bit command, a direction override.
 const BAD: &str = "\u{1b}]0;pwned\u{7}\u{1b}[31m\nFAKE ok\r\u{9b}2J\u{202e}\u{2066}\u{2028}\u{8}end";
 
-/// The same as a TOML string.
-fn toml(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn pipeline() -> String {
-    let mut text = format!(
-        r#"format = 1
-[pipeline]
-name = "p"
-device = "cpu"
-threads = 1
-[datasets.s]
-format = "scenes"
-style = "source"
-seed = 1
-count = 2
-size = [64, 32]
-[models.small]
-arch = "small"
-[stages.inter]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "s"
-iterations = 1
-[stages.eval]
-kind = "evaluation"
-weights = "inter"
-dataset = "s"
-[stages.make]
-kind = "command"
-shell = {shell}
-env = ["HOSTILE"]
-outputs = [{output}]
-[stages.fails]
-kind = "command"
-shell = {fails}
-inputs = [{output}]
-outputs = ["never"]
-[stages.sweep]
-kind = "command"
-shell = "echo ${{matrix.v}} > o-${{matrix.n}}"
-outputs = ["o-${{matrix.n}}"]
-[stages.sweep.matrix]
-include = [{{ n = 1, v = "\u202E\u009B" }}, {{ n = 2, v = "b" }}]
-"#,
-        shell = toml(&format!("printf '%s' '{BAD}' >&2; mkdir -p d; printf x > \"$OUT\"").replace("$OUT", &made())),
-        output = toml(&made()),
-        fails = toml(&format!("printf '%s\\n' '{BAD}' >&2; exit 3")),
-    );
+fn pipeline() -> Pipeline {
+    let make = format!("printf '%s' '{BAD}' >&2; mkdir -p d; printf x > \"{}\"", made());
+    let fails = format!("printf '%s\\n' '{BAD}' >&2; exit 3");
+    let members = r#"[{ n = 1, v = "\u202E\u009B" }, { n = 2, v = "b" }]"#;
     let wide = "道路".repeat(20);
     let names = [BAD, "two\nFAKE lines", "a\u{85}b", &"x".repeat(10_000), &wide, "plain", "\u{7f}", "سماء"];
-    for name in names {
-        text += &format!("[[classes]]\nname = {}\n", toml(name).replace('\u{7f}', "\\u007F"));
-    }
-    text
+    let pipeline = training().set("pipeline.device", "cpu").evaluated().classes(names);
+    let pipeline = pipeline.command("make", &make, [], [&made()]).set("stages.make.env", ["HOSTILE"]);
+    let pipeline = pipeline.command("fails", &fails, [&made()], ["never"]);
+    let pipeline = pipeline.command("sweep", "echo ${matrix.v} > o-${matrix.n}", [], ["o-${matrix.n}"]);
+    pipeline.add(&format!("[stages.sweep.matrix]\ninclude = {members}\n"))
 }
 
 /// A path that can't be worse: only `/` and NUL may not stand in a name.
@@ -90,7 +45,7 @@ fn ran(space: &Space, arguments: &str) -> Ran {
 
 #[test]
 fn no_command_passes_on_what_a_terminal_would_obey() {
-    let space = Space::with(&pipeline());
+    let space = Space::with(pipeline());
     // It fails where it is meant to; the others are there to be looked at.
     let first = ran(&space, "run p.toml");
     assert!(
@@ -103,12 +58,12 @@ fn no_command_passes_on_what_a_terminal_would_obey() {
     expect_harmless("run", &first.stdout);
     let longest = first.stdout.lines().map(|line| line.chars().count()).max();
     assert!(longest.is_some_and(|longest| longest < 100), "{}", first.stdout);
-    let commands = "plan p.toml|plan p.toml --format json|run p.toml eval --format json|why p.toml make|why p.toml fails
+    let commands = "plan p.toml|plan p.toml --format json|run p.toml evaluate --format json|why p.toml make|why p.toml fails
         why p.toml make --format json|compare p.toml|compare p.toml --classes|compare p.toml --classes --format markdown
         compare p.toml --classes --format latex|compare p.toml --classes --format csv|compare p.toml --classes --format json
         compare p.toml --classes --long|compare p.toml --all|graph p.toml|graph p.toml --format dot
         graph p.toml --format mermaid|graph p.toml --format json|inspect p.toml make|inspect p.toml inter
-        inspect p.toml make --format json|inspect p.toml eval --image 0|inspect p.toml inter --tensors|report p.toml
+        inspect p.toml make --format json|inspect p.toml evaluate --image 0|inspect p.toml inter --tensors|report p.toml
         export p.toml inter out|lineage p.toml make|lineage p.toml make --format openlineage|cache stats p.toml
         cache verify p.toml|cache gc p.toml --dry-run|cache pin p.toml make|cache unpin p.toml make|doctor p.toml
         log p.toml nothing|run p.toml nothing|why p.toml make --set stages.make.outputs=['y']
@@ -126,7 +81,7 @@ fn no_command_passes_on_what_a_terminal_would_obey() {
 
 #[test]
 fn a_log_goes_into_a_pipe_byte_by_byte() {
-    let space = Space::with(&pipeline());
+    let space = Space::with(pipeline());
     ran(&space, "run p.toml make --quiet");
     assert_eq!(ran(&space, "log p.toml make").stdout, BAD);
 }
@@ -141,11 +96,7 @@ fn mistakes_name_hostile_texts_without_obeying_them() {
         format!("format = 1\n[stages.a]\nkind = \"command\"\n{} = 1\n", toml(BAD)),
         format!("format = 1\n[stages.a]\nkind = \"ranking\"\nscores = {}\n", toml(BAD)),
         "format = 1\nx = \"\u{9b}2J\u{202e}\u{2028}\"\ny = \u{1b}[2J\r\n".to_owned(),
-        format!(
-            "format = 1\n[datasets.d]\nformat = \"folder\"\nroot = {}\n[stages.a]\nkind = \"command\"\nshell = \"true\"\ninputs = [{}]\noutputs = [\"o\"]\n",
-            toml(BAD),
-            toml(BAD)
-        ),
+        pipeline().dataset("source", &format!("format = \"folder\"\nroot = {}\n", toml(BAD))).to_string(),
     ];
     for text in texts {
         space.write(&file, &text);

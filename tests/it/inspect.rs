@@ -1,44 +1,15 @@
 //! What `inspect` says of one image and of weights, against the files that say it.
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
 
-const PIPELINE: &str = r#"
-format = 1
-pipeline = { name = "p", classes = "scenes-8", threads = 1 }
-[datasets]
-source = { format = "scenes", style = "source", seed = 1, count = 2, size = [64, 32] }
-target = { format = "scenes", style = "target", seed = 2, count = 4, size = [64, 32] }
-val = { format = "scenes", style = "target", seed = 3, count = 2, size = [64, 32] }
-[models.small]
-arch = "small"
-[stages.inter]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "source"
-iterations = 2
-[stages.entropy]
-kind = "entropy-inference"
-weights = "inter"
-images = "target"
-[stages.rank]
-kind = "ranking"
-scores = "entropy"
-lambda = 0.5
-[stages.pseudo]
-kind = "pseudo-labelling"
-predictions = "entropy"
-images = "rank.easy"
-[stages.evaluate]
-kind = "evaluation"
-weights = "inter"
-dataset = "val"
-overlays = 0
-"#;
+fn pipeline() -> Pipeline {
+    training().scenes("target", "target", 2, 4).ranked().evaluated()
+}
 
 #[test]
 fn an_image_is_followed_through_all_that_looked_at_its_data_set_and_no_other() {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     assert!(space.intrada("inspect p.toml rank --image scene").stderr.contains("has not run in this workspace"));
     space.run("p.toml");
     let easiest = space.read("runs/p/rank/easy_split.txt").lines().next().unwrap().to_owned();
@@ -46,7 +17,7 @@ fn an_image_is_followed_through_all_that_looked_at_its_data_set_and_no_other() {
     assert_eq!(told.code, Some(0), "{}", told.stderr);
     assert!(told.stdout.starts_with(&format!("{easiest} of target\n")), "{}", told.stdout);
     assert!(told.stdout.contains("  rank     easy: place 1 of 4, score "), "{}", told.stdout);
-    assert!(!told.stdout.contains("evaluate"), "an image of `val` may be called the same: {}", told.stdout);
+    assert!(!told.stdout.contains("evaluate"), "an image of `test` may be called the same: {}", told.stdout);
     for folder in ["entropy/entropy", "entropy/predictions", "entropy/photographs", "pseudo/labels"] {
         let path = format!("runs/p/{folder}/");
         let named = told.stdout.split_whitespace().find(|word| word.starts_with(&path)).expect("its file is named");
@@ -57,7 +28,7 @@ fn an_image_is_followed_through_all_that_looked_at_its_data_set_and_no_other() {
     assert!(told.contains("hard: place 4 of 4") && !told.contains("runs/p/pseudo/labels"), "{told}");
 
     let measured = space.intrada("inspect p.toml evaluate --image 00001").stdout;
-    assert!(measured.starts_with("scene-00001 of val\n  evaluate  mean IoU in %: inter "), "{measured}");
+    assert!(measured.starts_with("scene-00001 of test\n  evaluate  mean IoU in %: inter "), "{measured}");
     for (arguments, expected) in [
         (
             "rank --image scene-0000",
@@ -74,7 +45,7 @@ fn an_image_is_followed_through_all_that_looked_at_its_data_set_and_no_other() {
 
 #[test]
 fn a_training_is_told_by_its_last_losses_and_its_weights_by_their_tensors() {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     space.run("p.toml inter");
     let told = space.intrada("inspect p.toml inter").stdout;
     assert!(told.contains("  recorded  losses of iteration 1: seg_aux "), "{told}");

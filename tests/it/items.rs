@@ -3,53 +3,22 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Ran, Space, files, grey_png};
 
-const PIPELINE: &str = r#"
-format = 1
-[pipeline]
-name = "p"
-seed = 1
-classes = "scenes-8"
-threads = 1
-device = "cpu"
-
-[datasets.source]
-format = "scenes"
-style = "source"
-seed = 1
-count = 2
-
-[datasets.target]
-format = "folder"
-root = "data"
-
-[models.small]
-arch = "small"
-
-[stages.inter]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "source"
-iterations = 1
-batch = 1
-
-[stages.entropy]
-kind = "entropy-inference"
-weights = "inter"
-images = "target"
-"#;
+fn pipeline() -> Pipeline {
+    training().set("pipeline.device", "cpu").set("stages.inter.iterations", 1).folder("target").inferred()
+}
 
 /// With so many images, each of another grey.
 fn space_with(images: u8) -> Space {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     (0..images).for_each(|number| add(&space, number, 10 * number));
     space
 }
 
 fn add(space: &Space, number: u8, grey: u8) {
-    space.write(&format!("data/images/town/{number:03}.png"), grey_png(64, 32, grey));
+    space.write(&format!("target/images/town/{number:03}.png"), grey_png(64, 32, grey));
 }
 
 fn summary(ran: &Ran) -> String {
@@ -98,12 +67,12 @@ fn the_network_looks_at_images_that_are_new_or_changed_and_at_no_other() {
 
     add(&space, 1, 201);
     assert_eq!(run(&space, ""), "6 images, 5 reused");
-    space.remove("data/images/town/000.png");
+    space.remove("target/images/town/000.png");
     assert_eq!(run(&space, ""), "5 images, 5 reused");
     assert_as_if_fresh(&space);
 
     // Neither its name nor its place among the others is what an image is.
-    std::fs::rename(space.path("data/images/town/003.png"), space.path("data/images/a, \"b\".png")).unwrap();
+    std::fs::rename(space.path("target/images/town/003.png"), space.path("target/images/a, \"b\".png")).unwrap();
     assert_eq!(run(&space, ""), "5 images, 5 reused");
     assert!(space.read("runs/p/entropy/scores.csv").contains("\"a, \"\"b\"\".png\","));
     assert!(space.bytes("runs/p/entropy/photographs/a, \"b\".jpg").starts_with(b"\xff\xd8"), "a JPEG");
@@ -117,7 +86,7 @@ fn the_network_looks_at_images_that_are_new_or_changed_and_at_no_other() {
 fn what_determines_a_result_besides_the_image_leaves_nothing_to_reuse() {
     let space = space_with(3);
     run(&space, "");
-    space.edit("p.toml", "root = \"data\"", "root = \"data\"\nsize = [32, 16]");
+    space.edit("p.toml", "root = \"target\"", "root = \"target\"\nsize = [32, 16]");
     assert_eq!(run(&space, ""), "3 images");
     space.edit("p.toml", "\nsize = [32, 16]", "");
     space.edit("p.toml", "iterations = 1", "iterations = 2");
@@ -134,11 +103,7 @@ fn what_determines_a_result_besides_the_image_leaves_nothing_to_reuse() {
 #[test]
 fn a_scene_is_known_when_there_are_more_of_them() {
     let space = space_with(0);
-    space.edit(
-        "p.toml",
-        "format = \"folder\"\nroot = \"data\"",
-        "format = \"scenes\"\nstyle = \"target\"\nseed = 2\ncount = 3\nsize = [64, 32]",
-    );
+    space.write("p.toml", pipeline().scenes("target", "target", 2, 3));
     assert_eq!(run(&space, ""), "3 images");
     space.edit("p.toml", "count = 3", "count = 4");
     assert_eq!(run(&space, ""), "4 images, 3 reused");
@@ -178,14 +143,14 @@ fn a_result_that_is_damaged_is_computed_again() {
 
 /// Images large enough for a pass to be caught in the middle of it.
 fn space_with_large_images() -> Space {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     (0..40u8).for_each(|number| add_large(&space, number));
     space.run("p.toml inter");
     space
 }
 
 fn add_large(space: &Space, number: u8) {
-    space.write(&format!("data/images/{number:03}.png"), grey_png(512, 256, 6 * number));
+    space.write(&format!("target/images/{number:03}.png"), grey_png(512, 256, 6 * number));
 }
 
 /// How many findings lie in the slot.
@@ -224,13 +189,13 @@ fn a_pass_that_is_killed_or_interrupted_goes_on_where_it_was() {
         run.wait().unwrap();
     }
     // What was found belongs to the images: it is there for another data set that has them, too.
-    space.remove("data/images/039.png");
+    space.remove("target/images/039.png");
     add_large(&space, 41);
     assert!((8..40).contains(&reused(&run(&space, ""))));
     assert_as_if_fresh(&space);
 
     // And to the unfinished pass, whatever becomes of the cache meanwhile.
-    space.remove("data/images/041.png");
+    space.remove("target/images/041.png");
     add_large(&space, 39);
     space.remove("cache/items");
     space.remove("cache/objects");
@@ -242,12 +207,12 @@ fn a_pass_that_is_killed_or_interrupted_goes_on_where_it_was() {
 fn an_image_that_is_edited_during_the_pass_is_not_taken_for_what_it_was() {
     let space = space_with_large_images();
     let disturbed = started(&space, 2);
-    let last = space.bytes("data/images/039.png");
-    space.write("data/images/039.png", grey_png(512, 256, 251));
+    let last = space.bytes("target/images/039.png");
+    space.write("target/images/039.png", grey_png(512, 256, 251));
     let ran = Ran::of(disturbed.wait_with_output().unwrap());
     assert_eq!(ran.outcome("entropy").outcome, "failed", "{}", ran.stdout);
     // As if it had never been edited: but the pass saw another image.
-    space.write("data/images/039.png", last);
+    space.write("target/images/039.png", last);
     assert_eq!(run(&space, ""), "40 images, 39 reused");
     assert_as_if_fresh(&space);
 }

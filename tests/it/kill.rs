@@ -8,104 +8,27 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use crate::pipelines::{Pipeline, method};
 use crate::space::chance::{Chance, number};
 use crate::space::processes::{descendants, kill};
 use crate::space::{Space, files};
 
 /// Every kind of stage, and commands that resume, that write folders and that need what the worker made.
-const PIPELINE: &str = r#"
-format = 1
-[pipeline]
-name = "p"
-seed = 1
-classes = "scenes-8"
-threads = 1
-[datasets.source]
-format = "scenes"
-style = "source"
-seed = 1
-count = 6
-[datasets.target]
-format = "scenes"
-style = "target"
-seed = 2
-count = 6
-[models.small]
-arch = "small"
-
-[stages.count]
-kind = "command"
-shell = """
-n=$(cat $INTRADA_CKPT/n 2>/dev/null || echo 0)
-while [ $n -lt 40 ]; do
-  n=$((n + 1)); echo $n > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/n; sleep 0.02
-done
-seq $n > numbers.txt"""
-inputs = []
-outputs = ["numbers.txt"]
-
-[stages.split]
-kind = "command"
-shell = "mkdir parts; for n in $(cat numbers.txt); do echo $n > parts/$n; done; sleep 0.2"
-inputs = ["numbers.txt"]
-outputs = ["parts"]
-
-[stages.inter]
-kind = "inter-training"
-method = "advent"
-model = "small"
-source = "source"
-target = "target"
-iterations = 24
-schedule_iterations = 24
-batch = 2
-flip = true
-optimizer = "adam"
-learning_rate = 2e-3
-discriminator_width = 4
-checkpoint_every = 3
-
-[stages.entropy]
-kind = "entropy-inference"
-weights = "inter"
-images = "target"
-
-[stages.rank]
-kind = "ranking"
-scores = "entropy"
-lambda = 0.67
-
-[stages.pseudo]
-kind = "pseudo-labelling"
-predictions = "entropy"
-images = "rank.easy"
-
-[stages.intra]
-kind = "intra-training"
-method = "advent"
-model = "small"
-weights = "inter"
-easy = "pseudo"
-hard = "rank.hard"
-iterations = 24
-schedule_iterations = 24
-batch = 2
-optimizer = "adam"
-learning_rate = 2e-3
-discriminator_width = 4
-checkpoint_every = 3
-
-[stages.evaluate]
-kind = "evaluation"
-weights = ["inter", "intra"]
-dataset = "target"
-
-[stages.digest]
-kind = "command"
-shell = "cat runs/p/rank/easy_split.txt parts/* | cksum > digest.txt; sleep 0.2"
-inputs = ["runs/p/rank/easy_split.txt", "parts"]
-outputs = ["digest.txt"]
-"#;
+fn pipeline() -> Pipeline {
+    let count = "n=$(cat $INTRADA_CKPT/n 2>/dev/null || echo 0)
+        while [ $n -lt 40 ]; do
+            n=$((n + 1)); echo $n > $INTRADA_CKPT/new; mv $INTRADA_CKPT/new $INTRADA_CKPT/n; sleep 0.02
+        done
+        seq $n > numbers.txt";
+    let split = "mkdir parts; for n in $(cat numbers.txt); do echo $n > parts/$n; done; sleep 0.2";
+    let easy = "runs/p/rank/easy_split.txt";
+    let digest = format!("cat {easy} parts/* | cksum > digest.txt; sleep 0.2");
+    let steps = "iterations = 24\nschedule_iterations = 24\ncheckpoint_every = 3\n";
+    let pipeline = method().with("stages.inter", steps).set("stages.inter.flip", true).with("stages.intra", steps);
+    let pipeline = pipeline.command("count", count, [], ["numbers.txt"]);
+    let pipeline = pipeline.command("split", split, ["numbers.txt"], ["parts"]);
+    pipeline.command("digest", &digest, [easy, "parts"], ["digest.txt"])
+}
 
 /// What a person has in the end: path → bytes.
 fn outputs(space: &Space) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -139,14 +62,14 @@ fn disturbed(space: &Space, chance: &mut Chance) -> Option<&'static str> {
 #[test]
 fn kills_at_any_moment_change_no_byte_of_what_a_pipeline_gives_and_nothing_finished_runs_again() {
     let (kills, seed) = (number("INTRADA_KILLS").unwrap_or(12), number("INTRADA_SEED").unwrap_or(1));
-    let undisturbed = Space::with(PIPELINE);
+    let undisturbed = Space::with(pipeline());
     undisturbed.run("p.toml");
     let expected = outputs(&undisturbed);
     let mut chance = Chance(seed);
     let mut counts = BTreeMap::<&str, u64>::new();
     let mut pipelines = 0;
     while counts.values().sum::<u64>() < kills {
-        let space = Space::with(PIPELINE);
+        let space = Space::with(pipeline());
         let mut known = BTreeMap::<PathBuf, Vec<u8>>::new();
         while counts.values().sum::<u64>() < kills
             && let Some(whom) = disturbed(&space, &mut chance)

@@ -1,38 +1,12 @@
 //! What the values and names of labels tell about a mistake is said before anything runs, with advice that holds when followed.
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
 use png::{BitDepth, ColorType};
 
 /// A training on `source` and an evaluation on `test`, with these classes.
-fn pipeline(classes: &[&str]) -> String {
-    let classes: String = classes.iter().map(|class| format!("[[classes]]\nname = \"{class}\"\n")).collect();
-    format!(
-        r#"format = 1
-[pipeline]
-name = "p"
-threads = 1
-{classes}
-[datasets.source]
-format = "folder"
-root = "source"
-[datasets.test]
-format = "folder"
-root = "test"
-[models.small]
-arch = "small"
-[stages.train]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "source"
-iterations = 2
-[stages.evaluate]
-kind = "evaluation"
-weights = "train"
-dataset = "test"
-overlays = 0
-"#
-    )
+fn pipeline(classes: &[&str]) -> Pipeline {
+    training().classes(classes.iter().copied()).folder("source").evaluated().folder("test")
 }
 
 const SIZE: [u32; 2] = [64, 32];
@@ -62,7 +36,7 @@ fn pair(space: &Space, dataset: &str, name: &str, values: &[u8]) {
 
 /// Two labelled images in `source`, all of whose values are these; one in `test` that holds every class.
 fn space(classes: &[&str], values: &[u8]) -> Space {
-    let space = Space::with(&pipeline(classes));
+    let space = Space::with(pipeline(classes));
     pair(&space, "source", "a", values);
     pair(&space, "source", "b", &values[..1]);
     pair(&space, "test", "t", &(0..classes.len() as u8).collect::<Vec<_>>());
@@ -112,10 +86,10 @@ fn a_class_that_no_label_holds_is_told_before_the_training_and_trained_all_the_s
     let space = space(&THREE, &[0, 1]);
     let said = "warning: no label of `source` holds car (2)";
     let plan = space.intrada("plan p.toml");
-    assert!(plan.stderr.contains(said) && plan.stderr.contains("`train` learns nothing of it"), "{}", plan.stderr);
+    assert!(plan.stderr.contains(said) && plan.stderr.contains("`inter` learns nothing of it"), "{}", plan.stderr);
     assert!(!plan.stderr.contains("map ="), "nothing tells where it is: {}", plan.stderr);
     assert!(space.intrada("doctor p.toml").stdout.contains("no label of `source` holds car (2)"));
-    let ran = space.intrada("p.toml train");
+    let ran = space.intrada("p.toml inter");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!((ran.stdout.clone() + &ran.stderr).contains(said), "{}{}", ran.stdout, ran.stderr);
     // What is remembered of the labels tells it again.
@@ -161,12 +135,12 @@ fn what_a_training_meets_for_certain_is_an_error_and_what_it_may_meet_a_warning(
     };
     let one = "1 of 3 labels of `source` has another size than its image";
     told("", 0, &format!("warning: {one}"));
-    told(" --set stages.train.iterations=3", 2, &format!("error: {one}"));
-    told(" --set stages.train.batch=2", 2, &format!("error: {one}"));
+    told(" --set stages.inter.iterations=3", 2, &format!("error: {one}"));
+    told(" --set stages.inter.batch=2", 2, &format!("error: {one}"));
     for name in ["b", "c"] {
         space.write(&format!("source/images/{name}.png"), crate::space::grey_png(32, 32, 90));
     }
-    told(" --set stages.train.iterations=1", 2, "error: 3 of 3 labels of `source` have another size than their image");
+    told(" --set stages.inter.iterations=1", 2, "error: 3 of 3 labels of `source` have another size than their image");
     // A batch of two of three sizes, and of one that fills no batch.
     for (name, side) in [("a", 32), ("b", 40), ("c", 48)] {
         for folder in ["images", "labels"] {
@@ -175,16 +149,16 @@ fn what_a_training_meets_for_certain_is_an_error_and_what_it_may_meet_a_warning(
     }
     let mixed =
         "images of `source` have different sizes, which a batch of 2 can't hold: `a.png` is 32 × 32, `b.png` 40 × 40";
-    told(" --set stages.train.batch=2 --set stages.train.iterations=1", 2, &format!("error: {mixed}"));
+    told(" --set stages.inter.batch=2 --set stages.inter.iterations=1", 2, &format!("error: {mixed}"));
     for folder in ["images", "labels"] {
         space.write(&format!("source/{folder}/c.png"), crate::space::grey_png(40, 40, 1));
     }
-    told(" --set stages.train.batch=2", 0, &format!("warning: {mixed}"));
-    let in_order = " --set stages.train.batch=2 --set stages.train.order=\"sequential\"";
+    told(" --set stages.inter.batch=2", 0, &format!("warning: {mixed}"));
+    let in_order = " --set stages.inter.batch=2 --set stages.inter.order=\"sequential\"";
     told(in_order, 2, &format!("error: {mixed}"));
     assert!(
         !space
-            .intrada("plan p.toml --set stages.train.batch=2 --set stages.train.crop=[32,32]")
+            .intrada("plan p.toml --set stages.inter.batch=2 --set stages.inter.crop=[32,32]")
             .stderr
             .contains("sizes")
     );
@@ -216,34 +190,22 @@ fn values_that_are_a_picture_are_called_so_and_strangers_are_named_in_the_advice
     assert_eq!(space.intrada("plan p.toml").code, Some(0));
 }
 
-const STREET: &str = r#"format = 1
-[pipeline]
-name = "p"
-classes = "cityscapes-19"
-threads = 1
-[datasets.data]
-FORMAT
-size = [64, 32]
-[models.small]
-arch = "small"
-[stages.train]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "data"
-iterations = 1
-"#;
+/// A training on Cityscapes' classes, on a data set of these lines.
+fn street(dataset: &str) -> Pipeline {
+    let lines = format!("{dataset}\nsize = [64, 32]\n");
+    training().set("pipeline.classes", "cityscapes-19").dataset("source", &lines)
+}
 
 #[test]
 fn train_ids_in_the_place_of_label_ids_are_told_in_every_format_and_the_advice_reads_them() {
     let train_ids: Vec<u8> = (0..=18).chain([255]).collect();
     let plan = |format: &str, plant: &dyn Fn(&Space, &[u8])| {
-        let space = Space::with(&STREET.replace("FORMAT", format));
+        let space = Space::with(street(format));
         plant(&space, &train_ids);
         let said = space.intrada("plan p.toml");
         assert_eq!(said.code, Some(0), "{}", said.stderr);
         assert!(
-            said.stderr.contains("the labels of `data` look like Cityscapes' train ids"),
+            said.stderr.contains("the labels of `source` look like Cityscapes' train ids"),
             "{format}: {}",
             said.stderr
         );
@@ -275,7 +237,7 @@ fn train_ids_in_the_place_of_label_ids_are_told_in_every_format_and_the_advice_r
 #[test]
 fn labels_of_one_data_set_in_the_folders_of_another_are_told() {
     let told = |format: &str, plant: &dyn Fn(&Space), text: &str| {
-        let space = Space::with(&STREET.replace("FORMAT", &format!("format = \"{format}\"\nroot = \"D\"")));
+        let space = Space::with(street(&format!("format = \"{format}\"\nroot = \"D\"")));
         plant(&space);
         for said in [space.intrada("plan p.toml").stderr, space.intrada("doctor p.toml").stdout] {
             assert!(said.contains(text), "{format}: {said}");
@@ -287,7 +249,7 @@ fn labels_of_one_data_set_in_the_folders_of_another_are_told() {
     let like = "look like SYNTHIA's ids, not like those of a gta5 data set";
     told("gta5", &|space| crate::trees::gta5(space, "D", &[1, 2], &of_synthia), like);
     // A first part of SYNTHIA has no wall, no bus and no lane marking.
-    let space = Space::with(&STREET.replace("FORMAT", "format = \"synthia\"\nroot = \"D\""));
+    let space = Space::with(street("format = \"synthia\"\nroot = \"D\""));
     crate::trees::synthia(&space, "D", 1, &[0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 13]);
     let said = space.intrada("plan p.toml").stderr;
     assert!(!said.contains("look like") && !said.contains("archive"), "{said}");
@@ -329,7 +291,7 @@ fn images_that_are_learnt_from_and_measured_on_are_told_whatever_they_are_called
     let told = "warning: 1 of 1 different images of `test` is in `source` as well";
     let plan = space.intrada("plan p.toml");
     assert_eq!(plan.code, Some(0));
-    assert!(plan.stderr.contains(told) && plan.stderr.contains("`train` learns from these"), "{}", plan.stderr);
+    assert!(plan.stderr.contains(told) && plan.stderr.contains("`inter` learns from these"), "{}", plan.stderr);
     let ran = space.intrada("p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!((ran.stdout + &ran.stderr).contains(told));
@@ -391,20 +353,20 @@ fn folders_that_are_the_wrong_way_round_or_one_and_the_same_are_called_so() {
 #[test]
 fn label_ids_are_no_train_ids() {
     let ids: Vec<u8> = (0..=33).collect();
-    let space = Space::with(&STREET.replace("FORMAT", "format = \"gta5\"\nroot = \"D\""));
+    let space = Space::with(street("format = \"gta5\"\nroot = \"D\""));
     crate::trees::gta5(&space, "D", &[1], &ids);
     assert_eq!(space.intrada("plan p.toml").stderr, "");
     // The classes that SYNTHIA has no label of are named as such.
-    let space = Space::with(&STREET.replace("FORMAT", "format = \"synthia\"\nroot = \"D\""));
+    let space = Space::with(street("format = \"synthia\"\nroot = \"D\""));
     crate::trees::synthia(&space, "D", 1, &(0..=22).filter(|id| ![16, 18, 20].contains(id)).collect::<Vec<u8>>());
     let said = space.intrada("plan p.toml").stderr;
-    assert!(said.contains("no label of `data` holds terrain (9), truck (14), train (16)"), "{said}");
+    assert!(said.contains("no label of `source` holds terrain (9), truck (14), train (16)"), "{said}");
     assert!(said.contains("no label of a synthia data set has terrain, truck, train"), "{said}");
 }
 
 #[test]
 fn label_ids_in_a_plain_folder_are_told_with_the_map_that_reads_them() {
-    let space = Space::with(&STREET.replace("FORMAT", "format = \"folder\"\nroot = \"source\""));
+    let space = Space::with(street("format = \"folder\"\nroot = \"source\""));
     let ids = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33];
     pair(&space, "source", "a", &ids);
     let said = space.intrada("plan p.toml");
@@ -421,50 +383,28 @@ fn names_in_another_unicode_form_are_read_and_told_and_change_no_key() {
     pair(&space, "source", composed, &[0, 1, 2]);
     space.edit("p.toml", "root = \"source\"", "root = \"source\"\nlist = \"l.txt\"");
     space.write("l.txt", format!("a.png\n{composed}.png\n"));
-    space.run("p.toml train");
+    space.run("p.toml inter");
     space.write("l.txt", format!("./a.png\nimages/{decomposed}.png labels/{decomposed}.png\n"));
     let plan = space.intrada("plan p.toml");
     assert!(plan.stderr.contains("`l.txt` names 1 image in another Unicode form"), "{}", plan.stderr);
-    let settled = space.run("p.toml train");
-    assert_eq!((settled[0].stage.as_str(), settled[0].outcome.as_str()), ("train", "up-to-date"));
+    let settled = space.run("p.toml inter");
+    assert_eq!((settled[0].stage.as_str(), settled[0].outcome.as_str()), ("inter", "up-to-date"));
     assert!(space.intrada("doctor p.toml").stdout.contains("in another Unicode form"));
 }
 
 #[test]
 fn why_names_the_option_of_a_data_set_that_is_another_one() {
-    let space = Space::with(
-        r#"
-format = 1
-[pipeline]
-name = "p"
-device = "cpu"
-[[classes]]
-name = "a"
-[[classes]]
-name = "b"
-[datasets.d]
-format = "folder"
-root = "d"
-[models.m]
-arch = "small"
-[stages.inter]
-kind = "inter-training"
-method = "source-only"
-model = "m"
-source = "d"
-iterations = 1
-"#,
-    );
+    let space = Space::with(training().classes(["a", "b"]).folder("source"));
     for name in ["0", "1"] {
-        space.write(&format!("d/images/{name}.png"), crate::space::grey_png(64, 32, 9));
-        space.write(&format!("d/labels/{name}.png"), crate::space::grey_png(64, 32, 1));
+        space.write(&format!("source/images/{name}.png"), crate::space::grey_png(64, 32, 9));
+        space.write(&format!("source/labels/{name}.png"), crate::space::grey_png(64, 32, 1));
     }
     space.write("l.txt", "1\n0\n");
     space.run("p.toml");
     for (set, told) in [
-        ("datasets.d.size=[32,32]", "size: – → [32, 32]"),
-        ("datasets.d.map={1=0}", "map: – → { 1 = 0 }"),
-        ("datasets.d.list=\"l.txt\"", "the order of its images: "),
+        ("datasets.source.size=[32,32]", "size: – → [32, 32]"),
+        ("datasets.source.map={1=0}", "map: – → { 1 = 0 }"),
+        ("datasets.source.list=\"l.txt\"", "the order of its images: "),
     ] {
         let why = space.intrada(&format!("why p.toml inter --set {set}")).stdout;
         assert!(why.contains(told) && !why.contains("executable bit"), "{set}: {why}");

@@ -36,6 +36,7 @@ mod orphans;
 mod own_files;
 mod paper_pipelines;
 mod photographs;
+mod pipelines;
 mod published_data_sets;
 mod reads;
 mod report;

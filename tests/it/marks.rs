@@ -4,16 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use crate::pipelines::Pipeline;
 use crate::space::{Space, files};
 
-const STAGE: &str = r#"
-format = 1
-[stages.a]
-kind = "command"
-shell = "cat in.txt > out.txt"
-inputs = ["in.txt"]
-outputs = ["out.txt"]
-"#;
+fn stage() -> Pipeline {
+    Pipeline::new().command("a", "cat in.txt > out.txt", ["in.txt"], ["out.txt"])
+}
 
 /// What backup programs know a cache by, and many programs write.
 const PUBLIC_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n";
@@ -21,7 +17,7 @@ const PUBLIC_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n";
 /// A pipeline in `work/proj`.
 fn project() -> Space {
     let space = Space::new();
-    space.write("work/proj/p.toml", STAGE);
+    space.write("work/proj/p.toml", stage());
     space.write("work/proj/in.txt", "hello\n");
     space
 }
@@ -69,7 +65,7 @@ fn a_cache_of_another_program_is_no_root_and_is_never_written_into() {
                 ran.stderr
             );
         }
-        space.write("work/q.toml", STAGE);
+        space.write("work/q.toml", stage());
         space.write("work/in.txt", "hello\n");
         let ran = space.intrada("work/q.toml");
         assert_eq!(ran.code, Some(2), "{}", ran.stderr);
@@ -100,10 +96,10 @@ fn a_cache_that_is_named_does_not_move_the_root_of_the_next_command() {
 #[test]
 fn the_cache_of_a_workspace_marks_its_root_for_all_pipelines_below_even_when_one_mark_is_lost() {
     let space = Space::new();
-    space.write("p.toml", STAGE);
+    space.write("p.toml", stage());
     space.write("in.txt", "hello\n");
     assert_eq!(space.outcomes(), ["a:ran"]);
-    space.write("deep/er/p.toml", STAGE);
+    space.write("deep/er/p.toml", stage());
     let at_root = |space: &Space| {
         let settled = space.run("deep/er/p.toml");
         assert_eq!(settled[0].outcome, "up-to-date");
@@ -116,7 +112,7 @@ fn the_cache_of_a_workspace_marks_its_root_for_all_pipelines_below_even_when_one
         at_root(&space);
     }
     // A nested workspace is its own.
-    space.write("deep/p.toml", STAGE);
+    space.write("deep/p.toml", stage());
     space.write("deep/cache/CACHEDIR.TAG", fs::read(space.path("cache/CACHEDIR.TAG")).unwrap());
     let ran = space.intrada("deep/p.toml");
     assert_eq!(ran.code, Some(2), "its own in.txt is missing: {}", ran.stdout);
@@ -131,9 +127,9 @@ fn a_link_named_cache_marks_the_folder_that_it_lies_in_and_not_the_one_that_it_l
     symlink(space.path("disk/cache"), space.path("work/proj/cache")).unwrap();
     space.run("work/proj/p.toml");
     assert!(space.path("disk/cache/version").exists());
-    space.write("work/proj/deep/p.toml", STAGE);
+    space.write("work/proj/deep/p.toml", stage());
     assert_eq!(space.run("work/proj/deep/p.toml")[0].outcome, "up-to-date");
-    space.write("disk/other/p.toml", STAGE);
+    space.write("disk/other/p.toml", stage());
     space.write("disk/other/in.txt", "other\n");
     space.run("disk/other/p.toml");
     assert!(space.path("disk/other/out.txt").exists() && !space.path("disk/out.txt").exists());
@@ -148,7 +144,7 @@ fn a_link_named_cache_marks_the_folder_that_it_lies_in_and_not_the_one_that_it_l
 #[test]
 fn a_pipeline_that_is_reached_through_a_link_belongs_where_the_link_lies() {
     let space = project();
-    space.write("shared/p.toml", STAGE);
+    space.write("shared/p.toml", stage());
     space.remove("work/proj/p.toml");
     symlink(space.path("shared/p.toml"), space.path("work/proj/p.toml")).unwrap();
     space.run("work/proj/p.toml");
@@ -213,7 +209,7 @@ fn no_output_may_lie_in_the_cache_that_is_named_nor_hold_it() {
     let inside = space.intrada("plan work/proj/p.toml --cache work/proj/store");
     assert_eq!(inside.code, Some(2), "{}", inside.stdout);
     assert!(
-        inside.stderr.contains("work/proj/p.toml:7:12") && inside.stderr.contains("the cache"),
+        inside.stderr.contains("work/proj/p.toml:6:12") && inside.stderr.contains("the cache"),
         "{}",
         inside.stderr
     );

@@ -1,83 +1,7 @@
 //! The whole method with the real worker, on a few tiny scenes: what runs, what is reused, and why.
 
+use crate::pipelines::{method, training};
 use crate::space::{Space, files, grey_png};
-
-/// Small enough for seconds, complete enough for every kind.
-pub const TINY: &str = r#"
-format = 1
-[pipeline]
-name = "tiny"
-seed = 1
-classes = "scenes-8"
-threads = 1
-
-[datasets.source]
-format = "scenes"
-style = "source"
-seed = 1
-count = 6
-
-[datasets.target]
-format = "scenes"
-style = "target"
-seed = 2
-count = 10
-
-[datasets.test]
-format = "scenes"
-style = "target"
-seed = 3
-count = 4
-
-[models.small]
-arch = "small"
-
-[stages.inter]
-kind = "inter-training"
-method = "advent"
-model = "small"
-source = "source"
-target = "target"
-iterations = 4
-batch = 2
-optimizer = "adam"
-learning_rate = 2e-3
-discriminator_width = 4
-
-[stages.entropy]
-kind = "entropy-inference"
-weights = "inter"
-images = "target"
-
-[stages.rank]
-kind = "ranking"
-scores = "entropy"
-lambda = 0.67
-
-[stages.pseudo]
-kind = "pseudo-labelling"
-predictions = "entropy"
-images = "rank.easy"
-
-[stages.intra]
-kind = "intra-training"
-method = "advent"
-model = "small"
-weights = "inter"
-easy = "pseudo"
-hard = "rank.hard"
-iterations = 4
-batch = 2
-optimizer = "adam"
-learning_rate = 2e-3
-discriminator_width = 4
-
-[stages.evaluate]
-kind = "evaluation"
-weights = ["inter", "intra"]
-dataset = "test"
-overlays = 2
-"#;
 
 /// Which images an inference is sure about, beside where it is right.
 const LABELLED_TOO: &str = r#"
@@ -95,7 +19,7 @@ fn all(outcome: &str) -> Vec<String> {
 
 #[test]
 fn the_method_runs_from_end_to_end_and_then_has_nothing_to_do() {
-    let space = Space::with(TINY);
+    let space = Space::with(method());
     let first = space.intrada("p.toml");
     assert_eq!(first.code, Some(0), "{}", first.stderr);
     assert!(first.stdout.contains("mIoU"), "{}", first.stdout);
@@ -103,23 +27,23 @@ fn the_method_runs_from_end_to_end_and_then_has_nothing_to_do() {
     assert!(first.stdout.contains("6 ran"), "{}", first.stdout);
     assert_eq!(space.outcomes(), all("up-to-date"));
 
-    let runs = |path: &str| space.path(&format!("runs/tiny/{path}"));
-    assert_eq!(space.read("runs/tiny/inter/losses.jsonl").lines().count(), 4);
+    let runs = |path: &str| space.path(&format!("runs/p/{path}"));
+    assert_eq!(space.read("runs/p/inter/losses.jsonl").lines().count(), 4);
     assert!(runs("inter/pictures/photograph/scene-00009.jpg").exists());
     assert!(runs("intra/pictures/entropy/4").exists() && runs("intra/pictures/prediction/1").exists());
-    let easy = space.read("runs/tiny/rank/easy_split.txt");
+    let easy = space.read("runs/p/rank/easy_split.txt");
     assert_eq!(easy.lines().count(), 6, "trunc(10 · 0.67)");
-    assert_eq!(space.read("runs/tiny/rank/hard_split.txt").lines().count(), 4);
+    assert_eq!(space.read("runs/p/rank/hard_split.txt").lines().count(), 4);
     assert_eq!(files(&runs("pseudo/labels")).len(), 6);
     assert_eq!(files(&runs("entropy/predictions")).len(), 10);
     assert_eq!(files(&runs("entropy/entropy")).len(), 10);
     assert_eq!(files(&runs("evaluate/overlays")).len(), 4, "two a model");
-    let judged = space.read("runs/tiny/evaluate/images.jsonl");
+    let judged = space.read("runs/p/evaluate/images.jsonl");
     assert_eq!(judged.lines().count(), 4, "a line an image");
     assert_eq!(judged.matches("\"shown\"").count(), 4, "so few images are all shown");
     assert_eq!(files(&runs("evaluate/pictures")).len(), 4 * (2 + 2 * 2), "image and label; two maps a model");
-    let metrics: serde_json::Value = serde_json::from_slice(&space.bytes("runs/tiny/evaluate/metrics.json")).unwrap();
-    let page = space.read("runs/tiny/report.html");
+    let metrics: serde_json::Value = serde_json::from_slice(&space.bytes("runs/p/evaluate/metrics.json")).unwrap();
+    let page = space.read("runs/p/report.html");
     let block = page.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
     let data: serde_json::Value = serde_json::from_str(block).unwrap();
     assert_eq!(data["evaluations"]["evaluate"]["metrics"], metrics, "the report shows the very numbers");
@@ -142,19 +66,16 @@ fn the_method_runs_from_end_to_end_and_then_has_nothing_to_do() {
 
 #[test]
 fn an_evaluation_knows_the_scores_that_a_ranking_would_go_by() {
-    for size in ["", "size = [64, 32]"] {
-        let space = Space::with(&format!(
-            "{}{LABELLED_TOO}",
-            TINY.replace("[datasets.test]", &format!("[datasets.test]\n{size}"))
-        ));
+    for size in [[128, 64], [64, 32]] {
+        let space = Space::with(method().set("datasets.test.size", size).add(LABELLED_TOO));
         space.run("p.toml surety evaluate");
-        let judged = space.read("runs/tiny/evaluate/images.jsonl");
+        let judged = space.read("runs/p/evaluate/images.jsonl");
         let of_inter = judged.lines().map(|line| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             assert!(line["entropy"]["intra"].is_number());
             format!("{},{}", line["image"].as_str().unwrap(), line["entropy"]["inter"])
         });
-        let scores = space.read("runs/tiny/surety/scores.csv");
+        let scores = space.read("runs/p/surety/scores.csv");
         let scores = scores.lines().skip(1).map(|line| line.split(',').take(2).collect::<Vec<_>>().join(","));
         assert!(of_inter.eq(scores), "{judged}");
     }
@@ -162,7 +83,7 @@ fn an_evaluation_knows_the_scores_that_a_ranking_would_go_by() {
 
 #[test]
 fn another_lambda_runs_the_ranking_and_what_follows_and_why_says_so() {
-    let space = Space::with(TINY);
+    let space = Space::with(method());
     space.outcomes();
     space.edit("p.toml", "lambda = 0.67", "lambda = 0.6");
     // trunc(10 · 0.6) is 6 as well: the split is the same, and nothing after the ranking has to run.
@@ -190,17 +111,17 @@ fn another_lambda_runs_the_ranking_and_what_follows_and_why_says_so() {
 
 #[test]
 fn deleting_runs_loses_nothing_and_nothing_trains() {
-    let space = Space::with(TINY);
+    let space = Space::with(method());
     space.outcomes();
-    let before = space.bytes("runs/tiny/intra/model.safetensors");
+    let before = space.bytes("runs/p/intra/model.safetensors");
     space.remove("runs");
     assert_eq!(space.outcomes(), all("hit"));
-    assert_eq!(space.bytes("runs/tiny/intra/model.safetensors"), before);
+    assert_eq!(space.bytes("runs/p/intra/model.safetensors"), before);
 }
 
 #[test]
 fn the_same_work_in_another_workspace_gives_the_same_bytes() {
-    let (one, two) = (Space::with(TINY), Space::with(TINY));
+    let (one, two) = (Space::with(method()), Space::with(method()));
     one.outcomes();
     two.outcomes();
     let (one, two) = (one.results("runs"), two.results("runs"));
@@ -213,18 +134,18 @@ fn the_same_work_in_another_workspace_gives_the_same_bytes() {
 
 #[test]
 fn checkpoint_interval_threads_and_device_are_in_no_key() {
-    let space = Space::with(TINY);
+    let space = Space::with(method());
     space.outcomes();
-    space.edit("p.toml", "threads = 1", "threads = 2\ndevice = \"cpu\"");
-    space.edit("p.toml", "[stages.entropy]", "checkpoint_every = 3\n[stages.entropy]");
+    let other = method().set("pipeline.threads", 2).set("pipeline.device", "cpu");
+    space.write("p.toml", other.set("stages.inter.checkpoint_every", 3));
     assert_eq!(space.outcomes(), all("up-to-date"));
 }
 
 #[test]
 fn an_output_that_was_edited_by_hand_is_restored() {
-    let space = Space::with(TINY);
+    let space = Space::with(method());
     space.outcomes();
-    let path = space.path("runs/tiny/rank/easy_split.txt");
+    let path = space.path("runs/p/rank/easy_split.txt");
     let before = std::fs::read(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "something else\n").unwrap();
@@ -235,9 +156,9 @@ fn an_output_that_was_edited_by_hand_is_restored() {
 
 #[test]
 fn pseudo_labels_can_be_kept_to_the_surest_part_of_each_class() {
-    let space = Space::with(TINY);
+    let space = Space::with(method());
     space.outcomes();
-    space.edit("p.toml", "images = \"rank.easy\"", "images = \"rank.easy\"\nentropy = \"entropy\"\nkeep = 0.5");
+    space.write("p.toml", method().with("stages.pseudo", "entropy = \"entropy\"\nkeep = 0.5"));
     let ran = space.intrada("run p.toml --format json");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(["rank", "pseudo", "intra"].map(|stage| ran.outcome(stage).outcome), ["up-to-date", "ran", "ran"]);
@@ -248,7 +169,7 @@ fn pseudo_labels_can_be_kept_to_the_surest_part_of_each_class() {
         reader.next_frame(&mut bytes).unwrap();
         (bytes.iter().filter(|value| **value == 255).count(), bytes.len())
     };
-    let labels = files(&space.path("runs/tiny/pseudo/labels"));
+    let labels = files(&space.path("runs/p/pseudo/labels"));
     let (ignored, all) = labels.iter().map(ignored).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
     let share = ignored as f64 / all as f64;
     // Pixels as sure as the last one that is kept are kept, too, so it is at most a half.
@@ -257,14 +178,13 @@ fn pseudo_labels_can_be_kept_to_the_surest_part_of_each_class() {
 
 #[test]
 fn without_a_list_every_prediction_becomes_a_label_and_trains_a_network_by_itself() {
-    let space = Space::with(TINY);
-    space.edit("p.toml", "images = \"rank.easy\"", "");
-    let hard = "method = \"advent\"\nmodel = \"small\"\nweights = \"inter\"\neasy = \"pseudo\"\nhard = \"rank.hard\"";
-    space.edit("p.toml", hard, "method = \"source-only\"\nmodel = \"small\"\neasy = \"pseudo\"");
+    let space = Space::with(method());
+    let all = method().without("stages.pseudo.images").set("stages.intra.method", "source-only");
+    space.write("p.toml", all.without("stages.intra.weights").without("stages.intra.hard"));
     let ran = space.intrada("run p.toml intra --format json");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.settled().iter().all(|settled| settled.stage != "rank"), "nothing asks for a ranking");
-    assert_eq!(files(&space.path("runs/tiny/pseudo/labels")).len(), 10, "as many as images");
+    assert_eq!(files(&space.path("runs/p/pseudo/labels")).len(), 10, "as many as images");
     let events = ran.events();
     let pseudo = events.iter().find(|event| event["stage"] == "pseudo" && event["notes"].is_object()).unwrap();
     let shares = pseudo["notes"]["classes"].as_str().unwrap().split(", ").map(|share| {
@@ -278,7 +198,7 @@ fn without_a_list_every_prediction_becomes_a_label_and_trains_a_network_by_itsel
 
 #[test]
 fn inspect_and_log_and_graph_and_stats_answer() {
-    let space = Space::with(TINY);
+    let space = Space::with(method());
     space.outcomes();
     let inspect = space.intrada("inspect p.toml rank");
     assert!(inspect.stdout.contains("easy_split.txt") && inspect.stdout.contains("lambda 0.67"), "{}", inspect.stdout);
@@ -292,55 +212,36 @@ fn inspect_and_log_and_graph_and_stats_answer() {
 
 #[test]
 fn an_output_that_a_stage_no_longer_has_goes_from_its_view() {
-    let space = Space::with(TINY);
+    let space = Space::with(method());
     space.run("p.toml inter");
-    assert!(space.path("runs/tiny/inter/discriminator.safetensors").exists());
-    let adversarial = "method = \"advent\"\nmodel = \"small\"\nsource";
-    space.edit("p.toml", adversarial, "method = \"minent\"\nmodel = \"small\"\nsource");
-    space.edit("p.toml", "discriminator_width = 4\n\n[stages.entropy]", "\n[stages.entropy]");
+    assert!(space.path("runs/p/inter/discriminator.safetensors").exists());
+    let other = method().set("stages.inter.method", "minent").without("stages.inter.discriminator_width");
+    space.write("p.toml", other);
     space.run("p.toml inter");
-    assert!(!space.path("runs/tiny/inter/discriminator.safetensors").exists());
-    assert!(space.path("runs/tiny/inter/model.safetensors").exists());
+    assert!(!space.path("runs/p/inter/discriminator.safetensors").exists());
+    assert!(space.path("runs/p/inter/model.safetensors").exists());
 }
 
 #[test]
 fn a_data_set_that_a_command_writes_is_listed_when_the_command_is_done() {
     let space = Space::with(
-        r#"format = 1
-[pipeline]
-name = "late"
-[[classes]]
-name = "ground"
-[[classes]]
-name = "sky"
-[datasets.made]
-format = "folder"
-root = "made"
-[models.small]
-arch = "small"
-[stages.prepare]
-kind = "command"
-shell = "mkdir -p made/images made/labels && cp raw/image.png made/images/a.png && cp raw/label.png made/labels/a.png"
-inputs = ["raw"]
-outputs = ["made/images", "made/labels"]
-[stages.train]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "made"
-iterations = 1
-"#,
+        training().classes(["ground", "sky"]).folder("source").command(
+            "prepare",
+            "mkdir -p source/images source/labels; cp raw/image.png source/images/a.png; cp raw/label.png source/labels/a.png",
+            ["raw"],
+            ["source/images", "source/labels"],
+        ),
     );
     space.write("raw/image.png", grey_png(64, 32, 90));
     space.write("raw/label.png", grey_png(64, 32, 1));
-    assert_eq!(space.outcomes(), ["prepare:ran", "train:ran"]);
-    assert_eq!(space.outcomes(), ["prepare:up-to-date", "train:up-to-date"]);
+    assert_eq!(space.outcomes(), ["inter:ran", "prepare:ran"]);
+    assert_eq!(space.outcomes(), ["inter:up-to-date", "prepare:up-to-date"]);
     space.write("raw/image.png", grey_png(64, 32, 91));
-    assert_eq!(space.outcomes(), ["prepare:ran", "train:ran"]);
+    assert_eq!(space.outcomes(), ["inter:ran", "prepare:ran"]);
     // A label outside the classes can only be found now, and fails what would read it.
     space.write("raw/label.png", grey_png(64, 32, 7));
     let ran = space.intrada("run p.toml --format json");
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
-    assert_eq!((ran.outcome("prepare").outcome, ran.outcome("train").outcome), ("ran".to_owned(), "failed".to_owned()));
-    assert!(ran.stdout.contains("made/labels/a.png"), "{}", ran.stdout);
+    assert_eq!((ran.outcome("prepare").outcome, ran.outcome("inter").outcome), ("ran".to_owned(), "failed".to_owned()));
+    assert!(ran.stdout.contains("source/labels/a.png"), "{}", ran.stdout);
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::processes::{children, is_alive, kill};
 use crate::space::{Ran, Space};
 
@@ -32,9 +33,7 @@ const WAYS: &[(&str, &str)] = &[
 ];
 
 fn space(way: &str) -> Space {
-    let space = Space::with(&format!(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"{way}\"\ninputs = [\"in.txt\", \"tool.sh\"]\noutputs = [\"out.txt\"]\n"
-    ));
+    let space = Space::with(Pipeline::new().command("a", way, ["in.txt", "tool.sh"], ["out.txt"]));
     space.write("tool.sh", TOOL);
     space.write("tool.py", PYTHON);
     space.write("wrapper.sh", "sh tool.sh\necho wrapped\n");
@@ -228,11 +227,7 @@ fn what_a_worker_started_is_gone_with_a_killed_runner() {
     if !is_linux() {
         return;
     }
-    let space = Space::with(
-        "format = 1\n[pipeline]\nname = \"p\"\ndevice = \"cpu\"\n[[classes]]\nname = \"a\"\n[[classes]]\nname = \"b\"\n\
-         [models.m]\narch = \"small\"\n[stages.w]\nkind = \"checkpoint-import\"\nfile = \"w.pth\"\nmodel = \"m\"\n",
-    );
-    space.write("w.pth", crate::weights::torch_save(&[("w".to_owned(), vec![1])], "", ""));
+    let space = Space::with(training().set("pipeline.device", "cpu"));
     space.write(
         "worker",
         "#!/bin/sh\n[ $1 = --try-weights ] && exit 1\n(setsid sh -c 'echo $$ > pid.part; mv pid.part pid.old; sleep 1000' &)\nsleep 1000\n",

@@ -8,22 +8,8 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::pipelines::Pipeline;
 use crate::space::{Ran, Space, files};
-
-/// One writes into the folder that another reads. With a file `slow` there the first waits before it writes.
-const GATHER: &str = r#"
-format = 1
-[stages.one]
-kind = "command"
-shell = "if [ -e slow ]; then touch begun; while [ -e slow ]; do sleep 0.02; done; fi; cat in.txt > plots/1.txt; if [ -e late ]; then touch begun; sleep 600; fi"
-inputs = ["in.txt"]
-outputs = ["plots/1.txt"]
-[stages.gather]
-kind = "command"
-shell = "ls -A plots > g.txt; cat plots/* >> g.txt"
-inputs = ["plots"]
-outputs = ["g.txt"]
-"#;
 
 /// A cache on another file system than the workspace; `None`, with a reason, where there is none.
 fn far_cache(space: &Space) -> Option<tempfile::TempDir> {
@@ -35,8 +21,13 @@ fn far_cache(space: &Space) -> Option<tempfile::TempDir> {
     Some(far)
 }
 
+/// One writes into the folder that another reads. With a file `slow` there the first waits before it writes.
 fn gather() -> Space {
-    let space = Space::with(GATHER);
+    let shell = "if [ -e slow ]; then touch begun; while [ -e slow ]; do sleep 0.02; done; fi; cat in.txt > plots/1.txt; \
+                 if [ -e late ]; then touch begun; sleep 600; fi";
+    let pipeline = Pipeline::new().command("one", shell, ["in.txt"], ["plots/1.txt"]);
+    let space =
+        Space::with(pipeline.command("gather", "ls -A plots > g.txt; cat plots/* >> g.txt", ["plots"], ["g.txt"]));
     space.write("in.txt", "a\n");
     space
 }
@@ -182,9 +173,7 @@ fn a_person_s_file_and_an_edit_are_told_of_before_and_when_they_are_moved() {
 
 #[test]
 fn of_two_outputs_the_edited_one_alone_is_kept() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat in.txt > x; cat in.txt > y\"\ninputs = [\"in.txt\"]\noutputs = [\"x\", \"y\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command("a", "cat in.txt > x; cat in.txt > y", ["in.txt"], ["x", "y"]));
     space.write("in.txt", "a");
     space.outcomes();
     space.write("in.txt", "b");
@@ -196,9 +185,7 @@ fn of_two_outputs_the_edited_one_alone_is_kept() {
 #[test]
 fn a_person_s_folder_and_link_are_kept_and_told_of_as_a_file_is() {
     for force in ["p.toml --format json", "p.toml --format json --force a"] {
-        let space = Space::with(
-            "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo a > x; echo b > y\"\noutputs = [\"x\", \"y\"]\n",
-        );
+        let space = Space::with(Pipeline::new().command("a", "echo a > x; echo b > y", [], ["x", "y"]));
         space.outcomes();
         space.remove("x");
         space.remove("y");
@@ -230,9 +217,7 @@ fn the_program_s_own_folder_is_no_part_of_an_input() {
 
 #[test]
 fn a_command_that_reads_a_folder_with_the_cache_in_it_is_told() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"ls in > a.txt\"\ninputs = [\"in\"]\noutputs = [\"a.txt\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command("a", "ls in > a.txt", ["in"], ["a.txt"]));
     space.write("in/file", "");
     assert!(!space.intrada("p.toml").stderr.contains("warning"));
     let ran = space.intrada("p.toml --cache in/cache");
@@ -248,9 +233,12 @@ fn what_a_stage_s_own_killed_or_failed_run_has_left_is_told_as_that() {
         if end == kill && !Path::new("/proc/self/stat").exists() {
             continue;
         }
-        let space = Space::with(
-            "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo $(cat in.txt) > out.txt; sh end.sh\"\ninputs = [\"in.txt\"]\noutputs = [\"out.txt\"]\n",
-        );
+        let space = Space::with(Pipeline::new().command(
+            "a",
+            "echo $(cat in.txt) > out.txt; sh end.sh",
+            ["in.txt"],
+            ["out.txt"],
+        ));
         space.write("in.txt", "half\n");
         space.write("end.sh", format!("{end}\n"));
         let ran = space.intrada("p.toml");
@@ -274,9 +262,7 @@ fn what_a_stage_s_own_killed_or_failed_run_has_left_is_told_as_that() {
 
 #[test]
 fn a_person_s_file_that_lay_there_before_a_killed_run_stays_a_person_s() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo half > out.txt; sh end.sh\"\noutputs = [\"out.txt\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command("a", "echo half > out.txt; sh end.sh", [], ["out.txt"]));
     space.write("out.txt", "my own\n");
     space.write("end.sh", "exit 3\n");
     assert_eq!(space.intrada("p.toml").code, Some(1));

@@ -2,46 +2,19 @@
 
 use std::path::Path;
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Space, grey_png};
 
-const PIPELINE: &str = r#"format = 1
-[pipeline]
-name = "p"
-threads = 1
-[[classes]]
-name = "ground"
-[[classes]]
-name = "sky"
-[datasets.mine]
-format = "folder"
-root = "mine"
-[datasets.target]
-format = "folder"
-root = "target"
-[datasets.test]
-format = "folder"
-root = "test"
-[models.small]
-arch = "small"
-[stages.inter]
-kind = "inter-training"
-method = "advent"
-model = "small"
-source = "mine"
-target = "target"
-iterations = 12
-discriminator_width = 4
-[stages.evaluate]
-kind = "evaluation"
-weights = "inter"
-dataset = "test"
-"#;
+fn pipeline() -> Pipeline {
+    let pipeline = training().classes(["ground", "sky"]).folder("source").adapted().folder("target");
+    pipeline.set("stages.inter.iterations", 12).evaluated().folder("test")
+}
 
 /// Two images a data set, 64 × 32, of which the target's have no labels.
 fn healthy() -> Space {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     for i in 0..2 {
-        for folder in ["mine", "target", "test"] {
+        for folder in ["source", "target", "test"] {
             space.write(&format!("{folder}/images/{i}.png"), grey_png(64, 32, 90));
             if folder != "target" {
                 space.write(&format!("{folder}/labels/{i}.png"), grey_png(64, 32, i));
@@ -228,18 +201,18 @@ fn what_a_network_does_not_see_is_told_with_the_number_of_images() {
 #[test]
 fn orientation_tags_are_told_and_are_applied_where_the_data_set_says_so() {
     let space = healthy();
-    space.write("mine/images/2.jpg", turned_jpeg(6));
-    space.write("mine/labels/2.png", grey_png(37, 69, 1));
-    let tag = "1 of 3 images of `mine` has an orientation tag, which is not applied: `2.jpg` would be turned by 90° clockwise";
-    let other = "1 of 3 labels of `mine` has another size than its image: `2.jpg` is 69 × 37, its label 37 × 69";
+    space.write("source/images/2.jpg", turned_jpeg(6));
+    space.write("source/labels/2.png", grey_png(37, 69, 1));
+    let tag = "1 of 3 images of `source` has an orientation tag, which is not applied: `2.jpg` would be turned by 90° clockwise";
+    let other = "1 of 3 labels of `source` has another size than its image: `2.jpg` is 69 × 37, its label 37 × 69";
     refused(&space, "", &[tag, other, "`orientation = \"apply\"` in the data set turns such images upright"]);
     for (_, said) in told(&space, "") {
         assert!(!said.contains("size = [69, 37]"), "that would squeeze the label: {said}");
     }
-    for (_, said) in told(&space, " --set datasets.mine.orientation=\"apply\"") {
+    for (_, said) in told(&space, " --set datasets.source.orientation=\"apply\"") {
         assert!(!said.contains("2.jpg"), "{said}");
     }
-    space.write("mine/images/2.jpg", jpeg());
+    space.write("source/images/2.jpg", jpeg());
     refused(&space, "", &[other, "one of the two lies on its side"]);
 }
 

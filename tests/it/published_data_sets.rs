@@ -1,34 +1,17 @@
 //! The published data sets from their folders to the numbers of an evaluation: layouts, label values, what may be missing.
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
 use crate::trees::{Label, pixels_of};
 
-/// Trains one iteration on `data` and evaluates on it.
-fn pipeline(classes: &str, data: &str) -> String {
-    format!(
-        r#"format = 1
-[pipeline]
-name = "p"
-classes = "{classes}"
-threads = 1
-[datasets.data]
-{data}
-size = [64, 32]
-[models.small]
-arch = "small"
-[stages.train]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "data"
-iterations = 1
-[stages.evaluate]
-kind = "evaluation"
-weights = ["train"]
-dataset = "data"
-overlays = 0
-"#
-    )
+/// Trains one iteration on `source` and evaluates on it.
+fn pipeline(classes: &str, data: &str) -> Pipeline {
+    training_on(classes, data).evaluated_on("source")
+}
+
+fn training_on(classes: &str, data: &str) -> Pipeline {
+    let pipeline = training().set("pipeline.classes", classes).set("stages.inter.iterations", 1);
+    pipeline.dataset("source", &format!("{data}\nsize = [64, 32]\n"))
 }
 
 /// The pixels of each class that the evaluation counted: the sums of the confusion matrix's rows.
@@ -36,7 +19,7 @@ fn counted(space: &Space) -> Vec<i64> {
     let ran = space.intrada("run p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let metrics: serde_json::Value = serde_json::from_slice(&space.bytes("runs/p/evaluate/metrics.json")).unwrap();
-    let rows = metrics["train"]["confusion"].as_array().unwrap();
+    let rows = metrics["inter"]["confusion"].as_array().unwrap();
     rows.iter().map(|row| row.as_array().unwrap().iter().map(|n| n.as_i64().unwrap()).sum()).collect()
 }
 
@@ -56,66 +39,43 @@ fn each_format_counts_the_pixels_of_every_id_at_the_size_of_its_labels() {
         order.iter().map(|id| images * pixels_of(values, *id)).collect()
     };
 
-    let space = Space::with(&pipeline("cityscapes-19", "format = \"cityscapes\"\nroot = \"C\"\nsplit = \"val\""));
+    let space = Space::with(pipeline("cityscapes-19", "format = \"cityscapes\"\nroot = \"C\"\nsplit = \"val\""));
     let names = ["lindau_000000_000019", "munster_000001_000019"];
     crate::trees::cityscapes(&space, "C", "val", &names, Some(&cityscapes_ids));
     crate::trees::cityscapes(&space, "C", "train", &["ulm_000000_000019"], None);
     assert_eq!(counted(&space), expected(2, &TRAIN_IDS, &cityscapes_ids));
 
-    let space = Space::with(&pipeline("cityscapes-19", "format = \"gta5\"\nroot = \"G\""));
+    let space = Space::with(pipeline("cityscapes-19", "format = \"gta5\"\nroot = \"G\""));
     crate::trees::gta5(&space, "G", &[1, 24_966], &cityscapes_ids);
     assert_eq!(counted(&space), expected(2, &TRAIN_IDS, &cityscapes_ids));
 
-    let space = Space::with(&pipeline("cityscapes-19", "format = \"synscapes\"\nroot = \"S\""));
+    let space = Space::with(pipeline("cityscapes-19", "format = \"synscapes\"\nroot = \"S\""));
     crate::trees::synscapes(&space, "S", &[1, 2, 10], &cityscapes_ids);
     assert_eq!(counted(&space), expected(3, &TRAIN_IDS, &cityscapes_ids));
-    let listing = space.intrada("inspect p.toml train").stdout;
-    assert!(listing.contains("data"), "{listing}");
+    let listing = space.intrada("inspect p.toml inter").stdout;
+    assert!(listing.contains("source"), "{listing}");
 
-    let space = Space::with(&pipeline("cityscapes-16", "format = \"synthia\"\nroot = \"S\""));
+    let space = Space::with(pipeline("cityscapes-16", "format = \"synthia\"\nroot = \"S\""));
     let synthia_ids = ids(22);
     crate::trees::synthia(&space, "S", 2, &synthia_ids);
     assert_eq!(counted(&space), expected(2, &SYNTHIA_16, &synthia_ids));
 
-    let space = Space::with(&pipeline("camvid-11", "format = \"camvid\"\nroot = \"V\"\nsplit = \"test\""));
+    let space = Space::with(pipeline("camvid-11", "format = \"camvid\"\nroot = \"V\"\nsplit = \"test\""));
     let camvid_ids = ids(11);
     crate::trees::camvid(&space, "V", "test", &["0001TP_008550"], &camvid_ids);
     assert_eq!(counted(&space), expected(1, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], &camvid_ids));
 }
 
-const ADAPT: &str = r#"format = 1
-[pipeline]
-name = "p"
-classes = "cityscapes-19"
-threads = 1
-[datasets.gta5]
-format = "gta5"
-root = "G"
-size = [64, 32]
-[datasets.target]
-format = "cityscapes"
-root = "C"
-split = "train"
-list = "train.txt"
-size = [64, 32]
-[models.small]
-arch = "small"
-[stages.inter]
-kind = "inter-training"
-method = "minent"
-model = "small"
-source = "gta5"
-target = "target"
-iterations = 1
-[stages.entropy]
-kind = "entropy-inference"
-weights = "inter"
-images = "target"
-"#;
+/// An adaptation from GTA5 to the images of Cityscapes that a list names, and what it makes of those.
+fn adaptation() -> Pipeline {
+    let pipeline = training_on("cityscapes-19", "format = \"gta5\"\nroot = \"G\"").adapted().inferred();
+    let target = "format = \"cityscapes\"\nroot = \"C\"\nsplit = \"train\"\nlist = \"train.txt\"\nsize = [64, 32]\n";
+    pipeline.dataset("target", target)
+}
 
 #[test]
 fn a_target_needs_no_labels_and_keeps_the_order_of_a_list_of_the_released_code() {
-    let space = Space::with(ADAPT);
+    let space = Space::with(adaptation());
     crate::trees::gta5(&space, "G", &[1], &ids(34));
     crate::trees::cityscapes(
         &space,
@@ -137,13 +97,13 @@ fn a_target_needs_no_labels_and_keeps_the_order_of_a_list_of_the_released_code()
 
 #[test]
 fn the_published_gaps_of_gta5_are_left_out_with_a_warning_and_others_are_an_error() {
-    let space = Space::with(&pipeline("cityscapes-19", "format = \"gta5\"\nroot = \"G\""));
+    let space = Space::with(pipeline("cityscapes-19", "format = \"gta5\"\nroot = \"G\""));
     crate::trees::gta5(&space, "G", &[2153, 2154, 2155, 2159], &[7]);
     space.remove("G/labels/02154.png");
     space.remove("G/labels/02155.png");
     let plan = space.intrada("plan p.toml");
     assert_eq!(plan.code, Some(0), "{}", plan.stderr);
-    let told = "warning: `data` leaves out 2 images without label: 02154.png, 02155.png";
+    let told = "warning: `source` leaves out 2 images without label: 02154.png, 02155.png";
     assert!(plan.stderr.contains(told) && plan.stderr.contains("2 pairs are left"), "{}", plan.stderr);
 
     space.edit("p.toml", "root = \"G\"", "root = \"G\"\nmissing = \"error\"");
@@ -170,7 +130,7 @@ fn the_published_gaps_of_gta5_are_left_out_with_a_warning_and_others_are_an_erro
 
 #[test]
 fn what_is_missing_is_told_in_a_line_a_data_set_with_the_place_where_it_is_expected() {
-    let space = Space::with(ADAPT);
+    let space = Space::with(adaptation());
     crate::trees::cityscapes(&space, "C", "val", &["ulm_000000_000019"], None);
     space.write("train.txt", "x\n");
     let plan = space.intrada("plan p.toml");
@@ -194,7 +154,7 @@ fn what_is_missing_is_told_in_a_line_a_data_set_with_the_place_where_it_is_expec
 fn a_root_that_is_a_folder_too_high_or_too_low_is_told_with_the_right_one() {
     for root in ["E/D/leftImg8bit", "E/D/leftImg8bit/train", "E", "E/D"] {
         let data = format!("format = \"cityscapes\"\nroot = \"{root}\"\nsplit = \"train\"");
-        let space = Space::with(&pipeline("cityscapes-19", &data));
+        let space = Space::with(pipeline("cityscapes-19", &data));
         crate::trees::cityscapes(&space, "E/D", "train", &["ulm_000000_000019"], Some(&ids(33)));
         let said = space.intrada("plan p.toml").stderr;
         assert_eq!(said.contains("it lies in another folder: `root = \"E/D\"`"), root != "E/D", "{root}: {said}");
@@ -204,7 +164,7 @@ fn a_root_that_is_a_folder_too_high_or_too_low_is_told_with_the_right_one() {
 #[test]
 fn a_label_of_another_kind_is_named_where_the_one_that_is_meant_is_missing() {
     let data = "format = \"cityscapes\"\nroot = \"D\"\nsplit = \"train\"";
-    let space = Space::with(&pipeline("cityscapes-19", data));
+    let space = Space::with(pipeline("cityscapes-19", data));
     crate::trees::cityscapes(&space, "D", "train", &["ulm_000000_000019"], Some(&ids(33)));
     let stem = "D/gtFine/train/ulm/ulm_000000_000019_gtFine";
     space.write(&format!("{stem}_labelTrainIds.png"), space.bytes(&format!("{stem}_labelIds.png")));
@@ -216,7 +176,7 @@ fn a_label_of_another_kind_is_named_where_the_one_that_is_meant_is_missing() {
 
 #[test]
 fn a_list_that_names_images_which_are_not_there_is_answered_with_their_number() {
-    let space = Space::with(ADAPT);
+    let space = Space::with(adaptation());
     crate::trees::gta5(&space, "G", &[1], &[7]);
     crate::trees::cityscapes(&space, "C", "train", &["ulm_000000_000019"], None);
     space.write("train.txt", "ulm/ulm_000000_000019_leftImg8bit.png\nulm/ulm_000001_000019_leftImg8bit.png\n");
@@ -230,7 +190,7 @@ fn a_list_that_names_images_which_are_not_there_is_answered_with_their_number() 
 #[test]
 fn labels_of_another_data_set_are_refused() {
     // Classes that these labels don't know.
-    let space = Space::with(&pipeline("camvid-11", "format = \"cityscapes\"\nroot = \"C\"\nsplit = \"val\""));
+    let space = Space::with(pipeline("camvid-11", "format = \"cityscapes\"\nroot = \"C\"\nsplit = \"val\""));
     crate::trees::cityscapes(&space, "C", "val", &["ulm_000000_000019"], Some(&[7]));
     let plan = space.intrada("plan p.toml");
     assert_eq!(plan.code, Some(2));
@@ -239,7 +199,7 @@ fn labels_of_another_data_set_are_refused() {
     assert!(plan.stderr.contains(told), "{}", plan.stderr);
 
     // 8-bit labels where SYNTHIA's are meant.
-    let space = Space::with(&pipeline("cityscapes-16", "format = \"synthia\"\nroot = \"S\""));
+    let space = Space::with(pipeline("cityscapes-16", "format = \"synthia\"\nroot = \"S\""));
     crate::trees::synthia(&space, "S", 1, &[3]);
     space.write("S/GT/LABELS/0000000.png", Label::Grey.of(&[3]));
     let plan = space.intrada("plan p.toml");
@@ -247,12 +207,12 @@ fn labels_of_another_data_set_are_refused() {
     assert!(plan.stderr.contains("S/GT/LABELS/0000000.png` is a PNG of one channel"), "{}", plan.stderr);
 
     // Values that are all ignored: train ids would be such a case, if there were none above 6.
-    let space = Space::with(&pipeline("cityscapes-19", "format = \"gta5\"\nroot = \"G\""));
+    let space = Space::with(pipeline("cityscapes-19", "format = \"gta5\"\nroot = \"G\""));
     crate::trees::gta5(&space, "G", &[1], &[0, 1, 2, 255]);
     let plan = space.intrada("plan p.toml");
     assert_eq!(plan.code, Some(2));
     assert!(
-        plan.stderr.contains("no label of `data` holds a class: the values found are 0 1 2 255"),
+        plan.stderr.contains("no label of `source` holds a class: the values found are 0 1 2 255"),
         "{}",
         plan.stderr
     );

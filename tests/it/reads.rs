@@ -10,42 +10,12 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Ran, Space, files, grey_png};
 
-const PIPELINE: &str = r#"
-format = 1
-[pipeline]
-name = "p"
-seed = 1
-classes = "scenes-8"
-threads = 1
-device = "cpu"
-
-[datasets.source]
-format = "folder"
-root = "source"
-[datasets.target]
-format = "folder"
-root = "target"
-[datasets.test]
-format = "folder"
-root = "test"
-
-[models.small]
-arch = "small"
-[models.given]
+const FROM_FILES: &str = r#"[models.given]
 arch = "small"
 init = "given.safetensors"
-
-[stages.first]
-kind = "inter-training"
-method = "advent"
-model = "small"
-source = "source"
-target = "target"
-iterations = 1
-discriminator_width = 4
-
 [stages.train]
 kind = "inter-training"
 method = "advent"
@@ -58,7 +28,6 @@ discriminator_width = 4
 discriminator_init = "judge.safetensors"
 dataset = "test"
 evaluate_every = 4
-
 [stages.again]
 kind = "inter-training"
 method = "source-only"
@@ -66,28 +35,23 @@ model = "small"
 weights = "given.safetensors"
 source = "source"
 iterations = 1
-
 [stages.import]
 kind = "checkpoint-import"
 file = "given.safetensors"
 model = "small"
-
-[stages.evaluate]
-kind = "evaluation"
-weights = "given.safetensors"
-model = "small"
-dataset = "test"
-
-[stages.entropy]
-kind = "entropy-inference"
-weights = "given.safetensors"
-model = "small"
-images = "target"
 "#;
+
+/// A training, and whatever may begin with a file of weights.
+fn pipeline() -> Pipeline {
+    let pipeline = training().set("pipeline.device", "cpu").adapted().inferred().evaluated().add(FROM_FILES);
+    let given = "weights = \"given.safetensors\"\nmodel = \"small\"\n";
+    let pipeline = pipeline.with("stages.entropy", given).with("stages.evaluate", given);
+    pipeline.folder("source").folder("target").folder("test")
+}
 
 /// With six images of each data set, and weights in files: those that the pipeline names, and others.
 fn prepared() -> Space {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     for number in 0..6u8 {
         for (set, base) in [("source", 0), ("target", 80), ("test", 160)] {
             space.write(&format!("{set}/images/{number}.png"), grey_png(64, 32, base + 10 * number));
@@ -95,9 +59,9 @@ fn prepared() -> Space {
         }
     }
     for (seed, weights, judge) in [("1", "given", "judge"), ("2", "other", "other-judge")] {
-        space.run(&format!("p.toml first --set stages.first.seed={seed}"));
-        space.write(&format!("{weights}.safetensors"), space.bytes("runs/p/first/model.safetensors"));
-        space.write(&format!("{judge}.safetensors"), space.bytes("runs/p/first/discriminator.safetensors"));
+        space.run(&format!("p.toml inter --set stages.inter.seed={seed}"));
+        space.write(&format!("{weights}.safetensors"), space.bytes("runs/p/inter/model.safetensors"));
+        space.write(&format!("{judge}.safetensors"), space.bytes("runs/p/inter/discriminator.safetensors"));
     }
     space.write("other.png", grey_png(64, 32, 5));
     space

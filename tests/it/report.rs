@@ -2,50 +2,21 @@
 
 use std::process::Command;
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
 
-const COMMANDS: &str = r#"
-format = 1
-[pipeline]
-name = "words"
-[stages.count]
-kind = "command"
-shell = "sort in.txt > sorted.txt; echo '<b>log</b>'"
-inputs = ["in.txt"]
-outputs = ["sorted.txt"]
-[stages.use]
-kind = "command"
-shell = "grep -q b sorted.txt && cp sorted.txt out.txt"
-inputs = ["sorted.txt"]
-outputs = ["out.txt"]
-"#;
-
 /// A training too short to teach anything, and its evaluation.
-const NETWORK: &str = r#"
-format = 1
-pipeline = { name = "words", classes = "scenes-8", threads = 1 }
-[datasets]
-source = { format = "scenes", style = "source", seed = 1, count = 2, size = [64, 32] }
-val = { format = "scenes", style = "target", seed = 2, count = 2, size = [64, 32] }
-[models.small]
-arch = "small"
-[stages.inter]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "source"
-iterations = 1
-[stages.evaluate]
-kind = "evaluation"
-weights = "inter"
-dataset = "val"
-overlays = 0
-"#;
+fn network() -> Pipeline {
+    training().set("pipeline.name", "words").set("stages.inter.iterations", 1).evaluated()
+}
 
 const PAGE: &str = "runs/words/report.html";
 
 fn space() -> Space {
-    let space = Space::with(COMMANDS);
+    let pipeline = Pipeline::new().named("words");
+    let pipeline = pipeline.command("count", "sort in.txt > sorted.txt; echo '<b>log</b>'", ["in.txt"], ["sorted.txt"]);
+    let use_it = "grep -q b sorted.txt && cp sorted.txt out.txt";
+    let space = Space::with(pipeline.command("use", use_it, ["sorted.txt"], ["out.txt"]));
     space.write("in.txt", "b\na\n");
     space
 }
@@ -133,58 +104,30 @@ fn a_page_that_cannot_be_written_fails_no_run() {
 
 #[test]
 fn a_run_ends_in_what_its_page_finds_worth_worrying_about() {
-    let space = Space::with(NETWORK);
+    let space = Space::with(network());
     let ran = space.intrada("p.toml");
     let notes: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("note: ")).collect();
-    assert!(!notes.is_empty() && notes[0].starts_with("inter ") && notes[0].contains("val"), "{}", ran.stderr);
+    assert!(!notes.is_empty() && notes[0].starts_with("inter ") && notes[0].contains("test"), "{}", ran.stderr);
     let findings = data(&space)["findings"].as_array().unwrap().clone();
     assert_eq!(findings[0]["found"].as_str(), Some(notes[0]));
     assert!(!notes.iter().any(|note| note.contains("seed")), "of seeds the table speaks: {notes:?}");
     assert!(!space.intrada("p.toml --quiet").stderr.contains("note: "));
 }
 
-/// Every kind of picture that a page shows.
-const TINY: &str = r#"
-format = 1
-[pipeline]
-name = "tiny"
-classes = "scenes-8"
-threads = 1
-[datasets]
-source = { format = "scenes", style = "source", seed = 1, count = 2, size = [64, 32] }
-target = { format = "scenes", style = "target", seed = 2, count = 20, size = [64, 32] }
-[models.small]
-arch = "small"
-[stages.before]
+const AFTER: &str = r#"[stages.after]
 kind = "inter-training"
 method = "source-only"
 model = "small"
 source = "source"
+weights = "inter"
 iterations = 2
-[stages.after]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "source"
-weights = "before"
-iterations = 2
-[stages.entropy]
-kind = "entropy-inference"
-weights = "before"
-images = "target"
-[stages.rank]
-kind = "ranking"
-scores = "entropy"
-lambda = 0.5
-[stages.pseudo]
-kind = "pseudo-labelling"
-predictions = "entropy"
-images = "rank.easy"
-[stages.evaluate]
-kind = "evaluation"
-weights = ["before", "after"]
-dataset = "target"
 "#;
+
+/// Every kind of picture that a page shows.
+fn pictured() -> Pipeline {
+    let pipeline = training().scenes("target", "target", 2, 20).ranked().add(AFTER).evaluated_on("target");
+    pipeline.set("stages.evaluate.weights", ["inter", "after"])
+}
 
 /// What a reader does, and in the end, as the page's title, what came of it.
 const READER: &str = r##"
@@ -208,14 +151,14 @@ document.title = seen.join("; ");
 
 #[test]
 fn a_reader_enlarges_blinks_fades_and_moves_the_cut_by_keys() {
-    let space = Space::with(TINY);
+    let space = Space::with(pictured());
     space.run("p.toml --set pipeline.seed=3");
-    space.write("read.html", with_script(&space.read("runs/tiny/report.html"), READER));
+    space.write("read.html", with_script(&space.read("runs/p/report.html"), READER));
     let Some(shown) = browsed(&space, "read.html", "") else { return };
     let (_, title) = shown.split_once("<title>").unwrap();
     assert_eq!(
         title.split_once("</title>").unwrap().0,
-        "open true; after; before; after; faded true; λ = 0.6: 12 easy, 8 hard, cut at CUT 2 images would \
+        "open true; after; inter; after; faded true; λ = 0.6: 12 easy, 8 hard, cut at CUT 2 images would \
          become easy: ; intrada-run p.toml --set 'pipeline.seed=3' --set stages.rank.lambda=0.6"
             .replace("CUT", &cut(&space))
     );
@@ -223,7 +166,7 @@ fn a_reader_enlarges_blinks_fades_and_moves_the_cut_by_keys() {
 
 /// The first hard score were 12 of the 20 images easy, in three digits.
 fn cut(space: &Space) -> String {
-    let ranking = space.read("runs/tiny/rank/ranking.csv");
+    let ranking = space.read("runs/p/rank/ranking.csv");
     let score: f64 = ranking.lines().nth(13).unwrap().split(',').nth(1).unwrap().parse().unwrap();
     format!("{score:.2e}").parse::<f64>().unwrap().to_string()
 }
@@ -238,7 +181,7 @@ fn a_browser_shows_the_page_and_has_nothing_to_complain_of() {
 
 #[test]
 fn a_browser_loads_every_picture_and_puts_the_classes_into_another_order() {
-    let space = Space::with(&NETWORK.replace("overlays = 0", "overlays = 1"));
+    let space = Space::with(network().set("stages.evaluate.overlays", 1));
     space.run("p.toml");
     // What the page's own policy lets nobody else do: count what didn't load, and press a button.
     let looks = r#"addEventListener("load", async () => {

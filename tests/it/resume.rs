@@ -5,34 +5,11 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
 use crate::space::processes::{children, is_alive, kill};
 
-const PIPELINE: &str = r#"
-format = 1
-[pipeline]
-name = "p"
-classes = "scenes-8"
-threads = 1
-[datasets.source]
-format = "scenes"
-style = "source"
-seed = 1
-count = 8
-[datasets.target]
-format = "scenes"
-style = "target"
-seed = 2
-count = 8
-[models.small]
-arch = "small"
-[stages.inter]
-kind = "inter-training"
-method = "advent"
-model = "small"
-source = "source"
-target = "target"
-iterations = 40
+const STEPS: &str = r#"iterations = 40
 schedule_iterations = 40
 batch = 2
 flip = true
@@ -43,8 +20,13 @@ discriminator_width = 8
 checkpoint_every = 3
 "#;
 
+fn pipeline() -> Pipeline {
+    let pipeline = training().adapted().with("stages.inter", STEPS);
+    pipeline.without("datasets.source.size").without("datasets.target.size")
+}
+
 fn undisturbed() -> BTreeMap<PathBuf, Vec<u8>> {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     space.run("p.toml");
     outputs(&space)
 }
@@ -78,7 +60,7 @@ fn worker_of(runner: u32) -> Option<u32> {
 #[test]
 fn a_training_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one() {
     let expected = undisturbed();
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     // At moments that fall before, on and between checkpoints; whom the kill hits alternates.
     for (i, iterations) in [1, 4, 6, 11, 17, 23, 30, 38].into_iter().enumerate() {
         let mut run = started(&space, iterations);
@@ -103,7 +85,7 @@ fn a_training_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one()
 #[cfg(target_os = "linux")]
 #[test]
 fn a_worker_dies_with_its_runner() {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     let mut run = started(&space, 2);
     let worker = worker_of(run.id()).expect("it trains");
     run.kill().unwrap();
@@ -118,7 +100,7 @@ fn a_worker_dies_with_its_runner() {
 #[test]
 fn an_interrupt_saves_a_checkpoint_and_ends_with_130() {
     let expected = undisturbed();
-    let space = Space::with(&PIPELINE.replace("checkpoint_every = 3", ""));
+    let space = Space::with(pipeline().without("stages.inter.checkpoint_every"));
     let mut run = started(&space, 5);
     assert!(kill(run.id(), "-INT"));
     let status = run.wait().unwrap();
@@ -135,7 +117,7 @@ fn an_interrupt_saves_a_checkpoint_and_ends_with_130() {
 
 #[test]
 fn a_killed_worker_fails_its_stage_and_is_named_with_its_signal() {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     let run = space.command("run p.toml --format json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let worker = loop {
         match worker_of(run.id()).filter(|_| iterations_done(&space) >= 2) {
@@ -150,7 +132,7 @@ fn a_killed_worker_fails_its_stage_and_is_named_with_its_signal() {
     assert_eq!(settled.outcome, "failed");
     assert!(settled.reason.contains("signal 9"), "{}", settled.reason);
     // What is left of it, where it was killed after its first checkpoint, and that it goes on there.
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     let run = space.command("run p.toml").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let worker = loop {
         match worker_of(run.id()).filter(|_| iterations_done(&space) >= 8) {

@@ -5,47 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Ran, Space};
 
-const PIPELINE: &str = r#"
-format = 1
-[pipeline]
-name = "p"
-classes = "scenes-8"
-device = "cpu"
-threads = 2
-
-[datasets.source]
-format = "scenes"
-style = "source"
-seed = 1
-count = 3
-size = [64, 48]
-
-[datasets.target]
-format = "scenes"
-style = "target"
-seed = 2
-count = 3
-size = [64, 48]
-
-[models.net]
-arch = "small"
-
-[stages.inter]
-kind = "inter-training"
-method = "advent"
-model = "net"
-source = "source"
-target = "target"
-iterations = 2
-batch = 2
-
-[stages.entropy]
-kind = "entropy-inference"
-weights = "inter"
-images = "target"
-"#;
+fn pipeline() -> Pipeline {
+    let pipeline = training().set("pipeline.device", "cpu").set("pipeline.threads", 2).adapted().inferred();
+    pipeline.set("stages.inter.batch", 2)
+}
 
 fn run(space: &Space, arguments: &str, environment: &[(&str, &str)]) -> Ran {
     let mut command = space.command(&format!("run p.toml {arguments}"));
@@ -64,7 +30,7 @@ fn results(pipeline: &str, environment: &[(&str, &str)]) -> Vec<(PathBuf, Vec<u8
 
 #[test]
 fn no_variable_of_the_caller_s_changes_a_byte_or_stops_a_stage() {
-    let plain = results(PIPELINE, &[]);
+    let plain = results(&pipeline(), &[]);
     let hostile = [
         // With fewer threads than it was told, oneDNN waits for ever.
         ("OMP_THREAD_LIMIT", "1"),
@@ -78,12 +44,12 @@ fn no_variable_of_the_caller_s_changes_a_byte_or_stops_a_stage() {
         ("ONEDNN_DEFAULT_FPMATH_MODE", "ANY"),
         ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2,-FMA"),
     ];
-    assert_eq!(results(PIPELINE, &hostile), plain);
+    assert_eq!(results(&pipeline(), &hostile), plain);
 }
 
 #[test]
 fn what_is_not_passed_on_is_told_in_the_log_and_with_what_a_result_was_computed_by_why() {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     let ran = run(&space, "inter", &[("OMP_DYNAMIC", "true")]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let log = space.intrada("log p.toml inter").stdout;
@@ -99,7 +65,7 @@ fn a_stage_held_to_an_instruction_set_has_a_key_of_its_own() {
     if !has("avx2") {
         return eprintln!("skipped: this CPU has no AVX2");
     }
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     let key = |ran: &[crate::space::Settled]| ran.iter().map(|settled| settled.key.clone()).collect::<Vec<_>>();
     let without = key(&space.run("p.toml inter"));
     space.edit("p.toml", "threads = 2", "threads = 2\ninstruction_set = \"avx2\"");
@@ -117,7 +83,7 @@ fn a_cpu_that_lacks_the_instructions_is_refused_before_anything_runs() {
     if has("avx512") {
         return eprintln!("skipped: this CPU lacks nothing that could be asked for");
     }
-    let space = Space::with(&PIPELINE.replace("threads = 2", "threads = 2\ninstruction_set = \"avx512\""));
+    let space = Space::with(pipeline().set("pipeline.instruction_set", "avx512"));
     for (command, code) in [("plan p.toml", 2), ("doctor p.toml", 1), ("run p.toml", 1)] {
         let ran = space.intrada(command);
         let told = ran.stdout + &ran.stderr;
@@ -153,7 +119,7 @@ fn with_an_instruction_set_every_cpu_that_has_it_gives_the_same_bytes() {
     let Some(emulator) = emulator().filter(|_| has("avx2")) else {
         return eprintln!("skipped: there is no qemu-x86_64, or this CPU has no AVX2");
     };
-    let held = PIPELINE.replace("threads = 2", "threads = 1\ninstruction_set = \"avx2\"");
+    let held = pipeline().set("pipeline.threads", 1).set("pipeline.instruction_set", "avx2");
     let here = results(&held, &[]);
     for cpu in ["Haswell", "EPYC-Rome"] {
         assert!(results_on(cpu, emulator, &held) == here, "{cpu} gives other bytes");

@@ -3,39 +3,16 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Ran, Space, grey_png};
 
-const PIPELINE: &str = r#"
-format = 1
-[pipeline]
-name = "p"
-classes = "scenes-8"
-device = "cpu"
-threads = 1
-[datasets.s]
-format = "scenes"
-style = "source"
-seed = 1
-count = 4
-size = [64, 32]
-[models.small]
-arch = "small"
-[stages.inter]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "s"
-iterations = 2
-checkpoint_every = 1
-[stages.evaluate]
-kind = "evaluation"
-weights = "inter"
-dataset = "s"
-"#;
+fn pipeline() -> Pipeline {
+    training().set("stages.inter.checkpoint_every", 1).evaluated()
+}
 
 #[test]
 fn after_a_failure_no_result_of_an_earlier_network_is_shown_as_this_runs() {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     let first = space.intrada("p.toml");
     let inspected = space.intrada("inspect p.toml inter --format json").stdout;
     let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
@@ -58,7 +35,7 @@ fn after_a_failure_no_result_of_an_earlier_network_is_shown_as_this_runs() {
 
 #[test]
 fn what_a_resumed_training_cost_is_the_sum_over_its_runs() {
-    let space = Space::with(&PIPELINE.replace("iterations = 2", "iterations = 400"));
+    let space = Space::with(pipeline().set("stages.inter.iterations", 400));
     let mut run = space.command("p.toml inter").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
     let lines = || {
@@ -92,7 +69,7 @@ fn what_a_resumed_training_cost_is_the_sum_over_its_runs() {
 
 #[test]
 fn an_export_of_what_a_training_does_not_have_says_why() {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     space.run("p.toml");
     let said = |name: &str| {
         let ran = space.intrada(&format!("export p.toml {name} out"));
@@ -108,7 +85,7 @@ fn an_export_of_what_a_training_does_not_have_says_why() {
 
 #[test]
 fn a_slip_on_the_command_line_is_answered_with_what_was_meant() {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     space.write("folder/q.toml", "");
     let said = |line: &str| -> String {
         let ran = space.intrada(line);

@@ -3,11 +3,12 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use crate::pipelines::{Pipeline, until};
 use crate::space::{Ran, Space};
 
 /// One command that runs this line.
 fn one(shell: &str) -> Space {
-    Space::with(&format!("format = 1\n[stages.a]\nkind = \"command\"\nshell = \"{shell}\"\noutputs = [\"a.txt\"]\n"))
+    Space::with(Pipeline::new().command("a", shell, [], ["a.txt"]))
 }
 
 /// The program as `shell` starts it, where it is called `$RUN`.
@@ -27,8 +28,7 @@ fn wait_for(space: &Space, name: &str) {
 #[test]
 fn a_signal_that_was_ignored_at_the_start_stops_neither_the_run_nor_its_commands() {
     for signal in ["HUP", "INT", "TERM"] {
-        let space = one("touch begun; while [ ! -e go ]; do sleep 0.02; done; kill -$SIGNAL $$; echo on > a.txt");
-        space.edit("p.toml", "$SIGNAL", signal);
+        let space = one(&format!("touch begun; {}; kill -{signal} $$; echo on > a.txt", until("go")));
         let mut command = started_by(&space, &format!("trap '' {signal}; exec $RUN p.toml"));
         let run = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         wait_for(&space, "begun");
@@ -96,7 +96,7 @@ fn umask_limits_and_priority_are_those_of_the_caller() {
 
 #[test]
 fn a_job_without_a_sign_of_life_is_told_of_once() {
-    let space = one("while [ ! -e go ]; do sleep 0.02; done; echo on > a.txt");
+    let space = one(&format!("{}; echo on > a.txt", until("go")));
     let mut command = space.command("p.toml");
     let mut run = command.env("INTRADA_SILENCE", "1").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);

@@ -1,35 +1,23 @@
 //! Sweeps of commands from outside: members run, are named, are shared with the same pipeline without a matrix.
 
+use crate::pipelines::Pipeline;
 use crate::space::Space;
 
 /// One stage before the sweep, two in it, one that gathers.
-const SWEEP: &str = r#"
-format = 1
-[stages.words]
-kind = "command"
-shell = "printf 'b\na\nc\n' > words.txt; echo words >> runs.log"
-outputs = ["words.txt"]
-
-[stages.head]
-kind = "command"
-shell = "head -n ${matrix.lines} words.txt > head/${matrix.lines}.txt; echo head ${matrix.lines} >> runs.log"
-inputs = ["words.txt"]
-outputs = ["head/${matrix.lines}.txt"]
-[stages.head.matrix]
-lines = [1, 2]
-
-[stages.sorted]
-kind = "command"
-command = ["sh", "-c", "sort head/${matrix.lines}.txt > sorted/${matrix.lines}.txt"]
-inputs = ["head/${matrix.lines}.txt"]
-outputs = ["sorted/${matrix.lines}.txt"]
-
-[stages.all]
-kind = "command"
-shell = "cat sorted/* > all.txt"
-inputs = ["sorted"]
-outputs = ["all.txt"]
-"#;
+fn pipeline() -> Pipeline {
+    let head = "head -n ${matrix.lines} words.txt > head/${matrix.lines}.txt; echo head ${matrix.lines} >> runs.log";
+    Pipeline::new()
+        .command("words", "printf 'b\na\nc\n' > words.txt; echo words >> runs.log", [], ["words.txt"])
+        .command("head", head, ["words.txt"], ["head/${matrix.lines}.txt"])
+        .add("[stages.head.matrix]\nlines = [1, 2]\n")
+        .program(
+            "sorted",
+            &["sh", "-c", "sort head/${matrix.lines}.txt > sorted/${matrix.lines}.txt"],
+            ["head/${matrix.lines}.txt"],
+            ["sorted/${matrix.lines}.txt"],
+        )
+        .command("all", "cat sorted/* > all.txt", ["sorted"], ["all.txt"])
+}
 
 fn decisions(space: &Space, arguments: &str) -> Vec<String> {
     let plan = space.intrada(&format!("plan {arguments} --format json"));
@@ -39,7 +27,7 @@ fn decisions(space: &Space, arguments: &str) -> Vec<String> {
 
 #[test]
 fn a_sweep_runs_what_it_shares_once_and_gathers_what_came_out() {
-    let space = Space::with(SWEEP);
+    let space = Space::with(pipeline());
     assert_eq!(
         space.outcomes(),
         [
@@ -61,9 +49,9 @@ fn a_sweep_runs_what_it_shares_once_and_gathers_what_came_out() {
 
 #[test]
 fn a_member_has_the_key_of_the_stage_that_is_written_by_hand() {
-    let space = Space::with(SWEEP);
+    let space = Space::with(pipeline());
     let swept = space.run("p.toml");
-    let by_hand = SWEEP.replace("[stages.head.matrix]\nlines = [1, 2]\n", "").replace("${matrix.lines}", "2");
+    let by_hand = pipeline().replace("[stages.head.matrix]\nlines = [1, 2]\n", "").replace("${matrix.lines}", "2");
     space.write("p.toml", by_hand);
     let plain = space.run("p.toml head sorted");
     let key =
@@ -72,13 +60,13 @@ fn a_member_has_the_key_of_the_stage_that_is_written_by_hand() {
         assert_eq!(key(&plain, name), key(&swept, &format!("{name}[lines=2]")));
     }
     assert!(plain.iter().all(|settled| settled.outcome != "ran"), "{plain:?}");
-    space.write("p.toml", SWEEP);
+    space.write("p.toml", pipeline());
     assert!(space.run("p.toml").iter().all(|settled| settled.outcome != "ran"));
 }
 
 #[test]
 fn members_are_named_on_the_command_line() {
-    let space = Space::with(SWEEP);
+    let space = Space::with(pipeline());
     assert_eq!(decisions(&space, "p.toml head[lines=2]"), ["words:run", "head[lines=2]:depends"]);
     assert_eq!(decisions(&space, "p.toml sorted").len(), 5);
     assert_eq!(
@@ -103,7 +91,7 @@ fn members_are_named_on_the_command_line() {
 
 #[test]
 fn a_name_that_is_no_member_is_answered_with_those_there_are() {
-    let space = Space::with(SWEEP);
+    let space = Space::with(pipeline());
     for (command, expected) in [
         ("plan p.toml head[lines=3]", "did you mean `head[lines=1]`?"),
         ("plan p.toml haed[lines=2]", "did you mean `head[lines=2]`?"),
@@ -118,11 +106,11 @@ fn a_name_that_is_no_member_is_answered_with_those_there_are() {
 
 #[test]
 fn a_value_that_looks_like_a_path_or_a_shell_word_stays_one_value() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\ncommand = [\"sh\", \"-c\", \"printf %s \\\"$1\\\" > out-$2\", \"sh\", \
-         \"${matrix.word}\", \"${matrix.n}\"]\noutputs = [\"out-${matrix.n}\"]\n[stages.a.matrix]\ninclude = [\n\
-         { n = 1, word = \"../../x\" }, { n = 2, word = \"a, b]=$(touch pwned)\" }]\n",
-    );
+    let line = "printf %s \"$1\" > out-$2";
+    let command = ["sh", "-c", line, "sh", "${matrix.word}", "${matrix.n}"];
+    let pipeline = Pipeline::new().program("a", &command, [], ["out-${matrix.n}"]);
+    let members = r#"[{ n = 1, word = "../../x" }, { n = 2, word = "a, b]=$(touch pwned)" }]"#;
+    let space = Space::with(pipeline.add(&format!("[stages.a.matrix]\ninclude = {members}\n")));
     let settled = space.run("p.toml");
     assert_eq!(settled.len(), 2);
     assert_eq!([space.read("out-1"), space.read("out-2")], ["../../x", "a, b]=$(touch pwned)"]);

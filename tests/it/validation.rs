@@ -3,33 +3,11 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Space, files, grey_png};
 use serde_json::Value;
 
-const PIPELINE: &str = r#"
-format = 1
-[pipeline]
-name = "p"
-classes = "scenes-8"
-threads = 1
-[datasets.source]
-format = "scenes"
-style = "source"
-seed = 1
-count = 8
-[datasets.test]
-format = "scenes"
-style = "target"
-seed = 3
-count = 4
-[models.small]
-arch = "small"
-[stages.inter]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "source"
-iterations = 24
+const STEPS: &str = r#"iterations = 24
 schedule_iterations = 24
 batch = 2
 optimizer = "adam"
@@ -37,12 +15,13 @@ learning_rate = 2e-2
 dataset = "test"
 evaluate_every = 5
 checkpoint_every = 3
-[stages.evaluate]
-kind = "evaluation"
-weights = ["inter", "inter.best"]
-dataset = "test"
-overlays = 0
 "#;
+
+fn pipeline() -> Pipeline {
+    let pipeline = training().evaluated().with("stages.inter", STEPS);
+    let pipeline = pipeline.without("datasets.source.size").without("datasets.test.size");
+    pipeline.set("stages.evaluate.weights", ["inter", "inter.best"])
+}
 
 fn evaluations(space: &Space) -> Vec<Value> {
     let text = space.read("runs/p/inter/evaluations.jsonl");
@@ -57,7 +36,7 @@ fn outputs(space: &Space) -> Vec<Vec<u8>> {
 
 #[test]
 fn best_is_the_network_with_the_best_miou_and_the_stage_itself_the_last_one() {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     let ran = space.intrada("run p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let found = evaluations(&space);
@@ -84,9 +63,9 @@ fn best_is_the_network_with_the_best_miou_and_the_stage_itself_the_last_one() {
 
 #[test]
 fn evaluating_changes_nothing_about_the_training() {
-    let (with, without) = (Space::with(PIPELINE), Space::with(PIPELINE));
-    without.edit("p.toml", "dataset = \"test\"\nevaluate_every = 5\n", "");
-    without.edit("p.toml", "\"inter\", \"inter.best\"", "\"inter\"");
+    let with = Space::with(pipeline());
+    let without = pipeline().without("stages.inter.dataset").without("stages.inter.evaluate_every");
+    let without = Space::with(without.set("stages.evaluate.weights", "inter"));
     with.run("p.toml inter");
     without.run("p.toml inter");
     for name in ["model.safetensors", "losses.jsonl"] {
@@ -98,9 +77,9 @@ fn evaluating_changes_nothing_about_the_training() {
 
 #[test]
 fn a_training_killed_between_and_in_evaluations_finds_the_same_best_network() {
-    let undisturbed = Space::with(PIPELINE);
+    let undisturbed = Space::with(pipeline());
     undisturbed.run("p.toml inter");
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     // Killed as soon as there is one evaluation more, wherever the loop is then; once interrupted instead.
     for evaluations in 1..=4 {
         let mut run = space.command("run p.toml inter").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -129,16 +108,11 @@ fn a_training_killed_between_and_in_evaluations_finds_the_same_best_network() {
 
 #[test]
 fn labels_outside_the_classes_are_told_before_the_training_begins() {
-    let space = Space::with(PIPELINE);
-    space.edit(
-        "p.toml",
-        "format = \"scenes\"\nstyle = \"target\"\nseed = 3\ncount = 4",
-        "format = \"folder\"\nroot = \"data\"",
-    );
-    space.write("data/images/a.png", grey_png(64, 32, 90));
-    space.write("data/labels/a.png", grey_png(64, 32, 1));
+    let space = Space::with(pipeline().folder("test"));
+    space.write("test/images/a.png", grey_png(64, 32, 90));
+    space.write("test/labels/a.png", grey_png(64, 32, 1));
     space.run("p.toml inter");
-    space.write("data/labels/a.png", grey_png(64, 32, 9));
+    space.write("test/labels/a.png", grey_png(64, 32, 9));
     let ran = space.intrada("run p.toml");
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("value 9 is not one of the 8 classes"), "{}", ran.stderr);

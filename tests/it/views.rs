@@ -5,38 +5,20 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
 
-const PIPELINE: &str = r#"
-format = 1
-[pipeline]
-name = "p"
-classes = "scenes-8"
-threads = 1
-[datasets.source]
-format = "scenes"
-style = "source"
-seed = 1
-count = 4
-size = [64, 32]
-[models.small]
-arch = "small"
-[stages.inter]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "source"
-iterations = 60
+const STEPS: &str = r#"iterations = 60
 optimizer = "adam"
 learning_rate = 1e-3
 checkpoint_every = 10
 dataset = "source"
 evaluate_every = 20
-[stages.entropy]
-kind = "entropy-inference"
-weights = "inter"
-images = "source"
 "#;
+
+fn pipeline() -> Pipeline {
+    training().with("stages.inter", STEPS).inferred().set("stages.entropy.images", "source")
+}
 
 /// The event files of a stage that aren't empty.
 fn events(space: &Space, stage: &str) -> Vec<PathBuf> {
@@ -73,9 +55,9 @@ fn is_killed(space: &Space) -> bool {
 
 #[test]
 fn what_is_shown_of_a_killed_training_ends_as_that_of_an_undisturbed_one() {
-    let undisturbed = Space::with(PIPELINE);
+    let undisturbed = Space::with(pipeline());
     undisturbed.run("p.toml");
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     let mut reader = Reader::of(&space);
     let mut seen: Vec<PathBuf> = Vec::new();
     for _ in 0..2 {
@@ -105,7 +87,7 @@ fn what_is_shown_of_a_killed_training_ends_as_that_of_an_undisturbed_one() {
 
 #[test]
 fn another_training_takes_the_place_of_the_one_that_was_shown() {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     space.run("p.toml");
     let mut reader = Reader::of(&space);
     reader.iter_mut().for_each(Reader::reload);

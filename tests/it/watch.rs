@@ -5,31 +5,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use crate::pipelines::{Pipeline, until};
 use crate::space::Space;
 
 /// Far more than anything here takes: reached only where something is wrong.
 const DEADLINE: Duration = Duration::from_secs(120);
-
-const CHAIN: &str = r#"
-format = 1
-[stages.upper]
-kind = "command"
-shell = "tr a-z A-Z < words.txt > upper.txt; echo upper >> runs.log"
-inputs = ["words.txt"]
-outputs = ["upper.txt"]
-
-[stages.sorted]
-kind = "command"
-shell = "sort upper.txt > sorted.txt; echo sorted >> runs.log"
-inputs = ["upper.txt"]
-outputs = ["sorted.txt"]
-
-[stages.other]
-kind = "command"
-shell = "wc -l < numbers.txt > other.txt; echo other >> runs.log"
-inputs = ["numbers.txt"]
-outputs = ["other.txt"]
-"#;
 
 /// The program, watching, and what it says.
 struct Watching {
@@ -95,7 +75,22 @@ fn pass_on(lines: impl BufRead, send: &mpsc::Sender<String>) {
 }
 
 fn chain() -> Space {
-    let space = Space::with(CHAIN);
+    let space = Space::with(
+        Pipeline::new()
+            .command(
+                "upper",
+                "tr a-z A-Z < words.txt > upper.txt; echo upper >> runs.log",
+                ["words.txt"],
+                ["upper.txt"],
+            )
+            .command("sorted", "sort upper.txt > sorted.txt; echo sorted >> runs.log", ["upper.txt"], ["sorted.txt"])
+            .command(
+                "other",
+                "wc -l < numbers.txt > other.txt; echo other >> runs.log",
+                ["numbers.txt"],
+                ["other.txt"],
+            ),
+    );
     space.write("words.txt", "b\na\nc\n");
     space.write("numbers.txt", "1\n2\n");
     space
@@ -163,29 +158,15 @@ fn an_input_that_is_missing_is_told_and_waited_for() {
 }
 
 /// `a` runs until it is let go; `b` reads another file. Each writes down that it was begun.
-const SLOW: &str = r#"
-format = 1
-[resources]
-cpu = 4
-[stages.a]
-kind = "command"
-shell = '''
-echo begun >> a.log
-trap 'echo ended >> a.log; exit 1' TERM
-until [ -e go ]; do sleep 0.02; done
-cat a.in > a.out
-'''
-inputs = ["a.in"]
-outputs = ["a.out"]
-[stages.b]
-kind = "command"
-shell = "cat b.in > b.out"
-inputs = ["b.in"]
-outputs = ["b.out"]
-"#;
+fn slow_pipeline(cpus: u32) -> Pipeline {
+    let shell =
+        format!("echo begun >> a.log; trap 'echo ended >> a.log; exit 1' TERM; {}; cat a.in > a.out", until("go"));
+    let pipeline = Pipeline::new().add(&format!("[resources]\ncpu = {cpus}\n"));
+    pipeline.command("a", &shell, ["a.in"], ["a.out"]).command("b", "cat b.in > b.out", ["b.in"], ["b.out"])
+}
 
 fn slow() -> (Space, Watching) {
-    let space = Space::with(SLOW);
+    let space = Space::with(slow_pipeline(4));
     space.write("a.in", "1\n");
     space.write("b.in", "1\n");
     let watching = Watching::of(&space);
@@ -234,9 +215,7 @@ fn a_running_stage_whose_key_changed_is_stopped_and_begun_anew() {
 
 #[test]
 fn a_stage_that_failed_runs_again_when_its_input_is_mended() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"grep good in > out\"\ninputs = [\"in\"]\noutputs = [\"out\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command("a", "grep good in > out", ["in"], ["out"]));
     space.write("in", "bad\n");
     let watching = Watching::of(&space);
     assert_eq!(watching.outcomes(), ["a:failed"]);
@@ -246,9 +225,7 @@ fn a_stage_that_failed_runs_again_when_its_input_is_mended() {
 
 #[test]
 fn a_file_that_is_added_to_an_input_folder_is_seen() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"find in -type f | sort > out\"\ninputs = [\"in\"]\noutputs = [\"out\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command("a", "find in -type f | sort > out", ["in"], ["out"]));
     space.write("in/one", "");
     let watching = Watching::of(&space);
     assert_eq!(watching.outcomes(), ["a:ran"]);
@@ -274,9 +251,12 @@ fn a_cache_that_is_deleted_meanwhile_is_made_again() {
 
 #[test]
 fn a_stage_that_writes_what_it_reads_is_not_run_for_ever() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo >> tries; date +%N > in/log; cat in/one > out\"\ninputs = [\"in\"]\noutputs = [\"out\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command(
+        "a",
+        "echo >> tries; date +%N > in/log; cat in/one > out",
+        ["in"],
+        ["out"],
+    ));
     space.write("in/one", "");
     let watching = Watching::of(&space);
     watching.until("`in/log` changes whenever a runs");
@@ -293,10 +273,12 @@ fn a_stage_that_writes_what_it_reads_is_not_run_for_ever() {
 
 #[test]
 fn a_stage_that_adds_ever_new_files_to_what_it_reads_is_not_run_for_ever() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"echo >> tries; mkdir -p in/logs; date > in/logs/$(date +%N); cat in/one > out\"\n\
-         inputs = [\"in\"]\noutputs = [\"out\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command(
+        "a",
+        "echo >> tries; mkdir -p in/logs; date > in/logs/$(date +%N); cat in/one > out",
+        ["in"],
+        ["out"],
+    ));
     space.write("in/one", "");
     let watching = Watching::of(&space);
     watching.until("`in` gets new files, this time `in/logs/");
@@ -310,8 +292,8 @@ fn a_stage_that_adds_ever_new_files_to_what_it_reads_is_not_run_for_ever() {
 
 #[test]
 fn a_stage_that_may_be_in_vain_makes_way_for_the_one_that_decides() {
-    let space = Space::with(&SLOW.replace("cpu = 4", "cpu = 1").replace("cat b.in > b.out", "sort b.in > a.in"));
-    space.edit("p.toml", "outputs = [\"b.out\"]", "outputs = [\"a.in\"]");
+    let pipeline = slow_pipeline(1).set("stages.b.shell", "sort b.in > a.in");
+    let space = Space::with(pipeline.set("stages.b.outputs", ["a.in"]));
     space.write("b.in", "1\n2\n");
     let watching = Watching::of(&space);
     while !space.path("a.log").exists() {
@@ -327,15 +309,14 @@ fn a_stage_that_may_be_in_vain_makes_way_for_the_one_that_decides() {
 
 #[test]
 fn after_any_edits_all_is_as_a_fresh_run_would_make_it() {
-    const STAGE: &str = "inputs = [\"NAME.in\"]\noutputs = [\"NAME.out\"]\nkind = \"command\"\n";
     let names = ["a", "b", "c"];
-    let stage = |name: &&str| {
-        format!("[stages.{name}]\nshell = \"sleep 0.05; cat {name}.in > {name}.out\"\n{}", STAGE.replace("NAME", name))
-    };
-    let last = "[stages.all]\nshell = \"sleep 0.05; cat a.out b.out c.out > all.out\"\n";
-    let last =
-        format!("{last}kind = \"command\"\ninputs = [\"a.out\", \"b.out\", \"c.out\"]\noutputs = [\"all.out\"]\n");
-    let file = format!("format = 1\n{}{last}", names.iter().map(stage).collect::<String>());
+    let shell = |inputs: &str, name: &str| format!("sleep 0.05; cat {inputs} > {name}.out");
+    let copied = names.iter().fold(Pipeline::new(), |pipeline, name| {
+        let (input, output) = (format!("{name}.in"), format!("{name}.out"));
+        pipeline.command(name, &shell(&input, name), [&input], [&output])
+    });
+    let outputs = ["a.out", "b.out", "c.out"];
+    let file = copied.command("all", &shell(&outputs.join(" "), "all"), outputs, ["all.out"]);
     let space = Space::with(&file);
     names.iter().for_each(|name| space.write(&format!("{name}.in"), "0\n"));
     let watching = Watching::of(&space);
@@ -346,7 +327,7 @@ fn after_any_edits_all_is_as_a_fresh_run_would_make_it() {
         match random >> 16 & 7 {
             0 => space.write(&format!("{name}.out"), "by hand"),
             1 => space.write("all.out", "by hand"),
-            2 => space.write("p.toml", format!("{file}# {edit}\n")),
+            2 => space.write("p.toml", file.clone().add(&format!("# {edit}\n"))),
             3 => space.write("p.toml", file.replace("sleep 0.05; cat a", "sleep 0.04; cat a")),
             _ => space.write(&format!("{name}.in"), format!("{}\n", random >> 24 & 3)),
         }
@@ -368,9 +349,7 @@ fn after_any_edits_all_is_as_a_fresh_run_would_make_it() {
 
 #[test]
 fn a_file_behind_a_link_in_an_input_folder_wakes_the_stage_that_reads_it() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat data/*/* > a.txt\"\ninputs = [\"data\"]\noutputs = [\"a.txt\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command("a", "cat data/*/* > a.txt", ["data"], ["a.txt"]));
     let disk = Space::new();
     disk.write("city/1.txt", "one");
     space.write("data/own/2.txt", "two");
@@ -396,9 +375,7 @@ fn comes(space: &Space, watching: &Watching, output: &str, wanted: &str) {
 
 #[test]
 fn a_link_above_an_input_that_is_made_to_lead_elsewhere_is_seen_and_what_lies_there_then() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat sets/data/in/* > a.txt\"\ninputs = [\"sets/data/in\"]\noutputs = [\"a.txt\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command("a", "cat sets/data/in/* > a.txt", ["sets/data/in"], ["a.txt"]));
     let disk = Space::new();
     let link = |to: &str, at: std::path::PathBuf| {
         let new = at.with_extension("new");
@@ -427,9 +404,7 @@ fn a_link_above_an_input_that_is_made_to_lead_elsewhere_is_seen_and_what_lies_th
 
 #[test]
 fn an_input_folder_that_was_replaced_by_another_is_watched_as_it_is_now() {
-    let space = Space::with(
-        "format = 1\n[stages.a]\nkind = \"command\"\nshell = \"cat sets/in/deep/* > a.txt\"\ninputs = [\"sets/in\"]\noutputs = [\"a.txt\"]\n",
-    );
+    let space = Space::with(Pipeline::new().command("a", "cat sets/in/deep/* > a.txt", ["sets/in"], ["a.txt"]));
     space.write("sets/in/deep/file", "1");
     let watching = Watching::of(&space);
     comes(&space, &watching, "a.txt", "1");

@@ -4,17 +4,15 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
 use crate::space::mounts::with_mounts;
 
 /// A stage that takes its time, and one whose output lies in a folder.
-const SLOW: &str = "format = 1\n[stages.slow]\nkind = \"command\"\nshell = \"echo >> tries; echo > slow.txt\"\noutputs = [\"slow.txt\"]\n\
-    [stages.last]\nkind = \"command\"\nshell = \"cat slow.txt > out/deep/er.txt\"\ninputs = [\"slow.txt\"]\noutputs = [\"out/deep/er.txt\"]\n";
-
-/// A stage whose outputs the program itself puts in place.
-const BUILT_IN: &str = "format = 1\n[pipeline]\nname = \"p\"\ndevice = \"cpu\"\nclasses = \"scenes-8\"\n[models.m]\narch = \"small\"\n\
-    [datasets.s]\nformat = \"scenes\"\nstyle = \"source\"\nseed = 1\ncount = 2\n[datasets.t]\nformat = \"scenes\"\nstyle = \"target\"\nseed = 2\ncount = 2\n\
-    [stages.w]\nkind = \"inter-training\"\nmethod = \"minent\"\nmodel = \"m\"\nsource = \"s\"\ntarget = \"t\"\niterations = 1\n";
+fn slow() -> Pipeline {
+    let pipeline = Pipeline::new().command("slow", "echo >> tries; echo > slow.txt", [], ["slow.txt"]);
+    pipeline.command("last", "cat slow.txt > out/deep/er.txt", ["slow.txt"], ["out/deep/er.txt"])
+}
 
 type Obstacle = (&'static str, fn(&std::path::Path));
 
@@ -47,7 +45,9 @@ fn is_refused(space: &Space, place: &str, what: &str) {
 #[test]
 fn whatever_is_no_folder_on_the_way_to_an_output_is_told_before_anything_runs() {
     for (what, make) in OBSTACLES {
-        for (file, places) in [(SLOW, &["out", "out/deep"][..]), (BUILT_IN, &["runs", "runs/p", "runs/p/w"])] {
+        // Of a training the program itself puts the outputs in place.
+        let folders: [&[&str]; 2] = [&["out", "out/deep"], &["runs", "runs/p", "runs/p/inter"]];
+        for (file, places) in [slow(), training()].iter().zip(folders) {
             for place in places {
                 let space = Space::with(file);
                 let above = space.path(place);
@@ -64,7 +64,7 @@ fn whatever_is_no_folder_on_the_way_to_an_output_is_told_before_anything_runs() 
 #[test]
 fn what_lies_in_the_place_itself_is_put_aside_whatever_it_is() {
     for (what, make) in OBSTACLES {
-        let space = Space::with(SLOW);
+        let space = Space::with(slow());
         fs::create_dir_all(space.path("out/deep")).unwrap();
         make(&space.path("out/deep/er.txt"));
         let ran = space.intrada("p.toml");
@@ -75,7 +75,7 @@ fn what_lies_in_the_place_itself_is_put_aside_whatever_it_is() {
 #[test]
 fn a_folder_that_nobody_may_write_to_is_told_before_anything_runs() {
     let space = Space::new();
-    space.write("p.toml", SLOW);
+    space.write("p.toml", slow());
     fs::create_dir(space.path("out")).unwrap();
     let mut script = "touch mounted; mount -t tmpfs none out; mkdir out/deep; mount -o remount,ro out\n".to_owned();
     for (name, arguments) in [("run", "p.toml --cache cache"), ("plan", "plan p.toml"), ("doctor", "doctor p.toml")] {
@@ -92,7 +92,7 @@ fn a_folder_that_nobody_may_write_to_is_told_before_anything_runs() {
 
 #[test]
 fn a_folder_without_the_right_to_write_is_told_to_whoever_is_not_root() {
-    let space = Space::with(SLOW);
+    let space = Space::with(slow());
     fs::create_dir_all(space.path("out/deep")).unwrap();
     fs::set_permissions(space.path("out/deep"), fs::Permissions::from_mode(0o555)).unwrap();
     if fs::write(space.path("out/deep/try"), "").is_ok() {
@@ -111,7 +111,7 @@ fn a_folder_without_the_right_to_write_is_told_to_whoever_is_not_root() {
 
 #[test]
 fn what_is_in_place_already_needs_no_way_in() {
-    let space = Space::with(SLOW);
+    let space = Space::with(slow());
     assert_eq!(space.outcomes(), ["last:ran", "slow:ran"]);
     assert_eq!(space.outcomes(), ["last:up-to-date", "slow:up-to-date"]);
     // A stage that nobody asks for keeps nobody from another.

@@ -1,74 +1,32 @@
 //! Weights that somebody else trained, as files: looked at, gone on from and evaluated beside those of a stage.
 
+use crate::pipelines::{Pipeline, training};
 use crate::space::{Space, grey_png};
 
-const PIPELINE: &str = r#"format = 1
-[pipeline]
-name = "p"
-classes = "scenes-8"
-threads = 1
-device = "cpu"
+fn pipeline() -> Pipeline {
+    training().set("pipeline.device", "cpu")
+}
 
-[datasets.target]
-format = "scenes"
-style = "target"
-seed = 2
-count = 6
-size = [64, 48]
-
-[models.small]
-arch = "small"
-
-[stages.inter]
-kind = "inter-training"
-method = "source-only"
-model = "small"
-source = "target"
-iterations = 2
-"#;
-
-const FROM_FILES: &str = r#"
-[stages.entropy]
-kind = "entropy-inference"
-weights = "published.pth"
-model = "small"
-images = "target"
-
-[stages.rank]
-kind = "ranking"
-scores = "entropy"
-
-[stages.pseudo]
-kind = "pseudo-labelling"
-predictions = "entropy"
-images = "rank.easy"
-
-[stages.intra]
-kind = "intra-training"
-method = "minent"
-model = "small"
-weights = "weights/published"
-easy = "pseudo"
-hard = "rank.hard"
-iterations = 2
-
-[stages.evaluate]
-kind = "evaluation"
-weights = ["inter", "intra", "weights/mine.v2.safetensors"]
-model = "small"
-dataset = "target"
-"#;
+/// With stages that take the network from files.
+fn from_files() -> Pipeline {
+    let weights = ["inter", "intra", "weights/mine.v2.safetensors"];
+    let pipeline = pipeline().ranked().intra().evaluated_on("source").set("stages.evaluate.weights", weights);
+    let published = "images = \"source\"\nweights = \"published.pth\"\nmodel = \"small\"\n";
+    let pipeline = pipeline.with("stages.entropy", published).set("stages.evaluate.model", "small");
+    let pipeline = pipeline.without("stages.evaluate.overlays").without("stages.intra.discriminator_width");
+    pipeline.with("stages.intra", "method = \"minent\"\nweights = \"weights/published\"\n")
+}
 
 /// A workspace in which `inter` has run, and its weights lie in files of three names.
 fn trained() -> Space {
-    let space = Space::with(PIPELINE);
+    let space = Space::with(pipeline());
     space.run("p.toml");
     let weights = space.bytes("runs/p/inter/model.safetensors");
     // The content says of what format a file is; its name only that it is one.
     for file in ["published.pth", "weights/published", "weights/mine.v2.safetensors"] {
         space.write(file, &weights);
     }
-    space.write("p.toml", format!("{PIPELINE}{FROM_FILES}"));
+    space.write("p.toml", from_files());
     space
 }
 
@@ -93,14 +51,9 @@ fn weights_of_another_number_of_classes_and_a_cut_file_are_told_before_anything_
     assert!(ran.stderr.contains("published.pth is cut: 10 of"), "{}", ran.stderr);
     space.write("published.pth", &whole);
 
-    space.edit("p.toml", "classes = \"scenes-8\"", "classes = \"camvid-11\"");
-    space.edit(
-        "p.toml",
-        "format = \"scenes\"\nstyle = \"target\"\nseed = 2\ncount = 6\nsize = [64, 48]",
-        "format = \"folder\"\nroot = \"d\"",
-    );
-    space.write("d/images/a.png", grey_png(64, 48, 90));
-    space.write("d/labels/a.png", grey_png(64, 48, 1));
+    space.write("p.toml", from_files().set("pipeline.classes", "camvid-11").folder("source"));
+    space.write("source/images/a.png", grey_png(64, 48, 90));
+    space.write("source/labels/a.png", grey_png(64, 48, 1));
     for command in ["plan p.toml entropy", "run p.toml entropy"] {
         let ran = space.intrada(command);
         assert_eq!(ran.code, Some(2), "{}", ran.stderr);
@@ -162,7 +115,7 @@ fn what_is_before_the_names_changes_no_result_and_is_said() {
     space.write("published.pth", below("state_dict.net._orig_mod."));
     space.write("weights/mine.v2.safetensors", below("model."));
     let import = "\n[stages.imported]\nkind = \"checkpoint-import\"\nfile = \"published.pth\"\nmodel = \"small\"\n";
-    space.write("p.toml", format!("{}{import}", space.read("p.toml")));
+    space.write("p.toml", from_files().add(import));
     let ran = space.intrada("run p.toml --format json");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let metrics: serde_json::Value = serde_json::from_str(&space.read("runs/p/evaluate/metrics.json")).unwrap();

@@ -39,9 +39,9 @@ impl Space {
     }
 
     /// With this pipeline as `p.toml`.
-    pub fn with(pipeline: &str) -> Space {
+    pub fn with(pipeline: impl AsRef<str>) -> Space {
         let space = Space::new();
-        space.write("p.toml", pipeline);
+        space.write("p.toml", pipeline.as_ref());
         space
     }
 
