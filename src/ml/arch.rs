@@ -1,4 +1,4 @@
-//! The networks by the names that a pipeline gives them.
+//! The networks by their names in a pipeline.
 //!
 //! The one place that knows all of them; a new network is a file of its own and a line in each function here.
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub enum Arch {
     DeepLabV2ResNet101,
 }
 
-/// What can be chosen about a network, each where it has the choice.
+/// The options of networks, each for those that have the choice.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// C, the number of classes.
@@ -61,7 +61,7 @@ impl Arch {
         }
     }
 
-    /// How its input is made of pixel values.
+    /// How pixel values become its input.
     pub fn normalization(self) -> Normalization {
         let rgb = |mean, scale| Normalization { channels: ChannelOrder::Rgb, mean: [mean; 3], scale: [scale; 3] };
         match self {
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use crate::network::Mode;
 
-    /// A network whose stored statistics are not those that it begins with, which would hide a mistake in using them.
+    /// A network whose stored statistics differ from the initial ones, which would hide a mistake in using them.
     fn moved(arch: Arch, multi_level: bool) -> Box<dyn Network> {
         let options = Options { classes: 5, multi_level, output_stride: None, branches: Some(Branches::Two) };
         let network = arch.build(options, 1, Device::Cpu, Kind::Double);

@@ -1,5 +1,5 @@
-//! For this crate's unit tests: where libtorch is. A library's link arguments don't reach the programs that use it; the
-//! worker program's are in the build script of the root package.
+//! Tells this crate's unit tests where libtorch is. A library's link arguments don't reach the programs that use it; the
+//! root package's build script holds those of the worker.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

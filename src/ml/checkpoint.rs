@@ -1,8 +1,8 @@
-//! Named tensors from and to safetensors files, and from PyTorch's.
+//! Reads and writes named tensors: safetensors files, and PyTorch's (reading only).
 //!
-//! It knows names, shapes and element types, not what they mean. Equal tensors and equal metadata give equal bytes: the
-//! artifact store compares digests, and a stage that reproduces its weights must be recognised as unchanged. And a reader
-//! sees either the old file or the new one, whole, whenever the writer is killed.
+//! Knows names, shapes and element types, not their meaning. Equal tensors and equal metadata give equal bytes: the
+//! artifact store compares digests, and a stage that reproduces its weights must be recognised as unchanged. Writing is
+//! atomic: a reader sees either the old file or the complete new one, whenever the writer is killed.
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -27,27 +27,27 @@ pub use fit::{Apart, Restored, Rule, copy_into, required, restore};
 pub use nearest::Nearest;
 pub use wrapping::{Beside, Wrapping};
 
-/// The one metadata entry. The format's metadata is a map whose order no writer promises, so more than one entry would
-/// make the bytes vary; what belongs there is one JSON text.
+/// The one metadata entry. The format's metadata is a map without a defined order, so more than one entry would make the
+/// bytes vary; the entry's value is one JSON text.
 const METADATA: &str = "intrada";
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// Tensors by name, on the CPU.
     pub tensors: HashMap<String, Tensor>,
-    /// The JSON text beside them, if the file is one of ours.
+    /// The JSON text with them, if the file is one of ours.
     pub metadata: Option<String>,
-    /// All that the header says beside the tensors, whoever wrote it; nothing of a file of `torch.save`.
+    /// All metadata in the header, from any program; empty for a file of `torch.save`.
     pub header: Header,
     /// Where in the file they were.
     pub wrapping: Wrapping,
 }
 
-/// The texts by name that a safetensors file has beside its tensors.
+/// The metadata of a safetensors file: text by name.
 pub type Header = BTreeMap<String, String>;
 
-/// What the header of a file says beside the tensors; nothing where the file can't be read.
+/// The metadata of a file's header; empty if the file can't be read.
 pub fn header(file: &InputFile) -> Header {
     let bytes = file.read().unwrap_or_default();
     match beginning::form(&bytes) {
@@ -62,29 +62,29 @@ fn texts(header: &safetensors::tensor::Metadata) -> Header {
     header.metadata().iter().flatten().map(|(name, text)| (name.clone(), text.clone())).collect()
 }
 
-/// Reads a whole file, safetensors or of `torch.save`: its first bytes tell which, since its name may be the cache's. Names
-/// of dictionaries in dictionaries are joined by dots.
+/// Reads a complete file of safetensors or `torch.save`: the first bytes tell which, since its name may be the cache's.
+/// Names in nested dictionaries are joined by dots.
 ///
 /// # Errors
-/// When it can't be read, is neither, or has elements of a kind without use here.
+/// It can't be read, has neither format, or has an unsupported element type.
 pub fn read(path: &Path) -> Result<Checkpoint, CheckpointError> {
     read_input(&InputFile::new(path))
 }
 
-/// As [`read`], of a file that may have to hold what somebody has seen in it.
+/// Like [`read`], for a file whose content may be checked against a digest.
 ///
 /// # Errors
-/// As [`read`]; it holds something else.
+/// Those of [`read`]; the content differs.
 pub fn read_input(file: &InputFile) -> Result<Checkpoint, CheckpointError> {
     let (path, bytes) = (file.path(), file.read()?);
     let (contents, header) = contents(path, &bytes)?;
     taken(path, contents, header, Wrapping::default())
 }
 
-/// Reads of a file the network whose names are one of the `wanted` lists, whatever is before these names.
+/// Reads the network whose names are one of the `wanted` lists, with any prefix.
 ///
 /// # Errors
-/// As [`read_input`]; the file doesn't hold it, or holds several that differ.
+/// Those of [`read_input`]; the file doesn't contain it, or contains several that differ.
 pub fn read_network(file: &InputFile, wanted: &[Vec<String>]) -> Result<Checkpoint, CheckpointError> {
     let (path, bytes) = (file.path(), file.read()?);
     let (mut contents, header) = contents(path, &bytes)?;
@@ -92,7 +92,7 @@ pub fn read_network(file: &InputFile, wanted: &[Vec<String>]) -> Result<Checkpoi
     taken(path, contents, header, wrapping)
 }
 
-/// All that has a name, and what the header says beside.
+/// Everything with a name, and the header's metadata.
 fn contents<'a>(path: &Path, bytes: &'a [u8]) -> Result<(Contents<'a>, Header), CheckpointError> {
     match beginning::form(bytes) {
         Form::Pth => match pth::read(bytes) {
@@ -136,10 +136,10 @@ fn taken(path: &Path, contents: Contents, header: Header, wrapping: Wrapping) ->
     Ok(Checkpoint { tensors, metadata, header, wrapping })
 }
 
-/// Writes tensors sorted by name with `metadata`, a JSON text, beside them, and replaces the file at once.
+/// Writes tensors sorted by name with `metadata`, a JSON text, and replaces the file atomically.
 ///
 /// # Errors
-/// When the file system refuses, or an element kind is unknown to the format. The old file is then still there.
+/// The file system returns an error, or the format doesn't support an element type. Then the old file is unchanged.
 pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Option<&str>) -> Result<(), CheckpointError> {
     let mut named = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
@@ -157,8 +157,8 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: Option<&str>) 
     replace(path, &bytes).map_err(|source| io_error("write", path, source))
 }
 
-/// Temporary file beside the target, synced, renamed over it, and the folder synced: after a power cut too there is
-/// either the old file or the new one.
+/// Writes a temporary file in the same folder, syncs it, renames it over the target, and syncs the folder: after a power
+/// failure there is either the old file or the new one.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = path.with_extension("partial");
     let mut file = File::create(&partial)?;
@@ -179,7 +179,7 @@ struct Stored {
 }
 
 impl Stored {
-    /// The kind that the format lacks is the error.
+    /// The error is the unsupported element type.
     fn new(tensor: &Tensor) -> Result<Stored, Kind> {
         let kind = tensor.kind();
         let dtype = dtype_of(kind).ok_or(kind)?;

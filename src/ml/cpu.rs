@@ -1,10 +1,10 @@
-//! What libtorch does with the CPU that it runs on: which instructions it has chosen, and how its numbers are made the same on
-//! every CPU that has these.
+//! How libtorch uses the CPU: the instruction set that it has chosen, and settings for equal results on every CPU that
+//! supports it.
 //!
-//! Knows no job. The environment tells each library which instructions it may use; that must have been done before this process
-//! began. It is not enough. oneDNN cuts its sums to the sizes of a CPU's caches, so it is switched off, and convolutions go
-//! through MKL, which promises equal sums. And MKL's square root begins with an estimate that each make of CPU has its own of, so
-//! `sqrt` does without. tch passes none of this on, so functions of libtorch are looked up by their names.
+//! Knows no job. Environment variables, set before this process starts, tell each library which instructions it may use.
+//! That is not enough: oneDNN splits sums by the size of a CPU's caches, so it is switched off, and convolutions go through
+//! MKL, which guarantees equal sums. And MKL's square root starts with an estimate that differs between CPU models, so
+//! `sqrt` avoids it. tch exposes none of this, so libtorch's functions are looked up by name.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,22 +13,22 @@ use tch::{Kind, Tensor};
 
 static IS_HELD: AtomicBool = AtomicBool::new(false);
 
-/// `avx2`, `avx512`, `default`, …: as libtorch calls it, in small letters. `None` where it can't be asked.
+/// `avx2`, `avx512`, `default`, …: libtorch's name in lower case. `None` if it can't be queried.
 pub fn instruction_set() -> Option<String> {
     let said = ask()?;
     // In a message for people; its variable ATEN_CPU_CAPABILITY calls it `default`.
     Some(if said == "NO AVX" { "default".to_owned() } else { said.to_lowercase() })
 }
 
-/// From now on this process computes in ways that depend on the instruction set alone, and not on a CPU's make and caches. Whether
-/// this libtorch can do so.
+/// From now on results of this process depend only on the instruction set, not on the CPU's model and caches. Returns
+/// whether this libtorch supports that.
 pub fn hold() -> bool {
     type Global = extern "C" fn() -> *mut c_void;
     type Switch = extern "C" fn(*mut c_void, bool);
     let names = (c"_ZN2at13globalContextEv", c"_ZN2at7Context20setUserEnabledMkldnnEb");
     let (Some(global), Some(switch)) = (function(names.0), function(names.1)) else { return false };
-    // SAFETY: by C++'s names, one takes nothing and gives a reference to what the other takes beside a flag; references are
-    // pointers, and what a method belongs to comes first.
+    // SAFETY: by their C++ names, one takes nothing and returns a reference to the object whose method the other is, which
+    // also takes a flag; references are pointers, and the object is the first argument.
     unsafe {
         let global = std::mem::transmute::<*mut c_void, Global>(global);
         let switch = std::mem::transmute::<*mut c_void, Switch>(switch);
@@ -38,7 +38,7 @@ pub fn hold() -> bool {
     true
 }
 
-/// The square root of each element; the nearest number to it once the process is held.
+/// The square root of each element; the nearest number once the process is restricted.
 pub(crate) fn sqrt(of: &Tensor) -> Tensor {
     if IS_HELD.load(Ordering::Relaxed) && of.device() == tch::Device::Cpu { nearest_sqrt(of) } else { of.sqrt() }
 }
@@ -59,7 +59,7 @@ fn nearest_sqrt(of: &Tensor) -> Tensor {
     root.view_as(of)
 }
 
-/// A text as C++'s library lays it out, which has up to 15 characters within itself.
+/// A C++ string, which stores up to 15 characters inline.
 #[repr(C)]
 struct Text {
     data: *const u8,
@@ -70,29 +70,29 @@ struct Text {
 /// `at::get_cpu_capability()`.
 fn ask() -> Option<String> {
     let function = function(c"_ZN2at18get_cpu_capabilityB5cxx11Ev")?;
-    // SAFETY: a function of this name takes nothing and gives a text by C++'s rules; a structure of this size is given in the same
-    // way by C's.
+    // SAFETY: a function of this name takes nothing and returns a string by the C++ ABI; a C structure of this size is
+    // returned in the same way.
     let text = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn() -> Text>(function)() };
-    // A longer one, which no level of libtorch has, would lie elsewhere.
+    // A longer one, which no level of libtorch has, would be stored elsewhere.
     let bytes = text.short.get(..text.length)?;
     let _ = text.data;
     String::from_utf8(bytes.to_vec()).ok().filter(|said| !said.is_empty())
 }
 
-/// The function of this name in any library that is loaded.
+/// The function of this name in any loaded library.
 #[cfg(target_os = "linux")]
 fn function(name: &CStr) -> Option<*mut c_void> {
     unsafe extern "C" {
         fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
     }
-    // Any use of libtorch keeps the linker from leaving it out.
+    // Any use of libtorch keeps the linker from omitting it.
     tch::get_num_threads();
-    // SAFETY: no library is named, so all that are loaded are searched; the name ends with a zero.
+    // SAFETY: with no library given, all loaded ones are searched; the name is zero-terminated.
     let function = unsafe { dlsym(std::ptr::null_mut(), name.as_ptr()) };
     (!function.is_null()).then_some(function)
 }
 
-/// Elsewhere C++'s names and texts are other ones.
+/// On other systems C++'s names and strings differ.
 #[cfg(not(target_os = "linux"))]
 fn function(_: &CStr) -> Option<*mut c_void> {
     let _: Option<c_char> = None;

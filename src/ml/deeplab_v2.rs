@@ -1,8 +1,8 @@
-//! DeepLab-v2 (arXiv 1606.00915) as AdaptSegNet, AdvEnt and IntraDA train it: a dilated ResNet under one or two sums of four
-//! dilated convolutions. No fully connected CRF, no scales.
+//! DeepLab-v2 (arXiv 1606.00915) as trained by AdaptSegNet, AdvEnt and IntraDA: a dilated ResNet with one or two sums of
+//! four dilated convolutions. No fully connected CRF, no multiple scales.
 //!
-//! It knows no losses and no data, and doesn't upsample: logits are at an eighth of the image's resolution (rounded up, or
-//! one more). Keys are those of the released code: [`resnet`](crate::resnet)'s, and `layer5.conv2d_list.{0..3}.{weight,bias}`
+//! Knows no losses and no data, and doesn't upsample: logits are at an eighth of the image's resolution (rounded up, or one
+//! more). Keys are those of the released code: [`resnet`](crate::resnet)'s, and `layer5.conv2d_list.{0..3}.{weight,bias}`
 //! for the auxiliary head on layer 3 and `layer6.…` for the main one on layer 4.
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::resnet::{Depth, FIRST, OUTPUTS, ResNet};
 
 const DILATIONS: [i64; 4] = [6, 12, 18, 24];
 
-/// What a file of a backbone may lack.
+/// What a backbone file may lack.
 const BACKBONE: Rule<'static> = Rule { keep: &[("layer5.", HEAD), ("layer6.", HEAD)], ..Rule::WEIGHTS };
 const HEAD: &str = "a head, which a backbone lacks";
 
@@ -26,10 +26,10 @@ const HEAD: &str = "a head, which a backbone lacks";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "i64")]
 pub enum Branches {
-    /// Dilations 6 and 12, as AdaptSegNet's released code does, whose loop returns too early. Its published checkpoints
-    /// score as published only so.
+    /// Dilations 6 and 12, as in AdaptSegNet's released code, whose loop returns too early. Its published checkpoints reach
+    /// their published scores only with these.
     Two = 2,
-    /// All, as the papers say and AdvEnt's and IntraDA's code does.
+    /// All, as in the papers and AdvEnt's and IntraDA's code.
     #[default]
     Four = 4,
 }
@@ -83,7 +83,7 @@ impl Network for DeepLabV2 {
         Logits { aux: self.aux.as_ref().map(|head| head.forward(&middle)), main: self.main.forward(&deep) }
     }
 
-    /// Batch normalisation folded, the main head by its taps.
+    /// Batch normalisation folded, the main head as taps.
     fn predictor(&self) -> Predictor<'_> {
         let (backbone, main) = no_grad(|| (self.backbone.folded(), Taps::new(&self.main)));
         Box::new(move |x| no_grad(|| main.forward(&backbone.deep(x))))
@@ -97,7 +97,7 @@ impl Network for DeepLabV2 {
         self.aux.is_some()
     }
 
-    /// Convolutions alone: scale and shift of batch normalisation are frozen. `repeats` are the released code's.
+    /// Only convolutions: scale and shift of batch normalisation are frozen. `repeats` are the released code's.
     fn parameters(&self) -> Vec<Parameter> {
         let repeated = |p: Parameter| Parameter { repeats: listed(&p), ..p };
         self.scope.parameters().into_iter().map(repeated).collect()
@@ -107,15 +107,15 @@ impl Network for DeepLabV2 {
         self.scope.state()
     }
 
-    /// Key for key as AdvEnt, IntraDA and AdaptSegNet's multi-level program save it. A single-level network leaves another's
-    /// auxiliary head aside. It also takes AdaptSegNet's network of one head (`deeplab.py`), which calls it `layer5`.
+    /// Key for key as saved by AdvEnt, IntraDA and AdaptSegNet's multi-level program. A single-level network skips
+    /// another's auxiliary head. It also reads AdaptSegNet's network of one head (`deeplab.py`), which calls it `layer5`.
     fn load_weights(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
         self.take_whole(file.path(), checkpoint::read_network(file, &self.whole_forms())?)
     }
 
-    /// Takes a whole network or a backbone, told apart by the main head, `layer6`. A backbone gives layers 1 to 4 and no
+    /// Reads a whole network or a backbone, distinguished by the main head, `layer6`. A backbone gives layers 1 to 4 and no
     /// head: `layer5` in the published ImageNet files is a head of older networks on another layer, and `fc` ImageNet's
-    /// classifier. Files converted from Caffe have `Scale.` before their names.
+    /// classifier. Files converted from Caffe have the prefix `Scale.`.
     fn load_pretrained(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
         let mut forms = self.whole_forms();
         forms.push(checkpoint::required(&self.state(), BACKBONE));
@@ -125,7 +125,7 @@ impl Network for DeepLabV2 {
 }
 
 impl DeepLabV2 {
-    /// The names of a whole network, as its files have them.
+    /// The names of a whole network in its files.
     fn whole_forms(&self) -> Vec<Vec<String>> {
         let own = checkpoint::required(&self.state(), Rule::WEIGHTS);
         let of_one_head = |key: &String| key.strip_prefix("layer6.").map(|rest| format!("layer5.{rest}"));
@@ -133,7 +133,7 @@ impl DeepLabV2 {
         if self.aux.is_none() { vec![own, adaptsegnet] } else { vec![own] }
     }
 
-    /// [`Network::load_weights`] of what was read already; `path` is for messages.
+    /// [`Network::load_weights`] for tensors already read; `path` is for messages.
     fn take_whole(&self, path: &Path, mut stored: Checkpoint) -> Result<Restored, CheckpointError> {
         if self.aux.is_none() && !has(&stored, "layer6.") {
             let named = |key: String| key.strip_prefix("layer5.").map(|rest| format!("layer6.{rest}")).unwrap_or(key);
@@ -163,9 +163,9 @@ fn has(stored: &Checkpoint, prefix: &str) -> bool {
     stored.tensors.keys().any(|key| key.starts_with(prefix))
 }
 
-/// How often the released code hands a parameter to SGD. Its routine asks each module below a layer for all parameters
-/// below that module, so a parameter comes once for each module that it is in: once for the stem, from layer, block and
-/// convolution three times, four times where a `downsample` lies between. Heads are collected in another way, once.
+/// How often the released code passes a parameter to SGD. Its routine takes all parameters below each module below a layer,
+/// so a parameter occurs once for each module that contains it: once for the stem; for layer, block and convolution three
+/// times, four times with a `downsample` in between. Heads are collected in another way, once.
 fn listed(parameter: &Parameter) -> u32 {
     match (parameter.group, parameter.name.as_str()) {
         (RateGroup::Head, _) | (_, "conv1.weight") => 1,

@@ -1,9 +1,9 @@
 //! The discriminator D of AdaptSegNet (arXiv 1802.10349, section 4.1) and AdvEnt: five 4×4 convolutions of stride 2 that
-//! judge, patch by patch, from which domain a map of C channels came.
+//! classify the domain of a map of C channels, patch by patch.
 //!
-//! It doesn't know whether the map is a softmax or weighted self-information, and it has no sigmoid: its output are logits
-//! for `equations::domain_loss`. Keys as in the released AdvEnt code, a `Sequential` in which every second entry is an
-//! activation: `{0,2,4,6,8}.{weight,bias}`. AdaptSegNet's has the same layers under names; its files are read too.
+//! Doesn't know whether the map is a softmax or weighted self-information, and has no sigmoid: its outputs are logits for
+//! `equations::domain_loss`. Keys as in the released AdvEnt code, a `Sequential` in which every second entry is an
+//! activation: `{0,2,4,6,8}.{weight,bias}`. AdaptSegNet's has the same layers under other names; its files are read too.
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
@@ -11,7 +11,7 @@ use crate::input_file::InputFile;
 use crate::layer::{Conv, Geometry, Scope, as_kind};
 use crate::network::{Parameter, RateGroup};
 
-/// Below this a map has no pixel left after five halvings.
+/// A smaller map has no pixel left after five halvings.
 pub const SMALLEST_SIDE: i64 = 32;
 
 /// Slope of the leaky ReLUs below zero.
@@ -20,7 +20,7 @@ const SLOPE: f64 = 0.2;
 /// AdaptSegNet's names of the layers (`model/discriminator.py`), in the order of AdvEnt's numbers.
 const ADAPTSEGNET: [&str; 5] = ["conv1", "conv2", "conv3", "conv4", "classifier"];
 
-/// The map is too small to be judged.
+/// The map is too small.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the discriminator needs maps of at least {SMALLEST_SIDE} pixels a side, got {width}×{height}")]
 pub struct MapTooSmall {
@@ -39,8 +39,8 @@ pub struct Discriminator {
 }
 
 impl Discriminator {
-    /// Random weights. `name`, such as `main`, begins all its keys (`main.0.weight`) and so sets its first values apart
-    /// from another's. `first_width` channels after the first convolution (64 in the papers), doubled three times.
+    /// Random weights. `name`, such as `main`, prefixes all its keys (`main.0.weight`) and so makes its initial values
+    /// differ from another's. `first_width` channels after the first convolution (64 in the papers), doubled three times.
     pub fn new(name: &str, classes: i64, first_width: i64, seed: u64, device: Device, kind: Kind) -> Discriminator {
         let mut scope = Scope::new(seed, kind, device);
         let w = first_width;
@@ -71,8 +71,8 @@ impl Discriminator {
         Ok(last.forward(&x))
     }
 
-    /// Copies the weights of a file that holds one discriminator: AdvEnt's (`model_*_D_main.pth`, keys `0.weight` …),
-    /// AdaptSegNet's (`*_D2.pth`, keys `conv1.weight` … `classifier.bias`) or one under our own keys.
+    /// Copies the weights of a file that contains one discriminator: AdvEnt's (`model_*_D_main.pth`, keys `0.weight` …),
+    /// AdaptSegNet's (`*_D2.pth`, keys `conv1.weight` … `classifier.bias`) or one with our own keys.
     ///
     /// # Errors
     /// A missing or unexpected key, a wrong shape, an unreadable file.
@@ -86,7 +86,7 @@ impl Discriminator {
             }
         };
         let mut stored = checkpoint::read_network(file, &self.forms())?;
-        // One level's discriminator is no other's, though all their names are the same below the level.
+        // Discriminators of different levels are different, though their names below the level are equal.
         let is_there = |level: &str| {
             let before = format!("{level}.");
             let is_first = |key: &String| key.starts_with(&format!("{before}0."));
@@ -115,8 +115,8 @@ impl Discriminator {
         vec![own.clone(), advent.collect(), adaptsegnet.collect()]
     }
 
-    /// Whether a backward pass also computes the gradients of D's own weights. Switched off while the generator learns,
-    /// which has no use for them.
+    /// Whether a backward pass also computes the gradients of D's own weights. Switched off for the generator's step, which
+    /// doesn't need them.
     pub fn train(&self, on: bool) {
         for p in self.scope.parameters() {
             let _ = p.tensor.set_requires_grad(on);
@@ -210,7 +210,7 @@ mod tests {
         let error = discriminator(3, 4).load(&InputFile::new(&path)).unwrap_err().to_string();
         assert!(
             error.ends_with(
-                "it holds the discriminator of the level `aux`, and the discriminator of one level is wanted, `main`"
+                "it holds the discriminator of the level `aux`, but the discriminator of one level is needed, `main`"
             ),
             "{error}"
         );

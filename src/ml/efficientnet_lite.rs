@@ -1,12 +1,13 @@
-//! EfficientNet-Lite0 (arXiv 1905.11946, without squeeze-and-excitation and with ReLU6) under DeepLab-v2's classifiers.
+//! EfficientNet-Lite0 (arXiv 1905.11946, without squeeze-and-excitation and with ReLU6) with DeepLab-v2's classifiers.
 //!
 //! A backbone with ImageNet weights that two CPU cores can fine-tune on real photographs, where DeepLab-v2's ResNet-101
-//! takes a GPU. It knows no losses and no data.
+//! needs a GPU. Knows no losses and no data.
 //!
 //! The published weights come from TensorFlow, so padding is TensorFlow's "same", and keys are those of the PyTorch port:
-//! `_conv_stem.weight`, `_bn0.*`, `_blocks.N.{_expand_conv,_depthwise_conv,_project_conv}.weight`, `_blocks.N._bn{0,1,2}.*`.
-//! The classifiers are called as in the released DeepLab code, by the stage they follow: `layer5.conv2d_list.*` (aux, after
-//! block 10, 112 channels) and `layer6.conv2d_list.*` (main, after block 15, 320 channels).
+//! `_conv_stem.weight`, `_bn0.*`, `_blocks.N.{_expand_conv,_depthwise_conv,_project_conv}.weight`,
+//! `_blocks.N._bn{0,1,2}.*`. The classifiers are named as in the released DeepLab code, by the stage they follow:
+//! `layer5.conv2d_list.*` (aux, after block 10, 112 channels) and `layer6.conv2d_list.*` (main, after block 15, 320
+//! channels).
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -34,16 +35,16 @@ const GROUPS: [[i64; 6]; 7] = [
     [1, 3, 1, 6, 192, 320],
 ];
 
-/// The block whose output the auxiliary classifier sees.
+/// The block whose output is the auxiliary classifier's input.
 const AUX_BLOCK: usize = 10;
 
 /// Pixels of the image per cell of the final grid, along a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "i64")]
 pub enum OutputStride {
-    /// Every later stride became dilation. For segmentation.
+    /// Every later stride is replaced by dilation. For segmentation.
     Eight = 8,
-    /// The last stride became dilation.
+    /// The last stride is replaced by dilation.
     Sixteen = 16,
     /// The network as published.
     ThirtyTwo = 32,
@@ -93,7 +94,8 @@ impl EfficientNetLite0 {
 }
 
 impl Network for EfficientNetLite0 {
-    /// Both modes are the same: batch normalisation uses the stored statistics also in training: those of a few images are mostly noise.
+    /// Both modes are the same: batch normalisation uses the stored statistics in training, too, as those of a few images
+    /// are mostly noise.
     fn forward(&self, x: &Tensor, _: Mode) -> Logits {
         let mut x = self.stem.forward(x); // N×32×H/2×W/2
         let mut aux = None;
@@ -106,7 +108,7 @@ impl Network for EfficientNetLite0 {
         Logits { aux, main: self.main.forward(&x) }
     }
 
-    /// Batch normalisation folded, the main head by its taps.
+    /// Batch normalisation folded, the main head as taps.
     fn predictor(&self) -> Predictor<'_> {
         let (stem, main) = no_grad(|| (self.stem.folded(), Taps::new(&self.main)));
         let blocks: Vec<_> = no_grad(|| self.blocks.iter().map(Block::folded).collect());
@@ -132,7 +134,7 @@ impl Network for EfficientNetLite0 {
         self.scope.state()
     }
 
-    /// The ImageNet file holds the backbone, and `_conv_head` and `_bn1` that only ImageNet's classifier needs. Both
+    /// The ImageNet file contains the backbone, and `_conv_head` and `_bn1`, which only ImageNet's classifier needs. Both
     /// classifiers of this network keep their values.
     fn load_pretrained(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
         const CLASSIFIER: &str = "of ImageNet's classifier";
@@ -143,9 +145,9 @@ impl Network for EfficientNetLite0 {
     }
 }
 
-/// All 16 blocks. Once the grid is as coarse as asked for, a stride of 2 becomes a factor 2 of the dilation of all that
-/// follows; the block that had the stride itself still sees the finer grid. So on every second cell the values are those
-/// of the strided network, from the same weights.
+/// All 16 blocks. Once the grid reaches the output stride, a stride of 2 becomes a factor 2 in the dilation of all later
+/// blocks; the block that had the stride still has the finer grid as input. So on every second cell the values are those of
+/// the strided network, from the same weights.
 fn blocks(scope: &mut Scope, output_stride: i64) -> Vec<Block<Normalized>> {
     let mut blocks = Vec::new();
     let (mut reached, mut dilation) = (2, 1);
@@ -164,7 +166,7 @@ fn blocks(scope: &mut Scope, output_stride: i64) -> Vec<Block<Normalized>> {
     blocks
 }
 
-/// The form that learns; [`Folded`] is the one that predicts.
+/// The trainable form; [`Folded`] is the one for prediction.
 type Normalized = (Conv, FrozenBatchNorm);
 
 fn fold((conv, norm): &Normalized) -> Folded {
@@ -247,7 +249,7 @@ impl<L: Layer> Block<L> {
 }
 
 /// TensorFlow's "same" padding: the output has ⌈n / stride⌉ cells, and an odd pixel of padding goes to the right and
-/// bottom, which no padding argument of a PyTorch convolution can say.
+/// bottom, which no padding argument of a PyTorch convolution supports.
 fn pad_same(x: &Tensor, geometry: Geometry) -> Tensor {
     let Geometry { kernel, stride, dilation, .. } = geometry;
     let size = x.size();

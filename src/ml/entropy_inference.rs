@@ -1,8 +1,8 @@
-//! What the ranking and the pseudo-labels need of one target image, from one forward pass: its class map, its entropy map
-//! and its scores (IntraDA, section 3.2; released code, `entropy_rank/entropy.py`).
+//! Computes from one forward pass per target image what ranking and pseudo-labels need: its class map, its entropy map and
+//! its scores (IntraDA, section 3.2; released code, `entropy_rank/entropy.py`).
 //!
-//! It runs no network and writes no file. The released code runs the network for each image once too, but keeps neither
-//! scores nor maps, so that another λ needs another pass.
+//! Runs no network and writes no file. The released code also runs the network once per image, but keeps neither scores nor
+//! maps, so another λ needs another pass.
 
 use tch::Tensor;
 
@@ -18,7 +18,7 @@ pub enum InferenceError {
     Shape {
         /// The image's name.
         image: String,
-        /// What came.
+        /// The actual shape.
         shape: Vec<i64>,
     },
     /// The network's output holds NaN or infinity: it has diverged.
@@ -33,18 +33,18 @@ pub enum InferenceError {
     },
 }
 
-/// One image's maps, of the size that was asked for, and its scores.
+/// One image's maps, at the requested size, and its scores.
 #[derive(Debug)]
 pub struct Inference {
     /// The most probable class of each pixel; the first of several equals.
     pub prediction: Index,
     /// The entropy of each pixel, equation (2), from 0 (0) to 255 (log2 C).
     pub entropy: Index,
-    /// What the image is ranked by.
+    /// The values by which the image is ranked.
     pub score: Score,
 }
 
-/// Maps and scores of an image from the main head's logits, `1×C×h×w`, brought to `size` (width, height) before softmax.
+/// Maps and scores of an image from the main head's logits, `1×C×h×w`, resized to `size` (width, height) before softmax.
 ///
 /// `rare` are the classes that count as rare ([`Score::predicted_rare_classes`]); one pixel is enough to be predicted.
 /// The scores are those of [`equations::mean_self_information`](crate::equations::mean_self_information) and
@@ -104,8 +104,7 @@ pub fn predict(logits: &Tensor, size: [usize; 2]) -> Index {
     Index::new(size[0], size[1], bands.concat())
 }
 
-/// [`predict`] of an image whose logits are numbers, in the sense in which [`infer`] refuses others: where one is NaN the first
-/// class would win.
+/// [`predict`] for an image with finite logits, as required by [`infer`]: with NaN the first class would win.
 ///
 /// # Errors
 /// [`InferenceError`].
@@ -121,7 +120,7 @@ pub fn predict_finite(image: &str, logits: &Tensor, size: [usize; 2]) -> Result<
     }
 }
 
-/// The largest logit of each pixel of a row, and whose it is.
+/// The largest logit of each pixel of a row, and its class.
 struct Winners {
     /// The row of all classes.
     logits: Vec<f32>,
@@ -153,15 +152,15 @@ impl Winners {
     }
 }
 
-/// What is known of the pixels of some rows.
+/// Results of the pixels of some rows.
 struct Pixels {
     winners: Winners,
-    /// Of the row in hand: Σ e^d and Σ d·e^d, where d is how far a logit is below the largest. The largest itself, 1 and 0,
-    /// is left out, so that near certainty, where it is nearly all, the rest is not rounded away.
+    /// For the current row: Σ e^d and Σ d·e^d, where d is the difference to the largest logit. The largest itself, 1 and 0,
+    /// is left out, so that near certainty, where it dominates, the rest is not rounded away.
     sums: Vec<[f32; 2]>,
     prediction: Vec<u8>,
     entropy: Vec<u8>,
-    /// A number a row: the entropies of its finite pixels, added.
+    /// One number per row: the sum of the entropies of its finite pixels.
     nats: Vec<f64>,
     /// Pixels whose entropy is not a number.
     unknown: i64,

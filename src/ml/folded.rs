@@ -1,10 +1,10 @@
-//! Layers in the form in which they predict: normalisation folded into the convolution before it, DeepLab's classifier as
-//! one product.
+//! Layers in the form used for prediction: normalisation folded into the preceding convolution, DeepLab's classifier as one
+//! product.
 //!
-//! What is equal on paper is not equal in time: folded, a layer is one pass over memory where it was two; a convolution to a
-//! dozen classes uses an eighth of the processor that one to many channels does. Sums come in another order, so the last
-//! bits differ from those of training, which has its own form. It knows no network. Everything here is a copy of the weights:
-//! training that goes on is not seen.
+//! Mathematically equal forms differ in time: folded, a layer is one pass over memory instead of two; a convolution to a
+//! dozen classes uses an eighth of the processor that one to many channels does. Sums have another order, so the last bits
+//! differ from those of training, which uses its own form. Knows no network. Everything here is a copy of the weights:
+//! further training doesn't affect it.
 use tch::{Device, Kind, Tensor};
 
 use crate::layer::{Affine, Aspp, Conv, Geometry, Layer};
@@ -18,7 +18,7 @@ pub(crate) struct Folded {
 }
 
 impl Folded {
-    /// Worked out in double precision and then rounded once.
+    /// Computed in double precision and then rounded once.
     pub(crate) fn new(conv: &Conv, norm: &Affine) -> Folded {
         let double = |tensor: &Tensor| tensor.detach().to_kind(Kind::Double);
         let factor = double(norm.weight) / (double(norm.variance) + norm.epsilon).sqrt();
@@ -39,14 +39,14 @@ impl Layer for Folded {
     }
 }
 
-/// [`Aspp`] as one 1×1 convolution, which says what each tap of each branch makes of each cell, and a sum of those at the
-/// taps' distances.
+/// [`Aspp`] as one 1×1 convolution, which computes the contribution of each tap of each branch for each cell, and a sum of
+/// those at the taps' offsets.
 pub(crate) struct Taps {
     /// (taps · classes) × input × 1 × 1.
     weight: Tensor,
     /// The branches' biases, summed: classes.
     bias: Tensor,
-    /// How many rows below and columns right of a cell each tap reads.
+    /// The row and column offsets of each tap.
     distances: Vec<[i64; 2]>,
 }
 
@@ -73,7 +73,7 @@ impl Taps {
         let (images, classes, [height, width]) = (x.size()[0], self.bias.size()[0], [x.size()[2], x.size()[3]]);
         let sum = self.bias.expand([images, height, width, classes], false).contiguous().permute([0, 3, 1, 2]);
         for (tap, &[down, right]) in (0..).zip(&self.distances) {
-            // What lies outside is zero, as padding is.
+            // Outside is zero, like padding.
             let (rows, columns) = (height - down.abs(), width - right.abs());
             if rows <= 0 || columns <= 0 {
                 continue;
@@ -86,8 +86,8 @@ impl Taps {
     }
 }
 
-/// The same tensor with its channels next to each other in memory, the order in which oneDNN's convolutions are fastest.
-/// Only on CPUs: for float32 on GPUs nobody has measured it.
+/// The same tensor with its channels adjacent in memory, the fastest order for oneDNN's convolutions. Only on CPUs: float32
+/// on GPUs has not been measured.
 pub(crate) fn channels_last(x: &Tensor) -> Tensor {
     match x.device() {
         Device::Cpu => x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),

@@ -1,8 +1,8 @@
-//! The golden vectors: numbers of an independent PyTorch program, and this crate run to give the same.
+//! The golden vectors: numbers of an independent PyTorch program, which this crate must reproduce.
 //!
-//! They lie outside of the repository, in `shared/golden` beside it or beside a folder above it. Where they are absent the
-//! tests say so and pass. Vectors of a single function (resizing, equations, ranking, metrics) are tested beside it; here
-//! are those that a whole network or a whole training has to give.
+//! They are outside of the repository, in `shared/golden` beside it or beside a folder above it. Without them the tests
+//! print a note and pass. Vectors of a single function (resizing, equations, ranking, metrics) are tested next to it; here
+//! are those of a whole network or a whole training.
 
 mod formula;
 mod forward;
@@ -14,7 +14,7 @@ use crate::arch::{Arch, Options};
 use crate::network::Network;
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// `golden.json`, and where it lies; printed and none if it is absent.
+/// `golden.json`, and its path; none, with a note, if it is absent.
 fn vectors() -> Option<(std::path::PathBuf, Value)> {
     let folder = formula::folder(env!("CARGO_MANIFEST_DIR"))?;
     let text = std::fs::read_to_string(folder.join("golden.json")).unwrap();

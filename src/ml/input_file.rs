@@ -1,8 +1,8 @@
-//! A file that is to be read, and what it must hold.
+//! A file to read, and its expected content.
 //!
-//! Whoever hands over a file may have looked at it before, and mean what was in it then. A user can edit it at any moment, and
-//! put it back at any other, so what lies there before and after proves nothing. Hence a file is read once, as a whole, and the
-//! bytes that are compared are the bytes that are used. Knows no hash function: the caller brings it.
+//! The caller may have checked the file earlier and mean its content at that time. A user can edit it at any moment, and
+//! revert it, so checks before and after prove nothing. Hence a file is read once, as a whole, and the compared bytes are
+//! the ones used. Knows no hash function: the caller passes it.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 /// From bytes to their digest.
 pub type Hash = fn(&[u8]) -> [u8; 32];
 
-/// A file that is to be read.
+/// A file to read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "PathBuf")]
 pub struct InputFile {
@@ -21,16 +21,16 @@ pub struct InputFile {
     expected: Option<Expected>,
 }
 
-/// The digest of what must be found, and how it is made.
+/// The expected digest, and its hash function.
 #[derive(Clone, Copy)]
 struct Expected {
     digest: [u8; 32],
     hash: Hash,
 }
 
-/// The file holds something else than was expected.
+/// The file's content differs from the expected one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} changed: it no longer holds what it held when it was looked at", path.display())]
+#[error("{} changed: its content differs from when it was checked", path.display())]
 pub struct Changed {
     /// The file.
     pub path: PathBuf,
@@ -39,21 +39,21 @@ pub struct Changed {
 /// Why a file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The system refused.
+    /// The file system returned an error.
     #[error("cannot read {}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is another file by now.
+    /// Its content has changed.
     #[error("{0}")]
     Changed(#[from] Changed),
 }
 
 impl InputFile {
-    /// A file that is used whatever it holds: nobody but its owner writes to it.
+    /// A file that is used whatever its content: only its owner writes to it.
     pub fn new(path: impl Into<PathBuf>) -> InputFile {
         InputFile { path: path.into(), expected: None }
     }
@@ -63,18 +63,18 @@ impl InputFile {
         InputFile { path: path.into(), expected: Some(Expected { digest, hash }) }
     }
 
-    /// Where it is, for messages and for what doesn't read it.
+    /// Its path, for messages and for code that doesn't read it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// All its bytes, which are those that were expected.
+    /// All its bytes, checked.
     ///
     /// # Errors
     /// [`ReadError`].
     pub fn read(&self) -> Result<Vec<u8>, ReadError> {
-        // Read, not mapped: mapped bytes can change after they were compared, and a mapped file that somebody truncates kills
-        // the process instead of failing.
+        // Read, not mapped: mapped bytes can change after the comparison, and truncating a mapped file kills the process
+        // instead of failing.
         let bytes = std::fs::read(&self.path).map_err(|source| ReadError::Io { path: self.path.clone(), source })?;
         match self.expected {
             Some(Expected { digest, hash }) if hash(&bytes) != digest => {
@@ -109,7 +109,7 @@ impl fmt::Debug for Expected {
 pub(crate) mod tests {
     use super::*;
 
-    /// Good enough to tell the contents of tests apart.
+    /// Good enough to distinguish the contents of tests.
     pub(crate) fn sum(bytes: &[u8]) -> [u8; 32] {
         let mut digest = [0u8; 32];
         bytes.iter().zip(1u64..).for_each(|(byte, place)| {
@@ -120,7 +120,7 @@ pub(crate) mod tests {
         digest
     }
 
-    /// The file as it is now, and must be when it is read.
+    /// The file with its current content as the expected one.
     pub(crate) fn as_it_is(path: &Path) -> InputFile {
         InputFile::holding(path, sum(&std::fs::read(path).unwrap()), sum)
     }

@@ -1,15 +1,15 @@
-//! What the networks are made of: named tensors with reproducible first values, convolutions, normalisations.
+//! Building blocks of the networks: named tensors with reproducible initial values, convolutions, normalisations.
 //!
-//! It knows no network. First values are a function of (seed, tensor name) alone, not of libtorch's generator: so they
-//! depend neither on the order in which layers are made nor on the device, and a network with one head more starts with
-//! the same body.
+//! Knows no network. Initial values depend only on (seed, tensor name), not on libtorch's generator: so they depend neither
+//! on the order in which layers are made nor on the device, and a network with an additional head starts with the same
+//! body.
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tch::{Device, Kind, Tensor};
 
 use crate::network::{Mode, Parameter, RateGroup};
 
-/// Makes a network's tensors and keeps them by name, in the order of making.
+/// Creates a network's tensors and keeps them by name, in order of creation.
 pub(crate) struct Scope {
     seed: u64,
     kind: Kind,
@@ -35,7 +35,7 @@ impl Scope {
         self.add(name, tensor, Role::Parameter(group))
     }
 
-    /// A trainable tensor, about normal with mean 0.
+    /// A trainable tensor, approximately normal with mean 0.
     pub(crate) fn normal(&mut self, name: String, shape: &[i64], deviation: f64, group: RateGroup) -> Tensor {
         let values = normal(self.seed, &name, shape.iter().product::<i64>() as usize, deviation);
         let tensor = Tensor::from_slice(&values).view(shape);
@@ -52,7 +52,7 @@ impl Scope {
         self.add(name, Tensor::full(shape, value, (Kind::Float, Device::Cpu)), Role::Buffer)
     }
 
-    /// A whole number that is saved but not trained, 0 at first.
+    /// A whole number that is saved but not trained, initially 0.
     pub(crate) fn counter(&mut self, name: String) -> Tensor {
         self.keep(name, Tensor::zeros([0i64; 0], (Kind::Int64, self.device)), Role::Buffer)
     }
@@ -72,7 +72,7 @@ impl Scope {
     }
 
     fn add(&mut self, name: String, tensor: Tensor, role: Role) -> Tensor {
-        // Made in float32 and widened, so that a run in double precision starts at the very same point.
+        // Made in float32 and widened, so that a run in double precision starts at the same point.
         let tensor = tensor.to_kind(self.kind).to_device(self.device);
         let tensor = tensor.set_requires_grad(matches!(role, Role::Parameter(_)));
         self.keep(name, tensor, role)
@@ -95,12 +95,12 @@ fn stream(seed: u64, name: &str) -> ChaCha8Rng {
 /// `count` numbers in [−`bound`, `bound`).
 fn uniform(seed: u64, name: &str, count: usize, bound: f64) -> Vec<f32> {
     let mut generator = stream(seed, name);
-    // 24 bits are what a float32 in [−1, 1) can hold without rounding.
+    // A float32 in [−1, 1) holds 24 bits without rounding.
     let unit = |bits: u32| f64::from(bits >> 8) / f64::from(1u32 << 23) - 1.0;
     (0..count).map(|_| (unit(generator.next_u32()) * bound) as f32).collect()
 }
 
-/// `count` numbers, about normal: sums of eight uniform ones (Irwin–Hall), cut off at 4.9 deviations. Whole numbers until
+/// `count` approximately normal numbers: sums of eight uniform ones (Irwin–Hall), cut off at 4.9 deviations. Integers until
 /// the last step, because a logarithm or cosine (Box–Muller) differs in its last bit between platforms.
 fn normal(seed: u64, name: &str, count: usize, deviation: f64) -> Vec<f32> {
     const MEAN: f64 = 8.0 * 65_535.0 / 2.0;
@@ -135,14 +135,14 @@ impl Geometry {
     }
 }
 
-/// A 2-d convolution `prefix.weight` and, if asked for, `prefix.bias`.
+/// A 2-d convolution `prefix.weight` and, optionally, `prefix.bias`.
 pub(crate) struct Conv {
     pub weight: Tensor,
     pub bias: Option<Tensor>,
     pub geometry: Geometry,
 }
 
-/// How a convolution's weights begin. Biases are uniform in ±1/√(fan in) with either.
+/// Initial weights of a convolution. Biases are uniform in ±1/√(fan in) with either.
 #[derive(Clone, Copy)]
 pub(crate) enum First {
     /// Uniform in ±1/√(fan in): Kaiming's rule with a = √5, which is PyTorch's default.
@@ -152,7 +152,7 @@ pub(crate) enum First {
 }
 
 impl Conv {
-    /// Weights begin by [`First::Uniform`].
+    /// With weights by [`First::Uniform`].
     pub(crate) fn new(
         scope: &mut Scope,
         prefix: &str,
@@ -187,7 +187,7 @@ impl Conv {
         Conv { weight, bias, geometry }
     }
 
-    /// In the precision of `x`. Weights of another are converted on the way, and get their gradients in their own.
+    /// In the precision of `x`. Weights of another precision are converted, and get their gradients in their own.
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let Geometry { stride, padding, dilation, groups, .. } = self.geometry;
         let (weight, bias) = (as_kind(&self.weight, x.kind()), self.bias.as_ref().map(|bias| as_kind(bias, x.kind())));
@@ -195,12 +195,12 @@ impl Conv {
     }
 }
 
-/// A convolution with its normalisation, in the form that learns or in the one that predicts.
+/// A convolution with its normalisation, in the form for training or for prediction.
 pub(crate) trait Layer {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor;
 }
 
-/// The tensor itself where it is of this kind already.
+/// The tensor itself if it already has this kind.
 pub(crate) fn as_kind(tensor: &Tensor, kind: Kind) -> Tensor {
     if tensor.kind() == kind { tensor.shallow_clone() } else { tensor.to_kind(kind) }
 }
@@ -225,7 +225,7 @@ impl GroupNorm {
     }
 }
 
-/// What batch normalisation by stored statistics does to a channel: `(x − mean) / √(variance + ε) · weight + bias`.
+/// Batch normalisation with stored statistics, per channel: `(x − mean) / √(variance + ε) · weight + bias`.
 pub(crate) struct Affine<'a> {
     pub weight: &'a Tensor,
     pub bias: &'a Tensor,
@@ -262,7 +262,7 @@ impl FrozenBatchNorm {
 
     fn forward(&self, x: &Tensor) -> Tensor {
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
-        // The momentum is of no account where the statistics don't move.
+        // The momentum doesn't matter, as the statistics are fixed.
         x.batch_norm(weight, bias, Some(&self.mean), Some(&self.variance), false, 0.1, self.epsilon, true)
     }
 }
@@ -292,7 +292,7 @@ impl Aspp {
         Aspp { branches: dilations.iter().enumerate().map(branch).collect(), summed: dilations.len() }
     }
 
-    /// Only the first so many branches count; the others are there, in files too, but nobody looks at them.
+    /// Only the first ones count; the others exist, in files too, but are not used.
     pub(crate) fn summing(self, branches: usize) -> Aspp {
         assert!((1..=self.branches.len()).contains(&branches), "{branches} of {} branches", self.branches.len());
         Aspp { summed: branches, ..self }

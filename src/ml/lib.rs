@@ -1,10 +1,10 @@
 //! The papers as code: networks, equations, the adaptation loop, data sets, ranking, pseudo-labels, metrics.
 //!
-//! It knows tensors, image files and numbers. It knows no pipeline, no cache and no TOML: whoever calls it decides what
-//! is run, with which files, and where the results go. So each of its functions can be read beside the paper it is from.
+//! Knows tensors, image files and numbers; no pipeline, no cache and no TOML: the caller decides what runs, with which
+//! files, and where the results go. So each function can be read next to its paper.
 //!
-//! In the order in which data flows: [`input_file`] → [`data`] → [`network`] ([`small`], [`efficientnet_lite`], [`deeplab_v2`] on [`resnet`],
-//! made by [`arch`]) → [`equations`] → [`adapt`] (with [`discriminator`] and [`optim`]) → [`checkpoint`] →
+//! In the order of the data flow: [`input_file`] → [`data`] → [`network`] ([`small`], [`efficientnet_lite`], [`deeplab_v2`]
+//! on [`resnet`], made by [`arch`]) → [`equations`] → [`adapt`] (with [`discriminator`] and [`optim`]) → [`checkpoint`] →
 //! [`entropy_inference`] → [`rank`] → [`pseudo_label`] → [`metrics`].
 #![warn(missing_docs)]
 

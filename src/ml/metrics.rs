@@ -1,8 +1,8 @@
-//! The score of a segmentation: a confusion matrix and the intersection over union of each class (released code,
+//! Segmentation scores: a confusion matrix and the intersection over union of each class (released code,
 //! `advent/utils/func.py`).
 //!
-//! It knows bytes and counts, no image and no tensor. Counts of all images are added before anything is divided, so the
-//! mean IoU is that of the data set, not the mean over images.
+//! Knows bytes and counts, no image and no tensor. Counts of all images are added before dividing, so the mean IoU is that
+//! of the data set, not the mean over images.
 
 use crate::data::label::IGNORE;
 
@@ -31,7 +31,7 @@ pub enum MetricsError {
     },
 }
 
-/// How often each class was predicted where each class was right.
+/// How often each class was predicted for each labelled class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -40,7 +40,7 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// No pixel yet.
+    /// No pixels yet.
     pub fn new(classes: u8) -> Self {
         let classes = usize::from(classes);
         Self { classes, counts: vec![0; classes * classes] }
@@ -54,7 +54,7 @@ impl Confusion {
         if label.len() != prediction.len() {
             return Err(MetricsError::Length { label: label.len(), prediction: prediction.len() });
         }
-        // A histogram over pairs of bytes needs no test a pixel; what is no class is found afterwards, from the counts.
+        // A histogram over pairs of bytes needs no test per pixel; invalid values are found afterwards, from the counts.
         let mut pairs = vec![0u32; 256 * 256];
         for (&label, &prediction) in label.iter().zip(prediction) {
             pairs[usize::from(label) << 8 | usize::from(prediction)] += 1;
@@ -74,7 +74,7 @@ impl Confusion {
         Ok(())
     }
 
-    /// Takes in the counts of another matrix over the same classes, as if its images had been counted here.
+    /// Adds the counts of another matrix over the same classes.
     ///
     /// # Panics
     /// If the numbers of classes differ.
@@ -104,8 +104,7 @@ impl Confusion {
         self.counts.chunks_exact(self.classes)
     }
 
-    /// Intersection over union of each class, in 0..=1: of the pixels that are or were called this class, how many are
-    /// both. None for a class that neither occurs nor was predicted (0/0).
+    /// Intersection over union of each class, in 0..=1. None for a class that neither occurs nor was predicted (0/0).
     pub fn iou(&self) -> Vec<Option<f64>> {
         let one = |class: usize| {
             let row = self.counts[class * self.classes..][..self.classes].iter().sum::<i64>();
@@ -118,8 +117,8 @@ impl Confusion {
     }
 }
 
-/// The mean of the defined IoUs; none if none is defined. For a mean over some classes hand in theirs alone, as the
-/// 16- and 13-class numbers of SYNTHIA do.
+/// The mean of the defined IoUs; none if none is defined. For a mean over some classes pass only theirs, as for SYNTHIA's
+/// 16- and 13-class numbers.
 pub fn mean_iou(iou: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
     let (sum, defined) = iou.into_iter().flatten().fold((0.0, 0), |(sum, n), iou| (sum + iou, n + 1));
     (defined > 0).then(|| sum / f64::from(defined))

@@ -1,7 +1,7 @@
-//! SGD and Adam, operation by operation as PyTorch's plain loops (`torch/optim/sgd.py`, `adam.py`), and the schedule.
+//! SGD and Adam, operation by operation like PyTorch's plain loops (`torch/optim/sgd.py`, `adam.py`), and the schedule.
 //!
-//! tch has both, but keeps their momentum inside C++ where it can't be saved, and a run that is to be resumed to the bit
-//! needs it. They know named parameters and gradients; losses, and when a step is due, are the loop's business.
+//! tch has both, but keeps their momentum inside C++ where it can't be saved, which resuming bit-identically requires. They
+//! know named parameters and gradients; losses and the time of a step are the loop's concern.
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
@@ -31,26 +31,26 @@ impl Rates {
     }
 }
 
-/// What the adaptation loop asks of an optimiser.
+/// The interface between optimiser and adaptation loop.
 pub trait Optimizer {
     /// Sets all gradients to zero.
     fn zero_grad(&mut self);
 
-    /// Moves the parameters along their gradients. A parameter without a gradient stays, undecayed.
+    /// Updates the parameters with their gradients. A parameter without a gradient stays, without decay.
     fn step(&mut self, rates: Rates);
 
-    /// Shallow copies of the live state by name, to be saved, or copied into on resume.
+    /// Shallow copies of the live state by name, for saving, or for copying into on resume.
     fn state(&self) -> Vec<(String, Tensor)>;
 
-    /// Steps taken so far: the one part of the state that is no tensor.
+    /// Steps taken so far: the only part of the state that is not a tensor.
     fn steps(&self) -> u64;
 
-    /// On resume, beside copying into [`Optimizer::state`].
+    /// On resume, in addition to copying into [`Optimizer::state`].
     fn set_steps(&mut self, steps: u64);
 }
 
-/// What becomes of parameters that the released code hands to SGD repeatedly ([`Parameter::repeats`]): PyTorch applies the
-/// update once for each time, and how the momentum fares meanwhile depends on which of its loops runs.
+/// How parameters are treated that the released code passes to SGD repeatedly ([`Parameter::repeats`]): PyTorch applies the
+/// update once each time, and the momentum depends on which of its loops runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Repeats {
@@ -143,7 +143,7 @@ pub struct Adam {
 impl Adam {
     const EPSILON: f64 = 1e-8;
 
-    /// `betas`: decay of the first and of the second moment. `repeats` is SGD's alone and not looked at.
+    /// `betas`: decay of the first and of the second moment. `repeats` is only for SGD and ignored here.
     pub fn new(parameters: Vec<Parameter>, betas: (f64, f64)) -> Adam {
         let (first, second) = (zeros_like(&parameters), zeros_like(&parameters));
         Adam { parameters, betas, steps: 0, first, second }

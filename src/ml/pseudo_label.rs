@@ -1,12 +1,11 @@
-//! Pseudo-labels of the easy images (IntraDA, section 3.3, equation 5): the predictions that entropy inference has made,
-//! taken as they are.
+//! Pseudo-labels of the easy images (IntraDA, section 3.3, equation 5): the predictions of entropy inference, unchanged.
 //!
-//! It runs no network. As in the paper and the released code there is no threshold of confidence unless one is asked for: it
-//! reads what was predicted, makes sure that a loader will be able to use it as labels, and copies the bytes. [`Keep`] is
-//! beyond the paper: of each class only the pixels of least entropy, so that rare classes aren't crowded out as they would be
-//! by one threshold for all (class-balanced self-training, arXiv 1810.07911, with entropy in the place of probability). An
-//! entropy map has 256 levels, so that half of a class may share one: of such a level as many pixels are taken as are wanted,
-//! evenly spread over all images.
+//! Runs no network. As in the paper and the released code there is no confidence threshold by default: it reads the
+//! predictions, checks that a loader can use them as labels, and copies the bytes. [`Keep`] is beyond the paper: of each
+//! class it keeps only the pixels of lowest entropy, so that rare classes aren't suppressed as by one threshold for all
+//! (class-balanced self-training, arXiv 1810.07911, with entropy instead of probability). An entropy map has 256 levels, so
+//! that half of a class may share one: of the level at the limit as many pixels as needed are taken, evenly spread over all
+//! images.
 
 use std::path::{Path, PathBuf};
 
@@ -14,31 +13,31 @@ use crate::data::label::IGNORE;
 use crate::data::raster::Index;
 use crate::data::{DataError, decode, encode, label, source};
 
-/// Which pixels of a prediction become labels: of each class, those of least entropy.
+/// Which pixels of a prediction become labels: of each class, those of lowest entropy.
 #[derive(Debug)]
 pub struct Keep {
     /// A folder of entropy maps, each at [`source::map_file`] of its image's name.
     entropy: PathBuf,
-    /// Of each class.
+    /// For each class.
     limits: [Limit; 256],
 }
 
-/// Where a class is cut.
+/// The limit of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Limit {
     /// Pixels of less entropy than this, 0..=255, are kept.
     entropy: u8,
-    /// Of the pixels of just this entropy, so many are kept …
+    /// Of the pixels with exactly this entropy, this many are kept …
     kept: u64,
-    /// … of so many.
+    /// … of this many.
     of: u64,
-    /// How many of these have been looked at.
+    /// How many of these have been seen.
     seen: u64,
 }
 
 impl Keep {
-    /// Of each class `share` of its pixels in all `easy` images together, rounded up to a whole pixel. `share` is more than 0
-    /// and at most 1.
+    /// Keeps `share` of each class's pixels in all `easy` images together, rounded up to a whole pixel. `share` is more
+    /// than 0 and at most 1.
     ///
     /// # Errors
     /// As [`read`], of predictions and entropy maps; a map of another size than its prediction.
@@ -61,8 +60,8 @@ impl Keep {
         Ok(Keep { entropy: entropy.to_owned(), limits })
     }
 
-    /// The prediction of an image with 255 in the place of what isn't kept. To be asked once for each of the images that the
-    /// limits were made from.
+    /// The prediction of an image with 255 where it isn't kept. To be called once for each of the images from which the
+    /// limits were computed.
     fn apply(&mut self, image: &str, map: &Index) -> Result<Index, DataError> {
         let entropy = entropy_map(&self.entropy, image, map)?;
         let pixels = map.bytes().iter().zip(entropy.bytes());
@@ -73,7 +72,7 @@ impl Keep {
 }
 
 impl Limit {
-    /// Of a class with so many pixels of each entropy.
+    /// For a class with this many pixels of each entropy.
     fn of(pixels: &[u64; 256], share: f64) -> Limit {
         let all: u64 = pixels.iter().sum();
         let wanted = ((share * all as f64).ceil() as u64).min(all);
@@ -87,13 +86,13 @@ impl Limit {
         unreachable!("no more are wanted than there are")
     }
 
-    /// Whether the next pixel of the class, which has this entropy, is kept. Of those at the limit each is kept with which the
-    /// share of the kept ones among the seen ones reaches the next whole number: so they are spread evenly.
+    /// Whether to keep the class's next pixel, which has this entropy. Of those at the limit, a pixel is kept whenever the
+    /// expected number of kept ones reaches the next integer: so they are spread evenly.
     fn keeps(&mut self, entropy: u8) -> bool {
         if entropy != self.entropy {
             return entropy < self.entropy;
         }
-        // A data set has more pixels than 32 bits can count, and their product needs more than 64.
+        // A data set may have more pixels than fit 32 bits, and their product needs more than 64.
         let up_to = |seen: u64| u128::from(seen) * u128::from(self.kept) / u128::from(self.of.max(1));
         let keeps = up_to(self.seen + 1) > up_to(self.seen);
         self.seen += 1;
@@ -115,21 +114,21 @@ fn entropy_map(folder: &Path, image: &str, prediction: &Index) -> Result<Index, 
     Ok(map)
 }
 
-/// A prediction that has become a label.
+/// A prediction that became a label.
 #[derive(Debug)]
 pub struct PseudoLabel {
-    /// Where it lies below the folder of labels.
+    /// Its path relative to the folder of labels.
     pub file: PathBuf,
     /// The classes.
     pub map: Index,
-    /// The PNG file, byte for byte as it was predicted.
+    /// The PNG file, byte for byte as predicted.
     pub png: Vec<u8>,
 }
 
-/// The prediction of an image, which lies at [`source::map_file`] of its name below `predictions`.
+/// The prediction of an image, at [`source::map_file`] of its name below `predictions`.
 ///
 /// # Errors
-/// [`DataError`]: there is none, it is no map of class indices, or it holds a value that is neither in `0..classes` nor 255.
+/// [`DataError`]: it is missing, is not a map of class indices, or has a value that is neither in `0..classes` nor 255.
 pub fn read(predictions: &Path, image: &str, classes: u8) -> Result<PseudoLabel, DataError> {
     let file = source::map_file(image)?;
     let path = predictions.join(&file);
@@ -139,7 +138,7 @@ pub fn read(predictions: &Path, image: &str, classes: u8) -> Result<PseudoLabel,
     Ok(PseudoLabel { file, map, png })
 }
 
-/// What pixels of pseudo-labels hold.
+/// Pixel counts of pseudo-labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     /// Pixels of each class.
@@ -171,11 +170,12 @@ impl Histogram {
     }
 }
 
-/// Writes the pseudo-labels of `easy` images to `labels`, and the same in the classes' colours to `colour`: all of a prediction,
-/// or what `keep` says, which was made from the same images. The number of colours is the number of classes.
+/// Writes the pseudo-labels of `easy` images to `labels`, and the same in the classes' colours to `colour`: whole
+/// predictions, or the part selected by `keep`, which was made from the same images. The number of colours is the number of
+/// classes.
 ///
 /// # Errors
-/// As [`read`]; [`DataError::NameClash`] if two images have the same file. What was written until then stays.
+/// As [`read`]; [`DataError::NameClash`] if two images have the same file. Files written before the error stay.
 pub fn write<'a>(
     predictions: &Path,
     easy: impl Iterator<Item = &'a str> + Clone,

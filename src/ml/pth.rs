@@ -1,10 +1,9 @@
-//! PyTorch's checkpoints (`torch.save`) without Python: named tensors out of a file, and nothing in it is ever called.
+//! Reads PyTorch's checkpoints (`torch.save`) without Python: named tensors from a file, without ever calling code in it.
 //!
-//! Two formats: the zip archive of PyTorch since 1.6, and before it a row of pickles with the elements behind them, also as
-//! Python 2 wrote them, which is how the ImageNet weights of DeepLab-v2 come. It knows no libtorch: an [`Array`] is an
-//! element type, a shape and bytes. Nor does it know which part of a file is a network. A file that is meant to do harm gets
-//! an error for it: work and memory are bounded by the file's size and the limits below, and no value of a pickle is followed
-//! by recursion.
+//! Two formats: the ZIP archive of PyTorch since 1.6, and before it a sequence of pickles followed by the elements, also as
+//! written by Python 2, like the ImageNet weights of DeepLab-v2. Knows no libtorch: an [`Array`] is an element type, a
+//! shape and bytes. Doesn't know which part of a file is a network. A malicious file gives an error: work and memory are
+//! limited by the file's size and the limits below, and values of a pickle are never followed recursively.
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -22,15 +21,15 @@ pub(crate) use pickle::Odd;
 use pickle::{Machine, Value};
 use strided::Strided;
 
-/// Levels of dictionaries: a state dict in a checkpoint in a run's record is three.
+/// Levels of nested dictionaries: a state dict in a checkpoint in a training's record has three.
 const LEVELS_AT_MOST: usize = 16;
-/// Entries of all dictionaries, each counted as often as it is reached.
+/// Entries of all dictionaries, counted each time they are reached.
 const ENTRIES_AT_MOST: usize = 1 << 20;
-/// All names together.
+/// The length of all names together.
 const NAME_BYTES_AT_MOST: usize = 1 << 26;
-/// Elements of a list that are looked into: a program saves a handful of networks in one.
+/// Elements of a list that are searched: programs save a handful of networks in one.
 const LISTED_AT_MOST: usize = 64;
-/// Elements of all tensors together, as a multiple of the file: more than 1 as tensors may share elements.
+/// Elements of all tensors together, as a multiple of the file size: more than 1 as tensors may share elements.
 const SHARING_AT_MOST: usize = 8;
 
 /// A tensor, row by row, little-endian.
@@ -38,25 +37,25 @@ const SHARING_AT_MOST: usize = 8;
 pub(crate) struct Array<'a> {
     /// Type of an element.
     pub(crate) dtype: Dtype,
-    /// Sides, the outermost first.
+    /// Sizes of the dimensions, the outermost first.
     pub(crate) shape: Vec<usize>,
-    /// The elements: a part of the file where they lie in it as they are.
+    /// The elements: borrowed from the file if they are contiguous there.
     pub(crate) bytes: Cow<'a, [u8]>,
 }
 
 /// What a file holds.
 #[derive(Debug, Default)]
 pub(crate) struct Contents<'a> {
-    /// Tensors by name, in the file's order. Names of dictionaries in dictionaries are joined by dots.
+    /// Tensors by name, in the file's order. Names in nested dictionaries are joined by dots.
     pub(crate) arrays: Vec<(String, Array<'a>)>,
-    /// What has a name and is no tensor with elements of its own.
+    /// Named values that are not tensors with elements of their own.
     pub(crate) odd: Vec<(String, Odd<'a>)>,
-    /// Tensors of dictionaries that are elements of lists and tuples, which have their places in the names: `0.conv.weight`.
-    /// Apart, as a program that saves its network under a name may have lists of others.
+    /// Tensors of dictionaries in lists and tuples, whose names contain their index: `0.conv.weight`. Separate, as a
+    /// program that saves its network under a name may have lists of others.
     pub(crate) in_lists: Vec<(String, Array<'a>)>,
 }
 
-/// All that has a name.
+/// All named values.
 ///
 /// # Errors
 /// [`PthError`].
@@ -64,7 +63,7 @@ pub(crate) fn read(file: &[u8]) -> Result<Contents<'_>, PthError> {
     if file.starts_with(b"PK") { archive(file) } else { row_of_pickles(file) }
 }
 
-/// Records, below a folder of any name: `data.pkl`, the elements as `data/0`, `data/1`, and perhaps `byteorder`.
+/// Records, below a folder of any name: `data.pkl`, the elements as `data/0`, `data/1`, and optionally `byteorder`.
 fn archive(file: &[u8]) -> Result<Contents<'_>, PthError> {
     let records = archive::records(file)?;
     if records.get("byteorder").is_some_and(|order| *order != b"little") {
@@ -81,8 +80,8 @@ fn part(file: &[u8], start: u64, length: u64) -> Option<&[u8]> {
     file.get(start..start.checked_add(usize::try_from(length).ok()?)?)
 }
 
-/// Five pickles: a magic number, the format's version, the machine, the object, the keys of the storages. Then each storage:
-/// its number of elements, and they.
+/// Five pickles: a magic number, the format's version, the machine, the object, the keys of the storages. Then each
+/// storage: its number of elements, and the elements.
 fn row_of_pickles(file: &[u8]) -> Result<Contents<'_>, PthError> {
     const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
     const VERSION: i64 = 1001;
@@ -101,8 +100,8 @@ fn row_of_pickles(file: &[u8]) -> Result<Contents<'_>, PthError> {
         return Err(PthError::Unsupported("this version of the old format".to_owned()));
     }
     let mut storages: HashMap<&str, &[u8]> = HashMap::new();
-    for key in machine.items(keys).ok_or(PthError::Broken("the storages are no list"))? {
-        let Value::Text(key) = *key else { return Err(PthError::Broken("a storage's key is no text")) };
+    for key in machine.items(keys).ok_or(PthError::Broken("the storages are not a list"))? {
+        let Value::Text(key) = *key else { return Err(PthError::Broken("a storage's key is not text")) };
         let size = machine.element_size(key).ok_or(PthError::Broken("a storage that nothing is made from"))?;
         let count = file.get(at..).and_then(|rest| rest.first_chunk()).ok_or(PthError::Truncated("a storage"))?;
         at += count.len();
@@ -114,7 +113,7 @@ fn row_of_pickles(file: &[u8]) -> Result<Contents<'_>, PthError> {
     named(&machine, root, file.len(), |key| storages.get(key).copied())
 }
 
-/// Something on the way from the root of a file.
+/// A value reached from the root of a file.
 struct Reached<'a> {
     name: String,
     value: Value<'a>,
@@ -122,7 +121,7 @@ struct Reached<'a> {
     is_in_list: bool,
 }
 
-/// All that can be reached from `root` through dictionaries, and the dictionaries in lists.
+/// Everything that can be reached from `root` through dictionaries, and the dictionaries in lists.
 fn named<'a>(
     machine: &Machine<'a>,
     root: Value<'a>,
@@ -164,9 +163,9 @@ fn named<'a>(
 #[derive(Default)]
 struct Search<'a> {
     found: Contents<'a>,
-    /// What is looked at next, the last first.
+    /// The values to search next, the last first.
     open: Vec<Reached<'a>>,
-    /// The lists that were looked at: each is once, however often it is reached.
+    /// The searched lists: each is searched once, however often it is reached.
     lists: HashSet<*const Value<'a>>,
     /// Tensors without a name.
     unnamed: usize,
@@ -250,7 +249,7 @@ fn joined(name: &str, key: &str) -> String {
     if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") }
 }
 
-/// As Python has it: a key that comes again has the later value, in the earlier place.
+/// As in Python: a repeated key has the later value, in the earlier position.
 fn last_of_each<'a>(entries: &[(Value<'a>, Value<'a>)]) -> Vec<(Value<'a>, Value<'a>)> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut kept: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(entries.len());

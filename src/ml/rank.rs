@@ -1,7 +1,7 @@
-//! Ranking target images by entropy and cutting the ranking into an easy and a hard part (IntraDA, section 3.2, equation 4;
+//! Ranks target images by entropy and splits the ranking into an easy and a hard part (IntraDA, section 3.2, equation 4;
 //! released code, `entropy_rank/entropy.py`).
 //!
-//! It knows names and numbers, neither images nor tensors, so another λ costs nothing.
+//! Knows names and numbers, neither images nor tensors, so another λ costs nothing.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ pub enum RankError {
     /// λ is not a share.
     #[error("lambda is {0}, not a share of the images between 0 and 1")]
     Lambda(f64),
-    /// One of the two parts would be empty, and nothing could be adapted to or from it.
+    /// One of the two parts would be empty, so adaptation would be impossible.
     #[error("lambda = {lambda} makes {easy} of {images} images easy and {hard} hard; each part needs at least one")]
     Degenerate {
-        /// The share asked for.
+        /// The requested share.
         lambda: f64,
         /// All images.
         images: usize,
@@ -52,7 +52,7 @@ pub enum RankError {
         /// The number of rare classes.
         rare: u32,
     },
-    /// A normalisation by rare classes where no class is rare.
+    /// A normalisation by rare classes without rare classes.
     #[error("the normalisation by rare classes needs classes that are marked as rare, and none is")]
     NoRareClasses,
     /// A file that can't be read.
@@ -60,22 +60,22 @@ pub enum RankError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A line of a file that is not what it should be.
+    /// An invalid line of a file.
     #[error("{path}:{line}: {reason}", path = path.display())]
     Line {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
 }
 
-/// What an image is ranked by.
+/// The values by which an image is ranked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
     /// The image's name.
@@ -88,7 +88,7 @@ pub struct Score {
     pub predicted_rare_classes: u32,
 }
 
-/// Whether images with rare classes are favoured, so that the easy part doesn't lack them.
+/// Whether images with rare classes are favoured, so that the easy part has enough of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalize {
@@ -102,7 +102,7 @@ pub enum Normalize {
     RareClassesCode,
 }
 
-/// An image and what it was ranked by.
+/// An image and its rank value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranked {
     /// The image's name.
@@ -120,7 +120,7 @@ pub struct Ranking {
     pub hard: Vec<Ranked>,
 }
 
-/// Ranks images by ascending score, equal scores by name, and calls the first `trunc(n·λ)` easy.
+/// Ranks images by ascending score, ties by name, and calls the first `trunc(n·λ)` easy.
 ///
 /// The product and its truncation are in double precision, as in the released code: 100 · 0.29 gives 28. The released code
 /// leaves equal scores in the order in which its data loader happened to visit them; here the names decide.
@@ -172,7 +172,7 @@ fn split_point(images: usize, lambda: f64) -> Result<usize, RankError> {
 }
 
 impl Normalize {
-    /// In double precision, as the released code multiplies.
+    /// In double precision, like the released code's multiplication.
     fn apply(self, score: &Score, rare_classes: u32) -> f64 {
         let (entropy, predicted) = (f64::from(score.mean_entropy), f64::from(score.predicted_rare_classes));
         let rare = f64::from(rare_classes);

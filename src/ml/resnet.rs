@@ -1,8 +1,8 @@
-//! ResNet-50 and ResNet-101 (arXiv 1512.03385) as DeepLab-v2 has them: stride 8, dilated, and in Caffe's manner.
+//! ResNet-50 and ResNet-101 (arXiv 1512.03385) as used in DeepLab-v2: stride 8, dilated, in Caffe's variant.
 //!
-//! Three things set it apart from the ResNet that image classifiers are trained with today, so weights of those fit its
-//! shapes but not its arithmetic: a block's stride sits on its first 1×1 convolution, the pooling rounds up, and layers 3
-//! and 4 are dilated by 2 and 4 where they had strides. It knows no classifier; `deeplab_v2` puts two on it.
+//! It differs in three ways from today's ResNet for image classification, whose weights fit its shapes but not its
+//! arithmetic: a block's stride is in its first 1×1 convolution, the pooling rounds up, and layers 3 and 4 are dilated by 2
+//! and 4 instead of strided. It knows no classifier; `deeplab_v2` adds two.
 //!
 //! Keys: `conv1.weight`, `bn1.*`, `layer{1..4}.{i}.{conv,bn}{1,2,3}.*`, `layer{1..4}.0.downsample.{0,1}.*`.
 use tch::{Tensor, no_grad};
@@ -11,19 +11,19 @@ use crate::folded::{Folded, channels_last};
 use crate::layer::{Affine, Conv, First, Geometry, Layer, Scope};
 use crate::network::{Mode, RateGroup};
 
-/// How many blocks there are.
+/// The number of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// 3, 4, 6, 3.
     Fifty,
-    /// 3, 4, 23, 3: that of the papers.
+    /// 3, 4, 23, 3: as in the papers.
     HundredOne,
 }
 
 /// Channels of the third layer's output and of the fourth's.
 pub(crate) const OUTPUTS: [i64; 2] = [1024, 2048];
 
-/// Every weight begins as N(0, 0.01), as in the released code: all but what a pretrained file overwrites.
+/// Every weight starts as N(0, 0.01), as in the released code, unless a pretrained file overwrites it.
 pub(crate) const FIRST: First = First::Normal(0.01);
 
 impl Layer for (Conv, BatchNorm) {
@@ -33,7 +33,7 @@ impl Layer for (Conv, BatchNorm) {
     }
 }
 
-/// The network up to where classifiers begin.
+/// The network without classifiers.
 pub(crate) struct ResNet<L = (Conv, BatchNorm)> {
     stem: L,
     layers: [Vec<Bottleneck<L>>; 4],
@@ -56,7 +56,7 @@ impl ResNet {
         ResNet { stem, layers }
     }
 
-    /// The form that predicts, from the weights and running statistics of now.
+    /// The form for prediction, from the current weights and running statistics.
     pub(crate) fn folded(&self) -> ResNet<Folded> {
         let fold = |(conv, norm): &(Conv, BatchNorm)| Folded::new(conv, &norm.affine());
         let block = |block: &Bottleneck| Bottleneck {
@@ -95,7 +95,7 @@ impl<L: Layer> ResNet<L> {
     }
 }
 
-/// `channels`: of the input, and of the blocks' middles. The first block has the stride and a projection on its shortcut.
+/// `channels`: of the input, and inside the blocks. The first block has the stride and a projection on its shortcut.
 fn layer(
     scope: &mut Scope,
     name: &str,
@@ -156,7 +156,7 @@ impl<L: Layer> Bottleneck<L> {
         let y = spatial.forward(&y, mode).relu_();
         let mut y = expand.forward(&y, mode);
         let shortcut = self.downsample.as_ref().map_or_else(|| x.shallow_clone(), |project| project.forward(x, mode));
-        // In place: no gradient needs what the last layer gave.
+        // In place: the last layer's output is not needed for a gradient.
         y.g_add_(&shortcut).relu_()
     }
 }
@@ -165,10 +165,10 @@ fn conv(scope: &mut Scope, prefix: &str, channels: [i64; 2], geometry: Geometry)
     Conv::beginning(scope, prefix, channels, geometry, false, RateGroup::Body, FIRST)
 }
 
-/// Batch normalisation, `prefix.{weight,bias,running_mean,running_var,num_batches_tracked}`, with scale and shift that are
-/// never trained and statistics that never rest: in training each forward pass normalises by those of its own batch and
-/// moves the running ones, source and target in turn; inference uses the running ones. So the released code, which freezes
-/// the former and never leaves training mode.
+/// Batch normalisation, `prefix.{weight,bias,running_mean,running_var,num_batches_tracked}`, with untrained scale and shift
+/// and changing statistics: in training each forward pass normalises by its own batch's statistics and updates the running
+/// ones, source and target in turn; inference uses the running ones. This follows the released code, which freezes scale
+/// and shift and never leaves training mode.
 pub(crate) struct BatchNorm {
     weight: Tensor,
     bias: Tensor,
@@ -178,7 +178,7 @@ pub(crate) struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// The share of a batch's statistics in the running ones; their variance is the unbiased one.
+    /// The weight of a batch's statistics in the running ones; their variance is the unbiased one.
     const MOMENTUM: f64 = 0.1;
     const EPSILON: f64 = 1e-5;
 
@@ -188,7 +188,7 @@ impl BatchNorm {
             bias: scope.buffer(format!("{prefix}.bias"), &[channels], 0.0),
             mean: scope.buffer(format!("{prefix}.running_mean"), &[channels], 0.0),
             variance: scope.buffer(format!("{prefix}.running_var"), &[channels], 1.0),
-            // Nothing reads it, but PyTorch writes it, and what goes to PyTorch must have it.
+            // Nothing reads it, but PyTorch writes and expects it.
             batches: scope.counter(format!("{prefix}.num_batches_tracked")),
         }
     }

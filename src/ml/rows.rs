@@ -1,8 +1,10 @@
-//! Logits at the size of the image, a row at a time.
+//! Logits at the size of the image, one row at a time.
 //!
-//! Class maps and entropy maps are taken at full size, where a float for each class and pixel is forty times the image;
-//! each of softmax, logarithm and sum would go through all of it. A row of all classes stays in the cache from the first of
-//! these to the last. Bilinear with corners aligned, as [`equations::upsample`](crate::equations::upsample); rows are
+//! Class maps and entropy maps are computed at full size, where a float for each class and pixel takes forty times the
+//! image's memory; each of softmax, logarithm and sum would go through all of it. A row of all classes stays in the CPU's
+//! cache from the first of these to the last. Bilinear with aligned corners, like
+//! [`equations::upsample`](crate::equations::upsample); rows are independent, so threads share them without changing any
+//! number. Knows neither entropy nor the classes' meanings.
 //! independent, so threads share them out without a change to any number. It knows neither entropy nor classes' meanings.
 use std::ops::Range;
 use std::thread;
@@ -11,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 
 /// Logits of one image, to be read at another size.
 pub(crate) struct Rows {
-    /// Row by row of the small map, in each class by class: `h × C × w`.
+    /// Row by row of the small map, within each class by class: `h × C × w`.
     values: Vec<f32>,
     classes: usize,
     /// Columns of the small map.
@@ -20,18 +22,18 @@ pub(crate) struct Rows {
     rows: Vec<Between>,
 }
 
-/// Where a pixel lies between two of the small map.
+/// A pixel's position between two of the small map.
 #[derive(Clone, Copy)]
 struct Between {
-    /// The first of them, and how far on the second is: 0 at the last.
+    /// The first of them, and the offset of the second: 0 at the last.
     first: usize,
     step: usize,
-    /// The second's share, in 0..1.
+    /// The second's weight, in 0..1.
     share: f32,
 }
 
 impl Between {
-    /// `to` pixels over `from`, the outermost on the outermost.
+    /// Maps `to` pixels to `from`, aligning the outermost.
     fn all(from: usize, to: usize) -> Vec<Between> {
         let scale = if to > 1 { (from - 1) as f32 / (to - 1) as f32 } else { 0.0 };
         let at = |pixel: usize| {
@@ -44,7 +46,7 @@ impl Between {
 }
 
 impl Rows {
-    /// `logits` of the shape `1×C×h×w`, of any kind and on any device, to be read at `size` (width, height) in float32.
+    /// `logits` of shape `1×C×h×w`, of any kind and on any device, to be read at `size` (width, height) in float32.
     ///
     /// # Panics
     /// If they are of another shape or have no element, or a side of `size` is 0.
@@ -70,7 +72,7 @@ impl Rows {
         self.rows.len()
     }
 
-    /// Writes a row, class by class: `C × width`. `scratch` is for reuse.
+    /// Writes a row, class by class: `C × width`. `scratch` is a buffer for reuse.
     pub(crate) fn read(&self, row: usize, scratch: &mut Vec<f32>, out: &mut [f32]) {
         let Between { first, step, share } = self.rows[row];
         let line = self.classes * self.narrow;
@@ -84,15 +86,15 @@ impl Rows {
         }
     }
 
-    /// Calls `work` with ranges of rows that together are all of them, each in a thread; what it returns comes in the order
-    /// of the rows. As many threads as libtorch has.
+    /// Calls `work` with ranges that together cover all rows, each in a thread; the results are in the order of the rows.
+    /// Uses as many threads as libtorch.
     pub(crate) fn shared_out<T: Send>(&self, work: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
         let threads = (tch::get_num_threads().max(1) as usize).min(self.height());
         let bound = |band: usize| band * self.height() / threads;
         let work = &work;
         thread::scope(|scope| {
             let band = |band| scope.spawn(move || work(bound(band)..bound(band + 1)));
-            // The last band is this thread's, which would only wait.
+            // The last band runs on this thread, which would only wait.
             let others: Vec<_> = (0..threads - 1).map(band).collect();
             let last = work(bound(threads - 1)..self.height());
             let joined =

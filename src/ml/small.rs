@@ -1,8 +1,8 @@
-//! A small encoder–decoder that learns the procedural road scenes from scratch in about a minute of two CPU cores.
+//! A small encoder–decoder that learns the synthetic road scenes from scratch in about a minute on two CPU cores.
 //!
-//! It is of no paper: DeepLab-v2 needs a pretrained backbone and hours, and a first run should show within minutes that
+//! It is from no paper: DeepLab-v2 needs a pretrained backbone and hours, and a first run should show within minutes that
 //! adaptation works. Group normalisation (arXiv 1803.08494) instead of batch normalisation, because with the statistics of
-//! small batches from two domains the entropies of easy and hard images were no longer told apart.
+//! small batches from two domains the entropies of easy and hard images became indistinguishable.
 //!
 //! Keys: `encoder.{0..5}.{conv,norm}.*`, `fuse.{conv,norm}.*`, `aux.{weight,bias}`, `main.{weight,bias}`.
 use tch::{Device, Kind, Tensor};
@@ -37,7 +37,7 @@ impl Small {
             Layer::new(s, "encoder.5", [2 * WIDTH, 2 * WIDTH], Geometry::same(3, 2)),
         ];
         let fuse = Layer::new(s, "fuse", [3 * WIDTH, WIDTH], Geometry::same(1, 1));
-        // All of it is fresh, so there is no pretrained body to be spared: one learning rate for all.
+        // Everything is initialised randomly, with no pretrained body to preserve: one learning rate for all.
         let mut head = |name, input| Conv::new(s, name, [input, classes], Geometry::same(3, 1), true, RateGroup::Body);
         let aux = multi_level.then(|| head("aux", 2 * WIDTH));
         let main = head("main", WIDTH);

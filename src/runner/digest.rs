@@ -1,7 +1,7 @@
-//! Digests and the canonical encoding: what is hashed, and how bytes are laid out before they are.
+//! Digests and the canonical encoding: what is hashed, and its byte format.
 //!
-//! Knows nothing of stages, files' places or the cache. One newtype a kind of thing, so that a key can't be taken for an
-//! artifact: both are 32 bytes, and the compiler is the only one who can tell them apart. The only room that names blake3.
+//! Knows nothing of stages, file locations or the cache. There is one newtype per purpose, so that the compiler tells a key
+//! from an artifact: both are 32 bytes. The only room that names blake3.
 
 use std::fmt;
 use std::fs::File;
@@ -23,10 +23,10 @@ impl Digest {
         Digest(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The digest of a file's content and the number of bytes that were read.
+    /// The digest of a file's content and the number of bytes read.
     ///
     /// # Errors
-    /// Whatever opening or reading the file answers; what is no file is named, and not waited for.
+    /// Errors of opening or reading the file; anything but a file is an error, and never blocks.
     pub fn of_file(path: &Path) -> io::Result<(Digest, u64)> {
         let file = plain::open(path)?;
         let size = file.metadata()?.len();
@@ -35,7 +35,7 @@ impl Digest {
             hash_in_blocks(file, &mut hasher)?;
         } else {
             let mut bytes = Vec::with_capacity(size as usize);
-            // The file itself would ask for its size and its position once more.
+            // Reading the file directly would query its size and position once more.
             file.take(u64::MAX).read_to_end(&mut bytes)?;
             hasher.update(&bytes);
         }
@@ -47,7 +47,7 @@ impl Digest {
         &self.0
     }
 
-    /// The first six hexadecimal digits: enough to tell two apart on a screen.
+    /// The first six hexadecimal digits: enough to tell digests apart on a screen.
     pub fn short(&self) -> String {
         self.to_string()[..6].to_owned()
     }
@@ -62,10 +62,10 @@ impl From<[u8; 32]> for Digest {
 /// From about this size on, hashing in several threads is faster.
 const WORTH_THREADS: usize = 1 << 20;
 
-/// Bytes that are read and then hashed by several threads at once. A power of two, as whole subtrees are hashed best.
+/// How many bytes are read and then hashed by several threads. A power of two, as whole subtrees hash fastest.
 const BLOCK: u64 = 4 << 20;
 
-/// Read and not mapped into memory: whoever touches the mapping of a file that was cut meanwhile is killed by a signal.
+/// Read instead of mapped: accessing the mapping of a file that was truncated meanwhile kills the process.
 fn hash_in_blocks(mut file: File, hasher: &mut blake3::Hasher) -> io::Result<()> {
     let mut block = Vec::with_capacity(BLOCK as usize);
     loop {
@@ -129,7 +129,7 @@ impl FromStr for Digest {
         if digits.len() != 64 {
             return Err(NotADigest);
         }
-        // One digest has one text: a record in which a letter became a capital is an altered record.
+        // One digest has one text: a record in which a letter became a capital was altered.
         let value = |digit: u8| match digit {
             b'0'..=b'9' => Ok(digit - b'0'),
             b'a'..=b'f' => Ok(digit - b'a' + 10),
@@ -193,7 +193,7 @@ digest_of! {
     Key
 }
 digest_of! {
-    /// Names one output or input as a stage sees it: a file with its executable bit, a folder, or a data set.
+    /// Names one input or output as a stage sees it: a file with its executable bit, a folder, or a data set.
     ArtifactDigest
 }
 digest_of! {
@@ -201,21 +201,21 @@ digest_of! {
     FileDigest
 }
 digest_of! {
-    /// Names one item of a data set by what a stage reads of it: its image, and its label where labels are read. Never by its
-    /// name or its place among the others.
+    /// Names one item of a data set by the content that a stage reads: its image, and its label if labels are read. Never
+    /// by its name or position.
     Item
 }
 digest_of! {
-    /// Names a setting in which items are looked at: everything but the item that determines what a stage finds of one.
+    /// Names a setting for items: everything but the item that determines a stage's result for one.
     Setting
 }
 
-/// Builds the bytes that are hashed, so that no two different things can have the same encoding.
+/// Builds the bytes to hash, so that different things never have the same encoding.
 ///
-/// The encoding is: the domain (UTF-8) and a zero byte; then each field as the length of its name (u64, little endian),
-/// the name, the length of its value (u64, little endian), the value. A list is a field that holds the number of its
-/// elements (u64, little endian), followed by a field an element. Nothing is optional: an absent value is left out by the
-/// caller together with its name, so that absence and emptiness differ. Changing any of this needs a new domain.
+/// The encoding is: the domain (UTF-8) and a zero byte; then each field as the length of its name (u64, little endian), the
+/// name, the length of its value (u64, little endian), the value. A list is a field that holds the number of its elements
+/// (u64, little endian), followed by one field per element. For an absent optional value the caller omits the name too, so
+/// that absence differs from emptiness. Changing any of this needs a new domain.
 pub struct Encoder(blake3::Hasher);
 
 impl Encoder {
@@ -236,12 +236,12 @@ impl Encoder {
         self
     }
 
-    /// Announces a list of `count` elements; each follows as a field.
+    /// Starts a list of `count` elements; each follows as a field.
     pub fn list(&mut self, name: &str, count: usize) -> &mut Encoder {
         self.field(name, &(count as u64).to_le_bytes())
     }
 
-    /// The digest of all that was appended.
+    /// The digest of everything appended.
     pub fn finish(&self) -> Digest {
         Digest(*self.0.finalize().as_bytes())
     }

@@ -1,7 +1,7 @@
-//! Findings of single items: what the runner's cache keeps and a worker hands in, as lines of text.
+//! Findings of single items: cached by the runner and handed in by a worker, as lines of text.
 //!
-//! Knows neither stages, cache nor jobs: an item is a name. A line an item, each with a checksum of its own; a line that is torn
-//! or altered costs that one item.
+//! Knows neither stages, cache nor jobs: an item is a name. One line per item, each with its own checksum; a torn or
+//! altered line loses only that item.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, FileDigest, Item};
 
-/// What was found of one item.
+/// The result for one item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Its files, by the output that each is a part of.
+    /// Its files, by output.
     pub files: BTreeMap<String, FileDigest>,
-    /// What else was found; only the kind knows what it means.
+    /// Further values; only the kind knows their meaning.
     pub values: serde_json::Value,
-    /// On what it was computed: sums come out in another order elsewhere.
+    /// Where it was computed: sums are rounded differently elsewhere.
     pub made_on: String,
 }
 
@@ -28,16 +28,16 @@ struct Line {
 }
 
 impl Finding {
-    /// As a line, with its line feed: a checksum of what follows, a blank, JSON.
+    /// As a line with its line feed: a checksum of the rest, a space, JSON.
     pub fn line(self, item: Item) -> String {
         let text = serde_json::to_string(&Line { item, finding: self }).expect("a finding is plain data");
         format!("{} {text}\n", Digest::of(text.as_bytes()))
     }
 }
 
-/// The findings in `bytes`, the last one of each item. Lines that aren't whole are passed over.
+/// The findings in `bytes`, the last one of each item. Incomplete lines are skipped.
 pub fn read(bytes: &[u8]) -> BTreeMap<Item, Finding> {
-    // What has no line feed after it may have been cut off where it still looks whole.
+    // Without a line feed the line may be truncated even if it looks complete.
     let lines = bytes.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
     lines.filter_map(whole).map(|Line { item, finding }| (item, finding)).collect()
 }
@@ -95,7 +95,7 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
             let found = read(&bytes);
-            // A line feed that is gone joins two lines.
+            // A missing line feed joins two lines.
             prop_assert!(found.len() < findings.len() && found.len() + 2 >= findings.len());
             prop_assert!(found.iter().all(|(item, finding)| findings.get(item) == Some(finding)));
         }

@@ -1,13 +1,13 @@
-//! Source files and folders → digests, reading only what may have changed since it was last read.
+//! Source files and folders → digests; reads only files that may have changed since they were last read.
 //!
-//! Knows no stages and stores nothing: it looks at files that belong to the user. Content decides whether an input changed;
-//! a file's stat only decides whether it must be read to find out. A touched file is read and found equal; a file that was
-//! edited and given its old times back is read too, because nobody can set a change time.
+//! Knows no stages and stores nothing: the files belong to the user. Content decides whether an input changed; a file's
+//! stat only decides whether it must be read to find out. A touched file is read and found equal; a file that was edited
+//! and given its old times back is read too, because nobody can set a change time.
 //!
-//! What a folder is here is what its reader gets: symbolic links are followed, above it and below it, so that data may lie on
-//! other disks, and a link below it also counts as what it says. [`survey`] is the one definition; digests, the guard of a
-//! command, a watch and the listing of a data set all use it. Folders `__pycache__` below a folder are passed over: Python
-//! writes them beside whatever it imports, with times in them, and takes nothing from them without the source beside.
+//! A folder's content is what its readers see: symbolic links are followed, above it and below it, so that data may be on
+//! other disks; for a link below it, its target's text counts as well. [`survey`] is the one definition; digests, the guard
+//! of a command, a watch and the listing of a data set all use it. Folders `__pycache__` below a folder are skipped: Python
+//! writes them beside imported sources, with times in them, and never uses them without the source.
 
 pub mod listing;
 pub mod seen;
@@ -35,62 +35,62 @@ use seen::{Seen, SeenFolder};
 /// How many names of a folder an error message lists.
 const NAMES_SHOWN: usize = 8;
 
-/// Where Python keeps the bytecode of what it has imported.
+/// Where Python keeps the bytecode of imported sources.
 const BYTECODE: &str = "__pycache__";
 
 /// Why an input has no digest.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such file or folder.
+    /// No such file or folder.
     #[error("`{}` does not exist; `{}` {holds}{}{}", path.display(), parent.display(), meant(near.as_deref()), relative_to(root, path))]
     Missing {
         /// What paths are relative to.
         root: PathBuf,
-        /// What was asked for, relative to the root.
+        /// The requested path, relative to the root.
         path: PathBuf,
-        /// The longest part of it that exists.
+        /// The longest existing part of it.
         parent: PathBuf,
-        /// What that is or holds, in words.
+        /// What that part is or holds, in words.
         holds: String,
-        /// A name in it that is nearly the one that was asked for.
+        /// A name in it that is similar to the requested one.
         near: Option<String>,
     },
-    /// The system refused to read it.
+    /// The file system returned an error.
     #[error("failed to read `{}`", path.display())]
     Unreadable {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
     /// A folder where a file was expected.
     #[error("`{}` is a folder, not a file", path.display())]
     IsAFolder {
-        /// Which one.
+        /// The path.
         path: PathBuf,
     },
     /// A pipe, a socket or a device: it has no content.
     #[error("`{}` is neither a file nor a folder", path.display())]
     Special {
-        /// Which one.
+        /// The path.
         path: PathBuf,
     },
-    /// Links lead to folders with links, again and again.
+    /// Links lead to folders with links, recursively.
     #[error("the symbolic links below `{}` lead to too many folders", path.display())]
     TooManyLinks {
-        /// Below which folder.
+        /// The folder.
         path: PathBuf,
     },
-    /// Somebody wrote to it while it was read, twice in a row.
+    /// The file was modified while it was read, twice in a row.
     #[error("`{}` is changing while it is read", path.display())]
     Changing {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
 }
 
 impl Error {
-    /// A walk names files by their whole path; a pipeline file doesn't.
+    /// A walk names files by their full path; a pipeline file doesn't.
     fn relative_to(mut self, root: &Path) -> Error {
         if let Error::Unreadable { path, .. } | Error::Special { path } | Error::TooManyLinks { path } = &mut self
             && let Ok(relative) = path.strip_prefix(root)
@@ -111,7 +111,7 @@ impl From<WalkError> for Error {
     }
 }
 
-/// How much was read of source files so far. Grows while it is read, for a screen that is looked at meanwhile.
+/// Counts how much of the source files was read. Updated during reading, for a progress display.
 #[derive(Debug, Default)]
 pub struct Meter {
     files: Share,
@@ -119,75 +119,75 @@ pub struct Meter {
     labels: AtomicU64,
 }
 
-/// An amount that is done, of all that is known to have to be done.
+/// Work done, and the total known so far.
 #[derive(Debug, Default)]
 struct Share {
     done: AtomicU64,
     all: AtomicU64,
 }
 
-/// What a [`Meter`] says at a moment.
+/// A snapshot of a [`Meter`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Files that were read to digest them, of how many.
+    /// Files read to digest them, and their total.
     pub files: [u64; 2],
-    /// Their bytes, of how many.
+    /// Bytes of these, and their total.
     pub bytes: [u64; 2],
-    /// Label images whose values were looked at.
+    /// Label images whose values were read.
     pub labels: u64,
 }
 
 impl Share {
     fn read(&self) -> [u64; 2] {
-        // In this order, so that nobody sees more done than there is to do.
+        // In this order, so that nobody sees more done than the total.
         let done = self.done.load(Ordering::Relaxed);
         [done, self.all.load(Ordering::Relaxed).max(done)]
     }
 }
 
 impl Meter {
-    /// What it says now.
+    /// The current values.
     pub fn read(&self) -> Reading {
         Reading { files: self.files.read(), bytes: self.bytes.read(), labels: self.labels.load(Ordering::Relaxed) }
     }
 
-    /// Files are going to be read.
+    /// Adds files that will be read.
     fn expect(&self, files: u64, bytes: u64) {
         self.files.all.fetch_add(files, Ordering::Relaxed);
         self.bytes.all.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// One of them was.
+    /// Counts a file that was read.
     fn note(&self, bytes: u64) {
         self.files.done.fetch_add(1, Ordering::Relaxed);
         self.bytes.done.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-/// A file that was looked at and not read yet.
+/// The state of a file before reading.
 enum Looked {
-    /// It needn't be: it is what it was.
+    /// Unchanged: it needn't be read.
     Known(FileRecord),
-    /// It has to be.
+    /// It must be read.
     Unread(Look),
 }
 
-/// The source files of one workspace and what is known about them. May be used from several threads.
+/// The source files of one workspace and their records. Usable from several threads.
 #[derive(Debug)]
 pub struct Inputs {
     root: PathBuf,
-    /// Never part of an input, though it may lie within one.
+    /// Never part of an input, even if it is inside one.
     cache: PathBuf,
     /// By path relative to the root.
     records: RwLock<HashMap<PathBuf, FileRecord>>,
-    /// Those that are other than in the records of before.
+    /// Files whose records differ from the loaded ones.
     news: RwLock<HashSet<PathBuf>>,
     meter: Arc<Meter>,
 }
 
 impl Inputs {
-    /// The files below `root`, of which `records` tells what an earlier run saw. `cache` is the cache folder. Both must be
-    /// absolute and free of symbolic links, or the cache isn't recognised when it is met.
+    /// The files below `root`; `records` are those of an earlier run. `cache` is the cache folder. Both must be absolute
+    /// and free of symbolic links, or the cache isn't recognised.
     pub fn new(root: &Path, cache: &Path, records: HashMap<PathBuf, FileRecord>) -> Inputs {
         Inputs {
             root: root.to_owned(),
@@ -203,17 +203,17 @@ impl Inputs {
         Inputs { meter: Arc::clone(meter), ..self }
     }
 
-    /// What is known now.
+    /// The current records.
     pub fn records(&self) -> HashMap<PathBuf, FileRecord> {
         self.read().clone()
     }
 
-    /// The files of which something else is known than before this was last asked.
+    /// The files whose records changed since the last call.
     pub fn take_news(&self) -> HashSet<PathBuf> {
         std::mem::take(&mut *self.news.write().expect("no code panics while it holds this set"))
     }
 
-    /// Whether anything is other than what the earlier run saw.
+    /// Whether any record differs from the earlier run's.
     pub fn has_news(&self) -> bool {
         !self.news.read().expect("no code panics while it holds this set").is_empty()
     }
@@ -230,7 +230,7 @@ impl Inputs {
         self.record(path, look).map(|record| record.digest)
     }
 
-    /// What many files are, found in parallel. If several fail, the error is that of the first in `paths`.
+    /// The digests of many files, found in parallel. If several fail, the error is that of the first in `paths`.
     ///
     /// # Errors
     /// See [`Error`].
@@ -238,8 +238,8 @@ impl Inputs {
         self.digest_each(paths, |_, _| ())
     }
 
-    /// The same. `after` is called of each file as soon as it has its digest: one that had to be read is at hand then, and
-    /// isn't read from the disk twice.
+    /// The same. Calls `after` for each file as soon as it has its digest: the content of a file just read is cached by the
+    /// system, so it isn't read from the disk twice.
     ///
     /// # Errors
     /// See [`Error`].
@@ -248,7 +248,7 @@ impl Inputs {
         paths: &[PathBuf],
         after: impl Fn(&Path, &FileRecord) + Sync,
     ) -> Result<Vec<FileRecord>, Error> {
-        // All are looked at before any is read: then it is known how much there is to read.
+        // All files are checked before any is read, so that the total is known.
         let look = |path: &PathBuf| {
             let look = self.look(path)?;
             if look.stat.is_folder() {
@@ -274,7 +274,7 @@ impl Inputs {
         records.into_iter().collect()
     }
 
-    /// The file or folder at `path`, relative to the root, with all that a reader of it gets.
+    /// The file or folder at `path`, relative to the root, with everything its readers see.
     ///
     /// # Errors
     /// See [`Error`].
@@ -297,16 +297,16 @@ impl Inputs {
         let names: BTreeMap<PathBuf, Shape> = tree.shapes().collect();
         let files: Vec<PathBuf> = tree.files();
         let artifact = tree.fold(self).map_err(|error| error.relative_to(&self.root))?;
-        // They were just read, so they are known.
+        // They were just read, so they have records.
         let known = |file: PathBuf| Some((path.join(&file), self.known(&path.join(&file))?));
         let files = files.into_iter().filter_map(known).collect();
         let folder = SeenFolder { path: path.to_owned(), cache: self.cache.clone(), names };
         Ok(Source { artifact, seen: Seen { files, folder: Some(folder) } })
     }
 
-    /// The artifact at `path`, relative to the root: a file, or a folder with all that is in it. The same that the store
-    /// would make of it, so that a source and a stage's output with equal content are equal, but for links: these are
-    /// followed here, and kept in an output.
+    /// The artifact at `path`, relative to the root: a file, or a folder with its contents. It equals the artifact that the
+    /// store would make, so that a source and a stage's output with equal content are equal; but links are followed here,
+    /// and kept in an output.
     ///
     /// # Errors
     /// See [`Error`].
@@ -318,7 +318,7 @@ impl Inputs {
         self.read().get(path).copied()
     }
 
-    /// The index values of the label image at `path`, if they were noted for its present content.
+    /// The index values of the label image at `path`, if recorded for its current content.
     ///
     /// # Errors
     /// See [`Error`].
@@ -327,7 +327,7 @@ impl Inputs {
         self.record(path, look).map(|record| record.label_values)
     }
 
-    /// Takes note of the index values of the label image at `path`, found in the content with that digest.
+    /// Records the index values of the label image at `path`, whose content has that digest.
     pub fn note_label_values(&self, path: &Path, digest: FileDigest, values: LabelValues) {
         if let Some(record) = self.write(path).get_mut(path).filter(|record| record.digest == digest) {
             record.label_values = Some(values);
@@ -335,12 +335,12 @@ impl Inputs {
         }
     }
 
-    /// What the photograph at `path` is, if it was noted for the content that it had when it was last read.
+    /// The properties of the photograph at `path`, if recorded for the content last read.
     pub fn photograph(&self, path: &Path) -> Option<Facts> {
         self.known(path)?.photograph
     }
 
-    /// Takes note of what the photograph at `path` is, found in the content with that digest.
+    /// Records the properties of the photograph at `path`, whose content has that digest.
     pub fn note_photograph(&self, path: &Path, digest: FileDigest, facts: Facts) {
         if let Some(record) = self.write(path).get_mut(path).filter(|record| record.digest == digest) {
             record.photograph = Some(facts);
@@ -360,7 +360,7 @@ impl Inputs {
         }
     }
 
-    /// The record of the file at `path`, which was just looked at: the known one if it may be trusted, else a new one.
+    /// The record of the file at `path`, which was just checked: the existing one if it is valid, else a new one.
     fn record(&self, path: &Path, look: Look) -> Result<FileRecord, Error> {
         if let Some(known) = self.trusted(path, &look) {
             return Ok(known);
@@ -369,7 +369,7 @@ impl Inputs {
         self.read_anew(path, look)
     }
 
-    /// What is known of a file, if its stat says that it is what it was.
+    /// The record of a file, if its stat is unchanged.
     fn trusted(&self, path: &Path, look: &Look) -> Option<FileRecord> {
         self.known(path).filter(|known| known.stat == look.stat && look.stat.is_settled(known.taken_at_ns))
     }
@@ -387,7 +387,7 @@ impl Inputs {
         Ok(record)
     }
 
-    /// Reads a file between two equal stats, of which `before` has the first: what was read then is what was there.
+    /// Reads a file between two equal stats, of which `before` has the first: then the content belongs to that stat.
     fn read_still(&self, path: &Path, mut before: Look) -> Result<FileRecord, Error> {
         let file = self.root.join(path);
         let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
@@ -408,7 +408,7 @@ impl Inputs {
         self.records.read().expect("no code panics while it holds this map")
     }
 
-    /// To change what is known of a file.
+    /// Write access to a file's record.
     fn write(&self, path: &Path) -> RwLockWriteGuard<'_, HashMap<PathBuf, FileRecord>> {
         self.news.write().expect("no code panics while it holds this set").insert(path.to_owned());
         self.records.write().expect("no code panics while it holds this map")
@@ -445,39 +445,39 @@ impl Visitor for Inputs {
     }
 }
 
-/// A source and what it was when it was digested.
+/// A source and its state when it was digested.
 #[derive(Debug)]
 pub struct Source {
-    /// What it is.
+    /// The artifact.
     pub artifact: Artifact,
     /// Its files and names.
     pub seen: Seen,
 }
 
-/// All that a reader of the folder at `top` comes upon, through symbolic links. Never part of it: what is the program's own, and
-/// what Python keeps of its own.
+/// Everything that a reader of the folder at `top` finds, through symbolic links; without the program's own files and
+/// Python's bytecode.
 ///
 /// # Errors
-/// A folder that can't be read, or something in it that is neither file nor folder.
+/// A folder can't be read, or something in it is neither file nor folder.
 pub fn survey(top: &Path, cache: &Path) -> Result<Tree, WalkError> {
     Tree::survey(top, Links::Followed(&|path, real| is_no_input(path, real, cache)))
 }
 
-/// Whether what lies at `path`, free of links `real`, is no part of the folder in which it lies.
+/// Whether the file or folder at `path`, free of links `real`, is excluded from its folder.
 pub(crate) fn is_no_input(path: &Path, real: &Path, cache: &Path) -> bool {
     is_own(real, cache) || path.file_name().is_some_and(|name| name == BYTECODE)
 }
 
-/// A link that has nothing behind it for a reader, and why.
+/// Why a link has no target for a reader, if so.
 pub(crate) fn leads_nowhere(shape: &Shape) -> Option<&'static str> {
     match shape {
-        Shape::Link { behind: Behind::Nothing, .. } => Some("leads to nothing that can be read"),
-        Shape::Link { behind: Behind::Itself, .. } => Some("leads back to a folder that it lies in"),
+        Shape::Link { behind: Behind::Nothing, .. } => Some("has no readable target"),
+        Shape::Link { behind: Behind::Itself, .. } => Some("leads back to a folder that contains it"),
         _ => None,
     }
 }
 
-/// Says how far a missing path leads, and what there is instead.
+/// Describes how far a missing path exists, and what is there instead.
 pub(crate) fn missing(root: &Path, path: &Path) -> Error {
     let existing = path.ancestors().skip(1).find(|parent| root.join(parent).exists()).unwrap_or(Path::new(""));
     let parent = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
@@ -485,7 +485,7 @@ pub(crate) fn missing(root: &Path, path: &Path) -> Error {
     let wanted = path.strip_prefix(existing).ok().and_then(|rest| rest.components().next());
     let link = wanted.map(|name| existing.join(name)).filter(|link| root.join(link).is_symlink());
     if let Some(link) = link {
-        let holds = "is a symbolic link that leads to nothing".to_owned();
+        let holds = "is a dangling symbolic link".to_owned();
         return Error::Missing { root: root.to_owned(), path: path.to_owned(), parent: link, holds, near: None };
     }
     let wanted = wanted.map(|name| name.as_os_str().to_string_lossy().into_owned());
@@ -504,7 +504,7 @@ fn meant(near: Option<&str>) -> String {
     near.map(|near| format!("; `{near}` may be meant")).unwrap_or_default()
 }
 
-/// The root is found by its cache, so it may be another folder than whoever typed the path thinks.
+/// The root is found by its cache, so it may differ from the folder that the user has in mind.
 fn relative_to(root: &Path, path: &Path) -> String {
     if path.is_absolute() || root.as_os_str().is_empty() {
         String::new()

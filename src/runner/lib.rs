@@ -1,7 +1,7 @@
-//! The pipeline runner: reads a pipeline file, decides what is invalid, schedules, stores, reports.
+//! The pipeline runner: reads a pipeline file, decides which stages to re-run, schedules, stores, reports.
 //!
-//! Knows no tensor and never links libtorch: it starts in milliseconds, on any machine. Rooms in the order in which data
-//! flows through them; a room may use those above it in this list, never those below (tests/it/tidy).
+//! Knows no tensor and never links libtorch: it starts in milliseconds, on any machine. The rooms are listed in the order
+//! of the data flow; a room may use those above it in this list, never those below (tests/it/tidy).
 #![warn(missing_docs)]
 
 pub mod plain;

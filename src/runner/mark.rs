@@ -1,8 +1,8 @@
-//! What marks a folder as a cache of this program, and the folder above it as a workspace's root.
+//! The marks of a cache folder, and of its parent folder as a workspace's root.
 //!
-//! Knows no store and no pipeline, as both ask here: where the root of a pipeline is, and whether a folder may be used as a
-//! cache. `CACHEDIR.TAG` is a public convention, so the name alone says nothing: other programs write one, too. What counts is
-//! the text that this program writes into it, or its own `version` file.
+//! Knows no store and no pipeline; both use it: to find a pipeline's root, and to decide whether a folder may be used as a
+//! cache. `CACHEDIR.TAG` is a public convention, so its presence alone proves nothing: other programs write one, too. What
+//! counts is the text that this program writes into it, or its own `version` file.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,22 +11,22 @@ use crate::plain;
 
 /// The name of the tag in a cache folder.
 pub const TAG: &str = "CACHEDIR.TAG";
-/// What the version file of a cache begins with; a number follows.
+/// The beginning of a cache's version file; a number follows.
 pub const VERSION_PREFIX: &str = "intrada store ";
 
-/// What every tag of this program holds, earlier versions' included.
+/// A line in every tag of this program, including earlier versions'.
 const OWN_LINE: &str = "# This folder holds what intrada-run computed";
-/// What the tag of a cache holds that doesn't make the folder above it a workspace.
+/// The line in the tag of a cache whose parent folder is not a workspace.
 const ELSEWHERE_LINE: &str = "# It was named with --cache or INTRADA_CACHE, so the folder above it is not a workspace.";
 /// Longer than any of ours.
 const LONGEST: u64 = 4096;
 
-/// Which folder above a cache is a workspace by its being there.
+/// How a cache determines the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stands {
-    /// In the root of its workspace, where a pipeline looks for it by itself.
+    /// In the root of its workspace, where pipelines find it without an option.
     InItsWorkspace,
-    /// Where `--cache` or `INTRADA_CACHE` says: it says nothing about the folder that it lies in.
+    /// Named by `--cache` or `INTRADA_CACHE`: its parent folder is not a workspace.
     Elsewhere,
 }
 
@@ -52,18 +52,18 @@ pub fn is_ours(folder: &Path) -> bool {
     has_own_tag(folder) || has_version(folder) || is_laid_out(folder)
 }
 
-/// Whether `folder` is marked by another program's tag or version file, and by nothing of ours.
+/// Whether `folder` has another program's tag or version file, and none of ours.
 pub fn is_another_s(folder: &Path) -> bool {
-    // Emptied by a damage, they are nobody's.
+    // Empty files, as after damage, don't count.
     let is_marked = || [TAG, "version"].iter().any(|name| !beginning(&folder.join(name)).trim().is_empty());
     !is_ours(folder) && is_marked()
 }
 
-/// Whether `folder` is a workspace by its `cache/`.
+/// Whether `folder` is a workspace because of its `cache/`.
 pub fn is_root(folder: &Path) -> bool {
     let cache = folder.join("cache");
-    // Asked first, as most folders have none. A link named `cache` was made by somebody who wants that cache for this folder,
-    // wherever it lies.
+    // Checked first, as most folders have none. A link named `cache` is the user's way to give this folder a cache
+    // elsewhere.
     match cache.symlink_metadata() {
         Ok(found) if found.is_symlink() => is_ours(&cache),
         Ok(found) if found.is_dir() => is_ours(&cache) && !tag_of(&cache).contains(ELSEWHERE_LINE),
@@ -71,7 +71,7 @@ pub fn is_root(folder: &Path) -> bool {
     }
 }
 
-/// Both marks may be damaged at once; no other program has these folders together.
+/// Both marks may be damaged at once; no other program has all these folders.
 fn is_laid_out(folder: &Path) -> bool {
     ["objects", "traces", "workspaces", "locks"].iter().all(|name| folder.join(name).is_dir())
 }
@@ -84,11 +84,11 @@ fn tag_of(folder: &Path) -> String {
     beginning(&folder.join(TAG))
 }
 
-/// Nothing of what is no file, or can't be read.
+/// Empty for anything but a readable file.
 fn beginning(path: &Path) -> String {
     match plain::read_at_most(path, LONGEST) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        // It is there, and isn't ours as far as can be seen.
+        // It exists, but is not recognisably ours.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => "unreadable".to_owned(),
         Err(_) => String::new(),
     }

@@ -1,6 +1,6 @@
-//! Numbers as people read them: durations, counts, sizes.
+//! Formats numbers for people: durations, counts, sizes.
 //!
-//! Knows no events. One way to write each measure, so that all screens agree.
+//! Knows no events. One format per measure, so that all screens agree.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,18 +16,18 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// This moment, in seconds since the Unix epoch.
+/// The current time, in seconds since the Unix epoch.
 pub fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// A moment, given in seconds since the Unix epoch: `2026-11-24 09:14 UTC`.
+/// A time, given in seconds since the Unix epoch: `2026-11-24 09:14 UTC`.
 pub fn date(moment: f64) -> String {
     let [year, month, day, hour, minute, _] = calendar(moment);
     format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
 }
 
-/// The same for programs, as ISO 8601 has it: `2026-11-24T09:14:00Z`.
+/// The same for programs, in ISO 8601: `2026-11-24T09:14:00Z`.
 pub fn timestamp(moment: f64) -> String {
     let [year, month, day, hour, minute, second] = calendar(moment);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
@@ -36,7 +36,7 @@ pub fn timestamp(moment: f64) -> String {
 /// Year, month, day, hour, minute and second, in UTC.
 fn calendar(moment: f64) -> [i64; 6] {
     let seconds = moment.max(0.0) as i64;
-    // Days in years that begin in March, so that the leap day is a year's last (Hinnant, "chrono-compatible date algorithms").
+    // Days in years that begin in March, so that the leap day comes last (Hinnant, "chrono-compatible date algorithms").
     let days = seconds / 86_400 + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -48,7 +48,7 @@ fn calendar(moment: f64) -> [i64; 6] {
     [year, month, day, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60]
 }
 
-/// How long ago a moment was, given in seconds since the Unix epoch: `4 min 11 s ago`.
+/// How long ago a time was, given in seconds since the Unix epoch: `4 min 11 s ago`.
 pub fn ago(moment: f64) -> String {
     format!("{} ago", duration((now() - moment).max(0.0)))
 }
@@ -86,12 +86,12 @@ pub fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// Rounded to a tenth, and never -0: what is shown as `-0.0` reads like a loss.
+/// Rounded to a tenth, and never -0: `-0.0` would look like a loss.
 pub fn tenths(value: f64) -> f64 {
     (10.0 * value).round() / 10.0 + 0.0
 }
 
-/// A loss or another number of which three digits matter: `0.312`, `2.41e-5`.
+/// A loss or another number with three significant digits: `0.312`, `2.41e-5`.
 pub fn brief(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),

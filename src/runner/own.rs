@@ -1,16 +1,16 @@
-//! Which files beside a person's belong to the program itself, and so are no part of anything that a stage reads.
+//! Which files in a workspace belong to the program itself, and so are never part of a stage's input.
 //!
-//! Knows names only. Whoever lists, digests, watches or guards a folder asks here, so that all of them pass over the same.
+//! Knows only names. All code that lists, digests, watches or guards a folder uses it, so that all skip the same files.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The folder for the program's own files where the cache is on another file system. See the module `side`.
+/// The folder for the program's own files if the cache is on another file system. See `store::aside`.
 pub const OWN: &str = ".intrada";
 
-/// Whether what lies at `path` is the program's own: the cache, or a file or folder called as only the program calls them.
-/// Both paths must be absolute and free of symbolic links, or the cache isn't recognised.
+/// Whether `path` is the program's own: the cache, or a file or folder with one of the program's names. Both paths must be
+/// absolute and free of symbolic links, or the cache isn't recognised.
 pub fn is_own(path: &Path, cache: &Path) -> bool {
     path == cache || path.file_name().is_some_and(has_own_name)
 }

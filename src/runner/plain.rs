@@ -1,7 +1,7 @@
-//! Plain files, opened without waiting for anybody, and removing whatever lies at a path.
+//! Opens regular files without blocking, and removes anything at a path.
 //!
-//! Knows nothing of what a file means. To open a pipe is to wait until somebody writes into it, and to open a device may
-//! start something. So whatever is meant to be a file is asked what it is before it is opened, and what is no file is named.
+//! Knows nothing of a file's meaning. Opening a pipe blocks until somebody writes to it, and opening a device may start
+//! something. So the type is checked before opening, and anything but a file is an error that names the type.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -10,20 +10,20 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens the file at `path` to read it; links are followed.
+/// Opens the file at `path` for reading; follows links.
 ///
 /// # Errors
-/// What the system answers, [`ErrorKind::IsADirectory`] for a folder, and [`ErrorKind::InvalidInput`] for a pipe, a socket or a
-/// device, each with what it is.
+/// Errors of the file system, [`ErrorKind::IsADirectory`] for a folder, and [`ErrorKind::InvalidInput`] for a pipe, a
+/// socket or a device; the message names the type.
 pub fn open(path: &Path) -> io::Result<File> {
     be_a_file(&fs::metadata(path)?)?;
     let flags = OFlags::NONBLOCK.bits() as i32;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        // Another program holds a lease on the file, which is given back when somebody waits for it.
+        // Another program holds a kernel lease on the file, and releases it when somebody waits for it.
         Err(error) if error.kind() == ErrorKind::WouldBlock => File::open(path)?,
         file => file?,
     };
-    // It may have been replaced between the two.
+    // It may have been replaced in between.
     be_a_file(&file.metadata()?)?;
     Ok(file)
 }
@@ -31,7 +31,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// The content of the file at `path`.
 ///
 /// # Errors
-/// Those of [`open`], and what reading answers.
+/// Those of [`open`], and read errors.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = open(path)?;
     let mut bytes = Vec::with_capacity(file.metadata()?.len() as usize);
@@ -57,10 +57,10 @@ pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Removes the file, link or folder at `path` with all that is in it; nothing if it isn't there.
+/// Removes the file, link or folder at `path`, recursively; nothing if it is missing.
 ///
 /// # Errors
-/// What the system answers.
+/// Errors of the file system.
 pub fn remove(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),
@@ -73,7 +73,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What something is that is no file, with its article; `None` for a file.
+/// The type of anything but a file, with its article; `None` for a file.
 pub fn other_than_a_file(kind: FileType) -> Option<&'static str> {
     match kind {
         _ if kind.is_file() => None,

@@ -1,7 +1,7 @@
-//! A word as a shell takes it, in advice that is meant to be copied.
+//! Quotes a word for a shell, for commands that the user can copy.
 //!
-//! Knows no shell in particular: what any might take for more than a letter is put into single quotes. Members of a sweep
-//! have brackets in their names, in which zsh sees a pattern that matches no file.
+//! Knows no shell in particular: any character that some shell interprets is put into single quotes. Members of a sweep
+//! have brackets in their names, which zsh takes for a pattern.
 
 use std::borrow::Cow;
 

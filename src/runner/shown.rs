@@ -1,31 +1,31 @@
-//! Text from outside, made harmless before a person sees it: names, paths, logs, messages of other programs.
+//! Makes text from outside safe to print: names, paths, logs, messages of other programs.
 //!
-//! Knows no command and no table. A terminal obeys what is printed to it: an escape sequence can move the cursor, rename the
-//! window or type for the user, a direction override shows letters in another order, and a line break in a name looks like
-//! a line of this program. So each such character is replaced by one that can be seen. Whatever is printed goes through here:
-//! single names where they are put into a line, and the whole text once more where it leaves the program.
+//! Knows no command and no table. A terminal interprets what is printed: an escape sequence can move the cursor, rename the
+//! window or type for the user, a direction override reorders letters, and a line break in a name can imitate a line of
+//! this program. So each such character is replaced by a visible one. All output passes through here: single names where
+//! they are inserted into a line, and the whole text once more where it leaves the program.
 
 use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Stands for a character that a terminal must not get.
+/// Replaces a character that must not reach a terminal.
 pub const STAND_IN: char = '\u{fffd}';
 
-/// Bytes of the longest colour sequence that is taken for one; those of real programs have a third of that.
+/// The longest colour sequence that is recognised, in bytes; those of real programs have a third of that.
 const LONGEST_SEQUENCE: usize = 64;
 
-/// Whether a terminal could take the character for a command, a line break or a change of direction.
+/// Whether a terminal could interpret the character as a command, a line break or a change of direction.
 pub fn is_harmful(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A name, a path, a message: harmless, and one line whatever is in it.
+/// A name, a path, a message: safe, and always one line.
 pub fn line(text: &str) -> Cow<'_, str> {
     replaced(text, is_harmful)
 }
 
-/// A text of several lines: harmless, line feeds and tabs stay.
+/// A text of several lines: safe; line feeds and tabs are kept.
 pub fn lines(text: &str) -> Cow<'_, str> {
     replaced(text, |c| is_harmful(c) && c != '\n' && c != '\t')
 }
@@ -38,7 +38,7 @@ fn replaced(text: &str, is_one: impl Fn(char) -> bool) -> Cow<'_, str> {
     }
 }
 
-/// The same as [`lines`], but colours stay: for text that this program has coloured itself.
+/// The same as [`lines`], but keeps colours: for text that this program has coloured itself.
 pub fn painted(text: &str) -> Cow<'_, str> {
     if !text.contains(|c| is_harmful(c) && c != '\n' && c != '\t') {
         return Cow::Borrowed(text);
@@ -59,15 +59,15 @@ pub fn painted(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The length of the colour sequence (SGR: `ESC [ 1 ; 31 m`) that the bytes begin with.
+/// The length of the colour sequence (SGR: `ESC [ 1 ; 31 m`) at the beginning of the bytes.
 fn colour_sequence(bytes: &[u8]) -> Option<usize> {
     let inside = bytes.strip_prefix(b"\x1b[")?;
     let end = inside.iter().take(LONGEST_SEQUENCE).position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':'))?;
     (inside[end] == b'm').then_some(end + 3)
 }
 
-/// JSON that says the same, with nothing in it that a terminal obeys: such characters stand in strings only, where they may
-/// be written as numbers. Line feeds between values stay.
+/// Equivalent JSON without characters that a terminal interprets: they occur only in strings, where they can be written as
+/// numbers. Line feeds between values are kept.
 pub fn json(text: &str) -> Cow<'_, str> {
     let is_one = |c: char| is_harmful(c) && c != '\n' && c != '\t' && c != '\r';
     if !text.contains(is_one) {
@@ -80,14 +80,14 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The columns that a terminal gives the text.
+/// The width of the text in terminal columns.
 pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// One harmless line of at most so many columns; what is cut off is told by an ellipsis.
+/// One safe line of at most this many columns; an ellipsis marks truncation.
 pub fn cut(text: &str, columns: usize) -> String {
-    // Of an endless text no more is looked at than can be shown: combining marks take no column, but some bytes each.
+    // Of an endless text only as much is read as can be shown: combining marks take no column, but some bytes each.
     let most = text.floor_char_boundary(columns.saturating_mul(16));
     let text = if most < text.len() { &text[..most] } else { text };
     let is_whole = most >= text.len();
@@ -103,20 +103,20 @@ pub fn cut(text: &str, columns: usize) -> String {
     kept.chain(['…']).collect()
 }
 
-/// The same, and filled up to so many columns.
+/// The same, padded to this many columns.
 pub fn left(text: &str, columns: usize) -> String {
     let text = cut(text, columns);
     let gap = columns.saturating_sub(text.width());
     text + &" ".repeat(gap)
 }
 
-/// The same at the right.
+/// The same, right-aligned.
 pub fn right(text: &str, columns: usize) -> String {
     let text = cut(text, columns);
     " ".repeat(columns.saturating_sub(text.width())) + &text
 }
 
-/// A text of which the beginning is enough: so many characters, and how many there are beside.
+/// The beginning of a text: this many characters, and the number of the others.
 pub fn brief(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
         None => Cow::Borrowed(text),
@@ -124,18 +124,17 @@ pub fn brief(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// The output of another program on its way to a terminal, piece by piece: colours stay, and what goes back to the beginning
-/// of a line, as progress bars do.
+/// The output of another program, piece by piece: keeps colours, and carriage returns as progress bars use them.
 #[derive(Debug, Default)]
 pub struct Stream {
-    /// The beginning of a character or of a colour sequence whose end has not come yet.
+    /// An incomplete character or colour sequence at the end.
     pending: Vec<u8>,
-    /// Whether a colour was set, which has to be taken back.
+    /// Whether a colour is set and must be reset.
     is_coloured: bool,
 }
 
 impl Stream {
-    /// What may be written for these bytes.
+    /// The safe text for these bytes.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         self.pending.extend_from_slice(bytes);
         let complete = self.pending.len() - unfinished(&self.pending);
@@ -144,7 +143,7 @@ impl Stream {
         self.harmless(&bytes)
     }
 
-    /// What is left to be written at the end.
+    /// The remaining text at the end.
     pub fn finish(&mut self) -> String {
         let bytes = std::mem::take(&mut self.pending);
         let rest = self.harmless(&bytes);
@@ -164,7 +163,7 @@ impl Stream {
     }
 }
 
-/// Bytes at the end that may be the beginning of something. To keep back too many only delays them.
+/// Bytes at the end that may begin a sequence. Holding back too many only delays them.
 fn unfinished(bytes: &[u8]) -> usize {
     unfinished_sequence(bytes).max(unfinished_character(bytes))
 }

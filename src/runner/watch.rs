@@ -1,7 +1,7 @@
-//! Which paths changed, as the system tells it, gathered until it is quiet for a moment.
+//! Which paths changed, as the system reports it, collected until it is quiet for a moment.
 //!
-//! Knows no pipeline, and promises nothing about contents: a path that is told may be as it was, and whoever is told looks. It
-//! costs nothing while nothing happens: the system wakes it. Sources → gathering → one message:
+//! Knows no pipeline, and promises nothing about contents: a reported path may be unchanged, and the receiver has to check.
+//! It costs nothing while nothing happens: the system wakes it. Sources → collecting → one message:
 //!
 //! ```text
 //! inotify, FSEvents … ──▶ a thread of notify ──▶ this room's thread: wait for quiet ──▶ `tell`
@@ -16,28 +16,28 @@ use std::time::{Duration, Instant, SystemTime};
 use notify::event::EventKind;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
-/// Editors write a file in several steps; so long must nothing have happened.
+/// Editors write a file in several steps; this long must nothing have happened.
 const QUIET: Duration = Duration::from_millis(100);
-/// Where it is never quiet, it is told this often.
+/// If it is never quiet, changes are reported this often.
 const LONGEST: Duration = Duration::from_secs(2);
-/// More paths than this are not worth being told apart.
+/// More paths than this are reported as [`Change::Anything`].
 const MOST: usize = 1000;
 
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// These paths may have: made, written, renamed or removed.
+    /// These paths may have been created, written, renamed or removed.
     Paths(BTreeSet<PathBuf>),
-    /// The system lost count: anything may have.
+    /// The system lost events: anything may have changed.
     Anything,
 }
 
 /// How deep a folder is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
-    /// What lies in it directly.
+    /// Its direct entries.
     Names,
-    /// All that lies below it.
+    /// Everything below it.
     All,
 }
 
@@ -49,10 +49,10 @@ pub struct Error {
     source: notify::Error,
 }
 
-/// Device, inode and, as numbers are given again, when it was made: a folder of the same name may be another one by now.
+/// Device, inode and, as inode numbers are reused, creation time: another folder may have the same name by now.
 type Identity = (u64, u64, Option<SystemTime>);
 
-/// Watches a set of folders and tells what changes in them.
+/// Watches a set of folders and reports changes in them.
 pub struct Watcher {
     events: Sender<notify::Result<notify::Event>>,
     folders: BTreeMap<PathBuf, (Depth, Option<Identity>)>,
@@ -60,18 +60,18 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// One that watches nothing yet. `tell` is called from another thread.
+    /// Watches nothing yet. `tell` is called from another thread.
     pub fn new(tell: impl Fn(Change) + Send + 'static) -> Watcher {
         let (events, receive) = mpsc::channel();
         std::thread::spawn(move || gather(&receive, &tell));
         Watcher { events, folders: BTreeMap::new(), _system: None }
     }
 
-    /// Watches these folders from now on, and no others. Folders that lie below one that is watched in [`Depth::All`] needn't
-    /// be named. Those that weren't watched before, or are others than those of that name were: what has changed in them until
-    /// now wasn't heard of.
+    /// Watches these folders from now on, and no others. Folders below one watched with [`Depth::All`] needn't be named.
+    /// Returns those that weren't watched before, or were replaced since: earlier changes in them were missed.
     ///
     /// # Errors
+    /// A folder can't be watched; then the previous ones stay watched.
     /// A folder can't be watched; then those of before are watched on.
     pub fn watch(&mut self, folders: &BTreeMap<PathBuf, Depth>) -> Result<BTreeSet<PathBuf>, Error> {
         let identified = |(folder, depth): (PathBuf, Depth)| {
@@ -92,12 +92,12 @@ impl Watcher {
         for (folder, (depth, _)) in &folders {
             let mode = if *depth == Depth::All { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
             match system.watch(folder, mode) {
-                // Gone between the look and now: its own folder is watched, and tells.
+                // Removed in between: its parent folder is watched, and reports that.
                 Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
                 result => result.map_err(failed(folder))?,
             }
         }
-        // The earlier one ends only now, so that nothing is missed in between.
+        // The earlier watcher ends only now, so that nothing is missed in between.
         let is_new = |folder: &&PathBuf| self.folders.get(*folder) != folders.get(*folder);
         let new = folders.keys().filter(is_new).cloned().collect();
         (self.folders, self._system) = (folders, Some(system));
@@ -105,7 +105,7 @@ impl Watcher {
     }
 }
 
-/// A folder that is watched twice would be watched as its last mention says.
+/// If a folder is watched twice, the last call would win.
 fn without_nested(folders: &BTreeMap<PathBuf, Depth>) -> BTreeMap<PathBuf, Depth> {
     let is_covered = |folder: &Path| {
         let mut above = folder.ancestors().skip(1);
@@ -114,7 +114,7 @@ fn without_nested(folders: &BTreeMap<PathBuf, Depth>) -> BTreeMap<PathBuf, Depth
     folders.iter().filter(|(folder, _)| !is_covered(folder)).map(|(folder, depth)| (folder.clone(), *depth)).collect()
 }
 
-/// Waits for an event, then for quiet, then tells; until nobody sends any more.
+/// Waits for an event, then for quiet, then reports; until the sender is closed.
 fn gather(receive: &Receiver<notify::Result<notify::Event>>, tell: &dyn Fn(Change)) {
     while let Ok(first) = receive.recv() {
         let mut change = Change::Paths(BTreeSet::new());
@@ -134,7 +134,7 @@ impl Change {
     fn add(&mut self, event: notify::Result<notify::Event>) {
         let Change::Paths(paths) = self else { return };
         match event {
-            // A reader is no change, and the runner itself reads a lot.
+            // Reading is not a change, and the runner itself reads a lot.
             Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
             Ok(event) if !event.need_rescan() && paths.len() + event.paths.len() <= MOST => paths.extend(event.paths),
             _ => *self = Change::Anything,

@@ -22,7 +22,7 @@ pub(crate) const OTHER_LIBTORCH_CURE: &str = "LD_LIBRARY_PATH may name its folde
 pub(crate) fn description() -> Description {
     let file = loaded("libtorch_cpu.so");
     let mut gpus: Vec<Gpu> = (0..Cuda::device_count().max(0) as usize).map(tried).collect();
-    let told = if gpus.is_empty() { Vec::new() } else { told_by_driver() };
+    let told = if gpus.is_empty() { Vec::new() } else { driver_gpus() };
     // The driver lists all GPUs of the machine in its own order; the mapping is certain only where the order can't matter.
     let is_certain = told.len() == gpus.len() && told.iter().all(|(name, _)| *name == told[0].0);
     for (gpu, (name, memory)) in gpus.iter_mut().zip(told).filter(|_| is_certain) {
@@ -98,7 +98,7 @@ fn version_of_package(text: &str) -> Option<String> {
 
 /// Name and memory (total, free, in bytes) of the machine's GPUs. Empty if unknown, or if this process doesn't see all of
 /// them.
-fn told_by_driver() -> Vec<(String, [u64; 2])> {
+fn driver_gpus() -> Vec<(String, [u64; 2])> {
     if std::env::var_os("CUDA_VISIBLE_DEVICES").is_some() {
         return Vec::new();
     }
@@ -106,14 +106,14 @@ fn told_by_driver() -> Vec<(String, [u64; 2])> {
     let answer = Command::new("nvidia-smi").args(query).output();
     match answer {
         Ok(output) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).lines().filter_map(told).collect()
+            String::from_utf8_lossy(&output.stdout).lines().filter_map(parse_gpu).collect()
         }
         _ => Vec::new(),
     }
 }
 
 /// A line such as `NVIDIA H100, 81559, 81008`, in MiB.
-fn told(line: &str) -> Option<(String, [u64; 2])> {
+fn parse_gpu(line: &str) -> Option<(String, [u64; 2])> {
     let mut parts = line.rsplitn(3, ',').map(str::trim);
     let mebibytes = |text: Option<&str>| text?.parse::<u64>().ok().map(|number| number << 20);
     let (free, all) = (mebibytes(parts.next())?, mebibytes(parts.next())?);
@@ -149,9 +149,9 @@ mod tests {
     #[test]
     fn a_line_of_the_driver_s_program_gives_name_and_memory() {
         let expected = ("NVIDIA H100 80GB HBM3".to_owned(), [81_559 << 20, 81_008 << 20]);
-        assert_eq!(told("NVIDIA H100 80GB HBM3, 81559, 81008"), Some(expected));
-        assert_eq!(told("A, B, 100, 90").unwrap().0, "A, B");
-        assert_eq!(told("NVIDIA GB10, [N/A], [N/A]"), None);
-        assert_eq!(told(""), None);
+        assert_eq!(parse_gpu("NVIDIA H100 80GB HBM3, 81559, 81008"), Some(expected));
+        assert_eq!(parse_gpu("A, B, 100, 90").unwrap().0, "A, B");
+        assert_eq!(parse_gpu("NVIDIA GB10, [N/A], [N/A]"), None);
+        assert_eq!(parse_gpu(""), None);
     }
 }

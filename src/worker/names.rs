@@ -58,7 +58,7 @@ mod tests {
         }))
         .unwrap();
         let said = |text: &str| in_words(text, &job);
-        assert_eq!(said("/c/objects/0b/c1 is no checkpoint"), "dl.pth (made by dl) is no checkpoint");
+        assert_eq!(said("/c/objects/0b/c1 is not a checkpoint"), "dl.pth (made by dl) is not a checkpoint");
         assert_eq!(said("failed to read /c/objects/12/34: no"), "failed to read a/1.png of labels (made by l): no");
         assert_eq!(said("/c/tmp/1/.inputs/easy/a/1.png.png is cut"), "a/1.png.png of labels (made by l) is cut");
         assert_eq!(said("nothing in /c/tmp/1/.inputs/easy"), "nothing in labels (made by l)");

@@ -15,12 +15,12 @@ use crate::work::{Failure, Work};
 /// Tries the weights of the jobs in the file at `path`.
 pub(crate) fn tried(path: &Path) -> Result<Tried, Failure> {
     let jobs: Vec<Job> = serde_json::from_slice(&std::fs::read(path)?)?;
-    let (faults, warnings) = jobs.into_iter().map(found).unzip();
+    let (faults, warnings) = jobs.into_iter().map(try_job).unzip();
     Ok(Tried { format: FORMAT, faults, warnings })
 }
 
 /// The failure of a job's weights, if they fail, and warnings about them.
-fn found(job: Job) -> (Option<Fault>, Vec<String>) {
+fn try_job(job: Job) -> (Option<Fault>, Vec<String>) {
     let kind = kinds::find(&job.kind);
     let work = Work::new(job, Device::Cpu, Arc::default());
     let tried = kind.and_then(|kind| kind.try_weights.map_or(Ok(()), |try_weights| try_weights(&work)));

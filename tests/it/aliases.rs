@@ -44,7 +44,7 @@ fn two_outputs_that_are_one_place_through_a_link_are_refused() {
         ("sub/lk/o", &[("../second", "sub/lk"), ("real", "second")]),
     ] {
         let output = if output == "lk" { "lk/b.txt" } else { output };
-        is_refused(&space("in", output, links), &["`real/o`", "one place"]);
+        is_refused(&space("in", output, links), &["`real/o`", "overlap"]);
     }
     let space = space("in", "lk/b.txt", &[("cache", "lk")]);
     is_refused(&space, &["`lk/b.txt`", "the cache"]);

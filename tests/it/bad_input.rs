@@ -221,14 +221,14 @@ fn a_checkpoint_that_is_cut_or_calls_a_command_is_refused_with_its_name_and_noth
         (torch_save(b"}X\x01\x00\x00\x00actorch.hub\nload\n(tR"), "it calls `torch.hub.load`"),
         (torch_save(hostile)[..40].to_vec(), "the file ends inside a pickle"),
         (b"PK\x03\x04cut".to_vec(), "damaged zip archive: its end is missing"),
-        (b"GIF89a".to_vec(), "is no checkpoint: it is a GIF image"),
-        (b"<!DOCTYPE html><title>Sign in</title>".to_vec(), "is no checkpoint: it is a web page"),
+        (b"GIF89a".to_vec(), "is not a checkpoint: it is a GIF image"),
+        (b"<!DOCTYPE html><title>Sign in</title>".to_vec(), "is not a checkpoint: it is a web page"),
         (
             b"version https://git-lfs.github.com/pipeline/v1\noid sha256:0\n".to_vec(),
             "`git lfs pull` fetches the file itself",
         ),
-        (Vec::new(), "is no checkpoint: it is empty"),
-        ([&64u64.to_le_bytes()[..], b"{\"a\": "].concat(), "is cut: the header is longer than the file"),
+        (Vec::new(), "is not a checkpoint: it is empty"),
+        ([&64u64.to_le_bytes()[..], b"{\"a\": "].concat(), "is truncated: the header is longer than the file"),
     ] {
         let space = folders();
         space.edit("p.toml", "arch = \"small\"", "arch = \"small\"\ninit = \"weights/bad.pth\"");

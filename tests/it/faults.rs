@@ -123,7 +123,7 @@ fn a_read_only_mount_serves_as_a_shared_cache() {
     assert!(ran.stdout.contains("/team\""), "where it came from is told: {}", ran.stdout);
     assert_eq!(space.read("big"), "small\nsmall\n");
     assert_eq!(space.read("code").trim(), "2");
-    assert!(space.read("refused").contains("can't be written to"), "{}", space.read("refused"));
+    assert!(space.read("refused").contains("is not writable"), "{}", space.read("refused"));
 }
 
 #[test]

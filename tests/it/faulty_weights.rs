@@ -242,7 +242,7 @@ fn what_a_command_makes_in_the_same_run_is_told_by_its_path_and_its_stage() {
     let ran = space.intrada("run p.toml below");
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let said = format!("{}{}{}", ran.stdout, ran.stderr, space.intrada("log p.toml below").stdout);
-    assert!(said.contains("dl.pth (made by dl) is no checkpoint"), "{said}");
+    assert!(said.contains("dl.pth (made by dl) is not a checkpoint"), "{said}");
     assert!(!said.contains("objects"), "{said}");
 }
 
@@ -431,13 +431,13 @@ fn without_a_worker_it_is_said_which_files_were_not_tried() {
     std::fs::set_permissions(space.path("worker"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let ran = run(&space, "plan p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    for part in ["warning: `w.pth` was not tried as weights: ", "exit status 5: no such library", "p.toml:31:21"] {
+    for part in ["warning: `w.pth` was not checked as weights: ", "exit status 5: no such library", "p.toml:31:21"] {
         assert!(ran.stderr.contains(part), "{}", ran.stderr);
     }
     space.remove("worker");
     let ran = run(&space, "plan p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("`w.pth` was not tried as weights, as there is no worker"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`w.pth` was not checked as weights, as there is no worker"), "{}", ran.stderr);
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn told_and_goes_on(kibibytes: u32, separate: bool) -> Option<()> {
     }
     let first = told(&space, "first");
     let said = first.stdout.clone() + &first.stderr;
-    let has_cure = said.contains("make room, ");
+    let has_cure = said.contains("free some space, ");
     assert!(first.code == Some(0) || has_cure, "{kibibytes} KiB: {:?} {said}", first.code);
     assert!(!said.contains("No space left") || has_cure, "{kibibytes} KiB: {said}");
     assert!(!said.contains("panicked"), "{kibibytes} KiB: {said}");
@@ -244,7 +244,7 @@ fn cached_outputs_that_find_no_room_fail_their_stage_and_are_not_made_again() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let full = told(&space, "full");
     assert_eq!(full.code, Some(1), "{}{}", full.stdout, full.stderr);
-    assert!(full.stderr.contains("what the cache has of it can't be put in place"), "{}", full.stderr);
+    assert!(full.stderr.contains("its cached outputs can't be restored"), "{}", full.stderr);
     assert!(full.stderr.contains(" is full (") && full.stderr.contains("help:"), "{}", full.stderr);
     assert_eq!(told(&space, "again").settled()[0].outcome, "hit");
     assert_eq!(space.read("runs-of-a").lines().count(), 1);

@@ -291,7 +291,7 @@ fn images_that_are_learnt_from_and_measured_on_are_told_whatever_they_are_called
     let told = "warning: 1 of 1 different images of `test` is in `source` as well";
     let plan = space.intrada("plan p.toml");
     assert_eq!(plan.code, Some(0));
-    assert!(plan.stderr.contains(told) && plan.stderr.contains("`inter` learns from these"), "{}", plan.stderr);
+    assert!(plan.stderr.contains(told) && plan.stderr.contains("`inter` trains on these"), "{}", plan.stderr);
     let ran = space.intrada("p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!((ran.stdout + &ran.stderr).contains(told));

@@ -155,7 +155,7 @@ fn what_outlives_runner_and_supervisor_is_ended_by_the_next_run_which_says_so() 
         ends(way, tool);
         // What dies with its parent, or of a pipe that nobody reads, may be gone before the next run looks.
         assert!(
-            ran.stderr.contains("that a killed run had started") || !matches!(way, "session" | "orphaned"),
+            ran.stderr.contains("that a killed run had left running") || !matches!(way, "session" | "orphaned"),
             "{way}: {}",
             ran.stderr
         );
@@ -266,7 +266,7 @@ fn a_stopped_supervisor_of_a_killed_runner_is_not_waited_for() {
         let ran = publishes_what_is_new(way, &space);
         ends(way, tool);
         ends(way, supervisor);
-        assert!(ran.stderr.contains("that a killed run had started"), "{way}: {}", ran.stderr);
+        assert!(ran.stderr.contains("that a killed run had left running"), "{way}: {}", ran.stderr);
     }
 }
 

@@ -221,7 +221,7 @@ fn a_command_that_reads_a_folder_with_the_cache_in_it_is_told() {
     space.write("in/file", "");
     assert!(!space.intrada("p.toml").stderr.contains("warning"));
     let ran = space.intrada("p.toml --cache in/cache");
-    assert!(ran.code == Some(0) && ran.stderr.contains("the cache lies in `in`, which `a` reads"), "{}", ran.stderr);
+    assert!(ran.code == Some(0) && ran.stderr.contains("the cache is inside `in`, which `a` reads"), "{}", ran.stderr);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn what_a_stage_s_own_killed_or_failed_run_has_left_is_told_as_that() {
         space.write("end.sh", "");
         space.write("in.txt", "whole\n");
         let plan = space.intrada("plan p.toml").stderr;
-        assert!(plan.contains("has left it incomplete") && !plan.contains("nothing here has made it"), "{plan}");
+        assert!(plan.contains("left it incomplete") && !plan.contains("no run made it"), "{plan}");
         let ran = space.intrada("p.toml");
         assert!(ran.stderr.contains("left incomplete by a run of this stage"), "{}", ran.stderr);
         assert_eq!(contents(files(&space.path("cache/orphans"))), ["half\n"]);

@@ -130,7 +130,7 @@ fn images_that_are_larger_than_memory_are_told_with_what_they_take() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let said = "a batch of 64 images of `target` with 65535 × 65535 pixels takes 3.0 TiB as float32 numbers";
     assert_eq!(ran.stderr.matches("of memory").count(), 1, "{}", ran.stderr);
-    assert!(ran.stderr.contains(said) && ran.stderr.contains("`inter` would hold that"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(said) && ran.stderr.contains("`inter` would need at least that"), "{}", ran.stderr);
     let ran = space.intrada("plan p.toml --set datasets.target.size=[64,32] --set stages.inter.batch=64");
     assert!(!ran.stderr.contains("of memory"), "{}", ran.stderr);
 }
@@ -233,7 +233,7 @@ fn images_in_formats_that_are_not_read_are_counted() {
     space.write("target/images/a.webp", "RIFF\x10\0\0\0WEBPVP8 ");
     space.write("target/images/b.TIF", "II*\0");
     space.write("target/images/notes.txt", "of no interest");
-    warned(&space, "", &["`target` passes over 2 images that are not read: a.webp, b.TIF"]);
+    warned(&space, "", &["`target` skips 2 images of unsupported formats: a.webp, b.TIF"]);
     space.write("target/list.txt", "0\n1\n");
     for (_, said) in told(&space, " --set datasets.target.list=\"target/list.txt\"") {
         assert!(!said.contains("a.webp"), "a list has chosen: {said}");

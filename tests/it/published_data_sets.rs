@@ -157,7 +157,7 @@ fn a_root_that_is_a_folder_too_high_or_too_low_is_told_with_the_right_one() {
         let space = Space::with(pipeline("cityscapes-19", &data));
         crate::trees::cityscapes(&space, "E/D", "train", &["ulm_000000_000019"], Some(&ids(33)));
         let said = space.intrada("plan p.toml").stderr;
-        assert_eq!(said.contains("it lies in another folder: `root = \"E/D\"`"), root != "E/D", "{root}: {said}");
+        assert_eq!(said.contains("it is in another folder: `root = \"E/D\"`"), root != "E/D", "{root}: {said}");
     }
 }
 

@@ -27,7 +27,7 @@ fn after_a_failure_no_result_of_an_earlier_network_is_shown_as_this_runs() {
     assert_eq!(failed.stdout.lines().count(), 1, "no table: {}", failed.stdout);
     let page = space.read("runs/p/report.html");
     assert!(!page.contains(&digest), "the page shows what the training gave with another key");
-    assert!(page.contains("evaluate has no result that counts") || !page.contains("id=\"certainty\""));
+    assert!(page.contains("evaluate has no current result") || !page.contains("id=\"certainty\""));
     // What is brought up to date beside a failure is shown.
     let again = space.intrada("p.toml --set stages.inter.iterations=2");
     assert!(again.code == Some(0) && again.stdout.contains("mIoU"), "{}{}", again.stdout, again.stderr);

@@ -21,7 +21,7 @@ const OBSTACLES: &[Obstacle] = &[
     ("a pipe", |place| assert!(Command::new("mkfifo").arg(place).status().unwrap().success())),
     ("a socket", |place| drop(std::os::unix::net::UnixListener::bind(place).unwrap())),
     ("a device", |place| symlink("/dev/null", place).unwrap()),
-    ("a link to `nowhere`, which isn't there", |place| symlink("nowhere", place).unwrap()),
+    ("a link to `nowhere`, which doesn't exist", |place| symlink("nowhere", place).unwrap()),
     ("a link to ", |place| symlink(place.file_name().unwrap(), place).unwrap()),
 ];
 
@@ -85,7 +85,7 @@ fn a_folder_that_nobody_may_write_to_is_told_before_anything_runs() {
     for (name, code) in [("run", "2\n"), ("plan", "2\n"), ("doctor", "1\n")] {
         let said = space.read(name);
         assert_eq!(space.read(&format!("{name}.code")), code, "{name}: {said}");
-        assert!(said.contains("`out/deep` is on a file system that can't be written to"), "{name}: {said}");
+        assert!(said.contains("`out/deep` is on a read-only file system"), "{name}: {said}");
     }
     assert!(!space.path("tries").exists());
 }
@@ -102,7 +102,7 @@ fn a_folder_without_the_right_to_write_is_told_to_whoever_is_not_root() {
     let ran = space.intrada("p.toml");
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("`out/deep` can't be written to") && ran.stderr.contains("chmod u+wx out/deep"),
+        ran.stderr.contains("`out/deep` is not writable") && ran.stderr.contains("chmod u+wx out/deep"),
         "{}",
         ran.stderr
     );

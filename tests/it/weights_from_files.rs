@@ -48,7 +48,7 @@ fn weights_of_another_number_of_classes_and_a_cut_file_are_told_before_anything_
     space.write("published.pth", &whole[..whole.len() - 10]);
     let ran = space.intrada("plan p.toml entropy");
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-    assert!(ran.stderr.contains("published.pth is cut: 10 of"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("published.pth is truncated: 10 of"), "{}", ran.stderr);
     space.write("published.pth", &whole);
 
     space.write("p.toml", from_files().set("pipeline.classes", "camvid-11").folder("source"));

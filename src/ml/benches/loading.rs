@@ -1,9 +1,9 @@
-//! How long it takes to read one sample of 2048×1024 pixels and bring it to 1024×512: PNG to bytes, bicubic; label likewise,
-//! nearest.
+//! Measures how long it takes to read one sample of 2048×1024 pixels and resize it to 1024×512: PNG to bytes, bicubic;
+//! label likewise, nearest.
 //!
 //! `cargo bench -p intrada-ml --bench loading -- FOLDER REPEATS` writes the sample to FOLDER, where `loading.py` reads the
 //! same files with Pillow, and prints CPU milliseconds of one thread, the mean of the repeats (100 is a good number). The
-//! picture is no photograph, but compresses like one: 2.4 MB. Knows no target to reach: it measures.
+//! picture is synthetic, but compresses like a photograph: 2.4 MB. There is no target value.
 use std::path::{Path, PathBuf};
 
 use intrada_ml::data::decode;
@@ -66,7 +66,7 @@ fn report<T>(what: &str, repeats: usize, work: impl Fn() -> T) {
     println!("intrada  {what:<20}  cpu {:7.2} ms", 1e3 * (cpu_seconds() - begin) / repeats as f64);
 }
 
-/// Of all threads of this process, of which there is one: on a shared machine the number to compare.
+/// Of all threads of this process, which has one: on a shared machine the number to compare.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
     text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).map_or(f64::NAN, |ns| ns / 1e9)

@@ -1,8 +1,8 @@
-//! How long one AdvEnt step and one entropy inference take, with DeepLab-v2 on ResNet-101, without any data loading.
+//! Measures one AdvEnt step and one entropy inference, with DeepLab-v2 on ResNet-101, without data loading.
 //!
-//! `cargo bench -p intrada-ml --bench throughput -- THREADS REPEATS` prints a line each: CPU and wall seconds, the median of the
-//! repeats after one to warm up. `throughput.py` beside it does the same in PyTorch, and `throughput.sh` both in turn. Knows
-//! no target to reach: it measures.
+//! `cargo bench -p intrada-ml --bench throughput -- THREADS REPEATS` prints a line each: CPU and wall seconds, the median
+//! of the repeats after one warm-up. `throughput.py` does the same in PyTorch, and `throughput.sh` runs both in turn. There
+//! is no target value.
 
 use std::time::Instant;
 
@@ -50,7 +50,7 @@ fn training(network: &dyn Network, repeats: usize) -> Times {
     let open: Open = &|_| Ok(Box::new(Noise));
     let run =
         Run { network, source: open, target: Some(open), discriminator_init: None, slot: &slot, staging: &staging };
-    // One more than is looked at, so that writing the results falls outside.
+    // One more than is measured, so that writing the results is excluded.
     let settings =
         Settings { iterations: repeats as u64 + 2, checkpoint_every: Some(1_000_000), ..Settings::default() };
     let mut times = Vec::new();
@@ -65,7 +65,7 @@ fn training(network: &dyn Network, repeats: usize) -> Times {
     times
 }
 
-/// The same image over and over: what is measured is the step.
+/// The same image over and over: only the step is measured.
 struct Noise;
 
 impl Batches for Noise {

@@ -1,5 +1,5 @@
-//! Why a file could not be read, written or used. What is wrong is told with counts, and names of the file are shown beside
-//! those that are wanted.
+//! Why a file could not be read, written or used. Messages count problems, and show names of the file next to the expected
+//! ones.
 use std::io;
 use std::path::PathBuf;
 
@@ -13,21 +13,21 @@ use intrada_weights::shown::Shown;
 /// Why a file could not be read, written or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The file system said no.
+    /// The file system returned an error.
     #[error("failed to {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         source: io::Error,
     },
-    /// It holds something else than was expected of it.
+    /// Its content differs from the expected one.
     #[error("{0}")]
     Changed(#[from] Changed),
-    /// Another kind of file.
-    #[error("{} is no checkpoint: {what}", path.display())]
+    /// Another file type.
+    #[error("{} is not a checkpoint: {what}", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum CheckpointError {
     Format {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it; may hold a name of the file.
+        /// The problem; may contain a name from the file.
         problem: String,
     },
     /// A file of PyTorch that can't be read.
@@ -50,17 +50,17 @@ pub enum CheckpointError {
         /// Why not.
         source: PthError,
     },
-    /// Element type without use here.
+    /// An unsupported element type.
     #[error("{}: tensor `{}` has elements of type {dtype}", path.display(), Shown(key))]
     Unsupported {
         /// The file.
         path: PathBuf,
         /// The tensor.
         key: String,
-        /// As the format calls it.
+        /// The type's name in the format.
         dtype: String,
     },
-    /// Two tensors of one name, as `{"a.b": …, "a": {"b": …}}` has them.
+    /// Two tensors of one name, as in `{"a.b": …, "a": {"b": …}}`.
     #[error("{}: two tensors are called `{}`", path.display(), Shown(key))]
     Twice {
         /// The file.
@@ -68,17 +68,17 @@ pub enum CheckpointError {
         /// Their name.
         key: String,
     },
-    /// The file holds no network like this one under any name.
+    /// The file doesn't contain the network under any prefix.
     #[error("{}: {nearest}", path.display())]
     Unfitting {
         /// The file.
         path: PathBuf,
-        /// What comes nearest.
+        /// The closest match.
         nearest: Box<Nearest>,
     },
-    /// The file holds several, and they differ.
+    /// The file contains several that differ.
     #[error(
-        "{}: it holds this network {} times, and their values differ: below {}; save the one that is meant in a file of its own",
+        "{}: it holds this network {} times, and their values differ: below {}; save the wanted one in a separate file",
         path.display(),
         below.len(),
         below.iter().map(|below| format!("`{}`", Shown(below))).collect::<Vec<_>>().join(" and ")
@@ -86,10 +86,10 @@ pub enum CheckpointError {
     Ambiguous {
         /// The file.
         path: PathBuf,
-        /// What is before the names of each.
+        /// The prefix of each.
         below: Vec<String>,
     },
-    /// What the network wants is there, but is no tensor that can be read.
+    /// A tensor that the network needs is there, but unreadable.
     #[error("{}: `{}` is {what}{}", path.display(), Shown(key), and_more(*others, "more of the network's tensors are such"))]
     Odd {
         /// The file.
@@ -98,7 +98,7 @@ pub enum CheckpointError {
         key: String,
         /// What it is, and what to do.
         what: String,
-        /// How many others can't be read either.
+        /// How many others are unreadable.
         others: usize,
     },
     /// The network has a tensor that the file lacks.
@@ -160,9 +160,9 @@ pub enum CheckpointError {
         /// The file's.
         found: Kind,
     },
-    /// Discriminators of other levels, or of more than one.
+    /// Discriminators of other levels, or of several.
     #[error(
-        "{}: it holds {}, and the discriminator of one level is wanted, `{wanted}`",
+        "{}: it holds {}, but the discriminator of one level is needed, `{wanted}`",
         path.display(),
         match levels[..] {
             [level] => format!("the discriminator of the level `{level}`"),
@@ -172,12 +172,12 @@ pub enum CheckpointError {
     Levels {
         /// The file.
         path: PathBuf,
-        /// Whose it holds.
+        /// The levels in the file.
         levels: Vec<&'static str>,
-        /// Whose it should.
+        /// The needed level.
         wanted: String,
     },
-    /// Weights that hold NaN or infinity: with them every prediction would be one class.
+    /// Weights with NaN or infinity: with them every prediction would be one class.
     #[error(
         "{}: tensor `{key}` is not finite: {elements} of its {total} elements are NaN or infinite{}; the network had diverged \
          when it was saved, or the file is damaged",
@@ -203,7 +203,7 @@ fn and_more(others: usize, what: &str) -> String {
 }
 
 impl CheckpointError {
-    /// What to do, where the message doesn't say it.
+    /// What to do, if the message doesn't say it.
     pub fn cure(&self) -> Option<&'static str> {
         match self {
             CheckpointError::Pth { source, .. } => source.cure(),

@@ -1,6 +1,6 @@
-//! A file's tensors copied into a network's: which differences are none, and what became of each tensor.
+//! Copies a file's tensors into a network's: which differences are allowed, and what happened to each tensor.
 //!
-//! All of a file is held against all of a network before anything is copied, and what isn't as it should be is counted.
+//! The whole file is compared with the whole network before anything is copied, and differences are counted.
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -11,84 +11,84 @@ use super::{Checkpoint, CheckpointError, Header, Wrapping, read_input, read_netw
 use crate::input_file::InputFile;
 use intrada_weights::shown::Shown;
 
-/// Which differences between a file and a network are none.
+/// Which differences between a file and a network are allowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule<'a> {
-    /// Prefixes of keys that the file may have and the network lacks, each with the reason.
+    /// Prefixes of keys that only the file may have, each with the reason.
     pub skip: &'a [(&'a str, &'static str)],
-    /// Prefixes of keys that the network has and the file may lack, each with the reason: these tensors keep their values.
+    /// Prefixes of keys that only the network may have, each with the reason: these tensors keep their values.
     pub keep: &'a [(&'a str, &'static str)],
-    /// Whether the file is one of weights, from anywhere: floating-point elements may be converted, as when a network trained
-    /// in double precision predicts in single; something may be before the names; and every element has to be finite.
+    /// Whether the file holds weights from any source: then floating-point elements may be converted, as when a network
+    /// trained in double precision predicts in single; names may have a prefix; and every element must be finite.
     pub convert: bool,
 }
 
 impl Rule<'_> {
-    /// Exactly the network's keys, shapes and element types: nothing less continues a run to the bit.
+    /// Exactly the network's keys, shapes and element types: required to continue a run bit-identically.
     pub const RESUME: Rule<'static> = Rule { skip: &[], keep: &[], convert: false };
-    /// Exactly the network's keys and shapes, in any precision; but for `num_batches_tracked`, which no network reads and
+    /// Exactly the network's keys and shapes, in any precision; except `num_batches_tracked`, which no network reads and
     /// PyTorch before 0.4.1 didn't write.
     pub const WEIGHTS: Rule<'static> = Rule { skip: &[], keep: &[], convert: true };
 }
 
-/// What [`restore`] did, each list sorted by key.
+/// The result of [`restore`], each list sorted by key.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     /// Keys of the tensors that were copied.
     pub loaded: Vec<String>,
-    /// Tensors of the file that were left aside.
+    /// Tensors of the file that were skipped.
     pub skipped: Vec<Apart>,
     /// Tensors of the network that kept their values.
     pub kept: Vec<Apart>,
-    /// Counters of the network that the file lacks and nothing reads.
+    /// Unused counters of the network that the file lacks.
     pub counters: Vec<Apart>,
     /// Where in the file the network was.
     pub wrapping: Wrapping,
-    /// What the file's header says beside the tensors.
+    /// The metadata of the file's header.
     pub header: Header,
 }
 
-/// A tensor that only one side has, file or network.
+/// A tensor that only the file or only the network has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Apart {
     /// Its key.
     pub name: String,
-    /// Its sides.
+    /// Its shape.
     pub shape: Vec<i64>,
-    /// Why that is as it should be.
+    /// Why that is allowed.
     pub why: &'static str,
 }
 
 impl Apart {
-    /// `tensor`, called `name`.
+    /// `tensor`, with the name `name`.
     pub fn new(name: &str, tensor: &Tensor, why: &'static str) -> Apart {
         Apart { name: Shown(name).to_string(), shape: tensor.size(), why }
     }
 }
 
-/// Why it matters to nobody whether a file has `num_batches_tracked`.
+/// Why `num_batches_tracked` may be missing.
 const COUNTER: &str = "a counter that nothing reads; PyTorch before 0.4.1 didn't write it";
 
 fn is_counter(key: &str) -> bool {
     key.ends_with(".num_batches_tracked")
 }
 
-/// The names that a file of weights must have.
+/// The names that a weights file must have.
 pub fn required(live: &[(String, Tensor)], rule: Rule) -> Vec<String> {
     let may_lack = |key: &str| is_counter(key) || rule.keep.iter().any(|(prefix, _)| key.starts_with(prefix));
     live.iter().map(|(key, _)| key).filter(|key| !may_lack(key)).cloned().collect()
 }
 
-/// Copies a file's tensors into live ones by name, in place, after checking all of them: on an error none has changed.
+/// Copies a file's tensors into live ones by name, in place, after checking all of them: after an error none has changed.
 ///
 /// # Errors
-/// When the file can't be read, or differs from the live tensors in a way that `rule` doesn't allow.
+/// The file can't be read, or differs from the live tensors in a way that `rule` doesn't allow.
 pub fn restore(file: &InputFile, live: &[(String, Tensor)], rule: Rule) -> Result<Restored, CheckpointError> {
     let stored = if rule.convert { read_network(file, &[required(live, rule)])? } else { read_input(file)? };
     copy_into(file.path(), &stored, live, rule)
 }
 
-/// The second half of [`restore`], for tensors that are read already; `path` is for messages.
+/// The second half of [`restore`], for tensors already read; `path` is for messages.
 ///
 /// # Errors
 /// As [`restore`].
@@ -129,7 +129,7 @@ fn why(key: &str, prefixes: &[(&str, &'static str)]) -> Option<&'static str> {
     prefixes.iter().find(|(prefix, _)| key.starts_with(prefix)).map(|(_, why)| *why)
 }
 
-/// What the file has and the network lacks.
+/// Tensors that only the file has.
 fn skipped(
     path: &Path,
     tensors: &HashMap<String, Tensor>,
@@ -149,14 +149,14 @@ fn skipped(
     Ok(unknown.into_iter().filter_map(|(key, tensor)| Some(Apart::new(key, tensor, reason(key)?))).collect())
 }
 
-/// A tensor of a file and that of the network into which it goes.
+/// A tensor of a file and the network's tensor that it is copied to.
 struct Pair<'a> {
     key: &'a str,
     from: &'a Tensor,
     to: &'a Tensor,
 }
 
-/// Shapes, element types, and whether there is a number in every element.
+/// Checks shapes, element types, and that every element is finite.
 fn check(path: &Path, pairs: &[Pair], rule: Rule) -> Result<(), CheckpointError> {
     let path = || path.to_owned();
     let other_shape = |pair: &&Pair| pair.from.size() != pair.to.size();
@@ -171,7 +171,7 @@ fn check(path: &Path, pairs: &[Pair], rule: Rule) -> Result<(), CheckpointError>
         return Err(CheckpointError::ElementKind { path: path(), key, expected, found });
     }
     if !rule.convert {
-        return Ok(()); // a run's own checkpoint is looked at when it is written
+        return Ok(()); // a run's own checkpoint was checked when it was written
     }
     let infinite: Vec<(&Pair, i64)> =
         pairs.iter().map(|pair| (pair, not_finite(pair))).filter(|(_, n)| *n > 0).collect();
@@ -187,7 +187,7 @@ fn check(path: &Path, pairs: &[Pair], rule: Rule) -> Result<(), CheckpointError>
     }
 }
 
-/// Elements that are NaN or infinite in the type that the network has.
+/// Elements that are NaN or infinite in the network's type.
 fn not_finite(pair: &Pair) -> i64 {
     if !is_floating(pair.to.kind()) {
         return 0;

@@ -1,4 +1,4 @@
-//! What a file has that comes nearest to a network which it doesn't hold, in words.
+//! Describes the closest match in a file that doesn't contain the network.
 //!
 //! Reads no file.
 
@@ -6,28 +6,28 @@ use std::fmt::{self, Display, Formatter};
 
 use intrada_weights::shown::Shown;
 
-/// What comes nearest to a network in a file that doesn't hold it.
+/// The closest match to a network in a file that doesn't contain it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Nearest {
-    /// What is before the names there.
+    /// Its prefix.
     pub(super) below: String,
-    /// How many of the network's tensors are there.
+    /// How many of the network's tensors it has.
     pub(super) found: usize,
     /// How many the network has.
     pub(super) wanted: usize,
-    /// Some of those that aren't.
+    /// Some of the missing ones.
     pub(super) missing: String,
     /// The file's tensors.
     pub(super) tensors: usize,
-    /// Some names of the file that the network lacks.
+    /// Some of the file's names that the network doesn't have.
     pub(super) others: String,
-    /// What the file has in the place of tensors, and what to do.
+    /// What the file has instead of a tensor, and what to do.
     pub(super) odd: Option<String>,
-    /// Whether the file's names are those of discriminators.
+    /// Whether the file's names are a discriminator's.
     pub(super) are_discriminators: bool,
-    /// Whether the names that are wanted are.
+    /// Whether the expected names are.
     pub(super) wants_discriminators: bool,
-    /// Whether the file has what segmentation networks have and discriminators don't.
+    /// Whether the file has tensors of a segmentation network that discriminators don't have.
     pub(super) is_network: bool,
 }
 

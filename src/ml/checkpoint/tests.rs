@@ -1,4 +1,4 @@
-//! Files that come back as they were written, and files that don't fit, each told with what is wrong.
+//! Files that are read back as written, and files that don't fit, each reported with the reason.
 
 use super::*;
 
@@ -77,7 +77,7 @@ fn of(values: &[(&str, f32)]) -> Vec<(String, Tensor)> {
     values.iter().map(|(name, value)| named(name, Tensor::from_slice(&[*value]))).collect()
 }
 
-/// What `live` holds after a file of these tensors was read into it, or the message.
+/// `live` after reading a file of these tensors, or the message.
 fn taken_from(file: &[(String, Tensor)]) -> Result<(Vec<f64>, Restored), String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");
@@ -91,7 +91,7 @@ fn together<const N: usize>(parts: [Vec<(String, Tensor)>; N]) -> Vec<(String, T
     parts.into_iter().flatten().collect()
 }
 
-/// The network under a prefix, with values that say which.
+/// The network under a prefix, with values that identify it.
 fn network(below: &str, value: f32) -> Vec<(String, Tensor)> {
     of(&[(&format!("{below}conv.weight"), value), (&format!("{below}conv.bias"), value + 1.0)])
 }
@@ -141,7 +141,7 @@ fn of_several_networks_the_one_that_is_meant_has_to_be_clear() {
     // One network under two attributes.
     let (values, restored) = taken_from(&together([network("model.net.", 1.0), network("model.alias.", 1.0)])).unwrap();
     assert_eq!((values, restored.wrapping.also_below), (vec![1.0, 2.0], vec!["model.alias.".to_owned()]));
-    // What released programs call the network is it, whatever is beside it, and that is said.
+    // Known names of the network in released programs have priority over other tensors, with a remark.
     for (usual, other) in
         [("state_dict.", "state_dict_ema."), ("model.", "ema."), ("state_dict.module.", "ema.module.")]
     {
@@ -239,7 +239,7 @@ fn a_page_in_the_place_of_a_file_is_called_one() {
     let path = folder.path().join("w.pth");
     fs::write(&path, "<!DOCTYPE html>").unwrap();
     let said = read(&path).unwrap_err().to_string();
-    assert!(said.contains("w.pth is no checkpoint: it is a web page"), "{said}");
+    assert!(said.contains("w.pth is not a checkpoint: it is a web page"), "{said}");
     fs::write(&path, "").unwrap();
     assert!(read(&path).unwrap_err().to_string().contains("it is empty"));
 }

@@ -1,9 +1,9 @@
-//! Which part of a file is the network: what training programs put around its names.
+//! Finds the network in a file, whatever prefixes training programs put before its names.
 //!
-//! PyTorch's own wrappers begin every name (`module.`, `_orig_mod.`), Lightning and others put the network below an attribute
-//! (`model.`, `net.`, `backbone.`), and a training's record puts it into a dictionary beside an optimiser's state
-//! (`state_dict`, `model_state`). All of these are one thing: something before the names. So no list of wrappings is needed:
-//! the network is where all the names that are asked for are, and that has to be one place.
+//! PyTorch's own wrappers prefix every name (`module.`, `_orig_mod.`), Lightning and others store the network as an
+//! attribute (`model.`, `net.`, `backbone.`), and a training checkpoint puts it into a dictionary together with an
+//! optimiser's state (`state_dict`, `model_state`). All of these are prefixes. So no list of wrappers is needed: the
+//! network is the one prefix under which all expected names exist.
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
@@ -19,13 +19,13 @@ use intrada_weights::shown::{Shown, some_of};
 /// Where in a file a network was found, and what else there was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Wrapping {
-    /// What is before the names, such as `state_dict.module.`; empty where nothing is.
+    /// The prefix of the names, such as `state_dict.module.`; empty if there is none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub below: String,
-    /// What the file has outside of that, such as an optimiser's state.
+    /// What else the file has, such as an optimiser's state.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<Beside>,
-    /// Where the file has a whole network too, such as a moving average, which was not taken.
+    /// Where the file has another complete network, such as a moving average, which was not used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also_below: Vec<String>,
 }
@@ -33,14 +33,14 @@ pub struct Wrapping {
 /// A part of a file that is not the network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Beside {
-    /// What begins the names in it.
+    /// The prefix of its names.
     pub name: String,
     /// How many tensors it has.
     pub tensors: usize,
 }
 
 impl Display for Wrapping {
-    /// As a clause behind what was loaded; empty where there is nothing to say.
+    /// As a clause after what was loaded; empty if there is nothing to report.
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
         let Wrapping { below, beside, also_below } = self;
         if !below.is_empty() {
@@ -58,10 +58,10 @@ impl Display for Wrapping {
     }
 }
 
-/// As [`find`], and in lists where it is nowhere else, as `torch.save((state_dict, …))` has it; what is in lists is then one
-/// with the rest.
+/// Like [`find`], but also searches lists if there is no other match, as in `torch.save((state_dict, …))`.
 ///
 /// # Errors
+/// Those of [`find`].
 /// As there.
 pub(super) fn find_with_lists(
     path: &Path,
@@ -77,10 +77,10 @@ pub(super) fn find_with_lists(
     }
 }
 
-/// Where the network is whose names are one of these lists; each list is a form in which its files come.
+/// Finds the network whose names are one of these lists, each for one file format of it.
 ///
 /// # Errors
-/// It is nowhere, at several places with different values, or some of it can't be read.
+/// It is missing, exists several times with different values, or part of it can't be read.
 fn find(path: &Path, contents: &Contents, wanted: &[Vec<String>]) -> Result<Wrapping, CheckpointError> {
     let names: Vec<&str> = contents.arrays.iter().map(|(name, _)| name.as_str()).collect();
     let odd: HashMap<&str, String> = contents.odd.iter().map(|(name, odd)| (name.as_str(), odd.to_string())).collect();
@@ -108,13 +108,13 @@ fn find(path: &Path, contents: &Contents, wanted: &[Vec<String>]) -> Result<Wrap
     Ok(Wrapping { below: below.to_owned(), beside: beside(&names, below), also_below })
 }
 
-/// What may be before the network's names: how many of them are there, for each.
+/// Possible prefixes of the network's names, with the number of names that have it.
 fn places<'a>(all: &HashSet<&'a str>, wanted: &[Vec<String>]) -> HashMap<&'a str, usize> {
     let known: HashSet<&str> = wanted.iter().flatten().map(String::as_str).collect();
     let longest = known.iter().map(|name| name.len()).max().unwrap_or(0);
     let mut places = HashMap::new();
     for name in all {
-        // A name of a file may be as long as the file; only an end of it can be a name of the network.
+        // A name in a file may be as long as the file; only a suffix of it can be a name of the network.
         let from = name.len().saturating_sub(longest);
         let dots = name.bytes().enumerate().skip(from.saturating_sub(1)).filter(|(_, byte)| *byte == b'.');
         let starts = dots.map(|(at, _)| at + 1).chain((from == 0).then_some(0));
@@ -129,7 +129,7 @@ fn is_below(all: &HashSet<&str>, below: &str, form: &[String]) -> bool {
     form.iter().all(|name| all.contains(format!("{below}{name}").as_str()))
 }
 
-/// Where released programs put the network that is meant, whatever else is in the file: it is taken before others.
+/// Where known released programs store the network: has priority over other matches.
 fn usual(names: &[&str]) -> String {
     let records = ["state_dict.", "model_state_dict.", "model."];
     let record = records.into_iter().find(|record| names.iter().any(|name| name.starts_with(record))).unwrap_or("");
@@ -139,7 +139,7 @@ fn usual(names: &[&str]) -> String {
     format!("{record}{}", if is_parallel { parallel } else { "" })
 }
 
-/// Whether two parts of a file hold the same, as where a program saves one network under two attributes.
+/// Whether two parts of a file are equal, as when a program saves one network under two attributes.
 fn are_equal(contents: &Contents, one: &str, other: &str) -> bool {
     let part = |below: &str| -> BTreeMap<&str, _> {
         contents.arrays.iter().filter_map(|(name, array)| Some((name.strip_prefix(below)?, array))).collect()
@@ -148,7 +148,7 @@ fn are_equal(contents: &Contents, one: &str, other: &str) -> bool {
 }
 
 /// # Errors
-/// In every form something of the network is no tensor that can be read.
+/// In every format something of the network is not a readable tensor.
 fn readable(
     path: &Path,
     below: &str,
@@ -165,13 +165,13 @@ fn readable(
     Err(CheckpointError::Odd { path: path.to_owned(), key, what, others: unread.len() - 1 })
 }
 
-/// What isn't below, counted by the part in which it is.
+/// The tensors outside of the prefix, counted by part.
 fn beside(names: &[&str], below: &str) -> Vec<Beside> {
     const PARTS_AT_MOST: usize = 12;
     let mut parts: BTreeMap<&str, usize> = BTreeMap::new();
     for name in names.iter().filter(|name| !name.starts_with(below)) {
         let ends = name.match_indices('.').map(|(at, _)| at).chain([name.len()]);
-        // The shortest beginning that isn't one of the network's place as well.
+        // The shortest prefix that isn't also a prefix of the network's.
         let part = ends.map(|end| &name[..end]).find(|part| !below.starts_with(&format!("{part}.")));
         *parts.entry(part.unwrap_or(name)).or_insert(0) += 1;
     }
@@ -213,12 +213,12 @@ fn nearest(names: &[&str], all: &HashSet<&str>, odd: &HashMap<&str, String>, wan
     }
 }
 
-/// Whether a segmentation network has such a tensor, and no discriminator: of a norm, of a head, of an encoder.
+/// Whether only segmentation networks have such a tensor: of a norm, a head, an encoder.
 fn is_of_network(name: &str) -> bool {
     name.ends_with(".running_mean") || name.contains("conv2d_list.") || name.contains("encoder.")
 }
 
-/// Whether these are the names of discriminators and no others: five layers each, in AdvEnt's files and in ours with numbers.
+/// Whether all names are discriminators': five layers each, in AdvEnt's files and in ours with numbers.
 fn are_of_discriminators(names: &[&str]) -> bool {
     const LAYERS: [&str; 10] = ["0", "2", "4", "6", "8", "conv1", "conv2", "conv3", "conv4", "classifier"];
     let is_one = |name: &&str| {

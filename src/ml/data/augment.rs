@@ -1,7 +1,7 @@
-//! Random changes to training samples: a flip, a crop, other brightness and contrast, noise.
+//! Random changes to training samples: flip, crop, brightness and contrast, noise.
 //!
-//! All are off by default, as the papers use none of them. What is drawn is a function of the stream that is handed in,
-//! and the same numbers are drawn whichever changes are on, so that switching one on leaves the others as they were.
+//! All are off by default, as in the papers. Random numbers depend only on the given stream, and the same numbers are drawn
+//! whichever changes are on, so that switching one on doesn't affect the others.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +10,11 @@ use super::random::Stream;
 use super::raster::{Raster, Rgb};
 use super::source::Example;
 
-/// The deviation of the strongest noise at a jitter of 1, in grey levels. At the usual 0.3 it is about that of a camera; much
-/// more would train a network on the noise of a harder domain.
+/// The standard deviation of the strongest noise at a jitter of 1, in grey levels. At the usual 0.3 it is similar to a
+/// camera's; much more would train a network on the noise of a harder domain.
 const NOISE: f32 = 10.0;
 
-/// Which changes are made.
+/// The changes to make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
@@ -28,7 +28,7 @@ pub struct Augment {
 }
 
 impl Augment {
-    /// Refuses what can't be done.
+    /// Refuses invalid settings.
     ///
     /// # Errors
     /// [`DataError::Settings`].
@@ -42,7 +42,7 @@ impl Augment {
         }
     }
 
-    /// The sample, changed. Image and label are flipped and cut alike; only the image's colours change. The name is for
+    /// The changed sample. Image and label are flipped and cropped alike; only the image's colours change. The name is for
     /// the message.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Augment {
     }
 }
 
-/// A part of a picture, mirrored if asked.
+/// A part of a picture, optionally mirrored.
 fn cut<const C: usize>(
     picture: &Raster<C>,
     [left, top]: [usize; 2],
@@ -119,7 +119,7 @@ mod tests {
     use crate::data::random::Purpose;
     use crate::data::raster::Index;
 
-    /// An image whose label is its red channel, so that they can be seen to move together.
+    /// An image whose label is its red channel, so that the test can check that they move together.
     fn example() -> Example {
         let label = Index::new(7, 5, (0..35).collect());
         let image = Rgb::new(7, 5, label.bytes().iter().flat_map(|&value| [value, 100, 200]).collect());

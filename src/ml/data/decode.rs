@@ -1,12 +1,12 @@
-//! Image files to pictures: photographs to red-green-blue, label files to class indices.
+//! Decodes image files: photographs to RGB, label files to class indices.
 //!
-//! The two are read differently on purpose. A photograph's palette is expanded to its colours; a label's palette is for
-//! people, and the index below it is the class. Reading labels as colours, or colours as labels, trains without any
-//! complaint and scores near zero, so what has no 8-bit index a pixel is refused.
+//! The two are read differently on purpose. A photograph's palette is expanded to its colours; a label's palette is only
+//! for viewing, and the index is the class. Reading labels as colours, or colours as labels, trains without errors and
+//! scores near zero, so labels without an 8-bit index per pixel are refused.
 //!
-//! The format is told by the first bytes, not by the ending. Orientation tags of cameras are applied where the data set says
-//! so: Pillow and the released code don't. Of photographs the rules are those of [`intrada_picture`], by which the runner looks
-//! at each before anything runs.
+//! The first bytes determine the format, not the extension. Orientation tags of cameras are applied if the data set says
+//! so: Pillow and the released code don't. Photographs follow the rules of [`intrada_picture`], with which the runner
+//! checks each before anything runs.
 
 use std::collections::HashSet;
 use std::io::Cursor;
@@ -21,19 +21,18 @@ use super::raster::{Index, Raster, Rgb};
 
 const JPEG_SIGNATURE: &[u8] = b"\xff\xd8\xff";
 
-/// What becomes of the tag that says how a camera was held.
+/// How to handle the camera's orientation tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Orientation {
-    /// Pixels stay as they are stored.
+    /// Pixels stay as stored.
     #[default]
     Ignore,
-    /// They are turned upright.
+    /// The image is turned upright.
     Apply,
 }
 
-/// A PNG or JPEG file as 8-bit red-green-blue, as it is stored. Grey is repeated, 16 bits are cut to the upper 8, transparency
-/// is dropped.
+/// A PNG or JPEG file as 8-bit RGB, as stored. Grey is repeated, 16 bits are cut to the upper 8, transparency is dropped.
 ///
 /// # Errors
 /// [`DataError::Io`], [`DataError::Decode`].
@@ -41,7 +40,7 @@ pub fn photograph(path: &Path) -> Result<Rgb, DataError> {
     photograph_bytes(path, &read(path)?, Orientation::Ignore)
 }
 
-/// The same of a file whose bytes are at hand, with the orientation tag applied where it is asked for. The path is for messages.
+/// The same for a file's bytes, optionally applying the orientation tag. The path is for messages.
 ///
 /// # Errors
 /// [`DataError::Decode`].
@@ -54,7 +53,7 @@ pub fn photograph_bytes(path: &Path, bytes: &[u8], orientation: Orientation) -> 
     Ok(Raster::new(pixels.size[0], pixels.size[1], pixels.rgb))
 }
 
-/// A PNG file's class indices, held in one of the two ways. The path is for messages.
+/// A PNG file's class indices in one of the two encodings. The path is for messages.
 ///
 /// # Errors
 /// [`DataError::ColourLabel`] and [`DataError::NotIndexLabel`] for other files, [`DataError::Decode`].
@@ -73,7 +72,7 @@ pub fn label(path: &Path) -> Result<Index, DataError> {
     label_bytes(path, &read(path)?)
 }
 
-/// As [`label`], of a file whose bytes are at hand. The path is for messages.
+/// Like [`label`], for a file's bytes. The path is for messages.
 ///
 /// # Errors
 /// As [`label_in`].
@@ -101,8 +100,8 @@ pub fn label_bytes(path: &Path, bytes: &[u8]) -> Result<Index, DataError> {
     }
 }
 
-/// The first channel of pixels of several 16-bit samples, which no class needs more than the lower 8 bits of. A reader that
-/// cuts samples to their upper 8 bits, as for photographs, would find 0 everywhere.
+/// The first channel of pixels with several 16-bit samples, of which classes need only the lower 8 bits. A reader that
+/// takes the upper 8 bits, as for photographs, would find 0 everywhere.
 fn synthia_label(path: &Path, bytes: &[u8]) -> Result<Index, DataError> {
     let refuse = |found| DataError::NotSynthiaLabel { path: path.to_owned(), found };
     let png = Png::decode(path, bytes, Transformations::IDENTITY)?;
@@ -136,7 +135,7 @@ impl Png {
         let mut bytes = vec![0; size];
         let info = reader.next_frame(&mut bytes).map_err(|error| undecodable(path, error))?;
         bytes.truncate(info.buffer_size());
-        // All the pixels are there, but the file may have lost its end: whoever copies it again wants to know.
+        // All pixels are there, but the end may be missing: that is an error, too.
         reader.finish().map_err(|error| undecodable(path, error))?;
         let (width, height) = (info.width as usize, info.height as usize);
         Ok(Self { width, height, color: info.color_type, depth: info.bit_depth, bytes })
@@ -165,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// A PNG of 5×2 pixels, written as asked.
+    /// A PNG of 5×2 pixels in the given format.
     fn file(folder: &tempfile::TempDir, color: ColorType, depth: BitDepth, bytes: &[u8]) -> PathBuf {
         let path = folder.path().join("picture.png");
         let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), 5, 2);

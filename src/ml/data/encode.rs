@@ -1,8 +1,8 @@
-//! Pictures to PNG files whose bytes are a function of the pixels.
+//! Encodes pictures as PNG files whose bytes depend only on the pixels.
 //!
-//! Files become artifacts that are compared by their bytes, so nothing that varies may enter: no time, no text, and no
-//! compressor that another crate's build options could exchange. `fdeflate`, which is chosen here, is part of the `png`
-//! crate's own path, while its slower levels go to whichever deflate implementation the whole program was linked with.
+//! Files become artifacts that are compared by their bytes, so nothing variable may enter: no time, no text, and no
+//! compressor that another crate's build options could replace. `fdeflate`, which is used here, is part of the `png`
+//! crate's own path, while its slower levels use whichever deflate implementation the program was linked with.
 
 use std::path::Path;
 
@@ -11,12 +11,12 @@ use png::{BitDepth, ColorType, DeflateCompression, Filter};
 use super::DataError;
 use super::raster::{Index, Raster, Rgb};
 
-/// One byte a pixel, as a grey PNG: class indices as the released code stores them, or an entropy map.
+/// One byte per pixel, as a grey PNG: class indices as in the released code, or an entropy map.
 pub fn grey_png(map: &Index) -> Vec<u8> {
     encode(map, ColorType::Grayscale, None)
 }
 
-/// One byte a pixel, as a PNG that shows index `i` in the colour `palette[i]` and indices beyond the palette in black.
+/// One byte per pixel, as a PNG that shows index `i` in the colour `palette[i]` and indices beyond the palette in black.
 pub fn palette_png(map: &Index, palette: &[[u8; 3]]) -> Vec<u8> {
     let mut colours = palette.to_vec();
     // A PNG palette must hold every index that occurs.
@@ -29,9 +29,9 @@ pub fn rgb_png(image: &Rgb) -> Vec<u8> {
     encode(image, ColorType::Rgb, None)
 }
 
-/// A photograph for looking at, as a JPEG a tenth the size of its PNG. Nobody computes from it.
+/// A photograph for viewing, as a JPEG a tenth the size of its PNG. No computation reads it.
 pub fn jpeg(image: &Rgb) -> Vec<u8> {
-    /// Of 100. At 85 blocks can't be seen, at 95 the file is twice as large.
+    /// Of 100. At 85 no blocks are visible, at 95 the file is twice as large.
     const QUALITY: u8 = 85;
     let [width, height] = image.size().map(|side| u32::try_from(side).expect("a photograph's sides fit 31 bits"));
     let mut bytes = Vec::new();
@@ -41,7 +41,7 @@ pub fn jpeg(image: &Rgb) -> Vec<u8> {
     bytes
 }
 
-/// Writes a file, and the folders above it where they are missing.
+/// Writes a file, creating missing parent folders.
 ///
 /// # Errors
 /// [`DataError::Io`], which names the file.
@@ -61,7 +61,7 @@ fn encode<const C: usize>(picture: &Raster<C>, color: ColorType, palette: Option
     encoder.set_color(color);
     encoder.set_depth(BitDepth::Eight);
     encoder.set_deflate_compression(DeflateCompression::FdeflateUltraFast);
-    // Most pixels of a map equal the one above, and the compressor is at its best with zeros.
+    // Most pixels of a map equal the one above, and zeros compress best.
     encoder.set_filter(if C == 1 { Filter::Up } else { Filter::Paeth });
     if let Some(palette) = palette {
         encoder.set_palette(palette);

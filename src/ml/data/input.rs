@@ -1,16 +1,16 @@
-//! From bytes to what a network reads: channel order, mean, scale, and planes instead of pixels.
+//! Converts bytes to a network's input: channel order, mean, scale, and planes instead of pixels.
 
 use super::raster::Rgb;
 use crate::network::{ChannelOrder, Normalization};
 
-/// A normalisation, worked out for each of the 256 values of each channel.
+/// A normalisation, precomputed for each of the 256 values of each channel.
 pub struct Input {
-    /// The image's channel that becomes plane 0, 1, 2, and what its values become.
+    /// The image's channel that becomes plane 0, 1, 2, and its normalised values.
     planes: [(usize, [f32; 256]); 3],
 }
 
 impl Input {
-    /// `(x − mean) / scale` in float32, once a value and not once a pixel.
+    /// `(x − mean) / scale` in float32, once per value and not per pixel.
     pub fn new(normalization: &Normalization) -> Self {
         let Normalization { channels, mean, scale } = normalization;
         let plane = |plane: usize| {
@@ -23,7 +23,7 @@ impl Input {
         Self { planes: [plane(0), plane(1), plane(2)] }
     }
 
-    /// Appends the three planes of an image (3·H·W values) to those of the images before it.
+    /// Appends the three planes of an image (3·H·W values) to a batch.
     pub fn append(&self, image: &Rgb, values: &mut Vec<f32>) {
         for (channel, table) in &self.planes {
             values.extend(image.pixels().iter().map(|pixel| table[usize::from(pixel[*channel])]));

@@ -1,7 +1,7 @@
-//! What the values in a label file mean.
+//! The meaning of the values in a label file.
 //!
-//! Data sets number their classes differently; a map brings them to the classes that are trained. A value that is then no
-//! class is an error, not something to ignore: a wrong map would otherwise silently train on less, or on nothing.
+//! Data sets number their classes differently; a map converts them to the trained classes. A value that is then not a class
+//! is an error, not ignored: a wrong map would otherwise silently train on less, or on nothing.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::DataError;
 use super::raster::Index;
 
-/// The label value of pixels that take part in no loss and no score.
+/// The label value of pixels that are excluded from losses and scores.
 pub const IGNORE: u8 = 255;
 
 /// Stored value → class index.
@@ -19,30 +19,30 @@ pub const IGNORE: u8 = 255;
 pub struct LabelMap {
     /// (stored value, class index); the class may be 255.
     pub pairs: Vec<(u8, u8)>,
-    /// What becomes of a stored value that is in no pair.
+    /// How stored values without a pair are handled.
     #[serde(default)]
     pub otherwise: Otherwise,
 }
 
-/// How the pixels of a label file hold its values.
+/// How label files store their values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
-    /// One index of at most 8 bits a pixel: a grey value, or the index below a palette's colour.
+    /// One index of at most 8 bits per pixel: a grey value, or a palette index.
     #[default]
     Index,
     /// Several 16-bit channels, of which the first is the index: SYNTHIA's labels.
     Synthia16,
 }
 
-/// What becomes of a value that a [`LabelMap`] does not list.
+/// How values not listed in a [`LabelMap`] are handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Otherwise {
     /// It becomes 255, as in the released code's tables.
     #[default]
     Ignore,
-    /// It stays what it is.
+    /// It stays unchanged.
     Keep,
 }
 

@@ -1,11 +1,11 @@
 //! Batches for training, prepared ahead by threads.
 //!
-//! Batch `k` is a function of the settings and of `k`: its samples come from [`Visits`], its random changes from the stream
-//! of (seed, iteration, position). So the batches don't depend on the number of threads, and a loader that is opened at
-//! iteration `k` goes on exactly as one that got there would, without replaying anything.
+//! Batch `k` depends only on the settings and `k`: its samples come from [`Visits`], its random changes from the stream of
+//! (seed, iteration, position). So batches don't depend on the number of threads, and a loader opened at iteration `k`
+//! continues exactly like one that got there, without replaying anything.
 //!
-//! The threads know no tensor. They make plain numbers, which the caller's thread turns into tensors: libtorch would
-//! otherwise start its own pool of threads in each of them.
+//! The threads use no tensors. They make plain numbers, which the caller's thread converts: libtorch would otherwise start
+//! its own thread pool in each of them.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -22,18 +22,18 @@ use super::source::{Example, LabelUse, Reader, Source};
 use super::{Batch, Batches, DataError};
 use crate::network::Normalization;
 
-/// How much memory decoded samples may take, so that small data sets are decoded once. Larger ones are read again each
-/// epoch, all but the first samples.
+/// How much memory decoded samples may take, so that small data sets are decoded once. Of larger ones only the first
+/// samples are kept, and the others are read again each epoch.
 const MEMORY: usize = 512 << 20;
 
-/// How a data set is turned into batches.
+/// How a data set becomes batches.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The order of samples within an epoch.
     pub order: Order,
     /// Samples in a batch.
     pub batch: NonZeroUsize,
-    /// From which order and random changes follow. Source and target take different seeds, or they would be in step.
+    /// Determines order and random changes. Source and target need different seeds, or they would be in step.
     pub seed: u64,
     /// The iteration of the first batch.
     pub start_iteration: u64,
@@ -41,11 +41,11 @@ pub struct Settings {
     pub iterations: u64,
     /// Random changes to the samples.
     pub augment: Augment,
-    /// What the network wants.
+    /// The network's input format.
     pub normalization: Normalization,
     /// Whether there are labels in the batches.
     pub labels: LabelUse,
-    /// How many threads prepare batches. It changes nothing but the speed.
+    /// How many threads prepare batches. Only affects speed.
     pub threads: NonZeroUsize,
 }
 
@@ -76,7 +76,7 @@ impl Loader {
         let visits = Visits::new(settings.order, reader.len(), settings.batch.get(), settings.seed);
         let input = Input::new(&settings.normalization);
         let preparation = Preparation { reader, visits, input, settings, memory: Memory::new(MEMORY) };
-        // A batch for each thread and one that waits.
+        // A batch for each thread, and one waiting.
         let ahead = threads.saturating_add(1);
         let range = start_iteration..iterations.max(start_iteration);
         let prepared = Prefetch::start(range, threads, ahead, move |iteration| preparation.prepare(iteration));
@@ -96,7 +96,7 @@ impl Batches for Loader {
     }
 }
 
-/// All that is needed to prepare any iteration.
+/// Everything needed to prepare any iteration.
 struct Preparation {
     reader: Reader,
     visits: Visits,
@@ -135,7 +135,7 @@ impl Preparation {
     }
 }
 
-/// Samples that stay decoded, first come first kept.
+/// Decoded samples in memory, first come first kept.
 struct Memory {
     kept: Mutex<Kept>,
 }
@@ -150,7 +150,8 @@ impl Memory {
         Self { kept: Mutex::new(Kept { examples: HashMap::new(), bytes_left: bytes }) }
     }
 
-    /// The sample, from memory if it is there. Decoding happens outside the lock, so two threads may decode the same sample.
+    /// The sample, from memory if it is there. Decoding happens outside the lock, so two threads may decode the same
+    /// sample.
     fn get(&self, sample: usize, read: impl FnOnce() -> Result<Example, DataError>) -> Result<Arc<Example>, DataError> {
         const NO_PANIC: &str = "no thread panics while it holds the memory";
         if let Some(example) = self.kept.lock().expect(NO_PANIC).examples.get(&sample) {

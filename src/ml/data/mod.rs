@@ -1,10 +1,10 @@
-//! Data: from image files, or from painted scenes, to the batches a training step takes.
+//! Data: from image files, or from synthetic scenes, to the batches of a training step.
 //!
-//! It does not know where data sets lie or how they are laid out: a data set here is an explicit list of files, which the
-//! caller has worked out, so that a list can be hashed before anything is read. It does not know what a batch is for.
+//! Doesn't know data set layouts: a data set here is an explicit list of files from the caller, so that a list can be
+//! hashed before anything is read. Doesn't know what a batch is used for.
 //!
-//! Everything random is a function of a seed and a position (see [`random`]), never of what was drawn before. That is why
-//! a loader can be opened at any iteration and give what an uninterrupted run would have had there.
+//! Everything random depends on a seed and a position (see [`random`]), never on earlier draws. So a loader can be opened
+//! at any iteration and gives what an uninterrupted run would have had there.
 
 use std::path::PathBuf;
 
@@ -28,12 +28,12 @@ pub mod resize;
 pub mod scenes;
 pub mod source;
 
-/// What one training step takes from one domain.
+/// What one training step reads from one domain.
 #[derive(Debug)]
 pub struct Batch {
-    /// `N×3×H×W`, float32, channel order and normalisation as the network wants them.
+    /// `N×3×H×W`, float32, in the network's channel order and normalisation.
     pub images: Tensor,
-    /// `N×H×W`, int64, class indices, 255 = ignore; none where the loader was told to leave labels unread.
+    /// `N×H×W`, int64, class indices, 255 = ignore; none if the loader ignores labels.
     pub labels: Option<Tensor>,
     /// The names of the `N` samples, in order.
     pub names: Vec<String>,
@@ -43,33 +43,33 @@ pub struct Batch {
 pub trait Batches {
     /// The next iteration's batch.
     ///
-    /// # Errors
+    /// An error in this iteration's files, or [`DataError::Exhausted`] after the last iteration.
     /// What is wrong with this iteration's files, or [`DataError::Exhausted`] after the last iteration.
     fn next_batch(&mut self) -> Result<Batch, DataError>;
 }
 
-/// Why data could not be had. Each variant names the file and what was found there.
+/// Why data could not be read. Each variant names the file and the problem.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("cannot {verb} {path}: {source}", path = path.display())]
     Io {
         /// `read` or `write`.
         verb: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file holds something else than was expected of it.
+    /// A file's content differs from the expected one.
     #[error("{0}")]
     Changed(#[from] Changed),
-    /// The file isn't one of the formats that are read, or is damaged.
+    /// The file has an unsupported format or is damaged.
     #[error("cannot decode {path}: {reason}", path = path.display())]
     Decode {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
+        /// The decoder's error.
         reason: String,
     },
     /// A label file whose pixels are colours, not class indices.
@@ -80,15 +80,15 @@ pub enum DataError {
     ColourLabel {
         /// The label file.
         path: PathBuf,
-        /// How many different colours there are.
+        /// Number of different colours.
         colours: usize,
     },
-    /// A label file of another kind that has no 8-bit index a pixel.
+    /// A label file without an 8-bit index per pixel.
     #[error("label {path} is {found}, not a PNG with one 8-bit class index a pixel", path = path.display())]
     NotIndexLabel {
         /// The label file.
         path: PathBuf,
-        /// What it is instead.
+        /// Its pixel format.
         found: &'static str,
     },
     /// A label file that isn't one of SYNTHIA's.
@@ -96,10 +96,10 @@ pub enum DataError {
     NotSynthiaLabel {
         /// The label file.
         path: PathBuf,
-        /// What it is instead.
+        /// Its pixel format.
         found: &'static str,
     },
-    /// A label file with values that are no class and not 255.
+    /// A label file with values that are neither a class nor 255.
     #[error(
         "label {path} holds {value}, which is neither a class (0 to {last}) nor 255 (ignore): first at column {column}, row \
          {row}, {pixels} such pixels in all; the values in this file are {found:?}",
@@ -109,7 +109,7 @@ pub enum DataError {
     UnknownClass {
         /// The label file.
         path: PathBuf,
-        /// How many classes there are.
+        /// Number of classes.
         classes: u8,
         /// The first bad value in reading order (after the label map, if there is one).
         value: u8,
@@ -128,7 +128,7 @@ pub enum DataError {
         /// The sample's name.
         image: String,
     },
-    /// Image and label have different sizes and nobody said to which size to bring them.
+    /// Image and label have different sizes and no common size is set.
     #[error(
         "image {image} is {}x{} but its label {label} is {}x{}; set a size to resize both",
         image_size[0], image_size[1], label_size[0], label_size[1],
@@ -169,7 +169,7 @@ pub enum DataError {
         /// Width and height of the crop.
         crop: [usize; 2],
     },
-    /// A name that can't be the name of a file below a folder.
+    /// A name that can't be a file's path relative to a folder.
     #[error("{name:?} cannot name an image: {reason}")]
     BadName {
         /// The name.

@@ -1,7 +1,7 @@
-//! Which samples an iteration visits: a function of the iteration, not of a state.
+//! Which samples an iteration uses: depends only on the iteration, not on a state.
 //!
-//! Samples are visited epoch by epoch, each once an epoch; a batch may span two epochs. (The released code instead shuffles
-//! one long list of repeats, in which a sample may return before all were seen.)
+//! Samples are used epoch by epoch, each once per epoch; a batch may span two epochs. (The released code instead shuffles
+//! one long list of repeats, in which a sample may return before all were used.)
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use super::random::{Purpose, Stream};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// A random one, another each epoch: a function of (seed, epoch).
+    /// Random, different in each epoch: a function of (seed, epoch).
     #[default]
     Shuffle,
     /// That of the data set.
@@ -26,7 +26,7 @@ pub struct Visits {
     samples: usize,
     batch: usize,
     seed: u64,
-    /// The epoch that was asked for last, since neighbouring iterations mostly share it.
+    /// The latest epoch, since neighbouring iterations mostly share it.
     latest: Mutex<Option<(u64, Arc<[usize]>)>>,
 }
 

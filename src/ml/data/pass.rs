@@ -1,8 +1,7 @@
-//! Once through a data set, in order, a sample at a time: for inference and evaluation.
+//! One pass through a data set, in order, a sample at a time: for inference and evaluation.
 //!
-//! Unlike a [`super::loader::Loader`] it changes nothing at random and keeps what was stored: the label stays at its own
-//! size, as evaluation brings the prediction to the label and not the reverse (released code, `eval_UDA.py`), and the
-//! photograph is kept for overlays.
+//! Unlike a [`super::loader::Loader`] it makes no random changes and keeps the stored label size, as evaluation resizes the
+//! prediction to the label and not the reverse (released code, `eval_UDA.py`); the photograph is kept for overlays.
 
 use std::num::NonZeroUsize;
 
@@ -19,7 +18,7 @@ use crate::network::Normalization;
 pub struct Frame {
     /// Its name.
     pub name: String,
-    /// `1×3×H×W`, float32, at the data set's size, as the network wants it.
+    /// `1×3×H×W`, float32, at the data set's size, in the network's input format.
     pub input: Tensor,
     /// The photograph as stored.
     pub photograph: Rgb,
@@ -28,7 +27,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Width and height at which the network sees it.
+    /// Width and height of the network's input.
     pub fn seen_size(&self) -> [usize; 2] {
         [3, 2].map(|axis| self.input.size()[axis] as usize)
     }

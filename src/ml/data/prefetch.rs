@@ -1,8 +1,8 @@
-//! Work done ahead by threads and handed out in order.
+//! Work done ahead by threads and returned in order.
 //!
-//! It doesn't know what the work is, only that item `i` is a function of `i`. Threads take the next number that nobody has
-//! taken; results wait in a map until their turn. So the order of the items doesn't depend on the number of threads, which
-//! a channel that is filled as threads finish would not give.
+//! Doesn't know the work, only that item `i` is a function of `i`. Threads take the next free number; results wait in a map
+//! until their turn. So the order of the items doesn't depend on the number of threads, unlike with a channel that is
+//! filled as threads finish.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -19,7 +19,7 @@ pub struct Prefetch<T> {
 
 struct Shared<T> {
     queue: Mutex<Queue<T>>,
-    /// Told whenever the queue changes.
+    /// Notified whenever the queue changes.
     changed: Condvar,
 }
 
@@ -29,9 +29,9 @@ struct Queue<T> {
     /// The next number that is handed out.
     give: u64,
     end: u64,
-    /// How far `take` may be ahead of `give`: what bounds the memory.
+    /// How far `take` may be ahead of `give`: limits the memory.
     ahead: u64,
-    /// What is made and not handed out; a panic in the place of an item that could not be made.
+    /// Finished items not yet returned; a panic in place of an item that could not be made.
     ready: BTreeMap<u64, thread::Result<T>>,
     stopped: bool,
 }
@@ -97,7 +97,7 @@ impl<T> Drop for Prefetch<T> {
 impl<T> Shared<T> {
     fn work(&self, make: &dyn Fn(u64) -> T) {
         while let Some(number) = self.take() {
-            // Without this the consumer would wait for ever for the item of a thread that has died.
+            // Without this the consumer would wait forever for the item of a thread that died.
             let item = catch_unwind(AssertUnwindSafe(|| make(number)));
             self.lock().ready.insert(number, item);
             self.changed.notify_all();

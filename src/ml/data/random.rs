@@ -1,13 +1,13 @@
 //! Randomness by position: a stream of numbers for each (seed, purpose, a, b).
 //!
-//! Nothing here remembers what was drawn before. A single generator that is drawn from in turn would make every picture
-//! depend on all pictures before it, and a run that is continued would have to replay them.
-//! ChaCha, as its output is the same on every platform and for every number of threads.
+//! Nothing here depends on earlier draws. With a single sequential generator every picture would depend on all pictures
+//! before it, and a resumed run would have to replay them. ChaCha, as its output is the same on every platform and for
+//! every number of threads.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What the numbers are for: streams of different purposes are independent. The number is part of the key.
+/// The purpose of the numbers: streams of different purposes are independent. The number is part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -15,9 +15,9 @@ pub enum Purpose {
     Order = 1,
     /// How a sample is changed: (iteration, position in the batch).
     Augment = 2,
-    /// A painted scene: (index, style).
+    /// A synthetic scene: (index, style).
     Scene = 3,
-    /// How hard a painted target scene is: (index, 0).
+    /// The severity of a synthetic target scene: (index, 0).
     Severity = 4,
 }
 
@@ -66,8 +66,8 @@ impl Stream {
         list[self.below(list.len())]
     }
 
-    /// About normal, mean 0, deviation 1: the sum of eight random bytes (Irwin–Hall), cut off at ±4.88.
-    /// Not Box–Muller, because logarithm and cosine differ in the last bit between platforms, and pictures must not.
+    /// Approximately normal, mean 0, deviation 1: the sum of eight random bytes (Irwin–Hall), cut off at ±4.88. Not
+    /// Box–Muller, because logarithm and cosine differ in the last bit between platforms, and pictures must not.
     pub fn normal(&mut self) -> f32 {
         /// 8 · (256² − 1) / 12, the variance of the sum.
         const VARIANCE: f32 = 43_690.0;

@@ -1,7 +1,7 @@
-//! A picture in memory: `C` interleaved bytes a pixel, rows from the top.
+//! A picture in memory: `C` interleaved bytes per pixel, rows from the top.
 //!
-//! It knows no file format and no class. The number of channels is part of the type, so that a photograph ([`Rgb`]) can't
-//! be taken for a map of class indices ([`Index`]).
+//! Knows no file format and no class. The number of channels is part of the type, so that a photograph ([`Rgb`]) can't be
+//! taken for a map of class indices ([`Index`]).
 
 /// A picture of `width × height` pixels of `C` bytes each.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Raster<const C: usize> {
 /// Red, green, blue.
 pub type Rgb = Raster<3>;
 
-/// One byte a pixel: a class index (255 = ignore) or a grey value.
+/// One byte per pixel: a class index (255 = ignore) or a grey value.
 pub type Index = Raster<1>;
 
 impl<const C: usize> Raster<C> {

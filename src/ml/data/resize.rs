@@ -1,10 +1,10 @@
-//! Resizing 8-bit pictures as Pillow does, to the bit: bicubic for photographs, nearest for class indices.
+//! Resizes 8-bit pictures like Pillow, bit-identically: bicubic for photographs, nearest for class indices.
 //!
-//! The released code resizes with Pillow, and a grey level of difference is another input to the network. What makes
-//! Pillow's bicubic its own: the kernel (a = −0.5) widens with the scale when shrinking, weights are normalised in double
+//! The released code resizes with Pillow, and a difference of one grey level changes the network's input. What is specific
+//! to Pillow's bicubic: the kernel (a = −0.5) widens with the scale when shrinking, weights are normalised in double
 //! precision and then rounded to 22 binary places, one axis is finished and rounded to 8 bits before the other begins. Its
-//! nearest adds up source positions, where a multiplication would round differently.
-//! (Source: Pillow, `src/libImaging/Resample.c` and `Geometry.c`.)
+//! nearest adds up source positions, where a multiplication would round differently. (Source: Pillow,
+//! `src/libImaging/Resample.c` and `Geometry.c`.)
 
 use super::raster::{Index, Raster, Rgb};
 
@@ -13,7 +13,7 @@ const PLACES: u32 = 32 - 8 - 2;
 const ONE: f64 = (1 << PLACES) as f64;
 const HALF: i32 = 1 << (PLACES - 1);
 
-/// How far Keys' cubic kernel reaches to either side, in source pixels.
+/// The radius of Keys' cubic kernel, in source pixels.
 const REACH: f64 = 2.0;
 
 /// A photograph at another size, antialiased when it shrinks.
@@ -22,8 +22,8 @@ const REACH: f64 = 2.0;
 /// If a side of `to` (width, height) is 0.
 pub fn bicubic(image: &Rgb, to: [usize; 2]) -> Rgb {
     assert!(to[0] > 0 && to[1] > 0, "no picture is {}x{}", to[0], to[1]);
-    // Pillow 13 works rows first where the height shrinks by more than twice as many pixels as the width; Pillow 12 and
-    // older never did. No landscape photograph that shrinks in proportion is such a case.
+    // Pillow 13 resizes rows first if the height shrinks by more than twice as many pixels as the width; Pillow 12 and
+    // older never did. Landscape photographs that shrink in proportion are not affected.
     let [narrower, shorter] = [0, 1].map(|axis| image.size()[axis] as i64 - to[axis] as i64);
     if shorter > 0 && shorter > 2 * narrower {
         across(down(image.clone(), to[1]), to[0])
@@ -70,7 +70,7 @@ fn taps(from: usize, to: usize) -> Vec<Taps> {
     let support = REACH * widen;
     let at = |target: usize| {
         let center = (target as f64 + 0.5) * scale;
-        // The casts cut towards zero, as C's do.
+        // The casts truncate towards zero, as in C.
         let first = ((center - support + 0.5) as i64).max(0) as usize;
         let end = ((center + support + 0.5) as i64).min(from as i64) as usize;
         let real: Vec<f64> = (first..end).map(|x| keys_cubic((x as f64 - center + 0.5) * (1.0 / widen))).collect();

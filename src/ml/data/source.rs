@@ -1,7 +1,6 @@
-//! Which samples a data set has, and one of them at a time.
+//! The samples of a data set, and reading them one at a time.
 //!
-//! It knows neither folders nor list files: the caller has decided which image goes with which label. It knows no order, no
-//! batch and no network.
+//! Knows neither folders nor list files: the caller has matched images and labels. Knows no order, no batch and no network.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,11 +14,11 @@ use super::scenes::{self, Style};
 use super::{DataError, decode, label, resize};
 use crate::input_file::InputFile;
 
-/// An image, with its label where there is one.
+/// An image, with its label if there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
-    /// What scores, splits and predictions call it; may hold `/`.
+    /// Its name in scores, splits and predictions; may contain `/`.
     pub name: String,
     /// A PNG or JPEG file.
     pub image: InputFile,
@@ -45,11 +44,11 @@ pub enum Source {
         /// How the label files hold those values.
         #[serde(default)]
         encoding: Encoding,
-        /// What becomes of the images' orientation tags. Labels have none.
+        /// How the images' orientation tags are handled. Labels have none.
         #[serde(default)]
         orientation: Orientation,
     },
-    /// Painted scenes, see [`scenes`].
+    /// Synthetic scenes, see [`scenes`].
     Scenes {
         /// The domain.
         style: Style,
@@ -58,15 +57,15 @@ pub enum Source {
         /// The index of the first scene.
         #[serde(default)]
         first: u64,
-        /// How many scenes.
+        /// Number of scenes.
         count: u64,
         /// Only these of them, by name and in this order.
         #[serde(default)]
         only: Option<Vec<String>>,
-        /// A folder of index PNGs at [`map_file`] of each name, in the place of the painted labels.
+        /// A folder of index PNGs at [`map_file`] of each name, which replace the scenes' labels.
         #[serde(default)]
         labels: Option<PathBuf>,
-        /// As for files.
+        /// Like for files.
         #[serde(default)]
         size: Option<[usize; 2]>,
     },
@@ -80,8 +79,8 @@ pub enum LabelUse {
         /// The number of classes.
         classes: u8,
     },
-    /// No label file is opened, and there need be none. (The released code opens the target's labels without using them,
-    /// so that it can't be trained on a target without labels.)
+    /// No label file is opened, and none is needed. (The released code opens the target's labels without using them, so it
+    /// can't be trained on a target without labels.)
     Ignored,
 }
 
@@ -94,7 +93,7 @@ pub struct Example {
     pub label: Option<Index>,
 }
 
-/// A data set whose list has been checked. Files are opened only as they are read.
+/// A data set whose list has been checked. Files are opened only when read.
 pub struct Reader {
     entries: Vec<Entry>,
     size: Option<[usize; 2]>,
@@ -115,8 +114,8 @@ enum Picture {
 }
 
 impl Reader {
-    /// Checks that there are samples, that no two have the same name or the same [`map_file`], that every scene asked for
-    /// exists, and that the label map is one.
+    /// Checks that there are samples, that no two have the same name or the same [`map_file`], that every requested scene
+    /// exists, and that the label map is consistent.
     ///
     /// # Errors
     /// [`DataError::Settings`], [`DataError::BadName`], [`DataError::NameClash`].
@@ -153,7 +152,7 @@ impl Reader {
     /// A sample as stored; the label is mapped to classes and checked.
     ///
     /// # Errors
-    /// What is wrong with its files ([`DataError::Changed`] too), [`DataError::NoLabel`], [`DataError::UnknownClass`].
+    /// An error in its files (including [`DataError::Changed`]), [`DataError::NoLabel`], [`DataError::UnknownClass`].
     pub fn read(&self, sample: usize, labels: LabelUse) -> Result<Example, DataError> {
         let entry = &self.entries[sample];
         let image = match &entry.image {
@@ -188,7 +187,7 @@ impl Reader {
         }
     }
 
-    /// An image of the data set at the size it is fed to a network.
+    /// An image of the data set at the network's input size.
     pub fn resized(&self, image: &Rgb) -> Rgb {
         self.size.map_or_else(|| image.clone(), |size| resize::bicubic(image, size))
     }
@@ -222,7 +221,7 @@ impl Entry {
         Self { name: sample.name.clone(), image: file(&sample.image), label: sample.label.as_ref().map(file) }
     }
 
-    /// What messages call the label.
+    /// The label's name in messages.
     fn label_path(&self) -> PathBuf {
         match &self.label {
             Some(Picture::File(file)) => file.path().to_owned(),
@@ -250,7 +249,7 @@ fn scene_entries(source: &Source) -> Result<Vec<Entry>, DataError> {
         Some(names) => {
             let indices: HashMap<String, u64> = (*first..end).map(|index| (scenes::name(index), index)).collect();
             let index = |name: &String| {
-                let reason = "it is none of the data set's scenes";
+                let reason = "it is not one of the data set's scenes";
                 indices.get(name).copied().ok_or_else(|| DataError::BadName { name: name.clone(), reason })
             };
             names.iter().map(|name| entry(name, index(name)?)).collect()
@@ -258,8 +257,8 @@ fn scene_entries(source: &Source) -> Result<Vec<Entry>, DataError> {
     }
 }
 
-/// Where, below a folder of maps (predictions, entropies, pseudo-labels), the map of an image lies: at its name, with the
-/// ending of an image file replaced by `.png`.
+/// The path of an image's map (prediction, entropy, pseudo-label) relative to a folder of maps: its name, with an image
+/// extension replaced by `.png`.
 ///
 /// # Errors
 /// [`DataError::BadName`] for names that would leave the folder or that no list of names could hold.
@@ -269,13 +268,13 @@ pub fn map_file(name: &str) -> Result<PathBuf, DataError> {
         return refuse("it is empty");
     }
     if name.contains(['\n', '\r']) {
-        return refuse("it holds a line break, and lists of names have one a line");
+        return refuse("it holds a line break, and lists have one name per line");
     }
     if name.trim() != name {
         return refuse("it begins or ends with a blank");
     }
     if name.split(['/', '\\']).any(|part| ["", ".", ".."].contains(&part)) {
-        return refuse("it is no path below a folder");
+        return refuse("it is not a relative path");
     }
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
     let is_image = ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
@@ -320,7 +319,7 @@ mod tests {
         }
     }
 
-    /// A sample of a 4×2 image and a label that is all `value`.
+    /// A sample of a 4×2 image and a label of which every pixel is `value`.
     fn sample(folder: &Path, name: &str, label_size: [usize; 2], value: u8) -> Sample {
         let (image, label) = (folder.join(format!("{name}.png")), folder.join(format!("{name}-label.png")));
         encode::write(&image, &encode::rgb_png(&Rgb::filled(4, 2, [9, 8, 7]))).unwrap();

@@ -1,4 +1,4 @@
-//! Laws of DeepLab-v2 that need no golden vector: what a file gives it, what counts of it, what moves it.
+//! Laws of DeepLab-v2 without golden vectors: what it reads from a file, which weights count, and which are trained.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ fn tensors(network: &DeepLabV2) -> HashMap<String, Tensor> {
     network.state().into_iter().collect()
 }
 
-/// What a network takes of a file of these tensors; a message is that behind the file's name.
+/// What a network reads from a file of these tensors; of a message the part after the file's name.
 fn file(
     stored: HashMap<String, Tensor>,
     load: impl Fn(&InputFile) -> Result<Restored, CheckpointError>,
@@ -31,7 +31,7 @@ fn backbone(network: &DeepLabV2, stored: HashMap<String, Tensor>) -> Result<Rest
     file(stored, |path| network.load_pretrained(path))
 }
 
-/// With other keys where `rename` has one.
+/// With other keys if `rename` gives one.
 fn renamed(stored: HashMap<String, Tensor>, rename: impl Fn(&str) -> Option<String>) -> HashMap<String, Tensor> {
     stored.into_iter().map(|(key, tensor)| (rename(&key).unwrap_or(key), tensor)).collect()
 }

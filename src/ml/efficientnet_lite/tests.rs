@@ -10,7 +10,7 @@ fn network(output_stride: OutputStride) -> EfficientNetLite0 {
     EfficientNetLite0::new(5, true, output_stride, 1, Device::Cpu, Kind::Float)
 }
 
-/// The ImageNet file, where there is one.
+/// The ImageNet file, if there is one.
 fn imagenet() -> Option<PathBuf> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/efficientnet_lite0_imagenet.safetensors");
     let path = PathBuf::from(path);

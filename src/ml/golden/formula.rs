@@ -1,10 +1,10 @@
-//! Weights of the golden vectors: each is a function of its PyTorch name. No libtorch here, so that tests of whole programs
-//! can have them too.
+//! The weights of the golden vectors: each is a function of its PyTorch name. No libtorch here, so that tests of whole
+//! programs can use them too.
 #![allow(dead_code, reason = "each test program uses its own part of it")]
 
 use std::path::{Path, PathBuf};
 
-/// The nearest `shared/golden` at or above `from`; said on standard error if there is none.
+/// The nearest `shared/golden` at or above `from`; prints a note to standard error if there is none.
 pub fn folder(from: &str) -> Option<PathBuf> {
     let found = Path::new(from).ancestors().map(|above| above.join("shared/golden")).find(|path| path.is_dir());
     if found.is_none() {
@@ -15,7 +15,7 @@ pub fn folder(from: &str) -> Option<PathBuf> {
 
 const SEED: u64 = 1;
 
-/// Numbers in [−1, 1): splitmix64 from the state that the name's FNV-1a hash gives.
+/// Numbers in [−1, 1): splitmix64 seeded with the name's FNV-1a hash.
 fn unit(name: &str) -> impl Iterator<Item = f32> {
     let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
     let state = name.bytes().fold(0xCBF2_9CE4_8422_2325, hash) ^ SEED;

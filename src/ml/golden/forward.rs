@@ -65,7 +65,7 @@ fn golden_images_give_pytorchs_logits_maps_and_scores() {
         let frame = frame.unwrap();
         let logits = no_grad(|| network.forward(&frame.input, Mode::Eval));
         let aux = logits.aux.expect("the network has two levels");
-        // The maps of two images only are stored, what follows from them of all.
+        // The maps of only two images are stored, derived values of all.
         if let Some(theirs) = tensors.get(&format!("forward.{k}.logits_main")) {
             near(&logits.main, theirs, 1e-4, "main logits");
             near(&aux, &tensors[&format!("forward.{k}.logits_aux")], 1e-4, "auxiliary logits");

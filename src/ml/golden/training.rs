@@ -91,7 +91,7 @@ fn compare_losses(ours: &[Value], theirs: &Value, tolerances: [f64; 3]) {
     }
 }
 
-/// What a training left.
+/// The result of a training.
 struct Trained {
     losses: Vec<Value>,
     /// Under the golden names, without `num_batches_tracked`.
@@ -126,7 +126,7 @@ fn three_steps(folder: &Path, golden: &Value, name: &str, precision: Precision, 
     Trained { losses: losses.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), tensors }
 }
 
-/// The vectors' own numbers, so that they stay true to their vectors whatever becomes of our defaults.
+/// The vectors' own numbers, so that the test doesn't depend on our defaults.
 fn settings(config: &Value, name: &str, precision: Precision, repeats: Repeats) -> Settings {
     let number = |key: &str| config[key].as_f64().unwrap();
     let level = |what: &str| crate::adapt::LevelWeights {
@@ -166,7 +166,7 @@ fn write_discriminators(path: &Path) {
     checkpoint::write(path, &all.map(tensor).collect::<Vec<_>>(), None).unwrap();
 }
 
-/// `train_{role}_0.png` and the next two, in this order, a picture a batch.
+/// `train_{role}_0.png` and the next two, in this order, one picture per batch.
 fn images(folder: &Path, arch: Arch, role: &'static str) -> impl Fn(u64) -> Result<Box<dyn Batches>, DataError> {
     let path = |name: String| folder.join(name);
     let sample = |k: u64| Sample {

@@ -1,7 +1,7 @@
-//! The records of a zip archive that torch.save wrote, each held against its checksum and its own header.
+//! The records of a ZIP archive written by torch.save, each checked against its checksum and its own header.
 //!
-//! It knows no pickle. torch.load checks no checksum; here a byte that was flipped on the way is an error. Only a file that was
-//! saved without checksums (`torch.serialization.set_crc32_options(False)`) is taken as it is.
+//! Knows no pickle. torch.load checks no checksum; here a flipped byte is an error. Only a file that was saved without
+//! checksums (`torch.serialization.set_crc32_options(False)`) is accepted unchecked.
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -11,10 +11,10 @@ use zip::{CompressionMethod, ZipArchive};
 use super::{PthError, part};
 use intrada_weights::shown::some_of;
 
-/// What begins a record.
+/// The signature of a record.
 const LOCAL_HEADER: &[u8] = b"PK\x03\x04";
 
-/// The records by name, without the folder that all are in.
+/// The records by name, without their common folder.
 pub(super) fn records(file: &[u8]) -> Result<HashMap<String, &[u8]>, PthError> {
     let mut archive = ZipArchive::new(Cursor::new(file))?;
     what_it_is(&archive)?;
@@ -42,7 +42,7 @@ pub(super) fn records(file: &[u8]) -> Result<HashMap<String, &[u8]>, PthError> {
     Ok(records)
 }
 
-/// Refuses an archive that torch.save didn't write, before anything is said about how it is packed.
+/// Refuses an archive that torch.save didn't write, before reporting how it is packed.
 fn what_it_is(archive: &ZipArchive<Cursor<&[u8]>>) -> Result<(), PthError> {
     let names: Vec<Cow<str>> = archive.file_names().collect::<Result<_, _>>()?;
     let has = |wanted: &str| names.iter().any(|name| name.split_once('/').is_some_and(|(_, rest)| rest == wanted));
@@ -54,7 +54,7 @@ fn what_it_is(archive: &ZipArchive<Cursor<&[u8]>>) -> Result<(), PthError> {
     }
 }
 
-/// Whether any record has one: 0 is that of a record without bytes, too.
+/// Whether any record has one: an empty record's checksum is 0, too.
 fn has_checksums(archive: &mut ZipArchive<Cursor<&[u8]>>) -> Result<bool, PthError> {
     for index in 0..archive.len() {
         if archive.by_index_raw(index)?.crc32() != 0 {

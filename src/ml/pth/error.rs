@@ -1,8 +1,8 @@
-//! Why a file is no checkpoint of PyTorch, or none that this reads. Names out of the file are shown, never printed raw.
+//! Why a file is not a readable PyTorch checkpoint. Names from the file are sanitised, never printed raw.
 use intrada_weights::shown::Shown;
 use zip::result::ZipError;
 
-/// Why a file is no checkpoint, or none that this reads.
+/// Why a file is not a readable checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum PthError {
     /// It is a pickle, but not PyTorch's.
@@ -11,30 +11,30 @@ pub enum PthError {
          again: `torch.save(state_dict, …)`"
     )]
     NotTorch,
-    /// Protocol 0, in which PyTorch's own reference to elements is lost.
+    /// Protocol 0, in which PyTorch's own references to elements are lost.
     #[error(
         "a pickle of protocol 0, which PyTorch writes and can't read again; save it again without `pickle_protocol=0`"
     )]
     Protocol0,
-    /// The archive is damaged: in which way, in our own words, as the library speaks of its types.
+    /// The archive is damaged; described in our own words, as the library's messages name its types.
     #[error("damaged zip archive: {0}; copy or download the file again")]
     Zip(&'static str),
-    /// A record isn't what was written.
+    /// A record differs from what was written.
     #[error("damaged zip archive: record `{}` {problem}; copy or download the file again", Shown(record))]
     Damaged {
         /// Its name.
         record: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
-    /// An entry is packed, which torch.save doesn't do.
+    /// An entry is compressed or encrypted, which torch.save doesn't do.
     #[error(
         "record `{}` of the archive is compressed or encrypted; torch.save leaves records as they are. Unpack the archive, \
          and pack it with `zip -0 -r`",
         Shown(.0)
     )]
     Compressed(String),
-    /// A zip archive of other things.
+    /// A ZIP archive of other files.
     #[error("a zip archive, but no checkpoint: it holds {records}; if a checkpoint is among them, unpack it")]
     Archive {
         /// Some of their names.
@@ -42,22 +42,22 @@ pub enum PthError {
     },
     /// An archive of torch.jit.save.
     #[error(
-        "a TorchScript archive (torch.jit.save), which is a program; \
+        "a TorchScript archive (torch.jit.save), which contains code; \
          `torch.save(torch.jit.load(…).state_dict(), …)` makes a checkpoint of it"
     )]
     Script,
-    /// The file ends in the middle of something.
+    /// The file is truncated.
     #[error("the file ends inside {0}; copy or download it again")]
     Truncated(&'static str),
-    /// An operation of the pickle that no state dict needs.
-    #[error("operation {code:#04x} at byte {at} of a pickle has no business in a checkpoint")]
+    /// A pickle operation that no state dict needs.
+    #[error("operation {code:#04x} at byte {at} of a pickle doesn't belong in a checkpoint")]
     Operation {
         /// The operation.
         code: u8,
-        /// Where, from the beginning of its pickle.
+        /// Its offset in its pickle.
         at: usize,
     },
-    /// A function that would be called, if this were Python.
+    /// A function that Python would call.
     #[error(
         "it calls `{}.{}` where it is loaded with Python, which no network needs; nothing of it was run. Don't load this \
          file elsewhere unless with `weights_only=True`, which refuses it too",
@@ -70,22 +70,22 @@ pub enum PthError {
         /// The function.
         name: String,
     },
-    /// The pickle makes no sense.
+    /// The pickle is invalid.
     #[error("the pickle is broken: {0}")]
     Broken(&'static str),
-    /// Made on a machine, or of elements, that are not supported.
+    /// An unsupported machine or element type.
     #[error("{} is not supported", Shown(.0))]
     Unsupported(String),
-    /// A tensor reaches beyond the elements that it is made from, or they are missing.
+    /// A tensor exceeds its storage, or the storage is missing.
     #[error("tensor `{}` reaches beyond its storage `{}`", Shown(tensor), Shown(storage))]
     Outside {
         /// Its name.
         tensor: String,
-        /// Where its elements should be.
+        /// Its storage.
         storage: String,
     },
     /// More than any checkpoint has.
-    #[error("more than {limit} {what}: no checkpoint of a network")]
+    #[error("more than {limit} {what}: not a checkpoint of a network")]
     Excessive {
         /// Of what.
         what: &'static str,
@@ -94,7 +94,7 @@ pub enum PthError {
     },
     /// Tensors, but in lists.
     #[error(
-        "{}; what can be read is a state dict, as in torch.save(model.state_dict(), …)",
+        "{}; save a state dict, as in torch.save(model.state_dict(), …)",
         if *.0 == 1 {
             "its tensor has no name, as it is in a list".to_owned()
         } else {
@@ -102,13 +102,11 @@ pub enum PthError {
         }
     )]
     Unnamed(usize),
-    /// A tensor, and nothing around it.
-    #[error(
-        "it holds a single tensor, without a name; what can be read is a state dict, as in torch.save(model.state_dict(), …)"
-    )]
+    /// A single tensor.
+    #[error("it holds a single tensor, without a name; save a state dict, as in torch.save(model.state_dict(), …)")]
     Single,
-    /// A whole model object, perhaps.
-    #[error("no tensors in it; what can be read is a state dict, as in torch.save(model.state_dict(), …)")]
+    /// Possibly a whole model object.
+    #[error("no tensors in it; save a state dict, as in torch.save(model.state_dict(), …)")]
     Empty,
 }
 
@@ -123,9 +121,9 @@ impl From<ZipError> for PthError {
 }
 
 impl PthError {
-    /// What to do, where the message doesn't say it.
+    /// What to do, if the message doesn't say it.
     pub(crate) fn cure(&self) -> Option<&'static str> {
-        const AGAIN: &str = "copy or download the file again, and look at what came; if PyTorch reads it, save its tensors again: \
+        const AGAIN: &str = "copy or download the file again and check the result; if PyTorch reads it, save its tensors again: \
                              `torch.save(model.state_dict(), …)`";
         const ELSEWHERE: &str =
             "load it with PyTorch where it was made, and save its tensors again: `torch.save(model.state_dict(), …)`";

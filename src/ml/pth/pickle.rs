@@ -1,11 +1,12 @@
-//! The stack machine that a pickle is a program for, cut down to what a state dict needs.
+//! The stack machine that executes a pickle, reduced to what a state dict needs.
 //!
-//! Python's machine can call anything that a file names. This one makes dictionaries, storages, tensors and parameters. What
-//! else a training's record may hold gives [`Value::Opaque`], which can be stored and passed on, but is nothing. A call of
-//! any function that isn't on the list in [`calls`] is refused: nothing of it would run here, but whoever opens such a file
-//! elsewhere should know what they have.
+//! Python's machine can call anything that a file names. This one makes dictionaries, storages, tensors and parameters.
+//! Other contents of a training's record become [`Value::Opaque`], which can be stored and passed on, but has no content. A
+//! call of any function that isn't listed in [`calls`] is refused: it would not run here, but people who open such a file
+//! elsewhere should know.
 //!
-//! Values are small and copied; what they contain lies in the machine, by number. So a file can neither make values that
+//! Values are small and copied; their contents are stored in the machine, by number. So a file can neither make values that
+//! grow when they are copied, nor nest them so deeply that dropping one overflows the stack.
 //! grow when they are copied, nor nest them so deeply that dropping one overflows the stack.
 use std::collections::HashMap;
 
@@ -23,13 +24,13 @@ use calls::Object;
 /// A state dict of 640 tensors takes 30 000.
 const OPERATIONS_AT_MOST: usize = 1 << 22;
 
-/// Of a tensor: PyTorch's own convolutions need five.
+/// Dimensions of a tensor: PyTorch's own convolutions need five.
 const SIDES_AT_MOST: usize = 16;
 
 /// A value on the machine's stack.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {
-    /// Anything that doesn't matter.
+    /// Anything irrelevant.
     Opaque,
     Int(i64),
     Text(&'a str),
@@ -40,13 +41,13 @@ pub(super) enum Value<'a> {
     Dict(usize),
     Storage(usize),
     Tensor(usize),
-    /// Of a class that nothing is known of; a dictionary, perhaps.
+    /// An object of an unknown class; possibly a dictionary.
     Object(usize),
-    /// In the place of a tensor.
+    /// In place of a tensor.
     Odd(Odd<'a>),
 }
 
-/// All that the pickles of a file have made.
+/// All objects made by the pickles of a file.
 #[derive(Default)]
 pub(super) struct Machine<'a> {
     sequences: Vec<Vec<Value<'a>>>,
@@ -64,14 +65,14 @@ pub(super) struct Machine<'a> {
 #[derive(Clone, Copy)]
 struct Storage<'a> {
     key: &'a str,
-    /// Its name in Python, which says what the elements are.
+    /// Its Python class, which determines the element type.
     class: &'a str,
-    /// Where the view begins, in elements.
+    /// The offset of the view, in elements.
     offset: usize,
 }
 
 impl<'a> Machine<'a> {
-    /// Runs the pickle at the beginning of `code`; its value, and how many bytes it took.
+    /// Runs the pickle at the beginning of `code`; returns its value and its length in bytes.
     pub(super) fn run(&mut self, code: &'a [u8]) -> Result<(Value<'a>, usize), PthError> {
         self.stack.clear();
         self.marks.clear();
@@ -101,7 +102,7 @@ impl<'a> Machine<'a> {
         if let Value::Sequence(id) = list { Some(&self.sequences[id]) } else { None }
     }
 
-    /// Of a dictionary, or of an object that is one; none of anything else.
+    /// The entries of a dictionary, or of an object that is one; otherwise none.
     pub(super) fn entries(&self, dict: Value<'a>) -> &[(Value<'a>, Value<'a>)] {
         match dict {
             Value::Dict(id) => &self.dicts[id],
@@ -114,12 +115,12 @@ impl<'a> Machine<'a> {
         if let Value::Tensor(id) = value { Some(&self.tensors[id]) } else { None }
     }
 
-    /// In bytes, of the storage of this key.
+    /// The size in bytes of an element of the storage with this key.
     pub(super) fn element_size(&self, key: &str) -> Option<usize> {
         self.element_sizes.get(key).copied()
     }
 
-    /// Numbers and texts, and operations that put nothing at all.
+    /// Numbers and texts, and operations without a value.
     fn put(&mut self, operation: u8, reader: &mut Reader<'a>) -> Result<bool, PthError> {
         let value = match operation {
             0x80 => return reader.take(1).map(|_| true), // protocol
@@ -160,7 +161,7 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    /// Marks, and sequences and dictionaries of what lies above them.
+    /// Marks, and sequences and dictionaries of the values above them.
     fn group(&mut self, operation: u8) -> Result<bool, PthError> {
         let value = match operation {
             b'(' => {
@@ -190,7 +191,7 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    /// What is added to the sequence or dictionary below it. To something opaque, nothing is.
+    /// Adds to the sequence or dictionary below. Ignored for opaque values.
     fn fill(&mut self, operation: u8) -> Result<bool, PthError> {
         let (items, pairs) = match operation {
             b'a' => (vec![self.pop()?], Vec::new()),
@@ -211,12 +212,12 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    /// Values kept under a number, and taken up again.
+    /// Memo operations: values stored under a number and read again.
     fn remember(&mut self, operation: u8, reader: &mut Reader<'a>) -> Result<bool, PthError> {
         let number = match operation {
             b'q' | b'h' => reader.byte()?.into(),
             b'r' | b'j' => u32::from_le_bytes(reader.array()?),
-            b'p' | b'g' => reader.line()?.parse().map_err(|_| PthError::Broken("a memo's number is none"))?,
+            b'p' | b'g' => reader.line()?.parse().map_err(|_| PthError::Broken("a memo's number is not a number"))?,
             0x94 => self.memo.len() as u32,
             _ => return Ok(false),
         };
@@ -229,7 +230,7 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    /// Classes and functions, and what becomes of calling them.
+    /// Classes and functions, and calls of them.
     fn make(&mut self, operation: u8, reader: &mut Reader<'a>) -> Result<bool, PthError> {
         let value = match operation {
             b'c' => Value::Global(reader.line()?, reader.line()?),
@@ -261,7 +262,7 @@ impl<'a> Machine<'a> {
                 let (_, _, class) = (self.pop()?, self.pop()?, self.pop()?);
                 self.object(class)
             }
-            // An object's fields, as an ordered dictionary's `_metadata`.
+            // An object's fields, like an ordered dictionary's `_metadata`.
             b'b' => {
                 let fields = self.pop()?;
                 let object = self.top()?;
@@ -279,13 +280,13 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    /// `("storage", class, key, device, elements)`, and in old files a view's `(key, offset, elements)` or None behind them.
+    /// `("storage", class, key, device, elements)`, in old files followed by a view's `(key, offset, elements)` or None.
     fn storage(&mut self, id: Value<'a>) -> Result<Value<'a>, PthError> {
         let (class, key, view) = match self.items(id) {
             Some([Value::Text("storage"), Value::Global(_, class), Value::Text(key), _, _, view @ ..]) => {
                 (*class, *key, view)
             }
-            // A class, and its source text behind it.
+            // A class, followed by its source text.
             Some([Value::Text("module"), class @ Value::Global(..), ..]) => return Ok(*class),
             _ => return Ok(Value::Opaque),
         };
@@ -306,7 +307,7 @@ impl<'a> Machine<'a> {
         let size = |value: &Value| if let Value::Int(size) = *value { usize::try_from(size).ok() } else { None };
         let items = self.items(value).filter(|items| items.len() <= SIDES_AT_MOST);
         let sizes = items.and_then(|items| items.iter().map(size).collect());
-        sizes.ok_or(PthError::Broken("a shape is no tuple of a few whole numbers"))
+        sizes.ok_or(PthError::Broken("a shape is not a tuple of a few whole numbers"))
     }
 
     fn sequence(&mut self, items: Vec<Value<'a>>) -> Value<'a> {
@@ -319,7 +320,7 @@ impl<'a> Machine<'a> {
         Value::Dict(self.dicts.len() - 1)
     }
 
-    /// Counts work that a single operation makes, so that a short pickle can't copy without end.
+    /// Counts the work of a single operation, so that a short pickle can't copy endlessly.
     fn work(&mut self, values: usize) -> Result<(), PthError> {
         self.operations += values;
         super::within(self.operations, OPERATIONS_AT_MOST, "operations of a pickle")
@@ -360,7 +361,7 @@ fn dtype(name: &str) -> Option<Dtype> {
     })
 }
 
-/// In bytes, of an element that no network here has: a storage of the old format can be passed over only with it.
+/// Size in bytes of an element type that no network here has: needed to skip a storage of the old format.
 fn size_of_other(class: &str) -> Option<usize> {
     Some(match class {
         "QUInt8Storage" | "QInt8Storage" | "QUInt4x2Storage" | "QUInt2x4Storage" => 1,
@@ -371,7 +372,7 @@ fn size_of_other(class: &str) -> Option<usize> {
     })
 }
 
-/// Two's complement, the lowest byte first. One that is longer than ours can't be a size.
+/// Two's complement, little-endian. A longer one can't be a size.
 fn integer(bytes: &[u8]) -> Value<'static> {
     if bytes.len() > 8 {
         return Value::Opaque;
@@ -382,7 +383,7 @@ fn integer(bytes: &[u8]) -> Value<'static> {
     Value::Int(i64::from_le_bytes(all))
 }
 
-/// Bytes that are no text can't be a name.
+/// Bytes that are not text can't be a name.
 fn text(bytes: &[u8]) -> Value<'_> {
     std::str::from_utf8(bytes).map_or(Value::Opaque, Value::Text)
 }
@@ -420,6 +421,6 @@ impl<'a> Reader<'a> {
         let length = self.code[self.at..].iter().position(|&byte| byte == b'\n');
         let line = self.take(length.ok_or(PthError::Truncated("a pickle"))?)?;
         self.at += 1;
-        std::str::from_utf8(line).map_err(|_| PthError::Broken("a line that is no text"))
+        std::str::from_utf8(line).map_err(|_| PthError::Broken("a line that is not text"))
     }
 }

@@ -1,11 +1,11 @@
-//! A tensor as PyTorch describes it: a part of a storage, walked over with a stride for each side.
+//! A tensor as PyTorch describes it: a view of a storage, with a stride for each dimension.
 use std::borrow::Cow;
 
 use safetensors::Dtype;
 
 use super::Array;
 
-/// Where a tensor's elements lie. Offset and strides count elements.
+/// The location of a tensor's elements. Offset and strides count elements.
 #[derive(Debug)]
 pub(super) struct Strided<'a> {
     pub(super) storage: &'a str,
@@ -16,7 +16,7 @@ pub(super) struct Strided<'a> {
 }
 
 impl Strided<'_> {
-    /// The tensor's own size; none if it, or that of its other sides where one is 0, is beyond all numbers.
+    /// The number of elements; none if it, or the product of the non-zero dimensions, overflows.
     pub(super) fn bytes(&self) -> Option<usize> {
         let product = |bytes: usize, &side: &usize| bytes.checked_mul(side.max(1));
         let bytes = self.shape.iter().try_fold(element_size(self.dtype), product)?;
@@ -24,7 +24,7 @@ impl Strided<'_> {
         Some(if self.shape.contains(&0) { 0 } else { bytes })
     }
 
-    /// The elements row by row; none if one of them lies beyond the storage.
+    /// The elements row by row; none if one of them is outside the storage.
     pub(super) fn gather<'s>(&self, storage: &'s [u8]) -> Option<Array<'s>> {
         let bytes = self.bytes()?;
         let array = |bytes| Some(Array { dtype: self.dtype, shape: self.shape.clone(), bytes });
@@ -60,7 +60,7 @@ impl Strided<'_> {
         array(Cow::Owned(gathered))
     }
 
-    /// Whether each side's stride is the product of the sides within it. A side of 1 can have any.
+    /// Whether the tensor is contiguous. A dimension of size 1 can have any stride.
     fn is_contiguous(&self) -> bool {
         let mut expected = 1;
         self.shape.iter().zip(&self.strides).rev().all(|(&side, &stride)| {

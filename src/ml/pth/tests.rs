@@ -1,4 +1,4 @@
-//! Files of PyTorch (tests_data/pth.py wrote them), the same files damaged, and files made to do harm.
+//! Files of PyTorch (written by tests_data/pth.py), the same files damaged, and malicious files.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ fn every_form_of_torch_save_gives_the_tensors_that_were_saved() {
         assert_eq!(found.len(), expected.len(), "{name}");
         let is_record = name.starts_with("record");
         assert_eq!(read.wrapping.below, if is_record { "state_dict.module." } else { "" }, "{name}");
-        // Of a training's record only the network is taken, and that is said.
+        // Of a training's record only the network is read, which is reported.
         let beside = read.wrapping.beside.iter().map(|part| (part.name.as_str(), part.tensors)).collect::<Vec<_>>();
         assert_eq!(beside, if is_record { vec![("optimizer", 1)] } else { vec![] }, "{name}");
     }
@@ -105,7 +105,7 @@ fn a_file_with_a_command_is_refused_and_the_command_is_not_run() {
         let error = read(&bytes).unwrap_err().to_string();
         assert!(error.starts_with("it calls `posix.system` where it is loaded with Python"), "{error}");
     }
-    // Whatever else of Python's own could run something; objects of classes that nobody knows could not.
+    // Other functions of Python's library that could run something are refused; objects of unknown classes are not.
     let call = |global: &str, operation: &[u8]| {
         let object = [&b"}X\x01\x00\x00\x00ac"[..], global.as_bytes(), b"\n)", operation, b"s"].concat();
         read(&row(&object)).map(|contents| contents.arrays.len())
@@ -118,7 +118,7 @@ fn a_file_with_a_command_is_refused_and_the_command_is_not_run() {
         "os.path\njoin",
         "copyreg\nconstructor",
     ];
-    // PyTorch and NumPy have functions that run what they are given, too; `weights_only` refuses these.
+    // PyTorch and NumPy have functions that execute their arguments, too; `weights_only` refuses these.
     let libraries = [
         "torch.hub\nload",
         "torch.utils.cpp_extension\nload_inline",
@@ -138,7 +138,7 @@ fn a_file_with_a_command_is_refused_and_the_command_is_not_run() {
         let error = call(global, b"R").unwrap_err();
         assert!(matches!(error, PthError::Call { .. }), "{global}: {error}");
         assert!(error.to_string().contains(&format!("`{}`", global.replace('\n', "."))), "{error}");
-        // Nor in the way of old classes, or in the place of the function that makes a tensor.
+        // Nor in the form of old classes, or in place of the function that makes a tensor.
         let instance = [&b"}X\x01\x00\x00\x00a(c"[..], global.as_bytes(), b"\nos"].concat();
         assert!(matches!(read(&row(&instance)), Err(PthError::Call { .. })), "{global}");
         let inner = [&b"}X\x01\x00\x00\x00actorch._tensor\n_rebuild_from_type_v2\n(c"[..], global.as_bytes()].concat();
@@ -215,7 +215,7 @@ fn a_network_that_was_saved_whole_is_refused_with_what_to_do() {
             .unwrap_err()
             .to_string();
         let said =
-            "`model` is a whole network of the class `__main__.Net`, which is a program; save `model.state_dict()`";
+            "`model` is a whole network of the class `__main__.Net`, which contains code; save `model.state_dict()`";
         assert!(error.contains(said), "{error}");
     }
 }
@@ -257,7 +257,7 @@ fn what_is_no_checkpoint_is_told_apart() {
     assert!(says(&zipped(&[("a/b.pth", b"x"), ("a/\x1b[2J", b"y")])).contains("it holds `a/b.pth`, `a/\\u{1b}[2J`"));
     assert!(says(b"PK\x03\x04 and then nothing").starts_with("damaged zip archive: "));
     assert_eq!(says(&row(b"}")), PthError::Empty.to_string());
-    assert_eq!(says(&row(b"\x99")), "operation 0x99 at byte 2 of a pickle has no business in a checkpoint");
+    assert_eq!(says(&row(b"\x99")), "operation 0x99 at byte 2 of a pickle doesn't belong in a checkpoint");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights");
     std::fs::write(&path, row(b"}")).unwrap();
@@ -301,7 +301,7 @@ fn a_damaged_archive_is_told_in_words_that_are_not_a_library_s() {
     }
 }
 
-/// A zip archive of these records.
+/// A ZIP archive of these records.
 fn zipped(records: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
@@ -336,12 +336,12 @@ fn tensors_that_claim_more_than_there_is_are_refused_before_memory_is_asked_for(
     let huge = b"\x8a\x06\x00\x00\x00\x00\x00\x10\x85"; // 2^44, as a LONG1
     let beyond = read(&row_with_tensor(huge, b"K\x01\x85")).unwrap_err();
     assert!(matches!(beyond, PthError::Excessive { what: "bytes of elements", .. }), "{beyond}");
-    // Stride 0: every element is the same one, and all lie inside.
+    // Stride 0: every element is the same one, and all are inside.
     let repeated = read(&row_with_tensor(huge, b"K\x00\x85")).unwrap_err();
     assert!(matches!(repeated, PthError::Excessive { .. }), "{repeated}");
     let outside = read(&row_with_tensor(b"K\x02\x85", b"K\x01\x85")).unwrap_err().to_string();
     assert_eq!(outside, "tensor `a` reaches beyond its storage `0`");
-    // No element at all, but sides whose product no number holds: libtorch would not survive it.
+    // No element at all, but dimensions whose product overflows: libtorch would crash.
     let largest = b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f";
     let sides = [b"K\x00", &largest[..], largest, b"\x87"].concat();
     assert!(matches!(read(&row_with_tensor(&sides, &sides)), Err(PthError::Outside { .. })));

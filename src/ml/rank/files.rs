@@ -1,7 +1,7 @@
 //! Scores, splits and rankings as text files.
 //!
-//! Numbers are written with as many digits as it takes to read back the same float32 or float64, so that a ranking made
-//! from the file is the ranking made from the scores.
+//! Numbers are written with enough digits to read back the same float32 or float64, so that a ranking made from the file
+//! equals the one made from the scores.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::{RankError, Ranking, Score};
 const SCORES_HEADER: &str = "image,mean_entropy,mean_entropy_eq4_nats,predicted_rare_classes";
 const RANKING_HEADER: &str = "image,score,split";
 
-/// `scores.csv`: a header and a line an image.
+/// `scores.csv`: a header and one line per image.
 pub fn scores_csv(scores: &[Score]) -> String {
     let mut text = format!("{SCORES_HEADER}\n");
     for Score { image, mean_entropy, mean_entropy_eq4_nats, predicted_rare_classes } in scores {
@@ -40,12 +40,12 @@ pub fn read_scores(path: &Path) -> Result<Vec<Score>, RankError> {
     lines.map(|(number, line)| score(line).map_err(|reason| wrong(number, reason))).collect()
 }
 
-/// A split file: a name a line, in order of score.
+/// A split file: one name per line, in order of score.
 pub fn split_text<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().flat_map(|name| [name, "\n"]).collect()
 }
 
-/// Reads a split file, or any list of names: a name a line, blanks around it removed, empty lines skipped.
+/// Reads a split file, or any list of names: one name per line, without surrounding blanks, empty lines skipped.
 ///
 /// # Errors
 /// [`RankError::Io`].
@@ -54,7 +54,7 @@ pub fn read_split(path: &Path) -> Result<Vec<String>, RankError> {
     Ok(text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
-/// `ranking.csv`: all images in order of score, with the part they are in.
+/// `ranking.csv`: all images in order of score, each with its part.
 pub fn ranking_csv(ranking: &Ranking) -> String {
     let mut text = format!("{RANKING_HEADER}\n");
     for (split, images) in [("easy", &ranking.easy), ("hard", &ranking.hard)] {
@@ -70,13 +70,13 @@ fn read(path: &Path) -> Result<String, RankError> {
     std::fs::read_to_string(path).map_err(|source| RankError::Io { path: path.to_owned(), source })
 }
 
-/// A field as RFC 4180 asks for it: in quotes where it holds a comma or a quote, which is then doubled.
+/// A field by RFC 4180: in quotes if it contains a comma or a quote, which is then doubled.
 fn quoted(field: &str) -> String {
     if field.contains([',', '"']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
 }
 
 fn score(line: &str) -> Result<Score, String> {
-    // From the right, as numbers hold no comma.
+    // From the right, as numbers contain no comma.
     let fields: Vec<&str> = line.rsplitn(4, ',').collect();
     let &[predicted, nats, mean, image] = fields.as_slice() else {
         return Err(format!("expected 4 fields, found {} in {line:?}", fields.len()));

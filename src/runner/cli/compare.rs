@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Answer, DONE, Refusal, Source, show, show_json};
 use crate::pipeline::{StageId, near_file, nearest};
-use crate::results::compare::{self, Run, Wishes};
+use crate::results::compare::{self, Entry, Wishes};
 use crate::sched::results;
 use crate::sched::session::{Access, Session};
 use crate::screen::live::size_of;
@@ -88,7 +88,7 @@ impl Compare {
             let near = near(&self.names[0]).unwrap_or_else(|| "; name one".to_owned());
             return Err(Refusal::Usage(format!("`{}` is not a pipeline file{near}", self.names[0])));
         }
-        let mut runs = Vec::new();
+        let mut entries = Vec::new();
         let mut classes: Vec<String> = Vec::new();
         let mut unknown = stages.clone();
         let mut sessions = Vec::new();
@@ -104,14 +104,14 @@ impl Compare {
         }
         for session in &mut sessions {
             let evaluations = evaluations(session, &stages)?;
-            runs.extend(results::runs(session, &evaluations, self.by_image)?);
+            entries.extend(results::entries(session, &evaluations, self.by_image)?);
             let own = session.pipeline.classes.iter().map(|class| &class.name);
             classes.extend(own.filter(|name| !classes.contains(name)).cloned().collect::<Vec<_>>());
         }
-        if let Some(name) = self.against.as_ref().filter(|name| runs.iter().all(|run| run.weights != **name)) {
-            let near = nearest(name, runs.iter().map(|run| run.weights.as_str()));
+        if let Some(name) = self.against.as_ref().filter(|name| entries.iter().all(|entry| entry.weights != **name)) {
+            let near = nearest(name, entries.iter().map(|entry| entry.weights.as_str()));
             let near = near.map(|near| format!("; did you mean `{near}`?"));
-            let near = near.unwrap_or_else(|| format!("; they measure {}", measured(&runs)));
+            let near = near.unwrap_or_else(|| format!("; they measure {}", measured(&entries)));
             return Err(Refusal::Usage(format!("--against {name}: none of these evaluations measures it{near}")));
         }
         let wishes = Wishes {
@@ -122,7 +122,8 @@ impl Compare {
             by_image: self.by_image,
             all: self.all,
         };
-        let comparison = compare::compare(runs, &wishes).map_err(|error| Refusal::Usage(format!("--sort: {error}")))?;
+        let comparison =
+            compare::compare(entries, &wishes).map_err(|error| Refusal::Usage(format!("--sort: {error}")))?;
         let room = || stdout().is_terminal().then(|| size_of(stdout()).0);
         match self.format {
             _ if self.long => show(&compare::long(&comparison, &classes)),
@@ -170,11 +171,11 @@ fn known(session: &Session, evaluations: &[StageId]) -> String {
 }
 
 /// The names of the measured networks, each once.
-fn measured(runs: &[Run]) -> String {
+fn measured(entries: &[Entry]) -> String {
     let mut names: Vec<&str> = Vec::new();
-    for run in runs.iter().filter(|run| !run.weights.is_empty()) {
-        if !names.contains(&run.weights.as_str()) {
-            names.push(&run.weights);
+    for entry in entries.iter().filter(|entry| !entry.weights.is_empty()) {
+        if !names.contains(&entry.weights.as_str()) {
+            names.push(&entry.weights);
         }
     }
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }

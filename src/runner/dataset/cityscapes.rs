@@ -1,8 +1,8 @@
 //! Cityscapes, fine annotations: `leftImg8bit/SPLIT/CITY/…_leftImg8bit.png` and `gtFine/SPLIT/CITY/…_gtFine_labelIds.png`.
 //!
-//! Beside the label ids lie pictures for viewing, instances and polygons, which are passed over. The ids are read, not the
-//! train ids, since these only exist after a tool has been run. The labels of the test split are not public.
-//! (Source: mcordts/cityscapesScripts, README and `helpers/labels.py`.)
+//! The folder also holds colour pictures, instances and polygons, which are skipped. Label ids are read, not train ids,
+//! since these exist only after running a tool. The labels of the test split are not public. (Source:
+//! mcordts/cityscapesScripts, README and `helpers/labels.py`.)
 
 use super::layout::Layout;
 use super::listing::{Naming, Order};

@@ -1,9 +1,8 @@
-//! A plain folder of images, with a folder of labels beside it: what someone has who labelled their own pictures.
+//! A plain folder of images, with a folder of labels: for people who labelled their own images.
 //!
-//! Knows no classes: what the values of its labels mean is said in the pipeline file, by the order of the classes and by
-//! `map`.
+//! Knows no classes: the pipeline file defines the meaning of label values, by the order of the classes and by `map`.
 
 use super::listing::{Naming, Order};
 
-/// Images of any of these endings; a label has its image's name and is a PNG.
+/// Images with any of these extensions; a label has its image's name and is a PNG.
 pub const NAMING: Naming = Naming { images: &[".png", ".jpg", ".jpeg"], labels: &[".png"], order: Order::Bytes };

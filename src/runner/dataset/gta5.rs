@@ -1,7 +1,7 @@
 //! GTA5, "Playing for Data": `images/00001.png` to `24966.png` and `labels/` of the same names.
 //!
-//! Labels are palette PNGs whose index is the Cityscapes id; read as colours they train without complaint and score near
-//! zero. A few labels were never published, so that 24 941 pairs remain (IAST, issue 2). Others are told.
+//! Labels are palette PNGs whose index is the Cityscapes id; reading them as colours trains without errors and scores near
+//! zero. A few labels were never published, so that 24 941 pairs remain (IAST, issue 2). Other missing labels are reported.
 
 use super::cityscapes::IDS;
 use super::layout::Layout;

@@ -1,9 +1,9 @@
-//! Which class indices a label file holds, and whether they are classes at all.
+//! Which class indices a label file holds, and whether they are valid.
 //!
-//! Knows no class names and resizes nothing. A label is read by index: the palette of a palette PNG is for people. Values
-//! out of range are the most common sign of a wrong data set (Cityscapes ids instead of train ids, a picture instead of a
-//! label), and `ml` would meet them hours later, so labels are looked at before anything runs: once each, as the index of
-//! the workspace notes the set of values.
+//! Knows no class names and resizes nothing. A label is read by index: the palette of a palette PNG is only for viewing.
+//! Values out of range are the most common sign of a wrong data set (Cityscapes ids instead of train ids, a picture instead
+//! of a label), and `ml` would meet them hours later; so every label is checked once before anything runs, and the
+//! workspace's index records its values.
 
 use std::fmt;
 use std::io::{self, BufReader, Read as _};
@@ -15,49 +15,49 @@ use png::{BitDepth, ColorType, Transformations};
 use crate::kind::dataset::Encoding;
 use crate::plain;
 
-/// The value of pixels that take part in nothing.
+/// The value of ignored pixels.
 pub const IGNORED: u8 = 255;
 
-/// Why a file is no label.
+/// Why a file is not a valid label.
 #[derive(Debug, thiserror::Error)]
 pub enum LabelError {
-    /// The system refused to read it.
+    /// The file system returned an error.
     #[error("failed to read label `{}`: {cause}", path.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         cause: io::Error,
     },
-    /// Not a PNG, or one that is cut short or altered.
+    /// Not a PNG, or one that is truncated or altered.
     #[error("label `{}` is not an intact PNG: {cause}", path.display())]
     Damaged {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the decoder met.
+        /// The decoder's error.
         cause: png::DecodingError,
     },
-    /// Something else altogether: what a download or a clone left in its place, or another kind of image.
-    #[error("label `{}` is no PNG, but {beginning}", path.display())]
+    /// Another file type: left by a failed download or a clone, or another image format.
+    #[error("label `{}` is not a PNG but {beginning}", path.display())]
     NoPng {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What it begins with.
+        /// Its type.
         beginning: Beginning,
     },
-    /// A PNG whose pixels don't hold an index in the way they should.
+    /// A PNG whose pixels don't hold an index in the expected form.
     #[error("label `{}` is a PNG of {found}, but a label has {expected}; {hint}", path.display())]
     NotIndices {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What its pixels should be.
+        /// The expected pixel format.
         expected: &'static str,
-        /// What its pixels are.
+        /// The actual pixel format.
         found: &'static str,
-        /// What may be meant.
+        /// Advice.
         hint: &'static str,
     },
-    /// A palette whose colours are the greys of class indices, in other places than these.
+    /// A palette whose colours are the greys of class indices, at other indices.
     #[error(
         "label `{}` is a palette PNG whose colours are greys like class indices, in other places: its indices {} have the greys {}. \
          Labels are read by index; store it as an 8-bit grey PNG of what is meant",
@@ -66,29 +66,29 @@ pub enum LabelError {
         listed(greys)
     )]
     GreyPalette {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Those that it holds, ascending.
+        /// Its indices, ascending.
         indices: Vec<u8>,
-        /// The colours of these.
+        /// Their colours.
         greys: Vec<u8>,
     },
     /// A value that is neither a class nor [`IGNORED`].
     #[error("label `{}`: {value} is not one of the {classes} classes: {place}", path.display())]
     NotAClass {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The first such value in reading order.
         value: Value,
-        /// How many classes there are.
+        /// The number of classes.
         classes: usize,
-        /// Where it is.
+        /// Its position.
         place: Place,
     },
 }
 
 impl LabelError {
-    /// The same of a file that messages call otherwise: as a pipeline names it.
+    /// Replaces the file's name by the one in the pipeline.
     #[must_use]
     pub fn called(mut self, name: &Path) -> LabelError {
         match &mut self {
@@ -102,7 +102,7 @@ impl LabelError {
         self
     }
 
-    /// What to do about the file, where that can be said.
+    /// Advice about the file, where there is any.
     pub fn cure(&self) -> Option<&'static str> {
         match self {
             LabelError::Damaged { .. } => Some("copy or download the file again"),
@@ -112,7 +112,7 @@ impl LabelError {
     }
 }
 
-/// A value of a label, and what the data set's `map` makes of it.
+/// A value of a label, before and after the data set's `map`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {
     /// In the file.
@@ -128,14 +128,14 @@ impl fmt::Display for Value {
     }
 }
 
-/// Where in a label a value is, and what else the label holds.
+/// Where a value is in a label, and the label's other values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// How many pixels have it.
+    /// The number of pixels with it.
     pub pixels: usize,
-    /// Of the first, from 0 at the left.
+    /// The column of the first, from 0 at the left.
     pub column: usize,
-    /// Of the first, from 0 at the top.
+    /// The row of the first, from 0 at the top.
     pub row: usize,
     /// All values of the label, ascending.
     pub found: Vec<u8>,
@@ -151,7 +151,7 @@ impl fmt::Display for Place {
 
 /// `0 1 2 … 17 18` of many.
 pub fn listed(values: &[u8]) -> String {
-    /// So many at each end.
+    /// How many are shown at each end.
     const ENDS: usize = 10;
     let words = |values: &[u8]| values.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
     if values.len() > 2 * ENDS + 4 {
@@ -161,7 +161,7 @@ pub fn listed(values: &[u8]) -> String {
     }
 }
 
-/// The values that a label holds, as a set: value `v` is bit `v % 64` of word `v / 64`.
+/// The values of a label, as a set: value `v` is bit `v % 64` of word `v / 64`.
 ///
 /// # Errors
 /// [`LabelError`], but never [`LabelError::NotAClass`].
@@ -173,12 +173,12 @@ pub fn values(path: &Path, encoding: Encoding) -> Result<[u64; 4], LabelError> {
     Ok(set)
 }
 
-/// What a data set's `map` (stored, class) makes of a value; one that it doesn't list stays what it is.
+/// Applies a data set's `map` (stored, class) to a value; unlisted values stay.
 pub fn mapped(map: &[(u8, u8)], stored: u8) -> u8 {
     map.iter().find(|(from, _)| *from == stored).map_or(stored, |(_, to)| *to)
 }
 
-/// The values of either set.
+/// The union of two sets.
 pub fn union(one: [u64; 4], other: [u64; 4]) -> [u64; 4] {
     std::array::from_fn(|word| one[word] | other[word])
 }
@@ -188,10 +188,10 @@ pub fn members(set: [u64; 4]) -> impl Iterator<Item = u8> {
     (0..=255u8).filter(move |value| set[usize::from(*value) / 64] >> (value % 64) & 1 == 1)
 }
 
-/// `[width, height]` of a label in pixels, out of its head.
+/// `[width, height]` of a label in pixels, from its header.
 ///
 /// # Errors
-/// It can't be read, or is no PNG.
+/// It can't be read, or is not a PNG.
 pub fn size(path: &Path) -> Result<[u32; 2], LabelError> {
     let file = plain::open(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
     let reader = png::Decoder::new(BufReader::new(file)).read_info();
@@ -199,8 +199,8 @@ pub fn size(path: &Path) -> Result<[u32; 2], LabelError> {
     Ok([reader.info().width, reader.info().height])
 }
 
-/// Refuses a label with a value that, after `map`, is neither a class (`0..classes`) nor [`IGNORED`]. A value that `map`
-/// (stored, class) doesn't list stays what it is.
+/// Refuses a label with a value that, after `map`, is neither a class (`0..classes`) nor [`IGNORED`]. Values not listed in
+/// `map` (stored, class) stay.
 ///
 /// # Errors
 /// [`LabelError`].
@@ -226,7 +226,7 @@ pub fn check(path: &Path, encoding: Encoding, classes: usize, map: &[(u8, u8)]) 
     })
 }
 
-/// How many pixels have each value.
+/// The number of pixels with each value.
 fn histogram(indices: &[u8]) -> [usize; 256] {
     let mut pixels = [0; 256];
     for index in indices {
@@ -235,7 +235,7 @@ fn histogram(indices: &[u8]) -> [usize; 256] {
     pixels
 }
 
-/// The values that some pixel has, ascending.
+/// The values with at least one pixel, ascending.
 fn present(pixels: &[usize; 256]) -> impl Iterator<Item = u8> {
     (0..=255u8).filter(|value| pixels[usize::from(*value)] > 0)
 }
@@ -244,17 +244,17 @@ fn present(pixels: &[usize; 256]) -> impl Iterator<Item = u8> {
 struct Label {
     /// Pixels in a row.
     width: usize,
-    /// Row by row from the top, one byte a pixel.
+    /// Row by row from the top, one byte per pixel.
     indices: Vec<u8>,
 }
 
-/// What is wrong with a file that can't be decoded.
+/// The error for a file that can't be decoded.
 fn damaged(path: &Path, cause: png::DecodingError) -> LabelError {
     const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
     let mut start = Vec::new();
     let read = plain::open(path).and_then(|file| file.take(512).read_to_end(&mut start));
     let path = path.to_owned();
-    // A PNG may also be cut within its first bytes.
+    // A PNG may also be truncated within its first bytes.
     let is_png = start.starts_with(SIGNATURE) || (!start.is_empty() && SIGNATURE.starts_with(&start));
     if read.is_err() || is_png {
         return LabelError::Damaged { path, cause };
@@ -278,7 +278,7 @@ impl Label {
         let size = reader.output_buffer_size().ok_or_else(|| damaged(png::DecodingError::LimitsExceeded))?;
         let mut bytes = vec![0; size];
         let frame = reader.next_frame(&mut bytes).map_err(damaged)?;
-        // A file may have all its pixels and no end; the worker refuses it as well.
+        // A file may have all its pixels but no end; the worker refuses it as well.
         reader.finish().map_err(damaged)?;
         bytes.truncate(frame.buffer_size());
         let width = frame.width as usize;
@@ -298,10 +298,10 @@ impl Label {
     }
 }
 
-/// The indices found and their greys, where a program that makes files smaller has put a grey label into a palette: then the
-/// greys are the classes. A palette that is for people has colours, or greys that differ to the eye.
+/// The indices found and their greys, if a PNG optimiser has put a grey label into a palette: then the greys are the
+/// classes. A palette for viewing has colours, or visibly different greys.
 fn moved_greys(palette: &[u8], indices: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    /// The largest number by which a street scene's class is known.
+    /// The largest known class number of street scenes.
     const ID: u8 = 34;
     let found: Vec<u8> = present(&histogram(indices)).collect();
     let grey = |index: &u8| match palette.get(3 * usize::from(*index)..3 * usize::from(*index) + 3) {
@@ -316,9 +316,9 @@ fn moved_greys(palette: &[u8], indices: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 
 const ONE_INDEX: &str = "one 8-bit class index a pixel";
 const TWO_BYTES: &str = "several 16-bit channels, the first of them the class";
-const OTHER_SYNTHIA: &str = "the labels meant are those of GT/LABELS as they were handed out";
+const OTHER_SYNTHIA: &str = "use the labels of GT/LABELS as published";
 
-/// What pixels of this kind are, where they can't be SYNTHIA's.
+/// The pixel format, if it can't be SYNTHIA's.
 fn not_synthia(color: ColorType, depth: BitDepth) -> Option<(&'static str, &'static str)> {
     match (color, depth) {
         (ColorType::Rgb | ColorType::Rgba | ColorType::GrayscaleAlpha, BitDepth::Sixteen) => None,
@@ -327,12 +327,12 @@ fn not_synthia(color: ColorType, depth: BitDepth) -> Option<(&'static str, &'sta
     }
 }
 
-/// The first of `channels` 16-bit samples of each pixel; `None` if one has more than 8 bits.
+/// The first of `channels` 16-bit samples of each pixel; `None` if one exceeds 8 bits.
 fn first_channel(bytes: &[u8], channels: usize) -> Option<Vec<u8>> {
     bytes.chunks_exact(2 * channels).map(|pixel| (pixel[0] == 0).then_some(pixel[1])).collect()
 }
 
-/// What pixels of this kind are, and what to do about it; `None` where they are indices.
+/// The pixel format and advice; `None` if pixels are indices.
 fn not_indices(color: ColorType, depth: BitDepth) -> Option<(&'static str, &'static str)> {
     match (color, depth) {
         (_, BitDepth::Sixteen) => Some(("16-bit samples", "store the class index as an 8-bit grey PNG")),
@@ -340,12 +340,13 @@ fn not_indices(color: ColorType, depth: BitDepth) -> Option<(&'static str, &'sta
         (ColorType::GrayscaleAlpha, _) => Some(("grey with transparency", "store the index without transparency")),
         (ColorType::Rgb | ColorType::Rgba, _) => Some((
             "colours",
-            "a picture for viewing often lies beside the label that is meant; else store each colour's class index",
+            "the class index label is often next to this colour picture; otherwise store each colour's class index",
         )),
     }
 }
 
-/// One byte a pixel of rows with 1, 2 or 4 bits a pixel, the leftmost in the high bits, each row begun at a whole byte.
+/// One byte per pixel from rows with 1, 2 or 4 bits per pixel, the leftmost in the high bits, each row starting at a whole
+/// byte.
 fn unpacked(bytes: &[u8], width: usize, line: usize, bits: usize) -> Vec<u8> {
     let mask = (1u8 << bits) - 1;
     let index = |row: &[u8], column: usize| {
@@ -503,7 +504,7 @@ mod tests {
         for (bytes, what) in others {
             std::fs::write(&path, bytes).unwrap();
             let error = values(&path, Encoding::Index).unwrap_err();
-            assert!(error.to_string().ends_with(&format!("is no PNG, but {what}")), "{error}");
+            assert!(error.to_string().ends_with(&format!("is not a PNG but {what}")), "{error}");
         }
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(values(&path, Encoding::Index), Err(LabelError::Unreadable { .. })));
@@ -511,7 +512,7 @@ mod tests {
 
     #[test]
     fn the_class_of_a_synthia_label_is_its_first_channel_in_16_bits() {
-        // Three pixels of class, instance and nothing; most significant byte first, as PNG has it.
+        // Three pixels of class, instance and nothing; big-endian, as in PNG.
         let pixels = [0, 22, 1, 200, 0, 0, 0, 3, 0, 7, 0, 0, 0, 22, 0, 0, 255, 255];
         let (_dir, path) = file(ColorType::Rgb, BitDepth::Sixteen, 3, 18, &pixels);
         assert_eq!(Label::read(&path, Encoding::Synthia16).unwrap().indices, [22, 3, 22]);

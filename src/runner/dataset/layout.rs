@@ -1,8 +1,8 @@
-//! How a published data set lies on disk and what the values of its labels mean.
+//! The folder layout of a published data set and the meaning of its label values.
 //!
-//! A layout is data; the file of each data set fills it in. Label values are tied to the *names* of classes, not to
-//! indices: the pipeline's classes decide which index a name has, so one table serves the 19, the 16 and the 13 classes
-//! of the papers and any part of them.
+//! A layout is data; the file of each data set defines it. Label values are tied to the *names* of classes, not to indices:
+//! the pipeline's classes decide which index a name has, so one table serves the 19, the 16 and the 13 classes of the
+//! papers and any subset.
 
 use std::path::{Path, PathBuf};
 
@@ -15,46 +15,46 @@ use crate::kind::dataset::Encoding;
 pub struct Layout {
     /// Its `format` in a pipeline file.
     pub format: &'static str,
-    /// The folder of the images below the root; `{}` stands for the part: a split, or a choice of images.
+    /// The folder of the images below the root; `{}` stands for the part: a split, or a subset of images.
     pub(super) images: &'static str,
     /// The folder of the labels.
     pub(super) labels: &'static str,
-    /// How the files are called.
+    /// The file names.
     pub naming: Naming,
-    /// How a label's pixels hold its values.
+    /// The encoding of labels.
     pub encoding: Encoding,
-    /// Value → name of the class. All other values are of no class and are ignored.
+    /// Value → name of the class. All other values are ignored.
     pub(super) values: &'static [(u8, &'static str)],
-    /// The largest value that its files hold, of a class or not.
+    /// The largest value in its files, of a class or not.
     pub(super) last: u8,
-    /// Classes among these that no label that was handed out has.
+    /// Classes among these that no published label has.
     pub never: &'static [&'static str],
-    /// The numbers of images whose labels were never published, first and last of each gap.
+    /// The numbers of images whose labels were never published: first and last of each gap.
     pub(super) gaps: &'static [(u32, u32)],
     /// One image and its label below the root, for messages.
     pub(super) example: [&'static str; 2],
 }
 
 impl Layout {
-    /// Where this data set's files are below `root`, relative to the workspace's.
+    /// The paths of this data set's files below `root`, relative to the workspace's.
     pub fn place(&self, root: &Path, part: &str, list: Option<&Path>) -> Place {
         let below = |folder: &str| root.join(folder.replace("{}", part));
         Place { images: below(self.images), labels: below(self.labels), list: list.map(Path::to_owned) }
     }
 
-    /// Where one image and its label would be, in words.
+    /// An example of an image's and a label's path, in words.
     pub fn expectation(&self, root: &Path, part: &str) -> String {
         let [image, label] = self.files(root, part);
         format!("a {} data set holds files such as {image} and {label}", self.format)
     }
 
-    /// Where one image and its label would be.
+    /// An example of an image's and a label's path.
     pub fn files(&self, root: &Path, part: &str) -> [String; 2] {
         self.example.map(|file| root.join(file.replace("{}", part)).display().to_string())
     }
 
-    /// Another root, near this one, below which the images lie: the archive was unpacked into a folder of its own, or the folder of
-    /// the images itself was named.
+    /// Another root nearby that has the images: the archive was unpacked into a sub-folder, or `root` names the images' own
+    /// folder.
     pub fn root_nearby(&self, workspace: &Path, root: &Path, part: &str) -> Option<PathBuf> {
         let images = self.images.replace("{}", part);
         let holds = |candidate: &PathBuf| workspace.join(candidate).join(&images).is_dir();
@@ -68,7 +68,7 @@ impl Layout {
         })
     }
 
-    /// The folders of images and labels for a data set `folder`, where its files are called as that takes them.
+    /// The folders of images and labels for a `folder` data set, if its files are named in the way that format requires.
     pub fn as_folder(&self, part: &str) -> Option<[String; 2]> {
         let is_plain = self.naming.labels == [".png"] && self.encoding == Encoding::Index;
         is_plain.then(|| [self.images, self.labels].map(|folder| folder.replace("{}", part)))
@@ -80,7 +80,7 @@ impl Layout {
         number.is_ok_and(|number| self.gaps.iter().any(|(first, last)| (*first..=*last).contains(&number)))
     }
 
-    /// The names of the classes that its labels know, each once.
+    /// The names of the classes in its labels, each once.
     pub fn classes(&self) -> impl Iterator<Item = &'static str> {
         let is_first = |(i, name): &(usize, &str)| self.values[..*i].iter().all(|(_, earlier)| earlier != name);
         self.values.iter().map(|(_, name)| *name).enumerate().filter(is_first).map(|(_, name)| name)
@@ -103,12 +103,12 @@ mod tests {
     use crate::dataset::{PUBLISHED, published};
     use crate::kind::{classes, dataset::FORMATS};
 
-    /// The classes of a set with a name.
+    /// The classes of a named set.
     fn set(name: &str) -> Vec<&'static str> {
         classes::find(name).unwrap().classes.iter().map(|class| class.name).collect()
     }
 
-    /// What the map of a data set makes of each value from 0 on; 255 from the end of `expected` on.
+    /// The data set's map of each value from 0 on; 255 after the end of `expected`.
     fn maps_to(format: &str, classes: &str, expected: &[u8]) {
         let map = published(format).unwrap().map(&set(classes));
         let wanted = (0..=255u8).map(|value| (value, expected.get(usize::from(value)).copied().unwrap_or(255)));

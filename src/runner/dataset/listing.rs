@@ -1,11 +1,11 @@
-//! From a folder of images, a folder of labels and perhaps a list to samples, for every format that lies in files.
+//! Lists a folder of images, a folder of labels and possibly a list file as samples, for every file-based format.
 //!
-//! Knows no format: what is an image and whose label a file is, is told by [`Naming`]. Both folders are listed whole and
-//! matched in memory, rather than asked for each image in turn: two listings of ten thousand names are cheaper than ten
-//! thousand questions, and only a whole listing can tell what is missing.
+//! Knows no format: [`Naming`] defines images and their labels. Both folders are listed completely and matched in memory,
+//! rather than queried for each image: two listings of ten thousand names are cheaper than ten thousand queries, and only a
+//! complete listing shows what is missing.
 //!
-//! Hidden files are passed over. Symbolic links are followed, to files and to folders, as whoever reads a folder follows them
-//! (`store::tree`). One that leads nowhere or back is told.
+//! Hidden files are skipped. Symbolic links are followed, to files and to folders (`store::tree`). Dangling and circular
+//! ones are reported.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -25,29 +25,28 @@ use crate::{inputs, plain};
 pub struct Listed {
     /// In the order of the list; without one, in the order of the naming.
     pub samples: Vec<Sample>,
-    /// Images that were left out because they have no label; `None` where there are none.
+    /// Images that were left out because they have no label; `None` if there are none.
     pub left_out: Option<Names>,
-    /// Symbolic links in the folders that lead nowhere, or back to a folder that they lie in, each with which of the two.
+    /// Symbolic links in the folders that are dangling or circular, each with which of the two.
     pub dead_links: Vec<(PathBuf, &'static str)>,
-    /// What is worth knowing of the list and the labels though all is read.
+    /// Remarks on the list and the labels.
     pub remarks: Vec<Remark>,
-    /// Images below the folder that were passed over without a list, by their names: they are in a format that isn't read, or
-    /// are called in another way than the images of this data set. `None` where there are none.
+    /// Images below the folder that were skipped without a list, by their names: their format isn't supported, or their
+    /// names differ from this data set's pattern. `None` if there are none.
     pub passed_over: Option<Names>,
 }
 
-/// Endings of images that aren't read, and those of images that are called in another way.
+/// Extensions of unsupported images, and of images with other name patterns.
 const OF_IMAGES: &[&str] = &[
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif",
     ".jp2", ".j2k", ".jxl", ".ppm", ".pgm", ".pnm", ".exr", ".hdr", ".tga", ".dng", ".cr2", ".nef", ".arw",
 ];
 
 /// Lists a data set. `root` is the workspace's. With `labels` each sample has its label; without, the folder of the labels
-/// needn't exist. An image without label is an error unless `may_lack` says of its stem (its name without ending) that it
-/// may be left out.
+/// needn't exist. An image without label is an error unless `may_lack` allows it for its stem (its name without extension).
 ///
 /// # Errors
-/// Whatever is wrong first: the folder of the images, the list, the labels.
+/// The first problem: of the folder of the images, the list, the labels.
 pub fn list(
     root: &Path,
     place: &Place,
@@ -65,7 +64,7 @@ pub fn list(
     if images.is_empty() {
         return Err(DatasetError::NoImages { folder: place.images.clone(), endings: naming.images, others });
     }
-    // Whoever names the images has chosen.
+    // The user has chosen these images.
     let passed_over = others.filter(|_| place.list.is_none());
     let stems: HashSet<String> =
         if labels { images.iter().map(|image| naming.stem(image).to_owned()).collect() } else { HashSet::new() };
@@ -94,7 +93,7 @@ pub fn list(
     Ok(Listed { dead_links, remarks, passed_over, ..listed })
 }
 
-/// The images that a list names, in its order. `images` is what there is.
+/// The images of a list, in its order. `images` are the existing ones.
 fn listed(
     root: &Path,
     place: &Place,
@@ -105,7 +104,7 @@ fn listed(
 ) -> Result<Vec<String>, DatasetError> {
     let text =
         plain::read_to_string(&root.join(list)).map_err(|cause| unreadable(root, list, Concerns::List, cause))?;
-    // Some editors begin a file with an invisible mark, which is no part of the first name.
+    // Some editors write a byte order mark, which is not part of the first name.
     let lines: Vec<&str> = text
         .trim_start_matches('\u{feff}')
         .split(['\n', '\r'])
@@ -148,14 +147,14 @@ fn listed(
     Ok(names.into_iter().map(str::to_owned).collect())
 }
 
-/// What lines that name nothing may be instead. `first`: the first line of the list.
+/// What an invalid list may be instead. `first`: the first line of the list.
 fn no_name(absent: &[&str], first: &str) -> Option<String> {
     let line = absent.first()?;
     if line.starts_with(['#', ';', '%']) || line.starts_with("//") {
         return Some("a list has no comments: each line that isn't blank is the name of an image".to_owned());
     }
     let is_head = absent.len() == 1 && *line == first;
-    is_head.then(|| "a list has no head: its first line, too, is the name of an image".to_owned())
+    is_head.then(|| "a list has no header: its first line is also an image name".to_owned())
 }
 
 fn refuse_equal_stems(place: &Place, naming: &Naming, names: &[String]) -> Result<(), DatasetError> {
@@ -209,7 +208,7 @@ fn with_labels(
     Ok(Listed { samples, left_out, dead_links: Vec::new(), remarks: Vec::new(), passed_over: None })
 }
 
-/// Whether images and labels lie in one folder, perhaps by a link.
+/// Whether images and labels are in one folder, possibly through a link.
 fn is_one_folder(root: &Path, place: &Place) -> bool {
     let real = |folder: &Path| root.join(folder).canonicalize().ok();
     place.images == place.labels || real(&place.images).is_some_and(|images| Some(images) == real(&place.labels))
@@ -231,8 +230,8 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// The files below `top` with one of these endings, as paths relative to it, sorted by their bytes. Links that aren't
-    /// such a file and have nothing behind them are added to `dead_links`, files with another ending of an image to `others`.
+    /// The files below `top` with one of these extensions, as paths relative to it, sorted by their bytes. Adds links
+    /// without a target to `dead_links`, and files with another image extension to `others`.
     fn files(
         &self,
         top: &Path,
@@ -251,7 +250,7 @@ impl Listing<'_> {
             let is_folder =
                 matches!(shape, Shape::Folder | Shape::Link { behind: Behind::Folder | Behind::Itself, .. });
             if !is_folder && endings.iter().any(|ending| without(name, ending).is_some()) {
-                // One that can't be read is told by whoever reads it.
+                // An unreadable one is reported by its reader.
                 found.push(name.to_owned());
             } else if let Some(why) = inputs::leads_nowhere(&shape) {
                 dead_links.push((top.join(&path), why));
@@ -285,7 +284,7 @@ fn unreadable(root: &Path, path: &Path, concerns: Concerns, cause: std::io::Erro
     let cause = match (concerns, cause.kind()) {
         // Some shells write lists in UTF-16.
         (Concerns::List, ErrorKind::InvalidData) => {
-            let reason = "it is not UTF-8 text; save it as UTF-8, with a name of an image a line";
+            let reason = "it is not UTF-8 text; save it as UTF-8, with one image name per line";
             std::io::Error::new(ErrorKind::InvalidData, reason)
         }
         (Concerns::Images | Concerns::Labels, ErrorKind::NotADirectory) => {

@@ -1,9 +1,9 @@
-//! What the values found in labels may mean, where they fit the classes badly or not at all.
+//! The likely meaning of label values that don't match the classes.
 //!
-//! Knows no file and no pipeline: values, classes and a map come in; classes that no value means, and maps that would mend it, go
-//! out. A map is only proposed if every value found is a class or ignored after it, if it loses no class that was there before,
-//! and if its condition names what it ignores. Of two that explain as much, the one that leaves the other values what they are
-//! comes first. Who sees the labels decides; here is only what is likely.
+//! Knows no file and no pipeline: takes values, classes and a map; returns classes without a value, and maps that would fix
+//! it. A map is only proposed if after it every value is a class or ignored, if it loses no class, and if its condition
+//! names what it ignores. Of two equally good maps, the one that keeps the other values comes first. The user decides;
+//! these are only suggestions.
 
 mod ids;
 
@@ -12,26 +12,26 @@ use super::labels::{IGNORED, mapped};
 use self::ids::Ids;
 pub use self::ids::{Instead, Suspicion, suspicion};
 
-/// At most so many readings are proposed.
+/// The maximum number of proposals.
 const PROPOSED: usize = 3;
 
-/// The values of some labels, and what the pipeline takes them for.
+/// The values of some labels, and their current meaning.
 #[derive(Clone, Copy, Debug)]
 pub struct Labelling<'a> {
     /// All values found, ascending.
     pub values: &'a [u8],
     /// The names of the classes, by index.
     pub classes: &'a [&'a str],
-    /// Stored value → class; one that isn't listed stays what it is.
+    /// Stored value → class; unlisted values stay.
     pub map: &'a [(u8, u8)],
 }
 
 /// Another meaning of the values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// When it is right: "if 0 means unlabelled".
+    /// When it applies: "if 0 means unlabelled".
     pub condition: String,
-    /// The data set's `map` for it, in order of the value; what it doesn't list stays what it is.
+    /// The data set's `map` for it, in order of the value; unlisted values stay.
     pub map: Vec<(u8, u8)>,
 }
 
@@ -52,16 +52,16 @@ pub fn shown(map: &[(u8, u8)]) -> String {
     format!("{{ {} }}", pairs.join(", "))
 }
 
-/// What is to be made of values that nobody is asked about.
+/// The decision on values when the user can't be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// They are the classes' indices as they are.
+    /// They are the classes' indices.
     Indices,
     /// Most likely the first; the others are possible.
     Likely(Reading, Vec<Reading>),
     /// Some are classes, and the others are ignored by this map.
     Ignored(Vec<(u8, u8)>),
-    /// Nothing tells.
+    /// Unknown.
     Unclear,
 }
 
@@ -77,10 +77,10 @@ impl Settled {
 }
 
 impl Labelling<'_> {
-    /// What a pipeline is to say of labels with these values that has no map yet.
+    /// The decision for a pipeline on labels with these values that has no map yet.
     pub fn settled(&self) -> Settled {
         let (strangers, here) = (self.strangers(), self.covered(self.map));
-        // Where each value is a class, another meaning must show more of them.
+        // If each value is a class, another meaning must give more classes.
         let explains = |reading: &Reading| !strangers.is_empty() || self.covered(&reading.map) > here;
         let mut likely = self.readings().into_iter().filter(explains);
         match likely.next() {
@@ -97,14 +97,14 @@ impl Labelling<'_> {
         self.values.iter().copied().filter(is_strange).collect()
     }
 
-    /// The indices of the classes that no value means.
+    /// The indices of the classes without a value.
     pub fn absent(&self) -> Vec<usize> {
         (0..self.classes.len())
             .filter(|class| !self.values.iter().any(|value| usize::from(mapped(self.map, *value)) == *class))
             .collect()
     }
 
-    /// What the values may mean instead, the likeliest first. Empty where nothing likely explains them better.
+    /// Other possible meanings, the likeliest first. Empty if none is better.
     pub fn readings(&self) -> Vec<Reading> {
         let dropped: Vec<(u8, u8)> = self.map.iter().copied().filter(|(_, to)| *to == IGNORED).collect();
         let rest: Vec<u8> = self.values.iter().copied().filter(|value| !dropped.contains(&(*value, IGNORED))).collect();
@@ -127,14 +127,14 @@ impl Labelling<'_> {
         }
         found.sort_by_key(|(covered, reading)| {
             let is_plain = reading.map.iter().all(|(_, to)| *to == IGNORED);
-            // Where most values are indices as they are, a class that none of them means is likelier than a shift.
+            // If most values are valid indices, a class without a value is likelier than a shift.
             let has_gap = is_plain && 2 * covered > values.len();
             (std::cmp::Reverse(covered + usize::from(has_gap)), !is_plain)
         });
         found.into_iter().take(PROPOSED).map(|(_, reading)| reading).collect()
     }
 
-    /// How many classes the values mean with this map.
+    /// The number of classes that occur with this map.
     pub fn covered(&self, map: &[(u8, u8)]) -> usize {
         Labelling { map, ..*self }.absent().len().abs_diff(self.classes.len())
     }
@@ -156,7 +156,7 @@ impl Labelling<'_> {
         Ids::known().iter().filter_map(reading).collect()
     }
 
-    /// As 1 to n for n classes, or as 0 to n, where one of the ends is no class.
+    /// As 1 to n for n classes, or as 0 to n, where one end means unlabelled.
     fn counted_from_one(&self, values: &[u8]) -> Vec<Reading> {
         let Some(n) = u8::try_from(self.classes.len()).ok().filter(|n| values.last() == Some(n)) else {
             return Vec::new();
@@ -169,7 +169,7 @@ impl Labelling<'_> {
         if values.first() == Some(&0) { vec![from_one, last] } else { vec![from_one] }
     }
 
-    /// As the classes in the order of the values, where there are as many of both, or one value more.
+    /// As the classes in the order of the values, if there are equally many, or one more value.
     fn ranked(&self, all: &[u8]) -> Vec<Reading> {
         let n = self.classes.len();
         let below: Vec<u8> = all.iter().copied().filter(|value| *value != IGNORED).collect();
@@ -191,7 +191,7 @@ impl Labelling<'_> {
         }
         if let (Some((first, others)), true) = (below.split_first(), below.len() == n + 1) {
             let (last, before) = below.split_last().expect("it has a first one");
-            // Where each class has its value already, it is the one more that is none.
+            // If each class has its value already, the extra value means no class.
             if self.covered(self.map) < n {
                 found.push(reading(
                     format!("if {first} means unlabelled, and {}", in_order(others)),

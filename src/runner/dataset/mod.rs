@@ -1,12 +1,12 @@
-//! Which files belong to a data set: images, the labels that go with them, their names and their order.
+//! Which files belong to a data set: images, their labels, names and order.
 //!
-//! The runner has to know, as these files enter keys and as a missing label has to be told before hours of training, not
-//! after. It doesn't decode photographs and knows no colours: that is `ml`'s affair. Of a label it knows which values it holds
-//! ([`labels`]), since a wrong value means a wrong data set. Whether a photograph can be read is told by [`intrada_picture`].
+//! The runner must know this, as the files enter keys and a missing label must be reported before hours of training. It
+//! doesn't decode photographs and knows no colours: `ml` does. For labels it knows their values ([`labels`]), since a wrong
+//! value means a wrong data set. [`intrada_picture`] checks photographs.
 //!
-//! One format a file: [`folder`] for a plain folder, and one for each published data set, which say no more than how its
-//! folders, names and label values are ([`layout`]). All are listed by the same code ([`listing`]).
-//! [`survey`] looks at folders of which no pipeline tells yet.
+//! One file per format: [`folder`] for a plain folder, and one for each published data set, which only define folders,
+//! names and label values ([`layout`]). The same code lists all of them ([`listing`]). [`survey`] inspects folders before
+//! there is a pipeline.
 
 mod camvid;
 mod cityscapes;
@@ -41,19 +41,19 @@ pub fn published(format: &str) -> Option<&'static Layout> {
     PUBLISHED.iter().copied().find(|layout| layout.format == format)
 }
 
-/// An image and the label that goes with it.
+/// An image and its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Path of the image below the folder of the images, with ending and with `/` between its parts; unique in a data set,
-    /// even without its ending.
+    /// Path of the image below the folder of the images, with extension and with `/` between its parts; unique in a data
+    /// set, even without its extension.
     pub name: String,
     /// The image, relative to the workspace's root.
     pub image: PathBuf,
-    /// Its label, relative to the workspace's root; `None` where labels weren't asked for.
+    /// Its label, relative to the workspace's root; `None` if labels weren't requested.
     pub label: Option<PathBuf>,
 }
 
-/// What of a data set's description an error is about.
+/// The part of a data set's description that an error is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concerns {
     /// The folder of the images.
@@ -72,7 +72,7 @@ pub enum DatasetError {
     Missing {
         /// Which of them.
         concerns: Concerns,
-        /// Says how far the path leads, and what lies there.
+        /// How far the path exists, and what is there.
         error: inputs::Error,
     },
     /// A folder or the list exists and can't be read.
@@ -82,7 +82,7 @@ pub enum DatasetError {
         concerns: Concerns,
         /// The path, relative to the workspace's root.
         path: PathBuf,
-        /// What the system answered.
+        /// The system's error.
         cause: io::Error,
     },
     /// A file name that list files and tables can't hold.
@@ -93,35 +93,35 @@ pub enum DatasetError {
         /// The file or folder, relative to the workspace's root.
         path: PathBuf,
     },
-    /// No file in the folder of the images has the ending of an image.
+    /// No file in the folder of the images has an image extension.
     #[error("`{}` holds no image: no file below it ends in {}{}", folder.display(), alternatives(endings), holds(others.as_ref()))]
     NoImages {
         /// The folder, relative to the workspace's root.
         folder: PathBuf,
-        /// The endings that an image of this data set may have.
+        /// The image extensions of this data set.
         endings: &'static [&'static str],
-        /// Images with other endings.
+        /// Images with other extensions.
         others: Option<Names>,
     },
-    /// The list has no line that isn't blank.
-    #[error("`{}` is empty: it has to name an image a line", list.display())]
+    /// The list has no non-blank line.
+    #[error("`{}` is empty: it must name one image per line", list.display())]
     EmptyList {
         /// The list, relative to the workspace's root.
         list: PathBuf,
     },
-    /// The list names what the folder of the images doesn't have.
+    /// The list names missing images.
     #[error("`{}` names {} that `{}` does not have: {names}", list.display(), names.counted(), folder.display())]
     NotInFolder {
         /// The list, relative to the workspace's root.
         list: PathBuf,
         /// The folder of the images, relative to the workspace's root.
         folder: PathBuf,
-        /// As they are in the list.
+        /// As written in the list.
         names: Names,
         /// What one of them may mean.
         hint: Option<String>,
     },
-    /// The list names an image twice, but what is made of an image is called after it.
+    /// The list names an image twice, but outputs are named after images.
     #[error("`{}` names {} more than once: {names}", list.display(), names.counted())]
     Repeated {
         /// The list, relative to the workspace's root.
@@ -129,7 +129,7 @@ pub enum DatasetError {
         /// Each once.
         names: Names,
     },
-    /// Names that no list of names can hold, so that no map could be called after them.
+    /// Names that a list can't contain, so that no map could be named after them.
     #[error("`{}` holds {} whose name begins or ends with a blank, or holds a line break: {names}", folder.display(), names.counted())]
     Unlistable {
         /// The folder of the images, relative to the workspace's root.
@@ -137,8 +137,8 @@ pub enum DatasetError {
         /// The images.
         names: Names,
     },
-    /// Two images differ in their ending only, so that one label, one prediction would be that of both.
-    #[error("`{first}` and `{second}` in `{}` differ in their ending only: whose would the label be?", folder.display())]
+    /// Two images differ only in their extension, so that they would share one label and one prediction.
+    #[error("`{first}` and `{second}` in `{}` differ only in their extension: to which would the label belong?", folder.display())]
     SameStem {
         /// The folder of the images, relative to the workspace's root.
         folder: PathBuf,
@@ -152,11 +152,11 @@ pub enum DatasetError {
     Unlabelled {
         /// The folder of the labels, relative to the workspace's root.
         folder: PathBuf,
-        /// The images without.
+        /// The images without label.
         names: Names,
-        /// How many images the data set has.
+        /// Number of images in the data set.
         images: usize,
-        /// What may be meant as the label of one of them.
+        /// What may be the label of one of them.
         hint: Option<String>,
     },
     /// Images and labels are the same files.
@@ -167,7 +167,7 @@ pub enum DatasetError {
         /// The images.
         names: Names,
     },
-    /// Two labels differ in the letter case of their ending only.
+    /// Two labels differ only in the letter case of their extension.
     #[error("`{first}` and `{second}` in `{}` are both the label of one image: which is meant?", folder.display())]
     TwoLabels {
         /// The folder of the labels, relative to the workspace's root.
@@ -180,7 +180,7 @@ pub enum DatasetError {
 }
 
 impl DatasetError {
-    /// What it is about: the message belongs to the line that says so.
+    /// The key of the pipeline file that the message belongs to.
     pub fn concerns(&self) -> Concerns {
         match self {
             Self::Missing { concerns, .. } | Self::Unreadable { concerns, .. } | Self::NotUtf8 { concerns, .. } => {
@@ -192,7 +192,7 @@ impl DatasetError {
         }
     }
 
-    /// What may be meant.
+    /// A suggestion.
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::NotInFolder { hint, .. } | Self::Unlabelled { hint, .. } => hint.as_deref(),
@@ -213,10 +213,7 @@ fn alternatives(endings: &[&str]) -> String {
 }
 
 fn holds(others: Option<&Names>) -> String {
-    let are = |names: &Names| if names.count == 1 { "is" } else { "are" };
-    others
-        .map(|names| format!("; it holds {} that {} not read: {names}", names.counted(), are(names)))
-        .unwrap_or_default()
+    others.map(|names| format!("; it holds {} of unsupported formats: {names}", names.counted())).unwrap_or_default()
 }
 
 /// The names of some images: all counted, the first few shown.
@@ -229,10 +226,10 @@ pub struct Names {
 }
 
 impl Names {
-    /// So many are shown.
+    /// The maximum number shown.
     pub const SHOWN: usize = 5;
 
-    /// `None` where there are none.
+    /// `None` if there are none.
     fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Names> {
         let mut names = names.into_iter();
         let first: Vec<String> = names.by_ref().take(Names::SHOWN).map(str::to_owned).collect();

@@ -1,7 +1,7 @@
-//! Which label belongs to which image, by their names, and what of the folder of the labels belongs to none.
+//! Matches labels to images by their names, and finds unmatched files in the folder of the labels.
 //!
-//! Opens no file: names come in. A label has its image's name, with its own ending; one whose name only differs in Unicode form or
-//! letter case is taken and told, if no other could be meant.
+//! Opens no file: takes names. A label has its image's name, with its own extension; a name that differs only in Unicode
+//! form or letter case is accepted with a remark, if it is unambiguous.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -11,14 +11,14 @@ use super::naming::{Naming, Place, stem};
 use super::spelling::{Difference, Spellings};
 use super::{DatasetError, Names};
 
-/// What is worth knowing of names though all is read.
+/// A remark on names, although all files were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remark {
-    /// A list, or the folder of the labels, names images otherwise than their files are called.
+    /// A list, or the folder of the labels, spells image names differently from the files.
     Spelled {
         /// The list or the folder, relative to the workspace's root.
         place: PathBuf,
-        /// The images, as their files are called.
+        /// The images, by their file names.
         names: Names,
         /// How the first of them differs.
         difference: Difference,
@@ -30,7 +30,7 @@ pub enum Remark {
         /// The labels.
         names: Names,
     },
-    /// Pictures in the folder of the labels that are read as no label.
+    /// Pictures in the folder of the labels that aren't read as labels.
     NoLabels {
         /// The folder of the labels, relative to the workspace's root.
         folder: PathBuf,
@@ -40,7 +40,7 @@ pub enum Remark {
 }
 
 impl Remark {
-    /// That images were found in spite of their spelling; `None` where none was.
+    /// Images were found in spite of their spelling; `None` if none was.
     pub(super) fn of_spellings(place: &Path, spelled: &[(&str, Difference)]) -> Option<Remark> {
         let (_, difference) = *spelled.first()?;
         let names = Names::of(spelled.iter().map(|(name, _)| *name))?;
@@ -75,9 +75,9 @@ pub(super) struct Labels<'a> {
     place: &'a Place,
     naming: &'a Naming,
     labels: &'a [String],
-    /// Pictures with other endings.
+    /// Pictures with other extensions.
     others: &'a [String],
-    /// Labels that were taken though they are called otherwise than their image, by the image.
+    /// Labels that are spelled differently from their images, by image.
     spelled: Vec<(String, &'a str, Difference)>,
 }
 
@@ -86,7 +86,7 @@ impl<'a> Labels<'a> {
         Labels { place, naming, labels, others, spelled: Vec::new() }
     }
 
-    /// The label of each image, where it has one. `stems`: of all images in their folder.
+    /// The label of each image, if it has one. `stems`: of all images in their folder.
     pub(super) fn pair(
         &mut self,
         images: &[String],
@@ -126,7 +126,7 @@ impl<'a> Labels<'a> {
         self.labels.iter().map(String::as_str).filter(|label| !stems.contains(self.stem(label)))
     }
 
-    /// What may be meant as the label of an image that has none.
+    /// What may be the label of an image that has none.
     pub(super) fn similar(&self, image: &str) -> Option<String> {
         if self.labels.is_empty() && self.others.is_empty() {
             return Some(format!("no file below that folder ends in {}", self.naming.labels[0]));
@@ -138,7 +138,7 @@ impl<'a> Labels<'a> {
         }
         let base = |name: &'_ str| name.rsplit('/').next().unwrap_or_default().to_owned();
         let is_near = |label: &&String| base(label).starts_with(&base(wanted));
-        // Beside labels with an ending of their own lie those of other kinds.
+        // Next to labels with a specific extension there are usually other kinds of files.
         let others = || self.others.iter().filter(|name| name.to_lowercase().contains("label")).find(is_near);
         let near = self.labels.iter().find(is_near).or_else(others)?;
         Some(format!(
@@ -147,14 +147,14 @@ impl<'a> Labels<'a> {
         ))
     }
 
-    /// What is worth knowing, once every label is taken.
+    /// Remarks, once all labels are matched.
     pub(super) fn remarks(&self, stems: &HashSet<String>) -> Vec<Remark> {
         let folder = &self.place.labels;
         let spelled: Vec<(&str, Difference)> =
             self.spelled.iter().map(|(image, _, difference)| (image.as_str(), *difference)).collect();
         let taken: HashSet<&str> = self.spelled.iter().map(|(_, label, _)| *label).collect();
         let spelled = Remark::of_spellings(folder, &spelled);
-        // Whoever names the images has chosen; and beside labels with an ending of their own, other files are usual.
+        // With a list the user has chosen; and next to labels with a specific extension, other files are usual.
         let has_chosen = self.place.list.is_some() || *folder == self.place.images;
         let spare = (!has_chosen).then(|| Names::of(self.free(stems).filter(|label| !taken.contains(label)))).flatten();
         let is_plain = self.naming.labels == [".png"];

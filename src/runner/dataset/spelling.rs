@@ -1,8 +1,8 @@
-//! Names that mean a file and are written otherwise: with a folder before them, in another Unicode form, with another column.
+//! Finds files by names that are written differently: with a folder prefix, in another Unicode form, with a second column.
 //!
-//! Asks no file system: names that are there and names that are wanted come in. A name as it stands always comes first, so what
-//! could be read before is read as before. What is read in spite of its spelling is clear: one file alone can be meant. Whether
-//! that is told is up to the caller; a folder or a `./` before a name changes nothing that anybody could want to know.
+//! Doesn't access the file system: takes existing and wanted names. An exact match always comes first, so results don't
+//! change for names that match. An inexact match must be unambiguous. The caller decides whether to report it; a folder
+//! prefix or `./` isn't worth reporting.
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
@@ -16,9 +16,9 @@ use super::naming::Naming;
 /// How a name differs from that of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// Equal to look at: `ü` as one character or as `u` and two dots.
+    /// Looks equal: `ü` as one character or as `u` and two dots.
     Form,
-    /// Capital letters.
+    /// Letter case.
     Case,
 }
 
@@ -31,14 +31,14 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Names, to be found by others that only differ in Unicode form or letter case.
+/// Names that can be found by others that differ only in Unicode form or letter case.
 pub(super) struct Spellings<'a> {
     by_form: HashMap<String, Vec<&'a str>>,
     by_case: HashMap<String, Vec<&'a str>>,
 }
 
 impl<'a> Spellings<'a> {
-    /// Of pairs of a text and the name that is meant by it.
+    /// From pairs of a text and the name that it means.
     pub(super) fn of(texts: impl Iterator<Item = (&'a str, &'a str)>) -> Spellings<'a> {
         let mut spellings = Spellings { by_form: HashMap::new(), by_case: HashMap::new() };
         for (text, name) in texts {
@@ -52,7 +52,7 @@ impl<'a> Spellings<'a> {
         spellings
     }
 
-    /// The one name that can be meant, if there is one.
+    /// The one matching name, if it is unambiguous.
     pub(super) fn find(&self, wanted: &str) -> Option<(&'a str, Difference)> {
         let one = |names: Option<&Vec<&'a str>>| match names.map(Vec::as_slice) {
             Some([name]) => Some(*name),
@@ -71,16 +71,16 @@ fn case(text: &str) -> String {
     form(&form(text).to_lowercase())
 }
 
-/// What a line of a list names.
+/// The meaning of a list's line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Meant<'a> {
     /// This image.
     Image(&'a str),
-    /// This image, though it is called otherwise.
+    /// This image, spelled differently.
     Spelled(&'a str, Difference),
-    /// One of these two, which differ in their ending.
+    /// One of these two, which differ in their extension.
     Either(&'a str, &'a str),
-    /// None that is there; perhaps what could be meant.
+    /// None that exists; possibly a suggestion.
     Nothing(Option<String>),
 }
 
@@ -107,7 +107,7 @@ impl<'a> Images<'a> {
         Images { names, naming, folder, labels, whole, by_stem, spellings: OnceCell::new() }
     }
 
-    /// What a line, which isn't blank, means.
+    /// The meaning of a non-blank line.
     pub(super) fn meant(&self, line: &str) -> Meant<'a> {
         if let Some(meant) = self.exactly(line) {
             return meant;
@@ -126,13 +126,13 @@ impl<'a> Images<'a> {
         if self.labels && !self.naming.labels.iter().any(is_its_label) {
             let label = format!("{stem}{}", self.naming.labels[0]);
             return Meant::Nothing(Some(format!(
-                "a list names an image a line: the label of `{image}` is found by its name, `{label}`, not `{second}`"
+                "a list has one image per line: the label of `{image}` is found by its name, `{label}`, not `{second}`"
             )));
         }
         meant.unwrap_or(Meant::Image(image))
     }
 
-    /// With or without its ending, as it stands.
+    /// With or without its extension, as written.
     fn exactly(&self, text: &str) -> Option<Meant<'a>> {
         if let Some(image) = self.whole.get(text) {
             return Some(Meant::Image(image));
@@ -144,7 +144,7 @@ impl<'a> Images<'a> {
         }
     }
 
-    /// Below the folder of the images, or written otherwise.
+    /// Relative to the folder of the images, or spelled differently.
     fn below_a_folder(&self, text: &str) -> Option<Meant<'a>> {
         let candidates = self.without_folder(text);
         let exactly = candidates.iter().find_map(|text| self.exactly(text).or_else(|| self.without_last_ending(text)));
@@ -161,7 +161,7 @@ impl<'a> Images<'a> {
         endings.filter_map(|ending| self.whole.get(format!("{text}{ending}").as_str())).map(|i| Meant::Image(i)).next()
     }
 
-    /// The text with `/` between its parts and no `./`, and what is left of it below what can be the folder of the images.
+    /// The text with `/` between its parts and no `./`, and its remainder after a possible images folder.
     fn without_folder(&self, text: &str) -> Vec<String> {
         let text = text.replace('\\', "/");
         let path = Path::new(&text);
@@ -180,7 +180,7 @@ impl<'a> Images<'a> {
         found
     }
 
-    /// What could be meant: the same name in another folder, or with another ending.
+    /// Suggestions: the same name in another folder, or with another extension.
     fn similar(&self, text: &str) -> Option<String> {
         let quotes = ['"', '\'', '`', '[', ']', '<', '>', ','];
         let base = |text: &'_ str| text.trim_matches(quotes).rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
@@ -193,7 +193,7 @@ impl<'a> Images<'a> {
         let first = similar.next()?;
         let others = similar.count();
         let more = if others == 0 { String::new() } else { format!(" and {others} more of that name") };
-        Some(format!("for `{text}` there is `{first}`{more}: a list names images as they are called below that folder"))
+        Some(format!("for `{text}` there is `{first}`{more}: a list names images relative to that folder"))
     }
 
     fn spellings(&self) -> &Spellings<'a> {
@@ -216,7 +216,7 @@ fn joined(path: &Path) -> Option<String> {
     names.filter(|names| !names.is_empty()).map(|names| names.join("/"))
 }
 
-/// The two names on a line that holds two.
+/// The two names on a line with two.
 fn columns(line: &str) -> Option<(&str, &str)> {
     let mut words = line.split([' ', '\t', ',', ';']).filter(|word| !word.is_empty());
     let (first, second) = (words.next()?, words.next()?);

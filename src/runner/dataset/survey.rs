@@ -1,7 +1,7 @@
-//! A first look at folders of which no pipeline tells yet: how many images, how large, which values in the labels.
+//! Inspects folders before there is a pipeline: how many images, their size, the values in the labels.
 //!
-//! Knows no classes: what a value means is for whoever asks. Of many labels it reads some, evenly spread, since all of a data
-//! set take minutes; a run reads every one before it trains.
+//! Knows no classes: the caller interprets values. Reads a sample of the labels, evenly spaced, since a large data set
+//! takes minutes; a run reads every label before it trains.
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +12,10 @@ use super::labels::{self, LabelError};
 use super::{DatasetError, Place, list};
 use crate::kind::dataset::Encoding;
 
-/// At most so many labels are read.
+/// The maximum number of labels read.
 pub const SAMPLED: usize = 200;
 
-/// What is in a folder of images and, perhaps, in one of labels.
+/// The contents of a folder of images and, optionally, of labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
     /// How many images there are.
@@ -28,13 +28,13 @@ pub struct Survey {
     pub read: usize,
 }
 
-/// Why folders can't be looked at.
+/// Why folders can't be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
-    /// What is there is no data set.
+    /// The folders are not a data set.
     #[error(transparent)]
     Dataset(Box<DatasetError>),
-    /// A label is no label.
+    /// A file is not a valid label.
     #[error(transparent)]
     Label(#[from] LabelError),
 }
@@ -45,10 +45,10 @@ impl From<DatasetError> for SurveyError {
     }
 }
 
-/// Looks at images and, where a folder of labels is named, at these; each image must have one.
+/// Inspects images and, if a folder of labels is given, these; each image must have one.
 ///
 /// # Errors
-/// As when a pipeline with this data set is planned.
+/// Like planning a pipeline with this data set.
 pub fn survey(images: &Path, labels: Option<&Path>) -> Result<Survey, SurveyError> {
     let place = Place { images: images.to_owned(), labels: labels.unwrap_or(images).to_owned(), list: None };
     let samples = list(Path::new(""), &place, &NAMING, labels.is_some(), &|_| false)?.samples;
@@ -60,7 +60,7 @@ pub fn survey(images: &Path, labels: Option<&Path>) -> Result<Survey, SurveyErro
     Ok(Survey { images: samples.len(), size, values, read: some.len() })
 }
 
-/// At most `most` of them, which must not be 0, evenly spread and the first among them.
+/// At most `most` of them, which must not be 0, evenly spaced and including the first.
 pub fn spread<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
     all.iter().step_by(all.len().div_ceil(most).max(1))
 }

@@ -1,7 +1,7 @@
-//! What is said where there is no room, and what to do: one wording for every error that comes of it.
+//! Messages and advice for a full disk: one wording for every error caused by it.
 //!
-//! Decides nothing. Whoever shows an error asks here for the line that helps; that a disk is full is seen in the system's answer,
-//! wherever in the chain of causes that is.
+//! Decides nothing. Code that prints an error asks for the help line; a full disk is recognised by the system's error
+//! anywhere in the chain of causes.
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
@@ -12,11 +12,11 @@ use crate::measures::size;
 use crate::store::Error;
 use crate::store::room::{Full, Lack, Space};
 
-/// What makes room, and what becomes of the work.
-const CURE: &str = "make room, for instance by `intrada-run cache gc`, which removes old results from the cache; then the same \
-                    command goes on, and what is finished is kept";
+/// How to free space, and what happens to the work.
+const CURE: &str = "free some space, for instance with `intrada-run cache gc`, which removes old results; then the same \
+                    command resumes, and finished work is kept";
 
-/// What helps, if there was no room for what an error is about.
+/// The advice, if lack of room caused the error.
 pub fn help(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -34,7 +34,7 @@ pub fn help(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     None
 }
 
-/// The same of the system's answer, with the path that it is about, where that is known.
+/// The same for the system's error, with the path if known.
 pub fn help_at(path: Option<&Path>, answer: &io::Error) -> Option<String> {
     let space = path.and_then(Space::of);
     let place = space.as_ref().map_or(String::new(), |space| format!(" of `{}`", space.mount.display()));
@@ -44,31 +44,34 @@ pub fn help_at(path: Option<&Path>, answer: &io::Error) -> Option<String> {
             format!("the disk{place} has no room for another file (no free inodes)")
         }
         ErrorKind::StorageFull => format!("the disk{place} is full{free}"),
-        ErrorKind::QuotaExceeded => format!("what a quota allows on the disk{place} is used up"),
+        ErrorKind::QuotaExceeded => format!("the quota on the disk{place} is used up"),
         ErrorKind::FileTooLarge => {
-            return Some("no file may grow any larger here: `ulimit -f` shows the limit, in blocks".to_owned());
+            return Some("the file size limit was reached: `ulimit -f` shows it, in blocks".to_owned());
         }
         _ => return None,
     };
     Some(format!("{what}; {CURE}"))
 }
 
-/// What helps, as a line below a text that tells the error; nothing where it isn't about room.
+/// The advice as a line below the error's text; empty if it isn't about room.
 pub fn help_line(error: &(dyn std::error::Error + 'static)) -> String {
     help(error).map(|help| format!("\nhelp: {help}")).unwrap_or_default()
 }
 
-/// That something has failed while there was no room.
-pub fn told(Full { of, free, lacks }: &Full) -> String {
+/// States that something failed while there was no room.
+pub fn describe(Full { of, free, lacks }: &Full) -> String {
     let free = free.map(|free| format!(" ({} free)", size(free))).unwrap_or_default();
-    let cure =
-        if of.contains("cache") { CURE } else { "make room, and the same command goes on: what is finished is kept" };
+    let cure = if of.contains("cache") {
+        CURE
+    } else {
+        "free some space, and the same command resumes: finished work is kept"
+    };
     let what = match lacks {
         Lack::Bytes => format!("the disk of {of} is full{free}"),
         Lack::Files => format!("the disk of {of} has no room for another file (no free inodes)"),
         Lack::Quota => format!("the disk quota of {of} is used up"),
-        Lack::Size => return "files may not grow any larger here (`ulimit -f`), which may be the reason".to_owned(),
-        Lack::Writing => return format!("the disk of {of} can't be written to any more, which may be the reason"),
+        Lack::Size => return "the file size limit (`ulimit -f`) was reached, which may be the reason".to_owned(),
+        Lack::Writing => return format!("the disk of {of} is no longer writable, which may be the reason"),
     };
     format!("{what}, which may be the reason; {cure}")
 }
@@ -80,12 +83,12 @@ mod tests {
     #[test]
     fn a_full_disk_is_named_by_what_lies_on_it_with_what_is_free_and_the_way_out() {
         let full = |lacks| Full { of: "the cache and the workspace".into(), free: Some(4096), lacks };
-        let text = told(&full(Lack::Bytes));
+        let text = describe(&full(Lack::Bytes));
         assert!(text.starts_with("the disk of the cache and the workspace is full (4.0 KiB free)"), "{text}");
         assert!(text.contains("cache gc"), "{text}");
-        assert!(told(&full(Lack::Quota)).contains("quota"));
-        assert!(told(&full(Lack::Files)).contains("inodes"));
-        assert!(told(&full(Lack::Size)).contains("ulimit -f"));
+        assert!(describe(&full(Lack::Quota)).contains("quota"));
+        assert!(describe(&full(Lack::Files)).contains("inodes"));
+        assert!(describe(&full(Lack::Size)).contains("ulimit -f"));
     }
 
     #[test]

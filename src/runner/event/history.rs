@@ -1,7 +1,7 @@
-//! How the last runs of a pipeline came out, stage by stage: what a report says beside what the cache knows.
+//! The outcomes of a pipeline's last runs, stage by stage: a report shows them beside what the cache knows.
 //!
-//! Knows no screen. The cache keeps results, and a failure or the reason of a run is none; so a run leaves this small file
-//! beside the workspace's index. Losing it costs a report its reasons and nothing else.
+//! Knows no screen. The cache keeps only results, no failures and no reasons for a run; so a run writes this small file
+//! next to the workspace's index. Losing it only loses these reasons.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,23 +14,23 @@ use super::{Event, Finished, Outcome, Reporter, Totals};
 use crate::digest::Key;
 use crate::measures::now;
 
-/// What is remembered of a pipeline's runs.
+/// The record of a pipeline's runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// When the last run ended, in seconds since the Unix epoch.
     pub ended: f64,
     /// How long it took, in seconds of wall time.
     pub seconds: f64,
-    /// What its hits had cost when they were computed, in seconds.
+    /// The original cost of its hits, in seconds.
     pub saved: f64,
     /// Whether it was interrupted.
     pub interrupted: bool,
-    /// Each stage as it came out when it last took part in a run.
+    /// Each stage's outcome when it last took part in a run.
     pub stages: BTreeMap<String, Settled>,
-    /// The stages of the last run and when each had its turn.
+    /// The stages of the last run with their times.
     #[serde(default)]
     pub turns: BTreeMap<String, Turn>,
-    /// The run that goes on, which no file remembers.
+    /// The current run, which is not saved.
     #[serde(skip)]
     pub going: Option<Going>,
 }
@@ -38,78 +38,78 @@ pub struct History {
 /// A stage's part in a run. Times are in seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
-    /// When work on it began, be it computing or taking out of the cache; when it ended, where there was none.
+    /// When work on it began, computing or restoring; the end, if there was none.
     pub began: f64,
     /// When it was settled.
     pub ended: f64,
-    /// How.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// What has happened so far in a run that goes on.
+/// The state of the current run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Going {
     /// When something first happened to a stage, in seconds since the Unix epoch.
     pub began: f64,
-    /// The stages that are worked on.
+    /// The stages in progress.
     pub running: BTreeMap<String, UnderWay>,
-    /// Those that are settled.
+    /// The settled stages.
     pub turns: BTreeMap<String, Turn>,
 }
 
-/// A stage that is worked on.
+/// A stage in progress.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnderWay {
     /// Since when, in seconds since the Unix epoch.
     pub since: f64,
-    /// Why it runs; empty where it only comes out of the cache.
+    /// Why it runs; empty if it is only restored from the cache.
     pub reason: String,
 }
 
-/// How a stage came out.
+/// The outcome of a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settled {
-    /// How.
+    /// The outcome.
     pub outcome: Outcome,
     /// When, in seconds since the Unix epoch.
     pub at: f64,
-    /// Of what it computed or would have.
+    /// The key that it computed or would have computed.
     pub key: Option<Key>,
-    /// Why it failed, was skipped or stopped; else why it last ran or came out of the cache.
+    /// Why it failed, was skipped or stopped; else why it last ran or was restored.
     pub reason: String,
-    /// What to do about a failure.
+    /// Advice after a failure.
     pub help: Vec<String>,
 }
 
 impl History {
-    /// Reads it; an empty one if there is none that fits.
+    /// Reads it; empty if it is missing or invalid.
     pub fn load(path: &Path) -> History {
         crate::plain::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    /// As it is written.
+    /// The file's content.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a history is plain data")
     }
 
-    /// The run that goes on; it begins with the first that is heard of it.
+    /// The current run; begins with its first event.
     fn going(&mut self, now: f64) -> &mut Going {
         self.going.get_or_insert_with(|| Going { began: now, running: BTreeMap::new(), turns: BTreeMap::new() })
     }
 
-    /// Takes in that a stage is worked on.
+    /// Records that work on a stage began.
     fn begin(&mut self, stage: &str, reason: &str, now: f64) {
         let under_way = || UnderWay { since: now, reason: reason.to_owned() };
         self.going(now).running.entry(stage.to_owned()).or_insert_with(under_way);
     }
 
-    /// Takes in a stage.
+    /// Records the outcome of a stage.
     fn settle(&mut self, finished: &Finished, now: f64) {
         let Finished { stage, outcome, key, reason, advice, .. } = finished;
         let (outcome, key) = (*outcome, *key);
         let mut settled = Settled { outcome, at: now, key, reason: reason.clone(), help: advice.help.clone() };
         if outcome == Outcome::UpToDate {
-            // Nothing happened, so what it last ran for is still what it ran for.
+            // It didn't run, so its last reason stays.
             let earlier = self.stages.get(stage).filter(|earlier| earlier.key == key);
             settled.reason = earlier.map(|earlier| earlier.reason.clone()).unwrap_or_default();
         }
@@ -119,7 +119,7 @@ impl History {
         going.turns.insert(stage.clone(), Turn { began, ended: now, outcome });
     }
 
-    /// Takes in a run, unless it had nothing to do: then the one before it is still the last that did something.
+    /// Records a run, unless it had nothing to do: then the previous one stays.
     fn close(&mut self, totals: &Totals, ended: f64) {
         let going = self.going.take();
         if !totals.is_anything() {
@@ -131,14 +131,14 @@ impl History {
     }
 }
 
-/// Passes events on and remembers how each stage came out.
+/// Passes events on and records each stage's outcome.
 pub struct Recorder<R> {
     inner: R,
     history: Rc<RefCell<History>>,
 }
 
 impl<R: Reporter> Recorder<R> {
-    /// Goes on from what was known; whoever keeps the other end reads it between runs.
+    /// Continues from an earlier history, which other code may read between runs.
     pub fn new(inner: R, history: Rc<RefCell<History>>) -> Recorder<R> {
         Recorder { inner, history }
     }
@@ -165,7 +165,7 @@ pub(crate) mod tests {
     use crate::digest::Digest;
     use crate::event::{Advice, Quiet};
 
-    /// Hears nothing.
+    /// Ignores all events.
     pub(crate) struct Deaf;
 
     impl Reporter for Deaf {

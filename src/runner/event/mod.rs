@@ -1,7 +1,7 @@
-//! What a run says: its events in order, how stages came out, and who listens.
+//! What a run reports: its events in order, the outcomes of stages, and who receives them.
 //!
-//! Knows what happened, not why it was decided nor how it is shown: a [`Reporter`] gets events and does with them what it is for. A
-//! screen is one, the views in `runs/` are another.
+//! Knows what happened, not why it was decided nor how it is displayed: a [`Reporter`] receives events. A screen is one,
+//! the views in `runs/` are another.
 
 pub mod full_disk;
 pub mod history;
@@ -16,26 +16,26 @@ use crate::store::index::Index;
 
 use crate::measures::duration;
 
-/// How a stage came out.
+/// The outcome of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It was computed.
     Ran,
-    /// Its outputs came out of the cache.
+    /// It was restored from the cache.
     Hit,
     /// Its outputs were in place already.
     UpToDate,
     /// It failed.
     Failed,
-    /// Something that it needs failed.
+    /// A stage that it needs failed.
     Skipped,
     /// It was stopped.
     Cancelled,
 }
 
 impl Outcome {
-    /// As pinned for programs.
+    /// The name for programs, which doesn't change.
     pub fn name(self) -> &'static str {
         match self {
             Outcome::Ran => "ran",
@@ -47,12 +47,12 @@ impl Outcome {
         }
     }
 
-    /// Whether the stage's results are there.
+    /// Whether the stage's results are available.
     pub fn has_results(self) -> bool {
         matches!(self, Outcome::Ran | Outcome::Hit | Outcome::UpToDate)
     }
 
-    /// As said to people.
+    /// The name for people.
     pub fn word(self) -> &'static str {
         if self == Outcome::UpToDate { "up to date" } else { self.name() }
     }
@@ -68,121 +68,121 @@ impl Outcome {
     }
 }
 
-/// What a run tells.
+/// An event of a run.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Work on a stage begins.
     Started {
-        /// Its name.
+        /// The stage's name.
         stage: String,
         /// What it computes.
         key: Key,
         /// Why it has to run.
         reason: String,
     },
-    /// Something is waited for.
+    /// The stage waits.
     Waiting {
-        /// Its name.
+        /// The stage's name.
         stage: String,
         /// For whom or what.
         holder: String,
     },
-    /// It failed, and is tried again.
+    /// The stage failed, and is retried.
     Retrying {
-        /// Its name.
+        /// The stage's name.
         stage: String,
-        /// Which attempt begins, counted from 1.
+        /// The new attempt, counted from 1.
         attempt: u32,
-        /// How many there may be.
+        /// The maximum number of attempts.
         of: u32,
-        /// How the one before it failed.
+        /// Why the previous attempt failed.
         reason: String,
     },
-    /// A running job is no longer wanted, as what it reads has changed; what it saved is kept.
+    /// A running job is stopped, as its inputs have changed; its checkpoints are kept.
     Dropped {
-        /// Its stage's name.
+        /// The stage's name.
         stage: String,
     },
-    /// A training goes on from a checkpoint.
+    /// A training resumes from a checkpoint.
     Resumed {
-        /// Its name.
+        /// The stage's name.
         stage: String,
-        /// Iterations that needn't be done again.
+        /// Iterations that are already done.
         at: u64,
     },
-    /// It is so far.
+    /// Progress of a stage.
     Progress {
-        /// Its name.
+        /// The stage's name.
         stage: String,
-        /// Done of this attempt and earlier ones.
+        /// Done in this attempt and earlier ones.
         done: u64,
-        /// To be done in all.
+        /// The total.
         total: u64,
-        /// What is counted.
+        /// The unit.
         unit: String,
-        /// Numbers worth a glance.
+        /// Some numbers to display.
         values: Vec<(String, f64)>,
     },
-    /// What it has written is digested and put into the cache.
+    /// The stage's outputs are digested and stored in the cache.
     Storing {
-        /// Its name.
+        /// The stage's name.
         stage: String,
     },
-    /// Its outputs are taken out of the cache and put in place. Nothing else happens meanwhile.
+    /// The stage's outputs are restored from the cache. Nothing else happens meanwhile.
     Restoring {
-        /// Its name.
+        /// The stage's name.
         stage: String,
     },
-    /// What lay in the place of an output, and only a person had (a file of their own, or an edit), is now somewhere else.
+    /// A file in the place of an output existed nowhere else (a user's file, or an edit), and was moved.
     PutAside {
         /// The stage's name.
         stage: String,
         /// The output, relative to the workspace root.
         output: String,
-        /// Where it is now, relative to the workspace root if it is there.
+        /// Where it is now, relative to the workspace root if it is inside.
         to: String,
         /// Whether the stage itself had left it, in a run that was killed, stopped or failed.
         unfinished: bool,
     },
-    /// It is settled.
+    /// A stage was settled.
     Finished(Finished),
-    /// Files have changed, so stages are looked at again.
+    /// Files have changed, so stages are checked again.
     Changed {
-        /// Which, relative to the workspace root.
+        /// The files, relative to the workspace root.
         paths: Vec<String>,
     },
-    /// Something worth knowing that is no failure.
+    /// A message that is no failure.
     Warning(String),
-    /// All is settled.
+    /// All stages are settled.
     Closed(Totals),
 }
 
-/// A stage that is settled.
+/// A settled stage.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// Its name.
     pub stage: String,
-    /// How.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Of what it would have computed; none where an input stayed unknown.
+    /// The key that it would have computed; none if an input stayed unknown.
     pub key: Option<Key>,
-    /// Spent now, for `ran` and `failed`; when it was computed, for the others.
+    /// Time spent now, for `ran` and `failed`; the time it took to compute, for the others.
     pub seconds: f64,
     /// Why it ran, was skipped or failed.
     pub reason: String,
-    /// What its worker wrote into the trace, among it `summary`.
+    /// The worker's notes in the trace, such as `summary`.
     pub notes: BTreeMap<String, String>,
-    /// What to do about a failure, and the end of its log.
+    /// Advice after a failure, and the end of its log.
     pub advice: Advice,
 }
 
 impl Finished {
-    /// What it came to: `2,976 images`.
+    /// Its summary: `2,976 images`.
     pub fn summary(&self) -> Option<&str> {
         self.notes.get("summary").map(String::as_str)
     }
 
-    /// What it took or saved.
+    /// The time that it took or saved.
     pub fn time(&self) -> Option<String> {
         match self.outcome {
             Outcome::Ran => Some(duration(self.seconds)),
@@ -195,40 +195,40 @@ impl Finished {
     }
 }
 
-/// What belongs to a failure.
+/// Details of a failure.
 #[derive(Clone, Debug, Default)]
 pub struct Advice {
     /// What to do.
     pub help: Vec<String>,
     /// The log's last lines.
     pub log: Vec<String>,
-    /// Where the rest is, as a command.
+    /// The command that shows the rest.
     pub more: Option<String>,
 }
 
-/// The sums of a run.
+/// The totals of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
     /// Computed.
     pub ran: usize,
-    /// Out of the cache.
+    /// Restored from the cache.
     pub hit: usize,
     /// In place already.
     pub up_to_date: usize,
     /// Failed.
     pub failed: usize,
-    /// Not done as something failed.
+    /// Not run because another stage failed.
     pub skipped: usize,
     /// Stopped.
     pub cancelled: usize,
-    /// Of wall time.
+    /// Wall time.
     pub seconds: f64,
-    /// What the hits had cost when they were computed.
+    /// The original cost of the hits.
     pub saved: f64,
 }
 
 impl Totals {
-    /// Whether anything happened to any stage.
+    /// Whether any stage ran or was restored.
     pub fn is_anything(&self) -> bool {
         self.ran + self.hit + self.failed + self.skipped + self.cancelled > 0
     }
@@ -249,12 +249,13 @@ impl Totals {
     }
 }
 
-/// Gets the events of a run in order.
+/// Receives the events of a run in order.
 pub trait Reporter {
-    /// Tells one. An output that can't be written to (a closed pipe) is no reason to stop a training.
+    /// Handles one event. An output that can't be written (a closed pipe) must not stop a training.
     fn tell(&mut self, event: &Event);
 
-    /// Jobs are at work, and nothing is to be told for now: a moment to look at what lies in place, which `index` says.
+    /// Called when jobs are running and there are no events: time to check which outputs are in place, according to
+    /// `index`.
     fn look(&mut self, _index: &Index) {}
 }
 
@@ -268,7 +269,7 @@ impl Reporter for Box<dyn Reporter> {
     }
 }
 
-/// Says nothing but failures: `--quiet`.
+/// Passes on only failures: `--quiet`.
 pub struct Quiet<R>(pub R);
 
 impl<R: Reporter> Reporter for Quiet<R> {

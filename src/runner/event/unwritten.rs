@@ -1,6 +1,6 @@
-//! That a file of `runs/` that is made for people to look at can't be written.
+//! A file of `runs/` for people to look at can't be written.
 //!
-//! Knows no view. Nothing that is computed depends on one.
+//! Knows no view. No computation depends on one.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[error("failed to write {}", path.display())]
 pub struct Unwritten {
-    /// Which file.
+    /// The file.
     pub(crate) path: PathBuf,
-    /// What the system answered.
+    /// The system's error.
     pub(crate) source: io::Error,
 }

@@ -1,9 +1,9 @@
-//! The gate: where a stage's inputs meet. For each node a small state machine that takes one event and says what
-//! follows.
+//! The gate: a small state machine for each node, which collects a stage's inputs; it takes one fact and returns the
+//! consequences.
 //!
-//! Knows no edges and no commands' outcome but what it is told, and does not know DFIR (the derive names the branches
-//! of [`Verdict`] for it, no more). Plain code and not operators, because it counts and forgets: a slot that is dirty
-//! again takes back what was known of it, and a dataflow's relations only grow.
+//! Knows no edges, learns outcomes only from facts, and does not know DFIR (the derive only names the branches of
+//! [`Verdict`] for it). Plain code instead of operators, because it counts and forgets: an input that becomes dirty again
+//! loses its digest, but a dataflow's relations only grow.
 
 use std::mem;
 use std::rc::Rc;
@@ -14,42 +14,42 @@ use smallvec::SmallVec;
 use super::{Command, Failed, How, Keyer, NodeId, Outputs};
 use crate::digest::{ArtifactDigest, Key};
 
-/// What a gate can be told.
+/// A fact for a gate.
 #[derive(Clone, Debug)]
-pub(super) enum Event {
+pub(super) enum Fact {
     DeclareSource(NodeId),
     /// With this many slots.
     DeclareStage(NodeId, u32),
     /// The source may have changed.
     MarkSource(NodeId),
-    /// What fills the slot may have changed.
+    /// The output that fills the slot may have changed.
     Mark(NodeId, u32),
     /// The source, marked before, has this digest.
     Digest(NodeId, ArtifactDigest),
-    /// What fills the slot has settled, with this digest or, if it failed or is blocked, with none.
+    /// The output that fills the slot has settled, with this digest or, if its stage failed or is blocked, with none.
     Settle(NodeId, u32, Option<ArtifactDigest>),
-    /// The wanted key was placed. Its dependents know already.
+    /// The outputs of the wanted key were already placed. Its dependents are informed already.
     UpToDate(NodeId, Key, Outputs),
     Found(NodeId, Key, Outputs),
     Absent(NodeId, Key),
     Done(NodeId, Key, Result<Outputs, Failed>),
 }
 
-/// What follows from an event. The flow takes each variant to another branch.
+/// The consequence of a fact. The flow sends each variant to another branch.
 #[derive(Clone, Debug, PartialEq, Eq, DemuxEnum)]
 pub(super) enum Verdict {
-    /// Was settled and no longer is: on with the mark wave.
+    /// Was settled and no longer is: continue the mark wave.
     Dirty { node: NodeId },
-    /// Its key is known, and its outputs are not. `touched`: something may have been written into its place since the
-    /// engine began, so that what was said to lie there at the beginning doesn't count any more.
+    /// Its key is known, and its outputs are not. `touched`: something may have been written to its place since the engine
+    /// started, so that the state declared at the start doesn't count any more.
     Wanted { stage: NodeId, key: Key, touched: bool },
-    /// Has settled: on with the settle wave. `None`: it failed or is blocked.
+    /// Has settled: continue the settle wave. `None`: it failed or is blocked.
     Settled { node: NodeId, outputs: Option<Outputs> },
     /// For the driver.
     Tell { command: Command },
 }
 
-/// Two are the most that most events give: a settled stage and the news of it, or a cancellation and a new key.
+/// Most facts give at most two: a settled stage and its news, or a cancellation and a new key.
 pub(super) type Verdicts = SmallVec<[Verdict; 2]>;
 
 /// All gates, by node.
@@ -65,18 +65,18 @@ enum Node {
 
 struct Gate {
     stage: NodeId,
-    slots: Vec<Slot>,
-    /// How many slots are dirty, how many failed: the gate must not look through 10,000 slots for each that settles.
+    slots: Vec<InputSlot>,
+    /// The number of dirty and of failed slots: the gate must not scan 10,000 slots for each that settles.
     dirty: u32,
     failed: u32,
     state: State,
-    /// The request that is outstanding, also while dirty: if the same key comes out it must not be made twice.
+    /// The outstanding request, also while dirty: if the same key results it must not be requested twice.
     asked: Option<Asked>,
     place: Place,
 }
 
 #[derive(Clone, Copy)]
-enum Slot {
+enum InputSlot {
     Dirty,
     Known(ArtifactDigest),
     Failed,
@@ -86,7 +86,7 @@ enum Slot {
 enum State {
     /// Waits for slots to settle.
     Dirty,
-    /// All slots are known; waits for the answer to what it asked.
+    /// All slots are known; waits for the answer to its request.
     Awaiting,
     /// Outputs are known, or it failed, or it is blocked. A blocked stage may have dirty slots.
     Settled,
@@ -104,13 +104,13 @@ enum Request {
     Run,
 }
 
-/// What is known about the place where a stage's outputs lie.
+/// What is known about the place of a stage's outputs.
 enum Place {
-    /// Nothing was asked for yet: as it was when the engine began.
+    /// No request yet: as it was when the engine started.
     Untouched,
-    /// The outputs of this key. `news`: how they came there, as long as the driver hasn't been told.
+    /// The outputs of this key. `news`: how they came there, until the driver is informed.
     Holds { key: Key, outputs: Outputs, news: Option<How> },
-    /// A restore or a job may have written there, or have cleared it away, and didn't finish.
+    /// A restore or a job may have written there, or cleared it, and didn't finish.
     Unknown,
 }
 
@@ -119,42 +119,42 @@ impl Gates {
         Gates { keyer, nodes: Vec::new() }
     }
 
-    /// Takes in one event.
-    pub(super) fn step(&mut self, event: Event) -> Verdicts {
+    /// Handles one fact.
+    pub(super) fn step(&mut self, fact: Fact) -> Verdicts {
         let mut verdicts = Verdicts::new();
         let out = &mut verdicts;
-        match event {
-            Event::DeclareSource(source) => self.declare(source, Node::Source { settled: false }),
-            Event::DeclareStage(stage, slots) => {
+        match fact {
+            Fact::DeclareSource(source) => self.declare(source, Node::Source { settled: false }),
+            Fact::DeclareStage(stage, slots) => {
                 self.declare(stage, Node::Stage(Gate::new(stage, slots)));
                 let (gate, keyer) = self.gate(stage);
                 gate.fire(keyer, out);
             }
-            Event::MarkSource(source) => {
+            Fact::MarkSource(source) => {
                 if mem::replace(self.source(source), false) {
                     out.push(Verdict::Dirty { node: source });
                 }
             }
-            Event::Digest(source, digest) => {
+            Fact::Digest(source, digest) => {
                 let settled = mem::replace(self.source(source), true);
                 assert!(!settled, "source {} has two digests in one wave", source.0);
                 out.push(Verdict::Settled { node: source, outputs: Some(Rc::from([digest])) });
             }
-            Event::Mark(stage, slot) => self.gate(stage).0.mark(slot, out),
-            Event::Settle(stage, slot, input) => {
+            Fact::Mark(stage, slot) => self.gate(stage).0.mark(slot, out),
+            Fact::Settle(stage, slot, input) => {
                 let (gate, keyer) = self.gate(stage);
                 gate.settle(slot, input);
                 gate.fire(keyer, out);
             }
-            Event::UpToDate(stage, key, outputs) => self.gate(stage).0.up_to_date(key, outputs),
-            Event::Found(stage, key, outputs) => self.gate(stage).0.found(key, outputs, out),
-            Event::Absent(stage, key) => self.gate(stage).0.absent(key, out),
-            Event::Done(stage, key, result) => self.gate(stage).0.done(key, result, out),
+            Fact::UpToDate(stage, key, outputs) => self.gate(stage).0.up_to_date(key, outputs),
+            Fact::Found(stage, key, outputs) => self.gate(stage).0.found(key, outputs, out),
+            Fact::Absent(stage, key) => self.gate(stage).0.absent(key, out),
+            Fact::Done(stage, key, result) => self.gate(stage).0.done(key, result, out),
         }
         verdicts
     }
 
-    /// Whether something is asked for under a key that may no longer be the right one.
+    /// Whether a request is outstanding for a key that may no longer be right.
     pub(super) fn is_in_doubt(&self, stage: NodeId) -> bool {
         match self.nodes.get(stage.0 as usize) {
             Some(Some(Node::Stage(gate))) => gate.state == State::Dirty && gate.asked.is_some(),
@@ -199,7 +199,7 @@ impl Gate {
     fn new(stage: NodeId, slots: u32) -> Gate {
         Gate {
             stage,
-            slots: vec![Slot::Dirty; slots as usize],
+            slots: vec![InputSlot::Dirty; slots as usize],
             dirty: slots,
             failed: 0,
             state: State::Dirty,
@@ -209,29 +209,33 @@ impl Gate {
     }
 
     fn mark(&mut self, slot: u32, out: &mut Verdicts) {
-        match mem::replace(&mut self.slots[slot as usize], Slot::Dirty) {
-            Slot::Dirty => {}
-            Slot::Known(_) => self.dirty += 1,
-            Slot::Failed => {
+        match mem::replace(&mut self.slots[slot as usize], InputSlot::Dirty) {
+            InputSlot::Dirty => {}
+            InputSlot::Known(_) => self.dirty += 1,
+            InputSlot::Failed => {
                 self.dirty += 1;
                 self.failed -= 1;
             }
         }
-        // Blocked by another slot still, whatever comes into this one: its dependents are as they were.
+        // Still blocked by another slot, whatever arrives in this one: its dependents are unchanged.
         if self.failed == 0 && mem::replace(&mut self.state, State::Dirty) == State::Settled {
             out.push(Verdict::Dirty { node: self.stage });
         }
     }
 
     fn settle(&mut self, slot: u32, input: Option<ArtifactDigest>) {
-        let settled = input.map_or(Slot::Failed, Slot::Known);
+        let settled = input.map_or(InputSlot::Failed, InputSlot::Known);
         let before = mem::replace(&mut self.slots[slot as usize], settled);
-        assert!(matches!(before, Slot::Dirty), "slot {slot} of stage {} settled without being marked", self.stage.0);
+        assert!(
+            matches!(before, InputSlot::Dirty),
+            "slot {slot} of stage {} settled without being marked",
+            self.stage.0
+        );
         self.dirty -= 1;
         self.failed += u32::from(input.is_none());
     }
 
-    /// Goes on as far as the slots allow.
+    /// Advances as far as the slots allow.
     fn fire(&mut self, keyer: &dyn Keyer, out: &mut Verdicts) {
         if self.state != State::Dirty {
             return;
@@ -240,7 +244,7 @@ impl Gate {
             self.cancel(out);
             self.settled(None, None, How::Blocked, out);
         } else if self.dirty == 0 {
-            let inputs: SmallVec<[ArtifactDigest; 8]> = self.slots.iter().map(Slot::known).collect();
+            let inputs: SmallVec<[ArtifactDigest; 8]> = self.slots.iter().map(InputSlot::known).collect();
             self.want(keyer.key(self.stage, &inputs), out);
         }
     }
@@ -274,8 +278,7 @@ impl Gate {
     }
 
     fn absent(&mut self, key: Key, out: &mut Verdicts) {
-        // Answered while dirty: should the same key come out it is looked up again, which is cheap, and may be there
-        // then.
+        // Answered while dirty: if the same key results it is looked up again, which is cheap, and may be found then.
         if self.answered(key, Request::LookUp) && self.state == State::Awaiting {
             self.asked = Some(Asked { key, request: Request::Run });
             out.push(Verdict::Tell { command: Command::Run { stage: self.stage, key } });
@@ -289,12 +292,12 @@ impl Gate {
         match result {
             Ok(outputs) => self.hold(key, outputs, How::Ran, out),
             Err(Failed) if self.state == State::Awaiting => self.settled(Some(key), None, How::Failed, out),
-            // Failed while dirty: should the same key come out it is tried again, as after any mark.
+            // Failed while dirty: if the same key results it is retried, as after any mark.
             Err(Failed) => {}
         }
     }
 
-    /// Whether this answers what is outstanding, which then no longer is.
+    /// Whether this answers the outstanding request, which it then clears.
     fn answered(&mut self, key: Key, request: Request) -> bool {
         self.asked.take_if(|asked| asked.key == key && asked.request == request).is_some()
     }
@@ -327,11 +330,11 @@ impl Gate {
     }
 }
 
-impl Slot {
+impl InputSlot {
     fn known(&self) -> ArtifactDigest {
         match self {
-            Slot::Known(digest) => *digest,
-            Slot::Dirty | Slot::Failed => unreachable!("the gate fires when no slot is dirty or failed"),
+            InputSlot::Known(digest) => *digest,
+            InputSlot::Dirty | InputSlot::Failed => unreachable!("the gate fires when no slot is dirty or failed"),
         }
     }
 }
@@ -356,8 +359,8 @@ mod tests {
     /// A source and a stage with this many slots.
     fn gates(slots: u32) -> Gates {
         let mut gates = Gates::new(Rc::new(First));
-        assert!(gates.step(Event::DeclareSource(SOURCE)).is_empty());
-        assert!(gates.step(Event::DeclareStage(STAGE, slots)).is_empty());
+        assert!(gates.step(Fact::DeclareSource(SOURCE)).is_empty());
+        assert!(gates.step(Fact::DeclareStage(STAGE, slots)).is_empty());
         gates
     }
 
@@ -374,45 +377,45 @@ mod tests {
     fn a_gate_fires_with_its_last_slot_whatever_their_order() {
         let mut gates = gates(3);
         for slot in [2, 0] {
-            assert!(gates.step(Event::Settle(STAGE, slot, Some(digest(slot as u8)))).is_empty());
+            assert!(gates.step(Fact::Settle(STAGE, slot, Some(digest(slot as u8)))).is_empty());
         }
         let key = Key(digest(0).0);
         let wanted = Verdict::Wanted { stage: STAGE, key, touched: false };
-        assert_eq!(gates.step(Event::Settle(STAGE, 1, Some(digest(1))))[..], [wanted]);
+        assert_eq!(gates.step(Fact::Settle(STAGE, 1, Some(digest(1))))[..], [wanted]);
     }
 
     #[test]
     fn a_gate_is_blocked_by_its_first_failed_slot_and_freed_by_its_last() {
         let mut gates = gates(2);
-        assert_eq!(gates.step(Event::Settle(STAGE, 0, None))[..], blocked());
-        assert!(gates.step(Event::Settle(STAGE, 1, None)).is_empty());
-        assert!(gates.step(Event::Mark(STAGE, 0)).is_empty());
-        assert_eq!(gates.step(Event::Mark(STAGE, 1))[..], [Verdict::Dirty { node: STAGE }]);
-        assert!(gates.step(Event::Settle(STAGE, 0, Some(digest(0)))).is_empty());
-        assert_eq!(gates.step(Event::Settle(STAGE, 1, None))[..], blocked());
+        assert_eq!(gates.step(Fact::Settle(STAGE, 0, None))[..], blocked());
+        assert!(gates.step(Fact::Settle(STAGE, 1, None)).is_empty());
+        assert!(gates.step(Fact::Mark(STAGE, 0)).is_empty());
+        assert_eq!(gates.step(Fact::Mark(STAGE, 1))[..], [Verdict::Dirty { node: STAGE }]);
+        assert!(gates.step(Fact::Settle(STAGE, 0, Some(digest(0)))).is_empty());
+        assert_eq!(gates.step(Fact::Settle(STAGE, 1, None))[..], blocked());
     }
 
     #[test]
     fn only_the_first_mark_of_a_settled_node_is_passed_on() {
         let mut gates = gates(1);
-        assert!(gates.step(Event::MarkSource(SOURCE)).is_empty(), "never settled");
-        gates.step(Event::Digest(SOURCE, digest(0)));
-        assert_eq!(gates.step(Event::MarkSource(SOURCE))[..], [Verdict::Dirty { node: SOURCE }]);
-        assert!(gates.step(Event::MarkSource(SOURCE)).is_empty());
+        assert!(gates.step(Fact::MarkSource(SOURCE)).is_empty(), "never settled");
+        gates.step(Fact::Digest(SOURCE, digest(0)));
+        assert_eq!(gates.step(Fact::MarkSource(SOURCE))[..], [Verdict::Dirty { node: SOURCE }]);
+        assert!(gates.step(Fact::MarkSource(SOURCE)).is_empty());
 
-        gates.step(Event::Settle(STAGE, 0, None));
-        assert_eq!(gates.step(Event::Mark(STAGE, 0))[..], [Verdict::Dirty { node: STAGE }]);
-        assert!(gates.step(Event::Mark(STAGE, 0)).is_empty());
+        gates.step(Fact::Settle(STAGE, 0, None));
+        assert_eq!(gates.step(Fact::Mark(STAGE, 0))[..], [Verdict::Dirty { node: STAGE }]);
+        assert!(gates.step(Fact::Mark(STAGE, 0)).is_empty());
     }
 
     #[test]
     fn what_was_asked_for_is_in_doubt_from_a_mark_until_the_slots_are_known_again() {
         let mut gates = gates(1);
-        gates.step(Event::Settle(STAGE, 0, Some(digest(0))));
+        gates.step(Fact::Settle(STAGE, 0, Some(digest(0))));
         assert!(!gates.is_in_doubt(STAGE));
-        gates.step(Event::Mark(STAGE, 0));
+        gates.step(Fact::Mark(STAGE, 0));
         assert!(gates.is_in_doubt(STAGE));
-        gates.step(Event::Settle(STAGE, 0, Some(digest(0))));
+        gates.step(Fact::Settle(STAGE, 0, Some(digest(0))));
         assert!(!gates.is_in_doubt(STAGE));
     }
 
@@ -420,13 +423,13 @@ mod tests {
     #[should_panic(expected = "slot 0 of stage 1 settled without being marked")]
     fn a_slot_with_two_edges_is_refused() {
         let mut gates = gates(2);
-        gates.step(Event::Settle(STAGE, 0, Some(digest(0))));
-        gates.step(Event::Settle(STAGE, 0, Some(digest(1))));
+        gates.step(Fact::Settle(STAGE, 0, Some(digest(0))));
+        gates.step(Fact::Settle(STAGE, 0, Some(digest(1))));
     }
 
     #[test]
     #[should_panic(expected = "node 7 is not declared as a stage")]
     fn a_node_that_was_not_declared_is_refused() {
-        gates(1).step(Event::Mark(NodeId(7), 0));
+        gates(1).step(Fact::Mark(NodeId(7), 0));
     }
 }

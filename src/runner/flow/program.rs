@@ -1,38 +1,38 @@
-//! The dataflow program: the relations of the room and how they are joined. One tick is one hop along the edges.
+//! The dataflow program: the relations of this room and their joins. One tick is one hop along the edges.
 //!
-//! Knows no state of a stage: that is the gate's. Every operator here passes on what is new and nothing else. The
-//! textbook's `join::<'static>` and `fold_keyed` would repeat all they hold in every tick, which makes a chain of
-//! stages quadratic; `join_multiset_half` and `anti_join` keep one side and are probed by the other. A loop must go
-//! through `defer_tick`, as this release has no fixpoint inside a tick.
+//! Knows no state of a stage: the gate does. Every operator here passes on only what is new. The textbook's
+//! `join::<'static>` and `fold_keyed` would repeat their whole state in every tick, which makes a chain of stages
+//! quadratic; `join_multiset_half` and `anti_join` store one side and probe it with the other. A loop must go through
+//! `defer_tick`, as this release has no fixpoint inside a tick.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use dfir_rs::dfir_syntax;
 
-use super::gate::{Event, Gates, Verdict};
+use super::gate::{Fact, Gates, Verdict};
 use super::port::Arrivals;
 use super::{Command, Edge, How, NodeId, Outputs};
 use crate::digest::{ArtifactDigest, Key};
 
-/// Runs the flow until no fact is left to be taken in. The flow's own type can't be named.
+/// Runs the flow until all facts are processed. The flow's own type can't be named.
 pub(super) type Program = Box<dyn FnMut()>;
 
 /// The receiving ends of the engine's ports.
 pub(super) struct Arriving {
-    pub(super) events: Arrivals<Event>,
+    pub(super) facts: Arrivals<Fact>,
     pub(super) edges: Arrivals<Edge>,
     pub(super) placed: Arrivals<(NodeId, Key, Outputs)>,
 }
 
-/// Where a key is looked for, and with it whether anything was written there since the engine began. The facts about
-/// what was placed say `false`, so that a stage that has been asked for anything never matches one again: a fact can't
-/// be taken back from a join, but it can be made unreachable.
+/// The key to look up for a stage, and whether anything was written to its place since the engine started. The facts about
+/// placed outputs say `false`, so that a stage with an earlier request never matches one: a fact can't be removed from a
+/// join, but it can be made unreachable.
 type Wanted = (NodeId, Key, bool);
 
-/// The program over these ports. It appends what it concludes to `commands`.
+/// The program over these ports. It appends its conclusions to `commands`.
 pub(super) fn build(arriving: Arriving, gates: Rc<RefCell<Gates>>, commands: Rc<RefCell<Vec<Command>>>) -> Program {
-    let Arriving { events, edges, placed } = arriving;
+    let Arriving { facts, edges, placed } = arriving;
     let (told, up_to_date, looked_up) = (Rc::clone(&commands), Rc::clone(&commands), commands);
     let mut flow = dfir_syntax! {
         edge = source_stream(edges) -> map(|edge: Edge| (edge.from, edge)) -> tee();
@@ -40,11 +40,11 @@ pub(super) fn build(arriving: Arriving, gates: Rc<RefCell<Gates>>, commands: Rc<
             -> map(|(stage, key, outputs): (NodeId, Key, Outputs)| ((stage, key, false), outputs))
             -> tee();
 
-        // The gate: a stage's inputs meet, and it says what follows.
-        event = union();
-        source_stream(events) -> event;
-        verdict = event
-            -> map(|event: Event| gates.borrow_mut().step(event))
+        // The gate: collects a stage's inputs and returns the consequences.
+        fact = union();
+        source_stream(facts) -> fact;
+        verdict = fact
+            -> map(|fact: Fact| gates.borrow_mut().step(fact))
             -> flatten()
             -> demux_enum::<Verdict>();
         verdict[Tell] -> for_each(|(command,): (Command,)| told.borrow_mut().push(command));
@@ -53,11 +53,11 @@ pub(super) fn build(arriving: Arriving, gates: Rc<RefCell<Gates>>, commands: Rc<
         verdict[Dirty] -> map(|(node,): (NodeId,)| (node, ())) -> [probe]mark;
         edge -> [build]mark;
         mark = join_multiset_half::<'static, 'tick>()
-            -> map(|(_, ((), edge)): (NodeId, ((), Edge))| Event::Mark(edge.to, edge.slot))
+            -> map(|(_, ((), edge)): (NodeId, ((), Edge))| Fact::Mark(edge.to, edge.slot))
             -> defer_tick()
-            -> event;
+            -> fact;
 
-        // A new key meets what lies in place: up to date, or to be looked up.
+        // Joins a new key with what is in place: up to date, or to be looked up.
         wanted = verdict[Wanted] -> map(|wanted: Wanted| (wanted, ())) -> tee();
         wanted -> [probe]hit;
         place -> [build]hit;
@@ -67,7 +67,7 @@ pub(super) fn build(arriving: Arriving, gates: Rc<RefCell<Gates>>, commands: Rc<
         hit -> for_each(|(stage, key, _): (NodeId, Key, Outputs)| {
             up_to_date.borrow_mut().push(Command::Settled { stage, key: Some(key), how: How::UpToDate })
         });
-        hit -> map(|(stage, key, outputs)| Event::UpToDate(stage, key, outputs)) -> defer_tick() -> event;
+        hit -> map(|(stage, key, outputs)| Fact::UpToDate(stage, key, outputs)) -> defer_tick() -> fact;
 
         wanted -> [pos]miss;
         place -> map(|(place, _): (Wanted, Outputs)| place) -> [neg]miss;
@@ -76,8 +76,8 @@ pub(super) fn build(arriving: Arriving, gates: Rc<RefCell<Gates>>, commands: Rc<
                 looked_up.borrow_mut().push(Command::LookUp { stage, key })
             });
 
-        // The settle wave. What is up to date sets it off without going through the gate first: that would double the
-        // ticks of a run in which nothing is to be done.
+        // The settle wave. Up-to-date stages start it without going through the gate first: that would double the ticks of
+        // a run without work.
         settled = union();
         hit -> map(|(stage, _, outputs)| (stage, Some(outputs))) -> settled;
         verdict[Settled] -> settled;
@@ -86,10 +86,10 @@ pub(super) fn build(arriving: Arriving, gates: Rc<RefCell<Gates>>, commands: Rc<
         settle = join_multiset_half::<'static, 'tick>()
             -> map(|(_, (outputs, edge)): (NodeId, (Option<Outputs>, Edge))| {
                 let input = outputs.map(|outputs| part(&outputs, edge));
-                Event::Settle(edge.to, edge.slot, input)
+                Fact::Settle(edge.to, edge.slot, input)
             })
             -> defer_tick()
-            -> event;
+            -> fact;
     };
     Box::new(move || flow.run_available_sync())
 }

@@ -1,8 +1,8 @@
 //! The engine against an oracle: random graphs, edits, caches, failures and orders of answers.
 //!
-//! The outcome of a key is fixed beforehand (a hash decides), so what every stage must come to follows from the digests
-//! of the sources alone, by one pass in topological order. A simulated driver does as it is told, in random order, and
-//! checks each command against that pass at the moment it is given.
+//! The outcome of a key is fixed in advance (by a hash), so the final state of every stage follows from the sources'
+//! digests alone, by one pass in topological order. A simulated driver executes commands in random order, and checks each
+//! command against that pass at the moment it is issued.
 
 mod by_hand;
 
@@ -43,7 +43,7 @@ fn declare<'a>(engine: &mut Engine, sources: u32, stages: impl Iterator<Item = &
 
 /// Each stage has this many outputs.
 const OUTPUTS: u32 = 2;
-/// Sources take few values, so that edits often go back to an earlier one.
+/// Sources take few values, so that edits often return to an earlier one.
 const VALUES: u8 = 3;
 
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ struct World {
     stages: Vec<Vec<(u32, u32)>>,
     /// Decides the outcome of every key.
     salt: u64,
-    /// The values of the sources when the workspace was last used, and the stages whose outputs still lie there from
+    /// The values of the sources when the workspace was last used, and the stages whose outputs are still in place from
     /// then.
     placed: (Vec<u8>, Vec<bool>),
 }
@@ -62,9 +62,9 @@ struct World {
 enum Move {
     /// These sources get new values, or the ones they have.
     Edit(Vec<(sample::Index, u8)>),
-    /// One outstanding request is answered; `step`: and taken in at once.
+    /// One outstanding request is answered; `step`: and processed at once.
     Answer { which: sample::Index, step: bool },
-    /// A job that was cancelled turns out to have finished.
+    /// A cancelled job turns out to have finished.
     Late(sample::Index),
 }
 
@@ -89,7 +89,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     collection::vec(proptest::prop_oneof![2 => edit, 6 => answer, 1 => late], 0..60)
 }
 
-/// What a node comes to.
+/// The final state of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fate {
     Known { key: Option<Key>, outputs: Outputs },
@@ -112,14 +112,14 @@ fn value(source: u32, value: u8) -> ArtifactDigest {
 }
 
 impl World {
-    /// A number below `below` that depends on the key and the purpose only.
+    /// A number below `below` that depends only on the key and the purpose.
     fn dice(&self, purpose: &str, key: Key, below: u8) -> u8 {
         let mut encoder = Encoder::new("test/dice/1");
         let digest = encoder.field(purpose, key.0.as_bytes()).field("salt", &self.salt.to_le_bytes()).finish();
         digest.as_bytes()[0] % below
     }
 
-    /// Each output has two values, so that a stage with another key often brings forth a part that is the same.
+    /// Each output has two values, so that a stage with another key often has an unchanged output.
     fn outputs(&self, stage: u32, key: Key) -> Outputs {
         let part = |output: u32| [stage as u8, output as u8, self.dice(["first", "second"][output as usize], key, 2)];
         (0..OUTPUTS).map(|output| ArtifactDigest(Digest::of(&part(output)))).collect()
@@ -133,7 +133,7 @@ impl World {
         !self.stored_from_the_beginning(key) && self.dice("fails", key, 8) == 0
     }
 
-    /// What every node comes to for these values of the sources: one pass in topological order.
+    /// The final state of every node for these values of the sources: one pass in topological order.
     fn fates(&self, values: &[u8]) -> Vec<Fate> {
         let source = |(id, &now): (u32, &u8)| Fate::Known { key: None, outputs: Rc::from([value(id, now)]) };
         let mut fates: Vec<Fate> = (0..self.sources).zip(values).map(source).collect();
@@ -153,7 +153,7 @@ impl World {
         fates
     }
 
-    /// The stages whose outputs lie in place at the beginning, and under which key.
+    /// The stages whose outputs are in place at the beginning, with their keys.
     fn placed(&self) -> HashMap<NodeId, Key> {
         let (then, lies) = &self.placed;
         let fates = self.fates(then);
@@ -171,15 +171,15 @@ enum Request {
     Run,
 }
 
-/// Does what the engine says, and holds every command against what the sources are.
+/// Executes the engine's commands, and checks each against the sources.
 struct Driver<'a> {
     world: &'a World,
     engine: Engine,
     values: Vec<u8>,
     fates: Vec<Fate>,
-    /// The key whose outputs lie in a stage's place, whole.
+    /// The key whose outputs are complete in a stage's place.
     place: HashMap<NodeId, Key>,
-    /// Stages that were the object of a request.
+    /// Stages that had a request.
     touched: HashSet<NodeId>,
     published: HashSet<Key>,
     outstanding: Vec<(NodeId, Key, Request)>,
@@ -221,7 +221,7 @@ impl<'a> Driver<'a> {
     fn make(&mut self, movement: &Move) -> Checked {
         match movement {
             Move::Edit(edits) => {
-                // Under the values it holds for: the engine would take in what was answered before the edit.
+                // With the values that were valid then: the engine would process earlier answers before the edit.
                 self.step()?;
                 let edits: HashMap<_, _> =
                     edits.iter().map(|(source, value)| (source.index(self.values.len()), *value)).collect();
@@ -277,7 +277,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Publishes what a cancelled job brought forth, but leaves the stage's place alone.
+    /// Publishes the result of a cancelled job, but doesn't touch the stage's place.
     fn late(&mut self, stage: NodeId, key: Key) -> Checked {
         let again = self.outstanding.contains(&(stage, key, Request::Run));
         if self.world.fails(key) || again {
@@ -328,7 +328,7 @@ impl<'a> Driver<'a> {
     fn settled(&mut self, stage: NodeId, key: Option<Key>, how: How) -> Checked {
         let fate = &self.fates[stage.0 as usize];
         prop_assert_eq!(key, fate.key());
-        // The place holds what the engine takes for the outputs, whatever was cancelled or went back in between.
+        // The place holds what the engine expects, whatever was cancelled or reverted in between.
         let in_place = key.is_some() && key == self.place.get(&stage).copied();
         let right = match (fate, how) {
             (Fate::Blocked, How::Blocked) | (Fate::Failed { .. }, How::Failed) => true,
@@ -349,7 +349,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// Answers everything, and compares what all stages came to with what they must come to.
+    /// Answers everything, and compares the states of all stages with the expected ones.
     fn finish(&mut self) -> Checked {
         self.step()?;
         while let Some((stage, key, request)) = self.outstanding.pop() {

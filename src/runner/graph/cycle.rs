@@ -1,7 +1,7 @@
-//! Stages that wait for each other in a circle, and how that is told.
+//! Reports stages that wait for each other in a cycle.
 //!
-//! Each strongly connected part gives one message, with one shortest circle in it: breaking that is the first thing to
-//! do, and another circle of the same part may break with it.
+//! There is one message per strongly connected component, with a shortest cycle in it: break that one first; other cycles
+//! of the same component may break with it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,10 +15,10 @@ use crate::pipeline::{Pipeline, Problem, StageId};
 
 /// Edges shown with their line; the others are listed.
 const SHOWN: usize = 2;
-/// Stages and edges named at most.
+/// The maximum number of stages and edges named.
 const NAMED: usize = 10;
 
-/// One problem for each part of the graph that holds a cycle, in the order of the file.
+/// One problem for each component that contains a cycle, in the order of the file.
 pub(super) fn problems(pipeline: &Pipeline, graph: &DiGraph<StageId, Edge>) -> Vec<Problem> {
     // Kosaraju's algorithm and not Tarjan's: petgraph's Tarjan recurses.
     let mut first_of_part: Vec<StageId> = kosaraju_scc(graph)
@@ -30,7 +30,7 @@ pub(super) fn problems(pipeline: &Pipeline, graph: &DiGraph<StageId, Edge>) -> V
     first_of_part.into_iter().map(|first| problem(pipeline, &shortest(graph, first))).collect()
 }
 
-/// A shortest circle through a stage, edge by edge; empty where there is none.
+/// A shortest cycle through a stage, as edges; empty if there is none.
 fn shortest(graph: &DiGraph<StageId, Edge>, first: StageId) -> Vec<Edge> {
     let mut came_by: HashMap<StageId, Edge> = HashMap::new();
     let mut queue = VecDeque::from([first]);
@@ -68,7 +68,7 @@ fn problem(pipeline: &Pipeline, circle: &[Edge]) -> Problem {
     };
     if let [edge] = circle {
         return Problem::error(format!("stage `{}` waits for itself", name(edge.to)))
-            .at(span(edge), "this is, holds or lies in one of its outputs");
+            .at(span(edge), "this is, contains or is inside one of its outputs");
     }
     let mut path: Vec<&str> = circle.iter().map(|edge| name(edge.output.stage)).collect();
     path.push(path[0]);

@@ -1,4 +1,4 @@
-//! The graph for people and for other programs: a table, Graphviz, Mermaid, JSON.
+//! Writes the graph for people and for other programs: a table, Graphviz, Mermaid, JSON.
 //!
 //! Knows nothing of states and times; `report` shows those. Stages come in the order in which they can run.
 
@@ -10,17 +10,17 @@ use super::{Edge, StageGraph};
 use crate::pipeline::{InputSource, Pipeline, StageId};
 use crate::shown;
 
-/// The forms in which a graph can be written.
+/// The formats of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Picture {
-    /// A line a stage: its name, its kind, what it reads; where there are only so many columns, that in several.
+    /// One line per stage: name, kind, inputs; in narrow terminals wrapped over several lines.
     Text {
-        /// How wide the screen is, if it is one.
+        /// The width of the terminal, if there is one.
         columns: Option<usize>,
     },
     /// For Graphviz.
     Dot,
-    /// For Mermaid, which many web pages of code draw.
+    /// For Mermaid, which many code hosting sites render.
     Mermaid,
     /// For programs: `stages` with `name`, `kind`, `reads`, `datasets`, `outputs`.
     Json,
@@ -90,7 +90,7 @@ impl StageGraph {
 
     fn mermaid(&self, pipeline: &Pipeline) -> String {
         let mut text = String::from("flowchart LR\n");
-        // Mermaid has no escapes but HTML's numbers.
+        // Mermaid has no escapes but HTML's numeric entities.
         let safe =
             |label: &str| label.replace('&', "#38;").replace('"', "#34;").replace('<', "#60;").replace('>', "#62;");
         self.each_line(pipeline, |line| match line {
@@ -149,7 +149,7 @@ fn datasets(pipeline: &Pipeline, stage: StageId) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A string of Graphviz: quotes and backslashes are escaped, a line feed stays one.
+/// A Graphviz string: quotes and backslashes are escaped, a line feed stays one.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }

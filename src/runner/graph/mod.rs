@@ -1,7 +1,7 @@
-//! The stages as a graph, acyclic once it is built: who reads whom, in which order they can run.
+//! The graph of stages, acyclic once it is built: which stage reads which, and in which order they can run.
 //!
-//! Knows no keys and no files; an edge is whatever makes one stage wait for another. The only room that names petgraph.
-//! Nothing here recurses: a chain of 100,000 stages must not need a stack as deep.
+//! Knows no keys and no files; an edge is any reason for a stage to wait for another. The only room that names petgraph.
+//! Nothing here recurses: a chain of 100,000 stages must not need a deep stack.
 
 mod cycle;
 mod draw;
@@ -21,7 +21,7 @@ use crate::pipeline::{Draft, InputSource, OutputId, Pipeline, Problem, Problems,
 /// Reads a pipeline file and builds its graph.
 ///
 /// # Errors
-/// Every mistake of the file and of the arguments, its cycles among them.
+/// Every mistake of the file and of the arguments, including cycles.
 pub fn load(file: &Path, set: &[String]) -> Result<(Pipeline, StageGraph), Problems> {
     let draft = Draft::read(file, set)?;
     match draft.pipeline().map(build) {
@@ -34,7 +34,7 @@ pub fn load(file: &Path, set: &[String]) -> Result<(Pipeline, StageGraph), Probl
 /// The stages of a pipeline and what each waits for. Without cycles.
 #[derive(Debug)]
 pub struct StageGraph {
-    /// A node a stage, by its number; an edge from a stage to one that waits for it.
+    /// One node per stage, by its number; an edge from a stage to each that waits for it.
     graph: DiGraph<StageId, Edge>,
     order: Vec<StageId>,
 }
@@ -42,20 +42,20 @@ pub struct StageGraph {
 /// Why one stage waits for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
-    /// The output that is waited for.
+    /// The output that is needed.
     pub output: OutputId,
-    /// The stage that waits.
+    /// The waiting stage.
     pub to: StageId,
-    /// The place of the input in its [`Stage::inputs`](crate::pipeline::Stage::inputs).
+    /// The index of the input in its [`Stage::inputs`](crate::pipeline::Stage::inputs).
     pub input: usize,
-    /// Whether the input is the output; else it is a data set or a folder that can't be listed before.
+    /// Whether the input is the output itself; else it is a data set or folder that contains the output.
     pub reads: bool,
 }
 
 /// Builds the graph.
 ///
 /// # Errors
-/// One problem for each group of stages that wait for each other in a circle.
+/// One problem for each group of stages that wait for each other in a cycle.
 pub fn build(pipeline: &Pipeline) -> Result<StageGraph, Vec<Problem>> {
     let mut graph = DiGraph::with_capacity(pipeline.stages.len(), pipeline.stages.len());
     for stage in pipeline.stage_ids() {
@@ -89,8 +89,7 @@ fn node(stage: StageId) -> NodeIndex {
     NodeIndex::new(stage.index())
 }
 
-/// Every stage after those it waits for; where there is a choice, in the order of the file. Shorter where there is a
-/// cycle.
+/// Every stage after those it waits for; otherwise in the order of the file. Incomplete if there is a cycle.
 fn order(graph: &DiGraph<StageId, Edge>) -> Vec<StageId> {
     let mut waits: Vec<usize> =
         graph.node_indices().map(|node| graph.edges_directed(node, Direction::Incoming).count()).collect();
@@ -110,7 +109,7 @@ fn order(graph: &DiGraph<StageId, Edge>) -> Vec<StageId> {
 }
 
 impl StageGraph {
-    /// Every stage after all that it waits for; where there is a choice, in the order of the file.
+    /// Every stage after all that it waits for; otherwise in the order of the file.
     pub fn order(&self) -> &[StageId] {
         &self.order
     }
@@ -133,7 +132,7 @@ impl StageGraph {
         self.neighbours(stage, Direction::Incoming)
     }
 
-    /// These stages and all that they wait for, directly or not, in [`order`](StageGraph::order).
+    /// These stages and all that they wait for, directly or indirectly, in [`order`](StageGraph::order).
     pub fn ancestors(&self, stages: &[StageId]) -> Vec<StageId> {
         let upstream = Reversed(&self.graph);
         let mut search = Dfs::empty(upstream);

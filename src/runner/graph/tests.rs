@@ -39,7 +39,7 @@ fn screen(reads: &[Vec<usize>]) -> String {
     screen.lines().filter(|line| !line.contains("/p.toml")).collect::<Vec<_>>().join("\n")
 }
 
-/// Graphs whose stages read only stages before them, in an order of the file that is shuffled.
+/// Graphs whose stages read only stages before them; the file's order is shuffled.
 fn acyclic() -> impl Strategy<Value = Vec<Vec<usize>>> {
     (1..12usize).prop_flat_map(|stages| {
         let edges = prop::collection::vec((0..stages, 0..stages), 0..24);
@@ -56,7 +56,7 @@ fn acyclic() -> impl Strategy<Value = Vec<Vec<usize>>> {
     })
 }
 
-/// All that a stage waits for, by following the lists naively.
+/// All stages that a stage waits for, by following the lists naively.
 fn closure(reads: &[Vec<usize>], from: usize) -> HashSet<usize> {
     let mut found = HashSet::from([from]);
     let mut open = vec![from];

@@ -1,18 +1,18 @@
-//! Listings: which files an input consisted of, kept beside its digest for people, for `why` and for reports.
+//! Listings: the files of an input, stored with its digest for people, for `why` and for reports.
 //!
-//! Knows names and digests, no file. A line a file, its digest and its name, after a first line that says what it is. Not the
-//! store's listings of folders, which are another encoding: these can be read by eye, and a data set is no folder.
+//! Knows names and digests, no file. One line per file with its digest and its name, after a header line. Not the store's
+//! folder listings, which have another format: these are readable, and a data set is not a folder.
 
 use std::collections::BTreeMap;
 
-/// The files of an input: name → content in short.
+/// The files of an input: name → short content digest.
 pub type Files = BTreeMap<String, String>;
 
 const HEAD: &str = "intrada files 1\n";
-/// Before the name of an image, where its label is meant.
+/// Before an image's name, for its label.
 const LABEL: &str = "label of ";
 
-/// What the label of an image is called in a listing.
+/// The name of an image's label in a listing.
 pub fn label_of(image: &str) -> String {
     format!("{LABEL}{image}")
 }
@@ -26,12 +26,12 @@ pub fn encode(files: impl Iterator<Item = (String, String)>) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Reads it back, with digests in short.
+/// Parses it, with short digests.
 pub fn decode(bytes: &[u8]) -> Option<Files> {
     Some(lines(bytes)?.map(|(digest, name)| (name.to_owned(), digest.chars().take(6).collect())).collect())
 }
 
-/// How many images are in the listing of a data set.
+/// The number of images in the listing of a data set.
 pub fn images(bytes: &[u8]) -> Option<usize> {
     Some(lines(bytes)?.filter(|(_, name)| !name.starts_with(LABEL)).count())
 }

@@ -1,7 +1,7 @@
-//! What a source was when it was digested: enough to find out later whether it still is, without the index.
+//! A source's state when it was digested: enough to check later whether it has changed, without the index.
 //!
-//! Knows no stage. It is taken in the same look as the digest that enters a key, so that what a key says and what is compared
-//! with it later are one thing, whatever other runs find out about the same files in the meantime.
+//! Knows no stage. It is recorded together with the digest that enters a key, so that the key and the later check refer to
+//! the same state, whatever other runs learn about the files in the meantime.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use crate::store::index::FileRecord;
 use crate::store::tree::Shape;
 
-/// A source as it was.
+/// The state of a source.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Its files, those behind links included, by their paths relative to the workspace's root.
+    /// Its files, including those behind links, by their paths relative to the workspace's root.
     pub files: Vec<(PathBuf, FileRecord)>,
-    /// Of a folder.
+    /// For a folder.
     pub folder: Option<SeenFolder>,
 }
 
@@ -23,14 +23,14 @@ pub struct Seen {
 pub struct SeenFolder {
     /// The folder, relative to the workspace's root.
     pub path: PathBuf,
-    /// The cache, which is no part of it.
+    /// The cache, which is excluded.
     pub cache: PathBuf,
-    /// What lay below it.
+    /// Its contents.
     pub names: BTreeMap<PathBuf, Shape>,
 }
 
 impl SeenFolder {
-    /// The links in it that lead nowhere, each with why.
+    /// The dangling links in it, each with the reason.
     pub fn dead_links(&self) -> impl Iterator<Item = (PathBuf, &'static str)> {
         let names = self.names.iter();
         names.filter_map(|(name, shape)| Some((self.path.join(name), super::leads_nowhere(shape)?)))

@@ -1,4 +1,4 @@
-//! Laws of the stat cache: nothing changed is missed, and nothing unchanged is read.
+//! Laws of the stat cache: no change is missed, and nothing unchanged is read.
 
 use std::fs::{File, FileTimes, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::store::{Store, Take};
 
-/// Longer than a tick of the clock that stamps files.
+/// Longer than a tick of the file system's clock.
 const TICK: Duration = Duration::from_millis(30);
 
 fn workspace() -> (TempDir, PathBuf) {
@@ -27,7 +27,7 @@ fn digest(content: &str) -> FileDigest {
     FileDigest(Digest::of(content.as_bytes()))
 }
 
-/// Records in which every digest is wrong: whoever believes them shows it, whoever reads doesn't.
+/// Records with wrong digests: they show up where a record is trusted instead of reading the file.
 fn lying(root: &Path, path: &str) -> HashMap<PathBuf, FileRecord> {
     let inputs = inputs(root, HashMap::new());
     inputs.artifact(Path::new(path)).unwrap();
@@ -86,7 +86,7 @@ fn a_source_folder_equals_the_artifact_that_the_store_makes_of_it() {
     }
     fs::write(root.join("data/tool"), "run").unwrap();
     fs::set_permissions(root.join("data/tool"), Permissions::from_mode(0o755)).unwrap();
-    // A link that can be followed is kept in an output and followed in a source.
+    // A resolvable link is kept in an output and followed in a source.
     symlink("nowhere", root.join("data/link")).unwrap();
     let store = Store::open(&root.join("cache")).unwrap();
     let stored = store.insert(&root.join("data"), Take::Copy).unwrap();
@@ -151,7 +151,7 @@ fn what_lies_behind_a_link_counts_and_so_does_where_the_link_leads() {
     change(&|| fs::create_dir(disk.join("city/empty")).unwrap());
     change(&|| fs::set_permissions(disk.join("list"), Permissions::from_mode(0o755)).unwrap());
     change(&|| {
-        // Leads to equal content, which a program that asks where a link leads can tell.
+        // The target has equal content, but a program can read the link's text.
         fs::copy(disk.join("list"), disk.join("copy")).unwrap();
         fs::remove_file(root.join("data/list")).unwrap();
         symlink(disk.join("copy"), root.join("data/list")).unwrap();
@@ -195,7 +195,7 @@ fn links_in_a_circle_end_and_are_told_and_the_cache_is_no_input_behind_a_link_ei
     let names = ["deep/dangling", "deep/up", "disk/again", "loop", "root"];
     assert_eq!(dead, names.map(|name| Path::new("data").join(name)));
     fs::write(disk.join("cache/object"), "").unwrap();
-    // The program's own, whatever it is.
+    // The program's own files.
     fs::write(disk.join(".intrada-report-1"), "").unwrap();
     fs::create_dir(root.join("data/deep/.intrada")).unwrap();
     assert_eq!(look().artifact, source.artifact);
@@ -220,7 +220,7 @@ fn a_missing_path_is_answered_with_what_there_is() {
     assert_eq!(message("date"), "`date` does not exist; `.` holds data; `data` may be meant");
     std::os::unix::fs::symlink("nowhere", root.join("data/link")).unwrap();
     for path in ["data/link", "data/link/1.png"] {
-        let said = format!("`{path}` does not exist; `data/link` is a symbolic link that leads to nothing");
+        let said = format!("`{path}` does not exist; `data/link` is a dangling symbolic link");
         assert_eq!(message(path), said);
     }
     assert_eq!(
@@ -252,7 +252,7 @@ fn what_has_no_content_is_an_error_that_names_it() {
 fn a_file_that_is_written_to_all_the_time_is_refused() {
     let (_dir, root) = workspace();
     let file = root.join("file");
-    // Reading takes longer than a tick, in which the writer moves the times.
+    // Reading takes longer than a tick, in which the writer changes the times.
     File::create(&file).unwrap().set_len(256 << 20).unwrap();
     let done = std::sync::atomic::AtomicBool::new(false);
     let result = std::thread::scope(|scope| {

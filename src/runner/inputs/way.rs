@@ -1,6 +1,6 @@
-//! The links and folders that are passed on the way to a path.
+//! The links and folders on the path to a file.
 //!
-//! Knows no stage. Whoever opens a path passes them, so whoever exchanges one exchanges what is read.
+//! Knows no stage. Opening a path resolves them, so replacing one replaces what is read.
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
@@ -8,27 +8,27 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::store::stat::Stat;
 
-/// What is passed on the way to a path, through all links.
+/// What a path resolves through, including all links.
 #[derive(Default)]
 pub struct Way {
     /// The links.
     pub links: BTreeSet<PathBuf>,
-    /// The folders, and what isn't there but may come and go.
+    /// The folders, including missing ones.
     pub folders: BTreeSet<PathBuf>,
 }
 
 impl Way {
-    /// As many links as the system itself follows.
+    /// The system's own limit on links.
     const MOST: usize = 40;
 
-    /// The way from the folder `root` to each of these paths below it.
+    /// The links and folders from the folder `root` to each of these paths below it.
     pub fn to(root: &Path, paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Way {
         let mut way = Way::default();
         paths.into_iter().for_each(|path| way.go(root, path.as_ref()));
         way
     }
 
-    /// Goes from the folder `from` to `path` below it. `from` and what is above it doesn't count.
+    /// Resolves `path` from the folder `from`. `from` and its parents don't count.
     fn go(&mut self, from: &Path, path: &Path) {
         let mut followed = 0;
         let mut place = from.to_owned();
@@ -47,7 +47,7 @@ impl Way {
                     rest.extend(steps(&target));
                 }
                 Ok(stat) if stat.is_folder() && !from.starts_with(&place) => drop(self.folders.insert(place.clone())),
-                // It may come and go.
+                // It may be created and removed.
                 Err(_) => {
                     self.folders.insert(place.clone());
                     return;

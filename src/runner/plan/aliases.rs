@@ -1,8 +1,8 @@
-//! Places that two paths of the pipeline file reach, one of them through a symbolic link.
+//! Detects paths of the pipeline file that are the same place through a symbolic link.
 //!
-//! Knows the stages that are to run and looks at links alone. The graph's edges are found by what is typed: a stage that reads
-//! another's output under another name would have no edge to it, and two outputs that are one place would overwrite each other.
-//! Neither can be put right by guessing, so both are told before anything runs.
+//! Knows the stages to run and only looks at links. The graph's edges come from the paths as written: a stage that reads
+//! another's output under another name would have no edge to it, and two outputs at one place would overwrite each other.
+//! Neither can be fixed by guessing, so both are reported before anything runs.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -14,10 +14,10 @@ use crate::pipeline::{
 };
 use crate::store::tree::Shape;
 
-/// As many links as the system itself follows.
+/// The system's own limit on links.
 const MOST: u32 = 40;
 
-/// Where outputs really lie, and who writes there.
+/// The real places of outputs, and their stages.
 pub struct Aliases {
     pipeline: Rc<Pipeline>,
     real: Real,
@@ -25,7 +25,8 @@ pub struct Aliases {
 }
 
 impl Aliases {
-    /// Of all stages of a pipeline; and the outputs that are one place, or lie where the cache is. `cache` is free of links.
+    /// For all stages of a pipeline; also the outputs that share a place, or are inside the cache. `cache` is free of
+    /// links.
     pub fn of(pipeline: Rc<Pipeline>, cache: &Path) -> (Aliases, Vec<Problem>) {
         let mut aliases = Aliases { pipeline, real: Real::default(), writers: Writers::default() };
         let mut problems = Vec::new();
@@ -47,7 +48,7 @@ impl Aliases {
         (aliases, problems)
     }
 
-    /// What a stage reads of other stages under another name than theirs, as far as it names it.
+    /// Other stages' outputs that a stage reads under another name, as far as its inputs name them.
     pub fn inputs(&mut self, stage: StageId) -> Vec<Problem> {
         let pipeline = Rc::clone(&self.pipeline);
         let mut problems = Vec::new();
@@ -68,7 +69,7 @@ impl Aliases {
         problems
     }
 
-    /// What lies behind the links in a folder that was looked at, of other stages' outputs that are none of its `producers`.
+    /// Outputs of stages other than `producers` behind the links in a folder.
     pub fn behind_links(
         &mut self,
         seen: &Seen,
@@ -110,7 +111,7 @@ impl Aliases {
     fn one_place(&self, one: OutputId, other: OutputId, real: &Path) -> Problem {
         let [(stage, output), (other_stage, other)] = [one, other].map(|id| self.output(id));
         let title = format!(
-            "the outputs `{}` and `{}` are one place through a symbolic link, or one lies in the other: `{}`",
+            "the outputs `{}` and `{}` overlap through a symbolic link: `{}`",
             other.path.display(),
             output.path.display(),
             real.display()
@@ -125,7 +126,7 @@ impl Aliases {
     }
 }
 
-/// The folders and the file in which a data set lies, as they were typed, and where.
+/// The folders and the file of a data set, as written, with their positions.
 fn folders(dataset: &Dataset) -> Vec<(&Path, Span)> {
     match &dataset.format {
         Format::Folder { images, labels, list, spans, .. } => {
@@ -139,12 +140,12 @@ fn folders(dataset: &Dataset) -> Vec<(&Path, Span)> {
     }
 }
 
-/// Paths → places free of links, also where nothing lies there yet. A folder is looked at once.
+/// Paths → places free of links, even if nothing exists there yet. Each folder is read once.
 #[derive(Default)]
 pub struct Real(HashMap<PathBuf, PathBuf>);
 
 impl Real {
-    /// The place that an absolute path reaches.
+    /// The place of an absolute path.
     pub fn of(&mut self, path: &Path) -> PathBuf {
         self.within(path, MOST)
     }

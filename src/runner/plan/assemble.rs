@@ -1,7 +1,7 @@
-//! A stage and what its inputs turned out to be → its manifest; and what of its job needs no input.
+//! Builds a stage's manifest from its resolved inputs, and the part of its job that needs no input.
 //!
-//! Knows which parameters have a meaning and which facts about the classes a kind reads; asks nothing of the file system.
-//! Only what a stage reads enters: renaming a class leaves a training alone, a new colour redraws pictures and no more.
+//! Knows which parameters have a meaning and which facts about the classes a kind reads; doesn't access the file system.
+//! Only what a stage reads is included: renaming a class doesn't affect a training, a new colour only redraws pictures.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -39,7 +39,7 @@ pub fn manifest(pipeline: &Pipeline, stage: &Stage, inputs: BTreeMap<String, Ing
     }
 }
 
-/// The worker's job for `stage`, without inputs and folders, on one thread of the CPU.
+/// The worker's job for `stage`, without inputs and folders, on one CPU thread.
 pub fn job(pipeline: &Pipeline, stage: &Stage) -> Job {
     let parameters = stage.parameters.iter().map(|parameter| {
         (parameter.name.clone(), serde_json::to_value(&parameter.value).expect("a parameter is plain data"))
@@ -65,7 +65,7 @@ pub fn job(pipeline: &Pipeline, stage: &Stage) -> Job {
     }
 }
 
-/// That of the kind, or of such stages as this one.
+/// The revision of the kind, or of stages with these parameters.
 fn revision(stage: &Stage) -> u32 {
     let is_such = |only: &Only| {
         let value = stage.parameter(only.key);
@@ -75,13 +75,13 @@ fn revision(stage: &Stage) -> u32 {
     of_such.max().unwrap_or(stage.kind.revision)
 }
 
-/// The value of a variable as text, different for different values. One that isn't UTF-8 is escaped behind a zero character,
-/// which no variable can hold.
+/// The value of a variable as text, unique per value. Non-UTF-8 values are escaped after a NUL character, which no variable
+/// can contain.
 fn as_text(value: OsString) -> String {
     value.into_string().unwrap_or_else(|value| format!("\0{}", value.as_encoded_bytes().escape_ascii()))
 }
 
-/// The declared environment variables of a command, as they are now.
+/// The current values of a command's declared environment variables.
 pub fn environment(stage: &Stage) -> BTreeMap<String, Option<OsString>> {
     let Some(Value::List(names)) = stage.parameter("env") else { return BTreeMap::new() };
     let names = names.iter().filter_map(|name| match name {
@@ -96,7 +96,8 @@ pub fn environment(stage: &Stage) -> BTreeMap<String, Option<OsString>> {
         .collect()
 }
 
-/// Texts go in bare, so that `why` reads `normalize none → rare-classes-code`; the field says that it is a text.
+/// Strings are written without quotes, so that `why` prints `normalize none → rare-classes-code`; the field records the
+/// type.
 fn shown(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
@@ -132,7 +133,7 @@ mod tests {
         assert_eq!(texts.len(), values.len());
     }
 
-    /// The key of each stage of this pipeline, in the order of the file, its inputs left out.
+    /// The key of each stage of this pipeline, in the order of the file, without inputs.
     fn keys(header: &str, stages: &str) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("p.toml");
@@ -189,7 +190,7 @@ outputs = ["x"]
         assert_eq!(changes(&avx2), [true, true, false, true, false]);
         assert_eq!(changes(&avx512), [true, true, false, true, false]);
         assert!(avx2[0] != avx512[0]);
-        // As they were before there was such a key.
+        // As before there was such a key.
         assert_eq!(
             without[..2],
             [

@@ -1,7 +1,7 @@
-//! Whether the device that is asked for is there: told before a stage runs, and not by the first one that needs it.
+//! Checks that the requested device exists, before any stage runs.
 //!
-//! Knows no GPU: the worker is asked at the place where it would run, as only libtorch knows what it can use. That takes it a
-//! second, so it is asked only where a GPU is asked for by name. `auto` and `cpu` are always there.
+//! Knows no GPU: it asks the worker, at the place where it would run, as only libtorch knows what it can use. That takes a
+//! second, so it is done only if a GPU is requested by name. `auto` and `cpu` always exist.
 
 use crate::exec::Visible;
 use crate::exec::executor::Executor;
@@ -10,10 +10,10 @@ use crate::kind::Runs;
 use crate::measures::plural;
 use crate::pipeline::{Pipeline, Problem, Stage, StageId};
 
-/// What is amiss if one of `open` has to run at `place` on `typed`, the device by the command line, or else on that of the pipeline, with
-/// the first stage that would compute there.
+/// The problem if one of `open` has to run at `place` on `typed`, the device of the command line, or else on that of the
+/// pipeline, with the first stage that would compute there.
 ///
-/// Where the worker doesn't answer nothing is known.
+/// None if the worker doesn't answer.
 pub fn missing(
     pipeline: &Pipeline,
     typed: Option<&str>,
@@ -29,12 +29,12 @@ pub fn missing(
     let (problem, there) = (Problem::error(lack(&worker, device)?), "this stage has to run there");
     let problem = match typed {
         None => problem.at(pipeline.device_span, "").beside(stage.span, there),
-        Some(_) => problem.at(stage.span, there).note("the command line asks for it: `--device`"),
+        Some(_) => problem.at(stage.span, there).note("requested with `--device` on the command line"),
     };
-    Some((id, problem.help(advice(&worker, place.has_gpu())).help("`--device cpu` does without for this time")))
+    Some((id, problem.help(advice(&worker, place.has_gpu())).help("`--device cpu` runs this time without a GPU")))
 }
 
-/// Of the GPU that a device names; `None`: it names none.
+/// The GPU that a device names, if any.
 fn index(device: &str) -> Option<usize> {
     match device {
         "cuda" => Some(0),
@@ -42,7 +42,7 @@ fn index(device: &str) -> Option<usize> {
     }
 }
 
-/// A worker's stage computes there, unless the file lends GPUs and lends it none.
+/// Whether a worker's stage computes there: not if the file counts GPUs and assigns it none.
 fn needs_device(pipeline: &Pipeline, stage: &Stage) -> bool {
     let is_lent_none = pipeline.resources.gpus.is_some() && stage.execution.demand.gpus == Some(0);
     stage.kind.runs == Runs::Worker && !is_lent_none
@@ -56,12 +56,12 @@ pub fn lack(worker: &Description, device: &str) -> Option<String> {
     }
 }
 
-/// What to do where libtorch finds fewer GPUs than there should be. `is_there`: as [`Executor::has_gpu`] says.
+/// Advice if libtorch finds fewer GPUs than expected. `is_there`: the result of [`Executor::has_gpu`].
 pub fn advice(worker: &Description, is_there: bool) -> &'static str {
     match (worker.cuda, is_there) {
         (false, _) => "a CUDA build of libtorch comes with `./fetch-libtorch --cuda`",
         (true, true) => "see what nvidia-smi says, and CUDA_VISIBLE_DEVICES",
-        (true, false) => "no driver of NVIDIA's shows a GPU here; `device = \"auto\"` takes the CPU then",
+        (true, false) => "no NVIDIA driver shows a GPU here; `device = \"auto\"` then uses the CPU",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why a stage runs: the fields of its manifest that differ from an earlier one's.
 //!
-//! Knows no stage and no cache: two manifests come in, differences go out, in the order of the fields that the key hashes.
-//! A data set's or folder's difference goes down to its files when both listings can be had.
+//! Knows no stage and no cache: compares two manifests, in the order of the fields that the key hashes. For a data set or
+//! folder it names the differing files if both listings are available.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,37 +9,37 @@ use std::fmt;
 use super::manifest::{Field, Ingredient, Manifest};
 use crate::inputs::listing::Files;
 
-/// One field that is not as it was.
+/// A field that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// As a person calls it: `lambda`, `revision`, ``weights (model of `inter`)``.
+    /// Its name for people: `lambda`, `revision`, ``weights (model of `inter`)``.
     pub field: String,
-    /// Before; none where the field is new.
+    /// Before; none if the field is new.
     pub old: Option<String>,
-    /// Now; none where the field is gone.
+    /// Now; none if the field is gone.
     pub new: Option<String>,
-    /// For an input made of files: which of them differ.
+    /// For an input made of files: the differing files.
     pub files: Vec<FileDifference>,
 }
 
-/// One file of an input that is not as it was.
+/// A difference between two listings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileDifference {
     /// It is new.
     Added(String),
     /// It is gone.
     Removed(String),
-    /// It has other content: name, short digest before, short digest now.
+    /// Another content: name, short digest before, short digest now.
     Changed(String, String, String),
-    /// None is, but something of the data set's description: what, before, now.
+    /// No file differs, but something of the data set's description: its name, before, now.
     Option(String, String, String),
-    /// None is: what differs is nothing that a listing of files shows.
+    /// No file differs: the difference isn't part of a file listing.
     BesideContent,
 }
 
-/// What differs between `old` and `new`, field by field.
+/// The differences between `old` and `new`, field by field.
 ///
-/// `files` looks up what an input is made of: first for the old manifest's role, then for the new one's.
+/// `files` looks up an input's files: first for the old manifest's role, then for the new one's.
 pub fn differences(
     old: &Manifest,
     new: &Manifest,
@@ -74,7 +74,7 @@ pub fn differences(
         .collect()
 }
 
-/// The fields in which two manifests agree, as a person calls them, in the order in which the key hashes them.
+/// The equal fields of two manifests, with their names for people, in the order in which the key hashes them.
 pub fn agreements(old: &Manifest, new: &Manifest) -> Vec<String> {
     let before = old.fields();
     let same = new.fields().into_iter().filter(|field| before.contains(field));
@@ -123,11 +123,11 @@ fn shorten(group: &str, value: &str) -> String {
     }
 }
 
-/// What differs of an input whose files are what they were.
+/// The differences of an input with unchanged files.
 fn beside_content(old: Option<&Ingredient>, new: Option<&Ingredient>) -> Vec<FileDifference> {
     let (Some(old), Some(new)) = (old, new) else { return vec![FileDifference::BesideContent] };
     let names: BTreeSet<&String> = old.options.keys().chain(new.options.keys()).collect();
-    // A record of an earlier version doesn't say what it was.
+    // A record of an earlier version doesn't have them.
     let is_known = !old.options.is_empty();
     let shown = |options: &BTreeMap<String, String>, name| options.get(name).cloned().unwrap_or_else(|| "–".to_owned());
     let differ = names.into_iter().filter(|name| is_known && old.options.get(*name) != new.options.get(*name));
@@ -156,7 +156,7 @@ impl fmt::Display for FileDifference {
             FileDifference::Changed(name, old, new) => write!(f, "~ {name}  {old} → {new}"),
             FileDifference::Option(name, old, new) => write!(f, "{name}: {old} → {new}"),
             FileDifference::BesideContent => {
-                write!(f, "every file is as it was; an executable bit, an empty folder or a link is not")
+                write!(f, "all files are unchanged; an executable bit, an empty folder or a link differs")
             }
         }
     }

@@ -1,8 +1,7 @@
-//! A data set in files → its digest, its samples, and what is wrong with it.
+//! A file-based data set → its digest, its samples, and its problems.
 //!
-//! Knows no format: `dataset` lists the files and says what their label values mean. Each label is decoded once, each
-//! photograph gone through once, and then the index knows what they hold, so that a wrong data set is told before hours of
-//! training and not after.
+//! Knows no format: `dataset` lists the files and the meaning of their label values. Each label is decoded once and each
+//! photograph read once, then the index has their contents; so a wrong data set is reported before hours of training.
 
 mod labels;
 mod photographs;
@@ -26,19 +25,19 @@ use super::found::{Content, Found, Surveyor, encode_size, input_problem, object_
 use super::links::dead_links;
 use super::manifest::Ingredient;
 
-/// A data set in files that is looked at.
+/// A file-based data set to be read.
 pub(super) struct Survey<'a> {
     surveyor: &'a Surveyor<'a>,
     dataset: &'a Dataset,
     /// Whether its labels are read.
     labels: bool,
-    /// The stages that read it and where each says so.
+    /// The stages that read it, with the positions of their inputs.
     readers: &'a [(StageId, Span)],
     place: Place,
     spans: FolderSpans,
-    /// Of a published data set.
+    /// For a published data set.
     published: Option<Published<'a>>,
-    /// Label value → class. Empty where labels aren't read: what they mean must not invalidate anything then.
+    /// Label value → class. Empty if labels aren't read: their meaning must not affect the key then.
     map: Vec<(u8, u8)>,
 }
 
@@ -51,10 +50,10 @@ struct Published<'a> {
 }
 
 impl<'a> Survey<'a> {
-    /// Of a data set that isn't drawn.
+    /// For a data set that isn't synthetic.
     ///
     /// # Errors
-    /// The labels are to be read and don't know one of the pipeline's classes.
+    /// The labels are to be read but don't have one of the pipeline's classes.
     pub(super) fn new(
         surveyor: &'a Surveyor<'a>,
         dataset: &'a Dataset,
@@ -80,7 +79,7 @@ impl<'a> Survey<'a> {
         Ok(survey)
     }
 
-    /// By the names of the pipeline's classes. A class that these labels don't know would be trained on nothing.
+    /// By the names of the pipeline's classes. A class missing from these labels would not be trained.
     fn map_of(&self, layout: &'static Layout) -> Result<Vec<(u8, u8)>, Vec<Problem>> {
         let classes: Vec<&str> = self.surveyor.pipeline.classes.iter().map(|class| class.name.as_str()).collect();
         let known: Vec<&str> = layout.classes().collect();
@@ -95,10 +94,10 @@ impl<'a> Survey<'a> {
         Err(vec![self.read_by(problem).note(format!("its classes are {}", known.join(", ")))])
     }
 
-    /// Lists the files, digests them, and looks into the labels.
+    /// Lists the files, digests them, and checks the labels.
     ///
     /// # Errors
-    /// What is wrong, each with its line.
+    /// The problems, each with its line.
     pub(super) fn found(&self) -> Result<Found, Vec<Problem>> {
         let listed = self.listed(false).map_err(|error| vec![self.dataset_problem(&error)])?;
         let mut warnings = self.not_taken(&listed);
@@ -120,7 +119,7 @@ impl<'a> Survey<'a> {
         let (image_digests, label_digests) = (digests(&image_records), digests(&label_records));
         let seen = match (self.photographs(&listed.samples), self.check_labels(&labels, &label_digests)) {
             (Ok(seen), Ok(of_labels)) => {
-                warnings.extend(of_labels.into_iter().chain(self.told_of(&seen)?));
+                warnings.extend(of_labels.into_iter().chain(self.check_images(&seen)?));
                 seen
             }
             (Err(wrong), Ok(_)) => return Err(wrong),
@@ -145,7 +144,7 @@ impl<'a> Survey<'a> {
         Ok(Found { ingredient, content: Content::Dataset(content), seen, listing: Some(listing), warnings })
     }
 
-    /// The data set as a worker is told of it.
+    /// The data set for the worker's job.
     fn for_job(
         &self,
         samples: Vec<Sample>,
@@ -170,7 +169,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// What enters the digest beside the files, as `why` names it.
+    /// What enters the digest besides the files, with its name in `why`.
     fn options(&self, samples: &[Sample], jpeg: Option<u32>) -> BTreeMap<String, String> {
         let names: Vec<&str> = samples.iter().map(|sample| sample.name.as_str()).collect();
         let map: Vec<String> = self.map.iter().map(|(from, to)| format!("{from} = {to}")).collect();
@@ -185,17 +184,17 @@ impl<'a> Survey<'a> {
         options.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 
-    /// What is worth knowing of images that can be read.
+    /// Remarks on readable images.
     ///
     /// # Errors
-    /// A stage would refuse one.
-    fn told_of(&self, seen: &[Photograph<'_>]) -> Result<Vec<Problem>, Vec<Problem>> {
+    /// A stage would refuse an image.
+    fn check_images(&self, seen: &[Photograph<'_>]) -> Result<Vec<Problem>, Vec<Problem>> {
         let (mut errors, warnings): (Vec<Problem>, Vec<Problem>) =
             self.lost(seen).into_iter().chain(self.of_sizes(seen)).partition(Problem::is_error);
         if errors.is_empty() {
             return Ok(warnings);
         }
-        // A warning may well tell why: an image that is turned has another size than its label.
+        // A warning may explain an error: a rotated image has another size than its label.
         errors.extend(warnings);
         Err(errors)
     }
@@ -206,7 +205,7 @@ impl<'a> Survey<'a> {
         dataset::list(root, &self.place, self.naming(), self.labels, &|stem| lenient || self.may_lack(stem))
     }
 
-    /// `jpeg`: the revision of the decoder where an image is a JPEG.
+    /// `jpeg`: the revision of the decoder if an image is a JPEG.
     fn digest(
         &self,
         samples: &[Sample],
@@ -217,7 +216,7 @@ impl<'a> Survey<'a> {
         let mut encoder = Encoder::new("intrada/data set/1");
         encoder.field("format", b"files").field("size", &encode_size(self.dataset.size));
         encoder.field("map", &self.map.iter().flat_map(|(from, to)| [*from, *to]).collect::<Vec<u8>>());
-        // Neither is there for what was computed before it came, so that this is still found.
+        // Both are absent for older results, so that these are still found.
         if let Some(revision) = jpeg {
             encoder.field("jpeg", &revision.to_le_bytes());
         }
@@ -253,12 +252,11 @@ impl<'a> Survey<'a> {
         })
     }
 
-    /// What of the folders is no sample.
+    /// Files in the folders that are not samples.
     fn not_taken(&self, listed: &dataset::Listed) -> Vec<Problem> {
         let left_out = listed.left_out.as_ref().map(|names| self.left_out(names, listed.samples.len()));
         let passed_over = listed.passed_over.as_ref().map(|names| {
-            let are = if names.count == 1 { "is" } else { "are" };
-            let title = format!("`{}` passes over {} that {are} not read: {names}", self.dataset.name, names.counted());
+            let title = format!("`{}` skips {} of unsupported formats: {names}", self.dataset.name, names.counted());
             let label = match listed.samples.len() {
                 1 => "1 image is taken".to_owned(),
                 taken => format!("{taken} images are taken"),
@@ -280,7 +278,7 @@ impl<'a> Survey<'a> {
         Problem::warning(title).at(self.dataset.span, left)
     }
 
-    /// What of the list and the labels is worth knowing.
+    /// Remarks on the list and the labels.
     fn remarks(&self, remarks: &[dataset::Remark]) -> Vec<Problem> {
         let span = |remark: &dataset::Remark| match remark {
             dataset::Remark::Spelled { place, .. } if Some(place) == self.place.list.as_ref() => self.spans.list,
@@ -311,7 +309,7 @@ impl<'a> Survey<'a> {
                 let nearby = is_missing.then(|| layout.root_nearby(&self.surveyor.pipeline.root, root, part)).flatten();
                 let shown =
                     |path: &Path| if path.as_os_str().is_empty() { ".".to_owned() } else { path.display().to_string() };
-                let help = nearby.map(|nearby| format!("it lies in another folder: `root = \"{}\"`", shown(&nearby)));
+                let help = nearby.map(|nearby| format!("it is in another folder: `root = \"{}\"`", shown(&nearby)));
                 problem.note(layout.expectation(root, part)).help_if(help)
             }
             _ => problem,
@@ -320,7 +318,7 @@ impl<'a> Survey<'a> {
     }
 
     fn read_by(&self, problem: Problem) -> Problem {
-        // The members of a sweep share a family, and what is to be said is said once.
+        // The members of a sweep share a family, which is reported once.
         let name = |(stage, _): &(StageId, Span)| self.surveyor.pipeline.stage(*stage).family.as_str();
         let names: BTreeSet<&str> = self.readers.iter().map(name).collect();
         if names.is_empty() {

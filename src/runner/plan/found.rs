@@ -1,6 +1,6 @@
-//! What the things outside the graph turned out to be, and what is needed to look at them.
+//! Sources as they were found, and what is needed to read them.
 //!
-//! Knows how nothing is looked at.
+//! Doesn't know how anything is read.
 
 use std::path::PathBuf;
 
@@ -13,18 +13,18 @@ use crate::pipeline::{Pipeline, Problem, Span};
 
 use super::manifest::Ingredient;
 
-/// What a thing outside the graph turned out to be.
+/// A source as it was found.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// For the manifests.
     pub ingredient: Ingredient,
     /// For the jobs.
     pub content: Content,
-    /// What its files were when the digest was made.
+    /// Its files when the digest was computed.
     pub seen: Seen,
     /// The object that [`Ingredient::listing`] names.
     pub listing: Option<Vec<u8>>,
-    /// What is worth knowing of it though nothing is wrong.
+    /// Remarks on it, although it is valid.
     pub warnings: Vec<Problem>,
 }
 
@@ -40,12 +40,12 @@ pub enum Content {
 }
 
 impl Found {
-    /// Its files with their contents in short.
+    /// Its files with short content digests.
     pub fn files(&self) -> Option<Files> {
         listing::decode(self.listing.as_deref()?)
     }
 
-    /// How many samples it has, if it is a data set. `None` for a part of the scenes: only the painter knows which are hard.
+    /// Number of samples, for a data set. `None` for a part of the scenes: only the generator knows which are hard.
     pub fn samples(&self) -> Option<usize> {
         match &self.content {
             Content::Dataset(job::Dataset::Files { samples, .. }) => Some(samples.len()),
@@ -55,9 +55,9 @@ impl Found {
     }
 }
 
-/// Looks at sources.
+/// Reads sources.
 pub struct Surveyor<'a> {
-    /// For names, classes and places in the text.
+    /// For names, classes and positions in the text.
     pub pipeline: &'a Pipeline,
     /// The files.
     pub inputs: &'a Inputs,

@@ -1,8 +1,7 @@
-//! A stage that works item by item, taken apart: which items its data set has, and what else determines what it finds of each.
+//! Splits a stage that works item by item: the items of its data set, and everything else that determines its results.
 //!
-//! Knows no store. The setting is read off the manifest, so that whatever enters the key enters it, too; of the data set it
-//! takes everything but the samples. An item is what the stage reads of a sample, without its name: a file that was only
-//! renamed is known.
+//! Knows no store. The setting is derived from the manifest, so it includes everything that enters the key except the data
+//! set's samples. An item is the content that the stage reads of a sample, without its name: a renamed file is still known.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +11,7 @@ use crate::exec::job::{Dataset, Sample};
 use super::manifest::{Field, Manifest};
 use super::sources::SCENES_REVISION;
 
-/// The setting of the findings of a stage with this manifest that works through `dataset`, its input of this role.
+/// The setting of the findings of a stage with this manifest that processes `dataset`, its input of this role.
 pub fn setting(manifest: &Manifest, role: &str, dataset: &Dataset) -> Setting {
     let is_the_data_set = |field: &Field| field.name.strip_prefix("inputs/") == Some(role);
     let fields: Vec<Field> = manifest.fields().into_iter().filter(|field| !is_the_data_set(field)).collect();
@@ -39,7 +38,7 @@ pub fn setting(manifest: &Manifest, role: &str, dataset: &Dataset) -> Setting {
     Setting(encoder.field("data set", &rest).finish())
 }
 
-/// Which item each sample is, by the sample's name.
+/// The item of each sample, by the sample's name.
 pub fn items(samples: &[Sample]) -> BTreeMap<String, Item> {
     let item = |sample: &Sample| {
         let mut encoder = Encoder::new("intrada/item/1");
@@ -60,7 +59,7 @@ mod tests {
     use crate::exec::job::Source;
     use crate::kind::dataset::{Encoding, Orientation};
 
-    /// Its files hold their names.
+    /// The content of each file is its name.
     fn sample(name: &str, image: &str, label: Option<&str>) -> Sample {
         let source = |path: &str| Source { path: path.into(), content: FileDigest(Digest::of(path.as_bytes())) };
         Sample { name: name.into(), image: source(image), label: label.map(source) }

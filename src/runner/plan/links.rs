@@ -1,16 +1,16 @@
-//! Links that lead nowhere, in data sets and in folders that a stage names.
+//! Dangling links in data sets and in folders that a stage names.
 //!
-//! Knows no folder: whoever lists one hands the links over. What was meant to lie behind a link, on a disk that isn't there,
-//! say, is part of no input, so it is told.
+//! Knows no folder: the caller passes the links. A link's missing target, on an unmounted disk for example, is part of no
+//! input, so it is reported.
 
 use std::path::PathBuf;
 
 use crate::pipeline::{Problem, Span};
 
-/// So many links are named beside the first.
+/// How many links are named besides the first.
 const NAMED: usize = 5;
 
-/// `links`: each with why it has nothing behind it.
+/// `links`: each with why it has no target.
 pub(super) fn dead_links(links: impl Iterator<Item = (PathBuf, &'static str)>, span: Span) -> Option<Problem> {
     let mut links = links;
     let (first, why) = links.next()?;
@@ -21,7 +21,7 @@ pub(super) fn dead_links(links: impl Iterator<Item = (PathBuf, &'static str)>, s
         1 => title + ", and 1 more link is like it",
         more => format!("{title}, and {more} more links are like it"),
     };
-    let problem = Problem::warning(title).at(span, "what lies behind it is no part of this input");
+    let problem = Problem::warning(title).at(span, "its target is not part of this input");
     let named = &others[..others.len().min(NAMED)];
     let more = if named.len() < others.len() { ", …" } else { "" };
     Some(if others.is_empty() { problem } else { problem.note(format!("{}{more}", named.join(", "))) })

@@ -1,9 +1,9 @@
-//! The manifest: everything that determines a stage's outputs, as data, and the key that is its hash.
+//! The manifest: everything that determines a stage's outputs, as data, and the key, its hash.
 //!
-//! Knows neither the cache nor whether the stage has ever run. It is kept in the trace whole, not only hashed, because
-//! `why` reads the same [`Manifest::fields`] as [`Manifest::key`] does: what is explained can't drift from what is hashed.
-//! Inputs enter by the digests of what they *are*, not of what made them. That alone gives early cutoff: a stage that ran
-//! again and wrote the same bytes leaves the keys of its dependents as they were.
+//! Knows neither the cache nor whether the stage has ever run. The trace stores it completely, not only its hash, because
+//! `why` uses the same [`Manifest::fields`] as [`Manifest::key`]: explanation and hash can't diverge. Inputs are included
+//! by the digests of what they *are*, not of what made them. That alone gives early cutoff: a stage that re-ran and wrote
+//! the same bytes leaves its dependents' keys unchanged.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,16 @@ use crate::digest::{ArtifactDigest, Encoder, FileDigest, Key};
 pub struct Manifest {
     /// The kind's name.
     pub kind: String,
-    /// The kind's revision: a number that its author raises when the same inputs mean other outputs.
+    /// The kind's revision: a number that its author increments when the same inputs give other outputs.
     pub revision: u32,
-    /// Parameters with a meaning for the result, in canonical text. Never a device, a number of threads or a checkpoint
-    /// interval.
+    /// Parameters that affect the result, in canonical text. Never a device, a number of threads or a checkpoint interval.
     pub parameters: BTreeMap<String, String>,
     /// Inputs by role.
     pub inputs: BTreeMap<String, Ingredient>,
-    /// Paths of a command's declared outputs, or the names of a built-in kind's. Where a built-in kind's outputs lie in
-    /// the workspace is not part of what they are, so renaming a stage or a pipeline costs nothing.
+    /// Paths of a command's declared outputs, or the names of a built-in kind's. The location of a built-in kind's outputs
+    /// in the workspace is not included, so renaming a stage or a pipeline costs nothing.
     pub outputs: Vec<String>,
-    /// Declared environment variables; none for one that is not set.
+    /// Declared environment variables; none for an unset one.
     pub environment: BTreeMap<String, Option<String>>,
 }
 
@@ -35,11 +34,11 @@ pub struct Manifest {
 pub struct Ingredient {
     /// What the stage sees. Only this enters the key.
     pub digest: ArtifactDigest,
-    /// How a person calls it: ``weights of `inter` ``, `data set cityscapes`.
+    /// Its name for people: ``weights of `inter` ``, `data set cityscapes`.
     pub what: String,
-    /// The object that lists what it is made of, so that `why` can go down to the file.
+    /// The object that lists its files, so that `why` can name them.
     pub listing: Option<FileDigest>,
-    /// What of its description enters its digest beside the files, so that `why` can name it.
+    /// The parts of its description that enter its digest besides the files, so that `why` can name them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
 }
@@ -47,14 +46,14 @@ pub struct Ingredient {
 /// One line of a manifest as it is hashed and explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// `parameters/lambda`, `inputs/weights`, …: the part before the slash says what it is.
+    /// `parameters/lambda`, `inputs/weights`, …: the part before the slash is the group.
     pub name: String,
     /// Canonical text.
     pub value: String,
 }
 
 impl Manifest {
-    /// Every field, in a fixed order: the one reading that both the key and `why` are made from.
+    /// Every field, in a fixed order: the source of both the key and `why`.
     pub fn fields(&self) -> Vec<Field> {
         let field = |group: &str, name: &str, value: String| Field { name: format!("{group}/{name}"), value };
         let mut fields =
@@ -66,13 +65,13 @@ impl Manifest {
             let value = value.clone()?;
             Some(field("environment", name, value))
         }));
-        // Declared but unset differs from declared and empty, and from not declared at all.
+        // Declared but unset differs from declared and empty, and from not declared.
         let unset = self.environment.iter().filter(|(_, value)| value.is_none());
         fields.extend(unset.map(|(name, _)| field("unset", name, String::new())));
         fields
     }
 
-    /// The name of the computation.
+    /// The hash that names the computation.
     pub fn key(&self) -> Key {
         let fields = self.fields();
         let mut encoder = Encoder::new("intrada/manifest/1");

@@ -1,7 +1,7 @@
-//! What a stage would compute: its manifest and key, and how that differs from what was computed before.
+//! What a stage would compute: its manifest and key, and their differences from earlier runs.
 //!
-//! Knows no scheduling and no processes. Planning is a function, not a phase: a key holds the digests of the inputs, so it is
-//! known when they are, in the middle of a run if need be.
+//! Knows no scheduling and no processes. Planning is a function, not a phase: a key includes the digests of the inputs, so
+//! it is known when they are, in the middle of a run if need be.
 
 pub mod aliases;
 pub mod assemble;

@@ -1,7 +1,7 @@
-//! Images that a network learns from and is measured on: told, as such a measure says nothing of new images.
+//! Images used for both training and evaluation: reported, as such an evaluation says nothing about new images.
 //!
-//! Compares contents, never names: a copy under another name is the same image. Only images whose labels a training reads count;
-//! that a target is also measured on is usual.
+//! Compares contents, never names: a copy under another name is the same image. Only images whose labels a training reads
+//! count; evaluating on a target is usual.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::exec::job;
 use crate::kind::training::LEARNT_FROM;
 use crate::pipeline::{Dataset, DatasetId, InputSource, Pipeline, Problem};
 
-/// `found`: the data sets that have been looked at.
+/// `found`: the data sets that have been read.
 pub fn problems<'a>(pipeline: &Pipeline, found: impl Iterator<Item = (DatasetId, &'a Found)>) -> Vec<Problem> {
     let (learnt, measured) = roles(pipeline);
     let images: HashMap<DatasetId, HashSet<FileDigest>> = found
@@ -31,7 +31,7 @@ pub fn problems<'a>(pipeline: &Pipeline, found: impl Iterator<Item = (DatasetId,
     problems
 }
 
-/// The data sets from whose labels trainings learn, with these, and those that networks are measured on.
+/// The data sets from whose labels trainings learn, with these, and the data sets of evaluations.
 fn roles(pipeline: &Pipeline) -> (HashMap<DatasetId, BTreeSet<&str>>, BTreeSet<DatasetId>) {
     let (mut learnt, mut measured): (HashMap<DatasetId, BTreeSet<&str>>, BTreeSet<DatasetId>) = Default::default();
     for stage in &pipeline.stages {
@@ -65,7 +65,7 @@ fn problem([both, all]: [usize; 2], [on, from]: [&Dataset; 2], trainings: &BTree
     let title = format!("{both} of {all} different images of `{on_name}` {are} in `{from_name}` as well");
     let names: Vec<String> = trainings.iter().map(|name| format!("`{name}`")).collect();
     Problem::warning(title)
-        .at(on.span, "networks are measured on these")
-        .beside(from.span, format!("{} learns from these", names.join(", ")))
-        .note("a measure on images that were learnt from says nothing of new images")
+        .at(on.span, "networks are evaluated on these")
+        .beside(from.span, format!("{} trains on these", names.join(", ")))
+        .note("an evaluation on training images says nothing about new images")
 }

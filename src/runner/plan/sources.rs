@@ -1,7 +1,7 @@
-//! What the things outside the graph turn out to be: data sets and paths → digests.
+//! Reads the sources outside the graph: data sets and paths → digests.
 //!
-//! Knows how to look, not when. Here a data set's mistakes (a folder that isn't there, a label outside the classes) become
-//! problems at the line of the pipeline file that brought them in, before anything has run.
+//! Knows how to read them, not when. A data set's mistakes (a missing folder, an invalid label) become problems at the line
+//! of the pipeline file that names it, before anything runs.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -24,15 +24,15 @@ use super::links::dead_links;
 use super::manifest::Ingredient;
 use super::weights;
 
-/// Changes when the painter of scenes paints other pictures for the same parameters.
+/// Increment when the scene generator makes other pictures for the same parameters.
 pub(super) const SCENES_REVISION: u32 = 1;
 
-/// A thing outside the graph that stages read.
+/// A source outside the graph that stages read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// A data set, with or without its labels: a target's labels must not invalidate anything.
+    /// A data set, with or without its labels: a target's labels must not affect keys.
     Dataset {
-        /// Which.
+        /// The data set.
         dataset: DatasetId,
         /// Whether its labels are read.
         labels: bool,
@@ -42,10 +42,10 @@ pub enum Origin {
 }
 
 impl Surveyor<'_> {
-    /// Finds out what `origin` is. `readers`: the stages that read it and where each says so.
+    /// Reads `origin`. `readers`: the stages that read it, with the positions of their inputs.
     ///
     /// # Errors
-    /// What is wrong with it, each with the line that brought it in.
+    /// Its problems, each with its line.
     pub fn look(&self, origin: &Origin, readers: &[(StageId, Span)]) -> Result<Found, Vec<Problem>> {
         match origin {
             Origin::Path(path) => self.path(path, readers).map_err(|problem| vec![problem]),
@@ -76,7 +76,7 @@ impl Surveyor<'_> {
         }
     }
 
-    /// Looks at a data set in passing: lists it and reads at most `most` of its labels, if these are read at all.
+    /// A quick check of a data set: lists it and reads at most `most` of its labels, if any are read.
     pub fn sample(
         &self,
         dataset: DatasetId,
@@ -140,13 +140,13 @@ fn listing_of_folder(folder: &SeenFolder, seen: &Seen) -> Vec<u8> {
     listing::encode(files.chain(links))
 }
 
-/// Problems that two uses of the same source have in common are said once.
+/// Merges equal problems of one source.
 pub fn once_each(problems: Vec<Problem>) -> Vec<Problem> {
     let mut told: Vec<Problem> = Vec::new();
     let mut places: HashMap<(String, Span), usize> = HashMap::new();
     for problem in problems {
         match places.entry((problem.title.clone(), problem.span())) {
-            // Who reads it is said of each.
+            // The note on its readers differs.
             Entry::Occupied(place) => {
                 let other = &mut told[*place.get()];
                 let more: Vec<String> = problem.notes.into_iter().filter(|note| !other.notes.contains(note)).collect();

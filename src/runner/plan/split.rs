@@ -1,11 +1,11 @@
-//! Whether λ leaves images in both parts, told before hours of training and not after.
+//! Whether λ leaves images in both parts, checked before hours of training.
 //!
-//! Knows how many images a data set has, and no score: which images are easy is found out by the ranking itself, which has
-//! the last word where the data set is made by another stage.
+//! Knows how many images a data set has, and no score: the ranking itself determines which are easy, and makes the final
+//! check if the data set is made by another stage.
 
 use crate::pipeline::{DatasetId, InputSource, OutputId, Pipeline, Problem, Stage, StageId, Value};
 
-/// The rankings among `stages` that would leave a part empty. `images`: how many there are, where that is known.
+/// The rankings among `stages` that would leave a part empty. `images`: their number, if known.
 pub fn problems(
     pipeline: &Pipeline,
     stages: impl Iterator<Item = StageId>,
@@ -24,7 +24,7 @@ fn problem(pipeline: &Pipeline, stage: &Stage, images: &impl Fn(DatasetId) -> Op
     let scored_images = scored.input(scored.kind.items?)?;
     let InputSource::Dataset { dataset, .. } = scored_images.from else { return None };
     let all = images(dataset)?;
-    // As the ranking cuts: truncated, in double precision.
+    // Computed like in the ranking: truncated, in double precision.
     let easy = (all as f64 * share) as usize;
     if (1..all).contains(&easy) {
         return None;

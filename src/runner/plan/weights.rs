@@ -1,8 +1,7 @@
-//! A file of weights, looked at before anything runs: what a worker would refuse after hours of other stages.
+//! Checks weights files before anything runs, for errors that a worker would report after hours of other stages.
 //!
-//! Knows the frame of the formats and no tensor: how a file begins, whether it is as long as it says, and of a safetensors
-//! file how many classes its network tells apart. Whatever else doesn't fit, the worker tells: it is asked ([`tried`]) where a
-//! stage has to run that reads such a file.
+//! Knows the container formats and no tensor: a file's first bytes, whether it is complete, and the number of classes in a
+//! safetensors file. The worker checks the rest ([`tried`]) if a stage that reads such a file has to run.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,10 +21,10 @@ mod tried;
 
 pub use tried::{Tried, examined, tried};
 
-/// A header that is longer is left to the worker: that of a network has some ten thousand bytes.
+/// A longer header is left to the worker: a network's has some ten thousand bytes.
 const HEADER_AT_MOST: u64 = 16 << 20;
 
-/// The header of a safetensors file: what is said beside the tensors may have any names.
+/// The header of a safetensors file: its metadata may have any names.
 #[derive(Deserialize)]
 struct Header {
     #[serde(rename = "__metadata__", default)]
@@ -43,21 +42,21 @@ struct Entry {
     data_offsets: Option<[u64; 2]>,
 }
 
-/// What is wrong with the file at `path` for the first of its `readers` that it doesn't serve as weights, if anything is that can
-/// be seen from here.
+/// The problem of the file at `path` for the first of its `readers` to which it is not suitable, as far as it can be seen
+/// here.
 pub(super) fn problem(pipeline: &Pipeline, path: &Path, readers: &[(StageId, Span)]) -> Option<Problem> {
     readers.iter().find_map(|(stage, span)| of_reader(pipeline, path, pipeline.stage(*stage), *span))
 }
 
 fn of_reader(pipeline: &Pipeline, path: &Path, stage: &Stage, span: Span) -> Option<Problem> {
     let mistake = mistake(&pipeline.root.join(path), path, stage, pipeline.classes.len());
-    // What can't be read has been told where it was hashed.
+    // An unreadable file was reported when it was hashed.
     let title = format!("{} {}", path.display(), mistake.ok()??);
     Some(Problem::error(title).at(span, ""))
 }
 
-/// What is wrong with the file as weights of `stage`, which reads it, if anything is that can be seen from here. `typed`: its
-/// path in the pipeline file; `classes`: the pipeline's.
+/// The problem of the file as weights of `stage`, which reads it, as far as it can be seen here. `typed`: its path in the
+/// pipeline file; `classes`: the pipeline's.
 ///
 /// # Errors
 /// It can't be read.
@@ -77,13 +76,15 @@ fn mistake(file: &Path, typed: &Path, stage: &Stage, classes: usize) -> io::Resu
     let mut begin = Vec::with_capacity(beginning::ENOUGH);
     file.by_ref().take(beginning::ENOUGH as u64).read_to_end(&mut begin)?;
     match beginning::form(&begin) {
-        Form::Other(what) => Ok(Some(format!("is no checkpoint: {what}"))),
+        Form::Other(what) => Ok(Some(format!("is not a checkpoint: {what}"))),
         Form::Pth if begin.starts_with(b"PK") => cut_archive(&mut file, bytes),
         Form::Pth => Ok(None),
         Form::Safetensors => {
             let length = u64::from_le_bytes(*begin.first_chunk().expect("a header has begun"));
             let Some(data) = bytes.checked_sub(8).and_then(|rest| rest.checked_sub(length)) else {
-                return Ok(Some("is cut: the header is longer than the file; copy or download it again".to_owned()));
+                return Ok(Some(
+                    "is truncated: the header is longer than the file; copy or download it again".to_owned(),
+                ));
             };
             if length > HEADER_AT_MOST {
                 return Ok(None);
@@ -103,15 +104,17 @@ fn is_of_weights(role: &str) -> bool {
         || role.starts_with("discriminator_init")
 }
 
-/// What is wrong with a safetensors file of this header and so many bytes behind it.
+/// The problem of a safetensors file with this header and this many bytes after it.
 fn of_header(header: &[u8], data: u64, stage: &Stage, role: &str, classes: usize) -> Option<String> {
     let Ok(Header { tensors: header, .. }) = serde_json::from_slice(header) else {
-        return Some("is damaged: its header is no list of tensors; copy or download it again".to_owned());
+        return Some("is damaged: its header is not a list of tensors; copy or download it again".to_owned());
     };
     let wanted = header.values().filter_map(|entry| Some(entry.data_offsets?[1])).max().unwrap_or(0);
     if wanted > data {
         let missing = wanted - data;
-        return Some(format!("is cut: {missing} of {wanted} bytes of tensors are missing; copy or download it again"));
+        return Some(format!(
+            "is truncated: {missing} of {wanted} bytes of tensors are missing; copy or download it again"
+        ));
     }
     let arch = match role.strip_prefix("weights.") {
         Some(name) => stage.parameter(&format!("model.{name}.arch")),
@@ -123,7 +126,7 @@ fn of_header(header: &[u8], data: u64, stage: &Stage, role: &str, classes: usize
     };
     let is_head = |name: &str| name.strip_suffix(head).is_some_and(|before| before.is_empty() || before.ends_with('.'));
     let mut heads = header.iter().filter(|(name, _)| is_head(name));
-    // Of several networks in a file the worker chooses.
+    // If a file has several networks, the worker chooses.
     let (name, entry) = heads.next().filter(|_| heads.next().is_none())?;
     let found = *entry.shape.first()?;
     let told = || {
@@ -133,15 +136,15 @@ fn of_header(header: &[u8], data: u64, stage: &Stage, role: &str, classes: usize
     (found != classes as u64).then(told)
 }
 
-/// The end of an archive, where its list is, is what a download that broke off lacks.
+/// An interrupted download lacks the end of an archive, which has its list.
 fn cut_archive(file: &mut File, bytes: u64) -> io::Result<Option<String>> {
     const END: &[u8] = b"PK\x05\x06";
-    // A comment of 64 KiB may be behind it, and a little more than that does no harm.
+    // A comment of 64 KiB may follow; reading a little more does no harm.
     const SEARCHED: u64 = 128 << 10;
     file.seek(SeekFrom::Start(bytes.saturating_sub(SEARCHED)))?;
     let mut end = Vec::new();
     file.take(SEARCHED).read_to_end(&mut end)?;
     let has_end = end.windows(END.len()).any(|window| window == END);
-    let cut = "is a damaged zip archive: its end is missing, so it was cut; copy or download it again";
+    let cut = "is a damaged zip archive: its end is missing; copy or download it again";
     Ok((!has_end).then(|| cut.to_owned()))
 }

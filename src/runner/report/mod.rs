@@ -1,6 +1,6 @@
-//! The files in `runs/` that are made to be looked at: the page, TensorBoard's events, and what keeps both up to date.
+//! The files in `runs/` for people to look at: the page, TensorBoard's events, and the code that keeps both up to date.
 //!
-//! Knows results and events; decides nothing, and nothing that is computed depends on it.
+//! Knows results and events; decides nothing, and no computation depends on it.
 
 pub mod html;
 pub mod tensorboard;

@@ -1,7 +1,7 @@
-//! What results know of one image: its score and its place, what its pixels were labelled, how well each network did on it.
+//! What results say about one image: its score and rank, its labelled pixels, each network's IoU on it.
 //!
-//! Knows how the tables and folders are laid out that the kinds write, and neither pipelines nor the cache: it is handed their
-//! bytes. A table that doesn't hold the image has nothing to say.
+//! Knows the formats of the tables and folders that the kinds write, and neither pipelines nor the cache: the caller passes
+//! their bytes. A table without the image gives nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,23 +14,23 @@ use crate::measures::{brief, count};
 use crate::pipeline::Class;
 use crate::shown;
 
-/// What an evaluation found of one image: a line of `images.jsonl`.
+/// An evaluation's result for one image: a line of `images.jsonl`.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct ImageScore {
     /// Its name.
     pub image: String,
     /// By network: the mean IoU over the classes that occur in it or were predicted, 0 to 1.
     pub miou: BTreeMap<String, Option<f64>>,
-    /// By network: the mean entropy by which a ranking would place it. None where the network has diverged.
+    /// By network: the mean entropy that a ranking would use. None if the network has diverged.
     #[serde(default)]
     pub entropy: BTreeMap<String, Option<f64>>,
-    /// Why there are pictures of it, where there are.
+    /// Why there are pictures of it, if there are.
     #[serde(default)]
     pub shown: Option<String>,
 }
 
 impl ImageScore {
-    /// What a network reaches on it.
+    /// A network's IoU on it.
     pub fn miou(&self, network: &str) -> Option<f64> {
         self.miou.get(network).copied().flatten()
     }
@@ -41,7 +41,7 @@ pub fn scores(table: &str) -> impl Iterator<Item = ImageScore> {
     table.lines().filter_map(|line| serde_json::from_str(line).ok())
 }
 
-/// The names of the images in a table that gives this, in its order; none where it is no table of images.
+/// The names of the images in a table of this role, in its order; none if it is no table of images.
 pub fn names(role: OutputRole, table: &str) -> Vec<String> {
     match role {
         OutputRole::Scores => table.lines().skip(1).filter_map(|line| Some(named(line, 3)?.0)).collect(),
@@ -51,8 +51,8 @@ pub fn names(role: OutputRole, table: &str) -> Vec<String> {
     }
 }
 
-/// What such a table says of the image.
-pub fn told(role: OutputRole, table: &str, image: &str) -> Option<String> {
+/// What such a table says about the image.
+pub fn describe(role: OutputRole, table: &str, image: &str) -> Option<String> {
     match role {
         OutputRole::Scores => scored(table, image),
         OutputRole::RankingTable => ranked(table, image),
@@ -66,8 +66,8 @@ pub fn told(role: OutputRole, table: &str, image: &str) -> Option<String> {
     }
 }
 
-/// A line of a table of images: the name, and so many fields after it. A name may hold a comma (then it stands in quotes, and
-/// its own are doubled: RFC 4180), the fields can't.
+/// A line of a table of images: the name, and this many fields after it. A name may contain a comma (then it is quoted, and
+/// its own quotes are doubled: RFC 4180), the fields can't.
 pub(crate) fn named(line: &str, fields: usize) -> Option<(String, Vec<&str>)> {
     let mut parts: Vec<&str> = line.rsplitn(fields + 1, ',').collect();
     let image = parts.pop().filter(|_| parts.len() == fields)?;
@@ -87,25 +87,25 @@ fn scored(table: &str, image: &str) -> Option<String> {
     Some(format!("mean entropy {}, rare classes predicted: {}", brief(score), fields[2]))
 }
 
-/// Of `ranking.csv`, which is in order of the scores: the hard ones follow the easy ones.
+/// Of `ranking.csv`, which is sorted by score: the hard ones follow the easy ones.
 fn ranked(table: &str, image: &str) -> Option<String> {
     let lines: Vec<(String, Vec<&str>)> = table.lines().skip(1).filter_map(|line| named(line, 2)).collect();
     let place = lines.iter().position(|(name, _)| name == image)?;
     let score = |at: usize| lines[at].1[0].parse::<f64>().ok().map(brief);
     let cut = lines.iter().position(|(_, fields)| fields[1] == "hard").and_then(score);
-    let cut = cut.map(|cut| format!(", the cut lies at {cut}")).unwrap_or_default();
+    let cut = cut.map(|cut| format!(", cut at {cut}")).unwrap_or_default();
     let (number, all, side) = (count(place as u64 + 1), count(lines.len() as u64), lines[place].1[1]);
     Some(format!("{side}: place {number} of {all}, score {}{cut}", score(place)?))
 }
 
-/// Where the map of an image lies in a folder of maps: at its name, an image's ending replaced.
+/// The path of an image's map in a folder of maps: its name, with another extension.
 pub fn map_file(image: &str) -> PathBuf {
     let is_image = |ending: &str| ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
     let stem = image.rsplit_once('.').filter(|(_, ending)| is_image(ending)).map_or(image, |(stem, _)| stem);
     PathBuf::from(format!("{stem}.png"))
 }
 
-/// The classes of a label map with their shares of its pixels, the largest first, and what is ignored.
+/// The classes of a label map with their shares of its pixels, the largest first, and the ignored share.
 pub fn shares(map: &[u8], classes: &[Class]) -> Option<String> {
     let shares = Map::decode(map)?.shares();
     let name = |index: usize| match classes.get(index) {
@@ -140,9 +140,9 @@ mod tests {
     #[test]
     fn a_ranking_tells_the_place_the_side_and_the_cut() {
         let table = "image,score,split\nb.png,0.1,easy\n\"a, \"\"1\"\".png\",0.2,easy\nc.png,0.3,hard\n";
-        let said = |image: &str| told(OutputRole::RankingTable, table, image);
-        assert_eq!(said("a, \"1\".png").unwrap(), "easy: place 2 of 3, score 0.200, the cut lies at 0.300");
-        assert_eq!(said("c.png").unwrap(), "hard: place 3 of 3, score 0.300, the cut lies at 0.300");
+        let said = |image: &str| describe(OutputRole::RankingTable, table, image);
+        assert_eq!(said("a, \"1\".png").unwrap(), "easy: place 2 of 3, score 0.200, cut at 0.300");
+        assert_eq!(said("c.png").unwrap(), "hard: place 3 of 3, score 0.300, cut at 0.300");
         assert_eq!(said("d.png"), None);
         assert_eq!(names(OutputRole::RankingTable, table), ["b.png", "a, \"1\".png", "c.png"]);
     }
@@ -150,11 +150,14 @@ mod tests {
     #[test]
     fn scores_and_measurements_are_told_with_what_is_undefined() {
         let scores = "image,mean_entropy,mean_entropy_eq4_nats,predicted_rare_classes\na.png,0.0125,0.2,3\n";
-        assert_eq!(told(OutputRole::Scores, scores, "a.png").unwrap(), "mean entropy 0.013, rare classes predicted: 3");
-        let lines = "{\"image\":\"a.png\",\"miou\":{\"inter\":0.5,\"intra\":null},\"entropy\":{\"inter\":0.1}}\n";
-        assert_eq!(told(OutputRole::ImageScores, lines, "a.png").unwrap(), "mean IoU in %: inter 50.0, intra –");
         assert_eq!(
-            (names(OutputRole::ImageScores, lines), told(OutputRole::Losses, lines, "a.png")),
+            describe(OutputRole::Scores, scores, "a.png").unwrap(),
+            "mean entropy 0.013, rare classes predicted: 3"
+        );
+        let lines = "{\"image\":\"a.png\",\"miou\":{\"inter\":0.5,\"intra\":null},\"entropy\":{\"inter\":0.1}}\n";
+        assert_eq!(describe(OutputRole::ImageScores, lines, "a.png").unwrap(), "mean IoU in %: inter 50.0, intra –");
+        assert_eq!(
+            (names(OutputRole::ImageScores, lines), describe(OutputRole::Losses, lines, "a.png")),
             (vec!["a.png".into()], None)
         );
     }

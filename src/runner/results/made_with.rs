@@ -1,16 +1,17 @@
-//! With what a result was computed, out of the notes of its trace, in one line.
+//! How a result was computed, from the notes of its trace, in one line.
 //!
-//! Decides nothing: none of it but an instruction set that the pipeline names is part of a key. It is what explains two results
-//! that should be equal and differ in their last digits.
+//! Decides nothing: only an instruction set that the pipeline names is part of a key. It explains why two results that
+//! should be equal differ in their last digits.
 
 use std::collections::BTreeMap;
 
 use crate::measures::plural;
 
-/// The notes that say so, in the order in which they are told.
+/// The notes to show, in this order.
 pub const NOTES: [&str; 7] = ["intrada", "libtorch", "machine", "device", "threads", "instruction_set", "commit"];
 
-/// `libtorch 2.11.0 on cpu, 1 thread, avx512; linux x86_64, AMD EPYC, 2 CPUs`. `None` where nothing was noted, as of a command.
+/// `libtorch 2.11.0 on cpu, 1 thread, avx512; linux x86_64, AMD EPYC, 2 CPUs`. `None` if nothing was noted, as for a
+/// command.
 pub fn line(note: &BTreeMap<String, String>) -> Option<String> {
     let noted = |name: &str| note.get(name).map(String::as_str);
     let device = noted("device")?;

@@ -1,7 +1,7 @@
 //! Grey maps (class indices, entropies) and their colours.
 //!
-//! Knows bytes and colours, neither page nor event. A map stays one byte a pixel: its PNG is given a palette, so that a label
-//! map costs a few kB, whatever it shows.
+//! Knows bytes and colours, neither page nor event. A map stays one byte per pixel: its PNG has a palette, so that a label
+//! map takes a few kB.
 
 use std::io::Cursor;
 
@@ -10,20 +10,20 @@ use crate::pipeline::Class;
 /// The colour of each value.
 pub type Palette = [[u8; 3]; 256];
 
-/// Of a small map, in pixels.
+/// The size of a small map, in pixels.
 const WIDTH: usize = 384;
 
-/// The label of a pixel that has none.
+/// The label of an ignored pixel.
 const IGNORED: u8 = 255;
-/// The other colour of a hatched pixel. No class has this index: there are at most 254.
+/// The second colour of a hatched pixel. No class has this index: there are at most 254.
 const HATCHED: u8 = 254;
-/// Stripes of a hatched map along its width.
+/// Number of stripes across a hatched map's width.
 const STRIPES: usize = 48;
 
-/// Different values of a map of patches, at most: no more classes than these are seen in one image.
+/// The maximum number of values in a map of patches: an image has no more classes than these.
 const PATCHY: usize = 32;
 
-/// One byte a pixel.
+/// One byte per pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Map {
     width: usize,
@@ -32,7 +32,7 @@ pub struct Map {
 }
 
 impl Map {
-    /// Reads a PNG of one byte a pixel; none if it isn't one.
+    /// Reads a PNG of one byte per pixel; none if it isn't one.
     pub fn decode(file: &[u8]) -> Option<Map> {
         let mut reader = png::Decoder::new(Cursor::new(file)).read_info().ok()?;
         let mut bytes = vec![0; reader.output_buffer_size()?];
@@ -43,7 +43,7 @@ impl Map {
         is_map.then_some(Map { width, height, bytes })
     }
 
-    /// At most as wide as a page needs, by every so many-th pixel of it.
+    /// Reduced to the width that a page needs, by taking every n-th pixel.
     pub fn small(&self) -> Map {
         if self.width <= WIDTH {
             return self.clone();
@@ -67,17 +67,17 @@ impl Map {
         self
     }
 
-    /// The same in 64 steps, which no eye tells from 256 on this scale, and which take a third of the room. For entropies.
+    /// The same in 64 steps, which look the same on this scale and take a third of the space. For entropies.
     #[must_use]
     pub fn coarse(mut self) -> Map {
         for byte in &mut self.bytes {
-            // The middle of the step; the ends stay in theirs.
+            // The middle of the step; the extremes stay.
             *byte = (*byte & !3) | 2;
         }
         self
     }
 
-    /// Where a prediction differs from the label: 1; where it doesn't: 0; where there is no label: 255. None if the maps have
+    /// 1 where a prediction differs from the label, 0 where it doesn't, 255 where there is no label. None if the maps have
     /// different sizes.
     pub fn errors(&self, truth: &Map) -> Option<Map> {
         let same = (self.width, self.height) == (truth.width, truth.height);
@@ -96,14 +96,14 @@ impl Map {
         counts.map(|count| f64::from(count) / self.bytes.len() as f64)
     }
 
-    /// A PNG in these colours.
+    /// A PNG with these colours.
     pub fn png(&self, palette: &Palette) -> Vec<u8> {
         let mut file = Vec::new();
         let mut encoder = png::Encoder::new(&mut file, self.width as u32, self.height as u32);
         encoder.set_color(png::ColorType::Indexed);
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_compression(png::Compression::High);
-        // Classes lie in patches; where values run smoothly, the difference from the row above is small.
+        // Classes form patches; smoothly varying values compress better as differences from the row above.
         let is_smooth = self.shares().iter().filter(|share| **share > 0.0).count() > PATCHY;
         encoder.set_filter(if is_smooth { png::Filter::Up } else { png::Filter::NoFilter });
         encoder.set_palette(palette.as_flattened());
@@ -114,7 +114,7 @@ impl Map {
     }
 }
 
-/// No class: white, and where it is hatched grey.
+/// No class: white, or grey in a hatch.
 const BLANK: Palette = {
     let mut palette = [[255; 3]; 256];
     palette[HATCHED as usize] = [190; 3];
@@ -137,7 +137,7 @@ pub fn error_palette() -> Palette {
     palette
 }
 
-/// Viridis over 0 to 255, as Matplotlib draws it to within 4 of 255: linear between eleven of its colours.
+/// Viridis over 0 to 255, within 4 of 255 of Matplotlib's: linear between eleven of its colours.
 pub fn viridis() -> Palette {
     const STOPS: [[u8; 3]; 11] = [
         [68, 1, 84],
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_coarse_map_keeps_every_value_to_within_its_step_and_takes_less_room() {
-        // Xorshift (Marsaglia, 2003): what no compression finds anything in.
+        // Xorshift (Marsaglia, 2003): incompressible.
         let mut noise = 1u32;
         let smooth = |i: usize| {
             noise ^= noise << 13;

@@ -1,7 +1,7 @@
-//! The closing table: what an evaluation found, model by model and class by class.
+//! The results of an evaluation as tables, model by model and class by class.
 //!
-//! Knows the layout of `metrics.json` and of `evaluations.jsonl`, and nothing of what was trained. It shows what is there:
-//! undefined IoUs as such, and no judgement on differences, as one run is one seed.
+//! Knows the formats of `metrics.json` and of `evaluations.jsonl`, and nothing of the training. It shows undefined IoUs as
+//! such, and doesn't judge differences, as one run has one seed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,10 +11,10 @@ use serde::Deserialize;
 use crate::measures::{count, plural, tenths};
 use crate::shown;
 
-/// Columns of the longest name that is shown whole.
+/// The maximum width of a name.
 const NAME: usize = 40;
 
-/// `metrics.json` of an evaluation stage: the weights' stage → what was measured.
+/// `metrics.json` of an evaluation stage: the weights' stage → its measurements.
 pub type Metrics = BTreeMap<String, Measured>;
 
 /// One model's result.
@@ -24,13 +24,13 @@ pub struct Measured {
     pub images: u64,
     /// Mean IoU, 0 to 1, over the defined classes.
     pub miou: Option<f64>,
-    /// The mean over SYNTHIA's 16 classes, where these are some of the pipeline's.
+    /// The mean over SYNTHIA's 16 classes, if the pipeline has them.
     #[serde(default)]
     pub miou_16: Option<f64>,
     /// The mean over the 13 of them without wall, fence and pole.
     #[serde(default)]
     pub miou_13: Option<f64>,
-    /// IoU, 0 to 1, by class; none where neither label nor prediction holds the class.
+    /// IoU, 0 to 1, by class; none if neither label nor prediction has the class.
     pub iou: BTreeMap<String, Option<f64>>,
     /// Pixels: for each label, how often each class was predicted.
     #[serde(default)]
@@ -40,13 +40,13 @@ pub struct Measured {
 /// One of the means of a result.
 type Mean = fn(&Measured) -> Option<f64>;
 
-/// Means over parts of the classes.
+/// Means over subsets of the classes.
 const PARTS: [(&str, Mean); 2] =
     [("mIoU of 16", |measured| measured.miou_16), ("mIoU of 13", |measured| measured.miou_13)];
 
-/// The table for a terminal: a column a model, a row a class, in %.
+/// The table for a terminal: one column per model, one row per class, in %.
 ///
-/// `weights` and `classes` give the order; `dataset` is what it was measured on.
+/// `weights` and `classes` give the order; `dataset` is the evaluated data set.
 pub fn table(stage: &str, dataset: &str, weights: &[String], classes: &[String], metrics: &Metrics) -> String {
     let percent = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value));
     let measured: Vec<(&String, &Measured)> =
@@ -77,16 +77,16 @@ pub fn table(stage: &str, dataset: &str, weights: &[String], classes: &[String],
     out
 }
 
-/// The network of a training with the best mIoU among those that were evaluated on the way.
+/// The network of a training with the best mIoU among its evaluations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Best {
     /// 0 to 1.
     pub miou: f64,
-    /// Iterations done then, where that is known.
+    /// Its iteration, if known.
     pub iteration: Option<u64>,
 }
 
-/// The best line of an `evaluations.jsonl`, chosen as the training chooses: a later one wins only if it is better once both
+/// The best line of an `evaluations.jsonl`, selected like in the training: a later one wins only if it is better once both
 /// are rounded to hundredths of a percent.
 pub fn best_of(evaluations: &str) -> Option<Best> {
     #[derive(Deserialize)]
@@ -99,8 +99,7 @@ pub fn best_of(evaluations: &str) -> Option<Best> {
     found.reduce(|best, later| if is_better(later.miou, best.miou) { later } else { best })
 }
 
-/// Whether a training takes a later network for better than the best so far: both mIoUs, 0 to 1, are rounded as
-/// [`best_of`] says.
+/// Whether a training prefers a later network to the best so far: both mIoUs, 0 to 1, are rounded as in [`best_of`].
 pub fn is_better(later: f64, best: f64) -> bool {
     let rounded = |miou: f64| (miou * 10_000.0).round() as i64;
     rounded(later) > rounded(best)
@@ -113,14 +112,14 @@ pub struct Row {
     pub name: String,
     /// mIoU of its last network, 0 to 1.
     pub last: Option<f64>,
-    /// Its best network, where one was chosen.
+    /// Its best network, if one was selected.
     pub best: Option<Best>,
-    /// What [`Row::last`] was in the run before.
+    /// The value of [`Row::last`] in the previous run.
     pub before: Option<f64>,
 }
 
-/// Last beside best, in %, and what has changed since the run before: nothing, where neither is known. Then what keeps a
-/// reader from taking the numbers for more than they are.
+/// Last and best, in %, and the change since the previous run; empty if neither is known. Then caveats that prevent
+/// over-interpretation.
 pub fn summary(dataset: &str, rows: &[Row], is_one_seed: bool) -> String {
     let (has_best, has_before) =
         (rows.iter().any(|row| row.best.is_some()), rows.iter().any(|row| row.before.is_some()));
@@ -156,10 +155,10 @@ pub fn summary(dataset: &str, rows: &[Row], is_one_seed: bool) -> String {
     out
 }
 
-/// Points of mIoU: at least so much is the standard deviation between seeds of an adversarial adaptation (docs/results.md).
+/// Points of mIoU: the standard deviation between seeds of an adversarial adaptation is at least this (docs/results.md).
 pub const CHANCE: f64 = 2.0;
 
-/// `=`, `+0.4`, or nothing where there is nothing to compare.
+/// `=`, `+0.4`, or empty if there is nothing to compare.
 fn change(row: &Row) -> String {
     match (row.last, row.before) {
         (Some(last), Some(before)) if last == before => "=".to_owned(),

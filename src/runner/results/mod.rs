@@ -1,4 +1,4 @@
-//! Results as they are read out of the cache: an evaluation, a ranking, the values of an image; side by side, and in words.
+//! Results read from the cache: an evaluation, a ranking, the values of an image; comparisons, and texts.
 //!
 //! Knows files and numbers, not how a screen or a page shows them.
 

@@ -1,7 +1,7 @@
-//! What lay in the places of a command's outputs, kept while it writes new ones.
+//! Moves existing files from a command's output paths away while it writes new ones.
 //!
-//! Knows no stage. What no run has made, or a person has edited since, is never thrown away; see [`crate::store::aside`] for
-//! where it is kept, and what becomes of it if the runner is killed.
+//! Knows no stage. Files that no run has made, or that were edited since, are never deleted; see [`crate::store::aside`]
+//! for where they are kept, and what happens if the runner is killed.
 
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,13 @@ use crate::store::{PutAside, Store};
 use super::failure::{failed, io_failure};
 use super::jobs::Order;
 
-/// What lay in the outputs' places.
+/// What was at the output paths.
 pub(super) struct Aside(Vec<Moved>);
 
 struct Moved {
     output: PathBuf,
     aside: PutAside,
-    /// It is what an earlier run put there, so it is in the cache.
+    /// An earlier run put it there, so it is in the cache.
     is_ours: bool,
 }
 
@@ -26,7 +26,7 @@ impl Aside {
     /// Moves it aside.
     ///
     /// # Errors
-    /// Something can't be moved; then everything is as it was.
+    /// Something can't be moved; then everything is unchanged.
     pub(super) fn make(store: &Store, order: &Order) -> Result<Aside, Failure> {
         let mut aside = Aside(Vec::new());
         for output in &order.outputs {
@@ -47,17 +47,17 @@ impl Aside {
         Ok(aside)
     }
 
-    /// The new ones are there. What the cache doesn't have goes to the orphans, as nobody else has it: for each, the output in
-    /// whose place it lay, and where it is now.
+    /// The new outputs are complete. Old files that the cache doesn't have move to the orphans, as they exist nowhere else;
+    /// returns for each the output in whose place it was, and its new path.
     pub(super) fn discard(self, store: &Store) -> Vec<(PathBuf, PathBuf)> {
         let discard = |Moved { output, aside, is_ours }| {
-            // What resists stays aside, and the next run puts it back: untidy, and nothing is lost.
+            // Files that can't be moved stay aside, and the next run restores them: nothing is lost.
             store.discard(aside, !is_ours).ok().flatten().map(|orphan| (output, orphan))
         };
         self.0.into_iter().filter_map(discard).collect()
     }
 
-    /// The new ones are no results: all is as it was, also where nothing was.
+    /// The new outputs are not results: restores the previous state, removing outputs that didn't exist.
     pub(super) fn put_back_all(self, store: &Store, order: &Order) {
         for output in &order.outputs {
             let path = order.root.join(&output.path);
@@ -69,7 +69,7 @@ impl Aside {
         self.put_back(store);
     }
 
-    /// There are no new ones: all is as it was.
+    /// There are no new outputs: restores the previous state.
     pub(super) fn put_back(self, store: &Store) {
         for Moved { aside, .. } in self.0 {
             // The next run tries again.
@@ -78,7 +78,7 @@ impl Aside {
     }
 }
 
-/// A program may count on the folder of its output.
+/// A program may rely on the folder of its output.
 fn prepare(path: &Path) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder).map_err(|error| io_failure("make", folder, &error))

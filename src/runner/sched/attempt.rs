@@ -1,8 +1,8 @@
-//! Under which key a stage was last attempted in a workspace, so that its log is found while it runs and after it failed; and
-//! which of its outputs nobody had when that began: what lies there after a kill, the attempt had left.
+//! Records under which key a stage was last attempted in a workspace, to find its log while it runs and after a failure;
+//! and which of its outputs didn't exist before: after a kill, files there are the attempt's.
 //!
-//! A note beside the index: no decision rests on it, so what can't be written or read is no failure. How an attempt came out is
-//! in the history of the pipeline's runs.
+//! The record is next to the index; no decision depends on it, so failing to write or read it is no error. The history of
+//! the pipeline's runs has the attempt's outcome.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,16 +16,16 @@ use super::session::Session;
 impl Session {
     /// The key of the latest attempt at a stage, if there was one.
     pub fn attempted(&self, stage: &Stage) -> Option<Key> {
-        // Earlier versions wrote more below it.
+        // Earlier versions wrote more lines after it.
         plain::read_to_string(&self.attempt_path(stage)).ok()?.lines().next()?.parse().ok()
     }
 
-    /// The outputs in whose places lies what an attempt has left that came to nothing.
+    /// The output paths with files of an attempt that failed.
     pub(super) fn unfinished(&self, stage: &Stage) -> BTreeSet<PathBuf> {
         let noted = plain::read_to_string(&self.attempt_path(stage)).unwrap_or_default();
         let mut lines = noted.lines();
         let key = lines.next().and_then(|line| line.parse::<Key>().ok());
-        // The slot goes when the attempt comes to a result.
+        // The slot is removed when the attempt succeeds.
         if key.is_some_and(|key| self.store.slot(key).path().exists()) {
             lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
         } else {
@@ -33,7 +33,7 @@ impl Session {
         }
     }
 
-    /// Notes an attempt that begins. What an earlier one has left is still there.
+    /// Records the start of an attempt. Keeps the record of an earlier one's files.
     pub(super) fn note_attempt(&self, stage: &Stage, key: Key, unfinished: &BTreeSet<PathBuf>) {
         let path = self.attempt_path(stage);
         let outputs = stage.outputs.iter().map(|output| &output.path);
@@ -44,7 +44,7 @@ impl Session {
         }
     }
 
-    /// Whether anything lies in the place of an output.
+    /// Whether anything exists at an output's path.
     fn lies(&self, output: &Path) -> bool {
         self.pipeline.root.join(output).symlink_metadata().is_ok()
     }

@@ -1,8 +1,8 @@
-//! What lies behind the links in an output that lead out of it, as those who read the output get it.
+//! The targets of an output's links that lead out of it, as readers of the output see them.
 //!
-//! Knows outputs and files. A link in an output is kept as a link, so what it leads to is no part of the artifact: a folder of links
-//! to photographs stays the same artifact while the photographs change. Whoever reads it follows the links. So to the flow, and
-//! in the keys of those who read it, such an output is its artifact together with what lies behind its links at that time.
+//! Knows outputs and files. A link in an output is kept as a link, so its target is not part of the artifact: a folder of
+//! links to photographs stays the same artifact when the photographs change. But readers follow the links. So in the flow,
+//! and in the keys of its readers, such an output is its artifact together with the current content of its links' targets.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -17,17 +17,17 @@ use crate::store::Artifact;
 /// An output with links that lead out of it.
 #[derive(Clone, Debug)]
 pub struct Behind {
-    /// The artifact together with what lies behind its links.
+    /// The artifact together with the targets of its links.
     pub digest: ArtifactDigest,
-    /// By the name of the link what lies behind it, for `why`.
+    /// The targets by the name of the link, for `why`.
     pub options: BTreeMap<String, String>,
-    /// What lies behind, as it was when it was digested.
+    /// The targets' state when they were digested.
     pub seen: Vec<Seen>,
 }
 
 impl Behind {
-    /// Of an artifact that lies at `place`, below the root of the workspace, with these links: each one's name and target. `None` if
-    /// all of them stay within it.
+    /// Of an artifact at `place`, below the root of the workspace, with these links (name and target). `None` if all of
+    /// them stay inside it.
     pub fn of(
         root: &Path,
         place: &Path,
@@ -59,7 +59,7 @@ impl Behind {
     }
 }
 
-/// What lies at a place free of links; nothing that can't be read is a result, too, and whoever reads it finds that out.
+/// The content at a path free of links; being unreadable is a result, too, which readers will notice.
 fn look(root: &Path, target: &Path, inputs: &Inputs) -> (String, Option<Seen>) {
     match inputs.source(target.strip_prefix(root).unwrap_or(target)) {
         Ok(Source { artifact, seen }) => (artifact.digest().to_string(), Some(seen)),

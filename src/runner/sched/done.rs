@@ -1,7 +1,7 @@
-//! Which stages are done, and what they took and gave: for whoever hands results on.
+//! Which stages are done, with their inputs and outputs: for exporting results.
 //!
-//! Starts nothing and looks at no output's content. Done is what a run would leave alone or fetch from the cache, so what is
-//! found here is what the pipeline file says now, not what some earlier run left behind.
+//! Starts nothing and reads no output's content. A stage is done if a run would skip it or restore it from the cache, so
+//! the results are those of the current pipeline file, not of some earlier run.
 
 use std::rc::Rc;
 
@@ -16,22 +16,22 @@ use super::wiring::Node;
 
 /// A stage that is done.
 pub struct Done {
-    /// Which.
+    /// The stage.
     pub stage: StageId,
-    /// The name of its computation.
+    /// Its key.
     pub key: Key,
-    /// What it took, of which the key is the hash.
+    /// Its inputs, of which the key is the hash.
     pub manifest: Rc<Manifest>,
-    /// What it gave, in the order of its outputs.
+    /// Its outputs, in order.
     pub artifacts: Rc<[Artifact]>,
-    /// How many images each of its data sets has, by role, where that is known without drawing them.
+    /// The number of images of each of its data sets, by role, if known without generating them.
     pub samples: Vec<(String, usize)>,
 }
 
-/// Of `targets` and what they need, the stages that are done, in the order of the graph.
+/// The stages among `targets` and their ancestors that are done, in the order of the graph.
 ///
 /// # Errors
-/// What is wrong with the sources.
+/// Problems of the sources.
 pub fn done(session: &mut Session, targets: &[StageId]) -> Result<Vec<Done>, Problems> {
     let (planner, decisions) = dry::settle(session, targets, &[])?;
     let stages = planner.wiring.iter().filter_map(|(node, what)| {

@@ -1,7 +1,7 @@
-//! What a run would do, without doing it.
+//! Determines what a run would do, without running anything.
 //!
-//! Drives the same flow as a run, but answers a look-up from the trace alone and a `Run` not at all: what waits for it then
-//! stays open, and is said to depend.
+//! Drives the same flow as a run, but answers a look-up from the trace alone and never answers a `Run`: stages that wait
+//! for one stay open, and are reported to depend on it.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -28,16 +28,16 @@ use super::{missing_instructions, missing_worker, orders, problems, ways_in};
 pub enum Decision {
     /// It runs.
     Run,
-    /// Its outputs come out of the cache.
+    /// Its outputs are restored from the cache.
     Hit,
     /// Its outputs are in place already.
     UpToDate,
-    /// Known only when an upstream output is.
+    /// Unknown until an upstream output is known.
     Depends,
 }
 
 impl Decision {
-    /// As pinned for programs.
+    /// The name for programs, which doesn't change.
     pub fn name(self) -> &'static str {
         match self {
             Decision::Run => "run",
@@ -51,28 +51,28 @@ impl Decision {
 /// A stage and what would happen to it.
 #[derive(Clone, Debug)]
 pub struct Planned {
-    /// Which.
+    /// The stage.
     pub stage: StageId,
-    /// What.
+    /// The decision.
     pub decision: Decision,
-    /// Why, in half a line; empty where nothing happens.
+    /// Why, in a short phrase; empty if nothing happens.
     pub reason: String,
-    /// What it goes on from, if an attempt at the same key was stopped or failed.
+    /// Where it would resume, if an attempt at the same key was stopped or failed.
     pub resumes: Option<Resumes>,
-    /// What the computation took when it last ran, where that is known, in seconds.
+    /// How long the computation last took, in seconds, if known.
     pub seconds: Option<f64>,
-    /// The name of the computation, as far as it is known.
+    /// Its key, if known.
     pub key: Option<Key>,
-    /// The places of its outputs from which something of a person's would be moved away.
+    /// Output paths with files of the user that would be moved away.
     pub in_the_way: Vec<PathBuf>,
-    /// What it gives, in the order of its outputs, where nothing has to run for that.
+    /// Its outputs, in order, if they are known without running anything.
     pub artifacts: Option<Rc<[Artifact]>>,
 }
 
-/// What an earlier attempt has left in the resume slot.
+/// What an earlier attempt left in the resume slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resumes {
-    /// Iterations that needn't be done again, where it is a training.
+    /// Iterations that are already done, for a training.
     pub at: Option<u64>,
 }
 
@@ -80,16 +80,16 @@ pub struct Resumes {
 pub struct Plan {
     /// The stages, in the order of the graph.
     pub stages: Vec<Planned>,
-    /// What is worth knowing of the pipeline and of its data, though nothing is wrong.
+    /// Warnings about the pipeline and its data.
     pub warnings: Vec<Problem>,
-    /// What a run would refuse: something keeps an output from its place.
+    /// Why a run would be refused: something prevents writing an output.
     pub obstacles: Vec<Problem>,
 }
 
-/// Decides for `targets` and what they need.
+/// Plans `targets` and their ancestors.
 ///
 /// # Errors
-/// What is wrong with the sources, or the CPU lacks the instructions that a stage which runs is held to.
+/// Problems of the sources, or the CPU lacks the instruction set of a stage that has to run.
 pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Result<Plan, Problems> {
     let (planner, decisions) = settle(session, targets, force)?;
     let stages = planner.wiring.iter().filter_map(|(node, what)| match what {
@@ -134,11 +134,11 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
     Ok(Plan { stages: planned, warnings, obstacles })
 }
 
-/// Tries the files of weights of the stages that would run, and of those that depend on them. Answers with what is worth knowing.
-/// Not a part of [`plan`], since it starts a worker, and who asks what is in the cache can do without.
+/// Tries the weights files of the stages that would run, and of their dependents. Returns warnings. Not part of [`plan`],
+/// since it starts a worker, which queries of the cache don't need.
 ///
 /// # Errors
-/// Some don't serve: a run would be refused.
+/// A file is invalid: a run would be refused.
 pub fn try_weights(session: &Session, planned: &[Planned]) -> Result<Vec<Problem>, Problems> {
     let is_open = |planned: &&Planned| matches!(planned.decision, Decision::Run | Decision::Depends);
     let in_place = |planned: &&Planned| planned.decision == Decision::UpToDate;
@@ -147,35 +147,35 @@ pub fn try_weights(session: &Session, planned: &[Planned]) -> Result<Vec<Problem
     super::try_weights(session, open, &|stage| in_place.contains(&stage))
 }
 
-/// Asks whether the device is there, where a stage that would run needs a GPU; `device`: instead of the pipeline's. Answers with
-/// what is worth knowing. Not a part of [`plan`] for the same reason as [`try_weights`].
+/// Checks that the device exists, if a stage that would run needs a GPU; `device` overrides the pipeline's. Returns
+/// warnings. Not part of [`plan`] for the same reason as [`try_weights`].
 ///
 /// # Errors
-/// It isn't: a run would be refused.
+/// It doesn't exist: a run would be refused.
 pub fn try_device(session: &Session, device: Option<&str>, planned: &[Planned]) -> Result<Option<Problem>, Problems> {
     let of = |decision| planned.iter().filter(move |planned| planned.decision == decision).map(|planned| planned.stage);
     super::try_device(session, device, of(Decision::Run), of(Decision::Depends))
 }
 
-/// That something of a person's lies in the place of an output.
+/// Warns of a user's file at an output's path.
 fn in_the_way(session: &Session, planned: &Planned) -> Vec<Problem> {
     let stage = session.pipeline.stage(planned.stage);
     let (span, unfinished) = (stage.span, session.unfinished(stage));
     let problem = |path: &PathBuf| {
         let why = if unfinished.contains(path) {
-            "a run of this stage that was killed or failed has left it incomplete"
+            "a killed or failed run of this stage left it incomplete"
         } else {
-            "nothing here has made it, or somebody has edited it"
+            "no run made it, or it was edited"
         };
         let text = format!("`{}` is in the way: {why}", path.display());
         Problem::warning(text)
             .at(span, "puts its output there")
-            .help("a run moves it to `orphans` in the cache and says where; to keep it in place, give it another name")
+            .help("a run moves it to `orphans` in the cache and reports where; rename it to keep it in place")
     };
     planned.in_the_way.iter().map(problem).collect()
 }
 
-/// A training that came to no checkpoint begins again, whatever else it left; of other stages only they know what it is worth.
+/// A training without a checkpoint starts over, whatever else it left; for other stages only the stage itself knows.
 fn resumes(session: &Session, stage: StageId, key: Key) -> Option<Resumes> {
     let slot = session.store.slot(key);
     let at = job::iterations_kept(slot.path());
@@ -185,59 +185,59 @@ fn resumes(session: &Session, stage: StageId, key: Key) -> Option<Resumes> {
 
 /// Why a stage would run, or that it wouldn't.
 pub enum Why {
-    /// An input isn't known before something upstream has run.
+    /// An input is unknown until an upstream stage has run.
     Depends(String),
     /// It has never run here.
     NeverRan,
-    /// It has run here, and never to a good end.
+    /// It has run here, but never successfully.
     Failed {
-        /// When and how, the latest time.
+        /// The latest failure: when and how.
         failure: Settled,
-        /// Whether it was the key that it has now.
+        /// Whether its key was the current one.
         is_same: bool,
     },
     /// Nothing differs.
     UpToDate {
-        /// When it was made, in seconds since the Unix epoch.
+        /// When it was computed, in seconds since the Unix epoch.
         since: f64,
-        /// With what, where that was noted.
+        /// How it was computed, if recorded.
         made_with: Option<String>,
     },
     /// The key is the same, but the outputs are missing or were changed.
     OutputsChanged,
-    /// The record of its last run is no longer in the cache.
+    /// The trace of its last run is no longer in the cache.
     RecordGone,
-    /// These fields differ from its run of that time.
+    /// These fields differ from its last run.
     Differs {
-        /// The fields.
+        /// The differing fields.
         differences: Vec<Difference>,
-        /// The fields that don't.
+        /// The equal fields.
         same: Vec<String>,
         /// How many fields there are.
         fields: usize,
         /// When that run ended, in seconds since the Unix epoch.
         since: f64,
-        /// Whether the cache has the present key.
+        /// Whether the cache has the current key.
         is_hit: bool,
-        /// The result in the cache from which the present key differs in fewer fields, where there is one.
+        /// The result in the cache that differs in the fewest fields, if any.
         nearest: Option<Near>,
     },
 }
 
-/// A result in the cache that is not the one that is wanted.
+/// A result in the cache for another key.
 pub struct Near {
-    /// The name of its computation.
+    /// Its key.
     pub key: Key,
     /// When it was computed, in seconds since the Unix epoch.
     pub at: f64,
-    /// The fields in which it differs from what is wanted.
+    /// The fields in which it differs from the wanted manifest.
     pub fields: Vec<String>,
 }
 
-/// Explains one stage against its last run in this workspace.
+/// Explains one stage by comparing it with its last run in this workspace.
 ///
 /// # Errors
-/// What is wrong with the sources.
+/// Problems of the sources.
 pub fn why(session: &mut Session, stage: StageId) -> Result<Why, Problems> {
     let (planner, decisions) = settle(session, &[stage], &[])?;
     let node = planner.wiring.of_stage(stage);
@@ -271,7 +271,7 @@ pub fn why(session: &mut Session, stage: StageId) -> Result<Why, Problems> {
     })
 }
 
-/// Of all results of the same kind in the cache, the one whose manifest differs least from `wanted`; of several, the latest.
+/// The result of the same kind in the cache whose manifest differs least from `wanted`; of several, the latest.
 fn nearest(session: &Session, wanted: &Manifest) -> Option<Near> {
     let keys = session.store.keys().ok()?.into_iter();
     let traces = keys.filter_map(|key| session.store.load(key).ok()?).filter(|trace| trace.kind == wanted.kind);
@@ -321,7 +321,7 @@ pub(super) fn settle(
     Ok((planner, decisions))
 }
 
-/// A late source can be looked at if all that its producers give is in place; else what reads it depends.
+/// A late source can be read if all outputs of its producers are in place; otherwise its readers depend on them.
 fn look_at_late_source(
     session: &Session,
     planner: &mut Planner,
@@ -348,7 +348,7 @@ fn cached(session: &Session, planner: &Planner, node: NodeId, key: Key) -> Optio
     artifacts.iter().all(|artifact| session.store.could_restore(artifact).unwrap_or(false)).then_some(artifacts)
 }
 
-/// The stages whose outputs a stage waits for.
+/// The unfinished stages that a stage waits for.
 fn on(session: &Session, planner: &Planner, decisions: &HashMap<NodeId, Decision>, node: NodeId) -> String {
     let is_open = |stage: &StageId| {
         let decision = decisions.get(&planner.wiring.of_stage(*stage));

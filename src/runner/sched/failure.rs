@@ -1,4 +1,4 @@
-//! Errors of the store and of the file system as failures of a stage, each with what helps.
+//! Turns errors of the store and of the file system into failures of a stage, with advice.
 //!
 //! Knows no stage.
 
@@ -8,11 +8,11 @@ use crate::event::full_disk;
 use crate::exec::{Failure, with_causes};
 use crate::store::Error;
 
-/// What helps where a file system refuses something.
-const ELSEWHERE: &str = "`intrada-run doctor` tries what a file system can do; --cache names a folder on another one for the cache; \
+/// Advice when a file system doesn't support an operation.
+const ELSEWHERE: &str = "`intrada-run doctor` checks what a file system can do; --cache names a folder on another one for the cache; \
      `lsattr` shows whether a single file that resists is immutable";
 
-/// The failure of a stage in which the store failed.
+/// The failure of a stage after a store error.
 pub(super) fn failed(error: Error) -> Failure {
     let failure = Failure::new(with_causes(&error));
     let help = match &error {
@@ -23,7 +23,7 @@ pub(super) fn failed(error: Error) -> Failure {
     help.into_iter().fold(failure, Failure::with_help)
 }
 
-/// The failure of a stage in which the file system did: what was tried, a verb that fits before the path.
+/// The failure of a stage after a file system error: `verb` is the operation and fits before the path.
 pub(super) fn io_failure(verb: &str, path: &Path, error: &std::io::Error) -> Failure {
     let failure = Failure::new(format!("failed to {verb} {}: {error}", path.display()));
     full_disk::help_at(Some(path), error).into_iter().fold(failure, Failure::with_help)

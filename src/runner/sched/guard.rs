@@ -1,13 +1,12 @@
-//! What a stage reads from the workspace while it runs, to find out afterwards whether it still was what its key says.
+//! Watches what a stage reads from the workspace while it runs, to check afterwards that it matched its key.
 //!
-//! Knows no stage: files with the stat and content that the key was made from, and folders with the names that lay in them. A
-//! result computed from a file that was edited meanwhile belongs to no key, and published under the old one it would be served
-//! for ever. Objects of the store need no guard.
+//! Knows no stage: files with the stat and content from which the key was computed, and folders with their names. A result
+//! computed from a file that was edited meanwhile belongs to no key; published under the old one it would be used forever.
+//! Objects of the store need no guard.
 //!
-//! Equal content at the end proves nothing: a file may have been changed, read, and changed back. So a command's guard is
-//! *set* right before it starts, when every file is found to hold what the key says, and from then on a stat that moved is
-//! as suspicious as a change. It can also have been a mere touch, which nobody can tell from an edit that was taken back:
-//! then the command is run again.
+//! Equal content at the end proves nothing: a file may have been changed, read, and reverted. So a command's guard is *set*
+//! right before it starts, when every file is checked against the key, and from then on a changed stat is as suspicious as
+//! a change. It may also have been only touched, which can't be told from a reverted edit: then the command is run again.
 
 pub(super) mod names;
 
@@ -26,56 +25,56 @@ use crate::store::index::PlacedOutput;
 use crate::store::stat::{Stat, now_ns, tick};
 use crate::store::tree::{Behind, Links, Shape, Tree};
 
-/// So many files are named in a message.
+/// How many files a message names.
 const NAMED: usize = 5;
 
-/// Files and folders to look at again.
+/// Files and folders to check again.
 #[derive(Default)]
 pub struct Guard {
     root: PathBuf,
     files: Vec<Watched>,
     folders: Vec<Folder>,
-    /// The paths by which files, folders and links are reached, relative to the root.
+    /// The paths of files, folders and links, relative to the root.
     entrances: Vec<PathBuf>,
-    /// The links on the way to them, as they were when the guard was set: one that leads elsewhere for a moment and back
-    /// leaves no other trace.
+    /// The links on these paths, as they were when the guard was set: a link that temporarily pointed elsewhere leaves no
+    /// other trace.
     links: Vec<Watched>,
-    /// The paths of the folders in which the stage's own outputs lie, relative to the root.
+    /// The paths of the folders with the stage's own outputs, relative to the root.
     exits: Vec<PathBuf>,
-    /// The links on the way to those, as they were when the guard was set: one that leads elsewhere by the end has something else
-    /// taken for what the stage wrote.
+    /// The links on those paths, as they were when the guard was set: if one points elsewhere in the end, other files are
+    /// taken for the stage's outputs.
     ways_out: Vec<Watched>,
-    /// The folders and those below them, as they were when the guard was set: a name that came and went again leaves only
-    /// their times behind.
+    /// The folders and their sub-folders, as they were when the guard was set: a temporary file leaves a trace only in
+    /// their times.
     times: Vec<(PathBuf, Stat)>,
-    /// Folders on the way to what is read, each with its stat when the guard was set. What is made or removed beside is nothing
-    /// to it; that it was exchanged for a moment is.
+    /// Parent folders of inputs, each with its stat when the guard was set. Other files created or removed in them don't
+    /// matter; a temporary replacement of the folder does.
     passed: Vec<(PathBuf, Option<Stat>)>,
 }
 
-/// What became of what is guarded, since it was set.
+/// What happened to guarded files since the guard was set.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Since {
     /// Nothing.
     Untouched,
-    /// All holds what it held, but these files have other times or another inode.
+    /// All contents are unchanged, but these files have other times or another inode.
     Touched(Touched),
-    /// These are not what they were, or are new, or gone.
+    /// These were changed, added or removed.
     Changed(BTreeSet<PathBuf>),
 }
 
-/// Files that hold what they held.
+/// Files whose content is unchanged.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Touched {
-    /// Which.
+    /// The files.
     pub files: BTreeSet<PathBuf>,
-    /// Whether they are the same inodes with the same modification times: no write leaves these, but a rename, a further link
-    /// or another mode does.
+    /// Whether they have the same inodes and modification times: writing changes these; a rename, another link or mode
+    /// doesn't.
     pub unwritten: bool,
 }
 
-/// Whether a folder may have been another one for a moment, or is now. A rename moves nothing but its change time; what is made
-/// or removed in it moves both.
+/// Whether a folder may have been replaced, temporarily or for good. A rename changes only its change time; creating or
+/// removing files in it changes both.
 fn was_exchanged(before: Option<&Stat>, now: Option<Stat>) -> bool {
     match (before, now) {
         (Some(before), Some(now)) => {
@@ -86,7 +85,7 @@ fn was_exchanged(before: Option<&Stat>, now: Option<Stat>) -> bool {
     }
 }
 
-/// What a guard was set to.
+/// The state when a guard was set.
 #[derive(Serialize, Deserialize)]
 struct Basis {
     files: String,
@@ -104,11 +103,11 @@ struct Folder {
     names: Content,
 }
 
-/// What lay in a folder.
+/// The content of a folder.
 enum Content {
-    /// Of a source: with links that are followed, and with the cache, which may lie in it and is no part of it.
+    /// Of a source: links are followed, and the cache, which may be inside, is excluded.
     Source { names: BTreeMap<PathBuf, Shape>, cache: PathBuf },
-    /// Of an output, in which links are links.
+    /// Of an output: links are kept.
     Output(BTreeSet<PathBuf>),
 }
 
@@ -122,21 +121,21 @@ struct Watched {
 /// How a path is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// Through links.
+    /// Following links.
     Followed,
-    /// As a file that lies there itself.
+    /// As a regular file.
     File,
-    /// As the target's text of a link that lies there itself.
+    /// As a link's target text.
     Link,
 }
 
 impl Guard {
-    /// One that guards nothing yet, in the workspace at `root`.
+    /// Guards nothing yet, in the workspace at `root`.
     pub fn new(root: &Path) -> Guard {
         Guard { root: root.to_owned(), ..Guard::default() }
     }
 
-    /// Adds a source, as it was when it was digested.
+    /// Adds a source in the state in which it was digested.
     pub fn source(&mut self, seen: &Seen) {
         let files = seen.files.iter().map(|(path, record)| Watched {
             path: self.root.join(path),
@@ -154,7 +153,7 @@ impl Guard {
         self.folders.push(Folder { path: self.root.join(path), names });
     }
 
-    /// Adds an output of another stage, as it was put in place.
+    /// Adds an output of another stage as it was placed.
     pub fn output(&mut self, output: &PlacedOutput) {
         let top = self.root.join(&output.path);
         let mut names = BTreeSet::new();
@@ -176,7 +175,7 @@ impl Guard {
         }
     }
 
-    /// Adds the place of an output of the stage itself.
+    /// Adds the path of one of the stage's own outputs.
     pub fn place(&mut self, path: &Path) {
         self.exits.extend(path.parent().map(Path::to_owned));
     }
@@ -186,23 +185,22 @@ impl Guard {
         self.files.iter().map(|watched| (&*watched.path, watched.content))
     }
 
-    /// The files that aren't what they were, and what was added to or taken from folders. One that was only touched is read to
-    /// find out.
+    /// The files that changed, and names added to or removed from folders. Touched files are read to find out.
     pub fn changed(&self) -> BTreeSet<PathBuf> {
         let changed = self.files.iter().filter(|watched| watched.has_changed()).map(|watched| watched.path.clone());
         changed.chain(self.folders.iter().flat_map(|folder| folder.differences(folder.tree().as_ref()))).collect()
     }
 
-    /// The folders in which there are names that weren't there.
+    /// The folders with new names.
     pub fn grown(&self) -> impl Iterator<Item = &Path> {
         let has_grown = |folder: &&Folder| !folder.differences(folder.tree().as_ref()).is_empty();
         self.folders.iter().filter(has_grown).map(|folder| &*folder.path)
     }
 
-    /// Finds every file to hold what the key says, and takes the stats that it has now for those that it must have at the end.
+    /// Checks that every file has the key's content, and records their current stats for the check at the end.
     ///
     /// # Errors
-    /// A failure that names the files that hold something else.
+    /// A failure that names files with other content.
     pub fn set(&mut self) -> Result<(), Failure> {
         let mut changed = BTreeSet::new();
         self.times.clear();
@@ -224,7 +222,7 @@ impl Guard {
                 Err(Changed) => drop(changed.insert(watched.path.clone())),
             }
         }
-        // A write in the same tick of the clock in which the last one was would leave the same stat behind.
+        // A further write in the same clock tick would leave the same stat.
         let pause = unsettled.iter().map(|watched| tick(&watched.stat)).max();
         if let Some(pause) = pause.filter(|_| changed.is_empty()) {
             std::thread::sleep(pause);
@@ -238,11 +236,11 @@ impl Guard {
             return Ok(());
         }
         let names = self.named(&changed);
-        Err(Failure::new(format!("{names} changed since the key of this stage was made, so it was not started"))
+        Err(Failure::new(format!("{names} changed since the key of this stage was computed, so it was not started"))
             .with_help("run again: the stage gets a new key"))
     }
 
-    /// What has become of it since it was [set](Guard::set).
+    /// What changed since the guard was [set](Guard::set).
     pub fn since(&self) -> Since {
         let mut changed: BTreeSet<PathBuf> =
             self.folders.iter().flat_map(|folder| folder.differences(folder.tree().as_ref())).collect();
@@ -272,14 +270,15 @@ impl Guard {
         }
     }
 
-    /// Whether nothing came and went in a folder, as far as its times tell. What Python keeps and the program's own files may.
+    /// Whether no name was added to or removed from a folder, by its times. Python's bytecode and the program's own files
+    /// may.
     fn is_as_set(&self, path: &Path, before: &Stat) -> bool {
         let Ok(now) = Stat::of(path) else { return false };
         let times = |stat: &Stat| (stat.dev, stat.ino, stat.mtime_ns, stat.ctime_ns);
         times(&now) == times(before) || self.folders.iter().any(|folder| folder.explains(path, before, &now))
     }
 
-    /// What it was [set](Guard::set) to, for [`Guard::fits`]: kept beside what an attempt leaves to resume from.
+    /// The state when it was [set](Guard::set), for [`Guard::fits`]: stored with the resume data of an attempt.
     pub fn basis(&self) -> Vec<u8> {
         let basis = Basis {
             files: self.fingerprint().to_string(),
@@ -289,8 +288,8 @@ impl Guard {
         serde_json::to_vec(&basis).expect("texts and numbers are always JSON")
     }
 
-    /// Whether nothing was touched between the time when a guard of the same stage had this basis and the time when this one was
-    /// [set](Guard::set).
+    /// Whether nothing was touched between setting the earlier guard of this stage with this basis and
+    /// [setting](Guard::set) this one.
     pub fn fits(&self, basis: &[u8]) -> bool {
         let Ok(basis) = serde_json::from_slice::<Basis>(basis) else { return false };
         basis.files == self.fingerprint().to_string()
@@ -305,7 +304,7 @@ impl Guard {
             })
     }
 
-    /// Names the files and links, and their stats as they were when it was [set](Guard::set).
+    /// The paths of files and links, with their stats when it was [set](Guard::set).
     fn fingerprint(&self) -> Digest {
         let mut encoder = Encoder::new("intrada/guard/1");
         encoder.list("files", self.files.len() + self.links.len());
@@ -318,7 +317,7 @@ impl Guard {
         encoder.finish()
     }
 
-    /// Paths as a message names them.
+    /// Paths for a message.
     pub fn named(&self, paths: &BTreeSet<PathBuf>) -> String {
         let name = |path: &PathBuf| format!("`{}`", path.strip_prefix(&self.root).unwrap_or(path).display());
         let mut names = paths.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
@@ -328,16 +327,16 @@ impl Guard {
         names
     }
 
-    /// The failure of a stage that read files that changed meanwhile.
+    /// The failure of a stage whose inputs changed while it ran.
     pub fn overtaken(&self, changed: &BTreeSet<PathBuf>) -> Failure {
         let names = self.named(changed);
         Failure::new(format!("{names} changed while the stage ran, so its result is not kept"))
-            .with_help("run again; what a stage writes itself can't lie in a folder that it reads")
+            .with_help("run again; a stage can't write into a folder that it reads")
     }
 }
 
 impl Folder {
-    /// What lies in it now; none if that can't be read.
+    /// Its current content; none if it can't be read.
     fn tree(&self) -> Option<Tree> {
         match &self.names {
             Content::Source { cache, .. } => survey(&self.path, cache).ok(),
@@ -345,7 +344,7 @@ impl Folder {
         }
     }
 
-    /// It and the folders below it, with their stats.
+    /// It and its sub-folders, with their stats.
     fn times(&self, tree: Option<&Tree>) -> Vec<(PathBuf, Stat)> {
         let is_folder = |shape: &Shape| matches!(shape, Shape::Folder | Shape::Link { behind: Behind::Folder, .. });
         let below = tree.into_iter().flat_map(|tree| {
@@ -356,7 +355,7 @@ impl Folder {
         all.filter_map(|path| Stat::of(&path).ok().map(|stat| (path, stat))).collect()
     }
 
-    /// Whether the times of a folder in it moved because something was made there that is no part of it.
+    /// Whether times of a folder in it changed because of files that are excluded.
     fn explains(&self, path: &Path, before: &Stat, now: &Stat) -> bool {
         let Content::Source { cache, .. } = &self.names else { return false };
         let is_the_same = (before.dev, before.ino) == (now.dev, now.ino) && path.starts_with(&self.path);
@@ -367,8 +366,8 @@ impl Folder {
             })
     }
 
-    /// The paths that came, went, or are something else than they were: a file, a folder, a link to another place. What a
-    /// file holds is not looked at.
+    /// The paths that were added, removed, or changed their type: a file, a folder, a link with another target. Contents of
+    /// files are not compared.
     fn differences(&self, tree: Option<&Tree>) -> Vec<PathBuf> {
         let Some(tree) = tree else { return vec![self.path.clone()] };
         let different: Vec<PathBuf> = match &self.names {
@@ -387,11 +386,11 @@ impl Folder {
     }
 }
 
-/// A file doesn't hold what the key says.
+/// A file's content doesn't match the key.
 struct Changed;
 
 impl Watched {
-    /// A link itself, with what its text is now.
+    /// A link itself, with its current target text.
     fn link(path: &Path) -> Option<Watched> {
         let stat = Stat::of_itself(path).ok()?;
         let target = std::fs::read_link(path).ok()?;
@@ -409,14 +408,14 @@ impl Watched {
     fn reads_as_it_did(&self) -> bool {
         let content = match self.form {
             Form::Link => std::fs::read_link(&self.path).map(|target| Digest::of(target.as_os_str().as_bytes())),
-            // What was a file may be a pipe by now, and opening that would wait for a writer.
+            // A file may have become a pipe, and opening that would block.
             _ if !self.stat_now().is_some_and(|stat| stat.is_file()) => return false,
             _ => Digest::of_file(&self.path).map(|(digest, _)| digest),
         };
         content.is_ok_and(|content| FileDigest(content) == self.content)
     }
 
-    /// Whether it holds what it held, given its present stat. A file that may be executed isn't one that may not.
+    /// Whether its content is unchanged, given its current stat. The executable bit counts.
     fn is_the_same(&self, now: &Stat) -> bool {
         now.is_executable() == self.stat.is_executable() && self.reads_as_it_did()
     }
@@ -425,7 +424,7 @@ impl Watched {
         self.stat_now().is_none_or(|now| now != self.stat && !self.is_the_same(&now))
     }
 
-    /// Takes the present stat for that of the content, if the content is right; it is read if the stat moved, or `anyway`.
+    /// Adopts the current stat if the content is right; reads the content if the stat changed, or with `anyway`.
     fn set(&mut self, anyway: bool) -> Result<(), Changed> {
         let now = self.stat_now().ok_or(Changed)?;
         if (anyway || now != self.stat) && !self.is_the_same(&now) {
@@ -435,7 +434,7 @@ impl Watched {
         Ok(())
     }
 
-    /// Whether any write from now on shows in the stat.
+    /// Whether any later write shows in the stat.
     fn is_settled(&self) -> bool {
         match self.form {
             Form::Followed => self.stat.is_settled(now_ns()),

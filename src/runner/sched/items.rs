@@ -1,8 +1,8 @@
-//! What is known of the items of a stage's data set: asked for before its job starts, kept after it ended, however that was.
+//! Known findings for a stage's data set: loaded before its job starts, and stored after it ended, even if it failed.
 //!
-//! Knows the store and the contract with the worker, not what a kind finds. A line that a worker left in the slot stands for
-//! itself, since a worker goes on only with files that are what the key says; so it is kept after a failure, an interrupt and a
-//! kill as well, and this is all that resuming such a stage takes.
+//! Knows the store and the contract with the worker, not what a kind computes. Each line that a worker left in the slot is
+//! valid by itself, since a worker only reads files that match the key; so lines are kept after a failure, an interrupt or
+//! a kill as well, which is all that resuming such a stage takes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -21,7 +21,7 @@ pub struct Items {
 }
 
 impl Items {
-    /// Of a stage with this manifest that works through `dataset`, its input of this role.
+    /// For a stage with this manifest that processes `dataset`, its input of this role.
     pub fn new(manifest: &Manifest, role: &str, dataset: &job::Dataset) -> Items {
         let samples = match dataset {
             job::Dataset::Files { samples, .. } => Some(items::items(samples)),
@@ -30,7 +30,7 @@ impl Items {
         Items { setting: items::setting(manifest, role, dataset), samples }
     }
 
-    /// For the job: with what the store knows of them, unless everything is to be done anew.
+    /// The items for the job, with the store's findings, unless everything is to be re-computed.
     ///
     /// # Errors
     /// The store can't be read.
@@ -45,8 +45,8 @@ impl Items {
         Ok(job::Items { samples: self.samples.clone(), known })
     }
 
-    /// Keeps what a job left in its slot, so that other keys of the setting have it, too. It stays in the slot as well: an
-    /// object that no trace names is garbage, and the work of an unfinished pass is not.
+    /// Stores the findings that a job left in its slot, so that other keys with this setting can use them. They stay in the
+    /// slot as well: objects that no trace names are garbage, but an unfinished pass must not be lost.
     ///
     /// # Errors
     /// The store can't be written.

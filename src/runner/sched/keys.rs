@@ -1,7 +1,7 @@
-//! The manifests of a run, made when the flow asks for a key.
+//! The manifests of a run, built when the flow asks for a key.
 //!
-//! Knows what each source turned out to be and which artifacts each stage gave; asks the file system nothing. The flow only
-//! sees digests go in and keys come out.
+//! Knows each source's digest and each stage's artifacts; doesn't access the file system. The flow only passes digests in
+//! and gets keys.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -38,12 +38,12 @@ impl Keys {
         Keys { pipeline, wiring, found, artifacts, behind, manifests }
     }
 
-    /// Notes what a source turned out to be.
+    /// Records the digest of a source.
     pub fn note_found(&self, node: NodeId, found: Found) {
         self.found.borrow_mut().insert(node, Rc::new(found));
     }
 
-    /// What is worth knowing of the sources so far, in the order of the nodes.
+    /// The warnings about the sources so far, in the order of the nodes.
     pub fn warnings(&self) -> Vec<Problem> {
         let found = self.found.borrow();
         let nodes = self.wiring.iter().filter_map(|(node, _)| Some((node, found.get(&node)?)));
@@ -56,8 +56,7 @@ impl Keys {
         told.chain(overlap::problems(&self.pipeline, datasets)).collect()
     }
 
-    /// Notes what a stage gave, and of its outputs what lies behind their links. Answers with what they are to those who read
-    /// them.
+    /// Records a stage's outputs, and the targets of their links. Returns their digests for readers.
     pub fn note_outputs(&self, node: NodeId, outputs: Vec<(Artifact, Option<Behind>)>) -> Outputs {
         let artifacts: Vec<Artifact> = outputs.iter().map(|(artifact, _)| *artifact).collect();
         self.artifacts.borrow_mut().insert(node, artifacts.into());
@@ -72,22 +71,22 @@ impl Keys {
         digests.collect()
     }
 
-    /// What lies behind the links of an output, where they lead out of it.
+    /// The targets of an output's links that lead out of it.
     pub fn behind(&self, node: NodeId, output: u32) -> Option<Rc<Behind>> {
         self.behind.borrow().get(&(node, output)).cloned()
     }
 
-    /// What a source turned out to be.
+    /// What was found of a source.
     pub fn found(&self, node: NodeId) -> Option<Rc<Found>> {
         self.found.borrow().get(&node).cloned()
     }
 
-    /// What a stage gave, in the order of its outputs.
+    /// A stage's outputs, in order.
     pub fn artifacts(&self, node: NodeId) -> Option<Rc<[Artifact]>> {
         self.artifacts.borrow().get(&node).cloned()
     }
 
-    /// The manifest behind the latest key of a stage.
+    /// The manifest of the latest key of a stage.
     pub fn manifest(&self, node: NodeId) -> Option<Rc<Manifest>> {
         self.manifests.borrow().get(&node).map(|(_, manifest)| Rc::clone(manifest))
     }
@@ -97,7 +96,7 @@ impl Keys {
         self.manifests.borrow().get(&node).map(|(key, _)| *key)
     }
 
-    /// The files of an input of a manifest of this run, where it is a source: listings are stored only when a stage runs.
+    /// The files of a manifest's input in this run, if it is a source: listings are stored only when a stage runs.
     pub fn files(&self, listing: FileDigest) -> Option<Files> {
         let found = self.found.borrow();
         found.values().find(|found| found.ingredient.listing == Some(listing)).and_then(|found| found.files())
@@ -140,7 +139,7 @@ impl Keyer for Keys {
     }
 }
 
-/// A late source is looked at anew whenever one of its producers gave something else.
+/// A late source is read again whenever one of its producers has other outputs.
 fn late_source(node: NodeId, inputs: &[ArtifactDigest]) -> Key {
     let mut encoder = Encoder::new("intrada/late source/1");
     encoder.field("node", &node.0.to_le_bytes()).list("producers", inputs.len());

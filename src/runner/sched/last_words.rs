@@ -1,8 +1,8 @@
-//! What is told of a failure when the disk is full: the reason of it must not travel through that disk.
+//! Reporting a failure when the disk is full: the message must not depend on that disk.
 //!
-//! Knows no stage. A job's words go straight into its log, a file. So a little of that file is reserved before the job begins:
-//! its last words have a place though everything else is full. And whether there is room is asked right after a failure, before
-//! what the job has written so far is taken away.
+//! Knows no stage. A job writes its messages directly into its log, a file. So some space of that file is reserved before
+//! the job starts: then its last messages fit even if everything else is full. And whether there is room is checked right
+//! after a failure, before partial outputs are removed.
 
 use std::fs::File;
 use std::io::Write;
@@ -18,8 +18,8 @@ use super::failure::{failed, io_failure};
 /// A traceback has a few hundred lines at most.
 const RESERVED: u64 = 64 << 10;
 
-/// Makes the log of a job ready for it to write at its end. That of a resumed training goes on, and so does that of a further attempt, which says so in a line
-/// `before` it; a fresh run's begins anew.
+/// Prepares the log of a job. A resumed training or a further attempt appends to it, after a line `before`; a new run starts
+/// a new log.
 ///
 /// # Errors
 /// It can't be opened.
@@ -30,13 +30,13 @@ pub(super) fn prepare_log(store: &Store, key: Key, resumes: bool, before: Option
     let mut options = File::options();
     options.create(true).write(true).append(goes_on).truncate(!goes_on);
     let mut log = options.open(&path).map_err(|error| io_failure("write", &path, &error))?;
-    // Where there is no room for it, the job will say why.
+    // If there is no room for it, the job will report why.
     let _ = before.map(|line| log.write_all(line.as_bytes()));
     reserve(&log);
     Ok(path)
 }
 
-/// Reserves room for what a job is going to say at the end of its log. Where the file system can't, it is done without.
+/// Reserves space for a job's last messages in its log. Skipped if the file system doesn't support it.
 fn reserve(log: &File) {
     #[cfg(target_os = "linux")]
     if let Ok(metadata) = log.metadata() {
@@ -45,24 +45,24 @@ fn reserve(log: &File) {
     }
 }
 
-/// Gives back what was reserved of this log and not used, when dropped.
+/// Releases the unused part of the reservation when dropped.
 pub(super) struct Release(pub(super) PathBuf);
 
 impl Drop for Release {
     fn drop(&mut self) {
-        // Setting the size that it has drops what is reserved behind it.
+        // Setting the current size drops reserved space after it.
         let _ = File::options().write(true).open(&self.0).and_then(|log| log.set_len(log.metadata()?.len()));
     }
 }
 
-/// The failure, with what there is no room for, if there is none where the job writes.
+/// The failure, with a note if there is no room where the job writes.
 pub(super) fn with_room(failure: Failure, store: &Store, root: &Path) -> Failure {
     if matches!(failure, Failure::Cancelled { .. }) {
         return failure;
     }
     let tmp = std::env::temp_dir();
     let full = room::full(&[("the cache", store.root()), ("the workspace", root), ("TMPDIR", &tmp)]);
-    full.iter().fold(failure, |failure, full| failure.with_help(full_disk::told(full)))
+    full.iter().fold(failure, |failure, full| failure.with_help(full_disk::describe(full)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
-//! `watch`: a run that doesn't end. It rests until files change, and then does what has become invalid.
+//! `watch`: a run that doesn't end. It waits until files change, and then re-runs what changed.
 //!
-//! Three things can change. An input that is no stage's: it is looked at again, and the flow, which is alive all the time, says
-//! what follows; nothing else is looked at, and what runs goes on unless its key came out another. The pipeline file: it is read
-//! anew into a new session, which takes over what runs if it still is wanted. An output: it is an edit if it isn't as the index
-//! says, and then all is looked at anew, so that a run's own writing wakes nobody. Content decides everywhere: a path that
-//! was told only is a reason to look.
+//! Three things can change. A source: it is read again, and the flow, which is kept, determines what follows; nothing else
+//! is read, and jobs continue unless their key changes. The pipeline file: it is opened as a new session, which takes over
+//! jobs that are still wanted. An output: it was edited if it differs from the index, and then everything is read again; so
+//! a run's own writes start nothing. Content decides everywhere: a reported path is only a reason to check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -33,27 +32,27 @@ use super::under_way::Jobs;
 use super::wiring::Node;
 use super::{Ended, Options, warning};
 
-/// A pipeline file as it was read.
+/// A pipeline file that was read.
 pub struct Opened {
     /// The session, which may change things.
     pub session: Session,
-    /// What the command line says of it.
+    /// The options of the command line.
     pub options: Options,
-    /// Who is told what happens.
+    /// Receives the events.
     pub reporter: Box<dyn Reporter>,
 }
 
-/// Whoever stands between the watch and the person.
+/// The interface between the watch and the user.
 pub trait Front {
-    /// Reads the pipeline file anew. `None`: something is wrong with it, which has been said.
+    /// Reads the pipeline file again. `None`: it has errors, which were reported.
     fn open(&mut self) -> Option<Opened>;
-    /// Says what is wrong with the data.
+    /// Reports problems of the data.
     fn refuse(&mut self, problems: &Problems);
-    /// All is settled for now.
+    /// Everything is settled for now.
     fn rest(&mut self, session: &mut Session, options: &Options, ended: &Ended);
 }
 
-/// Brings all up to date, and again whenever something changes, until it is interrupted. `file` is the pipeline file.
+/// Brings everything up to date, again after each change, until interrupted. `file` is the pipeline file.
 ///
 /// # Errors
 /// The system can't watch so many folders.
@@ -89,20 +88,20 @@ struct Watch<'a> {
     file: PathBuf,
     front: &'a mut dyn Front,
     watcher: Watcher,
-    /// What was found wrong when the pipeline file was last read, as long as it wasn't mended.
+    /// The problems found when the pipeline file was last read, until they are fixed.
     broken: Option<Broken>,
 }
 
-/// What may mend a pipeline that can't be run. Anything else that changes would only have the same mistakes told again, and
-/// where they are written to a file that is watched, for ever.
+/// What may fix a pipeline that can't run. Reacting to any other change would only repeat the same messages, endlessly if
+/// these are written to a watched file.
 struct Broken {
-    /// The pipeline file as it was read; none if it couldn't be.
+    /// The pipeline file as it was read; none if that failed.
     text: Option<Vec<u8>>,
-    /// The inputs, and the places of outputs, if it came to looking at them.
+    /// The inputs and the output paths, if they were checked.
     inputs: Vec<PathBuf>,
 }
 
-/// A pipeline that is about to be run.
+/// A pipeline that is about to run.
 struct Planned {
     opened: Opened,
     /// None once it runs.
@@ -115,12 +114,12 @@ enum Seen {
     Nothing,
     /// Sources have these digests now.
     Sources(Vec<(NodeId, ArtifactDigest)>),
-    /// It concerns more than sources.
+    /// More than sources changed.
     All,
 }
 
 impl Watch<'_> {
-    /// Waits until there is a pipeline that can be run. `None`: interrupted.
+    /// Waits until there is a pipeline that can run. `None`: interrupted.
     fn first(&mut self, receive: &Receiver<Message>) -> Result<Option<Planned>, Error> {
         self.watcher.watch(&BTreeMap::from([(folder_of(&self.file), Depth::Names)]))?;
         loop {
@@ -139,7 +138,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Reads the pipeline file and looks at everything. `None`: something is wrong, which has been said.
+    /// Reads the pipeline file and all sources. `None`: there are errors, which were reported.
     fn plan(&mut self) -> Result<Option<Planned>, Error> {
         let text = crate::plain::read(&self.file).ok();
         let Some(mut opened) = self.front.open() else {
@@ -147,7 +146,7 @@ impl Watch<'_> {
             return Ok(None);
         };
         opened.session.recover(opened.reporter.as_mut());
-        // Before anything is looked at, so that no change falls in between.
+        // First of all, so that no change is missed.
         self.watch_all(&opened.session)?;
         match run::plan(&mut opened.session, &opened.options) {
             Ok((planner, commands)) => {
@@ -171,7 +170,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Runs, rests, and takes in what changes, until another pipeline is to be run. `None`: interrupted.
+    /// Runs, waits, and handles changes, until another pipeline has to run. `None`: interrupted.
     fn follow(&mut self, run: &mut Run<'_>, receive: &Receiver<Message>) -> Result<Option<Planned>, Error> {
         let (mut begun, mut has_news) = (Instant::now(), true);
         loop {
@@ -210,8 +209,8 @@ impl Watch<'_> {
                 }
                 Seen::All => {
                     if was_deleted {
-                        // Made again where it was, as it also marks the root; what was known of it holds no more. If it
-                        // can't be made, reading all anew says why.
+                        // Recreated at the same place, as it also marks the root; records are no longer valid. If it can't
+                        // be created, reading everything again reports why.
                         let _ = Store::open(run.session.store.root());
                     } else {
                         run.save();
@@ -241,7 +240,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Everything is settled: what came out is told.
+    /// Everything is settled: reports the results.
     fn rest(&mut self, run: &mut Run<'_>, begun: Instant) {
         let seconds = begun.elapsed().as_secs_f64();
         let totals = Totals { seconds, ..std::mem::take(&mut run.totals) };
@@ -250,7 +249,7 @@ impl Watch<'_> {
         self.front.rest(run.session, run.options, &ended);
     }
 
-    /// Watches whatever a change of which may matter. The folders that weren't watched before.
+    /// Watches everything that matters. Returns the folders that weren't watched before.
     fn watch_all(&mut self, session: &Session) -> Result<BTreeSet<PathBuf>, Error> {
         let mut folders = BTreeMap::from([(folder_of(&self.file), Depth::Names)]);
         let root = &session.pipeline.root;
@@ -330,7 +329,7 @@ impl Run<'_> {
             || own.iter().flat_map(|own| links_on_the_way(&root.join(own))).any(|link| paths.contains(&*link))
     }
 
-    /// The digest of a source, if it is another one than before. One that is wrong now stays what it was.
+    /// The digest of a source, if it changed. For a source with problems the old one stays.
     fn look_again(&mut self, node: NodeId) -> Option<ArtifactDigest> {
         let before = self.planner.keys.found(node).map(|found| found.ingredient.digest);
         match self.planner.look(self.session, node) {
@@ -344,7 +343,7 @@ impl Run<'_> {
         }
     }
 
-    /// Whether what a stage has put in place is no longer as it was put there, and nobody is about to put it there anew.
+    /// Whether an output differs from what the stage placed there, and is not being replaced.
     fn is_edited(&self, node: NodeId, stage: StageId, paths: &BTreeSet<&Path>) -> bool {
         let (root, stage) = (&self.session.pipeline.root, self.session.pipeline.stage(stage));
         stage.outputs.iter().any(|output| touches(paths, &root.join(&output.path)))
@@ -357,7 +356,7 @@ impl Run<'_> {
                 .is_some_and(|record| !record.is_in_place(root, self.session.store.verified()))
     }
 
-    /// Whether a stage has given its outputs, and isn't giving them anew.
+    /// Whether a stage has its outputs, and isn't re-computing them.
     fn is_in_place(&self, node: NodeId) -> bool {
         let outcome = self.planner.outcome(node);
         matches!(outcome, Some(Outcome::Ran | Outcome::Hit | Outcome::UpToDate)) && !self.jobs.has(node)
@@ -375,19 +374,19 @@ fn inputs(pipeline: &Pipeline) -> BTreeSet<PathBuf> {
     paths.collect()
 }
 
-/// A path as it is named and, where links lead elsewhere, as it really is: the system tells of either.
+/// A path as named and, if it has links, as resolved: the system may report either.
 fn forms(root: &Path, path: &Path) -> Vec<PathBuf> {
     let named = root.join(path);
     let real = std::fs::canonicalize(&named).ok().filter(|real| *real != named);
     [named].into_iter().chain(real).collect()
 }
 
-/// The links that are followed on the way to an absolute path, also those that others lead through: where each lies.
+/// The links on an absolute path, including links to links: their locations.
 fn links_on_the_way(path: &Path) -> BTreeSet<PathBuf> {
     Way::to(Path::new("/"), [path]).links
 }
 
-/// What links below a folder lead to: whoever reads the folder reads that, too.
+/// The targets of links below a folder: its readers read those, too.
 fn behind_links(root: &Path, path: &Path, cache: &Path) -> Vec<PathBuf> {
     let top = root.join(path);
     let Ok(tree) = survey(&top, cache) else { return Vec::new() };
@@ -396,12 +395,12 @@ fn behind_links(root: &Path, path: &Path, cache: &Path) -> Vec<PathBuf> {
     links.filter_map(|(name, _)| std::fs::canonicalize(top.join(name)).ok()).collect()
 }
 
-/// Whether one of `paths` is `own`, lies in it, or holds it.
+/// Whether one of `paths` is `own`, is inside it, or contains it.
 fn touches(paths: &BTreeSet<&Path>, own: &Path) -> bool {
     paths.iter().any(|path| path.starts_with(own) || own.starts_with(path))
 }
 
-/// What has to be watched to hear of `path`: the folder that it is, and the nearest one above it that there is.
+/// What has to be watched for changes of `path`: the folder itself, and the nearest existing parent.
 fn add(folders: &mut BTreeMap<PathBuf, Depth>, path: &Path) {
     if path.is_dir() {
         folders.insert(path.to_owned(), Depth::All);
@@ -409,15 +408,15 @@ fn add(folders: &mut BTreeMap<PathBuf, Depth>, path: &Path) {
     folders.entry(folder_of(path)).or_insert(Depth::Names);
 }
 
-/// The nearest folder above a path that exists.
+/// The nearest existing parent folder.
 fn folder_of(path: &Path) -> PathBuf {
     path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }
 
-/// Changed paths as a person names them.
+/// Changed paths for a message.
 fn names(session: &Session, change: &Change) -> Vec<String> {
     let Change::Paths(paths) = change else {
-        return vec!["the system lost count, so everything is looked at".to_owned()];
+        return vec!["the system lost change events, so everything is checked".to_owned()];
     };
     let is_the_program_s = |path: &&PathBuf| path.ancestors().any(|part| is_own(part, session.store.root()));
     let others = paths.iter().filter(|path| !is_the_program_s(path));

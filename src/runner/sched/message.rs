@@ -1,4 +1,4 @@
-//! What the one thread of a run is told by others.
+//! The messages to a run's main thread.
 //!
 //! Knows no stage: a job is a number here.
 
@@ -8,11 +8,11 @@ use crate::watch::Change;
 use super::jobs::Performed;
 use super::news::News;
 
-/// A job, in the order in which they were started.
+/// A job, numbered in the order of their start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct JobId(pub(super) u64);
 
-/// What job threads, signals and the file system tell the loop.
+/// Messages of job threads, signals and the file system to the main loop.
 pub(super) enum Message {
     News(JobId, News),
     Ended(JobId, Box<Result<Performed, Failure>>),

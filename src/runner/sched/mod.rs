@@ -1,8 +1,8 @@
 //! Runs a pipeline: drives the flow, looks keys up, dispatches jobs on slots, puts outputs in place.
 //!
-//! Knows what a stage costs (threads), not what it does; decides nothing about validity, which is the flow's affair. One
-//! thread owns the flow and the index ([`run`]); each job has a thread of its own (`jobs`) and answers by message. There is
-//! no lock that is held while work is done, so a second run may work beside. [`dry`] drives the same flow and does nothing.
+//! Knows what a stage needs (threads), not what it does; the flow decides which stages to run. One thread owns the flow and
+//! the index ([`run`]); each job has its own thread (`jobs`) and sends messages. No lock is held during work, so a second
+//! run may work concurrently. [`dry`] drives the same flow without side effects.
 
 mod aside;
 mod attempt;
@@ -55,16 +55,16 @@ pub use run::{Interrupt, run};
 
 use session::Session;
 
-/// What the command line says about a run.
+/// The options of a run on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The stages to bring up to date, with what they need; empty: all.
+    /// The stages to bring up to date, with their ancestors; empty: all.
     pub targets: Vec<StageId>,
-    /// Stages to run though nothing changed.
+    /// Stages to run even if nothing changed.
     pub force: Vec<StageId>,
-    /// At most so many jobs at once.
+    /// The maximum number of concurrent jobs.
     pub jobs: Option<usize>,
-    /// Instead of the pipeline's device.
+    /// Overrides the pipeline's device.
     pub device: Option<String>,
 }
 
@@ -75,13 +75,13 @@ impl Options {
     }
 }
 
-/// How a run ended.
+/// The result of a run.
 pub struct Ended {
-    /// The sums.
+    /// The totals.
     pub totals: Totals,
     /// Whether it was interrupted.
     pub interrupted: bool,
-    /// What each stage gave, in the order of its outputs; a stage that came to nothing isn't there.
+    /// Each stage's outputs, in order; without stages that failed.
     pub artifacts: HashMap<StageId, Rc<[Artifact]>>,
 }
 
@@ -90,7 +90,7 @@ fn problems(session: &Session, problems: Vec<Problem>) -> Problems {
     Problems::new(problems, session.pipeline.sources.clone())
 }
 
-/// What is amiss if one of these stages has to run: there is no worker. A long run of commands must not end with finding out.
+/// The problem if one of these stages has to run: there is no worker. A long run of commands must not find out at its end.
 fn missing_worker(session: &Session, mut open: impl Iterator<Item = StageId>) -> Option<Problem> {
     let stage = session.pipeline.stage(open.find(|stage| session.pipeline.stage(*stage).kind.runs == Runs::Worker)?);
     let Err(Failure::Failed { message, help }) = find_worker() else { return None };
@@ -98,7 +98,7 @@ fn missing_worker(session: &Session, mut open: impl Iterator<Item = StageId>) ->
     Some(help.into_iter().fold(problem, Problem::help))
 }
 
-/// What is amiss if one of these stages has to run: the CPU has not the instructions that it is held to.
+/// The problem if one of these stages has to run: the CPU lacks the instruction set.
 fn missing_instructions(session: &Session, mut open: impl Iterator<Item = StageId>) -> Option<Problem> {
     let Failure::Failed { message, help } = session.executor.refusal(session.pipeline.instruction_set?)? else {
         return None;
@@ -108,11 +108,11 @@ fn missing_instructions(session: &Session, mut open: impl Iterator<Item = StageI
     Some(help.into_iter().fold(problem, Problem::help))
 }
 
-/// Asks for the device where one of `certain`, which have to run, or of `open`, which may have to, computes on a GPU. Answers with
-/// what is worth knowing.
+/// Checks that the device exists if one of `certain`, which have to run, or of `open`, which may have to, computes on a
+/// GPU. Returns warnings.
 ///
 /// # Errors
-/// It isn't there, and one of `certain` needs it.
+/// It doesn't exist, and one of `certain` needs it.
 fn try_device(
     session: &Session,
     device: Option<&str>,
@@ -131,10 +131,10 @@ fn try_device(
     }
 }
 
-/// Tries the files of weights that these stages read, which are to run. Answers with what is worth knowing.
+/// Tries the weights files of these stages, which are to run. Returns warnings.
 ///
 /// # Errors
-/// Some don't serve.
+/// A file is invalid.
 fn try_weights(
     session: &Session,
     open: impl IntoIterator<Item = StageId>,
@@ -145,13 +145,13 @@ fn try_weights(
     if faults.is_empty() { Ok(warnings) } else { Err(problems(session, faults)) }
 }
 
-/// Something worth knowing, with the line of the pipeline file that it is about.
+/// A warning with the line of the pipeline file that it concerns.
 pub fn warning(session: &Session, problem: &Problem) -> Event {
     let text = problems(session, vec![problem.clone()]).render(Look::Plain);
     Event::Warning(text.trim().trim_start_matches("warning: ").to_owned())
 }
 
-/// Something was moved out of the way of an output: a person's, or what an attempt had left that came to nothing.
+/// Something at an output's path was moved: a user's file, or one left by a failed attempt.
 fn put_aside_event(root: &Path, stage: &str, output: &Path, to: &Path, unfinished: bool) -> Event {
     let shown = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
     Event::PutAside { stage: stage.to_owned(), output: shown(output), to: shown(to), unfinished }

@@ -1,6 +1,6 @@
-//! What a job tells on the way, before it has ended.
+//! What a job reports before it ends.
 //!
-//! Knows neither the job nor who listens.
+//! Knows neither the job nor the receiver.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,40 +8,40 @@ use std::path::PathBuf;
 use crate::exec::job::Event;
 use crate::store::Holder;
 
-/// What happens on the way.
+/// A report of a running job.
 pub enum News {
-    /// The lease is held by another process.
+    /// Another process holds the lease.
     Waiting(Option<Holder>),
-    /// What killed runs had started still ran, and was ended: so many processes.
+    /// This many processes of killed runs were still running, and were ended.
     Orphans(usize),
     /// An attempt failed, and another begins.
     Retrying(Attempts),
     /// From the worker.
     Event(Event),
-    /// What lay in the place of an output, and only a person had, is now somewhere else.
+    /// A file at an output's path existed nowhere else, and was moved.
     PutAside {
         /// The output, relative to the root.
         output: PathBuf,
-        /// Where it is.
+        /// Its new path.
         to: PathBuf,
-        /// Whether the stage itself had left it, in an attempt that came to nothing.
+        /// Whether the stage itself had left it, in a failed attempt.
         unfinished: bool,
     },
-    /// The job is done; what it wrote is taken into the store.
+    /// The job is done; its outputs are being stored.
     Storing,
-    /// Something worth knowing, after the stage's name.
+    /// A remark, printed after the stage's name.
     Remark(String),
-    /// It failed, and of what it reads these files had changed by then, and these folders had files added to them.
+    /// It failed, and meanwhile these input files had changed, and these input folders had new files.
     Overtaken(BTreeSet<PathBuf>),
 }
 
-/// Where an order stands that is tried again.
+/// The attempts of an order.
 #[derive(Clone, Debug)]
 pub struct Attempts {
-    /// Which attempt begins, counted from 1.
+    /// The new attempt, counted from 1.
     pub attempt: u32,
-    /// How many there may be.
+    /// The maximum number.
     pub of: u32,
-    /// How the one before it failed; empty for the first.
+    /// Why the previous attempt failed; empty for the first.
     pub reason: String,
 }

@@ -1,7 +1,7 @@
-//! A stage that has to run → the order that a job thread carries out.
+//! A stage that has to run → the order that a job thread executes.
 //!
-//! Knows where everything lies and what the worker's contract wants; decides nothing. An input that is damaged in the cache
-//! but intact in the workspace is healed here, before anybody computes from it.
+//! Knows where everything is and what the worker's contract requires; decides nothing. An input that is damaged in the
+//! cache but intact in the workspace is healed here, before any computation reads it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use super::session::Session;
 use super::slots::Lent;
 use super::wiring::Node;
 
-/// The outputs of a stage: where it leaves them and where they are put.
+/// The outputs of a stage: where the job writes them and where they are placed.
 pub fn destinations(stage: &Stage) -> Vec<Destination> {
     let made_at = |output: &crate::pipeline::Output| match stage.kind.runs {
         Runs::Command => output.path.clone(),
@@ -43,7 +43,7 @@ pub fn destinations(stage: &Stage) -> Vec<Destination> {
         .collect()
 }
 
-/// The places where what an earlier run put there still lies: it is in the cache, too.
+/// The output paths where an earlier run's outputs still are: these are in the cache, too.
 pub fn in_place(session: &Session, stage: &Stage) -> Vec<PathBuf> {
     let record = session.index.stages.get(&session.record_name(stage));
     let outputs = record.map_or(&[][..], |record| &record.outputs).iter();
@@ -51,11 +51,11 @@ pub fn in_place(session: &Session, stage: &Stage) -> Vec<PathBuf> {
     in_place.map(|output| output.path.clone()).collect()
 }
 
-/// The places of outputs in which something lies that no run has made, or that was edited since.
+/// The output paths with something that no run has made, or that was edited.
 pub fn in_the_way(session: &Session, stage: &Stage) -> Vec<PathBuf> {
     let in_place = in_place(session, stage);
     let outputs = stage.outputs.iter().map(|output| &output.path).filter(|path| !in_place.contains(path));
-    // What can't be read is told by the run, which has to move it.
+    // An unreadable one is reported by the run, which has to move it.
     let is_in_the_way =
         |path: &&PathBuf| session.store.holds_unknown(&session.pipeline.root.join(path)).unwrap_or(false);
     outputs.filter(is_in_the_way).cloned().collect()
@@ -64,7 +64,7 @@ pub fn in_the_way(session: &Session, stage: &Stage) -> Vec<PathBuf> {
 /// The order for a stage whose key is known.
 ///
 /// # Errors
-/// An input can't be handed out.
+/// An input can't be provided.
 pub fn order(
     session: &Session,
     planner: &Planner,
@@ -121,7 +121,7 @@ pub fn order(
     })
 }
 
-/// The outputs of other stages that are part of what a stage reads.
+/// The outputs of other stages that are part of a stage's inputs.
 fn late(planner: &Planner, node: NodeId) -> Vec<ArtifactDigest> {
     let sources = planner.wiring.slots(node).iter().map(|slot| planner.wiring.node(slot.from));
     let producers = sources.filter_map(|source| match source {
@@ -139,7 +139,7 @@ fn program(pipeline: &Pipeline, stage: &Stage, lent: &Lent) -> Program {
         (_, Some(Value::Text(line))) => Program::shell(line),
         _ => unreachable!("a command stage has `command` or `shell`"),
     };
-    // The slot is the job thread's to name: it holds the lease.
+    // The job thread sets the slot: it holds the lease.
     Program {
         arguments,
         folder: pipeline.root.clone(),
@@ -170,7 +170,7 @@ fn worker_job(
             (Node::Source { .. }, Some(found)) => match &found.content {
                 Content::Dataset(dataset) => drop(datasets.insert(slot.role.clone(), dataset.clone())),
                 Content::File(source) => drop(inputs.insert(slot.role.clone(), job::Input::Source(source.clone()))),
-                // No built-in kind reads one: whoever looks for the file in it says so.
+                // No built-in kind reads one: the code that looks for the file in it reports that.
                 Content::Folder(path) => drop(inputs.insert(slot.role.clone(), job::Input::File(path.clone()))),
             },
             (Node::Stage(producer), _) => {
@@ -213,7 +213,7 @@ fn within(input: &crate::pipeline::Input) -> Option<&PathBuf> {
     }
 }
 
-/// The paths of an artifact's objects, healed from the workspace if need be.
+/// The paths of an artifact's objects, healed from the workspace if necessary.
 fn hand_out(
     session: &Session,
     artifact: &Artifact,

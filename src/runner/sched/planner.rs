@@ -1,6 +1,6 @@
-//! Everything between a session and the flow: sources looked at, facts told, keys and reasons kept.
+//! Everything between a session and the flow: reads sources, passes facts, keeps keys and reasons.
 //!
-//! Runs nothing. A run and a dry run begin with the same planner, so that `plan` can't say something else than `run` does.
+//! Runs nothing. A run and a dry run start with the same planner, so that `plan` and `run` agree.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -32,7 +32,7 @@ use super::keys::Keys;
 use super::problems;
 use super::reads::Reads;
 use super::session::Session;
-use super::wiring::{Node, Slot, Wiring};
+use super::wiring::{InputSlot, Node, Wiring};
 
 /// A planned run.
 pub struct Planner {
@@ -42,7 +42,7 @@ pub struct Planner {
     pub engine: Engine,
     /// What is known of the nodes.
     pub keys: Rc<Keys>,
-    /// What its jobs note of where they are done.
+    /// Machine and version of this run, for the traces of its jobs.
     pub run_info: Arc<RunInfo>,
     inputs: Inputs,
     aliases: RefCell<Aliases>,
@@ -50,10 +50,10 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// For `targets` and what they need; for all stages where there are none. Answers with the flow's first commands.
+    /// For `targets` and their ancestors; for all stages if there are none. Returns the flow's first commands.
     ///
     /// # Errors
-    /// What is wrong with the sources, all of it.
+    /// All problems of the sources.
     pub fn new(
         session: &mut Session,
         targets: &[StageId],
@@ -88,7 +88,7 @@ impl Planner {
         Ok((planner, commands))
     }
 
-    /// `found`: what is wrong already.
+    /// `found`: earlier problems.
     fn look_at_sources(
         &mut self,
         session: &Session,
@@ -97,7 +97,7 @@ impl Planner {
     ) -> Result<Vec<(NodeId, ArtifactDigest)>, Vec<Problem>> {
         found.extend(needed.iter().flat_map(|stage| self.aliases.get_mut().inputs(*stage)));
         if !found.is_empty() {
-            // That nothing lies there is what would be told of it, too.
+            // If the file doesn't exist, that is reported for the link as well.
             return Err(sources::once_each(found));
         }
         let wiring = Rc::clone(&self.wiring);
@@ -114,7 +114,7 @@ impl Planner {
         if found.is_empty() { Ok(digests) } else { Err(sources::once_each(found)) }
     }
 
-    /// The rankings that would leave nothing easy or nothing hard.
+    /// The rankings that would leave the easy or the hard part empty.
     fn empty_parts(&self, session: &Session) -> Vec<Problem> {
         let stages = self.wiring.iter().filter_map(|(_, what)| match what {
             Node::Stage(stage) => Some(*stage),
@@ -131,13 +131,13 @@ impl Planner {
         split::problems(&session.pipeline, stages, images)
     }
 
-    /// Looks at a source and keeps what it turned out to be.
+    /// Reads a source and keeps the result.
     pub fn look(&self, session: &Session, node: NodeId) -> Result<ArtifactDigest, Vec<Problem>> {
         let Node::Source { source, producers } = self.wiring.node(node) else {
             unreachable!("only sources are looked at")
         };
         let readers = self.wiring.readers(node).filter_map(|(reader, slot)| match self.wiring.node(reader) {
-            // The slots of a stage are its inputs, in their order.
+            // The slots of a stage are its inputs, in order.
             Node::Stage(stage) => Some((*stage, session.pipeline.stage(*stage).inputs[slot].span)),
             Node::Source { .. } => None,
         });
@@ -153,7 +153,7 @@ impl Planner {
         Ok(digest)
     }
 
-    /// Tells the flow what an earlier run left in place, if it still lies there.
+    /// Tells the flow which outputs of an earlier run are still in place.
     fn tell_placed(&mut self, session: &Session, stage: StageId) {
         let what = session.pipeline.stage(stage);
         let Some(record) = session.index.stages.get(&session.record_name(what)) else { return };
@@ -167,7 +167,7 @@ impl Planner {
         self.engine.placed(node, record.key, outputs);
     }
 
-    /// Notes what a stage gave, which lies in place, in the form that the flow wants.
+    /// Records a stage's outputs, which are in place; returns their digests for the flow.
     pub fn given(&self, session: &Session, node: NodeId, placed: &[PlacedOutput]) -> Outputs {
         let has_links = |output: &&PlacedOutput| output.entries.iter().any(|entry| entry.stat.is_link());
         let behind = |output: &PlacedOutput| {
@@ -176,7 +176,7 @@ impl Planner {
         self.keys.note_outputs(node, placed.iter().map(|output| (output.artifact, behind(output))).collect())
     }
 
-    /// The same of what lies in the cache.
+    /// The same for outputs in the cache.
     pub fn would_give(&self, session: &Session, node: NodeId, artifacts: Vec<Artifact>) -> Outputs {
         let places = self.stage(session, node).into_iter().flat_map(|stage| &stage.outputs);
         let outputs = artifacts.into_iter().zip(places);
@@ -186,12 +186,12 @@ impl Planner {
     }
 
     fn behind(&self, session: &Session, place: &Path, artifact: &Artifact) -> Option<Behind> {
-        // What can't be read is missed by whoever restores it.
+        // An unreadable output is detected when it is restored.
         let links = session.store.links_of(artifact).ok().filter(|links| !links.is_empty())?;
         Behind::of(&session.pipeline.root, place, artifact, &links, &self.inputs)
     }
 
-    /// What the stage reads from the workspace that is no stage's output, as it was when its key was made.
+    /// The stage's inputs in the workspace that are no stage's outputs, in the state from which its key was computed.
     pub fn guard(&self, session: &Session, node: NodeId) -> Guard {
         let mut guard = Guard::new(&session.pipeline.root);
         for slot in self.wiring.slots(node) {
@@ -205,7 +205,7 @@ impl Planner {
         guard
     }
 
-    /// The outputs of other stages that the stage reads where they lie in the workspace: all of a command's, and what lies in
+    /// Other stages' outputs that the stage reads at their places in the workspace: all of a command's, and those inside
     /// folders and data sets that it reads. The worker gets the others as objects of the store.
     pub fn reads(&self, session: &Session, node: NodeId) -> Reads {
         let mut reads = Reads::default();
@@ -214,7 +214,7 @@ impl Planner {
             match self.wiring.node(slot.from) {
                 Node::Stage(_) if is_command => self.read_output(session, slot, &mut reads),
                 Node::Stage(_) => {}
-                // A late source: what it waited for are the outputs in it.
+                // For a late source: the outputs inside it.
                 Node::Source { .. } => {
                     self.wiring.slots(slot.from).iter().for_each(|slot| self.read_output(session, slot, &mut reads));
                 }
@@ -223,20 +223,20 @@ impl Planner {
         reads
     }
 
-    /// What has to lie in place before a late source is looked at.
+    /// What has to be in place before a late source is read.
     pub fn producers(&self, session: &Session, source: NodeId) -> Reads {
         let mut reads = Reads::default();
         self.wiring.slots(source).iter().for_each(|slot| self.read_output(session, slot, &mut reads));
         reads
     }
 
-    fn read_output(&self, session: &Session, slot: &Slot, reads: &mut Reads) {
+    fn read_output(&self, session: &Session, slot: &InputSlot, reads: &mut Reads) {
         let Some(producer) = self.stage(session, slot.from) else { return };
         let artifacts = self.keys.artifacts(slot.from).expect("a settled stage has artifacts");
         let artifact = artifacts[slot.output as usize];
         let record = session.index.stages.get(&session.record_name(producer));
         let placed = record.and_then(|record| record.outputs.get(slot.output as usize));
-        // The index of a session is written by nobody else, so it holds what this run has put in place.
+        // Nobody else writes the session's index, so it has what this run has placed.
         let entries = placed.filter(|placed| placed.artifact == artifact).map_or(&[][..], |placed| &placed.entries);
         let path = producer.outputs[slot.output as usize].path.clone();
         reads.add(PlacedOutput { path, artifact, entries: entries.to_vec() }, placement(producer));
@@ -250,7 +250,7 @@ impl Planner {
         Some((record, trace.and_then(|trace| serde_json::from_value(trace.manifest).ok())))
     }
 
-    /// What differs between an earlier manifest of a stage and its present one.
+    /// The differences between an earlier manifest of a stage and its current one.
     pub fn differences(&self, session: &Session, old: &Manifest, new: &Manifest) -> Vec<Difference> {
         explain::differences(old, new, |manifest, role| {
             let listing = manifest.inputs.get(role)?.listing?;
@@ -258,14 +258,14 @@ impl Planner {
         })
     }
 
-    /// In half a line: why a stage isn't up to date.
+    /// Why a stage isn't up to date, as a short phrase.
     pub fn reason(&self, session: &Session, node: NodeId) -> String {
         let Some(new) = self.keys.manifest(node) else { return String::new() };
         let Some((record, old)) = self.last_run(session, node) else {
             return match self.stage(session, node).and_then(|stage| session.failure(stage)) {
                 Some(failure) => format!("failed {}", ago(failure.at)),
                 None if self.stage(session, node).is_some_and(|stage| session.attempted(stage).is_some()) => {
-                    "its last run has not ended".to_owned()
+                    "its last run did not end".to_owned()
                 }
                 None => "has not run in this workspace".to_owned(),
             };
@@ -277,7 +277,7 @@ impl Planner {
         brief(&self.differences(session, &old, &new))
     }
 
-    /// Which of the stages that it reads from came to nothing.
+    /// Which of its producers failed, were skipped or cancelled.
     pub fn blocked_by(&self, session: &Session, node: NodeId) -> String {
         let came_to_nothing = |stage: &StageId| {
             let outcome = self.outcomes.get(&self.wiring.of_stage(*stage));
@@ -289,30 +289,30 @@ impl Planner {
             .filter(|stage| came_to_nothing(stage))
             .map(|stage| session.pipeline.stage(*stage).name.as_str())
             .collect();
-        if names.is_empty() { "what it reads can't be read".to_owned() } else { format!("needs {}", names.join(", ")) }
+        if names.is_empty() { "its inputs can't be read".to_owned() } else { format!("needs {}", names.join(", ")) }
     }
 
-    /// How a stage last came out, if that is known.
+    /// The outcome of a stage, if known.
     pub fn outcome(&self, node: NodeId) -> Option<Outcome> {
         self.outcomes.get(&node).copied()
     }
 
-    /// Whether it is known how a stage came out.
+    /// Whether the outcome of a stage is known.
     pub fn is_settled(&self, node: NodeId) -> bool {
         self.outcomes.contains_key(&node)
     }
 
-    /// Keeps how a stage came out, for [`Planner::blocked_by`].
+    /// Records the outcome of a stage, for [`Planner::blocked_by`].
     pub fn note_outcome(&mut self, node: NodeId, outcome: Outcome) {
         self.outcomes.insert(node, outcome);
     }
 
-    /// Whether files had to be read that the index didn't know.
+    /// Whether files had to be read that the index didn't have.
     pub fn has_read_files(&self) -> bool {
         self.inputs.has_news()
     }
 
-    /// Gives what is known of the files to the index.
+    /// Adds the records of the source files to the index.
     pub fn records_into(&self, session: &mut Session) {
         session.take_files(&self.inputs);
     }
@@ -325,7 +325,7 @@ impl Planner {
     }
 }
 
-/// That a folder which commands read holds the cache: no key counts it, but nothing keeps a command from listing it.
+/// Warns that a folder read by commands contains the cache: it is part of no key, but a command can list it.
 fn cache_within(session: &Session, source: &Origin, readers: &[(StageId, Span)]) -> Option<Problem> {
     let Origin::Path(path) = source else { return None };
     let reads = |(stage, _): &&(StageId, Span)| session.pipeline.stage(*stage).kind.runs == Runs::Command;
@@ -333,14 +333,14 @@ fn cache_within(session: &Session, source: &Origin, readers: &[(StageId, Span)])
     let folder = std::fs::canonicalize(session.pipeline.root.join(path)).ok()?;
     session.store.root().starts_with(&folder).then(|| {
         let title =
-            format!("the cache lies in `{}`, which `{}` reads", path.display(), session.pipeline.stage(*stage).name);
+            format!("the cache is inside `{}`, which `{}` reads", path.display(), session.pipeline.stage(*stage).name);
         Problem::warning(title)
-            .at(*span, "the cache is no part of the key, but the command sees it")
+            .at(*span, "the cache is not part of the key, but the command sees it")
             .help("name the files and folders that it reads, or another folder with --cache")
     })
 }
 
-/// How the outputs of a stage are put in place: to look at, or, for a command's, to work with.
+/// How the outputs of a stage are placed: for reading, or, for a command's, also for writing.
 pub fn placement(stage: &Stage) -> Placement {
     match stage.kind.runs {
         Runs::Worker => Placement::View,
@@ -348,7 +348,7 @@ pub fn placement(stage: &Stage) -> Placement {
     }
 }
 
-/// The files of a listing that an earlier run stored: of a data set, or of a folder.
+/// The files of a data set or folder, from a listing that an earlier run stored.
 fn stored_files(session: &Session, listing: FileDigest) -> Option<Files> {
     if let Some(files) = session.store.files_of(listing) {
         let name = |path: &Path| path.to_string_lossy().into_owned();

@@ -1,8 +1,8 @@
-//! Which of the stages that could start is started first: the one with the longest way to the end before it.
+//! Which ready stage starts first: the one with the longest remaining path.
 //!
-//! Knows durations and the graph, no slots and no keys. A stage that was left for later because others were more urgent costs
-//! nothing; one on the longest path costs what it was late. Durations are those of the last runs; what has never run is taken
-//! to be like others of its kind.
+//! Knows durations and the graph, no slots and no keys. Delaying a stage off the critical path costs nothing; delaying one
+//! on it delays the whole run. Durations are those of the last runs; a stage that has never run is assumed to take as long
+//! as others of its kind.
 
 use std::collections::HashMap;
 
@@ -11,11 +11,11 @@ use crate::pipeline::{Stage, StageId};
 
 use super::session::Session;
 
-/// A stage of whose kind nothing has ever run, in seconds. Where all are unknown any number says the same: the longest path
-/// is the one with the most stages.
+/// The assumed seconds of a stage if no stage of its kind has ever run. If all are unknown the value doesn't matter: the
+/// longest path is then the one with the most stages.
 const UNKNOWN: f64 = 1.0;
 
-/// Of each stage, by its number: the seconds from its start to the end of the last stage that waits for it, directly or not.
+/// For each stage, by its number: the seconds from its start to the end of its last dependent, direct or indirect.
 pub fn remaining(graph: &StageGraph, seconds: &[f64]) -> Vec<f64> {
     let mut remaining = seconds.to_vec();
     for &stage in graph.order().iter().rev() {
@@ -25,7 +25,7 @@ pub fn remaining(graph: &StageGraph, seconds: &[f64]) -> Vec<f64> {
     remaining
 }
 
-/// What each stage will probably take, by its number, in seconds; nothing for those that aren't `needed`.
+/// The expected duration of each stage, by its number, in seconds; none for stages that aren't `needed`.
 pub fn expected(session: &Session, needed: impl Iterator<Item = StageId>) -> Vec<f64> {
     let stages = &session.pipeline.stages;
     let recorded: Vec<Option<f64>> = stages
@@ -47,8 +47,8 @@ pub fn expected(session: &Session, needed: impl Iterator<Item = StageId>) -> Vec
     expected
 }
 
-/// Of each node its place in the order in which they start where there is a choice: the one with the longest way to the end
-/// first, then as they come. `remaining`: seconds, none where it doesn't run.
+/// The rank of each node: the one with the longest remaining path first, then in the given order. `remaining`: in seconds,
+/// none if it doesn't run.
 pub fn ranks(remaining: &[Option<f64>]) -> Vec<u32> {
     let mut nodes: Vec<usize> = (0..remaining.len()).collect();
     let seconds = |node: usize| remaining[node].unwrap_or(0.0);

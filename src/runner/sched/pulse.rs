@@ -1,59 +1,59 @@
-//! Whether a job still gives a sign of life: an event, or something new in its log.
+//! Detects jobs without a sign of life: no event, and no new line in the log.
 //!
-//! Knows moments and the length of a log, no job. A job that says nothing for long may be at work all the same; but a person who
-//! waits should be told, once, so that they look.
+//! Knows times and the length of a log, no job. A silent job may still be working; but the user should be told, once, so
+//! that they can check.
 
 use std::time::{Duration, Instant};
 
-/// A job without a sign of life for so long is told of.
+/// A job silent for this long is reported.
 const LONG: Duration = Duration::from_secs(600);
 
-/// How long is long; a person may find another time right, in seconds.
+/// Another limit in seconds, if the user sets one.
 pub(super) fn limit() -> Duration {
     let named = std::env::var("INTRADA_SILENCE").ok().and_then(|text| text.parse().ok());
     named.map_or(LONG, Duration::from_secs)
 }
 
-/// The signs of one job.
+/// The signs of life of one job.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    /// So much silence is told of.
+    /// The limit.
     limit: Duration,
     heard: Instant,
-    /// Length of the log when it was last looked at.
+    /// Length of the log at the last check.
     log: u64,
-    /// It is known why nothing is to be heard: it waits for another run, or its outputs are stored.
+    /// The silence has a known reason: it waits for another run, or its outputs are being stored.
     is_excused: bool,
     has_told: bool,
 }
 
 impl Pulse {
-    /// Of a job that begins.
+    /// For a job that starts.
     pub(super) fn new(now: Instant, limit: Duration) -> Pulse {
         Pulse { limit, heard: now, log: 0, is_excused: false, has_told: false }
     }
 
-    /// So much silence is told of.
+    /// The limit.
     pub(super) fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// It said something.
+    /// The job sent an event.
     pub(super) fn hear(&mut self, now: Instant) {
         (self.heard, self.is_excused) = (now, false);
     }
 
-    /// It said that nothing will be heard of it for a while.
+    /// The job announced that it will be silent.
     pub(super) fn excuse(&mut self) {
         self.is_excused = true;
     }
 
-    /// When to look next, if at all.
+    /// The time of the next check, if any.
     pub(super) fn due(&self) -> Option<Instant> {
         (!self.has_told && !self.is_excused).then(|| self.heard + self.limit)
     }
 
-    /// Whether it is to be told now that nothing was heard for so long. `log` is the length of the log.
+    /// Whether the silence should be reported now. `log` returns the length of the log.
     pub(super) fn is_news(&mut self, now: Instant, log: impl FnOnce() -> u64) -> bool {
         if self.due().is_none_or(|due| now < due) {
             return false;

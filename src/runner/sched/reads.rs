@@ -1,8 +1,8 @@
-//! Outputs of other stages that a stage reads where they lie in the workspace: put in place, and kept there while it reads.
+//! Other stages' outputs that a stage reads in the workspace: restored, and kept there while it reads.
 //!
-//! Knows the store, not what the stage does. A second run of the workspace with other values puts other outputs in the same
-//! places, at any moment; a key says which content was meant, and that is what has to lie there from before the stage starts
-//! until it has ended.
+//! Knows the store, not what the stage does. A second run of the workspace with other values may at any moment place other
+//! outputs at the same paths; a key determines the content, which has to stay there from before the stage starts until it
+//! has ended.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::store::claim::{Claim, Claimed, Use};
 use crate::store::index::PlacedOutput;
 use crate::store::{Error, Holder, Placement, Store};
 
-/// Somebody else may put something else in place again and again; after so many rounds it is their turn.
+/// Another process may place something else again and again; after this many rounds we wait for it.
 const ROUNDS: usize = 4;
 
 /// Outputs of other stages.
@@ -23,29 +23,29 @@ struct Read {
     placement: Placement,
 }
 
-/// How securing went.
+/// The result of securing.
 pub enum Secured {
-    /// All lies in place, and nobody changes it as long as these live.
+    /// All are in place, and nobody changes them while these claims exist.
     Held(Vec<Claim>),
-    /// Somebody else reads or writes one of the places.
+    /// Another process reads or writes one of the places.
     Busy(Option<Holder>),
 }
 
 impl Reads {
-    /// Adds an output, as it was last put in place: without entries if that isn't known.
+    /// Adds an output, as it was last placed: without entries if that isn't known.
     pub fn add(&mut self, output: PlacedOutput, placement: Placement) {
         if !self.0.iter().any(|read| read.output.path == output.path) {
             self.0.push(Read { output, placement });
         }
     }
 
-    /// The outputs as they lie in place.
+    /// The outputs in place.
     pub fn outputs(&self) -> impl Iterator<Item = &PlacedOutput> {
         self.0.iter().map(|read| &read.output)
     }
 
     /// Claims these outputs for reading and `writes`, paths relative to the workspace `root`, for writing, without waiting.
-    /// What isn't in place is restored; `put_aside` hears of what only a person had there, and where it is now.
+    /// Restores missing outputs; calls `put_aside` for each file there that existed nowhere else, with its new path.
     ///
     /// # Errors
     /// Those of [`Store::restore`].
@@ -81,7 +81,7 @@ impl Reads {
         Ok(Secured::Busy(None))
     }
 
-    /// Puts an output in place. Answers with who is in the way, if somebody is.
+    /// Places an output. Returns the holder of its place, if there is one.
     fn restore(
         &mut self,
         store: &Store,

@@ -1,8 +1,7 @@
-//! Stages that have to run and wait for room: which of them starts next.
+//! Ready stages that wait for room, and which starts next.
 //!
-//! Knows neither what runs nor what there is room for. Stages that need the same wait in one line, as there is no room for
-//! the others where there is none for the first: ten thousand that wait for one GPU cost one question, and starting one of
-//! them a logarithm.
+//! Knows neither running jobs nor free resources. Stages with equal needs form one queue, as none has room if its first
+//! hasn't: ten thousand stages that wait for one GPU cost one check, and starting one takes logarithmic time.
 
 use std::collections::BTreeMap;
 
@@ -11,31 +10,31 @@ use crate::flow::NodeId;
 
 use super::slots::Need;
 
-/// The stages that wait.
+/// The waiting stages.
 #[derive(Default)]
 pub struct Ready {
-    /// Of each node its place among all, by which it waits.
+    /// Each waiting node's rank.
     ranks: Vec<u32>,
     lines: BTreeMap<Need, BTreeMap<u32, (NodeId, Key)>>,
 }
 
 impl Ready {
-    /// Whether it is known in which order nodes start. It isn't before somebody has to wait, and needn't be.
+    /// Whether ranks are known. They are computed only once a stage has to wait.
     pub fn is_ranked(&self) -> bool {
         !self.ranks.is_empty()
     }
 
-    /// Puts nodes in order: `ranks` has a different number for each, by its own, of which the smallest starts first.
+    /// Sets the ranks: a different number for each node; the smallest starts first.
     pub fn rank(&mut self, ranks: Vec<u32>) {
         self.ranks = ranks;
     }
 
-    /// A stage waits until there is room for `need`. To be said once it is ranked, and once until it has left.
+    /// A stage waits for `need`. Call it after ranking, and once per node until it leaves.
     pub fn push(&mut self, node: NodeId, key: Key, need: Need) {
         self.lines.entry(need).or_default().insert(self.ranks[node.0 as usize], (node, key));
     }
 
-    /// The first that may start and for which there is room. It waits on until it is removed.
+    /// The first that may start and has room. It stays until it is removed.
     pub fn first(
         &self,
         has_room: impl Fn(&Need) -> bool,

@@ -1,7 +1,6 @@
-//! What the evaluations of a pipeline found, and the parameters behind each network.
+//! The results of a pipeline's evaluations, and the parameters behind each network.
 //!
-//! Runs nothing. Only numbers that the pipeline would find again as it is now are taken for its results, wherever they lie;
-//! whatever else there is, is out of date.
+//! Runs nothing. Only results of the current pipeline count, wherever they are stored; others are stale.
 
 use std::collections::HashMap;
 
@@ -10,20 +9,20 @@ use super::session::Session;
 use crate::event::Outcome;
 use crate::kind::{OutputRole, Role, Runs};
 use crate::pipeline::{Dataset, DatasetId, Format, InputSource, Pipeline, Problems, Stage, StageId, Value};
-use crate::results::compare::{Measurement, Run, State};
+use crate::results::compare::{Entry, Measurement, State};
 use crate::results::image::{ImageScore, scores};
 use crate::results::metrics::Metrics;
 
-/// A run for each network that each of these evaluations measures, measured or not. `by_image`: with what was measured of each
-/// image.
+/// One entry for each network of these evaluations, evaluated or not. `by_image`: with the results by image.
 ///
 /// # Errors
+/// Problems of the sources.
 /// What is wrong with the sources.
-pub fn runs(session: &mut Session, evaluations: &[StageId], by_image: bool) -> Result<Vec<Run>, Problems> {
+pub fn entries(session: &mut Session, evaluations: &[StageId], by_image: bool) -> Result<Vec<Entry>, Problems> {
     let plan = dry::plan(session, evaluations, &[])?;
     let planned: HashMap<StageId, &Planned> = plan.stages.iter().map(|planned| (planned.stage, planned)).collect();
     let mut lineages = HashMap::new();
-    let mut runs = Vec::new();
+    let mut entries = Vec::new();
     for &id in evaluations {
         let stage = session.pipeline.stage(id);
         let dataset = session.pipeline.dataset_of(stage);
@@ -44,7 +43,7 @@ pub fn runs(session: &mut Session, evaluations: &[StageId], by_image: bool) -> R
                 let trace = session.store.load(planned.key?).ok().flatten()?;
                 Some(trace.seconds)
             });
-            runs.push(Run {
+            entries.push(Entry {
                 pipeline: session.pipeline.name.clone(),
                 evaluation: stage.family.clone(),
                 member: stage.name.clone(),
@@ -56,16 +55,16 @@ pub fn runs(session: &mut Session, evaluations: &[StageId], by_image: bool) -> R
             });
         }
     }
-    Ok(runs)
+    Ok(entries)
 }
 
-/// Whether the stage or something that it needs failed when it last took part in a run.
+/// Whether the stage or one of its ancestors failed when it last took part in a run.
 fn has_failed(session: &Session, stage: &Stage) -> bool {
     let history = session.history().borrow();
     history.stages.get(&stage.name).is_some_and(|last| matches!(last.outcome, Outcome::Failed | Outcome::Skipped))
 }
 
-/// What an evaluation gives as the pipeline is now.
+/// The current results of an evaluation.
 struct Found<'a> {
     session: &'a Session,
     stage: &'a Stage,
@@ -89,13 +88,13 @@ impl Found<'_> {
     }
 }
 
-/// A row of a comparison: a training, whose last network and best are one, or a file.
+/// A row of a comparison: a training, with its last and best network, or a file.
 #[derive(Default)]
 struct Compared<'p> {
     training: Option<StageId>,
-    /// What it is called: of a member of a sweep, its family, as its parameters say where it stands.
+    /// Its name: of a member of a sweep, its family, as its parameters identify it.
     name: &'p str,
-    /// By which names the numbers are found.
+    /// The names under which its numbers are found.
     last: Option<&'p str>,
     best: Option<&'p str>,
 }
@@ -125,7 +124,7 @@ fn compared<'p>(pipeline: &'p Pipeline, evaluation: &'p Stage) -> Vec<Compared<'
     rows
 }
 
-/// Everything that was chosen for a training and for what came before it, in the order in which the stages run.
+/// All parameters of a training and its ancestors, in the order in which the stages run.
 pub fn lineage(session: &Session, training: StageId) -> Vec<(String, String)> {
     let pipeline = &session.pipeline;
     let mut lineage: Vec<(String, String)> = Vec::new();
@@ -134,7 +133,7 @@ pub fn lineage(session: &Session, training: StageId) -> Vec<(String, String)> {
         let stage = pipeline.stage(id);
         let mut note = |key: &str, value: String| lineage.push((format!("{}.{key}", stage.family), value));
         if stage.kind.runs == Runs::Command && !stage.coordinates.is_empty() {
-            // Its strings differ in these, and say less.
+            // The text of its command differs only in these, and says less.
             stage.coordinates.iter().for_each(|coordinate| note(&coordinate.axis, coordinate.value.clone()));
             continue;
         }
@@ -163,7 +162,7 @@ fn shown(value: &Value) -> String {
     value.as_text().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What a data set of one name may be differently in another pipeline.
+/// How data sets of one name can differ between pipelines.
 fn facts(dataset: &Dataset) -> Vec<(String, String)> {
     let mut facts = Vec::new();
     let mut note = |key: &str, value: String| facts.push((format!("{}.{key}", dataset.name), value));

@@ -1,7 +1,7 @@
 //! One run, from the flow's first commands to the last settled stage.
 //!
-//! Knows no kind and no file format: commands of the flow come in, jobs go out, messages of their threads come back. All
-//! state of a run lives in one struct on one thread; what is shared with job threads is the store and a way to stop them.
+//! Knows no kind and no file format: executes the flow's commands, starts jobs, receives messages of their threads. All
+//! state of a run is in one struct on one thread; job threads share only the store and a way to stop them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -33,15 +33,15 @@ use super::{
     warning, ways_in,
 };
 
-/// The index is written at most this often while stages end: after each of ten thousand would cost more than the stages.
+/// The index is written at most this often while stages end: after each of ten thousand it would cost more than the stages.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The wish to stop, from another thread: once to save, twice to end at once. Without a run it does nothing.
+/// An interrupt from another thread: the first one saves, the second one kills. Without a run it does nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<Mutex<Option<Sender<Message>>>>);
 
 impl Interrupt {
-    /// Asks the run to stop. `false`: no run is under way.
+    /// Asks the run to stop. `false`: there is no run.
     pub fn now(&self) -> bool {
         let listener = self.0.lock().expect("no code panics while it holds this lock");
         listener.as_ref().is_some_and(|send| send.send(Message::Interrupt).is_ok())
@@ -52,10 +52,10 @@ impl Interrupt {
     }
 }
 
-/// Runs what is invalid and restores what is cached.
+/// Runs changed stages and restores cached results.
 ///
 /// # Errors
-/// What is wrong with the sources, before anything runs.
+/// Problems of the sources, before anything runs.
 pub fn run(
     session: &mut Session,
     options: &Options,
@@ -66,7 +66,7 @@ pub fn run(
     session.recover(reporter);
     let planned = plan(session, options);
     if planned.is_err() {
-        // What was read of the sources needn't be read again once they are mended.
+        // Files that were read needn't be read again after the problems are fixed.
         let _ = session.save();
     }
     let (planner, commands) = planned?;
@@ -78,14 +78,14 @@ pub fn run(
     let mut run = Run::new(session, options, reporter, planner, send.clone());
     run.carry_out(commands);
     run.warn_of_the_machine();
-    // Nothing runs yet, so that an interrupt ends the program at once.
+    // Nothing runs yet, so an interrupt ends the program at once.
     interrupt.listen(None);
     if let Err(refused) = run.try_device().and_then(|()| run.try_weights()) {
         run.save();
         return Err(refused);
     }
     interrupt.listen(Some(send));
-    // Nobody tells of changes here.
+    // No file changes are reported here.
     while run.listen(&receive).is_some() {}
     interrupt.listen(None);
     let interrupted = run.interrupted.is_some();
@@ -99,7 +99,7 @@ pub fn run(
     Ok(Ended { totals, interrupted, artifacts })
 }
 
-/// What there is to do, if the outputs that come of it can be put in their places.
+/// The planned run, if its outputs can be placed.
 pub(super) fn plan(session: &mut Session, options: &Options) -> Result<(Planner, Vec<Command>), Problems> {
     let (planner, commands) = Planner::new(session, &options.targets, &options.force)?;
     let wanted = |command: &Command| match command {
@@ -113,15 +113,15 @@ pub(super) fn plan(session: &mut Session, options: &Options) -> Result<(Planner,
     if obstacles.is_empty() { Ok((planner, commands)) } else { Err(problems(session, obstacles)) }
 }
 
-/// What came of looking a key up.
+/// The result of looking a key up.
 enum LookedUp {
-    /// Its outputs lie in place.
+    /// Its outputs are in place.
     Found(Box<Recorded>, Vec<PlacedOutput>),
-    /// The cache doesn't have them, or not whole.
+    /// The cache doesn't have them, or not all.
     Missing,
-    /// Somebody else reads or writes in their places.
+    /// Another process reads or writes their places.
     Busy(Option<Holder>),
-    /// They can't be put in their places.
+    /// They can't be placed.
     Refused(Error),
 }
 
@@ -129,7 +129,7 @@ impl Run<'_> {
     /// Dispatches and listens until nothing is left to do, or until files have changed.
     pub(super) fn listen(&mut self, receive: &Receiver<Message>) -> Option<Change> {
         loop {
-            // One that can't be started has come out already, and what follows from that may be ready.
+            // A stage that can't be started has already failed, which may make others ready.
             while self.dispatch() {
                 self.follow();
             }
@@ -168,7 +168,7 @@ impl Run<'_> {
         None
     }
 
-    /// Does what the flow says by now.
+    /// Executes the flow's pending commands.
     fn follow(&mut self) {
         let commands = self.planner.engine.step();
         self.carry_out(commands);
@@ -178,7 +178,7 @@ impl Run<'_> {
         }
     }
 
-    /// Said before anything has run.
+    /// Warnings before anything has run.
     pub(super) fn warn_of_the_machine(&mut self) {
         let open = self.planner.engine.unsettled();
         let stages = || open.iter().filter_map(|node| self.planner.wiring.node(*node).stage());
@@ -188,13 +188,13 @@ impl Run<'_> {
         }
     }
 
-    /// Asks whether the device is there that the stages which have to run need.
+    /// Checks that the device of the stages that have to run exists.
     ///
     /// # Errors
-    /// It isn't.
+    /// It doesn't.
     fn try_device(&mut self) -> Result<(), Problems> {
         let open: Vec<NodeId> = self.planner.engine.unsettled();
-        // All that a stage reads is known of one that has a key, and nothing was found for it.
+        // A stage with a key has all its inputs, and the cache has no result for it.
         let (certain, waiting): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|node| self.planner.keys.key(*node).is_some());
         let stage = |node: &NodeId| self.planner.wiring.node(*node).stage();
@@ -207,10 +207,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Tries the files of weights of the stages that have to run.
+    /// Tries the weights files of the stages that have to run.
     ///
     /// # Errors
-    /// Some don't serve.
+    /// A file is invalid.
     fn try_weights(&mut self) -> Result<(), Problems> {
         let open = self.planner.engine.unsettled();
         let stages: BTreeSet<StageId> =
@@ -221,15 +221,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The same where the run goes on whatever is found: a file may be mended before its stage comes to it.
+    /// The same for a run that continues in any case: a file may be fixed before its stage runs.
     pub(super) fn warn_of_weights(&mut self) {
         for problem in self.try_weights().err().iter().flat_map(Problems::iter) {
             self.reporter.tell(&warning(self.session, problem));
         }
     }
 
-    /// What each stage gives that was brought up to date. What lies in place of one that failed, was skipped or was stopped is
-    /// of an earlier key, and no result of this run.
+    /// The outputs of each stage that was brought up to date. Files in place of a failed, skipped or stopped stage belong
+    /// to an earlier key and are not results of this run.
     pub(super) fn artifacts(&self) -> HashMap<StageId, Rc<[Artifact]>> {
         let stages = self.planner.wiring.iter().filter_map(|(node, what)| match what {
             Node::Stage(stage) if self.planner.outcome(node).is_some_and(Outcome::has_results) => {
@@ -240,7 +240,7 @@ impl Run<'_> {
         stages.collect()
     }
 
-    /// Does what the flow says, and what follows from that.
+    /// Executes the flow's commands, and those that follow.
     pub(super) fn carry_out(&mut self, commands: Vec<Command>) {
         let mut queue = VecDeque::from(commands);
         while let Some(command) = queue.pop_front() {
@@ -263,7 +263,7 @@ impl Run<'_> {
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return self.look_at_late_source(node, key) };
         let places = self.session.pipeline.stage(stage).outputs.iter().map(|output| &*output.path);
         match self.jobs.left_over(places) {
-            // It is being computed already: it is told to run, and takes that job over.
+            // It is being computed already: the `Run` that follows takes that job over.
             Some(job) if job.key == key && !job.is_ending() => return self.planner.engine.absent(node, key),
             // A job that is no longer wanted may still write there.
             Some(_) => return self.jobs.hold(node, key),
@@ -294,7 +294,7 @@ impl Run<'_> {
             }
             LookedUp::Missing => self.planner.engine.absent(node, key),
             LookedUp::Refused(error) => {
-                let reason = format!("what the cache has of it can't be put in place: {}", with_causes(&error));
+                let reason = format!("its cached outputs can't be restored: {}", with_causes(&error));
                 let help = Vec::from_iter(full_disk::help(&error));
                 let advice = Advice { help, ..Advice::default() };
                 let known = Known { outcome: Some(Outcome::Failed), reason, advice, ..Known::default() };
@@ -311,7 +311,7 @@ impl Run<'_> {
         }
     }
 
-    /// Puts the outputs of a cached key in place. Whatever is wrong with them makes it a miss.
+    /// Restores the outputs of a cached key. Any problem with them makes it a miss.
     fn restore(&mut self, stage: StageId, key: Key) -> LookedUp {
         let pipeline = &self.session.pipeline;
         let stage = pipeline.stage(stage);
@@ -340,7 +340,7 @@ impl Run<'_> {
         match placed {
             Ok(Some((recorded, placed))) => LookedUp::Found(Box::new(recorded), placed),
             Ok(None) => LookedUp::Missing,
-            // To run would take time, and end with the same.
+            // Running it would take time and fail in the same way.
             Err(error) if error.is_lack_of_room() || error.is_elsewhere(store.root()) => LookedUp::Refused(error),
             Err(error) => {
                 let text = format!("the cached outputs of {stage} can't be used, so it runs: {}", with_causes(&error));
@@ -350,8 +350,8 @@ impl Run<'_> {
         }
     }
 
-    /// Its producers are done, so now it can be looked at, with what they gave lying in place: another run of the workspace
-    /// may have put something else there in the meantime.
+    /// Its producers are done, so now it can be read, with their outputs in place: another run of the workspace may have
+    /// placed other outputs there in the meantime.
     fn look_at_late_source(&mut self, node: NodeId, key: Key) {
         let mut producers = self.planner.producers(self.session, node);
         let root = self.session.pipeline.root.clone();
@@ -388,7 +388,7 @@ impl Run<'_> {
         }
     }
 
-    /// Another process reads or writes what lies in a place: the look-up is tried again until it doesn't.
+    /// Another process uses a place: the look-up is retried.
     fn wait_for_place(&mut self, node: NodeId, key: Key, holder: Option<Holder>) {
         if self.jobs.wait_for_place(node, key)
             && let Some(stage) = self.planner.wiring.node(node).stage()
@@ -410,12 +410,12 @@ impl Run<'_> {
         }
     }
 
-    /// The last words.
+    /// Cleans up and reports the end.
     pub(super) fn close(&mut self, totals: Totals) {
         if self.changed || self.planner.has_read_files() {
             self.save();
         }
-        // Garbage of killed runs. What resists stays for the next time.
+        // Garbage of killed runs. What can't be removed stays for the next time.
         let _ = self.session.store.sweep();
         self.reporter.tell(&Event::Closed(totals));
     }

@@ -1,10 +1,10 @@
-//! Which files change, and which folders grow, whenever a stage fails that reads them: it writes there itself, and a watch
-//! would run it for ever.
+//! Detects stages that write to their own inputs: a file that changes, or a folder that grows, whenever the stage that
+//! reads it fails. A watch would re-run such a stage forever.
 //!
-//! Knows neither the flow nor the file system: failures come in with what had changed, and it says what isn't worth a run any
-//! more. A person may save a file at the very moment at which a stage fails, but hardly so often in a row. Of a folder to which
-//! files of ever new names are added nothing is worth a run: nobody can tell which of them a person has added. But a stage writes only
-//! while it runs: what changes long after it has ended is a person's.
+//! Knows neither the flow nor the file system: it gets failures with the changes, and returns which paths to ignore. A user
+//! may save a file just when a stage fails, but hardly this often in a row. A folder to which files of ever new names are
+//! added is ignored as a whole: nobody can tell which of them the user added. But a stage writes only while it runs: later
+//! changes are the user's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -12,24 +12,24 @@ use std::time::{Duration, Instant};
 
 use crate::flow::NodeId;
 
-/// So many failures in a row with the same file changed are the stage's own doing.
+/// After this many failures in a row with the same file changed, the stage itself writes it.
 const OFTEN: u32 = 3;
 
-/// So late after the end of a stage nothing is told any more of what it wrote.
+/// Changes reported this long after the end of a stage are not its own.
 const LATE: Duration = Duration::from_secs(3);
 
-/// What stages seem to write of what they read.
+/// The inputs that stages seem to write.
 #[derive(Default)]
 pub struct SelfWrites {
     times: HashMap<NodeId, BTreeMap<PathBuf, u32>>,
     own: HashMap<NodeId, BTreeSet<PathBuf>>,
-    /// When a stage last failed so.
+    /// When a stage last failed like this.
     ended: HashMap<NodeId, Instant>,
 }
 
 impl SelfWrites {
-    /// A stage has failed, and these files that it reads had changed by then, or these folders grown. Those with which it was
-    /// once too often.
+    /// A stage has failed, and meanwhile these input files had changed, or these folders grown. Returns those that reached
+    /// the limit.
     pub fn failed(&mut self, node: NodeId, changed: BTreeSet<PathBuf>) -> Vec<PathBuf> {
         let before = self.times.remove(&node).unwrap_or_default();
         let times = changed.into_iter().map(|path| (before.get(&path).map_or(1, |times| times + 1), path));
@@ -42,14 +42,13 @@ impl SelfWrites {
         often
     }
 
-    /// A stage has run to its end while nothing that it reads changed: it doesn't write there any more, and what a person does there
-    /// is worth a run again.
+    /// A stage has succeeded while no input changed: it doesn't write there any more, and changes start it again.
     pub fn ran(&mut self, node: NodeId) {
         self.times.remove(&node);
         self.own.remove(&node);
     }
 
-    /// Whether a change of this file that is told now is a stage's own doing. `is_running`: whether the stage is at work.
+    /// Whether a change reported now is a stage's own. `is_running`: whether the stage runs.
     pub fn is_own(&self, path: &Path, now: Instant, is_running: impl Fn(NodeId) -> bool) -> bool {
         let may_be = |node: &NodeId| {
             let is_late = self.ended.get(node).is_some_and(|ended| now.saturating_duration_since(*ended) > LATE);

@@ -1,6 +1,6 @@
 //! A pipeline opened in its workspace: the file, its graph, the store, the index.
 //!
-//! Decides nothing. A session that only looks writes nothing: where there is no cache, it finds an empty one.
+//! Decides nothing. A read-only session writes nothing: a missing cache counts as empty.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
@@ -23,29 +23,29 @@ use crate::store::{Error, Holder, Store, Visit};
 
 use super::put_aside_event;
 
-/// Who waits longer is told why.
+/// After this long the reason for waiting is printed.
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
 /// Whether a session may change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// It makes the cache where there is none.
+    /// Yes; creates a missing cache.
     Run,
-    /// It leaves everything as it is.
+    /// No.
     Look,
 }
 
-/// What in the index is this run's and isn't on disk yet. No clock says whose record is the newer one: clocks go back.
+/// Changes of this run to the index that aren't saved yet. Clocks don't decide which record is newer: they may be set back.
 #[derive(Default)]
 struct Unsaved {
     stages: HashSet<String>,
     files: HashSet<PathBuf>,
 }
 
-/// Whether two paths lead to one place, which needn't be there.
+/// Whether two paths are the same place, which needn't exist.
 fn is_same(one: &Path, other: &Path) -> bool {
     let resolved = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
-    // `./x/../cache` is rarely typed, and only decides what a cache says of where it stands.
+    // `./x/../cache` is rarely typed, and only affects what a cache says about the workspace.
     resolved(one).is_ok_and(|one| resolved(other).is_ok_and(|other| one == other))
 }
 
@@ -55,16 +55,16 @@ pub struct Session {
     pub pipeline: Rc<Pipeline>,
     /// Its graph.
     pub graph: Rc<StageGraph>,
-    /// Of a run: tells gc that it is at work. None where there was no room for its entry: then a gc beside it may take what it
-    /// has found, which is made again. Before the store, which goes with the last who is at work in it.
+    /// Of a run: tells gc that it is active. None if there was no room for its entry: then a concurrent gc may delete what
+    /// it has found, which is then re-computed. Before the store, which must outlive it.
     pub(super) visit: Option<Arc<Visit>>,
     /// The cache.
     pub store: Arc<Store>,
     /// Where jobs run.
     pub executor: Arc<dyn Executor>,
-    /// What the workspace's files were when they were last seen.
+    /// The workspace's files when they were last read.
     pub index: Index,
-    /// How much was read of them.
+    /// How much of them was read.
     pub meter: Arc<Meter>,
     unsaved: Unsaved,
     index_path: PathBuf,
@@ -75,7 +75,7 @@ impl Session {
     /// Opens the cache at `cache`, by default the workspace's `cache/`, with shared caches to read from.
     ///
     /// # Errors
-    /// The cache can't be opened or made.
+    /// The cache can't be opened or created.
     pub fn open(
         pipeline: Pipeline,
         graph: StageGraph,
@@ -112,7 +112,7 @@ impl Session {
         })
     }
 
-    /// Puts the workspace back in order where a run was killed in it; to be done before anything in it is looked at.
+    /// Cleans up the workspace after a killed run; must precede any reading in it.
     pub(super) fn recover(&self, reporter: &mut dyn Reporter) {
         let mut waits = None;
         let mut end_orphans = |holder: &Holder| {
@@ -122,7 +122,7 @@ impl Session {
             let since = *waits.get_or_insert_with(|| Some(Instant::now()));
             if since.is_some_and(|since: Instant| since.elapsed() > WORTH_A_WORD) {
                 waits = Some(None);
-                let text = format!("waiting: what process {} had started, which was killed, still runs", holder.pid);
+                let text = format!("waiting for processes started by process {}, which was killed", holder.pid);
                 reporter.tell(&Event::Warning(text));
             }
         };
@@ -130,66 +130,65 @@ impl Session {
             Ok(moved) => moved.iter().for_each(|(path, to)| reporter.tell(&self.moved(path, to))),
             Err(error) => {
                 let help = full_disk::help_line(&error);
-                let text =
-                    format!("what a killed run has left can't be put back in order: {}{help}", with_causes(&error));
+                let text = format!("failed to clean up after a killed run: {}{help}", with_causes(&error));
                 reporter.tell(&Event::Warning(text));
             }
         }
     }
 
-    /// What lay at `path`, where what a killed run had put aside was put back, is now somewhere else.
+    /// A file at `path`, where a file put aside by a killed run was restored, was moved.
     fn moved(&self, path: &Path, to: &Path) -> Event {
         let output = path.strip_prefix(&self.pipeline.root).unwrap_or(path);
         let mut stages = self.pipeline.stages.iter();
         let stage = stages.find(|stage| stage.outputs.iter().any(|own| own.path == output));
-        // Only what the killed run had left there, or a person since.
+        // Only the killed run can have left it there, or a person since.
         put_aside_event(&self.pipeline.root, stage.map_or("", |stage| &stage.name), output, to, true)
     }
 
-    /// What a stage is called in the index, which serves all pipelines of the workspace.
+    /// The name of a stage in the index, which serves all pipelines of the workspace.
     pub fn record_name(&self, stage: &Stage) -> String {
         record_name(&self.pipeline.name, &stage.name)
     }
 
-    /// Where the key of a stage's latest attempt is noted.
+    /// The path of the record of a stage's latest attempt.
     pub(super) fn attempt_path(&self, stage: &Stage) -> PathBuf {
         let folder = self.index_path.with_file_name("attempts").join(&self.pipeline.name);
         folder.join(&stage.name)
     }
 
-    /// How the pipeline's last runs came out, and the one that goes on as far as it has come; read when it is first asked for.
+    /// The outcomes of the pipeline's last runs, and of the current one so far; read on first use.
     pub fn history(&self) -> &Rc<RefCell<History>> {
         self.history.get_or_init(|| Rc::new(RefCell::new(History::load(&self.history_path()))))
     }
 
-    /// How a stage failed, if that is what it did when it last took part in a run.
+    /// How a stage failed, if it failed when it last took part in a run.
     pub(super) fn failure(&self, stage: &Stage) -> Option<Settled> {
         let history = self.history().borrow();
         history.stages.get(&stage.name).filter(|settled| settled.outcome == Outcome::Failed).cloned()
     }
 
-    /// Where it is noted how the pipeline's last runs came out.
+    /// The path of the history of the pipeline's last runs.
     pub fn history_path(&self) -> PathBuf {
         self.index_path.with_file_name("histories").join(format!("{}.json", self.pipeline.name))
     }
 
-    /// Notes what a stage has left in place. Answers with the record that was there.
+    /// Records a stage's outputs in place. Returns the previous record.
     pub(super) fn record(&mut self, name: String, record: StageRecord) -> Option<StageRecord> {
         self.unsaved.stages.insert(name.clone());
         self.index.stages.insert(name, record)
     }
 
-    /// Takes over what is known of the source files, and which of that is new.
+    /// Takes over the records of the source files, and which of them are new.
     pub(super) fn take_files(&mut self, inputs: &Inputs) {
         self.unsaved.files.extend(inputs.take_news());
         self.index.files = inputs.records();
     }
 
-    /// Saves the index: what this run has found out since it last saved, and beside that what other runs in this workspace
-    /// have. What these have is not taken over: the index of a session tells what this run has seen and made.
+    /// Saves the index: this run's changes since the last save, merged with those that other runs in this workspace have
+    /// saved. The latter are not loaded: a session's index has only what this run has read and made.
     ///
     /// # Errors
-    /// It can't be written: the next run looks at more files than it had to, and nothing else.
+    /// It can't be written: the next run reads more files than necessary, nothing else.
     pub fn save(&mut self) -> Result<(), Error> {
         let Index { files, stages, .. } = Index::load(&self.index_path);
         let mut merged = self.index.clone();
@@ -202,11 +201,11 @@ impl Session {
     }
 }
 
-/// That processes of a killed run were ended, if any were.
+/// Reports that processes of a killed run were ended, if any were.
 pub(super) fn ended_orphans(number: usize) -> Option<String> {
     match number {
         0 => None,
-        1 => Some("a process that a killed run had started still ran, and was ended".to_owned()),
-        _ => Some(format!("{number} processes that a killed run had started still ran, and were ended")),
+        1 => Some("ended a process that a killed run had left running".to_owned()),
+        _ => Some(format!("ended {number} processes that a killed run had left running")),
     }
 }

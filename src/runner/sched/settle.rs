@@ -1,7 +1,7 @@
-//! How stages come out: what their jobs left, told to the flow, the index and whoever watches.
+//! Outcomes of stages: what their jobs left, passed to the flow, the index and the reporter.
 //!
-//! Starts nothing. What a job said is kept by node until the flow says that its stage is settled, as only then it is known
-//! whether that is the news or whether something upstream has changed meanwhile.
+//! Starts nothing. A job's result is kept by node until the flow settles its stage, as only then it is certain that nothing
+//! upstream has changed meanwhile.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,20 +27,20 @@ use super::session::ended_orphans;
 use super::state::{Known, Run};
 use super::wiring::Node;
 
-/// Lines of its log that a failed stage shows.
+/// Lines of its log that are shown for a failed stage.
 const LOG_LINES: usize = 10;
 
-/// A stage waits for somebody else.
+/// A stage waits for another process.
 pub(super) fn waiting(stage: String, holder: Option<Holder>) -> Event {
     let holder = holder.map(|holder| {
-        let gone = if holder.is_gone() { ", which was killed; what it had started still runs" } else { "" };
+        let gone = if holder.is_gone() { ", which was killed; processes that it started still run" } else { "" };
         format!("process {} on {}{gone}", holder.pid, holder.host)
     });
     Event::Waiting { stage, holder: holder.unwrap_or_else(|| "another process".to_owned()) }
 }
 
 impl Run<'_> {
-    /// Passes on what a job says.
+    /// Passes on a job's report.
     pub(super) fn tell(&mut self, job: JobId, news: News) {
         let Some(node) = self.jobs.node_of(job) else { return };
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
@@ -70,7 +70,7 @@ impl Run<'_> {
         self.reporter.tell(&event);
     }
 
-    /// A stage has failed while what it reads changed. If that is its own doing, what a watch doesn't follow any more.
+    /// A stage has failed while its inputs changed. If it writes them itself, reports which changes are ignored.
     fn left_out(&mut self, node: NodeId, stage: &str, changed: BTreeSet<PathBuf>) -> Option<String> {
         let own = self.self_writes.failed(node, changed.clone());
         let path = own.first()?;
@@ -80,15 +80,13 @@ impl Run<'_> {
             Some(inside) => format!("`{}` gets new files, this time `{}`,", name(path), name(inside)),
             None => format!("`{}` changes", name(path)),
         };
-        Some(format!(
-            "{what} whenever {stage} runs, which reads it, so what changes there while it runs starts nothing anew"
-        ))
+        Some(format!("{what} whenever {stage} runs, which reads it; changes there during its runs are ignored"))
     }
 
-    /// Keeps how a job failed.
+    /// Keeps the failure of a job.
     pub(super) fn note_failure(&mut self, node: NodeId, stage: StageId, key: Key, failure: Failure) {
         let known = self.results.entry(node).or_default();
-        // One more, as the note about the environment may be among them, which a worker's log begins with.
+        // One more, as they may include the note about the environment, with which a worker's log begins.
         let log = || exec::tail(&self.session.store.log_path(key), LOG_LINES + 1).unwrap_or_default();
         match failure {
             Failure::Cancelled { at } => {
@@ -100,7 +98,7 @@ impl Run<'_> {
             }
             Failure::Failed { message, help } => {
                 known.outcome = Some(Outcome::Failed);
-                // The worker writes its last words into the log, too.
+                // The worker writes its last message into the log, too.
                 let mut log = log();
                 log.retain(|line| !surroundings::is_note(line) && !message.lines().any(|said| said == line));
                 log.drain(..log.len().saturating_sub(LOG_LINES));
@@ -116,7 +114,7 @@ impl Run<'_> {
         }
     }
 
-    /// Records what lies in place now, and gives it the form that the flow wants.
+    /// Records the outputs in place, and returns their digests for the flow.
     pub(super) fn note_placed(
         &mut self,
         node: NodeId,
@@ -136,7 +134,7 @@ impl Run<'_> {
         outputs
     }
 
-    /// Views of outputs that the stage no longer has (another method has no discriminator) would be taken for its own.
+    /// Outputs that the stage no longer has (another method has no discriminator) would be taken for its own.
     fn remove_views(&self, earlier: &StageRecord, places: &[PathBuf]) {
         let stale = earlier.outputs.iter().map(|output| &output.path);
         for path in stale.filter(|path| path.starts_with("runs") && !places.contains(path)) {
@@ -144,7 +142,7 @@ impl Run<'_> {
         }
     }
 
-    /// The flow says that it is settled.
+    /// The flow reports that it is settled.
     pub(super) fn settled(&mut self, node: NodeId, key: Option<Key>, how: How) {
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
         let mut known = self.results.remove(&node).unwrap_or_default();
@@ -181,7 +179,7 @@ impl Run<'_> {
         self.reporter.tell(&Event::Finished(finished));
     }
 
-    /// Why a late source that the stage reads can't be read, if that is so: then the stage itself has failed.
+    /// Why a late source that the stage reads can't be read, if so: then the stage itself has failed.
     fn broken_source(&self, node: NodeId) -> Option<String> {
         let mut sources = self.planner.wiring.slots(node).iter().map(|slot| slot.from);
         let is_source = |from: &NodeId| matches!(self.planner.wiring.node(*from), Node::Source { .. });
@@ -189,12 +187,12 @@ impl Run<'_> {
         sources.find(|from| is_source(from) && self.results.contains_key(from)).and_then(broken)
     }
 
-    /// After an interrupt: stages that hadn't begun are said to be cancelled, so that each stage has its line.
+    /// After an interrupt: reports stages that hadn't started as cancelled, so that each stage has its line.
     pub(super) fn give_up_the_rest(&mut self) {
         let wiring = Rc::clone(&self.planner.wiring);
         for (node, what) in wiring.iter() {
             if matches!(what, Node::Stage(_)) && !self.planner.is_settled(node) {
-                let reason = "not begun".to_owned();
+                let reason = "not started".to_owned();
                 self.results.insert(node, Known { outcome: Some(Outcome::Cancelled), reason, ..Known::default() });
                 self.settled(node, None, How::Blocked);
             }

@@ -1,7 +1,7 @@
 //! All state of a run, on one thread.
 //!
-//! Does nothing by itself: `run` looks up and puts in place, `dispatch` starts jobs, `settle` hears how they came out, `live` takes in
-//! what changes; each of them only calls those named after it here that stand before it: settle, dispatch, run, live.
+//! Does nothing by itself: `run` looks up and restores, `dispatch` starts jobs, `settle` handles their results, `live`
+//! handles changes; in the order settle, dispatch, run, live, each calls only earlier ones.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::mpsc::Sender;
@@ -19,7 +19,7 @@ use super::session::Session;
 use super::slots::Slots;
 use super::under_way::Jobs;
 
-/// A run: the flow, what is under way, what is known.
+/// A run: the flow, jobs in progress, results.
 pub(super) struct Run<'a> {
     pub session: &'a mut Session,
     pub options: &'a Options,
@@ -29,19 +29,19 @@ pub(super) struct Run<'a> {
     pub totals: Totals,
     pub jobs: Jobs,
     pub results: HashMap<NodeId, Known>,
-    /// Stages whose cached outputs can't be put in place: to run them would end with the same.
+    /// Stages whose cached outputs can't be placed: running them would fail in the same way.
     pub refused: HashSet<(NodeId, Key)>,
     pub self_writes: SelfWrites,
-    /// Whether changed files are told from elsewhere, and what they mean is known at once.
+    /// Whether file changes are reported, so that their consequences are known at once.
     pub hears_of_changes: bool,
     pub send: Sender<Message>,
     /// Whether the index on disk is out of date. A run killed before it is written finds its results in the cache.
     pub changed: bool,
-    /// When the index is written next.
+    /// When the index is next written.
     pub save_at: Instant,
-    /// When the first interrupt came.
+    /// Time of the first interrupt.
     pub interrupted: Option<Instant>,
-    /// Whether the jobs have been told of it.
+    /// Whether the jobs were told of it.
     pub told_interrupt: bool,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// How a node came out, kept until the flow has heard of it and says that it is settled.
+/// The result of a node, kept until the flow settles it.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) outcome: Option<Outcome>,

@@ -1,7 +1,7 @@
-//! Whether the outputs of stages can be put in their places, found out before anything runs.
+//! Checks, before anything runs, that the outputs of stages can be placed.
 //!
-//! Knows paths and what lies there; makes and changes nothing. A file where a folder has to be made, a link that leads nowhere or
-//! a folder that nobody may write to would else be found when the work of hours is to be put there.
+//! Knows paths and what exists there; changes nothing. A file where a folder is needed, a dangling link or a read-only
+//! folder would otherwise be found only after hours of work.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, ErrorKind};
@@ -14,35 +14,35 @@ use crate::pipeline::{Output, Pipeline, Problem, Span, StageId};
 use crate::plain;
 use crate::shell::word;
 
-/// Something that keeps an output from its place.
+/// Something that prevents placing an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Obstacle {
-    /// Relative to the workspace's root, as far as it lies there.
+    /// Relative to the workspace's root if inside it.
     place: PathBuf,
     what: What,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum What {
-    /// A folder has to be there, and this is, with its article.
+    /// A folder is needed, and this is there, with its article.
     NoFolder(&'static str),
-    /// A link that leads nowhere, to this.
+    /// A dangling link, to this target.
     Nowhere(PathBuf),
-    /// Nobody can write there, or look.
+    /// Not writable, or not readable.
     Refused(ErrorKind, String),
-    /// Another file system begins there, so nothing can be moved away from it or to it.
+    /// A mount point, so nothing can be moved from or to it.
     Mount,
 }
 
-/// Looks at places, and at each folder once.
+/// Checks places, and each folder once.
 struct Places<'a> {
     root: &'a Path,
-    /// The folders that were looked at: the nearest one that is there.
+    /// Checked folders: the nearest existing one.
     folders: HashMap<PathBuf, Result<PathBuf, Obstacle>>,
 }
 
-/// What keeps outputs of these stages from their places. Each stage with whether it is certain that it puts them there; otherwise
-/// those that are there already may stay as they are.
+/// What prevents placing the outputs of these stages. Each stage has a flag whether it certainly places them; otherwise
+/// outputs in place may stay unchanged.
 pub fn obstacles(pipeline: &Pipeline, stages: impl IntoIterator<Item = (StageId, bool)>) -> Vec<Problem> {
     let mut places = Places { root: &pipeline.root, folders: HashMap::new() };
     let mut found: BTreeMap<PathBuf, (Obstacle, Span, usize)> = BTreeMap::new();
@@ -53,7 +53,7 @@ pub fn obstacles(pipeline: &Pipeline, stages: impl IntoIterator<Item = (StageId,
             }
         }
     }
-    found.into_values().map(|(obstacle, span, outputs)| obstacle.told(&pipeline.root, span, outputs)).collect()
+    found.into_values().map(|(obstacle, span, outputs)| obstacle.problem(&pipeline.root, span, outputs)).collect()
 }
 
 impl Places<'_> {
@@ -71,7 +71,7 @@ impl Places<'_> {
         if self.root.join(&folder).metadata().is_ok_and(|folder| folder.dev() != found.dev()) {
             return refused(What::Mount);
         }
-        // To move a folder is to write to it: its entry `..` changes. A file must only not be protected from everybody.
+        // Moving a folder writes to it: its entry `..` changes. For a file any write permission suffices.
         match access(&place, Access::WRITE_OK).map_err(io::Error::from) {
             Err(_) if found.is_symlink() => Ok(()),
             Err(error) if found.is_dir() || error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) => {
@@ -81,7 +81,7 @@ impl Places<'_> {
         }
     }
 
-    /// The nearest folder that is there, of a folder that has to be.
+    /// The nearest existing folder, for a folder that is needed.
     fn nearest(&mut self, folder: &Path) -> Result<PathBuf, Obstacle> {
         if let Some(known) = self.folders.get(folder) {
             return known.clone();
@@ -97,7 +97,7 @@ impl Places<'_> {
         found
     }
 
-    /// From the nearest folder above to this one, if it is there.
+    /// From the nearest parent folder to this one, if it exists.
     fn step(&self, above: PathBuf, folder: &Path) -> Result<PathBuf, Obstacle> {
         if folder.parent() != Some(&above) {
             return Ok(above);
@@ -131,38 +131,36 @@ fn may_write(root: &Path, folder: &Path) -> Result<(), Obstacle> {
 }
 
 impl Obstacle {
-    fn told(self, root: &Path, span: Span, outputs: usize) -> Problem {
+    fn problem(self, root: &Path, span: Span, outputs: usize) -> Problem {
         let place = if self.place.as_os_str().is_empty() { root.to_owned() } else { self.place };
         let (name, shown) = (place.display().to_string(), word(&place.to_string_lossy()).into_owned());
         let others = match outputs {
-            0 | 1 => "this output is to be put there".to_owned(),
-            more => format!("this output and {} more are to be put there", more - 1),
+            0 | 1 => "this output goes there".to_owned(),
+            more => format!("this output and {} more go there", more - 1),
         };
         let (title, help) = match self.what {
             What::NoFolder(what) => (
-                format!("`{name}` is {what}, and a folder has to be there"),
+                format!("`{name}` is {what}, but a folder is needed there"),
                 format!("give it another name: mv {shown} {}", word(&format!("{}.mine", place.to_string_lossy()))),
             ),
             What::Nowhere(to) => (
-                format!("`{name}` is a link to `{}`, which isn't there", to.display()),
-                format!("make the folder that it leads to, or remove the link: rm {shown}"),
+                format!("`{name}` is a link to `{}`, which doesn't exist", to.display()),
+                format!("create its target folder, or remove the link: rm {shown}"),
             ),
             What::Refused(ErrorKind::ReadOnlyFilesystem, _) => (
-                format!("`{name}` is on a file system that can't be written to"),
-                "mount it for writing, or copy the pipeline file into a folder that can be written to".to_owned(),
+                format!("`{name}` is on a read-only file system"),
+                "mount it for writing, or copy the pipeline file into a writable folder".to_owned(),
             ),
             What::Refused(ErrorKind::PermissionDenied, said) if said.contains("not permitted") => (
-                format!("`{name}` can't be changed by anybody: {said}"),
-                format!("`lsattr -d {shown}` shows whether it is immutable; `chattr -i {shown}` ends that"),
+                format!("`{name}` can't be changed: {said}"),
+                format!("`lsattr -d {shown}` shows whether it is immutable; `chattr -i {shown}` removes that"),
             ),
             What::Refused(_, said) => (
-                format!("`{name}` can't be written to: {said}"),
-                format!("`ls -ld {shown}` shows whose it is; its owner lets you write there with: chmod u+wx {shown}"),
+                format!("`{name}` is not writable: {said}"),
+                format!("`ls -ld {shown}` shows its owner, who can make it writable with: chmod u+wx {shown}"),
             ),
             What::Mount => (
-                format!(
-                    "`{name}` is where another file system is mounted, and an output has to be replaced as a whole"
-                ),
+                format!("`{name}` is a mount point, and an output is replaced as a whole"),
                 "name a folder or file within it as the output".to_owned(),
             ),
         };

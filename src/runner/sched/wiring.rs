@@ -1,7 +1,7 @@
-//! Stages, data sets and source paths → the nodes and edges that the flow knows.
+//! Stages, data sets and source paths → the nodes and edges of the flow.
 //!
-//! Knows the pipeline and asks nothing of the file system. A data set or folder that other stages write into is *late*: the
-//! flow treats it as a stage, whose "run" is to look at the files once its producers are done; all others are sources, known
+//! Knows the pipeline and doesn't access the file system. A data set or folder that other stages write into is *late*: the
+//! flow treats it as a stage, whose "run" is to read the files once its producers are done; all others are sources, known
 //! before anything starts.
 
 use std::collections::{BTreeSet, HashMap};
@@ -10,16 +10,16 @@ use crate::flow::{Edge, Engine, NodeId};
 use crate::pipeline::{InputSource, OutputId, Pipeline, StageId};
 use crate::plan::sources::Origin;
 
-/// What a node stands for.
+/// What a node represents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
     /// A stage.
     Stage(StageId),
-    /// Files, procedural scenes or a path: its digest is found by looking.
+    /// Files, synthetic scenes or a path: its digest is found by reading.
     Source {
-        /// Which.
+        /// The source.
         source: Origin,
-        /// Outputs that must be there before it can be looked at.
+        /// Outputs that it needs before it can be read.
         producers: Vec<OutputId>,
     },
 }
@@ -36,26 +36,26 @@ impl Node {
 
 /// One input slot of a stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct InputSlot {
     /// The role as the stage calls it.
     pub role: String,
     /// Where it comes from.
     pub from: NodeId,
-    /// Which output of it.
+    /// The output's number.
     pub output: u32,
 }
 
 /// All nodes that a run needs.
 pub struct Wiring {
     nodes: Vec<Node>,
-    slots: HashMap<NodeId, Vec<Slot>>,
+    slots: HashMap<NodeId, Vec<InputSlot>>,
     by_stage: HashMap<StageId, NodeId>,
-    /// Of each node, who reads it, and in which of its slots.
+    /// For each node, its readers and their slots.
     readers: HashMap<NodeId, Vec<(NodeId, usize)>>,
 }
 
 impl Wiring {
-    /// For the stages `needed`, a set that holds with each stage all that it needs.
+    /// For the stages `needed`, a set that contains all ancestors of its members.
     pub fn new(pipeline: &Pipeline, needed: &[StageId]) -> Wiring {
         let mut wiring =
             Wiring { nodes: Vec::new(), slots: HashMap::new(), by_stage: HashMap::new(), readers: HashMap::new() };
@@ -79,7 +79,7 @@ impl Wiring {
                     }
                 };
                 wiring.readers.entry(from).or_default().push((node, slots.len()));
-                slots.push(Slot { role: input.role.clone(), from, output });
+                slots.push(InputSlot { role: input.role.clone(), from, output });
             }
             wiring.slots.insert(node, slots);
         }
@@ -96,7 +96,7 @@ impl Wiring {
             return node;
         }
         let node = self.add(Node::Source { source: origin.clone(), producers: producers.to_vec() });
-        let slots = producers.iter().map(|output| Slot {
+        let slots = producers.iter().map(|output| InputSlot {
             role: String::new(),
             from: self.by_stage[&output.stage],
             output: output.output as u32,
@@ -107,7 +107,7 @@ impl Wiring {
         node
     }
 
-    /// Tells the engine of every node and edge.
+    /// Declares every node and edge to the engine.
     pub fn declare(&self, engine: &mut Engine) {
         for (node, what) in self.iter() {
             match what {
@@ -127,27 +127,27 @@ impl Wiring {
         self.nodes.iter().enumerate().map(|(i, node)| (NodeId(i as u32), node))
     }
 
-    /// What a node stands for.
+    /// What a node represents.
     pub fn node(&self, node: NodeId) -> &Node {
         &self.nodes[node.0 as usize]
     }
 
-    /// The node of a stage that is needed.
+    /// The node of a needed stage.
     pub fn of_stage(&self, stage: StageId) -> NodeId {
         self.by_stage[&stage]
     }
 
     /// The input slots of a node, in order.
-    pub fn slots(&self, node: NodeId) -> &[Slot] {
+    pub fn slots(&self, node: NodeId) -> &[InputSlot] {
         self.slots.get(&node).map_or(&[], Vec::as_slice)
     }
 
-    /// The nodes that read a node, each with the slot in which it does.
+    /// The nodes that read a node, each with the slot.
     pub fn readers(&self, node: NodeId) -> impl Iterator<Item = (NodeId, usize)> {
         self.readers.get(&node).map_or(&[][..], Vec::as_slice).iter().copied()
     }
 
-    /// The stages that a node reads from directly, by way of late sources too.
+    /// The stages that a node reads from directly, including through late sources.
     pub fn producers(&self, node: NodeId) -> BTreeSet<StageId> {
         let mut stages = BTreeSet::new();
         for slot in self.slots(node) {

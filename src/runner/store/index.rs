@@ -50,9 +50,9 @@ pub struct FileRecord {
     pub taken_at_ns: i64,
     /// Its content.
     pub digest: FileDigest,
-    /// For a label image: its index values. Filled in by whoever reads label images.
+    /// For a label image: its index values. Filled in when the label is read.
     pub label_values: Option<LabelValues>,
-    /// For a photograph: its properties. Filled in by whoever reads the whole file.
+    /// For a photograph: its properties. Filled in when the whole file is read.
     pub photograph: Option<Facts>,
 }
 

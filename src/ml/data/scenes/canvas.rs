@@ -1,7 +1,7 @@
-//! What scenes are painted on: colour, class and distance of each pixel, later paint covering earlier.
+//! The canvas of scenes: colour, class and distance of each pixel, later paint covering earlier.
 //!
-//! It knows shapes, not things. Colours are kept in floating point until the end, so that weather acts on what was painted
-//! and not on its rounding. A pixel belongs to a shape if its centre does: no blending, as a label can't be blended.
+//! Knows shapes, not objects. Colours are kept in floating point until the end, so that weather acts on unrounded values. A
+//! pixel belongs to a shape if its centre does: no blending, as labels can't be blended.
 
 use super::{Class, HEIGHT, WIDTH};
 use crate::data::random::Stream;
@@ -13,20 +13,20 @@ pub type Colour = [f32; 3];
 /// A point: column and row, pixel centres at halves.
 pub type Point = (f32, f32);
 
-/// What a shape is painted with.
+/// The properties of a painted shape.
 #[derive(Clone, Copy)]
 pub struct Paint {
     /// The colour.
     pub colour: Colour,
-    /// The deviation of the noise on it, in grey levels.
+    /// The standard deviation of its noise, in grey levels.
     pub grain: f32,
-    /// What it is.
+    /// Its class.
     pub class: Class,
-    /// 0 at the camera, 1 at the horizon: what fog hides.
+    /// 0 at the camera, 1 at the horizon: determines the fog.
     pub distance: f32,
 }
 
-/// A picture in the making.
+/// A picture being painted.
 pub struct Canvas {
     /// Colours, row by row.
     pub colours: Vec<Colour>,
@@ -36,7 +36,7 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// A black picture of sky.
+    /// A black picture of class sky.
     pub fn new() -> Self {
         let pixels = WIDTH * HEIGHT;
         Self { colours: vec![[0.0; 3]; pixels], distances: vec![1.0; pixels], classes: vec![Class::Sky as u8; pixels] }
@@ -100,7 +100,7 @@ fn edges(corners: &[Point]) -> impl Iterator<Item = (Point, Point)> {
     corners.iter().copied().zip(corners.iter().copied().cycle().skip(1))
 }
 
-/// The pixels whose centres lie between the least and the greatest of some positions, cut to `0..limit`.
+/// The pixels whose centres are between the minimum and the maximum of some positions, cut to `0..limit`.
 fn span(positions: impl Iterator<Item = f32>, limit: usize) -> std::ops::Range<usize> {
     let (low, high) = positions.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
     let pixel = |x: f32| (x - 0.5).ceil().clamp(0.0, limit as f32) as usize;

@@ -1,10 +1,10 @@
-//! Road scenes that are painted, not photographed: two domains with a gap between them, without any download.
+//! Synthetic road scenes: two domains with a gap between them, without any download.
 //!
-//! A scene is a pure function of (seed, index, style), so it has no file, and any part of a data set can be had without
-//! the rest. It knows nothing of batches or training. The *source* style is a bright game; the *target* style has muted
-//! colours, texture, weather and a noisy sensor, mildly in 60 % of the scenes and strongly in the rest, so that the target
-//! domain has the easy and the hard images that intra-domain adaptation lives on. How hard a scene is can be asked for
-//! ([`severity`]) but is in no name, since a method that read it from there would cheat.
+//! A scene is a pure function of (seed, index, style), so it has no file, and any part of a data set can be generated
+//! without the rest. Knows nothing of batches or training. The *source* style looks like a bright game; the *target* style
+//! has muted colours, texture, weather and a noisy sensor, mildly in 60 % of the scenes and strongly in the rest, so that
+//! the target domain has the easy and the hard images that intra-domain adaptation needs. A scene's difficulty can be
+//! queried ([`severity`]) but is in no name, since a method that read it from there would cheat.
 
 use std::path::Path;
 
@@ -23,29 +23,29 @@ mod palette;
 mod street;
 mod weather;
 
-/// Pixels in a row of a scene.
+/// Width of a scene in pixels.
 pub const WIDTH: usize = 128;
 
-/// Rows of a scene.
+/// Height of a scene in pixels.
 pub const HEIGHT: usize = 64;
 
 /// A class of the scenes. The discriminant is its index in labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Class {
-    /// With everything above the horizon that nothing covers.
+    /// Including everything uncovered above the horizon.
     Sky,
     /// Both sides of the street.
     Building,
-    /// With its lane markings.
+    /// Including lane markings.
     Road,
     /// All other ground.
     Pavement,
     /// Trunk and crown.
     Tree,
-    /// With wheels and windows.
+    /// Including wheels and windows.
     Car,
-    /// With its lamp.
+    /// Including the lamp.
     Pole,
     /// On the pavement or crossing.
     Person,
@@ -63,7 +63,7 @@ pub const CLASSES: [(&str, [u8; 3]); 8] = [
     ("person", [220, 20, 60]),
 ];
 
-/// Which of the two domains a scene belongs to.
+/// The domain of a scene.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u64)]
@@ -74,13 +74,13 @@ pub enum Style {
     Target = 2,
 }
 
-/// The name of a scene: its index, and nothing that would tell its difficulty.
+/// The name of a scene: its index, which doesn't reveal its difficulty.
 pub fn name(index: u64) -> String {
     format!("scene-{index:05}")
 }
 
-/// How far target scene `index` is from the source domain: in `[0, 0.3)` for the easy 60 %, in `[0.6, 1)` for the hard.
-/// For reports and tests; no method may look at it.
+/// The severity of target scene `index`: in `[0, 0.3)` for the easy 60 %, in `[0.6, 1)` for the hard. For reports and
+/// tests; no method may use it.
 pub fn severity(seed: u64, index: u64) -> f32 {
     /// The share of easy scenes, which is the λ of the demonstration.
     const EASY: f32 = 0.6;
@@ -109,7 +109,7 @@ pub fn scene(style: Style, seed: u64, index: u64) -> (Rgb, Index) {
     canvas.finish()
 }
 
-/// Writes scenes `indices` as `images/NAME.png` and `labels/NAME.png` below a folder: a data set of files like any other.
+/// Writes scenes `indices` as `images/NAME.png` and `labels/NAME.png` below a folder: a data set of files.
 ///
 /// # Errors
 /// [`DataError::Io`].

@@ -1,7 +1,7 @@
-//! What stands in the street: trees, cars, poles and persons, each painted from a few shapes.
+//! Objects in the street: trees, cars, poles and persons, each painted from a few shapes.
 //!
 //! Sizes are in rows and columns at the lower edge of the picture (nearness 1, see [`super::street`]) and shrink with the
-//! distance, but not below what still shows as a thing of its class.
+//! distance, but stay large enough to be recognisable.
 
 use super::canvas::{Canvas, Paint};
 use super::palette::Palette;
@@ -16,7 +16,7 @@ pub struct Object {
     column: f32,
     nearness: f32,
     tint: usize,
-    /// Its size, in parts of the usual one.
+    /// Its size, relative to the usual one.
     scale: f32,
     side: Side,
 }
@@ -51,7 +51,7 @@ impl Object {
             Kind::Person => stream.within(0.18, 0.75),
         };
         let edge = street.edge(side, nearness);
-        // Near walls stand outside the picture, where nothing would be seen in front of them.
+        // Near walls are outside the picture, where nothing would be visible in front of them.
         let wall = street.wall(side, nearness).clamp(0.0, WIDTH as f32);
         let other = street.edge(if side == Side::Left { Side::Right } else { Side::Left }, nearness);
         // A place between the road's edge (0) and the wall (1); negative is on the road, −1 at its other edge.
@@ -115,7 +115,7 @@ impl Object {
         let (c, d, sill) = roof(0.16, 0.58);
         canvas.polygon(&[(a, top), (b, top), (d, sill), (c, sill)], glass, stream);
         canvas.rectangle(left, foot - 0.58 * height, right, foot - 0.16 * height, body, stream);
-        // Tail lights of cars ahead, headlights of those that come.
+        // Tail lights of cars ahead, headlights of oncoming ones.
         let light = if self.side == Side::Right { [250.0, 50.0, 40.0] } else { [255.0, 250.0, 210.0] };
         let lamp = self.paint_of(Class::Car, light);
         for inset in [0.03, 0.81] {

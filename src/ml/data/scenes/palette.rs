@@ -1,14 +1,13 @@
-//! The colours of things: a game's in the source style, mixed with muted ones in the target style.
+//! The colours of objects: bright in the source style, mixed with muted ones in the target style.
 //!
-//! One part of the gap between the domains is colour (the other is light, in `weather`): the sky turns grey, walls, road and
-//! pavement come close to each other, cars and coats fade. Leaves stay greener than anything else and no two classes
-//! change places, since aligning two domains can't undo a gap that turns one class's colours into another's. (Tried: with
-//! road and pavement exchanged, brown leaves, or twice as muted, adversarial adaptation makes the network worse on some
-//! seeds.)
+//! Colour is one part of the domain gap (light is the other, in `weather`): the sky turns grey, walls, road and pavement
+//! become similar, cars and coats fade. Leaves stay greener than anything else and no two classes change places, since
+//! aligning two domains can't undo a gap that turns one class's colours into another's. (Tried: with road and pavement
+//! exchanged, brown leaves, or twice as muted, adversarial adaptation makes the network worse on some seeds.)
 
 use super::canvas::Colour;
 
-/// The colours something may have: in the source style, and the muted ones.
+/// The colours of an object: in the source style, and muted.
 type Tints = [(Colour, Colour); 4];
 
 const SKY: Tints = [
@@ -56,7 +55,7 @@ const COAT: Tints = [
 
 /// The colours of one scene.
 pub struct Palette {
-    /// How much of the muted colour there is: 0 in the source style.
+    /// The share of the muted colour: 0 in the source style.
     muted: f32,
 }
 

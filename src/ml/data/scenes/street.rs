@@ -1,14 +1,14 @@
-//! The street itself: sky, ground, road and the buildings along it, in one-point perspective.
+//! The street: sky, ground, road and the buildings along it, in one-point perspective.
 //!
-//! Everything is placed by `nearness`: 0 at the horizon, 1 at the lower edge of the picture. A thing that stands on the
-//! ground with nearness `t` has its foot `t` of the way from the horizon down, and its size is proportional to `t`.
+//! Positions are given by `nearness`: 0 at the horizon, 1 at the lower edge of the picture. The foot of an object with
+//! nearness `t` is at `t` of the way from the horizon down, and its size is proportional to `t`.
 
 use super::canvas::{Canvas, Paint};
 use super::palette::{Palette, blend};
 use super::{Class, HEIGHT, WIDTH};
 use crate::data::random::Stream;
 
-/// The noise on a thing's own colour, in grey levels.
+/// The noise on an object's colour, in grey levels.
 pub const GRAIN: f32 = 6.0;
 
 /// The side of the street, as seen from the car.
@@ -20,7 +20,7 @@ pub enum Side {
     Right,
 }
 
-/// Where a street runs.
+/// The geometry of a street.
 pub struct Street {
     /// The row of the horizon.
     pub horizon: f32,
@@ -28,7 +28,7 @@ pub struct Street {
     pub vanishing: f32,
     /// The columns of the road's edges at the lower edge of the picture.
     road: [f32; 2],
-    /// How far down the buildings' feet have come at the left and right edge of the picture, as nearness.
+    /// The nearness of the buildings' feet at the left and right edge of the picture.
     feet: [f32; 2],
     buildings: Vec<Building>,
 }
@@ -65,7 +65,7 @@ impl Street {
         while near > 0.12 {
             let far = (near * stream.within(0.55, 0.8)).max(0.05);
             let building = Building { side, near, far, height: stream.within(14.0, 34.0), tint: stream.below(4) };
-            // Now and then a gap, through which the sky or a tree is seen.
+            // Occasionally a gap that shows the sky or a tree.
             if !stream.chance(0.15) {
                 self.buildings.push(building);
             }

@@ -1,4 +1,4 @@
-//! Laws of the painted scenes: functions of their seed, with the classes and the difficulty that the method lives on.
+//! Laws of the synthetic scenes: functions of their seed, with the classes and the difficulty that the method needs.
 
 use super::*;
 

@@ -1,6 +1,6 @@
-//! What comes between a target scene and its picture: texture, dusk or fog, and the sensor.
+//! The conditions of a target scene: texture, dusk or fog, and the sensor.
 //!
-//! It changes colours only, never classes. No power, exponential or cosine is taken, as they differ in the last bit between
+//! Changes only colours, never classes. Uses no power, exponential or cosine, as they differ in the last bit between
 //! platforms: the tone curve of dusk is a parabola.
 
 use super::canvas::{Canvas, Colour};
@@ -17,13 +17,13 @@ const TEXTURE: [(usize, f32); 2] = [(3, 9.0), (8, 6.0)];
 /// The deviation of the target style's pixel noise, in grey levels.
 const TARGET_NOISE: f32 = 4.0;
 
-/// What the hardest scene's sensor adds to it.
+/// The additional noise of the hardest scene's sensor.
 const SENSOR_NOISE: f32 = 16.0;
 
-/// Evening light: how much darker, and how much warmer, the most severe scene is. Every target scene has a good part of it
-/// (see [`Weather::evening`]), so that it shifts the whole domain, as another camera at another hour does. That is a gap
-/// which a network trained on the source doesn't bridge and adversarial adaptation does: with the palette alone as the
-/// gap, source-only came out as good as adaptation on half of the seeds.
+/// Evening light: how much darker, and how much warmer, the most severe scene is. Every target scene has much of it (see
+/// [`Weather::evening`]), so that it shifts the whole domain, like another camera at another hour. Source-only training
+/// doesn't bridge this gap and adversarial adaptation does: with the palette alone as the gap, source-only was as good as
+/// adaptation on half of the seeds.
 const DIMMING: f32 = 0.65;
 const WARMTH: f32 = 0.1;
 
@@ -35,7 +35,7 @@ const GLOW: Colour = [255.0, 214.0, 140.0];
 pub struct Weather {
     severity: f32,
     brightness: f32,
-    /// How much fog, 0 to 1; the rest of the severity is dusk.
+    /// The amount of fog, 0 to 1; the rest of the severity is dusk.
     fog: f32,
     dusk: f32,
 }

@@ -1,14 +1,14 @@
-//! What a pickle may call, and what becomes of it.
+//! What a pickle may call, and the result.
 //!
-//! The list is one of functions, not of libraries: PyTorch and NumPy have functions that run what they are given. Those that
-//! are on it rebuild values; only dictionaries and tensors are really made, the rest is known by what it would be.
+//! The list is one of functions, not of libraries: PyTorch and NumPy have functions that execute their arguments. Listed
+//! functions rebuild values; only dictionaries and tensors are really made, for other values only their type is recorded.
 use std::fmt::{self, Display, Formatter};
 
 use super::{Machine, PthError, Strided, Value, dtype};
 use intrada_weights::shown::Shown;
 
-/// Functions and classes that a file may name to be called, by module. Beside PyTorch's and NumPy's own values these are the
-/// containers and records of Python's library that trainings save.
+/// Functions and classes that a file may call, by module. Besides PyTorch's and NumPy's own values these are the containers
+/// and records of Python's library that trainings save.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("_codecs", &["encode"]),
     ("argparse", &["Namespace"]),
@@ -64,13 +64,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const PATHS: &[&str] = &["Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath", "WindowsPath"];
 const ARRAYS: &[&str] = &["_reconstruct", "scalar"];
 
-/// Of `torch._utils`: those that make a tensor of what they are given. It has others.
+/// Functions of `torch._utils` that make a tensor from their arguments. It has others.
 const REBUILD: &str = "_rebuild_";
 
-/// None of the functions has more that matter.
+/// No function has more relevant arguments.
 const ARGUMENTS_AT_MOST: usize = 8;
 
-/// Whether a file may name this function to be called.
+/// Whether a file may call this function.
 fn is_allowed(module: &str, name: &str) -> bool {
     let module = match module {
         "__builtin__" => "builtins",
@@ -81,14 +81,14 @@ fn is_allowed(module: &str, name: &str) -> bool {
     listed || (module == "torch._utils" && name.starts_with(REBUILD))
 }
 
-/// What a name may stand for in the place of a tensor that can be read.
+/// Something in place of a readable tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Odd<'a> {
-    /// Elements of a type that no network here has.
+    /// Elements of an unsupported type.
     Elements(&'a str),
-    /// Only the elements that aren't 0.
+    /// Only the non-zero elements.
     Sparse,
-    /// Whole numbers with a scale.
+    /// Integers with a scale.
     Quantised,
     /// A shape without elements.
     Meta,
@@ -102,7 +102,7 @@ pub(crate) enum Odd<'a> {
     Class(&'a str, &'a str),
     /// A whole network, as code and values.
     Module(&'a str, &'a str),
-    /// What else `torch._utils` can rebuild.
+    /// Anything else that `torch._utils` can rebuild.
     Rebuilt(&'a str),
 }
 
@@ -123,14 +123,14 @@ impl Display for Odd<'_> {
                 let (module, name) = (Shown(module), Shown(name));
                 write!(
                     f,
-                    "a tensor of the class `{module}.{name}`, whose elements may mean something else; save an ordinary tensor"
+                    "a tensor of the class `{module}.{name}`, whose elements may have another meaning; save an ordinary tensor"
                 )
             }
             Odd::Module(module, name) => {
                 let (module, name) = (Shown(module), Shown(name));
                 write!(
                     f,
-                    "a whole network of the class `{module}.{name}`, which is a program; save `model.state_dict()`"
+                    "a whole network of the class `{module}.{name}`, which contains code; save `model.state_dict()`"
                 )
             }
             Odd::Rebuilt(function) => write!(f, "made by `torch._utils.{}`, which is not read here", Shown(function)),
@@ -138,7 +138,7 @@ impl Display for Odd<'_> {
     }
 }
 
-/// An object of a class that nothing is known of: its name, and the dictionary that it may be.
+/// An object of an unknown class: its name, and the dictionary that it may be.
 #[derive(Clone, Copy)]
 pub(super) struct Object<'a> {
     module: &'a str,
@@ -149,7 +149,7 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// What stands for a value that is no readable tensor.
+    /// The description of a value that is not a readable tensor.
     pub(in crate::pth) fn odd(&self, value: Value<'a>) -> Option<Odd<'a>> {
         match value {
             Value::Odd(odd) => Some(odd),
@@ -162,13 +162,13 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// A function or class called with arguments.
+    /// Calls a function or class with arguments.
     ///
     /// # Errors
-    /// It isn't one that may be called.
+    /// The call is not allowed.
     pub(super) fn call(&mut self, callee: Value<'a>, arguments: Value<'a>) -> Result<Value<'a>, PthError> {
         let Value::Global(module, name) = callee else {
-            return Err(PthError::Broken("it calls what is no function"));
+            return Err(PthError::Broken("it calls something that is not a function"));
         };
         if !is_allowed(module, name) {
             return Err(PthError::Call { module: module.to_owned(), name: name.to_owned() });
@@ -188,13 +188,13 @@ impl<'a> Machine<'a> {
                 Ok(Value::Odd(Odd::Numpy))
             }
             ("numpy.core.numeric" | "numpy._core.numeric", _) => Ok(Value::Odd(Odd::Numpy)),
-            // Of Python 2 and of protocols 0 and 1: the class comes first.
+            // From Python 2 and protocols 0 and 1: the class comes first.
             ("copyreg" | "copy_reg", _) => Ok(arguments.first().map_or(Value::Opaque, |class| self.object(*class))),
             _ => Ok(Value::Opaque),
         }
     }
 
-    /// An object of a class, of which no function is called.
+    /// Makes an object of a class without calling a function.
     pub(super) fn object(&mut self, class: Value<'a>) -> Value<'a> {
         match class {
             Value::Global("collections", "OrderedDict" | "Counter" | "defaultdict") => self.dict(Vec::new()),
@@ -207,7 +207,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// An object is given its fields: those of a network give it away.
+    /// Sets an object's fields: those of a network identify it.
     pub(super) fn build(&mut self, object: Value<'a>, fields: Value<'a>) -> Result<(), PthError> {
         if let Value::Object(id) = object {
             self.work(self.entries(fields).len())?;
@@ -237,13 +237,13 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// A function that gives a tensor, the tensor's class, the function's arguments and Python's attributes. The function is
-    /// called as any other.
+    /// A function that returns a tensor, the tensor's class, the function's arguments and Python's attributes. The function
+    /// is called like any other.
     fn of_type(&mut self, arguments: &[Value<'a>]) -> Result<Value<'a>, PthError> {
         let [function, class, inner, ..] = arguments else {
             return Err(PthError::Broken("a tensor of a class without the class"));
         };
-        // A pickle can put one in another, and even in itself.
+        // A pickle can nest one in another, and even in itself.
         if matches!(function, Value::Global("torch._tensor", _)) {
             return Err(PthError::Broken("a tensor of a class of a class"));
         }
@@ -255,8 +255,8 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// Storage, offset, shape, strides, whether it is trained, hooks, and of the third version the element type, since then
-    /// storages have none of their own.
+    /// Storage, offset, shape, strides, whether it is trained, hooks, and in the third version the element type, since then
+    /// storages have no type of their own.
     fn strided(&mut self, arguments: &[Value<'a>]) -> Result<Value<'a>, PthError> {
         let [Value::Storage(id), Value::Int(offset), shape, strides, rest @ ..] = arguments else {
             return Err(PthError::Broken("a tensor without a storage"));
@@ -278,7 +278,7 @@ impl<'a> Machine<'a> {
         Ok(Value::Tensor(self.tensors.len() - 1))
     }
 
-    /// A dictionary of these pairs, as Python 2 handed them to `OrderedDict`, or of another's.
+    /// A dictionary of these pairs, as Python 2 passed them to `OrderedDict`, or of another dictionary's.
     fn dict_of(&mut self, from: Option<&Value<'a>>) -> Result<Value<'a>, PthError> {
         let pairs = match from {
             Some(Value::Dict(id)) => {
@@ -289,7 +289,7 @@ impl<'a> Machine<'a> {
                 self.work(self.sequences[*id].len())?;
                 let pair = |value: &Value<'a>| match self.items(*value) {
                     Some(&[key, value]) => Ok((key, value)),
-                    _ => Err(PthError::Broken("a dictionary of what are no pairs")),
+                    _ => Err(PthError::Broken("a dictionary of things that are not pairs")),
                 };
                 self.sequences[*id].iter().map(pair).collect::<Result<_, _>>()?
             }

@@ -97,7 +97,7 @@ fn name<'a>(session: &Session, stages: impl Iterator<Item = &'a Stage>, typed: &
 
 /// What one stage's results hold about it; paths are relative to the workspace's root, as in all of `inspect`.
 fn lines(session: &Session, stage: &Stage, name: &str) -> Vec<String> {
-    let told = |(role, _): &(OutputRole, &str)| image::told(*role, &table(session, stage, *role)?, name);
+    let told = |(role, _): &(OutputRole, &str)| image::describe(*role, &table(session, stage, *role)?, name);
     let mut lines: Vec<String> = LOOKS.iter().filter_map(told).collect();
     for (role, what, ending) in FOLDERS {
         let Some(placed) = placed(session, stage, *role) else { continue };

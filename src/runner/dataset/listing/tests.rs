@@ -1,4 +1,4 @@
-//! Folders and lists as people have them, listed.
+//! Listings of folders and lists as users have them.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn workspace(files: &[&str]) -> (tempfile::TempDir, Place) {
     (root, Place { images: "data/images".into(), labels: "data/labels".into(), list: None })
 }
 
-/// The samples of a folder of pictures, none of which may lack its label.
+/// The samples of a plain folder, each of which must have its label.
 fn list_samples(root: &Path, place: &Place, labels: bool) -> Result<Vec<Sample>, DatasetError> {
     list(root, place, &NAMING, labels, &|_| false).map(|listed| listed.samples)
 }
@@ -68,7 +68,7 @@ fn a_list_may_end_its_lines_as_any_system_does_and_what_is_no_name_is_called_so(
     }
     for (text, expected) in [
         ("# mine\na.png", "a list has no comments"),
-        ("name\na.png", "a list has no head"),
+        ("name\na.png", "a list has no header"),
         ("\"a.png\"\n\"b.png\"", "there is `a.png`"),
         ("[\"a.png\",\n", "there is `a.png`"),
         ("a.png\nc.png", ""),
@@ -91,7 +91,7 @@ fn an_image_is_never_its_own_label() {
     symlink("images", root.path().join("data/labels")).unwrap();
     let linked = with_list(root.path(), &place, "a.png");
     assert_eq!(message(root.path(), &linked, true), one.replacen("data/images", "data/labels", 1));
-    // A photograph and its label may lie side by side.
+    // A photograph and its label may be in the same folder.
     let listed = with_list(root.path(), &same, "b.jpg");
     assert_eq!(
         list_samples(root.path(), &listed, true).unwrap()[0].label.as_deref(),
@@ -136,7 +136,7 @@ fn images_that_are_not_read_are_told_unless_a_list_chooses() {
     assert_eq!(listed.passed_over, None);
     fs::remove_file(root.path().join("data/images/a.png")).unwrap();
     let text = message(root.path(), &place, false);
-    assert!(text.ends_with("or .jpeg; it holds 2 images that are not read: b.webp, c.TIFF"), "{text}");
+    assert!(text.ends_with("or .jpeg; it holds 2 images of unsupported formats: b.webp, c.TIFF"), "{text}");
 }
 
 #[test]
@@ -161,7 +161,8 @@ fn names_that_no_list_can_hold_are_refused_before_a_worker_does() {
 #[test]
 fn two_images_with_one_stem_are_refused_unless_the_list_chooses_one() {
     let (root, folder) = workspace(&["data/images/s/a.png", "data/images/s/a.jpg", "data/images/a.png"]);
-    let expected = "`s/a.jpg` and `s/a.png` in `data/images` differ in their ending only: whose would the label be?";
+    let expected =
+        "`s/a.jpg` and `s/a.png` in `data/images` differ only in their extension: to which would the label belong?";
     assert_eq!(message(root.path(), &folder, false), expected);
     assert_eq!(message(root.path(), &with_list(root.path(), &folder, "s/a"), false), expected);
     let folder = with_list(root.path(), &folder, "s/a.jpg\na");
@@ -286,7 +287,7 @@ fn a_label_in_another_form_is_taken_and_told_and_two_for_one_image_are_refused()
     let labels: Vec<_> = listed.samples.iter().map(|sample| sample.label.clone().unwrap()).collect();
     assert_eq!(labels, [Path::new("data/labels/a.png"), Path::new("data/labels/u\u{308}.png")]);
     assert_eq!(listed.remarks.len(), 1, "{:?}", listed.remarks);
-    // A label that belongs to another image by its name is never taken.
+    // A label that belongs to another image by its name is never used.
     fs::write(root.path().join("data/images/a.png"), "").unwrap();
     let error = list(root.path(), &place, &NAMING, true, &|_| false).unwrap_err();
     assert!(error.to_string().contains("no label for 1 image of 3: A.png"), "{error}");

@@ -1,20 +1,20 @@
-//! The numbers by which files in use call the classes of street scenes, and labels of a published data set that hold those of
-//! another.
+//! Class numberings of street scenes in common use, and detection of labels that use another data set's numbering.
 //!
-//! Knows values only. Many of them are numbers of several lists, so what is suspected has to explain more classes than the data
+//! Knows only values. Many values occur in several numberings, so a suspicion must explain more classes than the data set's
+//! own numbering, and something must contradict the latter.
 //! set's own numbers do, and something has to speak against these.
 
 use super::{IGNORED, Labelling};
 use crate::dataset::layout::Layout;
 use crate::dataset::{camvid, cityscapes, synthia};
 
-/// One such list.
+/// A numbering.
 pub(super) struct Ids {
     pub(super) called: &'static str,
     pub(super) classes: Vec<(u8, &'static str)>,
-    /// The largest there is, of a class or not.
+    /// The largest value, of a class or not.
     pub(super) last: u8,
-    /// Classes of which no file has a pixel.
+    /// Classes that occur in no published file.
     never: &'static [&'static str],
 }
 
@@ -41,7 +41,7 @@ impl Ids {
         Ids { called, classes: layout.values.to_vec(), last: layout.last, never: layout.never }
     }
 
-    /// Whether they have a number for each of the classes, and none of the values is larger than all numbers.
+    /// Whether they have a number for each of the classes, and no value exceeds their largest number.
     pub(super) fn fit(&self, values: &[u8], classes: &[&str]) -> bool {
         self.know(classes) && values.iter().all(|value| *value <= self.last)
     }
@@ -61,7 +61,7 @@ impl Ids {
         index.and_then(|index| u8::try_from(index).ok()).unwrap_or(IGNORED)
     }
 
-    /// Whether none of the values is one that these don't have.
+    /// Whether all values occur in this numbering.
     fn has_all(&self, values: &[u8]) -> bool {
         values.iter().all(|value| *value <= self.last && !is_never(*value, &self.classes, self.never))
     }
@@ -71,26 +71,26 @@ fn is_never(value: u8, ids: &[(u8, &str)], never: &[&str]) -> bool {
     ids.iter().any(|(id, name)| *id == value && never.contains(name))
 }
 
-/// Why labels are hardly those of the published data set that they should be of.
+/// Why labels probably aren't those of the published data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspicion {
-    /// Values that no label of that data set holds.
+    /// Values that no label of that data set has.
     pub strange: Vec<u8>,
     /// What the values may be, the likeliest first.
     pub instead: Vec<Instead>,
 }
 
-/// Other numbers for the classes.
+/// Another numbering of the classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instead {
     /// "SYNTHIA's ids".
     pub called: &'static str,
-    /// The map that reads them in a plain folder; empty if they are the classes' indices. `None`: they have no number for some class
-    /// of the pipeline.
+    /// The map for reading them in a plain folder; empty if they are the classes' indices. `None`: they have no number for
+    /// some class of the pipeline.
     pub map: Option<Vec<(u8, u8)>>,
 }
 
-/// What speaks against labels of the data set `of`. `labelling` has the map of that data set.
+/// The evidence against labels of the data set `of`. `labelling` has that data set's map.
 pub fn suspicion(labelling: Labelling<'_>, of: &Layout) -> Option<Suspicion> {
     let values: Vec<u8> = labelling.values.iter().copied().filter(|value| *value != IGNORED).collect();
     if values.is_empty() {
@@ -116,18 +116,19 @@ pub fn suspicion(labelling: Labelling<'_>, of: &Layout) -> Option<Suspicion> {
     (!strange.is_empty() || !instead.is_empty()).then_some(Suspicion { strange, instead })
 }
 
-/// Whether values that could all be the data set's own are rather `ids`, which explain more classes. `all`: with 255.
+/// Whether values that are all valid in the data set more likely use `ids`, which explain more classes. `all`: including
+/// 255.
 fn speaks_for(ids: &Ids, (values, all): (&[u8], &[u8]), of: &Layout, covered: Option<usize>, own: usize) -> bool {
-    // Numbers of street scenes go on to 33 (22 in SYNTHIA): sky, cars and vegetation are above 18 in Cityscapes.
+    // Numbers of street scenes go up to 33 (22 in SYNTHIA): sky, cars and vegetation are above 18 in Cityscapes.
     if of.values.iter().all(|(id, _)| *id <= ids.last) {
         return false;
     }
     let marks_ignored = all.contains(&IGNORED);
     if !of.never.is_empty() {
-        // Its labels without a wall and a bus hold no larger number than train ids do.
+        // Its labels without a wall and a bus have no larger number than train ids do.
         return marks_ignored || values.iter().any(|value| is_never(*value, of.values, of.never));
     }
-    // What speaks for label ids: each value has a class of its own there, or is 0, and nothing is marked as 255.
+    // Evidence for label ids: each value is a class there, or is 0, and 255 doesn't occur.
     let is_own = |value: &u8| *value == 0 || of.values.iter().any(|(id, _)| id == value);
     if !marks_ignored && values.iter().all(is_own) {
         return false;
@@ -140,5 +141,5 @@ fn speaks_for(ids: &Ids, (values, all): (&[u8], &[u8]), of: &Layout, covered: Op
 /// The last of Cityscapes' train ids, the indices of `cityscapes-19`.
 const TRAIN_IDS_LAST: u8 = 18;
 
-/// So many classes more have to be explained where the values may be label ids of scenes without a person, a car and the sky.
+/// How many more classes must be explained if the values may be label ids of scenes without a person, a car and the sky.
 const FAR_BETTER: usize = 3;

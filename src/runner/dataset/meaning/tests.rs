@@ -1,4 +1,4 @@
-//! Examples of mistakes that people make, and the laws of an advice.
+//! Examples of common mistakes, and the laws of the advice.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ fn classes_counted_from_one_are_read_with_0_as_unlabelled() {
     }
     assert_eq!(advice(&[0, 1, 2, 3], &classes, &[]), ["if 3 means unlabelled: `map = { 3 = 255 }`", from_one]);
     assert_eq!(advice(&[1, 3], &classes, &[]), [from_one]);
-    // What the map ignores already stays so.
+    // Values that the map ignores already stay ignored.
     let with_34 = from_one.replace(" }", ", 34 = 255 }");
     assert_eq!(advice(&[1, 2, 3, 34], &classes, &[(34, 255)]), [with_34]);
 }
@@ -57,7 +57,7 @@ fn of_two_meanings_that_explain_as_much_the_one_that_shifts_nothing_comes_first_
         let conditions: Vec<&str> = others.iter().map(|reading| &*reading.condition).collect();
         assert!(conditions.contains(&"if 0 means unlabelled and the first class is 1"), "{missing:?}: {conditions:?}");
     }
-    // Two values of two classes are these, though one is as large as there are classes.
+    // Two values of two classes, though one equals the number of classes.
     assert_eq!(advice(&[0, 2], &["ground", "lesion"], &[])[0], "if 2 is lesion: `map = { 2 = 1 }`");
 }
 
@@ -89,12 +89,12 @@ fn ids_of_published_data_sets_are_read_by_the_names_of_the_classes() {
         advice(&camvid, &set("camvid-11"), &[])[0],
         "if these are CamVid's, where 11 is unlabelled: `map = { 11 = 255 }`"
     );
-    // Nineteen classes counted from one are in that range as well, and explained better by their number.
+    // Nineteen classes counted from one are in that range as well, and their number explains them better.
     let from_one: Vec<u8> = (1..=19).collect();
     assert!(advice(&from_one, &nineteen, &[])[0].starts_with("if 0 means unlabelled"));
 }
 
-/// What labels of a published format with these values are taken for, and its values that are not its own.
+/// What labels of a published format with these values may be, and their foreign values.
 fn suspected(format: &str, classes: &str, values: &[u8]) -> Option<(Vec<&'static str>, Vec<u8>)> {
     let (layout, classes) = (published(format).unwrap(), set(classes));
     let suspicion = suspicion(Labelling { values, classes: &classes, map: &layout.map(&classes) }, layout)?;

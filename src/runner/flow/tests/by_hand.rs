@@ -9,15 +9,15 @@ use crate::flow::{Command, Edge, Engine, Failed, How, Keyer, NodeId, Outputs};
 
 use super::HashedInputs;
 
-/// An engine over sources 0, 1, … and the stages that follow them; a stage is given by what fills its slots: a node and
-/// the number of its output.
+/// An engine over sources 0, 1, … and the stages that follow them; a stage is given by what fills its slots: a node and the
+/// number of its output.
 fn engine(sources: u32, stages: &[&[(u32, u32)]]) -> Engine {
     let mut engine = Engine::new(Rc::new(HashedInputs));
     super::declare(&mut engine, sources, stages.iter().copied());
     engine
 }
 
-/// 0 → 1 → 4 → 5 and 0 → 2 → 3 → 4: the inputs of 4 lie at unequal distances from the source.
+/// 0 → 1 → 4 → 5 and 0 → 2 → 3 → 4: the inputs of 4 are at unequal distances from the source.
 fn diamond() -> Engine {
     engine(1, &[&[(0, 0)], &[(0, 0)], &[(2, 0)], &[(1, 0), (3, 0)], &[(4, 0)]])
 }
@@ -95,7 +95,7 @@ fn a_stage_is_asked_for_once_all_its_inputs_are_new() {
     assert_eq!(found(&mut e, 5, &["four"], &["five"]), [settled(5, &["four"], Hit)]);
     assert_eq!(e.unsettled(), []);
 
-    // The short way to 4 comes out anew first; 4 waits for the long one.
+    // The short path to 4 has a new result first; 4 waits for the long one.
     assert_eq!(sources(&mut e, &[(0, "S")]), [look_up(1, &["S"]), look_up(2, &["S"])]);
     assert_eq!(found(&mut e, 1, &["S"], &["ONE"]), [settled(1, &["S"], Hit)]);
     assert_eq!(found(&mut e, 2, &["S"], &["TWO"]), [settled(2, &["S"], Hit), look_up(3, &["TWO"])]);
@@ -130,7 +130,7 @@ fn a_source_that_is_as_it_was_leaves_everything_below_unchanged() {
             settled(2, &["s"], Unchanged),
             settled(3, &["two"], Unchanged),
             settled(4, &["one", "three"], Unchanged),
-            // A failure isn't kept: what is marked is tried again.
+            // A failure isn't kept: a marked stage is retried.
             look_up(5, &["four"]),
         ]
     );
@@ -215,7 +215,7 @@ fn a_change_cancels_the_job_of_the_old_key_and_its_late_result_settles_nothing()
     assert_eq!(done(&mut e, 1, &["s"], &["one"]), []);
     assert_eq!(e.unsettled(), [NodeId(1)]);
     assert_eq!(absent(&mut e, 1, &["S"]), [run(1, &["S"])]);
-    // Back again: the driver has published the late result, but not put it in place, so it is asked for.
+    // Reverted: the driver has published the late result, but not put it in place, so it is requested.
     assert_eq!(sources(&mut e, &[(0, "s")]), [cancel(1, &["S"]), look_up(1, &["s"])]);
     assert_eq!(found(&mut e, 1, &["s"], &["one"]), [settled(1, &["s"], Hit)]);
 }

@@ -1,8 +1,8 @@
-//! What the labels of a data set hold, held against the pipeline's classes.
+//! Checks the label values of a data set against the pipeline's classes.
 //!
-//! Knows no format and no encoding: `dataset` reads values and says what else they may mean. Here this becomes problems at the
-//! line of the data set, in the same words for a plan, a run and the doctor. What is wrong stops a run; a class that no label
-//! holds is a warning, as a short list of street scenes may well lack one.
+//! Knows no format and no encoding: `dataset` reads values and suggests other meanings. Here these become problems at the
+//! line of the data set, in the same words for a plan, a run and the doctor. Invalid values stop a run; a class without
+//! labels is only a warning, as a short list of street scenes may lack one.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -18,13 +18,13 @@ use crate::kind::training::LEARNT_FROM;
 use crate::pipeline::{Format, Problem, StageId};
 use crate::store::index::LabelValues;
 
-/// So many label files with mistakes are named; the others are counted.
+/// How many invalid label files are named; the others are counted.
 pub(super) const FILES_NAMED: usize = 5;
 
-/// So many classes, or values, are named in a sentence.
+/// How many classes, or values, are named in a sentence.
 const NAMED: usize = 12;
 
-/// All values of some labels, and how many of all labels these are.
+/// All values of the labels read, and the number of labels.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Held {
     pub(super) all: [u64; 4],
@@ -39,10 +39,10 @@ impl Held {
 }
 
 impl Survey<'_> {
-    /// Looks into each label. Answers what is worth knowing.
+    /// Checks each label. Returns remarks.
     ///
     /// # Errors
-    /// What is wrong.
+    /// Invalid labels.
     pub(super) fn check_labels(&self, files: &[PathBuf], digests: &[FileDigest]) -> Result<Vec<Problem>, Vec<Problem>> {
         let looked: Vec<([u64; 4], Option<LabelError>)> =
             files.par_iter().zip(digests).map(|(file, digest)| self.look_into(file, *digest)).collect();
@@ -68,7 +68,7 @@ impl Survey<'_> {
         }
     }
 
-    /// The values of a label, from the index where it knows them.
+    /// The values of a label, from the index if it has them.
     fn values(&self, file: &Path, path: &Path, digest: FileDigest) -> Result<[u64; 4], LabelError> {
         let encoding = self.encoding();
         let known = self.surveyor.inputs.label_values(file).ok().flatten();
@@ -80,13 +80,13 @@ impl Survey<'_> {
         Ok(set)
     }
 
-    /// Does this value of a label mean a class, or that the pixel takes part in nothing?
+    /// Whether this value of a label is a class or ignored.
     pub(super) fn is_known(&self, value: u8) -> bool {
         let class = labels::mapped(&self.map, value);
         class == IGNORED || usize::from(class) < self.surveyor.pipeline.classes.len()
     }
 
-    /// What values of which each is a class, or ignored, lack or may mean. Nothing where no label was read.
+    /// Problems of valid values: missing classes, other likely meanings. Empty if no label was read.
     pub(super) fn judged(&self, held: Held) -> Vec<Problem> {
         let (values, classes) = (held.values(), self.classes());
         let labelling = Labelling { values: &values, classes: &classes, map: &self.map };
@@ -136,7 +136,7 @@ impl Survey<'_> {
         self.advised(problem.note(consequence), labelling)
     }
 
-    /// That the values of a published data set are hardly its own.
+    /// The values of a published data set are probably another's.
     fn suspected(&self, labelling: Labelling<'_>, published: Published<'_>) -> Option<Problem> {
         let suspicion = meaning::suspicion(labelling, published.layout)?;
         let Suspicion { strange, instead } = &suspicion;
@@ -154,11 +154,11 @@ impl Survey<'_> {
         };
         let problem = self.read_by(Problem::warning(title).at(self.dataset.span, "this data set"));
         let problem = problem.note(format!("the values found are {}", listed(labelling.values)));
-        let problem = problem.note(format!("read as those of {format}, such values are ignored or another class"));
+        let problem = problem.note(format!("as {format} labels, such values are ignored or mean another class"));
         Some(with_help(problem, to_read(&suspicion, published)))
     }
 
-    /// With what the values may mean, and how to read them so.
+    /// Adds the likely meanings of the values, and how to read them.
     fn advised(&self, problem: Problem, labelling: Labelling<'_>) -> Problem {
         let Some(published) = self.published else {
             return with_help(problem, mending(labelling, &self.dataset.map));
@@ -171,13 +171,13 @@ impl Survey<'_> {
         } else {
             problem.note(format!("no label of a {} data set has {}", layout.format, never.join(", ")))
         };
-        // Where no value is a class, whatever they may be else is worth a thought.
+        // If no value is a class, other meanings are worth considering.
         let suspicion = meaning::suspicion(labelling, layout).filter(|_| absent.len() == labelling.classes.len());
         let help = suspicion.map(|suspicion| to_read(&suspicion, published)).unwrap_or_default();
         with_help(problem, help)
     }
 
-    /// The stages that learn from these labels, in words; empty where they are only measured against.
+    /// The stages that learn from these labels, in words; empty if they are only used for evaluation.
     pub(super) fn learners(&self) -> String {
         let learns = |(stage, span): &&(StageId, _)| {
             let inputs = &self.surveyor.pipeline.stage(*stage).inputs;
@@ -188,7 +188,7 @@ impl Survey<'_> {
         names.into_iter().collect::<Vec<_>>().join(", ")
     }
 
-    /// `all`: the values of those that could be read.
+    /// `all`: the values of the readable labels.
     pub(super) fn wrong_labels(&self, wrong: &[LabelError], all: [u64; 4]) -> Vec<Problem> {
         let mut helped = HashSet::new();
         let problem = |error: &LabelError| {
@@ -212,7 +212,7 @@ impl Survey<'_> {
         problems
     }
 
-    /// Where a label is wrong and the image beside it holds nothing but classes, the folders may be the wrong way round.
+    /// If a label is invalid and its image has only class values, the folders may be swapped.
     pub(super) fn ask_whether_swapped(&self, samples: &[Sample], problems: &mut [Problem]) {
         let (Format::Folder { .. }, Some(sample), Some(problem)) =
             (&self.dataset.format, samples.first(), problems.iter_mut().find(|problem| problem.is_error()))
@@ -231,7 +231,8 @@ impl Survey<'_> {
         }
     }
 
-    /// Labels that hold values which are no class; `first` is one of them. Only of a plain folder: in a published data set every
+    /// Labels with invalid values; `first` is one of them. Only for a plain folder: in a published data set every value is
+    /// known.
     /// value is known.
     pub(super) fn strangers(&self, held: Held, labels: usize, first: &Path) -> Problem {
         let (values, classes) = (held.values(), self.classes());
@@ -260,7 +261,7 @@ impl Survey<'_> {
     }
 }
 
-/// Where the right labels of a published data set are, and how these are read.
+/// Where the right labels of a published data set are, and how to read them.
 fn to_read(suspicion: &Suspicion, published: Published<'_>) -> Vec<String> {
     let layout = published.layout;
     let [_, label] = layout.files(published.root, published.part);
@@ -283,7 +284,7 @@ fn to_read(suspicion: &Suspicion, published: Published<'_>) -> Vec<String> {
     std::iter::once(archive).chain(suspicion.instead.iter().filter_map(reading)).collect()
 }
 
-/// Maps that make something of the values. `typed`: the map that is there.
+/// Maps that make the values valid. `typed`: the existing map.
 fn mending(labelling: Labelling<'_>, typed: &[(u8, u8)]) -> Vec<String> {
     let readings = labelling.readings();
     let mut help: Vec<String> = readings.iter().map(meaning::Reading::advice).collect();
@@ -315,7 +316,7 @@ fn mending(labelling: Labelling<'_>, typed: &[(u8, u8)]) -> Vec<String> {
     help
 }
 
-/// The map that ignores what is no class; `None` where that leaves no class.
+/// The map that ignores invalid values; `None` if that leaves no class.
 fn ignoring(labelling: Labelling<'_>, typed: &[(u8, u8)], strange: &[u8]) -> Option<String> {
     let kept = typed.iter().copied().filter(|(from, _)| !strange.contains(from));
     let mut map: Vec<(u8, u8)> = kept.chain(strange.iter().map(|value| (*value, IGNORED))).collect();
@@ -328,7 +329,7 @@ fn ignoring(labelling: Labelling<'_>, typed: &[(u8, u8)], strange: &[u8]) -> Opt
     })
 }
 
-/// What only the person knows whose labels these are.
+/// A question that only the owner of the labels can answer.
 fn meaning_asked(labelling: Labelling<'_>) -> String {
     let classes = labelling.classes.iter().enumerate().take(NAMED).map(|(index, name)| format!("{name} is {index}"));
     let mut classes = classes.collect::<Vec<_>>().join(", ");

@@ -1,8 +1,8 @@
-//! What is wrong with photographs, and what a network doesn't see of them: told before anything runs.
+//! Problems of photographs, and properties that a network doesn't see: reported before anything runs.
 //!
-//! A run goes through each once, right after it took its digest, and the index notes what it is: a run with nothing to do
-//! opens none. `doctor` looks at the beginning and the end of all and decodes some. The rules are those of
-//! [`intrada_picture`], by which the worker decodes.
+//! A run reads each once, right after computing its digest, and the index records its properties: an up-to-date run opens
+//! none. `doctor` checks the beginning and the end of all and decodes some. The rules are those of [`intrada_picture`],
+//! with which the worker decodes.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -20,17 +20,17 @@ use crate::pipeline::{Format, Problem};
 use crate::plain;
 use crate::store::index::FileRecord;
 
-/// So much of a file's beginning holds its size, if no large block of metadata comes first.
+/// How much of a file's beginning contains its size, unless a large block of metadata comes first.
 const HEAD: u64 = 16 << 10;
-/// So much of a file's end holds its last chunk or marker.
+/// How much of a file's end contains its last chunk or marker.
 const TAIL: u64 = 16;
 
-/// A photograph that can be read, so far as it was looked at.
+/// A readable photograph, as far as it was checked.
 pub(super) struct Photograph<'a> {
     pub(super) sample: &'a Sample,
-    /// Width and height as the network sees it, but for the data set's `size`.
+    /// Width and height as the network sees it, before the data set's `size`.
     pub(super) size: [u32; 2],
-    /// Where the whole file was gone through.
+    /// If the whole file was read.
     pub(super) facts: Option<Facts>,
 }
 
@@ -53,7 +53,7 @@ impl From<Fault> for Wrong {
 }
 
 impl<'a> Survey<'a> {
-    /// Goes through a photograph whose digest was just taken, unless the index knows what it is.
+    /// Reads a photograph whose digest was just computed, unless the index has its properties.
     pub(super) fn go_through(&self, file: &Path, record: &FileRecord) {
         if record.photograph.is_none()
             && let Ok(facts) = whole(&self.surveyor.pipeline.root.join(file))
@@ -62,10 +62,10 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// What the images are that were gone through.
+    /// The properties of the images that were read.
     ///
     /// # Errors
-    /// What is wrong with some.
+    /// Problems of some images.
     pub(super) fn photographs<'s>(&self, samples: &'s [Sample]) -> Result<Vec<Photograph<'s>>, Vec<Problem>> {
         let see = |sample: &'s Sample| {
             let known = self.surveyor.inputs.photograph(&sample.image);
@@ -77,7 +77,7 @@ impl<'a> Survey<'a> {
         if wrong.is_empty() { Ok(seen) } else { Err(wrong) }
     }
 
-    /// The same in passing: beginning and end of all, and `most` of them decoded, evenly spread; `None`: all.
+    /// A quick check: beginning and end of all, and `most` of them decoded, evenly spaced; `None`: all.
     pub(super) fn glanced_at<'s>(
         &self,
         samples: &'s [Sample],
@@ -93,7 +93,7 @@ impl<'a> Survey<'a> {
                 intrada_picture::photograph(&bytes)?;
                 return Ok(self.seen(sample, facts));
             }
-            // Only the whole file tells how it is turned.
+            // The orientation is only known from the whole file.
             let at_a_glance = if self.dataset.orientation.is_ignore() { glance(&path)? } else { None };
             match at_a_glance {
                 Some(size) => Ok(Photograph { sample, size, facts: None }),
@@ -111,7 +111,7 @@ impl<'a> Survey<'a> {
         Photograph { sample, size, facts: Some(facts) }
     }
 
-    /// Those that can be read, and what is to be said of the others.
+    /// The readable ones, and the problems of the others.
     fn parted<'s>(
         &self,
         looked: Vec<(&'s Sample, Result<Photograph<'s>, Wrong>)>,
@@ -148,7 +148,7 @@ impl<'a> Survey<'a> {
         problems
     }
 
-    /// What a network doesn't see of these, though they can be read.
+    /// Properties of readable images that a network doesn't see.
     pub(super) fn lost(&self, seen: &[Photograph<'_>]) -> Vec<Problem> {
         let known: Vec<(&str, Facts)> =
             seen.iter().filter_map(|one| Some((one.sample.name.as_str(), one.facts?))).collect();
@@ -191,13 +191,13 @@ impl<'a> Survey<'a> {
         Some(problem.help_if(self.help_to_turn()))
     }
 
-    /// Where the data set has the key.
+    /// If the data set has the key.
     pub(super) fn help_to_turn(&self) -> Option<String> {
         let help = "`orientation = \"apply\"` in the data set turns such images upright, but no label";
         matches!(self.dataset.format, Format::Folder { .. }).then(|| help.to_owned())
     }
 
-    /// `what`: of one image, and of several.
+    /// `what`: for one image, and for several.
     fn worth_knowing(&self, [of_one, of_several]: [String; 2], [some, all]: [usize; 2], example: String) -> Problem {
         let what = if some == 1 { of_one } else { of_several };
         let title = format!("{some} of {all} images of `{}` {what}: {example}", self.dataset.name);
@@ -205,12 +205,12 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// What a file is that is gone through as a whole.
+/// The properties of a file that is read completely.
 fn whole(path: &Path) -> Result<Facts, Wrong> {
     Ok(intrada_picture::look(&plain::read(path)?)?)
 }
 
-/// The size of an image by its beginning and its end. `None`: these don't tell enough.
+/// The size of an image from its beginning and its end. `None`: these are not enough.
 fn glance(path: &Path) -> Result<Option<[u32; 2]>, Wrong> {
     let mut file = plain::open(path)?;
     let mut head = Vec::new();
@@ -222,7 +222,7 @@ fn glance(path: &Path) -> Result<Option<[u32; 2]>, Wrong> {
     Ok(Ends { head: &head, tail: &tail }.size()?)
 }
 
-/// The size of a label by its beginning.
+/// The size of a label from its beginning.
 pub(super) fn label_size(path: &Path) -> Option<[u32; 2]> {
     let mut head = Vec::new();
     plain::open(path).ok()?.take(HEAD).read_to_end(&mut head).ok()?;

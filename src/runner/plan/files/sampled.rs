@@ -1,7 +1,7 @@
-//! A data set looked at in passing: counted, and some of its images and labels read.
+//! A quick check of a data set: counts it, and reads some of its images and labels.
 //!
-//! Digests nothing, so it costs seconds where a plan of new data costs minutes; the rules are those of the plan, in the same
-//! words. Goes on where a plan would stop: a data set that lacks a label may have wrong ones as well.
+//! Computes no digests, so it takes seconds where a plan of new data takes minutes; the rules and messages are those of the
+//! plan. Continues where a plan would stop: a data set that lacks a label may have wrong ones as well.
 
 use std::path::PathBuf;
 
@@ -13,25 +13,25 @@ use crate::dataset::labels::{self, LabelError};
 use crate::dataset::{self, DatasetError, survey};
 use crate::pipeline::Problem;
 
-/// What was found.
+/// The result.
 #[derive(Clone, Debug, Default)]
 pub struct Sampled {
-    /// How many images there are.
+    /// Number of images.
     pub images: usize,
-    /// How many of them have a label; `None` where labels aren't read.
+    /// How many of them have a label; `None` if labels aren't read.
     pub labelled: Option<usize>,
-    /// `[width, height]` in pixels of the first image, or of what is drawn.
+    /// `[width, height]` in pixels of the first image, or of synthetic scenes.
     pub size: Option<[u32; 2]>,
-    /// How many labels were read.
+    /// Number of labels read.
     pub read: usize,
     /// The values in these, ascending.
     pub values: Vec<u8>,
-    /// What is wrong, or worth knowing.
+    /// Problems and remarks.
     pub problems: Vec<Problem>,
 }
 
 impl Survey<'_> {
-    /// Lists the files, looks at the images, and reads `most` of these and of the labels, evenly spread; `None`: all.
+    /// Lists the files, checks the images, and reads `most` of these and of the labels, evenly spaced; `None`: all.
     pub(in crate::plan) fn sampled(&self, most: Option<usize>) -> Sampled {
         let mut sampled = Sampled::default();
         let listed = match self.listed(false) {

@@ -1,7 +1,7 @@
-//! Images whose size a stage would refuse: told before a training meets the first of them.
+//! Image sizes that a stage would refuse: reported before a training meets the first such image.
 //!
-//! The rules are those of `ml` (`data::loader`, `data::order`, `data::augment`, `discriminator`). What a training meets for
-//! certain makes an error, as nothing good can come of the run; what it may meet, a warning.
+//! The rules are those of `ml` (`data::loader`, `data::order`, `data::augment`, `discriminator`). What a training will
+//! certainly meet is an error; what it may meet, a warning.
 
 mod batches;
 mod memory;
@@ -19,44 +19,44 @@ use crate::pipeline::{Dataset, InputSource, Pipeline, Problem, Span, Stage, Stag
 pub(in crate::plan) struct Sizes<'a> {
     pub(in crate::plan) pipeline: &'a Pipeline,
     pub(in crate::plan) dataset: &'a Dataset,
-    /// The stages that read it and where each says so.
+    /// The stages that read it, with the positions of their inputs.
     pub(in crate::plan) readers: &'a [(StageId, Span)],
-    /// One stands for all if it is the only one.
+    /// One image represents all if it is the only one.
     pub(in crate::plan) sizes: Vec<(String, [u32; 2])>,
-    /// How many images there are.
+    /// Number of images.
     pub(in crate::plan) images: usize,
 }
 
-/// A training that draws images of the data set.
+/// A training that reads images of the data set.
 struct Training<'a> {
     stage: &'a Stage,
-    /// How many it draws of the whole data set, the first so many of an order that has each once; of a part of it nobody knows yet
-    /// which images are in it.
+    /// How many it reads of the whole data set: the first ones of an order that contains each once. For a part of the data
+    /// set it isn't known yet which images are in it.
     drawn: Option<u64>,
-    /// How many the data set has.
+    /// Number of images in the data set.
     images: usize,
 }
 
 impl Training<'_> {
-    /// Whether it draws at least one of `some` images, whichever they are.
+    /// Whether it certainly reads at least one of `some` images.
     fn meets(&self, some: usize) -> bool {
         let others = self.images.saturating_sub(some) as u64;
         some > 0 && self.drawn.map_or(others == 0, |drawn| drawn > others)
     }
 }
 
-/// Images that don't fit, and who would stop at them.
+/// Images of an unsuitable size, and the trainings that would stop at them.
 struct Misfit {
     title: String,
     help: &'static str,
     /// The trainings' names.
     trainings: BTreeSet<String>,
-    /// Whether one of them would stop for certain.
+    /// Whether one of them would certainly stop.
     is_certain: bool,
 }
 
 impl Sizes<'_> {
-    /// What is wrong with them, if anything.
+    /// Their problems, if any.
     pub(in crate::plan) fn problems(&self) -> Vec<Problem> {
         let trainings: Vec<Training<'_>> = trainings(self.pipeline, self.dataset, self.readers)
             .map(|(stage, role)| self.training(stage, role))
@@ -85,7 +85,7 @@ impl Sizes<'_> {
         training(stage, role, self.images)
     }
 
-    /// Title, help, and whether the training stops for certain.
+    /// Title, help, and whether the training certainly stops.
     fn misfits(&self, training: &Training<'_>) -> Vec<(String, &'static str, bool)> {
         let stage = training.stage;
         let crop = stage.parameter("crop").map(sides);
@@ -117,7 +117,7 @@ impl Sizes<'_> {
         found
     }
 
-    /// What to say of those, and how many they are.
+    /// The message about these, and their number.
     fn too_small(&self, what: &str, is_too_small: impl Fn([u32; 2]) -> bool) -> Option<(String, usize)> {
         let mut those = self.sizes.iter().filter(|(_, size)| is_too_small(*size));
         let (name, size) = those.next()?;
@@ -148,7 +148,7 @@ impl Sizes<'_> {
     }
 }
 
-/// The training as whoever draws of `images` images.
+/// The training as a reader of `images` images.
 fn training<'s>(stage: &'s Stage, role: &str, images: usize) -> Training<'s> {
     let number = |key| stage.parameter(key).and_then(Value::as_integer).and_then(|number| u64::try_from(number).ok());
     let drawn = number("iterations").unwrap_or(0).saturating_mul(number("batch").unwrap_or(1));
@@ -165,8 +165,8 @@ fn stops(names: &str, is_certain: bool) -> String {
     format!("{names} {} at the first of them", if is_certain { "would stop" } else { "stops" })
 }
 
-/// The trainings among the readers that draw images of the data set, and the role that it has in each. What a training
-/// evaluates itself on is no such role: there any size will do.
+/// The trainings among the readers that draw images of the data set, with its role in each. The data set of evaluations
+/// during a training doesn't count: it may have any size.
 fn trainings<'p>(
     pipeline: &'p Pipeline,
     dataset: &'p Dataset,
@@ -187,12 +187,12 @@ fn trainings<'p>(
 }
 
 impl Survey<'_> {
-    /// Whether the sizes of labels matter: a training learns from them, and nothing brings them to one size.
+    /// Whether the sizes of labels matter: a training learns from them, and nothing resizes them.
     pub(super) fn needs_sizes_of_labels(&self) -> bool {
         self.dataset.size.is_none() && self.labels && !self.learners().is_empty()
     }
 
-    /// What is wrong with the sizes of these images, and of their labels where a training reads them.
+    /// Problems with the sizes of these images, and of their labels if a training reads them.
     pub(super) fn of_sizes(&self, seen: &[Photograph<'_>]) -> Vec<Problem> {
         let sizes = match self.dataset.size {
             Some(size) => seen.first().map(|one| (one.sample.name.clone(), size)).into_iter().collect(),
@@ -203,9 +203,9 @@ impl Survey<'_> {
         sizes.problems().into_iter().chain(self.of_other_size(seen)).collect()
     }
 
-    /// The labels of another size than their image.
+    /// The labels whose size differs from their image's.
     fn of_other_size(&self, seen: &[Photograph<'_>]) -> Option<Problem> {
-        // An evaluation brings what a network predicts to the size of the label, whatever that is.
+        // An evaluation resizes a prediction to its label.
         if !self.needs_sizes_of_labels() {
             return None;
         }
@@ -247,7 +247,7 @@ impl Survey<'_> {
         match (is_turned_over, has_tag && self.dataset.orientation.is_ignore()) {
             (true, true) if self.help_to_turn().is_some() => problem.help_if(self.help_to_turn()),
             (true, _) => problem.help("one of the two lies on its side: turn the image or its label"),
-            _ => problem.help(format!("`size = [{width}, {height}]` in the data set brings both to that size")),
+            _ => problem.help(format!("`size = [{width}, {height}]` in the data set resizes both to it")),
         }
     }
 }

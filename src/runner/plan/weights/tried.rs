@@ -1,8 +1,9 @@
-//! Files of weights that the worker tries before any stage runs, by the code with which the stage reads them later.
+//! Lets the worker try weights files before any stage runs, with the same code that reads them later.
 //!
-//! Knows neither networks nor formats. The programs share no network, and a second table of names and shapes here would be
-//! another reader; a worker that only reads takes about a second. So it is asked once, for all files, and only about stages that
-//! have to run. What comes of that is not kept: a file that serves is read again by its stage, in whatever it holds by then.
+//! Knows neither networks nor formats. The programs share no network code, and a second table of names and shapes here
+//! would be another reader; a worker that only reads takes about a second. So it is asked once, for all files, and only
+//! about stages that have to run. The result is not kept: a valid file is read again by its stage, with its content at that
+//! time.
 
 use std::path::{Path, PathBuf};
 
@@ -15,20 +16,20 @@ use crate::pipeline::{InputSource, OutputId, Pipeline, Problem, Span, Stage, Sta
 use crate::plan::assemble;
 use crate::plan::sources::once_each;
 
-/// Parameters that decide which network reads a file, and how, beside those of a model. A file is tried once for all stages
-/// that agree in these: the members of a sweep.
+/// Parameters besides those of a model that determine which network reads a file, and how. A file is tried once for all
+/// stages with equal values: the members of a sweep.
 const DECISIVE: &[&str] = &["part", "precision", "method", "discriminator_width", "adversarial_weight_aux"];
 
-/// What came of trying.
+/// The result of trying.
 #[derive(Debug, Default)]
 pub struct Tried {
-    /// The files that don't serve, and what couldn't be tried.
+    /// The invalid files, and those that couldn't be tried.
     pub problems: Vec<Problem>,
-    /// How many files were tried.
+    /// Number of files tried.
     pub files: usize,
 }
 
-/// A file that is to be read by a job of its own, and who reads it.
+/// A file to be read by its own job, and its readers.
 struct Trial<'a> {
     path: PathBuf,
     role: &'a str,
@@ -36,8 +37,8 @@ struct Trial<'a> {
     spans: Vec<Span>,
 }
 
-/// Tries the files of weights that these stages read, if they are there. `is_in_place`: whether a stage's outputs lie where they
-/// belong, as this run will read them.
+/// Tries the weights files of these stages, if they exist. `is_in_place`: whether a stage's outputs are in place, as this
+/// run will read them.
 pub fn tried(
     pipeline: &Pipeline,
     stages: impl IntoIterator<Item = StageId>,
@@ -46,7 +47,7 @@ pub fn tried(
     try_all(pipeline, &trials(pipeline, stages, is_in_place))
 }
 
-/// The same of all stages, whose files nobody has looked at yet: one that is seen to be wrong from here needs no worker.
+/// The same for all stages, whose files haven't been checked yet: a file with a problem visible here needs no worker.
 pub fn examined(pipeline: &Pipeline) -> Tried {
     let mut seen = Vec::new();
     let mut trials = trials(pipeline, pipeline.stage_ids(), &|_| false);
@@ -60,7 +61,7 @@ pub fn examined(pipeline: &Pipeline) -> Tried {
     Tried { problems: once_each(seen.into_iter().chain(problems).collect()), files }
 }
 
-/// What is to be tried, each once.
+/// The files to try, each once.
 fn trials<'a>(
     pipeline: &'a Pipeline,
     stages: impl IntoIterator<Item = StageId>,
@@ -80,8 +81,8 @@ fn trials<'a>(
     trials
 }
 
-/// The file that a stage would read, if it is there already: nobody's output, or that of a command which needn't run. What a
-/// built-in stage writes is sound.
+/// The file that a stage would read, if it exists already: no stage's output, or that of a command that needn't run.
+/// Outputs of built-in stages are valid.
 fn is_there(pipeline: &Pipeline, from: &InputSource, is_in_place: &dyn Fn(StageId) -> bool) -> Option<PathBuf> {
     let has_run = |output: &OutputId| is_in_place(output.stage);
     let path = match from {
@@ -119,19 +120,19 @@ fn try_all(pipeline: &Pipeline, trials: &[Trial<'_>]) -> Tried {
     }
 }
 
-/// One that can't be read, or is empty, was told by whoever digested it.
+/// An unreadable or empty one was reported when it was digested.
 fn has_bytes(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|found| found.is_dir() || (found.is_file() && found.len() > 0))
 }
 
 fn untried(files: &[&Path], failure: Failure) -> Problem {
     let what = match files {
-        [file] => format!("`{}` was not tried as weights", file.display()),
-        [first, ..] => format!("{} files of weights were not tried, `{}` among them", files.len(), first.display()),
+        [file] => format!("`{}` was not checked as weights", file.display()),
+        [first, ..] => format!("{} files of weights were not checked, including `{}`", files.len(), first.display()),
         [] => unreachable!("there is one at least"),
     };
     match failure {
-        // Told beside this, with what to do.
+        // Reported elsewhere, with advice.
         _ if find_worker().is_err() => Problem::warning(format!("{what}, as there is no worker")),
         Failure::Failed { message, help } => {
             help.into_iter().fold(Problem::warning(format!("{what}: {message}")), Problem::help)
@@ -152,7 +153,7 @@ impl Trial<'_> {
             && decisive(self.stage) == decisive(other.stage)
     }
 
-    /// The stage's job, with this file as all that it reads; relative to the root, as messages name it.
+    /// The stage's job, with only this file as input; relative to the root, like names in messages.
     fn job(&self, pipeline: &Pipeline) -> Job {
         let inputs = [(self.role.to_owned(), Input::File(self.path.clone()))].into();
         Job { inputs, ..assemble::job(pipeline, self.stage) }

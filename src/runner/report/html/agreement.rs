@@ -1,7 +1,7 @@
-//! Agreement: what two networks make of the same images, where no label says which is right.
+//! Agreement: how two networks' predictions of the same images compare, without labels.
 //!
-//! Knows the predictions and entropy maps of two entropy inferences over one data set. Of a large one it looks at a sample,
-//! as it would have to read every map otherwise.
+//! Knows the predictions and entropy maps of two entropy inferences over one data set. Samples a large data set, as it
+//! would have to read every map otherwise.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,9 +22,9 @@ use crate::measures::count;
 use crate::pipeline::Class;
 use crate::results::map::{Map, Palette, class_palette, error_palette, viridis};
 
-/// Images that are looked at.
+/// Number of images compared.
 const SAMPLE: usize = 24;
-/// Images that are shown: those on which the networks agree least.
+/// Number of images shown: those with the least agreement.
 const SHOWN: usize = 4;
 
 /// Two networks on one data set.
@@ -39,7 +39,7 @@ pub(super) struct Agreement {
     looked_at: Vec<Pair>,
 }
 
-/// One image as both see it.
+/// One image with both predictions.
 struct Pair {
     before: Seen,
     after: Seen,
@@ -47,7 +47,7 @@ struct Pair {
     differ: Map,
 }
 
-/// Each inference beside the next one over the same data set by another network.
+/// Pairs each inference with the next one over the same data set by another network.
 pub(super) fn gather(
     workspace: &Workspace,
     certainties: &[Certainty],
@@ -78,7 +78,7 @@ fn agreement(
     let mut pair = |path: &PathBuf| {
         let image = path.to_string_lossy();
         let mut before = one.seen(workspace, &image, photographs);
-        // The map's ending isn't the image's.
+        // The map's extension isn't the image's.
         before.image = path.with_extension("").display().to_string();
         let after = other.seen(workspace, &image, photographs);
         let differ = after.classes.as_ref()?.errors(before.classes.as_ref()?)?;
@@ -95,7 +95,7 @@ fn agreement(
     })
 }
 
-/// All of them, with what their colours mean; empty where there are none.
+/// All of them, with their legend; empty if there are none.
 pub(super) fn render(agreements: &[Agreement], classes: &[Class]) -> Markup {
     html! {
         @if !agreements.is_empty() { (key(classes)) }
@@ -104,14 +104,14 @@ pub(super) fn render(agreements: &[Agreement], classes: &[Class]) -> Markup {
 }
 
 impl Pair {
-    /// The share of pixels of which both say the same.
+    /// The share of pixels with equal predictions.
     fn same(&self) -> f64 {
         self.differ.shares()[0]
     }
 }
 
 impl Agreement {
-    /// The shares of the classes in what one of the networks predicts.
+    /// The class shares of one network's predictions.
     fn shares(&self, name: &str, classes: usize, seen: fn(&Pair) -> &Seen) -> Shares {
         let maps = self.looked_at.iter().filter_map(|pair| seen(pair).classes.as_ref());
         let mut of_class = vec![0.0; classes];
@@ -123,7 +123,7 @@ impl Agreement {
         Shares { name: format!("{name} in %"), of_class }
     }
 
-    /// What there is to say and to see.
+    /// The comparison as text and pictures.
     fn render(&self, classes: &[Class]) -> Markup {
         let (before, after) = (&self.before, &self.after);
         let same = self.looked_at.iter().map(Pair::same).sum::<f64>() / self.looked_at.len() as f64;

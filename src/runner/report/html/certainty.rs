@@ -1,7 +1,7 @@
-//! Certainty: how sure each network is of the images that it was shown.
+//! Certainty: how confident each network is on its images.
 //!
-//! Knows `scores.csv`. It is what can be said of a network without a single label, so where nothing was evaluated it stands
-//! in the place of the results. Sure isn't right: it says so.
+//! Knows `scores.csv`. This needs no labels, so without an evaluation it replaces the results. Confident doesn't mean
+//! correct, and the section says so.
 
 use maud::{Markup, Render as _, html};
 
@@ -12,24 +12,24 @@ use crate::measures::count;
 use crate::pipeline::{InputSource, StageId};
 use crate::results::image::named;
 
-/// How sure one network is: an entropy inference.
+/// The confidence of one network: an entropy inference.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Certainty {
     /// The stage.
     pub(super) stage: StageId,
     /// Its name.
     pub(super) name: String,
-    /// Whose network looked: a stage, or a file.
+    /// The network: a stage, or a file.
     pub(super) network: String,
-    /// At what.
+    /// The data set.
     pub(super) dataset: String,
     /// The mean entropy of each image, from 0 to 1 (all classes equally likely), ascending.
     pub(super) entropies: Vec<f64>,
-    /// Of those.
+    /// Their mean.
     pub(super) mean: f64,
 }
 
-/// Every entropy inference whose results count, in the order of the graph.
+/// Every entropy inference with current results, in the order of the graph.
 pub(super) fn gather(workspace: &Workspace) -> Vec<Certainty> {
     workspace.stages().filter_map(|(id, _)| certainty(workspace, id)).collect()
 }
@@ -37,7 +37,7 @@ pub(super) fn gather(workspace: &Workspace) -> Vec<Certainty> {
 fn certainty(workspace: &Workspace, id: StageId) -> Option<Certainty> {
     let stage = workspace.pipeline.stage(id);
     let bytes = workspace.bytes(id, OutputRole::Scores)?;
-    // A score is the mean over classes as well (the released code's), so it is at most 1 / C.
+    // A score is also a mean over classes (as in the released code), so it is at most 1 / C.
     let classes = workspace.pipeline.classes.len() as f64;
     let score = |line: &str| Some(named(line, 3)?.1[0].parse::<f64>().ok()? * classes);
     let mut entropies: Vec<f64> = std::str::from_utf8(&bytes).ok()?.lines().skip(1).filter_map(score).collect();
@@ -57,20 +57,20 @@ fn certainty(workspace: &Workspace, id: StageId) -> Option<Certainty> {
     })
 }
 
-/// Why nothing is said of how good the networks are.
+/// Why the networks' accuracy is unknown.
 fn unknown(unmeasured: &[String]) -> String {
     match unmeasured {
-        [] => "This pipeline evaluates nothing, so how good the networks are isn't known".to_owned(),
-        [one] => format!("{one} has no result that counts, so how good the networks are isn't known yet"),
+        [] => "This pipeline evaluates nothing, so the networks' accuracy isn't known".to_owned(),
+        [one] => format!("{one} has no current result, so the networks' accuracy isn't known yet"),
         [first, ..] => format!(
-            "No evaluation has a result that counts (there are {}, such as {first}), so how good the networks are isn't known yet",
+            "No evaluation has a current result (there are {}, such as {first}), so the networks' accuracy isn't known yet",
             count(unmeasured.len() as u64)
         ),
     }
 }
 
-/// The section; none where no network was asked. `agreements` stand below. `unmeasured` are the evaluations of the pipeline,
-/// none of which has a result that counts.
+/// The section; none without an inference. `agreements` come below. `unmeasured` are the evaluations of the pipeline, none
+/// of which has a current result.
 pub(super) fn render(certainties: &[Certainty], agreements: &Markup, unmeasured: &[String]) -> Option<Markup> {
     let row = |of: &Certainty| {
         let at = |share: f64| of.entropies.get((share * of.entropies.len() as f64) as usize).copied();
@@ -85,8 +85,8 @@ pub(super) fn render(certainties: &[Certainty], agreements: &Markup, unmeasured:
         html! {
             p {
                 (unknown(unmeasured))
-                ": only how sure, and where they agree. Both also grow where a network goes wrong with confidence."
-                @if unmeasured.is_empty() { " A few dozen labelled images, as an evaluation, tell more." }
+                ": only their confidence and agreement. Both also increase for confident mistakes."
+                @if unmeasured.is_empty() { " Evaluating on a few dozen labelled images tells more." }
             }
             (table(&["network", "images of", "images", "mean entropy", "median", "90th percentile"], &rows))
             p.note { "Mean entropy of an image, from 0 to 1 (all classes equally likely)." }
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn an_evaluation_that_waits_or_failed_is_not_called_missing() {
         assert!(unknown(&[]).starts_with("This pipeline evaluates nothing"));
-        assert!(unknown(&["evaluate".to_owned()]).starts_with("evaluate has no result that counts"));
+        assert!(unknown(&["evaluate".to_owned()]).starts_with("evaluate has no current result"));
         assert!(unknown(&["a".to_owned(), "b".to_owned()]).contains("there are 2, such as a"));
     }
 }

@@ -1,21 +1,21 @@
-//! Lines over a range, as SVG that needs no script: curves of losses, of mIoU, of sorted scores.
+//! Line charts as SVG without a script: losses, mIoU, sorted scores.
 //!
-//! Knows numbers and names, no stage. A curve of 120,000 points becomes at most [`POINTS`], of which each is the least or the
-//! greatest of its bin: a spike never vanishes, and nothing is smoothed.
+//! Knows numbers and names, no stage. A curve of 120,000 points is reduced to at most [`POINTS`], each the minimum or
+//! maximum of its bin: a spike never vanishes, and nothing is smoothed.
 
 use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
-/// Of a curve.
+/// The maximum number of points of a curve.
 pub(super) const POINTS: usize = 600;
 
-/// Of a chart among others.
+/// The width of a chart among others.
 const WIDTH: f64 = 340.0;
-/// Of one that has a row to itself.
+/// The width of a chart in its own row.
 const WIDE: f64 = 860.0;
 const HEIGHT: f64 = 170.0;
-/// Room for the numbers at the axes, in the same units.
+/// Space for the axis labels, in the same units.
 const LEFT: f64 = 44.0;
 const BOTTOM: f64 = 18.0;
 const TOP: f64 = 8.0;
@@ -24,29 +24,29 @@ const RIGHT: f64 = 10.0;
 /// One curve.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Line {
-    /// As the legend says.
+    /// The name in the legend.
     pub(super) name: String,
-    /// x ascending; what isn't finite is left out.
+    /// x ascending; non-finite values are left out.
     pub(super) points: Vec<(f64, f64)>,
-    /// What is drawn as dots: the points themselves, or what they are the means of.
+    /// Dots: the points themselves, or the values behind the means.
     pub(super) dots: Vec<(f64, f64)>,
-    /// One that has a ring.
+    /// A point with a ring.
     pub(super) marked: Option<(f64, f64)>,
 }
 
-/// A range on an axis.
+/// The range of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Range {
     /// Where it begins.
     pub(super) from: f64,
     /// Where it ends.
     pub(super) to: f64,
-    /// Equal factors take equal room.
+    /// Whether the scale is logarithmic.
     pub(super) logarithmic: bool,
 }
 
 impl Range {
-    /// What holds all of these values. `None` where there are none.
+    /// The range of all these values. `None` if there are none.
     pub(super) fn over(values: impl Iterator<Item = f64>) -> Option<Range> {
         let finite = values.filter(|value| value.is_finite());
         let (from, to) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
@@ -57,13 +57,13 @@ impl Range {
         })
     }
 
-    /// The same with some room at both ends, so that no dot lies on an axis.
+    /// The same with a margin at both ends, so that no dot is on an axis.
     pub(super) fn wider(self) -> Range {
         let room = 0.04 * (self.to - self.from);
         Range { from: self.from - room, to: self.to + room, ..self }
     }
 
-    /// Of a loss: from 0, or over powers of ten where it falls so far that the end would lie on the axis.
+    /// For a loss: from 0, or logarithmic if it falls so far that its end would be on the axis.
     pub(super) fn of_losses(values: impl Iterator<Item = f64> + Clone) -> Option<Range> {
         const FAR: f64 = 30.0;
         let all = Range::over(values.clone())?;
@@ -77,7 +77,7 @@ impl Range {
         }
     }
 
-    /// 0 at its beginning, 1 at its end.
+    /// Maps the beginning to 0, the end to 1.
     fn place(&self, value: f64) -> f64 {
         let share = if self.logarithmic {
             (value.max(self.from) / self.from).ln() / (self.to / self.from).ln()
@@ -87,7 +87,7 @@ impl Range {
         share.clamp(0.0, 1.0)
     }
 
-    /// Round values in it, at most about five.
+    /// Round tick values, at most about five.
     fn ticks(&self) -> Vec<f64> {
         if self.logarithmic {
             let (low, high) = (self.from.log10().floor() as i32, self.to.log10().ceil() as i32);
@@ -103,7 +103,7 @@ impl Range {
     }
 }
 
-/// Few enough points to draw: the least and the greatest of each bin, in their order.
+/// Reduces points for drawing: the minimum and the maximum of each bin, in order.
 pub(super) fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let points: Vec<(f64, f64)> = points.iter().copied().filter(|(_, y)| y.is_finite()).collect();
     if points.len() <= POINTS {
@@ -139,22 +139,22 @@ fn short(value: f64) -> String {
     }
 }
 
-/// Without zeros that say nothing.
+/// Without trailing zeros.
 fn trimmed(decimal: &str) -> &str {
     decimal.trim_end_matches('0').trim_end_matches('.')
 }
 
-/// Draws lines over one pair of axes, beside other charts. `marks` are vertical lines with a word.
+/// Draws lines over one pair of axes, in a chart among others. `marks` are vertical lines with a label.
 pub(super) fn draw(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> Markup {
     figure(&Axes { width: WIDTH, x, y }, title, lines, marks)
 }
 
-/// The same, in a row of its own.
+/// The same, in its own row.
 pub(super) fn draw_wide(title: &str, lines: &[Line], x: Range, y: Range, marks: &[(f64, &str)]) -> Markup {
     html! { div.wide { div.row { (figure(&Axes { width: WIDE, x, y }, title, lines, marks)) } } "\n" }
 }
 
-/// What the script needs to tell the values where the pointer is, ranges and frame, stands in the drawing.
+/// The drawing's attributes give the script what it needs to show the values at the pointer: ranges and frame.
 fn figure(axes: &Axes, title: &str, lines: &[Line], marks: &[(f64, &str)]) -> Markup {
     let ends = |range: Range| format!("{} {} {}", range.from, range.to, u8::from(range.logarithmic));
     let frame = format!("{LEFT} {} {} {TOP}", axes.right(), HEIGHT - BOTTOM);
@@ -179,7 +179,7 @@ fn figure(axes: &Axes, title: &str, lines: &[Line], marks: &[(f64, &str)]) -> Ma
     }
 }
 
-/// Where in a drawing of this width a value is.
+/// Maps values to positions in a drawing of this width.
 struct Axes {
     width: f64,
     x: Range,
@@ -199,7 +199,7 @@ impl Axes {
         HEIGHT - BOTTOM - self.y.place(value) * (HEIGHT - BOTTOM - TOP)
     }
 
-    /// The numbers at both, and the lines of the grid.
+    /// The axis labels and the grid.
     fn ticks(&self) -> Markup {
         html! {
             @for tick in self.y.ticks() {
@@ -214,7 +214,7 @@ impl Axes {
         }
     }
 
-    /// A vertical line with a word.
+    /// A vertical line with a label.
     fn mark(&self, at: f64, word: &str) -> Markup {
         let at = self.across(at);
         html! {
@@ -223,7 +223,7 @@ impl Axes {
         }
     }
 
-    /// A curve with its dots, in the colour of this number.
+    /// A curve with its dots, in the colour with this number.
     fn line(&self, line: &Line, colour: usize) -> Markup {
         let mut path = String::new();
         for (at, (x, y)) in thinned(&line.points).into_iter().enumerate() {

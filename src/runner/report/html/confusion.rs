@@ -1,6 +1,6 @@
-//! Confusion matrices: of the pixels of a class, which share was predicted as which.
+//! Confusion matrices: of the pixels of a class, the share predicted as each class.
 //!
-//! Knows one evaluation. A share that rounds to 0 % is left blank, since most of a matrix is such and would hide the rest.
+//! Knows one evaluation. Shares that round to 0 % are left blank, since most cells would hide the rest.
 
 use maud::{Markup, html};
 
@@ -8,7 +8,7 @@ use super::evaluation::{Evaluation, Model};
 use super::markup::tabs;
 use crate::pipeline::Class;
 
-/// A matrix a network, and the difference of the two that are compared; empty where none was counted.
+/// A matrix per network, and the difference of the two compared; empty if there are no counts.
 pub(super) fn render(evaluation: &Evaluation, classes: &[Class]) -> Markup {
     let rows = |model: &Model| shares(&model.measured.confusion);
     let is_counted = |model: &&Model| model.measured.confusion.len() == classes.len();
@@ -40,7 +40,7 @@ pub(super) fn render(evaluation: &Evaluation, classes: &[Class]) -> Markup {
     }
 }
 
-/// Each row's counts as shares of the row; undefined where the labels don't hold the class.
+/// Each row's counts as shares of the row; undefined if the labels don't have the class.
 fn shares(confusion: &[Vec<u64>]) -> Vec<Vec<Option<f64>>> {
     let row = |row: &Vec<u64>| {
         let sum: u64 = row.iter().sum();
@@ -49,19 +49,19 @@ fn shares(confusion: &[Vec<u64>]) -> Vec<Vec<Option<f64>>> {
     confusion.iter().map(row).collect()
 }
 
-/// Up to so many classes there is room for large cells beside the table of IoUs.
+/// With at most this many classes, large cells fit next to the table of IoUs.
 const FEW: usize = 12;
-/// Room for the names at the rows, and at the columns.
+/// Space for the names of rows, and of columns.
 const NAME: usize = 92;
 const TOP: usize = 66;
 
-/// Cells as dark as they are large; of differences, orange above 0 and blue below.
+/// Cells are shaded by value; in differences, orange is above 0 and blue below.
 fn matrix(rows: &[Vec<Option<f64>>], classes: &[Class], signed: bool) -> Markup {
     let side = if classes.len() > FEW { 24 } else { 44 };
     let (width, height) = (NAME + classes.len() * side + 30, TOP + classes.len() * side);
     let cells = rows.iter().zip(classes).enumerate().flat_map(|(i, (row, of))| {
         let cell = move |(j, (share, other)): (usize, (&Option<f64>, &Class))| {
-            // What rounds to 0 % is left blank.
+            // Shares that round to 0 % are left blank.
             let share = share.filter(|share| share.abs() >= 0.005)?;
             let place = (NAME + j * side, TOP + i * side);
             Some(cell(place, side, share, signed, &format!("{} as {}", of.name, other.name)))

@@ -1,7 +1,7 @@
-//! Difficulty: whether entropy ranks what is truly difficult, which is what the method rests on (IntraDA, section 3.2: the easy
-//! images are those of which the inter model is sure).
+//! Difficulty: whether entropy ranks true difficulty, the method's assumption (IntraDA, section 3.2: low-entropy images are
+//! easy).
 //!
-//! Knows what evaluations found image by image, and the rankings of the same images. It needs labels, which no training read.
+//! Knows evaluations image by image, and the rankings of the same images. It needs labels, which no training read.
 
 use std::collections::BTreeSet;
 
@@ -16,29 +16,29 @@ use crate::measures::count;
 use crate::pipeline::Coordinate;
 use crate::results::image::ImageScore;
 
-/// Dots of a chart: more hide each other, and ρ is of all images.
+/// Maximum number of dots: more would overlap; ρ uses all images.
 const DOTS: usize = 400;
 
-/// One network's images: mean entropy (0 to 1) and mIoU (0 to 1), where both are known.
+/// One network's images: mean entropy (0 to 1) and mIoU (0 to 1), if both are known.
 fn points(images: &Images, network: &str, classes: usize) -> Vec<(f64, f64)> {
     // As in `certainty`: a score is at most 1 / C.
     let entropy = |line: &ImageScore| line.entropy.get(network).copied().flatten().map(|of| of * classes as f64);
     images.lines.iter().filter_map(|line| Some((entropy(line)?, line.miou(network)?))).collect()
 }
 
-/// Spearman's ρ: the correlation of the ranks, equal values sharing the mean of theirs. None for fewer than three pairs, or
-/// where all values of a side are equal.
+/// Spearman's ρ: the correlation of ranks, ties sharing their mean rank. None for fewer than three pairs, or if all values
+/// of a side are equal.
 fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
     let (x, y): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     let (x, y) = (ranks(&x), ranks(&y));
-    // Of ranks with ties, too.
+    // Also for ranks with ties.
     let mean = (pairs.len() as f64 + 1.0) / 2.0;
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum::<f64>();
     let spread = (product(&x, &x) * product(&y, &y)).sqrt();
     (pairs.len() >= 3 && spread > 0.0).then(|| product(&x, &y) / spread)
 }
 
-/// From 1; equal values have the mean of the ranks that they take up.
+/// From 1; ties have their mean rank.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
@@ -53,7 +53,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// The section; none where no image has both.
+/// The section; none if no image has both.
 pub(super) fn render(evaluations: &[Images], rankings: &[Ranking], classes: usize) -> Option<Markup> {
     let bodies: Vec<Markup> = evaluations.iter().filter_map(|images| one(images, rankings, classes)).collect();
     (!bodies.is_empty()).then(|| {
@@ -90,7 +90,7 @@ fn one(images: &Images, rankings: &[Ranking], classes: usize) -> Option<Markup> 
     })
 }
 
-/// ρ, of how many images, and whether chance would give as much.
+/// ρ, the number of images, and whether it is within chance.
 fn said(points: &[(f64, f64)]) -> String {
     let Some(rho) = spearman(points) else { return "nothing to correlate".to_owned() };
     // Under independence ρ has a standard deviation of 1 / √(n − 1).
@@ -99,7 +99,7 @@ fn said(points: &[(f64, f64)]) -> String {
     format!("ρ = {rho:+.2} over {} images{chance}", count(points.len() as u64)).replace('-', "−")
 }
 
-/// Where the images were also ranked: how good the networks are on both parts.
+/// For ranked images: the networks' results on both parts.
 fn parts(images: &Images, rankings: &[Ranking]) -> Markup {
     let belongs = |ranking: &&Ranking| ranking.dataset == images.dataset && !are_apart(images, ranking);
     let rows = |ranking: &Ranking| -> Vec<Vec<Markup>> {
@@ -124,7 +124,7 @@ fn parts(images: &Images, rankings: &[Ranking]) -> Markup {
     }
 }
 
-/// Members of a sweep that have nothing to do with each other: they differ on an axis of both.
+/// Unrelated members of a sweep: they differ on a common axis.
 fn are_apart(images: &Images, ranking: &Ranking) -> bool {
     let differs = |at: &Coordinate| ranking.coordinates.iter().any(|own| own.axis == at.axis && own.value != at.value);
     images.coordinates.iter().any(differs)

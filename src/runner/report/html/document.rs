@@ -1,7 +1,7 @@
-//! The document around the page's body, with its style, its script and its policy.
+//! The document around the page's body, with its style, script and content security policy.
 //!
-//! Knows no section. The only file that puts text into the page as it is: the style, the script, the photographs (which are
-//! style rules) and the JSON of the numbers. Everything else came through `maud`, which escapes it.
+//! Knows no section. The only file that inserts unescaped text: the style, the script, the photographs (which are style
+//! rules) and the JSON of the numbers. Everything else came through `maud`, which escapes it.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -16,8 +16,8 @@ const SCRIPT: &str = concat!(
     include_str!("ranking.js")
 );
 
-/// The whole document. `photographs` are style rules. The policy's nonce is a digest of what stands in it: text that knew it
-/// would have to hold it.
+/// The whole document. `photographs` are style rules. The policy's nonce is a digest of the page's content: text in the
+/// page can't know it in advance.
 pub(super) fn document(
     title: &str,
     mark: Option<Markup>,
@@ -25,7 +25,7 @@ pub(super) fn document(
     photographs: &str,
     data: &serde_json::Value,
 ) -> String {
-    // Control characters, which no page can show and no terminal should get, are in no part of it.
+    // Removes control characters, which pages can't show and terminals must not get.
     let body = shown::lines(&body.0);
     let nonce = Digest::of(body.as_bytes()).to_string();
     let policy = format!("default-src 'none'; img-src data:; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'");

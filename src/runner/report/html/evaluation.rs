@@ -1,6 +1,6 @@
-//! An evaluation as the sections know it: its networks, where each comes from, which two are compared.
+//! An evaluation as used by the sections: its networks, their origins, and which two are compared.
 //!
-//! Knows `metrics.json` and decides nothing: numbers are as they are there.
+//! Knows `metrics.json` and decides nothing: numbers stay as they are there.
 
 use super::training::{self, Evaluated};
 use super::workspace::Workspace;
@@ -8,10 +8,10 @@ use crate::kind::OutputRole;
 use crate::pipeline::StageId;
 use crate::results::metrics::{Measured, Metrics};
 
-/// Evaluations that have matrices and pictures; the others of a large sweep have their numbers.
+/// How many evaluations have matrices and pictures; the others of a large sweep have only numbers.
 pub(super) const IN_FULL: usize = 8;
 
-/// What one evaluation stage found.
+/// The results of one evaluation stage.
 pub(super) struct Evaluation {
     /// The stage.
     pub(super) stage: StageId,
@@ -19,29 +19,29 @@ pub(super) struct Evaluation {
     pub(super) name: String,
     /// The data set.
     pub(super) dataset: String,
-    /// `metrics.json` as it is.
+    /// The content of `metrics.json`.
     pub(super) raw: serde_json::Value,
-    /// The networks, in the order in which the file names them.
+    /// The networks, in the file's order.
     pub(super) models: Vec<Model>,
 }
 
 /// One network in it.
 pub(super) struct Model {
-    /// As the evaluation calls it.
+    /// Its name in the evaluation.
     pub(super) name: String,
     /// The training that it comes from.
     pub(super) training: Option<StageId>,
-    /// The data set by whose labels it was chosen, where it was.
+    /// The data set whose labels selected it, if any.
     pub(super) chosen_on: Option<String>,
-    /// All stages that went into it, itself included.
+    /// All its ancestors and itself.
     pub(super) came_from: Vec<StageId>,
-    /// What was measured.
+    /// Its measurements.
     pub(super) measured: Measured,
-    /// The best that its training saw on the same images.
+    /// The best evaluation in its training on the same images.
     pub(super) best: Option<Evaluated>,
 }
 
-/// Every evaluation whose results count, in the order of the graph.
+/// Every evaluation with current results, in the order of the graph.
 pub(super) fn gather(workspace: &Workspace) -> Vec<Evaluation> {
     workspace.stages().filter_map(|(id, _)| evaluation(workspace, id)).collect()
 }
@@ -66,15 +66,16 @@ fn evaluation(workspace: &Workspace, id: StageId) -> Option<Evaluation> {
     Some(Evaluation { stage: id, name: stage.name.clone(), models: models.collect(), dataset, raw })
 }
 
-/// Where the results of an evaluation stand in the page.
+/// The place of an evaluation's results in the page.
 pub(super) fn anchor(evaluation: StageId) -> String {
     format!("evaluation-{}", evaluation.0)
 }
 
 impl Evaluation {
-    /// The network that is judged and the one to compare it with, by their places, the latter first. That is the last that came
-    /// from another, as intra training from what ranked the images, and the nearest of its origins; where there are no two such,
-    /// the last network and the nearest before it. Both were chosen alike, with labels or without.
+    /// The indices of the baseline and of the judged network. The judged network is the last one that was derived from
+    /// another, like intra training from the network that ranked the images, and the baseline its nearest ancestor; if
+    /// there is no such pair, the last network and the nearest one before it. Both were selected in the same way, with
+    /// labels or without.
     pub(super) fn compared(&self) -> Option<(usize, usize)> {
         let models = &self.models;
         let nearest = |judged: usize, fits: &dyn Fn(&Model) -> bool| {
@@ -92,7 +93,7 @@ impl Evaluation {
         (0..=last).rev().find_map(|at| nearest(at, &is_origin(at))).or_else(|| nearest(last, &|_| true))
     }
 
-    /// Points that the network that is judged lies above the one it is compared with.
+    /// By how many points the judged network exceeds the baseline.
     pub(super) fn gain(&self, of: impl Fn(&Measured) -> Option<f64>) -> Option<f64> {
         let (before, judged) = self.compared()?;
         Some(100.0 * (of(&self.models[judged].measured)? - of(&self.models[before].measured)?))
@@ -131,7 +132,7 @@ mod tests {
         assert_eq!(compared(vec![inter(), best(), intra()]), (Some((0, 2)), Some(5.0)));
         assert_eq!(compared(vec![inter(), best()]), (None, None));
         assert_eq!(compared(vec![intra()]), (None, None));
-        // A ceiling beside them is no step of the method, wherever it stands.
+        // An upper bound is no step of the method, whatever its position.
         let from = |model: Model, training: u32, came_from: &[u32]| Model {
             training: Some(StageId(training)),
             came_from: came_from.iter().map(|id| StageId(*id)).collect(),

@@ -1,7 +1,7 @@
-//! Findings: what is worth worrying about, with its numbers, worst first, and what to try.
+//! Findings: possible problems with their numbers, worst first, and what to try.
 //!
-//! Knows the other sections' data. Each check is about one way in which adversarial adaptation is known to go wrong; what
-//! can't be checked is no finding. They advise and decide nothing: a finding on one seed may be chance, which is one, too.
+//! Knows the other sections' data. Each check covers one known failure of adversarial adaptation; checks without data give
+//! no finding. They only advise: with a single seed a finding may be chance, which is a finding, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,32 +21,32 @@ use crate::measures::{count, plural};
 use crate::pipeline::{Class, InputSource, Pipeline, StageId, Value};
 use crate::results::compare::{SEEDS_FOR_A_GAIN, Spread};
 
-/// In points of mIoU: adversarial training is known to swing by more between checkpoints.
+/// In points of mIoU: adversarial training is known to vary by more between checkpoints.
 const FAR_UNDER_BEST: f64 = 3.0;
-/// Of a discriminator that can't tell the domains apart: half of ln 2, as each of its two terms is halved.
+/// The loss of a discriminator that can't tell the domains apart: half of ln 2, as each of its two terms is halved.
 const CHANCE: f64 = std::f64::consts::LN_2 / 2.0;
-/// Of all pixels: no street, room or field is one class to such an extent.
+/// Share of all pixels: no street, room or field has this much of one class.
 const ONE_CLASS: f64 = 0.9;
-/// Mean entropy, of at most 1: a network that has learnt something is less sure than this at the edges of things alone.
+/// Mean entropy, of at most 1: a trained network is less confident than this at the edges of objects alone.
 const CERTAIN: f64 = 0.005;
 
-/// Findings alike that are seen at once.
+/// How many similar findings are shown directly.
 const OPEN: usize = 2;
-/// And with those behind a click; all are in the page's data.
+/// And behind a click; all are in the page's data.
 const LISTED: usize = 24;
 
-/// One of them. All of it is text.
+/// A finding. All of it is text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
-    /// What was found, with its numbers.
+    /// The finding, with its numbers.
     pub(super) found: String,
     /// What to try.
     pub(super) advice: String,
-    /// Where it is seen: the id of a section, which is its heading in lower case.
+    /// The section that shows it: its id is its heading in lower case.
     pub(super) section: &'static str,
 }
 
-/// What the checks look at.
+/// The data for the checks.
 pub(super) struct Looked<'a> {
     pub(super) evaluations: &'a [Evaluation],
     pub(super) trainings: &'a [Training],
@@ -78,12 +78,12 @@ pub(super) fn gather(workspace: &Workspace, looked: &Looked) -> Vec<Finding> {
     found
 }
 
-/// Where a network comes from: what can be done about it.
+/// Where a network comes from, which determines the advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
-    /// A file; nothing of its training is known.
+    /// A file; its training is unknown.
     File,
-    /// A training here, and the key of the weight by which its method adapts; `source-only` has none.
+    /// A training here, and the key of its method's adaptation weight; `source-only` has none.
     Training(Option<&'static str>),
 }
 
@@ -100,7 +100,7 @@ impl Origin {
     }
 }
 
-/// The stage whose network an entropy inference looks with.
+/// The stage whose network an entropy inference uses.
 fn training_behind(workspace: &Workspace, inference: StageId) -> Option<StageId> {
     match workspace.pipeline.stage(inference).input("weights")?.from {
         InputSource::Output { output, .. } => Some(output.stage),
@@ -113,7 +113,7 @@ fn training_behind(workspace: &Workspace, inference: StageId) -> Option<StageId>
 struct Cut {
     /// Only the images of a ranking's easy part.
     is_ranked: bool,
-    /// That ranking already counts rare classes as the released code does.
+    /// That ranking already weights rare classes like the released code.
     counts_rare: bool,
     /// Only a share of each class's pixels.
     keeps_a_share: bool,
@@ -147,7 +147,7 @@ impl Cut {
     }
 }
 
-/// The step that a sentence is about: from where the judged network learns.
+/// The step that a sentence is about: what the judged network learns from.
 struct Step {
     origin: Origin,
     learns_pseudo_labels: bool,
@@ -182,7 +182,7 @@ fn one_class(of: &Evaluation, model: &Model, classes: &[Class], origin: Origin) 
         (0..predicted.len()).find(|class| share(predicted[*class]) > ONE_CLASS.max(share(labelled[*class]) + 0.1))?;
     Some(Finding {
         found: format!(
-            "{} predicts {} for {} % of all pixels on {}; {} % are",
+            "{} predicts {} for {} % of all pixels on {}; {} % are labelled so",
             model.name,
             classes.get(class)?.name,
             percent(Some(share(predicted[class]))),
@@ -197,13 +197,13 @@ fn one_class(of: &Evaluation, model: &Model, classes: &[Class], origin: Origin) 
                 "the training has collapsed, or was too short: lower its learning_rate, or give it more iterations"
                     .to_owned()
             }
-            Origin::File => "see whether the file is of this network, these classes and this preprocessing".to_owned(),
+            Origin::File => "check that the file fits this network, these classes and this preprocessing".to_owned(),
         },
         section: "results",
     })
 }
 
-/// Classes that occur and are never, or never rightly, predicted.
+/// Classes in the labels that are never predicted, or never correctly.
 fn lost(of: &Evaluation, model: &Model, classes: &[Class], origin: Origin) -> Option<Finding> {
     let confusion = &model.measured.confusion;
     let (predicted, labelled) = pixels(confusion);
@@ -228,33 +228,32 @@ fn lost(of: &Evaluation, model: &Model, classes: &[Class], origin: Origin) -> Op
         ),
         advice: match origin {
             Origin::Training(weight) => {
-                let cure = weight.map_or("more iterations may bring it".to_owned(), |weight| {
-                    format!("a lower {weight} may keep it")
-                });
-                format!(
-                    "see whether the labels that it learns from have enough of it, and what it is taken for; {cure}"
-                )
+                let cure =
+                    weight.map_or("more iterations may help".to_owned(), |weight| format!("a lower {weight} may help"));
+                format!("check whether its training labels have enough of it, and what it is confused with; {cure}")
             }
-            Origin::File => "see whether the file was trained on that class, and what it is taken for".to_owned(),
+            Origin::File => "check whether the file was trained on that class, and what it is confused with".to_owned(),
         },
         section: "results",
     })
 }
 
-/// A network that is sure of everything says nothing by its entropy: neither which images are easy nor which pixels.
+/// The entropy of an overconfident network carries no information: neither for images nor for pixels.
 fn collapsed(certainty: &Certainty, origin: Origin) -> Option<Finding> {
     (certainty.mean < CERTAIN).then(|| Finding {
         found: format!(
-            "the network that {} looks with is sure of all it sees: a mean entropy of {:.4}, where 1 is a guess",
+            "the network of {} is confident everywhere: a mean entropy of {:.4}, where 1 is uniform",
             certainty.name, certainty.mean
         ),
         advice: match origin {
             Origin::Training(Some(weight)) => {
-                format!("a ranking by it means little: lower the {weight} of its training, or train it for less long")
+                format!(
+                    "a ranking by it means little: lower the {weight} of its training, or train it for fewer iterations"
+                )
             }
-            Origin::Training(None) => "a ranking by it means little: train it for less long".to_owned(),
+            Origin::Training(None) => "a ranking by it means little: train it for fewer iterations".to_owned(),
             Origin::File => {
-                "a ranking by it means little: see whether the file is of this network and preprocessing".to_owned()
+                "a ranking by it means little: check that the file fits this network and preprocessing".to_owned()
             }
         },
         section: "ranking",
@@ -277,7 +276,7 @@ fn falls_behind(setting: &Setting, step: &Step) -> Option<Finding> {
     let Spread { mean, count, .. } = Spread::of(&differences(old, new))?;
     (mean < 0.0).then(|| Finding {
         found: format!(
-            "{judged} lies {:.1} points under {before} on {} ({})",
+            "{judged} is {:.1} points below {before} on {} ({})",
             -mean,
             setting.dataset,
             plural(count, "seed")
@@ -285,21 +284,24 @@ fn falls_behind(setting: &Setting, step: &Step) -> Option<Finding> {
         advice: match (step.learns_pseudo_labels, step.origin) {
             (true, _) => {
                 let cure = if step.is_ranked { "; try another lambda" } else { "" };
-                format!("look at what the pseudo-labels get wrong and at the images it lost most{cure}")
+                format!("check the pseudo-labels' errors and the images that lost most{cure}")
             }
-            (false, Origin::Training(Some(weight))) => format!("look at the images it lost most; try another {weight}"),
-            (false, Origin::Training(None)) => "look at the images it lost most; try more iterations".to_owned(),
-            (false, Origin::File) => "look at the images it lost most".to_owned(),
+            (false, Origin::Training(Some(weight))) => format!("check the images that lost most; try another {weight}"),
+            (false, Origin::Training(None)) => "check the images that lost most; try more iterations".to_owned(),
+            (false, Origin::File) => "check the images that lost most".to_owned(),
         },
         section: "pictures",
     })
 }
 
-/// A discriminator that is always right or no better than a coin teaches nothing.
+/// A discriminator that is always right or at chance gives no useful gradient.
 fn discriminator(training: &Training) -> Option<Finding> {
     let (source, target) = (training.losses.get("d_main_s")?.end, training.losses.get("d_main_t")?.end);
     let (what, advice) = if source < 0.01 && target < 0.01 {
-        ("always right", "it teaches nothing: lower discriminator_learning_rate or discriminator_width")
+        (
+            "always right",
+            "the generator learns nothing from it: lower discriminator_learning_rate or discriminator_width",
+        )
     } else if (source - CHANCE).abs() < 0.003 && (target - CHANCE).abs() < 0.003 {
         ("no better than chance", "either all is aligned or it learns too slowly: raise discriminator_learning_rate")
     } else {
@@ -320,17 +322,16 @@ fn under_best(training: &Training) -> Option<Finding> {
     let under = 100.0 * (best.miou - last.miou);
     (under > FAR_UNDER_BEST).then(|| Finding {
         found: format!(
-            "the last network of {} lies {under:.1} points under its best, of iteration {}",
+            "the last network of {} is {under:.1} points below its best, at iteration {}",
             training.name,
             count(best.iteration)
         ),
-        advice: "without labels nobody could have stopped there: lower learning_rate, or train for less long"
-            .to_owned(),
+        advice: "stopping there would need labels: lower learning_rate, or train for fewer iterations".to_owned(),
         section: "training",
     })
 }
 
-/// Rankings that differ by the seed alone and yet call other images easy: closer to a draw by chance than to each other.
+/// Rankings that differ only by the seed but have different easy images: closer to a random draw than to each other.
 fn unlike_splits(rankings: &[Ranking]) -> Option<Finding> {
     let mut alike: BTreeMap<_, Vec<(&Ranking, BTreeSet<&str>)>> = BTreeMap::new();
     for ranking in rankings {
@@ -347,7 +348,7 @@ fn unlike_splits(rankings: &[Ranking]) -> Option<Finding> {
     let (shared, chance, one, other) = unlike.min_by(|a, b| a.0.total_cmp(&b.0))?;
     Some(Finding {
         found: format!(
-            "another seed splits otherwise: of the easy images of {}, {} % are easy in {}; by chance {} % would be",
+            "the split depends on the seed: of the easy images of {}, {} % are easy in {}; by chance {} % would be",
             one.name,
             percent(Some(shared)),
             other.name,
@@ -360,7 +361,7 @@ fn unlike_splits(rankings: &[Ranking]) -> Option<Finding> {
     })
 }
 
-/// A network that is measured on images of a size that it has never seen.
+/// A network that is evaluated at an image size that it wasn't trained on.
 fn other_size(workspace: &Workspace, of: &Evaluation, model: &Model) -> Option<Finding> {
     let pipeline = workspace.pipeline;
     let sizes = |stage: StageId| {
@@ -374,18 +375,18 @@ fn other_size(workspace: &Workspace, of: &Evaluation, model: &Model) -> Option<F
     let InputSource::Dataset { dataset, .. } = pipeline.stage(of.stage).input("dataset")?.from else { return None };
     let measured = pipeline.dataset(dataset).size?;
     let seen = workspace.graph.ancestors(&[model.training?]).into_iter().flat_map(sizes);
-    // Images as they are stored may have any size.
+    // Images in their stored size may have any size.
     let seen: BTreeSet<[u32; 2]> = seen.collect::<Option<_>>()?;
     let words = |[width, height]: [u32; 2]| format!("{width} × {height}");
     (!seen.is_empty() && !seen.contains(&measured)).then(|| Finding {
         found: format!(
-            "{} is measured on {} at {} and was trained at {}",
+            "{} is evaluated on {} at {} and was trained at {}",
             model.name,
             of.dataset,
             words(measured),
             seen.into_iter().map(words).collect::<Vec<_>>().join(", ")
         ),
-        advice: "scale matters to these networks: give the evaluated data set a size that the training saw".to_owned(),
+        advice: "these networks depend on scale: give the evaluated data set a size of the training".to_owned(),
         section: "results",
     })
 }
@@ -394,7 +395,7 @@ pub(super) fn few_seeds(setting: &Setting) -> Option<Finding> {
     (setting.seeds() < SEEDS_FOR_A_GAIN).then(|| Finding {
         found: match setting.seeds() {
             1 => "these numbers are of a single seed".to_owned(),
-            seeds => format!("{seeds} seeds stand behind these numbers"),
+            seeds => format!("these numbers are of {seeds} seeds"),
         } + "; adversarial training differs by about 2 points from seed to seed",
         advice: "sweep a seed: seed = [1, 2, 3] in the matrix of the first training repeats all that follows, in that of the last \
                  training the last step alone"
@@ -403,14 +404,14 @@ pub(super) fn few_seeds(setting: &Setting) -> Option<Finding> {
     })
 }
 
-/// The section; none where nothing was found. What is alike, as in a sweep, is one item.
+/// The section; none without findings. Similar findings, as in a sweep, are one item.
 pub(super) fn render(findings: &[Finding]) -> Option<Markup> {
     let mut items = findings.chunk_by(|a, b| a.advice == b.advice).peekable();
     items.peek()?;
     Some(html! { ol.findings { @for alike in items { (item(alike)) } } })
 }
 
-/// Findings with one advice.
+/// Findings with the same advice.
 fn item(alike: &[Finding]) -> Markup {
     let listed = &alike[..alike.len().min(LISTED)];
     let (open, rest) = listed.split_at(listed.len().min(OPEN));

@@ -1,6 +1,7 @@
-//! The graph of the stages as a drawing: boxes with states and times, each a link to what is said of its stage.
+//! The graph of the stages as a drawing: boxes with states and times, each linked to its stage's details.
 //!
-//! A graph of more than [`DRAWN`] stages can't be read and isn't drawn. Knows cards and no file. Lines that follow from other lines are left out, or a sweep's drawing would be all lines.
+//! A graph of more than [`DRAWN`] stages is unreadable and isn't drawn. Knows cards and no file. Edges implied by others
+//! are left out, or a sweep's drawing would be all lines.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,16 +12,16 @@ use super::workspace::State;
 use crate::measures::{duration, plural};
 use crate::pipeline::StageId;
 
-/// Stages up to which the graph is drawn.
+/// The maximum number of stages drawn.
 const DRAWN: usize = 150;
 
 const BOX: (usize, usize) = (150, 46);
 const GAP: (usize, usize) = (36, 14);
 
-/// Boxes in columns: a stage stands right of all that it waits for. What follows from other lines has no line of its own.
+/// Boxes in columns: a stage is right of all that it waits for. Implied edges are not drawn.
 pub(super) fn drawing(cards: &[Card]) -> Markup {
     if cards.len() > DRAWN {
-        return html! { p { (plural(cards.len(), "stage")) " are too many to be drawn." } };
+        return html! { p { (plural(cards.len(), "stage")) " are too many to draw." } };
     }
     let (place, filled) = places(cards);
     let above = ancestors(cards);
@@ -44,7 +45,7 @@ pub(super) fn drawing(cards: &[Card]) -> Markup {
     }
 }
 
-/// From the right side of one box to the left side of another.
+/// A curve from the right side of one box to the left side of another.
 fn edge(from: (usize, usize), (x, y): (usize, usize)) -> String {
     let (from_x, from_y) = (from.0 + BOX.0, from.1 + BOX.1 / 2);
     let (to_y, bend) = (y + BOX.1 / 2, GAP.0 / 2);
@@ -71,8 +72,8 @@ fn boxed(card: &Card, (x, y): (usize, usize)) -> Markup {
     }
 }
 
-/// Column and row of each stage, and how many stand in each column. A stage that waits for nothing stands as close to those
-/// that wait for it as it can, so that no line runs past boxes that have nothing to do with it.
+/// Column and row of each stage, and the number of stages in each column. A stage without inputs is as close to its readers
+/// as possible, so that lines don't cross unrelated boxes.
 fn places(cards: &[Card]) -> (HashMap<StageId, (usize, usize)>, Vec<usize>) {
     let mut column: HashMap<StageId, usize> = HashMap::new();
     for card in cards {
@@ -94,7 +95,7 @@ fn places(cards: &[Card]) -> (HashMap<StageId, (usize, usize)>, Vec<usize>) {
     (place.collect(), filled)
 }
 
-/// All that each stage waits for, directly or not.
+/// All ancestors of each stage.
 fn ancestors(cards: &[Card]) -> HashMap<StageId, HashSet<StageId>> {
     let mut above: HashMap<StageId, HashSet<StageId>> = HashMap::new();
     for card in cards {
@@ -105,13 +106,13 @@ fn ancestors(cards: &[Card]) -> HashMap<StageId, HashSet<StageId>> {
     above
 }
 
-/// What a stage waits for and no other of what it waits for does.
+/// The direct producers of a stage that are not ancestors of its other producers.
 fn direct<'a>(card: &'a Card, above: &HashMap<StageId, HashSet<StageId>>) -> impl Iterator<Item = &'a StageId> {
     let follows = move |need: &StageId| card.needs.iter().any(|other| above[other].contains(need));
     card.needs.iter().filter(move |need| !follows(need)).collect::<Vec<_>>().into_iter()
 }
 
-/// A long name by its end, where names of a sweep differ.
+/// The end of a long name, where the names of a sweep differ.
 fn ending(name: &str, longest: usize) -> String {
     let length = name.chars().count();
     if length <= longest {

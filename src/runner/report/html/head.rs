@@ -1,6 +1,6 @@
-//! Head: what this is, how it stands, what it cost, and the one sentence that may be said of the result.
+//! Head: the pipeline, its state and cost, and one sentence about the result.
 //!
-//! Knows states and settings, no file. A page of a pipeline that isn't done says so before it says anything else.
+//! Knows states and settings, no file. The page of an unfinished pipeline says so first.
 
 use maud::{Markup, html};
 
@@ -14,26 +14,26 @@ use crate::measures::{date, duration, plural};
 pub(super) struct Head {
     /// The pipeline's name.
     pub(super) name: String,
-    /// How it stands, in words.
+    /// Its state, in words.
     pub(super) state: String,
-    /// Whether all is done.
+    /// Whether all stages are done.
     pub(super) is_done: bool,
-    /// Whether a run goes on.
+    /// Whether a run is in progress.
     is_going: bool,
     /// When this was written, in seconds since the Unix epoch.
     pub(super) written: f64,
     /// Times.
     cost: Vec<String>,
-    /// What may be said.
+    /// The sentences about the result.
     pub(super) sentences: Vec<String>,
-    /// Why it stands so: each stage that failed or was stopped, and what to do.
+    /// The reasons: each stage that failed or was stopped, and what to do.
     troubles: Vec<(String, String)>,
 }
 
-/// Settings that get a sentence; a large sweep has its own section.
+/// How many settings get a sentence; a large sweep has its own section.
 const SENTENCES: usize = 3;
 
-/// Looks it up.
+/// Collects it.
 pub(super) fn gather(
     workspace: &Workspace,
     cards: &[Card],
@@ -47,7 +47,7 @@ pub(super) fn gather(
     let all = plural(cards.len(), "stage");
     let going = workspace.history.going.as_ref();
     let (state, is_done) = if let Some(going) = going {
-        let hint = "load this page again to see what has come since";
+        let hint = "reload this page for updates";
         (format!("running since {}; {done} of {all} done when this was written; {hint}", date(going.began)), false)
     } else if with(State::Failed).next().is_some() {
         (format!("failed at {}; {done} of {all} done", names(State::Failed)), false)
@@ -91,7 +91,7 @@ pub(super) fn gather(
     }
 }
 
-/// The head, with links to the sections that are there.
+/// The head, with links to the existing sections.
 pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> Markup {
     let standing = match (head.is_done, head.is_going) {
         (true, _) => "done",

@@ -1,5 +1,4 @@
-//! What evaluations found image by image: how good and how sure each network is on each, and where an image
-//! stands among all.
+//! Evaluations image by image: each network's IoU and entropy on each image, and an image's rank among all.
 //!
 //! Knows `images.jsonl`, whose lines it keeps for the sections that need them, and no picture.
 
@@ -17,11 +16,11 @@ pub(super) struct Images {
     pub(super) stage: StageId,
     /// Its name.
     pub(super) evaluation: String,
-    /// Where it stands in its sweep.
+    /// Its coordinates in its sweep.
     pub(super) coordinates: Vec<Coordinate>,
-    /// What was evaluated on.
+    /// The data set.
     pub(super) dataset: String,
-    /// The networks, in the order in which the file names them.
+    /// The networks, in the file's order.
     pub(super) networks: Vec<String>,
     /// As in [`Evaluation::compared`].
     pub(super) compared: Option<(usize, usize)>,
@@ -47,7 +46,7 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<I
 }
 
 impl Images {
-    /// By image, the place that it has among all by what this network reaches on it, 1 being the best; equal ones share one.
+    /// By image, its rank among all by this network's IoU, 1 being the best; ties share one.
     pub(super) fn places(&self, network: &str) -> BTreeMap<&str, usize> {
         let mut order: Vec<(f64, &str)> =
             self.lines.iter().filter_map(|line| Some((line.miou(network)?, line.image.as_str()))).collect();
@@ -63,12 +62,12 @@ impl Images {
         places
     }
 
-    /// The place of the network that is judged; of the last where no two are compared.
+    /// The index of the judged network; the last if no two are compared.
     pub(super) fn judged(&self) -> Option<usize> {
         self.compared.map(|(_, judged)| judged).or(self.networks.len().checked_sub(1))
     }
 
-    /// What the judged network gains on each image over the one that it is compared with, the greatest loss first. None where
+    /// The judged network's gain over the baseline on each image, the greatest loss first. None without a baseline.
     /// there is no such.
     pub(super) fn gains(&self) -> Option<Gains<'_>> {
         let (before, last) = self.compared.map(|(before, last)| (&self.networks[before], &self.networks[last]))?;
@@ -80,11 +79,11 @@ impl Images {
     }
 }
 
-/// A network beside an earlier one, image by image.
+/// Two networks compared image by image.
 pub(super) struct Gains<'a> {
-    /// The earlier one.
+    /// The baseline.
     pub(super) before: &'a str,
-    /// The later one.
+    /// The judged network.
     pub(super) last: &'a str,
     /// In mIoU, −1 to 1, ascending.
     pub(super) by_image: Vec<(f64, &'a str)>,

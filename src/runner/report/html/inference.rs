@@ -1,6 +1,6 @@
-//! What an entropy inference left to look at: of each image the photograph, the prediction and the entropy.
+//! The pictures of an entropy inference: for each image the photograph, the prediction and the entropy.
 //!
-//! Knows the folders of such a stage, found by the name of the image. Ranking and pseudo-labels are shown with them.
+//! Knows the folders of such a stage, looked up by image name. Ranking and pseudo-labels are shown with them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,20 +24,20 @@ pub(super) struct Inference {
     entropies: HashMap<PathBuf, FileDigest>,
 }
 
-/// One image of it, small; what isn't there is none.
+/// One image's small pictures; each may be missing.
 pub(super) struct Seen {
     /// Its name.
     pub(super) image: String,
-    /// The class of its photograph's cells.
+    /// The CSS class of its photograph's cells.
     pub(super) photograph: Option<String>,
-    /// Classes, laid over the photograph: the prediction, if nothing else is put here.
+    /// Classes, overlaid on the photograph: the prediction, unless another map replaces it.
     pub(super) classes: Option<Map>,
     /// Its entropy.
     pub(super) entropy: Option<Map>,
 }
 
 impl Inference {
-    /// Nothing where there is no such stage.
+    /// Empty if there is no such stage.
     pub(super) fn of(workspace: &Workspace, stage: Option<StageId>) -> Inference {
         let Some(stage) = stage else { return Inference::default() };
         let files = |role| workspace.files(stage, role).into_iter().collect();
@@ -64,7 +64,7 @@ impl Inference {
 }
 
 impl Seen {
-    /// Photograph, classes and entropy, one above the other. `what` the classes are.
+    /// Photograph, classes and entropy, one above the other. `what` describes the classes.
     pub(super) fn column(&self, palette: &Palette, what: &str, below: &str) -> Markup {
         let (class, image) = (self.photograph.as_deref(), &self.image);
         let over = |map: Option<Map>, palette: &Palette, what: &str, below: Markup| {

@@ -1,28 +1,27 @@
-//! The mark of a page: what it was made from, in its first lines, so that whoever finds the page can tell whether it would come
-//! out the same.
+//! The mark of a page: a digest of its inputs, in its first lines, which shows whether the page is up to date.
 //!
-//! Knows nothing of what is shown, only what decides it: the pipeline's texts with `--set`, what lies in place, how stages
-//! came out. A page of a run that goes on has no mark: it never is the last word.
+//! Knows nothing of the page's content, only what determines it: the pipeline's texts with `--set`, the outputs in place,
+//! the outcomes of stages. A page written during a run has no mark: it is never final.
 
 use maud::{Markup, html};
 
 use super::workspace::Workspace;
 use crate::digest::{Digest, Encoder};
 
-/// What a page is made from.
+/// The digests of a page's inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// All but which stages would run again: that isn't known to a run of some of them.
+    /// All inputs but the out-of-date stages, which a run of some stages doesn't know.
     pub but_stale: Digest,
-    /// All.
+    /// All inputs.
     pub all: Digest,
 }
 
 impl Mark {
-    /// Bytes at the beginning of a page among which its mark is.
+    /// Number of bytes at the beginning of a page that contain its mark.
     pub const WITHIN: u64 = 512;
 
-    /// Of the page that would be made now.
+    /// The mark of the current page.
     pub fn of(workspace: &Workspace) -> Option<Mark> {
         let history = workspace.history;
         if history.going.is_some() {
@@ -53,7 +52,7 @@ impl Mark {
         Some(Mark { but_stale, all: encoder.finish() })
     }
 
-    /// As it stands in a page.
+    /// As written in a page.
     pub(super) fn render(self) -> Markup {
         html! { meta name="made-from" content={ (self.but_stale) " " (self.all) }; }
     }

@@ -1,7 +1,7 @@
-//! What several sections have in common: numbers as they are shown, swatches, tabs, tables.
+//! Elements shared by sections: numbers, swatches, tabs, tables.
 //!
-//! Knows no section. Elements are written with `maud`: what is put into one is text, in attributes too, unless it is
-//! [`Markup`] already, so that `<script>` in a file's name is shown and not run. There are no `style` attributes and no event
+//! Knows no section. Elements are written with `maud`, which escapes inserted text, in attributes too, unless it is
+//! [`Markup`] already; so `<script>` in a file's name is shown and not run. There are no `style` attributes and no event
 //! handlers: the page's policy forbids both.
 
 use maud::{Markup, html};
@@ -11,12 +11,12 @@ pub(super) fn section(id: &str, heading: &str, body: &Markup) -> Markup {
     html! { section id=(id) { h2 { (heading) } "\n" (body) } "\n" }
 }
 
-/// A share of 1 in %, with one place; a dash where it is undefined.
+/// A share of 1 in %, with one decimal; a dash if undefined.
 pub(super) fn percent(share: Option<f64>) -> String {
     share.map_or("–".to_owned(), |share| format!("{:.1}", 100.0 * share))
 }
 
-/// A difference with its sign, which is no hyphen: `+1.9`, `−2.4`; nothing has none.
+/// A difference with its sign, a true minus: `+1.9`, `−2.4`; no sign for zero.
 pub(super) fn signed(points: f64) -> String {
     let text = format!("{points:+.1}");
     if text.contains(|c| ('1'..='9').contains(&c)) { text.replace('-', "−") } else { "0.0".to_owned() }
@@ -32,7 +32,7 @@ pub(super) fn swatch(of: [u8; 3]) -> Markup {
     html! { svg.swatch viewBox="0 0 1 1" { rect width="1" height="1" fill=(colour(of)) {} } }
 }
 
-/// Several panels of which one is seen, at `first` that with this place, without a script. `id` is unique in the page.
+/// Several panels of which one is visible, at first the one with this index, without a script. `id` is unique in the page.
 pub(super) fn tabs(id: &str, panels: &[(String, Markup)], first: usize) -> Markup {
     if let [(_, body)] = panels {
         return body.clone();
@@ -44,14 +44,14 @@ pub(super) fn tabs(id: &str, panels: &[(String, Markup)], first: usize) -> Marku
                 label for={ (id) "-" (at) } { (name) }
             }
             @for (name, body) in panels {
-                // On paper there is nothing to choose: all panels are there, each with its name.
+                // On paper all panels are printed, each with its name.
                 div.panel { p.printed { (name) } (body) }
             }
         }
     }
 }
 
-/// A table. The first column is left-aligned, numbers are not.
+/// A table. The first column is left-aligned, numbers are right-aligned.
 pub(super) fn table(heads: &[&str], rows: &[Vec<Markup>]) -> Markup {
     html! {
         div.wide {

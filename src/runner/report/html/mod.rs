@@ -1,11 +1,12 @@
-//! `report.html`: one file a pipeline, that opens from disk, asks the network for nothing and is read without a script.
+//! `report.html`: one self-contained file per pipeline, readable without a script or network.
 //!
-//! Two halves. [`gather`] makes a [`Page`] out of what the cache, the index and the history of runs hold: each section's
-//! file has the typed data that it shows, and whatever is missing is missing, as a pipeline may be half done or have
-//! failed. [`Page::render`] is a function of that alone. Writes no file: `views` does.
+//! Two halves. [`gather`] builds a [`Page`] from the cache, the index and the history of runs: each section's file has the
+//! typed data that it shows; data may be missing, as a pipeline may be unfinished or have failed. [`Page::render`] depends
+//! only on that. Writes no file: `views` does.
 //!
-//! Safe whatever things are called: markup and text are different types, and what is put into an element as text is escaped by
-//! `maud`. The page's policy admits this page's own style and script and nothing from outside (`document`). Small whatever is shown: curves are thinned, maps shrunk, pictures few.
+//! Safe for any names: markup and text are different types, and `maud` escapes inserted text. The page's policy allows only
+//! this page's own style and script, nothing external (`document`). Always small: curves are thinned, maps shrunk, pictures
+//! few.
 
 mod agreement;
 mod certainty;
@@ -46,7 +47,7 @@ use serde_json::json;
 use crate::kind::OutputRole;
 use crate::pipeline::Class;
 
-/// What a report shows.
+/// The content of a report.
 pub struct Page {
     mark: Option<Mark>,
     head: head::Head,
@@ -70,7 +71,7 @@ pub struct Page {
     evaluations: Vec<String>,
 }
 
-/// Looks up all that the page shows. `written` is now, in seconds since the Unix epoch.
+/// Collects everything that the page shows. `written` is now, in seconds since the Unix epoch.
 pub fn gather(workspace: &Workspace, written: f64) -> Page {
     let stages = stages::gather(workspace);
     let results = evaluation::gather(workspace);
@@ -79,7 +80,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
     let images = images::gather(workspace, &results);
     let mut photographs = photographs::Photographs::default();
     let certainties = certainty::gather(workspace);
-    // Where there are labels to measure with, agreement says nothing more.
+    // With labels to evaluate on, agreement adds nothing.
     let agreements =
         if results.is_empty() { agreement::gather(workspace, &certainties, &mut photographs) } else { Vec::new() };
     let rankings = ranking::gather(workspace, &mut photographs);
@@ -124,7 +125,7 @@ fn evaluations(workspace: &Workspace) -> Vec<String> {
 }
 
 impl Page {
-    /// What is worth worrying about, worst first, in a sentence each; but for how few seeds there are, which tables say.
+    /// The findings, worst first, one sentence each; except the one on too few seeds, which tables show.
     pub fn findings(&self) -> Vec<String> {
         let seeds = self.settings.first().and_then(findings::few_seeds);
         let others = self.findings.iter().filter(|finding| Some(*finding) != seeds.as_ref());
@@ -147,7 +148,7 @@ impl Page {
         document(&self.head.name, mark, &body, &self.photographs.style(), &self.data())
     }
 
-    /// Those that have something to show: id, heading, what stands below it.
+    /// The non-empty sections: id, heading, content.
     fn sections(&self) -> Vec<(&'static str, &'static str, Markup)> {
         let classes = &self.classes;
         let certainty = || {
@@ -173,7 +174,7 @@ impl Page {
         all.into_iter().filter_map(|(id, name, body)| Some((id, name, body?))).collect()
     }
 
-    /// The numbers for other programs: those of `metrics.json` as they are there.
+    /// The numbers for other programs, as in `metrics.json`.
     fn data(&self) -> serde_json::Value {
         let stage = |card: &stages::Card| {
             json!({

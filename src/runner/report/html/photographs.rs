@@ -1,8 +1,8 @@
-//! The photographs of the page: each is in it once, however many sections show it.
+//! The photographs of the page: each is included once, however many sections show it.
 //!
-//! Knows contents, no names. A photograph is a style rule, and every cell that shows it or lays a map over it carries the
+//! Knows contents, no names. A photograph is a style rule, and every cell that shows it or overlays a map on it has the
 //! rule's class: that needs no script, and a map can't be misaligned. Equal files are one photograph whichever stage wrote
-//! them, as a class is called after the content's digest.
+//! them, as a class is named after the content's digest.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,7 +14,7 @@ use super::picture::base64;
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 
-/// Those that are shown somewhere.
+/// The photographs in use.
 #[derive(Default)]
 pub(super) struct Photographs(BTreeMap<FileDigest, Photograph>);
 
@@ -25,18 +25,18 @@ struct Photograph {
 }
 
 impl Photographs {
-    /// Takes a photograph into the page and gives the class of its cells. None if it isn't there or is no image.
+    /// Adds a photograph to the page and returns the class of its cells. None if it is missing or not an image.
     pub(super) fn class(&mut self, workspace: &Workspace, file: FileDigest) -> Option<String> {
         if let Entry::Vacant(place) = self.0.entry(file) {
             let content = workspace.object(file)?;
-            // A height of 0 is told by a later marker, which cameras don't write.
+            // A height of 0 is defined by a later marker, which cameras don't write.
             let size = intrada_picture::size_of(&content).filter(|size| size.iter().all(|side| *side > 0))?;
             place.insert(Photograph { file: content, size });
         }
         Some(class(file))
     }
 
-    /// The style rules, in which the photographs are.
+    /// The style rules that contain the photographs.
     pub(super) fn style(&self) -> String {
         let mut out = String::new();
         for (digest, Photograph { file, size: [width, height] }) in &self.0 {
@@ -50,13 +50,13 @@ impl Photographs {
     }
 }
 
-/// Sixteen hexadecimal digits of the digest: two photographs of one page don't share them.
+/// Sixteen hexadecimal digits of the digest: unique within a page.
 fn class(file: FileDigest) -> String {
     format!("p{:.16}", file.0.to_string())
 }
 
-/// A cell: a map over its photograph, or the photograph alone. `class` is its photograph's, where it has one; `map` is an
-/// `img` element; `about` says what is seen; `below` is all that is left where there is nothing to see.
+/// A cell: a map over its photograph, or the photograph alone. `class` is its photograph's, if it has one; `map` is an
+/// `img` element; `about` describes the picture; `below` is shown below it, and alone if there is no picture.
 pub(super) fn cell(class: Option<&str>, map: Option<Markup>, about: &str, below: impl Render) -> Markup {
     let label = map.is_none().then_some(about);
     html! {
@@ -73,7 +73,7 @@ pub(super) fn cell(class: Option<&str>, map: Option<Markup>, about: &str, below:
 pub(super) mod tests {
     use super::*;
 
-    /// The head of a JPEG of this size, which is all that is read here; `tail` makes it another one.
+    /// The header of a JPEG of this size, the only part that is read here; `tail` makes it a different file.
     pub(in super::super) fn jpeg(width: u8, height: u8, tail: &str) -> Vec<u8> {
         let mut file =
             vec![0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xc0, 0, 11, 8, 0, height, 0, width, 1, 1, 0x11, 0];

@@ -1,4 +1,4 @@
-//! Maps as elements of the page, and what their colours mean.
+//! Maps as elements of the page, and their legends.
 
 use maud::{Markup, html};
 
@@ -11,7 +11,7 @@ pub(super) fn element(map: &Map, palette: &Palette, about: &str) -> Markup {
     html! { img src={ "data:image/png;base64," (base64(&map.png(palette))) } alt=(about); }
 }
 
-/// What the colours mean, and the slider that fades them.
+/// The legends, and the slider that fades the maps.
 pub(super) fn key(classes: &[Class]) -> Markup {
     html! {
         (legend(classes))
@@ -39,13 +39,14 @@ fn legend(classes: &[Class]) -> Markup {
     }
 }
 
-/// The scale of entropies, always the same: 0 to the entropy of equally likely classes.
+/// The fixed scale of entropies: 0 to the entropy of equally likely classes.
 fn entropy_legend() -> Markup {
     html! {
         p.legend {
             "entropy 0 "
             svg.scale viewBox="0 0 256 1" preserveAspectRatio="none" {
-                // Pieces and no gradient: the legend stands in the page several times, and a gradient would need a name of its own in each.
+                // Separate steps instead of a gradient: the legend occurs several times, and each gradient would need a
+                // unique name.
                 @for (at, piece) in viridis().iter().enumerate().step_by(8) {
                     rect x=(at) width="9" height="1" fill=(colour(*piece)) {}
                 }

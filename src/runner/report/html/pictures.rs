@@ -1,8 +1,8 @@
-//! Pictures: of the images that an evaluation found most telling, the label and what each network makes of it.
+//! Pictures: of the most informative images of an evaluation, the label and each network's prediction.
 //!
-//! Knows the folder `pictures` of an evaluation, which chose them. Every map is laid over its photograph in a cell of the
-//! same size, so that nothing can be misaligned. Enlarging a picture, fading the maps and blinking between two networks are
-//! the script's (`pictures.js`); the rows are whole without.
+//! Knows the folder `pictures` of an evaluation, which chose them. Every map is overlaid on its photograph in a cell of the
+//! same size, so that nothing can be misaligned. The script (`pictures.js`) enlarges pictures, fades maps and switches
+//! between two networks; the rows are complete without it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -22,10 +22,10 @@ use crate::pipeline::Class;
 use crate::results::image::{ImageScore, map_file};
 use crate::results::map::{Map, Palette, class_palette, error_palette, viridis};
 
-/// Images that are named as those of the greatest gains, and losses.
+/// How many images are listed as the largest gains, and losses.
 const NAMED: usize = 5;
 
-/// The pictures of one evaluation, in the order in which they are shown.
+/// The pictures of one evaluation, in display order.
 pub(super) struct Shown {
     rows: Vec<Row>,
 }
@@ -35,14 +35,14 @@ struct Row {
     line: ImageScore,
     /// Why it is shown.
     reason: String,
-    /// The class of its photograph's cells.
+    /// The CSS class of its photograph's cells.
     photograph: Option<String>,
     truth: Option<Map>,
     predictions: HashMap<String, Map>,
     entropy: HashMap<String, Map>,
 }
 
-/// The pictures of these evaluations, one for one.
+/// The pictures of each of these evaluations.
 pub(super) fn gather(workspace: &Workspace, evaluations: &[Images], photographs: &mut Photographs) -> Vec<Shown> {
     evaluations.iter().map(|images| shown(workspace, images, photographs)).collect()
 }
@@ -72,12 +72,12 @@ fn shown(workspace: &Workspace, images: &Images, photographs: &mut Photographs) 
     Shown { rows }
 }
 
-/// Why an evaluation shows an image, in the order of the rows; those without one of these come last.
+/// Why an evaluation shows an image, in the order of the rows; other reasons come last.
 const REASONS: [&str; 3] = ["best", "median", "worst"];
 
-/// The images that are shown, and why. An evaluation has pictures of what any network gained and lost most over any other, as
-/// the order of the networks is no part of its key. Here it is known: of those images only the ones of the two networks stay
-/// that are compared, the step that is to be judged.
+/// The images to show, and why. An evaluation has pictures of the largest gains and losses between any two networks, as the
+/// order of the networks isn't part of its key. Here the order is known: only those between the two compared networks are
+/// kept.
 fn chosen(images: &Images) -> impl Iterator<Item = (&ImageScore, String)> {
     let gains = images.gains();
     let ends = gains.and_then(|Gains { before, last, by_image }| {
@@ -96,7 +96,7 @@ fn chosen(images: &Images) -> impl Iterator<Item = (&ImageScore, String)> {
     })
 }
 
-/// The section; none where nothing was evaluated.
+/// The section; none without an evaluation.
 pub(super) fn render(evaluations: &[Images], shown: &[Shown], classes: &[Class]) -> Option<Markup> {
     let palette = class_palette(classes);
     let one = |(images, shown): (&Images, &Shown)| {
@@ -135,7 +135,7 @@ fn table(images: &Images, rows: &[Row], palette: &Palette) -> Markup {
     }
 }
 
-/// What the key b does, where there are two networks to blink between.
+/// The control for the key B, if there are two networks to switch between.
 fn blink(images: &Images) -> Markup {
     let Some(judged) = images.judged().filter(|_| images.networks.len() > 1) else { return html! {} };
     let compared = images.compared.map(|(before, _)| before);
@@ -186,7 +186,7 @@ fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], palette: &P
     }
 }
 
-/// The judged network beside the one that it is compared with, over all images: those with pictures are a few of them.
+/// The judged network against the baseline, over all images: only a few of them have pictures.
 fn differences(gains: &Gains) -> Markup {
     let Gains { before, last, by_image } = gains;
     let better = by_image.iter().filter(|(gain, _)| *gain > 0.0).count();
@@ -216,7 +216,7 @@ fn named<'a>(word: &str, images: impl Iterator<Item = &'a (f64, &'a str)>) -> Ma
     html! { @if !list.is_empty() { p.note { "Most " (word) ": " (list.join(", ")) "." } } }
 }
 
-/// All gains, sorted, with a mark where losses end.
+/// All gains, sorted, with a mark at zero.
 fn curve(gains: &Gains, worse: usize) -> Markup {
     let points = (1..).zip(&gains.by_image).map(|(at, (gain, _))| (f64::from(at), 100.0 * gain)).collect();
     let x = Range { from: 0.0, to: gains.by_image.len() as f64, logarithmic: false };

@@ -1,7 +1,7 @@
-//! Provenance: with what, from what and by which file all this was made.
+//! Provenance: program versions, data and pipeline file behind these results.
 //!
-//! Knows what traces say of the circumstances in which their results were computed: they were noted then, since the commit
-//! or the machine of whoever looks at the page is another matter. Results of several runs may have several of each.
+//! Knows what traces recorded when the results were computed, since the commit or the machine may differ when the page is
+//! written. Results of several runs may have several values of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::pipeline::{Format, Span};
 use crate::results::made_with;
 use crate::store::Trace;
 
-/// Traces that are read: more stages say nothing more of where they were computed.
+/// How many traces are read: further stages add nothing about where they were computed.
 const TRACES: usize = 200;
 
 /// What the section shows.
@@ -24,21 +24,21 @@ pub(super) struct Provenance {
     /// Name and value.
     facts: Vec<(&'static str, String)>,
     datasets: Vec<Dataset>,
-    /// The command that makes all this again.
+    /// The command that reproduces everything.
     command: String,
     /// The pipeline file's name and text.
     file: (String, String),
 }
 
-/// A data set as stages read it: with labels and without are two.
+/// A data set as stages read it: with and without labels count as two.
 struct Dataset {
     name: String,
     digest: String,
-    /// How many images, where that is known.
+    /// Number of images, if known.
     images: Option<u64>,
 }
 
-/// Looks it up.
+/// Collects it.
 pub(super) fn gather(workspace: &Workspace) -> Provenance {
     let pipeline = workspace.pipeline;
     let traces: Vec<Trace> = workspace.stages().take(TRACES).filter_map(|(id, _)| workspace.trace(id)).collect();
@@ -55,8 +55,8 @@ pub(super) fn gather(workspace: &Workspace) -> Provenance {
     }
 }
 
-/// Different values, the most frequent first, each with how often it is there if there are several. Empty where nobody says
-/// anything.
+/// Different values, the most frequent first, with their number of occurrences if there are several. Empty if no value is
+/// recorded.
 fn values<'a>(of: impl Iterator<Item = &'a str>) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for value in of {
@@ -69,7 +69,7 @@ fn values<'a>(of: impl Iterator<Item = &'a str>) -> String {
         [(value, _)] => (*value).to_owned(),
         several => {
             let said = several.iter().map(|(value, times)| {
-                let value = if value.is_empty() { "not noted" } else { value };
+                let value = if value.is_empty() { "not recorded" } else { value };
                 format!("{value} ({})", plural(*times, "stage"))
             });
             said.collect::<Vec<_>>().join("; ")
@@ -78,7 +78,7 @@ fn values<'a>(of: impl Iterator<Item = &'a str>) -> String {
 }
 
 impl Provenance {
-    /// The commit in short, and whether files differed from it, if all of it was computed at one.
+    /// The short commit, and whether the work tree was dirty, if all was computed at one commit.
     pub(super) fn commit(&self) -> Option<String> {
         let (_, noted) = self.facts.iter().find(|(name, _)| *name == "commit")?;
         let end = noted.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(noted.len());
@@ -101,7 +101,8 @@ fn datasets(workspace: &Workspace, traces: &[Trace]) -> Vec<Dataset> {
         let name = part("what")?.strip_prefix("data set ")?.to_owned();
         Some((name, part("digest")?, part("listing")))
     };
-    // Each once before its listing is read: that of a large data set is megabytes, and all members of a sweep have it.
+    // Each only once, before reading its listing: that of a large data set has megabytes, and all members of a sweep share
+    // it.
     let found: BTreeSet<(String, String, Option<String>)> = inputs.filter_map(named).collect();
     let dataset = |(name, digest, listing): (String, String, Option<String>)| {
         let of_file = workspace.pipeline.datasets.iter().find(|dataset| dataset.name == name);
@@ -130,7 +131,7 @@ pub(super) fn render(provenance: &Provenance) -> Markup {
         }
         p { "Reproduce:" }
         pre { (provenance.command) } "\n"
-        details { summary { (file) " as it was typed" } pre { (pipeline) } } "\n"
+        details { summary { (file) " as written" } pre { (pipeline) } } "\n"
         p.note {
             "Resolved configuration, with defaults in grey: the parameters of each " a href="#pipeline" { "stage" } "."
         }
@@ -145,7 +146,7 @@ mod tests {
     fn several_values_are_counted_and_a_single_one_is_not() {
         let values = |of: &[&str]| values(of.iter().copied());
         assert_eq!(values(&["cpu", "cpu"]), "cpu");
-        assert_eq!(values(&["", "a", "b", "b"]), "b (2 stages); a (1 stage); not noted (1 stage)");
+        assert_eq!(values(&["", "a", "b", "b"]), "b (2 stages); a (1 stage); not recorded (1 stage)");
         assert_eq!(values(&["", ""]), "");
         assert_eq!(values(&[]), "");
     }

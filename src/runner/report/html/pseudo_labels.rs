@@ -1,6 +1,6 @@
-//! Pseudo-labels: how much of each class they hold, and some of them over their photographs, with their entropy.
+//! Pseudo-labels: the share of each class, and some labels over their photographs, with their entropy.
 //!
-//! Knows the labels' folder and what the stage noted. The shares are its notes: counting again would read every label.
+//! Knows the labels' folder and the stage's notes. The shares come from the notes: counting again would read every label.
 
 use maud::{Markup, html};
 
@@ -15,23 +15,23 @@ use crate::kind::OutputRole;
 use crate::pipeline::{Class, StageId};
 use crate::results::map::{Map, class_palette};
 
-/// Labels that are shown.
+/// Number of labels shown.
 const SHOWN: usize = 6;
-/// Stages of which labels are shown: those of a sweep's members are much the same.
+/// For how many stages labels are shown: those of a sweep's members are similar.
 const IN_PICTURES: usize = 3;
 
 /// The pseudo-labels of one stage.
 pub(super) struct PseudoLabels {
     /// The stage.
     pub(super) name: String,
-    /// As the stage noted it: how many, and how much of them is labelled.
+    /// From the stage's notes: how many, and the labelled share.
     summary: String,
-    /// In the order of the classes, 0 to 1; empty where the stage didn't note them.
+    /// In the order of the classes, 0 to 1; empty if the stage didn't record them.
     pub(super) shares: Vec<f64>,
     examples: Vec<Seen>,
 }
 
-/// Pseudo-labellings whose results count; of a large sweep the first.
+/// Pseudo-labellings with current results; of a large sweep the first.
 pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<PseudoLabels> {
     let mut all: Vec<PseudoLabels> = Vec::new();
     for (id, _) in workspace.stages() {
@@ -53,7 +53,7 @@ fn one(workspace: &Workspace, id: StageId, shown: usize, photographs: &mut Photo
         let label = Map::decode(&workspace.object(*object)?)?.small();
         let mut seen = inference.seen(workspace, &path.to_string_lossy(), photographs);
         seen.classes = Some(label);
-        // The label's ending isn't the image's.
+        // The label's extension isn't the image's.
         seen.image = path.with_extension("").display().to_string();
         Some(seen)
     };
@@ -67,14 +67,14 @@ fn one(workspace: &Workspace, id: StageId, shown: usize, photographs: &mut Photo
     })
 }
 
-/// `road 12.50 %, sky 3.10 %` as shares; empty if it isn't that, of so many classes.
+/// Parses `road 12.50 %, sky 3.10 %`; empty if it has another form or number of classes.
 fn shares(noted: &str, classes: usize) -> Vec<f64> {
     let share = |part: &str| part.strip_suffix(" %")?.rsplit(' ').next()?.parse::<f64>().ok();
     let shares: Vec<f64> = noted.split(", ").filter_map(share).map(|share| share / 100.0).collect();
     if shares.len() == classes { shares } else { Vec::new() }
 }
 
-/// The section; none where nothing was labelled.
+/// The section; none without pseudo-labels.
 pub(super) fn render(all: &[PseudoLabels], truths: &[Shares], classes: &[Class]) -> Option<Markup> {
     (!all.is_empty()).then(|| {
         html! {

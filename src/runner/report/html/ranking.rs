@@ -1,6 +1,6 @@
-//! Ranking: the sorted scores with the cut between easy and hard, and the images at its ends and at the cut.
+//! Ranking: the sorted scores with the cut between easy and hard, and the images at both ends and at the cut.
 //!
-//! Knows `ranking.csv` and what the entropy inference that was ranked left to look at.
+//! Knows `ranking.csv` and the pictures of the ranked entropy inference.
 
 use maud::{Markup, html};
 use serde_json::json;
@@ -17,30 +17,30 @@ use crate::pipeline::{Class, Coordinate, Stage, StageId, Value};
 use crate::results::image::named;
 use crate::results::map::class_palette;
 
-/// Images at each place of the order.
+/// Images at each position.
 const EACH: usize = 6;
-/// Rankings whose images are shown: those of a sweep's members are much the same.
+/// For how many rankings images are shown: those of a sweep's members are similar.
 const IN_PICTURES: usize = 3;
 
 /// One ranking.
 pub(super) struct Ranking {
     /// The stage.
     pub(super) name: String,
-    /// As the file calls it.
+    /// Its name in the file.
     pub(super) family: String,
-    /// Where it stands in its sweep.
+    /// Its coordinates in its sweep.
     pub(super) coordinates: Vec<Coordinate>,
     /// Axis and value, without the seed.
     pub(super) setting: Vec<(String, String)>,
-    /// The data set whose images were ranked.
+    /// The data set of the ranked images.
     pub(super) dataset: String,
     /// λ.
     lambda: f64,
-    /// What another λ is tried with: it stands between these two.
+    /// The command that tries another λ: the text before and after it.
     command: [String; 2],
     /// Ascending: the easiest first.
     ranked: Vec<Ranked>,
-    /// Place in words, and the images there; none where others stand for it.
+    /// Position in words, and the images there; none if others represent it.
     shown: Vec<(&'static str, Vec<Example>)>,
 }
 
@@ -57,7 +57,7 @@ struct Example {
     seen: Seen,
 }
 
-/// Rankings whose results count; of a large sweep the first.
+/// Rankings with current results; of a large sweep the first.
 pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<Ranking> {
     let mut rankings: Vec<Ranking> = Vec::new();
     for (id, _) in workspace.stages() {
@@ -117,7 +117,7 @@ fn ranking(workspace: &Workspace, id: StageId) -> Option<Ranking> {
     })
 }
 
-/// Of what is set twice, the last counts. Where λ is swept, the sweep's one value is replaced.
+/// If a key is set twice, the last one wins. If λ is swept, the sweep's one value is replaced.
 fn command(workspace: &Workspace, stage: &Stage) -> [String; 2] {
     let is_swept = stage.coordinates.iter().any(|at| at.axis == "lambda");
     let (matrix, open, close) = if is_swept { ("matrix.", "[", "]'") } else { ("", "", "") };
@@ -133,12 +133,12 @@ fn line(line: &str) -> Option<Ranked> {
 }
 
 impl Ranking {
-    /// How many images were ranked.
+    /// The number of ranked images.
     pub(super) fn images(&self) -> usize {
         self.ranked.len()
     }
 
-    /// For programs, and for the script that tells what another λ would change: scores with as many digits as matter.
+    /// For programs, and for the script that shows the effect of another λ: scores with sufficient digits.
     pub(super) fn data(&self) -> serde_json::Value {
         let rounded = |score: f64| format!("{score:.5e}").parse::<f64>().unwrap_or(score);
         json!({
@@ -149,13 +149,13 @@ impl Ranking {
         })
     }
 
-    /// Those of the easy part.
+    /// The size of the easy part.
     pub(super) fn easy(&self) -> impl Iterator<Item = &str> {
         self.ranked.iter().filter(|ranked| ranked.is_easy).map(|ranked| ranked.image.as_str())
     }
 }
 
-/// The section; none where nothing was ranked.
+/// The section; none without a ranking.
 pub(super) fn render(rankings: &[Ranking], classes: &[Class]) -> Option<Markup> {
     (!rankings.is_empty()).then(|| {
         html! {
@@ -199,7 +199,7 @@ fn one(ranking: &Ranking, classes: &[Class]) -> Markup {
     }
 }
 
-/// What another λ would change, by script: the numbers are in the page's data.
+/// The effect of another λ, computed by the script from the page's data.
 fn slider(ranking: &Ranking) -> Markup {
     let [command, rest] = &ranking.command;
     html! {

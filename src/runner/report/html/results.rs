@@ -1,7 +1,6 @@
-//! Results: what each evaluation found, last beside best, class by class.
+//! Results: each evaluation's numbers, last and best, class by class.
 //!
-//! Knows evaluations and decides nothing: numbers are shown as they are there. What may be said of a difference is said in
-//! the head of the page.
+//! Knows evaluations and decides nothing: numbers stay as they are. The head of the page judges differences.
 
 use maud::{Markup, Render as _, html};
 
@@ -12,24 +11,24 @@ use crate::measures::{count, plural};
 use crate::pipeline::Class;
 use crate::results::metrics::Measured;
 
-/// Evaluations up to which all are open: nobody scrolls past fifty, and the sweep's table leads to each.
+/// The maximum number of evaluations shown open; the sweep's table links to each.
 const UNFOLDED: usize = 3;
-/// Letters of a network's name beyond which the head of its column has several lines.
+/// Names of networks longer than this are broken over several lines in the table's header.
 const LONG: usize = 16;
-/// Networks up to which their table leaves room beside it.
+/// With at most this many networks, there is space next to their table.
 const BESIDE: usize = 3;
 
 /// One of the means of a result, 0 to 1.
 type Mean = fn(&Measured) -> Option<f64>;
 
-/// Over all classes, and over the parts of them that papers report.
+/// Over all classes, and over the subsets that papers report.
 const MEANS: [(&str, Mean); 3] = [
     ("mIoU", |measured| measured.miou),
     ("mIoU of 16", |measured| measured.miou_16),
     ("mIoU of 13", |measured| measured.miou_13),
 ];
 
-/// The section; none where nothing was evaluated.
+/// The section; none without an evaluation.
 pub(super) fn render(evaluations: &[Evaluation], classes: &[Class]) -> Option<Markup> {
     let is_folded = evaluations.len() > UNFOLDED;
     (!evaluations.is_empty()).then(|| {
@@ -75,8 +74,8 @@ fn of_class<'a>(class: &'a Class) -> impl Fn(&Measured) -> Option<f64> + 'a {
     |measured| measured.iou.get(&class.name).copied().flatten()
 }
 
-/// A row a mean and a class, a column a network: the last networks as bars and numbers. The script can put the classes into
-/// another order, for which the rows hold their IoU and their gain.
+/// One row per mean and class, one column per network: the last networks as bars and numbers. The script can sort the
+/// classes, for which the rows have their IoU and their gain as attributes.
 fn table_of_iou(evaluation: &Evaluation, classes: &[Class]) -> Markup {
     let models = &evaluation.models;
     let is_known = |mean: Mean| models.iter().any(|model| mean(&model.measured).is_some());
@@ -111,7 +110,7 @@ fn table_of_iou(evaluation: &Evaluation, classes: &[Class]) -> Markup {
     }
 }
 
-/// The head of a network's column.
+/// The header of a network's column.
 fn head(at: usize, model: &Model) -> Markup {
     let long = if model.name.chars().count() > LONG { " long" } else { "" };
     html! {
@@ -138,9 +137,9 @@ fn row(evaluation: &Evaluation, name: &Markup, of: impl Fn(&Measured) -> Option<
     }
 }
 
-/// A bar a network.
+/// One bar per network.
 fn bars(shares: &[Option<f64>]) -> Markup {
-    // Of a bar and the room below it, in units of the drawing, which is 100 wide.
+    // Height of a bar and its margin, in units of the drawing, which is 100 wide.
     let bar = if shares.len() <= BESIDE { 8 } else { 6 };
     let height = shares.len() * bar;
     html! {
@@ -153,7 +152,7 @@ fn bars(shares: &[Option<f64>]) -> Markup {
     }
 }
 
-/// The row of what each training saw at its best on the same images; none where nothing was looked at on the way.
+/// The row of each training's best evaluation on the same images; none without such evaluations.
 fn best(evaluation: &Evaluation) -> Markup {
     if evaluation.models.iter().all(|model| model.best.is_none()) {
         return html! {};
@@ -174,7 +173,7 @@ fn best(evaluation: &Evaluation) -> Markup {
     }
 }
 
-/// What has to be known to read the table.
+/// Notes needed to read the table.
 fn remarks(evaluation: &Evaluation, classes: &[Class]) -> Markup {
     let is_chosen = evaluation.models.iter().any(|model| model.best.is_some() || model.chosen_on.is_some());
     let is_undefined =
@@ -183,7 +182,7 @@ fn remarks(evaluation: &Evaluation, classes: &[Class]) -> Markup {
     html! {
         @if is_chosen {
             p.note {
-                "Best was chosen on labelled target images, as in the papers: it is no number of a method that sees no labels. \
+                "Best was chosen on labelled target images, as in the papers; a method without labels can't select it. \
                  Last is."
             }
         }

@@ -1,6 +1,6 @@
-//! Shares: how much of the pixels each class has, side by side in pseudo-labels, predictions and labels.
+//! Shares: each class's share of the pixels, side by side in pseudo-labels, predictions and labels.
 //!
-//! Knows counts, no map. True shares come from confusion matrices, whose rows sum up to the labels: no label is read for them.
+//! Knows counts, no map. True shares come from confusion matrices, whose row sums are the labels' counts: no label is read.
 
 use maud::{Markup, html};
 
@@ -9,23 +9,23 @@ use super::markup::{colour, swatch, table};
 use crate::measures::count;
 use crate::pipeline::Class;
 
-/// Classes that are listed; of more, those that have the largest shares, and the others behind a click.
+/// How many classes are listed: those with the largest shares; the others are behind a click.
 const LISTED: usize = 24;
-/// Columns of labels: data sets beyond these say the same.
+/// The maximum number of label columns: further data sets add nothing.
 const TRUTHS: usize = 3;
-/// A share under half of every true one stands out.
+/// A share below half of every true one is highlighted.
 const FEW: f64 = 0.5;
 
-/// The shares of the classes in one set of maps.
+/// The class shares in one set of maps.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Shares {
-    /// What it is, as text.
+    /// Its name, as text.
     pub(super) name: String,
     /// In the order of the classes, 0 to 1.
     pub(super) of_class: Vec<f64>,
 }
 
-/// Those of the labels of each data set that was evaluated on.
+/// The shares in the labels of each evaluated data set.
 pub(super) fn truths(evaluations: &[Evaluation]) -> Vec<Shares> {
     let mut truths: Vec<Shares> = Vec::new();
     for evaluation in evaluations {
@@ -43,7 +43,7 @@ pub(super) fn truths(evaluations: &[Evaluation]) -> Vec<Shares> {
     truths
 }
 
-/// A table of these beside the truths, a row a class.
+/// A table of these next to the true shares, one row per class.
 pub(super) fn beside(shown: &[Shares], truths: &[Shares], classes: &[Class]) -> Markup {
     let all: Vec<&Shares> = shown.iter().chain(truths).filter(|of| of.of_class.len() == classes.len()).collect();
     let largest = |class: usize| all.iter().map(|of| of.of_class[class]).fold(0.0, f64::max);
@@ -84,7 +84,7 @@ pub(super) fn beside(shown: &[Shares], truths: &[Shares], classes: &[Class]) -> 
     }
 }
 
-/// A bar each, the first in the class's colour. `shares` are of the longest bar.
+/// One bar each, the first in the class's colour. `shares` are relative to the longest bar.
 fn bars(shares: impl ExactSizeIterator<Item = f64>, of: [u8; 3]) -> Markup {
     const BAR: usize = 5;
     let height = shares.len() * BAR;

@@ -1,7 +1,7 @@
-//! Snapshots: how a training's predictions of the same images develop, iteration by iteration.
+//! Snapshots: a training's predictions of the same images at several iterations.
 //!
-//! Knows the pictures that a training leaves on the way, and no losses. Of its images a few are shown, as a page has room for:
-//! all of them, with their entropies, are in TensorBoard's events.
+//! Knows the pictures that a training saves, and no losses. Shows only some of its images for lack of space: all of them,
+//! with their entropies, are in TensorBoard's events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::measures::count;
 use crate::pipeline::{Class, StageId};
 use crate::results::map::{Map, Palette, class_palette};
 
-/// Images of each training.
+/// Images per training.
 const IMAGES: usize = 2;
 
 /// The predictions of one training.
@@ -32,13 +32,13 @@ pub(super) struct Snapshots {
 /// One image.
 struct Strip {
     image: String,
-    /// The class of its photograph's cells.
+    /// The CSS class of its photograph's cells.
     photograph: Option<String>,
-    /// One a moment.
+    /// One per snapshot.
     predictions: Vec<Option<Map>>,
 }
 
-/// Of the trainings whose results count; of a large sweep the first.
+/// Of the trainings with current results; of a large sweep the first.
 pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<Snapshots> {
     workspace.stages().filter_map(|(id, _)| snapshots(workspace, id, photographs)).take(IN_FULL).collect()
 }
@@ -70,7 +70,7 @@ fn snapshots(workspace: &Workspace, id: StageId, photographs: &mut Photographs) 
     })
 }
 
-/// A strip an image, below the curves; empty where no training left any.
+/// One strip per image, below the curves; empty if no training saved any.
 pub(super) fn render(snapshots: &[Snapshots], classes: &[Class]) -> Markup {
     let palette = class_palette(classes);
     html! {

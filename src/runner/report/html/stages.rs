@@ -1,7 +1,7 @@
-//! Pipeline: of each stage its key, parameters, inputs with digests, why it last ran, its log's end; the graph and the last
-//! run above them.
+//! Pipeline: for each stage its key, parameters, inputs with digests, why it last ran, the end of its log; above them the
+//! graph and the last run.
 //!
-//! Of very many stages only the first [`LISTED`] are described, those that aren't done before all others: a page must open.
+//! Of very many stages only the first [`LISTED`] are described, unfinished ones first: a page must stay small.
 
 use maud::{Markup, html};
 
@@ -13,44 +13,44 @@ use crate::pipeline::{Parameter, StageId};
 use crate::shown;
 use crate::store::TracedOutput;
 
-/// Stages that are described.
+/// The maximum number of described stages.
 const LISTED: usize = 400;
-/// Lines of a log's end.
+/// Number of log lines.
 const LOG_LINES: usize = 20;
-/// Digits of a digest that tell it from all others of a page.
+/// Digits of a digest that are unique within a page.
 const DIGITS: usize = 12;
 
 /// A stage as the page shows it.
 pub(super) struct Card {
-    /// Which.
+    /// The stage.
     pub(super) id: StageId,
     /// Its name.
     pub(super) name: String,
-    /// Its kind's.
+    /// Its kind.
     pub(super) kind: &'static str,
-    /// How it stands.
+    /// Its state.
     pub(super) state: State,
     /// How long it took to compute, in seconds.
     pub(super) seconds: Option<f64>,
-    /// The stages that it waits for.
+    /// Its producers.
     pub(super) needs: Vec<StageId>,
     /// Why it failed, or why it last ran.
     pub(super) reason: String,
-    /// What else is known; none of most stages of a very large pipeline.
+    /// Details; none for most stages of a very large pipeline.
     details: Option<Details>,
 }
 
-/// What is behind a stage's results.
+/// The details of a stage's results.
 #[derive(Default)]
 struct Details {
     key: Option<Key>,
-    /// Names and values of the circumstances in which it was computed.
+    /// Names and values of its environment.
     facts: Vec<(String, String)>,
-    /// Role, what, digest.
+    /// Role, name, digest.
     takes: Vec<[String; 3]>,
     /// Output, digest.
     gives: Vec<[String; 2]>,
-    /// Name, value, and whether it was typed.
+    /// Name, value, and whether the file sets it.
     parameters: Vec<(String, String, bool)>,
     /// The end of its log.
     log: Vec<String>,
@@ -83,7 +83,7 @@ fn bare(workspace: &Workspace, id: StageId) -> Card {
     }
 }
 
-/// Characters of a value: it may be a whole shell script, and is in the pipeline file.
+/// Characters of a value: it may be a whole shell script, which is in the pipeline file anyway.
 const VALUE: usize = 4000;
 
 fn details(workspace: &Workspace, id: StageId) -> Details {
@@ -92,7 +92,7 @@ fn details(workspace: &Workspace, id: StageId) -> Details {
     let recorded = workspace.record(id).filter(|_| has_results).map(|record| record.key);
     let key = settled.and_then(|settled| settled.key).or(recorded);
     let mut details = Details { key, ..Details::default() };
-    // Of a stage that failed or waits, the record is that of an earlier key: it took and gave something else.
+    // For a failed or waiting stage the record belongs to an earlier key, with other inputs and outputs.
     if let Some(trace) = workspace.trace(id).filter(|trace| Some(trace.key) == key) {
         let short = |digest: &str| digest.chars().take(DIGITS).collect::<String>();
         details.facts.push(("computed".to_owned(), date(trace.started + trace.seconds)));
@@ -106,7 +106,7 @@ fn details(workspace: &Workspace, id: StageId) -> Details {
         details.gives = trace.outputs.iter().map(given).collect();
     }
     let stage = workspace.pipeline.stage(id);
-    // A default has the place of the stage's name.
+    // A default has the position of the stage's name.
     let value = |it: &Parameter| shown::brief(&it.value.canonical(), VALUE).into_owned();
     let parameter = |it: &Parameter| (it.name.clone(), value(it), it.span != stage.span);
     details.parameters = stage.parameters.iter().map(parameter).collect();
@@ -114,7 +114,7 @@ fn details(workspace: &Workspace, id: StageId) -> Details {
     details
 }
 
-/// The section. `drawing` of the graph and `timeline` stand above.
+/// The section. `drawing` of the graph and `timeline` come first.
 pub(super) fn render(cards: &[Card], drawing: &Markup, timeline: &Markup) -> Markup {
     let described: Vec<(&Card, &Details)> =
         cards.iter().filter_map(|card| Some((card, card.details.as_ref()?))).collect();
@@ -144,9 +144,9 @@ fn one(card: &Card, details: &Details) -> Markup {
                 @if !card.reason.is_empty() { dt { (why) } dd { (card.reason) } }
                 @if let Some(key) = details.key { dt { "key" } dd { code { (key) } } }
                 @for [role, what, digest] in &details.takes {
-                    dt { "takes " (role) } dd { (what) " " code { (digest) } }
+                    dt { "input " (role) } dd { (what) " " code { (digest) } }
                 }
-                @for [output, digest] in &details.gives { dt { "gives " (output) } dd { code { (digest) } } }
+                @for [output, digest] in &details.gives { dt { "output " (output) } dd { code { (digest) } } }
                 @if !details.parameters.is_empty() {
                     dt { "parameters" }
                     dd {
@@ -165,7 +165,7 @@ fn one(card: &Card, details: &Details) -> Markup {
     }
 }
 
-/// Those that were typed before those that are defaults, which are grey.
+/// Explicit values before defaults, which are grey.
 fn typed_first(parameters: &[(String, String, bool)]) -> impl Iterator<Item = &(String, String, bool)> {
     let of_kind = |typed: bool| parameters.iter().filter(move |parameter| parameter.2 == typed);
     of_kind(true).chain(of_kind(false))

@@ -1,6 +1,8 @@
-//! Sweep: the mIoU of its members over what was swept, a dot a seed and the mean; and what seeds say of a difference.
+//! Sweep: the mIoU of its members over the swept parameter, one dot per seed and the mean; and the verdict on a difference
+//! over seeds.
 //!
-//! Knows coordinates, no axis by name but one: members that differ by `seed` alone are one setting, measured several times.
+//! Knows coordinates, no axis by name except one: members that differ only by `seed` are one setting, evaluated several
+//! times.
 
 use std::collections::BTreeMap;
 
@@ -16,23 +18,23 @@ use crate::results::metrics::CHANCE;
 
 /// One setting of one evaluation, over its seeds.
 pub(super) struct Setting {
-    /// The evaluation, as the file calls it.
+    /// The evaluation, as named in the file.
     pub(super) family: String,
-    /// What it was measured on.
+    /// The data set.
     pub(super) dataset: String,
-    /// Axis and value, without the seed; empty where nothing else was swept.
+    /// Axis and value, without the seed; empty if nothing else was swept.
     pub(super) coordinates: Vec<(String, String)>,
-    /// The networks, as the file calls them, in its order; by seed, mIoU from 0 to 1.
+    /// The networks, as named in the file, in its order; by seed, mIoU from 0 to 1.
     pub(super) networks: Vec<(String, Vec<Option<f64>>)>,
-    /// The names of those that were chosen with labels.
+    /// The names of those that were selected with labels.
     pub(super) with_labels: Vec<String>,
-    /// Those that a sentence is about, by their places: as in [`Evaluation::compared`].
+    /// Those that the sentence is about, by index: as in [`Evaluation::compared`].
     pub(super) compared: Option<(usize, usize)>,
-    /// The evaluations that found them, by seed.
+    /// The evaluations, by seed.
     pub(super) members: Vec<StageId>,
 }
 
-/// The evaluations, those that differ by the seed alone as one.
+/// The evaluations; those that differ only by the seed are one.
 pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
     for evaluation in evaluations {
@@ -71,12 +73,12 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<S
 }
 
 impl Setting {
-    /// How many seeds stand behind it.
+    /// The number of seeds.
     pub(super) fn seeds(&self) -> usize {
         self.networks.iter().map(|(_, seeds)| seeds.len()).max().unwrap_or(0)
     }
 
-    /// The sentence about the judged network beside the one that it is compared with; none where there are no two.
+    /// The sentence about the judged network and its baseline; none without a baseline.
     pub(super) fn sentence(&self) -> Option<String> {
         let ((before, old), (judged, new)) =
             self.compared.map(|(old, new)| (&self.networks[old], &self.networks[new]))?;
@@ -107,19 +109,19 @@ impl Setting {
                 format!("{start}, {seeds} seeds: {} ± {sd:.1} points, no gain beyond the spread.", signed(mean))
             }
             (seeds, _) => {
-                format!("{start}, {seeds} seeds: {} points, too few seeds to call it anything.", signed(mean))
+                format!("{start}, {seeds} seeds: {} points, too few seeds for a verdict.", signed(mean))
             }
         })
     }
 }
 
-/// By seed, how many points a network lies above another.
+/// By seed, by how many points a network exceeds another.
 pub(super) fn differences(old: &[Option<f64>], new: &[Option<f64>]) -> Vec<f64> {
     old.iter().zip(new).filter_map(|(old, new)| Some(100.0 * ((*new)? - (*old)?))).collect()
 }
 
-/// In %: `45.4`, `45.4 ± 0.7`. Values that are all equal to the last bit are those of one network, which all seeds have in common:
-/// they have no spread.
+/// In %: `45.4`, `45.4 ± 0.7`. Values that are equal to the last bit come from one network that all seeds share: they have
+/// no spread.
 fn shown(seeds: &[Option<f64>]) -> String {
     let mut known: Vec<f64> = seeds.iter().flatten().copied().collect();
     if known.windows(2).all(|pair| pair[0] == pair[1]) {
@@ -128,7 +130,7 @@ fn shown(seeds: &[Option<f64>]) -> String {
     Spread::of(&known).map_or("–".to_owned(), |spread| spread.percent())
 }
 
-/// The section; none where nothing was swept.
+/// The section; none without a sweep.
 pub(super) fn render(settings: &[Setting]) -> Option<Markup> {
     let mut families: BTreeMap<&str, Vec<&Setting>> = BTreeMap::new();
     for setting in settings {
@@ -166,7 +168,7 @@ fn one(family: &str, settings: &[&Setting]) -> Markup {
     }
 }
 
-/// Coordinates, seeds, networks, difference, and links to what is said of each evaluation.
+/// Coordinates, seeds, networks, difference, and links to each evaluation.
 fn row(setting: &Setting) -> Vec<Markup> {
     let mut row: Vec<Markup> = setting.coordinates.iter().map(|(_, value)| value.render()).collect();
     row.push(setting.seeds().to_string().render());
@@ -189,7 +191,7 @@ fn row(setting: &Setting) -> Vec<Markup> {
     row
 }
 
-/// mIoU over one axis, where its values are numbers: a dot a member, a line through the means.
+/// mIoU over one numeric axis: one dot per member, a line through the means.
 fn chart(axis: &str, settings: &[&Setting]) -> Option<Markup> {
     let at = |setting: &Setting| -> Option<f64> {
         let (_, value) = setting.coordinates.iter().find(|(name, _)| name == axis)?;

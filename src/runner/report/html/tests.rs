@@ -63,7 +63,7 @@ dataset = "source"
 /// Name and content.
 type Files = Vec<(String, Vec<u8>)>;
 
-/// A workspace in which outputs are put by hand.
+/// A workspace whose outputs are written by the test.
 struct Scene {
     dir: tempfile::TempDir,
     pipeline: Pipeline,
@@ -87,7 +87,7 @@ impl Scene {
         Scene { dir, pipeline, graph, store, index: Index::default(), history: History::default() }
     }
 
-    /// Puts the outputs of a stage in place: name of the output, files in it (one without a name: the output is a file).
+    /// Writes the outputs of a stage: name of the output, files in it (one without a name: the output is a file).
     fn place(&mut self, stage: &str, outputs: &[(&str, Files)]) {
         let id = self.pipeline.find(stage).unwrap();
         let placed = self.pipeline.stage(id).outputs.iter().map(|output| {

@@ -1,7 +1,7 @@
-//! The last run, stage by stage: what was computed when, and what was reused, from when, and how much time that saved.
+//! The last run, stage by stage: what was computed when, and what was reused, its age, and the time saved.
 //!
-//! Knows the turns that a history remembers. A reused stage is hatched over the whole of its row: it took next to none of
-//! this run's time, and a bar as long as what it saved would lie about when.
+//! Knows the times in the history. A reused stage is hatched over its whole row: it took almost no time in this run, and a
+//! bar as long as the time saved would be misleading.
 
 use maud::{Markup, html};
 
@@ -10,33 +10,33 @@ use crate::event::Outcome;
 use crate::measures::{date, duration, plural};
 use crate::pipeline::StageId;
 
-/// Stages that are shown; of more, those that took longest.
+/// The maximum number of stages shown: those that took longest.
 const SHOWN: usize = 40;
 
-/// The last run, or the one that goes on.
+/// The last run, or the current one.
 #[derive(Default)]
 pub(super) struct Timeline {
-    /// When it began and ended, in seconds since the Unix epoch; one that goes on ends now.
+    /// Begin and end, in seconds since the Unix epoch; the end of a current run is now.
     span: (f64, f64),
     is_going: bool,
     rows: Vec<Row>,
-    /// Stages that are not shown.
+    /// Number of stages not shown.
     more: usize,
 }
 
-/// One stage in it.
+/// A row of the timeline.
 struct Row {
     id: StageId,
     name: String,
     /// As [`Timeline::span`].
     span: (f64, f64),
-    /// How it came out; `None` while it is worked on.
+    /// Its outcome; `None` while it is in progress.
     outcome: Option<Outcome>,
-    /// Of what was reused: how many seconds it had taken, and when it was computed.
+    /// If reused: how many seconds it had taken, and when it was computed.
     cost: Option<(f64, Option<f64>)>,
 }
 
-/// Looks it up. `now` is in seconds since the Unix epoch.
+/// Collects it. `now` is in seconds since the Unix epoch.
 pub(super) fn gather(workspace: &Workspace, now: f64) -> Timeline {
     let history = workspace.history;
     let turns = history.going.as_ref().map_or(&history.turns, |going| &going.turns);
@@ -66,7 +66,7 @@ pub(super) fn gather(workspace: &Workspace, now: f64) -> Timeline {
     Timeline { span, is_going: history.going.is_some(), rows, more }
 }
 
-/// A row a stage; empty where no run is remembered.
+/// One row per stage; empty if no run is recorded.
 pub(super) fn render(timeline: &Timeline) -> Markup {
     if timeline.rows.is_empty() {
         return html! {};
@@ -116,14 +116,14 @@ fn line(timeline: &Timeline, row: &Row, has_reused: bool) -> Markup {
     }
 }
 
-/// How a stage came out, in words and as a class of the page's style.
+/// The outcome of a stage, in words and as a CSS class.
 fn outcome(row: &Row) -> (&'static str, &'static str) {
     row.outcome.map_or(("running", "running"), |outcome| (outcome.word(), outcome.name()))
 }
 
-/// When it was worked on.
+/// The time in progress.
 fn bar(timeline: &Timeline, row: &Row) -> Markup {
-    /// Of the drawing, which is as wide as its cell; and the least that can be seen of a bar.
+    /// Width of the drawing, which fills its cell; and the minimum width of a bar.
     const WIDTH: f64 = 1000.0;
     const LEAST: f64 = 3.0;
     let length = (timeline.span.1 - timeline.span.0).max(1e-3);

@@ -15,7 +15,7 @@ use crate::measures::count;
 use crate::pipeline::StageId;
 use crate::results::metrics::is_better;
 
-/// Charts, the columns of `losses.jsonl` that they show, and whether these are losses.
+/// Charts, their columns of `losses.jsonl`, and whether these are losses.
 const CHARTS: [(&str, &[&str], bool); 5] = [
     ("segmentation loss", &["seg_main", "seg_aux"], true),
     ("adversarial loss of the generator", &["adv_main", "adv_aux"], true),
@@ -24,7 +24,7 @@ const CHARTS: [(&str, &[&str], bool); 5] = [
     ("learning rate of the generator", &["lr"], false),
 ];
 
-/// Trainings whose curves are shown: more charts in a row can't be compared.
+/// For how many trainings curves are shown: more charts in a row can't be compared.
 const SHOWN: usize = 24;
 
 /// One training.
@@ -33,24 +33,24 @@ pub(super) struct Training {
     pub(super) name: String,
     /// Its losses, by column.
     pub(super) losses: BTreeMap<String, Curve>,
-    /// How many it took.
+    /// Number of iterations.
     pub(super) iterations: u64,
     /// In order.
     pub(super) evaluations: Vec<Evaluated>,
-    /// Where it went on after a kill.
+    /// Where it resumed after a kill.
     pub(super) resumed_from: Option<u64>,
 }
 
 /// A column of `losses.jsonl`. All of it would be 20 MB of a training of the papers' length.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Curve {
-    /// (iteration, loss), as few as are drawn.
+    /// (iteration, loss), reduced for drawing.
     pub(super) points: Vec<(f64, f64)>,
     /// The mean over its last tenth.
     pub(super) end: f64,
 }
 
-/// mIoU of a network in training: a line of `evaluations.jsonl`.
+/// mIoU of a network during training: a line of `evaluations.jsonl`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Evaluated {
     /// Iterations done.
@@ -59,7 +59,7 @@ pub(super) struct Evaluated {
     pub(super) miou: f64,
 }
 
-/// Trainings whose results count, in the order of the graph.
+/// Trainings with current results, in the order of the graph.
 pub(super) fn gather(workspace: &Workspace) -> Vec<Training> {
     let training = |id: StageId| {
         let losses = workspace.bytes(id, OutputRole::Losses)?;
@@ -74,7 +74,7 @@ pub(super) fn gather(workspace: &Workspace) -> Vec<Training> {
     workspace.stages().filter_map(|(id, _)| training(id)).take(SHOWN).collect()
 }
 
-/// Where a training's networks stood.
+/// The evaluations of a training.
 pub(super) fn evaluations(workspace: &Workspace, training: StageId) -> Vec<Evaluated> {
     #[derive(Deserialize)]
     struct Line {
@@ -89,7 +89,7 @@ pub(super) fn evaluations(workspace: &Workspace, training: StageId) -> Vec<Evalu
         .collect()
 }
 
-/// The best, as a training chooses it.
+/// The best, as the training selects it.
 pub(super) fn best(evaluations: &[Evaluated]) -> Option<Evaluated> {
     let better =
         |best: Evaluated, later: &Evaluated| if is_better(later.miou, best.miou) { later.clone() } else { best };
@@ -110,7 +110,7 @@ fn columns(jsonl: &[u8]) -> BTreeMap<String, Curve> {
     columns.into_iter().map(|(name, points)| (name.to_owned(), Curve::of(&points))).collect()
 }
 
-/// One more than the last line says.
+/// One more than the last line's.
 fn iterations(jsonl: &[u8]) -> u64 {
     #[derive(Deserialize)]
     struct Line {
@@ -121,14 +121,14 @@ fn iterations(jsonl: &[u8]) -> u64 {
 }
 
 impl Curve {
-    /// Of all points, of which there is one.
+    /// From all points, of which there is at least one.
     fn of(points: &[(f64, f64)]) -> Curve {
         let tenth = &points[points.len() - points.len().div_ceil(10)..];
         Curve { points: thinned(points), end: tenth.iter().map(|(_, loss)| loss).sum::<f64>() / tenth.len() as f64 }
     }
 }
 
-/// The section; none where nothing was trained. `snapshots` stand below the curves.
+/// The section; none without a training. `snapshots` come below the curves.
 pub(super) fn render(trainings: &[Training], snapshots: &Markup) -> Option<Markup> {
     if trainings.is_empty() {
         return None;
@@ -141,14 +141,14 @@ pub(super) fn render(trainings: &[Training], snapshots: &Markup) -> Option<Marku
         @for row in rows { (row) }
         p.note {
             "By iteration, not smoothed. Charts of one row have the same axes; curves are \
-             min/max-downsampled. Of a training that was resumed more than once the last time is marked."
+             min/max-downsampled. For a training resumed more than once only the last resume is marked."
         }
         @if trainings.len() == SHOWN { p.note { "At most " (SHOWN) " trainings are shown, the first of the graph." } }
         (snapshots)
     })
 }
 
-/// A chart a training, one below the other from row to row; `None` where no training has any of the columns.
+/// One chart per training, one row per quantity; `None` if no training has any of the columns.
 fn row(trainings: &[Training], title: &str, columns: &[&str], are_losses: bool, x: Range) -> Option<Markup> {
     let shown = |training: &Training| -> Vec<Line> {
         let line = |name: &&str| {
@@ -182,7 +182,7 @@ fn row(trainings: &[Training], title: &str, columns: &[&str], are_losses: bool, 
     })
 }
 
-/// mIoU at the evaluations of all trainings that were evaluated.
+/// mIoU at the evaluations of all trainings that have some.
 fn miou(trainings: &[Training], x: Range) -> Markup {
     let seen: Vec<&Training> = trainings.iter().filter(|training| !training.evaluations.is_empty()).collect();
     let line = |training: &&Training| {

@@ -1,7 +1,7 @@
-//! What a report is made from: the pipeline, the cache, the index and the history of its runs.
+//! The sources of a report: the pipeline, the cache, the index and the history of its runs.
 //!
-//! Knows no page. Only results that belong to the pipeline as it is now are handed out: those of a stage that failed, or
-//! that would run again, would be shown beside numbers that they have nothing to do with. Whatever can't be read is none.
+//! Knows no page. Returns only results of the current pipeline: those of a failed or out-of-date stage must not be shown
+//! next to unrelated numbers. Unreadable results count as missing.
 
 use std::path::PathBuf;
 
@@ -15,27 +15,27 @@ use crate::shell;
 use crate::store::index::{Index, StageRecord, record_name};
 use crate::store::{Artifact, Store, Trace};
 
-/// How a stage stands.
+/// The state of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Its results are those of the pipeline as it is.
+    /// Its results are current.
     Done,
-    /// It has results, of another version of the pipeline or its data.
+    /// Its results are of another version of the pipeline or its data.
     Stale,
     /// It failed.
     Failed,
-    /// Something that it needs failed.
+    /// One of its ancestors failed.
     Skipped,
     /// It was stopped.
     Stopped,
     /// It hasn't run in this workspace.
     NotRun,
-    /// It is worked on.
+    /// It is in progress.
     Running,
 }
 
 impl State {
-    /// As a person reads it.
+    /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
             State::Done => "done",
@@ -48,13 +48,13 @@ impl State {
         }
     }
 
-    /// The same as a class of the page's style.
+    /// The same as a CSS class.
     pub(super) fn class(self) -> String {
         self.name().replace(' ', "-")
     }
 }
 
-/// A pipeline in its workspace, as a report looks at it.
+/// A pipeline in its workspace, for a report.
 pub struct Workspace<'a> {
     /// The pipeline.
     pub pipeline: &'a Pipeline,
@@ -62,11 +62,11 @@ pub struct Workspace<'a> {
     pub graph: &'a StageGraph,
     /// The cache.
     pub store: &'a Store,
-    /// What lies in place.
+    /// The index.
     pub index: &'a Index,
-    /// How the last runs came out.
+    /// The outcomes of the last runs.
     pub history: &'a History,
-    /// The stages that would run again: when a run ended, or when one that goes on began.
+    /// The out-of-date stages: at the end of a run, or at the start of a current one.
     pub stale: &'a [StageId],
 }
 
@@ -76,23 +76,23 @@ impl Workspace<'_> {
         self.graph.order().iter().map(|id| (*id, self.pipeline.stage(*id)))
     }
 
-    /// The command that makes all this again: what was set on the command line is set there, too.
+    /// The command that reproduces everything, including values set on the command line.
     pub(super) fn command(&self) -> String {
         let sets = self.pipeline.sources.all().skip(1).map(|source| format!(" --set {}", shell::word(&source.text)));
         format!("intrada-run {}{}", shell::word(&self.pipeline.file.to_string_lossy()), sets.collect::<String>())
     }
 
-    /// What a stage left here when it was last up to date.
+    /// A stage's outputs here when it was last up to date.
     pub(super) fn record(&self, stage: StageId) -> Option<&StageRecord> {
         self.index.stages.get(&record_name(&self.pipeline.name, &self.pipeline.stage(stage).name))
     }
 
-    /// How a stage came out when it last took part in a run.
+    /// The outcome of a stage when it last took part in a run.
     pub(super) fn settled(&self, stage: StageId) -> Option<&Settled> {
         self.history.stages.get(&self.pipeline.stage(stage).name)
     }
 
-    /// How a stage stands. While a run goes on, how an earlier one came out says nothing.
+    /// The state of a stage. During a run, outcomes of earlier runs don't count.
     pub(super) fn state(&self, stage: StageId) -> State {
         let name = &self.pipeline.stage(stage).name;
         let going = self.history.going.as_ref();
@@ -109,34 +109,34 @@ impl Workspace<'_> {
         }
     }
 
-    /// The record of the computation behind a stage's results.
+    /// The trace behind a stage's results.
     pub(super) fn trace(&self, stage: StageId) -> Option<Trace> {
         self.store.load(self.record(stage)?.key).ok().flatten()
     }
 
-    /// What a stage gives of this sort, if its results count.
+    /// A stage's output with this role, if its results are current.
     pub(super) fn artifact(&self, stage: StageId, role: OutputRole) -> Option<Artifact> {
         let record = self.record(stage).filter(|_| self.state(stage) == State::Done)?;
         let output = self.pipeline.stage(stage).outputs.iter().position(|output| output.role == role)?;
         record.outputs.get(output).map(|placed| placed.artifact)
     }
 
-    /// The content of a file that a stage gives.
+    /// The content of a file that a stage outputs.
     pub(super) fn bytes(&self, stage: StageId, role: OutputRole) -> Option<Vec<u8>> {
         self.object(self.artifact(stage, role)?.object)
     }
 
-    /// The files of a folder that a stage gives: path in it, content.
+    /// The files of a folder that a stage outputs: path in it, content.
     pub(super) fn files(&self, stage: StageId, role: OutputRole) -> Vec<(PathBuf, FileDigest)> {
         self.artifact(stage, role).and_then(|artifact| self.store.files_of(artifact.object)).unwrap_or_default()
     }
 
-    /// A content.
+    /// The content of an object.
     pub(super) fn object(&self, object: FileDigest) -> Option<Vec<u8>> {
         self.store.read(object).ok().flatten()
     }
 
-    /// The stage whose output is this input, if it is one's.
+    /// The stage whose output is this input, if it is one.
     pub(super) fn producer(&self, stage: &Stage, role: &str) -> Option<StageId> {
         match stage.input(role)?.from {
             InputSource::Output { output, .. } => Some(output.stage),
@@ -144,7 +144,7 @@ impl Workspace<'_> {
         }
     }
 
-    /// What the pipeline calls the data set of this role.
+    /// The pipeline's name for the data set of this role.
     pub(super) fn dataset_name(&self, stage: &Stage, role: &str) -> Option<&str> {
         match stage.input(role)?.from {
             InputSource::Dataset { dataset, .. } => Some(&self.pipeline.dataset(dataset).name),

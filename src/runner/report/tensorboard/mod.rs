@@ -1,8 +1,8 @@
-//! Event files for TensorBoard: what a training's own files say, in the form that TensorBoard reads.
+//! Event files for TensorBoard: a training's own files in TensorBoard's format.
 //!
-//! Made from `losses.jsonl`, `evaluations.jsonl` and pictures; holds nothing that isn't in those. So events are views, no
-//! outputs of a stage: they enter no key, and deleting them loses nothing. What a training says is taken in pieces while it
-//! runs, and pieces give the bytes of the whole. Writes no file.
+//! Made from `losses.jsonl`, `evaluations.jsonl` and pictures; adds nothing to those. So events are views, not outputs of a
+//! stage: they are part of no key, and deleting them loses nothing. During a training events are written in pieces, which
+//! together are the same bytes as the whole. Writes no file.
 
 mod record;
 
@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use record::{What, put_event, put_image, put_scalar};
 
-/// Raised when other events are made of the same files.
+/// Increment when the same files give other events.
 pub const REVISION: u32 = 3;
 
-/// Pictures of a training: by the iteration after which they were drawn, tags with PNG or JPEG files.
+/// Pictures of a training: by iteration, tags with PNG or JPEG files.
 pub type Pictures = BTreeMap<u64, Vec<(String, Vec<u8>)>>;
 
 /// Events, as bytes of an event file.
@@ -24,7 +24,7 @@ pub type Pictures = BTreeMap<u64, Vec<(String, Vec<u8>)>>;
 pub struct Events(Vec<u8>);
 
 impl Events {
-    /// How every file begins: a reader of the file before this one drops what it has read there, and no step shows twice.
+    /// The beginning of every file: a reader drops what it has read in earlier files, so that no step shows twice.
     pub fn beginning() -> Events {
         let mut events = Events::default();
         put_event(&mut events.0, 0, &What::Version);
@@ -32,7 +32,7 @@ impl Events {
         events
     }
 
-    /// Adds a PNG or JPEG. What is neither is left out.
+    /// Adds a PNG or JPEG. Ignores other files.
     pub fn picture(&mut self, step: u64, tag: &str, file: &[u8]) {
         let mut summary = Vec::new();
         put_image(&mut summary, tag, file);
@@ -72,12 +72,12 @@ impl Events {
     }
 }
 
-/// How far a training's files have become events.
+/// How much of a training's files has been converted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
     /// Bytes of `losses.jsonl`.
     pub losses: u64,
-    /// Iterations that those tell of.
+    /// Iterations in those.
     iterations: u64,
     /// Lines of `evaluations.jsonl`.
     evaluations: usize,
@@ -86,13 +86,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Adds what has come since: `losses` is what `losses.jsonl` holds beyond [`Progress::losses`], perhaps with half a line at
-    /// its end, `evaluations` the whole `evaluations.jsonl` and `pictures` those after [`Progress::pictures`], both read after
-    /// it. Lines that are none are left out.
+    /// Adds new data: `losses` is the content of `losses.jsonl` after [`Progress::losses`], possibly ending in half a line,
+    /// `evaluations` the whole `evaluations.jsonl` and `pictures` those after [`Progress::pictures`], both read after it.
+    /// Ignores invalid lines.
     ///
-    /// An evaluation comes after the iterations that it had behind it and before the next one, and so do pictures. Both are
-    /// written before that one's losses are, so the order is the same in however many pieces they come. Until then pictures
-    /// may be in pieces themselves, so they wait for that one, or for [`Progress::end`].
+    /// An evaluation comes after the losses of its iterations and before those of the next one, and so do pictures. Both
+    /// are written before the next iteration's losses, so the order doesn't depend on the pieces. Until then pictures may
+    /// be incomplete, so they wait for those losses, or for [`Progress::end`].
     pub fn follow(&mut self, losses: &[u8], evaluations: &str, pictures: &Pictures, events: &mut Events) {
         let whole = losses.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.losses += whole as u64;
@@ -109,12 +109,12 @@ impl Progress {
         self.evaluated(self.iterations, &mut pending, events);
     }
 
-    /// Adds what is left of the pictures of a training that is done.
+    /// Adds the remaining pictures of a finished training.
     pub fn end(&mut self, pictures: &Pictures, events: &mut Events) {
         self.pictured(u64::MAX, pictures, events);
     }
 
-    /// Adds the pictures with at most so many iterations behind them.
+    /// Adds the pictures up to this iteration.
     fn pictured(&mut self, iterations: u64, pictures: &Pictures, events: &mut Events) {
         let upto = pictures.range(..=iterations);
         for (iteration, pictures) in upto.clone().filter(|(iteration, _)| **iteration > self.pictures) {
@@ -123,7 +123,7 @@ impl Progress {
         self.pictures = upto.last().map_or(0, |(iteration, _)| *iteration).max(self.pictures);
     }
 
-    /// Adds the evaluations with at most so many iterations behind them.
+    /// Adds the evaluations up to this iteration.
     fn evaluated(
         &mut self,
         iterations: u64,

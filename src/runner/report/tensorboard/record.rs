@@ -1,20 +1,20 @@
-//! Bytes of an event file: `TFRecord` frames (length, its masked CRC-32C, data, their masked CRC-32C) around protocol buffers,
-//! of which the few fields that are needed are written by hand (tensorflow/core/util/event.proto, framework/summary.proto).
+//! The bytes of an event file: `TFRecord` frames (length, its masked CRC-32C, data, their masked CRC-32C) around protocol
+//! buffers, whose few required fields are encoded here (tensorflow/core/util/event.proto, framework/summary.proto).
 //!
-//! Knows no tag and no stage. The wall-clock time of every event is its step, in seconds: nobody notes when an iteration
-//! was, and so equal trainings have equal events.
+//! Knows no tag and no stage. The wall-clock time of every event is its step, in seconds: the time of an iteration isn't
+//! recorded, and so equal trainings have equal events.
 
-/// What an event says.
+/// The content of an event.
 pub(super) enum What<'a> {
-    /// The first record of a file: in which version it is written.
+    /// The first record of a file: its format version.
     Version,
-    /// The writer began (anew) here: a reader drops what it has of this step and of later ones.
+    /// A session starts here: a reader drops this step and later ones.
     Start,
-    /// Numbers and pictures, as [`scalar`] and [`image`] make them.
+    /// Numbers and pictures, as made by [`scalar`] and [`image`].
     Summary(&'a [u8]),
 }
 
-/// Adds the record of one event.
+/// Appends the record of one event.
 pub(super) fn put_event(out: &mut Vec<u8>, step: u64, what: &What<'_>) {
     const SESSION_START: u64 = 1;
     let mut event = Vec::new();
@@ -46,7 +46,7 @@ pub(super) fn put_scalar(summary: &mut Vec<u8>, tag: &str, scalar: f64) {
     put_bytes(summary, 1, &value);
 }
 
-/// Adds a PNG or JPEG to a summary, unless it is neither.
+/// Adds a PNG or JPEG to a summary; ignores other files.
 pub(super) fn put_image(summary: &mut Vec<u8>, tag: &str, file: &[u8]) {
     let Some([width, height]) = intrada_picture::size_of(file) else { return };
     let mut image = Vec::new();
@@ -100,13 +100,14 @@ const TABLE: [u32; 256] = {
     table
 };
 
-/// Masked as `TFRecord` wants it: a checksum of data that hold a checksum would be too regular (tensorflow/core/lib/hash/crc32c.h).
+/// Masked as `TFRecord` requires: a checksum of data that contain a checksum would be too regular
+/// (tensorflow/core/lib/hash/crc32c.h).
 fn masked_crc32c(bytes: &[u8]) -> u32 {
     let crc = !bytes.iter().fold(!0u32, |crc, byte| TABLE[(crc as u8 ^ byte) as usize] ^ crc >> 8);
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// The data of each frame of whole records, whose checksums are looked at.
+/// The data of each frame of complete records, with verified checksums.
 #[cfg(test)]
 pub(in crate::report) fn frames(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut frames = Vec::new();

@@ -88,7 +88,7 @@ proptest! {
         let (mut pieces, mut progress) = (Events::beginning(), Progress::default());
         for look in looks.into_iter().map(|look| look.min(losses.len())).chain([losses.len()]) {
             let begun = losses[..look].lines().count() as u64;
-            // Of an iteration whose line has begun, the evaluations before it are there; that after it may be.
+            // Once an iteration's line has begun, the evaluations before it are present; the one after it may be.
             let there = evaluations(if look % 2 == 0 { begun.saturating_sub(1) } else { begun });
             let there = if look == losses.len() { evaluations(iterations) } else { there };
             let mut pictures = drawn(progress.pictures, begun.saturating_sub(1));
@@ -123,7 +123,7 @@ for tag in events.Tags()['images']:
         return println!("skipped: `import tensorboard` fails");
     }
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // A field of float32 holds 0.1 as the number nearest to it.
+    // A float32 field holds the nearest number to 0.1.
     let expected = format!(
         "iou/sky [(1, 0.75)]\nloss/adv_main [(1, 0.5)]\nloss/seg_main [(0, 2.5), (1, 0.25)]\n\
          lr [(0, {}), (1, {})]\nmiou/target [(1, 0.5), (2, 0.25)]\npictures/a [(1, 3, 2)]\npictures/b [(2, 5, 4)]\n",

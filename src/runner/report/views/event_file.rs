@@ -1,9 +1,9 @@
 //! The one event file of a stage, in the folder of its views.
 //!
-//! Knows names and modes, not what is in the file. Its name begins with a moment later than that of any file before it, as
-//! TensorBoard goes on from one file of a folder to the next in the order of their names, and never back. Of an earlier file
-//! only the name is left, for a while: a TensorBoard that reads it gets no further if it has gone. A file that is complete
-//! can't be written to: so a file that grew until its run was killed isn't taken for one.
+//! Knows names and modes, not contents. Its name starts with a later time than any earlier file's, as TensorBoard reads the
+//! files of a folder in the order of their names, and never goes back. An earlier file is emptied but its name is kept for
+//! a while: TensorBoard stops if the file that it reads disappears. A complete file is read-only: so a file whose run was
+//! killed isn't taken for one.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -15,13 +15,13 @@ use crate::digest::Digest;
 use crate::event::unwritten::Unwritten;
 use crate::measures::now;
 
-/// How TensorBoard knows its files.
+/// The name prefix of TensorBoard's files.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// How long a name is left after its file has gone. TensorBoard looks for news every few seconds, if it isn't stopped.
+/// How long an emptied file is kept. TensorBoard polls every few seconds, unless it is stopped.
 const LINGER: Duration = Duration::from_secs(3600);
 
-/// A file that may grow.
+/// A file that is still written.
 #[derive(Debug)]
 pub(super) struct EventFile {
     path: PathBuf,
@@ -29,16 +29,15 @@ pub(super) struct EventFile {
 }
 
 impl EventFile {
-    /// Begins a file with these bytes, in the place of those that are in `folder`. `content` names what it will hold once it
-    /// is complete.
+    /// Starts a file with these bytes, replacing those in `folder`. `content` identifies its complete content.
     ///
     /// # Errors
-    /// It can't be written, or one before it not be emptied.
+    /// It can't be written, or an earlier one can't be emptied.
     pub(super) fn begin(folder: &Path, content: Digest, bytes: &[u8]) -> Result<EventFile, Unwritten> {
         let mut least = 0;
         for (path, name) in files(folder) {
             least = least.max(moment(&name) + 1);
-            // Before there is a next one: what TensorBoard has left behind must not change any more.
+            // Before the next one exists: files behind TensorBoard's position must not change any more.
             empty(&path).map_err(|source| Unwritten { path, source })?;
         }
         let mut file = EventFile::create(folder, content, least)?;
@@ -46,7 +45,7 @@ impl EventFile {
         Ok(file)
     }
 
-    /// A new, empty file, named after this moment, which is at least `least`.
+    /// A new, empty file, named after the current time, which is at least `least`.
     fn create(folder: &Path, content: Digest, least: u64) -> Result<EventFile, Unwritten> {
         fs::create_dir_all(folder).map_err(|source| Unwritten { path: folder.to_owned(), source })?;
         let mut moment = (now() as u64).max(least);
@@ -54,27 +53,27 @@ impl EventFile {
             let path = folder.join(format!("{PREFIX}{moment:010}.{}", name_of(content)));
             match OpenOptions::new().append(true).create_new(true).open(&path) {
                 Ok(file) => return Ok(EventFile { path, file }),
-                // Another run of the same stage, at the same moment.
+                // Another run of the same stage, at the same time.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => moment += 1,
                 Err(source) => return Err(Unwritten { path, source }),
             }
         }
     }
 
-    /// Adds whole records.
+    /// Adds complete records.
     ///
     /// # Errors
-    /// They can't be written. The file may end with a part of them, and must not grow any more.
+    /// They can't be written. The file may end with a partial record, and must not be continued.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Unwritten> {
         self.file.write_all(bytes).map_err(|source| Unwritten { path: self.path.clone(), source })
     }
 
-    /// Whether it still lies where it was begun.
+    /// Whether it still exists at its path.
     pub(super) fn is_there(&self) -> bool {
         self.path.exists()
     }
 
-    /// Nothing will come any more.
+    /// Completes the file.
     ///
     /// # Errors
     /// Its mode can't be set.
@@ -84,14 +83,14 @@ impl EventFile {
     }
 }
 
-/// Whether the events of `content` are all there.
+/// Whether the file has all events of `content`.
 pub(super) fn is_complete(folder: &Path, content: Digest) -> bool {
     let name = name_of(content);
     let is_whole = |path: &Path| path.metadata().is_ok_and(|metadata| metadata.permissions().readonly());
     files(folder).any(|(path, file)| file.ends_with(&name) && is_whole(&path))
 }
 
-/// Leaves the name of a file, or not even that if it was left long ago.
+/// Empties a file, or removes it if it was emptied long ago.
 fn empty(path: &Path) -> io::Result<()> {
     let metadata = path.metadata()?;
     let is_left = metadata.len() == 0;
@@ -106,7 +105,7 @@ fn name_of(content: Digest) -> String {
     content.to_string()[..16].to_owned()
 }
 
-/// Path and name, without what all have in common, of each event file in `folder`.
+/// Path and name without the common prefix of each event file in `folder`.
 fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, String)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| {
@@ -115,7 +114,7 @@ fn files(folder: &Path) -> impl Iterator<Item = (PathBuf, String)> {
     })
 }
 
-/// When a file was begun; 0 where its name says something else.
+/// When a file was started; 0 if its name has another form.
 fn moment(name: &str) -> u64 {
     name.split('.').next().and_then(|moment| moment.parse().ok()).unwrap_or(0)
 }
@@ -124,7 +123,7 @@ fn moment(name: &str) -> u64 {
 mod tests {
     use super::*;
 
-    /// Names and sizes, in the order in which TensorBoard comes to them.
+    /// Names and sizes, in TensorBoard's reading order.
     fn names(folder: &Path) -> Vec<(String, u64)> {
         let mut names: Vec<(String, u64)> =
             files(folder).map(|(path, name)| (name, path.metadata().unwrap().len())).collect();

@@ -1,9 +1,9 @@
-//! Which events belong into the event file of a stage, and when: those of a training as it gets on, those of other stages
-//! when they are done.
+//! Which events a stage's event file gets, and when: those of a training as it progresses, those of other stages when they
+//! are done.
 //!
-//! What a training's job has written so far lies in its resume slot, what a stage gave in the cache: both are found by the
-//! stage's key, and so is the file, by what determines it. A training that goes on after a kill begins a new file with all
-//! that came before; so does one that is tried again.
+//! A running training's files are in its resume slot, a stage's outputs in the cache: both are found by the stage's key,
+//! and so is the event file. A training that resumes after a kill starts a new file with all earlier events; so does a
+//! retry.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -26,7 +26,7 @@ use super::event_file::{EventFile, is_complete};
 use super::snapshots::{below, pictures};
 use crate::event::unwritten::Unwritten;
 
-/// From one look at a running training to the next.
+/// The interval between two reads of a running training.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The event files of a pipeline.
@@ -34,20 +34,20 @@ pub(super) struct EventFiles {
     store: Arc<Store>,
     /// The classes' colours.
     palette: Palette,
-    /// Those that have something to show, by name.
+    /// The stages with events, by name.
     stages: HashMap<String, Stage>,
 }
 
-/// A stage that has something to show.
+/// A stage with events.
 struct Stage {
-    /// Where its views lie, and its event file with them.
+    /// The folder of its views, which has its event file.
     folder: PathBuf,
-    /// What is shown, and what the stage calls it.
+    /// The source of its events, and its name in the stage.
     outputs: Vec<(String, OutputRole)>,
     running: Option<Running>,
 }
 
-/// A training that is computed now.
+/// A training in progress.
 struct Running {
     key: Key,
     looked: Option<Instant>,
@@ -61,19 +61,19 @@ struct Growing {
     progress: Progress,
 }
 
-/// What is shown.
+/// The source of events.
 const SHOWN: [OutputRole; 5] =
     [OutputRole::Losses, OutputRole::Evaluations, OutputRole::Snapshots, OutputRole::EntropyMaps, OutputRole::Overlays];
-/// How many of a data set.
+/// This many images of a data set.
 const ENTROPY_MAPS: usize = 10;
-/// An evaluation makes a few overlays for each network, and the same for all: these are all shown.
+/// An evaluation's overlays: a few for each network, the same images for all; all are shown.
 const OVERLAYS: usize = 100;
 
 impl EventFiles {
     pub(super) fn new(pipeline: &Pipeline, store: &Arc<Store>) -> EventFiles {
         let stage = |stage: &pipeline::Stage| {
             let shown: Vec<_> = stage.outputs.iter().filter(|output| SHOWN.contains(&output.role)).collect();
-            // All outputs of a kind lie in its stage's folder.
+            // All outputs of a kind are in its stage's folder.
             let folder = pipeline.root.join(shown.first()?.path.parent()?);
             let outputs = shown.iter().map(|output| (output.name.clone(), output.role)).collect();
             Some((stage.name.clone(), Stage { folder, outputs, running: None }))
@@ -82,7 +82,7 @@ impl EventFiles {
         EventFiles { store: Arc::clone(store), palette: class_palette(&pipeline.classes), stages }
     }
 
-    /// Takes note of what happened, and brings the file up to date that it concerns.
+    /// Handles an event, and updates the file that it concerns.
     ///
     /// # Errors
     /// The file can't be written.
@@ -101,7 +101,7 @@ impl EventFiles {
         Ok(())
     }
 
-    /// A job begins: what lies in its slot may still be cut back, until it says how far it is.
+    /// A job starts: its slot may still be cut back to a checkpoint, until it reports progress.
     fn begin(&mut self, stage: &str, key: Option<Key>) {
         if let Some(stage) = self.stages.get_mut(stage).filter(|stage| stage.is_training()) {
             let key = key.or(stage.running.as_ref().map(|running| running.key));
@@ -109,14 +109,14 @@ impl EventFiles {
         }
     }
 
-    /// Whatever there is is left as it is.
+    /// Existing files stay as they are.
     fn end(&mut self, stage: &str) {
         if let Some(stage) = self.stages.get_mut(stage) {
             stage.running = None;
         }
     }
 
-    /// A training has got on.
+    /// A training has progressed.
     fn look(&mut self, name: &str) -> Result<(), Unwritten> {
         let Some(stage) = self.stages.get_mut(name) else { return Ok(()) };
         let Some(running) = stage.running.as_mut().filter(|running| running.is_due()) else { return Ok(()) };
@@ -128,10 +128,10 @@ impl EventFiles {
         let files = below(&slot.path().join(job::PICTURES));
         let pictures = pictures(files, progress.pictures, &self.palette, |path| plain::read(path).ok());
         if !slot.exists() {
-            // It went meanwhile, and with it what wasn't read yet. The results are in the cache, and told about soon.
+            // It was deleted meanwhile, with data not yet read. The results are in the cache, and will be handled soon.
             return Ok(());
         }
-        // A file that a write failed to must not grow any more.
+        // A file after a failed write must not be continued.
         let growing = running.growing.take();
         let mut events = if growing.is_none() { Events::beginning() } else { Events::default() };
         progress.follow(&losses, &evaluations, &pictures, &mut events);
@@ -146,7 +146,7 @@ impl EventFiles {
         Ok(())
     }
 
-    /// The results of a stage are in the cache, and its file gets all that it hasn't.
+    /// The results of a stage are in the cache: completes its file.
     fn complete(&mut self, name: &str, key: Key) -> Result<(), Unwritten> {
         let Some(stage) = self.stages.get_mut(name) else { return Ok(()) };
         let running = stage.running.take().filter(|running| running.key == key);
@@ -154,7 +154,7 @@ impl EventFiles {
         if is_complete(&stage.folder, content) {
             return Ok(());
         }
-        // What can't be read is left out: it is no failure of the run.
+        // Unreadable data are left out: the run doesn't fail.
         let Some(trace) = self.store.load(key).ok().flatten() else { return Ok(()) };
         let file = match running.and_then(|running| running.growing).filter(|growing| growing.file.is_there()) {
             Some(Growing { mut file, mut progress }) => {
@@ -184,7 +184,7 @@ impl Stage {
         self.outputs.iter().any(|(_, role)| *role == OutputRole::Losses)
     }
 
-    /// Adds what the stage gave, a training's from where its file has come to.
+    /// Adds the stage's outputs; for a training from where its file ends.
     fn add(&self, store: &Store, trace: &Trace, palette: &Palette, progress: &mut Progress, events: &mut Events) {
         let read = |object: &FileDigest| store.read(*object).ok().flatten();
         let given = |wanted: OutputRole| -> Option<FileDigest> {
@@ -226,7 +226,7 @@ fn content(key: Key, palette: &Palette) -> Digest {
         .finish()
 }
 
-/// What a file holds beyond so many bytes; nothing where it can't be read.
+/// The content of a file after this many bytes; empty if it can't be read.
 fn beyond(path: &Path, start: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let read = plain::open(path).and_then(|mut file| {

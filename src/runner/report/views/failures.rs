@@ -1,8 +1,8 @@
-//! How a stage failed, on disk while other stages still run: `plan` and `why` in another terminal tell it, and a run that is
-//! killed doesn't take it along.
+//! Writes failures to disk while other stages still run, so that `plan` and `why` in another terminal see them, and a kill
+//! doesn't lose them.
 //!
-//! Knows when to write and not what: that is the history, which the run's end writes once more. A thousand failures in a
-//! moment are a few files, not a thousand.
+//! Knows when to write and not what: the history, which is written once more at the end of the run. A thousand failures at
+//! once give a few writes.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -16,16 +16,16 @@ use crate::event::unwritten::Unwritten;
 use crate::event::{Event, Finished, Outcome};
 use crate::store::Store;
 
-/// Between two files.
+/// The minimum interval between two writes.
 const REST: Duration = Duration::from_secs(1);
 
-/// The failures of a run that goes on.
+/// The failures of a current run.
 pub(super) struct Failures {
     store: Arc<Store>,
-    /// Of the file.
+    /// The path of the file.
     path: PathBuf,
     history: Rc<RefCell<History>>,
-    /// Heard of, and not written yet.
+    /// There are unwritten failures.
     is_news: bool,
     /// When the next file may be written.
     due: Instant,
@@ -36,13 +36,13 @@ impl Failures {
         Failures { store, path, history, is_news: false, due: Instant::now() }
     }
 
-    /// Takes note of what happened, which the history already knows.
+    /// Handles an event, which the history has already recorded.
     ///
     /// # Errors
     /// It can't be written.
     pub(super) fn hear(&mut self, event: &Event) -> Result<(), Unwritten> {
         if let Event::Closed(_) = event {
-            // Whoever ran it writes the whole.
+            // The end of the run writes the whole history.
             self.is_news = false;
         }
         self.is_news |= matches!(event, Event::Finished(Finished { outcome: Outcome::Failed, .. }));
@@ -92,7 +92,7 @@ mod tests {
         tell(finished("b", Outcome::Failed));
         let known = History::load(&path);
         assert_eq!((&known.stages["b"].reason[..], known.stages.len()), ("exit status 3", 2));
-        // A second one within the moment waits for the next event after it; here the moment is over at once.
+        // A second one within the interval waits for the next event after it; here the interval is over at once.
         tell(finished("c", Outcome::Failed));
         assert!(!History::load(&path).stages.contains_key("c"));
         failures.due = Instant::now();

@@ -1,8 +1,7 @@
-//! What can be looked at while a run goes on: TensorBoard's events, which grow as a training does, and `report.html`.
+//! Live views of a run: TensorBoard's events, which grow during a training, and `report.html`.
 //!
-//! A listener among others: it hears what a run tells, passes it on, and keeps files in `runs/` that are made from the cache
-//! and from what a job has left in its resume slot so far. Decides nothing, and what it can't write fails no run: it is
-//! said once.
+//! A reporter among others: it receives a run's events, passes them on, and maintains files in `runs/` from the cache and
+//! from jobs' resume slots. Decides nothing; a failed write doesn't fail the run and is reported once.
 
 mod snapshots;
 mod event_file;
@@ -29,7 +28,7 @@ use events::EventFiles;
 use failures::Failures;
 use page::LivePage;
 
-/// Passes events on and keeps the views.
+/// Passes events on and maintains the views.
 pub struct Views<R> {
     inner: Recorder<R>,
     events: EventFiles,
@@ -39,7 +38,7 @@ pub struct Views<R> {
 }
 
 impl<R: Reporter> Views<R> {
-    /// Of a run of the stages `needed`. What it comes to is recorded in `history`, and failures at once in its file.
+    /// For a run of the stages `needed`. Its outcomes are recorded in `history`, and failures at once in its file.
     pub fn new(
         inner: R,
         pipeline: &Rc<Pipeline>,
@@ -62,7 +61,7 @@ impl<R: Reporter> Views<R> {
             && !std::mem::replace(&mut self.has_warned, true)
         {
             let help = full_disk::help_line(&error);
-            let text = format!("what can be looked at while this runs is incomplete: {}{help}", with_causes(&error));
+            let text = format!("the live views of this run are incomplete: {}{help}", with_causes(&error));
             self.inner.tell(&Event::Warning(text));
         }
     }

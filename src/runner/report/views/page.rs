@@ -1,7 +1,7 @@
-//! `report.html` in `runs/`: written at the end of a run, and again and again while one goes on.
+//! `report.html` in `runs/`: written at the end of a run, and repeatedly during one.
 //!
-//! Knows when a page is worth its time, not what is on it. A short run has only the last page; a long one never spends more
-//! than a few hundredths of its time on pages, however large they are. A page that would come out the same isn't written.
+//! Knows when to write a page, not its content. A short run writes only the last page; a long one spends at most a few
+//! hundredths of its time on pages, however large they are. An unchanged page isn't written.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -22,17 +22,17 @@ use crate::report::html::{Mark, Workspace, gather};
 use crate::store::Store;
 use crate::store::index::Index;
 
-/// A run that is over sooner has no page but its last. The time between two pages, too.
+/// A shorter run has only its last page. Also the minimum interval between two pages.
 const REST: Duration = Duration::from_secs(10);
-/// A page that took a second isn't written again for so many.
+/// The interval is also at least this many times the writing time.
 const REST_PER_COST: u32 = 50;
 
-/// Where the page of a pipeline lies, relative to the workspace's root.
+/// The path of a pipeline's page, relative to the workspace's root.
 pub fn place(pipeline: &Pipeline) -> PathBuf {
     Path::new("runs").join(&pipeline.name).join("report.html")
 }
 
-/// Writes the page, and answers what it finds worth worrying about.
+/// Writes the page, and returns its findings.
 ///
 /// # Errors
 /// It can't be written.
@@ -43,8 +43,8 @@ pub fn write(workspace: &Workspace) -> Result<Vec<String>, Unwritten> {
     Ok(page.findings())
 }
 
-/// Whether the page that lies there shows what is to be shown. `knows_stale`: whether the workspace knows which stages would
-/// run again; otherwise whatever the page says of that is right.
+/// Whether the existing page is up to date. `knows_stale`: whether the workspace knows the out-of-date stages; otherwise
+/// that part isn't compared.
 pub fn is_current(workspace: &Workspace, knows_stale: bool) -> bool {
     let mut beginning = Vec::new();
     let read = plain::open(&workspace.pipeline.root.join(place(workspace.pipeline)))
@@ -54,7 +54,7 @@ pub fn is_current(workspace: &Workspace, knows_stale: bool) -> bool {
     String::from_utf8_lossy(&beginning).contains(&wanted)
 }
 
-/// Puts a file in place. Whoever reads it meanwhile sees the old one or the new one, whole.
+/// Writes a file atomically: readers see the old file or the complete new one.
 ///
 /// # Errors
 /// It can't be written.
@@ -62,7 +62,7 @@ pub fn replace(store: &Store, path: &Path, content: &[u8]) -> Result<(), Unwritt
     store.put_file(path, content).map_err(|source| Unwritten { path: path.to_owned(), source })
 }
 
-/// The page of a run that goes on.
+/// The page of a current run.
 pub(super) struct LivePage {
     pipeline: Rc<Pipeline>,
     graph: Rc<StageGraph>,
@@ -70,7 +70,7 @@ pub(super) struct LivePage {
     history: Rc<RefCell<History>>,
     /// The stages of the run.
     needed: BTreeSet<StageId>,
-    /// When the next page may be written, once there is a reason for one.
+    /// When the next page may be written, if something has changed.
     due: Option<Instant>,
     has_news: bool,
 }
@@ -87,12 +87,12 @@ impl LivePage {
         LivePage { pipeline, graph, store, history, needed, due: None, has_news: false }
     }
 
-    /// Takes note of what happened.
+    /// Handles an event.
     pub(super) fn hear(&mut self, event: &Event) {
         match event {
             Event::Started { .. } => {}
             Event::Finished(Finished { outcome, .. }) if *outcome != Outcome::UpToDate => {}
-            // Whoever watches writes the last page of each round.
+            // A watch writes the last page of each round itself.
             Event::Closed(_) => return (self.due, self.has_news) = (None, false),
             _ => return,
         }
@@ -120,8 +120,7 @@ impl LivePage {
     }
 }
 
-/// The stages whose results, where they have any, may not be those that the run will leave: those that it hasn't come to, and
-/// of the others those that depend on anything that isn't as it was.
+/// The stages whose results may change in this run: those not yet settled, and those that depend on anything changed.
 fn unsettled(pipeline: &Pipeline, graph: &StageGraph, needed: &BTreeSet<StageId>, going: &Going) -> Vec<StageId> {
     let (mut moved, mut stale) = (BTreeSet::new(), Vec::new());
     for id in graph.order() {

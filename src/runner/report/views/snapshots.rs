@@ -1,15 +1,14 @@
-//! The pictures that a training leaves on its way, as they are shown: an image and what the network made of it over time, in
-//! colour.
+//! A training's snapshots for display: images and their predictions over time, in colour.
 //!
-//! Knows how the folder is laid out, and not where it is: in a slot it grows, in the cache it is whole.
+//! Knows the folder's layout, not its location: it grows in a slot, and is complete in the cache.
 
 use std::path::{Path, PathBuf};
 
 use crate::report::tensorboard::Pictures;
 use crate::results::map::{Map, Palette, viridis};
 
-/// Those of the iterations after this one, out of the folder's files; `read` gets what is needed of them. What can't be read
-/// is left out.
+/// The pictures after this iteration, from the folder's files; `read` returns the content of the needed ones. Unreadable
+/// files are left out.
 pub(super) fn pictures<F>(
     files: Vec<(PathBuf, F)>,
     after: u64,
@@ -29,7 +28,7 @@ pub(super) fn pictures<F>(
             _ => {}
         }
     }
-    // A photograph stays what it is: it is shown once.
+    // A photograph doesn't change: it is shown once.
     if let Some(mut first) = pictures.first_entry().filter(|_| after == 0) {
         let read = photographs.into_iter().filter_map(|(tag, file)| Some((tag, read(file)?)));
         first.get_mut().extend(read);
@@ -38,7 +37,7 @@ pub(super) fn pictures<F>(
     pictures
 }
 
-/// What a file of the folder shows.
+/// The content of a file of the folder.
 enum Place {
     Photograph { tag: String },
     Map { iteration: u64, tag: String, is_entropy: bool },
@@ -62,7 +61,7 @@ impl Place {
     }
 }
 
-/// The files below a folder, by their paths there; none where it can't be read.
+/// The files below a folder, by relative path; none if it can't be read.
 pub(super) fn below(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];

@@ -1,6 +1,6 @@
-//! A comparison for programs: JSON, CSV, and a line a number.
+//! A comparison for programs: JSON, CSV, and one line per number.
 //!
-//! Knows no rule of comparing. Fractions of `metrics.json` in full precision, as whoever reads them rounds by themselves.
+//! Knows no rule of comparing. Fractions of `metrics.json` in full precision; readers round them.
 
 use serde_json::{Value as Json, json};
 
@@ -8,7 +8,7 @@ use super::table::CHOSEN;
 use super::{Comparison, Row, Spread};
 use crate::shown;
 
-/// `rows`, and what the numbers are compared with.
+/// The rows, and the baseline.
 pub fn json(comparison: &Comparison) -> Json {
     let spread = |spread: Option<Spread>| {
         spread.map(|Spread { mean, sd, count }| json!({ "mean": mean, "sd": sd, "count": count }))
@@ -49,14 +49,14 @@ pub fn json(comparison: &Comparison) -> Json {
     })
 }
 
-/// For spreadsheets, with a head line.
+/// For spreadsheets, with a header line.
 pub fn csv(comparison: &Comparison, classes: &[String]) -> String {
     let line = |cells: Vec<String>| cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",") + "\n";
     let (head, rows) = cells(comparison, classes);
     line(head) + &rows.into_iter().map(line).collect::<String>()
 }
 
-/// The same, a value a line under the number of its row: `2.rank.lambda 0.5`. What is empty has none.
+/// The same, one value per line under the number of its row: `2.rank.lambda 0.5`. Empty cells are omitted.
 pub fn long(comparison: &Comparison, classes: &[String]) -> String {
     let (head, rows) = cells(comparison, classes);
     let mut text = String::new();
@@ -68,7 +68,7 @@ pub fn long(comparison: &Comparison, classes: &[String]) -> String {
     text
 }
 
-/// The head and the rows.
+/// The header and the rows.
 fn cells(comparison: &Comparison, classes: &[String]) -> (Vec<String>, Vec<Vec<String>>) {
     let measures = ["last", "best", "since", "training_seconds"];
     let with_sd = |name: &&str| [(*name).to_owned(), format!("{name}_sd")];
@@ -93,7 +93,7 @@ fn cells(comparison: &Comparison, classes: &[String]) -> (Vec<String>, Vec<Vec<S
         cells.extend(classes.iter().flat_map(|name| pair(row.classes.get(*name).copied())));
         cells
     };
-    // One line each, as in any table: a program that reads a line at a time isn't led astray by a name.
+    // One line each, as in any table: a name must not break a program that reads line by line.
     let lines = |cells: Vec<String>| cells.into_iter().map(|cell| shown::line(&cell).into_owned()).collect::<Vec<_>>();
     (lines(head), comparison.rows.iter().map(row).map(lines).collect())
 }

@@ -1,7 +1,7 @@
 //! A comparison as a table for a terminal, for Markdown and for LaTeX.
 //!
-//! Knows how a table is drawn, and nothing of what stands in it. A terminal has only so much room: then parameters are left
-//! out, the last first, and it is said which; measures never are.
+//! Knows the table's format, not its content. If a terminal is too narrow, parameters are omitted, the last first, and the
+//! table lists them; measures never are.
 
 use super::images::Images;
 use super::table::{self, Column};
@@ -9,7 +9,7 @@ use super::{Comparison, Row};
 use crate::measures::{plural, tenths};
 use crate::shown;
 
-/// For a terminal of so many columns, or for a file, which has room for all. `classes` gives their order.
+/// For a terminal of this many columns, or unlimited for a file. `classes` gives their order.
 pub fn text(comparison: &Comparison, classes: &[String], room: Option<usize>) -> String {
     let mut columns = table::columns(comparison);
     let mut left_out = Vec::new();
@@ -31,7 +31,7 @@ pub fn text(comparison: &Comparison, classes: &[String], room: Option<usize>) ->
     }
     let mut remarks = table::remarks(comparison);
     if !left_out.is_empty() {
-        remarks.insert(0, format!("no room here for {}: --long has all of a row", left_out.join(", ")));
+        remarks.insert(0, format!("no room here for {}; --long shows all", left_out.join(", ")));
     }
     let same = comparison.same.len();
     if same > 0 && !comparison.all {
@@ -63,7 +63,7 @@ pub fn markdown(comparison: &Comparison, classes: &[String]) -> String {
         + &table::remarks(comparison).iter().map(|remark| format!("* {}\n", escaped(remark.trim()))).collect::<String>()
 }
 
-/// For a paper: a `tabular` that needs no package, with title and remarks as comments.
+/// For a paper: a `tabular` without packages, with title and remarks as comments.
 pub fn latex(comparison: &Comparison, classes: &[String]) -> String {
     let table = |columns: &[Column]| {
         let line = |cells: Vec<String>| format!("  {} \\\\\n", cells.join(" & "));
@@ -81,7 +81,7 @@ pub fn latex(comparison: &Comparison, classes: &[String]) -> String {
     text + &table::remarks(comparison).iter().map(|remark| format!("% {remark}\n")).collect::<String>()
 }
 
-/// The cell as LaTeX shows it.
+/// The cell in LaTeX.
 fn for_latex(cell: &str) -> String {
     let mut text = String::new();
     for c in cell.chars() {
@@ -98,7 +98,7 @@ fn for_latex(cell: &str) -> String {
             c => text.push(c),
         }
     }
-    // A minus sign, not a hyphen; a plus sign stands as well in a formula.
+    // A minus sign, not a hyphen; a plus sign is fine in a formula.
     match text.strip_prefix('-').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
         Some(rest) => format!("$-${rest}"),
         None => text,
@@ -111,7 +111,7 @@ fn widths(columns: &[Column]) -> Vec<usize> {
     columns.iter().map(widest).collect()
 }
 
-/// Of the longest line, at most.
+/// The maximum width of a line.
 fn width(columns: &[Column]) -> usize {
     widths(columns).iter().map(|width| width + 2).sum()
 }
@@ -135,10 +135,10 @@ fn lines(columns: &[Column]) -> String {
     line(&|column| column.name.clone()) + &rows.collect::<String>()
 }
 
-/// Columns of the longest name of an image that is shown whole.
+/// The maximum width of an image's name.
 const NAME: usize = 60;
 
-/// The images of a row that gained and lost most.
+/// The images of a row with the largest gains and losses.
 fn changed(number: usize, row: &Row, images: &Images, against: &str) -> String {
     let [weights, against] = [row.weights.as_str(), against].map(|name| shown::cut(name, NAME));
     let mut text = format!(

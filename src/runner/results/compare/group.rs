@@ -1,80 +1,80 @@
-//! Runs become rows: what differs, which runs are repetitions of each other, and what is gained over which network.
+//! Groups entries into rows: the differing parameters, repetitions, and the gain over a baseline network.
 //!
 //! Knows no layout.
 
 use std::collections::BTreeMap;
 
 use super::images::{self, Images};
-use super::{Run, SEEDS_FOR_A_GAIN, State, Wishes, is_seed};
+use super::{Entry, SEEDS_FOR_A_GAIN, State, Wishes, is_seed};
 use crate::results::metrics::Measured;
 
-/// All rows, and which columns there are.
+/// All rows and the columns.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// The parameters in which the runs differ.
+    /// The parameters in which the entries differ.
     pub parameters: Vec<String>,
-    /// The parameters that have one value in all runs that have them, with that value.
+    /// The parameters that have one value in all entries that have them, with that value.
     pub same: Vec<(String, String)>,
-    /// The network that the others are compared with; empty where there is no run.
+    /// The baseline network; empty if there is no entry.
     pub against: String,
-    /// Whether differences are between last networks; else between best ones, as no last one was measured.
+    /// Whether differences are between last networks; else between best ones, as no last one was evaluated.
     pub compares_last: bool,
     /// The rows.
     pub rows: Vec<Row>,
-    /// Whether the IoU of each class was wished for.
+    /// Whether the IoU of each class was requested.
     pub classes: bool,
-    /// Whether [`Comparison::same`] was.
+    /// Whether [`Comparison::same`] was requested.
     pub all: bool,
 }
 
-/// One run, or some that differ by their seeds alone.
+/// One entry, or several that differ only by their seeds.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The pipelines that it stands in.
+    /// The pipelines that define it.
     pub pipelines: Vec<String>,
     /// The evaluation.
     pub evaluation: String,
-    /// What was measured on.
+    /// The data set.
     pub dataset: String,
     /// The network.
     pub weights: String,
-    /// By [`Comparison::parameters`]; `None` for what its training doesn't have.
+    /// By [`Comparison::parameters`]; `None` for parameters that its training doesn't have.
     pub values: Vec<Option<String>>,
-    /// How many runs were measured.
+    /// How many entries were evaluated.
     pub measured: usize,
-    /// How many never were, those that failed among them.
+    /// How many never were, including failed ones.
     pub not_run: usize,
-    /// How many weren't as something failed.
+    /// How many failed, themselves or an ancestor.
     pub failed: usize,
-    /// How many were measured before something changed.
+    /// How many were evaluated before a change.
     pub stale: usize,
     /// mIoU after the last iteration, 0 to 1.
     pub last: Option<Spread>,
     /// mIoU of the best network, 0 to 1.
     pub best: Option<Spread>,
-    /// Compared with [`Comparison::against`].
+    /// The difference to [`Comparison::against`].
     pub since: Option<Difference>,
     /// Seconds of training.
     pub seconds: Option<Spread>,
-    /// The means over parts of the classes and the IoU of each class, 0 to 1, of the last network, else of the best.
+    /// Means over subsets of the classes and the IoU of each class, 0 to 1, of the last network, else of the best.
     pub classes: BTreeMap<String, Spread>,
-    /// The images that gained and lost most against [`Comparison::against`], where they were wished for.
+    /// The images with the largest gains and losses against [`Comparison::against`], if requested.
     pub images: Option<Images>,
 }
 
-/// The mean of some numbers.
+/// Mean and standard deviation of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// Their mean.
+    /// The mean.
     pub mean: f64,
-    /// Their standard deviation, as estimated from a sample (n − 1); unknown for one number.
+    /// The standard deviation, estimated from a sample (n − 1); unknown for one number.
     pub sd: Option<f64>,
-    /// How many they are.
+    /// How many numbers there are.
     pub count: usize,
 }
 
 impl Spread {
-    /// Of no number, nothing.
+    /// None without numbers.
     pub fn of(numbers: &[f64]) -> Option<Spread> {
         let count = numbers.len();
         let mean = numbers.iter().sum::<f64>() / count as f64;
@@ -83,19 +83,19 @@ impl Spread {
         (count > 0).then_some(Spread { mean, sd, count })
     }
 
-    /// Of fractions, in %: `45.4`, or `45.4 ± 0.7` where there is a deviation.
+    /// Of fractions, in %: `45.4`, or `45.4 ± 0.7` with a deviation.
     pub fn percent(&self) -> String {
         let sd = self.sd.map(|sd| format!(" ± {:.1}", 100.0 * sd)).unwrap_or_default();
         format!("{:.1}{sd}", 100.0 * self.mean)
     }
 }
 
-/// A difference of mIoU, taken run by run.
+/// A difference of mIoU, computed entry by entry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
     /// The mean of the differences.
     pub spread: Spread,
-    /// Whether it is a gain: larger than its own standard deviation. Unknown over too few seeds.
+    /// Whether it is a gain: larger than its own standard deviation. Unknown with too few seeds.
     pub gain: Option<bool>,
 }
 
@@ -107,39 +107,43 @@ impl Difference {
     }
 }
 
-/// There is no such column to sort by.
+/// The sort column doesn't exist.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no column `{column}` to sort by; there are {}", known.join(", "))]
 pub struct Unsortable {
-    /// What was asked for.
+    /// The requested column.
     pub column: String,
-    /// What there is.
+    /// The existing columns.
     pub known: Vec<String>,
 }
 
-/// Puts runs side by side.
+/// Compares entries.
 ///
 /// # Errors
 /// The column to sort by doesn't exist.
-pub fn compare(runs: Vec<Run>, wishes: &Wishes) -> Result<Comparison, Unsortable> {
-    let runs = once_each(runs);
-    let against = wishes.against.clone().or_else(|| first_network(&runs)).unwrap_or_default();
-    let parameters = differing(&runs, |name| wishes.each_run || !is_seed(name));
-    let last = |run: &Run| run.measured().and_then(|result| result.last.as_ref()?.miou);
-    let best = |run: &Run| run.measured().and_then(|result| result.best.as_ref()?.miou);
-    let compares_last = runs.iter().any(|run| last(run).is_some());
-    let miou = |run: &Run| if compares_last { last(run) } else { best(run) };
-    let groups = if wishes.each_run { runs.iter().map(|run| vec![run]).collect() } else { grouped(&runs, &parameters) };
-    let row = |group: &Vec<&Run>| {
-        let spread = |of: &dyn Fn(&Run) -> Option<f64>| {
-            Spread::of(&group.iter().filter_map(|run| of(run)).collect::<Vec<f64>>())
+pub fn compare(entries: Vec<Entry>, wishes: &Wishes) -> Result<Comparison, Unsortable> {
+    let entries = once_each(entries);
+    let against = wishes.against.clone().or_else(|| first_network(&entries)).unwrap_or_default();
+    let parameters = differing(&entries, |name| wishes.each_run || !is_seed(name));
+    let last = |entry: &Entry| entry.measured().and_then(|result| result.last.as_ref()?.miou);
+    let best = |entry: &Entry| entry.measured().and_then(|result| result.best.as_ref()?.miou);
+    let compares_last = entries.iter().any(|entry| last(entry).is_some());
+    let miou = |entry: &Entry| if compares_last { last(entry) } else { best(entry) };
+    let groups = if wishes.each_run {
+        entries.iter().map(|entry| vec![entry]).collect()
+    } else {
+        grouped(&entries, &parameters)
+    };
+    let row = |group: &Vec<&Entry>| {
+        let spread = |of: &dyn Fn(&Entry) -> Option<f64>| {
+            Spread::of(&group.iter().filter_map(|entry| of(entry)).collect::<Vec<f64>>())
         };
-        let pairs: Vec<(&Run, &Run)> =
-            group.iter().filter_map(|run| Some((*run, base(&runs, run, &against)?))).collect();
-        let since = |(run, base): &(&Run, &Run)| Some(miou(run)? - miou(base)?);
-        let count = |is: fn(&State) -> bool| group.iter().filter(|run| is(&run.state)).count();
+        let pairs: Vec<(&Entry, &Entry)> =
+            group.iter().filter_map(|entry| Some((*entry, base(&entries, entry, &against)?))).collect();
+        let since = |(entry, base): &(&Entry, &Entry)| Some(miou(entry)? - miou(base)?);
+        let count = |is: fn(&State) -> bool| group.iter().filter(|entry| is(&entry.state)).count();
         let first = group[0];
-        let mut pipelines: Vec<String> = group.iter().map(|run| run.pipeline.clone()).collect();
+        let mut pipelines: Vec<String> = group.iter().map(|entry| entry.pipeline.clone()).collect();
         pipelines.dedup();
         Row {
             pipelines,
@@ -154,13 +158,13 @@ pub fn compare(runs: Vec<Run>, wishes: &Wishes) -> Result<Comparison, Unsortable
             last: spread(&last),
             best: spread(&best),
             since: Difference::of(&pairs.iter().filter_map(since).collect::<Vec<_>>()),
-            seconds: spread(&|run| run.seconds),
+            seconds: spread(&|entry| entry.seconds),
             classes: if wishes.classes { classes(group) } else { BTreeMap::new() },
             images: images::compare(&pairs).filter(|_| wishes.by_image),
         }
     };
     let rows = groups.iter().map(row).collect();
-    let (same, classes, all) = (same(&runs), wishes.classes, wishes.all);
+    let (same, classes, all) = (same(&entries), wishes.classes, wishes.all);
     let comparison = Comparison { parameters, same, against, compares_last, rows, classes, all };
     match &wishes.sort {
         Some(column) => sorted(comparison, column),
@@ -168,42 +172,42 @@ pub fn compare(runs: Vec<Run>, wishes: &Wishes) -> Result<Comparison, Unsortable
     }
 }
 
-/// A network that several members of an evaluation measure is one run: what comes before a sweep is shared.
-fn once_each(runs: Vec<Run>) -> Vec<Run> {
-    let mut once: Vec<Run> = Vec::with_capacity(runs.len());
+/// A network that several members of an evaluation measure is one entry: the stages before a sweep are shared.
+fn once_each(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut once: Vec<Entry> = Vec::with_capacity(entries.len());
     let mut places = std::collections::HashMap::new();
-    for run in runs {
+    for entry in entries {
         let identity = (
-            run.pipeline.clone(),
-            run.evaluation.clone(),
-            run.dataset.clone(),
-            run.weights.clone(),
-            run.parameters.clone(),
+            entry.pipeline.clone(),
+            entry.evaluation.clone(),
+            entry.dataset.clone(),
+            entry.weights.clone(),
+            entry.parameters.clone(),
         );
         let place = *places.entry(identity).or_insert(once.len());
         match once.get_mut(place) {
-            None => once.push(run),
-            Some(known) if known.state.worth() < run.state.worth() => *known = run,
+            None => once.push(entry),
+            Some(known) if known.state.worth() < entry.state.worth() => *known = entry,
             Some(_) => {}
         }
     }
     once
 }
 
-fn first_network(runs: &[Run]) -> Option<String> {
-    let inter = runs.iter().find(|run| run.weights == "inter");
-    inter.or(runs.first()).map(|run| run.weights.clone())
+fn first_network(entries: &[Entry]) -> Option<String> {
+    let inter = entries.iter().find(|entry| entry.weights == "inter");
+    inter.or(entries.first()).map(|entry| entry.weights.clone())
 }
 
-/// The parameters that have several values, in the order in which they are met. One that repeats an earlier one of another
-/// stage (`intra.seed` in a sweep that shares `inter.seed`) says nothing new.
-fn differing(runs: &[Run], wanted: impl Fn(&str) -> bool) -> Vec<String> {
+/// The parameters with several values, in the order of their first occurrence. A parameter that repeats an earlier one of
+/// another stage (`intra.seed` in a sweep that shares `inter.seed`) adds nothing.
+fn differing(entries: &[Entry], wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let mut values: Vec<(&str, Vec<Option<&str>>)> = Vec::new();
     let mut places: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
-    for (at, run) in runs.iter().enumerate() {
-        for (name, value) in run.parameters.iter().filter(|(name, _)| wanted(name)) {
+    for (at, entry) in entries.iter().enumerate() {
+        for (name, value) in entry.parameters.iter().filter(|(name, _)| wanted(name)) {
             let place = *places.entry(name).or_insert_with(|| {
-                values.push((name, vec![None; runs.len()]));
+                values.push((name, vec![None; entries.len()]));
                 values.len() - 1
             });
             values[place].1[at] = Some(value);
@@ -223,10 +227,10 @@ fn differing(runs: &[Run], wanted: impl Fn(&str) -> bool) -> Vec<String> {
     (0..values.len()).filter(is_new).map(|at| values[at].0.to_owned()).collect()
 }
 
-/// The parameters that have one value, whichever run has them, in the order in which they are met.
-fn same(runs: &[Run]) -> Vec<(String, String)> {
+/// The parameters with one value in all entries that have them, in the order of their first occurrence.
+fn same(entries: &[Entry]) -> Vec<(String, String)> {
     let mut known: BTreeMap<&str, Option<&str>> = BTreeMap::new();
-    let all = || runs.iter().flat_map(|run| &run.parameters);
+    let all = || entries.iter().flat_map(|entry| &entry.parameters);
     for (name, value) in all() {
         let first = known.entry(name).or_insert(Some(value));
         *first = first.filter(|first| *first == value);
@@ -234,50 +238,50 @@ fn same(runs: &[Run]) -> Vec<(String, String)> {
     all().filter_map(|(name, _)| Some((name.clone(), known.remove(name.as_str())??.to_owned()))).collect()
 }
 
-/// Runs that differ by their seeds alone. Two pipelines are repetitions of one experiment only if their seeds differ: where
-/// they don't, something else does that no parameter shows.
-fn grouped<'r>(runs: &'r [Run], parameters: &[String]) -> Vec<Vec<&'r Run>> {
-    let values = |run: &'r Run| parameters.iter().map(|name| run.parameter(name)).collect::<Vec<_>>();
-    let of_one = |run: &'r Run| (&run.evaluation, &run.dataset, &run.weights, values(run));
+/// Entries that differ only by their seeds. Two pipelines are repetitions of one experiment only if their seeds differ:
+/// otherwise they differ in something that no parameter shows.
+fn grouped<'r>(entries: &'r [Entry], parameters: &[String]) -> Vec<Vec<&'r Entry>> {
+    let values = |entry: &'r Entry| parameters.iter().map(|name| entry.parameter(name)).collect::<Vec<_>>();
+    let of_one = |entry: &'r Entry| (&entry.evaluation, &entry.dataset, &entry.weights, values(entry));
     let mut groups = Vec::new();
-    for group in by(runs.iter().collect(), of_one) {
-        let is_repeated = by(group.clone(), |run| run.seeds()).len() < group.len();
-        if is_repeated { groups.extend(by(group, |run| &run.pipeline)) } else { groups.push(group) }
+    for group in by(entries.iter().collect(), of_one) {
+        let is_repeated = by(group.clone(), |entry| entry.seeds()).len() < group.len();
+        if is_repeated { groups.extend(by(group, |entry| &entry.pipeline)) } else { groups.push(group) }
     }
     groups
 }
 
 /// In the order in which the keys are met.
-fn by<'r, K: Ord>(runs: Vec<&'r Run>, key: impl Fn(&'r Run) -> K) -> Vec<Vec<&'r Run>> {
-    let mut groups: Vec<Vec<&Run>> = Vec::new();
+fn by<'r, K: Ord>(entries: Vec<&'r Entry>, key: impl Fn(&'r Entry) -> K) -> Vec<Vec<&'r Entry>> {
+    let mut groups: Vec<Vec<&Entry>> = Vec::new();
     let mut places = BTreeMap::new();
-    for run in runs {
-        let place = *places.entry(key(run)).or_insert(groups.len());
+    for entry in entries {
+        let place = *places.entry(key(entry)).or_insert(groups.len());
         if place == groups.len() {
             groups.push(Vec::new());
         }
-        groups[place].push(run);
+        groups[place].push(entry);
     }
     groups
 }
 
-/// The run of `against` that a run is compared with: of the same pipeline and data set, with the same parameters where both
-/// have them, and, where there is a choice, of the same evaluation, then of the same seeds. Nothing where several are left.
-fn base<'r>(runs: &'r [Run], run: &Run, against: &str) -> Option<&'r Run> {
-    let agrees = |other: &&Run| {
-        let same = |(name, value): &(String, String)| run.parameter(name).is_none_or(|own| own == value);
+/// The entry of `against` that an entry is compared with: same pipeline and data set, equal common parameters; if there are
+/// several, the same evaluation, then the same seeds. None if it is still ambiguous.
+fn base<'r>(entries: &'r [Entry], entry: &Entry, against: &str) -> Option<&'r Entry> {
+    let agrees = |other: &&Entry| {
+        let same = |(name, value): &(String, String)| entry.parameter(name).is_none_or(|own| own == value);
         other.weights == against
-            && other.pipeline == run.pipeline
-            && other.dataset == run.dataset
+            && other.pipeline == entry.pipeline
+            && other.dataset == entry.dataset
             && other.parameters.iter().all(same)
     };
-    if run.weights == against {
+    if entry.weights == against {
         return None;
     }
-    let mut fitting: Vec<&Run> = runs.iter().filter(agrees).collect();
-    let seeds: Vec<&str> = run.seeds().into_values().collect();
-    let narrower: [&dyn Fn(&Run) -> bool; 3] =
-        [&|other| other.evaluation == run.evaluation, &|other| other.member == run.member, &|other| {
+    let mut fitting: Vec<&Entry> = entries.iter().filter(agrees).collect();
+    let seeds: Vec<&str> = entry.seeds().into_values().collect();
+    let narrower: [&dyn Fn(&Entry) -> bool; 3] =
+        [&|other| other.evaluation == entry.evaluation, &|other| other.member == entry.member, &|other| {
             other.seeds().values().all(|seed| seeds.contains(seed))
         }];
     for is_nearer in narrower {
@@ -291,10 +295,12 @@ fn base<'r>(runs: &'r [Run], run: &Run, against: &str) -> Option<&'r Run> {
     }
 }
 
-fn classes(group: &[&Run]) -> BTreeMap<String, Spread> {
+fn classes(group: &[&Entry]) -> BTreeMap<String, Spread> {
     let mut numbers: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for measured in
-        group.iter().filter_map(|run| run.measured()).filter_map(|result| result.last.as_ref().or(result.best.as_ref()))
+    for measured in group
+        .iter()
+        .filter_map(|entry| entry.measured())
+        .filter_map(|result| result.last.as_ref().or(result.best.as_ref()))
     {
         for (name, value) in named(measured) {
             numbers.entry(name).or_default().push(value);
@@ -309,7 +315,7 @@ fn named(measured: &Measured) -> impl Iterator<Item = (String, f64)> + '_ {
     parts.chain(measured.iou.iter().filter_map(|(name, value)| Some((name.clone(), (*value)?))))
 }
 
-/// Measures come with the largest first, all else with the smallest; what isn't there comes last.
+/// Measures are sorted largest first, all else smallest first; missing values last.
 fn sorted(mut comparison: Comparison, column: &str) -> Result<Comparison, Unsortable> {
     let parameter = comparison.parameters.iter().position(|name| name == column);
     let down = |spread: &Option<Spread>| spread.map_or(f64::INFINITY, |spread| -spread.mean);

@@ -1,28 +1,28 @@
 //! Which images gained and which lost from one network to another, over all seeds.
 //!
-//! Knows numbers by image. A mean over a data set hides that some images lost what others gained; where to look is said here.
+//! Knows numbers by image. A data set's mean hides that some images lost while others gained; this shows where to look.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Run;
+use super::Entry;
 
-/// Images of each sort that are named.
+/// How many images of each sort are named.
 const NAMED: usize = 5;
 
-/// How the images came out, against those of another network.
+/// Results by image, against another network.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Images {
-    /// Images that both networks were measured on.
+    /// Images that both networks were evaluated on.
     pub count: usize,
     /// Those that gained.
     pub gained_count: usize,
     /// Those that lost.
     pub lost_count: usize,
-    /// Those that gained most, the most first.
+    /// The largest gains, largest first.
     pub gained: Vec<Image>,
-    /// Those that lost most, the most last.
+    /// The largest losses, largest last.
     pub lost: Vec<Image>,
 }
 
@@ -31,9 +31,9 @@ pub struct Images {
 pub struct Image {
     /// Its name.
     pub name: String,
-    /// Its mean IoU with the other network, 0 to 1, on average over the seeds.
+    /// Its mean IoU with the other network, 0 to 1, averaged over the seeds.
     pub base: f64,
-    /// With the row's own.
+    /// With the row's own network.
     pub own: f64,
 }
 
@@ -43,11 +43,11 @@ impl Image {
     }
 }
 
-/// Compares image by image, each run with its own base, and averages then. `None`: there is nothing to compare.
-pub(super) fn compare(pairs: &[(&Run, &Run)]) -> Option<Images> {
+/// Compares image by image, each entry with its own baseline, then averages. `None`: there is nothing to compare.
+pub(super) fn compare(pairs: &[(&Entry, &Entry)]) -> Option<Images> {
     let mut sums: BTreeMap<&str, (f64, f64, u32)> = BTreeMap::new();
-    for (run, base) in pairs {
-        let (own, base) = (&run.measured()?.images, &base.measured()?.images);
+    for (entry, base) in pairs {
+        let (own, base) = (&entry.measured()?.images, &base.measured()?.images);
         for (name, own) in own {
             let Some(base) = base.get(name) else { continue };
             let (base_sum, own_sum, count) = sums.entry(name).or_default();

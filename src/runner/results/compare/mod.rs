@@ -1,9 +1,9 @@
-//! Results side by side: what several networks reached, and in which parameters they differ.
+//! Compares results: mIoU of several networks, and the parameters in which they differ.
 //!
-//! Knows neither pipelines nor the cache; it is told what was measured and what wasn't. Nothing is dropped: what was not run
-//! is counted. Runs that differ by their seeds alone are one row, since one seed says little: adversarial training swings by
-//! about two points of mIoU from seed to seed, as much as the method gains. Differences are taken seed by seed and then
-//! averaged, and only over [`SEEDS_FOR_A_GAIN`] seeds one is called a gain.
+//! Knows neither pipelines nor the cache; the caller passes what was evaluated and what wasn't. Nothing is dropped: missing
+//! entries are counted. Entries that differ only by their seeds are one row, since one seed proves little: adversarial training
+//! varies by about two points of mIoU from seed to seed, as much as the method gains. Differences are computed seed by seed
+//! and then averaged, and called a gain only with at least [`SEEDS_FOR_A_GAIN`] seeds.
 
 mod data;
 mod form;
@@ -20,45 +20,45 @@ pub use form::{latex, markdown, text};
 pub use group::{Comparison, Difference, Row, Spread, Unsortable, compare};
 pub use images::{Image, Images};
 
-/// Below this many seeds a difference is shown and called nothing.
+/// Below this many seeds a difference is shown without a verdict.
 pub const SEEDS_FOR_A_GAIN: usize = 3;
 
 /// One network on one data set.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct Entry {
     /// Its pipeline.
     pub pipeline: String,
     /// The evaluation, as the file calls it.
     pub evaluation: String,
     /// The same, with its coordinates.
     pub member: String,
-    /// What it was measured on.
+    /// The data set.
     pub dataset: String,
-    /// The stage that trained it, as the file calls it, or the file that it comes from.
+    /// The stage that trained it, as named in the file, or the weights file.
     pub weights: String,
-    /// All parameters of its training and of what came before: `rank.lambda`, in the order in which the stages run.
+    /// All parameters of its training and its ancestors: `rank.lambda`, in the order in which the stages run.
     pub parameters: Vec<(String, String)>,
-    /// Whether it was measured.
+    /// Whether it was evaluated.
     pub state: State,
-    /// Seconds that its training took, where that is known.
+    /// Seconds that its training took, if known.
     pub seconds: Option<f64>,
 }
 
-/// Whether a network was measured.
+/// Whether a network was evaluated.
 #[derive(Clone, Debug)]
 pub enum State {
-    /// It was, and this is what the pipeline now means.
+    /// Evaluated, with the current pipeline.
     Measured(Box<Measurement>),
-    /// It never was.
+    /// Never evaluated.
     NotRun,
-    /// It wasn't, as something failed when that was tried the last time.
+    /// Not evaluated: the last attempt failed.
     Failed,
-    /// It was, but something has changed since.
+    /// Evaluated, but something has changed since.
     Stale,
 }
 
 impl State {
-    /// Where one network was met in several states, the greatest is what is known of it.
+    /// If one network has several states, the greatest counts.
     fn worth(&self) -> u8 {
         match self {
             State::NotRun | State::Failed => 0,
@@ -68,19 +68,19 @@ impl State {
     }
 }
 
-/// What was measured of one training.
+/// The measurements of one training.
 #[derive(Clone, Debug, Default)]
 pub struct Measurement {
     /// After its last iteration.
     pub last: Option<Measured>,
-    /// When its mIoU was best.
+    /// At its best mIoU.
     pub best: Option<Measured>,
-    /// The mean IoU by image, 0 to 1, of the last network, else of the best; empty where nobody asked for it.
+    /// The mean IoU by image, 0 to 1, of the last network, else of the best; empty unless requested.
     pub images: BTreeMap<String, f64>,
 }
 
-impl Run {
-    /// Whether it was measured, and nothing has changed since.
+impl Entry {
+    /// Whether it was evaluated, and nothing has changed since.
     pub fn is_measured(&self) -> bool {
         self.measured().is_some()
     }
@@ -96,7 +96,7 @@ impl Run {
         self.parameters.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// Its seeds: what two repetitions of one experiment differ in.
+    /// Its seeds, in which repetitions of one experiment differ.
     fn seeds(&self) -> BTreeMap<&str, &str> {
         let seeds = self.parameters.iter().filter(|(name, _)| is_seed(name));
         seeds.map(|(name, value)| (name.as_str(), value.as_str())).collect()
@@ -107,7 +107,7 @@ fn is_seed(parameter: &str) -> bool {
     parameter.ends_with(".seed")
 }
 
-/// Whether these parameters of two runs are those of one experiment, tried twice.
+/// Whether two entries with these parameters repeat one experiment.
 pub fn differ_by_seeds_alone(some: &[(String, String)], others: &[(String, String)]) -> bool {
     let without = |parameters: &[(String, String)]| -> BTreeMap<String, String> {
         parameters.iter().filter(|(name, _)| !is_seed(name)).cloned().collect()
@@ -115,20 +115,20 @@ pub fn differ_by_seeds_alone(some: &[(String, String)], others: &[(String, Strin
     without(some) == without(others)
 }
 
-/// What is to be shown.
+/// Options of a comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
-    /// The network that the others are compared with; by default `inter`, else the first.
+    /// The baseline network; by default `inter`, else the first.
     pub against: Option<String>,
-    /// A row for each run.
+    /// One row per entry.
     pub each_run: bool,
-    /// The column to sort by; by default the order of the files.
+    /// The sort column; by default the order of the files.
     pub sort: Option<String>,
-    /// The IoU of each class as well.
+    /// Also the IoU of each class.
     pub classes: bool,
-    /// The images that gained and lost most as well.
+    /// Also the images with the largest gains and losses.
     pub by_image: bool,
-    /// The parameters that are the same in all runs as well.
+    /// Also the parameters that are the same in all entries.
     pub all: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a comparison shows to people: its columns, its title and its remarks, in words and in %.
+//! The content of a comparison for people: its columns, title and remarks, in words and in %.
 //!
 //! Knows no layout: a terminal, a README and a paper show the same cells.
 
@@ -8,20 +8,19 @@ use super::{Comparison, Difference, Row, SEEDS_FOR_A_GAIN, Spread};
 use crate::measures::{duration, tenths};
 use crate::shown;
 
-/// Columns of the widest cell: a class or a path may have a name that is longer than any screen.
+/// Columns of the widest cell: the name of a class or a path may be longer than any screen.
 const WIDEST: usize = 60;
 
 const NOTHING: &str = "–";
-/// What a number says that was chosen by itself.
-pub(super) const CHOSEN: &str =
-    "best was chosen by its mIoU on labelled images: no method that sees no labels could choose it";
+/// The caveat on a number that was selected by its own value.
+pub(super) const CHOSEN: &str = "best was selected by mIoU on labelled images, which a method without labels can't do";
 
 /// One column of a table.
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) cells: Vec<String>,
     pub(super) is_number: bool,
-    /// A parameter, which may be left out where there is no room; a measure may not.
+    /// A parameter, which may be omitted for lack of room; a measure may not.
     pub(super) is_parameter: bool,
 }
 
@@ -40,7 +39,7 @@ impl Column {
     }
 }
 
-/// The columns, those first that say what a row is.
+/// The columns; those that identify a row come first.
 pub(super) fn columns(comparison: &Comparison) -> Vec<Column> {
     let rows = &comparison.rows;
     let mut columns = places(comparison);
@@ -62,7 +61,7 @@ pub(super) fn columns(comparison: &Comparison) -> Vec<Column> {
         let measure = if comparison.compares_last { "last" } else { "best" };
         columns.push(Column::right(&format!("{measure} − {}", comparison.against), rows, |row| since(row.since)));
     }
-    // One seed has no verdict, and a column without a word in it none either.
+    // One seed has no verdict, and a column without any is omitted.
     if rows.iter().any(|row| !verdict(row.since).is_empty()) {
         columns.push(Column::left("", rows, |row| verdict(row.since).to_owned()));
     }
@@ -76,7 +75,7 @@ pub(super) fn columns(comparison: &Comparison) -> Vec<Column> {
     columns
 }
 
-/// The columns that say where a row comes from, as far as rows differ in them.
+/// The columns that show a row's origin, if rows differ in it.
 fn places(comparison: &Comparison) -> Vec<Column> {
     let all = [
         Column::left("pipeline", &comparison.rows, |row| row.pipelines.join(", ")),
@@ -86,7 +85,7 @@ fn places(comparison: &Comparison) -> Vec<Column> {
     all.into_iter().filter(|column| column.cells.iter().collect::<BTreeSet<_>>().len() > 1).collect()
 }
 
-/// `gta5: mIoU in % on cityscapes-val`, as far as that holds for all rows.
+/// `gta5: mIoU in % on cityscapes-val`, as far as it holds for all rows.
 pub(super) fn title(comparison: &Comparison) -> String {
     let one = |of: fn(&Row) -> String| {
         let all: BTreeSet<String> = comparison.rows.iter().map(of).collect();
@@ -100,7 +99,7 @@ pub(super) fn title(comparison: &Comparison) -> String {
     parts.into_iter().flatten().collect()
 }
 
-/// The IoU of each class, a column a row of the table; nothing where none was wished for or measured.
+/// The IoU of each class, one column per row of the table; none if not requested or not evaluated.
 pub(super) fn classes(comparison: &Comparison, order: &[String]) -> Vec<Column> {
     let is_there = |name: &&str| comparison.rows.iter().any(|row| row.classes.contains_key(*name));
     let names: Vec<&str> =
@@ -116,7 +115,7 @@ pub(super) fn classes(comparison: &Comparison, order: &[String]) -> Vec<Column> 
     [name].into_iter().chain(comparison.rows.iter().enumerate().map(column)).collect()
 }
 
-/// What keeps a reader from taking the numbers for more than they are.
+/// Caveats that prevent over-interpretation.
 pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
     let rows = &comparison.rows;
     let mut remarks = Vec::new();
@@ -127,10 +126,10 @@ pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
         remarks.push(format!("fewer than {SEEDS_FOR_A_GAIN} seeds: a difference may be chance"));
     }
     if rows.iter().filter_map(|row| row.since).any(|since| since.gain.is_some()) {
-        remarks.push("a gain is larger than its own standard deviation from seed to seed".to_owned());
+        remarks.push("a gain exceeds its own standard deviation over the seeds".to_owned());
     }
     if rows.iter().any(|row| row.stale > 0) {
-        remarks.push("stale: measured before something changed; `intrada-run plan` says what".to_owned());
+        remarks.push("stale: evaluated before a change; `intrada-run plan` shows it".to_owned());
     }
     if comparison.all && !comparison.same.is_empty() {
         remarks.push("the same in all rows:".to_owned());
@@ -140,7 +139,7 @@ pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
     remarks
 }
 
-/// In %, with its standard deviation where it has one.
+/// In %, with its standard deviation if known.
 fn percent(spread: Option<Spread>) -> String {
     spread.map_or_else(|| NOTHING.to_owned(), |spread| spread.percent())
 }

@@ -1,10 +1,10 @@
-//! Comparisons of results made by hand, against tables worked out by hand.
+//! Comparisons of hand-made results, against hand-made tables.
 
 use super::*;
 use crate::results::metrics::Metrics;
 
-/// A run of the pipeline `p`: its network, seed and λ, and the mIoU in % of its last and best network.
-fn run(weights: &str, seed: u32, lambda: Option<&str>, last: Option<f64>, best: Option<f64>) -> Run {
+/// An entry of the pipeline `p`: its network, seed and λ, and the mIoU in % of its last and best network.
+fn entry(weights: &str, seed: u32, lambda: Option<&str>, last: Option<f64>, best: Option<f64>) -> Entry {
     let member = format!("evaluate[seed={seed}]");
     let mut parameters = vec![("inter.seed".to_owned(), seed.to_string()), ("inter.batch".to_owned(), "4".to_owned())];
     if let Some(lambda) = lambda {
@@ -18,7 +18,7 @@ fn run(weights: &str, seed: u32, lambda: Option<&str>, last: Option<f64>, best: 
     };
     let measurement = Measurement { last: last.map(measured), best: best.map(measured), ..Measurement::default() };
     let state = if last.is_some() || best.is_some() { State::Measured(measurement.into()) } else { State::NotRun };
-    Run {
+    Entry {
         pipeline: "p".into(),
         evaluation: "evaluate".into(),
         member,
@@ -30,27 +30,27 @@ fn run(weights: &str, seed: u32, lambda: Option<&str>, last: Option<f64>, best: 
     }
 }
 
-/// Three seeds, two λ; one run is missing.
-fn sweep() -> Vec<Run> {
+/// Three seeds, two λ; one entry is missing.
+fn sweep() -> Vec<Entry> {
     let inter = [40.0, 42.0, 44.0];
     let intra = [("0.5", [Some(41.0), Some(44.0), Some(45.5)]), ("0.6", [Some(40.5), Some(41.0), None])];
-    let mut runs = Vec::new();
+    let mut entries = Vec::new();
     for seed in 0..3 {
         for (lambda, last) in intra {
             // Each member of the evaluation measures inter too.
-            runs.push(run("inter", seed + 1, None, Some(inter[seed as usize]), Some(45.0)));
-            runs.push(run("intra", seed + 1, Some(lambda), last[seed as usize], None));
+            entries.push(entry("inter", seed + 1, None, Some(inter[seed as usize]), Some(45.0)));
+            entries.push(entry("intra", seed + 1, Some(lambda), last[seed as usize], None));
         }
     }
-    runs
+    entries
 }
 
-fn compared(runs: Vec<Run>, wishes: &Wishes) -> Comparison {
-    compare(runs, wishes).unwrap()
+fn compared(entries: Vec<Entry>, wishes: &Wishes) -> Comparison {
+    compare(entries, wishes).unwrap()
 }
 
-fn shown(runs: Vec<Run>, wishes: &Wishes) -> String {
-    text(&compared(runs, wishes), &["sky".to_owned(), "pole".to_owned()], None)
+fn shown(entries: Vec<Entry>, wishes: &Wishes) -> String {
+    text(&compared(entries, wishes), &["sky".to_owned(), "pole".to_owned()], None)
 }
 
 #[test]
@@ -62,9 +62,9 @@ p: mIoU in % on val
   inter    –                 3  42.0 ± 2.0  45.0 ± 0.0                      2 min 00 s
   intra    0.5               3  43.5 ± 2.3           –    +1.5 ± 0.5  gain  2 min 00 s
   intra    0.6          2 of 3  40.8 ± 0.4           –    -0.3 ± 1.1        2 min 00 s  1 not run
-  best was chosen by its mIoU on labelled images: no method that sees no labels could choose it
+  best was selected by mIoU on labelled images, which a method without labels can't do
   fewer than 3 seeds: a difference may be chance
-  a gain is larger than its own standard deviation from seed to seed
+  a gain exceeds its own standard deviation over the seeds
   1 parameter is the same in all rows (--all)
 ";
     assert_eq!(shown(sweep(), &Wishes::default()), expected);
@@ -75,7 +75,7 @@ fn without_grouping_each_run_is_a_row_and_nothing_is_dropped() {
     let wishes = Wishes { each_run: true, sort: Some("since".into()), ..Wishes::default() };
     let comparison = compared(sweep(), &wishes);
     assert_eq!(comparison.parameters, ["inter.seed", "rank.lambda"], "intra.seed says the same as inter.seed");
-    assert_eq!(comparison.rows.len(), 9, "inter is one run a seed, though two members measure it");
+    assert_eq!(comparison.rows.len(), 9, "inter is one entry a seed, though two members measure it");
     let first = &comparison.rows[0];
     assert_eq!(first.values, [Some("2".to_owned()), Some("0.5".to_owned())]);
     assert!((first.since.unwrap().spread.mean - 0.02).abs() < 1e-12);
@@ -86,16 +86,16 @@ fn without_grouping_each_run_is_a_row_and_nothing_is_dropped() {
 #[test]
 fn a_difference_within_its_spread_is_no_gain() {
     let last = |lasts: [f64; 3]| {
-        let runs = (1..).zip(lasts).flat_map(|(seed, last)| {
-            [run("inter", seed, None, Some(40.0), None), run("intra", seed, Some("0.5"), Some(last), None)]
+        let entries = (1..).zip(lasts).flat_map(|(seed, last)| {
+            [entry("inter", seed, None, Some(40.0), None), entry("intra", seed, Some("0.5"), Some(last), None)]
         });
-        compared(runs.collect(), &Wishes::default()).rows[1].since.unwrap()
+        compared(entries.collect(), &Wishes::default()).rows[1].since.unwrap()
     };
     assert_eq!(last([41.0, 42.0, 43.0]).gain, Some(true));
     assert_eq!(last([39.0, 41.0, 43.0]).gain, Some(false));
     let worse = shown(
         (1..4)
-            .flat_map(|s| [run("inter", s, None, Some(40.0), None), run("intra", s, Some("0.5"), Some(38.0), None)])
+            .flat_map(|s| [entry("inter", s, None, Some(40.0), None), entry("intra", s, Some("0.5"), Some(38.0), None)])
             .collect(),
         &Wishes::default(),
     );
@@ -104,43 +104,43 @@ fn a_difference_within_its_spread_is_no_gain() {
 
 #[test]
 fn what_is_out_of_date_is_counted_and_not_shown_as_a_number() {
-    let mut runs = sweep();
-    runs.retain(|run| run.weights == "intra");
-    runs[0].state = State::Stale;
-    let table = shown(runs, &Wishes::default());
+    let mut entries = sweep();
+    entries.retain(|entry| entry.weights == "intra");
+    entries[0].state = State::Stale;
+    let table = shown(entries, &Wishes::default());
     assert!(table.contains("2 of 3  44.8 ± 1.1  2 min 00 s  1 stale"), "{table}");
-    assert!(table.contains("stale: measured before something changed"), "{table}");
+    assert!(table.contains("stale: evaluated before a change"), "{table}");
 }
 
 #[test]
 fn what_failed_is_counted_apart_from_what_was_not_tried() {
-    let mut runs = sweep();
-    let failed = runs.iter_mut().find(|run| matches!(run.state, State::NotRun)).unwrap();
+    let mut entries = sweep();
+    let failed = entries.iter_mut().find(|entry| matches!(entry.state, State::NotRun)).unwrap();
     failed.state = State::Failed;
-    let table = shown(runs.clone(), &Wishes::default());
+    let table = shown(entries.clone(), &Wishes::default());
     assert!(
         table.contains("2 of 3  40.8 ± 0.4") && table.contains("1 failed") && !table.contains("not run"),
         "{table}"
     );
-    let row = &json(&compared(runs, &Wishes::default()))["rows"][2];
+    let row = &json(&compared(entries, &Wishes::default()))["rows"][2];
     assert_eq!((row["failed"].clone(), row["not_run"].clone()), (1.into(), 1.into()));
 }
 
 #[test]
 fn where_only_best_networks_were_measured_these_are_compared() {
-    let runs = vec![run("inter", 1, None, None, Some(40.0)), run("intra", 1, Some("0.5"), None, Some(43.0))];
-    let table = shown(runs, &Wishes::default());
+    let entries = vec![entry("inter", 1, None, None, Some(40.0)), entry("intra", 1, Some("0.5"), None, Some(43.0))];
+    let table = shown(entries, &Wishes::default());
     assert!(table.contains("best − inter") && table.contains("+3.0") && !table.contains("  last"), "{table}");
 }
 
 #[test]
 fn pipelines_are_repetitions_of_one_experiment_only_if_their_seeds_differ() {
     let pipelines = |seeds: [u32; 2]| {
-        let runs = seeds.iter().zip(["a", "b"]).map(|(seed, pipeline)| Run {
+        let entries = seeds.iter().zip(["a", "b"]).map(|(seed, pipeline)| Entry {
             pipeline: pipeline.to_owned(),
-            ..run("inter", *seed, None, Some(40.0), None)
+            ..entry("inter", *seed, None, Some(40.0), None)
         });
-        compared(runs.collect(), &Wishes::default()).rows.into_iter().map(|row| row.pipelines).collect::<Vec<_>>()
+        compared(entries.collect(), &Wishes::default()).rows.into_iter().map(|row| row.pipelines).collect::<Vec<_>>()
     };
     assert_eq!(pipelines([1, 2]), [["a", "b"]]);
     assert_eq!(pipelines([1, 1]), [["a"], ["b"]]);
@@ -149,12 +149,12 @@ fn pipelines_are_repetitions_of_one_experiment_only_if_their_seeds_differ() {
 #[test]
 fn any_measured_network_may_be_the_one_to_compare_with() {
     let wishes = Wishes { against: Some("intra".into()), ..Wishes::default() };
-    let runs = vec![run("inter", 1, None, Some(40.0), None), run("intra", 1, Some("0.5"), Some(43.0), None)];
-    assert!((compared(runs, &wishes).rows[0].since.unwrap().spread.mean + 0.03).abs() < 1e-12);
-    // Two of that name, and no way to tell which is meant.
-    let runs = ["0.5", "0.6"].map(|lambda| run("intra", 1, Some(lambda), Some(43.0), None));
-    let runs = runs.into_iter().chain([run("inter", 1, None, Some(40.0), None)]).collect();
-    assert_eq!(compared(runs, &wishes).rows[2].since, None);
+    let entries = vec![entry("inter", 1, None, Some(40.0), None), entry("intra", 1, Some("0.5"), Some(43.0), None)];
+    assert!((compared(entries, &wishes).rows[0].since.unwrap().spread.mean + 0.03).abs() < 1e-12);
+    // Two of that name, and no way to choose.
+    let entries = ["0.5", "0.6"].map(|lambda| entry("intra", 1, Some(lambda), Some(43.0), None));
+    let entries = entries.into_iter().chain([entry("inter", 1, None, Some(40.0), None)]).collect();
+    assert_eq!(compared(entries, &wishes).rows[2].since, None);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn programs_and_spreadsheets_get_fractions_in_full() {
     assert_eq!((json["rows"][2]["measured"].clone(), json["rows"][2]["not_run"].clone()), (2.into(), 1.into()));
 
     let mut odd = sweep();
-    odd.iter_mut().for_each(|run| run.pipeline = "a, \"b\"".into());
+    odd.iter_mut().for_each(|entry| entry.pipeline = "a, \"b\"".into());
     let csv = csv(&compared(odd, &Wishes::default()), &[]);
     let lines: Vec<&str> = csv.lines().collect();
     assert!(
@@ -212,29 +212,29 @@ fn the_parameters_that_are_the_same_are_counted_and_named_where_that_is_wished()
 
 #[test]
 fn where_there_is_no_room_parameters_go_last_to_first_and_measures_stay() {
-    let mut runs = sweep();
-    for run in runs.iter_mut().filter(|run| run.weights == "intra") {
-        let normalize = if run.parameter("rank.lambda") == Some("0.5") { "none" } else { "rare-classes-code" };
-        run.parameters.push(("rank.normalize".to_owned(), normalize.to_owned()));
+    let mut entries = sweep();
+    for entry in entries.iter_mut().filter(|entry| entry.weights == "intra") {
+        let normalize = if entry.parameter("rank.lambda") == Some("0.5") { "none" } else { "rare-classes-code" };
+        entry.parameters.push(("rank.normalize".to_owned(), normalize.to_owned()));
     }
-    let comparison = compared(runs, &Wishes::default());
+    let comparison = compared(entries, &Wishes::default());
     for (room, expected) in [(120, None), (100, Some("rank.normalize")), (40, Some("rank.lambda, rank.normalize"))] {
         let text = text(&comparison, &[], Some(room));
         assert!(text.contains("last − inter") && text.contains("43.5 ± 2.3"), "{text}");
         let said = text.lines().find_map(|line| line.trim().strip_prefix("no room here for "));
-        assert_eq!(said.map(|said| said.split(':').next().unwrap()), expected, "{text}");
+        assert_eq!(said.map(|said| said.split(';').next().unwrap()), expected, "{text}");
         let is_shown = |name: &str| text.lines().nth(1).unwrap().contains(name);
         assert_eq!(is_shown("rank.normalize"), expected.is_none());
     }
 }
 
 /// Networks of two seeds on three images.
-fn by_image() -> Vec<Run> {
+fn by_image() -> Vec<Entry> {
     let measured = |weights: &str, seed: u32, miou: [f64; 3]| {
-        let mut run = run(weights, seed, None, Some(40.0), None);
-        let State::Measured(measurement) = &mut run.state else { unreachable!("it was given a mIoU") };
+        let mut entry = entry(weights, seed, None, Some(40.0), None);
+        let State::Measured(measurement) = &mut entry.state else { unreachable!("it was given a mIoU") };
         measurement.images = ["a", "b", "c"].map(str::to_owned).into_iter().zip(miou).collect();
-        run
+        entry
     };
     vec![
         measured("inter", 1, [0.5, 0.5, 0.5]),
@@ -247,7 +247,7 @@ fn by_image() -> Vec<Run> {
 #[test]
 fn images_that_gained_and_lost_are_told_with_both_their_ious_over_all_seeds() {
     let table = shown(by_image(), &Wishes { by_image: true, ..Wishes::default() });
-    // a: 40 → 55, c: 50 → 30; b is as it was.
+    // a: 40 → 55, c: 50 → 30; b is unchanged.
     let expected = "
 row 2, intra against inter: of 3 images, 1 gained and 1 lost
   image  inter  intra
@@ -262,12 +262,12 @@ row 2, intra against inter: of 3 images, 1 gained and 1 lost
 
 #[test]
 fn a_readme_and_a_paper_get_the_same_cells_and_no_letter_means_anything_there() {
-    let mut runs = sweep();
-    runs.iter_mut().for_each(|run| {
-        run.weights = if run.weights == "intra" { "in_tra|50%".to_owned() } else { run.weights.clone() };
-        run.parameters.retain(|(name, _)| name != "inter.batch");
+    let mut entries = sweep();
+    entries.iter_mut().for_each(|entry| {
+        entry.weights = if entry.weights == "intra" { "in_tra|50%".to_owned() } else { entry.weights.clone() };
+        entry.parameters.retain(|(name, _)| name != "inter.batch");
     });
-    let comparison = compared(runs, &Wishes::default());
+    let comparison = compared(entries, &Wishes::default());
     let markdown = markdown(&comparison, &[]);
     let expected = "\
 p: mIoU in % on val
@@ -297,7 +297,7 @@ p: mIoU in % on val
 
 #[test]
 fn one_seed_gets_no_column_for_a_verdict() {
-    let one_seed = || sweep().into_iter().filter(|run| run.member.ends_with("=1]")).collect();
+    let one_seed = || sweep().into_iter().filter(|entry| entry.member.ends_with("=1]")).collect();
     let table = markdown(&compared(one_seed(), &Wishes::default()), &[]);
     assert!(table.contains("last − inter") && !table.contains("|  |\n") && !table.contains("|  | training"), "{table}");
 }

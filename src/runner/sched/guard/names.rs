@@ -1,7 +1,7 @@
-//! Whether names came, went or were exchanged in a folder while somebody looked, told by the system.
+//! Whether names were added, removed or replaced in a folder during some time, as the system reports it.
 //!
-//! Knows no stage. A file that was renamed away and back leaves the same trace as one whose mode was set: another change time. Only
-//! who is told of names as they change can tell the one from the other. Linux tells it (inotify); elsewhere nobody does.
+//! Knows no stage. A file that was renamed away and back leaves the same trace as one whose mode was changed: another
+//! change time. Only notifications of changes can tell them apart. Linux provides them (inotify); other systems don't.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Listens from now on. `None`: nobody would tell.
+    /// Listens from now on. `None`: not supported.
     #[cfg(target_os = "linux")]
     pub fn of(paths: BTreeSet<PathBuf>) -> Option<Names> {
         use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -28,13 +28,13 @@ impl Names {
         Some(Names { line, watched, paths })
     }
 
-    /// Listens from now on. `None`: nobody would tell.
+    /// Listens from now on. `None`: not supported.
     #[cfg(not(target_os = "linux"))]
     pub fn of(_: BTreeSet<PathBuf>) -> Option<Names> {
         None
     }
 
-    /// Whether all of these are names that it listens for, and none of them has changed since.
+    /// Whether it listens for all of these names, and none of them has changed since.
     pub fn stayed(&self, paths: &BTreeSet<PathBuf>) -> bool {
         paths.is_subset(&self.paths) && !self.has_news()
     }
@@ -52,7 +52,7 @@ impl Names {
         loop {
             match reader.next() {
                 Ok(event) => {
-                    // It may have lost count, or the folder itself was exchanged.
+                    // It may have lost events, or the folder itself was replaced.
                     if event.events().intersects(ReadFlags::QUEUE_OVERFLOW | ReadFlags::IGNORED) {
                         return true;
                     }

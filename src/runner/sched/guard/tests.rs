@@ -1,4 +1,4 @@
-//! Laws of the guard: whatever changes what a reader gets is noticed, also if it was changed back.
+//! Laws of the guard: every change of what a reader gets is detected, even if it was reverted.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::*;
 use crate::inputs::Inputs;
 
-/// A folder with what lay in it when it was digested.
+/// A folder in the state in which it was digested.
 fn scene() -> (tempfile::TempDir, PathBuf, Guard) {
     let dir = tempfile::tempdir().unwrap();
     let root = fs::canonicalize(dir.path()).unwrap();
@@ -72,7 +72,7 @@ fn an_edit_that_was_taken_back_is_no_longer_what_was_set() {
     assert_eq!(guard.since(), Since::Untouched);
     fs::write(top.join("edited"), "other!").unwrap();
     fs::write(top.join("edited"), "edited").unwrap();
-    // The link leads to it.
+    // The link points to it.
     let files = names(&["edited", "link"], &top);
     assert_eq!(guard.since(), Since::Touched(Touched { files: files.clone(), unwritten: false }));
 

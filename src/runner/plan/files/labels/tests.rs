@@ -1,10 +1,10 @@
-//! What is advised about labels holds when it is followed to the letter.
+//! The advice about labels is correct when followed literally.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// The map that an advice names; `None` if it names none.
+/// The map in an advice, if any.
 fn advised(advice: &str) -> Option<Vec<(u8, u8)>> {
     if advice.contains("leave `map` out") {
         return Some(Vec::new());

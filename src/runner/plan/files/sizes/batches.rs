@@ -1,21 +1,21 @@
 //! Whether a batch with images of different sizes can't be avoided.
 //!
-//! Knows no training: sizes, the size of a batch and how many images are drawn come in. The rule is that of `ml::data::order`: images are
-//! drawn pass by pass, each once a pass, and a batch may span two passes. Which order a shuffle gives isn't known here; but
-//! some numbers of images fill no batches of one size in any order.
+//! Knows no training: takes sizes, the batch size and the number of images read. The rule is that of `ml::data::order`:
+//! images are read pass by pass, each once per pass, and a batch may span two passes. The order of a shuffle isn't known
+//! here; but some numbers of images fill no batches of one size in any order.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Of images in this order, pass after pass.
+/// For images in this order, pass after pass.
 pub(super) fn are_mixed_in_order<S: PartialEq>(sizes: &[S], batch: usize, drawn: u64) -> bool {
-    // After so many batches they begin at the first image again.
+    // After this many batches they start at the first image again.
     let batches = (drawn / batch as u64).min(sizes.len() as u64) as usize;
     let at = |visit: usize| &sizes[visit % sizes.len()];
     (0..batches).any(|first| (1..batch).any(|next| at(first * batch) != at(first * batch + next)))
 }
 
-/// Of images in any order: true if the first pass has a mixed batch however it is shuffled.
+/// For images in any order: true if the first pass has a mixed batch however it is shuffled.
 pub(super) fn are_mixed_in_any_order<S: Eq + Hash>(sizes: &[S], batch: usize, drawn: u64) -> bool {
     let mut of_size: HashMap<&S, usize> = HashMap::new();
     for size in sizes {
@@ -24,7 +24,7 @@ pub(super) fn are_mixed_in_any_order<S: Eq + Hash>(sizes: &[S], batch: usize, dr
     let batches = drawn / batch as u64;
     let (whole, rest) = ((sizes.len() / batch) as u64, sizes.len() % batch);
     let of_one_size: u64 = of_size.values().map(|count| (count / batch) as u64).sum();
-    // The batch that spans the first two passes begins with what of the first is left, which must be of one size, too.
+    // The batch that spans the first two passes starts with the rest of the first, which must have one size, too.
     let left_overs = of_size.values().filter(|count| *count % batch > 0).count();
     of_one_size < whole.min(batches) || (batches > whole && rest > 0 && left_overs > 1)
 }
@@ -67,7 +67,7 @@ mod tests {
             batch in 2usize..4,
             drawn in 1u64..12,
         ) {
-            // The pass after the first begins with whatever fits.
+            // The second pass starts with whatever fits.
             let every = orders(sizes.len()).into_iter().all(|order| {
                 let first: Vec<u8> = order.iter().map(|image| sizes[*image]).collect();
                 let next = std::iter::repeat_n(first[first.len() - 1], batch);

@@ -1,4 +1,4 @@
-//! Each finding where it is due, and none where it isn't.
+//! Each finding where it applies, and none elsewhere.
 
 use super::super::ranking::tests::ranking;
 use super::super::shares::tests::evaluation;
@@ -71,7 +71,7 @@ fn a_discriminator_that_teaches_nothing_is_found_and_one_that_does_is_not() {
 fn a_last_network_is_found_where_it_lies_more_than_three_points_under_the_best() {
     assert_eq!(under_best(&training(&[], &[0.4, 0.43, 0.401])), None);
     let found = under_best(&training(&[], &[0.5, 0.4])).unwrap().found;
-    assert_eq!(found, "the last network of inter lies 10.0 points under its best, of iteration 1");
+    assert_eq!(found, "the last network of inter is 10.0 points below its best, at iteration 1");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_class_that_occurs_and_is_never_or_never_rightly_predicted_is_named() {
 #[test]
 fn a_network_that_predicts_one_class_is_found_unless_that_is_what_there_is() {
     let found = of_network(one_class, &[&[60, 0, 0], &[39, 1, 0], &[0, 0, 0]]).unwrap();
-    assert_eq!(found, "inter predicts road for 99.0 % of all pixels on val; 60.0 % are");
+    assert_eq!(found, "inter predicts road for 99.0 % of all pixels on val; 60.0 % are labelled so");
     assert_eq!(of_network(one_class, &[&[95, 1, 0], &[0, 4, 0], &[0, 0, 0]]), None);
 }
 
@@ -137,7 +137,7 @@ fn splits_of_two_seeds_are_compared_with_each_other_and_with_chance() {
     let found = unlike_splits(&[one, unlike]).unwrap().found;
     assert_eq!(
         found,
-        "another seed splits otherwise: of the easy images of rank[seed=1], 33.3 % are easy in rank[seed=3]; by chance \
+        "the split depends on the seed: of the easy images of rank[seed=1], 33.3 % are easy in rank[seed=3]; by chance \
          50.0 % would be"
     );
 }
@@ -149,12 +149,12 @@ fn intra_under_inter_is_found_and_so_are_few_seeds() {
     };
     assert_eq!(falls_behind(&setting(&[0.4, 0.4], &[0.41, 0.4])), None);
     let found = falls_behind(&setting(&[0.4, 0.4], &[0.39, 0.37])).unwrap().found;
-    assert_eq!(found, "intra lies 2.0 points under inter on val (2 seeds)");
+    assert_eq!(found, "intra is 2.0 points below inter on val (2 seeds)");
     let mut of_three = setting(&[0.4], &[0.3]);
     of_three.networks.insert(1, ("inter.best".to_owned(), vec![Some(0.2)]));
     of_three.compared = Some((0, 2));
-    assert!(falls_behind(&of_three).unwrap().found.starts_with("intra lies 10.0 points under inter on"));
-    assert!(few_seeds(&setting(&[0.4, 0.4], &[0.4, 0.4])).unwrap().found.starts_with("2 seeds stand"));
+    assert!(falls_behind(&of_three).unwrap().found.starts_with("intra is 10.0 points below inter on"));
+    assert!(few_seeds(&setting(&[0.4, 0.4], &[0.4, 0.4])).unwrap().found.starts_with("these numbers are of 2 seeds"));
     assert_eq!(few_seeds(&setting(&[0.4; 3], &[0.4; 3])), None);
 }
 

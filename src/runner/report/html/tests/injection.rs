@@ -1,8 +1,8 @@
-//! Whatever things are called, the page has the elements that it has where they are called otherwise.
+//! The page has the same elements whatever names are used.
 //!
 //! One pipeline in which every name, reason, note and line of a log ends in the same text: once in one that tries to end
-//! elements and attributes and to begin others, once in one that doesn't. The elements of the two pages and their attributes
-//! are compared, whatever is in them.
+//! elements and attributes and to begin others, once in a harmless one. The test compares the elements of the two pages and
+//! their attribute names.
 
 use super::*;
 use crate::kind::Role;
@@ -10,7 +10,7 @@ use crate::pipeline::{Coordinate, InputSource, Parameter, Value};
 use crate::store::{Trace, TracedOutput};
 
 const HOSTILE: &str = "</b></title></pre></svg></script><script>alert(1)</script>\"' onload=alert(1) x=\"&amp;";
-/// Sorts as the other one does.
+/// Sorts like the hostile one.
 const HARMLESS: &str = "=harmless";
 
 const PIPELINE: &str = r#"
@@ -68,7 +68,7 @@ weights = ["before", "before.best", "inter"]
 dataset = "source"
 "#;
 
-/// The scene in which everything is called something that ends in `tail`.
+/// The scene in which every name ends in `tail`.
 fn named(tail: &str, is_evaluated: bool) -> Scene {
     let mut scene = Scene::of(&format!("{PIPELINE}# {tail}\n"));
     rename(&mut scene.pipeline, tail);
@@ -93,7 +93,7 @@ fn named(tail: &str, is_evaluated: bool) -> Scene {
     scene
 }
 
-/// The names of a pipeline, which its file could not all give.
+/// Sets names, some of which a file could not define.
 fn rename(pipeline: &mut Pipeline, tail: &str) {
     pipeline.name += tail;
     pipeline.file = PathBuf::from(format!("p{tail}.toml"));
@@ -103,7 +103,7 @@ fn rename(pipeline: &mut Pipeline, tail: &str) {
         stage.name += tail;
         stage.family += tail;
         if !stage.coordinates.is_empty() {
-            // A seed is one by its name, and what is a number is drawn.
+            // A seed is recognised by its name, and numbers are drawn.
             stage.coordinates.iter_mut().filter(|at| at.axis != "seed").for_each(|at| at.axis += tail);
             stage.coordinates.push(Coordinate { axis: format!("word{tail}"), value: format!("word{tail}") });
         }
@@ -134,7 +134,7 @@ fn photographs(folder: &str, tail: &str) -> Files {
     ["a", "b"].map(|letter| (format!("{folder}{}.jpg", image(letter, tail)), jpeg(8, 4, letter))).into()
 }
 
-/// A table of the images with these columns beside their names.
+/// A table of the images with these columns after their names.
 fn table(heads: &str, a: &str, b: &str, tail: &str) -> String {
     let line = |letter: &str, rest: &str| format!("\"{}.jpg\",{rest}\n", image(letter, tail).replace('"', "\"\""));
     format!("image,{heads}\n{}{}", line("a", a), line("b", b))
@@ -191,7 +191,7 @@ fn evaluated(scene: &Scene, stage: &str, tail: &str) -> [(&'static str, Files); 
     [("metrics", Scene::file(of_each(&measured).to_string())), ("images", Scene::file(images)), ("pictures", pictures)]
 }
 
-/// A trace, a log and a place in the history, full of names. One stage has failed.
+/// A trace, a log and a history entry, full of names. One stage has failed.
 fn note(scene: &mut Scene, stage: &str, tail: &str) {
     let text = |word: &str| format!("{word}{tail}");
     let record = scene.index.stages.get(&record_name(&scene.pipeline.name, stage));
@@ -217,8 +217,8 @@ fn note(scene: &mut Scene, stage: &str, tail: &str) {
     scene.history.turns.insert(stage.to_owned(), turn);
 }
 
-/// The tags of a page with the names of their attributes and without the values. The page must be whole: every element ends
-/// where it should, in the order in which they began.
+/// The tags of a page with the names of their attributes and without the values. The page must be well-formed: elements are
+/// closed in reverse order.
 fn elements(page: &str) -> Vec<String> {
     const WITHOUT_END: [&str; 5] = ["br", "img", "input", "link", "meta"];
     let mut rest = page.strip_prefix("<!DOCTYPE html>").unwrap();
@@ -250,12 +250,12 @@ fn elements(page: &str) -> Vec<String> {
     all
 }
 
-/// As it must stand in text and in attributes.
+/// As escaped in text and in attributes.
 fn escaped(raw: &str) -> String {
     raw.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Compares the two pages. Each section must be reached by names, and each of the words must stand somewhere.
+/// Compares the two pages. Each section must contain names, and each of the words must occur somewhere.
 fn is_unmoved(is_evaluated: bool, sections: &[&str], words: &[&str]) {
     let [hostile, harmless] = [HOSTILE, HARMLESS].map(|tail| named(tail, is_evaluated).page());
     let parts: Vec<(&str, &str)> =
@@ -264,7 +264,7 @@ fn is_unmoved(is_evaluated: bool, sections: &[&str], words: &[&str]) {
     for (id, part) in parts {
         assert!(part.contains(&escaped(HOSTILE)), "no name is in section {id}");
     }
-    for word in ["reason", "noted", "typed", "first", "last", "takes role", "gives out"].iter().chain(words) {
+    for word in ["reason", "noted", "typed", "first", "last", "input role", "output out"].iter().chain(words) {
         assert!(hostile.contains(&escaped(&format!("{word}{HOSTILE}"))), "{word} is nowhere");
     }
     let (hostile_elements, elements) = (elements(&hostile), elements(&harmless));

@@ -1,4 +1,4 @@
-//! A training that is told about, with files in its slot and in the cache, and what TensorBoard gets to read of it.
+//! A training with events, with files in its slot and in the cache, and what TensorBoard reads of it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -57,7 +57,7 @@ fn map() -> Vec<u8> {
     file
 }
 
-/// Such a map after each third iteration.
+/// Such a map every three iterations.
 fn draw(folder: &Path, iterations: u64) {
     for iteration in (1..=iterations).filter(|i| i % 3 == 0) {
         let place = folder.join(format!("prediction/{iteration}/a.png"));
@@ -66,7 +66,7 @@ fn draw(folder: &Path, iterations: u64) {
     }
 }
 
-/// The events that the outputs give at once.
+/// All events of the outputs at once.
 fn whole(scene: &Scene) -> Vec<u8> {
     let (mut events, mut progress) = (Events::beginning(), Progress::default());
     let colours = class_palette(&scene.pipeline.classes);
@@ -91,7 +91,7 @@ impl Scene {
         EventFiles::new(&self.pipeline, &self.store)
     }
 
-    /// The training has done so many iterations.
+    /// The training has done this many iterations.
     fn train(&self, name: &str, iterations: u64) {
         let slot = self.store.slot(key(name));
         let evaluated = slot.path().join(job::EVALUATIONS);
@@ -101,7 +101,7 @@ impl Scene {
         draw(&slot.path().join(job::PICTURES), iterations);
     }
 
-    /// Its results are in the cache, and its slot has gone.
+    /// Its results are in the cache, and its slot was removed.
     fn publish(&self, name: &str) {
         let hold = self.store.hold().unwrap();
         let mut trace = Trace::new(key(name), "p", "inter", "inter-training", serde_json::Value::Null);
@@ -190,7 +190,7 @@ fn a_training_that_goes_on_begins_a_later_file_with_all_that_came_before() {
     scene.train("a", 5);
     killed.hear(&progress()).unwrap();
     let (before, ..) = scene.shown();
-    // Cut back to the checkpoint, by a worker that says so only then.
+    // Cut back to the checkpoint, by a worker that reports it only afterwards.
     let mut files = scene.files();
     files.hear(&started("a")).unwrap();
     assert_eq!(scene.shown().0, before);
@@ -215,7 +215,7 @@ fn what_is_complete_is_left_alone_and_what_is_not_is_made_again() {
     scene.publish("b");
     files.hear(&finished(Outcome::Hit, "b")).unwrap();
     assert!(scene.shown().0 > first.0, "another key, another file");
-    // It grew until its run was killed, though the results had just got into the cache.
+    // It was still being written when its run was killed, though the results were already in the cache.
     files.hear(&started("a")).unwrap();
     scene.train("a", 2);
     files.hear(&progress()).unwrap();

@@ -1,4 +1,4 @@
-//! When the page of a run that goes on is written, and what it says of stages that the run hasn't come to.
+//! When the page of a current run is written, and what it says of unsettled stages.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ impl Scene {
         fs::read_to_string(self.pipeline.root.join(place(&self.pipeline))).ok()
     }
 
-    /// The names of the stages that are unsettled in a run of `needed` with these settled.
+    /// The names of the unsettled stages in a run of `needed` with these settled.
     fn unsettled(&self, needed: &[&str], settled: &[(&str, Outcome)]) -> Vec<&str> {
         let id = |name: &&str| self.pipeline.find(name).unwrap();
         let turns = settled.iter().map(|(name, outcome)| ((*name).to_owned(), turn(*outcome))).collect();
@@ -157,7 +157,7 @@ fn results_count_only_once_the_run_has_come_to_their_stage() {
     };
     assert_eq!(of(&all, &[]), all);
     assert_eq!(of(&all, &[("a", Outcome::UpToDate), ("c", Outcome::Ran)]), ["b", "d"]);
-    // Of stages outside the run, those after one that is computed anew.
+    // Of stages outside the run, those after one that is re-computed.
     assert_eq!(of(&["a"], &[]), ["a", "b", "d"]);
     assert_eq!(of(&["a"], &[("a", Outcome::Ran)]), ["b", "d"]);
     assert_eq!(of(&["a"], &[("a", Outcome::UpToDate)]), [""; 0]);
