@@ -151,7 +151,7 @@ static SHELF: LazyLock<Shelf> = LazyLock::new(|| {
     let store = Store::open(&dir.path().join("cache")).unwrap();
     let key = Key(Digest::of(b"key"));
     let trace = Trace::new(key, "demo", "rank", "ranking", serde_json::json!({"lambda": "0.67"}));
-    store.publish(&trace).unwrap();
+    store.publish(&trace, &[]).unwrap();
     let name = key.to_string();
     let path = store.root().join("traces").join(&name[..2]).join(format!("{}.json", &name[2..]));
     let whole = fs::read(&path).unwrap();

@@ -136,10 +136,9 @@ impl Order {
         self.was_alone(&claims)?;
         trace.after.clone_from(&self.after);
         trace.outputs = self.traced(&stored.artifacts);
-        for listing in &self.listings {
-            store.insert_bytes(listing).map_err(failed)?;
-        }
-        store.publish(&trace).map_err(failed)?;
+        let insert = |listing: &Vec<u8>| store.insert_bytes(listing).map_err(failed);
+        let listings = self.listings.iter().map(insert).collect::<Result<Vec<_>, _>>()?;
+        store.publish(&trace, &listings).map_err(failed)?;
         slot.remove().map_err(failed)?;
         if let Work::Worker(..) = self.work {
             // It has read everything. A run that waits for these places may hold those of its outputs.

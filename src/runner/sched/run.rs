@@ -148,7 +148,11 @@ impl Run<'_> {
                     continue;
                 }
                 Some(Message::Changed(change)) => return Some(change),
-                Some(Message::Ended(job, result)) => self.ended(job, *result),
+                Some(Message::Ended(job, result)) => {
+                    let look_ups = self.ended(job, *result);
+                    self.tell_complaints();
+                    look_ups
+                }
                 None => {
                     self.jobs.kill_overdue();
                     self.tell_of_silence();

@@ -72,7 +72,7 @@ pub(super) mod tests {
         let artifact = store.insert(out, Take::Move).unwrap();
         let mut trace = Trace::new(key(), "demo", "inter", "inter-training", serde_json::json!({"lambda": 0.5}));
         trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
-        store.publish(&trace).unwrap();
+        store.publish(&trace, &[]).unwrap();
         artifact
     }
 

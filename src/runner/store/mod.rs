@@ -52,6 +52,7 @@ mod pin;
 mod present;
 mod publish;
 mod pull;
+mod push;
 mod restore;
 pub mod room;
 mod slot;

@@ -16,7 +16,7 @@ use super::error::{At, Error};
 use super::stat::now_ns;
 use super::strange::names;
 use super::strange::{self, Record};
-use crate::digest::{ArtifactDigest, Digest, Key};
+use crate::digest::{ArtifactDigest, Digest, FileDigest, Key};
 
 /// The version of the record that this program writes. It reads this one alone: any other is a miss, and left in peace.
 const FORMAT: u32 = 1;
@@ -197,16 +197,20 @@ impl Store {
         })
     }
 
-    /// Records what a key's outputs are, in place of what was known. Its objects must have been stored before.
+    /// Records what a key's outputs are, in place of what was known, and pushes the result to the upstreams that take results.
+    /// Its objects must have been stored before, and so must `listings`, the objects that its manifest names.
     ///
     /// Whoever holds the key's lease looks it up again before computing it, so that a record is replaced only when it was
     /// damaged, has lost an object, or was asked to be made again.
     ///
     /// # Errors
-    /// [`Error::Io`].
-    pub fn publish(&self, trace: &Trace) -> Result<(), Error> {
+    /// [`Error::Io`] of this store. A failed push is a warning: see [`Store::complaints`].
+    pub fn publish(&self, trace: &Trace, listings: &[FileDigest]) -> Result<(), Error> {
         self.note_in_use(trace.key);
-        self.publish_file(self.stage_bytes(&trace.encode())?, &self.trace_path(trace.key))
+        let bytes = trace.encode();
+        self.publish_file(self.stage_bytes(&bytes)?, &self.trace_path(trace.key))?;
+        self.push(trace, &bytes, listings);
+        Ok(())
     }
 
     /// Takes note that what `key` gave was asked for: gc goes by the modification time of the trace, and by what a run
@@ -268,7 +272,7 @@ mod tests {
     fn a_trace_is_found_under_its_key_and_is_json_throughout() {
         let (_dir, store, trace) = store_with_trace();
         assert_eq!(store.load(trace.key).unwrap(), None);
-        store.publish(&trace).unwrap();
+        store.publish(&trace, &[]).unwrap();
         assert_eq!(store.load(trace.key).unwrap(), Some(trace.clone()));
         assert_eq!(store.keys().unwrap(), [trace.key]);
         let bytes = fs::read(store.trace_path(trace.key)).unwrap();
@@ -279,11 +283,11 @@ mod tests {
     #[test]
     fn a_later_trace_of_a_key_replaces_the_earlier_one_at_once() {
         let (dir, store, trace) = store_with_trace();
-        store.publish(&trace).unwrap();
+        store.publish(&trace, &[]).unwrap();
         fs::write(dir.path().join("out"), "0.6").unwrap();
         let mut other = trace.clone();
         other.outputs[0].artifact = store.insert(&dir.path().join("out"), Take::Copy).unwrap();
-        store.publish(&other).unwrap();
+        store.publish(&other, &[]).unwrap();
         assert_eq!(store.load(trace.key).unwrap(), Some(other));
     }
 
@@ -299,7 +303,7 @@ mod tests {
             altered[length] ^= 1;
             assert!(matches!(decode(&altered, key), Found::Damaged), "altered at {length}");
         }
-        store.publish(&trace).unwrap();
+        store.publish(&trace, &[]).unwrap();
         let path = store.trace_path(key);
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
@@ -313,7 +317,7 @@ mod tests {
         let (_dir, store, mut trace) = store_with_trace();
         assert!(matches!(decode(&trace.encode(), Key(Digest::of(b"other"))), Found::Damaged));
         trace.format = FORMAT + 1;
-        store.publish(&trace).unwrap();
+        store.publish(&trace, &[]).unwrap();
         assert_eq!(store.load(trace.key).unwrap(), None);
         assert!(store.trace_path(trace.key).exists());
     }

@@ -106,7 +106,7 @@ mod tests {
         store.insert_bytes(b"12345").unwrap();
         store.insert_bytes(b"123").unwrap();
         let key = Key(Digest::of(b"key"));
-        store.publish(&Trace::new(key, "demo", "a", "command", serde_json::Value::Null)).unwrap();
+        store.publish(&Trace::new(key, "demo", "a", "command", serde_json::Value::Null), &[]).unwrap();
         store.slot(key).create().unwrap();
         fs::create_dir(store.slot(key).path().join("deep")).unwrap();
         fs::write(store.slot(key).path().join("deep/checkpoint"), "1234567").unwrap();

@@ -214,7 +214,7 @@ mod tests {
         let key = Key(Digest::of(b"key"));
         let mut trace = Trace::new(key, "demo", "a", "command", serde_json::Value::Null);
         trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
-        store.publish(&trace).unwrap();
+        store.publish(&trace, &[]).unwrap();
         let entries = store.restore(&artifact, &work.join("out"), Placement::Writable).unwrap().entries;
         let outputs = vec![PlacedOutput { path: "out".into(), artifact, entries }];
         let record = StageRecord { key, outputs, finished: 0.0, seconds: 0.0 };

@@ -42,7 +42,7 @@ impl Scene {
         let inputs: Vec<ArtifactDigest> = from.iter().map(|from| from.digest()).collect();
         let mut trace = Trace::new(key(name), "demo", stage, "command", serde_json::to_value(inputs).unwrap());
         trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
-        self.store.publish(&trace).unwrap();
+        self.store.publish(&trace, &[]).unwrap();
         age(&self.store.trace_path(trace.key), DAY * days);
         artifact
     }

@@ -26,7 +26,7 @@ fn scene() -> Scene {
     let key = Key(Digest::of(b"key"));
     let mut trace = Trace::new(key, "demo", "a", "command", serde_json::Value::Null);
     trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
-    team.publish(&trace).unwrap();
+    team.publish(&trace, &[]).unwrap();
     Scene { dir, team, artifact, key }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::{Content, Thing, Upstream};
+use super::{Content, Thing, Upstream, UpstreamWriter};
 use crate::digest::{Digest, FileDigest, Key};
 use crate::store::error::{At, Error};
 use crate::store::{fanned_below, read_version};
@@ -73,6 +73,10 @@ impl Upstream for Folder {
             digest.is_ok_and(|(digest, _)| FileDigest(digest) == **object)
         };
         Ok(objects.par_iter().filter(is_intact).copied().collect())
+    }
+
+    fn writer(&self) -> Option<&dyn UpstreamWriter> {
+        None
     }
 }
 

@@ -1,4 +1,4 @@
-//! Upstreams: other places to get results from. Users know them as shared caches.
+//! Upstreams: other places to get results from and to copy results to. Users know them as shared caches.
 //!
 //! Knows keys, objects and bytes; no stages, and nothing of the store's own folder. Nothing that an upstream returns is
 //! trusted: the caller hashes it. An upstream that is slow, unreachable or damaged costs time, never a wrong result.
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, Read};
 
 pub(super) use self::folder::Folder;
-pub(super) use self::upstreams::Upstreams;
+pub(super) use self::upstreams::{Asked, Upstreams};
 
 use crate::digest::{FileDigest, Key};
 
@@ -66,6 +66,41 @@ pub trait Upstream: Debug + Send + Sync {
     /// # Errors
     /// It couldn't be asked.
     fn has(&self, objects: &[FileDigest]) -> io::Result<HashSet<FileDigest>>;
+
+    /// The way to copy results there; `None` if it is only read.
+    fn writer(&self) -> Option<&dyn UpstreamWriter>;
+}
+
+/// The write access of an upstream. Called from several threads at once.
+///
+/// Pushing is synchronous: a stage whose result is pushed settles when that is done.
+pub trait UpstreamWriter: Sync {
+    /// Stores an object under its digest. The content is complete when this returns, or there is none: a reader must never see
+    /// half an object. Replacing an object that is there does no harm, because the digest determines its content.
+    ///
+    /// # Errors
+    /// It couldn't be stored.
+    fn put_object(&self, object: FileDigest, content: &mut (dyn Read + Send), size: u64) -> io::Result<()>;
+
+    /// Stores the record of a key unless there is one, in one step: of several machines that try at the same time, one succeeds.
+    /// All objects of the record have been stored before.
+    ///
+    /// The first record stays, also if it names other outputs, as it may after training on a GPU. The caller then keeps its own
+    /// result and warns. To make all machines continue with the same outputs, it would have to take over the first record
+    /// before the key's outputs are put in place, as [`Store::keep_pulled`](super::Store::keep_pulled) does after a look-up.
+    ///
+    /// # Errors
+    /// It couldn't be stored. A conflict whose winner can't be read yet is an error too, after retries.
+    fn put_trace_if_absent(&self, key: Key, record: &[u8]) -> io::Result<Put>;
+}
+
+/// The answer to [`UpstreamWriter::put_trace_if_absent`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// There was no record; now there is this one.
+    Stored,
+    /// This record was there, and stays.
+    AlreadyThere(Vec<u8>),
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn scene() -> Scene {
     let artifact = elsewhere.insert(&from, Take::Copy).unwrap();
     let mut trace = Trace::new(Key(Digest::of(b"key")), "demo", "a", "command", serde_json::Value::Null);
     trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
-    elsewhere.publish(&trace).unwrap();
+    elsewhere.publish(&trace, &[]).unwrap();
     let mut things = vec![(Thing::Trace(trace.key), fs::read(elsewhere.trace_path(trace.key)).unwrap())];
     for file in elsewhere.object_files().unwrap() {
         things.push((Thing::Object(file.object), elsewhere.read(file.object).unwrap().unwrap()));
@@ -205,6 +205,10 @@ impl Upstream for Large {
     fn has(&self, objects: &[FileDigest]) -> io::Result<HashSet<FileDigest>> {
         Ok(objects.iter().copied().collect())
     }
+
+    fn writer(&self) -> Option<&dyn UpstreamWriter> {
+        None
+    }
 }
 
 impl Read for Counted {
@@ -235,4 +239,99 @@ fn a_large_object_is_never_in_memory_as_a_whole() {
     assert_eq!(fs::metadata(store.object_path(object)).unwrap().len(), SIZE as u64);
     let most_ahead = most_ahead.load(Ordering::Relaxed);
     assert!(most_ahead > 0 && most_ahead <= 2 << 20, "{most_ahead}");
+}
+
+impl Scene {
+    /// Computes the result in a new store and publishes it, with a listing that its manifest names.
+    fn published(&self, upstreams: &[&Memory]) -> (Store, FileDigest) {
+        let store = self.store(upstreams);
+        assert_eq!(store.insert(&self.dir.path().join("from"), Take::Copy).unwrap(), self.artifact);
+        let listing = store.insert_bytes(b"a listing of an input").unwrap();
+        store.publish(&self.trace, &[listing]).unwrap();
+        assert_eq!(store.look_up(self.trace.key).unwrap().unwrap().pulled_from(), None);
+        (store, listing)
+    }
+}
+
+#[test]
+fn a_published_result_goes_to_each_upstream_that_takes_results_objects_first() {
+    let scene = scene();
+    let [read, near, far] = ["read", "near", "far"].map(Memory::new);
+    let (store, listing) = scene.published(&[&read.read_only(), &near, &far]);
+    assert_eq!((read.heard(), store.complaints()), (vec![], vec![]));
+    for upstream in [near, far] {
+        let heard = upstream.heard();
+        let objects: Vec<FileDigest> = store.object_files().unwrap().iter().map(|file| file.object).collect();
+        assert_eq!(
+            (heard.len(), heard.last().unwrap()),
+            (objects.len() + 2, &Request::Put(Thing::Trace(scene.trace.key)))
+        );
+        assert!(objects.contains(&listing));
+        assert!(objects.iter().all(|object| heard.contains(&Request::Put(Thing::Object(*object)))));
+        assert_eq!(
+            scene.hit(&scene.store(&[&upstream])),
+            Some(upstream.name()),
+            "it is all that another machine needs"
+        );
+    }
+}
+
+#[test]
+fn what_an_upstream_has_is_not_sent_again() {
+    let scene = scene();
+    let upstream = scene.upstream("near");
+    let (store, listing) = scene.published(&[&upstream]);
+    let puts = upstream.heard().into_iter().filter(|request| matches!(request, Request::Put(_)));
+    assert_eq!(Vec::from_iter(puts), [Thing::Object(listing), Thing::Trace(scene.trace.key)].map(Request::Put));
+    assert_eq!(store.complaints(), [""; 0], "it has the same outputs");
+}
+
+#[test]
+fn a_record_that_is_there_is_not_replaced_and_another_result_is_told() {
+    let scene = scene();
+    let upstream = scene.upstream("near");
+    let (record, bytes) = &scene.things[0];
+    let other = scene.store(&[&upstream]);
+    let mut trace = scene.trace.clone();
+    fs::write(scene.dir.path().join("other"), "other").unwrap();
+    trace.outputs[0].artifact = other.insert(&scene.dir.path().join("other"), Take::Copy).unwrap();
+    other.publish(&trace, &[]).unwrap();
+    assert_eq!(upstream.state().things[record], *bytes);
+    assert_eq!(other.load(trace.key).unwrap(), Some(trace), "the run goes on with its own");
+    let complaints = other.complaints();
+    assert!(complaints.len() == 1 && complaints[0].contains("another result of demo/a"), "{complaints:?}");
+}
+
+#[test]
+fn wherever_a_push_fails_the_result_is_published_here_and_no_record_is_there_without_its_objects() {
+    let scene = scene();
+    let all = scene.things.len() + 1;
+    for taken in 0..=all {
+        let upstream = Memory::new("near");
+        upstream.state().fault = Fault::FullAfter(taken);
+        let (store, _) = scene.published(&[&upstream]);
+        assert_eq!(upstream.state().things.len(), taken);
+        assert_eq!(upstream.state().things.contains_key(&Thing::Trace(scene.trace.key)), taken == all);
+        assert_eq!(store.complaints().len(), usize::from(taken < all), "{taken}");
+    }
+    let upstream = Memory::new("near");
+    upstream.state().fault = Fault::Away;
+    let (store, _) = scene.published(&[&upstream]);
+    assert_eq!((upstream.heard().len(), store.complaints().len()), (1, 1));
+}
+
+#[test]
+fn a_damaged_object_is_not_pushed_and_neither_is_its_record() {
+    let scene = scene();
+    let upstream = Memory::new("near");
+    let store = scene.store(&[&upstream]);
+    store.insert(&scene.dir.path().join("from"), Take::Copy).unwrap();
+    let damaged = FileDigest(Digest::of(b"two"));
+    fs::remove_file(store.object_path(damaged)).unwrap();
+    fs::write(store.object_path(damaged), "2").unwrap();
+    store.publish(&scene.trace, &[]).unwrap();
+    let things = upstream.state().things.clone();
+    assert!(!things.contains_key(&Thing::Object(damaged)) && !things.contains_key(&Thing::Trace(scene.trace.key)));
+    let complaints = store.complaints();
+    assert!(complaints.len() == 1 && complaints[0].contains("the result of demo/a"), "{complaints:?}");
 }

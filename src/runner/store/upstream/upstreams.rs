@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Thing, Upstream};
+use super::{Thing, Upstream, UpstreamWriter};
 
 /// After this many failures in a row, a remote upstream isn't used any more while the store is open: each failure may have
 /// taken as long as all retries of the upstream.
@@ -40,6 +40,14 @@ pub(in crate::store) struct Asked {
 impl Asked {
     pub(in crate::store) fn name(&self) -> String {
         self.upstream.name()
+    }
+
+    pub(in crate::store) fn name_of(&self, thing: Thing) -> String {
+        self.upstream.name_of(thing)
+    }
+
+    pub(in crate::store) fn writer(&self) -> Option<&dyn UpstreamWriter> {
+        self.upstream.writer()
     }
 
     fn is_given_up(&self) -> bool {
@@ -75,38 +83,67 @@ impl Upstreams {
         thing: Thing,
         request: impl FnOnce(&dyn Upstream) -> io::Result<Option<T>>,
     ) -> Option<T> {
+        self.exchange(asked, thing, "read", || request(&*asked.upstream)).flatten()
+    }
+
+    /// Stores an item in an upstream. `None`: it couldn't be stored.
+    pub(in crate::store) fn give<T>(
+        &self,
+        asked: &Asked,
+        thing: Thing,
+        request: impl FnOnce() -> io::Result<T>,
+    ) -> Option<T> {
+        self.exchange(asked, thing, "stored", request)
+    }
+
+    fn exchange<T>(
+        &self,
+        asked: &Asked,
+        thing: Thing,
+        verb: &str,
+        request: impl FnOnce() -> io::Result<T>,
+    ) -> Option<T> {
         if asked.is_given_up() {
             return None;
         }
-        match request(&*asked.upstream) {
+        match request() {
             Ok(answer) => {
                 asked.note_answer();
-                answer
+                Some(answer)
             }
             Err(error) => {
                 asked.failures.fetch_add(1, Ordering::Relaxed);
-                if asked.upstream.is_remote() {
-                    let name = asked.name();
-                    let text = format!(
-                        "the shared cache `{name}` fails: {error}; after {FAILURES_IN_A_ROW} failures in a row it is not asked again"
-                    );
-                    self.complaints.add(name, text);
-                } else {
-                    self.complain_of(asked, thing, &format!("can't be read: {error}"));
-                }
+                self.complain_of_failure(asked, thing, verb, &error);
                 None
             }
         }
     }
 
+    fn complain_of_failure(&self, asked: &Asked, thing: Thing, verb: &str, error: &io::Error) {
+        if asked.upstream.is_remote() {
+            let name = asked.name();
+            let text = format!(
+                "the shared cache `{name}` fails: {error}; after {FAILURES_IN_A_ROW} failures in a row it is not used any more"
+            );
+            self.warn(name, text);
+        } else {
+            self.complain_of(asked, thing, &format!("can't be {verb}: {error}"));
+        }
+    }
+
     /// Warns about one item of an upstream.
     pub(in crate::store) fn complain_of(&self, asked: &Asked, thing: Thing, what: &str) {
-        self.complain(asked.upstream.name_of(thing), what);
+        self.complain(asked.name_of(thing), what);
     }
 
     /// Warns about a shared cache or a file of one.
     pub(in crate::store) fn complain(&self, subject: String, what: &str) {
         let text = format!("the shared cache is not used for this: `{subject}` {what}");
+        self.warn(subject, text);
+    }
+
+    /// Adds a warning, the first about its subject.
+    pub(in crate::store) fn warn(&self, subject: String, text: String) {
         self.complaints.add(subject, text);
     }
 

@@ -206,7 +206,7 @@ fn note(scene: &mut Scene, stage: &str, tail: &str) {
     trace.note = ["summary", "device", "machine", "libtorch"].map(|name| (name.to_owned(), text(name))).into();
     trace.note.insert(text("note"), text("noted"));
     trace.note.insert("classes".to_owned(), classes.collect::<Vec<_>>().join(", "));
-    scene.store.publish(&trace).unwrap();
+    scene.store.publish(&trace, &[]).unwrap();
     fs::write(scene.store.log_path(key), format!("first{tail}\nlast{tail}\n")).unwrap();
     let is_failed = record.is_none();
     let outcome = if is_failed { Outcome::Failed } else { Outcome::Ran };

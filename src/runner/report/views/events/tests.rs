@@ -114,7 +114,7 @@ impl Scene {
             let artifact = self.store.insert(&path, Take::Move).unwrap();
             trace.outputs.push(TracedOutput { name: output.into(), path: output.into(), artifact });
         }
-        self.store.publish(&trace).unwrap();
+        self.store.publish(&trace, &[]).unwrap();
         self.store.slot(key(name)).remove().unwrap();
         drop(hold);
     }

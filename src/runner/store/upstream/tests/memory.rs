@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Cursor, ErrorKind, Read};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::super::{Content, Thing, Upstream};
+use super::super::{Content, Put, Thing, Upstream, UpstreamWriter};
 use crate::digest::{FileDigest, Key};
 
 /// A request that it received.
@@ -12,6 +12,7 @@ use crate::digest::{FileDigest, Key};
 pub enum Request {
     Get(Thing),
     Has(Vec<FileDigest>),
+    Put(Thing),
 }
 
 /// How it fails.
@@ -23,12 +24,15 @@ pub enum Fault {
     Away,
     /// It answers, and its streams break off.
     BreaksOff,
+    /// It takes so many items more.
+    FullAfter(usize),
 }
 
 /// Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Memory {
     name: &'static str,
+    takes_results: bool,
     state: Arc<Mutex<State>>,
 }
 
@@ -41,7 +45,12 @@ pub struct State {
 
 impl Memory {
     pub fn new(name: &'static str) -> Memory {
-        Memory { name, state: Arc::default() }
+        Memory { name, takes_results: true, state: Arc::default() }
+    }
+
+    /// The same upstream, to be read only.
+    pub fn read_only(&self) -> Memory {
+        Memory { takes_results: false, ..self.clone() }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -87,7 +96,7 @@ impl Upstream for Memory {
         let Some(bytes) = state.things.get(&thing).cloned() else { return Ok(None) };
         Ok(Some(Content::Stream(match state.fault {
             Fault::BreaksOff => Box::new(Cursor::new(bytes[..bytes.len() / 2].to_vec()).chain(Broken)),
-            Fault::None | Fault::Away => Box::new(Cursor::new(bytes)),
+            Fault::None | Fault::Away | Fault::FullAfter(_) => Box::new(Cursor::new(bytes)),
         })))
     }
 
@@ -95,6 +104,41 @@ impl Upstream for Memory {
         let state = self.hear(Request::Has(objects.to_vec()))?;
         let is_there = |object: &&FileDigest| state.things.contains_key(&Thing::Object(**object));
         Ok(objects.iter().filter(is_there).copied().collect())
+    }
+
+    fn writer(&self) -> Option<&dyn UpstreamWriter> {
+        self.takes_results.then_some(self)
+    }
+}
+
+impl UpstreamWriter for Memory {
+    fn put_object(&self, object: FileDigest, content: &mut (dyn Read + Send), size: u64) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes)?;
+        assert_eq!(bytes.len() as u64, size);
+        let thing = Thing::Object(object);
+        self.hear(Request::Put(thing))?.take(thing, bytes)
+    }
+
+    fn put_trace_if_absent(&self, key: Key, record: &[u8]) -> io::Result<Put> {
+        let thing = Thing::Trace(key);
+        let mut state = self.hear(Request::Put(thing))?;
+        match state.things.get(&thing) {
+            Some(first) => Ok(Put::AlreadyThere(first.clone())),
+            None => state.take(thing, record.to_vec()).map(|()| Put::Stored),
+        }
+    }
+}
+
+impl State {
+    fn take(&mut self, thing: Thing, bytes: Vec<u8>) -> io::Result<()> {
+        match &mut self.fault {
+            Fault::FullAfter(0) => return Err(ErrorKind::StorageFull.into()),
+            Fault::FullAfter(left) => *left -= 1,
+            Fault::None | Fault::Away | Fault::BreaksOff => {}
+        }
+        self.things.insert(thing, bytes);
+        Ok(())
     }
 }
 
