@@ -81,7 +81,7 @@ mod tests {
     use tch::{Tensor, no_grad};
 
     use super::*;
-    use crate::network::Mode;
+    use crate::network::Statistics;
 
     /// A network whose stored statistics differ from the initial ones, which would hide a mistake in using them.
     fn moved(arch: Arch, multi_level: bool) -> Box<dyn Network> {
@@ -105,7 +105,7 @@ mod tests {
             let predictor = network.predictor();
             let ours = predictor(&image);
             assert!(!ours.requires_grad());
-            let theirs = no_grad(|| network.forward(&image, Mode::Eval)).main;
+            let theirs = no_grad(|| network.forward(&image, Statistics::Running)).main;
             let (away, largest) = ((&ours - &theirs).abs().max(), theirs.abs().max());
             assert!(away.double_value(&[]) <= 1e-10 * largest.double_value(&[]), "{arch:?}: {away} of {largest}");
         }

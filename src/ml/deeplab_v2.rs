@@ -13,7 +13,7 @@ use crate::checkpoint::{self, Apart, Checkpoint, CheckpointError, Restored, Rule
 use crate::folded::Taps;
 use crate::input_file::InputFile;
 use crate::layer::{Aspp, Scope};
-use crate::network::{Logits, Mode, Network, Parameter, Predictor, RateGroup};
+use crate::network::{Logits, Network, Parameter, Predictor, RateGroup, Statistics};
 use crate::resnet::{Depth, FIRST, OUTPUTS, ResNet};
 
 const DILATIONS: [i64; 4] = [6, 12, 18, 24];
@@ -78,8 +78,8 @@ impl DeepLabV2 {
 }
 
 impl Network for DeepLabV2 {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Logits {
-        let [middle, deep] = self.backbone.forward(x, mode);
+    fn forward(&self, x: &Tensor, statistics: Statistics) -> Logits {
+        let [middle, deep] = self.backbone.forward(x, statistics);
         Logits { aux: self.aux.as_ref().map(|head| head.forward(&middle)), main: self.main.forward(&deep) }
     }
 

@@ -15,7 +15,7 @@ use crate::checkpoint::{self, CheckpointError, Restored, Rule};
 use crate::folded::{Folded, Taps, channels_last};
 use crate::input_file::InputFile;
 use crate::layer::{Aspp, Conv, First, FrozenBatchNorm, Geometry, Layer, Scope};
-use crate::network::{Logits, Mode, Network, Parameter, Predictor, RateGroup};
+use crate::network::{Logits, Network, Parameter, Predictor, RateGroup, Statistics};
 
 const BATCH_NORM_EPSILON: f64 = 1e-3;
 
@@ -94,9 +94,8 @@ impl EfficientNetLite0 {
 }
 
 impl Network for EfficientNetLite0 {
-    /// Both modes are the same: batch normalisation uses the stored statistics in training, too, as those of a few images
-    /// are mostly noise.
-    fn forward(&self, x: &Tensor, _: Mode) -> Logits {
+    /// Always by the stored statistics, in training too, as those of a few images are mostly noise.
+    fn forward(&self, x: &Tensor, _: Statistics) -> Logits {
         let mut x = self.stem.forward(x); // N×32×H/2×W/2
         let mut aux = None;
         for (index, block) in self.blocks.iter().enumerate() {
@@ -190,7 +189,7 @@ impl Stem<Normalized> {
 
 impl<L: Layer> Stem<L> {
     fn forward(&self, x: &Tensor) -> Tensor {
-        self.0.forward(&pad_same(x, STEM), Mode::Eval).relu6()
+        self.0.forward(&pad_same(x, STEM), Statistics::Running).relu6()
     }
 }
 
@@ -239,11 +238,11 @@ impl Block<Normalized> {
 impl<L: Layer> Block<L> {
     fn forward(&self, x: &Tensor) -> Tensor {
         let expanded = match &self.expand {
-            Some(expand) => expand.forward(x, Mode::Eval).relu6(),
+            Some(expand) => expand.forward(x, Statistics::Running).relu6(),
             None => x.shallow_clone(),
         };
-        let y = self.depthwise.forward(&pad_same(&expanded, self.geometry), Mode::Eval).relu6();
-        let y = self.project.forward(&y, Mode::Eval);
+        let y = self.depthwise.forward(&pad_same(&expanded, self.geometry), Statistics::Running).relu6();
+        let y = self.project.forward(&y, Statistics::Running);
         if self.residual { y + x } else { y }
     }
 }

@@ -8,7 +8,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::layer::{Affine, Aspp, Conv, Geometry, Layer};
-use crate::network::Mode;
+use crate::network::Statistics;
 
 /// A convolution and the normalisation after it, as one convolution.
 pub(crate) struct Folded {
@@ -33,7 +33,7 @@ impl Folded {
 
 impl Layer for Folded {
     /// Both modes are inference.
-    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+    fn forward(&self, x: &Tensor, _: Statistics) -> Tensor {
         let Geometry { stride, padding, dilation, groups, .. } = self.geometry;
         x.conv2d(&self.weight, Some(&self.bias), stride, padding, dilation, groups)
     }
@@ -135,7 +135,10 @@ mod tests {
                 1e-3,
                 true,
             );
-            close(&no_grad(|| Folded::new(&conv, &norm).forward(&channels_last(&x), Mode::Eval)), &theirs.detach());
+            close(
+                &no_grad(|| Folded::new(&conv, &norm).forward(&channels_last(&x), Statistics::Running)),
+                &theirs.detach(),
+            );
         }
     }
 

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tch::{Device, Kind, Tensor};
 
-use crate::network::{Mode, Parameter, RateGroup};
+use crate::network::{Parameter, RateGroup, Statistics};
 
 /// Creates a network's tensors and keeps them by name, in order of creation.
 pub(crate) struct Scope {
@@ -197,7 +197,7 @@ impl Conv {
 
 /// A convolution with its normalisation, in the form for training or for prediction.
 pub(crate) trait Layer {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor;
+    fn forward(&self, x: &Tensor, statistics: Statistics) -> Tensor;
 }
 
 /// The tensor itself if it already has this kind.
@@ -268,8 +268,8 @@ impl FrozenBatchNorm {
 }
 
 impl Layer for (Conv, FrozenBatchNorm) {
-    /// Both modes are the same, as the statistics are fixed.
-    fn forward(&self, x: &Tensor, _: Mode) -> Tensor {
+    /// The statistics are fixed: always the stored ones.
+    fn forward(&self, x: &Tensor, _: Statistics) -> Tensor {
         let (conv, norm) = self;
         norm.forward(&conv.forward(x))
     }

@@ -3,19 +3,24 @@
 //! It doesn't know any particular network (`arch` lists them), nor losses or optimisers. A network owns its tensors;
 //! everybody else holds shallow copies of them by name, because libtorch's tensors are shared handles and a second
 //! registry of variables (tch's `VarStore`) would only hide which of them an optimiser moves.
+//!
+//! A forward pass takes the statistics that it normalises by, and no "training mode": that would tie them to random drops
+//! (dropout, drop-path), and a teacher in self-training needs the statistics of its batch without drops. No network here
+//! drops anything yet. The first one that does adds a second parameter, which says whether and from which draw: a function
+//! of (seed, iteration, pass, layer), or resumed trainings would no longer end with the same bytes.
 use serde::Deserialize;
 use tch::{Tensor, no_grad};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
 use crate::input_file::InputFile;
 
-/// Which behaviour of layers that differ between training and inference.
+/// What batch normalisation normalises by. Networks without it ignore this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Training: statistics of the batch where a network normalises by them.
-    Train,
-    /// Inference: running statistics.
-    Eval,
+pub enum Statistics {
+    /// Those of the batch, which also move the running ones: training.
+    Batch,
+    /// The running ones, which stay: inference.
+    Running,
 }
 
 /// Class scores before softmax at the network's own resolution, each N×C×h×w.
@@ -26,8 +31,8 @@ pub struct Logits {
     pub main: Tensor,
 }
 
-/// Input N×3×H×W → the main head's logits, N×C×h×w: those of [`Network::forward`] in [`Mode::Eval`] but for rounding, without
-/// the auxiliary head and without anything that a gradient would need.
+/// Input N×3×H×W → the main head's logits, N×C×h×w: those of [`Network::forward`] by [`Statistics::Running`] but for rounding,
+/// without the auxiliary head and without anything that a gradient would need.
 pub type Predictor<'a> = Box<dyn Fn(&Tensor) -> Tensor + 'a>;
 
 /// Which learning rate a parameter gets.
@@ -55,11 +60,11 @@ pub struct Parameter {
 /// A segmentation network.
 pub trait Network {
     /// N×3×H×W → logits N×C×h×w. The input is normalised as the network's `Arch::normalization` says.
-    fn forward(&self, x: &Tensor, mode: Mode) -> Logits;
+    fn forward(&self, x: &Tensor, statistics: Statistics) -> Logits;
 
     /// The network in the form in which it predicts, with its weights as they are now; see [`Predictor`].
     fn predictor(&self) -> Predictor<'_> {
-        Box::new(|x| no_grad(|| self.forward(x, Mode::Eval).main))
+        Box::new(|x| no_grad(|| self.forward(x, Statistics::Running).main))
     }
 
     /// C, the number of classes.

@@ -9,7 +9,7 @@ use tch::{Tensor, no_grad};
 
 use crate::folded::{Folded, channels_last};
 use crate::layer::{Affine, Conv, First, Geometry, Layer, Scope};
-use crate::network::{Mode, RateGroup};
+use crate::network::{RateGroup, Statistics};
 
 /// The number of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub(crate) const OUTPUTS: [i64; 2] = [1024, 2048];
 pub(crate) const FIRST: First = First::Normal(0.01);
 
 impl Layer for (Conv, BatchNorm) {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+    fn forward(&self, x: &Tensor, statistics: Statistics) -> Tensor {
         let (conv, norm) = self;
-        norm.forward(&conv.forward(x), mode)
+        norm.forward(&conv.forward(x), statistics)
     }
 }
 
@@ -71,22 +71,23 @@ impl ResNet {
 impl ResNet<Folded> {
     /// Input → the output of layer 4, without keeping that of layer 3.
     pub(crate) fn deep(&self, x: &Tensor) -> Tensor {
-        let x = self.begin(&channels_last(x), Mode::Eval);
-        self.layers.iter().flatten().fold(x, |x, block| block.forward(&x, Mode::Eval))
+        let x = self.begin(&channels_last(x), Statistics::Running);
+        self.layers.iter().flatten().fold(x, |x, block| block.forward(&x, Statistics::Running))
     }
 }
 
 impl<L: Layer> ResNet<L> {
     /// N×3×H×W → N×64×H/4×W/4, rounded up.
-    fn begin(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let x = self.stem.forward(x, mode).relu_(); // N×64×H/2×W/2
+    fn begin(&self, x: &Tensor, statistics: Statistics) -> Tensor {
+        let x = self.stem.forward(x, statistics).relu_(); // N×64×H/2×W/2
         x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], true)
     }
 
     /// N×3×H×W → the outputs of layers 3 and 4, N×1024×h×w and N×2048×h×w, where h = ⌈H/8⌉ or one more.
-    pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> [Tensor; 2] {
-        let x = self.begin(x, mode);
-        let through = |x: Tensor, layer: &[Bottleneck<L>]| layer.iter().fold(x, |x, block| block.forward(&x, mode));
+    pub(crate) fn forward(&self, x: &Tensor, statistics: Statistics) -> [Tensor; 2] {
+        let x = self.begin(x, statistics);
+        let through =
+            |x: Tensor, layer: &[Bottleneck<L>]| layer.iter().fold(x, |x, block| block.forward(&x, statistics));
         let [first, second, third, fourth] = &self.layers;
         let x = through(through(x, first), second); // N×512×h×w
         let middle = through(x, third);
@@ -150,12 +151,13 @@ impl Bottleneck {
 }
 
 impl<L: Layer> Bottleneck<L> {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+    fn forward(&self, x: &Tensor, statistics: Statistics) -> Tensor {
         let [reduce, spatial, expand] = &self.convs;
-        let y = reduce.forward(x, mode).relu_();
-        let y = spatial.forward(&y, mode).relu_();
-        let mut y = expand.forward(&y, mode);
-        let shortcut = self.downsample.as_ref().map_or_else(|| x.shallow_clone(), |project| project.forward(x, mode));
+        let y = reduce.forward(x, statistics).relu_();
+        let y = spatial.forward(&y, statistics).relu_();
+        let mut y = expand.forward(&y, statistics);
+        let shortcut =
+            self.downsample.as_ref().map_or_else(|| x.shallow_clone(), |project| project.forward(x, statistics));
         // In place: the last layer's output is not needed for a gradient.
         y.g_add_(&shortcut).relu_()
     }
@@ -198,14 +200,14 @@ impl BatchNorm {
         Affine { weight, bias, mean, variance, epsilon: Self::EPSILON }
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let training = mode == Mode::Train;
-        if training {
+    fn forward(&self, x: &Tensor, statistics: Statistics) -> Tensor {
+        let of_batch = statistics == Statistics::Batch;
+        if of_batch {
             no_grad(|| drop(self.batches.shallow_clone().g_add_scalar_(1)));
         }
         let (mean, variance) = (Some(&self.mean), Some(&self.variance));
         let affine = (Some(&self.weight), Some(&self.bias));
-        x.batch_norm(affine.0, affine.1, mean, variance, training, Self::MOMENTUM, Self::EPSILON, true)
+        x.batch_norm(affine.0, affine.1, mean, variance, of_batch, Self::MOMENTUM, Self::EPSILON, true)
     }
 }
 
@@ -225,12 +227,12 @@ mod tests {
             assert!(values(ours).iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-12), "{ours:?} is not {theirs:?}");
         };
         let biased = (5.0 + BatchNorm::EPSILON).sqrt();
-        close(&norm.forward(&x, Mode::Train), &[-3.0 / biased, -1.0 / biased, 1.0 / biased, 3.0 / biased]);
+        close(&norm.forward(&x, Statistics::Batch), &[-3.0 / biased, -1.0 / biased, 1.0 / biased, 3.0 / biased]);
         close(&norm.mean, &[0.4]);
         close(&norm.variance, &[0.9 + 0.1 * 20.0 / 3.0]);
         let running = (0.9 + 2.0 / 3.0 + BatchNorm::EPSILON).sqrt();
         let expected = [1.0, 3.0, 5.0, 7.0].map(|x| (x - 0.4) / running);
-        close(&norm.forward(&x, Mode::Eval), &expected);
+        close(&norm.forward(&x, Statistics::Running), &expected);
         close(&norm.mean, &[0.4]);
         assert_eq!(norm.batches.int64_value(&[]), 1);
         assert!(scope.parameters().is_empty(), "scale and shift are not trained");

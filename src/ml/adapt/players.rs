@@ -10,7 +10,7 @@ use crate::checkpoint::{self, CheckpointError, Rule};
 use crate::discriminator::{Discriminator, MapTooSmall};
 use crate::equations::{Domain, Gan, domain_loss, upsample};
 use crate::layer::as_kind;
-use crate::network::{Mode, Network};
+use crate::network::{Network, Statistics};
 use crate::optim::{Adam, Optimizer, Rates, Sgd, polynomial};
 
 /// All that learns.
@@ -77,7 +77,7 @@ impl<'a> Players<'a> {
     pub(super) fn logits(&self, images: &Tensor) -> Levels {
         let images = images.to_device(self.device).to_kind(self.activations);
         let size = [images.size()[2], images.size()[3]];
-        let logits = self.network.forward(&images, Mode::Train);
+        let logits = self.network.forward(&images, Statistics::Batch);
         let up = |z: &Tensor| upsample(&as_kind(z, self.kind), size);
         Levels { aux: logits.aux.as_ref().map(up), main: up(&logits.main) }
     }

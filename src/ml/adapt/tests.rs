@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tch::{Device, Kind, no_grad};
 
 use crate::equations::Gan;
-use crate::network::{Logits, Mode, Parameter, RateGroup};
+use crate::network::{Logits, Parameter, RateGroup, Statistics};
 use crate::optim::Repeats;
 
 use super::*;
@@ -384,7 +384,7 @@ struct TwoRates {
 }
 
 impl Network for TwoRates {
-    fn forward(&self, x: &Tensor, _: Mode) -> Logits {
+    fn forward(&self, x: &Tensor, _: Statistics) -> Logits {
         let scores = (&self.body + &self.head).view([1, CLASSES, 1, 1]);
         Logits { aux: None, main: scores.expand([x.size()[0], CLASSES, 2, 2], false) }
     }

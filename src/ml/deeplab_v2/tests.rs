@@ -118,12 +118,12 @@ fn with_two_branches_the_others_are_there_but_neither_seen_nor_moved() {
     assert_eq!(keys(&two), keys(&four));
     let x = Tensor::arange(3 * 64 * 64, (Kind::Float, Device::Cpu)).sin().view([1, 3, 64, 64]);
     let unseen = |key: &str| key.contains("conv2d_list.2.") || key.contains("conv2d_list.3.");
-    let logits = two.forward(&x, Mode::Eval);
-    assert_ne!(logits.main, four.forward(&x, Mode::Eval).main);
+    let logits = two.forward(&x, Statistics::Running);
+    assert_ne!(logits.main, four.forward(&x, Statistics::Running).main);
     tch::no_grad(|| {
         four.state().into_iter().filter(|(key, _)| unseen(key)).for_each(|(_, mut tensor)| drop(tensor.zero_()));
     });
-    let same = four.forward(&x, Mode::Eval);
+    let same = four.forward(&x, Statistics::Running);
     assert!(logits.main.allclose(&same.main, 1e-5, 1e-6, false));
     assert!(logits.aux.as_ref().unwrap().allclose(same.aux.as_ref().unwrap(), 1e-5, 1e-6, false));
 
@@ -159,7 +159,7 @@ fn the_grid_is_that_of_the_released_code() {
     let network = network(true, Branches::Four, 1);
     for (height, width, grid) in [(180, 240, [23, 31]), (61, 80, [8, 11])] {
         let x = Tensor::zeros([1, 3, height, width], (Kind::Float, Device::Cpu));
-        let logits = tch::no_grad(|| network.forward(&x, Mode::Eval));
+        let logits = tch::no_grad(|| network.forward(&x, Statistics::Running));
         assert_eq!((&logits.main.size()[2..], &logits.aux.unwrap().size()[2..]), (&grid[..], &grid[..]));
     }
 }

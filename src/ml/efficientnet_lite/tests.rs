@@ -100,7 +100,7 @@ fn dilation_in_the_place_of_stride_keeps_the_values_of_every_second_cell() {
 fn training_reaches_every_parameter_and_moves_no_statistics() {
     let network = network(OutputStride::Eight);
     let before: Vec<_> = network.state().iter().map(|(_, t)| t.copy()).collect();
-    let logits = network.forward(&pattern(64, 64), Mode::Train);
+    let logits = network.forward(&pattern(64, 64), Statistics::Batch);
     assert_eq!((logits.main.size(), logits.aux.as_ref().unwrap().size()), (vec![1, 5, 8, 8], vec![1, 5, 8, 8]));
     (logits.main.square().sum(None) + logits.aux.unwrap().square().sum(None)).backward();
     for p in network.parameters() {

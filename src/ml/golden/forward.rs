@@ -12,7 +12,7 @@ use crate::data::pass::Pass;
 use crate::data::source::{LabelUse, Sample, Source};
 use crate::entropy_inference::infer;
 use crate::equations::{entropy_map, softmax, upsample};
-use crate::network::Mode;
+use crate::network::Statistics;
 
 /// IntraDA's rare classes of Cityscapes.
 const RARE: [u8; 11] = [3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17];
@@ -63,7 +63,7 @@ fn golden_images_give_pytorchs_logits_maps_and_scores() {
     assert_eq!(frames.samples(), images.len());
     for (k, (frame, golden)) in frames.zip(images).enumerate() {
         let frame = frame.unwrap();
-        let logits = no_grad(|| network.forward(&frame.input, Mode::Eval));
+        let logits = no_grad(|| network.forward(&frame.input, Statistics::Running));
         let aux = logits.aux.expect("the network has two levels");
         // The maps of only two images are stored, derived values of all.
         if let Some(theirs) = tensors.get(&format!("forward.{k}.logits_main")) {
