@@ -15,7 +15,7 @@ import mlflow
 
 
 def losses(path: pathlib.Path, every: int):
-    """(iteration, value by name) of a training; what its method doesn't have is null in the file and left out."""
+    """(iteration, value by name) of a training; an older file has null for losses that the training lacks."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             values = json.loads(line)

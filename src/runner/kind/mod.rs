@@ -15,6 +15,7 @@ pub mod execution;
 pub mod instruction_set;
 mod inter_training;
 mod intra_training;
+pub mod losses;
 pub mod model;
 pub mod pipeline;
 mod pseudo_labelling;

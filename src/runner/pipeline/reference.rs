@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::value::Value;
 use super::words::expected;
+use crate::kind::losses::{LEARNING_RATE, LOSSES, Level, LossSpec};
 use crate::kind::{
     self, KeySpec, Kind, Only, Presence, Role, ValueType, Variant, classes, dataset, execution, model, pipeline,
     training,
@@ -64,7 +65,26 @@ fn tables() -> String {
     text += &kind::ALL.iter().map(|kind| in_document(kind)).collect::<String>();
     text += "### Keys of every stage\n\nHow it is run, whatever its kind.\n\n";
     text += &(keys(&[execution::KEYS]) + "\n");
-    text + "### Keys of every training\n\n" + &keys(&[training::KEYS]) + "\n"
+    text += &("### Keys of every training\n\n".to_owned() + &keys(&[training::KEYS]) + "\n");
+    text + &losses()
+}
+
+/// What stands in a training's `losses.jsonl`.
+fn losses() -> String {
+    let mut text = format!(
+        "### Losses of a training\n\n`losses.jsonl` has a line per iteration: `iteration`, from 0; the losses that the training \
+         has, in this order, before their weights; `{LEARNING_RATE}`, the learning rate of the segmentation network's body. Older \
+         files have all keys, with `null` for losses that the training lacks.\n\n\
+         | loss | head | measures | unit |\n|---|---|---|---|\n"
+    );
+    for LossSpec { name, doc, unit, level, .. } in LOSSES {
+        let head = match level {
+            Level::Main => "main",
+            Level::Aux => "auxiliary",
+        };
+        line(&mut text, format_args!("| `{name}` | {head} | {doc} | {unit} |"));
+    }
+    text + "\n"
 }
 
 /// In the document, what two kinds share is there once.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Answer, DONE, Format, Refusal, Source, open, show, show_json};
 use crate::kind::OutputRole;
+use crate::kind::losses::LEARNING_RATE;
 use crate::measures::{ago, brief, count, duration, size};
 use crate::pipeline::{Stage, StageId};
 use crate::results::metrics::{Best, best_of};
@@ -148,7 +149,7 @@ fn course(session: &Session, stage: &Stage, record: &StageRecord) -> Vec<String>
     let last = read(OutputRole::Losses).and_then(|losses| {
         let row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(losses.lines().last()?).ok()?;
         let iteration = count(row.get("iteration")?.as_u64()?);
-        let (rate, losses): (Vec<_>, Vec<_>) = row.iter().partition(|(name, _)| *name == "lr");
+        let (rate, losses): (Vec<_>, Vec<_>) = row.iter().partition(|(name, _)| *name == LEARNING_RATE);
         let numbers = losses.into_iter().chain(rate).filter(|(name, _)| *name != "iteration");
         let numbers = numbers.filter_map(|(name, value)| Some(format!("{name} {}", brief(value.as_f64()?))));
         Some(format!("losses of iteration {iteration}: {}", numbers.collect::<Vec<_>>().join(", ")))

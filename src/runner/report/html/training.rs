@@ -1,6 +1,7 @@
 //! Training: the losses of all trainings on equal axes, and mIoU where it was measured.
 //!
-//! Knows `losses.jsonl` and `evaluations.jsonl`. A column that is null throughout belongs to another method and isn't drawn.
+//! Knows `losses.jsonl` and `evaluations.jsonl`. A loss without a value in any line is not drawn: older trainings have `null`
+//! for those that they lack.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +12,10 @@ use super::chart::{Line, Range, draw, thinned};
 use super::markup::{percent, table};
 use super::workspace::Workspace;
 use crate::kind::OutputRole;
+use crate::kind::losses::{LEARNING_RATE, LOSSES};
 use crate::measures::count;
 use crate::pipeline::StageId;
 use crate::results::metrics::is_better;
-
-/// Charts, their columns of `losses.jsonl`, and whether these are losses.
-const CHARTS: [(&str, &[&str], bool); 5] = [
-    ("segmentation loss", &["seg_main", "seg_aux"], true),
-    ("adversarial loss of the generator", &["adv_main", "adv_aux"], true),
-    ("loss of the discriminator", &["d_main_s", "d_main_t", "d_aux_s", "d_aux_t"], true),
-    ("entropy loss", &["ent_main", "ent_aux"], true),
-    ("learning rate of the generator", &["lr"], false),
-];
 
 /// For how many trainings curves are shown: more charts in a row can't be compared.
 const SHOWN: usize = 24;
@@ -135,7 +128,9 @@ pub(super) fn render(trainings: &[Training], snapshots: &Markup) -> Option<Marku
     }
     let iterations = trainings.iter().map(|training| training.iterations as f64);
     let x = Range::over(iterations.chain([0.0]))?;
-    let rows = CHARTS.iter().filter_map(|(title, columns, are_losses)| row(trainings, title, columns, *are_losses, x));
+    let losses = charts().into_iter().filter_map(|(title, columns)| row(trainings, title, &columns, true, x));
+    let rate = row(trainings, "learning rate of the generator", &[LEARNING_RATE], false, x);
+    let rows = losses.chain(rate);
     Some(html! {
         (miou(trainings, x))
         @for row in rows { (row) }
@@ -146,6 +141,18 @@ pub(super) fn render(trainings: &[Training], snapshots: &Markup) -> Option<Marku
         @if trainings.len() == SHOWN { p.note { "At most " (SHOWN) " trainings are shown, the first of the graph." } }
         (snapshots)
     })
+}
+
+/// The charts of losses in their order, each with its losses, those of the main head first.
+fn charts() -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut titles: Vec<&str> = LOSSES.iter().map(|loss| loss.chart).collect();
+    titles.dedup();
+    let columns = |title: &str| {
+        let mut shown: Vec<_> = LOSSES.iter().filter(|loss| loss.chart == title).collect();
+        shown.sort_by_key(|loss| loss.level);
+        shown.iter().map(|loss| loss.name).collect()
+    };
+    titles.into_iter().map(|title| (title, columns(title))).collect()
 }
 
 /// One chart per training, one row per quantity; `None` if no training has any of the columns.
@@ -222,12 +229,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_that_a_method_does_not_have_are_not_columns() {
-        let text = b"{\"iteration\":0,\"seg_main\":4.5,\"adv_main\":null}\n{\"iteration\":1,\"seg_main\":2.5,\"adv_main\":null}\n";
-        let columns = columns(text);
-        assert_eq!(columns.keys().collect::<Vec<_>>(), ["seg_main"]);
-        assert_eq!(columns["seg_main"].points, [(0.0, 4.5), (1.0, 2.5)]);
-        assert_eq!((iterations(text), iterations(b"")), (2, 0));
+    fn losses_that_a_training_does_not_have_are_not_columns_whether_left_out_or_null() {
+        let left_out = "{\"iteration\":0,\"seg_main\":4.5}\n{\"iteration\":1,\"seg_main\":2.5}\n";
+        let null = left_out.replace('}', ",\"adv_main\":null}");
+        for text in [left_out, &null].map(str::as_bytes) {
+            let columns = columns(text);
+            assert_eq!(columns.keys().collect::<Vec<_>>(), ["seg_main"]);
+            assert_eq!(columns["seg_main"].points, [(0.0, 4.5), (1.0, 2.5)]);
+            assert_eq!((iterations(text), iterations(b"")), (2, 0));
+        }
+    }
+
+    #[test]
+    fn every_loss_stands_in_one_chart_and_the_main_head_before_the_auxiliary_one() {
+        let expected = [
+            ("segmentation loss", vec!["seg_main", "seg_aux"]),
+            ("adversarial loss of the generator", vec!["adv_main", "adv_aux"]),
+            ("loss of the discriminator", vec!["d_main_s", "d_main_t", "d_aux_s", "d_aux_t"]),
+            ("entropy loss", vec!["ent_main", "ent_aux"]),
+        ];
+        assert_eq!(charts(), expected);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::iter::Peekable;
 
 use serde_json::Value;
 
+use crate::kind::losses::LEARNING_RATE;
 use record::{What, put_event, put_image, put_scalar};
 
 /// Increment when the same files give other events.
@@ -44,10 +45,10 @@ impl Events {
         &self.0
     }
 
-    /// A line of a `losses.jsonl` as `loss/<column>` and `lr`.
+    /// A line of a `losses.jsonl` as `loss/<name>` and `lr`. Older ones have `null` for losses that there are none of.
     fn losses(&mut self, step: u64, row: &BTreeMap<String, Value>) {
         let columns = row.iter().filter(|(name, _)| *name != "iteration");
-        let tag = |name: &str| if name.starts_with("lr") { name.to_owned() } else { format!("loss/{name}") };
+        let tag = |name: &str| if name == LEARNING_RATE { name.to_owned() } else { format!("loss/{name}") };
         self.scalars(step, columns.filter_map(|(name, value)| Some((tag(name), value.as_f64()?))));
     }
 
