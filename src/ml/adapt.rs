@@ -14,23 +14,26 @@ use tch::Tensor;
 
 use crate::checkpoint::{self, CheckpointError, Restored};
 use crate::data::{Batch, Batches, DataError};
-use crate::equations::{Domain, cross_entropy, entropy_loss, softmax, weighted_self_information};
+use crate::equations::{Domain, cross_entropy, entropy_loss, softmax};
 use crate::input_file::InputFile;
 use crate::network::Network;
 
+mod discriminators;
 mod error;
 mod levels;
 mod losses;
 mod players;
 mod settings;
 mod slot;
+mod terms;
 
+pub use discriminators::DiscriminatorInit;
 pub use error::AdaptError;
-pub use losses::LossRow;
-pub use settings::{GeneratorOptimizer, LevelWeights, LossWeights, Method, Precision, Settings, SettingsError};
+pub use losses::{Loss, LossRow};
+pub use settings::{GeneratorOptimizer, Precision, Settings, SettingsError};
 pub use slot::SlotError;
+pub use terms::{Adversary, LevelWeights, Map, Method, Terms};
 
-use levels::Levels;
 use players::Players;
 use slot::Slot;
 
@@ -47,7 +50,7 @@ pub struct Run<'a> {
     pub network: &'a dyn Network,
     /// Labelled images: the source domain, or the easy split with its pseudo-labels.
     pub source: Open<'a>,
-    /// Images without labels: the target domain, or the hard split. Not opened by [`Method::SourceOnly`].
+    /// Images without labels: the target domain, or the hard split. Not opened if no term looks at it.
     pub target: Option<Open<'a>>,
     /// What the discriminators start from, in the place of random weights.
     pub discriminator_init: Option<DiscriminatorInit>,
@@ -55,21 +58,6 @@ pub struct Run<'a> {
     pub slot: &'a Path,
     /// An existing folder for `model.safetensors`, `discriminator.safetensors` and `losses.jsonl`.
     pub staging: &'a Path,
-}
-
-/// Where the discriminators' first weights come from.
-#[derive(Clone, Debug)]
-pub enum DiscriminatorInit {
-    /// One file for both levels, as a run writes its `discriminator.safetensors`.
-    Together(InputFile),
-    /// A file a level, as the released programs write them; [`Discriminator::load`](crate::discriminator::Discriminator::load)
-    /// reads them. Without one a discriminator begins at random.
-    Apart {
-        /// Of the auxiliary level.
-        aux: Option<InputFile>,
-        /// Of the main level.
-        main: Option<InputFile>,
-    },
 }
 
 /// Where a network's first weights come from, if not from its seed.
@@ -165,11 +153,8 @@ pub fn adapt(
     }
     players.set_steps(begin);
     let mut source = (run.source)(begin)?;
-    let mut target = match (settings.method, run.target) {
-        (Method::SourceOnly, _) => None,
-        (_, Some(open)) => Some(open(begin)?),
-        (method, None) => return Err(AdaptError::NoTarget { method }),
-    };
+    let mut target =
+        if settings.terms.need_target() { Some((run.target.ok_or(AdaptError::NoTarget)?)(begin)?) } else { None };
     let (mut images, mut before, mut last_save) = (0, None, Instant::now());
     for iteration in begin..settings.iterations {
         let batches =
@@ -221,6 +206,9 @@ pub fn adapt(
 /// Leaves in every parameter the gradient of one iteration, in the order of the released code: both players see the same
 /// weights, since nobody moves before the end, and the discriminators judge the very maps that the generator was trained
 /// with, without a second forward pass.
+///
+/// A term is a block here. Those that share a forward pass are summed and go backward at once, since a backward pass frees the
+/// graph; the order of forward passes counts, because each moves the running statistics of batch normalisation.
 fn gradients(
     players: &mut Players,
     settings: &Settings,
@@ -232,8 +220,8 @@ fn gradients(
         let names = batch.names.clone();
         move |source| AdaptError::MapTooSmall { iteration, names, source }
     };
-    let (method, weights) = (settings.method, &settings.weights);
-    let mut row = LossRow { iteration, lr: players.generator_rate(settings, iteration), ..LossRow::default() };
+    let terms = &settings.terms;
+    let mut losses = Vec::new();
     players.zero_grad();
 
     // G on labelled images: equation (1), or (5).
@@ -244,42 +232,45 @@ fn gradients(
     let labels = labels.to_device(players.device());
     let logits_s = players.logits(&source.images);
     let seg = logits_s.map(|z| cross_entropy(z, &labels));
-    seg.weighted(weights.segmentation).backward();
-    (row.seg_aux, row.seg_main) = seg.numbers();
+    seg.weighted(settings.segmentation).backward();
+    losses.extend(seg.named([Loss::SegAux, Loss::SegMain]));
 
-    let Some(target) = target else { return Ok(row) };
-    let logits_t = players.logits(&target.images);
-    if method == Method::MinEnt {
-        let ent = logits_t.adapted(weights.entropy).map(|z| entropy_loss(&softmax(z)));
-        ent.weighted(weights.entropy).backward();
-        (row.ent_aux, row.ent_main) = ent.numbers();
-        return Ok(row);
+    if let Some(target) = target {
+        // G on unlabelled images. A D stands still, so that it gets no gradient from G's loss.
+        let logits_t = players.logits(&target.images);
+        let mut on_target = Vec::new();
+        if let Some(weights) = terms.entropy {
+            let ent = logits_t.adapted(weights).map(|z| entropy_loss(&softmax(z)));
+            on_target.push(ent.weighted(weights));
+            losses.extend(ent.named([Loss::EntAux, Loss::EntMain]));
+        }
+        if let Some(d) = &players.discriminators {
+            // Equation (3), or (6): to pass the maps off as source.
+            d.train(false);
+            let adv = d.judge(&logits_t, Domain::Source).map_err(too_small(target))?;
+            on_target.push(adv.weighted(d.adversary.weights));
+            losses.extend(adv.named([Loss::AdvAux, Loss::AdvMain]));
+        }
+        if let Some(sum) = on_target.into_iter().reduce(|sum, loss| sum + loss) {
+            sum.backward();
+        }
+
+        // D on both, with G cut off: equation (3), or (6), each side halved.
+        if let Some(d) = &players.discriminators {
+            d.train(true);
+            let sides = [
+                (&logits_s, Domain::Source, source, [Loss::DAuxS, Loss::DMainS]),
+                (&logits_t, Domain::Target, target, [Loss::DAuxT, Loss::DMainT]),
+            ];
+            for (logits, domain, batch, names) in sides {
+                let loss = d.judge(&logits.map(Tensor::detach), domain).map_err(too_small(batch))?;
+                let loss = loss.map(|loss| loss * 0.5);
+                loss.weighted(LevelWeights { main: 1.0, aux: 1.0 }).backward();
+                losses.extend(loss.named(names));
+            }
+        }
     }
-
-    let (logits_s, logits_t) = (logits_s.adapted(weights.adversarial), logits_t.adapted(weights.adversarial));
-    // What D sees: equation (2) before its sum over classes, or AdaptSegNet's probabilities.
-    let map = |z: &Tensor| match method {
-        Method::AdaptSegNet => softmax(z),
-        _ => weighted_self_information(&softmax(z)),
-    };
-
-    // G on unlabelled images against a D that stands still: equation (3), or (6), to pass them off as source.
-    players.train_discriminators(false);
-    let adv = players.judge(&logits_t.map(map), Domain::Source).map_err(too_small(target))?;
-    adv.weighted(weights.adversarial).backward();
-    (row.adv_aux, row.adv_main) = adv.numbers();
-
-    // D on both, with G cut off: equation (3), or (6), each side halved.
-    players.train_discriminators(true);
-    let judged = |logits: &Levels, domain, batch: &Batch| {
-        let loss = players.judge(&logits.map(|z| map(&z.detach())), domain).map_err(too_small(batch))?;
-        let loss = loss.map(|loss| loss * 0.5);
-        loss.weighted(LevelWeights { main: 1.0, aux: 1.0 }).backward();
-        Ok::<_, AdaptError>(loss.numbers())
-    };
-    (row.d_aux_s, row.d_main_s) = judged(&logits_s, Domain::Source, source)?;
-    (row.d_aux_t, row.d_main_t) = judged(&logits_t, Domain::Target, target)?;
-    Ok(row)
+    Ok(LossRow::read(iteration, players.generator_rate(settings, iteration), &losses))
 }
 
 /// Replaces the slot's checkpoint, unless the new one would hold a broken number.
@@ -292,7 +283,7 @@ fn save(slot: &mut Slot, players: &Players, done: u64) -> Result<(), AdaptError>
 fn write_results(run: &Run, players: &Players, slot: &mut Slot, done: u64) -> Result<(), AdaptError> {
     check_finite(slot, &players.state(), done)?;
     checkpoint::write(&run.staging.join("model.safetensors"), &run.network.state(), None)?;
-    let discriminators = players.discriminators();
+    let discriminators = players.discriminator_weights();
     if !discriminators.is_empty() {
         checkpoint::write(&run.staging.join("discriminator.safetensors"), &discriminators, None)?;
     }

@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use intrada_ml::adapt::{
-    self, AdaptError, Control, DiscriminatorInit, GeneratorOptimizer, Init, LevelWeights, LossWeights, Method, Outcome,
-    Precision, Progress, Settings,
+    self, AdaptError, Adversary, Control, DiscriminatorInit, GeneratorOptimizer, Init, LevelWeights, Method, Outcome,
+    Precision, Progress, Settings, Terms,
 };
 use intrada_ml::checkpoint::Restored;
 use intrada_ml::cpu;
@@ -21,6 +21,7 @@ use intrada_ml::equations::Gan;
 use intrada_ml::network::Network;
 use intrada_ml::optim::Repeats;
 use intrada_runner::exec::job::{Event, iterations_kept};
+use intrada_runner::kind::losses::LOSSES;
 use serde::Deserialize;
 
 use crate::measure::Subject;
@@ -223,16 +224,8 @@ fn open(
 /// Of each stream. The batches are the same for any number; two keep ahead of a training step on a CPU.
 const LOADER_THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
 
-/// What a method or optimiser doesn't have stays at a default that nothing reads.
 fn settings(parameters: &Parameters) -> Settings {
-    let default = Settings::default();
-    let weights = default.weights;
-    let level = |main: Option<f64>, aux: Option<f64>, or: LevelWeights| LevelWeights {
-        main: main.unwrap_or(or.main),
-        aux: aux.unwrap_or(or.aux),
-    };
     Settings {
-        method: parameters.method,
         iterations: parameters.iterations,
         schedule_iterations: parameters.schedule_iterations,
         power: parameters.power,
@@ -246,21 +239,31 @@ fn settings(parameters: &Parameters) -> Settings {
             },
             Optimizer::Adam => GeneratorOptimizer::Adam { betas: parameters.betas.unwrap_or((0.9, 0.999)) },
         },
-        discriminator_rate: parameters.discriminator_learning_rate.unwrap_or(default.discriminator_rate),
-        discriminator_betas: parameters.discriminator_betas.unwrap_or(default.discriminator_betas),
-        gan: parameters.gan.unwrap_or_default(),
-        discriminator_width: parameters.discriminator_width.unwrap_or(default.discriminator_width),
-        weights: LossWeights {
-            segmentation: LevelWeights {
-                main: parameters.segmentation_weight,
-                aux: parameters.segmentation_weight_aux,
-            },
-            adversarial: level(parameters.adversarial_weight, parameters.adversarial_weight_aux, weights.adversarial),
-            entropy: level(parameters.entropy_weight, parameters.entropy_weight_aux, weights.entropy),
-        },
+        segmentation: LevelWeights { main: parameters.segmentation_weight, aux: parameters.segmentation_weight_aux },
+        terms: terms(parameters),
         precision: parameters.precision,
         seed: parameters.seed,
         checkpoint_every: parameters.checkpoint_every,
+    }
+}
+
+/// The method's terms, with the job's numbers in the place of the papers'.
+fn terms(parameters: &Parameters) -> Terms {
+    let level = |main: Option<f64>, aux: Option<f64>, or: LevelWeights| LevelWeights {
+        main: main.unwrap_or(or.main),
+        aux: aux.unwrap_or(or.aux),
+    };
+    let Terms { entropy, adversary } = parameters.method.terms();
+    Terms {
+        entropy: entropy.map(|or| level(parameters.entropy_weight, parameters.entropy_weight_aux, or)),
+        adversary: adversary.map(|or| Adversary {
+            map: or.map,
+            gan: parameters.gan.unwrap_or(or.gan),
+            weights: level(parameters.adversarial_weight, parameters.adversarial_weight_aux, or.weights),
+            rate: parameters.discriminator_learning_rate.unwrap_or(or.rate),
+            betas: parameters.discriminator_betas.unwrap_or(or.betas),
+            width: parameters.discriminator_width.unwrap_or(or.width),
+        }),
     }
 }
 
@@ -319,9 +322,10 @@ impl Speaker<'_> {
         self.first = false;
         if self.last.is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
             self.last = Some(std::time::Instant::now());
-            let losses = progress.losses;
-            let shown = [("seg_main", losses.seg_main), ("d_main_t", losses.d_main_t), ("ent_main", losses.ent_main)];
-            let values = shown.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?))).collect();
+            let is_shown = |name: &str| LOSSES.iter().any(|loss| loss.name == name && loss.in_progress);
+            let losses = progress.losses.iter().map(|(loss, value)| (loss.name(), value));
+            let values =
+                losses.filter(|(name, _)| is_shown(name)).map(|(name, value)| (name.to_owned(), value)).collect();
             self.work.progress(progress.done, progress.total, "iterations", values);
         }
         if self.work.is_stopping() { Control::Stop } else { Control::Continue }
@@ -330,7 +334,14 @@ impl Speaker<'_> {
 
 #[cfg(test)]
 mod tests {
+    use intrada_ml::adapt::Loss;
+
     use super::*;
+
+    #[test]
+    fn the_runner_knows_the_losses_of_the_loop_in_their_order() {
+        assert!(Loss::ALL.iter().map(|loss| loss.name()).eq(LOSSES.iter().map(|loss| loss.name)));
+    }
 
     #[test]
     fn the_instructions_of_every_attempt_that_is_gone_on_from_are_noted() {

@@ -1,6 +1,6 @@
 //! Why a run of the adaptation loop fails.
-use super::losses::LossRow;
-use super::settings::{Method, SettingsError};
+use super::losses::{Loss, LossRow};
+use super::settings::SettingsError;
 use super::slot::SlotError;
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
@@ -39,12 +39,9 @@ pub enum AdaptError {
     /// The results can't be written.
     #[error(transparent)]
     Results(#[from] CheckpointError),
-    /// A method that adapts was given nothing to adapt to.
-    #[error("method {method:?} needs target images, and none were given")]
-    NoTarget {
-        /// The method.
-        method: Method,
-    },
+    /// A term looks at the target domain, and there is none.
+    #[error("adaptation needs target images, and none were given")]
+    NoTarget,
     /// The labelled side's images have no labels.
     #[error("iteration {iteration}: image `{name}` has no label, but the source side of training needs one")]
     Unlabelled {
@@ -68,8 +65,8 @@ pub enum AdaptError {
     LossNotFinite {
         /// When.
         iteration: u64,
-        /// Its key in `losses.jsonl`.
-        loss: &'static str,
+        /// Which one.
+        loss: Loss,
         /// What it is.
         value: f64,
         /// The losses of the iteration before, where this run did it: they tell whether it came slowly or at once.

@@ -3,7 +3,7 @@
 //! All losses are taken on both levels alike, so the loop says each of them once. It knows no loss.
 use tch::Tensor;
 
-use super::settings::LevelWeights;
+use super::terms::LevelWeights;
 
 /// A tensor for each level.
 pub(super) struct Levels {
@@ -31,8 +31,8 @@ impl Levels {
         }
     }
 
-    /// Two losses as numbers: aux, main.
-    pub(super) fn numbers(&self) -> (Option<f64>, Option<f64>) {
-        (self.aux.as_ref().map(|loss| loss.double_value(&[])), Some(self.main.double_value(&[])))
+    /// Each level's tensor under its name: aux, main.
+    pub(super) fn named<N>(self, [aux, main]: [N; 2]) -> impl Iterator<Item = (N, Tensor)> {
+        self.aux.map(|loss| (aux, loss)).into_iter().chain([(main, self.main)])
     }
 }

@@ -2,68 +2,120 @@
 //!
 //! A JSON line an iteration, in a file that can be cut back to where a checkpoint was taken: so that a run that was killed
 //! and resumed leaves the same bytes as one that wasn't. It knows nothing of how losses come about.
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use tch::Tensor;
 
-/// What one iteration measured. None where the method, or a single-level network, has no such loss. Its serialised form is
-/// a line of `losses.jsonl`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// A loss that an iteration can have, in the order of the keys in a line of `losses.jsonl`. The runner has the same names in a
+/// table of its own, `kind::losses`, which says what is shown of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    /// Cross-entropy of the auxiliary head on the source, in nats.
+    SegAux,
+    /// Cross-entropy of the main head on the source, in nats.
+    SegMain,
+    /// How far the generator is from passing its auxiliary target maps off as source, unweighted.
+    AdvAux,
+    /// The same of the main head.
+    AdvMain,
+    /// The auxiliary discriminator's loss on source maps, halved as it is minimised.
+    DAuxS,
+    /// The auxiliary discriminator's on target maps.
+    DAuxT,
+    /// The main discriminator's on source maps.
+    DMainS,
+    /// The main discriminator's on target maps.
+    DMainT,
+    /// Mean entropy of the auxiliary head's target predictions in 0..=1, unweighted.
+    EntAux,
+    /// The same of the main head.
+    EntMain,
+}
+
+impl Loss {
+    /// Every loss, in order.
+    pub const ALL: [Loss; 10] = [
+        Loss::SegAux,
+        Loss::SegMain,
+        Loss::AdvAux,
+        Loss::AdvMain,
+        Loss::DAuxS,
+        Loss::DAuxT,
+        Loss::DMainS,
+        Loss::DMainT,
+        Loss::EntAux,
+        Loss::EntMain,
+    ];
+
+    /// Its key in `losses.jsonl`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Loss::SegAux => "seg_aux",
+            Loss::SegMain => "seg_main",
+            Loss::AdvAux => "adv_aux",
+            Loss::AdvMain => "adv_main",
+            Loss::DAuxS => "d_aux_s",
+            Loss::DAuxT => "d_aux_t",
+            Loss::DMainS => "d_main_s",
+            Loss::DMainT => "d_main_t",
+            Loss::EntAux => "ent_aux",
+            Loss::EntMain => "ent_main",
+        }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What one iteration measured: the losses that the training has. Its serialised form is a line of `losses.jsonl`.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LossRow {
     /// From 0.
     pub iteration: u64,
-    /// Cross-entropy of the auxiliary head on the source, in nats.
-    pub seg_aux: Option<f64>,
-    /// Cross-entropy of the main head on the source, in nats.
-    pub seg_main: Option<f64>,
-    /// How far the generator is from passing its auxiliary target maps off as source, in nats, unweighted.
-    pub adv_aux: Option<f64>,
-    /// The same of the main head.
-    pub adv_main: Option<f64>,
-    /// The auxiliary discriminator's loss on source maps, in nats, halved as it is minimised.
-    pub d_aux_s: Option<f64>,
-    /// The auxiliary discriminator's on target maps.
-    pub d_aux_t: Option<f64>,
-    /// The main discriminator's on source maps.
-    pub d_main_s: Option<f64>,
-    /// The main discriminator's on target maps.
-    pub d_main_t: Option<f64>,
-    /// Mean entropy of the auxiliary head's target predictions in 0..=1, unweighted.
-    pub ent_aux: Option<f64>,
-    /// The same of the main head.
-    pub ent_main: Option<f64>,
     /// The generator's learning rate.
     pub lr: f64,
+    losses: BTreeMap<Loss, f64>,
 }
 
 impl LossRow {
-    /// The losses that there are, as the log calls them.
-    fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let losses = [
-            ("seg_aux", self.seg_aux),
-            ("seg_main", self.seg_main),
-            ("adv_aux", self.adv_aux),
-            ("adv_main", self.adv_main),
-            ("d_aux_s", self.d_aux_s),
-            ("d_aux_t", self.d_aux_t),
-            ("d_main_s", self.d_main_s),
-            ("d_main_t", self.d_main_t),
-            ("ent_aux", self.ent_aux),
-            ("ent_main", self.ent_main),
-        ];
-        losses.into_iter().filter_map(|(name, loss)| Some((name, loss?)))
+    /// Reads the numbers of an iteration.
+    pub(super) fn read(iteration: u64, lr: f64, losses: &[(Loss, Tensor)]) -> LossRow {
+        let losses = losses.iter().map(|(loss, value)| (*loss, value.double_value(&[]))).collect();
+        LossRow { iteration, lr, losses }
+    }
+
+    /// The losses that there are, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Loss, f64)> {
+        self.losses.iter().map(|(loss, value)| (*loss, *value))
     }
 
     /// The first loss that is infinite or not a number.
-    pub fn not_finite(&self) -> Option<(&'static str, f64)> {
-        self.named().find(|(_, loss)| !loss.is_finite())
+    pub fn not_finite(&self) -> Option<(Loss, f64)> {
+        self.iter().find(|(_, value)| !value.is_finite())
     }
 
     /// `seg_aux 0.41, seg_main 0.32`, for a message.
     pub(super) fn in_words(&self) -> String {
-        self.named().map(|(name, loss)| format!("{name} {loss:.4}")).collect::<Vec<_>>().join(", ")
+        self.iter().map(|(loss, value)| format!("{loss} {value:.4}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Serialize for LossRow {
+    /// `iteration`, the losses that there are, `lr`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_map(Some(self.losses.len() + 2))?;
+        line.serialize_entry("iteration", &self.iteration)?;
+        self.iter().try_for_each(|(loss, value)| line.serialize_entry(loss.name(), &value))?;
+        line.serialize_entry("lr", &self.lr)?;
+        line.end()
     }
 }
 
@@ -117,27 +169,34 @@ impl LossLog {
 mod tests {
     use super::*;
 
+    fn row(iteration: u64, losses: &[(Loss, f64)]) -> LossRow {
+        LossRow { iteration, lr: 0.25, losses: losses.iter().copied().collect() }
+    }
+
     #[test]
-    fn a_line_has_all_keys_in_their_order_and_null_where_there_is_no_loss() {
-        let row = LossRow { iteration: 3, seg_main: Some(0.5), lr: 0.25, ..LossRow::default() };
+    fn a_line_has_the_losses_that_there_are_in_the_order_of_all() {
+        let all: Vec<(Loss, f64)> = Loss::ALL.into_iter().rev().map(|loss| (loss, 0.5)).collect();
         let expected = concat!(
-            r#"{"iteration":3,"seg_aux":null,"seg_main":0.5,"adv_aux":null,"adv_main":null,"d_aux_s":null,"#,
-            r#""d_aux_t":null,"d_main_s":null,"d_main_t":null,"ent_aux":null,"ent_main":null,"lr":0.25}"#
+            r#"{"iteration":3,"seg_aux":0.5,"seg_main":0.5,"adv_aux":0.5,"adv_main":0.5,"d_aux_s":0.5,"d_aux_t":0.5,"#,
+            r#""d_main_s":0.5,"d_main_t":0.5,"ent_aux":0.5,"ent_main":0.5,"lr":0.25}"#
         );
-        assert_eq!(serde_json::to_string(&row).unwrap(), expected);
+        assert_eq!(serde_json::to_string(&row(3, &all)).unwrap(), expected);
+        let one = serde_json::to_string(&row(3, &[(Loss::SegMain, 0.5)])).unwrap();
+        assert_eq!(one, r#"{"iteration":3,"seg_main":0.5,"lr":0.25}"#);
     }
 
     #[test]
     fn the_first_loss_that_is_no_number_is_named() {
-        let row = LossRow { seg_main: Some(1.0), ent_aux: Some(f64::INFINITY), ..LossRow::default() };
-        assert_eq!(row.not_finite(), Some(("ent_aux", f64::INFINITY)));
-        assert_eq!(LossRow { seg_main: Some(1.0), ..LossRow::default() }.not_finite(), None);
+        let fine = row(0, &[(Loss::SegMain, 1.0)]);
+        let broken = row(0, &[(Loss::SegMain, 1.0), (Loss::EntAux, f64::INFINITY)]);
+        assert_eq!(broken.not_finite(), Some((Loss::EntAux, f64::INFINITY)));
+        assert_eq!(fine.not_finite(), None);
     }
 
     #[test]
     fn a_log_cut_back_and_continued_equals_one_that_was_not() {
         let folder = tempfile::tempdir().unwrap();
-        let row = |iteration| LossRow { iteration, seg_main: Some(1.0 / iteration as f64), ..LossRow::default() };
+        let row = |iteration| row(iteration, &[(Loss::SegMain, 1.0 / iteration as f64)]);
         let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
         let mut log = LossLog::open(&whole, 0).unwrap();
         (1..6).for_each(|i| log.append(&row(i)).unwrap());

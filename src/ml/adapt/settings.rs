@@ -4,23 +4,8 @@
 //! says so. They know no files and no network.
 use serde::{Deserialize, Serialize};
 
-use crate::equations::Gan;
+use super::terms::{Adversary, LevelWeights, Method, Terms};
 use crate::optim::Repeats;
-
-/// How the generator is adapted to the target domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// Not at all: supervised training on the source.
-    #[serde(rename = "source-only")]
-    SourceOnly,
-    /// By minimising the entropy of target predictions (arXiv 1811.12833, section 3.1).
-    MinEnt,
-    /// By a discriminator that sees weighted self-information (arXiv 1811.12833, section 3.2). IntraDA's both steps.
-    Advent,
-    /// By a discriminator that sees class probabilities (arXiv 1802.10349).
-    AdaptSegNet,
-}
 
 /// Element types of weights, activations and optimiser state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +39,7 @@ impl Precision {
 }
 
 /// The generator's optimiser.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum GeneratorOptimizer {
     /// The papers': momentum 0.9, weight decay 5e-4.
     Sgd {
@@ -64,7 +48,6 @@ pub enum GeneratorOptimizer {
         /// Pull of every parameter towards 0, added to its gradient.
         weight_decay: f64,
         /// Whether parameters that the released code steps repeatedly are.
-        #[serde(default)]
         repeats: Repeats,
     },
     /// For networks that are trained from scratch in a few hundred iterations.
@@ -74,44 +57,9 @@ pub enum GeneratorOptimizer {
     },
 }
 
-/// Weights of a loss that is taken on both levels.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LevelWeights {
-    /// Of the main head.
-    pub main: f64,
-    /// Of the auxiliary head. 0 for an adversarial or entropy loss: that level isn't adapted and has no discriminator.
-    pub aux: f64,
-}
-
-/// Weights of the generator's losses.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LossWeights {
-    /// Cross-entropy on the source: 1.0 and 0.1.
-    pub segmentation: LevelWeights,
-    /// Deceiving the discriminators: 0.001 and 0.0002. AdaptSegNet's authors advise 0.0005 and 0.00005 since PyTorch 0.4.
-    pub adversarial: LevelWeights,
-    /// MinEnt's entropy: 0.001 and 0.0002.
-    pub entropy: LevelWeights,
-}
-
-impl Default for LossWeights {
-    fn default() -> LossWeights {
-        LossWeights {
-            segmentation: LevelWeights { main: 1.0, aux: 0.1 },
-            adversarial: LevelWeights { main: 0.001, aux: 0.0002 },
-            entropy: LevelWeights { main: 0.001, aux: 0.0002 },
-        }
-    }
-}
-
 /// One run of the adaptation loop, inter-domain or intra-domain.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// AdvEnt.
-    pub method: Method,
     /// Where the loop stops: 120 000.
     pub iterations: u64,
     /// Where the learning rates would reach 0: 250 000, so that the papers' runs stop at about half their rate.
@@ -125,16 +73,10 @@ pub struct Settings {
     /// SGD with momentum 0.9 and weight decay 5e-4, each parameter once. The released code steps those of its body three
     /// and four times: [`Repeats::Released`].
     pub generator: GeneratorOptimizer,
-    /// The discriminators' base rate: 1e-4.
-    pub discriminator_rate: f64,
-    /// The discriminators' Adam: 0.9 and 0.99.
-    pub discriminator_betas: (f64, f64),
-    /// What the discriminators minimise, and the generator against them: cross-entropy.
-    pub gan: Gan,
-    /// Channels after a discriminator's first convolution: 64.
-    pub discriminator_width: i64,
-    /// See [`LossWeights`].
-    pub weights: LossWeights,
+    /// Weights of the cross-entropy on the source: 1.0 and 0.1.
+    pub segmentation: LevelWeights,
+    /// What is minimised beside it: AdvEnt's.
+    pub terms: Terms,
     /// Single precision.
     pub precision: Precision,
     /// Of the discriminators' first weights: 1234.
@@ -146,18 +88,14 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
-            method: Method::Advent,
             iterations: 120_000,
             schedule_iterations: 250_000,
             power: 0.9,
             generator_rate: 2.5e-4,
             head_factor: 10.0,
             generator: GeneratorOptimizer::Sgd { momentum: 0.9, weight_decay: 5e-4, repeats: Repeats::Once },
-            discriminator_rate: 1e-4,
-            discriminator_betas: (0.9, 0.99),
-            gan: Gan::Vanilla,
-            discriminator_width: 64,
-            weights: LossWeights::default(),
+            segmentation: LevelWeights { main: 1.0, aux: 0.1 },
+            terms: Method::Advent.terms(),
             precision: Precision::Float32,
             seed: 1234,
             checkpoint_every: None,
@@ -189,21 +127,12 @@ impl Settings {
             return Err(error("schedule_iterations", self.schedule_iterations, expected));
         }
         at_least_1("checkpoint_every", self.checkpoint_every.unwrap_or(1))?;
-        if self.discriminator_width < 1 {
-            return Err(error("discriminator_width", self.discriminator_width, "at least 1"));
-        }
-        let weights = &self.weights;
         let not_negative = [
             ("power", self.power),
             ("generator_rate", self.generator_rate),
             ("head_factor", self.head_factor),
-            ("discriminator_rate", self.discriminator_rate),
-            ("weights.segmentation.main", weights.segmentation.main),
-            ("weights.segmentation.aux", weights.segmentation.aux),
-            ("weights.adversarial.main", weights.adversarial.main),
-            ("weights.adversarial.aux", weights.adversarial.aux),
-            ("weights.entropy.main", weights.entropy.main),
-            ("weights.entropy.aux", weights.entropy.aux),
+            ("segmentation.main", self.segmentation.main),
+            ("segmentation.aux", self.segmentation.aux),
         ];
         not_negative.into_iter().try_for_each(|(field, value)| finite_and_not_negative(field, value))?;
         match self.generator {
@@ -216,9 +145,26 @@ impl Settings {
                 below_1("generator.betas[1]", betas.1)?;
             }
         }
-        below_1("discriminator_betas[0]", self.discriminator_betas.0)?;
-        below_1("discriminator_betas[1]", self.discriminator_betas.1)
+        let Terms { entropy, adversary } = &self.terms;
+        if let Some(weights) = entropy {
+            finite_and_not_negative("terms.entropy.main", weights.main)?;
+            finite_and_not_negative("terms.entropy.aux", weights.aux)?;
+        }
+        adversary.as_ref().map_or(Ok(()), check_adversary)
     }
+}
+
+fn check_adversary(adversary: &Adversary) -> Result<(), SettingsError> {
+    let Adversary { map: _, gan: _, weights, rate, betas, width } = *adversary;
+    finite_and_not_negative("terms.adversary.weights.main", weights.main)?;
+    finite_and_not_negative("terms.adversary.weights.aux", weights.aux)?;
+    finite_and_not_negative("terms.adversary.rate", rate)?;
+    below_1("terms.adversary.betas[0]", betas.0)?;
+    below_1("terms.adversary.betas[1]", betas.1)?;
+    if width < 1 {
+        return Err(error("terms.adversary.width", width, "at least 1"));
+    }
+    Ok(())
 }
 
 fn at_least_1(field: &'static str, value: u64) -> Result<(), SettingsError> {
@@ -244,17 +190,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_said_means_the_papers_numbers() {
-        let settings: Settings = serde_json::from_str("{}").unwrap();
-        assert_eq!(settings, Settings::default());
-        assert_eq!(settings.check(), Ok(()));
-    }
-
-    #[test]
-    fn methods_are_called_as_in_a_pipeline_file() {
-        let names = [Method::SourceOnly, Method::MinEnt, Method::Advent, Method::AdaptSegNet];
-        let text = serde_json::to_string(&names).unwrap();
-        assert_eq!(text, r#"["source-only","minent","advent","adaptsegnet"]"#);
+    fn the_papers_numbers_are_in_range_with_every_method() {
+        for method in [Method::SourceOnly, Method::MinEnt, Method::Advent, Method::AdaptSegNet] {
+            let settings = Settings { terms: method.terms(), ..Settings::default() };
+            assert_eq!(settings.check(), Ok(()), "{method:?}");
+        }
     }
 
     #[test]
@@ -270,18 +210,16 @@ mod tests {
             "schedule_iterations = 100, but it must be at least iterations = 120000"
         );
         assert_eq!(
-            broken(|s| s.weights.entropy.aux = f64::NAN),
-            "weights.entropy.aux = NaN, but it must be a finite number, not negative"
+            broken(|s| s.terms.entropy = Some(LevelWeights { main: 0.5, aux: f64::NAN })),
+            "terms.entropy.aux = NaN, but it must be a finite number, not negative"
         );
         assert_eq!(
             broken(|s| s.generator = GeneratorOptimizer::Adam { betas: (0.9, 1.0) }),
             "generator.betas[1] = 1, but it must be at least 0 and below 1"
         );
-    }
-
-    #[test]
-    fn a_misspelt_field_is_refused() {
-        let error = serde_json::from_str::<Settings>(r#"{"itertions": 5}"#).unwrap_err().to_string();
-        assert!(error.starts_with("unknown field `itertions`"), "{error}");
+        assert_eq!(
+            broken(|s| s.terms.adversary = Some(Adversary { width: 0, ..Adversary::default() })),
+            "terms.adversary.width = 0, but it must be at least 1"
+        );
     }
 }

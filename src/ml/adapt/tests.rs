@@ -1,5 +1,6 @@
 //! Laws of the adaptation loop: the numbers of PyTorch, resuming to the bit, stopping on what is not a number.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use proptest::prelude::*;
@@ -60,23 +61,50 @@ impl Batches for Patterns {
     }
 }
 
+/// A method's terms with rates and weights that are large enough to move everything in three iterations.
+fn terms(method: Method) -> Terms {
+    let Terms { entropy, adversary } = method.terms();
+    let adversary = adversary.map(|adversary| Adversary {
+        weights: LevelWeights { main: 0.5, aux: 0.2 },
+        rate: 0.01,
+        width: 4,
+        ..adversary
+    });
+    Terms { entropy: entropy.map(|_| LevelWeights { main: 0.3, aux: 0.15 }), adversary }
+}
+
+/// MinEnt's term and AdvEnt's, which no method has together.
+fn entropy_and_adversary() -> Terms {
+    Terms { entropy: terms(Method::MinEnt).entropy, ..terms(Method::Advent) }
+}
+
+/// Terms by the names that adapt_reference.py has for them.
+fn all_terms() -> Vec<(&'static str, Terms)> {
+    let adaptsegnet = terms(Method::AdaptSegNet);
+    let least_squares = adaptsegnet.adversary.map(|adversary| Adversary { gan: Gan::Ls, ..adversary });
+    vec![
+        ("source-only", terms(Method::SourceOnly)),
+        ("minent", terms(Method::MinEnt)),
+        ("advent", terms(Method::Advent)),
+        ("adaptsegnet", adaptsegnet),
+        ("adaptsegnet, least squares", Terms { adversary: least_squares, ..adaptsegnet }),
+        ("minent and advent", entropy_and_adversary()),
+    ]
+}
+
 fn settings(method: Method, iterations: u64) -> Settings {
     Settings {
-        method,
+        terms: terms(method),
         iterations,
         schedule_iterations: 10,
         generator_rate: 0.05,
-        discriminator_rate: 0.01,
-        discriminator_width: 4,
-        weights: LossWeights {
-            segmentation: LevelWeights { main: 1.0, aux: 0.1 },
-            adversarial: LevelWeights { main: 0.5, aux: 0.2 },
-            entropy: LevelWeights { main: 0.3, aux: 0.15 },
-        },
         checkpoint_every: Some(2),
         ..Settings::default()
     }
 }
+
+/// A line of losses.jsonl.
+type Row = BTreeMap<String, f64>;
 
 /// A slot and a staging folder, and runs of the small network in them.
 struct Bench {
@@ -130,13 +158,11 @@ impl Bench {
         files
     }
 
-    fn rows(&self) -> Vec<LossRow> {
+    fn rows(&self) -> Vec<Row> {
         let text = fs::read_to_string(self.staging.path().join("losses.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
-
-const METHODS: [Method; 4] = [Method::SourceOnly, Method::MinEnt, Method::Advent, Method::AdaptSegNet];
 
 /// First values that a Python program can compute too.
 fn formula(name: &str, shape: &[i64]) -> Tensor {
@@ -149,73 +175,99 @@ fn formula(name: &str, shape: &[i64]) -> Tensor {
 }
 
 #[test]
-fn three_iterations_of_each_method_give_pytorchs_losses_and_weights() {
+fn three_iterations_with_any_terms_give_pytorchs_losses_and_weights() {
     let text = include_str!("../tests_data/adapt_reference.json");
     let reference: serde_json::Value = serde_json::from_str(text).unwrap();
-    let with_gan = |method, gan| match gan {
-        Gan::Vanilla => serde_json::to_value(method).unwrap().as_str().unwrap().to_owned(),
-        Gan::Ls => "adaptsegnet, least squares".to_owned(),
-    };
-    for (method, gan) in
-        METHODS.map(|method| (method, Gan::Vanilla)).into_iter().chain([(Method::AdaptSegNet, Gan::Ls)])
-    {
-        let theirs = &reference[with_gan(method, gan)];
-        let settings = Settings { precision: Precision::Float64, gan, ..settings(method, 3) };
+    for (name, terms) in all_terms() {
+        let theirs = &reference[name];
+        let settings = Settings { precision: Precision::Float64, terms, ..settings(Method::SourceOnly, 3) };
         let bench = Bench::new();
         let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Double);
         // Discriminators can only be given their weights through a checkpoint, which says: nothing done yet.
         let players = Players::new(&network, &settings);
-        for (name, tensor) in network.state().iter().chain(&players.discriminators()) {
-            no_grad(|| tensor.shallow_clone().copy_(&formula(name, &tensor.size())));
-        }
+        begin_by_formula(&network, &players);
         Slot::open(bench.slot.path(), &players.state()).unwrap().save(0, &players.state()).unwrap();
         bench.run(&settings, Patterns::new(29), None).unwrap();
 
-        for (row, theirs) in bench.rows().iter().zip(theirs["losses"].as_array().unwrap()) {
-            let row = serde_json::to_value(row).unwrap();
-            for (name, value) in
-                row.as_object().unwrap().iter().filter(|(name, _)| !["iteration", "lr"].contains(&name.as_str()))
-            {
-                assert_eq!(value.is_null(), theirs.get(name).is_none(), "{method:?} {name}");
-                if let (Some(ours), Some(theirs)) = (value.as_f64(), theirs[name].as_f64()) {
-                    assert!((ours - theirs).abs() < 1e-10 * theirs, "{method:?} {name}: {ours} instead of {theirs}");
-                }
+        let their_losses = theirs["losses"].as_array().unwrap();
+        let their_losses = their_losses.iter().map(|row| serde_json::from_value::<Row>(row.clone()).unwrap());
+        for (mut ours, theirs) in bench.rows().into_iter().zip(their_losses) {
+            ours.retain(|loss, _| !["iteration", "lr"].contains(&loss.as_str()));
+            assert!(ours.keys().eq(theirs.keys()), "{name}: {ours:?} instead of {theirs:?}");
+            for (loss, theirs) in theirs {
+                let ours = ours[&loss];
+                assert!((ours - theirs).abs() < 1e-10 * theirs, "{name} {loss}: {ours} instead of {theirs}");
             }
         }
         let mut ours = checkpoint::read(&bench.staging.path().join("model.safetensors")).unwrap().tensors;
         let discriminators = bench.staging.path().join("discriminator.safetensors");
-        let adversarial = matches!(method, Method::Advent | Method::AdaptSegNet);
-        assert_eq!(discriminators.exists(), adversarial, "{method:?}");
-        if adversarial {
+        assert_eq!(discriminators.exists(), terms.adversary.is_some(), "{name}");
+        if discriminators.exists() {
             ours.extend(checkpoint::read(&discriminators).unwrap().tensors);
         }
         let sums = theirs["sum_of_absolutes"].as_object().unwrap();
         assert_eq!(ours.len(), sums.len());
-        for (name, theirs) in sums {
-            let (ours, theirs) = (ours[name].abs().sum(Kind::Double).double_value(&[]), theirs.as_f64().unwrap());
-            assert!((ours - theirs).abs() < 1e-9 * theirs, "{method:?} {name}: {ours} instead of {theirs}");
+        for (key, theirs) in sums {
+            let (ours, theirs) = (ours[key].abs().sum(Kind::Double).double_value(&[]), theirs.as_f64().unwrap());
+            assert!((ours - theirs).abs() < 1e-9 * theirs, "{name} {key}: {ours} instead of {theirs}");
         }
+    }
+}
+
+fn begin_by_formula(network: &dyn Network, players: &Players) {
+    for (name, tensor) in network.state().iter().chain(&players.discriminator_weights()) {
+        no_grad(|| tensor.shallow_clone().copy_(&formula(name, &tensor.size())));
+    }
+}
+
+/// The gradients of one iteration by parameter, the discriminators' as well.
+fn gradients_with(terms: Terms) -> BTreeMap<String, Tensor> {
+    let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Double);
+    let settings = Settings { precision: Precision::Float64, terms, ..settings(Method::SourceOnly, 1) };
+    let mut players = Players::new(&network, &settings);
+    begin_by_formula(&network, &players);
+    let batch = |k| Patterns::new(k).next_batch().unwrap();
+    gradients(&mut players, &settings, 0, &batch(29), Some(&batch(43))).unwrap();
+    let all = network.state().into_iter().chain(players.discriminator_weights());
+    all.map(|(name, tensor)| (name, tensor.grad())).collect()
+}
+
+#[test]
+fn gradients_of_terms_add_up_and_discriminators_learn_as_with_the_adversary_alone() {
+    let [source, entropy, adversary] =
+        [Method::SourceOnly, Method::MinEnt, Method::Advent].map(terms).map(gradients_with);
+    let both = gradients_with(entropy_and_adversary());
+    assert!(both.keys().eq(adversary.keys()));
+    for (name, both) in both {
+        let Some(source) = source.get(&name) else {
+            assert_eq!(both, adversary[&name], "{name}");
+            continue;
+        };
+        let shares = [&entropy, &adversary].map(|with| &with[&name] - source);
+        let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
+        assert!(shares.iter().all(|share| largest(share) > 1e-6), "{name}: each term has a share");
+        let away = largest(&(&both - (source + &shares[0] + &shares[1])));
+        assert!(away < 1e-14 * largest(&both).max(1.0), "{name}: {away} away from the sum");
     }
 }
 
 #[test]
 fn with_bfloat16_losses_are_near_those_of_float32_and_weights_stay_float32() {
-    for method in METHODS {
+    // Squared distances are near 0 here, where a share of a loss says nothing.
+    for (name, terms) in all_terms().into_iter().filter(|(name, _)| !name.ends_with("least squares")) {
         let [single, half] = [Precision::Float32, Precision::BFloat16].map(|precision| {
             let bench = Bench::new();
-            bench.run(&Settings { precision, ..settings(method, 3) }, Patterns::new(29), None).unwrap();
+            let settings = Settings { precision, terms, ..settings(Method::SourceOnly, 3) };
+            bench.run(&settings, Patterns::new(29), None).unwrap();
             bench
         });
-        let numbers = |row: &LossRow| serde_json::to_value(row).unwrap().as_object().unwrap().clone();
         for (single, half) in single.rows().iter().zip(half.rows()) {
-            let half = numbers(&half);
-            for (name, single) in numbers(single).into_iter().filter_map(|(name, value)| Some((name, value.as_f64()?)))
-            {
-                let half = half[&name].as_f64().unwrap();
-                assert!((half - single).abs() <= 0.05 * single, "{method:?} {name}: {half} instead of {single}");
+            for (loss, single) in single {
+                let half = half[loss];
+                assert!((half - single).abs() <= 0.05 * single, "{name} {loss}: {half} instead of {single}");
             }
         }
-        assert_ne!(single.rows(), half.rows(), "{method:?}: bfloat16 was not used");
+        assert_ne!(single.rows(), half.rows(), "{name}: bfloat16 was not used");
         let weights = checkpoint::read(&half.staging.path().join("model.safetensors")).unwrap().tensors;
         assert!(weights.values().all(|tensor| tensor.kind() == Kind::Float));
     }
@@ -231,8 +283,9 @@ fn discriminators_start_from_the_file_that_is_given_for_them() {
     let of_main = given.iter().filter_map(|(key, t)| Some((key.strip_prefix("main.")?.to_owned(), t.shallow_clone())));
     checkpoint::write(&only, &of_main.collect::<Vec<_>>(), None).unwrap();
     // A rate of 0 moves nothing, so what comes out is what went in. The file has a discriminator more than is needed.
-    let mut still = Settings { discriminator_rate: 0.0, seed: 5, ..settings(Method::Advent, 1) };
-    still.weights.adversarial.aux = 0.0;
+    let mut still = Settings { seed: 5, ..settings(Method::Advent, 1) };
+    let adversary = still.terms.adversary.as_mut().unwrap();
+    (adversary.rate, adversary.weights.aux) = (0.0, 0.0);
     let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Float);
     let (source, target) = (Patterns::new(29).open(), Patterns::new(43).open());
     for init in [
@@ -259,13 +312,13 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6) })]
     #[test]
     fn a_run_stopped_or_killed_anywhere_and_resumed_ends_with_the_same_bytes(
-        method in prop::sample::select(METHODS.to_vec()),
+        (name, terms) in prop::sample::select(all_terms()),
         adam: bool,
         precision in prop::sample::select(vec![Precision::Float32, Precision::BFloat16]),
         stops in prop::collection::btree_set(1u64..6, 0..3),
         kill in 0u64..6,
     ) {
-        let mut settings = Settings { precision, ..settings(method, 6) };
+        let mut settings = Settings { precision, terms, ..settings(Method::SourceOnly, 6) };
         if adam {
             settings.generator = GeneratorOptimizer::Adam { betas: (0.9, 0.99) };
         }
@@ -284,7 +337,7 @@ proptest! {
         prop_assert!(killed.is_ok_and(|outcome| outcome != Outcome::Finished));
         fs::write(cut.slot.path().join("checkpoint.partial"), "half a file").unwrap();
         prop_assert_eq!(cut.run(&settings, Patterns::new(29), None).unwrap(), Outcome::Finished);
-        prop_assert!(whole.results() == cut.results(), "{:?}", method);
+        prop_assert!(whole.results() == cut.results(), "{}", name);
     }
 }
 
@@ -334,7 +387,7 @@ fn a_slot_of_a_longer_run_is_refused() {
 fn weights_that_are_no_numbers_are_not_saved() {
     let bench = Bench::new();
     let mut settings = Settings { generator_rate: 1e30, ..settings(Method::SourceOnly, 1) };
-    settings.weights.segmentation.main = 1e12; // so that the loss is fine and the step it leads to isn't
+    settings.segmentation.main = 1e12; // so that the loss is fine and the step it leads to isn't
     let error = bench.run(&settings, Patterns::new(29), None).unwrap_err().to_string();
     assert!(error.starts_with("iteration 0: an element of generator."), "{error}");
     assert!(error.ends_with("became infinite or not a number; no checkpoint had been taken"), "{error}");
@@ -369,7 +422,7 @@ fn supervised_training_lowers_the_loss() {
     };
     let mut losses = Vec::new();
     let mut observer = |progress: &Progress| {
-        losses.push(progress.losses.seg_main.unwrap());
+        losses.extend(progress.losses.iter().filter(|(loss, _)| *loss == Loss::SegMain).map(|(_, value)| value));
         Control::Continue
     };
     adapt(&run, &settings, &mut observer).unwrap();
@@ -424,11 +477,10 @@ fn heads_learn_faster_than_the_body_by_the_given_factor() {
 fn a_level_whose_adversarial_weight_is_zero_has_no_discriminator() {
     let bench = Bench::new();
     let mut settings = settings(Method::Advent, 1);
-    settings.weights.adversarial.aux = 0.0;
+    settings.terms.adversary.as_mut().unwrap().weights.aux = 0.0;
     bench.run(&settings, Patterns::new(29), None).unwrap();
-    let row = &bench.rows()[0];
-    assert!(row.seg_aux.is_some() && row.adv_main.is_some());
-    assert_eq!((row.adv_aux, row.d_aux_s, row.d_aux_t), (None, None, None));
+    let losses: Vec<String> = bench.rows().remove(0).into_keys().collect();
+    assert_eq!(losses, ["adv_main", "d_main_s", "d_main_t", "iteration", "lr", "seg_aux", "seg_main"]);
     let keys = checkpoint::read(&bench.staging.path().join("discriminator.safetensors")).unwrap().tensors;
     assert!(keys.keys().all(|key| key.starts_with("main.")));
 }
@@ -461,7 +513,7 @@ fn what_a_run_cannot_work_with_is_said_before_or_at_its_first_iteration() {
         let run = Run { network: &network, source, target, discriminator_init: None, slot, staging };
         adapt(&run, &settings(Method::Advent, 1), &mut |_| Control::Continue).unwrap_err().to_string()
     };
-    assert_eq!(fail(&small, None), "method Advent needs target images, and none were given");
+    assert_eq!(fail(&small, None), "adaptation needs target images, and none were given");
     assert_eq!(
         fail(&unlabelled, Some(&small)),
         "iteration 0: image `street` has no label, but the source side of training needs one"

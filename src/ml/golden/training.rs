@@ -10,7 +10,8 @@ use tch::{Kind, Tensor};
 
 use super::{close, formula, network, vectors};
 use crate::adapt::{
-    Control, DiscriminatorInit, GeneratorOptimizer, LossWeights, Method, Outcome, Precision, Run, Settings, adapt,
+    Adversary, Control, DiscriminatorInit, GeneratorOptimizer, LevelWeights, Method, Outcome, Precision, Run, Settings,
+    Terms, adapt,
 };
 use crate::arch::Arch;
 use crate::checkpoint;
@@ -105,7 +106,7 @@ fn three_steps(folder: &Path, golden: &Value, name: &str, precision: Precision, 
     let discriminators = place.path().join("first.safetensors");
     write_discriminators(&discriminators);
     let (source, target) = (images(folder, arch, "source"), images(folder, arch, "target"));
-    let adversarial = matches!(settings.method, Method::Advent | Method::AdaptSegNet);
+    let adversarial = settings.terms.adversary.is_some();
     let run = Run {
         network: network.as_ref(),
         source: &source,
@@ -129,17 +130,17 @@ fn three_steps(folder: &Path, golden: &Value, name: &str, precision: Precision, 
 /// The vectors' own numbers, so that the test doesn't depend on our defaults.
 fn settings(config: &Value, name: &str, precision: Precision, repeats: Repeats) -> Settings {
     let number = |key: &str| config[key].as_f64().unwrap();
-    let level = |what: &str| crate::adapt::LevelWeights {
-        main: number(&format!("{what}_main")),
-        aux: number(&format!("{what}_aux")),
+    let level =
+        |what: &str| LevelWeights { main: number(&format!("{what}_main")), aux: number(&format!("{what}_aux")) };
+    let method = match name {
+        "source" => Method::SourceOnly,
+        "minent" => Method::MinEnt,
+        "adaptsegnet" => Method::AdaptSegNet,
+        _ => Method::Advent,
     };
+    let Terms { entropy, adversary } = method.terms();
+    let adversary = adversary.map(|adversary| Adversary { weights: level("adv"), rate: number("lr_d"), ..adversary });
     Settings {
-        method: match name {
-            "source" => Method::SourceOnly,
-            "minent" => Method::MinEnt,
-            "adaptsegnet" => Method::AdaptSegNet,
-            _ => Method::Advent,
-        },
         iterations: 3,
         schedule_iterations: number("max_iters") as u64,
         power: number("power"),
@@ -149,8 +150,8 @@ fn settings(config: &Value, name: &str, precision: Precision, repeats: Repeats) 
             weight_decay: number("weight_decay"),
             repeats,
         },
-        discriminator_rate: number("lr_d"),
-        weights: LossWeights { segmentation: level("seg"), adversarial: level("adv"), entropy: level("ent") },
+        segmentation: level("seg"),
+        terms: Terms { entropy: entropy.map(|_| level("ent")), adversary },
         precision,
         ..Settings::default()
     }

@@ -1,4 +1,4 @@
-"""Writes adapt_reference.json: what PyTorch 2.11 computes for three iterations of each method (see adapt/tests.rs).
+"""Writes adapt_reference.json: what PyTorch 2.11 computes for three iterations with each set of terms (see adapt/tests.rs).
 
 The network is small.rs, the discriminator discriminator.rs, the order of work that of the released AdvEnt loop, in double
 precision, with rates and weights that are larger than the papers', so that three iterations move everything.
@@ -78,14 +78,15 @@ def discriminator(p, name, x):
     return x
 
 
-def run(method, gan="vanilla"):
+def run(entropy=False, adversary=None, gan="vanilla"):
+    """`adversary`: what the discriminators see, "information" or "probabilities"; None: there are none."""
     g, d_aux, d_main = fill(network_shapes()), fill(discriminator_shapes("aux")), fill(discriminator_shapes("main"))
     sgd = torch.optim.SGD(g.values(), lr=RATE, momentum=0.9, weight_decay=5e-4)
     adams = [torch.optim.Adam(d.values(), lr=D_RATE, betas=(0.9, 0.99)) for d in (d_aux, d_main)]
 
     def seen(z):
         p = z.softmax(1)
-        return p if method == "adaptsegnet" else -(p * torch.log2(p + 1e-30)) / math.log2(CLASSES)
+        return p if adversary == "probabilities" else -(p * torch.log2(p + 1e-30)) / math.log2(CLASSES)
 
     def judge(d, name, z, domain):
         x = discriminator(d, name, seen(z))
@@ -107,14 +108,14 @@ def run(method, gan="vanilla"):
         s_aux, s_main = generator(g, images[0])
         row["seg_aux"], row["seg_main"] = (F.cross_entropy(z, labels, ignore_index=255) for z in (s_aux, s_main))
         (SEG[0] * row["seg_main"] + SEG[1] * row["seg_aux"]).backward()
-        if method != "source-only":
+        if entropy or adversary:
             t_aux, t_main = generator(g, images[1])
-        if method == "minent":
+        if entropy:
             for name, z in [("ent_aux", t_aux), ("ent_main", t_main)]:
                 p = z.softmax(1)
                 row[name] = -(p * torch.log2(p + 1e-30)).sum() / (BATCH * HEIGHT * WIDTH * math.log2(CLASSES))
-            (ENT[0] * row["ent_main"] + ENT[1] * row["ent_aux"]).backward()
-        if method in ("advent", "adaptsegnet"):
+            (ENT[0] * row["ent_main"] + ENT[1] * row["ent_aux"]).backward(retain_graph=bool(adversary))
+        if adversary:
             for p in [*d_aux.values(), *d_main.values()]:
                 p.requires_grad_(False)
             row["adv_aux"], row["adv_main"] = judge(d_aux, "aux", t_aux, 0.0), judge(d_main, "main", t_main, 0.0)
@@ -126,16 +127,22 @@ def run(method, gan="vanilla"):
                     row[f"d_{name}_{side}"] = judge(d, name, z.detach(), domain) / 2
                     row[f"d_{name}_{side}"].backward()
         sgd.step()
-        if method in ("advent", "adaptsegnet"):
+        if adversary:
             for adam in adams:
                 adam.step()
         rows.append({name: float(loss) for name, loss in row.items()})
-    final = g | (d_aux | d_main if method in ("advent", "adaptsegnet") else {})
+    final = g | (d_aux | d_main if adversary else {})
     return {"losses": rows, "sum_of_absolutes": {name: float(t.detach().abs().sum()) for name, t in final.items()}}
 
 
-reference = {method: run(method) for method in ("source-only", "minent", "advent", "adaptsegnet")}
-reference["adaptsegnet, least squares"] = run("adaptsegnet", "ls")
+reference = {
+    "source-only": run(),
+    "minent": run(entropy=True),
+    "advent": run(adversary="information"),
+    "adaptsegnet": run(adversary="probabilities"),
+    "adaptsegnet, least squares": run(adversary="probabilities", gan="ls"),
+    "minent and advent": run(entropy=True, adversary="information"),
+}
 path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "adapt_reference.json")
 with open(path, "w") as file:
     json.dump(reference, file, indent=1)

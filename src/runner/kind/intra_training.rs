@@ -5,11 +5,11 @@
 //! wrongly.
 
 use super::training::{self, ADAPTING};
-use super::{ClassFact, KeySpec, Kind, Only, OutputRole, Runs, ValueType};
+use super::{ClassFact, KeySpec, Kind, OutputRole, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "intra-training",
-    revision: 1,
+    revision: 3,
     summary: "Intra-domain adaptation: trains on the easy split with its pseudo-labels and adapts to the hard split \
               (IntraDA, section 3.3). With `method = \"source-only\"`: self-training on the easy split.",
     keys: &[
@@ -27,7 +27,7 @@ pub(super) const KIND: Kind = Kind {
     ],
     exactly_one: &[],
     computes: true,
-    revised: &[(Only { key: "order", is: &["sequential"] }, 2)],
+    revised: &[],
     classes: &[ClassFact::Count],
     outputs: training::OUTPUTS,
     items: None,
