@@ -92,11 +92,8 @@ impl Origin {
         let Some(stage) = stage.map(|id| pipeline.stage(id)).filter(|stage| stage.is_training()) else {
             return Origin::File;
         };
-        Origin::Training(match stage.parameter("method").and_then(Value::as_text) {
-            Some("minent") => Some("entropy_weight"),
-            Some("advent" | "adaptsegnet") => Some("adversarial_weight"),
-            _ => None,
-        })
+        let weights = ["entropy_weight", "adversarial_weight"];
+        Origin::Training(weights.into_iter().find(|key| stage.parameter(key).is_some()))
     }
 }
 
