@@ -1,7 +1,7 @@
 //! Objects: read-only files named by the digest of their content.
 //!
-//! Knows no keys and no places outside the store. An object is never trusted because it is there or because it is
-//! read-only, only because its content was hashed, or because its stat hasn't changed since it was.
+//! Knows no keys and no paths outside the store. An object is never trusted because it exists or is read-only, only because
+//! its content was hashed, or because its stat hasn't changed since it was hashed.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
@@ -30,41 +30,41 @@ const PIECE: u64 = 1 << 20;
 /// How a file gets into the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
-    /// The original stays as it is: somebody else's file.
+    /// Copied; the original stays unchanged.
     Copy,
-    /// The original may become the object: a file in our own staging, which its writer has closed. It is gone afterwards,
-    /// or left over if the store had that content already; the caller removes the staging folder either way.
+    /// Moved if possible: for files in our own staging folder that their writer has closed. If the store already has the
+    /// content, the file stays where it is; the caller removes the staging folder either way.
     Move,
 }
 
-/// What checking an object found.
+/// The result of checking an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It has the content it is named after. With its stat at that moment.
+    /// The content matches the name. With the stat at that moment.
     Intact(Stat),
-    /// It had other content; it lies in quarantine now.
+    /// The content didn't match; the file is in quarantine now.
     Damaged,
-    /// It isn't there.
+    /// There is no such object.
     Missing,
 }
 
-/// Which objects were found intact, and what their stat was then: as long as it is, they needn't be hashed again.
+/// Which objects were found intact, and their stat then: while the stat is unchanged, they needn't be hashed again.
 #[derive(Debug, Default)]
 pub struct Verified(Mutex<HashMap<FileDigest, Stat>>);
 
 impl Verified {
-    /// Adds what an earlier run found out.
+    /// Adds the results of an earlier run.
     pub fn extend(&self, objects: HashMap<FileDigest, Stat>) {
         let mut map = self.lock();
         if map.is_empty() { *map = objects } else { map.extend(objects) }
     }
 
-    /// What is known now, to be saved for later runs.
+    /// The current results, to be saved for later runs.
     pub fn to_map(&self) -> HashMap<FileDigest, Stat> {
         self.lock().clone()
     }
 
-    /// Is `stat` what the object had when it was found intact? True also for hard links to it: they share all of it.
+    /// Whether `stat` is the object's stat when it was found intact. Also true for hard links to it, which share the stat.
     pub fn confirms(&self, object: FileDigest, stat: &Stat) -> bool {
         self.lock().get(&object) == Some(stat)
     }
@@ -73,7 +73,7 @@ impl Verified {
         self.lock().insert(object, stat);
     }
 
-    /// Takes note of a stat that differs from the known one in its change time alone, as it does after a new link was made.
+    /// Updates the stat if only the change time differs, as it does after a new hard link.
     pub(super) fn renew(&self, object: FileDigest, stat: Stat) {
         let mut map = self.lock();
         if let Some(known) = map.get_mut(&object).filter(|known| known.is_same_but_for_ctime(&stat)) {
@@ -91,11 +91,11 @@ impl Verified {
 }
 
 impl Store {
-    /// Stores the file or folder at `path`. A symbolic link at `path` itself is followed, those below a folder are kept.
+    /// Stores the file or folder at `path`. A symbolic link at `path` itself is followed, links below a folder are kept.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Walk`] for what isn't a file, folder or link, and [`Error::Changing`]. Nothing that was
-    /// stored by then does any harm; with [`Take::Move`] the originals are where they were, or are objects.
+    /// [`Error::Io`], [`Error::Walk`] for anything but a file, folder or link, and [`Error::Changing`]. Objects stored before
+    /// the error do no harm; with [`Take::Move`] each original is either in its place or an object.
     pub fn insert(&self, path: &Path, take: Take) -> Result<Artifact, Error> {
         let is_link = Stat::of_itself(path).at("look at", path)?.is_link();
         let (path, take) =
@@ -103,7 +103,7 @@ impl Store {
         let insertion = Insertion { store: self, take, staged: Mutex::default() };
         let stat = Stat::of(&path).at("look at", &path)?;
         if !stat.is_file() && !stat.is_folder() {
-            // To open a pipe would be to wait for whoever writes into it.
+            // Opening a pipe would block until something writes to it.
             return Err(WalkError::Special { path }.into());
         }
         let artifact = if path.is_dir() {
@@ -127,13 +127,13 @@ impl Store {
         Ok(object)
     }
 
-    /// Where an object lies if it is there.
+    /// The path of an object, whether or not it exists.
     pub fn object_path(&self, object: FileDigest) -> PathBuf {
         self.fanned("objects", object.0, "")
     }
 
-    /// The content of an object, checked; `None` if it is missing, or was damaged and lies in quarantine now. What only an
-    /// upstream has is stored here, too.
+    /// The verified content of an object; `None` if it is missing, or was damaged and is in quarantine now. If only an upstream
+    /// has it, it is stored here too.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -154,11 +154,11 @@ impl Store {
         Ok(pulled)
     }
 
-    /// Makes sure that an object has its content, by its stat if that hasn't changed since it was last verified, else by
-    /// hashing it. What is damaged goes to quarantine, so that nobody else stumbles over it.
+    /// Verifies an object: by its stat if that hasn't changed since the last verification, otherwise by hashing. A damaged
+    /// object goes to quarantine, so that no other process uses it.
     ///
     /// # Errors
-    /// [`Error::Io`] if the object can't be read, which says nothing about its content.
+    /// [`Error::Io`] if the object can't be read; it may still be intact.
     pub fn check(&self, object: FileDigest) -> Result<Health, Error> {
         match Stat::of_itself(&self.object_path(object)) {
             Ok(stat) if self.verified.confirms(object, &stat) => Ok(Health::Intact(stat)),
@@ -166,7 +166,7 @@ impl Store {
         }
     }
 
-    /// Like [`Store::check`], by hashing it whatever its stat is.
+    /// Like [`Store::check`], but always hashes.
     pub(super) fn check_content(&self, object: FileDigest) -> Result<Health, Error> {
         let path = self.object_path(object);
         let taken_at = now_ns();
@@ -179,10 +179,10 @@ impl Store {
             Err(error) => return Err(error).at("look at", &path),
         };
         let is_intact = match Digest::of_file(&path) {
-            // A link to the very content is none of ours: what it leads to may change at any time.
+            // Even a link to the right content is no object: its target may change at any time.
             _ if !stat.is_file() => false,
             Ok((digest, _)) => FileDigest(digest) == object,
-            // Another process quarantined or collected it since.
+            // Another process has quarantined or removed it since.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Health::Missing),
             Err(error) => return Err(error).at("read", &path),
         };
@@ -197,14 +197,14 @@ impl Store {
         Ok(Health::Damaged)
     }
 
-    /// Makes staged files objects: all synced, then all renamed, then the folders synced.
+    /// Publishes staged files as objects: syncs all, then renames all, then syncs the folders.
     pub(super) fn publish_objects(&self, staged: Vec<Staged>) -> Result<(), Error> {
         crash::point("objects staged");
         sync_files(&Vec::from_iter(staged.iter().map(Staged::path)))?;
         crash::point("objects synced");
         let mut renamed = Vec::new();
         for Staged { object, place, stat } in staged {
-            // A damaged one of the same name goes to quarantine here, and is healed by ours; so is one that can't be read.
+            // A damaged object of the same name goes to quarantine and is replaced; so is one that can't be read.
             if let Ok(Health::Intact(_)) = self.check(object) {
                 continue;
             }
@@ -227,20 +227,20 @@ impl Store {
         Ok(())
     }
 
-    /// Makes `to`, a new file, hold what `from` holds: by sharing its blocks where the file system can, else by copying.
+    /// Copies `from` into the new file `to`: by sharing blocks if the file system can do that, otherwise by copying bytes.
     ///
     /// # Errors
     /// Whatever the file system answers.
     pub(super) fn clone_or_copy(&self, from: &Path, to: &File) -> io::Result<()> {
         let from = plain::open(from)?;
-        // Cloning may be declined for a single file, or because it lies elsewhere. Copying tells if it is serious.
+        // Cloning may fail for a single file, or across file systems. If there is a real problem, copying reports it.
         if !(self.can_clone() && clone_blocks(&from, to).is_ok()) {
             io::copy(&mut &from, &mut &*to)?;
         }
         Ok(())
     }
 
-    /// Can files of this file system share blocks? Tried once, with two files in `tmp/`.
+    /// Whether files of this file system can share blocks. Tried once, with two files in `tmp/`.
     pub(super) fn can_clone(&self) -> bool {
         *self.can_clone.get_or_init(|| {
             let files = || self.temporary(|builder, tmp| Ok([builder.tempfile_in(tmp)?, builder.tempfile_in(tmp)?]));
@@ -273,11 +273,11 @@ fn rename_or_copy(store: &Store, from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// A file that is ready to become an object.
+/// A file ready to be published as an object.
 pub(super) struct Staged {
     object: FileDigest,
     place: Place,
-    /// Before and after it was hashed.
+    /// Its stat when its content was known.
     stat: Stat,
 }
 
@@ -293,9 +293,9 @@ pub(super) enum Failed {
 }
 
 enum Place {
-    /// In `tmp/`; goes away unless it is published.
+    /// In `tmp/`; removed on drop unless published.
     Temporary(TempPath),
-    /// Where its writer left it; stays there unless it is published, so that a full disk costs nobody their work.
+    /// Where its writer left it; stays there unless published, so that a full disk loses no results.
     Own(PathBuf),
 }
 
@@ -370,11 +370,11 @@ impl Insertion<'_> {
         self.staged.lock().expect("no code panics while it holds this list").push(staged);
     }
 
-    /// Copies a file into `tmp/`; `None` if it changed meanwhile.
+    /// Copies a file into `tmp/`; `None` if it changed while being copied.
     fn copy(&self, path: &Path, before: &Stat) -> Result<Option<(Place, Stat, Digest)>, Error> {
         let temporary = self.store.temporary(|builder, tmp| builder.tempfile_in(tmp))?;
         match self.store.clone_or_copy(path, temporary.as_file()) {
-            // It is the cache that is full.
+            // The cache's disk is full.
             Err(error) if is_lack_of_room(&error) => return Err(error).at("write", temporary.path()),
             copied => copied.at("copy", path)?,
         }
@@ -387,7 +387,7 @@ impl Insertion<'_> {
     }
 }
 
-/// Makes a file read-only and hashes it; `None` if it changed meanwhile.
+/// Makes a file read-only and hashes it; `None` if it changed while being hashed.
 fn hash_still(path: &Path) -> Result<Option<(Stat, Digest)>, Error> {
     protect(path)?;
     let settled = set_back_where_possible(path).at("set the time of", path)?;
@@ -401,12 +401,12 @@ impl Visitor for Insertion<'_> {
     type Error = Error;
 
     fn file(&self, path: &Path) -> Result<Leaf, Error> {
-        // Asked before anything else: an original that is moved loses the bit on its way.
+        // Read first: moving an original clears the executable bit.
         let executable = Stat::of_itself(path).at("look at", path)?.is_executable();
         for _ in 0..2 {
             let metadata = fs::symlink_metadata(path).at("look at", path)?;
             let stat = Stat::from(&metadata);
-            // A file with other names would become read-only, and an object that others can write to, under all of them.
+            // With further hard links, moving would make those read-only, and the object writable through them.
             let ours = self.take == Take::Move && stat.dev == self.store.device && metadata.nlink() == 1;
             let staged = if ours {
                 hash_still(path)?.map(|(stat, digest)| (Place::Own(path.to_owned()), stat, digest))

@@ -1,7 +1,7 @@
-//! How a file comes into the store: written in `tmp/`, synced, renamed, its folder synced.
+//! Publishing a file in the store: written in `tmp/`, synced, renamed, its folder synced.
 //!
-//! Knows nothing of what the file means. Renaming is the only step that others can see, so they see the file complete or
-//! not at all. Also cleans up what killed processes left in `tmp/`.
+//! Doesn't know what the file means. Only the rename is visible to other processes, so they see the file complete or not at
+//! all. Also removes what killed processes left in `tmp/`.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -17,16 +17,16 @@ use super::answer::is_refusal;
 use super::error::{At, Error};
 use super::{Store, crash, strange};
 
-/// Above so many files one sync of the whole file system is quicker than one each. On ext4, a thousand files of 4 KiB took
-/// 3.4 s one by one and 0.1 s together, eight took about the same either way.
+/// With more files than this, one sync of the whole file system is faster than one per file. On ext4, a thousand files of 4 KiB
+/// took 3.4 s one by one and 0.1 s together; eight took about the same either way.
 const SYNC_ONE_BY_ONE: usize = 8;
-/// A file in `tmp/` that nobody has touched for so long isn't work in progress.
+/// A file in `tmp/` that hasn't changed for this long isn't work in progress.
 const STALE: Duration = Duration::from_secs(24 * 3600);
-/// Whether a process on another machine lives can't be asked. A month is longer than any job is allowed to run.
+/// For files of other machines, whose processes can't be checked. A month is longer than any job may run.
 const STALE_ELSEWHERE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Store {
-    /// Makes a new name in `tmp/`, beginning with its owner: `<host>.<pid>.<random>`.
+    /// Creates something in `tmp/` under a new name that begins with its owner: `<host>.<pid>.<random>`.
     pub(super) fn temporary<R>(
         &self,
         make: impl FnOnce(&tempfile::Builder<'_, '_>, &Path) -> io::Result<R>,
@@ -35,7 +35,7 @@ impl Store {
         make(tempfile::Builder::new().prefix(&owner()), &tmp).at("write into", &tmp)
     }
 
-    /// Writes a read-only file into `tmp/`. Gone again when dropped, unless it is published.
+    /// Writes a read-only file into `tmp/`. Removed on drop unless published.
     pub(super) fn stage_bytes(&self, bytes: &[u8]) -> Result<TempPath, Error> {
         let mut file = self.temporary(|builder, tmp| builder.tempfile_in(tmp))?;
         file.write_all(bytes).at("write", file.path())?;
@@ -43,7 +43,7 @@ impl Store {
         Ok(file.into_temp_path())
     }
 
-    /// Puts one staged file at `destination`, replacing what is there.
+    /// Publishes one staged file at `destination`, replacing what is there.
     pub(super) fn publish_file(&self, staged: TempPath, destination: &Path) -> Result<(), Error> {
         crash::point("staged");
         sync_files(&[&*staged])?;
@@ -62,7 +62,7 @@ impl Store {
         sync_parents([destination])
     }
 
-    /// Makes the folder that `path` lies in, and its name durable if it is new.
+    /// Creates the parent folder of `path`, and makes its name durable if it is new.
     pub(super) fn ensure_parent(&self, path: &Path) -> Result<(), Error> {
         let Some(parent) = path.parent() else { return Ok(()) };
         match fs::create_dir(parent) {
@@ -72,10 +72,10 @@ impl Store {
         }
     }
 
-    /// Removes from `tmp/` what processes left that are no longer alive, once it is a day old. Returns how many entries.
+    /// Removes from `tmp/` the files of dead processes that are over a day old. Returns their number.
     ///
     /// # Errors
-    /// [`Error::Io`] if `tmp/` can't be listed. An entry that resists stays for the next time.
+    /// [`Error::Io`] if `tmp/` can't be listed. An entry that can't be removed stays until the next sweep.
     pub fn sweep(&self) -> Result<usize, Error> {
         let tmp = self.root.join("tmp");
         let mut swept = 0;
@@ -101,14 +101,14 @@ fn is_abandoned(name: &str, age: Duration) -> bool {
     }
 }
 
-/// How names of temporary files of this process begin.
+/// The prefix of this process's temporary files.
 pub(super) fn owner() -> String {
     format!("{}.{}.", host(), std::process::id())
 }
 
-/// Whether the process is gone with whose name a temporary file is called. `None`: it is, or was, one of another machine.
+/// Whether the process that a temporary file is named after is gone. `None`: it is a process of another machine.
 pub(super) fn is_of_a_dead_process(name: &str) -> Option<bool> {
-    // The host may contain dots, the other two parts don't.
+    // The host may contain dots, the other two parts can't.
     let mut parts = name.rsplitn(3, '.').skip(1);
     let pid = parts.next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw)?;
     (parts.next()? == host()).then(|| test_kill_process(pid).is_err())
@@ -119,9 +119,9 @@ pub(super) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Makes the contents of `paths` survive a power cut.
+/// Makes the contents of `paths` durable.
 ///
-/// Each sync waits for the disk; `syncfs` waits once, for all that was written.
+/// Each sync waits for the disk; `syncfs` waits once, for everything written.
 pub(super) fn sync_files(paths: &[&Path]) -> Result<(), Error> {
     #[cfg(target_os = "linux")]
     if paths.len() > SYNC_ONE_BY_ONE {
@@ -137,8 +137,8 @@ pub(super) fn sync_files(paths: &[&Path]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes away everybody's right to write to a file, where that can be had: some file systems refuse it, or can't. It only keeps
-/// accidents off, as an object is hashed before it is used.
+/// Makes a file read-only, unless the file system refuses that. It only prevents accidents: an object is hashed before it is
+/// used.
 pub(super) fn protect(path: &Path) -> Result<(), Error> {
     match fs::set_permissions(path, Permissions::from_mode(0o444)) {
         Err(error) if is_refusal(&error) => Ok(()),
@@ -146,8 +146,8 @@ pub(super) fn protect(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Makes the names in these folders survive a power cut, where the file system can do that: many network and foreign ones refuse
-/// to sync a folder, and keep its names without.
+/// Makes the names in these folders durable. Many network file systems refuse to sync a folder, and keep its names durable
+/// without it.
 fn sync_folders(folders: &[&Path]) -> Result<(), Error> {
     for folder in folders {
         match File::open(folder).and_then(|folder| folder.sync_all()) {
@@ -158,7 +158,7 @@ fn sync_folders(folders: &[&Path]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the names of `paths` survive a power cut.
+/// Makes the names of `paths` durable.
 pub(super) fn sync_parents<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {
     let parents: BTreeSet<&Path> = paths.into_iter().filter_map(Path::parent).collect();
     let parents = Vec::from_iter(parents);

@@ -1,8 +1,8 @@
-//! Traces: what the outputs of a key were.
+//! Traces: the records of what the outputs of a key are.
 //!
-//! Knows a stage's name and manifest only as text to show. One small immutable file a key, published by rename: nothing to
-//! repair or compact, no process locks another out, and `cat` reads it. The file is two JSON values: the trace, and on the
-//! last line the checksum of all bytes before it.
+//! Knows a stage's name and manifest only as text to show. One small immutable file per key, published by rename: there is
+//! nothing to repair or compact, no locking, and `cat` reads it. The file is two JSON values: the trace, and on the last line
+//! the checksum of all bytes before it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use super::strange::names;
 use super::strange::{self, Record};
 use crate::digest::{ArtifactDigest, Digest, FileDigest, Key};
 
-/// The version of the record that this program writes. It reads this one alone: any other is a miss, and left in peace.
+/// The record version that this program writes and reads. A record of any other version is a miss and is left unchanged.
 const FORMAT: u32 = 1;
 
 /// One finished computation.
@@ -28,39 +28,39 @@ pub struct Trace {
     pub format: u32,
     /// The key under which it is found.
     pub key: Key,
-    /// The pipeline that computed it, as it was called there. Empty in records from before this was noted.
+    /// The name of the pipeline that computed it. Empty in records of older programs.
     #[serde(default)]
     pub pipeline: String,
-    /// The stage that computed it, as it was called there.
+    /// The name of the stage that computed it.
     pub stage: String,
     /// The kind of that stage.
     pub kind: String,
-    /// What the key is the hash of, for `why` and for people.
+    /// The data that the key is the hash of, for `why` and for people.
     pub manifest: serde_json::Value,
-    /// Outputs of other results that had to lie in place before it could be seen what the stage reads: they are part of a
-    /// folder or a data set, so the manifest doesn't name them. For gc.
+    /// Outputs of other results inside a folder or data set that the stage reads, so the manifest doesn't name them
+    /// individually. For gc.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<ArtifactDigest>,
     /// The outputs, in the order in which the stage declares them.
     pub outputs: Vec<TracedOutput>,
     /// When the job started, in seconds since the Unix epoch.
     pub started: f64,
-    /// How long it took, in seconds; of a resumed training, over all runs that went on from one another.
+    /// How long it took, in seconds; for a resumed training, the sum over all its runs.
     pub seconds: f64,
     /// The iteration at which it was resumed, if it was.
     pub resumed_from: Option<u64>,
-    /// What else is good to know and no part of the key: host, device, versions.
+    /// Further information that is not part of the key: host, device, versions.
     pub note: BTreeMap<String, String>,
 }
 
 /// One output of a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TracedOutput {
-    /// The stage's name for it.
+    /// Its name in the stage.
     pub name: String,
-    /// Where it lay, relative to the workspace's root.
+    /// Its path relative to the workspace's root.
     pub path: String,
-    /// What it was.
+    /// Its content.
     pub artifact: Artifact,
 }
 
@@ -89,7 +89,7 @@ impl Trace {
     }
 
     fn encode(&self) -> Vec<u8> {
-        // Fails on map keys that aren't strings and on failing writers; there are none of either here.
+        // Serialization fails only for map keys that aren't strings and for failing writers; neither occurs here.
         let mut bytes = serde_json::to_vec_pretty(self).expect("a trace can always be written as JSON");
         bytes.push(b'\n');
         let checksum = Checksum { checksum: Digest::of(&bytes) };
@@ -132,7 +132,7 @@ impl Recorded {
     }
 }
 
-/// What the file of a trace turned out to be.
+/// The result of decoding a record.
 pub(super) enum Found {
     Trace(Box<Trace>),
     OtherFormat,
@@ -164,9 +164,9 @@ fn checked_body(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 impl Store {
-    /// What is known about `key`, here or in an upstream. A damaged record goes to quarantine and counts as unknown.
+    /// The record of `key`, from here or from an upstream. A damaged record goes to quarantine and counts as absent.
     ///
-    /// That a trace is there says nothing about its objects: see [`Store::could_restore`] and [`Store::restore`].
+    /// Its objects may be missing or damaged: see [`Store::could_restore`] and [`Store::restore`].
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -187,7 +187,7 @@ impl Store {
         Ok(self.look_up(key)?.map(|recorded| recorded.trace))
     }
 
-    /// What our own file of `key` is. One that is damaged stays where it is.
+    /// The record of `key` in this store. A damaged one stays where it is.
     pub(super) fn find(&self, key: Key) -> Result<Option<Found>, Error> {
         let path = self.trace_path(key);
         Ok(match strange::read(&path).at("read", &path)? {
@@ -197,11 +197,11 @@ impl Store {
         })
     }
 
-    /// Records what a key's outputs are, in place of what was known, and pushes the result to the upstreams that take results.
-    /// Its objects must have been stored before, and so must `listings`, the objects that its manifest names.
+    /// Stores a record, replacing an earlier one of its key, and pushes the result to the upstreams that take results. Its
+    /// objects must have been stored before, and so must `listings`, the objects that its manifest names.
     ///
-    /// Whoever holds the key's lease looks it up again before computing it, so that a record is replaced only when it was
-    /// damaged, has lost an object, or was asked to be made again.
+    /// The holder of the key's lease looks the key up again before computing it, so a record is replaced only if it was damaged,
+    /// lost an object, or the stage was forced to run.
     ///
     /// # Errors
     /// [`Error::Io`] of this store. A failed push is a warning: see [`Store::complaints`].
@@ -213,10 +213,10 @@ impl Store {
         Ok(())
     }
 
-    /// Takes note that what `key` gave was asked for: gc goes by the modification time of the trace, and by what a run
-    /// at work has noted.
+    /// Notes that the result of `key` was used: gc goes by the modification time of the trace, and by the list of each run in
+    /// progress.
     ///
-    /// Not worth failing for: a file that is somebody else's can't be touched, and is then taken for less used than it is.
+    /// Never fails: the file of another user can't be touched, and gc then considers it older than it is.
     pub fn note_use(&self, key: Key) {
         self.note_in_use(key);
         let now = Timestamps {
