@@ -1,14 +1,21 @@
 //! The networks by their names in a pipeline.
 //!
-//! The one place that knows all of them; a new network is a file of its own and a line in each function here.
+//! The one place that knows all of them; a new network is a file below and a line in each function here. It has no losses and
+//! no data: [`crate::network`] is all that others see of a network.
+pub mod deeplab_v2;
+pub mod efficientnet_lite;
+pub mod resnet;
+pub mod small;
+
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
-use crate::deeplab_v2::{Branches, DeepLabV2};
-use crate::efficientnet_lite::{EfficientNetLite0, OutputStride};
 use crate::network::{ChannelOrder, Network, Normalization};
-use crate::resnet::Depth;
-use crate::small::Small;
+
+use deeplab_v2::{Branches, DeepLabV2};
+use efficientnet_lite::{EfficientNetLite0, OutputStride};
+use resnet::Depth;
+use small::Small;
 
 /// A kind of segmentation network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use intrada_ml::arch::deeplab_v2::Branches;
+use intrada_ml::arch::efficientnet_lite::OutputStride;
 use intrada_ml::arch::{Arch, Options};
 use intrada_ml::checkpoint::{self, Apart, CheckpointError, Restored};
-use intrada_ml::deeplab_v2::Branches;
-use intrada_ml::efficientnet_lite::OutputStride;
 use intrada_ml::input_file::InputFile;
 use intrada_ml::network::Network;
 use intrada_runner::kind::model::head;

@@ -11,7 +11,7 @@ use crate::network::{Logits, Parameter, RateGroup, Statistics};
 use crate::optim::Repeats;
 
 use super::*;
-use crate::small::Small;
+use crate::arch::small::Small;
 
 const CLASSES: i64 = 5;
 const SIZE: [i64; 2] = [32, 48];

@@ -37,7 +37,7 @@ const PATIENCE_FOR_FILES: Duration = Duration::from_secs(600);
 /// Has the worker try to read the file of weights in each of `jobs`, relative to `root`, as the job would.
 ///
 /// # Errors
-/// As [`describe`]; or the jobs can't be written to a temporary file.
+/// There is no worker, it doesn't start or fails, or it gives an unknown answer; the jobs can't be written to a temporary file.
 pub fn try_weights(root: &Path, jobs: &[Job]) -> Result<Tried, Failure> {
     let worker = find_worker()?;
     let text = serde_json::to_vec(jobs).expect("a job is plain data");

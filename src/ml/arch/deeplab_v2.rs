@@ -2,19 +2,19 @@
 //! four dilated convolutions. No fully connected CRF, no multiple scales.
 //!
 //! Knows no losses and no data, and doesn't upsample: logits are at an eighth of the image's resolution (rounded up, or one
-//! more). Keys are those of the released code: [`resnet`](crate::resnet)'s, and `layer5.conv2d_list.{0..3}.{weight,bias}`
+//! more). Keys are those of the released code: [`resnet`](crate::arch::resnet)'s, and `layer5.conv2d_list.{0..3}.{weight,bias}`
 //! for the auxiliary head on layer 3 and `layer6.…` for the main one on layer 4.
 use std::path::Path;
 
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::arch::resnet::{Depth, FIRST, OUTPUTS, ResNet};
 use crate::checkpoint::{self, Apart, Checkpoint, CheckpointError, Restored, Rule};
 use crate::folded::Taps;
 use crate::input_file::InputFile;
 use crate::layer::{Aspp, Scope};
 use crate::network::{Logits, Network, Parameter, Predictor, RateGroup, Statistics};
-use crate::resnet::{Depth, FIRST, OUTPUTS, ResNet};
 
 const DILATIONS: [i64; 4] = [6, 12, 18, 24];
 
