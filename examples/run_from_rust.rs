@@ -1,6 +1,6 @@
-//! Runs a pipeline from Rust, with a reporter of one's own: `cargo run --example run_from_rust -- examples/words.toml`.
+//! Runs a pipeline from Rust, with a custom reporter: `cargo run --example run_from_rust -- examples/words.toml`.
 //!
-//! The program `intrada-run` is a thin face over the same crate; a notebook server or a scheduler can be another.
+//! `intrada-run` is a thin command line over the same crate; a notebook server or a scheduler can use it the same way.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use intrada_runner::graph;
 use intrada_runner::sched::session::{Access, Session};
 use intrada_runner::sched::{self, Interrupt, Options};
 
-/// Collects which stages settled and how.
+/// Collects the outcome of each stage.
 #[derive(Default)]
 struct Tally(Vec<String>);
 

@@ -1,10 +1,9 @@
-"""Copies what a pipeline has left in `runs/` into MLflow: the losses of its trainings, the results of its evaluations.
+"""Copies results of a pipeline from `runs/` to MLflow: training losses and evaluation results.
 
-    python3 examples/to_mlflow.py runs/quickstart          needs mlflow
+    python3 examples/to_mlflow.py runs/quickstart          requires mlflow
     python3 examples/to_mlflow.py runs/quickstart 100      every hundredth iteration
 
-A stage becomes a run of its name. Copy this and change it: nothing else here knows MLflow. For Weights & Biases the same
-values go to `wandb.init(project=..., name=...)` and `wandb.log(values, step=...)`.
+Each stage becomes a run of the same name. Copy and adapt this script. For Weights & Biases, pass the same values to `wandb.init(project=..., name=...)` and `wandb.log(values, step=...)`.
 """
 
 import json
@@ -25,7 +24,7 @@ def losses(path: pathlib.Path, every: int):
 
 
 def results(path: pathlib.Path) -> dict:
-    """mIoU and the IoU of each class, by network; of a class that no pixel has there is none."""
+    """mIoU and the IoU of each class, by network; classes without pixels have none."""
     found = {}
     for network, measured in json.loads(path.read_text(encoding="utf-8")).items():
         numbers = {"miou": measured["miou"], **{f"iou/{name}": value for name, value in measured["iou"].items()}}

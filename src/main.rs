@@ -1,4 +1,4 @@
-//! The program that people call; see the crate `intrada-runner`.
+//! The command `intrada-run`; see the crate `intrada-runner`.
 
 fn main() -> std::process::ExitCode {
     intrada_runner::cli::main()

@@ -92,7 +92,7 @@ fn a_table_says_what_metrics_json_says_and_counts_what_is_missing() {
 fn what_cannot_be_compared_is_refused_with_what_can() {
     let space = Space::with(pipeline());
     for (arguments, expected) in [
-        ("evaluate", "is no pipeline file"),
+        ("evaluate", "is not a pipeline file"),
         ("p.toml inter", "`inter` is of kind inter-training, not evaluation; there is evaluate"),
         ("p.toml evalute", "did you mean `evaluate`?"),
         ("p.toml --by-image --format csv", "--by-image needs"),

@@ -1,7 +1,7 @@
-//! `checkpoint-import`: a published file becomes weights like those of a training, with a record of what was taken.
+//! `checkpoint-import`: converts a published file into weights like those of a training, with a record of the tensors loaded.
 //!
-//! A stage can name a published file itself; this is for who wants to know, before anything is trained, what of the file
-//! the network takes and what it doesn't, or hands the result on as safetensors.
+//! Stages can name a published file directly. This kind shows, before any training, which tensors the network loads, or
+//! converts the file to safetensors.
 
 use super::{ClassFact, KeySpec, Kind, Only, OutputRole, OutputSpec, Runs, ValueType};
 
@@ -16,16 +16,11 @@ pub(super) const KIND: Kind = Kind {
               code, of `small` and `efficientnet-lite0` others.",
     keys: &[&[
         KeySpec::new("file", ValueType::Path, "a `.safetensors` file or one of `torch.save`"),
-        KeySpec::new(
-            "model",
-            ValueType::Model,
-            "the network that it is read into, a `[models.…]`; its `init` is not read",
-        ),
+        KeySpec::new("model", ValueType::Model, "the network to load it into, a `[models.…]`; its `init` is not read"),
         KeySpec::new(
             "part",
             ValueType::Choice(&["network", "backbone"]),
-            "what is in the file: a whole network, of which nothing may be missing, or what a model's `init` may be, a \
-             backbone, whose heads are missing",
+            "contents of the file: `network`, complete, or `backbone`, without heads, as for a model's `init`",
         )
         .or_text("network"),
     ]],

@@ -1,6 +1,6 @@
-//! The class sets that have a name: order, colours, and which classes are rare.
+//! The named class sets: order, colours, and which classes are rare.
 //!
-//! Knows no label files. A class is its index; what a data set's files hold for it is the data set's affair (`map`).
+//! Knows no label files. A class is its index; data sets map their label values to it (`map`).
 
 /// A class set with a name.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Class {
     pub name: &'static str,
     /// Red, green, blue.
     pub colour: [u8; 3],
-    /// Whether `ranking` counts it where it normalizes by rare classes.
+    /// Whether `ranking` counts it as rare when it normalizes by rare classes.
     pub rare: bool,
 }
 
@@ -50,11 +50,11 @@ const TRAIN: Class = rare("train", 0, 80, 100);
 const MOTORCYCLE: Class = rare("motorcycle", 0, 0, 230);
 const BICYCLE: Class = class("bicycle", 119, 11, 32);
 
-/// Every set there is.
+/// All named sets.
 ///
-/// Cityscapes: colours of cityscapesScripts `labels.py`; rare as in IntraDA's `entropy.py`; the 16 are those of
-/// SYNTHIA, in the order of DADA's `synthia.py`, the 13 those of mIoU*. CamVid: the 11 of the SegNet tutorial; its rare
-/// classes and those of the scenes are the ones with less than 2 % of the pixels, since no paper names any.
+/// Cityscapes: colours of cityscapesScripts `labels.py`; rare as in IntraDA's `entropy.py`; the 16 are those of SYNTHIA, in
+/// the order of DADA's `synthia.py`, the 13 those of mIoU*. CamVid: the 11 of the SegNet tutorial. In CamVid and the scenes,
+/// classes with less than 2 % of the pixels are rare, as no paper defines them.
 pub const SETS: &[ClassSet] = &[
     ClassSet {
         name: "cityscapes-19",
@@ -150,7 +150,7 @@ pub const SETS: &[ClassSet] = &[
     },
 ];
 
-/// The set that the procedural scenes are labelled with.
+/// The class set of the synthetic scenes.
 pub const SCENES: &str = "scenes-8";
 
 /// The names of [`SETS`], for the key that chooses one.
@@ -161,7 +161,7 @@ pub fn find(name: &str) -> Option<&'static ClassSet> {
     SETS.iter().find(|set| set.name == name)
 }
 
-/// The sets that hold some of these classes and no other: papers name means over them beside the mean over all.
+/// The sets that are proper subsets of these classes: papers report means over them besides the mean over all.
 pub fn parts<'a>(names: &'a [&str]) -> impl Iterator<Item = &'static ClassSet> + 'a {
     let is_part = |set: &&ClassSet| {
         set.classes.len() < names.len() && set.classes.iter().all(|class| names.contains(&class.name))
@@ -169,10 +169,10 @@ pub fn parts<'a>(names: &'a [&str]) -> impl Iterator<Item = &'static ClassSet> +
     SETS.iter().filter(is_part)
 }
 
-/// The colour of the class with this index where its author gave none.
+/// The default colour of the class with this index.
 ///
-/// The first eight are those of Okabe and Ito, which people with the common colour blindnesses tell apart; from then on
-/// the hue goes on by the golden angle, which never comes near an earlier hue for long.
+/// The first eight are the colour-blind-safe ones of Okabe and Ito; after them the hue advances by the golden angle, which
+/// spreads hues evenly.
 pub fn colour_of(index: usize) -> [u8; 3] {
     const OKABE_ITO: [[u8; 3]; 8] = [
         [230, 159, 0],

@@ -1,8 +1,7 @@
 //! `command`: any program as a stage.
 //!
-//! Nothing is known about what it does, so everything that it depends on has to be declared: its inputs by path, what
-//! it reads of the environment by name. It starts with nothing else of the environment, so that a forgotten name fails
-//! early.
+//! Knows nothing of the program, so all its dependencies must be declared: inputs by path, environment variables by name. It
+//! starts with an otherwise clean environment, so that a missing declaration fails early.
 
 use super::{KeySpec, Kind, Runs, ValueType};
 
@@ -12,18 +11,18 @@ pub(super) const KIND: Kind = Kind {
     summary: "Runs a program in the workspace root.",
     keys: &[&[
         KeySpec::new("command", ValueType::Texts, "the program and its arguments, started without a shell").optional(),
-        KeySpec::new("shell", ValueType::Text, "a line for `sh -c`, in the place of `command`").optional(),
+        KeySpec::new("shell", ValueType::Text, "a line for `sh -c`, instead of `command`").optional(),
         KeySpec::new(
             "inputs",
             ValueType::Paths,
-            "files and folders that it reads; a path that is another stage's output makes an edge",
+            "files and folders that it reads; another stage's output makes an edge",
         )
         .optional(),
         KeySpec::new("outputs", ValueType::OutputPaths, "files and folders that it writes; a missing one is an error"),
         KeySpec::new(
             "env",
             ValueType::Texts,
-            "environment variables that it sees beside those that are always passed on; their values enter the key",
+            "environment variables to pass on, besides those always passed on; their values are part of the key",
         )
         .optional(),
     ]],

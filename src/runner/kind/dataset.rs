@@ -1,35 +1,35 @@
-//! The keys of `[datasets.…]`, one table a format.
+//! The keys of `[datasets.…]`, one table per format.
 //!
-//! Knows no files: what is in a folder is found out by `dataset`, when the pipeline is planned.
+//! Knows no files: `dataset` reads the folders when the pipeline is planned.
 
 use serde::{Deserialize, Serialize};
 
 use super::{KeySpec, Literal, Only, ValueType, Variant};
 
-/// How the pixels of a label hold its values.
+/// How the pixels of a label encode its values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
-    /// One index of at most 8 bits a pixel: a grey value, or the index below a palette's colour.
+    /// One index of at most 8 bits per pixel: a grey value or a palette index.
     #[default]
     Index,
     /// Several 16-bit channels, of which the first is the index: SYNTHIA's labels.
     Synthia16,
 }
 
-/// What becomes of the tag in a photograph that says how the camera was held.
+/// How to handle a photograph's Exif orientation tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Orientation {
-    /// Pixels stay as they are stored.
+    /// Keep the pixels as stored.
     #[default]
     Ignore,
-    /// They are turned upright.
+    /// Rotate the image upright.
     Apply,
 }
 
 impl Orientation {
-    /// Whether it is the default, which enters no key: it came later than the first results.
+    /// Whether it is the default, which is left out of keys, as the option was added after the first results.
     pub fn is_ignore(&self) -> bool {
         *self == Orientation::Ignore
     }
@@ -44,15 +44,15 @@ const MAP: KeySpec = KeySpec::new(
 )
 .optional();
 
-/// What to do about images without label, see `missing`.
+/// How to handle images without label, see `missing`.
 pub const MISSING: &[&str] = &["known", "skip", "error"];
 
-const ROOT: KeySpec = KeySpec::new("root", ValueType::Path, "the folder of the data set, as it was unpacked");
+const ROOT: KeySpec = KeySpec::new("root", ValueType::Path, "the folder of the data set, as published");
 
 const LIST: KeySpec = KeySpec::new(
     "list",
     ValueType::Path,
-    "a file with a name of an image a line, with or without ending; default: every image, sorted by name",
+    "a file with one image name per line, with or without extension; default: every image, sorted by name",
 )
 .optional();
 
@@ -62,22 +62,22 @@ const SIZE: KeySpec =
 const ORIENTATION: KeySpec = KeySpec::new(
     "orientation",
     ValueType::Choice(&["ignore", "apply"]),
-    "what becomes of a photograph's Exif tag that says how the camera was held: `ignore`, as the released code does, or \
-     `apply`, which turns the photograph upright; labels have no such tag",
+    "Exif orientation of the photographs: `ignore`, as the released code does, or `apply`, which rotates them upright; \
+     labels have no such tag",
 )
 .or_text("ignore");
 
-const SPLIT: KeySpec = KeySpec::new("split", ValueType::Choice(&["train", "val", "test"]), "which of its folders");
+const SPLIT: KeySpec = KeySpec::new("split", ValueType::Choice(&["train", "val", "test"]), "the split to use");
 
 /// Every format, by the value of `format`.
 pub const FORMATS: &[Variant] = &[
     Variant {
         name: "folder",
-        summary: "Images in a folder and, where there are labels, 8-bit class-index PNGs of the same names in another.",
+        summary: "Images in one folder and, if labelled, 8-bit class-index PNGs of the same names in another.",
         keys: &[&[
             KeySpec::new("root", ValueType::Path, "the folder of the data set"),
             KeySpec::new("images", ValueType::Folder, "folder of the images, below `root`").or_text("images"),
-            KeySpec::new("labels", ValueType::Folder, "folder of the labels, below `root`; it needn't exist for a target")
+            KeySpec::new("labels", ValueType::Folder, "folder of the labels, below `root`; may be missing for a target")
                 .or_text("labels"),
             LIST,
             SIZE,
@@ -87,7 +87,7 @@ pub const FORMATS: &[Variant] = &[
     },
     Variant {
         name: "cityscapes",
-        summary: "Cityscapes with fine annotations: `leftImg8bit/` and, where labels are read, the label ids of `gtFine/`.",
+        summary: "Cityscapes with fine annotations: `leftImg8bit/` and, if labels are read, the label ids of `gtFine/`.",
         keys: &[&[ROOT, SPLIT, LIST, SIZE]],
     },
     Variant {
@@ -100,8 +100,8 @@ pub const FORMATS: &[Variant] = &[
             KeySpec::new(
                 "missing",
                 ValueType::Choice(MISSING),
-                "images without label: `known` leaves out the 25 whose labels were never published, `skip` all of them, \
-                 `error` none; what is left out is told",
+                "images without label: `known` skips the 25 whose labels were never published, `skip` all of them, `error` \
+                 none; a message counts them",
             )
             .or_text("known")
             .origin("IAST, issue 2"),
@@ -109,18 +109,18 @@ pub const FORMATS: &[Variant] = &[
     },
     Variant {
         name: "synthia",
-        summary: "SYNTHIA-RAND-CITYSCAPES: `RGB/` and the 16-bit labels of `GT/LABELS/`, whose first channel is the class.",
+        summary: "SYNTHIA-RAND-CITYSCAPES: `RGB/` and the 16-bit labels of `GT/LABELS/`, with the class in the first channel.",
         keys: &[&[ROOT, LIST, SIZE]],
     },
     Variant {
         name: "synscapes",
-        summary: "Synscapes: the images of `img/` in the order of their numbers and the label ids of `img/class/`.",
+        summary: "Synscapes: the images of `img/`, sorted by number, and the label ids of `img/class/`.",
         keys: &[&[
             ROOT,
             KeySpec::new(
                 "images",
                 ValueType::Choice(&["rgb", "rgb-2k"]),
-                "`rgb`: 1440 × 720, as its labels are; `rgb-2k`: 2048 × 1024",
+                "`rgb`: 1440 × 720, like the labels; `rgb-2k`: 2048 × 1024",
             )
             .or_text("rgb"),
             LIST,
@@ -134,26 +134,26 @@ pub const FORMATS: &[Variant] = &[
     },
     Variant {
         name: "scenes",
-        summary: "Road scenes that the program draws itself, with labels of `scenes-8`: nothing to download.",
+        summary: "Synthetic road scenes with labels of `scenes-8`, generated by the program: nothing to download.",
         keys: &[&[
             KeySpec::new(
                 "style",
                 ValueType::Choice(&["source", "target"]),
-                "`source`: clean and colourful, as a game draws them; `target`: muted, with noise, fog and dusk",
+                "`source`: clean and colourful, as in a game; `target`: muted, with noise, fog and dusk",
             ),
             KeySpec::new(
                 "part",
                 ValueType::Choice(&["all", "easy", "hard"]),
-                "of the target: all scenes, or only those with little or with much of that weather",
+                "all target scenes, or only those with little (`easy`) or much (`hard`) noise, fog and dusk",
             )
             .or_text("all")
             .only(TARGET),
             KeySpec::new(
                 "seed",
                 ValueType::Integer { min: 0, max: i64::MAX },
-                "of the scenes; equal styles and seeds give equal scenes, so each data set needs its own",
+                "seed of the scenes; equal style and seed give equal scenes, so each data set needs its own seed",
             ),
-            KeySpec::new("count", ValueType::Integer { min: 1, max: 1_000_000 }, "how many scenes"),
+            KeySpec::new("count", ValueType::Integer { min: 1, max: 1_000_000 }, "number of scenes"),
             KeySpec::new("size", ValueType::Size, "`[width, height]` in pixels").or(Literal::Size([128, 64])),
         ]],
     },

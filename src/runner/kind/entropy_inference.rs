@@ -1,8 +1,7 @@
-//! `entropy-inference`: one pass over the target images that gives all that the second half of the method needs.
+//! `entropy-inference`: one pass over the target images for everything that ranking and pseudo-labelling need.
 //!
-//! Scores, predictions and entropy maps come out of the same pass because the network is the expensive part; the
-//! pseudo-labels are later taken from these predictions, and the network doesn't run again. The photographs are small and for
-//! people: whoever shows a map can show what it is of, without the data set.
+//! One pass writes scores, predictions and entropy maps, as the network is the expensive part; pseudo-labelling later reads the
+//! predictions. The photographs are small copies for display beside the maps without the data set.
 
 use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType};
 
@@ -15,7 +14,7 @@ pub(super) const KIND: Kind = Kind {
         KeySpec::new(
             "weights",
             ValueType::StageOrFile(OutputRole::Weights),
-            "the training whose model looks at the images, or a file",
+            "the training whose network to use, or a file",
         ),
         KeySpec::new(
             "images",
@@ -25,7 +24,7 @@ pub(super) const KIND: Kind = Kind {
         KeySpec::new(
             "model",
             ValueType::Model,
-            "the network of `weights`, a `[models.…]`; needed where `weights` is a file, known where it is a training",
+            "the network of `weights`, a `[models.…]`; required if `weights` is a file, else that of the training",
         )
         .optional(),
     ]],

@@ -1,31 +1,27 @@
 //! `evaluation`: mIoU of one or several trainings on labelled images.
 //!
-//! One stage takes several trainings so that they are compared on the same images, in one table.
+//! One stage evaluates several trainings, so that one table compares them on the same images.
 
 use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "evaluation",
     revision: 4,
-    summary: "Compares trained networks with the labels of a data set: IoU by class, mIoU and confusion matrix. Of Cityscapes' \
-              19 classes, or 16, also the mean over SYNTHIA's 16 and 13.",
+    summary: "Evaluates trained networks on the labels of a data set: IoU per class, mIoU and confusion matrix. For \
+              Cityscapes' 19 or 16 classes also the mean over SYNTHIA's 16 and 13.",
     keys: &[&[
         KeySpec::new(
             "weights",
             ValueType::StagesOrFiles(OutputRole::Weights),
-            "the training or file, or a list of them; each is called after its stage, or its file without the ending",
+            "a training or file, or a list of them; named after the stage, or the file without extension",
         ),
         KeySpec::new("dataset", ValueType::Dataset { labels: true }, "labelled images, a `[datasets.…]`"),
-        KeySpec::new(
-            "model",
-            ValueType::Model,
-            "the network of those `weights` that are files, a `[models.…]`; a training has its own",
-        )
-        .optional(),
+        KeySpec::new("model", ValueType::Model, "the network of those `weights` that are files, a `[models.…]`")
+            .optional(),
         KeySpec::new(
             "overlays",
             ValueType::Integer { min: 0, max: i64::MAX },
-            "how many images to lay the predictions over, for looking at",
+            "number of images with overlaid predictions",
         )
         .or_integer(8),
     ]],

@@ -1,19 +1,19 @@
-//! The instruction sets to which a pipeline can hold whatever computes, and what each library is told for it.
+//! The instruction sets to which a pipeline can restrict the CPU libraries, with each library's environment variables.
 //!
-//! Knows no machine: whether a CPU has one is asked in `exec`. libtorch, oneDNN and MKL each choose by themselves, so each
-//! is told in its own words; the variables are documented by their makers. MKL holds to a level on CPUs of one make only, and
-//! gives equal sums on all with what it calls compatible. What no variable can say is done in `ml::cpu`.
+//! Knows no machine: `exec` checks whether a CPU has one. libtorch, oneDNN and MKL choose independently, so each has its own
+//! documented variable. MKL honours a level only on CPUs of one vendor; its `COMPATIBLE` mode gives equal sums on all. Settings
+//! without a variable are in `ml::cpu`.
 
-/// A set of CPU instructions that the libraries of a worker can be held to.
+/// A set of CPU instructions to which a worker's libraries can be restricted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InstructionSet {
-    /// As in the pipeline file; libtorch calls it the same in capitals.
+    /// Its name in the pipeline file; libtorch uses the same in capitals.
     pub name: &'static str,
     /// Variables of the environment and their values.
     pub variables: &'static [(&'static str, &'static str)],
 }
 
-/// The names of all.
+/// All names.
 pub const NAMES: &[&str] = &["avx2", "avx512"];
 
 const AVX2: InstructionSet = InstructionSet {

@@ -1,6 +1,6 @@
 //! `inter-training`: adaptation from a labelled source domain to an unlabelled target domain.
 //!
-//! Knows only what is its own: two data sets. The loop's keys are in `training`.
+//! Defines only its own keys, two data sets; the keys of the loop are in `training`.
 
 use super::training::{self, ADAPTING};
 use super::{ClassFact, KeySpec, Kind, Runs, ValueType};

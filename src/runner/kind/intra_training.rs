@@ -1,8 +1,7 @@
 //! `intra-training`: adaptation from the easy to the hard part of the target domain.
 //!
-//! Knows only what is its own: pseudo-labels and a list. The loop is the one that `inter-training` runs, hence the same
-//! keys. Its images are those of the data set that the lists came from; `pipeline` finds it, so that it can't be named
-//! wrongly.
+//! Defines only its own keys: pseudo-labels and a list. The loop is that of `inter-training`, hence the same other keys. Its
+//! images are those of the data set behind the lists, which `pipeline` finds, so that it can't be named wrongly.
 
 use super::training::{self, ADAPTING};
 use super::{ClassFact, KeySpec, Kind, OutputRole, Runs, ValueType};

@@ -1,9 +1,9 @@
-//! What a stage may be, as data: every kind of stage, the keys it takes and the files it gives.
+//! The kinds of stages as data: each kind's keys and output files.
 //!
-//! Knows neither TOML nor files: these are tables, and everything that must agree about a key is made out of them
-//! (reading and its messages, defaults, `intrada-run schema`, docs/pipeline-format.md). A key that is only in one of
-//! those places can't exist. One kind a file; the tables of the other sections of the file ([`pipeline`], [`dataset`],
-//! [`model`], [`execution`]) have the same form. Whatever holds across keys or across stages is code, in `pipeline`.
+//! Knows neither TOML nor files. Everything that must agree about a key is generated from these tables: parsing and its
+//! messages, defaults, `intrada-run schema`, docs/pipeline-format.md. One file per kind; the tables of the other sections of
+//! the file ([`pipeline`], [`dataset`], [`model`], [`execution`]) have the same form. Rules across keys or stages are code, in
+//! `pipeline`.
 
 mod checkpoint_import;
 pub mod classes;
@@ -22,10 +22,10 @@ mod pseudo_labelling;
 mod ranking;
 pub mod training;
 
-/// The largest side of a picture, in pixels: PNG's limit is more, but so large a one is a slip of the keyboard.
+/// The largest side of a picture, in pixels. PNG allows more, but a larger one is a typing error.
 pub const MAX_SIDE: i64 = 65_535;
 
-/// Every kind there is, in the order in which a pipeline uses them.
+/// All kinds, in the order in which a pipeline uses them.
 pub const ALL: &[&Kind] = &[
     &checkpoint_import::KIND,
     &inter_training::KIND,
@@ -42,29 +42,29 @@ pub fn find(name: &str) -> Option<&'static Kind> {
     ALL.iter().copied().find(|kind| kind.name == name)
 }
 
-/// What code a stage runs, and what it takes and gives.
+/// The code of a stage, its keys and its outputs.
 #[derive(Debug)]
 pub struct Kind {
     /// The value of a stage's `kind`.
     pub name: &'static str,
-    /// Changes when equal keys and equal inputs begin to mean another result; part of every key of the cache.
+    /// Raised when equal parameters and inputs give another result; part of every cache key.
     pub revision: u32,
     /// One sentence for the reference and the schema.
     pub summary: &'static str,
     /// The keys, in groups, so that kinds can share one.
     pub keys: Keys,
-    /// Of these keys exactly one must be there; empty where no such rule holds.
+    /// Exactly one of these keys must be present; empty without such a rule.
     pub exactly_one: &'static [&'static str],
-    /// Whether it computes with a network, so that the instructions of the CPU show in the last digits of its numbers.
+    /// Whether it computes with a network, so that the CPU's instruction set affects the last digits of its results.
     pub computes: bool,
-    /// Where only some of its stages have changed their meaning: their revision in the place of [`Kind::revision`].
+    /// Revisions that apply to some of its stages only, instead of [`Kind::revision`].
     pub revised: &'static [(Only, u32)],
-    /// What it reads of the classes: only these facts enter its key.
+    /// The facts about the classes that enter its key.
     pub classes: &'static [ClassFact],
-    /// The files it gives; empty for a command, which declares its own.
+    /// Its output files; empty for a command, which declares its own.
     pub outputs: &'static [OutputSpec],
-    /// The key with the data set that it works through item by item, where it does: what it finds of one image depends on no
-    /// other. The findings are kept one by one then, and another run, over other images, takes those that it has.
+    /// The key of the data set that it processes item by item, if the finding of an image is independent of other images.
+    /// Findings are then cached per image and reused by a run over other images.
     pub items: Option<&'static str>,
     /// Where it runs.
     pub runs: Runs,
@@ -78,12 +78,12 @@ impl PartialEq for Kind {
 
 impl Eq for Kind {}
 
-/// A fact about the classes that a result can depend on.
+/// A fact about the classes on which a result can depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClassFact {
-    /// How many there are.
+    /// Their number.
     Count,
-    /// What they are called.
+    /// Their names.
     Names,
     /// Which of them are rare.
     Rare,
@@ -94,50 +94,49 @@ pub enum ClassFact {
 /// Where a stage runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runs {
-    /// `intrada-worker` performs it.
+    /// In `intrada-worker`.
     Worker,
-    /// The program that the stage names does.
+    /// In the program that the stage names.
     Command,
 }
 
-/// Groups of keys that belong to one table of the file.
+/// Groups of keys of one table of the file.
 pub type Keys = &'static [&'static [KeySpec]];
 
-/// One of several forms of a table that a key chooses between: a data set's `format`, a model's `arch`.
+/// One of several forms of a table, selected by a key: a data set's `format`, a model's `arch`.
 #[derive(Debug)]
 pub struct Variant {
-    /// The value of the key that chooses.
+    /// The value of the selecting key.
     pub name: &'static str,
     /// One sentence for the reference and the schema.
     pub summary: &'static str,
-    /// The keys it takes beside the one that chooses.
+    /// Its keys, besides the selecting one.
     pub keys: Keys,
 }
 
-/// One key of a table: what it takes, whether it must be there, what it means.
+/// One key of a table: its type, whether it is required, its meaning.
 #[derive(Clone, Copy, Debug)]
 pub struct KeySpec {
-    /// The key as it is typed.
+    /// The key in the file.
     pub name: &'static str,
-    /// What its value may be.
+    /// Its type.
     pub value_type: ValueType,
-    /// Whether it must be there, and what it is where it isn't.
+    /// Whether it is required, and its default.
     pub presence: Presence,
-    /// The stages to which the key applies, where it doesn't apply to all.
+    /// The condition under which it applies, if any.
     pub only: Option<Only>,
     /// Meaning and unit.
     pub doc: &'static str,
-    /// Where the default comes from: paper and equation, or file of the released code; empty where it is ours.
+    /// Origin of the default: paper and equation, or file of the released code; empty if it is ours.
     pub origin: &'static str,
     /// Whether it can change a result.
     pub role: Role,
-    /// Whether the kind did without it at first. Where it is the default it then enters no key, so that what was computed
-    /// before it came is still found.
+    /// Whether it was added later. Its default value then enters no key, so that older results are still found.
     pub added: bool,
 }
 
 impl KeySpec {
-    /// A key that must be there, applies always and can change a result; the methods below change that.
+    /// A required key that always applies and can change a result; the methods below change that.
     pub const fn new(name: &'static str, value_type: ValueType, doc: &'static str) -> KeySpec {
         let (presence, role) = (Presence::Required, Role::Meaning);
         KeySpec { name, value_type, presence, only: None, doc, origin: "", role, added: false }
@@ -195,21 +194,21 @@ impl KeySpec {
     }
 }
 
-/// What the value of a key may be.
+/// The type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ValueType {
     /// `true` or `false`.
     Flag,
-    /// A whole number, both ends included.
+    /// An integer, both ends included.
     Integer {
-        /// The least.
+        /// The minimum.
         min: i64,
-        /// The greatest.
+        /// The maximum.
         max: i64,
     },
-    /// A whole number out of a few.
+    /// One of a few integers.
     OneOf(&'static [i64]),
-    /// A number; a whole one is taken as well. Never infinite, never NaN.
+    /// A number; integers are accepted. Never infinite or NaN.
     Number(Interval),
     /// Two numbers.
     Pair(Interval),
@@ -221,26 +220,26 @@ pub enum ValueType {
     Text,
     /// A list of strings.
     Texts,
-    /// A string out of a few.
+    /// One of a few strings.
     Choice(&'static [&'static str]),
-    /// A path, relative to the workspace root. One that is, or lies under, another stage's output makes an edge.
+    /// A path, relative to the workspace root. A path at or below another stage's output makes an edge.
     Path,
     /// A list of such paths.
     Paths,
-    /// Paths that the stage writes: a list, below the workspace root.
+    /// A list of paths that the stage writes, below the workspace root.
     OutputPaths,
     /// The name of a folder below a data set's `root`.
     Folder,
-    /// Label values and what they become: `{ 34 = 255 }`, all 0 to 255.
+    /// Label values and their replacements: `{ 34 = 255 }`, all 0 to 255.
     LabelMap,
     /// The name of a data set; `labels` says whether its labels are read.
     Dataset {
-        /// Whether its labels are read (and so must be there).
+        /// Whether its labels are read (and thus required).
         labels: bool,
     },
     /// The name of a model.
     Model,
-    /// A stage that gives this, by name, or one of its outputs: `rank` or `rank.easy`.
+    /// A stage with such an output, by name, or the output: `rank` or `rank.easy`.
     Stage(OutputRole),
     /// Such a stage, or the path of a `.safetensors` or `.pth` file.
     StageOrFile(OutputRole),
@@ -250,16 +249,16 @@ pub enum ValueType {
     Duration,
     /// A size in bytes with its unit, such as `"24 GiB"`.
     Bytes,
-    /// Amounts of resources by name: whole numbers, and bytes with a unit for `memory`.
+    /// Amounts of resources by name: integers, and bytes with a unit for `memory`.
     Amounts,
 }
 
-/// Numbers between two ends.
+/// An interval of numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
     /// The lower end.
     pub min: f64,
-    /// The upper end; infinite where there is none.
+    /// The upper end; infinite if there is none.
     pub max: f64,
     /// Whether the lower end itself is excluded.
     pub open_below: bool,
@@ -279,7 +278,7 @@ impl Interval {
     /// From 0, included, to 1, excluded.
     pub const DECAY: Interval = Interval { open_above: true, ..Interval::UNIT };
 
-    /// Whether `value` lies inside. NaN lies nowhere.
+    /// Whether it contains `value`. Never true for NaN.
     pub fn contains(&self, value: f64) -> bool {
         let above = if self.open_below { value > self.min } else { value >= self.min };
         let below = if self.open_above { value < self.max } else { value <= self.max };
@@ -302,16 +301,16 @@ impl Interval {
     }
 }
 
-/// Whether a key must be there, and what it is where it isn't.
+/// Whether a key is required, and its default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Presence {
-    /// It must be there (wherever it applies).
+    /// Required (where it applies).
     Required,
-    /// It may be left out, and means nothing then.
+    /// Optional, without default.
     Optional,
-    /// It may be left out, and is this then.
+    /// Optional, with this default.
     Default(Literal),
-    /// It may be left out, and is what `[pipeline]` says under the same name.
+    /// Optional; the default is the key of the same name in `[pipeline]`.
     OfPipeline,
 }
 
@@ -332,20 +331,19 @@ pub enum Literal {
     Size([u32; 2]),
 }
 
-/// A key or an output exists only where another key is there, or has one of some values.
+/// The condition of a key or an output: another key is present, or has one of some values.
 ///
-/// Elsewhere it is no part of the stage at all: the weight of a loss that the method doesn't have can't invalidate
-/// anything.
+/// Otherwise it isn't part of the stage: the weight of a loss that the method doesn't use can't change the cache key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Only {
-    /// The other key; where values are named, one that takes a [`ValueType::Choice`].
+    /// The other key; with values, it must be a [`ValueType::Choice`].
     pub key: &'static str,
-    /// Its values; none are named where it is enough that it is there.
+    /// Its values; empty if its presence is enough.
     pub is: &'static [&'static str],
 }
 
 impl Only {
-    /// Wherever the other key is there.
+    /// If the other key is present.
     pub const fn with(key: &'static str) -> Only {
         Only { key, is: &[] }
     }
@@ -354,13 +352,13 @@ impl Only {
 /// Whether a key can change a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It can: it enters the stage's key.
+    /// It can: it enters the stage's cache key.
     Meaning,
-    /// It can't (how often a checkpoint is saved): it never enters a key.
+    /// It can't (how often a checkpoint is saved): it enters no cache key.
     Execution,
 }
 
-/// A file or folder that a kind gives.
+/// An output file or folder of a kind.
 #[derive(Clone, Copy, Debug)]
 pub struct OutputSpec {
     /// Its name, as in `rank.easy`.
@@ -369,11 +367,11 @@ pub struct OutputSpec {
     pub path: &'static str,
     /// A folder rather than a file.
     pub folder: bool,
-    /// What it is to a stage that reads it.
+    /// What it is for a stage that reads it.
     pub role: OutputRole,
-    /// The stages that give it, where not all of the kind do.
+    /// The condition under which a stage has it, if any.
     pub only: Option<Only>,
-    /// Whether a reference must name it: `inter.best`; plain `inter` never means it.
+    /// Whether a reference must name it: `inter.best`; plain `inter` never refers to it.
     pub by_name: bool,
 }
 
@@ -397,28 +395,28 @@ impl OutputSpec {
     }
 }
 
-/// What an output is to a stage that reads it.
+/// What an output is for a stage that reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OutputRole {
     /// The generator's parameters.
     Weights,
     /// The parameters of a generator without its heads.
     Backbone,
-    /// What of a published file was taken.
+    /// Which tensors of a published file were loaded.
     ImportRecord,
     /// The discriminators' parameters.
     Discriminator,
-    /// A line an iteration.
+    /// One line per iteration.
     Losses,
-    /// A line an evaluation of a network in training.
+    /// One line per evaluation during training.
     Evaluations,
-    /// An entropy an image.
+    /// Entropy per image.
     Scores,
-    /// The most likely class of each pixel, one picture an image.
+    /// The most likely class of each pixel, one picture per image.
     Predictions,
-    /// The entropy of each pixel, one picture an image.
+    /// The entropy of each pixel, one picture per image.
     EntropyMaps,
-    /// The images themselves, small, for looking at: synthetic scenes are nowhere else.
+    /// Small copies of the images for display: synthetic scenes are stored nowhere else.
     Photographs,
     /// Names of images.
     ImageList,
@@ -426,19 +424,19 @@ pub enum OutputRole {
     Labels,
     /// Pseudo-labels in the classes' colours.
     Colours,
-    /// Images in order of their score.
+    /// Images ordered by score.
     RankingTable,
-    /// IoU by class and the confusion matrix.
+    /// IoU per class and the confusion matrix.
     Metrics,
-    /// Predictions laid over their images.
+    /// Predictions overlaid on their images.
     Overlays,
-    /// IoU and mean entropy, image by image.
+    /// IoU and mean entropy per image.
     ImageScores,
-    /// A few telling images, small, each with its label and what the networks make of it.
+    /// Small pictures of a few images, each with its label and the networks' predictions.
     Pictures,
-    /// What a network in training makes of a few images, at a few moments.
+    /// Predictions on a few images at a few iterations of a training.
     Snapshots,
-    /// What a command writes: only its author knows.
+    /// Output of a command, of unknown meaning.
     Files,
 }
 
@@ -464,7 +462,7 @@ impl OutputRole {
             OutputRole::Overlays => "overlays",
             OutputRole::ImageScores => "scores of images",
             OutputRole::Pictures => "pictures",
-            OutputRole::Snapshots => "pictures on the way",
+            OutputRole::Snapshots => "snapshots",
             OutputRole::Files => "files",
         }
     }

@@ -1,24 +1,21 @@
-//! The keys of `[models.…]`, one table an architecture.
+//! The keys of `[models.…]`, one table per architecture.
 //!
 //! Knows no network: `ml` builds them by the same names.
 
 use super::{KeySpec, ValueType, Variant};
 
-const MULTI_LEVEL: KeySpec = KeySpec::new("multi_level", ValueType::Flag, "an auxiliary head beside the main one")
+const MULTI_LEVEL: KeySpec = KeySpec::new("multi_level", ValueType::Flag, "whether to add an auxiliary head")
     .or_flag(true)
     .origin("AdvEnt, config.py: TRAIN.MULTI_LEVEL");
 
-const INIT: KeySpec = KeySpec::new(
-    "init",
-    ValueType::Path,
-    "parameters to start from, a `.safetensors` or `.pth` file; default: fresh ones",
-)
-.optional();
+const INIT: KeySpec =
+    KeySpec::new("init", ValueType::Path, "initial weights, a `.safetensors` or `.pth` file; default: random")
+        .optional();
 
 const BRANCHES: KeySpec = KeySpec::new(
     "branches",
     ValueType::OneOf(&[2, 4]),
-    "how many of a head's four dilated convolutions are summed; AdaptSegNet's published checkpoints need 2",
+    "number of dilated convolutions that a head sums; AdaptSegNet's published checkpoints need 2",
 )
 .or_integer(4)
 .origin("AdvEnt, deeplabv2.py; AdaptSegNet, deeplab_multi.py returns after 2");
@@ -27,7 +24,7 @@ const BRANCHES: KeySpec = KeySpec::new(
 pub const ARCHS: &[Variant] = &[
     Variant {
         name: "small",
-        summary: "An encoder and decoder for small pictures, trained from scratch in minutes on a CPU.",
+        summary: "An encoder-decoder for small images that trains from scratch in minutes on a CPU.",
         keys: &[&[MULTI_LEVEL, INIT]],
     },
     Variant {
@@ -39,24 +36,24 @@ pub const ARCHS: &[Variant] = &[
             KeySpec::new(
                 "output_stride",
                 ValueType::OneOf(&[8, 16, 32]),
-                "pixels of the image to one of the head's input; less is finer and slower",
+                "image pixels per pixel of the head's input; smaller is finer and slower",
             )
             .or_integer(8),
         ]],
     },
     Variant {
         name: "deeplabv2-resnet50",
-        summary: "DeepLab-v2 on ResNet-50: the papers' network with half of the layers.",
+        summary: "DeepLab-v2 on ResNet-50: the papers' network with half the layers.",
         keys: &[&[MULTI_LEVEL, INIT, BRANCHES]],
     },
     Variant {
         name: "deeplabv2-resnet101",
-        summary: "DeepLab-v2 on ResNet-101, the network of the papers. Trained on a GPU.",
+        summary: "DeepLab-v2 on ResNet-101, the papers' network. Needs a GPU for training.",
         keys: &[&[MULTI_LEVEL, INIT, BRANCHES]],
     },
 ];
 
-/// The weights of the main head of the architecture of this name: their first side is the number of classes.
+/// The weight tensor of the main head of this architecture; its first dimension is the number of classes.
 ///
 /// `ml` has the network; a test of the worker compares them.
 pub fn head(arch: &str) -> Option<&'static str> {
@@ -67,7 +64,7 @@ pub fn head(arch: &str) -> Option<&'static str> {
     }
 }
 
-/// How a network's input is made of pixel values from 0 to 255: first the channel order, then `(x − mean) / scale`.
+/// How pixel values from 0 to 255 become a network's input: channel order, then `(x − mean) / scale`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preprocessing {
     /// `rgb` or `bgr`; `mean` and `scale` are in this order.
@@ -78,9 +75,9 @@ pub struct Preprocessing {
     pub scale: [f32; 3],
 }
 
-/// The preprocessing of the architecture of this name, for whoever uses its weights elsewhere.
+/// The preprocessing of this architecture, for use of its weights elsewhere.
 ///
-/// `ml` has these numbers too, as it doesn't know this crate; a test of the worker compares them.
+/// `ml` repeats these numbers, as it doesn't know this crate; a test of the worker compares them.
 pub fn preprocessing(arch: &str) -> Option<Preprocessing> {
     let rgb = |mean, scale| Preprocessing { channels: "rgb", mean: [mean; 3], scale: [scale; 3] };
     Some(match arch {

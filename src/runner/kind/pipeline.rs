@@ -1,14 +1,13 @@
 //! The keys of the file itself, of `[pipeline]` and of `[[classes]]`.
 //!
-//! Knows no stage. What is here holds for the whole pipeline; of it the seed, the classes and the instruction set can change a
-//! result.
+//! Knows no stage. Of these keys only the seed, the classes and the instruction set can change a result.
 
 use super::{KeySpec, ValueType, classes, instruction_set};
 
 /// The version of the file format that this program reads.
 pub const FORMAT: i64 = 1;
 
-/// The sections that a pipeline file may have beside `format`.
+/// The sections of a pipeline file, besides `format`.
 pub const SECTIONS: &[&str] = &["pipeline", "resources", "classes", "datasets", "models", "stages"];
 
 /// `[pipeline]`.
@@ -16,48 +15,47 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new(
         "name",
         ValueType::Text,
-        "letters, digits, `-` and `_`; the outputs lie in `runs/<name>`; default: the file's name without its ending",
+        "letters, digits, `-` and `_`; outputs are in `runs/<name>`; default: the file's name without extension",
     )
     .optional(),
-    KeySpec::new("seed", ValueType::Integer { min: 0, max: i64::MAX }, "of every stage that doesn't set its own")
+    KeySpec::new("seed", ValueType::Integer { min: 0, max: i64::MAX }, "default seed of the stages")
         .or_integer(1234)
         .origin("AdvEnt, config.py: RANDOM_SEED"),
     KeySpec::new(
         "classes",
         ValueType::Choice(classes::NAMES),
-        "the classes; for others, leave it out and list them as `[[classes]]`",
+        "a named class set; for other classes, omit it and list them as `[[classes]]`",
     )
     .optional(),
-    KeySpec::new("device", ValueType::Text, "`auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:<n>`")
+    KeySpec::new("device", ValueType::Text, "`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:<n>`")
         .or_text("auto")
         .execution(),
     KeySpec::new(
         "threads",
         ValueType::Integer { min: 1, max: 1024 },
-        "CPU threads of one stage; default: the machine's cores, shared by what runs at once",
+        "CPU threads per stage; default: the machine's cores, shared by concurrent stages",
     )
     .optional()
     .execution(),
     KeySpec::new(
         "instruction_set",
         ValueType::Choice(instruction_set::NAMES),
-        "holds the libraries that compute on the CPU to these instructions: the same libtorch and the same `threads` then give \
-         the same bytes on every x86-64 CPU that has them, and one that has not is refused; default: the best that the CPU \
-         has, and other CPUs give other last digits. It is slower, as oneDNN is left out, and part of the key of each stage \
-         that computes with a network",
+        "restricts the CPU libraries to these instructions: the same libtorch and `threads` then give the same bytes on every \
+         x86-64 CPU that has them; other CPUs are refused; default: the best of the CPU, so that last digits differ between \
+         CPUs. Slower, as it disables oneDNN, and part of the key of each stage that computes with a network",
     )
     .optional(),
 ];
 
-/// One of `[[classes]]`; its index is its place in the list.
+/// One of `[[classes]]`; its index is its position in the list.
 pub const CLASS_KEYS: &[KeySpec] = &[
-    KeySpec::new("name", ValueType::Text, "the class, as tables show it"),
+    KeySpec::new("name", ValueType::Text, "the name shown in tables"),
     KeySpec::new(
         "colour",
         ValueType::Colour,
-        "`[red, green, blue]`; default: a colour of its own, fixed by the class's index",
+        "`[red, green, blue]`; default: a distinct colour that depends on the index",
     )
     .optional(),
-    KeySpec::new("rare", ValueType::Flag, "whether it counts as rare where ranking normalizes by rare classes")
+    KeySpec::new("rare", ValueType::Flag, "whether it counts as rare when a ranking normalizes by rare classes")
         .or_flag(false),
 ];

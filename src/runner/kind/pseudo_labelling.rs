@@ -1,39 +1,39 @@
-//! `pseudo-labelling`: turns the predictions of some images into labels to train on.
+//! `pseudo-labelling`: turns the predictions on some images into training labels.
 //!
-//! No threshold and no class balance by default, as in the released code; the predictions were made by
-//! `entropy-inference`, and so were the entropy maps that a choice of pixels goes by.
+//! No threshold and no class balance by default, as in the released code. The predictions, and the entropy maps for selecting
+//! pixels, come from `entropy-inference`.
 
 use super::{ClassFact, Interval, KeySpec, Kind, Only, OutputRole, OutputSpec, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "pseudo-labelling",
     revision: 1,
-    summary: "Takes the most likely class of each pixel as the label of an image (IntraDA, section 3.3), or of each class \
-              only the pixels that the network was sure about.",
+    summary: "Labels each pixel with its most likely class (IntraDA, section 3.3), optionally only the most confident pixels \
+              of each class.",
     keys: &[&[
         KeySpec::new(
             "predictions",
             ValueType::Stage(OutputRole::Predictions),
-            "the entropy-inference stage that made the predictions",
+            "the entropy-inference stage with the predictions",
         ),
         KeySpec::new(
             "images",
             ValueType::Stage(OutputRole::ImageList),
-            "the images that are labelled, such as `rank.easy`; default: all of them, as with λ = 1",
+            "the images to label, such as `rank.easy`; default: all, as with λ = 1",
         )
         .optional(),
         KeySpec::new(
             "entropy",
             ValueType::Stage(OutputRole::EntropyMaps),
-            "the same stage again, for its entropy maps: then only the surest pixels are labelled, the others ignored",
+            "the same stage, for its entropy maps: only the most confident pixels are then labelled, the others ignored",
         )
         .optional()
         .origin("not in IntraDA, which labels all pixels"),
         KeySpec::new(
             "keep",
             ValueType::Number(Interval { open_above: false, ..Interval::INSIDE_UNIT }),
-            "share of each class's pixels, over all these images, that are labelled: those of least entropy. Of pixels with the \
-             same entropy, which maps hold in 256 levels, so many as are wanted, evenly spread over the images",
+            "fraction of each class's pixels to label, over all these images: those of lowest entropy. Maps have 256 levels; \
+             among pixels of equal entropy the choice is spread evenly over the images",
         )
         .or_number(0.8)
         .only(Only::with("entropy")),

@@ -1,14 +1,14 @@
-//! `ranking`: sorts the images by entropy and cuts the list in two.
+//! `ranking`: sorts the images by entropy and splits the list in two.
 //!
-//! Knows no images: it reads numbers. So another λ costs a fraction of a second.
+//! Reads scores, not images, so another λ takes a fraction of a second.
 
 use super::{ClassFact, Interval, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "ranking",
     revision: 1,
-    summary: "Entropy-based ranking: splits the target images into an easy part, the share λ of lowest score, and a \
-              hard part (IntraDA, section 3.2).",
+    summary: "Entropy-based ranking: splits the target images into an easy part, the fraction λ of lowest score, and a hard \
+              part (IntraDA, section 3.2).",
     keys: &[&[
         KeySpec::new(
             "scores",
@@ -18,14 +18,14 @@ pub(super) const KIND: Kind = Kind {
         KeySpec::new(
             "lambda",
             ValueType::Number(Interval::INSIDE_UNIT),
-            "λ = |easy| / |target|, the share of easy images",
+            "λ = |easy| / |target|, the fraction of easy images",
         )
         .or_number(0.67)
         .origin("IntraDA, entropy.py: --lambda1"),
         KeySpec::new(
             "normalize",
             ValueType::Choice(&["none", "rare-classes-paper", "rare-classes-code"]),
-            "factor of a score where n of R rare classes are predicted: 1, 1 / n, or (R − n) / R + 0.5",
+            "factor of a score if n of R rare classes are predicted: 1, 1 / n, or (R − n) / R + 0.5",
         )
         .or_text("none")
         .origin("IntraDA, section 3.2 and entropy.py: --normalize"),

@@ -1,19 +1,19 @@
-//! The keys that both trainings share: the knobs of the one adaptation loop, with the papers' values as defaults.
+//! The keys of both kinds of training: the settings of the adaptation loop.
 //!
-//! Knows no loop: `ml` reads these by name. The defaults are those of the released code, which IntraDA takes over from
-//! AdvEnt unchanged (`advent/domain_adaptation/config.py`); where the two papers and the code differ, the code is
-//! followed, but for `parameter_repeats`, where the default follows the text. docs/migration.md has them side by side.
+//! Knows no loop: `ml` reads these by name. The defaults are those of the released code, which IntraDA takes unchanged from
+//! AdvEnt (`advent/domain_adaptation/config.py`); where papers and code differ, they follow the code, except
+//! `parameter_repeats`, which follows the text. docs/migration.md lists both.
 
 use super::{Interval, KeySpec, Literal, Only, OutputRole, OutputSpec, ValueType};
 
 /// The methods with a discriminator.
 pub(super) const ADVERSARIAL: Only = Only { key: "method", is: &["advent", "adaptsegnet"] };
-/// The methods that see the target domain.
+/// The methods that use the target domain.
 pub(super) const ADAPTING: Only = Only { key: "method", is: &["minent", "advent", "adaptsegnet"] };
-/// The key with the data set whose labels a training learns from; under other keys labels are only measured against.
+/// The key of the data set whose labels a training learns from; labels of other keys are only for evaluation.
 pub const LEARNT_FROM: &str = "source";
-/// The least side of an image that a discriminator judges: it halves it five times. `ml` says the same of its maps, and a test
-/// of the worker holds both against each other.
+/// Minimum side of an image for a discriminator, which halves it five times. `ml` repeats this number; a test of the worker
+/// compares them.
 pub const DISCRIMINATOR_SIDE: u32 = 32;
 
 /// Whether a training with this `method` has a discriminator.
@@ -22,7 +22,7 @@ pub fn has_discriminator(method: &str) -> bool {
 }
 
 const ENTROPY: Only = Only { key: "method", is: &["minent"] };
-/// The trainings that look at labelled images on the way.
+/// The trainings with intermediate evaluations.
 const VALIDATED: Only = Only::with("dataset");
 const SGD: Only = Only { key: "optimizer", is: &["sgd"] };
 const ADAM: Only = Only { key: "optimizer", is: &["adam"] };
@@ -41,14 +41,14 @@ pub(super) const METHOD: KeySpec = KeySpec::new(
 
 /// The keys of every training.
 pub const KEYS: &[KeySpec] = &[
-    KeySpec::new("model", ValueType::Model, "the network that is trained, a `[models.…]`"),
+    KeySpec::new("model", ValueType::Model, "the network to train, a `[models.…]`"),
     KeySpec::new(
         "weights",
         ValueType::StageOrFile(OutputRole::Weights),
-        "a training to go on from, or a file, in the place of the model's `init`; optimisers and discriminators start afresh",
+        "initial weights, a training or a file, instead of the model's `init`; optimisers and discriminators start from scratch",
     )
     .optional(),
-    KeySpec::new("iterations", COUNT, "steps that are taken")
+    KeySpec::new("iterations", COUNT, "number of steps")
         .or_integer(120_000)
         .origin("AdvEnt, config.py: EARLY_STOP"),
     KeySpec::new(
@@ -61,81 +61,81 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new("power", ValueType::Number(Interval::NOT_NEGATIVE), "exponent of that schedule")
         .or_number(0.9)
         .origin(CONFIG),
-    KeySpec::new("batch", ValueType::Integer { min: 1, max: 65_536 }, "images of each domain a step")
+    KeySpec::new("batch", ValueType::Integer { min: 1, max: 65_536 }, "images of each domain per step")
         .or_integer(1)
         .origin(CONFIG),
     KeySpec::new(
         "order",
         ValueType::Choice(&["shuffle", "sequential"]),
-        "order of the images within an epoch: another one each time, or that of the data set (in an intra training too, for the easy \
-     and for the hard part)")
+        "order of the images within an epoch: random, or that of the data set (in an intra training for both the easy and the hard \
+     part)")
         .or_text("shuffle"),
     KeySpec::new(
         "seed",
         ValueType::Integer { min: 0, max: i64::MAX },
-        "of everything random: fresh parameters, order, augmentation",
+        "seed of all random choices: initial weights, order, augmentation",
     )
     .or_of_pipeline(),
-    KeySpec::new("optimizer", ValueType::Choice(&["sgd", "adam"]), "of the segmentation network")
+    KeySpec::new("optimizer", ValueType::Choice(&["sgd", "adam"]), "optimiser of the segmentation network")
         .or_text("sgd")
         .origin("AdvEnt, train_UDA.py"),
-    KeySpec::new("learning_rate", RATE, "of the segmentation network's body, at step 0")
+    KeySpec::new("learning_rate", RATE, "learning rate of the segmentation network's body, at step 0")
         .or_number(2.5e-4)
         .origin(CONFIG),
     KeySpec::new("head_factor", RATE, "learning rate of the heads, as a multiple of the body's")
         .or_number(10.0)
         .origin("AdvEnt, deeplabv2.py: optim_parameters"),
-    KeySpec::new("momentum", ValueType::Number(Interval::DECAY), "of SGD").or_number(0.9).only(SGD).origin(CONFIG),
-    KeySpec::new("weight_decay", ValueType::Number(Interval::NOT_NEGATIVE), "of SGD, on every parameter")
+    KeySpec::new("momentum", ValueType::Number(Interval::DECAY), "momentum of SGD").or_number(0.9).only(SGD).origin(CONFIG),
+    KeySpec::new("weight_decay", ValueType::Number(Interval::NOT_NEGATIVE), "weight decay of SGD, on every parameter")
         .or_number(5e-4)
         .only(SGD)
         .origin(CONFIG),
     KeySpec::new(
         "parameter_repeats",
         ValueType::Choice(&["once", "released", "multi-tensor"]),
-        "what becomes of parameters of DeepLab-v2's body that the released code hands to SGD three or four times: they are \
-         stepped once, as often as it steps them on a CPU, or as its GPU loop does it at once; with `once` and the released \
-         learning rate the body learns at about a third of the released speed",
+        "update of the parameters of DeepLab-v2's body that the released code passes to SGD three or four times: once per \
+         step, as often as its CPU loop does, or as its GPU loop does; with `once` and the released learning rate the body \
+         learns at about a third of the released speed",
     )
     .or_text("once")
     .only(SGD)
     .origin("AdvEnt, deeplabv2.py: optim_parameters"),
-    KeySpec::new("betas", ValueType::Pair(Interval::DECAY), "of Adam, where the segmentation network uses it")
+    KeySpec::new("betas", ValueType::Pair(Interval::DECAY), "betas of the segmentation network's Adam")
         .or(Literal::Pair([0.9, 0.999]))
         .only(ADAM),
-    KeySpec::new("segmentation_weight", WEIGHT, "of the main head's cross-entropy").or_number(1.0).origin(CONFIG),
-    KeySpec::new("segmentation_weight_aux", WEIGHT, "of the auxiliary head's cross-entropy")
+    KeySpec::new("segmentation_weight", WEIGHT, "weight of the main head's cross-entropy").or_number(1.0).origin(CONFIG),
+    KeySpec::new("segmentation_weight_aux", WEIGHT, "weight of the auxiliary head's cross-entropy")
         .or_number(0.1)
         .origin(CONFIG),
-    KeySpec::new("entropy_weight", WEIGHT, "of the main head's target entropy")
+    KeySpec::new("entropy_weight", WEIGHT, "weight of the main head's target entropy")
         .or_number(0.001)
         .only(ENTROPY)
         .origin(CONFIG),
-    KeySpec::new("entropy_weight_aux", WEIGHT, "of the auxiliary head's target entropy")
+    KeySpec::new("entropy_weight_aux", WEIGHT, "weight of the auxiliary head's target entropy")
         .or_number(0.0002)
         .only(ENTROPY)
         .origin(CONFIG),
-    KeySpec::new("adversarial_weight", WEIGHT, "of the main head's adversarial loss")
+    KeySpec::new("adversarial_weight", WEIGHT, "weight of the main head's adversarial loss")
         .or_number(0.001)
         .only(ADVERSARIAL)
         .origin(CONFIG),
-    KeySpec::new("adversarial_weight_aux", WEIGHT, "of the auxiliary head's; 0: it has no discriminator")
+    KeySpec::new("adversarial_weight_aux", WEIGHT, "weight of the auxiliary head's adversarial loss; 0: no discriminator there")
         .or_number(0.0002)
         .only(ADVERSARIAL)
         .origin(CONFIG),
-    KeySpec::new("discriminator_learning_rate", RATE, "of the discriminators' Adam, at step 0")
+    KeySpec::new("discriminator_learning_rate", RATE, "learning rate of the discriminators' Adam, at step 0")
         .or_number(1e-4)
         .only(ADVERSARIAL)
         .origin(CONFIG),
-    KeySpec::new("discriminator_betas", ValueType::Pair(Interval::DECAY), "of the discriminators' Adam")
+    KeySpec::new("discriminator_betas", ValueType::Pair(Interval::DECAY), "betas of the discriminators' Adam")
         .or(Literal::Pair([0.9, 0.99]))
         .only(ADVERSARIAL)
         .origin("AdvEnt, train_UDA.py"),
     KeySpec::new(
         "gan",
         ValueType::Choice(&["vanilla", "ls"]),
-        "the adversarial loss: cross-entropy, or the squared distance of the discriminator's raw output from 0 (source) or 1 \
-         (target), with which AdaptSegNet sets adversarial_weight = 0.01 and nothing on the auxiliary level",
+        "adversarial loss: cross-entropy, or the squared distance of the discriminator's raw output from 0 (source) or 1 \
+         (target), for which AdaptSegNet uses adversarial_weight = 0.01 and no auxiliary level",
     )
     .or_text("vanilla")
     .added()
@@ -152,23 +152,22 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new(
         "discriminator_init",
         ValueType::Path,
-        "parameters that the discriminators start from, a `discriminator.safetensors`; default: fresh ones",
+        "initial weights of the discriminators, a `discriminator.safetensors`; default: random",
     )
     .optional()
     .only(ADVERSARIAL),
     KeySpec::new(
         "discriminator_init_main",
         ValueType::Path,
-        "parameters that the main level's discriminator starts from, a file of AdvEnt (`model_…_D_main.pth`) or AdaptSegNet \
-         (`…_D2.pth`)",
+        "initial weights of the main level's discriminator, a file of AdvEnt (`model_…_D_main.pth`) or AdaptSegNet (`…_D2.pth`)",
     )
     .optional()
     .only(ADVERSARIAL),
-    KeySpec::new("discriminator_init_aux", ValueType::Path, "the same of the auxiliary level (`…_D_aux.pth`, `…_D1.pth`)")
+    KeySpec::new("discriminator_init_aux", ValueType::Path, "the same for the auxiliary level (`…_D_aux.pth`, `…_D1.pth`)")
         .optional()
         .only(ADVERSARIAL),
     KeySpec::new("flip", ValueType::Flag, "mirror half of the images").or_flag(false).origin("none in AdvEnt"),
-    KeySpec::new("crop", ValueType::Size, "cut a random window of this size out of each image, in pixels; default: none")
+    KeySpec::new("crop", ValueType::Size, "size of a random crop of each image, in pixels; default: none")
         .optional()
         .origin("none in AdvEnt"),
     KeySpec::new(
@@ -181,21 +180,21 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new(
         "precision",
         ValueType::Choice(&["float32", "float64", "bfloat16"]),
-        "of parameters and arithmetic; with bfloat16 the convolutions' alone, parameters and losses stay float32",
+        "precision of parameters and arithmetic; `bfloat16` applies to convolutions only, parameters and losses stay float32",
     )
     .or_text("float32"),
     KeySpec::new(
         "dataset",
         ValueType::Dataset { labels: true },
-        "labelled images to evaluate on during the training, a `[datasets.…]`; `<stage>.best` is then the network with \
-         the best mIoU on them, so it is chosen with labels, while `<stage>` stays the last one",
+        "labelled images for evaluations during the training, a `[datasets.…]`; `<stage>.best` is then the network with the \
+         best mIoU on them, chosen with labels, while `<stage>` is the last one",
     )
     .optional()
     .origin("AdvEnt, eval_UDA.py: best"),
     KeySpec::new(
         "evaluate_every",
         COUNT,
-        "steps from one such evaluation to the next; there is one after the last step",
+        "steps between such evaluations; the last step is always evaluated",
     )
     .or_integer(2000)
     .only(VALIDATED)
@@ -203,7 +202,7 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new(
         "checkpoint_every",
         COUNT,
-        "steps between the checkpoints that an interrupted training goes on from; default: about 20 seconds of work",
+        "steps between checkpoints, from which an interrupted training resumes; default: about 20 seconds of work",
     )
     .optional()
     .execution(),

@@ -1,13 +1,13 @@
-//! The rules that hold across the keys of one stage.
+//! Rules across the keys of one stage.
 //!
-//! Knows its kind and what was typed, and no other stage.
+//! Knows its kind and its values, and no other stage.
 
 use super::problem::Problem;
 use super::read::{Reader, Values};
 use super::words::stage_of;
 use crate::kind::Kind;
 
-/// The rules that hold across the keys of one stage.
+/// Checks the rules across the keys of one stage.
 pub(super) fn check(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
     let alternatives: Vec<&str> = kind.exactly_one.iter().copied().filter(|key| values.has(key)).collect();
     match (kind.exactly_one, alternatives.as_slice()) {
@@ -31,7 +31,7 @@ pub(super) fn check(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
     }
     for apart in ["discriminator_init_main", "discriminator_init_aux"] {
         if values.has("discriminator_init") && values.has(apart) {
-            let title = format!("`discriminator_init` is of both levels, so `{apart}` can't be another");
+            let title = format!("`discriminator_init` initialises both levels, so it excludes `{apart}`");
             let problem =
                 Problem::error(title).at(values.span(apart), "").beside(values.span("discriminator_init"), "");
             reader.problems.push(problem);
@@ -40,8 +40,9 @@ pub(super) fn check(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
     if let Some(env) = values.get("env") {
         for (name, span) in env.texts() {
             if name.contains('=') {
-                let problem = Problem::error(format!("`env` takes names of variables, `{name}` sets one")).at(span, "");
-                reader.problems.push(problem.help("only the name: its value is taken from the environment"));
+                let problem =
+                    Problem::error(format!("`env` takes names of variables, but `{name}` sets one")).at(span, "");
+                reader.problems.push(problem.help("give only the name; the value comes from the environment"));
             }
         }
     }

@@ -1,6 +1,6 @@
-//! From the tables as typed to a [`Pipeline`]: the order in which the sections are read, and the checks that span them.
+//! Builds a [`Pipeline`] from the raw tables: reads the sections in order and runs the checks across them.
 //!
-//! Knows no single key; what one table may say is checked where it is read.
+//! Knows no single key; each table is checked where it is read.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -20,7 +20,7 @@ use super::{Dataset, DatasetId, Format, Pipeline, Stage};
 use crate::kind::Runs;
 use crate::kind::classes::{self, SCENES};
 
-/// Reads everything, reports everything, and answers what could be understood.
+/// Reads everything, reports all errors, and returns the valid parts.
 pub(super) fn check(
     table: &Table,
     file: &Path,
@@ -70,10 +70,10 @@ pub(super) fn check(
     }
 }
 
-/// Names and what they are the names of.
+/// Names and what they refer to.
 type Named<'a, T, Id> = (Names<Id>, &'a [T]);
 
-/// Every stage, and which data sets and which models they use.
+/// All stages, and the data sets and models that they use.
 fn resolve(
     root: &Path,
     seed: u64,
@@ -103,7 +103,7 @@ fn resolve(
     (stages, [resolver.used_datasets, resolver.used_models])
 }
 
-/// Notes of each data set which stages write its files.
+/// Records for each data set which stages write its files.
 fn note_producers(datasets: &mut [Dataset], read: &StageTables) {
     for dataset in datasets {
         dataset.producers = dataset.paths().iter().flat_map(|path| read.writers.touching(path)).collect();
@@ -112,16 +112,16 @@ fn note_producers(datasets: &mut [Dataset], read: &StageTables) {
     }
 }
 
-/// The names under which stages stand in the file. Those without a number can't be read and have been reported.
+/// The names of the stages in the file. Those without a number are invalid and have been reported.
 fn families(read: &StageTables) -> Names<usize> {
     let named = read.sweeps.families.iter().enumerate().map(|(place, family)| {
-        // A family without members has been reported as well.
+        // A family without members has been reported too.
         (family.name.clone(), read.sweeps.all_of(place).next().map(|_| place))
     });
     named.chain(read.unreadable.iter().map(|name| (name.clone(), None))).collect()
 }
 
-/// What several members of a sweep do wrong alike is one mistake.
+/// Merges equal errors of several members of a sweep.
 fn once_each(problems: &mut Vec<Problem>) {
     let mut told = HashSet::new();
     problems.retain(|problem| {
@@ -130,20 +130,20 @@ fn once_each(problems: &mut Vec<Problem>) {
     });
 }
 
-/// Labels that no value would be a class of are told once they are read; a class that isn't there needs no reading.
+/// Reports `map` targets that are not a class. (Labels without any class value are reported when they are read.)
 fn check_maps(header: &Header, datasets: &[Dataset], problems: &mut Vec<Problem>) {
     let count = header.classes.len();
     for dataset in datasets.iter().filter(|_| count > 0) {
         let is_wrong = |(_, to): &&(u8, u8)| *to != u8::MAX && usize::from(*to) >= count;
         if let Some((from, to)) = dataset.map.iter().find(is_wrong) {
-            let title = format!("`map` of `{}` makes value {from} the class {to}, and there is none", dataset.name);
+            let title = format!("`map` of `{}` maps value {from} to class {to}, which doesn't exist", dataset.name);
             let help = format!("the classes are 0 to {}, and 255 is ignored", count - 1);
             problems.push(Problem::error(title).at(dataset.span, "this data set").help(help));
         }
     }
 }
 
-/// A ranking that favours rare classes needs some, and is only reached after a training.
+/// Reports a ranking that normalizes by rare classes without any, as it would fail only after a training.
 fn check_rare(header: &Header, stages: &[StageTable], problems: &mut Vec<Problem>) {
     if header.classes.is_empty() || header.classes.iter().any(|class| class.rare) {
         return;
@@ -151,37 +151,37 @@ fn check_rare(header: &Header, stages: &[StageTable], problems: &mut Vec<Problem
     for stage in stages {
         let normalize = stage.values.value("normalize").filter(|value| value.as_text() != Some("none"));
         if let Some(normalize) = normalize.as_ref().and_then(Value::as_text) {
-            let title = format!("`normalize = \"{normalize}\"` needs classes that are rare, and none is");
+            let title = format!("`normalize = \"{normalize}\"` needs rare classes, but no class is rare");
             let problem = Problem::error(title).at(stage.values.span("normalize"), "");
-            problems.push(problem.help("`rare = true` in the [[classes]] that are, or `normalize = \"none\"`"));
+            problems.push(problem.help("set `rare = true` in some [[classes]], or `normalize = \"none\"`"));
         }
     }
     once_each(problems);
 }
 
-/// Who asks for the same instructions everywhere wants the same bytes, and these take the same number of threads as well.
+/// Warns of an `instruction_set` without `threads`: equal bytes on all machines need both.
 fn check_threads(header: &Header, problems: &mut Vec<Problem>) {
     if let (Some((set, span)), None) = (header.instruction_set, header.threads) {
-        let title = "`instruction_set` without `threads`: results still differ with the number of cores of a machine";
-        let problem = Problem::warning(title).at(span, format!("holds stages to {} alone", set.name));
-        problems.push(problem.help("in [pipeline]: `threads = 1`, or as many as every machine has"));
+        let title = "`instruction_set` without `threads`: results still depend on the number of cores";
+        let problem = Problem::warning(title).at(span, format!("restricts stages to {} only", set.name));
+        problems.push(problem.help("in [pipeline]: `threads = 1`, or the number that every machine has"));
     }
 }
 
-/// A command's earlier outputs are replaced when it runs: the pipeline file must not be among them.
+/// Reports the pipeline file as an output, as a command's earlier outputs are replaced when it runs.
 fn check_own_file(file: &Path, root: &Path, stages: &[Stage], problems: &mut Vec<Problem>) {
     let Ok(file) = std::path::absolute(file) else { return };
     let outputs = stages.iter().flat_map(|stage| &stage.outputs);
-    // Where the file is a link, what it leads to is no output either.
+    // If the file is a link, its target can't be an output either.
     let real = std::fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
     let holds = |path: &Path| file.starts_with(path) || real.starts_with(path);
     for output in outputs.filter(|output| holds(&root.join(&output.path))) {
-        let title = format!("`{}` can't be an output: it is, or holds, this pipeline file", output.name);
+        let title = format!("`{}` can't be an output: it is or contains this pipeline file", output.name);
         problems.push(Problem::error(title).at(output.span, ""));
     }
 }
 
-/// Splits what was read into its names and the list of those that are right.
+/// Splits what was read into its names and the list of the valid ones.
 fn known<T, Id>(read: Vec<(String, Option<T>)>, id: impl Fn(usize) -> Id) -> (HashMap<String, Option<Id>>, Vec<T>) {
     let mut names = HashMap::new();
     let mut list = Vec::new();
@@ -192,7 +192,7 @@ fn known<T, Id>(read: Vec<(String, Option<T>)>, id: impl Fn(usize) -> Id) -> (Ha
     (names, list)
 }
 
-/// What nobody uses is probably named wrongly somewhere. Where a stage couldn't be read, it may have used it.
+/// Warns of unused data sets and models, which probably indicate a wrong name, unless an invalid stage may use them.
 fn check_used<'a>(things: impl Iterator<Item = ((&'static str, &'a String, Span), bool)>, problems: &mut Vec<Problem>) {
     if problems.iter().any(Problem::is_error) {
         return;
@@ -204,11 +204,10 @@ fn check_used<'a>(things: impl Iterator<Item = ((&'static str, &'a String, Span)
     }
 }
 
-/// Classes are needed by every stage that isn't a command, and the scenes are drawn with classes of their own.
+/// Checks that there are classes if a stage needs them, and that synthetic scenes have their own class set.
 fn check_classes(header: &Header, datasets: &[Dataset], worker: Option<Span>, problems: &mut Vec<Problem>) {
     if let (false, Some(span)) = (header.has_classes, worker) {
-        let problem =
-            Problem::error("the pipeline doesn't say which classes there are").at(span, "this stage needs them");
+        let problem = Problem::error("the pipeline doesn't define its classes").at(span, "this stage needs them");
         problems.push(problem.help(format!("in [pipeline]: classes = \"…\" ({})", classes::NAMES.join(", "))));
     }
     let drawn = classes::find(SCENES).map_or(0, |set| set.classes.len());
@@ -217,7 +216,7 @@ fn check_classes(header: &Header, datasets: &[Dataset], worker: Option<Span>, pr
         && header.classes.len() != drawn
     {
         let title = format!(
-            "scenes are drawn with the {drawn} classes of `{SCENES}`, this pipeline has {}",
+            "synthetic scenes have the {drawn} classes of `{SCENES}`, but this pipeline has {}",
             header.classes.len()
         );
         problems.push(Problem::error(title).at(scenes.span, "").help(format!("in [pipeline]: classes = \"{SCENES}\"")));

@@ -1,7 +1,7 @@
 //! `[datasets.…]`: where images come from.
 //!
-//! Asks the file system nothing; paths are only put together here. Whether a stage uses a data set, and which outputs
-//! of stages its paths hold, is seen when the stages are read.
+//! Doesn't access the file system; only joins paths. Which stages use a data set or write into it is determined when the stages
+//! are read.
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,7 @@ use super::{Dataset, FolderSpans, Format};
 use crate::kind::dataset::Orientation;
 use crate::kind::{Variant, dataset};
 
-/// Reads `[datasets.…]`; those that are wrong are `None`, so that a stage that names one isn't told that it doesn't
-/// exist.
+/// Reads `[datasets.…]`; invalid ones are `None`, so that a stage that names one isn't reported too.
 pub(super) fn read_datasets(reader: &mut Reader<'_>, file: &Table, root: &Path) -> Vec<(String, Option<Dataset>)> {
     let tables = tables(reader, file, "datasets", "data set");
     let mut read = Vec::with_capacity(tables.len());
@@ -93,7 +92,7 @@ fn label_map(value: &Value) -> Vec<(u8, u8)> {
 }
 
 impl Dataset {
-    /// The paths that it is made of: folders, and the list where there is one. Relative to the workspace root.
+    /// Its paths: folders, and the list if there is one. Relative to the workspace root.
     pub fn paths(&self) -> Vec<PathBuf> {
         match &self.format {
             Format::Folder { images, labels, list, .. } => [images, labels].into_iter().chain(list).cloned().collect(),

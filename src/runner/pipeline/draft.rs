@@ -1,7 +1,7 @@
-//! A pipeline that may still be wrong: what could be understood, and everything that is wrong with it.
+//! A pipeline that may be invalid: its valid parts and all errors.
 //!
-//! Exists so that `graph` can look for cycles in what was understood and report them together with all other mistakes.
-//! Only [`Draft::finish`] makes a [`Pipeline`] of it, and only where nothing is wrong.
+//! Lets `graph` look for cycles in the valid parts and report them together with all other errors. Only [`Draft::finish`]
+//! turns it into a [`Pipeline`], and only without errors.
 
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -16,7 +16,7 @@ use super::source::{Source, Sources};
 use super::{Pipeline, overrides};
 use crate::{mark, plain};
 
-/// What was understood of a pipeline file.
+/// The valid parts of a pipeline file, and its errors.
 #[derive(Debug)]
 pub struct Draft {
     pipeline: Option<Pipeline>,
@@ -25,17 +25,17 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Reads the file, with the arguments of `--set` in the place of its values.
+    /// Reads the file and applies the arguments of `--set`.
     ///
     /// # Errors
-    /// Only where there is no text to point at: the file can't be read.
+    /// Only if the file can't be read.
     pub fn read(file: &Path, set: &[String]) -> Result<Draft, Problems> {
         let text = text_of(file).map_err(Problems::without_text)?;
         let root = root_of(file).map_err(Problems::without_text)?;
         Ok(Draft::parse(file, &root, text, set))
     }
 
-    /// The same, of a text that was read already.
+    /// The same for a text that has been read.
     pub(super) fn parse(file: &Path, root: &Path, text: String, set: &[String]) -> Draft {
         let name = file.display().to_string();
         let arguments = set.iter().map(|text| Source { name: "--set".to_owned(), text: text.clone() });
@@ -53,15 +53,15 @@ impl Draft {
         Draft { pipeline: Some(pipeline), problems, sources }
     }
 
-    /// What was understood; nothing where the text isn't TOML. References that are wrong are left out of it.
+    /// The valid parts, without invalid references; `None` if the text isn't TOML.
     pub fn pipeline(&self) -> Option<&Pipeline> {
         self.pipeline.as_ref()
     }
 
-    /// The pipeline, if nothing is wrong with it; its warnings go with it.
+    /// The pipeline with its warnings, if it has no errors.
     ///
     /// # Errors
-    /// All that is wrong, warnings included, in the order of the file.
+    /// All errors and warnings, in file order.
     pub fn finish(self) -> Result<Pipeline, Problems> {
         match self.pipeline {
             Some(pipeline) if !self.problems.iter().any(Problem::is_error) => {
@@ -71,13 +71,13 @@ impl Draft {
         }
     }
 
-    /// All that is wrong with it, and `more` that was found in the pipeline as it was understood.
+    /// All its errors, and `more` found in the valid parts.
     pub fn refuse(self, more: Vec<Problem>) -> Problems {
         Problems::new(self.problems.into_iter().chain(more).collect(), self.sources)
     }
 }
 
-/// Bytes of the largest pipeline file: ten thousand stages have a tenth of that. What is larger is something else.
+/// Maximum bytes of a pipeline file: ten times the size of ten thousand stages.
 const LARGEST: u64 = 32 << 20;
 
 fn text_of(file: &Path) -> Result<String, Problem> {
@@ -92,21 +92,24 @@ fn text_of(file: &Path) -> Result<String, Problem> {
             |name| file.join(name),
         )),
         ErrorKind::InvalidInput => Problem::error(format!("{shown} can't be a pipeline file: {error}"))
-            .help("save it as a file first: its folder tells where the workspace is"),
+            .help("save it as a file first: its folder determines the workspace"),
         _ => Problem::error(format!("failed to read {shown}: {error}")),
     })?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Problem::error(format!("{shown} has more than {} MiB, so it is no pipeline file", LARGEST >> 20)));
+        return Err(Problem::error(format!(
+            "{shown} is larger than {} MiB, so it is not a pipeline file",
+            LARGEST >> 20
+        )));
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
         Problem::error(format!("{shown} is not UTF-8: line {line} holds other bytes"))
-            .help("save it as UTF-8, as TOML has to be")
+            .help("save it as UTF-8, which TOML requires")
     })
 }
 
-/// There is no such file: which was probably meant, else which there are.
+/// The error for a missing file, with the nearest name, else the files that exist.
 fn missing(file: &Path) -> Problem {
     let problem = Problem::error(format!("{} does not exist", file.display()));
     let folder = folder_of(file);
@@ -117,7 +120,7 @@ fn missing(file: &Path) -> Problem {
     problem.help_if(near.or_else(|| listed("pipeline files there", folder, |name| file.with_file_name(name))))
 }
 
-/// The pipeline file beside `file` that was probably meant, named as `file` is.
+/// The pipeline file beside `file` with the nearest name, as a path like `file`.
 pub fn near_file(file: &Path) -> Option<PathBuf> {
     let names = pipeline_files(folder_of(file));
     let near = nearest(file.file_name()?.to_str()?, names.iter().map(String::as_str))?;
@@ -128,9 +131,9 @@ fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// The names of the TOML files of a folder, in order.
+/// The names of the TOML files of a folder, sorted.
 fn pipeline_files(folder: &Path) -> Vec<String> {
-    /// Entries of a folder that are looked at: a suggestion is not worth reading a folder of a million images.
+    /// Maximum entries of a folder to read for a suggestion.
     const LOOKED_AT: usize = 10_000;
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().take(LOOKED_AT);
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -149,11 +152,11 @@ fn listed(what: &str, folder: &Path, place: impl Fn(&str) -> PathBuf) -> Option<
     (!names.is_empty()).then(|| format!("{what}: {}{more}", shown.join(", ")))
 }
 
-/// The workspace root of a file: the nearest folder at or above it with a cache of this program in `cache/`, else its own. A file
-/// that is reached through a link lies where the link does.
+/// The workspace root of a file: the nearest folder at or above it with a cache of this program in `cache/`, else its own. A
+/// symbolic link counts where the link is.
 ///
 /// # Errors
-/// The current folder, which a relative path starts from, is gone.
+/// The current folder of a relative path no longer exists.
 pub fn root_of(file: &Path) -> Result<PathBuf, Problem> {
     let failed = |error| Problem::error(format!("failed to find the folder of {}: {error}", file.display()));
     let file = std::path::absolute(file).map_err(failed)?;

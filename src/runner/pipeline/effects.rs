@@ -1,6 +1,6 @@
-//! Keys of a training that have no effect with the network it trains: told, as whoever typed one expects something of it.
+//! Warns of keys of a training that have no effect with its network.
 //!
-//! Knows no network, only what its table says. Keys that depend on another key of the same table are told where that is read.
+//! Knows no network, only its table. Keys that depend on another key of the same table are checked where that is read.
 
 use super::models::Model;
 use super::problem::Problem;
@@ -39,7 +39,7 @@ pub(super) fn without_effect(values: &Values, model: &Model) -> Vec<Problem> {
     found
 }
 
-/// Whether the value says that there is to be no effect.
+/// Whether the value means no effect.
 fn is_off(value: &Value) -> bool {
     *value == Value::Number(0.0) || value.as_text() == Some("once")
 }

@@ -1,8 +1,7 @@
-//! How stages are run: `[resources]`, and of each stage the keys that every kind has.
+//! How stages are run: `[resources]`, and the keys common to all kinds.
 //!
-//! Knows no machine: what a stage asks for is held against what the file declares. So a stage that could never start is a
-//! mistake of the file, told at its line before anything runs. Only of `cpu` the machine has its own, and there asking for
-//! more than there is means all of it.
+//! Knows no machine: compares the demand of each stage with the declared resources, so that a stage that could never start is
+//! an error before anything runs. Only `cpu` defaults to the machine's number; a larger demand then means all of it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,10 +16,10 @@ use super::value::Value;
 use crate::kind::Keys;
 use crate::kind::execution::{KEYS, RESOURCES};
 
-/// What there is to run stages on, as `[resources]` says. Never part of a key.
+/// The declared `[resources]`. Never part of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
-    /// What `CUDA_VISIBLE_DEVICES` takes, of each GPU; `None` where the file leaves them to the device.
+    /// The GPUs as in `CUDA_VISIBLE_DEVICES`; `None` if the file doesn't list them.
     pub gpus: Option<Vec<String>>,
     /// CPU threads; `None`: the machine's.
     pub cpu: Option<usize>,
@@ -28,7 +27,7 @@ pub struct Resources {
     pub counted: BTreeMap<String, u64>,
 }
 
-/// What a stage occupies while it runs, as far as it says so. Never part of a key.
+/// The declared resources of a stage. Never part of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
     /// GPUs.
@@ -42,9 +41,9 @@ pub struct Demand {
 /// How a stage is run, whatever its kind. Never part of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Execution {
-    /// What it occupies.
+    /// Its resources.
     pub demand: Demand,
-    /// How often it is tried again when it fails.
+    /// Number of retries after a failure.
     pub retries: u32,
     /// How long an attempt may take.
     pub timeout: Option<Duration>,
@@ -60,7 +59,7 @@ pub(super) fn read_resources(reader: &mut Reader<'_>, file: &Table, device: (&st
     const TABLE: Keys = &[RESOURCES];
     let Some((section, span)) = section(reader, file, "resources") else { return Resources::default() };
     let values = reader.part(section, TABLE, span);
-    // What was typed wrongly has been reported: nothing that asks for it is wrong for that.
+    // Invalid amounts have been reported; they cause no further errors.
     let memory = values.has("memory").then(|| values.integer("memory").map_or(u64::MAX, i64::unsigned_abs));
     let mut counted: BTreeMap<String, u64> = memory.map(|bytes| ("memory".to_owned(), bytes)).into_iter().collect();
     for entry in &section.0 {
@@ -70,23 +69,21 @@ pub(super) fn read_resources(reader: &mut Reader<'_>, file: &Table, device: (&st
     }
     let gpus = values.get("gpus").map(|typed| typed.texts().into_iter().map(|(name, _)| name.to_owned()).collect());
     if let (Some(typed), true) = (values.get("gpus"), device.0.starts_with("cuda:")) {
-        let title = format!("`device = \"{}\"` names a GPU, and `gpus` lends each stage one of its own", device.0);
+        let title = format!("`device = \"{}\"` names one GPU, but `gpus` assigns a GPU to each stage", device.0);
         let problem = Problem::error(title).at(typed.span, "").beside(device.1, "");
         reader.problems.push(problem.help("write `device = \"cuda\"`, or leave it out"));
     }
     Resources { gpus, cpu: values.integer("cpu").and_then(|cpu| cpu.try_into().ok()), counted }
 }
 
-/// How many stages can hold a resource of the user's own at once.
+/// Reads a custom resource: how many stages can hold it at once.
 fn slots(reader: &mut Reader<'_>, entry: &Entry) -> Option<u64> {
     let problem = match &entry.node.item {
         _ if !is_name(&entry.key) => Problem::error(format!("`{}` can't be the name of a resource", entry.key))
             .at(entry.key_span, "expected letters, digits, `-` and `_`, at most 100"),
         Item::Integer(number @ 1..) => return Some(number.unsigned_abs()),
-        item => {
-            Problem::error(format!("`{}` of [resources] takes a whole number, this is {}", entry.key, item.words()))
-                .at(entry.node.span, "expected how many stages can hold it at once, 1 or more")
-        }
+        item => Problem::error(format!("`{}` of [resources] takes an integer, not {}", entry.key, item.words()))
+            .at(entry.node.span, "expected how many stages can hold it at once, 1 or more"),
     };
     let known = all(&[RESOURCES]).map(|key| key.name);
     reader.problems.push(problem.help_if(did_you_mean(&entry.key, known)));
@@ -126,7 +123,7 @@ impl Demand {
     }
 }
 
-/// What is wrong with asking for so much.
+/// Checks an amount against the declared resources.
 fn check_amount(resources: &Resources, name: &str, amount: u64, span: Span) -> Option<Problem> {
     let there = match name {
         "gpus" => resources.gpus.as_ref().map(|gpus| gpus.len() as u64),
@@ -149,6 +146,6 @@ fn check_amount(resources: &Resources, name: &str, amount: u64, span: Span) -> O
             "memory" => (super::measure::size(amount), super::measure::size(there)),
             _ => (amount.to_string(), there.to_string()),
         };
-        Problem::error(format!("the stage asks for {amount} of `{name}`, and [resources] has {there}")).at(span, "")
+        Problem::error(format!("the stage needs {amount} of `{name}`, but [resources] has {there}")).at(span, "")
     })
 }

@@ -1,6 +1,6 @@
-//! `[pipeline]`, `[resources]` and `[[classes]]`: what holds for every stage.
+//! `[pipeline]`, `[resources]` and `[[classes]]`: settings for all stages.
 //!
-//! Knows no stage; whether any needs the classes is seen when the stages are read.
+//! Knows no stage; whether any needs the classes is checked when the stages are read.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -59,7 +59,7 @@ fn pipeline_name(reader: &mut Reader<'_>, typed: Option<&Typed>, has: bool, file
     let name = typed.map_or(stem.as_str(), Typed::text).to_owned();
     if !is_name(&name) && (typed.is_some() || !has) {
         let problem =
-            Problem::error(format!("`{name}` can't be the name of a pipeline: it names the folder `runs/<name>`"));
+            Problem::error(format!("`{name}` can't be the name of a pipeline, as it names the folder `runs/<name>`"));
         let rule = "expected letters, digits, `-` and `_`, at most 100";
         reader.problems.push(match typed {
             Some(typed) => problem.at(typed.span, rule),
@@ -98,7 +98,7 @@ fn read_classes(reader: &mut Reader<'_>, set: Option<&Typed>, listed: Option<&En
     let Item::List(nodes) = &listed.node.item else {
         let problem =
             Problem::error("`classes` is a list of tables").at(listed.key_span, "expected [[classes]] for each class");
-        reader.problems.push(problem.help("a class set by name belongs into [pipeline]"));
+        reader.problems.push(problem.help("set a named class set in [pipeline]"));
         return Vec::new();
     };
     if !(2..=254).contains(&nodes.len()) {

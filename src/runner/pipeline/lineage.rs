@@ -1,8 +1,7 @@
-//! What follows from the edges without being typed, so that nobody can type it wrongly.
+//! Derives values from the edges that users would otherwise have to repeat.
 //!
-//! The network that belongs to some weights is that of their training; the images behind a list of images, or behind
-//! some pseudo-labels, are those that were scored. Such chains are three stages long at most, so a cycle in the file
-//! can't trap whoever follows one.
+//! The network of some weights is that of their training; the images behind an image list or pseudo-labels are those that were
+//! scored. Such chains have at most three stages, so a cycle in the file can't cause an endless loop.
 
 use super::effects::without_effect;
 use super::models::Model;
@@ -27,7 +26,8 @@ impl Resolver<'_> {
         let weights = building.table.values.get("weights");
         if all(building.table.kind.keys).any(|key| matches!(key.value_type, ValueType::StagesOrFiles(_))) {
             if weights.is_some_and(|weights| !weights.texts().iter().any(|(typed, _)| is_file(typed))) {
-                let title = "`model` says nothing here: of the `weights` none is a file, and a training has its own";
+                let title =
+                    "`model` has no effect here: none of the `weights` is a file, and a training has its own model";
                 self.problems.push(Problem::warning(title).at(typed.span, ""));
             }
             return;
@@ -57,7 +57,7 @@ impl Resolver<'_> {
         };
         let (theirs, own) = model.parameters.iter().find_map(differs)?;
         let title = format!(
-            "`{}` begins with the network of `{}`, which has {theirs}, and has {own}",
+            "`{}` starts from the network of `{}`, which has {theirs}, but has {own}",
             model.name, table.family
         );
         let problem = Problem::error(title).at(span, "").beside(other.span, "the model of that network");
@@ -94,8 +94,8 @@ impl Resolver<'_> {
             (None, None) => {
                 let is_optional = |key: &KeySpec| key.name == "model" && key.presence == Presence::Optional;
                 if all(table.kind.keys).any(is_optional) && !table.values.has("model") {
-                    let title = format!("{} needs `model` where `weights` is a file", stage_of(table.kind));
-                    self.problems.push(Problem::error(title).at(span, "no stage says which network these belong to"));
+                    let title = format!("{} needs `model` if `weights` is a file", stage_of(table.kind));
+                    self.problems.push(Problem::error(title).at(span, "no stage defines the network of these"));
                 }
                 return;
             }
@@ -118,7 +118,7 @@ impl Resolver<'_> {
             let name = |dataset: DatasetId| &self.dataset_list[dataset.index()].name;
             let (first, second) = (name(dataset), name(*other));
             let kind = stage_of(building.table.kind);
-            let title = format!("{kind} reads images of one data set, these are of `{first}` and `{second}`");
+            let title = format!("{kind} reads images of one data set, but these are of `{first}` and `{second}`");
             let problem = Problem::error(title).at(*other_span, format!("from `{second}`"));
             self.problems.push(problem.beside(span, format!("from `{first}`")));
         }

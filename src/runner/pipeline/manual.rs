@@ -1,7 +1,7 @@
-//! What a table of the pipeline file takes, as a terminal shows it: `intrada-run help ranking`.
+//! Manual pages of the pipeline file's tables for the terminal: `intrada-run help ranking`.
 //!
-//! Knows no more than the reference does, and takes its words. A terminal has no room for a table of four columns; so a key
-//! stands there as it would be typed, and what is to be said of it below.
+//! Uses the texts of `reference`. A terminal is too narrow for a table of four columns, so each key is shown as it would be
+//! typed, with its description below.
 
 use std::iter;
 
@@ -11,12 +11,12 @@ use super::value::Value;
 use super::words::expected;
 use crate::kind::{self, KeySpec, Kind, Presence, Variant, classes, dataset, execution, model, pipeline};
 
-/// A page that can be asked for.
+/// A manual page.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The word that asks for it.
+    /// The word that selects it.
     pub name: &'static str,
-    /// Where in the pipeline file it is about.
+    /// The table of the pipeline file that it describes.
     place: String,
     /// One sentence.
     pub summary: &'static str,
@@ -27,12 +27,12 @@ pub struct Page {
 enum Body {
     Kind(&'static Kind),
     Keys(Vec<&'static [KeySpec]>),
-    /// The forms that a key chooses between.
+    /// The forms that a key selects from.
     Forms(&'static [Variant]),
     ClassSets,
 }
 
-/// No page is called so.
+/// There is no such page.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no command, kind or section called `{word}`{}", near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
 pub struct Unknown {
@@ -60,26 +60,21 @@ pub fn pages() -> Vec<Page> {
     let keys = |keys: &'static [KeySpec]| Body::Keys(vec![keys]);
     let (formats, archs) = (Body::Forms(dataset::FORMATS), Body::Forms(model::ARCHS));
     kinds
-        .chain(section("stage", "[stages.<name>]", "How a stage is run, whatever its kind.", keys(execution::KEYS)))
-        .chain(section("dataset", "[datasets.<name>]", "Where images come from; `format` says which it is.", formats))
+        .chain(section("stage", "[stages.<name>]", "How a stage of any kind is run.", keys(execution::KEYS)))
+        .chain(section("dataset", "[datasets.<name>]", "Where images come from; `format` selects the layout.", formats))
         .chain(forms("datasets", "format", dataset::FORMATS))
-        .chain(section("model", "[models.<name>]", "The networks; `arch` says which it is.", archs))
+        .chain(section("model", "[models.<name>]", "The networks; `arch` selects the architecture.", archs))
         .chain(forms("models", "arch", model::ARCHS))
-        .chain(section("pipeline", "[pipeline]", "What holds for every stage.", keys(pipeline::KEYS)))
-        .chain(section("resources", "[resources]", "What there is to run stages on.", keys(execution::RESOURCES)))
-        .chain(section(
-            "classes",
-            "[[classes]]",
-            "Classes of your own, and the sets that have a name.",
-            Body::ClassSets,
-        ))
+        .chain(section("pipeline", "[pipeline]", "Settings for all stages.", keys(pipeline::KEYS)))
+        .chain(section("resources", "[resources]", "Resources for running stages.", keys(execution::RESOURCES)))
+        .chain(section("classes", "[[classes]]", "Custom classes, and the named class sets.", Body::ClassSets))
         .collect()
 }
 
-/// The page that `words` ask for, in lines of at most `columns`: `ranking`, `dataset`, `dataset folder`.
+/// The page that `words` select, in lines of at most `columns`: `ranking`, `dataset`, `dataset folder`.
 ///
 /// # Errors
-/// There is none; the error names a near one, among the pages and `others`.
+/// There is no such page; the error suggests a near one, among the pages and `others`.
 pub fn page(words: &[String], others: &[&str], columns: usize) -> Result<String, Unknown> {
     let all = pages();
     let word = match words {
@@ -107,7 +102,7 @@ impl Page {
                     sheet.text += &format!("\n  {name}\n");
                     sheet.paragraph(6, summary);
                 }
-                sheet.text += &format!("\nThe keys of one: intrada-run help {}\n", variants[0].name);
+                sheet.text += &format!("\nKeys of a form: intrada-run help {}\n", variants[0].name);
             }
             Body::ClassSets => {
                 sheet.keys(&[pipeline::CLASS_KEYS]);
@@ -131,13 +126,13 @@ impl Sheet {
     fn kind(&mut self, kind: &Kind) {
         self.keys(kind.keys);
         if !kind.exactly_one.is_empty() {
-            self.text += &format!("\nExactly one of `{}` must be there.\n", kind.exactly_one.join("` and `"));
+            self.text += &format!("\nExactly one of `{}` is required.\n", kind.exactly_one.join("` and `"));
         }
         if !kind.outputs.is_empty() {
-            self.text += "\nIt gives\n";
+            self.text += "\nOutputs\n";
         }
         for output in kind.outputs {
-            let only = output.only.map(|only| format!(" (only where {})", condition(only))).unwrap_or_default();
+            let only = output.only.map(|only| format!(" (only if {})", condition(only))).unwrap_or_default();
             let slash = if output.folder { "/" } else { "" };
             self.text += &format!("  {:<15} {}{slash}\n", output.name, output.path);
             self.paragraph(18, &format!("{}{only}", output.role.words()));
@@ -198,7 +193,7 @@ mod tests {
         let lambda = "
   lambda = 0.67
       a number, between 0 and 1, both excluded
-      λ = |easy| / |target|, the share of easy images.
+      λ = |easy| / |target|, the fraction of easy images.
       From: IntraDA, entropy.py: --lambda1.
 ";
         assert!(text.contains(lambda), "{text}");

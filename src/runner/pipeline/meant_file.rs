@@ -1,18 +1,18 @@
-//! The file that was meant where a name is no stage's: one that lies there under the same name with an ending.
+//! Suggests a file for an unknown stage name: one of the same name with an extension.
 //!
-//! Asked only for the help line of a mistake: what a pipeline means never depends on what happens to exist.
+//! Used only for help lines: the meaning of a pipeline never depends on which files exist.
 
 use std::path::Path;
 
 use super::paths::is_file;
 
-/// Endings of files of weights, as programs write them.
+/// Common extensions of weight files.
 const ENDINGS: &[&str] = &["", ".pth", ".safetensors", ".pt", ".ckpt", ".pth.tar", ".bin", ".tar"];
 
-/// `did you mean the file …?`, with what is to be typed for it.
+/// `did you mean the file …?`, with the path to write.
 pub(super) fn did_you_mean_the_file(root: &Path, typed: &str) -> Option<String> {
     let there = ENDINGS.iter().map(|ending| format!("{typed}{ending}")).find(|name| root.join(name).is_file())?;
-    // By its ending alone it is no file to us.
+    // Other extensions need `./` to be read as a file.
     let written = if is_file(&there) { there } else { format!("./{there}") };
     Some(format!("did you mean the file `{written}`?"))
 }

@@ -1,7 +1,7 @@
-//! Measures as people type them, in a pipeline file and on the command line: `24 GiB`, `1 h 30 min`.
+//! Parses sizes and durations in a pipeline file and on the command line: `24 GiB`, `1 h 30 min`.
 //!
-//! Knows neither what they limit nor what is too little for it. A number without a unit is refused, as it could mean two
-//! things; only of a size is 0 the same in every unit. `measures` writes what is read here.
+//! Knows nothing of what they limit. A number without a unit is refused as ambiguous, except the size 0. `measures` formats
+//! them.
 
 /// The units of sizes with their bytes.
 const SIZES: [(&str, u64); 9] = [
@@ -18,10 +18,10 @@ const SIZES: [(&str, u64); 9] = [
 
 /// The units of durations with their seconds.
 const DURATIONS: [(&str, f64); 5] = [("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86_400.0), ("w", 7.0 * 86_400.0)];
-/// Longer than any machine runs, in seconds; and short enough to be added to a moment.
+/// Maximum duration in seconds, short enough to be added to an `Instant`.
 const LONGEST: f64 = 1e9;
 
-/// A duration in seconds: numbers and their units, as in `90 s`, `1.5h`, `1 h 30 min`. Nothing where it isn't one, or is longer
+/// A duration in seconds: numbers and their units, as in `90 s`, `1.5h`, `1 h 30 min`. `None` if it isn't one or is longer
 /// than 30 years.
 pub fn seconds(text: &str) -> Option<f64> {
     let (mut rest, mut seconds) = (text.trim(), 0.0);
@@ -38,8 +38,8 @@ pub fn seconds(text: &str) -> Option<f64> {
     (seconds <= LONGEST).then_some(seconds)
 }
 
-/// A size in bytes: a number and its unit, with or without a blank between them. Nothing where it isn't one, or doesn't fit
-/// 63 bits.
+/// A size in bytes: a number and its unit, with or without a space between them. `None` if it isn't one or doesn't fit 63
+/// bits.
 pub fn bytes(text: &str) -> Option<i64> {
     let (number, unit) = split(text.trim())?;
     let of_unit = SIZES.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
@@ -48,7 +48,7 @@ pub fn bytes(text: &str) -> Option<i64> {
     (bytes < i64::MAX as f64).then_some(bytes as i64)
 }
 
-/// A size as it could have been typed, exactly: `24 GiB`.
+/// An exact size, as it could be typed: `24 GiB`.
 pub(super) fn size(bytes: u64) -> String {
     let exact = SIZES.iter().filter(|(_, factor)| bytes.is_multiple_of(*factor));
     let exact = exact.max_by_key(|(_, factor)| *factor).expect("every size is a multiple of one byte");

@@ -1,8 +1,8 @@
-//! The pipeline file: the TOML as a person typed it becomes a [`Pipeline`], which is valid once it exists.
+//! The pipeline file: parses the TOML into a [`Pipeline`], which is always valid.
 //!
-//! Reads no data set and starts nothing; of the file system it only asks for the file itself (or its neighbours, where there is
-//! none of its name) and for the workspace root. What a key may be is said by the tables of `kind`. As typed and as meant are two types: `raw` keeps every word
-//! and its place, [`Pipeline`] has names resolved, defaults filled in and only places left of the text, for messages.
+//! Reads no data set and starts nothing; it accesses only the file itself (or its neighbours, if it is missing) and the
+//! workspace root. The tables of `kind` define the keys. Two types hold the file: `raw` has the text with positions, [`Pipeline`]
+//! has resolved names and defaults, with positions for messages.
 
 mod across;
 mod check;
@@ -60,10 +60,10 @@ use sweep::Reference;
 
 /// Reads a pipeline file and the arguments of `--set`, such as `stages.rank.lambda=0.6`.
 ///
-/// A cycle among the stages is not noticed here: `graph::load` reads the file and builds the graph in one go.
+/// Doesn't detect cycles: `graph::load` reads the file and builds the graph.
 ///
 /// # Errors
-/// Every mistake of the file and the arguments, in their order.
+/// All errors of the file and the arguments, in their order.
 pub fn load(file: &Path, set: &[String]) -> Result<Pipeline, Problems> {
     Draft::read(file, set)?.finish()
 }
@@ -71,32 +71,32 @@ pub fn load(file: &Path, set: &[String]) -> Result<Pipeline, Problems> {
 /// A pipeline: names resolved, defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
-    /// The file, as it was named on the command line.
+    /// The file, as named on the command line.
     pub file: PathBuf,
     /// The workspace root, absolute: the nearest folder at or above the file with a cache of this program in `cache/`, else the
-    /// file's own. Every other path here is relative to it, or absolute where it was typed so and lies outside.
+    /// file's own. Other paths here are relative to it, or absolute if typed so and outside of it.
     pub root: PathBuf,
     /// Names `runs/<name>`.
     pub name: String,
-    /// The seed of every stage that doesn't set its own.
+    /// The default seed of the stages.
     pub seed: u64,
     /// `auto`, `cpu`, `cuda` or `cuda:<n>`. Never part of a key.
     pub device: String,
-    /// Where that is said.
+    /// Position of `device`.
     pub device_span: Span,
-    /// CPU threads of a stage, where they are set. Never part of a key.
+    /// CPU threads per stage, if set. Never part of a key.
     pub threads: Option<u32>,
-    /// The instructions to which whatever computes is held, where they are set. Part of the keys of [`Kind::computes`].
+    /// The instruction set to which CPU libraries are restricted, if set. Part of the keys of [`Kind::computes`].
     pub instruction_set: Option<&'static InstructionSet>,
-    /// What stages share. Never part of a key.
+    /// Resources that stages share. Never part of a key.
     pub resources: Resources,
-    /// The classes, by index; empty where only commands are run.
+    /// The classes, by index; empty if all stages are commands.
     pub classes: Vec<Class>,
     /// The data sets, in the order of the file.
     pub datasets: Vec<Dataset>,
     /// The stages, in the order of the file.
     pub stages: Vec<Stage>,
-    /// What is worth knowing though nothing is wrong.
+    /// Warnings.
     pub warnings: Vec<Problem>,
     /// The texts, for messages.
     pub sources: Sources,
@@ -118,8 +118,8 @@ impl Pipeline {
         self.stages.iter().position(|stage| stage.name == name).map(StageId::at)
     }
 
-    /// The stages that a person means by a name: a stage, a member of a sweep, all members of `rank`, or those of
-    /// `rank[lambda=0.6]` whatever their other coordinates are. Empty where there is none.
+    /// The stages that a name selects: a stage, a member of a sweep, all members of `rank`, or the members of
+    /// `rank[lambda=0.6]` with any other coordinates. Empty if there is none.
     pub fn select(&self, name: &str) -> Vec<StageId> {
         let reference = Reference::parse(name);
         let is_meant = |stage: &Stage| {
@@ -184,7 +184,7 @@ pub struct Class {
     pub rare: bool,
 }
 
-/// A data set: where its images come from. Which files that are is found out when the pipeline is planned.
+/// A data set: where its images come from. Planning lists the files.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// Its name in the file.

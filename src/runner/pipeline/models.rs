@@ -1,7 +1,7 @@
-//! `[models.…]`: the networks, as their tables say.
+//! `[models.…]`: the tables of the networks.
 //!
-//! Knows no network and no stage. A model is no part of a [`Pipeline`](super::Pipeline): its parameters go to the
-//! stages that use it.
+//! Knows no network and no stage. Models aren't part of a [`Pipeline`](super::Pipeline): their parameters are copied into the
+//! stages that use them.
 
 use super::raw::Table;
 use super::read::{Reader, all};
@@ -10,7 +10,7 @@ use super::source::Span;
 use super::value::Value;
 use crate::kind::{KeySpec, model};
 
-/// A model, as its table says.
+/// A model's table.
 pub(super) struct Model {
     pub name: String,
     pub span: Span,
@@ -19,7 +19,7 @@ pub(super) struct Model {
     pub init: Option<(String, Span)>,
 }
 
-/// Reads `[models.…]`; those that are wrong are `None`.
+/// Reads `[models.…]`; invalid ones are `None`.
 pub(super) fn read_models(reader: &mut Reader<'_>, file: &Table) -> Vec<(String, Option<Model>)> {
     let tables = tables(reader, file, "models", "model");
     let mut read = Vec::with_capacity(tables.len());

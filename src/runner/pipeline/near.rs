@@ -1,15 +1,14 @@
-//! "Did you mean": the name that was probably meant.
+//! "Did you mean": the nearest name.
 //!
-//! Knows no names; the caller passes those that are valid at that place, since a suggestion that is refused next is
-//! worse than none.
+//! Knows no names; the caller passes those that are valid at that place, so that no suggestion is invalid.
 
-/// For so many mistakes the name that was meant is searched for: no more are shown, and a search goes through all names.
+/// Maximum errors with a suggestion: no more are shown, and a search goes through all names.
 pub(super) const WORTH: usize = 50;
 
-/// Letters of the longest name for which another is searched; the search takes their square.
+/// Maximum letters of a name with a suggestion, as the search takes quadratic time.
 const LONGEST: usize = 500;
 
-/// The nearest of `names`: at most a third of the letters of `typed` differ, or only their case does.
+/// The nearest of `names`: at most a third of the letters of `typed` differ, or only their case.
 pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = typed.chars().take(LONGEST + 1).count();
     if length > LONGEST {

@@ -1,7 +1,7 @@
-//! Which networks an evaluation measures, where each comes from, and whether it was chosen with labels.
+//! The networks that an evaluation measures, the origin of each, and whether it was chosen with labels.
 //!
-//! Knows the pipeline file and no result. The closing table, `compare`, the report and an export all ask here, so that they can't
-//! disagree on what a number is of.
+//! Knows the pipeline file and no result. The closing table, `compare`, the report and an export all use this, so that they
+//! agree on what each number measures.
 
 use super::{DatasetId, InputSource, OutputId, Pipeline, Stage, StageId};
 use crate::kind::OutputRole;
@@ -9,17 +9,16 @@ use crate::kind::OutputRole;
 /// A network that an evaluation measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeasuredNetwork<'p> {
-    /// What the evaluation calls it, and `metrics.json` with it: `inter`, `inter.best`, a file's name.
+    /// Its name in the evaluation and in `metrics.json`: `inter`, `inter.best`, a file's name.
     pub name: &'p str,
-    /// The output of a stage that it is; none if it is a file.
+    /// The stage output that holds it; `None` if it is a file.
     pub output: Option<OutputId>,
-    /// The data set by whose labels it was chosen among the networks of its training, if it was: then its number is not that of a
-    /// method that sees no labels.
+    /// The data set by whose labels it was chosen, if any: its number then isn't that of a method without labels.
     pub chosen_on: Option<DatasetId>,
 }
 
 impl MeasuredNetwork<'_> {
-    /// The stage that gives it.
+    /// The stage that trained it.
     pub fn training(&self) -> Option<StageId> {
         self.output.map(|output| output.stage)
     }
@@ -37,7 +36,7 @@ impl Pipeline {
         self.stage_ids().filter(measures)
     }
 
-    /// The networks that an evaluation measures, in the order in which it names them; none of another stage.
+    /// The networks that an evaluation measures, in its order; empty for other stages.
     pub fn measured_by<'p>(&'p self, evaluation: &'p Stage) -> impl Iterator<Item = MeasuredNetwork<'p>> {
         evaluation.inputs.iter().filter_map(|input| {
             let name = input.role.strip_prefix("weights.")?;
@@ -50,7 +49,7 @@ impl Pipeline {
         })
     }
 
-    /// The labelled data set that a stage measures networks on: an evaluation its own, a training the one by which it chooses the best.
+    /// The labelled data set on which a stage measures networks: of an evaluation, or of a training that chooses its best.
     pub fn dataset_of(&self, stage: &Stage) -> Option<DatasetId> {
         match stage.input("dataset")?.from {
             InputSource::Dataset { dataset, .. } => Some(dataset),

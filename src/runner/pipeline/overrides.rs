@@ -1,7 +1,7 @@
-//! `--set`: one value of the file, replaced on the command line.
+//! `--set`: overrides one value of the file on the command line.
 //!
-//! Knows no keys: the argument is TOML, and its value takes the place of the file's before anything is checked. So a
-//! mistake in it is found by the same rules, and points at the argument.
+//! Knows no keys: the argument is TOML, and its value replaces the file's before any check. Errors in it are found by the same
+//! rules and point at the argument.
 
 use super::near::nearest;
 use super::problem::Problem;
@@ -9,7 +9,7 @@ use super::raw::{self, Entry, Item, Node, Table};
 use super::source::{Sources, Span};
 use crate::kind::pipeline::SECTIONS;
 
-/// Puts the argument with this number into the file's table.
+/// Inserts the argument with this number into the file's table.
 pub(super) fn apply(file: &mut Table, sources: &Sources, source: u32) -> Result<(), Problem> {
     let whole = Span { source, start: 0, end: sources.of(Span { source, start: 0, end: 0 }).text.len() as u32 };
     let argument = sources.text(whole);
@@ -26,7 +26,7 @@ pub(super) fn apply(file: &mut Table, sources: &Sources, source: u32) -> Result<
     Ok(())
 }
 
-/// The keys down to the value; empty where there are several values, or none.
+/// The keys down to the value; empty if there are several values, or none.
 fn path_of(table: &Table) -> Vec<(&str, Span)> {
     let mut path = Vec::new();
     let mut table = table;
@@ -35,7 +35,7 @@ fn path_of(table: &Table) -> Vec<(&str, Span)> {
             [entry] => {
                 path.push((entry.key.as_str(), entry.key_span));
                 match &entry.node.item {
-                    // An inline table is a value; one that a dotted key made has the place of its key.
+                    // An inline table is a value; one from a dotted key has the position of its key.
                     Item::Table(inner) if entry.node.span.end <= entry.key_span.end => table = inner,
                     _ => return path,
                 }
@@ -48,7 +48,7 @@ fn path_of(table: &Table) -> Vec<(&str, Span)> {
 fn not_toml(file: &Table, argument: &str, whole: Span, problem: Problem) -> Problem {
     let mut answer = Problem { title: format!("--set {argument}: {}", problem.title), ..problem };
     if let Some((key, value)) = argument.split_once('=') {
-        // The key may be wrong as well, and is told at once.
+        // The key may be wrong too, and is reported together.
         let names: Vec<(&str, Span)> = key.split('.').map(|name| (name.trim(), whole)).collect();
         let other = reachable(file, &names, argument).err();
         let number = toml_number(value);
@@ -58,7 +58,7 @@ fn not_toml(file: &Table, argument: &str, whole: Span, problem: Problem) -> Prob
             answer.labels.clear();
             answer.help.clear();
             answer = answer.at(span, "").help(match number {
-                Some(number) => format!("TOML writes this number so: --set {key}={number}"),
+                Some(number) => format!("in TOML this number is: --set {key}={number}"),
                 None => format!("a string needs its quotes: --set '{key}=\"{value}\"'"),
             });
         }
@@ -70,14 +70,14 @@ fn not_toml(file: &Table, argument: &str, whole: Span, problem: Problem) -> Prob
     answer
 }
 
-/// A number as TOML writes it, where it is one that other languages write so: `.5`, `5.`, `+.5`, `007`.
+/// A number in TOML syntax, for numbers that other languages accept: `.5`, `5.`, `+.5`, `007`.
 fn toml_number(typed: &str) -> Option<String> {
     let is_number = !typed.is_empty() && typed.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE_".contains(&byte));
     let number = typed.replace('_', "").parse::<f64>().ok().filter(|number| is_number && number.is_finite())?;
     Some(if typed.contains(['.', 'e', 'E']) { format!("{number:?}") } else { number.to_string() })
 }
 
-/// A value can be replaced or added, but not a new stage, data set or model made: a slip in a name would pass for one.
+/// Values can be replaced or added, but no stage, data set or model, as a typing error in a name would create one.
 fn reachable(file: &Table, path: &[(&str, Span)], argument: &str) -> Result<(), Problem> {
     let unknown = |what: &str, (name, span): (&str, Span), nearest: Option<&str>| {
         let meant = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Paths as they are typed, and which stage writes what lies there.
+//! Paths in the file, and which stage writes there.
 //!
-//! Asks the file system nothing: an edge between two stages must not depend on what happens to exist. So `..` is
-//! resolved by the text alone, as cargo and git do for the paths in their files.
+//! Doesn't access the file system: edges between stages must not depend on which files exist. `..` is therefore resolved
+//! textually, as in cargo and git.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
@@ -9,8 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use super::OutputId;
 use crate::own::has_own_name;
 
-/// The path relative to the root, without `.` and inner `..`; absolute only where it lies outside the root and was
-/// typed so.
+/// The path relative to the root, without `.` and inner `..`; absolute only if typed so and outside the root.
 pub(super) fn normalize(root: &Path, typed: &str) -> PathBuf {
     let mut path = PathBuf::new();
     for component in Path::new(typed).components() {
@@ -19,7 +18,7 @@ pub(super) fn normalize(root: &Path, typed: &str) -> PathBuf {
             Component::ParentDir if matches!(path.components().next_back(), Some(Component::Normal(_))) => {
                 path.pop();
             }
-            // Above the root of the file system there is only itself.
+            // The parent of the file system's root is the root itself.
             Component::ParentDir if path.has_root() => {}
             component => path.push(component),
         }
@@ -27,7 +26,7 @@ pub(super) fn normalize(root: &Path, typed: &str) -> PathBuf {
     path.strip_prefix(root).map(Path::to_owned).unwrap_or(path)
 }
 
-/// What a pipeline writes below `runs/` by itself.
+/// The folder that the program writes for a pipeline below `runs/`.
 pub(super) struct Own {
     /// Its folder there.
     folder: PathBuf,
@@ -44,25 +43,24 @@ impl Own {
         let in_runs = path.strip_prefix("runs").ok();
         let parts = in_runs.map_or(0, |below| below.components().count());
         match path.file_name().map(|name| name.to_string_lossy()) {
-            _ if self.folder.starts_with(path) => Some("the outputs of other stages and the report lie in it"),
-            Some(name) if parts == 2 && name == "report.html" => Some("that is the report of a pipeline"),
+            _ if self.folder.starts_with(path) => Some("it contains the outputs of other stages and the report"),
+            Some(name) if parts == 2 && name == "report.html" => Some("it is the report of a pipeline"),
             Some(name) if parts > 1 && name.starts_with("events.out.tfevents.") => {
-                Some("files of that name are written for TensorBoard")
+                Some("the program writes files of that name for TensorBoard")
             }
             _ => None,
         }
     }
 }
 
-/// Bytes of a name, on every file system in use.
+/// Maximum bytes of a name on common file systems.
 const NAME: usize = 255;
-const LONG_NAME: &str = "a name in it has more than 255 bytes, which no file system takes";
+const LONG_NAME: &str = "a name in it has more than 255 bytes, the limit of file systems";
 
-/// Bytes of a path that a system call takes (PATH_MAX less the zero byte after it).
+/// Maximum bytes of a path in a system call (PATH_MAX without the terminating zero byte).
 pub(super) const LONGEST: usize = 4_095;
 
-/// Why nothing can lie at a path, as typed. Asked before anything else is done with it: to look for every folder above a path of
-/// 50,000 names takes seconds.
+/// Why a path is impossible. Checked first, as other checks of a path with 50,000 components take seconds.
 pub(super) fn refused(typed: &str) -> Option<&'static str> {
     if typed.len() > LONGEST {
         return Some("it has more than 4,095 bytes, which is too long for a path");
@@ -72,7 +70,7 @@ pub(super) fn refused(typed: &str) -> Option<&'static str> {
 
 /// Why a path can't be an output.
 pub(super) fn refused_as_output(path: &Path, own: &Own) -> Option<&'static str> {
-    /// Of the 4,095 bytes that a system call takes the workspace's root needs some.
+    /// Leaves some of the 4,095 bytes for the workspace root.
     const PATH: usize = 3_500;
     if path.iter().any(|name| name.len() > NAME) {
         return Some(LONG_NAME);
@@ -81,31 +79,31 @@ pub(super) fn refused_as_output(path: &Path, own: &Own) -> Option<&'static str> 
         return Some("it has more than 3,500 bytes, which is too long for a path");
     }
     if path.iter().any(has_own_name) {
-        return Some("names with `.intrada` are the program's own, and no stage reads what lies there");
+        return Some("names with `.intrada` are reserved for the program");
     }
     match path.components().next() {
         None => Some("it is the workspace root itself"),
-        Some(Component::Normal(first)) if first == "cache" => Some("it lies in the cache"),
+        Some(Component::Normal(first)) if first == "cache" => Some("it is inside the cache"),
         Some(Component::Normal(_)) => own.refuses(path),
-        Some(_) => Some("it lies outside the workspace root"),
+        Some(_) => Some("it is outside the workspace root"),
     }
 }
 
-/// Whether a file is meant where a stage could be as well: no stage is called so.
+/// Whether a name that could be a stage is a file: no stage can have such a name.
 pub(super) fn is_file(typed: &str) -> bool {
     typed.contains('/') || [".safetensors", ".pth"].iter().any(|ending| typed.ends_with(ending))
 }
 
-/// Who writes which path. Never holds two paths of which one lies in the other.
+/// Which stage writes which path. Paths never overlap.
 #[derive(Debug, Default)]
 pub struct Writers {
-    /// The same twice: comparing paths by component to find one among ten thousand costs more than all else about it.
+    /// A second index by text, as comparing paths by component is slow.
     by_path: HashMap<PathBuf, OutputId>,
     in_order: BTreeMap<PathBuf, OutputId>,
 }
 
 impl Writers {
-    /// Notes an output, or answers the one that it overlaps with.
+    /// Adds an output, or returns the one that it overlaps with.
     pub fn insert(&mut self, path: &Path, output: OutputId) -> Result<(), OutputId> {
         if let Some((_, other)) = self.over(path) {
             return Err(other);
@@ -118,13 +116,13 @@ impl Writers {
         Ok(())
     }
 
-    /// The output that is this path or holds it, and its path.
+    /// The output at or above this path, and its path.
     pub fn over(&self, path: &Path) -> Option<(&Path, OutputId)> {
         let found = path.ancestors().find_map(|path| self.by_path.get_key_value(path));
         found.map(|(path, output)| (path.as_path(), *output))
     }
 
-    /// The outputs that lie in this folder. Paths sort by component, so they stand together.
+    /// The outputs inside this folder. Paths sort by component, so they are adjacent.
     pub fn inside<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = OutputId> + 'a {
         self.in_order
             .range(folder.to_owned()..)
@@ -132,7 +130,7 @@ impl Writers {
             .map(|(_, output)| *output)
     }
 
-    /// Every output that is this path, holds it, or lies in it.
+    /// Every output at, above or below this path.
     pub fn touching(&self, path: &Path) -> Vec<OutputId> {
         let over = self.over(path).map(|(_, output)| output);
         over.into_iter().chain(self.inside(path).filter(|output| Some(*output) != over)).collect()

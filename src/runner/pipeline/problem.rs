@@ -1,52 +1,52 @@
-//! What is wrong with a pipeline file, and where: collected, so that all of it is shown at once.
+//! An error or warning about a pipeline file, with its positions.
 //!
-//! Knows no rule of the file and prints nothing: a [`Problem`] is data until it is rendered. Any room may make one, to show its own mistake at the line that brought it
-//! about.
+//! Knows no rule of the file and prints nothing: a [`Problem`] is data until it is rendered. Any room may create one, to report
+//! its own error at the line that caused it.
 
 use super::source::Span;
 
-/// How bad it is.
+/// The severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
     /// Nothing can be run.
     Error,
-    /// Worth knowing.
+    /// A warning.
     Warning,
 }
 
-/// One mistake: a sentence, the places it concerns, and what to do.
+/// One error or warning: a sentence, its positions, and advice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
     /// One sentence, lower case, without a full stop; names are quoted with backticks.
     pub title: String,
-    /// The places, the first of them the one that is named in the header.
+    /// The positions; the first is shown in the header.
     pub labels: Vec<Label>,
-    /// Facts, each a line of its own.
+    /// Facts, one per line.
     pub notes: Vec<String>,
-    /// What to do next, each a line of its own.
+    /// Advice, one per line.
     pub help: Vec<String>,
 }
 
-/// A place and what is to be said there.
+/// A position and its label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Label {
     /// The place.
     pub span: Span,
-    /// Shown beside the underline; may be empty.
+    /// Text beside the underline; may be empty.
     pub text: String,
-    /// Whether the mistake is here; else the place only helps to see it.
+    /// Whether the error is here; else the position is context.
     pub primary: bool,
 }
 
 impl Problem {
-    /// A mistake because of which nothing can be run.
+    /// An error, which prevents a run.
     pub fn error(title: impl Into<String>) -> Problem {
         Problem::new(Severity::Error, title.into())
     }
 
-    /// Something worth knowing.
+    /// A warning.
     pub fn warning(title: impl Into<String>) -> Problem {
         Problem::new(Severity::Warning, title.into())
     }
@@ -55,13 +55,13 @@ impl Problem {
         Problem { severity, title, labels: Vec::new(), notes: Vec::new(), help: Vec::new() }
     }
 
-    /// Says where the mistake is.
+    /// Adds the position of the error.
     pub fn at(mut self, span: Span, text: impl Into<String>) -> Problem {
         self.labels.push(Label { span, text: text.into(), primary: true });
         self
     }
 
-    /// Points at another place that helps to see it.
+    /// Adds another position as context.
     pub fn beside(mut self, span: Span, text: impl Into<String>) -> Problem {
         self.labels.push(Label { span, text: text.into(), primary: false });
         self
@@ -73,13 +73,13 @@ impl Problem {
         self
     }
 
-    /// Adds what to do.
+    /// Adds advice.
     pub fn help(mut self, text: impl Into<String>) -> Problem {
         self.help.push(text.into());
         self
     }
 
-    /// Adds what to do, if there is anything.
+    /// Adds advice, if any.
     pub fn help_if(mut self, text: Option<String>) -> Problem {
         self.help.extend(text);
         self
@@ -90,7 +90,7 @@ impl Problem {
         self.severity == Severity::Error
     }
 
-    /// The place that decides the order in which mistakes are shown.
+    /// The position that determines the order of problems.
     pub fn span(&self) -> Span {
         self.labels.first().map_or(Span::FILE, |label| label.span)
     }

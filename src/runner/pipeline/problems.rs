@@ -1,6 +1,6 @@
-//! The mistakes of one pipeline file, all of them at once.
+//! All errors and warnings of one pipeline file.
 //!
-//! Knows no rule of the file and prints nothing: a screen of them is a text.
+//! Knows no rule of the file and prints nothing; renders them as text.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::problem::Problem;
 use super::rendered::{self, Look};
 use super::source::Sources;
 
-/// The mistakes of one pipeline file and the texts they point into.
+/// The errors and warnings of one pipeline file and the texts they point into.
 #[derive(Clone, Debug)]
 pub struct Problems {
     problems: Vec<Problem>,
@@ -16,28 +16,28 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Puts them in the order of the file; arguments of `--set` come after it.
+    /// Sorts them in file order; arguments of `--set` come last.
     pub fn new(mut problems: Vec<Problem>, sources: Sources) -> Problems {
         problems.sort_by_key(|problem| (problem.span().source, problem.span().start));
         Problems { problems, sources: Some(sources) }
     }
 
-    /// A mistake that was made before there was any text: the file can't be read.
+    /// An error without a text, as the file can't be read.
     pub fn without_text(problem: Problem) -> Problems {
         Problems { problems: vec![problem], sources: None }
     }
 
-    /// The mistakes, in the order in which they are shown.
+    /// The errors and warnings, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Problem> {
         self.problems.iter()
     }
 
-    /// How many of them stop the run.
+    /// The number of errors.
     pub fn errors(&self) -> usize {
         self.problems.iter().filter(|problem| problem.is_error()).count()
     }
 
-    /// All of them as a screen, each followed by an empty line; of very many, the first and how many more there are.
+    /// Renders them, each followed by an empty line; if there are very many, the first ones and the number of others.
     pub fn render(&self, look: Look) -> String {
         rendered::screen(&self.problems, self.sources.as_ref(), look)
     }

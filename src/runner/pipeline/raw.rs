@@ -1,8 +1,7 @@
-//! The file as it was typed: TOML values in the order of the file, each with its place.
+//! The raw file: TOML values in file order, each with its position.
 //!
-//! Knows no key. The only room that names toml. Its parser keeps tables sorted by key and gives spans without a text
-//! they belong to; here they get both, so that mistakes come in the order of the file and an argument of `--set` is a
-//! place too.
+//! Knows no key. The only room that uses the crate toml, whose tables are sorted by key and whose spans don't name a text; here
+//! they get both, so that errors are in file order and can point into arguments of `--set`.
 
 use std::collections::HashSet;
 
@@ -13,7 +12,7 @@ use super::near::WORTH;
 use super::problem::Problem;
 use super::source::{Sources, Span};
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     /// Of the value; of a table, its header.
@@ -21,12 +20,12 @@ pub(super) struct Node {
     pub item: Item,
 }
 
-/// What TOML can say.
+/// A TOML value.
 #[derive(Clone, Debug)]
 pub(super) enum Item {
     Flag(bool),
     Integer(i64),
-    /// A whole number that doesn't fit 64 bits.
+    /// An integer that doesn't fit 64 bits.
     Huge,
     Number(f64),
     Text(String),
@@ -40,7 +39,7 @@ impl Item {
     pub(super) fn words(&self) -> String {
         let words = match self {
             Item::Flag(_) => "a boolean",
-            Item::Integer(_) | Item::Huge => "a whole number",
+            Item::Integer(_) | Item::Huge => "an integer",
             Item::Number(_) => "a number",
             Item::Text(_) => "a string",
             Item::Date => "a date",
@@ -51,7 +50,7 @@ impl Item {
     }
 }
 
-/// A table, in the order of the file.
+/// A table, in file order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table(pub Vec<Entry>);
 
@@ -73,19 +72,19 @@ impl Table {
     }
 }
 
-/// What came out of a text.
+/// The result of parsing a text.
 pub(super) struct Parsed {
     pub table: Table,
     pub problems: Vec<Problem>,
-    /// The text is not TOML: what was understood of it would only bring forth mistakes that aren't there.
+    /// The text is not TOML: its valid parts would only cause misleading errors.
     pub broken: bool,
 }
 
-/// Bytes that are parsed once more, over all names that are there twice, to find where each was first. Beyond that only the
-/// second place is told.
+/// Maximum bytes parsed again, over all duplicate names, to find the first position of each. Beyond that only the second is
+/// reported.
 const PARSED_AGAIN: usize = 32 << 20;
 
-/// Parses the text with this number. How deep it may nest is limited by the parser, dots of a key included.
+/// Parses the text with this number. The parser limits the nesting depth, including dotted keys.
 pub(super) fn parse(sources: &Sources, source: u32) -> Parsed {
     let text = &*sources.of(Span { source, start: 0, end: 0 }).text;
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -97,12 +96,12 @@ pub(super) fn parse(sources: &Sources, source: u32) -> Parsed {
         let span = span(error.span().unwrap_or_default(), source);
         if !error.message().starts_with("duplicate key") {
             parsed.broken = true;
-            // Where the parser lost its way, what it says next on the same line seldom means anything.
+            // Further errors on the same line are mostly consequences of the first.
             if lines.insert(sources.position(span).0) {
                 parsed.problems.push(syntax(error.message(), text, span));
             }
         } else if !repeated.contains(&span.start) {
-            // Of a table that is there twice, the keys are too; that says nothing new.
+            // The keys of a duplicate table are duplicates too, which isn't worth reporting.
             if line_of(text, span).starts_with('[') {
                 let next = text[span.start as usize..].find("\n[").map_or(text.len(), |at| span.start as usize + at);
                 repeated = span.end..next as u32;
@@ -115,7 +114,7 @@ pub(super) fn parse(sources: &Sources, source: u32) -> Parsed {
     parsed
 }
 
-/// The line on which `span` starts, from its first character that isn't blank.
+/// The line on which `span` starts, from its first non-blank character.
 fn line_of(text: &str, span: Span) -> &str {
     let start = text[..span.start as usize].rfind('\n').map_or(0, |at| at + 1);
     text[start..].lines().next().unwrap_or_default().trim_start()
@@ -125,16 +124,16 @@ fn syntax(message: &str, text: &str, span: Span) -> Problem {
     let (title, expected) = message.split_once(", expected ").unwrap_or((message, ""));
     let label = if expected.is_empty() { String::new() } else { format!("expected {expected}") };
     let covered = text.get(span.start as usize..span.end as usize).unwrap_or_default();
-    // What is missing at the end of a line is shown there, not over two lines.
+    // Something missing at the end of a line is shown there, not across two lines.
     let end = span.start + covered.trim_end_matches(['\r', '\n']).len() as u32;
     let problem =
         Problem::error(format!("this is not TOML: {}", title.trim_end_matches('.'))).at(Span { end, ..span }, label);
     let word = title.contains("must be quoted") && !covered.is_empty() && !covered.contains(['"', '\'', '\n']);
-    problem.help_if(word.then(|| format!("if a string is meant: \"{covered}\"")))
+    problem.help_if(word.then(|| format!("write a string as \"{covered}\"")))
 }
 
-/// A name that was given twice. The parser tells the second place; the first is found, if that `is_worth_it`, by parsing what
-/// stands before it.
+/// A duplicate name. The parser gives the second position; the first is found, if that `is_worth_it`, by parsing the text
+/// before it.
 fn duplicate(text: &str, second: Span, sources: &Sources, is_worth_it: bool) -> Problem {
     let name = sources.text(second);
     let line_start = text[..second.start as usize].rfind('\n').map_or(0, |at| at + 1);
@@ -186,7 +185,7 @@ fn find_path(table: &Table, path: &[String]) -> Option<Span> {
     }
 }
 
-/// The last key of this name, wherever it is: keys of one table stand together, so it is the one of the same table.
+/// The last key of this name: the keys of one table are adjacent, so it is in the same table.
 fn last_named(table: &Table, name: &str) -> Option<Span> {
     let inner = |entry: &Entry| match &entry.node.item {
         Item::Table(inner) => last_named(inner, name),

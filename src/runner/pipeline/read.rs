@@ -1,7 +1,7 @@
-//! One table of the file, read against the keys it may hold.
+//! Reads one table of the file according to its keys.
 //!
-//! Knows no meaning of a key, only what its [`KeySpec`] says; names of stages, data sets and models stay names. What is
-//! wrong is reported once: a value that couldn't be read counts as there, so that it isn't reported as missing as well.
+//! Knows of a key only its [`KeySpec`]; names of stages, data sets and models stay names. Each error is reported once: an
+//! invalid value counts as present, so that it isn't reported as missing too.
 
 use std::collections::HashMap;
 
@@ -15,12 +15,12 @@ use super::value::Value;
 use super::words::one_of;
 use crate::kind::{KeySpec, Keys, Only, Presence, ValueType};
 
-/// What was typed in one table. A key is absent (not typed), wrong (typed and reported), or has a value.
+/// The values of one table. A key is absent, invalid (and reported), or has a value.
 #[derive(Clone, Debug)]
 pub(super) struct Values {
     keys: Keys,
     typed: HashMap<&'static str, Option<Typed>>,
-    /// The name in the table's header: where what is missing is missing.
+    /// The name in the table's header: the position of missing keys.
     pub header: Span,
 }
 
@@ -29,8 +29,8 @@ impl Values {
         self.typed.get(key)?.as_ref()
     }
 
-    /// The values with other texts where `change` answers one; nothing where it never does. It is asked for each string
-    /// and each string of a list, with what its key takes and its place.
+    /// The values with the texts that `change` replaces; `None` if it replaces none. It is called for each string and each
+    /// string of a list, with the type of its key and its position.
     pub(super) fn with_texts(&self, mut change: impl FnMut(ValueType, &str, Span) -> Option<String>) -> Option<Values> {
         let mut changed: Option<Values> = None;
         for key in all(self.keys) {
@@ -51,12 +51,12 @@ impl Values {
         changed
     }
 
-    /// Whether the key was typed, rightly or wrongly.
+    /// Whether the key is present, valid or not.
     pub(super) fn has(&self, key: &str) -> bool {
         self.typed.contains_key(key)
     }
 
-    /// What was typed, or the key's default; nothing where it is wrong, doesn't apply, or isn't there and has none.
+    /// The value, or the key's default; `None` if it is invalid, doesn't apply, or is absent without default.
     pub(super) fn value(&self, name: &str) -> Option<Value> {
         let key = all(self.keys).find(|key| key.name == name)?;
         match (self.typed.get(name), key.presence) {
@@ -67,17 +67,17 @@ impl Values {
         }
     }
 
-    /// The same, of a key that takes a whole number.
+    /// The same for an integer.
     pub(super) fn integer(&self, name: &str) -> Option<i64> {
         self.value(name)?.as_integer()
     }
 
-    /// Where it was typed; the table's name where it wasn't.
+    /// Its position; that of the table's name if it is absent.
     pub(super) fn span(&self, key: &str) -> Span {
         self.get(key).map_or(self.header, |typed| typed.span)
     }
 
-    /// Whether something that exists only under a condition does; unknown where the key it depends on is wrong.
+    /// Whether a condition holds; `None` if its key is invalid.
     pub(super) fn applies(&self, only: Option<Only>) -> Option<bool> {
         let Some(only) = only else { return Some(true) };
         if only.is.is_empty() {
@@ -92,15 +92,14 @@ pub(super) fn all(keys: Keys) -> impl Iterator<Item = &'static KeySpec> + Clone 
     keys.iter().copied().flatten()
 }
 
-/// Reads tables and collects what is wrong with them.
+/// Reads tables and collects their errors.
 pub(super) struct Reader<'a> {
     pub sources: &'a Sources,
     pub problems: &'a mut Vec<Problem>,
 }
 
 impl Reader<'_> {
-    /// Reads a table. `noun` names it with its article, as in "a ranking stage"; `beside` are keys that the caller
-    /// reads.
+    /// Reads a table. `noun` is its name with article, as in "a ranking stage"; `beside` are keys that the caller reads.
     pub(super) fn table(&mut self, table: &Table, keys: Keys, beside: &[&str], noun: &str, header: Span) -> Values {
         let mut values = Values { keys, typed: HashMap::new(), header };
         for entry in &table.0 {
@@ -115,7 +114,7 @@ impl Reader<'_> {
         values
     }
 
-    /// Reads these keys of a table, and leaves the others to whoever knows them.
+    /// Reads these keys of a table and ignores others.
     pub(super) fn part(&mut self, table: &Table, keys: Keys, header: Span) -> Values {
         let mut values = Values { keys, typed: HashMap::new(), header };
         for key in all(keys) {
@@ -140,7 +139,7 @@ impl Reader<'_> {
         self.problems.push(Problem::error(title).at(entry.key_span, ""));
     }
 
-    /// Reports what is missing, and drops what doesn't apply.
+    /// Reports missing keys, and drops keys that don't apply.
     fn presence(&mut self, values: &mut Values, noun: &str) {
         for key in all(values.keys) {
             let applies = values.applies(key.only);

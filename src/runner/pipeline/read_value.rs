@@ -1,7 +1,7 @@
-//! One value of the file against what its key takes.
+//! Reads one value of the file according to the type of its key.
 //!
-//! Knows no table and no other key. A value is read into a [`Value`] or refused with a message that says what was
-//! expected; names of stages, data sets and models are strings here.
+//! Knows no table and no other key. Returns a [`Value`] or an error that says what was expected; names of stages, data sets and
+//! models are strings here.
 
 use super::measure;
 use super::near::did_you_mean;
@@ -92,19 +92,19 @@ fn text_value(key: &KeySpec, text: &str, node: &Node) -> Result<Value, Box<Probl
     if text.is_empty() {
         return Err(Box::new(Problem::error(format!("`{}` is empty", key.name)).at(node.span, "")));
     }
-    // No path, name or argument of a program can hold one.
+    // Not valid in a path, name or program argument.
     if text.contains('\0') {
-        return Err(Box::new(Problem::error(format!("`{}` holds a NUL character", key.name)).at(node.span, "")));
+        return Err(Box::new(Problem::error(format!("`{}` contains a NUL character", key.name)).at(node.span, "")));
     }
     let is_path = match key.value_type {
         ValueType::Path | ValueType::Paths | ValueType::Folder => true,
-        // What else is wrong with an output is told where outputs are.
+        // Other errors of outputs are reported where outputs are checked.
         ValueType::OutputPaths => text.len() > paths::LONGEST,
         ValueType::StageOrFile(_) | ValueType::StagesOrFiles(_) => text.contains('/'),
         _ => false,
     };
     if let Some(why) = is_path.then(|| paths::refused(text)).flatten() {
-        let title = format!("`{}` names a path that can't be", key.name);
+        let title = format!("`{}` is not a valid path", key.name);
         return Err(Box::new(Problem::error(title).at(node.span, why)));
     }
     Ok(Value::Text(text.to_owned()))
@@ -117,15 +117,15 @@ fn number(key: &KeySpec, interval: Interval, node: &Node) -> Result<f64, Box<Pro
         _ => return Err(Box::new(wrong_type(key, node))),
     };
     if !number.is_finite() {
-        let title = format!("`{}` must be a finite number, this is {number}", key.name);
+        let title = format!("`{}` must be a finite number, not {number}", key.name);
         return Err(Box::new(Problem::error(title).at(node.span, format!("expected {}", expected(key.value_type)))));
     }
     if interval.contains(number) {
-        // Adding 0 turns -0 into 0: they are equal, so their texts must be.
+        // Adding 0 turns -0 into 0, as equal numbers need equal texts.
         return Ok(number + 0.0);
     }
     let percent = interval.max == 1.0 && number > 1.0 && number <= 100.0;
-    let help = percent.then(|| format!("a share is meant: for {number} % write {}", number / 100.0));
+    let help = percent.then(|| format!("for {number} % write {}", number / 100.0));
     Err(Box::new(out_of_range(key, node, &number.to_string()).help_if(help)))
 }
 
@@ -152,8 +152,8 @@ fn label_map(key: &KeySpec, table: &Table) -> Result<Value, Box<Problem>> {
     let mut pairs = Vec::with_capacity(table.0.len());
     for Entry { key: from, key_span, node } in &table.0 {
         let Ok(value) = from.parse::<u8>() else {
-            let title = format!("`{}` replaces label values, 0 to 255; `{from}` is none", key.name);
-            return Err(Box::new(Problem::error(title).at(*key_span, "expected a whole number from 0 to 255")));
+            let title = format!("`{}` replaces label values from 0 to 255; `{from}` is not one", key.name);
+            return Err(Box::new(Problem::error(title).at(*key_span, "expected an integer from 0 to 255")));
         };
         let Item::Integer(to) = node.item else { return Err(Box::new(wrong_type(key, node))) };
         pairs.push((value, whole_number(key, to, node)?));
@@ -167,7 +167,7 @@ fn label_map(key: &KeySpec, table: &Table) -> Result<Value, Box<Problem>> {
     ))
 }
 
-/// `[name, amount]`: a number, or a size where it is memory.
+/// `[name, amount]`: a number, or a size for memory.
 fn amount(entry: &Entry) -> Result<Value, Box<Problem>> {
     let amount = match (&*entry.key, &entry.node.item) {
         ("memory", Item::Text(text)) => measure::bytes(text).filter(|bytes| *bytes > 0),
@@ -179,8 +179,8 @@ fn amount(entry: &Entry) -> Result<Value, Box<Problem>> {
     };
     let expected = match &*entry.key {
         "memory" => expected(ValueType::Bytes),
-        "cpu" => "a whole number, 1 or more".to_owned(),
-        _ => "a whole number, 0 or more".to_owned(),
+        "cpu" => "an integer, 1 or more".to_owned(),
+        _ => "an integer, 0 or more".to_owned(),
     };
     let wrong = || {
         Box::new(
@@ -192,7 +192,7 @@ fn amount(entry: &Entry) -> Result<Value, Box<Problem>> {
 }
 
 fn wrong_type(key: &KeySpec, node: &Node) -> Problem {
-    let title = format!("`{}` takes {}, this is {}", key.name, noun(key.value_type), node.item.words());
+    let title = format!("`{}` takes {}, not {}", key.name, noun(key.value_type), node.item.words());
     let unquoted = match (&node.item, key.value_type) {
         (Item::Text(text), ValueType::Number(_) | ValueType::Integer { .. } | ValueType::OneOf(_)) => {
             text.trim().parse::<f64>().is_ok()
@@ -201,11 +201,11 @@ fn wrong_type(key: &KeySpec, node: &Node) -> Problem {
         _ => false,
     };
     let help = match &node.item {
-        Item::Text(text) if unquoted => Some(format!("write it without the quotes: {}", text.trim())),
+        Item::Text(text) if unquoted => Some(format!("remove the quotes: {}", text.trim())),
         Item::Number(number)
             if number.fract() == 0.0 && matches!(key.value_type, ValueType::Integer { .. } | ValueType::OneOf(_)) =>
         {
-            Some(format!("write it without a point: {number}"))
+            Some(format!("remove the decimal point: {number}"))
         }
         _ => None,
     };
@@ -215,7 +215,7 @@ fn wrong_type(key: &KeySpec, node: &Node) -> Problem {
 fn out_of_range(key: &KeySpec, node: &Node, label: &str) -> Problem {
     let title = match key.value_type {
         ValueType::Number(interval) | ValueType::Pair(interval) if interval.max.is_finite() => {
-            format!("`{}` must lie {}", key.name, interval.words())
+            format!("`{}` must be {}", key.name, interval.words())
         }
         ValueType::Number(interval) | ValueType::Pair(interval) => {
             format!("`{}` must be {}", key.name, interval.words())

@@ -1,6 +1,6 @@
-//! docs/pipeline-format.md: prose, and the tables of `kind` as a person reads them.
+//! Generates docs/pipeline-format.md from prose and the tables of `kind`.
 //!
-//! Knows no more than the reader and the schema do: every key has one text, and this is its third use, `manual` its fourth.
+//! Knows nothing beyond these tables: the parser, the schema, this document and `manual` share one text per key.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use crate::kind::{
 };
 
 const PROSE: &str = include_str!("reference.md");
-/// Where the tables stand in the prose.
+/// The position of the tables in the prose.
 const MARK: &str = "{{tables}}\n";
 
 /// The whole document.
@@ -25,18 +25,18 @@ fn section(kind: &Kind, keys: &str) -> String {
     let mut text = format!("### {}\n\n{}\n\n{keys}", kind.name, kind.summary);
     if let Some(key) = kind.items {
         text += &format!(
-            "\nIt works through `{key}` item by item: what it found of an image that is still the same is taken over when \
-             others are added, removed or changed.\n"
+            "\nIt processes `{key}` item by item: findings of unchanged images are reused when others are added, removed or \
+             changed.\n"
         );
     }
     if !kind.exactly_one.is_empty() {
-        text += &format!("\nExactly one of `{}` must be there.\n", kind.exactly_one.join("` and `"));
+        text += &format!("\nExactly one of `{}` is required.\n", kind.exactly_one.join("` and `"));
     }
     if !kind.outputs.is_empty() {
-        text += "\n| output | file | gives |\n|---|---|---|\n";
+        text += "\n| output | file | contents |\n|---|---|---|\n";
         for output in kind.outputs {
             let slash = if output.folder { "/" } else { "" };
-            let only = output.only.map(|only| format!(" (only where {})", condition(only)));
+            let only = output.only.map(|only| format!(" (only if {})", condition(only)));
             let (name, path, role) = (output.name, output.path, output.role.words());
             line(&mut text, format_args!("| `{name}` | `{path}{slash}` | {role}{} |", only.unwrap_or_default()));
         }
@@ -46,7 +46,7 @@ fn section(kind: &Kind, keys: &str) -> String {
 
 fn tables() -> String {
     let mut text = String::from("## `[pipeline]`\n\n") + &keys(&[pipeline::KEYS]);
-    text += "\nThe class sets:\n\n| name | classes, the rare ones in italics |\n|---|---|\n";
+    text += "\nThe class sets:\n\n| name | classes, rare ones in italics |\n|---|---|\n";
     for set in classes::SETS {
         let name =
             |class: &classes::Class| if class.rare { format!("*{}*", class.name) } else { class.name.to_owned() };
@@ -55,15 +55,15 @@ fn tables() -> String {
             format_args!("| `{}` | {} |", set.name, set.classes.iter().map(name).collect::<Vec<_>>().join(", ")),
         );
     }
-    text += "\n## `[resources]`\n\nWhat there is to run stages on. Beside these keys it takes any name with a whole number, such as `licence = 1`.\n\n";
+    text += "\n## `[resources]`\n\nResources for running stages. Any other name with an integer defines a custom resource, such as `licence = 1`.\n\n";
     text += &keys(&[execution::RESOURCES]);
-    text += "\n## `[[classes]]`\n\nClasses of your own: a table a class, 2 to 254, in the order of their indices.\n\n";
+    text += "\n## `[[classes]]`\n\nCustom classes: one table per class, 2 to 254, in the order of their indices.\n\n";
     text += &keys(&[pipeline::CLASS_KEYS]);
     text += &variants("[datasets.<name>]", "format", dataset::FORMATS);
     text += &variants("[models.<name>]", "arch", model::ARCHS);
-    text += "\n## `[stages.<name>]`\n\n`kind` says what a stage does; the other keys are those of its kind.\n\n";
+    text += "\n## `[stages.<name>]`\n\n`kind` selects what a stage does and its other keys.\n\n";
     text += &kind::ALL.iter().map(|kind| in_document(kind)).collect::<String>();
-    text += "### Keys of every stage\n\nHow it is run, whatever its kind.\n\n";
+    text += "### Keys of every stage\n\nHow it is run, for all kinds.\n\n";
     text += &(keys(&[execution::KEYS]) + "\n");
     text += &("### Keys of every training\n\n".to_owned() + &keys(&[training::KEYS]) + "\n");
     text + &losses()
@@ -87,7 +87,7 @@ fn losses() -> String {
     text + "\n"
 }
 
-/// In the document, what two kinds share is there once.
+/// In the document, shared keys are listed once.
 fn in_document(kind: &Kind) -> String {
     const LINK: &str = "\nAnd the [keys of every training](#keys-of-every-training).\n";
     match kind.keys {
@@ -97,7 +97,7 @@ fn in_document(kind: &Kind) -> String {
 }
 
 fn variants(section: &str, by: &str, variants: &[Variant]) -> String {
-    let mut text = format!("\n## `{section}`\n\n`{by}` says which of these it is.\n");
+    let mut text = format!("\n## `{section}`\n\n`{by}` selects one of the following.\n");
     for variant in variants {
         text += &format!("\n### {by} = \"{}\"\n\n{}\n\n{}", variant.name, variant.summary, keys(variant.keys));
     }
@@ -133,10 +133,10 @@ fn origin(key: &KeySpec) -> String {
     if key.origin.is_empty() { String::new() } else { format!(" *{}.*", key.origin) }
 }
 
-/// In sentences, without where its default comes from.
+/// In sentences, without the origin of the default.
 pub(super) fn meaning(key: &KeySpec) -> String {
-    let only = key.only.map(|only| format!(" Only where {}.", condition(only)));
-    let role = (key.role == Role::Execution).then_some(" Never part of a key of the cache.");
+    let only = key.only.map(|only| format!(" Only if {}.", condition(only)));
+    let role = (key.role == Role::Execution).then_some(" Not part of the cache key.");
     let labels = match key.value_type {
         ValueType::Dataset { labels: true } => " Its labels are read.",
         _ => "",
@@ -146,7 +146,7 @@ pub(super) fn meaning(key: &KeySpec) -> String {
 
 pub(super) fn condition(only: Only) -> String {
     match only.is {
-        [] => format!("`{}` is there", only.key),
+        [] => format!("`{}` is set", only.key),
         values => format!("`{}` is {}", only.key, quoted(values)),
     }
 }

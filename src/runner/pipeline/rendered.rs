@@ -1,7 +1,7 @@
-//! Mistakes as a person sees them: in the layout of rustc, which people and editors already read.
+//! Renders errors and warnings in the layout of rustc, which people and editors know.
 //!
-//! Knows no rule of the file. What it shows was typed by anybody or made by a program, so it may be hostile, endless, or wrong
-//! in twenty thousand places: all text is harmless, of a long line a piece is shown, and of many mistakes the first.
+//! Knows no rule of the file. The input may be hostile, endless, or have twenty thousand errors: control characters are
+//! replaced, long lines are cut, and only the first errors are shown.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use super::problem::{Label, Problem, Severity};
 use super::source::{Sources, Span};
 use crate::shown;
 
-/// Mistakes that are shown, and as many warnings. Nobody reads more before the next attempt.
+/// Maximum number of errors shown, and of warnings.
 const SHOWN: usize = 50;
-/// Characters of a sentence: the longest path that a system takes has 4096, and no name has a tenth of that.
+/// Maximum characters of a sentence: a path has up to 4096, a name less than a tenth of that.
 const SENTENCE: usize = 600;
-/// Bytes of a line that are looked at on either side of the place that is meant.
+/// Bytes of a line that are shown on either side of a position.
 const AROUND: usize = 2000;
-/// Bytes between two places that are shown as one piece of text.
+/// Maximum bytes between two positions that are shown as one snippet.
 const TOGETHER: usize = 64 << 10;
 
-/// Plain, or with the escape codes of a terminal.
+/// Plain, or with terminal escape codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     /// Text only.
@@ -29,7 +29,7 @@ pub enum Look {
     Coloured,
 }
 
-/// All of them, each followed by an empty line, and last how many there are.
+/// All of them, each followed by an empty line, then their number.
 pub(super) fn screen(problems: &[Problem], sources: Option<&Sources>, look: Look) -> String {
     let renderer = match look {
         Look::Plain => Renderer::plain(),
@@ -45,11 +45,11 @@ pub(super) fn screen(problems: &[Problem], sources: Option<&Sources>, look: Look
             text += "\n\n";
         }
     }
-    text += &more(errors, "mistake");
+    text += &more(errors, "error");
     text += &more(warnings, "warning");
     if let (Some(sources), 1..) = (sources, errors) {
-        let mistakes = if errors == 1 { "mistake" } else { "mistakes" };
-        text += &format!("{errors} {mistakes} in {}, nothing was run\n", sentence(&sources.of(Span::FILE).name));
+        let noun = if errors == 1 { "error" } else { "errors" };
+        text += &format!("{errors} {noun} in {}, nothing was run\n", sentence(&sources.of(Span::FILE).name));
     }
     text
 }
@@ -58,7 +58,7 @@ fn more(all: usize, noun: &str) -> String {
     match all.saturating_sub(SHOWN) {
         0 => String::new(),
         1 => format!("and 1 more {noun}\n\n"),
-        more => format!("and {more} more {noun}s like these or others\n\n"),
+        more => format!("and {more} more {noun}s\n\n"),
     }
 }
 
@@ -76,7 +76,7 @@ fn group<'a>(problem: &'a Problem, sources: Option<&'a Sources>) -> Group<'a> {
     group.elements(problem.notes.iter().map(|text| note(text))).elements(problem.help.iter().map(|text| help(text)))
 }
 
-/// One line of bearable length.
+/// One line of limited length.
 fn sentence(text: &str) -> Cow<'_, str> {
     match shown::brief(text, SENTENCE) {
         Cow::Borrowed(text) => shown::line(text),
@@ -84,7 +84,7 @@ fn sentence(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A piece of text for all places that lie near each other, in the order in which the labels name them.
+/// One snippet for all positions near each other, in the order of the labels.
 fn pieces<'a>(labels: &'a [Label], sources: &'a Sources) -> Vec<Element<'a>> {
     let mut pieces: Vec<Vec<&Label>> = Vec::new();
     for label in labels {
@@ -103,7 +103,7 @@ fn pieces<'a>(labels: &'a [Label], sources: &'a Sources) -> Vec<Element<'a>> {
     pieces.into_iter().map(|labels| piece(&labels, sources)).collect()
 }
 
-/// The lines from the first to the last label; of a file of a million lines, no more than those are looked at.
+/// The lines from the first to the last label; reads no other lines of a large file.
 fn piece<'a>(labels: &[&'a Label], sources: &'a Sources) -> Element<'a> {
     let first = labels.iter().min_by_key(|label| label.span.start).expect("a piece is made of a label at least");
     let last = labels.iter().map(|label| label.span.start as usize).max().unwrap_or_default();
@@ -114,7 +114,7 @@ fn piece<'a>(labels: &[&'a Label], sources: &'a Sources) -> Element<'a> {
     let start = text[..from].rfind('\n').map_or(0, |at| at + 1);
     let name = sentence(&source.name);
     if from - start > AROUND {
-        // So far to the right nothing can be shown of the line that would say where that is.
+        // So far to the right, the start of the line can't be shown.
         return Origin::path(name).line(line).char_column(column).into();
     }
     let last = text.floor_char_boundary(last);
@@ -130,15 +130,15 @@ fn piece<'a>(labels: &[&'a Label], sources: &'a Sources) -> Element<'a> {
     Snippet::source(of_equal_length(&text[start..end])).path(name).line_start(line).annotations(annotations).into()
 }
 
-/// The end of the line in which the last label ends, where that is not too far.
+/// The end of the last label's line, if it is near.
 fn ends_within(labels: &[&Label], text: &str, most: usize) -> usize {
     let end = labels.iter().map(|label| label.span.end as usize).max().unwrap_or_default();
     let end = text.floor_char_boundary(end.min(most));
     text[end..most.max(end)].find('\n').map_or(most.max(end), |at| end + at)
 }
 
-/// What a terminal must not get is replaced by as many bytes, so that no place moves; other such characters the renderer
-/// replaces itself. A carriage return would be shown as a sign of its own.
+/// Replaces control characters by as many bytes, so that positions stay valid; the renderer itself replaces others. It would
+/// show a carriage return as a symbol.
 fn of_equal_length(text: &str) -> String {
     let replaced = |c: char| match c {
         '\r' => " ",
@@ -180,9 +180,7 @@ mod tests {
             .collect();
         let shown = screen(&problems, Some(&sources(&text)), Look::Plain);
         assert_eq!(shown.matches("error: mistake").count(), SHOWN);
-        assert!(
-            shown.ends_with("and 950 more mistakes like these or others\n\n1000 mistakes in p.toml, nothing was run\n")
-        );
+        assert!(shown.ends_with("and 950 more errors\n\n1000 errors in p.toml, nothing was run\n"));
     }
 
     #[test]

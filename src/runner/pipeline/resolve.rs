@@ -1,6 +1,6 @@
-//! Names become edges: which output of which stage, which data set, which file each stage reads.
+//! Resolves names to edges: the stage outputs, data sets and files that each stage reads.
 //!
-//! Knows no TOML and no file system. What follows from the edges without being typed is found in `lineage`.
+//! Knows no TOML and no file system. `lineage` derives further values from the edges.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use super::words::stage_of;
 use super::{Dataset, DatasetId, Input, InputSource, OutputId, Parameter, Stage, StageId};
 use crate::kind::{self, KeySpec, OutputRole, Presence, Role, ValueType};
 
-/// What the names of a section stand for; nothing where the table of that name is wrong, which has been said already.
+/// The entries of a section by name; `None` for invalid ones, which have been reported.
 pub(super) type Names<T> = HashMap<String, Option<T>>;
 
 /// Everything that a stage can name.
@@ -40,11 +40,11 @@ pub(super) struct Resolver<'a> {
     pub used_datasets: Vec<bool>,
     pub used_models: Vec<bool>,
     pub problems: Vec<Problem>,
-    /// Where a name was typed that no stage has: what several members read alike is one mistake.
+    /// Positions of unknown stage names: equal errors of several members are reported once.
     pub unknown: HashSet<Span>,
 }
 
-/// A stage on its way from its table to what is meant.
+/// A stage being resolved.
 pub(super) struct Building<'a> {
     /// Its number.
     pub place: usize,
@@ -55,7 +55,7 @@ pub(super) struct Building<'a> {
 }
 
 impl Resolver<'_> {
-    /// Turns a table into a stage. What can't be resolved is reported and left out.
+    /// Turns a table into a stage. Unresolved names are reported and left out.
     pub(super) fn stage(&mut self, place: usize) -> Stage {
         let table = &self.tables[place];
         let stage = Stage {
@@ -110,7 +110,7 @@ impl Resolver<'_> {
 
     fn default(&self, building: &mut Building<'_>, key: &KeySpec) {
         let value = match key.presence {
-            // A key that was typed wrongly has no default: it has been reported.
+            // An invalid key has no default and has been reported.
             _ if building.table.values.has(key.name) => None,
             Presence::Default(literal) => Some(literal.into()),
             Presence::OfPipeline => Some(Value::Integer(self.seed.try_into().unwrap_or(i64::MAX))),
@@ -121,7 +121,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// A path: another stage's output where it is one or lies in one, else a file or folder of the workspace.
+    /// A path: at or inside another stage's output, else a file or folder of the workspace.
     pub(super) fn path(&self, typed: &str) -> InputSource {
         let path = normalize(self.root, typed);
         match self.writers.over(&path) {
@@ -169,10 +169,10 @@ impl Resolver<'_> {
                         (Some(output), Some(other)) if output == *other => {
                             Problem::error(format!("`{typed}` is listed twice")).at(span, "")
                         }
-                        _ => Problem::error(format!("two of `{}` are called `{name}`", key.name))
+                        _ => Problem::error(format!("two of `{}` have the name `{name}`", key.name))
                             .at(span, "")
-                            .note("each is called after its stage, or its file without the ending")
-                            .help("rename one of the files, or read it by a stage of kind \"checkpoint-import\", after which it is called"),
+                            .note("each is named after its stage, or its file without extension")
+                            .help("rename one of the files, or import it with a stage of kind \"checkpoint-import\""),
                     });
                     continue;
                 }
@@ -186,9 +186,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// What a stage gives is called after it, so that tables and reports can say whose numbers these are; an output that
-    /// is never meant without its name, by that too. Of a member, only the coordinates that `typed` chose are part of that:
-    /// where it says `intra`, the stage is what it would be without a sweep.
+    /// The name of a network in tables and reports: its stage's, with the output's name if references need that. Of a member's
+    /// coordinates only those in `typed` are included: read as `intra`, the stage is named as without a sweep.
     fn name_of(&self, output: OutputId, typed: &str) -> String {
         let stage = &self.tables[output.stage.index()];
         let reference = Reference::parse(typed);
@@ -198,7 +197,7 @@ impl Resolver<'_> {
         if output.by_name { format!("{name}.{}", output.name) } else { name }
     }
 
-    /// `rank`, `rank.easy` or some members of it, as what gives what the key takes.
+    /// Resolves `rank`, `rank.easy` or some members of it to outputs that fit the key.
     fn references(
         &mut self,
         building: &Building<'_>,
@@ -212,7 +211,7 @@ impl Resolver<'_> {
         members.into_iter().filter_map(output).collect()
     }
 
-    /// The stages that a name stands for where it was typed: one, or the members that its brackets choose.
+    /// The stages that a name refers to: one, or the members that its brackets select.
     fn members(
         &mut self,
         building: &Building<'_>,
@@ -238,7 +237,7 @@ impl Resolver<'_> {
             let problem = self.no_such_member(family, typed, span);
             self.problems.push(problem);
         } else if members.len() > 1 && !matches!(key.value_type, ValueType::StagesOrFiles(_)) {
-            let title = format!("`{typed}` is {} stages, `{}` takes one", members.len(), key.name);
+            let title = format!("`{typed}` is {} stages, but `{}` takes one", members.len(), key.name);
             let name = &self.tables[members[0].index()].name;
             self.problems.push(Problem::error(title).at(span, "").help(format!("name one, such as `{name}`")));
             return Vec::new();
@@ -246,7 +245,7 @@ impl Resolver<'_> {
         members
     }
 
-    /// The output of a stage that fits a key, whether `rank` was typed or `rank.easy`.
+    /// The output of a stage that fits a key, for `rank` as well as `rank.easy`.
     fn output_of(&mut self, stage: StageId, wanted: &Wanted<'_>) -> Option<OutputId> {
         let part = Reference::parse(wanted.typed).output;
         let role = wanted.role;
@@ -279,7 +278,7 @@ impl Resolver<'_> {
         Problem::error(title).at(span, "").help_if(near.or(all))
     }
 
-    /// The suggestion is taken from the stages that give what is wanted there.
+    /// Suggests only stages with a fitting output.
     fn no_such_stage(&self, name: &str, role: OutputRole, span: Span, perhaps_file: Option<&str>) -> Problem {
         let fits = |table: &&StageTable| table.outputs.iter().any(|output| output.role == role);
         let fitting = || {
@@ -323,7 +322,7 @@ pub(super) fn input_name(key: &str, one_of_several: Option<&str>) -> String {
     one_of_several.map_or_else(|| key.to_owned(), |name| format!("{key}.{name}"))
 }
 
-/// What a key takes of another stage.
+/// A reference to an output of another stage.
 struct Wanted<'a> {
     table: &'a StageTable,
     key: &'a KeySpec,
@@ -333,8 +332,7 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// The stage exists, but it doesn't give exactly one output that fits. `found` are those of that name, or those
-    /// that fit.
+    /// The error for a stage without exactly one fitting output. `found` are the outputs of that name, or those that fit.
     fn not_given_by(&self, other: &StageTable, part: Option<&str>, found: &[usize]) -> Problem {
         let Wanted { table, key, role, typed, span } = self;
         let full = |i: usize| format!("`{}.{}`", other.family, other.outputs[i].name);
@@ -360,8 +358,7 @@ impl Wanted<'_> {
     }
 }
 
-/// What a name stands for. The error is empty where its table is wrong, which has been said already; `is_worth_it`: with the
-/// name that was probably meant.
+/// Resolves a name. The error is empty if its table is invalid, which has been reported; `is_worth_it`: with a suggestion.
 fn named<T: Copy>(names: &Names<T>, typed: &Typed, what: &str, is_worth_it: bool) -> Result<T, Option<Problem>> {
     let name = typed.text();
     if let Some(known) = names.get(name) {
@@ -372,7 +369,7 @@ fn named<T: Copy>(names: &Names<T>, typed: &Typed, what: &str, is_worth_it: bool
     Err(Some(Problem::error(format!("no {what} is called `{name}`")).at(typed.span, "").help_if(help)))
 }
 
-/// A few of the names that there are, for who can't be told which was meant.
+/// Lists some of the existing names, if none is near.
 fn known_names(what: &str, names: impl IntoIterator<Item = impl AsRef<str>>) -> Option<String> {
     const SHOWN: usize = 6;
     let mut names: Vec<String> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();

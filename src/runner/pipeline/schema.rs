@@ -1,7 +1,7 @@
 //! The JSON Schema of the pipeline file, for editors: completion, hover texts, red underlines while typing.
 //!
-//! Made of the tables of `kind`, so it can't say anything else than the reader does. Self-contained, draft 2020-12. It
-//! knows what one table may say; whether a name exists, and rules across stages, only the program can tell.
+//! Generated from the tables of `kind`, so it agrees with the parser. Self-contained, draft 2020-12. It covers single tables;
+//! only the program checks names and rules across stages.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -14,7 +14,7 @@ use crate::kind::{
 /// The names of stages, data sets, models and pipelines.
 const NAME: &str = "^[A-Za-z0-9_-]{1,100}$";
 
-/// The schema, as `intrada-run schema` prints it. Ends in a line feed.
+/// The schema, as printed by `intrada-run schema`. Ends with a line feed.
 pub fn text() -> String {
     format!("{:#}\n", schema())
 }
@@ -48,10 +48,10 @@ pub fn schema() -> Json {
         "additionalProperties": false,
         "properties": {
             "format": { "const": pipeline::FORMAT, "description": "The version of the file format." },
-            "pipeline": table(&[pipeline::KEYS], &[], "What holds for every stage."),
+            "pipeline": table(&[pipeline::KEYS], &[], "Settings for all stages."),
             "resources": resources(),
             "classes": {
-                "description": "The classes by index, where `classes` of [pipeline] names no set.",
+                "description": "The classes by index, if `classes` of [pipeline] names no set.",
                 "type": "array",
                 "minItems": 2,
                 "maxItems": 255,
@@ -59,27 +59,27 @@ pub fn schema() -> Json {
             },
             "datasets": named("Where images come from.", choice("format", variants(dataset::FORMATS))),
             "models": named("The networks.", choice("arch", variants(model::ARCHS))),
-            "stages": named("What is done. A stage that names another runs after it.", choice("kind", kinds)),
+            "stages": named("The stages. A stage that names another runs after it.", choice("kind", kinds)),
         },
     })
 }
 
 /// `[resources]`: its own keys, and any other name with a number.
 fn resources() -> Json {
-    let mut table = table(&[execution::RESOURCES], &[], "What there is to run stages on.");
+    let mut table = table(&[execution::RESOURCES], &[], "Resources for running stages.");
     table["additionalProperties"] = json!({ "type": "integer", "minimum": 1 });
     table
 }
 
-/// A form of a table that a key chooses.
+/// A form of a table that a key selects.
 struct Form {
     name: &'static str,
     summary: &'static str,
     keys: Keys,
-    /// Beside these, the same for every form.
+    /// Additional keys, the same for every form.
     shared: &'static [KeySpec],
     exactly_one: &'static [&'static str],
-    /// Whether an axis of its matrix may be no key; `None`: it can't have one.
+    /// Whether its matrix may have axes that aren't keys; `None`: it has no matrix.
     sweeps: Option<bool>,
 }
 
@@ -93,7 +93,7 @@ fn named(description: &str, table: Json) -> Json {
     })
 }
 
-/// A table whose form the key `by` chooses.
+/// A table whose form the key `by` selects.
 fn choice(by: &str, forms: impl Iterator<Item = Form> + Clone) -> Json {
     let then = |form: Form| {
         let mut table = table(form.keys, form.exactly_one, form.summary);
@@ -120,7 +120,7 @@ fn choice(by: &str, forms: impl Iterator<Item = Form> + Clone) -> Json {
     })
 }
 
-/// Adds `matrix`. A key that it gives needn't be in the table: which are missing then only the program can tell.
+/// Adds `matrix`. Keys that it sets may be missing in the table, so the program checks for missing keys then.
 fn may_be_swept(table: &mut Json, matrix: Json) {
     table["properties"]["matrix"] = matrix;
     let mut rules = Map::new();
@@ -151,14 +151,14 @@ fn matrix(keys: Keys, is_free: bool) -> Json {
             },
         })
     };
-    let include = "goes into each combination of the axes that it doesn't contradict, else is one of its own";
+    let include = "extends each combination of the axes that it doesn't contradict, else adds a new one";
     axes.insert("include".to_owned(), list(others(scalar()), include));
-    // An axis of a stage that is read may be named, so any name may.
-    let exclude = "combinations that there aren't; may name axes of the stages that are read";
+    // May name axes of other stages, so any name is valid.
+    let exclude = "combinations to remove; may name axes of the stages that are read";
     axes.insert("exclude".to_owned(), list(scalar(), exclude));
     json!({
-        "description": "Makes a sweep of the stage: a list of values for each key that differs. What comes after it is there \
-                        once a member.",
+        "description": "Turns the stage into a sweep: a list of values for each key that varies. Dependents are generated per \
+                        member.",
         "type": "object",
         "minProperties": 1,
         "additionalProperties": others(axis(scalar())),
@@ -199,12 +199,12 @@ fn property(key: &KeySpec) -> Json {
     let mut property = values(key.value_type);
     let mut description = key.doc.to_owned();
     if let Some(only) = key.only {
-        let condition = if only.is.is_empty() { "there".to_owned() } else { only.is.join(" or ") };
-        description += &format!(" (only where {} is {condition})", only.key);
+        let condition = if only.is.is_empty() { "set".to_owned() } else { only.is.join(" or ") };
+        description += &format!(" (only if {} is {condition})", only.key);
     }
     match key.presence {
         Presence::Default(literal) => property["default"] = json!(Value::from(literal)),
-        Presence::OfPipeline => description += "; default: what [pipeline] says",
+        Presence::OfPipeline => description += "; default: that of [pipeline]",
         Presence::Required | Presence::Optional => {}
     }
     if !key.origin.is_empty() {
@@ -222,7 +222,7 @@ fn values(value_type: ValueType) -> Json {
     let byte = || json!({ "type": "integer", "minimum": 0, "maximum": 255 });
     let cpu = json!({ "type": "integer", "minimum": 1, "description": "CPU threads" });
     let mut memory = size();
-    memory["description"] = json!("how much memory, with its unit");
+    memory["description"] = json!("memory, with unit");
     match value_type {
         ValueType::Flag => json!({ "type": "boolean" }),
         ValueType::Integer { min, max: i64::MAX } => json!({ "type": "integer", "minimum": min }),

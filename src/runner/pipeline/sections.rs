@@ -1,6 +1,6 @@
-//! What the sections of the file have in common: `format`, names, tables by name, tables whose form a key chooses.
+//! Common parts of the file's sections: `format`, names, tables by name, tables whose form a key selects.
 //!
-//! Knows no section's meaning; `header`, `datasets`, `models` and `stages` read one each.
+//! Knows no section's meaning; `header`, `datasets`, `models` and `stages` each read theirs.
 
 use super::near::did_you_mean;
 use super::problem::Problem;
@@ -10,7 +10,7 @@ use super::source::Span;
 use super::words::one_of;
 use crate::kind::{Variant, pipeline};
 
-/// `format`, and sections that don't exist.
+/// Checks `format` and reports unknown sections.
 pub(super) fn check_format(reader: &mut Reader<'_>, file: &Table) {
     for entry in &file.0 {
         if entry.key != "format" && !pipeline::SECTIONS.contains(&&*entry.key) {
@@ -28,31 +28,30 @@ pub(super) fn check_format(reader: &mut Reader<'_>, file: &Table) {
         .help("install a newer intrada"),
         Some((_, span)) => Problem::error("`format` is the version of the file format")
             .at(span, format!("expected {}", pipeline::FORMAT)),
-        None => Problem::error("the file doesn't say which version of the format it has")
+        None => Problem::error("the file has no `format`, its format version")
             .at(Span::FILE, "")
             .help(format!("add `format = {}` as the first line", pipeline::FORMAT)),
     };
     reader.problems.push(problem);
 }
 
-/// Whether something can be the name of a stage, a data set, a model or the pipeline: it becomes a folder and part of
-/// `a.b`.
+/// Whether it is a valid name of a stage, a data set, a model or the pipeline: a folder name, and a part of `a.b`.
 pub(super) fn is_name(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
-/// A section that is one table, and its place; nothing where it isn't there or is something else, which is reported.
+/// A section that is one table, and its position; `None` if it is missing or invalid (and reported).
 pub(super) fn section<'t>(reader: &mut Reader<'_>, file: &'t Table, name: &str) -> Option<(&'t Table, Span)> {
     let entry = file.get(name)?;
     let Item::Table(table) = &entry.node.item else {
-        let title = format!("`{name}` is a section, this is {}", entry.node.item.words());
+        let title = format!("`{name}` is a section, not {}", entry.node.item.words());
         reader.problems.push(Problem::error(title).at(entry.key_span, format!("expected [{name}]")));
         return None;
     };
     Some((table, entry.key_span))
 }
 
-/// The tables of a section, with their names: those that aren't tables, or have no proper name, are reported.
+/// The tables of a section, with their names. Reports values that aren't tables, and invalid names.
 pub(super) fn tables<'t>(
     reader: &mut Reader<'_>,
     file: &'t Table,
@@ -61,7 +60,7 @@ pub(super) fn tables<'t>(
 ) -> Vec<(&'t Entry, &'t Table)> {
     let Some(entry) = file.get(section) else { return Vec::new() };
     let Item::Table(table) = &entry.node.item else {
-        let title = format!("`{section}` is a section, this is {}", entry.node.item.words());
+        let title = format!("`{section}` is a section, not {}", entry.node.item.words());
         reader.problems.push(Problem::error(title).at(entry.node.span, format!("expected [{section}.<name>]")));
         return Vec::new();
     };
@@ -75,7 +74,7 @@ pub(super) fn tables<'t>(
                 reader.problems.push(Problem::error(title).at(entry.key_span, rule));
             }
             item => {
-                let title = format!("`{section}` holds tables, `{}` is {}", entry.key, item.words());
+                let title = format!("`{section}` contains tables, but `{}` is {}", entry.key, item.words());
                 let label = format!("expected [{section}.{}]", entry.key);
                 reader.problems.push(Problem::error(title).at(entry.key_span, label));
             }
@@ -84,7 +83,7 @@ pub(super) fn tables<'t>(
     tables
 }
 
-/// The variant that `key` chooses, and the table's values.
+/// The variant that `key` selects, and the table's values.
 pub(super) fn read_variant(
     reader: &mut Reader<'_>,
     (entry, table): (&Entry, &Table),
@@ -113,7 +112,7 @@ pub(super) fn read_variant(
                 .at(span, format!("expected {}", one_of(&names)))
                 .help_if(did_you_mean(name, names.iter().copied())),
         },
-        Some((item, span)) => Problem::error(format!("`{key}` takes a string, this is {}", item.words()))
+        Some((item, span)) => Problem::error(format!("`{key}` takes a string, not {}", item.words()))
             .at(span, format!("expected {}", one_of(&names))),
         None => Problem::error(format!("{what} `{}` needs `{key}`", entry.key))
             .at(entry.key_span, format!("`{key}` is missing: {}", one_of(&names))),
@@ -122,10 +121,10 @@ pub(super) fn read_variant(
     None
 }
 
-/// What to do with a key that this variant doesn't have, though others do.
+/// Advice for a key that only other variants have.
 fn elsewhere(entry: &Entry, key: &str, variant: &Variant, variants: &[Variant]) -> Option<String> {
     let has = |variant: &Variant| all(variant.keys).any(|known| known.name == entry.key);
     let others: Vec<&str> = variants.iter().filter(|other| has(other)).map(|other| other.name).collect();
     let is_of_others = !has(variant) && !others.is_empty();
-    is_of_others.then(|| format!("leave it out: it is a key where `{key}` is {}", one_of(&others)))
+    is_of_others.then(|| format!("remove it: it is a key only if `{key}` is {}", one_of(&others)))
 }

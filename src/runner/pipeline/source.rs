@@ -1,11 +1,10 @@
-//! The texts that a pipeline was made of, and places in them.
+//! The source texts of a pipeline, and positions in them.
 //!
-//! Knows no TOML. A text is the pipeline file or one argument of `--set`, so that a mistake can be shown where it was
-//! typed.
+//! Knows no TOML. A text is the pipeline file or one argument of `--set`, so that errors point to where they were typed.
 
 use std::sync::{Arc, OnceLock};
 
-/// A place in one of the [`Sources`]: bytes `start..end`.
+/// A position in one of the [`Sources`]: bytes `start..end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// Which text: 0 is the pipeline file, the others are arguments of `--set` in the order of the command line.
@@ -17,19 +16,19 @@ pub struct Span {
 }
 
 impl Span {
-    /// The start of the pipeline file: the place of what isn't written anywhere.
+    /// The start of the pipeline file: the position of things that aren't written anywhere.
     pub const FILE: Span = Span { source: 0, start: 0, end: 0 };
 
-    /// Whether it lies in an argument of `--set`.
+    /// Whether it is in an argument of `--set`.
     pub fn is_argument(self) -> bool {
         self.source > 0
     }
 }
 
-/// One text and what it is called in messages.
+/// One text and its name in messages.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The file as the person named it, or `--set`.
+    /// The file as typed, or `--set`.
     pub name: String,
     /// Its content.
     pub text: String,
@@ -39,7 +38,7 @@ pub struct Source {
 #[derive(Clone, Debug)]
 pub struct Sources(Arc<[Kept]>);
 
-/// A text, and where its lines begin, once somebody has asked for one.
+/// A text, and the lazily computed starts of its lines.
 #[derive(Debug)]
 struct Kept {
     source: Source,
@@ -66,7 +65,7 @@ impl Sources {
         self.0.iter().map(|kept| &kept.source)
     }
 
-    /// The text that `span` lies in.
+    /// The text that contains `span`.
     pub fn of(&self, span: Span) -> &Source {
         &self.0[span.source as usize].source
     }

@@ -1,6 +1,6 @@
-//! `[stages.…]`: each table read against the keys of its kind, and the outputs that follow from it.
+//! `[stages.…]`: reads each table according to its kind, and derives its outputs.
 //!
-//! Knows no other stage: names are still names here. `resolve` turns them into edges when every stage is known.
+//! Knows no other stage: names stay names here. `resolve` turns them into edges when all stages are known.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -20,7 +20,7 @@ use super::words::one_of;
 use super::{Coordinate, Output, OutputId, StageId};
 use crate::kind::{self, Kind, Runs};
 
-/// A stage as read: its kind is known, its names aren't resolved yet.
+/// A stage with known kind and unresolved names.
 pub(super) struct StageTable {
     pub name: String,
     /// Its name in the file, which the members of a sweep share.
@@ -33,15 +33,15 @@ pub(super) struct StageTable {
     pub execution: Execution,
 }
 
-/// What was read of the section.
+/// The contents of the section.
 pub(super) struct StageTables {
-    /// Those of a known kind, in the order of the file; a swept stage is there once for each member.
+    /// The stages of a known kind, in file order; a swept stage occurs once per member.
     pub stages: Vec<StageTable>,
-    /// Which members there are, and which of them each reads.
+    /// The members of sweeps, and which of them each stage reads.
     pub sweeps: Sweeps,
-    /// The names of the others, so that what refers to them isn't told that they don't exist.
+    /// The names of invalid stages, so that references to them aren't reported as unknown.
     pub unreadable: Vec<String>,
-    /// Who writes what.
+    /// Which stage writes which path.
     pub writers: Writers,
 }
 
@@ -96,7 +96,7 @@ fn kind_of(reader: &mut Reader<'_>, entry: &Entry, table: &Table) -> Option<&'st
                 .help_if(did_you_mean(name, names.iter().copied())),
         },
         Some((item, span)) => {
-            Problem::error(format!("`kind` takes a string, this is {}", item.words())).at(span, expected())
+            Problem::error(format!("`kind` takes a string, not {}", item.words())).at(span, expected())
         }
         None => Problem::error(format!("stage `{}` needs `kind`", entry.key))
             .at(entry.key_span, "`kind` is missing")
@@ -126,11 +126,9 @@ fn declared_outputs(reader: &mut Reader<'_>, values: &Values, root: &Path, own: 
         let path = normalize(root, typed);
         if let Some(reason) = refused_as_output(&path, own) {
             let problem = Problem::error(format!("`{typed}` can't be an output: {reason}")).at(span, "");
-            reader.problems.push(
-                problem.note(
-                    "an output lies below the workspace root, outside `cache`, under names that file systems take",
-                ),
-            );
+            reader
+                .problems
+                .push(problem.note("outputs must be below the workspace root, outside `cache`, with valid file names"));
             continue;
         }
         outputs.push(Output {
@@ -145,10 +143,10 @@ fn declared_outputs(reader: &mut Reader<'_>, values: &Values, root: &Path, own: 
     outputs
 }
 
-/// Notes who writes what.
+/// Records which stage writes which path.
 fn writers(reader: &mut Reader<'_>, stages: &[StageTable]) -> Writers {
     let mut writers = Writers::default();
-    // Of the members of a sweep one pair is enough to see it.
+    // One pair of members of a sweep is enough.
     let mut told = HashSet::new();
     for (stage, table) in stages.iter().enumerate() {
         for (output, declared) in table.outputs.iter().enumerate() {
@@ -156,7 +154,7 @@ fn writers(reader: &mut Reader<'_>, stages: &[StageTable]) -> Writers {
             if let Err(other) = writers.insert(&declared.path, id) {
                 let first = &stages[other.stage.index()];
                 let other = &first.outputs[other.output];
-                // Where an axis is missing, that has been told.
+                // A missing axis has been reported.
                 let is_open = declared.name.contains(PLACEHOLDER);
                 if !is_open && told.insert((declared.span, other.span)) {
                     reader.problems.push(overlap(table, declared, first, other));
@@ -172,7 +170,7 @@ fn overlap(stage: &StageTable, output: &Output, first: &StageTable, other: &Outp
     let title = match (output.path == other.path, stage.name == first.name) {
         (true, true) => format!("`{path}` is declared twice"),
         (true, false) => format!("`{}` and `{}` both write `{path}`", first.name, stage.name),
-        (false, _) => format!("the outputs `{other_path}` and `{path}` overlap: one lies in the other"),
+        (false, _) => format!("the outputs `{other_path}` and `{path}` overlap: one is inside the other"),
     };
     let problem = Problem::error(title);
     if stage.name == first.name {
@@ -185,6 +183,6 @@ fn overlap(stage: &StageTable, output: &Output, first: &StageTable, other: &Outp
     }
     let differ = |coordinate: &&Coordinate| !first.coordinates.contains(coordinate);
     let axis = stage.coordinates.iter().find(differ).map_or("", |coordinate| coordinate.axis.as_str());
-    let help = format!("each member needs a path of its own: put `${{matrix.{axis}}}` into `outputs`");
+    let help = format!("each member needs its own path: put `${{matrix.{axis}}}` into `outputs`");
     problem.at(output.span, "all members of a sweep write this").help(help)
 }

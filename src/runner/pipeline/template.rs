@@ -1,7 +1,7 @@
-//! What `init` writes: a commented pipeline that runs as it stands.
+//! The pipeline that `init` writes: commented and ready to run.
 //!
-//! Looks at no file: what is known of a person's own folders comes in. Without any it is the quickstart itself with another
-//! head, so that there is one such text, which is run and tested as a file of its own.
+//! Reads no file: the caller passes what it found in the user's folders. Without folders it is the quickstart with another
+//! head, so that there is only one such text, which is tested as its own file.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -15,13 +15,12 @@ const QUICKSTART: &str = include_str!("../../../pipelines/quickstart.toml");
 const HEAD: &str = "\
 #:schema ./pipeline.schema.json
 #
-# A pipeline to start from: intra-domain adaptation on road scenes that the program draws itself. It runs as it stands.
-# For your own pictures: intrada-run init --help
+# Intra-domain adaptation on synthetic road scenes, ready to run. For your own images: intrada-run init --help
 #
-# Editors that know TOML schemas complete keys and show what they mean, out of the file that the first line names.
+# Editors with TOML schema support complete and explain the keys, from the file in the first line.
 ";
 
-/// The text of a new pipeline on procedural scenes.
+/// A new pipeline on synthetic scenes.
 pub static TEMPLATE: LazyLock<String> = LazyLock::new(|| {
     let start = QUICKSTART.find("format = 1").expect("the quickstart is a pipeline file");
     HEAD.to_owned() + &QUICKSTART[start..].replacen("name = \"quickstart\"", "name = \"mine\"", 1)
@@ -29,7 +28,7 @@ pub static TEMPLATE: LazyLock<String> = LazyLock::new(|| {
 
 const OWN: &str = include_str!("template/own.toml");
 
-/// The same for each of the three trainings: settings with which so small a network learns something in minutes.
+/// Settings of all three trainings, with which the small network learns in minutes.
 const TRAINING: &str = "\
 iterations = 1000
 schedule_iterations = 1000
@@ -55,13 +54,13 @@ weights = [\"source-only\", \"inter\", \"intra\"]
 dataset = \"test\"";
 
 const NO_EVALUATION: &str = "
-# 6. Without labels it can't be measured how good the new network is, only how sure it is and where it says something else.
+# 6. Without labels: the confidence of the new network, and where its predictions differ.
 [stages.entropy-after]
 kind = \"entropy-inference\"
 weights = \"intra\"
 images = \"target\"
 
-#    On some labelled target images that no training sees it can:
+#    With some labelled target images that no training uses, its accuracy can be measured:
 #
 #     [datasets.test]
 #     format = \"folder\"
@@ -72,10 +71,10 @@ images = \"target\"
 #     weights = [\"source-only\", \"inter\", \"intra\"]
 #     dataset = \"test\"";
 
-/// Somebody's own folders. All paths are relative to the workspace's root, or absolute.
+/// A pipeline on the user's folders. All paths are relative to the workspace root, or absolute.
 #[derive(Clone, Debug)]
 pub struct Own {
-    /// The pipeline file, as it will be named on a command line.
+    /// The pipeline file, as named on a command line.
     pub file: String,
     /// The pipeline's name.
     pub name: String,
@@ -85,22 +84,22 @@ pub struct Own {
     pub source: Images,
     /// The images without labels.
     pub target: Images,
-    /// Labelled target images to measure on.
+    /// Labelled target images for evaluation.
     pub test: Option<Images>,
-    /// Pixels that training sees of an image, `[width, height]`.
+    /// Image size in training, `[width, height]` in pixels.
     pub size: [u32; 2],
 }
 
 /// The classes of [`Own`].
 #[derive(Clone, Debug)]
 pub enum Classes {
-    /// A set that has a name.
+    /// A named set.
     Set(&'static str),
     /// These, in the order of their indices.
     Named(Vec<String>),
 }
 
-/// Images and, where there are some, their labels.
+/// Images and, if any, their labels.
 #[derive(Clone, Debug)]
 pub struct Images {
     /// The folder of the images.
@@ -109,13 +108,13 @@ pub struct Images {
     pub labels: Option<PathBuf>,
     /// Label values to replace, as in the data set's `map`.
     pub map: Vec<(u8, u8)>,
-    /// When that map is right, or why it is there.
+    /// The condition under which that map is right, or its reason.
     pub why: String,
-    /// Other maps that may be the right one, each with when it is.
+    /// Other likely maps, each with its condition.
     pub others: Vec<(String, Vec<(u8, u8)>)>,
 }
 
-/// The text of a new pipeline on somebody's own folders. `None`: a path isn't UTF-8, and so can't stand in TOML.
+/// A new pipeline on the user's folders. `None`: a path isn't UTF-8, which TOML requires.
 pub fn own(own: &Own) -> Option<String> {
     let (set, classes) = match &own.classes {
         Classes::Set(name) => (format!("classes = {}\n\n", string(name)), String::new()),
@@ -126,10 +125,7 @@ pub fn own(own: &Own) -> Option<String> {
     };
     let test = match &own.test {
         Some(test) => {
-            format!(
-                "\n# Labelled target images that no training sees: only to measure on.\n[datasets.test]\n{}\n",
-                dataset(test, own.size)?
-            )
+            format!("\n# Labelled target images for evaluation only.\n[datasets.test]\n{}\n", dataset(test, own.size)?)
         }
         None => String::new(),
     };
@@ -148,7 +144,7 @@ pub fn own(own: &Own) -> Option<String> {
     Some(fill(OWN, &filled))
 }
 
-/// One pass, so that what is filled in is never taken for a place to fill.
+/// One pass, so that filled-in text is never read as a placeholder.
 fn fill(text: &str, values: &[(&str, String)]) -> String {
     let mut filled = String::new();
     let mut rest = text;
@@ -185,7 +181,7 @@ fn map(map: &[(u8, u8)]) -> String {
     format!("map = {{ {} }}", pairs.join(", "))
 }
 
-/// The deepest folder that holds both.
+/// The deepest folder that contains both.
 fn common(a: &Path, b: &Path) -> PathBuf {
     a.components().zip(b.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
 }

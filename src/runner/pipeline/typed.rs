@@ -1,17 +1,17 @@
-//! A value as it stands in the file: what it is, and where.
+//! A value of the file with its position.
 //!
-//! Knows no key. What a key takes has been checked by whoever makes one.
+//! Knows no key. The creator has checked the value against its key.
 
 use super::source::Span;
 use super::value::Value;
 
-/// A value as it was typed, checked against what its key takes.
+/// A value of the file, checked against its key.
 #[derive(Clone, Debug)]
 pub(super) struct Typed {
     pub value: Value,
-    /// The value's place.
+    /// The value's position.
     pub span: Span,
-    /// The places of the elements, if it is a list.
+    /// The positions of the elements, if it is a list.
     pub elements: Vec<Span>,
 }
 
@@ -21,7 +21,7 @@ impl Typed {
         self.value.as_text().unwrap_or_default()
     }
 
-    /// The strings of a list, or the one string, each with its place.
+    /// The strings of a list, or the one string, each with its position.
     pub(super) fn texts(&self) -> Vec<(&str, Span)> {
         match &self.value {
             Value::Text(text) => vec![(text, self.span)],

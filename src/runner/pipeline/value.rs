@@ -1,8 +1,7 @@
-//! The value of a parameter, free of TOML and of any kind.
+//! The value of a parameter, independent of TOML and of kinds.
 //!
-//! Its canonical text is what a key hashes and what `why` shows, so equal values must have equal texts however they
-//! were typed: `0.60` and `0.6`, `1_000` and `1000`. Whether `1` is a whole number or a number is decided by what the
-//! key takes.
+//! Keys hash its canonical text and `why` shows it, so equal values have equal texts however they were typed: `0.60` and `0.6`,
+//! `1_000` and `1000`. The type of the key decides whether `1` is an integer or a number.
 
 use std::fmt::{self, Write as _};
 
@@ -15,18 +14,18 @@ use crate::kind::Literal;
 pub enum Value {
     /// `true` or `false`.
     Flag(bool),
-    /// A whole number.
+    /// An integer.
     Integer(i64),
     /// A number; finite, and never -0.
     Number(f64),
     /// A string.
     Text(String),
-    /// A list, of whatever.
+    /// A list of values.
     List(Vec<Value>),
 }
 
 impl Value {
-    /// The one text of this value: JSON without blanks, numbers as the shortest text that reads back equal.
+    /// The canonical text of this value: JSON without spaces, numbers as the shortest text that parses to the same value.
     pub fn canonical(&self) -> String {
         self.to_string()
     }
@@ -39,7 +38,7 @@ impl Value {
         }
     }
 
-    /// The whole number, if it is one.
+    /// The integer, if it is one.
     pub fn as_integer(&self) -> Option<i64> {
         match self {
             Value::Integer(number) => Some(*number),
@@ -47,7 +46,7 @@ impl Value {
         }
     }
 
-    /// The truth value, if it is one.
+    /// The boolean, if it is one.
     pub fn as_flag(&self) -> Option<bool> {
         match self {
             Value::Flag(flag) => Some(*flag),
@@ -55,7 +54,7 @@ impl Value {
         }
     }
 
-    /// The elements; of anything but a list, none.
+    /// The elements of a list, else empty.
     pub fn elements(&self) -> &[Value] {
         match self {
             Value::List(elements) => elements,
@@ -69,7 +68,7 @@ impl fmt::Display for Value {
         match self {
             Value::Flag(flag) => write!(f, "{flag}"),
             Value::Integer(number) => write!(f, "{number}"),
-            // `{:?}` keeps the point of whole numbers and turns to exponents where zeros would pile up.
+            // `{:?}` keeps the decimal point of integral numbers and uses exponents for very large and small ones.
             Value::Number(number) => write!(f, "{number:?}"),
             Value::Text(text) => f.write_str(&serde_json::Value::from(text.as_str()).to_string()),
             Value::List(elements) => {

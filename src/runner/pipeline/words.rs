@@ -1,6 +1,6 @@
-//! What a key takes, in words: the same for messages, the schema and the reference.
+//! The types of keys in words, shared by messages, the schema and the reference.
 //!
-//! Knows no value and no place.
+//! Knows no value and no position.
 
 use crate::kind::{Kind, MAX_SIDE, ValueType};
 
@@ -10,15 +10,15 @@ pub(super) fn stage_of(kind: &Kind) -> String {
     format!("{article} {} stage", kind.name)
 }
 
-/// What a key takes, with its article: "`lambda` takes a number".
+/// The type of a key with its article: "`lambda` takes a number".
 pub(super) fn noun(value_type: ValueType) -> &'static str {
     match value_type {
         ValueType::Flag => "a boolean",
-        ValueType::Integer { .. } | ValueType::OneOf(_) => "a whole number",
+        ValueType::Integer { .. } | ValueType::OneOf(_) => "an integer",
         ValueType::Number(_) => "a number",
         ValueType::Pair(_) => "a list of two numbers",
-        ValueType::Size => "a list of two whole numbers",
-        ValueType::Colour => "a list of three whole numbers",
+        ValueType::Size => "a list of two integers",
+        ValueType::Colour => "a list of three integers",
         ValueType::Texts | ValueType::Paths | ValueType::OutputPaths => "a list of strings",
         ValueType::LabelMap => "a table of label values",
         ValueType::StagesOrFiles(_) => "a string or a list of strings",
@@ -35,12 +35,12 @@ pub(super) fn noun(value_type: ValueType) -> &'static str {
     }
 }
 
-/// The same, as exactly as it can be said.
+/// The same, in detail.
 pub(super) fn expected(value_type: ValueType) -> String {
     match value_type {
         ValueType::Flag => "true or false".to_owned(),
-        ValueType::Integer { min, max: i64::MAX } => format!("a whole number, {min} or more"),
-        ValueType::Integer { min, max } => format!("a whole number from {min} to {max}"),
+        ValueType::Integer { min, max: i64::MAX } => format!("an integer, {min} or more"),
+        ValueType::Integer { min, max } => format!("an integer from {min} to {max}"),
         ValueType::OneOf(numbers) => alternatives(numbers.iter().map(i64::to_string)),
         ValueType::Number(interval) => format!("a number, {}", interval.words()),
         ValueType::Pair(interval) => format!("two numbers in brackets, each {}", interval.words()),
@@ -78,7 +78,7 @@ pub(super) fn alternatives(names: impl IntoIterator<Item = String>) -> String {
     listed(names, "or")
 }
 
-/// `a, b and c`, with another word in the place of "and".
+/// `a, b and c`, with another word instead of "and".
 pub(super) fn listed(names: impl IntoIterator<Item = String>, word: &str) -> String {
     let mut names: Vec<String> = names.into_iter().collect();
     match names.pop() {

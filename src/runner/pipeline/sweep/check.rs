@@ -1,6 +1,6 @@
-//! The rules that hold between the members of sweeps.
+//! Rules between the members of sweeps.
 //!
-//! Each mistake is told where it was typed, and once for all members that have it.
+//! Each error is reported at its position, once for all members that share it.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use super::matrix::Matrix;
 use super::name::{LONGEST, is_same, member_name};
 use super::{Family, Sweeps};
 
-/// Axes of one name are one axis where a stage meets both: then each value of the one has to be one of the other.
+/// Axes of the same name are one axis in a stage that reads both, so they need the same values.
 pub(super) fn partners(
     reader: &mut Reader<'_>,
     members: &Members,
@@ -32,8 +32,7 @@ pub(super) fn partners(
             let (one, other) = (&families[left.0].name, &families[right.0].name);
             let title =
                 format!("the axis `{}` of `{one}` and that of `{other}` have different values", axes.name(left));
-            let met =
-                format!("`{}` reads members of both, and those of equal value belong together", families[place].name);
+            let met = format!("`{}` reads members of both and pairs those of equal value", families[place].name);
             let problem = Problem { title, ..problem }.beside(axis_span(of, matrices), "not here").note(met);
             if !reader.problems.iter().any(|told| told.title == problem.title) {
                 reader.problems.push(problem.help("give both the same values"));
@@ -46,7 +45,7 @@ fn axis_span((family, axis): Column, matrices: &[Matrix]) -> Span {
     matrices[family].axes[axis].span
 }
 
-/// A value of one axis that the other hasn't: the mistake at its place, and the other axis.
+/// A value of one axis that is missing in the other: the error at its position, and the other axis.
 fn lonely(one: Column, other: Column, matrices: &[Matrix]) -> Option<(Problem, Column)> {
     let settings = |(family, axis): Column| {
         matrices[family].combinations.iter().filter_map(move |settings| settings[axis].as_ref())
@@ -87,13 +86,13 @@ pub(super) fn exclude(
             })
         });
         if members.rows.len() == before {
-            let title = "this excludes nothing: no combination has these values";
+            let title = "this exclusion matches no combination";
             reader.problems.push(Problem::warning(title).at(exclusion.span, ""));
         }
     }
 }
 
-/// A name is a folder, and tells a member from the others.
+/// Names are folder names and must be distinct.
 pub(super) fn names(reader: &mut Reader<'_>, sweeps: &Sweeps) {
     for (place, family) in sweeps.families.iter().enumerate() {
         let members = &sweeps.members[place];
@@ -108,7 +107,7 @@ pub(super) fn names(reader: &mut Reader<'_>, sweeps: &Sweeps) {
                 let title =
                     format!("a member of `{}` has a name of {} bytes, at most {LONGEST} fit", family.name, name.len());
                 let problem = Problem::error(title).at(family.span, "").note(format!("it is `{name}`"));
-                reader.problems.push(problem.help("names are made of the values: take shorter ones, or fewer axes"));
+                reader.problems.push(problem.help("names contain the values: use shorter ones, or fewer axes"));
                 break;
             }
             if !seen.insert(name.clone()) {

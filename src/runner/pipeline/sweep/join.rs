@@ -1,9 +1,8 @@
-//! The members of a stage out of those that it reads: a natural join over the axes that they share.
+//! Derives the members of a stage from those that it reads: a natural join over shared axes.
 //!
-//! Knows no keys and no files: stages are numbers here, and what they read are [`Read`]s. A column of the join is an axis
-//! of one stage. Members that came by different ways from one swept stage have that stage's column in common, so they
-//! meet again with themselves only; axes of one name that two stages have are compared by value. All of it is linear in
-//! the members that come out.
+//! Knows no keys and no files: stages are numbers, and their references are [`Read`]s. A column of the join is an axis of one
+//! stage. Members that depend on the same swept stage share its column, so each joins only with its own kin; axes of the same
+//! name of two stages are compared by value. Linear in the number of resulting members.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -11,28 +10,28 @@ use std::rc::Rc;
 use super::matrix::{Level, MOST, Matrix};
 use super::name::is_same;
 
-/// An axis: the place of its stage, and its place among that stage's axes.
+/// An axis: the position of its stage, and its position among that stage's axes.
 pub(super) type Column = (usize, usize);
 
-/// Where a member stands on one axis; empty where an inclusion leaves the axis out.
+/// A member's value on one axis; empty if an inclusion omits the axis.
 pub(super) type Cell = Option<Rc<Level>>;
-/// The same of several axes.
+/// The same for several axes.
 pub(super) type Cells = Vec<Cell>;
 
-/// That one stage reads members of another.
+/// A reference of one stage to members of another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Read {
-    /// The name as it was typed.
+    /// The name as typed.
     pub typed: String,
-    /// The place of the stage that is read.
+    /// The position of the stage that is read.
     pub family: usize,
-    /// Only members with these values are read; the reader doesn't take these axes over.
+    /// Reads only members with these values; the reader doesn't inherit these axes.
     pub fixed: Vec<(String, String)>,
-    /// Axes along which all members are read at once; the reader doesn't take these over either.
+    /// Axes along which all members are read together; the reader doesn't inherit these either.
     pub gathered: Vec<String>,
-    /// All members are read at once.
+    /// Reads all members together.
     pub all: bool,
-    /// The reader takes over these axes only; `None`: all but the above.
+    /// The reader inherits only these axes; `None`: all but the above.
     pub only: Option<Vec<String>>,
 }
 
@@ -55,7 +54,7 @@ impl Read {
 /// The members of one stage.
 #[derive(Default)]
 pub(super) struct Members {
-    /// In the order of the file.
+    /// In file order.
     pub columns: Vec<Column>,
     pub rows: Vec<Row>,
     /// What each row's `reads` are about.
@@ -63,7 +62,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// Those of a stage where nothing is swept: itself.
+    /// The single member of a stage without sweep.
     pub(super) fn single() -> Members {
         let row = Row { combination: 0, cells: Vec::new(), group: 0, reads: Vec::new() };
         Members { rows: vec![row], ..Members::default() }
@@ -77,9 +76,9 @@ pub(super) struct Row {
     pub combination: usize,
     /// By column.
     pub cells: Cells,
-    /// The place in [`Members::reads`] of the list that it was joined over.
+    /// The position in [`Members::reads`] of the list that it was joined over.
     pub group: usize,
-    /// For each of that list, the rows of that stage that are read; empty where the stage isn't known yet (a cycle).
+    /// For each of that list, the rows of that stage that are read; empty if the stage isn't known yet (a cycle).
     pub reads: Vec<Rc<[usize]>>,
 }
 
@@ -93,8 +92,8 @@ impl<'m> Axes<'m> {
     }
 }
 
-/// Joins one stage's combinations with the members that they read. `reads` are by combination, `known` by stage: `None`
-/// where a cycle leads back. Nothing comes out where there would be more than [`MOST`].
+/// Joins one stage's combinations with the members that they read. `reads` is by combination, `known` by stage (`None` in a
+/// cycle). Returns `None` if there would be more than [`MOST`].
 pub(super) fn join(family: usize, axes: Axes<'_>, reads: &[Rc<[Read]>], known: &[Option<Members>]) -> Option<Members> {
     let own: Vec<Column> = (0..axes.0[family].axes.len()).map(|axis| (family, axis)).collect();
     let mut groups: Vec<(Rc<[Read]>, Vec<usize>)> = Vec::new();
@@ -122,7 +121,7 @@ pub(super) fn join(family: usize, axes: Axes<'_>, reads: &[Rc<[Read]>], known: &
     Some(unite(joined, groups.into_iter().map(|(list, _)| list).collect(), axes))
 }
 
-/// Brings the groups to the same columns, and all rows into the order of the file.
+/// Gives all groups the same columns, and sorts the rows in file order.
 fn unite(groups: Vec<(Vec<Column>, Vec<Row>)>, reads: Vec<Rc<[Read]>>, axes: Axes<'_>) -> Members {
     let mut columns: Vec<Column> = groups.iter().flat_map(|(columns, _)| columns.iter().copied()).collect();
     columns.sort_unstable();
@@ -136,7 +135,7 @@ fn unite(groups: Vec<(Vec<Column>, Vec<Row>)>, reads: Vec<Rc<[Read]>>, axes: Axe
             Row { cells, ..row }
         }));
     }
-    // An axis that is left out comes last.
+    // Omitted axes come last.
     let order = |cell: &Cell, place: &HashMap<Rc<Level>, usize>| {
         cell.as_ref().and_then(|level| place.get(level)).copied().unwrap_or(usize::MAX)
     };
@@ -146,7 +145,7 @@ fn unite(groups: Vec<(Vec<Column>, Vec<Row>)>, reads: Vec<Rc<[Read]>>, axes: Axe
     Members { columns, rows, reads }
 }
 
-/// In which order an axis has its levels.
+/// The order of an axis's levels.
 fn places(axes: Axes<'_>, (family, axis): Column) -> HashMap<Rc<Level>, usize> {
     let mut places = HashMap::new();
     for setting in axes.0[family].combinations.iter().filter_map(|settings| settings[axis].as_ref()) {
@@ -156,7 +155,7 @@ fn places(axes: Axes<'_>, (family, axis): Column) -> HashMap<Rc<Level>, usize> {
     places
 }
 
-/// What is read, by the columns that the reader takes over.
+/// The referenced rows, by the columns that the reader inherits.
 struct Offered {
     columns: Vec<Column>,
     /// The cells and the rows that have them.
@@ -179,7 +178,7 @@ fn offered(read: &Read, axes: Axes<'_>, members: &Members) -> Offered {
     Offered { columns: places.iter().map(|place| members.columns[*place]).collect(), rows }
 }
 
-/// The natural join of what is there so far with what one more read offers.
+/// The natural join of the rows so far with one more reference.
 fn with(
     (columns, rows): (Vec<Column>, Vec<Row>),
     read: &Read,
@@ -196,7 +195,7 @@ fn with(
     };
     let offered = offered(read, axes, members);
     if offered.rows.is_empty() {
-        // The names in the brackets match nothing: that is told where the name is resolved.
+        // Brackets that match nothing are reported where the name is resolved.
         return with((columns, rows), read, axes, None);
     }
     let pairs = Pairs::new(&columns, &rows, &offered, axes);
@@ -226,7 +225,7 @@ fn with(
     Some((columns, out))
 }
 
-/// What is compared of two cells: of one column the level, or that there is none; of two of one name the value.
+/// How two cells are compared: in one column by level or absence, in two columns of the same name by value.
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
     Same(Cell),
@@ -241,10 +240,10 @@ struct Pair {
     is_one_column: bool,
 }
 
-/// All that must agree: what can be looked up, and what has to be looked at.
+/// All column pairs that must agree: by lookup, or by comparison.
 struct Pairs {
     keyed: Vec<Pair>,
-    /// Where a cell may be empty, which agrees with everything.
+    /// Pairs in which a cell may be empty, which agrees with everything.
     loose: Vec<Pair>,
 }
 
@@ -284,10 +283,10 @@ impl Pairs {
     }
 }
 
-/// The rows of a stage that a member reads where the join couldn't know them, because the two wait for each other.
+/// The rows of a stage that a member reads within a cycle, where the join can't know them.
 pub(super) fn by_looking(read: &Read, axes: Axes<'_>, reader: (&Members, &Row), members: &Members) -> Vec<usize> {
     let own: HashMap<Column, &Cell> = reader.0.columns.iter().copied().zip(&reader.1.cells).collect();
-    // A member that names another of its own sweep differs from it there.
+    // A member that reads another of its own sweep differs from it on that axis.
     let is_free = |column: &Column| column.0 == read.family && !read.fixed.is_empty();
     let agrees = |row: &Row| {
         members.columns.iter().zip(&row.cells).filter(|(column, _)| !is_free(column)).all(|(column, cell)| {
@@ -298,12 +297,12 @@ pub(super) fn by_looking(read: &Read, axes: Axes<'_>, reader: (&Members, &Row), 
     rows.filter(|(_, row)| read.admits(members, &axes, row) && agrees(row)).map(|(index, _)| index).collect()
 }
 
-/// The stages in an order in which each comes after those that it reads; those of a cycle come last.
+/// The stages in dependency order; those of a cycle come last.
 pub(super) fn order(reads: &[Vec<Rc<[Read]>>]) -> Vec<usize> {
     let mut waits = vec![0; reads.len()];
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); reads.len()];
     for (family, lists) in reads.iter().enumerate() {
-        // Some members of a sweep may read others of it; that is no circle of stages.
+        // Members of a sweep may read others of it, which isn't a cycle.
         let all = lists.iter().flat_map(|list| list.iter().map(|read| read.family));
         let read: HashSet<usize> = all.filter(|other| *other != family).collect();
         waits[family] = read.len();

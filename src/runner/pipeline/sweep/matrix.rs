@@ -1,9 +1,8 @@
-//! `[stages.<name>.matrix]`: the axes of a sweep, and which of their combinations there are.
+//! `[stages.<name>.matrix]`: the axes of a sweep and their combinations.
 //!
-//! Knows one stage, not those that it reads. `include` and `exclude` mean what they mean in GitHub Actions, which most
-//! people have met: an exclusion takes away every combination that it matches; an inclusion goes into every combination
-//! of the axes that it doesn't contradict, else it is one of its own. A value is read by the rules of its key, at its
-//! place in the list.
+//! Knows one stage, not those that it reads. `include` and `exclude` work as in GitHub Actions: an exclusion removes every
+//! combination that it matches; an inclusion extends every combination of the axes that it doesn't contradict, else it becomes
+//! a new one. A value is read by the rules of its key, at its position in the list.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -20,10 +19,10 @@ use super::super::words::stage_of;
 use super::name::text_of;
 use crate::kind::{KeySpec, Kind, Runs};
 
-/// The members that one sweep may have. More is a slip: nobody waits for so many trainings.
+/// Maximum members of a sweep. More is a typing error: nobody waits for so many trainings.
 pub(super) const MOST: usize = 10_000;
 
-/// The tables of a matrix that are no axes.
+/// The keys of a matrix that aren't axes.
 const LISTS: [&str; 2] = ["include", "exclude"];
 
 /// One value of an axis.
@@ -31,7 +30,7 @@ const LISTS: [&str; 2] = ["include", "exclude"];
 pub(super) struct Level {
     /// As names show it.
     pub text: String,
-    /// What takes the place of `${matrix.<axis>}`.
+    /// The replacement of `${matrix.<axis>}`.
     pub plain: String,
 }
 
@@ -42,9 +41,9 @@ impl Level {
         Level { text, plain }
     }
 
-    /// Equal for levels that are one value, though one axis may say `1` and another `1.0`.
+    /// Equal for levels of equal value, such as `1` in one axis and `1.0` in another.
     pub(super) fn partner(&self) -> String {
-        /// Up to here every whole number is a float.
+        /// Up to here every integer is exact as a float.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         match self.text.parse::<f64>() {
             Ok(number) if number.fract() == 0.0 && number.abs() < EXACT => (number as i64).to_string(),
@@ -53,7 +52,7 @@ impl Level {
     }
 }
 
-/// A level, and where and how it was typed.
+/// A level, with its position and text.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub level: Rc<Level>,
@@ -74,14 +73,14 @@ pub(super) struct Axis {
     pub span: Span,
 }
 
-/// What is taken away again where the members are known, as it names an axis of another stage.
+/// An exclusion that names an axis of another stage, applied when all members are known.
 pub(super) struct Exclusion {
     pub span: Span,
-    /// Axis, its place, and the value.
+    /// Axis, its position, and the value.
     pub cells: Vec<(String, Span, Level)>,
 }
 
-/// The combinations of one stage. A stage without a matrix has one, and no axis.
+/// The combinations of one stage. A stage without a matrix has one, without axes.
 pub(in crate::pipeline) struct Matrix {
     pub(super) axes: Vec<Axis>,
     /// By axis; an inclusion may leave some out.
@@ -90,9 +89,9 @@ pub(in crate::pipeline) struct Matrix {
 }
 
 impl Matrix {
-    /// The stage's table as it would be typed for one combination. Free axes of a command are no keys.
+    /// The stage's table for one combination. Free axes of a command aren't keys.
     pub(super) fn applied(&self, table: &Table, combination: usize, kind: &Kind) -> Table {
-        // A free axis that is set as well has been reported, and is no unknown key on top of it.
+        // A free axis that is also set has been reported, so it isn't reported as an unknown key too.
         let is_free = |name: &str| key_of(kind, name).is_none() && self.axes.iter().any(|axis| axis.name == name);
         let own = table.0.iter().filter(|entry| entry.key != "matrix" && !is_free(&entry.key));
         let mut applied = Table(own.cloned().collect());
@@ -115,12 +114,12 @@ fn key_of(kind: &Kind, name: &str) -> Option<&'static KeySpec> {
     all(kind.keys).find(|key| key.name == name)
 }
 
-/// Reads the matrix of a stage; nothing where it says nothing that can be used, which has been reported.
+/// Reads the matrix of a stage; `None` if it is invalid, which has been reported.
 pub(super) fn read_matrix(reader: &mut Reader<'_>, table: &Table, kind: &'static Kind) -> Option<Matrix> {
     let mut matrix = Matrix { axes: Vec::new(), combinations: vec![Vec::new()], exclusions: Vec::new() };
     let Some(entry) = table.get("matrix") else { return Some(matrix) };
     let Item::Table(typed) = &entry.node.item else {
-        let title = format!("`matrix` is a table, this is {}", entry.node.item.words());
+        let title = format!("`matrix` is a table, not {}", entry.node.item.words());
         let label = "expected a list of values for each axis, as in { seed = [1, 2, 3] }";
         reader.problems.push(Problem::error(title).at(entry.node.span, label));
         return None;
@@ -130,7 +129,7 @@ pub(super) fn read_matrix(reader: &mut Reader<'_>, table: &Table, kind: &'static
     let is_crossed = !axes.is_empty();
     if !is_crossed && typed.get("include").is_none() {
         let problem = Problem::error("this matrix has no axis").at(entry.key_span, "");
-        let help = "list the values of a key, as in seed = [1, 2, 3], or leave the matrix out";
+        let help = "list the values of a key, as in seed = [1, 2, 3], or remove the matrix";
         stage.reader.problems.push(problem.help(help));
         return None;
     }
@@ -177,7 +176,7 @@ struct MatrixReader<'r, 'p> {
 }
 
 impl MatrixReader<'_, '_> {
-    /// What to do about a key that is set beside its axis.
+    /// Advice for a key that is set and is an axis.
     fn instead(&self, set: &Entry) -> String {
         let argument = self.reader.sources.of(set.key_span).text.as_str();
         let parts = argument.split_once('=').and_then(|(path, value)| Some((path.rsplit_once('.')?, value)));
@@ -191,7 +190,7 @@ impl MatrixReader<'_, '_> {
     fn axis(&mut self, entry: &Entry) -> Option<Vec<Setting>> {
         self.allowed(entry)?;
         if let Some(set) = self.table.get(&entry.key) {
-            let title = format!("`{}` is set, and is an axis of the matrix as well", entry.key);
+            let title = format!("`{}` is both set and an axis of the matrix", entry.key);
             let problem = Problem::error(title).at(entry.key_span, "an axis here").beside(set.key_span, "set here");
             self.reader.problems.push(problem.help(self.instead(set)));
         }
@@ -202,7 +201,7 @@ impl MatrixReader<'_, '_> {
             }
             Item::List(nodes) if !nodes.is_empty() => nodes,
             item => {
-                let title = format!("an axis takes a list of values, this is {}", item.words());
+                let title = format!("an axis takes a list of values, not {}", item.words());
                 let label = format!("expected a list, as in {} = [ … ]", entry.key);
                 self.reader.problems.push(Problem::error(title).at(entry.node.span, label));
                 return None;
@@ -228,7 +227,7 @@ impl MatrixReader<'_, '_> {
         self.reader.problems.push(Problem::error(title).at(entry.key_span, ""));
     }
 
-    /// Whether something of this name can differ between the members.
+    /// Whether a key of this name may differ between members.
     fn allowed(&mut self, entry: &Entry) -> Option<()> {
         let known = key_of(self.kind, &entry.key).is_some();
         let is_shared = |name: &str| ["kind", "matrix"].contains(&name) || execution::names().any(|key| key == name);
@@ -263,7 +262,7 @@ impl MatrixReader<'_, '_> {
     fn tables<'e>(&mut self, list: Option<&'e Entry>) -> Vec<(&'e Table, Span)> {
         let Some(entry) = list else { return Vec::new() };
         let Item::List(nodes) = &entry.node.item else {
-            let title = format!("`{}` is a list of tables, this is {}", entry.key, entry.node.item.words());
+            let title = format!("`{}` is a list of tables, not {}", entry.key, entry.node.item.words());
             let label = format!("expected {} = [{{ … }}]", entry.key);
             self.reader.problems.push(Problem::error(title).at(entry.node.span, label));
             return Vec::new();
@@ -278,7 +277,7 @@ impl MatrixReader<'_, '_> {
                 Item::Table(table) if !table.0.is_empty() => tables.push((table, node.span)),
                 item => {
                     let what = if matches!(item, Item::Table(_)) { "an empty one".to_owned() } else { item.words() };
-                    let title = format!("`{}` is a list of tables, this is {what}", entry.key);
+                    let title = format!("`{}` is a list of tables, not {what}", entry.key);
                     self.reader.problems.push(Problem::error(title).at(node.span, "expected { axis = value }"));
                 }
             }
@@ -310,7 +309,7 @@ impl MatrixReader<'_, '_> {
             let before = matrix.combinations.len();
             matrix.combinations.retain(|combination| !own.iter().all(|(axis, _, s)| is_at(combination, *axis, s)));
             if matrix.combinations.len() == before {
-                let title = "this excludes nothing: no combination has these values";
+                let title = "this exclusion matches no combination";
                 self.reader.problems.push(Problem::warning(title).at(span, ""));
             }
         }
@@ -358,7 +357,7 @@ impl MatrixReader<'_, '_> {
 
     fn add(&mut self, matrix: &mut Matrix, combination: Vec<Option<Setting>>, there: &mut HashSet<Levels>, span: Span) {
         if !there.insert(levels(&combination)) {
-            self.reader.problems.push(Problem::error("this combination is there already").at(span, ""));
+            self.reader.problems.push(Problem::error("this combination exists already").at(span, ""));
         } else if matrix.combinations.len() >= MOST {
             let title = format!("this matrix has more than {MOST} combinations");
             self.reader.problems.push(Problem::error(title).at(span, ""));
@@ -368,7 +367,7 @@ impl MatrixReader<'_, '_> {
     }
 }
 
-/// The axes that a combination sets, and where.
+/// The axes that a combination sets, with positions.
 type Levels = Vec<(usize, Rc<Level>)>;
 
 fn levels(combination: &[Option<Setting>]) -> Levels {
@@ -387,12 +386,12 @@ fn set(combination: &mut Vec<Option<Setting>>, axis: usize, setting: &Setting) {
     combination[axis] = Some(setting.clone());
 }
 
-/// The value of an axis that is no key.
+/// The value of an axis that isn't a key.
 fn scalar(axis: &str, node: &Node) -> Result<Value, Box<Problem>> {
     match &node.item {
         Item::Flag(flag) => Ok(Value::Flag(*flag)),
         Item::Integer(number) => Ok(Value::Integer(*number)),
-        // Adding 0 turns -0 into 0: they are equal, so their texts must be.
+        // Adding 0 turns -0 into 0, as equal numbers need equal texts.
         Item::Number(number) if number.is_finite() => Ok(Value::Number(number + 0.0)),
         Item::Text(text) if !text.contains('\0') => Ok(Value::Text(text.clone())),
         item => {

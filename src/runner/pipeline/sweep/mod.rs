@@ -1,8 +1,8 @@
-//! Sweeps: a stage with a `matrix` is one stage for each of its combinations, and so is what comes after it.
+//! Sweeps: expands a stage with a `matrix`, and its dependents, into one stage per combination.
 //!
-//! Knows keys by what they take, and no meaning of one. From here on a member of a sweep is a stage like any other: its
-//! table is read as if it had been typed for itself, so its key in the cache is that of the same stage without a matrix.
-//! A mistake is told once, however many members share it.
+//! Knows the types of keys, not their meaning. Each member is then a normal stage: its table is read as if it had been written
+//! separately, so its cache key is that of the same stage without a matrix. An error that several members share is reported
+//! once.
 
 mod check;
 mod join;
@@ -31,7 +31,7 @@ use reads::Readings;
 pub(super) use name::{Reference, member_name};
 pub(super) use placeholder::OPEN as PLACEHOLDER;
 
-/// A stage as the file has it: one table, for one combination or several.
+/// A stage of the file: one table, for one or several combinations.
 pub(super) struct Family {
     pub name: String,
     pub span: Span,
@@ -41,7 +41,7 @@ pub(super) struct Family {
     values: Vec<Rc<Values>>,
 }
 
-/// Reads a stage's table once for each combination of its matrix; nothing where its matrix can't be used.
+/// Reads a stage's table once per combination of its matrix; `None` if the matrix is invalid.
 pub(super) fn read_family(
     reader: &mut Reader<'_>,
     (entry, table): (&Entry, &Table),
@@ -73,7 +73,7 @@ pub(super) fn read_family(
             }
         }
     }
-    // What has no effect in some members may well have one in the others.
+    // A key without effect in some members may have one in others.
     let in_all = |(problem, times): (Problem, usize)| (problem.is_error() || times == count).then_some(problem);
     reader.problems.extend(told.into_iter().filter_map(in_all));
     Some((Family { name: entry.key.clone(), span: entry.key_span, kind, execution, values }, matrix))
@@ -86,7 +86,7 @@ pub(super) struct Member {
     pub values: Rc<Values>,
 }
 
-/// Which members there are, and which of them each reads.
+/// All members, and which of them each stage reads.
 pub(super) struct Sweeps {
     pub families: Vec<Family>,
     places: HashMap<String, usize>,
@@ -99,7 +99,7 @@ pub(super) struct Sweeps {
 }
 
 impl Sweeps {
-    /// Joins the families; of one that is left without members that has been reported.
+    /// Joins the families. A family without members has been reported.
     pub(super) fn new(
         reader: &mut Reader<'_>,
         (families, matrices): (Vec<Family>, Vec<Matrix>),
@@ -124,12 +124,12 @@ impl Sweeps {
         sweeps
     }
 
-    /// All stages, each the place of its family and its row there.
+    /// All stages, each as the position of its family and its row there.
     pub(super) fn stages(&self) -> &[(usize, usize)] {
         &self.stages
     }
 
-    /// A stage, with the axes filled in where its strings name them.
+    /// A stage, with the placeholders in its strings filled in.
     pub(super) fn member(&self, reader: &mut Reader<'_>, (place, row): (usize, usize)) -> Member {
         let family = &self.families[place];
         let row = &self.members[place].rows[row];
@@ -139,7 +139,7 @@ impl Sweeps {
         Member { name: name::member_name(&family.name, &coordinates), coordinates, values }
     }
 
-    /// Where a row stands, and what takes the place of each axis in a string.
+    /// The coordinates of a row, and the replacement of each axis in a string.
     fn coordinates<'m>(&self, place: usize, row: &'m Row) -> (Vec<Coordinate>, Vec<&'m str>) {
         let mut coordinates: Vec<Coordinate> = Vec::new();
         let mut plain = Vec::new();
@@ -154,7 +154,7 @@ impl Sweeps {
         (coordinates, plain)
     }
 
-    /// The members that `stage` reads where it says `typed`; none where the brackets match nothing.
+    /// The members that `stage` reads as `typed`; empty if the brackets match nothing.
     pub(super) fn read(&self, stage: usize, typed: &str) -> Vec<StageId> {
         let (reader, row) = self.stages[stage];
         let reference = Reference::parse(typed);
@@ -180,7 +180,7 @@ impl Sweeps {
     }
 }
 
-/// The members of each family, those that it reads first.
+/// The members of each family, in dependency order.
 fn joined(reader: &mut Reader<'_>, families: &[Family], matrices: &[Matrix], readings: &Readings<'_>) -> Vec<Members> {
     let of = |family: &Family| family.values.iter().map(|values| readings.of(family.kind, values)).collect();
     let reads: Vec<Vec<Rc<[Read]>>> = families.iter().map(of).collect();
@@ -200,7 +200,7 @@ fn joined(reader: &mut Reader<'_>, families: &[Family], matrices: &[Matrix], rea
             .flat_map(|list| list.iter())
             .any(|read| known[read.family].as_ref().is_some_and(|members| members.rows.is_empty()));
         if members.rows.is_empty() && errors(reader.problems) == before && !is_upstream_empty {
-            let title = format!("no combination is left for `{}`", families[place].name);
+            let title = format!("`{}` has no combination left", families[place].name);
             reader.problems.push(Problem::error(title).at(families[place].span, ""));
         }
         known[place] = Some(members);

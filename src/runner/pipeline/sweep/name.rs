@@ -1,8 +1,7 @@
-//! What members of a sweep are called, and how one or several of them are named: `rank[lambda=0.6].easy`.
+//! Names of sweep members, and references to one or several of them: `rank[lambda=0.6].easy`.
 //!
-//! Knows no stage. A name is also a folder below `runs/` and a part of `a.b`, so what would be read as something else
-//! there (`/`, `,`, `]`, control characters) stands as `%2F`: distinct values have distinct texts, and each fits one
-//! folder name.
+//! Knows no stage. A name is also a folder below `runs/` and a part of `a.b`, so special characters (`/`, `,`, `]`, control
+//! characters) are escaped as `%2F`: distinct values have distinct names, each valid as a folder name.
 
 use std::fmt::Write as _;
 
@@ -10,10 +9,10 @@ use super::super::Coordinate;
 use super::super::value::Value;
 use crate::shown::is_harmful;
 
-/// The longest name in bytes: folder names end at 255, and files beside them have endings.
+/// Maximum bytes of a name: folder names have at most 255, and related files have extensions.
 pub(in crate::pipeline) const LONGEST: usize = 200;
 
-/// A value as names show it: a string without its quotes, the elements of a list with `+` between them.
+/// A value in a name: a string without quotes, the elements of a list joined by `+`.
 pub(super) fn text_of(value: &Value) -> String {
     match value {
         Value::Text(text) => escaped(text),
@@ -37,7 +36,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// Whether a value as a person typed it is that of a coordinate: `0.60` is `0.6`.
+/// Whether a typed value equals a coordinate: `0.60` is `0.6`.
 pub(in crate::pipeline) fn is_same(typed: &str, text: &str) -> bool {
     let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
     typed == text || number(typed).is_some_and(|typed| number(text) == Some(typed))
@@ -52,28 +51,28 @@ pub(in crate::pipeline) fn member_name<'a>(
     if texts.is_empty() { family.to_owned() } else { format!("{family}[{}]", texts.join(",")) }
 }
 
-/// A stage, or some members of its sweep, or one of their outputs, as a person names them.
+/// A typed reference to a stage, to members of its sweep, or to one of their outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pipeline) struct Reference<'a> {
     pub family: &'a str,
-    /// What stands in the brackets.
+    /// The contents of the brackets.
     pub chosen: Vec<Chosen<'a>>,
     pub output: Option<&'a str>,
 }
 
-/// Which members are meant, along one axis.
+/// The selected members along one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pipeline) enum Chosen<'a> {
     /// `lambda=0.6`: those with this value.
     At(&'a str, &'a str),
     /// `lambda=*`: those of every value.
     Along(&'a str),
-    /// `*`: all there are.
+    /// `*`: all.
     All,
 }
 
 impl<'a> Reference<'a> {
-    /// What isn't written so (a bracket that isn't closed) is taken for the name of a stage, which there is none of.
+    /// Other syntax (an unclosed bracket) is read as a stage name, which is then unknown.
     pub(in crate::pipeline) fn parse(typed: &'a str) -> Reference<'a> {
         let plain = |typed: &'a str| {
             let (family, output) = typed.split_once('.').map_or((typed, None), |(name, part)| (name, Some(part)));
@@ -97,7 +96,7 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// Whether a member with these coordinates is meant.
+    /// Whether it selects a member with these coordinates.
     pub(in crate::pipeline) fn admits(&self, coordinates: &[Coordinate]) -> bool {
         let at = |axis: &str| coordinates.iter().find(|coordinate| coordinate.axis == axis);
         self.chosen.iter().all(|chosen| match chosen {

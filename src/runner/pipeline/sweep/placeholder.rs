@@ -1,6 +1,6 @@
-//! `${matrix.<axis>}` in the strings of a command, and in paths: where the value of an axis is put.
+//! Placeholders `${matrix.<axis>}` in the strings of a command and in paths.
 //!
-//! Knows no shell. The form can't be taken for a shell's own, which allows no dot in a name.
+//! Knows no shell. The form can't be a shell variable, whose name has no dot.
 
 use std::rc::Rc;
 
@@ -12,13 +12,13 @@ use super::super::read::{Reader, Values};
 use super::super::source::Span;
 use crate::kind::{Kind, Runs, ValueType};
 
-/// How it begins.
+/// Its start.
 pub(in crate::pipeline) const OPEN: &str = "${matrix.";
 
-/// What stands before the first axis, and for each axis its name and what stands behind it.
+/// The text before the first placeholder, and for each its axis and the text after it.
 type Pieces<'t> = (&'t str, Vec<(&'t str, &'t str)>);
 
-/// A text in pieces. `Err`: the name of an axis that isn't closed.
+/// Splits a text. `Err`: the name of an unclosed placeholder.
 fn pieces(text: &str) -> Result<Pieces<'_>, &str> {
     let mut parts = text.split(OPEN);
     let head = parts.next().unwrap_or_default();
@@ -31,17 +31,17 @@ pub(super) fn axes_in(text: &str) -> Vec<String> {
     pieces(text).map(|(_, rest)| rest.into_iter().map(|(axis, _)| axis.to_owned()).collect()).unwrap_or_default()
 }
 
-/// The member whose strings are filled in.
+/// The member with the values to fill in.
 pub(super) struct Filling<'a> {
     pub family: &'a str,
     pub kind: &'static Kind,
     pub coordinates: &'a [Coordinate],
-    /// What takes the place of each.
+    /// The replacement of each axis.
     pub plain: &'a [&'a str],
 }
 
 impl Filling<'_> {
-    /// The values with every placeholder filled in; the very same where there is none.
+    /// The values with every placeholder filled in; borrowed if there is none.
     pub(super) fn fill(&self, reader: &mut Reader<'_>, values: &Rc<Values>) -> Rc<Values> {
         let may_be_filled = |value_type, text: &str| match value_type {
             _ if self.kind.runs == Runs::Command => true,
@@ -75,7 +75,7 @@ impl Filling<'_> {
     fn no_axis(&self, axis: &str, span: Span) -> Problem {
         let axes: Vec<&str> = self.coordinates.iter().map(|coordinate| coordinate.axis.as_str()).collect();
         let known = match axes.as_slice() {
-            [] => format!("it is in no sweep: give it one, as in [stages.{}.matrix]", self.family),
+            [] => format!("it is in no sweep: add [stages.{}.matrix]", self.family),
             axes => format!("it has `{}`", axes.join("`, `")),
         };
         let help = did_you_mean(axis, axes.iter().copied()).unwrap_or(known);

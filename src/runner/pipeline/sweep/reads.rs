@@ -1,6 +1,6 @@
-//! What one stage reads of others, as far as it takes their axes over: names, and paths that name an axis.
+//! The references of a stage through which it inherits axes: names, and paths with a placeholder.
 //!
-//! Resolves nothing: what no stage is called, or no stage writes, is told later, where every member is known.
+//! Resolves nothing: unknown names and paths are reported later, when all members are known.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub(super) struct Readings<'a> {
     root: &'a Path,
     /// `runs/<pipeline>`.
     runs: PathBuf,
-    /// What commands write, with the axes not filled in.
+    /// Outputs of commands, with unfilled placeholders.
     written: BTreeMap<PathBuf, usize>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Readings<'a> {
         Readings { places, root, runs: Path::new("runs").join(pipeline), written }
     }
 
-    /// What a stage with these values reads, each once.
+    /// The references of a stage with these values, each once.
     pub(super) fn of(&self, kind: &'static Kind, values: &Values) -> Rc<[Read]> {
         let mut reads: Vec<Read> = Vec::new();
         for key in all(kind.keys) {
