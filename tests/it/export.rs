@@ -100,7 +100,7 @@ fn a_network_is_exported_with_all_that_it_takes_to_use_and_judge_it() {
     let read = space.bytes("out/read/model.safetensors");
     assert!(safetensors(&read).1 == safetensors(&space.bytes("out/last/model.safetensors")).1, "the same tensors");
     let card = space.read("out/read/README.md");
-    assert!(card.contains("what was read of a published file") && card.contains("weights come from a file"), "{card}");
+    assert!(card.contains("imported from a published file") && card.contains("weights come from a file"), "{card}");
 }
 
 /// What `load.py` makes of `out/best`, where there is a Python that has what it needs.
@@ -170,7 +170,7 @@ fn a_card_tells_the_spread_over_seeds_and_the_commit() {
     };
     let row = format!("| evaluate, test | 3 | {} | {} |", spread("inter"), spread("inter.best"));
     assert!(card.contains("over the trainings with the seeds 1, 2, 3") && card.contains(&row), "{row}: {card}");
-    assert!(card.contains("| seed | 2 |") && !card.contains("over one seed"), "{card}");
+    assert!(card.contains("| seed | 2 |") && !card.contains("single seed"), "{card}");
     assert!(!has_git || card.contains("| commit of the workspace | "), "{card}");
     handed_to_mlflow(&space);
 }
@@ -236,7 +236,7 @@ fn the_lineage_is_a_crate_in_which_every_reference_is_answered() {
     assert_eq!(training["endTime"], root["datePublished"]);
     let source = entities.iter().find(|entity| entity["name"] == "source" && entity["@type"] == "Dataset").unwrap();
     assert!(source["description"].as_str().unwrap().contains("images and labels, format scenes, 4 images"), "{source}");
-    assert!(space.read("out/README.md").contains("No evaluation of the pipeline"), "it wasn't evaluated yet");
+    assert!(space.read("out/README.md").contains("No evaluation of this training"), "it wasn't evaluated yet");
     let text = space.read("out/ro-crate-metadata.json");
     assert!(!text.contains(&*space.path("").to_string_lossy()), "no path of this machine goes out");
 }

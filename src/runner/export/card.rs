@@ -1,8 +1,7 @@
-//! The model card: `README.md` as model hubs show it, with the head that they read.
+//! The model card: `README.md` with the metadata that model hubs read.
 //!
-//! Judges nothing: one run is one seed, and a network that was chosen with labels is called so wherever its numbers stand.
-//! Names come from other people's files, so each is written in such a way that neither YAML, Markdown nor HTML finds
-//! anything in it. The terms of the data sets aren't known here; that they exist is said.
+//! Makes no judgement: results of a single seed, and of networks chosen with labels, are marked as such. Names come from other
+//! people's files, so they are escaped for YAML, Markdown and HTML. The terms of the data sets aren't known here, only mentioned.
 
 use std::fmt::Write;
 
@@ -25,14 +24,14 @@ pub(super) fn card(network: &Network<'_>) -> String {
     let pipeline = network.pipeline();
     let (stage, count) = (network.stage(), pipeline.classes.len());
     let which = match (network.is_trained(), network.is_chosen(network.output)) {
-        (false, _) => "what was read of a published file",
+        (false, _) => "imported from a published file",
         (true, true) => "the best network of the training by mIoU on labelled images",
         (true, false) => "the network after the last step of the training",
     };
     let _ = write!(
         text,
-        "# {} of {}\n\nSemantic segmentation into {count} classes: {}. It is {which}, `{}` by {}.\n\n\
-         `config.json` has classes, colours and preprocessing; `load.py` loads the weights with PyTorch and says which network takes them.\n",
+        "# {} of {}\n\nSemantic segmentation into {count} classes: {}. This is {which}, `{}` by {}.\n\n\
+         `config.json` has classes, colours and preprocessing; `load.py` loads the weights with PyTorch and says which network fits them.\n",
         inline(&stage.name),
         inline(&pipeline.name),
         listed(pipeline.classes.iter().map(|class| inline(&class.name))),
@@ -54,7 +53,7 @@ fn method(network: &Network<'_>) -> String {
     }
 }
 
-/// JSON is YAML, so a text in JSON's quotes is one text to a reader of YAML, whatever it holds.
+/// JSON is valid YAML, so any text is safe as a JSON string.
 fn head(network: &Network<'_>) -> String {
     let name = format!("{}-{}", network.pipeline().name, network.stage().name);
     let own = network.results.iter().filter(|found| found.output == network.output);
@@ -83,12 +82,12 @@ fn head(network: &Network<'_>) -> String {
 fn results(network: &Network<'_>) -> String {
     let mut text = String::from("\n## Results\n\n");
     if network.results.is_empty() {
-        return text + "No evaluation of the pipeline that took this training is up to date.\n";
+        return text + "No evaluation of this training in the pipeline is up to date.\n";
     }
     text += &repeated(network);
     let column = |found: &Found| {
         let which = match (network.is_trained(), network.is_chosen(found.output)) {
-            (false, _) => "read",
+            (false, _) => "imported",
             (true, true) => "best",
             (true, false) => "last",
         };
@@ -113,18 +112,18 @@ fn results(network: &Network<'_>) -> String {
         let labelled = inline(labelled);
         let _ = write!(
             text,
-            "\n*Best* was chosen by its mIoU on the labelled images of {labelled}: such a number is not that \
-             of a method which sees no labels of the target. *Last* was not chosen.\n"
+            "\n*Best* was chosen by its mIoU on the labelled images of {labelled}, so it is not the result of a \
+             method without target labels. *Last* was not chosen.\n"
         );
     }
     text
 }
 
-/// Which seeds the numbers stand for.
+/// The seeds behind the numbers.
 fn repeated(network: &Network<'_>) -> String {
     let Repeated { seeds, rows } = &network.repeated;
     if rows.is_empty() {
-        return "IoU in %, over one seed; a difference between two single runs says little.\n\n".to_owned();
+        return "IoU in %, single seed; a difference between two single runs says little.\n\n".to_owned();
     }
     let seeds = listed(seeds.iter().map(|seed| inline(seed)));
     let mut text = format!("mIoU in %, mean ± standard deviation over the trainings with the seeds {seeds}:\n\n");
@@ -135,12 +134,12 @@ fn repeated(network: &Network<'_>) -> String {
         let (last, best) = (cell(row.last), cell(row.best));
         let _ = writeln!(text, "| {evaluation}, {dataset} | {} | {last} | {best} |", row.measured);
     }
-    text + "\nThis one alone, IoU in %:\n\n"
+    text + "\nThis network only, IoU in %:\n\n"
 }
 
 fn trained_on(network: &Network<'_>) -> String {
     let mut text = String::from("\n## Trained on\n\n");
-    // What is said of a data set → as what it was read, in the order in which it was first.
+    // Description of a data set → its roles, in order of first use.
     let mut said: Vec<(String, Vec<String>)> = Vec::new();
     for done in &network.lineage {
         let stage = network.pipeline().stage(done.stage);
@@ -162,11 +161,11 @@ fn trained_on(network: &Network<'_>) -> String {
         let _ = writeln!(text, "* {what}, as {}", roles.join(", "));
     }
     if said.is_empty() {
-        text += "On what is not known here: the weights come from a file.\n";
+        text += "Unknown: the weights come from a file.\n";
     }
-    text + "\nPublished data sets come with terms, most of them for research alone, which may extend to networks that were \
-         trained on them. No licence is stated here: it is for whoever hands this network on to find out. Of \
-         other images than those of the results nothing is known: it is not for safety-critical use.\n"
+    text + "\nMost published data sets allow research only, which may extend to networks trained on them. No licence is \
+         stated here; check the terms before you distribute this network. It was not evaluated on images other than those of \
+         the results: it is not for safety-critical use.\n"
 }
 
 fn parameters(network: &Network<'_>) -> String {
@@ -184,7 +183,7 @@ fn parameters(network: &Network<'_>) -> String {
     text
 }
 
-/// What a parameter would be had nobody typed it, if it is something else. The seed is always told.
+/// The default of a parameter, if its value differs. Always given for the seed.
 fn differs(stage: &Stage, parameter: &Parameter) -> Option<String> {
     let default = match key_of(stage, parameter)?.presence {
         Presence::Default(literal) => Some(Value::from(literal)),
@@ -220,8 +219,8 @@ fn lineage(network: &Network<'_>) -> String {
     format!(
         "\n## Provenance\n\n| | |\n| --- | --- |\n| seed | {seed} |\n{}{}| image size | {size} |\n| preprocessing | {} |\n\
          | key | `{}` |\n| lineage digest | `{}` |\n\n\
-         `{}` (RO-Crate 1.1) lists every stage before this one with its inputs, outputs, parameters and times. The key names \
-         the computation in the cache of intrada; the lineage digest is a hash over the keys and outputs of all of them.\n",
+         `{}` (RO-Crate 1.1) lists this stage and all before it with inputs, outputs, parameters and times. The key identifies \
+         the computation in the cache of intrada; the lineage digest is a hash over the keys and outputs of these stages.\n",
         commit.unwrap_or_default(),
         made_with.unwrap_or_default(),
         inline(&config["preprocessing"]["channel_order"].as_str().unwrap_or_default().to_uppercase())
@@ -236,7 +235,7 @@ fn listed(words: impl Iterator<Item = String>) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// A text in which Markdown and HTML find nothing: what means something to them is an entity.
+/// Escapes characters special to Markdown or HTML as entities.
 fn inline(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
@@ -245,7 +244,7 @@ fn inline(text: &str) -> String {
             '&' | '<' | '>' | '|' | '`' | '*' | '\\' | '[' | ']' | '!' | '~' | '$' | '#' => {
                 let _ = write!(out, "&#{};", u32::from(character));
             }
-            // Inside words it means nothing, and names are full of it.
+            // Harmless inside words, and frequent in names.
             '_' if !out.ends_with(|before: char| before.is_alphanumeric()) => out.push_str("&#95;"),
             harmful if is_harmful(harmful) => out.push(STAND_IN),
             character => out.push(character),

@@ -1,6 +1,6 @@
-//! How the weights are used: `config.json`, and the same in short in the header of the weights themselves.
+//! How to use the weights: `config.json`, and a short form in the header of the weights.
 //!
-//! Knows nothing of who trained them. The names `id2label`, `label2id` and `num_labels` are those that model hubs read.
+//! Knows nothing of the training. The names `id2label`, `label2id` and `num_labels` are those that model hubs read.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -25,20 +25,20 @@ pub(super) fn config(network: &Network<'_>) -> Json {
         ("preprocessing".to_owned(), input(network)),
         (
             "logits".to_owned(),
-            json!("of the main head, to be enlarged to the image bilinearly with align_corners = true"),
+            json!("of the main head; upsample them bilinearly to the image with align_corners = true"),
         ),
     ]);
     Json::Object(config)
 }
 
-/// The parameters of its model, all of which decide what the network computes.
+/// The parameters of its model, all of which affect what the network computes.
 fn model<'a>(network: &'a Network<'_>) -> impl Iterator<Item = (&'a str, &'a Value)> {
     let parameters = network.stage().parameters.iter();
     parameters.filter_map(|parameter| Some((parameter.name.strip_prefix("model.")?, &parameter.value)))
 }
 
-/// The header's metadata. Whoever reads the file into a network holds the model and the classes against its own: tensors don't
-/// tell how many branches of a head are summed.
+/// The header's metadata. When the file is loaded, model and classes are compared with it, as the tensors don't show how many
+/// branches a head sums.
 pub(super) fn metadata<'a>(network: &'a Network<'_>) -> Vec<(&'a str, String)> {
     let classes: Vec<&str> = network.pipeline().classes.iter().map(|class| class.name.as_str()).collect();
     let input = input(network);
@@ -55,7 +55,7 @@ pub(super) fn arch<'a>(network: &'a Network<'_>) -> &'a str {
     network.stage().parameter("model.arch").and_then(|arch| arch.as_text()).expect("every training has a model")
 }
 
-/// From an image to what the network sees.
+/// From an image to the network's input.
 fn input(network: &Network<'_>) -> Json {
     let preprocessing = preprocessing(arch(network)).expect("every architecture of the tables has a preprocessing");
     json!({
@@ -65,6 +65,6 @@ fn input(network: &Network<'_>) -> Json {
         "value_range": [0, 255],
         "formula": "(x - mean) / scale",
         "size": network.size(),
-        "resample": "bicubic, as Pillow does it",
+        "resample": "bicubic, as in Pillow",
     })
 }

@@ -1,14 +1,14 @@
-//! Which network of PyTorch takes exported weights: what `load.py` says of it.
+//! The PyTorch network that fits exported weights, as described in `load.py`.
 //!
-//! Knows the networks of the tables and the released code that some of them come from. A wrong sentence here is worse than
-//! none: weights of one network may load into another without a word and predict nonsense.
+//! Knows the networks of the tables and the released code of some of them. Must be correct: weights of one network may load into
+//! another without an error and predict nonsense.
 
 use super::subject::Network;
 use crate::pipeline::Value;
 
-/// A small program that uses the folder from PyTorch; what is true of the network alone is put in.
+/// A small program that uses the folder from PyTorch; the text about the network is inserted.
 const LOAD: &str = include_str!("load.py");
-/// The line that gives way to it.
+/// The line to replace by it.
 const PLACE: &str = "@NETWORK@";
 
 /// `load.py`.
@@ -19,31 +19,31 @@ pub(super) fn program(network: &Network<'_>) -> String {
     LOAD.replacen(PLACE, &said(arch, branches), 1)
 }
 
-/// What is true of the network of this architecture, of which so many branches of each head are summed.
+/// The text about a network of this architecture, with this number of summed branches per head.
 fn said(arch: &str, branches: Option<i64>) -> String {
     match (arch, branches) {
         ("deeplabv2-resnet101", Some(4) | None) => "\
-The names of the tensors are those of the released code of AdvEnt and IntraDA, so its network takes them as they are:
+The tensors have the names of the released code of AdvEnt and IntraDA, so its network loads them directly:
     get_deeplab_v2(num_classes=config[\"num_labels\"], multi_level=config[\"multi_level\"]).load_state_dict(weights)
-It gives the logits of the auxiliary and of the main head; the latter are meant."
+It returns the logits of the auxiliary and of the main head; use the latter."
             .to_owned(),
         ("deeplabv2-resnet50", Some(4) | None) => "\
-The names of the tensors are those of the released code of AdvEnt and IntraDA, whose own network has twice the layers. Its
-class takes them with the layers of ResNet-50:
+The tensors have the names of the released code of AdvEnt and IntraDA, whose own network has twice the layers. Its class loads
+them with the layers of ResNet-50:
     ResNetMulti(Bottleneck, [3, 4, 6, 3], config[\"num_labels\"], config[\"multi_level\"]).load_state_dict(weights)
-It gives the logits of the auxiliary and of the main head; the latter are meant."
+It returns the logits of the auxiliary and of the main head; use the latter."
             .to_owned(),
         ("deeplabv2-resnet50" | "deeplabv2-resnet101", Some(branches)) => format!(
             "\
-The names of the tensors are those of the released code of AdvEnt and IntraDA, but its network is another: it sums all four
-branches of a head, and this one was trained with the first {branches} (`branches` in config.json). It would take these weights
-without a word and predict something else. Sum the first {branches} of `conv2d_list` in both heads, as the network of AdaptSegNet's
-released code does."
+The tensors have the names of the released code of AdvEnt and IntraDA, but its network differs: it sums all four branches of a
+head, while this one was trained with the first {branches} (`branches` in config.json). It would load these weights without an
+error and predict wrongly. Sum the first {branches} of `conv2d_list` in both heads, as the network of AdaptSegNet's released code
+does."
         ),
         (arch, _) => format!(
             "\
-This is the network `{arch}` of intrada. No released code has it, and there is no definition of it in Python here: the names and
-shapes that this program prints are those of intrada's own."
+This is the network `{arch}` of intrada. No released code has it, and it has no Python definition: the names and shapes that this
+program prints are intrada's own."
         ),
     }
 }

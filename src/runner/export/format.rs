@@ -1,13 +1,13 @@
-//! The forms in which a result is exported, as a table.
+//! The table of export formats.
 //!
-//! A form is a file that has a [`Format`], and a line in [`ALL`]. The command line and its help are made from this.
+//! A format is a file with a [`Format`], and a line in [`ALL`]. The command line and its help are generated from this.
 
 use super::{Format, network, submission};
 
-/// All of them; the first is meant where none is named.
+/// All formats; the first is the default.
 pub const ALL: &[&Format] = &[&network::FORMAT, &submission::FORMAT];
 
-/// The form of this name.
+/// The format of this name.
 pub fn named(name: &str) -> Option<&'static Format> {
     ALL.iter().copied().find(|format| format.name == name)
 }

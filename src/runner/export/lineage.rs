@@ -1,6 +1,6 @@
-//! The lineage of whatever a pipeline has done, for programs that gather such records of many.
+//! The lineage of a pipeline's results, for programs that collect provenance.
 //!
-//! Makes no folder: the record alone, in the form that stands beside an exported network, or as events.
+//! Writes no folder: only the record, in the form used beside an exported network, or as events.
 
 use serde_json::Value as Json;
 
@@ -9,7 +9,7 @@ use crate::pipeline::StageId;
 use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
 
-/// A description in RO-Crate 1.1 of `stages` and what they need, as far as it is up to date; of no stage named, of all.
+/// An RO-Crate 1.1 description of the up-to-date `stages` and their dependencies; of all stages if none is named.
 ///
 /// # Errors
 /// [`Error::NothingDone`], [`Error::NotDone`] for a stage that is named, [`Error::Sources`].
@@ -18,10 +18,10 @@ pub fn lineage(session: &mut Session, stages: &[StageId]) -> Result<Json, Error>
     provenance::of_pipeline(session, &lineage).ok_or_else(|| nothing_done(session))
 }
 
-/// The same as run events of OpenLineage, two a stage.
+/// The same as OpenLineage run events, two per stage.
 ///
 /// # Errors
-/// As those of [`lineage`].
+/// As for [`lineage`].
 pub fn run_events(session: &mut Session, stages: &[StageId]) -> Result<Vec<Json>, Error> {
     let lineage = all_done(session, stages)?;
     let events = openlineage::events(session, &lineage);

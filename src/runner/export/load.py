@@ -1,6 +1,6 @@
-"""Uses the exported weights from PyTorch: the tensors by name, and from a picture to what the network sees.
+"""Uses the exported weights from PyTorch: lists the tensors, and preprocesses an image for the network.
 
-    python3 load.py picture.png        needs torch, safetensors, numpy and Pillow
+    python3 load.py picture.png        requires torch, safetensors, numpy and Pillow
 
 @NETWORK@
 """
@@ -20,7 +20,7 @@ weights = load_file(HERE / "model.safetensors")
 
 
 def network_input(picture: Image.Image) -> torch.Tensor:
-    """1 x 3 x height x width, as the network was trained on."""
+    """The preprocessed image as a tensor, 1 x 3 x height x width."""
     how = config["preprocessing"]
     picture = picture.convert("RGB")
     if how["size"]:
@@ -39,7 +39,7 @@ def classes(logits: torch.Tensor, size: list) -> numpy.ndarray:
 
 
 def traced(network: torch.nn.Module, picture: Image.Image) -> torch.jit.ScriptModule:
-    """A network with these weights as TorchScript, which runs without Python; `.save(path)` writes it."""
+    """The network as TorchScript, which runs without Python; `.save(path)` writes it."""
     with torch.no_grad():
         return torch.jit.trace(network.eval(), network_input(picture))
 

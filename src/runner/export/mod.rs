@@ -1,9 +1,9 @@
-//! Export: a result with all that somebody needs who has neither the pipeline nor the cache.
+//! Export: a result in a self-contained folder, usable without the pipeline and the cache.
 //!
-//! Runs nothing and links nothing: a network's file gets another header, and what stands beside it is told from the pipeline
-//! file and the traces. Only what is up to date is exported, out of the store and not out of `runs/`, where a person may have
-//! edited it. The same result gives the same bytes whenever it is exported: no time of the export and no name of a machine
-//! goes in. A folder is complete or it isn't there.
+//! Runs nothing and doesn't link libtorch: the weight file gets a new header, and the other files are generated from the pipeline
+//! file and the traces. Exports only up-to-date results, from the store and not from `runs/`, where users may have edited them.
+//! The same result always exports to the same bytes, as no export time and no machine name is written. A folder appears only
+//! when it is complete.
 
 mod card;
 mod config;
@@ -30,20 +30,20 @@ use crate::store;
 
 pub use lineage::{lineage, run_events};
 
-/// A form in which a result is exported.
+/// An export format.
 pub struct Format {
-    /// What `--as` takes.
+    /// Its name for `--as`.
     pub name: &'static str,
-    /// What it is, for the help.
+    /// Its description, for the help.
     pub about: &'static str,
-    /// What an output has to be.
+    /// The role of the outputs that it exports.
     pub exports: OutputRole,
-    /// The kind of stage that gives such an output, with its article.
+    /// The kind of stage with such an output, with its article.
     pub stage: &'static str,
-    /// Writes it into a folder that isn't there yet or is empty. Answers with a line for each thing that was written.
+    /// Writes it into a new or empty folder. Returns a line for each file written.
     ///
     /// # Errors
-    /// [`Error`]; the folder is as it was then.
+    /// [`Error`]; the folder is then unchanged.
     pub write: fn(&mut Session, OutputId, &Path) -> Result<Vec<String>, Error>,
 }
 
@@ -53,7 +53,7 @@ pub enum Error {
     /// The pipeline's data are wrong.
     #[error("the sources of the pipeline are wrong")]
     Sources(Box<Problems>),
-    /// The stage would run.
+    /// The stage is not up to date.
     #[error("`{stage}` is not up to date, so there is nothing to export; run it first: intrada-run {} {}", word(&file.to_string_lossy()), word(stage))]
     NotDone {
         /// Which.
@@ -61,19 +61,19 @@ pub enum Error {
         /// The pipeline file.
         file: PathBuf,
     },
-    /// No stage is done.
+    /// No stage is up to date.
     #[error("no stage of {} is up to date; run it first: intrada-run {}", file.display(), word(&file.to_string_lossy()))]
     NothingDone {
         /// The pipeline file.
         file: PathBuf,
     },
-    /// There is something already.
+    /// The folder exists and isn't empty.
     #[error("`{}` exists and is not an empty folder; name another", path.display())]
     Occupied {
         /// Where.
         path: PathBuf,
     },
-    /// The cache lost it.
+    /// The cache has lost the result.
     #[error("the cache no longer has {what} of `{stage}`; run it again: intrada-run {} {}", word(&file.to_string_lossy()), word(stage))]
     Gone {
         /// What.
@@ -83,18 +83,18 @@ pub enum Error {
         /// The pipeline file.
         file: PathBuf,
     },
-    /// Weights that a newer or older program wrote otherwise.
-    #[error("the weights of `{stage}` are no safetensors file: {reason}")]
+    /// The weights were written in another format, by another version.
+    #[error("the weights of `{stage}` are not a safetensors file: {reason}")]
     NotSafetensors {
         /// Whose.
         stage: String,
         /// What is wrong.
         reason: &'static str,
     },
-    /// A submission is wanted of classes that it isn't made of.
+    /// The classes don't fit the submission.
     #[error("a submission to Cityscapes needs its 19 classes in their order; set classes = \"cityscapes-19\"")]
     OtherClasses,
-    /// An image that can't be one of Cityscapes.
+    /// A prediction that can't belong to an image of Cityscapes.
     #[error("prediction `{name}` of `{stage}`: {reason}")]
     NotCityscapes {
         /// Its name.

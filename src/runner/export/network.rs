@@ -1,7 +1,7 @@
-//! A trained network as a folder that stands alone: weights, how to use them, how good they are, where they come from.
+//! Exports a trained network as a folder: weights, usage, results and lineage.
 //!
-//! Gathers and puts together; each file's content is made in the module of its own. Evaluations that aren't up to date are
-//! left out rather than waited for, as a network is worth handing on without them.
+//! Collects the data and writes the files; each file's content is generated in its own module. Evaluations that aren't up to
+//! date are skipped, as a network can be exported without them.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::results::metrics::Metrics;
 use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
 
-/// A network with what is told of it.
+/// The network export format.
 pub(super) const FORMAT: Format = Format {
     name: "network",
     about: "the weights of a training with model card, settings and lineage",
@@ -34,9 +34,9 @@ fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<
     let package = Package::begin(&session.store, &session.pipeline.root, place)?;
     let lineage = done(session, &[output.stage])?;
     let evaluations = evaluations(&session.pipeline, output.stage);
-    // What is wrong with the images of an evaluation is no reason to keep the network back.
+    // Problems with an evaluation's images don't prevent the export.
     let evaluated = match evaluations[..] {
-        // No target would mean all stages.
+        // An empty list would mean all stages.
         [] => Vec::new(),
         _ => done(session, &evaluations).unwrap_or_default(),
     };
@@ -60,7 +60,7 @@ fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<
     Ok(files.map(|file| place.join(file).display().to_string()).into())
 }
 
-/// The evaluations that take networks of a training.
+/// The evaluations of a training's networks.
 fn evaluations(pipeline: &Pipeline, training: StageId) -> Vec<StageId> {
     let takes = |id: &StageId| {
         let mut networks = pipeline.measured_by(pipeline.stage(*id));
@@ -69,7 +69,7 @@ fn evaluations(pipeline: &Pipeline, training: StageId) -> Vec<StageId> {
     pipeline.evaluations().filter(takes).collect()
 }
 
-/// What an evaluation found of the networks of a training.
+/// An evaluation's results for the networks of a training.
 fn found(session: &Session, done: &Done, training: StageId) -> Vec<Found> {
     let stage = session.pipeline.stage(done.stage);
     let metrics = || -> Option<Metrics> {

@@ -1,8 +1,8 @@
-//! The same lineage as OpenLineage tells it: an event when each stage began, and one when it had ended well.
+//! The lineage as OpenLineage events: one at the start of each stage, and one at its completion.
 //!
-//! Of runs that are over, from their records. So there is no event of a failure, and asking twice gives the same events with
-//! the same ids: whoever collects them may be told anything again. What a stage reads and what another gave are one data set
-//! to a collector if they have one name, hence names are made here and nowhere else; contents are versions.
+//! Generated from the records of finished runs. There are no events of failures, and the same call gives the same events with the
+//! same ids, so they can be sent again. Collectors connect inputs with outputs by name, so all names are generated here; contents
+//! are versions.
 //! (Source: <https://openlineage.io/pipeline/2-0-2/OpenLineage.json>.)
 
 use serde_json::{Value as Json, json};
@@ -16,7 +16,7 @@ use crate::sched::session::Session;
 
 const PRODUCER: &str = concat!("urn:intrada:", env!("CARGO_PKG_VERSION"));
 
-/// The events of these stages, in the order of the graph. A stage whose record has gone from the cache has none.
+/// The events of these stages, in graph order. Stages without a record in the cache have none.
 pub(super) fn events(session: &Session, lineage: &[Done]) -> Vec<Json> {
     let of_stage = |done: &Done| {
         let trace = session.store.load(done.key).ok()??;
@@ -37,7 +37,7 @@ pub(super) fn events(session: &Session, lineage: &[Done]) -> Vec<Json> {
     lineage.iter().filter_map(of_stage).flatten().collect()
 }
 
-/// A UUID of version 8 (RFC 9562, 5.8), whose bits are those of a hash but for six.
+/// A UUID of version 8 (RFC 9562, 5.8) from a hash.
 fn run_id(key: Key, started: f64) -> String {
     let digest =
         Encoder::new("intrada/run/1").field("key", key.0.as_bytes()).field("started", &started.to_le_bytes()).finish();

@@ -1,6 +1,6 @@
-//! The folder that is exported: written beside its place, and renamed into it when it is complete.
+//! Writes the exported folder beside its place and renames it when it is complete.
 //!
-//! Knows no content. Whatever stands in the place stays: an empty folder alone gives way.
+//! Knows no content. Replaces only an empty folder.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,14 +10,14 @@ use super::Error;
 use crate::store::Store;
 use crate::store::beside::Beside;
 
-/// A folder in the making. Dropped before [`Package::finish`], it leaves nothing behind.
+/// A folder being written. Dropped before [`Package::finish`], it is deleted.
 pub(super) struct Package {
     workshop: Beside,
     place: PathBuf,
 }
 
 impl Package {
-    /// For a workspace at `root` and the folder `place`, which isn't there yet or is empty. Makes the folders above it.
+    /// For a workspace at `root` and a new or empty folder `place`. Creates its parents.
     pub(super) fn begin(store: &Store, root: &Path, place: &Path) -> Result<Package, Error> {
         let failed = |action, path: &Path| {
             let path = path.to_owned();
@@ -27,24 +27,24 @@ impl Package {
             Ok(1..) => return Err(Error::Occupied { path: place.to_owned() }),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // Also what lies below a file is no folder; that is told as the system tells it.
+            // A path below a file isn't a folder either; the system's error says so.
             Err(error) if error.kind() == ErrorKind::NotADirectory && place.exists() => {
                 return Err(Error::Occupied { path: place.to_owned() });
             }
             Err(error) => return Err(failed("look into", place)(error)),
         }
-        // Without a last slash, and with a parent that can be opened.
+        // Without a trailing slash, and with a parent that can be opened.
         let place = std::path::absolute(place).map_err(failed("resolve", place))?.components().collect::<PathBuf>();
         let parent = place.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(failed("make", parent))?;
         let workshop = store.beside(root, parent).map_err(failed("write into", parent))?;
         let package = Package { workshop, place };
-        // One below the temporary folder: that one is private, this one is what the umask says.
+        // A subfolder, as the temporary folder itself is private and this one follows the umask.
         fs::create_dir(package.folder()).map_err(failed("make", &package.folder()))?;
         Ok(package)
     }
 
-    /// Writes a file of these parts, one after the other.
+    /// Writes a file from these parts.
     pub(super) fn write(&self, name: &str, parts: &[&[u8]]) -> Result<(), Error> {
         let path = self.folder().join(name);
         let written = || -> std::io::Result<()> {
@@ -55,11 +55,11 @@ impl Package {
         written().map_err(|source| Error::Io { action: "write", path: self.place.join(name), source })
     }
 
-    /// Puts the folder in its place.
+    /// Moves the folder to its place.
     pub(super) fn finish(self) -> Result<(), Error> {
         match fs::rename(self.folder(), &self.place) {
             Ok(()) => Ok(()),
-            // Somebody was quicker than we.
+            // Created by another process meanwhile.
             Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory) => {
                 Err(Error::Occupied { path: self.place })
             }

@@ -1,7 +1,7 @@
-//! Where a result comes from, in a form that other programs read: RO-Crate 1.1, JSON-LD.
+//! The lineage of a result as RO-Crate 1.1 (JSON-LD).
 //!
-//! The exported folder is the crate. Each stage is an action with what it took and gave; everything is named by its digest, so
-//! the same data set or file in two crates has the same name. The file has the one name under which a crate is found.
+//! The exported folder is the crate. Each stage is an action with inputs and outputs; everything is identified by its digest, so
+//! the same data set or file has the same identifier in two crates. The format prescribes the file name.
 //! (Source: <https://w3id.org/ro/crate/1.1>; the actions as in its "Provenance of entities".)
 
 use std::collections::BTreeMap;
@@ -22,11 +22,11 @@ pub(super) const FILE: &str = "ro-crate-metadata.json";
 
 const SOFTWARE: &str = "#intrada";
 
-/// One hash over the keys and outputs of everything that led to a result. Names and times are no part of it.
+/// A hash over the keys and outputs of a result and its ancestors, independent of names and times.
 pub(super) fn digest(lineage: &[Done]) -> Digest {
     let mut encoder = Encoder::new("intrada/lineage/1");
     let mut stages: Vec<_> = lineage.iter().map(|done| (done.key, &done.artifacts)).collect();
-    // The order of the graph depends on names.
+    // Sorted, as the graph order depends on names.
     stages.sort_by_key(|(key, _)| *key.0.as_bytes());
     encoder.list("stages", stages.len());
     for (key, artifacts) in stages {
@@ -46,7 +46,7 @@ pub(super) fn crate_of(network: &Network<'_>) -> Json {
         ("model.safetensors", "the weights", "application/octet-stream"),
         ("config.json", "classes, colours and preprocessing", "application/json"),
         ("README.md", "the model card", "text/markdown"),
-        ("load.py", "loads the weights with PyTorch, and says which network takes them", "text/x-python"),
+        ("load.py", "loads the weights with PyTorch, and says which network fits them", "text/x-python"),
     ];
     for (name, description, media) in files {
         graph.add(name, json!({"@type": "File", "name": description, "encodingFormat": media}));
@@ -67,7 +67,7 @@ pub(super) fn crate_of(network: &Network<'_>) -> Json {
     graph.described(json!({
         "name": format!("{stage} of {pipeline}"),
         "description": format!("a network for semantic segmentation, trained by the stage {stage} of the pipeline {pipeline}"),
-        // When the training ended, not when it was exported: the same result gives the same bytes.
+        // The end of the training, not of the export, so that the bytes are reproducible.
         "datePublished": timestamp(ends.last().copied().unwrap_or_default()),
         "identifier": format!("blake3:{}", digest(&network.lineage)),
         "hasPart": files.map(|(name, ..)| reference(name)),
@@ -75,7 +75,7 @@ pub(super) fn crate_of(network: &Network<'_>) -> Json {
     }))
 }
 
-/// The description of what a pipeline has done, without any file beside it. None if that is nothing.
+/// The description of a pipeline's results, without files. `None` if there are none.
 pub(super) fn of_pipeline(session: &Session, lineage: &[Done]) -> Option<Json> {
     let mut graph = Graph::default();
     let (actions, ends) = graph.stages(session, lineage);
@@ -83,7 +83,7 @@ pub(super) fn of_pipeline(session: &Session, lineage: &[Done]) -> Option<Json> {
     let pipeline = &session.pipeline.name;
     Some(graph.described(json!({
         "name": pipeline,
-        "description": format!("what the stages of the pipeline {pipeline} took and gave"),
+        "description": format!("inputs and outputs of the stages of the pipeline {pipeline}"),
         "datePublished": timestamp(ended),
         "identifier": format!("blake3:{}", digest(lineage)),
         "hasPart": [],
@@ -91,14 +91,14 @@ pub(super) fn of_pipeline(session: &Session, lineage: &[Done]) -> Option<Json> {
     })))
 }
 
-/// Entities by their name: each stands once.
+/// Entities by identifier, each once.
 #[derive(Default)]
 struct Graph {
     entities: BTreeMap<String, Json>,
 }
 
 impl Graph {
-    /// Unless it is there already.
+    /// Adds an entity unless it exists.
     fn add(&mut self, id: &str, mut entity: Json) {
         self.entities.entry(id.to_owned()).or_insert_with(|| {
             entity["@id"] = id.into();
@@ -106,11 +106,11 @@ impl Graph {
         });
     }
 
-    /// The whole description, with what `root` says of its subject.
+    /// The complete description, with `root` as its subject.
     fn described(mut self, mut root: Json) -> Json {
         let version = env!("CARGO_PKG_VERSION");
         self.add(SOFTWARE, json!({"@type": "SoftwareApplication", "name": "intrada", "softwareVersion": version}));
-        let terms = "those of the data sets, which intrada doesn't know";
+        let terms = "those of the data sets, unknown to intrada";
         self.add("#licence", json!({"@type": "CreativeWork", "name": "not stated", "description": terms}));
         root["@type"] = "Dataset".into();
         root["license"] = reference("#licence");
@@ -163,7 +163,7 @@ impl Graph {
             "object": objects,
             "result": results,
         });
-        // The record may have gone from the cache since; that it was done is known all the same.
+        // The record may have been deleted from the cache since.
         let trace = session.store.load(done.key).ok().flatten();
         if let Some(line) = trace.as_ref().and_then(|trace| made_with::line(&trace.note)) {
             action["description"] = format!("{} Computed with {line}.", stage.kind.summary).into();
@@ -178,7 +178,7 @@ impl Graph {
     }
 }
 
-/// An input that is no whole output of an earlier stage: those are there already.
+/// An input other than a whole output of an earlier stage, which exists already.
 fn source(pipeline: &Pipeline, stage: &Stage, role: &str, digest: &str, count: Option<usize>) -> Json {
     let identifier = format!("blake3:{digest}");
     match stage.input(role).map(|input| &input.from) {
@@ -196,7 +196,7 @@ fn source(pipeline: &Pipeline, stage: &Stage, role: &str, digest: &str, count: O
     }
 }
 
-/// A path as it is told to others: where it lies on this machine is nobody's business.
+/// A path for publication, without the machine's folders.
 pub(super) fn name_of(path: &Path) -> String {
     let name = if path.is_absolute() { path.file_name().map(Path::new) } else { None };
     name.unwrap_or(path).to_string_lossy().into_owned()

@@ -1,41 +1,41 @@
-//! The header before the tensors: what it says, and another one before the same tensors.
+//! Reads and replaces the header of a safetensors file.
 //!
-//! Knows the frame of the format and no tensor: eight bytes with the header's length, a JSON header whose places count from
-//! its end, the data. So the data are the same bytes under any header, and no libtorch is needed to write one.
+//! Knows the layout of the format and no tensor: eight bytes with the header's length, a JSON header with offsets relative to its
+//! end, the data. The data don't depend on the header, so a new one can be written without libtorch.
 //! (Source: huggingface/safetensors, README, "Format".)
 
 use serde_json::{Map, Value};
 
-/// The entry of the header that is no tensor.
+/// The entry of the header that isn't a tensor.
 pub const METADATA: &str = "__metadata__";
 
-/// The header, and the data behind it.
+/// The header, and the data after it.
 ///
 /// # Errors
-/// What makes `file` no safetensors file.
+/// Why `file` isn't a safetensors file.
 pub fn split(file: &[u8]) -> Result<(Map<String, Value>, &[u8]), &'static str> {
     let (length, rest) = file.split_first_chunk::<8>().ok_or("it is shorter than its length field")?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok().filter(|length| *length <= rest.len());
     let (header, data) = rest.split_at(length.ok_or("its header is longer than the file")?);
-    let header = serde_json::from_slice(header).map_err(|_| "its header is no JSON object")?;
+    let header = serde_json::from_slice(header).map_err(|_| "its header is not a JSON object")?;
     Ok((header, data))
 }
 
-/// The length and header that go before the returned data, which is the end of `file`. `metadata` takes the place of the file's own.
+/// The length and header to write before the returned data, the end of `file`. `metadata` replaces the file's own.
 ///
 /// # Errors
-/// What makes `file` no safetensors file.
+/// Why `file` isn't a safetensors file.
 pub(super) fn with_metadata<'a>(
     file: &'a [u8],
     metadata: &[(&str, String)],
 ) -> Result<(Vec<u8>, &'a [u8]), &'static str> {
     let (mut header, data) = split(file)?;
-    // Every value of the format's metadata is a text.
+    // The format allows only strings as metadata.
     let entries = metadata.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
     header.insert(METADATA.to_owned(), Value::Object(entries.collect()));
-    // Fails on map keys that aren't strings and on failing writers; there are none of either here.
+    // Fails only on map keys that aren't strings and on failing writers.
     let mut text = serde_json::to_vec(&header).expect("a JSON object can always be written");
-    // The data begin at a multiple of 8, so that they can be used where they are mapped.
+    // The data are aligned to 8 bytes, so that they can be memory-mapped.
     text.resize(text.len().next_multiple_of(8), b' ');
     Ok(([&(text.len() as u64).to_le_bytes()[..], &text].concat(), data))
 }

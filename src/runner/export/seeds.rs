@@ -1,27 +1,27 @@
-//! What trainings found that differ from the exported one by their seeds alone.
+//! Results of trainings that differ from the exported one only in seed.
 //!
-//! One network is handed on, and its numbers are those of one seed: how far they would go with another is told beside them,
-//! as far as the pipeline has tried. What such a repetition is, `compare` knows.
+//! The exported network's numbers are those of a single seed; the card shows the spread over other seeds beside them, if the
+//! pipeline has run some. `compare` defines such repetitions.
 
 use crate::pipeline::StageId;
 use crate::results::compare::{Row, Wishes, compare, differ_by_seeds_alone};
 use crate::sched::results;
 use crate::sched::session::Session;
 
-/// The results of a training and of its repetitions, a row an evaluation.
+/// The results of a training and of its repetitions, a row per evaluation.
 #[derive(Default)]
 pub(super) struct Repeated {
-    /// The seeds, as the file has them.
+    /// The seeds, as in the file.
     pub(super) seeds: Vec<String>,
     /// Means and deviations.
     pub(super) rows: Vec<Row>,
 }
 
-/// Of a training that isn't repeated, and where the sources can't be read, nothing.
+/// Empty for a training without repetitions, and if the sources can't be read.
 pub(super) fn repeated(session: &mut Session, training: StageId) -> Repeated {
     let evaluations = session.pipeline.evaluations().collect::<Vec<_>>();
     if evaluations.is_empty() {
-        // No target would mean all stages.
+        // An empty list would mean all stages.
         return Repeated::default();
     }
     let mut runs = results::entries(session, &evaluations, false).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! The network that is exported, with all that is told of it: its training, what that needed, and how good it was found to be.
+//! The exported network with its training, lineage and results.
 //!
-//! Knows no file of the export; each of them is told from this.
+//! Knows no file of the export; each is generated from this.
 
 use super::Error;
 use super::seeds::Repeated;
@@ -10,30 +10,30 @@ use crate::results::metrics::Measured;
 use crate::sched::done::Done;
 use crate::sched::session::Session;
 
-/// What is told of a network.
+/// The data on an exported network.
 pub(super) struct Network<'a> {
     pub(super) session: &'a Session,
-    /// The training, or whatever else gives weights.
+    /// The training, or another stage with weights.
     pub(super) stage: StageId,
-    /// Which of its outputs: the last network, or the best.
+    /// The exported output: the last network, or the best.
     pub(super) output: usize,
-    /// The training and what it needed, in the order of the graph.
+    /// The training and its ancestors, in graph order.
     pub(super) lineage: Vec<Done>,
-    /// What evaluations of the pipeline found of the training's networks, in the order of the file.
+    /// Evaluation results of the training's networks, in file order.
     pub(super) results: Vec<Found>,
-    /// What they found of it and its repetitions with other seeds.
+    /// Evaluation results of it and its repetitions with other seeds.
     pub(super) repeated: Repeated,
 }
 
-/// What one evaluation found of one network.
+/// One evaluation's result for one network.
 pub(super) struct Found {
     /// The stage.
     pub(super) evaluation: String,
     /// The labelled images.
     pub(super) dataset: DatasetId,
-    /// Which output of the training it took.
+    /// The evaluated output of the training.
     pub(super) output: usize,
-    /// What it found.
+    /// The result.
     pub(super) measured: Measured,
 }
 
@@ -47,27 +47,27 @@ impl Network<'_> {
         self.pipeline().stage(self.stage)
     }
 
-    /// The training as it was done. It is the last of its lineage.
+    /// The training's record, the last of its lineage.
     pub(super) fn done(&self) -> &Done {
         self.lineage.last().expect("`weights` has found it to be done")
     }
 
-    /// Whether it was trained here; else it was read of a file.
+    /// Whether it was trained here, else imported from a file.
     pub(super) fn is_trained(&self) -> bool {
         self.stage().parameter("iterations").is_some()
     }
 
-    /// Whether an output of the training is the network that was chosen by its mIoU.
+    /// Whether an output of the training is the network chosen by its mIoU.
     pub(super) fn is_chosen(&self, output: usize) -> bool {
         self.stage().outputs[output].by_name
     }
 
-    /// The labelled images by which the best network is chosen.
+    /// The labelled images on which the best network was chosen.
     pub(super) fn chosen_on(&self) -> Option<&str> {
         self.pipeline().dataset_of(self.stage()).map(|dataset| &*self.pipeline().dataset(dataset).name)
     }
 
-    /// `[width, height]` in pixels of the images of the domain that the network is made for; `None`: as stored.
+    /// `[width, height]` in pixels of the images of the target domain; `None`: as stored.
     pub(super) fn size(&self) -> Option<[u32; 2]> {
         let input = ["target", "images", "source"].iter().find_map(|role| self.stage().input(role))?;
         let InputSource::Dataset { dataset, .. } = input.from else { return None };
@@ -78,12 +78,12 @@ impl Network<'_> {
         }
     }
 
-    /// The commit of the workspace at which it was made, and whether its files differed from that.
+    /// The commit of the workspace at the time, and whether its files were modified.
     pub(super) fn commit(&self) -> Option<String> {
         self.session.store.load(self.done().key).ok()??.note.remove("commit")
     }
 
-    /// With what it was computed, where that was noted.
+    /// The recorded environment of the computation, if any.
     pub(super) fn made_with(&self) -> Option<String> {
         made_with::line(&self.session.store.load(self.done().key).ok()??.note)
     }

@@ -1,7 +1,7 @@
-//! Predictions as the server of the Cityscapes benchmark takes them: label ids instead of classes, at the size of the images.
+//! Predictions in the format of the Cityscapes benchmark server: label ids instead of class indices, at the size of the images.
 //!
-//! Decodes and writes 8-bit index PNGs and knows the one published scheme. The names of the images are those of the
-//! benchmark or there is no submission: a file that belongs to no image would count as a missing prediction.
+//! Decodes and writes 8-bit index PNGs and knows the published scheme. Image names must be those of the benchmark, as the server
+//! would count others as missing predictions.
 //! (Source: mcordts/cityscapesScripts, `helpers/labels.py` and `evaluation/evalPixelLevelSemanticLabeling.py`.)
 
 use std::collections::HashSet;
@@ -26,20 +26,20 @@ const SIZE: [usize; 2] = [2048, 1024];
 /// The classes that the benchmark evaluates, in the order of their train ids.
 const CLASSES: &str = "cityscapes-19";
 
-/// What the benchmark's server takes.
+/// The submission format.
 pub(super) const FORMAT: Format = Format {
     name: "cityscapes",
-    about: "the predictions of an entropy inference as the server of the Cityscapes benchmark takes them",
+    about: "the predictions of an entropy inference in the format of the Cityscapes benchmark server",
     exports: OutputRole::Predictions,
     stage: "an entropy-inference",
     write: submission,
 };
 
-/// Writes the predictions `output` of an entropy inference into the folder `place`, as `<city>_<sequence>_<frame>_labelIds.png`;
-/// how many there are.
+/// Writes the predictions `output` of an entropy inference into the folder `place`, as `<city>_<sequence>_<frame>_labelIds.png`.
+/// Returns a line with their number.
 ///
 /// # Errors
-/// [`Error`]; `place` is as it was then.
+/// [`Error`]; `place` is then unchanged.
 fn submission(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<String>, Error> {
     let ids = label_ids(&session.pipeline)?;
     let package = Package::begin(&session.store, &session.pipeline.root, place)?;
@@ -56,15 +56,15 @@ fn submission(session: &mut Session, output: OutputId, place: &Path) -> Result<V
     for (name, object) in files(done.artifacts[output.output].object, &read)? {
         let refuse = |reason: String| Error::NotCityscapes { name: name.clone(), stage: stage.clone(), reason };
         let frame = frame(&name).ok_or_else(|| {
-            refuse("its name doesn't begin with <city>_<sequence>_<frame>, as aachen_000000_000019 does".to_owned())
+            refuse("its name doesn't start with <city>_<sequence>_<frame>, such as aachen_000000_000019".to_owned())
         })?;
         if !names.insert(frame.to_owned()) {
-            return Err(refuse(format!("another one is of {frame} too")));
+            return Err(refuse(format!("another prediction is also named {frame}")));
         }
         let (classes, size) = decode(&read(object)?).map_err(|cause| refuse(cause.to_string()))?;
         let labelled = classes.iter().map(|class| ids.get(usize::from(*class)).copied());
         let labelled: Option<Vec<u8>> = labelled.collect();
-        let labelled = labelled.ok_or_else(|| refuse("it holds a value that is no class".to_owned()))?;
+        let labelled = labelled.ok_or_else(|| refuse("it contains a value that is not a class".to_owned()))?;
         let png = encode(&nearest(&labelled, size, SIZE)).map_err(|cause| refuse(cause.to_string()))?;
         package.write(&format!("{frame}_labelIds.png"), &[&png])?;
     }
@@ -86,7 +86,7 @@ fn label_ids(pipeline: &Pipeline) -> Result<Vec<u8>, Error> {
     Ok(ids.into_iter().map(|(_, id)| id).collect())
 }
 
-/// The files of a folder of the store and of those below it, by the name they have in theirs.
+/// The files of a stored folder and its subfolders, by file name.
 fn files(
     folder: FileDigest,
     read: &impl Fn(FileDigest) -> Result<Vec<u8>, Error>,
@@ -94,7 +94,7 @@ fn files(
     let mut folders = vec![folder];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
-        // What was checked against its digest and yet is no listing would be a folder that is none.
+        // The digest was verified, so the object of a folder is a listing.
         let listing = Listing::decode(&read(folder)?).expect("the object of a folder is a listing");
         for entry in listing.entries() {
             match entry.kind {
@@ -128,7 +128,7 @@ fn decode(png: &[u8]) -> Result<(Vec<u8>, [usize; 2]), png::DecodingError> {
     Ok((indices, size))
 }
 
-/// Each pixel is the one in whose middle its own middle lies.
+/// Nearest-neighbour upsampling by pixel centres.
 fn nearest(indices: &[u8], [width, height]: [usize; 2], to: [usize; 2]) -> Vec<u8> {
     let from = |place: usize, from: usize, to: usize| (2 * place + 1) * from / (2 * to);
     let row = |y: usize| {

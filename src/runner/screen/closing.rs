@@ -1,11 +1,11 @@
-//! What is said when a run is over, on every screen: the sums in words.
+//! The summary at the end of a run, for every screen.
 //!
-//! Knows numbers and no stage.
+//! Knows totals, no stage.
 
 use crate::event::Totals;
 use crate::measures::{duration, plural};
 
-/// `Finished 7 stages in 4 min 20 s: 5 ran, 2 hit`, and what was saved where something was.
+/// `Finished 7 stages in 4 min 20 s: 5 ran, 2 hit`, and the time saved, if any.
 pub fn lines(totals: &Totals) -> Vec<String> {
     let parts = [
         (totals.ran, "ran"),
@@ -18,13 +18,13 @@ pub fn lines(totals: &Totals) -> Vec<String> {
     let said: Vec<String> =
         parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
     let said = if said.is_empty() { "nothing to do".to_owned() } else { said.join(", ") };
-    // With a colon, as not all of them failed.
+    // With a colon, as not all stages failed.
     let head = match totals {
         Totals { cancelled: 1.., .. } => "Interrupted:",
         Totals { failed: 1.., .. } => "Failed:",
         _ => "Finished",
     };
-    // Not all stages of the pipeline, where only some were concerned.
+    // The stages of this run, not of the whole pipeline.
     let stages = parts.iter().map(|(number, _)| number).sum();
     let mut lines = vec![format!("{head} {} in {}: {said}", plural(stages, "stage"), duration(totals.seconds))];
     if totals.saved >= 1.0 {

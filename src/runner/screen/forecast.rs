@@ -1,22 +1,20 @@
-//! How long a run will still take, from what its stages took the last time.
+//! Estimates the remaining time of a run from earlier durations of its stages.
 //!
-//! Knows durations and what waits for what; decides nothing. The estimate plays the rest of the run through on as many lanes
-//! as jobs were seen side by side so far. At first that may be too few, never too many: so the time that is said to be left
-//! shrinks rather than grows.
+//! Knows durations and dependencies; decides nothing. Simulates the rest of the run on as many lanes as jobs have run in parallel
+//! so far. At first that may be too few, never too many, so the estimate shrinks rather than grows.
 
-/// A stage of which something may be left to do.
+/// A stage that may have work left.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rest {
-    /// Places of the stages that it waits for, all of them before its own.
+    /// Indices of the stages that it waits for, all smaller than its own.
     pub needs: Vec<usize>,
-    /// Seconds of work that are left of it; none where nobody knows.
+    /// Remaining seconds of work; `None` if unknown.
     pub seconds: Option<f64>,
-    /// Whether it is under way: then it occupies a lane from now on.
+    /// Whether it is running, so that it occupies a lane from now on.
     pub running: bool,
 }
 
-/// Seconds until all of `stages`, each after those that it waits for, are done on so many lanes. `None`: of one of them
-/// nobody knows how long it takes.
+/// Seconds until all `stages`, in dependency order, are done on this number of lanes. `None` if a duration is unknown.
 pub fn seconds_left(stages: &[Rest], lanes: usize) -> Option<f64> {
     let mut free_at = vec![0.0; lanes.max(1)];
     let mut done_at = vec![0.0; stages.len()];
@@ -33,7 +31,7 @@ pub fn seconds_left(stages: &[Rest], lanes: usize) -> Option<f64> {
     Some(done_at.into_iter().fold(0.0, f64::max))
 }
 
-/// Takes the lane that is free first, and answers when the work on it is done.
+/// Assigns work to the lane that is free first, and returns when it is done.
 fn occupy(free_at: &mut [f64], ready_at: f64, seconds: f64) -> f64 {
     let lane = free_at.iter_mut().min_by(|a, b| a.total_cmp(b)).expect("there is a lane");
     *lane = lane.max(ready_at) + seconds;

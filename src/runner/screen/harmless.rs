@@ -1,4 +1,4 @@
-//! What happened, with nothing in it that a terminal obeys: before any screen for people.
+//! Removes control sequences from the texts of events, before any screen for people.
 //!
 //! Knows the texts of each event. Reasons, logs and summaries come from other programs, names from other people's files.
 
@@ -8,7 +8,7 @@ use crate::event::{Advice, Event, Finished, Reporter};
 use crate::shown::{brief, line, lines};
 use crate::store::index::Index;
 
-/// Passes on harmless events.
+/// Passes on sanitised events.
 pub struct Harmless<R>(pub R);
 
 impl<R: Reporter> Reporter for Harmless<R> {
@@ -49,10 +49,10 @@ fn clean(event: &mut Event) {
     }
 }
 
-/// Characters of one text: a reason names values, which may be whole shell scripts.
+/// Maximum characters of a text: a reason contains values, which may be whole shell scripts.
 const SAID: usize = 4000;
 
-/// What has no line break of its own.
+/// Sanitises a text without line breaks.
 fn one_line(text: &mut String) {
     change(text, |text| brief(text, SAID));
     change(text, line);

@@ -1,4 +1,4 @@
-//! Events as JSON Lines for programs: the fields are pinned, additions are allowed.
+//! Events as JSON Lines for programs: existing fields are stable, new ones may be added.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::event::{Event, Finished, Reporter, Totals};
 use crate::shown;
 
-/// Writes a line an event.
+/// Writes one line per event.
 pub struct JsonLines<W>(pub W);
 
 impl<W: Write> Reporter for JsonLines<W> {
@@ -26,7 +26,7 @@ impl<W: Write> Reporter for JsonLines<W> {
                 let values: serde_json::Map<_, _> = values.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
                 json!({"event": "stage-progress", "stage": stage, "done": done, "total": total, "unit": unit, "values": values})
             }
-            // Of use to eyes that wait; a program waits for what comes next.
+            // Only useful for people; a program waits for the next event.
             Event::Storing { .. } | Event::Restoring { .. } => return,
             Event::PutAside { stage, output, to, unfinished } => {
                 json!({"event": "put-aside", "stage": stage, "output": output, "to": to, "unfinished": unfinished})

@@ -1,7 +1,7 @@
-//! What a run says, on a screen: lines redrawn on a terminal, plain lines, JSON.
+//! Screens of a run: live lines on a terminal, plain lines, JSON.
 //!
-//! Knows events, and nothing of where they go: each of these is a [`Reporter`](crate::event::Reporter) that writes to whatever it was
-//! given. Screens are made here and nowhere else, so that a run, a plan and a test say things alike.
+//! Knows events, not their destination: each screen is a [`Reporter`](crate::event::Reporter) that writes to a given stream. All
+//! screens are here, so that runs, plans and tests use the same words.
 
 mod closing;
 mod forecast;

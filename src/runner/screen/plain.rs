@@ -1,7 +1,7 @@
 //! Events as plain lines, for a file, a pipe, a batch system, and for a terminal that can't move its cursor.
 //!
-//! A line an event with a counter, no carriage return, and a sign of life each 10 % or each 60 s, so that the tail of a log
-//! tells where a run stands.
+//! One line per event with a counter, no carriage returns, and progress every 10 % or 60 s, so that the tail of a log shows the
+//! state of a run.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -12,15 +12,15 @@ use crate::event::{Event, Finished, Outcome, Reporter, Totals};
 use crate::measures::{brief, count, duration};
 use crate::shown;
 
-/// A running stage says how far it is at the latest after so long.
+/// Maximum time between progress lines of a running stage.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
-/// Sooner than this no second line comes, however fast the tenths pass.
+/// Minimum time between progress lines.
 const BREATH: Duration = Duration::from_secs(2);
 
 /// Why a job is stopped that nobody interrupted.
 pub(super) const DROPPED: &str = "what it computes is no longer wanted";
 
-/// That something was moved out of the way of an output: a person's, or what a run that came to nothing had left.
+/// Reports that something was moved aside for an output: a user's file, or a partial output of a failed run.
 pub(super) fn put_aside(output: &str, to: &str, unfinished: bool) -> String {
     if unfinished {
         format!("{output}, left incomplete by a run of this stage that was killed or failed, is now {to}")
@@ -41,24 +41,24 @@ pub(super) fn changed(paths: &[String]) -> String {
 /// Writes lines.
 pub struct Plain<W> {
     out: W,
-    /// Where the sums go at the end, if not there, too.
+    /// A second destination for the summary at the end, if any.
     answer: Option<Box<dyn Write>>,
-    /// Stages in all.
+    /// Total number of stages.
     stages: usize,
     settled: usize,
-    /// Of the longest stage name.
+    /// Width of the longest stage name.
     width: usize,
     colour: bool,
     running: HashMap<String, Running>,
 }
 
-/// What is known of a running stage.
+/// The state of a running stage.
 struct Running {
-    /// Where it stood when it was first heard of in this run, and when that was: the rate is of this run only.
+    /// The first progress in this run and its time, so that the rate is of this run only.
     first: Option<(u64, Instant)>,
     last_line: Instant,
     last_tenth: u64,
-    /// The iteration at which it went on, where it did.
+    /// The iteration at which it resumed, if it did.
     resumed_at: Option<u64>,
 }
 
@@ -76,7 +76,7 @@ impl<W: Write> Plain<W> {
         Plain { out, answer: None, stages: lengths.len(), settled: 0, width, colour, running: HashMap::new() }
     }
 
-    /// The sums at the end, which are what a run answers, go to `answer`.
+    /// Writes the summary at the end to `answer`.
     pub fn answering(self, answer: Box<dyn Write>) -> Plain<W> {
         Plain { answer: Some(answer), ..self }
     }
@@ -85,7 +85,7 @@ impl<W: Write> Plain<W> {
         self.painted_line(word, None, stage, text);
     }
 
-    /// The word carries the meaning, its colour only helps.
+    /// The word carries the meaning; colour is optional.
     fn painted_line(&mut self, word: &str, colour: Option<u8>, stage: &str, text: &str) {
         let stages = self.stages.to_string();
         let settled = format!("{:>width$}", self.settled, width = stages.len());

@@ -1,14 +1,14 @@
-//! How far the sources are read, in a line: what is said while nothing has happened yet.
+//! A progress line for reading the sources, before the first event.
 //!
-//! Knows what a meter says, not who asks.
+//! Formats the meter's values.
 
 use crate::inputs::Reading;
 use crate::measures::{count, size};
 
-/// `hashing sources: 3,000 of 24,966 files, 4.1 GiB of 57.2 GiB, 12 labels looked at`.
+/// `hashing sources: 3,000 of 24,966 files, 4.1 GiB of 57.2 GiB, 12 labels read`.
 pub fn line(reading: &Reading) -> String {
     let Reading { files: [files, all_files], bytes: [bytes, all_bytes], labels } = *reading;
-    let labels = if labels > 0 { format!(", {} labels looked at", count(labels)) } else { String::new() };
+    let labels = if labels > 0 { format!(", {} labels read", count(labels)) } else { String::new() };
     if files == all_files {
         return format!("hashing sources: {} files, {}{labels}", count(files), size(bytes));
     }
@@ -25,6 +25,6 @@ mod tests {
         let part = Reading { files: [3000, 24_966], bytes: [4_402_341_478, 61_418_032_332], labels: 0 };
         assert_eq!(line(&part), "hashing sources: 3,000 of 24,966 files, 4.1 GiB of 57.2 GiB");
         let all = Reading { files: [12, 12], bytes: [4096, 4096], labels: 7 };
-        assert_eq!(line(&all), "hashing sources: 12 files, 4.0 KiB, 7 labels looked at");
+        assert_eq!(line(&all), "hashing sources: 12 files, 4.0 KiB, 7 labels read");
     }
 }

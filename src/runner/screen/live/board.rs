@@ -1,7 +1,7 @@
-//! What is known of a run at a moment: events go in, and what a screen shows can be asked for.
+//! The state of a run: collects events and answers what a screen shows.
 //!
-//! Knows no terminal and no clock: the moment comes with each question, as the time since the run began. So what is shown
-//! is a function of what happened, and tests say when it did.
+//! Knows no terminal and no clock: the caller passes the time since the start of the run. The display is thus a function of events
+//! and times, which tests can choose.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -9,33 +9,33 @@ use std::time::Duration;
 use super::super::forecast::{Rest, seconds_left};
 use crate::event::{Event, Outcome};
 
-/// A rate is that of the last minute: learning rates don't change it, other programs on the machine do.
+/// Rates are of the last minute, as other programs on the machine change them.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Less than this says nothing about the rate yet: libtorch's first iterations are slow.
+/// Minimum time for a rate: libtorch's first iterations are slow.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
-/// A stage of the run to come.
+/// A stage of the run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expected {
     /// Its name.
     pub name: String,
-    /// Places of the stages that it waits for, all of them before its own.
+    /// Indices of the stages that it waits for, all smaller than its own.
     pub needs: Vec<usize>,
-    /// What it took when it was last computed in this workspace, in seconds.
+    /// Its duration when it was last computed in this workspace, in seconds.
     pub seconds: Option<f64>,
 }
 
-/// All that is known.
+/// The state of the run.
 pub(super) struct Board {
     pub(super) stages: Vec<Stage>,
     by_name: HashMap<String, usize>,
-    /// The most stages that were seen at work at once.
+    /// The maximum number of concurrently running stages so far.
     lanes: usize,
-    /// What the stages compute on, where the run was told: what `auto` comes to, each worker finds by itself.
+    /// The device of the stages, if given; for `auto` each worker chooses.
     pub(super) device: Option<String>,
 }
 
-/// A stage and where it stands.
+/// A stage and its state.
 pub(super) struct Stage {
     pub(super) expected: Expected,
     pub(super) state: State,
@@ -47,16 +47,16 @@ pub(super) enum State {
     Settled(Outcome),
 }
 
-/// A stage under way.
+/// A running stage.
 pub(super) struct Running {
     pub(super) since: Duration,
     pub(super) doing: Doing,
     pub(super) progress: Option<Progress>,
-    /// The iteration at which it went on, where it did.
+    /// The iteration at which it resumed, if it did.
     pub(super) resumed_at: Option<u64>,
 }
 
-/// What it is at.
+/// What it is doing.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Doing {
     /// Computing, and why.
@@ -67,13 +67,13 @@ pub(super) enum Doing {
     Restoring,
 }
 
-/// How far it is.
+/// Its progress.
 pub(super) struct Progress {
     pub(super) done: u64,
     pub(super) total: u64,
     pub(super) unit: String,
     pub(super) values: Vec<(String, f64)>,
-    /// When it was so far, within the window, oldest first.
+    /// Progress and times within the window, oldest first.
     samples: VecDeque<(Duration, u64)>,
 }
 
@@ -84,14 +84,14 @@ impl Board {
         Board { stages, by_name, lanes: 1, device: None }
     }
 
-    /// The same on a device that was asked for.
+    /// The same on a given device.
     pub(super) fn on(self, device: Option<String>) -> Board {
         Board { device, ..self }
     }
 
-    /// Takes note of what happened at `now`.
+    /// Records an event at `now`.
     pub(super) fn hear(&mut self, event: &Event, now: Duration) {
-        // A restoration is over as soon as anything else is told; where it failed, its stage is as open as before.
+        // A restoration ends with any other event; if it failed, its stage is still open.
         for stage in &mut self.stages {
             if matches!(&stage.state, State::Running(Running { doing: Doing::Restoring, .. })) {
                 stage.state = State::Open;
@@ -118,7 +118,7 @@ impl Board {
             }
             Event::Progress { stage, done, total, unit, values } => {
                 if let Some(running) = self.running(stage) {
-                    // The lease that it waited for is its own now.
+                    // It has got the lease that it waited for.
                     if matches!(running.doing, Doing::Waiting(_)) {
                         running.doing = Doing::Working(String::new());
                     }
@@ -155,7 +155,7 @@ impl Board {
         }
     }
 
-    /// The stages under way, in the order of the graph.
+    /// The running stages, in graph order.
     pub(super) fn at_work(&self) -> impl Iterator<Item = (&Expected, &Running)> {
         self.stages.iter().filter_map(|stage| match &stage.state {
             State::Running(running) => Some((&stage.expected, running)),
@@ -163,23 +163,23 @@ impl Board {
         })
     }
 
-    /// The iteration at which the stage went on, where it did.
+    /// The iteration at which the stage resumed, if it did.
     pub(super) fn resumed_at(&self, stage: &str) -> Option<u64> {
         self.at_work().find(|(expected, _)| expected.name == stage).and_then(|(_, running)| running.resumed_at)
     }
 
-    /// How many are settled in one of these ways.
+    /// The number of stages with one of these outcomes.
     pub(super) fn count(&self, outcomes: &[Outcome]) -> usize {
         let is_one = |stage: &&Stage| matches!(&stage.state, State::Settled(outcome) if outcomes.contains(outcome));
         self.stages.iter().filter(is_one).count()
     }
 
-    /// How many are settled.
+    /// The number of finished stages.
     pub(super) fn settled(&self) -> usize {
         self.stages.iter().filter(|stage| matches!(stage.state, State::Settled(_))).count()
     }
 
-    /// Seconds until all is done, where that can be said.
+    /// Estimated seconds until all is done, if known.
     pub(super) fn seconds_left(&self, now: Duration) -> Option<f64> {
         let rest = |stage: &Stage| {
             let (running, seconds) = match &stage.state {
@@ -192,7 +192,7 @@ impl Board {
         seconds_left(&self.stages.iter().map(rest).collect::<Vec<_>>(), self.lanes)
     }
 
-    /// The share of the stages that is done, 0 to 1, with that of those under way.
+    /// The completed fraction of all stages, 0 to 1, including that of running ones.
     pub(super) fn share(&self) -> f64 {
         let share = |stage: &Stage| match &stage.state {
             State::Open => 0.0,
@@ -208,7 +208,7 @@ impl Running {
         if let Some(earlier) = self.progress.take() {
             let newest = progress.samples[0];
             let is_recent = |(at, _): &(Duration, u64)| newest.0.saturating_sub(*at) <= WINDOW;
-            // One that counts something else (an evaluation within a training) begins anew.
+            // Another unit (an evaluation within a training) starts a new count.
             if earlier.unit == progress.unit && earlier.total == progress.total && earlier.done <= progress.done {
                 progress.samples = earlier.samples.into_iter().filter(is_recent).chain([newest]).collect();
             }
@@ -216,7 +216,7 @@ impl Running {
         self.progress = Some(progress);
     }
 
-    /// Seconds that are left of it: by its rate, before that is known by what it took the last time, which was `recorded`.
+    /// Remaining seconds: by its rate, or until that is known by its last duration, `recorded`.
     pub(super) fn seconds_left(&self, recorded: Option<f64>, now: Duration) -> Option<f64> {
         let elapsed = now.saturating_sub(self.since).as_secs_f64();
         match (&self.doing, &self.progress) {
@@ -225,7 +225,7 @@ impl Running {
                 Some(rate) => Some(progress.to_do() as f64 / rate),
                 None => recorded.map(|seconds| seconds * (1.0 - progress.share())),
             },
-            // Longer than ever: then nobody knows.
+            // Longer than last time: unknown.
             (Doing::Working(_) | Doing::Waiting(_), _) => {
                 recorded.map(|seconds| seconds - elapsed).filter(|left| *left > 0.0)
             }
@@ -234,7 +234,7 @@ impl Running {
 }
 
 impl Progress {
-    /// The share that is done, 0 to 1.
+    /// The completed fraction, 0 to 1.
     pub(super) fn share(&self) -> f64 {
         (self.done as f64 / self.total.max(1) as f64).min(1.0)
     }
@@ -243,7 +243,7 @@ impl Progress {
         self.total.saturating_sub(self.done)
     }
 
-    /// Of the last minute, a second. None before there is enough to go by.
+    /// Units per second over the last minute. `None` until there is enough data.
     pub(super) fn rate(&self, now: Duration) -> Option<f64> {
         let (&(since, from), &(_, to)) = (self.samples.front()?, self.samples.back()?);
         let elapsed = now.saturating_sub(since);

@@ -1,7 +1,7 @@
-//! The lines of a terminal: those of settled stages, which stay, and the few below them that are drawn again and again.
+//! The lines of a terminal: permanent ones of finished stages, and the live ones below.
 //!
-//! Functions of what is known, a moment and a width; they write nowhere. Widths are counted in columns, as a terminal does:
-//! a letter may take two, an escape sequence takes none. Outcomes are said in words; colours only help.
+//! Pure functions of state, time and width. Widths are counted in terminal columns: a letter may take two, an escape sequence takes
+//! none. Words carry the meaning; colours are optional.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use super::board::{Board, Doing, Expected, Progress, Running};
 use crate::event::{Finished, Outcome};
 use crate::measures::{brief, count, duration};
 
-/// Stages under way that have a line of their own; the others are counted.
+/// Maximum number of running stages with their own line; the others are counted.
 const AT_MOST: usize = 8;
-/// A settled stage's time stands at the right of a line of this width, not at the far side of a wide screen.
+/// Maximum line width of a finished stage, whose time is right-aligned.
 const READABLE: usize = 80;
-/// Of the longest name that the others are brought in line with.
+/// Maximum width of the name column.
 const NAME_AT_MOST: usize = 24;
-/// Columns that a line under way needs beside its name where nothing else has room: `  100 %  23 h 59 min left`.
+/// Minimum columns of a live line besides its name: `  100 %  23 h 59 min left`.
 const BESIDE_NAME: usize = 26;
 
-/// Where the second line of a settled stage begins.
+/// Indentation of the second line of a finished stage.
 const INDENT: usize = 15;
-/// Columns that the line of a settled stage needs beside its name: its word, and `120,000 iterations`.
+/// Minimum columns of a finished stage's line besides its name: its word, and `120,000 iterations`.
 const BESIDE_SETTLED: usize = 34;
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
 const CYAN: &str = "36";
 
-/// What the terminal can show.
+/// The terminal's capabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Escape sequences for colours.
@@ -49,7 +49,7 @@ impl Style {
     }
 }
 
-/// Text and the columns that it takes.
+/// Text and its width in columns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Line {
     pub(super) text: String,
@@ -72,12 +72,12 @@ impl Line {
     }
 }
 
-/// How wide the names of settled stages stand.
+/// The width of the name column of finished stages.
 pub(super) fn name_width<'a>(names: impl Iterator<Item = &'a str>) -> usize {
     names.map(UnicodeWidthStr::width).filter(|width| *width <= NAME_AT_MOST).max().unwrap_or(0)
 }
 
-/// The lines of a settled stage. They stay, so nothing is cut: what is too long goes on below, under its beginning.
+/// The lines of a finished stage. They stay, so nothing is cut: long text is wrapped.
 pub(super) fn settled(
     finished: &Finished,
     resumed_at: Option<u64>,
@@ -111,7 +111,7 @@ pub(super) fn settled(
             (Some(last), Some(room)) if room >= time.width() => {
                 *last += &format!("{:gap$}{time}", "", gap = 2 + room - time.width());
             }
-            // On a line of its own, rather than broken in two by the terminal.
+            // On its own line, rather than wrapped by the terminal.
             _ => lines.push(format!("{time:>end$}")),
         }
     }
@@ -121,7 +121,7 @@ pub(super) fn settled(
     lines
 }
 
-/// What there is to say of a failure beside what failed.
+/// The advice and log of a failure.
 fn particulars(finished: &Finished, more: &str, columns: usize) -> Vec<String> {
     /// Of `help     `.
     const HEAD: usize = 9;
@@ -134,13 +134,13 @@ fn particulars(finished: &Finished, more: &str, columns: usize) -> Vec<String> {
             .collect::<Vec<_>>()
     };
     let said = more.lines().map(|line| format!("{:INDENT$}{line}", ""));
-    // As the job wrote it, and as it can be copied: whole.
+    // Unwrapped, so that it can be copied.
     let log = advice.log.iter().map(|line| format!("{:INDENT$}| {line}", ""));
     let command = advice.more.iter().map(|line| format!("{:INDENT$}{:<HEAD$}{line}", "", "log"));
     said.chain(log).chain(advice.help.iter().flat_map(|line| under("help", line))).chain(command).collect()
 }
 
-/// The words in lines, the first of at most `first` columns and the others of at most `rest`, but of one word at least.
+/// Wraps words, the first line at `first` columns and the others at `rest`, with at least one word per line.
 fn wrapped(text: &str, first: usize, rest: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -157,7 +157,7 @@ fn wrapped(text: &str, first: usize, rest: usize) -> Vec<String> {
     lines
 }
 
-/// The line of a stage that failed and is tried again.
+/// The line of a stage that is retried.
 pub(super) fn retrying(stage: &str, attempt: u32, of: u32, reason: &str, name_width: usize, style: Style) -> String {
     let mut line = Line::default();
     begin(&mut line, "retrying", Outcome::Cancelled.colour(), stage, name_width, style);
@@ -168,7 +168,7 @@ pub(super) fn retrying(stage: &str, attempt: u32, of: u32, reason: &str, name_wi
     line.text
 }
 
-/// The line of something that was moved out of the way of an output.
+/// The line of something that was moved aside for an output.
 pub(super) fn put_aside(stage: &str, what: &str, name_width: usize, style: Style) -> String {
     let mut line = Line::default();
     begin(&mut line, "put aside", Outcome::Cancelled.colour(), stage, name_width, style);
@@ -176,7 +176,7 @@ pub(super) fn put_aside(stage: &str, what: &str, name_width: usize, style: Style
     line.text
 }
 
-/// The line of a stage whose job is no longer wanted.
+/// The line of a stage whose job is no longer needed.
 pub(super) fn dropped(stage: &str, name_width: usize, style: Style) -> String {
     let mut line = Line::default();
     begin(&mut line, "stopping", Outcome::Cancelled.colour(), stage, name_width, style);
@@ -184,7 +184,7 @@ pub(super) fn dropped(stage: &str, name_width: usize, style: Style) -> String {
     line.text
 }
 
-/// The word, which carries the meaning, and the name.
+/// The word and the name.
 fn begin(line: &mut Line, word: &str, colour: u8, stage: &str, name_width: usize, style: Style) {
     line.push(&" ".repeat(11usize.saturating_sub(word.len())));
     line.paint(word, &format!("{BOLD};{colour}"), style);
@@ -193,8 +193,8 @@ fn begin(line: &mut Line, word: &str, colour: u8, stage: &str, name_width: usize
     line.pad(13 + name_width);
 }
 
-/// The lines below: what is read, the stages under way, and last the whole. None is as wide as the screen, so that none
-/// is broken by it; there are fewer than it has rows.
+/// The live lines: reading progress, running stages, and the overall line. All are narrower than the screen, so that none is
+/// wrapped, and there are fewer of them than rows.
 pub(super) fn under_way(
     board: &Board,
     reading: Option<&str>,
@@ -213,13 +213,13 @@ pub(super) fn under_way(
     let layout = Layout::of(&at_work[..shown], now, columns, style);
     lines.extend(at_work[..shown].iter().map(|(expected, running)| layout.line(expected, running)));
     if at_work.len() > shown {
-        lines.push(cut(&format!(" {} more under way", at_work.len() - shown), columns, style));
+        lines.push(cut(&format!(" {} more running", at_work.len() - shown), columns, style));
     }
     lines.push(whole(board, now, columns, style));
     lines
 }
 
-/// What has room in the lines of the stages under way: the same in each, so that they stand in columns.
+/// The columns that fit into the lines of running stages, the same in each.
 struct Layout {
     now: Duration,
     columns: usize,
@@ -258,8 +258,8 @@ impl Layout {
                 format!("{elapsed}{left}{why}")
             }
             (Doing::Waiting(holder), _) => format!("waiting for {holder} for {elapsed}"),
-            (Doing::Storing, _) => "its results go into the cache".to_owned(),
-            (Doing::Restoring, _) => format!("its results come out of the cache, {elapsed}"),
+            (Doing::Storing, _) => "storing its results in the cache".to_owned(),
+            (Doing::Restoring, _) => format!("restoring its results from the cache, {elapsed}"),
         };
         let name = self.name(expected);
         let rest = cut(&text, self.columns.saturating_sub(name.width), self.style);
@@ -273,7 +273,7 @@ impl Layout {
         let resumed = resumed.map(|at| format!("  resumed at {}", count(at)));
         let values = progress.values.iter().map(|(name, value)| format!("  {name} {}", brief(*value)));
         let rate = progress.rate(self.now).map(|rate| format!("  {}/s", rough(rate)));
-        // In this order, as long as there is room.
+        // In this order of priority.
         for part in resumed.into_iter().chain(values).chain(rate).filter(|_| self.has_counts) {
             if line.width + part.width() + left.width() > self.columns {
                 break;
@@ -312,7 +312,7 @@ impl Layout {
     }
 }
 
-/// `5 of 7 done, 2 reused · 1 running · 1 waiting · gpu 0 · about 3 h 07 min left`, as much of it as has room.
+/// `5 of 7 done, 2 reused · 1 running · 1 waiting · gpu 0 · about 3 h 07 min left`, as far as it fits.
 fn whole(board: &Board, now: Duration, columns: usize, style: Style) -> Line {
     let (settled, all, running) = (board.settled(), board.stages.len(), board.at_work().count());
     let reused = board.count(&[Outcome::Hit, Outcome::UpToDate]);
@@ -353,7 +353,7 @@ fn bar(line: &mut Line, share: f64, width: usize, style: Style) {
     line.paint(&empty.repeat(width - whole - usize::from(half)), DIM, style);
 }
 
-/// Time that is left isn't known to the tenth of a second.
+/// Remaining time, without tenths of a second.
 fn coarse(seconds: f64) -> String {
     if seconds < 59.5 { format!("{} s", seconds.ceil()) } else { duration(seconds) }
 }
@@ -367,7 +367,7 @@ fn rough(rate: f64) -> String {
     }
 }
 
-/// The text, or as much of its beginning as has room.
+/// The text, cut at its end to fit.
 fn cut(text: &str, columns: usize, style: Style) -> Line {
     let mut line = Line::default();
     if text.width() <= columns {
@@ -380,7 +380,7 @@ fn cut(text: &str, columns: usize, style: Style) -> Line {
     line
 }
 
-/// The name, or as much of its end as has room: members of a sweep differ there.
+/// The name, cut at its start to fit, as members of a sweep differ at the end.
 fn end_of(name: &str, columns: usize, style: Style) -> String {
     if name.width() <= columns {
         return name.to_owned();

@@ -1,9 +1,8 @@
-//! A run on a terminal: settled stages scroll by as ordinary lines, and below them stand the ones under way.
+//! A run on a terminal: finished stages as ordinary lines, and live lines of running stages below.
 //!
-//! Knows events and a terminal. The run tells, a thread of its own draws: ten times a second at most, and once a second
-//! though nothing was told, so that waiting is seen and a new width is taken up. What it shows is made in `lines` from what
-//! `board` knows; how it gets there without a flicker is the affair of `terminal`. When a run is over nothing is drawn until
-//! another event comes: a watch has many rounds.
+//! Knows events and a terminal. A separate thread draws at most ten times a second, and once a second without events, to update
+//! times and the width. `lines` formats the state of `board`; `terminal` draws without flicker. After a run nothing is drawn until
+//! the next event, as `watch` has many rounds.
 
 mod board;
 mod lines;
@@ -24,22 +23,22 @@ use crate::inputs::{Meter, Reading};
 use board::Board;
 use terminal::Terminal;
 
-/// From one frame to the next.
+/// Minimum time between frames.
 const FRAME: Duration = Duration::from_millis(100);
-/// Waiting is drawn again after so long.
+/// Time between frames without events.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// The terminal as it was found.
+/// The terminal and its capabilities.
 pub struct Setting {
-    /// What it can show.
+    /// Its capabilities.
     pub style: Style,
     /// Whether it shows a percentage in its tab.
     pub has_tab: bool,
-    /// What the stages compute on, where that was said: `cpu`, `gpu 1`, `2 gpus`.
+    /// The device of the stages, if given: `cpu`, `gpu 1`, `2 gpus`.
     pub device: Option<String>,
-    /// Asks how many columns and rows it has now.
+    /// Returns its current columns and rows.
     pub size: Box<dyn Fn() -> (usize, usize) + Send>,
-    /// What is read of source files, which happens before the first event.
+    /// Progress of reading source files, which happens before the first event.
     pub meter: Arc<Meter>,
 }
 
@@ -49,7 +48,7 @@ pub struct Live {
     painter: Option<JoinHandle<()>>,
 }
 
-/// Takes the drawing off the terminal from anywhere, for one who is about to write or to end the program.
+/// Clears the live lines from anywhere, before other output or the end of the program.
 #[derive(Clone)]
 pub struct Redraw(Arc<Shared>);
 
@@ -64,9 +63,9 @@ struct Screen {
     board: Board,
     name_width: usize,
     began: Instant,
-    /// Lines that scroll by with the next frame.
+    /// Permanent lines to write with the next frame.
     lasting: Vec<String>,
-    /// What had been read at the last frame.
+    /// The reading progress at the last frame.
     read: Reading,
     has_news: bool,
     phase: Phase,
@@ -83,7 +82,7 @@ enum Phase {
 }
 
 impl Live {
-    /// For a run of `stages`, each after those that it waits for.
+    /// For a run of `stages`, in dependency order.
     pub fn new(out: Box<dyn Write + Send>, stages: Vec<Expected>, setting: Setting) -> Live {
         let screen = Screen {
             terminal: Terminal::new(out, setting.has_tab),
@@ -104,7 +103,7 @@ impl Live {
         Live { shared, painter: Some(painter) }
     }
 
-    /// The means to take it off again.
+    /// A handle to clear it.
     pub fn redraw(&self) -> Redraw {
         Redraw(Arc::clone(&self.shared))
     }
@@ -122,21 +121,21 @@ impl Drop for Live {
         self.shared.lock().clear(&[], Phase::Over);
         self.shared.news.notify_one();
         if let Some(painter) = self.painter.take() {
-            // It draws and nothing else; what went wrong there is no failure of the run.
+            // The thread only draws, so its panic doesn't fail the run.
             let _ = painter.join();
         }
     }
 }
 
 impl Redraw {
-    /// Clears the foot of the terminal for good. Does nothing while a frame is being drawn by this very thread.
+    /// Clears the live lines for good. Does nothing while this thread is drawing a frame.
     pub fn fall(&self) {
         if let Ok(mut screen) = self.0.screen.try_lock() {
             screen.clear(&[], Phase::Over);
         }
     }
 
-    /// Clears the foot until something happens.
+    /// Clears the live lines until the next event.
     pub fn rest(&self) {
         self.0.lock().clear(&[], Phase::Resting);
     }
@@ -146,20 +145,20 @@ impl Redraw {
         self.0.lock().phase == Phase::Over
     }
 
-    /// The program was stopped and goes on: others have written to the terminal meanwhile.
+    /// Redraws after SIGCONT: others have written to the terminal meanwhile.
     pub fn reopen(&self) {
         self.0.lock().terminal.forget();
     }
 }
 
 impl Shared {
-    /// A thread that panicked while it drew leaves a picture that the next frame mends.
+    /// Ignores a poisoned lock: the next frame repairs the drawing.
     fn lock(&self) -> MutexGuard<'_, Screen> {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn paint_to_the_end(&self) {
-        // A run that does nothing is over before anything was drawn.
+        // A run without work ends before anything was drawn.
         std::thread::sleep(FRAME);
         loop {
             let mut screen = self.lock();
@@ -224,14 +223,14 @@ impl Screen {
         self.has_news = false;
     }
 
-    /// What is being read of the sources, if anything was since the last frame.
+    /// The reading progress, if it changed since the last frame.
     fn reading(&mut self) -> Option<String> {
         let read = self.setting.meter.read();
         let has_grown = std::mem::replace(&mut self.read, read) != read;
         has_grown.then(|| reading::line(&read))
     }
 
-    /// Takes the foot off; what lasts stays, and `last` below it.
+    /// Clears the live lines and writes `last` below the permanent ones.
     fn clear(&mut self, last: &[String], then: Phase) {
         if self.phase == Phase::Over {
             return;

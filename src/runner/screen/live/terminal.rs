@@ -1,9 +1,8 @@
-//! A few lines at the foot of a terminal that are drawn again while ordinary lines scroll by above them.
+//! Redraws a few live lines at the bottom of a terminal, below ordinary lines.
 //!
-//! Knows escape sequences and nothing of a run. No alternate screen, and the cursor is neither hidden nor left anywhere but
-//! at the beginning of the line below the last: so a program that is killed between two frames leaves a terminal that works,
-//! and there is nothing to restore. A frame is one write, and each line is written over the old one before its rest is
-//! cleared, so that nothing flickers.
+//! Knows escape sequences and nothing of a run. Uses no alternate screen, and leaves the cursor visible at the start of the line
+//! below the last, so that a program killed between two frames leaves a working terminal. A frame is one write, and each line is
+//! overwritten before its rest is cleared, so that nothing flickers.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -11,10 +10,10 @@ use std::os::fd::AsFd;
 
 use super::lines::Line;
 
-/// A terminal of unknown size is taken to be of this one, in columns and rows.
+/// The assumed columns and rows of a terminal of unknown size.
 const USUAL: (usize, usize) = (80, 24);
 
-/// Columns and rows of the terminal, as it says itself.
+/// Columns and rows of the terminal.
 pub fn size_of(terminal: impl AsFd) -> (usize, usize) {
     match rustix::termios::tcgetwinsize(terminal) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
@@ -22,14 +21,14 @@ pub fn size_of(terminal: impl AsFd) -> (usize, usize) {
     }
 }
 
-/// The terminal, and what stands at its foot.
+/// The terminal and its live lines.
 pub(super) struct Terminal<W> {
     out: W,
-    /// The widths of the lines that were drawn last, in columns.
+    /// The widths in columns of the live lines drawn last.
     drawn: Vec<usize>,
-    /// Whether it shows progress in its tab or in the task bar, by the sequence OSC 9;4 of ConEmu.
+    /// Whether it supports ConEmu's sequence OSC 9;4 for progress in the tab or task bar.
     has_tab: bool,
-    /// The percentage that it shows there.
+    /// The percentage shown there.
     shown: Option<u8>,
 }
 
@@ -38,16 +37,16 @@ impl<W: Write> Terminal<W> {
         Terminal { out, drawn: Vec::new(), has_tab, shown: None }
     }
 
-    /// Writes `lasting` above the foot, and `foot` in the place of the old one. `columns` is how wide the terminal is now: a
-    /// narrower one has broken the old lines into several.
+    /// Writes the permanent lines `lasting`, and replaces the live lines by `foot`. `columns` is the current width: a narrower
+    /// terminal has wrapped the old lines.
     pub(super) fn draw(&mut self, lasting: &[String], foot: &[Line], percent: Option<u8>, columns: usize) {
         let rows: usize = self.drawn.iter().map(|width| width.div_ceil(columns.max(1)).max(1)).sum();
         let mut frame = String::new();
         if rows > 0 {
             let _ = write!(frame, "\r\x1b[{rows}A");
         }
-        // Lasting lines may be as wide as the screen, where clearing what follows them would take their last letter: so all is
-        // cleared before them. From the second row on, as tmux keeps a copy of a screen that is cleared from its first.
+        // Permanent lines may be as wide as the screen, where clearing after them would delete their last letter, so everything
+        // is cleared before them. From the second row on, as tmux saves a copy of a screen that is cleared from its first.
         let clears_first = rows > 0 && (!lasting.is_empty() || foot.is_empty());
         if clears_first {
             frame += "\x1b[K\n\x1b[J\x1b[A";
@@ -62,7 +61,7 @@ impl<W: Write> Terminal<W> {
         self.write(&frame);
     }
 
-    /// Takes what was drawn for part of the text above: somebody else has written since.
+    /// Forgets the live lines, as others have written since.
     pub(super) fn forget(&mut self) {
         self.drawn.clear();
     }
@@ -78,7 +77,7 @@ impl<W: Write> Terminal<W> {
         }
     }
 
-    /// A terminal that has gone is no reason to stop a training.
+    /// Ignores write errors: a closed terminal doesn't stop a training.
     fn write(&mut self, text: &str) {
         if !text.is_empty() {
             let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());

@@ -121,7 +121,7 @@ fn more_than_eight_under_way_are_counted_and_a_low_screen_shows_fewer() {
     (0..12).for_each(|place| board.hear(&started(&name(place), ""), at(0)));
     let text = drawn(&board, 80, 24, PLAIN);
     assert_eq!(text.lines().count(), 9);
-    assert_eq!(text.lines().nth(7), Some(" 5 more under way"));
+    assert_eq!(text.lines().nth(7), Some(" 5 more running"));
     assert_eq!(text.lines().last(), Some(" 0 of 20 done · 12 running · 8 waiting · time left unknown"));
     assert_eq!(drawn(&board, 80, 5, PLAIN).lines().count(), 4);
 }
