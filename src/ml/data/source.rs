@@ -370,7 +370,7 @@ mod tests {
         let example = reader.read_resized(0, LABELS).unwrap();
         assert_eq!(example, Example { image: scenes::scene(Style::Target, 3, 11).0, label: Some(label) });
         let error = Reader::new(&scenes_of(1, Some(vec!["scene-00011".to_owned()]), None)).err().unwrap();
-        assert!(error.to_string().contains("none of the data set's scenes"), "{error}");
+        assert!(error.to_string().contains("not one of the data set's scenes"), "{error}");
     }
 
     #[test]

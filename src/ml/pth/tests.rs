@@ -274,7 +274,7 @@ fn a_tensor_without_a_name_is_told_as_one() {
     let storage = b"(X\x07\x00\x00\x00storagectorch\nByteStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ";
     let tensor = [b"ctorch._utils\n_rebuild_tensor_v2\n(", &storage[..], b"K\x00K\x01\x85K\x01\x85\x89NtR"].concat();
     let says = |object: &[u8]| read(&row(object)).unwrap_err().to_string();
-    assert!(says(&tensor).starts_with("it holds a single tensor, without a name; what can be read is a state dict"));
+    assert!(says(&tensor).starts_with("it holds a single tensor, without a name; save a state dict"));
     assert!(says(&[b"]", &tensor[..], b"a"].concat()).starts_with("its tensor has no name, as it is in a list"));
 }
 
