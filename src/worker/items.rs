@@ -35,7 +35,7 @@ impl Output {
 }
 
 /// The items of one job. `T` holds the values found for an item besides its files.
-pub(crate) struct Items<'a, T> {
+pub(crate) struct ItemWriter<'a, T> {
     work: &'a Work,
     outputs: &'a [Output],
     samples: Vec<Sample<T>>,
@@ -53,12 +53,12 @@ struct Sample<T> {
     found: Option<T>,
 }
 
-impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
+impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
     /// Begins work on the data set of this role; reuses known items.
     ///
     /// # Errors
     /// The job names no such data set, or two samples would have the same files.
-    pub(crate) fn begin(work: &'a Work, role: &str, outputs: &'a [Output]) -> Result<Items<'a, T>, Failure> {
+    pub(crate) fn begin(work: &'a Work, role: &str, outputs: &'a [Output]) -> Result<ItemWriter<'a, T>, Failure> {
         let names = work.sample_names(role)?;
         let places = source::map_files(names.iter().map(String::as_str))?;
         let sample = |(name, place): (String, PathBuf)| {
@@ -68,7 +68,7 @@ impl<'a, T: Serialize + DeserializeOwned> Items<'a, T> {
         let samples: Vec<Sample<T>> = names.into_iter().zip(places).map(sample).collect();
         let known = samples.iter().filter(|sample| sample.found.is_some()).count();
         let by_name = samples.iter().enumerate().map(|(index, sample)| (sample.name.clone(), index)).collect();
-        Ok(Items { work, outputs, samples, by_name, known, handed_in: 0, findings: None })
+        Ok(ItemWriter { work, outputs, samples, by_name, known, handed_in: 0, findings: None })
     }
 
     /// The names of the samples still to compute.
@@ -253,8 +253,8 @@ mod tests {
         Work::new(job, Device::Cpu, Arc::default())
     }
 
-    fn begin(work: &Work) -> Items<'_, f32> {
-        Items::begin(work, "images", &[Output { name: "maps", ending: "png" }]).unwrap()
+    fn begin(work: &Work) -> ItemWriter<'_, f32> {
+        ItemWriter::begin(work, "images", &[Output { name: "maps", ending: "png" }]).unwrap()
     }
 
     /// The names of the findings.

@@ -43,7 +43,7 @@ impl Model {
     /// The network with the weights of a training or of a published file, for inference.
     pub(crate) fn trained(&self, work: &Work, weights: &InputFile) -> Result<Box<dyn Network>, Failure> {
         let network = self.fresh(work, 0, Kind::Float)?;
-        told(&self.checked(work, weights, || network.load_weights(weights))?);
+        log_restored(&self.checked(work, weights, || network.load_weights(weights))?);
         Ok(network)
     }
 
@@ -97,7 +97,7 @@ impl Model {
 }
 
 /// How much of a file and of a network was loaded, as in `import.json`; the log lists the tensors that were not, and why.
-pub(crate) fn told(restored: &Restored) -> String {
+pub(crate) fn log_restored(restored: &Restored) -> String {
     let Restored { loaded, skipped, kept, counters, wrapping, header: _ } = restored;
     for (what, tensors) in [("skipped", skipped), ("missing", kept), ("missing", counters)] {
         let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

@@ -25,7 +25,7 @@ use intrada_runner::kind::losses::LOSSES;
 use serde::Deserialize;
 
 use crate::measure::Subject;
-use crate::model::{Model, told};
+use crate::model::{Model, log_restored};
 use crate::snapshots::Snapshots;
 use crate::validation::Validation;
 use crate::work::{CHANGED_BACK, Failure, Notes, Work, say};
@@ -83,7 +83,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
     let mut notes = Notes::new();
     if let Some(init) = init(work) {
-        notes.insert("init".to_owned(), told(&load(work, &parameters.model, &init, network.as_ref())?));
+        notes.insert("init".to_owned(), log_restored(&load(work, &parameters.model, &init, network.as_ref())?));
     }
     if let Some(set) = cpu::instruction_set() {
         notes.insert("instruction_set".to_owned(), over_attempts(&work.job.slot, &set));

@@ -12,22 +12,22 @@ use crate::exec::job;
 use crate::finding::{Finding, read};
 use crate::plan::items;
 use crate::plan::manifest::Manifest;
-use crate::store::{Error, Slot, Store, Take};
+use crate::store::{Error, ResumeSlot, Store, Take};
 
 /// The items of one stage.
-pub struct Items {
+pub struct KnownItems {
     setting: Setting,
     samples: Option<BTreeMap<String, Item>>,
 }
 
-impl Items {
+impl KnownItems {
     /// For a stage with this manifest that processes `dataset`, its input of this role.
-    pub fn new(manifest: &Manifest, role: &str, dataset: &job::Dataset) -> Items {
+    pub fn new(manifest: &Manifest, role: &str, dataset: &job::Dataset) -> KnownItems {
         let samples = match dataset {
             job::Dataset::Files { samples, .. } => Some(items::items(samples)),
             job::Dataset::Scenes { .. } => None,
         };
-        Items { setting: items::setting(manifest, role, dataset), samples }
+        KnownItems { setting: items::setting(manifest, role, dataset), samples }
     }
 
     /// The items for the job, with the store's findings, unless everything is to be re-computed.
@@ -50,7 +50,7 @@ impl Items {
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn keep(&self, store: &Store, slot: &Slot<'_>) -> Result<(), Error> {
+    pub fn keep(&self, store: &Store, slot: &ResumeSlot<'_>) -> Result<(), Error> {
         let (files, findings) = (job::Items::files(slot.path()), job::Items::findings(slot.path()));
         let lines = match crate::plain::read(&findings) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

@@ -27,12 +27,12 @@ use crate::plan::manifest::Manifest;
 use crate::store::claim::Claim;
 use crate::store::index::PlacedOutput;
 use crate::store::{
-    Artifact, Attempt, Hold, Lease, Placement, Recorded, Slot, Store, Take, Trace, TracedOutput, Visit,
+    Artifact, Attempt, Hold, Lease, Placement, Recorded, ResumeSlot, Store, Take, Trace, TracedOutput, Visit,
 };
 
 use super::failure::{failed, io_failure};
 use super::guard::Guard;
-use super::items::Items;
+use super::items::KnownItems;
 use super::last_words;
 use super::news::{Attempts, News};
 use super::places::{Destination, claim_places, end_orphans, place, when_free};
@@ -66,7 +66,7 @@ pub struct Order {
     /// What is performed. A job's staging folder and the resume slot are filled in here.
     pub work: Work,
     /// For a kind that works item by item: its items.
-    pub items: Option<Items>,
+    pub items: Option<KnownItems>,
     /// The workspace root.
     pub root: PathBuf,
     /// The files in the workspace that it reads, except other stages' outputs.
@@ -268,7 +268,7 @@ impl Order {
     fn perform_by_items(
         &self,
         store: &Store,
-        slot: &Slot<'_>,
+        slot: &ResumeSlot<'_>,
         mut job: Job,
         perform: impl FnOnce(&Job) -> Result<Finished, Failure>,
     ) -> Result<(Finished, Stored), Failure> {

@@ -20,7 +20,7 @@ use crate::plan::found::Content;
 use crate::store::{Artifact, Kind, Take};
 
 use super::failure::failed;
-use super::items::Items;
+use super::items::KnownItems;
 use super::jobs::Order;
 use super::places::Destination;
 use super::planner::Planner;
@@ -91,7 +91,7 @@ pub fn order(
     let guard = planner.guard(session, node);
     let items = match &work {
         Work::Worker(job, _) => {
-            stage.kind.items.and_then(|role| Some(Items::new(&manifest, role, job.datasets.get(role)?)))
+            stage.kind.items.and_then(|role| Some(KnownItems::new(&manifest, role, job.datasets.get(role)?)))
         }
         Work::Command(_) => None,
     };

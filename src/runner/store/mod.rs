@@ -77,7 +77,7 @@ pub use self::lease::{Attempt, Hold, Holder, Lease};
 pub use self::objects::{Health, Take, Verified};
 pub use self::pin::Pin;
 pub use self::restore::Restored;
-pub use self::slot::Slot;
+pub use self::slot::ResumeSlot;
 pub use self::trace::{Recorded, Trace, TracedOutput};
 pub use self::usage::{Tally, Usage};
 pub use self::workspace::Visit;

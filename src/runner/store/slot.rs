@@ -15,15 +15,15 @@ use crate::plain;
 
 /// The resume slot of one key, whether it exists or not.
 #[derive(Clone, Debug)]
-pub struct Slot<'a> {
+pub struct ResumeSlot<'a> {
     store: &'a Store,
     path: PathBuf,
 }
 
 impl Store {
     /// The resume slot of `key`.
-    pub fn slot(&self, key: Key) -> Slot<'_> {
-        Slot { store: self, path: self.root.join("slots").join(key.to_string()) }
+    pub fn slot(&self, key: Key) -> ResumeSlot<'_> {
+        ResumeSlot { store: self, path: self.root.join("slots").join(key.to_string()) }
     }
 
     /// The keys that have a slot, including empty ones: one call instead of thousands.
@@ -33,7 +33,7 @@ impl Store {
     }
 }
 
-impl Slot<'_> {
+impl ResumeSlot<'_> {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::summary;
-use crate::model::{Model, told};
+use crate::model::{Model, log_restored};
 use crate::work::{Failure, Notes, Work};
 
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
         Part::Network => "model.safetensors",
         Part::Backbone => "backbone.safetensors",
     };
-    let notes = summary(told(&restored));
+    let notes = summary(log_restored(&restored));
     let mut state = network.state();
     state.retain(|(name, _)| restored.kept.iter().all(|apart| apart.name != *name));
     checkpoint::write(&work.output(output)?, &state, None)?;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::summary;
 use crate::data::Part;
-use crate::items::{Items, Output};
+use crate::items::{ItemWriter, Output};
 use crate::model::Model;
 use crate::pictures::photograph;
 use crate::work::{Failure, Notes, Work};
@@ -40,7 +40,7 @@ struct Numbers {
 
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let Parameters { model } = work.parameters()?;
-    let mut items = Items::begin(work, "images", OUTPUTS)?;
+    let mut items = ItemWriter::begin(work, "images", OUTPUTS)?;
     let rest = items.rest();
     if !rest.is_empty() {
         look_at(work, &model, rest, &mut items)?;
@@ -61,7 +61,7 @@ fn network(work: &Work, model: &Model) -> Result<Box<dyn Network>, Failure> {
     model.trained(work, &work.file("weights")?)
 }
 
-fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut Items<Numbers>) -> Result<(), Failure> {
+fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut ItemWriter<Numbers>) -> Result<(), Failure> {
     let network = network(work, model)?;
     let predictor = network.predictor();
     let rare: Vec<u8> =
