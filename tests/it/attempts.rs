@@ -1,10 +1,10 @@
 //! Stages that fail and are tried again, and stages that take too long.
 
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
+use crate::space::waiting::wait_until;
 
 /// One command that runs this line.
 fn stage(shell: &str) -> Pipeline {
@@ -99,11 +99,8 @@ fn of_a_stage_that_only_failed_plan_and_why_say_when_and_how() {
 fn a_failure_is_known_while_others_still_run_and_after_the_run_was_killed() {
     let space = Space::with(stage("exit 7").command("b", "cat pipe > b", [], ["b"]));
     assert!(Command::new("mkfifo").arg(space.path("pipe")).status().unwrap().success());
-    let mut run = space.command("run p.toml --jobs 2").stderr(Stdio::null()).spawn().unwrap();
-    // Ends as soon as it is so, and hangs if it never is.
-    while !space.intrada("why p.toml a").stdout.contains("ended with exit status 7") {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let mut run = space.start("run p.toml --jobs 2");
+    wait_until("the failure", || space.intrada("why p.toml a").stdout.contains("ended with exit status 7"));
     run.kill().unwrap();
     run.wait().unwrap();
     assert!(space.intrada("plan p.toml").stdout.contains("  failed "), "{}", space.intrada("plan p.toml").stdout);

@@ -49,7 +49,7 @@ dataset = "mine"
 "#;
 
 fn record(space: &Space, stage: &str) -> Value {
-    serde_json::from_str(&space.read(&format!("runs/p/{stage}/import.json"))).unwrap()
+    space.json(&format!("runs/p/{stage}/import.json"))
 }
 
 /// Names in one list of a record.
@@ -113,7 +113,7 @@ fn an_import_says_what_it_took_and_serves_as_weights_and_as_a_beginning() {
     // The counters are in the file that was written.
     assert_eq!(said("trained", "init"), "318 tensors loaded, 0 skipped, 16 missing");
 
-    let metrics: Value = serde_json::from_str(&space.read("runs/p/evaluate/metrics.json")).unwrap();
+    let metrics = space.json("runs/p/evaluate/metrics.json");
     assert_eq!(metrics["imported"], metrics["published"]);
     assert_eq!(metrics["imported"]["images"], 1);
 }

@@ -1,7 +1,11 @@
 //! Pipelines of commands, no tensor anywhere: invalidation, restoring and failing as a person meets them.
 
-use crate::pipelines::Pipeline;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::pipelines::{Pipeline, until};
 use crate::space::Space;
+use crate::space::processes::kill;
 
 fn pipeline() -> Pipeline {
     let count = "mkdir -p counted && wc -l < sorted.txt > counted/lines && cp sorted.txt counted/copy && echo counted >> runs.log";
@@ -308,12 +312,9 @@ fn a_command_that_ends_well_when_it_is_asked_to_stop_is_not_done() {
         [],
         ["out"],
     ));
-    let mut run = space.command("run p.toml --format json").stdout(std::process::Stdio::piped()).spawn().unwrap();
-    while !space.path("out").exists() {
-        assert!(run.try_wait().unwrap().is_none());
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
+    let run = space.command("run p.toml --format json").stdout(Stdio::piped()).spawn().unwrap();
+    space.wait_for_file("out");
+    assert!(kill(run.id(), "-INT"));
     let ran = crate::space::Ran::of(run.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.outcome("a").outcome.as_str()), (Some(130), "cancelled"));
     let plan = space.intrada("plan p.toml --format json");
@@ -324,12 +325,9 @@ fn a_command_that_ends_well_when_it_is_asked_to_stop_is_not_done() {
 fn an_interrupt_says_of_every_stage_what_became_of_it() {
     let pipeline = Pipeline::new().command("a", "touch started; sleep 60", [], ["a"]);
     let space = Space::with(pipeline.command("b", "cp a b", ["a"], ["b"]));
-    let mut run = space.command("run p.toml --format json").stdout(std::process::Stdio::piped()).spawn().unwrap();
-    while !space.path("started").exists() {
-        assert!(run.try_wait().unwrap().is_none());
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap();
+    let run = space.command("run p.toml --format json").stdout(Stdio::piped()).spawn().unwrap();
+    space.wait_for_file("started");
+    assert!(kill(run.id(), "-INT"));
     let ran = crate::space::Ran::of(run.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(130));
     assert_eq!(ran.settled().len(), 2, "{}", ran.stdout);
@@ -348,7 +346,7 @@ fn an_output_that_is_no_file_is_an_error_and_no_hang() {
 fn nobody_reading_the_answer_is_no_crash() {
     let space = chain();
     for arguments in ["plan p.toml", "graph p.toml", "why p.toml upper", "schema"] {
-        let mut child = space.command(arguments).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut child = space.command(arguments).stdout(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments}");
     }
@@ -384,10 +382,8 @@ fn a_result_of_an_input_that_was_edited_meanwhile_is_not_kept() {
     ));
     space.write("in", "old");
     space.write("wait", "");
-    let run = space.command("run p.toml --format json").stdout(std::process::Stdio::piped()).spawn().unwrap();
-    while !space.path("started").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    let run = space.command("run p.toml --format json").stdout(Stdio::piped()).spawn().unwrap();
+    space.wait_for_file("started");
     space.write("in", "new");
     space.remove("wait");
     let ran = crate::space::Ran::of(run.wait_with_output().unwrap());
@@ -402,17 +398,17 @@ fn a_result_of_an_input_that_was_edited_meanwhile_is_not_kept() {
 fn two_runs_that_write_to_one_place_take_turns_and_keep_their_own_bytes() {
     let space = Space::new();
     for (name, word) in [("p", "A"), ("q", "B")] {
-        let shell = format!("echo {word} > out; touch {name}.started; sleep 1; cat out > copy; mv copy out");
+        let shell = format!("echo {word} > out; touch {name}.started; {}; cat out > copy; mv copy out", until("go"));
         space.write(&format!("{name}.toml"), Pipeline::new().command("a", &shell, [], ["out"]));
     }
-    let first = space.command("p.toml").stderr(std::process::Stdio::null()).spawn().unwrap();
-    while !space.path("p.started").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    let second = space.intrada("q.toml");
-    assert_eq!(second.code, Some(0), "{}", second.stderr);
-    assert!(second.stderr.contains("waiting"), "{}", second.stderr);
-    assert_eq!(first.wait_with_output().unwrap().status.code(), Some(0));
+    let mut first = space.start("p.toml");
+    space.wait_for_file("p.started");
+    let mut second = space.command("q.toml").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(second.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(said.any(|line| line.contains("waiting")));
+    space.write("go", "");
+    said.for_each(drop);
+    assert_eq!((first.wait().unwrap().code(), second.wait().unwrap().code()), (Some(0), Some(0)));
     for (name, word) in [("p", "A"), ("q", "B")] {
         let settled = space.run(&format!("{name}.toml"));
         assert_ne!(settled[0].outcome, "ran");
@@ -426,10 +422,8 @@ fn what_a_killed_runner_had_moved_aside_is_not_lost() {
     space.write("upper.txt", "written by hand");
     space.edit("p.toml", "tr a-z A-Z <", "touch started; while [ -e wait ]; do sleep 0.02; done; tr a-z A-Z <");
     space.write("wait", "");
-    let mut run = space.command("p.toml").stderr(std::process::Stdio::null()).spawn().unwrap();
-    while !space.path("started").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    let mut run = space.start("p.toml");
+    space.wait_for_file("started");
     run.kill().unwrap();
     run.wait().unwrap();
     space.remove("wait");

@@ -43,7 +43,7 @@ fn a_table_says_what_metrics_json_says_and_counts_what_is_missing() {
     let table = rows(&space, "p.toml");
     let miou = |seed: u32, weights: &str| -> f64 {
         let path = format!("runs/p/evaluate[seed={seed},learning_rate=0.01]/metrics.json");
-        let metrics: Value = serde_json::from_slice(&space.bytes(&path)).unwrap();
+        let metrics = space.json(&path);
         metrics[weights]["miou"].as_f64().unwrap()
     };
     let mean = |of: &dyn Fn(u32) -> f64| (1..=3).map(of).sum::<f64>() / 3.0;

@@ -16,10 +16,6 @@ fn chosen() -> Pipeline {
 
 const FILES: [&str; 5] = ["README.md", "config.json", "load.py", "model.safetensors", "ro-crate-metadata.json"];
 
-fn json(space: &Space, path: &str) -> Value {
-    serde_json::from_slice(&space.bytes(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
 /// Header and data of a safetensors file.
 fn safetensors(bytes: &[u8]) -> (Value, &[u8]) {
     let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
@@ -56,13 +52,13 @@ fn a_network_is_exported_with_all_that_it_takes_to_use_and_judge_it() {
     assert_eq!(header, before, "under the same names");
     assert_eq!([&metadata["arch"], &metadata["mean"], &metadata["size"]], ["small", "[127.0,127.0,127.0]", "[128,64]"]);
 
-    let config = json(&space, "out/best/config.json");
+    let config = space.json("out/best/config.json");
     assert_eq!((&config["num_labels"], &config["id2label"]["2"]), (&8.into(), &"road".into()));
     assert_eq!((&config["label2id"]["road"], &config["palette"][2]), (&2.into(), &serde_json::json!([128, 64, 128])));
     assert_eq!(config["preprocessing"]["channel_order"], "rgb");
 
     let card = space.read("out/best/README.md");
-    let metrics = json(&space, "runs/p/evaluate/metrics.json");
+    let metrics = space.json("runs/p/evaluate/metrics.json");
     let percent = |name: &str| format!("{:.1}", 100.0 * metrics[name]["miou"].as_f64().unwrap());
     assert!(card.contains(&format!("| mIoU | {} | {} |", percent("inter"), percent("inter.best"))), "{card}");
     assert!(card.contains("last: evaluate") && card.contains("best, this file: evaluate"), "{card}");
@@ -159,7 +155,7 @@ fn a_card_tells_the_spread_over_seeds_and_the_commit() {
     assert_eq!(space.intrada("export p.toml inter[seed=2] out").code, Some(0));
     let card = space.read("out/README.md");
     let miou = |seed: u32, name: &str| {
-        let metrics = json(&space, &format!("runs/p/evaluate[seed={seed}]/metrics.json"));
+        let metrics = space.json(&format!("runs/p/evaluate[seed={seed}]/metrics.json"));
         metrics[name]["miou"].as_f64().unwrap_or_else(|| panic!("{name} in {metrics}"))
     };
     let spread = |name: &str| {
@@ -214,7 +210,7 @@ fn handed_to_mlflow(space: &Space) {
     let (step, losses) = line("inter[seed=2]", 1);
     assert!(step == "1" && losses["lr"].is_f64() && losses.get("adv_main").is_none(), "{losses}");
     let (_, found) = line("evaluate[seed=2]", 0);
-    let metrics = json(space, "runs/p/evaluate[seed=2]/metrics.json");
+    let metrics = space.json("runs/p/evaluate[seed=2]/metrics.json");
     assert_eq!(found["inter.best/miou"], metrics["inter.best"]["miou"]);
     assert_eq!(found["inter/iou/road"], metrics["inter"]["iou"]["road"]);
 }
@@ -224,7 +220,7 @@ fn the_lineage_is_a_crate_in_which_every_reference_is_answered() {
     let space = Space::with(chosen());
     space.run("p.toml inter");
     assert_eq!(space.intrada("export p.toml inter out").code, Some(0));
-    let described = json(&space, "out/ro-crate-metadata.json");
+    let described = space.json("out/ro-crate-metadata.json");
     let entities = closed(&described);
     let root = entities.iter().find(|entity| entity["@id"] == "./").unwrap();
     let parts = root["hasPart"].as_array().unwrap();
@@ -330,7 +326,7 @@ fn names_that_look_like_markup_are_shown_and_never_meant() {
     let columns = |line: &str| line.matches('|').count();
     let table: Vec<&str> = body.lines().skip_while(|line| !line.contains("(1 image)")).take(5).collect();
     assert_eq!(table.iter().map(|line| columns(line)).collect::<Vec<_>>(), [3; 5], "{table:?}");
-    let config = json(&space, "out/config.json");
+    let config = space.json("out/config.json");
     assert_eq!(config["id2label"]["0"], "</td><script>alert('ä')</script>");
 }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::pipelines::Pipeline;
 use crate::space::mounts::with_mounts;
 use crate::space::processes::{is_alive, kill};
+use crate::space::waiting::{wait_for, wait_until};
 use crate::space::{Ran, Space, files};
 
 /// A folder of anything, copied, and the names and kinds of all that is in the copy.
@@ -287,23 +288,7 @@ fn files_that_come_and_go_while_they_are_read_are_named_or_read_whole() {
 
 /// The process that a stage wrote into this file, once it has.
 fn process_in(space: &Space, file: &str) -> u32 {
-    let start = Instant::now();
-    loop {
-        let text = fs::read_to_string(space.path(file)).unwrap_or_default();
-        if let Some(pid) = text.strip_suffix('\n').and_then(|pid| pid.parse().ok()) {
-            return pid;
-        }
-        assert!(start.elapsed() < Duration::from_secs(60), "{file} isn't written");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn ends(pid: u32) {
-    let start = Instant::now();
-    while is_alive(pid) {
-        assert!(start.elapsed() < Duration::from_secs(60), "process {pid} lives on");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for(file, || fs::read_to_string(space.path(file)).ok()?.strip_suffix('\n')?.parse().ok())
 }
 
 #[test]
@@ -322,7 +307,7 @@ fn a_job_that_ignores_being_asked_is_killed_by_the_second_interrupt() {
     assert!(is_alive(job) && kill(run.id(), "-INT"));
     let ran = Ran::of(run.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(130), "{}", ran.stderr);
-    ends(job);
+    wait_until("the end of the job", || !is_alive(job));
     assert!(!space.path("out").exists());
 }
 

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::pipelines::{Pipeline, until};
 use crate::space::Space;
@@ -26,26 +26,17 @@ fn scene() -> Space {
     space
 }
 
-fn start(space: &Space, arguments: &str) -> Child {
-    let mut command = space.command(arguments);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
 /// Waits for a file that a command makes, and takes it away.
 fn wait_for(space: &Space, name: &str) {
-    let since = Instant::now();
-    while !space.path(name).exists() {
-        assert!(since.elapsed() < Duration::from_secs(60), "nobody makes {name}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    std::fs::remove_file(space.path(name)).unwrap();
+    space.wait_for_file(name);
+    space.remove(name);
 }
 
 /// Changes something while the command has begun and reads, and changes it back before it ends. Answers with what the
 /// workspace gives afterwards, undisturbed, and how often the command was begun.
 fn disturbed(change: impl Fn(&Path), back: impl Fn(&Path)) -> (String, bool) {
     let space = scene();
-    let mut child = start(&space, "p.toml");
+    let mut child = space.start("p.toml");
     wait_for(&space, "begun");
     change(&space.path("in"));
     space.write("read", "");
@@ -164,7 +155,7 @@ fn what_a_killed_command_kept_from_an_edit_that_was_taken_back_is_not_resumed_fr
         ["out.txt"],
     ));
     space.write("in.txt", "one");
-    let mut child = start(&space, "p.toml");
+    let mut child = space.start("p.toml");
     wait_for(&space, "begun");
     let jobs = descendants(child.id());
     kill(child.id(), "-KILL");
@@ -181,7 +172,7 @@ fn what_a_killed_command_kept_from_an_edit_that_was_taken_back_is_not_resumed_fr
 
     space.remove("end");
     space.remove("begun");
-    let mut child = start(&space, "run p.toml --force a");
+    let mut child = space.start("run p.toml --force a");
     wait_for(&space, "begun");
     let jobs = descendants(child.id());
     kill(child.id(), "-KILL");
@@ -206,11 +197,10 @@ fn two_runs_with_other_values_each_end_right() {
             .command("gather", "cat made/* > g.txt", ["made", "s.txt"], ["g.txt"])
             .program("made", &["sh", "-c", "echo $0 > made/1.txt", "first"], [], ["made/1.txt"]),
     );
-    let mut first = start(&space, "p.toml");
+    let mut first = space.start("p.toml");
     wait_for(&space, "begun");
-    while !(space.path("a.txt").exists() && space.path("made/1.txt").exists()) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    space.wait_for_file("a.txt");
+    space.wait_for_file("made/1.txt");
     let set = r#"run p.toml a made --quiet --set stages.a.command=["sh","-c","echo\u0020$0>a.txt","second"] --set stages.made.command=["sh","-c","echo\u0020$0>made/1.txt","second"]"#;
     assert_eq!(space.intrada(set).code, Some(0));
     assert_eq!(space.read("a.txt"), "second\n");
@@ -279,7 +269,7 @@ fn storm(cache: impl Fn(&str) -> &'static str) {
     let (values, contents) = (["x", "y"], ["1", "2", "3"]);
     space.write("in.txt", contents[0]);
     for _ in 0..rounds {
-        let mut runs: Vec<Child> = values.iter().map(|value| start(&space, &with_value(value))).collect();
+        let mut runs: Vec<Child> = values.iter().map(|value| space.start(&with_value(value))).collect();
         for _ in 0..1 + chance.one_of(6) {
             std::thread::sleep(Duration::from_millis(chance.one_of(120) as u64));
             match chance.one_of(if deletes { 6 } else { 5 }) {
@@ -332,7 +322,7 @@ fn storm(cache: impl Fn(&str) -> &'static str) {
 fn two_runs_with_other_caches_keep_each_other_s_places_apart() {
     let line = format!("echo $0 > a.txt; touch begun; {}", until("go"));
     let space = Space::with(Pipeline::new().program("a", &["sh", "-c", &line, "first"], [], ["a.txt"]));
-    let mut first = start(&space, "p.toml");
+    let mut first = space.start("p.toml");
     wait_for(&space, "begun");
     let set = r#"p.toml --cache other --set stages.a.command=["sh","-c","echo\u0020$0>a.txt","second"]"#;
     let mut second = space.command(set).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -357,7 +347,7 @@ fn a_run_that_comes_after_the_claims_were_deleted_waits_all_the_same() {
     );
     let space = Space::with(Pipeline::new().command("a", &shell, ["in.txt"], ["out.txt"]));
     space.write("in.txt", "one");
-    let mut first = start(&space, "p.toml");
+    let mut first = space.start("p.toml");
     wait_for(&space, "begun.one");
     space.remove(".intrada");
     space.write("in.txt", "two");
@@ -383,7 +373,7 @@ fn workspaces_within_one_another_and_linked_ones_keep_each_other_s_places_apart(
         std::fs::create_dir_all(space.path("sub/cache")).unwrap();
         symlink("sub", space.path("lk")).unwrap();
         space.write("sub/q.toml", stage(inner));
-        let mut first = start(&space, "p.toml --cache one");
+        let mut first = space.start("p.toml --cache one");
         wait_for(&space, "begun");
         let mut second = space.command("q.toml --cache ../two");
         second.current_dir(space.path("sub")).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -408,7 +398,7 @@ fn a_stage_whose_way_to_its_output_was_changed_while_it_ran_keeps_nothing() {
     space.write("one/x", "");
     space.write("two/o.txt", "stale");
     symlink("one", space.path("cur")).unwrap();
-    let mut run = start(&space, "p.toml");
+    let mut run = space.start("p.toml");
     wait_for(&space, "begun");
     std::fs::remove_file(space.path("cur")).unwrap();
     symlink("two", space.path("cur")).unwrap();
@@ -473,7 +463,7 @@ fn whoever_reads_through_a_link_out_of_an_output_runs_again_when_that_changes() 
     space.write("data/one.txt", "4");
     space.write("wait", "");
     space.remove("begun");
-    let mut run = start(&space, "p.toml");
+    let mut run = space.start("p.toml");
     wait_for(&space, "begun");
     space.write("data/one.txt", "5");
     space.remove("wait");
@@ -493,7 +483,7 @@ fn a_link_on_the_way_to_an_output_that_leads_elsewhere_for_a_moment_has_the_comm
     space.write("one/x", "");
     space.write("two/x", "");
     symlink("one", space.path("cur")).unwrap();
-    let mut run = start(&space, "p.toml");
+    let mut run = space.start("p.toml");
     for is_first in [true, false] {
         wait_for(&space, "begun");
         if is_first {
@@ -530,7 +520,7 @@ fn nothing_is_resumed_from_that_was_read_of_a_folder_in_the_place_of_the_right_o
         let data = if folder == "data" { "data/x" } else { "above/data/x" };
         space.write(data, "one");
         space.write(&format!("other/{data}").replace(&format!("other/{folder}"), "other"), "two");
-        let mut run = start(&space, "p.toml");
+        let mut run = space.start("p.toml");
         wait_for(&space, "begun");
         std::fs::rename(space.path(folder), space.path("keep")).unwrap();
         std::fs::rename(space.path("other"), space.path(folder)).unwrap();
@@ -556,7 +546,7 @@ fn what_is_renamed_away_and_back_in_each_attempt_is_refused() {
     let shell = format!("touch begun; {read}; rm read; cat in.txt > out.txt; touch done; {end}; rm end");
     let space = Space::with(Pipeline::new().command("a", &shell, ["in.txt"], ["out.txt"]));
     space.write("in.txt", "right");
-    let run = start(&space, "p.toml");
+    let run = space.start("p.toml");
     for _ in 0..2 {
         wait_for(&space, "begun");
         std::fs::rename(space.path("in.txt"), space.path("k")).unwrap();
@@ -578,7 +568,7 @@ fn two_first_runs_in_a_workspace_make_one_cache() {
         let stage = |output: &str| Pipeline::new().command("a", &format!("echo 1 > {output}"), [], [output]);
         let space = Space::with(stage("a.txt"));
         space.write("q.toml", stage("b.txt"));
-        let runs = ["p.toml", "q.toml"].map(|file| start(&space, file));
+        let runs = ["p.toml", "q.toml"].map(|file| space.start(file));
         for mut run in runs {
             assert_eq!(run.wait().unwrap().code(), Some(0));
         }
@@ -592,7 +582,7 @@ fn a_stage_that_two_runs_force_while_each_puts_its_own_value_in_place_ends_right
         Space::with(pipeline.command("b", "cat a.txt > b.txt; sleep 0.02; cat a.txt >> b.txt", ["a.txt"], ["b.txt"]));
     let set = r#"--set stages.a.command=["sh","-c","echo\u0020$0>a.txt","second"]"#;
     for round in 0..15 {
-        let runs = [String::new(), set.to_owned()].map(|set| start(&space, &format!("p.toml --force b {set}")));
+        let runs = [String::new(), set.to_owned()].map(|set| space.start(&format!("p.toml --force b {set}")));
         for mut run in runs {
             assert_eq!(run.wait().unwrap().code(), Some(0), "round {round}");
         }

@@ -1,9 +1,9 @@
 //! Entropy inference looks at the images that are new, and gives the bytes of a run that looked at all of them.
 
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::pipelines::{Pipeline, training};
+use crate::space::processes::kill;
 use crate::space::{Ran, Space, files, grey_png};
 
 fn pipeline() -> Pipeline {
@@ -153,24 +153,12 @@ fn add_large(space: &Space, number: u8) {
     space.write(&format!("target/images/{number:03}.png"), grey_png(512, 256, 6 * number));
 }
 
-/// How many findings lie in the slot.
-fn found(space: &Space) -> usize {
-    let slots = files(&space.path("cache/slots"));
-    let findings = slots.iter().find(|path| path.ends_with("items/findings"));
-    let text = findings.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-    text.lines().filter(|line| !line.is_empty()).count()
-}
-
 /// Starts a run and waits until so many images have been looked at.
 fn started(space: &Space, images: usize) -> Child {
     let run = space.command("run p.toml --format json").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut run = run.unwrap();
-    let start = Instant::now();
-    while found(space) < images {
-        assert!(run.try_wait().unwrap().is_none(), "the pass ended before it was to be disturbed");
-        assert!(start.elapsed() < Duration::from_secs(120), "the pass doesn't get on");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    space.wait_for_lines(&mut run, "items/findings", images);
+    assert!(run.try_wait().unwrap().is_none(), "the pass ended before it was to be disturbed");
     run
 }
 
@@ -184,8 +172,7 @@ fn a_pass_that_is_killed_or_interrupted_goes_on_where_it_was() {
     let space = space_with_large_images();
     for (signal, images) in [("-KILL", 3), ("-INT", 8)] {
         let mut run = started(&space, images);
-        let killed = std::process::Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap();
-        assert!(killed.success());
+        assert!(kill(run.id(), signal));
         run.wait().unwrap();
     }
     // What was found belongs to the images: it is there for another data set that has them, too.

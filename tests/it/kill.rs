@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use crate::pipelines::{Pipeline, method};
 use crate::space::chance::{Chance, number};
@@ -43,7 +42,7 @@ fn traces(space: &Space) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// Starts the pipeline and kills something of it. `None`: it came to its end before.
 fn disturbed(space: &Space, chance: &mut Chance) -> Option<&'static str> {
-    let mut run = space.command("p.toml").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut run = space.start("p.toml");
     std::thread::sleep(chance.while_());
     let below = descendants(run.id());
     let (victims, whom) = match chance.one_of(3) {

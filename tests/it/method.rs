@@ -42,7 +42,7 @@ fn the_method_runs_from_end_to_end_and_then_has_nothing_to_do() {
     assert_eq!(judged.lines().count(), 4, "a line an image");
     assert_eq!(judged.matches("\"shown\"").count(), 4, "so few images are all shown");
     assert_eq!(files(&runs("evaluate/pictures")).len(), 4 * (2 + 2 * 2), "image and label; two maps a model");
-    let metrics: serde_json::Value = serde_json::from_slice(&space.bytes("runs/p/evaluate/metrics.json")).unwrap();
+    let metrics = space.json("runs/p/evaluate/metrics.json");
     let page = space.read("runs/p/report.html");
     let block = page.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
     let data: serde_json::Value = serde_json::from_str(block).unwrap();

@@ -7,10 +7,10 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::pipelines::{Pipeline, training};
 use crate::space::processes::{children, is_alive, kill};
+use crate::space::waiting::{wait_for, wait_until};
 use crate::space::{Ran, Space};
 
 /// For `old` it writes late, for everything else at once.
@@ -59,24 +59,13 @@ fn ways() -> impl Iterator<Item = (&'static str, Space)> {
 
 /// A run whose tool is at work, and the tool's process.
 fn begun(space: &Space) -> (Child, u32) {
-    let run = space.command("p.toml").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let run = space.start("p.toml");
     let tool = wait_for("its tool", || fs::read_to_string(space.path("pid.old")).ok()?.trim().parse().ok());
     (run, tool)
 }
 
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < Duration::from_secs(60), "{what} doesn't come");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 fn ends(way: &str, pid: u32) {
-    wait_for(&format!("{way}: the end of process {pid}"), || (!is_alive(pid)).then_some(()));
+    wait_until(&format!("{way}: the end of process {pid}"), || !is_alive(pid));
 }
 
 /// The process between the runner and its job.

@@ -6,7 +6,6 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use crate::pipelines::Pipeline;
 use crate::space::{Ran, Space, files};
@@ -35,11 +34,8 @@ fn gather() -> Space {
 /// A run that is killed while stage `one` is at work; `mark` is the file that has it wait.
 fn killed(space: &Space, arguments: &str, mark: &str) {
     space.write(mark, "");
-    let mut run = space.command(arguments).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    while !space.path("begun").exists() {
-        assert!(run.try_wait().unwrap().is_none());
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    let mut run = space.start(arguments);
+    space.wait_for_file("begun");
     run.kill().unwrap();
     run.wait().unwrap();
     space.remove(mark);

@@ -1,17 +1,16 @@
-//! Pipelines that many tests begin with, written once, and the edits with which a test makes its own of one.
+//! Pipelines that many tests start from, and the edits with which a test makes its own.
 //!
-//! What stands in a test is what differs: `training().adapted().set("stages.inter.iterations", 40)`. Each value is TOML in the
-//! end; nothing here knows what it means.
+//! A test shows only what differs: `training().adapted().set("stages.inter.iterations", 40)`. Files are edited line by line;
+//! nothing here knows what a key means.
 
 use std::ops::{Deref, Range};
 
 use serde_json::Value;
 
-/// The text of a pipeline file. What is edited stays in its place and what is added comes last, so that lines keep their numbers.
+/// The text of a pipeline file. Edited lines stay in their place.
 #[derive(Clone)]
 pub struct Pipeline(String);
 
-/// Trains the small network without adaptation, for a moment.
 const TRAINING: &str = r#"format = 1
 [pipeline]
 name = "p"

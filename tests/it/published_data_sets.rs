@@ -18,7 +18,7 @@ fn training_on(classes: &str, data: &str) -> Pipeline {
 fn counted(space: &Space) -> Vec<i64> {
     let ran = space.intrada("run p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let metrics: serde_json::Value = serde_json::from_slice(&space.bytes("runs/p/evaluate/metrics.json")).unwrap();
+    let metrics = space.json("runs/p/evaluate/metrics.json");
     let rows = metrics["inter"]["confusion"].as_array().unwrap();
     rows.iter().map(|row| row.as_array().unwrap().iter().map(|n| n.as_i64().unwrap()).sum()).collect()
 }

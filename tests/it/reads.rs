@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use crate::pipelines::{Pipeline, training};
-use crate::space::{Ran, Space, files, grey_png};
+use crate::space::{Ran, Space, grey_png};
 
 const FROM_FILES: &str = r#"[models.given]
 arch = "small"
@@ -172,13 +171,6 @@ fn what_changes_after_it_was_read_leaves_the_result_what_it_is() {
     assert!(results(&space, "import") == expected);
 }
 
-/// Iterations that the training in a slot has behind it.
-fn iterations_done(space: &Space) -> usize {
-    let slots = files(&space.path("cache/slots"));
-    let log = slots.iter().find(|path| path.ends_with("losses.jsonl"));
-    log.and_then(|path| std::fs::read_to_string(path).ok()).map_or(0, |text| text.lines().count())
-}
-
 #[test]
 fn a_training_is_stopped_with_all_it_did_when_a_picture_changes_that_it_does_not_even_read_again() {
     let space = prepared();
@@ -187,12 +179,8 @@ fn a_training_is_stopped_with_all_it_did_when_a_picture_changes_that_it_does_not
         "run p.toml again --set stages.again.iterations=100000000 --set stages.again.schedule_iterations=100000000";
     let run = space.command(&format!("{ever} --format json")).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
     let mut run = run.unwrap();
-    let start = Instant::now();
-    while iterations_done(&space) < 20 {
-        assert!(run.try_wait().unwrap().is_none(), "the training ended before it was to be disturbed");
-        assert!(start.elapsed() < Duration::from_secs(120), "the training doesn't get on");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    space.wait_for_lines(&mut run, "losses.jsonl", 20);
+    assert!(run.try_wait().unwrap().is_none(), "the training ended before it was to be disturbed");
     let before = space.bytes("source/images/2.png");
     space.write("source/images/2.png", grey_png(64, 32, 201));
     let ran = Ran::of(run.wait_with_output().unwrap());

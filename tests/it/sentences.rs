@@ -1,7 +1,6 @@
 //! What the program says is so: sentences that were wrong once, each held against what they are about.
 
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::pipelines::{Pipeline, training};
 use crate::space::{Ran, Space, grey_png};
@@ -36,17 +35,9 @@ fn after_a_failure_no_result_of_an_earlier_network_is_shown_as_this_runs() {
 #[test]
 fn what_a_resumed_training_cost_is_the_sum_over_its_runs() {
     let space = Space::with(pipeline().set("stages.inter.iterations", 400));
-    let mut run = space.command("p.toml inter").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut run = space.start("p.toml inter");
     let start = Instant::now();
-    let lines = || {
-        let files = crate::space::files(&space.path("cache/slots"));
-        let log = files.iter().find(|path| path.ends_with("losses.jsonl"));
-        log.and_then(|path| std::fs::read_to_string(path).ok()).map_or(0, |text| text.lines().count())
-    };
-    while lines() < 20 && run.try_wait().unwrap().is_none() {
-        assert!(start.elapsed() < Duration::from_secs(120), "the training doesn't get on");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    space.wait_for_lines(&mut run, "losses.jsonl", 20);
     let trained = start.elapsed();
     assert!(crate::space::processes::kill(run.id(), "-INT"));
     assert_eq!(run.wait().unwrap().code(), Some(130));

@@ -19,19 +19,13 @@ fn started_by(space: &Space, shell: &str) -> Command {
     command
 }
 
-fn wait_for(space: &Space, name: &str) {
-    while !space.path(name).exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn a_signal_that_was_ignored_at_the_start_stops_neither_the_run_nor_its_commands() {
     for signal in ["HUP", "INT", "TERM"] {
         let space = one(&format!("touch begun; {}; kill -{signal} $$; echo on > a.txt", until("go")));
         let mut command = started_by(&space, &format!("trap '' {signal}; exec $RUN p.toml"));
         let run = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        wait_for(&space, "begun");
+        space.wait_for_file("begun");
         assert!(crate::space::processes::kill(run.id(), &format!("-{signal}")));
         space.write("go", "");
         let ran = Ran::of(run.wait_with_output().unwrap());
@@ -44,7 +38,7 @@ fn a_signal_that_was_not_ignored_at_the_start_stops_the_run() {
     for signal in ["HUP", "INT", "TERM"] {
         let space = one("touch begun; sleep 600; echo on > a.txt");
         let run = started_by(&space, "exec $RUN p.toml").stderr(Stdio::null()).spawn().unwrap();
-        wait_for(&space, "begun");
+        space.wait_for_file("begun");
         assert!(crate::space::processes::kill(run.id(), &format!("-{signal}")));
         assert_eq!(run.wait_with_output().unwrap().status.code(), Some(130), "{signal}");
     }

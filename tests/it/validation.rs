@@ -1,9 +1,7 @@
 //! Evaluation during a training: what is best, what it is called, and that a kill changes nothing about it.
 
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-
 use crate::pipelines::{Pipeline, training};
+use crate::space::processes::kill;
 use crate::space::{Space, files, grey_png};
 use serde_json::Value;
 
@@ -45,7 +43,7 @@ fn best_is_the_network_with_the_best_miou_and_the_stage_itself_the_last_one() {
     let miou = |evaluation: &Value| evaluation["miou"].as_f64().unwrap();
     let best = found.iter().map(miou).fold(0.0, f64::max);
 
-    let metrics: Value = serde_json::from_slice(&space.bytes("runs/p/evaluate/metrics.json")).unwrap();
+    let metrics = space.json("runs/p/evaluate/metrics.json");
     assert_eq!(metrics["inter"]["miou"].as_f64(), Some(miou(&found[4])));
     assert_eq!(metrics["inter"]["iou"], found[4]["iou"]);
     // As in the released code, what is better by less than a hundredth of a percent is not.
@@ -82,21 +80,9 @@ fn a_training_killed_between_and_in_evaluations_finds_the_same_best_network() {
     let space = Space::with(pipeline());
     // Killed as soon as there is one evaluation more, wherever the loop is then; once interrupted instead.
     for evaluations in 1..=4 {
-        let mut run = space.command("run p.toml inter").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let start = Instant::now();
-        let found = || {
-            let slots = files(&space.path("cache/slots"));
-            let log = slots.iter().find(|path| path.ends_with("evaluations.jsonl"));
-            log.and_then(|path| std::fs::read_to_string(path).ok()).map_or(0, |text| text.lines().count())
-        };
-        while found() < evaluations && run.try_wait().unwrap().is_none() {
-            assert!(start.elapsed() < Duration::from_secs(120), "the training doesn't get on");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        match evaluations {
-            3 => drop(std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap()),
-            _ => run.kill().unwrap(),
-        }
+        let mut run = space.start("run p.toml inter");
+        space.wait_for_lines(&mut run, "evaluations.jsonl", evaluations);
+        kill(run.id(), if evaluations == 3 { "-INT" } else { "-KILL" });
         run.wait().unwrap();
     }
     space.run("p.toml inter");

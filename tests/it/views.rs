@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
+use crate::space::waiting::wait_until;
 
 const STEPS: &str = r#"iterations = 60
 optimizer = "adam"
@@ -37,12 +37,9 @@ fn only(space: &Space, stage: &str) -> PathBuf {
 /// Starts a run and waits until it shows something of a training before that is complete, or is over.
 fn started(space: &Space) -> Child {
     let earlier = events(space, "inter");
-    let mut run = space.command("p.toml").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let start = Instant::now();
-    while events(space, "inter").iter().all(|path| earlier.contains(path)) && run.try_wait().unwrap().is_none() {
-        assert!(start.elapsed() < Duration::from_secs(120), "nothing is shown of the training");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let mut run = space.start("p.toml");
+    let is_shown = || events(space, "inter").iter().any(|path| !earlier.contains(path));
+    wait_until("what is shown of the training", || is_shown() || run.try_wait().unwrap().is_some());
     run
 }
 

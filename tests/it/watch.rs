@@ -1,12 +1,14 @@
 //! `watch`: the program goes on by itself, with what a change concerns and nothing else.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use crate::pipelines::{Pipeline, until};
 use crate::space::Space;
+use crate::space::processes::kill;
+use crate::space::waiting::wait_until;
 
 /// Far more than anything here takes: reached only where something is wrong.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -55,8 +57,7 @@ impl Watching {
 
     /// As Ctrl-C does; the exit status.
     fn interrupt(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        assert!(kill(self.child.id(), "-INT"));
         self.child.wait().unwrap().code()
     }
 }
@@ -172,9 +173,7 @@ fn slow() -> (Space, Watching) {
     let watching = Watching::of(&space);
     watching.until("\"stage\":\"b\"");
     watching.until("stage-finished"); // b's; a waits
-    while !space.path("a.log").exists() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    space.wait_for_file("a.log");
     (space, watching)
 }
 
@@ -296,9 +295,7 @@ fn a_stage_that_may_be_in_vain_makes_way_for_the_one_that_decides() {
     let space = Space::with(pipeline.set("stages.b.outputs", ["a.in"]));
     space.write("b.in", "1\n2\n");
     let watching = Watching::of(&space);
-    while !space.path("a.log").exists() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    space.wait_for_file("a.log");
     // There is one slot and `a` has it, but what it reads is being made anew.
     space.write("b.in", "2\n1\n");
     watching.until("stage-dropped");
@@ -365,11 +362,7 @@ fn a_file_behind_a_link_in_an_input_folder_wakes_the_stage_that_reads_it() {
 /// Waits until the output holds this. Whatever the watch says on the way.
 fn comes(space: &Space, watching: &Watching, output: &str, wanted: &str) {
     let holds = || std::fs::read_to_string(space.path(output)).ok();
-    let start = Instant::now();
-    while holds().as_deref() != Some(wanted) {
-        assert!(start.elapsed() < Duration::from_secs(60), "{output}: {:?} instead of {wanted:?}", holds());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(output, || holds().as_deref() == Some(wanted));
     watching.until("run-finished");
 }
 

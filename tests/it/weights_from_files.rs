@@ -35,7 +35,7 @@ fn a_file_serves_wherever_a_training_does_and_measures_the_same() {
     let space = trained();
     let ran = space.intrada("run p.toml");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let metrics: serde_json::Value = serde_json::from_str(&space.read("runs/p/evaluate/metrics.json")).unwrap();
+    let metrics = space.json("runs/p/evaluate/metrics.json");
     assert_eq!(metrics["inter"], metrics["mine.v2"]);
     assert_ne!(metrics["inter"], metrics["intra"]);
     assert!(space.path("runs/p/evaluate/overlays/mine.v2").is_dir());
@@ -118,10 +118,10 @@ fn what_is_before_the_names_changes_no_result_and_is_said() {
     space.write("p.toml", from_files().add(import));
     let ran = space.intrada("run p.toml --format json");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let metrics: serde_json::Value = serde_json::from_str(&space.read("runs/p/evaluate/metrics.json")).unwrap();
+    let metrics = space.json("runs/p/evaluate/metrics.json");
     assert_eq!(metrics["inter"], metrics["mine.v2"]);
     assert!(space.bytes("runs/p/imported/model.safetensors") == weights);
-    let record: serde_json::Value = serde_json::from_str(&space.read("runs/p/imported/import.json")).unwrap();
+    let record = space.json("runs/p/imported/import.json");
     assert_eq!(record["below"], "state_dict.net._orig_mod.");
     assert!(ran.stdout.contains("read below `state_dict.net._orig_mod.`"), "{}", ran.stdout);
 }

@@ -85,7 +85,7 @@ fn pipeline(stages: &str) -> Pipeline {
     parse(stages, &[]).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn parse(stages: &str, set: &[&str]) -> Result<Pipeline, Problems> {
+pub(super) fn parse(stages: &str, set: &[&str]) -> Result<Pipeline, Problems> {
     let head = r#"
         format = 1
         pipeline = { classes = "scenes-8", seed = 7 }
@@ -97,7 +97,8 @@ fn parse(stages: &str, set: &[&str]) -> Result<Pipeline, Problems> {
     Draft::parse(Path::new("p/test.toml"), root(), format!("{head}{stages}"), &set).finish()
 }
 
-const WHOLE: &str = r#"
+/// The whole method on what [`parse`] puts before it.
+pub(super) const WHOLE: &str = r#"
     [stages.inter]
     kind = "inter-training"
     method = "advent"

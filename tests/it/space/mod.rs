@@ -4,6 +4,7 @@
 pub mod chance;
 pub mod mounts;
 pub mod processes;
+pub mod waiting;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -67,6 +68,11 @@ impl Space {
 
     pub fn bytes(&self, relative: &str) -> Vec<u8> {
         std::fs::read(self.path(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"))
+    }
+
+    /// What a file of JSON holds.
+    pub fn json(&self, relative: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.bytes(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"))
     }
 
     /// Replaces one text by another in a file; both must be as expected.

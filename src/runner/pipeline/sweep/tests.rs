@@ -6,62 +6,16 @@ use std::path::Path;
 use proptest::prelude::{Strategy, prop};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
-use super::super::{Draft, InputSource, Pipeline, Problems};
-
-const HEAD: &str = r#"
-    format = 1
-    pipeline = { classes = "scenes-8", seed = 7 }
-    datasets.here = { format = "scenes", style = "source", seed = 1, count = 4 }
-    datasets.there = { format = "scenes", style = "target", seed = 2, count = 4 }
-    models.small = { arch = "small" }
-"#;
-
-const INTER: &str = r#"
-    [stages.inter]
-    kind = "inter-training"
-    method = "minent"
-    model = "small"
-    source = "here"
-    target = "there"
-"#;
-
-const REST: &str = r#"
-    [stages.entropy]
-    kind = "entropy-inference"
-    weights = "inter"
-    images = "there"
-    [stages.rank]
-    kind = "ranking"
-    scores = "entropy"
-    [stages.pseudo]
-    kind = "pseudo-labelling"
-    predictions = "entropy"
-    images = "rank.easy"
-    [stages.intra]
-    kind = "intra-training"
-    method = "minent"
-    model = "small"
-    weights = "inter"
-    easy = "pseudo"
-    hard = "rank.hard"
-    [stages.evaluate]
-    kind = "evaluation"
-    weights = ["inter", "intra"]
-    dataset = "here"
-"#;
-
-fn parse(stages: &str, set: &[&str]) -> Result<Pipeline, Problems> {
-    let set: Vec<String> = set.iter().map(|&argument| argument.to_owned()).collect();
-    Draft::parse(Path::new("p/test.toml"), Path::new("/workspace"), format!("{HEAD}{stages}"), &set).finish()
-}
+use super::super::tests::{WHOLE, parse};
+use super::super::{InputSource, Pipeline};
 
 fn pipeline(stages: &str, set: &[&str]) -> Pipeline {
     parse(stages, set).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// The pipeline of [`INTER`] and [`REST`] with these arguments.
+/// [`WHOLE`] with these arguments.
 fn whole(set: &[&str]) -> Pipeline {
-    pipeline(&[INTER, REST].concat(), set)
+    pipeline(WHOLE, set)
 }
 
 fn members(pipeline: &Pipeline, family: &str) -> Vec<String> {
@@ -262,7 +216,7 @@ fn a_command_follows_a_sweep_by_the_paths_that_name_its_axes() {
         inputs = ["./plots/${matrix.lambda}.png"]
         outputs = ["each/${matrix.lambda}"]
     "#;
-    let pipeline = pipeline(&[INTER, REST, plot].concat(), &["stages.rank.matrix.lambda=[0.5, 0.6]"]);
+    let pipeline = pipeline(&[WHOLE, plot].concat(), &["stages.rank.matrix.lambda=[0.5, 0.6]"]);
     assert_eq!(members(&pipeline, "plot"), ["plot[lambda=0.5]", "plot[lambda=0.6]"]);
     assert_eq!(reads(&pipeline, "plot[lambda=0.6]"), ["inputs[0] ← rank[lambda=0.6]"]);
     let command = pipeline.stage(pipeline.find("plot[lambda=0.6]").unwrap()).parameter("command").unwrap().to_string();
@@ -292,7 +246,7 @@ fn a_person_may_name_a_member_some_members_or_all() {
 fn a_thousand_members_share_one_mistake() {
     let seeds: Vec<String> = (0..1000).map(|seed: i32| seed.to_string()).collect();
     let set = [&format!("stages.inter.matrix.seed=[{}]", seeds.join(",")), "stages.pseudo.images=\"rank.esay\""];
-    let problems = parse(&[INTER, REST].concat(), &set).unwrap_err();
+    let problems = parse(WHOLE, &set).unwrap_err();
     assert_eq!(problems.errors(), 1, "{problems}");
     let pipeline = whole(&set[..1]);
     assert_eq!(pipeline.stages.len(), 6000);
@@ -303,7 +257,7 @@ fn a_thousand_members_share_one_mistake() {
 fn more_members_than_anybody_waits_for_are_refused() {
     let numbers = (1..=101).map(|number: i32| number.to_string()).collect::<Vec<_>>().join(",");
     let set = [format!("stages.inter.matrix.seed=[{numbers}]"), format!("stages.intra.matrix.batch=[{numbers}]")];
-    let problems = parse(&[INTER, REST].concat(), &[&set[0], &set[1]]).unwrap_err().to_string();
+    let problems = parse(WHOLE, &[&set[0], &set[1]]).unwrap_err().to_string();
     assert!(problems.contains("would have more than 10000 members"), "{problems}");
 }
 
@@ -335,7 +289,7 @@ proptest! {
             format!("stages.inter.matrix.seed=[{}]", seeds.join(",")),
             format!("stages.rank.matrix={{lambda=[{}],exclude=[{}]}}", lambdas.join(","), tables.join(",")),
         ];
-        let read = parse(&[INTER, REST].concat(), &[&set[0], &set[1]]);
+        let read = parse(WHOLE, &[&set[0], &set[1]]);
         if pairs.is_empty() {
             prop_assert!(read.is_err());
         } else {
@@ -362,7 +316,7 @@ proptest! {
             format!("stages.inter.matrix.seed=[{}]", first.join(",")),
             format!("stages.intra.matrix.seed=[{}]", second.join(",")),
         ];
-        let read = parse(&[INTER, REST].concat(), &[&set[0], &set[1]]);
+        let read = parse(WHOLE, &[&set[0], &set[1]]);
         let equal = first.iter().collect::<BTreeSet<_>>() == second.iter().collect::<BTreeSet<_>>();
         prop_assert_eq!(read.is_ok(), equal);
         if let Ok(pipeline) = read {
