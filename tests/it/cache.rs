@@ -5,29 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::pipelines::Pipeline;
 use crate::space::{Ran, Space, files};
 
 /// Two stages, the second of a parameter that tests vary.
-const PAIR: &str = r#"
-format = 1
-[pipeline]
-name = "demo"
-
-[stages.upper]
-kind = "command"
-shell = "tr a-z A-Z < words.txt > upper.txt"
-inputs = ["words.txt"]
-outputs = ["upper.txt"]
-
-[stages.first]
-kind = "command"
-shell = "head -n 1 upper.txt > first.txt"
-inputs = ["upper.txt"]
-outputs = ["first.txt"]
-"#;
-
 fn pair() -> Space {
-    let space = Space::with(PAIR);
+    let pipeline = Pipeline::new().named("demo");
+    let pipeline = pipeline.command("upper", "tr a-z A-Z < words.txt > upper.txt", ["words.txt"], ["upper.txt"]);
+    let space = Space::with(pipeline.command("first", "head -n 1 upper.txt > first.txt", ["upper.txt"], ["first.txt"]));
     space.write("words.txt", "b\na\nc\n");
     space
 }
@@ -100,7 +85,7 @@ fn gc_lets_go_of_old_results_and_says_of_each_why_before_it_does() {
     let went = space.intrada("cache gc p.toml --older-than 30d");
     assert!(went.stdout.contains("1 of 3 results deleted"), "{}", went.stdout);
     assert_eq!(space.outcomes(), ["first:up-to-date", "upper:up-to-date"]);
-    space.write("p.toml", PAIR);
+    space.edit("p.toml", "head -n 2", "head -n 1");
     assert_eq!(space.outcomes(), ["first:ran", "upper:up-to-date"]);
 }
 
@@ -139,14 +124,9 @@ fn pinned_results_stay_until_they_are_unpinned() {
 
 #[test]
 fn a_result_keeps_what_was_made_into_a_folder_that_it_reads() {
-    let stage = |name: &str, input: &str, output: &str| {
-        format!(
-            "[stages.{name}]\nkind = \"command\"\nshell = \"cat {input}/* > {output}\"\n\
-                 inputs = [\"{input}\"]\noutputs = [\"{output}\"]\n"
-        )
-    };
-    let stages = [stage("make", "raw", "data/made"), stage("use", "data", "used")].concat();
-    let space = Space::with(&format!("format = 1\n[pipeline]\nname = \"demo\"\n{stages}"));
+    let pipeline = Pipeline::new().named("demo");
+    let pipeline = pipeline.command("make", "cat raw/* > data/made", ["raw"], ["data/made"]);
+    let space = Space::with(pipeline.command("use", "cat data/* > used", ["data"], ["used"]));
     space.write("raw/a", "a");
     space.write("data/own", "own");
     assert_eq!(space.outcomes(), ["make:ran", "use:ran"]);
