@@ -36,11 +36,12 @@ impl Space {
         wait_until(name, || self.path(name).exists());
     }
 
-    /// How many lines a stage under way has written into this file of its slot; none before there is a slot.
+    /// How many lines that are not empty a stage under way has written into this file of its slot; none before there is a slot.
     pub fn lines_in_slot(&self, file: &str) -> usize {
         let slots = files(&self.path("cache/slots"));
         let log = slots.iter().find(|path| path.ends_with(file));
-        log.and_then(|path| std::fs::read_to_string(path).ok()).map_or(0, |text| text.lines().count())
+        log.and_then(|path| std::fs::read_to_string(path).ok())
+            .map_or(0, |text| text.lines().filter(|line| !line.is_empty()).count())
     }
 
     /// Waits until a stage that this run computes has written so many lines into a file of its slot, or the run is over.
