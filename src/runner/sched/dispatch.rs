@@ -185,7 +185,7 @@ impl Run<'_> {
         let need = self.slots.need(self.session.pipeline.stage(stage));
         let lent = self.slots.lend(&need).expect("whoever starts a stage has asked whether there is room");
         let is_forced = self.options.force.contains(&stage);
-        let reason = if is_forced { "forced".to_owned() } else { self.planner.reason(self.session, node) };
+        let reason = if is_forced { "forced".to_owned() } else { self.planner.reason(self.session, node, false) };
         let device = self.options.device.as_deref().unwrap_or(&self.session.pipeline.device);
         let mut order = match orders::order(self.session, &self.planner, node, key, &lent, device) {
             Ok(order) => order,

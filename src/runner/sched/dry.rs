@@ -102,7 +102,7 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
         let reason = match decision {
             Decision::UpToDate => String::new(),
             Decision::Run if force.contains(&stage) => "forced".to_owned(),
-            Decision::Run | Decision::Hit => planner.reason(session, node),
+            Decision::Run | Decision::Hit => planner.reason(session, node, decision == Decision::Hit),
             Decision::Depends => on(session, &planner, &decisions, node),
         };
         let seconds = planner.last_run(session, node).map(|(record, _)| record.seconds);

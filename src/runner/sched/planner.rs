@@ -258,8 +258,8 @@ impl Planner {
         })
     }
 
-    /// Why a stage isn't up to date, as a short phrase.
-    pub fn reason(&self, session: &Session, node: NodeId) -> String {
+    /// Why a stage isn't up to date, as a short phrase. `is_hit`: its result is in the cache.
+    pub fn reason(&self, session: &Session, node: NodeId, is_hit: bool) -> String {
         let Some(new) = self.keys.manifest(node) else { return String::new() };
         let Some((record, old)) = self.last_run(session, node) else {
             return match self.stage(session, node).and_then(|stage| session.failure(stage)) {
@@ -267,6 +267,7 @@ impl Planner {
                 None if self.stage(session, node).is_some_and(|stage| session.attempted(stage).is_some()) => {
                     "its last run did not end".to_owned()
                 }
+                None if is_hit => "in the cache, not yet restored here".to_owned(),
                 None => "has not run in this workspace".to_owned(),
             };
         };

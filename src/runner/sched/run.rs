@@ -282,7 +282,7 @@ impl Run<'_> {
             LookedUp::Busy(holder) => self.wait_for_place(node, key, holder),
             LookedUp::Found(recorded, placed) => {
                 let trace = &recorded.trace;
-                let reason = self.planner.reason(self.session, node);
+                let reason = self.planner.reason(self.session, node, true);
                 let mut notes = trace.note.clone();
                 notes.extend(recorded.pulled_from().map(|from| ("from".to_owned(), from.to_owned())));
                 let result = Known {
