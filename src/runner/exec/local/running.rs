@@ -107,3 +107,36 @@ fn read(pipe: ChildStdout, send: &Sender<Report>) {
     }
     let _ = send.send(Report::Silence);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::super::process::Prepared;
+    use super::*;
+    use crate::exec::executor::How;
+
+    #[test]
+    fn a_worker_s_events_come_in_order_and_then_its_end_and_other_lines_are_passed_over() {
+        let mut prepared = Prepared::new("/bin/sh");
+        let script = r#"echo hello; echo '{"event":"resumed","at":3}'; echo '{"event":"interrupted","at":4}'; exit 5"#;
+        prepared.command().args(["-c", script]).stdout(Stdio::piped());
+        let mut running = Running::new(Process::start(&mut prepared, None).unwrap());
+        let events: Vec<Event> = std::iter::from_fn(|| running.next_event()).collect();
+        assert_eq!(events, [Event::Resumed { at: 3 }, Event::Interrupted { at: 4 }]);
+        assert_eq!(running.wait().unwrap().how, How::Status(5));
+    }
+
+    #[test]
+    fn a_job_that_is_killed_is_waited_for_and_its_handle_does_nothing_afterwards() {
+        let mut prepared = Prepared::new("/bin/sh");
+        prepared.command().args(["-c", "sleep 1000"]);
+        let mut running = Running::new(Process::start(&mut prepared, None).unwrap());
+        let handle = running.handle();
+        handle.kill();
+        assert_eq!(running.next_event(), None);
+        assert_eq!(running.wait().unwrap().how, How::Signal(9));
+        handle.stop();
+        handle.kill();
+    }
+}
