@@ -324,7 +324,7 @@ iterations = 1
 "#;
     let space = Space::with(of_classes("arch = \"efficientnet-lite0\"", &SCENES, below));
     let told =
-        "`coarse` begins with the network of `inter`, which has `output_stride = 8`, and has `output_stride = 32`";
+        "`coarse` starts from the network of `inter`, which has `output_stride = 8`, but has `output_stride = 32`";
     assert_refused(&space.intrada("plan p.toml"), "init", &[told, "help: give `coarse` `output_stride = 8`"]);
     space.edit("p.toml", "output_stride = 32", "output_stride = 8");
     assert_eq!(space.intrada("plan p.toml").code, Some(0));

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::pipelines::{Pipeline, until};
 use crate::space::Space;
 use crate::space::chance::{Chance, number};
-use crate::space::processes::{descendants, kill};
+use crate::space::processes::{descendants, kill, kill_with_jobs};
 
 fn scene() -> Space {
     let shell = format!("touch begun; {}; cat in/file in/link > out.txt; touch done; {}", until("read"), until("end"));
@@ -529,7 +529,7 @@ fn nothing_is_resumed_from_that_was_read_of_a_folder_in_the_place_of_the_right_o
         std::fs::rename(space.path(folder), space.path("other")).unwrap();
         std::fs::rename(space.path("keep"), space.path(folder)).unwrap();
         if is_killed {
-            kill_all(&[run.id()]);
+            kill_with_jobs(&mut run);
         }
         space.write("end", "");
         run.wait().unwrap();

@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::pipelines::Pipeline;
+use crate::space::processes::kill_with_jobs;
 use crate::space::{Ran, Space, files};
 
 /// A cache on another file system than the workspace; `None`, with a reason, where there is none.
@@ -36,8 +37,7 @@ fn killed(space: &Space, arguments: &str, mark: &str) {
     space.write(mark, "");
     let mut run = space.start(arguments);
     space.wait_for_file("begun");
-    run.kill().unwrap();
-    run.wait().unwrap();
+    kill_with_jobs(&mut run);
     space.remove(mark);
     space.remove("begun");
 }

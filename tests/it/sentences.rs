@@ -34,7 +34,7 @@ fn after_a_failure_no_result_of_an_earlier_network_is_shown_as_this_runs() {
 
 #[test]
 fn what_a_resumed_training_cost_is_the_sum_over_its_runs() {
-    let space = Space::with(pipeline().set("stages.inter.iterations", 400));
+    let space = Space::with(pipeline().set("stages.inter.iterations", 1500));
     let mut run = space.start("p.toml inter");
     let start = Instant::now();
     space.wait_for_lines(&mut run, "losses.jsonl", 20);

@@ -83,9 +83,11 @@ fn gpus_that_the_pipeline_lends_take_the_place_of_those_of_the_caller() {
 #[test]
 fn umask_limits_and_priority_are_those_of_the_caller() {
     let space = one("umask > a.txt; ulimit -n >> a.txt; nice >> a.txt");
+    // The tests themselves may run with a lower priority.
+    let own: i32 = String::from_utf8(Command::new("nice").output().unwrap().stdout).unwrap().trim().parse().unwrap();
     let ran = Ran::of(started_by(&space, "umask 027; ulimit -n 123; nice -n 3 $RUN p.toml").output().unwrap());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(space.read("a.txt"), "0027\n123\n3\n");
+    assert_eq!(space.read("a.txt"), format!("0027\n123\n{}\n", (own + 3).min(19)));
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub fn missing(
 }
 
 /// The GPU that a device names, if any.
-fn index(device: &str) -> Option<usize> {
+pub fn index(device: &str) -> Option<usize> {
     match device {
         "cuda" => Some(0),
         named => named.strip_prefix("cuda:")?.parse().ok(),

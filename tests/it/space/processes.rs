@@ -25,6 +25,16 @@ pub fn is_alive(pid: u32) -> bool {
     state(pid).is_some_and(|(state, _)| state != 'Z')
 }
 
+/// Kills a run and waits until its jobs, which end with it, have ended, too: till then they may still write.
+pub fn kill_with_jobs(run: &mut std::process::Child) {
+    let jobs = descendants(run.id());
+    run.kill().unwrap();
+    run.wait().unwrap();
+    while jobs.iter().any(|job| is_alive(*job)) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 /// `false`: it had ended before.
 pub fn kill(pid: u32, signal: &str) -> bool {
     let mut command = std::process::Command::new("kill");

@@ -58,9 +58,10 @@ pub fn sources() -> Vec<Source> {
         let stem = path.file_stem().unwrap();
         let own =
             if stem == "mod" || stem == "lib" { path.parent().unwrap().to_owned() } else { path.with_extension("") };
-        tests.extend(
-            declared(&text.replace("#[cfg(test)]\n", "#[cfg(test)] "), "#[cfg(test)] mod ").map(|name| own.join(name)),
-        );
+        let text = text.replace("#[cfg(test)]\n", "#[cfg(test)] ");
+        for prefix in ["#[cfg(test)] mod ", "#[cfg(test)] pub(crate) mod ", "#[cfg(test)] pub(super) mod "] {
+            tests.extend(declared(&text, prefix).map(|name| own.join(name)));
+        }
     }
     let is_test =
         |path: &Path| path.ancestors().any(|part| tests.contains(part) || tests.contains(&part.with_extension("")));

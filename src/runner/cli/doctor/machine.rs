@@ -90,12 +90,7 @@ fn gpus(worker: &Description, device: &str, is_there: bool) -> Vec<Check> {
     let state_of_fault = if device == "cpu" { State::Warning } else { State::Failure };
     let mut checks: Vec<Check> =
         worker.gpus.iter().enumerate().map(|(index, gpu)| of_gpu(index, gpu, state_of_fault)).collect();
-    let asked = match device {
-        "auto" | "cpu" => None,
-        "cuda" => Some(0),
-        named => named.strip_prefix("cuda:").and_then(|index| index.parse().ok()),
-    };
-    if asked.is_some_and(|index: usize| index >= worker.gpus.len()) {
+    if device::index(device).is_some_and(|index| index >= worker.gpus.len()) {
         let found =
             format!("the pipeline asks for `{device}`, but libtorch finds {}", plural(worker.gpus.len(), "GPU"));
         checks.push(with_driver_help(Check::new(State::Failure, "device", found), worker, is_there));

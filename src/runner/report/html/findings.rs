@@ -23,8 +23,11 @@ use crate::results::compare::{SEEDS_FOR_A_GAIN, Spread};
 
 /// In points of mIoU: adversarial training is known to vary by more between checkpoints.
 const FAR_UNDER_BEST: f64 = 3.0;
-/// The loss of a discriminator that can't tell the domains apart: half of ln 2, as each of its two terms is halved.
+/// The loss of a discriminator that can't tell the domains apart, with `gan = "vanilla"`: half of ln 2, as each of its two
+/// terms is halved.
 const CHANCE: f64 = std::f64::consts::LN_2 / 2.0;
+/// The same with `gan = "ls"`: half of the squared distance from 0.5 to 0 or 1.
+const CHANCE_OF_SQUARES: f64 = 0.125;
 /// Share of all pixels: no street, room or field has this much of one class.
 const ONE_CLASS: f64 = 0.9;
 /// Mean entropy, of at most 1: a trained network is less confident than this at the edges of objects alone.
@@ -294,12 +297,13 @@ fn falls_behind(setting: &Setting, step: &Step) -> Option<Finding> {
 /// A discriminator that is always right or at chance gives no useful gradient.
 fn discriminator(training: &Training) -> Option<Finding> {
     let (source, target) = (training.losses.get("d_main_s")?.end, training.losses.get("d_main_t")?.end);
+    let chance = if training.minimises_squares { CHANCE_OF_SQUARES } else { CHANCE };
     let (what, advice) = if source < 0.01 && target < 0.01 {
         (
             "always right",
             "the generator learns nothing from it: lower discriminator_learning_rate or discriminator_width",
         )
-    } else if (source - CHANCE).abs() < 0.003 && (target - CHANCE).abs() < 0.003 {
+    } else if (source - chance).abs() < 0.003 && (target - chance).abs() < 0.003 {
         ("no better than chance", "either all is aligned or it learns too slowly: raise discriminator_learning_rate")
     } else {
         return None;

@@ -14,7 +14,7 @@ use super::workspace::Workspace;
 use crate::kind::OutputRole;
 use crate::kind::losses::{LEARNING_RATE, LOSSES};
 use crate::measures::count;
-use crate::pipeline::StageId;
+use crate::pipeline::{StageId, Value};
 use crate::results::metrics::is_better;
 
 /// For how many trainings curves are shown: more charts in a row can't be compared.
@@ -32,6 +32,8 @@ pub(super) struct Training {
     pub(super) evaluations: Vec<Evaluated>,
     /// Where it resumed after a kill.
     pub(super) resumed_from: Option<u64>,
+    /// Whether its discriminators minimise squares (`gan = "ls"`) and not cross-entropy.
+    pub(super) minimises_squares: bool,
 }
 
 /// A column of `losses.jsonl`. All of it would be 20 MB of a training of the papers' length.
@@ -62,6 +64,7 @@ pub(super) fn gather(workspace: &Workspace) -> Vec<Training> {
             losses: columns(&losses),
             evaluations: evaluations(workspace, id),
             resumed_from: workspace.trace(id).and_then(|trace| trace.resumed_from),
+            minimises_squares: workspace.pipeline.stage(id).parameter("gan").and_then(Value::as_text) == Some("ls"),
         })
     };
     workspace.stages().filter_map(|(id, _)| training(id)).take(SHOWN).collect()

@@ -14,6 +14,7 @@ fn training(losses: &[(&str, f64)], evaluations: &[f64]) -> Training {
         iterations: 20,
         evaluations: evaluated.collect(),
         resumed_from: None,
+        minimises_squares: false,
     }
 }
 
@@ -65,6 +66,13 @@ fn a_discriminator_that_teaches_nothing_is_found_and_one_that_does_is_not() {
     assert!(found(0.001, 0.002).unwrap().contains("is always right in the last tenth: a loss of 0.001 on the source"));
     assert!(found(CHANCE, CHANCE).unwrap().contains("no better than chance"));
     assert_eq!(discriminator(&training(&[("seg_main", 0.1)], &[])), None, "it has none");
+
+    let squares = |loss| {
+        let losses = [("d_main_s", loss), ("d_main_t", loss)];
+        discriminator(&Training { minimises_squares: true, ..training(&losses, &[]) }).map(|finding| finding.found)
+    };
+    assert!(squares(0.125).unwrap().contains("no better than chance"));
+    assert_eq!(squares(CHANCE), None);
 }
 
 #[test]
