@@ -234,7 +234,7 @@ impl Order {
                 std::fs::create_dir(&out).map_err(|error| io_failure("make", &out, &error))?;
                 let job = Job { staging: out, slot: slot.path().to_owned(), ..Job::clone(job) };
                 self.perform_by_items(store, &slot, job, |job| {
-                    let work = Work::Worker(Box::new(job.clone()), gpus.clone());
+                    let work = Work::Worker(Box::new(job), gpus.clone());
                     self.run(context, &Start { work: &work, folder: staging.path(), log: &log, belongings })
                 })?
             }
@@ -270,17 +270,18 @@ impl Order {
         store: &Store,
         slot: &ResumeSlot<'_>,
         mut job: Job,
-        perform: impl FnOnce(&Job) -> Result<Finished, Failure>,
+        perform: impl FnOnce(Job) -> Result<Finished, Failure>,
     ) -> Result<(Finished, Stored), Failure> {
         if let Some(items) = &self.items {
             // Left by an attempt that was killed together with its runner.
             items.keep(store, slot).map_err(failed)?;
             job.items = Some(items.for_job(store, self.forced).map_err(failed)?);
         }
-        let result = perform(&job).and_then(|finished| {
+        let staging = job.staging.clone();
+        let result = perform(job).and_then(|finished| {
             // The worker has compared all that it read with the key (`job::Source`). So this is the key's result, even if the
             // files have changed since.
-            Ok((finished, self.collect(store, &job.staging, Take::Move)?))
+            Ok((finished, self.collect(store, &staging, Take::Move)?))
         });
         if let Some(items) = &self.items {
             // Findings that can't be kept are found again. That must neither fail the job nor hide its failure.
