@@ -163,6 +163,8 @@ fn sizes_that_a_training_refuses_are_told_with_the_image() {
     assert!(silent(""), "one image a batch, and all are large enough");
     assert!(silent(" --set stages.inter.batch=2 --set datasets.target.size=[64,32]"), "they are brought to one size");
     assert!(silent(" --set stages.inter.batch=2 --set stages.inter.crop=[32,32]"), "they are cut to one size");
+    let judged = "cropped to 16 × 16: the discriminator needs 32 pixels a side";
+    refused(&space, " --set stages.inter.crop=[16,16]", &[judged, "a larger `crop` in the training"]);
     space.write("target/images/odd.png", grey_png(7, 65, 9));
     let judged = "1 of 3 images of `target` is too small for the discriminator, which needs 32 pixels a side: `odd.png` is 7 × 65";
     refused(&space, "", &[judged]);

@@ -1,9 +1,10 @@
 //! `report.html` from outside: when it is written, what it says, and that a real browser shows it without complaint.
 
+use std::fs;
 use std::process::Command;
 
 use crate::pipelines::{Pipeline, training};
-use crate::space::Space;
+use crate::space::{Ran, Space};
 
 /// A training too short to teach anything, and its evaluation.
 fn network() -> Pipeline {
@@ -51,6 +52,12 @@ fn a_run_leaves_a_page_and_a_run_with_nothing_to_do_leaves_it_alone() {
     space.run("p.toml");
     assert_eq!(states(&space), ["count:done", "use:done"]);
     assert_eq!(space.intrada("report p.toml").stdout, format!("{PAGE}\n"));
+    // From another folder, the path can be followed all the same.
+    let elsewhere = space.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let told = Ran::of(space.command("report ../p.toml").current_dir(&elsewhere).output().unwrap()).stdout;
+    let page = elsewhere.join(told.trim_end());
+    assert_eq!(fs::canonicalize(page).unwrap(), fs::canonicalize(space.path(PAGE)).unwrap());
 }
 
 #[test]

@@ -102,6 +102,7 @@ fn an_interrupt_saves_a_checkpoint_and_ends_with_130() {
     let plan = space.intrada("plan p.toml").stdout;
     let at = plan.split("; resumes at ").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     assert!(at.is_some_and(|at| (5..40).contains(&at)), "{plan}");
+    assert_eq!(space.intrada("why p.toml inter").stdout, "inter: its last run did not end\n", "as the plan says");
     space.run("p.toml");
     assert!(outputs(&space) == expected);
 }

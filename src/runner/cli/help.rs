@@ -35,7 +35,9 @@ impl Help {
             if command.find_subcommand(word).is_none() {
                 let others: Vec<&str> = command.get_subcommands().map(|known| known.get_name()).collect();
                 let text = manual::page(&self.words[place..], &others, columns());
-                show(&text.map_err(|error| Refusal::Usage(error.to_string()))?)?;
+                let unknown =
+                    |error| Refusal::Usage(format!("{error}\nhelp: the kinds of stages are {}", manual::kinds()));
+                show(&text.map_err(unknown)?)?;
                 return Ok(DONE);
             }
             command = command.find_subcommand_mut(word).expect("just found");

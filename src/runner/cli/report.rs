@@ -2,7 +2,7 @@
 //!
 //! Knows when to write the page, not what is on it. A page that can't be written is a warning: the results are in the cache.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use clap::Args;
@@ -10,7 +10,7 @@ use clap::Args;
 use super::{Answer, DONE, Source, show};
 use crate::event::full_disk;
 use crate::event::history::History;
-use crate::pipeline::StageId;
+use crate::pipeline::{Pipeline, StageId};
 use crate::report::html::Workspace;
 use crate::report::views::page;
 use crate::sched::dry::{self, Decision};
@@ -32,9 +32,16 @@ impl Report {
         let mut session = self.source.open(Access::Look)?;
         let stale = stale(&mut session);
         page::write(&workspace(&session, &session.history().borrow(), &stale)).map_err(anyhow::Error::new)?;
-        show(&format!("{}\n", page::place(&session.pipeline).display()))?;
+        show(&format!("{}\n", from_here(&session.pipeline, &page::place(&session.pipeline)).display()))?;
         Ok(DONE)
     }
+}
+
+/// A path below the workspace's root as seen from the current folder, so that it can be copied into another command.
+pub(super) fn from_here(pipeline: &Pipeline, path: &Path) -> PathBuf {
+    let path = pipeline.root.join(path);
+    let here = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok().map(PathBuf::from));
+    here.unwrap_or(path)
 }
 
 /// The stages that would re-run. None if the sources can't be read: the results are those of the last run.

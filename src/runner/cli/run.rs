@@ -1,11 +1,10 @@
 //! `run`: runs changed stages, restores cached results, prints the results.
 
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use clap::Args;
 
-use super::report::Kept;
+use super::report::{Kept, from_here};
 use super::result::{self, Before};
 use super::screen::Screen;
 use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, device, open, plan, report, show};
@@ -103,10 +102,7 @@ impl Run {
                 0 => {}
                 more => talk!("note: and {more} more, under Findings in the report"),
             }
-            // Relative to the current folder, so that it can be copied.
-            let page = session.pipeline.root.join(page);
-            let here = std::env::current_dir().ok().and_then(|here| page.strip_prefix(here).ok().map(PathBuf::from));
-            talk!("report  {}", here.unwrap_or(page).display());
+            talk!("report  {}", from_here(&session.pipeline, &page).display());
         }
         let is_done = !ended.interrupted && ended.totals.failed + ended.totals.skipped == 0;
         if is_done && result::are_comparable(session, &options.needed(&session.graph)) {

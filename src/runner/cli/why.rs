@@ -50,6 +50,7 @@ impl Why {
         match found {
             Found::Depends(on) => format!("{name} depends {on}: its inputs are known only after that has run\n"),
             Found::NeverRan => format!("{name} has not run in this workspace\n"),
+            Found::NeverEnded => format!("{name}: its last run did not end\n"),
             Found::Failed { failure, is_same } => {
                 let which = if *is_same { "its current key" } else { "another key" };
                 let key = failure.key.map(|key| format!(" ({})", key.0.short())).unwrap_or_default();
@@ -126,6 +127,7 @@ fn as_json(stage: &str, found: &Found) -> serde_json::Value {
     let (state, differences) = match found {
         Found::Depends(_) => ("depends", &[][..]),
         Found::NeverRan => ("never-ran", &[][..]),
+        Found::NeverEnded => ("never-ended", &[][..]),
         Found::Failed { .. } => ("failed", &[][..]),
         Found::UpToDate { .. } => ("up-to-date", &[][..]),
         Found::OutputsChanged => ("outputs-changed", &[][..]),

@@ -2,6 +2,8 @@
 //!
 //! Knows no stage. Of these keys only the seed, the classes and the instruction set can change a result.
 
+use std::ops::RangeInclusive;
+
 use super::{KeySpec, ValueType, classes, instruction_set};
 
 /// The version of the file format that this program reads.
@@ -46,6 +48,9 @@ pub const KEYS: &[KeySpec] = &[
     )
     .optional(),
 ];
+
+/// How many classes a pipeline may have: their indices are bytes in labels, of which 255 means "ignore".
+pub const CLASS_COUNT: RangeInclusive<usize> = 2..=254;
 
 /// One of `[[classes]]`; its index is its position in the list.
 pub const CLASS_KEYS: &[KeySpec] = &[

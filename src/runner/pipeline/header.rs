@@ -101,8 +101,9 @@ fn read_classes(reader: &mut Reader<'_>, set: Option<&Typed>, listed: Option<&En
         reader.problems.push(problem.help("set a named class set in [pipeline]"));
         return Vec::new();
     };
-    if !(2..=254).contains(&nodes.len()) {
-        let problem = Problem::error(format!("a pipeline has 2 to 254 classes, this one has {}", nodes.len()));
+    if !pipeline::CLASS_COUNT.contains(&nodes.len()) {
+        let (least, most) = (pipeline::CLASS_COUNT.start(), pipeline::CLASS_COUNT.end());
+        let problem = Problem::error(format!("a pipeline has {least} to {most} classes, this one has {}", nodes.len()));
         reader.problems.push(problem.at(listed.key_span, ""));
     }
     let mut names = HashSet::new();

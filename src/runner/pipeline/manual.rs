@@ -27,6 +27,8 @@ pub struct Page {
 enum Body {
     Kind(&'static Kind),
     Keys(Vec<&'static [KeySpec]>),
+    /// The keys of a stage of any kind; the kinds have pages of their own.
+    Stage(&'static [KeySpec]),
     /// The forms that a key selects from.
     Forms(&'static [Variant]),
     ClassSets,
@@ -38,6 +40,11 @@ enum Body {
 pub struct Unknown {
     word: String,
     near: Option<String>,
+}
+
+/// The names of the kinds of stages.
+pub fn kinds() -> String {
+    kind::ALL.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
 }
 
 /// All pages: the kinds, then the other sections of the file.
@@ -60,7 +67,7 @@ pub fn pages() -> Vec<Page> {
     let keys = |keys: &'static [KeySpec]| Body::Keys(vec![keys]);
     let (formats, archs) = (Body::Forms(dataset::FORMATS), Body::Forms(model::ARCHS));
     kinds
-        .chain(section("stage", "[stages.<name>]", "How a stage of any kind is run.", keys(execution::KEYS)))
+        .chain(section("stage", "[stages.<name>]", "How a stage of any kind is run.", Body::Stage(execution::KEYS)))
         .chain(section("dataset", "[datasets.<name>]", "Where images come from; `format` selects the layout.", formats))
         .chain(forms("datasets", "format", dataset::FORMATS))
         .chain(section("model", "[models.<name>]", "The networks; `arch` selects the architecture.", archs))
@@ -96,6 +103,10 @@ impl Page {
         sheet.paragraph(0, self.summary);
         match &self.body {
             Body::Keys(keys) => sheet.keys(keys),
+            Body::Stage(keys) => {
+                sheet.keys(&[keys]);
+                sheet.text += &format!("\nThe kinds, each with a page of its own: {}\n", kinds());
+            }
             Body::Kind(kind) => sheet.kind(kind),
             Body::Forms(variants) => {
                 for Variant { name, summary, .. } in *variants {
@@ -212,6 +223,12 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn the_page_of_stages_names_every_kind() {
+        let text = asked("stage").unwrap();
+        assert!(kind::ALL.iter().all(|kind| text.contains(kind.name)), "{text}");
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub fn schema() -> Json {
             "classes": {
                 "description": "The classes by index, if `classes` of [pipeline] names no set.",
                 "type": "array",
-                "minItems": 2,
-                "maxItems": 255,
+                "minItems": pipeline::CLASS_COUNT.start(),
+                "maxItems": pipeline::CLASS_COUNT.end(),
                 "items": table(&[pipeline::CLASS_KEYS], &[], "A class."),
             },
             "datasets": named("Where images come from.", choice("format", variants(dataset::FORMATS))),

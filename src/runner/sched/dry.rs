@@ -189,6 +189,8 @@ pub enum Why {
     Depends(String),
     /// It has never run here.
     NeverRan,
+    /// It has started here, but no run of it has ended: it was interrupted or killed.
+    NeverEnded,
     /// It has run here, but never successfully.
     Failed {
         /// The latest failure: when and how.
@@ -247,6 +249,7 @@ pub fn why(session: &mut Session, stage: StageId) -> Result<Why, Problems> {
     let Some((record, old)) = planner.last_run(session, node) else {
         return Ok(match session.failure(session.pipeline.stage(stage)) {
             Some(failure) => Why::Failed { is_same: failure.key == planner.keys.key(node), failure },
+            None if session.attempted(session.pipeline.stage(stage)).is_some() => Why::NeverEnded,
             None => Why::NeverRan,
         });
     };

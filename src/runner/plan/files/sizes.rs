@@ -105,13 +105,16 @@ impl Sizes<'_> {
         if stage.parameter("method").and_then(Value::as_text).is_some_and(has_discriminator) {
             let seen = |size: [u32; 2]| crop.unwrap_or(size);
             let is_too_small = |size| seen(size).into_iter().any(|side| side < DISCRIMINATOR_SIDE);
-            let what = match crop {
-                Some(crop) => {
-                    format!("cropped to {}: the discriminator needs {DISCRIMINATOR_SIDE} pixels a side", shown(crop))
-                }
-                None => format!("too small for the discriminator, which needs {DISCRIMINATOR_SIDE} pixels a side"),
+            let (what, help) = match crop {
+                Some(crop) => (
+                    format!("cropped to {}: the discriminator needs {DISCRIMINATOR_SIDE} pixels a side", shown(crop)),
+                    "a larger `crop` in the training",
+                ),
+                None => (
+                    format!("too small for the discriminator, which needs {DISCRIMINATOR_SIDE} pixels a side"),
+                    "a larger `size` in the data set, or a `list` without such images",
+                ),
             };
-            let help = "a larger `size` in the data set, or a `list` without such images";
             found.extend(self.too_small(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some))));
         }
         found

@@ -131,7 +131,7 @@ pub(super) fn render(cards: &[Card], drawing: &Markup, timeline: &Markup) -> Mar
 
 fn one(card: &Card, details: &Details) -> Markup {
     let seconds = card.seconds.filter(|_| card.state == State::Done).map(duration).unwrap_or_default();
-    let why = if card.state == State::Done { "why it last ran" } else { "why" };
+    let why = if matches!(card.state, State::Done | State::Stale) { "why it last ran" } else { "why" };
     let class = |typed: bool| if typed { "typed" } else { "default" };
     html! {
         details id={ "stage-" (card.id.0) } {
