@@ -157,10 +157,9 @@ fn over_attempts(slot: &Path, set: &str) -> String {
 /// What to do about a training that went astray.
 fn advised(error: AdaptError) -> Failure {
     match error {
-        AdaptError::LossNotFinite { .. } | AdaptError::StateNotFinite { .. } => Failure::advised(
-            error.to_string(),
-            "the same command would meet it again; a lower `learning_rate` is the usual cure",
-        ),
+        AdaptError::LossNotFinite { .. } | AdaptError::StateNotFinite { .. } => {
+            Failure::advised(error.to_string(), "running it again gives the same error; try a lower `learning_rate`")
+        }
         AdaptError::Batch { source: DataError::Changed(_), .. } => error.into(),
         AdaptError::Batch { source: DataError::Io { .. }, .. } => Failure::advised(error.to_string(), CHANGED_BACK),
         AdaptError::Batch { .. } => Failure::advised(

@@ -265,5 +265,5 @@ fn a_person_s_file_that_lay_there_before_a_killed_run_stays_a_person_s() {
     assert_eq!(space.read("out.txt"), "my own\n");
     space.write("end.sh", "");
     let ran = space.intrada("p.toml");
-    assert!(ran.stderr.contains("nothing here had made"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("was not made by a run"), "{}", ran.stderr);
 }

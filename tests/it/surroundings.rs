@@ -96,7 +96,7 @@ fn a_job_without_a_sign_of_life_is_told_of_once() {
     let mut command = space.command("p.toml");
     let mut run = command.env("INTRADA_SILENCE", "1").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let told = "a has shown no sign of life for 1";
+    let told = "a has written nothing for 1";
     assert!(lines.any(|line| line.contains(told)));
     // Long enough for it to be told again.
     std::thread::sleep(std::time::Duration::from_millis(1500));

@@ -16,12 +16,14 @@ use crate::sched::{self, Ended, Interrupt, Options};
 
 /// Run changed stages and reuse cached results
 #[derive(Args)]
-#[command(after_help = "Exit status: 0 done, 1 a stage failed, 2 the pipeline file is wrong, 130 interrupted.
+#[command(
+    after_help = "Exit status: 0 done, 1 a stage failed, 2 the command line or the file is wrong, 130 interrupted.
 
 Examples:
   intrada-run p.toml                                    all of it
   intrada-run p.toml intra --set stages.intra.seed=2    one stage and what it needs
-  intrada-run p.toml --jobs 2 --format json             events for another program")]
+  intrada-run p.toml --jobs 2 --format json             events for another program"
+)]
 pub(super) struct Run {
     #[command(flatten)]
     source: Source,

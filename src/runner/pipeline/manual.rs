@@ -113,7 +113,7 @@ impl Page {
                     sheet.text += &format!("\n  {name}\n");
                     sheet.paragraph(6, summary);
                 }
-                sheet.text += &format!("\nKeys of a form: intrada-run help {}\n", variants[0].name);
+                sheet.text += &format!("\nKeys of one of these: intrada-run help {}\n", variants[0].name);
             }
             Body::ClassSets => {
                 sheet.keys(&[pipeline::CLASS_KEYS]);

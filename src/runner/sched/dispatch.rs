@@ -42,8 +42,8 @@ impl Run<'_> {
                 let file = self.session.pipeline.file.to_string_lossy();
                 let file = shell::word(&file);
                 let text = format!(
-                    "{stage} has shown no sign of life for {silence}: no progress, no line in its log. It may work all the same; \
-                     `intrada-run log {file} {stage_word}` shows what it said, `top` and `nvidia-smi` whether it computes",
+                    "{stage} has written nothing for {silence}: no progress, no line in its log. It may still be computing; \
+                     `intrada-run log {file} {stage_word}` shows its log, `top` and `nvidia-smi` whether it computes",
                     stage = running.stage,
                     silence = duration(running.pulse.limit().as_secs_f64()),
                     stage_word = shell::word(&running.stage),

@@ -202,7 +202,7 @@ impl Order {
                     _ => String::new(),
                 };
                 Failure::new(format!("it took longer than its `timeout`, {limit}, and was stopped{kept}"))
-                    .with_help("a longer `timeout` gives it more time; `retries` has it tried again")
+                    .with_help("a longer `timeout` gives it more time; `retries` repeats a failed stage")
             }
             (failure, _) => failure,
         }

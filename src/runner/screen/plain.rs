@@ -23,9 +23,9 @@ pub(super) const DROPPED: &str = "what it computes is no longer wanted";
 /// Reports that something was moved aside for an output: a user's file, or a partial output of a failed run.
 pub(super) fn put_aside(output: &str, to: &str, unfinished: bool) -> String {
     if unfinished {
-        format!("{output}, left incomplete by a run of this stage that was killed or failed, is now {to}")
+        format!("{output}, left incomplete by a run of this stage that was killed or failed, was moved to {to}")
     } else {
-        format!("{output}, which nothing here had made or somebody had edited, is now {to}")
+        format!("{output} was not made by a run, or was edited; it was moved to {to}")
     }
 }
 

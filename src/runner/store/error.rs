@@ -104,7 +104,7 @@ pub enum Error {
         object: FileDigest,
     },
     /// An artifact can't be restored: an object was damaged, and is now in quarantine.
-    #[error("artifact {artifact} is damaged: object {object} no longer has the content it is named after")]
+    #[error("artifact {artifact} is damaged: the content of object {object} no longer matches its digest")]
     Damaged {
         /// The artifact.
         artifact: ArtifactDigest,

@@ -27,9 +27,9 @@ impl Store {
                 Ok(opened) if !roots.insert(opened.root().to_owned()) => {}
                 Ok(opened) => self = self.with_upstream(Box::new(opened)),
                 Err(error) => {
-                    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                    let what = format!("can't be used: {error}{}", cause.unwrap_or_default());
-                    self.upstreams.complain(folder.display().to_string(), &what);
+                    let name = folder.display().to_string();
+                    let text = format!("the shared cache `{name}` is not used: {}", why_unusable(&error));
+                    self.upstreams.warn(name, text);
                 }
             }
         }
@@ -134,6 +134,17 @@ impl Store {
             }
         }
         Ok(None)
+    }
+}
+
+/// Why the folder of a shared cache can't be opened.
+fn why_unusable(error: &Error) -> String {
+    match error {
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+        _ => {
+            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+            format!("{error}{}", cause.unwrap_or_default())
+        }
     }
 }
 

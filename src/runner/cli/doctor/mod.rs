@@ -21,7 +21,7 @@ use crate::shown;
 /// Check the machine, the cache and the data sets of a pipeline before a long run
 #[derive(Args)]
 #[command(
-    after_help = "Exit status: 0 with or without warnings, 1 if something would fail, 2 if the pipeline file is wrong.
+    after_help = "Exit status: 0 with or without warnings, 1 if something would fail, 2 if the command line or the file is wrong.
 
 Examples:
   intrada-run doctor                       this machine

@@ -126,12 +126,17 @@ impl Survey<'_> {
         let problem = Problem::warning(format!("{labels} {names}")).at(self.dataset.span, "this data set");
         let ignored = if labelling.values.contains(&IGNORED) { ", and 255 is ignored" } else { "" };
         let problem = problem.note(format!("the values found are {}{ignored}", listed(labelling.values)));
-        let it = if absent.len() == 1 { "it" } else { "them" };
         let learners = self.learners();
         let consequence = if learners.is_empty() {
-            format!("the IoU of {it} is 0 where a network predicts {it}, and left out of the mean elsewhere")
+            if absent.len() == 1 {
+                "its IoU is 0 for a network that predicts it; for others the class is not in the mean".to_owned()
+            } else {
+                "the IoU of each is 0 for a network that predicts it; for others the class is not in the mean"
+                    .to_owned()
+            }
         } else {
-            format!("{learners} learns nothing of {it} from these labels")
+            let these = if absent.len() == 1 { "this class" } else { "these classes" };
+            format!("{learners} can't learn {these} from these labels")
         };
         self.advised(problem.note(consequence), labelling)
     }

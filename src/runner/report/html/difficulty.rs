@@ -59,8 +59,8 @@ pub(super) fn render(evaluations: &[Images], rankings: &[Ranking], classes: usiz
     (!bodies.is_empty()).then(|| {
         html! {
             p {
-                "Does entropy rank true difficulty? The method assumes that low-entropy images are easy. Where there \
-                 are labels, that can be looked at: the less entropy, the higher should be the mIoU, and ρ near −1."
+                "Does entropy rank true difficulty? The method assumes that low-entropy images are easy. With labels \
+                 this can be checked: mIoU should fall as entropy rises (ρ near −1)."
             }
             @for body in &bodies { (body) }
         }

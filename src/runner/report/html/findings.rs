@@ -304,13 +304,17 @@ fn discriminator(training: &Training) -> Option<Finding> {
             "the generator learns nothing from it: lower discriminator_learning_rate or discriminator_width",
         )
     } else if (source - chance).abs() < 0.003 && (target - chance).abs() < 0.003 {
-        ("no better than chance", "either all is aligned or it learns too slowly: raise discriminator_learning_rate")
+        (
+            "no better than chance",
+            "either the domains are already aligned, or the discriminator learns too slowly: raise discriminator_learning_rate",
+        )
     } else {
         return None;
     };
     Some(Finding {
         found: format!(
-            "the discriminator of {} is {what} in the last tenth: a loss of {source:.3} on the source, {target:.3} on the target",
+            "the discriminator of {} is {what} in the last tenth of the iterations: a loss of {source:.3} on the source, \
+             {target:.3} on the target",
             training.name
         ),
         advice: advice.to_owned(),
@@ -398,8 +402,8 @@ pub(super) fn few_seeds(setting: &Setting) -> Option<Finding> {
             1 => "these numbers are of a single seed".to_owned(),
             seeds => format!("these numbers are of {seeds} seeds"),
         } + "; adversarial training differs by about 2 points from seed to seed",
-        advice: "sweep a seed: seed = [1, 2, 3] in the matrix of the first training repeats all that follows, in that of the last \
-                 training the last step alone"
+        advice: "sweep the seed with seed = [1, 2, 3]: in the first training's matrix it repeats all later stages; in the last \
+                 training's only that one and what reads it"
             .to_owned(),
         section: "results",
     })

@@ -123,10 +123,10 @@ pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
         remarks.push(CHOSEN.to_owned());
     }
     if rows.iter().filter_map(|row| row.since).any(|since| since.spread.count < SEEDS_FOR_A_GAIN) {
-        remarks.push(format!("fewer than {SEEDS_FOR_A_GAIN} seeds: a difference may be chance"));
+        remarks.push(format!("rows with fewer than {SEEDS_FOR_A_GAIN} seeds: a difference may be chance"));
     }
     if rows.iter().filter_map(|row| row.since).any(|since| since.gain.is_some()) {
-        remarks.push("a gain exceeds its own standard deviation over the seeds".to_owned());
+        remarks.push("gain, loss: the difference is larger than its standard deviation over the seeds".to_owned());
     }
     if rows.iter().any(|row| row.stale > 0) {
         remarks.push("stale: evaluated before a change; `intrada-run plan` shows it".to_owned());

@@ -63,8 +63,8 @@ p: mIoU in % on val
   intra    0.5               3  43.5 ± 2.3           –    +1.5 ± 0.5  gain  2 min 00 s
   intra    0.6          2 of 3  40.8 ± 0.4           –    -0.3 ± 1.1        2 min 00 s  1 not run
   best was selected by mIoU on labelled images, which a method without labels can't do
-  fewer than 3 seeds: a difference may be chance
-  a gain exceeds its own standard deviation over the seeds
+  rows with fewer than 3 seeds: a difference may be chance
+  gain, loss: the difference is larger than its standard deviation over the seeds
   1 parameter is the same in all rows (--all)
 ";
     assert_eq!(shown(sweep(), &Wishes::default()), expected);

@@ -133,11 +133,7 @@ impl Upstreams {
 
     /// Warns about one item of an upstream.
     pub(in crate::store) fn complain_of(&self, asked: &Asked, thing: Thing, what: &str) {
-        self.complain(asked.name_of(thing), what);
-    }
-
-    /// Warns about a shared cache or a file of one.
-    pub(in crate::store) fn complain(&self, subject: String, what: &str) {
+        let subject = asked.name_of(thing);
         let text = format!("the shared cache is not used for this: `{subject}` {what}");
         self.warn(subject, text);
     }

@@ -63,7 +63,11 @@ fn a_discriminator_that_teaches_nothing_is_found_and_one_that_does_is_not() {
         discriminator(&training(&[("d_main_s", source), ("d_main_t", target)], &[])).map(|finding| finding.found)
     };
     assert_eq!(found(0.2, 0.3), None);
-    assert!(found(0.001, 0.002).unwrap().contains("is always right in the last tenth: a loss of 0.001 on the source"));
+    assert!(
+        found(0.001, 0.002)
+            .unwrap()
+            .contains("is always right in the last tenth of the iterations: a loss of 0.001 on the source")
+    );
     assert!(found(CHANCE, CHANCE).unwrap().contains("no better than chance"));
     assert_eq!(discriminator(&training(&[("seg_main", 0.1)], &[])), None, "it has none");
 

@@ -132,7 +132,7 @@ fn settled_stages_read_as_a_table() {
     let failed = Finished {
         reason: "seg_main became NaN\nat iteration 73,212".into(),
         advice: Advice {
-            help: vec!["a lower `learning_rate` is the usual cure".into()],
+            help: vec!["try a lower `learning_rate`".into()],
             log: vec!["last words".into()],
             more: Some("intrada-run log p.toml intra".into()),
         },
@@ -159,7 +159,7 @@ fn on_a_narrow_screen_a_settled_stage_goes_on_below_and_no_word_is_broken() {
     let failed = Finished {
         reason: "iteration 1: loss seg_aux is NaN, after seg_aux 2.0747, seg_main 2.1022 in iteration 0".into(),
         advice: Advice {
-            help: vec!["the same command would meet it again; a lower `learning_rate` is the usual cure".into()],
+            help: vec!["running it again gives the same error; try a lower `learning_rate`".into()],
             log: Vec::new(),
             more: Some("intrada-run log pipelines/quickstart.toml inter".into()),
         },
