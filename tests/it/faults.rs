@@ -159,6 +159,15 @@ fn a_shared_cache_is_taken_from_and_what_is_wrong_with_it_is_only_a_warning() {
     assert!(warnings.iter().any(|warning| warning.to_string().contains("nowhere")), "{warnings:?}");
     assert!(warnings.iter().any(|warning| warning.to_string().contains("is damaged")), "{warnings:?}");
     assert_eq!(space.read("big"), "small\nsmall\n");
+    for looks in ["plan p.toml", "why p.toml big", "inspect p.toml big", "report p.toml", "log p.toml big"] {
+        let told = space.intrada(&format!("{looks} --shared-cache nowhere")).stderr;
+        assert_eq!(
+            told.matches("nowhere").count(),
+            told.lines().filter(|line| line.starts_with("warning: ")).count() * 2,
+            "{told}"
+        );
+        assert!(told.contains("warning: the shared cache"), "{looks}: {told}");
+    }
 }
 
 #[test]

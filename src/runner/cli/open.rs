@@ -7,6 +7,7 @@ use crate::event::full_disk;
 use crate::graph;
 use crate::pipeline::{Pipeline, Problem, Problems, StageId, nearest};
 use crate::sched::session::{Access, Session};
+use crate::store::Store;
 
 impl Source {
     /// Reads the pipeline and opens its workspace.
@@ -15,7 +16,12 @@ impl Source {
         let cache = cache_folder(self.cache.as_ref());
         let shared = shared_caches(&self.shared_cache);
         outputs_beside(&pipeline, cache.as_deref())?;
-        Session::open(pipeline, graph, cache.as_deref(), &shared, access).map_err(|error| {
+        let opened = Session::open(pipeline, graph, cache.as_deref(), &shared, access);
+        if let (Ok(session), Access::Look) = (&opened, access) {
+            // A run tells them itself, in its own format.
+            warn_of_shared_caches(&session.store);
+        }
+        opened.map_err(|error| {
             // A usage error: nothing was run, and the folder is wrong.
             let help = if error.is_refusal() {
                 "\nhelp: `intrada-run doctor` checks the file system; --cache uses a folder on another one; `lsattr` shows \
@@ -27,6 +33,11 @@ impl Source {
             Refusal::Usage(format!("{:#}{help}", anyhow::Error::new(error).context("failed to open the cache")))
         })
     }
+}
+
+/// The warnings about shared caches that haven't been printed yet.
+pub(super) fn warn_of_shared_caches(store: &Store) {
+    store.complaints().iter().for_each(|complaint| talk!("warning: {complaint}"));
 }
 
 /// Refuses outputs inside the cache, which would look like damage there, and outputs that contain it, which would move it away.

@@ -52,7 +52,7 @@ pub(super) fn answer(
     warnings.extend(dry::try_device(&session, device, &planned)?);
     warnings.extend(dry::try_weights(&session, &planned)?);
     tell_of(&Problems::new(warnings, session.pipeline.sources.clone()), is_coloured(&std::io::stderr()));
-    session.store.complaints().iter().for_each(|complaint| talk!("warning: {complaint}"));
+    open::warn_of_shared_caches(&session.store);
     match format {
         Format::Json => {
             show_json(&planned.iter().map(|planned| format!("{}\n", line(&session, planned))).collect::<String>())?;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
-use super::super::{Answer, DONE, Format, STAGE_FAILED, show, show_json};
+use super::super::{Answer, DONE, Format, STAGE_FAILED, open, show, show_json};
 use super::{Place, amounts};
 use crate::measures::{count, plural, size};
 use crate::sched::session::Access;
@@ -51,7 +51,7 @@ impl Verify {
             }
         };
         let findings = store.verify(self.sample, &tell).context("failed to verify the cache")?;
-        store.complaints().iter().for_each(|complaint| talk!("warning: {complaint}"));
+        open::warn_of_shared_caches(&store);
         match self.format {
             Format::Json => show_json(&format!("{}\n", as_json(&findings)))?,
             Format::Text => show(&format!("{}\n{}", store.root().display(), as_text(&findings)))?,

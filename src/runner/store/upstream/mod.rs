@@ -45,7 +45,8 @@ pub trait Upstream: Debug + Send + Sync {
     fn name_of(&self, thing: Thing) -> String;
 
     /// Whether this program reaches it over a network. If so, an error concerns the whole upstream: it is reported once, and
-    /// after several in a row the upstream isn't used any more. Otherwise an error concerns only that file.
+    /// after several in a row the upstream isn't used any more. Otherwise an error concerns only that file, and
+    /// the first one is reported for all files.
     fn is_remote(&self) -> bool;
 
     /// The record of a key, byte for byte as it was published.

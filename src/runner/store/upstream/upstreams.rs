@@ -127,7 +127,13 @@ impl Upstreams {
             );
             self.warn(name, text);
         } else {
-            self.complain_of(asked, thing, &format!("can't be {verb}: {error}"));
+            // One setting of the file system may be behind all of them: a warning for each would bury everything else.
+            let file = asked.name_of(thing);
+            let text = format!(
+                "the shared cache is not used for this: `{file}` can't be {verb}: {error}; other files of it that can't be {verb} \
+                 are skipped without a warning"
+            );
+            self.warn(format!("{} can't be {verb}", asked.name()), text);
         }
     }
 
