@@ -198,7 +198,7 @@ impl Order {
                 let seconds = timeout.as_secs_f64();
                 let limit = if seconds < 1.0 { format!("{seconds} s") } else { measures::duration(seconds) };
                 let kept = match at {
-                    Some(at @ 1..) => format!("; it goes on from {at} when it is run again"),
+                    Some(at @ 1..) => format!("; it resumes from {at} when it is run again"),
                     _ => String::new(),
                 };
                 Failure::new(format!("it took longer than its `timeout`, {limit}, and was stopped{kept}"))

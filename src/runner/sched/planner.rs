@@ -272,7 +272,7 @@ impl Planner {
             };
         };
         if Some(record.key) == self.keys.key(node) {
-            return "its outputs are missing or were changed".to_owned();
+            return "its outputs are missing or modified".to_owned();
         }
         let Some(old) = old else { return "the record of its last run is gone".to_owned() };
         brief(&self.differences(session, &old, &new))
