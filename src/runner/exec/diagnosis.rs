@@ -88,8 +88,9 @@ fn without_a_word(ended: &Ended, slot: &Path) -> Failure {
         });
     }
     match iterations_kept(slot) {
-        Some(at) => failure
-            .with_help(format!("the checkpoint after {at} iterations is kept; the same command goes on from there")),
+        Some(at) => {
+            failure.with_help(format!("the checkpoint after {at} iterations is kept; the same command resumes there"))
+        }
         None => failure,
     }
 }

@@ -201,8 +201,13 @@ impl Order {
                     Some(at @ 1..) => format!("; it resumes from {at} when it is run again"),
                     _ => String::new(),
                 };
-                Failure::new(format!("it took longer than its `timeout`, {limit}, and was stopped{kept}"))
-                    .with_help("a longer `timeout` gives it more time; `retries` repeats a failed stage")
+                Failure::new(format!("it took longer than its `timeout`, {limit}, and was stopped{kept}")).with_help(
+                    if self.retries == 0 {
+                        "a longer `timeout` gives it more time; `retries` repeats a failed stage"
+                    } else {
+                        "a longer `timeout` gives it more time"
+                    },
+                )
             }
             (failure, _) => failure,
         }

@@ -138,12 +138,12 @@ impl Lookout {
 
 fn overtaken(names: &str, at: Option<u64>) -> Failure {
     let back = match at {
-        Some(at @ 1..) => format!("with the old content put back, the same command goes on from {at}"),
-        _ => "with the old content put back, the same command begins where this one did".to_owned(),
+        Some(at @ 1..) => format!("with the old content restored, the same command resumes at {at}"),
+        _ => "with the old content restored, the same command starts where this one did".to_owned(),
     };
     Failure::new(format!("{names} changed while it ran, so it was stopped"))
         .with_help(back)
-        .with_help("with the content as it is now, the same command begins anew")
+        .with_help("with the present content, the same command starts over")
 }
 
 /// Waits this long, or until the job has ended.

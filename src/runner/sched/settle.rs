@@ -92,7 +92,7 @@ impl Run<'_> {
             Failure::Cancelled { at } => {
                 known.outcome = Some(Outcome::Cancelled);
                 known.reason = match at {
-                    Some(at @ 1..) => format!("stopped at {at}; the same command goes on from there"),
+                    Some(at @ 1..) => format!("stopped at {at}; the same command resumes there"),
                     _ => "stopped".to_owned(),
                 };
             }

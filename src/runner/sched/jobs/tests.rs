@@ -274,7 +274,7 @@ fn a_job_that_takes_longer_than_its_timeout_fails_with_the_limit_and_where_it_wi
     };
     let Some(Failure::Failed { message, help }) = failure else { panic!("{failure:?}") };
     assert!(message.starts_with("it took longer than its `timeout`, "), "{message}");
-    assert!(message.ends_with(" and was stopped; it goes on from 7 when it is run again"), "{message}");
+    assert!(message.ends_with(" and was stopped; it resumes from 7 when it is run again"), "{message}");
     assert_eq!(help, ["a longer `timeout` gives it more time; `retries` repeats a failed stage"]);
     assert!(scene.store.slot(scene.key).exists());
 }
