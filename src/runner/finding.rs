@@ -48,17 +48,17 @@ fn whole(line: &[u8]) -> Option<Line> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::{Strategy, any};
     use proptest::{prop_assert, prop_assert_eq, proptest};
 
     use super::*;
 
-    fn item(number: u8) -> Item {
+    pub(crate) fn item(number: u8) -> Item {
         Item(Digest::of(&[number]))
     }
 
-    fn finding(object: FileDigest) -> Finding {
+    pub(crate) fn finding(object: FileDigest) -> Finding {
         let values = serde_json::json!({"mean_entropy": 0.1f32, "text": "two\nlines"});
         Finding { files: [("predictions".to_owned(), object)].into(), values, made_on: "cpu".to_owned() }
     }

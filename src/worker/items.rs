@@ -203,6 +203,7 @@ mod tests {
     use intrada_runner::kind::dataset::{Encoding, Orientation};
 
     use super::*;
+    use crate::work::tests::empty_job;
 
     /// Two images, `a` and `b`.
     fn job(folder: &Path) -> Job {
@@ -216,11 +217,8 @@ mod tests {
         let items =
             job::Items { samples: Some(["a", "b"].map(|name| (name.to_owned(), item(name))).into()), known: [].into() };
         Job {
-            format: job::FORMAT,
             stage: "entropy".into(),
             kind: "entropy-inference".into(),
-            parameters: [].into(),
-            classes: vec![],
             datasets: [(
                 "images".to_owned(),
                 Dataset::Files {
@@ -233,15 +231,8 @@ mod tests {
                 },
             )]
             .into(),
-            dataset_names: [].into(),
-            input_names: [].into(),
-            inputs: [].into(),
             items: Some(items),
-            staging: folder.join("staging"),
-            slot: folder.join("slot"),
-            device: "cpu".into(),
-            threads: 1,
-            instruction_set: None,
+            ..empty_job(folder)
         }
     }
 

@@ -104,26 +104,11 @@ mod tests {
     use tch::{Device, Kind, Tensor};
 
     use super::*;
+    use crate::work::tests::empty_job;
 
     fn work(folder: &Path) -> Work {
         let scenes = Dataset::Scenes { style: "target".into(), part: "all".into(), seed: 1, count: 9, size: [32, 16] };
-        let job = Job {
-            format: job::FORMAT,
-            stage: "inter".into(),
-            kind: "inter-training".into(),
-            parameters: [].into(),
-            classes: vec![],
-            datasets: [("target".to_owned(), scenes)].into(),
-            dataset_names: [].into(),
-            input_names: [].into(),
-            inputs: [].into(),
-            items: None,
-            staging: folder.join("staging"),
-            slot: folder.join("slot"),
-            device: "cpu".into(),
-            threads: 1,
-            instruction_set: None,
-        };
+        let job = Job { datasets: [("target".to_owned(), scenes)].into(), ..empty_job(folder) };
         Work::new(job, Device::Cpu, Arc::default())
     }
 

@@ -157,26 +157,15 @@ mod tests {
     use tch::{Device, Kind, no_grad};
 
     use super::*;
+    use crate::work::tests::empty_job;
 
     fn work(folder: &std::path::Path) -> Work {
         let scenes = Dataset::Scenes { style: "target".into(), part: "all".into(), seed: 1, count: 2, size: [32, 16] };
         let class = |name: &str| Class { name: name.to_owned(), colour: [0; 3], rare: false };
         let job = Job {
-            format: job::FORMAT,
-            stage: "inter".into(),
-            kind: "inter-training".into(),
-            parameters: [].into(),
             classes: ["a", "b", "c", "d", "e", "f", "g", "h"].map(class).to_vec(),
             datasets: [(measure::ROLE.to_owned(), scenes)].into(),
-            dataset_names: [].into(),
-            input_names: [].into(),
-            inputs: [].into(),
-            items: None,
-            staging: folder.join("staging"),
-            slot: folder.join("slot"),
-            device: "cpu".into(),
-            threads: 1,
-            instruction_set: None,
+            ..empty_job(folder)
         };
         Work::new(job, Device::Cpu, Arc::default())
     }

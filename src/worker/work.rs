@@ -265,11 +265,35 @@ pub fn say(event: &Event) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::path::Path;
+
     use intrada_ml::adapt::AdaptError;
     use intrada_ml::data::DataError;
+    use intrada_runner::exec::job;
 
     use super::*;
+
+    /// A job that reads nothing, on the CPU; its folders are `staging` and `slot` in `folder`.
+    pub(crate) fn empty_job(folder: &Path) -> Job {
+        Job {
+            format: job::FORMAT,
+            stage: "inter".into(),
+            kind: "inter-training".into(),
+            parameters: [].into(),
+            classes: vec![],
+            datasets: [].into(),
+            dataset_names: [].into(),
+            input_names: [].into(),
+            inputs: [].into(),
+            items: None,
+            staging: folder.join("staging"),
+            slot: folder.join("slot"),
+            device: "cpu".into(),
+            threads: 1,
+            instruction_set: None,
+        }
+    }
 
     #[test]
     fn whatever_reads_a_file_that_changed_says_what_to_do() {

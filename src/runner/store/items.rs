@@ -58,16 +58,8 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::{Digest, FileDigest};
-
-    fn item(number: u8) -> Item {
-        Item(Digest::of(&[number]))
-    }
-
-    fn finding(object: FileDigest) -> Finding {
-        let values = serde_json::json!({"mean_entropy": 0.1f32, "text": "two\nlines"});
-        Finding { files: [("predictions".to_owned(), object)].into(), values, made_on: "cpu".to_owned() }
-    }
+    use crate::digest::Digest;
+    use crate::finding::tests::{finding, item};
 
     #[test]
     fn a_setting_keeps_the_last_finding_of_each_item_and_none_whose_files_are_gone() {

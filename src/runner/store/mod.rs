@@ -28,11 +28,11 @@
 //! **Versions.** A program uses a store of a version that it knows and refuses a newer one. A layout change that older
 //! programs would misread increments the number; a new folder next to these doesn't. See docs/cache-format.md.
 
-pub mod capabilities;
 mod answer;
 mod artifact;
 pub mod aside;
 pub mod beside;
+pub mod capabilities;
 mod carry;
 pub mod claim;
 mod crash;
@@ -45,8 +45,8 @@ pub mod index;
 mod items;
 mod layout;
 mod lease;
-mod making;
 pub mod listing;
+mod making;
 mod objects;
 mod pin;
 mod present;
@@ -55,6 +55,8 @@ mod pull;
 mod push;
 mod restore;
 pub mod room;
+#[cfg(test)]
+mod sample;
 mod slot;
 pub mod stat;
 mod strange;

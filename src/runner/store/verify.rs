@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::store::index::{Index, PlacedOutput, StageRecord};
-    use crate::store::{Artifact, Placement, Take, TracedOutput};
+    use crate::store::{Artifact, Placement, sample};
 
     struct Scene {
         dir: tempfile::TempDir,
@@ -207,14 +207,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("cache")).unwrap();
         let work = dir.path().join("work");
-        fs::create_dir_all(work.join("from/deep")).unwrap();
-        fs::write(work.join("from/deep/one"), "one").unwrap();
-        fs::write(work.join("from/two"), "two").unwrap();
-        let artifact = store.insert(&work.join("from"), Take::Copy).unwrap();
-        let key = Key(Digest::of(b"key"));
-        let mut trace = Trace::new(key, "demo", "a", "command", serde_json::Value::Null);
-        trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
-        store.publish(&trace, &[]).unwrap();
+        let (artifact, Trace { key, .. }) = sample::publish(&store, &work);
         let entries = store.restore(&artifact, &work.join("out"), Placement::Writable).unwrap().entries;
         let outputs = vec![PlacedOutput { path: "out".into(), artifact, entries }];
         let record = StageRecord { key, outputs, finished: 0.0, seconds: 0.0 };

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::*;
-use crate::store::{Artifact, Placement, Take, Trace, TracedOutput};
+use crate::store::{Artifact, Placement, Trace, sample};
 
 struct Scene {
     dir: tempfile::TempDir,
@@ -18,15 +18,7 @@ struct Scene {
 fn scene() -> Scene {
     let dir = tempfile::tempdir().unwrap();
     let team = Store::open(&dir.path().join("team")).unwrap();
-    let from = dir.path().join("from");
-    fs::create_dir_all(from.join("deep")).unwrap();
-    fs::write(from.join("deep/one"), "one").unwrap();
-    fs::write(from.join("two"), "two").unwrap();
-    let artifact = team.insert(&from, Take::Copy).unwrap();
-    let key = Key(Digest::of(b"key"));
-    let mut trace = Trace::new(key, "demo", "a", "command", serde_json::Value::Null);
-    trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
-    team.publish(&trace, &[]).unwrap();
+    let (artifact, Trace { key, .. }) = sample::publish(&team, dir.path());
     Scene { dir, team, artifact, key }
 }
 

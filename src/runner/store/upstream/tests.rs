@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::digest::Digest;
-use crate::store::{Artifact, Placement, Store, Take, Trace, TracedOutput};
+use crate::store::{Artifact, Placement, Store, Take, Trace, sample};
 
 use memory::{Fault, Memory, Request};
 
@@ -26,14 +26,7 @@ struct Scene {
 fn scene() -> Scene {
     let dir = tempfile::tempdir().unwrap();
     let elsewhere = Store::open(&dir.path().join("elsewhere")).unwrap();
-    let from = dir.path().join("from");
-    fs::create_dir_all(from.join("deep")).unwrap();
-    fs::write(from.join("deep/one"), "one").unwrap();
-    fs::write(from.join("two"), "two").unwrap();
-    let artifact = elsewhere.insert(&from, Take::Copy).unwrap();
-    let mut trace = Trace::new(Key(Digest::of(b"key")), "demo", "a", "command", serde_json::Value::Null);
-    trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
-    elsewhere.publish(&trace, &[]).unwrap();
+    let (artifact, trace) = sample::publish(&elsewhere, dir.path());
     let mut things = vec![(Thing::Trace(trace.key), fs::read(elsewhere.trace_path(trace.key)).unwrap())];
     for file in elsewhere.object_files().unwrap() {
         things.push((Thing::Object(file.object), elsewhere.read(file.object).unwrap().unwrap()));
