@@ -291,6 +291,7 @@ pub(crate) mod tests {
             slot: folder.join("slot"),
             device: "cpu".into(),
             threads: 1,
+            attempt: None,
             instruction_set: None,
         }
     }

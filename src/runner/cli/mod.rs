@@ -45,6 +45,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::event::full_disk;
+use crate::exec::batch::node;
 use crate::exec::local::supervisor;
 use crate::pipeline::{Look, Problems};
 use crate::shell;
@@ -187,6 +188,9 @@ type Answer = Result<u8, Refusal>;
 /// Parses the command line, runs the command and returns the exit status.
 pub fn main() -> ExitCode {
     if let Some(status) = supervisor::answer_runner() {
+        return status;
+    }
+    if let Some(status) = node::answer_batch_system() {
         return status;
     }
     completions::answer_shell();

@@ -32,6 +32,9 @@ pub(super) struct Run {
     /// Run this stage even if nothing changed; may be repeated
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
+    /// Submit what is ready to the batch system and end; run again to go on
+    #[arg(long)]
+    detach: bool,
     /// No effect: always on (kept for compatibility)
     #[arg(long)]
     keep_going: bool,
@@ -67,7 +70,7 @@ impl Run {
             return plan::answer(&self.source, stages, &self.force, device.as_deref(), *format);
         }
         let mut session = self.source.open(Access::Run)?;
-        let options = self.conduct.options(&session, &self.force)?;
+        let options = Options { detach: self.detach, ..self.conduct.options(&session, &self.force)? };
         let before = result::before(&session, &options.needed(&session.graph));
         let screen = Screen::new();
         let reporter = self.conduct.reporter(&screen, &session, &options);
@@ -122,6 +125,7 @@ impl Conduct {
             force: open::stages(session, force)?,
             jobs: self.jobs.map(usize::from),
             device: self.device.clone(),
+            detach: false,
         })
     }
 

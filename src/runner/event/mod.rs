@@ -32,6 +32,10 @@ pub enum Outcome {
     Skipped,
     /// It was stopped.
     Cancelled,
+    /// It was left to a batch system, where it goes on.
+    Submitted,
+    /// It waits for a stage that was left to a batch system.
+    Pending,
 }
 
 impl Outcome {
@@ -44,6 +48,8 @@ impl Outcome {
             Outcome::Failed => "failed",
             Outcome::Skipped => "skipped",
             Outcome::Cancelled => "cancelled",
+            Outcome::Submitted => "submitted",
+            Outcome::Pending => "pending",
         }
     }
 
@@ -61,9 +67,9 @@ impl Outcome {
     pub(crate) fn colour(self) -> u8 {
         match self {
             Outcome::Ran => 32,
-            Outcome::Hit | Outcome::UpToDate => 36,
+            Outcome::Hit | Outcome::UpToDate | Outcome::Submitted => 36,
             Outcome::Failed => 31,
-            Outcome::Skipped | Outcome::Cancelled => 33,
+            Outcome::Skipped | Outcome::Cancelled | Outcome::Pending => 33,
         }
     }
 }
@@ -86,6 +92,13 @@ pub enum Event {
         stage: String,
         /// For whom or what.
         holder: String,
+    },
+    /// Where a stage's job is in a batch system, in that system's words.
+    Standing {
+        /// The stage's name.
+        stage: String,
+        /// Job, place and reason.
+        text: String,
     },
     /// The stage failed, and is retried.
     Retrying {
@@ -221,6 +234,10 @@ pub struct Totals {
     pub skipped: usize,
     /// Stopped.
     pub cancelled: usize,
+    /// Left to a batch system.
+    pub submitted: usize,
+    /// Waiting for those.
+    pub pending: usize,
     /// Wall time.
     pub seconds: f64,
     /// The original cost of the hits.
@@ -230,7 +247,7 @@ pub struct Totals {
 impl Totals {
     /// Whether any stage ran or was restored.
     pub fn is_anything(&self) -> bool {
-        self.ran + self.hit + self.failed + self.skipped + self.cancelled > 0
+        self.ran + self.hit + self.failed + self.skipped + self.cancelled + self.submitted + self.pending > 0
     }
 
     /// Counts one more stage.
@@ -245,6 +262,8 @@ impl Totals {
             Outcome::Failed => self.failed += 1,
             Outcome::Skipped => self.skipped += 1,
             Outcome::Cancelled => self.cancelled += 1,
+            Outcome::Submitted => self.submitted += 1,
+            Outcome::Pending => self.pending += 1,
         }
     }
 }

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::Visible;
 
 /// Always passed on: without these few most programs don't start.
@@ -48,7 +50,7 @@ pub const DEVICES: [&str; 8] = [
 ];
 
 /// A program with its folder and environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     /// The program and its arguments.
     pub arguments: Vec<String>,

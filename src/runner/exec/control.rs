@@ -27,6 +27,7 @@ struct State {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Request {
+    Leave,
     Stop,
     Kill,
 }
@@ -34,6 +35,7 @@ enum Request {
 impl Request {
     fn pass_on(self, handle: &dyn Handle) {
         match self {
+            Request::Leave => handle.leave(),
             Request::Stop => handle.stop(),
             Request::Kill => handle.kill(),
         }
@@ -51,21 +53,26 @@ impl Control {
         self.tell(Request::Kill);
     }
 
+    /// Stops following the job if it goes on without this program; see [`Handle::leave`].
+    pub fn leave(&self) {
+        self.tell(Request::Leave);
+    }
+
     /// Whether it was told to end, by anybody or by the time limit.
     pub fn is_stopping(&self) -> bool {
         let state = self.lock();
-        state.told.max(state.expired).is_some()
+        state.told.max(state.expired) >= Some(Request::Stop)
     }
 
     /// Whether [`Control::stop`] or [`Control::kill`] was called.
     pub fn is_told_to_stop(&self) -> bool {
-        self.lock().told.is_some()
+        self.lock().told >= Some(Request::Stop)
     }
 
     /// Whether it was told to end by [`Control::within`] alone.
     pub fn has_expired(&self) -> bool {
         let state = self.lock();
-        state.expired.is_some() && state.told.is_none()
+        state.expired.is_some() && state.told < Some(Request::Stop)
     }
 
     /// Does `work`, in which the job is started and waited for. If that takes longer than `limit` the job is asked to save and
@@ -87,6 +94,11 @@ impl Control {
             drop(done);
             result
         })
+    }
+
+    /// The job's executor has stopped it at its time limit.
+    pub fn note_expired(&self) {
+        self.lock().expired = Some(Request::Stop);
     }
 
     /// From now on, requests go to this job, and those that were made already go to it at once.

@@ -2,7 +2,6 @@
 //!
 //! Knows neither executor nor process: what a worker said, how the job ended, and whether it was told to.
 
-use std::io;
 use std::path::Path;
 
 use super::command::Program;
@@ -31,15 +30,6 @@ pub(super) fn of(
     }
 }
 
-/// The failure of a job of which it can't be found out how it ended.
-pub(super) fn unknown_end(work: &Work, error: &io::Error) -> Failure {
-    let name = match work {
-        Work::Worker(..) => "the worker",
-        Work::Command(program) => program.arguments.first().map_or("the command", String::as_str),
-    };
-    Failure::new(format!("failed to wait for {name}: {error}"))
-}
-
 fn of_command(program: &Program, ended: &Ended, is_stopping: bool) -> Result<Finished, Failure> {
     if is_stopping {
         // Asked to stop, it may have saved and ended well, with half of its output: that is no result.
@@ -60,7 +50,9 @@ fn of_worker(
 ) -> Result<Finished, Failure> {
     let Said { outcome, resumed_from } = said;
     match outcome {
-        Some(Event::Finished { notes }) if ended.how.is_success() => Ok(Finished { notes, resumed_from }),
+        Some(Event::Finished { notes }) if ended.how.is_success() => {
+            Ok(Finished { notes, resumed_from, elsewhere: None })
+        }
         Some(Event::Failed { message, help }) => Err(Failure::Failed { message, help }),
         Some(Event::Interrupted { at }) => Err(Failure::Cancelled { at: Some(at) }),
         _ if is_stopping => Err(Failure::Cancelled { at: None }),

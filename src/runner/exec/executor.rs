@@ -7,14 +7,16 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::command::Program;
 use super::job::{Description, Event, Job};
-use super::{Failure, Visible};
+use super::{Elsewhere, Failure, Visible};
 use crate::kind::instruction_set::InstructionSet;
 
 /// A place where jobs run.
@@ -36,10 +38,17 @@ pub trait Executor: Send + Sync {
 
     /// Why nothing can be computed there with this instruction set; `None`: it can, or only the job itself can find out.
     fn refusal(&self, set: &InstructionSet) -> Option<Failure>;
+
+    /// Whether a job is submitted to a batch system and goes on when this program ends. Such a job needs folders that
+    /// outlive this program, keeps its time limit itself, because it may wait for days before it begins, and is found again
+    /// by [`Executor::start`] in its [`Start::folder`].
+    fn is_batch(&self) -> bool {
+        false
+    }
 }
 
 /// What a job does.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub enum Work {
     /// A stage of a built-in kind, performed by the worker, and the GPUs that it may see.
     Worker(Box<Job>, Visible),
@@ -47,11 +56,32 @@ pub enum Work {
     Command(Program),
 }
 
+/// What a job needs, and what it is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Request {
+    /// The name of its stage.
+    pub stage: String,
+    /// CPU threads.
+    pub threads: usize,
+    /// GPUs; `None`: the stage doesn't say.
+    pub gpus: Option<usize>,
+    /// Memory in bytes; `None`: the stage doesn't say.
+    pub memory: Option<u64>,
+    /// How long it may take as `resources` say; `None`: they don't.
+    pub time: Option<Duration>,
+    /// How long an attempt may take before it is stopped and has failed.
+    pub timeout: Option<Duration>,
+}
+
 /// A request to start a job.
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// What it does.
     pub work: &'a Work,
+    /// What it needs.
+    pub request: &'a Request,
+    /// Its name, unique in the cache and the same in each run: its key, and its part if the stage is split.
+    pub name: &'a str,
     /// A folder of this job alone that exists until it has ended, for the files that its executor needs: the job as the worker
     /// reads it, and the like.
     pub folder: &'a Path,
@@ -79,14 +109,23 @@ pub trait Execution {
     /// By what other threads end it.
     fn handle(&self) -> Arc<dyn Handle>;
 
-    /// Waits for the next event of a worker. `None`: there are no more. A command has none.
-    fn next_event(&mut self) -> Option<Event>;
+    /// Waits for the next report. `None`: there are no more.
+    fn next_report(&mut self) -> Option<Report>;
 
-    /// Waits until the job and all that it has started have ended. To be called once, after the last event.
+    /// Waits until the job and all that it has started have ended. To be called once, after the last report.
     ///
     /// # Errors
-    /// How it ended can't be found out.
-    fn wait(&mut self) -> io::Result<Ended>;
+    /// It couldn't begin, how it ended can't be found out, or it was left ([`Handle::leave`]).
+    fn wait(&mut self) -> Result<Ended, Failure>;
+}
+
+/// A report on a job that runs or waits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// An event of a worker. A command has none.
+    Event(Event),
+    /// Where the job is, in the words of a batch system: for people.
+    Standing(String),
 }
 
 /// How another thread ends a job. Neither call waits for the job, and both do nothing once it has ended.
@@ -96,19 +135,34 @@ pub trait Handle: Send + Sync {
 
     /// Ends the job and all that it has started, at once.
     fn kill(&self);
+
+    /// Stops following a job that goes on without this program: [`Execution::wait`] then returns [`Failure::Left`]. A job that
+    /// can't go on without it is not affected.
+    fn leave(&self) {}
 }
 
 /// How a job ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ended {
     /// By itself or by a signal.
     pub how: How,
     /// Whether memory ran out meanwhile; `None`: that isn't known.
     pub out_of_memory: Option<bool>,
+    /// Whether it was stopped because it had reached [`Request::timeout`], if its executor keeps that.
+    pub timed_out: bool,
+    /// Where it ran, if not on this machine.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+impl Ended {
+    /// Ended on this machine.
+    pub fn here(how: How, out_of_memory: Option<bool>) -> Ended {
+        Ended { how, out_of_memory, timed_out: false, elsewhere: None }
+    }
 }
 
 /// How a process ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum How {
     /// It returned this exit status.
     Status(i32),

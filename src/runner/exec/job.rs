@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::attempt::Attempt;
 use crate::digest::{Encoder, FileDigest, Item};
 use crate::kind::dataset::{Encoding, Orientation};
 
@@ -119,6 +120,9 @@ pub struct Job {
     pub device: String,
     /// Threads for libtorch within the process. Results are the same to the bit only for the same number.
     pub threads: u32,
+    /// The attempt that may write to the slot, if attempts on several machines are possible.
+    #[serde(default)]
+    pub attempt: Option<Attempt>,
     /// The instructions to which whatever computes is held, by their name in the pipeline file; none: the best there are.
     pub instruction_set: Option<String>,
 }

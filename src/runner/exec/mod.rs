@@ -8,6 +8,8 @@
 //! All built-in kinds run in the worker, even ranking: a second implementation of kinds would cost more than the 0.4 s that a
 //! ranking spends on loading libtorch.
 
+pub mod attempt;
+pub mod batch;
 pub mod command;
 pub mod control;
 mod diagnosis;
@@ -25,13 +27,28 @@ pub(crate) use scripted::{Script, Scripted};
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// What a job that ended well leaves besides its files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Finished {
     /// Goes into the trace; see [`job::Event::Finished`].
     pub notes: BTreeMap<String, String>,
     /// Iterations that an earlier, interrupted attempt had done.
     pub resumed_from: Option<u64>,
+    /// Where it ran, if not on this machine.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// Another machine's report about a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// The machine, as [`run_info`] describes this one.
+    pub machine: String,
+    /// How long the job's last attempt ran there, without waiting, in seconds.
+    pub seconds: f64,
+    /// How long the attempts took whose checkpoint it resumed from, in seconds.
+    pub earlier: f64,
 }
 
 /// Why a job gave no result.
@@ -42,6 +59,8 @@ pub enum Failure {
         /// The iteration or image from which it resumes, if it said so.
         at: Option<u64>,
     },
+    /// It was left to a batch system, where it goes on: in the words of that system, what and where.
+    Left(String),
     /// It failed.
     Failed {
         /// What failed, where.
@@ -52,7 +71,7 @@ pub enum Failure {
 }
 
 /// The GPUs that a job may see.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Visible {
     /// The same as the runner.
     #[default]
@@ -79,7 +98,7 @@ impl Failure {
                 help.push(line.into());
                 Failure::Failed { message, help }
             }
-            cancelled => cancelled,
+            other => other,
         }
     }
 }

@@ -4,8 +4,7 @@
 //! means.
 
 use super::control::Control;
-use super::executor::{Executor, Start};
-use super::job::Event;
+use super::executor::{Executor, Report, Start};
 use super::listen::Said;
 use super::{Failure, Finished, Visible, diagnosis};
 
@@ -17,7 +16,7 @@ pub fn perform(
     executor: &dyn Executor,
     start: &Start<'_>,
     control: &Control,
-    mut on_event: impl FnMut(&Event),
+    mut on_report: impl FnMut(&Report),
 ) -> Result<Finished, Failure> {
     if control.is_stopping() {
         return Err(Failure::Cancelled { at: None });
@@ -25,13 +24,21 @@ pub fn perform(
     let mut execution = executor.start(start)?;
     control.attach(execution.handle());
     let mut said = Said::default();
-    while let Some(event) = execution.next_event() {
-        on_event(&event);
-        said.hear(event);
+    while let Some(report) = execution.next_report() {
+        on_report(&report);
+        if let Report::Event(event) = report {
+            said.hear(event);
+        }
     }
     let ended = execution.wait();
     control.detach();
-    let ended = ended.map_err(|error| diagnosis::unknown_end(start.work, &error))?;
+    let ended = ended?;
+    if ended.timed_out {
+        control.note_expired();
+    }
     let is_stopping = control.is_stopping();
-    diagnosis::of(start.work, said, &ended, is_stopping, || executor.describe(&Visible::All).err())
+    // A node asks its own worker.
+    let why_not_loaded = || if executor.is_batch() { None } else { executor.describe(&Visible::All).err() };
+    let finished = diagnosis::of(start.work, said, &ended, is_stopping, why_not_loaded)?;
+    Ok(Finished { elsewhere: ended.elsewhere, ..finished })
 }

@@ -48,7 +48,7 @@ fn look(root: &Path) -> Notes {
 }
 
 /// `linux x86_64, AMD EPYC 7B13, 16 CPUs`; the model only if the system reports it.
-fn machine() -> String {
+pub fn machine() -> String {
     let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = told.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, model)| model);
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);

@@ -4,11 +4,10 @@
 //! request waits for as long as that takes.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
 
-use super::executor::{Belongings, Ended, Execution, Executor, Handle, How, Start, Work};
+use super::executor::{Belongings, Ended, Execution, Executor, Handle, How, Report, Start, Work};
 use super::job::{Description, Event};
 use super::{Failure, Visible};
 use crate::kind::instruction_set::InstructionSet;
@@ -47,7 +46,7 @@ enum Step {
 impl Script {
     /// One that ends so, at once.
     pub(crate) fn ending(how: How) -> Script {
-        Script { steps: VecDeque::new(), ended: Ended { how, out_of_memory: None } }
+        Script { steps: VecDeque::new(), ended: Ended::here(how, None) }
     }
 
     pub(crate) fn out_of_memory(mut self, known: Option<bool>) -> Script {
@@ -161,10 +160,10 @@ impl Execution for Playing {
         Arc::clone(&self.requests) as Arc<dyn Handle>
     }
 
-    fn next_event(&mut self) -> Option<Event> {
+    fn next_report(&mut self) -> Option<Report> {
         while let Some(step) = self.script.steps.pop_front() {
             match step {
-                Step::Say(event) => return Some(event),
+                Step::Say(event) => return Some(Report::Event(event)),
                 Step::Write(path, text) => std::fs::write(self.folder.join(path), text).unwrap(),
                 Step::Do(action) => action(),
                 Step::UntilStopped => self.requests.wait_for(|(stopped, killed)| *stopped || *killed),
@@ -174,7 +173,7 @@ impl Execution for Playing {
         None
     }
 
-    fn wait(&mut self) -> io::Result<Ended> {
+    fn wait(&mut self) -> Result<Ended, Failure> {
         Ok(self.script.ended.clone())
     }
 }

@@ -10,6 +10,7 @@ mod datasets;
 mod draft;
 mod effects;
 mod execution;
+mod executors;
 mod header;
 mod lineage;
 mod meant_file;
@@ -43,6 +44,7 @@ use std::path::{Path, PathBuf};
 
 pub use draft::{Draft, near_file, root_of};
 pub use execution::{Demand, Execution, Resources};
+pub use executors::{Commands, Executor, Slurm, System};
 pub use header::is_device;
 pub use near::nearest;
 pub use networks::MeasuredNetwork;
@@ -104,6 +106,10 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// The stage with this number.
+    pub fn executor_of(&self, _stage: &Stage) -> Option<&Executor> {
+        None
+    }
+
     pub fn stage(&self, id: StageId) -> &Stage {
         &self.stages[id.index()]
     }

@@ -61,6 +61,7 @@ pub fn job(pipeline: &Pipeline, stage: &Stage) -> Job {
         slot: PathBuf::new(),
         device: "cpu".to_owned(),
         threads: 1,
+        attempt: None,
         instruction_set: set.map(|set| set.name.to_owned()),
     }
 }

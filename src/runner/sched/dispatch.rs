@@ -102,7 +102,7 @@ impl Run<'_> {
 
     /// Starts ready stages while there is room. Returns whether one failed at once because it couldn't be started.
     pub(super) fn dispatch(&mut self) -> bool {
-        if self.interrupted.is_some() {
+        if self.interrupted.is_some() || self.has_left {
             self.jobs.waiting = Waiting::default();
             self.jobs.ready.clear();
             return false;
@@ -187,7 +187,13 @@ impl Run<'_> {
         let is_forced = self.options.force.contains(&stage);
         let reason = if is_forced { "forced".to_owned() } else { self.planner.reason(self.session, node, false) };
         let device = self.options.device.as_deref().unwrap_or(&self.session.pipeline.device);
-        let mut order = match orders::order(self.session, &self.planner, node, key, &lent, device) {
+        let described = self.session.pipeline.stage(stage);
+        let executor = self.session.executor_of(described);
+        let order = executor.and_then(|executor| {
+            let order = orders::order(self.session, &self.planner, node, key, &lent, device, &*executor)?;
+            Ok((order, executor))
+        });
+        let (mut order, executor) = match order {
             Ok(order) => order,
             Err(failure) => {
                 self.slots.take_back(lent);
@@ -213,12 +219,14 @@ impl Run<'_> {
             started: Instant::now(),
             pulse: Pulse::new(Instant::now(), pulse::limit()),
             kill_at: None,
+            can_be_left: executor.is_batch() && matches!(order.work, Work::Worker(..)),
+            is_submitted: false,
         };
         let lookout = self.lookout(node, &order);
         let job = JobId(self.jobs.started);
         self.jobs.started += 1;
         self.jobs.running.insert(job, running);
-        let (store, executor) = (Arc::clone(&self.session.store), Arc::clone(&self.session.executor));
+        let store = Arc::clone(&self.session.store);
         let send = self.send.clone();
         std::thread::spawn(move || {
             let tell = |news| drop(send.send(Message::News(job, news)));
@@ -257,6 +265,19 @@ impl Run<'_> {
         }
     }
 
+    /// Leaves the jobs to their batch systems, if that was asked for and nothing else is left to do here.
+    pub(super) fn leave_if_due(&mut self) {
+        let running = &self.jobs.running;
+        let is_due = self.options.detach
+            && !self.has_left
+            && self.jobs.waiting.nodes.is_empty()
+            && running.values().all(|running| running.can_be_left && running.is_submitted);
+        if is_due {
+            self.has_left = true;
+            running.values().for_each(|running| running.control.leave());
+        }
+    }
+
     /// Tells the flow how a stage came out.
     fn came_out(&mut self, node: NodeId, key: Key, result: Result<Performed, Failure>) {
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
@@ -268,6 +289,8 @@ impl Run<'_> {
                 (known.seconds, known.notes) = (trace.seconds - earlier, trace.note.clone());
                 Ok(self.note_placed(node, stage, &trace, placed))
             }
+            // Not settled: it goes on elsewhere.
+            Err(failure @ Failure::Left(_)) => return self.note_failure(node, stage, key, failure),
             Err(failure) => {
                 self.note_failure(node, stage, key, failure);
                 Err(Failed)

@@ -6,6 +6,7 @@
 //! resume slot, put in place.
 
 mod command;
+mod desk;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +16,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::digest::{ArtifactDigest, Key};
+use crate::exec::batch::was_submitted;
 use crate::exec::command::Program;
 use crate::exec::control::Control;
-use crate::exec::executor::{Belongings, Executor, Start, Work};
-use crate::exec::job::{self, Event, Job};
+use crate::exec::executor::{Belongings, Executor, Report, Request, Start, Work};
+use crate::exec::job::{self, Job};
 use crate::exec::perform::perform;
 use crate::exec::run_info::RunInfo;
 use crate::exec::{Failure, Finished};
@@ -30,7 +32,8 @@ use crate::store::{
     Artifact, Attempt, Hold, Lease, Placement, Recorded, ResumeSlot, Store, Take, Trace, TracedOutput, Visit,
 };
 
-use super::failure::{failed, io_failure};
+use self::desk::Desk;
+use super::failure::failed;
 use super::guard::Guard;
 use super::items::KnownItems;
 use super::last_words;
@@ -81,8 +84,8 @@ pub struct Order {
     pub forced: bool,
     /// How often it is retried when it fails.
     pub retries: u32,
-    /// How long an attempt may take.
-    pub timeout: Option<Duration>,
+    /// What its jobs need, and how long an attempt may take.
+    pub request: Request,
 }
 
 /// What an order is carried out with.
@@ -140,6 +143,7 @@ impl Order {
         let listings = self.listings.iter().map(insert).collect::<Result<Vec<_>, _>>()?;
         store.publish(&trace, &listings).map_err(failed)?;
         slot.remove().map_err(failed)?;
+        store.job_folder(&self.key.to_string()).remove().map_err(failed)?;
         if let Work::Worker(..) = self.work {
             // It has read everything. A run that waits for these places may hold those of its outputs.
             drop(claims);
@@ -167,7 +171,8 @@ impl Order {
         let Context { control, tell, .. } = *context;
         let mut at = Attempts { attempt: 1, of: self.retries + 1, reason: String::new() };
         loop {
-            let done = control.within(self.timeout, GRACE, || self.attempt(context, belongings, &at));
+            let limit = self.request.timeout.filter(|_| !context.executor.is_batch());
+            let done = control.within(limit, GRACE, || self.attempt(context, belongings, &at));
             let message = match done.map_err(|failure| self.in_time(failure, control)) {
                 Err(Failure::Failed { message, help }) => {
                     // The key stands for the inputs as they were; once they have changed, a retry is useless.
@@ -192,7 +197,7 @@ impl Order {
 
     /// A job that was stopped because it took too long has failed.
     fn in_time(&self, failure: Failure, control: &Control) -> Failure {
-        match (failure, self.timeout) {
+        match (failure, self.request.timeout) {
             (Failure::Cancelled { at }, Some(timeout)) if control.has_expired() => {
                 // Exact: rounded to tenths, a short limit would read as 0.
                 let seconds = timeout.as_secs_f64();
@@ -221,38 +226,45 @@ impl Order {
         at: &Attempts,
     ) -> Result<(Trace, Stored, f64), Failure> {
         let store = context.store;
-        let staging = store.staging().map_err(failed)?;
+        let is_batch = context.executor.is_batch();
+        let name = self.key.to_string();
+        let desk = Desk::open(store, &name, is_batch)?;
         let slot = store.slot(self.key);
         let resumes = slot.exists();
         slot.create().map_err(failed)?;
         let before = (at.attempt > 1).then(|| {
             format!("intrada-run: attempt {} of {}, as the one before failed: {}\n", at.attempt, at.of, at.reason)
         });
-        let log = last_words::prepare_log(store, self.key, resumes, before.as_deref())?;
+        let goes_on = resumes || (is_batch && was_submitted(desk.path()));
+        let log = last_words::prepare_log(store, self.key, goes_on, before.as_deref())?;
         let mut trace = Trace::new(self.key, &self.pipeline, &self.stage, &self.kind, self.manifest_as_json());
         trace.note = self.run_info.now(&self.root);
         let (started, kept) = (Instant::now(), job::kept(slot.path()));
-        let _unused = last_words::Release(log.clone());
+        // A job that this program doesn't wait for may still write to it.
+        let _unused = (!is_batch).then(|| last_words::Release(log.clone()));
+        let (request, name, folder, log) = (&self.request.clone(), &*name, desk.path(), &*log);
         let (finished, stored) = match &self.work {
             Work::Worker(job, gpus) => {
-                let out = staging.path().join("out");
-                std::fs::create_dir(&out).map_err(|error| io_failure("make", &out, &error))?;
-                let job = Job { staging: out, slot: slot.path().to_owned(), ..Job::clone(job) };
-                self.perform_by_items(store, &slot, job, |job| {
+                let job = Job { staging: desk.out()?, slot: slot.path().to_owned(), ..Job::clone(job) };
+                self.perform_by_items(store, &slot, job, desk.take(), |job| {
                     let work = Work::Worker(Box::new(job), gpus.clone());
-                    self.run(context, &Start { work: &work, folder: staging.path(), log: &log, belongings })
+                    self.run(context, &Start { work: &work, request, name, folder, log, belongings })
                 })?
             }
             Work::Command(program) => {
                 let work = Work::Command(Program { slot: slot.path().to_owned(), ..program.clone() });
-                let start = Start { work: &work, folder: staging.path(), log: &log, belongings };
-                (Finished::default(), self.perform_undisturbed(context, &start)?)
+                self.perform_undisturbed(context, &Start { work: &work, request, name, folder, log, belongings })?
             }
         };
         trace.resumed_from = finished.resumed_from;
         // The cost is the sum over all runs that resumed from one another.
-        let earlier = trace.resumed_from.and(kept).map_or(0.0, |kept| kept.seconds);
-        trace.seconds = earlier + started.elapsed().as_secs_f64();
+        let (own, kept) = match &finished.elsewhere {
+            Some(elsewhere) => (elsewhere.seconds, Some(elsewhere.earlier)),
+            None => (started.elapsed().as_secs_f64(), kept.map(|kept| kept.seconds)),
+        };
+        let earlier = trace.resumed_from.and(kept).unwrap_or(0.0);
+        trace.seconds = earlier + own;
+        trace.note.extend(finished.elsewhere.map(|elsewhere| ("machine".to_owned(), elsewhere.machine)));
         trace.note.extend(finished.notes);
         Ok((trace, stored, earlier))
     }
@@ -260,8 +272,11 @@ impl Order {
     /// Has the executor run the job.
     fn run(&self, context: &Context<'_>, start: &Start<'_>) -> Result<Finished, Failure> {
         let Context { store, executor, control, tell } = *context;
-        let on_event = |event: &Event| tell(News::Event(event.clone()));
-        let finished = perform(executor, start, control, on_event)
+        let on_report = |report: &Report| match report {
+            Report::Event(event) => tell(News::Event(event.clone())),
+            Report::Standing(text) => tell(News::Standing(text.clone())),
+        };
+        let finished = perform(executor, start, control, on_report)
             // Check for a full disk before anything is removed.
             .map_err(|failure| last_words::with_room(failure, store, &self.root))?;
         tell(News::Storing);
@@ -275,6 +290,7 @@ impl Order {
         store: &Store,
         slot: &ResumeSlot<'_>,
         mut job: Job,
+        take: Take,
         perform: impl FnOnce(Job) -> Result<Finished, Failure>,
     ) -> Result<(Finished, Stored), Failure> {
         if let Some(items) = &self.items {
@@ -286,7 +302,7 @@ impl Order {
         let result = perform(job).and_then(|finished| {
             // The worker has compared all that it read with the key (`job::Source`). So this is the key's result, even if the
             // files have changed since.
-            Ok((finished, self.collect(store, &staging, Take::Move)?))
+            Ok((finished, self.collect(store, &staging, take)?))
         });
         if let Some(items) = &self.items {
             // Findings that can't be kept are found again. That must neither fail the job nor hide its failure.

@@ -57,7 +57,7 @@ impl Drop for Release {
 
 /// The failure, with a note if there is no room where the job writes.
 pub(super) fn with_room(failure: Failure, store: &Store, root: &Path) -> Failure {
-    if matches!(failure, Failure::Cancelled { .. }) {
+    if matches!(failure, Failure::Cancelled { .. } | Failure::Left(_)) {
         return failure;
     }
     let tmp = std::env::temp_dir();

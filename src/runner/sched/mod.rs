@@ -66,6 +66,8 @@ pub struct Options {
     pub jobs: Option<usize>,
     /// Overrides the pipeline's device.
     pub device: Option<String>,
+    /// End once only jobs of batch systems are left, which go on.
+    pub detach: bool,
 }
 
 impl Options {
@@ -81,6 +83,8 @@ pub struct Ended {
     pub totals: Totals,
     /// Whether it was interrupted.
     pub interrupted: bool,
+    /// Whether jobs were left to batch systems.
+    pub has_left: bool,
     /// Each stage's outputs, in order; without stages that failed.
     pub artifacts: HashMap<StageId, Rc<[Artifact]>>,
 }

@@ -18,6 +18,8 @@ pub enum News {
     Retrying(Attempts),
     /// From the worker.
     Event(Event),
+    /// Where the job is, in the words of a batch system.
+    Standing(String),
     /// A file at an output's path existed nowhere else, and was moved.
     PutAside {
         /// The output, relative to the root.

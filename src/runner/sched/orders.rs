@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::digest::{ArtifactDigest, Key};
 use crate::exec::Failure;
 use crate::exec::command::Program;
-use crate::exec::executor::Work;
+use crate::exec::executor::{Executor, Request, Work};
 use crate::exec::job::{self, Job};
 use crate::flow::NodeId;
 use crate::kind::Runs;
@@ -72,6 +72,7 @@ pub fn order(
     key: Key,
     lent: &Lent,
     device: &str,
+    executor: &dyn Executor,
 ) -> Result<Order, Failure> {
     let Node::Stage(id) = *planner.wiring.node(node) else { unreachable!("only stages are ordered") };
     let (pipeline, stage) = (&session.pipeline, session.pipeline.stage(id));
@@ -79,7 +80,7 @@ pub fn order(
         Runs::Command => Work::Command(program(pipeline, stage, lent)),
         Runs::Worker => {
             let set = pipeline.instruction_set.filter(|_| stage.kind.computes);
-            if let Some(refusal) = set.and_then(|set| session.executor.refusal(set)) {
+            if let Some(refusal) = set.and_then(|set| executor.refusal(set)) {
                 return Err(refusal);
             }
             let device = if lent.gpus.is_none() { "cpu" } else { device };
@@ -117,8 +118,21 @@ pub fn order(
         run_info: Arc::clone(&planner.run_info),
         forced: false,
         retries: stage.execution.retries,
-        timeout: stage.execution.timeout,
+        request: request(stage, lent),
     })
+}
+
+/// What a stage's jobs need.
+fn request(stage: &Stage, lent: &Lent) -> Request {
+    let demand = &stage.execution.demand;
+    Request {
+        stage: stage.name.clone(),
+        threads: lent.threads,
+        gpus: demand.gpus,
+        memory: demand.counted.get("memory").copied(),
+        time: None,
+        timeout: stage.execution.timeout,
+    }
 }
 
 /// The outputs of other stages that are part of a stage's inputs.

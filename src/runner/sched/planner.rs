@@ -282,7 +282,10 @@ impl Planner {
     pub fn blocked_by(&self, session: &Session, node: NodeId) -> String {
         let came_to_nothing = |stage: &StageId| {
             let outcome = self.outcomes.get(&self.wiring.of_stage(*stage));
-            matches!(outcome, Some(Outcome::Failed | Outcome::Skipped | Outcome::Cancelled))
+            matches!(
+                outcome,
+                Some(Outcome::Failed | Outcome::Skipped | Outcome::Cancelled | Outcome::Submitted | Outcome::Pending)
+            )
         };
         let producers: BTreeSet<StageId> = self.wiring.producers(node);
         let names: Vec<&str> = producers

@@ -89,14 +89,15 @@ pub fn run(
     while run.listen(&receive).is_some() {}
     interrupt.listen(None);
     let interrupted = run.interrupted.is_some();
-    if interrupted {
+    let has_left = run.has_left;
+    if interrupted || has_left {
         run.give_up_the_rest();
     }
     let artifacts = run.artifacts();
     let mut totals = run.totals;
     totals.seconds = started.elapsed().as_secs_f64();
     run.close(totals);
-    Ok(Ended { totals, interrupted, artifacts })
+    Ok(Ended { totals, interrupted, has_left, artifacts })
 }
 
 /// The planned run, if its outputs can be placed.
@@ -136,6 +137,7 @@ impl Run<'_> {
             if self.jobs.are_done() {
                 break;
             }
+            self.leave_if_due();
             self.reporter.look(&self.session.index);
             let look_ups = match self.jobs.next_message(receive) {
                 Some(Message::News(job, news)) => {
@@ -162,7 +164,7 @@ impl Run<'_> {
             look_ups.into_iter().for_each(|(node, key)| self.look_up(node, key));
             self.follow();
         }
-        if self.interrupted.is_none() {
+        if self.interrupted.is_none() && !self.has_left {
             let unsettled = self.planner.engine.unsettled();
             assert!(
                 unsettled.is_empty(),

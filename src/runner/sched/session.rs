@@ -3,7 +3,7 @@
 //! Decides nothing. A read-only session writes nothing: a missing cache counts as empty.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::event::history::{History, Settled};
 use crate::event::{Event, Outcome, Reporter, full_disk};
+use crate::exec::Failure;
+use crate::exec::batch::Batch;
 use crate::exec::executor::Executor;
 use crate::exec::local::{Local, orphans};
 use crate::exec::with_causes;
@@ -60,8 +62,10 @@ pub struct Session {
     pub(super) visit: Option<Arc<Visit>>,
     /// The cache.
     pub store: Arc<Store>,
-    /// Where jobs run.
+    /// This machine.
     pub executor: Arc<dyn Executor>,
+    /// The batch systems of the file by name, as they are used.
+    batch: RefCell<BTreeMap<String, Arc<dyn Executor>>>,
     /// The workspace's files when they were last read.
     pub index: Index,
     /// How much of them was read.
@@ -103,6 +107,7 @@ impl Session {
             graph: Rc::new(graph),
             store: Arc::new(store),
             executor: Arc::new(Local),
+            batch: RefCell::default(),
             index,
             meter: Arc::default(),
             unsaved: Unsaved::default(),
@@ -110,6 +115,20 @@ impl Session {
             history: OnceCell::new(),
             visit: visit.map(Arc::new),
         })
+    }
+
+    /// Where the jobs of a stage run.
+    ///
+    /// # Errors
+    /// Its batch system can't be used.
+    pub(super) fn executor_of(&self, stage: &Stage) -> Result<Arc<dyn Executor>, Failure> {
+        let Some(described) = self.pipeline.executor_of(stage) else { return Ok(Arc::clone(&self.executor)) };
+        if let Some(known) = self.batch.borrow().get(&described.name) {
+            return Ok(Arc::clone(known));
+        }
+        let batch: Arc<dyn Executor> = Arc::new(Batch::open(described, &self.store.job_folders())?);
+        self.batch.borrow_mut().insert(described.name.clone(), Arc::clone(&batch));
+        Ok(batch)
     }
 
     /// Cleans up the workspace after a killed run; must precede any reading in it.

@@ -57,6 +57,7 @@ impl Run<'_> {
             News::Storing => Event::Storing { stage },
             News::Remark(text) => Event::Warning(format!("{stage} {text}")),
             News::Retrying(at) => Event::Retrying { stage, attempt: at.attempt, of: at.of, reason: at.reason },
+            News::Standing(text) => Event::Standing { stage, text },
             News::Event(Said::Resumed { at }) => Event::Resumed { stage, at },
             News::Event(Said::Progress { done, total, unit, values }) => {
                 Event::Progress { stage, done, total, unit, values }
@@ -95,6 +96,10 @@ impl Run<'_> {
                     Some(at @ 1..) => format!("stopped at {at}; the same command resumes there"),
                     _ => "stopped".to_owned(),
                 };
+            }
+            Failure::Left(text) => {
+                known.outcome = Some(Outcome::Submitted);
+                known.reason = text;
             }
             Failure::Failed { message, help } => {
                 known.outcome = Some(Outcome::Failed);
@@ -187,13 +192,22 @@ impl Run<'_> {
         sources.find(|from| is_source(from) && self.results.contains_key(from)).and_then(broken)
     }
 
-    /// After an interrupt: reports stages that hadn't started as cancelled, so that each stage has its line.
+    /// After an interrupt: reports stages that hadn't started as cancelled, so that each stage has its line. After the jobs
+    /// were left to batch systems: reports those, and the stages that wait for them.
     pub(super) fn give_up_the_rest(&mut self) {
         let wiring = Rc::clone(&self.planner.wiring);
         for (node, what) in wiring.iter() {
             if matches!(what, Node::Stage(_)) && !self.planner.is_settled(node) {
-                let reason = "not started".to_owned();
-                self.results.insert(node, Known { outcome: Some(Outcome::Cancelled), reason, ..Known::default() });
+                let is_left = |known: &Known| known.outcome == Some(Outcome::Submitted);
+                if !self.results.get(&node).is_some_and(is_left) {
+                    let (outcome, reason) = if self.has_left {
+                        (Outcome::Pending, "waits for submitted stages")
+                    } else {
+                        (Outcome::Cancelled, "not started")
+                    };
+                    let known = Known { outcome: Some(outcome), reason: reason.to_owned(), ..Known::default() };
+                    self.results.insert(node, known);
+                }
                 self.settled(node, None, How::Blocked);
             }
         }

@@ -43,6 +43,8 @@ pub(super) struct Run<'a> {
     pub interrupted: Option<Instant>,
     /// Whether the jobs were told of it.
     pub told_interrupt: bool,
+    /// Whether the jobs that run were left to batch systems.
+    pub has_left: bool,
 }
 
 impl<'a> Run<'a> {
@@ -72,6 +74,7 @@ impl<'a> Run<'a> {
             save_at: Instant::now(),
             interrupted: None,
             told_interrupt: false,
+            has_left: false,
         }
     }
 }

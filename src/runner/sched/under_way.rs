@@ -63,6 +63,10 @@ pub(super) struct Running {
     pub(super) pulse: Pulse,
     /// When to kill it; `None` until it is asked to stop.
     pub(super) kill_at: Option<Instant>,
+    /// Whether it goes on without this program, once it was submitted.
+    pub(super) can_be_left: bool,
+    /// Whether a batch system has it.
+    pub(super) is_submitted: bool,
 }
 
 impl Running {
@@ -119,6 +123,11 @@ impl Jobs {
     pub(super) fn hear(&mut self, job: JobId, news: &News) {
         let Some(running) = self.running.get_mut(&job) else { return };
         match news {
+            News::Standing(_) => {
+                running.is_submitted = true;
+                // It may wait for days.
+                running.pulse.excuse();
+            }
             News::Waiting(_) | News::Storing => running.pulse.excuse(),
             _ => running.pulse.hear(Instant::now()),
         }

@@ -14,6 +14,8 @@ pub fn lines(totals: &Totals) -> Vec<String> {
         (totals.failed, "failed"),
         (totals.skipped, "skipped"),
         (totals.cancelled, "cancelled"),
+        (totals.submitted, "submitted"),
+        (totals.pending, "pending"),
     ];
     let said: Vec<String> =
         parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();

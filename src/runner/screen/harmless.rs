@@ -27,6 +27,7 @@ fn clean(event: &mut Event) {
     match event {
         Event::Started { stage, reason, .. } => [stage, reason].into_iter().for_each(one_line),
         Event::Waiting { stage, holder } => [stage, holder].into_iter().for_each(one_line),
+        Event::Standing { stage, text } => [stage, text].into_iter().for_each(one_line),
         Event::Retrying { stage, reason, .. } => {
             one_line(stage);
             several_lines(reason);
@@ -93,6 +94,7 @@ mod tests {
         let events = [
             Event::Started { stage: stage.clone(), key, reason: bad() + "\nfake" },
             Event::Waiting { stage: stage.clone(), holder: bad() },
+            Event::Standing { stage: stage.clone(), text: bad() },
             Event::Retrying { stage: stage.clone(), attempt: 1, of: 2, reason: bad() },
             Event::Dropped { stage: stage.clone() },
             Event::Resumed { stage: stage.clone(), at: 1 },

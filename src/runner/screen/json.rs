@@ -17,6 +17,7 @@ impl<W: Write> Reporter for JsonLines<W> {
                 json!({"event": "stage-started", "stage": stage, "key": key.to_string(), "reason": reason})
             }
             Event::Waiting { stage, holder } => json!({"event": "stage-waiting", "stage": stage, "for": holder}),
+            Event::Standing { stage, text } => json!({"event": "stage-job", "stage": stage, "job": text}),
             Event::Retrying { stage, attempt, of, reason } => {
                 json!({"event": "stage-retrying", "stage": stage, "attempt": attempt, "of": of, "reason": reason})
             }
@@ -68,6 +69,8 @@ fn closed_line(totals: &Totals) -> serde_json::Value {
         "failed": totals.failed,
         "skipped": totals.skipped,
         "cancelled": totals.cancelled,
+        "submitted": totals.submitted,
+        "pending": totals.pending,
         "seconds": milliseconds(totals.seconds),
     })
 }
@@ -100,7 +103,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let expected = format!(
             "{{\"event\":\"stage-finished\",\"key\":\"{key}\",\"outcome\":\"up-to-date\",\"reason\":\"\",\"seconds\":1.235,\"stage\":\"inter\"}}\n\
-             {{\"cancelled\":0,\"event\":\"run-finished\",\"failed\":0,\"hit\":0,\"ran\":2,\"seconds\":3.4,\"skipped\":0,\"up_to_date\":0}}\n"
+             {{\"cancelled\":0,\"event\":\"run-finished\",\"failed\":0,\"hit\":0,\"pending\":0,\"ran\":2,\"seconds\":3.4,\"skipped\":0,\"submitted\":0,\"up_to_date\":0}}\n"
         );
         assert_eq!(text, expected);
     }

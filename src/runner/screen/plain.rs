@@ -125,7 +125,9 @@ impl<W: Write> Plain<W> {
         let running = self.running.remove(&finished.stage);
         let resumed = running.and_then(|running| running.resumed_at).map(|at| format!("resumed at {}", count(at)));
         let text = match finished.outcome {
-            Outcome::Failed | Outcome::Skipped | Outcome::Cancelled => finished.reason.clone(),
+            Outcome::Failed | Outcome::Skipped | Outcome::Cancelled | Outcome::Submitted | Outcome::Pending => {
+                finished.reason.clone()
+            }
             _ => {
                 let parts = finished.summary().map(str::to_owned).into_iter().chain(resumed).chain(finished.time());
                 parts.collect::<Vec<_>>().join(", ")
@@ -170,6 +172,7 @@ impl<W: Write> Reporter for Plain<W> {
                 self.line("running", stage, &format!("why: {reason}"));
             }
             Event::Waiting { stage, holder } => self.line("waiting", stage, &format!("for {holder}")),
+            Event::Standing { stage, text } => self.line("job", stage, text),
             Event::Retrying { stage, attempt, of, reason } => {
                 let reason = reason.lines().next().unwrap_or("");
                 let text = format!("attempt {attempt} of {of}, as the one before failed: {reason}");

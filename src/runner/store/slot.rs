@@ -68,6 +68,12 @@ impl ResumeSlot<'_> {
         fs::write(&path, basis).at("write", &path)
     }
 
+    /// The file that names the attempt that may write here, if attempts on several machines are possible; see
+    /// [`crate::exec::attempt`]. Next to the folder, which is the job's own.
+    pub fn attempt_path(&self) -> PathBuf {
+        self.path.with_extension("attempt")
+    }
+
     /// Next to the folder, which is the job's own.
     fn basis_path(&self) -> PathBuf {
         self.path.with_extension("basis")
@@ -79,9 +85,11 @@ impl ResumeSlot<'_> {
     /// # Errors
     /// [`Error::Io`].
     pub fn remove(&self) -> Result<(), Error> {
-        match fs::remove_file(self.basis_path()) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).at("remove", &self.basis_path()),
-            _ => {}
+        for beside in [self.basis_path(), self.attempt_path()] {
+            match fs::remove_file(&beside) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).at("remove", &beside),
+                _ => {}
+            }
         }
         if self.path.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
             return self.store.quarantine(&self.path);

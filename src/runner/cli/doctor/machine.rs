@@ -76,7 +76,7 @@ fn environment(withheld: &[String]) -> Option<Check> {
 fn no_worker(failure: Failure, is_needed: bool) -> Check {
     let (message, help) = match failure {
         Failure::Failed { message, help } => (message, help),
-        Failure::Cancelled { .. } => ("stopped".to_owned(), Vec::new()),
+        Failure::Cancelled { .. } | Failure::Left(_) => ("stopped".to_owned(), Vec::new()),
     };
     if is_needed {
         Check { help, ..Check::new(State::Failure, "worker", message) }

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
     use crate::exec::command::{DEVICES, MINIMAL, SURROUNDINGS};
     use crate::exec::control::Control;
-    use crate::exec::executor::{Belongings, Work};
+    use crate::exec::executor::{Belongings, Request, Work};
     use crate::exec::local::Local;
     use crate::exec::local::orphans::JOB;
     use crate::exec::perform::perform;
@@ -61,7 +61,9 @@ mod tests {
         };
         let belongings = Belongings { name: "job".into(), workspace: None, leases: Arc::default() };
         let work = Work::Command(program);
-        let start = Start { work: &work, folder: dir.path(), log: &log, belongings: &belongings };
+        let request = Request::default();
+        let folder = dir.path();
+        let start = Start { work: &work, request: &request, name: "job", folder, log: &log, belongings: &belongings };
         let result = perform(&Local, &start, &Control::default(), |_| panic!("a command says no events"));
         (result, std::fs::read_to_string(log).unwrap())
     }

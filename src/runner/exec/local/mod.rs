@@ -37,11 +37,13 @@ pub struct Local;
 
 impl Executor for Local {
     fn start(&self, start: &Start<'_>) -> Result<Box<dyn Execution>, Failure> {
-        let process = match start.work {
-            Work::Worker(job, gpus) => worker::start(job, gpus, start),
-            Work::Command(program) => command::start(program, start),
+        let (process, name) = match start.work {
+            Work::Worker(job, gpus) => (worker::start(job, gpus, start), "the worker"),
+            Work::Command(program) => {
+                (command::start(program, start), program.arguments.first().map_or("the command", String::as_str))
+            }
         };
-        Ok(Box::new(Running::new(process?)))
+        Ok(Box::new(Running::new(process?, name)))
     }
 
     fn describe(&self, visible: &Visible) -> Result<Description, Failure> {

@@ -143,7 +143,7 @@ mod tests {
         std::fs::write(&worker, "").unwrap();
         let told = |error: io::Error| match refused(&worker, &error) {
             Failure::Failed { help, .. } => help.join("\n"),
-            Failure::Cancelled { .. } => unreachable!("nobody cancelled it"),
+            Failure::Cancelled { .. } | Failure::Left(_) => unreachable!("nobody cancelled it"),
         };
         assert!(told(io::Error::from_raw_os_error(8)).contains("no program for this machine"));
         assert!(told(io::ErrorKind::PermissionDenied.into()).contains("chmod +x"));

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use super::super::executor::{Ended, Execution, Handle};
+use super::super::Failure;
+use super::super::executor::{self, Ended, Execution, Handle};
 use super::super::job::Event;
 use super::super::listen;
 use super::process::{self, Process};
@@ -24,6 +25,8 @@ pub(super) struct Running {
     /// Whether there may be more events.
     talks: bool,
     ended: Option<io::Result<Ended>>,
+    /// Its name in messages.
+    program: String,
 }
 
 enum Report {
@@ -35,7 +38,7 @@ enum Report {
 
 impl Running {
     /// Listens to a process that was started by this thread.
-    pub(super) fn new(mut process: Process) -> Running {
+    pub(super) fn new(mut process: Process, program: &str) -> Running {
         let (send, reports) = mpsc::channel();
         let handle = process.handle();
         let kills = process::out_of_memory_kills();
@@ -48,40 +51,17 @@ impl Running {
         // Started by one thread, waited for by another: without a supervisor the child dies with the thread that started it,
         // which keeps this value.
         std::thread::spawn(move || {
-            let ended = process.wait().map(|status| Ended {
-                how: process::how(status),
-                out_of_memory: kills.zip(process::out_of_memory_kills()).map(|(before, now)| now > before),
-            });
+            let out_of_memory = || kills.zip(process::out_of_memory_kills()).map(|(before, now)| now > before);
+            let ended = process.wait().map(|status| Ended::here(process::how(status), out_of_memory()));
             // The receiver may be gone.
             let _ = send.send(Report::Ended(ended));
         });
-        Running { reports, handle, talks, ended: None }
+        Running { reports, handle, talks, ended: None, program: program.to_owned() }
     }
 }
 
-impl Execution for Running {
-    fn handle(&self) -> Arc<dyn Handle> {
-        Arc::clone(&self.handle) as Arc<dyn Handle>
-    }
-
-    fn next_event(&mut self) -> Option<Event> {
-        while self.talks {
-            // A child of the worker may hold its output open after it has ended.
-            let report = if self.ended.is_some() {
-                self.reports.recv_timeout(PATIENCE)
-            } else {
-                self.reports.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            };
-            match report {
-                Ok(Report::Event(event)) => return Some(event),
-                Ok(Report::Ended(ended)) => self.ended = Some(ended),
-                Ok(Report::Silence) | Err(_) => self.talks = false,
-            }
-        }
-        None
-    }
-
-    fn wait(&mut self) -> io::Result<Ended> {
+impl Running {
+    fn ended(&mut self) -> io::Result<Ended> {
         loop {
             if let Some(ended) = self.ended.take() {
                 return ended;
@@ -92,6 +72,33 @@ impl Execution for Running {
                 Err(_) => return Err(io::Error::other("nobody waits for it any more")),
             }
         }
+    }
+}
+
+impl Execution for Running {
+    fn handle(&self) -> Arc<dyn Handle> {
+        Arc::clone(&self.handle) as Arc<dyn Handle>
+    }
+
+    fn next_report(&mut self) -> Option<executor::Report> {
+        while self.talks {
+            // A child of the worker may hold its output open after it has ended.
+            let report = if self.ended.is_some() {
+                self.reports.recv_timeout(PATIENCE)
+            } else {
+                self.reports.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            match report {
+                Ok(Report::Event(event)) => return Some(executor::Report::Event(event)),
+                Ok(Report::Ended(ended)) => self.ended = Some(ended),
+                Ok(Report::Silence) | Err(_) => self.talks = false,
+            }
+        }
+        None
+    }
+
+    fn wait(&mut self) -> Result<Ended, Failure> {
+        self.ended().map_err(|error| Failure::new(format!("failed to wait for {}: {error}", self.program)))
     }
 }
 
@@ -121,9 +128,9 @@ mod tests {
         let mut prepared = Prepared::new("/bin/sh");
         let script = r#"echo hello; echo '{"event":"resumed","at":3}'; echo '{"event":"interrupted","at":4}'; exit 5"#;
         prepared.command().args(["-c", script]).stdout(Stdio::piped());
-        let mut running = Running::new(Process::start(&mut prepared, None).unwrap());
-        let events: Vec<Event> = std::iter::from_fn(|| running.next_event()).collect();
-        assert_eq!(events, [Event::Resumed { at: 3 }, Event::Interrupted { at: 4 }]);
+        let mut running = Running::new(Process::start(&mut prepared, None).unwrap(), "sh");
+        let events: Vec<_> = std::iter::from_fn(|| running.next_report()).collect();
+        assert_eq!(events, [Event::Resumed { at: 3 }, Event::Interrupted { at: 4 }].map(executor::Report::Event));
         assert_eq!(running.wait().unwrap().how, How::Status(5));
     }
 
@@ -131,10 +138,10 @@ mod tests {
     fn a_job_that_is_killed_is_waited_for_and_its_handle_does_nothing_afterwards() {
         let mut prepared = Prepared::new("/bin/sh");
         prepared.command().args(["-c", "sleep 1000"]);
-        let mut running = Running::new(Process::start(&mut prepared, None).unwrap());
+        let mut running = Running::new(Process::start(&mut prepared, None).unwrap(), "sh");
         let handle = running.handle();
         handle.kill();
-        assert_eq!(running.next_event(), None);
+        assert_eq!(running.next_report(), None);
         assert_eq!(running.wait().unwrap().how, How::Signal(9));
         handle.stop();
         handle.kill();

@@ -137,7 +137,7 @@ fn untried(files: &[&Path], failure: Failure) -> Problem {
         Failure::Failed { message, help } => {
             help.into_iter().fold(Problem::warning(format!("{what}: {message}")), Problem::help)
         }
-        Failure::Cancelled { .. } => Problem::warning(format!("{what}: the worker was stopped")),
+        Failure::Cancelled { .. } | Failure::Left(_) => Problem::warning(format!("{what}: the worker was stopped")),
     }
 }
 

@@ -102,7 +102,7 @@ impl Workspace<'_> {
             _ if going.is_some_and(|going| going.running.contains_key(name)) => State::Running,
             Some(Outcome::Failed) => State::Failed,
             Some(Outcome::Skipped) => State::Skipped,
-            Some(Outcome::Cancelled) => State::Stopped,
+            Some(Outcome::Cancelled | Outcome::Submitted | Outcome::Pending) => State::Stopped,
             _ if self.record(stage).is_none() => State::NotRun,
             _ if turn.is_none() && self.stale.contains(&stage) => State::Stale,
             _ => State::Done,

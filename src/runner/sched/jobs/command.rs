@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use crate::digest::Key;
-use crate::exec::Failure;
 use crate::exec::executor::Start;
+use crate::exec::{Failure, Finished};
 use crate::store::tree::{Links, Shape, Tree};
 use crate::store::{Store, Take};
 
@@ -21,7 +21,11 @@ use super::{Context, Order, Stored};
 impl Order {
     /// Runs the program until none of the files that it reads was touched meanwhile. A touch can't be told from an edit that was
     /// reverted, so the program is run again; files touched twice but never written are touched by the program itself.
-    pub(super) fn perform_undisturbed(&mut self, context: &Context<'_>, start: &Start<'_>) -> Result<Stored, Failure> {
+    pub(super) fn perform_undisturbed(
+        &mut self,
+        context: &Context<'_>,
+        start: &Start<'_>,
+    ) -> Result<(Finished, Stored), Failure> {
         let Context { store, control, tell, .. } = *context;
         let mut first: Option<Disturbed> = None;
         loop {
@@ -91,14 +95,13 @@ impl Order {
         context: &Context<'_>,
         start: &Start<'_>,
         before: Option<&Disturbed>,
-    ) -> Result<Result<Stored, Touched>, Failure> {
+    ) -> Result<Result<(Finished, Stored), Touched>, Failure> {
         let Context { store, tell, .. } = *context;
         let aside = Aside::make(store, self)?;
-        let result = self.run(context, start).and_then(|_| match self.guard.since() {
-            Since::Untouched => self.collect(store, &self.root, Take::Copy).map(Ok),
-            Since::Touched(now) if before.is_some_and(|before| before.explains(&now)) => {
-                self.collect(store, &self.root, Take::Copy).map(Ok)
-            }
+        let collect = |finished| Ok(Ok((finished, self.collect(store, &self.root, Take::Copy)?)));
+        let result = self.run(context, start).and_then(|finished| match self.guard.since() {
+            Since::Untouched => collect(finished),
+            Since::Touched(now) if before.is_some_and(|before| before.explains(&now)) => collect(finished),
             Since::Touched(touched) => Ok(Err(touched)),
             Since::Changed(changed) => Err(self.guard.overtaken(&changed)),
         });

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::digest::Digest;
 use crate::exec::executor::How;
+use crate::exec::job::Event;
 use crate::exec::{Script, Scripted, Visible};
 
 /// A workspace with a cache, and a stage `s` in it with one output.
@@ -55,6 +56,7 @@ impl Scene {
             slot: PathBuf::new(),
             device: "cpu".into(),
             threads: 1,
+            attempt: None,
             instruction_set: None,
         };
         self.order(Work::Worker(Box::new(job), Visible::All), MADE)
@@ -100,7 +102,7 @@ impl Scene {
             run_info: Arc::new(RunInfo::known()),
             forced: false,
             retries: 0,
-            timeout: None,
+            request: Request::default(),
         }
     }
 
@@ -154,11 +156,15 @@ fn in_words(news: &News) -> String {
         },
         News::Storing => "storing".to_owned(),
         News::Retrying(at) => format!("attempt {} of {} after: {}", at.attempt, at.of, at.reason),
-        News::Remark(text) => text.clone(),
+        News::Remark(text) | News::Standing(text) => text.clone(),
         News::Waiting(_) => "waiting".to_owned(),
         News::PutAside { output, .. } => format!("{} put aside", output.display()),
         News::Orphans(_) | News::Overtaken(_) => panic!("there are no such things here"),
     }
+}
+
+fn limited(timeout: Duration) -> Request {
+    Request { timeout: Some(timeout), ..Request::default() }
 }
 
 fn progress(done: u64) -> Event {
@@ -265,7 +271,7 @@ fn a_job_that_takes_longer_than_its_timeout_fails_with_the_limit_and_where_it_wi
         let scene = Scene::new();
         let script = Script::ending(WELL).does(scene.save()).until_stopped().says(Event::Interrupted { at: 7 });
         let executor = Scripted::playing([script]);
-        let failure = scene.perform(Order { timeout: Some(limit), ..scene.worker() }, &executor).err();
+        let failure = scene.perform(Order { request: limited(limit), ..scene.worker() }, &executor).err();
         // On a busy machine the time may be up before the job starts.
         if !executor.started().is_empty() {
             break (failure, scene);
@@ -282,7 +288,7 @@ fn a_job_that_takes_longer_than_its_timeout_fails_with_the_limit_and_where_it_wi
 #[test]
 fn an_attempt_that_took_too_long_is_one_that_failed() {
     let scene = Scene::new();
-    let order = Order { timeout: Some(Duration::from_millis(1)), retries: 1, ..scene.command() };
+    let order = Order { request: limited(Duration::from_millis(1)), retries: 1, ..scene.command() };
     let too_long = || Script::ending(WELL).until_stopped();
     let title = "it took longer than its `timeout`, 0.001 s, and was stopped";
     let failure = scene.perform(order, &Scripted::playing([too_long(), too_long()])).err();

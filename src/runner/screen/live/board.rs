@@ -63,6 +63,8 @@ pub(super) enum Doing {
     Working(String),
     /// Waiting for this process.
     Waiting(String),
+    /// In a batch system: where.
+    Standing(String),
     Storing,
     Restoring,
 }
@@ -105,6 +107,11 @@ impl Board {
                     (running.doing, running.since) = (Doing::Waiting(holder.clone()), now);
                 }
             }
+            Event::Standing { stage, text } => {
+                if let Some(running) = self.running(stage) {
+                    running.doing = Doing::Standing(text.clone());
+                }
+            }
             Event::Retrying { stage, .. } => self.begin(stage, Doing::Working(String::new()), now),
             Event::Storing { stage } => {
                 if let Some(running) = self.running(stage) {
@@ -118,8 +125,8 @@ impl Board {
             }
             Event::Progress { stage, done, total, unit, values } => {
                 if let Some(running) = self.running(stage) {
-                    // It has got the lease that it waited for.
-                    if matches!(running.doing, Doing::Waiting(_)) {
+                    // It has got the lease that it waited for, or it has begun.
+                    if matches!(running.doing, Doing::Waiting(_) | Doing::Standing(_)) {
                         running.doing = Doing::Working(String::new());
                     }
                     running.note(Progress {
@@ -226,7 +233,7 @@ impl Running {
                 None => recorded.map(|seconds| seconds * (1.0 - progress.share())),
             },
             // Longer than last time: unknown.
-            (Doing::Working(_) | Doing::Waiting(_), _) => {
+            (Doing::Working(_) | Doing::Waiting(_) | Doing::Standing(_), _) => {
                 recorded.map(|seconds| seconds - elapsed).filter(|left| *left > 0.0)
             }
         }

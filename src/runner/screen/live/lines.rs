@@ -90,7 +90,9 @@ pub(super) fn settled(
     begin(&mut first, finished.outcome.word(), finished.outcome.colour(), &finished.stage, name_width, style);
     let (reason, more) = finished.reason.split_once('\n').unwrap_or((&finished.reason, ""));
     let text = match finished.outcome {
-        Outcome::Failed | Outcome::Skipped | Outcome::Cancelled => reason.to_owned(),
+        Outcome::Failed | Outcome::Skipped | Outcome::Cancelled | Outcome::Submitted | Outcome::Pending => {
+            reason.to_owned()
+        }
         _ => {
             let resumed = resumed_at.map(|at| format!("resumed at {}", count(at)));
             finished.summary().map(str::to_owned).into_iter().chain(resumed).collect::<Vec<_>>().join(", ")
@@ -258,6 +260,7 @@ impl Layout {
                 format!("{elapsed}{left}{why}")
             }
             (Doing::Waiting(holder), _) => format!("waiting for {holder} for {elapsed}"),
+            (Doing::Standing(text), _) => format!("{elapsed}  {text}"),
             (Doing::Storing, _) => "storing its results in the cache".to_owned(),
             (Doing::Restoring, _) => format!("restoring its results from the cache, {elapsed}"),
         };

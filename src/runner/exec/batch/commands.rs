@@ -1,0 +1,121 @@
+//! A batch system of which the pipeline file says how to submit, ask and cancel: three lines for a shell.
+//!
+//! Knows the placeholders and the words for states, not what the lines call. A line of `status` prints a job's number and a word;
+//! what else it prints is ignored.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use super::super::executor::Request;
+use super::client::{Answer, call};
+use super::queue::{Exit, NotSubmitted, Phase, Queue, Standing, Submission};
+use crate::pipeline::Commands as Options;
+use crate::shell;
+
+/// A batch system behind three commands.
+pub(super) struct Commands(pub(super) Options);
+
+impl Commands {
+    fn submit_line(&self, submission: &Submission<'_>) -> String {
+        let request = submission.request;
+        let word = |text: &str| shell::word(text).into_owned();
+        let time = request.time.or(self.0.time);
+        let values = [
+            ("script", word(&submission.script.to_string_lossy())),
+            ("name", word(submission.label)),
+            ("log", word(&submission.log.to_string_lossy())),
+            ("cpus", request.threads.max(1).to_string()),
+            ("gpus", request.gpus.unwrap_or_default().to_string()),
+            ("memory_mb", request.memory.unwrap_or_default().div_ceil(1 << 20).to_string()),
+            ("seconds", time.unwrap_or_default().as_secs().to_string()),
+        ];
+        filled(&self.0.submit, &values)
+    }
+
+    fn phase(&self, word: &str) -> Phase {
+        let is_in = |words: &[String]| words.iter().any(|known| known.eq_ignore_ascii_case(word));
+        if is_in(&self.0.waiting) {
+            Phase::Waiting
+        } else if is_in(&self.0.running) {
+            Phase::Running
+        } else if is_in(&self.0.ended) {
+            Phase::Ended(Exit::default())
+        } else {
+            Phase::Unknown(word.to_owned())
+        }
+    }
+}
+
+impl Queue for Commands {
+    fn submit(&self, submission: &Submission<'_>) -> Result<String, NotSubmitted> {
+        match call(line(&self.submit_line(submission))) {
+            Answer::Said(text) => number(&text).ok_or_else(|| {
+                NotSubmitted::Unsure(format!("the `submit` command printed no number of a job: {}", text.trim()))
+            }),
+            Answer::Silent(why) => Err(NotSubmitted::Unsure(why)),
+            Answer::Refused(why) | Answer::NoClient(why) => Err(NotSubmitted::Refused(why)),
+        }
+    }
+
+    fn task(&self, job: &str, _: usize) -> String {
+        job.to_owned()
+    }
+
+    fn most_tasks(&self) -> usize {
+        1
+    }
+
+    fn starter(&self, _: &Request) -> String {
+        "exec ".to_owned()
+    }
+
+    fn tells_labels(&self) -> bool {
+        false
+    }
+
+    fn standings(&self, jobs: &[String]) -> Result<BTreeMap<String, Standing>, String> {
+        let text = call(line(&filled(&self.0.status, &[("jobs", quoted(jobs))]))).said()?;
+        let standing = |line: &str| {
+            let mut words = line.split_whitespace();
+            let (job, word) = (words.next()?.to_owned(), words.next()?);
+            let node = None;
+            let reason = words.collect::<Vec<_>>().join(" ");
+            let reason = if reason.is_empty() { word.to_owned() } else { reason };
+            jobs.contains(&job).then(|| (job, Standing { phase: self.phase(word), node, reason, restarts: 0 }))
+        };
+        Ok(text.lines().filter_map(standing).collect())
+    }
+
+    fn labelled(&self, _: &str) -> Result<Option<String>, String> {
+        Err("these commands can't look for a job by its name".to_owned())
+    }
+
+    fn cancel(&self, jobs: &[String]) -> Result<(), String> {
+        call(line(&filled(&self.0.cancel, &[("jobs", quoted(jobs))]))).said().map(|_| ())
+    }
+}
+
+fn line(text: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", text]);
+    command
+}
+
+/// Numbers of jobs, as words of a shell.
+fn quoted(jobs: &[String]) -> String {
+    jobs.iter().map(|job| shell::word(job)).collect::<Vec<_>>().join(" ")
+}
+
+/// A line with its placeholders replaced; values are quoted already.
+fn filled(line: &str, values: &[(&str, String)]) -> String {
+    values.iter().fold(line.to_owned(), |line, (name, value)| line.replace(&format!("{{{name}}}"), value))
+}
+
+/// The number of a job in what a client has printed: the last line's last word.
+fn number(text: &str) -> Option<String> {
+    let line = text.lines().rfind(|line| !line.trim().is_empty())?;
+    line.split_whitespace().next_back().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;

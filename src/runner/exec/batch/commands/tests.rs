@@ -1,0 +1,53 @@
+use std::path::Path;
+
+use super::*;
+
+fn system(submit: &str, status: &str) -> Commands {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    Commands(Options {
+        submit: submit.into(),
+        status: status.into(),
+        cancel: "true {jobs}".into(),
+        time: None,
+        waiting: words("Q"),
+        running: words("R"),
+        ended: words("C"),
+    })
+}
+
+fn submit(system: &Commands) -> Result<String, NotSubmitted> {
+    let request = Request { threads: 3, memory: Some(5 << 20), ..Request::default() };
+    let (script, log) = (Path::new("/a b/job.sh"), Path::new("/c/log"));
+    system.submit(&Submission { script, label: "n", comment: "c", log, request: &request, tasks: 1 })
+}
+
+#[test]
+fn placeholders_become_quoted_words_and_the_last_word_is_the_number() {
+    let asked = submit(&system("printf '%s\\n' {script} {cpus} {memory_mb} | tr '\\n' '+'", ""));
+    assert_eq!(asked, Ok("b/job.sh+3+5+".into()));
+    assert_eq!(submit(&system("echo Your job 77", "")), Ok("77".into()));
+}
+
+#[test]
+fn no_number_leaves_it_open_whether_the_job_was_submitted_and_an_error_does_not() {
+    assert!(matches!(submit(&system("true", "")), Err(NotSubmitted::Unsure(_))));
+    assert_eq!(submit(&system("echo no queue >&2; exit 1", "")), Err(NotSubmitted::Refused("no queue".into())));
+}
+
+#[test]
+fn a_status_is_a_number_and_a_word_a_line_and_a_job_without_one_is_unknown() {
+    let system = system("", "printf '1 q\\n2 R on n1\\n3 C\\n4 X\\n9 R\\nnoise\\n'; : {jobs}");
+    let jobs: Vec<String> = ["1", "2", "3", "4", "5"].map(String::from).into();
+    let standings = system.standings(&jobs).unwrap();
+    let phases: Vec<_> = standings.iter().map(|(job, standing)| (job.as_str(), standing.phase.clone())).collect();
+    assert_eq!(
+        phases,
+        [
+            ("1", Phase::Waiting),
+            ("2", Phase::Running),
+            ("3", Phase::Ended(Exit::default())),
+            ("4", Phase::Unknown("X".into()))
+        ]
+    );
+    assert_eq!(standings["2"].reason, "on n1");
+}

@@ -1,0 +1,136 @@
+//! A batch system as the place where jobs run: Slurm, or one behind three commands.
+//!
+//! Knows no graph, no keys and no cache. On a node runs [`node`], which performs the job as [`super::local`] would; both sides
+//! speak through files ([`papers`]) on a file system that they share. What a batch system says of a job decides only whether it
+//! is worth waiting ([`verdict`]): every source can be silent, late or wrong, and "don't know" is an answer of its own.
+//!
+//! ```text
+//! following ─ submit ─▶ queue (slurm, commands) ─▶ … node ─▶ exec/<name>/
+//!     ▲ ◀─ watch ◀─ one question for all ◀┘                      │
+//!     └──────────────── running, events, outcome ◀───────────────┘
+//! ```
+
+mod client;
+mod commands;
+mod following;
+pub mod node;
+mod papers;
+mod queue;
+mod slurm;
+mod submit;
+mod verdict;
+mod watch;
+mod wishes;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use self::following::{Following, Job};
+use self::papers::{Order, Papers};
+use self::queue::Queue;
+use self::submit::{Pending, Submitter};
+use self::watch::Watch;
+use super::executor::{Execution, Executor, Start, Work};
+use super::job::Description;
+use super::{Failure, Visible};
+use crate::kind::instruction_set::InstructionSet;
+use crate::pipeline;
+
+pub use self::papers::was_submitted;
+
+/// A batch system.
+pub struct Batch {
+    submitter: Arc<Submitter>,
+    watch: Arc<Watch>,
+    latency: Duration,
+}
+
+impl Batch {
+    /// The batch system that the pipeline file describes. `folders`: where the folders of jobs are, on a file system that the
+    /// nodes have under the same path.
+    ///
+    /// # Errors
+    /// The path of this program can't be found out.
+    pub fn open(executor: &pipeline::Executor, folders: &Path) -> Result<Batch, Failure> {
+        let queue: Arc<dyn Queue> = match &executor.system {
+            pipeline::System::Slurm(options) => Arc::new(slurm::Slurm::new(options.clone())),
+            pipeline::System::Commands(options) => Arc::new(commands::Commands(options.clone())),
+        };
+        let program = match &executor.program {
+            Some(program) => program.clone(),
+            None => std::env::current_exe()
+                .map_err(|error| Failure::new(format!("failed to find the path of intrada-run: {error}")))?,
+        };
+        let submitter = Submitter {
+            queue: Arc::clone(&queue),
+            executor: executor.name.clone(),
+            program,
+            folders: folders.to_owned(),
+            pause: executor.poll / 8,
+            pending: Mutex::<Pending>::default(),
+        };
+        Ok(Batch { submitter: Arc::new(submitter), watch: Watch::new(queue, executor.poll), latency: executor.latency })
+    }
+
+    /// Writes what the node needs. What an earlier submission has left is removed first.
+    fn prepare(&self, papers: &Papers, start: &Start<'_>) -> std::io::Result<()> {
+        papers.sweep()?;
+        papers.write_order(&Order {
+            version: node::version(),
+            name: start.name.to_owned(),
+            work: start.work.clone(),
+            request: start.request.clone(),
+            log: start.log.to_owned(),
+            belongs_to: PathBuf::from(&start.belongings.name),
+        })
+    }
+}
+
+impl Executor for Batch {
+    /// Adopts the job if an earlier run has submitted it.
+    fn start(&self, start: &Start<'_>) -> Result<Box<dyn Execution>, Failure> {
+        let failed = |error| Failure::new(format!("failed to prepare the job in {}: {error}", start.folder.display()));
+        let papers = Papers(std::path::absolute(start.folder).map_err(failed)?);
+        // One that can't be read was cut off while it was written, before anything was submitted.
+        let mut submitted = papers.submitted().unwrap_or_default();
+        if submitted.as_ref().is_some_and(|submitted| submitted.executor != self.submitter.executor) {
+            // Its new attempt makes the old one end.
+            submitted = None;
+        }
+        if submitted.is_none() {
+            self.prepare(&papers, start).map_err(failed)?;
+        }
+        let (slot, talks) = match start.work {
+            Work::Worker(job, _) => (job.slot.clone(), true),
+            Work::Command(program) => (program.slot.clone(), false),
+        };
+        Ok(Box::new(Following::new(Job {
+            submitter: Arc::clone(&self.submitter),
+            watch: Arc::clone(&self.watch),
+            latency: self.latency,
+            papers,
+            request: start.request.clone(),
+            slot,
+            talks,
+            submitted,
+        })))
+    }
+
+    fn describe(&self, _: &Visible) -> Result<Description, Failure> {
+        Err(Failure::new(format!("the nodes of `{}` can't be asked before a job runs there", self.submitter.executor)))
+    }
+
+    fn has_gpu(&self) -> bool {
+        false
+    }
+
+    /// Only the node's own CPU can tell.
+    fn refusal(&self, _: &InstructionSet) -> Option<Failure> {
+        None
+    }
+
+    fn is_batch(&self) -> bool {
+        true
+    }
+}

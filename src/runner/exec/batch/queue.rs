@@ -1,0 +1,114 @@
+//! The interface to a batch system: submit, ask for all jobs at once, cancel.
+//!
+//! Knows neither the files of a job nor what follows from an answer; [`super::verdict`] decides that. A system that can't be
+//! asked is no answer about a job: a controller may be away for an hour while its jobs run on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::super::executor::Request;
+
+/// What is submitted: one script that serves as many tasks as it has jobs.
+pub(super) struct Submission<'a> {
+    /// The script; task number `n`, counted from 0, performs the job in line `n` of its list.
+    pub(super) script: &'a Path,
+    /// A name that no other submission has, by which it is found again.
+    pub(super) label: &'a str,
+    /// For people who look at the queue.
+    pub(super) comment: &'a str,
+    /// The file for what the batch system and its starter print.
+    pub(super) log: &'a Path,
+    /// What each task needs.
+    pub(super) request: &'a Request,
+    /// How many tasks.
+    pub(super) tasks: usize,
+}
+
+/// Why there is no number of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotSubmitted {
+    /// The system has refused it, in its own words.
+    Refused(String),
+    /// It may have been submitted or not: no answer came.
+    Unsure(String),
+}
+
+/// What a batch system says of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) phase: Phase,
+    /// The node on which it runs.
+    pub(super) node: Option<String>,
+    /// The reason for its state, in the system's words.
+    pub(super) reason: String,
+    /// How often the system itself has started it anew.
+    pub(super) restarts: u32,
+}
+
+/// The state of a job, as far as it makes a difference here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It will run.
+    Waiting,
+    /// It waits until a person does something.
+    Held,
+    /// It can never run as it was submitted.
+    Stuck,
+    /// It runs, or begins or ends.
+    Running,
+    /// It has ended by itself.
+    Ended(Exit),
+    /// It was ended because it used too much memory.
+    OutOfMemory,
+    /// It was ended at its time limit.
+    OutOfTime,
+    /// The infrastructure failed it: a node, a preemption. Submitted again, it may succeed.
+    Lost(String),
+    /// Somebody has cancelled it.
+    Cancelled,
+    /// A state that this program doesn't know. It counts as waiting.
+    Unknown(String),
+}
+
+/// How a job's script ended, if the system says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Exit {
+    pub(super) status: Option<i32>,
+    pub(super) signal: Option<i32>,
+}
+
+/// A batch system.
+pub(super) trait Queue: Send + Sync {
+    /// Submits. Returns the number of the job; task `n` of several is [`Queue::task`].
+    fn submit(&self, submission: &Submission<'_>) -> Result<String, NotSubmitted>;
+
+    /// The number of a task of a submission with several.
+    fn task(&self, job: &str, task: usize) -> String;
+
+    /// How many tasks one submission may have. 1: the system has no arrays.
+    fn most_tasks(&self) -> usize;
+
+    /// What a script puts before the program that performs the job: `srun …`.
+    fn starter(&self, request: &Request) -> String;
+
+    /// Whether [`Queue::labelled`] can be asked.
+    fn tells_labels(&self) -> bool;
+
+    /// The standings of these jobs, in one question. A job that the system doesn't know any more is left out.
+    ///
+    /// # Errors
+    /// The system can't be asked; why, in its words.
+    fn standings(&self, jobs: &[String]) -> Result<BTreeMap<String, Standing>, String>;
+
+    /// The job that was submitted with this label; `None`: there is none. A system that can't tell answers with an error.
+    ///
+    /// # Errors
+    /// As in [`Queue::standings`].
+    fn labelled(&self, label: &str) -> Result<Option<String>, String>;
+
+    /// Cancels jobs. Those that have ended stay as they are.
+    ///
+    /// # Errors
+    /// As in [`Queue::standings`].
+    fn cancel(&self, jobs: &[String]) -> Result<(), String>;
+}
