@@ -126,3 +126,61 @@ fn a_gpu_that_is_not_there_is_told_before_anything_runs_where_a_stage_needs_it()
     let ran = space.intrada("p.toml");
     assert_eq!(ran.code, Some(0), "nothing has to run: {}", ran.stderr);
 }
+
+/// A batch system that only the file knows.
+const CLUSTER: &str = "[executors.cluster]\nkind = \"slurm\"\npartition = \"night\"\n";
+
+#[test]
+fn where_a_stage_runs_changes_no_key() {
+    let space = Space::with(sees(Pipeline::new().named("p").add(CLUSTER), "a", []));
+    assert_eq!(space.outcomes(), ["a:ran"]);
+    let there = "executor = \"cluster\"\nresources = { gpus = 2, cpu = 8, memory = \"1 TiB\", time = \"2 h\" }\n";
+    for (from, to) in [
+        ("name = \"p\"\n", "name = \"p\"\nexecutor = \"cluster\"\n"),
+        ("night", "day"),
+        ("[stages.a]\n", &format!("[stages.a]\n{there}")),
+        ("name = \"p\"\nexecutor = \"cluster\"\n", "name = \"p\"\nexecutor = \"local\"\n"),
+        ("kind = \"slurm\"\n", "kind = \"slurm\"\ntime = \"1 d\"\nmax_jobs = 1\n"),
+        (there, "resources = { time = \"2 h\" }\n"),
+    ] {
+        space.edit("p.toml", from, to);
+        assert_eq!(space.outcomes(), ["a:up-to-date"], "{from} -> {to}");
+    }
+    assert_eq!(space.intrada("plan p.toml --executor cluster").stdout.lines().next(), Some("  up-to-date  a"));
+}
+
+/// A training on a batch system and its GPU, which no machine for tests has.
+fn on_a_cluster() -> Space {
+    Space::with(training().set("pipeline.executor", "cluster").set("pipeline.device", "cuda:7").add(CLUSTER))
+}
+
+#[test]
+fn a_plan_says_what_would_run_elsewhere_and_asks_for_nothing_of_it_here() {
+    let space = on_a_cluster();
+    let mut without_worker = space.command("plan p.toml");
+    let without_worker = crate::space::Ran::of(without_worker.env("INTRADA_WORKER", "/nowhere").output().unwrap());
+    for plan in [space.intrada("plan p.toml"), without_worker] {
+        assert_eq!((plan.code, &*plan.stderr), (Some(0), ""), "{}", plan.stdout);
+        assert!(plan.stdout.contains("; on cluster\n"), "{}", plan.stdout);
+    }
+    let planned = space.intrada("plan p.toml --format json").events();
+    assert_eq!(planned[0]["executor"], "cluster", "{planned:?}");
+    let here = space.intrada("plan p.toml --executor local");
+    assert_eq!(here.code, Some(2), "{}{}", here.stdout, here.stderr);
+    assert!(here.stderr.contains("error: `cuda:7` was requested"), "{}", here.stderr);
+}
+
+#[test]
+fn all_stages_run_where_the_command_line_says() {
+    let space = Space::with(sees(Pipeline::new().named("p").set("pipeline.executor", "cluster").add(CLUSTER), "a", []));
+    let typed = space.intrada("plan p.toml --executor clustr");
+    assert_eq!(typed.code, Some(2), "{}", typed.stdout);
+    for said in ["no executor is called `clustr`", "--> --executor:1:1", "did you mean `cluster`?"] {
+        assert!(typed.stderr.contains(said), "{}", typed.stderr);
+    }
+    let ran = space.intrada("p.toml --executor local");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(space.read("a.gpus"), "unset\n");
+    assert_eq!(space.outcomes(), ["a:up-to-date"]);
+    assert!(!space.read("runs/p/report.html").contains("--executor"), "a page says what was computed, not where");
+}

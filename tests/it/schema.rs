@@ -22,6 +22,8 @@ for path in sys.argv[2:]:
 
 /// Wrong files about which one table alone says nothing: names that don't exist, rules between stages, paths, `--set`.
 const ONLY_THE_PROGRAM_KNOWS: &[&str] = &[
+    "executor-argument",
+    "executor-local",
     "matrix-members",
     "matrix-partners",
     "model-of-other-weights",

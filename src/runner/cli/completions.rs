@@ -15,6 +15,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 use super::run::Run;
 use super::{Answer, Cli, DONE, write};
 use crate::graph;
+use crate::kind::executor::LOCAL;
 use crate::pipeline::{Pipeline, manual};
 
 /// The variable that marks a query of the script.
@@ -72,6 +73,7 @@ fn with_candidates(command: Command) -> Command {
         let takes = arg.get_value_names().and_then(<[_]>::first).map(|name| name.to_string());
         match takes.as_deref() {
             Some("WORD") => arg.add(ArgValueCandidates::new(pages)),
+            Some("NAME") if arg.get_id() == "executor" => arg.add(ArgValueCandidates::new(executors)),
             Some("STAGE") => arg.add(ArgValueCandidates::new(stages)),
             Some("PATH=VALUE") => arg.add(ArgValueCandidates::new(values)),
             Some("PIPELINE.toml") => arg.add(ArgValueCompleter::new(PathCompleter::file().filter(may_hold_a_pipeline))),
@@ -102,10 +104,18 @@ fn stages() -> Vec<CompletionCandidate> {
     pipeline.stages.iter().map(|stage| candidate((&stage.name, stage.kind.name))).collect()
 }
 
+/// The executors of the pipeline on the command line, and this machine.
+fn executors() -> Vec<CompletionCandidate> {
+    let Some(pipeline) = pipeline() else { return Vec::new() };
+    let names = pipeline.executors.iter().map(|executor| executor.name.as_str());
+    names.chain([LOCAL]).map(CompletionCandidate::new).collect()
+}
+
 /// The paths that `--set` accepts, up to the `=`.
 fn values() -> Vec<CompletionCandidate> {
     let Some(pipeline) = pipeline() else { return Vec::new() };
-    let of_pipeline = ["seed", "device", "threads", "instruction_set"].map(|key| format!("pipeline.{key}="));
+    let of_pipeline =
+        ["seed", "device", "executor", "threads", "instruction_set"].map(|key| format!("pipeline.{key}="));
     let of_stages = pipeline.stages.iter().flat_map(|stage| {
         let own = stage.parameters.iter().filter(|parameter| !parameter.name.contains('.'));
         own.map(|parameter| format!("stages.{}.{}=", stage.name, parameter.name))

@@ -16,7 +16,6 @@ macro_rules! talk {
 mod cache;
 mod compare;
 mod completions;
-mod device;
 mod doctor;
 mod export;
 mod graph;
@@ -27,6 +26,7 @@ mod lineage;
 mod log;
 mod meant;
 mod open;
+mod place;
 mod plan;
 mod reading;
 mod report;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::place::Place;
 use super::{Refusal, Source, cache_folder, shared_caches};
 use crate::event::full_disk;
 use crate::graph;
@@ -12,7 +13,16 @@ use crate::store::Store;
 impl Source {
     /// Reads the pipeline and opens its workspace.
     pub(super) fn open(&self, access: Access) -> Result<Session, Refusal> {
-        let (pipeline, graph) = graph::load(&self.file, &self.set)?;
+        self.opened(None, access)
+    }
+
+    /// The same for stages that run where the command line says.
+    pub(super) fn open_for(&self, place: &Place, access: Access) -> Result<Session, Refusal> {
+        self.opened(place.executor.as_deref(), access)
+    }
+
+    fn opened(&self, executor: Option<&str>, access: Access) -> Result<Session, Refusal> {
+        let (pipeline, graph) = graph::load_for(&self.file, &self.set, executor)?;
         let cache = cache_folder(self.cache.as_ref());
         let shared = shared_caches(&self.shared_cache);
         outputs_beside(&pipeline, cache.as_deref())?;

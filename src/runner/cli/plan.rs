@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, Source, device, is_coloured, open, show, show_json, tell_of};
+use super::place::{self, Place};
+use super::{Answer, DONE, Format, Source, is_coloured, open, show, show_json, tell_of};
 use crate::measures::{count, duration, plural, size};
 use crate::pipeline::Problems;
 use crate::sched::dry::{self, Decision, Planned, Resumes};
@@ -24,9 +25,8 @@ pub(super) struct Plan {
     /// As with `run --force`; may be repeated
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
-    /// Override the pipeline's device: auto, cpu, cuda, cuda:1
-    #[arg(long, value_parser = device::named)]
-    device: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// Text for people, or JSON Lines
     #[arg(long, default_value = "text")]
     format: Format,
@@ -34,19 +34,14 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn answer(self) -> Answer {
-        answer(&self.source, &self.stages, &self.force, self.device.as_deref(), self.format)
+        answer(&self.source, &self.stages, &self.force, &self.place, self.format)
     }
 }
 
-pub(super) fn answer(
-    source: &Source,
-    stages: &[String],
-    force: &[String],
-    device: Option<&str>,
-    format: Format,
-) -> Answer {
-    let mut session = source.open(Access::Look)?;
-    device::check(&session, device)?;
+pub(super) fn answer(source: &Source, stages: &[String], force: &[String], place: &Place, format: Format) -> Answer {
+    let mut session = source.open_for(place, Access::Look)?;
+    let device = place.device.as_deref();
+    place::check(&session, device)?;
     let (targets, force) = (open::stages(&session, stages)?, open::stages(&session, force)?);
     let dry::Plan { stages: planned, mut warnings, obstacles } = dry::plan(&mut session, &targets, &force)?;
     warnings.extend(dry::try_device(&session, device, &planned)?);
@@ -72,10 +67,20 @@ fn line(session: &Session, planned: &Planned) -> serde_json::Value {
     if let Some(Resumes { at: Some(at) }) = planned.resumes {
         line["resumes_at"] = json!(at);
     }
+    if let Some(executor) = elsewhere(session, planned) {
+        line["executor"] = json!(executor);
+    }
     if !planned.in_the_way.is_empty() {
         line["in_the_way"] = json!(planned.in_the_way);
     }
     line
+}
+
+/// The batch system on which a stage would run, if it would run there.
+fn elsewhere<'s>(session: &'s Session, planned: &Planned) -> Option<&'s str> {
+    let may_run = matches!(planned.decision, Decision::Run | Decision::Depends);
+    let executor = session.pipeline.executor_of(session.pipeline.stage(planned.stage));
+    executor.filter(|_| may_run).map(|executor| executor.name.as_str())
 }
 
 /// Maximum characters of a reason: a changed value may be a whole shell script.
@@ -95,9 +100,10 @@ fn table(session: &Session, planned: &[Planned]) -> String {
             Some(Resumes { at: None }) => "; resumes from its saved state".to_owned(),
             None => String::new(),
         };
+        let place = elsewhere(session, planned).map(|name| format!("; on {name}")).unwrap_or_default();
         let reason = shown::line(&shown::brief(&planned.reason, REASON)).into_owned();
         let line = format!(
-            "  {:<10}  {}  {reason}{resumes}{cost}",
+            "  {:<10}  {}  {reason}{resumes}{place}{cost}",
             planned.decision.name(),
             shown::left(name(planned), width)
         );

@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use clap::Args;
 
+use super::place::{self, Place};
 use super::report::{Kept, from_here};
 use super::result::{self, Before};
 use super::screen::Screen;
-use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, device, open, plan, report, show};
+use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, open, plan, report, show};
 use crate::event::Reporter;
 use crate::exec::local::signals;
 use crate::report::views::Views;
@@ -52,9 +53,8 @@ pub(super) struct Conduct {
     /// Maximum number of concurrent jobs
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Override the pipeline's device: auto, cpu, cuda, cuda:1
-    #[arg(long, value_parser = device::named)]
-    device: Option<String>,
+    #[command(flatten)]
+    pub(super) place: Place,
     /// Text for people, or JSON Lines on stdout
     #[arg(long, default_value = "text")]
     pub(super) format: Format,
@@ -66,10 +66,10 @@ pub(super) struct Conduct {
 impl Run {
     pub(super) fn answer(self) -> Answer {
         if self.dry_run {
-            let Conduct { stages, device, format, .. } = &self.conduct;
-            return plan::answer(&self.source, stages, &self.force, device.as_deref(), *format);
+            let Conduct { stages, place, format, .. } = &self.conduct;
+            return plan::answer(&self.source, stages, &self.force, place, *format);
         }
-        let mut session = self.source.open(Access::Run)?;
+        let mut session = self.source.open_for(&self.conduct.place, Access::Run)?;
         let options = Options { detach: self.detach, ..self.conduct.options(&session, &self.force)? };
         let before = result::before(&session, &options.needed(&session.graph));
         let screen = Screen::new();
@@ -119,12 +119,12 @@ impl Run {
 impl Conduct {
     /// The scheduler's options.
     pub(super) fn options(&self, session: &Session, force: &[String]) -> Result<Options, Refusal> {
-        device::check(session, self.device.as_deref())?;
+        place::check(session, self.place.device.as_deref())?;
         Ok(Options {
             targets: open::stages(session, &self.stages)?,
             force: open::stages(session, force)?,
             jobs: self.jobs.map(usize::from),
-            device: self.device.clone(),
+            device: self.place.device.clone(),
             detach: false,
         })
     }

@@ -40,7 +40,7 @@ impl Watch {
     }
 
     fn try_open(&self) -> Result<Opened, Refusal> {
-        let session = self.source.open(Access::Run)?;
+        let session = self.source.open_for(&self.conduct.place, Access::Run)?;
         let options = self.conduct.options(&session, &[])?;
         let screen = self.conduct.reporter(&self.screen, &session, &options);
         let mut reporter = views(screen, &session, &options);

@@ -23,7 +23,15 @@ use crate::pipeline::{Draft, InputSource, OutputId, Pipeline, Problem, Problems,
 /// # Errors
 /// Every mistake of the file and of the arguments, including cycles.
 pub fn load(file: &Path, set: &[String]) -> Result<(Pipeline, StageGraph), Problems> {
-    let draft = Draft::read(file, set)?;
+    load_for(file, set, None)
+}
+
+/// The same for a run of all stages on one executor, if the command line names one.
+///
+/// # Errors
+/// Those of [`load`]; also that there is no such executor.
+pub fn load_for(file: &Path, set: &[String], executor: Option<&str>) -> Result<(Pipeline, StageGraph), Problems> {
+    let draft = Draft::read(file, set, executor)?;
     match draft.pipeline().map(build) {
         Some(Ok(graph)) => Ok((draft.finish()?, graph)),
         Some(Err(cycles)) => Err(draft.refuse(cycles)),

@@ -7,10 +7,12 @@ use super::{KeySpec, ValueType};
 
 /// The keys of every stage, besides those of its kind.
 pub const KEYS: &[KeySpec] = &[
+    KeySpec::new("executor", ValueType::Executor, "where it runs").or_of_pipeline().execution(),
     KeySpec::new(
         "resources",
         ValueType::Amounts,
-        "what it uses while it runs, as in `{ gpus = 1, cpu = 4, memory = \"8 GiB\", licence = 1 }`",
+        "what it uses while it runs, as in `{ gpus = 1, cpu = 4, memory = \"8 GiB\", licence = 1 }`; on an executor other than \
+         `local` also `time = \"12 h\"`, the time limit of its job",
     )
     .optional()
     .execution(),

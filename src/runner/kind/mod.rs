@@ -2,7 +2,7 @@
 //!
 //! Knows neither TOML nor files. Everything that must agree about a key is generated from these tables: parsing and its
 //! messages, defaults, `intrada-run schema`, docs/pipeline-format.md. One file per kind; the tables of the other sections of
-//! the file ([`pipeline`], [`dataset`], [`model`], [`execution`]) have the same form. Rules across keys or stages are code, in
+//! the file ([`pipeline`], [`dataset`], [`model`], [`execution`], [`executor`]) have the same form. Rules across keys or stages are code, in
 //! `pipeline`.
 
 mod checkpoint_import;
@@ -12,6 +12,7 @@ pub mod dataset;
 mod entropy_inference;
 mod evaluation;
 pub mod execution;
+pub mod executor;
 pub mod instruction_set;
 mod inter_training;
 mod intra_training;
@@ -239,6 +240,8 @@ pub enum ValueType {
     },
     /// The name of a model.
     Model,
+    /// The name of an executor, or `local`.
+    Executor,
     /// A stage with such an output, by name, or the output: `rank` or `rank.easy`.
     Stage(OutputRole),
     /// Such a stage, or the path of a `.safetensors` or `.pth` file.
@@ -310,7 +313,7 @@ pub enum Presence {
     Optional,
     /// Optional, with this default.
     Default(Literal),
-    /// Optional; the default is the key of the same name in `[pipeline]`.
+    /// Optional; the default is the key of the same name in `[pipeline]`, if that is set.
     OfPipeline,
 }
 
@@ -329,6 +332,8 @@ pub enum Literal {
     Pair([f64; 2]),
     /// `[width, height]`.
     Size([u32; 2]),
+    /// A list of strings.
+    Texts(&'static [&'static str]),
 }
 
 /// The condition of a key or an output: another key is present, or has one of some values.

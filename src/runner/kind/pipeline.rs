@@ -4,13 +4,13 @@
 
 use std::ops::RangeInclusive;
 
-use super::{KeySpec, ValueType, classes, instruction_set};
+use super::{KeySpec, ValueType, classes, executor, instruction_set};
 
 /// The version of the file format that this program reads.
 pub const FORMAT: i64 = 1;
 
 /// The sections of a pipeline file, besides `format`.
-pub const SECTIONS: &[&str] = &["pipeline", "resources", "classes", "datasets", "models", "stages"];
+pub const SECTIONS: &[&str] = &["pipeline", "resources", "executors", "classes", "datasets", "models", "stages"];
 
 /// `[pipeline]`.
 pub const KEYS: &[KeySpec] = &[
@@ -32,6 +32,13 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new("device", ValueType::Text, "`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:<n>`")
         .or_text("auto")
         .execution(),
+    KeySpec::new(
+        "executor",
+        ValueType::Executor,
+        "where stages run: `local`, which is this machine, or one of `[executors]`",
+    )
+    .or_text(executor::LOCAL)
+    .execution(),
     KeySpec::new(
         "threads",
         ValueType::Integer { min: 1, max: 1024 },

@@ -2,16 +2,17 @@
 //!
 //! Knows no single key; each table is checked where it is read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::datasets::read_datasets;
 use super::header::{Header, read_header};
 use super::models::{Model, read_models};
+use super::names::{Names, known};
 use super::problem::Problem;
 use super::raw::Table;
 use super::read::Reader;
-use super::resolve::{Names, Resolver};
+use super::resolve::Resolver;
 use super::sections::check_format;
 use super::source::{Sources, Span};
 use super::stages::{StageTable, StageTables, read_stages};
@@ -30,7 +31,7 @@ pub(super) fn check(
 ) -> Pipeline {
     let mut reader = Reader { sources, problems };
     check_format(&mut reader, table);
-    let header = read_header(&mut reader, table, file);
+    let header = read_header(&mut reader, table, file, root);
     let datasets = read_datasets(&mut reader, table, root);
     let models = read_models(&mut reader, table);
     let read = read_stages(&mut reader, table, root, &header);
@@ -51,7 +52,8 @@ pub(super) fn check(
     let datasets_used = dataset_list.iter().map(|it| ("data set", &it.name, it.span)).zip(used_datasets);
     let models_used = model_list.iter().map(|it| ("model", &it.name, it.span)).zip(used_models);
     check_used(datasets_used.chain(models_used), problems);
-    let Header { name, seed, device, device_span, threads, instruction_set, resources, classes, .. } = header;
+    let Header { name, seed, device, device_span, threads, instruction_set, resources, executors, classes, .. } =
+        header;
     Pipeline {
         file: file.to_owned(),
         root: root.to_owned(),
@@ -62,6 +64,7 @@ pub(super) fn check(
         threads,
         instruction_set: instruction_set.map(|(set, _)| set),
         resources,
+        executors: executors.list,
         classes,
         datasets: dataset_list,
         stages,
@@ -179,17 +182,6 @@ fn check_own_file(file: &Path, root: &Path, stages: &[Stage], problems: &mut Vec
         let title = format!("`{}` can't be an output: it is or contains this pipeline file", output.name);
         problems.push(Problem::error(title).at(output.span, ""));
     }
-}
-
-/// Splits what was read into its names and the list of the valid ones.
-fn known<T, Id>(read: Vec<(String, Option<T>)>, id: impl Fn(usize) -> Id) -> (HashMap<String, Option<Id>>, Vec<T>) {
-    let mut names = HashMap::new();
-    let mut list = Vec::new();
-    for (name, value) in read {
-        names.insert(name, value.is_some().then(|| id(list.len())));
-        list.extend(value);
-    }
-    (names, list)
 }
 
 /// Warns of unused data sets and models, which probably indicate a wrong name, unless an invalid stage may use them.

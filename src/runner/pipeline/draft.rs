@@ -12,7 +12,7 @@ use super::near::nearest;
 use super::problem::Problem;
 use super::problems::Problems;
 use super::raw;
-use super::source::{Source, Sources};
+use super::source::{SET, Source, Sources};
 use super::{Pipeline, overrides};
 use crate::{mark, plain};
 
@@ -25,20 +25,22 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Reads the file and applies the arguments of `--set`.
+    /// Reads the file and applies the arguments of `--set`, and that of `--executor`, which names where all stages run.
     ///
     /// # Errors
     /// Only if the file can't be read.
-    pub fn read(file: &Path, set: &[String]) -> Result<Draft, Problems> {
+    pub fn read(file: &Path, set: &[String], executor: Option<&str>) -> Result<Draft, Problems> {
         let text = text_of(file).map_err(Problems::without_text)?;
         let root = root_of(file).map_err(Problems::without_text)?;
-        Ok(Draft::parse(file, &root, text, set))
+        Ok(Draft::parse(file, &root, text, set, executor))
     }
 
     /// The same for a text that has been read.
-    pub(super) fn parse(file: &Path, root: &Path, text: String, set: &[String]) -> Draft {
+    pub(super) fn parse(file: &Path, root: &Path, text: String, set: &[String], executor: Option<&str>) -> Draft {
         let name = file.display().to_string();
-        let arguments = set.iter().map(|text| Source { name: "--set".to_owned(), text: text.clone() });
+        let argument = |option: &str, text: &str| Source { name: option.to_owned(), text: text.to_owned() };
+        let arguments = set.iter().map(|text| argument(SET, text));
+        let arguments = arguments.chain(executor.map(|name| argument("--executor", name)));
         let sources = Sources::new([Source { name, text }].into_iter().chain(arguments).collect());
         let parsed = raw::parse(&sources, 0);
         let mut problems = parsed.problems;
@@ -48,6 +50,9 @@ impl Draft {
         let mut table = parsed.table;
         for argument in 1..=set.len() {
             problems.extend(overrides::apply(&mut table, &sources, argument as u32).err());
+        }
+        if executor.is_some() {
+            overrides::move_all(&mut table, &sources, set.len() as u32 + 1);
         }
         let pipeline = check(&table, file, root, &sources, &mut problems);
         Draft { pipeline: Some(pipeline), problems, sources }

@@ -1,20 +1,27 @@
 //! How stages are run: `[resources]`, and the keys common to all kinds.
 //!
 //! Knows no machine: compares the demand of each stage with the declared resources, so that a stage that could never start is
-//! an error before anything runs. Only `cpu` defaults to the machine's number; a larger demand then means all of it.
+//! an error before anything runs. Only `cpu` defaults to the machine's number; a larger demand then means all of it. What a
+//! batch system has is known to it alone, so of a stage there only the custom resources are compared.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::ExecutorId;
+use super::executors::{Executors, Place};
 use super::near::did_you_mean;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Table};
 use super::read::{Reader, all};
 use super::sections::{is_name, section};
 use super::source::Span;
+use super::typed::Typed;
 use super::value::Value;
 use crate::kind::Keys;
 use crate::kind::execution::{KEYS, RESOURCES};
+
+/// The name of a time limit among the amounts of a stage.
+const TIME: &str = "time";
 
 /// The declared `[resources]`. Never part of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +41,8 @@ pub struct Demand {
     pub gpus: Option<usize>,
     /// CPU threads.
     pub cpu: Option<usize>,
+    /// The time limit of its job on a batch system; without effect on this machine.
+    pub time: Option<Duration>,
     /// All other resources by name; `memory` in bytes.
     pub counted: BTreeMap<String, u64>,
 }
@@ -41,6 +50,8 @@ pub struct Demand {
 /// How a stage is run, whatever its kind. Never part of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Execution {
+    /// The batch system on which it runs, after `[pipeline]` and the command line are considered; `None`: this machine.
+    pub executor: Option<ExecutorId>,
     /// Its resources.
     pub demand: Demand,
     /// Number of retries after a failure.
@@ -81,6 +92,8 @@ fn slots(reader: &mut Reader<'_>, entry: &Entry) -> Option<u64> {
     let problem = match &entry.node.item {
         _ if !is_name(&entry.key) => Problem::error(format!("`{}` can't be the name of a resource", entry.key))
             .at(entry.key_span, "expected letters, digits, `-` and `_`, at most 100"),
+        _ if entry.key == TIME => Problem::error(format!("`{TIME}` can't be the name of a resource"))
+            .at(entry.key_span, "a stage's `resources` has its time limit under this name"),
         Item::Integer(number @ 1..) => return Some(number.unsigned_abs()),
         item => Problem::error(format!("`{}` of [resources] takes an integer, not {}", entry.key, item.words()))
             .at(entry.node.span, "expected how many stages can hold it at once, 1 or more"),
@@ -91,25 +104,42 @@ fn slots(reader: &mut Reader<'_>, entry: &Entry) -> Option<u64> {
 }
 
 /// Reads the keys of a stage that aren't its kind's.
-pub(super) fn read_execution(reader: &mut Reader<'_>, table: &Table, resources: &Resources, header: Span) -> Execution {
+pub(super) fn read_execution(
+    reader: &mut Reader<'_>,
+    table: &Table,
+    (resources, executors): (&Resources, &Executors),
+    header: Span,
+) -> Execution {
     let values = reader.part(table, &[KEYS], header);
+    let place = executors.place(reader, &values);
+    let executor = match place {
+        Place::On(executor) => Some(executor),
+        Place::Here | Place::Unknown => None,
+    };
+    let demand = values.get("resources").map(|typed| read_demand(reader, typed, resources, place)).unwrap_or_default();
+    let retries = values.integer("retries").and_then(|retries| retries.try_into().ok()).unwrap_or_default();
+    Execution { executor, demand, retries, timeout: values.duration("timeout") }
+}
+
+/// What a stage needs. Amounts that `[resources]` lacks are reported and left out.
+fn read_demand(reader: &mut Reader<'_>, typed: &Typed, resources: &Resources, place: Place) -> Demand {
     let mut demand = Demand::default();
-    if let Some(typed) = values.get("resources") {
-        for (amount, span) in typed.value.elements().iter().zip(&typed.elements) {
-            let [Value::Text(name), Value::Integer(amount)] = amount.elements() else { continue };
-            let amount = amount.unsigned_abs();
-            match check_amount(resources, name, amount, *span) {
-                Some(problem) => reader.problems.push(problem),
-                None => demand.add(name, amount),
+    for (amount, span) in typed.value.elements().iter().zip(&typed.elements) {
+        match amount.elements() {
+            [Value::Text(_), Value::Number(seconds)] => demand.time = Some(Duration::from_secs_f64(*seconds)),
+            [Value::Text(name), Value::Integer(amount)] => {
+                let amount = amount.unsigned_abs();
+                let is_of_machine = ["gpus", "cpu", "memory"].contains(&name.as_str());
+                let is_checked = place == Place::Here || !is_of_machine;
+                match is_checked.then(|| check_amount(resources, name, amount, *span)).flatten() {
+                    Some(problem) => reader.problems.push(problem),
+                    None => demand.add(name, amount),
+                }
             }
+            _ => {}
         }
     }
-    let retries = values.integer("retries").and_then(|retries| retries.try_into().ok()).unwrap_or_default();
-    let timeout = match values.value("timeout") {
-        Some(Value::Number(seconds)) => Some(Duration::from_secs_f64(seconds)),
-        _ => None,
-    };
-    Execution { demand, retries, timeout }
+    demand
 }
 
 impl Demand {

@@ -1,4 +1,4 @@
-//! `[pipeline]`, `[resources]` and `[[classes]]`: settings for all stages.
+//! `[pipeline]`, `[resources]`, `[executors.…]` and `[[classes]]`: settings for all stages.
 //!
 //! Knows no stage; whether any needs the classes is checked when the stages are read.
 
@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::Class;
 use super::execution::{Resources, read_resources};
+use super::executors::{Executors, read_executors};
 use super::near::did_you_mean;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Table};
@@ -28,19 +29,21 @@ pub(super) struct Header {
     /// With its place in the text.
     pub instruction_set: Option<(&'static InstructionSet, Span)>,
     pub resources: Resources,
+    pub executors: Executors,
     pub classes: Vec<Class>,
     /// Whether the file says anything about classes, rightly or wrongly.
     pub has_classes: bool,
 }
 
-/// Reads `[pipeline]`, `[resources]` and `[[classes]]`. `file` is the path of the pipeline file.
-pub(super) fn read_header(reader: &mut Reader<'_>, table: &Table, file: &Path) -> Header {
+/// Reads `[pipeline]`, `[resources]`, `[executors.…]` and `[[classes]]`. `file` is the path of the pipeline file.
+pub(super) fn read_header(reader: &mut Reader<'_>, table: &Table, file: &Path, root: &Path) -> Header {
     let nothing = Table::default();
     let (section, span) = section(reader, table, "pipeline").unwrap_or((&nothing, Span::FILE));
     let values = reader.table(section, &[pipeline::KEYS], &[], "[pipeline]", span);
     let device = device(reader, values.value("device"), values.span("device"));
     Header {
         resources: read_resources(reader, table, (&device, values.span("device"))),
+        executors: read_executors(reader, table, root, &values),
         name: pipeline_name(reader, values.get("name"), values.has("name"), file),
         seed: values.integer("seed").unwrap_or_default().unsigned_abs(),
         device,

@@ -9,7 +9,7 @@ use super::near::nearest;
 use super::reference::{condition, meaning};
 use super::value::Value;
 use super::words::expected;
-use crate::kind::{self, KeySpec, Kind, Presence, Variant, classes, dataset, execution, model, pipeline};
+use crate::kind::{self, KeySpec, Kind, Presence, Variant, classes, dataset, execution, executor, model, pipeline};
 
 /// A manual page.
 #[derive(Clone, Debug)]
@@ -66,12 +66,20 @@ pub fn pages() -> Vec<Page> {
     let section = |name, place: &str, summary, body| iter::once(Page { name, place: place.to_owned(), summary, body });
     let keys = |keys: &'static [KeySpec]| Body::Keys(vec![keys]);
     let (formats, archs) = (Body::Forms(dataset::FORMATS), Body::Forms(model::ARCHS));
+    let systems = Body::Forms(executor::SYSTEMS);
     kinds
         .chain(section("stage", "[stages.<name>]", "How a stage of any kind is run.", Body::Stage(execution::KEYS)))
         .chain(section("dataset", "[datasets.<name>]", "Where images come from; `format` selects the layout.", formats))
         .chain(forms("datasets", "format", dataset::FORMATS))
         .chain(section("model", "[models.<name>]", "The networks; `arch` selects the architecture.", archs))
         .chain(forms("models", "arch", model::ARCHS))
+        .chain(section(
+            "executor",
+            "[executors.<name>]",
+            "Batch systems to run stages on; `kind` selects which.",
+            systems,
+        ))
+        .chain(forms("executors", "kind", executor::SYSTEMS))
         .chain(section("pipeline", "[pipeline]", "Settings for all stages.", keys(pipeline::KEYS)))
         .chain(section("resources", "[resources]", "Resources for running stages.", keys(execution::RESOURCES)))
         .chain(section("classes", "[[classes]]", "Custom classes, and the named class sets.", Body::ClassSets))
@@ -85,7 +93,7 @@ pub fn pages() -> Vec<Page> {
 pub fn page(words: &[String], others: &[&str], columns: usize) -> Result<String, Unknown> {
     let all = pages();
     let word = match words {
-        [section, word] if ["stage", "dataset", "model"].contains(&section.as_str()) => word.clone(),
+        [section, word] if ["stage", "dataset", "model", "executor"].contains(&section.as_str()) => word.clone(),
         words => words.join(" "),
     };
     match all.iter().find(|page| page.name == word) {

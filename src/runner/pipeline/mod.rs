@@ -17,6 +17,7 @@ mod meant_file;
 pub mod manual;
 pub mod measure;
 mod models;
+mod names;
 mod near;
 mod networks;
 mod overrides;
@@ -44,7 +45,7 @@ use std::path::{Path, PathBuf};
 
 pub use draft::{Draft, near_file, root_of};
 pub use execution::{Demand, Execution, Resources};
-pub use executors::{Commands, Executor, Slurm, System};
+pub use executors::{Commands, Executor, Slurm, System, filled};
 pub use header::is_device;
 pub use near::nearest;
 pub use networks::MeasuredNetwork;
@@ -67,7 +68,7 @@ use sweep::Reference;
 /// # Errors
 /// All errors of the file and the arguments, in their order.
 pub fn load(file: &Path, set: &[String]) -> Result<Pipeline, Problems> {
-    Draft::read(file, set)?.finish()
+    Draft::read(file, set, None)?.finish()
 }
 
 /// A pipeline: names resolved, defaults filled in.
@@ -92,6 +93,8 @@ pub struct Pipeline {
     pub instruction_set: Option<&'static InstructionSet>,
     /// Resources that stages share. Never part of a key.
     pub resources: Resources,
+    /// The batch systems that stages can run on, in the order of the file. Never part of a key.
+    pub executors: Vec<Executor>,
     /// The classes, by index; empty if all stages are commands.
     pub classes: Vec<Class>,
     /// The data sets, in the order of the file.
@@ -106,10 +109,6 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// The stage with this number.
-    pub fn executor_of(&self, _stage: &Stage) -> Option<&Executor> {
-        None
-    }
-
     pub fn stage(&self, id: StageId) -> &Stage {
         &self.stages[id.index()]
     }
@@ -117,6 +116,11 @@ impl Pipeline {
     /// The data set with this number.
     pub fn dataset(&self, id: DatasetId) -> &Dataset {
         &self.datasets[id.index()]
+    }
+
+    /// The batch system on which a stage runs; `None`: this machine.
+    pub fn executor_of(&self, stage: &Stage) -> Option<&Executor> {
+        stage.execution.executor.map(|id| &self.executors[id.index()])
     }
 
     /// The stage of this name.
@@ -168,6 +172,10 @@ index_type! {
 index_type! {
     /// A data set, by its place in [`Pipeline::datasets`].
     DatasetId
+}
+index_type! {
+    /// A batch system, by its place in [`Pipeline::executors`].
+    ExecutorId
 }
 
 /// One output of one stage.

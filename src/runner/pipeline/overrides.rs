@@ -1,7 +1,7 @@
-//! `--set`: overrides one value of the file on the command line.
+//! `--set` and `--executor`: override values of the file on the command line.
 //!
-//! Knows no keys: the argument is TOML, and its value replaces the file's before any check. Errors in it are found by the same
-//! rules and point at the argument.
+//! Knows no other keys: an argument of `--set` is TOML, and its value replaces the file's before any check. Errors in it are
+//! found by the same rules and point at the argument.
 
 use super::near::nearest;
 use super::problem::Problem;
@@ -11,7 +11,7 @@ use crate::kind::pipeline::SECTIONS;
 
 /// Inserts the argument with this number into the file's table.
 pub(super) fn apply(file: &mut Table, sources: &Sources, source: u32) -> Result<(), Problem> {
-    let whole = Span { source, start: 0, end: sources.of(Span { source, start: 0, end: 0 }).text.len() as u32 };
+    let whole = whole(sources, source);
     let argument = sources.text(whole);
     let mut parsed = raw::parse(sources, source);
     if let Some(problem) = parsed.problems.pop() {
@@ -24,6 +24,23 @@ pub(super) fn apply(file: &mut Table, sources: &Sources, source: u32) -> Result<
     reachable(file, &path, argument)?;
     merge(file, parsed.table);
     Ok(())
+}
+
+/// The name in the argument with this number becomes the `executor` of each stage.
+pub(super) fn move_all(file: &mut Table, sources: &Sources, source: u32) {
+    let whole = whole(sources, source);
+    let name = sources.text(whole).to_owned();
+    let Some(Item::Table(stages)) = file.get_mut("stages").map(|stages| &mut stages.node.item) else { return };
+    for stage in &mut stages.0 {
+        if let Item::Table(keys) = &mut stage.node.item {
+            let node = Node { span: whole, item: Item::Text(name.clone()) };
+            merge(keys, Table(vec![Entry { key: "executor".to_owned(), key_span: whole, node }]));
+        }
+    }
+}
+
+fn whole(sources: &Sources, source: u32) -> Span {
+    Span { source, start: 0, end: sources.of(Span { source, start: 0, end: 0 }).text.len() as u32 }
 }
 
 /// The keys down to the value; empty if there are several values, or none.
@@ -77,7 +94,7 @@ fn toml_number(typed: &str) -> Option<String> {
     Some(if typed.contains(['.', 'e', 'E']) { format!("{number:?}") } else { number.to_string() })
 }
 
-/// Values can be replaced or added, but no stage, data set or model, as a typing error in a name would create one.
+/// Values can be replaced or added, but no stage, data set, model or executor, as a typing error in a name would create one.
 fn reachable(file: &Table, path: &[(&str, Span)], argument: &str) -> Result<(), Problem> {
     let unknown = |what: &str, (name, span): (&str, Span), nearest: Option<&str>| {
         let meant = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
@@ -91,6 +108,7 @@ fn reachable(file: &Table, path: &[(&str, Span)], argument: &str) -> Result<(), 
         "stages" => "stage",
         "datasets" => "data set",
         "models" => "model",
+        "executors" => "executor",
         _ => return Ok(()),
     };
     let Some(name) = path.get(1) else { return Ok(()) };

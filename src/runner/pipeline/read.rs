@@ -4,7 +4,9 @@
 //! invalid value counts as present, so that it isn't reported as missing too.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use super::measure;
 use super::near::{WORTH, nearest};
 use super::problem::Problem;
 use super::raw::{Entry, Table};
@@ -70,6 +72,16 @@ impl Values {
     /// The same for an integer.
     pub(super) fn integer(&self, name: &str) -> Option<i64> {
         self.value(name)?.as_integer()
+    }
+
+    /// The same for a duration.
+    pub(super) fn duration(&self, name: &str) -> Option<Duration> {
+        let seconds = match self.value(name)? {
+            Value::Number(seconds) => seconds,
+            // A default is written as in the file.
+            value => measure::seconds(value.as_text()?)?,
+        };
+        Some(Duration::from_secs_f64(seconds))
     }
 
     /// Its position; that of the table's name if it is absent.

@@ -33,6 +33,7 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
             | ValueType::Folder
             | ValueType::Dataset { .. }
             | ValueType::Model
+            | ValueType::Executor
             | ValueType::Stage(_)
             | ValueType::StageOrFile(_)
             | ValueType::StagesOrFiles(_),
@@ -167,18 +168,20 @@ fn label_map(key: &KeySpec, table: &Table) -> Result<Value, Box<Problem>> {
     ))
 }
 
-/// `[name, amount]`: a number, or a size for memory.
+/// `[name, amount]`: an integer, bytes for memory, seconds for time.
 fn amount(entry: &Entry) -> Result<Value, Box<Problem>> {
     let amount = match (&*entry.key, &entry.node.item) {
-        ("memory", Item::Text(text)) => measure::bytes(text).filter(|bytes| *bytes > 0),
-        ("memory", _) => None,
-        ("cpu", Item::Integer(number @ 1..)) => Some(*number),
+        ("memory", Item::Text(text)) => measure::bytes(text).filter(|bytes| *bytes > 0).map(Value::Integer),
+        ("time", Item::Text(text)) => measure::seconds(text).filter(|seconds| *seconds > 0.0).map(Value::Number),
+        ("memory" | "time", _) => None,
+        ("cpu", Item::Integer(number @ 1..)) => Some(Value::Integer(*number)),
         ("cpu", _) => None,
-        (_, Item::Integer(number @ 0..)) => Some(*number),
+        (_, Item::Integer(number @ 0..)) => Some(Value::Integer(*number)),
         _ => None,
     };
     let expected = match &*entry.key {
         "memory" => expected(ValueType::Bytes),
+        "time" => expected(ValueType::Duration),
         "cpu" => "an integer, 1 or more".to_owned(),
         _ => "an integer, 0 or more".to_owned(),
     };
@@ -188,7 +191,7 @@ fn amount(entry: &Entry) -> Result<Value, Box<Problem>> {
         )
     };
     let amount = amount.ok_or_else(wrong)?;
-    Ok(Value::List(vec![Value::Text(entry.key.clone()), Value::Integer(amount)]))
+    Ok(Value::List(vec![Value::Text(entry.key.clone()), amount]))
 }
 
 fn wrong_type(key: &KeySpec, node: &Node) -> Problem {

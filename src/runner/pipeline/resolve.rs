@@ -2,11 +2,12 @@
 //!
 //! Knows no TOML and no file system. `lineage` derives further values from the edges.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::meant_file::did_you_mean_the_file;
 use super::models::Model;
+use super::names::{Names, known_names, named};
 use super::near::{WORTH, did_you_mean};
 use super::paths::{Writers, is_file, normalize};
 use super::problem::Problem;
@@ -20,9 +21,6 @@ use super::words::alternatives;
 use super::words::stage_of;
 use super::{Dataset, DatasetId, Input, InputSource, OutputId, Parameter, Stage, StageId};
 use crate::kind::{self, KeySpec, OutputRole, Presence, Role, ValueType};
-
-/// The entries of a section by name; `None` for invalid ones, which have been reported.
-pub(super) type Names<T> = HashMap<String, Option<T>>;
 
 /// Everything that a stage can name.
 pub(super) struct Resolver<'a> {
@@ -356,26 +354,4 @@ impl Wanted<'_> {
         let help = (!fitting.is_empty()).then(|| format!("write {}", alternatives(fitting.into_iter().map(full))));
         Problem::error(title).at(*span, "").help_if(help)
     }
-}
-
-/// Resolves a name. The error is empty if its table is invalid, which has been reported; `is_worth_it`: with a suggestion.
-fn named<T: Copy>(names: &Names<T>, typed: &Typed, what: &str, is_worth_it: bool) -> Result<T, Option<Problem>> {
-    let name = typed.text();
-    if let Some(known) = names.get(name) {
-        return known.ok_or(None);
-    }
-    let near = || did_you_mean(name, names.keys().map(String::as_str));
-    let help = is_worth_it.then(|| near().or_else(|| known_names(&format!("{what}s"), names.keys()))).flatten();
-    Err(Some(Problem::error(format!("no {what} is called `{name}`")).at(typed.span, "").help_if(help)))
-}
-
-/// Lists some of the existing names, if none is near.
-fn known_names(what: &str, names: impl IntoIterator<Item = impl AsRef<str>>) -> Option<String> {
-    const SHOWN: usize = 6;
-    let mut names: Vec<String> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();
-    names.sort_unstable();
-    let more = names.len().saturating_sub(SHOWN);
-    names.truncate(SHOWN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (!names.is_empty()).then(|| format!("{what}: {}{more}", names.join(", ")))
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::read::all;
 use super::value::Value;
 use crate::kind::{
-    self, Interval, KeySpec, Keys, Presence, Runs, ValueType, Variant, dataset, execution, model, pipeline,
+    self, Interval, KeySpec, Keys, Presence, Runs, ValueType, Variant, dataset, execution, executor, model, pipeline,
 };
 
 /// The names of stages, data sets, models and pipelines.
@@ -50,6 +50,7 @@ pub fn schema() -> Json {
             "format": { "const": pipeline::FORMAT, "description": "The version of the file format." },
             "pipeline": table(&[pipeline::KEYS], &[], "Settings for all stages."),
             "resources": resources(),
+            "executors": named("Batch systems to run stages on.", choice("kind", variants(executor::SYSTEMS))),
             "classes": {
                 "description": "The classes by index, if `classes` of [pipeline] names no set.",
                 "type": "array",
@@ -223,6 +224,8 @@ fn values(value_type: ValueType) -> Json {
     let cpu = json!({ "type": "integer", "minimum": 1, "description": "CPU threads" });
     let mut memory = size();
     memory["description"] = json!("memory, with unit");
+    let mut time = duration();
+    time["description"] = json!("time limit of its job, on an executor other than `local`");
     match value_type {
         ValueType::Flag => json!({ "type": "boolean" }),
         ValueType::Integer { min, max: i64::MAX } => json!({ "type": "integer", "minimum": min }),
@@ -233,16 +236,17 @@ fn values(value_type: ValueType) -> Json {
         ValueType::Size => several(json!({ "type": "integer", "minimum": 1, "maximum": crate::kind::MAX_SIDE }), 2),
         ValueType::Colour => several(byte(), 3),
         ValueType::Choice(names) => json!({ "enum": names }),
-        ValueType::Text | ValueType::Path | ValueType::Folder | ValueType::Dataset { .. } | ValueType::Model => text(),
+        ValueType::Text | ValueType::Path | ValueType::Folder | ValueType::Executor => text(),
+        ValueType::Dataset { .. } | ValueType::Model => text(),
         ValueType::Stage(_) | ValueType::StageOrFile(_) => text(),
         ValueType::StagesOrFiles(_) => json!({ "anyOf": [text(), texts(1)] }),
         ValueType::Texts | ValueType::OutputPaths => texts(1),
         ValueType::Paths => texts(0),
-        ValueType::Duration => json!({ "type": "string", "pattern": "^([0-9.]+ *(s|min|h|d|w) *)+$" }),
+        ValueType::Duration => duration(),
         ValueType::Bytes => size(),
         ValueType::Amounts => json!({
             "type": "object",
-            "properties": { "memory": memory, "cpu": cpu },
+            "properties": { "memory": memory, "cpu": cpu, "time": time },
             "additionalProperties": { "type": "integer", "minimum": 0 },
         }),
         ValueType::LabelMap => json!({
@@ -251,6 +255,10 @@ fn values(value_type: ValueType) -> Json {
             "additionalProperties": byte(),
         }),
     }
+}
+
+fn duration() -> Json {
+    json!({ "type": "string", "pattern": "^([0-9.]+ *(s|min|h|d|w) *)+$" })
 }
 
 fn size() -> Json {
@@ -302,7 +310,8 @@ mod tests {
         }
         let kinds = kind::ALL.iter().flat_map(|kind| all(kind.keys));
         let others = all(&[pipeline::KEYS, pipeline::CLASS_KEYS, execution::KEYS, execution::RESOURCES]);
-        let variants = dataset::FORMATS.iter().chain(model::ARCHS).flat_map(|variant| all(variant.keys));
+        let variants =
+            dataset::FORMATS.iter().chain(model::ARCHS).chain(executor::SYSTEMS).flat_map(|variant| all(variant.keys));
         for key in kinds.chain(others).chain(variants) {
             if let Presence::Default(literal) = key.presence {
                 let default = json!(Value::from(literal));

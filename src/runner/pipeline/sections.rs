@@ -69,7 +69,8 @@ pub(super) fn tables<'t>(
         match &entry.node.item {
             Item::Table(table) if is_name(&entry.key) => tables.push((entry, table)),
             Item::Table(_) => {
-                let title = format!("`{}` can't be the name of a {what}", entry.key);
+                let article = if what.starts_with('e') { "an" } else { "a" };
+                let title = format!("`{}` can't be the name of {article} {what}", entry.key);
                 let rule = "expected letters, digits, `-` and `_`, at most 100";
                 reader.problems.push(Problem::error(title).at(entry.key_span, rule));
             }

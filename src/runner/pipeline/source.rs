@@ -1,13 +1,15 @@
 //! The source texts of a pipeline, and positions in them.
 //!
-//! Knows no TOML. A text is the pipeline file or one argument of `--set`, so that errors point to where they were typed.
+//! Knows no TOML. A text is the pipeline file, one argument of `--set` or that of `--executor`, so that errors point to where
+//! they were typed.
 
 use std::sync::{Arc, OnceLock};
 
 /// A position in one of the [`Sources`]: bytes `start..end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
-    /// Which text: 0 is the pipeline file, the others are arguments of `--set` in the order of the command line.
+    /// Which text: 0 is the pipeline file, the others are arguments of `--set` in the order of the command line, then that of
+    /// `--executor`.
     pub source: u32,
     /// First byte.
     pub start: u32,
@@ -19,7 +21,7 @@ impl Span {
     /// The start of the pipeline file: the position of things that aren't written anywhere.
     pub const FILE: Span = Span { source: 0, start: 0, end: 0 };
 
-    /// Whether it is in an argument of `--set`.
+    /// Whether it is in an argument of the command line.
     pub fn is_argument(self) -> bool {
         self.source > 0
     }
@@ -28,11 +30,14 @@ impl Span {
 /// One text and its name in messages.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The file as typed, or `--set`.
+    /// The file as typed, or the option: `--set`, `--executor`.
     pub name: String,
     /// Its content.
     pub text: String,
 }
+
+/// The name of an argument of `--set`.
+pub(super) const SET: &str = "--set";
 
 /// The texts, by the number in a [`Span`]. Cheap to clone, so that errors can carry them.
 #[derive(Clone, Debug)]
@@ -60,9 +65,11 @@ impl Sources {
         Sources(texts.into_iter().map(|source| Kept { source, lines: OnceLock::new() }).collect())
     }
 
-    /// All of them: the file's first, then those of `--set` in their order.
-    pub fn all(&self) -> impl Iterator<Item = &Source> {
-        self.0.iter().map(|kept| &kept.source)
+    /// Those that determine what is computed: the file's first, then those of `--set` in their order.
+    pub fn decisive(&self) -> impl Iterator<Item = &Source> {
+        let (file, arguments) = self.0.split_at(1);
+        let arguments = arguments.iter().filter(|kept| kept.source.name == SET);
+        file.iter().chain(arguments).map(|kept| &kept.source)
     }
 
     /// The text that contains `span`.

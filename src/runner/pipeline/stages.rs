@@ -56,9 +56,7 @@ pub(super) fn read_stages(reader: &mut Reader<'_>, file: &Table, root: &Path, he
     let mut unreadable = Vec::new();
     let (mut families, mut matrices) = (Vec::new(), Vec::new());
     for (entry, table) in tables {
-        match kind_of(reader, entry, table)
-            .and_then(|kind| read_family(reader, (entry, table), kind, &header.resources))
-        {
+        match kind_of(reader, entry, table).and_then(|kind| read_family(reader, (entry, table), kind, header)) {
             Some((family, matrix)) => {
                 families.push(family);
                 matrices.push(matrix);

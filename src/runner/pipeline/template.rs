@@ -233,7 +233,7 @@ mod tests {
             let mut own_folders = some();
             own_folders.test = own_folders.test.filter(|_| test);
             let text = own(&own_folders).unwrap();
-            let pipeline = Draft::parse(Path::new("x.toml"), Path::new("/root/"), text.clone(), &[]).finish();
+            let pipeline = Draft::parse(Path::new("x.toml"), Path::new("/root/"), text.clone(), &[], None).finish();
             let pipeline = pipeline.unwrap_or_else(|problems| panic!("{}", problems.render(super::super::Look::Plain)));
             assert_eq!(pipeline.classes[1].name, "a \"car\" {{name}}");
             assert_eq!(pipeline.find("evaluate").is_some(), test);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proptest::prelude::{Just, Strategy, any, prop};
 use proptest::{prop_assert, prop_oneof, proptest};
@@ -9,10 +10,12 @@ use proptest::{prop_assert, prop_oneof, proptest};
 use super::*;
 use crate::mark::{self, Stands};
 
-/// What `intrada-run` would answer to a file of this text. The first lines may hold arguments: `# --set key=value`.
+/// What `intrada-run` would answer to a file of this text. The first lines may hold arguments: `# --set key=value`, and then
+/// `# --executor name`.
 fn screen(file: &str, text: String) -> String {
     let set: Vec<String> = text.lines().map_while(|line| line.strip_prefix("# --set ")).map(str::to_owned).collect();
-    Draft::parse(Path::new(file), root(), text, &set).refuse(Vec::new()).render(Look::Plain)
+    let executor = text.lines().nth(set.len()).and_then(|line| line.strip_prefix("# --executor ")).map(str::to_owned);
+    Draft::parse(Path::new(file), root(), text, &set, executor.as_deref()).refuse(Vec::new()).render(Look::Plain)
 }
 
 fn wrong_files() -> Vec<PathBuf> {
@@ -94,7 +97,7 @@ pub(super) fn parse(stages: &str, set: &[&str]) -> Result<Pipeline, Problems> {
         models.small = { arch = "small", init = "small.safetensors" }
     "#;
     let set: Vec<String> = set.iter().map(|&argument| argument.to_owned()).collect();
-    Draft::parse(Path::new("p/test.toml"), root(), format!("{head}{stages}"), &set).finish()
+    Draft::parse(Path::new("p/test.toml"), root(), format!("{head}{stages}"), &set, None).finish()
 }
 
 /// The whole method on what [`parse`] puts before it.
@@ -212,6 +215,100 @@ fn weights_come_from_files_too_and_one_of_several_is_called_after_its_file() {
             r#"model.gta2city.v2.arch "deeplabv2-resnet101""#,
             "model.gta2city.v2.multi_level true",
         ]
+    );
+}
+
+/// Three commands: `a` says where it runs, `b` doesn't, `c` says that it runs here.
+const ON_EXECUTORS: &str = r#"
+    format = 1
+    [pipeline]
+    executor = "pbs"
+    [executors.pbs]
+    kind = "commands"
+    submit = "qsub -N {name} {script}"
+    status = "qstat {jobs} | awk '{ print $1, $5 }'"
+    cancel = "qdel {jobs}"
+    running = ["R"]
+    [executors.cluster]
+    kind = "slurm"
+    partition = "gpu"
+    time = "1 d"
+    max_jobs = 7
+    program = "bin/intrada-run"
+    extra = ["--reservation=night", "-x", "node7"]
+    [stages.a]
+    kind = "command"
+    shell = "true"
+    outputs = ["a"]
+    executor = "cluster"
+    resources = { gpus = 4, cpu = 2, memory = "1 TiB", time = "90 min" }
+    [stages.b]
+    kind = "command"
+    shell = "true"
+    outputs = ["b"]
+    [stages.c]
+    kind = "command"
+    shell = "true"
+    outputs = ["c"]
+    executor = "local"
+    resources = { time = "2 h" }
+"#;
+
+fn on_executors(executor: Option<&str>) -> Result<Pipeline, Problems> {
+    Draft::parse(Path::new("p.toml"), root(), ON_EXECUTORS.to_owned(), &[], executor).finish()
+}
+
+/// The executor of each stage.
+fn places(pipeline: &Pipeline) -> Vec<&str> {
+    let place = |stage| pipeline.executor_of(stage).map_or("here", |executor| &*executor.name);
+    pipeline.stages.iter().map(place).collect()
+}
+
+#[test]
+fn an_executor_has_what_its_table_says_and_the_usual_for_the_rest() {
+    let pipeline = on_executors(None).unwrap_or_else(|problems| panic!("{problems}"));
+    let [pbs, cluster] = &*pipeline.executors else { panic!("{:?}", pipeline.executors) };
+    let seconds = Duration::from_secs;
+    let common = |executor: &Executor| (executor.max_jobs, executor.poll, executor.latency, executor.program.clone());
+    assert_eq!(common(pbs), (50, seconds(15), seconds(60), None));
+    assert_eq!(common(cluster), (7, seconds(15), seconds(60), Some("/workspace/bin/intrada-run".into())));
+    let slurm = Slurm {
+        partition: Some("gpu".to_owned()),
+        account: None,
+        qos: None,
+        constraint: None,
+        gpu_type: None,
+        time: Some(seconds(86_400)),
+        requeue: true,
+        extra: ["--reservation=night", "-x", "node7"].map(str::to_owned).to_vec(),
+    };
+    assert_eq!(cluster.system, System::Slurm(slurm));
+    let System::Commands(commands) = &pbs.system else { panic!("{pbs:?}") };
+    assert_eq!((&*commands.cancel, commands.time), ("qdel {jobs}", None));
+    assert_eq!(commands.running, ["R"]);
+    assert!(commands.waiting.contains(&"qw".to_owned()) && commands.ended.contains(&"FINISHED".to_owned()));
+}
+
+#[test]
+fn a_stage_runs_where_it_says_else_where_the_pipeline_says_and_the_command_line_decides_for_all() {
+    let pipeline = on_executors(None).unwrap();
+    assert_eq!(places(&pipeline), ["cluster", "pbs", "here"]);
+    let pipeline = on_executors(Some("cluster")).unwrap();
+    assert_eq!(places(&pipeline), ["cluster"; 3]);
+    let problems = on_executors(Some("local")).unwrap_err().to_string();
+    assert!(problems.contains("[resources] has no `gpus`"), "checked as a stage of this machine: {problems}");
+}
+
+#[test]
+fn what_a_stage_needs_elsewhere_is_not_compared_with_this_machine() {
+    let pipeline = on_executors(None).unwrap();
+    let demand = &pipeline.stages[0].execution.demand;
+    assert_eq!((demand.gpus, demand.cpu, demand.time), (Some(4), Some(2), Some(Duration::from_secs(5400))));
+    assert_eq!(demand.counted.get("memory"), Some(&(1 << 40)));
+    assert_eq!(
+        pipeline.stages[2].execution.demand.time,
+        Some(Duration::from_secs(7200)),
+        "without effect, but allowed"
     );
 }
 
@@ -347,7 +444,7 @@ fn a_path_that_is_or_lies_in_an_output_is_an_edge_and_a_folder_around_outputs_wa
 fn own_classes_get_colours_that_people_tell_apart() {
     let text = "format = 1\n[[classes]]\nname = \"a\"\n[[classes]]\nname = \"b\"\ncolour = [1, 2, 3]\nrare = true\n\
                 [stages.x]\nkind = \"command\"\nshell = \"true\"\noutputs = [\"x\"]";
-    let pipeline = Draft::parse(Path::new("p.toml"), root(), text.to_owned(), &[]).finish().unwrap();
+    let pipeline = Draft::parse(Path::new("p.toml"), root(), text.to_owned(), &[], None).finish().unwrap();
     let class = |name: &str, colour, rare| Class { name: name.to_owned(), colour, rare };
     assert_eq!(pipeline.classes, [class("a", [230, 159, 0], false), class("b", [1, 2, 3], true)]);
 }
@@ -415,7 +512,7 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn the_template_is_right_as_it_stands() {
-    let pipeline = Draft::parse(Path::new("x.toml"), root(), template::TEMPLATE.clone(), &[]).finish().unwrap();
+    let pipeline = Draft::parse(Path::new("x.toml"), root(), template::TEMPLATE.clone(), &[], None).finish().unwrap();
     assert_eq!((pipeline.name.as_str(), pipeline.warnings), ("mine", Vec::new()));
 }
 
@@ -480,7 +577,7 @@ proptest! {
         set in prop::collection::vec(piece(), 0..2),
     ) {
         let text: String = pieces.into_iter().flat_map(|(piece, end)| [piece, end.to_owned()]).collect();
-        let problems = Draft::parse(Path::new("x.toml"), root(), text, &set).refuse(Vec::new());
+        let problems = Draft::parse(Path::new("x.toml"), root(), text, &set, None).refuse(Vec::new());
         for look in [Look::Plain, Look::Coloured] {
             prop_assert!(problems.render(look).ends_with("nothing was run\n") || problems.errors() == 0);
         }
@@ -491,7 +588,7 @@ proptest! {
         let text = format!("format = 1\n[pipeline]\nclasses = \"scenes-8\"\n{WHOLE}");
         let (start, end) = (start.min(text.len()), (start + length).min(text.len()));
         let cut = text[..start].to_owned() + &text[end..];
-        let draft = Draft::parse(Path::new("x.toml"), root(), cut, &[]);
+        let draft = Draft::parse(Path::new("x.toml"), root(), cut, &[], None);
         let problems = draft.refuse(Vec::new());
         // The data sets are not there, so something is always wrong.
         prop_assert!(problems.errors() > 0);

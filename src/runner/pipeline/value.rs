@@ -105,6 +105,7 @@ impl From<Literal> for Value {
             Literal::Number(number) => Value::Number(number),
             Literal::Text(text) => Value::Text(text.to_owned()),
             Literal::Pair(pair) => Value::List(pair.map(Value::Number).to_vec()),
+            Literal::Texts(texts) => Value::List(texts.iter().map(|&text| Value::Text(text.to_owned())).collect()),
             Literal::Size(size) => Value::List(size.map(|side| Value::Integer(side.into())).to_vec()),
         }
     }

@@ -30,6 +30,7 @@ pub(super) fn noun(value_type: ValueType) -> &'static str {
         | ValueType::Path
         | ValueType::Folder
         | ValueType::Dataset { .. }
+        | ValueType::Executor
         | ValueType::Model => "a string",
         ValueType::Stage(_) | ValueType::StageOrFile(_) => "a string",
     }
@@ -58,6 +59,7 @@ pub(super) fn expected(value_type: ValueType) -> String {
         ValueType::Bytes => "a size, such as \"24 GiB\"".to_owned(),
         ValueType::Dataset { .. } => "the name of a data set".to_owned(),
         ValueType::Model => "the name of a model".to_owned(),
+        ValueType::Executor => "the name of an executor".to_owned(),
         ValueType::Stage(role) => format!("the name of a stage that gives {}", role.words()),
         ValueType::StageOrFile(role) => {
             format!("the name of a stage that gives {}, or a .safetensors or .pth file", role.words())

@@ -81,7 +81,8 @@ impl Run<'_> {
             let nodes = wiring.iter().map(|(_, what)| what.stage().map(|stage| remaining[stage.index()]));
             self.jobs.ready.rank(priority::ranks(&nodes.collect::<Vec<_>>()));
         }
-        let need = self.slots.need(self.session.pipeline.stage(self.stage(node)));
+        let pipeline = &self.session.pipeline;
+        let need = self.slots.need(pipeline, pipeline.stage(self.stage(node)));
         self.jobs.ready.push(node, key, need);
     }
 
@@ -125,15 +126,22 @@ impl Run<'_> {
     }
 
     /// If every running job may be obsolete, stops them all to make room for the stages that decide it: a long training must not
-    /// delay the stage that re-makes its input. Their checkpoints are kept in case their keys stay the same.
+    /// delay the stage that re-makes its input. Their checkpoints are kept in case their keys stay the same. Of jobs in several
+    /// places only those count that take room from such a stage.
     fn preempt(&mut self) {
         let engine = &self.planner.engine;
         let in_doubt = |running: &Running| running.node.is_none_or(|node| engine.is_in_doubt(node));
-        if !self.jobs.running.values().all(in_doubt) || self.jobs.ready.nodes().all(|node| engine.is_in_doubt(node)) {
+        if !self.jobs.running.values().any(in_doubt) {
+            return;
+        }
+        let needs: Vec<&Need> = self.jobs.ready.needs(|node| !engine.is_in_doubt(node)).collect();
+        let is_in_its_way = |running: &Running| needs.iter().any(|need| running.lent.competes_with(need));
+        if !self.jobs.running.values().filter(|running| is_in_its_way(running)).all(in_doubt) {
             return;
         }
         let mut taken = Vec::new();
-        for running in self.jobs.running.values_mut().filter(|running| !running.is_ending()) {
+        let running = self.jobs.running.values_mut().filter(|running| is_in_its_way(running));
+        for running in running.filter(|running| !running.is_ending()) {
             running.end();
             self.reporter.tell(&Event::Dropped { stage: running.stage.clone() });
             // The flow still wants it.
@@ -182,7 +190,7 @@ impl Run<'_> {
     /// Returns whether it could be started; if not, its failure is already reported to the flow.
     fn start(&mut self, node: NodeId, key: Key) -> bool {
         let stage = self.stage(node);
-        let need = self.slots.need(self.session.pipeline.stage(stage));
+        let need = self.slots.need(&self.session.pipeline, self.session.pipeline.stage(stage));
         let lent = self.slots.lend(&need).expect("whoever starts a stage has asked whether there is room");
         let is_forced = self.options.force.contains(&stage);
         let reason = if is_forced { "forced".to_owned() } else { self.planner.reason(self.session, node, false) };

@@ -94,16 +94,23 @@ fn problems(session: &Session, problems: Vec<Problem>) -> Problems {
     Problems::new(problems, session.pipeline.sources.clone())
 }
 
-/// The problem if one of these stages has to run: there is no worker. A long run of commands must not find out at its end.
-fn missing_worker(session: &Session, mut open: impl Iterator<Item = StageId>) -> Option<Problem> {
+/// Those of these stages that run on this machine: what it has doesn't matter to the others.
+fn here(session: &Session, open: impl Iterator<Item = StageId>) -> impl Iterator<Item = StageId> {
+    open.filter(|stage| session.pipeline.executor_of(session.pipeline.stage(*stage)).is_none())
+}
+
+/// The problem if one of these stages has to run here: there is no worker. A long run of commands must not find out at its end.
+fn missing_worker(session: &Session, open: impl Iterator<Item = StageId>) -> Option<Problem> {
+    let mut open = here(session, open);
     let stage = session.pipeline.stage(open.find(|stage| session.pipeline.stage(*stage).kind.runs == Runs::Worker)?);
     let Err(Failure::Failed { message, help }) = find_worker() else { return None };
     let problem = Problem::warning(message).at(stage.span, "needs it");
     Some(help.into_iter().fold(problem, Problem::help))
 }
 
-/// The problem if one of these stages has to run: the CPU lacks the instruction set.
-fn missing_instructions(session: &Session, mut open: impl Iterator<Item = StageId>) -> Option<Problem> {
+/// The problem if one of these stages has to run here: the CPU lacks the instruction set.
+fn missing_instructions(session: &Session, open: impl Iterator<Item = StageId>) -> Option<Problem> {
+    let mut open = here(session, open);
     let Failure::Failed { message, help } = session.executor.refusal(session.pipeline.instruction_set?)? else {
         return None;
     };
@@ -113,7 +120,7 @@ fn missing_instructions(session: &Session, mut open: impl Iterator<Item = StageI
 }
 
 /// Checks that the device exists if one of `certain`, which have to run, or of `open`, which may have to, computes on a
-/// GPU. Returns warnings.
+/// GPU of this machine. Returns warnings.
 ///
 /// # Errors
 /// It doesn't exist, and one of `certain` needs it.
@@ -123,8 +130,8 @@ fn try_device(
     certain: impl Iterator<Item = StageId>,
     open: impl Iterator<Item = StageId>,
 ) -> Result<Option<Problem>, Problems> {
-    let certain: Vec<StageId> = certain.collect();
-    let open = certain.iter().copied().chain(open);
+    let certain: Vec<StageId> = here(session, certain).collect();
+    let open = certain.iter().copied().chain(here(session, open));
     let Some((stage, amiss)) = device::missing(&session.pipeline, device, open, &*session.executor) else {
         return Ok(None);
     };
@@ -135,7 +142,8 @@ fn try_device(
     }
 }
 
-/// Tries the weights files of these stages, which are to run. Returns warnings.
+/// Tries the weights files of these stages, which are to run. Returns warnings. A machine without a worker tries none of the
+/// stages that run elsewhere: it needs none for them.
 ///
 /// # Errors
 /// A file is invalid.
@@ -144,7 +152,12 @@ fn try_weights(
     open: impl IntoIterator<Item = StageId>,
     is_in_place: &dyn Fn(StageId) -> bool,
 ) -> Result<Vec<Problem>, Problems> {
-    let tried = weights::tried(&session.pipeline, open, is_in_place);
+    let open = open.into_iter();
+    let tried = if find_worker().is_ok() {
+        weights::tried(&session.pipeline, open, is_in_place)
+    } else {
+        weights::tried(&session.pipeline, here(session, open), is_in_place)
+    };
     let (faults, warnings): (Vec<_>, Vec<_>) = tried.problems.into_iter().partition(Problem::is_error);
     if faults.is_empty() { Ok(warnings) } else { Err(problems(session, faults)) }
 }

@@ -65,7 +65,14 @@ impl Ready {
         self.ranks.get(node.0 as usize).is_some_and(waits)
     }
 
+    /// The needs of those that wait and may start if there is room.
+    pub fn needs(&self, may_start: impl Fn(NodeId) -> bool) -> impl Iterator<Item = &Need> {
+        let has_any = move |line: &BTreeMap<u32, (NodeId, Key)>| line.values().any(|(node, _)| may_start(*node));
+        self.lines.iter().filter(move |(_, line)| has_any(line)).map(|(need, _)| need)
+    }
+
     /// Those that wait.
+    #[cfg(test)]
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
         self.lines.values().flat_map(BTreeMap::values).map(|(node, _)| *node)
     }
@@ -81,7 +88,7 @@ mod tests {
     use crate::digest::Digest;
 
     fn need(gpus: usize) -> Need {
-        Need { threads: 1, gpus, counted: BTreeMap::new() }
+        Need { executor: None, threads: 1, gpus, sees_uncounted: true, counted: BTreeMap::new() }
     }
 
     fn key(node: u32) -> Key {
@@ -109,6 +116,17 @@ mod tests {
         assert_eq!(ready.first(has_room, |_, _| true), None);
         assert_eq!(*asked.borrow(), 1);
         assert!(ready.has(NodeId(0)));
+    }
+
+    #[test]
+    fn the_needs_are_those_of_whoever_may_start() {
+        let ready = waiting(&[0, 1, 1, 2]);
+        let gpus = |may_start: &dyn Fn(u32) -> bool| {
+            ready.needs(|node| may_start(node.0)).map(|need| need.gpus).collect::<Vec<_>>()
+        };
+        assert_eq!(gpus(&|_| true), [0, 1, 2]);
+        assert_eq!(gpus(&|node| node == 2), [1]);
+        assert!(gpus(&|_| false).is_empty());
     }
 
     #[test]

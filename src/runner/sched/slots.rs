@@ -3,6 +3,9 @@
 //! Knows what exists and what a stage requests, not what it does. Numbers are agreements between stages; the system doesn't
 //! enforce them. A job waits until its request is free. One that requests more `cpu` than exists gets all of it, so that no job
 //! waits for ever.
+//!
+//! Of a job on a batch system only what is counted in the file is counted here (licences, but no memory), and how many jobs that
+//! system has: it shares out its own machines.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +13,9 @@ use crate::exec::Visible;
 use crate::exec::executor::Executor;
 use crate::kind::Runs;
 use crate::pipeline::{Pipeline, Resources, Stage};
+
+/// The resource whose amounts are bytes of this machine's memory.
+const MEMORY: &str = "memory";
 
 /// What is free.
 pub struct Slots {
@@ -19,19 +25,26 @@ pub struct Slots {
     /// `None` if the file lists no GPUs.
     gpus: Option<Vec<String>>,
     counted: BTreeMap<String, u64>,
+    /// How many jobs each batch system can take, by its name.
+    elsewhere: BTreeMap<String, usize>,
     worker_threads: usize,
     is_on_cpu: bool,
     all: Resources,
+    all_elsewhere: BTreeMap<String, usize>,
 }
 
 /// What a stage occupies while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
+    /// The batch system on which it runs; `None`: this machine.
+    pub executor: Option<String>,
     /// CPU threads, even if fewer exist.
     pub threads: usize,
     /// GPUs.
     pub gpus: usize,
-    /// All other resources by name; `memory` in bytes.
+    /// Whether it may see GPUs that nobody counts here.
+    pub sees_uncounted: bool,
+    /// All other resources by name; `memory`, of this machine, in bytes.
     pub counted: BTreeMap<String, u64>,
 }
 
@@ -42,12 +55,15 @@ pub struct Lent {
     pub threads: usize,
     /// Its GPUs.
     pub gpus: Visible,
+    /// None on a batch system.
     cpu: usize,
     counted: BTreeMap<String, u64>,
+    executor: Option<String>,
 }
 
 impl Slots {
-    /// `jobs`: at most so many at once. `device`: as the pipeline or the command line says. `place`: where the jobs run.
+    /// `jobs`: at most so many at once on this machine. `device`: as the pipeline or the command line says. `place`: this
+    /// machine.
     ///
     /// By default, a worker's stage gets half of the cores (at most 8; libtorch's small convolutions gain little beyond), so that
     /// two independent trainings run in parallel. If a GPU may be used and the file doesn't list it, one job runs at a time.
@@ -59,7 +75,10 @@ impl Slots {
         let one_gpu = !is_on_cpu && gpus.is_none() && place.has_gpu();
         let jobs = jobs.unwrap_or(if one_gpu { 1 } else { usize::MAX });
         let all = pipeline.resources.clone();
-        Slots { cpu: all_cpu, all_cpu, jobs, gpus, counted, worker_threads, is_on_cpu, all }
+        let elsewhere: BTreeMap<String, usize> =
+            pipeline.executors.iter().map(|executor| (executor.name.clone(), executor.max_jobs)).collect();
+        let all_elsewhere = elsewhere.clone();
+        Slots { cpu: all_cpu, all_cpu, jobs, gpus, counted, elsewhere, worker_threads, is_on_cpu, all, all_elsewhere }
     }
 
     /// All CPU threads, and the default number for a worker's stage.
@@ -67,22 +86,38 @@ impl Slots {
         (self.all_cpu, self.worker_threads)
     }
 
-    /// What a stage needs, whether free or not.
-    pub fn need(&self, stage: &Stage) -> Need {
+    /// What a stage of this pipeline needs, whether free or not.
+    pub fn need(&self, pipeline: &Pipeline, stage: &Stage) -> Need {
         let demand = &stage.execution.demand;
         let is_worker = stage.kind.runs == Runs::Worker;
+        let executor = pipeline.executor_of(stage).map(|executor| executor.name.clone());
+        let mut counted = demand.counted.clone();
+        if executor.is_some() {
+            counted.remove(MEMORY);
+        }
+        let asks_for_none = demand.gpus == Some(0) || self.is_on_cpu;
         Need {
             threads: demand.cpu.unwrap_or(if is_worker { self.worker_threads } else { 1 }),
             gpus: demand.gpus.unwrap_or(usize::from(is_worker && !self.is_on_cpu)),
-            counted: demand.counted.clone(),
+            sees_uncounted: executor.is_none() || !asks_for_none,
+            executor,
+            counted,
         }
     }
 
     /// Whether it is free.
     pub fn has_room(&self, need: &Need) -> bool {
-        let has_gpus = self.gpus.as_ref().is_none_or(|free| free.len() >= need.gpus);
         let has = |(name, amount): (&String, &u64)| self.counted.get(name).is_some_and(|free| free >= amount);
-        self.jobs > 0 && self.cpu >= need.threads.min(self.all_cpu) && has_gpus && need.counted.iter().all(has)
+        let has_place = match &need.executor {
+            Some(name) => self.elsewhere.get(name).is_some_and(|jobs| *jobs > 0),
+            None => self.has_room_here(need),
+        };
+        has_place && need.counted.iter().all(has)
+    }
+
+    fn has_room_here(&self, need: &Need) -> bool {
+        let has_gpus = self.gpus.as_ref().is_none_or(|free| free.len() >= need.gpus);
+        self.jobs > 0 && self.cpu >= need.threads.min(self.all_cpu) && has_gpus
     }
 
     /// Lends it, if it is free.
@@ -90,20 +125,32 @@ impl Slots {
         if !self.has_room(need) {
             return None;
         }
-        let cpu = need.threads.min(self.all_cpu);
-        self.jobs -= 1;
-        self.cpu -= cpu;
         for (name, amount) in &need.counted {
             *self.counted.get_mut(name).expect("there is room for it") -= amount;
         }
+        let (cpu, gpus) = match &need.executor {
+            Some(name) => {
+                *self.elsewhere.get_mut(name).expect("there is room on it") -= 1;
+                (0, if need.sees_uncounted { Visible::All } else { Visible::Only(Vec::new()) })
+            }
+            None => self.lend_here(need),
+        };
+        Some(Lent { threads: need.threads, gpus, cpu, counted: need.counted.clone(), executor: need.executor.clone() })
+    }
+
+    fn lend_here(&mut self, need: &Need) -> (usize, Visible) {
+        let cpu = need.threads.min(self.all_cpu);
+        self.jobs -= 1;
+        self.cpu -= cpu;
         let gpus = self.gpus.as_mut().map(|free| free.drain(..need.gpus).collect());
-        let gpus = gpus.map_or(Visible::All, Visible::Only);
-        Some(Lent { threads: need.threads, gpus, cpu, counted: need.counted.clone() })
+        (cpu, gpus.map_or(Visible::All, Visible::Only))
     }
 
     /// Counts what a job holds that another version of the pipeline file lent it, as far as it exists in this one.
     pub fn reserve(&mut self, lent: &Lent) {
-        self.jobs = self.jobs.saturating_sub(1);
+        if let Some(jobs) = self.jobs_at(lent) {
+            *jobs = jobs.saturating_sub(1);
+        }
         self.cpu = self.cpu.saturating_sub(lent.cpu);
         for (name, amount) in &lent.counted {
             if let Some(free) = self.counted.get_mut(name) {
@@ -117,7 +164,10 @@ impl Slots {
 
     /// Takes it back, at most up to what exists: another version of the pipeline file may have lent it.
     pub fn take_back(&mut self, lent: Lent) {
-        self.jobs = self.jobs.saturating_add(1);
+        let most = lent.executor.as_ref().map_or(Some(usize::MAX), |name| self.all_elsewhere.get(name).copied());
+        if let Some(jobs) = self.jobs_at(&lent) {
+            *jobs = most.unwrap_or(0).min(jobs.saturating_add(1));
+        }
         self.cpu = self.all_cpu.min(self.cpu + lent.cpu);
         for (name, amount) in lent.counted {
             if let (Some(free), Some(all)) = (self.counted.get_mut(&name), self.all.counted.get(&name)) {
@@ -127,6 +177,21 @@ impl Slots {
         if let (Some(free), Some(all), Visible::Only(gpus)) = (&mut self.gpus, &self.all.gpus, lent.gpus) {
             free.extend(gpus.into_iter().filter(|gpu| all.contains(gpu)));
         }
+    }
+
+    /// How many more jobs the place of this one can take; `None` if this pipeline file has no such place.
+    fn jobs_at(&mut self, lent: &Lent) -> Option<&mut usize> {
+        match &lent.executor {
+            Some(name) => self.elsewhere.get_mut(name),
+            None => Some(&mut self.jobs),
+        }
+    }
+}
+
+impl Lent {
+    /// Whether its end may make room for this need.
+    pub fn competes_with(&self, need: &Need) -> bool {
+        self.executor == need.executor || self.counted.keys().any(|name| need.counted.contains_key(name))
     }
 }
 
@@ -145,8 +210,98 @@ mod tests {
         std::fs::write(&file, format!("format = 1\n[resources]\n{resources}\n{stages}")).unwrap();
         let (pipeline, _) = graph::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
         let slots = Slots::new(&pipeline, jobs, "cpu", &Local);
-        let needs = [0, 1].map(|stage| slots.need(&pipeline.stages[stage]));
+        let needs = [0, 1].map(|stage| slots.need(&pipeline, &pipeline.stages[stage]));
         (slots, needs)
+    }
+
+    /// The slots of a file in which `a` runs on a batch system of at most two jobs, and `b` here, for this device.
+    fn slots_on_two(resources: &str, asked: [&str; 2], device: &str) -> (Slots, [Need; 2]) {
+        let executor = "[executors.cluster]\nkind = \"slurm\"\nmax_jobs = 2\n";
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("p.toml");
+        let stage = |name: &str, keys: &str| {
+            format!("[stages.{name}]\nkind = \"command\"\nshell = \"x\"\noutputs = [\"{name}\"]\n{keys}\n")
+        };
+        let [a, b] = asked.map(|asked| format!("resources = {{ {asked} }}"));
+        let stages = stage("a", &format!("executor = \"cluster\"\n{a}")) + &stage("b", &b);
+        std::fs::write(&file, format!("format = 1\n[resources]\n{resources}\n{executor}{stages}")).unwrap();
+        let (pipeline, _) = graph::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        let slots = Slots::new(&pipeline, Some(1), device, &Local);
+        let needs = [0, 1].map(|stage| slots.need(&pipeline, &pipeline.stages[stage]));
+        (slots, needs)
+    }
+
+    #[test]
+    fn a_job_elsewhere_takes_nothing_of_this_machine_and_one_of_the_places_there() {
+        let here = "cpu = 1\ngpus = [\"0\"]\nmemory = \"1 GiB\"";
+        let there = "cpu = 64, gpus = 8, memory = \"1 TiB\"";
+        let (mut slots, [a, b]) = slots_on_two(here, [there, "cpu = 1, gpus = 1, memory = \"1 GiB\""], "auto");
+        let first = slots.lend(&a).unwrap();
+        assert_eq!((first.threads, &first.gpus), (64, &Visible::All));
+        let local = slots.lend(&b).unwrap();
+        let second = slots.lend(&a).unwrap();
+        assert_eq!(slots.lend(&a), None, "it has two places");
+        assert_eq!(slots.lend(&b), None, "this machine has one");
+        slots.take_back(local);
+        assert_eq!(slots.lend(&a), None, "a place here is none there");
+        slots.take_back(first);
+        assert!(slots.lend(&a).is_some() && slots.lend(&b).is_some());
+        slots.take_back(second);
+    }
+
+    #[test]
+    fn what_the_file_counts_by_name_is_counted_wherever_a_job_runs() {
+        let (mut slots, [a, b]) = slots_on_two("licence = 1", ["licence = 1", "licence = 1"], "auto");
+        let there = slots.lend(&a).unwrap();
+        assert!(!slots.has_room(&b) && there.competes_with(&b));
+        slots.take_back(there);
+        assert!(slots.has_room(&b));
+    }
+
+    #[test]
+    fn jobs_in_two_places_compete_only_for_what_both_hold() {
+        let (mut slots, [a, b]) = slots_on_two("licence = 1", ["licence = 1", "cpu = 1"], "auto");
+        let (there, here) = (slots.lend(&a).unwrap(), slots.lend(&b).unwrap());
+        assert_eq!(
+            [&there, &here].map(|lent| [&a, &b].map(|need| lent.competes_with(need))),
+            [[true, false], [false, true]]
+        );
+    }
+
+    #[test]
+    fn a_job_elsewhere_sees_what_it_is_given_there_unless_it_wants_no_gpu() {
+        let none = Visible::Only(Vec::new());
+        for (asked, device, seen) in [
+            ("cpu = 1", "auto", &Visible::All),
+            ("gpus = 2", "cuda", &Visible::All),
+            ("gpus = 0", "auto", &none),
+            ("gpus = 2", "cpu", &none),
+        ] {
+            let (mut slots, [a, _]) = slots_on_two("gpus = [\"7\"]", [asked, ""], device);
+            assert_eq!(slots.lend(&a).unwrap().gpus, *seen, "{asked} on {device}");
+        }
+    }
+
+    #[test]
+    fn a_job_lent_by_another_version_of_the_file_counts_where_it_runs_if_that_is_still_there() {
+        let (mut before, [a, b]) = slots_on_two("", ["", ""], "auto");
+        let lent = [before.lend(&a).unwrap(), before.lend(&b).unwrap()];
+        let (mut now, _) = slots_on_two("", ["", ""], "auto");
+        lent.iter().for_each(|lent| now.reserve(lent));
+        let more = now.lend(&a).unwrap();
+        assert!(!now.has_room(&a) && !now.has_room(&b));
+        let [there, here] = lent;
+        now.take_back(there);
+        assert!(now.has_room(&a) && !now.has_room(&b));
+        now.take_back(here);
+        now.take_back(more);
+        assert!(now.has_room(&b));
+        let (mut without, [c, _]) = slots("", ["", ""], Some(1));
+        let lent = before.lend(&a).unwrap();
+        without.reserve(&lent);
+        assert!(without.has_room(&c), "it isn't of this machine");
+        without.take_back(lent);
+        assert!(without.lend(&c).is_some() && without.lend(&c).is_none());
     }
 
     #[test]

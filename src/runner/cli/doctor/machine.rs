@@ -18,9 +18,12 @@ pub(super) fn checks(pipeline: Option<&Pipeline>) -> Vec<Check> {
     let start = Instant::now();
     let mut checks = match Local.describe(&Visible::All) {
         Ok(worker) => {
-            let device = pipeline.map_or("auto", |pipeline| pipeline.device.as_str());
+            // What nothing computes on here may be missing.
+            let used = pipeline.filter(|pipeline| needs_worker(Some(pipeline)));
+            let unused = if pipeline.is_some() { "cpu" } else { "auto" };
+            let device = used.map_or(unused, |pipeline| pipeline.device.as_str());
             let mut checks = vec![libtorch(&worker, start.elapsed().as_secs_f64())];
-            checks.extend(instructions(&worker, pipeline.and_then(|pipeline| pipeline.instruction_set)));
+            checks.extend(instructions(&worker, used.and_then(|pipeline| pipeline.instruction_set)));
             checks.extend(gpus(&worker, device, Local.has_gpu()));
             checks
         }
@@ -81,7 +84,7 @@ fn no_worker(failure: Failure, is_needed: bool) -> Check {
     if is_needed {
         Check { help, ..Check::new(State::Failure, "worker", message) }
     } else {
-        Check::new(State::Warning, "worker", format!("{message}; this pipeline of commands needs none"))
+        Check::new(State::Warning, "worker", format!("{message}; no stage of this pipeline needs one here"))
     }
 }
 

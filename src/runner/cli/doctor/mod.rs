@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{Answer, DONE, Format, STAGE_FAILED, cache_folder, is_coloured, shared_caches, show, show_json, tell_of};
 use crate::graph;
 use crate::kind::Runs;
-use crate::pipeline::{Pipeline, Problems};
+use crate::pipeline::{Pipeline, Problems, Stage};
 use crate::sched::session::{Access, Session};
 use crate::shown;
 
@@ -138,9 +138,11 @@ fn json_line(check: &Check) -> String {
     format!("{line}\n")
 }
 
-/// Whether the pipeline has stages for the worker. Without a pipeline, true.
+/// Whether the pipeline has stages for the worker of this machine. Without a pipeline, true.
 fn needs_worker(pipeline: Option<&Pipeline>) -> bool {
-    pipeline.is_none_or(|pipeline| pipeline.stages.iter().any(|stage| stage.kind.runs == Runs::Worker))
+    let is_for_worker =
+        |pipeline: &Pipeline, stage: &Stage| stage.kind.runs == Runs::Worker && pipeline.executor_of(stage).is_none();
+    pipeline.is_none_or(|pipeline| pipeline.stages.iter().any(|stage| is_for_worker(pipeline, stage)))
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::execution::{self, Execution, Resources, read_execution};
+use super::execution::{self, Execution, read_execution};
+use super::header::Header;
 use super::problem::Problem;
 use super::raw::{Entry, Table};
 use super::read::{Reader, Values};
@@ -46,10 +47,10 @@ pub(super) fn read_family(
     reader: &mut Reader<'_>,
     (entry, table): (&Entry, &Table),
     kind: &'static Kind,
-    resources: &Resources,
+    header: &Header,
 ) -> Option<(Family, Matrix)> {
     let beside: Vec<&str> = execution::names().chain(["kind", "matrix"]).collect();
-    let execution = read_execution(reader, table, resources, entry.key_span);
+    let execution = read_execution(reader, table, (&header.resources, &header.executors), entry.key_span);
     let matrix = matrix::read_matrix(reader, table, kind)?;
     let count = matrix.combinations.len();
     let mut told: Vec<(Problem, usize)> = Vec::new();

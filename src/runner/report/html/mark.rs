@@ -29,7 +29,7 @@ impl Mark {
         }
         let mut encoder = Encoder::new("intrada/page/1");
         encoder.field("version", env!("CARGO_PKG_VERSION").as_bytes());
-        for source in workspace.pipeline.sources.all() {
+        for source in workspace.pipeline.sources.decisive() {
             encoder.field("text", source.text.as_bytes());
         }
         encoder.field("run", &history.ended.to_le_bytes()).field("interrupted", &[u8::from(history.interrupted)]);

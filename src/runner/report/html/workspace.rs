@@ -78,7 +78,8 @@ impl Workspace<'_> {
 
     /// The command that reproduces everything, including values set on the command line.
     pub(super) fn command(&self) -> String {
-        let sets = self.pipeline.sources.all().skip(1).map(|source| format!(" --set {}", shell::word(&source.text)));
+        let sets =
+            self.pipeline.sources.decisive().skip(1).map(|source| format!(" --set {}", shell::word(&source.text)));
         format!("intrada-run {}{}", shell::word(&self.pipeline.file.to_string_lossy()), sets.collect::<String>())
     }
 

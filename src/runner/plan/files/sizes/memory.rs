@@ -20,7 +20,8 @@ impl Sizes<'_> {
         let pixels = |size: [u32; 2]| u64::from(size[0]) * u64::from(size[1]);
         let largest = self.sizes.iter().map(|(_, size)| *size).max_by_key(|size| pixels(*size))?;
         let stages = self.readers.iter().map(|(stage, _)| self.pipeline.stage(*stage));
-        let worker = stages.filter(|stage| stage.kind.runs == Runs::Worker);
+        let is_here = |stage: &&Stage| stage.kind.runs == Runs::Worker && self.pipeline.executor_of(stage).is_none();
+        let worker = stages.filter(is_here);
         let (at_once, stage) = worker.map(|stage| (at_once(stage), stage)).max_by_key(|(at_once, _)| *at_once)?;
         let needed = pixels(largest).saturating_mul(PIXEL).saturating_mul(at_once);
         let memory = if needed < NO_QUESTION { None } else { of_machine() };
