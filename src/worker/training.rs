@@ -112,7 +112,12 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     };
     let mut speaker = Speaker { last: None, first: true, work };
     // Also where it is asked to stop: a checkpoint must not pass over a look.
-    let mut observe = |progress: &Progress| looks.take(progress, speaker.hear(progress));
+    let mut observe = |progress: &Progress| {
+        if work.is_superseded() {
+            return looks.give_up(superseded());
+        }
+        looks.take(progress, speaker.hear(progress))
+    };
     match adapt::adapt(&run, &settings, &mut observe).map_err(advised)? {
         Outcome::Interrupted { iteration } => match looks.failure {
             None | Some(Failure::Interrupted { .. }) => Err(Failure::Interrupted { at: iteration }),
@@ -266,6 +271,11 @@ fn terms(parameters: &Parameters) -> Terms {
     }
 }
 
+/// Another attempt has begun elsewhere, and writes the checkpoints from now on.
+fn superseded() -> Failure {
+    Failure::Failed { message: "another attempt of this job has begun elsewhere".to_owned(), help: Vec::new() }
+}
+
 /// What is looked at between two steps. Neither look changes anything about the network.
 struct Looks<'a> {
     snapshots: Snapshots<'a>,
@@ -280,12 +290,14 @@ impl Looks<'_> {
         match self.take_due(progress) {
             Ok(true) => Control::Save,
             Ok(false) => answer,
-            Err(failure) => {
-                self.failure = Some(failure);
-                // Not saved: the same command looks at this very network again.
-                Control::Abandon
-            }
+            // Not saved: the same command looks at this very network again.
+            Err(failure) => self.give_up(failure),
         }
+    }
+
+    fn give_up(&mut self, failure: Failure) -> Control {
+        self.failure = Some(failure);
+        Control::Abandon
     }
 
     /// Whether something was found that a checkpoint has to follow.

@@ -101,6 +101,11 @@ impl Work {
         Work { job, device, stop, warnings: RefCell::default() }
     }
 
+    /// Whether another attempt of the job may write to the slot instead of this one: then this one must save nothing more.
+    pub fn is_superseded(&self) -> bool {
+        self.job.attempt.as_ref().is_some_and(|attempt| !attempt.is_current())
+    }
+
     /// The parameters as the kind's own struct; a model's are called `model.arch` and so on.
     ///
     /// # Errors

@@ -45,6 +45,8 @@ mod resume;
 mod same_bytes;
 mod schema;
 mod sentences;
+#[cfg(target_os = "linux")]
+mod slurm;
 mod space;
 mod surroundings;
 mod sweep;

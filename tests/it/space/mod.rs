@@ -4,6 +4,7 @@
 pub mod chance;
 pub mod mounts;
 pub mod processes;
+pub mod slurm;
 pub mod waiting;
 
 use std::collections::BTreeMap;

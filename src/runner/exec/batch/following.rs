@@ -222,10 +222,18 @@ impl Following {
                     self.state.standing.as_ref().is_none_or(|before| !is_alike(before.as_ref(), standing.as_ref()));
                 if is_new {
                     self.state.since = Some(Instant::now());
+                    self.hasten(standing.as_ref());
                     self.tell_of(standing.as_ref());
                 }
                 self.state.standing = Some(standing);
             }
+        }
+    }
+
+    fn hasten(&self, standing: Option<&Standing>) {
+        let is_requeued = |standing: &Standing| standing.phase == Phase::Waiting && standing.restarts > 0;
+        if let (true, Some(number)) = (standing.is_some_and(is_requeued), self.number()) {
+            self.job.submitter.queue.hasten(number);
         }
     }
 

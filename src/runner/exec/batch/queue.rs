@@ -106,6 +106,9 @@ pub(super) trait Queue: Send + Sync {
     /// As in [`Queue::standings`].
     fn labelled(&self, label: &str) -> Result<Option<String>, String>;
 
+    /// Asks for an early start of a job that the system itself has put back into its queue. It may do nothing.
+    fn hasten(&self, _job: &str) {}
+
     /// Cancels jobs. Those that have ended stay as they are.
     ///
     /// # Errors

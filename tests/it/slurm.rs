@@ -1,0 +1,162 @@
+//! Stages on a batch system: a real Slurm with two nodes, if there is one here.
+//!
+//! The laws: a pipeline gives the same bytes there as on this machine, whatever is lost meanwhile (a node, the controller, the
+//! runner, a place in the queue), and nothing that had finished is computed again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use crate::pipelines::{Pipeline, method, training};
+use crate::space::processes::kill;
+use crate::space::slurm::Slurm;
+use crate::space::waiting::{wait_for, wait_until};
+use crate::space::{Ran, Space};
+
+const CLUSTER: &str = "\n[executors.cluster]\nkind = \"slurm\"\npartition = \"low\"\npoll = 0.2\nlatency = 3\n";
+
+fn on_cluster(pipeline: &Pipeline) -> Pipeline {
+    pipeline.clone().set("pipeline.executor", "cluster").add(CLUSTER)
+}
+
+/// A training that lasts for seconds and saves often.
+fn long() -> Pipeline {
+    training().with("stages.inter", "iterations = 60\ncheckpoint_every = 2\n")
+}
+
+fn ran(space: &Space, slurm: &Slurm, arguments: &str) -> Ran {
+    Ran::of(space.on(slurm, arguments).output().unwrap())
+}
+
+fn results(space: &Space) -> BTreeMap<PathBuf, Vec<u8>> {
+    space.results("runs")
+}
+
+fn expected(pipeline: &Pipeline) -> BTreeMap<PathBuf, Vec<u8>> {
+    let space = Space::with(pipeline);
+    space.run("p.toml");
+    results(&space)
+}
+
+/// Waits until the training has saved.
+fn wait_for_checkpoint(space: &Space) {
+    wait_until("a checkpoint", || {
+        let slots = crate::space::files(&space.path("cache/slots"));
+        slots.iter().any(|path| path.ends_with("checkpoint.safetensors"))
+    });
+}
+
+#[test]
+fn a_pipeline_gives_the_same_bytes_on_nodes_as_here_and_leaves_nothing_behind() {
+    let Some(slurm) = Slurm::start() else { return };
+    let pipeline = method().command("note", "echo $(hostname) > /dev/null; echo done > note.txt", [], ["note.txt"]);
+    let space = Space::with(on_cluster(&pipeline));
+    let first = ran(&space, &slurm, "p.toml");
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    assert_eq!(results(&space), expected(&pipeline));
+    assert!(first.stderr.contains("of `cluster` runs on n"), "{}", first.stderr);
+    let jobs = slurm.jobs().len();
+    let again = ran(&space, &slurm, "p.toml");
+    assert!(again.stderr.contains("up to date"), "{}", again.stderr);
+    assert_eq!(slurm.jobs().len(), jobs, "nothing was submitted for nothing");
+    assert!(crate::space::files(&space.path("cache/exec")).is_empty());
+    assert!(crate::space::files(&space.path("cache/slots")).is_empty());
+}
+
+#[test]
+fn a_preempted_training_resumes_and_ends_with_the_same_bytes() {
+    let Some(slurm) = Slurm::start() else { return };
+    let space = Space::with(on_cluster(&long()));
+    let run = space.on(&slurm, "p.toml").stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_checkpoint(&space);
+    let mut above = slurm.command("sbatch");
+    above.args(["--parsable", "-p", "high", "-N2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1"]);
+    assert!(above.stdout(Stdio::null()).status().unwrap().success());
+    let output = run.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("resumed at"), "{said}");
+    assert_eq!(results(&space), expected(&long()));
+}
+
+#[test]
+fn a_runner_that_was_killed_adopts_its_jobs_and_submits_none_twice() {
+    let Some(slurm) = Slurm::start() else { return };
+    let space = Space::with(on_cluster(&long()));
+    let mut run = space.on(&slurm, "p.toml").stderr(Stdio::null()).spawn().unwrap();
+    wait_for_checkpoint(&space);
+    assert!(kill(run.id(), "-KILL"));
+    run.wait().unwrap();
+    let again = ran(&space, &slurm, "p.toml");
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert_eq!(slurm.jobs().len(), 1, "{}", again.stderr);
+    assert_eq!(results(&space), expected(&long()));
+}
+
+#[test]
+fn a_detached_run_ends_while_its_jobs_go_on_and_a_later_run_takes_their_results() {
+    let Some(slurm) = Slurm::start() else { return };
+    let pipeline = long().inferred();
+    let space = Space::with(on_cluster(&pipeline));
+    let left = ran(&space, &slurm, "p.toml --detach");
+    assert_eq!(left.code, Some(0), "{}", left.stderr);
+    assert!(left.stderr.contains("submitted") && left.stderr.contains("pending"), "{}", left.stderr);
+    let job = slurm.jobs().pop().unwrap();
+    wait_until("the end of the job", || slurm.says("squeue", &format!("-h -t all -j {job} -o %T")) == "COMPLETED");
+    let done = ran(&space, &slurm, "p.toml");
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(slurm.jobs().len(), 2, "one for each stage");
+    assert_eq!(results(&space), expected(&pipeline));
+}
+
+#[test]
+fn an_interrupt_cancels_the_jobs_which_save_and_the_same_command_resumes() {
+    let Some(slurm) = Slurm::start() else { return };
+    let space = Space::with(on_cluster(&long()));
+    let run = space.on(&slurm, "p.toml").stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_checkpoint(&space);
+    assert!(kill(run.id(), "-INT"));
+    let output = run.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("the same command resumes there"), "{said}");
+    assert_eq!(slurm.says("squeue", "-h -o %i"), "", "nothing is left in the queue");
+    let again = ran(&space, &slurm, "p.toml");
+    assert!(again.stderr.contains("resumed at"), "{}", again.stderr);
+    assert_eq!(results(&space), expected(&long()));
+}
+
+#[test]
+fn a_node_that_dies_and_a_controller_that_is_away_cost_time_and_no_result() {
+    let Some(mut slurm) = Slurm::start() else { return };
+    let space = Space::with(on_cluster(&long()));
+    let run = space.on(&slurm, "p.toml").stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_checkpoint(&space);
+    slurm.kill_controller();
+    slurm.start_controller();
+    let node = wait_for("the job's node", || slurm.says("squeue", "-h -o %N").strip_prefix('n')?.parse().ok());
+    slurm.kill_node(node);
+    let output = run.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(results(&space), expected(&long()));
+}
+
+#[test]
+fn failures_on_a_node_say_what_happened_there() {
+    let Some(slurm) = Slurm::start() else { return };
+    let fails = |script: &str| {
+        let pipeline = Pipeline::new().command("s", script, [], ["out.txt"]);
+        let space = Space::with(on_cluster(&pipeline));
+        let ran = ran(&space, &slurm, "p.toml");
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        ran.stderr
+    };
+    let said = fails("echo last words >&2; exit 3");
+    assert!(said.contains("ended with exit status 3") && said.contains("| last words"), "{said}");
+    let said = fails("kill -SEGV $$");
+    assert!(said.contains("signal 11"), "{said}");
+    let space = Space::with(on_cluster(&training()).set("executors.cluster.partition", "nowhere"));
+    let said = ran(&space, &slurm, "p.toml").stderr;
+    assert!(said.contains("refused the job") && said.contains("partition"), "{said}");
+}
