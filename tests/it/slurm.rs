@@ -13,7 +13,7 @@ use crate::space::slurm::Slurm;
 use crate::space::waiting::{wait_for, wait_until};
 use crate::space::{Ran, Space};
 
-const CLUSTER: &str = "\n[executors.cluster]\nkind = \"slurm\"\npartition = \"low\"\npoll = 0.2\nlatency = 3\n";
+const CLUSTER: &str = "\n[executors.cluster]\nkind = \"slurm\"\npartition = \"low\"\npoll = \"0.2 s\"\nlatency = \"3 s\"\n";
 
 fn on_cluster(pipeline: &Pipeline) -> Pipeline {
     pipeline.clone().set("pipeline.executor", "cluster").add(CLUSTER)
@@ -96,7 +96,7 @@ fn a_runner_that_was_killed_adopts_its_jobs_and_submits_none_twice() {
 #[test]
 fn a_detached_run_ends_while_its_jobs_go_on_and_a_later_run_takes_their_results() {
     let Some(slurm) = Slurm::start() else { return };
-    let pipeline = long().inferred();
+    let pipeline = long().scenes("target", "target", 2, 4).inferred();
     let space = Space::with(on_cluster(&pipeline));
     let left = ran(&space, &slurm, "p.toml --detach");
     assert_eq!(left.code, Some(0), "{}", left.stderr);
@@ -146,7 +146,7 @@ fn a_node_that_dies_and_a_controller_that_is_away_cost_time_and_no_result() {
 fn failures_on_a_node_say_what_happened_there() {
     let Some(slurm) = Slurm::start() else { return };
     let fails = |script: &str| {
-        let pipeline = Pipeline::new().command("s", script, [], ["out.txt"]);
+        let pipeline = Pipeline::new().named("p").command("s", script, [], ["out.txt"]);
         let space = Space::with(on_cluster(&pipeline));
         let ran = ran(&space, &slurm, "p.toml");
         assert_eq!(ran.code, Some(1), "{}", ran.stderr);

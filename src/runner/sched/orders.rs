@@ -130,7 +130,7 @@ fn request(stage: &Stage, lent: &Lent) -> Request {
         threads: lent.threads,
         gpus: demand.gpus,
         memory: demand.counted.get("memory").copied(),
-        time: None,
+        time: demand.time,
         timeout: stage.execution.timeout,
     }
 }

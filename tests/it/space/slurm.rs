@@ -47,7 +47,9 @@ impl Slurm {
         slurm.start_controller();
         slurm.start_node(1);
         slurm.start_node(2);
-        let idle = |slurm: &Slurm| slurm.says("sinfo", "-h -N -p low -o %t").split_whitespace().filter(|t| *t == "idle").count();
+        let idle = |slurm: &Slurm| {
+            slurm.says("sinfo", "-h -N -p low -o %t").split_whitespace().filter(|t| *t == "idle").count()
+        };
         wait_until("two idle nodes", || idle(&slurm) == 2);
         Some(slurm)
     }
@@ -164,7 +166,13 @@ fn start_munge(dir: &Path) -> Child {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o400)).unwrap();
     let file = |name: &str, ending: &str| format!("--{name}={}", dir.join(format!("munge.{ending}")).display());
     let mut command = Command::new("munged");
-    command.args(["--foreground", "--force", &file("key-file", "key"), &file("socket", "sock"), &file("pid-file", "pid")]);
+    command.args([
+        "--foreground",
+        "--force",
+        &file("key-file", "key"),
+        &file("socket", "sock"),
+        &file("pid-file", "pid"),
+    ]);
     command.args([file("log-file", "log"), file("seed-file", "seed")]).stderr(Stdio::null()).stdout(Stdio::null());
     let munge = command.spawn().unwrap();
     wait_until("munged", || dir.join("munge.sock").exists());
@@ -215,7 +223,8 @@ PreemptMode=REQUEUE
             port()
         );
     }
-    text += "PartitionName=low Nodes=ALL Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=20 MaxTime=60 State=UP\n";
+    text +=
+        "PartitionName=low Nodes=ALL Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=20 MaxTime=60 State=UP\n";
     text += "PartitionName=high Nodes=ALL PriorityTier=10 PreemptMode=OFF MaxTime=60 State=UP\n";
     std::fs::create_dir_all(dir.join("state")).unwrap();
     std::fs::write(dir.join("slurm.conf"), text).unwrap();

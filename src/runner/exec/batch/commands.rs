@@ -9,7 +9,7 @@ use std::process::Command;
 use super::super::executor::Request;
 use super::client::{Answer, call};
 use super::queue::{Exit, NotSubmitted, Phase, Queue, Standing, Submission};
-use crate::pipeline::Commands as Options;
+use crate::pipeline::{self, Commands as Options};
 use crate::shell;
 
 /// A batch system behind three commands.
@@ -108,7 +108,7 @@ fn quoted(jobs: &[String]) -> String {
 
 /// A line with its placeholders replaced; values are quoted already.
 fn filled(line: &str, values: &[(&str, String)]) -> String {
-    values.iter().fold(line.to_owned(), |line, (name, value)| line.replace(&format!("{{{name}}}"), value))
+    pipeline::filled(line, |name| values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str()))
 }
 
 /// The number of a job in what a client has printed: the last line's last word.

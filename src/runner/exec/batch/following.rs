@@ -16,7 +16,7 @@ use super::super::job::{Event, iterations_kept};
 use super::super::{Failure, listen, tail};
 use super::papers::{Papers, Running, Submitted};
 use super::queue::{Phase, Standing};
-use super::submit::{Ask, Submitter};
+use super::submit::{ARRAY, Ask, Submitter};
 use super::verdict::{self, Seen, Verdict};
 use super::watch::{Notice, Watch};
 use super::wishes::{Wish, Wishes};
@@ -376,7 +376,7 @@ impl Following {
     fn system_log(&self) -> PathBuf {
         match self.job.submitted.as_ref().and_then(|submitted| Some((submitted.task?, &submitted.label))) {
             Some((task, label)) => {
-                self.job.submitter.folders.join(format!("array.{label}")).join(format!("{task}.log"))
+                self.job.submitter.folders.join(format!("{ARRAY}{label}")).join(format!("{task}.log"))
             }
             None => self.job.papers.system_log(),
         }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
@@ -22,6 +23,10 @@ use super::wishes::Wishes;
 use crate::digest::Digest;
 use crate::shell;
 
+/// What the names of the folders of arrays begin with.
+pub(super) const ARRAY: &str = "array.";
+/// The file with the folders of an array's jobs.
+const LIST: &str = "jobs";
 /// The longest wait between two attempts to reach a batch system that is away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A job that was submitted may take this many questions to appear.
@@ -189,16 +194,16 @@ impl Submitter {
         let prepared = match group {
             [_] => Prepared { script: first.script(), log: first.system_log(), list: None },
             _ => {
-                let folder = self.folders.join(format!("array.{label}"));
-                std::fs::create_dir_all(&folder).map_err(|error| unwritten(&Papers(folder.clone()), &error))?;
+                let folder = self.folders.join(format!("{ARRAY}{label}"));
+                fs::create_dir_all(&folder).map_err(|error| unwritten(&Papers(folder.clone()), &error))?;
                 let papers = Papers(folder.clone());
-                Prepared { script: papers.script(), log: folder.join("%a.log"), list: Some(folder.join("jobs")) }
+                Prepared { script: papers.script(), log: folder.join("%a.log"), list: Some(folder.join(LIST)) }
             }
         };
         let failed = |error: io::Error| Failure::new(format!("failed to write {}: {error}", prepared.script.display()));
         if let Some(list) = &prepared.list {
             let folders = group.iter().map(|asked| format!("{}\n", asked.ask.papers.0.display()));
-            std::fs::write(list, folders.collect::<String>()).map_err(failed)?;
+            fs::write(list, folders.collect::<String>()).map_err(failed)?;
         }
         let text = self.script(&group[0].ask, prepared.list.as_deref());
         write_script(&prepared.script, &text).map_err(failed)?;
@@ -238,6 +243,25 @@ impl Submitter {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Pending> {
         self.pending.lock().expect("no code panics while it holds this lock")
+    }
+}
+
+impl Drop for Submitter {
+    /// The folders of arrays whose jobs have all ended are of no use any more. What can't be removed stays.
+    fn drop(&mut self) {
+        let entries = fs::read_dir(&self.folders).into_iter().flatten().flatten();
+        for folder in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(ARRAY)) {
+            let folder = folder.path();
+            let list = fs::read_to_string(folder.join(LIST)).unwrap_or_default();
+            let is_over = |job: &str| {
+                let submitted = Papers(PathBuf::from(job)).submitted();
+                // One that can't be read may be open.
+                submitted.is_ok_and(|submitted| submitted.is_none_or(|s| !folder.ends_with(format!("{ARRAY}{}", s.label))))
+            };
+            if list.lines().all(is_over) {
+                let _ = fs::remove_dir_all(folder);
+            }
+        }
     }
 }
 
@@ -285,9 +309,9 @@ fn label(stage: &str) -> String {
 
 fn write_script(path: &Path, text: &str) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, text)?;
+    fs::write(path, text)?;
     // It holds a person's environment.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }
 
 fn unwritten(papers: &Papers, error: &io::Error) -> Failure {
