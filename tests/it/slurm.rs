@@ -13,7 +13,8 @@ use crate::space::slurm::Slurm;
 use crate::space::waiting::{wait_for, wait_until};
 use crate::space::{Ran, Space};
 
-const CLUSTER: &str = "\n[executors.cluster]\nkind = \"slurm\"\npartition = \"low\"\npoll = \"0.2 s\"\nlatency = \"3 s\"\n";
+const CLUSTER: &str =
+    "\n[executors.cluster]\nkind = \"slurm\"\npartition = \"low\"\npoll = \"0.2 s\"\nlatency = \"3 s\"\n";
 
 fn on_cluster(pipeline: &Pipeline) -> Pipeline {
     pipeline.clone().set("pipeline.executor", "cluster").add(CLUSTER)

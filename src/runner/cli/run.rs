@@ -109,7 +109,13 @@ impl Run {
             }
             talk!("report  {}", from_here(&session.pipeline, &page).display());
         }
-        let is_done = !ended.interrupted && ended.totals.failed + ended.totals.skipped == 0;
+        if ended.has_left {
+            talk!(
+                "next    intrada-run {}   takes what has ended, and submits what then can run",
+                self.source.in_shell()
+            );
+        }
+        let is_done = !ended.interrupted && !ended.has_left && ended.totals.failed + ended.totals.skipped == 0;
         if is_done && result::are_comparable(session, &options.needed(&session.graph)) {
             talk!("next    intrada-run compare {}", self.source.in_shell());
         }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::digest::{ArtifactDigest, Key};
-use crate::exec::batch::was_submitted;
+use crate::exec::batch::{self, was_submitted};
 use crate::exec::command::Program;
 use crate::exec::control::Control;
 use crate::exec::executor::{Belongings, Executor, Report, Request, Start, Work};
@@ -33,7 +33,7 @@ use crate::store::{
 };
 
 use self::desk::Desk;
-use super::failure::failed;
+use super::failure::{failed, io_failure};
 use super::guard::Guard;
 use super::items::KnownItems;
 use super::last_words;
@@ -235,6 +235,9 @@ impl Order {
         let before = (at.attempt > 1).then(|| {
             format!("intrada-run: attempt {} of {}, as the one before failed: {}\n", at.attempt, at.of, at.reason)
         });
+        if !is_batch {
+            self.withdraw(store, &name, &slot, context.tell)?;
+        }
         let goes_on = resumes || (is_batch && was_submitted(desk.path()));
         let log = last_words::prepare_log(store, self.key, goes_on, before.as_deref())?;
         let mut trace = Trace::new(self.key, &self.pipeline, &self.stage, &self.kind, self.manifest_as_json());
@@ -267,6 +270,17 @@ impl Order {
         trace.note.extend(finished.elsewhere.map(|elsewhere| ("machine".to_owned(), elsewhere.machine)));
         trace.note.extend(finished.notes);
         Ok((trace, stored, earlier))
+    }
+
+    /// Takes the job back from a batch system to which an earlier run had submitted it: two must not write to one slot.
+    fn withdraw(&self, store: &Store, name: &str, slot: &ResumeSlot<'_>, tell: &dyn Fn(News)) -> Result<(), Failure> {
+        let folder = store.job_folder(name);
+        let withdrawn = batch::withdraw(folder.path(), &slot.attempt_path());
+        match withdrawn.map_err(|error| io_failure("clear", folder.path(), &error))? {
+            Some(job) => tell(News::Remark(format!("was also submitted, as {job}: that job ends by itself"))),
+            None => {}
+        }
+        Ok(())
     }
 
     /// Has the executor run the job.

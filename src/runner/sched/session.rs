@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::event::history::{History, Settled};
 use crate::event::{Event, Outcome, Reporter, full_disk};
 use crate::exec::Failure;
-use crate::exec::batch::Batch;
+use crate::exec::batch::{self, Batch};
 use crate::exec::executor::Executor;
 use crate::exec::local::{Local, orphans};
 use crate::exec::with_causes;
@@ -21,7 +21,7 @@ use crate::inputs::{Inputs, Meter};
 use crate::mark::Stands;
 use crate::pipeline::{Pipeline, Stage};
 use crate::store::index::{Index, StageRecord, record_name};
-use crate::store::{Error, Holder, Store, Visit};
+use crate::store::{Attempt, Error, Holder, Store, Visit};
 
 use super::put_aside_event;
 
@@ -133,6 +133,7 @@ impl Session {
 
     /// Cleans up the workspace after a killed run; must precede any reading in it.
     pub(super) fn recover(&self, reporter: &mut dyn Reporter) {
+        self.end_left_commands(reporter);
         let mut waits = None;
         let mut end_orphans = |holder: &Holder| {
             if let Some(text) = ended_orphans(orphans::end_all(&self.store.locks(), self.store.workspace_root())) {
@@ -152,6 +153,26 @@ impl Session {
                 let text = format!("failed to clean up after a killed run: {}{help}", with_causes(&error));
                 reporter.tell(&Event::Warning(text));
             }
+        }
+    }
+
+    /// Ends jobs of batch systems that write into the workspace and were left by a killed run, before their earlier outputs are
+    /// put back.
+    fn end_left_commands(&self, reporter: &mut dyn Reporter) {
+        for (folder, name) in batch::submitted_commands(&self.store.job_folders()) {
+            let key = folder.file_name().and_then(|name| name.to_str()?.parse().ok());
+            // Another run follows it.
+            let Some(Ok(Attempt::Held(_lease))) = key.map(|key| self.store.try_lease(key)) else { continue };
+            let Some(executor) = self.pipeline.executors.iter().find(|executor| executor.name == name) else {
+                continue;
+            };
+            let ended = Batch::open(executor, &self.store.job_folders()).and_then(|batch| batch.end(&folder));
+            let text = match ended {
+                Ok(()) => format!("ended a job that a killed run had left on `{name}`"),
+                Err(Failure::Failed { message, .. }) => message,
+                Err(Failure::Cancelled { .. } | Failure::Left(_)) => continue,
+            };
+            reporter.tell(&Event::Warning(text));
         }
     }
 

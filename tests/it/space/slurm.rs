@@ -106,42 +106,39 @@ impl Slurm {
         self.kill_processes(Some(&format!("n{node}")));
     }
 
-    /// Kills the processes of jobs, of one node or of all, and what Slurm starts them with.
+    /// Kills the processes of jobs, of one node or of all: first what Slurm starts them with, which would report their end.
     fn kill_processes(&self, node: Option<&str>) {
         let of_slurm = format!("SLURM_CONF={}", self.config().display());
         let of_node = node.map(|node| format!("SLURMD_NODENAME={node}"));
+        let is_meant = |pid: u32| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let has = |wanted: &str| environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes());
+            has(&of_slurm) && of_node.as_ref().is_none_or(|of| has(of))
+        };
         loop {
-            let mut found = false;
-            for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-                let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-                let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
-                let has = |wanted: &str| environment.split(|byte| *byte == 0).any(|one| one == wanted.as_bytes());
-                if has(&of_slurm) && of_node.as_ref().is_none_or(|of| has(of)) && pid != std::process::id() {
-                    let is_job = has_ancestor(pid, "slurmstepd");
-                    if is_job {
-                        found |= super::processes::kill(pid, "-KILL");
-                    }
-                }
-            }
-            if !found {
+            let pids = std::fs::read_dir("/proc").unwrap().flatten();
+            let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+            let jobs: Vec<(u32, u32)> =
+                pids.filter(|pid| is_meant(*pid)).filter_map(|pid| Some((starter_of(pid)?, pid))).collect();
+            if jobs.is_empty() {
                 return;
             }
+            jobs.iter().for_each(|(starter, _)| drop(super::processes::kill(*starter, "-KILL")));
+            jobs.iter().for_each(|(_, pid)| drop(super::processes::kill(*pid, "-KILL")));
         }
     }
 }
 
-/// Whether a process or one above it has this name.
-fn has_ancestor(pid: u32, name: &str) -> bool {
+/// The process of Slurm's that has started this one, itself or one above it.
+fn starter_of(pid: u32) -> Option<u32> {
     let mut pid = pid;
     loop {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        if read("comm").trim() == name {
-            return true;
+        if read("comm").trim() == "slurmstepd" {
+            return Some(pid);
         }
-        let stat = read("stat");
-        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
-        match parent {
-            Some(0 | 1) | None => return false,
+        match read("stat").rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok()) {
+            Some(0 | 1) | None => return None,
             Some(parent) => pid = parent,
         }
     }

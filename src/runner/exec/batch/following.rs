@@ -115,12 +115,14 @@ impl Following {
     /// Makes sure that the job has a number: that of an earlier run, or a new one.
     fn ensure_submitted(&mut self) -> Result<(), Failure> {
         if self.number().is_some() {
+            self.tell(format!("{} was submitted by an earlier run", self.name()));
             return Ok(());
         }
         if let Some(submitted) = self.job.submitted.take() {
             // An earlier run ended between writing this and hearing of a number.
             if let Some(job) = self.found(&submitted)? {
                 self.adopt(Submitted { job: Some(job), ..submitted })?;
+                self.tell(format!("{} was submitted by an earlier run", self.name()));
                 return Ok(());
             }
         }
@@ -172,6 +174,7 @@ impl Following {
         let submitted = self.job.submitter.submit(ask, &self.wishes, &mut |text| told.push(text));
         told.into_iter().for_each(|text| self.tell(text));
         self.job.submitted = Some(submitted?);
+        self.tell(format!("{} was submitted", self.name()));
         Ok(())
     }
 
@@ -181,8 +184,6 @@ impl Following {
         self.state.standing = None;
         self.state.since = None;
         self.job.watch.follow(&number, self.state.notify.clone());
-        let text = format!("{} was submitted", self.name());
-        self.tell(text);
     }
 
     fn forget(&mut self) {

@@ -28,9 +28,10 @@ use std::time::Duration;
 
 use self::following::{Following, Job};
 use self::papers::{Order, Papers};
-use self::queue::Queue;
+use self::queue::{Queue, Standing};
 use self::submit::{Pending, Submitter};
 use self::watch::Watch;
+use super::attempt::Attempt;
 use super::executor::{Execution, Executor, Start, Work};
 use super::job::Description;
 use super::{Failure, Visible};
@@ -85,6 +86,54 @@ impl Batch {
             belongs_to: PathBuf::from(&start.belongings.name),
         })
     }
+
+    /// Ends a job that an earlier run submitted and whose result nobody will take, and waits until it has ended.
+    ///
+    /// # Errors
+    /// The batch system has answered neither the request nor the question, or the folder can't be cleared.
+    pub fn end(&self, folder: &Path) -> Result<(), Failure> {
+        let papers = Papers(folder.to_owned());
+        let failed = |error: std::io::Error| Failure::new(format!("failed to clear {}: {error}", folder.display()));
+        let job = papers.submitted().ok().flatten().and_then(|submitted| submitted.job);
+        if let Some(job) = job {
+            let name = format!("job {job} of `{}`", self.submitter.executor);
+            let unanswered = |why| Failure::new(format!("failed to end {name}: {why}")).with_help("try again later");
+            let jobs = [job.clone()];
+            self.submitter.queue.cancel(&jobs).map_err(unanswered)?;
+            while self.submitter.queue.standings(&jobs).map_err(unanswered)?.get(&job).is_some_and(Standing::is_open) {
+                std::thread::sleep(self.watch.glance());
+            }
+        }
+        papers.close().map_err(failed)
+    }
+}
+
+/// The command's jobs in these folders that were submitted to an executor, and which one.
+///
+/// A command writes into the workspace, so it can't go on without the run that moved its earlier outputs aside.
+pub fn submitted_commands(folders: &Path) -> Vec<(PathBuf, String)> {
+    let entries = std::fs::read_dir(folders).into_iter().flatten().flatten();
+    let submitted = entries.filter_map(|entry| {
+        let papers = Papers(entry.path());
+        let submitted = papers.submitted().ok()??;
+        let order = papers.order().ok()??;
+        matches!(order.work, Work::Command(_)).then(|| (entry.path(), submitted.executor))
+    });
+    submitted.collect()
+}
+
+/// Takes the job in this folder back from whatever executes it: its attempt ends by itself, or finds nothing to do. Returns
+/// what messages call it.
+///
+/// # Errors
+/// The folder or the file beside the slot can't be changed.
+pub fn withdraw(folder: &Path, attempt: &Path) -> std::io::Result<Option<String>> {
+    let papers = Papers(folder.to_owned());
+    let Some(submitted) = papers.submitted().unwrap_or_default() else { return Ok(None) };
+    papers.withdraw()?;
+    Attempt::take(attempt, "withdrawn")?;
+    let number = submitted.job.unwrap_or_else(|| "without a number".to_owned());
+    Ok(Some(format!("job {number} of `{}`", submitted.executor)))
 }
 
 impl Executor for Batch {

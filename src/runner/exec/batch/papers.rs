@@ -163,6 +163,12 @@ impl Papers {
         Ok(())
     }
 
+    /// Takes the order back, so that a node finds nothing to do.
+    pub(super) fn withdraw(&self) -> io::Result<()> {
+        if_there(fs::remove_file(self.0.join("order.json")))?;
+        self.close()
+    }
+
     /// Removes what earlier attempts have left.
     pub(super) fn sweep(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.0)? {

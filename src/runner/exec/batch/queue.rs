@@ -45,6 +45,14 @@ pub(super) struct Standing {
     pub(super) restarts: u32,
 }
 
+impl Standing {
+    /// Whether it may still run.
+    pub(super) fn is_open(&self) -> bool {
+        use Phase::{Held, Running, Stuck, Unknown, Waiting};
+        matches!(self.phase, Waiting | Held | Stuck | Running | Unknown(_))
+    }
+}
+
 /// The state of a job, as far as it makes a difference here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {

@@ -256,7 +256,8 @@ impl Drop for Submitter {
             let is_over = |job: &str| {
                 let submitted = Papers(PathBuf::from(job)).submitted();
                 // One that can't be read may be open.
-                submitted.is_ok_and(|submitted| submitted.is_none_or(|s| !folder.ends_with(format!("{ARRAY}{}", s.label))))
+                submitted
+                    .is_ok_and(|submitted| submitted.is_none_or(|s| !folder.ends_with(format!("{ARRAY}{}", s.label))))
             };
             if list.lines().all(is_over) {
                 let _ = fs::remove_dir_all(folder);
