@@ -5,6 +5,7 @@
 mod aliases;
 mod attempts;
 mod bad_input;
+mod bucket;
 mod cache;
 mod checkpoint_import;
 mod command_pipeline;

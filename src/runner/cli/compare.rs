@@ -1,5 +1,6 @@
 //! `compare`: the results of several pipelines or sweep members in one table.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
 
@@ -53,8 +54,8 @@ pub(super) struct Compare {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     /// Read-only fallback cache; may be repeated; also INTRADA_SHARED_CACHES
-    #[arg(long, value_name = "DIR")]
-    shared_cache: Vec<PathBuf>,
+    #[arg(long, value_name = "DIR|URL")]
+    shared_cache: Vec<OsString>,
     /// One value per line, as in `2.last 0.451`, for grep
     #[arg(long, conflicts_with_all = ["format", "by_image"])]
     long: bool,

@@ -47,9 +47,10 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::event::full_disk;
 use crate::exec::batch::node;
 use crate::exec::local::supervisor;
-use crate::pipeline::{Look, Problems};
+use crate::pipeline::{Look, Pipeline, Problems, Upstream};
 use crate::shell;
 use crate::shown;
+use crate::store::upstream::{Location, Shared};
 
 /// Success, also when there was nothing to do.
 const DONE: u8 = 0;
@@ -121,9 +122,9 @@ struct Source {
     /// Cache folder; default: cache/ in the workspace; also INTRADA_CACHE
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Read-only fallback cache; may be repeated; also INTRADA_SHARED_CACHES, a list like PATH
-    #[arg(long, value_name = "DIR")]
-    shared_cache: Vec<PathBuf>,
+    /// Read-only fallback cache: a folder or s3://…; may be repeated; also INTRADA_SHARED_CACHES, a list like PATH
+    #[arg(long, value_name = "DIR|URL")]
+    shared_cache: Vec<OsString>,
 }
 
 impl Source {
@@ -132,18 +133,25 @@ impl Source {
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
         let sets = self.set.iter().map(|set| ("--set", set.clone()));
         let cache = self.cache.iter().map(|cache| ("--cache", path(cache)));
-        let shared = self.shared_cache.iter().map(|cache| ("--shared-cache", path(cache)));
+        let shared = self.shared_cache.iter().map(|cache| ("--shared-cache", cache.to_string_lossy().into_owned()));
         let options =
             sets.chain(cache).chain(shared).map(|(option, value)| format!(" {option} {}", shell::word(&value)));
         format!("{}{}", shell::word(&path(&self.file)), options.collect::<String>())
     }
 }
 
-/// The shared caches: those of the command line, then those of the environment.
-fn shared_caches(typed: &[PathBuf]) -> Vec<PathBuf> {
+/// The shared caches: those of the command line, then those of the pipeline file, then those of the environment.
+fn shared_caches(typed: &[OsString], pipeline: Option<&Pipeline>) -> Vec<Shared> {
     let list = std::env::var_os("INTRADA_SHARED_CACHES").unwrap_or_default();
-    let named = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
-    typed.iter().cloned().chain(named).collect()
+    let typed = typed.iter().map(|text| Shared::to_read(Location::read(text)));
+    let named = pipeline.into_iter().flat_map(|pipeline| {
+        let shared = |upstream: &Upstream| Shared {
+            at: Location::read(upstream.url.as_ref()).below(&pipeline.root),
+            push: upstream.push,
+        };
+        pipeline.upstreams.iter().map(shared)
+    });
+    typed.chain(named).chain(Location::list(&list).into_iter().map(Shared::to_read)).collect()
 }
 
 /// The cache folder of the command line, else of the environment.

@@ -24,7 +24,7 @@ impl Source {
     fn opened(&self, executor: Option<&str>, access: Access) -> Result<Session, Refusal> {
         let (pipeline, graph) = graph::load_for(&self.file, &self.set, executor)?;
         let cache = cache_folder(self.cache.as_ref());
-        let shared = shared_caches(&self.shared_cache);
+        let shared = shared_caches(&self.shared_cache, Some(&pipeline));
         outputs_beside(&pipeline, cache.as_deref())?;
         let opened = Session::open(pipeline, graph, cache.as_deref(), &shared, access);
         if let (Ok(session), Access::Look) = (&opened, access) {

@@ -55,6 +55,9 @@ pub(super) struct Conduct {
     jobs: Option<u16>,
     #[command(flatten)]
     pub(super) place: Place,
+    /// Don't wait until results are in shared caches; `cache push` copies the rest
+    #[arg(long)]
+    no_wait_upload: bool,
     /// Text for people, or JSON Lines on stdout
     #[arg(long, default_value = "text")]
     pub(super) format: Format,
@@ -132,6 +135,7 @@ impl Conduct {
             jobs: self.jobs.map(usize::from),
             device: self.place.device.clone(),
             detach: false,
+            pushes_later: self.no_wait_upload,
         })
     }
 

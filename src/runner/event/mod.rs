@@ -141,6 +141,17 @@ pub enum Event {
         /// The stage's name.
         stage: String,
     },
+    /// The stage's outputs are copied to a shared cache. Other stages run meanwhile.
+    Pushing {
+        /// The stage's name.
+        stage: String,
+        /// The shared cache; empty at first.
+        to: String,
+        /// Bytes that were sent.
+        bytes: u64,
+        /// Bytes to send.
+        of: u64,
+    },
     /// The stage's outputs are restored from the cache. Nothing else happens meanwhile.
     Restoring {
         /// The stage's name.
@@ -242,6 +253,8 @@ pub struct Totals {
     pub seconds: f64,
     /// The original cost of the hits.
     pub saved: f64,
+    /// Results in the cache that are still to be copied to shared caches.
+    pub unpushed: usize,
 }
 
 impl Totals {

@@ -5,6 +5,7 @@
 //! the file ([`pipeline`], [`dataset`], [`model`], [`execution`], [`executor`]) have the same form. Rules across keys or stages are code, in
 //! `pipeline`.
 
+pub mod cache;
 mod checkpoint_import;
 pub mod classes;
 mod command;

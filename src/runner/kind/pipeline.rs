@@ -10,7 +10,8 @@ use super::{KeySpec, ValueType, classes, executor, instruction_set};
 pub const FORMAT: i64 = 1;
 
 /// The sections of a pipeline file, besides `format`.
-pub const SECTIONS: &[&str] = &["pipeline", "resources", "executors", "classes", "datasets", "models", "stages"];
+pub const SECTIONS: &[&str] =
+    &["pipeline", "resources", "executors", "cache", "classes", "datasets", "models", "stages"];
 
 /// `[pipeline]`.
 pub const KEYS: &[KeySpec] = &[

@@ -52,8 +52,19 @@ pub(super) fn check(
     let datasets_used = dataset_list.iter().map(|it| ("data set", &it.name, it.span)).zip(used_datasets);
     let models_used = model_list.iter().map(|it| ("model", &it.name, it.span)).zip(used_models);
     check_used(datasets_used.chain(models_used), problems);
-    let Header { name, seed, device, device_span, threads, instruction_set, resources, executors, classes, .. } =
-        header;
+    let Header {
+        name,
+        seed,
+        device,
+        device_span,
+        threads,
+        instruction_set,
+        resources,
+        executors,
+        upstreams,
+        classes,
+        ..
+    } = header;
     Pipeline {
         file: file.to_owned(),
         root: root.to_owned(),
@@ -65,6 +76,7 @@ pub(super) fn check(
         instruction_set: instruction_set.map(|(set, _)| set),
         resources,
         executors: executors.list,
+        upstreams,
         classes,
         datasets: dataset_list,
         stages,

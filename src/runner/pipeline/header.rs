@@ -1,4 +1,4 @@
-//! `[pipeline]`, `[resources]`, `[executors.…]` and `[[classes]]`: settings for all stages.
+//! `[pipeline]`, `[resources]`, `[executors.…]`, `[cache]` and `[[classes]]`: settings for all stages.
 //!
 //! Knows no stage; whether any needs the classes is checked when the stages are read.
 
@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::Class;
+use super::cache::{Upstream, read_cache};
 use super::execution::{Resources, read_resources};
 use super::executors::{Executors, read_executors};
 use super::near::did_you_mean;
@@ -30,12 +31,13 @@ pub(super) struct Header {
     pub instruction_set: Option<(&'static InstructionSet, Span)>,
     pub resources: Resources,
     pub executors: Executors,
+    pub upstreams: Vec<Upstream>,
     pub classes: Vec<Class>,
     /// Whether the file says anything about classes, rightly or wrongly.
     pub has_classes: bool,
 }
 
-/// Reads `[pipeline]`, `[resources]`, `[executors.…]` and `[[classes]]`. `file` is the path of the pipeline file.
+/// Reads `[pipeline]`, `[resources]`, `[executors.…]`, `[cache]` and `[[classes]]`. `file` is the path of the pipeline file.
 pub(super) fn read_header(reader: &mut Reader<'_>, table: &Table, file: &Path, root: &Path) -> Header {
     let nothing = Table::default();
     let (section, span) = section(reader, table, "pipeline").unwrap_or((&nothing, Span::FILE));
@@ -44,6 +46,7 @@ pub(super) fn read_header(reader: &mut Reader<'_>, table: &Table, file: &Path, r
     Header {
         resources: read_resources(reader, table, (&device, values.span("device"))),
         executors: read_executors(reader, table, root, &values),
+        upstreams: read_cache(reader, table),
         name: pipeline_name(reader, values.get("name"), values.has("name"), file),
         seed: values.integer("seed").unwrap_or_default().unsigned_abs(),
         device,

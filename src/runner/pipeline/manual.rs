@@ -9,7 +9,9 @@ use super::near::nearest;
 use super::reference::{condition, meaning};
 use super::value::Value;
 use super::words::expected;
-use crate::kind::{self, KeySpec, Kind, Presence, Variant, classes, dataset, execution, executor, model, pipeline};
+use crate::kind::{
+    self, KeySpec, Kind, Presence, Variant, cache, classes, dataset, execution, executor, model, pipeline,
+};
 
 /// A manual page.
 #[derive(Clone, Debug)]
@@ -82,6 +84,7 @@ pub fn pages() -> Vec<Page> {
         .chain(forms("executors", "kind", executor::SYSTEMS))
         .chain(section("pipeline", "[pipeline]", "Settings for all stages.", keys(pipeline::KEYS)))
         .chain(section("resources", "[resources]", "Resources for running stages.", keys(execution::RESOURCES)))
+        .chain(section("cache", "[[cache.upstream]]", "Shared caches.", keys(cache::UPSTREAM_KEYS)))
         .chain(section("classes", "[[classes]]", "Custom classes, and the named class sets.", Body::ClassSets))
         .collect()
 }

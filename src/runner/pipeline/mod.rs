@@ -5,6 +5,7 @@
 //! has resolved names and defaults, with positions for messages.
 
 mod across;
+mod cache;
 mod check;
 mod datasets;
 mod draft;
@@ -43,6 +44,7 @@ mod words;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use cache::Upstream;
 pub use draft::{Draft, near_file, root_of};
 pub use execution::{Demand, Execution, Resources};
 pub use executors::{Commands, Executor, Slurm, System, filled};
@@ -95,6 +97,8 @@ pub struct Pipeline {
     pub resources: Resources,
     /// The batch systems that stages can run on, in the order of the file. Never part of a key.
     pub executors: Vec<Executor>,
+    /// Shared caches, in the order in which they are asked. Never part of a key.
+    pub upstreams: Vec<Upstream>,
     /// The classes, by index; empty if all stages are commands.
     pub classes: Vec<Class>,
     /// The data sets, in the order of the file.

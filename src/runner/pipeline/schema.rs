@@ -8,7 +8,8 @@ use serde_json::{Map, Value as Json, json};
 use super::read::all;
 use super::value::Value;
 use crate::kind::{
-    self, Interval, KeySpec, Keys, Presence, Runs, ValueType, Variant, dataset, execution, executor, model, pipeline,
+    self, Interval, KeySpec, Keys, Presence, Runs, ValueType, Variant, cache, dataset, execution, executor, model,
+    pipeline,
 };
 
 /// The names of stages, data sets, models and pipelines.
@@ -51,6 +52,7 @@ pub fn schema() -> Json {
             "pipeline": table(&[pipeline::KEYS], &[], "Settings for all stages."),
             "resources": resources(),
             "executors": named("Batch systems to run stages on.", choice("kind", variants(executor::SYSTEMS))),
+            "cache": cache(),
             "classes": {
                 "description": "The classes by index, if `classes` of [pipeline] names no set.",
                 "type": "array",
@@ -70,6 +72,17 @@ fn resources() -> Json {
     let mut table = table(&[execution::RESOURCES], &[], "Resources for running stages.");
     table["additionalProperties"] = json!({ "type": "integer", "minimum": 1 });
     table
+}
+
+/// `[cache]`.
+fn cache() -> Json {
+    let mut section = table(&[], &[], "Shared caches, besides the cache folder.");
+    section["properties"][cache::UPSTREAM] = json!({
+        "description": "Shared caches, in the order in which they are asked.",
+        "type": "array",
+        "items": table(&[cache::UPSTREAM_KEYS], &[], "A shared cache."),
+    });
+    section
 }
 
 /// A form of a table that a key selects.

@@ -135,7 +135,9 @@ impl Run<'_> {
             return;
         }
         let needs: Vec<&Need> = self.jobs.ready.needs(|node| !engine.is_in_doubt(node)).collect();
-        let is_in_its_way = |running: &Running| needs.iter().any(|need| running.lent.competes_with(need));
+        let is_in_its_way = |running: &Running| {
+            needs.iter().any(|need| running.lent.as_ref().is_some_and(|lent| lent.competes_with(need)))
+        };
         if !self.jobs.running.values().filter(|running| is_in_its_way(running)).all(in_doubt) {
             return;
         }
@@ -155,7 +157,7 @@ impl Run<'_> {
         self.jobs = jobs;
         let (wiring, pipeline) = (&self.planner.wiring, &self.session.pipeline);
         for running in self.jobs.running.values_mut() {
-            self.slots.reserve(&running.lent);
+            running.lent.iter().for_each(|lent| self.slots.reserve(lent));
             let is_there = |stage: &Stage| stage.outputs.iter().map(|output| &output.path).eq(&running.places);
             let successor =
                 wiring.iter().find(|(_, what)| what.stage().is_some_and(|stage| is_there(pipeline.stage(stage))));
@@ -210,6 +212,7 @@ impl Run<'_> {
             }
         };
         order.forced = is_forced;
+        order.pushes_later = self.options.pushes_later;
         let name = self.session.pipeline.stage(stage).name.clone();
         order.unfinished = self.session.unfinished(self.session.pipeline.stage(stage));
         self.session.note_attempt(self.session.pipeline.stage(stage), key, &order.unfinished);
@@ -223,7 +226,7 @@ impl Run<'_> {
             places: order.outputs.iter().map(|output| output.path.clone()).collect(),
             successor: None,
             control: Arc::clone(&control),
-            lent,
+            lent: Some(lent),
             started: Instant::now(),
             pulse: Pulse::new(Instant::now(), pulse::limit()),
             kill_at: None,
@@ -239,6 +242,7 @@ impl Run<'_> {
         std::thread::spawn(move || {
             let tell = |news| drop(send.send(Message::News(job, news)));
             let context = Context { store: &store, executor: &*executor, control: &control, tell: &tell };
+            let pushes_later = order.pushes_later;
             let perform = || order.perform(&context);
             let result = match lookout {
                 Some(lookout) => lookout.during(&control, |text| tell(News::Remark(text)), perform),
@@ -246,6 +250,10 @@ impl Run<'_> {
             };
             // The loop listens until every job has answered.
             let _ = send.send(Message::Ended(job, Box::new(result)));
+            if pushes_later {
+                // As far as it gets until the run ends. The rest stays noted.
+                let _ = store.push(key, &mut |_| true);
+            }
         });
         true
     }
@@ -258,10 +266,16 @@ impl Run<'_> {
         (!self.hears_of_changes).then(|| Lookout::new(guard(), &order.root, kind, job))
     }
 
+    /// A job occupies nothing any more, though it hasn't ended.
+    pub(super) fn release(&mut self, job: JobId) {
+        let lent = self.jobs.running.get_mut(&job).and_then(|running| running.lent.take());
+        lent.into_iter().for_each(|lent| self.slots.take_back(lent));
+    }
+
     /// A job has ended. Returns the look-ups that waited for its place.
     pub(super) fn ended(&mut self, job: JobId, result: Result<Performed, Failure>) -> Vec<(NodeId, Key)> {
         let running = self.jobs.running.remove(&job).expect("a job ends once");
-        self.slots.take_back(running.lent);
+        running.lent.into_iter().for_each(|lent| self.slots.take_back(lent));
         match running.node {
             Some(node) => {
                 self.results.entry(node).or_default().seconds = running.started.elapsed().as_secs_f64();

@@ -3,10 +3,11 @@
 //! Knows the store, leases and publishing, not the graph, and not how a job runs: an executor is asked for that. An [`Order`]
 //! comes in with everything in it; what comes out is the trace with the outputs in place, or a failure that left the workspace
 //! as it was. The order of steps is what makes a kill harmless: perform in staging, insert objects, publish the trace, drop the
-//! resume slot, put in place.
+//! resume slot, copy to shared caches, put in place.
 
 mod command;
 mod desk;
+mod push;
 #[cfg(test)]
 mod tests;
 
@@ -86,6 +87,8 @@ pub struct Order {
     pub retries: u32,
     /// What its jobs need, and how long an attempt may take.
     pub request: Request,
+    /// Whether somebody else copies its result to shared caches, after it has ended.
+    pub pushes_later: bool,
 }
 
 /// What an order is carried out with.
@@ -148,8 +151,9 @@ impl Order {
             // It has read everything. A run that waits for these places may hold those of its outputs.
             drop(claims);
         }
-        let recorded = Recorded::own(trace);
-        let placed = self.place(store, &recorded, control, tell)?;
+        // The trace names them now. A long transfer must not hold gc back.
+        drop(stored);
+        let (recorded, placed) = self.push_and_place(context, Recorded::own(trace))?;
         Ok(Performed { trace: recorded.trace, placed, fresh: true, earlier })
     }
 

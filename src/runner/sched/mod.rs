@@ -68,6 +68,8 @@ pub struct Options {
     pub device: Option<String>,
     /// End once only jobs of batch systems are left, which go on.
     pub detach: bool,
+    /// Whether neither stages nor the run wait until results are copied to shared caches.
+    pub pushes_later: bool,
 }
 
 impl Options {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::exec::job::Event;
-use crate::store::Holder;
+use crate::store::{Holder, Sent};
 
 /// A report of a running job.
 pub enum News {
@@ -31,6 +31,8 @@ pub enum News {
     },
     /// The job is done; its outputs are being stored.
     Storing,
+    /// Its result is being copied to shared caches. It occupies nothing any more.
+    Pushing(Sent),
     /// A remark, printed after the stage's name.
     Remark(String),
     /// It failed, and meanwhile these input files had changed, and these input folders had new files.

@@ -119,6 +119,7 @@ pub fn order(
         forced: false,
         retries: stage.execution.retries,
         request: request(stage, lent),
+        pushes_later: false,
     })
 }
 

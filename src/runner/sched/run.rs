@@ -21,6 +21,7 @@ use crate::store::{Artifact, Error, Holder, Recorded};
 use crate::watch::Change;
 
 use super::message::Message;
+use super::news::News;
 use super::places;
 use super::planner::{Planner, placement};
 use super::reads::Secured;
@@ -142,6 +143,9 @@ impl Run<'_> {
             let look_ups = match self.jobs.next_message(receive) {
                 Some(Message::News(job, news)) => {
                     self.jobs.hear(job, &news);
+                    if matches!(news, News::Pushing(_)) {
+                        self.release(job);
+                    }
                     self.tell(job, news);
                     continue;
                 }
@@ -421,6 +425,10 @@ impl Run<'_> {
         if self.changed || self.planner.has_read_files() {
             self.save();
         }
+        let store = &self.session.store;
+        // What can't be listed is told by the command that copies it.
+        let unpushed = if store.pushes() { store.unpushed().map_or(0, |unpushed| unpushed.len()) } else { 0 };
+        let totals = Totals { unpushed, ..totals };
         // Garbage of killed runs. What can't be removed stays for the next time.
         let _ = self.session.store.sweep();
         self.reporter.tell(&Event::Closed(totals));

@@ -21,6 +21,7 @@ use crate::inputs::{Inputs, Meter};
 use crate::mark::Stands;
 use crate::pipeline::{Pipeline, Stage};
 use crate::store::index::{Index, StageRecord, record_name};
+use crate::store::upstream::Shared;
 use crate::store::{Attempt, Error, Holder, Store, Visit};
 
 use super::put_aside_event;
@@ -84,7 +85,7 @@ impl Session {
         pipeline: Pipeline,
         graph: StageGraph,
         cache: Option<&Path>,
-        shared: &[PathBuf],
+        shared: &[Shared],
         access: Access,
     ) -> Result<Session, Error> {
         let place = cache.map_or_else(|| pipeline.root.join("cache"), Path::to_owned);

@@ -18,7 +18,7 @@ use crate::pipeline::StageId;
 use crate::plain;
 use crate::shell;
 use crate::store::index::{PlacedOutput, StageRecord};
-use crate::store::{Holder, Trace};
+use crate::store::{Holder, Sent, Trace};
 
 use super::message::JobId;
 use super::news::News;
@@ -55,6 +55,7 @@ impl Run<'_> {
                 put_aside_event(&self.session.pipeline.root, &stage, &output, &to, unfinished)
             }
             News::Storing => Event::Storing { stage },
+            News::Pushing(Sent { to, bytes, of }) => Event::Pushing { stage, to, bytes, of },
             News::Remark(text) => Event::Warning(format!("{stage} {text}")),
             News::Retrying(at) => Event::Retrying { stage, attempt: at.attempt, of: at.of, reason: at.reason },
             News::Standing(text) => Event::Standing { stage, text },

@@ -57,8 +57,8 @@ pub(super) struct Running {
     /// For a job started under another version of the pipeline file: the node with the same outputs, which may come to want it.
     pub(super) successor: Option<NodeId>,
     pub(super) control: Arc<Control>,
-    /// What it occupies.
-    pub(super) lent: Lent,
+    /// What it occupies; `None` once it only copies its result to shared caches.
+    pub(super) lent: Option<Lent>,
     pub(super) started: Instant,
     pub(super) pulse: Pulse,
     /// When to kill it; `None` until it is asked to stop.
@@ -128,7 +128,7 @@ impl Jobs {
                 // It may wait for days.
                 running.pulse.excuse();
             }
-            News::Waiting(_) | News::Storing => running.pulse.excuse(),
+            News::Waiting(_) | News::Storing | News::Pushing(_) => running.pulse.excuse(),
             _ => running.pulse.hear(Instant::now()),
         }
     }

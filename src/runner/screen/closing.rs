@@ -32,6 +32,13 @@ pub fn lines(totals: &Totals) -> Vec<String> {
     if totals.saved >= 1.0 {
         lines.push(format!("{} of work was reused", duration(totals.saved)));
     }
+    if totals.unpushed > 0 {
+        let what = match totals.unpushed {
+            1 => "1 result is".to_owned(),
+            more => format!("{} are", plural(more, "result")),
+        };
+        lines.push(format!("{what} not in all shared caches yet: `intrada-run cache push` copies the rest"));
+    }
     lines
 }
 
@@ -49,6 +56,13 @@ mod tests {
         );
         let stopped = Totals { failed: 1, cancelled: 1, ..Totals::default() };
         assert_eq!(first(stopped), "Interrupted: 2 stages in 0.0 s: 1 failed, 1 cancelled");
+    }
+
+    #[test]
+    fn what_was_not_copied_is_counted() {
+        let last = |unpushed| lines(&Totals { unpushed, ..Totals::default() }).pop().unwrap();
+        let rest = "not in all shared caches yet: `intrada-run cache push` copies the rest";
+        assert_eq!([last(1), last(2)], [format!("1 result is {rest}"), format!("2 results are {rest}")]);
     }
 
     #[test]

@@ -34,6 +34,7 @@ fn clean(event: &mut Event) {
         }
         Event::Dropped { stage } | Event::Resumed { stage, .. } => one_line(stage),
         Event::Storing { stage } | Event::Restoring { stage } => one_line(stage),
+        Event::Pushing { stage, to, .. } => [stage, to].into_iter().for_each(one_line),
         Event::Progress { stage, unit, values, .. } => {
             [stage, unit].into_iter().chain(values.iter_mut().map(|(name, _)| name)).for_each(one_line);
         }

@@ -29,6 +29,10 @@ impl<W: Write> Reporter for JsonLines<W> {
             }
             // Only useful for people; a program waits for the next event.
             Event::Storing { .. } | Event::Restoring { .. } => return,
+            Event::Pushing { to, .. } if to.is_empty() => return,
+            Event::Pushing { stage, to, bytes, of } => {
+                json!({"event": "stage-pushing", "stage": stage, "to": to, "bytes": bytes, "of": of})
+            }
             Event::PutAside { stage, output, to, unfinished } => {
                 json!({"event": "put-aside", "stage": stage, "output": output, "to": to, "unfinished": unfinished})
             }
@@ -61,7 +65,7 @@ fn finished_line(finished: &Finished) -> serde_json::Value {
 }
 
 fn closed_line(totals: &Totals) -> serde_json::Value {
-    json!({
+    let mut line = json!({
         "event": "run-finished",
         "ran": totals.ran,
         "hit": totals.hit,
@@ -72,7 +76,11 @@ fn closed_line(totals: &Totals) -> serde_json::Value {
         "submitted": totals.submitted,
         "pending": totals.pending,
         "seconds": milliseconds(totals.seconds),
-    })
+    });
+    if totals.unpushed > 0 {
+        line["unpushed"] = json!(totals.unpushed);
+    }
+    line
 }
 
 fn milliseconds(seconds: f64) -> f64 {

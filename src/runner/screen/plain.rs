@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::closing;
 use crate::event::{Event, Finished, Outcome, Reporter, Totals};
-use crate::measures::{brief, count, duration};
+use crate::measures::{brief, count, duration, size};
 use crate::shown;
 
 /// Maximum time between progress lines of a running stage.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+/// Bytes to copy to a shared cache that are worth a line: they take seconds.
+const WORTH_A_LINE: u64 = 32 << 20;
 /// Minimum time between progress lines.
 const BREATH: Duration = Duration::from_secs(2);
 
@@ -202,7 +204,10 @@ impl<W: Write> Reporter for Plain<W> {
             Event::Warning(text) => {
                 let _ = writeln!(self.out, "warning: {text}");
             }
-            Event::Restoring { .. } | Event::Storing { .. } => {}
+            Event::Pushing { stage, to, bytes: 0, of } if *of >= WORTH_A_LINE => {
+                self.line("copying", stage, &format!("{} to {to}", size(*of)));
+            }
+            Event::Restoring { .. } | Event::Storing { .. } | Event::Pushing { .. } => {}
             Event::Closed(totals) => self.closed(totals),
         }
         let _ = self.out.flush();

@@ -17,6 +17,7 @@
 //!   workspaces/<id>/      of one workspace: its place, its runs at work, what they have put aside for as long as they do, and
 //!                         the index: what its files were when last seen
 //!   pins/<key>            keeps a result from gc
+//!   unpushed/<key>.json   a result that is still to be copied to shared caches
 //!   tmp/                  everything starts here and is renamed into its place when it is complete
 //!   quarantine/           damaged objects and traces, for whoever wants to know what happened
 //!   orphans/              what only a person has, an edited output or a file of their own, and an output took the place of
@@ -63,6 +64,7 @@ pub mod stat;
 mod strange;
 mod trace;
 pub mod tree;
+mod unpushed;
 pub mod upstream;
 mod usage;
 pub mod verify;
@@ -80,9 +82,11 @@ pub use self::job_folder::JobFolder;
 pub use self::lease::{Attempt, Hold, Holder, Lease};
 pub use self::objects::{Health, Take, Verified};
 pub use self::pin::Pin;
+pub use self::push::Sent;
 pub use self::restore::Restored;
 pub use self::slot::ResumeSlot;
 pub use self::trace::{Recorded, Trace, TracedOutput};
+pub use self::unpushed::Unpushed;
 pub use self::usage::{Tally, Usage};
 pub use self::workspace::Visit;
 

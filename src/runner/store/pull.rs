@@ -5,32 +5,33 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read};
-use std::path::PathBuf;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::error::Error;
 use super::objects::{Failed, Staged};
 use super::trace::{Found, decode};
-use super::upstream::{Content, Folder, Thing, Upstream};
+#[cfg(feature = "s3")]
+use super::upstream::Bucket;
+use super::upstream::{Content, Folder, Location, Shared, Thing, Upstream};
 use super::{Recorded, Store};
 use crate::digest::{Digest, FileDigest, Key};
 
 impl Store {
-    /// Adds these stores as upstreams, in this order. A store that doesn't exist or has a newer version is left out with a
-    /// warning.
+    /// Adds these shared caches as upstreams, in this order; one that is named twice, at its first place. One that can't be used
+    /// is left out with a warning.
     #[must_use]
-    pub fn with_shared(mut self, folders: &[PathBuf]) -> Store {
-        let mut roots = HashSet::from([self.root.clone()]);
-        for folder in folders {
-            match Folder::open(folder) {
-                Ok(opened) if !roots.insert(opened.root().to_owned()) => {}
-                Ok(opened) => self = self.with_upstream(Box::new(opened)),
-                Err(error) => {
-                    let name = folder.display().to_string();
-                    let text = format!("the shared cache `{name}` is not used: {}", why_unusable(&error));
-                    self.upstreams.warn(name, text);
+    pub fn with_shared(mut self, shared: &[Shared]) -> Store {
+        let mut known = HashSet::from([Location::Folder(self.root.clone())]);
+        for one in shared {
+            let name = one.at.text().to_string_lossy().into_owned();
+            match open(&one.at, shared.iter().any(|other| other.at == one.at && other.push)) {
+                Ok((at, upstream)) => {
+                    if known.insert(at) {
+                        self = self.with_upstream(upstream);
+                    }
                 }
+                Err(why) => self.upstreams.warn(name.clone(), format!("the shared cache `{name}` is not used: {why}")),
             }
         }
         self
@@ -84,7 +85,7 @@ impl Store {
             let bytes = self.upstreams.ask(asked, thing, read)?;
             let is_intact = FileDigest(Digest::of(&bytes)) == object;
             if !is_intact {
-                self.upstreams.complain_of(asked, thing, "is damaged");
+                self.upstreams.complain_of_damage(asked, object);
             }
             is_intact.then_some(bytes)
         })
@@ -109,7 +110,7 @@ impl Store {
             return Ok(0);
         }
         let staged: Vec<Result<Option<Staged>, Error>> =
-            objects.par_iter().map(|object| self.stage_pulled(*object)).collect();
+            self.upstreams.at_once(|| objects.par_iter().map(|object| self.stage_pulled(*object)).collect());
         let staged: Vec<Staged> = staged.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
         let count = staged.len();
         self.publish_objects(staged)?;
@@ -129,12 +130,37 @@ impl Store {
             });
             match staged.transpose()? {
                 Some(Some(staged)) => return Ok(Some(staged)),
-                Some(None) => self.upstreams.complain_of(asked, Thing::Object(object), "is damaged"),
+                Some(None) => self.upstreams.complain_of_damage(asked, object),
                 None => {}
             }
         }
         Ok(None)
     }
+}
+
+/// Opens a shared cache. Returns its resolved location, too. `push`: whether it also takes results.
+///
+/// # Errors
+/// Why it can't be used.
+fn open(at: &Location, push: bool) -> Result<(Location, Box<dyn Upstream>), String> {
+    match at {
+        Location::Folder(folder) => {
+            let opened = Folder::open(folder).map_err(|error| why_unusable(&error))?;
+            Ok((Location::Folder(opened.root().to_owned()), Box::new(opened)))
+        }
+        Location::Bucket(url) => Ok((at.clone(), open_bucket(url, push)?)),
+    }
+}
+
+#[cfg(feature = "s3")]
+fn open_bucket(url: &str, push: bool) -> Result<Box<dyn Upstream>, String> {
+    let bucket = Bucket::open(url, push, std::env::vars_os()).map_err(|error| error.to_string())?;
+    Ok(Box::new(bucket))
+}
+
+#[cfg(not(feature = "s3"))]
+fn open_bucket(_url: &str, _push: bool) -> Result<Box<dyn Upstream>, String> {
+    Err(super::upstream::WITHOUT_BUCKETS.to_owned())
 }
 
 /// Why the folder of a shared cache can't be opened.

@@ -197,20 +197,29 @@ impl Store {
         })
     }
 
-    /// Stores a record, replacing an earlier one of its key, and pushes the result to the upstreams that take results. Its
-    /// objects must have been stored before, and so must `listings`, the objects that its manifest names.
+    /// The record of `key` in this store, with its bytes.
+    pub(super) fn own_record(&self, key: Key) -> Result<Option<(Trace, Vec<u8>)>, Error> {
+        let path = self.trace_path(key);
+        let Some(bytes) = strange::read(&path).at("read", &path)?.bytes() else { return Ok(None) };
+        Ok(match decode(&bytes, key) {
+            Found::Trace(trace) => Some((*trace, bytes)),
+            Found::OtherFormat | Found::Damaged => None,
+        })
+    }
+
+    /// Stores a record, replacing an earlier one of its key, and notes that it is to be pushed, if there are upstreams that take
+    /// results ([`Store::push`]). Its objects must have been stored before, and so must `listings`, the objects that its manifest
+    /// names.
     ///
     /// The holder of the key's lease looks the key up again before computing it, so a record is replaced only if it was damaged,
     /// lost an object, or the stage was forced to run.
     ///
     /// # Errors
-    /// [`Error::Io`] of this store. A failed push is a warning: see [`Store::complaints`].
+    /// [`Error::Io`].
     pub fn publish(&self, trace: &Trace, listings: &[FileDigest]) -> Result<(), Error> {
         self.note_in_use(trace.key);
-        let bytes = trace.encode();
-        self.publish_file(self.stage_bytes(&bytes)?, &self.trace_path(trace.key))?;
-        self.push(trace, &bytes, listings);
-        Ok(())
+        self.note_push(trace.key, listings)?;
+        self.publish_file(self.stage_bytes(&trace.encode())?, &self.trace_path(trace.key))
     }
 
     /// Notes that the result of `key` was used: gc goes by the modification time of the trace, and by the list of each run in

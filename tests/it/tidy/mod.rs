@@ -25,6 +25,11 @@ const ONE_PLACE: &[(&str, &str)] = &[
     ("mozjpeg", "picture"),
     ("mozjpeg_sys", "picture"),
     ("maud", "runner/report/html"),
+    ("object_store", "runner/store/upstream/bucket"),
+    ("reqwest", "runner/store/upstream/bucket"),
+    ("rustls", "runner/store/upstream/bucket"),
+    ("tokio", "runner/store/upstream/bucket"),
+    ("futures_util", "runner/store/upstream/bucket"),
     ("clap", "runner/cli"),
     ("clap_complete", "runner/cli"),
 ];

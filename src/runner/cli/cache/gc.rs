@@ -128,7 +128,7 @@ impl Gc {
 }
 
 /// The references of a trace's manifest; none if this program can't read the manifest.
-fn needs(trace: &Trace) -> Needs {
+pub(super) fn needs(trace: &Trace) -> Needs {
     let Some(manifest) = manifest(trace) else { return Needs::default() };
     let (inputs, listings) =
         manifest.inputs.into_values().map(|input| (input.digest, input.listing)).unzip::<_, _, Vec<_>, Vec<_>>();

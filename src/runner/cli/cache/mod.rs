@@ -3,8 +3,10 @@
 //! Each works on a whole store; a pipeline only selects the store or its results.
 
 mod amounts;
+mod check;
 mod gc;
 mod pin;
+mod push;
 mod stats;
 mod verify;
 
@@ -26,6 +28,8 @@ pub(super) enum Cache {
     Gc(gc::Gc),
     Pin(pin::Pin),
     Unpin(pin::Unpin),
+    Push(push::Push),
+    Check(check::Check),
 }
 
 impl Cache {
@@ -36,6 +40,8 @@ impl Cache {
             Cache::Gc(command) => command.answer(),
             Cache::Pin(command) => command.answer(),
             Cache::Unpin(command) => command.answer(),
+            Cache::Push(command) => command.answer(),
+            Cache::Check(command) => command.answer(),
         }
     }
 }
@@ -58,6 +64,11 @@ impl Place {
             let source = Source { file: file.clone(), set: Vec::new(), cache: None, shared_cache: Vec::new() };
             return Ok(source.open(access)?.store);
         }
+        Ok(Arc::new(self.open_alone(access)?.with_shared(&shared_caches(&[], None))))
+    }
+
+    /// Opens the cache folder, without a pipeline and without shared caches; fails if it is missing.
+    fn open_alone(&self, access: Access) -> Result<Store, Refusal> {
         let place = cache_folder(self.cache.as_ref()).unwrap_or_else(|| PathBuf::from("cache"));
         if !mark::is_ours(&place) {
             let text = if place.exists() {
@@ -73,7 +84,7 @@ impl Place {
             Access::Run => Store::open(&place),
             Access::Look => Store::look_at(&place),
         };
-        store.map(|store| Arc::new(store.with_shared(&shared_caches(&[])))).map_err(|error| {
+        store.map_err(|error| {
             Refusal::Usage(format!("{:#}", anyhow::Error::new(error).context("failed to open the cache")))
         })
     }

@@ -90,7 +90,8 @@ impl Doctor {
         let pipeline = read.as_ref().map(|(pipeline, _)| pipeline.clone());
         // A cache that can't be opened is reported by its own check.
         let session = read.and_then(|(pipeline, graph)| {
-            Session::open(pipeline, graph, cache.as_deref(), &shared_caches(&[]), Access::Look).ok()
+            let shared = shared_caches(&[], Some(&pipeline));
+            Session::open(pipeline, graph, cache.as_deref(), &shared, Access::Look).ok()
         });
         let mut failed = self.tell(&machine::checks(pipeline.as_ref()))?;
         failed |= self.tell(&storage::checks(&place, session.as_ref()))?;

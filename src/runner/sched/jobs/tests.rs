@@ -103,6 +103,7 @@ impl Scene {
             forced: false,
             retries: 0,
             request: Request::default(),
+            pushes_later: false,
         }
     }
 
@@ -155,6 +156,7 @@ fn in_words(news: &News) -> String {
             Event::Failed { .. } => "failed".to_owned(),
         },
         News::Storing => "storing".to_owned(),
+        News::Pushing(_) => "pushing".to_owned(),
         News::Retrying(at) => format!("attempt {} of {} after: {}", at.attempt, at.of, at.reason),
         News::Remark(text) | News::Standing(text) => text.clone(),
         News::Waiting(_) => "waiting".to_owned(),

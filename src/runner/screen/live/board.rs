@@ -66,6 +66,8 @@ pub(super) enum Doing {
     /// In a batch system: where.
     Standing(String),
     Storing,
+    /// Copying to this shared cache: bytes sent, and bytes to send.
+    Pushing(String, u64, u64),
     Restoring,
 }
 
@@ -116,6 +118,11 @@ impl Board {
             Event::Storing { stage } => {
                 if let Some(running) = self.running(stage) {
                     running.doing = Doing::Storing;
+                }
+            }
+            Event::Pushing { stage, to, bytes, of } => {
+                if let Some(running) = self.running(stage) {
+                    running.doing = Doing::Pushing(to.clone(), *bytes, *of);
                 }
             }
             Event::Resumed { stage, at } => {
@@ -227,7 +234,7 @@ impl Running {
     pub(super) fn seconds_left(&self, recorded: Option<f64>, now: Duration) -> Option<f64> {
         let elapsed = now.saturating_sub(self.since).as_secs_f64();
         match (&self.doing, &self.progress) {
-            (Doing::Storing | Doing::Restoring, _) => Some(0.0),
+            (Doing::Storing | Doing::Pushing(..) | Doing::Restoring, _) => Some(0.0),
             (Doing::Working(_), Some(progress)) => match progress.rate(now) {
                 Some(rate) => Some(progress.to_do() as f64 / rate),
                 None => recorded.map(|seconds| seconds * (1.0 - progress.share())),

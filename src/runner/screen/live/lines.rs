@@ -10,7 +10,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::super::plain::DROPPED;
 use super::board::{Board, Doing, Expected, Progress, Running};
 use crate::event::{Finished, Outcome};
-use crate::measures::{brief, count, duration};
+use crate::measures::{brief, count, duration, size};
 
 /// Maximum number of running stages with their own line; the others are counted.
 const AT_MOST: usize = 8;
@@ -262,6 +262,8 @@ impl Layout {
             (Doing::Waiting(holder), _) => format!("waiting for {holder} for {elapsed}"),
             (Doing::Standing(text), _) => format!("{elapsed}  {text}"),
             (Doing::Storing, _) => "storing its results in the cache".to_owned(),
+            (Doing::Pushing(to, ..), _) if to.is_empty() => "asking the shared caches".to_owned(),
+            (Doing::Pushing(to, bytes, of), _) => format!("copying to {to}: {} of {}", size(*bytes), size(*of)),
             (Doing::Restoring, _) => format!("restoring its results from the cache, {elapsed}"),
         };
         let name = self.name(expected);

@@ -2,10 +2,14 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::store::{Artifact, Placement, Trace, sample};
+
+fn folder(path: &Path) -> Shared {
+    Shared::to_read(Location::Folder(path.to_owned()))
+}
 
 struct Scene {
     dir: tempfile::TempDir,
@@ -25,7 +29,7 @@ fn scene() -> Scene {
 impl Scene {
     fn own(&self) -> Store {
         let own = Store::open(&self.dir.path().join("own")).unwrap();
-        own.with_shared(&[self.dir.path().join("own"), self.dir.path().join("team")])
+        own.with_shared(&["own", "team"].map(|name| folder(&self.dir.path().join(name))))
     }
 
     /// Everything in the shared cache with its stat.
@@ -46,7 +50,7 @@ impl Scene {
 fn what_a_shared_cache_has_is_restored_and_our_own_from_then_on() {
     let scene = scene();
     let (own, before) = (scene.own(), scene.state());
-    let looks = Store::look_at(own.root()).unwrap().with_shared(&[scene.team.root().to_owned()]);
+    let looks = Store::look_at(own.root()).unwrap().with_shared(&[folder(scene.team.root())]);
     assert!(looks.could_restore(&scene.artifact).unwrap() && looks.load(scene.key).unwrap().is_some());
     assert_eq!(own.object_files().unwrap().len(), 0, "looking copies nothing");
     let recorded = own.look_up(scene.key).unwrap().unwrap();

@@ -3,7 +3,11 @@
 //! Knows keys, objects and bytes; no stages, and nothing of the store's own folder. Nothing that an upstream returns is
 //! trusted: the caller hashes it. An upstream that is slow, unreachable or damaged costs time, never a wrong result.
 
+#[cfg(feature = "s3")]
+mod bucket;
+mod checked;
 mod folder;
+mod shared;
 mod upstreams;
 
 use std::collections::HashSet;
@@ -11,10 +15,37 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Read};
 
+#[cfg(feature = "s3")]
+pub(super) use self::bucket::Bucket;
+pub use self::checked::Checked;
 pub(super) use self::folder::Folder;
+pub use self::shared::{Location, Shared};
 pub(super) use self::upstreams::{Asked, Upstreams};
 
 use crate::digest::{FileDigest, Key};
+
+/// What a program without buckets says of a URL.
+#[cfg(not(feature = "s3"))]
+pub(super) const WITHOUT_BUCKETS: &str =
+    "this program was built without buckets; `cargo build --release --features s3` builds it with them";
+
+/// Asks the server of a bucket what it can do, with credentials from the environment. Writes some objects there, and deletes them.
+///
+/// # Errors
+/// It isn't the URL of a bucket.
+#[cfg(feature = "s3")]
+pub fn check(url: &str) -> io::Result<Checked> {
+    bucket::check(url, std::env::vars_os())
+}
+
+/// Refuses: this program was built without buckets.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "s3"))]
+pub fn check(_url: &str) -> io::Result<Checked> {
+    Err(io::Error::other(WITHOUT_BUCKETS))
+}
 
 /// One item of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,13 +99,17 @@ pub trait Upstream: Debug + Send + Sync {
     /// It couldn't be asked.
     fn has(&self, objects: &[FileDigest]) -> io::Result<HashSet<FileDigest>>;
 
+    /// Something about it that a user should know, once it is known. Reported once.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// The way to copy results there; `None` if it is only read.
     fn writer(&self) -> Option<&dyn UpstreamWriter>;
 }
 
 /// The write access of an upstream. Called from several threads at once.
 ///
-/// Pushing is synchronous: a stage whose result is pushed settles when that is done.
 pub trait UpstreamWriter: Sync {
     /// Stores an object under its digest. The content is complete when this returns, or there is none: a reader must never see
     /// half an object. Replacing an object that is there does no harm, because the digest determines its content.
@@ -86,13 +121,18 @@ pub trait UpstreamWriter: Sync {
     /// Stores the record of a key unless there is one, in one step: of several machines that try at the same time, one succeeds.
     /// All objects of the record have been stored before.
     ///
-    /// The first record stays, also if it names other outputs, as it may after training on a GPU. The caller then keeps its own
-    /// result and warns. To make all machines continue with the same outputs, it would have to take over the first record
-    /// before the key's outputs are put in place, as [`Store::keep_pulled`](super::Store::keep_pulled) does after a look-up.
+    /// The first record stays, also if it names other outputs, as it may after training on a GPU. The caller then goes on with the
+    /// first one, see [`Store::push`](super::Store::push).
     ///
     /// # Errors
     /// It couldn't be stored. A conflict whose winner can't be read yet is an error too, after retries.
     fn put_trace_if_absent(&self, key: Key, record: &[u8]) -> io::Result<Put>;
+
+    /// Keeps a record that isn't the first of its key, for people: nobody looks it up. Its objects may be missing.
+    ///
+    /// # Errors
+    /// It couldn't be stored.
+    fn keep_beside(&self, key: Key, record: &[u8]) -> io::Result<()>;
 }
 
 /// The answer to [`UpstreamWriter::put_trace_if_absent`].

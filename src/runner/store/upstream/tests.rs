@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::digest::Digest;
-use crate::store::{Artifact, Placement, Store, Take, Trace, sample};
+use crate::store::{Artifact, Placement, Recorded, Store, Take, Trace, Unpushed, sample};
 
 use memory::{Fault, Memory, Request};
 
@@ -234,6 +234,11 @@ fn a_large_object_is_never_in_memory_as_a_whole() {
     assert!(most_ahead > 0 && most_ahead <= 2 << 20, "{most_ahead}");
 }
 
+/// Pushes a result; the first record if it is another.
+fn push(store: &Store, key: Key) -> Option<Recorded> {
+    store.push(key, &mut |_| true).unwrap()
+}
+
 impl Scene {
     /// Computes the result in a new store and publishes it, with a listing that its manifest names.
     fn published(&self, upstreams: &[&Memory]) -> (Store, FileDigest) {
@@ -241,6 +246,7 @@ impl Scene {
         assert_eq!(store.insert(&self.dir.path().join("from"), Take::Copy).unwrap(), self.artifact);
         let listing = store.insert_bytes(b"a listing of an input").unwrap();
         store.publish(&self.trace, &[listing]).unwrap();
+        assert_eq!(push(&store, self.trace.key), None);
         assert_eq!(store.look_up(self.trace.key).unwrap().unwrap().pulled_from(), None);
         (store, listing)
     }
@@ -257,7 +263,7 @@ fn a_published_result_goes_to_each_upstream_that_takes_results_objects_first() {
         let objects: Vec<FileDigest> = store.object_files().unwrap().iter().map(|file| file.object).collect();
         assert_eq!(
             (heard.len(), heard.last().unwrap()),
-            (objects.len() + 2, &Request::Put(Thing::Trace(scene.trace.key)))
+            (objects.len() + 3, &Request::Put(Thing::Trace(scene.trace.key)))
         );
         assert!(objects.contains(&listing));
         assert!(objects.iter().all(|object| heard.contains(&Request::Put(Thing::Object(*object)))));
@@ -275,24 +281,84 @@ fn what_an_upstream_has_is_not_sent_again() {
     let upstream = scene.upstream("near");
     let (store, listing) = scene.published(&[&upstream]);
     let puts = upstream.heard().into_iter().filter(|request| matches!(request, Request::Put(_)));
-    assert_eq!(Vec::from_iter(puts), [Thing::Object(listing), Thing::Trace(scene.trace.key)].map(Request::Put));
+    assert_eq!(Vec::from_iter(puts), [Request::Put(Thing::Object(listing))]);
     assert_eq!(store.complaints(), [""; 0], "it has the same outputs");
 }
 
-#[test]
-fn a_record_that_is_there_is_not_replaced_and_another_result_is_told() {
-    let scene = scene();
-    let upstream = scene.upstream("near");
-    let (record, bytes) = &scene.things[0];
-    let other = scene.store(&[&upstream]);
+/// Computes another result of the key in a new store, and publishes it.
+fn other_result(scene: &Scene, upstream: &Memory) -> (Store, Trace) {
+    let other = scene.store(&[upstream]);
     let mut trace = scene.trace.clone();
     fs::write(scene.dir.path().join("other"), "other").unwrap();
     trace.outputs[0].artifact = other.insert(&scene.dir.path().join("other"), Take::Copy).unwrap();
     other.publish(&trace, &[]).unwrap();
-    assert_eq!(upstream.state().things[record], *bytes);
-    assert_eq!(other.load(trace.key).unwrap(), Some(trace), "the run goes on with its own");
-    let complaints = other.complaints();
-    assert!(complaints.len() == 1 && complaints[0].contains("another result of demo/a"), "{complaints:?}");
+    (other, trace)
+}
+
+#[test]
+fn the_first_record_stays_and_whoever_comes_later_goes_on_with_it() {
+    let scene = scene();
+    let upstream = scene.upstream("near");
+    let (record, bytes) = &scene.things[0];
+    let (other, trace) = other_result(&scene, &upstream);
+    let own = fs::read(other.trace_path(trace.key)).unwrap();
+    let first = push(&other, trace.key).unwrap();
+    assert_eq!((&first.trace, first.pulled_from()), (&scene.trace, Some("near")));
+    assert_eq!(&upstream.state().things[record], bytes);
+    assert_eq!(upstream.state().beside, [own]);
+    let out = scene.dir.path().join("out");
+    other.restore(&first.trace.outputs[0].artifact, &out, Placement::View).unwrap();
+    other.keep_pulled(&first).unwrap();
+    assert_eq!(other.load(trace.key).unwrap().as_ref(), Some(&scene.trace));
+    assert_eq!((other.unpushed().unwrap(), other.complaints()), (vec![], vec![]));
+}
+
+#[test]
+fn a_record_that_comes_while_objects_are_sent_is_the_first() {
+    let scene = scene();
+    let upstream = Memory::new("near");
+    let (other, trace) = other_result(&scene, &upstream);
+    upstream.state().arrives = Some(scene.things[0].clone());
+    let first = push(&other, trace.key).unwrap();
+    assert_eq!(first.trace, scene.trace);
+    assert_eq!(upstream.state().beside.len(), 1);
+}
+
+#[test]
+fn what_was_not_pushed_is_pushed_later_and_noted_until_then() {
+    let scene = scene();
+    let upstream = Memory::new("near");
+    upstream.state().fault = Fault::Away;
+    let (store, listing) = scene.published(&[&upstream]);
+    let noted = Unpushed { to: ["near".to_owned()].into(), listings: vec![listing] };
+    assert_eq!(store.unpushed().unwrap(), [(scene.trace.key, noted.clone())]);
+    let store = Store::open(store.root()).unwrap();
+    assert_eq!((push(&store, scene.trace.key), store.unpushed().unwrap().len()), (None, 1), "nobody takes it");
+    upstream.state().fault = Fault::None;
+    let store = store.with_upstream(Box::new(upstream.clone()));
+    assert_eq!(store.push(scene.trace.key, &mut |_| false).unwrap(), None);
+    assert_eq!(
+        (store.unpushed().unwrap(), store.complaints()),
+        (vec![(scene.trace.key, noted)], vec![]),
+        "it was stopped"
+    );
+    assert_eq!(push(&store, scene.trace.key), None);
+    assert_eq!(store.unpushed().unwrap(), []);
+    assert!(scene.hit(&scene.store(&[&upstream])).is_some());
+}
+
+#[test]
+fn an_object_that_came_damaged_is_replaced_by_whoever_computes_it_again() {
+    let scene = scene();
+    let upstream = scene.upstream("near");
+    let damaged = Thing::Object(FileDigest(Digest::of(b"two")));
+    upstream.state().things.insert(damaged, b"2".to_vec());
+    let store = scene.store(&[&upstream]);
+    assert_eq!(scene.hit(&store), None);
+    store.insert(&scene.dir.path().join("from"), Take::Copy).unwrap();
+    store.publish(&scene.trace, &[]).unwrap();
+    assert_eq!(push(&store, scene.trace.key), None);
+    assert_eq!(upstream.state().things[&damaged], b"two");
 }
 
 #[test]
@@ -323,6 +389,7 @@ fn a_damaged_object_is_not_pushed_and_neither_is_its_record() {
     fs::remove_file(store.object_path(damaged)).unwrap();
     fs::write(store.object_path(damaged), "2").unwrap();
     store.publish(&scene.trace, &[]).unwrap();
+    push(&store, scene.trace.key);
     let things = upstream.state().things.clone();
     assert!(!things.contains_key(&Thing::Object(damaged)) && !things.contains_key(&Thing::Trace(scene.trace.key)));
     let complaints = store.complaints();

@@ -5,20 +5,27 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::{Thing, Upstream, UpstreamWriter};
+use crate::digest::FileDigest;
 
 /// After this many failures in a row, a remote upstream isn't used any more while the store is open: each failure may have
 /// taken as long as all retries of the upstream.
 const FAILURES_IN_A_ROW: u32 = 3;
+
+/// Objects that are on their way over a network at once: a server answers late, not slowly. Each may have 16 MiB in memory.
+const AT_ONCE: usize = 16;
 
 /// All upstreams of a store.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Upstreams {
     all: Vec<Asked>,
     complaints: Complaints,
+    threads: OnceLock<Option<ThreadPool>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +42,8 @@ pub(in crate::store) struct Asked {
     upstream: Box<dyn Upstream>,
     /// In a row.
     failures: AtomicU32,
+    /// Objects that came damaged from it: it has them, and they have to be replaced.
+    damaged: Mutex<HashSet<FileDigest>>,
 }
 
 impl Asked {
@@ -50,6 +59,15 @@ impl Asked {
         self.upstream.writer()
     }
 
+    pub(in crate::store) fn is_known_damaged(&self, object: FileDigest) -> bool {
+        self.damaged.lock().expect("no code panics while it holds this set").contains(&object)
+    }
+
+    /// An object was stored there again.
+    pub(in crate::store) fn note_replaced(&self, object: FileDigest) {
+        self.damaged.lock().expect("no code panics while it holds this set").remove(&object);
+    }
+
     fn is_given_up(&self) -> bool {
         self.upstream.is_remote() && self.failures.load(Ordering::Relaxed) >= FAILURES_IN_A_ROW
     }
@@ -63,7 +81,24 @@ impl Asked {
 
 impl Upstreams {
     pub(in crate::store) fn add(&mut self, upstream: Box<dyn Upstream>) {
-        self.all.push(Asked { upstream, failures: AtomicU32::new(0) });
+        self.all.push(Asked { upstream, failures: AtomicU32::new(0), damaged: Mutex::default() });
+    }
+
+    /// Those that take results, also those that were given up.
+    pub(in crate::store) fn writers(&self) -> impl Iterator<Item = &Asked> {
+        self.all.iter().filter(|asked| asked.writer().is_some())
+    }
+
+    /// Does work that transfers many objects, on as many threads as that takes.
+    pub(in crate::store) fn at_once<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        if !self.iter().any(|asked| asked.upstream.is_remote()) {
+            return work();
+        }
+        // Without further threads it only takes longer.
+        match self.threads.get_or_init(|| ThreadPoolBuilder::new().num_threads(AT_ONCE).build().ok()) {
+            Some(threads) => threads.install(work),
+            None => work(),
+        }
     }
 
     /// Those still in use.
@@ -144,6 +179,12 @@ impl Upstreams {
         self.warn(subject, text);
     }
 
+    /// Warns about an object that isn't what its name says.
+    pub(in crate::store) fn complain_of_damage(&self, asked: &Asked, object: FileDigest) {
+        asked.damaged.lock().expect("no code panics while it holds this set").insert(object);
+        self.complain_of(asked, Thing::Object(object), "is damaged");
+    }
+
     /// Adds a warning, the first about its subject.
     pub(in crate::store) fn warn(&self, subject: String, text: String) {
         self.complaints.add(subject, text);
@@ -151,6 +192,9 @@ impl Upstreams {
 
     /// The warnings not yet reported.
     pub(in crate::store) fn take_complaints(&self) -> Vec<String> {
+        for text in self.all.iter().filter_map(|asked| asked.upstream.remark()) {
+            self.warn(text.clone(), text);
+        }
         std::mem::take(&mut *self.complaints.untold.lock().expect("no code panics while it holds this list"))
     }
 }

@@ -39,6 +39,10 @@ pub struct Memory {
 #[derive(Debug, Default)]
 pub struct State {
     pub things: BTreeMap<Thing, Vec<u8>>,
+    /// Records that aren't the first of their keys.
+    pub beside: Vec<Vec<u8>>,
+    /// A record that another machine stores before the next one that is put.
+    pub arrives: Option<(Thing, Vec<u8>)>,
     pub heard: Vec<Request>,
     pub fault: Fault,
 }
@@ -123,10 +127,17 @@ impl UpstreamWriter for Memory {
     fn put_trace_if_absent(&self, key: Key, record: &[u8]) -> io::Result<Put> {
         let thing = Thing::Trace(key);
         let mut state = self.hear(Request::Put(thing))?;
+        let arrived = state.arrives.take();
+        state.things.extend(arrived);
         match state.things.get(&thing) {
             Some(first) => Ok(Put::AlreadyThere(first.clone())),
             None => state.take(thing, record.to_vec()).map(|()| Put::Stored),
         }
+    }
+
+    fn keep_beside(&self, key: Key, record: &[u8]) -> io::Result<()> {
+        self.hear(Request::Put(Thing::Trace(key)))?.beside.push(record.to_vec());
+        Ok(())
     }
 }
 
