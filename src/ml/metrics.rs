@@ -85,6 +85,26 @@ impl Confusion {
         }
     }
 
+    /// The counts that aren't 0: label, prediction, number of pixels.
+    pub fn cells(&self) -> impl Iterator<Item = [i64; 3]> {
+        let cells = (0..).zip(&self.counts).filter(|(_, count)| **count != 0);
+        let classes = self.classes as i64;
+        cells.map(move |(cell, count): (i64, &i64)| [cell / classes, cell % classes, *count])
+    }
+
+    /// The matrix with these [cells](Confusion::cells). None if one isn't of two of the classes.
+    pub fn of_cells(classes: u8, cells: &[[i64; 3]]) -> Option<Self> {
+        let mut confusion = Self::new(classes);
+        let is_class = |class: &i64| (0..i64::from(classes)).contains(class);
+        for [label, prediction, count] in cells {
+            if !is_class(label) || !is_class(prediction) {
+                return None;
+            }
+            confusion.counts[*label as usize * confusion.classes + *prediction as usize] += count;
+        }
+        Some(confusion)
+    }
+
     fn not_a_class(&self, label: &[u8], prediction: &[u8], pair: usize) -> MetricsError {
         let (wrong_label, wrong_prediction) = ((pair >> 8) as u8, (pair & 255) as u8);
         let pixel = label.iter().zip(prediction).position(|(&l, &p)| (l, p) == (wrong_label, wrong_prediction));
@@ -146,6 +166,17 @@ mod tests {
             let prediction: Vec<u8> = label.iter().map(|&value| if value == 255 { 0 } else { value }).collect();
             confusion.add(&label, &prediction).unwrap();
             prop_assert!(confusion.iou().iter().flatten().all(|&iou| iou == 1.0));
+        }
+
+        #[test]
+        fn cells_give_the_matrix_that_they_are_of(bytes: Vec<(u8, u8)>) {
+            let (label, prediction) = maps(&bytes);
+            let mut confusion = Confusion::new(4);
+            confusion.add(&label, &prediction).unwrap();
+            let cells: Vec<[i64; 3]> = confusion.cells().collect();
+            let is_out = cells.iter().any(|[label, prediction, _]| *label > 2 || *prediction > 2);
+            prop_assert_eq!(Confusion::of_cells(3, &cells).is_none(), is_out);
+            prop_assert_eq!(Confusion::of_cells(4, &cells), Some(confusion));
         }
 
         #[test]

@@ -18,6 +18,9 @@ pub struct Finding {
     pub values: serde_json::Value,
     /// Where it was computed: sums are rounded differently elsewhere.
     pub made_on: String,
+    /// Whether something of it is still to be found, as for an image that one of two networks has seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,7 +63,12 @@ pub(crate) mod tests {
 
     pub(crate) fn finding(object: FileDigest) -> Finding {
         let values = serde_json::json!({"mean_entropy": 0.1f32, "text": "two\nlines"});
-        Finding { files: [("predictions".to_owned(), object)].into(), values, made_on: "cpu".to_owned() }
+        Finding {
+            files: [("predictions".to_owned(), object)].into(),
+            values,
+            made_on: "cpu".to_owned(),
+            partial: false,
+        }
     }
 
     fn findings() -> impl Strategy<Value = BTreeMap<Item, Finding>> {

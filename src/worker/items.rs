@@ -1,9 +1,10 @@
 //! Processes a data set item by item: known items are reused, and each new finding is handed in at once.
 //!
 //! Knows the contract on items and no kind: files are bytes here, and values have the kind's own type. Outputs don't depend
-//! on which items were reused, since a kind that works item by item computes each from that item alone.
+//! on which items were reused, nor on how they were shared out over jobs, since a kind that works item by item computes each
+//! from that item alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,18 @@ struct Sample<T> {
     /// Its file in each output, with that output's extension.
     place: PathBuf,
     found: Option<T>,
+    state: State,
+}
+
+/// What is to be done about a sample.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// All of it is known.
+    Whole,
+    /// This job finds what isn't.
+    Ours,
+    /// Another job does.
+    Theirs,
 }
 
 impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
@@ -60,20 +73,50 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
     /// The job names no such data set, or two samples would have the same files.
     pub(crate) fn begin(work: &'a Work, role: &str, outputs: &'a [Output]) -> Result<ItemWriter<'a, T>, Failure> {
         let names = work.sample_names(role)?;
-        let places = source::map_files(names.iter().map(String::as_str))?;
-        let sample = |(name, place): (String, PathBuf)| {
-            let found = known(work, &name).and_then(|known| copied(work, known, outputs, &place));
-            Sample { name, place, found }
+        let places = if outputs.is_empty() {
+            vec![PathBuf::new(); names.len()]
+        } else {
+            source::map_files(names.iter().map(String::as_str))?
         };
-        let samples: Vec<Sample<T>> = names.into_iter().zip(places).map(sample).collect();
-        let known = samples.iter().filter(|sample| sample.found.is_some()).count();
+        let mut known = 0;
+        let sample = |(name, place): (String, PathBuf)| {
+            let (mut found, mut state) = (None, State::Ours);
+            if let Some(finding) = usable(work, &name) {
+                found = serde_json::from_value(finding.values.clone()).ok();
+                let is_there = || is_shard(work) || found.is_some() && copied(work, finding, outputs, &place);
+                if !finding.partial && is_there() {
+                    state = State::Whole;
+                    known += usize::from(!finding.fresh);
+                }
+            }
+            Sample { name, place, found, state }
+        };
+        let mut samples: Vec<Sample<T>> = names.into_iter().zip(places).map(sample).collect();
+        leave_to_others(work, &mut samples);
         let by_name = samples.iter().enumerate().map(|(index, sample)| (sample.name.clone(), index)).collect();
         Ok(ItemWriter { work, outputs, samples, by_name, known, handed_in: 0, findings: None })
     }
 
+    /// Whether the job only hands in what it finds, and writes no outputs.
+    pub(crate) fn is_shard(&self) -> bool {
+        is_shard(self.work)
+    }
+
     /// The names of the samples still to compute.
     pub(crate) fn rest(&self) -> Vec<String> {
-        self.samples.iter().filter(|sample| sample.found.is_none()).map(|sample| sample.name.clone()).collect()
+        self.samples.iter().filter(|sample| sample.state == State::Ours).map(|sample| sample.name.clone()).collect()
+    }
+
+    /// The places in the data set of the samples still to compute of which this isn't known.
+    pub(crate) fn lacking(&self, is_known: impl Fn(&T) -> bool) -> Vec<usize> {
+        let is_lacking =
+            |sample: &Sample<T>| sample.state == State::Ours && !sample.found.as_ref().is_some_and(&is_known);
+        (0..self.samples.len()).filter(|place| is_lacking(&self.samples[*place])).collect()
+    }
+
+    /// The number of samples.
+    pub(crate) fn len(&self) -> usize {
+        self.samples.len()
     }
 
     /// How many items were reused.
@@ -81,7 +124,7 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
         self.known
     }
 
-    /// How many items are done, reused or computed.
+    /// How many items, or parts of one, this job has found.
     pub(crate) fn handed_in(&self) -> u64 {
         self.handed_in
     }
@@ -96,8 +139,28 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
         for (output, bytes) in self.outputs.iter().zip(files) {
             encode::write(&self.waiting(output, place), bytes)?;
         }
-        self.hand_in(index, files, &values)?;
+        self.hand_in(index, files, &values, false)?;
         self.samples[index].found = Some(values);
+        self.samples[index].state = State::Whole;
+        Ok(())
+    }
+
+    /// Records a part of the result of the sample at this place, of a kind without files: `add` puts it to what is known and says
+    /// whether that is all.
+    ///
+    /// # Errors
+    /// The finding can't be written.
+    pub(crate) fn add_part(&mut self, index: usize, add: impl FnOnce(&mut T) -> bool) -> Result<(), Failure>
+    where
+        T: Default,
+    {
+        let mut values = self.samples[index].found.take().unwrap_or_default();
+        let is_whole = add(&mut values);
+        self.hand_in(index, &[], &values, !is_whole)?;
+        self.samples[index].found = Some(values);
+        if is_whole {
+            self.samples[index].state = State::Whole;
+        }
         Ok(())
     }
 
@@ -106,7 +169,7 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
     /// # Errors
     /// A file can't be moved, or a sample has no result.
     pub(crate) fn finish(self) -> Result<Vec<(String, T)>, Failure> {
-        if let Some(sample) = self.samples.iter().find(|sample| sample.found.is_none()) {
+        if let Some(sample) = self.samples.iter().find(|sample| sample.state != State::Whole) {
             return Err(unasked(&sample.name));
         }
         for output in self.outputs {
@@ -129,7 +192,7 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
 
     /// Hands the finding to the runner. It holds for the item's digest: a file whose bytes differ from the key's is never
     /// decoded.
-    fn hand_in(&mut self, index: usize, files: &[Vec<u8>], values: &T) -> Result<(), Failure> {
+    fn hand_in(&mut self, index: usize, files: &[Vec<u8>], values: &T, partial: bool) -> Result<(), Failure> {
         let (work, sample) = (self.work, &self.samples[index]);
         let Some(item) = work.job.items.as_ref().and_then(|items| items.item(&sample.name)) else { return Ok(()) };
         let file = match &mut self.findings {
@@ -141,6 +204,7 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
             files: self.outputs.iter().map(|output| output.name.to_owned()).zip(objects).collect(),
             values: serde_json::to_value(values)?,
             made_on: made_on(work),
+            partial,
         };
         file.write_all(finding.line(item).as_bytes())?;
         self.handed_in += 1;
@@ -148,36 +212,47 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
     }
 }
 
+fn is_shard(work: &Work) -> bool {
+    work.job.items.as_ref().is_some_and(|items| items.part.is_some())
+}
+
+/// Leaves to the other shards what isn't in the part of this one. Of samples with equal content it computes one: who writes the
+/// outputs finds the others known.
+fn leave_to_others<T>(work: &Work, samples: &mut [Sample<T>]) {
+    let Some((items, part)) = work.job.items.as_ref().and_then(|items| Some((items, items.part?))) else { return };
+    let mut seen = HashSet::new();
+    for sample in samples.iter_mut().filter(|sample| sample.state == State::Ours) {
+        let place = seen.len();
+        if !(items.item(&sample.name).is_none_or(|item| seen.insert(item)) && part.has(place)) {
+            sample.state = State::Theirs;
+        }
+    }
+}
+
 /// A finding of an earlier job, made on a device that gives the same results.
-fn known<'a>(work: &'a Work, name: &str) -> Option<&'a Known> {
+fn usable<'a>(work: &'a Work, name: &str) -> Option<&'a Known> {
     let items = work.job.items.as_ref()?;
     items.known.get(&items.item(name)?).filter(|known| known.made_on == made_on(work))
 }
 
-/// Its values, with its files in place. `None` if that fails: then it is computed again.
-fn copied<T: DeserializeOwned>(work: &Work, known: &Known, outputs: &[Output], place: &Path) -> Option<T> {
-    let values = serde_json::from_value(known.values.clone()).ok()?;
-    for output in outputs {
+/// Puts its files in place. `false` if that fails: then it is computed again.
+fn copied(work: &Work, known: &Known, outputs: &[Output], place: &Path) -> bool {
+    outputs.iter().all(|output| {
         let to = work.job.staging.join(output.file(place));
+        let Some(from) = known.files.get(output.name) else { return false };
         // Not hard-linked: a link would change the object's change time, which shows that it is intact.
-        make_parent(&to).ok()?;
-        fs::copy(known.files.get(output.name)?, to).ok()?;
-    }
-    Some(values)
+        make_parent(&to).and_then(|()| fs::copy(from, to)).is_ok()
+    })
 }
 
 /// Sums are rounded in another order with other threads, another device, or other CPU instructions.
 fn made_on(work: &Work) -> String {
-    let threads = work.job.threads;
-    match (work.device, cpu::instruction_set()) {
-        (Device::Cpu, Some(set)) => format!("cpu, {threads} threads, {set}"),
-        (Device::Cpu, None) => format!("cpu, {threads} threads"),
-        _ => format!("gpu, {threads} threads"),
-    }
+    job::made_on(work.device == Device::Cpu, work.job.threads, cpu::instruction_set().as_deref())
 }
 
 /// Keeps what an earlier attempt wrote. Its last line may be incomplete and must not corrupt ours.
 fn open_findings(path: &Path) -> std::io::Result<File> {
+    make_parent(path)?;
     let mut file = File::options().create(true).append(true).open(path)?;
     file.write_all(b"\n").map(|()| file)
 }
@@ -214,8 +289,8 @@ mod tests {
         for name in ["staging", "slot"] {
             fs::create_dir(folder.join(name)).unwrap();
         }
-        let items =
-            job::Items { samples: Some(["a", "b"].map(|name| (name.to_owned(), item(name))).into()), known: [].into() };
+        let named = Some(["a", "b"].map(|name| (name.to_owned(), item(name))).into());
+        let items = job::Items { samples: named, ..job::Items::default() };
         Job {
             stage: "entropy".into(),
             kind: "entropy-inference".into(),
@@ -265,10 +340,11 @@ mod tests {
         assert!(items.finish().is_err(), "nothing was found of b");
 
         let findings = read(&fs::read(job::Items::findings(&first.job.slot)).unwrap());
-        let Finding { values, made_on, files } = findings[&item("a")].clone();
+        let Finding { values, made_on, files, partial } = findings[&item("a")].clone();
         assert_eq!(files["maps"].0, Digest::of(b"map of a"));
         let file = job::Items::files(&first.job.slot).join("maps/a.png");
-        let known = Known { files: [("maps".to_owned(), file.clone())].into(), values, made_on };
+        let files = [("maps".to_owned(), file.clone())].into();
+        let known = Known { files, values, made_on, partial, fresh: false };
         let folder = tempfile::tempdir().unwrap();
         let mut next = job(folder.path());
         next.items.as_mut().unwrap().known.insert(item("a"), known);
@@ -287,5 +363,67 @@ mod tests {
         next.threads = 1;
         fs::remove_file(file).unwrap();
         assert_eq!(begin(&work(next)).known(), 0, "its file is gone");
+    }
+
+    #[test]
+    fn shards_share_out_what_is_not_known_and_one_finds_what_is_there_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = job(folder.path());
+        let rest = |index, change: fn(&mut job::Items)| {
+            let mut job = job.clone();
+            let items = job.items.as_mut().unwrap();
+            items.part = Some(job::Part { index, of: 2 });
+            change(items);
+            let work = work(job);
+            let items = begin(&work);
+            assert!(items.is_shard());
+            items.rest()
+        };
+        let both = |change| [0, 1].map(|index| rest(index, change));
+        assert_eq!(both(|_| ()), [["a"], ["b"]]);
+        let same = |items: &mut job::Items| {
+            items.samples.as_mut().unwrap().insert("b".to_owned(), item("a"));
+        };
+        assert_eq!(both(same), [vec!["a"], vec![]]);
+        // As a shard is told: without what was found.
+        let known = |items: &mut job::Items| {
+            let made_on = job::made_on(true, 1, cpu::instruction_set().as_deref());
+            let known =
+                Known { files: [].into(), values: serde_json::Value::Null, made_on, partial: false, fresh: false };
+            items.known.insert(item("a"), known);
+        };
+        assert_eq!(both(known), [vec!["b"], vec![]]);
+    }
+
+    #[test]
+    fn an_item_of_which_a_part_is_known_is_completed_and_then_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = work(job(folder.path()));
+        let begin = |work| ItemWriter::<Vec<u8>>::begin(work, "images", &[]).unwrap();
+        let add = |items: &mut ItemWriter<Vec<u8>>, index, number| {
+            let add = |found: &mut Vec<u8>| {
+                found.push(number);
+                found.len() == 2
+            };
+            items.add_part(index, add).unwrap();
+        };
+        let mut items = begin(&first);
+        add(&mut items, 0, 1);
+        add(&mut items, 0, 2);
+        add(&mut items, 1, 3);
+        assert_eq!((items.rest(), items.handed_in()), (vec!["b".to_owned()], 3));
+
+        let mut next = first.job.clone();
+        for (item, finding) in read(&fs::read(job::Items::findings(&first.job.slot)).unwrap()) {
+            let Finding { values, made_on, partial, .. } = finding;
+            let known = Known { files: [].into(), values, made_on, partial, fresh: false };
+            next.items.as_mut().unwrap().known.insert(item, known);
+        }
+        let second = work(next);
+        let mut items = begin(&second);
+        assert_eq!((items.known(), items.lacking(|found| found.contains(&3))), (1, vec![]));
+        assert_eq!(items.lacking(|found| found.contains(&4)), [1]);
+        add(&mut items, 1, 4);
+        assert_eq!(items.finish().unwrap(), [("a".to_owned(), vec![1, 2]), ("b".to_owned(), vec![3, 4])]);
     }
 }

@@ -3,7 +3,7 @@
 //! The only metric it knows is the confusion matrix. Predictions are resized to the label, not the reverse (released code,
 //! `eval_UDA.py`).
 
-use intrada_ml::data::pass::Frame;
+use intrada_ml::data::pass::{Frame, Pass};
 use intrada_ml::data::raster::Index;
 use intrada_ml::data::source::LabelUse;
 use intrada_ml::entropy_inference::{InferenceError, predict_finite};
@@ -39,10 +39,6 @@ impl<'a> Subject<'a> {
 
 /// One measured image.
 pub(crate) struct Seen<'a> {
-    /// Its index in the data set, from 0.
-    pub(crate) index: u64,
-    /// Number of images in the data set.
-    pub(crate) images: u64,
     /// The image and its label.
     pub(crate) frame: &'a Frame,
     /// The main head's logits, `1×C×h×w`.
@@ -61,31 +57,47 @@ fn diverged(subject: &Subject, error: &InferenceError) -> Failure {
     )
 }
 
-/// The counts over all images, and the number of images. `at` is where a stopped job will resume.
-pub(crate) fn confusion(
+/// The counts over all images. `at` is where a stopped job will resume.
+pub(crate) fn confusion(work: &Work, subject: Subject, at: u64) -> Result<Confusion, Failure> {
+    let classes = work.class_count()?;
+    let mut confusion = Confusion::new(classes);
+    let source = work.source(ROLE)?;
+    let pass = work.pass_over(&source, &subject.normalization, LabelUse::Required { classes })?;
+    over(work, subject, pass, |seen| {
+        confusion.merge(seen.confusion);
+        if work.is_stopping() { Err(Failure::Interrupted { at }) } else { Ok(()) }
+    })?;
+    Ok(confusion)
+}
+
+/// Measures the images at these places of the data set, in this order.
+pub(crate) fn images(
     work: &Work,
     subject: Subject,
-    at: u64,
+    places: Vec<usize>,
+    see: impl FnMut(Seen) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let labels = LabelUse::Required { classes: work.class_count()? };
+    let pass = work.pass_of(&work.source(ROLE)?, places, &subject.normalization, labels)?;
+    over(work, subject, pass, see)
+}
+
+fn over(
+    work: &Work,
+    subject: Subject,
+    pass: Pass,
     mut see: impl FnMut(Seen) -> Result<(), Failure>,
-) -> Result<(Confusion, u64), Failure> {
-    let classes = work.class_count()?;
-    let pass = work.pass_over(&work.source(ROLE)?, &subject.normalization, LabelUse::Required { classes })?;
-    let images = pass.samples() as u64;
-    let mut confusion = Confusion::new(classes);
+) -> Result<(), Failure> {
     let predictor = subject.predictor(work.device);
-    for (index, frame) in (0..).zip(pass) {
+    for frame in pass {
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
         let logits = predictor(&frame);
         let prediction =
             predict_finite(&frame.name, &logits, label.size()).map_err(|error| diverged(&subject, &error))?;
-        let mut own = Confusion::new(classes);
+        let mut own = Confusion::new(work.class_count()?);
         own.add(label.bytes(), prediction.bytes())?;
-        confusion.merge(&own);
-        see(Seen { index, images, frame: &frame, logits: &logits, prediction: &prediction, confusion: &own })?;
-        if work.is_stopping() {
-            return Err(Failure::Interrupted { at });
-        }
+        see(Seen { frame: &frame, logits: &logits, prediction: &prediction, confusion: &own })?;
     }
-    Ok((confusion, images))
+    Ok(())
 }

@@ -88,7 +88,7 @@ impl<'a> Validation<'a> {
     }
 
     fn measure(&self, iteration: u64) -> Result<Evaluation, Failure> {
-        let (confusion, _) = measure::confusion(self.work, self.subject, iteration, |_| Ok(()))?;
+        let confusion = measure::confusion(self.work, self.subject, iteration)?;
         let iou = confusion.iou();
         let names = self.work.job.classes.iter().map(|class| class.name.clone());
         Ok(Evaluation { iteration, miou: mean_iou(iou.iter().copied()), iou: names.zip(iou).collect() })

@@ -46,6 +46,7 @@ mod resume;
 mod same_bytes;
 mod schema;
 mod sentences;
+mod shards;
 #[cfg(target_os = "linux")]
 mod slurm;
 mod space;

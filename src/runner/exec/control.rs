@@ -1,6 +1,6 @@
 //! What the scheduler wants of a running job: to stop, to be killed, to keep a time limit.
 //!
-//! Knows no executor. Whatever it is told is passed on to the [`Handle`] of the job that runs under it, and to one that is
+//! Knows no executor. Whatever it is told is passed on to the [`Handle`]s of the jobs that run under it, and to one that is
 //! attached later: a request that comes while a job is being started is not lost.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::executor::Handle;
 
-/// How a job is told to end, from any thread. It serves all attempts of a stage, one after another.
+/// How a job is told to end, from any thread. It serves all attempts of a stage, one after another, and all jobs of an attempt.
 #[derive(Default)]
 pub struct Control {
     state: Mutex<State>,
@@ -17,8 +17,8 @@ pub struct Control {
 
 #[derive(Default)]
 struct State {
-    /// Of the job that runs.
-    handle: Option<Arc<dyn Handle>>,
+    /// Of the jobs that run.
+    handles: Vec<Arc<dyn Handle>>,
     /// What somebody asked for, once and for all attempts.
     told: Option<Request>,
     /// What the time limit of this attempt has asked for.
@@ -101,10 +101,10 @@ impl Control {
         self.lock().expired = Some(Request::Stop);
     }
 
-    /// From now on, requests go to this job, and those that were made already go to it at once.
+    /// From now on, requests go to this job, too, and those that were made already go to it at once.
     pub fn attach(&self, handle: Arc<dyn Handle>) {
         let mut state = self.lock();
-        state.handle = Some(Arc::clone(&handle));
+        state.handles.push(Arc::clone(&handle));
         let open = state.told.max(state.expired);
         drop(state);
         if let Some(request) = open {
@@ -112,9 +112,9 @@ impl Control {
         }
     }
 
-    /// The job has ended.
-    pub fn detach(&self) {
-        self.lock().handle = None;
+    /// The job with this handle has ended.
+    pub fn detach(&self, handle: &Arc<dyn Handle>) {
+        self.lock().handles.retain(|other| !Arc::ptr_eq(other, handle));
     }
 
     fn tell(&self, request: Request) {
@@ -126,11 +126,9 @@ impl Control {
         let mut state = self.lock();
         let noted = place(&mut state);
         *noted = (*noted).max(Some(request));
-        let handle = state.handle.clone();
+        let handles = state.handles.clone();
         drop(state);
-        if let Some(handle) = handle {
-            request.pass_on(&*handle);
-        }
+        handles.iter().for_each(|handle| request.pass_on(&**handle));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -180,16 +178,28 @@ mod tests {
     fn a_request_reaches_the_job_that_runs_and_one_that_is_attached_later() {
         let control = Arc::<Control>::default();
         let [first, second, third] = [(); 3].map(|()| Noted::under(&control));
-        control.attach(Arc::clone(&first) as Arc<dyn Handle>);
+        let handle = |noted: &Arc<Noted>| Arc::clone(noted) as Arc<dyn Handle>;
+        control.attach(handle(&first));
         control.stop();
-        control.detach();
-        control.attach(Arc::clone(&second) as Arc<dyn Handle>);
+        control.detach(&handle(&first));
+        control.attach(handle(&second));
         control.kill();
         control.stop();
-        control.attach(Arc::clone(&third) as Arc<dyn Handle>);
+        control.attach(handle(&third));
         assert_eq!(first.told(), ["stop"]);
         assert_eq!(second.told(), ["stop", "kill", "stop"]);
         assert_eq!(third.told(), ["kill"], "the stronger request is the one that lasts");
+    }
+
+    #[test]
+    fn a_request_reaches_every_job_that_runs() {
+        let control = Arc::<Control>::default();
+        let jobs = [(); 3].map(|()| Noted::under(&control));
+        jobs.iter().for_each(|job| control.attach(Arc::clone(job) as Arc<dyn Handle>));
+        control.stop();
+        control.detach(&(Arc::clone(&jobs[1]) as Arc<dyn Handle>));
+        control.kill();
+        assert_eq!(jobs.map(|job| job.told()), [vec!["stop", "kill"], vec!["stop"], vec!["stop", "kill"]]);
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub struct Start<'a> {
 /// files to them: it keeps the leases itself until the job has ended.
 #[derive(Debug)]
 pub struct Belongings {
-    /// The job's name, unique in the cache: the path of its key's lock file.
+    /// The path of its key's lock file, which the jobs of a stage share.
     pub name: OsString,
     /// The root of its workspace.
     pub workspace: Option<OsString>,

@@ -4,6 +4,8 @@
 //! another machine) reads it, works, and writes [`Event`]s as JSON lines on its standard output. Nothing of the graph, the
 //! keys or the cache's layout is in it: a worker gets paths to read from and one folder to write into.
 
+mod items;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,8 +13,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
-use crate::digest::{Encoder, FileDigest, Item};
+use crate::digest::FileDigest;
 use crate::kind::dataset::{Encoding, Orientation};
+
+pub use items::{Items, Known, Part, made_on};
 
 /// The version of this contract. A worker refuses a job of another version: the two programs are built together.
 pub const FORMAT: u32 = 4;
@@ -207,28 +211,14 @@ pub enum Input {
     Folder(BTreeMap<String, PathBuf>),
 }
 
-/// The items of a data set: what a worker needs to leave out those that are known, and to hand in what it finds of the rest.
-///
-/// It hands in through the slot, so that a pass which is killed has not been for nothing: the files of the items under
-/// [`Items::files`], and then a [line](crate::finding::Finding::line) an item in [`Items::findings`], after those of an earlier
-/// attempt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Items {
-    /// The samples by name. `None` for painted scenes: these are what they are called.
-    pub samples: Option<BTreeMap<String, Item>>,
-    /// What is known.
-    pub known: BTreeMap<Item, Known>,
-}
-
-/// What an earlier job found of an item.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Known {
-    /// The path of its file by the output that it is a part of.
-    pub files: BTreeMap<String, PathBuf>,
-    /// See [`Finding`](crate::finding::Finding).
-    pub values: serde_json::Value,
-    /// See [`Finding`](crate::finding::Finding).
-    pub made_on: String,
+impl Dataset {
+    /// The number of its samples; of scenes, of which a part may be left out, at most.
+    pub fn len_at_most(&self) -> usize {
+        match self {
+            Dataset::Files { samples, .. } => samples.len(),
+            Dataset::Scenes { count, .. } => *count as usize,
+        }
+    }
 }
 
 impl Job {
@@ -244,26 +234,6 @@ impl Job {
             Input::File(_) | Input::Folder(_) => None,
         });
         of_inputs.chain(of_samples)
-    }
-}
-
-impl Items {
-    /// Which item a sample is.
-    pub fn item(&self, sample: &str) -> Option<Item> {
-        match &self.samples {
-            Some(samples) => samples.get(sample).copied(),
-            None => Some(Item(Encoder::new("intrada/item/1").field("scene", sample.as_bytes()).finish())),
-        }
-    }
-
-    /// The folder in `slot` for the files of findings.
-    pub fn files(slot: &Path) -> PathBuf {
-        slot.join("items").join("files")
-    }
-
-    /// The file in `slot` for the findings.
-    pub fn findings(slot: &Path) -> PathBuf {
-        slot.join("items").join("findings")
     }
 }
 

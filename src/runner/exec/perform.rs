@@ -3,6 +3,8 @@
 //! Knows neither the place nor what a kind does: the executor starts, events are listened to, and `diagnosis` says what the end
 //! means.
 
+use std::sync::Arc;
+
 use super::control::Control;
 use super::executor::{Executor, Report, Start};
 use super::listen::Said;
@@ -22,7 +24,8 @@ pub fn perform(
         return Err(Failure::Cancelled { at: None });
     }
     let mut execution = executor.start(start)?;
-    control.attach(execution.handle());
+    let handle = execution.handle();
+    control.attach(Arc::clone(&handle));
     let mut said = Said::default();
     while let Some(report) = execution.next_report() {
         on_report(&report);
@@ -31,7 +34,7 @@ pub fn perform(
         }
     }
     let ended = execution.wait();
-    control.detach();
+    control.detach(&handle);
     let ended = ended?;
     if ended.timed_out {
         control.note_expired();

@@ -22,7 +22,10 @@ pub(crate) struct Scripted {
 /// What a job was started with.
 #[derive(Clone)]
 pub(crate) struct Started {
-    pub(crate) name: PathBuf,
+    /// The job's own.
+    pub(crate) name: String,
+    /// The lock file of its key.
+    pub(crate) lock: PathBuf,
     /// The device and inode of each file that it holds open.
     pub(crate) leases: Vec<(u64, u64)>,
     pub(crate) work: Work,
@@ -97,7 +100,8 @@ impl Executor for Scripted {
         let Belongings { name, leases, .. } = start.belongings;
         let inode = |lease| rustix::fs::fstat(lease).map(|stat| (stat.st_dev, stat.st_ino)).unwrap();
         let leases = leases.iter().map(inode).collect();
-        self.started.lock().unwrap().push(Started { name: name.into(), leases, work: start.work.clone() });
+        let started = Started { name: start.name.to_owned(), lock: name.into(), leases, work: start.work.clone() };
+        self.started.lock().unwrap().push(started);
         let script = self.scripts.lock().unwrap().pop_front();
         let script = script.ok_or_else(|| Failure::new("there is no script for another job"))?;
         let folder = match start.work {

@@ -3,31 +3,34 @@
 //! One pass writes scores, predictions and entropy maps, as the network is the expensive part; pseudo-labelling later reads the
 //! predictions. The photographs are small copies for display beside the maps without the data set.
 
-use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType};
+use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType, execution};
 
 pub(super) const KIND: Kind = Kind {
     name: "entropy-inference",
     revision: 2,
     summary: "Runs a trained network over the target images: mean entropy, most likely classes and entropy map of each \
               (IntraDA, eq. 4).",
-    keys: &[&[
-        KeySpec::new(
-            "weights",
-            ValueType::StageOrFile(OutputRole::Weights),
-            "the training whose network to use, or a file",
-        ),
-        KeySpec::new(
-            "images",
-            ValueType::Dataset { labels: false },
-            "the target images, a `[datasets.…]`; labels are not read",
-        ),
-        KeySpec::new(
-            "model",
-            ValueType::Model,
-            "the network of `weights`, a `[models.…]`; required if `weights` is a file, else that of the training",
-        )
-        .optional(),
-    ]],
+    keys: &[
+        &[
+            KeySpec::new(
+                "weights",
+                ValueType::StageOrFile(OutputRole::Weights),
+                "the training whose network to use, or a file",
+            ),
+            KeySpec::new(
+                "images",
+                ValueType::Dataset { labels: false },
+                "the target images, a `[datasets.…]`; labels are not read",
+            ),
+            KeySpec::new(
+                "model",
+                ValueType::Model,
+                "the network of `weights`, a `[models.…]`; required if `weights` is a file, else that of the training",
+            )
+            .optional(),
+        ],
+        execution::SHARDS,
+    ],
     exactly_one: &[],
     computes: true,
     revised: &[],

@@ -2,29 +2,32 @@
 //!
 //! One stage evaluates several trainings, so that one table compares them on the same images.
 
-use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType};
+use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType, execution};
 
 pub(super) const KIND: Kind = Kind {
     name: "evaluation",
     revision: 4,
     summary: "Evaluates trained networks on the labels of a data set: IoU per class, mIoU and confusion matrix. For \
               Cityscapes' 19 or 16 classes also the mean over SYNTHIA's 16 and 13.",
-    keys: &[&[
-        KeySpec::new(
-            "weights",
-            ValueType::StagesOrFiles(OutputRole::Weights),
-            "a training or file, or a list of them; named after the stage, or the file without extension",
-        ),
-        KeySpec::new("dataset", ValueType::Dataset { labels: true }, "labelled images, a `[datasets.…]`"),
-        KeySpec::new("model", ValueType::Model, "the network of those `weights` that are files, a `[models.…]`")
-            .optional(),
-        KeySpec::new(
-            "overlays",
-            ValueType::Integer { min: 0, max: i64::MAX },
-            "number of images with overlaid predictions",
-        )
-        .or_integer(8),
-    ]],
+    keys: &[
+        &[
+            KeySpec::new(
+                "weights",
+                ValueType::StagesOrFiles(OutputRole::Weights),
+                "a training or file, or a list of them; named after the stage, or the file without extension",
+            ),
+            KeySpec::new("dataset", ValueType::Dataset { labels: true }, "labelled images, a `[datasets.…]`"),
+            KeySpec::new("model", ValueType::Model, "the network of those `weights` that are files, a `[models.…]`")
+                .optional(),
+            KeySpec::new(
+                "overlays",
+                ValueType::Integer { min: 0, max: i64::MAX },
+                "number of images with overlaid predictions",
+            )
+            .or_integer(8),
+        ],
+        execution::SHARDS,
+    ],
     exactly_one: &[],
     computes: true,
     revised: &[],
@@ -35,6 +38,6 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::file("images", "images.jsonl", OutputRole::ImageScores),
         OutputSpec::folder("pictures", OutputRole::Pictures),
     ],
-    items: None,
+    items: Some("dataset"),
     runs: Runs::Worker,
 };

@@ -32,6 +32,24 @@ pub const KEYS: &[KeySpec] = &[
     .execution(),
 ];
 
+/// The keys of every kind that processes a data set item by item ([`Kind::items`](super::Kind::items)).
+pub(super) const SHARDS: &[KeySpec] = &[
+    KeySpec::new(
+        "shards",
+        ValueType::Integer { min: 1, max: 10_000 },
+        "splits the images over at most so many jobs, each with the `resources` of the stage",
+    )
+    .optional()
+    .execution(),
+    KeySpec::new(
+        "shard_items",
+        ValueType::Integer { min: 1, max: i64::MAX },
+        "the same by number of images: at most so many per job",
+    )
+    .optional()
+    .execution(),
+];
+
 /// `[resources]`. Any other name with a number is a custom resource with that many units.
 pub const RESOURCES: &[KeySpec] = &[
     KeySpec::new(

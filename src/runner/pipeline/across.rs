@@ -37,6 +37,11 @@ pub(super) fn check(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
             reader.problems.push(problem);
         }
     }
+    if values.has("shards") && values.has("shard_items") {
+        let title = "`shards` and `shard_items` both say how to split the images";
+        let problem = Problem::error(title).at(values.span("shard_items"), "").beside(values.span("shards"), "");
+        reader.problems.push(problem.help("keep one of them"));
+    }
     if let Some(env) = values.get("env") {
         for (name, span) in env.texts() {
             if name.contains('=') {

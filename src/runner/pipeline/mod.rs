@@ -32,6 +32,7 @@ mod rendered;
 mod resolve;
 pub mod schema;
 mod sections;
+mod shards;
 mod source;
 mod stages;
 mod sweep;
@@ -55,6 +56,7 @@ pub use paths::Writers;
 pub use problem::{Label, Problem, Severity};
 pub use problems::Problems;
 pub use rendered::Look;
+pub use shards::Shards;
 pub use source::{Source, Sources, Span};
 pub use value::Value;
 

@@ -26,7 +26,7 @@ fn section(kind: &Kind, keys: &str) -> String {
     if let Some(key) = kind.items {
         text += &format!(
             "\nIt processes `{key}` item by item: findings of unchanged images are reused when others are added, removed or \
-             changed.\n"
+             changed, and [several jobs](#parallel-stages) can share them.\n"
         );
     }
     if !kind.exactly_one.is_empty() {

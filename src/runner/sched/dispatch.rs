@@ -81,9 +81,15 @@ impl Run<'_> {
             let nodes = wiring.iter().map(|(_, what)| what.stage().map(|stage| remaining[stage.index()]));
             self.jobs.ready.rank(priority::ranks(&nodes.collect::<Vec<_>>()));
         }
-        let pipeline = &self.session.pipeline;
-        let need = self.slots.need(pipeline, pipeline.stage(self.stage(node)));
+        let need = self.need(node);
         self.jobs.ready.push(node, key, need);
+    }
+
+    /// What a stage needs whose inputs are known.
+    fn need(&self, node: NodeId) -> Need {
+        let pipeline = &self.session.pipeline;
+        let stage = pipeline.stage(self.stage(node));
+        Need { jobs: orders::most_jobs(&self.planner, node, stage), ..self.slots.need(pipeline, stage) }
     }
 
     /// The flow no longer wants it. Its resume slot is kept in case the key comes back.
@@ -192,7 +198,7 @@ impl Run<'_> {
     /// Returns whether it could be started; if not, its failure is already reported to the flow.
     fn start(&mut self, node: NodeId, key: Key) -> bool {
         let stage = self.stage(node);
-        let need = self.slots.need(&self.session.pipeline, self.session.pipeline.stage(stage));
+        let need = self.need(node);
         let lent = self.slots.lend(&need).expect("whoever starts a stage has asked whether there is room");
         let is_forced = self.options.force.contains(&stage);
         let reason = if is_forced { "forced".to_owned() } else { self.planner.reason(self.session, node, false) };

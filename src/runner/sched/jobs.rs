@@ -8,6 +8,7 @@
 mod command;
 mod desk;
 mod push;
+mod shards;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,8 @@ use super::news::{Attempts, News};
 use super::places::{Destination, claim_places, end_orphans, place, when_free};
 use super::reads::{Reads, Secured};
 
+pub use shards::Split;
+
 /// How long a job may take to save and stop before it is killed.
 pub const GRACE: Duration = Duration::from_secs(60);
 
@@ -71,6 +74,8 @@ pub struct Order {
     pub work: Work,
     /// For a kind that works item by item: its items.
     pub items: Option<KnownItems>,
+    /// Into how many jobs it is split, if it is.
+    pub split: Option<Split>,
     /// The workspace root.
     pub root: PathBuf,
     /// The files in the workspace that it reads, except other stages' outputs.
@@ -157,7 +162,7 @@ impl Order {
         Ok(Performed { trace: recorded.trace, placed, fresh: true, earlier })
     }
 
-    /// What every process of the job has: its name, and the leases, which last until the last process has ended.
+    /// What every process of its jobs has: their name, and the leases, which last until the last process has ended.
     fn belongings(&self, store: &Store, lease: &Lease, claims: &[Claim]) -> Result<Belongings, Failure> {
         let mut leases = vec![lease.share().map_err(failed)?];
         for claim in claims {
@@ -253,9 +258,13 @@ impl Order {
         let (finished, stored) = match &self.work {
             Work::Worker(job, gpus) => {
                 let job = Job { staging: desk.out()?, slot: slot.path().to_owned(), ..Job::clone(job) };
-                self.perform_by_items(store, &slot, job, desk.take(), |job| {
+                self.perform_by_items(store, &slot, job, desk.take(), |mut job| {
+                    let shards = self.perform_shards(context, belongings, log, &mut job)?;
                     let work = Work::Worker(Box::new(job), gpus.clone());
-                    self.run(context, &Start { work: &work, request, name, folder, log, belongings })
+                    let mut finished =
+                        self.run(context, &Start { work: &work, request, name, folder, log, belongings })?;
+                    finished.notes.extend(shards.map(|shards| ("shards".to_owned(), shards.to_string())));
+                    Ok(finished)
                 })?
             }
             Work::Command(program) => {
@@ -313,7 +322,7 @@ impl Order {
     ) -> Result<(Finished, Stored), Failure> {
         if let Some(items) = &self.items {
             // Left by an attempt that was killed together with its runner.
-            items.keep(store, slot).map_err(failed)?;
+            items.keep(store, slot.path()).map_err(failed)?;
             job.items = Some(items.for_job(store, self.forced).map_err(failed)?);
         }
         let staging = job.staging.clone();
@@ -324,7 +333,7 @@ impl Order {
         });
         if let Some(items) = &self.items {
             // Findings that can't be kept are found again. That must neither fail the job nor hide its failure.
-            let _ = items.keep(store, slot);
+            let _ = items.take(store, slot.path()).and_then(|found| items.note(store, found));
         }
         result
     }

@@ -21,7 +21,7 @@ use crate::store::{Artifact, Kind, Take};
 
 use super::failure::failed;
 use super::items::KnownItems;
-use super::jobs::Order;
+use super::jobs::{Order, Split};
 use super::places::Destination;
 use super::planner::Planner;
 use super::session::Session;
@@ -85,7 +85,7 @@ pub fn order(
             }
             let device = if lent.gpus.is_none() { "cpu" } else { device };
             let job = worker_job(session, planner, node, stage, lent.threads, device)?;
-            Work::Worker(Box::new(job), lent.gpus.clone())
+            Work::Worker(Box::new(job), lent.gpus_of(0))
         }
     };
     let manifest = (*planner.keys.manifest(node).expect("a stage with a key has a manifest")).clone();
@@ -111,6 +111,7 @@ pub fn order(
         unfinished: BTreeSet::new(),
         work,
         items,
+        split: stage.shards().map(|into| Split { into, places: (0..lent.jobs).map(|job| lent.gpus_of(job)).collect() }),
         root: pipeline.root.clone(),
         guard,
         visit: session.visit.clone(),
@@ -134,6 +135,17 @@ fn request(stage: &Stage, lent: &Lent) -> Request {
         time: demand.time,
         timeout: stage.execution.timeout,
     }
+}
+
+/// How many jobs of a stage may run at the same time: into so many it is split at most.
+pub fn most_jobs(planner: &Planner, node: NodeId, stage: &Stage) -> usize {
+    let (Some(shards), Some(role)) = (stage.shards(), stage.kind.items) else { return 1 };
+    let mut images = planner.wiring.slots(node).iter().filter(|slot| slot.role == role);
+    let items = images.find_map(|slot| match &planner.keys.found(slot.from)?.content {
+        Content::Dataset(dataset) => Some(dataset.len_at_most()),
+        Content::File(_) | Content::Folder(_) => None,
+    });
+    shards.jobs(items.unwrap_or(1)).max(1)
 }
 
 /// The outputs of other stages that are part of a stage's inputs.

@@ -88,7 +88,7 @@ mod tests {
     use crate::digest::Digest;
 
     fn need(gpus: usize) -> Need {
-        Need { executor: None, threads: 1, gpus, sees_uncounted: true, counted: BTreeMap::new() }
+        Need { executor: None, threads: 1, gpus, sees_uncounted: true, counted: BTreeMap::new(), jobs: 1 }
     }
 
     fn key(node: u32) -> Key {

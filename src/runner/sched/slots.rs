@@ -38,14 +38,16 @@ pub struct Slots {
 pub struct Need {
     /// The batch system on which it runs; `None`: this machine.
     pub executor: Option<String>,
-    /// CPU threads, even if fewer exist.
+    /// CPU threads of each job, even if fewer exist.
     pub threads: usize,
-    /// GPUs.
+    /// GPUs of each job.
     pub gpus: usize,
     /// Whether it may see GPUs that nobody counts here.
     pub sees_uncounted: bool,
-    /// All other resources by name; `memory`, of this machine, in bytes.
+    /// All other resources of each job by name; `memory`, of this machine, in bytes.
     pub counted: BTreeMap<String, u64>,
+    /// At most so many jobs at the same time. One is enough to start.
+    pub jobs: usize,
 }
 
 /// What a job was lent and gives back.
@@ -53,8 +55,10 @@ pub struct Need {
 pub struct Lent {
     /// Threads that a worker uses: as many as the stage requests, even if fewer exist.
     pub threads: usize,
-    /// Its GPUs.
+    /// The GPUs of all its jobs.
     pub gpus: Visible,
+    /// How many jobs it may run at the same time.
+    pub jobs: usize,
     /// None on a batch system.
     cpu: usize,
     counted: BTreeMap<String, u64>,
@@ -102,54 +106,67 @@ impl Slots {
             sees_uncounted: executor.is_none() || !asks_for_none,
             executor,
             counted,
+            jobs: 1,
         }
     }
 
-    /// Whether it is free.
+    /// Whether it is free for one job at least.
     pub fn has_room(&self, need: &Need) -> bool {
-        let has = |(name, amount): (&String, &u64)| self.counted.get(name).is_some_and(|free| free >= amount);
-        let has_place = match &need.executor {
-            Some(name) => self.elsewhere.get(name).is_some_and(|jobs| *jobs > 0),
-            None => self.has_room_here(need),
+        self.room(need) > 0
+    }
+
+    /// For how many jobs it is free.
+    fn room(&self, need: &Need) -> usize {
+        let place = match &need.executor {
+            Some(name) => self.elsewhere.get(name).copied().unwrap_or(0),
+            None => self.room_here(need),
         };
-        has_place && need.counted.iter().all(has)
+        let counted = need.counted.iter().map(|(name, amount)| match self.counted.get(name) {
+            Some(free) => free.checked_div(*amount).map_or(usize::MAX, |times| times as usize),
+            None => 0,
+        });
+        counted.fold(place, usize::min)
     }
 
-    fn has_room_here(&self, need: &Need) -> bool {
-        let has_gpus = self.gpus.as_ref().is_none_or(|free| free.len() >= need.gpus);
-        self.jobs > 0 && self.cpu >= need.threads.min(self.all_cpu) && has_gpus
+    fn room_here(&self, need: &Need) -> usize {
+        let cpu = times(self.cpu, need.threads.min(self.all_cpu));
+        let gpus = self.gpus.as_ref().map_or(usize::MAX, |free| times(free.len(), need.gpus));
+        self.jobs.min(cpu).min(gpus)
     }
 
-    /// Lends it, if it is free.
+    /// Lends it for as many of the jobs as it is free for, if it is for any.
     pub fn lend(&mut self, need: &Need) -> Option<Lent> {
-        if !self.has_room(need) {
+        let jobs = self.room(need).min(need.jobs);
+        if jobs == 0 {
             return None;
         }
-        for (name, amount) in &need.counted {
+        let counted: BTreeMap<String, u64> =
+            need.counted.iter().map(|(name, amount)| (name.clone(), jobs as u64 * amount)).collect();
+        for (name, amount) in &counted {
             *self.counted.get_mut(name).expect("there is room for it") -= amount;
         }
         let (cpu, gpus) = match &need.executor {
             Some(name) => {
-                *self.elsewhere.get_mut(name).expect("there is room on it") -= 1;
+                *self.elsewhere.get_mut(name).expect("there is room on it") -= jobs;
                 (0, if need.sees_uncounted { Visible::All } else { Visible::Only(Vec::new()) })
             }
-            None => self.lend_here(need),
+            None => self.lend_here(need, jobs),
         };
-        Some(Lent { threads: need.threads, gpus, cpu, counted: need.counted.clone(), executor: need.executor.clone() })
+        Some(Lent { threads: need.threads, gpus, jobs, cpu, counted, executor: need.executor.clone() })
     }
 
-    fn lend_here(&mut self, need: &Need) -> (usize, Visible) {
-        let cpu = need.threads.min(self.all_cpu);
-        self.jobs -= 1;
+    fn lend_here(&mut self, need: &Need, jobs: usize) -> (usize, Visible) {
+        let cpu = jobs * need.threads.min(self.all_cpu);
+        self.jobs -= jobs;
         self.cpu -= cpu;
-        let gpus = self.gpus.as_mut().map(|free| free.drain(..need.gpus).collect());
+        let gpus = self.gpus.as_mut().map(|free| free.drain(..jobs * need.gpus).collect());
         (cpu, gpus.map_or(Visible::All, Visible::Only))
     }
 
     /// Counts what a job holds that another version of the pipeline file lent it, as far as it exists in this one.
     pub fn reserve(&mut self, lent: &Lent) {
         if let Some(jobs) = self.jobs_at(lent) {
-            *jobs = jobs.saturating_sub(1);
+            *jobs = jobs.saturating_sub(lent.jobs);
         }
         self.cpu = self.cpu.saturating_sub(lent.cpu);
         for (name, amount) in &lent.counted {
@@ -166,7 +183,7 @@ impl Slots {
     pub fn take_back(&mut self, lent: Lent) {
         let most = lent.executor.as_ref().map_or(Some(usize::MAX), |name| self.all_elsewhere.get(name).copied());
         if let Some(jobs) = self.jobs_at(&lent) {
-            *jobs = most.unwrap_or(0).min(jobs.saturating_add(1));
+            *jobs = most.unwrap_or(0).min(jobs.saturating_add(lent.jobs));
         }
         self.cpu = self.all_cpu.min(self.cpu + lent.cpu);
         for (name, amount) in lent.counted {
@@ -193,6 +210,22 @@ impl Lent {
     pub fn competes_with(&self, need: &Need) -> bool {
         self.executor == need.executor || self.counted.keys().any(|name| need.counted.contains_key(name))
     }
+
+    /// The GPUs of one of its jobs, counted from 0.
+    pub fn gpus_of(&self, job: usize) -> Visible {
+        match &self.gpus {
+            Visible::All => Visible::All,
+            Visible::Only(gpus) => {
+                let each = gpus.len() / self.jobs;
+                Visible::Only(gpus[job * each..][..each].to_vec())
+            }
+        }
+    }
+}
+
+/// How often `each` is contained in `all`.
+fn times(all: usize, each: usize) -> usize {
+    all.checked_div(each).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -349,5 +382,34 @@ mod tests {
         assert_eq!(slots.lend(&a), None, "the licence is lent");
         slots.take_back(first);
         assert!(slots.lend(&a).is_some());
+    }
+
+    #[test]
+    fn a_stage_that_is_split_is_lent_what_is_free_for_its_jobs_and_one_of_them_is_enough() {
+        let (mut slots, [a, b]) = slots(
+            "cpu = 8\ngpus = [\"0\", \"1\", \"2\"]\nlicence = 9",
+            ["cpu = 2, gpus = 1, licence = 2", "cpu = 7"],
+            None,
+        );
+        let split = |jobs| Need { jobs, ..a.clone() };
+        let lent = slots.lend(&split(2)).unwrap();
+        assert_eq!((lent.jobs, lent.threads), (2, 2));
+        assert_eq!([0, 1].map(|job| lent.gpus_of(job)), ["0", "1"].map(|gpu| Visible::Only(vec![gpu.to_owned()])));
+        let rest = slots.lend(&split(10)).unwrap();
+        assert_eq!(rest.jobs, 1, "there is one GPU left");
+        assert_eq!(slots.lend(&split(10)), None);
+        slots.take_back(lent);
+        slots.take_back(rest);
+        assert_eq!(slots.lend(&split(10)).unwrap().jobs, 3);
+        assert_eq!(slots.lend(&b), None, "two threads are left");
+    }
+
+    #[test]
+    fn the_jobs_of_a_split_stage_count_for_how_many_may_run() {
+        let (mut slots, [a, b]) = slots("cpu = 8", ["", ""], Some(2));
+        let lent = slots.lend(&Need { jobs: 5, ..a }).unwrap();
+        assert_eq!((lent.jobs, slots.lend(&b)), (2, None));
+        slots.take_back(lent);
+        assert!(slots.lend(&b).is_some());
     }
 }

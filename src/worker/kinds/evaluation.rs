@@ -1,12 +1,15 @@
 //! `evaluation`: IoU of one or several trainings against the labels of a data set.
 //!
-//! One stage takes several, so that they are compared on the same images; `measure` measures each.
+//! One stage takes several, so that they are compared on the same images; `measure` measures each. Works image by image: what
+//! an earlier pass with the same weights has measured is reused. Only the sums and the pictures are made at the end.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use intrada_ml::data::colour::overlay;
 use intrada_ml::data::encode;
 use intrada_ml::data::pass::Frame;
+use intrada_ml::data::raster::Index;
 use intrada_ml::data::source::map_file;
 use intrada_ml::entropy_inference::infer;
 use intrada_ml::metrics::{Confusion, mean_iou};
@@ -16,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::summary;
-use crate::measure::{self, Subject};
+use crate::items::ItemWriter;
+use crate::measure::{self, ROLE, Subject};
 use crate::model::Model;
 use crate::pictures::{self, Judged};
 use crate::work::{Failure, Notes, Work};
@@ -38,6 +42,18 @@ struct Measured {
     confusion: Vec<Vec<i64>>,
 }
 
+/// What is known of an image: by network, what was measured.
+#[derive(Default, Serialize, Deserialize)]
+struct Found(BTreeMap<String, OfImage>);
+
+/// What was measured of one image with one network.
+#[derive(Serialize, Deserialize)]
+struct OfImage {
+    /// See [`Confusion::cells`]. IoUs are computed from it again: a number in text may lose its last digit.
+    cells: Vec<[i64; 3]>,
+    entropy: Option<f32>,
+}
+
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let Parameters { overlays } = work.parameters()?;
     let names = names(work);
@@ -45,34 +61,75 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     for name in names.iter().skip(1) {
         network(work, name)?;
     }
-    let folder = work.output_folder("overlays")?;
-    let colours: Vec<[u8; 3]> = work.job.classes.iter().map(|class| class.colour).collect();
-    let mut metrics = BTreeMap::new();
-    let mut judged: Vec<Judged> = Vec::new();
-    for (i, name) in names.iter().enumerate() {
-        let (model, network) = network(work, name)?;
-        let (confusion, images) = measure::confusion(work, subject(name, &model, network.as_ref()), 0, |seen| {
-            if judged.len() as u64 == seen.index {
-                judged.push(Judged { image: seen.frame.name.clone(), ..Judged::default() });
-            }
-            let image = &mut judged[seen.index as usize];
-            image.miou.insert(name.clone(), mean_iou(seen.confusion.iou()));
-            image.entropy.insert(name.clone(), mean_entropy(seen.frame, seen.logits));
-            if pictures::is_shown(seen.index, seen.images, overlays) {
-                let picture = overlay(&seen.frame.photograph, seen.prediction, &colours);
-                encode::write(&folder.join(name).join(map_file(&seen.frame.name)?), &encode::rgb_png(&picture))?;
-            }
-            let (done, total) = (i as u64 * seen.images + seen.index + 1, names.len() as u64 * seen.images);
-            work.progress(done, total, "images", Vec::new());
-            Ok(())
-        })?;
-        metrics.insert(name.clone(), measured(work, &confusion, images));
+    let mut items = ItemWriter::begin(work, ROLE, &[])?;
+    look_at(work, &names, overlays, &mut items)?;
+    if items.is_shard() {
+        return Ok(summary(format!("{} measurements", items.handed_in())));
     }
+    let known = items.known();
+    let found = items.finish()?;
+    let (metrics, mut judged) = summed_up(work, &names, &found)?;
     std::fs::write(work.output("metrics.json")?, serde_json::to_string_pretty(&metrics)? + "\n")?;
-    show(work, &names, &mut judged)?;
+    show(work, &names, overlays, &mut judged)?;
     let shown =
         |(name, measured): (&String, &Measured)| format!("{name} {:.1}", 100.0 * measured.miou.unwrap_or(f64::NAN));
-    Ok(summary(format!("mIoU in %: {}", metrics.iter().map(shown).collect::<Vec<_>>().join(", "))))
+    let reused = if known > 0 { format!(" ({known} of {} images reused)", found.len()) } else { String::new() };
+    Ok(summary(format!("mIoU in %: {}{reused}", metrics.iter().map(shown).collect::<Vec<_>>().join(", "))))
+}
+
+/// Measures each network on the images of which that isn't known. Overlays are drawn on the way.
+fn look_at(work: &Work, names: &[String], overlays: u64, items: &mut ItemWriter<Found>) -> Result<(), Failure> {
+    let images = items.len() as u64;
+    let rest: Vec<Vec<usize>> = names.iter().map(|name| items.lacking(|found| found.0.contains_key(name))).collect();
+    let (mut done, total) = (0, rest.iter().map(Vec::len).sum::<usize>() as u64);
+    for (name, places) in names.iter().zip(rest).filter(|(_, places)| !places.is_empty()) {
+        let (model, network) = network(work, name)?;
+        let mut in_order = places.clone().into_iter();
+        measure::images(work, subject(name, &model, network.as_ref()), places, |seen| {
+            let place = in_order.next().expect("a pass has the samples that it was opened with");
+            let of_image =
+                OfImage { cells: seen.confusion.cells().collect(), entropy: mean_entropy(seen.frame, seen.logits) };
+            items.add_part(place, |found| {
+                found.0.insert(name.clone(), of_image);
+                names.iter().all(|name| found.0.contains_key(name))
+            })?;
+            if !items.is_shard() && pictures::is_shown(place as u64, images, overlays) {
+                draw_overlay(work, name, seen.frame, seen.prediction)?;
+            }
+            done += 1;
+            work.progress(done, total, "images", Vec::new());
+            if work.is_stopping() { Err(Failure::Interrupted { at: items.handed_in() }) } else { Ok(()) }
+        })?;
+    }
+    Ok(())
+}
+
+/// What `metrics.json` and `images.jsonl` say.
+fn summed_up(
+    work: &Work,
+    names: &[String],
+    found: &[(String, Found)],
+) -> Result<(BTreeMap<String, Measured>, Vec<Judged>), Failure> {
+    let classes = work.class_count()?;
+    let mut judged: Vec<Judged> =
+        found.iter().map(|(image, _)| Judged { image: image.clone(), ..Judged::default() }).collect();
+    let mut metrics = BTreeMap::new();
+    for name in names {
+        let mut all = Confusion::new(classes);
+        for ((image, found), judged) in found.iter().zip(&mut judged) {
+            let of_image =
+                found.0.get(name).and_then(|found| Some((Confusion::of_cells(classes, &found.cells)?, found)));
+            let (confusion, OfImage { entropy, .. }) = of_image.ok_or_else(|| {
+                let message = format!("nothing usable was found of `{image}` with `{name}`");
+                Failure::advised(message, "this is a mistake in the kind")
+            })?;
+            judged.miou.insert(name.clone(), mean_iou(confusion.iou()));
+            judged.entropy.insert(name.clone(), *entropy);
+            all.merge(&confusion);
+        }
+        metrics.insert(name.clone(), measured(work, &all, found.len() as u64));
+    }
+    Ok((metrics, judged))
 }
 
 pub(super) fn try_weights(work: &Work) -> Result<(), Failure> {
@@ -101,16 +158,45 @@ fn mean_entropy(frame: &Frame, logits: &Tensor) -> Option<f32> {
 }
 
 /// Writes the measurements image by image, and predicts the most informative images again to make pictures.
-fn show(work: &Work, names: &[String], judged: &mut [Judged]) -> Result<(), Failure> {
+fn show(work: &Work, names: &[String], overlays: u64, judged: &mut [Judged]) -> Result<(), Failure> {
     pictures::choose(judged);
     let lines: Vec<String> = judged.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
     std::fs::write(work.output("images.jsonl")?, lines.join("\n") + "\n")?;
     let folder = work.output_folder("pictures")?;
+    work.output_folder("overlays")?;
     for name in names {
         let (model, network) = network(work, name)?;
-        pictures::make(work, &folder, name, subject(name, &model, network.as_ref()), judged)?;
+        let subject = subject(name, &model, network.as_ref());
+        overlay_rest(work, name, subject, overlays, judged)?;
+        pictures::make(work, &folder, name, subject, judged)?;
     }
     Ok(())
+}
+
+/// Draws the overlays of images that this job has not measured itself.
+fn overlay_rest(work: &Work, name: &str, subject: Subject, overlays: u64, judged: &[Judged]) -> Result<(), Failure> {
+    let mut rest = Vec::new();
+    let images = judged.len() as u64;
+    for (place, judged) in judged.iter().enumerate() {
+        let is_shown = pictures::is_shown(place as u64, images, overlays);
+        if is_shown && !overlay_file(work, name, &judged.image)?.exists() {
+            rest.push(place);
+        }
+    }
+    if rest.is_empty() {
+        return Ok(());
+    }
+    measure::images(work, subject, rest, |seen| draw_overlay(work, name, seen.frame, seen.prediction))
+}
+
+fn draw_overlay(work: &Work, name: &str, frame: &Frame, prediction: &Index) -> Result<(), Failure> {
+    let colours: Vec<[u8; 3]> = work.job.classes.iter().map(|class| class.colour).collect();
+    let picture = overlay(&frame.photograph, prediction, &colours);
+    Ok(encode::write(&overlay_file(work, name, &frame.name)?, &encode::rgb_png(&picture))?)
+}
+
+fn overlay_file(work: &Work, name: &str, image: &str) -> Result<PathBuf, Failure> {
+    Ok(work.job.staging.join("overlays").join(name).join(map_file(image)?))
 }
 
 fn measured(work: &Work, confusion: &Confusion, images: u64) -> Measured {

@@ -1,5 +1,7 @@
 //! Orders carried out with a scripted executor: what becomes of events, endings and requests, without a process.
 
+mod shards;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -95,6 +97,7 @@ impl Scene {
             unfinished: BTreeSet::new(),
             work,
             items: None,
+            split: None,
             root: self.root().to_owned(),
             guard: Guard::new(self.root()),
             visit: None,
@@ -312,7 +315,7 @@ fn a_job_holds_the_lock_of_its_key_and_is_known_by_it() {
     let executor = Scripted::playing([Script::ending(WELL).does(look).writes(MADE, "a").says(finished())]);
     scene.perform(scene.worker(), &executor).unwrap();
     let [started] = &executor.started()[..] else { panic!("one job was started") };
-    assert_eq!(started.name, lock);
+    assert_eq!((&started.name, &started.lock), (&scene.key.to_string(), &lock));
     assert!(started.leases.contains(&inode.lock().unwrap().unwrap()), "{:?}", started.leases);
     assert!(matches!(scene.store.try_lease(scene.key).unwrap(), Attempt::Held(_)));
 }

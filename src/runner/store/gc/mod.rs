@@ -94,7 +94,7 @@ pub struct Collection {
     pub slots: Tally,
     /// Deleted logs.
     pub logs: Tally,
-    /// Deleted files of findings whose objects are all gone.
+    /// Deleted files of findings whose objects are all gone, or which are old and have none.
     pub settings: Tally,
     /// Deleted damaged files.
     pub quarantine: Tally,

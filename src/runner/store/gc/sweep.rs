@@ -51,7 +51,7 @@ impl Store {
         let going = slots.iter().filter(|slot| slot.goes).map(|slot| slot.key);
         let logs = self.stale_logs(&going.chain(keys.iter().copied()).collect(), limits)?;
         let quarantined = self.old_files("quarantine", limits.older_than)?;
-        let settings = self.empty_settings(gone)?;
+        let settings = self.stale_settings(gone, limits)?;
         let tallies = [
             (&mut collection.logs, &logs),
             (&mut collection.quarantine, &quarantined),
@@ -89,23 +89,27 @@ impl Store {
         Ok(stale)
     }
 
-    /// The files of settings in which no finding has its objects, once those in `gone` are deleted.
-    fn empty_settings(&self, gone: &[FileDigest]) -> Result<Vec<(PathBuf, Tally)>, Error> {
+    /// The files of settings in which no finding has its objects, once those in `gone` are deleted. Findings without objects go by
+    /// age.
+    fn stale_settings(&self, gone: &[FileDigest], limits: &Limits) -> Result<Vec<(PathBuf, Tally)>, Error> {
         let gone: HashSet<&FileDigest> = gone.iter().collect();
         let is_there = |object: &FileDigest| !gone.contains(object) && self.object_path(*object).exists();
         let top = self.root.join("items");
-        let mut empty = Vec::new();
+        let mut stale = Vec::new();
         for prefix in names(&top)? {
             for name in names(&top.join(&prefix))? {
                 let path = top.join(&prefix).join(name);
                 // An unreadable one is not ours to remove.
                 let Ok(bytes) = plain::read(&path) else { continue };
-                if !finding::read(&bytes).values().any(|finding| finding.files.values().all(is_there)) {
-                    empty.push((path, Tally { files: 1, bytes: bytes.len() as u64 }));
+                let findings = finding::read(&bytes);
+                let (bare, others): (Vec<_>, Vec<_>) = findings.values().partition(|finding| finding.files.is_empty());
+                let is_spare = bare.is_empty() || is_older(weigh(&path)?.1, limits.older_than);
+                if is_spare && !others.iter().any(|finding| finding.files.values().all(is_there)) {
+                    stale.push((path, Tally { files: 1, bytes: bytes.len() as u64 }));
                 }
             }
         }
-        Ok(empty)
+        Ok(stale)
     }
 
     fn old_files(&self, part: &str, older_than: Option<Duration>) -> Result<Vec<(PathBuf, Tally)>, Error> {

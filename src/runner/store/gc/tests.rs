@@ -212,6 +212,19 @@ fn leftovers_go_by_age_and_a_slot_that_is_worked_in_stays() {
 }
 
 #[test]
+fn findings_without_objects_go_by_age() {
+    let scene = scene();
+    let bare = Finding { files: [].into(), values: 1.into(), made_on: "cpu".to_owned(), partial: false };
+    let setting = Setting(Digest::of(b"a"));
+    scene.store.keep_findings(setting, [(Item(Digest::of(b"1")), bare)].into()).unwrap();
+    let left = |limits| (scene.gc(limits, false).settings.files, scene.store.findings(setting).unwrap().len());
+    assert_eq!(left(older(30)), (0, 1));
+    age(&scene.store.fanned("items", setting.0, ""), 31 * DAY);
+    assert_eq!(left(Limits::default()), (0, 1));
+    assert_eq!(left(older(30)), (1, 0));
+}
+
+#[test]
 fn findings_go_with_the_last_object_that_they_name() {
     let scene = scene();
     let kept = scene.result("kept", "a", &["kept"], &[], 1);
@@ -220,6 +233,7 @@ fn findings_go_with_the_last_object_that_they_name() {
         files: [("predictions".to_owned(), object)].into(),
         values: serde_json::Value::Null,
         made_on: "cpu".to_owned(),
+        partial: false,
     };
     let [item, other] = [b"1", b"2"].map(|name| Item(Digest::of(name)));
     let [alive, dead] = [b"a", b"b"].map(|name| Setting(Digest::of(name)));
