@@ -60,6 +60,8 @@ struct Sample<T> {
 enum State {
     /// All of it is known.
     Whole,
+    /// The same, since the items were divided into parts.
+    Since,
     /// This job finds what isn't.
     Ours,
     /// Another job does.
@@ -85,7 +87,7 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
                 found = serde_json::from_value(finding.values.clone()).ok();
                 let is_there = || is_shard(work) || found.is_some() && copied(work, finding, outputs, &place);
                 if !finding.partial && is_there() {
-                    state = State::Whole;
+                    state = if finding.fresh && is_shard(work) { State::Since } else { State::Whole };
                     known += usize::from(!finding.fresh);
                 }
             }
@@ -221,9 +223,10 @@ fn is_shard(work: &Work) -> bool {
 fn leave_to_others<T>(work: &Work, samples: &mut [Sample<T>]) {
     let Some((items, part)) = work.job.items.as_ref().and_then(|items| Some((items, items.part?))) else { return };
     let mut seen = HashSet::new();
-    for sample in samples.iter_mut().filter(|sample| sample.state == State::Ours) {
+    for sample in samples.iter_mut().filter(|sample| sample.state != State::Whole) {
         let place = seen.len();
-        if !(items.item(&sample.name).is_none_or(|item| seen.insert(item)) && part.has(place)) {
+        let is_first = items.item(&sample.name).is_none_or(|item| seen.insert(item));
+        if sample.state == State::Ours && !(is_first && part.has(place)) {
             sample.state = State::Theirs;
         }
     }
@@ -393,6 +396,13 @@ mod tests {
             items.known.insert(item("a"), known);
         };
         assert_eq!(both(known), [vec!["b"], vec![]]);
+        let since = |items: &mut job::Items| {
+            let made_on = job::made_on(true, 1, cpu::instruction_set().as_deref());
+            let known =
+                Known { files: [].into(), values: serde_json::Value::Null, made_on, partial: false, fresh: true };
+            items.known.insert(item("a"), known);
+        };
+        assert_eq!(both(since), [vec![], vec!["b"]]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::kind::instruction_set::InstructionSet;
 pub(crate) struct Scripted {
     scripts: Mutex<VecDeque<Script>>,
     started: Mutex<Vec<Started>>,
+    is_batch: bool,
 }
 
 /// What a job was started with.
@@ -35,6 +36,8 @@ pub(crate) struct Started {
 pub(crate) struct Script {
     steps: VecDeque<Step>,
     ended: Ended,
+    /// Whether it goes on when it has played these.
+    is_left: bool,
 }
 
 enum Step {
@@ -49,7 +52,13 @@ enum Step {
 impl Script {
     /// One that ends so, at once.
     pub(crate) fn ending(how: How) -> Script {
-        Script { steps: VecDeque::new(), ended: Ended::here(how, None) }
+        Script { steps: VecDeque::new(), ended: Ended::here(how, None), is_left: false }
+    }
+
+    /// Goes on without this program.
+    pub(crate) fn left(mut self) -> Script {
+        self.is_left = true;
+        self
     }
 
     pub(crate) fn out_of_memory(mut self, known: Option<bool>) -> Script {
@@ -87,7 +96,12 @@ impl Script {
 
 impl Scripted {
     pub(crate) fn playing(scripts: impl IntoIterator<Item = Script>) -> Scripted {
-        Scripted { scripts: Mutex::new(scripts.into_iter().collect()), started: Mutex::default() }
+        Scripted { scripts: Mutex::new(scripts.into_iter().collect()), ..Scripted::default() }
+    }
+
+    /// The same, as a batch system.
+    pub(crate) fn as_batch(self) -> Scripted {
+        Scripted { is_batch: true, ..self }
     }
 
     pub(crate) fn started(&self) -> Vec<Started> {
@@ -121,6 +135,10 @@ impl Executor for Scripted {
 
     fn refusal(&self, _: &InstructionSet) -> Option<Failure> {
         None
+    }
+
+    fn is_batch(&self) -> bool {
+        self.is_batch
     }
 }
 
@@ -168,7 +186,10 @@ impl Execution for Playing {
         while let Some(step) = self.script.steps.pop_front() {
             match step {
                 Step::Say(event) => return Some(Report::Event(event)),
-                Step::Write(path, text) => std::fs::write(self.folder.join(path), text).unwrap(),
+                Step::Write(path, text) => {
+                    std::fs::create_dir_all(&self.folder).unwrap();
+                    std::fs::write(self.folder.join(path), text).unwrap();
+                }
                 Step::Do(action) => action(),
                 Step::UntilStopped => self.requests.wait_for(|(stopped, killed)| *stopped || *killed),
                 Step::UntilKilled => self.requests.wait_for(|(_, killed)| *killed),
@@ -178,6 +199,6 @@ impl Execution for Playing {
     }
 
     fn wait(&mut self) -> Result<Ended, Failure> {
-        Ok(self.script.ended.clone())
+        if self.script.is_left { Err(Failure::Left("it runs".to_owned())) } else { Ok(self.script.ended.clone()) }
     }
 }

@@ -152,6 +152,7 @@ impl Order {
         store.publish(&trace, &listings).map_err(failed)?;
         slot.remove().map_err(failed)?;
         store.job_folder(&self.key.to_string()).remove().map_err(failed)?;
+        self.clear_shards(store)?;
         if let Work::Worker(..) = self.work {
             // It has read everything. A run that waits for these places may hold those of its outputs.
             drop(claims);

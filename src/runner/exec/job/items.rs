@@ -51,7 +51,8 @@ pub struct Known {
     /// See [`Finding`](crate::finding::Finding).
     #[serde(default)]
     pub partial: bool,
-    /// Whether another job of this very attempt has found it: it was not reused.
+    /// Whether another job of this very attempt has found it: it is not reused. For a job with a part, it counts as one of the
+    /// items that were divided, though it needn't be found again.
     #[serde(default)]
     pub fresh: bool,
 }

@@ -7,7 +7,11 @@
 //!
 //! A shard that fails doesn't end the others: what they find is kept. Only if one fails before it has found anything, those that
 //! haven't started yet are left out, as they would probably fail in the same way.
+//!
+//! Shards of a batch system go on when this program ends. A later run finds them by their names, and goes on with the same
+//! [`Pass`].
 
+mod pass;
 mod progress;
 
 use std::collections::BTreeMap;
@@ -17,6 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use crate::digest::Item;
+use crate::exec::batch::was_submitted;
 use crate::exec::control::Control;
 use crate::exec::executor::{Belongings, Executor, Report, Request, Start, Work};
 use crate::exec::job::{Event, Job, Known, Part};
@@ -32,6 +37,7 @@ use super::super::last_words;
 use super::super::news::News;
 use super::desk::Desk;
 use super::{Context, Order};
+use pass::{Pass, clear, shard_name};
 use progress::Progress;
 
 /// How a stage is split.
@@ -62,7 +68,7 @@ struct Shared<'a> {
     job: &'a Job,
     /// The name of that job.
     name: String,
-    number: usize,
+    pass: Pass,
     /// The first shard that has not started.
     next: AtomicUsize,
 }
@@ -93,36 +99,71 @@ impl Order {
     ) -> Result<Option<usize>, Failure> {
         let Context { store, executor, control, tell } = *context;
         let (Some(split), Some(items)) = (&self.split, &self.items) else { return Ok(None) };
-        let number = split.into.jobs(items.unknown(job));
-        if number < 2 {
-            return Ok(None);
-        }
-        if self.forced {
-            forget(&shard_slots_in(&job.slot))?;
-        }
-        let (name, next) = (self.key.to_string(), AtomicUsize::new(0));
-        let shared =
-            Shared { store, executor, control, request: &self.request, belongings, log, job, name, number, next };
-        let ended = shared.perform(&split.places, |reports| shared.follow(reports, items, tell));
+        let name = self.key.to_string();
+        let Some(pass) = self.pass(context, split, items, job, &name)? else { return Ok(None) };
+        let (request, number, next) = (&self.request, pass.number, AtomicUsize::new(0));
+        let shared = Shared { store, executor, control, request, belongings, log, job, name, pass, next };
+        let ended = shared.perform(&split.places, |heard| shared.follow(heard, items, tell));
         // Findings that can't be kept are found again.
         let _ = items.note(store, ended.found.clone());
         let found = ended.into_found().map_err(|failure| last_words::with_room(failure, store, &self.root))?;
         add(store, job, found);
         Ok(Some(number))
     }
+
+    /// Removes what shards, also those of earlier runs, have left besides their slots.
+    pub(super) fn clear_shards(&self, store: &Store) -> Result<(), Failure> {
+        if self.items.is_none() {
+            return Ok(());
+        }
+        clear(store, &self.key.to_string()).map_err(failed)
+    }
+
+    /// How the items are divided; `None`: they aren't.
+    fn pass(
+        &self,
+        context: &Context<'_>,
+        split: &Split,
+        items: &KnownItems,
+        job: &Job,
+        name: &str,
+    ) -> Result<Option<Pass>, Failure> {
+        let (store, is_batch) = (context.store, context.executor.is_batch());
+        if is_batch && was_submitted(store.job_folder(name).path()) {
+            // What writes the outputs is under way already, from an earlier run.
+            return Ok(None);
+        }
+        let under_way = is_batch.then(|| Pass::under_way(store, &job.slot, name)).flatten();
+        if under_way.is_some() {
+            return Ok(under_way);
+        }
+        if self.forced {
+            forget(&shard_slots_in(&job.slot))?;
+        }
+        let number = split.into.jobs(items.unknown(job));
+        if number < 2 {
+            return Ok(None);
+        }
+        let pass = Pass::new(number, job);
+        if is_batch {
+            clear(store, name).map_err(failed)?;
+            pass.note(&job.slot)?;
+        }
+        Ok(Some(pass))
+    }
 }
 
 impl Shared<'_> {
-    /// Performs all shards, as many at the same time as there are places, while `follow` listens to what they report.
-    fn perform<T>(&self, places: &[Visible], follow: impl FnOnce(Receiver<(usize, Heard)>) -> T) -> T {
+    /// Performs all shards, as many at the same time as there are places, while somebody listens to what is heard of them.
+    fn perform<T>(&self, places: &[Visible], listen: impl FnOnce(Receiver<(usize, Heard)>) -> T) -> T {
         std::thread::scope(|scope| {
-            let (send, reports) = mpsc::channel();
-            for gpus in places.iter().take(self.number) {
+            let (send, heard) = mpsc::channel();
+            for gpus in places.iter().take(self.pass.number) {
                 let send = send.clone();
                 scope.spawn(move || self.perform_in_turn(gpus, &send));
             }
             drop(send);
-            follow(reports)
+            listen(heard)
         })
     }
 
@@ -130,8 +171,11 @@ impl Shared<'_> {
     fn perform_in_turn(&self, gpus: &Visible, send: &Hears) {
         loop {
             let shard = self.next.fetch_add(1, Ordering::Relaxed);
-            if shard >= self.number {
+            if shard >= self.pass.number {
                 return;
+            }
+            if self.pass.done.contains(&shard) {
+                continue;
             }
             let mut has_found = false;
             let result = self.perform_one(shard, gpus, |report| {
@@ -140,14 +184,14 @@ impl Shared<'_> {
                 let _ = send.send((shard, Heard::Report(report.clone())));
             });
             if !has_found && matches!(result, Err(Failure::Failed { .. })) {
-                self.next.fetch_max(self.number, Ordering::Relaxed);
+                self.next.fetch_max(self.pass.number, Ordering::Relaxed);
             }
             let _ = send.send((shard, Heard::Ended(result)));
         }
     }
 
     fn perform_one(&self, shard: usize, gpus: &Visible, on_report: impl FnMut(&Report)) -> Result<(), Failure> {
-        let name = format!("{}.{}-of-{}", self.name, shard + 1, self.number);
+        let name = shard_name(&self.name, shard, self.pass.number);
         let desk = Desk::open(self.store, &name, self.executor.is_batch())?;
         let work = Work::Worker(Box::new(self.job_of(shard, desk.out()?)?), gpus.clone());
         let Shared { request, log, belongings, .. } = *self;
@@ -164,43 +208,49 @@ impl Shared<'_> {
         std::fs::create_dir_all(&slot).map_err(|error| io_failure("make", &slot, &error))?;
         let mut job = Job { staging, slot, ..self.job.clone() };
         let items = job.items.get_or_insert_default();
-        items.part = Some(Part { index: shard, of: self.number });
-        // It needs to know which items these are, not what was found of them.
-        items.known.values_mut().filter(|known| !known.partial).for_each(|known| {
-            known.files.clear();
-            known.values.take();
-        });
+        items.part = Some(Part { index: shard, of: self.pass.number });
+        for (item, known) in &mut items.known {
+            known.fresh = !self.pass.known.contains(item);
+            if !known.partial {
+                // It needs to know which items these are, not what was found of them.
+                known.files.clear();
+                known.values.take();
+            }
+        }
         Ok(job)
     }
 
     fn slot(&self, shard: usize) -> PathBuf {
-        shard_slot(&self.job.slot, shard, self.number)
+        shard_slot(&self.job.slot, shard, self.pass.number)
     }
 
     /// Passes on the progress of all shards as one, and takes what each has found once it has ended.
-    fn follow(&self, reports: Receiver<(usize, Heard)>, items: &KnownItems, tell: &dyn Fn(News)) -> Ended {
-        let mut progress = Progress::of(self.number);
-        let mut ended = Ended { number: self.number, ..Ended::default() };
-        for (shard, report) in reports {
-            match report {
+    fn follow(&self, heard: Receiver<(usize, Heard)>, items: &KnownItems, tell: &dyn Fn(News)) -> Ended {
+        let mut progress = Progress::of(self.pass.number);
+        let mut pass = self.pass.clone();
+        let mut ended = Ended { number: pass.number, ..Ended::default() };
+        // By an earlier run.
+        pass.done.iter().for_each(|shard| ended.take(self, *shard, items, tell));
+        for (shard, heard) in heard {
+            match heard {
                 Heard::Report(Report::Event(Event::Progress { done, total, unit, values })) => {
                     let (done, total) = progress.hear(shard, done, total);
                     tell(News::Event(Event::Progress { done, total, unit, values }));
                 }
                 Heard::Report(Report::Event(_)) => {}
                 Heard::Report(Report::Standing(text)) => {
-                    tell(News::Standing(format!("shard {} of {}: {text}", shard + 1, self.number)));
+                    tell(News::Standing(format!("shard {} of {}: {text}", shard + 1, self.pass.number)));
                 }
                 Heard::Ended(result) => {
-                    ended.ended += 1;
-                    match items.take(self.store, &self.slot(shard)) {
-                        Ok(found) => ended.found.extend(found),
-                        Err(error) => tell(News::Remark(format!(
-                            "has to compute again what one of its jobs has computed: {}",
-                            with_causes(&error)
-                        ))),
+                    ended.take(self, shard, items, tell);
+                    match result {
+                        Ok(()) => drop(pass.done.insert(shard)),
+                        Err(failure) => drop(ended.failures.insert(shard, failure)),
                     }
-                    ended.failures.extend(result.err().map(|failure| (shard, failure)));
+                    if self.executor.is_batch() {
+                        // If that fails, a later run starts the shard again, which then has nothing to do.
+                        let _ = pass.note(&self.job.slot);
+                    }
                 }
             }
         }
@@ -209,6 +259,18 @@ impl Shared<'_> {
 }
 
 impl Ended {
+    /// A shard has ended: takes what it has found.
+    fn take(&mut self, shared: &Shared<'_>, shard: usize, items: &KnownItems, tell: &dyn Fn(News)) {
+        self.ended += 1;
+        match items.take(shared.store, &shared.slot(shard)) {
+            Ok(found) => self.found.extend(found),
+            Err(error) => tell(News::Remark(format!(
+                "has to compute again what one of its jobs has computed: {}",
+                with_causes(&error)
+            ))),
+        }
+    }
+
     /// What was found, if no shard failed or was stopped.
     fn into_found(self) -> Result<BTreeMap<Item, Finding>, Failure> {
         let (mut was_stopped, mut at) = (false, None::<u64>);

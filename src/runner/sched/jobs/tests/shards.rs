@@ -182,6 +182,33 @@ fn a_request_to_stop_reaches_all_shards_that_run_and_those_that_wait_do_not_star
 }
 
 #[test]
+fn a_later_run_goes_on_with_the_pass_of_which_a_batch_system_has_got_a_part() {
+    let scene = Scene::new();
+    let items = scene.items(9);
+    let name = |shard: usize| format!("{}.{shard}-of-3", scene.key);
+    let submit = |shard: usize| {
+        let folder = scene.store.job_folder(&name(shard));
+        let file = folder.path().join("submission.json");
+        move || std::fs::write(file, "").unwrap()
+    };
+    let first = ends().does(scene.finds(0, 3, &items[..3]));
+    let half = ends().does(submit(2)).does(scene.finds(1, 3, &items[3..5])).left();
+    let executor = Scripted::playing([first, half, ends().left()]).as_batch();
+    let left = scene.perform(scene.split(9, Shards::Jobs(3), 1), &executor).err();
+    assert_eq!(left, Some(Failure::Left("it runs".to_owned())));
+
+    // Whatever the file says now, and though there would be a shard less to do.
+    let executor = Scripted::playing([ends(), ends().does(scene.finds(2, 3, &items[6..])), writes()]).as_batch();
+    scene.perform(scene.split(9, Shards::Jobs(7), 1), &executor).unwrap();
+    let names: Vec<String> = executor.started().into_iter().map(|started| started.name).collect();
+    assert_eq!(names, [name(2), name(3), scene.key.to_string()]);
+    let told = told_of_items(&executor);
+    assert!(told[..2].iter().all(|items| items.known.len() == 5 && items.known.values().all(|known| known.fresh)));
+    assert_eq!(told[2].known.len(), 8);
+    assert_eq!(std::fs::read_dir(scene.store.job_folders()).unwrap().count(), 0, "nothing is left of its jobs");
+}
+
+#[test]
 fn the_progress_of_a_split_stage_is_that_of_all_its_shards() {
     let scene = Scene::new();
     let executor = Scripted::playing([ends_after(&[1, 10]), ends_after(&[4, 10]), writes()]);
