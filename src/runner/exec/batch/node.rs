@@ -131,7 +131,8 @@ fn carry_out(
             return Err(Failure::Cancelled { at: None });
         }
         let mut execution = Local.start(&start)?;
-        control.attach(execution.handle());
+        let handle = execution.handle();
+        control.attach(Arc::clone(&handle));
         while let Some(report) = execution.next_report() {
             if let Report::Event(event) = report {
                 let line = serde_json::to_string(&event).expect("an event is plain data");
@@ -140,7 +141,7 @@ fn carry_out(
             }
         }
         let ended = execution.wait();
-        control.detach();
+        control.detach(&handle);
         let ended = ended?;
         // Perhaps the loader has ended it: only here can that be found out.
         match &work {
