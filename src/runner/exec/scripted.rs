@@ -100,7 +100,7 @@ impl Scripted {
     }
 
     /// The same, as a batch system.
-    pub(crate) fn as_batch(self) -> Scripted {
+    pub(crate) fn in_batches(self) -> Scripted {
         Scripted { is_batch: true, ..self }
     }
 

@@ -193,12 +193,12 @@ fn a_later_run_goes_on_with_the_pass_of_which_a_batch_system_has_got_a_part() {
     };
     let first = ends().does(scene.finds(0, 3, &items[..3]));
     let half = ends().does(submit(2)).does(scene.finds(1, 3, &items[3..5])).left();
-    let executor = Scripted::playing([first, half, ends().left()]).as_batch();
+    let executor = Scripted::playing([first, half, ends().left()]).in_batches();
     let left = scene.perform(scene.split(9, Shards::Jobs(3), 1), &executor).err();
     assert_eq!(left, Some(Failure::Left("it runs".to_owned())));
 
     // Whatever the file says now, and though there would be a shard less to do.
-    let executor = Scripted::playing([ends(), ends().does(scene.finds(2, 3, &items[6..])), writes()]).as_batch();
+    let executor = Scripted::playing([ends(), ends().does(scene.finds(2, 3, &items[6..])), writes()]).in_batches();
     scene.perform(scene.split(9, Shards::Jobs(7), 1), &executor).unwrap();
     let names: Vec<String> = executor.started().into_iter().map(|started| started.name).collect();
     assert_eq!(names, [name(2), name(3), scene.key.to_string()]);
