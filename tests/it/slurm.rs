@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use crate::pipelines::{Pipeline, method, training};
+use crate::space::chance::{Chance, number};
 use crate::space::processes::kill;
 use crate::space::slurm::Slurm;
 use crate::space::waiting::{wait_for, wait_until};
@@ -160,4 +161,139 @@ fn failures_on_a_node_say_what_happened_there() {
     let space = Space::with(on_cluster(&training()).set("executors.cluster.partition", "nowhere"));
     let said = ran(&space, &slurm, "p.toml").stderr;
     assert!(said.contains("refused the job") && said.contains("partition"), "{said}");
+}
+
+#[test]
+fn status_says_where_each_stage_is() {
+    let Some(slurm) = Slurm::start() else { return };
+    let pipeline = long().set("stages.inter.iterations", 100_000).scenes("target", "target", 2, 4).inferred();
+    let space = Space::with(on_cluster(&pipeline));
+    assert_eq!(ran(&space, &slurm, "p.toml --detach").code, Some(0));
+    wait_for_checkpoint(&space);
+    let status = ran(&space, &slurm, "status p.toml");
+    let line = |stage: &str| status.stdout.lines().find(|line| line.contains(stage)).unwrap_or_default().to_owned();
+    assert!(line("inter").contains("running") && line("inter").contains("of 100,000 iterations"), "{}", status.stdout);
+    assert!(line("entropy").contains("depends"), "{}", status.stdout);
+    space.edit("p.toml", "iterations = 100000", "iterations = 4");
+    let other = ran(&space, &slurm, "status p.toml --format json");
+    let states = other.events().iter().map(|line| line["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(states, ["to run", "depends", "unwanted"], "{}", other.stdout);
+}
+
+#[test]
+fn a_driver_runs_stage_after_stage_while_nobody_watches_and_there_is_one_at_a_time() {
+    let Some(slurm) = Slurm::start() else { return };
+    let pipeline = long().scenes("target", "target", 2, 4).inferred();
+    let space = Space::with(on_cluster(&pipeline));
+    let submitted = ran(&space, &slurm, "p.toml --detach --driver");
+    assert_eq!(submitted.code, Some(0), "{}", submitted.stderr);
+    let again = ran(&space, &slurm, "p.toml --detach --driver");
+    assert!(again.stderr.contains("already runs this pipeline"), "{}", again.stderr);
+    wait_until("the end of all jobs", || slurm.jobs().len() == 3 && slurm.says("squeue", "-h -o %i").is_empty());
+    let done = ran(&space, &slurm, "p.toml");
+    assert!(done.stderr.contains("2 up to date"), "{}", done.stderr);
+    assert_eq!(results(&space), expected(&pipeline));
+}
+
+#[test]
+fn members_of_a_sweep_that_are_ready_together_are_few_submissions() {
+    let Some(slurm) = Slurm::start() else { return };
+    let members: Vec<String> = (0..24).map(|member| member.to_string()).collect();
+    let place = "given/${matrix.n}.txt";
+    let pipeline = Pipeline::new().named("p").command("s", &format!("echo ${{matrix.n}} > {place}"), [], [place]);
+    let sweep = format!("[stages.s.matrix]\nn = [{}]\n", members.join(", "));
+    let space = Space::with(on_cluster(&pipeline.add(&sweep)));
+    space.write("given/kept", "");
+    let calls = space.path("calls");
+    for program in ["sbatch", "squeue"] {
+        let script = format!("#!/bin/sh\necho {program} >> {}\nexec /usr/bin/{program} \"$@\"\n", calls.display());
+        space.write(&format!("bin/{program}"), script);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(space.path(&format!("bin/{program}")), mode).unwrap();
+    }
+    let path = format!("{}:{}", space.path("bin").display(), std::env::var("PATH").unwrap());
+    let run = Ran::of(space.on(&slurm, "p.toml").env("PATH", path).output().unwrap());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let submissions = space.read("calls").lines().filter(|line| *line == "sbatch").count();
+    assert!(submissions <= 4, "{submissions} for 24 members");
+}
+
+/// What is done to a run while it works.
+const FAULTS: [&str; 7] = ["runner", "node", "controller", "worker", "preemption", "requeue", "cancellation"];
+
+/// Does one of them. A fault that finds nothing to hit does nothing.
+fn disturb(slurm: &mut Slurm, fault: &str, runner: u32, chance: &mut Chance) {
+    match fault {
+        "runner" => {
+            kill(runner, "-KILL");
+        }
+        "node" => {
+            let node = 1 + chance.one_of(2);
+            slurm.kill_node(node);
+            slurm.start_node(node);
+        }
+        "controller" => {
+            slurm.kill_controller();
+            slurm.start_controller();
+        }
+        "worker" => {
+            if let Some(pid) = slurm.processes("intrada-worker").first() {
+                kill(*pid, "-KILL");
+            }
+        }
+        "preemption" => {
+            let mut above = slurm.command("sbatch");
+            above.args(["--parsable", "-p", "high", "-N2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1"]);
+            above.stdout(Stdio::null()).status().unwrap();
+        }
+        _ => {
+            let said = slurm.says("squeue", "-h -r -t R -p low -o %i");
+            if let Some(job) = said.lines().next() {
+                let arguments = if fault == "requeue" { vec!["requeue", job] } else { vec![job] };
+                let program = if fault == "requeue" { "scontrol" } else { "scancel" };
+                slurm.command(program).args(arguments).output().unwrap();
+            }
+        }
+    }
+}
+
+/// `INTRADA_FAULTS=50` is the long form; `INTRADA_SEED` repeats the choices of an earlier one.
+#[test]
+fn whatever_is_lost_changes_no_byte_and_nothing_finished_is_computed_again() {
+    let Some(mut slurm) = Slurm::start() else { return };
+    let (faults, seed) = (number("INTRADA_FAULTS").unwrap_or(4), number("INTRADA_SEED").unwrap_or(1));
+    let mut chance = Chance(seed);
+    let pipeline = long().scenes("target", "target", 2, 6).inferred();
+    let expected = expected(&pipeline);
+    let mut counts = BTreeMap::<&str, u64>::new();
+    while counts.values().sum::<u64>() < faults {
+        let space = Space::with(on_cluster(&pipeline));
+        let mut known = BTreeMap::<PathBuf, Vec<u8>>::new();
+        loop {
+            let mut run = space.on(&slurm, "p.toml").stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(500 + chance.one_of(4000) as u64));
+            if counts.values().sum::<u64>() < faults && run.try_wait().unwrap().is_none() {
+                let fault = FAULTS[chance.one_of(FAULTS.len())];
+                disturb(&mut slurm, fault, run.id(), &mut chance);
+                *counts.entry(fault).or_default() += 1;
+            }
+            let status = wait_for("the end of the run", || {
+                slurm.resume_nodes();
+                run.try_wait().unwrap()
+            });
+            let traces = crate::space::files(&space.path("cache/traces"));
+            let now: BTreeMap<_, _> =
+                traces.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+            for (path, bytes) in &known {
+                assert!(now.get(path) == Some(bytes), "seed {seed}, {counts:?}: {} was made again", path.display());
+            }
+            known = now;
+            if status.success() {
+                break;
+            }
+        }
+        assert!(results(&space) == expected, "seed {seed}, {counts:?}: the results differ");
+        assert_eq!(known.len(), 2, "a record a stage");
+    }
+    println!("{counts:?} (seed {seed}): all results equal");
 }

@@ -63,7 +63,7 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
     (&["stats", "du"], "cache stats"),
     (&["pin"], "cache pin"),
     (&["unpin"], "cache unpin"),
-    (&["status", "check", "validate", "lint", "ls", "list", "dry-run"], "plan"),
+    (&["check", "validate", "lint", "ls", "list", "dry-run"], "plan"),
     (&["diff"], "compare"),
     (&["explain", "reason"], "why"),
     (&["dag", "dot", "draw"], "graph"),
@@ -115,7 +115,7 @@ mod tests {
         let said = |line| completed(line).unwrap_err();
         assert!(said("intrada-run comapre p.toml").ends_with("`comapre`; did you mean `compare`?"));
         assert!(said("intrada-run gc").ends_with("`gc`; did you mean `cache gc`?"));
-        assert!(said("intrada-run status p.toml").ends_with("did you mean `plan`?"));
+        assert!(said("intrada-run check p.toml").ends_with("did you mean `plan`?"));
         assert!(said("intrada-run Plan p.toml").ends_with("did you mean `plan`?"));
         assert!(said("intrada-run Cargo.tmol").ends_with("did you mean `Cargo.toml`?"));
         assert!(said("intrada-run rank p.toml").ends_with("before stages: intrada-run p.toml rank"));

@@ -17,6 +17,7 @@ mod cache;
 mod compare;
 mod completions;
 mod doctor;
+mod drive;
 mod export;
 mod graph;
 mod help;
@@ -34,6 +35,7 @@ mod result;
 mod run;
 mod schema;
 mod screen;
+mod status;
 mod watch;
 mod why;
 
@@ -92,6 +94,7 @@ enum Command {
     Run(run::Run),
     Watch(watch::Watch),
     Plan(plan::Plan),
+    Status(status::Status),
     Why(why::Why),
     Compare(compare::Compare),
     Graph(graph::Graph),
@@ -290,6 +293,7 @@ fn answer(command: Command) -> Answer {
         Command::Run(command) => command.answer(),
         Command::Watch(command) => command.answer(),
         Command::Plan(command) => command.answer(),
+        Command::Status(command) => command.answer(),
         Command::Why(command) => command.answer(),
         Command::Compare(command) => command.answer(),
         Command::Graph(command) => command.answer(),

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use clap::Args;
 
+use super::drive::{self, Driven};
 use super::place::{self, Place};
 use super::report::{Kept, from_here};
 use super::result::{self, Before};
@@ -36,6 +37,12 @@ pub(super) struct Run {
     /// Submit what is ready to the batch system and end; run again to go on
     #[arg(long)]
     detach: bool,
+    /// With --detach: submit the runner itself as a small job, which submits the stages one after another
+    #[arg(long, requires = "detach")]
+    driver: bool,
+    /// This run is such a job
+    #[arg(long, hide = true, value_name = "EXECUTOR")]
+    driven: Option<String>,
     /// No effect: always on (kept for compatibility)
     #[arg(long)]
     keep_going: bool,
@@ -74,17 +81,28 @@ impl Run {
         }
         let mut session = self.source.open_for(&self.conduct.place, Access::Run)?;
         let options = Options { detach: self.detach, ..self.conduct.options(&session, &self.force)? };
+        if self.driver {
+            drive::submit(&session, &options.needed(&session.graph))?;
+            return Ok(DONE);
+        }
+        let driven = self.driven.as_deref().map(Driven::new);
         let before = result::before(&session, &options.needed(&session.graph));
         let screen = Screen::new();
         let reporter = self.conduct.reporter(&screen, &session, &options);
         let mut reporter = views(reporter, &session, &options);
         warn(&session, &mut reporter);
         let interrupt = Interrupt::default();
-        pass_on_signals(interrupt.clone(), screen);
+        match &driven {
+            Some(driven) => driven.heed_signals(interrupt.clone()),
+            None => pass_on_signals(interrupt.clone(), screen),
+        }
         let ended = sched::run(&mut session, &options, &mut reporter, &interrupt);
         // Clears the live lines from the terminal before anything else is written.
         drop(reporter);
         let ended = ended?;
+        if let Some(driven) = driven {
+            driven.hand_over(&session, ended.has_left)?;
+        }
         self.conduct.show_tables(&session, &options, &ended, &before)?;
         let kept = report::keep(&mut session, &options, &ended);
         self.name_next(&session, &options, &ended, kept);

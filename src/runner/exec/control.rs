@@ -64,6 +64,11 @@ impl Control {
         state.told.max(state.expired) >= Some(Request::Stop)
     }
 
+    /// Whether [`Control::leave`] was called.
+    pub fn is_told_to_leave(&self) -> bool {
+        self.lock().told == Some(Request::Leave)
+    }
+
     /// Whether [`Control::stop`] or [`Control::kill`] was called.
     pub fn is_told_to_stop(&self) -> bool {
         self.lock().told >= Some(Request::Stop)

@@ -301,8 +301,15 @@ impl Run<'_> {
             && self.jobs.waiting.nodes.is_empty()
             && running.values().all(|running| running.can_be_left && running.is_submitted);
         if is_due {
-            self.has_left = true;
-            running.values().for_each(|running| running.control.leave());
+            self.leave();
+        }
+    }
+
+    /// Leaves the jobs to their batch systems. Those that can't go on without this program save and stop.
+    pub(super) fn leave(&mut self) {
+        self.has_left = true;
+        for running in self.jobs.running.values_mut() {
+            if running.can_be_left { running.control.leave() } else { running.end() }
         }
     }
 

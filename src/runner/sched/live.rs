@@ -235,7 +235,8 @@ impl Watch<'_> {
         }
         match receive.recv() {
             Ok(Message::Changed(change)) => Ok(Some(change)),
-            Ok(Message::Interrupt) | Err(_) => Ok(None),
+            // Only a single run can be left.
+            Ok(Message::Interrupt | Message::Leave) | Err(_) => Ok(None),
             Ok(Message::News(..) | Message::Ended(..)) => unreachable!("nothing runs"),
         }
     }

@@ -17,5 +17,6 @@ pub(super) enum Message {
     News(JobId, News),
     Ended(JobId, Box<Result<Performed, Failure>>),
     Interrupt,
+    Leave,
     Changed(Change),
 }

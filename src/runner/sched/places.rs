@@ -42,6 +42,9 @@ pub(super) fn when_free<T>(
         match ask()? {
             Ok(had) => return Ok(had),
             Err(_) if control.is_stopping() => return Err(Failure::Cancelled { at: None }),
+            Err(_) if control.is_told_to_leave() => {
+                return Err(Failure::Left("another run computes it".to_owned()));
+            }
             Err(holder) => {
                 if holder.as_ref().is_some_and(Holder::is_gone) {
                     end_orphans(store, tell);

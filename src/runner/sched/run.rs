@@ -48,6 +48,12 @@ impl Interrupt {
         listener.as_ref().is_some_and(|send| send.send(Message::Interrupt).is_ok())
     }
 
+    /// Asks the run to leave its jobs to their batch systems and to stop the others. `false`: there is no run.
+    pub fn leave(&self) -> bool {
+        let listener = self.0.lock().expect("no code panics while it holds this lock");
+        listener.as_ref().is_some_and(|send| send.send(Message::Leave).is_ok())
+    }
+
     pub(super) fn listen(&self, send: Option<Sender<Message>>) {
         *self.0.lock().expect("no code panics while it holds this lock") = send;
     }
@@ -151,6 +157,10 @@ impl Run<'_> {
                 }
                 Some(Message::Interrupt) => {
                     self.interrupt();
+                    continue;
+                }
+                Some(Message::Leave) => {
+                    self.leave();
                     continue;
                 }
                 Some(Message::Changed(change)) => return Some(change),

@@ -165,6 +165,11 @@ impl Store {
         living(&self.lock_path(key), true).map(|holder| holder.is_some())
     }
 
+    /// Who computes `key`, if that can be told. Changes nothing.
+    pub fn holder(&self, key: Key) -> Option<Holder> {
+        living(&self.lock_path(key), true).ok().flatten()
+    }
+
     fn gc_lock_path(&self) -> PathBuf {
         self.locks().join("gc")
     }

@@ -77,10 +77,30 @@ impl Slurm {
         said.lines().map(str::to_owned).collect()
     }
 
+    /// The processes of jobs that run this program.
+    pub fn processes(&self, program: &str) -> Vec<u32> {
+        let of_slurm = format!("SLURM_CONF={}", self.config().display());
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let is_meant = |pid: &u32| {
+            let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            let is_ours = read("environ").split(|byte| *byte == 0).any(|one| one == of_slurm.as_bytes());
+            is_ours && String::from_utf8_lossy(&read("comm")).trim() == program && starter_of(*pid).is_some()
+        };
+        pids.filter(is_meant).collect()
+    }
+
     pub fn start_controller(&mut self) {
         let controller = self.command("slurmctld").arg("-D").stderr(Stdio::null()).stdout(Stdio::null()).spawn();
         self.controller = Some(controller.unwrap());
         wait_until("the controller", || self.command("scontrol").arg("ping").output().unwrap().status.success());
+        self.resume_nodes();
+    }
+
+    /// A controller that was killed may take a node for faulty, as it has forgotten what runs there: what an administrator does
+    /// then.
+    pub fn resume_nodes(&self) {
+        self.says("scontrol", "update nodename=n1,n2 state=resume");
     }
 
     /// As if it had lost its power.
@@ -123,8 +143,10 @@ impl Slurm {
             if jobs.is_empty() {
                 return;
             }
-            jobs.iter().for_each(|(starter, _)| drop(super::processes::kill(*starter, "-KILL")));
-            jobs.iter().for_each(|(_, pid)| drop(super::processes::kill(*pid, "-KILL")));
+            let starters = jobs.iter().map(|(starter, _)| starter);
+            for pid in starters.chain(jobs.iter().map(|(_, pid)| pid)) {
+                super::processes::kill(*pid, "-KILL");
+            }
         }
     }
 }

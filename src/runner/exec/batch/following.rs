@@ -239,24 +239,9 @@ impl Following {
     }
 
     fn tell_of(&mut self, standing: Option<&Standing>) {
-        let job = self.name();
-        let Some(standing) = standing else { return };
-        let reason = if standing.reason.is_empty() || standing.reason == "None" {
-            String::new()
-        } else {
-            format!(": {}", standing.reason)
-        };
-        let node = standing.node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default();
-        match &standing.phase {
-            Phase::Waiting if standing.restarts > 0 => self.tell(format!("{job} waits to be started again{reason}")),
-            Phase::Waiting => self.tell(format!("{job} waits{reason}")),
-            Phase::Held => self.tell(format!("{job} waits until a person releases it{reason}")),
-            Phase::Stuck => self.tell(format!("{job} can't start{reason}")),
-            Phase::Running => self.tell(format!("{job} runs{node}")),
-            Phase::Unknown(word) => {
-                self.tell(format!("{job} is in a state that this program doesn't know, `{word}`: it waits on"));
-            }
-            Phase::Ended(_) | Phase::OutOfMemory | Phase::OutOfTime | Phase::Lost(_) | Phase::Cancelled => {}
+        // An end is told with what follows from it.
+        if let Some(standing) = standing.filter(|standing| standing.is_open()) {
+            self.tell(format!("{} {}", self.name(), standing.words()));
         }
     }
 
@@ -337,7 +322,10 @@ impl Following {
         match verdict::of(&seen) {
             Verdict::Wait => {}
             Verdict::Take(ended) => self.take(ended, seen.outcome.map(|outcome| outcome.attempt)),
-            Verdict::Again { why, counts } => {
+            Verdict::Again { why, counts, cancel } => {
+                if let (true, Some(number)) = (cancel, self.number()) {
+                    self.job.watch.cancel(number);
+                }
                 let again = seen.again + u32::from(counts);
                 self.forget();
                 self.tell(format!("{} is submitted again: {why}", seen.job));

@@ -12,11 +12,13 @@
 
 mod client;
 mod commands;
+pub mod driver;
 mod following;
 pub mod node;
 mod papers;
 mod queue;
 mod slurm;
+pub mod status;
 mod submit;
 mod verdict;
 mod watch;

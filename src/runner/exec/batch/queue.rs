@@ -22,6 +22,8 @@ pub(super) struct Submission<'a> {
     pub(super) request: &'a Request,
     /// How many tasks.
     pub(super) tasks: usize,
+    /// Whether the script starts a step ([`Queue::starter`]), which is to be warned of the end, instead of the script itself.
+    pub(super) is_step: bool,
 }
 
 /// Why there is no number of a job.
@@ -46,10 +48,32 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// As it stands behind the name of a job: `waits: Resources`, `runs on n1`.
+    pub(super) fn words(&self) -> String {
+        let reason =
+            if self.reason.is_empty() || self.reason == "None" { String::new() } else { format!(": {}", self.reason) };
+        let node = self.node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default();
+        match &self.phase {
+            Phase::Waiting if self.restarts > 0 => format!("waits to be started again{reason}"),
+            Phase::Waiting => format!("waits{reason}"),
+            Phase::Held => format!("waits until a person releases it{reason}"),
+            Phase::Stuck | Phase::NotLaunched => format!("can't start{reason}"),
+            Phase::Running => format!("runs{node}"),
+            Phase::Ended(_) => "has ended".to_owned(),
+            Phase::OutOfMemory => "needed more memory than it had asked for".to_owned(),
+            Phase::OutOfTime => "has reached its time limit".to_owned(),
+            Phase::Lost(why) => format!("was lost: {why}"),
+            Phase::Cancelled => "was cancelled".to_owned(),
+            Phase::Unknown(word) => {
+                format!("is in a state that this program doesn't know, `{word}`; it counts as waiting")
+            }
+        }
+    }
+
     /// Whether it may still run.
     pub(super) fn is_open(&self) -> bool {
-        use Phase::{Held, Running, Stuck, Unknown, Waiting};
-        matches!(self.phase, Waiting | Held | Stuck | Running | Unknown(_))
+        use Phase::{Held, NotLaunched, Running, Stuck, Unknown, Waiting};
+        matches!(self.phase, Waiting | Held | Stuck | NotLaunched | Running | Unknown(_))
     }
 }
 
@@ -62,6 +86,8 @@ pub(super) enum Phase {
     Held,
     /// It can never run as it was submitted.
     Stuck,
+    /// A node failed to start it, and the system holds it back until a person does something.
+    NotLaunched,
     /// It runs, or begins or ends.
     Running,
     /// It has ended by itself.

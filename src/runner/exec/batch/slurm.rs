@@ -37,14 +37,15 @@ impl Slurm {
     }
 
     fn submit_command(&self, submission: &Submission<'_>) -> Command {
-        let Submission { script, label, comment, log, request, tasks } = submission;
+        let Submission { script, label, comment, log, request, tasks, is_step } = submission;
         let mut command = Command::new("sbatch");
         command.args(["--parsable", "--open-mode=append", "--export=NONE", "--input=/dev/null"]);
         command.arg(if self.options.requeue { "--requeue" } else { "--no-requeue" });
         command.arg(format!("--job-name={label}")).arg(format!("--comment={comment}"));
         command.arg(format!("--output={}", log.display()));
-        // To the step: it is the program that performs the job.
-        command.arg(format!("--signal=USR1@{}", self.warning(request)));
+        // To the step by default.
+        let whom = if *is_step { "" } else { "B:" };
+        command.arg(format!("--signal={whom}USR1@{}", self.warning(request)));
         command.args(self.asks(request));
         if *tasks > 1 {
             command.arg(format!("--array=0-{}", tasks - 1));
@@ -205,6 +206,7 @@ fn of_database(line: &str) -> Option<(String, Standing)> {
 /// A state of Slurm, with the reason and the exit status that go with it.
 fn phase(state: &str, reason: &str, exit: Exit) -> Phase {
     match state {
+        "PENDING" | "REQUEUE_HOLD" if reason.contains("launch failed") => Phase::NotLaunched,
         "PENDING" if is_never(reason) => Phase::Stuck,
         "PENDING" if reason.to_ascii_lowercase().contains("held") => Phase::Held,
         "PENDING" | "CONFIGURING" | "REQUEUED" | "REQUEUE_FED" => Phase::Waiting,

@@ -227,9 +227,7 @@ impl Submitter {
         let word = |path: &Path| shell::word(&path.to_string_lossy()).into_owned();
         let mut text =
             String::from("#!/bin/sh\n# Written by intrada-run: performs the job of a stage on a node.\numask 077\n");
-        for (name, value) in surroundings() {
-            text += &format!("export {name}={}\n", shell::word(&value.to_string_lossy()));
-        }
+        text += &exports();
         let folder = match list {
             None => word(&ask.papers.0),
             Some(list) => {
@@ -275,8 +273,22 @@ struct Prepared {
 
 impl Prepared {
     fn as_asked<'a>(&'a self, request: &'a Request, label: &'a str, tasks: usize) -> Submission<'a> {
-        Submission { script: &self.script, label, comment: "intrada-run", log: &self.log, request, tasks }
+        Submission {
+            script: &self.script,
+            label,
+            comment: "intrada-run",
+            log: &self.log,
+            request,
+            tasks,
+            is_step: true,
+        }
     }
+}
+
+/// The lines of a script that set what jobs see of this program's environment.
+pub(super) fn exports() -> String {
+    let line = |(name, value): (&str, OsString)| format!("export {name}={}\n", shell::word(&value.to_string_lossy()));
+    surroundings().into_iter().map(line).collect()
 }
 
 /// What jobs see of this program's environment, wherever they run. Variables of a node (`TMPDIR`, its GPUs) are its own.
@@ -302,13 +314,13 @@ fn take_group(waiting: &mut Vec<Asked>, most: usize) -> Vec<Asked> {
 }
 
 /// A name that no other submission has: `intrada-rank-3f29c1d8`.
-fn label(stage: &str) -> String {
+pub(super) fn label(stage: &str) -> String {
     let stage: String = stage.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(40).collect();
     let unique = format!("{:?} {} {stage}", SystemTime::now(), std::process::id());
     format!("intrada-{stage}-{}", &Digest::of(unique.as_bytes()).to_string()[..8])
 }
 
-fn write_script(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write_script(path: &Path, text: &str) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::write(path, text)?;
     // It holds a person's environment.

@@ -48,8 +48,9 @@ pub(super) enum Verdict {
     Wait,
     /// Take what it left.
     Take(Ended),
-    /// Submit it again; why, for people; whether that counts as a failure of the infrastructure.
-    Again { why: String, counts: bool },
+    /// Submit it again; why, for people; whether that counts as a failure of the infrastructure. `cancel`: it is still in the
+    /// queue and has to be cancelled.
+    Again { why: String, counts: bool, cancel: bool },
     /// It has no result. `cancel`: it is still in the queue and has to be cancelled.
     Fail { failure: Failure, cancel: bool },
 }
@@ -96,7 +97,7 @@ fn interrupted(seen: &Seen, how: &How, is_warning: bool, elsewhere: &Elsewhere) 
     match phase {
         // It is ending, or the batch system starts it again by itself.
         Some(Phase::Running | Phase::Waiting | Phase::Held | Phase::Unknown(_)) => Verdict::Wait,
-        Some(Phase::Stuck) => without_outcome(seen),
+        Some(Phase::Stuck | Phase::NotLaunched) => without_outcome(seen),
         Some(Phase::Cancelled) if !is_warning => cancelled_by_somebody(seen),
         Some(Phase::OutOfTime) => out_of_time(seen),
         _ if is_warning => out_of_time(seen),
@@ -118,7 +119,12 @@ fn without_outcome(seen: &Seen) -> Verdict {
     };
     match &standing.phase {
         Phase::Waiting | Phase::Held | Phase::Running | Phase::Unknown(_) => Verdict::Wait,
-        Phase::Stuck if seen.since < STUCK_AFTER => Verdict::Wait,
+        Phase::Stuck | Phase::NotLaunched if seen.since < STUCK_AFTER => Verdict::Wait,
+        // A copy of it may run all the same; the attempt that comes last makes the others end.
+        Phase::NotLaunched => match again(seen, &standing.reason) {
+            Verdict::Again { why, counts, .. } => Verdict::Again { why, counts, cancel: true },
+            failed => failed,
+        },
         Phase::Stuck => {
             let failure = Failure::new(format!("{} can never start: {}", seen.job, standing.reason));
             let help = "change the executor's options or the stage's `resources`, and run again";
@@ -167,7 +173,11 @@ fn out_of_time(seen: &Seen) -> Verdict {
     let [before, now] = seen.kept;
     if now > before {
         let at = now.unwrap_or_default();
-        return Verdict::Again { why: format!("it reached its time limit and resumes from {at}"), counts: false };
+        return Verdict::Again {
+            why: format!("it reached its time limit and resumes from {at}"),
+            counts: false,
+            cancel: false,
+        };
     }
     let failure = Failure::new(format!("{} reached its time limit before it had saved anything", seen.job));
     let help = "a longer `time` in the stage's `resources`, or a smaller `checkpoint_every` of a training";
@@ -184,7 +194,7 @@ fn cancelled_by_somebody(seen: &Seen) -> Verdict {
 
 fn again(seen: &Seen, why: &str) -> Verdict {
     if seen.again < INFRASTRUCTURE_RETRIES {
-        return Verdict::Again { why: why.to_owned(), counts: true };
+        return Verdict::Again { why: why.to_owned(), counts: true, cancel: false };
     }
     let failure = Failure::new(format!("{} was lost {} times; the last time: {why}", seen.job, seen.again + 1));
     Verdict::Fail {

@@ -22,12 +22,18 @@ pub(super) struct SlotFound {
 }
 
 impl Store {
-    /// The resume slots. One is deleted if it is older than the limit and nobody computes its key.
+    /// The resume slots, each with the folder of a job that a batch system has. One is deleted if both are older than the limit and
+    /// nobody computes its key.
     pub(super) fn slots(&self, limits: &Limits, roots: &Roots) -> Result<Vec<SlotFound>, Error> {
         let folder = self.root.join("slots");
         let mut slots = Vec::new();
         for key in names(&folder)?.iter().filter_map(|name| name.to_str()?.parse::<Key>().ok()) {
-            let (tally, changed) = weigh(&folder.join(key.to_string()))?;
+            let (mut tally, mut changed) = weigh(&folder.join(key.to_string()))?;
+            let job = self.job_folder(&key.to_string());
+            if job.path().exists() {
+                let (job, job_changed) = weigh(job.path())?;
+                (tally, changed) = (tally + job, changed.max(job_changed));
+            }
             let in_use = changed.is_none_or(|changed| nanoseconds(changed) >= roots.in_use_since_ns);
             let goes = is_older(changed, limits.older_than) && !in_use && !self.is_leased(key)?;
             slots.push(SlotFound { key, tally, goes });
@@ -65,7 +71,10 @@ impl Store {
         }
         keys.iter().try_for_each(|key| remove(&self.trace_path(*key)))?;
         gone.iter().try_for_each(|object| remove(&self.object_path(*object)))?;
-        slots.iter().filter(|slot| slot.goes).try_for_each(|slot| self.slot(slot.key).remove())?;
+        for slot in slots.iter().filter(|slot| slot.goes) {
+            self.slot(slot.key).remove()?;
+            self.job_folder(&slot.key.to_string()).remove()?;
+        }
         logs.iter().chain(&quarantined).chain(&settings).try_for_each(|(path, _)| remove(path))?;
         collection.tmp = self.sweep()?;
         Ok(())

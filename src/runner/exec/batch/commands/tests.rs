@@ -1,3 +1,5 @@
+//! Three lines for a shell: what is put into them, and what their answers mean.
+
 use std::path::Path;
 
 use super::*;
@@ -18,7 +20,7 @@ fn system(submit: &str, status: &str) -> Commands {
 fn submit(system: &Commands) -> Result<String, NotSubmitted> {
     let request = Request { threads: 3, memory: Some(5 << 20), ..Request::default() };
     let (script, log) = (Path::new("/a b/job.sh"), Path::new("/c/log"));
-    system.submit(&Submission { script, label: "n", comment: "c", log, request: &request, tasks: 1 })
+    system.submit(&Submission { script, label: "n", comment: "c", log, request: &request, tasks: 1, is_step: true })
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Slurm's options and words: what is asked for, and what answers mean.
+
 use super::*;
 
 fn options() -> Options {
@@ -15,7 +17,15 @@ fn options() -> Options {
 
 fn words(request: &Request, tasks: usize) -> String {
     let paths = ["/c/job.sh", "/c/system.log"].map(std::path::Path::new);
-    let submission = Submission { script: paths[0], label: "intrada-s-1", comment: "c", log: paths[1], request, tasks };
+    let submission = Submission {
+        script: paths[0],
+        label: "intrada-s-1",
+        comment: "c",
+        log: paths[1],
+        request,
+        tasks,
+        is_step: true,
+    };
     let command = Slurm::new(options()).submit_command(&submission);
     command.get_args().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
@@ -108,7 +118,7 @@ fn every_state_of_slurm_is_known_and_a_word_that_is_not_counts_as_waiting() {
 fn a_job_that_waits_for_ever_or_for_a_person_is_told_from_one_that_waits_its_turn() {
     let phase = |reason| phase("PENDING", reason, Exit::default());
     assert_eq!(phase("PartitionTimeLimit"), Phase::Stuck);
-    assert_eq!(phase("launch failed requeued held"), Phase::Held);
+    assert_eq!(phase("launch failed requeued held"), Phase::NotLaunched);
     assert_eq!(phase("JobHeldUser"), Phase::Held);
     assert_eq!(phase("Priority"), Phase::Waiting);
     assert_eq!(phase("BeginTime"), Phase::Waiting);

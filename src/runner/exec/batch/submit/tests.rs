@@ -1,3 +1,5 @@
+//! Submissions to a system that answers as a test says: what is written before, and what is not made twice.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::super::executor::Handle as _;

@@ -1,3 +1,5 @@
+//! What follows from what is known of a job, for every state and every outcome.
+
 use super::*;
 
 /// A job that was submitted a moment ago.
@@ -38,7 +40,8 @@ const LONG: Duration = Duration::from_secs(100_000);
 fn phases() -> Vec<Phase> {
     let lost = Phase::Lost("Slurm says NODE_FAIL".to_owned());
     let unknown = Phase::Unknown("DREAMING".to_owned());
-    let mut phases = vec![Phase::Waiting, Phase::Held, Phase::Stuck, Phase::Running, Phase::Ended(EXIT)];
+    let mut phases =
+        vec![Phase::Waiting, Phase::Held, Phase::Stuck, Phase::NotLaunched, Phase::Running, Phase::Ended(EXIT)];
     phases.extend([Phase::OutOfMemory, Phase::OutOfTime, lost, Phase::Cancelled, unknown]);
     phases
 }
@@ -52,7 +55,7 @@ fn message(verdict: &Verdict) -> String {
 
 #[test]
 fn what_a_job_left_counts_whatever_the_batch_system_says() {
-    let answers = phases().into_iter().map(|phase| standing(phase)).chain([None]);
+    let answers = phases().into_iter().map(standing).chain([None]);
     for standing in answers {
         for since in [Duration::ZERO, LONG] {
             let seen = Seen { outcome: outcome(ended(How::Status(1))), standing: standing.clone(), since, ..seen() };
@@ -93,7 +96,7 @@ fn a_loss_of_the_infrastructure_is_no_failure_of_the_stage_until_it_has_happened
         let standing = standing(Phase::Lost("Slurm says NODE_FAIL".into()));
         of(&Seen { standing, since: LONG, again, ..seen() })
     };
-    assert_eq!(lost(9), Verdict::Again { why: "Slurm says NODE_FAIL".into(), counts: true });
+    assert_eq!(lost(9), Verdict::Again { why: "Slurm says NODE_FAIL".into(), counts: true, cancel: false });
     assert_eq!(message(&lost(10)), "job 15 of `cluster` was lost 11 times; the last time: Slurm says NODE_FAIL");
 }
 
@@ -160,6 +163,13 @@ fn a_job_that_can_never_start_is_cancelled_after_a_second_look() {
     let stuck = |seconds| of(&Seen { standing: standing(Phase::Stuck), since: Duration::from_secs(seconds), ..seen() });
     assert_eq!(stuck(1), Verdict::Wait);
     assert!(matches!(stuck(6), Verdict::Fail { cancel: true, .. }));
+}
+
+#[test]
+fn a_job_that_its_node_failed_to_start_is_submitted_anew_and_the_held_one_cancelled() {
+    let standing = standing(Phase::NotLaunched);
+    let verdict = of(&Seen { standing, since: Duration::from_secs(6), ..seen() });
+    assert!(matches!(verdict, Verdict::Again { counts: true, cancel: true, .. }), "{verdict:?}");
 }
 
 #[test]

@@ -1,0 +1,160 @@
+//! `status`: which stages are where: in the queue of a batch system, on a node, on this machine, done or not begun.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Answer, DONE, Format, Source, show, show_json};
+use crate::exec::batch::Batch;
+use crate::exec::batch::status::{Submission, submissions};
+use crate::measures::{count, duration};
+use crate::sched::dry::{self, Decision, Planned};
+use crate::sched::session::{Access, Session};
+use crate::shown;
+
+/// Show where stages are: waiting, running (node, progress) or done
+#[derive(Args)]
+#[command(
+    after_help = "It reads the cache and asks each batch system once. It can be called on any machine that has both.
+
+Examples:
+  intrada-run p.toml --detach      submits what is ready
+  intrada-run status p.toml        where the jobs are"
+)]
+pub(super) struct Status {
+    #[command(flatten)]
+    source: Source,
+    /// Text for people, or JSON Lines
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+/// A stage, or a job that no stage wants any more.
+struct Line {
+    stage: String,
+    state: &'static str,
+    text: String,
+    submission: Option<Submission>,
+}
+
+impl Status {
+    pub(super) fn answer(self) -> Answer {
+        let mut session = self.source.open(Access::Look)?;
+        let planned = dry::plan(&mut session, &[], &[])?.stages;
+        let mut submitted = submissions(&session.store.job_folders());
+        let said = ask(&session, &submitted);
+        let mut lines = Vec::new();
+        for planned in &planned {
+            let is_own = |submission: &Submission| {
+                planned.key.is_some_and(|key| submission.name.split('.').next() == Some(&*key.to_string()))
+            };
+            let own: Vec<Submission> = submitted.extract_if(.., |submission| is_own(submission)).collect();
+            let name = session.pipeline.stage(planned.stage).name.clone();
+            if own.is_empty() {
+                lines.push(without_job(&session, name, planned));
+            } else {
+                lines.extend(own.into_iter().map(|submission| with_job(name.clone(), submission, &said)));
+            }
+        }
+        let others = submitted.into_iter().map(|submission| {
+            let stage = submission.stage.clone();
+            let line = with_job(stage, submission, &said);
+            Line { state: "unwanted", text: format!("{}; this pipeline doesn't want it now", line.text), ..line }
+        });
+        lines.extend(others);
+        match self.format {
+            Format::Json => show_json(&lines.iter().map(|line| format!("{}\n", as_json(line))).collect::<String>())?,
+            Format::Text => show(&table(&lines))?,
+        }
+        Ok(DONE)
+    }
+}
+
+/// What each batch system says of its jobs, or why it can't be asked.
+fn ask(session: &Session, submitted: &[Submission]) -> BTreeMap<(String, String), String> {
+    let mut said = BTreeMap::new();
+    for executor in &session.pipeline.executors {
+        let open = submitted.iter().filter(|submission| submission.executor == executor.name);
+        let jobs: Vec<String> = open.filter_map(|submission| submission.job.clone()).collect();
+        if jobs.is_empty() {
+            continue;
+        }
+        let answer = Batch::open(executor, &session.store.job_folders())
+            .map_err(|failure| format!("{failure:?}"))
+            .and_then(|batch| batch.ask(&jobs));
+        if let Err(why) = &answer {
+            talk!("warning: `{}` can't be asked: {why}", executor.name);
+        }
+        said.extend(answer.unwrap_or_default().into_iter().map(|(job, words)| ((executor.name.clone(), job), words)));
+    }
+    said
+}
+
+fn with_job(stage: String, submission: Submission, said: &BTreeMap<(String, String), String>) -> Line {
+    let Submission { executor, job, at, node, progress, ended, .. } = &submission;
+    let number = job.as_deref().unwrap_or("without a number");
+    let words = job.as_ref().and_then(|job| said.get(&(executor.clone(), job.clone())));
+    let (state, what) = match (ended, words, node) {
+        (Some(ended), ..) => ("ended", ended.clone()),
+        (None, Some(words), _) if words.starts_with("runs") => ("running", words.clone()),
+        (None, Some(words), _) => ("waiting", words.clone()),
+        (None, None, Some(node)) => ("unknown", format!("ran on {node} when it was last heard of")),
+        (None, None, None) => ("unknown", "has not begun, and its batch system does not know it now".to_owned()),
+    };
+    let progress = match progress {
+        Some((done, total, unit)) if ended.is_none() => format!(", {} of {} {unit}", count(*done), count(*total)),
+        _ => String::new(),
+    };
+    let text = format!("job {number} of `{executor}` {what}{progress}; submitted {} ago", since(*at));
+    Line { stage, state, text, submission: Some(submission) }
+}
+
+fn without_job(session: &Session, stage: String, planned: &Planned) -> Line {
+    let holder = planned.key.and_then(|key| session.store.holder(key));
+    let (state, text) = match (planned.decision, holder) {
+        (_, Some(holder)) => {
+            ("running", format!("process {} on {}, for {}", holder.pid, holder.host, since(holder.since)))
+        }
+        (Decision::UpToDate, None) => ("done", String::new()),
+        (Decision::Hit, None) => ("in cache", "its result is in the cache".to_owned()),
+        (Decision::Run, None) => ("to run", planned.reason.clone()),
+        (Decision::Depends, None) => ("depends", planned.reason.clone()),
+    };
+    Line { stage, state, text, submission: None }
+}
+
+fn since(at: f64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    duration((now - at).max(0.0))
+}
+
+fn as_json(line: &Line) -> serde_json::Value {
+    let mut json = json!({"event": "stage-status", "stage": line.stage, "state": line.state, "text": line.text});
+    if let Some(submission) = &line.submission {
+        json["executor"] = json!(submission.executor);
+        json["job"] = json!(submission.job);
+        json["node"] = json!(submission.node);
+        if let Some((done, total, unit)) = &submission.progress {
+            json["done"] = json!(done);
+            json["total"] = json!(total);
+            json["unit"] = json!(unit);
+        }
+    }
+    json
+}
+
+fn table(lines: &[Line]) -> String {
+    let width = lines.iter().map(|line| shown::width(&line.stage)).max().unwrap_or(0);
+    let row = |line: &Line| {
+        let text = shown::line(&line.text).into_owned();
+        let row = format!("  {:<8}  {}  {text}", line.state, shown::left(&line.stage, width));
+        format!("{}\n", row.trim_end())
+    };
+    let number = |state: &str| lines.iter().filter(|line| line.state == state).count();
+    let states = ["done", "in cache", "running", "waiting", "ended", "unknown", "unwanted", "to run", "depends"];
+    let parts: Vec<String> =
+        states.iter().filter(|state| number(state) > 0).map(|state| format!("{} {state}", number(state))).collect();
+    lines.iter().map(row).collect::<String>() + &parts.join(", ") + "\n"
+}
