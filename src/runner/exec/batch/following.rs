@@ -21,6 +21,8 @@ use super::verdict::{self, Seen, Verdict};
 use super::watch::{Notice, Watch};
 use super::wishes::{Wish, Wishes};
 
+/// After so many answers in which the batch system doesn't know a job, it counts as lost.
+const QUESTIONS: u32 = 20;
 /// The last lines that a batch system printed for a job, for a message.
 const PRINTED: usize = 5;
 
@@ -353,6 +355,7 @@ impl Following {
             standing: self.state.standing.clone().unwrap_or_else(unanswered),
             since: self.state.since.map_or(Duration::ZERO, |since| since.elapsed()),
             latency: self.job.latency,
+            lost_after: QUESTIONS * self.job.watch.poll(),
             is_cancelled: self.state.is_cancelled,
             kept: [submitted.and_then(|submitted| submitted.kept), iterations_kept(&self.job.slot)],
             again: submitted.map_or(0, |submitted| submitted.again),

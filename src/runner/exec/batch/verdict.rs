@@ -11,8 +11,6 @@ use super::super::{Elsewhere, Failure};
 use super::papers::{End, Outcome};
 use super::queue::{Exit, Phase, Standing};
 
-/// After this long in which the batch system was asked and didn't know the job, it counts as lost.
-const LOST_AFTER: Duration = Duration::from_secs(300);
 /// A state in which a job can't run has to last this long: some are shown for a moment.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// How often a job is submitted again after failures of the infrastructure.
@@ -29,6 +27,8 @@ pub(super) struct Seen {
     pub(super) since: Duration,
     /// How long files that another machine wrote may stay invisible here.
     pub(super) latency: Duration,
+    /// After this long in which the batch system was asked and didn't know the job, it counts as lost.
+    pub(super) lost_after: Duration,
     /// Whether this run has asked to cancel it.
     pub(super) is_cancelled: bool,
     /// What the resume slot held when it was submitted, and what it holds now.
@@ -111,7 +111,7 @@ fn without_outcome(seen: &Seen) -> Verdict {
     let Some(standing) = &seen.standing else {
         return if seen.is_cancelled {
             Verdict::Fail { failure: Failure::Cancelled { at: seen.kept[1] }, cancel: false }
-        } else if seen.since < LOST_AFTER.max(seen.latency) {
+        } else if seen.since < seen.lost_after.max(seen.latency) {
             Verdict::Wait
         } else {
             again(seen, "the batch system no longer knows it, and it left no result")

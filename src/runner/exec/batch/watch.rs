@@ -46,6 +46,10 @@ impl Watch {
         Arc::new(Watch { queue, poll, state: Mutex::default(), changed: Condvar::new() })
     }
 
+    pub(super) fn poll(&self) -> Duration {
+        self.poll
+    }
+
     /// How long between two looks at the files of a job, so that all looks together stay few.
     pub(super) fn glance(&self) -> Duration {
         const OFTEN: Duration = Duration::from_secs(1);

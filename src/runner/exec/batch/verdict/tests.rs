@@ -9,6 +9,7 @@ fn seen() -> Seen {
         standing: None,
         since: Duration::ZERO,
         latency: Duration::from_secs(60),
+        lost_after: Duration::from_secs(300),
         is_cancelled: false,
         kept: [None, None],
         again: 0,
