@@ -9,6 +9,8 @@ mod bucket;
 mod cache;
 mod checkpoint_import;
 mod command_pipeline;
+#[cfg(target_os = "linux")]
+mod commands;
 mod compare;
 mod completions;
 mod damage;
@@ -23,6 +25,8 @@ mod golden;
 #[cfg(target_os = "linux")]
 mod guard;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod hyperqueue;
 mod init;
 mod inspect;
 mod items;

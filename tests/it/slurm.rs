@@ -22,7 +22,7 @@ fn on_cluster(pipeline: &Pipeline) -> Pipeline {
 }
 
 /// A training that lasts for seconds and saves often.
-fn long() -> Pipeline {
+pub fn long() -> Pipeline {
     training().with("stages.inter", "iterations = 60\ncheckpoint_every = 2\n")
 }
 
@@ -30,18 +30,18 @@ fn ran(space: &Space, slurm: &Slurm, arguments: &str) -> Ran {
     Ran::of(space.on(slurm, arguments).output().unwrap())
 }
 
-fn results(space: &Space) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn results(space: &Space) -> BTreeMap<PathBuf, Vec<u8>> {
     space.results("runs")
 }
 
-fn expected(pipeline: &Pipeline) -> BTreeMap<PathBuf, Vec<u8>> {
+pub fn expected(pipeline: &Pipeline) -> BTreeMap<PathBuf, Vec<u8>> {
     let space = Space::with(pipeline);
     space.run("p.toml");
     results(&space)
 }
 
 /// Waits until the training has saved.
-fn wait_for_checkpoint(space: &Space) {
+pub fn wait_for_checkpoint(space: &Space) {
     wait_until("a checkpoint", || {
         let slots = crate::space::files(&space.path("cache/slots"));
         slots.iter().any(|path| path.ends_with("checkpoint.safetensors"))

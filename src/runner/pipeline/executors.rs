@@ -78,7 +78,7 @@ pub struct Slurm {
 pub struct Commands {
     /// Submits a job and prints its id. Contains `{script}`.
     pub submit: String,
-    /// Prints the states of jobs. Contains `{jobs}`.
+    /// Prints the states of jobs. May contain `{jobs}`.
     pub status: String,
     /// Cancels jobs. Contains `{jobs}`.
     pub cancel: String,
@@ -187,9 +187,12 @@ fn read_slurm(reader: &mut Reader<'_>, values: &Values) -> Slurm {
 }
 
 fn read_commands(reader: &mut Reader<'_>, values: &Values) -> Commands {
-    for (key, needed, known) in
-        [("submit", "script", executor::SUBMIT), ("status", "jobs", executor::JOBS), ("cancel", "jobs", executor::JOBS)]
-    {
+    // `status` may ask for all jobs of the person and not name them.
+    for (key, needed, known) in [
+        ("submit", Some("script"), executor::SUBMIT),
+        ("status", None, executor::JOBS),
+        ("cancel", Some("jobs"), executor::JOBS),
+    ] {
         if let Some(typed) = values.get(key) {
             line::check(reader, (key, typed), needed, known);
         }

@@ -1,13 +1,15 @@
 //! A batch system of which the pipeline file says how to submit, ask and cancel: three lines for a shell.
 //!
-//! Knows the placeholders and the words for states, not what the lines call. A line of `status` prints a job's number and a word;
-//! what else it prints is ignored.
+//! Knows the placeholders and the words for states, not what the lines call. `status` prints a job's number and a word on each
+//! line; what else it prints is ignored. A job that it doesn't print is unknown, never failed. Whether the system was reached at
+//! all is harder to tell: some clients fail if no job is known any more, and a line such as `qstat … | awk …` ends well if the
+//! system is away. See [`has_answered`].
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use super::super::executor::Request;
-use super::client::{Answer, call};
+use super::client::{Answer, Printed, call, patience, run};
 use super::queue::{Exit, NotSubmitted, Phase, Queue, Standing, Submission};
 use crate::pipeline::{self, Commands as Options};
 use crate::shell;
@@ -39,10 +41,19 @@ impl Commands {
         } else if is_in(&self.0.running) {
             Phase::Running
         } else if is_in(&self.0.ended) {
-            Phase::Ended(Exit::default())
+            let is_cancelled = word.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("cancel"));
+            if is_cancelled { Phase::Cancelled } else { Phase::Ended(Exit::default()) }
         } else {
             Phase::Unknown(word.to_owned())
         }
+    }
+
+    fn standing(&self, line: &str) -> Option<(String, Standing)> {
+        let mut words = line.split_whitespace();
+        let (job, word) = (words.next()?.to_owned(), words.next()?);
+        let reason = words.collect::<Vec<_>>().join(" ");
+        let reason = if reason.is_empty() { word.to_owned() } else { reason };
+        Some((job, Standing { phase: self.phase(word), node: None, reason, restarts: 0 }))
     }
 }
 
@@ -74,16 +85,18 @@ impl Queue for Commands {
     }
 
     fn standings(&self, jobs: &[String]) -> Result<BTreeMap<String, Standing>, String> {
-        let text = call(line(&filled(&self.0.status, &[("jobs", quoted(jobs))]))).said()?;
-        let standing = |line: &str| {
-            let mut words = line.split_whitespace();
-            let (job, word) = (words.next()?.to_owned(), words.next()?);
-            let node = None;
-            let reason = words.collect::<Vec<_>>().join(" ");
-            let reason = if reason.is_empty() { word.to_owned() } else { reason };
-            jobs.contains(&job).then(|| (job, Standing { phase: self.phase(word), node, reason, restarts: 0 }))
+        let printed = match run(line(&filled(&self.0.status, &[("jobs", quoted(jobs))])), patience()) {
+            Ok(printed) => printed,
+            Err(answer) => return answer.said().map(|_| BTreeMap::new()),
         };
-        Ok(text.lines().filter_map(standing).collect())
+        let mut standings = BTreeMap::<String, Standing>::new();
+        for (job, standing) in printed.stdout.lines().filter_map(|line| self.standing(line)) {
+            // A job may have several lines, one for each of its parts or attempts: it has ended once all have.
+            if jobs.contains(&job) && !standings.get(&job).is_some_and(Standing::is_open) {
+                standings.insert(job, standing);
+            }
+        }
+        if !standings.is_empty() || has_answered(&printed, jobs) { Ok(standings) } else { Err(printed.why()) }
     }
 
     fn labelled(&self, _: &str) -> Result<Option<String>, String> {
@@ -93,6 +106,26 @@ impl Queue for Commands {
     fn cancel(&self, jobs: &[String]) -> Result<(), String> {
         call(line(&filled(&self.0.cancel, &[("jobs", quoted(jobs))]))).said().map(|_| ())
     }
+}
+
+/// What clients print of jobs that they don't know any more.
+const DENIALS: &[&str] =
+    &["unknown job", "invalid job", "no such job", "not found", "not exist", "has finished", "not known"];
+
+/// Whether a `status` that printed no job's state is the answer that all these jobs are unknown. A system that is away must not
+/// look like one that has lost them: their jobs would be submitted a second time.
+fn has_answered(printed: &Printed, jobs: &[String]) -> bool {
+    let is_complaint = !printed.stderr.trim().is_empty() && printed.stdout.trim().is_empty();
+    if printed.status.success() && !is_complaint {
+        return true;
+    }
+    // The shell's own `/bin/sh: 1: qstat: not found` is no word of the system.
+    let lines = printed.stderr.lines().chain(printed.stdout.lines()).filter(|line| !line.contains("sh: "));
+    let text = lines.collect::<Vec<_>>().join("\n").to_lowercase();
+    let is_in_names = |c: char| c.is_alphanumeric() || "._-[]".contains(c);
+    let names =
+        |job: &String| text.split(|c| !is_in_names(c)).any(|word| word.trim_end_matches('.') == job.to_lowercase());
+    DENIALS.iter().any(|denial| text.contains(denial)) && jobs.iter().any(names)
 }
 
 fn line(text: &str) -> Command {

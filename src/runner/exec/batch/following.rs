@@ -133,10 +133,11 @@ impl Following {
 
     /// The number of a job that was submitted under this name, if it was.
     fn found(&mut self, submitted: &Submitted) -> Result<Option<String>, Failure> {
-        if let Ok(Some(Running { job: Some(job), .. })) = self.job.papers.running() {
+        let queue = Arc::clone(&self.job.submitter.queue);
+        // A node knows the number that Slurm gave it. In a system that itself runs in jobs of Slurm's that is another number.
+        if let (true, Ok(Some(Running { job: Some(job), .. }))) = (queue.tells_labels(), self.job.papers.running()) {
             return Ok(Some(job));
         }
-        let queue = Arc::clone(&self.job.submitter.queue);
         let mut denials = 0;
         while queue.tells_labels() && denials < 2 {
             match queue.labelled(&submitted.label) {

@@ -101,8 +101,10 @@ impl Batch {
             let name = format!("job {job} of `{}`", self.submitter.executor);
             let unanswered = |why| Failure::new(format!("failed to end {name}: {why}")).with_help("try again later");
             let jobs = [job.clone()];
-            self.submitter.queue.cancel(&jobs).map_err(unanswered)?;
+            let cancelled = self.submitter.queue.cancel(&jobs);
             while self.submitter.queue.standings(&jobs).map_err(unanswered)?.get(&job).is_some_and(Standing::is_open) {
+                // Some systems refuse to cancel a job that has ended: only of an open one is that a failure.
+                cancelled.clone().map_err(unanswered)?;
                 std::thread::sleep(self.watch.glance());
             }
         }

@@ -101,9 +101,9 @@ fn interrupted(seen: &Seen, how: &How, is_warning: bool, elsewhere: &Elsewhere) 
         Some(Phase::Cancelled) if !is_warning => cancelled_by_somebody(seen),
         Some(Phase::OutOfTime) => out_of_time(seen),
         _ if is_warning => out_of_time(seen),
-        Some(Phase::Lost(word)) => again(seen, word),
+        Some(Phase::Lost(word)) => resumed(seen, word),
         // It left by itself after the signal, so that this is all the batch system knows.
-        _ => again(seen, "it was asked to end"),
+        _ => resumed(seen, "it was asked to end"),
     }
 }
 
@@ -130,7 +130,10 @@ fn without_outcome(seen: &Seen) -> Verdict {
             let help = "change the executor's options or the stage's `resources`, and run again";
             Verdict::Fail { failure: failure.with_help(help), cancel: true }
         }
-        Phase::Cancelled if seen.is_cancelled => {
+        // Few systems tell a job that was cancelled from one that has failed; this run has asked for the end.
+        Phase::Cancelled | Phase::Ended(_) | Phase::OutOfMemory | Phase::OutOfTime | Phase::Lost(_)
+            if seen.is_cancelled =>
+        {
             Verdict::Fail { failure: Failure::Cancelled { at: seen.kept[1] }, cancel: false }
         }
         // What it wrote last may not be visible here yet.
@@ -190,6 +193,12 @@ fn cancelled_by_somebody(seen: &Seen) -> Verdict {
         failure: failure.with_help("run again to submit it again; it resumes from what it has saved"),
         cancel: false,
     }
+}
+
+/// It was asked to end and has saved: one that got further since it was submitted may be submitted as often as it takes.
+fn resumed(seen: &Seen, why: &str) -> Verdict {
+    let [before, now] = seen.kept;
+    if now > before { Verdict::Again { why: why.to_owned(), counts: false } } else { again(seen, why) }
 }
 
 fn again(seen: &Seen, why: &str) -> Verdict {

@@ -28,11 +28,9 @@ pub fn filled<'v>(line: &str, value: impl Fn(&str) -> Option<&'v str>) -> String
 }
 
 /// Reports placeholders that aren't among `known`, and that `needed` is missing.
-pub(super) fn check(reader: &mut Reader<'_>, (key, typed): (&str, &Typed), needed: &str, known: &[&str]) {
+pub(super) fn check(reader: &mut Reader<'_>, (key, typed): (&str, &Typed), needed: Option<&str>, known: &[&str]) {
     let line = typed.text();
-    let mut has_needed = false;
     for (place, name) in placeholders(line) {
-        has_needed |= name == needed;
         if !known.contains(&name) {
             let span = span_of(reader, typed.span, &line[place.clone()]);
             let braced = known.iter().map(|name| format!("`{{{name}}}`"));
@@ -42,7 +40,7 @@ pub(super) fn check(reader: &mut Reader<'_>, (key, typed): (&str, &Typed), neede
             reader.problems.push(problem.help(did_you_mean(name, known.iter().copied()).unwrap_or(other)));
         }
     }
-    if !has_needed {
+    if let Some(needed) = needed.filter(|needed| placeholders(line).all(|(_, name)| name != *needed)) {
         let title = format!("`{key}` needs the placeholder `{{{needed}}}`");
         reader.problems.push(Problem::error(title).at(typed.span, "it is missing"));
     }

@@ -53,3 +53,49 @@ fn a_status_is_a_number_and_a_word_a_line_and_a_job_without_one_is_unknown() {
     );
     assert_eq!(standings["2"].reason, "on n1");
 }
+
+#[test]
+fn a_job_with_several_lines_has_ended_once_all_its_lines_say_so() {
+    let jobs = ["1".to_owned(), "2".to_owned()];
+    let standings = system("", "printf '1 C\\n1 R\\n1 C\\n2 C\\n2 C\\n'").standings(&jobs).unwrap();
+    assert_eq!(standings["1"].phase, Phase::Running);
+    assert_eq!(standings["2"].phase, Phase::Ended(Exit::default()));
+}
+
+#[test]
+fn an_end_that_is_called_a_cancellation_is_one() {
+    let mut system = system("", "echo 1 CANCELED");
+    system.0.ended.push("Canceled".into());
+    assert_eq!(system.standings(&["1".into()]).unwrap()["1"].phase, Phase::Cancelled);
+}
+
+#[test]
+fn a_failed_status_is_no_answer_unless_it_speaks_of_the_jobs() {
+    let standings = |status: &str| system("", status).standings(&["1".into(), "12.pbs".into(), "13".into()]);
+    let unknown = Ok(BTreeMap::new());
+    for reached in [
+        "true",
+        "echo 'Job id  Name  S'",
+        "echo 'qstat: Unknown Job Id 12.pbs' >&2; exit 153",
+        "echo 'qstat: 12.pbs Job has finished, use -x or -H' >&2; exit 35",
+        "echo 'Job <13> is not found' >&2; exit 255",
+        "printf 'Following jobs do not exist: \\n13\\n' >&2; exit 1",
+        "echo 'Error from server (NotFound): jobs.batch \"13\" not found' >&2; exit 1",
+        "(echo 'qstat: Unknown Job Id 12.pbs' >&2; exit 153) | cat",
+    ] {
+        assert_eq!(standings(reached), unknown, "{reached}");
+    }
+    for away in [
+        "exit 1",
+        "echo 'cannot connect to server pbs' >&2; exit 1",
+        "no-such-client",
+        "no-such-client | cat",
+        "(echo 'cannot connect to server pbs' >&2; exit 1) | cat",
+        "echo 'Job <99> is not found' >&2; exit 255",
+        "echo 99 R; exit 1",
+    ] {
+        assert!(standings(away).is_err(), "{away}: {:?}", standings(away));
+    }
+    let one = standings("echo 13 R; echo 'qstat: Unknown Job Id 12.pbs' >&2; exit 153").unwrap();
+    assert_eq!(one.keys().collect::<Vec<_>>(), ["13"], "the others are unknown");
+}

@@ -181,3 +181,25 @@ fn a_preempted_job_that_left_by_itself_is_submitted_again_if_its_system_does_not
         assert!(matches!(of(&seen), Verdict::Again { counts: true, .. }), "{seen:?}");
     }
 }
+
+#[test]
+fn an_end_that_we_asked_for_is_a_cancellation_whatever_the_system_calls_it() {
+    let ends = [Phase::Cancelled, Phase::Ended(EXIT), Phase::OutOfTime, Phase::OutOfMemory, Phase::Lost("gone".into())];
+    for end in ends {
+        let verdict = of(&Seen { standing: standing(end.clone()), is_cancelled: true, ..seen() });
+        assert!(matches!(verdict, Verdict::Fail { failure: Failure::Cancelled { .. }, .. }), "{end:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_job_that_was_asked_to_end_counts_as_lost_only_if_it_got_no_further() {
+    let counts = |kept| {
+        let standing = standing(Phase::Ended(EXIT));
+        match of(&Seen { outcome: outcome(interrupted(false)), standing, since: LONG, kept, ..seen() }) {
+            Verdict::Again { counts, .. } => counts,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(!counts([None, Some(4)]) && !counts([Some(4), Some(6)]));
+    assert!(counts([None, None]) && counts([Some(4), Some(4)]));
+}
