@@ -290,9 +290,8 @@ impl Order {
     fn withdraw(&self, store: &Store, name: &str, slot: &ResumeSlot<'_>, tell: &dyn Fn(News)) -> Result<(), Failure> {
         let folder = store.job_folder(name);
         let withdrawn = batch::withdraw(folder.path(), &slot.attempt_path());
-        match withdrawn.map_err(|error| io_failure("clear", folder.path(), &error))? {
-            Some(job) => tell(News::Remark(format!("was also submitted, as {job}: that job ends by itself"))),
-            None => {}
+        if let Some(job) = withdrawn.map_err(|error| io_failure("clear", folder.path(), &error))? {
+            tell(News::Remark(format!("was also submitted, as {job}: that job ends by itself")));
         }
         Ok(())
     }

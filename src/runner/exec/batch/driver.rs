@@ -1,6 +1,6 @@
 //! A runner that is itself a job of a batch system, so that stages are submitted one after another while nobody watches.
 //!
-//! Knows no pipeline: a command line and a folder come in. Its folder has the form of a job's ([`super::papers`]), so that `status`
+//! Knows no pipeline: a command line and a folder come in. Its folder has the form of a job's (`papers`), so that `status`
 //! shows it, and no second one is submitted beside it.
 
 use std::ffi::OsString;

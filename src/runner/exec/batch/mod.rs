@@ -1,8 +1,8 @@
 //! A batch system as the place where jobs run: Slurm, or one behind three commands.
 //!
 //! Knows no graph, no keys and no cache. On a node runs [`node`], which performs the job as [`super::local`] would; both sides
-//! speak through files ([`papers`]) on a file system that they share. What a batch system says of a job decides only whether it
-//! is worth waiting ([`verdict`]): every source can be silent, late or wrong, and "don't know" is an answer of its own.
+//! speak through files (`papers`) on a file system that they share. What a batch system says of a job decides only whether it
+//! is worth waiting (`verdict`): every source can be silent, late or wrong, and "don't know" is an answer of its own.
 //!
 //! ```text
 //! following ─ submit ─▶ queue (slurm, commands) ─▶ … node ─▶ exec/<name>/

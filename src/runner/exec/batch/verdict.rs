@@ -198,7 +198,7 @@ fn cancelled_by_somebody(seen: &Seen) -> Verdict {
 /// It was asked to end and has saved: one that got further since it was submitted may be submitted as often as it takes.
 fn resumed(seen: &Seen, why: &str) -> Verdict {
     let [before, now] = seen.kept;
-    if now > before { Verdict::Again { why: why.to_owned(), counts: false } } else { again(seen, why) }
+    if now > before { Verdict::Again { why: why.to_owned(), counts: false, cancel: false } } else { again(seen, why) }
 }
 
 fn again(seen: &Seen, why: &str) -> Verdict {
