@@ -34,10 +34,10 @@ pub(super) struct Run {
     /// Run this stage even if nothing changed; may be repeated
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
-    /// Submit what is ready to the batch system and end; run again to go on
+    /// Submit what is ready, end; run again to go on
     #[arg(long)]
     detach: bool,
-    /// With --detach: submit the runner itself as a small job, which submits the stages one after another
+    /// With --detach: let a small job submit the rest
     #[arg(long, requires = "detach")]
     driver: bool,
     /// This run is such a job
