@@ -1,10 +1,10 @@
-//! Opens regular files without blocking, and removes anything at a path.
+//! Opens regular files without blocking, replaces files whole, and removes anything at a path.
 //!
 //! Knows nothing of a file's meaning. Opening a pipe blocks until somebody writes to it, and opening a device may start
 //! something. So the type is checked before opening, and anything but a file is an error that names the type.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -55,6 +55,18 @@ pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Puts a file with this content at `path`, in one step: a reader sees the content before or after it, whole. Only its owner may
+/// read it.
+///
+/// # Errors
+/// Errors of the file system.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(|_| ()).map_err(|error| error.error)
 }
 
 /// Removes the file, link or folder at `path`, recursively; nothing if it is missing.

@@ -38,8 +38,7 @@ pub(super) fn submit(session: &Session, stages: &[StageId]) -> Result<(), Refusa
 }
 
 fn drive(session: &Session, executor: &str) -> Result<Driving, Refusal> {
-    let described = session.pipeline.executors.iter().find(|described| described.name == executor);
-    let Some(described) = described else {
+    let Some(described) = session.pipeline.find_executor(executor) else {
         return Err(Refusal::Usage(format!("the pipeline has no executor `{executor}`")));
     };
     let directory = std::env::current_dir()

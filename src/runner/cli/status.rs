@@ -1,15 +1,14 @@
 //! `status`: which stages are where: in the queue of a batch system, on a node, on this machine, done or not begun.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use serde_json::json;
 
 use super::{Answer, DONE, Format, Source, show, show_json};
 use crate::exec::batch::Batch;
-use crate::exec::batch::status::{Submission, submissions};
-use crate::measures::{count, duration};
+use crate::exec::batch::status::{Said, Submission, submissions};
+use crate::measures::{count, duration, now};
 use crate::sched::dry::{self, Decision, Planned};
 use crate::sched::session::{Access, Session};
 use crate::shown;
@@ -73,7 +72,7 @@ impl Status {
 }
 
 /// What each batch system says of its jobs, or why it can't be asked.
-fn ask(session: &Session, submitted: &[Submission]) -> BTreeMap<(String, String), String> {
+fn ask(session: &Session, submitted: &[Submission]) -> BTreeMap<(String, String), Said> {
     let mut said = BTreeMap::new();
     for executor in &session.pipeline.executors {
         let open = submitted.iter().filter(|submission| submission.executor == executor.name);
@@ -87,19 +86,18 @@ fn ask(session: &Session, submitted: &[Submission]) -> BTreeMap<(String, String)
         if let Err(why) = &answer {
             talk!("warning: `{}` can't be asked: {why}", executor.name);
         }
-        said.extend(answer.unwrap_or_default().into_iter().map(|(job, words)| ((executor.name.clone(), job), words)));
+        said.extend(answer.unwrap_or_default().into_iter().map(|(job, said)| ((executor.name.clone(), job), said)));
     }
     said
 }
 
-fn with_job(stage: String, submission: Submission, said: &BTreeMap<(String, String), String>) -> Line {
+fn with_job(stage: String, submission: Submission, said: &BTreeMap<(String, String), Said>) -> Line {
     let Submission { executor, job, at, node, progress, ended, .. } = &submission;
     let number = job.as_deref().unwrap_or("without a number");
-    let words = job.as_ref().and_then(|job| said.get(&(executor.clone(), job.clone())));
-    let (state, what) = match (ended, words, node) {
+    let said = job.as_ref().and_then(|job| said.get(&(executor.clone(), job.clone())));
+    let (state, what) = match (ended, said, node) {
         (Some(ended), ..) => ("ended", ended.clone()),
-        (None, Some(words), _) if words.starts_with("runs") => ("running", words.clone()),
-        (None, Some(words), _) => ("waiting", words.clone()),
+        (None, Some(said), _) => (if said.runs { "running" } else { "waiting" }, said.words.clone()),
         (None, None, Some(node)) => ("unknown", format!("ran on {node} when it was last heard of")),
         (None, None, None) => ("unknown", "has not begun, and its batch system does not know it now".to_owned()),
     };
@@ -126,8 +124,7 @@ fn without_job(session: &Session, stage: String, planned: &Planned) -> Line {
 }
 
 fn since(at: f64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-    duration((now - at).max(0.0))
+    duration((now() - at).max(0.0))
 }
 
 fn as_json(line: &Line) -> serde_json::Value {

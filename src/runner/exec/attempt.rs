@@ -6,10 +6,12 @@
 //! its token into a file beside it, and the one before it, which compares before each checkpoint, ends.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::plain;
 
 /// The exit status of an attempt that another one has replaced.
 pub const SUPERSEDED: u8 = 76;
@@ -29,11 +31,7 @@ impl Attempt {
     /// # Errors
     /// It can't be written.
     pub fn take(file: &Path, token: &str) -> io::Result<Attempt> {
-        let folder = file.parent().unwrap_or(Path::new("."));
-        let mut new = tempfile::NamedTempFile::new_in(folder)?;
-        new.write_all(token.as_bytes())?;
-        new.as_file().sync_all()?;
-        new.persist(file).map_err(|error| error.error)?;
+        plain::replace(file, token.as_bytes())?;
         Ok(Attempt { file: file.to_owned(), token: token.to_owned() })
     }
 

@@ -129,6 +129,11 @@ impl Pipeline {
         stage.execution.executor.map(|id| &self.executors[id.index()])
     }
 
+    /// The batch system of this name.
+    pub fn find_executor(&self, name: &str) -> Option<&Executor> {
+        self.executors.iter().find(|executor| executor.name == name)
+    }
+
     /// The stage of this name.
     pub fn find(&self, name: &str) -> Option<StageId> {
         self.stages.iter().position(|stage| stage.name == name).map(StageId::at)

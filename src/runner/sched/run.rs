@@ -44,14 +44,17 @@ pub struct Interrupt(Arc<Mutex<Option<Sender<Message>>>>);
 impl Interrupt {
     /// Asks the run to stop. `false`: there is no run.
     pub fn now(&self) -> bool {
-        let listener = self.0.lock().expect("no code panics while it holds this lock");
-        listener.as_ref().is_some_and(|send| send.send(Message::Interrupt).is_ok())
+        self.ask(Message::Interrupt)
     }
 
     /// Asks the run to leave its jobs to their batch systems and to stop the others. `false`: there is no run.
     pub fn leave(&self) -> bool {
+        self.ask(Message::Leave)
+    }
+
+    fn ask(&self, message: Message) -> bool {
         let listener = self.0.lock().expect("no code panics while it holds this lock");
-        listener.as_ref().is_some_and(|send| send.send(Message::Leave).is_ok())
+        listener.as_ref().is_some_and(|send| send.send(message).is_ok())
     }
 
     pub(super) fn listen(&self, send: Option<Sender<Message>>) {

@@ -164,9 +164,7 @@ impl Session {
             let key = folder.file_name().and_then(|name| name.to_str()?.parse().ok());
             // Another run follows it.
             let Some(Ok(Attempt::Held(_lease))) = key.map(|key| self.store.try_lease(key)) else { continue };
-            let Some(executor) = self.pipeline.executors.iter().find(|executor| executor.name == name) else {
-                continue;
-            };
+            let Some(executor) = self.pipeline.find_executor(&name) else { continue };
             let ended = Batch::open(executor, &self.store.job_folders()).and_then(|batch| batch.end(&folder));
             let text = match ended {
                 Ok(()) => format!("ended a job that a killed run had left on `{name}`"),

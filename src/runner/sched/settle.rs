@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::digest::Key;
 use crate::event::{Advice, Event, Finished, Outcome};
@@ -14,6 +13,7 @@ use crate::exec::job::Event as Said;
 use crate::exec::local::surroundings;
 use crate::exec::{self, Failure};
 use crate::flow::{How, NodeId, Outputs};
+use crate::measures::now;
 use crate::pipeline::StageId;
 use crate::plain;
 use crate::shell;
@@ -129,7 +129,7 @@ impl Run<'_> {
         placed: Vec<PlacedOutput>,
     ) -> Outputs {
         let outputs = self.planner.given(self.session, node, &placed);
-        let finished = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let finished = now();
         let name = self.session.record_name(self.session.pipeline.stage(stage));
         let record = StageRecord { key: trace.key, outputs: placed, finished, seconds: trace.seconds };
         let places: Vec<PathBuf> = record.outputs.iter().map(|output| output.path.clone()).collect();

@@ -3,8 +3,6 @@
 //! Knows names, not what an executor writes. A job's name is its key, and its part if a stage is split: so a later run finds
 //! the folder of a job that an earlier one submitted. Unlike `tmp/`, nothing here is removed because its maker has ended.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::{At, Error};
@@ -48,17 +46,14 @@ impl JobFolder<'_> {
     /// # Errors
     /// [`Error::Io`].
     pub fn remove(&self) -> Result<(), Error> {
-        let away = self.store.temporary(|builder, tmp| builder.make_in(tmp, |new| fs::rename(&self.path, new)));
-        match away {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
-            away => fs::remove_dir_all(away?.into_temp_path().keep().expect("a path that was made here is kept"))
-                .at("remove", &self.path),
-        }
+        self.store.remove_at_once(&self.path)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -35,6 +35,18 @@ impl Store {
         make(tempfile::Builder::new().prefix(&owner()), &tmp).at("write into", &tmp)
     }
 
+    /// Removes a folder of the store with its contents; nothing if it is missing. It is renamed first, so that a kill can't leave
+    /// half of it under its name.
+    pub(super) fn remove_at_once(&self, folder: &Path) -> Result<(), Error> {
+        // Without creating a folder to move it into: a full disk may have no room for one.
+        let away = self.temporary(|builder, tmp| builder.make_in(tmp, |new| fs::rename(folder, new)));
+        match away {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
+            away => fs::remove_dir_all(away?.into_temp_path().keep().expect("a path that was made here is kept"))
+                .at("remove", folder),
+        }
+    }
+
     /// Writes a read-only file into `tmp/`. Removed on drop unless published.
     pub(super) fn stage_bytes(&self, bytes: &[u8]) -> Result<TempPath, Error> {
         let mut file = self.temporary(|builder, tmp| builder.tempfile_in(tmp))?;

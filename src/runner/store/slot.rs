@@ -94,13 +94,7 @@ impl ResumeSlot<'_> {
         if self.path.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
             return self.store.quarantine(&self.path);
         }
-        // Without creating a folder to move it into: a full disk may have no room for one.
-        let away = self.store.temporary(|builder, tmp| builder.make_in(tmp, |new| fs::rename(&self.path, new)));
-        match away {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
-            away => fs::remove_dir_all(away?.into_temp_path().keep().expect("a path that was made here is kept"))
-                .at("remove", &self.path),
-        }
+        self.store.remove_at_once(&self.path)
     }
 }
 

@@ -1,12 +1,10 @@
 //! `cache pin`, `cache unpin`: results that gc never deletes.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::Context;
 use clap::Args;
 
 use super::super::{Answer, DONE, Refusal, Source, open, show};
-use crate::measures::plural;
+use crate::measures::{now, plural};
 use crate::pipeline::StageId;
 use crate::sched::session::Access;
 use crate::store;
@@ -34,7 +32,7 @@ impl Pin {
         let session = self.source.open(Access::Run)?;
         let chosen = open::stages(&session, &self.stages)?;
         let chosen: Vec<StageId> = if chosen.is_empty() { session.graph.order().to_vec() } else { chosen };
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let since = now();
         let (mut pins, mut without) = (Vec::new(), Vec::new());
         for stage in chosen.iter().map(|id| session.pipeline.stage(*id)) {
             let record = session.index.stages.get(&session.record_name(stage));

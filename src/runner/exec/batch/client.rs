@@ -159,6 +159,7 @@ mod tests {
         let missing = call(Command::new("no-such-client")).said().unwrap_err();
         assert!(missing.starts_with("failed to start `no-such-client`"), "{missing}");
     }
+
     #[test]
     fn a_client_that_was_killed_has_refused_nothing() {
         assert!(matches!(shell("kill -KILL $$"), Answer::Silent(why) if why.contains("signal: 9")));

@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::Failure;
 use super::super::executor::Request;
@@ -13,6 +12,7 @@ use super::papers::{Papers, Submitted};
 use super::queue::{NotSubmitted, Standing, Submission};
 use super::submit::{exports, label, write_script};
 use super::{Batch, Queue};
+use crate::measures::now;
 use crate::shell;
 
 /// What the names of the folders of drivers begin with.
@@ -67,7 +67,7 @@ impl Batch {
         let job = queue.submit(&submission).map_err(|error| match error {
             NotSubmitted::Refused(why) | NotSubmitted::Unsure(why) => self.unreachable(&why),
         })?;
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let at = now();
         let executor = self.submitter.executor.clone();
         let submitted = Submitted { executor, label, task: None, job: Some(job.clone()), at, kept: None, again: 0 };
         papers.write_submitted(&submitted).map_err(unwritten)?;

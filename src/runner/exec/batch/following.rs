@@ -351,16 +351,21 @@ impl Following {
     fn seen(&self) -> io::Result<Seen> {
         let outcome = self.job.papers.outcome()?;
         let submitted = self.job.submitted.as_ref();
+        let standing = self.state.standing.clone().unwrap_or_else(unanswered);
+        // While it waits or runs these decide nothing, and each look would read them on a shared file system.
+        let may_have_ended = outcome.is_some() || !standing.as_ref().is_some_and(Standing::is_open);
+        let kept = may_have_ended.then(|| iterations_kept(&self.job.slot)).flatten();
+        let printed = may_have_ended.then(|| tail(&self.system_log(), PRINTED).ok()).flatten();
         Ok(Seen {
             outcome,
-            standing: self.state.standing.clone().unwrap_or_else(unanswered),
+            standing,
             since: self.state.since.map_or(Duration::ZERO, |since| since.elapsed()),
             latency: self.job.latency,
             lost_after: QUESTIONS * self.job.watch.poll(),
             is_cancelled: self.state.is_cancelled,
-            kept: [submitted.and_then(|submitted| submitted.kept), iterations_kept(&self.job.slot)],
+            kept: [submitted.and_then(|submitted| submitted.kept), kept],
             again: submitted.map_or(0, |submitted| submitted.again),
-            printed: tail(&self.system_log(), PRINTED).unwrap_or_default(),
+            printed: printed.unwrap_or_default(),
             job: self.name(),
         })
     }

@@ -16,7 +16,7 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Elsewhere;
 use super::super::executor::{How, Request, Work};
+use crate::plain;
 
 /// What to perform, for the node.
 #[derive(Clone, Serialize, Deserialize)]
@@ -152,20 +153,20 @@ impl Papers {
     }
 
     pub(super) fn drop_outcome(&self) -> io::Result<()> {
-        if_there(fs::remove_file(self.0.join("outcome.json"))).map(|_| ())
+        plain::remove(&self.0.join("outcome.json"))
     }
 
     /// Takes note that the submission is over, so that no later run adopts it: first what would be adopted.
     pub(super) fn close(&self) -> io::Result<()> {
         for name in ["submission.json", "outcome.json", "running.json"] {
-            if_there(fs::remove_file(self.0.join(name)))?;
+            plain::remove(&self.0.join(name))?;
         }
         Ok(())
     }
 
     /// Takes the order back, so that a node finds nothing to do.
     pub(super) fn withdraw(&self) -> io::Result<()> {
-        if_there(fs::remove_file(self.0.join("order.json")))?;
+        plain::remove(&self.0.join("order.json"))?;
         self.close()
     }
 
@@ -175,11 +176,7 @@ impl Papers {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if name == "out" || name.starts_with("out.") || name.starts_with("events.") {
-                if_there(if entry.file_type()?.is_dir() {
-                    fs::remove_dir_all(entry.path())
-                } else {
-                    fs::remove_file(entry.path())
-                })?;
+                plain::remove(&entry.path())?;
             }
         }
         self.close()
@@ -199,19 +196,16 @@ fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    let Some(bytes) = if_there(crate::plain::read(path))? else { return Ok(None) };
+    let Some(bytes) = if_there(plain::read(path))? else { return Ok(None) };
     let damaged = |error| io::Error::other(format!("{} is damaged: {error}", path.display()));
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 
 /// Only its owner may read it: it may hold the environment of a command.
 fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&serde_json::to_vec_pretty(value).expect("plain data is JSON"))?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
+    let bytes = serde_json::to_vec_pretty(value).expect("plain data is JSON");
+    plain::replace(path, &bytes)?;
     // So that other machines see it; some file systems can't sync a folder.
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    let _ = path.parent().map(|folder| File::open(folder)?.sync_all());
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::super::job::Event;
 use super::super::listen;
 use super::Batch;
 use super::papers::{End, Outcome, Papers, Submitted};
+use super::queue::{Phase, Standing};
 
 /// A submitted job whose result no run has taken yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +32,15 @@ pub struct Submission {
     pub progress: Option<(u64, u64, String)>,
     /// How it ended, in words, if it has.
     pub ended: Option<String>,
+}
+
+/// What a batch system says of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Whether it runs.
+    pub runs: bool,
+    /// Its standing, as it stands behind the name of a job.
+    pub words: String,
 }
 
 /// The submitted jobs in these folders, by name. Folders without one are left out.
@@ -85,13 +95,14 @@ fn progress(events: &Path) -> Option<(u64, u64, String)> {
 }
 
 impl Batch {
-    /// What the batch system says of these jobs, in words; one that it doesn't know is left out.
+    /// What the batch system says of these jobs; one that it doesn't know is left out.
     ///
     /// # Errors
     /// It can't be asked; why, in its words.
-    pub fn ask(&self, jobs: &[String]) -> Result<BTreeMap<String, String>, String> {
+    pub fn ask(&self, jobs: &[String]) -> Result<BTreeMap<String, Said>, String> {
         let standings = self.submitter.queue.standings(jobs)?;
-        Ok(standings.into_iter().map(|(job, standing)| (job, standing.words())).collect())
+        let said = |standing: Standing| Said { runs: standing.phase == Phase::Running, words: standing.words() };
+        Ok(standings.into_iter().map(|(job, standing)| (job, said(standing))).collect())
     }
 }
 

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use super::super::Failure;
 use super::super::command::{MINIMAL, SURROUNDINGS};
@@ -21,6 +21,7 @@ use super::papers::{Papers, Submitted};
 use super::queue::{NotSubmitted, Queue, Submission};
 use super::wishes::Wishes;
 use crate::digest::Digest;
+use crate::measures::now;
 use crate::shell;
 
 /// What the names of the folders of arrays begin with.
@@ -217,7 +218,7 @@ impl Submitter {
 
     fn record(&self, ask: &Ask, label: &str, task: Option<usize>, job: Option<&str>) -> Submitted {
         let job = job.map(|job| task.map_or_else(|| job.to_owned(), |task| self.queue.task(job, task)));
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+        let at = now();
         let (executor, label) = (self.executor.clone(), label.to_owned());
         Submitted { executor, label, task, job, at, kept: ask.kept, again: ask.again }
     }

@@ -15,7 +15,6 @@ mod pass;
 mod progress;
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -29,6 +28,7 @@ use crate::exec::perform::perform;
 use crate::exec::{Failure, Visible, with_causes};
 use crate::finding::Finding;
 use crate::pipeline::Shards;
+use crate::plain;
 use crate::store::Store;
 
 use super::super::failure::{failed, io_failure};
@@ -315,8 +315,5 @@ fn add(store: &Store, job: &mut Job, found: BTreeMap<Item, Finding>) {
 
 /// Removes the slots of earlier shards: everything is to be found again.
 fn forget(slots: &Path) -> Result<(), Failure> {
-    match std::fs::remove_dir_all(slots) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_failure("remove", slots, &error)),
-        _ => Ok(()),
-    }
+    plain::remove(slots).map_err(|error| io_failure("remove", slots, &error))
 }
