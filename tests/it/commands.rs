@@ -7,10 +7,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::pipelines::{Pipeline, method, until};
+use crate::pipelines::{Pipeline, method, training, until};
 use crate::slurm::{expected, long, results, wait_for_checkpoint};
 use crate::space::processes::kill;
-use crate::space::{Ran, Space};
+use crate::space::{Ran, Space, grey_png};
 
 /// A batch system in the folder of this script: a job is a folder that tells its process and its end. While there is a file
 /// `away` it can't be asked.
@@ -217,6 +217,44 @@ fn a_system_that_can_never_be_asked_costs_no_result_and_no_second_submission() {
     assert_eq!(space.read("out.txt"), "done\n");
     std::fs::remove_file(system.path("away")).unwrap();
     assert_eq!(system.jobs().len(), 1);
+}
+
+#[test]
+fn with_scratch_a_node_copies_each_input_once_and_results_are_the_same() {
+    let pipeline = training().set("stages.inter.iterations", 1).scenes("target", "target", 2, 3).inferred().evaluated();
+    let pipeline = pipeline.folder("target").folder("test");
+    let add_images = |space: &Space| {
+        for number in 0..3u8 {
+            space.write(&format!("target/images/{number}.png"), grey_png(64, 32, 20 * number));
+            space.write(&format!("test/images/{number}.png"), grey_png(64, 32, 30 * number));
+            space.write(&format!("test/labels/{number}.png"), grey_png(64, 32, number));
+        }
+    };
+    let here = Space::with(pipeline.clone());
+    add_images(&here);
+    assert_eq!(here.intrada("p.toml").code, Some(0));
+
+    let mut system = System::shell();
+    let disk = system.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    system.table += &format!("scratch = \"{}\"\n", disk.display());
+    let space = system.space(&pipeline);
+    add_images(&space);
+    let ran = system.ran(&space, "p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(results(&space), results(&here));
+    let log = space.intrada("log p.toml evaluate").stdout;
+    assert!(log.contains("intrada-run: scratch: "), "{log}");
+
+    // Another workspace with the same images.
+    let next = system.space(&pipeline);
+    add_images(&next);
+    let ran = system.ran(&next, "p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let log = next.intrada("log p.toml evaluate").stdout;
+    let copied = log.split_once("scratch: ").and_then(|(_, rest)| rest.split_once(' ')).map(|(copied, _)| copied);
+    // Only the weights have another path, and the inference may have copied them.
+    assert!(copied.is_some_and(|copied| ["0", "1"].contains(&copied)), "{log}");
 }
 
 #[test]

@@ -71,6 +71,14 @@ const COMMON: &[KeySpec] = &[
     )
     .or_text("60 s")
     .execution(),
+    KeySpec::new(
+        "scratch",
+        ValueType::Text,
+        "a folder on a disk of the node, as in `$TMPDIR`, whose variables are those of the node; each job copies its inputs there, \
+         and copies that are still there are used again; default: inputs are read on the shared file system",
+    )
+    .optional()
+    .execution(),
     KeySpec::new("program", ValueType::Path, "`intrada-run` on the nodes; default: the path of the running program")
         .optional()
         .execution(),

@@ -35,6 +35,8 @@ pub struct Executor {
     pub poll: Duration,
     /// How long a new file may stay invisible to other machines on the shared file system.
     pub latency: Duration,
+    /// Where a job copies its inputs to on its node: absolute once the node has replaced the variables in it.
+    pub scratch: Option<String>,
     /// `intrada-run` on the nodes, absolute; `None`: the path of the running program.
     pub program: Option<PathBuf>,
     /// How jobs are submitted.
@@ -164,10 +166,20 @@ fn read_executor(reader: &mut Reader<'_>, (entry, table): (&Entry, &Table), root
         max_jobs: values.integer("max_jobs").and_then(|jobs| jobs.try_into().ok()).unwrap_or_default(),
         poll: values.duration("poll").unwrap_or_default(),
         latency: values.duration("latency").unwrap_or_default(),
+        scratch: read_scratch(reader, &values),
         program: text(&values, "program").map(|path| root.join(normalize(root, &path))),
         system,
         span: entry.key_span,
     })
+}
+
+fn read_scratch(reader: &mut Reader<'_>, values: &Values) -> Option<String> {
+    let typed = values.get("scratch")?;
+    if !typed.text().starts_with(['/', '$']) {
+        let problem = Problem::error("`scratch` is not an absolute path".to_owned()).at(typed.span, "");
+        reader.problems.push(problem.help("name a folder that each node has: `\"$TMPDIR\"` or `\"/scratch\"`"));
+    }
+    Some(typed.text().to_owned())
 }
 
 fn read_slurm(reader: &mut Reader<'_>, values: &Values) -> Slurm {

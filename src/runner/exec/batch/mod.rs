@@ -17,6 +17,7 @@ mod following;
 pub mod node;
 mod papers;
 mod queue;
+mod scratch;
 mod slurm;
 pub mod status;
 mod submit;
@@ -47,6 +48,7 @@ pub struct Batch {
     submitter: Arc<Submitter>,
     watch: Arc<Watch>,
     latency: Duration,
+    scratch: Option<String>,
 }
 
 impl Batch {
@@ -73,7 +75,12 @@ impl Batch {
             pause: executor.poll / 8,
             pending: Mutex::<Pending>::default(),
         };
-        Ok(Batch { submitter: Arc::new(submitter), watch: Watch::new(queue, executor.poll), latency: executor.latency })
+        Ok(Batch {
+            submitter: Arc::new(submitter),
+            watch: Watch::new(queue, executor.poll),
+            latency: executor.latency,
+            scratch: executor.scratch.clone(),
+        })
     }
 
     /// Writes what the node needs. What an earlier submission has left is removed first.
@@ -86,6 +93,7 @@ impl Batch {
             request: start.request.clone(),
             log: start.log.to_owned(),
             belongs_to: PathBuf::from(&start.belongings.name),
+            scratch: self.scratch.clone(),
         })
     }
 

@@ -17,9 +17,10 @@ use super::super::attempt::{Attempt, SUPERSEDED};
 use super::super::control::Control;
 use super::super::executor::{Belongings, Ended, Executor, Report, Start, Work};
 use super::super::job::{self, Job};
-use super::super::local::Local;
+use super::super::local::{Local, surroundings};
 use super::super::{Elsewhere, Failure, Visible, run_info};
 use super::papers::{End, Order, Outcome, Papers, Running};
+use super::scratch::{Copies, Scratch};
 use crate::digest::Digest;
 
 /// The first argument of this program on a node; the job's folder follows.
@@ -108,7 +109,7 @@ fn carry_out(
     let desk = tempfile::Builder::new().prefix("node.").tempdir_in(&papers.0).map_err(unwritten)?;
     let mut events =
         File::options().create(true).append(true).open(papers.events(&attempt.token)).map_err(unwritten)?;
-    let work = match &order.work {
+    let mut work = match &order.work {
         Work::Worker(job, gpus) => {
             let job = Job { staging: out, attempt: Some(attempt.clone()), ..Job::clone(job) };
             Work::Worker(Box::new(job), gpus.clone())
@@ -117,24 +118,30 @@ fn carry_out(
     };
     let name = order.belongs_to.clone().into_os_string();
     let belongings = Belongings { name, workspace: None, leases: Arc::default() };
-    let start = Start {
-        work: &work,
-        request: &order.request,
-        name: &order.name,
-        folder: desk.path(),
-        log: &order.log,
-        belongings: &belongings,
-    };
     let mut is_silent = true;
     let run = || {
+        // Until the job ends, no other job deletes its copies.
+        let brought = bring(order, &mut work, control);
         if control.is_stopping() {
             return Err(Failure::Cancelled { at: None });
         }
+        let start = Start {
+            work: &work,
+            request: &order.request,
+            name: &order.name,
+            folder: desk.path(),
+            log: &order.log,
+            belongings: &belongings,
+        };
         let mut execution = Local.start(&start)?;
         let handle = execution.handle();
         control.attach(Arc::clone(&handle));
         while let Some(report) = execution.next_report() {
             if let Report::Event(event) = report {
+                let event = match &brought {
+                    Some((_, copies)) => copies.name_originals(event),
+                    None => event,
+                };
                 let line = serde_json::to_string(&event).expect("an event is plain data");
                 writeln!(events, "{line}").map_err(unwritten)?;
                 is_silent = false;
@@ -152,6 +159,23 @@ fn carry_out(
         }
     };
     signals.while_listening(control, attempt, || control.within(order.request.timeout, GRACE, run))
+}
+
+/// Has the job read copies of its inputs on this node, if its executor has a place for them.
+fn bring(order: &Order, work: &mut Work, control: &Control) -> Option<(Scratch, Copies)> {
+    let (Some(place), Work::Worker(job, _)) = (&order.scratch, work) else { return None };
+    let brought = Scratch::open(place).map(|scratch| {
+        let copies = scratch.bring(job, || control.is_stopping());
+        (scratch, copies)
+    });
+    let words = match &brought {
+        Ok((_, copies)) => copies.words(),
+        Err(why) => format!("not used, inputs are read on the shared file system: {why}"),
+    };
+    // Not worth a failure.
+    let log = File::options().create(true).append(true).open(&order.log);
+    let _ = log.and_then(|mut log| writeln!(log, "{}", surroundings::scratch_note(&words)));
+    brought.ok()
 }
 
 /// A program of another version would leave other bytes under this key.

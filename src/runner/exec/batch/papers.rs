@@ -39,6 +39,9 @@ pub(super) struct Order {
     pub(super) log: PathBuf,
     /// The lock file of its key, by which processes of the job are known.
     pub(super) belongs_to: PathBuf,
+    /// Where inputs are copied to on the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) scratch: Option<String>,
 }
 
 /// Where a job was submitted.

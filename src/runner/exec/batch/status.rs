@@ -134,6 +134,7 @@ mod tests {
             request,
             log: dir.path().join("log"),
             belongs_to: dir.path().into(),
+            scratch: None,
         };
         papers.write_order(&order).unwrap();
         let submitted = Submitted {

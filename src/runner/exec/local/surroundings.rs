@@ -99,12 +99,18 @@ pub(crate) fn note() -> Option<String> {
     told(&withheld()).map(|told| format!("{NOTE}{told}; {INSTEAD}"))
 }
 
-/// Whether a line of a log comes from [`note`], so that it isn't about a failure.
+/// The line of a worker's log about the copies of its inputs that it reads.
+pub(in super::super) fn scratch_note(words: &str) -> String {
+    format!("{NOTE}{SCRATCH}{words}")
+}
+
+/// Whether a line of a log comes from [`note`] or [`scratch_note`], so that it isn't about a failure.
 pub(crate) fn is_note(line: &str) -> bool {
-    line.starts_with(NOTE) && line.ends_with(INSTEAD)
+    line.strip_prefix(NOTE).is_some_and(|told| told.ends_with(INSTEAD) || told.starts_with(SCRATCH))
 }
 
 const NOTE: &str = "intrada-run: ";
+const SCRATCH: &str = "scratch: ";
 
 /// Why this machine can't compute with an instruction set; `None` if it can.
 pub fn refusal(set: &InstructionSet) -> Option<Failure> {
