@@ -239,6 +239,28 @@ fn ctrl_c_leaves_the_copying_for_later_and_loses_no_result() {
 }
 
 #[test]
+fn while_a_result_is_copied_from_a_bucket_other_stages_run_and_ctrl_c_ends_the_run() {
+    let scene = scene();
+    let [one, other] = [(); 2].map(|()| Space::with(two_stages("echo small > small")));
+    scene.on(&one, "p.toml");
+    other.write(
+        "p.toml",
+        other.read("p.toml") + "[stages.more]\nkind = \"command\"\nshell = \"echo > more\"\noutputs = [\"more\"]\n",
+    );
+    scene.server.fault(|asked| if asked.path.contains("/objects/") { Fault::Silent } else { Fault::None });
+    let run = scene.start(&other, "run p.toml --format json");
+    wait_until("the other stage has run", || other.path("more").exists());
+    let pid = rustix::process::Pid::from_child(&run);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let ran = ended(run);
+    assert_eq!(ran.code, Some(130), "{}", ran.stdout);
+    assert!(!other.path("small").exists());
+    scene.server.no_faults();
+    let outcomes = scene.outcomes(&other).0;
+    assert!(["big:hit", "small:hit"].iter().all(|hit| outcomes.contains(&(*hit).to_owned())), "{outcomes:?}");
+}
+
+#[test]
 fn a_run_that_does_not_wait_ends_and_notes_what_is_missing() {
     let scene = scene();
     let machine = Space::with(two_stages("echo small > small"));

@@ -16,6 +16,7 @@ use crate::measures::duration;
 use crate::pipeline::{Stage, StageId};
 use crate::shell;
 
+use super::fetching::Fetching;
 use super::jobs::{Context, Order, Performed};
 use super::lookout::Lookout;
 use super::message::{JobId, Message};
@@ -96,6 +97,7 @@ impl Run<'_> {
     pub(super) fn cancel(&mut self, node: NodeId, key: Key) {
         self.jobs.ready.remove(node);
         self.jobs.held.retain(|waiting| *waiting != (node, key));
+        self.jobs.fetching.cancel((node, key));
         if self.jobs.waiting.nodes.get(&node) == Some(&key) {
             self.jobs.waiting.nodes.remove(&node);
         }
@@ -111,6 +113,7 @@ impl Run<'_> {
     pub(super) fn dispatch(&mut self) -> bool {
         if self.interrupted.is_some() || self.has_left {
             self.jobs.waiting = Waiting::default();
+            self.jobs.fetching = Fetching::default();
             self.jobs.ready.clear();
             return false;
         }
@@ -299,6 +302,7 @@ impl Run<'_> {
         let is_due = self.options.detach
             && !self.has_left
             && self.jobs.waiting.nodes.is_empty()
+            && self.jobs.fetching.is_empty()
             && running.values().all(|running| running.can_be_left && running.is_submitted);
         if is_due {
             self.leave();

@@ -131,7 +131,7 @@ impl Watch<'_> {
                     (Ok(Message::Changed(change)), Some(broken)) if broken.may_be_mended_by(&change, &self.file) => {
                         break;
                     }
-                    (Ok(Message::Changed(_)), _) => {}
+                    (Ok(Message::Changed(_) | Message::Fetching(..) | Message::Fetched(..)), _) => {}
                     _ => return Ok(None),
                 }
             }
@@ -233,11 +233,15 @@ impl Watch<'_> {
             // Nobody reported what changed in them before they were watched.
             return Ok(Some(Change::Paths(new)));
         }
-        match receive.recv() {
-            Ok(Message::Changed(change)) => Ok(Some(change)),
-            // Only a single run can be left.
-            Ok(Message::Interrupt | Message::Leave) | Err(_) => Ok(None),
-            Ok(Message::News(..) | Message::Ended(..)) => unreachable!("nothing runs"),
+        loop {
+            return match receive.recv() {
+                Ok(Message::Changed(change)) => Ok(Some(change)),
+                // Only a single run can be left.
+                Ok(Message::Interrupt | Message::Leave) | Err(_) => Ok(None),
+                // Nobody waits for it any more.
+                Ok(Message::Fetching(..) | Message::Fetched(..)) => continue,
+                Ok(Message::News(..) | Message::Ended(..)) => unreachable!("nothing runs"),
+            };
         }
     }
 

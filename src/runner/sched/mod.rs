@@ -11,6 +11,7 @@ pub mod dry;
 mod dispatch;
 pub mod done;
 mod failure;
+mod fetching;
 mod self_writes;
 mod guard;
 mod items;

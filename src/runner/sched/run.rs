@@ -20,7 +20,7 @@ use crate::store::index::PlacedOutput;
 use crate::store::{Artifact, Error, Holder, Recorded};
 use crate::watch::Change;
 
-use super::message::Message;
+use super::message::{Fetched, Message};
 use super::news::News;
 use super::places;
 use super::planner::{Planner, placement};
@@ -167,6 +167,19 @@ impl Run<'_> {
                     continue;
                 }
                 Some(Message::Changed(change)) => return Some(change),
+                Some(Message::Fetching(node, key)) => {
+                    self.tell_of_fetching(node, key);
+                    continue;
+                }
+                Some(Message::Fetched(node, key, fetched)) => {
+                    self.tell_complaints();
+                    let (store, jobs) = (&self.session.store, &mut self.jobs);
+                    if jobs.fetching.came((node, key), fetched, store, &self.send) {
+                        vec![(node, key)]
+                    } else {
+                        Vec::new()
+                    }
+                }
                 Some(Message::Ended(job, result)) => {
                     let look_ups = self.ended(job, *result);
                     self.tell_complaints();
@@ -295,6 +308,14 @@ impl Run<'_> {
         if self.options.force.contains(&stage) {
             return self.planner.engine.absent(node, key);
         }
+        let from = match self.jobs.fetching.take((node, key)) {
+            None if self.session.store.may_fetch(key) => {
+                return self.jobs.fetching.ask((node, key), &self.session.store, &self.send);
+            }
+            Some(Fetched::Nowhere) => return self.planner.engine.absent(node, key),
+            Some(Fetched::From(from)) => Some(from),
+            Some(Fetched::Failed) | None => None,
+        };
         let restored = self.restore(stage, key);
         self.tell_complaints();
         match restored {
@@ -303,7 +324,8 @@ impl Run<'_> {
                 let trace = &recorded.trace;
                 let reason = self.planner.reason(self.session, node, true);
                 let mut notes = trace.note.clone();
-                notes.extend(recorded.pulled_from().map(|from| ("from".to_owned(), from.to_owned())));
+                let from = from.or_else(|| recorded.pulled_from().map(str::to_owned));
+                notes.extend(from.map(|from| ("from".to_owned(), from)));
                 let result = Known {
                     outcome: Some(Outcome::Hit),
                     seconds: trace.seconds,
@@ -325,6 +347,15 @@ impl Run<'_> {
                 self.refused.insert((node, key));
                 self.planner.engine.absent(node, key);
             }
+        }
+    }
+
+    fn tell_of_fetching(&mut self, node: NodeId, key: Key) {
+        if self.jobs.fetching.waits((node, key))
+            && let Some(stage) = self.planner.wiring.node(node).stage()
+        {
+            let stage = self.session.pipeline.stage(stage).name.clone();
+            self.reporter.tell(&Event::Restoring { stage });
         }
     }
 

@@ -12,6 +12,7 @@ use crate::digest::Key;
 use crate::exec::control::Control;
 use crate::flow::NodeId;
 
+use super::fetching::Fetching;
 use super::jobs::GRACE;
 use super::message::{JobId, Message};
 use super::news::News;
@@ -33,6 +34,8 @@ pub(super) struct Jobs {
     pub(super) held: VecDeque<(NodeId, Key)>,
     /// Look-ups that wait for another process to leave a place.
     pub(super) waiting: Waiting,
+    /// Look-ups that wait for shared caches.
+    pub(super) fetching: Fetching,
     pub(super) started: u64,
 }
 
@@ -87,7 +90,7 @@ impl Running {
 impl Jobs {
     /// Whether nothing runs. Ready stages are started by the next dispatch.
     pub(super) fn are_done(&self) -> bool {
-        self.running.is_empty() && self.waiting.nodes.is_empty()
+        self.running.is_empty() && self.waiting.nodes.is_empty() && self.fetching.is_empty()
     }
 
     /// The node that wants a job, if one still does.
@@ -110,7 +113,11 @@ impl Jobs {
 
     /// Whether a job of this node runs or waits.
     pub(super) fn has(&self, node: NodeId) -> bool {
-        let is_held = || self.held.iter().any(|(held, _)| *held == node) || self.waiting.nodes.contains_key(&node);
+        let is_held = || {
+            self.held.iter().any(|(held, _)| *held == node)
+                || self.waiting.nodes.contains_key(&node)
+                || self.fetching.has(node)
+        };
         self.running.values().any(|running| running.node == Some(node)) || self.ready.has(node) || is_held()
     }
 

@@ -61,6 +61,28 @@ impl Store {
         }
     }
 
+    /// Whether an upstream may have a result that this store lacks.
+    pub fn may_fetch(&self, key: Key) -> bool {
+        !self.upstreams.are_none() && !self.trace_path(key).exists()
+    }
+
+    /// Copies the result of a key from the first upstream that has a record of it, with its objects, so that it is found here.
+    /// Calls `found` before the objects are copied. Returns the upstream's name; `None` if no upstream has a record.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] and [`Error::Damaged`] if no upstream has the objects intact, [`Error::Io`] otherwise.
+    pub fn fetch(&self, key: Key, found: impl FnOnce()) -> Result<Option<String>, Error> {
+        let _hold = self.hold()?;
+        let Some(recorded) = self.look_up(key)? else { return Ok(None) };
+        let Some(from) = recorded.pulled_from().map(str::to_owned) else { return Ok(None) };
+        found();
+        for output in &recorded.trace.outputs {
+            self.hand_out(&output.artifact)?;
+        }
+        self.keep_pulled(&recorded)?;
+        Ok(Some(from))
+    }
+
     /// The record of a key from the first upstream that has one.
     pub(super) fn pull_trace(&self, key: Key) -> Option<Recorded> {
         let thing = Thing::Trace(key);

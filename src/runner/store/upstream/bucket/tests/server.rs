@@ -35,6 +35,8 @@ pub enum Fault {
     Status(u16),
     /// It is done, and the connection breaks before the answer.
     AnswerLost,
+    /// There is no answer, and the connection stays open.
+    Silent,
     /// Half of the body arrives.
     Cut,
     /// One bit of the body is wrong.
@@ -192,6 +194,9 @@ async fn answer(
         (state.faults.as_mut().map_or(Fault::None, |faults| faults(&asked)), state.delay)
     };
     tokio::time::sleep(delay).await;
+    if fault == Fault::Silent {
+        std::future::pending::<()>().await;
+    }
     if let Fault::Status(status) = fault {
         return Ok(Response::builder().status(status).body(s3s::Body::from(String::new()))?);
     }
