@@ -27,7 +27,15 @@ impl Store {
     }
 }
 
+/// While this file is in a job's folder, a batch system has the job, or its result waits there for the next run.
+pub const SUBMISSION: &str = "submission.json";
+
 impl JobFolder<'_> {
+    /// Whether a run will come for what is in it.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.path.join(SUBMISSION).exists()
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path

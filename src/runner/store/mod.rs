@@ -78,7 +78,7 @@ use std::sync::OnceLock;
 pub use self::artifact::{Artifact, Kind, Placement};
 pub use self::aside::PutAside;
 pub use self::error::Error;
-pub use self::job_folder::JobFolder;
+pub use self::job_folder::{JobFolder, SUBMISSION};
 pub use self::lease::{Attempt, Hold, Holder, Lease};
 pub use self::objects::{Health, Take, Verified};
 pub use self::pin::Pin;

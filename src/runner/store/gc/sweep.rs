@@ -22,8 +22,8 @@ pub(super) struct SlotFound {
 }
 
 impl Store {
-    /// The resume slots, each with the folder of a job that a batch system has. One is deleted if both are older than the limit and
-    /// nobody computes its key.
+    /// The resume slots, each with the folder of a job that a batch system has. One is deleted if both are older than the limit,
+    /// nobody computes its key, and the next run wouldn't take the job's result.
     pub(super) fn slots(&self, limits: &Limits, roots: &Roots) -> Result<Vec<SlotFound>, Error> {
         let folder = self.root.join("slots");
         let mut slots = Vec::new();
@@ -31,11 +31,12 @@ impl Store {
             let (mut tally, mut changed) = weigh(&folder.join(key.to_string()))?;
             let job = self.job_folder(&key.to_string());
             if job.path().exists() {
-                let (job, job_changed) = weigh(job.path())?;
-                (tally, changed) = (tally + job, changed.max(job_changed));
+                let (of_job, job_changed) = weigh(job.path())?;
+                (tally, changed) = (tally + of_job, changed.max(job_changed));
             }
             let in_use = changed.is_none_or(|changed| nanoseconds(changed) >= roots.in_use_since_ns);
-            let goes = is_older(changed, limits.older_than) && !in_use && !self.is_leased(key)?;
+            let is_spare = !in_use && !job.is_awaited() && !self.is_leased(key)?;
+            let goes = is_older(changed, limits.older_than) && is_spare;
             slots.push(SlotFound { key, tally, goes });
         }
         Ok(slots)

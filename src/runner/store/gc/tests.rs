@@ -212,6 +212,27 @@ fn leftovers_go_by_age_and_a_slot_that_is_worked_in_stays() {
 }
 
 #[test]
+fn what_a_batch_system_has_or_has_made_for_the_next_run_stays_however_old_it_is() {
+    let scene = scene();
+    for name in ["awaited", "failed"] {
+        let (slot, job) = (scene.store.slot(key(name)), scene.store.job_folder(&key(name).to_string()));
+        slot.create().unwrap();
+        fs::create_dir_all(job.path()).unwrap();
+        fs::write(job.path().join("order.json"), "{}").unwrap();
+        age(&job.path().join("order.json"), 40 * DAY);
+        if name == "awaited" {
+            fs::write(job.path().join(crate::store::SUBMISSION), "{}").unwrap();
+            age(&job.path().join(crate::store::SUBMISSION), 40 * DAY);
+        }
+        age(job.path(), 40 * DAY);
+        age(slot.path(), 40 * DAY);
+    }
+    scene.gc(older(30), false);
+    let left = ["awaited", "failed"].map(|name| scene.store.job_folder(&key(name).to_string()).path().exists());
+    assert_eq!(left, [true, false]);
+}
+
+#[test]
 fn findings_without_objects_go_by_age() {
     let scene = scene();
     let bare = Finding { files: [].into(), values: 1.into(), made_on: "cpu".to_owned(), partial: false };
