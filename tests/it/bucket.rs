@@ -309,6 +309,14 @@ fn a_bucket_is_asked_what_it_can_do() {
     let read_only = scene.on(&space, "cache check s3://cache/team");
     assert_eq!((said(&read_only, "read"), read_only.code), ("yes".to_owned(), Some(0)));
     assert!(said(&read_only, "write").starts_with("no: access is denied"), "{}", read_only.stdout);
+    scene.server.fault(|_| Fault::Status(404));
+    let nowhere = scene.on(&space, "cache check s3://cache/team");
+    assert_eq!(
+        (nowhere.code, &*said(&nowhere, "read")),
+        (Some(1), "no: there is no such bucket"),
+        "{}",
+        nowhere.stdout
+    );
     scene.server.stop();
     let away = scene.on(&space, "cache check s3://cache/team");
     assert!(away.code == Some(1) && said(&away, "read").contains("refused"), "{}", away.stdout);

@@ -7,6 +7,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::Access as Rights;
 
@@ -14,7 +15,7 @@ use super::answer::{is_lack_of_room, is_refusal};
 use super::error::{At, Error};
 use super::objects::clone_blocks;
 use super::publish::{host, protect, sync_files};
-use super::stat::{Stat, set_back_where_possible};
+use super::stat::Stat;
 use super::{FOLDERS, Store, read_version, refuse_somebody_s_folder};
 
 /// The supported operations.
@@ -128,7 +129,7 @@ fn lacks(place: &Path) -> Result<Vec<Lacks>, Error> {
     if is_refused(File::open(place).and_then(|folder| folder.sync_all())) {
         lacks.push(Lacks::FolderSync);
     }
-    if !set_back_where_possible(&file).is_ok_and(|stat| stat.mtime_ns > 0) {
+    if !keeps_times(&file) {
         lacks.push(Lacks::Times);
     }
     protect(&file)?;
@@ -147,6 +148,13 @@ fn lacks(place: &Path) -> Result<Vec<Lacks>, Error> {
         lacks.push(Lacks::Case);
     }
     Ok(lacks)
+}
+
+/// Whether a file has the time that it is given. Some file systems report success without setting it.
+fn keeps_times(file: &Path) -> bool {
+    let past = SystemTime::UNIX_EPOCH + Duration::from_secs(24 * 3600);
+    let set = File::options().write(true).open(file).and_then(|opened| opened.set_modified(past));
+    set.is_ok() && fs::metadata(file).and_then(|found| found.modified()).is_ok_and(|time| time == past)
 }
 
 impl Store {

@@ -53,7 +53,13 @@ async fn ask(client: &Arc<dyn ObjectStore>, folder: &Path) -> Checked {
         Ok(()) => delete(client, folder).await,
         Err(_) => Ok(()),
     };
-    let [write, read, list, delete] = [write, read, list, delete].map(in_words);
+    // A server doesn't say that about a folder, which exists as soon as something is in it.
+    let has_no_bucket =
+        [&write, &list].iter().any(|answer| matches!(answer, Err(object_store::Error::NotFound { .. })));
+    let [write, mut read, list, delete] = [write, read, list, delete].map(in_words);
+    if has_no_bucket && read.is_ok() {
+        read = Err("there is no such bucket".to_owned());
+    }
     Checked { write, refuses_to_overwrite, read, list, delete, latency, throughput }
 }
 
