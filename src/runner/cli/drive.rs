@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Refusal;
+use crate::digest::Digest;
 use crate::exec::Failure;
 use crate::exec::batch::Batch;
 use crate::exec::batch::driver::{self, DRIVER, Driver, Driving};
@@ -31,7 +32,10 @@ pub(super) fn submit(session: &Session, stages: &[StageId]) -> Result<(), Refusa
     match drive(session, &executor.name)? {
         Driving::Submitted(job) => talk!("submitted the runner as job {job} of `{}`", executor.name),
         Driving::AlreadyThere(job) => {
-            talk!("nothing was submitted: job {job} of `{}` already runs this pipeline", executor.name);
+            talk!(
+                "nothing was submitted: job {job} of `{}` already runs this pipeline file, as it was when the job began",
+                executor.name
+            );
         }
     }
     Ok(())
@@ -53,7 +57,14 @@ fn drive(session: &Session, executor: &str) -> Result<Driving, Refusal> {
 }
 
 fn folder(session: &Session) -> PathBuf {
-    session.store.job_folders().join(format!("{DRIVER}{}", session.pipeline.name))
+    session.store.job_folders().join(folder_name(session))
+}
+
+/// The name of the folder of this pipeline file's driver. Two files may have pipelines of one name.
+pub(super) fn folder_name(session: &Session) -> String {
+    let file = std::path::absolute(&session.pipeline.file).unwrap_or_else(|_| session.pipeline.file.clone());
+    let file = Digest::of(file.as_os_str().as_encoded_bytes()).short();
+    format!("{DRIVER}{}.{file}", session.pipeline.name)
 }
 
 /// This command line as a driver runs it.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::json;
 
+use super::drive;
 use super::{Answer, DONE, Format, Source, show, show_json};
 use crate::exec::batch::Batch;
+use crate::exec::batch::driver::DRIVER;
 use crate::exec::batch::status::{Said, Submission, submissions};
 use crate::measures::{count, duration, now};
 use crate::sched::dry::{self, Decision, Planned};
@@ -57,12 +59,8 @@ impl Status {
                 lines.extend(own.into_iter().map(|submission| with_job(name.clone(), submission, &said)));
             }
         }
-        let others = submitted.into_iter().map(|submission| {
-            let stage = submission.stage.clone();
-            let line = with_job(stage, submission, &said);
-            Line { state: "unwanted", text: format!("{}; this pipeline doesn't want it now", line.text), ..line }
-        });
-        lines.extend(others);
+        let driver = drive::folder_name(&session);
+        lines.extend(submitted.into_iter().map(|submission| other(submission, &driver, &said)));
         match self.format {
             Format::Json => show_json(&lines.iter().map(|line| format!("{}\n", as_json(line))).collect::<String>())?,
             Format::Text => show(&table(&lines))?,
@@ -109,6 +107,26 @@ fn with_job(stage: String, submission: Submission, said: &BTreeMap<(String, Stri
     Line { stage, state, text, submission: Some(submission) }
 }
 
+/// A job that belongs to no stage of this pipeline file. `driver`: the name of the folder of this file's driver.
+fn other(submission: Submission, driver: &str, said: &BTreeMap<(String, String), Said>) -> Line {
+    let (is_driver, is_own) = (submission.name.starts_with(DRIVER), submission.name == driver);
+    let has_ended = submission.ended.is_some();
+    let cancel = submission.job.clone().filter(|_| !has_ended);
+    let stage = if is_own { "(the runner)".to_owned() } else { submission.stage.clone() };
+    let line = with_job(stage, submission, said);
+    match (is_driver, is_own) {
+        (_, true) => line,
+        (true, false) => Line { state: "other", text: format!("{}; it runs another pipeline file", line.text), ..line },
+        (false, false) => {
+            let what = match cancel {
+                Some(job) => format!("; no stage of this file wants it now: cancel job {job} if no other file does"),
+                None => "; no stage of this file wants it now".to_owned(),
+            };
+            Line { state: "unwanted", text: line.text + &what, ..line }
+        }
+    }
+}
+
 fn without_job(session: &Session, stage: String, planned: &Planned) -> Line {
     let holder = planned.key.and_then(|key| session.store.holder(key));
     let (state, text) = match (planned.decision, holder) {
@@ -150,7 +168,8 @@ fn table(lines: &[Line]) -> String {
         format!("{}\n", row.trim_end())
     };
     let number = |state: &str| lines.iter().filter(|line| line.state == state).count();
-    let states = ["done", "in cache", "running", "waiting", "ended", "unknown", "unwanted", "to run", "depends"];
+    let states =
+        ["done", "in cache", "running", "waiting", "ended", "unknown", "unwanted", "other", "to run", "depends"];
     let parts: Vec<String> =
         states.iter().filter(|state| number(state) > 0).map(|state| format!("{} {state}", number(state))).collect();
     lines.iter().map(row).collect::<String>() + &parts.join(", ") + "\n"
