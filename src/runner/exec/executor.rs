@@ -71,6 +71,9 @@ pub struct Request {
     pub time: Option<Duration>,
     /// How long an attempt may take before it is stopped and has failed.
     pub timeout: Option<Duration>,
+    /// Whether it saves when SIGUSR1 warns it of its time limit. Another program would be ended by that signal.
+    #[serde(default)]
+    pub heeds_warning: bool,
 }
 
 /// A request to start a job.

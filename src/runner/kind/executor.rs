@@ -53,6 +53,9 @@ pub const TAKEN: &[Taken] = &[
     taken("--no-requeue", OWN_KEY),
     taken_with("--wait", "-W", "the program doesn't wait for `sbatch` until the job has ended"),
     taken("--test-only", "no job would be submitted"),
+    taken_with("--help", "-h", "no job would be submitted"),
+    taken("--usage", "no job would be submitted"),
+    taken_with("--version", "-V", "no job would be submitted"),
 ];
 
 const COMMON: &[KeySpec] = &[

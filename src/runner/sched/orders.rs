@@ -134,6 +134,7 @@ fn request(stage: &Stage, lent: &Lent) -> Request {
         memory: demand.counted.get("memory").copied(),
         time: demand.time,
         timeout: stage.execution.timeout,
+        heeds_warning: stage.kind.runs == Runs::Worker,
     }
 }
 

@@ -47,15 +47,20 @@ pub(super) struct Printed {
 }
 
 impl Printed {
-    /// The last line of what it complained about, for a message.
+    /// What it complained about, for a message: the last line, or all of a few.
     pub(super) fn why(&self) -> String {
-        let last = [&self.stderr, &self.stdout]
-            .into_iter()
-            .find_map(|text| text.lines().rfind(|line| !line.trim().is_empty()));
-        last.map_or_else(
-            || format!("`{}` ended with {}", self.name, self.status),
-            |line| super::super::shown(line.trim()),
-        )
+        const FEW: usize = 3;
+        let lines = |text: &str| -> Vec<String> {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.map(super::super::shown).collect()
+        };
+        let complaints =
+            [&self.stderr, &self.stdout].map(|text| lines(text)).into_iter().find(|lines| !lines.is_empty());
+        match complaints {
+            None => format!("`{}` ended with {}", self.name, self.status),
+            Some(lines) if lines.len() <= FEW => lines.join("; "),
+            Some(lines) => lines[lines.len() - 1].clone(),
+        }
     }
 }
 
@@ -149,12 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn a_client_s_answer_is_what_it_prints_or_the_last_line_of_why_not() {
+    fn a_client_s_answer_is_what_it_prints_or_the_few_or_last_lines_of_why_not() {
         assert_eq!(shell("echo 15; echo aside >&2").said(), Ok("15\n".to_owned()));
         assert_eq!(
             shell("echo first >&2; echo 'no such partition' >&2; exit 1").said(),
-            Err("no such partition".to_owned())
+            Err("first; no such partition".to_owned())
         );
+        assert_eq!(shell("seq 9 >&2; exit 1").said(), Err("9".to_owned()));
         assert!(shell("exit 3").said().unwrap_err().contains("exit status: 3"));
         let missing = call(Command::new("no-such-client")).said().unwrap_err();
         assert!(missing.starts_with("failed to start `no-such-client`"), "{missing}");

@@ -61,10 +61,15 @@ impl Queue for Commands {
     fn submit(&self, submission: &Submission<'_>) -> Result<String, NotSubmitted> {
         match call(line(&self.submit_line(submission))) {
             Answer::Said(text) => number(&text).ok_or_else(|| {
-                NotSubmitted::Unsure(format!("the `submit` command printed no number of a job: {}", text.trim()))
+                let printed = match text.trim() {
+                    "" => "nothing".to_owned(),
+                    text => format!("no number of a job: {text}"),
+                };
+                NotSubmitted::Unsure(format!("the `submit` command printed {printed}"))
             }),
             Answer::Silent(why) => Err(NotSubmitted::Unsure(why)),
-            Answer::Refused(why) | Answer::NoClient(why) => Err(NotSubmitted::Refused(why)),
+            Answer::Refused(why) => Err(NotSubmitted::Refused(why)),
+            Answer::NoClient(why) => Err(NotSubmitted::NoClient(why)),
         }
     }
 

@@ -53,7 +53,7 @@ impl Batch {
             return Ok(Driving::AlreadyThere(job));
         }
         let label = label("driver");
-        let request = Request { stage: "driver".to_owned(), threads: 1, ..Request::default() };
+        let request = Request { stage: "driver".to_owned(), threads: 1, heeds_warning: true, ..Request::default() };
         write_script(&papers.script(), &self.driver_script(driver)).map_err(unwritten)?;
         let submission = Submission {
             script: &papers.script(),
@@ -65,7 +65,9 @@ impl Batch {
             is_step: false,
         };
         let job = queue.submit(&submission).map_err(|error| match error {
-            NotSubmitted::Refused(why) | NotSubmitted::Unsure(why) => self.unreachable(&why),
+            NotSubmitted::Refused(why) | NotSubmitted::Unsure(why) | NotSubmitted::NoClient(why) => {
+                self.unreachable(&why)
+            }
         })?;
         let at = now();
         let executor = self.submitter.executor.clone();

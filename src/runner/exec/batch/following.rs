@@ -63,6 +63,8 @@ struct State {
     reports: VecDeque<Report>,
     /// The last thing that was told about its place.
     told: String,
+    /// What people were told of its node.
+    note: Option<String>,
     end: Option<Result<Ended, Failure>>,
 }
 
@@ -92,6 +94,7 @@ impl Following {
             events: Events::default(),
             reports: VecDeque::new(),
             told: String::new(),
+            note: None,
             end: None,
         };
         Following { job, wishes, state }
@@ -281,6 +284,12 @@ impl Following {
             self.state.events = Events { attempt: running.attempt.clone(), ..Events::default() };
             let text = format!("{} runs on {}", self.name(), running.node);
             self.tell(text);
+        }
+        if let Some(note) = running.and_then(|running| running.note)
+            && self.state.note.as_ref() != Some(&note)
+        {
+            self.tell(note.clone());
+            self.state.note = Some(note);
         }
         if self.job.talks && !self.state.events.attempt.is_empty() {
             self.read_events()?;

@@ -28,8 +28,13 @@ pub(super) const PERFORM: &str = "--perform-job";
 
 /// The exit status of an attempt that was asked to end and has saved.
 const INTERRUPTED: u8 = 75;
+/// How often signals are looked for.
+const MOMENT: Duration = Duration::from_millis(50);
 /// How often an attempt checks whether another one has replaced it.
 const CHECK: Duration = Duration::from_secs(2);
+/// How long after the end of a command a signal may still come that has ended it. A batch system signals the processes of a job one
+/// after another: a shell whose program is ended may go on to its next line, and end well, before this program hears of it.
+const SETTLE: Duration = Duration::from_secs(1);
 /// How long a job may take to save and stop at its time limit before it is killed.
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -61,7 +66,7 @@ fn perform(papers: &Papers) -> io::Result<u8> {
     let slot = slot(&order.work);
     fs::create_dir_all(&slot)?;
     let attempt = Attempt::take(&slot.with_extension("attempt"), &token())?;
-    papers.write_running(&Running { attempt: attempt.token.clone(), node: node(), job: number() })?;
+    papers.write_running(&running(&attempt, None))?;
     papers.drop_outcome()?;
     let began = Began { at: Instant::now(), earlier: job::kept(&slot).map_or(0.0, |kept| kept.seconds) };
     let control = Control::default();
@@ -70,13 +75,21 @@ fn perform(papers: &Papers) -> io::Result<u8> {
         let _ = fs::remove_dir_all(papers.out_of(&attempt.token));
         return Ok(SUPERSEDED);
     }
-    let end = end(result, &control, &signals);
+    let is_command = matches!(order.work, Work::Command(_));
+    if is_command && result.is_ok() {
+        signals.settle(SETTLE);
+    }
+    let end = end(result, is_command, &control, &signals);
     let status = status(&end);
     if status != 0 {
         let _ = fs::remove_dir_all(papers.out_of(&attempt.token));
     }
     papers.write_outcome(&Outcome { attempt: attempt.token, end, elsewhere: began.elsewhere() })?;
     Ok(status)
+}
+
+fn running(attempt: &Attempt, note: Option<String>) -> Running {
+    Running { attempt: attempt.token.clone(), node: node(), job: number(), note }
 }
 
 /// When an attempt began, and what had been done before.
@@ -121,7 +134,7 @@ fn carry_out(
     let mut is_silent = true;
     let run = || {
         // Until the job ends, no other job deletes its copies.
-        let brought = bring(order, &mut work, control);
+        let brought = bring(papers, order, attempt, &mut work, control);
         if control.is_stopping() {
             return Err(Failure::Cancelled { at: None });
         }
@@ -162,7 +175,13 @@ fn carry_out(
 }
 
 /// Has the job read copies of its inputs on this node, if its executor has a place for them.
-fn bring(order: &Order, work: &mut Work, control: &Control) -> Option<(Scratch, Copies)> {
+fn bring(
+    papers: &Papers,
+    order: &Order,
+    attempt: &Attempt,
+    work: &mut Work,
+    control: &Control,
+) -> Option<(Scratch, Copies)> {
     let (Some(place), Work::Worker(job, _)) = (&order.scratch, work) else { return None };
     let brought = Scratch::open(place).map(|scratch| {
         let copies = scratch.bring(job, || control.is_stopping());
@@ -172,7 +191,10 @@ fn bring(order: &Order, work: &mut Work, control: &Control) -> Option<(Scratch, 
         Ok((_, copies)) => copies.words(),
         Err(why) => format!("not used, inputs are read on the shared file system: {why}"),
     };
-    // Not worth a failure.
+    // Neither is worth a failure.
+    if brought.is_err() {
+        let _ = papers.write_running(&running(attempt, Some(format!("scratch: {words}"))));
+    }
     let log = File::options().create(true).append(true).open(&order.log);
     let _ = log.and_then(|mut log| writeln!(log, "{}", surroundings::scratch_note(&words)));
     brought.ok()
@@ -192,9 +214,10 @@ pub(super) fn version() -> String {
     format!("{} (jobs of format {})", env!("CARGO_PKG_VERSION"), job::FORMAT)
 }
 
-fn end(result: Result<Ended, Failure>, control: &Control, signals: &Signals) -> End {
+fn end(result: Result<Ended, Failure>, is_command: bool, control: &Control, signals: &Signals) -> End {
     match result {
-        Ok(Ended { how, .. }) if signals.first().is_some() => {
+        // A worker has said whether it is done; of a command that was signalled nobody knows.
+        Ok(Ended { how, .. }) if signals.first().is_some() && (is_command || !how.is_success()) => {
             End::Interrupted { how, is_warning: signals.first() == Some(Signal::Warning) }
         }
         Ok(Ended { how, out_of_memory, .. }) => End::Ended { how, out_of_memory, timed_out: control.has_expired() },
@@ -275,13 +298,33 @@ impl Signals {
         Ok(Signals { warned, ended, first: Mutex::new(None) })
     }
 
+    /// The first signal that has come.
     fn first(&self) -> Option<Signal> {
-        *self.first.lock().expect("no code panics while it holds this lock")
+        let first = *self.first.lock().expect("no code panics while it holds this lock");
+        first.or_else(|| self.come())
+    }
+
+    /// A signal that has come, the stronger one of both.
+    fn come(&self) -> Option<Signal> {
+        if self.ended.load(Ordering::Relaxed) {
+            Some(Signal::End)
+        } else if self.warned.load(Ordering::Relaxed) {
+            Some(Signal::Warning)
+        } else {
+            None
+        }
+    }
+
+    /// Waits for a signal, at most so long.
+    fn settle(&self, longest: Duration) {
+        let until = Instant::now() + longest;
+        while self.first().is_none() && Instant::now() < until {
+            std::thread::sleep(MOMENT);
+        }
     }
 
     /// Does `work`; meanwhile a signal asks the job to save and end, and an attempt that was replaced is killed.
     fn while_listening<T>(&self, control: &Control, attempt: &Attempt, work: impl FnOnce() -> T) -> T {
-        const MOMENT: Duration = Duration::from_millis(50);
         std::thread::scope(|scope| {
             let (done, wait) = mpsc::channel::<()>();
             scope.spawn(move || {
@@ -303,17 +346,50 @@ impl Signals {
     }
 
     fn pass_on(&self, control: &Control) {
-        let signal = if self.ended.load(Ordering::Relaxed) {
-            Signal::End
-        } else if self.warned.load(Ordering::Relaxed) {
-            Signal::Warning
-        } else {
-            return;
-        };
+        let Some(signal) = self.come() else { return };
         let mut first = self.first.lock().expect("no code panics while it holds this lock");
         if first.is_none() {
             *first = Some(signal);
             control.stop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signals(warned: bool, ended: bool) -> Signals {
+        let [warned, ended] = [warned, ended].map(|flag| Arc::new(AtomicBool::new(flag)));
+        Signals { warned, ended, first: Mutex::new(None) }
+    }
+
+    fn end_of(status: i32, is_command: bool, signals: &Signals) -> End {
+        let ended = Ended::here(super::super::super::executor::How::Status(status), None);
+        end(Ok(ended), is_command, &Control::default(), signals)
+    }
+
+    #[test]
+    fn a_command_that_was_signalled_is_no_success_and_a_worker_that_is_done_is_one() {
+        for signals in [signals(true, false), signals(false, true)] {
+            assert!(matches!(end_of(0, true, &signals), End::Interrupted { .. }));
+            assert!(matches!(end_of(1, true, &signals), End::Interrupted { .. }));
+            assert!(matches!(end_of(0, false, &signals), End::Ended { .. }));
+            assert!(matches!(end_of(75, false, &signals), End::Interrupted { .. }));
+        }
+        assert!(matches!(end_of(0, true, &signals(false, false)), End::Ended { .. }));
+    }
+
+    #[test]
+    fn a_signal_that_comes_after_the_process_has_ended_is_waited_for() {
+        let signals = signals(false, false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(MOMENT);
+                signals.ended.store(true, Ordering::Relaxed);
+            });
+            signals.settle(Duration::from_secs(600));
+        });
+        assert!(matches!(end_of(0, true, &signals), End::Interrupted { .. }));
     }
 }

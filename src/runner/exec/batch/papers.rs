@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::super::Elsewhere;
 use super::super::executor::{How, Request, Work};
 use crate::plain;
+use crate::store::SUBMISSION;
 
 /// What to perform, for the node.
 #[derive(Clone, Serialize, Deserialize)]
@@ -70,6 +71,9 @@ pub(super) struct Running {
     pub(super) node: String,
     /// The number of the job in the batch system, if that says so.
     pub(super) job: Option<String>,
+    /// What people should know of the node.
+    #[serde(default)]
+    pub(super) note: Option<String>,
 }
 
 /// How an attempt ended.
@@ -132,11 +136,11 @@ impl Papers {
     }
 
     pub(super) fn submitted(&self) -> io::Result<Option<Submitted>> {
-        read(&self.0.join("submission.json"))
+        read(&self.0.join(SUBMISSION))
     }
 
     pub(super) fn write_submitted(&self, submitted: &Submitted) -> io::Result<()> {
-        write(&self.0.join("submission.json"), submitted)
+        write(&self.0.join(SUBMISSION), submitted)
     }
 
     pub(super) fn running(&self) -> io::Result<Option<Running>> {
@@ -161,7 +165,7 @@ impl Papers {
 
     /// Takes note that the submission is over, so that no later run adopts it: first what would be adopted.
     pub(super) fn close(&self) -> io::Result<()> {
-        for name in ["submission.json", "outcome.json", "running.json"] {
+        for name in [SUBMISSION, "outcome.json", "running.json"] {
             plain::remove(&self.0.join(name))?;
         }
         Ok(())

@@ -31,6 +31,8 @@ pub(super) struct Submission<'a> {
 pub(super) enum NotSubmitted {
     /// The system has refused it, in its own words.
     Refused(String),
+    /// The system's program can't be started here.
+    NoClient(String),
     /// It may have been submitted or not: no answer came.
     Unsure(String),
 }
@@ -50,8 +52,14 @@ pub(super) struct Standing {
 impl Standing {
     /// As it stands behind the name of a job: `waits: Resources`, `runs on n1`.
     pub(super) fn words(&self) -> String {
-        let reason =
-            if self.reason.is_empty() || self.reason == "None" { String::new() } else { format!(": {}", self.reason) };
+        let reason = match self.reason.as_str() {
+            "" | "None" => String::new(),
+            // It may wait for ever, and looks like any other reason to wait.
+            "PartitionConfig" => {
+                ": PartitionConfig, which means that no node of the partition has now what it asks for".to_owned()
+            }
+            reason => format!(": {reason}"),
+        };
         let node = self.node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default();
         match &self.phase {
             Phase::Waiting if self.restarts > 0 => format!("waits to be started again{reason}"),

@@ -43,9 +43,11 @@ impl Slurm {
         command.arg(if self.options.requeue { "--requeue" } else { "--no-requeue" });
         command.arg(format!("--job-name={label}")).arg(format!("--comment={comment}"));
         command.arg(format!("--output={}", log.display()));
-        // To the step by default.
+        // To all processes of the step by default.
         let whom = if *is_step { "" } else { "B:" };
-        command.arg(format!("--signal={whom}USR1@{}", self.warning(request)));
+        if request.heeds_warning {
+            command.arg(format!("--signal={whom}USR1@{}", self.warning(request)));
+        }
         command.args(self.asks(request));
         if *tasks > 1 {
             command.arg(format!("--array=0-{}", tasks - 1));
@@ -103,7 +105,8 @@ impl Queue for Slurm {
             },
             Answer::Silent(why) => Err(NotSubmitted::Unsure(why)),
             Answer::Refused(why) if is_of_controller(&why) => Err(NotSubmitted::Unsure(why)),
-            Answer::Refused(why) | Answer::NoClient(why) => Err(NotSubmitted::Refused(why)),
+            Answer::Refused(why) => Err(NotSubmitted::Refused(why)),
+            Answer::NoClient(why) => Err(NotSubmitted::NoClient(why)),
         }
     }
 

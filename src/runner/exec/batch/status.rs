@@ -71,7 +71,9 @@ fn submission(papers: &Papers) -> Option<Submission> {
 
 fn words(outcome: &Outcome) -> String {
     match &outcome.end {
-        End::Ended { how, .. } if how.is_success() => "has ended well; the next run takes its result".to_owned(),
+        End::Ended { how, .. } if how.is_success() => {
+            "has ended well; the next run that wants it takes its result".to_owned()
+        }
         End::Ended { how, .. } => format!("{how}; the next run says more"),
         End::NotStarted { message, .. } => format!("could not start: {message}"),
         End::Interrupted { .. } => "was interrupted and has saved".to_owned(),
@@ -153,7 +155,7 @@ mod tests {
             (first.stage.as_str(), first.job.as_deref(), first.node, first.ended),
             ("s", Some("15"), None, None)
         );
-        let running = Running { attempt: "a".into(), node: "n1".into(), job: Some("15".into()) };
+        let running = Running { attempt: "a".into(), node: "n1".into(), job: Some("15".into()), note: None };
         papers.write_running(&running).unwrap();
         let event = |done| {
             let unit = "images".to_owned();

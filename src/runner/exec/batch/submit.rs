@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::super::Failure;
 use super::super::command::{MINIMAL, SURROUNDINGS};
@@ -140,18 +140,19 @@ impl Submitter {
             let why = match self.queue.submit(&submission.as_asked(&group[0].ask.request, &label, group.len())) {
                 Ok(job) => return Ok((label, job)),
                 Err(NotSubmitted::Refused(why)) => return Err(self.refused(&why)),
+                Err(NotSubmitted::NoClient(why)) => return Err(self.without_client(&why)),
                 Err(NotSubmitted::Unsure(why)) => why,
             };
+            if self.queue.tells_labels() && !std::mem::replace(&mut is_told, true) {
+                tell(format!("`{}` can't be reached and is tried again: {why}", self.executor));
+            }
             if let Some(job) = self.look_for(&label, group, pause).map_err(|_| self.doubtful(&why))? {
                 return Ok((label, job));
             }
             if group.iter().all(|asked| asked.wishes.is_stopping()) {
                 return Err(Failure::Cancelled { at: None });
             }
-            if !std::mem::replace(&mut is_told, true) {
-                tell(format!("`{}` can't be reached and is tried again: {why}", self.executor));
-            }
-            std::thread::sleep(pause);
+            rest(pause, group);
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }
@@ -174,9 +175,15 @@ impl Submitter {
                 Err(_) if group.iter().all(|asked| asked.wishes.is_stopping()) => return Ok(None),
                 Err(_) => pause = (2 * pause).min(LONGEST_PAUSE),
             }
-            std::thread::sleep(pause);
+            rest(pause, group);
         }
         Ok(None)
+    }
+
+    fn without_client(&self, why: &str) -> Failure {
+        let help =
+            format!("run this where the programs of `{}` are, as on a login node, or add them to PATH", self.executor);
+        Failure::new(why).with_help(help)
     }
 
     fn refused(&self, why: &str) -> Failure {
@@ -296,6 +303,15 @@ pub(super) fn exports() -> String {
 fn surroundings() -> BTreeMap<&'static str, OsString> {
     let names = MINIMAL.iter().chain(&SURROUNDINGS).filter(|name| **name != "TMPDIR").chain(&["LD_LIBRARY_PATH"]);
     names.filter_map(|name| Some((*name, std::env::var_os(name)?))).collect()
+}
+
+/// Waits, unless all of the group wish to stop.
+fn rest(pause: Duration, group: &[Asked]) {
+    const MOMENT: Duration = Duration::from_millis(100);
+    let until = Instant::now() + pause;
+    while Instant::now() < until && !group.iter().all(|asked| asked.wishes.is_stopping()) {
+        std::thread::sleep(MOMENT.min(until.saturating_duration_since(Instant::now())));
+    }
 }
 
 /// Those that need the same as the first, at most so many.

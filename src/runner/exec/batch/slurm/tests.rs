@@ -31,6 +31,14 @@ fn words(request: &Request, tasks: usize) -> String {
 }
 
 #[test]
+fn a_program_that_a_warning_would_end_is_not_warned() {
+    let time = Some(Duration::from_secs(3600));
+    let asked = |heeds_warning| words(&Request { threads: 1, time, heeds_warning, ..Request::default() }, 1);
+    assert!(asked(true).contains("--signal=USR1@120"));
+    assert!(!asked(false).contains("--signal"));
+}
+
+#[test]
 fn resources_of_a_stage_and_options_of_the_executor_become_options_of_sbatch() {
     let request = Request {
         stage: "s".into(),
@@ -39,6 +47,7 @@ fn resources_of_a_stage_and_options_of_the_executor_become_options_of_sbatch() {
         memory: Some(32 << 30),
         time: Some(Duration::from_secs(90)),
         timeout: None,
+        heeds_warning: true,
     };
     let asked = words(&request, 3);
     for option in [
@@ -58,7 +67,7 @@ fn resources_of_a_stage_and_options_of_the_executor_become_options_of_sbatch() {
     ] {
         assert!(format!(" {asked} ").contains(&format!(" {option} ")), "{option} in {asked}");
     }
-    let little = words(&Request { threads: 1, gpus: Some(0), ..Request::default() }, 1);
+    let little = words(&Request { threads: 1, gpus: Some(0), heeds_warning: true, ..Request::default() }, 1);
     assert!(!["--gres", "--mem", "--array", "--account"].iter().any(|option| little.contains(option)), "{little}");
     assert!(little.contains("--time=60") && little.contains("--signal=USR1@120"), "{little}");
 }
