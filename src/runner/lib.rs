@@ -11,6 +11,8 @@ pub mod own;
 
 pub mod digest;
 
+pub mod signing;
+
 pub mod finding;
 
 pub mod shown;

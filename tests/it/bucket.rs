@@ -1,7 +1,7 @@
 //! A cache in a bucket: whole programs, and an S3 server in this process whose answers go wrong on request.
 
 #[path = "../../src/runner/store/upstream/bucket/tests/server.rs"]
-mod server;
+pub mod server;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

@@ -51,6 +51,7 @@ mod same_bytes;
 mod schema;
 mod sentences;
 mod shards;
+mod signed;
 #[cfg(target_os = "linux")]
 mod slurm;
 mod space;

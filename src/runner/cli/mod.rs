@@ -23,6 +23,7 @@ mod graph;
 mod help;
 mod init;
 mod inspect;
+mod keyring;
 mod lineage;
 mod log;
 mod meant;
@@ -151,6 +152,7 @@ fn shared_caches(typed: &[OsString], pipeline: Option<&Pipeline>) -> Vec<Shared>
         let shared = |upstream: &Upstream| Shared {
             at: Location::read(upstream.url.as_ref()).below(&pipeline.root),
             push: upstream.push,
+            is_trusted: upstream.trusted,
         };
         pipeline.upstreams.iter().map(shared)
     });

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::place::Place;
-use super::{Refusal, Source, cache_folder, shared_caches};
+use super::{Refusal, Source, cache_folder, keyring, shared_caches};
 use crate::event::full_disk;
 use crate::graph;
 use crate::pipeline::{Pipeline, Problem, Problems, StageId, nearest};
@@ -26,7 +26,8 @@ impl Source {
         let cache = cache_folder(self.cache.as_ref());
         let shared = shared_caches(&self.shared_cache, Some(&pipeline));
         outputs_beside(&pipeline, cache.as_deref())?;
-        let opened = Session::open(pipeline, graph, cache.as_deref(), &shared, access);
+        let keyring = keyring::read(&pipeline)?;
+        let opened = Session::open(pipeline, graph, cache.as_deref(), (&shared, keyring), access);
         if let (Ok(session), Access::Look) = (&opened, access) {
             // A run tells them itself, in its own format.
             warn_of_shared_caches(&session.store);
@@ -47,7 +48,7 @@ impl Source {
 
 /// The warnings about shared caches that haven't been printed yet.
 pub(super) fn warn_of_shared_caches(store: &Store) {
-    store.complaints().iter().for_each(|complaint| talk!("warning: {complaint}"));
+    store.complaints().iter().chain(&store.distrust()).for_each(|complaint| talk!("warning: {complaint}"));
 }
 
 /// Refuses outputs inside the cache, which would look like damage there, and outputs that contain it, which would move it away.

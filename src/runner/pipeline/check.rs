@@ -53,17 +53,7 @@ pub(super) fn check(
     let models_used = model_list.iter().map(|it| ("model", &it.name, it.span)).zip(used_models);
     check_used(datasets_used.chain(models_used), problems);
     let Header {
-        name,
-        seed,
-        device,
-        device_span,
-        threads,
-        instruction_set,
-        resources,
-        executors,
-        upstreams,
-        classes,
-        ..
+        name, seed, device, device_span, threads, instruction_set, resources, executors, cache, classes, ..
     } = header;
     Pipeline {
         file: file.to_owned(),
@@ -76,7 +66,8 @@ pub(super) fn check(
         instruction_set: instruction_set.map(|(set, _)| set),
         resources,
         executors: executors.list,
-        upstreams,
+        upstreams: cache.upstreams,
+        signing: cache.signing,
         classes,
         datasets: dataset_list,
         stages,

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::Class;
-use super::cache::{Upstream, read_cache};
+use super::cache::{Cache, read_cache};
 use super::execution::{Resources, read_resources};
 use super::executors::{Executors, read_executors};
 use super::near::did_you_mean;
@@ -31,7 +31,7 @@ pub(super) struct Header {
     pub instruction_set: Option<(&'static InstructionSet, Span)>,
     pub resources: Resources,
     pub executors: Executors,
-    pub upstreams: Vec<Upstream>,
+    pub cache: Cache,
     pub classes: Vec<Class>,
     /// Whether the file says anything about classes, rightly or wrongly.
     pub has_classes: bool,
@@ -46,7 +46,7 @@ pub(super) fn read_header(reader: &mut Reader<'_>, table: &Table, file: &Path, r
     Header {
         resources: read_resources(reader, table, (&device, values.span("device"))),
         executors: read_executors(reader, table, root, &values),
-        upstreams: read_cache(reader, table),
+        cache: read_cache(reader, table),
         name: pipeline_name(reader, values.get("name"), values.has("name"), file),
         seed: values.integer("seed").unwrap_or_default().unsigned_abs(),
         device,

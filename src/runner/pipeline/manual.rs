@@ -84,7 +84,8 @@ pub fn pages() -> Vec<Page> {
         .chain(forms("executors", "kind", executor::SYSTEMS))
         .chain(section("pipeline", "[pipeline]", "Settings for all stages.", keys(pipeline::KEYS)))
         .chain(section("resources", "[resources]", "Resources for running stages.", keys(execution::RESOURCES)))
-        .chain(section("cache", "[[cache.upstream]]", "Shared caches.", keys(cache::UPSTREAM_KEYS)))
+        .chain(section("cache", "[cache]", "Who signs results, and whose results count.", keys(cache::KEYS)))
+        .chain(section("upstream", "[[cache.upstream]]", "Shared caches.", keys(cache::UPSTREAM_KEYS)))
         .chain(section("classes", "[[classes]]", "Custom classes, and the named class sets.", Body::ClassSets))
         .collect()
 }

@@ -45,7 +45,7 @@ mod words;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use cache::Upstream;
+pub use cache::{Signing, Trusted, Upstream};
 pub use draft::{Draft, near_file, root_of};
 pub use execution::{Demand, Execution, Resources};
 pub use executors::{Commands, Executor, Slurm, System, filled};
@@ -101,6 +101,8 @@ pub struct Pipeline {
     pub executors: Vec<Executor>,
     /// Shared caches, in the order in which they are asked. Never part of a key.
     pub upstreams: Vec<Upstream>,
+    /// Who signs results, and whose results of shared caches count. Never part of a key.
+    pub signing: Signing,
     /// The classes, by index; empty if all stages are commands.
     pub classes: Vec<Class>,
     /// The data sets, in the order of the file.

@@ -58,7 +58,9 @@ fn tables() -> String {
     text += "\n## `[resources]`\n\nResources for running stages. Any other name with an integer defines a custom resource, such as `licence = 1`.\n\n";
     text += &keys(&[execution::RESOURCES]);
     text += &variants("[executors.<name>]", "kind", executor::SYSTEMS);
-    text += "\n## `[cache]`\n\nShared caches, besides the cache folder: see [shared-cache.md](shared-cache.md). `upstream` is a list of tables, in the order in which they are asked:\n\n";
+    text += "\n## `[cache]`\n\nShared caches, besides the cache folder: see [shared-cache.md](shared-cache.md).\n\n";
+    text += &keys(&[cache::KEYS]);
+    text += "\n`upstream` is a list of tables, in the order in which they are asked:\n\n";
     text += &keys(&[cache::UPSTREAM_KEYS]);
     text += "\n## `[[classes]]`\n\nCustom classes: one table per class, 2 to 254, in the order of their indices.\n\n";
     text += &keys(&[pipeline::CLASS_KEYS]);

@@ -76,7 +76,8 @@ fn resources() -> Json {
 
 /// `[cache]`.
 fn cache() -> Json {
-    let mut section = table(&[], &[], "Shared caches, besides the cache folder.");
+    let mut section =
+        table(&[cache::KEYS], &[], "Shared caches, besides the cache folder, and who vouches for their results.");
     section["properties"][cache::UPSTREAM] = json!({
         "description": "Shared caches, in the order in which they are asked.",
         "type": "array",

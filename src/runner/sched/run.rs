@@ -469,6 +469,9 @@ impl Run<'_> {
         if self.changed || self.planner.has_read_files() {
             self.save();
         }
+        for distrust in self.session.store.distrust() {
+            self.reporter.tell(&Event::Warning(distrust));
+        }
         let store = &self.session.store;
         // What can't be listed is told by the command that copies it.
         let unpushed = if store.pushes() { store.unpushed().map_or(0, |unpushed| unpushed.len()) } else { 0 };

@@ -20,6 +20,7 @@ use crate::graph::StageGraph;
 use crate::inputs::{Inputs, Meter};
 use crate::mark::Stands;
 use crate::pipeline::{Pipeline, Stage};
+use crate::signing::Keyring;
 use crate::store::index::{Index, StageRecord, record_name};
 use crate::store::upstream::Shared;
 use crate::store::{Attempt, Error, Holder, Store, Visit};
@@ -77,7 +78,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens the cache at `cache`, by default the workspace's `cache/`, with shared caches to read from.
+    /// Opens the cache at `cache`, by default the workspace's `cache/`, with shared caches to read from. `keyring`: who signs
+    /// results, and whose count.
     ///
     /// # Errors
     /// The cache can't be opened or created.
@@ -85,7 +87,7 @@ impl Session {
         pipeline: Pipeline,
         graph: StageGraph,
         cache: Option<&Path>,
-        shared: &[Shared],
+        (shared, keyring): (&[Shared], Keyring),
         access: Access,
     ) -> Result<Session, Error> {
         let place = cache.map_or_else(|| pipeline.root.join("cache"), Path::to_owned);
@@ -95,7 +97,7 @@ impl Session {
             Access::Run => Store::open(&place)?,
             Access::Look => Store::look_at(&place)?,
         };
-        let store = store.with_shared(shared);
+        let store = store.with_shared(shared).with_keyring(keyring);
         let index_path = store.index_path(&pipeline.root)?;
         let visit = match (access == Access::Run).then(|| store.visit(&pipeline.root)).transpose() {
             Err(error) if error.is_lack_of_room() => None,

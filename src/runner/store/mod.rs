@@ -10,6 +10,7 @@
 //!   version               "intrada store 1": which programs may use this folder
 //!   objects/ab/cdef…      contents, read-only, named by their digest: of files, folder listings, link targets
 //!   traces/ab/cdef….json  one small record a key: what the outputs of that computation were
+//!   signatures/ab/cdef….json  who vouches for that record, and where it came from if not from here
 //!   items/ab/cdef…        what was found of single items of data sets, one small file a setting
 //!   slots/<key>/          a private folder that survives a failed or killed job and is offered to the same key again
 //!   locks/<key>           held while somebody computes that key
@@ -59,6 +60,7 @@ mod restore;
 pub mod room;
 #[cfg(test)]
 mod sample;
+mod signature;
 mod slot;
 pub mod stat;
 mod strange;
@@ -84,6 +86,7 @@ pub use self::objects::{Health, Take, Verified};
 pub use self::pin::Pin;
 pub use self::push::Sent;
 pub use self::restore::Restored;
+pub use self::signature::Signing;
 pub use self::slot::ResumeSlot;
 pub use self::trace::{Recorded, Trace, TracedOutput};
 pub use self::unpushed::Unpushed;
@@ -97,6 +100,7 @@ use self::workspace::AtWork;
 use crate::digest::{Digest, Key};
 use crate::mark::{self, Stands, VERSION_PREFIX};
 use crate::plain;
+use crate::signing::Keyring;
 
 /// The version of the layout that this program writes, and the newest that it reads.
 pub const VERSION: u32 = 1;
@@ -116,6 +120,8 @@ pub struct Store {
     /// Opened read-only: nothing in it is changed, damaged or not.
     only_looks: bool,
     upstreams: Upstreams,
+    /// What signs records, and whose signatures are asked for.
+    keyring: Keyring,
     /// What opening created; removed on closing if nothing was stored.
     made: Made,
 }
@@ -194,6 +200,7 @@ impl Store {
             at_work: OnceLock::new(),
             only_looks,
             upstreams: Upstreams::default(),
+            keyring: Keyring::default(),
             made: Made::default(),
         })
     }

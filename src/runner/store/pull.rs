@@ -1,21 +1,23 @@
 //! Pulling: copies what the store lacks from its upstreams.
 //!
 //! Knows upstreams only by their interface. Everything is hashed before it is used or kept; after a damaged item, the next
-//! upstream is asked.
+//! upstream is asked. If signatures are asked for, a record without one counts as absent ([`Store::counting`]).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Read};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::error::Error;
 use super::objects::{Failed, Staged};
+use super::signature::{Vouched, vouched};
 use super::trace::{Found, decode};
 #[cfg(feature = "s3")]
 use super::upstream::Bucket;
-use super::upstream::{Content, Folder, Location, Shared, Thing, Upstream};
+use super::upstream::{Asked, Content, Folder, Location, Shared, Thing, Upstream};
 use super::{Recorded, Store};
 use crate::digest::{Digest, FileDigest, Key};
+use crate::signing::{Keyring, PublicKey};
 
 impl Store {
     /// Adds these shared caches as upstreams, in this order; one that is named twice, at its first place. One that can't be used
@@ -25,10 +27,11 @@ impl Store {
         let mut known = HashSet::from([Location::Folder(self.root.clone())]);
         for one in shared {
             let name = one.at.text().to_string_lossy().into_owned();
-            match open(&one.at, shared.iter().any(|other| other.at == one.at && other.push)) {
+            let is = |what: fn(&Shared) -> bool| shared.iter().any(|other| other.at == one.at && what(other));
+            match open(&one.at, is(|one| one.push)) {
                 Ok((at, upstream)) => {
                     if known.insert(at) {
-                        self = self.with_upstream(upstream);
+                        self.upstreams.add(upstream, is(|one| one.is_trusted));
                     }
                 }
                 Err(why) => self.upstreams.warn(name.clone(), format!("the shared cache `{name}` is not used: {why}")),
@@ -37,10 +40,17 @@ impl Store {
         self
     }
 
+    /// With these keys: what is published is signed, and records of upstreams count only if they are signed.
+    #[must_use]
+    pub fn with_keyring(mut self, keyring: Keyring) -> Store {
+        self.keyring = keyring;
+        self
+    }
+
     /// Adds an upstream, to be asked after the existing ones.
     #[must_use]
     pub fn with_upstream(mut self, upstream: Box<dyn Upstream>) -> Store {
-        self.upstreams.add(upstream);
+        self.upstreams.add(upstream, false);
         self
     }
 
@@ -49,16 +59,21 @@ impl Store {
         self.upstreams.take_complaints()
     }
 
+    /// How many results of which upstreams didn't count since the last call, because nobody has signed them who is trusted: a
+    /// sentence for each upstream. For the end of a run.
+    pub fn distrust(&self) -> Vec<String> {
+        self.upstreams.take_distrust()
+    }
+
     /// Adds a record that came from an upstream to this store, so that the result is found without the upstream and is subject
     /// to this store's limits. Its objects must have been restored before. Does nothing for a record of this store.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn keep_pulled(&self, recorded: &Recorded) -> Result<(), Error> {
-        match &recorded.pulled {
-            Some(pulled) => self.publish_file(self.stage_bytes(&pulled.bytes)?, &self.trace_path(recorded.trace.key)),
-            None => Ok(()),
-        }
+        let (key, Some(pulled)) = (recorded.trace.key, &recorded.pulled) else { return Ok(()) };
+        self.note_origin(key, Digest::of(&pulled.bytes), &pulled.from, &pulled.signed)?;
+        self.publish_file(self.stage_bytes(&pulled.bytes)?, &self.trace_path(key))
     }
 
     /// Whether an upstream may have a result that this store lacks.
@@ -83,20 +98,64 @@ impl Store {
         Ok(Some(from))
     }
 
-    /// The record of a key from the first upstream that has one.
+    /// The record of a key from the first upstream that has one that counts.
     pub(super) fn pull_trace(&self, key: Key) -> Option<Recorded> {
-        let thing = Thing::Trace(key);
         self.upstreams.iter().find_map(|asked| {
-            let bytes = self.upstreams.ask(asked, thing, |upstream| upstream.trace(key))?;
-            match decode(&bytes, key) {
-                Found::Trace(trace) => Some(Recorded::pulled(*trace, asked.name(), bytes)),
-                Found::OtherFormat => None,
-                Found::Damaged => {
-                    self.upstreams.complain_of(asked, thing, "is damaged");
-                    None
-                }
-            }
+            let first = self.upstreams.ask(asked, Thing::Trace(key), |upstream| upstream.trace(key))?;
+            self.counting(asked, key, first)
         })
+    }
+
+    /// The record of a key that counts: the first one. If signatures are asked for, the first one that has one: whoever can write
+    /// there may have been the first, and must not keep others from what they trust.
+    pub(super) fn counting(&self, asked: &Asked, key: Key, first: Vec<u8>) -> Option<Recorded> {
+        let thing = Thing::Trace(key);
+        let decoded = match decode(&first, key) {
+            Found::Trace(trace) => Some(trace),
+            Found::OtherFormat => return None,
+            Found::Damaged => {
+                self.upstreams.complain_of(asked, thing, "is damaged");
+                None
+            }
+        };
+        let Some(trusted) = self.keyring.trusted.as_ref().filter(|_| !asked.is_trusted()) else {
+            return decoded.map(|trace| Recorded::pulled(*trace, asked.name(), first, Vec::new()));
+        };
+        let is_whole = decoded.is_some();
+        let mut is_wrong = false;
+        if let Some(trace) = decoded {
+            let vouched = self.vouched(asked, key, Digest::of(&first), trusted)?;
+            is_wrong |= vouched.is_wrong;
+            if !vouched.by.is_empty() {
+                return Some(Recorded::pulled(*trace, asked.name(), first, vouched.by));
+            }
+        }
+        for bytes in self.upstreams.ask(asked, thing, |upstream| upstream.beside(key).map(Some))? {
+            let Found::Trace(trace) = decode(&bytes, key) else { continue };
+            let vouched = self.vouched(asked, key, Digest::of(&bytes), trusted)?;
+            is_wrong |= vouched.is_wrong;
+            if !vouched.by.is_empty() {
+                return Some(Recorded::pulled(*trace, asked.name(), bytes, vouched.by));
+            }
+        }
+        // What is damaged has been told.
+        if is_whole {
+            self.upstreams.distrust(asked, key, is_wrong);
+        }
+        None
+    }
+
+    /// Which of these signers have signed a record, as an upstream knows it. `None`: it couldn't be asked.
+    pub(super) fn vouched(
+        &self,
+        asked: &Asked,
+        key: Key,
+        record: Digest,
+        signers: &BTreeSet<PublicKey>,
+    ) -> Option<Vouched> {
+        let request = |upstream: &dyn Upstream| upstream.signatures(key, record, signers).map(Some);
+        let text = self.upstreams.ask(asked, Thing::Trace(key), request)?;
+        Some(vouched(&text, key, record, signers))
     }
 
     /// The verified content of a small object.

@@ -9,6 +9,10 @@
 //! 3. Otherwise the objects that the upstream lacks are copied, then the record, put only if absent. An upstream never has a record
 //!    without its objects. If another machine was quicker with the record, step 2 applies.
 //!
+//! If the record is signed here, its signature goes before it. If the upstream's record isn't the very same, ours is kept beside that
+//! one and signed: each machine signs the bytes that it wrote itself, nothing else. A first record that doesn't count here, because
+//! nobody has signed it who is trusted, isn't gone on with: our own signed one beside it is what others find who trust us.
+//!
 //! So outputs are placed and seen by dependents only after the push, which runs on the job's thread and takes as long as the network
 //! needs. Meanwhile the stage occupies no resources, and other stages run. Failures are warnings and never fail a run; what
 //! wasn't copied stays noted.
@@ -23,11 +27,11 @@ use std::time::Duration;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::error::Error;
-use super::trace::{Found, decode};
+use super::signature::Signed;
 use super::unpushed::Unpushed;
 use super::upstream::{Asked, Put, Thing, UpstreamWriter};
 use super::{Health, Recorded, Store, Trace};
-use crate::digest::{FileDigest, Key};
+use crate::digest::{Digest, FileDigest, Key};
 use crate::plain;
 
 /// How often progress is told.
@@ -50,6 +54,8 @@ struct Package<'a> {
     /// The record, byte for byte as in this store.
     bytes: &'a [u8],
     objects: &'a [FileDigest],
+    /// Who vouches for it.
+    signed: &'a [Signed],
 }
 
 /// What became of a push to one upstream.
@@ -114,7 +120,8 @@ impl Store {
             }
             Err(error) => return Err(error),
         };
-        let package = Package { trace: &trace, bytes: &bytes, objects: &objects };
+        let signed = self.signatures(key, Digest::of(&bytes))?;
+        let package = Package { trace: &trace, bytes: &bytes, objects: &objects, signed: &signed };
         let mut first = None;
         for asked in self.upstreams.iter() {
             if !unpushed.to.contains(&asked.name()) {
@@ -149,20 +156,55 @@ impl Store {
             return self.keep_beside(asked, writer, package, theirs);
         }
         let sent = self.send_objects(asked, writer, package, go_on)?;
-        if there.is_some() {
-            return Some(Settled::Ours);
+        if let Some(first) = there {
+            return self.vouch(asked, writer, package, &first);
         }
         if !go_on(&sent) {
             return None;
         }
+        self.put_signatures(asked, writer, package)?;
         let put = || writer.put_trace_if_absent(package.trace.key, package.bytes);
         match self.upstreams.give(asked, record, put)? {
             Put::Stored => Some(Settled::Ours),
             Put::AlreadyThere(first) => match self.other_result(asked, package, &first) {
                 Some(theirs) => self.keep_beside(asked, writer, package, theirs),
-                None => Some(Settled::Ours),
+                None => self.vouch(asked, writer, package, &first),
             },
         }
+    }
+
+    /// Adds our signatures to an upstream that has a record of the key. `first`: the record, which names the same outputs, or doesn't
+    /// count here.
+    fn vouch(
+        &self,
+        asked: &Asked,
+        writer: &dyn UpstreamWriter,
+        package: &Package<'_>,
+        first: &[u8],
+    ) -> Option<Settled> {
+        if package.signed.is_empty() {
+            return Some(Settled::Ours);
+        }
+        if first == package.bytes {
+            return self.put_signatures(asked, writer, package).map(|()| Settled::Ours);
+        }
+        let (key, signers) = (package.trace.key, package.signed.iter().map(|signed| signed.signer).collect());
+        if !self.vouched(asked, key, Digest::of(first), &signers)?.by.is_empty() {
+            return Some(Settled::Ours);
+        }
+        self.put_signatures(asked, writer, package)?;
+        self.upstreams.give(asked, Thing::Trace(key), || writer.keep_beside(key, package.bytes))?;
+        // Another machine that is trusted may have done the same with another result. Both now see both.
+        let other = self.other_result(asked, package, first);
+        Some(other.map_or(Settled::Ours, |theirs| Settled::Theirs(Box::new(theirs))))
+    }
+
+    fn put_signatures(&self, asked: &Asked, writer: &dyn UpstreamWriter, package: &Package<'_>) -> Option<()> {
+        let key = package.trace.key;
+        package.signed.iter().try_for_each(|signed| {
+            let put = || writer.put_signature(key, signed.record, signed.signer, &signed.line());
+            self.upstreams.give(asked, Thing::Trace(key), put)
+        })
     }
 
     /// Sends the objects that an upstream lacks, and returns what was sent. `None`: not all were.
@@ -226,22 +268,15 @@ impl Store {
         is_sent.then(|| asked.note_replaced(object))
     }
 
-    /// The record that an upstream has, if it names other outputs. One that can't be read counts as ours: it is never replaced,
-    /// and there is a warning.
+    /// The record of an upstream that counts, if it names other outputs. One that can't be read counts as ours: it is never
+    /// replaced, and there is a warning.
     fn other_result(&self, asked: &Asked, package: &Package<'_>, first: &[u8]) -> Option<Recorded> {
         let outputs = |trace: &Trace| {
             let outputs = trace.outputs.iter().map(|output| (output.name.clone(), output.artifact.digest()));
             BTreeSet::from_iter(outputs)
         };
-        match decode(first, package.trace.key) {
-            Found::Trace(theirs) => (outputs(&theirs) != outputs(package.trace))
-                .then(|| Recorded::pulled(*theirs, asked.name(), first.to_vec())),
-            Found::OtherFormat => None,
-            Found::Damaged => {
-                self.upstreams.complain_of(asked, Thing::Trace(package.trace.key), "is damaged");
-                None
-            }
-        }
+        let theirs = self.counting(asked, package.trace.key, first.to_vec())?;
+        (outputs(&theirs.trace) != outputs(package.trace)).then_some(theirs)
     }
 
     fn keep_beside(

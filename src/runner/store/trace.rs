@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use super::artifact::Artifact;
 use super::error::{At, Error};
+use super::signature::Signed;
 use super::stat::now_ns;
 use super::strange::names;
 use super::strange::{self, Record};
@@ -111,9 +112,11 @@ pub struct Recorded {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pulled {
     /// The upstream's name.
-    from: String,
+    pub(super) from: String,
     /// The record, byte for byte.
     pub(super) bytes: Vec<u8>,
+    /// The signatures that made it count; none if none was asked for.
+    pub(super) signed: Vec<Signed>,
 }
 
 impl Recorded {
@@ -122,8 +125,8 @@ impl Recorded {
         Recorded { trace, pulled: None }
     }
 
-    pub(super) fn pulled(trace: Trace, from: String, bytes: Vec<u8>) -> Recorded {
-        Recorded { trace, pulled: Some(Pulled { from, bytes }) }
+    pub(super) fn pulled(trace: Trace, from: String, bytes: Vec<u8>, signed: Vec<Signed>) -> Recorded {
+        Recorded { trace, pulled: Some(Pulled { from, bytes, signed }) }
     }
 
     /// The upstream that it came from, if this store doesn't have it yet.
@@ -208,7 +211,7 @@ impl Store {
     }
 
     /// Stores a record, replacing an earlier one of its key, and notes that it is to be pushed, if there are upstreams that take
-    /// results ([`Store::push`]). Its objects must have been stored before, and so must `listings`, the objects that its manifest
+    /// results ([`Store::push`]). Signs it, if this store has a key for that. Its objects must have been stored before, and so must `listings`, the objects that its manifest
     /// names.
     ///
     /// The holder of the key's lease looks the key up again before computing it, so a record is replaced only if it was damaged,
@@ -219,7 +222,10 @@ impl Store {
     pub fn publish(&self, trace: &Trace, listings: &[FileDigest]) -> Result<(), Error> {
         self.note_in_use(trace.key);
         self.note_push(trace.key, listings)?;
-        self.publish_file(self.stage_bytes(&trace.encode())?, &self.trace_path(trace.key))
+        let bytes = trace.encode();
+        // A record is never to be seen without its signature.
+        self.sign(trace.key, Digest::of(&bytes))?;
+        self.publish_file(self.stage_bytes(&bytes)?, &self.trace_path(trace.key))
     }
 
     /// Notes that the result of `key` was used: gc goes by the modification time of the trace, and by the list of each run in

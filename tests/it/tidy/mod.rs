@@ -17,6 +17,8 @@ use sources::{
 /// Crates that one place alone may name, below `src/`, so that replacing one is a change to one room.
 const ONE_PLACE: &[(&str, &str)] = &[
     ("blake3", "runner/digest.rs"),
+    ("ed25519_dalek", "runner/signing"),
+    ("getrandom", "runner/signing"),
     ("toml", "runner/pipeline"),
     ("petgraph", "runner/graph"),
     ("notify", "runner/watch.rs"),

@@ -5,6 +5,7 @@
 mod amounts;
 mod check;
 mod gc;
+mod key;
 mod pin;
 mod push;
 mod stats;
@@ -30,6 +31,8 @@ pub(super) enum Cache {
     Unpin(pin::Unpin),
     Push(push::Push),
     Check(check::Check),
+    #[command(subcommand)]
+    Key(key::Key),
 }
 
 impl Cache {
@@ -42,6 +45,7 @@ impl Cache {
             Cache::Unpin(command) => command.answer(),
             Cache::Push(command) => command.answer(),
             Cache::Check(command) => command.answer(),
+            Cache::Key(command) => command.answer(),
         }
     }
 }

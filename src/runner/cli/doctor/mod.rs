@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::{Answer, DONE, Format, STAGE_FAILED, cache_folder, is_coloured, shared_caches, show, show_json, tell_of};
+use super::{
+    Answer, DONE, Format, STAGE_FAILED, cache_folder, is_coloured, keyring, shared_caches, show, show_json, tell_of,
+};
 use crate::graph;
 use crate::kind::Runs;
 use crate::pipeline::{Pipeline, Problems, Stage};
@@ -89,9 +91,10 @@ impl Doctor {
         let place = cache.clone().unwrap_or_else(|| root.join("cache"));
         let pipeline = read.as_ref().map(|(pipeline, _)| pipeline.clone());
         // A cache that can't be opened is reported by its own check.
+        let keyring = pipeline.as_ref().map(keyring::read).transpose()?.unwrap_or_default();
         let session = read.and_then(|(pipeline, graph)| {
             let shared = shared_caches(&[], Some(&pipeline));
-            Session::open(pipeline, graph, cache.as_deref(), &shared, Access::Look).ok()
+            Session::open(pipeline, graph, cache.as_deref(), (&shared, keyring), Access::Look).ok()
         });
         let mut failed = self.tell(&machine::checks(pipeline.as_ref()))?;
         failed |= self.tell(&storage::checks(&place, session.as_ref()))?;

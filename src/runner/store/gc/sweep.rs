@@ -71,6 +71,7 @@ impl Store {
             return Ok(());
         }
         keys.iter().try_for_each(|key| remove(&self.trace_path(*key)))?;
+        keys.iter().try_for_each(|key| remove(&self.signature_path(*key)))?;
         gone.iter().try_for_each(|object| remove(&self.object_path(*object)))?;
         for slot in slots.iter().filter(|slot| slot.goes) {
             self.slot(slot.key).remove()?;

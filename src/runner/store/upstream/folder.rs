@@ -3,7 +3,7 @@
 //! Knows a store's layout. The folder may be on a read-only mount or belong to another user. Objects are copied, never hard-
 //! linked: through a link, an edit here would damage the shared file, and creating one already writes to the shared store.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::{Content, Thing, Upstream, UpstreamWriter};
 use crate::digest::{Digest, FileDigest, Key};
+use crate::signing::PublicKey;
 use crate::store::error::{At, Error};
 use crate::store::{fanned_below, read_version};
 use crate::{mark, plain};
@@ -73,6 +74,11 @@ impl Upstream for Folder {
             digest.is_ok_and(|(digest, _)| FileDigest(digest) == **object)
         };
         Ok(objects.par_iter().filter(is_intact).copied().collect())
+    }
+
+    fn signatures(&self, key: Key, _record: Digest, _signers: &BTreeSet<PublicKey>) -> io::Result<Vec<u8>> {
+        let path = fanned_below(&self.root, "signatures", key.0, ".json");
+        Ok(if_there(plain::read(&path))?.unwrap_or_default())
     }
 
     fn writer(&self) -> Option<&dyn UpstreamWriter> {

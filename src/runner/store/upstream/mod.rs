@@ -10,7 +10,7 @@ mod folder;
 mod shared;
 mod upstreams;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Read};
@@ -22,7 +22,8 @@ pub(super) use self::folder::Folder;
 pub use self::shared::{Location, Shared};
 pub(super) use self::upstreams::{Asked, Upstreams};
 
-use crate::digest::{FileDigest, Key};
+use crate::digest::{Digest, FileDigest, Key};
+use crate::signing::PublicKey;
 
 /// What a program without buckets says of a URL.
 #[cfg(not(feature = "s3"))]
@@ -46,6 +47,10 @@ pub fn check(url: &str) -> io::Result<Checked> {
 pub fn check(_url: &str) -> io::Result<Checked> {
     Err(io::Error::other(WITHOUT_BUCKETS))
 }
+
+/// How many records beside the first one are looked at. Whoever can write there can add any number of them.
+#[cfg(feature = "s3")]
+pub(super) const MOST_BESIDE: usize = 32;
 
 /// One item of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +104,22 @@ pub trait Upstream: Debug + Send + Sync {
     /// It couldn't be asked.
     fn has(&self, objects: &[FileDigest]) -> io::Result<HashSet<FileDigest>>;
 
+    /// What it has of signatures of a record by these signers, as lines of text. There may be more in it, and nothing in it is
+    /// trusted. `record` is the digest of the record's bytes.
+    ///
+    /// # Errors
+    /// It couldn't be asked.
+    fn signatures(&self, key: Key, record: Digest, signers: &BTreeSet<PublicKey>) -> io::Result<Vec<u8>>;
+
+    /// The records of a key that aren't the first, in the order of their digests, as far as it keeps any and tells them. Not more
+    /// than a few.
+    ///
+    /// # Errors
+    /// It couldn't be asked.
+    fn beside(&self, _key: Key) -> io::Result<Vec<Vec<u8>>> {
+        Ok(Vec::new())
+    }
+
     /// Something about it that a user should know, once it is known. Reported once.
     fn remark(&self) -> Option<String> {
         None
@@ -128,11 +149,18 @@ pub trait UpstreamWriter: Sync {
     /// It couldn't be stored. A conflict whose winner can't be read yet is an error too, after retries.
     fn put_trace_if_absent(&self, key: Key, record: &[u8]) -> io::Result<Put>;
 
-    /// Keeps a record that isn't the first of its key, for people: nobody looks it up. Its objects may be missing.
+    /// Keeps a record that isn't the first of its key. It is for people, and for those who don't trust the first one: see
+    /// [`Upstream::beside`]. If no signature of it is there, its objects may be missing.
     ///
     /// # Errors
     /// It couldn't be stored.
     fn keep_beside(&self, key: Key, record: &[u8]) -> io::Result<()>;
+
+    /// Stores somebody's signature of a record, as a line of text. The same signature always has the same bytes.
+    ///
+    /// # Errors
+    /// It couldn't be stored.
+    fn put_signature(&self, key: Key, record: Digest, signer: PublicKey, line: &[u8]) -> io::Result<()>;
 }
 
 /// The answer to [`UpstreamWriter::put_trace_if_absent`].

@@ -13,12 +13,14 @@ pub struct Shared {
     pub at: Location,
     /// Whether results are also copied to it.
     pub push: bool,
+    /// Whether its records count though nobody has signed them.
+    pub is_trusted: bool,
 }
 
 impl Shared {
     /// One that is only read.
     pub fn to_read(at: Location) -> Shared {
-        Shared { at, push: false }
+        Shared { at, push: false, is_trusted: false }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Knows that a request failed, not what it was for. Each problem is reported once; apart from that, an upstream with a
 //! problem is treated as one that doesn't have the item.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -11,7 +11,8 @@ use std::sync::{Mutex, OnceLock};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::{Thing, Upstream, UpstreamWriter};
-use crate::digest::FileDigest;
+use crate::digest::{FileDigest, Key};
+use crate::measures::plural;
 
 /// After this many failures in a row, a remote upstream isn't used any more while the store is open: each failure may have
 /// taken as long as all retries of the upstream.
@@ -25,6 +26,7 @@ const AT_ONCE: usize = 16;
 pub(in crate::store) struct Upstreams {
     all: Vec<Asked>,
     complaints: Complaints,
+    distrusted: Mutex<BTreeMap<String, Distrusted>>,
     threads: OnceLock<Option<ThreadPool>>,
 }
 
@@ -36,10 +38,20 @@ struct Complaints {
     subjects: Mutex<HashSet<String>>,
 }
 
+/// The keys of an upstream whose records didn't count since they were last told.
+#[derive(Debug, Default)]
+struct Distrusted {
+    keys: HashSet<Key>,
+    /// Those of them with a signature that doesn't fit.
+    wrong: HashSet<Key>,
+}
+
 /// An upstream and its recent failures.
 #[derive(Debug)]
 pub(in crate::store) struct Asked {
     upstream: Box<dyn Upstream>,
+    /// Its records count though nobody has signed them.
+    is_trusted: bool,
     /// In a row.
     failures: AtomicU32,
     /// Objects that came damaged from it: it has them, and they have to be replaced.
@@ -53,6 +65,10 @@ impl Asked {
 
     pub(in crate::store) fn name_of(&self, thing: Thing) -> String {
         self.upstream.name_of(thing)
+    }
+
+    pub(in crate::store) fn is_trusted(&self) -> bool {
+        self.is_trusted
     }
 
     pub(in crate::store) fn writer(&self) -> Option<&dyn UpstreamWriter> {
@@ -80,8 +96,8 @@ impl Asked {
 }
 
 impl Upstreams {
-    pub(in crate::store) fn add(&mut self, upstream: Box<dyn Upstream>) {
-        self.all.push(Asked { upstream, failures: AtomicU32::new(0), damaged: Mutex::default() });
+    pub(in crate::store) fn add(&mut self, upstream: Box<dyn Upstream>, is_trusted: bool) {
+        self.all.push(Asked { upstream, is_trusted, failures: AtomicU32::new(0), damaged: Mutex::default() });
     }
 
     /// Those that take results, also those that were given up.
@@ -185,6 +201,22 @@ impl Upstreams {
         self.complain_of(asked, Thing::Object(object), "is damaged");
     }
 
+    /// Counts a record that nobody has signed who is trusted. `is_wrong`: it has a signature that doesn't fit.
+    pub(in crate::store) fn distrust(&self, asked: &Asked, key: Key, is_wrong: bool) {
+        let mut distrusted = self.distrusted.lock().expect("no code panics while it holds this list");
+        let distrusted = distrusted.entry(asked.name()).or_default();
+        distrusted.keys.insert(key);
+        if is_wrong {
+            distrusted.wrong.insert(key);
+        }
+    }
+
+    /// What was counted since the last call: a sentence for each upstream.
+    pub(in crate::store) fn take_distrust(&self) -> Vec<String> {
+        let all = std::mem::take(&mut *self.distrusted.lock().expect("no code panics while it holds this list"));
+        all.iter().map(|(name, distrusted)| distrusted.sentence(name)).collect()
+    }
+
     /// Adds a warning, the first about its subject.
     pub(in crate::store) fn warn(&self, subject: String, text: String) {
         self.complaints.add(subject, text);
@@ -196,6 +228,21 @@ impl Upstreams {
             self.warn(text.clone(), text);
         }
         std::mem::take(&mut *self.complaints.untold.lock().expect("no code panics while it holds this list"))
+    }
+}
+
+impl Distrusted {
+    fn sentence(&self, name: &str) -> String {
+        let wrong = match self.wrong.len() {
+            0 => String::new(),
+            wrong => format!(" ({wrong} with a signature that does not fit: the record or the signature was changed)"),
+        };
+        format!(
+            "the shared cache `{name}` has {} that nobody in `trust` has signed{wrong}, which are not used; to use them, \
+             add the public key of whoever made them to `trust` in [cache], or ask them to sign: `intrada-run cache push URL \
+             --all --sign KEY`",
+            plural(self.keys.len(), "result")
+        )
     }
 }
 

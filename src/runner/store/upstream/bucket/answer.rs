@@ -10,6 +10,8 @@ pub(super) fn failed(error: Error) -> io::Error {
         Error::NotFound { .. } => ErrorKind::NotFound,
         Error::AlreadyExists { .. } => ErrorKind::AlreadyExists,
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => ErrorKind::PermissionDenied,
+        // The client says only this of a list that is denied.
+        error if cause(error).contains("403 Forbidden") => ErrorKind::PermissionDenied,
         _ => ErrorKind::Other,
     };
     let text = match kind {

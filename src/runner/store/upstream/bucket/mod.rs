@@ -4,6 +4,7 @@
 //! <prefix>/v1/objects/ab/<64 hex>                        content, named by its digest
 //! <prefix>/v1/traces/ab/<64 hex of key>                  the first record of a key, never replaced
 //! <prefix>/v1/traces/ab/<64 hex of key>.also/<digest>    other records of the key: the stage isn't deterministic
+//! <prefix>/v1/signatures/ab/<64 hex of key>/<digest>     a signature, named by the record and the signer
 //! ```
 //!
 //! Knows no stage, and nothing of the store's own folder. Objects need no condition, as the same name has the same bytes; the
@@ -19,7 +20,7 @@ mod records;
 mod tests;
 mod transfer;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -33,11 +34,10 @@ pub(super) use self::check::check;
 use self::address::Address;
 use self::answer::if_there;
 use self::records::Records;
+use self::transfer::QUESTIONS_AT_ONCE;
 use super::{Content, Put, Thing, Upstream, UpstreamWriter};
-use crate::digest::{FileDigest, Key};
-
-/// Questions whether an object is there that are under way at once.
-const QUESTIONS_AT_ONCE: usize = 32;
+use crate::digest::{Digest, FileDigest, Key};
+use crate::signing::PublicKey;
 
 /// A folder of a bucket.
 #[derive(Debug)]
@@ -72,6 +72,15 @@ impl Bucket {
                 Path::from_iter(self.prefix.parts().chain(["objects", &name[..2], &name].map(Into::into)))
             }
         }
+    }
+}
+
+impl Bucket {
+    fn signature_path(&self, key: Key, record: Digest, signer: PublicKey) -> Path {
+        let key = key.to_string();
+        // One digest for both: there are servers whose names of objects are short.
+        let name = Digest::of(format!("{record} {signer}").as_bytes()).to_string();
+        Path::from_iter(self.prefix.parts().chain(["signatures", &key[..2], &key, &name].map(Into::into)))
     }
 }
 
@@ -112,6 +121,15 @@ impl Upstream for Bucket {
         Ok(there.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
+    fn signatures(&self, key: Key, record: Digest, signers: &BTreeSet<PublicKey>) -> io::Result<Vec<u8>> {
+        let paths = signers.iter().map(|signer| self.signature_path(key, record, *signer)).collect();
+        Ok(transfer::read_all(&self.client, paths)?.concat())
+    }
+
+    fn beside(&self, key: Key) -> io::Result<Vec<Vec<u8>>> {
+        Ok(self.records.all_beside(key)?.into_iter().map(Vec::from).collect())
+    }
+
     fn remark(&self) -> Option<String> {
         let text = || {
             format!(
@@ -139,5 +157,9 @@ impl UpstreamWriter for Bucket {
 
     fn keep_beside(&self, key: Key, record: &[u8]) -> io::Result<()> {
         self.records.put_beside(key, record)
+    }
+
+    fn put_signature(&self, key: Key, record: Digest, signer: PublicKey, line: &[u8]) -> io::Result<()> {
+        transfer::put(&self.client, self.signature_path(key, record, signer), &mut &*line, line.len() as u64)
     }
 }

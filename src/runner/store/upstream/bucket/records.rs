@@ -14,7 +14,7 @@ use futures_util::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions};
 
-use super::super::Put;
+use super::super::{MOST_BESIDE, Put};
 use super::answer::failed;
 use super::{courier, transfer};
 use crate::digest::{Digest, Key};
@@ -98,14 +98,27 @@ impl Records {
         transfer::put(&self.client, path, &mut &*record, record.len() as u64)
     }
 
+    /// The records of a key that are kept beside the first one, or by value, in the order of their names.
+    pub(super) fn all_beside(&self, key: Key) -> io::Result<Vec<Bytes>> {
+        let names = transfer::unless_denied(self.names_beside(key).map(Some))?.unwrap_or_default();
+        transfer::read_all(&self.client, names.into_iter().take(MOST_BESIDE).collect())
+    }
+
     /// The record with the smallest name among those kept by value.
     fn smallest(&self, key: Key) -> io::Result<Option<Bytes>> {
-        let (client, folder) = (Arc::clone(&self.client), self.beside(key));
-        let all = courier::wait(async move { client.list(Some(&folder)).try_collect::<Vec<_>>().await })?;
-        match all.map_err(failed)?.into_iter().map(|found| found.location).min() {
+        match self.names_beside(key)?.into_iter().next() {
             Some(path) => transfer::read(&self.client, path),
             None => Ok(None),
         }
+    }
+
+    /// In order.
+    fn names_beside(&self, key: Key) -> io::Result<Vec<Path>> {
+        let (client, folder) = (Arc::clone(&self.client), self.beside(key));
+        let all = courier::wait(async move { client.list(Some(&folder)).try_collect::<Vec<_>>().await })?;
+        let mut names = Vec::from_iter(all.map_err(failed)?.into_iter().map(|found| found.location));
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Creates an object that must not be there.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::super::super::{Placement, Store, sample};
 use super::*;
-use crate::digest::Digest;
+use crate::signing::PrivateKey;
 
 use server::{Asked, Fault, Server};
 
@@ -151,6 +151,37 @@ fn where_the_server_ignores_conditions_the_smallest_record_is_the_first_and_that
     let reader = scene.bucket();
     assert_eq!(reader.trace(key("a")).unwrap(), Some(first));
     assert!([writer, reader].iter().all(|bucket| bucket.remark().is_some_and(|text| text.contains("overwrites"))));
+}
+
+#[test]
+fn signatures_and_records_beside_the_first_are_found_and_where_listing_is_denied_there_are_none() {
+    let scene = scene();
+    let bucket = scene.bucket();
+    let signers = [1, 2, 3].map(|seed| PrivateKey::of_seed(&[seed; 32]).public());
+    let (first, other) = (Digest::of(b"first"), Digest::of(b"other"));
+    for (record, signer, line) in [(first, 0, "1\n"), (first, 1, "2\n"), (other, 2, "3\n")] {
+        bucket.put_signature(key("a"), record, signers[signer], line.as_bytes()).unwrap();
+    }
+    let found = |asked: &[PublicKey]| {
+        let text = bucket.signatures(key("a"), first, &asked.iter().copied().collect()).unwrap();
+        let mut lines: Vec<String> = String::from_utf8(text).unwrap().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(found(&signers), ["1", "2"]);
+    assert_eq!((found(&signers[1..]), found(&[])), (vec!["2".to_owned()], vec![]));
+    let name = Digest::of(format!("{first} {}", signers[0]).as_bytes());
+    let key_name = key("a").to_string();
+    let file = scene.server.file(&format!("team/v1/signatures/{}/{key_name}/{name}", &key_name[..2]));
+    assert_eq!(fs::read(file).unwrap(), b"1\n");
+
+    assert_eq!(bucket.beside(key("a")).unwrap(), [b""; 0]);
+    let mut records = [b"first".to_vec(), b"other".to_vec(), b"third".to_vec()];
+    records.iter().for_each(|record| bucket.keep_beside(key("a"), record).unwrap());
+    records.sort_by_key(|record| Digest::of(record));
+    assert_eq!(bucket.beside(key("a")).unwrap(), records);
+    scene.server.fault(|_| Fault::Status(403));
+    assert_eq!((found(&signers), bucket.beside(key("a")).unwrap()), (vec![], vec![]));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use bytes::{Buf, Bytes};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
 
@@ -25,6 +25,8 @@ const PARTS: u64 = 10_000;
 const PARTS_AT_ONCE: usize = 4;
 /// Pieces that are read ahead of the writing.
 const AHEAD: usize = 8;
+/// Questions for small objects that are under way at once.
+pub(super) const QUESTIONS_AT_ONCE: usize = 32;
 
 type Client = Arc<dyn ObjectStore>;
 
@@ -32,6 +34,27 @@ type Client = Arc<dyn ObjectStore>;
 pub(super) fn read(client: &Client, path: Path) -> io::Result<Option<Bytes>> {
     let client = Arc::clone(client);
     if_there(courier::wait(async move { client.get(&path).await?.bytes().await })?)
+}
+
+/// Small objects, in this order; those that aren't there are left out. So are those that may not be read: a server that lets nobody
+/// list refuses to say that there is none.
+pub(super) fn read_all(client: &Client, paths: Vec<Path>) -> io::Result<Vec<Bytes>> {
+    let client = Arc::clone(client);
+    let read = move |path: Path| {
+        let client = Arc::clone(&client);
+        async move { client.get(&path).await?.bytes().await }
+    };
+    let answers = courier::wait(stream::iter(paths).map(read).buffered(QUESTIONS_AT_ONCE).collect::<Vec<_>>())?;
+    let found = answers.into_iter().map(|answer| unless_denied(if_there(answer)));
+    Ok(found.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// `None` where access is denied.
+pub(super) fn unless_denied<T>(found: io::Result<Option<T>>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
+        found => found,
+    }
 }
 
 /// An object as a stream; `None` if there is none.

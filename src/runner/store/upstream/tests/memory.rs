@@ -1,11 +1,12 @@
 //! An upstream in memory that returns objects as streams, as a server does, and can be made to fail.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{self, Cursor, ErrorKind, Read};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::super::{Content, Put, Thing, Upstream, UpstreamWriter};
-use crate::digest::{FileDigest, Key};
+use crate::digest::{Digest, FileDigest, Key};
+use crate::signing::PublicKey;
 
 /// A request that it received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,7 @@ pub enum Request {
     Get(Thing),
     Has(Vec<FileDigest>),
     Put(Thing),
+    Signatures(Key),
 }
 
 /// How it fails.
@@ -41,6 +43,8 @@ pub struct State {
     pub things: BTreeMap<Thing, Vec<u8>>,
     /// Records that aren't the first of their keys.
     pub beside: Vec<Vec<u8>>,
+    /// Lines, by the record's digest and the signer.
+    pub signatures: BTreeMap<(Digest, PublicKey), Vec<u8>>,
     /// A record that another machine stores before the next one that is put.
     pub arrives: Option<(Thing, Vec<u8>)>,
     pub heard: Vec<Request>,
@@ -110,6 +114,17 @@ impl Upstream for Memory {
         Ok(objects.iter().filter(is_there).copied().collect())
     }
 
+    fn signatures(&self, key: Key, record: Digest, signers: &BTreeSet<PublicKey>) -> io::Result<Vec<u8>> {
+        let state = self.hear(Request::Signatures(key))?;
+        Ok(signers.iter().filter_map(|signer| state.signatures.get(&(record, *signer))).flatten().copied().collect())
+    }
+
+    fn beside(&self, _key: Key) -> io::Result<Vec<Vec<u8>>> {
+        let mut beside = self.state().beside.clone();
+        beside.sort_by_key(|record| Digest::of(record));
+        Ok(beside)
+    }
+
     fn writer(&self) -> Option<&dyn UpstreamWriter> {
         self.takes_results.then_some(self)
     }
@@ -139,16 +154,28 @@ impl UpstreamWriter for Memory {
         self.hear(Request::Put(Thing::Trace(key)))?.beside.push(record.to_vec());
         Ok(())
     }
+
+    fn put_signature(&self, key: Key, record: Digest, signer: PublicKey, line: &[u8]) -> io::Result<()> {
+        let mut state = self.hear(Request::Signatures(key))?;
+        state.count()?;
+        state.signatures.insert((record, signer), line.to_vec());
+        Ok(())
+    }
 }
 
 impl State {
     fn take(&mut self, thing: Thing, bytes: Vec<u8>) -> io::Result<()> {
+        self.count()?;
+        self.things.insert(thing, bytes);
+        Ok(())
+    }
+
+    fn count(&mut self) -> io::Result<()> {
         match &mut self.fault {
             Fault::FullAfter(0) => return Err(ErrorKind::StorageFull.into()),
             Fault::FullAfter(left) => *left -= 1,
             Fault::None | Fault::Away | Fault::BreaksOff => {}
         }
-        self.things.insert(thing, bytes);
         Ok(())
     }
 }
