@@ -65,3 +65,5 @@ mod watch;
 mod ways_in;
 mod weights;
 mod weights_from_files;
+#[cfg(target_os = "linux")]
+mod without_locks;

@@ -145,6 +145,19 @@ impl Order {
         let slot = store.slot(self.key);
         let (mut trace, stored, earlier) = self.attempts(context, &belongings)?;
         self.was_alone(&claims)?;
+        let _lease = if lease.holds() {
+            lease
+        } else {
+            // This machine was suspended for long, and another computes the key. The first result counts.
+            drop(lease);
+            let lease = self.lease(store, control, tell)?;
+            if !self.forced
+                && let Some(done) = self.done_meanwhile(store, control, tell)?
+            {
+                return Ok(done);
+            }
+            lease
+        };
         trace.after.clone_from(&self.after);
         trace.outputs = self.traced(&stored.artifacts);
         let insert = |listing: &Vec<u8>| store.insert_bytes(listing).map_err(failed);
@@ -165,12 +178,12 @@ impl Order {
 
     /// What every process of its jobs has: their name, and the leases, which last until the last process has ended.
     fn belongings(&self, store: &Store, lease: &Lease, claims: &[Claim]) -> Result<Belongings, Failure> {
-        let mut leases = vec![lease.share().map_err(failed)?];
+        let mut leases = Vec::from_iter(lease.share().map_err(failed)?);
         for claim in claims {
             leases.extend(claim.share().map_err(failed)?);
         }
         if let Some(visit) = &self.visit {
-            leases.push(visit.share().map_err(failed)?);
+            leases.extend(visit.share().map_err(failed)?);
         }
         let workspace = store.workspace_root().map(|root| root.as_os_str().to_owned());
         Ok(Belongings { name: store.lock_path(self.key).into_os_string(), workspace, leases: Arc::new(leases) })

@@ -27,7 +27,8 @@ use tempfile::TempDir;
 
 use super::carry::carry;
 use super::error::{At, Error};
-use super::lease::{self, Attempt, Holder, Lease};
+use super::holder::Holder;
+use super::lease::{Attempt, Lease};
 use super::publish::{is_of_a_dead_process, owner};
 use super::stat::Stat;
 use super::strange::names;
@@ -218,7 +219,7 @@ impl Store {
     fn take_over(&self, entry: &Path, end_orphans: &mut dyn FnMut(&Holder)) -> Result<Option<Lease>, Error> {
         let mut rounds = 0;
         loop {
-            match lease::lock(entry.to_owned())? {
+            match self.lock(entry)? {
                 Attempt::Held(lease) => {
                     if let Some(holder) = lease.left_by() {
                         end_orphans(holder);

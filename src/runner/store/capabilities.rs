@@ -4,15 +4,18 @@
 //! name, since mounts, quotas and network servers refuse operations that others of their type support. Leaves nothing
 //! behind.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::Access as Rights;
 
 use super::answer::{is_lack_of_room, is_refusal};
+use super::choice::Choice;
 use super::error::{At, Error};
+use super::kernel::excludes;
 use super::objects::clone_blocks;
 use super::publish::{host, protect, sync_files};
 use super::stat::Stat;
@@ -25,8 +28,10 @@ pub struct Capabilities {
     pub reflinks: bool,
     /// A file can have two names.
     pub hard_links: bool,
-    /// A lock excludes others. Without locks no run can lease a key.
+    /// A lock of the kernel excludes other processes of this machine.
     pub locks: bool,
+    /// The kind of locks that a run uses.
+    pub choice: Choice,
     /// Free bytes.
     pub free: u64,
     /// Free inodes, where their number is fixed.
@@ -50,6 +55,8 @@ pub enum Lacks {
     LongNames,
     /// Names are case-insensitive.
     Case,
+    /// New files belong to somebody else: a server takes root for nobody (root squash).
+    Ownership,
 }
 
 impl Lacks {
@@ -64,6 +71,9 @@ impl Lacks {
             Lacks::SymbolicLinks => "no symbolic links: an output that contains one can't be restored",
             Lacks::LongNames => "no names of 255 bytes: an output with such a name can't be restored",
             Lacks::Case => "names are case-insensitive: outputs whose names differ only in case overwrite each other",
+            Lacks::Ownership => {
+                "new files belong to another user, as a server takes this one for nobody (root squash): work as the user who owns the data"
+            }
         }
     }
 }
@@ -86,10 +96,10 @@ pub fn capabilities(root: &Path) -> Result<Capabilities, Error> {
     let owner = format!("{}.{}.", host(), std::process::id());
     let tried = tempfile::Builder::new().prefix(&owner).tempdir_in(folder);
     let tried = tried.map_err(|source| refused(root, source))?;
-    try_all(tried.path(), folder)
+    try_all(tried.path(), folder, Choice::look(root, folder)?)
 }
 
-fn try_all(place: &Path, folder: &Path) -> Result<Capabilities, Error> {
+fn try_all(place: &Path, folder: &Path, choice: Choice) -> Result<Capabilities, Error> {
     let needed = |needs: &'static str, result: io::Result<()>| {
         result.map_err(|source| {
             if is_lack_of_room(&source) {
@@ -114,6 +124,7 @@ fn try_all(place: &Path, folder: &Path) -> Result<Capabilities, Error> {
         reflinks: clone_blocks(&opened, &target).is_ok(),
         hard_links: fs::hard_link(&first, &linked).is_ok(),
         locks: excludes(&opened, &first),
+        choice,
         free: space.f_bavail.saturating_mul(space.f_frsize),
         free_files: (space.f_files > 0).then_some(space.f_favail),
         lacks: lacks(place)?,
@@ -131,6 +142,10 @@ fn lacks(place: &Path) -> Result<Vec<Lacks>, Error> {
     }
     if !keeps_times(&file) {
         lacks.push(Lacks::Times);
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if file.metadata().at("look at", &file)?.uid() != user {
+        lacks.push(Lacks::Ownership);
     }
     protect(&file)?;
     if Stat::of_itself(&file).at("look at", &file)?.mode & 0o222 != 0 {
@@ -171,12 +186,6 @@ fn refused(root: &Path, source: io::Error) -> Error {
         }
         _ => Error::Io { action: "write to", path: root.to_owned(), source },
     }
-}
-
-/// Does a lock on one opening of a file keep out another opening of it?
-fn excludes(held: &File, path: &Path) -> bool {
-    held.try_lock().is_ok()
-        && File::open(path).is_ok_and(|other| matches!(other.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 #[cfg(test)]

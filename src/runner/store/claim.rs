@@ -1,9 +1,8 @@
 //! Claims: long-held locks on places of the workspace, for reading or changing them.
 //!
 //! Knows only paths. Two runs of one workspace with different values put different outputs in the same places. Several may
-//! read a place at once; changing it needs exclusive access. Like a lease, a claim is an advisory lock that the kernel
-//! releases with its process. Claiming never waits: a run that needs several gives all back if one is taken, so there are
-//! no deadlocks.
+//! read a place at once; changing it needs exclusive access. Like a lease, a claim is a lock that ends with its process.
+//! Claiming never waits: a run that needs several gives all back if one is taken, so there are no deadlocks.
 //!
 //! Two runs of one workspace may use two caches, or one that was deleted in between, and two workspaces may share a folder.
 //! So claims are not kept in the cache. Each consists of two locks:
@@ -16,7 +15,7 @@
 //!
 //! If the first can't be written or locked, the cache's `locks/` is used instead; if the second can't, it is omitted.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -24,8 +23,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Store;
+use super::choice;
 use super::error::{At, Error};
-use super::lease::{Holder, locked, still_has_its_name, swept};
+use super::holder::Holder;
+use super::lock::{Lock, LockKind, Locks, Mode, swept};
+use super::stat::Stat;
 use super::strange::names;
 use crate::digest::Digest;
 use crate::own::OWN;
@@ -48,45 +50,57 @@ pub enum Use {
 /// The right to read or change a place. Released when dropped.
 #[derive(Debug)]
 pub struct Claim {
-    locks: Vec<Lock>,
+    locks: Vec<Locked>,
 }
 
 impl Claim {
-    /// Whether it still excludes others: no longer once all its lock files were deleted.
+    /// Whether it still excludes others: no longer once all its lock files were deleted, or once another process may have
+    /// taken it over, as this one was suspended for long.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn holds(&self) -> Result<bool, Error> {
-        for lock in &self.locks {
-            if still_has_its_name(&lock.file, &lock.path)? {
-                return Ok(true);
+        let mut is_there = false;
+        for locked in &self.locks {
+            is_there |= locked.lock.is_there()?;
+            if !locked.lock.holds() {
+                return Ok(false);
             }
         }
-        Ok(false)
+        Ok(is_there)
     }
 
     /// The previous holder if it was killed: processes that it started may still run.
     pub fn left_by(&self) -> Option<&Holder> {
-        self.locks.iter().find_map(|lock| lock.left_by.as_ref())
+        // A reader beside us may also have left its name.
+        self.locks.iter().find_map(|locked| locked.lock.left_by().filter(|holder| holder.is_gone()))
     }
 
-    /// Duplicates the open files. The claim is held until all duplicates are closed or this is dropped.
+    /// Duplicates the open files. The claim is held until all duplicates are closed or this is dropped. Renewed locks have no
+    /// open files, and end with this process.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn share(&self) -> Result<Vec<OwnedFd>, Error> {
-        self.locks.iter().map(|lock| Ok(lock.file.try_clone().at("share", &lock.path)?.into())).collect()
+        self.locks.iter().filter_map(|locked| locked.lock.share().transpose()).collect()
     }
 }
 
-/// A lock file; its last holder removes it.
+/// One of the locks of a claim. Its last holder removes the file.
 #[derive(Debug)]
-struct Lock {
-    file: File,
-    path: PathBuf,
-    left_by: Option<Holder>,
-    /// A folder `.intrada` outside of the workspace, removed with its last claim.
-    outside: Option<PathBuf>,
+struct Locked {
+    lock: Lock,
+    /// Removes a folder `.intrada` outside of the workspace with its last claim. Dropped after the lock.
+    _outside: Option<Outside>,
+}
+
+#[derive(Debug)]
+struct Outside(PathBuf);
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        remove_if_empty(&self.0);
+    }
 }
 
 /// The result of claiming.
@@ -96,20 +110,6 @@ pub enum Claimed {
     All(Vec<Claim>),
     /// Another process holds one of the places. Its identity is unknown in the moment between locking and writing the file.
     Busy(Option<Holder>),
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        let alone = self.file.unlock().is_ok() && self.file.try_lock().is_ok();
-        // The last holder removes the file, under an exclusive lock; a process that opened it meanwhile detects that the
-        // file lost its name.
-        if alone && still_has_its_name(&self.file, &self.path).unwrap_or(false) {
-            let _ = fs::remove_file(&self.path);
-        }
-        if let Some(folder) = &self.outside {
-            remove_if_empty(folder);
-        }
-    }
 }
 
 /// Removes a folder `.intrada` that has no claims and nothing else in it.
@@ -137,16 +137,19 @@ impl Store {
         let real = real(place);
         let mut claim = Claim { locks: Vec::new() };
         let home = self.home(&real);
-        match home.lock(purpose, || self.locks())? {
-            Ok(lock) => claim.locks.push(lock),
+        match home.lock(purpose, self)? {
+            Ok(locked) => claim.locks.push(locked),
             Err(holder) => return Ok(Err(holder)),
         }
         // There is none on a full disk, for instance.
         if let Some((folder, name)) = machine(&real)
-            && let Ok(Some(locked)) = lock_beside(&folder, &name, purpose)
+            && let Ok(Some(locked)) = lock_beside(&folder, &name, purpose, |claims| {
+                // Of this machine alone.
+                Locks::new(LockKind::Kernel, claims.to_owned())
+            })
         {
             match locked {
-                Ok(lock) => claim.locks.push(lock),
+                Ok(lock) => claim.locks.push(Locked { lock, _outside: None }),
                 Err(holder) => return Ok(Err(holder)),
             }
         }
@@ -190,20 +193,37 @@ struct Home {
 
 impl Home {
     /// Locks it there, or else in the cache's `locks`.
-    fn lock(self, purpose: Use, locks: impl Fn() -> PathBuf) -> Result<Result<Lock, Option<Holder>>, Error> {
+    fn lock(self, purpose: Use, store: &Store) -> Result<Result<Locked, Option<Holder>>, Error> {
         if let Some(folder) = &self.folder
-            && let Some(locked) = lock_beside(folder, &self.name, purpose)?
+            && let Some(taken) = lock_beside(folder, &self.name, purpose, |claims| store.locks_of_claims(claims))?
         {
-            return Ok(locked.map(|mut lock| {
-                lock.outside = self.folder.filter(|_| self.outside);
-                lock
-            }));
+            let outside = self.folder.filter(|_| self.outside);
+            return Ok(taken.map(|lock| Locked { lock, _outside: outside.map(Outside) }));
         }
-        lock_at(locks().join(format!("claim-{}", self.whole)), purpose)
+        let path = store.locks().join(format!("claim-{}", self.whole));
+        let taken = store.locking.take(&path, purpose.mode())?;
+        Ok(taken.map(|lock| Locked { lock, _outside: None }))
     }
 }
 
-/// Removes unlocked files from a folder of claims, and returns those of their holders that are dead.
+impl Use {
+    fn mode(self) -> Mode {
+        match self {
+            Use::Read => Mode::Shared,
+            Use::Write => Mode::Alone,
+        }
+    }
+}
+
+impl Store {
+    /// How the locks in a folder of claims are taken.
+    fn locks_of_claims(&self, claims: &Path) -> Locks {
+        let is_beside = Stat::of(claims).is_ok_and(|found| found.dev == self.device);
+        choice::of_claims(claims, is_beside.then(|| self.locking.kind()))
+    }
+}
+
+/// Removes claims that nobody holds from a folder, and tells those of their holders that are dead.
 fn sweep(folder: &Path, tell: &mut dyn FnMut(&Holder)) -> Result<(), Error> {
     for name in names(folder)? {
         let path = folder.join(name);
@@ -251,35 +271,31 @@ impl Drop for Folder {
     }
 }
 
-/// Locks a file in this folder's folder of claims. `None`: locks don't work there.
-fn lock_beside(folder: &Path, name: &str, purpose: Use) -> Result<Option<Result<Lock, Option<Holder>>>, Error> {
+/// Takes a lock in this folder's folder of claims. `None`: locks don't work there.
+fn lock_beside(
+    folder: &Path,
+    name: &str,
+    purpose: Use,
+    locks: impl Fn(&Path) -> Locks,
+) -> Result<Option<Result<Lock, Option<Holder>>>, Error> {
     let claims = folder.join(CLAIMS);
     let path = claims.join(name);
+    let mut known = None;
     for _ in 0..ROUNDS {
         match fs::create_dir_all(&claims).at("make", &claims) {
             Err(error) if error.is_refusal() || error.is_read_only() => return Ok(None),
             made => made?,
         }
-        match lock_at(path.clone(), purpose) {
+        let locks = known.get_or_insert_with(|| locks(&claims));
+        match locks.take(&path, purpose.mode()) {
             Err(Error::NoLocks { .. }) => return Ok(None),
             Err(error) if (error.is_refusal() || error.is_read_only()) && !path.exists() => return Ok(None),
             // The last holder removed the folder.
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
-            locked => return locked.map(Some),
+            taken => return taken.map(Some),
         }
     }
     Err(io::Error::from(ErrorKind::NotFound)).at("make", &claims)
-}
-
-fn lock_at(path: PathBuf, purpose: Use) -> Result<Result<Lock, Option<Holder>>, Error> {
-    let try_lock = match purpose {
-        Use::Read => File::try_lock_shared,
-        Use::Write => File::try_lock,
-    };
-    Ok(locked(&path, try_lock)?.map(|(file, left_by)| {
-        // A reader beside us may also have left its name.
-        Lock { file, path, left_by: left_by.filter(Holder::is_gone), outside: None }
-    }))
 }
 
 /// The place without links in its parent path: two names of one place are one place.
@@ -344,7 +360,7 @@ mod tests {
         fs::remove_dir_all(data.join(".intrada")).unwrap();
         assert!(claims[0].holds().unwrap(), "on this machine it does");
         assert!(matches!(stores[1].0.try_claim([(&*two.join("runs/a"), Use::Read)]).unwrap(), Claimed::Busy(Some(_))));
-        claims[0].locks.iter().for_each(|lock| drop(fs::remove_file(&lock.path)));
+        claims[0].locks.iter().for_each(|locked| drop(fs::remove_file(locked.lock.path())));
         assert!(!claims[0].holds().unwrap());
         drop(claims);
         drop(held(stores[1].0.try_claim([(&*two.join("runs/a"), Use::Read)]).unwrap()));

@@ -49,8 +49,8 @@ pub enum Error {
     },
     /// The file system has no locks, which a run needs.
     #[error(
-        "the file system of `{}` has no locks, which separate concurrent runs: name a folder on another \
-         file system with --cache",
+        "the file system of `{}` has no locks of the kernel: set INTRADA_LOCKS=renewed for the first run with this cache, or \
+         name a folder on another file system with --cache",
         path.display()
     )]
     NoLocks {
@@ -58,6 +58,28 @@ pub enum Error {
         path: PathBuf,
         /// The system's error.
         source: io::Error,
+    },
+    /// The cache has another kind of locks than the environment wants.
+    #[error(
+        "INTRADA_LOCKS says `{said}`, and all who use the cache have `{noted}`, as `{}` says: unset the variable, or change that \
+         file while nothing uses the cache",
+        path.display()
+    )]
+    OtherLocks {
+        /// The file with the kind.
+        path: PathBuf,
+        /// The kind in it.
+        noted: &'static str,
+        /// The wanted kind.
+        said: &'static str,
+    },
+    /// The environment wants an unknown kind of locks.
+    #[error("INTRADA_LOCKS says `{said}`, for the cache `{}`: it can be `kernel` or `renewed`", path.display())]
+    NoSuchLocks {
+        /// The cache folder.
+        path: PathBuf,
+        /// The word.
+        said: String,
     },
     /// The file system doesn't support a required operation.
     #[error(
@@ -71,6 +93,15 @@ pub enum Error {
         needs: &'static str,
         /// The system's error.
         source: io::Error,
+    },
+    /// This process was suspended, or its file server didn't answer, and another took over its lock.
+    #[error(
+        "the lock on the cache `{}` was taken over by another process, as this one was stopped for long: run the command again",
+        path.display()
+    )]
+    Overtaken {
+        /// The cache folder.
+        path: PathBuf,
     },
     /// The folder no longer exists.
     #[error("the cache `{}` was deleted while it was in use", path.display())]

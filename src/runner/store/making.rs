@@ -12,7 +12,7 @@ use rustix::fs::Access as Rights;
 use super::error::{At, Error};
 use super::stat::Stat;
 use super::strange::names;
-use super::{Store, lease, strange};
+use super::{Store, choice, lock, strange};
 
 /// An index larger than this covers some hundred files, which may have taken minutes to read: it is worth keeping.
 const WORTH_KEEPING: u64 = 64 << 10;
@@ -57,6 +57,11 @@ impl Made {
         }
     }
 
+    /// Adds a file that was created.
+    pub(super) fn note(&mut self, file: Option<PathBuf>) {
+        self.files.extend(file);
+    }
+
     /// Whether it holds no result and no run is active in it.
     fn is_empty(&self) -> Result<bool, Error> {
         for folder in RESULTS {
@@ -73,13 +78,13 @@ impl Made {
                 return Ok(false);
             }
             for run in names(&workspace.join("running"))? {
-                if lease::living(&workspace.join("running").join(run), true)?.is_some() {
+                if lock::living(&workspace.join("running").join(run), true)?.is_some() {
                     return Ok(false);
                 }
             }
         }
         let locks = names(&self.root.join("locks"))?;
-        Ok(names(&self.root.join("tmp"))?.is_empty() && locks.iter().all(|name| name == "gc"))
+        Ok(names(&self.root.join("tmp"))?.is_empty() && locks.iter().all(|name| name == "gc" || name == choice::FILE))
     }
 }
 

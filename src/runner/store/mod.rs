@@ -14,6 +14,7 @@
 //!   items/ab/cdef…        what was found of single items of data sets, one small file a setting
 //!   slots/<key>/          a private folder that survives a failed or killed job and is offered to the same key again
 //!   locks/<key>           held while somebody computes that key
+//!   locks/kind            the kind of locks, where other machines may share the cache (see `lock`)
 //!   logs/<key>.log        what the job said
 //!   workspaces/<id>/      of one workspace: its place, its runs at work, what they have put aside for as long as they do, and
 //!                         the index: what its files were when last seen
@@ -36,26 +37,32 @@ pub mod aside;
 pub mod beside;
 pub mod capabilities;
 mod carry;
+pub mod choice;
 pub mod claim;
 mod crash;
 mod error;
 pub mod gc;
 mod handover;
 mod heal;
+mod holder;
 mod in_use;
 pub mod index;
 mod items;
 mod job_folder;
+mod kernel;
 mod layout;
 mod lease;
 pub mod listing;
+mod lock;
 mod making;
+pub mod mount;
 mod objects;
 mod pin;
 mod present;
 mod publish;
 mod pull;
 mod push;
+mod renewed;
 mod restore;
 pub mod room;
 #[cfg(test)]
@@ -80,8 +87,10 @@ use std::sync::OnceLock;
 pub use self::artifact::{Artifact, Kind, Placement};
 pub use self::aside::PutAside;
 pub use self::error::Error;
+pub use self::holder::Holder;
 pub use self::job_folder::{JobFolder, SUBMISSION};
-pub use self::lease::{Attempt, Hold, Holder, Lease};
+pub use self::lease::{Attempt, Hold, Lease};
+pub use self::lock::LockKind;
 pub use self::objects::{Health, Take, Verified};
 pub use self::pin::Pin;
 pub use self::push::Sent;
@@ -94,6 +103,7 @@ pub use self::usage::{Tally, Usage};
 pub use self::workspace::Visit;
 
 use self::error::At;
+use self::lock::Locks;
 use self::making::Made;
 use self::upstream::Upstreams;
 use self::workspace::AtWork;
@@ -115,6 +125,8 @@ pub struct Store {
     verified: Verified,
     /// Whether the file system can share blocks between files, once tried.
     can_clone: OnceLock<bool>,
+    /// How locks are taken in it.
+    locking: Locks,
     /// For a run: its workspace.
     at_work: OnceLock<AtWork>,
     /// Opened read-only: nothing in it is changed, damaged or not.
@@ -159,6 +171,9 @@ impl Store {
             made.make_writable(root, &root.join(folder))?;
         }
         let mut store = Store { made, ..Store::at(root, false)? };
+        let (locking, noted) = choice::of_cache(&store.root)?;
+        store.locking = locking;
+        store.made.note(noted);
         if version == Version::Absent {
             let text = format!("{VERSION_PREFIX}{VERSION}\n");
             store.made_file("version", &text)?;
@@ -193,6 +208,7 @@ impl Store {
             }
         };
         Ok(Store {
+            locking: choice::of_looking(&root),
             root,
             device,
             verified: Verified::default(),

@@ -12,12 +12,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::error::{At, Error};
+use super::holder::Holder;
 use super::in_use::{self, InUse};
 use super::index::Index;
-use super::lease::{Attempt, Holder, Lease};
+use super::lease::{Attempt, Lease};
 use super::publish::host;
 use super::strange::{Record, names};
-use super::{Store, claim, lease, strange};
+use super::{Store, claim, lock, strange};
 use crate::digest::Key;
 
 /// An active run in a workspace. Signed out when dropped.
@@ -30,11 +31,12 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Duplicates the open entry. Its holder counts as active there, even if the run itself is killed.
+    /// Duplicates the open entry. Its holder counts as active there, even if the run itself is killed. None: see
+    /// [`Lease::share`].
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn share(&self) -> Result<OwnedFd, Error> {
+    pub fn share(&self) -> Result<Option<OwnedFd>, Error> {
         self.lease.share()
     }
 }
@@ -97,7 +99,7 @@ impl Store {
         // Several runs of one process are possible, though only tests do it.
         for number in 0.. {
             let run = OsString::from(format!("{}.{}.{number}", host(), std::process::id()));
-            match lease::lock(running.join(&run))? {
+            match self.lock(&running.join(&run))? {
                 // Left by a killed run whose process had the same number. It is still to be recovered.
                 Attempt::Held(lease) if lease.left_by().is_some() => lease.leave(),
                 Attempt::Held(lease) => {
@@ -122,6 +124,18 @@ impl Store {
         self.at_work().map(|at| &*at.root)
     }
 
+    /// Waits until it is known of each active run whether it is alive: of those of other machines only time tells, where locks
+    /// are renewed.
+    pub(super) fn settle_runs(&self) -> Result<(), Error> {
+        let folder = self.root.join("workspaces");
+        let mut entries = Vec::new();
+        for workspace in names(&folder)? {
+            let running = folder.join(workspace).join("running");
+            entries.extend(names(&running)?.into_iter().map(|name| running.join(name)));
+        }
+        lock::settle(&entries)
+    }
+
     /// The workspaces that have used the store. Removes entries of killed runs, unless the store is read-only.
     pub(super) fn workspaces(&self) -> Result<Vec<Workspace>, Error> {
         let folder = self.root.join("workspaces");
@@ -142,7 +156,7 @@ impl Store {
         let running = folder.join("running");
         let (mut runs, mut used, mut living) = (Vec::new(), Vec::new(), HashSet::new());
         for name in names(&running)? {
-            if let Some(holder) = lease::living(&running.join(&name), self.only_looks)? {
+            if let Some(holder) = lock::living(&running.join(&name), self.only_looks)? {
                 runs.push(holder);
                 used.push(in_use::read(&in_use::list_of(&running, &name)));
                 living.insert(name);

@@ -10,12 +10,16 @@ use crate::measures::{plural, size};
 use crate::pipeline::{Pipeline, Problem};
 use crate::sched::session::Session;
 use crate::sched::ways_in;
-use crate::store::VERSION;
 use crate::store::capabilities::{Capabilities, Lacks, capabilities};
+use crate::store::choice::Choice;
 use crate::store::room::full;
+use crate::store::{LockKind, VERSION};
 
 /// Minimum free bytes if the size of a run isn't known.
 const LITTLE: u64 = 1 << 30;
+
+/// How to get locks that work everywhere.
+const RENEWED: &str = "set INTRADA_LOCKS=renewed for the first run with it";
 
 /// Minimum free inodes: a run may write a file per image.
 const FEW: u64 = 10_000;
@@ -101,7 +105,7 @@ fn needed(session: &Session) -> Option<u64> {
 }
 
 fn judged(what: &str, capabilities: &Capabilities, needed: Option<u64>) -> Vec<Check> {
-    let Capabilities { reflinks, hard_links, locks, free, free_files, .. } = *capabilities;
+    let Capabilities { reflinks, hard_links, locks, free, free_files, ref choice, .. } = *capabilities;
     let can = [(reflinks, "reflinks"), (hard_links, "hard links"), (locks, "locks")];
     let list = |wanted: bool| {
         let words: Vec<&str> = can.iter().filter(|(works, _)| *works == wanted).map(|(_, word)| *word).collect();
@@ -111,9 +115,10 @@ fn judged(what: &str, capabilities: &Capabilities, needed: Option<u64>) -> Vec<C
     let need = needed.map(|bytes| format!(", a complete run wrote {}", size(bytes))).unwrap_or_default();
     let found = format!("{}{lacks}; {} free{need}", list(true), size(free));
     let mut checks = Vec::new();
-    if !locks {
-        let check = Check::new(State::Failure, what, found)
-            .help("two runs need locks between them: use a folder on another file system with --cache");
+    if !locks && choice.kind == LockKind::Kernel {
+        let check = Check::new(State::Failure, what, found).help(format!(
+            "two runs need locks between them: {RENEWED}, or use a folder on another file system with --cache"
+        ));
         checks.push(check);
     } else if !reflinks && !hard_links {
         checks.push(
@@ -123,6 +128,7 @@ fn judged(what: &str, capabilities: &Capabilities, needed: Option<u64>) -> Vec<C
     } else {
         checks.push(Check::new(State::Good, what, found));
     }
+    checks.extend(locks_of(choice));
     checks.extend(capabilities.lacks.iter().map(|lacks| Check::new(State::Warning, "cache", lacks.words())));
     if let Some(files) = free_files.filter(|files| *files < FEW) {
         let found = format!("only {files} free inodes; a run may create thousands of files");
@@ -135,6 +141,29 @@ fn judged(what: &str, capabilities: &Capabilities, needed: Option<u64>) -> Vec<C
     checks
 }
 
+/// The kind of locks and what follows; nothing on a local disk.
+fn locks_of(choice: &Choice) -> Option<Check> {
+    const WHAT: &str = "locks";
+    let late = "other machines may see new files late, which can't be tried from one: see docs/file-systems.md";
+    let mut check = match choice.kind {
+        LockKind::Renewed => {
+            let mut check = Check::new(State::Good, WHAT, format!("renewed files: {}", choice.why));
+            check.notes.push("the lock of a machine that is lost is free after 150 s".to_owned());
+            check
+        }
+        LockKind::Kernel if choice.is_network && choice.is_doubtful => {
+            Check::new(State::Warning, WHAT, format!("the kernel's: {}", choice.why))
+                .help(format!("if several machines use this cache: {RENEWED}"))
+        }
+        LockKind::Kernel if choice.is_network => Check::new(State::Good, WHAT, format!("the kernel's: {}", choice.why)),
+        LockKind::Kernel => return None,
+    };
+    if choice.is_network {
+        check.notes.push(late.to_owned());
+    }
+    Some(check)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,8 +171,17 @@ mod tests {
     #[test]
     fn only_locks_are_needed_and_what_else_lacks_costs_space() {
         let lacks = Vec::new();
-        let all =
-            Capabilities { reflinks: true, hard_links: true, locks: true, free: 10 << 30, free_files: None, lacks };
+        let choice = Choice { kind: LockKind::Kernel, why: String::new(), is_network: false, is_doubtful: false };
+        let renewed = Choice { kind: LockKind::Renewed, ..choice.clone() };
+        let all = Capabilities {
+            reflinks: true,
+            hard_links: true,
+            locks: true,
+            choice,
+            free: 10 << 30,
+            free_files: None,
+            lacks,
+        };
         let all = || all.clone();
         let states = |capabilities: Capabilities, needed| -> Vec<State> {
             judged("cache", &capabilities, needed).iter().map(|check| check.state).collect()
@@ -152,10 +190,21 @@ mod tests {
         assert_eq!(states(Capabilities { reflinks: false, ..all() }, None), [State::Good]);
         assert_eq!(states(Capabilities { reflinks: false, hard_links: false, ..all() }, None), [State::Warning]);
         assert_eq!(states(Capabilities { locks: false, ..all() }, None), [State::Failure]);
+        assert_eq!(states(Capabilities { locks: false, choice: renewed, ..all() }, None), [State::Good, State::Good]);
         assert_eq!(states(all(), Some(11 << 30)), [State::Good, State::Warning]);
         assert_eq!(states(Capabilities { free: 5 << 20, ..all() }, None), [State::Good, State::Warning]);
         assert_eq!(states(Capabilities { free: 5 << 20, ..all() }, Some(1 << 20)), [State::Good]);
         assert_eq!(states(Capabilities { free_files: Some(9), ..all() }, None), [State::Good, State::Warning]);
         assert_eq!(states(Capabilities { lacks: vec![Lacks::Times], ..all() }, None), [State::Good, State::Warning]);
+    }
+    #[test]
+    fn the_kind_of_locks_is_told_where_other_machines_may_come_and_doubts_are_a_warning() {
+        let choice = |kind, is_network, is_doubtful| Choice { kind, why: "why".to_owned(), is_network, is_doubtful };
+        let state = |choice: Choice| locks_of(&choice).map(|check| check.state);
+        assert_eq!(state(choice(LockKind::Kernel, false, false)), None);
+        assert_eq!(state(choice(LockKind::Kernel, true, false)), Some(State::Good));
+        assert_eq!(state(choice(LockKind::Kernel, true, true)), Some(State::Warning));
+        let renewed = locks_of(&choice(LockKind::Renewed, true, false)).unwrap();
+        assert!(renewed.state == State::Good && renewed.found.contains("why"), "{renewed:?}");
     }
 }

@@ -120,9 +120,11 @@ impl Store {
         needs: &(dyn Fn(&Trace) -> Needs + Sync),
         dry: bool,
     ) -> Result<Option<Collection>, Error> {
-        let _alone = if dry {
+        let alone = if dry {
             None
         } else {
+            // First, as it may take as long as a lock of another machine may be silent.
+            self.settle_runs()?;
             match self.hold_alone()? {
                 None => return Ok(None),
                 alone => alone,
@@ -139,7 +141,7 @@ impl Store {
         let gone = self.unreferenced(&marked, &verdicts, files, &roots, &mut collection);
         collection.above = limits.max_size.map_or(0, |max| (collection.kept.bytes + others).saturating_sub(max));
         collection.entries = entries(marked, &verdicts, &candidates, &sizes);
-        self.sweep_all(&gone, &slots, limits, dry, &mut collection)?;
+        self.sweep_all(&gone, &slots, limits, alone.as_ref(), &mut collection)?;
         Ok(Some(collection))
     }
 

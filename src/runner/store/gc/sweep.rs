@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::super::error::{At, Error};
 use super::super::strange::names;
-use super::super::{Store, Tally};
+use super::super::{Hold, Store, Tally};
 use super::{Collection, Limits, Roots};
 use crate::digest::{FileDigest, Key};
 use crate::finding;
@@ -42,12 +42,13 @@ impl Store {
         Ok(slots)
     }
 
+    /// Deletes all that, unless `alone` is none: the lock that keeps others away.
     pub(super) fn sweep_all(
         &self,
         gone: &[FileDigest],
         slots: &[SlotFound],
         limits: &Limits,
-        dry: bool,
+        alone: Option<&Hold>,
         collection: &mut Collection,
     ) -> Result<(), Error> {
         let goes = |entry: &&super::Entry| entry.verdict.goes();
@@ -67,13 +68,18 @@ impl Store {
         for (tally, files) in tallies {
             *tally = files.iter().fold(*tally, |tally, (_, found)| tally + *found);
         }
-        if dry {
-            return Ok(());
-        }
+        let Some(alone) = alone else { return Ok(()) };
+        // Each time: if this process was suspended for long, others may look up what it is about to remove.
+        let remove =
+            |path: &Path| if alone.holds() { remove(path) } else { Err(Error::Overtaken { path: self.root.clone() }) };
         keys.iter().try_for_each(|key| remove(&self.trace_path(*key)))?;
         keys.iter().try_for_each(|key| remove(&self.signature_path(*key)))?;
         gone.iter().try_for_each(|object| remove(&self.object_path(*object)))?;
         for slot in slots.iter().filter(|slot| slot.goes) {
+            // A run may have taken it meanwhile; its lease says so.
+            if !alone.holds() {
+                return Err(Error::Overtaken { path: self.root.clone() });
+            }
             self.slot(slot.key).remove()?;
             self.job_folder(&slot.key.to_string()).remove()?;
         }
