@@ -6,7 +6,7 @@ use std::path::Path;
 
 use intrada_runner::event::{Event, Reporter};
 use intrada_runner::graph;
-use intrada_runner::sched::session::{Access, Session};
+use intrada_runner::sched::session::{Access, Caches, Session};
 use intrada_runner::sched::{self, Interrupt, Options};
 
 /// Collects the outcome of each stage.
@@ -24,7 +24,7 @@ impl Reporter for Tally {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::args().nth(1).ok_or("name a pipeline file")?;
     let (pipeline, graph) = graph::load(Path::new(&file), &[])?;
-    let mut session = Session::open(pipeline, graph, None, &[], Access::Run)?;
+    let mut session = Session::open(pipeline, graph, Caches::default(), Access::Run)?;
     let mut tally = Tally::default();
     let ended = sched::run(&mut session, &Options::default(), &mut tally, &Interrupt::default())?;
     println!("{}", tally.0.join("\n"));

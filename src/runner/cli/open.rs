@@ -7,7 +7,7 @@ use super::{Refusal, Source, cache_folder, keyring, shared_caches};
 use crate::event::full_disk;
 use crate::graph;
 use crate::pipeline::{Pipeline, Problem, Problems, StageId, nearest};
-use crate::sched::session::{Access, Session};
+use crate::sched::session::{Access, Caches, Session};
 use crate::store::Store;
 
 impl Source {
@@ -23,11 +23,11 @@ impl Source {
 
     fn opened(&self, executor: Option<&str>, access: Access) -> Result<Session, Refusal> {
         let (pipeline, graph) = graph::load_for(&self.file, &self.set, executor)?;
-        let cache = cache_folder(self.cache.as_ref());
+        let own = cache_folder(self.cache.as_ref());
         let shared = shared_caches(&self.shared_cache, Some(&pipeline));
-        outputs_beside(&pipeline, cache.as_deref())?;
-        let keyring = keyring::read(&pipeline)?;
-        let opened = Session::open(pipeline, graph, cache.as_deref(), (&shared, keyring), access);
+        outputs_beside(&pipeline, own.as_deref())?;
+        let caches = Caches { own, shared, keyring: keyring::read(&pipeline)? };
+        let opened = Session::open(pipeline, graph, caches, access);
         if let (Ok(session), Access::Look) = (&opened, access) {
             // A run tells them itself, in its own format.
             warn_of_shared_caches(&session.store);

@@ -77,27 +77,32 @@ pub struct Session {
     history: OnceCell<Rc<RefCell<History>>>,
 }
 
+/// Where results come from and go to.
+#[derive(Clone, Debug, Default)]
+pub struct Caches {
+    /// The own cache; `None`: `cache/` of the workspace.
+    pub own: Option<PathBuf>,
+    /// Shared caches, in the order in which they are asked.
+    pub shared: Vec<Shared>,
+    /// Who signs results, and whose count.
+    pub keyring: Keyring,
+}
+
 impl Session {
-    /// Opens the cache at `cache`, by default the workspace's `cache/`, with shared caches to read from. `keyring`: who signs
-    /// results, and whose count.
+    /// Opens the caches for a pipeline.
     ///
     /// # Errors
     /// The cache can't be opened or created.
-    pub fn open(
-        pipeline: Pipeline,
-        graph: StageGraph,
-        cache: Option<&Path>,
-        (shared, keyring): (&[Shared], Keyring),
-        access: Access,
-    ) -> Result<Session, Error> {
-        let place = cache.map_or_else(|| pipeline.root.join("cache"), Path::to_owned);
-        let is_named = cache.is_some_and(|cache| !is_same(cache, &pipeline.root.join("cache")));
+    pub fn open(pipeline: Pipeline, graph: StageGraph, caches: Caches, access: Access) -> Result<Session, Error> {
+        let usual = pipeline.root.join("cache");
+        let is_named = caches.own.as_ref().is_some_and(|own| !is_same(own, &usual));
+        let place = caches.own.unwrap_or(usual);
         let store = match access {
             Access::Run if is_named => Store::open_as(&place, Stands::Elsewhere)?,
             Access::Run => Store::open(&place)?,
             Access::Look => Store::look_at(&place)?,
         };
-        let store = store.with_shared(shared).with_keyring(keyring);
+        let store = store.with_shared(&caches.shared).with_keyring(caches.keyring);
         let index_path = store.index_path(&pipeline.root)?;
         let visit = match (access == Access::Run).then(|| store.visit(&pipeline.root)).transpose() {
             Err(error) if error.is_lack_of_room() => None,

@@ -17,7 +17,7 @@ use super::{
 use crate::graph;
 use crate::kind::Runs;
 use crate::pipeline::{Pipeline, Problems, Stage};
-use crate::sched::session::{Access, Session};
+use crate::sched::session::{Access, Caches, Session};
 use crate::shown;
 
 /// Check the machine, the cache and the data sets of a pipeline before a long run
@@ -93,8 +93,8 @@ impl Doctor {
         // A cache that can't be opened is reported by its own check.
         let keyring = pipeline.as_ref().map(keyring::read).transpose()?.unwrap_or_default();
         let session = read.and_then(|(pipeline, graph)| {
-            let shared = shared_caches(&[], Some(&pipeline));
-            Session::open(pipeline, graph, cache.as_deref(), (&shared, keyring), Access::Look).ok()
+            let caches = Caches { own: cache, shared: shared_caches(&[], Some(&pipeline)), keyring };
+            Session::open(pipeline, graph, caches, Access::Look).ok()
         });
         let mut failed = self.tell(&machine::checks(pipeline.as_ref()))?;
         failed |= self.tell(&storage::checks(&place, session.as_ref()))?;
