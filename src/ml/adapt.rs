@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use tch::Tensor;
 
-use crate::checkpoint::{self, CheckpointError, Restored};
+use crate::checkpoint::{self, CheckpointError, Member, Restored};
 use crate::data::{Batch, Batches, DataError};
+use crate::draws::{Draw, Pass};
 use crate::equations::{Domain, cross_entropy, entropy_loss, softmax};
 use crate::input_file::InputFile;
-use crate::network::Network;
+use crate::network::{ImageTooSmall, Network};
 
 mod discriminators;
 mod error;
@@ -65,8 +66,8 @@ pub struct Run<'a> {
 pub enum Init {
     /// Another run's `model.safetensors`, or a published file of a whole network: [`Network::load_weights`].
     Weights(InputFile),
-    /// A published file, perhaps of a part of the network: [`Network::load_pretrained`].
-    Pretrained(InputFile),
+    /// A published file, perhaps of a part of the network, and which network of it: [`Network::load_pretrained`].
+    Pretrained(InputFile, Member),
 }
 
 impl Init {
@@ -76,8 +77,8 @@ impl Init {
     /// An unreadable file, or one of another network.
     pub fn load(&self, network: &dyn Network) -> Result<Restored, CheckpointError> {
         match self {
-            Init::Weights(file) => network.load_weights(file),
-            Init::Pretrained(file) => network.load_pretrained(file),
+            Init::Weights(file) => network.load_weights(file, Member::Student),
+            Init::Pretrained(file, member) => network.load_pretrained(file, *member),
         }
     }
 }
@@ -220,7 +221,12 @@ fn gradients(
         let names = batch.names.clone();
         move |source| AdaptError::MapTooSmall { iteration, names, source }
     };
+    for batch in [Some(source), target].into_iter().flatten() {
+        let too_small = |source| AdaptError::ImageTooSmall { iteration, names: batch.names.clone(), source };
+        ImageTooSmall::check(players.network(), &batch.images).map_err(too_small)?;
+    }
     let terms = &settings.terms;
+    let draw = |pass| Draw { seed: settings.seed, iteration, pass };
     let mut losses = Vec::new();
     players.zero_grad();
 
@@ -230,14 +236,14 @@ fn gradients(
         .as_ref()
         .ok_or_else(|| AdaptError::Unlabelled { iteration, name: source.names.first().cloned().unwrap_or_default() })?;
     let labels = labels.to_device(players.device());
-    let logits_s = players.logits(&source.images);
+    let logits_s = players.logits(&source.images, draw(Pass::Source));
     let seg = logits_s.map(|z| cross_entropy(z, &labels));
     seg.weighted(settings.segmentation).backward();
     losses.extend(seg.named([Loss::SegAux, Loss::SegMain]));
 
     if let Some(target) = target {
         // G on unlabelled images. A D stands still, so that it gets no gradient from G's loss.
-        let logits_t = players.logits(&target.images);
+        let logits_t = players.logits(&target.images, draw(Pass::Target));
         let mut on_target = Vec::new();
         if let Some(weights) = terms.entropy {
             let ent = logits_t.adapted(weights).map(|z| entropy_loss(&softmax(z)));

@@ -2,9 +2,14 @@
 //!
 //! The one place that knows all of them; a new network is a file below and a line in each function here. It has no losses and
 //! no data: [`crate::network`] is all that others see of a network.
+mod daformer_head;
 pub mod deeplab_v2;
 pub mod efficientnet_lite;
+pub mod mit;
+mod mmseg_head;
 pub mod resnet;
+pub mod segformer;
+mod segformer_head;
 pub mod small;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +19,9 @@ use crate::network::{ChannelOrder, Network, Normalization};
 
 use deeplab_v2::{Branches, DeepLabV2};
 use efficientnet_lite::{EfficientNetLite0, OutputStride};
+use mit::Size;
 use resnet::Depth;
+use segformer::SegFormer;
 use small::Small;
 
 /// A kind of segmentation network.
@@ -31,6 +38,18 @@ pub enum Arch {
     /// [`DeepLabV2`] on ResNet-101: the papers' network.
     #[serde(rename = "deeplabv2-resnet101")]
     DeepLabV2ResNet101,
+    /// [`SegFormer`] on MiT-B0.
+    SegformerB0,
+    /// [`SegFormer`] on MiT-B1.
+    SegformerB1,
+    /// [`SegFormer`] on MiT-B2.
+    SegformerB2,
+    /// [`SegFormer`] on MiT-B3.
+    SegformerB3,
+    /// [`SegFormer`] on MiT-B4.
+    SegformerB4,
+    /// [`SegFormer`] on MiT-B5: the network of DAFormer and MIC.
+    SegformerB5,
 }
 
 /// The options of networks, each for those that have the choice.
@@ -38,25 +57,39 @@ pub enum Arch {
 pub struct Options {
     /// C, the number of classes.
     pub classes: i64,
-    /// Whether there is an auxiliary head.
+    /// Whether there is an auxiliary head, in networks that have one.
     pub multi_level: bool,
     /// Of [`EfficientNetLite0`]; 8 if not given.
     pub output_stride: Option<OutputStride>,
     /// Of [`DeepLabV2`]; all four if not given.
     pub branches: Option<Branches>,
+    /// Of [`SegFormer`].
+    pub segformer: segformer::Choice,
+}
+
+impl Options {
+    /// The default where a network has a choice.
+    pub fn new(classes: i64, multi_level: bool) -> Options {
+        let segformer = segformer::Choice::default();
+        Options { classes, multi_level, output_stride: None, branches: None, segformer }
+    }
 }
 
 /// ImageNet's mean blue, green and red, in grey levels: Caffe's, and AdvEnt's (config.py: IMG_MEAN).
 const BGR_MEAN: [f64; 3] = [104.00698793, 116.66876762, 122.67891434];
+/// ImageNet's mean red, green and blue, and their deviations: PyTorch's, in grey levels.
+const RGB_MEAN: [f32; 3] = [123.675, 116.28, 103.53];
+const RGB_DEVIATION: [f32; 3] = [58.395, 57.12, 57.375];
 
 impl Arch {
     /// A network with random weights, a function of `seed` alone. `kind` is `Kind::Float` or `Kind::Double`.
     pub fn build(self, options: Options, seed: u64, device: Device, kind: Kind) -> Box<dyn Network> {
-        let Options { classes, multi_level, output_stride, branches } = options;
+        let Options { classes, multi_level, output_stride, branches, segformer: choice } = options;
         let deeplab = |depth| {
             let branches = branches.unwrap_or_default();
             Box::new(DeepLabV2::new(depth, classes, multi_level, branches, seed, device, kind))
         };
+        let segformer = |size| Box::new(SegFormer::new(size, classes, choice, seed, device, kind));
         match self {
             Arch::Small => Box::new(Small::new(classes, multi_level, seed, device, kind)),
             Arch::EfficientnetLite0 => {
@@ -65,6 +98,12 @@ impl Arch {
             }
             Arch::DeepLabV2ResNet50 => deeplab(Depth::Fifty),
             Arch::DeepLabV2ResNet101 => deeplab(Depth::HundredOne),
+            Arch::SegformerB0 => segformer(Size::B0),
+            Arch::SegformerB1 => segformer(Size::B1),
+            Arch::SegformerB2 => segformer(Size::B2),
+            Arch::SegformerB3 => segformer(Size::B3),
+            Arch::SegformerB4 => segformer(Size::B4),
+            Arch::SegformerB5 => segformer(Size::B5),
         }
     }
 
@@ -79,6 +118,13 @@ impl Arch {
             Arch::DeepLabV2ResNet50 | Arch::DeepLabV2ResNet101 => {
                 Normalization { channels: ChannelOrder::Bgr, mean: BGR_MEAN.map(|mean| mean as f32), scale: [1.0; 3] }
             }
+            // As in the configurations of SegFormer, DAFormer and MIC.
+            Arch::SegformerB0
+            | Arch::SegformerB1
+            | Arch::SegformerB2
+            | Arch::SegformerB3
+            | Arch::SegformerB4
+            | Arch::SegformerB5 => Normalization { channels: ChannelOrder::Rgb, mean: RGB_MEAN, scale: RGB_DEVIATION },
         }
     }
 }
@@ -92,7 +138,7 @@ mod tests {
 
     /// A network whose stored statistics differ from the initial ones, which would hide a mistake in using them.
     fn moved(arch: Arch, multi_level: bool) -> Box<dyn Network> {
-        let options = Options { classes: 5, multi_level, output_stride: None, branches: Some(Branches::Two) };
+        let options = Options { branches: Some(Branches::Two), ..Options::new(5, multi_level) };
         let network = arch.build(options, 1, Device::Cpu, Kind::Double);
         for (index, (name, tensor)) in network.state().iter().enumerate() {
             if name.contains("bn") || name.contains("norm") || name.contains("downsample.1") {
@@ -107,12 +153,12 @@ mod tests {
     #[test]
     fn every_network_predicts_what_its_main_head_gives() {
         let image = Tensor::arange(2 * 3 * 41 * 58, (Kind::Double, Device::Cpu)).sin().view([2, 3, 41, 58]);
-        for arch in [Arch::Small, Arch::EfficientnetLite0, Arch::DeepLabV2ResNet50] {
+        for arch in [Arch::Small, Arch::EfficientnetLite0, Arch::DeepLabV2ResNet50, Arch::SegformerB0] {
             let network = moved(arch, arch != Arch::DeepLabV2ResNet50);
             let predictor = network.predictor();
             let ours = predictor(&image);
             assert!(!ours.requires_grad());
-            let theirs = no_grad(|| network.forward(&image, Statistics::Running)).main;
+            let theirs = no_grad(|| network.forward(&image, Statistics::Running, None)).main;
             let (away, largest) = ((&ours - &theirs).abs().max(), theirs.abs().max());
             assert!(away.double_value(&[]) <= 1e-10 * largest.double_value(&[]), "{arch:?}: {away} of {largest}");
         }

@@ -23,9 +23,9 @@ mod nearest;
 mod wrapping;
 
 pub use error::CheckpointError;
-pub use fit::{Apart, Restored, Rule, copy_into, required, restore};
+pub use fit::{Apart, Restored, Rule, copy_into, required, restore, restore_member};
 pub use nearest::Nearest;
-pub use wrapping::{Beside, Wrapping};
+pub use wrapping::{Beside, Member, Wrapping};
 
 /// The one metadata entry. The format's metadata is a map without a defined order, so more than one entry would make the
 /// bytes vary; the entry's value is one JSON text.
@@ -86,10 +86,26 @@ pub fn read_input(file: &InputFile) -> Result<Checkpoint, CheckpointError> {
 /// # Errors
 /// Those of [`read_input`]; the file doesn't contain it, or contains several that differ.
 pub fn read_network(file: &InputFile, wanted: &[Vec<String>]) -> Result<Checkpoint, CheckpointError> {
+    read_member(file, wanted, Member::Student)
+}
+
+/// The same from a file that may hold a student and a teacher.
+///
+/// # Errors
+/// Those of [`read_network`]; the file has no teacher.
+pub fn read_member(file: &InputFile, wanted: &[Vec<String>], member: Member) -> Result<Checkpoint, CheckpointError> {
     let (path, bytes) = (file.path(), file.read()?);
     let (mut contents, header) = contents(path, &bytes)?;
-    let wrapping = wrapping::find_with_lists(path, &mut contents, wanted)?;
+    let wrapping = wrapping::find_with_lists(path, &mut contents, wanted, member)?;
     taken(path, contents, header, wrapping)
+}
+
+/// The shapes of all that has a name, without reading it as tensors; empty if the file can't be read.
+pub fn shapes(file: &InputFile) -> BTreeMap<String, Vec<i64>> {
+    let Ok(bytes) = file.read() else { return BTreeMap::new() };
+    let Ok((contents, _)) = contents(file.path(), &bytes) else { return BTreeMap::new() };
+    let signed = |shape: &[usize]| shape.iter().map(|&side| side as i64).collect();
+    contents.arrays.iter().map(|(name, array)| (name.clone(), signed(&array.shape))).collect()
 }
 
 /// Everything with a name, and the header's metadata.

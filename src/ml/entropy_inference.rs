@@ -4,9 +4,8 @@
 //! Runs no network and writes no file. The released code also runs the network once per image, but keeps neither scores nor
 //! maps, so another λ needs another pass.
 
-use tch::Tensor;
-
 use crate::data::raster::Index;
+use crate::network::Prediction;
 use crate::rank::Score;
 use crate::rows::Rows;
 
@@ -44,7 +43,7 @@ pub struct Inference {
     pub score: Score,
 }
 
-/// Maps and scores of an image from the main head's logits, `1×C×h×w`, resized to `size` (width, height) before softmax.
+/// Maps and scores of an image from its logits, `1×C×h×w`, resized to `size` (width, height) before softmax.
 ///
 /// `rare` are the classes that count as rare ([`Score::predicted_rare_classes`]); one pixel is enough to be predicted.
 /// The scores are those of [`equations::mean_self_information`](crate::equations::mean_self_information) and
@@ -54,12 +53,13 @@ pub struct Inference {
 ///
 /// # Errors
 /// [`InferenceError`].
-pub fn infer(image: &str, logits: &Tensor, size: [usize; 2], rare: &[u8]) -> Result<Inference, InferenceError> {
-    let classes = match logits.size()[..] {
+pub fn infer(image: &str, prediction: &Prediction, size: [usize; 2], rare: &[u8]) -> Result<Inference, InferenceError> {
+    let shape = prediction.logits.size();
+    let classes = match shape[..] {
         [1, classes @ 2..=255, _, _] => classes as f64,
-        _ => return Err(InferenceError::Shape { image: image.to_owned(), shape: logits.size() }),
+        _ => return Err(InferenceError::Shape { image: image.to_owned(), shape }),
     };
-    let rows = Rows::new(logits, size);
+    let rows = Rows::new(prediction, size);
     let bands = rows.shared_out(|band| {
         let mut pixels = Pixels::new(&rows, band.len());
         band.for_each(|row| pixels.look_at(&rows, row));
@@ -95,8 +95,8 @@ pub fn infer(image: &str, logits: &Tensor, size: [usize; 2], rare: &[u8]) -> Res
 ///
 /// # Panics
 /// If the logits are not those of one image with 1 to 255 classes.
-pub fn predict(logits: &Tensor, size: [usize; 2]) -> Index {
-    let rows = Rows::new(logits, size);
+pub fn predict(prediction: &Prediction, size: [usize; 2]) -> Index {
+    let rows = Rows::new(prediction, size);
     let bands = rows.shared_out(|band| {
         let mut winners = Winners::new(&rows);
         band.flat_map(|row| winners.look_at(&rows, row).to_vec()).collect::<Vec<u8>>()
@@ -111,12 +111,12 @@ pub fn predict(logits: &Tensor, size: [usize; 2]) -> Index {
 ///
 /// # Panics
 /// As [`predict`].
-pub fn predict_finite(image: &str, logits: &Tensor, size: [usize; 2]) -> Result<Index, InferenceError> {
-    let is_finite = logits.isfinite().all().to_kind(tch::Kind::Int64).int64_value(&[]) == 1;
+pub fn predict_finite(image: &str, prediction: &Prediction, size: [usize; 2]) -> Result<Index, InferenceError> {
+    let is_finite = prediction.logits.isfinite().all().to_kind(tch::Kind::Int64).int64_value(&[]) == 1;
     if is_finite {
-        Ok(predict(logits, size))
+        Ok(predict(prediction, size))
     } else {
-        infer(image, logits, size, &[]).map(|inference| inference.prediction)
+        infer(image, prediction, size, &[]).map(|inference| inference.prediction)
     }
 }
 
@@ -223,16 +223,25 @@ fn rare_classes(prediction: &Index, rare: &[u8]) -> u32 {
 mod tests {
     use std::path::Path;
 
-    use tch::{Device, Kind};
+    use tch::{Device, Kind, Tensor};
 
     use super::*;
-    use crate::equations;
+    use crate::equations::{self, Alignment};
 
     const CITYSCAPES_RARE: [u8; 11] = [3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17];
 
-    fn logits(seed: i64) -> Tensor {
+    /// As of DeepLab-v2.
+    fn prediction(logits: Tensor) -> Prediction {
+        Prediction { logits, alignment: Alignment::Corners }
+    }
+
+    fn random(seed: i64) -> Prediction {
         tch::manual_seed(seed);
-        Tensor::randn([1, 5, 6, 8], (Kind::Float, Device::Cpu)) * 3.0
+        prediction(Tensor::randn([1, 5, 6, 8], (Kind::Float, Device::Cpu)) * 3.0)
+    }
+
+    fn zeros(shape: &[i64]) -> Prediction {
+        prediction(Tensor::zeros(shape, (Kind::Float, Device::Cpu)))
     }
 
     fn relative(a: f32, b: f64) -> f64 {
@@ -242,23 +251,27 @@ mod tests {
     #[test]
     fn scores_are_those_of_the_equations() {
         for seed in 0..4 {
-            let logits = logits(seed);
-            let score = infer("a", &logits, [21, 11], &[]).unwrap().score;
-            let p = equations::softmax(&equations::upsample(&logits, [11, 21]));
-            assert!(relative(score.mean_entropy, equations::mean_self_information(&p).double_value(&[0])) < 1e-6);
-            assert!(relative(score.mean_entropy_eq4_nats, equations::mean_entropy_nats(&p).double_value(&[0])) < 1e-6);
+            for alignment in [Alignment::Corners, Alignment::Edges] {
+                let of = Prediction { alignment, ..random(seed) };
+                let score = infer("a", &of, [21, 11], &[]).unwrap().score;
+                let p = equations::softmax(&equations::upsample(&of.logits, [11, 21], alignment));
+                assert!(relative(score.mean_entropy, equations::mean_self_information(&p).double_value(&[0])) < 1e-6);
+                assert!(
+                    relative(score.mean_entropy_eq4_nats, equations::mean_entropy_nats(&p).double_value(&[0])) < 1e-6
+                );
+            }
         }
     }
 
     #[test]
     fn an_undecided_pixel_is_white_and_a_certain_one_black() {
-        let uniform = infer("a", &Tensor::zeros([1, 4, 2, 2], (Kind::Float, Device::Cpu)), [3, 3], &[]).unwrap();
+        let uniform = infer("a", &zeros(&[1, 4, 2, 2]), [3, 3], &[]).unwrap();
         assert_eq!(uniform.entropy, Index::filled(3, 3, [255]));
         assert_eq!(uniform.prediction, Index::filled(3, 3, [0]), "the first of equals");
         assert!(relative(uniform.score.mean_entropy, 0.25) < 1e-6);
         assert!(relative(uniform.score.mean_entropy_eq4_nats, 4f64.ln()) < 1e-6);
         let certain = Tensor::from_slice(&[0.0f32, 0.0, 200.0]).view([1, 3, 1, 1]);
-        let certain = infer("a", &certain, [2, 2], &[2]).unwrap();
+        let certain = infer("a", &prediction(certain), [2, 2], &[2]).unwrap();
         assert_eq!((certain.entropy, certain.prediction), (Index::filled(2, 2, [0]), Index::filled(2, 2, [2])));
         assert_eq!((certain.score.mean_entropy, certain.score.predicted_rare_classes), (0.0, 1));
     }
@@ -273,29 +286,28 @@ mod tests {
 
     #[test]
     fn logits_that_are_not_finite_are_refused_with_the_image() {
-        let logits = logits(0);
-        let _ = logits.narrow(2, 0, 1).fill_(f64::NAN);
-        let error = infer("street.png", &logits, [8, 6], &[]).unwrap_err();
+        let broken = random(0);
+        let _ = broken.logits.narrow(2, 0, 1).fill_(f64::NAN);
+        let error = infer("street.png", &broken, [8, 6], &[]).unwrap_err();
         assert_eq!(error.to_string(), "the network gives street.png logits that are not finite (8 of 48 pixels)");
     }
 
     #[test]
     fn what_has_no_scores_has_no_prediction_either() {
-        let (size, finite) = ([8, 6], logits(1));
+        let (size, finite) = ([8, 6], random(1));
         assert_eq!(predict_finite("a", &finite, size).unwrap(), predict(&finite, size));
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let logits = logits(1);
-            let _ = logits.narrow(1, 2, 1).narrow(3, 0, 1).fill_(value);
-            let said = predict_finite("street.png", &logits, size).unwrap_err().to_string();
-            assert_eq!(said, infer("street.png", &logits, size, &[]).unwrap_err().to_string(), "{value}");
+            let broken = random(1);
+            let _ = broken.logits.narrow(1, 2, 1).narrow(3, 0, 1).fill_(value);
+            let said = predict_finite("street.png", &broken, size).unwrap_err().to_string();
+            assert_eq!(said, infer("street.png", &broken, size, &[]).unwrap_err().to_string(), "{value}");
             assert!(said.contains("street.png logits that are not finite (6 of 48 pixels)"), "{said}");
         }
     }
 
     #[test]
     fn logits_of_several_images_are_refused() {
-        let two = Tensor::zeros([2, 5, 3, 3], (Kind::Float, Device::Cpu));
-        assert!(matches!(infer("a", &two, [3, 3], &[]), Err(InferenceError::Shape { .. })));
+        assert!(matches!(infer("a", &zeros(&[2, 5, 3, 3]), [3, 3], &[]), Err(InferenceError::Shape { .. })));
     }
 
     #[test]
@@ -309,7 +321,8 @@ mod tests {
             let tensor = |name: &str| {
                 &tensors.iter().find(|(key, _)| *key == format!("forward.{k}.{name}")).expect("a golden tensor").1
             };
-            let inference = infer("k", &tensor("logits_main").unsqueeze(0), [129, 97], &CITYSCAPES_RARE).unwrap();
+            let main = prediction(tensor("logits_main").unsqueeze(0));
+            let inference = infer("k", &main, [129, 97], &CITYSCAPES_RARE).unwrap();
             let wanted = &json["images"][k];
             let number = |key: &str| wanted[key].as_f64().expect("a golden number");
             assert!(relative(inference.score.mean_entropy, number("mean_entropy")) < 1e-5);
@@ -320,7 +333,7 @@ mod tests {
             let argmax = bytes(tensor("argmax"));
             let same = argmax.iter().zip(inference.prediction.bytes()).filter(|(a, b)| a == b).count();
             assert!(same as f64 >= 0.999 * argmax.len() as f64, "{same} of {}", argmax.len());
-            assert_eq!(predict(&tensor("logits_main").unsqueeze(0), [129, 97]), inference.prediction);
+            assert_eq!(predict(&main, [129, 97]), inference.prediction);
             let grey = bytes(&(tensor("entropy_map") * 255.0).round());
             assert!(grey.iter().zip(inference.entropy.bytes()).all(|(a, b)| a.abs_diff(*b) <= 1));
         }

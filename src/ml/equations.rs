@@ -25,10 +25,20 @@ pub enum Domain {
     Target,
 }
 
-/// Logits N×C×h×w to height × width: bilinear, corners aligned, as everywhere in the released code. Always before
-/// softmax, so that losses and maps are taken at the image's size.
-pub fn upsample(logits: &Tensor, [height, width]: [i64; 2]) -> Tensor {
-    logits.upsample_bilinear2d([height, width], true, None, None)
+/// How a network's grid lies on the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alignment {
+    /// The centres of the corner cells are those of the corner pixels: PyTorch's `align_corners = True`. As everywhere in the
+    /// released code of AdvEnt and IntraDA.
+    Corners,
+    /// The edges of the grid are those of the image: `align_corners = False`. As in the released code of SegFormer and
+    /// DAFormer.
+    Edges,
+}
+
+/// Logits N×C×h×w to height × width, bilinear. Always before softmax, so that losses and maps are taken at the image's size.
+pub fn upsample(logits: &Tensor, [height, width]: [i64; 2], alignment: Alignment) -> Tensor {
+    logits.upsample_bilinear2d([height, width], alignment == Alignment::Corners, None, None)
 }
 
 /// P: class probabilities, N×C×H×W, from logits of the same shape.

@@ -6,6 +6,7 @@
 
 mod formula;
 mod forward;
+pub(crate) mod modern;
 mod training;
 
 use serde_json::Value;
@@ -24,7 +25,7 @@ fn vectors() -> Option<(std::path::PathBuf, Value)> {
 /// The network of this name with the weights of the formula.
 fn network(arch: &Value, kind: Kind) -> (Arch, Box<dyn Network>) {
     let arch: Arch = serde_json::from_value(arch.clone()).unwrap();
-    let options = Options { classes: 19, multi_level: true, output_stride: None, branches: None };
+    let options = Options::new(19, true);
     let network = arch.build(options, 1, Device::Cpu, kind);
     for (key, tensor) in network.state() {
         if tensor.kind() != Kind::Int64 {

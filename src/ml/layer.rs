@@ -5,8 +5,10 @@
 //! body.
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::draws::{Draw, fnv1a};
+use crate::equations::{Alignment, upsample};
 use crate::network::{Parameter, RateGroup, Statistics};
 
 /// Creates a network's tensors and keeps them by name, in order of creation.
@@ -113,11 +115,6 @@ fn normal(seed: u64, name: &str, count: usize, deviation: f64) -> Vec<f32> {
     (0..count).map(one).map(|value| value as f32).collect()
 }
 
-/// FNV-1a, 64 bits: a hash that a later version of Rust won't change.
-fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3))
-}
-
 /// A convolution's geometry. `padding` is symmetric, in pixels.
 #[derive(Clone, Copy)]
 pub(crate) struct Geometry {
@@ -142,13 +139,47 @@ pub(crate) struct Conv {
     pub geometry: Geometry,
 }
 
-/// Initial weights of a convolution. Biases are uniform in ±1/√(fan in) with either.
+/// Initial weights and biases of a convolution or a linear layer.
 #[derive(Clone, Copy)]
 pub(crate) enum First {
-    /// Uniform in ±1/√(fan in): Kaiming's rule with a = √5, which is PyTorch's default.
+    /// Both uniform in ±1/√(fan in): Kaiming's rule with a = √5, which is PyTorch's default.
     Uniform,
-    /// Normal with mean 0 and this deviation.
+    /// Weights normal with mean 0 and this deviation, biases uniform in ±1/√(fan in).
     Normal(f64),
+    /// Weights normal with mean 0 and this deviation, biases 0.
+    NormalAndZero(f64),
+}
+
+impl First {
+    /// Kaiming's rule by fan-out, √(2 / (outputs · k²)), which mmcv uses before a batch normalisation, without regard to
+    /// groups.
+    pub(crate) fn kaiming(outputs: i64, Geometry { kernel, .. }: Geometry) -> First {
+        First::Normal((2.0 / (outputs * kernel * kernel) as f64).sqrt())
+    }
+
+    /// `prefix.weight` of this shape (outputs first) and, where there is one, `prefix.bias`.
+    fn tensors(
+        self,
+        scope: &mut Scope,
+        prefix: &str,
+        shape: &[i64],
+        bias: bool,
+        group: RateGroup,
+    ) -> (Tensor, Option<Tensor>) {
+        let fan_in: i64 = shape[1..].iter().product();
+        let bound = 1.0 / (fan_in as f64).sqrt();
+        let name = format!("{prefix}.weight");
+        let weight = match self {
+            First::Uniform => scope.uniform(name, shape, bound, group),
+            First::Normal(deviation) | First::NormalAndZero(deviation) => scope.normal(name, shape, deviation, group),
+        };
+        let name = format!("{prefix}.bias");
+        let bias = bias.then(|| match self {
+            First::Uniform | First::Normal(_) => scope.uniform(name, &shape[..1], bound, group),
+            First::NormalAndZero(_) => scope.constant(name, &shape[..1], 0.0, group),
+        });
+        (weight, bias)
+    }
 }
 
 impl Conv {
@@ -175,15 +206,8 @@ impl Conv {
     ) -> Conv {
         let [input, output] = channels;
         let Geometry { kernel, groups, .. } = geometry;
-        let fan_in = input / groups * kernel * kernel;
-        let bound = 1.0 / (fan_in as f64).sqrt();
         let shape = [output, input / groups, kernel, kernel];
-        let name = format!("{prefix}.weight");
-        let weight = match first {
-            First::Uniform => scope.uniform(name, &shape, bound, group),
-            First::Normal(deviation) => scope.normal(name, &shape, deviation, group),
-        };
-        let bias = bias.then(|| scope.uniform(format!("{prefix}.bias"), &[output], bound, group));
+        let (weight, bias) = first.tensors(scope, prefix, &shape, bias, group);
         Conv { weight, bias, geometry }
     }
 
@@ -192,6 +216,81 @@ impl Conv {
         let Geometry { stride, padding, dilation, groups, .. } = self.geometry;
         let (weight, bias) = (as_kind(&self.weight, x.kind()), self.bias.as_ref().map(|bias| as_kind(bias, x.kind())));
         x.conv2d(&weight, bias.as_ref(), stride, padding, dilation, groups)
+    }
+}
+
+/// x·Wᵀ + b over the last dimension: `prefix.weight`, output × input, and `prefix.bias`.
+pub(crate) struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// `sizes`: input, output.
+    pub(crate) fn new(scope: &mut Scope, prefix: &str, sizes: [i64; 2], group: RateGroup, first: First) -> Linear {
+        let [input, output] = sizes;
+        let (weight, bias) = first.tensors(scope, prefix, &[output, input], true, group);
+        Linear { weight, bias }
+    }
+
+    /// In the precision of `x`, like [`Conv::forward`].
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+        let bias = self.bias.as_ref().map(|bias| as_kind(bias, x.kind()));
+        x.linear(&as_kind(&self.weight, x.kind()), bias.as_ref())
+    }
+
+    /// On the channels of a map: N×d×h×w → N×e×h×w.
+    pub(crate) fn forward_map(&self, map: &Tensor) -> Tensor {
+        self.forward(&map.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
+    }
+}
+
+/// Dropout of whole channels.
+pub(crate) struct Dropout {
+    name: String,
+    rate: f64,
+}
+
+impl Dropout {
+    /// `name` distinguishes its draws from those of other layers.
+    pub(crate) fn new(name: String, rate: f64) -> Dropout {
+        Dropout { name, rate }
+    }
+
+    /// N×C×h×w; as it is without a draw.
+    pub(crate) fn forward(&self, x: Tensor, draw: Option<Draw>) -> Tensor {
+        let Some(draw) = draw.filter(|_| self.rate > 0.0) else { return x };
+        let [images, channels] = [x.size()[0], x.size()[1]];
+        let factors = draw.factors(&self.name, images * channels, self.rate, (x.kind(), x.device()));
+        x * factors.view([images, channels, 1, 1])
+    }
+}
+
+/// Bilinear, by edges, to the size of `other`, inside a network.
+pub(crate) fn resized_like(map: &Tensor, other: &Tensor) -> Tensor {
+    let size = [other.size()[2], other.size()[3]];
+    if map.size()[2..] == size { map.shallow_clone() } else { upsample(map, size, Alignment::Edges) }
+}
+
+/// Layer normalisation over the last dimension, `prefix.{weight,bias}`.
+pub(crate) struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    pub(crate) fn new(scope: &mut Scope, prefix: &str, size: i64, group: RateGroup, epsilon: f64) -> LayerNorm {
+        let weight = scope.constant(format!("{prefix}.weight"), &[size], 1.0, group);
+        let bias = scope.constant(format!("{prefix}.bias"), &[size], 0.0, group);
+        LayerNorm { weight, bias, epsilon }
+    }
+
+    /// In the precision of the weights; the result has that of `x`.
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+        let LayerNorm { weight, bias, epsilon } = self;
+        let normed = as_kind(x, weight.kind()).layer_norm(weight.size(), Some(weight), Some(bias), *epsilon, true);
+        as_kind(&normed, x.kind())
     }
 }
 
@@ -275,6 +374,71 @@ impl Layer for (Conv, FrozenBatchNorm) {
     }
 }
 
+/// Batch normalisation, `prefix.{weight,bias,running_mean,running_var,num_batches_tracked}`, with changing statistics: in
+/// training each forward pass normalises by its own batch's statistics and updates the running ones, source and target in
+/// turn; inference uses the running ones.
+pub(crate) struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    batches: Tensor,
+}
+
+impl BatchNorm {
+    /// The weight of a batch's statistics in the running ones; their variance is the unbiased one.
+    const MOMENTUM: f64 = 0.1;
+    const EPSILON: f64 = 1e-5;
+
+    /// With scale and shift that are trained.
+    pub(crate) fn trained(scope: &mut Scope, prefix: &str, channels: i64, group: RateGroup) -> BatchNorm {
+        let weight = scope.constant(format!("{prefix}.weight"), &[channels], 1.0, group);
+        let bias = scope.constant(format!("{prefix}.bias"), &[channels], 0.0, group);
+        BatchNorm::with(scope, prefix, [weight, bias])
+    }
+
+    /// With scale and shift that stay as they are loaded.
+    pub(crate) fn untrained(scope: &mut Scope, prefix: &str, channels: i64) -> BatchNorm {
+        let weight = scope.buffer(format!("{prefix}.weight"), &[channels], 1.0);
+        let bias = scope.buffer(format!("{prefix}.bias"), &[channels], 0.0);
+        BatchNorm::with(scope, prefix, [weight, bias])
+    }
+
+    fn with(scope: &mut Scope, prefix: &str, [weight, bias]: [Tensor; 2]) -> BatchNorm {
+        let size = weight.size();
+        BatchNorm {
+            weight,
+            bias,
+            mean: scope.buffer(format!("{prefix}.running_mean"), &size, 0.0),
+            variance: scope.buffer(format!("{prefix}.running_var"), &size, 1.0),
+            // Nothing reads it, but PyTorch writes and expects it.
+            batches: scope.counter(format!("{prefix}.num_batches_tracked")),
+        }
+    }
+
+    pub(crate) fn affine(&self) -> Affine<'_> {
+        let BatchNorm { weight, bias, mean, variance, .. } = self;
+        Affine { weight, bias, mean, variance, epsilon: Self::EPSILON }
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor, statistics: Statistics) -> Tensor {
+        let of_batch = statistics == Statistics::Batch;
+        if of_batch {
+            no_grad(|| drop(self.batches.shallow_clone().g_add_scalar_(1)));
+        }
+        let (mean, variance) = (Some(&self.mean), Some(&self.variance));
+        let affine = (Some(&self.weight), Some(&self.bias));
+        x.batch_norm(affine.0, affine.1, mean, variance, of_batch, Self::MOMENTUM, Self::EPSILON, true)
+    }
+}
+
+impl Layer for (Conv, BatchNorm) {
+    fn forward(&self, x: &Tensor, statistics: Statistics) -> Tensor {
+        let (conv, norm) = self;
+        norm.forward(&conv.forward(x), statistics)
+    }
+}
+
 /// DeepLab-v2's classifier: parallel dilated 3×3 convolutions with bias, summed ("atrous spatial pyramid pooling",
 /// arXiv 1606.00915, section 3.2). Keys `prefix.conv2d_list.{0..}.{weight,bias}`.
 pub(crate) struct Aspp {
@@ -349,5 +513,26 @@ mod tests {
     fn double_precision_starts_at_the_same_point_as_single() {
         let make = |kind| Scope::new(3, kind, Device::Cpu).uniform("w".into(), &[50], 0.1, RateGroup::Body);
         assert_eq!(make(Kind::Float).to_kind(Kind::Double), make(Kind::Double));
+    }
+
+    #[test]
+    fn training_normalises_by_the_batch_and_moves_the_running_statistics_which_inference_uses() {
+        let mut scope = Scope::new(1, Kind::Double, Device::Cpu);
+        let norm = BatchNorm::untrained(&mut scope, "bn", 1);
+        let x = Tensor::from_slice(&[1f64, 3.0, 5.0, 7.0]).view([1, 1, 2, 2]);
+        let values = |t: &Tensor| Vec::<f64>::try_from(t.flatten(0, -1)).unwrap();
+        let close = |ours: &Tensor, theirs: &[f64]| {
+            assert!(values(ours).iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-12), "{ours:?} is not {theirs:?}");
+        };
+        let biased = (5.0 + BatchNorm::EPSILON).sqrt();
+        close(&norm.forward(&x, Statistics::Batch), &[-3.0 / biased, -1.0 / biased, 1.0 / biased, 3.0 / biased]);
+        close(&norm.mean, &[0.4]);
+        close(&norm.variance, &[0.9 + 0.1 * 20.0 / 3.0]);
+        let running = (0.9 + 2.0 / 3.0 + BatchNorm::EPSILON).sqrt();
+        let expected = [1.0, 3.0, 5.0, 7.0].map(|x| (x - 0.4) / running);
+        close(&norm.forward(&x, Statistics::Running), &expected);
+        close(&norm.mean, &[0.4]);
+        assert_eq!(norm.batches.int64_value(&[]), 1);
+        assert!(scope.parameters().is_empty(), "scale and shift are not trained");
     }
 }

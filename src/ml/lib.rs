@@ -13,6 +13,7 @@ pub mod checkpoint;
 pub mod cpu;
 pub mod data;
 pub mod discriminator;
+pub mod draws;
 pub mod entropy_inference;
 pub mod equations;
 mod folded;

@@ -4,14 +4,15 @@
 //! everybody else holds shallow copies of them by name, because libtorch's tensors are shared handles and a second
 //! registry of variables (tch's `VarStore`) would only hide which of them an optimiser moves.
 //!
-//! A forward pass takes the statistics that it normalises by, and no "training mode": that would tie them to random drops
-//! (dropout, drop-path), and a teacher in self-training needs the statistics of its batch without drops. No network here
-//! drops anything yet. The first one that does adds a second parameter, which says whether and from which draw: a function
-//! of (seed, iteration, pass, layer), or resumed trainings would no longer end with the same bytes.
+//! A forward pass takes the statistics that it normalises by, and from which draw it drops (dropout, drop-path), if from
+//! any. A "training mode" would tie the two together, and a teacher in self-training needs the statistics of its batch
+//! without drops.
 use serde::Deserialize;
 use tch::{Tensor, no_grad};
 
-use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+use crate::checkpoint::{self, CheckpointError, Member, Restored, Rule};
+use crate::draws::Draw;
+use crate::equations::Alignment;
 use crate::input_file::InputFile;
 
 /// What batch normalisation normalises by. Networks without it ignore this.
@@ -34,6 +35,14 @@ pub struct Logits {
 /// Input N×3×H×W → the main head's logits, N×C×h×w: those of [`Network::forward`] by [`Statistics::Running`] but for rounding,
 /// without the auxiliary head and without anything that a gradient would need.
 pub type Predictor<'a> = Box<dyn Fn(&Tensor) -> Tensor + 'a>;
+
+/// What a network predicts of images: the main head's logits at its own resolution, and how that grid lies on the images.
+pub struct Prediction {
+    /// N×C×h×w.
+    pub logits: Tensor,
+    /// The network's.
+    pub alignment: Alignment,
+}
 
 /// Which learning rate a parameter gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +68,26 @@ pub struct Parameter {
 
 /// A segmentation network.
 pub trait Network {
-    /// N×3×H×W → logits N×C×h×w. The input is normalised as the network's `Arch::normalization` says.
-    fn forward(&self, x: &Tensor, statistics: Statistics) -> Logits;
+    /// N×3×H×W → logits N×C×h×w. The input is normalised as the network's `Arch::normalization` says. Without a `draw`
+    /// nothing is dropped; networks that never drop anything ignore it.
+    ///
+    /// # Panics
+    /// A side is below [`Network::smallest_side`]; [`ImageTooSmall::check`] tells before.
+    fn forward(&self, x: &Tensor, statistics: Statistics, draw: Option<Draw>) -> Logits;
+
+    /// How its logits lie on the image.
+    fn alignment(&self) -> Alignment {
+        Alignment::Corners
+    }
 
     /// The network in the form in which it predicts, with its weights as they are now; see [`Predictor`].
     fn predictor(&self) -> Predictor<'_> {
-        Box::new(|x| no_grad(|| self.forward(x, Statistics::Running).main))
+        Box::new(|x| no_grad(|| self.forward(x, Statistics::Running, None).main))
+    }
+
+    /// The smallest side of an image that it can see, in pixels.
+    fn smallest_side(&self) -> i64 {
+        1
     }
 
     /// C, the number of classes.
@@ -79,12 +102,13 @@ pub trait Network {
     /// All parameters and buffers by checkpoint key, as shallow copies of the live tensors.
     fn state(&self) -> Vec<(String, Tensor)>;
 
-    /// Copies the weights of a whole network like this one: of a training, or published ones.
+    /// Copies the weights of a whole network like this one: of a training, or published ones. If the file has a student and
+    /// a teacher, `member` is taken.
     ///
     /// # Errors
     /// A missing or unexpected key, a wrong shape, an unreadable file.
-    fn load_weights(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
-        checkpoint::restore(file, &self.state(), Rule::WEIGHTS)
+    fn load_weights(&self, file: &InputFile, member: Member) -> Result<Restored, CheckpointError> {
+        checkpoint::restore_member(file, &self.state(), Rule::WEIGHTS, member)
     }
 
     /// Copies published pretrained weights into the network, perhaps of a part of it only.
@@ -93,8 +117,32 @@ pub trait Network {
     ///
     /// # Errors
     /// A missing or unexpected key, a wrong shape, an unreadable file.
-    fn load_pretrained(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
-        self.load_weights(file)
+    fn load_pretrained(&self, file: &InputFile, member: Member) -> Result<Restored, CheckpointError> {
+        self.load_weights(file, member)
+    }
+}
+
+/// An image that is smaller than a network can see.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too small for the network: {width}×{height} pixels, and it needs {least} a side")]
+pub struct ImageTooSmall {
+    /// Pixels.
+    pub width: i64,
+    /// Pixels.
+    pub height: i64,
+    /// [`Network::smallest_side`].
+    pub least: i64,
+}
+
+impl ImageTooSmall {
+    /// Whether a network can see images N×3×H×W.
+    ///
+    /// # Errors
+    /// They are too small.
+    pub fn check(network: &dyn Network, images: &Tensor) -> Result<(), ImageTooSmall> {
+        let (least, size) = (network.smallest_side(), images.size());
+        let [height, width] = [size[2], size[3]];
+        if height.min(width) >= least { Ok(()) } else { Err(ImageTooSmall { width, height, least }) }
     }
 }
 

@@ -2,14 +2,15 @@
 //!
 //! Class maps and entropy maps are computed at full size, where a float for each class and pixel takes forty times the
 //! image's memory; each of softmax, logarithm and sum would go through all of it. A row of all classes stays in the CPU's
-//! cache from the first of these to the last. Bilinear with aligned corners, like
-//! [`equations::upsample`](crate::equations::upsample); rows are independent, so threads share them without changing any
-//! number. Knows neither entropy nor the classes' meanings.
-//! independent, so threads share them out without a change to any number. It knows neither entropy nor classes' meanings.
+//! cache from the first of these to the last. Bilinear, like [`equations::upsample`](crate::equations::upsample); rows are
+//! independent, so threads share them without changing any number. Knows neither entropy nor the classes' meanings.
 use std::ops::Range;
 use std::thread;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
+
+use crate::equations::Alignment;
+use crate::network::Prediction;
 
 /// Logits of one image, to be read at another size.
 pub(crate) struct Rows {
@@ -33,11 +34,16 @@ struct Between {
 }
 
 impl Between {
-    /// Maps `to` pixels to `from`, aligning the outermost.
-    fn all(from: usize, to: usize) -> Vec<Between> {
-        let scale = if to > 1 { (from - 1) as f32 / (to - 1) as f32 } else { 0.0 };
+    /// Maps `to` pixels to `from`.
+    fn all(from: usize, to: usize, alignment: Alignment) -> Vec<Between> {
+        let (scale, shift) = match alignment {
+            Alignment::Corners if to > 1 => ((from - 1) as f32 / (to - 1) as f32, 0.0),
+            Alignment::Corners => (0.0, 0.0),
+            // From the centre of a pixel, half a pixel from its edge.
+            Alignment::Edges => (from as f32 / to as f32, 0.5),
+        };
         let at = |pixel: usize| {
-            let position = pixel as f32 * scale;
+            let position = ((pixel as f32 + shift) * scale - shift).max(0.0);
             let first = (position as usize).min(from - 1);
             Between { first, step: usize::from(first + 1 < from), share: (position - first as f32).clamp(0.0, 1.0) }
         };
@@ -46,17 +52,19 @@ impl Between {
 }
 
 impl Rows {
-    /// `logits` of shape `1×C×h×w`, of any kind and on any device, to be read at `size` (width, height) in float32.
+    /// Logits of shape `1×C×h×w`, of any kind and on any device, to be read at `size` (width, height) in float32.
     ///
     /// # Panics
     /// If they are of another shape or have no element, or a side of `size` is 0.
-    pub(crate) fn new(logits: &Tensor, size: [usize; 2]) -> Rows {
+    pub(crate) fn new(prediction: &Prediction, size: [usize; 2]) -> Rows {
+        let Prediction { logits, alignment } = prediction;
         let [1, classes, height, width] = logits.size()[..] else { panic!("logits of one image, not {logits:?}") };
         assert!(classes * height * width > 0 && !size.contains(&0), "no picture of {size:?} from {logits:?}");
         let values = logits.to_device(Device::Cpu).to_kind(Kind::Float).squeeze_dim(0).permute([1, 0, 2]);
         let values = Vec::try_from(values.contiguous().view(-1)).expect("a flat tensor of floats is a vector");
         let [classes, height, width] = [classes, height, width].map(|side| side as usize);
-        let [columns, rows] = [Between::all(width, size[0]), Between::all(height, size[1])];
+        let [columns, rows] =
+            [(width, size[0]), (height, size[1])].map(|(from, to)| Between::all(from, to, *alignment));
         Rows { values, classes, narrow: width, columns, rows }
     }
 
@@ -110,23 +118,25 @@ fn mix(a: f32, b: f32, share: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{prop_assert, proptest};
+    use proptest::prelude::{Just, prop_assert, prop_oneof, proptest};
+    use tch::Tensor;
 
     use super::*;
     use crate::equations;
 
     proptest! {
         #[test]
-        fn rows_are_those_of_bilinear_upsampling_with_aligned_corners(
+        fn rows_are_those_of_bilinear_upsampling(
             from in (1i64..9, 1i64..9),
             to in (1usize..40, 1usize..40),
             seed in 0..1000i64,
+            alignment in prop_oneof![Just(Alignment::Corners), Just(Alignment::Edges)],
         ) {
             tch::manual_seed(seed);
             let logits = Tensor::randn([1, 3, from.0, from.1], (Kind::Float, Device::Cpu));
-            let rows = Rows::new(&logits, [to.0, to.1]);
+            let wanted = equations::upsample(&logits, [to.1 as i64, to.0 as i64], alignment);
+            let rows = Rows::new(&Prediction { logits, alignment }, [to.0, to.1]);
             let (mut scratch, mut row) = (Vec::new(), vec![0f32; 3 * to.0]);
-            let wanted = equations::upsample(&logits, [to.1 as i64, to.0 as i64]);
             for y in 0..to.1 {
                 rows.read(y, &mut scratch, &mut row);
                 let wanted = Vec::<f32>::try_from(wanted.select(2, y as i64).contiguous().view(-1)).unwrap();
@@ -138,7 +148,8 @@ mod tests {
 
         #[test]
         fn every_row_is_given_to_one_thread_and_in_order(height in 1usize..50) {
-            let rows = Rows::new(&Tensor::zeros([1, 2, 2, 2], (Kind::Float, Device::Cpu)), [1, height]);
+            let logits = Tensor::zeros([1, 2, 2, 2], (Kind::Float, Device::Cpu));
+            let rows = Rows::new(&Prediction { logits, alignment: Alignment::Edges }, [1, height]);
             let given: Vec<usize> = rows.shared_out(|rows| rows.collect::<Vec<_>>()).into_iter().flatten().collect();
             prop_assert!(given.into_iter().eq(0..height));
         }

@@ -8,8 +8,8 @@ use intrada_ml::data::raster::Index;
 use intrada_ml::data::source::LabelUse;
 use intrada_ml::entropy_inference::{InferenceError, predict_finite};
 use intrada_ml::metrics::Confusion;
-use intrada_ml::network::{Network, Normalization};
-use tch::{Device, Kind, Tensor};
+use intrada_ml::network::{ImageTooSmall, Network, Normalization, Prediction};
+use tch::{Device, Kind};
 
 use crate::work::{Failure, Work};
 
@@ -30,10 +30,15 @@ pub(crate) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// Maps an image to the main head's logits, `1×C×h×w`, with the current weights. Doesn't change the network.
-    pub(crate) fn predictor(&self, device: Device) -> impl Fn(&Frame) -> Tensor + use<'a> {
-        let (predictor, kind) = (self.network.predictor(), self.kind);
-        move |frame| predictor(&frame.input.to_device(device).to_kind(kind))
+    /// Maps an image to its logits, `1×C×h×w`, with the current weights. Doesn't change the network. Fails for an image that
+    /// is too small for it.
+    pub(crate) fn predictor(&self, device: Device) -> impl Fn(&Frame) -> Result<Prediction, Failure> + use<'a> {
+        let Subject { name: _, network, normalization: _, kind } = *self;
+        let (predictor, alignment) = (network.predictor(), network.alignment());
+        move |frame| {
+            ImageTooSmall::check(network, &frame.input).map_err(|small| too_small(&frame.name, &small))?;
+            Ok(Prediction { logits: predictor(&frame.input.to_device(device).to_kind(kind)), alignment })
+        }
     }
 }
 
@@ -41,12 +46,16 @@ impl<'a> Subject<'a> {
 pub(crate) struct Seen<'a> {
     /// The image and its label.
     pub(crate) frame: &'a Frame,
-    /// The main head's logits, `1×C×h×w`.
-    pub(crate) logits: &'a Tensor,
+    /// Its logits, `1×C×h×w`.
+    pub(crate) logits: &'a Prediction,
     /// Most likely classes, at the label's size.
     pub(crate) prediction: &'a Index,
     /// The counts of this image only.
     pub(crate) confusion: &'a Confusion,
+}
+
+fn too_small(image: &str, small: &ImageTooSmall) -> Failure {
+    Failure::advised(format!("{image} is {small}"), "a larger `size` of the data set, or a `list` without such images")
 }
 
 /// Advice on non-finite logits. Without this error they would give a number that looks like a bad network.
@@ -92,7 +101,7 @@ fn over(
     for frame in pass {
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
-        let logits = predictor(&frame);
+        let logits = predictor(&frame)?;
         let prediction =
             predict_finite(&frame.name, &logits, label.size()).map_err(|error| diverged(&subject, &error))?;
         let mut own = Confusion::new(work.class_count()?);

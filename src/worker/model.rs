@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use intrada_ml::arch::deeplab_v2::Branches;
 use intrada_ml::arch::efficientnet_lite::OutputStride;
+use intrada_ml::arch::segformer::{Choice, HeadKind};
 use intrada_ml::arch::{Arch, Options};
-use intrada_ml::checkpoint::{self, Apart, CheckpointError, Restored};
+use intrada_ml::checkpoint::{self, Apart, CheckpointError, Member, Restored};
 use intrada_ml::input_file::InputFile;
 use intrada_ml::network::Network;
-use intrada_runner::kind::model::head;
-use serde::Deserialize;
+use intrada_runner::kind::model::heads;
+use serde::{Deserialize, Serialize};
 use tch::Kind;
 
 use crate::exported::Exported;
@@ -21,29 +22,47 @@ pub(crate) struct Model {
     /// Which network.
     #[serde(rename = "model.arch")]
     pub(crate) arch: Arch,
-    /// Whether it has an auxiliary head.
+    /// Whether it has an auxiliary head, if the network has a choice.
     #[serde(rename = "model.multi_level")]
-    multi_level: bool,
+    multi_level: Option<bool>,
     /// Output stride at one of the heads' inputs, if the network has a choice.
     #[serde(rename = "model.output_stride")]
     output_stride: Option<OutputStride>,
     /// How many branches a head sums, if the network has a choice.
     #[serde(rename = "model.branches")]
     branches: Option<Branches>,
+    /// The head, if the network has a choice.
+    #[serde(rename = "model.head")]
+    head: Option<HeadKind>,
+    /// The drop-path rate of the last block in training, if the network has one.
+    #[serde(rename = "model.drop_path")]
+    drop_path: Option<f64>,
+    /// The share of channels dropped before the classifier in training, if the network drops any.
+    #[serde(rename = "model.dropout")]
+    dropout: Option<f64>,
 }
 
 impl Model {
     /// The network with fresh weights that depend only on `seed`.
     pub(crate) fn fresh(&self, work: &Work, seed: u64, kind: Kind) -> Result<Box<dyn Network>, Failure> {
-        let Model { multi_level, output_stride, branches, .. } = *self;
-        let options = Options { classes: work.class_count()?.into(), multi_level, output_stride, branches };
-        Ok(self.arch.build(options, seed, work.device, kind))
+        Ok(self.arch.build(self.options(work.class_count()?.into()), seed, work.device, kind))
+    }
+
+    fn options(&self, classes: i64) -> Options {
+        let Model { arch: _, multi_level, output_stride, branches, head, drop_path, dropout } = *self;
+        let or = Choice::default();
+        let segformer = Choice {
+            head: head.unwrap_or(or.head),
+            drop_path: drop_path.unwrap_or(or.drop_path),
+            dropout: dropout.unwrap_or(or.dropout),
+        };
+        Options { classes, multi_level: multi_level.unwrap_or(false), output_stride, branches, segformer }
     }
 
     /// The network with the weights of a training or of a published file, for inference.
     pub(crate) fn trained(&self, work: &Work, weights: &InputFile) -> Result<Box<dyn Network>, Failure> {
         let network = self.fresh(work, 0, Kind::Float)?;
-        log_restored(&self.checked(work, weights, || network.load_weights(weights))?);
+        log_restored(&self.checked(work, weights, || network.load_weights(weights, Member::Student))?);
         Ok(network)
     }
 
@@ -63,7 +82,8 @@ impl Model {
         match load() {
             Ok(restored) => {
                 // A backbone file says nothing of the head: this model's settings decide.
-                let has_head = head(&own[0].1).is_some_and(|head| restored.loaded.iter().any(|name| name == head));
+                let is_head = |name: &String| heads(&own[0].1).contains(&name.as_str());
+                let has_head = restored.loaded.iter().any(is_head);
                 if has_head && let Some(doubt) = said(&restored.header).agrees(&own, &classes, false)? {
                     work.warn(doubt);
                 }
@@ -80,20 +100,26 @@ impl Model {
         }
     }
 
-    /// Everything that determines what the network computes, as `export` writes it into a header.
+    /// Everything that determines what the network predicts, as `export` writes it into a header. What is dropped in a
+    /// training isn't.
     fn values(&self) -> Vec<(&'static str, String)> {
-        let Model { arch, multi_level, output_stride, branches } = *self;
-        let arch = serde_json::to_value(arch).ok().and_then(|name| Some(name.as_str()?.to_owned()));
-        let arch = arch.expect("an architecture is written as its name");
-        let number = |name, value: Option<i64>| value.map(|value| (name, value.to_string()));
-        let numbers = [
-            number("output_stride", output_stride.map(|stride| stride as i64)),
-            number("branches", branches.map(|branches| branches as i64)),
+        let Model { arch, multi_level, output_stride, branches, head, drop_path: _, dropout: _ } = *self;
+        let said = |name, value: Option<String>| value.map(|value| (name, value));
+        let values = [
+            said("arch", Some(name(arch))),
+            said("multi_level", multi_level.map(|has| has.to_string())),
+            said("output_stride", output_stride.map(|stride| (stride as i64).to_string())),
+            said("branches", branches.map(|branches| (branches as i64).to_string())),
+            said("head", head.map(name)),
         ];
-        let mut values = vec![("arch", arch), ("multi_level", multi_level.to_string())];
-        values.extend(numbers.into_iter().flatten());
-        values
+        values.into_iter().flatten().collect()
     }
+}
+
+/// As in a pipeline file.
+fn name(choice: impl Serialize) -> String {
+    let name = serde_json::to_value(choice).ok().and_then(|name| Some(name.as_str()?.to_owned()));
+    name.expect("an architecture and a head are written as their names")
 }
 
 /// How much of a file and of a network was loaded, as in `import.json`; the log lists the tensors that were not, and why.
@@ -116,43 +142,89 @@ pub(crate) fn log_restored(restored: &Restored) -> String {
 
 #[cfg(test)]
 mod tests {
+    use intrada_ml::equations::Alignment;
     use intrada_ml::network::{ChannelOrder, Normalization};
-    use intrada_runner::kind::model::{ARCHS, head, preprocessing};
+    use intrada_runner::kind::model::{ARCHS, aligns_corners, heads, preprocessing, smallest_side};
+    use intrada_runner::kind::{ValueType, Variant};
     use serde_json::{Value, json};
 
     use super::*;
 
-    #[test]
-    fn the_head_that_a_plan_counts_classes_by_is_that_of_the_network() {
-        for arch in ARCHS {
-            let own: Arch = serde_json::from_value(arch.name.into()).unwrap();
-            let options = Options { classes: 7, multi_level: true, output_stride: None, branches: None };
-            let state = own.build(options, 1, tch::Device::Cpu, Kind::Float).state();
-            let head = head(arch.name).unwrap();
-            let named: Vec<_> = state.iter().filter(|(name, _)| name.ends_with(head)).collect();
-            assert_eq!(named.len(), 1, "{}", arch.name);
-            assert_eq!((named[0].0.as_str(), named[0].1.size()[0]), (head, 7), "{}", arch.name);
+    /// A model of this architecture with a value for each of its keys.
+    fn model(arch: &Variant, head: Option<&str>) -> Model {
+        let keys: Vec<&str> = arch.keys.iter().copied().flatten().map(|key| key.name).collect();
+        let with = |name: &str, value: Value| if keys.contains(&name) { value } else { Value::Null };
+        serde_json::from_value(json!({
+            "model.arch": arch.name,
+            "model.multi_level": with("multi_level", json!(true)),
+            "model.output_stride": with("output_stride", json!(8)),
+            "model.branches": with("branches", json!(4)),
+            "model.head": with("head", json!(head)),
+            "model.drop_path": with("drop_path", json!(0.1)),
+            "model.dropout": with("dropout", json!(0.1)),
+        }))
+        .unwrap()
+    }
+
+    /// The choices of a key that takes a name; one, of nothing, where there is no such key.
+    fn choices(arch: &Variant, key: &str) -> Vec<Option<&'static str>> {
+        let found = arch.keys.iter().copied().flatten().find(|spec| spec.name == key);
+        match found.map(|spec| spec.value_type) {
+            Some(ValueType::Choice(names)) => names.iter().copied().map(Some).collect(),
+            _ => vec![None],
         }
     }
 
     #[test]
-    fn every_key_of_a_model_is_held_against_what_a_file_says_but_for_where_it_starts() {
+    fn the_head_that_a_plan_counts_classes_by_is_that_of_the_network() {
+        for arch in ARCHS.iter().filter(|arch| !is_large(arch.name)) {
+            for head in choices(arch, "head") {
+                let model = model(arch, head);
+                let state = model.arch.build(model.options(7), 1, tch::Device::Cpu, Kind::Float).state();
+                let is_head = |name: &str| heads(arch.name).iter().any(|head| name.ends_with(head));
+                let named: Vec<_> = state.iter().filter(|(name, _)| is_head(name)).collect();
+                assert_eq!(named.len(), 1, "{} {head:?}", arch.name);
+                let (name, tensor) = named[0];
+                assert!(heads(arch.name).contains(&name.as_str()), "{name} in full");
+                assert_eq!(tensor.size()[0], 7, "{} {head:?}", arch.name);
+            }
+        }
+    }
+
+    /// Those of which another size has the same names.
+    fn is_large(arch: &str) -> bool {
+        ["segformer-b2", "segformer-b3", "segformer-b4", "segformer-b5"].contains(&arch)
+    }
+
+    #[test]
+    fn every_key_of_a_model_is_held_against_what_a_file_says_but_for_where_it_starts_and_what_a_training_drops() {
         for arch in ARCHS {
-            let keys: Vec<&str> = arch.keys.iter().copied().flatten().map(|key| key.name).collect();
-            let number = |name: &str| if keys.contains(&name) { json!(8) } else { Value::Null };
-            let branches = if keys.contains(&"branches") { json!(4) } else { Value::Null };
-            let model: Model = serde_json::from_value(json!({
-                "model.arch": arch.name,
-                "model.multi_level": true,
-                "model.output_stride": number("output_stride"),
-                "model.branches": branches,
-            }))
-            .unwrap();
-            let mut held: Vec<&str> = model.values().iter().map(|(name, _)| *name).collect();
-            let mut wanted: Vec<&str> = keys.iter().copied().filter(|name| *name != "init").chain(["arch"]).collect();
+            let keys = arch.keys.iter().copied().flatten();
+            let predicts = |name: &&str| !["init", "part", "drop_path", "dropout"].contains(name);
+            let head = choices(arch, "head")[0];
+            let mut held: Vec<&str> = model(arch, head).values().iter().map(|(name, _)| *name).collect();
+            let mut wanted: Vec<&str> = keys.map(|key| key.name).filter(predicts).chain(["arch"]).collect();
             held.sort_unstable();
             wanted.sort_unstable();
             assert_eq!(held, wanted, "{}", arch.name);
+        }
+    }
+
+    #[test]
+    fn the_smallest_image_that_a_plan_allows_is_that_of_the_network() {
+        for arch in ARCHS.iter().filter(|arch| !is_large(arch.name)) {
+            let model = model(arch, choices(arch, "head")[0]);
+            let network = model.arch.build(model.options(2), 1, tch::Device::Cpu, Kind::Float);
+            assert_eq!(i64::from(smallest_side(arch.name)), network.smallest_side(), "{}", arch.name);
+        }
+    }
+
+    #[test]
+    fn an_exported_network_says_how_its_grid_lies_on_the_image() {
+        for arch in ARCHS.iter().filter(|arch| !is_large(arch.name)) {
+            let model = model(arch, choices(arch, "head")[0]);
+            let network = model.arch.build(model.options(2), 1, tch::Device::Cpu, Kind::Float);
+            assert_eq!(aligns_corners(arch.name), network.alignment() == Alignment::Corners, "{}", arch.name);
         }
     }
 

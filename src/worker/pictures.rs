@@ -19,8 +19,8 @@ use intrada_ml::data::raster::Rgb;
 use intrada_ml::data::source::{LabelUse, map_file};
 use intrada_ml::data::{encode, resize};
 use intrada_ml::entropy_inference::{infer, predict};
+use intrada_ml::network::Prediction;
 use serde::Serialize;
-use tch::Tensor;
 
 use crate::measure::{ROLE, Subject};
 use crate::work::{Failure, Work};
@@ -110,7 +110,7 @@ pub(crate) fn make(work: &Work, folder: &Path, name: &str, subject: Subject, ima
     for frame in work.pass_of(&work.source(ROLE)?, chosen, &subject.normalization, labels)? {
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
-        draw(folder, name, &frame, &predictor(&frame), label.size())?;
+        draw(folder, name, &frame, &predictor(&frame)?, label.size())?;
         let truth = folder.join("truth").join(map_file(&frame.name)?);
         if !truth.exists() {
             encode::write(&truth, &encode::grey_png(&resize::nearest(label, small(label.size()))))?;
@@ -121,12 +121,18 @@ pub(crate) fn make(work: &Work, folder: &Path, name: &str, subject: Subject, ima
 }
 
 /// A network's prediction and entropy for an image, at this size. `name` identifies the network.
-pub(crate) fn draw(folder: &Path, name: &str, frame: &Frame, logits: &Tensor, map: [usize; 2]) -> Result<(), Failure> {
+pub(crate) fn draw(
+    folder: &Path,
+    name: &str,
+    frame: &Frame,
+    seen: &Prediction,
+    map: [usize; 2],
+) -> Result<(), Failure> {
     let (file, size) = (map_file(&frame.name)?, small(map));
-    let prediction = resize::nearest(&predict(logits, map), size);
+    let prediction = resize::nearest(&predict(seen, map), size);
     encode::write(&folder.join("prediction").join(name).join(&file), &encode::grey_png(&prediction))?;
     // A diverged network has no entropy; its evaluation shows that by its IoU.
-    if let Ok(found) = infer(&frame.name, logits, size, &[]) {
+    if let Ok(found) = infer(&frame.name, seen, size, &[]) {
         encode::write(&folder.join("entropy").join(name).join(&file), &encode::grey_png(&found.entropy))?;
     }
     Ok(())

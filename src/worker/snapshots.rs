@@ -58,7 +58,7 @@ impl<'a> Snapshots<'a> {
         let images = self.images.clone();
         for frame in self.work.pass_of(self.source, images, &self.subject.normalization, LabelUse::Ignored)? {
             let frame = frame?;
-            draw(&folder, &progress.done.to_string(), &frame, &predictor(&frame), frame.seen_size())?;
+            draw(&folder, &progress.done.to_string(), &frame, &predictor(&frame)?, frame.seen_size())?;
             if is_first {
                 draw_photograph(&folder, &frame, frame.seen_size())?;
             }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn network() -> Box<dyn Network> {
-        let options = Options { classes: 5, multi_level: true, output_stride: None, branches: None };
+        let options = Options::new(5, true);
         Arch::Small.build(options, 1, Device::Cpu, Kind::Float)
     }
 

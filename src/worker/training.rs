@@ -10,7 +10,7 @@ use intrada_ml::adapt::{
     self, AdaptError, Adversary, Control, DiscriminatorInit, GeneratorOptimizer, Init, LevelWeights, Method, Outcome,
     Precision, Progress, Settings, Terms,
 };
-use intrada_ml::checkpoint::Restored;
+use intrada_ml::checkpoint::{Member, Restored};
 use intrada_ml::cpu;
 use intrada_ml::data::augment::Augment;
 use intrada_ml::data::loader::{self, Loader};
@@ -38,6 +38,9 @@ const PROGRESS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(
 struct Parameters {
     #[serde(flatten)]
     model: Model,
+    /// Which network of the file that the model begins with.
+    #[serde(rename = "model.part")]
+    init_part: Option<Member>,
     method: Method,
     iterations: u64,
     schedule_iterations: u64,
@@ -82,7 +85,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     let parameters: Parameters = work.parameters()?;
     let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
     let mut notes = Notes::new();
-    if let Some(init) = init(work) {
+    if let Some(init) = init(work, parameters.init_part) {
         notes.insert("init".to_owned(), log_restored(&load(work, &parameters.model, &init, network.as_ref())?));
     }
     if let Some(set) = cpu::instruction_set() {
@@ -135,7 +138,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
 pub(crate) fn try_weights(work: &Work) -> Result<(), Failure> {
     let parameters: Parameters = work.parameters()?;
     let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
-    if let Some(init) = init(work) {
+    if let Some(init) = init(work, parameters.init_part) {
         load(work, &parameters.model, &init, network.as_ref())?;
     }
     if let Some(init) = discriminator_init(work) {
@@ -183,14 +186,15 @@ fn discriminator_init(work: &Work) -> Option<DiscriminatorInit> {
 
 /// Copies first weights into a network, if they are those of one like it.
 fn load(work: &Work, model: &Model, init: &Init, network: &dyn Network) -> Result<Restored, Failure> {
-    let (Init::Weights(file) | Init::Pretrained(file)) = init;
+    let (Init::Weights(file) | Init::Pretrained(file, _)) = init;
     model.checked(work, file, || init.load(network))
 }
 
 /// Weights of another training win over the model's own `init`; the runner sends only one of them.
-fn init(work: &Work) -> Option<Init> {
+fn init(work: &Work, member: Option<Member>) -> Option<Init> {
     let weights = work.optional_file("weights").map(Init::Weights);
-    weights.or_else(|| work.optional_file("model.init").map(Init::Pretrained))
+    let pretrained = |file| Init::Pretrained(file, member.unwrap_or_default());
+    weights.or_else(|| work.optional_file("model.init").map(pretrained))
 }
 
 #[derive(Clone, Copy)]

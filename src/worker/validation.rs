@@ -174,7 +174,7 @@ mod tests {
     fn a_network_whose_output_is_no_number_is_never_the_best_and_is_named_with_the_image() {
         let folder = tempfile::tempdir().unwrap();
         let work = work(folder.path());
-        let options = Options { classes: 8, multi_level: false, output_stride: None, branches: None };
+        let options = Options::new(8, false);
         let network = Arch::Small.build(options, 1, Device::Cpu, Kind::Float);
         let normalization = Arch::Small.normalization();
         let subject = Subject { name: &work.job.stage, network: network.as_ref(), normalization, kind: Kind::Float };

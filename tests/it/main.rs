@@ -49,6 +49,7 @@ mod resources;
 mod resume;
 mod same_bytes;
 mod schema;
+mod segformer;
 mod sentences;
 mod shards;
 mod signed;

@@ -5,6 +5,7 @@ use super::slot::SlotError;
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use crate::discriminator::MapTooSmall;
+use crate::network::ImageTooSmall;
 
 /// Why a run failed. Iterations count from 0.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,16 @@ pub enum AdaptError {
         iteration: u64,
         /// The batch's first image.
         name: String,
+    },
+    /// Images too small for the network.
+    #[error("iteration {iteration}: {}{source}", images(names))]
+    ImageTooSmall {
+        /// When.
+        iteration: u64,
+        /// The images of the batch.
+        names: Vec<String>,
+        /// With the size.
+        source: ImageTooSmall,
     },
     /// Images too small for the discriminator.
     #[error("iteration {iteration}: {}{source}", images(names))]

@@ -7,6 +7,7 @@ use super::discriminators::{DiscriminatorInit, Discriminators};
 use super::levels::Levels;
 use super::settings::{GeneratorOptimizer, Precision, Settings};
 use crate::checkpoint::CheckpointError;
+use crate::draws::Draw;
 use crate::equations::upsample;
 use crate::layer::as_kind;
 use crate::network::{Network, Statistics};
@@ -41,16 +42,20 @@ impl<'a> Players<'a> {
         Players { network, generator, discriminators, device, precision }
     }
 
+    pub(super) fn network(&self) -> &'a dyn Network {
+        self.network
+    }
+
     pub(super) fn device(&self) -> Device {
         self.device
     }
 
-    /// Images N×3×H×W → logits N×C×H×W on each level.
-    pub(super) fn logits(&self, images: &Tensor) -> Levels {
+    /// Images N×3×H×W → logits N×C×H×W on each level. What the network drops is drawn anew for each `draw`.
+    pub(super) fn logits(&self, images: &Tensor, draw: Draw) -> Levels {
         let images = images.to_device(self.device).to_kind(self.precision.activations());
         let size = [images.size()[2], images.size()[3]];
-        let logits = self.network.forward(&images, Statistics::Batch);
-        let up = |z: &Tensor| upsample(&as_kind(z, self.precision.kind()), size);
+        let logits = self.network.forward(&images, Statistics::Batch, Some(draw));
+        let up = |z: &Tensor| upsample(&as_kind(z, self.precision.kind()), size, self.network.alignment());
         Levels { aux: logits.aux.as_ref().map(up), main: up(&logits.main) }
     }
 

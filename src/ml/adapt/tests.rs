@@ -11,6 +11,8 @@ use crate::network::{Logits, Parameter, RateGroup, Statistics};
 use crate::optim::Repeats;
 
 use super::*;
+use crate::arch::mit::Size;
+use crate::arch::segformer::{Choice, HeadKind, SegFormer};
 use crate::arch::small::Small;
 
 const CLASSES: i64 = 5;
@@ -430,6 +432,28 @@ fn supervised_training_lowers_the_loss() {
     assert!(mean(&losses[25..]) < 0.6 * mean(&losses[..5]), "{losses:?}");
 }
 
+#[test]
+fn a_stopped_training_of_a_network_that_drops_goes_on_with_the_draws_of_its_iterations() {
+    let settings =
+        Settings { generator: GeneratorOptimizer::Adam { betas: (0.9, 0.99) }, ..settings(Method::Advent, 3) };
+    let trained = |bench: &Bench, settings: &Settings, stop_after: u64| {
+        let choice = Choice { head: HeadKind::DaFormer, drop_path: 0.5, dropout: 0.5 };
+        let network = SegFormer::new(Size::B0, CLASSES, choice, 1, Device::Cpu, Kind::Float);
+        let mut observer =
+            |progress: &Progress| if progress.done >= stop_after { Control::Stop } else { Control::Continue };
+        bench.train(&network, settings, Patterns::new(29), &mut observer).unwrap()
+    };
+    let [whole, cut, other] = [(); 3].map(|()| Bench::new());
+    assert_eq!(trained(&whole, &settings, 9), Outcome::Finished);
+    for stop in [1, 2] {
+        assert_eq!(trained(&cut, &settings, stop), Outcome::Interrupted { iteration: stop });
+    }
+    assert_eq!(trained(&cut, &settings, 9), Outcome::Finished);
+    assert!(whole.results() == cut.results());
+    trained(&other, &Settings { seed: settings.seed + 1, ..settings.clone() }, 9);
+    assert!(whole.rows()[0]["seg_main"] != other.rows()[0]["seg_main"], "another seed drops otherwise");
+}
+
 /// Scores that are the same everywhere: the sum of two vectors, of which one learns as a body and one as a head.
 struct TwoRates {
     body: Tensor,
@@ -437,7 +461,7 @@ struct TwoRates {
 }
 
 impl Network for TwoRates {
-    fn forward(&self, x: &Tensor, _: Statistics) -> Logits {
+    fn forward(&self, x: &Tensor, _: Statistics, _: Option<Draw>) -> Logits {
         let scores = (&self.body + &self.head).view([1, CLASSES, 1, 1]);
         Logits { aux: None, main: scores.expand([x.size()[0], CLASSES, 2, 2], false) }
     }

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::arch::resnet::{Depth, FIRST, OUTPUTS, ResNet};
-use crate::checkpoint::{self, Apart, Checkpoint, CheckpointError, Restored, Rule};
+use crate::checkpoint::{self, Apart, Checkpoint, CheckpointError, Member, Restored, Rule};
+use crate::draws::Draw;
 use crate::folded::Taps;
 use crate::input_file::InputFile;
 use crate::layer::{Aspp, Scope};
@@ -78,7 +79,7 @@ impl DeepLabV2 {
 }
 
 impl Network for DeepLabV2 {
-    fn forward(&self, x: &Tensor, statistics: Statistics) -> Logits {
+    fn forward(&self, x: &Tensor, statistics: Statistics, _: Option<Draw>) -> Logits {
         let [middle, deep] = self.backbone.forward(x, statistics);
         Logits { aux: self.aux.as_ref().map(|head| head.forward(&middle)), main: self.main.forward(&deep) }
     }
@@ -109,17 +110,17 @@ impl Network for DeepLabV2 {
 
     /// Key for key as saved by AdvEnt, IntraDA and AdaptSegNet's multi-level program. A single-level network skips
     /// another's auxiliary head. It also reads AdaptSegNet's network of one head (`deeplab.py`), which calls it `layer5`.
-    fn load_weights(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
-        self.take_whole(file.path(), checkpoint::read_network(file, &self.whole_forms())?)
+    fn load_weights(&self, file: &InputFile, member: Member) -> Result<Restored, CheckpointError> {
+        self.take_whole(file.path(), checkpoint::read_member(file, &self.whole_forms(), member)?)
     }
 
     /// Reads a whole network or a backbone, distinguished by the main head, `layer6`. A backbone gives layers 1 to 4 and no
     /// head: `layer5` in the published ImageNet files is a head of older networks on another layer, and `fc` ImageNet's
     /// classifier. Files converted from Caffe have the prefix `Scale.`.
-    fn load_pretrained(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
+    fn load_pretrained(&self, file: &InputFile, member: Member) -> Result<Restored, CheckpointError> {
         let mut forms = self.whole_forms();
         forms.push(checkpoint::required(&self.state(), BACKBONE));
-        let (path, stored) = (file.path(), checkpoint::read_network(file, &forms)?);
+        let (path, stored) = (file.path(), checkpoint::read_member(file, &forms, member)?);
         if has(&stored, "layer6.") { self.take_whole(path, stored) } else { self.take_backbone(path, stored) }
     }
 }

@@ -11,7 +11,8 @@
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::checkpoint::{self, CheckpointError, Restored, Rule};
+use crate::checkpoint::{self, CheckpointError, Member, Restored, Rule};
+use crate::draws::Draw;
 use crate::folded::{Folded, Taps, channels_last};
 use crate::input_file::InputFile;
 use crate::layer::{Aspp, Conv, First, FrozenBatchNorm, Geometry, Layer, Scope};
@@ -95,7 +96,7 @@ impl EfficientNetLite0 {
 
 impl Network for EfficientNetLite0 {
     /// Always by the stored statistics, in training too, as those of a few images are mostly noise.
-    fn forward(&self, x: &Tensor, _: Statistics) -> Logits {
+    fn forward(&self, x: &Tensor, _: Statistics, _: Option<Draw>) -> Logits {
         let mut x = self.stem.forward(x); // N×32×H/2×W/2
         let mut aux = None;
         for (index, block) in self.blocks.iter().enumerate() {
@@ -135,12 +136,12 @@ impl Network for EfficientNetLite0 {
 
     /// The ImageNet file contains the backbone, and `_conv_head` and `_bn1`, which only ImageNet's classifier needs. Both
     /// classifiers of this network keep their values.
-    fn load_pretrained(&self, file: &InputFile) -> Result<Restored, CheckpointError> {
+    fn load_pretrained(&self, file: &InputFile, member: Member) -> Result<Restored, CheckpointError> {
         const CLASSIFIER: &str = "of ImageNet's classifier";
         const HEAD: &str = "a head, which a backbone lacks";
         let skip = &[("_conv_head.", CLASSIFIER), ("_bn1.", CLASSIFIER)];
         let rule = Rule { skip, keep: &[("layer5.", HEAD), ("layer6.", HEAD)], convert: true };
-        checkpoint::restore(file, &self.state(), rule)
+        checkpoint::restore_member(file, &self.state(), rule, member)
     }
 }
 

@@ -5,10 +5,10 @@
 //! and 4 instead of strided. It knows no classifier; `deeplab_v2` adds two.
 //!
 //! Keys: `conv1.weight`, `bn1.*`, `layer{1..4}.{i}.{conv,bn}{1,2,3}.*`, `layer{1..4}.0.downsample.{0,1}.*`.
-use tch::{Tensor, no_grad};
+use tch::Tensor;
 
 use crate::folded::{Folded, channels_last};
-use crate::layer::{Affine, Conv, First, Geometry, Layer, Scope};
+use crate::layer::{BatchNorm, Conv, First, Geometry, Layer, Scope};
 use crate::network::{RateGroup, Statistics};
 
 /// The number of blocks.
@@ -26,14 +26,8 @@ pub(crate) const OUTPUTS: [i64; 2] = [1024, 2048];
 /// Every weight starts as N(0, 0.01), as in the released code, unless a pretrained file overwrites it.
 pub(crate) const FIRST: First = First::Normal(0.01);
 
-impl Layer for (Conv, BatchNorm) {
-    fn forward(&self, x: &Tensor, statistics: Statistics) -> Tensor {
-        let (conv, norm) = self;
-        norm.forward(&conv.forward(x), statistics)
-    }
-}
-
-/// The network without classifiers.
+/// The network without classifiers. Scale and shift of its batch normalisation are not trained, and its statistics change:
+/// this follows the released code, which freezes the former and never leaves training mode.
 pub(crate) struct ResNet<L = (Conv, BatchNorm)> {
     stem: L,
     layers: [Vec<Bottleneck<L>>; 4],
@@ -42,7 +36,7 @@ pub(crate) struct ResNet<L = (Conv, BatchNorm)> {
 impl ResNet {
     pub(crate) fn new(scope: &mut Scope, depth: Depth) -> ResNet {
         let geometry = Geometry { kernel: 7, stride: 2, padding: 3, dilation: 1, groups: 1 };
-        let stem = (conv(scope, "conv1", [3, 64], geometry), BatchNorm::new(scope, "bn1", 64));
+        let stem = (conv(scope, "conv1", [3, 64], geometry), BatchNorm::untrained(scope, "bn1", 64));
         let third = match depth {
             Depth::Fifty => 6,
             Depth::HundredOne => 23,
@@ -135,7 +129,7 @@ impl Bottleneck {
         let strided = Geometry { stride, ..Geometry::same(1, 1) };
         let mut stage = |index: usize, channels: [i64; 2], geometry| {
             let conv = conv(scope, &format!("{prefix}.conv{index}"), channels, geometry);
-            (conv, BatchNorm::new(scope, &format!("{prefix}.bn{index}"), channels[1]))
+            (conv, BatchNorm::untrained(scope, &format!("{prefix}.bn{index}"), channels[1]))
         };
         let convs = [
             stage(1, [input, middle], strided),
@@ -144,7 +138,7 @@ impl Bottleneck {
         ];
         let downsample = project.then(|| {
             let conv = conv(scope, &format!("{prefix}.downsample.0"), [input, 4 * middle], strided);
-            (conv, BatchNorm::new(scope, &format!("{prefix}.downsample.1"), 4 * middle))
+            (conv, BatchNorm::untrained(scope, &format!("{prefix}.downsample.1"), 4 * middle))
         });
         Bottleneck { convs, downsample }
     }
@@ -165,76 +159,4 @@ impl<L: Layer> Bottleneck<L> {
 
 fn conv(scope: &mut Scope, prefix: &str, channels: [i64; 2], geometry: Geometry) -> Conv {
     Conv::beginning(scope, prefix, channels, geometry, false, RateGroup::Body, FIRST)
-}
-
-/// Batch normalisation, `prefix.{weight,bias,running_mean,running_var,num_batches_tracked}`, with untrained scale and shift
-/// and changing statistics: in training each forward pass normalises by its own batch's statistics and updates the running
-/// ones, source and target in turn; inference uses the running ones. This follows the released code, which freezes scale
-/// and shift and never leaves training mode.
-pub(crate) struct BatchNorm {
-    weight: Tensor,
-    bias: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    batches: Tensor,
-}
-
-impl BatchNorm {
-    /// The weight of a batch's statistics in the running ones; their variance is the unbiased one.
-    const MOMENTUM: f64 = 0.1;
-    const EPSILON: f64 = 1e-5;
-
-    fn new(scope: &mut Scope, prefix: &str, channels: i64) -> BatchNorm {
-        BatchNorm {
-            weight: scope.buffer(format!("{prefix}.weight"), &[channels], 1.0),
-            bias: scope.buffer(format!("{prefix}.bias"), &[channels], 0.0),
-            mean: scope.buffer(format!("{prefix}.running_mean"), &[channels], 0.0),
-            variance: scope.buffer(format!("{prefix}.running_var"), &[channels], 1.0),
-            // Nothing reads it, but PyTorch writes and expects it.
-            batches: scope.counter(format!("{prefix}.num_batches_tracked")),
-        }
-    }
-
-    fn affine(&self) -> Affine<'_> {
-        let BatchNorm { weight, bias, mean, variance, .. } = self;
-        Affine { weight, bias, mean, variance, epsilon: Self::EPSILON }
-    }
-
-    fn forward(&self, x: &Tensor, statistics: Statistics) -> Tensor {
-        let of_batch = statistics == Statistics::Batch;
-        if of_batch {
-            no_grad(|| drop(self.batches.shallow_clone().g_add_scalar_(1)));
-        }
-        let (mean, variance) = (Some(&self.mean), Some(&self.variance));
-        let affine = (Some(&self.weight), Some(&self.bias));
-        x.batch_norm(affine.0, affine.1, mean, variance, of_batch, Self::MOMENTUM, Self::EPSILON, true)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tch::{Device, Kind};
-
-    use super::*;
-
-    #[test]
-    fn training_normalises_by_the_batch_and_moves_the_running_statistics_which_inference_uses() {
-        let mut scope = Scope::new(1, Kind::Double, Device::Cpu);
-        let norm = BatchNorm::new(&mut scope, "bn", 1);
-        let x = Tensor::from_slice(&[1f64, 3.0, 5.0, 7.0]).view([1, 1, 2, 2]);
-        let values = |t: &Tensor| Vec::<f64>::try_from(t.flatten(0, -1)).unwrap();
-        let close = |ours: &Tensor, theirs: &[f64]| {
-            assert!(values(ours).iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-12), "{ours:?} is not {theirs:?}");
-        };
-        let biased = (5.0 + BatchNorm::EPSILON).sqrt();
-        close(&norm.forward(&x, Statistics::Batch), &[-3.0 / biased, -1.0 / biased, 1.0 / biased, 3.0 / biased]);
-        close(&norm.mean, &[0.4]);
-        close(&norm.variance, &[0.9 + 0.1 * 20.0 / 3.0]);
-        let running = (0.9 + 2.0 / 3.0 + BatchNorm::EPSILON).sqrt();
-        let expected = [1.0, 3.0, 5.0, 7.0].map(|x| (x - 0.4) / running);
-        close(&norm.forward(&x, Statistics::Running), &expected);
-        close(&norm.mean, &[0.4]);
-        assert_eq!(norm.batches.int64_value(&[]), 1);
-        assert!(scope.parameters().is_empty(), "scale and shift are not trained");
-    }
 }

@@ -7,6 +7,7 @@
 //! Keys: `encoder.{0..5}.{conv,norm}.*`, `fuse.{conv,norm}.*`, `aux.{weight,bias}`, `main.{weight,bias}`.
 use tch::{Device, Kind, Tensor};
 
+use crate::draws::Draw;
 use crate::layer::{Conv, Geometry, GroupNorm, Scope};
 use crate::network::{Logits, Network, Parameter, RateGroup, Statistics};
 
@@ -46,7 +47,7 @@ impl Small {
 }
 
 impl Network for Small {
-    fn forward(&self, x: &Tensor, _: Statistics) -> Logits {
+    fn forward(&self, x: &Tensor, _: Statistics, _: Option<Draw>) -> Logits {
         let half = self.encoder[..2].iter().fold(x.shallow_clone(), |x, layer| layer.forward(&x)); // N×16×H/2×W/2
         let middle = self.encoder[2..4].iter().fold(half.shallow_clone(), |x, layer| layer.forward(&x)); // N×32×H/4×W/4
         let deep = self.encoder[4..].iter().fold(middle.shallow_clone(), |x, layer| layer.forward(&x));
@@ -103,7 +104,7 @@ mod tests {
     fn logits_are_at_half_and_quarter_resolution_of_any_size() {
         let network = Small::new(8, true, 1, Device::Cpu, Kind::Float);
         for (height, width) in [(64, 128), (33, 50)] {
-            let logits = network.forward(&image(height, width), Statistics::Running);
+            let logits = network.forward(&image(height, width), Statistics::Running, None);
             assert_eq!(logits.main.size(), [2, 8, (height + 1) / 2, (width + 1) / 2]);
             assert_eq!(logits.aux.unwrap().size(), [2, 8, (height + 3) / 4, (width + 3) / 4]);
         }
@@ -113,7 +114,10 @@ mod tests {
     fn a_single_level_network_is_the_same_without_the_auxiliary_head() {
         let build = |multi_level| Small::new(8, multi_level, 1, Device::Cpu, Kind::Float);
         let (one, two) = (build(false), build(true));
-        let (a, b) = (one.forward(&image(32, 32), Statistics::Batch), two.forward(&image(32, 32), Statistics::Batch));
+        let (a, b) = (
+            one.forward(&image(32, 32), Statistics::Batch, None),
+            two.forward(&image(32, 32), Statistics::Batch, None),
+        );
         assert!(a.aux.is_none());
         assert_eq!(a.main, b.main);
         let names = |n: &Small| n.state().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
@@ -124,7 +128,7 @@ mod tests {
     #[test]
     fn every_parameter_is_reached_by_a_gradient() {
         let network = Small::new(4, true, 1, Device::Cpu, Kind::Double);
-        let logits = network.forward(&image(32, 32).to_kind(Kind::Double), Statistics::Batch);
+        let logits = network.forward(&image(32, 32).to_kind(Kind::Double), Statistics::Batch, None);
         (logits.main.square().sum(None) + logits.aux.unwrap().square().sum(None)).backward();
         for p in network.parameters() {
             assert!(p.tensor.grad().abs().sum(Kind::Double).double_value(&[]) > 0.0, "{}", p.name);

@@ -89,6 +89,24 @@ pub enum CheckpointError {
         /// The prefix of each.
         below: Vec<String>,
     },
+    /// The file has no moving average of the network.
+    #[error("{}: the teacher of its network (below `ema_model.`) is not in it", path.display())]
+    NoTeacher {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file has another network of the same family.
+    #[error("{}: it holds {found}, and the model is {wanted}", path.display())]
+    Relative {
+        /// The file.
+        path: PathBuf,
+        /// What the file has.
+        found: String,
+        /// What the model is.
+        wanted: String,
+        /// What to do.
+        cure: &'static str,
+    },
     /// A tensor that the network needs is there, but unreadable.
     #[error("{}: `{}` is {what}{}", path.display(), Shown(key), and_more(*others, "more of the network's tensors are such"))]
     Odd {
@@ -208,6 +226,10 @@ impl CheckpointError {
         match self {
             CheckpointError::Pth { source, .. } => source.cure(),
             CheckpointError::Unfitting { nearest, .. } => Some(nearest.cure()),
+            CheckpointError::NoTeacher { .. } => {
+                Some("take the student, or name a file of DAFormer, HRDA or MIC with both")
+            }
+            CheckpointError::Relative { cure, .. } => Some(cure),
             CheckpointError::Missing { .. } | CheckpointError::Unexpected { .. } | CheckpointError::Shape { .. } => {
                 Some(
                     "the stage's model (`arch`, `multi_level`), the number of classes and a discriminator's width have to be those \

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use tch::{Kind, Tensor, no_grad};
 
-use super::{Checkpoint, CheckpointError, Header, Wrapping, read_input, read_network};
+use super::{Checkpoint, CheckpointError, Header, Member, Wrapping, read_input, read_member};
 use crate::input_file::InputFile;
 use intrada_weights::shown::Shown;
 
@@ -84,7 +84,20 @@ pub fn required(live: &[(String, Tensor)], rule: Rule) -> Vec<String> {
 /// # Errors
 /// The file can't be read, or differs from the live tensors in a way that `rule` doesn't allow.
 pub fn restore(file: &InputFile, live: &[(String, Tensor)], rule: Rule) -> Result<Restored, CheckpointError> {
-    let stored = if rule.convert { read_network(file, &[required(live, rule)])? } else { read_input(file)? };
+    restore_member(file, live, rule, Member::Student)
+}
+
+/// The same from a file that may hold several networks.
+///
+/// # Errors
+/// Those of [`restore`]; the file has no such member.
+pub fn restore_member(
+    file: &InputFile,
+    live: &[(String, Tensor)],
+    rule: Rule,
+    member: Member,
+) -> Result<Restored, CheckpointError> {
+    let stored = if rule.convert { read_member(file, &[required(live, rule)], member)? } else { read_input(file)? };
     copy_into(file.path(), &stored, live, rule)
 }
 

@@ -51,8 +51,8 @@ impl Nearest {
                  network"
             }
             (false, false) => {
-                "name a file of such a network, or give the stage the model of the file: `arch` and `multi_level` decide which \
-                 tensors it has"
+                "name a file of such a network, or give the stage the model of the file: `arch`, `multi_level` and `head` decide \
+                 which tensors it has"
             }
         }
     }

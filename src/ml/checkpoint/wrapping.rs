@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::CheckpointError;
 use super::nearest::Nearest;
@@ -58,20 +58,35 @@ impl Display for Wrapping {
     }
 }
 
+/// Which network of a file that has several, as files of self-training have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Member {
+    /// The one that gradients move; in a file without a teacher, the network.
+    #[default]
+    Student,
+    /// Its moving average: `ema_model` of DACS, DAFormer, HRDA and MIC.
+    Teacher,
+}
+
+/// The attributes under which released programs of self-training keep the two.
+const STUDENT: &str = "model.";
+const TEACHER: &str = "ema_model.";
+
 /// Like [`find`], but also searches lists if there is no other match, as in `torch.save((state_dict, …))`.
 ///
 /// # Errors
 /// Those of [`find`].
-/// As there.
 pub(super) fn find_with_lists(
     path: &Path,
     contents: &mut Contents,
     wanted: &[Vec<String>],
+    member: Member,
 ) -> Result<Wrapping, CheckpointError> {
-    match find(path, contents, wanted) {
+    match find(path, contents, wanted, member) {
         Err(CheckpointError::Unfitting { .. }) if !contents.in_lists.is_empty() => {
             contents.arrays.append(&mut contents.in_lists);
-            find(path, contents, wanted)
+            find(path, contents, wanted, member)
         }
         found => found,
     }
@@ -80,8 +95,8 @@ pub(super) fn find_with_lists(
 /// Finds the network whose names are one of these lists, each for one file format of it.
 ///
 /// # Errors
-/// It is missing, exists several times with different values, or part of it can't be read.
-fn find(path: &Path, contents: &Contents, wanted: &[Vec<String>]) -> Result<Wrapping, CheckpointError> {
+/// It is missing, exists several times with different values, or part of it can't be read; there is no teacher.
+fn find(path: &Path, contents: &Contents, wanted: &[Vec<String>], member: Member) -> Result<Wrapping, CheckpointError> {
     let names: Vec<&str> = contents.arrays.iter().map(|(name, _)| name.as_str()).collect();
     let odd: HashMap<&str, String> = contents.odd.iter().map(|(name, odd)| (name.as_str(), odd.to_string())).collect();
     let all: HashSet<&str> = names.iter().chain(odd.keys()).copied().collect();
@@ -89,6 +104,16 @@ fn find(path: &Path, contents: &Contents, wanted: &[Vec<String>]) -> Result<Wrap
     let mut fitting: Vec<&str> = places(&all, wanted).into_keys().filter(whole).collect();
     fitting.sort_by_key(|below| (below.len(), *below));
     let usual = usual(&names);
+    let all_fitting = fitting.clone();
+    if member == Member::Teacher && !fitting.is_empty() {
+        let is_teachers = |below: &str| below.starts_with(TEACHER) || below.contains(&format!(".{TEACHER}"));
+        fitting.retain(|below| is_teachers(below));
+        if fitting.is_empty() {
+            return Err(CheckpointError::NoTeacher { path: path.to_owned() });
+        }
+    }
+    let is_students = |below: &&&str| below.strip_prefix(usual.as_str()).is_some_and(|rest| rest.starts_with(STUDENT));
+    let students: Vec<&str> = fitting.iter().filter(is_students).copied().collect();
     let below = match fitting[..] {
         [] => {
             let path = path.to_owned();
@@ -96,6 +121,7 @@ fn find(path: &Path, contents: &Contents, wanted: &[Vec<String>]) -> Result<Wrap
         }
         [one] => one,
         _ if fitting.contains(&usual.as_str()) => usual.as_str(),
+        _ if students.len() == 1 => students[0],
         [first, ref others @ ..] if others.iter().all(|other| are_equal(contents, first, other)) => first,
         _ => {
             let below = fitting.iter().map(|below| (*below).to_owned()).collect();
@@ -103,7 +129,7 @@ fn find(path: &Path, contents: &Contents, wanted: &[Vec<String>]) -> Result<Wrap
         }
     };
     readable(path, below, &odd, &all, wanted)?;
-    let also_below = fitting.iter().filter(|other| **other != below && !below.starts_with(**other));
+    let also_below = all_fitting.iter().filter(|other| **other != below && !below.starts_with(**other));
     let also_below = also_below.map(|other| (*other).to_owned()).collect();
     Ok(Wrapping { below: below.to_owned(), beside: beside(&names, below), also_below })
 }

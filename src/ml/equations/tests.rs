@@ -66,11 +66,14 @@ fn domain_loss_counts_source_as_zero_and_target_as_one() {
 }
 
 #[test]
-fn upsampling_keeps_the_corners() {
+fn upsampling_keeps_the_corners_or_the_edges() {
     let x = Tensor::from_slice(&[0f64, 3.0]).view([1, 1, 1, 2]);
-    let row: Vec<f64> = upsample(&x, [1, 4]).flatten(0, -1).try_into().unwrap();
-    for (ours, theirs) in row.into_iter().zip([0.0, 1.0, 2.0, 3.0]) {
-        assert!((ours - theirs).abs() < 1e-12, "{ours} instead of {theirs}");
+    for (alignment, theirs) in [(Alignment::Corners, [0.0, 1.0, 2.0, 3.0]), (Alignment::Edges, [0.0, 0.75, 2.25, 3.0])]
+    {
+        let row: Vec<f64> = upsample(&x, [1, 4], alignment).flatten(0, -1).try_into().unwrap();
+        for (ours, theirs) in row.into_iter().zip(theirs) {
+            assert!((ours - theirs).abs() < 1e-12, "{ours} instead of {theirs}");
+        }
     }
 }
 
@@ -108,7 +111,7 @@ fn golden_images_give_the_golden_maps_and_scores() {
         let (image, theirs) = (&images[k], &tensors[&format!("forward.{k}.entropy_map")]);
         let [height, width] = <[i64; 2]>::try_from(theirs.size()).unwrap();
         let logits = tensors[&format!("forward.{k}.logits_main")].unsqueeze(0);
-        let p = softmax(&upsample(&logits, [height, width]));
+        let p = softmax(&upsample(&logits, [height, width], Alignment::Corners));
         let difference = number(&(entropy_map(&p).squeeze() - theirs).abs().max());
         assert!(difference < 1e-4, "image {k}: {difference}");
         close(mean_self_information(&p).double_value(&[0]), image["mean_entropy"].as_f64().unwrap(), 1e-5);

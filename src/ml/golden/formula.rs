@@ -17,8 +17,13 @@ const SEED: u64 = 1;
 
 /// Numbers in [−1, 1): splitmix64 seeded with the name's FNV-1a hash.
 fn unit(name: &str) -> impl Iterator<Item = f32> {
+    seeded_unit(name, SEED)
+}
+
+/// The same for vectors of another seed.
+pub fn seeded_unit(name: &str, seed: u64) -> impl Iterator<Item = f32> {
     let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
-    let state = name.bytes().fold(0xCBF2_9CE4_8422_2325, hash) ^ SEED;
+    let state = name.bytes().fold(0xCBF2_9CE4_8422_2325, hash) ^ seed;
     (1u64..).map(move |i| {
         let z = state.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

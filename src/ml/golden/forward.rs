@@ -12,7 +12,7 @@ use crate::data::pass::Pass;
 use crate::data::source::{LabelUse, Sample, Source};
 use crate::entropy_inference::infer;
 use crate::equations::{entropy_map, softmax, upsample};
-use crate::network::Statistics;
+use crate::network::{Prediction, Statistics};
 
 /// IntraDA's rare classes of Cityscapes.
 const RARE: [u8; 11] = [3, 4, 5, 6, 7, 9, 12, 14, 15, 16, 17];
@@ -63,17 +63,19 @@ fn golden_images_give_pytorchs_logits_maps_and_scores() {
     assert_eq!(frames.samples(), images.len());
     for (k, (frame, golden)) in frames.zip(images).enumerate() {
         let frame = frame.unwrap();
-        let logits = no_grad(|| network.forward(&frame.input, Statistics::Running));
+        let logits = no_grad(|| network.forward(&frame.input, Statistics::Running, None));
         let aux = logits.aux.expect("the network has two levels");
         // The maps of only two images are stored, derived values of all.
         if let Some(theirs) = tensors.get(&format!("forward.{k}.logits_main")) {
             near(&logits.main, theirs, 1e-4, "main logits");
             near(&aux, &tensors[&format!("forward.{k}.logits_aux")], 1e-4, "auxiliary logits");
-            let p = softmax(&upsample(&logits.main, [97, 129]));
+            let p = softmax(&upsample(&logits.main, [97, 129], network.alignment()));
             near(&entropy_map(&p), &tensors[&format!("forward.{k}.entropy_map")], 1e-4, "entropy map");
             near(&p.amax([1i64].as_slice(), false), &tensors[&format!("forward.{k}.max_probability")], 1e-4, "maximum");
         }
-        let found = infer(&frame.name, &logits.main, [129, 97], &RARE).unwrap();
+        let found =
+            infer(&frame.name, &Prediction { logits: logits.main, alignment: network.alignment() }, [129, 97], &RARE)
+                .unwrap();
         let theirs: Vec<u8> = tensors[&format!("forward.{k}.argmax")].flatten(0, -1).try_into().unwrap();
         let equal = found.prediction.bytes().iter().zip(&theirs).filter(|(ours, theirs)| ours == theirs).count();
         assert!(equal as f64 >= 0.999 * theirs.len() as f64, "image {k}: {equal} of {} pixels", theirs.len());

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::subject::Network;
-use crate::kind::model::preprocessing;
+use crate::kind::model::{aligns_corners, preprocessing};
 use crate::pipeline::Value;
 
 /// `config.json`.
@@ -15,6 +15,7 @@ pub(super) fn config(network: &Network<'_>) -> Json {
     let id_to_label: Map<String, Json> =
         named.clone().map(|(id, class)| (id.to_string(), Json::from(class.name.as_str()))).collect();
     let label_to_id: Map<String, Json> = named.map(|(id, class)| (class.name.clone(), Json::from(id))).collect();
+    let aligned = aligns_corners(arch(network));
     let mut config: Map<String, Json> = model(network).map(|(name, value)| (name.to_owned(), json!(value))).collect();
     config.extend([
         ("num_labels".to_owned(), json!(classes.len())),
@@ -25,8 +26,9 @@ pub(super) fn config(network: &Network<'_>) -> Json {
         ("preprocessing".to_owned(), input(network)),
         (
             "logits".to_owned(),
-            json!("of the main head; upsample them bilinearly to the image with align_corners = true"),
+            json!(format!("of the main head; upsample them bilinearly to the image with align_corners = {aligned}")),
         ),
+        ("align_corners".to_owned(), json!(aligned)),
     ]);
     Json::Object(config)
 }

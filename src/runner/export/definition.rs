@@ -4,6 +4,7 @@
 //! another without an error and predict nonsense.
 
 use super::subject::Network;
+use crate::kind::model::is_segformer;
 use crate::pipeline::Value;
 
 /// A small program that uses the folder from PyTorch; the text about the network is inserted.
@@ -16,11 +17,15 @@ pub(super) fn program(network: &Network<'_>) -> String {
     let parameter = |name: &str| network.stage().parameter(name);
     let arch = parameter("model.arch").and_then(Value::as_text).unwrap_or_default();
     let branches = parameter("model.branches").and_then(Value::as_integer);
-    LOAD.replacen(PLACE, &said(arch, branches), 1)
+    let head = parameter("model.head").and_then(Value::as_text);
+    LOAD.replacen(PLACE, &said(arch, branches, head), 1)
 }
 
-/// The text about a network of this architecture, with this number of summed branches per head.
-fn said(arch: &str, branches: Option<i64>) -> String {
+/// The text about a network of this architecture, with this number of summed branches per head, or with this head.
+fn said(arch: &str, branches: Option<i64>, head: Option<&str>) -> String {
+    if is_segformer(arch) {
+        return of_segformer(arch, head.unwrap_or_default());
+    }
     match (arch, branches) {
         ("deeplabv2-resnet101", Some(4) | None) => "\
 The tensors have the names of the released code of AdvEnt and IntraDA, so its network loads them directly:
@@ -48,6 +53,31 @@ program prints are intrada's own."
     }
 }
 
+/// The text about a SegFormer.
+fn of_segformer(arch: &str, head: &str) -> String {
+    let mit = arch.trim_start_matches("segformer-");
+    let (code, class) = match head {
+        "daformer" => ("DAFormer", "`DAFormerHead` (`daformer_sepaspp`)"),
+        "segformer-mmseg" => return of_two_programs(mit),
+        _ => ("NVIDIA's SegFormer", "`SegFormerHead`"),
+    };
+    format!(
+        "\
+The tensors have the names of the released code of {code}: an `EncoderDecoder` with the backbone `mit_{mit}` and
+{class} loads them by load_state_dict(weights); where it has a `decode_head.conv_seg` that it doesn't use, with
+strict=False. The logits are at a quarter of the picture's sides."
+    )
+}
+
+/// The encoder under NVIDIA's names, the head under mmsegmentation's.
+fn of_two_programs(mit: &str) -> String {
+    format!(
+        "\
+No released code has the tensors under these names: those of `backbone.` have the names of NVIDIA's `mit_{mit}`, those of
+`decode_head.` are those of mmsegmentation's `SegformerHead`. The logits are at a quarter of the picture's sides."
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,13 +87,13 @@ mod tests {
     fn released_code_is_recommended_only_for_the_network_that_it_has() {
         for arch in ARCHS.iter().map(|arch| arch.name) {
             for branches in [None, Some(2), Some(4)] {
-                let text = said(arch, branches);
+                let text = said(arch, branches, None);
                 let is_released = arch == "deeplabv2-resnet101" && branches != Some(2);
                 assert_eq!(text.contains("get_deeplab_v2"), is_released, "{arch} {branches:?}: {text}");
                 let is_deeplab = arch.starts_with("deeplab");
                 assert_eq!(
                     text.contains("load_state_dict"),
-                    is_deeplab && branches != Some(2),
+                    is_segformer(arch) || is_deeplab && branches != Some(2),
                     "{arch} {branches:?}: {text}"
                 );
                 assert_eq!(
@@ -74,5 +104,7 @@ mod tests {
             }
         }
         assert_eq!(LOAD.matches(PLACE).count(), 1);
+        assert!(said("segformer-b5", None, Some("daformer")).contains("`DAFormerHead` (`daformer_sepaspp`) loads"));
+        assert!(said("segformer-b0", None, Some("segformer")).contains("`mit_b0` and\n`SegFormerHead` loads"));
     }
 }

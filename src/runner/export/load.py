@@ -34,7 +34,8 @@ def network_input(picture: Image.Image) -> torch.Tensor:
 
 def classes(logits: torch.Tensor, size: list) -> numpy.ndarray:
     """Logits of the main head -> class index of each pixel; `size` is [height, width]."""
-    logits = torch.nn.functional.interpolate(logits, size=size, mode="bilinear", align_corners=True)
+    aligned = config["align_corners"]
+    logits = torch.nn.functional.interpolate(logits, size=size, mode="bilinear", align_corners=aligned)
     return logits.argmax(1)[0].numpy().astype(numpy.uint8)
 
 

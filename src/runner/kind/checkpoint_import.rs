@@ -5,22 +5,23 @@
 
 use super::{ClassFact, KeySpec, Kind, Only, OutputRole, OutputSpec, Runs, ValueType};
 
-const NETWORK: Only = Only { key: "part", is: &["network"] };
+const NETWORK: Only = Only { key: "part", is: &["network", "teacher"] };
 const BACKBONE: Only = Only { key: "part", is: &["backbone"] };
 
 pub(super) const KIND: Kind = Kind {
     name: "checkpoint-import",
     revision: 2,
     summary: "Reads a published checkpoint into a network and says which tensors were loaded, skipped and missing, with \
-              their shapes. What comes out has the names of the network's own tensors: of DeepLab-v2 those of the released \
-              code, of `small` and `efficientnet-lite0` others.",
+              their shapes. What comes out has the names of the network's own tensors: of DeepLab-v2 and SegFormer those of the \
+              released code, of `small` and `efficientnet-lite0` others.",
     keys: &[&[
         KeySpec::new("file", ValueType::Path, "a `.safetensors` file or one of `torch.save`"),
         KeySpec::new("model", ValueType::Model, "the network to load it into, a `[models.…]`; its `init` is not read"),
         KeySpec::new(
             "part",
-            ValueType::Choice(&["network", "backbone"]),
-            "contents of the file: `network`, complete, or `backbone`, without heads, as for a model's `init`",
+            ValueType::Choice(&["network", "teacher", "backbone"]),
+            "what to take from the file: a complete `network`, in a file of DAFormer or MIC the student; its `teacher`; or a \
+             `backbone`, without heads, as for a model's `init`",
         )
         .or_text("network"),
     ]],

@@ -2,7 +2,7 @@
 //!
 //! Knows no network: `ml` builds them by the same names.
 
-use super::{KeySpec, ValueType, Variant};
+use super::{Interval, KeySpec, Keys, Only, ValueType, Variant};
 
 const MULTI_LEVEL: KeySpec = KeySpec::new("multi_level", ValueType::Flag, "whether to add an auxiliary head")
     .or_flag(true)
@@ -19,6 +19,44 @@ const BRANCHES: KeySpec = KeySpec::new(
 )
 .or_integer(4)
 .origin("AdvEnt, deeplabv2.py; AdaptSegNet, deeplab_multi.py returns after 2");
+
+const HEAD: KeySpec = KeySpec::new(
+    "head",
+    ValueType::Choice(&["segformer", "daformer", "segformer-mmseg"]),
+    "what follows the encoder: SegFormer's head, DAFormer's, which also sees context by dilated convolutions, or \
+     mmsegmentation's form of SegFormer's, of which its published networks are",
+)
+.or_text("segformer");
+
+const DROP_PATH: KeySpec = KeySpec::new(
+    "drop_path",
+    ValueType::Number(Interval::DECAY),
+    "in a training, the share of images for which the last block's branches are left out; less before it, down to 0 in the \
+     first",
+)
+.or_number(0.1)
+.origin("SegFormer, mix_transformer.py: drop_path_rate");
+
+const DROPOUT: KeySpec = KeySpec::new(
+    "dropout",
+    ValueType::Number(Interval::DECAY),
+    "in a training, the share of channels that are left out before the classifier",
+)
+.or_number(0.1)
+.origin("SegFormer, its configurations: dropout_ratio");
+
+const PART: KeySpec = KeySpec::new(
+    "part",
+    ValueType::Choice(&["student", "teacher"]),
+    "which network of a file of DAFormer or MIC `init` takes: the one that was trained, or its moving average",
+)
+.or_text("student")
+.only(Only::with("init"));
+
+/// Keys that affect a training and no prediction.
+pub const OF_TRAININGS: &[&str] = &["drop_path", "dropout"];
+
+const SEGFORMER: Keys = &[&[INIT, PART, HEAD, DROP_PATH, DROPOUT]];
 
 /// Every architecture, by the value of `arch`.
 pub const ARCHS: &[Variant] = &[
@@ -51,17 +89,53 @@ pub const ARCHS: &[Variant] = &[
         summary: "DeepLab-v2 on ResNet-101, the papers' network. Needs a GPU for training.",
         keys: &[&[MULTI_LEVEL, INIT, BRANCHES]],
     },
+    Variant {
+        name: "segformer-b0",
+        summary: "SegFormer on MiT-B0, the smallest Mix Transformer: 4 million parameters. Images need 29 pixels a side.",
+        keys: SEGFORMER,
+    },
+    Variant { name: "segformer-b1", summary: "SegFormer on MiT-B1: 14 million parameters.", keys: SEGFORMER },
+    Variant { name: "segformer-b2", summary: "SegFormer on MiT-B2: 27 million parameters.", keys: SEGFORMER },
+    Variant { name: "segformer-b3", summary: "SegFormer on MiT-B3: 47 million parameters.", keys: SEGFORMER },
+    Variant { name: "segformer-b4", summary: "SegFormer on MiT-B4: 64 million parameters.", keys: SEGFORMER },
+    Variant {
+        name: "segformer-b5",
+        summary: "SegFormer on MiT-B5: 85 million parameters. With `head = \"daformer\"` the network of DAFormer and MIC. Needs a \
+                  GPU for training.",
+        keys: SEGFORMER,
+    },
 ];
 
-/// The weight tensor of the main head of this architecture; its first dimension is the number of classes.
+/// The weight tensors of the main head of this architecture, of which a network has one: its first dimension is the number
+/// of classes.
 ///
 /// `ml` has the network; a test of the worker compares them.
-pub fn head(arch: &str) -> Option<&'static str> {
+pub fn heads(arch: &str) -> &'static [&'static str] {
     match arch {
-        "small" => Some("main.weight"),
-        "efficientnet-lite0" | "deeplabv2-resnet50" | "deeplabv2-resnet101" => Some("layer6.conv2d_list.0.weight"),
-        _ => None,
+        "small" => &["main.weight"],
+        "efficientnet-lite0" | "deeplabv2-resnet50" | "deeplabv2-resnet101" => &["layer6.conv2d_list.0.weight"],
+        _ if is_segformer(arch) => &["decode_head.linear_pred.weight", "decode_head.conv_seg.weight"],
+        _ => &[],
     }
+}
+
+/// Whether this architecture is a SegFormer.
+pub fn is_segformer(arch: &str) -> bool {
+    arch.starts_with("segformer-")
+}
+
+/// Whether the corners of the logits' grid are aligned with those of the image, or else the edges: `align_corners` of PyTorch.
+///
+/// `ml` has the network; a test of the worker compares them.
+pub fn aligns_corners(arch: &str) -> bool {
+    !is_segformer(arch)
+}
+
+/// The smallest side of an image, in pixels, that a network of this architecture can see.
+///
+/// `ml` repeats this number; a test of the worker compares them.
+pub fn smallest_side(arch: &str) -> u32 {
+    if is_segformer(arch) { 29 } else { 1 }
 }
 
 /// How pixel values from 0 to 255 become a network's input: channel order, then `(x − mean) / scale`.
@@ -85,6 +159,9 @@ pub fn preprocessing(arch: &str) -> Option<Preprocessing> {
         "efficientnet-lite0" => rgb(127.0, 128.0),
         "deeplabv2-resnet50" | "deeplabv2-resnet101" => {
             Preprocessing { channels: "bgr", mean: [104.006_99, 116.668_77, 122.678_92], scale: [1.0; 3] }
+        }
+        _ if is_segformer(arch) => {
+            Preprocessing { channels: "rgb", mean: [123.675, 116.28, 103.53], scale: [58.395, 57.12, 57.375] }
         }
         _ => return None,
     })

@@ -22,9 +22,16 @@ pub(super) fn without_effect(values: &Values, model: &Model) -> Vec<Problem> {
             found.push(Problem::warning(title).at(typed.span, "").help("leave it out"));
         }
     };
-    if of_model("multi_level") == Some(&Value::Flag(false)) {
+    let without_aux = match of_model("multi_level") {
+        None => Some(format!("{arch} has no auxiliary head")),
+        Some(Value::Flag(false)) => {
+            Some(format!("the model `{}` has no auxiliary head (`multi_level = false`)", model.name))
+        }
+        Some(_) => None,
+    };
+    if let Some(why) = without_aux {
         for key in AUXILIARY {
-            tell(key, format!("the model `{}` has no auxiliary head (`multi_level = false`)", model.name));
+            tell(key, why.clone());
         }
     } else if values.value("adversarial_weight_aux").as_ref().is_some_and(is_off) {
         let why = "the auxiliary level has no discriminator (`adversarial_weight_aux = 0`)";

@@ -14,7 +14,8 @@ use super::stages::StageTable;
 use super::typed::Typed;
 use super::value::Value;
 use super::words::stage_of;
-use super::{DatasetId, InputSource, OutputId, Parameter};
+use super::{DatasetId, InputSource, OutputId, Parameter, Stage};
+use crate::kind::model::OF_TRAININGS;
 use crate::kind::{KeySpec, OutputRole, Presence, Role, ValueType};
 
 impl Resolver<'_> {
@@ -36,11 +37,12 @@ impl Resolver<'_> {
             let from = self.path(init);
             self.problems.extend(self.otherwise_than_trained(model, &from, *span));
             building.input("model.init", from, *span);
+            building.model.extend(model.part.iter().map(|part| parameter_of("model", part, Role::Meaning)));
         }
         if building.stage.is_training() {
             self.problems.extend(without_effect(&building.table.values, model));
         }
-        building.model.extend(parameters_of(model, "model"));
+        building.model.extend(parameters_of(model, "model", &building.stage));
     }
 
     /// What a model has otherwise than the network of the stage that it begins with, where the tensors don't tell.
@@ -101,8 +103,8 @@ impl Resolver<'_> {
             }
         };
         let model = typed.and_then(|typed| self.models.get(typed.text()).copied().flatten());
-        let parameters =
-            model.map(|index| parameters_of(&self.model_list[index], &input_name("model", one_of_several)));
+        let parameters = model
+            .map(|index| parameters_of(&self.model_list[index], &input_name("model", one_of_several), &building.stage));
         building.model.extend(parameters.into_iter().flatten());
     }
 
@@ -147,12 +149,13 @@ impl Resolver<'_> {
     }
 }
 
-fn parameters_of(model: &Model, prefix: &str) -> Vec<Parameter> {
-    let parameter = |(name, value, span): &(String, Value, Span)| Parameter {
-        name: format!("{prefix}.{name}"),
-        value: value.clone(),
-        role: Role::Meaning,
-        span: *span,
-    };
-    model.parameters.iter().map(parameter).collect()
+/// In a stage that doesn't train, what only a training does with the network enters no key.
+fn parameters_of(model: &Model, prefix: &str, stage: &Stage) -> Vec<Parameter> {
+    let has_no_effect = |name: &str| !stage.is_training() && OF_TRAININGS.contains(&name);
+    let role = |name: &str| if has_no_effect(name) { Role::Execution } else { Role::Meaning };
+    model.parameters.iter().map(|parameter| parameter_of(prefix, parameter, role(&parameter.0))).collect()
+}
+
+fn parameter_of(prefix: &str, (name, value, span): &(String, Value, Span), role: Role) -> Parameter {
+    Parameter { name: format!("{prefix}.{name}"), value: value.clone(), role, span: *span }
 }

@@ -17,6 +17,8 @@ pub(super) struct Model {
     /// `arch` and the parameters that its table takes, in the order of the table's keys.
     pub parameters: Vec<(String, Value, Span)>,
     pub init: Option<(String, Span)>,
+    /// `part`, which network of the file `init`, where there is a choice.
+    pub part: Option<(String, Value, Span)>,
 }
 
 /// Reads `[models.…]`; invalid ones are `None`.
@@ -31,13 +33,16 @@ pub(super) fn read_models(reader: &mut Reader<'_>, file: &Table) -> Vec<(String,
                 let arch = ("arch".to_owned(), Value::Text(variant.name.to_owned()), entry.key_span);
                 let of_key =
                     |key: &KeySpec| Some((key.name.to_owned(), values.value(key.name)?, values.span(key.name)));
-                let parameters = all(variant.keys).filter(|key| key.name != "init").filter_map(of_key);
+                let is_of_init = |key: &&KeySpec| ["init", "part"].contains(&key.name);
+                let parameters = all(variant.keys).filter(|key| !is_of_init(key)).filter_map(of_key);
+                let part = all(variant.keys).find(|key| key.name == "part").and_then(of_key);
                 let init = values.get("init").map(|typed| (typed.text().to_owned(), typed.span));
                 Model {
                     name: entry.key.clone(),
                     span: entry.key_span,
                     parameters: [arch].into_iter().chain(parameters).collect(),
                     init,
+                    part,
                 }
             });
         read.push((entry.key.clone(), model));

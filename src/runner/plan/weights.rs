@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::kind::Runs;
-use crate::kind::model::head;
+use crate::kind::model::heads;
 use crate::pipeline::{InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 use crate::shown::line;
 
@@ -120,14 +120,17 @@ fn of_header(header: &[u8], data: u64, stage: &Stage, role: &str, classes: usize
         Some(name) => stage.parameter(&format!("model.{name}.arch")),
         None => stage.parameter("model.arch"),
     };
-    let head = match arch {
-        Some(Value::Text(arch)) if !role.starts_with("discriminator_init") => head(arch)?,
+    let known = match arch {
+        Some(Value::Text(arch)) if !role.starts_with("discriminator_init") => heads(arch),
         _ => return None,
     };
-    let is_head = |name: &str| name.strip_suffix(head).is_some_and(|before| before.is_empty() || before.ends_with('.'));
-    let mut heads = header.iter().filter(|(name, _)| is_head(name));
-    // If a file has several networks, the worker chooses.
-    let (name, entry) = heads.next().filter(|_| heads.next().is_none())?;
+    let is_this = |name: &str, head: &str| {
+        name.strip_suffix(head).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    let is_head = |name: &str| known.iter().any(|head| is_this(name, head));
+    let mut found = header.iter().filter(|(name, _)| is_head(name));
+    // If a file has several, the worker chooses.
+    let (name, entry) = found.next().filter(|_| found.next().is_none())?;
     let found = *entry.shape.first()?;
     let told = || {
         let what = format!("holds a network of {found} classes (`{}`), and the pipeline has {classes}", line(name));

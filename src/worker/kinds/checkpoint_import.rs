@@ -1,7 +1,7 @@
 //! `checkpoint-import`: a published file → weights under this program's tensor names, and a record of each tensor.
 
 use intrada_ml::arch::Arch;
-use intrada_ml::checkpoint::{self, Apart, Restored, Wrapping};
+use intrada_ml::checkpoint::{self, Apart, Member, Restored, Wrapping};
 use intrada_ml::network::Network;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -21,6 +21,7 @@ struct Parameters {
 #[serde(rename_all = "lowercase")]
 enum Part {
     Network,
+    Teacher,
     Backbone,
 }
 
@@ -51,7 +52,7 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let (network, restored) = read(work, &parameters)?;
     let Parameters { model, part } = parameters;
     let output = match part {
-        Part::Network => "model.safetensors",
+        Part::Network | Part::Teacher => "model.safetensors",
         Part::Backbone => "backbone.safetensors",
     };
     let notes = summary(log_restored(&restored));
@@ -72,8 +73,9 @@ fn read(work: &Work, parameters: &Parameters) -> Result<(Box<dyn Network>, Resto
     let network = parameters.model.fresh(work, 0, Kind::Float)?;
     let file = &work.file("file")?;
     let restored = parameters.model.checked(work, file, || match parameters.part {
-        Part::Network => network.load_weights(file),
-        Part::Backbone => network.load_pretrained(file),
+        Part::Network => network.load_weights(file, Member::Student),
+        Part::Teacher => network.load_weights(file, Member::Teacher),
+        Part::Backbone => network.load_pretrained(file, Member::Student),
     })?;
     Ok((network, restored))
 }

@@ -9,10 +9,12 @@ use intrada_ml::network::Network;
 use intrada_ml::rank::Score;
 use intrada_ml::rank::files::scores_csv;
 use serde::{Deserialize, Serialize};
+use tch::Kind;
 
 use super::summary;
 use crate::data::Part;
 use crate::items::{ItemWriter, Output};
+use crate::measure::Subject;
 use crate::model::Model;
 use crate::pictures::photograph;
 use crate::work::{Failure, Notes, Work};
@@ -66,18 +68,20 @@ fn network(work: &Work, model: &Model) -> Result<Box<dyn Network>, Failure> {
 
 fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut ItemWriter<Numbers>) -> Result<(), Failure> {
     let network = network(work, model)?;
-    let predictor = network.predictor();
+    let (name, normalization) = (work.job.stage.as_str(), model.arch.normalization());
+    let subject = Subject { name, network: network.as_ref(), normalization, kind: Kind::Float };
+    let predictor = subject.predictor(work.device);
     let rare: Vec<u8> =
         (0..=255).zip(&work.job.classes).filter(|(_, class)| class.rare).map(|(index, _)| index).collect();
     let total = names.len() as u64;
     let part = work.part("images", Part { names, labels: None })?;
-    let pass = work.pass_over(&part, &model.arch.normalization(), LabelUse::Ignored)?;
+    let pass = work.pass_over(&part, &normalization, LabelUse::Ignored)?;
     for (done, frame) in (1..).zip(pass) {
         let frame = frame?;
-        let logits = predictor(&frame.input.to_device(work.device));
+        let seen = predictor(&frame)?;
         // At the network's input size, as in the released code: intra training reads images and labels at this size.
         let size = frame.seen_size();
-        let Inference { prediction, entropy, score } = infer(&frame.name, &logits, size, &rare)?;
+        let Inference { prediction, entropy, score } = infer(&frame.name, &seen, size, &rare)?;
         let files = [grey_png(&prediction), grey_png(&entropy), photograph(&frame.photograph, size)];
         items.add(&frame.name, &files, Numbers::of(&score))?;
         work.progress(done, total, "images", Vec::new());

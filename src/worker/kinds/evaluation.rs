@@ -13,10 +13,10 @@ use intrada_ml::data::raster::Index;
 use intrada_ml::data::source::map_file;
 use intrada_ml::entropy_inference::infer;
 use intrada_ml::metrics::{Confusion, mean_iou};
-use intrada_ml::network::Network;
+use intrada_ml::network::{Network, Prediction};
 use intrada_runner::kind::classes;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Kind;
 
 use super::summary;
 use crate::items::ItemWriter;
@@ -152,7 +152,7 @@ fn subject<'a>(name: &'a str, model: &Model, network: &'a dyn Network) -> Subjec
 }
 
 /// The score that `entropy-inference` gives the image; none if the network has diverged.
-fn mean_entropy(frame: &Frame, logits: &Tensor) -> Option<f32> {
+fn mean_entropy(frame: &Frame, logits: &Prediction) -> Option<f32> {
     let inference = infer(&frame.name, logits, frame.seen_size(), &[]);
     inference.ok().map(|inference| inference.score.mean_entropy)
 }
@@ -225,9 +225,10 @@ fn part_mious(names: &[&str], iou: &[Option<f64>]) -> BTreeMap<String, Option<f6
 #[cfg(test)]
 mod tests {
     use intrada_ml::data::raster::Rgb;
+    use intrada_ml::equations::Alignment;
     use tch::{Device, Kind, Tensor};
 
-    use super::{Frame, classes, mean_entropy, part_mious};
+    use super::{Frame, Prediction, classes, mean_entropy, part_mious};
 
     #[test]
     fn the_means_over_16_and_13_classes_leave_out_what_synthia_lacks_and_what_is_rare() {
@@ -250,8 +251,9 @@ mod tests {
         let (name, photograph) = ("a".to_owned(), Rgb::filled(6, 4, [0; 3]));
         let frame = Frame { name, input: tensor(&[1, 3, 4, 6]), photograph, label: None };
         let logits = tensor(&[1, 5, 2, 3]);
-        assert_eq!(mean_entropy(&frame, &logits), Some(0.2), "undecided among five");
-        let _ = logits.narrow(1, 2, 1).fill_(f64::NAN);
-        assert_eq!(mean_entropy(&frame, &logits), None);
+        let prediction = Prediction { logits, alignment: Alignment::Corners };
+        assert_eq!(mean_entropy(&frame, &prediction), Some(0.2), "undecided among five");
+        let _ = prediction.logits.narrow(1, 2, 1).fill_(f64::NAN);
+        assert_eq!(mean_entropy(&frame, &prediction), None);
     }
 }

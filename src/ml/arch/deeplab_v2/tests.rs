@@ -24,11 +24,11 @@ fn file(
 }
 
 fn whole(network: &DeepLabV2, stored: HashMap<String, Tensor>) -> Result<Restored, String> {
-    file(stored, |path| network.load_weights(path))
+    file(stored, |path| network.load_weights(path, Member::Student))
 }
 
 fn backbone(network: &DeepLabV2, stored: HashMap<String, Tensor>) -> Result<Restored, String> {
-    file(stored, |path| network.load_pretrained(path))
+    file(stored, |path| network.load_pretrained(path, Member::Student))
 }
 
 /// With other keys if `rename` gives one.
@@ -118,12 +118,12 @@ fn with_two_branches_the_others_are_there_but_neither_seen_nor_moved() {
     assert_eq!(keys(&two), keys(&four));
     let x = Tensor::arange(3 * 64 * 64, (Kind::Float, Device::Cpu)).sin().view([1, 3, 64, 64]);
     let unseen = |key: &str| key.contains("conv2d_list.2.") || key.contains("conv2d_list.3.");
-    let logits = two.forward(&x, Statistics::Running);
-    assert_ne!(logits.main, four.forward(&x, Statistics::Running).main);
+    let logits = two.forward(&x, Statistics::Running, None);
+    assert_ne!(logits.main, four.forward(&x, Statistics::Running, None).main);
     tch::no_grad(|| {
         four.state().into_iter().filter(|(key, _)| unseen(key)).for_each(|(_, mut tensor)| drop(tensor.zero_()));
     });
-    let same = four.forward(&x, Statistics::Running);
+    let same = four.forward(&x, Statistics::Running, None);
     assert!(logits.main.allclose(&same.main, 1e-5, 1e-6, false));
     assert!(logits.aux.as_ref().unwrap().allclose(same.aux.as_ref().unwrap(), 1e-5, 1e-6, false));
 
@@ -159,7 +159,7 @@ fn the_grid_is_that_of_the_released_code() {
     let network = network(true, Branches::Four, 1);
     for (height, width, grid) in [(180, 240, [23, 31]), (61, 80, [8, 11])] {
         let x = Tensor::zeros([1, 3, height, width], (Kind::Float, Device::Cpu));
-        let logits = tch::no_grad(|| network.forward(&x, Statistics::Running));
+        let logits = tch::no_grad(|| network.forward(&x, Statistics::Running, None));
         assert_eq!((&logits.main.size()[2..], &logits.aux.unwrap().size()[2..]), (&grid[..], &grid[..]));
     }
 }

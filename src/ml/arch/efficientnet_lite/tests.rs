@@ -47,7 +47,7 @@ fn outputs(network: &EfficientNetLite0, image: &Tensor) -> Vec<Tensor> {
 fn imagenet_weights_give_the_published_values_at_every_depth() {
     let Some(path) = imagenet() else { return };
     let network = network(OutputStride::ThirtyTwo);
-    network.load_pretrained(&InputFile::new(&path)).unwrap();
+    network.load_pretrained(&InputFile::new(&path), Member::Student).unwrap();
     let outputs = outputs(&network, &pattern(180, 240));
     // After the stem, and after blocks 0, 2, …: shape, mean, standard deviation, value at [3, 5, 7].
     for (index, shape, mean, deviation, value) in [
@@ -71,7 +71,7 @@ fn imagenet_weights_give_the_published_values_at_every_depth() {
 #[test]
 fn the_imagenet_file_fills_the_backbone_and_leaves_the_classifiers() {
     let Some(path) = imagenet() else { return };
-    let restored = network(OutputStride::Eight).load_pretrained(&InputFile::new(&path)).unwrap();
+    let restored = network(OutputStride::Eight).load_pretrained(&InputFile::new(&path), Member::Student).unwrap();
     assert_eq!(restored.loaded.len(), 240);
     let skipped = ["_bn1.bias", "_bn1.running_mean", "_bn1.running_var", "_bn1.weight", "_conv_head.weight"];
     assert_eq!(restored.skipped.iter().map(|apart| apart.name.as_str()).collect::<Vec<_>>(), skipped);
@@ -100,7 +100,7 @@ fn dilation_in_the_place_of_stride_keeps_the_values_of_every_second_cell() {
 fn training_reaches_every_parameter_and_moves_no_statistics() {
     let network = network(OutputStride::Eight);
     let before: Vec<_> = network.state().iter().map(|(_, t)| t.copy()).collect();
-    let logits = network.forward(&pattern(64, 64), Statistics::Batch);
+    let logits = network.forward(&pattern(64, 64), Statistics::Batch, None);
     assert_eq!((logits.main.size(), logits.aux.as_ref().unwrap().size()), (vec![1, 5, 8, 8], vec![1, 5, 8, 8]));
     (logits.main.square().sum(None) + logits.aux.unwrap().square().sum(None)).backward();
     for p in network.parameters() {

@@ -12,6 +12,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 
 use super::Survey;
 use super::photographs::{Photograph, label_size};
+use crate::kind::model::smallest_side;
 use crate::kind::training::{DISCRIMINATOR_SIDE, LEARNT_FROM, has_discriminator};
 use crate::pipeline::{Dataset, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 
@@ -102,21 +103,25 @@ impl Sizes<'_> {
             let help = "a `size` in the data set, a `crop` in the training, or `batch = 1`";
             found.push((title, help, self.is_mixed_for_certain(training, batch)));
         }
-        if stage.parameter("method").and_then(Value::as_text).is_some_and(has_discriminator) {
-            let seen = |size: [u32; 2]| crop.unwrap_or(size);
-            let is_too_small = |size| seen(size).into_iter().any(|side| side < DISCRIMINATOR_SIDE);
+        let least = |who: &str, least: u32| {
+            let is_too_small = |size: [u32; 2]| crop.unwrap_or(size).into_iter().any(|side| side < least);
             let (what, help) = match crop {
                 Some(crop) => (
-                    format!("cropped to {}: the discriminator needs {DISCRIMINATOR_SIDE} pixels a side", shown(crop)),
+                    format!("cropped to {}: {who} needs {least} pixels a side", shown(crop)),
                     "a larger `crop` in the training",
                 ),
                 None => (
-                    format!("too small for the discriminator, which needs {DISCRIMINATOR_SIDE} pixels a side"),
+                    format!("too small for {who}, which needs {least} pixels a side"),
                     "a larger `size` in the data set, or a `list` without such images",
                 ),
             };
-            found.extend(self.too_small(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some))));
+            self.too_small(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some)))
+        };
+        if stage.parameter("method").and_then(Value::as_text).is_some_and(has_discriminator) {
+            found.extend(least("the discriminator", DISCRIMINATOR_SIDE));
         }
+        let arch = stage.parameter("model.arch").and_then(Value::as_text).unwrap_or_default();
+        found.extend(least("the network", smallest_side(arch)));
         found
     }
 

@@ -1,0 +1,217 @@
+//! SegFormer (arXiv 2105.15203): a Mix Transformer with its own head, or with DAFormer's (arXiv 2111.14887).
+//!
+//! Knows no losses and no data, and doesn't upsample: logits are at a quarter of the image's resolution, rounded up. Keys are
+//! those of NVIDIA's and DAFormer's released code: `backbone.` and the keys of [`mit`](super::mit), `decode_head.` and those
+//! of the head.
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use crate::checkpoint::{self, CheckpointError, Member, Restored, Rule, Wrapping};
+use crate::draws::Draw;
+use crate::equations::Alignment;
+use crate::input_file::InputFile;
+use crate::layer::Scope;
+use crate::network::{Logits, Network, Parameter, Statistics};
+
+use super::daformer_head::DaFormerHead;
+use super::mit::{MixTransformer, SMALLEST_SIDE, Size};
+use super::mmseg_head::MmsegHead;
+use super::segformer_head::SegFormerHead;
+
+mod names;
+
+use names::Extent;
+
+/// A head, by its name in a pipeline file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeadKind {
+    /// NVIDIA's: linear layers and a 1×1 convolution.
+    #[default]
+    SegFormer,
+    /// DAFormer's: linear layers and separable dilated convolutions.
+    DaFormer,
+    /// mmsegmentation's form of NVIDIA's, with more normalisation.
+    #[serde(rename = "segformer-mmseg")]
+    Mmseg,
+}
+
+/// What only this network has a choice of.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// The head.
+    pub head: HeadKind,
+    /// The drop-path rate of the last block, 0..1. 0.1 in all released configurations.
+    pub drop_path: f64,
+    /// The share of channels that are dropped before the classifier, 0..1. 0.1 in all released configurations.
+    pub dropout: f64,
+}
+
+impl Default for Choice {
+    fn default() -> Choice {
+        Choice { head: HeadKind::default(), drop_path: 0.1, dropout: 0.1 }
+    }
+}
+
+/// The network.
+pub struct SegFormer {
+    size: Size,
+    classes: i64,
+    scope: Scope,
+    backbone: MixTransformer,
+    head: Head,
+}
+
+enum Head {
+    SegFormer(SegFormerHead),
+    DaFormer(DaFormerHead),
+    Mmseg(MmsegHead),
+}
+
+impl Head {
+    fn kind(&self) -> HeadKind {
+        match self {
+            Head::SegFormer(_) => HeadKind::SegFormer,
+            Head::DaFormer(_) => HeadKind::DaFormer,
+            Head::Mmseg(_) => HeadKind::Mmseg,
+        }
+    }
+}
+
+impl SegFormer {
+    /// A network with random weights.
+    pub fn new(size: Size, classes: i64, choice: Choice, seed: u64, device: Device, kind: Kind) -> SegFormer {
+        let Choice { head, drop_path, dropout } = choice;
+        let mut scope = Scope::new(seed, kind, device);
+        let backbone = MixTransformer::new(&mut scope, "backbone", size, drop_path);
+        let prefix = "decode_head";
+        let head = match head {
+            HeadKind::SegFormer => Head::SegFormer(SegFormerHead::new(&mut scope, prefix, size, classes, dropout)),
+            HeadKind::DaFormer => Head::DaFormer(DaFormerHead::new(&mut scope, prefix, size, classes, dropout)),
+            HeadKind::Mmseg => Head::Mmseg(MmsegHead::new(&mut scope, prefix, size, classes, dropout)),
+        };
+        SegFormer { size, classes, scope, backbone, head }
+    }
+}
+
+impl Network for SegFormer {
+    fn forward(&self, x: &Tensor, statistics: Statistics, draw: Option<Draw>) -> Logits {
+        let maps = self.backbone.forward(x, draw);
+        let main = match &self.head {
+            Head::SegFormer(head) => head.forward(&maps, statistics, draw),
+            Head::DaFormer(head) => head.forward(&maps, statistics, draw),
+            Head::Mmseg(head) => head.forward(&maps, statistics, draw),
+        };
+        Logits { aux: None, main }
+    }
+
+    fn alignment(&self) -> Alignment {
+        Alignment::Edges
+    }
+
+    fn smallest_side(&self) -> i64 {
+        SMALLEST_SIDE
+    }
+
+    fn classes(&self) -> i64 {
+        self.classes
+    }
+
+    /// The published networks have one head.
+    fn multi_level(&self) -> bool {
+        false
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.scope.parameters()
+    }
+
+    fn state(&self) -> Vec<(String, Tensor)> {
+        self.scope.state()
+    }
+
+    /// As saved by NVIDIA's SegFormer, DAFormer, MIC, `transformers` or mmsegmentation.
+    fn load_weights(&self, file: &InputFile, member: Member) -> Result<Restored, CheckpointError> {
+        self.take(file, Extent::Whole, member).map_err(|error| self.explained(file, error))
+    }
+
+    /// Reads a whole network, or an encoder as pretrained on ImageNet, under the names of any of these programs.
+    fn load_pretrained(&self, file: &InputFile, member: Member) -> Result<Restored, CheckpointError> {
+        let taken = match self.take(file, Extent::Whole, member) {
+            Err(whole @ CheckpointError::Unfitting { .. }) => match self.take(file, Extent::Encoder, member) {
+                // Neither: what is said of a whole network is as good.
+                Err(CheckpointError::Unfitting { .. }) => Err(whole),
+                taken => taken,
+            },
+            taken => taken,
+        };
+        taken.map_err(|error| self.explained(file, error))
+    }
+}
+
+impl SegFormer {
+    fn take(&self, file: &InputFile, extent: Extent, member: Member) -> Result<Restored, CheckpointError> {
+        let live = self.state();
+        let rule = match extent {
+            Extent::Whole => Rule { skip: &[(UNUSED, "a classifier that this head doesn't use")], ..Rule::WEIGHTS },
+            Extent::Encoder => {
+                Rule { skip: CLASSIFIER, keep: &[(names::HEAD, "a head, which a backbone lacks")], ..Rule::WEIGHTS }
+            }
+        };
+        let own = checkpoint::required(&live, rule);
+        let forms = names::ALL.iter().filter_map(|convention| Some((convention, convention.names(&own, extent)?)));
+        let (conventions, wanted): (Vec<_>, Vec<_>) = forms.unzip();
+        let mut stored = checkpoint::read_member(file, &wanted, member)?;
+        if extent == Extent::Encoder && has_head(&stored.wrapping) {
+            return Err(self.of_other_head(file));
+        }
+        let is_it = |names: &&Vec<String>| names.iter().all(|name| stored.tensors.contains_key(name));
+        let at = wanted.iter().position(|names| is_it(&names)).expect("one of the forms was found");
+        stored.tensors = conventions[at].translated(stored.tensors, &live, extent);
+        checkpoint::copy_into(file.path(), &stored, &live, rule)
+    }
+
+    /// The file's encoder fits, and it has a head that doesn't.
+    fn of_other_head(&self, file: &InputFile) -> CheckpointError {
+        let cure = "give the model the `head` of the file, or name a file of the encoder alone, such as `mit_b5.pth`";
+        self.relative(file, "a whole network whose head isn't this model's".to_owned(), cure)
+    }
+
+    /// A file of another size is told by it: hundreds of missing tensors say less.
+    fn explained(&self, file: &InputFile, error: CheckpointError) -> CheckpointError {
+        use CheckpointError::{Missing, Shape, Unexpected, Unfitting};
+        if !matches!(error, Missing { .. } | Shape { .. } | Unexpected { .. } | Unfitting { .. }) {
+            return error;
+        }
+        let shapes = checkpoint::shapes(file);
+        let found = names::ALL.iter().find_map(|program| Some((program.size_in(&shapes)?, program.name)));
+        match found.filter(|(size, _)| *size != self.size) {
+            Some((size, program)) => self.relative(
+                file,
+                format!("a MiT-{size:?} under the names of {program}"),
+                "give the stage a model of that `arch`, or name a file of the model's size",
+            ),
+            None => error,
+        }
+    }
+
+    fn relative(&self, file: &InputFile, found: String, cure: &'static str) -> CheckpointError {
+        let head = serde_json::to_value(self.head.kind()).unwrap_or_default();
+        let wanted = format!("a MiT-{:?} with `head = {head}`", self.size);
+        CheckpointError::Relative { path: file.path().to_owned(), found, wanted, cure }
+    }
+}
+
+/// Of mmsegmentation's base class; SegFormer's head has its own, and leaves this one as it was made.
+const UNUSED: &str = "decode_head.conv_seg.";
+
+/// Of ImageNet's classes, in NVIDIA's files and in those of `transformers`.
+const CLASSIFIER: &[(&str, &str)] = &[("head.", "ImageNet's classifier"), ("classifier.", "ImageNet's classifier")];
+
+/// Whether a network's head lies beside an encoder.
+fn has_head(wrapping: &Wrapping) -> bool {
+    wrapping.beside.iter().any(|beside| beside.name.split('.').next_back() == Some("decode_head"))
+}
+
+#[cfg(test)]
+mod tests;
