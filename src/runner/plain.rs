@@ -1,11 +1,11 @@
-//! Opens regular files without blocking, replaces files whole, and removes anything at a path.
+//! Opens regular files without blocking, replaces files whole, creates private folders, and removes anything at a path.
 //!
 //! Knows nothing of a file's meaning. Opening a pipe blocks until somebody writes to it, and opening a device may start
 //! something. So the type is checked before opening, and anything but a file is an error that names the type.
 
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -67,6 +67,20 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map(|_| ()).map_err(|error| error.error)
+}
+
+/// Creates a folder that only this user may enter, if there is none.
+///
+/// # Errors
+/// Errors of the file system; what is there is no folder, or belongs to somebody else.
+pub fn private_folder(path: &Path) -> io::Result<Metadata> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(path)?;
+    let is_own = found.is_dir() && found.uid() == rustix::process::getuid().as_raw();
+    if is_own { Ok(found) } else { Err(io::Error::other("it is no folder of this user")) }
 }
 
 /// Removes the file, link or folder at `path`, recursively; nothing if it is missing.

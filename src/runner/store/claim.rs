@@ -19,7 +19,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Store;
@@ -31,6 +31,7 @@ use super::stat::Stat;
 use super::strange::names;
 use crate::digest::Digest;
 use crate::own::OWN;
+use crate::plain;
 
 /// The name of the folder of claims in `.intrada`.
 const CLAIMS: &str = "claims";
@@ -237,11 +238,8 @@ fn sweep(folder: &Path, tell: &mut dyn FnMut(&Holder)) -> Result<(), Error> {
 
 /// This user's folder of claims on this machine; none if it can't be created, or belongs to somebody else.
 fn machine_folder() -> Option<PathBuf> {
-    let own = rustix::process::getuid().as_raw();
-    let folder = PathBuf::from(format!("/tmp/intrada-{own}"));
-    let _ = fs::DirBuilder::new().mode(0o700).create(&folder);
-    let found = fs::symlink_metadata(&folder).ok()?;
-    (found.is_dir() && found.uid() == own).then_some(folder)
+    let folder = PathBuf::from(format!("/tmp/intrada-{}", rustix::process::getuid().as_raw()));
+    plain::private_folder(&folder).is_ok().then_some(folder)
 }
 
 /// The folder and name of a place's lock for all workspaces on this machine.

@@ -10,11 +10,11 @@
 //!                         users         locked by each job that uses copies, so that another deletes none
 //! ```
 
-use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -65,16 +65,9 @@ impl Scratch {
     /// Why it can't be used, in words.
     pub(super) fn open(place: &str) -> Result<Scratch, String> {
         let place = expand(place, |name| std::env::var(name).ok())?;
-        let own = rustix::process::getuid().as_raw();
-        let folder = place.join(format!("intrada-{own}"));
+        let folder = place.join(format!("intrada-{}", rustix::process::getuid().as_raw()));
         let unusable = |error: io::Error| format!("{}: {error}", folder.display());
-        let is_there = |error: &io::Error| error.kind() == ErrorKind::AlreadyExists;
-        match DirBuilder::new().mode(0o700).create(&folder) {
-            Err(error) if !is_there(&error) => return Err(unusable(error)),
-            _ => {}
-        }
-        let found = fs::symlink_metadata(&folder).map_err(unusable)?;
-        if !found.is_dir() || found.uid() != own || found.mode() & 0o022 != 0 {
+        if plain::private_folder(&folder).map_err(unusable)?.mode() & 0o022 != 0 {
             return Err(format!("{} can be changed by others", folder.display()));
         }
         fs::create_dir_all(folder.join("paths")).map_err(unusable)?;
@@ -97,16 +90,20 @@ impl Scratch {
         copies
     }
 
-    /// Deletes the oldest copies of earlier jobs if the disk is too full for what is wanted. Then, and for as long as this
-    /// exists, no other job deletes any.
+    /// Deletes the oldest copies of earlier jobs if the disk is too full for those that are missing. Then, and for as long as
+    /// this exists, no other job deletes any.
     fn make_room(&self, wanted: &[Wanted]) -> io::Result<()> {
         // Only a job that is alone may delete.
         if self.users.try_lock().is_ok() {
-            let sizes = wanted.iter().map(|wanted| fs::metadata(&wanted.path).map_or(0, |found| found.len()));
+            let place = |wanted: &Wanted| self.content(wanted).map(|content| self.place(content));
+            let (there, absent): (Vec<_>, Vec<_>) =
+                wanted.iter().partition(|wanted| place(wanted).is_some_and(|copy| copy.exists()));
+            let sizes = absent.iter().map(|wanted| fs::metadata(&wanted.path).map_or(0, |found| found.len()));
             let mut missing = sizes.sum::<u64>().saturating_sub(self.room()?);
             let mut copies = if missing > 0 { self.copies()? } else { Vec::new() };
             copies.sort_unstable();
-            for (_, size, path) in copies {
+            let own: HashSet<PathBuf> = there.into_iter().filter_map(place).collect();
+            for (_, size, path) in copies.into_iter().filter(|(_, _, path)| !own.contains(path)) {
                 if missing == 0 {
                     break;
                 }
@@ -167,9 +164,7 @@ impl Scratch {
 
     /// The path of a copy, and the bytes that were copied if it is new.
     fn copy_of(&self, wanted: &Wanted) -> io::Result<(PathBuf, Option<u64>)> {
-        let note = self.folder.join("paths").join(Digest::of(wanted.path.as_os_str().as_bytes()).to_string());
-        let noted = || plain::read_to_string(&note).ok()?.parse().ok();
-        if let Some(content) = wanted.content.or_else(noted) {
+        if let Some(content) = self.content(wanted) {
             let copy = self.place(content);
             if Digest::of_file(&copy).is_ok_and(|(found, _)| found == content) {
                 // How old a copy is decides which one is deleted first; one that looks older than it is does no harm.
@@ -179,9 +174,19 @@ impl Scratch {
         }
         let (content, size) = self.fetch(wanted)?;
         if wanted.content.is_none() {
-            plain::replace(&note, content.to_string().as_bytes())?;
+            plain::replace(&self.note(wanted), content.to_string().as_bytes())?;
         }
         Ok((self.place(content), Some(size)))
+    }
+
+    /// What a file holds, if that is known without reading it.
+    fn content(&self, wanted: &Wanted) -> Option<Digest> {
+        wanted.content.or_else(|| plain::read_to_string(&self.note(wanted)).ok()?.parse().ok())
+    }
+
+    /// The file that tells what a path of the cache holds.
+    fn note(&self, wanted: &Wanted) -> PathBuf {
+        self.folder.join("paths").join(Digest::of(wanted.path.as_os_str().as_bytes()).to_string())
     }
 
     /// Copies a file, and checks what it holds.

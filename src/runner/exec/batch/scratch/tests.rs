@@ -177,6 +177,23 @@ fn copies_are_deleted_for_room_only_while_no_other_job_uses_any() {
 }
 
 #[test]
+fn no_copy_is_deleted_that_the_job_itself_reads() {
+    let node = Node::new();
+    node.scratch().bring(&mut node.job(&["one"]), || false);
+    let mut job = node.job(&["two"]);
+    let mut wanted = wanted(&mut job);
+    let huge = node.dir.path().join("huge");
+    File::create(&huge).unwrap().set_len(1 << 43).unwrap();
+    wanted.push(Wanted { path: huge, content: None });
+    let scratch = node.scratch();
+    scratch.make_room(&wanted).unwrap();
+    // `one` is gone; the weights and the map of both jobs are not.
+    assert_eq!(scratch.copies().unwrap().len(), 2);
+    let copies = scratch.copy(wanted, || false);
+    assert_eq!((copies.copied, copies.copies.len(), copies.left), (1, 3, 1));
+}
+
+#[test]
 fn a_place_is_that_of_the_node_or_it_is_said_why_there_is_none() {
     let value = |name: &str| (name == "TMPDIR").then(|| "/tmp/job.7".to_owned());
     assert_eq!(expand("$TMPDIR/deep", value), Ok("/tmp/job.7/deep".into()));
