@@ -49,7 +49,7 @@ impl Scene {
 
     /// Runs `p.toml`, which must succeed: `stage:outcome`, sorted by name, and the warnings.
     fn outcomes(&self, machine: &Space) -> (Vec<String>, Vec<String>) {
-        outcomes(&self.on(machine, "run p.toml --format json"))
+        self.on(machine, "run p.toml --format json").outcomes_and_warnings()
     }
 
     /// The records in the bucket, without those that aren't the first of their keys.
@@ -69,14 +69,6 @@ impl Scene {
     fn puts(&self) -> usize {
         self.server.asked().iter().filter(|asked| asked.method == "PUT" && !asked.path.ends_with("/trial")).count()
     }
-}
-
-fn outcomes(ran: &Ran) -> (Vec<String>, Vec<String>) {
-    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
-    let mut all: Vec<String> = ran.settled().iter().map(|s| format!("{}:{}", s.stage, s.outcome)).collect();
-    all.sort();
-    let warnings = ran.events().into_iter().filter(|event| event["event"] == "warning");
-    (all, warnings.map(|event| event["message"].as_str().unwrap().to_owned()).collect())
 }
 
 fn ended(child: Child) -> Ran {
@@ -114,12 +106,12 @@ fn a_bucket_is_named_on_the_command_line_or_in_the_environment_and_then_only_rea
         .iter()
         .for_each(|machine| machine.edit("p.toml", "upstream = [{ url = \"s3://cache/team\", push = true }]\n", ""));
     let ran = scene.on(&typed, "run p.toml --shared-cache nowhere --shared-cache s3://cache/team/ --format json");
-    let (settled, warnings) = outcomes(&ran);
+    let (settled, warnings) = ran.outcomes_and_warnings();
     assert_eq!((settled, warnings.len()), (vec!["big:hit".into(), "small:hit".into()], 1));
     let mut command = scene.command(&named, "run p.toml --format json --force big");
     command.env("INTRADA_SHARED_CACHES", "s3://cache/team:gs://");
     scene.server.asked();
-    let (settled, warnings) = outcomes(&Ran::of(command.output().unwrap()));
+    let (settled, warnings) = Ran::of(command.output().unwrap()).outcomes_and_warnings();
     assert_eq!(settled, ["big:ran", "small:hit"]);
     assert!(warnings.len() == 1 && warnings[0].contains("`gs://` is not used"), "{warnings:?}");
     assert_eq!(scene.puts(), 0);
@@ -138,7 +130,7 @@ fn of_two_that_compute_a_key_at_once_both_go_on_with_the_same_result() {
     machines.iter().for_each(|machine| machine.wait_for_file("begun"));
     machines.iter().for_each(|machine| machine.write("go", ""));
     let ran = runs.map(ended);
-    let [(_, one), (_, other)] = ran.each_ref().map(outcomes);
+    let [(_, one), (_, other)] = ran.each_ref().map(Ran::outcomes_and_warnings);
     assert_eq!(machines[0].read("big"), machines[1].read("big"));
     assert_eq!((scene.records().len(), scene.records_beside()), (2, 1));
     let told: Vec<String> = one.into_iter().chain(other).collect();
@@ -180,7 +172,7 @@ fn a_bucket_that_goes_away_in_the_middle_costs_a_warning_and_gets_the_rest_later
     scene.server.stop();
     one.write("go", "");
     let ran = ended(run);
-    let (settled, warnings) = outcomes(&ran);
+    let (settled, warnings) = ran.outcomes_and_warnings();
     assert_eq!(settled, ["big:ran", "last:ran", "small:ran"]);
     assert!(warnings.len() == 1 && warnings[0].contains("`s3://cache/team` fails"), "{warnings:?}");
     assert_eq!(unpushed(&ran), 2);
@@ -266,7 +258,7 @@ fn a_run_that_does_not_wait_ends_and_notes_what_is_missing() {
     let machine = Space::with(two_stages("echo small > small"));
     scene.server.fault(|asked| if sends(asked) { Fault::Status(503) } else { Fault::None });
     let ran = scene.on(&machine, "run p.toml --no-wait-upload --format json");
-    assert_eq!((outcomes(&ran).0, unpushed(&ran)), (vec!["big:ran".into(), "small:ran".into()], 2));
+    assert_eq!((ran.outcomes_and_warnings().0, unpushed(&ran)), (vec!["big:ran".into(), "small:ran".into()], 2));
     let told = scene.on(&machine, "run p.toml --no-wait-upload").stdout;
     assert!(told.contains("2 results are not in all shared caches yet: `intrada-run cache push`"), "{told}");
     scene.server.no_faults();

@@ -15,17 +15,8 @@ fn two_stages(cache: &str) -> String {
     pipeline.add(&format!("[cache]\n{cache}\n")).to_string()
 }
 
-/// Runs `p.toml`, which must succeed: `stage:outcome`, sorted by name, and the warnings.
-fn outcomes(ran: &Ran) -> (Vec<String>, Vec<String>) {
-    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
-    let mut all: Vec<String> = ran.settled().iter().map(|s| format!("{}:{}", s.stage, s.outcome)).collect();
-    all.sort();
-    let warnings = ran.events().into_iter().filter(|event| event["event"] == "warning");
-    (all, warnings.map(|event| event["message"].as_str().unwrap().to_owned()).collect())
-}
-
 fn run(machine: &Space) -> (Vec<String>, Vec<String>) {
-    outcomes(&machine.intrada("run p.toml --format json"))
+    machine.intrada("run p.toml --format json").outcomes_and_warnings()
 }
 
 /// Creates a key in the file `key` and returns the public one.
@@ -86,7 +77,7 @@ impl Bucket {
     }
 
     fn run(&self, machine: &Space) -> (Vec<String>, Vec<String>) {
-        outcomes(&self.on(machine, "run p.toml --format json"))
+        self.on(machine, "run p.toml --format json").outcomes_and_warnings()
     }
 
     fn signatures(&self) -> Vec<PathBuf> {

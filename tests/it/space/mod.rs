@@ -154,6 +154,15 @@ impl Ran {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"))).collect()
     }
 
+    /// Of a run that must succeed: `stage:outcome`, sorted by name, and the warnings.
+    pub fn outcomes_and_warnings(&self) -> (Vec<String>, Vec<String>) {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
+        let mut all: Vec<String> = self.settled().iter().map(|s| format!("{}:{}", s.stage, s.outcome)).collect();
+        all.sort();
+        let warnings = self.events().into_iter().filter(|event| event["event"] == "warning");
+        (all, warnings.map(|event| event["message"].as_str().unwrap().to_owned()).collect())
+    }
+
     pub fn settled(&self) -> Vec<Settled> {
         let text = |event: &serde_json::Value, field: &str| event[field].as_str().unwrap_or("").to_owned();
         let events = self.events();
