@@ -1,4 +1,4 @@
-//! The adaptation loop: source-only, MinEnt, AdvEnt and AdaptSegNet, between domains and within one.
+//! The adaptation loop: source-only, MinEnt, AdvEnt, AdaptSegNet, DACS, DAFormer and MIC, between domains and within one.
 //!
 //! IntraDA trains twice: from source to target, then from the easy half of the target to its hard half. The released code
 //! has a copy of its training program for the second time; here it is one loop, called with other batches. It doesn't know
@@ -15,27 +15,40 @@ use tch::Tensor;
 use crate::checkpoint::{self, CheckpointError, Member, Restored};
 use crate::data::{Batch, Batches, DataError};
 use crate::draws::{Draw, Pass};
-use crate::equations::{Domain, cross_entropy, entropy_loss, softmax};
+use crate::equations::{
+    Domain, cross_entropy, cross_entropy_of_all, entropy_loss, feature_distance, label_cells, pseudo_labels, softmax,
+};
 use crate::input_file::InputFile;
-use crate::network::{ImageTooSmall, Network};
+use crate::mix;
+use crate::network::{ImageTooSmall, Network, Normalization};
 
+mod choices;
 mod discriminators;
 mod error;
 mod levels;
 mod losses;
 mod players;
+mod self_training;
 mod settings;
 mod slot;
+mod teacher;
 mod terms;
 
+pub use choices::{Given, GivenIteration};
 pub use discriminators::DiscriminatorInit;
 pub use error::AdaptError;
 pub use losses::{Loss, LossRow};
-pub use settings::{GeneratorOptimizer, Precision, Settings, SettingsError};
+pub use players::Companions;
+pub use settings::{GeneratorOptimizer, Precision, Settings, SettingsError, Warmup};
 pub use slot::SlotError;
-pub use terms::{Adversary, LevelWeights, Map, Method, Terms};
+pub use terms::{
+    Adversary, Augmentation, FeatureDistance, LevelWeights, Map, Masked, MaskedImages, Mean, Method, Mixed, Teacher,
+    Terms,
+};
 
-use players::Players;
+use choices::Choices;
+use players::{Passed, Players};
+use self_training::{Changes, Labelled, Weighted};
 use slot::Slot;
 
 /// Without `checkpoint_every`: a killed run loses at most about this much work.
@@ -49,6 +62,12 @@ pub struct Run<'a> {
     /// The generator G, built in `settings.precision`, with random or loaded weights. It is trained in place, on the device
     /// where it is.
     pub network: &'a dyn Network,
+    /// Further networks like it, where the terms need them.
+    pub companions: Companions<'a>,
+    /// How the pixels of all images became the network's input.
+    pub normalization: Normalization,
+    /// Choices to make instead of random ones.
+    pub given: Option<&'a Given>,
     /// Labelled images: the source domain, or the easy split with its pseudo-labels.
     pub source: Open<'a>,
     /// Images without labels: the target domain, or the hard split. Not opened if no term looks at it.
@@ -57,7 +76,7 @@ pub struct Run<'a> {
     pub discriminator_init: Option<DiscriminatorInit>,
     /// The resume slot's folder. Made if missing. The caller keeps one for each run: what is in it is continued.
     pub slot: &'a Path,
-    /// An existing folder for `model.safetensors`, `discriminator.safetensors` and `losses.jsonl`.
+    /// An existing folder for `model.safetensors`, `discriminator.safetensors`, `teacher.safetensors` and `losses.jsonl`.
     pub staging: &'a Path,
 }
 
@@ -92,7 +111,9 @@ pub fn try_discriminators(
     settings: &Settings,
     init: &DiscriminatorInit,
 ) -> Result<(), CheckpointError> {
-    Players::new(network, settings).load_discriminators(init)
+    let terms = Terms { adversary: settings.terms.adversary, ..Terms::default() };
+    let settings = Settings { terms, ..settings.clone() };
+    Players::new(network, Companions::default(), &settings).load_discriminators(init)
 }
 
 /// How far a run is.
@@ -143,7 +164,7 @@ pub fn adapt(
     observer: &mut dyn FnMut(&Progress) -> Control,
 ) -> Result<Outcome, AdaptError> {
     settings.check()?;
-    let mut players = Players::new(run.network, settings);
+    let mut players = Players::new(run.network, run.companions, settings);
     if let Some(init) = &run.discriminator_init {
         players.load_discriminators(init)?;
     }
@@ -171,7 +192,8 @@ pub fn adapt(
             }
         };
         images += source.images.size()[0] as u64 + target.as_ref().map_or(0, |batch| batch.images.size()[0] as u64);
-        let losses = gradients(&mut players, settings, iteration, &source, target.as_ref())?;
+        let by = Iteration { number: iteration, settings, normalization: &run.normalization, given: run.given };
+        let losses = gradients(&mut players, &by, &source, target.as_ref())?;
         if let Some((loss, value)) = losses.not_finite() {
             let before = before.map(Box::new);
             return Err(AdaptError::LossNotFinite { iteration, loss, value, before, kept: slot.kept() });
@@ -204,19 +226,38 @@ pub fn adapt(
     Ok(Outcome::Finished)
 }
 
-/// Leaves in every parameter the gradient of one iteration, in the order of the released code: both players see the same
-/// weights, since nobody moves before the end, and the discriminators judge the very maps that the generator was trained
-/// with, without a second forward pass.
+/// What an iteration is computed by, beside its batches.
+struct Iteration<'a> {
+    number: u64,
+    settings: &'a Settings,
+    normalization: &'a Normalization,
+    given: Option<&'a Given>,
+}
+
+impl Iteration<'_> {
+    fn draw(&self, pass: Pass) -> Draw {
+        Draw { seed: self.settings.seed, iteration: self.number, pass }
+    }
+
+    fn changes(&self) -> Changes<'_> {
+        let choices = Choices { seed: self.settings.seed, iteration: self.number, given: self.given };
+        Changes { choices, augmentation: &self.settings.terms.augmentation, normalization: self.normalization }
+    }
+}
+
+/// Leaves in every parameter the gradient of one iteration, in the order of the released code: all players see the same
+/// weights, since nobody but the teacher, which follows at the start, moves before the end, and the discriminators judge the very
+/// maps that the generator was trained with, without a second forward pass.
 ///
 /// A term is a block here. Those that share a forward pass are summed and go backward at once, since a backward pass frees the
 /// graph; the order of forward passes counts, because each moves the running statistics of batch normalisation.
 fn gradients(
     players: &mut Players,
-    settings: &Settings,
-    iteration: u64,
+    by: &Iteration,
     source: &Batch,
     target: Option<&Batch>,
 ) -> Result<LossRow, AdaptError> {
+    let (iteration, settings, terms) = (by.number, by.settings, &by.settings.terms);
     let too_small = |batch: &Batch| {
         let names = batch.names.clone();
         move |source| AdaptError::MapTooSmall { iteration, names, source }
@@ -225,25 +266,37 @@ fn gradients(
         let too_small = |source| AdaptError::ImageTooSmall { iteration, names: batch.names.clone(), source };
         ImageTooSmall::check(players.network(), &batch.images).map_err(too_small)?;
     }
-    let terms = &settings.terms;
-    let draw = |pass| Draw { seed: settings.seed, iteration, pass };
     let mut losses = Vec::new();
     players.zero_grad();
+    if let Some(teacher) = &mut players.teacher {
+        teacher.follow(iteration);
+    }
 
     // G on labelled images: equation (1), or (5).
-    let labels = source
+    let given = source
         .labels
         .as_ref()
         .ok_or_else(|| AdaptError::Unlabelled { iteration, name: source.names.first().cloned().unwrap_or_default() })?;
-    let labels = labels.to_device(players.device());
-    let logits_s = players.logits(&source.images, draw(Pass::Source));
-    let seg = logits_s.map(|z| cross_entropy(z, &labels));
-    seg.weighted(settings.segmentation).backward();
+    let labels = given.to_device(players.device());
+    let Passed { logits: logits_s, features } = players.forward(&source.images, by.draw(Pass::Source));
+    let seg = logits_s.map(|z| match settings.mean {
+        Mean::Labelled => cross_entropy(z, &labels),
+        Mean::All => cross_entropy_of_all(z, &labels, None),
+    });
+    let mut on_source = seg.weighted(settings.segmentation);
     losses.extend(seg.named([Loss::SegAux, Loss::SegMain]));
+    if let Some(how) = &terms.feature_distance
+        && let Some(distance) = distance_of_things(players, how, iteration, source, (&features, &labels))?
+    {
+        on_source = on_source + &distance * how.weight;
+        losses.push((Loss::FeatureDistance, distance));
+    }
+    on_source.backward();
+    drop(features);
 
-    if let Some(target) = target {
+    if let Some(target) = target.filter(|_| terms.entropy.is_some() || terms.adversary.is_some()) {
         // G on unlabelled images. A D stands still, so that it gets no gradient from G's loss.
-        let logits_t = players.logits(&target.images, draw(Pass::Target));
+        let logits_t = players.forward(&target.images, by.draw(Pass::Target)).logits;
         let mut on_target = Vec::new();
         if let Some(weights) = terms.entropy {
             let ent = logits_t.adapted(weights).map(|z| entropy_loss(&softmax(z)));
@@ -261,7 +314,8 @@ fn gradients(
             sum.backward();
         }
 
-        // D on both, with G cut off: equation (3), or (6), each side halved.
+        // D on both, with G cut off: equation (3), or (6), each side halved. Before the passes of self-training, so that these maps
+        // needn't be kept; it moves nothing that they see.
         if let Some(d) = &players.discriminators {
             d.train(true);
             let sides = [
@@ -276,7 +330,71 @@ fn gradients(
             }
         }
     }
+    drop(logits_s);
+
+    // The teacher labels target images as they are.
+    let of_target = target.filter(|_| terms.ask_teacher()).zip(terms.teacher).map(|(target, teacher)| {
+        let logits = players.taught(&target.images).expect("there is a teacher, as a term asks it");
+        let inside = target.inside.as_ref().map(|inside| inside.to_device(players.device()));
+        (target.images.to_device(players.device()), pseudo_labels(&logits, teacher.threshold, inside.as_ref()))
+    });
+    if let Some((images, pseudo)) = &of_target {
+        losses.push((Loss::Sure, pseudo.share.shallow_clone()));
+        check_sizes(terms, iteration, &source.images, images)?;
+    }
+    let images_s = source.images.to_device(players.device());
+    let labelled = Labelled { images: &images_s, labels: &labels };
+    let weighted = |players: &Players, batch: &Weighted, pass| {
+        let logits = players.forward(&batch.images, by.draw(pass)).logits;
+        logits.map(|z| cross_entropy_of_all(z, &batch.labels, batch.weights.as_ref()))
+    };
+    if let Some((mixed, (images, pseudo))) = terms.teacher.and_then(|teacher| teacher.mixed).zip(of_target.as_ref()) {
+        // G on mixed images: DAFormer's equation (5).
+        let batch = self_training::mixed(&labelled, images, pseudo, &mix::present(given), &by.changes());
+        let loss = weighted(players, &batch, Pass::Mixed);
+        (loss.weighted(settings.segmentation) * mixed.weight).backward();
+        losses.extend(loss.named([Loss::MixedAux, Loss::MixedMain]));
+    }
+    if let Some(how) = &terms.masked {
+        // G on images of which patches are hidden: MIC's equation (5).
+        let target = of_target.as_ref().map(|(images, pseudo)| (images, pseudo));
+        let batch = self_training::masked(&labelled, target, how, &by.changes())?;
+        let loss = weighted(players, &batch, Pass::Masked);
+        (loss.weighted(settings.segmentation) * how.weight).backward();
+        losses.extend(loss.named([Loss::MaskedAux, Loss::MaskedMain]));
+    }
     Ok(LossRow::read(iteration, players.generator_rate(settings, iteration), &losses))
+}
+
+/// The mean distance of the source's features from the reference's in cells of things; none if there is no such cell.
+fn distance_of_things(
+    players: &Players,
+    how: &FeatureDistance,
+    iteration: u64,
+    source: &Batch,
+    (features, labels): (&Tensor, &Tensor),
+) -> Result<Option<Tensor>, AdaptError> {
+    let (stride, size) = (players.network().feature_stride(), source.images.size());
+    let [height, width] = [size[2], size[3]];
+    if height % stride != 0 || width % stride != 0 {
+        return Err(AdaptError::PartialCells { iteration, names: source.names.clone(), width, height, stride });
+    }
+    let grid = [features.size()[2], features.size()[3]];
+    let cells = label_cells(labels, grid, players.network().classes(), how.least);
+    let things = Tensor::isin(&cells, &Tensor::from_slice(&how.things).to_device(cells.device()), true, false);
+    let reference = players.reference_features(&source.images).expect("there is a reference, as a term needs it");
+    Ok(feature_distance(features, &reference, &things))
+}
+
+/// Where pixels of both sides come into one image or batch, their sizes must agree.
+fn check_sizes(terms: &Terms, iteration: u64, source: &Tensor, target: &Tensor) -> Result<(), AdaptError> {
+    let is_together = terms.teacher.is_some_and(|teacher| teacher.mixed.is_some())
+        || terms.masked.is_some_and(|masked| masked.images == MaskedImages::Both);
+    let [source_size, target_size] = [source, target].map(|images| [images.size()[3], images.size()[2]]);
+    if is_together && source_size != target_size {
+        return Err(AdaptError::UnlikeSizes { iteration, source_size, target_size });
+    }
+    Ok(())
 }
 
 /// Replaces the slot's checkpoint, unless the new one would hold a broken number.
@@ -292,6 +410,10 @@ fn write_results(run: &Run, players: &Players, slot: &mut Slot, done: u64) -> Re
     let discriminators = players.discriminator_weights();
     if !discriminators.is_empty() {
         checkpoint::write(&run.staging.join("discriminator.safetensors"), &discriminators, None)?;
+    }
+    let teacher = players.teacher_state();
+    if !teacher.is_empty() {
+        checkpoint::write(&run.staging.join("teacher.safetensors"), &teacher, None)?;
     }
     Ok(slot.copy_log(&run.staging.join("losses.jsonl"))?)
 }

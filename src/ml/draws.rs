@@ -14,6 +14,10 @@ pub enum Pass {
     Source,
     /// Images without labels.
     Target,
+    /// Images of both, mixed.
+    Mixed,
+    /// Images of which a part is masked.
+    Masked,
 }
 
 /// The draws of one forward pass in training.
@@ -41,6 +45,8 @@ impl Draw {
         let pass = match self.pass {
             Pass::Source => 0,
             Pass::Target => 1,
+            Pass::Mixed => 2,
+            Pass::Masked => 3,
         };
         let mut seed = [0; 32];
         for (bytes, number) in seed.chunks_exact_mut(8).zip([self.seed, self.iteration, pass, fnv1a(layer)]) {
@@ -72,6 +78,8 @@ mod tests {
             Draw { seed: 2, ..DRAW },
             Draw { iteration: 3, ..DRAW },
             Draw { pass: Pass::Target, ..DRAW },
+            Draw { pass: Pass::Mixed, ..DRAW },
+            Draw { pass: Pass::Masked, ..DRAW },
             Draw { seed: 2, iteration: 1, ..DRAW },
         ] {
             assert_ne!(of(other, "a"), of(DRAW, "a"), "{other:?}");

@@ -56,6 +56,72 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
     sum / labelled.clamp_min(1).to_kind(logits.kind())
 }
 
+/// DAFormer's cross-entropy (arXiv 2111.14887, equations 1 and 2): the mean over **all** pixels of −w·ln P(y), in nats, from logits
+/// N×C×H×W, labels N×H×W (i64) and weights N×H×W; without weights, 1 everywhere.
+///
+/// Pixels without a label count in the divisor and nothing in the sum, so that padding and void make the loss smaller. As in the
+/// released code (`losses/cross_entropy_loss.py`, `losses/utils.py`), unlike [`cross_entropy`].
+pub fn cross_entropy_of_all(logits: &Tensor, labels: &Tensor, weights: Option<&Tensor>) -> Tensor {
+    let per_pixel = logits.cross_entropy_loss(labels, None::<&Tensor>, Reduction::None, IGNORE, 0.0);
+    match weights {
+        Some(weights) => (per_pixel * weights).mean(None::<Kind>),
+        None => per_pixel.mean(None::<Kind>),
+    }
+}
+
+/// What a teacher says of target images.
+pub struct PseudoLabels {
+    /// The most likely class of each pixel, N×H×W, i64. None is left out.
+    pub labels: Tensor,
+    /// Each pixel's weight in a loss, N×H×W: [`PseudoLabels::share`], and 0 in the margins.
+    pub weights: Tensor,
+    /// q: the share of pixels of the whole batch that are sure, 0..=1. Margins count.
+    pub share: Tensor,
+}
+
+/// DAFormer's pseudo-labels (arXiv 2111.14887, equations 3 and 4) from logits N×C×H×W: a pixel is sure if its largest probability is
+/// at least `threshold`. `inside` is 0 in the margins, 1 elsewhere, N×H×W.
+///
+/// The paper writes q per image; the released code (`uda/dacs.py`) takes one for the batch, before margins are removed.
+pub fn pseudo_labels(logits: &Tensor, threshold: f64, inside: Option<&Tensor>) -> PseudoLabels {
+    let (confidence, labels) = softmax(logits).max_dim(1, false);
+    let sure = confidence.ge(threshold).sum(Kind::Int64).to_kind(logits.kind());
+    let share = sure / labels.numel() as f64;
+    let weights = match inside {
+        Some(inside) => inside.to_kind(logits.kind()) * &share,
+        None => share.expand(labels.size(), false),
+    };
+    PseudoLabels { labels, weights, share }
+}
+
+/// α of the mean teacher (arXiv 1703.01780) at an iteration, from 0: the share of its own weights that it keeps. 0 at first, so
+/// that it begins as a copy.
+pub fn teacher_keeps(iteration: u64, largest: f64) -> f64 {
+    (1.0 - 1.0 / (iteration as f64 + 1.0)).min(largest)
+}
+
+/// The class of each cell of a grid of h×w over labels N×H×W (i64), N×h×w: the one that has at least `least` of the cell's
+/// pixels; [`IGNORE`] where none has, or pixels without a label have it (arXiv 2111.14887, equation 7).
+///
+/// Cells are as those of adaptive pooling: of H/h × W/w pixels each where that divides.
+pub fn label_cells(labels: &Tensor, [height, width]: [i64; 2], classes: i64, least: f64) -> Tensor {
+    let known = labels.where_self(&labels.not_equal(IGNORE), &labels.full_like(classes));
+    let shares = known.onehot(classes + 1).permute([0, 3, 1, 2]);
+    let (share, class) = shares.adaptive_avg_pool2d([height, width]).max_dim(1, false);
+    let is_known = share.ge(least).logical_and(&class.not_equal(classes));
+    class.where_self(&is_known, &class.full_like(IGNORE))
+}
+
+/// DAFormer's feature distance (arXiv 2111.14887, equations 6 and 8): the mean over the chosen cells, of all images together, of
+/// the Euclidean distance over channels between two maps N×D×h×w. `cells` is N×h×w, boolean. None if no cell is chosen, where the
+/// released code has NaN.
+pub fn feature_distance(ours: &Tensor, theirs: &Tensor, cells: &Tensor) -> Option<Tensor> {
+    // Its gradient at a distance of 0 is 0, as the released code's; that of a square root isn't.
+    let distances = (ours - theirs).norm_scalaropt_dim(2, [1i64].as_slice(), false);
+    let chosen = distances.masked_select(cells);
+    (chosen.numel() > 0).then(|| chosen.mean(None::<Kind>))
+}
+
 /// Equation (2) before its sum over classes: I(c,h,w) = −p·log2(p) / log2(C), N×C×H×W, each value in 0..=1.
 ///
 /// This map of all classes, not its sum, is what the discriminator sees in the released code (AdvEnt, arXiv 1811.12833,

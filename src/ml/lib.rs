@@ -22,6 +22,7 @@ mod golden;
 pub mod input_file;
 mod layer;
 pub mod metrics;
+mod mix;
 pub mod network;
 pub mod optim;
 pub mod pseudo_label;

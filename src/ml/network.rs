@@ -30,6 +30,8 @@ pub struct Logits {
     pub aux: Option<Tensor>,
     /// The main head's, which alone predicts.
     pub main: Tensor,
+    /// The network's deepest map, N×D×h×w, from which the main head predicts: what the feature distance compares.
+    pub features: Tensor,
 }
 
 /// Input N×3×H×W → the main head's logits, N×C×h×w: those of [`Network::forward`] by [`Statistics::Running`] but for rounding,
@@ -84,6 +86,9 @@ pub trait Network {
     fn predictor(&self) -> Predictor<'_> {
         Box::new(|x| no_grad(|| self.forward(x, Statistics::Running, None).main))
     }
+
+    /// Pixels per cell of its deepest map, a side: images whose sides are multiples of it are covered by whole cells.
+    fn feature_stride(&self) -> i64;
 
     /// The smallest side of an image that it can see, in pixels.
     fn smallest_side(&self) -> i64 {

@@ -1,4 +1,4 @@
-//! SGD and Adam, operation by operation like PyTorch's plain loops (`torch/optim/sgd.py`, `adam.py`), and the schedule.
+//! SGD, Adam and AdamW, operation by operation like PyTorch's plain loops (`torch/optim/sgd.py`, `adam.py`), and schedules.
 //!
 //! tch has both, but keeps their momentum inside C++ where it can't be saved, which resuming bit-identically requires. They
 //! know named parameters and gradients; losses and the time of a step are the loop's concern.
@@ -11,6 +11,33 @@ use crate::network::{Parameter, RateGroup};
 /// DeepLab's "poly" schedule: base · (1 − i/max)^power, for iteration i = 0, 1, …, max.
 pub fn polynomial(base: f64, iteration: u64, max: u64, power: f64) -> f64 {
     base * (1.0 - iteration as f64 / max as f64).powf(power)
+}
+
+/// A polynomial schedule that begins slowly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    /// The rate at iteration 0, but for the warm-up.
+    pub base: f64,
+    /// The iteration at which it would reach 0.
+    pub max: u64,
+    /// The polynomial's exponent.
+    pub power: f64,
+    /// How many iterations the warm-up takes; 0: none.
+    pub warmup: u64,
+    /// The share of the rate at which the warm-up begins.
+    pub warmup_ratio: f64,
+}
+
+impl Schedule {
+    /// The rate of an iteration, from 0. During the warm-up the *decaying* rate is multiplied by a factor that grows linearly to
+    /// 1 (mmcv 1.3.7, `hooks/lr_updater.py`, `warmup = "linear"`), not a constant one.
+    pub fn at(self, iteration: u64) -> f64 {
+        let rate = polynomial(self.base, iteration, self.max, self.power);
+        if iteration >= self.warmup {
+            return rate;
+        }
+        rate * (1.0 - (1.0 - iteration as f64 / self.warmup as f64) * (1.0 - self.warmup_ratio))
+    }
 }
 
 /// The learning rates of one step.
@@ -38,6 +65,9 @@ pub trait Optimizer {
 
     /// Updates the parameters with their gradients. A parameter without a gradient stays, without decay.
     fn step(&mut self, rates: Rates);
+
+    /// Scales all gradients down so that their common Euclidean norm is at most `largest`, as PyTorch's `clip_grad_norm_`.
+    fn clip(&mut self, largest: f64);
 
     /// Shallow copies of the live state by name, for saving, or for copying into on resume.
     fn state(&self) -> Vec<(String, Tensor)>;
@@ -118,6 +148,10 @@ impl Optimizer for Sgd {
         });
     }
 
+    fn clip(&mut self, largest: f64) {
+        clip(&self.parameters, largest);
+    }
+
     fn state(&self) -> Vec<(String, Tensor)> {
         named("momentum", &self.parameters, &self.buffers).collect()
     }
@@ -131,10 +165,30 @@ impl Optimizer for Sgd {
     }
 }
 
-/// Adam (arXiv 1412.6980) with ε = 1e-8 and no weight decay, as the released code's discriminators use it.
+/// Weight decay of [`Adam`] that is no part of the gradient (arXiv 1711.05101): w ← w·(1 − rate·decay) before the step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecoupledDecay {
+    /// How strongly.
+    pub decay: f64,
+    /// Parameters of the body that have one of these in their names aren't decayed: `norm` in DAFormer's configuration. Heads
+    /// are decayed whatever their names, and so are all biases.
+    pub exempt: Vec<String>,
+}
+
+impl DecoupledDecay {
+    fn of(&self, parameter: &Parameter) -> f64 {
+        let is_exempt =
+            parameter.group == RateGroup::Body && self.exempt.iter().any(|part| parameter.name.contains(part));
+        if is_exempt { 0.0 } else { self.decay }
+    }
+}
+
+/// Adam (arXiv 1412.6980) with ε = 1e-8: without weight decay, as the released code's discriminators use it, or with a decoupled
+/// one, as AdamW.
 pub struct Adam {
     parameters: Vec<Parameter>,
     betas: (f64, f64),
+    decay: Option<DecoupledDecay>,
     steps: u64,
     first: Vec<Tensor>,
     second: Vec<Tensor>,
@@ -146,7 +200,12 @@ impl Adam {
     /// `betas`: decay of the first and of the second moment. `repeats` is only for SGD and ignored here.
     pub fn new(parameters: Vec<Parameter>, betas: (f64, f64)) -> Adam {
         let (first, second) = (zeros_like(&parameters), zeros_like(&parameters));
-        Adam { parameters, betas, steps: 0, first, second }
+        Adam { parameters, betas, decay: None, steps: 0, first, second }
+    }
+
+    /// AdamW.
+    pub fn decoupled(parameters: Vec<Parameter>, betas: (f64, f64), decay: DecoupledDecay) -> Adam {
+        Adam { decay: Some(decay), ..Adam::new(parameters, betas) }
     }
 }
 
@@ -166,6 +225,10 @@ impl Optimizer for Adam {
                 if !gradient.defined() {
                     continue;
                 }
+                let decay = self.decay.as_ref().map_or(0.0, |decay| decay.of(p));
+                if decay != 0.0 {
+                    let _ = p.tensor.g_mul_scalar_(1.0 - rates.of(p.group) * decay);
+                }
                 let _ = m.lerp_(&gradient, 1.0 - beta1);
                 let _ = v.g_mul_scalar_(beta2);
                 let _ = v.addcmul_(&(&gradient * (1.0 - beta2)), &gradient);
@@ -173,6 +236,10 @@ impl Optimizer for Adam {
                 let _ = p.tensor.addcdiv_(&(&*m * (-rates.of(p.group) / correction1)), &bottom);
             }
         });
+    }
+
+    fn clip(&mut self, largest: f64) {
+        clip(&self.parameters, largest);
     }
 
     fn state(&self) -> Vec<(String, Tensor)> {
@@ -196,6 +263,20 @@ fn slope(parameter: &Tensor, gradient: &Tensor, decay: f64, times: f64) -> Tenso
         decay => (parameter * decay).g_add_(gradient),
     };
     if times == 1.0 { slope } else { slope * times }
+}
+
+fn clip(parameters: &[Parameter], largest: f64) {
+    no_grad(|| {
+        let gradients: Vec<Tensor> = parameters.iter().map(|p| p.tensor.grad()).filter(Tensor::defined).collect();
+        let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
+        if norms.is_empty() {
+            return;
+        }
+        let factor = (largest / (Tensor::stack(&norms, 0).norm() + 1e-6)).clamp_max(1.0);
+        for mut gradient in gradients {
+            let _ = gradient.g_mul_(&factor);
+        }
+    });
 }
 
 fn zero_grad(parameters: &mut [Parameter]) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use intrada_ml::data::decode::Orientation;
 use intrada_ml::data::label::{Encoding, LabelMap, Otherwise};
+use intrada_ml::data::margins::Margins;
 use intrada_ml::data::pass::Pass;
 use intrada_ml::data::scenes::{self, Style};
 use intrada_ml::data::source::{self, LabelUse, Source};
@@ -33,7 +34,7 @@ impl Work {
     /// The whole data set of this role.
     pub(crate) fn source(&self, role: &str) -> Result<Source, Failure> {
         match self.dataset(role)? {
-            job::Dataset::Files { samples, size, map, encoding, orientation, .. } => {
+            job::Dataset::Files { samples, size, map, encoding, orientation, margins, .. } => {
                 let samples = samples.iter().map(|sample| source::Sample {
                     name: sample.name.clone(),
                     image: as_planned(&sample.image),
@@ -47,6 +48,7 @@ impl Work {
                     label_map: Some(label_map),
                     encoding,
                     orientation: photograph_orientation(*orientation),
+                    margins: image_margins(*margins),
                 })
             }
             job::Dataset::Scenes { part, .. } => {
@@ -58,7 +60,7 @@ impl Work {
 
     /// Part of the data set of this role, in the order of the part's names.
     pub(crate) fn part(&self, role: &str, part: Part) -> Result<Source, Failure> {
-        let job::Dataset::Files { samples, size, orientation, .. } = self.dataset(role)? else {
+        let job::Dataset::Files { samples, size, orientation, margins, .. } = self.dataset(role)? else {
             return self.scenes(role, Some(part.names), part.labels);
         };
         let by_name: HashMap<&str, &job::Sample> =
@@ -72,13 +74,15 @@ impl Work {
             Ok(source::Sample { name: name.clone(), image: as_planned(&sample.image), label: label.transpose()? })
         };
         let samples = part.names.iter().map(sample).collect::<Result<_, _>>()?;
+        let margins = if part.labels.is_some() { Margins::default() } else { image_margins(*margins) };
         // Pseudo-labels already hold classes: the data set's map and encoding apply only to its own labels.
         let orientation = photograph_orientation(*orientation);
-        Ok(Source::Files { samples, size: pixels(*size), label_map: None, encoding: Encoding::Index, orientation })
+        let (size, encoding) = (pixels(*size), Encoding::Index);
+        Ok(Source::Files { samples, size, label_map: None, encoding, orientation, margins })
     }
 
     fn scenes(&self, role: &str, only: Option<Vec<String>>, labels: Option<PathBuf>) -> Result<Source, Failure> {
-        let job::Dataset::Scenes { style, seed, count, size, .. } = self.dataset(role)? else {
+        let job::Dataset::Scenes { style, seed, count, size, margins, .. } = self.dataset(role)? else {
             unreachable!("the caller has matched the format");
         };
         Ok(Source::Scenes {
@@ -87,6 +91,8 @@ impl Work {
             first: 0,
             count: (*count).into(),
             only,
+            // The margins concern what has no labels from a file.
+            margins: if labels.is_some() { Margins::default() } else { image_margins(*margins) },
             labels,
             size: pixels(Some(*size)),
         })
@@ -154,6 +160,12 @@ fn photograph_orientation(orientation: dataset::Orientation) -> Orientation {
         dataset::Orientation::Ignore => Orientation::Ignore,
         dataset::Orientation::Apply => Orientation::Apply,
     }
+}
+
+fn image_margins(margins: dataset::Margins) -> Margins {
+    let dataset::Margins { top, bottom, left, right } = margins;
+    let [top, bottom, left, right] = [top, bottom, left, right].map(|pixels| pixels as usize);
+    Margins { top, bottom, left, right }
 }
 
 fn pixels(size: Option<[u32; 2]>) -> Option<[usize; 2]> {

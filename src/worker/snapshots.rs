@@ -107,7 +107,14 @@ mod tests {
     use crate::work::tests::empty_job;
 
     fn work(folder: &Path) -> Work {
-        let scenes = Dataset::Scenes { style: "target".into(), part: "all".into(), seed: 1, count: 9, size: [32, 16] };
+        let scenes = Dataset::Scenes {
+            style: "target".into(),
+            part: "all".into(),
+            seed: 1,
+            count: 9,
+            size: [32, 16],
+            margins: Default::default(),
+        };
         let job = Job { datasets: [("target".to_owned(), scenes)].into(), ..empty_job(folder) };
         Work::new(job, Device::Cpu, Arc::default())
     }

@@ -7,8 +7,9 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use intrada_ml::adapt::{
-    self, AdaptError, Adversary, Control, DiscriminatorInit, GeneratorOptimizer, Init, LevelWeights, Method, Outcome,
-    Precision, Progress, Settings, Terms,
+    self, AdaptError, Adversary, Augmentation, Companions, Control, DiscriminatorInit, FeatureDistance,
+    GeneratorOptimizer, Given, Init, LevelWeights, Masked, MaskedImages, Mean, Method, Mixed, Outcome, Precision,
+    Progress, Settings, Teacher, Terms, Warmup,
 };
 use intrada_ml::checkpoint::{Member, Restored};
 use intrada_ml::cpu;
@@ -19,7 +20,7 @@ use intrada_ml::data::source::{LabelUse, Source};
 use intrada_ml::data::{Batches, DataError};
 use intrada_ml::equations::Gan;
 use intrada_ml::network::Network;
-use intrada_ml::optim::Repeats;
+use intrada_ml::optim::{DecoupledDecay, Repeats};
 use intrada_runner::exec::job::{Event, iterations_kept};
 use intrada_runner::kind::losses::LOSSES;
 use serde::Deserialize;
@@ -53,8 +54,13 @@ struct Parameters {
     head_factor: f64,
     momentum: Option<f64>,
     weight_decay: Option<f64>,
+    no_decay: Option<Vec<String>>,
     parameter_repeats: Option<Repeats>,
     betas: Option<(f64, f64)>,
+    warmup_iterations: u64,
+    warmup_ratio: f64,
+    clip_gradient: Option<f64>,
+    cross_entropy_mean: Mean,
     segmentation_weight: f64,
     segmentation_weight_aux: f64,
     entropy_weight: Option<f64>,
@@ -65,6 +71,23 @@ struct Parameters {
     discriminator_betas: Option<(f64, f64)>,
     gan: Option<Gan>,
     discriminator_width: Option<i64>,
+    mixed: bool,
+    mixed_weight: Option<f64>,
+    masked: bool,
+    masked_images: Option<MaskedImages>,
+    masked_block: Option<i64>,
+    masked_ratio: Option<f64>,
+    masked_weight: Option<f64>,
+    teacher: bool,
+    teacher_alpha: Option<f64>,
+    teacher_threshold: Option<f64>,
+    strong_colour_probability: Option<f64>,
+    strong_colour_strength: Option<f64>,
+    strong_blur_probability: Option<f64>,
+    strong_blur_sigma: Option<(f64, f64)>,
+    feature_distance: bool,
+    feature_distance_weight: Option<f64>,
+    feature_distance_share: Option<f64>,
     flip: bool,
     crop: Option<[usize; 2]>,
     colour_jitter: f32,
@@ -78,6 +101,7 @@ struct Parameters {
 enum Optimizer {
     Sgd,
     Adam,
+    AdamW,
 }
 
 /// Trains on `source`, which has labels, and adapts to `target`, of which none are read.
@@ -91,6 +115,8 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     if let Some(set) = cpu::instruction_set() {
         notes.insert("instruction_set".to_owned(), over_attempts(&work.job.slot, &set));
     }
+    let companions = Beside::build(work, &parameters)?;
+    let given = choices(work)?;
     let labels = LabelUse::Required { classes: work.class_count()? };
     let open_source = |from: u64| open(&parameters, source, labels, Side::Source, from);
     let open_target = |from: u64| match target {
@@ -99,13 +125,16 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     };
     let run = adapt::Run {
         network: network.as_ref(),
+        companions: companions.borrowed(),
+        normalization: parameters.model.arch.normalization(),
+        given: given.as_ref(),
         source: &open_source,
         target: target.map(|_| &open_target as adapt::Open),
         discriminator_init: discriminator_init(work),
         slot: &work.job.slot,
         staging: &work.job.staging,
     };
-    let settings = settings(&parameters);
+    let settings = settings(work, &parameters)?;
     let (normalization, kind) = (parameters.model.arch.normalization(), parameters.precision.kind());
     let subject = Subject { name: &work.job.stage, network: network.as_ref(), normalization, kind };
     let mut looks = Looks {
@@ -141,8 +170,11 @@ pub(crate) fn try_weights(work: &Work) -> Result<(), Failure> {
     if let Some(init) = init(work, parameters.init_part) {
         load(work, &parameters.model, &init, network.as_ref())?;
     }
+    if work.optional_file("weights").is_some() && work.optional_file("model.init").is_some() {
+        reference(work, &parameters)?;
+    }
     if let Some(init) = discriminator_init(work) {
-        adapt::try_discriminators(network.as_ref(), &settings(&parameters), &init)?;
+        adapt::try_discriminators(network.as_ref(), &settings(work, &parameters)?, &init)?;
     }
     Ok(())
 }
@@ -168,6 +200,15 @@ fn advised(error: AdaptError) -> Failure {
         AdaptError::LossNotFinite { .. } | AdaptError::StateNotFinite { .. } => {
             Failure::advised(error.to_string(), "running it again gives the same error; try a lower `learning_rate`")
         }
+        AdaptError::PartialCells { stride, .. } => Failure::advised(
+            error.to_string(),
+            format!(
+                "set a `crop` or a `size` with sides that are multiples of {stride}, or `feature_distance = false`"
+            ),
+        ),
+        AdaptError::UnlikeSizes { .. } => {
+            Failure::advised(error.to_string(), "set a `crop` in the training, or the same `size` for both data sets")
+        }
         AdaptError::Batch { source: DataError::Changed(_), .. } => error.into(),
         AdaptError::Batch { source: DataError::Io { .. }, .. } => Failure::advised(error.to_string(), CHANGED_BACK),
         AdaptError::Batch { .. } => Failure::advised(
@@ -190,7 +231,44 @@ fn load(work: &Work, model: &Model, init: &Init, network: &dyn Network) -> Resul
     model.checked(work, file, || init.load(network))
 }
 
-/// Weights of another training win over the model's own `init`; the runner sends only one of them.
+/// The networks beside the one that is trained, where the terms need them.
+struct Beside {
+    teacher: Option<Box<dyn Network>>,
+    reference: Option<Box<dyn Network>>,
+}
+
+impl Beside {
+    fn build(work: &Work, parameters: &Parameters) -> Result<Beside, Failure> {
+        let kind = parameters.precision.kind();
+        let teacher = parameters.teacher.then(|| parameters.model.fresh(work, parameters.seed, kind)).transpose()?;
+        let reference = parameters.feature_distance.then(|| reference(work, parameters)).transpose()?;
+        Ok(Beside { teacher, reference })
+    }
+
+    fn borrowed(&self) -> Companions<'_> {
+        Companions { teacher: self.teacher.as_deref(), reference: self.reference.as_deref() }
+    }
+}
+
+/// The network as its model begins, whatever this training begins with.
+fn reference(work: &Work, parameters: &Parameters) -> Result<Box<dyn Network>, Failure> {
+    let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
+    let init = Init::Pretrained(work.file("model.init")?, parameters.init_part.unwrap_or_default());
+    load(work, &parameters.model, &init, network.as_ref())?;
+    Ok(network)
+}
+
+/// Choices that another program made, for comparisons.
+fn choices(work: &Work) -> Result<Option<Given>, Failure> {
+    let Some(file) = work.optional_file("choices") else { return Ok(None) };
+    let bytes = file.read()?;
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        let path = file.path().display();
+        Failure::advised(format!("{path} isn't a file of choices: {error}"), "docs/paper.md shows one")
+    })
+}
+
+/// Weights of another training win over the model's own `init`, which is sent beside them only for a feature distance.
 fn init(work: &Work, member: Option<Member>) -> Option<Init> {
     let weights = work.optional_file("weights").map(Init::Weights);
     let pretrained = |file| Init::Pretrained(file, member.unwrap_or_default());
@@ -232,8 +310,9 @@ fn open(
 /// Of each stream. The batches are the same for any number; two keep ahead of a training step on a CPU.
 const LOADER_THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
 
-fn settings(parameters: &Parameters) -> Settings {
-    Settings {
+fn settings(work: &Work, parameters: &Parameters) -> Result<Settings, Failure> {
+    let betas = parameters.betas.unwrap_or((0.9, 0.999));
+    Ok(Settings {
         iterations: parameters.iterations,
         schedule_iterations: parameters.schedule_iterations,
         power: parameters.power,
@@ -245,23 +324,48 @@ fn settings(parameters: &Parameters) -> Settings {
                 weight_decay: parameters.weight_decay.unwrap_or(5e-4),
                 repeats: parameters.parameter_repeats.unwrap_or_default(),
             },
-            Optimizer::Adam => GeneratorOptimizer::Adam { betas: parameters.betas.unwrap_or((0.9, 0.999)) },
+            Optimizer::Adam => GeneratorOptimizer::Adam { betas },
+            Optimizer::AdamW => GeneratorOptimizer::AdamW {
+                betas,
+                decay: DecoupledDecay {
+                    decay: parameters.weight_decay.unwrap_or(0.01),
+                    exempt: parameters.no_decay.clone().unwrap_or_default(),
+                },
+            },
         },
+        warmup: Warmup { iterations: parameters.warmup_iterations, ratio: parameters.warmup_ratio },
+        clip: parameters.clip_gradient,
         segmentation: LevelWeights { main: parameters.segmentation_weight, aux: parameters.segmentation_weight_aux },
-        terms: terms(parameters),
+        mean: parameters.cross_entropy_mean,
+        terms: terms(parameters, things(work, parameters)?),
         precision: parameters.precision,
         seed: parameters.seed,
         checkpoint_every: parameters.checkpoint_every,
+    })
+}
+
+/// The classes whose features stay near those of `init`.
+fn things(work: &Work, parameters: &Parameters) -> Result<Vec<i64>, Failure> {
+    let things = work.things();
+    if parameters.feature_distance && things.is_empty() {
+        return Err(Failure::advised(
+            "no class is a thing, and the feature distance is taken where things are",
+            "name the classes that are in `things` of `[pipeline]`, or set `feature_distance = false`",
+        ));
     }
+    Ok(things)
 }
 
 /// The method's terms, with the job's numbers in the place of the papers'.
-fn terms(parameters: &Parameters) -> Terms {
+fn terms(parameters: &Parameters, things: Vec<i64>) -> Terms {
     let level = |main: Option<f64>, aux: Option<f64>, or: LevelWeights| LevelWeights {
         main: main.unwrap_or(or.main),
         aux: aux.unwrap_or(or.aux),
     };
-    let Terms { entropy, adversary } = parameters.method.terms();
+    // The runner says of each further term whether the training has it, whatever its method is.
+    let Terms { entropy, adversary, .. } = parameters.method.terms();
+    let (teacher, masked, augmentation) = (Teacher::default(), Masked::default(), Augmentation::default());
+    let distance = FeatureDistance::default();
     Terms {
         entropy: entropy.map(|or| level(parameters.entropy_weight, parameters.entropy_weight_aux, or)),
         adversary: adversary.map(|or| Adversary {
@@ -272,6 +376,28 @@ fn terms(parameters: &Parameters) -> Terms {
             betas: parameters.discriminator_betas.unwrap_or(or.betas),
             width: parameters.discriminator_width.unwrap_or(or.width),
         }),
+        teacher: parameters.teacher.then(|| Teacher {
+            alpha: parameters.teacher_alpha.unwrap_or(teacher.alpha),
+            threshold: parameters.teacher_threshold.unwrap_or(teacher.threshold),
+            mixed: parameters.mixed.then(|| Mixed { weight: parameters.mixed_weight.unwrap_or(1.0) }),
+        }),
+        masked: parameters.masked.then(|| Masked {
+            images: parameters.masked_images.unwrap_or(masked.images),
+            block: parameters.masked_block.unwrap_or(masked.block),
+            ratio: parameters.masked_ratio.unwrap_or(masked.ratio),
+            weight: parameters.masked_weight.unwrap_or(masked.weight),
+        }),
+        feature_distance: parameters.feature_distance.then(|| FeatureDistance {
+            weight: parameters.feature_distance_weight.unwrap_or(distance.weight),
+            least: parameters.feature_distance_share.unwrap_or(distance.least),
+            things,
+        }),
+        augmentation: Augmentation {
+            strength: parameters.strong_colour_strength.unwrap_or(augmentation.strength),
+            colour_probability: parameters.strong_colour_probability.unwrap_or(augmentation.colour_probability),
+            blur_probability: parameters.strong_blur_probability.unwrap_or(augmentation.blur_probability),
+            blur_sigma: parameters.strong_blur_sigma.unwrap_or(augmentation.blur_sigma),
+        },
     }
 }
 

@@ -160,8 +160,15 @@ mod tests {
     use crate::work::tests::empty_job;
 
     fn work(folder: &std::path::Path) -> Work {
-        let scenes = Dataset::Scenes { style: "target".into(), part: "all".into(), seed: 1, count: 2, size: [32, 16] };
-        let class = |name: &str| Class { name: name.to_owned(), colour: [0; 3], rare: false };
+        let scenes = Dataset::Scenes {
+            style: "target".into(),
+            part: "all".into(),
+            seed: 1,
+            count: 2,
+            size: [32, 16],
+            margins: Default::default(),
+        };
+        let class = |name: &str| Class { name: name.to_owned(), colour: [0; 3], rare: false, thing: false };
         let job = Job {
             classes: ["a", "b", "c", "d", "e", "f", "g", "h"].map(class).to_vec(),
             datasets: [(measure::ROLE.to_owned(), scenes)].into(),

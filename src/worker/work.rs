@@ -231,6 +231,12 @@ impl Work {
             .ok_or_else(|| Failure::advised(format!("the pipeline has {classes} classes"), "2 to 254 are supported"))
     }
 
+    /// The indices of the classes that are things, ascending. A stage that asks has them in its key
+    /// ([`ClassFact::Things`](intrada_runner::kind::ClassFact::Things)).
+    pub fn things(&self) -> Vec<i64> {
+        (0..).zip(&self.job.classes).filter(|(_, class)| class.thing).map(|(index, _)| index).collect()
+    }
+
     /// Writes a warning to the stage's log, once, and reports it when weights are tried.
     pub fn warn(&self, text: String) {
         let mut warnings = self.warnings.borrow_mut();
@@ -299,6 +305,14 @@ pub(crate) mod tests {
             attempt: None,
             instruction_set: None,
         }
+    }
+
+    #[test]
+    fn things_are_told_by_their_indices() {
+        let folder = tempfile::tempdir().unwrap();
+        let class = |thing: bool| job::Class { name: String::new(), colour: [0; 3], rare: !thing, thing };
+        let job = Job { classes: [false, true, false, true].map(class).into(), ..empty_job(folder.path()) };
+        assert_eq!(Work::new(job, Device::Cpu, Arc::default()).things(), [1, 3]);
     }
 
     #[test]

@@ -50,6 +50,7 @@ mod resume;
 mod same_bytes;
 mod schema;
 mod segformer;
+mod self_training;
 mod sentences;
 mod shards;
 mod signed;

@@ -71,6 +71,44 @@ pub enum AdaptError {
         /// With the size.
         source: MapTooSmall,
     },
+    /// The feature distance compares whole cells.
+    #[error(
+        "iteration {iteration}: {}{width}×{height} pixels, but the feature distance needs sides that are multiples of {stride}",
+        images(names)
+    )]
+    PartialCells {
+        /// When.
+        iteration: u64,
+        /// The images of the batch.
+        names: Vec<String>,
+        /// Pixels.
+        width: i64,
+        /// Pixels.
+        height: i64,
+        /// Of the network's deepest map.
+        stride: i64,
+    },
+    /// Images of both sides are mixed pixel by pixel.
+    #[error(
+        "iteration {iteration}: source images of {}×{} pixels and target images of {}×{} can't be mixed",
+        source_size[0], source_size[1], target_size[0], target_size[1]
+    )]
+    UnlikeSizes {
+        /// When.
+        iteration: u64,
+        /// Width and height.
+        source_size: [i64; 2],
+        /// Width and height.
+        target_size: [i64; 2],
+    },
+    /// Choices that are given don't fit the batch.
+    #[error("iteration {iteration}: {problem}")]
+    Given {
+        /// When.
+        iteration: u64,
+        /// How they differ.
+        problem: String,
+    },
     /// A loss is infinite or not a number. The step to which it would have led was not taken.
     #[error("iteration {iteration}: loss {loss} is {value}{}; {}", since(before.as_deref()), what_is_left(*kept))]
     LossNotFinite {

@@ -35,11 +35,24 @@ pub enum Loss {
     EntAux,
     /// The same of the main head.
     EntMain,
+    /// Mean distance of the source's features from those of the pretrained network, unweighted. Absent where no cell of the
+    /// batch is a thing.
+    FeatureDistance,
+    /// The share of the batch's target pixels of whose class the teacher is sure, in 0..=1: no loss, but the weight of pixels.
+    Sure,
+    /// Cross-entropy of the auxiliary head on mixed images, weighted by pixel, in nats.
+    MixedAux,
+    /// The same of the main head.
+    MixedMain,
+    /// Cross-entropy of the auxiliary head on masked images, weighted by pixel, in nats.
+    MaskedAux,
+    /// The same of the main head.
+    MaskedMain,
 }
 
 impl Loss {
     /// Every loss, in order.
-    pub const ALL: [Loss; 10] = [
+    pub const ALL: [Loss; 16] = [
         Loss::SegAux,
         Loss::SegMain,
         Loss::AdvAux,
@@ -50,6 +63,12 @@ impl Loss {
         Loss::DMainT,
         Loss::EntAux,
         Loss::EntMain,
+        Loss::FeatureDistance,
+        Loss::Sure,
+        Loss::MixedAux,
+        Loss::MixedMain,
+        Loss::MaskedAux,
+        Loss::MaskedMain,
     ];
 
     /// Its key in `losses.jsonl`.
@@ -65,6 +84,12 @@ impl Loss {
             Loss::DMainT => "d_main_t",
             Loss::EntAux => "ent_aux",
             Loss::EntMain => "ent_main",
+            Loss::FeatureDistance => "feature_distance",
+            Loss::Sure => "sure",
+            Loss::MixedAux => "mixed_aux",
+            Loss::MixedMain => "mixed_main",
+            Loss::MaskedAux => "masked_aux",
+            Loss::MaskedMain => "masked_main",
         }
     }
 }
@@ -178,7 +203,8 @@ mod tests {
         let all: Vec<(Loss, f64)> = Loss::ALL.into_iter().rev().map(|loss| (loss, 0.5)).collect();
         let expected = concat!(
             r#"{"iteration":3,"seg_aux":0.5,"seg_main":0.5,"adv_aux":0.5,"adv_main":0.5,"d_aux_s":0.5,"d_aux_t":0.5,"#,
-            r#""d_main_s":0.5,"d_main_t":0.5,"ent_aux":0.5,"ent_main":0.5,"lr":0.25}"#
+            r#""d_main_s":0.5,"d_main_t":0.5,"ent_aux":0.5,"ent_main":0.5,"feature_distance":0.5,"sure":0.5,"#,
+            r#""mixed_aux":0.5,"mixed_main":0.5,"masked_aux":0.5,"masked_main":0.5,"lr":0.25}"#
         );
         assert_eq!(serde_json::to_string(&row(3, &all)).unwrap(), expected);
         let one = serde_json::to_string(&row(3, &[(Loss::SegMain, 0.5)])).unwrap();

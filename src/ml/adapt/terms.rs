@@ -19,6 +19,12 @@ pub enum Method {
     Advent,
     /// A discriminator sees class probabilities (arXiv 1802.10349).
     AdaptSegNet,
+    /// Self-training on mixed images with a teacher (arXiv 2007.08702), as in DAFormer's released code.
+    Dacs,
+    /// DACS with the feature distance, rare class sampling and a slower teacher (arXiv 2111.14887).
+    DaFormer,
+    /// DAFormer with masked image consistency (arXiv 2212.01322).
+    Mic,
 }
 
 impl Method {
@@ -33,25 +39,67 @@ impl Method {
                 let adversary = Adversary { map: Map::Probabilities, ..Adversary::default() };
                 Terms { adversary: Some(adversary), ..none }
             }
+            Method::Dacs => {
+                let teacher = Teacher { alpha: 0.99, mixed: Some(Mixed::default()), ..Teacher::default() };
+                Terms { teacher: Some(teacher), ..none }
+            }
+            Method::DaFormer => {
+                let teacher = Teacher { mixed: Some(Mixed::default()), ..Teacher::default() };
+                Terms { teacher: Some(teacher), feature_distance: Some(FeatureDistance::default()), ..none }
+            }
+            Method::Mic => Terms { masked: Some(Masked::default()), ..Method::DaFormer.terms() },
+        }
+    }
+
+    /// How the cross-entropy of labelled images is averaged.
+    pub fn mean(self) -> Mean {
+        match self {
+            Method::SourceOnly | Method::MinEnt | Method::Advent | Method::AdaptSegNet => Mean::Labelled,
+            Method::Dacs | Method::DaFormer | Method::Mic => Mean::All,
         }
     }
 }
 
+/// Over which pixels the cross-entropy of labelled images is averaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mean {
+    /// Those with a label: AdvEnt's and IntraDA's.
+    #[default]
+    Labelled,
+    /// All: DAFormer's and MIC's. Void and padding make the loss smaller.
+    All,
+}
+
 /// The terms of a training. Their gradients add up; a term that is `None` costs nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Terms {
     /// The mean entropy of target predictions, with these weights.
     pub entropy: Option<LevelWeights>,
     /// Deceiving discriminators that tell the domains apart.
     pub adversary: Option<Adversary>,
+    /// An average of the network over time, whose predictions are pseudo-labels.
+    pub teacher: Option<Teacher>,
+    /// Predicting what is hidden.
+    pub masked: Option<Masked>,
+    /// Staying near the features of ImageNet.
+    pub feature_distance: Option<FeatureDistance>,
+    /// How the colours of mixed and masked images are changed.
+    pub augmentation: Augmentation,
 }
 
 impl Terms {
     /// Whether a term looks at the target domain.
     pub fn need_target(&self) -> bool {
         // All fields are named, so that a new one is not forgotten here.
-        let Terms { entropy, adversary } = self;
-        entropy.is_some() || adversary.is_some()
+        let Terms { entropy, adversary, teacher: _, masked: _, feature_distance: _, augmentation: _ } = self;
+        entropy.is_some() || adversary.is_some() || self.ask_teacher()
+    }
+
+    /// Whether a term needs the teacher's pseudo-labels. Without, it is an average of weights and nothing else.
+    pub fn ask_teacher(&self) -> bool {
+        let is_target_masked = self.masked.as_ref().is_some_and(|masked| masked.images != MaskedImages::Source);
+        is_target_masked || self.teacher.as_ref().is_some_and(|teacher| teacher.mixed.is_some())
     }
 }
 
@@ -103,21 +151,130 @@ impl Default for Adversary {
     }
 }
 
+/// The mean teacher, and what is learnt from its pseudo-labels beside [`Terms::masked`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Teacher {
+    /// The largest share of its own weights that it keeps in an iteration: 0.999; 0.99 in DACS.
+    pub alpha: f64,
+    /// τ: pixels with at least this probability are sure: 0.968.
+    pub threshold: f64,
+    /// Learning from target images into which parts of source images are pasted.
+    pub mixed: Option<Mixed>,
+}
+
+impl Default for Teacher {
+    fn default() -> Teacher {
+        Teacher { alpha: 0.999, threshold: 0.968, mixed: None }
+    }
+}
+
+/// Cross-entropy on mixed images (DACS).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mixed {
+    /// Of the loss: 1.
+    pub weight: f64,
+}
+
+impl Default for Mixed {
+    fn default() -> Mixed {
+        Mixed { weight: 1.0 }
+    }
+}
+
+/// Random changes of colours and blur (DAFormer, `dacs_transforms.py`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Augmentation {
+    /// Brightness, contrast and saturation by up to this share, hue by up to this part of a turn: 0.2.
+    pub strength: f64,
+    /// How often colours are changed: 0.8. Released as `color_jitter_probability` 0.2, and applied above it.
+    pub colour_probability: f64,
+    /// How often images are blurred: 0.5.
+    pub blur_probability: f64,
+    /// The Gaussian's σ in pixels, from and to: 0.15 and 1.15.
+    pub blur_sigma: (f64, f64),
+}
+
+impl Default for Augmentation {
+    fn default() -> Augmentation {
+        Augmentation { strength: 0.2, colour_probability: 0.8, blur_probability: 0.5, blur_sigma: (0.15, 1.15) }
+    }
+}
+
+/// Masked image consistency (MIC): cross-entropy on images of which patches are hidden.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Masked {
+    /// Which images.
+    pub images: MaskedImages,
+    /// A patch's side in pixels: 32 for crops of 512, 64 for 1024.
+    pub block: i64,
+    /// The probability of each patch to be hidden: 0.7.
+    pub ratio: f64,
+    /// Of the loss: 1.
+    pub weight: f64,
+}
+
+impl Default for Masked {
+    fn default() -> Masked {
+        Masked { images: MaskedImages::Target, block: 32, ratio: 0.7, weight: 1.0 }
+    }
+}
+
+/// Which images are masked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskedImages {
+    /// Those of the target, with the teacher's pseudo-labels and changed colours (`separatetrgaug`).
+    #[default]
+    Target,
+    /// The batch's first of the source with its labels, and its first of the target with its pseudo-labels (`separate`).
+    Both,
+    /// Those of the source, with their labels. It needs no teacher.
+    Source,
+}
+
+/// DAFormer's feature distance to a frozen network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureDistance {
+    /// Of the loss: 0.005.
+    pub weight: f64,
+    /// The share of a cell's pixels that its class must have: 0.75.
+    pub least: f64,
+    /// The classes whose cells count: things, as ImageNet shows them.
+    pub things: Vec<i64>,
+}
+
+impl Default for FeatureDistance {
+    /// With Cityscapes' things.
+    fn default() -> FeatureDistance {
+        FeatureDistance { weight: 0.005, least: 0.75, things: vec![6, 7, 11, 12, 13, 14, 15, 16, 17, 18] }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const METHODS: [Method; 4] = [Method::SourceOnly, Method::MinEnt, Method::Advent, Method::AdaptSegNet];
+    const METHODS: [Method; 7] = [
+        Method::SourceOnly,
+        Method::MinEnt,
+        Method::Advent,
+        Method::AdaptSegNet,
+        Method::Dacs,
+        Method::DaFormer,
+        Method::Mic,
+    ];
 
     #[test]
     fn methods_are_called_as_in_a_pipeline_file() {
         let text = serde_json::to_string(&METHODS).unwrap();
-        assert_eq!(text, r#"["source-only","minent","advent","adaptsegnet"]"#);
+        assert_eq!(text, r#"["source-only","minent","advent","adaptsegnet","dacs","daformer","mic"]"#);
     }
 
     #[test]
     fn every_method_but_source_only_needs_a_target() {
-        assert_eq!(METHODS.map(|method| method.terms().need_target()), [false, true, true, true]);
+        for method in METHODS {
+            assert_eq!(method.terms().need_target(), method != Method::SourceOnly, "{method:?}");
+        }
     }
 
     #[test]

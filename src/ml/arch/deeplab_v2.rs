@@ -81,7 +81,12 @@ impl DeepLabV2 {
 impl Network for DeepLabV2 {
     fn forward(&self, x: &Tensor, statistics: Statistics, _: Option<Draw>) -> Logits {
         let [middle, deep] = self.backbone.forward(x, statistics);
-        Logits { aux: self.aux.as_ref().map(|head| head.forward(&middle)), main: self.main.forward(&deep) }
+        let aux = self.aux.as_ref().map(|head| head.forward(&middle));
+        Logits { aux, main: self.main.forward(&deep), features: deep }
+    }
+
+    fn feature_stride(&self) -> i64 {
+        8
     }
 
     /// Batch normalisation folded, the main head as taps.

@@ -67,6 +67,7 @@ impl TryFrom<i64> for OutputStride {
 /// The network.
 pub struct EfficientNetLite0 {
     classes: i64,
+    output_stride: OutputStride,
     scope: Scope,
     stem: Stem<Normalized>,
     blocks: Vec<Block<Normalized>>,
@@ -90,7 +91,7 @@ impl EfficientNetLite0 {
         let blocks = blocks(&mut scope, output_stride as i64);
         let aux = multi_level.then(|| Aspp::new(&mut scope, "layer5", [112, classes], &DILATIONS, First::Uniform));
         let main = Aspp::new(&mut scope, "layer6", [320, classes], &DILATIONS, First::Uniform);
-        EfficientNetLite0 { classes, scope, stem, blocks, aux, main }
+        EfficientNetLite0 { classes, output_stride, scope, stem, blocks, aux, main }
     }
 }
 
@@ -105,7 +106,11 @@ impl Network for EfficientNetLite0 {
                 aux = self.aux.as_ref().map(|head| head.forward(&x)); // N×C×H/8×W/8 at output stride 8
             }
         }
-        Logits { aux, main: self.main.forward(&x) }
+        Logits { aux, main: self.main.forward(&x), features: x }
+    }
+
+    fn feature_stride(&self) -> i64 {
+        self.output_stride as i64
     }
 
     /// Batch normalisation folded, the main head as taps.

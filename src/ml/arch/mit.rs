@@ -16,6 +16,9 @@ use crate::network::RateGroup;
 /// The smallest side of an image, in pixels: of a smaller one the first stage has no key, as 8×8 of its cells make one.
 pub const SMALLEST_SIDE: i64 = 29;
 
+/// Pixels of the image per cell of the last stage's map, a side.
+pub(crate) const FEATURE_STRIDE: i64 = 32;
+
 /// The published sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {

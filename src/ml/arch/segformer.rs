@@ -14,7 +14,7 @@ use crate::layer::Scope;
 use crate::network::{Logits, Network, Parameter, Statistics};
 
 use super::daformer_head::DaFormerHead;
-use super::mit::{MixTransformer, SMALLEST_SIDE, Size};
+use super::mit::{FEATURE_STRIDE, MixTransformer, SMALLEST_SIDE, Size};
 use super::mmseg_head::MmsegHead;
 use super::segformer_head::SegFormerHead;
 
@@ -96,13 +96,17 @@ impl SegFormer {
 
 impl Network for SegFormer {
     fn forward(&self, x: &Tensor, statistics: Statistics, draw: Option<Draw>) -> Logits {
-        let maps = self.backbone.forward(x, draw);
+        let mut maps = self.backbone.forward(x, draw);
         let main = match &self.head {
             Head::SegFormer(head) => head.forward(&maps, statistics, draw),
             Head::DaFormer(head) => head.forward(&maps, statistics, draw),
             Head::Mmseg(head) => head.forward(&maps, statistics, draw),
         };
-        Logits { aux: None, main }
+        Logits { aux: None, main, features: maps.pop().expect("a Mix Transformer has four stages") }
+    }
+
+    fn feature_stride(&self) -> i64 {
+        FEATURE_STRIDE
     }
 
     fn alignment(&self) -> Alignment {

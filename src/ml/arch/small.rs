@@ -52,9 +52,15 @@ impl Network for Small {
         let middle = self.encoder[2..4].iter().fold(half.shallow_clone(), |x, layer| layer.forward(&x)); // N×32×H/4×W/4
         let deep = self.encoder[4..].iter().fold(middle.shallow_clone(), |x, layer| layer.forward(&x));
         let size = half.size();
+        let features = deep.shallow_clone(); // N×32×H/4×W/4
         let deep = deep.upsample_bilinear2d([size[2], size[3]], true, None, None); // N×32×H/2×W/2
         let fused = self.fuse.forward(&Tensor::cat(&[half, deep], 1)); // N×16×H/2×W/2
-        Logits { aux: self.aux.as_ref().map(|aux| aux.forward(&middle)), main: self.main.forward(&fused) }
+        let aux = self.aux.as_ref().map(|aux| aux.forward(&middle));
+        Logits { aux, main: self.main.forward(&fused), features }
+    }
+
+    fn feature_stride(&self) -> i64 {
+        4
     }
 
     fn classes(&self) -> i64 {

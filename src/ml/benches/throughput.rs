@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use intrada_ml::adapt::{Control, Open, Run, Settings, adapt};
+use intrada_ml::adapt::{Companions, Control, Open, Run, Settings, adapt};
 use intrada_ml::arch::{Arch, Options};
 use intrada_ml::data::{Batch, Batches, DataError};
 use intrada_ml::entropy_inference::infer;
@@ -49,8 +49,17 @@ fn training(network: &dyn Network, repeats: usize) -> Times {
     let [slot, staging] = ["slot", "staging"].map(|name| folder.path().join(name));
     std::fs::create_dir_all(&staging).expect("a folder in it");
     let open: Open = &|_| Ok(Box::new(Noise));
-    let run =
-        Run { network, source: open, target: Some(open), discriminator_init: None, slot: &slot, staging: &staging };
+    let run = Run {
+        network,
+        companions: Companions::default(),
+        normalization: Arch::DeepLabV2ResNet101.normalization(),
+        given: None,
+        source: open,
+        target: Some(open),
+        discriminator_init: None,
+        slot: &slot,
+        staging: &staging,
+    };
     // One more than is measured, so that writing the results is excluded.
     let settings =
         Settings { iterations: repeats as u64 + 2, checkpoint_every: Some(1_000_000), ..Settings::default() };
@@ -73,7 +82,7 @@ impl Batches for Noise {
     fn next_batch(&mut self) -> Result<Batch, DataError> {
         let images = Tensor::rand([1, 3, 256, 512], (Kind::Float, Device::Cpu)) * 255.0 - 116.0;
         let labels = Some(Tensor::randint(CLASSES, [1, 256, 512], (Kind::Int64, Device::Cpu)));
-        Ok(Batch { images, labels, names: vec!["noise".to_owned()] })
+        Ok(Batch { images, labels, inside: None, names: vec!["noise".to_owned()] })
     }
 }
 

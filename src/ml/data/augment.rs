@@ -42,7 +42,7 @@ impl Augment {
         }
     }
 
-    /// The changed sample. Image and label are flipped and cropped alike; only the image's colours change. The name is for
+    /// The changed sample. Image, label and what is inside the margins are flipped and cropped alike; only the image's colours change. The name is for
     /// the message.
     ///
     /// # Errors
@@ -62,7 +62,11 @@ impl Augment {
         if self.jitter > 0.0 {
             colours.apply(&mut image, stream);
         }
-        Ok(Example { image, label: example.label.as_ref().map(|label| cut(label, corner, crop, flip)) })
+        Ok(Example {
+            image,
+            label: example.label.as_ref().map(|label| cut(label, corner, crop, flip)),
+            inside: example.inside.map(|inside| inside.cut(corner, crop, flip)),
+        })
     }
 }
 
@@ -116,6 +120,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     use super::*;
+    use crate::data::margins::Margins;
     use crate::data::random::Purpose;
     use crate::data::raster::Index;
 
@@ -123,7 +128,7 @@ mod tests {
     fn example() -> Example {
         let label = Index::new(7, 5, (0..35).collect());
         let image = Rgb::new(7, 5, label.bytes().iter().flat_map(|&value| [value, 100, 200]).collect());
-        Example { image, label: Some(label) }
+        Example { image, label: Some(label), inside: None }
     }
 
     fn apply(augment: Augment, seed: u64) -> Example {
@@ -138,6 +143,28 @@ mod tests {
             let red: Vec<u8> = changed.image.pixels().iter().map(|pixel| pixel[0]).collect();
             let label = changed.label.unwrap();
             prop_assert_eq!(red, label.bytes());
+        }
+
+        #[test]
+        fn what_is_inside_the_margins_of_the_whole_image_stays_so_in_every_part_of_it(
+            seed in any::<u64>(), flip: bool, crop in (1usize..8, 1usize..6),
+            margins in (0usize..4, 0usize..3, 0usize..3, 0usize..4),
+        ) {
+            let margins = Margins { left: margins.0, top: margins.1, bottom: margins.2, right: margins.3 };
+            let inside = margins.inside([7, 5]);
+            prop_assert_eq!(inside.is_some(), margins.left + margins.right < 7 && margins.top + margins.bottom < 5);
+            let Some(inside) = inside else { return Ok(()) };
+            // The label is the mask of the whole image, cut pixel by pixel.
+            let mut mask = Vec::new();
+            inside.append([7, 5], &mut mask);
+            let label = Index::new(7, 5, mask.iter().map(|&inside| u8::from(inside)).collect());
+            let whole = Example { label: Some(label), inside: Some(inside), ..example() };
+            let augment = Augment { flip, crop: Some([crop.0, crop.1]), jitter: 0.0 };
+            let part = augment.apply("x", &whole, &mut Stream::at(seed, Purpose::Augment, 0, 0)).unwrap();
+            let mut mask = Vec::new();
+            part.inside.unwrap().append([crop.0, crop.1], &mut mask);
+            let (mask, label): (Vec<u8>, _) = (mask.into_iter().map(u8::from).collect(), part.label.unwrap());
+            prop_assert_eq!(mask, label.bytes());
         }
 
         #[test]

@@ -59,6 +59,7 @@ pub struct Loader {
 struct Prepared {
     images: Vec<f32>,
     labels: Option<Vec<i64>>,
+    inside: Option<Vec<bool>>,
     names: Vec<String>,
     /// Width and height.
     size: [usize; 2],
@@ -91,8 +92,9 @@ impl Batches for Loader {
         let count = prepared.names.len() as i64;
         let images = Tensor::from_slice(&prepared.images).view([count, 3, height, width]);
         let labels = prepared.labels.map(|labels| Tensor::from_slice(&labels).view([count, height, width]));
+        let inside = prepared.inside.map(|inside| Tensor::from_slice(&inside).view([count, height, width]));
         debug_assert_eq!(images.kind(), Kind::Float);
-        Ok(Batch { images, labels, names: prepared.names })
+        Ok(Batch { images, labels, inside, names: prepared.names })
     }
 }
 
@@ -110,6 +112,7 @@ impl Preparation {
         let samples = self.visits.of(iteration);
         let mut images = Vec::new();
         let mut labels: Option<Vec<i64>> = None;
+        let mut inside: Option<Vec<bool>> = None;
         let mut size = None;
         for (position, &sample) in samples.iter().enumerate() {
             let stored = self.memory.get(sample, || self.reader.read_resized(sample, self.settings.labels))?;
@@ -129,9 +132,12 @@ impl Preparation {
             if let Some(label) = example.label {
                 labels.get_or_insert_default().extend(label.bytes().iter().map(|&class| i64::from(class)));
             }
+            if let Some(area) = example.inside {
+                area.append(first_size, inside.get_or_insert_default());
+            }
         }
         let names = samples.iter().map(|&sample| self.reader.name(sample).to_owned()).collect();
-        Ok(Prepared { images, labels, names, size: size.expect("a batch has at least one sample") })
+        Ok(Prepared { images, labels, inside, names, size: size.expect("a batch has at least one sample") })
     }
 }
 

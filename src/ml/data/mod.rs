@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use tch::Tensor;
 
+use self::margins::Margins;
 use crate::input_file::{Changed, ReadError};
 
 pub mod augment;
@@ -19,6 +20,7 @@ pub mod encode;
 mod input;
 pub mod label;
 pub mod loader;
+pub mod margins;
 pub mod order;
 pub mod pass;
 mod prefetch;
@@ -35,6 +37,8 @@ pub struct Batch {
     pub images: Tensor,
     /// `N×H×W`, int64, class indices, 255 = ignore; none if the loader ignores labels.
     pub labels: Option<Tensor>,
+    /// `N×H×W`, bool, whether a pixel lies inside the margins of its data set; none if that has no margins.
+    pub inside: Option<Tensor>,
     /// The names of the `N` samples, in order.
     pub names: Vec<String>,
 }
@@ -168,6 +172,16 @@ pub enum DataError {
         size: [usize; 2],
         /// Width and height of the crop.
         crop: [usize; 2],
+    },
+    /// An image that is all margin.
+    #[error("the margins of the data set leave no pixel of image {image}, which is {}x{}: {margins}", size[0], size[1])]
+    AllMargin {
+        /// The sample's name.
+        image: String,
+        /// Its width and height.
+        size: [usize; 2],
+        /// The data set's margins.
+        margins: Margins,
     },
     /// A name that can't be a file's path relative to a folder.
     #[error("{name:?} cannot name an image: {reason}")]

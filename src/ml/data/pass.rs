@@ -132,6 +132,7 @@ fn prepare(reader: &Reader, input: &Input, sample: usize, labels: LabelUse) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::margins::Margins;
     use crate::data::scenes::{self, Style};
     use crate::network::ChannelOrder;
 
@@ -147,6 +148,7 @@ mod tests {
             only: None,
             labels: None,
             size: Some([64, 32]),
+            margins: Margins::default(),
         };
         let threads = NonZeroUsize::new(3).unwrap();
         let pass = Pass::open(&source, &PLAIN, LabelUse::Required { classes: 8 }, threads).unwrap();

@@ -19,6 +19,14 @@ pub enum Purpose {
     Scene = 3,
     /// The severity of a synthetic target scene: (index, 0).
     Severity = 4,
+    /// Which classes of a source image are pasted into a target image: (iteration, position in the batch).
+    Paste = 5,
+    /// How the colours of mixed images are changed: (iteration, 0 for what the batch shares, else position + 1).
+    MixedColours = 6,
+    /// Which patches of an image are masked: (iteration, position in the batch).
+    Mask = 7,
+    /// How the colours of masked images are changed: as of [`Purpose::MixedColours`].
+    MaskedColours = 8,
 }
 
 /// A stream of random numbers.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::decode::Orientation;
 use super::label::{Encoding, LabelMap};
+use super::margins::{Inside, Margins};
 use super::raster::{Index, Rgb};
 use super::scenes::{self, Style};
 use super::{DataError, decode, label, resize};
@@ -47,6 +48,9 @@ pub enum Source {
         /// How the images' orientation tags are handled. Labels have none.
         #[serde(default)]
         orientation: Orientation,
+        /// Pixels at the edges of the resized images that are outside, see [`Batch::inside`](super::Batch::inside).
+        #[serde(default)]
+        margins: Margins,
     },
     /// Synthetic scenes, see [`scenes`].
     Scenes {
@@ -68,6 +72,9 @@ pub enum Source {
         /// Like for files.
         #[serde(default)]
         size: Option<[usize; 2]>,
+        /// Like for files.
+        #[serde(default)]
+        margins: Margins,
     },
 }
 
@@ -91,6 +98,8 @@ pub struct Example {
     pub image: Rgb,
     /// Class indices; none if labels are ignored.
     pub label: Option<Index>,
+    /// What is inside the margins, once resized; none if the data set has none.
+    pub inside: Option<Inside>,
 }
 
 /// A data set whose list has been checked. Files are opened only when read.
@@ -100,6 +109,7 @@ pub struct Reader {
     label_table: Option<[u8; 256]>,
     encoding: Encoding,
     orientation: Orientation,
+    margins: Margins,
 }
 
 struct Entry {
@@ -121,7 +131,7 @@ impl Reader {
     /// [`DataError::Settings`], [`DataError::BadName`], [`DataError::NameClash`].
     pub fn new(source: &Source) -> Result<Self, DataError> {
         let (entries, size, label_map, encoding, orientation) = match source {
-            Source::Files { samples, size, label_map, encoding, orientation } => {
+            Source::Files { samples, size, label_map, encoding, orientation, .. } => {
                 (samples.iter().map(Entry::of_files).collect(), *size, label_map.as_ref(), *encoding, *orientation)
             }
             Source::Scenes { size, .. } => (scene_entries(source)?, *size, None, Encoding::Index, Orientation::Ignore),
@@ -130,7 +140,8 @@ impl Reader {
             return Err(DataError::Settings(format!("a size of {size:?} holds no pixel")));
         }
         let label_table = label_map.map(LabelMap::table).transpose()?;
-        let reader = Self { entries, size, label_table, encoding, orientation };
+        let (Source::Files { margins, .. } | Source::Scenes { margins, .. }) = *source;
+        let reader = Self { entries, size, label_table, encoding, orientation, margins };
         if reader.entries.is_empty() {
             return Err(DataError::Settings("a data set without samples".to_owned()));
         }
@@ -163,21 +174,36 @@ impl Reader {
             LabelUse::Ignored => None,
             LabelUse::Required { classes } => Some(self.read_label(entry, classes)?),
         };
-        Ok(Example { image, label })
+        Ok(Example { image, label, inside: None })
     }
 
-    /// A sample at the size of the data set.
+    /// A sample at the size of the data set, with what its margins leave.
     ///
     /// # Errors
-    /// As [`Reader::read`], and [`DataError::SizeMismatch`] if no size is set and the label has another size than its image.
+    /// As [`Reader::read`], [`DataError::SizeMismatch`] if no size is set and the label has another size than its image, and
+    /// [`DataError::AllMargin`].
     pub fn read_resized(&self, sample: usize, labels: LabelUse) -> Result<Example, DataError> {
-        let Example { image, label } = self.read(sample, labels)?;
+        let example = self.at_size(sample, self.read(sample, labels)?)?;
+        let size = example.image.size();
+        let inside = (!self.margins.is_none()).then(|| self.margins.inside(size)).map(|inside| {
+            inside.ok_or_else(|| DataError::AllMargin {
+                image: self.name(sample).to_owned(),
+                size,
+                margins: self.margins,
+            })
+        });
+        Ok(Example { inside: inside.transpose()?, ..example })
+    }
+
+    fn at_size(&self, sample: usize, example: Example) -> Result<Example, DataError> {
+        let Example { image, label, inside } = example;
         let mismatch = label.as_ref().filter(|label| label.size() != image.size());
         match (self.size, mismatch) {
             (Some(_), _) => {
-                Ok(Example { image: self.resized(&image), label: label.map(|label| self.resized_label(label)) })
+                let label = label.map(|label| self.resized_label(label));
+                Ok(Example { image: self.resized(&image), label, inside })
             }
-            (None, None) => Ok(Example { image, label }),
+            (None, None) => Ok(Example { image, label, inside }),
             (None, Some(label)) => Err(DataError::SizeMismatch {
                 image: self.name(sample).to_owned(),
                 image_size: image.size(),
@@ -305,7 +331,16 @@ mod tests {
     use crate::data::label::Otherwise;
 
     fn scenes_of(count: u64, only: Option<Vec<String>>, labels: Option<PathBuf>) -> Source {
-        Source::Scenes { style: Style::Target, seed: 3, first: 10, count, only, labels, size: None }
+        Source::Scenes {
+            style: Style::Target,
+            seed: 3,
+            first: 10,
+            count,
+            only,
+            labels,
+            size: None,
+            margins: Margins::default(),
+        }
     }
 
     fn files(samples: Vec<Sample>, size: Option<[usize; 2]>) -> Source {
@@ -316,6 +351,7 @@ mod tests {
             label_map: Some(label_map),
             encoding: Encoding::Index,
             orientation: Orientation::Ignore,
+            margins: Margins::default(),
         }
     }
 
@@ -368,7 +404,7 @@ mod tests {
         let reader = Reader::new(&scenes_of(3, only, Some(folder.path().to_owned()))).unwrap();
         assert_eq!((reader.len(), reader.name(0)), (1, "scene-00011"));
         let example = reader.read_resized(0, LABELS).unwrap();
-        assert_eq!(example, Example { image: scenes::scene(Style::Target, 3, 11).0, label: Some(label) });
+        assert_eq!(example, Example { image: scenes::scene(Style::Target, 3, 11).0, label: Some(label), inside: None });
         let error = Reader::new(&scenes_of(1, Some(vec!["scene-00011".to_owned()]), None)).err().unwrap();
         assert!(error.to_string().contains("not one of the data set's scenes"), "{error}");
     }
@@ -403,7 +439,7 @@ mod tests {
             r#"{"format":"files","samples":[{"name":"a","image":"i.png"}],"size":[8,4],"label_map":{"pairs":[[7,0]]}}"#,
         )
         .unwrap();
-        let Source::Files { samples, size, label_map, encoding, orientation: Orientation::Ignore } = source else {
+        let Source::Files { samples, size, label_map, encoding, orientation: Orientation::Ignore, .. } = source else {
             panic!("files")
         };
         assert_eq!((samples[0].label.as_ref(), size, encoding), (None, Some([8, 4]), Encoding::Index));

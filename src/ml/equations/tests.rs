@@ -118,3 +118,69 @@ fn golden_images_give_the_golden_maps_and_scores() {
         close(mean_entropy_nats(&p).double_value(&[0]), image["mean_entropy_eq4_nats"].as_f64().unwrap(), 1e-5);
     }
 }
+
+#[test]
+fn void_makes_the_cross_entropy_of_all_pixels_smaller_and_that_of_labelled_ones_not() {
+    let logits = Tensor::from_slice(&[1.0f64, -0.5, 0.25, 2.0, 0.0, 1.5]).view([1, 3, 1, 2]);
+    let all = Tensor::from_slice(&[0i64, 2]).view([1, 1, 2]);
+    let half = Tensor::from_slice(&[0i64, IGNORE]).view([1, 1, 2]);
+    let value = |loss: Tensor| loss.double_value(&[]);
+    assert!((value(cross_entropy_of_all(&logits, &all, None)) - value(cross_entropy(&logits, &all))).abs() < 1e-15);
+    assert!(
+        (value(cross_entropy_of_all(&logits, &half, None)) - value(cross_entropy(&logits, &half)) / 2.0).abs() < 1e-15
+    );
+    let weights = Tensor::from_slice(&[0.5f64, 7.0]).view([1, 1, 2]);
+    let weighted = value(cross_entropy_of_all(&logits, &half, Some(&weights)));
+    assert!((weighted - value(cross_entropy(&logits, &half)) / 4.0).abs() < 1e-15);
+}
+
+#[test]
+fn the_share_of_sure_pixels_is_of_the_whole_batch_and_counts_margins() {
+    // Softmax of (x, 0) is above 0.9 for x = 3, and 0.73 for x = 1.
+    let logits = Tensor::from_slice(&[3.0f64, 1.0, 0.0, 0.0, 3.0, 3.0, 0.0, 0.0]).view([2, 2, 1, 2]);
+    let inside = Tensor::from_slice(&[0i64, 1, 1, 1]).view([2, 1, 2]).to_kind(Kind::Bool);
+    let pseudo = pseudo_labels(&logits, 0.9, Some(&inside));
+    assert_eq!(pseudo.share.double_value(&[]), 0.75);
+    let weights = Vec::<f64>::try_from(pseudo.weights.flatten(0, -1)).unwrap();
+    assert_eq!(weights, [0.0, 0.75, 0.75, 0.75], "the unsure pixel has the weight of all");
+    assert_eq!(Vec::<i64>::try_from(pseudo.labels.flatten(0, -1)).unwrap(), [0; 4]);
+}
+
+#[test]
+fn golden_cells_have_the_class_that_fills_them() {
+    let Some((folder, golden)) = crate::golden::modern::vectors() else { return };
+    let tensors = crate::golden::modern::stored(&folder);
+    let labels = tensors["unit.cells.label"].to_kind(Kind::Int64).unsqueeze(0);
+    for side in [16, 32] {
+        let theirs = tensors[&format!("unit.cells.result_{side}")].to_kind(Kind::Int64);
+        let least = golden["train"]["config"]["fd_min_ratio"].as_f64().unwrap();
+        let ours = label_cells(&labels, [64 / side, 96 / side], 19, least).squeeze_dim(0);
+        assert_eq!(ours, theirs, "cells of {side}");
+    }
+}
+
+#[test]
+fn a_teacher_begins_as_a_copy_and_keeps_more_of_itself_in_each_step_up_to_its_largest_share() {
+    assert_eq!([0, 1, 3].map(|k| teacher_keeps(k, 0.999)), [0.0, 0.5, 0.75]);
+    let Some((_, golden)) = crate::golden::modern::vectors() else { return };
+    for (iteration, alpha) in golden["units"]["alpha_0.999"].as_object().unwrap() {
+        let (ours, theirs) = (teacher_keeps(iteration.parse().unwrap(), 0.999), alpha.as_f64().unwrap());
+        assert!((ours - theirs).abs() <= 1e-12, "{iteration}: {ours} instead of {theirs}");
+    }
+}
+
+#[test]
+fn a_feature_distance_without_a_cell_is_absent_and_equal_features_have_no_slope() {
+    let features = Tensor::arange(8, (Kind::Double, Device::Cpu)).view([1, 2, 2, 2]).set_requires_grad(true);
+    let reference = features.detach();
+    let cells = |values: &[i64]| Tensor::from_slice(values).view([1, 2, 2]).to_kind(Kind::Bool);
+    assert!(feature_distance(&features, &reference, &cells(&[0, 0, 0, 0])).is_none());
+    let same = feature_distance(&features, &reference, &cells(&[1, 1, 1, 1])).unwrap();
+    same.backward();
+    assert_eq!(same.double_value(&[]), 0.0);
+    assert_eq!(features.grad(), features.zeros_like());
+    // Both channels of the last cell differ by 3 and 4.
+    let moved = &reference + Tensor::from_slice(&[0.0f64, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 4.0]).view([1, 2, 2, 2]);
+    let distance = |chosen: &[i64]| feature_distance(&reference, &moved, &cells(chosen)).unwrap().double_value(&[]);
+    assert_eq!([distance(&[0, 0, 0, 1]), distance(&[1, 0, 0, 1])], [5.0, 2.5]);
+}

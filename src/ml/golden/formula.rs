@@ -32,6 +32,24 @@ pub fn seeded_unit(name: &str, seed: u64) -> impl Iterator<Item = f32> {
     })
 }
 
+/// A tensor's values in the vectors of modern networks. All arithmetic is in single precision, operation by operation.
+pub fn modern_values(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
+    let unit = seeded_unit(name, seed).take(shape.iter().product());
+    let scaled = |factor: f32| move |u: f32| u * factor;
+    let gain = if name.ends_with("conv_seg.weight") || name.ends_with("linear_pred.weight") { 6.0 } else { 1.0 };
+    match *shape {
+        [_, input, height, width] => {
+            let factor = ((6.0 / (input * height * width) as f64).sqrt() * gain) as f32;
+            unit.map(scaled(factor)).collect()
+        }
+        [_, input] => unit.map(scaled((3.0 / input as f64).sqrt() as f32)).collect(),
+        _ if name.ends_with("running_var") => unit.map(|u| 1.0 + 0.5 * u.abs()).collect(),
+        _ if name.ends_with("running_mean") => unit.map(scaled(0.1)).collect(),
+        _ if name.ends_with("weight") => unit.map(|u| 1.0 + 0.2 * u).collect(),
+        _ => unit.map(scaled(0.1)).collect(),
+    }
+}
+
 /// The first values of a tensor; `name` begins with `g.`, `d_aux.` or `d_main.`. All arithmetic is in single precision,
 /// operation by operation: training amplifies last bits until they show.
 pub fn values(name: &str, shape: &[usize]) -> Vec<f32> {

@@ -8,6 +8,7 @@ use super::{close, formula, network, vectors};
 use crate::checkpoint;
 use crate::data::decode::Orientation;
 use crate::data::label::Encoding;
+use crate::data::margins::Margins;
 use crate::data::pass::Pass;
 use crate::data::source::{LabelUse, Sample, Source};
 use crate::entropy_inference::infer;
@@ -58,6 +59,7 @@ fn golden_images_give_pytorchs_logits_maps_and_scores() {
         label_map: None,
         encoding: Encoding::Index,
         orientation: Orientation::Ignore,
+        margins: Margins::default(),
     };
     let frames = Pass::open(&source, &arch.normalization(), LabelUse::Ignored, NonZeroUsize::MIN).unwrap();
     assert_eq!(frames.samples(), images.len());

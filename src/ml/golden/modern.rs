@@ -1,7 +1,8 @@
 //! Inference with SegFormers: logits and sizes of an independent PyTorch program.
 //!
 //! Their weights are another function of the names than those of the older vectors, with another seed.
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -12,28 +13,11 @@ use crate::arch::{Arch, Options};
 use crate::checkpoint;
 use crate::network::{Network, Statistics};
 
+mod training;
+
 /// The first numbers of a name, in [−1, 1).
 pub(crate) fn unit(name: &str, count: i64, seed: u64) -> Vec<f32> {
     formula::seeded_unit(name, seed).take(count as usize).collect()
-}
-
-/// A tensor's values. All arithmetic is in single precision, operation by operation.
-fn values(name: &str, shape: &[i64], seed: u64) -> Vec<f32> {
-    let count: i64 = shape.iter().product();
-    let unit = unit(name, count, seed).into_iter();
-    let scaled = |factor: f32| move |u: f32| u * factor;
-    let gain = if name.ends_with("conv_seg.weight") || name.ends_with("linear_pred.weight") { 6.0 } else { 1.0 };
-    match *shape {
-        [_, input, height, width] => {
-            let factor = ((6.0 / (input * height * width) as f64).sqrt() * gain) as f32;
-            unit.map(scaled(factor)).collect()
-        }
-        [_, input] => unit.map(scaled((3.0 / input as f64).sqrt() as f32)).collect(),
-        _ if name.ends_with("running_var") => unit.map(|u| 1.0 + 0.5 * u.abs()).collect(),
-        _ if name.ends_with("running_mean") => unit.map(scaled(0.1)).collect(),
-        _ if name.ends_with("weight") => unit.map(|u| 1.0 + 0.2 * u).collect(),
-        _ => unit.map(scaled(0.1)).collect(),
-    }
 }
 
 /// A SegFormer with the weights of the formula; `arch` is `b0` to `b5`. It drops nothing.
@@ -46,7 +30,8 @@ pub(crate) fn network(
     let (arch, network) = untouched((arch, head), classes, kind);
     for (key, tensor) in network.state() {
         if tensor.kind() != Kind::Int64 {
-            let values = Tensor::from_slice(&values(&format!("{prefix}{key}"), &tensor.size(), seed));
+            let shape: Vec<usize> = tensor.size().iter().map(|&side| side as usize).collect();
+            let values = Tensor::from_slice(&formula::modern_values(&format!("{prefix}{key}"), &shape, seed));
             no_grad(|| tensor.shallow_clone().copy_(&values.view(&tensor.size()[..])));
         }
     }
@@ -62,13 +47,18 @@ fn untouched((arch, head): (&str, &str), classes: i64, kind: Kind) -> (Arch, Box
 }
 
 /// `golden_modern.json`, and its folder; none, with a note, if it is absent.
-fn vectors() -> Option<(PathBuf, Value)> {
+pub(crate) fn vectors() -> Option<(PathBuf, Value)> {
     let folder = formula::folder(env!("CARGO_MANIFEST_DIR"))?.join("modern");
     let Ok(text) = std::fs::read_to_string(folder.join("golden_modern.json")) else {
         eprintln!("skipped: there are no vectors of modern networks in {}", folder.display());
         return None;
     };
     Some((folder, serde_json::from_str(&text).unwrap()))
+}
+
+/// The tensors beside it.
+pub(crate) fn stored(folder: &Path) -> HashMap<String, Tensor> {
+    checkpoint::read(&folder.join("golden_modern.safetensors")).unwrap().tensors.into_iter().collect()
 }
 
 const SEED: u64 = 41;

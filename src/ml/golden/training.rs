@@ -1,7 +1,7 @@
 //! Three steps of training DeepLab-v2 on ResNet-50, by each method: every loss, and every tensor afterwards.
 //!
-//! Double precision decides. In single precision PyTorch itself differs between one thread and two: batch statistics over
-//! maps this small amplify rounding, so the third step is only compared roughly.
+//! Double precision decides. In single precision PyTorch itself differs between one thread and two, and between CPUs: batch
+//! statistics over maps this small amplify rounding, so the second and third step are only compared roughly.
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use tch::{Kind, Tensor};
 
 use super::{close, formula, network, vectors};
 use crate::adapt::{
-    Adversary, Control, DiscriminatorInit, GeneratorOptimizer, LevelWeights, Method, Outcome, Precision, Run, Settings,
-    Terms, adapt,
+    Adversary, Companions, Control, DiscriminatorInit, GeneratorOptimizer, LevelWeights, Method, Outcome, Precision,
+    Run, Settings, Terms, adapt,
 };
 use crate::arch::Arch;
 use crate::checkpoint;
@@ -19,6 +19,7 @@ use crate::data::augment::Augment;
 use crate::data::decode::Orientation;
 use crate::data::label::Encoding;
 use crate::data::loader::{self, Loader};
+use crate::data::margins::Margins;
 use crate::data::order::Order;
 use crate::data::source::{LabelUse, Sample, Source};
 use crate::data::{Batches, DataError};
@@ -57,7 +58,7 @@ fn three_steps_of_each_method_in_single_precision_follow_pytorch_as_far_as_it_fo
     let released = train["methods_released"].as_object().unwrap().iter();
     for (name, theirs, repeats) in plain.chain(released.map(|(name, run)| (name, run, Repeats::Released))) {
         let ours = three_steps(&folder, &golden, name, Precision::Float32, repeats);
-        compare_losses(&ours.losses, &theirs["losses"], [1e-5, 2e-3, 0.1]);
+        compare_losses(&ours.losses, &theirs["losses"], [1e-5, 1e-2, 0.1]);
     }
 }
 
@@ -109,6 +110,9 @@ fn three_steps(folder: &Path, golden: &Value, name: &str, precision: Precision, 
     let adversarial = settings.terms.adversary.is_some();
     let run = Run {
         network: network.as_ref(),
+        companions: Companions::default(),
+        normalization: arch.normalization(),
+        given: None,
         source: &source,
         target: Some(&target),
         discriminator_init: adversarial.then_some(DiscriminatorInit::Together((&discriminators).into())),
@@ -138,7 +142,7 @@ fn settings(config: &Value, name: &str, precision: Precision, repeats: Repeats) 
         "adaptsegnet" => Method::AdaptSegNet,
         _ => Method::Advent,
     };
-    let Terms { entropy, adversary } = method.terms();
+    let Terms { entropy, adversary, .. } = method.terms();
     let adversary = adversary.map(|adversary| Adversary { weights: level("adv"), rate: number("lr_d"), ..adversary });
     Settings {
         iterations: 3,
@@ -151,7 +155,7 @@ fn settings(config: &Value, name: &str, precision: Precision, repeats: Repeats) 
             repeats,
         },
         segmentation: level("seg"),
-        terms: Terms { entropy: entropy.map(|_| level("ent")), adversary },
+        terms: Terms { entropy: entropy.map(|_| level("ent")), adversary, ..Terms::default() },
         precision,
         ..Settings::default()
     }
@@ -181,6 +185,7 @@ fn images(folder: &Path, arch: Arch, role: &'static str) -> impl Fn(u64) -> Resu
         label_map: None,
         encoding: Encoding::Index,
         orientation: Orientation::Ignore,
+        margins: Margins::default(),
     };
     move |start_iteration| {
         let labels = if role == "source" { LabelUse::Required { classes: 19 } } else { LabelUse::Ignored };

@@ -166,3 +166,58 @@ fn state_is_named_after_its_parameters() {
     assert_eq!(names(&*make(true, &problem)), ["first.a", "first.b", "second.a", "second.b"]);
     assert_eq!(make(true, &problem).state()[0].1, Tensor::zeros([3], (Kind::Double, Device::Cpu)));
 }
+
+#[test]
+fn a_warm_up_multiplies_the_decaying_rate_as_mmcv_does() {
+    let schedule = Schedule { base: 6e-5, max: 40_000, power: 1.0, warmup: 1500, warmup_ratio: 1e-6 };
+    // As logged by DAFormer's users, to their five digits.
+    assert!((schedule.at(49) - 1.9577e-6).abs() < 5e-11 && (schedule.at(99) - 3.9503e-6).abs() < 5e-11);
+    assert_eq!(schedule.at(1500), polynomial(6e-5, 1500, 40_000, 1.0));
+    assert_eq!(Schedule { warmup: 0, ..schedule }.at(0), 6e-5);
+    let Some((_, golden)) = crate::golden::modern::vectors() else { return };
+    for (iteration, rate) in golden["units"]["lr_6e-5_40000_1500"].as_object().unwrap() {
+        let (ours, theirs) = (schedule.at(iteration.parse().unwrap()), rate.as_f64().unwrap());
+        assert!((ours - theirs).abs() <= 1e-12 * theirs, "{iteration}: {ours} instead of {theirs}");
+    }
+}
+
+#[test]
+fn decoupled_decay_shrinks_a_parameter_by_its_rate_and_spares_named_ones_of_the_body_only() {
+    let value = |name: &str, group, decay| {
+        let tensor = Tensor::from_slice(&[2.0f64]).set_requires_grad(true);
+        let parameter = Parameter { name: name.to_owned(), tensor: tensor.shallow_clone(), group, repeats: 1 };
+        let decay = DecoupledDecay { decay, exempt: vec!["norm".to_owned()] };
+        let mut adam = Adam::decoupled(vec![parameter], (0.9, 0.999), decay);
+        // A gradient of 0 moves nothing by itself.
+        (&tensor * 0.0).sum(Kind::Double).backward();
+        adam.step(Rates { body: 0.1, head: 0.5 });
+        tensor.double_value(&[0])
+    };
+    assert_eq!(value("block.mlp.weight", RateGroup::Body, 0.25), 2.0 * (1.0 - 0.1 * 0.25));
+    assert_eq!(value("block.mlp.bias", RateGroup::Body, 0.25), 2.0 * (1.0 - 0.1 * 0.25));
+    assert_eq!(value("block.norm1.weight", RateGroup::Body, 0.25), 2.0);
+    assert_eq!(value("head.norm.weight", RateGroup::Head, 0.25), 2.0 * (1.0 - 0.5 * 0.25));
+    assert_eq!(value("block.mlp.weight", RateGroup::Body, 0.0), 2.0);
+}
+
+proptest! {
+    #[test]
+    fn clipping_keeps_the_direction_and_bounds_the_norm_of_all_gradients_together(
+        a in prop::collection::vec(-5.0f64..5.0, 3),
+        b in prop::collection::vec(-5.0f64..5.0, 2),
+        largest in 0.1f64..20.0,
+    ) {
+        let problem = Problem::new();
+        let mut sgd = Sgd::new(problem.parameters(1), 0.0, 0.0, Repeats::Once);
+        ((&problem.a * Tensor::from_slice(&a)).sum(Kind::Double) + (&problem.b * Tensor::from_slice(&b)).sum(Kind::Double)).backward();
+        sgd.clip(largest);
+        let clipped: Vec<f64> = Tensor::cat(&[problem.a.grad(), problem.b.grad()], 0).try_into().unwrap();
+        let before = [a, b].concat();
+        let norm = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let factor = (largest / (norm(&before) + 1e-6)).min(1.0);
+        for (clipped, before) in clipped.iter().zip(&before) {
+            prop_assert!((clipped - before * factor).abs() < 1e-12);
+        }
+        prop_assert!(norm(&clipped) <= largest);
+    }
+}

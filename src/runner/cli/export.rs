@@ -94,6 +94,12 @@ fn absent(stage: &Stage, typed: &str) -> Option<String> {
     }
     let of_kind = stage.kind.outputs.iter().find(|output| output.name == typed);
     Some(match of_kind.and_then(|output| output.only) {
+        Some(only) if typed == "teacher" => {
+            format!(
+                "`{name}` has no teacher; set its `{} = true` and run it, or export the network itself: `{name}`",
+                only.key
+            )
+        }
         Some(only) if of_kind.is_some_and(|output| output.by_name) => format!(
             "`{name}` has no best network, as it has no labelled images to choose one on; set its `{}` and run it, or export the \
              last network: `{name}`",

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
 use crate::digest::FileDigest;
-use crate::kind::dataset::{Encoding, Orientation};
+use crate::kind::dataset::{Encoding, Margins, Orientation};
 
 pub use items::{Items, Known, Part, made_on};
 
@@ -140,6 +140,9 @@ pub struct Class {
     pub colour: [u8; 3],
     /// Counted by the ranking's normalisation.
     pub rare: bool,
+    /// A thing (a car), not stuff (road).
+    #[serde(default)]
+    pub thing: bool,
 }
 
 /// A data set as an explicit list: the runner knows where files lie, the worker how to decode them.
@@ -162,6 +165,9 @@ pub enum Dataset {
         /// Which decoder of JPEG files it takes, where an image is one: a finding about such an image is about its pixels.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         jpeg: Option<u32>,
+        /// What the stage ignores at the edges of each resized image.
+        #[serde(default, skip_serializing_if = "Margins::is_none")]
+        margins: Margins,
     },
     /// Procedural road scenes, painted when they are needed.
     Scenes {
@@ -175,6 +181,9 @@ pub enum Dataset {
         count: u32,
         /// Width and height in pixels.
         size: [u32; 2],
+        /// Like for files.
+        #[serde(default, skip_serializing_if = "Margins::is_none")]
+        margins: Margins,
     },
 }
 
@@ -212,6 +221,13 @@ pub enum Input {
 }
 
 impl Dataset {
+    /// Gives it other margins than before; a data set has none unless its stage heeds them.
+    pub fn set_margins(&mut self, wanted: Margins) {
+        match self {
+            Dataset::Files { margins, .. } | Dataset::Scenes { margins, .. } => *margins = wanted,
+        }
+    }
+
     /// The number of its samples; of scenes, of which a part may be left out, at most.
     pub fn len_at_most(&self) -> usize {
         match self {

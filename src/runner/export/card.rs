@@ -12,7 +12,7 @@ use super::provenance;
 use super::seeds::Repeated;
 use super::subject::{Found, Network};
 use crate::kind::model::ARCHS;
-use crate::kind::{KeySpec, Presence, Role};
+use crate::kind::{KeySpec, Role};
 use crate::measures::plural;
 use crate::pipeline::{InputSource, Parameter, Stage, Value};
 use crate::results::compare::Spread;
@@ -185,11 +185,7 @@ fn parameters(network: &Network<'_>) -> String {
 
 /// The default of a parameter, if its value differs. Always given for the seed.
 fn differs(stage: &Stage, parameter: &Parameter) -> Option<String> {
-    let default = match key_of(stage, parameter)?.presence {
-        Presence::Default(literal) => Some(Value::from(literal)),
-        Presence::OfPipeline | Presence::Required | Presence::Optional => None,
-    };
-    match default {
+    match key_of(stage, parameter)?.default_where(|only| stage.meets(&only)).map(Value::from) {
         Some(default) if default == parameter.value => None,
         Some(default) => Some(inline(&default.canonical())),
         None => Some("–".to_owned()),

@@ -5,8 +5,8 @@
 
 use super::{ClassFact, KeySpec, Kind, Only, OutputRole, OutputSpec, Runs, ValueType};
 
-const NETWORK: Only = Only { key: "part", is: &["network", "teacher"] };
-const BACKBONE: Only = Only { key: "part", is: &["backbone"] };
+const NETWORK: Only = Only::is("part", &["network", "teacher"]);
+const BACKBONE: Only = Only::is("part", &["backbone"]);
 
 pub(super) const KIND: Kind = Kind {
     name: "checkpoint-import",

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeySpec, Literal, Only, ValueType, Variant};
+use super::{KeySpec, Literal, MAX_SIDE, Only, ValueType, Variant};
 
 /// How the pixels of a label encode its values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,35 @@ impl Orientation {
     }
 }
 
-const TARGET: Only = Only { key: "style", is: &["target"] };
+/// Pixels at the edges of an image that a training ignores where it learns from pseudo-labels of its own teacher: at the edges
+/// of Cityscapes' images are the car's bonnet and distortion. Counted in the resized image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Margins {
+    /// Rows at the top.
+    pub top: u32,
+    /// Rows at the bottom.
+    pub bottom: u32,
+    /// Columns at the left.
+    pub left: u32,
+    /// Columns at the right.
+    pub right: u32,
+}
+
+impl Margins {
+    /// Whether there are none, the default.
+    pub fn is_none(&self) -> bool {
+        *self == Margins::default()
+    }
+
+    /// Each that isn't 0, by its key.
+    pub fn set(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let Margins { top, bottom, left, right } = *self;
+        let all = [(MARGIN_TOP, top), (MARGIN_BOTTOM, bottom), (MARGIN_LEFT, left), (MARGIN_RIGHT, right)];
+        all.into_iter().filter(|(_, pixels)| *pixels > 0).map(|(key, pixels)| (key.name, pixels))
+    }
+}
+
+const TARGET: Only = Only::is("style", &["target"]);
 
 const MAP: KeySpec = KeySpec::new(
     "map",
@@ -67,6 +95,25 @@ const ORIENTATION: KeySpec = KeySpec::new(
 )
 .or_text("ignore");
 
+const MARGIN_TOP: KeySpec = margin(
+    "margin_top",
+    "rows at the top of each image, once resized, whose pseudo-labels a training with a teacher ignores, if this is its target; \
+     DAFormer: 15 for Cityscapes at 1024 × 512, HRDA: 30 at 2048 × 1024",
+);
+const MARGIN_BOTTOM: KeySpec = margin(
+    "margin_bottom",
+    "the same at the bottom; DAFormer: 120 for Cityscapes at 1024 × 512, HRDA: 240 at 2048 × 1024",
+);
+const MARGIN_LEFT: KeySpec = margin("margin_left", "the same for columns at the left; HRDA: 30 at 2048 × 1024");
+const MARGIN_RIGHT: KeySpec = margin("margin_right", "the same at the right; HRDA: 30 at 2048 × 1024");
+
+/// The margins of every format.
+const MARGINS: &[KeySpec] = &[MARGIN_TOP, MARGIN_BOTTOM, MARGIN_LEFT, MARGIN_RIGHT];
+
+const fn margin(name: &'static str, doc: &'static str) -> KeySpec {
+    KeySpec::new(name, ValueType::Integer { min: 0, max: MAX_SIDE }, doc).or_integer(0)
+}
+
 const SPLIT: KeySpec = KeySpec::new("split", ValueType::Choice(&["train", "val", "test"]), "the split to use");
 
 /// Every format, by the value of `format`.
@@ -83,12 +130,12 @@ pub const FORMATS: &[Variant] = &[
             SIZE,
             ORIENTATION,
             MAP,
-        ]],
+        ], MARGINS],
     },
     Variant {
         name: "cityscapes",
         summary: "Cityscapes with fine annotations: `leftImg8bit/` and, if labels are read, the label ids of `gtFine/`.",
-        keys: &[&[ROOT, SPLIT, LIST, SIZE]],
+        keys: &[&[ROOT, SPLIT, LIST, SIZE], MARGINS],
     },
     Variant {
         name: "gta5",
@@ -105,12 +152,12 @@ pub const FORMATS: &[Variant] = &[
             )
             .or_text("known")
             .origin("IAST, issue 2"),
-        ]],
+        ], MARGINS],
     },
     Variant {
         name: "synthia",
         summary: "SYNTHIA-RAND-CITYSCAPES: `RGB/` and the 16-bit labels of `GT/LABELS/`, with the class in the first channel.",
-        keys: &[&[ROOT, LIST, SIZE]],
+        keys: &[&[ROOT, LIST, SIZE], MARGINS],
     },
     Variant {
         name: "synscapes",
@@ -125,12 +172,12 @@ pub const FORMATS: &[Variant] = &[
             .or_text("rgb"),
             LIST,
             SIZE,
-        ]],
+        ], MARGINS],
     },
     Variant {
         name: "camvid",
         summary: "CamVid in the layout of the SegNet tutorial: `train/` and `trainannot/`, with the classes `camvid-11`.",
-        keys: &[&[ROOT, SPLIT, LIST, SIZE]],
+        keys: &[&[ROOT, SPLIT, LIST, SIZE], MARGINS],
     },
     Variant {
         name: "scenes",
@@ -155,6 +202,6 @@ pub const FORMATS: &[Variant] = &[
             ),
             KeySpec::new("count", ValueType::Integer { min: 1, max: 1_000_000 }, "number of scenes"),
             KeySpec::new("size", ValueType::Size, "`[width, height]` in pixels").or(Literal::Size([128, 64])),
-        ]],
+        ], MARGINS],
     },
 ];

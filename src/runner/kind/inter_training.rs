@@ -2,7 +2,7 @@
 //!
 //! Defines only its own keys, two data sets; the keys of the loop are in `training`.
 
-use super::training::{self, ADAPTING};
+use super::training::{self, ADAPTING, FEATURE_DISTANCE};
 use super::{ClassFact, KeySpec, Kind, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
@@ -30,7 +30,7 @@ pub(super) const KIND: Kind = Kind {
     exactly_one: &[],
     computes: true,
     revised: &[],
-    classes: &[ClassFact::Count],
+    classes: &[ClassFact::Count, ClassFact::Things(FEATURE_DISTANCE)],
     outputs: training::OUTPUTS,
     items: None,
     runs: Runs::Worker,

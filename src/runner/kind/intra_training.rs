@@ -3,7 +3,7 @@
 //! Defines only its own keys: pseudo-labels and a list. The loop is that of `inter-training`, hence the same other keys. Its
 //! images are those of the data set behind the lists, which `pipeline` finds, so that it can't be named wrongly.
 
-use super::training::{self, ADAPTING};
+use super::training::{self, ADAPTING, FEATURE_DISTANCE};
 use super::{ClassFact, KeySpec, Kind, OutputRole, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
@@ -27,7 +27,7 @@ pub(super) const KIND: Kind = Kind {
     exactly_one: &[],
     computes: true,
     revised: &[],
-    classes: &[ClassFact::Count],
+    classes: &[ClassFact::Count, ClassFact::Things(FEATURE_DISTANCE)],
     outputs: training::OUTPUTS,
     items: None,
     runs: Runs::Worker,

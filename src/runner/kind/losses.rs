@@ -38,6 +38,8 @@ const SEGMENTATION: &str = "segmentation loss";
 const ADVERSARIAL: &str = "adversarial loss of the generator";
 const DISCRIMINATOR: &str = "loss of the discriminator";
 const ENTROPY: &str = "entropy loss";
+const SELF_TRAINING: &str = "loss on mixed images";
+const MASKING: &str = "loss on masked images";
 const NATS: &str = "nats";
 const GAN: &str = "nats; with `gan = \"ls\"` a squared distance";
 
@@ -53,9 +55,25 @@ pub const LOSSES: &[LossSpec] = &[
     LossSpec::new("d_main_t", D_T, GAN, DISCRIMINATOR, Level::Main).in_progress(),
     LossSpec::new("ent_aux", "mean entropy of target predictions", "0 to 1", ENTROPY, Level::Aux),
     LossSpec::new("ent_main", "mean entropy of target predictions", "0 to 1", ENTROPY, Level::Main).in_progress(),
+    LossSpec::new("feature_distance", DISTANCE, "unweighted", "feature distance", Level::Main),
+    LossSpec::new(
+        "sure",
+        "share of target pixels of whose class the teacher is sure",
+        "0 to 1",
+        "sure pixels",
+        Level::Main,
+    )
+    .in_progress(),
+    LossSpec::new("mixed_aux", MIXED, NATS, SELF_TRAINING, Level::Aux),
+    LossSpec::new("mixed_main", MIXED, NATS, SELF_TRAINING, Level::Main).in_progress(),
+    LossSpec::new("masked_aux", MASKED, NATS, MASKING, Level::Aux),
+    LossSpec::new("masked_main", MASKED, NATS, MASKING, Level::Main),
 ];
 
 const ADV: &str = "the discriminator's loss on target maps, judged as source: what the generator minimises";
+const DISTANCE: &str = "mean distance of the features of things from those of `init`; absent where a batch shows none";
+const MIXED: &str = "cross-entropy on mixed images, weighted by pixel";
+const MASKED: &str = "cross-entropy on masked images, weighted by pixel";
 const D_S: &str = "the discriminator's loss on source maps, halved";
 const D_T: &str = "the discriminator's loss on target maps, halved";
 

@@ -91,6 +91,8 @@ pub enum ClassFact {
     Rare,
     /// Their colours.
     Colours,
+    /// Which of them are things, in the key of a stage that meets this condition and of no other.
+    Things(Only),
 }
 
 /// Where a stage runs.
@@ -133,6 +135,8 @@ pub struct KeySpec {
     pub origin: &'static str,
     /// Whether it can change a result.
     pub role: Role,
+    /// Other defaults, each under a condition on keys that stand before this one; the first whose condition holds counts.
+    pub defaults: &'static [(Only, Literal)],
     /// Whether it was added later. Its default value then enters no key, so that older results are still found.
     pub added: bool,
 }
@@ -141,7 +145,7 @@ impl KeySpec {
     /// A required key that always applies and can change a result; the methods below change that.
     pub const fn new(name: &'static str, value_type: ValueType, doc: &'static str) -> KeySpec {
         let (presence, role) = (Presence::Required, Role::Meaning);
-        KeySpec { name, value_type, presence, only: None, doc, origin: "", role, added: false }
+        KeySpec { name, value_type, presence, only: None, doc, origin: "", role, defaults: &[], added: false }
     }
 
     const fn optional(mut self) -> KeySpec {
@@ -175,6 +179,11 @@ impl KeySpec {
         self
     }
 
+    const fn or_where(mut self, defaults: &'static [(Only, Literal)]) -> KeySpec {
+        self.defaults = defaults;
+        self
+    }
+
     const fn only(mut self, only: Only) -> KeySpec {
         self.only = Some(only);
         self
@@ -193,6 +202,17 @@ impl KeySpec {
     const fn execution(mut self) -> KeySpec {
         self.role = Role::Execution;
         self
+    }
+}
+
+impl KeySpec {
+    /// The default in a table of which `holds` knows the conditions that hold.
+    pub fn default_where(&self, holds: impl Fn(Only) -> bool) -> Option<Literal> {
+        let own = match self.presence {
+            Presence::Default(literal) => Some(literal),
+            Presence::Required | Presence::Optional | Presence::OfPipeline => None,
+        };
+        self.defaults.iter().find(|(only, _)| holds(*only)).map(|(_, literal)| *literal).or(own)
     }
 }
 
@@ -337,21 +357,43 @@ pub enum Literal {
     Texts(&'static [&'static str]),
 }
 
-/// The condition of a key or an output: another key is present, or has one of some values.
+/// The condition of a key or an output: another key is present, or has one of some values; perhaps with an alternative.
 ///
 /// Otherwise it isn't part of the stage: the weight of a loss that the method doesn't use can't change the cache key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Only {
-    /// The other key; with values, it must be a [`ValueType::Choice`].
+    /// The other key; with values, it must be a [`ValueType::Choice`] or a [`ValueType::Flag`].
     pub key: &'static str,
-    /// Its values; empty if its presence is enough.
+    /// Its values, those of a flag as `true` and `false`; empty if its presence is enough.
     pub is: &'static [&'static str],
+    /// A further condition that is enough.
+    pub or: Option<&'static Only>,
 }
 
 impl Only {
     /// If the other key is present.
     pub const fn with(key: &'static str) -> Only {
-        Only { key, is: &[] }
+        Only::is(key, &[])
+    }
+
+    /// If the other key has one of these values.
+    pub const fn is(key: &'static str, values: &'static [&'static str]) -> Only {
+        Only { key, is: values, or: None }
+    }
+
+    /// If the other key is a flag that is set.
+    pub const fn on(key: &'static str) -> Only {
+        Only::is(key, &["true"])
+    }
+
+    /// The same, or if `other` holds.
+    pub const fn or(self, other: &'static Only) -> Only {
+        Only { or: Some(other), ..self }
+    }
+
+    /// The conditions of which each is enough.
+    pub fn alternatives(self) -> impl Iterator<Item = Only> {
+        std::iter::successors(Some(self), |only| only.or.copied()).map(|only| Only { or: None, ..only })
     }
 }
 

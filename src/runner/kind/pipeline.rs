@@ -30,6 +30,14 @@ pub const KEYS: &[KeySpec] = &[
         "a named class set; for other classes, omit it and list them as `[[classes]]`",
     )
     .optional(),
+    KeySpec::new(
+        "things",
+        ValueType::Texts,
+        "the names of the classes that are things (a car, a person), not stuff (road, sky); default: those of the named class \
+         set, and none of `[[classes]]`",
+    )
+    .optional()
+    .origin("DAFormer, fdthings configuration"),
     KeySpec::new("device", ValueType::Text, "`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:<n>`")
         .or_text("auto")
         .execution(),

@@ -7,9 +7,20 @@
 use super::{Interval, KeySpec, Literal, Only, OutputRole, OutputSpec, ValueType};
 
 /// The methods with a discriminator.
-pub(super) const ADVERSARIAL: Only = Only { key: "method", is: &["advent", "adaptsegnet"] };
-/// The methods that use the target domain.
-pub(super) const ADAPTING: Only = Only { key: "method", is: &["minent", "advent", "adaptsegnet"] };
+pub(super) const ADVERSARIAL: Only = Only::is("method", &["advent", "adaptsegnet"]);
+/// The trainings that use the target domain.
+pub(super) const ADAPTING: Only = Only::is("method", &["minent", "advent", "adaptsegnet"]).or(&ASKS_TEACHER);
+/// The methods of self-training with a teacher, whose defaults are those of DAFormer's and MIC's released code.
+const SELF_TRAINING: Only = Only::is("method", &["dacs", "daformer", "mic"]);
+/// The trainings that learn from a teacher's pseudo-labels.
+pub const ASKS_TEACHER: Only = Only::on("mixed").or(&MASKS_TARGET);
+const MASKS_TARGET: Only = Only::is("masked_images", &["target", "both"]);
+/// The trainings that change colours.
+const CHANGES_COLOURS: Only = Only::on("mixed").or(&Only::on("masked"));
+/// The trainings with a teacher.
+pub(super) const TEACHER: Only = Only::on("teacher");
+/// The trainings with a feature distance.
+pub const FEATURE_DISTANCE: Only = Only::on("feature_distance");
 /// The key of the data set whose labels a training learns from; labels of other keys are only for evaluation.
 pub const LEARNT_FROM: &str = "source";
 /// Minimum side of an image for a discriminator, which halves it five times. `ml` repeats this number; a test of the worker
@@ -21,11 +32,13 @@ pub fn has_discriminator(method: &str) -> bool {
     ADVERSARIAL.is.contains(&method)
 }
 
-const ENTROPY: Only = Only { key: "method", is: &["minent"] };
+const ENTROPY: Only = Only::is("method", &["minent"]);
 /// The trainings with intermediate evaluations.
 const VALIDATED: Only = Only::with("dataset");
-const SGD: Only = Only { key: "optimizer", is: &["sgd"] };
-const ADAM: Only = Only { key: "optimizer", is: &["adam"] };
+const SGD: Only = Only::is("optimizer", &["sgd"]);
+const ADAM: Only = Only::is("optimizer", &["adam", "adamw"]);
+const ADAMW: Only = Only::is("optimizer", &["adamw"]);
+const DECAYING: Only = Only::is("optimizer", &["sgd", "adamw"]);
 
 const COUNT: ValueType = ValueType::Integer { min: 1, max: i64::MAX };
 const RATE: ValueType = ValueType::Number(Interval::POSITIVE);
@@ -34,9 +47,10 @@ const CONFIG: &str = "AdvEnt, config.py";
 
 pub(super) const METHOD: KeySpec = KeySpec::new(
     "method",
-    ValueType::Choice(&["source-only", "minent", "advent", "adaptsegnet"]),
+    ValueType::Choice(&["source-only", "minent", "advent", "adaptsegnet", "dacs", "daformer", "mic"]),
     "how to adapt to the target domain: not at all, by minimising its entropy (MinEnt), by an adversary that sees \
-     weighted self-information maps (AdvEnt), or by one that sees softmax outputs (AdaptSegNet)",
+     weighted self-information maps (AdvEnt), by one that sees softmax outputs (AdaptSegNet), by self-training on mixed images \
+     with a teacher (DACS), with a feature distance too (DAFormer), or with masked images as well (MIC)",
 );
 
 /// The keys of every training.
@@ -50,6 +64,7 @@ pub const KEYS: &[KeySpec] = &[
     .optional(),
     KeySpec::new("iterations", COUNT, "number of steps")
         .or_integer(120_000)
+        .or_where(&[(SELF_TRAINING, Literal::Integer(40_000))])
         .origin("AdvEnt, config.py: EARLY_STOP"),
     KeySpec::new(
         "schedule_iterations",
@@ -57,12 +72,15 @@ pub const KEYS: &[KeySpec] = &[
         "steps after which the learning rates would reach 0: rate · (1 − i / schedule_iterations)^power",
     )
     .or_integer(250_000)
+    .or_where(&[(SELF_TRAINING, Literal::Integer(40_000))])
     .origin("AdvEnt, config.py: MAX_ITERS"),
     KeySpec::new("power", ValueType::Number(Interval::NOT_NEGATIVE), "exponent of that schedule")
         .or_number(0.9)
+        .or_where(&[(SELF_TRAINING, Literal::Number(1.0))])
         .origin(CONFIG),
     KeySpec::new("batch", ValueType::Integer { min: 1, max: 65_536 }, "images of each domain per step")
         .or_integer(1)
+        .or_where(&[(SELF_TRAINING, Literal::Integer(2))])
         .origin(CONFIG),
     KeySpec::new(
         "order",
@@ -76,20 +94,35 @@ pub const KEYS: &[KeySpec] = &[
         "seed of all random choices: initial weights, order, augmentation",
     )
     .or_of_pipeline(),
-    KeySpec::new("optimizer", ValueType::Choice(&["sgd", "adam"]), "optimiser of the segmentation network")
+    KeySpec::new("optimizer", ValueType::Choice(&["sgd", "adam", "adamw"]), "optimiser of the segmentation network")
         .or_text("sgd")
+        .or_where(&[(SELF_TRAINING, Literal::Text("adamw"))])
         .origin("AdvEnt, train_UDA.py"),
     KeySpec::new("learning_rate", RATE, "learning rate of the segmentation network's body, at step 0")
         .or_number(2.5e-4)
+        .or_where(&[(ADAMW, Literal::Number(6e-5))])
         .origin(CONFIG),
     KeySpec::new("head_factor", RATE, "learning rate of the heads, as a multiple of the body's")
         .or_number(10.0)
         .origin("AdvEnt, deeplabv2.py: optim_parameters"),
     KeySpec::new("momentum", ValueType::Number(Interval::DECAY), "momentum of SGD").or_number(0.9).only(SGD).origin(CONFIG),
-    KeySpec::new("weight_decay", ValueType::Number(Interval::NOT_NEGATIVE), "weight decay of SGD, on every parameter")
-        .or_number(5e-4)
-        .only(SGD)
-        .origin(CONFIG),
+    KeySpec::new(
+        "weight_decay",
+        ValueType::Number(Interval::NOT_NEGATIVE),
+        "weight decay: of SGD on every parameter, as a part of the gradient; of AdamW apart from it, on all but `no_decay`",
+    )
+    .or_number(5e-4)
+    .or_where(&[(ADAMW, Literal::Number(0.01))])
+    .only(DECAYING)
+    .origin(CONFIG),
+    KeySpec::new(
+        "no_decay",
+        ValueType::Texts,
+        "parameters of the network's body that have one of these in their names aren't decayed; heads are, and biases too",
+    )
+    .or(Literal::Texts(&["norm"]))
+    .only(ADAMW)
+    .origin("DAFormer, configs: paramwise_cfg"),
     KeySpec::new(
         "parameter_repeats",
         ValueType::Choice(&["once", "released", "multi-tensor"]),
@@ -100,13 +133,43 @@ pub const KEYS: &[KeySpec] = &[
     .or_text("once")
     .only(SGD)
     .origin("AdvEnt, deeplabv2.py: optim_parameters"),
-    KeySpec::new("betas", ValueType::Pair(Interval::DECAY), "betas of the segmentation network's Adam")
+    KeySpec::new("betas", ValueType::Pair(Interval::DECAY), "betas of the segmentation network's Adam or AdamW")
         .or(Literal::Pair([0.9, 0.999]))
         .only(ADAM),
+    KeySpec::new(
+        "warmup_iterations",
+        ValueType::Integer { min: 0, max: i64::MAX },
+        "steps over which the segmentation network's learning rate rises to that of the schedule; 0: none",
+    )
+    .or_integer(0)
+    .or_where(&[(ADAMW, Literal::Integer(1500))])
+    .added()
+    .origin("DAFormer, configs: poly10warm"),
+    KeySpec::new("warmup_ratio", ValueType::Number(Interval::UNIT), "share of the rate at which that begins")
+        .or_number(1e-6)
+        .added()
+        .origin("DAFormer, configs: poly10warm"),
+    KeySpec::new(
+        "clip_gradient",
+        RATE,
+        "largest Euclidean norm of all gradients of the segmentation network together; larger ones are scaled down; default: none",
+    )
+    .optional()
+    .origin("none in AdvEnt, DAFormer or MIC"),
     KeySpec::new("segmentation_weight", WEIGHT, "weight of the main head's cross-entropy").or_number(1.0).origin(CONFIG),
     KeySpec::new("segmentation_weight_aux", WEIGHT, "weight of the auxiliary head's cross-entropy")
         .or_number(0.1)
         .origin(CONFIG),
+    KeySpec::new(
+        "cross_entropy_mean",
+        ValueType::Choice(&["labelled", "all"]),
+        "pixels over which the cross-entropy of labelled images is averaged: those with a label, or all, so that pixels without a \
+         label make the loss smaller",
+    )
+    .or_text("labelled")
+    .or_where(&[(SELF_TRAINING, Literal::Text("all"))])
+    .added()
+    .origin("AdvEnt, loss.py; DAFormer, losses/utils.py: all"),
     KeySpec::new("entropy_weight", WEIGHT, "weight of the main head's target entropy")
         .or_number(0.001)
         .only(ENTROPY)
@@ -166,7 +229,153 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new("discriminator_init_aux", ValueType::Path, "the same for the auxiliary level (`…_D_aux.pth`, `…_D1.pth`)")
         .optional()
         .only(ADVERSARIAL),
-    KeySpec::new("flip", ValueType::Flag, "mirror half of the images").or_flag(false).origin("none in AdvEnt"),
+    KeySpec::new(
+        "mixed",
+        ValueType::Flag,
+        "learn from mixed images: half of the classes of a source image, pasted into a target image that the teacher labels",
+    )
+    .or_flag(false)
+    .or_where(&[(SELF_TRAINING, Literal::Flag(true))])
+    .added()
+    .origin("DACS, section 3.2"),
+    KeySpec::new("mixed_weight", WEIGHT, "weight of the cross-entropy on mixed images")
+        .or_number(1.0)
+        .added()
+        .only(Only::on("mixed"))
+        .origin("DAFormer, dacs.py"),
+    KeySpec::new("masked", ValueType::Flag, "learn to predict images of which random patches are hidden")
+        .or_flag(false)
+        .or_where(&[(Only::is("method", &["mic"]), Literal::Flag(true))])
+        .added()
+        .origin("MIC, section 3.2"),
+    KeySpec::new(
+        "masked_images",
+        ValueType::Choice(&["target", "both", "source"]),
+        "which images are masked: those of the target, with the teacher's labels; one of each domain; or those of the source, with \
+         their labels, which needs no teacher",
+    )
+    .or_text("target")
+    .or_where(&[(Only::is("method", &["source-only"]), Literal::Text("source"))])
+    .added()
+    .only(Only::on("masked"))
+    .origin("MIC, mask_mode: separatetrgaug; for ACDC and Dark Zurich separate"),
+    KeySpec::new(
+        "masked_block",
+        ValueType::Integer { min: 1, max: super::MAX_SIDE },
+        "side of a patch, in pixels; MIC: 64 for crops of 1024",
+    )
+    .or_integer(32)
+    .added()
+    .only(Only::on("masked"))
+    .origin("MIC, configs for crops of 512"),
+    KeySpec::new("masked_ratio", ValueType::Number(Interval::UNIT), "probability of each patch to be hidden")
+        .or_number(0.7)
+        .added()
+        .only(Only::on("masked"))
+        .origin("MIC, configs: mask_ratio"),
+    KeySpec::new("masked_weight", WEIGHT, "weight of the cross-entropy on masked images")
+        .or_number(1.0)
+        .added()
+        .only(Only::on("masked"))
+        .origin("MIC, configs: mask_lambda"),
+    KeySpec::new(
+        "teacher",
+        ValueType::Flag,
+        "keep a second network, an average of this one over time: the output `<stage>.teacher`. `mixed` and masked target images \
+         need it",
+    )
+    .or_flag(false)
+    .or_where(&[(ASKS_TEACHER, Literal::Flag(true))])
+    .added()
+    .origin("DAFormer, dacs.py"),
+    KeySpec::new(
+        "teacher_alpha",
+        ValueType::Number(Interval::DECAY),
+        "share of its own weights that the teacher keeps in a step; in step k at most 1 − 1/(k + 1), so that it begins as a copy",
+    )
+    .or_number(0.999)
+    .or_where(&[(Only::is("method", &["dacs"]), Literal::Number(0.99))])
+    .added()
+    .only(TEACHER)
+    .origin("DAFormer, configs: alpha"),
+    KeySpec::new(
+        "teacher_threshold",
+        ValueType::Number(Interval::UNIT),
+        "probability from which the teacher is sure of a pixel; the share of sure pixels in a batch is the weight of all its \
+         pseudo-labels",
+    )
+    .or_number(0.968)
+    .added()
+    .only(ASKS_TEACHER)
+    .origin("DAFormer, configs: pseudo_threshold"),
+    KeySpec::new(
+        "strong_colour_probability",
+        ValueType::Number(Interval::UNIT),
+        "how often the colours of mixed and masked images change",
+    )
+    .or_number(0.8)
+    .added()
+    .only(CHANGES_COLOURS)
+    .origin("DAFormer, dacs_transforms.py: color_jitter_probability 0.2, applied above it"),
+    KeySpec::new(
+        "strong_colour_strength",
+        ValueType::Number(Interval::UNIT),
+        "how much: brightness, contrast and saturation by up to this share, hue by up to this part of a turn; DACS: 0.25",
+    )
+    .or_number(0.2)
+    .added()
+    .only(CHANGES_COLOURS)
+    .origin("DAFormer, dacs_transforms.py: color_jitter_strength"),
+    KeySpec::new("strong_blur_probability", ValueType::Number(Interval::UNIT), "how often mixed and masked images are blurred")
+        .or_number(0.5)
+        .added()
+        .only(CHANGES_COLOURS)
+        .origin("DAFormer, dacs_transforms.py"),
+    KeySpec::new(
+        "strong_blur_sigma",
+        ValueType::Pair(Interval::POSITIVE),
+        "least and largest standard deviation of that Gaussian blur, in pixels",
+    )
+    .or(Literal::Pair([0.15, 1.15]))
+    .added()
+    .only(CHANGES_COLOURS)
+    .origin("DAFormer, dacs_transforms.py"),
+    KeySpec::new(
+        "feature_distance",
+        ValueType::Flag,
+        "keep the features of things near those of the model's `init`, the network as it was before any training; sides of the \
+         images must be multiples of the stride of the deepest features: 32 in SegFormers",
+    )
+    .or_flag(false)
+    .or_where(&[(Only::is("method", &["daformer", "mic"]), Literal::Flag(true))])
+    .added()
+    .origin("DAFormer, section 3.3"),
+    KeySpec::new("feature_distance_weight", WEIGHT, "weight of the feature distance")
+        .or_number(0.005)
+        .added()
+        .only(FEATURE_DISTANCE)
+        .origin("DAFormer, configs: imnet_feature_dist_lambda"),
+    KeySpec::new(
+        "feature_distance_share",
+        ValueType::Number(Interval::UNIT),
+        "least share of a cell's pixels that its class must have; the classes that count are the `things` of the class set",
+    )
+    .or_number(0.75)
+    .added()
+    .only(FEATURE_DISTANCE)
+    .origin("DAFormer, configs: imnet_feature_dist_scale_min_ratio"),
+    KeySpec::new(
+        "choices",
+        ValueType::Path,
+        "a JSON file of the classes to paste and the patches to mask, to compare with another program step by step; for tests only, \
+         see docs/paper.md",
+    )
+    .optional()
+    .only(CHANGES_COLOURS),
+    KeySpec::new("flip", ValueType::Flag, "mirror half of the images")
+        .or_flag(false)
+        .or_where(&[(SELF_TRAINING, Literal::Flag(true))])
+        .origin("none in AdvEnt"),
     KeySpec::new("crop", ValueType::Size, "size of a random crop of each image, in pixels; default: none")
         .optional()
         .origin("none in AdvEnt"),
@@ -215,4 +424,5 @@ pub(super) const OUTPUTS: &[OutputSpec] = &[
     OutputSpec::folder("pictures", OutputRole::Snapshots),
     OutputSpec::file("best", "best.safetensors", OutputRole::Weights).only(VALIDATED).by_name(),
     OutputSpec::file("evaluations", "evaluations.jsonl", OutputRole::Evaluations).only(VALIDATED),
+    OutputSpec::file("teacher", "teacher.safetensors", OutputRole::Weights).only(TEACHER).by_name(),
 ];

@@ -4,8 +4,10 @@
 
 use super::problem::Problem;
 use super::read::{Reader, Values};
+use super::value::Value;
 use super::words::stage_of;
 use crate::kind::Kind;
+use crate::kind::training::ASKS_TEACHER;
 
 /// Checks the rules across the keys of one stage.
 pub(super) fn check(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
@@ -36,6 +38,13 @@ pub(super) fn check(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
                 Problem::error(title).at(values.span(apart), "").beside(values.span("discriminator_init"), "");
             reader.problems.push(problem);
         }
+    }
+    if values.value("teacher") == Some(Value::Flag(false)) && values.applies(Some(ASKS_TEACHER)) == Some(true) {
+        let title = "`teacher` is false, but this training learns from a teacher's labels";
+        let problem = Problem::error(title).at(values.span("teacher"), "");
+        reader.problems.push(
+            problem.help("leave it out; or set `mixed = false`, and `masked = false` if target images are masked"),
+        );
     }
     if values.has("shards") && values.has("shard_items") {
         let title = "`shards` and `shard_items` both say how to split the images";

@@ -6,12 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use super::paths::normalize;
+use super::problem::Problem;
 use super::raw::{Entry, Table};
 use super::read::{Reader, Values};
 use super::sections::{read_variant, tables};
 use super::value::Value;
 use super::{Dataset, FolderSpans, Format};
-use crate::kind::dataset::Orientation;
+use crate::kind::dataset::{Margins, Orientation};
 use crate::kind::{Variant, dataset};
 
 /// Reads `[datasets.…]`; invalid ones are `None`, so that a stage that names one isn't reported too.
@@ -21,6 +22,7 @@ pub(super) fn read_datasets(reader: &mut Reader<'_>, file: &Table, root: &Path) 
     for (entry, table) in tables {
         let before = reader.problems.len();
         let dataset = read_variant(reader, (entry, table), "format", dataset::FORMATS, "data set")
+            .inspect(|(_, values)| reader.problems.extend(all_margin(&entry.key, values)))
             .filter(|_| reader.problems[before..].iter().all(|problem| !problem.is_error()))
             .map(|(variant, values)| dataset_of(entry, variant, &values, root));
         read.push((entry.key.clone(), dataset));
@@ -63,7 +65,52 @@ fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, root: &Path) ->
     };
     let map = values.value("map").map(|map| label_map(&map)).unwrap_or_default();
     let orientation = if text("orientation") == "apply" { Orientation::Apply } else { Orientation::Ignore };
-    Dataset { name: entry.key.clone(), format, size, orientation, map, span: entry.key_span, producers: Vec::new() }
+    Dataset {
+        name: entry.key.clone(),
+        format,
+        size,
+        orientation,
+        margins: margins(values),
+        map,
+        span: entry.key_span,
+        producers: Vec::new(),
+    }
+}
+
+fn margins(values: &Values) -> Margins {
+    let pixels = |key| values.integer(key).and_then(|pixels| pixels.try_into().ok()).unwrap_or_default();
+    Margins {
+        top: pixels("margin_top"),
+        bottom: pixels("margin_bottom"),
+        left: pixels("margin_left"),
+        right: pixels("margin_right"),
+    }
+}
+
+/// Reports margins that leave no pixel of an image at the data set's `size`. Of images as stored, the first one tells.
+fn all_margin(dataset: &str, values: &Values) -> Vec<Problem> {
+    let Some(size) = values.value("size") else { return Vec::new() };
+    let ([width, height], margins) = (side_lengths(&size), margins(values));
+    let wrong = |keys: [&'static str; 2], pixels: [u32; 2], side: u32, what: &str| {
+        (pixels[0].saturating_add(pixels[1]) >= side).then(|| {
+            let title = format!(
+                "the margins of `{dataset}` leave no pixel: `{}` + `{}` is {}, and its images have {side} {what}",
+                keys[0],
+                keys[1],
+                pixels[0].saturating_add(pixels[1]),
+            );
+            let [first, second] = keys.map(|key| values.get(key).map(|typed| typed.span));
+            let problem = Problem::error(title).at(second.or(first).unwrap_or(values.header), "");
+            problem.help("margins are pixels of the resized image")
+        })
+    };
+    [
+        wrong(["margin_top", "margin_bottom"], [margins.top, margins.bottom], height, "rows"),
+        wrong(["margin_left", "margin_right"], [margins.left, margins.right], width, "columns"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn list_of(values: &Values, root: &Path) -> Option<PathBuf> {

@@ -9,6 +9,7 @@ use super::Class;
 use super::cache::{Cache, read_cache};
 use super::execution::{Resources, read_resources};
 use super::executors::{Executors, read_executors};
+use super::names::known_names;
 use super::near::did_you_mean;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Table};
@@ -56,7 +57,10 @@ pub(super) fn read_header(reader: &mut Reader<'_>, table: &Table, file: &Path, r
             .get("instruction_set")
             .and_then(|set| Some((instruction_set::find(set.text())?, set.span))),
         has_classes: values.has("classes") || table.get("classes").is_some(),
-        classes: read_classes(reader, values.get("classes"), table.get("classes")),
+        classes: {
+            let classes = read_classes(reader, values.get("classes"), table.get("classes"));
+            with_things(reader, classes, values.get("things"))
+        },
     }
 }
 
@@ -98,7 +102,11 @@ fn read_classes(reader: &mut Reader<'_>, set: Option<&Typed>, listed: Option<&En
     }
     if let Some(set) = set {
         let set = classes::find(set.text()).expect("the key takes the names of the sets only");
-        return set.classes.iter().map(|c| Class { name: c.name.to_owned(), colour: c.colour, rare: c.rare }).collect();
+        let class = |c: &classes::Class| {
+            let classes::Class { name, colour, rare, thing } = *c;
+            Class { name: name.to_owned(), colour, rare, thing }
+        };
+        return set.classes.iter().map(class).collect();
     }
     let Some(listed) = listed else { return Vec::new() };
     let Item::List(nodes) = &listed.node.item else {
@@ -126,9 +134,32 @@ fn read_classes(reader: &mut Reader<'_>, set: Option<&Typed>, listed: Option<&En
         }
         let colour = values.get("colour").map(|typed| bytes(&typed.value)).unwrap_or_else(|| classes::colour_of(index));
         let rare = values.get("rare").and_then(|typed| typed.value.as_flag()).unwrap_or_default();
-        read.push(Class { name: name.text().to_owned(), colour, rare });
+        read.push(Class { name: name.text().to_owned(), colour, rare, thing: false });
     }
     read
+}
+
+/// The classes, of which those of this list are things.
+fn with_things(reader: &mut Reader<'_>, mut classes: Vec<Class>, things: Option<&Typed>) -> Vec<Class> {
+    // Without classes, which has been reported, every name would be wrong.
+    let Some(things) = things.filter(|_| !classes.is_empty()) else { return classes };
+    classes.iter_mut().for_each(|class| class.thing = false);
+    for (name, span) in things.texts() {
+        let problem = match classes.iter_mut().find(|class| class.name == name) {
+            Some(class) if !class.thing => {
+                class.thing = true;
+                continue;
+            }
+            Some(_) => Problem::error(format!("`things` lists class `{name}` twice")).at(span, ""),
+            None => {
+                let names = || classes.iter().map(|class| class.name.as_str());
+                let problem = Problem::error(format!("`things` lists `{name}`, which is not a class")).at(span, "");
+                problem.help_if(did_you_mean(name, names()).or_else(|| known_names("the classes", names())))
+            }
+        };
+        reader.problems.push(problem);
+    }
+    classes
 }
 
 fn bytes(value: &Value) -> [u8; 3] {

@@ -16,6 +16,7 @@ use super::value::Value;
 use super::words::stage_of;
 use super::{DatasetId, InputSource, OutputId, Parameter, Stage};
 use crate::kind::model::OF_TRAININGS;
+use crate::kind::training::FEATURE_DISTANCE;
 use crate::kind::{KeySpec, OutputRole, Presence, Role, ValueType};
 
 impl Resolver<'_> {
@@ -33,11 +34,17 @@ impl Resolver<'_> {
             }
             return;
         }
-        if let (true, None, Some((init, span))) = (building.stage.is_training(), weights, &model.init) {
+        // The feature distance is measured from `init`, whatever the training begins with.
+        let is_compared = building.table.values.applies(Some(FEATURE_DISTANCE)) == Some(true);
+        let is_begun_with = building.stage.is_training() && (weights.is_none() || is_compared);
+        if let (true, Some((init, span))) = (is_begun_with, &model.init) {
             let from = self.path(init);
             self.problems.extend(self.otherwise_than_trained(model, &from, *span));
             building.input("model.init", from, *span);
             building.model.extend(model.part.iter().map(|part| parameter_of("model", part, Role::Meaning)));
+        }
+        if is_compared && model.init.is_none() {
+            self.problems.push(without_reference(building.table, typed, model));
         }
         if building.stage.is_training() {
             self.problems.extend(without_effect(&building.table.values, model));
@@ -147,6 +154,16 @@ impl Resolver<'_> {
         }
         None
     }
+}
+
+fn without_reference(table: &StageTable, typed: &Typed, model: &Model) -> Problem {
+    let title = format!(
+        "`{}` keeps its features near those of the model's `init`, and `{}` has none",
+        table.family, model.name
+    );
+    let help =
+        "name a file of pretrained weights as the model's `init`, or set `feature_distance = false` in the stage";
+    Problem::error(title).at(typed.span, "").beside(model.span, "this model").help(help)
 }
 
 /// In a stage that doesn't train, what only a training does with the network enters no key.

@@ -6,7 +6,7 @@
 use std::iter;
 
 use super::near::nearest;
-use super::reference::{condition, meaning};
+use super::reference::{condition, meaning, other_defaults};
 use super::value::Value;
 use super::words::expected;
 use crate::kind::{
@@ -168,7 +168,9 @@ impl Sheet {
             let presence = match key.presence {
                 Presence::Required => "  (required)".to_owned(),
                 Presence::Optional => "  (optional)".to_owned(),
-                Presence::Default(literal) => format!(" = {}", Value::from(literal).to_string().replace(',', ", ")),
+                Presence::Default(literal) => {
+                    format!(" = {}{}", Value::from(literal).to_string().replace(',', ", "), other_defaults(key))
+                }
                 Presence::OfPipeline => "  (default: the pipeline's)".to_owned(),
             };
             self.text += &format!("\n  {}{presence}\n", key.name);

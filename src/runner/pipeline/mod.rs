@@ -60,9 +60,9 @@ pub use shards::Shards;
 pub use source::{Source, Sources, Span};
 pub use value::Value;
 
-use crate::kind::dataset::Orientation;
+use crate::kind::dataset::{Margins, Orientation};
 use crate::kind::instruction_set::InstructionSet;
-use crate::kind::{Kind, OutputRole, Role};
+use crate::kind::{Kind, Only, OutputRole, Role};
 use sweep::Reference;
 
 /// Reads a pipeline file and the arguments of `--set`, such as `stages.rank.lambda=0.6`.
@@ -209,6 +209,8 @@ pub struct Class {
     pub colour: [u8; 3],
     /// Whether ranking counts it where it normalizes by rare classes.
     pub rare: bool,
+    /// Whether it is a thing, not stuff.
+    pub thing: bool,
 }
 
 /// A data set: where its images come from. Planning lists the files.
@@ -222,6 +224,8 @@ pub struct Dataset {
     pub size: Option<[u32; 2]>,
     /// Whether to apply Exif orientation tags.
     pub orientation: Orientation,
+    /// What a training with a teacher ignores at the edges of each image.
+    pub margins: Margins,
     /// Label values and their replacements, sorted by value.
     pub map: Vec<(u8, u8)>,
     /// Its name in the header of its table.
@@ -327,6 +331,13 @@ impl Stage {
     /// The parameter of this name.
     pub fn parameter(&self, name: &str) -> Option<&Value> {
         self.parameters.iter().find(|parameter| parameter.name == name).map(|parameter| &parameter.value)
+    }
+
+    /// Whether its parameters meet a condition.
+    pub fn meets(&self, only: &Only) -> bool {
+        let meets =
+            |only: Only| self.parameter(only.key).is_some_and(|value| only.is.is_empty() || value.is_among(only.is));
+        only.alternatives().any(meets)
     }
 
     /// The input of this role.

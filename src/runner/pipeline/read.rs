@@ -14,8 +14,8 @@ use super::read_value::read;
 use super::source::{Sources, Span};
 use super::typed::Typed;
 use super::value::Value;
-use super::words::one_of;
-use crate::kind::{KeySpec, Keys, Only, Presence, ValueType};
+use super::words::{alternatives, written};
+use crate::kind::{KeySpec, Keys, Literal, Only, Presence, ValueType};
 
 /// The values of one table. A key is absent, invalid (and reported), or has a value.
 #[derive(Clone, Debug)]
@@ -61,12 +61,18 @@ impl Values {
     /// The value, or the key's default; `None` if it is invalid, doesn't apply, or is absent without default.
     pub(super) fn value(&self, name: &str) -> Option<Value> {
         let key = all(self.keys).find(|key| key.name == name)?;
-        match (self.typed.get(name), key.presence) {
-            _ if self.applies(key.only) != Some(true) => None,
-            (Some(typed), _) => typed.as_ref().map(|typed| typed.value.clone()),
-            (None, Presence::Default(literal)) => Some(literal.into()),
-            (None, _) => None,
+        if self.applies(key.only) != Some(true) {
+            return None;
         }
+        match self.typed.get(name) {
+            Some(typed) => typed.as_ref().map(|typed| typed.value.clone()),
+            None => self.default(key).map(Value::from),
+        }
+    }
+
+    /// The default of a key that is absent.
+    pub(super) fn default(&self, key: &KeySpec) -> Option<Literal> {
+        key.default_where(|only| self.applies(Some(only)) == Some(true))
     }
 
     /// The same for an integer.
@@ -92,10 +98,26 @@ impl Values {
     /// Whether a condition holds; `None` if its key is invalid.
     pub(super) fn applies(&self, only: Option<Only>) -> Option<bool> {
         let Some(only) = only else { return Some(true) };
+        let holds = only.alternatives().map(|only| self.holds(only));
+        holds.reduce(|one, other| match (one, other) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            _ => None,
+        })?
+    }
+
+    /// The same of a condition without its alternatives.
+    fn holds(&self, only: Only) -> Option<bool> {
         if only.is.is_empty() {
             return Some(self.has(only.key));
         }
-        Some(only.is.contains(&self.value(only.key)?.as_text()?))
+        // A key that doesn't apply, and none that is invalid, has no value.
+        let key = all(self.keys).find(|key| key.name == only.key)?;
+        match self.value(only.key) {
+            Some(value) => Some(value.is_among(only.is)),
+            None if self.applies(key.only) == Some(false) => Some(false),
+            None => None,
+        }
     }
 }
 
@@ -157,8 +179,13 @@ impl Reader<'_> {
             let applies = values.applies(key.only);
             if let (Some(false), Some(only)) = (applies, key.only) {
                 if let Some(Some(typed)) = values.typed.remove(key.name) {
-                    let to_be = if only.is.is_empty() { String::new() } else { format!(" to be {}", one_of(only.is)) };
-                    let title = format!("`{}` has no effect here: it needs `{}`{to_be}", key.name, only.key);
+                    let needs = only.alternatives().map(|only| {
+                        let values = || alternatives(only.is.iter().map(|value| written(value)));
+                        let to_be = if only.is.is_empty() { String::new() } else { format!(" to be {}", values()) };
+                        format!("`{}`{to_be}", only.key)
+                    });
+                    let needs: Vec<String> = needs.collect();
+                    let title = format!("`{}` has no effect here: it needs {}", key.name, needs.join(", or "));
                     self.problems.push(Problem::warning(title).at(typed.span, ""));
                 }
             } else if applies == Some(true) && key.presence == Presence::Required && !values.has(key.name) {

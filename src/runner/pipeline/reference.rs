@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 
 use super::value::Value;
-use super::words::expected;
+use super::words::{expected, written};
 use crate::kind::losses::{LEARNING_RATE, LOSSES, Level, LossSpec};
 use crate::kind::{
-    self, KeySpec, Kind, Only, Presence, Role, ValueType, Variant, cache, classes, dataset, execution, executor, model,
-    pipeline, training,
+    self, KeySpec, Kind, Literal, Only, Presence, Role, ValueType, Variant, cache, classes, dataset, execution,
+    executor, model, pipeline, training,
 };
 
 const PROSE: &str = include_str!("reference.md");
@@ -46,10 +46,12 @@ fn section(kind: &Kind, keys: &str) -> String {
 
 fn tables() -> String {
     let mut text = String::from("## `[pipeline]`\n\n") + &keys(&[pipeline::KEYS]);
-    text += "\nThe class sets:\n\n| name | classes, rare ones in italics |\n|---|---|\n";
+    text += "\nThe class sets:\n\n| name | classes: rare ones in italics, things in bold |\n|---|---|\n";
     for set in classes::SETS {
-        let name =
-            |class: &classes::Class| if class.rare { format!("*{}*", class.name) } else { class.name.to_owned() };
+        let name = |class: &classes::Class| {
+            let marks = [if class.rare { "*" } else { "" }, if class.thing { "**" } else { "" }].concat();
+            [&marks, class.name, &marks].concat()
+        };
         line(
             &mut text,
             format_args!("| `{}` | {} |", set.name, set.classes.iter().map(name).collect::<Vec<_>>().join(", ")),
@@ -129,9 +131,19 @@ fn default(key: &KeySpec) -> String {
     match key.presence {
         Presence::Required => "required".to_owned(),
         Presence::Optional => "–".to_owned(),
-        Presence::Default(literal) => format!("`{}`", Value::from(literal).to_string().replace(',', ", ")),
+        Presence::Default(literal) => literal_in_words(literal) + &other_defaults(key),
         Presence::OfPipeline => "the pipeline's".to_owned(),
     }
+}
+
+fn literal_in_words(literal: Literal) -> String {
+    format!("`{}`", Value::from(literal).to_string().replace(',', ", "))
+}
+
+/// "; `0.99` if `method` is `"dacs"`", or nothing.
+pub(super) fn other_defaults(key: &KeySpec) -> String {
+    let others = key.defaults.iter();
+    others.map(|(only, literal)| format!("; {} if {}", literal_in_words(*literal), condition(*only))).collect()
 }
 
 fn origin(key: &KeySpec) -> String {
@@ -150,14 +162,15 @@ pub(super) fn meaning(key: &KeySpec) -> String {
 }
 
 pub(super) fn condition(only: Only) -> String {
-    match only.is {
+    let conditions = only.alternatives().map(|only| match only.is {
         [] => format!("`{}` is set", only.key),
         values => format!("`{}` is {}", only.key, quoted(values)),
-    }
+    });
+    conditions.collect::<Vec<_>>().join(", or if ")
 }
 
 fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`\"{name}\"`")).collect::<Vec<_>>().join(", ")
+    names.iter().map(|name| format!("`{}`", written(name))).collect::<Vec<_>>().join(", ")
 }
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {

@@ -110,9 +110,10 @@ impl Resolver<'_> {
         let value = match key.presence {
             // An invalid key has no default and has been reported.
             _ if building.table.values.has(key.name) => None,
-            Presence::Default(literal) => Some(literal.into()),
             Presence::OfPipeline => Some(Value::Integer(self.seed.try_into().unwrap_or(i64::MAX))),
-            Presence::Required | Presence::Optional => None,
+            Presence::Default(_) | Presence::Required | Presence::Optional => {
+                building.table.values.default(key).map(Value::from)
+            }
         };
         if let Some(value) = value {
             building.parameter(key, value, building.table.span);

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::read::all;
+use super::reference::other_defaults;
 use super::value::Value;
 use crate::kind::{
     self, Interval, KeySpec, Keys, Presence, Runs, ValueType, Variant, cache, dataset, execution, executor, model,
@@ -187,10 +188,15 @@ fn table(keys: Keys, exactly_one: &[&str], description: &str) -> Json {
     let always: Vec<&str> = all(keys).filter(required).filter(|key| key.only.is_none()).map(|key| key.name).collect();
     let sometimes = all(keys).filter(required).filter_map(|key| {
         let only = key.only?;
-        let condition = match only.is {
+        let conditions = only.alternatives().map(|only| match only.is {
             [] => json!({ "required": [only.key] }),
-            values => json!({ "properties": { only.key: { "enum": values } }, "required": [only.key] }),
-        };
+            values => {
+                let values: Vec<Json> = values.iter().map(|value| condition_value(value)).collect();
+                json!({ "properties": { only.key: { "enum": values } }, "required": [only.key] })
+            }
+        });
+        let mut conditions: Vec<Json> = conditions.collect();
+        let condition = if conditions.len() == 1 { conditions.remove(0) } else { json!({ "anyOf": conditions }) };
         Some(json!({ "if": condition, "then": { "required": [key.name] } }))
     });
     let mut table = json!({
@@ -210,18 +216,27 @@ fn table(keys: Keys, exactly_one: &[&str], description: &str) -> Json {
     table
 }
 
+/// A value of a condition: a boolean, or a string.
+fn condition_value(value: &str) -> Json {
+    value.parse::<bool>().map_or_else(|_| json!(value), |flag| json!(flag))
+}
+
 fn property(key: &KeySpec) -> Json {
     let mut property = values(key.value_type);
     let mut description = key.doc.to_owned();
     if let Some(only) = key.only {
-        let condition = if only.is.is_empty() { "set".to_owned() } else { only.is.join(" or ") };
-        description += &format!(" (only if {} is {condition})", only.key);
+        let conditions = only.alternatives().map(|only| {
+            let condition = if only.is.is_empty() { "set".to_owned() } else { only.is.join(" or ") };
+            format!("{} is {condition}", only.key)
+        });
+        description += &format!(" (only if {})", conditions.collect::<Vec<_>>().join(", or "));
     }
     match key.presence {
         Presence::Default(literal) => property["default"] = json!(Value::from(literal)),
         Presence::OfPipeline => description += "; default: that of [pipeline]",
         Presence::Required | Presence::Optional => {}
     }
+    description += &other_defaults(key).replace('`', "");
     if !key.origin.is_empty() {
         description += &format!(" — {}", key.origin);
     }

@@ -445,8 +445,19 @@ fn own_classes_get_colours_that_people_tell_apart() {
     let text = "format = 1\n[[classes]]\nname = \"a\"\n[[classes]]\nname = \"b\"\ncolour = [1, 2, 3]\nrare = true\n\
                 [stages.x]\nkind = \"command\"\nshell = \"true\"\noutputs = [\"x\"]";
     let pipeline = Draft::parse(Path::new("p.toml"), root(), text.to_owned(), &[], None).finish().unwrap();
-    let class = |name: &str, colour, rare| Class { name: name.to_owned(), colour, rare };
+    let class = |name: &str, colour, rare| Class { name: name.to_owned(), colour, rare, thing: false };
     assert_eq!(pipeline.classes, [class("a", [230, 159, 0], false), class("b", [1, 2, 3], true)]);
+}
+
+#[test]
+fn things_are_those_of_the_class_set_unless_the_file_names_others() {
+    let things = |set: &[&str]| {
+        let pipeline = parse(WHOLE, set).unwrap();
+        let things = pipeline.classes.into_iter().filter(|class| class.thing);
+        things.map(|class| class.name).collect::<Vec<_>>()
+    };
+    assert_eq!(things(&[]), ["car", "person"]);
+    assert_eq!(things(&["pipeline.things=[\"pole\", \"car\"]"]), ["car", "pole"]);
 }
 
 #[test]
@@ -465,10 +476,26 @@ fn every_default_is_a_value_that_its_key_takes() {
                 assert_eq!(read_value::read(key, &node).unwrap().value, literal.into(), "{}", key.name);
                 defaults += 1;
             }
-            if let Some(only) = key.only {
-                let other = read::all(keys).find(|other| other.name == only.key).unwrap();
-                let names = match other.value_type {
+            for (_, literal) in key.defaults {
+                assert!(matches!(key.presence, kind::Presence::Default(_)), "{} has another default", key.name);
+                let text = format!("{} = {}", key.name, Value::from(*literal));
+                let sources = Sources::new(vec![Source { name: String::new(), text }]);
+                let node = raw::parse(&sources, 0).table.0.remove(0).node;
+                assert_eq!(read_value::read(key, &node).unwrap().value, (*literal).into(), "{}", key.name);
+            }
+            let of_defaults = key.defaults.iter().map(|(only, _)| *only);
+            for only in key.only.into_iter().chain(of_defaults).flat_map(kind::Only::alternatives) {
+                let mut before = read::all(keys).take_while(|other| other.name != key.name);
+                let is_default = key.only.is_none_or(|own| own.alternatives().all(|own| own != only));
+                let mut every = read::all(keys);
+                let other = if is_default {
+                    before.find(|other| other.name == only.key)
+                } else {
+                    every.find(|other| other.name == only.key)
+                };
+                let names: &[&str] = match other.unwrap_or_else(|| panic!("{}: {}", key.name, only.key)).value_type {
                     kind::ValueType::Choice(names) => names,
+                    kind::ValueType::Flag => &["true", "false"],
                     _ => &[],
                 };
                 assert!(only.is.iter().all(|name| names.contains(name)), "{}", key.name);

@@ -54,6 +54,15 @@ impl Value {
         }
     }
 
+    /// Whether it is one of these values of a condition: strings as they are, a boolean as `true` or `false`.
+    pub fn is_among(&self, values: &[&str]) -> bool {
+        match self {
+            Value::Text(text) => values.contains(&text.as_str()),
+            Value::Flag(flag) => values.contains(&if *flag { "true" } else { "false" }),
+            _ => false,
+        }
+    }
+
     /// The elements of a list, else empty.
     pub fn elements(&self) -> &[Value] {
         match self {

@@ -70,6 +70,11 @@ pub(super) fn expected(value_type: ValueType) -> String {
     }
 }
 
+/// A value of a condition as it is typed: `"a"`, but `true`. No key of strings takes `true` or `false`.
+pub(super) fn written(value: &str) -> String {
+    if matches!(value, "true" | "false") { value.to_owned() } else { format!("\"{value}\"") }
+}
+
 /// `"a", "b" or "c"`.
 pub(super) fn one_of(names: &[&str]) -> String {
     alternatives(names.iter().map(|name| format!("\"{name}\"")))

@@ -8,22 +8,26 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::exec::job::{self, Job};
-use crate::kind::{ClassFact, Only, Role, Runs};
+use crate::kind::{ClassFact, Role, Runs};
 use crate::pipeline::{Class, Pipeline, Stage, Value};
 
 use super::manifest::{Ingredient, Manifest};
+use super::margins;
 
 /// The manifest of `stage` with `inputs` by role.
 pub fn manifest(pipeline: &Pipeline, stage: &Stage, inputs: BTreeMap<String, Ingredient>) -> Manifest {
     let meaning = stage.parameters.iter().filter(|parameter| parameter.role == Role::Meaning);
     let mut parameters: BTreeMap<String, String> =
         meaning.map(|parameter| (parameter.name.clone(), shown(&parameter.value))).collect();
-    for fact in stage.kind.classes {
+    for fact in stage.kind.classes.iter().filter(|fact| is_read(stage, fact)) {
         let (name, value) = class_fact(*fact, &pipeline.classes);
         parameters.insert(name.to_owned(), value);
     }
     if let Some(set) = pipeline.instruction_set.filter(|_| stage.kind.computes) {
         parameters.insert("instruction_set".to_owned(), set.name.to_owned());
+    }
+    if let Some((role, margins)) = margins::heeded(pipeline, stage) {
+        parameters.extend(margins.set().map(|(key, pixels)| (format!("{role}.{key}"), pixels.to_string())));
     }
     let outputs = match stage.kind.runs {
         Runs::Worker => stage.outputs.iter().map(|output| output.name.clone()).collect(),
@@ -44,7 +48,10 @@ pub fn job(pipeline: &Pipeline, stage: &Stage) -> Job {
     let parameters = stage.parameters.iter().map(|parameter| {
         (parameter.name.clone(), serde_json::to_value(&parameter.value).expect("a parameter is plain data"))
     });
-    let class = |class: &Class| job::Class { name: class.name.clone(), colour: class.colour, rare: class.rare };
+    let class = |class: &Class| {
+        let Class { name, colour, rare, thing } = class.clone();
+        job::Class { name, colour, rare, thing }
+    };
     let set = pipeline.instruction_set.filter(|_| stage.kind.computes);
     Job {
         format: job::FORMAT,
@@ -68,11 +75,7 @@ pub fn job(pipeline: &Pipeline, stage: &Stage) -> Job {
 
 /// The revision of the kind, or of stages with these parameters.
 fn revision(stage: &Stage) -> u32 {
-    let is_such = |only: &Only| {
-        let value = stage.parameter(only.key);
-        value.is_some_and(|value| only.is.is_empty() || value.as_text().is_some_and(|text| only.is.contains(&text)))
-    };
-    let of_such = stage.kind.revised.iter().filter(|(only, _)| is_such(only)).map(|(_, revision)| *revision);
+    let of_such = stage.kind.revised.iter().filter(|(only, _)| stage.meets(only)).map(|(_, revision)| *revision);
     of_such.max().unwrap_or(stage.kind.revision)
 }
 
@@ -106,12 +109,21 @@ fn shown(value: &Value) -> String {
     }
 }
 
+/// Whether the stage, not only its kind, reads this fact about the classes.
+fn is_read(stage: &Stage, fact: &ClassFact) -> bool {
+    match fact {
+        ClassFact::Things(only) => stage.meets(only),
+        ClassFact::Count | ClassFact::Names | ClassFact::Rare | ClassFact::Colours => true,
+    }
+}
+
 fn class_fact(fact: ClassFact, classes: &[Class]) -> (&'static str, String) {
     let list = |of: &dyn Fn(&Class) -> Value| Value::List(classes.iter().map(of).collect()).canonical();
     match fact {
         ClassFact::Count => ("classes.count", classes.len().to_string()),
         ClassFact::Names => ("classes.names", list(&|class| Value::Text(class.name.clone()))),
         ClassFact::Rare => ("classes.rare", list(&|class| Value::Flag(class.rare))),
+        ClassFact::Things(_) => ("classes.things", list(&|class| Value::Flag(class.thing))),
         ClassFact::Colours => {
             let hex = |[r, g, b]: [u8; 3]| Value::Text(format!("{r:02x}{g:02x}{b:02x}"));
             ("classes.colours", list(&|class| hex(class.colour)))
@@ -124,6 +136,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
 
     use super::*;
+    use crate::kind::{Kind, Only};
 
     #[test]
     fn two_values_of_a_variable_have_two_texts_though_neither_is_text() {
@@ -134,14 +147,23 @@ mod tests {
         assert_eq!(texts.len(), values.len());
     }
 
-    /// The key of each stage of this pipeline, in the order of the file, without inputs.
-    fn keys(header: &str, stages: &str) -> Vec<String> {
+    /// [`STAGES`] with this in its header, more stages, and arguments of `--set`.
+    fn pipeline(header: &str, stages: &str, set: &[&str]) -> Pipeline {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("p.toml");
         let text = format!("format = 1\n[pipeline]\nclasses = \"scenes-8\"\nthreads = 1\n{header}\n{STAGES}{stages}");
         std::fs::write(&file, text).unwrap();
-        let pipeline = crate::pipeline::load(&file, &[]).unwrap();
-        pipeline.stages.iter().map(|stage| manifest(&pipeline, stage, BTreeMap::new()).key().to_string()).collect()
+        let set: Vec<String> = set.iter().map(|&argument| argument.to_owned()).collect();
+        crate::pipeline::load(&file, &set).unwrap()
+    }
+
+    /// The key of each stage of this pipeline, in the order of the file, without inputs.
+    fn keys(header: &str, stages: &str) -> Vec<String> {
+        keys_of(&pipeline(header, stages, &[]))
+    }
+
+    fn keys_of(pipeline: &Pipeline) -> Vec<String> {
+        pipeline.stages.iter().map(|stage| manifest(pipeline, stage, BTreeMap::new()).key().to_string()).collect()
     }
 
     const STAGES: &str = r#"
@@ -199,6 +221,45 @@ outputs = ["x"]
                 "debc8f69de23615ae34e417380d109311adb19a464a2ae06f51a8481351d2078"
             ]
         );
+    }
+
+    #[test]
+    fn margins_enter_the_key_of_a_training_on_their_target_and_of_nothing_else_that_reads_it() {
+        let taught = "stages.inter.mixed=true";
+        let keys = |set: &[&str]| keys_of(&pipeline("", "", &[&[taught], set].concat()));
+        let plain = keys(&[]);
+        let changes = |set: &[&str]| keys(set).iter().zip(&plain).map(|(a, b)| a != b).collect::<Vec<_>>();
+        assert_eq!(changes(&["datasets.t.margin_bottom=3"]), [true, false, false, false, false]);
+        assert_eq!(changes(&["datasets.t.margin_bottom=0"]), [false; 5]);
+        assert_eq!(changes(&["datasets.s.margin_bottom=3"]), [false; 5], "a source has labels");
+        let without = |set: &[&str]| keys_of(&pipeline("", "", set));
+        assert_eq!(without(&["datasets.t.margin_bottom=3"]), without(&[]), "no stage learns from a teacher");
+        let all =
+            ["top", "bottom", "left", "right"].map(|side| keys(&[&format!("datasets.t.margin_{side}=3")])[0].clone());
+        assert_eq!(all.into_iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+        let with = pipeline("", "", &[taught, "datasets.t.margin_bottom=3"]);
+        let manifest = manifest(&with, &with.stages[0], BTreeMap::new());
+        let told = manifest.parameters.iter().filter(|(name, _)| name.contains("margin"));
+        assert_eq!(told.collect::<Vec<_>>(), [(&"target.margin_bottom".to_owned(), &"3".to_owned())]);
+    }
+
+    #[test]
+    fn things_enter_the_key_of_a_stage_that_meets_their_condition_and_of_no_other() {
+        const FACTS: &[ClassFact] = &[ClassFact::Count, ClassFact::Things(Only::on("flip"))];
+        let things = |flip: &str, things: &str| {
+            let mut pipeline = pipeline(things, "", &[flip]);
+            let stage = &mut pipeline.stages[0];
+            stage.kind = Box::leak(Box::new(Kind { classes: FACTS, ..*stage.kind }));
+            let manifest = manifest(&pipeline, &pipeline.stages[0], BTreeMap::new());
+            manifest.parameters.get("classes.things").cloned()
+        };
+        let shown = |things: [usize; 2]| {
+            let thing = |class: usize| things.contains(&class).to_string();
+            Some(format!("[{}]", (0..8).map(thing).collect::<Vec<_>>().join(",")))
+        };
+        assert_eq!(things("stages.inter.flip=true", ""), shown([5, 7]));
+        assert_eq!(things("stages.inter.flip=true", "things = [\"sky\", \"car\"]"), shown([0, 5]));
+        assert_eq!(things("stages.inter.flip=false", ""), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::job;
 use crate::inputs::listing;
 use crate::inputs::seen::Seen;
-use crate::kind::dataset::{Encoding, Orientation};
+use crate::kind::dataset::{Encoding, Margins, Orientation};
 use crate::pipeline::{Dataset, FolderSpans, Format, Problem, Span, StageId};
 use crate::store::index::FileRecord;
 
@@ -166,6 +166,7 @@ impl<'a> Survey<'a> {
             encoding: self.encoding(),
             orientation: self.dataset.orientation,
             jpeg,
+            margins: Margins::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::digest::{Encoder, Item, Setting};
 use crate::exec::job::{Dataset, Sample};
+use crate::kind::dataset::Margins;
 
 use super::manifest::{Field, Manifest};
 use super::sources::SCENES_REVISION;
@@ -28,10 +29,13 @@ pub fn setting(manifest: &Manifest, role: &str, dataset: &Dataset) -> Setting {
             encoding: *encoding,
             orientation: *orientation,
             jpeg: *jpeg,
+            // A stage that heeds them doesn't work item by item.
+            margins: Margins::default(),
         },
         Dataset::Scenes { style, seed, size, .. } => {
             encoder.field("revision", &SCENES_REVISION.to_le_bytes());
-            Dataset::Scenes { style: style.clone(), part: String::new(), seed: *seed, count: 0, size: *size }
+            let (style, margins) = (style.clone(), Margins::default());
+            Dataset::Scenes { style, part: String::new(), seed: *seed, count: 0, size: *size, margins }
         }
     };
     let rest = serde_json::to_vec(&rest).expect("a data set is plain data");
@@ -57,7 +61,6 @@ mod tests {
     use super::*;
     use crate::digest::{Digest, FileDigest};
     use crate::exec::job::Source;
-    use crate::kind::dataset::{Encoding, Orientation};
 
     /// The content of each file is its name.
     fn sample(name: &str, image: &str, label: Option<&str>) -> Sample {
@@ -66,12 +69,13 @@ mod tests {
     }
 
     fn files(samples: Vec<Sample>, size: Option<[u32; 2]>) -> Dataset {
-        let orientation = Orientation::default();
-        Dataset::Files { samples, size, map: vec![(7, 0)], encoding: Encoding::Index, orientation, jpeg: None }
+        let (encoding, orientation, margins) = Default::default();
+        Dataset::Files { samples, size, map: vec![(7, 0)], encoding, orientation, jpeg: None, margins }
     }
 
     fn scenes(seed: u64, count: u32) -> Dataset {
-        Dataset::Scenes { style: "target".into(), part: "all".into(), seed, count, size: [8, 4] }
+        let margins = Margins::default();
+        Dataset::Scenes { style: "target".into(), part: "all".into(), seed, count, size: [8, 4], margins }
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod found;
 pub mod items;
 mod links;
 pub mod manifest;
+pub mod margins;
 pub mod overlap;
 pub mod sources;
 pub mod split;

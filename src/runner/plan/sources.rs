@@ -12,6 +12,7 @@ use crate::exec::job;
 use crate::inputs::listing::{self};
 use crate::inputs::seen::{Seen, SeenFolder};
 use crate::inputs::{self};
+use crate::kind::dataset::Margins;
 use crate::pipeline::{Dataset, DatasetId, Format, Problem, Span, StageId};
 use crate::store::Kind;
 use crate::store::tree::Shape;
@@ -59,6 +60,7 @@ impl Surveyor<'_> {
                             seed: *seed,
                             count: *count,
                             size: *size,
+                            margins: Margins::default(),
                         };
                         let problems = self.scene_sizes(dataset, *size, *count, readers);
                         let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(Problem::is_error);
@@ -162,7 +164,9 @@ pub fn once_each(problems: Vec<Problem>) -> Vec<Problem> {
 }
 
 fn scenes_found(dataset: &Dataset, scenes: job::Dataset) -> Found {
-    let job::Dataset::Scenes { style, part, seed, count, size } = &scenes else { unreachable!("made by the caller") };
+    let job::Dataset::Scenes { style, part, seed, count, size, .. } = &scenes else {
+        unreachable!("made by the caller")
+    };
     let mut encoder = Encoder::new("intrada/data set/1");
     encoder.field("format", b"scenes").field("revision", &SCENES_REVISION.to_le_bytes());
     encoder.field("style", style.as_bytes()).field("part", part.as_bytes());

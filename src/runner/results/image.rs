@@ -168,7 +168,7 @@ mod tests {
         let mut encoder = png::Encoder::new(&mut file, 2, 2);
         encoder.set_color(png::ColorType::Grayscale);
         encoder.write_header().unwrap().write_image_data(&[1, 1, 255, 0]).unwrap();
-        let class = |name: &str| Class { name: name.to_owned(), colour: [0; 3], rare: false };
+        let class = |name: &str| Class { name: name.to_owned(), colour: [0; 3], rare: false, thing: false };
         assert_eq!(shares(&file, &[class("sky"), class("road")]).unwrap(), "road 50.0 %, sky 25.0 %, ignored 25.0 %");
         assert_eq!(shares(b"no picture", &[]), None);
     }

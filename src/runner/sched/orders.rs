@@ -15,8 +15,8 @@ use crate::exec::job::{self, Job};
 use crate::flow::NodeId;
 use crate::kind::Runs;
 use crate::pipeline::{InputSource, OutputId, Pipeline, Stage, Value};
-use crate::plan::assemble;
 use crate::plan::found::Content;
+use crate::plan::{assemble, margins};
 use crate::store::{Artifact, Kind, Take};
 
 use super::failure::failed;
@@ -209,6 +209,9 @@ fn worker_job(
             }
             (Node::Source { .. }, None) => unreachable!("a stage is ordered after its sources were found"),
         }
+    }
+    if let Some((role, margins)) = margins::heeded(&session.pipeline, stage) {
+        datasets.entry(role.to_owned()).and_modify(|dataset: &mut job::Dataset| dataset.set_margins(margins));
     }
     let dataset_names = stage.inputs.iter().filter_map(|input| match &input.from {
         InputSource::Dataset { dataset, .. } => {

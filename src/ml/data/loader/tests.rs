@@ -8,6 +8,7 @@ use super::*;
 use crate::data::decode::Orientation;
 use crate::data::encode;
 use crate::data::label::Encoding;
+use crate::data::margins::Margins;
 use crate::data::raster::{Index, Rgb};
 use crate::data::scenes::Style;
 use crate::data::source::Sample;
@@ -35,7 +36,8 @@ fn settings(batch: usize, seed: u64, range: std::ops::Range<u64>, threads: usize
 }
 
 fn scenes(count: u64) -> Source {
-    Source::Scenes { style: Style::Source, seed: 1, first: 0, count, only: None, labels: None, size: None }
+    let margins = Margins::default();
+    Source::Scenes { style: Style::Source, seed: 1, first: 0, count, only: None, labels: None, size: None, margins }
 }
 
 /// All batches of a loader, as plain numbers.
@@ -73,7 +75,7 @@ proptest! {
 
 #[test]
 fn the_memory_changes_nothing_but_the_number_of_reads() {
-    let example = |byte| Example { image: Rgb::filled(2, 1, [byte; 3]), label: None };
+    let example = |byte| Example { image: Rgb::filled(2, 1, [byte; 3]), label: None, inside: None };
     let memory = Memory::new(6);
     assert_eq!(*memory.get(0, || Ok(example(1))).unwrap(), example(1));
     assert_eq!(*memory.get(0, || panic!("kept samples are not read again")).unwrap(), example(1));
@@ -92,6 +94,28 @@ fn batches_have_the_shapes_and_kinds_of_the_contract() {
     assert!(matches!(loader.next_batch(), Err(DataError::Exhausted { iterations: 1 })));
 }
 
+/// Scenes of 8×4 pixels with these margins.
+fn with_margins(margins: Margins) -> Source {
+    let (style, size) = (Style::Target, Some([8, 4]));
+    Source::Scenes { style, seed: 1, first: 0, count: 3, only: None, labels: None, size, margins }
+}
+
+#[test]
+fn batches_tell_what_is_inside_the_margins_if_the_data_set_has_any() {
+    let open = |margins| {
+        let settings = Settings { augment: Augment::default(), ..settings(2, 0, 0..1, 1) };
+        Loader::open(&with_margins(margins), settings).unwrap().next_batch()
+    };
+    assert!(open(Margins::default()).unwrap().inside.is_none());
+    let inside = open(Margins { top: 1, left: 6, ..Margins::default() }).unwrap().inside.unwrap();
+    assert_eq!((inside.size(), inside.kind()), (vec![2, 4, 8], Kind::Bool));
+    let row: [i64; 8] = [0, 0, 0, 0, 0, 0, 1, 1];
+    let expected = Tensor::from_slice(&[[0; 8], row, row, row].concat()).view([1, 4, 8]).expand([2, 4, 8], false);
+    assert_eq!(inside.to_kind(Kind::Int64), expected);
+    let error = open(Margins { top: 3, bottom: 1, ..Margins::default() }).unwrap_err().to_string();
+    assert!(error.contains("leave no pixel of image scene-") && error.contains("8x4: 3 at the top, 1 at"), "{error}");
+}
+
 /// Samples of one grey level each, in files.
 fn files(folder: &Path, sizes: &[[usize; 2]]) -> Vec<Sample> {
     let sample = |(i, &[width, height]): (usize, &[usize; 2])| {
@@ -104,7 +128,8 @@ fn files(folder: &Path, sizes: &[[usize; 2]]) -> Vec<Sample> {
 }
 
 fn source(samples: Vec<Sample>, size: Option<[usize; 2]>) -> Source {
-    Source::Files { samples, size, label_map: None, encoding: Encoding::Index, orientation: Orientation::Ignore }
+    let (encoding, orientation, margins) = (Encoding::Index, Orientation::Ignore, Margins::default());
+    Source::Files { samples, size, label_map: None, encoding, orientation, margins }
 }
 
 fn in_order(batch: usize, range: std::ops::Range<u64>) -> Settings {

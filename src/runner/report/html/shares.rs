@@ -127,7 +127,9 @@ pub(super) mod tests {
     }
 
     fn classes(count: usize) -> Vec<Class> {
-        (0..count).map(|i| Class { name: format!("class {i}"), colour: [i as u8; 3], rare: false }).collect()
+        (0..count)
+            .map(|i| Class { name: format!("class {i}"), colour: [i as u8; 3], rare: false, thing: false })
+            .collect()
     }
 
     fn shares(name: &str, of_class: &[f64]) -> Shares {

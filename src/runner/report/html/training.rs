@@ -250,6 +250,10 @@ mod tests {
             ("adversarial loss of the generator", vec!["adv_main", "adv_aux"]),
             ("loss of the discriminator", vec!["d_main_s", "d_main_t", "d_aux_s", "d_aux_t"]),
             ("entropy loss", vec!["ent_main", "ent_aux"]),
+            ("feature distance", vec!["feature_distance"]),
+            ("sure pixels", vec!["sure"]),
+            ("loss on mixed images", vec!["mixed_main", "mixed_aux"]),
+            ("loss on masked images", vec!["masked_main", "masked_aux"]),
         ];
         assert_eq!(charts(), expected);
     }

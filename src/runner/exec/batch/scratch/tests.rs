@@ -41,6 +41,7 @@ impl Node {
             encoding: Default::default(),
             orientation: Default::default(),
             jpeg: None,
+            margins: Default::default(),
         };
         let maps = [("a.png".to_owned(), self.file("object-2", "map"))];
         Job {

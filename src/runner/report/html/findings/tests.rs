@@ -19,7 +19,7 @@ fn training(losses: &[(&str, f64)], evaluations: &[f64]) -> Training {
 }
 
 fn classes() -> Vec<Class> {
-    ["road", "pole", "person"].map(|name| Class { name: name.into(), colour: [0; 3], rare: false }).into()
+    ["road", "pole", "person"].map(|name| Class { name: name.into(), colour: [0; 3], rare: false, thing: false }).into()
 }
 
 type Check = fn(&Evaluation, &Model, &[Class], Origin) -> Option<Finding>;
