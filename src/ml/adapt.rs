@@ -283,15 +283,15 @@ fn gradients(
         Mean::Labelled => cross_entropy(z, &labels),
         Mean::All => cross_entropy_of_all(z, &labels, None),
     });
-    let mut on_source = seg.weighted(settings.segmentation);
+    let mut on_source = vec![seg.weighted(settings.segmentation)];
     losses.extend(seg.named([Loss::SegAux, Loss::SegMain]));
     if let Some(how) = &terms.feature_distance
         && let Some(distance) = distance_of_things(players, how, iteration, source, (&features, &labels))?
     {
-        on_source = on_source + &distance * how.weight;
+        on_source.push(&distance * how.weight);
         losses.push((Loss::FeatureDistance, distance));
     }
-    on_source.backward();
+    backward_of_sum(on_source);
     drop(features);
 
     if let Some(target) = target.filter(|_| terms.entropy.is_some() || terms.adversary.is_some()) {
@@ -310,9 +310,7 @@ fn gradients(
             on_target.push(adv.weighted(d.adversary.weights));
             losses.extend(adv.named([Loss::AdvAux, Loss::AdvMain]));
         }
-        if let Some(sum) = on_target.into_iter().reduce(|sum, loss| sum + loss) {
-            sum.backward();
-        }
+        backward_of_sum(on_target);
 
         // D on both, with G cut off: equation (3), or (6), each side halved. Before the passes of self-training, so that these maps
         // needn't be kept; it moves nothing that they see.
@@ -364,6 +362,13 @@ fn gradients(
         losses.extend(loss.named([Loss::MaskedAux, Loss::MaskedMain]));
     }
     Ok(LossRow::read(iteration, players.generator_rate(settings, iteration), &losses))
+}
+
+/// Of terms that share a forward pass, whose graph a backward pass frees.
+fn backward_of_sum(terms: Vec<Tensor>) {
+    if let Some(sum) = terms.into_iter().reduce(|sum, loss| sum + loss) {
+        sum.backward();
+    }
 }
 
 /// The mean distance of the source's features from the reference's in cells of things; none if there is no such cell.
