@@ -10,6 +10,7 @@
 mod chunks;
 mod decode;
 mod exif;
+mod fit;
 mod markers;
 mod orientation;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use intrada_beginning::Beginning;
 use serde::{Deserialize, Serialize};
 
 pub use decode::{Pixels, photograph};
+pub use fit::fitted;
 pub use orientation::Orientation;
 
 /// Increment when [`photograph`] decodes a JPEG file to other pixels than before.

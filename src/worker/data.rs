@@ -8,6 +8,7 @@ use intrada_ml::data::decode::Orientation;
 use intrada_ml::data::label::{Encoding, LabelMap, Otherwise};
 use intrada_ml::data::margins::Margins;
 use intrada_ml::data::pass::Pass;
+use intrada_ml::data::resize::{Filter, Fit, Scaling};
 use intrada_ml::data::scenes::{self, Style};
 use intrada_ml::data::source::{self, LabelUse, Source};
 use intrada_ml::network::Normalization;
@@ -34,7 +35,7 @@ impl Work {
     /// The whole data set of this role.
     pub(crate) fn source(&self, role: &str) -> Result<Source, Failure> {
         match self.dataset(role)? {
-            job::Dataset::Files { samples, size, map, encoding, orientation, margins, .. } => {
+            job::Dataset::Files { samples, size, scaling, map, encoding, orientation, margins, .. } => {
                 let samples = samples.iter().map(|sample| source::Sample {
                     name: sample.name.clone(),
                     image: as_planned(&sample.image),
@@ -45,6 +46,7 @@ impl Work {
                 Ok(Source::Files {
                     samples: samples.collect(),
                     size: pixels(*size),
+                    scaling: picture_scaling(*scaling),
                     label_map: Some(label_map),
                     encoding,
                     orientation: photograph_orientation(*orientation),
@@ -60,7 +62,7 @@ impl Work {
 
     /// Part of the data set of this role, in the order of the part's names.
     pub(crate) fn part(&self, role: &str, part: Part) -> Result<Source, Failure> {
-        let job::Dataset::Files { samples, size, orientation, margins, .. } = self.dataset(role)? else {
+        let job::Dataset::Files { samples, size, scaling, orientation, margins, .. } = self.dataset(role)? else {
             return self.scenes(role, Some(part.names), part.labels);
         };
         let by_name: HashMap<&str, &job::Sample> =
@@ -77,8 +79,8 @@ impl Work {
         let margins = if part.labels.is_some() { Margins::default() } else { image_margins(*margins) };
         // Pseudo-labels already hold classes: the data set's map and encoding apply only to its own labels.
         let orientation = photograph_orientation(*orientation);
-        let (size, encoding) = (pixels(*size), Encoding::Index);
-        Ok(Source::Files { samples, size, label_map: None, encoding, orientation, margins })
+        let (size, scaling, encoding) = (pixels(*size), picture_scaling(*scaling), Encoding::Index);
+        Ok(Source::Files { samples, size, scaling, label_map: None, encoding, orientation, margins })
     }
 
     fn scenes(&self, role: &str, only: Option<Vec<String>>, labels: Option<PathBuf>) -> Result<Source, Failure> {
@@ -159,6 +161,19 @@ fn photograph_orientation(orientation: dataset::Orientation) -> Orientation {
     match orientation {
         dataset::Orientation::Ignore => Orientation::Ignore,
         dataset::Orientation::Apply => Orientation::Apply,
+    }
+}
+
+fn picture_scaling(scaling: dataset::Scaling) -> Scaling {
+    Scaling {
+        fit: match scaling.fit {
+            dataset::Fit::Exact => Fit::Exact,
+            dataset::Fit::Box => Fit::Box,
+        },
+        filter: match scaling.resize {
+            dataset::Resize::Bicubic => Filter::Bicubic,
+            dataset::Resize::Bilinear => Filter::Bilinear,
+        },
     }
 }
 

@@ -307,6 +307,7 @@ mod tests {
                     orientation: Orientation::Ignore,
                     jpeg: None,
                     margins: Default::default(),
+                    scaling: Default::default(),
                 },
             )]
             .into(),

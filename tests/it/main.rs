@@ -14,6 +14,7 @@ mod commands;
 mod compare;
 mod completions;
 mod damage;
+mod data_set_options;
 mod doctor;
 mod documents;
 mod export;

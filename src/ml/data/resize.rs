@@ -1,4 +1,5 @@
-//! Resizes 8-bit pictures like Pillow, bit-identically: bicubic for photographs, nearest for class indices.
+//! Resizes 8-bit pictures like Pillow, bit-identically: bicubic for photographs, nearest for class indices; or like OpenCV
+//! ([`opencv`]), if a data set says so.
 //!
 //! The released code resizes with Pillow, and a difference of one grey level changes the network's input. What is specific
 //! to Pillow's bicubic: the kernel (a = −0.5) widens with the scale when shrinking, weights are normalised in double
@@ -6,7 +7,73 @@
 //! nearest adds up source positions, where a multiplication would round differently. (Source: Pillow,
 //! `src/libImaging/Resample.c` and `Geometry.c`.)
 
+use serde::Deserialize;
+
 use super::raster::{Index, Raster, Rgb};
+
+pub mod opencv;
+
+/// How the pictures of a data set take its size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scaling {
+    /// Which size they get.
+    pub fit: Fit,
+    /// Whose arithmetic.
+    pub filter: Filter,
+}
+
+/// Which size a resized picture gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// The data set's, whatever its aspect ratio.
+    #[default]
+    Exact,
+    /// That of its aspect ratio in a box of the data set's, see [`intrada_picture::fitted`].
+    Box,
+}
+
+/// How pixels of another size are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filter {
+    /// [`bicubic`], and [`nearest`] for labels, as Pillow does it.
+    #[default]
+    Bicubic,
+    /// [`opencv::bilinear`], and [`opencv::nearest`] for labels.
+    Bilinear,
+}
+
+impl Scaling {
+    /// Width and height of an image of `stored` in a data set of `size`.
+    pub fn size_of(self, stored: [usize; 2], size: [usize; 2]) -> [usize; 2] {
+        match self.fit {
+            Fit::Exact => size,
+            // No side of a picture or a data set needs more than 32 bits.
+            Fit::Box => {
+                let [stored, size] = [stored, size].map(|size| size.map(|side| side as u32));
+                intrada_picture::fitted(stored, size).map(|side| side as usize)
+            }
+        }
+    }
+
+    /// A photograph at another size.
+    pub fn photograph(self, image: &Rgb, to: [usize; 2]) -> Rgb {
+        match self.filter {
+            Filter::Bicubic => bicubic(image, to),
+            Filter::Bilinear => opencv::bilinear(image, to),
+        }
+    }
+
+    /// A map of class indices at another size.
+    pub fn map(self, map: &Index, to: [usize; 2]) -> Index {
+        match self.filter {
+            Filter::Bicubic => nearest(map, to),
+            Filter::Bilinear => opencv::nearest(map, to),
+        }
+    }
+}
 
 /// Binary places of a weight: 32 bits less 8 for the pixel and 2 for sums that leave 0..=255 on the way.
 const PLACES: u32 = 32 - 8 - 2;

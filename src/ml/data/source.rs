@@ -11,8 +11,9 @@ use super::decode::Orientation;
 use super::label::{Encoding, LabelMap};
 use super::margins::{Inside, Margins};
 use super::raster::{Index, Rgb};
+use super::resize::Scaling;
 use super::scenes::{self, Style};
-use super::{DataError, decode, label, resize};
+use super::{DataError, decode, label};
 use crate::input_file::InputFile;
 
 /// An image, with its label if there is one.
@@ -36,9 +37,12 @@ pub enum Source {
     Files {
         /// In the order of the data set.
         samples: Vec<Sample>,
-        /// Width and height to which images (bicubic) and labels (nearest) are resized; as stored if not given.
+        /// Width and height to which images and labels are resized; as stored if not given.
         #[serde(default)]
         size: Option<[usize; 2]>,
+        /// How they take that size.
+        #[serde(default)]
+        scaling: Scaling,
         /// From the values in the label files to classes.
         #[serde(default)]
         label_map: Option<LabelMap>,
@@ -106,6 +110,7 @@ pub struct Example {
 pub struct Reader {
     entries: Vec<Entry>,
     size: Option<[usize; 2]>,
+    scaling: Scaling,
     label_table: Option<[u8; 256]>,
     encoding: Encoding,
     orientation: Orientation,
@@ -140,8 +145,11 @@ impl Reader {
             return Err(DataError::Settings(format!("a size of {size:?} holds no pixel")));
         }
         let label_table = label_map.map(LabelMap::table).transpose()?;
-        let (Source::Files { margins, .. } | Source::Scenes { margins, .. }) = *source;
-        let reader = Self { entries, size, label_table, encoding, orientation, margins };
+        let (scaling, margins) = match source {
+            Source::Files { scaling, margins, .. } => (*scaling, *margins),
+            Source::Scenes { margins, .. } => (Scaling::default(), *margins),
+        };
+        let reader = Self { entries, size, scaling, label_table, encoding, orientation, margins };
         if reader.entries.is_empty() {
             return Err(DataError::Settings("a data set without samples".to_owned()));
         }
@@ -200,8 +208,10 @@ impl Reader {
         let mismatch = label.as_ref().filter(|label| label.size() != image.size());
         match (self.size, mismatch) {
             (Some(_), _) => {
-                let label = label.map(|label| self.resized_label(label));
-                Ok(Example { image: self.resized(&image), label, inside })
+                let image = self.resized(&image);
+                // Both have one size, also if a label's own aspect ratio gives another in the box.
+                let label = label.map(|label| self.resized_label(label, image.size()));
+                Ok(Example { image, label, inside })
             }
             (None, None) => Ok(Example { image, label, inside }),
             (None, Some(label)) => Err(DataError::SizeMismatch {
@@ -215,14 +225,12 @@ impl Reader {
 
     /// An image of the data set at the network's input size.
     pub fn resized(&self, image: &Rgb) -> Rgb {
-        self.size.map_or_else(|| image.clone(), |size| resize::bicubic(image, size))
+        let Some(size) = self.size else { return image.clone() };
+        self.scaling.photograph(image, self.scaling.size_of(image.size(), size))
     }
 
-    fn resized_label(&self, label: Index) -> Index {
-        match self.size {
-            Some(size) if size != label.size() => resize::nearest(&label, size),
-            _ => label,
-        }
+    fn resized_label(&self, label: Index, to: [usize; 2]) -> Index {
+        if label.size() == to { label } else { self.scaling.map(&label, to) }
     }
 
     fn read_label(&self, entry: &Entry, classes: u8) -> Result<Index, DataError> {

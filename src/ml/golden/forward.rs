@@ -10,6 +10,7 @@ use crate::data::decode::Orientation;
 use crate::data::label::Encoding;
 use crate::data::margins::Margins;
 use crate::data::pass::Pass;
+use crate::data::resize::Scaling;
 use crate::data::source::{LabelUse, Sample, Source};
 use crate::entropy_inference::infer;
 use crate::equations::{entropy_map, softmax, upsample};
@@ -56,6 +57,7 @@ fn golden_images_give_pytorchs_logits_maps_and_scores() {
     let source = Source::Files {
         samples: images.iter().map(sample).collect(),
         size: None,
+        scaling: Scaling::default(),
         label_map: None,
         encoding: Encoding::Index,
         orientation: Orientation::Ignore,

@@ -21,6 +21,7 @@ use crate::data::label::Encoding;
 use crate::data::loader::{self, Loader};
 use crate::data::margins::Margins;
 use crate::data::order::Order;
+use crate::data::resize::Scaling;
 use crate::data::source::{LabelUse, Sample, Source};
 use crate::data::{Batches, DataError};
 use crate::optim::Repeats;
@@ -182,6 +183,7 @@ fn images(folder: &Path, arch: Arch, role: &'static str) -> impl Fn(u64) -> Resu
     let source = Source::Files {
         samples: (0..3).map(sample).collect(),
         size: None,
+        scaling: Scaling::default(),
         label_map: None,
         encoding: Encoding::Index,
         orientation: Orientation::Ignore,

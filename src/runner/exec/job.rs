@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
 use crate::digest::FileDigest;
-use crate::kind::dataset::{Encoding, Margins, Orientation};
+use crate::kind::dataset::{Encoding, Margins, Orientation, Scaling};
 
 pub use items::{Items, Known, Part, made_on};
 
@@ -155,6 +155,9 @@ pub enum Dataset {
         samples: Vec<Sample>,
         /// Width and height that images and labels are resized to.
         size: Option<[u32; 2]>,
+        /// How they take that size.
+        #[serde(default, skip_serializing_if = "Scaling::is_usual")]
+        scaling: Scaling,
         /// Label value → class index or 255; a value that isn't here stays what it is.
         map: Vec<(u8, u8)>,
         /// How a label's pixels hold its values.

@@ -11,6 +11,7 @@ use super::config::{arch, config};
 use super::provenance;
 use super::seeds::Repeated;
 use super::subject::{Found, Network};
+use crate::kind::dataset::Fit;
 use crate::kind::model::ARCHS;
 use crate::kind::{KeySpec, Role};
 use crate::measures::plural;
@@ -206,6 +207,9 @@ fn key_of(stage: &Stage, parameter: &Parameter) -> Option<&'static KeySpec> {
 fn lineage(network: &Network<'_>) -> String {
     let config = config(network);
     let size = match network.size() {
+        Some([width, height]) if network.scaling().fit == Fit::Box => {
+            format!("in a box of {width} × {height} pixels, aspect ratio kept")
+        }
         Some([width, height]) => format!("{width} × {height} pixels"),
         None => "as stored".to_owned(),
     };

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::subject::Network;
+use crate::kind::dataset::{Fit, Resize};
 use crate::kind::model::{aligns_corners, preprocessing};
 use crate::pipeline::Value;
 
@@ -60,6 +61,7 @@ pub(super) fn arch<'a>(network: &'a Network<'_>) -> &'a str {
 /// From an image to the network's input.
 fn input(network: &Network<'_>) -> Json {
     let preprocessing = preprocessing(arch(network)).expect("every architecture of the tables has a preprocessing");
+    let scaling = network.scaling();
     json!({
         "channel_order": preprocessing.channels,
         "mean": preprocessing.mean,
@@ -67,6 +69,13 @@ fn input(network: &Network<'_>) -> Json {
         "value_range": [0, 255],
         "formula": "(x - mean) / scale",
         "size": network.size(),
-        "resample": "bicubic, as in Pillow",
+        "fit": match scaling.fit {
+            Fit::Exact => "exact",
+            Fit::Box => "box",
+        },
+        "resample": match scaling.resize {
+            Resize::Bicubic => "bicubic, as in Pillow",
+            Resize::Bilinear => "bilinear without antialiasing, as in OpenCV",
+        },
     })
 }

@@ -19,13 +19,27 @@ config = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
 weights = load_file(HERE / "model.safetensors")
 
 
+def resized(picture: Image.Image):
+    """The image at the size of the training's images."""
+    how = config["preprocessing"]
+    size = how["size"]
+    if not size:
+        return picture
+    if how["fit"] == "box":
+        scale = min(max(size) / max(picture.size), min(size) / min(picture.size))
+        size = [max(1, int(side * scale + 0.5)) for side in picture.size]
+    if how["resample"].startswith("bicubic"):
+        return picture.resize(size, Image.BICUBIC)
+    # OpenCV's result to within a grey level.
+    pixels = torch.from_numpy(numpy.array(picture, numpy.float32)).permute(2, 0, 1)[None]
+    pixels = torch.nn.functional.interpolate(pixels, size=size[::-1], mode="bilinear", align_corners=False)
+    return pixels[0].round().permute(1, 2, 0).numpy()
+
+
 def network_input(picture: Image.Image) -> torch.Tensor:
     """The preprocessed image as a tensor, 1 x 3 x height x width."""
     how = config["preprocessing"]
-    picture = picture.convert("RGB")
-    if how["size"]:
-        picture = picture.resize(how["size"], Image.BICUBIC)
-    pixels = numpy.asarray(picture, numpy.float32)
+    pixels = numpy.asarray(resized(picture.convert("RGB")), numpy.float32)
     if how["channel_order"] == "bgr":
         pixels = pixels[:, :, ::-1]
     pixels = (pixels - numpy.float32(how["mean"])) / numpy.float32(how["scale"])

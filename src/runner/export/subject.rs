@@ -4,7 +4,8 @@
 
 use super::Error;
 use super::seeds::Repeated;
-use crate::pipeline::{DatasetId, Format, InputSource, Pipeline, Stage, StageId};
+use crate::kind::dataset::Scaling;
+use crate::pipeline::{Dataset, DatasetId, Format, InputSource, Pipeline, Stage, StageId};
 use crate::results::made_with;
 use crate::results::metrics::Measured;
 use crate::sched::done::Done;
@@ -69,13 +70,23 @@ impl Network<'_> {
 
     /// `[width, height]` in pixels of the images of the target domain; `None`: as stored.
     pub(super) fn size(&self) -> Option<[u32; 2]> {
-        let input = ["target", "images", "source"].iter().find_map(|role| self.stage().input(role))?;
-        let InputSource::Dataset { dataset, .. } = input.from else { return None };
-        let dataset = self.pipeline().dataset(dataset);
+        let dataset = self.images()?;
         match dataset.format {
             Format::Scenes { size, .. } => Some(size),
             _ => dataset.size,
         }
+    }
+
+    /// How these images take that size.
+    pub(super) fn scaling(&self) -> Scaling {
+        self.images().map(|dataset| dataset.scaling).unwrap_or_default()
+    }
+
+    /// The data set of the target domain; of a training without target, of the source.
+    fn images(&self) -> Option<&Dataset> {
+        let input = ["target", "images", "source"].iter().find_map(|role| self.stage().input(role))?;
+        let InputSource::Dataset { dataset, .. } = input.from else { return None };
+        Some(self.pipeline().dataset(dataset))
     }
 
     /// The commit of the workspace at the time, and whether its files were modified.

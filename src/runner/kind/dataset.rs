@@ -35,6 +35,52 @@ impl Orientation {
     }
 }
 
+/// How an image takes the `size` of its data set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scaling {
+    /// Which size it gets.
+    pub fit: Fit,
+    /// How its pixels are made.
+    pub resize: Resize,
+}
+
+impl Scaling {
+    /// Whether it is the default, which is left out of keys, as the options were added after the first results.
+    pub fn is_usual(&self) -> bool {
+        *self == Scaling::default()
+    }
+
+    /// Width and height of an image of `stored`, resized to `size`.
+    pub fn size_of(&self, stored: [u32; 2], size: [u32; 2]) -> [u32; 2] {
+        match self.fit {
+            Fit::Exact => size,
+            Fit::Box => intrada_picture::fitted(stored, size),
+        }
+    }
+}
+
+/// Which size a resized image gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// `size` itself, whatever the image's aspect ratio.
+    #[default]
+    Exact,
+    /// The largest size with its aspect ratio in a box of that size.
+    Box,
+}
+
+/// How images are resized, and their labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resize {
+    /// Bicubic and nearest, as Pillow does it.
+    #[default]
+    Bicubic,
+    /// Bilinear and nearest, as OpenCV does it.
+    Bilinear,
+}
+
 /// Pixels at the edges of an image that a training ignores where it learns from pseudo-labels of its own teacher: at the edges
 /// of Cityscapes' images are the car's bonnet and distortion. Counted in the resized image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +153,30 @@ const MARGIN_BOTTOM: KeySpec = margin(
 const MARGIN_LEFT: KeySpec = margin("margin_left", "the same for columns at the left; HRDA: 30 at 2048 × 1024");
 const MARGIN_RIGHT: KeySpec = margin("margin_right", "the same at the right; HRDA: 30 at 2048 × 1024");
 
+const FIT: KeySpec = KeySpec::new(
+    "fit",
+    ValueType::Choice(&["exact", "box"]),
+    "`exact`: images are stretched to `size`; `box`: they keep their aspect ratio and fill a box of this size in one direction, \
+     the longer side of the box holding their longer side, as in MMCV: 1914 × 1052 in [1280, 720] becomes 1280 × 704",
+)
+.or_text("exact")
+.only(RESIZED);
+const RESIZE: KeySpec = KeySpec::new(
+    "resize",
+    ValueType::Choice(&["bicubic", "bilinear"]),
+    "`bicubic`: Pillow's, antialiased, with Pillow's nearest for labels; `bilinear`: OpenCV's, not antialiased, with OpenCV's \
+     nearest, as in mmsegmentation, DAFormer and MIC",
+)
+.or_text("bicubic")
+.only(RESIZED)
+.origin("AdvEnt, dataset/base_dataset.py");
+
+/// Data sets whose images are resized.
+const RESIZED: Only = Only::with("size");
+
+/// What every format with files has besides its own keys.
+const OF_FILES: &[KeySpec] = &[FIT, RESIZE, MARGIN_TOP, MARGIN_BOTTOM, MARGIN_LEFT, MARGIN_RIGHT];
+
 /// The margins of every format.
 const MARGINS: &[KeySpec] = &[MARGIN_TOP, MARGIN_BOTTOM, MARGIN_LEFT, MARGIN_RIGHT];
 
@@ -130,12 +200,12 @@ pub const FORMATS: &[Variant] = &[
             SIZE,
             ORIENTATION,
             MAP,
-        ], MARGINS],
+        ], OF_FILES],
     },
     Variant {
         name: "cityscapes",
         summary: "Cityscapes with fine annotations: `leftImg8bit/` and, if labels are read, the label ids of `gtFine/`.",
-        keys: &[&[ROOT, SPLIT, LIST, SIZE], MARGINS],
+        keys: &[&[ROOT, SPLIT, LIST, SIZE], OF_FILES],
     },
     Variant {
         name: "gta5",
@@ -152,12 +222,12 @@ pub const FORMATS: &[Variant] = &[
             )
             .or_text("known")
             .origin("IAST, issue 2"),
-        ], MARGINS],
+        ], OF_FILES],
     },
     Variant {
         name: "synthia",
         summary: "SYNTHIA-RAND-CITYSCAPES: `RGB/` and the 16-bit labels of `GT/LABELS/`, with the class in the first channel.",
-        keys: &[&[ROOT, LIST, SIZE], MARGINS],
+        keys: &[&[ROOT, LIST, SIZE], OF_FILES],
     },
     Variant {
         name: "synscapes",
@@ -172,12 +242,12 @@ pub const FORMATS: &[Variant] = &[
             .or_text("rgb"),
             LIST,
             SIZE,
-        ], MARGINS],
+        ], OF_FILES],
     },
     Variant {
         name: "camvid",
         summary: "CamVid in the layout of the SegNet tutorial: `train/` and `trainannot/`, with the classes `camvid-11`.",
-        keys: &[&[ROOT, SPLIT, LIST, SIZE], MARGINS],
+        keys: &[&[ROOT, SPLIT, LIST, SIZE], OF_FILES],
     },
     Variant {
         name: "scenes",

@@ -12,7 +12,7 @@ use super::read::{Reader, Values};
 use super::sections::{read_variant, tables};
 use super::value::Value;
 use super::{Dataset, FolderSpans, Format};
-use crate::kind::dataset::{Margins, Orientation};
+use crate::kind::dataset::{Fit, Margins, Orientation, Resize, Scaling};
 use crate::kind::{Variant, dataset};
 
 /// Reads `[datasets.…]`; invalid ones are `None`, so that a stage that names one isn't reported too.
@@ -69,11 +69,20 @@ fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, root: &Path) ->
         name: entry.key.clone(),
         format,
         size,
+        scaling: scaling(values),
         orientation,
         margins: margins(values),
         map,
         span: entry.key_span,
         producers: Vec::new(),
+    }
+}
+
+fn scaling(values: &Values) -> Scaling {
+    let is = |key, wanted| values.value(key).is_some_and(|value| value.as_text() == Some(wanted));
+    Scaling {
+        fit: if is("fit", "box") { Fit::Box } else { Fit::Exact },
+        resize: if is("resize", "bilinear") { Resize::Bilinear } else { Resize::Bicubic },
     }
 }
 
@@ -90,11 +99,16 @@ fn margins(values: &Values) -> Margins {
 /// Reports margins that leave no pixel of an image at the data set's `size`. Of images as stored, the first one tells.
 fn all_margin(dataset: &str, values: &Values) -> Vec<Problem> {
     let Some(size) = values.value("size") else { return Vec::new() };
-    let ([width, height], margins) = (side_lengths(&size), margins(values));
+    let (size, margins) = (side_lengths(&size), margins(values));
+    // In a box, images may stand or lie; how much of it each fills, only the image tells.
+    let ([width, height], have) = match scaling(values).fit {
+        Fit::Exact => (size, "have"),
+        Fit::Box => ([size[0].max(size[1]); 2], "have at most"),
+    };
     let wrong = |keys: [&'static str; 2], pixels: [u32; 2], side: u32, what: &str| {
         (pixels[0].saturating_add(pixels[1]) >= side).then(|| {
             let title = format!(
-                "the margins of `{dataset}` leave no pixel: `{}` + `{}` is {}, and its images have {side} {what}",
+                "the margins of `{dataset}` leave no pixel: `{}` + `{}` is {}, and its images {have} {side} {what}",
                 keys[0],
                 keys[1],
                 pixels[0].saturating_add(pixels[1]),

@@ -60,7 +60,7 @@ pub use shards::Shards;
 pub use source::{Source, Sources, Span};
 pub use value::Value;
 
-use crate::kind::dataset::{Margins, Orientation};
+use crate::kind::dataset::{Margins, Orientation, Scaling};
 use crate::kind::instruction_set::InstructionSet;
 use crate::kind::{Kind, Only, OutputRole, Role};
 use sweep::Reference;
@@ -222,6 +222,8 @@ pub struct Dataset {
     pub format: Format,
     /// `[width, height]` in pixels to resize images and labels to (or to generate scenes in); `None`: as stored.
     pub size: Option<[u32; 2]>,
+    /// How they take that size.
+    pub scaling: Scaling,
     /// Whether to apply Exif orientation tags.
     pub orientation: Orientation,
     /// What a training with a teacher ignores at the edges of each image.

@@ -26,8 +26,8 @@ pub fn manifest(pipeline: &Pipeline, stage: &Stage, inputs: BTreeMap<String, Ing
     if let Some(set) = pipeline.instruction_set.filter(|_| stage.kind.computes) {
         parameters.insert("instruction_set".to_owned(), set.name.to_owned());
     }
-    if let Some((role, margins)) = margins::heeded(pipeline, stage) {
-        parameters.extend(margins.set().map(|(key, pixels)| (format!("{role}.{key}"), pixels.to_string())));
+    if let Some((role, dataset)) = margins::heeded(pipeline, stage) {
+        parameters.extend(dataset.margins.set().map(|(key, pixels)| (format!("{role}.{key}"), pixels.to_string())));
     }
     let outputs = match stage.kind.runs {
         Runs::Worker => stage.outputs.iter().map(|output| output.name.clone()).collect(),

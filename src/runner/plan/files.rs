@@ -16,7 +16,7 @@ use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::job;
 use crate::inputs::listing;
 use crate::inputs::seen::Seen;
-use crate::kind::dataset::{Encoding, Margins, Orientation};
+use crate::kind::dataset::{Encoding, Fit, Margins, Orientation, Resize};
 use crate::pipeline::{Dataset, FolderSpans, Format, Problem, Span, StageId};
 use crate::store::index::FileRecord;
 
@@ -162,6 +162,7 @@ impl<'a> Survey<'a> {
         job::Dataset::Files {
             samples: samples.into_iter().enumerate().map(sample).collect(),
             size: self.dataset.size,
+            scaling: self.dataset.scaling,
             map: self.map.clone(),
             encoding: self.encoding(),
             orientation: self.dataset.orientation,
@@ -174,9 +175,11 @@ impl<'a> Survey<'a> {
     fn options(&self, samples: &[Sample], jpeg: Option<u32>) -> BTreeMap<String, String> {
         let names: Vec<&str> = samples.iter().map(|sample| sample.name.as_str()).collect();
         let map: Vec<String> = self.map.iter().map(|(from, to)| format!("{from} = {to}")).collect();
-        let orientation = self.dataset.orientation;
+        let Dataset { orientation, scaling, .. } = *self.dataset;
         let options = [
             ("size", self.dataset.size.map(|size| format!("{size:?}"))),
+            ("fit", (scaling.fit != Fit::Exact).then(|| format!("{:?}", scaling.fit).to_lowercase())),
+            ("resize", (scaling.resize != Resize::Bicubic).then(|| format!("{:?}", scaling.resize).to_lowercase())),
             ("map", (!map.is_empty()).then(|| format!("{{ {} }}", map.join(", ")))),
             ("orientation", (orientation != Default::default()).then(|| format!("{orientation:?}").to_lowercase())),
             ("the JPEG decoder's revision", jpeg.map(|revision| revision.to_string())),
@@ -217,12 +220,18 @@ impl<'a> Survey<'a> {
         let mut encoder = Encoder::new("intrada/data set/1");
         encoder.field("format", b"files").field("size", &encode_size(self.dataset.size));
         encoder.field("map", &self.map.iter().flat_map(|(from, to)| [*from, *to]).collect::<Vec<u8>>());
-        // Both are absent for older results, so that these are still found.
+        // All of these are absent for older results, so that these are still found.
         if let Some(revision) = jpeg {
             encoder.field("jpeg", &revision.to_le_bytes());
         }
         if self.dataset.orientation == Orientation::Apply {
             encoder.field("orientation", b"apply");
+        }
+        if self.dataset.scaling.fit == Fit::Box {
+            encoder.field("fit", b"box");
+        }
+        if self.dataset.scaling.resize == Resize::Bilinear {
+            encoder.field("resize", b"bilinear");
         }
         encoder.list("samples", samples.len());
         let mut lines = Vec::new();

@@ -22,9 +22,10 @@ pub fn setting(manifest: &Manifest, role: &str, dataset: &Dataset) -> Setting {
         encoder.field(name, value.as_bytes());
     }
     let rest = match dataset {
-        Dataset::Files { size, map, encoding, orientation, jpeg, .. } => Dataset::Files {
+        Dataset::Files { size, scaling, map, encoding, orientation, jpeg, .. } => Dataset::Files {
             samples: Vec::new(),
             size: *size,
+            scaling: *scaling,
             map: map.clone(),
             encoding: *encoding,
             orientation: *orientation,
@@ -61,6 +62,7 @@ mod tests {
     use super::*;
     use crate::digest::{Digest, FileDigest};
     use crate::exec::job::Source;
+    use crate::kind::dataset::{Fit, Resize, Scaling};
 
     /// The content of each file is its name.
     fn sample(name: &str, image: &str, label: Option<&str>) -> Sample {
@@ -69,8 +71,12 @@ mod tests {
     }
 
     fn files(samples: Vec<Sample>, size: Option<[u32; 2]>) -> Dataset {
+        scaled(samples, size, Scaling::default())
+    }
+
+    fn scaled(samples: Vec<Sample>, size: Option<[u32; 2]>, scaling: Scaling) -> Dataset {
         let (encoding, orientation, margins) = Default::default();
-        Dataset::Files { samples, size, map: vec![(7, 0)], encoding, orientation, jpeg: None, margins }
+        Dataset::Files { samples, size, scaling, map: vec![(7, 0)], encoding, orientation, jpeg: None, margins }
     }
 
     fn scenes(seed: u64, count: u32) -> Dataset {
@@ -96,6 +102,9 @@ mod tests {
         vary(|m| drop(m.parameters.insert("lambda".into(), "0.6".into())));
         vary(|m| drop(m.inputs.insert("scores".into(), ingredient("scores of `entropy`", b"others"))));
         vary(|m| m.outputs.truncate(1));
+        let boxed = Scaling { fit: Fit::Box, ..Scaling::default() };
+        let bilinear = Scaling { resize: Resize::Bilinear, ..Scaling::default() };
+        all.extend([boxed, bilinear].map(|how| setting(&ranking(), "images", &scaled(vec![], Some([8, 4]), how))));
         all.extend([1, 2].map(|seed| setting(&ranking(), "images", &scenes(seed, 5))));
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

@@ -210,8 +210,8 @@ fn worker_job(
             (Node::Source { .. }, None) => unreachable!("a stage is ordered after its sources were found"),
         }
     }
-    if let Some((role, margins)) = margins::heeded(&session.pipeline, stage) {
-        datasets.entry(role.to_owned()).and_modify(|dataset: &mut job::Dataset| dataset.set_margins(margins));
+    if let Some((role, heeded)) = margins::heeded(&session.pipeline, stage) {
+        datasets.entry(role.to_owned()).and_modify(|dataset: &mut job::Dataset| dataset.set_margins(heeded.margins));
     }
     let dataset_names = stage.inputs.iter().filter_map(|input| match &input.from {
         InputSource::Dataset { dataset, .. } => {

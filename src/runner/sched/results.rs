@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use super::dry::{self, Planned};
 use super::session::Session;
 use crate::event::Outcome;
+use crate::kind::dataset::Scaling;
 use crate::kind::{OutputRole, Role, Runs};
 use crate::pipeline::{Dataset, DatasetId, Format, InputSource, Pipeline, Problems, Stage, StageId, Value};
 use crate::results::compare::{Entry, Measurement, State};
@@ -185,6 +186,11 @@ fn facts(dataset: &Dataset) -> Vec<(String, String)> {
     }
     if let Some([width, height]) = dataset.size {
         note("size", format!("{width}x{height}"));
+    }
+    if !dataset.scaling.is_usual() {
+        let Scaling { fit, resize } = dataset.scaling;
+        note("fit", format!("{fit:?}").to_lowercase());
+        note("resize", format!("{resize:?}").to_lowercase());
     }
     facts
 }

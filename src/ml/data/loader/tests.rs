@@ -5,9 +5,7 @@ use std::path::Path;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use super::*;
-use crate::data::decode::Orientation;
 use crate::data::encode;
-use crate::data::label::Encoding;
 use crate::data::margins::Margins;
 use crate::data::raster::{Index, Rgb};
 use crate::data::scenes::Style;
@@ -128,8 +126,8 @@ fn files(folder: &Path, sizes: &[[usize; 2]]) -> Vec<Sample> {
 }
 
 fn source(samples: Vec<Sample>, size: Option<[usize; 2]>) -> Source {
-    let (encoding, orientation, margins) = (Encoding::Index, Orientation::Ignore, Margins::default());
-    Source::Files { samples, size, label_map: None, encoding, orientation, margins }
+    let (encoding, orientation, scaling, margins) = Default::default();
+    Source::Files { samples, size, scaling, label_map: None, encoding, orientation, margins }
 }
 
 fn in_order(batch: usize, range: std::ops::Range<u64>) -> Settings {

@@ -12,9 +12,11 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 
 use super::Survey;
 use super::photographs::{Photograph, label_size};
+use crate::kind::dataset::{Fit, Margins};
 use crate::kind::model::smallest_side;
 use crate::kind::training::{DISCRIMINATOR_SIDE, LEARNT_FROM, has_discriminator};
 use crate::pipeline::{Dataset, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
+use crate::plan::margins;
 
 /// Images of a data set with the sizes that a network sees.
 pub(in crate::plan) struct Sizes<'a> {
@@ -117,6 +119,13 @@ impl Sizes<'_> {
             };
             self.too_small(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some)))
         };
+        if margins::heeded(self.pipeline, stage).is_some_and(|(_, dataset)| dataset.name == self.dataset.name) {
+            let Margins { top, bottom, left, right } = self.dataset.margins;
+            let is_all_margin = |[width, height]: [u32; 2]| left + right >= width || top + bottom >= height;
+            let help = "smaller margins, or a `list` without such images";
+            let found_some = self.too_small("all margin", is_all_margin);
+            found.extend(found_some.map(|(title, some)| (title, help, training.meets(some))));
+        }
         if stage.parameter("method").and_then(Value::as_text).is_some_and(has_discriminator) {
             found.extend(least("the discriminator", DISCRIMINATOR_SIDE));
         }
@@ -203,7 +212,13 @@ impl Survey<'_> {
     /// Problems with the sizes of these images, and of their labels if a training reads them.
     pub(super) fn of_sizes(&self, seen: &[Photograph<'_>]) -> Vec<Problem> {
         let sizes = match self.dataset.size {
-            Some(size) => seen.first().map(|one| (one.sample.name.clone(), size)).into_iter().collect(),
+            Some(size) if self.dataset.scaling.fit == Fit::Exact => {
+                seen.first().map(|one| (one.sample.name.clone(), size)).into_iter().collect()
+            }
+            Some(size) => {
+                let scaled = |stored| self.dataset.scaling.size_of(stored, size);
+                seen.iter().map(|one| (one.sample.name.clone(), scaled(one.size))).collect()
+            }
             None => seen.iter().map(|one| (one.sample.name.clone(), one.size)).collect(),
         };
         let Survey { surveyor, dataset, readers, .. } = *self;

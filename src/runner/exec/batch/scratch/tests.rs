@@ -42,6 +42,7 @@ impl Node {
             orientation: Default::default(),
             jpeg: None,
             margins: Default::default(),
+            scaling: Default::default(),
         };
         let maps = [("a.png".to_owned(), self.file("object-2", "map"))];
         Job {

@@ -29,6 +29,7 @@ fn images(number: usize) -> Dataset {
         orientation: Orientation::Ignore,
         jpeg: None,
         margins: Default::default(),
+        scaling: Default::default(),
     }
 }
 
