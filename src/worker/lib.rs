@@ -11,6 +11,7 @@ mod snapshots;
 mod exported;
 mod items;
 mod kinds;
+mod labelled;
 mod measure;
 mod model;
 mod names;

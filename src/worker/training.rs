@@ -14,7 +14,7 @@ use intrada_ml::adapt::{
 use intrada_ml::checkpoint::{Member, Restored};
 use intrada_ml::cpu;
 use intrada_ml::data::augment::Augment;
-use intrada_ml::data::loader::{self, Loader};
+use intrada_ml::data::loader::{self, Loader, Part};
 use intrada_ml::data::order::Order;
 use intrada_ml::data::source::{LabelUse, Source};
 use intrada_ml::data::{Batches, DataError};
@@ -25,6 +25,7 @@ use intrada_runner::exec::job::{Event, iterations_kept};
 use intrada_runner::kind::losses::LOSSES;
 use serde::Deserialize;
 
+use crate::labelled::{RareKeys, note};
 use crate::measure::Subject;
 use crate::model::{Model, log_restored};
 use crate::snapshots::Snapshots;
@@ -91,6 +92,9 @@ struct Parameters {
     flip: bool,
     crop: Option<[usize; 2]>,
     colour_jitter: f32,
+    crop_max_share: Option<f64>,
+    #[serde(flatten)]
+    rare: RareKeys,
     precision: Precision,
     checkpoint_every: Option<u64>,
     evaluate_every: Option<u64>,
@@ -107,8 +111,11 @@ enum Optimizer {
 /// Trains on `source`, which has labels, and adapts to `target`, of which none are read.
 pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Result<Notes, Failure> {
     let parameters: Parameters = work.parameters()?;
+    let rare = parameters.rare.classes(work, source, "class_counts")?;
+    let labelled = [Part { rare, ..Part::whole(source) }];
     let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
     let mut notes = Notes::new();
+    labelled.iter().filter_map(|part| part.rare.as_ref()).for_each(|rare| note(work, rare, &mut notes));
     if let Some(init) = init(work, parameters.init_part) {
         notes.insert("init".to_owned(), log_restored(&load(work, &parameters.model, &init, network.as_ref())?));
     }
@@ -118,9 +125,9 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     let companions = Beside::build(work, &parameters)?;
     let given = choices(work)?;
     let labels = LabelUse::Required { classes: work.class_count()? };
-    let open_source = |from: u64| open(&parameters, source, labels, Side::Source, from);
+    let open_source = |from: u64| open(&parameters, &labelled, labels, Side::Source, from);
     let open_target = |from: u64| match target {
-        Some(target) => open(&parameters, target, LabelUse::Ignored, Side::Target, from),
+        Some(target) => open(&parameters, &[Part::whole(target)], LabelUse::Ignored, Side::Target, from),
         None => Err(DataError::Settings("there is no target".to_owned())),
     };
     let run = adapt::Run {
@@ -283,7 +290,7 @@ enum Side {
 
 fn open(
     parameters: &Parameters,
-    source: &Source,
+    parts: &[Part<'_>],
     labels: LabelUse,
     side: Side,
     from: u64,
@@ -299,12 +306,17 @@ fn open(
         seed,
         start_iteration: from,
         iterations: parameters.iterations,
-        augment: Augment { flip: parameters.flip, crop: parameters.crop, jitter: parameters.colour_jitter },
+        augment: Augment {
+            flip: parameters.flip,
+            crop: parameters.crop,
+            jitter: parameters.colour_jitter,
+            max_share: parameters.crop_max_share.filter(|share| *share < 1.0 && matches!(side, Side::Source)),
+        },
         normalization: parameters.model.arch.normalization(),
         labels,
         threads: LOADER_THREADS,
     };
-    Ok(Box::new(Loader::open(source, settings)?))
+    Ok(Box::new(Loader::open_parts(parts, settings)?))
 }
 
 /// Of each stream. The batches are the same for any number; two keep ahead of a training step on a CPU.

@@ -49,6 +49,7 @@ mod report;
 mod resources;
 mod resume;
 mod same_bytes;
+mod sampling;
 mod schema;
 mod segformer;
 mod self_training;

@@ -134,6 +134,7 @@ masked_block = 16
 strong_colour_probability = 0.0
 strong_blur_probability = 0.0
 choices = "choices.json"
+rare_class_sampling = false
 "#;
 
 #[test]
@@ -180,7 +181,7 @@ fn taught(method: &str, iterations: usize) -> Pipeline {
         .set("stages.inter.method", method)
         .set("stages.inter.iterations", iterations)
         .without("stages.inter.discriminator_width")
-        .with("stages.inter", "batch = 2\nschedule_iterations = 200\nlearning_rate = 1e-3\nteacher_threshold = 0.2\n")
+        .with("stages.inter", "batch = 2\nschedule_iterations = 200\nlearning_rate = 1e-3\nteacher_threshold = 0.2\nrare_class_sampling = false\n")
         .with("models.small", "multi_level = true\ninit = \"runs/p/pre/model.safetensors\"\n")
         .add(begun)
         .add(pre)

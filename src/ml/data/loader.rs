@@ -1,7 +1,7 @@
 //! Batches for training, prepared ahead by threads.
 //!
-//! Batch `k` depends only on the settings and `k`: its samples come from [`Visits`], its random changes from the stream of
-//! (seed, iteration, position). So batches don't depend on the number of threads, and a loader opened at iteration `k`
+//! Batch `k` depends only on the settings and `k`: its samples come from [`Visits`], or from [`RareClasses`], of the data set
+//! that [`Mixture`] says, its random changes from the stream of (seed, iteration, position). So batches don't depend on the number of threads, and a loader opened at iteration `k`
 //! continues exactly like one that got there, without replaying anything.
 //!
 //! The threads use no tensors. They make plain numbers, which the caller's thread converts: libtorch would otherwise start
@@ -13,11 +13,13 @@ use std::sync::{Arc, Mutex};
 
 use tch::{Kind, Tensor};
 
-use super::augment::Augment;
+use super::augment::{Augment, Streams};
 use super::input::Input;
+use super::mixture::{Mixture, Visit};
 use super::order::{Order, Visits};
 use super::prefetch::Prefetch;
 use super::random::{Purpose, Stream};
+use super::rare::{Drawn, RareClasses, Wanted};
 use super::source::{Example, LabelUse, Reader, Source};
 use super::{Batch, Batches, DataError};
 use crate::network::Normalization;
@@ -49,7 +51,25 @@ pub struct Settings {
     pub threads: NonZeroUsize,
 }
 
-/// The batches of a data set.
+/// One of the data sets that batches are drawn from.
+#[derive(Clone)]
+pub struct Part<'a> {
+    /// The data set.
+    pub source: &'a Source,
+    /// How many of the samples are from it, in proportion to the shares of the others. More than 0.
+    pub share: f64,
+    /// Draws its samples by rare classes, not in its order. Made for as many samples as it has.
+    pub rare: Option<Arc<RareClasses>>,
+}
+
+impl<'a> Part<'a> {
+    /// All samples come from this data set, in its order.
+    pub fn whole(source: &'a Source) -> Part<'a> {
+        Part { source, share: 1.0, rare: None }
+    }
+}
+
+/// The batches of one or several data sets.
 pub struct Loader {
     prepared: Prefetch<Result<Prepared, DataError>>,
     iterations: u64,
@@ -71,12 +91,21 @@ impl Loader {
     /// # Errors
     /// As [`Reader::new`]; [`DataError::Settings`].
     pub fn open(source: &Source, settings: Settings) -> Result<Self, DataError> {
-        let reader = Reader::new(source)?;
+        Self::open_parts(&[Part::whole(source)], settings)
+    }
+
+    /// The same for batches from several data sets.
+    ///
+    /// # Errors
+    /// As [`Loader::open`]; [`Mixture::new`].
+    pub fn open_parts(parts: &[Part<'_>], settings: Settings) -> Result<Self, DataError> {
         settings.augment.check()?;
+        let sets = parts.iter().enumerate().map(|(number, part)| Set::new(number, part, &settings));
+        let sets = sets.collect::<Result<Vec<Set>, DataError>>()?;
+        let mixture = Mixture::new(&parts.iter().map(|part| part.share).collect::<Vec<f64>>(), settings.seed)?;
         let Settings { start_iteration, iterations, threads, .. } = settings;
-        let visits = Visits::new(settings.order, reader.len(), settings.batch.get(), settings.seed);
         let input = Input::new(&settings.normalization);
-        let preparation = Preparation { reader, visits, input, settings, memory: Memory::new(MEMORY) };
+        let preparation = Preparation { sets, mixture, input, settings, memory: Memory::new(MEMORY) };
         // A batch for each thread, and one waiting.
         let ahead = threads.saturating_add(1);
         let range = start_iteration..iterations.max(start_iteration);
@@ -100,30 +129,80 @@ impl Batches for Loader {
 
 /// Everything needed to prepare any iteration.
 struct Preparation {
-    reader: Reader,
-    visits: Visits,
+    sets: Vec<Set>,
+    mixture: Mixture,
     input: Input,
     settings: Settings,
     memory: Memory,
 }
 
+/// A data set, and the order of its samples.
+struct Set {
+    number: usize,
+    reader: Reader,
+    visits: Visits,
+    rare: Option<Arc<RareClasses>>,
+}
+
+impl Set {
+    fn new(number: usize, part: &Part<'_>, settings: &Settings) -> Result<Self, DataError> {
+        let reader = Reader::new(part.source)?;
+        let (samples, rare) = (reader.len(), part.rare.clone());
+        if let Some(counted) = rare.as_ref().map(|rare| rare.samples()).filter(|counted| *counted != samples) {
+            return Err(DataError::Settings(format!("class counts of {counted} images for {samples}")));
+        }
+        let visits = Visits::new(settings.order, samples, settings.seed).of_set(number);
+        Ok(Self { number, reader, visits, rare })
+    }
+}
+
+/// A sample of a batch, and what its crop should have.
+struct Choice<'a> {
+    set: &'a Set,
+    sample: usize,
+    wanted: Option<Wanted>,
+}
+
+impl Choice<'_> {
+    fn name(&self) -> &str {
+        self.set.reader.name(self.sample)
+    }
+}
+
 impl Preparation {
+    fn choose(&self, iteration: u64, position: u64) -> Choice<'_> {
+        let Visit { set, nth } = self.mixture.visit(iteration * self.settings.batch.get() as u64 + position);
+        let set = &self.sets[set];
+        match &set.rare {
+            None => Choice { set, sample: set.visits.sample(nth), wanted: None },
+            Some(rare) => {
+                let mut stream = Stream::at(self.settings.seed, Purpose::RareClass, iteration, position);
+                let Drawn { class, sample } = rare.draw(&mut stream);
+                Choice { set, sample, wanted: Some(rare.wanted(class)) }
+            }
+        }
+    }
+
     fn prepare(&self, iteration: u64) -> Result<Prepared, DataError> {
-        let samples = self.visits.of(iteration);
+        let choices: Vec<Choice<'_>> =
+            (0..self.settings.batch.get() as u64).map(|position| self.choose(iteration, position)).collect();
         let mut images = Vec::new();
         let mut labels: Option<Vec<i64>> = None;
         let mut inside: Option<Vec<bool>> = None;
         let mut size = None;
-        for (position, &sample) in samples.iter().enumerate() {
-            let stored = self.memory.get(sample, || self.reader.read_resized(sample, self.settings.labels))?;
-            let mut stream = Stream::at(self.settings.seed, Purpose::Augment, iteration, position as u64);
-            let example = self.settings.augment.apply(self.reader.name(sample), &stored, &mut stream)?;
+        for (position, choice) in (0..).zip(&choices) {
+            let Choice { set, sample, wanted } = *choice;
+            let read = || set.reader.read_resized(sample, self.settings.labels);
+            let stored = self.memory.get((set.number, sample), read)?;
+            let stream = |purpose| Stream::at(self.settings.seed, purpose, iteration, position);
+            let streams = Streams { first: stream(Purpose::Augment), again: stream(Purpose::Redraw) };
+            let example = self.settings.augment.apply(choice.name(), &stored, wanted, streams)?;
             let first_size = *size.get_or_insert(example.image.size());
             if first_size != example.image.size() {
                 return Err(DataError::MixedSizes {
-                    first: self.reader.name(samples[0]).to_owned(),
+                    first: choices[0].name().to_owned(),
                     first_size,
-                    second: self.reader.name(sample).to_owned(),
+                    second: choice.name().to_owned(),
                     second_size: example.image.size(),
                 });
             }
@@ -136,7 +215,7 @@ impl Preparation {
                 area.append(first_size, inside.get_or_insert_default());
             }
         }
-        let names = samples.iter().map(|&sample| self.reader.name(sample).to_owned()).collect();
+        let names = choices.iter().map(|choice| choice.name().to_owned()).collect();
         Ok(Prepared { images, labels, inside, names, size: size.expect("a batch has at least one sample") })
     }
 }
@@ -147,7 +226,8 @@ struct Memory {
 }
 
 struct Kept {
-    examples: HashMap<usize, Arc<Example>>,
+    /// By data set and sample.
+    examples: HashMap<(usize, usize), Arc<Example>>,
     bytes_left: usize,
 }
 
@@ -158,7 +238,11 @@ impl Memory {
 
     /// The sample, from memory if it is there. Decoding happens outside the lock, so two threads may decode the same
     /// sample.
-    fn get(&self, sample: usize, read: impl FnOnce() -> Result<Example, DataError>) -> Result<Arc<Example>, DataError> {
+    fn get(
+        &self,
+        sample: (usize, usize),
+        read: impl FnOnce() -> Result<Example, DataError>,
+    ) -> Result<Arc<Example>, DataError> {
         const NO_PANIC: &str = "no thread panics while it holds the memory";
         if let Some(example) = self.kept.lock().expect(NO_PANIC).examples.get(&sample) {
             return Ok(Arc::clone(example));

@@ -1,6 +1,6 @@
-//! Which samples an iteration uses: depends only on the iteration, not on a state.
+//! Which sample a visit uses: depends only on the number of the visit, not on a state.
 //!
-//! Samples are used epoch by epoch, each once per epoch; a batch may span two epochs. (The released code instead shuffles
+//! Samples are used epoch by epoch, each once per epoch; a batch is a few visits and may span two epochs. (The released code instead shuffles
 //! one long list of repeats, in which a sample may return before all were used.)
 
 use std::sync::{Arc, Mutex};
@@ -24,34 +24,36 @@ pub enum Order {
 pub struct Visits {
     order: Order,
     samples: usize,
-    batch: usize,
     seed: u64,
-    /// The latest epoch, since neighbouring iterations mostly share it.
+    /// Which of several data sets, so that their orders differ.
+    set: u64,
+    /// The latest epoch, since neighbouring visits mostly share it.
     latest: Mutex<Option<(u64, Arc<[usize]>)>>,
 }
 
 impl Visits {
-    /// Visits to `samples` samples in batches of `batch`.
+    /// Visits to `samples` samples.
     ///
     /// # Panics
-    /// If either is 0.
-    pub fn new(order: Order, samples: usize, batch: usize, seed: u64) -> Self {
-        assert!(samples > 0 && batch > 0, "{samples} samples in batches of {batch}");
-        Self { order, samples, batch, seed, latest: Mutex::new(None) }
+    /// If there are none.
+    pub fn new(order: Order, samples: usize, seed: u64) -> Self {
+        assert!(samples > 0, "no samples to visit");
+        Self { order, samples, seed, set: 0, latest: Mutex::new(None) }
     }
 
-    /// The samples of an iteration, from 0.
-    pub fn of(&self, iteration: u64) -> Vec<usize> {
-        let (samples, batch) = (self.samples as u64, self.batch as u64);
-        (iteration * batch..(iteration + 1) * batch)
-            .map(|visit| {
-                let within = (visit % samples) as usize;
-                match self.order {
-                    Order::Sequential => within,
-                    Order::Shuffle => self.epoch(visit / samples)[within],
-                }
-            })
-            .collect()
+    /// The same, of the data set with this number: the orders of different data sets are independent.
+    pub fn of_set(self, set: usize) -> Self {
+        Self { set: set as u64, ..self }
+    }
+
+    /// The sample of a visit, from 0.
+    pub fn sample(&self, visit: u64) -> usize {
+        let samples = self.samples as u64;
+        let within = (visit % samples) as usize;
+        match self.order {
+            Order::Sequential => within,
+            Order::Shuffle => self.epoch(visit / samples)[within],
+        }
     }
 
     fn epoch(&self, epoch: u64) -> Arc<[usize]> {
@@ -60,7 +62,7 @@ impl Visits {
             Some((known, order)) if *known == epoch => Arc::clone(order),
             _ => {
                 let order: Arc<[usize]> =
-                    Stream::at(self.seed, Purpose::Order, epoch, 0).permutation(self.samples).into();
+                    Stream::at(self.seed, Purpose::Order, epoch, self.set).permutation(self.samples).into();
                 *latest = Some((epoch, Arc::clone(&order)));
                 order
             }
@@ -74,12 +76,15 @@ mod tests {
 
     use super::*;
 
+    fn first(visits: &Visits, count: u64) -> Vec<usize> {
+        (0..count).map(|visit| visits.sample(visit)).collect()
+    }
+
     proptest! {
         #[test]
-        fn each_sample_is_visited_once_an_epoch(samples in 1usize..40, batch in 1usize..7, seed in any::<u64>()) {
-            let visits = Visits::new(Order::Shuffle, samples, batch, seed);
-            let all: Vec<usize> = (0..(3 * samples) as u64).flat_map(|iteration| visits.of(iteration)).collect();
-            for epoch in all.chunks_exact(samples) {
+        fn each_sample_is_visited_once_an_epoch(samples in 1usize..40, seed in any::<u64>()) {
+            let visits = Visits::new(Order::Shuffle, samples, seed);
+            for epoch in first(&visits, 3 * samples as u64).chunks_exact(samples) {
                 let mut epoch = epoch.to_vec();
                 epoch.sort_unstable();
                 prop_assert_eq!(epoch, (0..samples).collect::<Vec<_>>());
@@ -87,25 +92,26 @@ mod tests {
         }
 
         #[test]
-        fn an_iteration_is_the_same_whatever_was_asked_before(k in 0u64..300, seed in any::<u64>()) {
-            let visits = Visits::new(Order::Shuffle, 17, 4, seed);
-            for iteration in 0..k {
-                visits.of(iteration);
-            }
-            prop_assert_eq!(visits.of(k), Visits::new(Order::Shuffle, 17, 4, seed).of(k));
+        fn a_visit_is_the_same_whatever_was_asked_before(k in 0u64..300, seed in any::<u64>()) {
+            let visits = Visits::new(Order::Shuffle, 17, seed);
+            first(&visits, k);
+            prop_assert_eq!(visits.sample(k), Visits::new(Order::Shuffle, 17, seed).sample(k));
         }
     }
 
     #[test]
     fn sequential_goes_round() {
-        let visits = Visits::new(Order::Sequential, 3, 2, 0);
-        assert_eq!([visits.of(0), visits.of(1), visits.of(2)], [vec![0, 1], vec![2, 0], vec![1, 2]]);
+        assert_eq!(first(&Visits::new(Order::Sequential, 3, 0), 6), [0, 1, 2, 0, 1, 2]);
     }
 
     #[test]
-    fn epochs_and_seeds_have_different_orders() {
-        let epoch = |seed, epoch| Visits::new(Order::Shuffle, 50, 50, seed).of(epoch);
-        assert_ne!(epoch(1, 0), epoch(1, 1));
-        assert_ne!(epoch(1, 0), epoch(2, 0));
+    fn epochs_seeds_and_data_sets_have_different_orders() {
+        let epoch = |seed, set, epoch: u64| -> Vec<usize> {
+            let visits = Visits::new(Order::Shuffle, 50, seed).of_set(set);
+            (50 * epoch..50 * (epoch + 1)).map(|visit| visits.sample(visit)).collect()
+        };
+        assert_ne!(epoch(1, 0, 0), epoch(1, 0, 1));
+        assert_ne!(epoch(1, 0, 0), epoch(2, 0, 0));
+        assert_ne!(epoch(1, 0, 0), epoch(1, 1, 0));
     }
 }

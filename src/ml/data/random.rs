@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
-    /// The order of an epoch: (epoch, 0).
+    /// The order of an epoch: (epoch, number of the data set where there are several, else 0).
     Order = 1,
     /// How a sample is changed: (iteration, position in the batch).
     Augment = 2,
@@ -27,6 +27,12 @@ pub enum Purpose {
     Mask = 7,
     /// How the colours of masked images are changed: as of [`Purpose::MixedColours`].
     MaskedColours = 8,
+    /// The class and the sample of rare class sampling: (iteration, position in the batch).
+    RareClass = 10,
+    /// Further crops of a sample of which the first doesn't serve: (iteration, position in the batch).
+    Redraw = 11,
+    /// The data set of a visit, where there are several: (visit, 0).
+    DataSet = 12,
 }
 
 /// A stream of random numbers.

@@ -185,6 +185,14 @@ impl Reader {
         Ok(Example { image, label, inside: None })
     }
 
+    /// The label of a sample as stored, mapped to classes and checked. Its image is not opened.
+    ///
+    /// # Errors
+    /// An error in its file (including [`DataError::Changed`]), [`DataError::NoLabel`], [`DataError::UnknownClass`].
+    pub fn label(&self, sample: usize, classes: u8) -> Result<Index, DataError> {
+        self.read_label(&self.entries[sample], classes)
+    }
+
     /// A sample at the size of the data set, with what its margins leave.
     ///
     /// # Errors
@@ -359,6 +367,7 @@ mod tests {
             label_map: Some(label_map),
             encoding: Encoding::Index,
             orientation: Orientation::Ignore,
+            scaling: Scaling::default(),
             margins: Margins::default(),
         }
     }

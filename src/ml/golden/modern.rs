@@ -61,6 +61,11 @@ pub(crate) fn stored(folder: &Path) -> HashMap<String, Tensor> {
     checkpoint::read(&folder.join("golden_modern.safetensors")).unwrap().tensors.into_iter().collect()
 }
 
+/// The numbers of single functions among them.
+pub(crate) fn units() -> Option<Value> {
+    Some(vectors()?.1["units"].take())
+}
+
 const SEED: u64 = 41;
 
 fn largest(tensor: &Tensor) -> f64 {

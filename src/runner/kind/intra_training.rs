@@ -15,7 +15,7 @@ pub(super) const KIND: Kind = Kind {
         &[
             training::METHOD,
             KeySpec::new(
-                "easy",
+                training::PSEUDO_LABELLED,
                 ValueType::Stage(OutputRole::Labels),
                 "the pseudo-labelling stage that labelled the easy split",
             ),

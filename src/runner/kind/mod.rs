@@ -7,6 +7,7 @@
 
 pub mod cache;
 mod checkpoint_import;
+mod class_statistics;
 pub mod classes;
 mod command;
 pub mod dataset;
@@ -30,6 +31,7 @@ pub const MAX_SIDE: i64 = 65_535;
 /// All kinds, in the order in which a pipeline uses them.
 pub const ALL: &[&Kind] = &[
     &checkpoint_import::KIND,
+    &class_statistics::KIND,
     &inter_training::KIND,
     &entropy_inference::KIND,
     &ranking::KIND,
@@ -265,6 +267,8 @@ pub enum ValueType {
     Executor,
     /// A stage with such an output, by name, or the output: `rank` or `rank.easy`.
     Stage(OutputRole),
+    /// One such stage, or a list of them, whose order counts.
+    Stages(OutputRole),
     /// Such a stage, or the path of a `.safetensors` or `.pth` file.
     StageOrFile(OutputRole),
     /// One such stage or file, or a list of them.
@@ -472,6 +476,8 @@ pub enum OutputRole {
     Labels,
     /// Pseudo-labels in the classes' colours.
     Colours,
+    /// Pixels of each class, per label.
+    ClassCounts,
     /// Images ordered by score.
     RankingTable,
     /// IoU per class and the confusion matrix.
@@ -505,6 +511,7 @@ impl OutputRole {
             OutputRole::ImageList => "a list of images",
             OutputRole::Labels => "pseudo-labels",
             OutputRole::Colours => "coloured labels",
+            OutputRole::ClassCounts => "class counts",
             OutputRole::RankingTable => "a table of ranks",
             OutputRole::Metrics => "metrics",
             OutputRole::Overlays => "overlays",

@@ -23,9 +23,16 @@ pub(super) const TEACHER: Only = Only::on("teacher");
 pub const FEATURE_DISTANCE: Only = Only::on("feature_distance");
 /// The key of the data set whose labels a training learns from; labels of other keys are only for evaluation.
 pub const LEARNT_FROM: &str = "source";
+/// The key of an intra training's own labels.
+pub(super) const PSEUDO_LABELLED: &str = "easy";
 /// Minimum side of an image for a discriminator, which halves it five times. `ml` repeats this number; a test of the worker
 /// compares them.
 pub const DISCRIMINATOR_SIDE: u32 = 32;
+
+/// Whether an input of this role is labels that a training learns from.
+pub fn is_learnt_from(role: &str) -> bool {
+    [LEARNT_FROM, PSEUDO_LABELLED].contains(&role)
+}
 
 /// Whether a training with this `method` has a discriminator.
 pub fn has_discriminator(method: &str) -> bool {
@@ -36,6 +43,8 @@ const ENTROPY: Only = Only::is("method", &["minent"]);
 /// The trainings with intermediate evaluations.
 const VALIDATED: Only = Only::with("dataset");
 const SGD: Only = Only::is("optimizer", &["sgd"]);
+/// The trainings that draw images by their rare classes.
+const RARE: Only = Only::on("rare_class_sampling");
 const ADAM: Only = Only::is("optimizer", &["adam", "adamw"]);
 const ADAMW: Only = Only::is("optimizer", &["adamw"]);
 const DECAYING: Only = Only::is("optimizer", &["sgd", "adamw"]);
@@ -386,6 +395,61 @@ pub const KEYS: &[KeySpec] = &[
     )
     .or_number(0.0)
     .origin("none in AdvEnt"),
+    KeySpec::new(
+        "crop_max_share",
+        ValueType::Number(Interval { open_above: false, ..Interval::INSIDE_UNIT }),
+        "a labelled crop is drawn again, up to ten times, until its largest class has less than this share of its labelled \
+         pixels and it has two classes; 1: any crop serves. DAFormer uses 0.75",
+    )
+    .or_number(1.0)
+    .added()
+    .only(Only::with("crop"))
+    .origin("none in AdvEnt"),
+    KeySpec::new(
+        "rare_class_sampling",
+        ValueType::Flag,
+        "draw labelled images by class instead of in turn: a class by P(c) = softmax((1 − f_c) / T), where f_c is its share of \
+         all labelled pixels, then an image with enough of it (DAFormer, section 3.2). Classes that don't occur are never drawn",
+    )
+    .or_flag(false)
+    .or_where(&[(Only::is("method", &["daformer", "mic"]), Literal::Flag(true))])
+    .added()
+    .origin("none in AdvEnt or DACS"),
+    KeySpec::new(
+        "class_counts",
+        ValueType::Stages(OutputRole::ClassCounts),
+        "the class-statistics stage that counted these labels",
+    )
+    .only(RARE),
+    KeySpec::new("rare_class_temperature", RATE, "T: the smaller, the more often rare classes are drawn")
+        .or_number(0.01)
+        .only(RARE)
+        .origin("DAFormer, uda_dataset.py"),
+    KeySpec::new(
+        "rare_class_min_pixels",
+        ValueType::Integer { min: 0, max: i64::MAX },
+        "an image is drawn for a class of which its label has more than so many pixels, at full size; smaller images need \
+         a smaller number",
+    )
+    .or_integer(3000)
+    .only(RARE)
+    .origin("DAFormer, uda_dataset.py"),
+    KeySpec::new(
+        "rare_class_crop_share",
+        WEIGHT,
+        "a crop serves if it has more than `rare_class_min_pixels` times this of the class; HRDA uses 2.0",
+    )
+    .or_number(0.5)
+    .only(RARE)
+    .origin("DAFormer, uda_dataset.py"),
+    KeySpec::new(
+        "rare_class_tries",
+        ValueType::Integer { min: 0, max: 10_000 },
+        "further crops, each with its own flip, until one serves; the last one is taken as it is",
+    )
+    .or_integer(10)
+    .only(RARE)
+    .origin("DAFormer, uda_dataset.py"),
     KeySpec::new(
         "precision",
         ValueType::Choice(&["float32", "float64", "bfloat16"]),

@@ -1,7 +1,7 @@
 //! Derives values from the edges that users would otherwise have to repeat.
 //!
 //! The network of some weights is that of their training; the images behind an image list or pseudo-labels are those that were
-//! scored. Such chains have at most three stages, so a cycle in the file can't cause an endless loop.
+//! scored. Such chains have at most four stages, so a cycle in the file can't cause an endless loop.
 
 use super::effects::without_effect;
 use super::models::Model;
@@ -143,12 +143,12 @@ impl Resolver<'_> {
         if table.outputs.get(output.output)?.role == OutputRole::Weights {
             return None;
         }
-        // pseudo-labelling → ranking or entropy-inference → its images
-        for _ in 0..3 {
+        // class-statistics → pseudo-labelling → ranking or entropy-inference → its images
+        for _ in 0..4 {
             if let Some(images) = table.values.get("images").filter(|_| table.values.has("weights")) {
                 return self.datasets.get(images.text()).copied().flatten();
             }
-            let from = table.values.get("predictions").or_else(|| table.values.get("scores"))?;
+            let from = ["predictions", "scores", "labels"].into_iter().find_map(|key| table.values.get(key))?;
             place = self.sweeps.read(place, from.text()).first()?.index();
             table = &self.tables[place];
         }

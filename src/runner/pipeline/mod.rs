@@ -7,6 +7,7 @@
 mod across;
 mod cache;
 mod check;
+mod counted;
 mod datasets;
 mod draft;
 mod effects;

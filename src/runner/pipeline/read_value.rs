@@ -35,12 +35,17 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
             | ValueType::Model
             | ValueType::Executor
             | ValueType::Stage(_)
+            | ValueType::Stages(_)
             | ValueType::StageOrFile(_)
             | ValueType::StagesOrFiles(_),
             Item::Text(text),
         ) => text_value(key, text, node).and_then(|value| typed(value, Vec::new())),
         (
-            ValueType::Texts | ValueType::Paths | ValueType::OutputPaths | ValueType::StagesOrFiles(_),
+            ValueType::Texts
+            | ValueType::Paths
+            | ValueType::OutputPaths
+            | ValueType::Stages(_)
+            | ValueType::StagesOrFiles(_),
             Item::List(nodes),
         ) => typed(texts(key, nodes, node)?, nodes.iter().map(|node| node.span).collect()),
         (ValueType::Pair(interval), Item::List(nodes)) if nodes.len() == 2 => {

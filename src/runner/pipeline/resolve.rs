@@ -74,6 +74,7 @@ impl Resolver<'_> {
             }
         }
         self.implied_images(&mut building);
+        self.check_counted(&building);
         let Building { mut stage, model, .. } = building;
         stage.parameters.extend(model);
         stage
@@ -92,7 +93,10 @@ impl Resolver<'_> {
                     building.input(key.name, InputSource::Dataset { dataset, labels }, typed.span);
                 }
             }
-            ValueType::Stage(role) | ValueType::StageOrFile(role) | ValueType::StagesOrFiles(role) => {
+            ValueType::Stage(role)
+            | ValueType::Stages(role)
+            | ValueType::StageOrFile(role)
+            | ValueType::StagesOrFiles(role) => {
                 self.read_stages(building, key, role, typed);
             }
             ValueType::Path => building.input(key.name, self.path(typed.text()), typed.span),
@@ -151,8 +155,10 @@ impl Resolver<'_> {
 
     fn read_stages(&mut self, building: &mut Building<'_>, key: &KeySpec, role: OutputRole, typed: &Typed) {
         let mut seen: Vec<(String, Option<OutputId>)> = Vec::new();
-        for (typed, span) in typed.texts() {
-            let file = !matches!(key.value_type, ValueType::Stage(_)) && is_file(typed);
+        let texts = typed.texts();
+        let count = texts.len();
+        for (place, (typed, span)) in texts.into_iter().enumerate() {
+            let file = !matches!(key.value_type, ValueType::Stage(_) | ValueType::Stages(_)) && is_file(typed);
             let found = if file { vec![self.path(typed)] } else { self.references(building, key, role, (typed, span)) };
             for from in found {
                 let output = match from {
@@ -179,7 +185,11 @@ impl Resolver<'_> {
                 if role == OutputRole::Weights {
                     self.model_of_weights(building, output, one_of_several, span);
                 }
-                building.input(&input_name(key.name, one_of_several), from, span);
+                let name_of_input = match key.value_type {
+                    ValueType::Stages(_) => role_at(key.name, place, count),
+                    _ => input_name(key.name, one_of_several),
+                };
+                building.input(&name_of_input, from, span);
                 seen.push((name, output));
             }
         }
@@ -224,7 +234,7 @@ impl Resolver<'_> {
             Some(None) => return Vec::new(),
             None if !self.unknown.insert(span) => return Vec::new(),
             None => {
-                let may_be_file = !matches!(key.value_type, ValueType::Stage(_));
+                let may_be_file = !matches!(key.value_type, ValueType::Stage(_) | ValueType::Stages(_));
                 let problem = self.no_such_stage(reference.family, role, span, may_be_file.then_some(typed));
                 self.problems.push(problem);
                 return Vec::new();
@@ -319,6 +329,11 @@ impl Building<'_> {
 /// `weights`, or `weights.inter` of several.
 pub(super) fn input_name(key: &str, one_of_several: Option<&str>) -> String {
     one_of_several.map_or_else(|| key.to_owned(), |name| format!("{key}.{name}"))
+}
+
+/// `source`, or of several data sets or stages whose order counts `source[0]`, `source[1]`.
+fn role_at(key: &str, place: usize, count: usize) -> String {
+    if count == 1 { key.to_owned() } else { format!("{key}[{place}]") }
 }
 
 /// A reference to an output of another stage.

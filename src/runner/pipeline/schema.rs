@@ -268,7 +268,7 @@ fn values(value_type: ValueType) -> Json {
         ValueType::Text | ValueType::Path | ValueType::Folder | ValueType::Executor => text(),
         ValueType::Dataset { .. } | ValueType::Model => text(),
         ValueType::Stage(_) | ValueType::StageOrFile(_) => text(),
-        ValueType::StagesOrFiles(_) => json!({ "anyOf": [text(), texts(1)] }),
+        ValueType::Stages(_) | ValueType::StagesOrFiles(_) => json!({ "anyOf": [text(), texts(1)] }),
         ValueType::Texts | ValueType::OutputPaths => texts(1),
         ValueType::Paths => texts(0),
         ValueType::Duration => duration(),

@@ -21,7 +21,7 @@ pub(super) fn noun(value_type: ValueType) -> &'static str {
         ValueType::Colour => "a list of three integers",
         ValueType::Texts | ValueType::Paths | ValueType::OutputPaths => "a list of strings",
         ValueType::LabelMap => "a table of label values",
-        ValueType::StagesOrFiles(_) => "a string or a list of strings",
+        ValueType::Stages(_) | ValueType::StagesOrFiles(_) => "a string or a list of strings",
         ValueType::Amounts => "a table of amounts",
         ValueType::Bytes => "a size with its unit",
         ValueType::Duration => "a duration with its unit",
@@ -61,6 +61,7 @@ pub(super) fn expected(value_type: ValueType) -> String {
         ValueType::Model => "the name of a model".to_owned(),
         ValueType::Executor => "the name of an executor".to_owned(),
         ValueType::Stage(role) => format!("the name of a stage that gives {}", role.words()),
+        ValueType::Stages(role) => format!("names of stages that give {}", role.words()),
         ValueType::StageOrFile(role) => {
             format!("the name of a stage that gives {}, or a .safetensors or .pth file", role.words())
         }

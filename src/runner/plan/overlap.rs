@@ -8,8 +8,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::found::{Content, Found};
 use crate::digest::FileDigest;
 use crate::exec::job;
+use crate::kind::OutputRole;
 use crate::kind::training::LEARNT_FROM;
-use crate::pipeline::{Dataset, DatasetId, InputSource, Pipeline, Problem};
+use crate::pipeline::{Dataset, DatasetId, InputSource, Pipeline, Problem, Stage};
 
 /// `found`: the data sets that have been read.
 pub fn problems<'a>(pipeline: &Pipeline, found: impl Iterator<Item = (DatasetId, &'a Found)>) -> Vec<Problem> {
@@ -40,7 +41,7 @@ fn roles(pipeline: &Pipeline) -> (HashMap<DatasetId, BTreeSet<&str>>, BTreeSet<D
                 InputSource::Dataset { dataset, labels: true } if input.role == LEARNT_FROM => {
                     learnt.entry(dataset).or_default().insert(&stage.family);
                 }
-                InputSource::Dataset { dataset, labels: true } if input.role == "dataset" => {
+                InputSource::Dataset { dataset, labels: true } if input.role == "dataset" && measures(stage) => {
                     measured.insert(dataset);
                 }
                 _ => {}
@@ -48,6 +49,11 @@ fn roles(pipeline: &Pipeline) -> (HashMap<DatasetId, BTreeSet<&str>>, BTreeSet<D
         }
     }
     (learnt, measured)
+}
+
+/// Whether it evaluates networks, rather than only counting labels.
+fn measures(stage: &Stage) -> bool {
+    stage.is_training() || stage.outputs.iter().any(|output| output.role == OutputRole::Metrics)
 }
 
 fn images(found: &Found) -> HashSet<FileDigest> {

@@ -3,6 +3,7 @@
 //! The runner (`intrada_runner::kind`) declares a kind's parameters, defaults and outputs; its behaviour is here.
 
 mod checkpoint_import;
+mod class_statistics;
 mod entropy_inference;
 mod evaluation;
 mod inter_training;
@@ -35,6 +36,7 @@ const fn kind(name: &'static str, perform: Perform, try_weights: Option<TryWeigh
 /// Every kind.
 pub(crate) const ALL: &[Kind] = &[
     kind("checkpoint-import", checkpoint_import::perform, Some(checkpoint_import::try_weights)),
+    kind("class-statistics", class_statistics::perform, None),
     kind("inter-training", inter_training::perform, Some(training::try_weights)),
     kind("entropy-inference", entropy_inference::perform, Some(entropy_inference::try_weights)),
     kind("ranking", ranking::perform, None),

@@ -5,8 +5,10 @@ use std::path::Path;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use super::*;
+use crate::data::class_counts::{self, Counts};
 use crate::data::encode;
 use crate::data::margins::Margins;
+use crate::data::rare;
 use crate::data::raster::{Index, Rgb};
 use crate::data::scenes::Style;
 use crate::data::source::Sample;
@@ -26,7 +28,7 @@ fn settings(batch: usize, seed: u64, range: std::ops::Range<u64>, threads: usize
         seed,
         start_iteration: range.start,
         iterations: range.end,
-        augment: Augment { flip: true, crop: Some([32, 16]), jitter: 0.3 },
+        augment: Augment { flip: true, crop: Some([32, 16]), jitter: 0.3, max_share: None },
         normalization: PLAIN,
         labels: LabelUse::Required { classes: 8 },
         threads: number(threads),
@@ -75,10 +77,10 @@ proptest! {
 fn the_memory_changes_nothing_but_the_number_of_reads() {
     let example = |byte| Example { image: Rgb::filled(2, 1, [byte; 3]), label: None, inside: None };
     let memory = Memory::new(6);
-    assert_eq!(*memory.get(0, || Ok(example(1))).unwrap(), example(1));
-    assert_eq!(*memory.get(0, || panic!("kept samples are not read again")).unwrap(), example(1));
-    assert_eq!(*memory.get(1, || Ok(example(2))).unwrap(), example(2));
-    assert_eq!(*memory.get(1, || Ok(example(3))).unwrap(), example(3), "there was no room to keep it");
+    assert_eq!(*memory.get((0, 0), || Ok(example(1))).unwrap(), example(1));
+    assert_eq!(*memory.get((0, 0), || panic!("kept samples are not read again")).unwrap(), example(1));
+    assert_eq!(*memory.get((0, 1), || Ok(example(2))).unwrap(), example(2));
+    assert_eq!(*memory.get((0, 1), || Ok(example(3))).unwrap(), example(3), "there was no room to keep it");
 }
 
 #[test]
@@ -197,4 +199,59 @@ fn labels_that_are_ignored_are_not_even_opened() {
 fn a_loader_with_nothing_to_do_says_so() {
     let mut loader = Loader::open(&scenes(1), settings(1, 0, 5..5, 1)).unwrap();
     assert!(matches!(loader.next_batch(), Err(DataError::Exhausted { iterations: 5 })));
+}
+
+/// The first by rare classes, the second in its order.
+fn parts<'a>(sources: &'a [Source; 2], min_pixels: u64) -> Vec<Part<'a>> {
+    let settings = rare::Settings { temperature: 0.1, min_pixels, crop_share: 0.5, tries: 5 };
+    let counts = |source| -> Vec<Counts> {
+        let all = class_counts::count(source, (0..Reader::new(source).unwrap().len()).collect(), 8, number(2)).unwrap();
+        all.map(|counted| counted.unwrap().1).collect()
+    };
+    let rare = Arc::new(RareClasses::new(&counts(&sources[0]), settings).unwrap());
+    vec![Part { source: &sources[0], share: 0.6, rare: Some(rare) }, Part { share: 0.4, ..Part::whole(&sources[1]) }]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn parts_and_rare_classes_go_on_at_k_as_if_uninterrupted(
+        seed in any::<u64>(), batch in 1usize..4, k in 0u64..8, threads in 1usize..4,
+    ) {
+        let sources = [scenes(4), scenes(3)];
+        let batches = |range: std::ops::Range<u64>, threads| {
+            let settings = settings(batch, seed, range.clone(), threads);
+            let augment = Augment { max_share: Some(0.5), ..settings.augment };
+            let mut loader = Loader::open_parts(&parts(&sources, 0), Settings { augment, ..settings }).unwrap();
+            range.map(|_| loader.next_batch().unwrap()).map(|batch| {
+                (batch.names, Vec::<f32>::try_from(batch.images.reshape(-1)).unwrap())
+            }).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(&batches(0..8, 1)[k as usize..], &batches(k..8, threads)[..]);
+    }
+}
+
+#[test]
+fn each_data_set_is_read_in_its_own_order_and_by_its_share() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = files(folder.path(), &[[4, 2]; 7]);
+    let sources = [source(samples[..3].to_vec(), None), source(samples[3..].to_vec(), None)];
+    let parts = [Part { share: 0.3, ..Part::whole(&sources[0]) }, Part { share: 0.7, ..Part::whole(&sources[1]) }];
+    let mut loader = Loader::open_parts(&parts, in_order(4, 0..100)).unwrap();
+    let names: Vec<String> = (0..100).flat_map(|_| loader.next_batch().unwrap().names).collect();
+    let numbers: Vec<usize> = names.iter().map(|name| name[..1].parse().unwrap()).collect();
+    let (first, second): (Vec<usize>, Vec<usize>) = numbers.iter().partition(|number| **number < 3);
+    assert!((90..150).contains(&first.len()), "{}", first.len());
+    assert!(first.iter().enumerate().all(|(nth, number)| *number == nth % 3));
+    assert!(second.iter().enumerate().all(|(nth, number)| *number == 3 + nth % 4));
+}
+
+#[test]
+fn counts_of_another_number_of_images_are_refused() {
+    let sources = [scenes(4), scenes(3)];
+    let [rare, other] = [0, 1].map(|part| parts(&sources, 0).swap_remove(part));
+    let wrong = Part { rare: rare.rare, ..other };
+    let error = Loader::open_parts(&[wrong], in_order(1, 0..1)).err().unwrap();
+    assert_eq!(error.to_string(), "class counts of 4 images for 3");
 }

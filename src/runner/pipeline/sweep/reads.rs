@@ -50,7 +50,10 @@ impl<'a> Readings<'a> {
                 let read = match key.value_type {
                     ValueType::Path | ValueType::Paths => self.by_path(text),
                     ValueType::StageOrFile(_) | ValueType::StagesOrFiles(_) if is_file(text) => self.by_path(text),
-                    ValueType::Stage(_) | ValueType::StageOrFile(_) | ValueType::StagesOrFiles(_) => self.by_name(text),
+                    ValueType::Stage(_)
+                    | ValueType::Stages(_)
+                    | ValueType::StageOrFile(_)
+                    | ValueType::StagesOrFiles(_) => self.by_name(text),
                     _ => None,
                 };
                 reads.extend(read.filter(|read| !reads.contains(read)));

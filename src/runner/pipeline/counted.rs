@@ -1,0 +1,66 @@
+//! Class counts must be of the labels that a training learns from, in the same order.
+//!
+//! Compares names: whether the counts name every image, the worker checks.
+
+use super::problem::Problem;
+use super::resolve::{Building, Resolver};
+use super::words::stage_of;
+use super::{Input, InputSource};
+use crate::kind::training::is_learnt_from;
+
+impl Resolver<'_> {
+    /// Reports class counts of other labels.
+    pub(super) fn check_counted(&mut self, building: &Building<'_>) {
+        let inputs = |is: &dyn Fn(&str) -> bool| -> Vec<&Input> {
+            building.stage.inputs.iter().filter(|input| is(&input.role)).collect()
+        };
+        let counted = inputs(&|role| role == "class_counts" || role.starts_with("class_counts["));
+        let learnt = inputs(&is_learnt_from);
+        let Some(last) = counted.last() else { return };
+        if counted.len() != learnt.len() {
+            let title = format!(
+                "{} learns from {} sets of labels, but `class_counts` names {}",
+                stage_of(building.table.kind),
+                learnt.len(),
+                counted.len()
+            );
+            let help = "name one class-statistics stage for each of them, in their order";
+            self.problems.push(Problem::error(title).at(last.span, "").help(help));
+            return;
+        }
+        for (counts, labels) in counted.into_iter().zip(learnt) {
+            let InputSource::Output { output, .. } = counts.from else { continue };
+            let (Some(theirs), Some(own)) = (self.labels_counted_by(output.stage.index()), name_of(self, &labels.from))
+            else {
+                continue;
+            };
+            if theirs != own {
+                let stage = &self.tables[output.stage.index()].name;
+                let title = format!("`{stage}` counts the labels of `{theirs}`, not of `{own}`");
+                let problem = Problem::error(title).at(counts.span, "");
+                self.problems.push(problem.beside(labels.span, "the labels to learn from"));
+            }
+        }
+    }
+
+    /// The data set, or the stage, whose labels a stage counts.
+    fn labels_counted_by(&self, place: usize) -> Option<String> {
+        let values = &self.tables[place].values;
+        match (values.get("dataset"), values.get("labels")) {
+            (Some(dataset), _) => self.datasets.contains_key(dataset.text()).then(|| dataset.text().to_owned()),
+            (None, Some(labels)) => {
+                let stage = *self.sweeps.read(place, labels.text()).first()?;
+                Some(self.tables[stage.index()].name.clone())
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+fn name_of(resolver: &Resolver<'_>, from: &InputSource) -> Option<String> {
+    match from {
+        InputSource::Dataset { dataset, .. } => Some(resolver.dataset_list[dataset.index()].name.clone()),
+        InputSource::Output { output, .. } => Some(resolver.tables[output.stage.index()].name.clone()),
+        InputSource::Path { .. } => None,
+    }
+}
