@@ -3,9 +3,14 @@
 use crate::pipelines::{Pipeline, training};
 use crate::space::{Space, grey_png};
 
+/// With a teacher, whose labels are the only ones that margins concern. It is sure of nothing.
+fn taught(pipeline: Pipeline) -> Pipeline {
+    pipeline.with("stages.inter", "mixed = true\nteacher_threshold = 1.0\n").set("pipeline.device", "cpu")
+}
+
 /// A training on target images, and what else reads these.
 fn adapted() -> Pipeline {
-    training().adapted().ranked().evaluated_on("target").set("pipeline.device", "cpu")
+    taught(training().adapted()).ranked().evaluated_on("target")
 }
 
 /// The stages that had to be looked up or run because their key is another than before.
@@ -23,7 +28,7 @@ fn other_margins_run_the_training_on_this_target_again_and_neither_inference_nor
     let space = Space::with(adapted());
     let before = space.run("p.toml");
     space.write("p.toml", &*adapted().with("datasets.target", "margin_top = 2\nmargin_bottom = 9"));
-    // No term of this training heeds them, so its weights are the same and what follows is up to date.
+    // Pixels outside of them weigh nothing as well, so its weights are the same and what follows is up to date.
     assert_eq!(other_keys(&space, &before), ["inter"]);
     space.write("p.toml", &*adapted().with("datasets.source", "margin_top = 2"));
     assert_eq!(other_keys(&space, &before), [""; 0]);
@@ -31,7 +36,7 @@ fn other_margins_run_the_training_on_this_target_again_and_neither_inference_nor
 
 #[test]
 fn a_training_of_which_an_image_is_all_margin_does_not_start() {
-    let pipeline = training().adapted().folder("target").set("pipeline.device", "cpu");
+    let pipeline = taught(training().adapted()).folder("target");
     let space = Space::with(pipeline.with("datasets.target", "margin_left = 40\nmargin_right = 24"));
     (0..3).for_each(|image| space.write(&format!("target/images/{image}.png"), grey_png(64, 32, 10 * image)));
     let ran = space.intrada("run p.toml");
