@@ -144,7 +144,7 @@ pub(crate) fn log_restored(restored: &Restored) -> String {
 mod tests {
     use intrada_ml::equations::Alignment;
     use intrada_ml::network::{ChannelOrder, Normalization};
-    use intrada_runner::kind::model::{ARCHS, aligns_corners, heads, preprocessing, smallest_side};
+    use intrada_runner::kind::model::{ARCHS, aligns_corners, feature_stride, heads, preprocessing, smallest_side};
     use intrada_runner::kind::{ValueType, Variant};
     use serde_json::{Value, json};
 
@@ -216,6 +216,16 @@ mod tests {
             let model = model(arch, choices(arch, "head")[0]);
             let network = model.arch.build(model.options(2), 1, tch::Device::Cpu, Kind::Float);
             assert_eq!(i64::from(smallest_side(arch.name)), network.smallest_side(), "{}", arch.name);
+        }
+    }
+
+    #[test]
+    fn the_cells_that_a_plan_expects_are_those_of_the_deepest_map() {
+        for arch in ARCHS.iter().filter(|arch| !is_large(arch.name)) {
+            let model = model(arch, choices(arch, "head")[0]);
+            let network = model.arch.build(model.options(2), 1, tch::Device::Cpu, Kind::Float);
+            let said = feature_stride(arch.name, model.output_stride.map(|stride| stride as i64));
+            assert_eq!(i64::from(said), network.feature_stride(), "{}", arch.name);
         }
     }
 

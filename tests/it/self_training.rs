@@ -304,14 +304,17 @@ fn what_self_training_cannot_work_with_is_told_before_or_at_its_first_step() {
     assert_eq!(code, Some(2), "{told}");
     assert!(told.contains("needs `target`"), "{told}");
 
+    let (code, told) = plan(taught("daformer", 2).with("stages.inter", "crop = [30, 32]\n"));
+    assert_eq!(code, Some(2), "{told}");
+    let what = "cropped to 30 × 32: not of sides that the feature distance takes, multiples of 4";
+    assert!(told.contains(what) && told.contains("`inter` would stop at the first of them"), "{told}");
+
     let run = |pipeline: Pipeline| {
         let space = Space::with(pipeline);
         let ran = space.intrada("run p.toml");
         assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
         ran.stdout + &ran.stderr
     };
-    let told = run(taught("daformer", 2).with("stages.inter", "crop = [30, 32]\n"));
-    assert!(told.contains("30×32 pixels, but the feature distance needs sides that are multiples of 4"), "{told}");
     let told = run(taught("dacs", 2).set("datasets.target.size", [48, 32]));
     assert!(told.contains("source images of 64×32 pixels and target images of 48×32 can't be mixed"), "{told}");
     assert!(told.contains("set a `crop`"), "{told}");

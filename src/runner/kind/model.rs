@@ -138,6 +138,17 @@ pub fn smallest_side(arch: &str) -> u32 {
     if is_segformer(arch) { 29 } else { 1 }
 }
 
+/// Pixels per cell of the deepest map of such a network, a side. `output_stride` is the model's, where it has a choice.
+///
+/// `ml` repeats these numbers; a test of the worker compares them.
+pub fn feature_stride(arch: &str, output_stride: Option<i64>) -> u32 {
+    match arch {
+        "small" => 4,
+        arch if is_segformer(arch) => 32,
+        _ => output_stride.and_then(|stride| stride.try_into().ok()).unwrap_or(8),
+    }
+}
+
 /// How pixel values from 0 to 255 become a network's input: channel order, then `(x − mean) / scale`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preprocessing {

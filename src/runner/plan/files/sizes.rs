@@ -13,8 +13,8 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 use super::Survey;
 use super::photographs::{Photograph, label_size};
 use crate::kind::dataset::{Fit, Margins};
-use crate::kind::model::smallest_side;
-use crate::kind::training::{DISCRIMINATOR_SIDE, LEARNT_FROM, has_discriminator};
+use crate::kind::model::{feature_stride, smallest_side};
+use crate::kind::training::{DISCRIMINATOR_SIDE, FEATURE_DISTANCE, LEARNT_FROM, has_discriminator};
 use crate::pipeline::{Dataset, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 use crate::plan::margins;
 
@@ -38,6 +38,8 @@ struct Training<'a> {
     drawn: Option<u64>,
     /// Number of images in the data set.
     images: usize,
+    /// Whether it learns from labels of these images.
+    learns: bool,
 }
 
 impl Training<'_> {
@@ -98,7 +100,7 @@ impl Sizes<'_> {
             let what = format!("smaller than the crop of {}", shown([width, height]));
             let is_too_small = |size: [u32; 2]| size[0] < width || size[1] < height;
             let help = "`size` in the data set brings all images to one size; a smaller `crop` fits as well";
-            found.extend(self.too_small(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some))));
+            found.extend(self.unsuitable(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some))));
         } else if batch > 1
             && let Some(title) = self.mixed(batch)
         {
@@ -117,13 +119,13 @@ impl Sizes<'_> {
                     "a larger `size` in the data set, or a `list` without such images",
                 ),
             };
-            self.too_small(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some)))
+            self.unsuitable(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some)))
         };
         if margins::heeded(self.pipeline, stage).is_some_and(|(_, dataset)| dataset.name == self.dataset.name) {
             let Margins { top, bottom, left, right } = self.dataset.margins;
             let is_all_margin = |[width, height]: [u32; 2]| left + right >= width || top + bottom >= height;
             let help = "smaller margins, or a `list` without such images";
-            let found_some = self.too_small("all margin", is_all_margin);
+            let found_some = self.unsuitable("all margin", is_all_margin);
             found.extend(found_some.map(|(title, some)| (title, help, training.meets(some))));
         }
         if stage.parameter("method").and_then(Value::as_text).is_some_and(has_discriminator) {
@@ -131,12 +133,22 @@ impl Sizes<'_> {
         }
         let arch = stage.parameter("model.arch").and_then(Value::as_text).unwrap_or_default();
         found.extend(least("the network", smallest_side(arch)));
+        if training.learns && stage.meets(&FEATURE_DISTANCE) {
+            let output_stride = stage.parameter("model.output_stride").and_then(Value::as_integer);
+            let stride = feature_stride(arch, output_stride);
+            let has_parts = |size: [u32; 2]| crop.unwrap_or(size).into_iter().any(|side| side % stride != 0);
+            let cropped = crop.map(|crop| format!("cropped to {}: ", shown(crop))).unwrap_or_default();
+            let what = format!("{cropped}not of sides that the feature distance takes, multiples of {stride}");
+            let help =
+                "a `crop` in the training, or a `size` in the data set, of such sides; or `feature_distance = false`";
+            found.extend(self.unsuitable(&what, has_parts).map(|(title, some)| (title, help, training.meets(some))));
+        }
         found
     }
 
     /// The message about these, and their number.
-    fn too_small(&self, what: &str, is_too_small: impl Fn([u32; 2]) -> bool) -> Option<(String, usize)> {
-        let mut those = self.sizes.iter().filter(|(_, size)| is_too_small(*size));
+    fn unsuitable(&self, what: &str, is_unsuitable: impl Fn([u32; 2]) -> bool) -> Option<(String, usize)> {
+        let mut those = self.sizes.iter().filter(|(_, size)| is_unsuitable(*size));
         let (name, size) = those.next()?;
         let one_for_all = self.sizes.len() == 1;
         let some = if one_for_all { self.images } else { 1 + those.count() };
@@ -169,7 +181,7 @@ impl Sizes<'_> {
 fn training<'s>(stage: &'s Stage, role: &str, images: usize) -> Training<'s> {
     let number = |key| stage.parameter(key).and_then(Value::as_integer).and_then(|number| u64::try_from(number).ok());
     let drawn = number("iterations").unwrap_or(0).saturating_mul(number("batch").unwrap_or(1));
-    Training { stage, drawn: (role != "images").then_some(drawn), images }
+    Training { stage, drawn: (role != "images").then_some(drawn), images, learns: role != "target" }
 }
 
 fn problem(misfit: Misfit, span: Span) -> Problem {
