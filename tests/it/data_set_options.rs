@@ -45,6 +45,23 @@ fn a_training_of_which_an_image_is_all_margin_does_not_start() {
 }
 
 #[test]
+fn images_that_differ_in_a_box_are_reported_before_a_batch_meets_them() {
+    let pipeline = |fit: &str| {
+        let lines = format!("format = \"folder\"\nroot = \"target\"\nsize = [64, 48]\nfit = \"{fit}\"\n");
+        training().adapted().dataset("target", &lines).set("stages.inter.batch", 2).set("pipeline.device", "cpu")
+    };
+    let space = Space::with(pipeline("box"));
+    space.write("target/images/0.png", grey_png(128, 64, 10));
+    space.write("target/images/1.png", grey_png(64, 64, 10));
+    let plan = space.intrada("plan p.toml");
+    assert_eq!(plan.code, Some(2), "{}{}", plan.stdout, plan.stderr);
+    assert!(plan.stderr.contains("`0.png` is 64 × 32, `1.png` 48 × 48"), "{}", plan.stderr);
+    space.write("p.toml", &*pipeline("exact"));
+    let plan = space.intrada("plan p.toml");
+    assert_eq!(plan.code, Some(0), "{}{}", plan.stdout, plan.stderr);
+}
+
+#[test]
 fn images_fit_into_a_box_and_are_resized_as_said_in_inference_and_evaluation_and_training() {
     let pipeline = |more: &str| {
         let lines = format!("format = \"folder\"\nroot = \"target\"\nsize = [64, 48]\n{more}");

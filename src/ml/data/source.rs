@@ -345,6 +345,7 @@ mod tests {
     use super::*;
     use crate::data::encode;
     use crate::data::label::Otherwise;
+    use crate::data::resize::{Filter, Fit};
 
     fn scenes_of(count: u64, only: Option<Vec<String>>, labels: Option<PathBuf>) -> Source {
         Source::Scenes {
@@ -360,16 +361,13 @@ mod tests {
     }
 
     fn files(samples: Vec<Sample>, size: Option<[usize; 2]>) -> Source {
-        let label_map = LabelMap { pairs: vec![(7, 0), (8, 1)], otherwise: Otherwise::Keep };
-        Source::Files {
-            samples,
-            size,
-            label_map: Some(label_map),
-            encoding: Encoding::Index,
-            orientation: Orientation::Ignore,
-            scaling: Scaling::default(),
-            margins: Margins::default(),
-        }
+        scaled(samples, size, Scaling::default())
+    }
+
+    fn scaled(samples: Vec<Sample>, size: Option<[usize; 2]>, scaling: Scaling) -> Source {
+        let label_map = Some(LabelMap { pairs: vec![(7, 0), (8, 1)], otherwise: Otherwise::Keep });
+        let (encoding, orientation, margins) = Default::default();
+        Source::Files { samples, size, scaling, label_map, encoding, orientation, margins }
     }
 
     /// A sample of a 4×2 image and a label of which every pixel is `value`.
@@ -401,6 +399,28 @@ mod tests {
         assert!(error.contains("image a is 4x2") && error.contains("a-label.png is 8x4"), "{error}");
         let example = Reader::new(&files(samples, Some([6, 3]))).unwrap().read_resized(0, LABELS).unwrap();
         assert_eq!((example.image.size(), example.label.unwrap().size()), ([6, 3], [6, 3]));
+    }
+
+    #[test]
+    fn in_a_box_an_image_keeps_its_aspect_ratio_and_its_label_has_the_size_of_the_image() {
+        let folder = tempfile::tempdir().unwrap();
+        for filter in [Filter::Bicubic, Filter::Bilinear] {
+            let scaling = Scaling { fit: Fit::Box, filter };
+            // A label of another aspect ratio, too.
+            for label in [[4, 2], [8, 4], [4, 4]] {
+                let samples = vec![sample(folder.path(), "a", label, 7)];
+                let reader = Reader::new(&scaled(samples, Some([12, 9]), scaling)).unwrap();
+                let Example { image, label, .. } = reader.read_resized(0, LABELS).unwrap();
+                assert_eq!((image, label), (Rgb::filled(12, 6, [9, 8, 7]), Some(Index::filled(12, 6, [0]))));
+            }
+        }
+    }
+
+    #[test]
+    fn labels_are_resized_by_the_rule_of_the_filter() {
+        let map = Index::new(4, 1, vec![0, 1, 2, 3]);
+        let half = |filter| Scaling { fit: Fit::Exact, filter }.map(&map, [2, 1]).bytes().to_vec();
+        assert_eq!((half(Filter::Bicubic), half(Filter::Bilinear)), (vec![1, 3], vec![0, 2]));
     }
 
     #[test]
