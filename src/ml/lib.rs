@@ -4,7 +4,7 @@
 //! files, and where the results go. So each function can be read next to its paper.
 //!
 //! In the order of the data flow: [`input_file`] → [`data`] → [`network`] (the networks: [`arch`]) → [`equations`] → [`adapt`] (with [`discriminator`] and [`optim`]) → [`checkpoint`] →
-//! [`entropy_inference`] → [`rank`] → [`pseudo_label`] → [`metrics`].
+//! [`sight`] → [`entropy_inference`] → [`rank`] → [`pseudo_label`] → [`metrics`].
 #![warn(missing_docs)]
 
 pub mod adapt;
@@ -29,3 +29,4 @@ pub mod pseudo_label;
 mod pth;
 pub mod rank;
 mod rows;
+pub mod sight;

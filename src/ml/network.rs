@@ -145,8 +145,16 @@ impl ImageTooSmall {
     /// # Errors
     /// They are too small.
     pub fn check(network: &dyn Network, images: &Tensor) -> Result<(), ImageTooSmall> {
-        let (least, size) = (network.smallest_side(), images.size());
-        let [height, width] = [size[2], size[3]];
+        let size = images.size();
+        ImageTooSmall::check_size(network, [size[3], size[2]])
+    }
+
+    /// Whether a network can see images of this width and height.
+    ///
+    /// # Errors
+    /// They are too small.
+    pub fn check_size(network: &dyn Network, [width, height]: [i64; 2]) -> Result<(), ImageTooSmall> {
+        let least = network.smallest_side();
         if height.min(width) >= least { Ok(()) } else { Err(ImageTooSmall { width, height, least }) }
     }
 }

@@ -19,6 +19,7 @@ mod pictures;
 mod training;
 mod trial;
 mod validation;
+mod viewing;
 mod work;
 
 use std::io::Write;

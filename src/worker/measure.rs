@@ -6,9 +6,11 @@
 use intrada_ml::data::pass::{Frame, Pass};
 use intrada_ml::data::raster::Index;
 use intrada_ml::data::source::LabelUse;
-use intrada_ml::entropy_inference::{InferenceError, predict_finite};
+use intrada_ml::entropy_inference::{InferenceError, judge};
+use intrada_ml::equations::Alignment;
 use intrada_ml::metrics::Confusion;
-use intrada_ml::network::{ImageTooSmall, Network, Normalization, Prediction};
+use intrada_ml::network::{ImageTooSmall, Network, Normalization};
+use intrada_ml::sight::{Eye, Sight, View};
 use tch::{Device, Kind};
 
 use crate::work::{Failure, Work};
@@ -30,15 +32,29 @@ pub(crate) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// Maps an image to its logits, `1×C×h×w`, with the current weights. Doesn't change the network. Fails for an image that
-    /// is too small for it.
-    pub(crate) fn predictor(&self, device: Device) -> impl Fn(&Frame) -> Result<Prediction, Failure> + use<'a> {
-        let Subject { name: _, network, normalization: _, kind } = *self;
-        let (predictor, alignment) = (network.predictor(), network.alignment());
-        move |frame| {
-            ImageTooSmall::check(network, &frame.input).map_err(|small| too_small(&frame.name, &small))?;
-            Ok(Prediction { logits: predictor(&frame.input.to_device(device).to_kind(kind)), alignment })
-        }
+    /// With the weights as they are now. Doesn't change the network.
+    pub(crate) fn looking(self, device: Device, view: View) -> Looking<'a> {
+        let (predictor, kind) = (self.network.predictor(), self.kind);
+        let eye = Box::new(move |input: &tch::Tensor| predictor(&input.to_device(device).to_kind(kind)));
+        Looking { subject: self, view, alignment: self.network.alignment(), eye }
+    }
+}
+
+/// A network that looks at images.
+pub(crate) struct Looking<'a> {
+    /// The network.
+    pub(crate) subject: Subject<'a>,
+    view: View,
+    alignment: Alignment,
+    eye: Box<Eye<'a>>,
+}
+
+impl Looking<'_> {
+    /// What it sees of an image. Fails for an image that is too small for it.
+    pub(crate) fn at<'f>(&'f self, frame: &'f Frame) -> Result<Sight<'f>, Failure> {
+        let size = self.view.at_once(frame.seen_size()).map(|side| side as i64);
+        ImageTooSmall::check_size(self.subject.network, size).map_err(|small| too_small(&frame.name, &small))?;
+        Ok(Sight::new(frame, self.view, self.alignment, &self.eye))
     }
 }
 
@@ -46,8 +62,8 @@ impl<'a> Subject<'a> {
 pub(crate) struct Seen<'a> {
     /// The image and its label.
     pub(crate) frame: &'a Frame,
-    /// Its logits, `1×C×h×w`.
-    pub(crate) logits: &'a Prediction,
+    /// The score that `entropy-inference` gives the image, if that was asked for.
+    pub(crate) entropy: Option<f32>,
     /// Most likely classes, at the label's size.
     pub(crate) prediction: &'a Index,
     /// The counts of this image only.
@@ -66,47 +82,55 @@ fn diverged(subject: &Subject, error: &InferenceError) -> Failure {
     )
 }
 
-/// The counts over all images. `at` is where a stopped job will resume.
+/// The counts over all images, each looked at whole. `at` is where a stopped job will resume.
 pub(crate) fn confusion(work: &Work, subject: Subject, at: u64) -> Result<Confusion, Failure> {
     let classes = work.class_count()?;
     let mut confusion = Confusion::new(classes);
     let source = work.source(ROLE)?;
     let pass = work.pass_over(&source, &subject.normalization, LabelUse::Required { classes })?;
-    over(work, subject, pass, |seen| {
+    over(work, &subject.looking(work.device, View::default()), pass, Entropy::Unwanted, |seen| {
         confusion.merge(seen.confusion);
         if work.is_stopping() { Err(Failure::Interrupted { at }) } else { Ok(()) }
     })?;
     Ok(confusion)
 }
 
+/// Whether to compute the entropy as well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entropy {
+    Wanted,
+    Unwanted,
+}
+
 /// Measures the images at these places of the data set, in this order.
 pub(crate) fn images(
     work: &Work,
-    subject: Subject,
+    looking: &Looking,
     places: Vec<usize>,
+    entropy: Entropy,
     see: impl FnMut(Seen) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let labels = LabelUse::Required { classes: work.class_count()? };
-    let pass = work.pass_of(&work.source(ROLE)?, places, &subject.normalization, labels)?;
-    over(work, subject, pass, see)
+    let pass = work.pass_of(&work.source(ROLE)?, places, &looking.subject.normalization, labels)?;
+    over(work, looking, pass, entropy, see)
 }
 
 fn over(
     work: &Work,
-    subject: Subject,
+    looking: &Looking,
     pass: Pass,
+    entropy: Entropy,
     mut see: impl FnMut(Seen) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let predictor = subject.predictor(work.device);
     for frame in pass {
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
-        let logits = predictor(&frame)?;
-        let prediction =
-            predict_finite(&frame.name, &logits, label.size()).map_err(|error| diverged(&subject, &error))?;
+        let entropy_at = (entropy == Entropy::Wanted).then(|| frame.seen_size());
+        let judged = judge(&frame.name, &looking.at(&frame)?, label.size(), entropy_at);
+        let (prediction, entropy) = judged.map_err(|error| diverged(&looking.subject, &error))?;
         let mut own = Confusion::new(work.class_count()?);
         own.add(label.bytes(), prediction.bytes())?;
-        see(Seen { frame: &frame, logits: &logits, prediction: &prediction, confusion: &own })?;
+        see(Seen { frame: &frame, entropy, prediction: &prediction, confusion: &own })?;
     }
     Ok(())
 }

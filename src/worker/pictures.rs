@@ -18,11 +18,11 @@ use intrada_ml::data::pass::Frame;
 use intrada_ml::data::raster::Rgb;
 use intrada_ml::data::source::{LabelUse, map_file};
 use intrada_ml::data::{encode, resize};
-use intrada_ml::entropy_inference::{infer, predict};
-use intrada_ml::network::Prediction;
+use intrada_ml::entropy_inference::predict_and_infer;
+use intrada_ml::sight::Sight;
 use serde::Serialize;
 
-use crate::measure::{ROLE, Subject};
+use crate::measure::{Looking, ROLE};
 use crate::work::{Failure, Work};
 
 /// Maximum width of a picture, in pixels.
@@ -103,14 +103,19 @@ fn leads(images: &[Judged]) -> Vec<usize> {
 }
 
 /// Makes the pictures of the chosen images: those of one network, and those of the images themselves.
-pub(crate) fn make(work: &Work, folder: &Path, name: &str, subject: Subject, images: &[Judged]) -> Result<(), Failure> {
+pub(crate) fn make(
+    work: &Work,
+    folder: &Path,
+    name: &str,
+    looking: &Looking,
+    images: &[Judged],
+) -> Result<(), Failure> {
     let chosen: Vec<usize> = (0..images.len()).filter(|image| images[*image].shown.is_some()).collect();
     let labels = LabelUse::Required { classes: work.class_count()? };
-    let predictor = subject.predictor(work.device);
-    for frame in work.pass_of(&work.source(ROLE)?, chosen, &subject.normalization, labels)? {
+    for frame in work.pass_of(&work.source(ROLE)?, chosen, &looking.subject.normalization, labels)? {
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
-        draw(folder, name, &frame, &predictor(&frame)?, label.size())?;
+        draw(folder, name, &frame, &looking.at(&frame)?, label.size())?;
         let truth = folder.join("truth").join(map_file(&frame.name)?);
         if !truth.exists() {
             encode::write(&truth, &encode::grey_png(&resize::nearest(label, small(label.size()))))?;
@@ -121,18 +126,13 @@ pub(crate) fn make(work: &Work, folder: &Path, name: &str, subject: Subject, ima
 }
 
 /// A network's prediction and entropy for an image, at this size. `name` identifies the network.
-pub(crate) fn draw(
-    folder: &Path,
-    name: &str,
-    frame: &Frame,
-    seen: &Prediction,
-    map: [usize; 2],
-) -> Result<(), Failure> {
+pub(crate) fn draw(folder: &Path, name: &str, frame: &Frame, seen: &Sight, map: [usize; 2]) -> Result<(), Failure> {
     let (file, size) = (map_file(&frame.name)?, small(map));
-    let prediction = resize::nearest(&predict(seen, map), size);
+    let (prediction, inference) = predict_and_infer(seen, map, size);
+    let prediction = resize::nearest(&prediction, size);
     encode::write(&folder.join("prediction").join(name).join(&file), &encode::grey_png(&prediction))?;
     // A diverged network has no entropy; its evaluation shows that by its IoU.
-    if let Ok(found) = infer(&frame.name, seen, size, &[]) {
+    if let Some(found) = inference {
         encode::write(&folder.join("entropy").join(name).join(&file), &encode::grey_png(&found.entropy))?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Snapshots of a training's predictions: small pictures of a few images at a few iterations.
 //!
-//! Knows no labels and no method. The images are target images, or source images if there is no target. It runs the network
+//! Knows no labels and no method. The images are target images, or source images if there is no target, and are looked at
+//! whole. It runs the network
 //! between two steps and changes nothing about it, so a training gives the same bytes with and without.
 //!
 //! The pictures are kept in the resume slot until the training ends. Each depends only on the job and the iteration. So
@@ -11,6 +12,7 @@ use std::path::Path;
 
 use intrada_ml::adapt::Progress;
 use intrada_ml::data::source::{LabelUse, Reader, Source};
+use intrada_ml::sight::View;
 use intrada_runner::exec::job;
 
 use crate::measure::Subject;
@@ -54,11 +56,11 @@ impl<'a> Snapshots<'a> {
     pub(crate) fn look(&self, progress: &Progress) -> Result<(), Failure> {
         let is_first = !(0..progress.done - 1).any(|earlier| is_shown(earlier, progress.total, MOMENTS));
         let folder = self.work.job.slot.join(job::PICTURES);
-        let predictor = self.subject.predictor(self.work.device);
+        let looking = self.subject.looking(self.work.device, View::default());
         let images = self.images.clone();
         for frame in self.work.pass_of(self.source, images, &self.subject.normalization, LabelUse::Ignored)? {
             let frame = frame?;
-            draw(&folder, &progress.done.to_string(), &frame, &predictor(&frame)?, frame.seen_size())?;
+            draw(&folder, &progress.done.to_string(), &frame, &looking.at(&frame)?, frame.seen_size())?;
             if is_first {
                 draw_photograph(&folder, &frame, frame.seen_size())?;
             }

@@ -69,5 +69,6 @@ mod watch;
 mod ways_in;
 mod weights;
 mod weights_from_files;
+mod windows;
 #[cfg(target_os = "linux")]
 mod without_locks;

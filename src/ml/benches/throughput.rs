@@ -38,7 +38,7 @@ fn inference(network: &dyn Network, repeats: usize) -> Times {
     let seen = || Prediction { logits: predictor(&image), alignment: network.alignment() };
     let pass = |_| {
         let (cpu, wall) = (cpu_seconds(), Instant::now());
-        std::hint::black_box(infer("image", &seen(), [1024, 512], &[3, 4, 5]).expect("finite logits"));
+        std::hint::black_box(infer("image", &seen().into(), [1024, 512], &[3, 4, 5]).expect("finite logits"));
         (cpu_seconds() - cpu, wall.elapsed().as_secs_f64())
     };
     (0..=repeats).map(pass).collect()

@@ -4,6 +4,7 @@
 //! prediction to the label and not the reverse (released code, `eval_UDA.py`); the photograph is kept for overlays.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use tch::Tensor;
 
@@ -11,41 +12,58 @@ use super::DataError;
 use super::input::Input;
 use super::prefetch::Prefetch;
 use super::raster::{Index, Rgb};
-use super::source::{LabelUse, Reader, Source};
+use super::source::{Example, LabelUse, Reader, Source};
 use crate::network::Normalization;
 
 /// One sample of a pass.
 pub struct Frame {
     /// Its name.
     pub name: String,
-    /// `1×3×H×W`, float32, at the data set's size, in the network's input format.
-    pub input: Tensor,
     /// The photograph as stored.
     pub photograph: Rgb,
     /// Class indices (255 = ignore) as stored, at their own size; none if labels are ignored.
     pub label: Option<Index>,
+    /// The photograph at the data set's size, if that is another.
+    resized: Option<Rgb>,
+    /// Bytes become the network's input, four times as large, where it is needed.
+    format: Arc<Input>,
 }
 
 impl Frame {
+    /// A photograph as a network with this input format sees it.
+    pub fn new(name: impl Into<String>, photograph: Rgb, normalization: &Normalization) -> Frame {
+        let format = Arc::new(Input::new(normalization));
+        Frame { name: name.into(), photograph, label: None, resized: None, format }
+    }
+
+    /// What the network sees: the photograph at the data set's size.
+    fn seen(&self) -> &Rgb {
+        self.resized.as_ref().unwrap_or(&self.photograph)
+    }
+
     /// Width and height of the network's input.
     pub fn seen_size(&self) -> [usize; 2] {
-        [3, 2].map(|axis| self.input.size()[axis] as usize)
+        self.seen().size()
+    }
+
+    /// `1×3×H×W`, float32, at the data set's size, in the network's input format.
+    pub fn input(&self) -> Tensor {
+        self.part([0, 0], self.seen_size())
+    }
+
+    /// The same of a part with this upper left corner and this width and height.
+    ///
+    /// # Panics
+    /// If it is not inside of the image.
+    pub fn part(&self, corner: [usize; 2], size: [usize; 2]) -> Tensor {
+        self.format.part(self.seen(), corner, size)
     }
 }
 
 /// The samples of a data set in order, prepared ahead by threads.
 pub struct Pass {
-    prepared: Prefetch<Result<Prepared, DataError>>,
+    prepared: Prefetch<Result<Frame, DataError>>,
     samples: usize,
-}
-
-struct Prepared {
-    name: String,
-    input: Vec<f32>,
-    /// Width and height of the input.
-    size: [usize; 2],
-    photograph: Rgb,
-    label: Option<Index>,
 }
 
 impl Pass {
@@ -90,8 +108,8 @@ impl Pass {
         labels: LabelUse,
         threads: NonZeroUsize,
     ) -> Self {
-        let (input, count) = (Input::new(normalization), samples.len());
-        let prepare = move |i: u64| prepare(&reader, &input, samples[i as usize], labels);
+        let (format, count) = (Arc::new(Input::new(normalization)), samples.len());
+        let prepare = move |i: u64| prepare(&reader, &format, samples[i as usize], labels);
         let prepared = Prefetch::start(0..count as u64, threads, threads.saturating_add(1), prepare);
         Self { prepared, samples: count }
     }
@@ -106,27 +124,15 @@ impl Iterator for Pass {
     type Item = Result<Frame, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let frame = |prepared: Prepared| {
-            let [width, height] = prepared.size.map(|side| side as i64);
-            let input = Tensor::from_slice(&prepared.input).view([1, 3, height, width]);
-            Frame { name: prepared.name, input, photograph: prepared.photograph, label: prepared.label }
-        };
-        Some(self.prepared.next()?.map(frame))
+        self.prepared.next()
     }
 }
 
-fn prepare(reader: &Reader, input: &Input, sample: usize, labels: LabelUse) -> Result<Prepared, DataError> {
-    let example = reader.read(sample, labels)?;
-    let resized = reader.resized(&example.image);
-    let mut values = Vec::with_capacity(resized.bytes().len());
-    input.append(&resized, &mut values);
-    Ok(Prepared {
-        name: reader.name(sample).to_owned(),
-        input: values,
-        size: resized.size(),
-        photograph: example.image,
-        label: example.label,
-    })
+fn prepare(reader: &Reader, format: &Arc<Input>, sample: usize, labels: LabelUse) -> Result<Frame, DataError> {
+    let Example { image, label, inside: _ } = reader.read(sample, labels)?;
+    let resized = reader.resized_unless_equal(&image);
+    let name = reader.name(sample).to_owned();
+    Ok(Frame { name, photograph: image, label, resized, format: Arc::clone(format) })
 }
 
 #[cfg(test)]
@@ -157,7 +163,7 @@ mod tests {
         let names: Vec<&str> = frames.iter().map(|frame| frame.name.as_str()).collect();
         assert_eq!(names, (4..11).map(scenes::name).collect::<Vec<_>>());
         let (photograph, label) = scenes::scene(Style::Target, 1, 5);
-        assert_eq!(frames[1].input.size(), [1, 3, 32, 64]);
+        assert_eq!(frames[1].input().size(), [1, 3, 32, 64]);
         assert_eq!(frames[1].seen_size(), [64, 32]);
         assert_eq!((&frames[1].photograph, &frames[1].label), (&photograph, &Some(label)), "these stay as stored");
         let some = Pass::open_some(&source, vec![5, 1], &PLAIN, LabelUse::Ignored, threads).unwrap();

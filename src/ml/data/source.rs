@@ -231,10 +231,15 @@ impl Reader {
         }
     }
 
-    /// An image of the data set at the network's input size.
-    pub fn resized(&self, image: &Rgb) -> Rgb {
-        let Some(size) = self.size else { return image.clone() };
-        self.scaling.photograph(image, self.scaling.size_of(image.size(), size))
+    /// An image of the data set at the network's input size; none if it is of this size.
+    pub fn resized_unless_equal(&self, image: &Rgb) -> Option<Rgb> {
+        let to = self.scaling.size_of(image.size(), self.size?);
+        (to != image.size()).then(|| self.scaling.photograph(image, to))
+    }
+
+    /// The same, in any case.
+    fn resized(&self, image: &Rgb) -> Rgb {
+        self.resized_unless_equal(image).unwrap_or_else(|| image.clone())
     }
 
     fn resized_label(&self, label: Index, to: [usize; 2]) -> Index {

@@ -67,7 +67,7 @@ fn golden_images_give_pytorchs_logits_maps_and_scores() {
     assert_eq!(frames.samples(), images.len());
     for (k, (frame, golden)) in frames.zip(images).enumerate() {
         let frame = frame.unwrap();
-        let logits = no_grad(|| network.forward(&frame.input, Statistics::Running, None));
+        let logits = no_grad(|| network.forward(&frame.input(), Statistics::Running, None));
         let aux = logits.aux.expect("the network has two levels");
         // The maps of only two images are stored, derived values of all.
         if let Some(theirs) = tensors.get(&format!("forward.{k}.logits_main")) {
@@ -77,9 +77,8 @@ fn golden_images_give_pytorchs_logits_maps_and_scores() {
             near(&entropy_map(&p), &tensors[&format!("forward.{k}.entropy_map")], 1e-4, "entropy map");
             near(&p.amax([1i64].as_slice(), false), &tensors[&format!("forward.{k}.max_probability")], 1e-4, "maximum");
         }
-        let found =
-            infer(&frame.name, &Prediction { logits: logits.main, alignment: network.alignment() }, [129, 97], &RARE)
-                .unwrap();
+        let seen = Prediction { logits: logits.main, alignment: network.alignment() };
+        let found = infer(&frame.name, &seen.into(), [129, 97], &RARE).unwrap();
         let theirs: Vec<u8> = tensors[&format!("forward.{k}.argmax")].flatten(0, -1).try_into().unwrap();
         let equal = found.prediction.bytes().iter().zip(&theirs).filter(|(ours, theirs)| ours == theirs).count();
         assert!(equal as f64 >= 0.999 * theirs.len() as f64, "image {k}: {equal} of {} pixels", theirs.len());

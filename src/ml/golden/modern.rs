@@ -1,4 +1,4 @@
-//! Inference with SegFormers: logits and sizes of an independent PyTorch program.
+//! Inference with SegFormers: logits and sizes of an independent PyTorch program, for whole images and sliding windows.
 //!
 //! Their weights are another function of the names than those of the older vectors, with another seed.
 use std::collections::HashMap;
@@ -11,7 +11,10 @@ use super::formula;
 use crate::arch::segformer::{Choice, HeadKind};
 use crate::arch::{Arch, Options};
 use crate::checkpoint;
+use crate::data::pass::Frame;
+use crate::data::raster::Rgb;
 use crate::network::{Network, Statistics};
+use crate::sight::{Sight, View, Whole, Window};
 
 mod training;
 
@@ -107,6 +110,65 @@ fn golden_images_give_pytorchs_logits() {
             }
         }
     }
+}
+
+#[test]
+fn golden_windows_and_an_image_resized_twice_give_pytorchs_logits() {
+    let Some((folder, golden)) = vectors() else { return };
+    let tensors = checkpoint::read(&folder.join("golden_modern.safetensors")).unwrap().tensors;
+    let (arch, network) = network(("b0", "daformer"), 19, ("g.", SEED), Kind::Double);
+    let eye = |input: &Tensor| network.predictor()(&input.to_kind(Kind::Double));
+    let units = &golden["units"];
+    let side = |value: &Value| value.as_u64().unwrap() as usize;
+    let logits = |image: &Value, window: [usize; 2], stride: [usize; 2], size: Option<[usize; 2]>| {
+        let pixels = &tensors[&format!("image.{image}")];
+        let [height, width] = [0, 1].map(|axis| pixels.size()[axis] as usize);
+        let photograph = Rgb::new(width, height, Vec::try_from(pixels.contiguous().view(-1)).unwrap());
+        let frame = Frame::new("golden", photograph, &arch.normalization());
+        let view = View { window: Window::new(window, stride), mirrored_too: false };
+        let Sight::Windows(windows) = Sight::new(&frame, view, network.alignment(), &eye) else { panic!("windows") };
+        let mut whole = Whole::<f64>::new(size.unwrap_or([width, height]));
+        assert!(windows.show(&mut [&mut whole]));
+        whole.tensor()
+    };
+    let slide = &units["slide"];
+    let [crop, stride] = ["crop", "stride"].map(|key| [side(&slide[key]); 2]);
+    let ours = logits(&slide["image"], crop, stride, None);
+    are_the_statistics("slide", &ours, slide);
+    let theirs = &tensors["unit.slide"];
+    let some = ours.slice(1, None, None, 4).slice(2, None, None, 4);
+    let away = largest(&(some - theirs)) / largest(theirs);
+    eprintln!("slide: {away:.1e} of the largest");
+    assert!(away < 1e-11, "{away} of the largest away");
+
+    // A window as large as the image: DAFormer's whole image, which is resized to its own size first.
+    let twice = &units["whole_twice_resized"];
+    let to = [1, 0].map(|axis: usize| side(&twice["to"][axis]));
+    are_the_statistics("whole, resized twice", &logits(&twice["image"], [4096; 2], [4096; 2], Some(to)), twice);
+}
+
+/// Sum, sum of absolutes, first, last, mean and standard deviation of logits C×H×W, and the sum of their classes.
+fn are_the_statistics(what: &str, ours: &Tensor, golden: &Value) {
+    let theirs: Vec<f64> = golden["logits"].as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect();
+    let flat = ours.contiguous().view(-1);
+    let number = |tensor: Tensor| tensor.double_value(&[]);
+    let (count, mean) = (flat.numel() as f64, number(flat.mean(None::<Kind>)));
+    let found = [
+        number(flat.sum(None::<Kind>)),
+        number(flat.abs().sum(None::<Kind>)),
+        flat.double_value(&[0]),
+        flat.double_value(&[flat.numel() as i64 - 1]),
+        mean,
+        (number((&flat - mean).square().sum(None::<Kind>)) / count).sqrt(),
+    ];
+    for (index, (ours, theirs_one)) in found.iter().zip(&theirs).enumerate() {
+        let unit = if index < 2 { theirs[1] } else { largest(&flat) };
+        let away = (ours - theirs_one).abs() / unit;
+        eprintln!("{what}, statistic {index}: {away:.1e}");
+        assert!(away < 1e-11, "{what}, statistic {index}: {ours} instead of {theirs_one}");
+    }
+    let classes = ours.argmax(0, false).sum(Kind::Int64).int64_value(&[]);
+    assert_eq!(classes, golden["argmax_sum"].as_i64().unwrap(), "{what}");
 }
 
 #[test]

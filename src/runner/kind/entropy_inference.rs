@@ -3,7 +3,7 @@
 //! One pass writes scores, predictions and entropy maps, as the network is the expensive part; pseudo-labelling later reads the
 //! predictions. The photographs are small copies for display beside the maps without the data set.
 
-use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType, execution};
+use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType, execution, viewing};
 
 pub(super) const KIND: Kind = Kind {
     name: "entropy-inference",
@@ -29,6 +29,7 @@ pub(super) const KIND: Kind = Kind {
             )
             .optional(),
         ],
+        viewing::KEYS,
         execution::SHARDS,
     ],
     exactly_one: &[],

@@ -2,7 +2,7 @@
 //!
 //! One stage evaluates several trainings, so that one table compares them on the same images.
 
-use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType, execution};
+use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType, execution, viewing};
 
 pub(super) const KIND: Kind = Kind {
     name: "evaluation",
@@ -26,6 +26,7 @@ pub(super) const KIND: Kind = Kind {
             )
             .or_integer(8),
         ],
+        viewing::KEYS,
         execution::SHARDS,
     ],
     exactly_one: &[],

@@ -24,6 +24,7 @@ pub mod pipeline;
 mod pseudo_labelling;
 mod ranking;
 pub mod training;
+pub mod viewing;
 
 /// The largest side of a picture, in pixels. PNG allows more, but a larger one is a typing error.
 pub const MAX_SIDE: i64 = 65_535;

@@ -41,6 +41,7 @@ mod read_value;
 mod typed;
 pub mod template;
 mod value;
+mod windows;
 mod words;
 
 use std::fmt;

@@ -75,6 +75,7 @@ impl Resolver<'_> {
         }
         self.implied_images(&mut building);
         self.check_counted(&building);
+        self.window(&mut building);
         let Building { mut stage, model, .. } = building;
         stage.parameters.extend(model);
         stage

@@ -17,6 +17,7 @@ use crate::items::{ItemWriter, Output};
 use crate::measure::Subject;
 use crate::model::Model;
 use crate::pictures::photograph;
+use crate::viewing::view;
 use crate::work::{Failure, Notes, Work};
 
 #[derive(Deserialize)]
@@ -70,7 +71,7 @@ fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut ItemWrite
     let network = network(work, model)?;
     let (name, normalization) = (work.job.stage.as_str(), model.arch.normalization());
     let subject = Subject { name, network: network.as_ref(), normalization, kind: Kind::Float };
-    let predictor = subject.predictor(work.device);
+    let looking = subject.looking(work.device, view(work)?);
     let rare: Vec<u8> =
         (0..=255).zip(&work.job.classes).filter(|(_, class)| class.rare).map(|(index, _)| index).collect();
     let total = names.len() as u64;
@@ -78,10 +79,9 @@ fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut ItemWrite
     let pass = work.pass_over(&part, &normalization, LabelUse::Ignored)?;
     for (done, frame) in (1..).zip(pass) {
         let frame = frame?;
-        let seen = predictor(&frame)?;
         // At the network's input size, as in the released code: intra training reads images and labels at this size.
         let size = frame.seen_size();
-        let Inference { prediction, entropy, score } = infer(&frame.name, &seen, size, &rare)?;
+        let Inference { prediction, entropy, score } = infer(&frame.name, &looking.at(&frame)?, size, &rare)?;
         let files = [grey_png(&prediction), grey_png(&entropy), photograph(&frame.photograph, size)];
         items.add(&frame.name, &files, Numbers::of(&score))?;
         work.progress(done, total, "images", Vec::new());

@@ -11,18 +11,18 @@ use intrada_ml::data::encode;
 use intrada_ml::data::pass::Frame;
 use intrada_ml::data::raster::Index;
 use intrada_ml::data::source::map_file;
-use intrada_ml::entropy_inference::infer;
 use intrada_ml::metrics::{Confusion, mean_iou};
-use intrada_ml::network::{Network, Prediction};
+use intrada_ml::network::Network;
 use intrada_runner::kind::classes;
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
 use super::summary;
 use crate::items::ItemWriter;
-use crate::measure::{self, ROLE, Subject};
+use crate::measure::{self, Entropy, Looking, ROLE, Subject};
 use crate::model::Model;
 use crate::pictures::{self, Judged};
+use crate::viewing::view;
 use crate::work::{Failure, Notes, Work};
 
 #[derive(Deserialize)]
@@ -85,10 +85,10 @@ fn look_at(work: &Work, names: &[String], overlays: u64, items: &mut ItemWriter<
     for (name, places) in names.iter().zip(rest).filter(|(_, places)| !places.is_empty()) {
         let (model, network) = network(work, name)?;
         let mut in_order = places.clone().into_iter();
-        measure::images(work, subject(name, &model, network.as_ref()), places, |seen| {
+        let looking = looking(work, name, &model, network.as_ref())?;
+        measure::images(work, &looking, places, Entropy::Wanted, |seen| {
             let place = in_order.next().expect("a pass has the samples that it was opened with");
-            let of_image =
-                OfImage { cells: seen.confusion.cells().collect(), entropy: mean_entropy(seen.frame, seen.logits) };
+            let of_image = OfImage { cells: seen.confusion.cells().collect(), entropy: seen.entropy };
             items.add_part(place, |found| {
                 found.0.insert(name.clone(), of_image);
                 names.iter().all(|name| found.0.contains_key(name))
@@ -147,14 +147,10 @@ fn network(work: &Work, name: &str) -> Result<(Model, Box<dyn Network>), Failure
     Ok((model, network))
 }
 
-fn subject<'a>(name: &'a str, model: &Model, network: &'a dyn Network) -> Subject<'a> {
-    Subject { name, network, normalization: model.arch.normalization(), kind: Kind::Float }
-}
-
-/// The score that `entropy-inference` gives the image; none if the network has diverged.
-fn mean_entropy(frame: &Frame, logits: &Prediction) -> Option<f32> {
-    let inference = infer(&frame.name, logits, frame.seen_size(), &[]);
-    inference.ok().map(|inference| inference.score.mean_entropy)
+/// The network as it looks at the images of this stage.
+fn looking<'a>(work: &Work, name: &'a str, model: &Model, network: &'a dyn Network) -> Result<Looking<'a>, Failure> {
+    let subject = Subject { name, network, normalization: model.arch.normalization(), kind: Kind::Float };
+    Ok(subject.looking(work.device, view(work)?))
 }
 
 /// Writes the measurements image by image, and predicts the most informative images again to make pictures.
@@ -166,15 +162,15 @@ fn show(work: &Work, names: &[String], overlays: u64, judged: &mut [Judged]) -> 
     work.output_folder("overlays")?;
     for name in names {
         let (model, network) = network(work, name)?;
-        let subject = subject(name, &model, network.as_ref());
-        overlay_rest(work, name, subject, overlays, judged)?;
-        pictures::make(work, &folder, name, subject, judged)?;
+        let looking = looking(work, name, &model, network.as_ref())?;
+        overlay_rest(work, name, &looking, overlays, judged)?;
+        pictures::make(work, &folder, name, &looking, judged)?;
     }
     Ok(())
 }
 
 /// Draws the overlays of images that this job has not measured itself.
-fn overlay_rest(work: &Work, name: &str, subject: Subject, overlays: u64, judged: &[Judged]) -> Result<(), Failure> {
+fn overlay_rest(work: &Work, name: &str, looking: &Looking, overlays: u64, judged: &[Judged]) -> Result<(), Failure> {
     let mut rest = Vec::new();
     let images = judged.len() as u64;
     for (place, judged) in judged.iter().enumerate() {
@@ -186,7 +182,8 @@ fn overlay_rest(work: &Work, name: &str, subject: Subject, overlays: u64, judged
     if rest.is_empty() {
         return Ok(());
     }
-    measure::images(work, subject, rest, |seen| draw_overlay(work, name, seen.frame, seen.prediction))
+    let draw = |seen: measure::Seen| draw_overlay(work, name, seen.frame, seen.prediction);
+    measure::images(work, looking, rest, Entropy::Unwanted, draw)
 }
 
 fn draw_overlay(work: &Work, name: &str, frame: &Frame, prediction: &Index) -> Result<(), Failure> {
@@ -224,11 +221,7 @@ fn part_mious(names: &[&str], iou: &[Option<f64>]) -> BTreeMap<String, Option<f6
 
 #[cfg(test)]
 mod tests {
-    use intrada_ml::data::raster::Rgb;
-    use intrada_ml::equations::Alignment;
-    use tch::{Device, Kind, Tensor};
-
-    use super::{Frame, Prediction, classes, mean_entropy, part_mious};
+    use super::{classes, part_mious};
 
     #[test]
     fn the_means_over_16_and_13_classes_leave_out_what_synthia_lacks_and_what_is_rare() {
@@ -243,17 +236,5 @@ mod tests {
         assert_eq!(means["miou_16"], Some((12.0 * 0.5 + 3.0 * 0.25) / 15.0), "an undefined class is left out");
         assert_eq!(means["miou_13"], Some(0.5));
         assert_eq!(part_mious(&["sky", "pole"], &[Some(1.0), None]).len(), 0);
-    }
-
-    #[test]
-    fn a_network_that_has_diverged_has_no_entropy() {
-        let tensor = |size: &[i64]| Tensor::zeros(size, (Kind::Float, Device::Cpu));
-        let (name, photograph) = ("a".to_owned(), Rgb::filled(6, 4, [0; 3]));
-        let frame = Frame { name, input: tensor(&[1, 3, 4, 6]), photograph, label: None };
-        let logits = tensor(&[1, 5, 2, 3]);
-        let prediction = Prediction { logits, alignment: Alignment::Corners };
-        assert_eq!(mean_entropy(&frame, &prediction), Some(0.2), "undecided among five");
-        let _ = prediction.logits.narrow(1, 2, 1).fill_(f64::NAN);
-        assert_eq!(mean_entropy(&frame, &prediction), None);
     }
 }

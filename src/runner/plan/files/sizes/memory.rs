@@ -1,7 +1,7 @@
 //! Images larger than the machine's memory: a `size` with an extra digit would fail hours later, without a message.
 //!
 //! Knows no network. Counts the minimum that a stage holds: its images as network input, three float32 numbers per pixel.
-//! So nothing is reported that could run, and much that can't is not reported.
+//! A stage with a window holds less, and isn't counted. So nothing is reported that could run, and much that can't is not reported.
 
 use super::{Sizes, shown};
 use crate::kind::Runs;
@@ -20,7 +20,9 @@ impl Sizes<'_> {
         let pixels = |size: [u32; 2]| u64::from(size[0]) * u64::from(size[1]);
         let largest = self.sizes.iter().map(|(_, size)| *size).max_by_key(|size| pixels(*size))?;
         let stages = self.readers.iter().map(|(stage, _)| self.pipeline.stage(*stage));
-        let is_here = |stage: &&Stage| stage.kind.runs == Runs::Worker && self.pipeline.executor_of(stage).is_none();
+        let is_here = |stage: &&Stage| {
+            stage.kind.runs == Runs::Worker && !stage.has_window() && self.pipeline.executor_of(stage).is_none()
+        };
         let worker = stages.filter(is_here);
         let (at_once, stage) = worker.map(|stage| (at_once(stage), stage)).max_by_key(|(at_once, _)| *at_once)?;
         let needed = pixels(largest).saturating_mul(PIXEL).saturating_mul(at_once);
