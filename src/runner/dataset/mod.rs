@@ -8,13 +8,18 @@
 //! names and label values ([`layout`]). The same code lists all of them ([`listing`]). [`survey`] inspects folders before
 //! there is a pipeline.
 
+mod acdc;
+mod bdd100k;
 mod camvid;
 mod cityscapes;
+mod dark_zurich;
 pub mod folder;
 mod gta5;
+mod idd;
 pub mod labels;
 pub mod layout;
 pub mod listing;
+mod mapillary;
 pub mod meaning;
 mod naming;
 pub mod pairing;
@@ -22,6 +27,7 @@ pub mod spelling;
 pub mod survey;
 mod synscapes;
 mod synthia;
+mod urbansyn;
 
 use std::io;
 use std::path::PathBuf;
@@ -32,13 +38,33 @@ pub use layout::Layout;
 pub use listing::{Listed, Naming, Order, Place, list};
 pub use pairing::Remark;
 
-/// Every published data set whose layout is known.
-pub const PUBLISHED: &[&Layout] =
-    &[&cityscapes::LAYOUT, &gta5::LAYOUT, &synthia::LAYOUT, &synscapes::LAYOUT, &camvid::LAYOUT];
+/// Every published data set whose layout is known, in each version of its labels; the default one comes first.
+pub const PUBLISHED: &[&Layout] = &[
+    &cityscapes::LAYOUT,
+    &gta5::LAYOUT,
+    &synthia::LAYOUT,
+    &synscapes::LAYOUT,
+    &camvid::LAYOUT,
+    &acdc::LAYOUT,
+    &dark_zurich::LAYOUT,
+    &bdd100k::LAYOUT,
+    &mapillary::LAYOUT,
+    &mapillary::SECOND,
+    &mapillary::OLDER,
+    &idd::LAYOUT,
+    &idd::TRAIN_IDS_LAYOUT,
+    &idd::LITE,
+    &urbansyn::LAYOUT,
+];
 
-/// The layout of the published data set with this `format`.
+/// The layout of the published data set with this `format`, in the default version of its labels.
 pub fn published(format: &str) -> Option<&'static Layout> {
     PUBLISHED.iter().copied().find(|layout| layout.format == format)
+}
+
+/// The layout of the published data set with this `format` and this version of its labels.
+pub fn version(format: &str, labels: &str) -> Option<&'static Layout> {
+    PUBLISHED.iter().copied().find(|layout| layout.format == format && layout.version == labels)
 }
 
 /// An image and its label.

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::naming::{Naming, Place, stem};
+use super::naming::{Naming, Place};
 use super::spelling::{Difference, Spellings};
 use super::{DatasetError, Names};
 
@@ -118,7 +118,7 @@ impl<'a> Labels<'a> {
     }
 
     fn stem(&self, label: &'a str) -> &'a str {
-        stem(label, self.naming.labels)
+        self.naming.label_stem(label)
     }
 
     /// The labels that belong to no image by their name.
@@ -137,13 +137,14 @@ impl<'a> Labels<'a> {
             return Some(format!("for `{image}` there is `{other}`: labels are PNGs of class indices"));
         }
         let base = |name: &'_ str| name.rsplit('/').next().unwrap_or_default().to_owned();
-        let is_near = |label: &&String| base(label).starts_with(&base(wanted));
+        let near_to = base(self.naming.label_of(wanted).strip_suffix(self.naming.labels[0]).unwrap_or(wanted));
+        let is_near = |label: &&String| base(label).starts_with(&near_to);
         // Next to labels with a specific extension there are usually other kinds of files.
         let others = || self.others.iter().filter(|name| name.to_lowercase().contains("label")).find(is_near);
         let near = self.labels.iter().find(is_near).or_else(others)?;
         Some(format!(
-            "for `{image}` there is `{near}`: a label has the name of its image, `{wanted}{}`",
-            self.naming.labels[0]
+            "for `{image}` there is `{near}`: a label has the name of its image, `{}`",
+            self.naming.label_of(wanted)
         ))
     }
 
@@ -157,7 +158,7 @@ impl<'a> Labels<'a> {
         // With a list the user has chosen; and next to labels with a specific extension, other files are usual.
         let has_chosen = self.place.list.is_some() || *folder == self.place.images;
         let spare = (!has_chosen).then(|| Names::of(self.free(stems).filter(|label| !taken.contains(label)))).flatten();
-        let is_plain = self.naming.labels == [".png"];
+        let is_plain = self.naming.is_plain();
         let others = (!has_chosen && is_plain).then(|| Names::of(self.others.iter().map(String::as_str))).flatten();
         let spare = spare.map(|names| Remark::WithoutImage { folder: folder.clone(), names });
         let others = others.map(|names| Remark::NoLabels { folder: folder.clone(), names });

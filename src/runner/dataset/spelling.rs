@@ -122,9 +122,8 @@ impl<'a> Images<'a> {
         };
         let stem = self.naming.stem(image);
         let second_form = form(&second.replace('\\', "/"));
-        let is_its_label = |ending: &&str| Path::new(&second_form).ends_with(form(&format!("{stem}{ending}")));
-        if self.labels && !self.naming.labels.iter().any(is_its_label) {
-            let label = format!("{stem}{}", self.naming.labels[0]);
+        let label = self.naming.label_of(stem);
+        if self.labels && !Path::new(&second_form).ends_with(form(&label)) {
             return Meant::Nothing(Some(format!(
                 "a list has one image per line: the label of `{image}` is found by its name, `{label}`, not `{second}`"
             )));

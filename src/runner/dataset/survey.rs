@@ -50,7 +50,12 @@ impl From<DatasetError> for SurveyError {
 /// # Errors
 /// Like planning a pipeline with this data set.
 pub fn survey(images: &Path, labels: Option<&Path>) -> Result<Survey, SurveyError> {
-    let place = Place { images: images.to_owned(), labels: labels.unwrap_or(images).to_owned(), list: None };
+    let place = Place {
+        images: images.to_owned(),
+        labels: labels.unwrap_or(images).to_owned(),
+        within: Vec::new(),
+        list: None,
+    };
     let samples = list(Path::new(""), &place, &NAMING, labels.is_some(), &|_| false)?.samples;
     let some: Vec<PathBuf> = spread(&samples, SAMPLED).filter_map(|sample| sample.label.clone()).collect();
     let size = some.first().map(|label| labels::size(label)).transpose()?;

@@ -7,17 +7,14 @@
 use super::cityscapes::IDS;
 use super::layout::Layout;
 use super::listing::{Naming, Order};
-use crate::kind::dataset::Encoding;
 
 pub(super) const LAYOUT: Layout = Layout {
     format: "synscapes",
     images: "img/{}",
     labels: "img/class",
-    naming: Naming { images: &[".png"], labels: &[".png"], order: Order::Number },
-    encoding: Encoding::Index,
+    naming: Naming { order: Order::Number, ..Naming::PLAIN },
     values: IDS,
     last: 34,
-    never: &[],
-    gaps: &[],
     example: ["img/{}/1.png", "img/class/1.png"],
+    ..Layout::PLAIN
 };

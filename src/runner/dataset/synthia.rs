@@ -5,20 +5,20 @@
 //! (Source of the ids: valeoai/DADA, `synthia.py`, for 16 classes; lhoyer/MIC, `convert_datasets/synthia.py`, for 19.)
 
 use super::layout::Layout;
-use super::listing::{Naming, Order};
+use super::listing::Naming;
 use crate::kind::dataset::Encoding;
 
 pub(super) const LAYOUT: Layout = Layout {
     format: "synthia",
     images: "RGB",
     labels: "GT/LABELS",
-    naming: Naming { images: &[".png"], labels: &[".png"], order: Order::Bytes },
+    naming: Naming::PLAIN,
     encoding: Encoding::Synthia16,
     values: IDS,
     last: 22,
     never: &["terrain", "truck", "train"],
-    gaps: &[],
     example: ["RGB/0000000.png", "GT/LABELS/0000000.png"],
+    ..Layout::PLAIN
 };
 
 /// Its ids with the Cityscapes names of their classes: void 0, parking slot 13, road work 14 and lane marking 22 have none.

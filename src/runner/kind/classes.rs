@@ -61,9 +61,10 @@ const BICYCLE: Class = class("bicycle", 119, 11, 32).thing();
 /// All named sets.
 ///
 /// Cityscapes: colours of cityscapesScripts `labels.py`; rare as in IntraDA's `entropy.py`; the 16 are those of SYNTHIA, in
-/// the order of DADA's `synthia.py`, the 13 those of mIoU*. CamVid: the 11 of the SegNet tutorial. In CamVid and the scenes,
-/// classes with less than 2 % of the pixels are rare, as no paper defines them. Things: those of DAFormer's configuration (ids 6,
-/// 7 and 11 to 18 of the 19), and what corresponds to them in the other sets.
+/// the order of DADA's `synthia.py`, the 13 those of mIoU*. CamVid: the 11 of the SegNet tutorial. IDD: the
+/// seven of its level 1, which IDD-Lite has, with colours of AutoNUE's `anue_labels.py`. In CamVid and the scenes, classes
+/// with less than 2 % of the pixels are rare, and in IDD-Lite those with less than 3 %, as no paper defines them. Things: those of
+/// DAFormer's configuration (ids 6, 7 and 11 to 18 of the 19), and what corresponds to them in the other sets.
 pub const SETS: &[ClassSet] = &[
     ClassSet {
         name: "cityscapes-19",
@@ -145,6 +146,18 @@ pub const SETS: &[ClassSet] = &[
         ],
     },
     ClassSet {
+        name: "idd-7",
+        classes: &[
+            class("drivable", 128, 64, 128),
+            rare("non-drivable", 244, 35, 232),
+            rare("living thing", 220, 20, 60).thing(),
+            class("vehicle", 0, 0, 142).thing(),
+            class("roadside object", 220, 190, 40),
+            class("far object", 70, 70, 70),
+            class("sky", 70, 130, 180),
+        ],
+    },
+    ClassSet {
         name: SCENES,
         classes: &[
             class("sky", 70, 130, 180),
@@ -163,7 +176,7 @@ pub const SETS: &[ClassSet] = &[
 pub const SCENES: &str = "scenes-8";
 
 /// The names of [`SETS`], for the key that chooses one.
-pub const NAMES: &[&str] = &["cityscapes-19", "cityscapes-16", "cityscapes-13", "camvid-11", SCENES];
+pub const NAMES: &[&str] = &["cityscapes-19", "cityscapes-16", "cityscapes-13", "camvid-11", "idd-7", SCENES];
 
 /// The set of this name.
 pub fn find(name: &str) -> Option<&'static ClassSet> {
@@ -246,7 +259,7 @@ mod tests {
         };
         assert_eq!(parts_of("cityscapes-19"), ["cityscapes-16", "cityscapes-13"]);
         assert_eq!(parts_of("cityscapes-16"), ["cityscapes-13"]);
-        for name in ["cityscapes-13", "camvid-11", SCENES] {
+        for name in ["cityscapes-13", "camvid-11", "idd-7", SCENES] {
             assert_eq!(parts_of(name), [""; 0], "{name}");
         }
     }

@@ -109,6 +109,17 @@ impl Margins {
     }
 }
 
+/// Which files of a published data set are meant, by the keys of its format; empty for keys that the format doesn't have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// The split, or the variant of the images.
+    pub part: String,
+    /// The conditions or times of day, each once.
+    pub subsets: Vec<String>,
+    /// The version of the labels.
+    pub labels: String,
+}
+
 const TARGET: Only = Only::is("style", &["target"]);
 
 const MAP: KeySpec = KeySpec::new(
@@ -186,6 +197,9 @@ const fn margin(name: &'static str, doc: &'static str) -> KeySpec {
 
 const SPLIT: KeySpec = KeySpec::new("split", ValueType::Choice(&["train", "val", "test"]), "the split to use");
 
+/// The conditions of ACDC, as its folders are called.
+pub const CONDITIONS: &[&str] = &["fog", "night", "rain", "snow"];
+
 /// Every format, by the value of `format`.
 pub const FORMATS: &[Variant] = &[
     Variant {
@@ -248,6 +262,88 @@ pub const FORMATS: &[Variant] = &[
         name: "camvid",
         summary: "CamVid in the layout of the SegNet tutorial: `train/` and `trainannot/`, with the classes `camvid-11`.",
         keys: &[&[ROOT, SPLIT, LIST, SIZE], OF_FILES],
+    },
+    Variant {
+        name: "acdc",
+        summary: "ACDC: `rgb_anon/` and the train ids of `gt/`, in folders by condition, split and drive. The labels of `test` are \
+                  not public.",
+        keys: &[&[
+            ROOT,
+            SPLIT,
+            KeySpec::new("conditions", ValueType::Choices(CONDITIONS), "the weather and light to use")
+                .or(Literal::Texts(CONDITIONS)),
+            LIST,
+            SIZE,
+        ], OF_FILES],
+    },
+    Variant {
+        name: "dark-zurich",
+        summary: "Dark Zurich: `rgb_anon/` by split, time of day and drive, and the train ids of `gt/`. Only `val` at night has \
+                  labels.",
+        keys: &[&[
+            ROOT,
+            SPLIT,
+            KeySpec::new(
+                "time",
+                ValueType::Choice(&["night", "twilight", "day"]),
+                "the time of day; `val` and `test` have only `night`",
+            )
+            .or_text("night"),
+            LIST,
+            SIZE,
+        ], OF_FILES],
+    },
+    Variant {
+        name: "bdd100k",
+        summary: "BDD100K, the 10k images with semantic labels: `images/10k/` and the train ids of `labels/sem_seg/masks/`. The \
+                  labels of `test` are not public.",
+        keys: &[&[ROOT, SPLIT, LIST, SIZE], OF_FILES],
+    },
+    Variant {
+        name: "mapillary",
+        summary: "Mapillary Vistas: `training/`, `validation/` and `testing/`, with palette PNGs of its own 66 or 124 classes. \
+                  `testing/` has no labels.",
+        keys: &[&[
+            ROOT,
+            SPLIT,
+            KeySpec::new(
+                "labels",
+                ValueType::Choice(&["v1.2", "v2.0", "v1.1"]),
+                "`v1.2`: 66 classes, in `v1.2/labels/`; `v2.0`: 124 classes, in `v2.0/labels/`; `v1.1`: the 66 classes of the \
+                 older archive, in `labels/`",
+            )
+            .or_text("v1.2"),
+            LIST,
+            SIZE,
+        ], OF_FILES],
+    },
+    Variant {
+        name: "idd",
+        summary: "IDD, the segmentation set of India: `leftImg8bit/` (PNG or JPEG) and the labels of `gtFine/`, which its own tool \
+                  `createLabels.py` draws from the polygons.",
+        keys: &[&[
+            ROOT,
+            SPLIT,
+            KeySpec::new(
+                "labels",
+                ValueType::Choice(&["level3Id", "csTrainId"]),
+                "the tool's `--id-type`: `level3Id`, 26 classes, or `csTrainId`, the train ids of Cityscapes",
+            )
+            .or_text("level3Id"),
+            LIST,
+            SIZE,
+        ], OF_FILES],
+    },
+    Variant {
+        name: "idd-lite",
+        summary: "IDD-Lite: `leftImg8bit/` with `_image.jpg` and `gtFine/` with `_label.png`, at 320 × 227, with the classes \
+                  `idd-7`.",
+        keys: &[&[ROOT, SPLIT, LIST, SIZE], OF_FILES],
+    },
+    Variant {
+        name: "urbansyn",
+        summary: "UrbanSyn: `rgb/rgb_0001.png` and the train ids of `ss/ss_0001.png`. It has no splits.",
+        keys: &[&[ROOT, LIST, SIZE], OF_FILES],
     },
     Variant {
         name: "scenes",

@@ -247,6 +247,8 @@ pub enum ValueType {
     Texts,
     /// One of a few strings.
     Choice(&'static [&'static str]),
+    /// A list of some of a few strings; their order has no meaning.
+    Choices(&'static [&'static str]),
     /// A path, relative to the workspace root. A path at or below another stage's output makes an edge.
     Path,
     /// A list of such paths.

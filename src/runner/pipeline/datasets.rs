@@ -3,6 +3,7 @@
 //! Doesn't access the file system; only joins paths. Which stages use a data set or write into it is determined when the stages
 //! are read.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::paths::normalize;
@@ -12,7 +13,7 @@ use super::read::{Reader, Values};
 use super::sections::{read_variant, tables};
 use super::value::Value;
 use super::{Dataset, FolderSpans, Format};
-use crate::kind::dataset::{Fit, Margins, Orientation, Resize, Scaling};
+use crate::kind::dataset::{Fit, Margins, Orientation, Resize, Scaling, Selection};
 use crate::kind::{Variant, dataset};
 
 /// Reads `[datasets.…]`; invalid ones are `None`, so that a stage that names one isn't reported too.
@@ -31,7 +32,7 @@ pub(super) fn read_datasets(reader: &mut Reader<'_>, file: &Table, root: &Path) 
 }
 
 fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, root: &Path) -> Dataset {
-    let text = |name| values.value(name).and_then(|value| value.as_text().map(str::to_owned)).unwrap_or_default();
+    let text = |name: &str| values.value(name).and_then(|value| value.as_text().map(str::to_owned)).unwrap_or_default();
     let size = values.value("size").map(|size| side_lengths(&size));
     let format = match variant.name {
         "scenes" => {
@@ -53,11 +54,10 @@ fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, root: &Path) ->
                 spans: folder_spans(values),
             }
         }
-        // At most one of these two keys is in a format's table, and the other reads as empty.
         published => Format::Published {
             format: published,
             root: normalize(root, &text("root")),
-            part: text("split") + &text("images"),
+            selection: selection(values, text),
             list: list_of(values, root),
             missing: text("missing"),
             spans: folder_spans(values),
@@ -125,6 +125,15 @@ fn all_margin(dataset: &str, values: &Values) -> Vec<Problem> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// At most one key of each of the first two pairs is in a format's table, and the other reads as empty.
+fn selection(values: &Values, text: impl Fn(&str) -> String) -> Selection {
+    let conditions = values.value("conditions").unwrap_or(Value::List(Vec::new()));
+    let chosen = conditions.elements().iter().filter_map(Value::as_text).map(str::to_owned).chain([text("time")]);
+    let subsets: BTreeSet<String> = chosen.filter(|subset| !subset.is_empty()).collect();
+    let part = text("split") + &text("images");
+    Selection { part, subsets: subsets.into_iter().collect(), labels: text("labels") }
 }
 
 fn list_of(values: &Values, root: &Path) -> Option<PathBuf> {

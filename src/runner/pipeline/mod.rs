@@ -62,7 +62,7 @@ pub use shards::Shards;
 pub use source::{Source, Sources, Span};
 pub use value::Value;
 
-use crate::kind::dataset::{Margins, Orientation, Scaling};
+use crate::kind::dataset::{Margins, Orientation, Scaling, Selection};
 use crate::kind::instruction_set::InstructionSet;
 use crate::kind::{Kind, Only, OutputRole, Role};
 use sweep::Reference;
@@ -271,8 +271,8 @@ pub enum Format {
         format: &'static str,
         /// Its folder.
         root: PathBuf,
-        /// The split, or the variant of the images, if it has several; else empty.
-        part: String,
+        /// Which of its files.
+        selection: Selection,
         /// The file that names the images; `None`: every image.
         list: Option<PathBuf>,
         /// `known`, `skip` or `error`; empty if the format has no such key.

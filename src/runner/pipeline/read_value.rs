@@ -27,6 +27,9 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
         }
         (ValueType::Number(interval), _) => typed(Value::Number(number(key, interval, node)?), Vec::new()),
         (ValueType::Choice(names), Item::Text(text)) => typed(choice(key, names, text, node)?, Vec::new()),
+        (ValueType::Choices(names), Item::List(nodes)) => {
+            typed(choices(key, names, nodes, node)?, nodes.iter().map(|node| node.span).collect())
+        }
         (
             ValueType::Text
             | ValueType::Path
@@ -80,6 +83,18 @@ fn choice(key: &KeySpec, names: &[&str], text: &str, node: &Node) -> Result<Valu
     let problem = Problem::error(format!("`{}` can't be \"{text}\"", key.name));
     let problem = problem.at(node.span, format!("expected {}", one_of(names)));
     Err(Box::new(problem.help_if(did_you_mean(text, names.iter().copied()))))
+}
+
+fn choices(key: &KeySpec, names: &[&str], nodes: &[Node], list: &Node) -> Result<Value, Box<Problem>> {
+    if nodes.is_empty() {
+        let problem = Problem::error(format!("`{}` is empty", key.name));
+        return Err(Box::new(problem.at(list.span, format!("expected {}", expected(key.value_type)))));
+    }
+    let element = |node: &Node| match &node.item {
+        Item::Text(text) => choice(key, names, text, node),
+        _ => Err(Box::new(wrong_type(key, node))),
+    };
+    Ok(Value::List(nodes.iter().map(element).collect::<Result<_, _>>()?))
 }
 
 fn texts(key: &KeySpec, nodes: &[Node], list: &Node) -> Result<Value, Box<Problem>> {

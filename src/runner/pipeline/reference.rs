@@ -123,6 +123,7 @@ fn keys(keys: &[&[KeySpec]]) -> String {
 fn takes(key: &KeySpec) -> String {
     match key.value_type {
         ValueType::Choice(names) => quoted(names),
+        ValueType::Choices(names) => format!("a list of some of {}", quoted(names)),
         value_type => expected(value_type),
     }
 }

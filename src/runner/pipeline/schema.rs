@@ -265,6 +265,7 @@ fn values(value_type: ValueType) -> Json {
         ValueType::Size => several(json!({ "type": "integer", "minimum": 1, "maximum": crate::kind::MAX_SIDE }), 2),
         ValueType::Colour => several(byte(), 3),
         ValueType::Choice(names) => json!({ "enum": names }),
+        ValueType::Choices(names) => json!({ "type": "array", "items": { "enum": names }, "minItems": 1 }),
         ValueType::Text | ValueType::Path | ValueType::Folder | ValueType::Executor => text(),
         ValueType::Dataset { .. } | ValueType::Model => text(),
         ValueType::Stage(_) | ValueType::StageOrFile(_) => text(),

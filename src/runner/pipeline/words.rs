@@ -19,7 +19,7 @@ pub(super) fn noun(value_type: ValueType) -> &'static str {
         ValueType::Pair(_) => "a list of two numbers",
         ValueType::Size => "a list of two integers",
         ValueType::Colour => "a list of three integers",
-        ValueType::Texts | ValueType::Paths | ValueType::OutputPaths => "a list of strings",
+        ValueType::Texts | ValueType::Choices(_) | ValueType::Paths | ValueType::OutputPaths => "a list of strings",
         ValueType::LabelMap => "a table of label values",
         ValueType::Stages(_) | ValueType::StagesOrFiles(_) => "a string or a list of strings",
         ValueType::Amounts => "a table of amounts",
@@ -49,6 +49,9 @@ pub(super) fn expected(value_type: ValueType) -> String {
         ValueType::Colour => "[red, green, blue], each from 0 to 255".to_owned(),
         ValueType::Text => "a string".to_owned(),
         ValueType::Choice(names) => one_of(names),
+        ValueType::Choices(names) => {
+            format!("a list of some of {}", listed(names.iter().map(|name| format!("\"{name}\"")), "and"))
+        }
         ValueType::Path => "a path".to_owned(),
         ValueType::Folder => "the name of a folder".to_owned(),
         ValueType::Texts => "a list of strings".to_owned(),

@@ -16,7 +16,7 @@ use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::job;
 use crate::inputs::listing;
 use crate::inputs::seen::Seen;
-use crate::kind::dataset::{Encoding, Fit, Margins, Orientation, Resize};
+use crate::kind::dataset::{Encoding, Fit, Margins, Orientation, Resize, Selection};
 use crate::pipeline::{Dataset, FolderSpans, Format, Problem, Span, StageId};
 use crate::store::index::FileRecord;
 
@@ -45,7 +45,7 @@ pub(super) struct Survey<'a> {
 struct Published<'a> {
     layout: &'static Layout,
     root: &'a Path,
-    part: &'a str,
+    selection: &'a Selection,
     missing: &'a str,
 }
 
@@ -62,12 +62,14 @@ impl<'a> Survey<'a> {
     ) -> Result<Survey<'a>, Vec<Problem>> {
         let (place, spans, published) = match &dataset.format {
             Format::Folder { images, labels, list, spans, .. } => {
-                (Place { images: images.clone(), labels: labels.clone(), list: list.clone() }, *spans, None)
+                let (images, labels) = (images.clone(), labels.clone());
+                (Place { images, labels, within: Vec::new(), list: list.clone() }, *spans, None)
             }
-            Format::Published { format, root, part, list, missing, spans } => {
-                let layout = dataset::published(format).expect("each published format of the tables has a layout");
-                let published = Published { layout, root, part, missing };
-                (layout.place(root, part, list.as_deref()), *spans, Some(published))
+            Format::Published { format, root, selection, list, missing, spans } => {
+                let layout = dataset::version(format, &selection.labels);
+                let layout = layout.expect("each published format of the tables has a layout");
+                let published = Published { layout, root, selection, missing };
+                (layout.place(root, selection, list.as_deref()), *spans, Some(published))
             }
             Format::Scenes { .. } => unreachable!("scenes are drawn"),
         };
@@ -89,7 +91,7 @@ impl<'a> Survey<'a> {
             return Ok(layout.map(&classes));
         }
         let noun = if unknown.len() == 1 { "class" } else { "classes" };
-        let title = format!("the labels of a {} data set have no {noun} {}", layout.format, unknown.join(", "));
+        let title = format!("the labels of {} have no {noun} {}", layout.called(), unknown.join(", "));
         let problem = Problem::error(title).at(self.dataset.span, format!("data set `{}`", self.dataset.name));
         Err(vec![self.read_by(problem).note(format!("its classes are {}", known.join(", ")))])
     }
@@ -314,13 +316,14 @@ impl<'a> Survey<'a> {
                 problem.help("`missing = \"skip\"` leaves out every image without label")
             }
             (Some(published), _) if error.concerns() != dataset::Concerns::List => {
-                let Published { layout, root, part, .. } = published;
+                let Published { layout, root, selection, .. } = published;
                 let is_missing = matches!(error, DatasetError::Missing { .. });
-                let nearby = is_missing.then(|| layout.root_nearby(&self.surveyor.pipeline.root, root, part)).flatten();
+                let nearby =
+                    is_missing.then(|| layout.root_nearby(&self.surveyor.pipeline.root, root, selection)).flatten();
                 let shown =
                     |path: &Path| if path.as_os_str().is_empty() { ".".to_owned() } else { path.display().to_string() };
                 let help = nearby.map(|nearby| format!("it is in another folder: `root = \"{}\"`", shown(&nearby)));
-                problem.note(layout.expectation(root, part)).help_if(help)
+                problem.note(layout.expectation(root, selection)).help_if(help)
             }
             _ => problem,
         };

@@ -172,9 +172,15 @@ fn facts(dataset: &Dataset) -> Vec<(String, String)> {
             note("root", root.display().to_string());
             list.iter().for_each(|list| note("list", list.display().to_string()));
         }
-        Format::Published { root, part, list, .. } => {
+        Format::Published { root, selection, list, .. } => {
             note("root", root.display().to_string());
-            note("part", part.clone());
+            note("part", selection.part.clone());
+            if !selection.subsets.is_empty() {
+                note("subsets", selection.subsets.join(", "));
+            }
+            if !selection.labels.is_empty() {
+                note("labels", selection.labels.clone());
+            }
             list.iter().for_each(|list| note("list", list.display().to_string()));
         }
         Format::Scenes { style, part, seed, count, .. } => {

@@ -107,3 +107,92 @@ pub fn camvid(space: &Space, root: &str, split: &str, names: &[&str], values: &[
         space.write(&format!("{root}/{split}annot/{name}.png"), Label::Grey.of(values));
     }
 }
+
+/// A JPEG of 69 × 37, another one with another `seed`: a decoder skips the comment that holds it.
+pub fn photograph(seed: u8) -> Vec<u8> {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/picture/golden/420.jpg");
+    let whole = std::fs::read(file).unwrap();
+    [&whole[..2], &[0xff, 0xfe, 0, 3, seed], &whole[2..]].concat()
+}
+
+/// A drive of each condition of ACDC, with the pictures in normal light and, with `values`, the train ids and what lies beside them.
+pub fn acdc(space: &Space, root: &str, split: &str, conditions: &[&str], values: Option<&[u8]>) {
+    for (i, condition) in conditions.iter().enumerate() {
+        let drive = |what: &str| format!("{root}/{what}/GOPR0475/GOPR0475_frame_00004{i}");
+        let image = drive(&format!("rgb_anon/{condition}/{split}"));
+        space.write(&format!("{image}_rgb_anon.png"), picture(i as u8));
+        let reference = drive(&format!("rgb_anon/{condition}/{split}_ref"));
+        space.write(&format!("{reference}_rgb_ref_anon.png"), picture(7));
+        let Some(values) = values else { continue };
+        let label = drive(&format!("gt/{condition}/{split}"));
+        space.write(&format!("{label}_gt_labelTrainIds.png"), Label::Grey.of(values));
+        space.write(&format!("{label}_gt_labelIds.png"), Label::Grey.of(&[7]));
+        space.write(&format!("{label}_gt_labelColor.png"), picture(9));
+        space.write(&format!("{label}_gt_invIds.png"), Label::Grey.of(&[0, 1]));
+    }
+}
+
+/// A drive of Dark Zurich, with the pictures by day of the same places and, with `values`, train ids and label ids.
+pub fn dark_zurich(space: &Space, root: &str, split: &str, time: &str, frames: &[u32], values: Option<&[u8]>) {
+    for frame in frames {
+        let name = format!("GOPR0356/GOPR0356_frame_{frame:06}");
+        space.write(&format!("{root}/rgb_anon/{split}/{time}/{name}_rgb_anon.png"), picture(*frame as u8));
+        let reference =
+            format!("{root}/rgb_anon/{split}_ref/day/GOPR0356_ref/GOPR0356_frame_{frame:06}_ref_rgb_anon.png");
+        space.write(&reference, picture(7));
+        let Some(values) = values else { continue };
+        space.write(&format!("{root}/gt/{split}/{time}/{name}_gt_labelTrainIds.png"), Label::Grey.of(values));
+        space.write(&format!("{root}/gt/{split}/{time}/{name}_gt_labelIds.png"), Label::Grey.of(&[7]));
+    }
+}
+
+/// The 10k images of BDD100K and, with `values`, their masks and the masks for viewing.
+pub fn bdd100k(space: &Space, root: &str, split: &str, names: &[&str], values: Option<&[u8]>) {
+    for (i, name) in names.iter().enumerate() {
+        space.write(&format!("{root}/images/10k/{split}/{name}.jpg"), photograph(i as u8));
+        let Some(values) = values else { continue };
+        space.write(&format!("{root}/labels/sem_seg/masks/{split}/{name}.png"), Label::Grey.of(values));
+        space.write(&format!("{root}/labels/sem_seg/colormaps/{split}/{name}.png"), picture(9));
+    }
+}
+
+/// A split of Vistas by the name of its folder; `labels` below it, as in `v1.2/labels`.
+pub fn mapillary(space: &Space, root: &str, split: &str, names: &[&str], labels: Option<(&str, &[u8])>) {
+    for (i, name) in names.iter().enumerate() {
+        space.write(&format!("{root}/{split}/images/{name}.jpg"), photograph(i as u8));
+        let Some((folder, values)) = labels else { continue };
+        space.write(&format!("{root}/{split}/{folder}/{name}.png"), Label::Palette.of(values));
+        space.write(&format!("{root}/{split}/{}/{name}.png", folder.replace("labels", "instances")), picture(9));
+    }
+}
+
+/// A drive of IDD, the first image a PNG and the others JPEGs, with polygons and, with `values`, labels of that kind.
+pub fn idd(space: &Space, root: &str, split: &str, names: &[&str], labels: Option<(&str, &[u8])>) {
+    for (i, name) in names.iter().enumerate() {
+        let (kind, picture) = if i == 0 { ("png", picture(0)) } else { ("jpg", photograph(i as u8)) };
+        space.write(&format!("{root}/leftImg8bit/{split}/201/{name}_leftImg8bit.{kind}"), picture);
+        let stem = format!("{root}/gtFine/{split}/201/{name}_gtFine");
+        space.write(&format!("{stem}_polygons.json"), "{}");
+        let Some((kind, values)) = labels else { continue };
+        space.write(&format!("{stem}_label{kind}s.png"), Label::Grey.of(values));
+    }
+}
+
+/// A drive of IDD-Lite and, with `values`, labels and instances.
+pub fn idd_lite(space: &Space, root: &str, split: &str, names: &[&str], values: Option<&[u8]>) {
+    for (i, name) in names.iter().enumerate() {
+        space.write(&format!("{root}/leftImg8bit/{split}/0/{name}_image.jpg"), photograph(i as u8));
+        let Some(values) = values else { continue };
+        space.write(&format!("{root}/gtFine/{split}/0/{name}_label.png"), Label::Grey.of(values));
+        space.write(&format!("{root}/gtFine/{split}/0/{name}_inst_label.png"), picture(9));
+    }
+}
+
+/// `rgb`, `ss` and the coloured labels.
+pub fn urbansyn(space: &Space, root: &str, numbers: &[u32], values: &[u8]) {
+    for number in numbers {
+        space.write(&format!("{root}/rgb/rgb_{number:04}.png"), picture(*number as u8));
+        space.write(&format!("{root}/ss/ss_{number:04}.png"), Label::Grey.of(values));
+        space.write(&format!("{root}/ss_color/ss_color_{number:04}.png"), picture(9));
+    }
+}

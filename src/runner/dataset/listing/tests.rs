@@ -13,7 +13,7 @@ fn workspace(files: &[&str]) -> (tempfile::TempDir, Place) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "").unwrap();
     }
-    (root, Place { images: "data/images".into(), labels: "data/labels".into(), list: None })
+    (root, Place { images: "data/images".into(), labels: "data/labels".into(), within: Vec::new(), list: None })
 }
 
 /// The samples of a plain folder, each of which must have its label.
@@ -306,4 +306,74 @@ fn names_that_are_numbers_can_be_sorted_as_such() {
     let naming = Naming { order: Order::Number, ..NAMING };
     let listed = list(root.path(), &place, &naming, false, &|_| false).unwrap();
     assert_eq!(names(&listed.samples), ["9.png", "10.png", "100.png", "x.png"]);
+}
+
+#[test]
+fn only_the_named_folders_belong_to_a_data_set_and_each_must_have_images() {
+    let files = [
+        "data/images/fog/val/a/1.png",
+        "data/images/rain/val/a/1.png",
+        "data/images/rain/train/a/2.png",
+        "data/images/snow/val/a/1.jpeg",
+        "data/labels/fog/val/a/1.png",
+        "data/labels/rain/val/a/1.png",
+        "data/labels/rain/train/a/2.png",
+        "data/labels/rain/val/a/9.png",
+    ];
+    let (root, place) = workspace(&files);
+    let place = Place { within: ["fog/val", "rain/val"].map(str::to_owned).to_vec(), ..place };
+    let listed = list(root.path(), &place, &NAMING, true, &|_| false).unwrap();
+    assert_eq!(names(&listed.samples), ["fog/val/a/1.png", "rain/val/a/1.png"]);
+    assert_eq!(listed.samples[1].label.as_deref(), Some(Path::new("data/labels/rain/val/a/1.png")));
+    let told: Vec<String> = listed.remarks.iter().map(Remark::to_string).collect();
+    assert_eq!(told, ["`data/labels` holds 1 label without an image: rain/val/a/9.png"]);
+
+    let chosen = with_list(root.path(), &place, "rain/val/a/1\n");
+    assert_eq!(names(&list_samples(root.path(), &chosen, true).unwrap()), ["rain/val/a/1.png"]);
+    let one = Place { within: vec!["fog/val".to_owned()], ..chosen };
+    assert!(message(root.path(), &one, true).contains("`data/images/fog/val` does not have: rain/val/a/1"));
+
+    let snow = Place { within: vec!["fog/val".to_owned(), "snow/val".to_owned()], ..place.clone() };
+    let error = list_samples(root.path(), &snow, true).unwrap_err();
+    assert!(
+        error.to_string().starts_with("`data/labels/snow/val` does not exist; `data/labels` holds fog, rain"),
+        "{error}"
+    );
+    assert_eq!(error.concerns(), Concerns::Labels);
+    fs::create_dir_all(root.path().join("data/images/night/val")).unwrap();
+    let night = Place { within: vec!["fog/val".to_owned(), "night/val".to_owned()], ..place };
+    assert!(message(root.path(), &night, false).starts_with("`data/images/night/val` holds no image: "));
+}
+
+#[test]
+fn images_and_labels_may_begin_with_names_of_their_own() {
+    let files =
+        ["data/images/rgb_0001.png", "data/images/rgb_0002.png", "data/labels/ss_0001.png", "data/labels/x.png"];
+    let (root, place) = workspace(&files);
+    let naming = Naming { prefixes: ["rgb_", "ss_"], ..Naming::PLAIN };
+    let listed = list(root.path(), &place, &naming, true, &|stem| stem == "0002").unwrap();
+    assert_eq!(listed.samples[0].label.as_deref(), Some(Path::new("data/labels/ss_0001.png")));
+    assert_eq!(listed.left_out.unwrap().to_string(), "rgb_0002.png");
+    assert_eq!(listed.remarks[0].to_string(), "`data/labels` holds 1 label without an image: x.png");
+    for line in ["rgb_0001.png", "rgb_0001", "0001", "images/rgb_0001.png data/labels/ss_0001.png"] {
+        let listed = list(root.path(), &with_list(root.path(), &place, line), &naming, true, &|_| false).unwrap();
+        assert_eq!(names(&listed.samples), ["rgb_0001.png"], "{line}");
+    }
+    let error = list(root.path(), &with_list(root.path(), &place, "0001 0001.png"), &naming, true, &|_| false);
+    let hint = error.unwrap_err();
+    assert!(hint.hint().unwrap().contains("found by its name, `ss_0001.png`, not `0001.png`"), "{hint:?}");
+    fs::rename(root.path().join("data/labels/ss_0001.png"), root.path().join("data/labels/ss_0001_color.png")).unwrap();
+    let error = list(root.path(), &place, &naming, true, &|_| false).unwrap_err();
+    let hint = "for `rgb_0001.png` there is `ss_0001_color.png`: a label has the name of its image, `ss_0001.png`";
+    assert_eq!(error.hint(), Some(hint));
+}
+
+#[test]
+fn files_that_are_published_beside_labels_are_neither_labels_nor_told() {
+    let files = ["data/images/1_image.jpg", "data/labels/1_label.png", "data/labels/1_inst_label.png"];
+    let (root, place) = workspace(&files);
+    let naming = &crate::dataset::published("idd-lite").unwrap().naming;
+    let listed = list(root.path(), &place, naming, true, &|_| false).unwrap();
+    assert_eq!(listed.samples[0].label.as_deref(), Some(Path::new("data/labels/1_label.png")));
+    assert_eq!(listed.remarks, []);
 }

@@ -149,7 +149,7 @@ impl Survey<'_> {
         let like: Vec<&str> = instead.iter().map(|instead| instead.called).collect();
         let like = if like.is_empty() { String::new() } else { format!("look like {}", like.join(" or ")) };
         let title = match (strange.is_empty(), like.is_empty()) {
-            (true, _) => format!("the labels of `{name}` {like}, not like those of a {format} data set"),
+            (true, _) => format!("the labels of `{name}` {like}, not like those of {}", published.layout.called()),
             (false, true) => {
                 format!("the labels of `{name}` hold values that no {format} label holds: {}", listed(strange))
             }
@@ -174,7 +174,7 @@ impl Survey<'_> {
         let problem = if never.is_empty() || absent.len() == labelling.classes.len() {
             problem
         } else {
-            problem.note(format!("no label of a {} data set has {}", layout.format, never.join(", ")))
+            problem.note(format!("no label of {} has {}", layout.called(), never.join(", ")))
         };
         // If no value is a class, other meanings are worth considering.
         let suspicion = meaning::suspicion(labelling, layout).filter(|_| absent.len() == labelling.classes.len());
@@ -269,13 +269,13 @@ impl Survey<'_> {
 /// Where the right labels of a published data set are, and how to read them.
 fn to_read(suspicion: &Suspicion, published: Published<'_>) -> Vec<String> {
     let layout = published.layout;
-    let [_, label] = layout.files(published.root, published.part);
+    let [_, label] = layout.files(published.root, published.selection);
     let archive = format!("the labels of the published archive are called as in {label}");
     let reading = |instead: &Instead| {
         let map = instead.map.as_ref()?;
         let map = if map.is_empty() { String::new() } else { format!(", `map = {}`", meaning::shown(map)) };
         let called = instead.called;
-        Some(match layout.as_folder(published.part) {
+        Some(match layout.as_folder(published.selection) {
             Some([images, labels]) => {
                 format!(
                     "to read {called}: `format = \"folder\"`, `images = \"{images}\"`, `labels = \"{labels}\"`{map}"
