@@ -60,6 +60,17 @@ impl Work {
         }
     }
 
+    /// The data sets of this key, one or several, in their order.
+    pub(crate) fn sources(&self, key: &str) -> Result<Vec<Source>, Failure> {
+        if self.job.datasets.contains_key(key) {
+            return Ok(vec![self.source(key)?]);
+        }
+        let roles = (0..).map(|place| format!("{key}[{place}]"));
+        let there: Vec<String> = roles.take_while(|role| self.job.datasets.contains_key(role)).collect();
+        let roles = if there.is_empty() { vec![key.to_owned()] } else { there };
+        roles.iter().map(|role| self.source(role)).collect()
+    }
+
     /// Part of the data set of this role, in the order of the part's names.
     pub(crate) fn part(&self, role: &str, part: Part) -> Result<Source, Failure> {
         let job::Dataset::Files { samples, size, scaling, orientation, margins, .. } = self.dataset(role)? else {

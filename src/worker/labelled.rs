@@ -1,19 +1,122 @@
-//! The labelled side of a training: how its images are drawn.
+//! The labelled side of a training: its data sets, and how their images are drawn.
 //!
 //! Class counts become the draws of rare class sampling; what is wrong with them is said before the first step.
 
 use std::sync::Arc;
 
 use intrada_ml::data::class_counts::Statistics;
+use intrada_ml::data::loader::Part;
 use intrada_ml::data::rare::{self, RareClasses, TooRare};
 use intrada_ml::data::source::{Reader, Source};
+use intrada_runner::kind::training::{LABELLED, LEARNT_FROM};
 use serde::Deserialize;
 
 use crate::work::{Failure, Notes, Work};
 
+/// The keys of the labelled side.
+#[derive(Clone, Deserialize)]
+pub(crate) struct LabelledKeys {
+    source_shares: Option<Vec<f64>>,
+    labelled_share: Option<f64>,
+    #[serde(flatten)]
+    rare: RareKeys,
+}
+
+/// The data sets that a training learns from.
+pub(crate) struct Labelled {
+    sets: Vec<Set>,
+}
+
+struct Set {
+    /// What the pipeline file calls it; `None`: pseudo-labels.
+    name: Option<String>,
+    source: Source,
+    share: f64,
+    rare: Option<Arc<RareClasses>>,
+    /// Whether it is labelled images of the target domain.
+    is_target: bool,
+}
+
+impl Labelled {
+    /// The data sets `own`, and the one that the job names as `labelled`.
+    ///
+    /// # Errors
+    /// Class counts don't fit them.
+    pub(crate) fn new(work: &Work, own: Vec<Source>, keys: &LabelledKeys) -> Result<Labelled, Failure> {
+        let few = work.job.datasets.contains_key(LABELLED).then(|| work.source(LABELLED)).transpose()?;
+        let of_few = few.as_ref().map_or(0.0, |_| keys.labelled_share.unwrap_or(0.5));
+        let count = own.len();
+        let shares = keys.source_shares.clone().unwrap_or_else(|| vec![1.0; count]);
+        let all: f64 = shares.iter().sum();
+        let name = |role: &str| work.job.dataset_names.get(role).cloned();
+        let role = |key: &str, place| if count == 1 { key.to_owned() } else { format!("{key}[{place}]") };
+        let own = own.into_iter().zip(&shares).enumerate().map(|(place, (source, share))| Set {
+            name: name(&role(LEARNT_FROM, place)),
+            source,
+            share: (1.0 - of_few) * share / all,
+            rare: None,
+            is_target: false,
+        });
+        let few = few.map(|source| Set { name: name(LABELLED), source, share: of_few, rare: None, is_target: true });
+        let mut sets: Vec<Set> = own.chain(few).collect();
+        for (place, set) in sets.iter_mut().enumerate() {
+            set.rare = match counts_of(work, place) {
+                Some(role) => keys.rare.classes(work, &set.source, &role)?,
+                None => None,
+            };
+        }
+        Ok(Labelled { sets })
+    }
+
+    /// The first of them.
+    pub(crate) fn first(&self) -> &Source {
+        &self.sets[0].source
+    }
+
+    /// As the loader takes them.
+    pub(crate) fn parts(&self) -> Vec<Part<'_>> {
+        let sets = self.sets.iter();
+        sets.map(|set| Part { source: &set.source, share: set.share, rare: set.rare.clone() }).collect()
+    }
+
+    /// Adds to the notes of the training how often each class is drawn, and that labels of the target are read.
+    ///
+    /// # Errors
+    /// As [`Reader::new`].
+    pub(crate) fn note(&self, work: &Work, notes: &mut Notes) -> Result<(), Failure> {
+        for set in &self.sets {
+            let name = set.name.as_deref().unwrap_or("pseudo-labels");
+            if let Some(rare) = &set.rare {
+                let said = notes.entry("rare_classes".to_owned()).or_default();
+                let drawn = drawn(work, rare);
+                *said = match (said.is_empty(), self.sets.len()) {
+                    (true, 1) => drawn,
+                    (true, _) => format!("{name}: {drawn}"),
+                    (false, _) => format!("{said}; {name}: {drawn}"),
+                };
+            }
+            if set.is_target {
+                let images = Reader::new(&set.source)?.len();
+                let percent = 100.0 * set.share;
+                let said = format!(
+                    "learns from labels of {name} ({images} images): {percent:.0} % of the labelled images drawn"
+                );
+                notes.insert("target_labels".to_owned(), said);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The role of the class counts of the data set at this place.
+fn counts_of(work: &Work, place: usize) -> Option<String> {
+    let roles = [format!("class_counts[{place}]")].into_iter().chain((place == 0).then(|| "class_counts".to_owned()));
+    roles.into_iter().find(|role| work.job.inputs.contains_key(role))
+}
+
 /// The keys of rare class sampling; those after the first are absent without it.
 #[derive(Clone, Copy, Deserialize)]
-pub(crate) struct RareKeys {
+struct RareKeys {
     #[serde(default)]
     rare_class_sampling: bool,
     rare_class_temperature: Option<f64>,
@@ -27,12 +130,7 @@ impl RareKeys {
     ///
     /// # Errors
     /// The counts lack an image, or a class has no image with enough of it.
-    pub(crate) fn classes(
-        &self,
-        work: &Work,
-        source: &Source,
-        role: &str,
-    ) -> Result<Option<Arc<RareClasses>>, Failure> {
+    fn classes(&self, work: &Work, source: &Source, role: &str) -> Result<Option<Arc<RareClasses>>, Failure> {
         if !self.rare_class_sampling {
             return Ok(None);
         }
@@ -61,12 +159,12 @@ impl RareKeys {
     }
 }
 
-/// Adds how often each class is drawn to the notes of a training.
-pub(crate) fn note(work: &Work, rare: &RareClasses, notes: &mut Notes) {
+/// How often each class is drawn.
+fn drawn(work: &Work, rare: &RareClasses) -> String {
     let classes = work.job.classes.iter().zip(rare.probabilities());
     let drawn: Vec<String> =
         classes.map(|(class, probability)| format!("{} {:.2} %", class.name, 100.0 * probability)).collect();
-    notes.insert("rare_classes".to_owned(), drawn.join(", "));
+    drawn.join(", ")
 }
 
 fn too_rare(work: &Work, TooRare { classes }: &TooRare, min_pixels: u64) -> Failure {
@@ -142,6 +240,37 @@ mod tests {
         let work = work(folder.path(), &[("scene-00000", [5000, 0]), ("scene-00001", [4000, 0])]);
         let rare = classes(&work, 3000).unwrap().unwrap();
         assert_eq!(rare.probabilities(), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn labelled_target_images_have_their_share_and_the_sources_share_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let scenes = |count| Dataset::Scenes {
+            style: "source".into(),
+            part: "all".into(),
+            seed: 1,
+            count,
+            size: [32, 16],
+            margins: Default::default(),
+        };
+        let sets = [("source[0]", 2), ("source[1]", 3), ("labelled", 1)];
+        let datasets = sets.map(|(role, count)| (role.to_owned(), scenes(count))).into();
+        let dataset_names = sets.map(|(role, _)| (role.to_owned(), format!("set {role}"))).into();
+        let job = Job { datasets, dataset_names, ..empty_job(folder.path()) };
+        let work = Work::new(job, Device::Cpu, Arc::default());
+        let labelled = |keys| {
+            let keys: LabelledKeys = serde_json::from_value(keys).unwrap();
+            Labelled::new(&work, work.sources("source").unwrap(), &keys).unwrap()
+        };
+        let shares = |keys| labelled(keys).parts().iter().map(|part| part.share).collect::<Vec<f64>>();
+        assert_eq!(shares(json!({})), [0.25, 0.25, 0.5]);
+        assert_eq!(shares(json!({ "source_shares": [1.0, 3.0], "labelled_share": 0.2 })), [0.2, 0.8 * 3.0 / 4.0, 0.2]);
+        let mut notes = Notes::new();
+        labelled(json!({ "labelled_share": 0.2 })).note(&work, &mut notes).unwrap();
+        assert_eq!(
+            notes["target_labels"],
+            "learns from labels of set labelled (1 images): 20 % of the labelled images drawn"
+        );
     }
 
     #[test]

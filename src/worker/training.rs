@@ -25,7 +25,7 @@ use intrada_runner::exec::job::{Event, iterations_kept};
 use intrada_runner::kind::losses::LOSSES;
 use serde::Deserialize;
 
-use crate::labelled::{RareKeys, note};
+use crate::labelled::{Labelled, LabelledKeys};
 use crate::measure::Subject;
 use crate::model::{Model, log_restored};
 use crate::snapshots::Snapshots;
@@ -94,7 +94,7 @@ struct Parameters {
     colour_jitter: f32,
     crop_max_share: Option<f64>,
     #[serde(flatten)]
-    rare: RareKeys,
+    labelled: LabelledKeys,
     precision: Precision,
     checkpoint_every: Option<u64>,
     evaluate_every: Option<u64>,
@@ -108,14 +108,13 @@ enum Optimizer {
     AdamW,
 }
 
-/// Trains on `source`, which has labels, and adapts to `target`, of which none are read.
-pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Result<Notes, Failure> {
+/// Trains on the data sets `own`, which have labels, and adapts to `target`, of which none are read.
+pub(crate) fn train(work: &Work, own: Vec<Source>, target: Option<&Source>) -> Result<Notes, Failure> {
     let parameters: Parameters = work.parameters()?;
-    let rare = parameters.rare.classes(work, source, "class_counts")?;
-    let labelled = [Part { rare, ..Part::whole(source) }];
+    let labelled = Labelled::new(work, own, &parameters.labelled)?;
     let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
     let mut notes = Notes::new();
-    labelled.iter().filter_map(|part| part.rare.as_ref()).for_each(|rare| note(work, rare, &mut notes));
+    labelled.note(work, &mut notes)?;
     if let Some(init) = init(work, parameters.init_part) {
         notes.insert("init".to_owned(), log_restored(&load(work, &parameters.model, &init, network.as_ref())?));
     }
@@ -125,7 +124,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     let companions = Beside::build(work, &parameters)?;
     let given = choices(work)?;
     let labels = LabelUse::Required { classes: work.class_count()? };
-    let open_source = |from: u64| open(&parameters, &labelled, labels, Side::Source, from);
+    let open_source = |from: u64| open(&parameters, &labelled.parts(), labels, Side::Source, from);
     let open_target = |from: u64| match target {
         Some(target) => open(&parameters, &[Part::whole(target)], LabelUse::Ignored, Side::Target, from),
         None => Err(DataError::Settings("there is no target".to_owned())),
@@ -145,7 +144,7 @@ pub(crate) fn train(work: &Work, source: &Source, target: Option<&Source>) -> Re
     let (normalization, kind) = (parameters.model.arch.normalization(), parameters.precision.kind());
     let subject = Subject { name: &work.job.stage, network: network.as_ref(), normalization, kind };
     let mut looks = Looks {
-        snapshots: Snapshots::new(work, subject, target.unwrap_or(source))?,
+        snapshots: Snapshots::new(work, subject, target.unwrap_or(labelled.first()))?,
         validation: parameters.evaluate_every.map(|every| Validation::new(work, subject, every)),
         failure: None,
     };

@@ -120,3 +120,76 @@ fn pseudo_labels_can_be_counted_too() {
     assert_eq!(notes(&ran, "counts")["summary"], "6 labels, 100.0 % of their pixels labelled");
     assert!(notes(&ran, "intra")["rare_classes"].is_string());
 }
+
+/// `inter` on two data sets.
+fn two_sources() -> Pipeline {
+    let pipeline = training().scenes("other", "source", 7, 3).set("stages.inter.source", ["source", "other"]);
+    pipeline.set("stages.inter.batch", 2).set("stages.inter.iterations", 6)
+}
+
+#[test]
+fn a_training_on_two_data_sets_depends_on_both_and_a_list_of_one_is_that_one() {
+    let space = Space::with(training());
+    space.run("p.toml");
+    space.write("p.toml", training().set("stages.inter.source", ["source"]));
+    assert_eq!(space.outcomes(), ["inter:up-to-date"]);
+    space.write("p.toml", two_sources());
+    assert_eq!(space.outcomes(), ["inter:ran"]);
+    let equal = space.bytes("runs/p/inter/model.safetensors");
+    space.write("p.toml", two_sources().set("stages.inter.source_shares", [0.1, 0.9]));
+    assert_eq!(space.outcomes(), ["inter:ran"]);
+    assert!(space.bytes("runs/p/inter/model.safetensors") != equal, "the shares have no effect");
+    space.edit("p.toml", "seed = 7", "seed = 8");
+    let why = space.intrada("why p.toml inter");
+    assert!(why.stdout.contains("source[1] (data set other)"), "{}", why.stdout);
+    assert_eq!(space.outcomes(), ["inter:ran"]);
+}
+
+#[test]
+fn shares_and_counts_must_be_those_of_the_data_sets() {
+    let refused = |pipeline: Pipeline, text: &str| {
+        let ran = Space::with(pipeline).intrada("plan p.toml");
+        assert_eq!(ran.code, Some(2), "{}", ran.stdout);
+        assert!(ran.stderr.contains(text), "{text:?}: {}", ran.stderr);
+    };
+    refused(two_sources().set("stages.inter.source_shares", [0.5]), "has 1 numbers for 2 data sets");
+    refused(
+        two_sources().set("datasets.other.size", [32, 32]),
+        "a batch of 2 can't hold images of `source`, 64 × 32, and of `other`, 32 × 32",
+    );
+    refused(two_sources().set("stages.inter.source", ["source", "source"]), "`source` is listed twice");
+    refused(
+        rare(two_sources().add(&counted("source")), "stages.inter", 0),
+        "learns from 2 sets of labels, but `class_counts` names 1",
+    );
+}
+
+#[test]
+fn each_of_several_data_sets_is_drawn_by_its_own_counts() {
+    let other = "[stages.counts2]\nkind = \"class-statistics\"\ndataset = \"other\"\n";
+    let pipeline = rare(two_sources().add(&counted("source")).add(other), "stages.inter", 0);
+    let space = Space::with(pipeline.set("stages.inter.class_counts", ["counts", "counts2"]));
+    let said = notes(&space.intrada("run p.toml --format json"), "inter");
+    let said = said["rare_classes"].as_str().unwrap();
+    assert!(said.starts_with("source: ") && said.contains("; other: "), "{said}");
+}
+
+#[test]
+fn labelled_target_images_join_any_training_and_results_say_so() {
+    let few = method().scenes("few", "target", 9, 2).without("datasets.few.size");
+    let few = few.set("stages.inter.labelled", "few").set("stages.intra.labelled", "few");
+    let space = Space::with(few.set("stages.intra.labelled_share", 0.25));
+    let ran = space.intrada("p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for network in ["inter", "intra"] {
+        let line = format!("{network} has learnt from target labels of few");
+        assert!(ran.stdout.contains(&line), "{}", ran.stdout);
+    }
+    let ran = space.intrada("run p.toml --force intra --format json");
+    assert_eq!(
+        notes(&ran, "intra")["target_labels"],
+        "learns from labels of few (2 images): 25 % of the labelled images drawn"
+    );
+    space.edit("p.toml", "seed = 9", "seed = 10");
+    assert!(space.outcomes().contains(&"inter:ran".to_owned()));
+}

@@ -1,4 +1,4 @@
-//! Rare class sampling (DAFormer, section 3.2): images with rare classes come more often, and crops show these.
+//! Rare class sampling (DAFormer): images with rare classes come more often, and crops show these.
 //!
 //! Reads no file: the counts come from [`super::class_counts`]. Knows no batch: every draw is from the given stream.
 
@@ -19,7 +19,7 @@ pub struct Settings {
 }
 
 /// P(c) = softmax((1 − f_c) / T) over the classes with pixels, f_c being the share of class c in all labelled pixels
-/// (DAFormer, equations 8 and 9). A class without any pixel has probability 0.
+/// (DAFormer). A class without any pixel has probability 0.
 pub fn probabilities(pixels: &[u64], temperature: f64) -> Vec<f64> {
     let all: u64 = pixels.iter().sum();
     let exponent = |pixels: u64| (1.0 - pixels as f64 / all as f64) / temperature;

@@ -3,11 +3,12 @@
 //! Reads outputs from the cache, as another run may have replaced the files in the workspace. Formats no numbers:
 //! `results::metrics` does, and adds the remarks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::digest::FileDigest;
 use crate::kind::OutputRole;
-use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId};
+use crate::kind::training::LABELLED;
+use crate::pipeline::{DatasetId, InputSource, MeasuredNetwork, Pipeline, Stage, StageId};
 use crate::results::metrics::{self, Best, Metrics, Row};
 use crate::sched::Ended;
 use crate::sched::session::Session;
@@ -68,7 +69,7 @@ impl Found<'_> {
         let before = before.and_then(|object| self.metrics(object)).unwrap_or_default();
         let rows = self.rows(dataset, &networks, &metrics, &before);
         let summary = metrics::summary(named, &rows, self.is_one_seed(&networks));
-        Some(table + &chosen(pipeline, stage) + &summary)
+        Some(table + &chosen(pipeline, stage) + &self.supervised(&networks) + &summary)
     }
 
     /// A row per training: its last and its best network.
@@ -105,6 +106,23 @@ impl Found<'_> {
         pipeline.dataset_of(pipeline.stage(training)).filter(|dataset| Some(*dataset) == on)?;
         let bytes = self.session.store.read(self.object(training, OutputRole::Evaluations)?).ok()??;
         metrics::best_of(&String::from_utf8(bytes).ok()?)
+    }
+
+    /// Which of the networks come from trainings on labels of the target, themselves or by their ancestors.
+    fn supervised(&self, networks: &[MeasuredNetwork<'_>]) -> String {
+        let pipeline = &self.session.pipeline;
+        let few = |id: &StageId| match pipeline.stage(*id).input(LABELLED)?.from {
+            InputSource::Dataset { dataset, .. } => Some(pipeline.dataset(dataset).name.as_str()),
+            _ => None,
+        };
+        let line = |network: &MeasuredNetwork<'_>| {
+            let learnt = self.session.graph.ancestors(&[network.training()?]);
+            let sets: BTreeSet<&str> = learnt.iter().filter_map(few).collect();
+            let sets: Vec<&str> = sets.into_iter().collect();
+            (!sets.is_empty())
+                .then(|| format!("  {} has learnt from target labels of {}\n", network.name, sets.join(", ")))
+        };
+        networks.iter().filter_map(line).collect()
     }
 
     /// Whether there are several trainings and no two of one kind have different seeds.

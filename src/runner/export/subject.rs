@@ -5,6 +5,7 @@
 use super::Error;
 use super::seeds::Repeated;
 use crate::kind::dataset::Scaling;
+use crate::kind::training::is_learnt_from;
 use crate::pipeline::{Dataset, DatasetId, Format, InputSource, Pipeline, Stage, StageId};
 use crate::results::made_with;
 use crate::results::metrics::Measured;
@@ -84,7 +85,9 @@ impl Network<'_> {
 
     /// The data set of the target domain; of a training without target, of the source.
     fn images(&self) -> Option<&Dataset> {
-        let input = ["target", "images", "source"].iter().find_map(|role| self.stage().input(role))?;
+        let stage = self.stage();
+        let input = ["target", "images"].iter().find_map(|role| stage.input(role));
+        let input = input.or_else(|| stage.inputs.iter().find(|input| is_learnt_from(&input.role)))?;
         let InputSource::Dataset { dataset, .. } = input.from else { return None };
         Some(self.pipeline().dataset(dataset))
     }

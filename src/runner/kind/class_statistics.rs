@@ -8,7 +8,7 @@ pub(super) const KIND: Kind = Kind {
     name: "class-statistics",
     revision: 1,
     summary: "Counts the pixels of each class in every label, at the label's full size: what rare class sampling draws by \
-              (DAFormer, section 3.2).",
+              (DAFormer).",
     keys: &[
         &[
             KeySpec::new("dataset", ValueType::Dataset { labels: true }, "the labelled images, a `[datasets.…]`")

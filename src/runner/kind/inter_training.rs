@@ -3,7 +3,7 @@
 //! Defines only its own keys, two data sets; the keys of the loop are in `training`.
 
 use super::training::{self, ADAPTING, FEATURE_DISTANCE};
-use super::{ClassFact, KeySpec, Kind, Runs, ValueType};
+use super::{ClassFact, Interval, KeySpec, Kind, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "inter-training",
@@ -15,9 +15,16 @@ pub(super) const KIND: Kind = Kind {
             training::METHOD,
             KeySpec::new(
                 training::LEARNT_FROM,
-                ValueType::Dataset { labels: true },
-                "the labelled source domain, a `[datasets.…]`",
+                ValueType::Datasets { labels: true },
+                "the labelled source domain, a `[datasets.…]`, or a list of several, which have the pipeline's classes",
             ),
+            KeySpec::new(
+                training::SHARES,
+                ValueType::Numbers(Interval::POSITIVE),
+                "how often a labelled image is of each of several `source`s, in their order; only the ratios count. Each position \
+                 of a batch draws its data set, then takes the next image of it; default: equal shares",
+            )
+            .optional(),
             KeySpec::new(
                 "target",
                 ValueType::Dataset { labels: false },

@@ -237,6 +237,8 @@ pub enum ValueType {
     Number(Interval),
     /// Two numbers.
     Pair(Interval),
+    /// A list of numbers.
+    Numbers(Interval),
     /// `[width, height]` in pixels, each at least 1.
     Size,
     /// `[red, green, blue]`, each 0 to 255.
@@ -262,6 +264,11 @@ pub enum ValueType {
     /// The name of a data set; `labels` says whether its labels are read.
     Dataset {
         /// Whether its labels are read (and thus required).
+        labels: bool,
+    },
+    /// The name of a data set, or a list of them, whose order counts.
+    Datasets {
+        /// Whether their labels are read (and thus required).
         labels: bool,
     },
     /// The name of a model.

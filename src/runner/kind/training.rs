@@ -23,6 +23,10 @@ pub(super) const TEACHER: Only = Only::on("teacher");
 pub const FEATURE_DISTANCE: Only = Only::on("feature_distance");
 /// The key of the data set whose labels a training learns from; labels of other keys are only for evaluation.
 pub const LEARNT_FROM: &str = "source";
+/// The key of the labelled target images that a training learns from besides.
+pub const LABELLED: &str = "labelled";
+/// The key of the shares of several data sets of that key.
+pub const SHARES: &str = "source_shares";
 /// The key of an intra training's own labels.
 pub(super) const PSEUDO_LABELLED: &str = "easy";
 /// Minimum side of an image for a discriminator, which halves it five times. `ml` repeats this number; a test of the worker
@@ -31,7 +35,7 @@ pub const DISCRIMINATOR_SIDE: u32 = 32;
 
 /// Whether an input of this role is labels that a training learns from.
 pub fn is_learnt_from(role: &str) -> bool {
-    [LEARNT_FROM, PSEUDO_LABELLED].contains(&role)
+    [LEARNT_FROM, PSEUDO_LABELLED, LABELLED].contains(&role) || role.starts_with("source[")
 }
 
 /// Whether a training with this `method` has a discriminator.
@@ -396,6 +400,20 @@ pub const KEYS: &[KeySpec] = &[
     .or_number(0.0)
     .origin("none in AdvEnt"),
     KeySpec::new(
+        LABELLED,
+        ValueType::Dataset { labels: true },
+        "a few labelled images of the target domain to learn from besides, a `[datasets.…]`",
+    )
+    .optional()
+    .origin("none in AdvEnt"),
+    KeySpec::new(
+        "labelled_share",
+        ValueType::Number(Interval::INSIDE_UNIT),
+        "how often a labelled image of a batch is one of these: each position draws anew",
+    )
+    .or_number(0.5)
+    .only(Only::with(LABELLED)),
+    KeySpec::new(
         "crop_max_share",
         ValueType::Number(Interval { open_above: false, ..Interval::INSIDE_UNIT }),
         "a labelled crop is drawn again, up to ten times, until its largest class has less than this share of its labelled \
@@ -409,7 +427,7 @@ pub const KEYS: &[KeySpec] = &[
         "rare_class_sampling",
         ValueType::Flag,
         "draw labelled images by class instead of in turn: a class by P(c) = softmax((1 − f_c) / T), where f_c is its share of \
-         all labelled pixels, then an image with enough of it (DAFormer, section 3.2). Classes that don't occur are never drawn",
+         all labelled pixels, then an image with enough of it (DAFormer). Classes that don't occur are never drawn",
     )
     .or_flag(false)
     .or_where(&[(Only::is("method", &["daformer", "mic"]), Literal::Flag(true))])
@@ -418,7 +436,8 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new(
         "class_counts",
         ValueType::Stages(OutputRole::ClassCounts),
-        "the class-statistics stage that counted these labels",
+        "the class-statistics stage that counted these labels; of several data sets a list in their order, each drawn by its own \
+         counts. Images of `labelled` are drawn so if theirs come last, else in turn",
     )
     .only(RARE),
     KeySpec::new("rare_class_temperature", RATE, "T: the smaller, the more often rare classes are drawn")

@@ -7,7 +7,7 @@ use super::read::{Reader, Values};
 use super::value::Value;
 use super::words::stage_of;
 use crate::kind::Kind;
-use crate::kind::training::ASKS_TEACHER;
+use crate::kind::training::{ASKS_TEACHER, LEARNT_FROM, SHARES};
 
 /// Checks the rules across the keys of one stage.
 pub(super) fn check(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
@@ -45,6 +45,13 @@ pub(super) fn check(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
         reader.problems.push(
             problem.help("leave it out; or set `mixed = false`, and `masked = false` if target images are masked"),
         );
+    }
+    if let (Some(shares), Some(sources)) = (values.get(SHARES), values.get(LEARNT_FROM)) {
+        let (count, shares_count) = (sources.texts().len(), shares.value.elements().len());
+        if count != shares_count {
+            let title = format!("`{SHARES}` has {shares_count} numbers for {count} data sets");
+            reader.problems.push(Problem::error(title).at(shares.span, "").beside(sources.span, "the data sets"));
+        }
     }
     if values.has("shards") && values.has("shard_items") {
         let title = "`shards` and `shard_items` both say how to split the images";

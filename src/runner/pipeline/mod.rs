@@ -7,13 +7,13 @@
 mod across;
 mod cache;
 mod check;
-mod counted;
 mod datasets;
 mod draft;
 mod effects;
 mod execution;
 mod executors;
 mod header;
+mod learnt;
 mod lineage;
 mod meant_file;
 pub mod manual;

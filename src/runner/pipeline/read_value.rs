@@ -35,6 +35,7 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
             | ValueType::Path
             | ValueType::Folder
             | ValueType::Dataset { .. }
+            | ValueType::Datasets { .. }
             | ValueType::Model
             | ValueType::Executor
             | ValueType::Stage(_)
@@ -47,6 +48,7 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
             ValueType::Texts
             | ValueType::Paths
             | ValueType::OutputPaths
+            | ValueType::Datasets { .. }
             | ValueType::Stages(_)
             | ValueType::StagesOrFiles(_),
             Item::List(nodes),
@@ -54,6 +56,10 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
         (ValueType::Pair(interval), Item::List(nodes)) if nodes.len() == 2 => {
             let numbers = nodes.iter().map(|node| number(key, interval, node).map(Value::Number));
             typed(Value::List(numbers.collect::<Result<_, _>>()?), Vec::new())
+        }
+        (ValueType::Numbers(interval), Item::List(nodes)) if !nodes.is_empty() => {
+            let numbers = nodes.iter().map(|node| number(key, interval, node).map(Value::Number));
+            typed(Value::List(numbers.collect::<Result<_, _>>()?), nodes.iter().map(|node| node.span).collect())
         }
         (ValueType::Size, Item::List(nodes)) if nodes.len() == 2 => typed(whole_numbers(key, nodes)?, Vec::new()),
         (ValueType::Colour, Item::List(nodes)) if nodes.len() == 3 => typed(whole_numbers(key, nodes)?, Vec::new()),
@@ -237,10 +243,12 @@ fn wrong_type(key: &KeySpec, node: &Node) -> Problem {
 
 fn out_of_range(key: &KeySpec, node: &Node, label: &str) -> Problem {
     let title = match key.value_type {
-        ValueType::Number(interval) | ValueType::Pair(interval) if interval.max.is_finite() => {
+        ValueType::Number(interval) | ValueType::Pair(interval) | ValueType::Numbers(interval)
+            if interval.max.is_finite() =>
+        {
             format!("`{}` must be {}", key.name, interval.words())
         }
-        ValueType::Number(interval) | ValueType::Pair(interval) => {
+        ValueType::Number(interval) | ValueType::Pair(interval) | ValueType::Numbers(interval) => {
             format!("`{}` must be {}", key.name, interval.words())
         }
         value_type => format!("`{}` must be {}", key.name, expected(value_type)),

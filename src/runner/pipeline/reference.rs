@@ -157,6 +157,7 @@ pub(super) fn meaning(key: &KeySpec) -> String {
     let role = (key.role == Role::Execution).then_some(" Not part of the cache key.");
     let labels = match key.value_type {
         ValueType::Dataset { labels: true } => " Its labels are read.",
+        ValueType::Datasets { labels: true } => " Their labels are read.",
         _ => "",
     };
     [key.doc, ".", labels, &only.unwrap_or_default(), role.unwrap_or_default()].concat()

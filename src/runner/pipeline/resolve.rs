@@ -76,6 +76,7 @@ impl Resolver<'_> {
         self.implied_images(&mut building);
         self.check_counted(&building);
         self.window(&mut building);
+        self.check_mixed(&building);
         let Building { mut stage, model, .. } = building;
         stage.parameters.extend(model);
         stage
@@ -94,6 +95,7 @@ impl Resolver<'_> {
                     building.input(key.name, InputSource::Dataset { dataset, labels }, typed.span);
                 }
             }
+            ValueType::Datasets { labels } => self.read_datasets(building, key, labels, typed),
             ValueType::Stage(role)
             | ValueType::Stages(role)
             | ValueType::StageOrFile(role)
@@ -144,6 +146,23 @@ impl Resolver<'_> {
             .ok()?;
         self.used_datasets[dataset.index()] = true;
         Some(dataset)
+    }
+
+    /// One data set, or several, each once.
+    fn read_datasets(&mut self, building: &mut Building<'_>, key: &KeySpec, labels: bool, typed: &Typed) {
+        let texts = typed.texts();
+        let count = texts.len();
+        let mut seen: Vec<DatasetId> = Vec::new();
+        for (place, (text, span)) in texts.into_iter().enumerate() {
+            let one = Typed { value: Value::Text(text.to_owned()), span, elements: Vec::new() };
+            let Some(dataset) = self.dataset(&one) else { continue };
+            if seen.contains(&dataset) {
+                self.problems.push(Problem::error(format!("`{text}` is listed twice")).at(span, ""));
+                continue;
+            }
+            seen.push(dataset);
+            building.input(&role_at(key.name, place, count), InputSource::Dataset { dataset, labels }, span);
+        }
     }
 
     pub(super) fn model(&mut self, typed: &Typed) -> Option<usize> {

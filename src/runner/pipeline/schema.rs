@@ -262,6 +262,7 @@ fn values(value_type: ValueType) -> Json {
         ValueType::OneOf(numbers) => json!({ "enum": numbers }),
         ValueType::Number(interval) => number(interval),
         ValueType::Pair(interval) => several(number(interval), 2),
+        ValueType::Numbers(interval) => json!({ "type": "array", "items": number(interval), "minItems": 1 }),
         ValueType::Size => several(json!({ "type": "integer", "minimum": 1, "maximum": crate::kind::MAX_SIDE }), 2),
         ValueType::Colour => several(byte(), 3),
         ValueType::Choice(names) => json!({ "enum": names }),
@@ -269,7 +270,9 @@ fn values(value_type: ValueType) -> Json {
         ValueType::Text | ValueType::Path | ValueType::Folder | ValueType::Executor => text(),
         ValueType::Dataset { .. } | ValueType::Model => text(),
         ValueType::Stage(_) | ValueType::StageOrFile(_) => text(),
-        ValueType::Stages(_) | ValueType::StagesOrFiles(_) => json!({ "anyOf": [text(), texts(1)] }),
+        ValueType::Datasets { .. } | ValueType::Stages(_) | ValueType::StagesOrFiles(_) => {
+            json!({ "anyOf": [text(), texts(1)] })
+        }
         ValueType::Texts | ValueType::OutputPaths => texts(1),
         ValueType::Paths => texts(0),
         ValueType::Duration => duration(),

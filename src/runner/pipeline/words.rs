@@ -17,11 +17,14 @@ pub(super) fn noun(value_type: ValueType) -> &'static str {
         ValueType::Integer { .. } | ValueType::OneOf(_) => "an integer",
         ValueType::Number(_) => "a number",
         ValueType::Pair(_) => "a list of two numbers",
+        ValueType::Numbers(_) => "a list of numbers",
         ValueType::Size => "a list of two integers",
         ValueType::Colour => "a list of three integers",
         ValueType::Texts | ValueType::Choices(_) | ValueType::Paths | ValueType::OutputPaths => "a list of strings",
         ValueType::LabelMap => "a table of label values",
-        ValueType::Stages(_) | ValueType::StagesOrFiles(_) => "a string or a list of strings",
+        ValueType::Datasets { .. } | ValueType::Stages(_) | ValueType::StagesOrFiles(_) => {
+            "a string or a list of strings"
+        }
         ValueType::Amounts => "a table of amounts",
         ValueType::Bytes => "a size with its unit",
         ValueType::Duration => "a duration with its unit",
@@ -45,6 +48,7 @@ pub(super) fn expected(value_type: ValueType) -> String {
         ValueType::OneOf(numbers) => alternatives(numbers.iter().map(i64::to_string)),
         ValueType::Number(interval) => format!("a number, {}", interval.words()),
         ValueType::Pair(interval) => format!("two numbers in brackets, each {}", interval.words()),
+        ValueType::Numbers(interval) => format!("a list of numbers, each {}", interval.words()),
         ValueType::Size => format!("[width, height] in pixels, each from 1 to {MAX_SIDE}"),
         ValueType::Colour => "[red, green, blue], each from 0 to 255".to_owned(),
         ValueType::Text => "a string".to_owned(),
@@ -61,10 +65,11 @@ pub(super) fn expected(value_type: ValueType) -> String {
         ValueType::Duration => "a duration, such as \"90 s\" or \"1 h 30 min\"".to_owned(),
         ValueType::Bytes => "a size, such as \"24 GiB\"".to_owned(),
         ValueType::Dataset { .. } => "the name of a data set".to_owned(),
+        ValueType::Datasets { .. } => "the name of a data set, or a list of names".to_owned(),
         ValueType::Model => "the name of a model".to_owned(),
         ValueType::Executor => "the name of an executor".to_owned(),
         ValueType::Stage(role) => format!("the name of a stage that gives {}", role.words()),
-        ValueType::Stages(role) => format!("names of stages that give {}", role.words()),
+        ValueType::Stages(role) => format!("the name of a stage that gives {}, or a list of names", role.words()),
         ValueType::StageOrFile(role) => {
             format!("the name of a stage that gives {}, or a .safetensors or .pth file", role.words())
         }

@@ -9,7 +9,7 @@ use super::found::{Content, Found};
 use crate::digest::FileDigest;
 use crate::exec::job;
 use crate::kind::OutputRole;
-use crate::kind::training::LEARNT_FROM;
+use crate::kind::training::is_learnt_from;
 use crate::pipeline::{Dataset, DatasetId, InputSource, Pipeline, Problem, Stage};
 
 /// `found`: the data sets that have been read.
@@ -38,7 +38,7 @@ fn roles(pipeline: &Pipeline) -> (HashMap<DatasetId, BTreeSet<&str>>, BTreeSet<D
     for stage in &pipeline.stages {
         for input in &stage.inputs {
             match input.from {
-                InputSource::Dataset { dataset, labels: true } if input.role == LEARNT_FROM => {
+                InputSource::Dataset { dataset, labels: true } if is_learnt_from(&input.role) => {
                     learnt.entry(dataset).or_default().insert(&stage.family);
                 }
                 InputSource::Dataset { dataset, labels: true } if input.role == "dataset" && measures(stage) => {

@@ -4,7 +4,7 @@ use crate::training;
 use crate::work::{Failure, Notes, Work};
 
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
-    let source = work.source("source")?;
+    let sources = work.sources("source")?;
     let target = work.job.datasets.contains_key("target").then(|| work.source("target")).transpose()?;
-    training::train(work, &source, target.as_ref())
+    training::train(work, sources, target.as_ref())
 }

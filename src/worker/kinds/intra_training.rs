@@ -29,7 +29,7 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
         }
         None => None,
     };
-    training::train(work, &easy, hard.as_ref())
+    training::train(work, vec![easy], hard.as_ref())
 }
 
 #[derive(Deserialize)]

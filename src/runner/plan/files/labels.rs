@@ -14,7 +14,7 @@ use crate::dataset::Sample;
 use crate::dataset::labels::{self, IGNORED, LabelError, listed};
 use crate::dataset::meaning::{self, Instead, Labelling, Suspicion};
 use crate::digest::FileDigest;
-use crate::kind::training::LEARNT_FROM;
+use crate::kind::training::is_learnt_from;
 use crate::pipeline::{Format, Problem, StageId};
 use crate::store::index::LabelValues;
 
@@ -186,7 +186,7 @@ impl Survey<'_> {
     pub(super) fn learners(&self) -> String {
         let learns = |(stage, span): &&(StageId, _)| {
             let inputs = &self.surveyor.pipeline.stage(*stage).inputs;
-            inputs.iter().any(|input| input.span == *span && input.role == LEARNT_FROM)
+            inputs.iter().any(|input| input.span == *span && is_learnt_from(&input.role))
         };
         let name = |(stage, _): &(StageId, _)| format!("`{}`", self.surveyor.pipeline.stage(*stage).family);
         let names: BTreeSet<String> = self.readers.iter().filter(learns).map(name).collect();

@@ -14,7 +14,9 @@ use super::Survey;
 use super::photographs::{Photograph, label_size};
 use crate::kind::dataset::{Fit, Margins};
 use crate::kind::model::{feature_stride, smallest_side};
-use crate::kind::training::{DISCRIMINATOR_SIDE, FEATURE_DISTANCE, LEARNT_FROM, has_discriminator};
+use crate::kind::training::{
+    DISCRIMINATOR_SIDE, FEATURE_DISTANCE, LABELLED, LEARNT_FROM, has_discriminator, is_learnt_from,
+};
 use crate::pipeline::{Dataset, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 use crate::plan::margins;
 
@@ -181,7 +183,10 @@ impl Sizes<'_> {
 fn training<'s>(stage: &'s Stage, role: &str, images: usize) -> Training<'s> {
     let number = |key| stage.parameter(key).and_then(Value::as_integer).and_then(|number| u64::try_from(number).ok());
     let drawn = number("iterations").unwrap_or(0).saturating_mul(number("batch").unwrap_or(1));
-    Training { stage, drawn: (role != "images").then_some(drawn), images, learns: role != "target" }
+    let by_chance = stage.input(LABELLED).is_some()
+        || stage.parameter("rare_class_sampling").and_then(Value::as_flag).unwrap_or_default();
+    let is_in_turn = role == "target" || role == LEARNT_FROM && !by_chance;
+    Training { stage, drawn: is_in_turn.then_some(drawn), images, learns: role != "target" }
 }
 
 fn problem(misfit: Misfit, span: Span) -> Problem {
@@ -262,7 +267,7 @@ impl Survey<'_> {
             shown(*label),
         );
         let is_certain = trainings(self.surveyor.pipeline, self.dataset, self.readers)
-            .filter(|(_, role)| *role == LEARNT_FROM)
+            .filter(|(_, role)| is_learnt_from(role))
             .any(|(stage, role)| training(stage, role, seen.len()).meets(some));
         let problem = if is_certain { Problem::error(title) } else { Problem::warning(title) };
         let problem = problem.at(self.dataset.span, "this data set").note(stops(&self.learners(), is_certain));

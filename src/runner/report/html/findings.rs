@@ -17,6 +17,7 @@ use super::sweep::{Setting, differences};
 use super::training::{Training, best};
 use super::workspace::Workspace;
 use crate::kind::OutputRole;
+use crate::kind::training::is_learnt_from;
 use crate::measures::{count, plural};
 use crate::pipeline::{Class, InputSource, Pipeline, StageId, Value};
 use crate::results::compare::{SEEDS_FOR_A_GAIN, Spread};
@@ -371,7 +372,9 @@ fn other_size(workspace: &Workspace, of: &Evaluation, model: &Model) -> Option<F
     let pipeline = workspace.pipeline;
     let sizes = |stage: StageId| {
         pipeline.stage(stage).inputs.iter().filter_map(|input| match (&*input.role, &input.from) {
-            ("source" | "target" | "images", InputSource::Dataset { dataset, .. }) => {
+            (role, InputSource::Dataset { dataset, .. })
+                if is_learnt_from(role) || ["target", "images"].contains(&role) =>
+            {
                 Some(pipeline.dataset(*dataset).size)
             }
             _ => None,
