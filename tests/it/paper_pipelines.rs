@@ -23,6 +23,31 @@ fn data(space: &Space) {
     crate::trees::cityscapes(space, "data/Cityscapes", "val", &["lindau_000000_000019"], Some(&ids));
 }
 
+/// The smallest network like that of DAFormer and MIC, in the place of theirs and of its pretrained weights.
+fn with_small_transformer(space: &Space) {
+    let network = "arch = \"segformer-b0\"\nhead = \"daformer\"\n";
+    let pretraining = format!(
+        "format = 1\n[pipeline]\nname = \"pre\"\nclasses = \"cityscapes-19\"\n[datasets.val]\nformat = \"cityscapes\"\n\
+         root = \"data/Cityscapes\"\nsplit = \"val\"\nsize = [64, 32]\n[models.m]\n{network}\
+         [stages.pre]\nkind = \"inter-training\"\nmethod = \"source-only\"\nmodel = \"m\"\nsource = \"val\"\niterations = 1\n"
+    );
+    space.write("pre.toml", pretraining);
+    space.run("pre.toml");
+    space.write("weights/mit.safetensors", space.bytes("runs/pre/pre/model.safetensors"));
+    let text = space.read("p.toml").replace("weights/mit_b5.pth", "weights/mit.safetensors");
+    space.write("p.toml", text.replace("segformer-b5", "segformer-b0"));
+}
+
+/// The arguments that shorten self-training to two iterations on small crops.
+fn shortened_self_training(datasets: &[&str]) -> String {
+    let trainings = ["inter", "intra"].iter().flat_map(|stage| {
+        let set = |key: &str, value: &str| format!("--set stages.{stage}.{key}={value}");
+        [set("iterations", "2"), set("crop", "[32,32]"), set("rare_class_min_pixels", "0")]
+    });
+    let datasets = datasets.iter().map(|dataset| format!("--set datasets.{dataset}.size=[64,32]"));
+    trainings.chain(datasets).collect::<Vec<_>>().join(" ")
+}
+
 /// The arguments that shorten these trainings to two iterations, and shrink these data sets.
 fn shortened(trainings: &[&str], datasets: &[&str]) -> String {
     let trainings = trainings.iter().flat_map(|stage| {
@@ -103,6 +128,51 @@ fn every_other_pipeline_of_the_papers_runs_to_its_end() {
             _ => assert_eq!(protocols.collect::<Vec<_>>(), ["miou", "miou_13", "miou_16"]),
         }
     }
+}
+
+#[test]
+fn daformer_and_mic_run_to_their_end_with_an_intra_step_on_top() {
+    for (name, losses) in
+        [("gta5-cityscapes-daformer", &["mixed_main"][..]), ("gta5-cityscapes-mic", &["mixed_main", "masked_main"])]
+    {
+        let space = pipeline(&format!("{name}.toml"));
+        data(&space);
+        with_small_transformer(&space);
+        // Rows at the edges are counted in images of 512.
+        let margins = "--set datasets.cityscapes.margin_top=1 --set datasets.cityscapes.margin_bottom=7";
+        let arguments = shortened_self_training(&["gta5", "cityscapes", "cityscapes-val"]);
+        space.run(&format!("p.toml {arguments} {margins}"));
+        let metrics = metrics(&space, name);
+        assert_eq!(metrics.keys().collect::<Vec<_>>(), ["inter", "inter.teacher", "intra", "intra.teacher"]);
+        for stage in ["inter", "intra"] {
+            let lines = space.read(&format!("runs/{name}/{stage}/losses.jsonl"));
+            assert!(losses.iter().all(|loss| lines.contains(loss)), "{name} {stage}: {lines}");
+        }
+        let counts = space.read(&format!("runs/{name}/counts/class_counts.jsonl"));
+        assert!(counts.contains("00001"), "{counts}");
+    }
+}
+
+#[test]
+fn mic_from_cityscapes_to_acdc_masks_an_image_of_each() {
+    let name = "cityscapes-acdc-mic";
+    let space = pipeline(&format!("{name}.toml"));
+    let ids: Vec<u8> = (0..=33).collect();
+    let train: Vec<u8> = (0..=18).collect();
+    for split in ["train", "val"] {
+        crate::trees::cityscapes(
+            &space,
+            "data/Cityscapes",
+            split,
+            &["ulm_000000_000019", "ulm_000001_000019"],
+            Some(&ids),
+        );
+        crate::trees::acdc(&space, "data/ACDC", split, &["fog", "night", "rain", "snow"], Some(&train));
+    }
+    with_small_transformer(&space);
+    space.run(&format!("p.toml {}", shortened_self_training(&["cityscapes", "acdc", "acdc-val"])));
+    assert_eq!(metrics(&space, name).len(), 4);
+    assert_eq!(crate::space::files(&space.path(&format!("runs/{name}/entropy/predictions"))).len(), 4);
 }
 
 #[test]
@@ -192,6 +262,30 @@ fn the_numbers_are_those_of_the_released_code() {
     says(name, "minent", &["entropy_weight 0.001", "entropy_weight_aux 0.0002", "iterations 120000"]);
     says(name, "adaptsegnet", &["iterations 150000", "model.branches 2", "evaluate_every 5000"]);
     says(name, "adaptsegnet", &adversarial);
+    let optimized =
+        ["optimizer adamw", "learning_rate 6e-5", "head_factor 10.0", "weight_decay 0.01", "betas [0.9,0.999]"];
+    let schedule =
+        ["iterations 40000", "schedule_iterations 40000", "power 1.0", "warmup_iterations 1500", "warmup_ratio 1e-6"];
+    let teacher = [
+        "teacher_alpha 0.999",
+        "teacher_threshold 0.968",
+        "strong_colour_probability 0.8",
+        "strong_blur_probability 0.5",
+    ];
+    let rare = ["rare_class_sampling true", "rare_class_temperature 0.01", "rare_class_crop_share 0.5", "crop_max_share 0.75"];
+    let distance =
+        ["feature_distance true", "feature_distance_weight 0.005", "feature_distance_share 0.75", "crop [512,512]"];
+    let network = ["model.arch segformer-b5", "model.head daformer", "batch 2", "flip true", "cross_entropy_mean all"];
+    let all = [&optimized[..], &schedule, &teacher, &rare, &distance, &network].concat();
+    for stage in ["inter", "intra"] {
+        says("gta5-cityscapes-daformer.toml", stage, &all);
+        says("gta5-cityscapes-daformer.toml", stage, &["method daformer", "masked false"]);
+        let masked = ["method mic", "masked_block 32", "masked_ratio 0.7", "masked_weight 1.0", "seed 0"];
+        for (name, images) in [("gta5-cityscapes-mic.toml", "target"), ("cityscapes-acdc-mic.toml", "both")] {
+            says(name, stage, &[&all[..], &masked].concat());
+            says(name, stage, &[&format!("masked_images {images}")]);
+        }
+    }
     for lambda in ["0.5", "0.6", "0.67", "0.7"] {
         says("gta5-cityscapes-lambda.toml", &format!("rank[lambda={lambda}]"), &[&format!("lambda {lambda}")]);
     }
@@ -209,11 +303,15 @@ fn without_data_each_pipeline_says_what_it_expects_and_where() {
         ("gta5-cityscapes-lambda", &["data/GTA5/images"]),
         ("synthia-cityscapes", &["data/SYNTHIA/RGB"]),
         ("synscapes-cityscapes", &["data/Synscapes/img/rgb"]),
+        ("gta5-cityscapes-daformer", &["data/GTA5/images"]),
+        ("gta5-cityscapes-mic", &["data/GTA5/images"]),
+        ("cityscapes-acdc-mic", &["data/Cityscapes/leftImg8bit/train"]),
     ] {
         let space = pipeline(&format!("{name}.toml"));
         let plan = space.intrada("plan p.toml");
         assert_eq!(plan.code, Some(2), "{name}: {}", plan.stderr);
-        let weights = "weights/DeepLab_resnet_pretrained_imagenet.pth";
+        let is_modern = name.ends_with("daformer") || name.ends_with("mic");
+        let weights = if is_modern { "weights/mit_b5.pth" } else { "weights/DeepLab_resnet_pretrained_imagenet.pth" };
         for path in expected.iter().copied().chain([weights]) {
             assert!(plan.stderr.contains(&format!("error: `{path}` does not exist")), "{name}: {}", plan.stderr);
         }
