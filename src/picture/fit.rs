@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn sizes_are_those_of_mmcv() {
-        // Computed with `mmcv.rescale_size` of 1.3.7.
+        // Computed in Python by the same formula.
         for (size, within, expected) in [
             ([1914, 1052], [1280, 720], [1280, 704]),
             ([1914, 1046], [1280, 720], [1280, 700]),

@@ -272,7 +272,8 @@ fn the_numbers_are_those_of_the_released_code() {
         "strong_colour_probability 0.8",
         "strong_blur_probability 0.5",
     ];
-    let rare = ["rare_class_sampling true", "rare_class_temperature 0.01", "rare_class_crop_share 0.5", "crop_max_share 0.75"];
+    let rare =
+        ["rare_class_sampling true", "rare_class_temperature 0.01", "rare_class_crop_share 0.5", "crop_max_share 0.75"];
     let distance =
         ["feature_distance true", "feature_distance_weight 0.005", "feature_distance_share 0.75", "crop [512,512]"];
     let network = ["model.arch segformer-b5", "model.head daformer", "batch 2", "flip true", "cross_entropy_mean all"];
