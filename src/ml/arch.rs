@@ -4,13 +4,17 @@
 //! no data: [`crate::network`] is all that others see of a network.
 mod daformer_head;
 pub mod deeplab_v2;
+pub mod dinov2;
 pub mod efficientnet_lite;
+mod linear_head;
 pub mod mit;
 mod mmseg_head;
+mod names;
 pub mod resnet;
 pub mod segformer;
 mod segformer_head;
 pub mod small;
+pub mod vit;
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
@@ -18,11 +22,13 @@ use tch::{Device, Kind};
 use crate::network::{ChannelOrder, Network, Normalization};
 
 use deeplab_v2::{Branches, DeepLabV2};
+use dinov2::DinoV2;
 use efficientnet_lite::{EfficientNetLite0, OutputStride};
 use mit::Size;
 use resnet::Depth;
 use segformer::SegFormer;
 use small::Small;
+use vit::Form;
 
 /// A kind of segmentation network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +56,24 @@ pub enum Arch {
     SegformerB4,
     /// [`SegFormer`] on MiT-B5: the network of DAFormer and MIC.
     SegformerB5,
+    /// [`DinoV2`] on ViT-S/14.
+    #[serde(rename = "dinov2-vits14")]
+    DinoV2S,
+    /// [`DinoV2`] on ViT-S/14 with registers.
+    #[serde(rename = "dinov2-vits14-reg")]
+    DinoV2SReg,
+    /// [`DinoV2`] on ViT-B/14.
+    #[serde(rename = "dinov2-vitb14")]
+    DinoV2B,
+    /// [`DinoV2`] on ViT-B/14 with registers.
+    #[serde(rename = "dinov2-vitb14-reg")]
+    DinoV2BReg,
+    /// [`DinoV2`] on ViT-L/14.
+    #[serde(rename = "dinov2-vitl14")]
+    DinoV2L,
+    /// [`DinoV2`] on ViT-L/14 with registers.
+    #[serde(rename = "dinov2-vitl14-reg")]
+    DinoV2LReg,
 }
 
 /// The options of networks, each for those that have the choice.
@@ -65,13 +89,15 @@ pub struct Options {
     pub branches: Option<Branches>,
     /// Of [`SegFormer`].
     pub segformer: segformer::Choice,
+    /// Of [`DinoV2`].
+    pub dinov2: dinov2::Choice,
 }
 
 impl Options {
     /// The default where a network has a choice.
     pub fn new(classes: i64, multi_level: bool) -> Options {
-        let segformer = segformer::Choice::default();
-        Options { classes, multi_level, output_stride: None, branches: None, segformer }
+        let (segformer, dinov2) = (segformer::Choice::default(), dinov2::Choice::default());
+        Options { classes, multi_level, output_stride: None, branches: None, segformer, dinov2 }
     }
 }
 
@@ -84,12 +110,14 @@ const RGB_DEVIATION: [f32; 3] = [58.395, 57.12, 57.375];
 impl Arch {
     /// A network with random weights, a function of `seed` alone. `kind` is `Kind::Float` or `Kind::Double`.
     pub fn build(self, options: Options, seed: u64, device: Device, kind: Kind) -> Box<dyn Network> {
-        let Options { classes, multi_level, output_stride, branches, segformer: choice } = options;
+        let Options { classes, multi_level, output_stride, branches, segformer: choice, dinov2: of_dinov2 } = options;
         let deeplab = |depth| {
             let branches = branches.unwrap_or_default();
             Box::new(DeepLabV2::new(depth, classes, multi_level, branches, seed, device, kind))
         };
         let segformer = |size| Box::new(SegFormer::new(size, classes, choice, seed, device, kind));
+        let dinov2 =
+            |size, registers| Box::new(DinoV2::new(Form { size, registers }, classes, of_dinov2, seed, device, kind));
         match self {
             Arch::Small => Box::new(Small::new(classes, multi_level, seed, device, kind)),
             Arch::EfficientnetLite0 => {
@@ -104,6 +132,12 @@ impl Arch {
             Arch::SegformerB3 => segformer(Size::B3),
             Arch::SegformerB4 => segformer(Size::B4),
             Arch::SegformerB5 => segformer(Size::B5),
+            Arch::DinoV2S => dinov2(vit::Size::S, false),
+            Arch::DinoV2SReg => dinov2(vit::Size::S, true),
+            Arch::DinoV2B => dinov2(vit::Size::B, false),
+            Arch::DinoV2BReg => dinov2(vit::Size::B, true),
+            Arch::DinoV2L => dinov2(vit::Size::L, false),
+            Arch::DinoV2LReg => dinov2(vit::Size::L, true),
         }
     }
 
@@ -118,13 +152,19 @@ impl Arch {
             Arch::DeepLabV2ResNet50 | Arch::DeepLabV2ResNet101 => {
                 Normalization { channels: ChannelOrder::Bgr, mean: BGR_MEAN.map(|mean| mean as f32), scale: [1.0; 3] }
             }
-            // As in the configurations of SegFormer, DAFormer and MIC.
+            // As in the configurations of SegFormer, DAFormer and MIC, and in all code of DINOv2.
             Arch::SegformerB0
             | Arch::SegformerB1
             | Arch::SegformerB2
             | Arch::SegformerB3
             | Arch::SegformerB4
-            | Arch::SegformerB5 => Normalization { channels: ChannelOrder::Rgb, mean: RGB_MEAN, scale: RGB_DEVIATION },
+            | Arch::SegformerB5
+            | Arch::DinoV2S
+            | Arch::DinoV2SReg
+            | Arch::DinoV2B
+            | Arch::DinoV2BReg
+            | Arch::DinoV2L
+            | Arch::DinoV2LReg => Normalization { channels: ChannelOrder::Rgb, mean: RGB_MEAN, scale: RGB_DEVIATION },
         }
     }
 }
@@ -141,7 +181,8 @@ mod tests {
         let options = Options { branches: Some(Branches::Two), ..Options::new(5, multi_level) };
         let network = arch.build(options, 1, Device::Cpu, Kind::Double);
         for (index, (name, tensor)) in network.state().iter().enumerate() {
-            if name.contains("bn") || name.contains("norm") || name.contains("downsample.1") {
+            if name.contains("bn") || name.ends_with("gamma") || name.contains("norm") || name.contains("downsample.1")
+            {
                 let values = Tensor::arange(tensor.numel() as i64, (Kind::Double, Device::Cpu)) + index as i64;
                 let values = values.sin() * 0.3 + 0.8;
                 no_grad(|| tensor.shallow_clone().copy_(&values.reshape(tensor.size()).to_kind(tensor.kind())));
@@ -153,8 +194,9 @@ mod tests {
     #[test]
     fn every_network_predicts_what_its_main_head_gives() {
         let image = Tensor::arange(2 * 3 * 41 * 58, (Kind::Double, Device::Cpu)).sin().view([2, 3, 41, 58]);
-        for arch in [Arch::Small, Arch::EfficientnetLite0, Arch::DeepLabV2ResNet50, Arch::SegformerB0] {
-            let network = moved(arch, arch != Arch::DeepLabV2ResNet50);
+        use Arch::{DeepLabV2ResNet50, DinoV2S, DinoV2SReg, EfficientnetLite0, SegformerB0, Small};
+        for arch in [Small, EfficientnetLite0, DeepLabV2ResNet50, SegformerB0, DinoV2S, DinoV2SReg] {
+            let network = moved(arch, arch != DeepLabV2ResNet50);
             let predictor = network.predictor();
             let ours = predictor(&image);
             assert!(!ours.requires_grad());

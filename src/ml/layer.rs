@@ -266,6 +266,35 @@ impl Dropout {
     }
 }
 
+/// Drop-path (arXiv 1603.09382): a residual branch is left out for a whole image, else divided by the probability that it
+/// isn't.
+pub(crate) struct DropPath {
+    name: String,
+    rate: f64,
+}
+
+impl DropPath {
+    /// `name` distinguishes its draws from those of other branches.
+    pub(crate) fn new(name: String, rate: f64) -> DropPath {
+        DropPath { name, rate }
+    }
+
+    /// N×…; as it is without a draw.
+    pub(crate) fn forward(&self, branch: Tensor, draw: Option<Draw>) -> Tensor {
+        let Some(draw) = draw.filter(|_| self.rate > 0.0) else { return branch };
+        let mut shape = vec![1; branch.dim()];
+        shape[0] = branch.size()[0];
+        let factors = draw.factors(&self.name, shape[0], self.rate, (branch.kind(), branch.device()));
+        branch * factors.view(&shape[..])
+    }
+
+    /// The probability that the branch is left out.
+    #[cfg(test)]
+    pub(crate) fn rate(&self) -> f64 {
+        self.rate
+    }
+}
+
 /// Bilinear, by edges, to the size of `other`, inside a network.
 pub(crate) fn resized_like(map: &Tensor, other: &Tensor) -> Tensor {
     let size = [other.size()[2], other.size()[3]];

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use intrada_ml::arch::deeplab_v2::Branches;
 use intrada_ml::arch::efficientnet_lite::OutputStride;
-use intrada_ml::arch::segformer::{Choice, HeadKind};
-use intrada_ml::arch::{Arch, Options};
+use intrada_ml::arch::{Arch, Options, dinov2, segformer};
 use intrada_ml::checkpoint::{self, Apart, CheckpointError, Member, Restored};
 use intrada_ml::input_file::InputFile;
 use intrada_ml::network::Network;
@@ -33,13 +32,21 @@ pub(crate) struct Model {
     branches: Option<Branches>,
     /// The head, if the network has a choice.
     #[serde(rename = "model.head")]
-    head: Option<HeadKind>,
+    head: Option<Head>,
     /// The drop-path rate of the last block in training, if the network has one.
     #[serde(rename = "model.drop_path")]
     drop_path: Option<f64>,
     /// The share of channels dropped before the classifier in training, if the network drops any.
     #[serde(rename = "model.dropout")]
     dropout: Option<f64>,
+}
+
+/// The head of a network that has a choice; no two networks' heads have the same name.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+enum Head {
+    SegFormer(segformer::HeadKind),
+    DinoV2(dinov2::HeadKind),
 }
 
 impl Model {
@@ -50,13 +57,17 @@ impl Model {
 
     fn options(&self, classes: i64) -> Options {
         let Model { arch: _, multi_level, output_stride, branches, head, drop_path, dropout } = *self;
-        let or = Choice::default();
-        let segformer = Choice {
-            head: head.unwrap_or(or.head),
-            drop_path: drop_path.unwrap_or(or.drop_path),
-            dropout: dropout.unwrap_or(or.dropout),
+        let or = Options::new(classes, multi_level.unwrap_or(false));
+        let segformer = segformer::Choice {
+            head: if let Some(Head::SegFormer(head)) = head { head } else { or.segformer.head },
+            drop_path: drop_path.unwrap_or(or.segformer.drop_path),
+            dropout: dropout.unwrap_or(or.segformer.dropout),
         };
-        Options { classes, multi_level: multi_level.unwrap_or(false), output_stride, branches, segformer }
+        let dinov2 = dinov2::Choice {
+            head: if let Some(Head::DinoV2(head)) = head { head } else { or.dinov2.head },
+            drop_path: drop_path.unwrap_or(or.dinov2.drop_path),
+        };
+        Options { output_stride, branches, segformer, dinov2, ..or }
     }
 
     /// The network with the weights of a training or of a published file, for inference.
@@ -193,7 +204,8 @@ mod tests {
 
     /// Those of which another size has the same names.
     fn is_large(arch: &str) -> bool {
-        ["segformer-b2", "segformer-b3", "segformer-b4", "segformer-b5"].contains(&arch)
+        let b_or_l = arch.starts_with("dinov2-vitb") || arch.starts_with("dinov2-vitl");
+        b_or_l || ["segformer-b2", "segformer-b3", "segformer-b4", "segformer-b5"].contains(&arch)
     }
 
     #[test]

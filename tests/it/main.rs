@@ -15,6 +15,7 @@ mod compare;
 mod completions;
 mod damage;
 mod data_set_options;
+mod dinov2;
 mod doctor;
 mod documents;
 mod export;

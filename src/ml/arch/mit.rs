@@ -10,7 +10,7 @@
 use tch::Tensor;
 
 use crate::draws::Draw;
-use crate::layer::{Conv, First, Geometry, LayerNorm, Linear, Scope};
+use crate::layer::{Conv, DropPath, First, Geometry, LayerNorm, Linear, Scope};
 use crate::network::RateGroup;
 
 /// The smallest side of an image, in pixels: of a smaller one the first stage has no key, as 8×8 of its cells make one.
@@ -109,7 +109,7 @@ impl MixTransformer {
     /// The drop-path rate of each block.
     #[cfg(test)]
     pub(crate) fn drop_paths(&self) -> Vec<f64> {
-        self.stages.iter().flat_map(|stage| &stage.blocks).map(|block| block.drop_path).collect()
+        self.stages.iter().flat_map(|stage| &stage.blocks).map(|block| block.drop_paths[0].rate()).collect()
     }
 }
 
@@ -158,7 +158,7 @@ impl Stage {
             embed_norm: norm(scope, &format!("{patch}.norm"), output, INNER_EPSILON),
             blocks: (0..)
                 .zip(rates)
-                .map(|(block, &rate)| Block::new(scope, format!("{prefix}.block{own}.{block}"), index, output, rate))
+                .map(|(block, &rate)| Block::new(scope, &format!("{prefix}.block{own}.{block}"), index, output, rate))
                 .collect(),
             norm: norm(scope, &format!("{prefix}.norm{own}"), output, EPSILON),
         }
@@ -174,8 +174,7 @@ impl Stage {
 
 /// Attention and Mix-FFN, each added to what came in.
 struct Block {
-    prefix: String,
-    drop_path: f64,
+    drop_paths: [DropPath; 2],
     norm1: LayerNorm,
     attention: Attention,
     norm2: LayerNorm,
@@ -183,30 +182,21 @@ struct Block {
 }
 
 impl Block {
-    fn new(scope: &mut Scope, prefix: String, stage: usize, channels: i64, drop_path: f64) -> Block {
+    fn new(scope: &mut Scope, prefix: &str, stage: usize, channels: i64, drop_path: f64) -> Block {
         Block {
-            drop_path,
+            drop_paths: ["attn", "mlp"].map(|branch| DropPath::new(format!("{prefix}.{branch}"), drop_path)),
             norm1: norm(scope, &format!("{prefix}.norm1"), channels, EPSILON),
             attention: Attention::new(scope, &format!("{prefix}.attn"), stage, channels),
             norm2: norm(scope, &format!("{prefix}.norm2"), channels, EPSILON),
             ffn: MixFfn::new(scope, &format!("{prefix}.mlp"), channels),
-            prefix,
         }
     }
 
     fn forward(&self, x: &Tokens, draw: Option<Draw>) -> Tokens {
         let attended = self.attention.forward(&x.with(self.norm1.forward(&x.rows)));
-        let x = x.with(&x.rows + self.kept(attended, "attn", draw));
+        let x = x.with(&x.rows + self.drop_paths[0].forward(attended, draw));
         let mixed = self.ffn.forward(&x.with(self.norm2.forward(&x.rows)));
-        x.with(&x.rows + self.kept(mixed, "mlp", draw))
-    }
-
-    /// Drop-path (arXiv 1603.09382): a branch is dropped for a whole image, else divided by the probability of being kept.
-    fn kept(&self, branch: Tensor, name: &str, draw: Option<Draw>) -> Tensor {
-        let Some(draw) = draw.filter(|_| self.drop_path > 0.0) else { return branch };
-        let (images, layer) = (branch.size()[0], format!("{}.{name}", self.prefix));
-        let factors = draw.factors(&layer, images, self.drop_path, (branch.kind(), branch.device()));
-        branch * factors.view([images, 1, 1])
+        x.with(&x.rows + self.drop_paths[1].forward(mixed, draw))
     }
 }
 

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::checkpoint::{self, CheckpointError, Member, Restored, Rule, Wrapping};
+use crate::checkpoint::{self, CheckpointError, Member, Restored, Rule};
 use crate::draws::Draw;
 use crate::equations::Alignment;
 use crate::input_file::InputFile;
@@ -16,11 +16,10 @@ use crate::network::{Logits, Network, Parameter, Statistics};
 use super::daformer_head::DaFormerHead;
 use super::mit::{FEATURE_STRIDE, MixTransformer, SMALLEST_SIDE, Size};
 use super::mmseg_head::MmsegHead;
+use super::names::{Extent, HEAD, has_head, read};
 use super::segformer_head::SegFormerHead;
 
 mod names;
-
-use names::Extent;
 
 /// A head, by its name in a pipeline file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,19 +158,13 @@ impl SegFormer {
         let rule = match extent {
             Extent::Whole => Rule { skip: &[(UNUSED, "a classifier that this head doesn't use")], ..Rule::WEIGHTS },
             Extent::Encoder => {
-                Rule { skip: CLASSIFIER, keep: &[(names::HEAD, "a head, which a backbone lacks")], ..Rule::WEIGHTS }
+                Rule { skip: CLASSIFIER, keep: &[(HEAD, "a head, which a backbone lacks")], ..Rule::WEIGHTS }
             }
         };
-        let own = checkpoint::required(&live, rule);
-        let forms = names::ALL.iter().filter_map(|convention| Some((convention, convention.names(&own, extent)?)));
-        let (conventions, wanted): (Vec<_>, Vec<_>) = forms.unzip();
-        let mut stored = checkpoint::read_member(file, &wanted, member)?;
+        let stored = read(file, member, &names::ALL, &live, rule, extent)?;
         if extent == Extent::Encoder && has_head(&stored.wrapping) {
             return Err(self.of_other_head(file));
         }
-        let is_it = |names: &&Vec<String>| names.iter().all(|name| stored.tensors.contains_key(name));
-        let at = wanted.iter().position(|names| is_it(&names)).expect("one of the forms was found");
-        stored.tensors = conventions[at].translated(stored.tensors, &live, extent);
         checkpoint::copy_into(file.path(), &stored, &live, rule)
     }
 
@@ -188,7 +181,7 @@ impl SegFormer {
             return error;
         }
         let shapes = checkpoint::shapes(file);
-        let found = names::ALL.iter().find_map(|program| Some((program.size_in(&shapes)?, program.name)));
+        let found = names::ALL.iter().find_map(|program| Some((names::size_in(program, &shapes)?, program.name)));
         match found.filter(|(size, _)| *size != self.size) {
             Some((size, program)) => self.relative(
                 file,
@@ -211,11 +204,6 @@ const UNUSED: &str = "decode_head.conv_seg.";
 
 /// Of ImageNet's classes, in NVIDIA's files and in those of `transformers`.
 const CLASSIFIER: &[(&str, &str)] = &[("head.", "ImageNet's classifier"), ("classifier.", "ImageNet's classifier")];
-
-/// Whether a network's head lies beside an encoder.
-fn has_head(wrapping: &Wrapping) -> bool {
-    wrapping.beside.iter().any(|beside| beside.name.split('.').next_back() == Some("decode_head"))
-}
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //! another without an error and predict nonsense.
 
 use super::subject::Network;
-use crate::kind::model::is_segformer;
+use crate::kind::model::{is_dinov2, is_segformer};
 use crate::pipeline::Value;
 
 /// A small program that uses the folder from PyTorch; the text about the network is inserted.
@@ -25,6 +25,9 @@ pub(super) fn program(network: &Network<'_>) -> String {
 fn said(arch: &str, branches: Option<i64>, head: Option<&str>) -> String {
     if is_segformer(arch) {
         return of_segformer(arch, head.unwrap_or_default());
+    }
+    if is_dinov2(arch) {
+        return of_dinov2(arch, head.unwrap_or_default());
     }
     match (arch, branches) {
         ("deeplabv2-resnet101", Some(4) | None) => "\
@@ -69,6 +72,26 @@ strict=False. The logits are at a quarter of the picture's sides."
     )
 }
 
+/// The text about a DINOv2.
+fn of_dinov2(arch: &str, head: &str) -> String {
+    let model = arch.replace('-', "_");
+    let (layers, seen) =
+        if head == "linear-4" { (4, "last four layers, the earliest first") } else { (1, "last layer") };
+    format!(
+        "\
+The tensors have the names of DINOv2's released code. Those of `backbone.` load into its model; what stands for masked patches,
+`mask_token`, is not among them:
+    backbone = torch.hub.load(\"facebookresearch/dinov2\", \"{model}\", pretrained=False)
+    part = \"backbone.\"
+    backbone.load_state_dict({{n[len(part):]: t for n, t in weights.items() if n.startswith(part)}}, strict=False)
+Those of `decode_head.` are a batch normalisation `bn` and a 1×1 convolution `conv_seg` on the maps of the {seen}:
+    backbone.get_intermediate_layers(picture, n={layers}, reshape=True)
+Pad sides that are no multiples of 14 with zeros, alike on both sides, enlarge the logits to the padded size and cut the
+padding off. Without registers the released code interpolates the positions a little otherwise (`interpolate_offset`): pass
+interpolate_offset=0.0 to the model."
+    )
+}
+
 /// The encoder under NVIDIA's names, the head under mmsegmentation's.
 fn of_two_programs(mit: &str) -> String {
     format!(
@@ -93,7 +116,7 @@ mod tests {
                 let is_deeplab = arch.starts_with("deeplab");
                 assert_eq!(
                     text.contains("load_state_dict"),
-                    is_segformer(arch) || is_deeplab && branches != Some(2),
+                    is_segformer(arch) || is_dinov2(arch) || is_deeplab && branches != Some(2),
                     "{arch} {branches:?}: {text}"
                 );
                 assert_eq!(
@@ -105,6 +128,7 @@ mod tests {
         }
         assert_eq!(LOAD.matches(PLACE).count(), 1);
         assert!(said("segformer-b5", None, Some("daformer")).contains("`DAFormerHead` (`daformer_sepaspp`) loads"));
+        assert!(said("dinov2-vits14-reg", None, Some("linear-4")).contains("\"dinov2_vits14_reg\", pretrained"));
         assert!(said("segformer-b0", None, Some("segformer")).contains("`mit_b0` and\n`SegFormerHead` loads"));
     }
 }

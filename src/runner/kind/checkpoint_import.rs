@@ -12,8 +12,8 @@ pub(super) const KIND: Kind = Kind {
     name: "checkpoint-import",
     revision: 2,
     summary: "Reads a published checkpoint into a network and says which tensors were loaded, skipped and missing, with \
-              their shapes. What comes out has the names of the network's own tensors: of DeepLab-v2 and SegFormer those of the \
-              released code, of `small` and `efficientnet-lite0` others.",
+              their shapes. What comes out has the names of the network's own tensors: of DeepLab-v2, SegFormer and DINOv2 those \
+              of the released code, of `small` and `efficientnet-lite0` others.",
     keys: &[&[
         KeySpec::new("file", ValueType::Path, "a `.safetensors` file or one of `torch.save`"),
         KeySpec::new("model", ValueType::Model, "the network to load it into, a `[models.…]`; its `init` is not read"),

@@ -53,10 +53,22 @@ const PART: KeySpec = KeySpec::new(
 .or_text("student")
 .only(Only::with("init"));
 
+const LINEAR_HEAD: KeySpec = KeySpec::new(
+    "head",
+    ValueType::Choice(&["linear", "linear-4"]),
+    "what follows the transformer: batch normalisation and a linear classifier, on its last layer or on its last four",
+)
+.or_text("linear")
+.origin("DINOv2, linear_head.py: BNHead");
+
+const DROP_PATH_OF_DINOV2: KeySpec = DROP_PATH.or_number(0.0).origin("DINOv2, vision_transformer.py: drop_path_rate");
+
 /// Keys that affect a training and no prediction.
 pub const OF_TRAININGS: &[&str] = &["drop_path", "dropout"];
 
 const SEGFORMER: Keys = &[&[INIT, PART, HEAD, DROP_PATH, DROPOUT]];
+
+const DINOV2: Keys = &[&[INIT, LINEAR_HEAD, DROP_PATH_OF_DINOV2]];
 
 /// Every architecture, by the value of `arch`.
 pub const ARCHS: &[Variant] = &[
@@ -104,6 +116,25 @@ pub const ARCHS: &[Variant] = &[
                   GPU for training.",
         keys: SEGFORMER,
     },
+    Variant {
+        name: "dinov2-vits14",
+        summary: "DINOv2's vision transformer ViT-S/14 with a linear head: 22 million parameters. Images need 15 pixels a side; \
+                  multiples of 14 need no padding.",
+        keys: DINOV2,
+    },
+    Variant {
+        name: "dinov2-vits14-reg",
+        summary: "The same with four registers, tokens without a place in the image.",
+        keys: DINOV2,
+    },
+    Variant { name: "dinov2-vitb14", summary: "DINOv2 on ViT-B/14: 87 million parameters.", keys: DINOV2 },
+    Variant { name: "dinov2-vitb14-reg", summary: "DINOv2 on ViT-B/14 with registers.", keys: DINOV2 },
+    Variant {
+        name: "dinov2-vitl14",
+        summary: "DINOv2 on ViT-L/14: 304 million parameters. Needs a GPU for training.",
+        keys: DINOV2,
+    },
+    Variant { name: "dinov2-vitl14-reg", summary: "DINOv2 on ViT-L/14 with registers.", keys: DINOV2 },
 ];
 
 /// The weight tensors of the main head of this architecture, of which a network has one: its first dimension is the number
@@ -115,6 +146,7 @@ pub fn heads(arch: &str) -> &'static [&'static str] {
         "small" => &["main.weight"],
         "efficientnet-lite0" | "deeplabv2-resnet50" | "deeplabv2-resnet101" => &["layer6.conv2d_list.0.weight"],
         _ if is_segformer(arch) => &["decode_head.linear_pred.weight", "decode_head.conv_seg.weight"],
+        _ if is_dinov2(arch) => &["decode_head.conv_seg.weight"],
         _ => &[],
     }
 }
@@ -124,18 +156,27 @@ pub fn is_segformer(arch: &str) -> bool {
     arch.starts_with("segformer-")
 }
 
+/// Whether this architecture is a DINOv2.
+pub fn is_dinov2(arch: &str) -> bool {
+    arch.starts_with("dinov2-")
+}
+
 /// Whether the corners of the logits' grid are aligned with those of the image, or else the edges: `align_corners` of PyTorch.
 ///
 /// `ml` has the network; a test of the worker compares them.
 pub fn aligns_corners(arch: &str) -> bool {
-    !is_segformer(arch)
+    !is_segformer(arch) && !is_dinov2(arch)
 }
 
 /// The smallest side of an image, in pixels, that a network of this architecture can see.
 ///
 /// `ml` repeats this number; a test of the worker compares them.
 pub fn smallest_side(arch: &str) -> u32 {
-    if is_segformer(arch) { 29 } else { 1 }
+    match arch {
+        _ if is_segformer(arch) => 29,
+        _ if is_dinov2(arch) => 15,
+        _ => 1,
+    }
 }
 
 /// Pixels per cell of the deepest map of such a network, a side. `output_stride` is the model's, where it has a choice.
@@ -145,6 +186,7 @@ pub fn feature_stride(arch: &str, output_stride: Option<i64>) -> u32 {
     match arch {
         "small" => 4,
         arch if is_segformer(arch) => 32,
+        arch if is_dinov2(arch) => 14,
         _ => output_stride.and_then(|stride| stride.try_into().ok()).unwrap_or(8),
     }
 }
@@ -171,7 +213,7 @@ pub fn preprocessing(arch: &str) -> Option<Preprocessing> {
         "deeplabv2-resnet50" | "deeplabv2-resnet101" => {
             Preprocessing { channels: "bgr", mean: [104.006_99, 116.668_77, 122.678_92], scale: [1.0; 3] }
         }
-        _ if is_segformer(arch) => {
+        _ if is_segformer(arch) || is_dinov2(arch) => {
             Preprocessing { channels: "rgb", mean: [123.675, 116.28, 103.53], scale: [58.395, 57.12, 57.375] }
         }
         _ => return None,

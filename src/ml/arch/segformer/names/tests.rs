@@ -6,6 +6,8 @@ use serde_json::Value;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::*;
+use crate::arch::names::Stored::Three;
+use crate::arch::names::{Extent, HEAD};
 use crate::arch::segformer::{Choice, HeadKind, SegFormer};
 use crate::checkpoint::{self, CheckpointError, Member, Restored};
 use crate::input_file::InputFile;
@@ -36,6 +38,7 @@ fn saved(convention: &Convention, network: &SegFormer, extent: Extent) -> Tensor
                 file.insert(first, halves[0].contiguous());
                 file.insert(second, halves[1].contiguous());
             }
+            Some(Three(..)) => panic!("no SegFormer has three"),
             Some(FirstThird(name)) => thirds.entry(name).or_default()[0] = Some(tensor),
             Some(LastThirds(name)) => thirds.entry(name).or_default()[1] = Some(tensor),
             Some(Reversed(name)) => {
