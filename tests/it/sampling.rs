@@ -185,6 +185,10 @@ fn labelled_target_images_join_any_training_and_results_say_so() {
         let line = format!("{network} has learnt from target labels of few");
         assert!(ran.stdout.contains(&line), "{}", ran.stdout);
     }
+    assert!(space.read("runs/p/report.html").contains("learnt from target labels"));
+    let ran = space.intrada("export p.toml intra exported");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(space.read("exported/README.md").contains("has learnt from labels of target images"));
     let ran = space.intrada("run p.toml --force intra --format json");
     assert_eq!(
         notes(&ran, "intra")["target_labels"],

@@ -3,12 +3,11 @@
 //! Reads outputs from the cache, as another run may have replaced the files in the workspace. Formats no numbers:
 //! `results::metrics` does, and adds the remarks.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::digest::FileDigest;
 use crate::kind::OutputRole;
-use crate::kind::training::LABELLED;
-use crate::pipeline::{DatasetId, InputSource, MeasuredNetwork, Pipeline, Stage, StageId};
+use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId};
 use crate::results::metrics::{self, Best, Metrics, Row};
 use crate::sched::Ended;
 use crate::sched::session::Session;
@@ -110,15 +109,9 @@ impl Found<'_> {
 
     /// Which of the networks come from trainings on labels of the target, themselves or by their ancestors.
     fn supervised(&self, networks: &[MeasuredNetwork<'_>]) -> String {
-        let pipeline = &self.session.pipeline;
-        let few = |id: &StageId| match pipeline.stage(*id).input(LABELLED)?.from {
-            InputSource::Dataset { dataset, .. } => Some(pipeline.dataset(dataset).name.as_str()),
-            _ => None,
-        };
         let line = |network: &MeasuredNetwork<'_>| {
-            let learnt = self.session.graph.ancestors(&[network.training()?]);
-            let sets: BTreeSet<&str> = learnt.iter().filter_map(few).collect();
-            let sets: Vec<&str> = sets.into_iter().collect();
+            let ancestors = self.session.graph.ancestors(&[network.training()?]);
+            let sets = self.session.pipeline.target_labels(&ancestors);
             (!sets.is_empty())
                 .then(|| format!("  {} has learnt from target labels of {}\n", network.name, sets.join(", ")))
         };

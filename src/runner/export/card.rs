@@ -82,6 +82,15 @@ fn head(network: &Network<'_>) -> String {
 
 fn results(network: &Network<'_>) -> String {
     let mut text = String::from("\n## Results\n\n");
+    let few: Vec<String> = network.target_labels().into_iter().map(inline).collect();
+    if !few.is_empty() {
+        let _ = write!(
+            text,
+            "This network has learnt from labels of target images, {}, so no result of it is that of a method without target \
+             labels.\n\n",
+            few.join(", ")
+        );
+    }
     if network.results.is_empty() {
         return text + "No evaluation of this training in the pipeline is up to date.\n";
     }

@@ -69,6 +69,11 @@ impl Network<'_> {
         self.pipeline().dataset_of(self.stage()).map(|dataset| &*self.pipeline().dataset(dataset).name)
     }
 
+    /// The labelled target images that it has learnt from, itself or by an ancestor.
+    pub(super) fn target_labels(&self) -> Vec<&str> {
+        self.pipeline().target_labels(&self.session.graph.ancestors(&[self.stage]))
+    }
+
     /// `[width, height]` in pixels of the images of the target domain; `None`: as stored.
     pub(super) fn size(&self) -> Option<[u32; 2]> {
         let dataset = self.images()?;

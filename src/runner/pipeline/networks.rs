@@ -1,10 +1,14 @@
-//! The networks that an evaluation measures, the origin of each, and whether it was chosen with labels.
+//! The networks that an evaluation measures, the origin of each, and whether it was chosen with labels or learnt from those of the
+//! target.
 //!
 //! Knows the pipeline file and no result. The closing table, `compare`, the report and an export all use this, so that they
 //! agree on what each number measures.
 
+use std::collections::BTreeSet;
+
 use super::{DatasetId, InputSource, OutputId, Pipeline, Stage, StageId};
 use crate::kind::OutputRole;
+use crate::kind::training::LABELLED;
 
 /// A network that an evaluation measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +59,16 @@ impl Pipeline {
             InputSource::Dataset { dataset, .. } => Some(dataset),
             _ => None,
         }
+    }
+
+    /// The names of the labelled target images that trainings among these stages learn from, sorted.
+    pub fn target_labels(&self, stages: &[StageId]) -> Vec<&str> {
+        let few = |id: &StageId| match self.stage(*id).input(LABELLED)?.from {
+            InputSource::Dataset { dataset, .. } => Some(self.dataset(dataset).name.as_str()),
+            _ => None,
+        };
+        let sets: BTreeSet<&str> = stages.iter().filter_map(few).collect();
+        sets.into_iter().collect()
     }
 }
 

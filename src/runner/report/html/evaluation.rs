@@ -33,6 +33,8 @@ pub(super) struct Model {
     pub(super) training: Option<StageId>,
     /// The data set whose labels selected it, if any.
     pub(super) chosen_on: Option<String>,
+    /// Whether it has learnt from labels of target images.
+    pub(super) target_labels: bool,
     /// All its ancestors and itself.
     pub(super) came_from: Vec<StageId>,
     /// Its measurements.
@@ -61,7 +63,8 @@ fn evaluation(workspace: &Workspace, id: StageId) -> Option<Evaluation> {
             .and_then(|training| training::best(&training::evaluations(workspace, training)));
         let chosen_on = network.chosen_on.map(|id| workspace.pipeline.dataset(id).name.clone());
         let came_from = training.map(|training| workspace.graph.ancestors(&[training])).unwrap_or_default();
-        Some(Model { name: network.name.to_owned(), training, chosen_on, came_from, measured, best })
+        let target_labels = !workspace.pipeline.target_labels(&came_from).is_empty();
+        Some(Model { name: network.name.to_owned(), training, chosen_on, target_labels, came_from, measured, best })
     });
     Some(Evaluation { stage: id, name: stage.name.clone(), models: models.collect(), dataset, raw })
 }
@@ -113,8 +116,8 @@ mod tests {
             iou: [].into(),
             confusion: Vec::new(),
         };
-        let (chosen_on, came_from) = (chosen_on.map(str::to_owned), Vec::new());
-        Model { name: name.to_owned(), training: None, chosen_on, came_from, measured, best: None }
+        let (name, chosen_on, came_from) = (name.to_owned(), chosen_on.map(str::to_owned), Vec::new());
+        Model { name, training: None, chosen_on, target_labels: false, came_from, measured, best: None }
     }
 
     #[test]

@@ -118,6 +118,7 @@ pub(super) mod tests {
             name: "inter".into(),
             training: None,
             chosen_on: None,
+            target_labels: false,
             came_from: Vec::new(),
             measured,
             best: None,
