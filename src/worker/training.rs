@@ -8,7 +8,7 @@ use std::path::Path;
 
 use intrada_ml::adapt::{
     self, AdaptError, Adversary, Augmentation, Companions, Control, DiscriminatorInit, FeatureDistance,
-    GeneratorOptimizer, Given, Init, LevelWeights, Masked, MaskedImages, Mean, Method, Mixed, Outcome, Precision,
+    GeneratorOptimizer, Given, Init, LevelWeights, Loss, Masked, MaskedImages, Mean, Method, Mixed, Outcome, Precision,
     Progress, Settings, Teacher, Terms, Warmup,
 };
 use intrada_ml::checkpoint::{Member, Restored};
@@ -163,10 +163,28 @@ pub(crate) fn train(work: &Work, own: Vec<Source>, target: Option<&Source>) -> R
         },
         Outcome::Finished => {
             looks.finish(&mut notes)?;
+            if parameters.feature_distance {
+                note_of_distance(work, settings.iterations, &mut notes)?;
+            }
             notes.insert("summary".to_owned(), format!("{} iterations", settings.iterations));
             Ok(notes)
         }
     }
+}
+
+/// In how many iterations there was a feature distance, and a warning if there was none: then it did nothing.
+fn note_of_distance(work: &Work, iterations: u64, notes: &mut Notes) -> Result<(), Failure> {
+    let losses = std::fs::read_to_string(work.job.staging.join("losses.jsonl"))?;
+    let with = losses.lines().filter(|line| line.contains(&format!("\"{}\"", Loss::FeatureDistance))).count();
+    notes.insert("feature_distance".to_owned(), format!("in {with} of {iterations} iterations"));
+    if with == 0 {
+        work.warn(
+            "there was no feature distance in any iteration, as no cell of the source showed a thing; larger images or a smaller \
+             `feature_distance_share` help"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// Reads the files of first weights that the job names, as [`train`] does.
@@ -486,8 +504,6 @@ impl Speaker<'_> {
 
 #[cfg(test)]
 mod tests {
-    use intrada_ml::adapt::Loss;
-
     use super::*;
 
     #[test]

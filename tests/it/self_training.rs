@@ -278,6 +278,17 @@ fn terms_of_self_training_are_keys_of_any_method_and_a_teacher_is_used_like_any_
     assert_eq!(judged.as_object().unwrap().keys().collect::<Vec<_>>(), ["averaged.teacher", "intra", "intra.teacher"]);
     let exported = space.intrada("export p.toml intra.teacher out");
     assert_eq!(exported.code, Some(0), "{}", exported.stderr);
+    let card = space.read("out/README.md");
+    assert!(card.contains("the teacher of the training") && card.contains("| teacher, this file:"), "{card}");
+    assert!(!card.contains("best"), "no label has chosen it: {card}");
+    let compared = space.intrada("compare p.toml").stdout;
+    assert!(compared.lines().any(|line| line.contains("intra.teacher")), "{compared}");
+    let percent = |network: &str| format!("{:.1}", 100.0 * judged[network]["miou"].as_f64().unwrap());
+    for network in ["intra", "intra.teacher"] {
+        let is_row = |line: &&str| line.split_whitespace().any(|word| word == network);
+        let row = compared.lines().find(is_row).unwrap_or_else(|| panic!("{network}: {compared}"));
+        assert!(row.contains(&percent(network)), "{row}");
+    }
     let none = space.intrada("export p.toml pre.teacher other");
     assert!(none.stderr.contains("`pre` has no teacher; set its `teacher = true`"), "{}", none.stderr);
 }
@@ -299,6 +310,16 @@ fn what_self_training_cannot_work_with_is_told_before_or_at_its_first_step() {
         "{told}"
     );
     assert!(told.contains("feature_distance = false"), "{told}");
+
+    let (code, told) = plan(taught("dacs", 2).with("stages.inter", "strong_blur_sigma = [2.0, 1.0]\n"));
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("`strong_blur_sigma` takes the least and then the largest deviation"), "{told}");
+    let (code, told) = plan(taught("dacs", 2));
+    assert_eq!(code, Some(0), "{told}");
+    assert!(
+        told.contains("still rising when the training ends: `warmup_iterations` is 1500, `iterations` 2"),
+        "{told}"
+    );
 
     let (code, told) = plan(taught("dacs", 2).without("stages.inter.target"));
     assert_eq!(code, Some(2), "{told}");
@@ -335,4 +356,15 @@ fn a_batch_without_a_thing_has_no_feature_distance_and_the_training_goes_on() {
     assert_eq!(losses.lines().count(), 3);
     assert!(!losses.contains("NaN") && !losses.contains("null"), "{losses}");
     assert!(losses.lines().any(|line| !line.contains("feature_distance")), "{losses}");
+    let never = Space::with(
+        taught("daformer", 2)
+            .with("stages.inter", "feature_distance_share = 1.0\n")
+            .with("pipeline", "things = [\"sky\"]\n")
+            .set("datasets.source.size", [16, 8])
+            .set("datasets.target.size", [16, 8]),
+    );
+    let ran = never.intrada("run p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let is_never = !never.read("runs/p/inter/losses.jsonl").contains("feature_distance");
+    assert_eq!((ran.stdout + &ran.stderr).contains("there was no feature distance in any iteration"), is_never);
 }

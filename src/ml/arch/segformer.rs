@@ -154,13 +154,7 @@ impl Network for SegFormer {
 
 impl SegFormer {
     fn take(&self, file: &InputFile, extent: Extent, member: Member) -> Result<Restored, CheckpointError> {
-        let live = self.state();
-        let rule = match extent {
-            Extent::Whole => Rule { skip: &[(UNUSED, "a classifier that this head doesn't use")], ..Rule::WEIGHTS },
-            Extent::Encoder => {
-                Rule { skip: CLASSIFIER, keep: &[(HEAD, "a head, which a backbone lacks")], ..Rule::WEIGHTS }
-            }
-        };
+        let (live, rule) = (self.state(), rule(extent));
         let stored = read(file, member, &names::ALL, &live, rule, extent)?;
         if extent == Extent::Encoder && has_head(&stored.wrapping) {
             return Err(self.of_other_head(file));
@@ -188,14 +182,35 @@ impl SegFormer {
                 format!("a MiT-{size:?} under the names of {program}"),
                 "give the stage a model of that `arch`, or name a file of the model's size",
             ),
-            None => error,
+            None => self.encoder_alone(file).unwrap_or(error),
         }
+    }
+
+    /// The file has this model's encoder, and a whole network was wanted.
+    fn encoder_alone(&self, file: &InputFile) -> Option<CheckpointError> {
+        let (live, rule) = (self.state(), rule(Extent::Encoder));
+        let stored = read(file, Member::Student, &names::ALL, &live, rule, Extent::Encoder).ok()?;
+        if has_head(&stored.wrapping) {
+            return Some(self.of_other_head(file));
+        }
+        let cure = "name it as the `init` of the model, or import it with `part = \"backbone\"`";
+        Some(self.relative(file, format!("the encoder of a MiT-{:?} alone", self.size), cure))
     }
 
     fn relative(&self, file: &InputFile, found: String, cure: &'static str) -> CheckpointError {
         let head = serde_json::to_value(self.head.kind()).unwrap_or_default();
         let wanted = format!("a MiT-{:?} with `head = {head}`", self.size);
         CheckpointError::Relative { path: file.path().to_owned(), found, wanted, cure }
+    }
+}
+
+/// What of a file is taken.
+fn rule(extent: Extent) -> Rule<'static> {
+    match extent {
+        Extent::Whole => Rule { skip: &[(UNUSED, "a classifier that this head doesn't use")], ..Rule::WEIGHTS },
+        Extent::Encoder => {
+            Rule { skip: CLASSIFIER, keep: &[(HEAD, "a head, which a backbone lacks")], ..Rule::WEIGHTS }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::digest::FileDigest;
 use crate::kind::OutputRole;
-use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId};
+use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId, Which};
 use crate::results::metrics::{self, Best, Metrics, Row};
 use crate::sched::Ended;
 use crate::sched::session::Session;
@@ -71,7 +71,7 @@ impl Found<'_> {
         Some(table + &chosen(pipeline, stage) + &self.supervised(&networks) + &summary)
     }
 
-    /// A row per training: its last and its best network.
+    /// A row per training, of its last and its best network, and a row per teacher.
     fn rows(
         &self,
         dataset: Option<DatasetId>,
@@ -83,10 +83,12 @@ impl Found<'_> {
         for network in networks {
             let of = |metrics: &Metrics| metrics.get(network.name).and_then(|measured| measured.miou);
             let training = network.training();
-            let title = training.map_or(network.name, |training| &self.session.pipeline.stage(training).name);
-            let best = training.and_then(|training| self.best(training, dataset));
+            let of_training = |training| network.which.row(&self.session.pipeline.stage(training).name);
+            let title = training.map_or_else(|| network.name.to_owned(), of_training);
+            let best = training.filter(|_| network.which != Which::Teacher);
+            let best = best.and_then(|training| self.best(training, dataset));
             let place = rows.iter().position(|row| row.name == title).unwrap_or_else(|| {
-                rows.push(Row { name: title.to_owned(), best, ..Row::default() });
+                rows.push(Row { name: title.clone(), best, ..Row::default() });
                 rows.len() - 1
             });
             if network.is_chosen() {

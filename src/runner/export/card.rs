@@ -15,7 +15,7 @@ use crate::kind::dataset::Fit;
 use crate::kind::model::ARCHS;
 use crate::kind::{KeySpec, Role};
 use crate::measures::plural;
-use crate::pipeline::{InputSource, Parameter, Stage, Value};
+use crate::pipeline::{InputSource, Parameter, Stage, Value, Which};
 use crate::results::compare::Spread;
 use crate::shown::{STAND_IN, is_harmful};
 
@@ -24,10 +24,13 @@ pub(super) fn card(network: &Network<'_>) -> String {
     let mut text = head(network);
     let pipeline = network.pipeline();
     let (stage, count) = (network.stage(), pipeline.classes.len());
-    let which = match (network.is_trained(), network.is_chosen(network.output)) {
+    let which = match (network.is_trained(), network.which(network.output)) {
         (false, _) => "imported from a published file",
-        (true, true) => "the best network of the training by mIoU on labelled images",
-        (true, false) => "the network after the last step of the training",
+        (true, Which::Best) => "the best network of the training by mIoU on labelled images",
+        (true, Which::Last) => "the network after the last step of the training",
+        (true, Which::Teacher) => {
+            "the teacher of the training: the average of its network over time, after the last step"
+        }
     };
     let _ = write!(
         text,
@@ -96,10 +99,11 @@ fn results(network: &Network<'_>) -> String {
     }
     text += &repeated(network);
     let column = |found: &Found| {
-        let which = match (network.is_trained(), network.is_chosen(found.output)) {
+        let which = match (network.is_trained(), network.which(found.output)) {
             (false, _) => "imported",
-            (true, true) => "best",
-            (true, false) => "last",
+            (true, Which::Best) => "best",
+            (true, Which::Last) => "last",
+            (true, Which::Teacher) => "teacher",
         };
         let this = if found.output == network.output { ", this file" } else { "" };
         let dataset = &network.pipeline().dataset(found.dataset).name;
@@ -117,7 +121,8 @@ fn results(network: &Network<'_>) -> String {
     for class in &network.pipeline().classes {
         row(&inline(&class.name), &|found| percent(found.measured.iou.get(&class.name).copied().flatten()));
     }
-    if let Some(labelled) = network.chosen_on().filter(|_| network.results.iter().any(|f| network.is_chosen(f.output)))
+    if let Some(labelled) =
+        network.chosen_on().filter(|_| network.results.iter().any(|f| network.which(f.output) == Which::Best))
     {
         let labelled = inline(labelled);
         let _ = write!(

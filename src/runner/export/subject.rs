@@ -6,7 +6,7 @@ use super::Error;
 use super::seeds::Repeated;
 use crate::kind::dataset::Scaling;
 use crate::kind::training::is_learnt_from;
-use crate::pipeline::{Dataset, DatasetId, Format, InputSource, Pipeline, Stage, StageId};
+use crate::pipeline::{Dataset, DatasetId, Format, InputSource, Pipeline, Stage, StageId, Which};
 use crate::results::made_with;
 use crate::results::metrics::Measured;
 use crate::sched::done::Done;
@@ -59,9 +59,9 @@ impl Network<'_> {
         self.stage().parameter("iterations").is_some()
     }
 
-    /// Whether an output of the training is the network chosen by its mIoU.
-    pub(super) fn is_chosen(&self, output: usize) -> bool {
-        self.stage().outputs[output].by_name
+    /// Which network of the training an output is.
+    pub(super) fn which(&self, output: usize) -> Which {
+        Which::of(&self.stage().outputs[output].name)
     }
 
     /// The labelled images on which the best network was chosen.

@@ -18,7 +18,11 @@ const MASKS_TARGET: Only = Only::is("masked_images", &["target", "both"]);
 /// The trainings that change colours.
 const CHANGES_COLOURS: Only = Only::on("mixed").or(&Only::on("masked"));
 /// The trainings with a teacher.
-pub(super) const TEACHER: Only = Only::on("teacher");
+const TAUGHT: Only = Only::on("teacher");
+/// The output that holds the network which was best on labelled images.
+pub const BEST: &str = "best";
+/// The output that holds the teacher.
+pub const TEACHER: &str = "teacher";
 /// The trainings with a feature distance.
 pub const FEATURE_DISTANCE: Only = Only::on("feature_distance");
 /// The key of the data set whose labels a training learns from; labels of other keys are only for evaluation.
@@ -309,7 +313,7 @@ pub const KEYS: &[KeySpec] = &[
     .or_number(0.999)
     .or_where(&[(Only::is("method", &["dacs"]), Literal::Number(0.99))])
     .added()
-    .only(TEACHER)
+    .only(TAUGHT)
     .origin("DAFormer, configs: alpha"),
     KeySpec::new(
         "teacher_threshold",
@@ -436,7 +440,7 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new(
         "class_counts",
         ValueType::Stages(OutputRole::ClassCounts),
-        "the class-statistics stage that counted these labels; of several data sets a list in their order, each drawn by its own \
+        "the class-statistics stage that counted these labels; not needed with `rare_class_sampling = false`; of several data sets a list in their order, each drawn by its own \
          counts. Images of `labelled` are drawn so if theirs come last, else in turn",
     )
     .only(RARE),
@@ -505,7 +509,7 @@ pub(super) const OUTPUTS: &[OutputSpec] = &[
     OutputSpec::file("discriminator", "discriminator.safetensors", OutputRole::Discriminator).only(ADVERSARIAL),
     OutputSpec::file("losses", "losses.jsonl", OutputRole::Losses),
     OutputSpec::folder("pictures", OutputRole::Snapshots),
-    OutputSpec::file("best", "best.safetensors", OutputRole::Weights).only(VALIDATED).by_name(),
+    OutputSpec::file(BEST, "best.safetensors", OutputRole::Weights).only(VALIDATED).by_name(),
     OutputSpec::file("evaluations", "evaluations.jsonl", OutputRole::Evaluations).only(VALIDATED),
-    OutputSpec::file("teacher", "teacher.safetensors", OutputRole::Weights).only(TEACHER).by_name(),
+    OutputSpec::file(TEACHER, "teacher.safetensors", OutputRole::Weights).only(TAUGHT).by_name(),
 ];

@@ -31,6 +31,23 @@ pub(super) fn check(reader: &mut Reader<'_>, kind: &Kind, values: &Values) {
         let problem = Problem::error(title).at(values.span("iterations"), iterations.to_string());
         reader.problems.push(problem.help(format!("set schedule_iterations = {iterations} as well")));
     }
+    if let (Some(iterations), Some(warmup)) = (values.integer("iterations"), values.integer("warmup_iterations"))
+        && warmup > 0
+        && warmup >= iterations
+    {
+        let title = format!(
+            "the learning rate is still rising when the training ends: `warmup_iterations` is {warmup}, `iterations` {iterations}"
+        );
+        let problem = Problem::warning(title).at(values.span("iterations"), "");
+        reader.problems.push(problem.help("set `warmup_iterations` to a small part of the iterations, or to 0"));
+    }
+    if let Some(sigma) = values.value("strong_blur_sigma")
+        && let [Value::Number(least), Value::Number(most)] = sigma.elements()
+        && least > most
+    {
+        let problem = Problem::error("`strong_blur_sigma` takes the least and then the largest deviation");
+        reader.problems.push(problem.at(values.span("strong_blur_sigma"), format!("{least} is more than {most}")));
+    }
     for apart in ["discriminator_init_main", "discriminator_init_aux"] {
         if values.has("discriminator_init") && values.has(apart) {
             let title = format!("`discriminator_init` initialises both levels, so it excludes `{apart}`");

@@ -53,7 +53,7 @@ pub use execution::{Demand, Execution, Resources};
 pub use executors::{Commands, Executor, Slurm, System, filled};
 pub use header::is_device;
 pub use near::nearest;
-pub use networks::MeasuredNetwork;
+pub use networks::{MeasuredNetwork, Which};
 pub use paths::Writers;
 pub use problem::{Label, Problem, Severity};
 pub use problems::Problems;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{DatasetId, InputSource, OutputId, Pipeline, Stage, StageId};
 use crate::kind::OutputRole;
-use crate::kind::training::LABELLED;
+use crate::kind::training::{BEST, LABELLED, TEACHER};
 
 /// A network that an evaluation measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,41 @@ pub struct MeasuredNetwork<'p> {
     pub name: &'p str,
     /// The stage output that holds it; `None` if it is a file.
     pub output: Option<OutputId>,
+    /// Which network of its training it is.
+    pub which: Which,
     /// The data set by whose labels it was chosen, if any: its number then isn't that of a method without labels.
     pub chosen_on: Option<DatasetId>,
+}
+
+/// Which of a training's networks. A number of one is never shown as that of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// The one after the last step.
+    #[default]
+    Last,
+    /// The best on labelled images.
+    Best,
+    /// The last one's average over time.
+    Teacher,
+}
+
+impl Which {
+    /// Of an output of a training, by its name; the last one's of everything else.
+    pub fn of(output: &str) -> Which {
+        match output {
+            BEST => Which::Best,
+            TEACHER => Which::Teacher,
+            _ => Which::Last,
+        }
+    }
+
+    /// The name of a row for this network of a training, which its last and its best network share.
+    pub fn row(self, training: &str) -> String {
+        match self {
+            Which::Last | Which::Best => training.to_owned(),
+            Which::Teacher => format!("{training}.{TEACHER}"),
+        }
+    }
 }
 
 impl MeasuredNetwork<'_> {
@@ -45,11 +78,12 @@ impl Pipeline {
         evaluation.inputs.iter().filter_map(|input| {
             let name = input.role.strip_prefix("weights.")?;
             let InputSource::Output { output, .. } = input.from else {
-                return Some(MeasuredNetwork { name, output: None, chosen_on: None });
+                return Some(MeasuredNetwork { name, output: None, which: Which::Last, chosen_on: None });
             };
             let training = self.stage(output.stage);
-            let chosen_on = self.dataset_of(training).filter(|_| training.outputs[output.output].by_name);
-            Some(MeasuredNetwork { name, output: Some(output), chosen_on })
+            let which = Which::of(&training.outputs[output.output].name);
+            let chosen_on = self.dataset_of(training).filter(|_| which == Which::Best);
+            Some(MeasuredNetwork { name, output: Some(output), which, chosen_on })
         })
     }
 

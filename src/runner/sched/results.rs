@@ -49,7 +49,7 @@ pub fn entries(session: &mut Session, evaluations: &[StageId], by_image: bool) -
                 evaluation: stage.family.clone(),
                 member: stage.name.clone(),
                 dataset: dataset.map_or_else(String::new, |id| session.pipeline.dataset(id).name.clone()),
-                weights: row.name.to_owned(),
+                weights: row.name,
                 parameters: parameters.unwrap_or_default(),
                 state,
                 seconds,
@@ -89,12 +89,12 @@ impl Found<'_> {
     }
 }
 
-/// A row of a comparison: a training, with its last and best network, or a file.
+/// A row of a comparison: a training, with its last and best network; its teacher; or a file.
 #[derive(Default)]
 struct Compared<'p> {
     training: Option<StageId>,
     /// Its name: of a member of a sweep, its family, as its parameters identify it.
-    name: &'p str,
+    name: String,
     /// The names under which its numbers are found.
     last: Option<&'p str>,
     best: Option<&'p str>,
@@ -113,9 +113,10 @@ fn compared<'p>(pipeline: &'p Pipeline, evaluation: &'p Stage) -> Vec<Compared<'
     let mut rows: Vec<Compared<'p>> = Vec::new();
     for network in pipeline.measured_by(evaluation) {
         let training = network.training();
-        let known = rows.iter().position(|row| training.is_some() && row.training == training);
-        let place = known.unwrap_or_else(|| {
-            let name = training.map_or(network.name, |training| &pipeline.stage(training).family);
+        let of_training = training.map(|training| network.which.row(&pipeline.stage(training).family));
+        let is_known = |row: &Compared<'_>| row.training == training && Some(&row.name) == of_training.as_ref();
+        let place = rows.iter().position(is_known).unwrap_or_else(|| {
+            let name = of_training.unwrap_or_else(|| network.name.to_owned());
             rows.push(Compared { training, name, ..Compared::default() });
             rows.len() - 1
         });

@@ -5,7 +5,7 @@
 use super::training::{self, Evaluated};
 use super::workspace::Workspace;
 use crate::kind::OutputRole;
-use crate::pipeline::StageId;
+use crate::pipeline::{StageId, Which};
 use crate::results::metrics::{Measured, Metrics};
 
 /// How many evaluations have matrices and pictures; the others of a large sweep have only numbers.
@@ -39,6 +39,8 @@ pub(super) struct Model {
     pub(super) came_from: Vec<StageId>,
     /// Its measurements.
     pub(super) measured: Measured,
+    /// Which network of its training it is.
+    pub(super) which: Which,
     /// The best evaluation in its training on the same images.
     pub(super) best: Option<Evaluated>,
 }
@@ -59,12 +61,14 @@ fn evaluation(workspace: &Workspace, id: StageId) -> Option<Evaluation> {
         let training = network.training();
         let validated_on = training.and_then(|id| workspace.dataset_name(workspace.pipeline.stage(id), "dataset"));
         let best = training
+            .filter(|_| network.which != Which::Teacher)
             .filter(|_| validated_on == Some(dataset.as_str()))
             .and_then(|training| training::best(&training::evaluations(workspace, training)));
         let chosen_on = network.chosen_on.map(|id| workspace.pipeline.dataset(id).name.clone());
         let came_from = training.map(|training| workspace.graph.ancestors(&[training])).unwrap_or_default();
         let target_labels = !workspace.pipeline.target_labels(&came_from).is_empty();
-        Some(Model { name: network.name.to_owned(), training, chosen_on, target_labels, came_from, measured, best })
+        let (name, which) = (network.name.to_owned(), network.which);
+        Some(Model { name, training, chosen_on, target_labels, came_from, measured, which, best })
     });
     Some(Evaluation { stage: id, name: stage.name.clone(), models: models.collect(), dataset, raw })
 }
@@ -78,11 +82,15 @@ impl Evaluation {
     /// The indices of the baseline and of the judged network. The judged network is the last one that was derived from
     /// another, like intra training from the network that ranked the images, and the baseline its nearest ancestor; if
     /// there is no such pair, the last network and the nearest one before it. Both were selected in the same way, with
-    /// labels or without.
+    /// labels or without, and both or none are teachers.
     pub(super) fn compared(&self) -> Option<(usize, usize)> {
         let models = &self.models;
         let nearest = |judged: usize, fits: &dyn Fn(&Model) -> bool| {
-            let is_alike = |other: &Model| other.chosen_on.is_some() == models[judged].chosen_on.is_some();
+            let is_alike = |other: &Model| {
+                let judged = &models[judged];
+                other.chosen_on.is_some() == judged.chosen_on.is_some()
+                    && (other.which == Which::Teacher) == (judged.which == Which::Teacher)
+            };
             let before = (0..judged).rev().find(|at| is_alike(&models[*at]) && fits(&models[*at]))?;
             Some((before, judged))
         };
@@ -117,7 +125,8 @@ mod tests {
             confusion: Vec::new(),
         };
         let (name, chosen_on, came_from) = (name.to_owned(), chosen_on.map(str::to_owned), Vec::new());
-        Model { name, training: None, chosen_on, target_labels: false, came_from, measured, best: None }
+        let which = Which::of(name.rsplit('.').next().unwrap_or_default());
+        Model { name, training: None, chosen_on, target_labels: false, came_from, measured, which, best: None }
     }
 
     #[test]

@@ -121,6 +121,7 @@ pub(super) mod tests {
             target_labels: false,
             came_from: Vec::new(),
             measured,
+            which: Default::default(),
             best: None,
         };
         let (name, dataset) = ("evaluate".into(), "val".into());
