@@ -175,6 +175,9 @@ impl<F: Real> Scaling<F> {
     }
 }
 
+/// Rows that are copied at once.
+const BLOCK: usize = 64;
+
 impl<F: Real> Rows<F> {
     /// Logits of shape `1×C×h×w`, of any kind and on any device, to be read at `size` (width, height).
     ///
@@ -194,8 +197,15 @@ impl<F: Real> Rows<F> {
     pub(crate) fn scaled(logits: &Tensor, scaling: Arc<Scaling<F>>) -> Rows<F> {
         let [1, classes, height, width] = logits.size()[..] else { panic!("logits of one image, not {logits:?}") };
         assert!(classes * height * width > 0, "no picture from {logits:?}");
-        let values = logits.to_device(tch::Device::Cpu).to_kind(F::KIND).squeeze_dim(0).permute([1, 0, 2]);
-        let values = Vec::try_from(values.contiguous().view(-1)).expect("a flat tensor of floats is a vector");
+        let logits = logits.to_device(tch::Device::Cpu).to_kind(F::KIND).squeeze_dim(0);
+        let line = (classes * width) as usize;
+        let mut values = vec![F::ZERO; line * height as usize];
+        // Some rows at a time, so that large logits are not in memory once more.
+        for (block, values) in (0..).zip(values.chunks_mut(line * BLOCK)) {
+            let rows = (values.len() / line) as i64;
+            let block = logits.narrow(1, block * BLOCK as i64, rows).permute([1, 0, 2]);
+            block.contiguous().copy_data(values, values.len());
+        }
         Rows { values, classes: classes as usize, narrow: width as usize, scaling }
     }
 
@@ -308,6 +318,18 @@ mod tests {
     fn prediction([width, height]: [i64; 2], seed: i64, alignment: Alignment) -> Prediction {
         tch::manual_seed(seed);
         Prediction { logits: Tensor::randn([1, 3, height, width], (Kind::Float, Device::Cpu)), alignment }
+    }
+
+    #[test]
+    fn rows_of_a_map_with_more_rows_than_are_copied_at_once_are_its_own() {
+        let prediction = prediction([5, 2 * BLOCK as i64 + 3], 1, Alignment::Edges);
+        let rows = Rows::<f32>::new(&prediction, [5, 2 * BLOCK + 3]);
+        let (mut scratch, mut row) = (Scratch::default(), vec![0f32; 3 * 5]);
+        for y in 0..rows.height() {
+            rows.read(y, &mut scratch, &mut row);
+            let wanted = prediction.logits.select(2, y as i64).contiguous().view(-1);
+            assert_eq!(row, Vec::<f32>::try_from(wanted).unwrap(), "row {y}");
+        }
     }
 
     proptest! {
