@@ -129,7 +129,7 @@ impl Iterator for Pass {
 }
 
 fn prepare(reader: &Reader, format: &Arc<Input>, sample: usize, labels: LabelUse) -> Result<Frame, DataError> {
-    let Example { image, label, inside: _ } = reader.read(sample, labels)?;
+    let Example { image, label, .. } = reader.read(sample, labels)?;
     let resized = reader.resized_unless_equal(&image);
     let name = reader.name(sample).to_owned();
     Ok(Frame { name, photograph: image, label, resized, format: Arc::clone(format) })

@@ -216,7 +216,7 @@ impl Reader {
         let mismatch = label.as_ref().filter(|label| label.size() != image.size());
         match (self.size, mismatch) {
             (Some(_), _) => {
-                let image = self.resized(&image);
+                let image = self.resized_unless_equal(&image).unwrap_or(image);
                 // Both have one size, also if a label's own aspect ratio gives another in the box.
                 let label = label.map(|label| self.resized_label(label, image.size()));
                 Ok(Example { image, label, inside })
