@@ -163,17 +163,18 @@ pub(crate) fn train(work: &Work, own: Vec<Source>, target: Option<&Source>) -> R
         },
         Outcome::Finished => {
             looks.finish(&mut notes)?;
-            if parameters.feature_distance {
-                note_of_distance(work, settings.iterations, &mut notes)?;
+            let mut summary = format!("{} iterations", settings.iterations);
+            if parameters.feature_distance && note_of_distance(work, settings.iterations, &mut notes)? == 0 {
+                summary += ", none with a feature distance";
             }
-            notes.insert("summary".to_owned(), format!("{} iterations", settings.iterations));
+            notes.insert("summary".to_owned(), summary);
             Ok(notes)
         }
     }
 }
 
-/// In how many iterations there was a feature distance, and a warning if there was none: then it did nothing.
-fn note_of_distance(work: &Work, iterations: u64, notes: &mut Notes) -> Result<(), Failure> {
+/// Notes in how many iterations there was a feature distance, and gives their number. If there was none, it did nothing.
+fn note_of_distance(work: &Work, iterations: u64, notes: &mut Notes) -> Result<usize, Failure> {
     let losses = std::fs::read_to_string(work.job.staging.join("losses.jsonl"))?;
     let with = losses.lines().filter(|line| line.contains(&format!("\"{}\"", Loss::FeatureDistance))).count();
     notes.insert("feature_distance".to_owned(), format!("in {with} of {iterations} iterations"));
@@ -184,7 +185,7 @@ fn note_of_distance(work: &Work, iterations: u64, notes: &mut Notes) -> Result<(
                 .to_owned(),
         );
     }
-    Ok(())
+    Ok(with)
 }
 
 /// Reads the files of first weights that the job names, as [`train`] does.

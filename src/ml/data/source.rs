@@ -237,11 +237,6 @@ impl Reader {
         (to != image.size()).then(|| self.scaling.photograph(image, to))
     }
 
-    /// The same, in any case.
-    fn resized(&self, image: &Rgb) -> Rgb {
-        self.resized_unless_equal(image).unwrap_or_else(|| image.clone())
-    }
-
     fn resized_label(&self, label: Index, to: [usize; 2]) -> Index {
         if label.size() == to { label } else { self.scaling.map(&label, to) }
     }
