@@ -182,7 +182,8 @@ impl SegFormer {
                 format!("a MiT-{size:?} under the names of {program}"),
                 "give the stage a model of that `arch`, or name a file of the model's size",
             ),
-            None => self.encoder_alone(file).unwrap_or(error),
+            None if matches!(error, Unfitting { .. }) => self.encoder_alone(file).unwrap_or(error),
+            None => error,
         }
     }
 
@@ -190,11 +191,9 @@ impl SegFormer {
     fn encoder_alone(&self, file: &InputFile) -> Option<CheckpointError> {
         let (live, rule) = (self.state(), rule(Extent::Encoder));
         let stored = read(file, Member::Student, &names::ALL, &live, rule, Extent::Encoder).ok()?;
-        if has_head(&stored.wrapping) {
-            return Some(self.of_other_head(file));
-        }
         let cure = "name it as the `init` of the model, or import it with `part = \"backbone\"`";
-        Some(self.relative(file, format!("the encoder of a MiT-{:?} alone", self.size), cure))
+        let found = || self.relative(file, format!("the encoder of a MiT-{:?} alone", self.size), cure);
+        (!has_head(&stored.wrapping)).then(found)
     }
 
     fn relative(&self, file: &InputFile, found: String, cure: &'static str) -> CheckpointError {

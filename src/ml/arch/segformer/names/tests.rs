@@ -208,7 +208,8 @@ fn a_file_of_another_size_or_head_or_extent_is_told_by_it() {
     let said = read_whole(&b0, of_daformer()).unwrap_err();
     assert!(said.contains("tensors of this network are in the file"), "{said}");
     let said = read_whole(&b0, saved(&RELEASED, &b0, Extent::Encoder)).unwrap_err();
-    assert!(said.contains("tensors of this network"), "{said}");
+    assert!(said.contains("it holds the encoder of a MiT-B0 alone"), "{said}");
+    assert!(said.contains("name it as the `init` of the model"), "{said}");
 
     let mut cut = saved(&RELEASED, &network(Size::B0, HeadKind::SegFormer, 2), Extent::Encoder);
     cut.remove("block3.1.mlp.fc2.bias");
