@@ -277,8 +277,10 @@ fn gradients(
         .labels
         .as_ref()
         .ok_or_else(|| AdaptError::Unlabelled { iteration, name: source.names.first().cloned().unwrap_or_default() })?;
-    let labels = given.to_device(players.device());
-    let Passed { logits: logits_s, features } = players.forward(&source.images, by.draw(Pass::Source));
+    // Once, as several passes see them.
+    let [images_s, labels] = [&source.images, given].map(|tensor| tensor.to_device(players.device()));
+    let images_t = target.map(|target| target.images.to_device(players.device()));
+    let Passed { logits: logits_s, features } = players.forward(&images_s, by.draw(Pass::Source));
     let seg = logits_s.map(|z| match settings.mean {
         Mean::Labelled => cross_entropy(z, &labels),
         Mean::All => cross_entropy_of_all(z, &labels, None),
@@ -286,7 +288,8 @@ fn gradients(
     let mut on_source = vec![seg.weighted(settings.segmentation)];
     losses.extend(seg.named([Loss::SegAux, Loss::SegMain]));
     if let Some(how) = &terms.feature_distance
-        && let Some(distance) = distance_of_things(players, how, iteration, source, (&features, &labels))?
+        && let Some(distance) =
+            distance_of_things(players, how, (iteration, &source.names), (&images_s, &features, &labels))?
     {
         on_source.push(&distance * how.weight);
         losses.push((Loss::FeatureDistance, distance));
@@ -294,9 +297,10 @@ fn gradients(
     backward_of_sum(on_source);
     drop(features);
 
-    if let Some(target) = target.filter(|_| terms.entropy.is_some() || terms.adversary.is_some()) {
+    let adapted = target.zip(images_t.as_ref()).filter(|_| terms.entropy.is_some() || terms.adversary.is_some());
+    if let Some((target, images_t)) = adapted {
         // G on unlabelled images. A D stands still, so that it gets no gradient from G's loss.
-        let logits_t = players.forward(&target.images, by.draw(Pass::Target)).logits;
+        let logits_t = players.forward(images_t, by.draw(Pass::Target)).logits;
         let mut on_target = Vec::new();
         if let Some(weights) = terms.entropy {
             let ent = logits_t.adapted(weights).map(|z| entropy_loss(&softmax(z)));
@@ -331,16 +335,16 @@ fn gradients(
     drop(logits_s);
 
     // The teacher labels target images as they are.
-    let of_target = target.filter(|_| terms.ask_teacher()).zip(terms.teacher).map(|(target, teacher)| {
-        let logits = players.taught(&target.images).expect("there is a teacher, as a term asks it");
+    let asked = target.zip(images_t.as_ref()).filter(|_| terms.ask_teacher()).zip(terms.teacher);
+    let of_target = asked.map(|((target, images), teacher)| {
+        let logits = players.taught(images).expect("there is a teacher, as a term asks it");
         let inside = target.inside.as_ref().map(|inside| inside.to_device(players.device()));
-        (target.images.to_device(players.device()), pseudo_labels(&logits, teacher.threshold, inside.as_ref()))
+        (images, pseudo_labels(&logits, teacher.threshold, inside.as_ref()))
     });
     if let Some((images, pseudo)) = &of_target {
         losses.push((Loss::Sure, pseudo.share.shallow_clone()));
-        check_sizes(terms, iteration, &source.images, images)?;
+        check_sizes(terms, iteration, &images_s, images)?;
     }
-    let images_s = source.images.to_device(players.device());
     let labelled = Labelled { images: &images_s, labels: &labels };
     let weighted = |players: &Players, batch: &Weighted, pass| {
         let logits = players.forward(&batch.images, by.draw(pass)).logits;
@@ -355,7 +359,7 @@ fn gradients(
     }
     if let Some(how) = &terms.masked {
         // G on images of which patches are hidden: MIC's equation (5).
-        let target = of_target.as_ref().map(|(images, pseudo)| (images, pseudo));
+        let target = of_target.as_ref().map(|(images, pseudo)| (*images, pseudo));
         let batch = self_training::masked(&labelled, target, how, &by.changes())?;
         let loss = weighted(players, &batch, Pass::Masked);
         (loss.weighted(settings.segmentation) * how.weight).backward();
@@ -375,19 +379,18 @@ fn backward_of_sum(terms: Vec<Tensor>) {
 fn distance_of_things(
     players: &Players,
     how: &FeatureDistance,
-    iteration: u64,
-    source: &Batch,
-    (features, labels): (&Tensor, &Tensor),
+    (iteration, names): (u64, &[String]),
+    (images, features, labels): (&Tensor, &Tensor, &Tensor),
 ) -> Result<Option<Tensor>, AdaptError> {
-    let (stride, size) = (players.network().feature_stride(), source.images.size());
+    let (stride, size) = (players.network().feature_stride(), images.size());
     let [height, width] = [size[2], size[3]];
     if height % stride != 0 || width % stride != 0 {
-        return Err(AdaptError::PartialCells { iteration, names: source.names.clone(), width, height, stride });
+        return Err(AdaptError::PartialCells { iteration, names: names.to_vec(), width, height, stride });
     }
     let grid = [features.size()[2], features.size()[3]];
     let cells = label_cells(labels, grid, players.network().classes(), how.least);
     let things = Tensor::isin(&cells, &Tensor::from_slice(&how.things).to_device(cells.device()), true, false);
-    let reference = players.reference_features(&source.images).expect("there is a reference, as a term needs it");
+    let reference = players.reference_features(images).expect("there is a reference, as a term needs it");
     Ok(feature_distance(features, &reference, &things))
 }
 

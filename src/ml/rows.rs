@@ -164,9 +164,8 @@ impl<F: Real> Scaling<F> {
     }
 
     /// Writes a row: `C × width`, of two rows of the map, `C × w`.
-    fn mix(&self, [above, below]: [&[F]; 2], share: F, narrow: usize, scratch: &mut Vec<F>, out: &mut [F]) {
-        scratch.clear();
-        scratch.extend(above.iter().zip(below).map(|(above, below)| mix(*above, *below, share)));
+    fn mix(&self, rows: [&[F]; 2], share: F, narrow: usize, scratch: &mut Vec<F>, out: &mut [F]) {
+        blend(rows, share, scratch);
         for (small, out) in scratch.chunks_exact(narrow).zip(out.chunks_exact_mut(self.columns.len())) {
             for (out, &Between { first, step, share }) in out.iter_mut().zip(&self.columns) {
                 *out = mix(small[first], small[first + step], share);
@@ -222,9 +221,8 @@ impl<F: Real> Rows<F> {
 
     /// Adds a row to one of `width` pixels for each class, from the pixel `from` on. `line` is a buffer for reuse.
     pub(crate) fn add(&self, row: usize, line: &mut Vec<F>, out: &mut [F], [width, from]: [usize; 2]) {
-        let ([above, below], share) = self.around(row);
-        line.clear();
-        line.extend(above.iter().zip(below).map(|(above, below)| mix(*above, *below, share)));
+        let (rows, share) = self.around(row);
+        blend(rows, share, line);
         for (small, out) in line.chunks_exact(self.narrow).zip(out.chunks_exact_mut(width)) {
             for (out, &Between { first, step, share }) in out[from..].iter_mut().zip(&self.scaling.columns) {
                 *out += mix(small[first], small[first + step], share);
@@ -297,6 +295,12 @@ pub(crate) fn shared_out<T: Send>(rows: Range<usize>, work: impl Fn(Range<usize>
             others.into_iter().map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         joined.chain([last]).collect()
     })
+}
+
+/// What lies between two rows, into a buffer for reuse.
+fn blend<F: Real>([above, below]: [&[F]; 2], share: F, line: &mut Vec<F>) {
+    line.clear();
+    line.extend(above.iter().zip(below).map(|(above, below)| mix(*above, *below, share)));
 }
 
 fn mix<F: Real>(a: F, b: F, share: F) -> F {

@@ -102,8 +102,7 @@ impl Model {
             }
             // Differing values explain more than differing tensors.
             Err(error) => {
-                use CheckpointError::{Missing, Shape, Unexpected, Unfitting};
-                if matches!(error, Missing { .. } | Shape { .. } | Unexpected { .. } | Unfitting { .. }) {
+                if error.is_misfit() {
                     said(&checkpoint::header(file)).agrees(&own, &classes, true)?;
                 }
                 Err(error.into())

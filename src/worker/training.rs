@@ -176,7 +176,8 @@ pub(crate) fn train(work: &Work, own: Vec<Source>, target: Option<&Source>) -> R
 /// Notes in how many iterations there was a feature distance, and gives their number. If there was none, it did nothing.
 fn note_of_distance(work: &Work, iterations: u64, notes: &mut Notes) -> Result<usize, Failure> {
     let losses = std::fs::read_to_string(work.job.staging.join("losses.jsonl"))?;
-    let with = losses.lines().filter(|line| line.contains(&format!("\"{}\"", Loss::FeatureDistance))).count();
+    let key = format!("\"{}\"", Loss::FeatureDistance);
+    let with = losses.lines().filter(|line| line.contains(&key)).count();
     notes.insert("feature_distance".to_owned(), format!("in {with} of {iterations} iterations"));
     if with == 0 {
         work.warn(

@@ -1,10 +1,11 @@
 //! SegFormers through every stage, with the real worker, on a few tiny scenes: that they train, predict, are handed on and read
 //! back. What they compute is tested in `ml`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use crate::pipelines::{Pipeline, method, training};
 use crate::space::Space;
+use crate::weights::parts;
 
 /// The whole method on the smallest network, and a training by each other method.
 fn with_head(head: &str) -> Pipeline {
@@ -24,13 +25,6 @@ fn with_head(head: &str) -> Pipeline {
         .add(&other("source-only", ""))
         .add(&other("minent", "target = \"target\"\n"))
         .add(&other("adaptsegnet", "target = \"target\"\ndiscriminator_width = 4\n"))
-}
-
-/// Header and data of a safetensors file.
-fn parts(file: &[u8]) -> (Map<String, Value>, &[u8]) {
-    let (length, rest) = file.split_first_chunk::<8>().unwrap();
-    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
-    (serde_json::from_slice(header).unwrap(), data)
 }
 
 /// A file as programs of self-training save it: two networks under two attributes.

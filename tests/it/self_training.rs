@@ -11,14 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
 use crate::space::processes::{children, kill};
-use crate::weights::formula;
-
-/// Header and data of a safetensors file.
-fn parts(file: &[u8]) -> (Map<String, Value>, &[u8]) {
-    let (length, rest) = file.split_first_chunk::<8>().unwrap();
-    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
-    (serde_json::from_slice(header).unwrap(), data)
-}
+use crate::weights::{formula, parts};
 
 /// The shape of a tensor in such a file, and its bytes.
 fn tensor<'f>(header: &Map<String, Value>, data: &'f [u8], name: &str) -> (Vec<usize>, &'f [u8]) {

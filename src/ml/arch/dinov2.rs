@@ -18,7 +18,7 @@ use crate::layer::Scope;
 use crate::network::{Logits, Network, Parameter, Statistics};
 
 use super::linear_head::LinearHead;
-use super::names::{Extent, HEAD, has_head, read};
+use super::names::{Extent, HEAD, has_head, read, whole_or_encoder};
 use super::vit::{Form, PATCH, VisionTransformer};
 
 mod names;
@@ -125,14 +125,7 @@ impl Network for DinoV2 {
 
     /// Reads a whole network, or a transformer alone as published by the released code or by `transformers`.
     fn load_pretrained(&self, file: &InputFile, member: Member) -> Result<Restored, CheckpointError> {
-        let taken = match self.take(file, Extent::Whole, member) {
-            Err(whole @ CheckpointError::Unfitting { .. }) => match self.take(file, Extent::Encoder, member) {
-                // Neither: what is said of a whole network is as good.
-                Err(CheckpointError::Unfitting { .. }) => Err(whole),
-                taken => taken,
-            },
-            taken => taken,
-        };
+        let taken = whole_or_encoder(|extent| self.take(file, extent, member));
         taken.map_err(|error| self.explained(file, error, Extent::Encoder))
     }
 }
@@ -163,8 +156,7 @@ impl DinoV2 {
 
     /// A file of another transformer, or of another part of a network, is told by it: hundreds of missing tensors say less.
     fn explained(&self, file: &InputFile, error: CheckpointError, wanted: Extent) -> CheckpointError {
-        use CheckpointError::{Missing, Shape, Unexpected, Unfitting};
-        if !matches!(error, Missing { .. } | Shape { .. } | Unexpected { .. } | Unfitting { .. }) {
+        if !error.is_misfit() {
             return error;
         }
         let shapes = checkpoint::shapes(file);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tch::Tensor;
 
-use crate::checkpoint::{self, Checkpoint, CheckpointError, Member, Rule, Wrapping};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Member, Restored, Rule, Wrapping};
 use crate::input_file::InputFile;
 
 /// What is before our names of the encoder's tensors, and before those of the head's.
@@ -234,6 +234,22 @@ pub(super) fn read(
     let at = wanted.iter().position(|names| is_it(&names)).expect("one of the forms was found");
     stored.tensors = programs[at].translated(stored.tensors, live, extent);
     Ok(stored)
+}
+
+/// What `take` takes of a file: the whole network, or its encoder where that is all that the file has.
+///
+/// # Errors
+/// Those of `take`. Of a file with neither, what is said of a whole network is as good.
+pub(super) fn whole_or_encoder(
+    take: impl Fn(Extent) -> Result<Restored, CheckpointError>,
+) -> Result<Restored, CheckpointError> {
+    match take(Extent::Whole) {
+        Err(whole @ CheckpointError::Unfitting { .. }) => match take(Extent::Encoder) {
+            Err(CheckpointError::Unfitting { .. }) => Err(whole),
+            taken => taken,
+        },
+        taken => taken,
+    }
 }
 
 /// Whether a network's head lies beside an encoder.

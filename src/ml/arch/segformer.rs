@@ -16,7 +16,7 @@ use crate::network::{Logits, Network, Parameter, Statistics};
 use super::daformer_head::DaFormerHead;
 use super::mit::{FEATURE_STRIDE, MixTransformer, SMALLEST_SIDE, Size};
 use super::mmseg_head::MmsegHead;
-use super::names::{Extent, HEAD, has_head, read};
+use super::names::{Extent, HEAD, has_head, read, whole_or_encoder};
 use super::segformer_head::SegFormerHead;
 
 mod names;
@@ -140,14 +140,7 @@ impl Network for SegFormer {
 
     /// Reads a whole network, or an encoder as pretrained on ImageNet, under the names of any of these programs.
     fn load_pretrained(&self, file: &InputFile, member: Member) -> Result<Restored, CheckpointError> {
-        let taken = match self.take(file, Extent::Whole, member) {
-            Err(whole @ CheckpointError::Unfitting { .. }) => match self.take(file, Extent::Encoder, member) {
-                // Neither: what is said of a whole network is as good.
-                Err(CheckpointError::Unfitting { .. }) => Err(whole),
-                taken => taken,
-            },
-            taken => taken,
-        };
+        let taken = whole_or_encoder(|extent| self.take(file, extent, member));
         taken.map_err(|error| self.explained(file, error))
     }
 }
@@ -170,8 +163,7 @@ impl SegFormer {
 
     /// A file of another size is told by it: hundreds of missing tensors say less.
     fn explained(&self, file: &InputFile, error: CheckpointError) -> CheckpointError {
-        use CheckpointError::{Missing, Shape, Unexpected, Unfitting};
-        if !matches!(error, Missing { .. } | Shape { .. } | Unexpected { .. } | Unfitting { .. }) {
+        if !error.is_misfit() {
             return error;
         }
         let shapes = checkpoint::shapes(file);
@@ -182,7 +174,7 @@ impl SegFormer {
                 format!("a MiT-{size:?} under the names of {program}"),
                 "give the stage a model of that `arch`, or name a file of the model's size",
             ),
-            None if matches!(error, Unfitting { .. }) => self.encoder_alone(file).unwrap_or(error),
+            None if matches!(error, CheckpointError::Unfitting { .. }) => self.encoder_alone(file).unwrap_or(error),
             None => error,
         }
     }

@@ -221,6 +221,12 @@ fn and_more(others: usize, what: &str) -> String {
 }
 
 impl CheckpointError {
+    /// Whether the file was read, and its tensors aren't those of the network.
+    pub fn is_misfit(&self) -> bool {
+        use CheckpointError::{Missing, Shape, Unexpected, Unfitting};
+        matches!(self, Missing { .. } | Shape { .. } | Unexpected { .. } | Unfitting { .. })
+    }
+
     /// What to do, if the message doesn't say it.
     pub fn cure(&self) -> Option<&'static str> {
         match self {

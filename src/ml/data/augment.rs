@@ -69,8 +69,8 @@ impl Augment {
         }
     }
 
-    /// The changed sample. Image, label and what is inside the margins are flipped and cropped alike; only the image's colours change. The name is for
-    /// the message.
+    /// The changed sample. Image, label and what is inside the margins are flipped and cropped alike; only the image's colours
+    /// change. The name is for the message.
     ///
     /// # Errors
     /// [`DataError::SmallerThanCrop`].

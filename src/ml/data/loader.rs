@@ -1,8 +1,8 @@
 //! Batches for training, prepared ahead by threads.
 //!
 //! Batch `k` depends only on the settings and `k`: its samples come from [`Visits`], or from [`RareClasses`], of the data set
-//! that [`Mixture`] says, its random changes from the stream of (seed, iteration, position). So batches don't depend on the number of threads, and a loader opened at iteration `k`
-//! continues exactly like one that got there, without replaying anything.
+//! that [`Mixture`] says, its random changes from the stream of (seed, iteration, position). So batches don't depend on the
+//! number of threads, and a loader opened at iteration `k` continues exactly like one that got there, without replaying anything.
 //!
 //! The threads use no tensors. They make plain numbers, which the caller's thread converts: libtorch would otherwise start
 //! its own thread pool in each of them.

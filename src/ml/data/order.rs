@@ -1,7 +1,7 @@
 //! Which sample a visit uses: depends only on the number of the visit, not on a state.
 //!
-//! Samples are used epoch by epoch, each once per epoch; a batch is a few visits and may span two epochs. (The released code instead shuffles
-//! one long list of repeats, in which a sample may return before all were used.)
+//! Samples are used epoch by epoch, each once per epoch; a batch is a few visits and may span two epochs. (The released code
+//! instead shuffles one long list of repeats, in which a sample may return before all were used.)
 
 use std::sync::{Arc, Mutex};
 

@@ -18,6 +18,13 @@ pub fn safetensors(tensors: &[(String, Vec<usize>)], before: &str, hashed: &str)
     [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
 }
 
+/// Header and data of a safetensors file.
+pub fn parts(file: &[u8]) -> (serde_json::Map<String, serde_json::Value>, &[u8]) {
+    let (length, rest) = file.split_first_chunk::<8>().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    (serde_json::from_slice(header).unwrap(), data)
+}
+
 /// The same as PyTorch wrote it before 1.6: five pickles, then each tensor's number of elements and the elements.
 pub fn torch_save(tensors: &[(String, Vec<usize>)], before: &str, hashed: &str) -> Vec<u8> {
     let (mut keys, mut data) = (b"\x80\x02](".to_vec(), Vec::new());
