@@ -41,6 +41,8 @@ pub struct Inference {
     pub prediction: Index,
     /// The entropy of each pixel, equation (2), from 0 (0) to 255 (log2 C).
     pub entropy: Index,
+    /// The probability of each pixel's class, from 0 (0) to 255 (1).
+    pub confidence: Index,
     /// The values by which the image is ranked.
     pub score: Score,
 }
@@ -153,6 +155,7 @@ struct Inferring {
     classes: usize,
     prediction: Vec<u8>,
     entropy: Vec<u8>,
+    confidence: Vec<u8>,
     /// Pixels whose entropy is not a number.
     unknown: i64,
     /// The sum of the others' entropies.
@@ -162,11 +165,11 @@ struct Inferring {
 impl Inferring {
     fn new(size: [usize; 2]) -> Inferring {
         let map = || Vec::with_capacity(size[0] * size[1]);
-        Inferring { size, classes: 0, prediction: map(), entropy: map(), unknown: 0, nats: 0.0 }
+        Inferring { size, classes: 0, prediction: map(), entropy: map(), confidence: map(), unknown: 0, nats: 0.0 }
     }
 
     fn finish(self, image: &str, rare: &[u8]) -> Result<Inference, InferenceError> {
-        let Inferring { size: [width, height], classes, prediction, entropy, unknown, nats } = self;
+        let Inferring { size: [width, height], classes, prediction, entropy, confidence, unknown, nats } = self;
         let total = width * height;
         if unknown > 0 {
             return Err(InferenceError::NotFinite { image: image.to_owned(), pixels: unknown, total: total as i64 });
@@ -175,6 +178,7 @@ impl Inferring {
         let prediction = Index::new(width, height, prediction);
         Ok(Inference {
             entropy: Index::new(width, height, entropy),
+            confidence: Index::new(width, height, confidence),
             score: Score {
                 image: image.to_owned(),
                 mean_entropy: (mean / (classes * classes.ln())) as f32,
@@ -201,6 +205,7 @@ impl Target<f32> for Inferring {
         for band in bands {
             self.prediction.extend(band.prediction);
             self.entropy.extend(band.entropy);
+            self.confidence.extend(band.confidence);
             self.unknown += band.unknown;
             self.nats = band.nats.iter().fold(self.nats, |sum, row| sum + row);
         }
@@ -247,6 +252,7 @@ struct Pixels {
     sums: Vec<[f32; 2]>,
     prediction: Vec<u8>,
     entropy: Vec<u8>,
+    confidence: Vec<u8>,
     /// One number per row: the sum of the entropies of its finite pixels.
     nats: Vec<f64>,
     /// Pixels whose entropy is not a number.
@@ -257,7 +263,8 @@ impl Pixels {
     fn new(lines: &dyn Lines<f32>, count: usize) -> Pixels {
         let maps = || Vec::with_capacity(count * lines.width());
         let (sums, nats) = (vec![[0.0; 2]; lines.width()], Vec::with_capacity(count));
-        Pixels { winners: Winners::new(lines), sums, prediction: maps(), entropy: maps(), nats, unknown: 0 }
+        let [prediction, entropy, confidence] = [(); 3].map(|()| maps());
+        Pixels { winners: Winners::new(lines), sums, prediction, entropy, confidence, nats, unknown: 0 }
     }
 
     fn look_at(&mut self, lines: &dyn Lines<f32>, row: usize) {
@@ -288,6 +295,7 @@ impl Pixels {
                 self.unknown += 1;
             }
             self.entropy.push((entropy / most * 255.0).round() as u8);
+            self.confidence.push((255.0 / (1.0 + sum)).round() as u8);
         }
         self.nats.push(nats);
     }
@@ -364,6 +372,8 @@ mod tests {
         assert!(relative(uniform.score.mean_entropy_eq4_nats, 4f64.ln()) < 1e-6);
         let certain = Tensor::from_slice(&[0.0f32, 0.0, 200.0]).view([1, 3, 1, 1]);
         let certain = infer("a", &prediction(certain).into(), [2, 2], &[2]).unwrap();
+        let sure = [&uniform, &certain].map(|inference| inference.confidence.bytes()[0]);
+        assert_eq!(sure, [64, 255], "a quarter, and one");
         assert_eq!((certain.entropy, certain.prediction), (Index::filled(2, 2, [0]), Index::filled(2, 2, [2])));
         assert_eq!((certain.score.mean_entropy, certain.score.predicted_rare_classes), (0.0, 1));
     }

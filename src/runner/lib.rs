@@ -11,6 +11,8 @@ pub mod own;
 
 pub mod digest;
 
+pub mod sums;
+
 pub mod signing;
 
 pub mod finding;
@@ -45,5 +47,6 @@ pub mod plan;
 pub mod sched;
 pub mod screen;
 pub mod report;
+pub mod predict;
 pub mod export;
 pub mod cli;

@@ -175,7 +175,8 @@ fn photograph_orientation(orientation: dataset::Orientation) -> Orientation {
     }
 }
 
-fn picture_scaling(scaling: dataset::Scaling) -> Scaling {
+/// How a data set's images take its `size`.
+pub(crate) fn picture_scaling(scaling: dataset::Scaling) -> Scaling {
     Scaling {
         fit: match scaling.fit {
             dataset::Fit::Exact => Fit::Exact,

@@ -52,9 +52,17 @@ pub(crate) struct Looking<'a> {
 impl Looking<'_> {
     /// What it sees of an image. Fails for an image that is too small for it.
     pub(crate) fn at<'f>(&'f self, frame: &'f Frame) -> Result<Sight<'f>, Failure> {
-        let size = self.view.at_once(frame.seen_size()).map(|side| side as i64);
-        ImageTooSmall::check_size(self.subject.network, size).map_err(|small| too_small(&frame.name, &small))?;
-        Ok(Sight::new(frame, self.view, self.alignment, &self.eye))
+        self.through(frame, self.view).map_err(|small| too_small(&frame.name, &small))
+    }
+
+    /// The same in another view.
+    ///
+    /// # Errors
+    /// The image is too small for the network.
+    pub(crate) fn through<'f>(&'f self, frame: &'f Frame, view: View) -> Result<Sight<'f>, ImageTooSmall> {
+        let size = view.at_once(frame.seen_size()).map(|side| side as i64);
+        ImageTooSmall::check_size(self.subject.network, size)?;
+        Ok(Sight::new(frame, view, self.alignment, &self.eye))
     }
 }
 

@@ -14,7 +14,8 @@ fn chosen() -> Pipeline {
     pipeline.without("datasets.source.size").without("datasets.test.size")
 }
 
-const FILES: [&str; 5] = ["README.md", "config.json", "load.py", "model.safetensors", "ro-crate-metadata.json"];
+const FILES: [&str; 6] =
+    ["README.md", "SHA256SUMS", "config.json", "load.py", "model.safetensors", "ro-crate-metadata.json"];
 
 /// Header and data of a safetensors file.
 fn safetensors(bytes: &[u8]) -> (Value, &[u8]) {

@@ -44,6 +44,7 @@ mod own_files;
 mod paper_pipelines;
 mod photographs;
 mod pipelines;
+mod predict;
 mod published_data_sets;
 mod reads;
 mod report;

@@ -25,7 +25,7 @@ pub mod margins;
 pub mod mixture;
 pub mod order;
 pub mod pass;
-mod prefetch;
+pub mod prefetch;
 pub mod random;
 pub mod rare;
 pub mod raster;

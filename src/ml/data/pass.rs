@@ -12,6 +12,7 @@ use super::DataError;
 use super::input::Input;
 use super::prefetch::Prefetch;
 use super::raster::{Index, Rgb};
+use super::resize::Scaling;
 use super::source::{Example, LabelUse, Reader, Source};
 use crate::network::Normalization;
 
@@ -34,6 +35,14 @@ impl Frame {
     pub fn new(name: impl Into<String>, photograph: Rgb, normalization: &Normalization) -> Frame {
         let format = Arc::new(Input::new(normalization));
         Frame { name: name.into(), photograph, label: None, resized: None, format }
+    }
+
+    /// The same, seen at the size that it takes on for images of a data set of this `size`.
+    #[must_use]
+    pub fn scaled(self, scaling: Scaling, size: [usize; 2]) -> Frame {
+        let to = scaling.size_of(self.photograph.size(), size);
+        let resized = (to != self.photograph.size()).then(|| scaling.photograph(&self.photograph, to));
+        Frame { resized, ..self }
     }
 
     /// What the network sees: the photograph at the data set's size.

@@ -61,7 +61,7 @@ impl From<Error> for Refusal {
 }
 
 /// The output of a name: `intra` means its last weights, `intra.best` its best ones.
-fn output(session: &Session, name: &str, format: &Format) -> Result<OutputId, Refusal> {
+pub(super) fn output(session: &Session, name: &str, format: &Format) -> Result<OutputId, Refusal> {
     let (stage, typed) = match name.rsplit_once('.') {
         // A coordinate of a sweep may contain dots, so the whole name is tried first.
         Some((stage, output)) if session.pipeline.select(name).is_empty() => {

@@ -16,6 +16,7 @@ macro_rules! talk {
 mod cache;
 mod compare;
 mod completions;
+mod counting;
 mod doctor;
 mod drive;
 mod export;
@@ -30,6 +31,7 @@ mod meant;
 mod open;
 mod place;
 mod plan;
+mod predict;
 mod reading;
 mod report;
 mod result;
@@ -103,6 +105,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Report(report::Report),
     Export(export::Export),
+    Predict(predict::Predict),
     Lineage(lineage::Lineage),
     #[command(subcommand)]
     Cache(cache::Cache),
@@ -303,6 +306,7 @@ fn answer(command: Command) -> Answer {
         Command::Inspect(command) => command.answer(),
         Command::Report(command) => command.answer(),
         Command::Export(command) => command.answer(),
+        Command::Predict(command) => command.answer(),
         Command::Lineage(command) => command.answer(),
         Command::Cache(command) => command.answer(),
         Command::Doctor(command) => command.answer(),

@@ -24,6 +24,8 @@ pub(super) fn config(network: &Network<'_>) -> Json {
         ("label2id".to_owned(), Json::Object(label_to_id)),
         ("palette".to_owned(), json!(classes.iter().map(|class| class.colour).collect::<Vec<_>>())),
         ("ignore_index".to_owned(), json!(255)),
+        // Of the labels that it was trained with: `predict --outputs label-ids` writes them.
+        ("label_ids".to_owned(), json!(network.label_ids())),
         ("preprocessing".to_owned(), input(network)),
         (
             "logits".to_owned(),

@@ -16,6 +16,7 @@ use crate::pipeline::{OutputId, Pipeline, StageId};
 use crate::results::metrics::Metrics;
 use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
+use crate::sums;
 
 /// The network export format.
 pub(super) const FORMAT: Format = Format {
@@ -55,8 +56,9 @@ fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<
     package.write("README.md", &[card::card(&network).as_bytes()])?;
     package.write(provenance::FILE, &[pretty(&provenance).as_bytes()])?;
     package.write("load.py", &[definition::program(&network).as_bytes()])?;
+    package.list_sums()?;
     package.finish()?;
-    let files = ["model.safetensors", "config.json", "README.md", provenance::FILE, "load.py"];
+    let files = ["model.safetensors", "config.json", "README.md", provenance::FILE, "load.py", sums::FILE];
     Ok(files.map(|file| place.join(file).display().to_string()).into())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Knows no content. Replaces only an empty folder.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,11 +10,14 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use crate::store::Store;
 use crate::store::beside::Beside;
+use crate::sums;
 
 /// A folder being written. Dropped before [`Package::finish`], it is deleted.
 pub(super) struct Package {
     workshop: Beside,
     place: PathBuf,
+    /// The lines of its `SHA256SUMS`.
+    sums: RefCell<String>,
 }
 
 impl Package {
@@ -38,7 +42,7 @@ impl Package {
         let parent = place.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(failed("make", parent))?;
         let workshop = store.beside(root, parent).map_err(failed("write into", parent))?;
-        let package = Package { workshop, place };
+        let package = Package { workshop, place, sums: RefCell::default() };
         // A subfolder, as the temporary folder itself is private and this one follows the umask.
         fs::create_dir(package.folder()).map_err(failed("make", &package.folder()))?;
         Ok(package)
@@ -52,7 +56,15 @@ impl Package {
             parts.iter().try_for_each(|part| std::io::Write::write_all(&mut file, part))?;
             file.sync_all()
         };
-        written().map_err(|source| Error::Io { action: "write", path: self.place.join(name), source })
+        written().map_err(|source| Error::Io { action: "write", path: self.place.join(name), source })?;
+        self.sums.borrow_mut().push_str(&sums::line(name, parts));
+        Ok(())
+    }
+
+    /// Adds a list of the files' digests, for a folder that other programs read.
+    pub(super) fn list_sums(&self) -> Result<(), Error> {
+        let lines = self.sums.take();
+        self.write(sums::FILE, &[lines.as_bytes()])
     }
 
     /// Moves the folder to its place.
@@ -87,9 +99,11 @@ mod tests {
         let place = dir.path().join("deep/er/");
         let package = begin(&place).unwrap();
         package.write("a", &[b"1", b"2"]).unwrap();
+        package.list_sums().unwrap();
         assert!(!place.exists());
         package.finish().unwrap();
         assert_eq!(fs::read(place.join("a")).unwrap(), b"12");
+        assert_eq!(fs::read_to_string(place.join("SHA256SUMS")).unwrap(), sums::line("a", &[b"12"]));
         drop(begin(&dir.path().join("deep/other")).unwrap());
         assert_eq!(fs::read_dir(dir.path().join("deep")).unwrap().count(), 1, "what is not finished leaves nothing");
     }

@@ -5,8 +5,8 @@
 use super::Error;
 use super::seeds::Repeated;
 use crate::kind::dataset::Scaling;
-use crate::kind::training::is_learnt_from;
-use crate::pipeline::{Dataset, DatasetId, Format, InputSource, Pipeline, Stage, StageId, Which};
+use crate::pipeline::{DatasetId, Pipeline, Stage, StageId, Which};
+use crate::predict::network::{label_ids, seen_by, size_of};
 use crate::results::made_with;
 use crate::results::metrics::Measured;
 use crate::sched::done::Done;
@@ -76,25 +76,17 @@ impl Network<'_> {
 
     /// `[width, height]` in pixels of the images of the target domain; `None`: as stored.
     pub(super) fn size(&self) -> Option<[u32; 2]> {
-        let dataset = self.images()?;
-        match dataset.format {
-            Format::Scenes { size, .. } => Some(size),
-            _ => dataset.size,
-        }
+        seen_by(self.pipeline(), self.stage()).and_then(size_of)
     }
 
     /// How these images take that size.
     pub(super) fn scaling(&self) -> Scaling {
-        self.images().map(|dataset| dataset.scaling).unwrap_or_default()
+        seen_by(self.pipeline(), self.stage()).map(|dataset| dataset.scaling).unwrap_or_default()
     }
 
-    /// The data set of the target domain; of a training without target, of the source.
-    fn images(&self) -> Option<&Dataset> {
-        let stage = self.stage();
-        let input = ["target", "images"].iter().find_map(|role| stage.input(role));
-        let input = input.or_else(|| stage.inputs.iter().find(|input| is_learnt_from(&input.role)))?;
-        let InputSource::Dataset { dataset, .. } = input.from else { return None };
-        Some(self.pipeline().dataset(dataset))
+    /// The label value of each class, if it was trained with labels of a data set.
+    pub(super) fn label_ids(&self) -> Option<Vec<u8>> {
+        label_ids(self.pipeline(), &self.session.graph.ancestors(&[self.stage]))
     }
 
     /// The commit of the workspace at the time, and whether its files were modified.

@@ -81,7 +81,7 @@ fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut ItemWrite
         let frame = frame?;
         // At the network's input size, as in the released code: intra training reads images and labels at this size.
         let size = frame.seen_size();
-        let Inference { prediction, entropy, score } = infer(&frame.name, &looking.at(&frame)?, size, &rare)?;
+        let Inference { prediction, entropy, score, .. } = infer(&frame.name, &looking.at(&frame)?, size, &rare)?;
         let files = [grey_png(&prediction), grey_png(&entropy), photograph(&frame.photograph, size)];
         items.add(&frame.name, &files, Numbers::of(&score))?;
         work.progress(done, total, "images", Vec::new());

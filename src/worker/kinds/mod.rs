@@ -8,8 +8,11 @@ mod entropy_inference;
 mod evaluation;
 mod inter_training;
 mod intra_training;
+mod predict;
 mod pseudo_labelling;
 mod ranking;
+
+use intrada_runner::exec::job::predict::PREDICT;
 
 use crate::training;
 use crate::work::{Failure, Notes, Work};
@@ -45,12 +48,15 @@ pub(crate) const ALL: &[Kind] = &[
     kind("evaluation", evaluation::perform, Some(evaluation::try_weights)),
 ];
 
+/// What `intrada-run predict` asks for, which is no stage.
+const PREDICTING: &Kind = &kind(PREDICT, predict::perform, None);
+
 /// The kind of this name.
 ///
 /// # Errors
 /// There is none.
 pub(crate) fn find(name: &str) -> Result<&'static Kind, Failure> {
-    ALL.iter().find(|kind| kind.name == name).ok_or_else(|| {
+    ALL.iter().chain([PREDICTING]).find(|kind| kind.name == name).ok_or_else(|| {
         let help = "build intrada-run and intrada-worker from the same sources";
         Failure::advised(format!("this worker has no kind `{name}`"), help)
     })
