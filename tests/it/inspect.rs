@@ -59,3 +59,45 @@ fn a_training_is_told_by_its_last_losses_and_its_weights_by_their_tensors() {
         (Some(2), true)
     );
 }
+
+#[test]
+fn all_stages_are_told_to_a_program_with_the_objects_that_hold_their_results() {
+    let space = Space::with(pipeline().set("stages.inter.iterations", 2));
+    let refused = space.intrada("inspect p.toml");
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("name a stage: `intrada-run status p.toml` lists them"), "{}", refused.stderr);
+    let whole = || {
+        let told = space.intrada("inspect p.toml --format json");
+        assert_eq!(told.code, Some(0), "{}", told.stderr);
+        serde_json::from_str::<serde_json::Value>(&told.stdout).unwrap()
+    };
+    let stage = |whole: &serde_json::Value, name: &str| {
+        let mut stages = whole["stages"].as_array().unwrap().iter();
+        stages.find(|stage| stage["name"] == name).unwrap().clone()
+    };
+    let before = whole();
+    assert_eq!((&before["format"], &before["pipeline"]), (&1.into(), &"p".into()));
+    assert_eq!(before["classes"][0], serde_json::json!({ "name": "sky", "colour": [70, 130, 180] }));
+    let inter = stage(&before, "inter");
+    assert_eq!((&inter["decision"], &inter["outputs"][0]["artifact"]), (&"run".into(), &serde_json::Value::Null));
+    assert_eq!(inter["parameters"]["iterations"], 2);
+    space.run("p.toml");
+    let after = whole();
+    let rank = stage(&after, "rank");
+    assert_eq!((&rank["decision"], &rank["kind"]), (&"up-to-date".into(), &"ranking".into()));
+    assert_eq!(rank["inputs"][0], serde_json::json!({ "key": "scores", "stage": "entropy", "output": "scores" }));
+    let table = rank["outputs"].as_array().unwrap().iter().find(|output| output["name"] == "ranking").unwrap().clone();
+    let object = table["artifact"]["object"].as_str().unwrap();
+    let path = format!("{}/objects/{}/{}", after["cache"].as_str().unwrap(), &object[..2], &object[2..]);
+    assert_eq!(std::fs::read(path).unwrap(), space.bytes("runs/p/rank/ranking.csv"));
+    let measured = stage(&after, "evaluate")["networks"].clone();
+    let network =
+        serde_json::json!({ "name": "inter", "training": "inter", "is_teacher": false, "is_chosen_with_labels": false });
+    assert_eq!(measured, serde_json::json!([network]));
+
+    // What a change leaves behind belongs to another version of the pipeline.
+    let changed = space.intrada("inspect p.toml --format json --set stages.rank.lambda=0.7").stdout;
+    let changed: serde_json::Value = serde_json::from_str(&changed).unwrap();
+    assert_eq!(stage(&changed, "rank")["outputs"][0]["artifact"], serde_json::Value::Null);
+    assert_eq!(stage(&changed, "entropy")["decision"], "up-to-date");
+}

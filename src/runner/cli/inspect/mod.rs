@@ -1,7 +1,9 @@
-//! `inspect`: a stage's inputs and outputs with sizes and digests; the data about one image; the tensors of weights.
+//! `inspect`: a stage's inputs and outputs with sizes and digests; the data about one image; the tensors of weights; for programs
+//! also all stages at once.
 
 mod image;
 mod weights;
+mod whole;
 
 use clap::Args;
 use serde_json::json;
@@ -22,12 +24,13 @@ use crate::store::{Kind, Trace};
 #[command(after_help = "Examples:
   intrada-run inspect p.toml intra         inputs, parameters, notes, outputs
   intrada-run inspect p.toml rank --image zurich_000056
-  intrada-run inspect p.toml inter --tensors")]
+  intrada-run inspect p.toml inter --tensors
+  intrada-run inspect p.toml --format json   all stages, for a program")]
 pub(super) struct Inspect {
     #[command(flatten)]
     source: Source,
-    /// The stage
-    stage: String,
+    /// The stage; with --format json it may be left out: all of them
+    stage: Option<String>,
     /// Show all results about this image of the stage's data set; a part of its name is enough
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "format"])]
     image: Option<String>,
@@ -41,14 +44,21 @@ pub(super) struct Inspect {
 
 impl Inspect {
     pub(super) fn answer(self) -> Answer {
-        let session = self.source.open(Access::Look)?;
-        let id = open::stage(&session, &self.stage)?;
+        let mut session = self.source.open(Access::Look)?;
+        let Some(name) = &self.stage else {
+            if self.format == Format::Text {
+                return Err(Refusal::Usage(format!(
+                    "name a stage: `intrada-run status {}` lists them; --format json shows all at once",
+                    self.source.in_shell()
+                )));
+            }
+            show_json(&format!("{}\n", whole::as_json(&mut session)?))?;
+            return Ok(DONE);
+        };
+        let id = open::stage(&session, name)?;
         let stage = session.pipeline.stage(id);
         let Some(record) = session.index.stages.get(&session.record_name(stage)) else {
-            return Err(Refusal::Usage(format!(
-                "`{}` has not run in this workspace, so it has no outputs",
-                self.stage
-            )));
+            return Err(Refusal::Usage(format!("`{name}` has not run in this workspace, so it has no outputs")));
         };
         if let Some(name) = &self.image {
             show(&image::known(&session, id, name)?)?;
