@@ -46,6 +46,7 @@ mod photographs;
 mod pipelines;
 mod predict;
 mod published_data_sets;
+mod python;
 mod reads;
 mod report;
 mod resources;

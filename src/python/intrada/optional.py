@@ -9,7 +9,7 @@ from typing import Any
 from .errors import MissingPackage
 
 #: What `pip install` takes, where it isn't the name that is imported.
-_DISTRIBUTIONS = {"PIL.Image": "pillow"}
+_DISTRIBUTIONS = {"PIL.Image": "pillow", "PIL.ImageOps": "pillow"}
 
 
 def need(module: str, purpose: str) -> Any:

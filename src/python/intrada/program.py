@@ -14,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Union
 
 from .errors import Error, PipelineError
 
@@ -76,18 +76,21 @@ def arguments(file: PathLike, overrides: Optional[Overrides], cache: Optional[Pa
     return given
 
 
-def ask(command: Sequence[str]) -> Any:
-    """What a command with `--format json` answers.
+def call(command: Sequence[str]) -> bytes:
+    """What a command prints.
 
     Raises `PipelineError` if the program refuses, `Error` if it fails.
     """
-    program = find()
     # stdin: a command must never wait for the terminal of a notebook.
-    ran = subprocess.run([program, *command, "--format", "json"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    said = ran.stderr.decode("utf-8", "replace").strip()
+    ran = subprocess.run([find(), *command], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if ran.returncode != 0:
-        raise failure(command[0], ran.returncode, said)
-    return json.loads(ran.stdout)
+        raise failure(command[0], ran.returncode, ran.stderr.decode("utf-8", "replace").strip())
+    return ran.stdout
+
+
+def ask(command: Sequence[str]) -> Any:
+    """What a command answers with `--format json`; errors as of `call`."""
+    return json.loads(call([*command, "--format", "json"]))
 
 
 def failure(command: str, status: int, said: str) -> Error:
@@ -133,13 +136,6 @@ def _number(value: Any) -> str:
 def _quoted(text: str) -> str:
     # JSON's escapes are TOML's, but for DEL, which JSON leaves as it is.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
-
-
-def version() -> Tuple[str, str]:
-    """The path of the program and what it says of its version."""
-    program = find()
-    ran = subprocess.run([program, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    return program, ran.stdout.strip()
 
 
 if sys.platform == "win32":

@@ -55,13 +55,14 @@ class Run:
     """
 
     def __init__(self, command: Sequence[str]) -> None:
+        found = program.find()
         self.result: Optional[RunFinished] = None
         #: The stages that failed so far.
         self.failures: List[StageFinished] = []
         # A file: the program must never wait for a reader of its warnings.
         self._said: IO[bytes] = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            [program.find(), *command],
+            [found, *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._said,

@@ -1,0 +1,86 @@
+"""The results of several pipelines or of a sweep in one table, as `intrada-run compare` computes them.
+
+Knows nothing of seeds and differences: the program groups runs that differ only in their seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from . import program
+from .frames import Frame, Row, frame
+from .program import Overrides, PathLike
+
+_COLUMNS = ["pipeline", "evaluation", "dataset", "weights"]
+#: What a row says of each network: mean, standard deviation and number of runs.
+_SPREADS = {"last": "miou", "best": "best_miou", "since": "difference", "training_seconds": "training_seconds"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row per network and setting; runs that differ only in their seed are one row."""
+
+    #: The training that differences are taken from.
+    against: str
+    #: What the numbers of networks mean that were chosen by labels.
+    note: str
+    #: Parameters that are the same in all rows.
+    same: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    _frames: Optional[str] = None
+
+    def table(self) -> Frame:
+        """As a frame: `miou` and others are means over seeds, `…_sd` their standard deviations, `runs` their number."""
+        return frame((self._row(row) for row in self.rows), _COLUMNS, self._frames)
+
+    @staticmethod
+    def _row(row: Mapping[str, Any]) -> Row:
+        flat: Row = {"pipeline": " ".join(row["pipelines"])}
+        flat.update({name: row[name] for name in _COLUMNS[1:]})
+        flat.update(row["parameters"])
+        flat.update({"runs": row["measured"], "not_run": row["not_run"], "failed": row["failed"], "stale": row["stale"]})
+        for name, column in _SPREADS.items():
+            flat.update(_spread(column, row.get(name)))
+        flat["gain"] = row.get("gain")
+        for name, spread in (row.get("classes") or {}).items():
+            flat.update(_spread(f"iou {name}", spread))
+        return flat
+
+    def _repr_html_(self) -> str:
+        return str(self.table()._repr_html_())
+
+
+def _spread(column: str, spread: Optional[Mapping[str, Any]]) -> Row:
+    if spread is None:
+        return {column: None, f"{column}_sd": None}
+    return {column: spread["mean"], f"{column}_sd": spread["sd"]}
+
+
+def compare(
+    *files: PathLike,
+    stages: Sequence[str] = (),
+    against: Optional[str] = None,
+    classes: bool = False,
+    each_run: bool = False,
+    set: Optional[Overrides] = None,  # noqa: A002: called as the option that it is
+    cache: Optional[PathLike] = None,
+    frames: Optional[str] = None,
+) -> Comparison:
+    """Compares the evaluations of these pipeline files, or only `stages` of them.
+
+    `against` names the training that differences are taken from (default: `inter`, else the first). `classes` adds the IoU
+    of each class. `each_run`: a row per run, even if only the seeds differ. The other arguments are those of `open`.
+
+    Raises `PipelineError` if a file or name is wrong.
+    """
+    if not files:
+        raise TypeError("compare needs at least one pipeline file")
+    first, *others = files
+    command: List[str] = ["compare", *program.arguments(first, set, cache), *(str(file) for file in others), *stages]
+    flags: Dict[str, bool] = {"--classes": classes, "--no-group": each_run}
+    command += [name for name, is_set in flags.items() if is_set]
+    if against is not None:
+        command += ["--against", against]
+    told = program.ask(command)
+    return Comparison(told["against"], told["note"], told["same"], told["rows"], frames)
