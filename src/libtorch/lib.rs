@@ -20,7 +20,8 @@ pub fn version() -> Option<&'static str> {
 pub fn link_arguments() -> Vec<String> {
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return Vec::new() };
     let lib = std::path::absolute(&lib).expect("the library folder that torch-sys names is not empty");
-    arguments_for(&lib)
+    // Without links: `.libtorch` is one in the checkout, and an installed program outlives that.
+    arguments_for(&lib.canonicalize().unwrap_or(lib))
 }
 
 /// As [`link_arguments`], for a known library folder.

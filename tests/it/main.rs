@@ -45,6 +45,8 @@ mod paper_pipelines;
 mod photographs;
 mod pipelines;
 mod predict;
+#[cfg(target_os = "linux")]
+mod preflight;
 mod published_data_sets;
 mod python;
 mod reads;

@@ -43,7 +43,8 @@ fn libtorch(worker: &Description, seconds: f64) -> Check {
         (false, _) => "CPU build",
     };
     let found = format!("{version} ({build}), found by the worker in {}", duration(seconds));
-    let release = |version: &str| version.split('+').next().unwrap_or(version).to_owned();
+    // Patch releases have the same interface: the last number doesn't matter.
+    let release = |version: &str| version.splitn(3, '.').take(2).map(str::to_owned).collect::<Vec<_>>();
     match (&worker.libtorch, &worker.built_for) {
         (Some(loaded), Some(wanted)) if release(loaded) != release(wanted) => {
             let file = worker.file.as_ref().map(|file| format!(" from {}", file.display())).unwrap_or_default();
@@ -196,6 +197,7 @@ mod tests {
             super::libtorch(&Description { libtorch, built_for, ..worker(false, Vec::new()) }, 0.5)
         };
         assert_eq!(version("2.11.0+cu130", "2.11.0").state, State::Good);
+        assert_eq!(version("2.11.1+cpu", "2.11.0").state, State::Good);
         let other = version("2.6.0", "2.11.0");
         assert!(other.state == State::Failure && other.help[0].contains("LD_LIBRARY_PATH"), "{other:?}");
     }

@@ -4,6 +4,7 @@
 
 pub mod ask;
 mod command;
+mod installed;
 mod no_start;
 pub mod orphans;
 mod process;

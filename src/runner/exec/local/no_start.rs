@@ -7,9 +7,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::super::{Failure, shown};
+use super::installed::{self, Installed};
 
 const FETCH: &str =
     "`./fetch-libtorch` fetches the libtorch that the worker was built for to the place where it is looked for";
+const AGAIN: &str = "install torch again: python3 -m pip install --force-reinstall 'torch==2.11.*'";
 const PATH: &str = "or LD_LIBRARY_PATH names the folder of the libraries, if they lie elsewhere";
 const REBUILD: &str = "build both programs from the same sources, for this machine: cargo build --release";
 
@@ -49,7 +51,7 @@ pub(super) fn by_loader(worker: &Path, said: &str) -> Option<Failure> {
             [] | [_] => failure,
             several => failure.with_help(format!("missing in all: {}", several.join(", "))),
         };
-        return Some(cure(failure, library, missing));
+        return Some(cure(failure, library, missing, Installed::of(worker).is_some()));
     }
     if line.contains("GLIBC") {
         return Some(
@@ -58,15 +60,21 @@ pub(super) fn by_loader(worker: &Path, said: &str) -> Option<Failure> {
     }
     // A library of another version lacks symbols.
     let failure = failure.with_help("a library of another version was found; LD_LIBRARY_PATH may name its folder");
-    Some(failure.with_help(FETCH).with_help(REBUILD))
+    Some(match Installed::of(worker) {
+        Some(_) => failure.with_help(AGAIN),
+        None => failure.with_help(FETCH).with_help(REBUILD),
+    })
 }
 
-fn cure(failure: Failure, library: &str, missing: bool) -> Failure {
+/// `is_installed`: the worker is that of a Python package.
+fn cure(failure: Failure, library: &str, missing: bool, is_installed: bool) -> Failure {
     let name = library.rsplit('/').next().unwrap_or(library);
     let failure =
         if missing { failure } else { failure.with_help("the file is there, but damaged or for another machine") };
     match name {
         "libcuda.so.1" => failure.with_help("it comes with the driver of NVIDIA's GPUs"),
+        _ if is_installed && missing => failure.with_help(installed::CURE).with_help(PATH),
+        _ if is_installed => failure.with_help(AGAIN),
         _ if ["libtorch", "libc10", "libgomp", "libshm"].iter().any(|own| name.starts_with(own)) => {
             failure.with_help(FETCH).with_help(PATH)
         }
@@ -134,6 +142,23 @@ mod tests {
         let (_, cure) = help("w: /lib/libc.so.6: version `GLIBC_2.38' not found (required by w)");
         assert!(cure.contains("newer C library"), "{cure}");
         assert_eq!(by_loader(Path::new("w"), "the job said: error"), None);
+    }
+
+    #[test]
+    fn a_worker_of_a_python_package_is_cured_by_pip_and_not_by_a_checkout() {
+        for said in [
+            "w: error while loading shared libraries: libtorch_cpu.so: cannot open shared object file: No such file",
+            "w: error while loading shared libraries: libcudart.so.13: cannot open shared object file: No such file",
+            "w: symbol lookup error: w: undefined symbol: _ZN2at4sumE",
+        ] {
+            let packages = tempfile::tempdir().unwrap();
+            std::fs::create_dir(packages.path().join("intrada")).unwrap();
+            std::fs::write(packages.path().join("intrada/__init__.py"), "").unwrap();
+            let worker = packages.path().join("intrada/bin/intrada-worker");
+            let Some(Failure::Failed { help, .. }) = by_loader(&worker, said) else { panic!("{said}") };
+            let help = help.join("\n");
+            assert!(help.contains("pip install") && !help.contains("fetch-libtorch"), "{said}: {help}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::super::executor::Start;
 use super::super::job::Job;
 use super::super::{Failure, Visible};
 use super::process::{Prepared, Process};
-use super::{no_start, open_log, show, surroundings};
+use super::{installed, no_start, open_log, show, surroundings};
 use crate::kind::instruction_set;
 
 /// Starts the worker on `job`. It sees only `gpus`.
@@ -40,11 +40,11 @@ fn note_withheld(mut log: &File) {
     }
 }
 
-/// The worker next to the running program, or the one that `INTRADA_WORKER` names.
+/// The worker that `INTRADA_WORKER` names, the one next to the running program, or that of the Python package which brought it.
 ///
 /// # Errors
-/// There is none; the failure says what to do. A checkout without libtorch builds no worker, and needs none for a pipeline of
-/// commands.
+/// There is none, or the package's has no torch that it can run on; the failure says what to do. A checkout without libtorch builds
+/// no worker, and needs none for a pipeline of commands.
 pub fn find_worker() -> Result<PathBuf, Failure> {
     if let Some(path) = std::env::var_os("INTRADA_WORKER").filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
@@ -55,13 +55,18 @@ pub fn find_worker() -> Result<PathBuf, Failure> {
         };
     }
     let name = format!("intrada-worker{}", std::env::consts::EXE_SUFFIX);
-    let beside = std::env::current_exe().map(|own| own.with_file_name(&name));
-    match beside {
-        Ok(path) if path.exists() => Ok(path),
-        Ok(path) => Err(Failure::new(format!("there is no {name} beside intrada-run ({})", path.display()))
+    let own = std::env::current_exe().map_err(|error| {
+        Failure::new(format!("failed to find the place of intrada-run itself: {error}"))
+            .with_help("name the worker in the environment variable INTRADA_WORKER")
+    })?;
+    let beside = own.with_file_name(&name);
+    if beside.exists() {
+        return Ok(beside);
+    }
+    match installed::beside(&own, &name) {
+        Some(installed) => installed.refusal().map_or(Ok(installed.worker), Err),
+        None => Err(Failure::new(format!("there is no {name} beside intrada-run ({})", beside.display()))
             .with_help("build it with `./fetch-libtorch && cargo build --release`")
             .with_help("or name one in the environment variable INTRADA_WORKER")),
-        Err(error) => Err(Failure::new(format!("failed to find the place of intrada-run itself: {error}"))
-            .with_help("name the worker in the environment variable INTRADA_WORKER")),
     }
 }
