@@ -44,8 +44,8 @@ fn pass(mut python: Command, file: &str) {
 }
 
 #[test]
-fn values_events_and_exported_folders_are_read_as_documented() {
-    for file in ["test_values.py", "test_network.py"] {
+fn values_events_and_exported_folders_are_read_as_documented_and_a_wheel_promises_what_it_keeps() {
+    for file in ["test_values.py", "test_network.py", "test_wheel.py"] {
         let Some(python) = python() else { return };
         pass(python, file);
     }

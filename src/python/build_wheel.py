@@ -20,7 +20,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Tuple
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 except ImportError:  # tests of the tag need no backend
-    BuildHookInterface = object
+    BuildHookInterface = object  # type: ignore[assignment,misc]
 
 #: From the worker's folder in the package, `intrada/bin`, to the libraries of torch.
 RUN_PATH = "$ORIGIN/../../torch/lib"
@@ -29,16 +29,15 @@ WHOLE_LIBTORCH = "libtorch.so"
 #: Libraries that only some builds of torch have: a worker that names one doesn't start with the others.
 ONLY_SOME = re.compile(r"libtorch_cuda|libc10_cuda|libcu|libnv|libgomp-|libopenblas")
 
-#: The newest versions of symbols that a system with this glibc has at least, as auditwheel's policies have them:
-#: (minor version of glibc, GLIBCXX, CXXABI, GCC).
+#: The newest versions of symbols that systems with this minor version of glibc have at least, as auditwheel's policies have them.
 SYSTEMS = [
-    (17, "3.4.19", "1.3.7", "4.8.0"),
-    (24, "3.4.22", "1.3.10", "4.8.0"),
-    (28, "3.4.24", "1.3.11", "7.0.0"),
-    (31, "3.4.28", "1.3.12", "7.0.0"),
-    (34, "3.4.29", "1.3.13", "7.0.0"),
-    (35, "3.4.30", "1.3.13", "12.0.0"),
-    (39, "3.4.33", "1.3.15", "14.0.0"),
+    (17, {"GLIBCXX": "3.4.19", "CXXABI": "1.3.7", "GCC": "4.8.0"}),
+    (24, {"GLIBCXX": "3.4.22", "CXXABI": "1.3.10", "GCC": "4.8.0"}),
+    (28, {"GLIBCXX": "3.4.24", "CXXABI": "1.3.11", "GCC": "7.0.0"}),
+    (31, {"GLIBCXX": "3.4.28", "CXXABI": "1.3.12", "GCC": "7.0.0"}),
+    (34, {"GLIBCXX": "3.4.29", "CXXABI": "1.3.13", "GCC": "7.0.0"}),
+    (35, {"GLIBCXX": "3.4.30", "CXXABI": "1.3.13", "GCC": "12.0.0"}),
+    (39, {"GLIBCXX": "3.4.33", "CXXABI": "1.3.15", "GCC": "14.0.0"}),
 ]
 
 
@@ -54,7 +53,7 @@ class Needs(NamedTuple):
     versions: Dict[str, Tuple[int, ...]]
 
 
-class Hook(BuildHookInterface):  # type: ignore[misc]
+class Hook(BuildHookInterface):  # type: ignore[misc,type-arg,unused-ignore]
     """Called by the backend before it packs the wheel."""
 
     PLUGIN_NAME = "custom"
@@ -108,7 +107,8 @@ def lead_to_torch(worker: Path) -> None:
 
 def needs(program: Path) -> Needs:
     """What a program needs, as `objdump -p` tells it."""
-    told = subprocess.run(["objdump", "-p", str(program)], stdout=subprocess.PIPE, check=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    in_english = {**os.environ, "LC_ALL": "C"}
+    told = subprocess.run(["objdump", "-p", str(program)], stdout=subprocess.PIPE, check=True, text=True, env=in_english)
     return read_needs(told.stdout)
 
 
@@ -135,11 +135,11 @@ def oldest_system(versions: Dict[str, Tuple[int, ...]]) -> int:
     if major != 2:
         raise Wrong(f"the programs need glibc {major}, which no tag of a wheel names")
     found = minor
-    for name, column in (("GLIBCXX", 1), ("CXXABI", 2), ("GCC", 3)):
+    for name in ("GLIBCXX", "CXXABI", "GCC"):
         wanted = versions.get(name, ())
-        having = [system[0] for system in SYSTEMS if numbers(system[column]) >= wanted]
+        having = [system for system, newest in SYSTEMS if numbers(newest[name]) >= wanted]
         if not having:
-            raise Wrong(f"the programs need {name} {'.'.join(map(str, wanted))}, of which src/python/wheel.py knows no system")
+            raise Wrong(f"the programs need {name} {'.'.join(map(str, wanted))}, of which src/python/build_wheel.py knows no system")
         found = max(found, having[0])
     return found
 
