@@ -8,6 +8,7 @@ they keep. docs/decisions/wheel.md says why this is no maturin project.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import re
@@ -22,6 +23,8 @@ try:
 except ImportError:  # tests of the tag need no backend
     BuildHookInterface = object  # type: ignore[assignment,misc]
 
+#: The version of glibc to link for; default: this machine's.
+GLIBC = "INTRADA_GLIBC"
 #: From the worker's folder in the package, `intrada/bin`, to the libraries of torch.
 RUN_PATH = "$ORIGIN/../../torch/lib"
 #: Loads all of libtorch: the CPU part, and in a CUDA build the rest.
@@ -58,6 +61,10 @@ class Hook(BuildHookInterface):  # type: ignore[misc,type-arg,unused-ignore]
 
     PLUGIN_NAME = "custom"
 
+    def dependencies(self) -> List[str]:
+        """What the backend installs besides."""
+        return ["ziglang>=0.15"] if os.environ.get(GLIBC) else []
+
     def initialize(self, version: str, build_data: Dict[str, Any]) -> None:
         if version == "editable":
             sys.exit("intrada: an editable installation has no programs; use ./intrada, and PYTHONPATH=src/python for the module")
@@ -81,17 +88,42 @@ def build(root: Path) -> Tuple[Path, Path]:
     execute(["sh", str(root / "preflight")], root, environment)
     if "LIBTORCH" not in environment and "LIBTORCH_USE_PYTORCH" not in environment:
         execute([sys.executable, str(root / "fetch-libtorch")], root, environment)
-    execute(["cargo", "build", "--release", "--locked", "--target-dir", "target"], root, environment)
+    glibc = os.environ.get(GLIBC)
+    # A folder of its own: cargo doesn't notice that the linker is another.
+    target = root / "target" / (f"glibc-{glibc}" if glibc else "")
+    if glibc:
+        environment.update(linking_for(glibc, root, target))
+    execute(["cargo", "build", "--release", "--locked", "--target-dir", str(target)], root, environment)
     folder = root / "target" / "wheel"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     programs = [folder / name for name in ("intrada-run", "intrada-worker")]
     for program in programs:
-        shutil.copy2(root / "target" / "release" / program.name, program)
+        shutil.copy2(target / "release" / program.name, program)
         # Before the run path is set: strip would move what patchelf has placed.
         execute(["strip", str(program)], root, environment)
     lead_to_torch(programs[1])
     return programs[0], programs[1]
+
+
+def linking_for(glibc: str, root: Path, target: Path) -> Dict[str, str]:
+    """The variables with which cargo links for an older glibc; see `link_for_older`."""
+    if not re.fullmatch(r"2\.\d+", glibc):
+        raise Wrong(f"{GLIBC}={glibc} is no version of glibc, such as 2.28")
+    target.mkdir(parents=True, exist_ok=True)
+    linker = root / "src" / "python" / "link_for_older.py"
+    source, stubs = target / "stubs.cc", target / "stubs.o"
+    spec = importlib.util.spec_from_file_location("link_for_older", linker)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    source.write_text(module.STUBS)
+    execute([*os.environ.get("CXX", "c++").split(), "-O2", "-c", str(source), "-o", str(stubs)], target, dict(os.environ))
+    return {
+        f"CARGO_TARGET_{platform.machine().upper()}_UNKNOWN_LINUX_GNU_LINKER": str(linker),
+        "INTRADA_STUBS": str(stubs),
+        "INTRADA_PYTHON": sys.executable,
+    }
 
 
 def lead_to_torch(worker: Path) -> None:
@@ -139,7 +171,8 @@ def oldest_system(versions: Dict[str, Tuple[int, ...]]) -> int:
         wanted = versions.get(name, ())
         having = [system for system, newest in SYSTEMS if numbers(newest[name]) >= wanted]
         if not having:
-            raise Wrong(f"the programs need {name} {'.'.join(map(str, wanted))}, of which src/python/build_wheel.py knows no system")
+            told = f"{name} {'.'.join(map(str, wanted))}"
+            raise Wrong(f"the programs need {told}, of which src/python/build_wheel.py knows no system")
         found = max(found, having[0])
     return found
 
