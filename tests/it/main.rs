@@ -31,6 +31,8 @@ mod hostile;
 mod hyperqueue;
 mod init;
 mod inspect;
+#[cfg(target_os = "linux")]
+mod installed;
 mod items;
 #[cfg(target_os = "linux")]
 mod kill;

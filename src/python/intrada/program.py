@@ -46,7 +46,8 @@ def find() -> str:
     found = shutil.which(_NAME)
     if found is None:
         raise Error(
-            f"there is no {_NAME} beside this package and none on the PATH: pip install intrada, or name one in {VARIABLE}"
+            f"there is no {_NAME} beside this package and none on the PATH: `pip install .` in a checkout brings both, "
+            f"or name one in {VARIABLE}"
         )
     return found
 
