@@ -36,8 +36,10 @@ def main() -> None:
     """Takes the place of this process by zig's linker."""
     target = f"{platform.machine()}-linux-gnu.{os.environ['INTRADA_GLIBC']}"
     words = [word for word in map(linked, sys.argv[1:]) if word]
+    if "-lstdc++" in sys.argv:
+        words.insert(0, os.environ["INTRADA_STUBS"])
     # The libraries of GCC need symbols of this machine's glibc, which those of the other machine don't.
-    fixed = ["-m", "ziglang", "cc", "-target", target, "-Wl,--allow-shlib-undefined", os.environ["INTRADA_STUBS"]]
+    fixed = ["-m", "ziglang", "cc", "-target", target, "-Wl,--allow-shlib-undefined"]
     python = os.environ["INTRADA_PYTHON"]
     os.execv(python, [python, *fixed, *words])
 
