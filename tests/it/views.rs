@@ -1,8 +1,11 @@
 //! What can be looked at while a run goes on: TensorBoard's events, over a kill and when a training is another one.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
 
 use crate::pipelines::{Pipeline, training};
 use crate::space::Space;
@@ -100,6 +103,75 @@ fn another_training_takes_the_place_of_the_one_that_was_shown() {
     space.remove(&format!("runs/p/inter/{}", only(&space, "inter").file_name().unwrap().display()));
     space.run("p.toml --set stages.inter.iterations=30");
     only(&space, "inter");
+}
+
+#[test]
+fn the_table_of_runs_has_a_row_for_each_member_of_a_sweep_with_its_settings_and_results() {
+    let inter = "iterations = 1\nmatrix = { learning_rate = [1e-3, 2.5e-4], seed = [1, 2] }\n";
+    let space = Space::with(training().with("stages.inter", inter).evaluated());
+    space.run("p.toml");
+    let Some(rows) = rows(&space) else { return };
+    assert_eq!(rows.len(), 4, "a training that an evaluation measures is behind its row: {rows:#?}");
+    for (run, row) in &rows {
+        let metrics = space.json(&format!("runs/{run}/metrics.json"));
+        let miou = metrics["inter"]["miou"].as_f64().unwrap() as f32;
+        assert_eq!(row["results"], serde_json::json!({ "miou/inter": f64::from(miou) }), "{run}");
+        let settings = &row["settings"];
+        let [seed, rate] = ["seed", "learning_rate"].map(|axis| settings[format!("inter.{axis}")].as_f64().unwrap());
+        assert_eq!(*run, format!("p/evaluate[learning_rate={rate},seed={seed}]"));
+        assert_eq!([&settings["stage"], &settings["inter.method"]], ["evaluate", "source-only"]);
+        assert_eq!(settings["inter.iterations"], 1.0);
+        assert!(settings["inter.momentum"].is_null(), "the default: {settings}");
+        assert_eq!(row["status"], 1, "it succeeded");
+    }
+    // Where nothing measures a training, it is a row itself, with the last of its own evaluations.
+    let space =
+        Space::with(pipeline().with("stages.inter", "iterations = 2\nevaluate_every = 1\ncheckpoint_every = 1\n"));
+    space.run("p.toml");
+    let rows = self::rows(&space).unwrap();
+    assert_eq!(rows.keys().collect::<Vec<_>>(), ["p/inter"]);
+    let evaluations = space.read("runs/p/inter/evaluations.jsonl");
+    let last: Value = serde_json::from_str(evaluations.lines().last().unwrap()).unwrap();
+    let miou = f64::from(last["miou"].as_f64().unwrap() as f32);
+    assert_eq!(rows["p/inter"]["results"]["miou/target"], miou);
+    assert_eq!(rows["p/inter"]["settings"]["inter.optimizer"], "adam");
+}
+
+/// The rows of TensorBoard's own table of runs, by run; `None` where Python has no TensorBoard.
+fn rows(space: &Space) -> Option<BTreeMap<String, Value>> {
+    const PROGRAM: &str = "import json, sys
+try:
+    from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins.base_plugin import TBContext
+    from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
+except ImportError:
+    print('null'); sys.exit()
+runs = EventMultiplexer(); runs.AddRunsFromDirectory(sys.argv[1]); runs.Reload()
+context = backend_context.Context(TBContext(data_provider=MultiplexerDataProvider(runs, sys.argv[1])))
+request = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=100)
+request.allowed_statuses.extend(range(4))
+handler = list_session_groups.Handler(RequestContext(), context, '', request)
+value = lambda value: getattr(value, value.WhichOneof('kind'))
+table = {}
+for group in handler.run().session_groups:
+    for session in group.sessions:
+        results = {metric.name.tag: metric.value for metric in session.metric_values}
+        settings = {name: value(setting) for name, setting in group.hparams.items()}
+        table[session.name] = {'settings': settings, 'results': results, 'status': session.status}
+print(json.dumps(table))";
+    let ran = Command::new("python3").args(["-c", PROGRAM]).arg(space.path("runs")).output();
+    let Ok(ran) = ran else {
+        println!("skipped: there is no python3");
+        return None;
+    };
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let rows = serde_json::from_slice(&ran.stdout).unwrap();
+    if Option::is_none(&rows) {
+        println!("skipped: `import tensorboard` fails");
+    }
+    rows
 }
 
 /// TensorBoard's own reader of a stage's folder, which stays open while files come and go.

@@ -11,9 +11,8 @@ use super::config::{arch, config};
 use super::provenance;
 use super::seeds::Repeated;
 use super::subject::{Found, Network};
+use crate::kind::Role;
 use crate::kind::dataset::Fit;
-use crate::kind::model::ARCHS;
-use crate::kind::{KeySpec, Role};
 use crate::measures::plural;
 use crate::pipeline::{InputSource, Parameter, Stage, Value, Which};
 use crate::results::compare::Spread;
@@ -200,21 +199,11 @@ fn parameters(network: &Network<'_>) -> String {
 
 /// The default of a parameter, if its value differs. Always given for the seed.
 fn differs(stage: &Stage, parameter: &Parameter) -> Option<String> {
-    match key_of(stage, parameter)?.default_where(|only| stage.meets(&only)).map(Value::from) {
+    stage.key_of(parameter)?;
+    match stage.default_of(parameter) {
         Some(default) if default == parameter.value => None,
         Some(default) => Some(inline(&default.canonical())),
         None => Some("–".to_owned()),
-    }
-}
-
-fn key_of(stage: &Stage, parameter: &Parameter) -> Option<&'static KeySpec> {
-    let find = |keys: crate::kind::Keys, name: &str| keys.iter().copied().flatten().find(|key| key.name == name);
-    match parameter.name.strip_prefix("model.") {
-        None => find(stage.kind.keys, &parameter.name),
-        Some(name) => {
-            let arch = stage.parameter("model.arch")?.as_text()?;
-            find(ARCHS.iter().find(|variant| variant.name == arch)?.keys, name)
-        }
     }
 }
 

@@ -8,6 +8,7 @@ mod across;
 mod cache;
 mod check;
 mod datasets;
+mod defaults;
 mod draft;
 mod effects;
 mod execution;

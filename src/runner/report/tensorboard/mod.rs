@@ -4,6 +4,7 @@
 //! stage: they are part of no key, and deleting them loses nothing. During a training events are written in pieces, which
 //! together are the same bytes as the whole. Writes no file.
 
+mod hparams;
 mod record;
 
 use std::collections::BTreeMap;
@@ -12,10 +13,12 @@ use std::iter::Peekable;
 use serde_json::Value;
 
 use crate::kind::losses::LEARNING_RATE;
+use crate::pipeline::Value as Parameter;
+use hparams::{put_end, put_start};
 use record::{What, put_event, put_image, put_scalar};
 
 /// Increment when the same files give other events.
-pub const REVISION: u32 = 3;
+pub const REVISION: u32 = 4;
 
 /// Pictures of a training: by iteration, tags with PNG or JPEG files.
 pub type Pictures = BTreeMap<u64, Vec<(String, Vec<u8>)>>;
@@ -38,6 +41,27 @@ impl Events {
         let mut summary = Vec::new();
         put_image(&mut summary, tag, file);
         self.summary(step, &summary);
+    }
+
+    /// Adds the settings that the HPARAMS tab compares, by name; nothing if there are none.
+    pub fn settings(&mut self, settings: &[(String, Parameter)]) {
+        if !settings.is_empty() {
+            let mut summary = Vec::new();
+            put_start(&mut summary, settings);
+            self.summary(0, &summary);
+        }
+    }
+
+    /// Adds that the results are complete, for the HPARAMS tab.
+    pub fn success(&mut self, step: u64) {
+        let mut summary = Vec::new();
+        put_end(&mut summary);
+        self.summary(step, &summary);
+    }
+
+    /// Adds the mIoU of an evaluation's networks as `miou/<network>`, from 0 to 1.
+    pub fn measured<'a>(&mut self, networks: impl Iterator<Item = (&'a str, f64)>) {
+        self.scalars(0, networks.map(|(network, miou)| (format!("miou/{network}"), miou)));
     }
 
     /// The bytes so far.
@@ -79,7 +103,7 @@ pub struct Progress {
     /// Bytes of `losses.jsonl`.
     pub losses: u64,
     /// Iterations in those.
-    iterations: u64,
+    pub iterations: u64,
     /// Lines of `evaluations.jsonl`.
     evaluations: usize,
     /// The iteration of the last pictures.

@@ -69,16 +69,16 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// `wire`: 0 for a varint, 1 for 8 bytes, 2 for bytes with their length, 5 for 4 bytes.
-fn put_tag(out: &mut Vec<u8>, field: u32, wire: u32) {
+pub(super) fn put_tag(out: &mut Vec<u8>, field: u32, wire: u32) {
     put_varint(out, (field << 3 | wire).into());
 }
 
-fn put_integer(out: &mut Vec<u8>, field: u32, value: u64) {
+pub(super) fn put_integer(out: &mut Vec<u8>, field: u32, value: u64) {
     put_tag(out, field, 0);
     put_varint(out, value);
 }
 
-fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+pub(super) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     put_tag(out, field, 2);
     put_varint(out, bytes.len() as u64);
     out.extend(bytes);

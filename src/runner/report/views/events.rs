@@ -15,14 +15,17 @@ use crate::dataset::survey::spread;
 use crate::digest::{Digest, Encoder, FileDigest, Key};
 use crate::event::{Event, Finished};
 use crate::exec::job;
+use crate::graph::StageGraph;
 use crate::kind::OutputRole;
-use crate::pipeline::{self, Pipeline};
+use crate::pipeline::{Pipeline, StageId, Value};
 use crate::plain;
 use crate::report::tensorboard::{Events, Progress, REVISION};
 use crate::results::map::{Map, Palette, class_palette, viridis};
+use crate::results::metrics::Metrics;
 use crate::store::{Store, Trace};
 
 use super::event_file::{EventFile, is_complete};
+use super::settings::settings;
 use super::snapshots::{below, pictures};
 use crate::event::unwritten::Unwritten;
 
@@ -44,6 +47,8 @@ struct Stage {
     folder: PathBuf,
     /// The source of its events, and its name in the stage.
     outputs: Vec<(String, OutputRole)>,
+    /// Its row in TensorBoard's table of runs; empty if it has none.
+    settings: Vec<(String, Value)>,
     running: Option<Running>,
 }
 
@@ -62,23 +67,31 @@ struct Growing {
 }
 
 /// The source of events.
-const SHOWN: [OutputRole; 5] =
-    [OutputRole::Losses, OutputRole::Evaluations, OutputRole::Snapshots, OutputRole::EntropyMaps, OutputRole::Overlays];
+const SHOWN: [OutputRole; 6] = [
+    OutputRole::Losses,
+    OutputRole::Evaluations,
+    OutputRole::Metrics,
+    OutputRole::Snapshots,
+    OutputRole::EntropyMaps,
+    OutputRole::Overlays,
+];
 /// This many images of a data set.
 const ENTROPY_MAPS: usize = 10;
 /// An evaluation's overlays: a few for each network, the same images for all; all are shown.
 const OVERLAYS: usize = 100;
 
 impl EventFiles {
-    pub(super) fn new(pipeline: &Pipeline, store: &Arc<Store>) -> EventFiles {
-        let stage = |stage: &pipeline::Stage| {
+    pub(super) fn new(pipeline: &Pipeline, graph: &StageGraph, store: &Arc<Store>) -> EventFiles {
+        let stage = |id: StageId| {
+            let stage = pipeline.stage(id);
             let shown: Vec<_> = stage.outputs.iter().filter(|output| SHOWN.contains(&output.role)).collect();
             // All outputs of a kind are in its stage's folder.
             let folder = pipeline.root.join(shown.first()?.path.parent()?);
             let outputs = shown.iter().map(|output| (output.name.clone(), output.role)).collect();
-            Some((stage.name.clone(), Stage { folder, outputs, running: None }))
+            let settings = settings(pipeline, graph, id);
+            Some((stage.name.clone(), Stage { folder, outputs, settings, running: None }))
         };
-        let stages = pipeline.stages.iter().filter_map(stage).collect();
+        let stages = pipeline.stage_ids().filter_map(stage).collect();
         EventFiles { store: Arc::clone(store), palette: class_palette(&pipeline.classes), stages }
     }
 
@@ -133,10 +146,12 @@ impl EventFiles {
         }
         // A file after a failed write must not be continued.
         let growing = running.growing.take();
-        let mut events = if growing.is_none() { Events::beginning() } else { Events::default() };
+        let mut events = if growing.is_none() { beginning(&stage.settings) } else { Events::default() };
         progress.follow(&losses, &evaluations, &pictures, &mut events);
         let file = match growing {
-            None => EventFile::begin(&stage.folder, content(running.key, &self.palette), events.bytes())?,
+            None => {
+                EventFile::begin(&stage.folder, content(running.key, &self.palette, &stage.settings), events.bytes())?
+            }
             Some(mut growing) => {
                 growing.file.append(events.bytes())?;
                 growing.file
@@ -150,7 +165,7 @@ impl EventFiles {
     fn complete(&mut self, name: &str, key: Key) -> Result<(), Unwritten> {
         let Some(stage) = self.stages.get_mut(name) else { return Ok(()) };
         let running = stage.running.take().filter(|running| running.key == key);
-        let content = content(key, &self.palette);
+        let content = content(key, &self.palette, &stage.settings);
         if is_complete(&stage.folder, content) {
             return Ok(());
         }
@@ -164,7 +179,7 @@ impl EventFiles {
                 file
             }
             None => {
-                let mut events = Events::beginning();
+                let mut events = beginning(&stage.settings);
                 stage.add(&self.store, &trace, &self.palette, &mut Progress::default(), &mut events);
                 EventFile::begin(&stage.folder, content, events.bytes())?
             }
@@ -210,6 +225,11 @@ impl Stage {
         for (path, object) in spread(&files(OutputRole::Overlays), OVERLAYS) {
             events.picture(0, &tag(path), &read(object).unwrap_or_default());
         }
+        let metrics: Metrics = serde_json::from_slice(&bytes(OutputRole::Metrics)).unwrap_or_default();
+        events.measured(metrics.iter().filter_map(|(network, measured)| Some((network.as_str(), measured.miou?))));
+        if !self.settings.is_empty() {
+            events.success(progress.iterations);
+        }
     }
 }
 
@@ -217,12 +237,20 @@ fn tag(picture: &Path) -> String {
     format!("pictures/{}", picture.with_extension("").display())
 }
 
+fn beginning(settings: &[(String, Value)]) -> Events {
+    let mut events = Events::beginning();
+    events.settings(settings);
+    events
+}
+
 /// What determines the events of a key.
-fn content(key: Key, palette: &Palette) -> Digest {
+fn content(key: Key, palette: &Palette, settings: &[(String, Value)]) -> Digest {
+    let settings: Vec<String> = settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
     Encoder::new("intrada/events")
         .field("revision", &REVISION.to_le_bytes())
         .field("key", key.to_string().as_bytes())
         .field("colours", palette.as_flattened())
+        .field("settings", settings.join("\n").as_bytes())
         .finish()
 }
 

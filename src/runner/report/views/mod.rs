@@ -7,6 +7,7 @@ mod snapshots;
 mod event_file;
 mod events;
 mod failures;
+mod settings;
 pub mod page;
 
 use std::cell::RefCell;
@@ -49,7 +50,7 @@ impl<R: Reporter> Views<R> {
     ) -> Views<R> {
         Views {
             inner: Recorder::new(inner, Rc::clone(&history)),
-            events: EventFiles::new(pipeline, store),
+            events: EventFiles::new(pipeline, graph, store),
             failures: Failures::new(Arc::clone(store), history_path, Rc::clone(&history)),
             page: LivePage::new(pipeline, graph, store, history, needed),
             has_warned: false,

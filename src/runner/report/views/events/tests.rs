@@ -68,12 +68,13 @@ fn draw(folder: &Path, iterations: u64) {
 
 /// All events of the outputs at once.
 fn whole(scene: &Scene) -> Vec<u8> {
-    let (mut events, mut progress) = (Events::beginning(), Progress::default());
+    let (mut events, mut progress) = (beginning(&scene.settings()), Progress::default());
     let colours = class_palette(&scene.pipeline.classes);
     let picture = vec![("pictures/a/prediction".to_owned(), Map::decode(&map()).unwrap().png(&colours))];
     let pictures = [3, 6].map(|iteration| (iteration, picture.clone())).into();
     progress.follow(losses(6).as_bytes(), &evaluations(6), &pictures, &mut events);
     progress.end(&pictures, &mut events);
+    events.success(6);
     events.bytes().to_vec()
 }
 
@@ -82,13 +83,22 @@ impl Scene {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("p.toml");
         fs::write(&file, PIPELINE).unwrap();
-        let pipeline = pipeline::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let pipeline = crate::pipeline::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
         let store = Arc::new(Store::open(&dir.path().join("cache")).unwrap());
         Scene { dir, store, pipeline }
     }
 
     fn files(&self) -> EventFiles {
-        EventFiles::new(&self.pipeline, &self.store)
+        EventFiles::new(&self.pipeline, &self.graph(), &self.store)
+    }
+
+    fn graph(&self) -> StageGraph {
+        crate::graph::build(&self.pipeline).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    /// Of its only stage.
+    fn settings(&self) -> Vec<(String, Value)> {
+        settings(&self.pipeline, &self.graph(), self.pipeline.stage_ids().next().unwrap())
     }
 
     /// The training has done this many iterations.
@@ -157,7 +167,9 @@ fn a_file_that_grew_with_its_training_ends_with_the_bytes_of_one_made_at_once() 
     scene.train("a", 3);
     files.hear(&progress()).unwrap();
     let (path, early, is_complete) = scene.shown();
-    assert!(whole(&scene).starts_with(&early) && early.len() > Events::beginning().bytes().len() && !is_complete);
+    assert!(
+        whole(&scene).starts_with(&early) && early.len() > beginning(&scene.settings()).bytes().len() && !is_complete
+    );
     scene.train("a", 6);
     scene.publish("a");
     files.hear(&finished(Outcome::Ran, "a")).unwrap();
