@@ -1,49 +1,54 @@
-"""Copies results of a pipeline from `runs/` to MLflow: training losses and evaluation results.
+"""Copies the results of a pipeline to MLflow: parameters, losses, evaluations, metrics and the files themselves.
 
-    python3 examples/to_mlflow.py runs/quickstart          requires mlflow
-    python3 examples/to_mlflow.py runs/quickstart 100      every hundredth iteration
+    python3 examples/to_mlflow.py pipelines/quickstart.toml          requires mlflow
+    python3 examples/to_mlflow.py pipelines/quickstart.toml 100      every hundredth iteration
 
-Each stage becomes a run of the same name. Copy and adapt this script. For Weights & Biases, pass the same values to `wandb.init(project=..., name=...)` and `wandb.log(values, step=...)`.
+Each training and evaluation becomes a run of the same name; its key tells it from other results of that name. A result that is
+there already is left alone. MLflow decides where it writes: MLFLOW_TRACKING_URI, else a file `mlflow.db` here. Copy and adapt this
+script.
 """
 
-import json
-import pathlib
 import sys
+import tempfile
+from pathlib import Path
+from shutil import copyfile
 
 import mlflow
+import results_of
+
+ARTIFACTS = {"model": ".safetensors", "best": ".safetensors", "metrics": ".json", "images": ".jsonl"}
+"""The outputs to copy as files, and how their names end."""
 
 
-def losses(path: pathlib.Path, every: int):
-    """(iteration, value by name) of a training; an older file has null for losses that the training lacks."""
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            values = json.loads(line)
-            iteration = values.pop("iteration")
-            if iteration % every == 0:
-                yield iteration, {name: value for name, value in values.items() if value is not None}
+def copy(stage: results_of.Stage, every: int) -> None:
+    mlflow.set_tags({"key": stage.key, "kind": stage.kind})
+    mlflow.log_params(stage.parameters)
+    for iteration, values in stage.losses(every):
+        mlflow.log_metrics(values, step=iteration)
+    for iteration, values in stage.evaluations():
+        mlflow.log_metrics({f"evaluation/{name}": value for name, value in values.items()}, step=iteration)
+    if metrics := stage.metrics():
+        mlflow.log_metrics(metrics)
+    with tempfile.TemporaryDirectory() as folder:
+        # The cache has names of its own.
+        for output in ARTIFACTS.keys() & stage.files.keys():
+            copyfile(stage.files[output], Path(folder) / (output + ARTIFACTS[output]))
+        mlflow.log_artifacts(folder)
 
 
-def results(path: pathlib.Path) -> dict:
-    """mIoU and the IoU of each class, by network; classes without pixels have none."""
-    found = {}
-    for network, measured in json.loads(path.read_text(encoding="utf-8")).items():
-        numbers = {"miou": measured["miou"], **{f"iou/{name}": value for name, value in measured["iou"].items()}}
-        found |= {f"{network}/{name}": value for name, value in numbers.items() if value is not None}
-    return found
-
-
-def main(folder: pathlib.Path, every: int) -> None:
-    mlflow.set_experiment(folder.resolve().name)
-    for stage in sorted(path for path in folder.iterdir() if path.is_dir()):
-        curves, table = stage / "losses.jsonl", stage / "metrics.json"
-        if curves.exists():
-            with mlflow.start_run(run_name=stage.name):
-                for iteration, values in losses(curves, every):
-                    mlflow.log_metrics(values, step=iteration)
-        elif table.exists():
-            with mlflow.start_run(run_name=stage.name):
-                mlflow.log_metrics(results(table))
+def main(pipeline: str, every: int) -> None:
+    name, stages = results_of.read(pipeline)
+    mlflow.set_experiment(name)
+    for stage in stages:
+        if not stage.files.keys() & {"losses", "metrics"}:
+            continue
+        if mlflow.search_runs(filter_string=f"tags.key = '{stage.key}'", output_format="list"):
+            print(f"{stage.name} is there already")
+            continue
+        with mlflow.start_run(run_name=stage.name):
+            copy(stage, every)
+        print(f"{stage.name} copied")
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1)

@@ -169,51 +169,6 @@ fn a_card_tells_the_spread_over_seeds_and_the_commit() {
     assert!(card.contains("over the trainings with the seeds 1, 2, 3") && card.contains(&row), "{row}: {card}");
     assert!(card.contains("| seed | 2 |") && !card.contains("single seed"), "{card}");
     assert!(!has_git || card.contains("| commit of the workspace | "), "{card}");
-    handed_to_mlflow(&space);
-}
-
-/// Says what it is told, in the place of the real one.
-const MLFLOW: &str = r#"
-import contextlib, json
-
-def set_experiment(name):
-    print("experiment", name)
-
-@contextlib.contextmanager
-def start_run(run_name):
-    print("run", run_name)
-    yield
-
-def log_metrics(values, step=None):
-    assert all(isinstance(value, float) for value in values.values()), values
-    print(step, json.dumps(values, sort_keys=True))
-"#;
-
-fn handed_to_mlflow(space: &Space) {
-    space.write("fake/mlflow.py", MLFLOW);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/to_mlflow.py");
-    let mut python = Command::new("python3");
-    python.args([script, "runs/p"]).current_dir(space.path("")).env("PYTHONPATH", space.path("fake"));
-    let ran = match python.output() {
-        Ok(output) => Ran::of(output),
-        Err(error) => return eprintln!("skipped: there is no python3: {error}"),
-    };
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let told: Vec<&str> = ran.stdout.lines().collect();
-    let runs: Vec<&str> = told.iter().filter_map(|line| line.strip_prefix("run ")).collect();
-    let names = ["evaluate", "inter"].map(|stage| [1, 2, 3].map(|seed| format!("{stage}[seed={seed}]")));
-    assert_eq!((told[0], runs), ("experiment p", names.iter().flatten().map(String::as_str).collect()));
-    let line = |run: &str, number: usize| {
-        let (_, after) = ran.stdout.split_once(&format!("run {run}\n")).unwrap();
-        let (step, values) = after.lines().nth(number).unwrap().split_once(' ').unwrap();
-        (step.to_owned(), serde_json::from_str::<Value>(values).unwrap())
-    };
-    let (step, losses) = line("inter[seed=2]", 1);
-    assert!(step == "1" && losses["lr"].is_f64() && losses.get("adv_main").is_none(), "{losses}");
-    let (_, found) = line("evaluate[seed=2]", 0);
-    let metrics = space.json("runs/p/evaluate[seed=2]/metrics.json");
-    assert_eq!(found["inter.best/miou"], metrics["inter.best"]["miou"]);
-    assert_eq!(found["inter/iou/road"], metrics["inter"]["iou"]["road"]);
 }
 
 #[test]

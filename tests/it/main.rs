@@ -69,6 +69,7 @@ mod space;
 mod surroundings;
 mod sweep;
 mod tidy;
+mod trackers;
 mod trees;
 mod validation;
 mod views;
@@ -78,4 +79,5 @@ mod weights;
 mod weights_from_files;
 mod windows;
 #[cfg(target_os = "linux")]
+mod without_data;
 mod without_locks;

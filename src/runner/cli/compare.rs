@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{Answer, DONE, Refusal, Source, show, show_json};
+use super::{Answer, DONE, Refusal, Source, open, show, show_json};
 use crate::pipeline::{StageId, near_file, nearest};
 use crate::results::compare::{self, Entry, Wishes};
 use crate::sched::results;
-use crate::sched::session::{Access, Session};
+use crate::sched::session::Session;
 use crate::screen::live::size_of;
 
 /// Compare results of pipelines, of a sweep, over seeds
@@ -96,7 +96,7 @@ impl Compare {
         for file in files {
             let (set, cache, shared_cache) = (self.set.clone(), self.cache.clone(), self.shared_cache.clone());
             let source = Source { file: file.into(), set, cache, shared_cache };
-            let session = source.open(Access::Look)?;
+            let session = source.open_results()?;
             unknown.retain(|name| session.pipeline.select(name).is_empty());
             sessions.push(session);
         }
@@ -105,7 +105,9 @@ impl Compare {
         }
         for session in &mut sessions {
             let evaluations = evaluations(session, &stages)?;
-            entries.extend(results::entries(session, &evaluations, self.by_image)?);
+            let found = results::entries(session, &evaluations, self.by_image);
+            open::tell_not_here(session);
+            entries.extend(found?);
             let own = session.pipeline.classes.iter().map(|class| &class.name);
             classes.extend(own.filter(|name| !classes.contains(name)).cloned().collect::<Vec<_>>());
         }

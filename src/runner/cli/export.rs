@@ -9,7 +9,7 @@ use super::{Answer, DONE, Refusal, Source, open, show};
 use crate::export::{Error, Format, format};
 use crate::kind::OutputRole;
 use crate::pipeline::{OutputId, Stage, StageId, nearest};
-use crate::sched::session::{Access, Session};
+use crate::sched::session::Session;
 
 /// Write a trained network with model card and lineage, or predictions for a benchmark, into a new folder
 #[derive(Args)]
@@ -39,11 +39,13 @@ fn formats() -> PossibleValuesParser {
 
 impl Export {
     pub(super) fn answer(self) -> Answer {
-        let mut session = self.source.open(Access::Look)?;
+        let mut session = self.source.open_results()?;
         let name = if self.cityscapes_submission { "cityscapes" } else { &self.form };
         let format = format::named(name).expect("the command line takes these names alone");
         let output = output(&session, &self.stage, format)?;
-        let written = (format.write)(&mut session, output, &self.folder)?;
+        let written = (format.write)(&mut session, output, &self.folder);
+        open::tell_not_here(&session);
+        let written = written?;
         let told: String = written.iter().map(|line| format!("{line}\n")).collect();
         show(&told)?;
         Ok(DONE)

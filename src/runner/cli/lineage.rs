@@ -4,7 +4,6 @@ use clap::{Args, ValueEnum};
 
 use super::{Answer, DONE, Source, open, show_json};
 use crate::export;
-use crate::sched::session::Access;
 
 /// Print the lineage of up-to-date stages as RO-Crate 1.1 or OpenLineage events
 #[derive(Args)]
@@ -34,15 +33,15 @@ enum Form {
 
 impl Lineage {
     pub(super) fn answer(self) -> Answer {
-        let mut session = self.source.open(Access::Look)?;
+        let mut session = self.source.open_results()?;
         let stages = open::stages(&session, &self.stages)?;
         let text = match self.format {
-            Form::RoCrate => format!("{:#}\n", export::lineage(&mut session, &stages)?),
-            Form::OpenLineage => {
-                export::run_events(&mut session, &stages)?.iter().map(|event| format!("{event}\n")).collect()
-            }
+            Form::RoCrate => export::lineage(&mut session, &stages).map(|crated| format!("{crated:#}\n")),
+            Form::OpenLineage => export::run_events(&mut session, &stages)
+                .map(|events| events.iter().map(|event| format!("{event}\n")).collect()),
         };
-        show_json(&text)?;
+        open::tell_not_here(&session);
+        show_json(&text?)?;
         Ok(DONE)
     }
 }

@@ -21,6 +21,14 @@ impl Source {
         self.opened(place.executor.as_deref(), access)
     }
 
+    /// Opens it to show finished results: sources that are not here count as the cache last recorded them. [`tell_not_here`] says
+    /// which do.
+    pub(super) fn open_results(&self) -> Result<Session, Refusal> {
+        let mut session = self.opened(None, Access::Look)?;
+        session.recall();
+        Ok(session)
+    }
+
     fn opened(&self, executor: Option<&str>, access: Access) -> Result<Session, Refusal> {
         let (pipeline, graph) = graph::load_for(&self.file, &self.set, executor)?;
         let own = cache_folder(self.cache.as_ref());
@@ -44,6 +52,11 @@ impl Source {
             Refusal::Usage(format!("{:#}{help}", anyhow::Error::new(error).context("failed to open the cache")))
         })
     }
+}
+
+/// Says which sources are not here and could not be compared.
+pub(super) fn tell_not_here(session: &Session) {
+    session.not_here().iter().for_each(|line| talk!("note: {line}"));
 }
 
 /// The warnings about shared caches that haven't been printed yet.

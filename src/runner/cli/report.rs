@@ -7,14 +7,15 @@ use std::rc::Rc;
 
 use clap::Args;
 
-use super::{Answer, DONE, Source, show};
+use super::{Answer, DONE, Source, open, show};
 use crate::event::full_disk;
 use crate::event::history::History;
 use crate::pipeline::{Pipeline, StageId};
 use crate::report::html::Workspace;
 use crate::report::views::page;
+use crate::sched::done;
 use crate::sched::dry::{self, Decision};
-use crate::sched::session::{Access, Session};
+use crate::sched::session::Session;
 use crate::sched::{Ended, Options};
 
 /// Rewrite the pipeline's report.html from existing results
@@ -29,9 +30,13 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn answer(self) -> Answer {
-        let mut session = self.source.open(Access::Look)?;
+        let mut session = self.source.open_results()?;
         let stale = stale(&mut session);
-        page::write(&workspace(&session, &session.history().borrow(), &stale)).map_err(anyhow::Error::new)?;
+        open::tell_not_here(&session);
+        let not_here = session.not_here();
+        let history = session.history().borrow();
+        let workspace = Workspace { not_here: &not_here, ..workspace(&session, &history, &stale) };
+        page::write(&workspace).map_err(anyhow::Error::new)?;
         show(&format!("{}\n", from_here(&session.pipeline, &page::place(&session.pipeline)).display()))?;
         Ok(DONE)
     }
@@ -44,10 +49,13 @@ pub(super) fn from_here(pipeline: &Pipeline, path: &Path) -> PathBuf {
     here.unwrap_or(path)
 }
 
-/// The stages that would re-run. None if the sources can't be read: the results are those of the last run.
+/// The stages that would re-run. None if the sources can't be read: the results are those of the last run. Where sources are not
+/// here, results that are only in the cache count as if they were in place.
 fn stale(session: &mut Session) -> Vec<StageId> {
     let planned = dry::plan(session, &[], &[]).map(|plan| plan.stages).unwrap_or_default();
-    let again = planned.iter().filter(|planned| planned.decision != Decision::UpToDate);
+    let is_adopted = session.recalls_any() && done::adopt(session, &[]).is_ok();
+    let is_current = |decision| decision == Decision::UpToDate || is_adopted && decision == Decision::Hit;
+    let again = planned.iter().filter(|planned| !is_current(planned.decision));
     again.map(|planned| planned.stage).collect()
 }
 
@@ -90,5 +98,6 @@ fn workspace<'a>(session: &'a Session, history: &'a History, stale: &'a [StageId
         index: &session.index,
         history,
         stale,
+        not_here: &[],
     }
 }

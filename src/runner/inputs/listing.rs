@@ -3,7 +3,7 @@
 //! Knows names and digests, no file. One line per file with its digest and its name, after a header line. Not the store's
 //! folder listings, which have another format: these are readable, and a data set is not a folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The files of an input: name → short content digest.
 pub type Files = BTreeMap<String, String>;
@@ -36,6 +36,14 @@ pub fn images(bytes: &[u8]) -> Option<usize> {
     Some(lines(bytes)?.filter(|(_, name)| !name.starts_with(LABEL)).count())
 }
 
+/// Whether two listings of one data set hold the same images: one of them may lack some, as images without label are left out,
+/// but an image in both has the same content. `None` if one of them isn't readable.
+pub fn agree_on_images(one: &[u8], other: &[u8]) -> Option<bool> {
+    let images = |bytes| Some(lines(bytes)?.filter(|(_, name)| !name.starts_with(LABEL)).collect::<BTreeSet<_>>());
+    let (one, other) = (images(one)?, images(other)?);
+    Some(one.is_subset(&other) || other.is_subset(&one))
+}
+
 fn lines(bytes: &[u8]) -> Option<impl Iterator<Item = (&str, &str)>> {
     let text = std::str::from_utf8(bytes).ok()?.strip_prefix(HEAD)?;
     Some(text.lines().filter_map(|line| line.split_once(' ')))
@@ -53,5 +61,17 @@ mod tests {
         assert_eq!(decode(&bytes).unwrap(), read.into());
         assert_eq!(images(&bytes), Some(1));
         assert!(decode(b"something else").is_none());
+    }
+
+    #[test]
+    fn listings_agree_on_images_if_those_in_both_are_equal_and_one_has_all_of_the_other() {
+        let listing = |files: &[(&str, &str)]| encode(files.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())));
+        let all = listing(&[("a", "1"), ("b", "2")]);
+        let labelled = listing(&[("a", "1"), (&label_of("a"), "9")]);
+        assert_eq!(agree_on_images(&all, &labelled), Some(true), "`b` has no label");
+        assert_eq!(agree_on_images(&labelled, &all), Some(true));
+        assert_eq!(agree_on_images(&all, &listing(&[("a", "1"), ("b", "3")])), Some(false), "`b` was edited");
+        assert_eq!(agree_on_images(&all, &listing(&[("a", "1"), ("c", "2")])), Some(false));
+        assert_eq!(agree_on_images(&all, b"something else"), None);
     }
 }

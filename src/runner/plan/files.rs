@@ -3,6 +3,7 @@
 //! Knows no format: `dataset` lists the files and the meaning of their label values. Each label is decoded once and each
 //! photograph read once, then the index has their contents; so a wrong data set is reported before hours of training.
 
+pub(super) mod away;
 mod labels;
 mod photographs;
 pub(super) mod sampled;
@@ -24,6 +25,11 @@ use self::photographs::Photograph;
 use super::found::{Content, Found, Surveyor, encode_size, input_problem, object_of};
 use super::links::dead_links;
 use super::manifest::Ingredient;
+
+/// The revision of the JPEG decoder, as `why` calls it.
+pub(super) const JPEG: &str = "the JPEG decoder's revision";
+/// The names of the images in their order, as `why` calls them.
+pub(super) const ORDER: &str = "the order of its images";
 
 /// A file-based data set to be read.
 pub(super) struct Survey<'a> {
@@ -139,6 +145,7 @@ impl<'a> Survey<'a> {
             what: format!("data set {}", self.dataset.name),
             listing: Some(object_of(&listing)),
             options: self.options(&listed.samples, jpeg),
+            named: self.named(),
         };
         let content = self.for_job(listed.samples, &image_digests, &label_digests, jpeg);
         let files = images.into_iter().zip(image_records).chain(labels.into_iter().zip(label_records));
@@ -184,8 +191,8 @@ impl<'a> Survey<'a> {
             ("resize", (scaling.resize != Resize::Bicubic).then(|| format!("{:?}", scaling.resize).to_lowercase())),
             ("map", (!map.is_empty()).then(|| format!("{{ {} }}", map.join(", ")))),
             ("orientation", (orientation != Default::default()).then(|| format!("{orientation:?}").to_lowercase())),
-            ("the JPEG decoder's revision", jpeg.map(|revision| revision.to_string())),
-            ("the order of its images", Some(object_of(names.join("\n").as_bytes()).0.short())),
+            (JPEG, jpeg.map(|revision| revision.to_string())),
+            (ORDER, Some(object_of(names.join("\n").as_bytes()).0.short())),
         ];
         options.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }

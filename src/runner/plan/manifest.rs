@@ -41,6 +41,10 @@ pub struct Ingredient {
     /// The parts of its description that enter its digest besides the files, so that `why` can name them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
+    /// For a data set of files: how the pipeline file named its place and its part. Enters no digest: once the files are away, it
+    /// shows whether the file still means them. Absent in records of older programs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub named: BTreeMap<String, String>,
 }
 
 /// One line of a manifest as it is hashed and explained.
@@ -105,6 +109,7 @@ pub(super) mod tests {
             what: what.into(),
             listing: None,
             options: BTreeMap::new(),
+            named: BTreeMap::new(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod aliases;
 pub mod assemble;
+pub mod away;
 pub mod device;
 pub mod explain;
 mod files;

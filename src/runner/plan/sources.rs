@@ -119,8 +119,8 @@ impl Surveyor<'_> {
             return Err(problem);
         }
         let listing = seen.folder.as_ref().map(|folder| listing_of_folder(folder, &seen));
-        let ingredient =
-            Ingredient { digest, what, listing: listing.as_deref().map(object_of), options: BTreeMap::new() };
+        let (options, named) = Default::default();
+        let ingredient = Ingredient { digest, what, listing: listing.as_deref().map(object_of), options, named };
         let warnings =
             seen.folder.as_ref().and_then(|folder| dead_links(folder.dead_links(), span)).into_iter().collect();
         Ok(Found { ingredient, content, seen, listing, warnings })
@@ -186,6 +186,7 @@ fn scenes_found(dataset: &Dataset, scenes: job::Dataset) -> Found {
         .into_iter()
         .chain([("size".to_owned(), format!("{size:?}"))])
         .collect(),
+        named: BTreeMap::new(),
     };
     Found { ingredient, content: Content::Dataset(scenes), seen: Seen::default(), listing: None, warnings: Vec::new() }
 }

@@ -324,7 +324,8 @@ pub(super) fn settle(
     Ok((planner, decisions))
 }
 
-/// A late source can be read if all outputs of its producers are in place; otherwise its readers depend on them.
+/// A late source can be read if all outputs of its producers are in place; otherwise its readers depend on them, unless the session
+/// shows finished results and one with these outputs recorded it.
 fn look_at_late_source(
     session: &Session,
     planner: &mut Planner,
@@ -333,9 +334,12 @@ fn look_at_late_source(
     key: Key,
 ) {
     let in_place = |stage: &StageId| decisions.get(&planner.wiring.of_stage(*stage)) == Some(&Decision::UpToDate);
-    if planner.wiring.producers(node).iter().all(in_place)
-        && let Ok(digest) = planner.look(session, node)
-    {
+    let digest = if planner.wiring.producers(node).iter().all(in_place) {
+        planner.look(session, node).ok()
+    } else {
+        planner.recall(session, node, &orders::given(planner, node)).and_then(Result::ok)
+    };
+    if let Some(digest) = digest {
         planner.engine.found(node, key, [digest].into());
     }
 }

@@ -18,6 +18,7 @@ use crate::plan::{assemble, overlap};
 use crate::store::{Artifact, Kind};
 
 use super::behind::Behind;
+use super::recalled::Recalled;
 use super::wiring::{Node, Wiring};
 
 /// What is known of the nodes so far.
@@ -25,6 +26,8 @@ pub struct Keys {
     pipeline: Rc<Pipeline>,
     wiring: Rc<Wiring>,
     found: RefCell<HashMap<NodeId, Rc<Found>>>,
+    /// Of sources that are not here.
+    recalled: RefCell<HashMap<NodeId, Rc<Recalled>>>,
     artifacts: RefCell<HashMap<NodeId, Rc<[Artifact]>>>,
     /// Of outputs with links that lead out of them.
     behind: RefCell<HashMap<(NodeId, u32), Rc<Behind>>>,
@@ -34,13 +37,31 @@ pub struct Keys {
 impl Keys {
     /// For the nodes of `wiring`.
     pub fn new(pipeline: Rc<Pipeline>, wiring: Rc<Wiring>) -> Keys {
-        let (found, artifacts, behind, manifests) = Default::default();
-        Keys { pipeline, wiring, found, artifacts, behind, manifests }
+        let (found, recalled, artifacts, behind, manifests) = Default::default();
+        Keys { pipeline, wiring, found, recalled, artifacts, behind, manifests }
     }
 
     /// Records the digest of a source.
     pub fn note_found(&self, node: NodeId, found: Found) {
         self.found.borrow_mut().insert(node, Rc::new(found));
+    }
+
+    /// Records what is known of a source that isn't here.
+    pub fn note_recalled(&self, node: NodeId, recalled: Recalled) {
+        self.recalled.borrow_mut().insert(node, Rc::new(recalled));
+    }
+
+    /// What is known of a source that isn't here.
+    pub fn recalled(&self, node: NodeId) -> Option<Rc<Recalled>> {
+        self.recalled.borrow().get(&node).cloned()
+    }
+
+    /// The number of images of a source, if it is a data set and they are known without generating them.
+    pub fn images(&self, node: NodeId) -> Option<usize> {
+        match self.found(node) {
+            Some(found) => found.samples(),
+            None => self.recalled(node)?.images(),
+        }
     }
 
     /// The warnings about the sources so far, in the order of the nodes.
@@ -105,8 +126,9 @@ impl Keys {
     fn ingredient(&self, from: NodeId, output: u32, digest: ArtifactDigest) -> Ingredient {
         match self.wiring.node(from) {
             Node::Source { .. } => {
-                let found = self.found(from).expect("a source settles after it was found");
-                Ingredient { digest, ..found.ingredient.clone() }
+                let found = self.found(from).map(|found| found.ingredient.clone());
+                let ingredient = found.or_else(|| Some(self.recalled(from)?.ingredient.clone()));
+                Ingredient { digest, ..ingredient.expect("a source settles after it was found") }
             }
             Node::Stage(stage) => {
                 let stage = self.pipeline.stage(*stage);
@@ -117,6 +139,7 @@ impl Keys {
                     what: format!("{} of `{}`", stage.outputs[output as usize].name, stage.name),
                     listing,
                     options: self.behind(from, output).map(|behind| behind.options.clone()).unwrap_or_default(),
+                    named: BTreeMap::new(),
                 }
             }
         }

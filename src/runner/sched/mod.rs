@@ -24,6 +24,7 @@ mod last_words;
 mod lookout;
 mod message;
 mod orders;
+pub mod recalled;
 pub mod planner;
 pub mod results;
 mod priority;

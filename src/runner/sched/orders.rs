@@ -156,9 +156,17 @@ fn late(planner: &Planner, node: NodeId) -> Vec<ArtifactDigest> {
         Node::Source { producers, .. } => Some(producers),
         Node::Stage(_) => None,
     });
-    let given =
-        |output: &OutputId| planner.keys.artifacts(planner.wiring.of_stage(output.stage))?.get(output.output).copied();
-    producers.flatten().filter_map(given).map(|artifact| artifact.digest()).collect()
+    producers.flatten().filter_map(|output| artifact(planner, output)).map(|artifact| artifact.digest()).collect()
+}
+
+/// The outputs that stages have written into a late source.
+pub(super) fn given(planner: &Planner, source: NodeId) -> Vec<ArtifactDigest> {
+    let Node::Source { producers, .. } = planner.wiring.node(source) else { return Vec::new() };
+    producers.iter().filter_map(|output| artifact(planner, output)).map(|artifact| artifact.digest()).collect()
+}
+
+fn artifact(planner: &Planner, output: &OutputId) -> Option<Artifact> {
+    planner.keys.artifacts(planner.wiring.of_stage(output.stage))?.get(output.output).copied()
 }
 
 fn program(pipeline: &Pipeline, stage: &Stage, lent: &Lent) -> Program {

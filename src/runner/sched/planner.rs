@@ -2,6 +2,8 @@
 //!
 //! Runs nothing. A run and a dry run start with the same planner, so that `plan` and `run` agree.
 
+mod recall;
+
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -101,17 +103,35 @@ impl Planner {
             return Err(sources::once_each(found));
         }
         let wiring = Rc::clone(&self.wiring);
-        let mut digests = Vec::new();
+        let (mut digests, mut unknown) = (Vec::new(), Vec::new());
         for (node, what) in wiring.iter() {
             if matches!(what, Node::Source { producers, .. } if producers.is_empty()) {
                 match self.look(session, node) {
                     Ok(digest) => digests.push((node, digest)),
-                    Err(problems) => found.extend(problems),
+                    Err(problems) => match self.recall(session, node, &[]) {
+                        Some(Ok(digest)) => digests.push((node, digest)),
+                        Some(Err(why)) => unknown.extend(problems.into_iter().map(|problem| problem.note(why.clone()))),
+                        None => found.extend(problems),
+                    },
                 }
             }
         }
         found.extend(self.empty_parts(session));
+        if !session.recalls_any() {
+            // Nothing can be shown without them, and their problems say more than that they are away.
+            found.extend(unknown);
+        }
         if found.is_empty() { Ok(digests) } else { Err(sources::once_each(found)) }
+    }
+
+    /// The stages that read a source, with the positions of their inputs.
+    fn readers(&self, session: &Session, node: NodeId) -> Vec<(StageId, Span)> {
+        let readers = self.wiring.readers(node).filter_map(|(reader, slot)| match self.wiring.node(reader) {
+            // The slots of a stage are its inputs, in order.
+            Node::Stage(stage) => Some((*stage, session.pipeline.stage(*stage).inputs[slot].span)),
+            Node::Source { .. } => None,
+        });
+        readers.collect()
     }
 
     /// The rankings that would leave the easy or the hard part empty.
@@ -123,7 +143,7 @@ impl Planner {
         let images = |wanted| {
             self.wiring.iter().find_map(|(node, what)| match what {
                 Node::Source { source: Origin::Dataset { dataset, .. }, .. } if *dataset == wanted => {
-                    self.keys.found(node)?.samples()
+                    self.keys.images(node)
                 }
                 _ => None,
             })
@@ -136,13 +156,8 @@ impl Planner {
         let Node::Source { source, producers } = self.wiring.node(node) else {
             unreachable!("only sources are looked at")
         };
-        let readers = self.wiring.readers(node).filter_map(|(reader, slot)| match self.wiring.node(reader) {
-            // The slots of a stage are its inputs, in order.
-            Node::Stage(stage) => Some((*stage, session.pipeline.stage(*stage).inputs[slot].span)),
-            Node::Source { .. } => None,
-        });
         let surveyor = Surveyor { pipeline: &session.pipeline, inputs: &self.inputs };
-        let readers: Vec<(StageId, Span)> = readers.collect();
+        let readers = self.readers(session, node);
         let mut found = surveyor.look(source, &readers)?;
         found.warnings.extend(cache_within(session, source, &readers));
         if let Some(problem) = self.aliases.borrow_mut().behind_links(&found.seen, producers, &readers) {

@@ -20,12 +20,14 @@ use crate::graph::StageGraph;
 use crate::inputs::{Inputs, Meter};
 use crate::mark::Stands;
 use crate::pipeline::{Pipeline, Stage};
+use crate::plan::away::Away;
 use crate::signing::Keyring;
 use crate::store::index::{Index, StageRecord, record_name};
 use crate::store::upstream::Shared;
 use crate::store::{Attempt, Error, Holder, Store, Visit};
 
 use super::put_aside_event;
+use super::recalled::{NotHere, Read, Recalled, Records};
 
 /// After this long the reason for waiting is printed.
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
@@ -75,6 +77,15 @@ pub struct Session {
     unsaved: Unsaved,
     index_path: PathBuf,
     history: OnceCell<Rc<RefCell<History>>>,
+    /// Of a session that shows finished results, for sources that are not here.
+    recalls: Option<Recalls>,
+}
+
+/// What stands for sources that are not here.
+#[derive(Default)]
+struct Recalls {
+    read: Read,
+    not_here: RefCell<NotHere>,
 }
 
 /// Where results come from and go to.
@@ -121,8 +132,38 @@ impl Session {
             unsaved: Unsaved::default(),
             index_path,
             history: OnceCell::new(),
+            recalls: None,
             visit: visit.map(Arc::new),
         })
+    }
+
+    /// From now on, sources that are not here count as the cache last recorded them: only for showing finished results, and
+    /// [`Session::not_here`] is to be shown with them.
+    pub fn recall(&mut self) {
+        self.recalls = Some(Recalls::default());
+    }
+
+    /// The cache's records of sources that are not here, if these count.
+    pub(super) fn records(&self) -> Option<Records<'_>> {
+        let read = &self.recalls.as_ref()?.read;
+        Some(Records { pipeline: &self.pipeline, store: &self.store, own: &self.index, read })
+    }
+
+    /// Notes that a source isn't here, and what stands for it.
+    pub(super) fn note_away(&self, away: Away, found: &Result<Recalled, String>) {
+        if let Some(recalls) = &self.recalls {
+            recalls.not_here.borrow_mut().note(away, found.clone());
+        }
+    }
+
+    /// Whether the last recorded state of a source stands for it.
+    pub fn recalls_any(&self) -> bool {
+        self.recalls.as_ref().is_some_and(|recalls| recalls.not_here.borrow().is_any_known())
+    }
+
+    /// What is to be said of the sources that are not here, in lines.
+    pub fn not_here(&self) -> Vec<String> {
+        self.recalls.as_ref().map(|recalls| recalls.not_here.borrow().lines()).unwrap_or_default()
     }
 
     /// Where the jobs of a stage run.

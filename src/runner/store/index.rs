@@ -115,6 +115,11 @@ impl StageRecord {
     pub fn is_in_place(&self, root: &Path, verified: &Verified) -> bool {
         self.outputs.iter().all(|output| output.is_in_place(root, verified))
     }
+
+    /// Whether its outputs have been placed in the workspace: a command that only shows results also takes those of the cache.
+    pub fn has_been_placed(&self) -> bool {
+        self.outputs.iter().all(|output| !output.entries.is_empty())
+    }
 }
 
 impl PlacedOutput {

@@ -143,6 +143,15 @@ impl Store {
         folders.map(|folder| self.workspace(&folder)).collect()
     }
 
+    /// The indexes of all workspaces that have used the store, also of other machines. Unreadable ones count as empty.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder can't be listed.
+    pub fn indexes(&self) -> Result<Vec<Index>, Error> {
+        let folder = self.root.join("workspaces");
+        Ok(names(&folder)?.into_iter().map(|name| Index::load(&folder.join(name).join("index"))).collect())
+    }
+
     fn workspace(&self, folder: &Path) -> Result<Workspace, Error> {
         let place = folder.join("place");
         let noted = strange::read(&place).ok().and_then(Record::bytes);

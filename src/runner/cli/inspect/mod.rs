@@ -14,7 +14,8 @@ use crate::kind::losses::LEARNING_RATE;
 use crate::measures::{ago, brief, count, duration, size};
 use crate::pipeline::{Stage, StageId};
 use crate::results::metrics::{Best, best_of};
-use crate::sched::session::{Access, Session};
+use crate::sched::done;
+use crate::sched::session::Session;
 use crate::shown;
 use crate::store::index::StageRecord;
 use crate::store::{Kind, Trace};
@@ -44,7 +45,7 @@ pub(super) struct Inspect {
 
 impl Inspect {
     pub(super) fn answer(self) -> Answer {
-        let mut session = self.source.open(Access::Look)?;
+        let mut session = self.source.open_results()?;
         let Some(name) = &self.stage else {
             if self.format == Format::Text {
                 return Err(Refusal::Usage(format!(
@@ -52,12 +53,21 @@ impl Inspect {
                     self.source.in_shell()
                 )));
             }
-            show_json(&format!("{}\n", whole::as_json(&mut session)?))?;
+            let told = whole::as_json(&mut session);
+            open::tell_not_here(&session);
+            show_json(&format!("{}\n", told?))?;
             return Ok(DONE);
         };
         let id = open::stage(&session, name)?;
+        let recorded = session.record_name(session.pipeline.stage(id));
+        if !session.index.stages.contains_key(&recorded) {
+            // Its result may be in the cache, as of another machine. Wrong sources are the business of a run.
+            let looked_at = if self.image.is_some() { Vec::new() } else { vec![id] };
+            let _ = done::adopt(&mut session, &looked_at);
+            open::tell_not_here(&session);
+        }
         let stage = session.pipeline.stage(id);
-        let Some(record) = session.index.stages.get(&session.record_name(stage)) else {
+        let Some(record) = session.index.stages.get(&recorded) else {
             return Err(Refusal::Usage(format!("`{name}` has not run in this workspace, so it has no outputs")));
         };
         if let Some(name) = &self.image {
@@ -102,8 +112,9 @@ const SAID: usize = 2000;
 
 fn as_text(session: &Session, id: StageId, record: &StageRecord, trace: Option<&Trace>) -> String {
     let stage = session.pipeline.stage(id);
+    let when = if record.has_been_placed() { "restored" } else { "not restored here, made" };
     let mut text = format!(
-        "{}  {}, computed in {}, restored {}, key {}\n",
+        "{}  {}, computed in {}, {when} {}, key {}\n",
         stage.name,
         stage.kind.name,
         duration(record.seconds),

@@ -28,6 +28,8 @@ pub(super) struct Head {
     pub(super) sentences: Vec<String>,
     /// The reasons: each stage that failed or was stopped, and what to do.
     troubles: Vec<(String, String)>,
+    /// The sources that could not be compared.
+    not_here: Vec<String>,
 }
 
 /// How many settings get a sentence; a large sweep has its own section.
@@ -88,6 +90,7 @@ pub(super) fn gather(
         cost,
         sentences: settings.iter().filter_map(Setting::sentence).take(SENTENCES).collect(),
         troubles: with(State::Failed).chain(with(State::Stopped)).map(trouble).collect(),
+        not_here: workspace.not_here.to_vec(),
     }
 }
 
@@ -104,6 +107,7 @@ pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> Markup {
             h1 { (head.name) }
             p class={ "standing " (standing) } { (head.state) }
             p { @for part in &head.cost { (part) " · " } "written " (date(head.written)) }
+            @for line in &head.not_here { p.trouble { (line) } }
             @for sentence in &head.sentences { p.sentence { (sentence) } }
             @for (stage, why) in &head.troubles { p.trouble { b { (stage) } ": " (why) } }
             nav aria-label="sections" { @for (id, name) in sections { a href={ "#" (id) } { (name) } " " } }

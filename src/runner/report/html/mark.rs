@@ -44,6 +44,10 @@ impl Mark {
                 encoder.field("outcome", outcome.as_bytes()).field("reason", settled.reason.as_bytes());
             }
         }
+        // Once its sources are here again, such a page is out of date.
+        for line in workspace.not_here {
+            encoder.field("not here", line.as_bytes());
+        }
         let but_stale = encoder.finish();
         encoder.list("out of date", workspace.stale.len());
         for stale in workspace.stale {

@@ -123,6 +123,7 @@ impl Scene {
             index: &self.index,
             history: &self.history,
             stale: &[],
+            not_here: &[],
         };
         gather(&workspace, 1_795_511_640.0).render()
     }

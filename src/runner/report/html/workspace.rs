@@ -68,6 +68,8 @@ pub struct Workspace<'a> {
     pub history: &'a History,
     /// The out-of-date stages: at the end of a run, or at the start of a current one.
     pub stale: &'a [StageId],
+    /// What is to be said of sources that are not here and could not be compared.
+    pub not_here: &'a [String],
 }
 
 impl Workspace<'_> {

@@ -113,7 +113,8 @@ impl LivePage {
         let Some(going) = &history.going else { return Ok(()) };
         let stale = unsettled(&self.pipeline, &self.graph, &self.needed, going);
         let (pipeline, graph, store) = (&*self.pipeline, &*self.graph, &*self.store);
-        let written = write(&Workspace { pipeline, graph, store, index, history: &history, stale: &stale });
+        let written =
+            write(&Workspace { pipeline, graph, store, index, history: &history, stale: &stale, not_here: &[] });
         self.has_news = false;
         self.due = Some(Instant::now() + REST.max(began.elapsed() * REST_PER_COST));
         written.map(drop)

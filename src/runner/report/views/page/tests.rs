@@ -129,7 +129,7 @@ fn a_page_that_would_come_out_the_same_is_current_and_one_of_a_run_that_goes_on_
         let (pipeline, graph, store) = (&*scene.pipeline, &*scene.graph, &*scene.store);
         let [first, ..] = graph.order() else { panic!("there are stages") };
         let stale = [*first];
-        let workspace = Workspace { pipeline, graph, store, index: &index, history, stale: &[] };
+        let workspace = Workspace { pipeline, graph, store, index: &index, history, stale: &[], not_here: &[] };
         write(&Workspace { stale: &stale, ..workspace }).unwrap();
         assert!(!super::is_current(&workspace, true), "a stage is out of date there, and here none is");
         assert_eq!(super::is_current(&workspace, false), is_current);

@@ -1,0 +1,125 @@
+//! Sources that are not here: an unmounted disk, a cache copied to another machine. What the pipeline file says of one, and whether
+//! what a result recorded of it contradicts that.
+//!
+//! Knows no cache. The files can't be compared; compared are all other parts of the digest (size, meaning of the labels), how the
+//! file names the source's place and part, as another place holds other files, and what is here of it: its images, if only the
+//! labels are away.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::files::away::{self, LIST};
+use super::files::{JPEG, ORDER, Survey};
+use super::found::Surveyor;
+use super::manifest::Ingredient;
+use super::sources::Origin;
+use crate::pipeline::{Format, Problem, Span, StageId};
+
+/// What isn't here of a source, for people.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Away {
+    /// The images of this data set.
+    Images(String),
+    /// The labels of this data set; its images are here.
+    Labels(String),
+    /// The file or folder at this path.
+    Path(String),
+}
+
+/// A source that isn't here, as the pipeline file describes it.
+#[derive(Debug)]
+pub struct Absent {
+    /// What is away.
+    pub away: Away,
+    /// The listing of its images, if they are here.
+    pub images: Option<Vec<u8>>,
+    /// Its name in manifests.
+    what: String,
+    options: BTreeMap<String, String>,
+    named: BTreeMap<String, String>,
+}
+
+impl Surveyor<'_> {
+    /// The source, if it isn't here. `is_late`: stages write into it, and have not put their outputs in place here.
+    ///
+    /// # Errors
+    /// What is here of it is wrong.
+    pub fn absent(
+        &self,
+        origin: &Origin,
+        is_late: bool,
+        readers: &[(StageId, Span)],
+    ) -> Result<Option<Absent>, Vec<Problem>> {
+        let (dataset, labels) = match origin {
+            Origin::Path(path) => {
+                let what = path.display().to_string();
+                let is_away = is_late || matches!(self.pipeline.root.join(path).try_exists(), Ok(false));
+                let absent = || Absent {
+                    away: Away::Path(what.clone()),
+                    images: None,
+                    what: what.clone(),
+                    options: BTreeMap::new(),
+                    named: BTreeMap::new(),
+                };
+                return Ok(is_away.then(absent));
+            }
+            Origin::Dataset { dataset, labels } => (*dataset, *labels),
+        };
+        let described = self.pipeline.dataset(dataset);
+        if matches!(described.format, Format::Scenes { .. }) {
+            return Ok(None);
+        }
+        let survey = Survey::new(self, described, labels, readers)?;
+        let (away, images) = match survey.away() {
+            Some(away::Away::Images) => (Away::Images(described.name.clone()), None),
+            Some(away::Away::Labels) => {
+                let images = self.look(&Origin::Dataset { dataset, labels: false }, readers)?;
+                (Away::Labels(described.name.clone()), images.listing)
+            }
+            None if is_late => (Away::Images(described.name.clone()), None),
+            None => return Ok(None),
+        };
+        let what = format!("data set {}", described.name);
+        Ok(Some(Absent { away, images, what, options: survey.options_known(), named: survey.named() }))
+    }
+}
+
+impl Absent {
+    /// Whether this input of a result was the source, by its name.
+    pub fn is(&self, recorded: &Ingredient) -> bool {
+        recorded.what == self.what
+    }
+
+    /// Whether a record says how the source was named, where that can differ: those of older programs don't.
+    pub fn is_named_in(&self, recorded: &Ingredient) -> bool {
+        self.named.is_empty() || !recorded.named.is_empty()
+    }
+
+    /// In what the source as recorded isn't the one that the file now describes.
+    pub fn contradiction(&self, recorded: &Ingredient) -> Option<String> {
+        if !self.named.is_empty() && recorded.options.is_empty() {
+            return Some("the record is of an earlier version, without the data set's options".to_owned());
+        }
+        // Known only with the files: the record's own, but that this program must decode JPEGs as it did.
+        let mut options = self.options.clone();
+        let of_files = recorded.options.iter().filter(|(name, _)| matches!(name.as_str(), ORDER | JPEG));
+        options.extend(of_files.map(|(name, value)| (name.clone(), value.clone())));
+        if let Some(revision) = options.get_mut(JPEG) {
+            *revision = intrada_picture::JPEG_REVISION.to_string();
+        }
+        let mut named = self.named.clone();
+        if let Some(content) = recorded.named.get(LIST).filter(|_| !named.contains_key(LIST)) {
+            // The list is away too.
+            named.insert(LIST.to_owned(), content.clone());
+        }
+        let of_name = || first_difference(&recorded.named, &named).filter(|_| !recorded.named.is_empty());
+        first_difference(&recorded.options, &options).or_else(of_name)
+    }
+}
+
+/// The first difference between what was recorded and what holds now.
+fn first_difference(was: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Option<String> {
+    let names: BTreeSet<&String> = was.keys().chain(now.keys()).collect();
+    let name = names.into_iter().find(|name| was.get(*name) != now.get(*name))?;
+    let text = |value: Option<&String>| value.map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
+    Some(format!("the last results had another {name}: {}, now {}", text(was.get(name)), text(now.get(name))))
+}
