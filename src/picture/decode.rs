@@ -1,4 +1,4 @@
-//! Decodes complete photographs to 8-bit RGB pixels.
+//! Decodes complete photographs to 8-bit RGB pixels: PNG and JPEG here, the other formats in their own files.
 //!
 //! JPEG decoding uses libjpeg's arithmetic (as in libjpeg-turbo and mozjpeg), like Pillow and thus the released code: the
 //! bytes are equal. Other decoders differ by a grey level here and there. libjpeg's warnings, which it issues where it
@@ -12,7 +12,7 @@ use mozjpeg::{ColorSpace, Decompress};
 use png::{ColorType, Reader, Transformations};
 
 use super::chunks::Walked;
-use super::{Facts, Fault, Format, Orientation, chunks, markers};
+use super::{Facts, Fault, Format, Orientation, bmp, chunks, markers, tiff, webp};
 
 /// A decoded photograph.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +37,15 @@ impl Pixels {
     }
 }
 
-/// Decodes the pixels of a PNG or JPEG file. Grey is repeated, a palette expanded, 16 bits are cut to the upper 8,
-/// transparency is dropped, CMYK is converted to RGB as in Pillow. Colour profiles are ignored.
+/// What a file is, and its pixels: of formats for which only decoding finds all facts.
+pub(crate) struct Decoded {
+    pub(crate) facts: Facts,
+    /// As in [`Pixels`].
+    pub(crate) rgb: Vec<u8>,
+}
+
+/// Decodes the pixels of a file. Grey is repeated, a palette expanded, 16 bits are cut to the upper 8, transparency is
+/// dropped, CMYK in a JPEG is converted to RGB as in Pillow. Colour profiles are ignored.
 ///
 /// # Errors
 /// The file is incomplete or of an unsupported format.
@@ -46,6 +53,16 @@ pub fn photograph(bytes: &[u8]) -> Result<Pixels, Fault> {
     match Format::of(bytes)? {
         Format::Png => of_png(bytes),
         Format::Jpeg => of_jpeg(bytes),
+        Format::WebP => webp::read(bytes).map(Pixels::from),
+        Format::Tiff => tiff::read(bytes).map(Pixels::from),
+        Format::Bmp => bmp::read(bytes).map(Pixels::from),
+    }
+}
+
+impl From<Decoded> for Pixels {
+    fn from(Decoded { facts, rgb }: Decoded) -> Pixels {
+        debug_assert_eq!(rgb.len() as u64, facts.size.iter().map(|side| u64::from(*side)).product::<u64>() * 3);
+        Pixels { size: facts.size.map(|side| side as usize), rgb, orientation: facts.orientation }
     }
 }
 

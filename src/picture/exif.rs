@@ -3,9 +3,9 @@
 //! Exif data is a TIFF file without an image (CIPA DC-008). Invalid data is ignored, as cameras and editors often write it.
 
 use super::Orientation;
+use super::directory::Tiff;
 
-const ORIENTATION: u16 = 0x0112;
-const SHORT: u16 = 3;
+pub(crate) const ORIENTATION: u16 = 0x0112;
 
 /// The orientation from a block of Exif data that begins with the byte order.
 pub(crate) fn orientation(tiff: &[u8]) -> Orientation {
@@ -13,21 +13,8 @@ pub(crate) fn orientation(tiff: &[u8]) -> Orientation {
 }
 
 fn value(tiff: &[u8]) -> Option<u16> {
-    let is_big = match tiff.get(..4)? {
-        b"MM\0*" => true,
-        b"II*\0" => false,
-        _ => return None,
-    };
-    let bytes = |at: usize, count: usize| tiff.get(at..at.checked_add(count)?);
-    let short = |at: usize| {
-        let bytes: [u8; 2] = bytes(at, 2)?.try_into().ok()?;
-        Some(if is_big { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
-    };
-    let first: [u8; 4] = bytes(4, 4)?.try_into().ok()?;
-    let first = if is_big { u32::from_be_bytes(first) } else { u32::from_le_bytes(first) } as usize;
-    let entries = usize::from(short(first)?);
-    let entry = (0..entries).map(|i| first + 2 + 12 * i).find(|at| short(*at) == Some(ORIENTATION))?;
-    (short(entry + 2)? == SHORT).then(|| short(entry + 8)).flatten()
+    let tiff = Tiff::open(tiff).filter(|tiff| !tiff.is_large)?;
+    tiff.first().ok()?.short(ORIENTATION)
 }
 
 #[cfg(test)]

@@ -1,7 +1,23 @@
 //! Small files for the tests of this crate.
 
+use std::path::Path;
+
 use mozjpeg::{ColorSpace, Compress};
 use png::{BitDepth, ColorType};
+
+use crate::{look, photograph};
+
+/// A file that golden/make.py wrote.
+pub(crate) fn golden(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)).unwrap()
+}
+
+/// What both ways to read a file say of one that is refused.
+pub(crate) fn refusal(file: &[u8]) -> String {
+    let told = look(file).unwrap_err();
+    assert_eq!(photograph(file).unwrap_err(), told);
+    told.to_string()
+}
 
 /// A block of Exif data with this orientation, and a tag before it.
 pub(crate) fn exif(orientation: u16, is_big: bool) -> Vec<u8> {

@@ -1,10 +1,12 @@
 //! The laws of this crate: a truncated or altered file is an error in every format, and `look` agrees with `photograph`.
 
+use std::path::Path;
+
 use png::{BitDepth, ColorType};
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
-use crate::samples::{colourful_png, jpeg, png, turned_jpeg, turned_png};
+use crate::samples::{colourful_png, golden, jpeg, png, turned_jpeg, turned_png};
 
 fn files() -> Vec<(&'static str, Vec<u8>)> {
     vec![
@@ -16,7 +18,28 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
         ("progressive", jpeg(40, 24, true)),
         ("JPEG with Exif data", turned_jpeg(8)),
     ]
+    .into_iter()
+    .chain(OF_PILLOW.map(|name| (name, golden(name))))
+    .collect()
 }
+
+/// Files of golden/ in which every byte is needed.
+const OF_PILLOW: [&str; 14] = [
+    "small.raw.tif",
+    "small.predicted.tif",
+    "small.deflate.tif",
+    "small.packbits.tif",
+    "small.tiles.tif",
+    "small.planes.tif",
+    "small.large.tif",
+    "small.deep.tif",
+    "indexed.tif",
+    "small.lossless.webp",
+    "lossy.webp",
+    "lossy-clear.webp",
+    "small.plain.bmp",
+    "indexed.plain.bmp",
+];
 
 #[test]
 fn a_file_that_is_cut_anywhere_is_an_error_in_every_format() {
@@ -53,11 +76,13 @@ fn the_head_tells_the_size_that_the_pixels_have() {
 #[test]
 fn the_ends_of_a_file_tell_its_size_or_that_they_don_t_suffice() {
     for (name, whole) in files() {
-        let of = |file: &[u8]| Ends { head: file, tail: &file[file.len() - 12..] }.size();
-        assert_eq!(of(&whole), Ok(Some(look(&whole).unwrap().size)), "{name}");
+        let of = |file: &[u8]| Ends { head: file, tail: &file[file.len() - 12..], length: file.len() as u64 }.size();
+        // In a TIFF the pixels may be anywhere.
+        let told = Some(look(&whole).unwrap().size).filter(|_| !name.ends_with("tif"));
+        assert_eq!(of(&whole), Ok(told), "{name}");
         assert_eq!(of(&whole[..whole.len() - 1]), Ok(None), "{name}");
     }
-    assert!(Ends { head: b"<html>", tail: b"</html>" }.size().is_err());
+    assert!(Ends { head: b"<html>", tail: b"</html>", length: 13 }.size().is_err());
 }
 
 #[test]
@@ -116,6 +141,33 @@ fn what_the_network_does_not_see_is_told() {
 }
 
 #[test]
+fn the_orientation_of_a_webp_and_of_a_tiff_is_told_and_applied_only_when_asked_for() {
+    for name in ["turned.tif", "turned.webp"] {
+        let facts = look(&golden(&format!("others/{name}"))).unwrap();
+        assert_eq!(facts.orientation, Orientation::from_exif(6), "{name}");
+        let stored = photograph(&golden(&format!("others/{name}"))).unwrap();
+        assert_eq!((stored.size, &stored.rgb), ([23, 17], &photograph(&golden("small.png")).unwrap().rgb), "{name}");
+        assert_eq!(stored.upright().size, [17, 23], "{name}");
+    }
+}
+
+#[test]
+fn what_the_network_does_not_see_of_a_webp_tiff_or_bmp_is_told() {
+    for name in ["small.clear.tif", "multiplied.tif", "small.clear.webp", "lossy-clear.webp"] {
+        assert!(look(&golden(name)).unwrap().see_through, "{name}");
+    }
+    for name in ["small.raw.tif", "small.lossless.webp", "small.plain.bmp"] {
+        assert!(!look(&golden(name)).unwrap().see_through, "{name}");
+    }
+    let samples = photograph(&golden("small.png")).unwrap().rgb;
+    let brightest = u16::from(*samples.iter().max().unwrap()) * 256 + 77;
+    for name in ["small.deep.tif", "small.deep-deflate.tif"] {
+        assert_eq!(look(&golden(name)).unwrap().brightest, Some(brightest), "{name}");
+    }
+    assert_eq!(look(&golden("small.raw.tif")).unwrap().brightest, None);
+}
+
+#[test]
 fn kinds_that_no_decoder_here_reads_are_told_by_the_head() {
     let whole = jpeg(40, 24, false);
     let frame = whole.windows(2).position(|word| word == [0xff, 0xc0]).unwrap();
@@ -128,7 +180,10 @@ fn kinds_that_no_decoder_here_reads_are_told_by_the_head() {
     assert_eq!(with(1, 0xc3), "it is a lossless JPEG, which is not read");
     assert_eq!(with(4, 12), "it is a JPEG with 12 bits a sample, which is not read");
     assert_eq!(with(9, 2), "it is a JPEG with 2 channels, which is not read");
-    assert_eq!(look(b"GIF89a...").unwrap_err().to_string(), "it is a GIF image, not a PNG or JPEG file");
+    assert_eq!(
+        look(b"GIF89a...").unwrap_err().to_string(),
+        "it is a GIF image, not a PNG, JPEG, WebP, TIFF or BMP file"
+    );
 }
 
 #[test]
@@ -144,20 +199,21 @@ fn more_pixels_than_memory_are_refused_by_the_head() {
 
 /// golden/make.py writes the files and their pixels.
 #[test]
-fn a_jpeg_has_the_bytes_that_pillow_gives() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
-    let mut compared = 0;
+fn a_photograph_of_any_format_has_the_bytes_that_pillow_gives() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let mut compared = std::collections::BTreeMap::<String, usize>::new();
     for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|ending| ending == "jpg") {
-            let [of_jpeg, of_pillow] =
-                ["jpg", "png"].map(|ending| photograph(&std::fs::read(path.with_extension(ending)).unwrap()).unwrap());
-            assert_eq!(of_jpeg.size, of_pillow.size, "{}", path.display());
-            assert!(of_jpeg.rgb == of_pillow.rgb, "{}", path.display());
-            compared += 1;
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let (stem, ending) = (name.split('.').next().unwrap(), name.rsplit('.').next().unwrap());
+        if ["jpg", "webp", "tif", "bmp"].contains(&ending) {
+            let [of_file, of_pillow] =
+                [&name, &format!("{stem}.png")].map(|name| photograph(&golden(name)).expect(name));
+            assert_eq!(of_file.size, of_pillow.size, "{name}");
+            assert!(of_file.rgb == of_pillow.rgb, "{name}");
+            *compared.entry(ending.to_owned()).or_default() += 1;
         }
     }
-    assert!(compared >= 6, "{compared} files");
+    assert!(["jpg", "webp", "tif", "bmp"].iter().all(|ending| compared[*ending] >= 5), "{compared:?}");
 }
 
 /// A PNG of these chunks, all with correct checksums, and the end chunk.
@@ -222,7 +278,7 @@ proptest! {
 
     #[test]
     fn what_one_way_to_look_refuses_the_other_refuses_too(
-        which in 0usize..7,
+        which in 0usize..7 + OF_PILLOW.len(),
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
         cut in any::<prop::sample::Index>(),
