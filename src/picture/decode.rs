@@ -23,6 +23,17 @@ pub struct Pixels {
     pub rgb: Vec<u8>,
     /// From the file; not applied.
     pub orientation: Orientation,
+    /// What the file holds and `rgb` does not.
+    pub dropped: Dropped,
+}
+
+/// What decoding has dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// The lower 8 bits of samples of 16.
+    pub lower_bits: bool,
+    /// The transparency of pixels that aren't opaque.
+    pub transparency: bool,
 }
 
 impl Pixels {
@@ -33,7 +44,7 @@ impl Pixels {
             return self;
         }
         let (size, rgb) = self.orientation.apply::<3>(self.size, &self.rgb);
-        Pixels { size, rgb, orientation: Orientation::default() }
+        Pixels { size, rgb, orientation: Orientation::default(), ..self }
     }
 }
 
@@ -62,7 +73,8 @@ pub fn photograph(bytes: &[u8]) -> Result<Pixels, Fault> {
 impl From<Decoded> for Pixels {
     fn from(Decoded { facts, rgb }: Decoded) -> Pixels {
         debug_assert_eq!(rgb.len() as u64, facts.size.iter().map(|side| u64::from(*side)).product::<u64>() * 3);
-        Pixels { size: facts.size.map(|side| side as usize), rgb, orientation: facts.orientation }
+        let dropped = Dropped { lower_bits: facts.brightest.is_some(), transparency: facts.see_through };
+        Pixels { size: facts.size.map(|side| side as usize), rgb, orientation: facts.orientation, dropped }
     }
 }
 
@@ -97,8 +109,14 @@ pub(crate) fn with_scans(bytes: &[u8], facts: Facts) -> Result<Facts, Fault> {
 }
 
 fn of_png(bytes: &[u8]) -> Result<Pixels, Fault> {
-    let orientation = chunks::walk(bytes)?.facts.orientation;
+    let Walked { facts: Facts { orientation, .. }, is_deep, .. } = chunks::walk(bytes)?;
     let (size, color, samples) = decode(bytes)?;
+    let transparency = match color {
+        ColorType::Rgba => samples.as_chunks::<4>().0.iter().any(|pixel| pixel[3] != u8::MAX),
+        ColorType::GrayscaleAlpha => samples.as_chunks::<2>().0.iter().any(|pixel| pixel[1] != u8::MAX),
+        _ => false,
+    };
+    let dropped = Dropped { lower_bits: is_deep, transparency };
     let rgb = match color {
         ColorType::Rgb => samples,
         ColorType::Rgba => samples.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
@@ -106,7 +124,7 @@ fn of_png(bytes: &[u8]) -> Result<Pixels, Fault> {
         ColorType::GrayscaleAlpha => samples.as_chunks::<2>().0.iter().flat_map(|&[grey, _]| [grey; 3]).collect(),
         ColorType::Indexed => unreachable!("expanding a palette gives colours"),
     };
-    Ok(Pixels { size, rgb, orientation })
+    Ok(Pixels { size, rgb, orientation, dropped })
 }
 
 fn decode(bytes: &[u8]) -> Result<([usize; 2], ColorType, Vec<u8>), Fault> {
@@ -147,7 +165,7 @@ fn of_jpeg(bytes: &[u8]) -> Result<Pixels, Fault> {
     let rgb = unpacked(bytes, 8)?;
     let size = size.map(|side| side as usize);
     debug_assert_eq!(rgb.len(), 3 * size[0] * size[1]);
-    Ok(Pixels { size, rgb, orientation })
+    Ok(Pixels { size, rgb, orientation, dropped: Dropped::default() })
 }
 
 /// The pixels of a JPEG at this many eighths of its size.

@@ -23,7 +23,7 @@ mod webp;
 use intrada_beginning::Beginning;
 use serde::{Deserialize, Serialize};
 
-pub use decode::{Pixels, photograph};
+pub use decode::{Dropped, Pixels, photograph};
 pub use fit::fitted;
 pub use orientation::Orientation;
 

@@ -303,6 +303,24 @@ proptest! {
 }
 
 #[test]
+fn decoding_says_what_a_look_says_is_dropped() {
+    let pixel = |color, depth, pixel: &[u8]| png([1, 1], color, depth, pixel);
+    let files = [
+        (pixel(ColorType::Rgba, BitDepth::Eight, &[1, 2, 3, 254]), [false, true]),
+        (pixel(ColorType::Rgba, BitDepth::Eight, &[1, 2, 3, 255]), [false, false]),
+        (pixel(ColorType::GrayscaleAlpha, BitDepth::Sixteen, &[1, 2, 3, 4]), [true, true]),
+        (golden("small.deep.tif"), [true, false]),
+        (golden("small.clear.webp"), [false, true]),
+    ];
+    for (bytes, expected) in files {
+        let (Dropped { lower_bits, transparency }, facts) =
+            (photograph(&bytes).unwrap().dropped, look(&bytes).unwrap());
+        assert_eq!([lower_bits, transparency], expected);
+        assert_eq!([facts.brightest.is_some(), facts.see_through], expected);
+    }
+}
+
+#[test]
 fn exif_data_after_other_blocks_of_the_same_marker_are_found() {
     let whole = turned_jpeg(3);
     let other = [&[0xff, 0xe1, 0, 12][..], b"http://xm\0"].concat();

@@ -218,3 +218,23 @@ fn large_images_are_seen_through_windows_and_that_is_said() {
     assert!(table.contains("2400x1800 in windows of 1024x1024") && table.contains(",64x32,"), "{table}");
     assert_eq!(decoded(&space.bytes("out/classes/large.png")).0, [2400, 1800]);
 }
+
+#[test]
+fn photographs_of_other_formats_are_read_and_what_is_dropped_of_them_is_said() {
+    let space = trained(0);
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/picture/golden");
+    for name in ["small.clear.webp", "small.deep.tif", "small.plain.bmp", "others/turned.webp"] {
+        let file = std::path::Path::new(name).file_name().unwrap().to_str().unwrap();
+        space.write(&format!("photos/{file}"), std::fs::read(golden.join(name)).unwrap());
+    }
+    let predicted = space.intrada("predict p.toml inter photos --out out");
+    assert_eq!(predicted.code, Some(0), "{}", predicted.stderr);
+    for text in ["1 image: transparent pixels have", "1 image: of 16-bit samples the upper 8 bits are taken"] {
+        assert!(predicted.stderr.contains(text), "{text}: {}", predicted.stderr);
+    }
+    let table = space.read("out/predictions.csv");
+    let turned = intrada_picture::photograph(&space.bytes("photos/turned.webp")).unwrap();
+    assert!(turned.orientation.is_turned(), "the test needs one");
+    let [width, height] = turned.upright().size;
+    assert!(table.contains(&format!("turned,{width},{height},")), "turned upright: {table}");
+}

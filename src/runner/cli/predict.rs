@@ -184,7 +184,7 @@ impl Predict {
             talk!("failed: {image}: {reason}");
         }
         for (what, images) in &ended.dropped {
-            talk!("note: of {}: {what}", plural(*images, "image"));
+            talk!("note: {}: {what}", plural(*images, "image"));
         }
         if ended.in_windows > 0 {
             let settings = folder.settings();

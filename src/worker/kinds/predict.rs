@@ -9,20 +9,18 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use intrada_ml::data::DataError;
 use intrada_ml::data::colour::overlay;
-use intrada_ml::data::decode::{Orientation, photograph_bytes};
 use intrada_ml::data::encode::{grey_png, palette_png, rgb_png};
 use intrada_ml::data::pass::Frame;
 use intrada_ml::data::prefetch::Prefetch;
-use intrada_ml::data::raster::Index;
+use intrada_ml::data::raster::{Index, Rgb};
 use intrada_ml::data::resize::Scaling;
 use intrada_ml::entropy_inference::{Inference, infer};
 use intrada_ml::network::Normalization;
 use intrada_ml::sight::View;
+use intrada_picture::Dropped;
 use intrada_runner::digest::{Digest, FileDigest};
 use intrada_runner::exec::job::predict::{ANSWERS, Answer, Image, Outcome, Output, Predicted, Prediction};
-use intrada_runner::exec::with_causes;
 use intrada_runner::plain;
 use serde::Deserialize;
 use tch::Kind;
@@ -81,6 +79,7 @@ struct Read {
     frame: Frame,
     stamp: (u64, i64),
     digest: FileDigest,
+    dropped: Vec<String>,
 }
 
 /// Reads the images ahead, in order; in place of one that can't be read, why.
@@ -100,14 +99,34 @@ fn read(
     scaling: Scaling,
 ) -> Result<Read, String> {
     let (bytes, stamp) = content(&image.path).map_err(|error| format!("it can't be read: {error}"))?;
-    let photograph = photograph_bytes(&image.path, &bytes, Orientation::Apply).map_err(|error| match error {
-        // Whoever shows it names the file.
-        DataError::Decode { reason, .. } => reason,
-        error => with_causes(&error),
-    })?;
+    let pixels = intrada_picture::photograph(&bytes).map_err(|fault| fault.to_string())?.upright();
+    let dropped = dropped(&bytes, pixels.dropped);
+    let photograph = Rgb::new(pixels.size[0], pixels.size[1], pixels.rgb);
     let frame = Frame::new(&image.name, photograph, normalization);
     let frame = if let Some(size) = size { frame.scaled(scaling, size) } else { frame };
-    Ok(Read { frame, stamp, digest: FileDigest(Digest::of(&bytes)) })
+    Ok(Read { frame, stamp, digest: FileDigest(Digest::of(&bytes)), dropped })
+}
+
+/// What the network doesn't see of a file, in words.
+fn dropped(bytes: &[u8], dropped: Dropped) -> Vec<String> {
+    /// As the checks of a data set say: a quarter of the range.
+    const DARK: u16 = 1 << 14;
+    let mut words = Vec::new();
+    if dropped.lower_bits {
+        // A second look, as few files have 16 bits.
+        let brightest = intrada_picture::look(bytes).ok().and_then(|facts| facts.brightest);
+        words.push(match brightest {
+            Some(brightest) if brightest < DARK => {
+                "of 16-bit samples the upper 8 bits are taken, and all are below 16384 of 65535: the network sees a dark image; \
+                 scale the samples so that they reach 65535"
+            }
+            _ => "of 16-bit samples the upper 8 bits are taken",
+        });
+    }
+    if dropped.transparency {
+        words.push("transparent pixels have the colours that are stored in them");
+    }
+    words.into_iter().map(str::to_owned).collect()
 }
 
 /// The bytes of a file, its size and the time of its last change. Taken before reading: if it changes meanwhile, the next run
@@ -134,7 +153,7 @@ impl Looker<'_> {
     /// # Errors
     /// A file can't be written. An image that can't be predicted is an outcome.
     fn look_at(&self, image: &Image, read: Read) -> Result<Outcome, Failure> {
-        let Read { frame, stamp, digest } = read;
+        let Read { frame, stamp, digest, dropped } = read;
         let (size, seen) = (frame.photograph.size(), frame.seen_size());
         let view = self.view_of(seen);
         let inference = match self.looking.through(&frame, view) {
@@ -157,7 +176,7 @@ impl Looker<'_> {
             window: view.window.map(|_| pair(view.at_once(seen))).filter(|window| *window != pair(seen)),
             mean_entropy: inference.score.mean_entropy,
             pixels: counts(&inference.prediction, self.colours.len()),
-            dropped: Vec::new(),
+            dropped,
             outputs: self.prediction.outputs.clone(),
         })))
     }

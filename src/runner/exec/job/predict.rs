@@ -128,7 +128,7 @@ pub struct Predicted {
     pub mean_entropy: f32,
     /// Pixels of each class.
     pub pixels: Vec<u64>,
-    /// What decoding has dropped of the file: `16 bits cut to 8`, `transparency`.
+    /// What the network doesn't see of the file, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<String>,
     /// The outputs that were written.
