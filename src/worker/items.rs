@@ -306,6 +306,7 @@ mod tests {
                     encoding: Encoding::Index,
                     orientation: Orientation::Ignore,
                     jpeg: None,
+                    webp: None,
                     margins: Default::default(),
                     scaling: Default::default(),
                 },

@@ -37,7 +37,12 @@ fn png(size: [u32; 2], color: png::ColorType, depth: png::BitDepth, pixel: &[u8]
 
 /// A JPEG of 69 × 37.
 fn jpeg() -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/picture/golden/420.jpg")).unwrap()
+    golden("420.jpg")
+}
+
+/// A file whose pixels are known to be those of Pillow; `small.*` have the same, 23 × 17.
+fn golden(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/picture/golden").join(name)).unwrap()
 }
 
 /// The same with Exif data that say how the camera was held.
@@ -102,8 +107,8 @@ fn whatever_is_no_whole_photograph_is_told_before_any_training() {
             b"version https://git-lfs.github.com/pipeline/v1\noid sha256:4d\n",
             &["it is a pointer of git-lfs", "`git lfs pull`"],
         ),
-        (b"<!DOCTYPE html>\n<html>", &["it is a web page (HTML or XML), not a PNG or JPEG file"]),
-        (b"RIFF\x10\0\0\0WEBPVP8 ", &["it is a WebP image", "convert it to PNG"]),
+        (b"<!DOCTYPE html>\n<html>", &["it is a web page (HTML or XML), not a PNG, JPEG, WebP, TIFF or BMP file"]),
+        (b"GIF89a", &["it is a GIF image", "convert it to PNG"]),
         (b"", &["it is empty"]),
         (&whole_png[..whole_png.len() / 2], &["it is cut short"]),
         (&whole_png[..whole_png.len() - 12], &["it is cut short"]),
@@ -230,14 +235,59 @@ fn an_orientation_that_is_applied_makes_another_result_and_one_that_is_not_set_n
 }
 
 #[test]
+fn a_photograph_is_to_a_network_the_same_in_every_lossless_format() {
+    let trained = |name: &str, ending: &str| {
+        let space = healthy();
+        space.edit("p.toml", "iterations = 12", "iterations = 2");
+        std::fs::remove_file(space.path("target/images/1.png")).unwrap();
+        space.write(&format!("target/images/1.{ending}"), golden(name));
+        let ran = space.run("p.toml inter --set datasets.target.size=[64,32]");
+        assert_eq!(ran[0].outcome, "ran", "{name}");
+        space.bytes("runs/p/inter/model.safetensors")
+    };
+    let expected = trained("small.png", "png");
+    for (name, ending) in [("small.lossless.webp", "webp"), ("small.predicted.tif", "TIF"), ("small.plain.bmp", "bmp")]
+    {
+        assert!(trained(name, ending) == expected, "{name}");
+    }
+    assert!(trained("lossy.webp", "webp") != expected);
+}
+
+#[test]
+fn a_file_of_several_pictures_is_refused_and_what_is_lost_of_others_is_told() {
+    let space = healthy();
+    for (name, said) in [
+        ("pages.tif", "image `target/images/2.tif` can't be read: it is a TIFF with 3 pages, which is not read"),
+        ("float.tif", "it is a TIFF with floating-point samples, which is not read"),
+        ("animated.webp", "it is an animated WebP, which is not read"),
+    ] {
+        space.write("target/images/2.tif", golden(&format!("others/{name}")));
+        refused(&space, "", &[said, "store it as an 8-bit RGB PNG"]);
+    }
+    std::fs::remove_file(space.path("target/images/2.tif")).unwrap();
+    space.write("source/images/2.webp", golden("small.clear.webp"));
+    space.write("source/images/3.tiff", golden("small.deep.tif"));
+    space.write("source/images/4.tif", golden("others/turned.tif"));
+    for i in 2..5 {
+        space.write(&format!("source/labels/{i}.png"), grey_png(23, 17, 1));
+    }
+    let texts = [
+        "1 of 5 images of `source` has 16 bits a sample, of which the upper 8 are taken: `3.tiff`",
+        "1 of 5 images of `source` has transparent pixels, whose colours are taken as they are stored: `2.webp`",
+        "1 of 5 images of `source` has an orientation tag, which is not applied: `4.tif` would be turned by 90° clockwise",
+    ];
+    warned(&space, " --set datasets.source.size=[64,32]", &texts);
+}
+
+#[test]
 fn images_in_formats_that_are_not_read_are_counted() {
     let space = healthy();
-    space.write("target/images/a.webp", "RIFF\x10\0\0\0WEBPVP8 ");
-    space.write("target/images/b.TIF", "II*\0");
+    space.write("target/images/a.gif", "GIF89a");
+    space.write("target/images/b.HEIC", "\0\0\0\x1cftypheic");
     space.write("target/images/notes.txt", "of no interest");
-    warned(&space, "", &["`target` skips 2 images of unsupported formats: a.webp, b.TIF"]);
+    warned(&space, "", &["`target` skips 2 images of unsupported formats: a.gif, b.HEIC"]);
     space.write("target/list.txt", "0\n1\n");
     for (_, said) in told(&space, " --set datasets.target.list=\"target/list.txt\"") {
-        assert!(!said.contains("a.webp"), "a list has chosen: {said}");
+        assert!(!said.contains("a.gif"), "a list has chosen: {said}");
     }
 }

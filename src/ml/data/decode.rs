@@ -32,7 +32,8 @@ pub enum Orientation {
     Apply,
 }
 
-/// A PNG or JPEG file as 8-bit RGB, as stored. Grey is repeated, 16 bits are cut to the upper 8, transparency is dropped.
+/// A file that [`intrada_picture`] reads as 8-bit RGB, as stored. Grey is repeated, 16 bits are cut to the upper 8,
+/// transparency is dropped.
 ///
 /// # Errors
 /// [`DataError::Io`], [`DataError::Decode`].

@@ -22,7 +22,7 @@ use crate::input_file::InputFile;
 pub struct Sample {
     /// Its name in scores, splits and predictions; may contain `/`.
     pub name: String,
-    /// A PNG or JPEG file.
+    /// A photograph, in a format that [`intrada_picture`] reads.
     pub image: InputFile,
     /// A PNG file of class indices.
     #[serde(default)]
@@ -319,7 +319,7 @@ pub fn map_file(name: &str) -> Result<PathBuf, DataError> {
         return refuse("it is not a relative path");
     }
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
-    let is_image = ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
+    let is_image = intrada_picture::ENDINGS.contains(&ending.to_ascii_lowercase().as_str());
     Ok(Path::new(&format!("{}.png", if is_image { stem } else { name })).to_owned())
 }
 
@@ -458,6 +458,7 @@ mod tests {
     fn a_map_lies_at_the_name_of_its_image() {
         assert_eq!(map_file("aachen/a_leftImg8bit.png").unwrap(), Path::new("aachen/a_leftImg8bit.png"));
         assert_eq!(map_file("x.JPG").unwrap(), Path::new("x.png"));
+        assert_eq!(map_file("x.y.webp").unwrap(), Path::new("x.y.png"));
         assert_eq!(map_file("frame.0001").unwrap(), Path::new("frame.0001.png"));
         for bad in ["", "../x.png", "/etc/x", "a//b", "a/./b", "a\\..\\b", "two\nlines", " x"] {
             assert!(matches!(map_file(bad), Err(DataError::BadName { .. })), "{bad:?}");

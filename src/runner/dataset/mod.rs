@@ -230,7 +230,7 @@ impl DatasetError {
     }
 }
 
-/// `.png, .jpg or .jpeg`.
+/// `.png, .jpg or .bmp`.
 fn alternatives(endings: &[&str]) -> String {
     match endings {
         [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),

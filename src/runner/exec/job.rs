@@ -169,6 +169,9 @@ pub enum Dataset {
         /// Which decoder of JPEG files it takes, where an image is one: a finding about such an image is about its pixels.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         jpeg: Option<u32>,
+        /// The same of WebP files.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        webp: Option<u32>,
         /// What the stage ignores at the edges of each resized image.
         #[serde(default, skip_serializing_if = "Margins::is_none")]
         margins: Margins,

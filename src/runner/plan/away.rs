@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::away::{self, LIST};
-use super::files::{JPEG, ORDER, Survey};
+use super::files::{JPEG, ORDER, Survey, WEBP};
 use super::found::Surveyor;
 use super::manifest::Ingredient;
 use super::sources::Origin;
@@ -99,12 +99,13 @@ impl Absent {
         if !self.named.is_empty() && recorded.options.is_empty() {
             return Some("the record is of an earlier version, without the data set's options".to_owned());
         }
-        // Known only with the files: the record's own, but that this program must decode JPEGs as it did.
+        // Known only with the files: the record's own, but that this program must decode images as it did.
         let mut options = self.options.clone();
-        let of_files = recorded.options.iter().filter(|(name, _)| matches!(name.as_str(), ORDER | JPEG));
+        let of_files = recorded.options.iter().filter(|(name, _)| matches!(name.as_str(), ORDER | JPEG | WEBP));
         options.extend(of_files.map(|(name, value)| (name.clone(), value.clone())));
-        if let Some(revision) = options.get_mut(JPEG) {
-            *revision = intrada_picture::JPEG_REVISION.to_string();
+        let decoders = [(JPEG, intrada_picture::JPEG_REVISION), (WEBP, intrada_picture::WEBP_REVISION)];
+        for (decoder, revision) in decoders {
+            options.get_mut(decoder).into_iter().for_each(|recorded| *recorded = revision.to_string());
         }
         let mut named = self.named.clone();
         if let Some(content) = recorded.named.get(LIST).filter(|_| !named.contains_key(LIST)) {

@@ -12,6 +12,8 @@ pub(super) mod sizes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use intrada_picture::Format as PictureFormat;
+
 use crate::dataset::{self, DatasetError, Layout, Naming, Place, Sample, folder};
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::job;
@@ -28,6 +30,8 @@ use super::manifest::Ingredient;
 
 /// The revision of the JPEG decoder, as `why` calls it.
 pub(super) const JPEG: &str = "the JPEG decoder's revision";
+/// The same of the WebP decoder.
+pub(super) const WEBP: &str = "the WebP decoder's revision";
 /// The names of the images in their order, as `why` calls them.
 pub(super) const ORDER: &str = "the order of its images";
 
@@ -45,6 +49,23 @@ pub(super) struct Survey<'a> {
     published: Option<Published<'a>>,
     /// Label value → class. Empty if labels aren't read: their meaning must not affect the key then.
     map: Vec<(u8, u8)>,
+}
+
+/// The revisions of the lossy decoders that images of a data set need; the others give the one possible result.
+#[derive(Clone, Copy, Default)]
+struct Decoders {
+    jpeg: Option<u32>,
+    webp: Option<u32>,
+}
+
+impl Decoders {
+    fn of(seen: &[Photograph<'_>]) -> Decoders {
+        let any = |format| seen.iter().any(|one| one.facts.is_some_and(|facts| facts.format == format));
+        Decoders {
+            jpeg: any(PictureFormat::Jpeg).then_some(intrada_picture::JPEG_REVISION),
+            webp: any(PictureFormat::WebP).then_some(intrada_picture::WEBP_REVISION),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -136,18 +157,16 @@ impl<'a> Survey<'a> {
                 return Err(wrong.err().unwrap_or_default().into_iter().chain(of_labels).collect());
             }
         };
-        let is_jpeg =
-            |one: &Photograph<'_>| one.facts.is_some_and(|facts| facts.format == intrada_picture::Format::Jpeg);
-        let jpeg = seen.iter().any(is_jpeg).then_some(intrada_picture::JPEG_REVISION);
-        let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests, jpeg);
+        let decoders = Decoders::of(&seen);
+        let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests, decoders);
         let ingredient = Ingredient {
             digest,
             what: format!("data set {}", self.dataset.name),
             listing: Some(object_of(&listing)),
-            options: self.options(&listed.samples, jpeg),
+            options: self.options(&listed.samples, decoders),
             named: self.named(),
         };
-        let content = self.for_job(listed.samples, &image_digests, &label_digests, jpeg);
+        let content = self.for_job(listed.samples, &image_digests, &label_digests, decoders);
         let files = images.into_iter().zip(image_records).chain(labels.into_iter().zip(label_records));
         let seen = Seen { files: files.collect(), folder: None };
         Ok(Found { ingredient, content: Content::Dataset(content), seen, listing: Some(listing), warnings })
@@ -159,7 +178,7 @@ impl<'a> Survey<'a> {
         samples: Vec<Sample>,
         images: &[FileDigest],
         labels: &[FileDigest],
-        jpeg: Option<u32>,
+        decoders: Decoders,
     ) -> job::Dataset {
         let root = &self.surveyor.pipeline.root;
         let source = |path: &Path, content: FileDigest| job::Source { path: root.join(path), content };
@@ -175,13 +194,14 @@ impl<'a> Survey<'a> {
             map: self.map.clone(),
             encoding: self.encoding(),
             orientation: self.dataset.orientation,
-            jpeg,
+            jpeg: decoders.jpeg,
+            webp: decoders.webp,
             margins: Margins::default(),
         }
     }
 
     /// What enters the digest besides the files, with its name in `why`.
-    fn options(&self, samples: &[Sample], jpeg: Option<u32>) -> BTreeMap<String, String> {
+    fn options(&self, samples: &[Sample], decoders: Decoders) -> BTreeMap<String, String> {
         let names: Vec<&str> = samples.iter().map(|sample| sample.name.as_str()).collect();
         let map: Vec<String> = self.map.iter().map(|(from, to)| format!("{from} = {to}")).collect();
         let Dataset { orientation, scaling, .. } = *self.dataset;
@@ -191,7 +211,8 @@ impl<'a> Survey<'a> {
             ("resize", (scaling.resize != Resize::Bicubic).then(|| format!("{:?}", scaling.resize).to_lowercase())),
             ("map", (!map.is_empty()).then(|| format!("{{ {} }}", map.join(", ")))),
             ("orientation", (orientation != Default::default()).then(|| format!("{orientation:?}").to_lowercase())),
-            (JPEG, jpeg.map(|revision| revision.to_string())),
+            (JPEG, decoders.jpeg.map(|revision| revision.to_string())),
+            (WEBP, decoders.webp.map(|revision| revision.to_string())),
             (ORDER, Some(object_of(names.join("\n").as_bytes()).0.short())),
         ];
         options.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
@@ -218,20 +239,22 @@ impl<'a> Survey<'a> {
         dataset::list(root, &self.place, self.naming(), self.labels, &|stem| lenient || self.may_lack(stem))
     }
 
-    /// `jpeg`: the revision of the decoder if an image is a JPEG.
     fn digest(
         &self,
         samples: &[Sample],
         images: &[FileDigest],
         labels: &[FileDigest],
-        jpeg: Option<u32>,
+        decoders: Decoders,
     ) -> (ArtifactDigest, Vec<u8>) {
         let mut encoder = Encoder::new("intrada/data set/1");
         encoder.field("format", b"files").field("size", &encode_size(self.dataset.size));
         encoder.field("map", &self.map.iter().flat_map(|(from, to)| [*from, *to]).collect::<Vec<u8>>());
         // All of these are absent for older results, so that these are still found.
-        if let Some(revision) = jpeg {
+        if let Some(revision) = decoders.jpeg {
             encoder.field("jpeg", &revision.to_le_bytes());
+        }
+        if let Some(revision) = decoders.webp {
+            encoder.field("webp", &revision.to_le_bytes());
         }
         if self.dataset.orientation == Orientation::Apply {
             encoder.field("orientation", b"apply");

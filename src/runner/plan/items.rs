@@ -22,7 +22,7 @@ pub fn setting(manifest: &Manifest, role: &str, dataset: &Dataset) -> Setting {
         encoder.field(name, value.as_bytes());
     }
     let rest = match dataset {
-        Dataset::Files { size, scaling, map, encoding, orientation, jpeg, .. } => Dataset::Files {
+        Dataset::Files { size, scaling, map, encoding, orientation, jpeg, webp, .. } => Dataset::Files {
             samples: Vec::new(),
             size: *size,
             scaling: *scaling,
@@ -30,6 +30,7 @@ pub fn setting(manifest: &Manifest, role: &str, dataset: &Dataset) -> Setting {
             encoding: *encoding,
             orientation: *orientation,
             jpeg: *jpeg,
+            webp: *webp,
             // A stage that heeds them doesn't work item by item.
             margins: Margins::default(),
         },
@@ -76,7 +77,8 @@ mod tests {
 
     fn scaled(samples: Vec<Sample>, size: Option<[u32; 2]>, scaling: Scaling) -> Dataset {
         let (encoding, orientation, margins) = Default::default();
-        Dataset::Files { samples, size, scaling, map: vec![(7, 0)], encoding, orientation, jpeg: None, margins }
+        let (jpeg, webp) = Default::default();
+        Dataset::Files { samples, size, scaling, map: vec![(7, 0)], encoding, orientation, jpeg, webp, margins }
     }
 
     fn scenes(seed: u64, count: u32) -> Dataset {
@@ -109,6 +111,13 @@ mod tests {
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());
         assert_eq!(setting(&ranking(), "images", &scenes(1, 6)), setting(&ranking(), "images", &scenes(1, 5)));
+    }
+
+    /// What is known of an image would be found anew if the text of a setting changed.
+    #[test]
+    fn the_text_of_a_setting_is_that_of_results_of_old() {
+        let text = r#"{"format":"files","samples":[],"size":[8,4],"map":[[7,0]],"encoding":"index"}"#;
+        assert_eq!(serde_json::to_string(&files(vec![], Some([8, 4]))).unwrap(), text);
     }
 
     #[test]

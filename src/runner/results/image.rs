@@ -100,7 +100,7 @@ fn ranked(table: &str, image: &str) -> Option<String> {
 
 /// The path of an image's map in a folder of maps: its name, with another extension.
 pub fn map_file(image: &str) -> PathBuf {
-    let is_image = |ending: &str| ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str());
+    let is_image = |ending: &str| intrada_picture::ENDINGS.contains(&ending.to_ascii_lowercase().as_str());
     let stem = image.rsplit_once('.').filter(|(_, ending)| is_image(ending)).map_or(image, |(stem, _)| stem);
     PathBuf::from(format!("{stem}.png"))
 }
@@ -134,6 +134,7 @@ mod tests {
     #[test]
     fn the_map_of_an_image_has_its_name_and_only_an_images_ending_goes() {
         assert_eq!(map_file("town/a.JPG"), PathBuf::from("town/a.png"));
+        assert_eq!(map_file("town/a.b.tif"), PathBuf::from("town/a.b.png"));
         assert_eq!(map_file("scene.0001"), PathBuf::from("scene.0001.png"));
     }
 

@@ -299,6 +299,13 @@ mod tests {
         assert_eq!(read, written);
     }
 
+    #[test]
+    fn the_formats_of_photographs_keep_their_places() {
+        let places = [Format::Png, Format::Jpeg, Format::WebP, Format::Tiff, Format::Bmp]
+            .map(|format| postcard::to_allocvec(&format).unwrap());
+        assert_eq!(places, [0, 1, 2, 3, 4].map(|place| vec![place]));
+    }
+
     struct Scene {
         _dir: tempfile::TempDir,
         store: Store,

@@ -26,6 +26,8 @@ const ONE_PLACE: &[(&str, &str)] = &[
     ("anyhow", "runner/cli"),
     ("mozjpeg", "picture"),
     ("mozjpeg_sys", "picture"),
+    ("image_webp", "picture"),
+    ("tiff", "picture"),
     ("maud", "runner/report/html"),
     ("object_store", "runner/store/upstream/bucket"),
     ("reqwest", "runner/store/upstream/bucket"),

@@ -117,7 +117,7 @@ fn a_missing_folder_is_told_with_the_part_that_exists_and_what_lies_there() {
 
 #[test]
 fn a_folder_without_images_and_a_list_without_names_are_refused() {
-    let (root, folder) = workspace(&["data/images/a.tif", "data/other/a.png"]);
+    let (root, folder) = workspace(&["data/images/a.gif", "data/other/a.png"]);
     assert!(message(root.path(), &folder, false).starts_with("`data/images` holds no image"));
     let folder = with_list(root.path(), &Place { images: "data/other".into(), ..folder }, " \n\n");
     assert!(message(root.path(), &folder, false).starts_with("`list.txt` is empty"));
@@ -126,17 +126,17 @@ fn a_folder_without_images_and_a_list_without_names_are_refused() {
 #[test]
 fn images_that_are_not_read_are_told_unless_a_list_chooses() {
     let (root, place) =
-        workspace(&["data/images/a.png", "data/images/c.TIFF", "data/images/b.webp", "data/images/x.txt"]);
+        workspace(&["data/images/a.png", "data/images/c.HEIC", "data/images/b.gif", "data/images/x.txt"]);
     let listed = list(root.path(), &place, &NAMING, false, &|_| false).unwrap();
     assert_eq!(
         (names(&listed.samples), listed.passed_over.unwrap().to_string()),
-        (vec!["a.png"], "b.webp, c.TIFF".into())
+        (vec!["a.png"], "b.gif, c.HEIC".into())
     );
     let listed = list(root.path(), &with_list(root.path(), &place, "a"), &NAMING, false, &|_| false).unwrap();
     assert_eq!(listed.passed_over, None);
     fs::remove_file(root.path().join("data/images/a.png")).unwrap();
     let text = message(root.path(), &place, false);
-    assert!(text.ends_with("or .jpeg; it holds 2 images of unsupported formats: b.webp, c.TIFF"), "{text}");
+    assert!(text.ends_with("or .bmp; it holds 2 images of unsupported formats: b.gif, c.HEIC"), "{text}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{ORDER, Survey, object_of};
+use super::{Decoders, ORDER, Survey, object_of};
 use crate::pipeline::Format;
 use crate::plain;
 
@@ -38,7 +38,7 @@ impl Survey<'_> {
 
     /// What enters the digest besides the files and is known without them.
     pub(in crate::plan) fn options_known(&self) -> BTreeMap<String, String> {
-        let mut options = self.options(&[], None);
+        let mut options = self.options(&[], Decoders::default());
         options.remove(ORDER);
         options
     }

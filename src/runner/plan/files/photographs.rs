@@ -219,7 +219,7 @@ fn glance(path: &Path) -> Result<Option<[u32; 2]>, Wrong> {
     let mut tail = Vec::new();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
     file.take(TAIL).read_to_end(&mut tail)?;
-    Ok(Ends { head: &head, tail: &tail }.size()?)
+    Ok(Ends { head: &head, tail: &tail, length }.size()?)
 }
 
 /// The size of a label from its beginning.

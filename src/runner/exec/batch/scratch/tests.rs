@@ -41,6 +41,7 @@ impl Node {
             encoding: Default::default(),
             orientation: Default::default(),
             jpeg: None,
+            webp: None,
             margins: Default::default(),
             scaling: Default::default(),
         };

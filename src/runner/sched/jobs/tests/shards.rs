@@ -28,6 +28,7 @@ fn images(number: usize) -> Dataset {
         encoding: Encoding::Index,
         orientation: Orientation::Ignore,
         jpeg: None,
+        webp: None,
         margins: Default::default(),
         scaling: Default::default(),
     }
