@@ -58,7 +58,10 @@ def known(values: dict) -> dict:
 def read(pipeline: str) -> tuple[str, list[Stage]]:
     """The pipeline's name, and its stages that have results, in the order in which they run."""
     program = os.environ.get("INTRADA_RUN", "intrada-run")
-    told = subprocess.run([program, "inspect", pipeline, "--format", "json"], stdout=subprocess.PIPE, check=False)
+    try:
+        told = subprocess.run([program, "inspect", pipeline, "--format", "json"], stdout=subprocess.PIPE, check=False)
+    except OSError as error:
+        sys.exit(f"{program} can't be run ({error.strerror}): put it on PATH, or name it in INTRADA_RUN")
     if told.returncode:
         sys.exit(told.returncode)
     whole = json.loads(told.stdout)

@@ -124,3 +124,56 @@ fn first_difference(was: &BTreeMap<String, String>, now: &BTreeMap<String, Strin
     let text = |value: Option<&String>| value.map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
     Some(format!("the last results had another {name}: {}, now {}", text(was.get(name)), text(now.get(name))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::{ArtifactDigest, Digest};
+
+    fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+        entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn absent(named: &[(&str, &str)]) -> Absent {
+        let (what, options) = ("data set t".to_owned(), map(&[("size", "[64, 32]")]));
+        Absent { away: Away::Images("t".to_owned()), images: None, what, options, named: map(named) }
+    }
+
+    fn recorded(options: &[(&str, &str)], named: &[(&str, &str)]) -> Ingredient {
+        let (digest, what) = (ArtifactDigest(Digest::of(b"t")), "data set t".to_owned());
+        Ingredient { digest, what, listing: None, options: map(options), named: map(named) }
+    }
+
+    #[test]
+    fn what_only_the_files_tell_contradicts_nothing_but_another_decoder_does() {
+        let absent = absent(&[("images", "t")]);
+        let of = |revision: u32| {
+            let revision = revision.to_string();
+            let options = [("size", "[64, 32]"), (ORDER, "abcdef"), (JPEG, &revision)];
+            absent.contradiction(&recorded(&options, &[("images", "t")]))
+        };
+        assert_eq!(of(intrada_picture::JPEG_REVISION), None);
+        assert!(of(intrada_picture::JPEG_REVISION + 1).unwrap().contains("another the JPEG decoder's revision"));
+    }
+
+    #[test]
+    fn a_list_is_compared_by_its_content_where_it_is_here() {
+        let options = [("size", "[64, 32]"), (ORDER, "abcdef")];
+        let of = |named: &[(&str, &str)]| {
+            absent(named).contradiction(&recorded(&options, &[("list", "l.txt"), (LIST, "111111")]))
+        };
+        assert_eq!(of(&[("list", "l.txt")]), None, "it is away too");
+        assert_eq!(of(&[("list", "l.txt"), (LIST, "111111")]), None);
+        assert!(of(&[("list", "l.txt"), (LIST, "222222")]).unwrap().contains("`111111`, now `222222`"));
+        assert!(of(&[("list", "other.txt")]).unwrap().contains("another list: `l.txt`, now `other.txt`"));
+        assert!(of(&[]).unwrap().contains("now not set"));
+    }
+
+    #[test]
+    fn a_record_of_an_older_program_is_taken_without_a_place_and_not_without_options() {
+        let absent = absent(&[("images", "t")]);
+        let nameless = recorded(&[("size", "[64, 32]"), (ORDER, "abcdef")], &[]);
+        assert!(!absent.is_named_in(&nameless) && absent.contradiction(&nameless).is_none());
+        assert!(absent.contradiction(&recorded(&[], &[])).unwrap().contains("an earlier version"));
+    }
+}
