@@ -7,6 +7,8 @@
 //!
 //! Keys are those of the released code: `backbone.` and the keys of [`vit`](super::vit), `decode_head.` and those of the
 //! head.
+use intrada_weights::names::dinov2::{ENCODERS, WHOLE};
+use intrada_weights::names::{Extent, HEAD};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -18,7 +20,7 @@ use crate::layer::Scope;
 use crate::network::{Logits, Network, Parameter, Statistics};
 
 use super::linear_head::LinearHead;
-use super::names::{Extent, HEAD, has_head, read, whole_or_encoder};
+use super::names::{has_head, read, whole_or_encoder};
 use super::vit::{Form, PATCH, VisionTransformer};
 
 mod names;
@@ -134,10 +136,10 @@ impl DinoV2 {
     fn take(&self, file: &InputFile, extent: Extent, member: Member) -> Result<Restored, CheckpointError> {
         let live = self.state();
         let (rule, programs) = match extent {
-            Extent::Whole => (Rule { skip: BESIDES, ..Rule::WEIGHTS }, &names::WHOLE[..]),
+            Extent::Whole => (Rule { skip: BESIDES, ..Rule::WEIGHTS }, &WHOLE[..]),
             Extent::Encoder => {
                 let keep = &[(HEAD, "a head, which a backbone lacks")];
-                (Rule { skip: BESIDES, keep, ..Rule::WEIGHTS }, &names::ENCODERS[..])
+                (Rule { skip: BESIDES, keep, ..Rule::WEIGHTS }, &ENCODERS[..])
             }
         };
         let stored = read(file, member, programs, &live, rule, extent)?;
@@ -164,7 +166,7 @@ impl DinoV2 {
             let name = format!("{HEAD}{name}");
             shapes.iter().find(|(found, _)| found.ends_with(&name)).map(|(_, shape)| &shape[..])
         };
-        let found = names::ENCODERS.iter().find_map(|program| Some((Found::of(program, &shapes)?, program.name)));
+        let found = ENCODERS.iter().find_map(|program| Some((Found::of(program, &shapes)?, program.name)));
         match (found, of_head("bn.weight")) {
             (Some((found, program)), _) if found.form() != Some(self.form) => self.relative(
                 file,

@@ -3,6 +3,8 @@
 //! Knows no losses and no data, and doesn't upsample: logits are at a quarter of the image's resolution, rounded up. Keys are
 //! those of NVIDIA's and DAFormer's released code: `backbone.` and the keys of [`mit`](super::mit), `decode_head.` and those
 //! of the head.
+use intrada_weights::names::segformer::ALL;
+use intrada_weights::names::{Extent, HEAD};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -16,7 +18,7 @@ use crate::network::{Logits, Network, Parameter, Statistics};
 use super::daformer_head::DaFormerHead;
 use super::mit::{FEATURE_STRIDE, MixTransformer, SMALLEST_SIDE, Size};
 use super::mmseg_head::MmsegHead;
-use super::names::{Extent, HEAD, has_head, read, whole_or_encoder};
+use super::names::{has_head, read, whole_or_encoder};
 use super::segformer_head::SegFormerHead;
 
 mod names;
@@ -148,7 +150,7 @@ impl Network for SegFormer {
 impl SegFormer {
     fn take(&self, file: &InputFile, extent: Extent, member: Member) -> Result<Restored, CheckpointError> {
         let (live, rule) = (self.state(), rule(extent));
-        let stored = read(file, member, &names::ALL, &live, rule, extent)?;
+        let stored = read(file, member, &ALL, &live, rule, extent)?;
         if extent == Extent::Encoder && has_head(&stored.wrapping) {
             return Err(self.of_other_head(file));
         }
@@ -167,7 +169,7 @@ impl SegFormer {
             return error;
         }
         let shapes = checkpoint::shapes(file);
-        let found = names::ALL.iter().find_map(|program| Some((names::size_in(program, &shapes)?, program.name)));
+        let found = ALL.iter().find_map(|program| Some((names::size_in(program, &shapes)?, program.name)));
         match found.filter(|(size, _)| *size != self.size) {
             Some((size, program)) => self.relative(
                 file,
@@ -182,7 +184,7 @@ impl SegFormer {
     /// The file has this model's encoder, and a whole network was wanted.
     fn encoder_alone(&self, file: &InputFile) -> Option<CheckpointError> {
         let (live, rule) = (self.state(), rule(Extent::Encoder));
-        let stored = read(file, Member::Student, &names::ALL, &live, rule, Extent::Encoder).ok()?;
+        let stored = read(file, Member::Student, &ALL, &live, rule, Extent::Encoder).ok()?;
         let cure = "name it as the `init` of the model, or import it with `part = \"backbone\"`";
         let found = || self.relative(file, format!("the encoder of a MiT-{:?} alone", self.size), cure);
         (!has_head(&stored.wrapping)).then(found)

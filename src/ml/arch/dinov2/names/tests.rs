@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use intrada_weights::names::Stored::{As, Three};
+use intrada_weights::names::dinov2::{ENCODERS, RELEASED};
+use intrada_weights::names::{BACKBONE, Extent, HEAD, Stored};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::*;
 use crate::arch::dinov2::{Choice, DinoV2, HeadKind};
-use crate::arch::names::{BACKBONE, Extent, HEAD, Stored};
 use crate::checkpoint::{self, CheckpointError, Member, Restored};
 use crate::input_file::InputFile;
 use crate::network::Network;

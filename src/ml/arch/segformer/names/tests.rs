@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use intrada_weights::names::Stored::{As, Both, FirstThird, LastThirds, Reversed, Three};
+use intrada_weights::names::segformer::{ALL, RELEASED};
+use intrada_weights::names::{BACKBONE, Extent, HEAD};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::*;
-use crate::arch::names::Stored::Three;
-use crate::arch::names::{Extent, HEAD};
 use crate::arch::segformer::{Choice, HeadKind, SegFormer};
 use crate::checkpoint::{self, CheckpointError, Member, Restored};
 use crate::input_file::InputFile;
