@@ -6,6 +6,8 @@
 #![warn(missing_docs)]
 
 mod data;
+#[cfg(test)]
+mod definitions;
 mod describe;
 mod snapshots;
 mod exported;

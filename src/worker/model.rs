@@ -55,7 +55,7 @@ impl Model {
         Ok(self.arch.build(self.options(work.class_count()?.into()), seed, work.device, kind))
     }
 
-    fn options(&self, classes: i64) -> Options {
+    pub(crate) fn options(&self, classes: i64) -> Options {
         let Model { arch: _, multi_level, output_stride, branches, head, drop_path, dropout } = *self;
         let or = Options::new(classes, multi_level.unwrap_or(false));
         let segformer = segformer::Choice {

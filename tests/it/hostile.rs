@@ -74,7 +74,7 @@ fn no_command_passes_on_what_a_terminal_would_obey() {
         expect_harmless(command, &shown.stderr);
         expect_harmless(command, &shown.stdout);
     }
-    for file in ["out/README.md", "out/load.py"] {
+    for file in ["out/README.md", "out/load.py", "out/model.py"] {
         expect_harmless(file, &space.read(file));
     }
 }

@@ -51,6 +51,7 @@ mod predict;
 mod preflight;
 mod published_data_sets;
 mod python;
+mod pytorch;
 mod reads;
 mod report;
 mod resources;

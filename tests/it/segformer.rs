@@ -62,7 +62,7 @@ fn every_method_and_stage_takes_a_segformer_and_its_results_are_read_back() {
     );
     assert_eq!([&header["__metadata__"]["arch"], &header["__metadata__"]["head"]], ["segformer-b0", "daformer"]);
     assert_eq!(space.json("out/config.json")["align_corners"], false);
-    assert!(space.read("out/load.py").contains("`DAFormerHead` (`daformer_sepaspp`) loads"));
+    assert!(space.read("out/model.py").contains("class DaFormerHead"));
 
     // The student of a published file, its teacher, and what a stage makes of each.
     let [student, teacher] = ["inter", "intra"].map(|stage| space.bytes(&format!("runs/p/{stage}/model.safetensors")));

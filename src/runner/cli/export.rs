@@ -16,6 +16,7 @@ use crate::sched::session::Session;
 #[command(after_help = "Examples:
   intrada-run export p.toml intra out                    the last network of a training
   intrada-run export p.toml intra.best out               the best one on labelled images
+  intrada-run export p.toml intra out --as transformers  a SegFormer or DINOv2 for Hugging Face's transformers
   intrada-run export p.toml entropy out --as cityscapes  label ids at 2048 × 1024")]
 pub(super) struct Export {
     #[command(flatten)]
@@ -34,7 +35,8 @@ pub(super) struct Export {
 }
 
 fn formats() -> PossibleValuesParser {
-    format::ALL.iter().map(|format| PossibleValue::new(format.name).help(format.about)).collect::<Vec<_>>().into()
+    let value = |format: &&Format| PossibleValue::new(format.name).aliases(format::former(format)).help(format.about);
+    format::ALL.iter().map(value).collect::<Vec<_>>().into()
 }
 
 impl Export {

@@ -18,8 +18,8 @@ use crate::pipeline::{InputSource, Parameter, Stage, Value, Which};
 use crate::results::compare::Spread;
 use crate::shown::{STAND_IN, is_harmful};
 
-/// `README.md`.
-pub(super) fn card(network: &Network<'_>) -> String {
+/// `README.md`; `usage` is the section on how the folder is used.
+pub(super) fn card(network: &Network<'_>, usage: &str) -> String {
     let mut text = head(network);
     let pipeline = network.pipeline();
     let (stage, count) = (network.stage(), pipeline.classes.len());
@@ -33,8 +33,7 @@ pub(super) fn card(network: &Network<'_>) -> String {
     };
     let _ = write!(
         text,
-        "# {} of {}\n\nSemantic segmentation into {count} classes: {}. This is {which}, `{}` by {}.\n\n\
-         `config.json` has classes, colours and preprocessing; `load.py` loads the weights with PyTorch and says which network fits them.\n",
+        "# {} of {}\n\nSemantic segmentation into {count} classes: {}. This is {which}, `{}` by {}.\n\n{usage}",
         inline(&stage.name),
         inline(&pipeline.name),
         listed(pipeline.classes.iter().map(|class| inline(&class.name))),

@@ -7,17 +7,18 @@
 
 mod card;
 mod config;
-mod definition;
 pub mod format;
 mod lineage;
 mod network;
 mod openlineage;
 mod package;
 mod provenance;
+pub mod pytorch;
 pub mod safetensors;
 mod seeds;
 mod subject;
 mod submission;
+pub mod transformers;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -91,6 +92,14 @@ pub enum Error {
         /// What is wrong.
         reason: &'static str,
     },
+    /// `transformers` has no such network.
+    #[error("transformers has no network like that of `{stage}`, {arch}; export it {}", other_formats("transformers"))]
+    NotOfTransformers {
+        /// Whose.
+        stage: String,
+        /// Which it is.
+        arch: String,
+    },
     /// The classes don't fit the submission.
     #[error("a submission to Cityscapes needs its 19 classes in their order; set classes = \"cityscapes-19\"")]
     OtherClasses,
@@ -117,6 +126,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+}
+
+/// The formats of networks but for one, as a command line names them.
+fn other_formats(name: &str) -> String {
+    let others = format::ALL.iter().filter(|format| format.exports == OutputRole::Weights && format.name != name);
+    others.map(|format| format!("--as {}", format.name)).collect::<Vec<_>>().join(" or ")
 }
 
 impl From<Problems> for Error {

@@ -1,38 +1,23 @@
-//! Exports a trained network as a folder: weights, usage, results and lineage.
+//! Gathers what an exported network's files are made from: the training with its lineage and results.
 //!
-//! Collects the data and writes the files; each file's content is generated in its own module. Evaluations that aren't up to
-//! date are skipped, as a network can be exported without them.
-
-use std::path::Path;
+//! Knows no file of an export. Evaluations that aren't up to date are skipped, as a network can be exported without them.
 
 use serde_json::Value as Json;
 
-use super::package::Package;
+use super::Error;
 use super::seeds::repeated;
 use super::subject::{Found, Network};
-use super::{Error, Format, card, config, definition, provenance, safetensors};
 use crate::kind::OutputRole;
 use crate::pipeline::{OutputId, Pipeline, StageId};
 use crate::results::metrics::Metrics;
 use crate::sched::done::{Done, done};
 use crate::sched::session::Session;
-use crate::sums;
 
-/// The network export format.
-pub(super) const FORMAT: Format = Format {
-    name: "network",
-    about: "the weights of a training with model card, settings and lineage",
-    exports: OutputRole::Weights,
-    stage: "a training",
-    write: network,
-};
-
-/// Exports the weights `output` of a training into the folder `place`; their paths.
+/// The weights `output` of a training, with all that is known of them.
 ///
 /// # Errors
-/// [`Error`]; `place` is as it was then.
-fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<String>, Error> {
-    let package = Package::begin(&session.store, &session.pipeline.root, place)?;
+/// [`Error::Sources`].
+pub(super) fn network(session: &mut Session, output: OutputId) -> Result<Network<'_>, Error> {
     let lineage = done(session, &[output.stage])?;
     let evaluations = evaluations(&session.pipeline, output.stage);
     // Problems with an evaluation's images don't prevent the export.
@@ -44,22 +29,7 @@ fn network(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<
     let results = evaluated.iter().filter(|done| evaluations.contains(&done.stage));
     let results: Vec<Found> = results.flat_map(|done| found(session, done, output.stage)).collect();
     let repeated = repeated(session, output.stage);
-    let network = Network { session, stage: output.stage, output: output.output, lineage, results, repeated };
-
-    let weights = network.weights()?;
-    let config = config::config(&network);
-    let malformed = |reason| Error::NotSafetensors { stage: network.stage().name.clone(), reason };
-    let (header, data) = safetensors::with_metadata(&weights, &config::metadata(&network)).map_err(malformed)?;
-    let provenance = provenance::crate_of(&network);
-    package.write("model.safetensors", &[&header, data])?;
-    package.write("config.json", &[pretty(&config).as_bytes()])?;
-    package.write("README.md", &[card::card(&network).as_bytes()])?;
-    package.write(provenance::FILE, &[pretty(&provenance).as_bytes()])?;
-    package.write("load.py", &[definition::program(&network).as_bytes()])?;
-    package.list_sums()?;
-    package.finish()?;
-    let files = ["model.safetensors", "config.json", "README.md", provenance::FILE, "load.py", sums::FILE];
-    Ok(files.map(|file| place.join(file).display().to_string()).into())
+    Ok(Network { session, stage: output.stage, output: output.output, lineage, results, repeated })
 }
 
 /// The evaluations of a training's networks.
@@ -87,7 +57,8 @@ fn found(session: &Session, done: &Done, training: StageId) -> Vec<Found> {
     found.collect()
 }
 
-fn pretty(value: &Json) -> String {
+/// JSON as the files of an export have it.
+pub(super) fn pretty(value: &Json) -> String {
     // `{:#}` writes it indented.
     format!("{value:#}\n")
 }

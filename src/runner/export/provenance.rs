@@ -38,28 +38,33 @@ pub(super) fn digest(lineage: &[Done]) -> Digest {
     encoder.finish()
 }
 
-/// The description of an exported network's folder.
-pub(super) fn crate_of(network: &Network<'_>) -> Json {
+/// A file of an exported network's folder.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    /// Its name in the folder.
+    pub(super) name: &'a str,
+    /// What it is.
+    pub(super) about: &'a str,
+    /// Its media type.
+    pub(super) media: &'a str,
+}
+
+/// The description of an exported network's folder. `export`: what was done to the weights, which the first of the parts has.
+pub(super) fn crate_of(network: &Network<'_>, export: &str, parts: &[Part<'_>]) -> Json {
     let mut graph = Graph::default();
     let (mut actions, ends) = graph.stages(network.session, &network.lineage);
-    let files = [
-        ("model.safetensors", "the weights", "application/octet-stream"),
-        ("config.json", "classes, colours and preprocessing", "application/json"),
-        ("README.md", "the model card", "text/markdown"),
-        ("load.py", "loads the weights with PyTorch, and says which network fits them", "text/x-python"),
-    ];
-    for (name, description, media) in files {
-        graph.add(name, json!({"@type": "File", "name": description, "encodingFormat": media}));
+    for Part { name, about, media } in parts {
+        graph.add(name, json!({"@type": "File", "name": about, "encodingFormat": media}));
     }
     let weights = network.done().artifacts[network.output].digest().to_string();
     graph.add(
         "#export",
         json!({
             "@type": "CreateAction",
-            "name": "export: the same tensors under a header with metadata",
+            "name": export,
             "instrument": reference(SOFTWARE),
             "object": [reference(&artifact_id(&weights))],
-            "result": [reference("model.safetensors")],
+            "result": [reference(parts[0].name)],
         }),
     );
     actions.push(reference("#export"));
@@ -70,7 +75,7 @@ pub(super) fn crate_of(network: &Network<'_>) -> Json {
         // The end of the training, not of the export, so that the bytes are reproducible.
         "datePublished": timestamp(ends.last().copied().unwrap_or_default()),
         "identifier": format!("blake3:{}", digest(&network.lineage)),
-        "hasPart": files.map(|(name, ..)| reference(name)),
+        "hasPart": parts.iter().map(|part| reference(part.name)).collect::<Vec<_>>(),
         "mentions": actions,
     }))
 }

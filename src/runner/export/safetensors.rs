@@ -29,7 +29,49 @@ pub(super) fn with_metadata<'a>(
     file: &'a [u8],
     metadata: &[(&str, String)],
 ) -> Result<(Vec<u8>, &'a [u8]), &'static str> {
-    let (mut header, data) = split(file)?;
+    let (header, data) = split(file)?;
+    Ok((written(header, metadata), data))
+}
+
+/// The same with each tensor under other names: of several, the first is that of its first rows, and all have as many. As rows lie
+/// one after the other, the data stay as they are.
+///
+/// # Errors
+/// Why `file` isn't a safetensors file of tensors that `names` knows.
+pub(super) fn renamed<'a>(
+    file: &'a [u8],
+    metadata: &[(&str, String)],
+    names: impl Fn(&str) -> Option<Vec<String>>,
+) -> Result<(Vec<u8>, &'a [u8]), &'static str> {
+    let (header, data) = split(file)?;
+    let mut cut = Map::new();
+    for (name, entry) in header.iter().filter(|(name, _)| *name != METADATA) {
+        let names = names(name).ok_or("it has a tensor that its network lacks")?;
+        cut.extend(names.clone().into_iter().zip(rows(entry, names.len()).ok_or("it has a tensor that can't be cut")?));
+    }
+    Ok((written(cut, metadata), data))
+}
+
+/// A tensor's entry, cut into those of this many tensors of as many rows each.
+fn rows(entry: &Value, parts: usize) -> Option<Vec<Value>> {
+    if parts == 1 {
+        return Some(vec![entry.clone()]);
+    }
+    let parts = parts as u64;
+    let place = |at: usize| entry["data_offsets"][at].as_u64();
+    let (count, begin, end) = (entry["shape"][0].as_u64()?, place(0)?, place(1)?);
+    let size = end.checked_sub(begin)? / parts;
+    let one = |part: u64| {
+        let mut entry = entry.clone();
+        entry["shape"][0] = (count / parts).into();
+        entry["data_offsets"] = [begin + part * size, begin + (part + 1) * size].as_slice().into();
+        entry
+    };
+    (count % parts == 0).then(|| (0..parts).map(one).collect())
+}
+
+/// Length and header as bytes.
+fn written(mut header: Map<String, Value>, metadata: &[(&str, String)]) -> Vec<u8> {
     // The format allows only strings as metadata.
     let entries = metadata.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
     header.insert(METADATA.to_owned(), Value::Object(entries.collect()));
@@ -37,7 +79,7 @@ pub(super) fn with_metadata<'a>(
     let mut text = serde_json::to_vec(&header).expect("a JSON object can always be written");
     // The data are aligned to 8 bytes, so that they can be memory-mapped.
     text.resize(text.len().next_multiple_of(8), b' ');
-    Ok(([&(text.len() as u64).to_le_bytes()[..], &text].concat(), data))
+    [&(text.len() as u64).to_le_bytes()[..], &text].concat()
 }
 
 #[cfg(test)]
@@ -65,6 +107,31 @@ mod tests {
         )
         .map(|(head, _)| head);
         assert_eq!(again.unwrap(), head, "the same metadata give the same bytes");
+    }
+
+    #[test]
+    fn a_tensor_of_many_rows_becomes_several_on_the_same_data() {
+        let [kv, q] = [("[4,1]", "[4,20]"), ("[]", "[0,4]")]
+            .map(|(shape, place)| format!(r#"{{"dtype":"F32","shape":{shape},"data_offsets":{place}}}"#));
+        let tensor = &format!(r#"{{"kv":{kv},"q":{q}}}"#);
+        let bytes: Vec<u8> = (0..20).collect();
+        let file = file(tensor, &bytes);
+        let names = |name: &str| match name {
+            "kv" => Some(vec!["k".to_owned(), "v".to_owned()]),
+            "q" => Some(vec!["query".to_owned()]),
+            _ => None,
+        };
+        let (head, data) = renamed(&file, &[("format", "pt".into())], names).unwrap();
+        let header: Value = serde_json::from_slice(&head[8..]).unwrap();
+        assert_eq!(data, bytes);
+        assert_eq!(header["k"], serde_json::json!({"dtype": "F32", "shape": [2, 1], "data_offsets": [4, 12]}));
+        assert_eq!(header["v"], serde_json::json!({"dtype": "F32", "shape": [2, 1], "data_offsets": [12, 20]}));
+        assert_eq!(header["query"]["data_offsets"], serde_json::json!([0, 4]));
+        assert_eq!((&header[METADATA]["format"], header.get("kv")), (&"pt".into(), None));
+
+        assert_eq!(renamed(&file, &[], |_| None).unwrap_err(), "it has a tensor that its network lacks");
+        let thirds = |name: &str| Some(["a", "b", "c"].map(|part| format!("{name}{part}")).into());
+        assert_eq!(renamed(&file, &[], thirds).unwrap_err(), "it has a tensor that can't be cut");
     }
 
     #[test]
