@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::pipelines::{Pipeline, training};
-use crate::space::{Ran, Space, files, grey_png};
+use crate::space::{Space, files, grey_png};
 use serde_json::Value;
 
 /// One training that is looked at while it lasts, and an evaluation of its last and its best network.
