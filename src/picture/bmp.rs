@@ -4,7 +4,7 @@
 //! into the runner. Run-length coded and 16-bit files are refused. The header tells how long the file is; BMP has no
 //! checksum, so that altered pixels remain unnoticed.
 
-use super::decode::Decoded;
+use super::decoded::Decoded;
 use super::{Facts, Fault, Format, Orientation, check_size};
 
 /// `BM`, the file's length, four reserved bytes, where the pixels begin.

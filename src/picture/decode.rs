@@ -12,6 +12,7 @@ use mozjpeg::{ColorSpace, Decompress};
 use png::{ColorType, Reader, Transformations};
 
 use super::chunks::Walked;
+use super::decoded::Decoded;
 use super::{Facts, Fault, Format, Orientation, bmp, chunks, markers, tiff, webp};
 
 /// A decoded photograph.
@@ -46,13 +47,6 @@ impl Pixels {
         let (size, rgb) = self.orientation.apply::<3>(self.size, &self.rgb);
         Pixels { size, rgb, orientation: Orientation::default(), ..self }
     }
-}
-
-/// What a file is, and its pixels: of formats for which only decoding finds all facts.
-pub(crate) struct Decoded {
-    pub(crate) facts: Facts,
-    /// As in [`Pixels`].
-    pub(crate) rgb: Vec<u8>,
 }
 
 /// Decodes the pixels of a file. Grey is repeated, a palette expanded, 16 bits are cut to the upper 8, transparency is

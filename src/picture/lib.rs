@@ -10,11 +10,13 @@
 mod bmp;
 mod chunks;
 mod decode;
+mod decoded;
 mod directory;
 mod exif;
 mod fit;
 mod markers;
 mod orientation;
+mod palette;
 #[cfg(test)]
 mod samples;
 mod tiff;
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use decode::{Dropped, Pixels, photograph};
 pub use fit::fitted;
 pub use orientation::Orientation;
+pub use palette::{Coloured, Palette, STRANGE_KEPT, Strange, painted};
 
 /// Increment when [`photograph`] decodes a JPEG file to other pixels than before.
 pub const JPEG_REVISION: u32 = 2;
@@ -87,6 +90,9 @@ pub enum Fault {
     /// Complete, but of an unsupported format.
     #[error("it is {0}, which is not read")]
     Unsupported(String),
+    /// A label in a format that doesn't keep colours.
+    #[error("it is {0}, whose compression alters colours")]
+    Lossy(&'static str),
     /// More than [`PIXELS_AT_MOST`].
     #[error("it has {} × {} pixels; at most {PIXELS_AT_MOST} in all are read", size[0], size[1])]
     TooLarge {
@@ -105,6 +111,9 @@ impl Fault {
             })),
             Fault::Cut { .. } | Fault::Damaged(_) => Some("copy or download the file again"),
             Fault::Unsupported(_) => Some("store it as an 8-bit RGB PNG or a baseline JPEG"),
+            Fault::Lossy(_) => {
+                Some("store the label as PNG, from what it was made of: colours that were altered stay so")
+            }
             Fault::TooLarge { .. } => Some("cut it into smaller images"),
         }
     }

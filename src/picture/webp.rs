@@ -8,7 +8,7 @@ use std::io::{Cursor, ErrorKind};
 
 use image_webp::{DecodingError, WebPDecoder};
 
-use super::decode::Decoded;
+use super::decoded::Decoded;
 use super::{Facts, Fault, Format, Orientation, check_size, exif};
 
 /// `RIFF`, the size of the rest, `WEBP`.

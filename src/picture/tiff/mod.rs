@@ -14,7 +14,7 @@ use ::tiff::decoder::{Decoder, Limits};
 use ::tiff::{TiffError, TiffFormatError};
 
 use self::page::{Alpha, Meaning, Page};
-use super::decode::Decoded;
+use super::decoded::Decoded;
 use super::directory::Tiff;
 use super::{Facts, Fault, Format};
 
