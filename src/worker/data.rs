@@ -12,6 +12,7 @@ use intrada_ml::data::resize::{Filter, Fit, Scaling};
 use intrada_ml::data::scenes::{self, Style};
 use intrada_ml::data::source::{self, LabelUse, Source};
 use intrada_ml::network::Normalization;
+use intrada_picture::Palette;
 use intrada_runner::exec::job;
 use intrada_runner::kind::dataset;
 
@@ -35,14 +36,14 @@ impl Work {
     /// The whole data set of this role.
     pub(crate) fn source(&self, role: &str) -> Result<Source, Failure> {
         match self.dataset(role)? {
-            job::Dataset::Files { samples, size, scaling, map, encoding, orientation, margins, .. } => {
+            job::Dataset::Files { samples, size, scaling, map, encoding, palette, orientation, margins, .. } => {
                 let samples = samples.iter().map(|sample| source::Sample {
                     name: sample.name.clone(),
                     image: as_planned(&sample.image),
                     label: sample.label.as_ref().map(as_planned),
                 });
                 let label_map = LabelMap { pairs: map.clone(), otherwise: Otherwise::Keep };
-                let encoding = label_encoding(*encoding);
+                let encoding = label_encoding(*encoding, palette);
                 Ok(Source::Files {
                     samples: samples.collect(),
                     size: pixels(*size),
@@ -161,10 +162,11 @@ fn scene_style(name: &str) -> Style {
     if name == "source" { Style::Source } else { Style::Target }
 }
 
-fn label_encoding(encoding: dataset::Encoding) -> Encoding {
+fn label_encoding(encoding: dataset::Encoding, palette: &Palette) -> Encoding {
     match encoding {
         dataset::Encoding::Index => Encoding::Index,
         dataset::Encoding::Synthia16 => Encoding::Synthia16,
+        dataset::Encoding::Palette(_) => Encoding::Palette(palette.clone()),
     }
 }
 

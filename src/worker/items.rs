@@ -304,6 +304,7 @@ mod tests {
                     size: None,
                     map: vec![],
                     encoding: Encoding::Index,
+                    palette: Default::default(),
                     orientation: Orientation::Ignore,
                     jpeg: None,
                     webp: None,

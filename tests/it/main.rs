@@ -43,6 +43,7 @@ mod marks;
 mod method;
 mod orphans;
 mod own_files;
+mod palettes;
 mod paper_pipelines;
 mod photographs;
 mod pipelines;

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::io::Cursor;
 use std::path::Path;
 
+use intrada_picture::{Coloured, Palette, Strange};
 use png::{BitDepth, ColorType, Transformations};
 use serde::{Deserialize, Serialize};
 
@@ -54,14 +55,16 @@ pub fn photograph_bytes(path: &Path, bytes: &[u8], orientation: Orientation) -> 
     Ok(Raster::new(pixels.size[0], pixels.size[1], pixels.rgb))
 }
 
-/// A PNG file's class indices in one of the two encodings. The path is for messages.
+/// A label file's class indices in one of the encodings. The path is for messages.
 ///
 /// # Errors
-/// [`DataError::ColourLabel`] and [`DataError::NotIndexLabel`] for other files, [`DataError::Decode`].
-pub fn label_in(path: &Path, bytes: &[u8], encoding: Encoding) -> Result<Index, DataError> {
+/// [`DataError::ColourLabel`], [`DataError::NotIndexLabel`] and [`DataError::UnknownColour`] for other files,
+/// [`DataError::Decode`].
+pub fn label_in(path: &Path, bytes: &[u8], encoding: &Encoding) -> Result<Index, DataError> {
     match encoding {
         Encoding::Index => label_bytes(path, bytes),
         Encoding::Synthia16 => synthia_label(path, bytes),
+        Encoding::Palette(palette) => painted_label(path, bytes, palette),
     }
 }
 
@@ -98,6 +101,23 @@ pub fn label_bytes(path: &Path, bytes: &[u8]) -> Result<Index, DataError> {
             Err(DataError::ColourLabel { path: path.to_owned(), colours: colours.len() })
         }
         _ => not_index("a grey PNG with an alpha channel"),
+    }
+}
+
+/// The values of colours.
+fn painted_label(path: &Path, bytes: &[u8], palette: &Palette) -> Result<Index, DataError> {
+    let Coloured { size, values, strange, strange_colours } =
+        palette.read(bytes).map_err(|fault| undecodable(path, fault))?;
+    match strange.first() {
+        None => Ok(Raster::new(size[0], size[1], values)),
+        Some(Strange { colour, pixels, first }) => Err(DataError::UnknownColour {
+            path: path.to_owned(),
+            colour: *colour,
+            column: first[0],
+            row: first[1],
+            pixels: *pixels,
+            colours: strange_colours,
+        }),
     }
 }
 
@@ -214,15 +234,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pixels: Vec<u8> = (0..10).flat_map(|class| [0, 2 * class, 7, class, 255, 0]).collect();
         let path = file(&folder, ColorType::Rgb, BitDepth::Sixteen, &pixels);
-        let indices = label_in(&path, &std::fs::read(&path).unwrap(), Encoding::Synthia16).unwrap();
+        let indices = label_in(&path, &std::fs::read(&path).unwrap(), &Encoding::Synthia16).unwrap();
         assert_eq!(indices.bytes(), [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]);
         let refused = |color, depth, bytes: &[u8]| {
             let path = file(&folder, color, depth, bytes);
-            label_in(&path, &std::fs::read(&path).unwrap(), Encoding::Synthia16).unwrap_err().to_string()
+            label_in(&path, &std::fs::read(&path).unwrap(), &Encoding::Synthia16).unwrap_err().to_string()
         };
         assert!(refused(ColorType::Rgb, BitDepth::Sixteen, &[3; 60]).contains("beyond 255"));
         assert!(refused(ColorType::Rgb, BitDepth::Eight, &[3; 30]).contains("8 bits a sample"));
         assert!(refused(ColorType::Grayscale, BitDepth::Eight, &[3; 10]).contains("one channel"));
+    }
+
+    #[test]
+    fn a_colour_coded_label_holds_the_values_of_its_palette_and_another_colour_is_told_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let encoding = Encoding::Palette(Palette::new([([9, 0, 0], 1), ([0, 0, 0], 255)]));
+        let mut pixels = [9, 0, 0, 7, 0, 0, 0, 7].repeat(5);
+        let path = file(&folder, ColorType::Rgba, BitDepth::Eight, &pixels);
+        let read = |path: &Path| label_in(path, &std::fs::read(path).unwrap(), &encoding);
+        assert_eq!(read(&path).unwrap().bytes(), [1, 255, 1, 255, 1, 255, 1, 255, 1, 255]);
+        pixels[4 * 7] = 8;
+        let path = file(&folder, ColorType::Rgba, BitDepth::Eight, &pixels);
+        let error = read(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("picture.png holds the colour 8,0,0, which") && error.contains("column 2, row 1"),
+            "{error}"
+        );
     }
 
     #[test]

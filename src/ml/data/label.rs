@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use intrada_picture::Palette;
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
@@ -25,7 +26,7 @@ pub struct LabelMap {
 }
 
 /// How label files store their values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
     /// One index of at most 8 bits per pixel: a grey value, or a palette index.
@@ -33,6 +34,8 @@ pub enum Encoding {
     Index,
     /// Several 16-bit channels, of which the first is the index: SYNTHIA's labels.
     Synthia16,
+    /// Colours, whose values the palette says: label files may be of any lossless format.
+    Palette(Palette),
 }
 
 /// How values not listed in a [`LabelMap`] are handled.

@@ -81,7 +81,7 @@ pub enum DataError {
     },
     /// A label file whose pixels are colours, not class indices.
     #[error(
-        "label {path} holds colours ({colours} different ones), not class indices; use the 8-bit index image",
+        "label {path} holds colours ({colours} different ones), not class indices; use the 8-bit index image, or a `palette`",
         path = path.display()
     )]
     ColourLabel {
@@ -128,6 +128,27 @@ pub enum DataError {
         pixels: usize,
         /// All values that occur, ascending (after the label map).
         found: Vec<u8>,
+    },
+    /// A colour-coded label with colours that its palette doesn't have.
+    #[error(
+        "label {path} holds the colour {},{},{}, which the palette of the data set doesn't have: first at column {column}, row {row}, \
+         {pixels} such pixels; {colours} such colours in all",
+        colour[0], colour[1], colour[2],
+        path = path.display()
+    )]
+    UnknownColour {
+        /// The label file.
+        path: PathBuf,
+        /// The most frequent one: red, green, blue.
+        colour: [u8; 3],
+        /// The column of its first pixel, from 0.
+        column: usize,
+        /// Its row, from 0.
+        row: usize,
+        /// The number of pixels with it.
+        pixels: u64,
+        /// The number of such colours.
+        colours: usize,
     },
     /// A sample that should have a label has none.
     #[error("image {image} has no label, and this use of the data needs one")]

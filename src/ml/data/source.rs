@@ -24,7 +24,7 @@ pub struct Sample {
     pub name: String,
     /// A photograph, in a format that [`intrada_picture`] reads.
     pub image: InputFile,
-    /// A PNG file of class indices.
+    /// A PNG file of class indices, or one of colours with a palette.
     #[serde(default)]
     pub label: Option<InputFile>,
 }
@@ -136,9 +136,13 @@ impl Reader {
     /// [`DataError::Settings`], [`DataError::BadName`], [`DataError::NameClash`].
     pub fn new(source: &Source) -> Result<Self, DataError> {
         let (entries, size, label_map, encoding, orientation) = match source {
-            Source::Files { samples, size, label_map, encoding, orientation, .. } => {
-                (samples.iter().map(Entry::of_files).collect(), *size, label_map.as_ref(), *encoding, *orientation)
-            }
+            Source::Files { samples, size, label_map, encoding, orientation, .. } => (
+                samples.iter().map(Entry::of_files).collect(),
+                *size,
+                label_map.as_ref(),
+                encoding.clone(),
+                *orientation,
+            ),
             Source::Scenes { size, .. } => (scene_entries(source)?, *size, None, Encoding::Index, Orientation::Ignore),
         };
         if size.is_some_and(|size| size.contains(&0)) {
@@ -244,7 +248,7 @@ impl Reader {
     fn read_label(&self, entry: &Entry, classes: u8) -> Result<Index, DataError> {
         let mut map = match &entry.label {
             None => return Err(DataError::NoLabel { image: entry.name.clone() }),
-            Some(Picture::File(file)) => decode::label_in(file.path(), &file.read()?, self.encoding)?,
+            Some(Picture::File(file)) => decode::label_in(file.path(), &file.read()?, &self.encoding)?,
             Some(Picture::Scene { style, seed, index }) => scenes::scene(*style, *seed, *index).1,
         };
         if let Some(table) = &self.label_table {

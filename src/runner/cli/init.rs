@@ -10,9 +10,10 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{Answer, DONE, Refusal};
-use crate::dataset::labels;
+use crate::dataset::colours::colour;
+use crate::dataset::labels::{self, LabelError};
 use crate::dataset::meaning::{self, Labelling, Settled};
-use crate::dataset::survey::{self, Survey};
+use crate::dataset::survey::{self, Survey, SurveyError};
 use crate::kind::classes;
 use crate::measures::count;
 use crate::pipeline::{self, template};
@@ -94,7 +95,7 @@ impl Init {
         let root =
             pipeline::root_of(pipeline).map_err(|problem| Refusal::from(pipeline::Problems::without_text(problem)))?;
         let look = |name: &str, images: &Path, labels: Option<&Path>, of_source: (&[u8], &Settled)| {
-            let survey = survey::survey(images, labels).map_err(|error| Refusal::Usage(error.to_string()))?;
+            let survey = survey::survey(images, labels).map_err(|error| refusal(&error))?;
             talk!("  {name:<8}{}", described(&survey, labels.is_some()));
             let settled = match labels {
                 Some(labels) => settled(&survey, &names, labels, of_source)?,
@@ -164,6 +165,20 @@ impl Init {
             folder.unwrap_or_default().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         if letters == String::new() { "mine".to_owned() } else { letters }
     }
+}
+
+/// Why folders can't be used, and what to write instead for labels of colours.
+fn refusal(error: &SurveyError) -> Refusal {
+    let SurveyError::Label(LabelError::Colours { colours, .. }) = error else {
+        return Refusal::Usage(error.to_string());
+    };
+    let some = colours.first.iter().take(4).map(|one| format!("\"{}\" = \"…\"", colour(one.colour)));
+    let rest = if colours.first.len() > 4 { ", …" } else { "" };
+    Refusal::Usage(format!(
+        "{error}: `init` takes labels of indices; write a pipeline file whose data set names the class of each colour, \
+         `palette = {{ {}{rest} }}` (docs/datasets.md)",
+        some.collect::<Vec<_>>().join(", ")
+    ))
 }
 
 /// What the values of labels mean, guessed from the values. `source`: the values of the source's labels and their meaning,

@@ -10,6 +10,9 @@ use super::naming::ends_in;
 /// Images with any of these extensions; a label has its image's name and is a PNG.
 pub const NAMING: Naming = Naming { images: IMAGES, ..Naming::PLAIN };
 
+/// The same with colour-coded labels, which may be of any lossless format.
+pub const PAINTED: Naming = Naming { labels: &[".png", ".webp", ".tif", ".tiff", ".bmp"], ..NAMING };
+
 /// Those of [`intrada_picture::ENDINGS`].
 const IMAGES: &[&str] = &[".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"];
 

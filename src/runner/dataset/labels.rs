@@ -1,6 +1,7 @@
 //! Which class indices a label file holds, and whether they are valid.
 //!
-//! Knows no class names and resizes nothing. A label is read by index: the palette of a palette PNG is only for viewing.
+//! Knows no class names and resizes nothing. A label is read by index: the palette of a palette PNG is only for viewing. Only
+//! where the data set has a palette of its own, the colours count, and become class indices here.
 //! Values out of range are the most common sign of a wrong data set (Cityscapes ids instead of train ids, a picture instead
 //! of a label), and `ml` would meet them hours later; so every label is checked once before anything runs, and the
 //! workspace's index records its values.
@@ -10,8 +11,11 @@ use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use intrada_beginning::Beginning;
+use intrada_picture::{Fault, Palette};
 use png::{BitDepth, ColorType, Transformations};
 
+use super::colours::Colours;
+use crate::digest::Digest;
 use crate::kind::dataset::Encoding;
 use crate::plain;
 
@@ -57,6 +61,30 @@ pub enum LabelError {
         /// Advice.
         hint: &'static str,
     },
+    /// A PNG of colours, where indices are expected.
+    #[error("label `{}` is a PNG of colours, but a label has {ONE_INDEX}", path.display())]
+    Colours {
+        /// The file.
+        path: PathBuf,
+        /// The colours, the most frequent first, and how many there are.
+        colours: Colours,
+    },
+    /// A colour-coded label that can't be read.
+    #[error("label `{}` can't be read by its colours: {fault}", path.display())]
+    Unpainted {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        fault: Fault,
+    },
+    /// Colours that the data set's palette doesn't have.
+    #[error("label `{}` holds {} that `palette` doesn't have: {}", path.display(), colours.counted(), colours)]
+    StrangeColours {
+        /// The file.
+        path: PathBuf,
+        /// The colours, the most frequent first, and how many there are.
+        colours: Colours,
+    },
     /// A palette whose colours are the greys of class indices, at other indices.
     #[error(
         "label `{}` is a palette PNG whose colours are greys like class indices, in other places: its indices {} have the greys {}. \
@@ -93,6 +121,9 @@ impl LabelError {
     pub fn called(mut self, name: &Path) -> LabelError {
         match &mut self {
             LabelError::Unreadable { path, .. }
+            | LabelError::Colours { path, .. }
+            | LabelError::Unpainted { path, .. }
+            | LabelError::StrangeColours { path, .. }
             | LabelError::Damaged { path, .. }
             | LabelError::NoPng { path, .. }
             | LabelError::NotIndices { path, .. }
@@ -106,8 +137,41 @@ impl LabelError {
     pub fn cure(&self) -> Option<&'static str> {
         match self {
             LabelError::Damaged { .. } => Some("copy or download the file again"),
+            LabelError::NoPng { beginning: Beginning::Image("a JPEG image"), .. } => Some(
+                "JPEG alters values and colours, which can't be undone: store the labels as PNG, from what they were made of",
+            ),
             LabelError::NoPng { beginning, .. } => beginning.cure(),
+            LabelError::Unpainted { fault, .. } => match fault {
+                Fault::Unsupported(_) => Some("store it as an 8-bit RGB PNG"),
+                other => other.help(),
+            },
             _ => None,
+        }
+    }
+}
+
+/// How labels are read.
+#[derive(Clone, Copy, Debug)]
+pub enum Form<'a> {
+    /// By index.
+    Index,
+    /// As SYNTHIA's.
+    Synthia16,
+    /// By the values of their colours.
+    Painted(&'a Palette),
+}
+
+impl Form<'_> {
+    /// How the index and jobs call it.
+    pub fn encoding(self) -> Encoding {
+        match self {
+            Form::Index => Encoding::Index,
+            Form::Synthia16 => Encoding::Synthia16,
+            Form::Painted(palette) => {
+                let bytes =
+                    palette.pairs().iter().flat_map(|([red, green, blue], value)| [*red, *green, *blue, *value]);
+                Encoding::Palette(Digest::of(&bytes.collect::<Vec<u8>>()))
+            }
         }
     }
 }
@@ -165,9 +229,9 @@ pub fn listed(values: &[u8]) -> String {
 ///
 /// # Errors
 /// [`LabelError`], but never [`LabelError::NotAClass`].
-pub fn values(path: &Path, encoding: Encoding) -> Result<[u64; 4], LabelError> {
+pub fn values(path: &Path, form: Form<'_>) -> Result<[u64; 4], LabelError> {
     let mut set = [0; 4];
-    for value in present(&histogram(&Label::read(path, encoding)?.indices)) {
+    for value in present(&histogram(&Label::read(path, form)?.indices)) {
         set[usize::from(value) / 64] |= 1 << (value % 64);
     }
     Ok(set)
@@ -204,8 +268,8 @@ pub fn size(path: &Path) -> Result<[u32; 2], LabelError> {
 ///
 /// # Errors
 /// [`LabelError`].
-pub fn check(path: &Path, encoding: Encoding, classes: usize, map: &[(u8, u8)]) -> Result<(), LabelError> {
-    let label = Label::read(path, encoding)?;
+pub fn check(path: &Path, form: Form<'_>, classes: usize, map: &[(u8, u8)]) -> Result<(), LabelError> {
+    let label = Label::read(path, form)?;
     let is_wrong: [bool; 256] = std::array::from_fn(|stored| {
         let class = mapped(map, stored as u8);
         class != IGNORED && usize::from(class) >= classes
@@ -263,7 +327,25 @@ fn damaged(path: &Path, cause: png::DecodingError) -> LabelError {
 }
 
 impl Label {
-    fn read(path: &Path, encoding: Encoding) -> Result<Label, LabelError> {
+    fn read(path: &Path, form: Form<'_>) -> Result<Label, LabelError> {
+        match form {
+            Form::Index => Label::indices(path, false),
+            Form::Synthia16 => Label::indices(path, true),
+            Form::Painted(palette) => Label::painted(path, palette),
+        }
+    }
+
+    fn painted(path: &Path, palette: &Palette) -> Result<Label, LabelError> {
+        let bytes = plain::read(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
+        let read = palette.read(&bytes).map_err(|fault| LabelError::Unpainted { path: path.to_owned(), fault })?;
+        if read.strange.is_empty() {
+            return Ok(Label { width: read.size[0], indices: read.values });
+        }
+        let colours = Colours { first: read.strange, count: read.strange_colours };
+        Err(LabelError::StrangeColours { path: path.to_owned(), colours })
+    }
+
+    fn indices(path: &Path, is_synthia: bool) -> Result<Label, LabelError> {
         let damaged = |cause| damaged(path, cause);
         let file = plain::open(path).map_err(|cause| LabelError::Unreadable { path: path.to_owned(), cause })?;
         let mut decoder = png::Decoder::new(BufReader::new(file));
@@ -271,10 +353,13 @@ impl Label {
         let mut reader = decoder.read_info().map_err(damaged)?;
         let (color, depth) = reader.output_color_type();
         let refused = |expected, (found, hint)| LabelError::NotIndices { path: path.to_owned(), expected, found, hint };
-        match encoding {
-            Encoding::Index => not_indices(color, depth).map_or(Ok(()), |found| Err(refused(ONE_INDEX, found))),
-            Encoding::Synthia16 => not_synthia(color, depth).map_or(Ok(()), |found| Err(refused(TWO_BYTES, found))),
-        }?;
+        if is_synthia {
+            not_synthia(color, depth).map_or(Ok(()), |found| Err(refused(TWO_BYTES, found)))?;
+        } else if let Some(colours) = is_coloured(color, depth).then(|| colours_of(path)).flatten() {
+            return Err(LabelError::Colours { path: path.to_owned(), colours });
+        } else {
+            not_indices(color, depth).map_or(Ok(()), |found| Err(refused(ONE_INDEX, found)))?;
+        }
         let size = reader.output_buffer_size().ok_or_else(|| damaged(png::DecodingError::LimitsExceeded))?;
         let mut bytes = vec![0; size];
         let frame = reader.next_frame(&mut bytes).map_err(damaged)?;
@@ -330,6 +415,16 @@ fn not_synthia(color: ColorType, depth: BitDepth) -> Option<(&'static str, &'sta
 /// The first of `channels` 16-bit samples of each pixel; `None` if one exceeds 8 bits.
 fn first_channel(bytes: &[u8], channels: usize) -> Option<Vec<u8>> {
     bytes.chunks_exact(2 * channels).map(|pixel| (pixel[0] == 0).then_some(pixel[1])).collect()
+}
+
+fn is_coloured(color: ColorType, depth: BitDepth) -> bool {
+    matches!(color, ColorType::Rgb | ColorType::Rgba) && depth == BitDepth::Eight
+}
+
+/// The colours of an intact picture.
+fn colours_of(path: &Path) -> Option<Colours> {
+    let read = Palette::default().read(&plain::read(path).ok()?).ok()?;
+    Some(Colours { first: read.strange, count: read.strange_colours })
 }
 
 /// The pixel format and advice; `None` if pixels are indices.
@@ -400,7 +495,7 @@ mod tests {
         indices[64 * 2 + 5..64 * 2 + 5 + 1204].fill(34);
         (indices[0], indices[1], indices[2]) = (0, 2, 255);
         let (_dir, path) = grey(64, &indices);
-        let text = check(&path, Encoding::Index, 8, &[]).unwrap_err().to_string();
+        let text = check(&path, Form::Index, 8, &[]).unwrap_err().to_string();
         let expected = "value 34 is not one of the 8 classes: 1,204 pixels, first at column 5, row 2; \
                         values found: 0 1 2 34 255";
         assert_eq!(text, format!("label `{}`: {expected}", path.display()));
@@ -415,8 +510,8 @@ mod tests {
     #[test]
     fn a_map_decides_what_counts_as_a_class() {
         let (_dir, path) = grey(2, &[7, 34, 255, 7]);
-        assert!(check(&path, Encoding::Index, 2, &[(7, 1), (34, 255)]).is_ok());
-        let text = check(&path, Encoding::Index, 2, &[(7, 1), (34, 40)]).unwrap_err().to_string();
+        assert!(check(&path, Form::Index, 2, &[(7, 1), (34, 255)]).is_ok());
+        let text = check(&path, Form::Index, 2, &[(7, 1), (34, 40)]).unwrap_err().to_string();
         assert!(
             text.contains("value 34, mapped to 40, is not one of the 2 classes: 1 pixel, first at column 1, row 0")
         );
@@ -425,7 +520,7 @@ mod tests {
     #[test]
     fn a_palette_png_is_read_by_index_not_by_colour() {
         let (_dir, path) = file(ColorType::Indexed, BitDepth::Eight, 2, 2, &[3, 0, 3, 255]);
-        assert_eq!(values(&path, Encoding::Index).unwrap(), [0b1001, 0, 0, 1 << 63]);
+        assert_eq!(values(&path, Form::Index).unwrap(), [0b1001, 0, 0, 1 << 63]);
     }
 
     #[test]
@@ -453,7 +548,7 @@ mod tests {
         encoder.set_color(ColorType::Indexed);
         encoder.set_palette(vec![0, 0, 0, 1, 1, 1, 255, 255, 255]);
         encoder.write_header().unwrap().write_image_data(&[0, 1, 2]).unwrap();
-        let said = values(&path, Encoding::Index).unwrap_err().to_string();
+        let said = values(&path, Form::Index).unwrap_err().to_string();
         assert!(said.contains("its indices 0 1 2 have the greys 0 1 255"), "{said}");
     }
 
@@ -461,17 +556,17 @@ mod tests {
     fn indices_of_less_than_a_byte_are_unpacked_row_by_row() {
         // Three pixels of four bits take two bytes a row; the last four bits of each row are padding.
         let (_dir, path) = file(ColorType::Grayscale, BitDepth::Four, 3, 2, &[0x12, 0x3f, 0x45, 0x6f]);
-        assert_eq!(Label::read(&path, Encoding::Index).unwrap().indices, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(Label::read(&path, Form::Index).unwrap().indices, [1, 2, 3, 4, 5, 6]);
         let (_dir, path) = file(ColorType::Grayscale, BitDepth::One, 9, 2, &[0b1010_0000, 0b1000_0000]);
-        assert_eq!(Label::read(&path, Encoding::Index).unwrap().indices, [1, 0, 1, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(Label::read(&path, Form::Index).unwrap().indices, [1, 0, 1, 0, 0, 0, 0, 0, 1]);
     }
 
     #[test]
     fn colours_and_wide_samples_are_refused_with_a_hint() {
         let (_dir, path) = file(ColorType::Rgb, BitDepth::Eight, 1, 3, &[128, 64, 128]);
-        assert!(values(&path, Encoding::Index).unwrap_err().to_string().contains("is a PNG of colours"));
+        assert!(values(&path, Form::Index).unwrap_err().to_string().contains("is a PNG of colours"));
         let (_dir, path) = file(ColorType::Grayscale, BitDepth::Sixteen, 1, 2, &[0, 3]);
-        assert!(values(&path, Encoding::Index).unwrap_err().to_string().contains("is a PNG of 16-bit samples"));
+        assert!(values(&path, Form::Index).unwrap_err().to_string().contains("is a PNG of 16-bit samples"));
     }
 
     #[test]
@@ -491,7 +586,7 @@ mod tests {
         ] {
             std::fs::write(&path, broken).unwrap();
             assert!(
-                matches!(values(&path, Encoding::Index), Err(LabelError::Damaged { path: named, .. }) if named == path)
+                matches!(values(&path, Form::Index), Err(LabelError::Damaged { path: named, .. }) if named == path)
             );
         }
         let others: [(&[u8], &str); 5] = [
@@ -503,11 +598,11 @@ mod tests {
         ];
         for (bytes, what) in others {
             std::fs::write(&path, bytes).unwrap();
-            let error = values(&path, Encoding::Index).unwrap_err();
+            let error = values(&path, Form::Index).unwrap_err();
             assert!(error.to_string().ends_with(&format!("is not a PNG but {what}")), "{error}");
         }
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(values(&path, Encoding::Index), Err(LabelError::Unreadable { .. })));
+        assert!(matches!(values(&path, Form::Index), Err(LabelError::Unreadable { .. })));
     }
 
     #[test]
@@ -515,15 +610,15 @@ mod tests {
         // Three pixels of class, instance and nothing; big-endian, as in PNG.
         let pixels = [0, 22, 1, 200, 0, 0, 0, 3, 0, 7, 0, 0, 0, 22, 0, 0, 255, 255];
         let (_dir, path) = file(ColorType::Rgb, BitDepth::Sixteen, 3, 18, &pixels);
-        assert_eq!(Label::read(&path, Encoding::Synthia16).unwrap().indices, [22, 3, 22]);
-        assert_eq!(values(&path, Encoding::Synthia16).unwrap(), [1 << 22 | 1 << 3, 0, 0, 0]);
-        assert!(values(&path, Encoding::Index).unwrap_err().to_string().contains("is a PNG of 16-bit samples, but"));
+        assert_eq!(Label::read(&path, Form::Synthia16).unwrap().indices, [22, 3, 22]);
+        assert_eq!(values(&path, Form::Synthia16).unwrap(), [1 << 22 | 1 << 3, 0, 0, 0]);
+        assert!(values(&path, Form::Index).unwrap_err().to_string().contains("is a PNG of 16-bit samples, but"));
         let (_dir, path) = file(ColorType::Rgb, BitDepth::Sixteen, 1, 6, &[3, 208, 0, 0, 0, 0]);
-        assert!(values(&path, Encoding::Synthia16).unwrap_err().to_string().contains("16-bit samples beyond 255"));
+        assert!(values(&path, Form::Synthia16).unwrap_err().to_string().contains("16-bit samples beyond 255"));
         let (_dir, path) = file(ColorType::Rgb, BitDepth::Eight, 1, 3, &[3, 0, 0]);
-        assert!(values(&path, Encoding::Synthia16).unwrap_err().to_string().contains("8-bit colours, but a label has"));
+        assert!(values(&path, Form::Synthia16).unwrap_err().to_string().contains("8-bit colours, but a label has"));
         let (_dir, path) = grey(1, &[3]);
-        assert!(values(&path, Encoding::Synthia16).unwrap_err().to_string().contains("one channel, but a label has"));
+        assert!(values(&path, Form::Synthia16).unwrap_err().to_string().contains("one channel, but a label has"));
     }
 
     #[test]
@@ -536,7 +631,7 @@ mod tests {
         #[test]
         fn the_set_holds_exactly_the_values_of_the_pixels(indices in prop::collection::vec(any::<u8>(), 1..200)) {
             let (_dir, path) = grey(indices.len(), &indices);
-            let set = values(&path, Encoding::Index).unwrap();
+            let set = values(&path, Form::Index).unwrap();
             for value in 0..=255u8 {
                 prop_assert_eq!((set[usize::from(value) / 64] >> (value % 64)) & 1 == 1, indices.contains(&value));
             }

@@ -12,6 +12,7 @@ mod acdc;
 mod bdd100k;
 mod camvid;
 mod cityscapes;
+pub mod colours;
 mod dark_zurich;
 pub mod folder;
 mod gta5;

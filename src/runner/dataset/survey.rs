@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::folder::NAMING;
-use super::labels::{self, LabelError};
+use super::labels::{self, Form, LabelError};
 use super::{DatasetError, Place, list};
-use crate::kind::dataset::Encoding;
 
 /// The maximum number of labels read.
 pub const SAMPLED: usize = 200;
@@ -59,7 +58,7 @@ pub fn survey(images: &Path, labels: Option<&Path>) -> Result<Survey, SurveyErro
     let samples = list(Path::new(""), &place, &NAMING, labels.is_some(), &|_| false)?.samples;
     let some: Vec<PathBuf> = spread(&samples, SAMPLED).filter_map(|sample| sample.label.clone()).collect();
     let size = some.first().map(|label| labels::size(label)).transpose()?;
-    let sets = some.par_iter().map(|label| labels::values(label, Encoding::Index)).collect::<Result<Vec<_>, _>>()?;
+    let sets = some.par_iter().map(|label| labels::values(label, Form::Index)).collect::<Result<Vec<_>, _>>()?;
     let all = sets.into_iter().fold([0; 4], labels::union);
     let values = labels::members(all).collect();
     Ok(Survey { images: samples.len(), size, values, read: some.len() })

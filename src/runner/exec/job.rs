@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use intrada_picture::Palette;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
@@ -163,6 +164,9 @@ pub enum Dataset {
         map: Vec<(u8, u8)>,
         /// How a label's pixels hold its values.
         encoding: Encoding,
+        /// The class index or 255 of each colour, where labels hold colours.
+        #[serde(default, skip_serializing_if = "Palette::is_empty")]
+        palette: Palette,
         /// Whether images are turned as their orientation tags say.
         #[serde(default, skip_serializing_if = "Orientation::is_ignore")]
         orientation: Orientation,

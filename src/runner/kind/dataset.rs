@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeySpec, Literal, MAX_SIDE, Only, ValueType, Variant};
+use super::{KeySpec, Literal, MAX_SIDE, Only, ValueType, Variant, palettes};
+use crate::digest::Digest;
 
 /// How the pixels of a label encode its values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,8 @@ pub enum Encoding {
     Index,
     /// Several 16-bit channels, of which the first is the index: SYNTHIA's labels.
     Synthia16,
+    /// Colours, whose values the data set's palette says. Its digest, as the values depend on it.
+    Palette(Digest),
 }
 
 /// How to handle a photograph's Exif orientation tag.
@@ -129,6 +132,14 @@ const MAP: KeySpec = KeySpec::new(
 )
 .optional();
 
+const PALETTE: KeySpec = KeySpec::new(
+    "palette",
+    ValueType::Palette(palettes::NAMES),
+    "labels hold colours: the class of each, or `ignore`, as in `{ \"128,64,128\" = \"road\" }`, or the name of a published palette; \
+     instead of `map`",
+)
+.optional();
+
 /// How to handle images without label, see `missing`.
 pub const MISSING: &[&str] = &["known", "skip", "error"];
 
@@ -204,7 +215,7 @@ pub const CONDITIONS: &[&str] = &["fog", "night", "rain", "snow"];
 pub const FORMATS: &[Variant] = &[
     Variant {
         name: "folder",
-        summary: "Images in one folder and, if labelled, 8-bit class-index PNGs of the same names in another.",
+        summary: "Images in one folder and, if labelled, 8-bit class-index PNGs or colour-coded labels of the same names in another.",
         keys: &[&[
             KeySpec::new("root", ValueType::Path, "the folder of the data set"),
             KeySpec::new("images", ValueType::Folder, "folder of the images, below `root`").or_text("images"),
@@ -214,6 +225,7 @@ pub const FORMATS: &[Variant] = &[
             SIZE,
             ORIENTATION,
             MAP,
+            PALETTE,
         ], OF_FILES],
     },
     Variant {

@@ -20,6 +20,7 @@ mod inter_training;
 mod intra_training;
 pub mod losses;
 pub mod model;
+pub mod palettes;
 pub mod pipeline;
 mod pseudo_labelling;
 mod ranking;
@@ -261,6 +262,8 @@ pub enum ValueType {
     Folder,
     /// Label values and their replacements: `{ 34 = 255 }`, all 0 to 255.
     LabelMap,
+    /// Colours with their classes, `{ "128,64,128" = "road" }`, or one of a few names.
+    Palette(&'static [&'static str]),
     /// The name of a data set; `labels` says whether its labels are read.
     Dataset {
         /// Whether its labels are read (and thus required).

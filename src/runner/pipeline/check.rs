@@ -32,7 +32,7 @@ pub(super) fn check(
     let mut reader = Reader { sources, problems };
     check_format(&mut reader, table);
     let header = read_header(&mut reader, table, file, root);
-    let datasets = read_datasets(&mut reader, table, root);
+    let datasets = read_datasets(&mut reader, table, root, &header.classes);
     let models = read_models(&mut reader, table);
     let read = read_stages(&mut reader, table, root, &header);
 

@@ -6,32 +6,45 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use intrada_picture::Palette;
+
+use super::palettes::palette_of;
 use super::paths::normalize;
 use super::problem::Problem;
 use super::raw::{Entry, Table};
 use super::read::{Reader, Values};
 use super::sections::{read_variant, tables};
 use super::value::Value;
-use super::{Dataset, FolderSpans, Format};
+use super::{Class, Dataset, FolderSpans, Format};
 use crate::kind::dataset::{Fit, Margins, Orientation, Resize, Scaling, Selection};
 use crate::kind::{Variant, dataset};
 
 /// Reads `[datasets.…]`; invalid ones are `None`, so that a stage that names one isn't reported too.
-pub(super) fn read_datasets(reader: &mut Reader<'_>, file: &Table, root: &Path) -> Vec<(String, Option<Dataset>)> {
+pub(super) fn read_datasets(
+    reader: &mut Reader<'_>,
+    file: &Table,
+    root: &Path,
+    classes: &[Class],
+) -> Vec<(String, Option<Dataset>)> {
     let tables = tables(reader, file, "datasets", "data set");
     let mut read = Vec::with_capacity(tables.len());
     for (entry, table) in tables {
         let before = reader.problems.len();
         let dataset = read_variant(reader, (entry, table), "format", dataset::FORMATS, "data set")
-            .inspect(|(_, values)| reader.problems.extend(all_margin(&entry.key, values)))
+            .map(|(variant, values)| {
+                reader.problems.extend(all_margin(&entry.key, &values));
+                let (palette, problems) = palette_of(&values, classes);
+                reader.problems.extend(problems);
+                (variant, values, palette)
+            })
             .filter(|_| reader.problems[before..].iter().all(|problem| !problem.is_error()))
-            .map(|(variant, values)| dataset_of(entry, variant, &values, root));
+            .map(|(variant, values, palette)| dataset_of(entry, variant, &values, palette, root));
         read.push((entry.key.clone(), dataset));
     }
     read
 }
 
-fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, root: &Path) -> Dataset {
+fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, palette: Palette, root: &Path) -> Dataset {
     let text = |name: &str| values.value(name).and_then(|value| value.as_text().map(str::to_owned)).unwrap_or_default();
     let size = values.value("size").map(|size| side_lengths(&size));
     let format = match variant.name {
@@ -73,6 +86,7 @@ fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, root: &Path) ->
         orientation,
         margins: margins(values),
         map,
+        palette,
         span: entry.key_span,
         producers: Vec::new(),
     }

@@ -24,6 +24,7 @@ mod names;
 mod near;
 mod networks;
 mod overrides;
+mod palettes;
 mod paths;
 mod problem;
 mod problems;
@@ -47,6 +48,8 @@ mod words;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use intrada_picture::Palette;
 
 pub use cache::{Signing, Trusted, Upstream};
 pub use draft::{Draft, near_file, root_of};
@@ -233,6 +236,8 @@ pub struct Dataset {
     pub margins: Margins,
     /// Label values and their replacements, sorted by value.
     pub map: Vec<(u8, u8)>,
+    /// The class indices of the colours in its labels; empty if these hold indices.
+    pub palette: Palette,
     /// Its name in the header of its table.
     pub span: Span,
     /// Outputs of stages at, above or below its paths: it can only be listed when these stages are done.

@@ -8,6 +8,7 @@ use super::near::did_you_mean;
 use super::paths;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Node, Table};
+use super::source::Span;
 use super::typed::Typed;
 use super::value::Value;
 use super::words::{expected, noun, one_of};
@@ -64,6 +65,10 @@ pub(super) fn read(key: &KeySpec, node: &Node) -> Result<Typed, Box<Problem>> {
         (ValueType::Size, Item::List(nodes)) if nodes.len() == 2 => typed(whole_numbers(key, nodes)?, Vec::new()),
         (ValueType::Colour, Item::List(nodes)) if nodes.len() == 3 => typed(whole_numbers(key, nodes)?, Vec::new()),
         (ValueType::LabelMap, Item::Table(table)) => typed(label_map(key, table)?, Vec::new()),
+        (ValueType::Palette(names), Item::Text(text)) => typed(choice(key, names, text, node)?, Vec::new()),
+        (ValueType::Palette(_), Item::Table(table)) => {
+            typed(colours(key, table, node)?, table.0.iter().map(|entry| entry.node.span).collect())
+        }
         (ValueType::Duration, Item::Text(text)) => {
             let seconds = measure::seconds(text).filter(|seconds| *seconds > 0.0);
             let seconds = seconds.ok_or_else(|| Box::new(out_of_range(key, node, "")))?;
@@ -192,6 +197,36 @@ fn label_map(key: &KeySpec, table: &Table) -> Result<Value, Box<Problem>> {
             .map(|(from, to)| Value::List(vec![Value::Integer(from.into()), Value::Integer(to)]))
             .collect(),
     ))
+}
+
+/// `[red, green, blue, class]` of each entry, in the order of the file.
+fn colours(key: &KeySpec, table: &Table, whole: &Node) -> Result<Value, Box<Problem>> {
+    let mut seen: Vec<([u8; 3], Span)> = Vec::with_capacity(table.0.len());
+    let mut read = Vec::with_capacity(table.0.len());
+    for Entry { key: text, key_span, node } in &table.0 {
+        let parts: Option<Vec<u8>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+        let Some(colour) = parts.and_then(|parts| <[u8; 3]>::try_from(parts).ok()) else {
+            let title = format!("`{}` has colours as keys; \"{text}\" is none", key.name);
+            let problem = Problem::error(title).at(*key_span, "expected red, green and blue from 0 to 255");
+            return Err(Box::new(problem.help("as in `\"128,64,128\" = \"road\"`")));
+        };
+        if let Some((_, first)) = seen.iter().find(|(other, _)| *other == colour) {
+            let problem = Problem::error(format!("`{}` has a colour twice", key.name)).at(*key_span, "again here");
+            return Err(Box::new(problem.beside(*first, "first here")));
+        }
+        seen.push((colour, *key_span));
+        let Item::Text(class) = &node.item else {
+            let problem = Problem::error(format!("a colour stands for the name of a class, not {}", node.item.words()));
+            return Err(Box::new(problem.at(node.span, "expected a class, or \"ignore\"")));
+        };
+        let colour = colour.map(|part| Value::Integer(part.into()));
+        read.push(Value::List(colour.into_iter().chain([Value::Text(class.clone())]).collect()));
+    }
+    if read.is_empty() {
+        let problem = Problem::error(format!("`{}` is empty", key.name));
+        return Err(Box::new(problem.at(whole.span, format!("expected {}", expected(key.value_type)))));
+    }
+    Ok(Value::List(read))
 }
 
 /// `[name, amount]`: an integer, bytes for memory, seconds for time.

@@ -287,6 +287,16 @@ fn values(value_type: ValueType) -> Json {
             "propertyNames": { "pattern": "^(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])$" },
             "additionalProperties": byte(),
         }),
+        ValueType::Palette(names) => {
+            let part = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])";
+            let colours = json!({
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": { "pattern": format!("^ *{part} *, *{part} *, *{part} *$") },
+                "additionalProperties": text(),
+            });
+            json!({ "anyOf": [{ "enum": names }, colours] })
+        }
     }
 }
 

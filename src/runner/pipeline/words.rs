@@ -22,6 +22,7 @@ pub(super) fn noun(value_type: ValueType) -> &'static str {
         ValueType::Colour => "a list of three integers",
         ValueType::Texts | ValueType::Choices(_) | ValueType::Paths | ValueType::OutputPaths => "a list of strings",
         ValueType::LabelMap => "a table of label values",
+        ValueType::Palette(_) => "a table of colours or a string",
         ValueType::Datasets { .. } | ValueType::Stages(_) | ValueType::StagesOrFiles(_) => {
             "a string or a list of strings"
         }
@@ -61,6 +62,9 @@ pub(super) fn expected(value_type: ValueType) -> String {
         ValueType::Texts => "a list of strings".to_owned(),
         ValueType::Paths | ValueType::OutputPaths => "a list of paths".to_owned(),
         ValueType::LabelMap => "label values from 0 to 255, as in { 34 = 255 }".to_owned(),
+        ValueType::Palette(names) => {
+            format!("colours with classes, as in {{ \"128,64,128\" = \"road\" }}, or {}", one_of(names))
+        }
         ValueType::Amounts => "amounts by name, as in { cpu = 4 }".to_owned(),
         ValueType::Duration => "a duration, such as \"90 s\" or \"1 h 30 min\"".to_owned(),
         ValueType::Bytes => "a size, such as \"24 GiB\"".to_owned(),

@@ -4,6 +4,7 @@
 //! photograph read once, then the index has their contents; so a wrong data set is reported before hours of training.
 
 pub(super) mod away;
+mod colours;
 mod labels;
 mod photographs;
 pub(super) mod sampled;
@@ -12,14 +13,16 @@ pub(super) mod sizes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use intrada_picture::Format as PictureFormat;
+use intrada_picture::{Format as PictureFormat, Palette};
 
+use crate::dataset::labels::Form;
 use crate::dataset::{self, DatasetError, Layout, Naming, Place, Sample, folder};
 use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::job;
 use crate::inputs::listing;
 use crate::inputs::seen::Seen;
 use crate::kind::dataset::{Encoding, Fit, Margins, Orientation, Resize, Selection};
+use crate::kind::palettes;
 use crate::pipeline::{Dataset, FolderSpans, Format, Problem, Span, StageId};
 use crate::store::index::FileRecord;
 
@@ -192,7 +195,8 @@ impl<'a> Survey<'a> {
             size: self.dataset.size,
             scaling: self.dataset.scaling,
             map: self.map.clone(),
-            encoding: self.encoding(),
+            encoding: self.form().encoding(),
+            palette: self.palette().cloned().unwrap_or_default(),
             orientation: self.dataset.orientation,
             jpeg: decoders.jpeg,
             webp: decoders.webp,
@@ -210,6 +214,7 @@ impl<'a> Survey<'a> {
             ("fit", (scaling.fit != Fit::Exact).then(|| format!("{:?}", scaling.fit).to_lowercase())),
             ("resize", (scaling.resize != Resize::Bicubic).then(|| format!("{:?}", scaling.resize).to_lowercase())),
             ("map", (!map.is_empty()).then(|| format!("{{ {} }}", map.join(", ")))),
+            ("palette", self.palette().map(|palette| self.shown(palette))),
             ("orientation", (orientation != Default::default()).then(|| format!("{orientation:?}").to_lowercase())),
             (JPEG, decoders.jpeg.map(|revision| revision.to_string())),
             (WEBP, decoders.webp.map(|revision| revision.to_string())),
@@ -265,6 +270,10 @@ impl<'a> Survey<'a> {
         if self.dataset.scaling.resize == Resize::Bilinear {
             encoder.field("resize", b"bilinear");
         }
+        if let Some(palette) = self.palette() {
+            let pairs = palette.pairs().iter().flat_map(|([red, green, blue], value)| [*red, *green, *blue, *value]);
+            encoder.field("palette", &pairs.collect::<Vec<u8>>());
+        }
         encoder.list("samples", samples.len());
         let mut lines = Vec::new();
         for (i, sample) in samples.iter().enumerate() {
@@ -279,11 +288,33 @@ impl<'a> Survey<'a> {
     }
 
     fn naming(&self) -> &'static Naming {
-        self.published.map_or(&folder::NAMING, |published| &published.layout.naming)
+        let own = || if self.palette().is_some() { &folder::PAINTED } else { &folder::NAMING };
+        self.published.map_or_else(own, |published| &published.layout.naming)
     }
 
-    fn encoding(&self) -> Encoding {
-        self.published.map_or(Encoding::Index, |published| published.layout.encoding)
+    /// How its labels are read.
+    fn form(&self) -> Form<'_> {
+        match (self.palette(), self.published.map(|published| published.layout.encoding)) {
+            (Some(palette), _) => Form::Painted(palette),
+            (None, Some(Encoding::Synthia16)) => Form::Synthia16,
+            (None, _) => Form::Index,
+        }
+    }
+
+    /// The palette, if labels are read by one.
+    fn palette(&self) -> Option<&Palette> {
+        Some(&self.dataset.palette).filter(|palette| self.labels && !palette.is_empty())
+    }
+
+    /// A palette as in the pipeline file.
+    fn shown(&self, palette: &Palette) -> String {
+        let classes = &self.surveyor.pipeline.classes;
+        let class = |value: u8| classes.get(usize::from(value)).map_or(palettes::IGNORE, |class| &class.name);
+        let pairs = palette
+            .pairs()
+            .iter()
+            .map(|(colour, value)| format!("\"{}\" = \"{}\"", dataset::colours::colour(*colour), class(*value)));
+        format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
     }
 
     fn may_lack(&self, stem: &str) -> bool {

@@ -22,12 +22,13 @@ pub fn setting(manifest: &Manifest, role: &str, dataset: &Dataset) -> Setting {
         encoder.field(name, value.as_bytes());
     }
     let rest = match dataset {
-        Dataset::Files { size, scaling, map, encoding, orientation, jpeg, webp, .. } => Dataset::Files {
+        Dataset::Files { size, scaling, map, encoding, palette, orientation, jpeg, webp, .. } => Dataset::Files {
             samples: Vec::new(),
             size: *size,
             scaling: *scaling,
             map: map.clone(),
             encoding: *encoding,
+            palette: palette.clone(),
             orientation: *orientation,
             jpeg: *jpeg,
             webp: *webp,
@@ -77,8 +78,9 @@ mod tests {
 
     fn scaled(samples: Vec<Sample>, size: Option<[u32; 2]>, scaling: Scaling) -> Dataset {
         let (encoding, orientation, margins) = Default::default();
-        let (jpeg, webp) = Default::default();
-        Dataset::Files { samples, size, scaling, map: vec![(7, 0)], encoding, orientation, jpeg, webp, margins }
+        let (palette, jpeg, webp) = Default::default();
+        let map = vec![(7, 0)];
+        Dataset::Files { samples, size, scaling, map, encoding, palette, orientation, jpeg, webp, margins }
     }
 
     fn scenes(seed: u64, count: u32) -> Dataset {

@@ -61,7 +61,7 @@ impl Survey<'_> {
             Ok(set) if labels::members(set).all(|value| self.is_known(value)) => (set, None),
             Ok(set) => {
                 let classes = self.surveyor.pipeline.classes.len();
-                let wrong = labels::check(&path, self.encoding(), classes, &self.map).err();
+                let wrong = labels::check(&path, self.form(), classes, &self.map).err();
                 (set, wrong.map(|error| error.called(file)))
             }
             Err(error) => ([0; 4], Some(error.called(file))),
@@ -70,12 +70,12 @@ impl Survey<'_> {
 
     /// The values of a label, from the index if it has them.
     fn values(&self, file: &Path, path: &Path, digest: FileDigest) -> Result<[u64; 4], LabelError> {
-        let encoding = self.encoding();
+        let encoding = self.form().encoding();
         let known = self.surveyor.inputs.label_values(file).ok().flatten();
         if let Some(known) = known.filter(|known| known.encoding == encoding) {
             return Ok(known.set);
         }
-        let set = labels::values(path, encoding)?;
+        let set = labels::values(path, self.form())?;
         self.surveyor.inputs.note_label_values(file, digest, LabelValues { encoding, set });
         Ok(set)
     }
@@ -106,8 +106,11 @@ impl Survey<'_> {
     }
 
     fn without_class(&self, labelling: Labelling<'_>) -> Problem {
-        let found = listed(labelling.values);
-        let title = format!("no label of `{}` holds a class: the values found are {found}", self.dataset.name);
+        let found = match self.palette() {
+            None => format!("the values found are {}", listed(labelling.values)),
+            Some(_) => "all colours found are ignored".to_owned(),
+        };
+        let title = format!("no label of `{}` holds a class: {found}", self.dataset.name);
         let problem = self.read_by(Problem::error(title).at(self.dataset.span, "every pixel would be ignored"));
         self.advised(problem, labelling)
     }
@@ -125,7 +128,13 @@ impl Survey<'_> {
         };
         let problem = Problem::warning(format!("{labels} {names}")).at(self.dataset.span, "this data set");
         let ignored = if labelling.values.contains(&IGNORED) { ", and 255 is ignored" } else { "" };
-        let problem = problem.note(format!("the values found are {}{ignored}", listed(labelling.values)));
+        let problem = match self.palette() {
+            None => problem.note(format!("the values found are {}{ignored}", listed(labelling.values))),
+            Some(_) => {
+                let found = labelling.values.iter().filter_map(|value| labelling.classes.get(usize::from(*value)));
+                problem.note(format!("the classes found are {}", found.copied().collect::<Vec<_>>().join(", ")))
+            }
+        };
         let learners = self.learners();
         let consequence = if learners.is_empty() {
             if absent.len() == 1 {
@@ -165,6 +174,9 @@ impl Survey<'_> {
 
     /// Adds the likely meanings of the values, and how to read them.
     fn advised(&self, problem: Problem, labelling: Labelling<'_>) -> Problem {
+        if self.palette().is_some() {
+            return problem;
+        }
         let Some(published) = self.published else {
             return with_help(problem, mending(labelling, &self.dataset.map));
         };
@@ -195,11 +207,19 @@ impl Survey<'_> {
 
     /// `all`: the values of the readable labels.
     pub(super) fn wrong_labels(&self, wrong: &[LabelError], all: [u64; 4]) -> Vec<Problem> {
-        let mut helped = HashSet::new();
-        let problem = |error: &LabelError| {
+        let strange = self.strange_colours(wrong);
+        let wrong: Vec<&LabelError> =
+            wrong.iter().filter(|error| !matches!(error, LabelError::StrangeColours { .. })).collect();
+        let (mut helped, mut is_painting_helped) = (HashSet::new(), false);
+        let problem = |error: &&LabelError| {
             let problem = Problem::error(error.to_string()).at(self.dataset.span, "this data set");
-            let help = error.cure().filter(|help| helped.insert(*help));
-            self.read_by(problem).help_if(help.map(str::to_owned))
+            let help = match error {
+                LabelError::Colours { colours, .. } => {
+                    (!std::mem::replace(&mut is_painting_helped, true)).then(|| self.help_to_paint(colours))
+                }
+                error => error.cure().map(str::to_owned),
+            };
+            self.read_by(problem).help_if(help.filter(|help| helped.insert(help.clone())))
         };
         let mut problems: Vec<Problem> = wrong.iter().take(FILES_NAMED).map(problem).collect();
         if wrong.len() > FILES_NAMED {
@@ -214,7 +234,7 @@ impl Survey<'_> {
         {
             problems[first].help.extend(self.mending_all(all));
         }
-        problems
+        strange.into_iter().chain(problems).collect()
     }
 
     /// If a label is invalid and its image has only class values, the folders may be swapped.
@@ -226,7 +246,7 @@ impl Survey<'_> {
         };
         let image = self.surveyor.pipeline.root.join(&sample.image);
         let values: Vec<u8> =
-            labels::values(&image, self.encoding()).map(|set| labels::members(set).collect()).unwrap_or_default();
+            labels::values(&image, self.form()).map(|set| labels::members(set).collect()).unwrap_or_default();
         let is_label = values.iter().any(|value| *value != IGNORED) && values.iter().all(|value| self.is_known(*value));
         if is_label {
             let image = sample.image.display();
@@ -249,7 +269,7 @@ impl Survey<'_> {
             listed(&strange)
         );
         let mut problem = self.read_by(Problem::error(title).at(self.dataset.span, "this data set"));
-        if let Err(error) = labels::check(first, self.encoding(), classes.len(), &self.map) {
+        if let Err(error) = labels::check(first, self.form(), classes.len(), &self.map) {
             let name = first.strip_prefix(&self.surveyor.pipeline.root).unwrap_or(first);
             problem = problem.note(error.called(name).to_string());
         }

@@ -68,9 +68,8 @@ impl Survey<'_> {
     }
 
     fn read(&self, files: &[&PathBuf], sampled: &mut Sampled) {
-        let encoding = self.encoding();
-        let sets: Vec<Result<[u64; 4], LabelError>> =
-            files.par_iter().map(|file| labels::values(file, encoding)).collect();
+        let form = self.form();
+        let sets: Vec<Result<[u64; 4], LabelError>> = files.par_iter().map(|file| labels::values(file, form)).collect();
         let (mut all, mut damaged, mut strange) = ([0; 4], Vec::new(), Vec::new());
         for (file, set) in files.iter().zip(sets) {
             match set {

@@ -39,6 +39,7 @@ impl Node {
             size: None,
             map: Vec::new(),
             encoding: Default::default(),
+            palette: Default::default(),
             orientation: Default::default(),
             jpeg: None,
             webp: None,

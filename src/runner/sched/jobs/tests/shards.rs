@@ -26,6 +26,7 @@ fn images(number: usize) -> Dataset {
         size: None,
         map: vec![],
         encoding: Encoding::Index,
+        palette: Default::default(),
         orientation: Orientation::Ignore,
         jpeg: None,
         webp: None,
