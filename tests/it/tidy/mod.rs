@@ -28,6 +28,8 @@ const ONE_PLACE: &[(&str, &str)] = &[
     ("mozjpeg_sys", "picture"),
     ("image_webp", "picture"),
     ("tiff", "picture"),
+    ("prost", "onnx"),
+    ("half", "onnx"),
     ("maud", "runner/report/html"),
     ("object_store", "runner/store/upstream/bucket"),
     ("reqwest", "runner/store/upstream/bucket"),
@@ -44,7 +46,8 @@ const NEVER: &[(&str, &[&str])] = &[
     ("beginning", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("picture", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("weights", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
-    ("ml", &["intrada_runner", "intrada_worker", "toml"]),
+    ("onnx", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
+    ("ml", &["intrada_runner", "intrada_worker", "intrada_onnx", "toml"]),
     ("runner", &["tch", "torch_sys", "intrada_ml", "intrada_worker"]),
 ];
 
