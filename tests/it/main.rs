@@ -41,6 +41,7 @@ mod labels;
 mod linkage;
 mod marks;
 mod method;
+mod onnx;
 mod orphans;
 mod own_files;
 mod palettes;

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use super::{Answer, DONE, Refusal, Source, open, show};
-use crate::export::{Error, Format, format};
+use crate::export::{Error, Format, Output, Wishes, format};
 use crate::kind::OutputRole;
 use crate::pipeline::{OutputId, Stage, StageId, nearest};
 use crate::sched::session::Session;
@@ -16,6 +16,7 @@ use crate::sched::session::Session;
 #[command(after_help = "Examples:
   intrada-run export p.toml intra out                    the last network of a training
   intrada-run export p.toml intra.best out               the best one on labelled images
+  intrada-run export p.toml intra out --as onnx          one graph from pixels to classes
   intrada-run export p.toml intra out --as transformers  a SegFormer or DINOv2 for Hugging Face's transformers
   intrada-run export p.toml entropy out --as cityscapes  label ids at 2048 × 1024")]
 pub(super) struct Export {
@@ -29,6 +30,15 @@ pub(super) struct Export {
     /// Export format
     #[arg(long = "as", value_name = "FORMAT", default_value = format::ALL[0].name, value_parser = formats())]
     form: String,
+    /// Outputs of a graph beside the classes, with --as onnx
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = outputs())]
+    outputs: Vec<String>,
+    /// Compute the network in half precision, with --as onnx
+    #[arg(long)]
+    fp16: bool,
+    /// Test a graph on these images instead of drawn ones, with --as onnx
+    #[arg(long, value_name = "DIR")]
+    test_images: Option<PathBuf>,
     /// The former name of `--as cityscapes`
     #[arg(long, hide = true, conflicts_with = "form")]
     cityscapes_submission: bool,
@@ -39,13 +49,33 @@ fn formats() -> PossibleValuesParser {
     format::ALL.iter().map(value).collect::<Vec<_>>().into()
 }
 
+fn outputs() -> PossibleValuesParser {
+    Output::ALL.map(|output| PossibleValue::new(output.name())).into()
+}
+
 impl Export {
+    /// What is wanted of a graph.
+    ///
+    /// # Errors
+    /// The format is none.
+    fn wishes(&self, format: &Format) -> Result<Wishes, Refusal> {
+        let is_named = |output: &Output| self.outputs.iter().any(|name| name == output.name());
+        let outputs: Vec<Output> = Output::ALL.into_iter().filter(is_named).collect();
+        let wishes = Wishes { outputs, half: self.fp16, test_images: self.test_images.clone() };
+        if !format.is_graph && wishes != Wishes::default() {
+            let text = "--outputs, --fp16 and --test-images are for graphs: add --as onnx".to_owned();
+            return Err(Refusal::Usage(text));
+        }
+        Ok(wishes)
+    }
+
     pub(super) fn answer(self) -> Answer {
         let mut session = self.source.open_results()?;
         let name = if self.cityscapes_submission { "cityscapes" } else { &self.form };
         let format = format::named(name).expect("the command line takes these names alone");
+        let wishes = self.wishes(format)?;
         let output = output(&session, &self.stage, format)?;
-        let written = (format.write)(&mut session, output, &self.folder);
+        let written = (format.write)(&mut session, output, &self.folder, &wishes);
         open::tell_not_here(&session);
         let written = written?;
         let told: String = written.iter().map(|line| format!("{line}\n")).collect();
@@ -58,7 +88,8 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         match error {
             Error::Sources(problems) => Refusal::Problems(problems),
-            error @ (Error::Store(_) | Error::Io { .. }) => Refusal::Other(error.into()),
+            Error::Predict(error) => error.into(),
+            error @ (Error::Store(_) | Error::Io { .. } | Error::Disagrees { .. }) => Refusal::Other(error.into()),
             error => Refusal::Usage(error.to_string()),
         }
     }

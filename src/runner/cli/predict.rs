@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use super::counting::Counting;
-use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, export, show, show_json};
+use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, export, open, show, show_json};
 use crate::exec::control::Control;
 use crate::exec::job::predict::{Image, Output};
 use crate::exec::local::signals;
@@ -18,7 +18,6 @@ use crate::predict::folder::{Fault, Folder};
 use crate::predict::images::{self, Found};
 use crate::predict::network::Network;
 use crate::predict::{self, Ended, Error, Seeing, Size, Wanted, exported};
-use crate::sched::session::Access;
 
 /// Predict images with a trained network: class maps, overlays, entropy, a table
 #[derive(Args)]
@@ -160,10 +159,12 @@ impl Predict {
         };
         let source =
             Source { file: first.clone(), set: self.set.clone(), cache: self.cache.clone(), shared_cache: Vec::new() };
-        let mut session = source.open(Access::Look)?;
+        let mut session = source.open_results()?;
         let name = stage.to_string_lossy();
         let output = export::output(&session, &name, format::ALL[0])?;
-        Ok((Network::of_stage(&mut session, output, &name)?, some(rest, "after the stage")?))
+        let network = Network::of_stage(&mut session, output, &name);
+        open::tell_not_here(&session);
+        Ok((network?, some(rest, "after the stage")?))
     }
 
     fn report(&self, ended: &Ended, folder: &Folder) -> Result<(), Refusal> {

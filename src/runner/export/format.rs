@@ -2,10 +2,10 @@
 //!
 //! A format is a file with a [`Format`], and a line in [`ALL`]. The command line and its help are generated from this.
 
-use super::{Format, pytorch, submission, transformers};
+use super::{Format, onnx, pytorch, submission, transformers};
 
 /// All formats; the first is the default.
-pub const ALL: &[&Format] = &[&pytorch::FORMAT, &transformers::FORMAT, &submission::FORMAT];
+pub const ALL: &[&Format] = &[&pytorch::FORMAT, &onnx::FORMAT, &transformers::FORMAT, &submission::FORMAT];
 
 /// Former names, which are still taken, and the formats that have them.
 const FORMER: &[(&str, &str)] = &[("network", "pytorch")];

@@ -10,6 +10,7 @@ mod config;
 pub mod format;
 mod lineage;
 mod network;
+mod onnx;
 mod openlineage;
 mod package;
 mod provenance;
@@ -19,17 +20,20 @@ mod seeds;
 mod subject;
 mod submission;
 pub mod transformers;
+mod wishes;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::kind::OutputRole;
 use crate::pipeline::{OutputId, Problems};
+use crate::predict;
 use crate::sched::session::Session;
 use crate::shell::word;
 use crate::store;
 
 pub use lineage::{lineage, run_events};
+pub use wishes::{Output, Wishes};
 
 /// An export format.
 pub struct Format {
@@ -41,11 +45,13 @@ pub struct Format {
     pub exports: OutputRole,
     /// The kind of stage with such an output, with its article.
     pub stage: &'static str,
-    /// Writes it into a new or empty folder. Returns a line for each file written.
+    /// Whether it is a graph, for which there is a choice: [`Wishes`].
+    pub is_graph: bool,
+    /// Writes it into a new or empty folder. Returns a line for each file written, and what else there is to say.
     ///
     /// # Errors
     /// [`Error`]; the folder is then unchanged.
-    pub write: fn(&mut Session, OutputId, &Path) -> Result<Vec<String>, Error>,
+    pub write: fn(&mut Session, OutputId, &Path, &Wishes) -> Result<Vec<String>, Error>,
 }
 
 /// Why nothing was exported.
@@ -100,6 +106,36 @@ pub enum Error {
         /// Which it is.
         arch: String,
     },
+    /// The weights don't make a graph.
+    #[error("the network of `{stage}` can't be written as a graph: {reason}")]
+    NoGraph {
+        /// Whose.
+        stage: String,
+        /// What is wrong.
+        reason: intrada_onnx::Error,
+    },
+    /// The graph predicts something else.
+    #[error(
+        "the graph of `{stage}` does not predict what the network does, so it is not exported: {compared}; \
+         set INTRADA_PYTHON to a Python with another ONNX Runtime, or report this"
+    )]
+    Disagrees {
+        /// Whose.
+        stage: String,
+        /// How much of it.
+        compared: String,
+    },
+    /// A test picture can't be used.
+    #[error("the graph can't be tested on {name}: {reason}")]
+    TestPicture {
+        /// Which.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The test pictures can't be predicted.
+    #[error("failed to predict the test pictures: {0}")]
+    Predict(predict::Error),
     /// The classes don't fit the submission.
     #[error("a submission to Cityscapes needs its 19 classes in their order; set classes = \"cityscapes-19\"")]
     OtherClasses,
@@ -132,6 +168,18 @@ pub enum Error {
 fn other_formats(name: &str) -> String {
     let others = format::ALL.iter().filter(|format| format.exports == OutputRole::Weights && format.name != name);
     others.map(|format| format!("--as {}", format.name)).collect::<Vec<_>>().join(" or ")
+}
+
+impl From<predict::Error> for Error {
+    fn from(error: predict::Error) -> Error {
+        match error {
+            predict::Error::Sources(problems) => Error::Sources(problems),
+            predict::Error::NotDone { stage, file } => Error::NotDone { stage, file },
+            predict::Error::Gone { stage, file } => Error::Gone { what: "the weights", stage, file },
+            predict::Error::Store(error) => Error::Store(error),
+            error => Error::Predict(error),
+        }
+    }
 }
 
 impl From<Problems> for Error {

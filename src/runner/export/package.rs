@@ -48,10 +48,11 @@ impl Package {
         Ok(package)
     }
 
-    /// Writes a file from these parts.
+    /// Writes a file from these parts. A name with `/` is that of a file in a folder of the folder.
     pub(super) fn write(&self, name: &str, parts: &[&[u8]]) -> Result<(), Error> {
         let path = self.folder().join(name);
         let written = || -> std::io::Result<()> {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
             let mut file = fs::File::create_new(&path)?;
             parts.iter().try_for_each(|part| std::io::Write::write_all(&mut file, part))?;
             file.sync_all()
@@ -79,7 +80,8 @@ impl Package {
         }
     }
 
-    fn folder(&self) -> PathBuf {
+    /// Where it is until then.
+    pub(super) fn folder(&self) -> PathBuf {
         self.workshop.path().join("new")
     }
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use png::{BitDepth, ColorType};
 
 use super::package::Package;
+use super::wishes::Wishes;
 use super::{Error, Format};
 use crate::dataset;
 use crate::digest::FileDigest;
@@ -32,6 +33,7 @@ pub(super) const FORMAT: Format = Format {
     about: "the predictions of an entropy inference in the format of the Cityscapes benchmark server",
     exports: OutputRole::Predictions,
     stage: "an entropy-inference",
+    is_graph: false,
     write: submission,
 };
 
@@ -40,7 +42,7 @@ pub(super) const FORMAT: Format = Format {
 ///
 /// # Errors
 /// [`Error`]; `place` is then unchanged.
-fn submission(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<String>, Error> {
+fn submission(session: &mut Session, output: OutputId, place: &Path, _: &Wishes) -> Result<Vec<String>, Error> {
     let ids = label_ids(&session.pipeline)?;
     let package = Package::begin(&session.store, &session.pipeline.root, place)?;
     let lineage = done(session, &[output.stage])?;

@@ -9,6 +9,7 @@ use super::config::{arch, config, metadata};
 use super::network::{network, pretty};
 use super::package::Package;
 use super::provenance::{self, Part};
+use super::wishes::Wishes;
 use super::{Error, Format, card, safetensors};
 use crate::kind::OutputRole;
 use crate::kind::model::{is_dinov2, is_segformer};
@@ -22,6 +23,7 @@ pub(super) const FORMAT: Format = Format {
     about: "the weights of a training for PyTorch, with the network's definition, model card, settings and lineage",
     exports: OutputRole::Weights,
     stage: "a training",
+    is_graph: false,
     write,
 };
 
@@ -81,7 +83,7 @@ pub fn definition(arch: &str) -> &'static str {
 ///
 /// # Errors
 /// [`Error`]; `place` is as it was then.
-fn write(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<String>, Error> {
+fn write(session: &mut Session, output: OutputId, place: &Path, _: &Wishes) -> Result<Vec<String>, Error> {
     let package = Package::begin(&session.store, &session.pipeline.root, place)?;
     let network = network(session, output)?;
     let weights = network.weights()?;

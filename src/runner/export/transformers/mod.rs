@@ -14,6 +14,7 @@ use super::config::{arch, config, metadata};
 use super::network::{network, pretty};
 use super::package::Package;
 use super::provenance::{self, Part};
+use super::wishes::Wishes;
 use super::{Error, Format, card};
 use crate::kind::OutputRole;
 use crate::pipeline::OutputId;
@@ -28,6 +29,7 @@ pub(super) const FORMAT: Format = Format {
     about: "a SegFormer or DINOv2 as a folder that Hugging Face's transformers loads, with model card and lineage",
     exports: OutputRole::Weights,
     stage: "a training",
+    is_graph: false,
     write,
 };
 
@@ -43,7 +45,7 @@ const PARTS: [Part; 4] = [
 ///
 /// # Errors
 /// [`Error`]; `place` is as it was then.
-fn write(session: &mut Session, output: OutputId, place: &Path) -> Result<Vec<String>, Error> {
+fn write(session: &mut Session, output: OutputId, place: &Path, _: &Wishes) -> Result<Vec<String>, Error> {
     let (store, root) = (session.store.clone(), session.pipeline.root.clone());
     let network = network(session, output)?;
     let own = entries(config(&network));
