@@ -2,7 +2,7 @@
 //!
 //! Knows no network. Everything here is in single precision, whatever that of the network is.
 
-use crate::graph::{Graph, Precision, Value, int};
+use crate::graph::{Graph, Precision, Value, int, ints};
 use crate::layer::{Alignment, resize};
 use crate::proto::DataType;
 use crate::resample::{self, Size};
@@ -121,17 +121,31 @@ pub(crate) fn outputs(g: &mut Graph, logits: &Value, alignment: Alignment, outpu
     // In between a type that TensorRT converts to bytes.
     let best = g.cast(&best, DataType::Float);
     g.output("Cast", &[&best], vec![int("to", DataType::Uint8 as i64)], CLASSES);
+    if outputs.probabilities || outputs.entropy {
+        shares(g, &logits, outputs, classes);
+    }
+}
+
+/// Probabilities and entropy. By differences to the largest logit, as the worker computes them: the operators `Softmax` and
+/// `LogSoftmax` take many times as long along an axis that isn't the last.
+fn shares(g: &mut Graph, logits: &Value, outputs: Outputs, classes: usize) {
+    let largest = g.op("ReduceMax", &[logits], vec![ints("axes", &[1]), int("keepdims", 1)]);
+    let below = g.sub(logits, &largest);
+    let powers = g.unary("Exp", &below);
+    let axis = g.ints(&[1]);
+    let sum = g.op("ReduceSum", &[&powers, &axis], vec![int("keepdims", 1)]);
     if outputs.probabilities {
-        g.output("Softmax", &[&logits], vec![int("axis", 1)], PROBABILITIES);
+        g.output("Div", &[&powers, &sum], vec![], PROBABILITIES);
     }
     if outputs.entropy {
-        let logs = g.op("LogSoftmax", &[&logits], vec![int("axis", 1)]);
-        let shares = g.unary("Exp", &logs);
-        let parts = g.mul(&shares, &logs);
-        let axis = g.ints(&[1]);
-        let sum = g.op("ReduceSum", &[&parts, &axis], vec![int("keepdims", 0)]);
+        // −Σ p·ln p = ln Σ eᵈ − Σ d·eᵈ / Σ eᵈ.
+        let weighted = g.mul(&below, &powers);
+        let weighted = g.op("ReduceSum", &[&weighted, &axis], vec![int("keepdims", 1)]);
+        let (weighted, log) = (g.div(&weighted, &sum), g.unary("Log", &sum));
+        let nats = g.sub(&log, &weighted);
+        let nats = g.op("Squeeze", &[&nats, &axis], vec![]);
         // Of a single class it is 0, not 0/0.
-        let most = g.single(-(classes.max(2) as f32).ln());
-        g.output("Div", &[&sum, &most], vec![], ENTROPY);
+        let most = g.single((classes.max(2) as f32).ln());
+        g.output("Div", &[&nats, &most], vec![], ENTROPY);
     }
 }

@@ -1,8 +1,8 @@
 //! The layers that networks share: convolutions, linear layers, normalisations, activations, a map at the size of another.
 //!
 //! Knows no network. A convolution followed by a batch normalisation is one convolution, computed in double precision and rounded
-//! once: the form in which the worker predicts (`ml::folded`), and one layer less for half precision. All other weights are the
-//! trained bytes.
+//! once: the form in which the worker predicts (`ml::folded`), and one layer less for half precision. All other weights have the
+//! trained values; those of linear layers lie transposed.
 
 use crate::Error;
 use crate::graph::{Graph, Precision, Value, float, int, ints, nothing, word};

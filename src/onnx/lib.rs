@@ -162,7 +162,7 @@ pub fn model(weights: impl Into<Bytes>, request: &Request) -> Result<Vec<u8>, Er
     let image = g.within("input", |g| frame::input(g, &request.preprocessing));
     let logits = g.within("network", |g| logits(g, &weights, &image, request.network))?;
     weights.check_all_taken(&left_out(request.network))?;
-    let alignment = request.network.alignment();
+    let alignment = if request.network.aligns_corners() { Alignment::Corners } else { Alignment::Edges };
     g.within("output", |g| frame::outputs(g, &logits, alignment, request.outputs, request.classes));
     let mut graph = g.finish(&request.name);
     graph.input = vec![info(IMAGE, DataType::Uint8, &["N", "H", "W", "3"], "images, red first, each of any size")];
@@ -195,15 +195,16 @@ fn logits(g: &mut Graph, weights: &Weights, image: &Value, network: Network) -> 
 }
 
 impl Network {
-    fn alignment(self) -> Alignment {
+    /// Whether the corners of the logits' grid are those of the image, or else the edges: `align_corners` of PyTorch.
+    pub fn aligns_corners(self) -> bool {
         match self {
-            Network::Small | Network::EfficientNetLite0 { .. } | Network::DeepLabV2 { .. } => Alignment::Corners,
-            Network::SegFormer { .. } | Network::DinoV2 { .. } => Alignment::Edges,
+            Network::Small | Network::EfficientNetLite0 { .. } | Network::DeepLabV2 { .. } => true,
+            Network::SegFormer { .. } | Network::DinoV2 { .. } => false,
         }
     }
 
-    /// The main head's weight, whose first side is the number of classes.
-    fn head(self) -> &'static str {
+    /// The weight tensor of its main head, whose first side is the number of classes.
+    pub fn head(self) -> &'static str {
         match self {
             Network::Small => "main.weight",
             Network::EfficientNetLite0 { .. } | Network::DeepLabV2 { .. } => "layer6.conv2d_list.0.weight",

@@ -9,8 +9,8 @@ use prost::{Enumeration, Message, Oneof};
 
 /// `ir_version` of a file with operators of opset 17.
 pub(crate) const IR_VERSION: i64 = 8;
-/// The version of the operators: the newest that both ONNX Runtime 1.12 and TensorRT 8.5 take, and the first with
-/// `LayerNormalization`.
+/// The version of the operators: the first with `LayerNormalization`, which ONNX Runtime takes from 1.12 on. TensorRT 10 takes those
+/// up to 20.
 pub(crate) const OPSET: i64 = 17;
 
 /// A file.

@@ -74,9 +74,8 @@ impl Verdict {
                 format!("NOT verified, under {} %: {compared}; half precision costs that much here", 100.0 * LEAST)
             }
             Verdict::Unchecked(why) => {
-                let program = place.join("verify.py");
-                let program = word(&program.to_string_lossy());
-                format!("not verified: {why}; to check it: pip install onnxruntime numpy; python3 {program}")
+                let program = place.join("verify.py").to_string_lossy().into_owned();
+                format!("not verified: {why}; to check it: pip install onnxruntime numpy; python3 {}", word(&program))
             }
         }
     }

@@ -41,15 +41,20 @@ pub(super) fn request(network: &Network<'_>, wishes: &Wishes) -> Request {
 /// The network by its options, whose defaults the pipeline has filled in.
 fn of_options(network: &Network<'_>) -> intrada_onnx::Network {
     let parameter = |name: &str| network.stage().parameter(&format!("model.{name}"));
-    let integer = |name: &str, default: i64| parameter(name).and_then(Value::as_integer).unwrap_or(default);
+    let integer = |name: &str| parameter(name).and_then(Value::as_integer);
     let head = parameter("head").and_then(Value::as_text).unwrap_or_default();
-    match arch(network) {
+    graph_of(arch(network), head, integer("output_stride"), integer("branches"))
+}
+
+/// The network of this architecture. What it has no choice of is ignored.
+fn graph_of(arch: &str, head: &str, output_stride: Option<i64>, branches: Option<i64>) -> intrada_onnx::Network {
+    match arch {
         "small" => intrada_onnx::Network::Small,
-        "efficientnet-lite0" => intrada_onnx::Network::EfficientNetLite0 { output_stride: integer("output_stride", 8) },
+        "efficientnet-lite0" => intrada_onnx::Network::EfficientNetLite0 { output_stride: output_stride.unwrap_or(8) },
         "deeplabv2-resnet50" | "deeplabv2-resnet101" => {
-            intrada_onnx::Network::DeepLabV2 { branches: integer("branches", 4) as usize }
+            intrada_onnx::Network::DeepLabV2 { branches: branches.unwrap_or(4) as usize }
         }
-        arch if is_segformer(arch) => {
+        _ if is_segformer(arch) => {
             let head = match head {
                 "daformer" => Head::DaFormer,
                 "segformer-mmseg" => Head::Mmseg,
@@ -57,8 +62,8 @@ fn of_options(network: &Network<'_>) -> intrada_onnx::Network {
             };
             intrada_onnx::Network::SegFormer { head }
         }
-        arch if is_dinov2(arch) => intrada_onnx::Network::DinoV2 { layers: if head == "linear-4" { 4 } else { 1 } },
-        other => panic!("the tables have no architecture {other}"),
+        _ if is_dinov2(arch) => intrada_onnx::Network::DinoV2 { layers: if head == "linear-4" { 4 } else { 1 } },
+        _ => panic!("the tables have no architecture {arch}"),
     }
 }
 
@@ -163,3 +168,22 @@ it on each machine, and after each conversion. `config.json` has classes, colour
 its metadata. The operators are those of opset 17 that ONNX Runtime and TensorRT 10 support; TensorRT computes some rounding of the
 preprocessing in another precision, and was not tested.
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::model::{ARCHS, aligns_corners, heads};
+
+    #[test]
+    fn every_network_of_the_tables_is_a_graph_with_its_head_and_alignment() {
+        for arch in ARCHS.iter().map(|arch| arch.name) {
+            for head in ["", "segformer", "daformer", "segformer-mmseg", "linear", "linear-4"] {
+                let graph = graph_of(arch, head, None, None);
+                assert_eq!(graph.aligns_corners(), aligns_corners(arch), "{arch} {head}");
+                assert!(heads(arch).contains(&graph.head()), "{arch} {head}: {}", graph.head());
+            }
+        }
+        assert_eq!(graph_of("dinov2-vits14", "linear-4", None, None), intrada_onnx::Network::DinoV2 { layers: 4 });
+        assert_eq!(graph_of("deeplabv2-resnet50", "", None, Some(2)), intrada_onnx::Network::DeepLabV2 { branches: 2 });
+    }
+}
