@@ -7,12 +7,12 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::pipelines::{Pipeline, training};
+use crate::pipelines::training;
 use crate::space::{Ran, Space};
 
 /// A Python that has these modules, in this folder; `None`, and it is said, where there is none. `.ci/run` installs them into
 /// `target/torch`, apart from those that other tests read files with, which start quicker without.
-pub fn python(folder: &Path, modules: &str) -> Option<Command> {
+fn python(folder: &Path, modules: &str) -> Option<Command> {
     let made = || {
         let mut python = Command::new("python3");
         let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/torch");
@@ -47,23 +47,33 @@ fn picture([width, height]: [u32; 2], seed: u32) -> Vec<u8> {
 }
 
 /// Trainings of one step from random weights, `model-N` a training, and what each predicts of the photographs in `target`.
-fn networks(models: &[&str], dataset: &str) -> (Space, Pipeline) {
+fn networks(models: &[&str], dataset: &str) -> Space {
     let mut text = String::new();
     for (number, model) in models.iter().enumerate() {
-        let head = |kind: &str, name: &str| format!("[{kind}.{name}-{number}]\n");
-        let training = "kind = \"inter-training\"\nmethod = \"advent\"\nsource = \"source\"\ntarget = \"target\"\niterations = 1\n";
-        let inference = "kind = \"entropy-inference\"\nimages = \"target\"\n";
-        let _ = write!(text, "{}{model}\n", head("models", "model"));
-        let _ =
-            write!(text, "{}{training}discriminator_width = 4\nmodel = \"model-{number}\"\n", head("stages", "train"));
-        let _ = write!(text, "{}{inference}weights = \"train-{number}\"\n", head("stages", "seen"));
+        let _ = write!(
+            text,
+            r#"[models.model-{number}]
+{model}
+[stages.train-{number}]
+kind = "inter-training"
+method = "advent"
+model = "model-{number}"
+source = "source"
+target = "target"
+iterations = 1
+discriminator_width = 4
+[stages.seen-{number}]
+kind = "entropy-inference"
+weights = "train-{number}"
+images = "target"
+"#
+        );
     }
-    let pipeline = training().folder("target").with("datasets.target", dataset).add(&text);
-    let space = Space::with(&*pipeline);
+    let space = Space::with(training().folder("target").with("datasets.target", dataset).add(&text));
     for (number, size) in [[70, 45], [42, 57]].into_iter().enumerate() {
         space.write(&format!("target/images/{number}.png"), picture(size, number as u32));
     }
-    (space, pipeline)
+    space
 }
 
 /// Runs the stages of these networks and exports each as `FORMAT-N`.
@@ -155,12 +165,43 @@ fn every_network_predicts_in_pytorch_what_the_worker_predicts() {
         "arch = \"segformer-b0\"",
         "arch = \"dinov2-vits14\"",
     ];
-    let (space, _) = networks(&models, "");
+    let space = networks(&models, "");
     exported(&space, &models, &["pytorch"]);
     agree(&space, "PIL, numpy, safetensors, torch", of_each(&["pytorch"], 0..models.len()));
     if let Some(python) = python(&space.path(""), "PIL, numpy, safetensors, torch") {
         assert!(answer(python, INPUT, &[]).as_f64().unwrap() < 1e-4, "blue comes first");
+        tuned(&space);
     }
+}
+
+/// A step of training in PyTorch, as docs/export.md says, on the SegFormer.
+const TUNED: &str = r#"
+import json, sys
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+sys.path.insert(0, "pytorch-4")
+import load
+network = load.network().train()
+optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=0.01)
+logits = network(load.network_input(Image.open("target/images/0.png")))
+torch.nn.functional.cross_entropy(logits, torch.zeros(1, *logits.shape[2:], dtype=int)).backward()
+optimizer.step()
+save_file(network.state_dict(), "tuned.safetensors")
+print(json.dumps(len(network.state_dict())))
+"#;
+
+/// What was trained on in PyTorch is what a training here begins from.
+fn tuned(space: &Space) {
+    let python = python(&space.path(""), "PIL, numpy, safetensors, torch").expect("it was there before");
+    let count = answer(python, TUNED, &[]);
+    let model = "[models.tuned]\narch = \"segformer-b0\"\ninit = \"tuned.safetensors\"\n";
+    let on =
+        "[stages.on]\nkind = \"inter-training\"\nmethod = \"source-only\"\nmodel = \"tuned\"\nsource = \"source\"\n";
+    space.write("p.toml", format!("{}{model}{on}iterations = 1\n", space.read("p.toml")));
+    space.run("p.toml on");
+    let said = space.intrada("log p.toml on").stdout;
+    assert!(said.contains(&format!("{count} tensors loaded, 0 skipped, 0 missing")), "{said}");
 }
 
 #[test]
@@ -172,7 +213,7 @@ fn every_form_of_segformer_and_dinov2_is_loaded_by_transformers_and_predicts_wha
         "arch = \"dinov2-vits14\"\nhead = \"linear-4\"",
         "arch = \"dinov2-vits14-reg\"",
     ];
-    let (space, _) = networks(&models, "size = [64, 48]\n");
+    let space = networks(&models, "size = [64, 48]\n");
     exported(&space, &models, &["pytorch", "transformers"]);
     let config = space.json("transformers-2/config.json");
     assert_eq!(
@@ -185,15 +226,15 @@ fn every_form_of_segformer_and_dinov2_is_loaded_by_transformers_and_predicts_wha
         "{card}"
     );
     assert!(space.read("transformers-0/README.md").contains("from_pretrained(folder)"));
-    for folder in ["transformers-0", "transformers-2"] {
-        let code = space.path(folder).join("modeling_intrada.py").exists();
-        assert_eq!(code, folder == "transformers-2", "only where there is no class for the head");
-        for part in space.json(&format!("{folder}/ro-crate-metadata.json"))["@graph"][0]["hasPart"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
-            assert!(space.path(folder).join(part["@id"].as_str().unwrap()).is_file(), "{part}");
+    for (folder, code) in [("transformers-0", false), ("transformers-2", true)] {
+        let described = space.json(&format!("{folder}/ro-crate-metadata.json"));
+        let root = described["@graph"].as_array().unwrap().iter().find(|entity| entity["@id"] == "./").unwrap();
+        let parts: Vec<&str> =
+            root["hasPart"].as_array().unwrap().iter().map(|part| part["@id"].as_str().unwrap()).collect();
+        assert!(parts.iter().all(|part| space.path(folder).join(part).is_file()), "{folder}: {parts:?}");
+        for name in ["modeling_intrada.py", "model.py"] {
+            let is_there = space.path(folder).join(name).exists();
+            assert_eq!([parts.contains(&name), is_there], [code; 2], "only where there is no class for the head");
         }
     }
     agree(
@@ -217,7 +258,7 @@ fn pictures_are_resized_as_in_the_training() {
         "size = [60, 33]\nfit = \"box\"\nresize = \"bilinear\"\n",
     ] {
         let models = ["arch = \"small\""];
-        let (space, _) = networks(&models, dataset);
+        let space = networks(&models, dataset);
         exported(&space, &models, &["pytorch"]);
         agree(&space, "PIL, numpy, safetensors, torch", of_each(&["pytorch"], 0..models.len()));
     }

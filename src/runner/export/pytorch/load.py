@@ -78,7 +78,10 @@ def network(device: str = "cpu") -> torch.nn.Module:
     """The network, in evaluation mode; the same one each time."""
     made = definition().Model(config())
     made.load_state_dict(tensors_of(content("model.safetensors")))
-    return made.to(device).eval()
+    try:
+        return made.to(device).eval()
+    except (AssertionError, RuntimeError) as error:
+        raise Unusable(f"PyTorch can't use the device {device}: {str(error).splitlines()[0]}") from error
 
 
 def pixels_of(picture) -> numpy.ndarray:
@@ -174,5 +177,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (Unusable, OSError) as error:
+    except (Unusable, OSError, ValueError, Image.DecompressionBombError) as error:
         sys.exit(f"load.py: {error}")

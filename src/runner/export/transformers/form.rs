@@ -178,7 +178,10 @@ classes = processor.post_process_semantic_segmentation(output, [(picture.height,
             notes.push("Pictures are not resized, as in the training.");
         }
         if is_box(how) {
-            notes.push("Of a picture scaled into a box, sides may differ by a pixel from those in the training.");
+            notes.push(
+                "The box into which pictures are scaled needs transformers 5, and sides may differ by a pixel from those in the \
+                 training.",
+            );
         }
         if is_bilinear(how) {
             notes.push(
