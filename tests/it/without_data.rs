@@ -111,9 +111,9 @@ fn what_contradicts_the_records_is_not_shown_as_their_result() {
     assert!(said.contains("`inter` is not up to date") && said.contains(RECORDED), "{said}");
     // Other options of a data set, another place.
     let said = is_stale("export p.toml inter out --set datasets.target.size=[32,32]");
-    assert!(said.contains("`target` are not here, and the last results had another size"), "{said}");
+    assert!(said.contains("`target` are not here, and the last results had size `[64, 32]`, now `[32, 32]`"), "{said}");
     let said = is_stale("export p.toml inter out --set datasets.source.root='data/other'");
-    assert!(said.contains("the last results had another images: `data/source/images`"), "{said}");
+    assert!(said.contains("the last results had images `data/source/images`, now `data/other/images`"), "{said}");
     // A source that is here and differs.
     other.write("data/target/images/0.png", grey_png(64, 32, 99));
     other.write("data/target/images/1.png", grey_png(64, 32, 41));
@@ -165,6 +165,24 @@ fn of_several_states_of_images_the_workspace_shows_its_last_and_a_cache_without_
     let empty = other.intrada("compare p.toml");
     assert_eq!(empty.code, Some(2), "{}", empty.stderr);
     assert!(empty.stderr.contains("no result in the cache was made with them"), "{}", empty.stderr);
+}
+
+#[test]
+fn a_result_of_earlier_images_is_not_shown_because_the_last_one_had_another_size() {
+    let space = space();
+    space.run("p.toml");
+    space.write("data/target/images/0.png", grey_png(64, 32, 200));
+    space.run("p.toml --set datasets.target.size=[32,32]");
+    std::fs::rename(space.path("data"), space.path("elsewhere")).unwrap();
+    let compared = must(&space, "compare p.toml --format json");
+    assert!(compared.stdout.contains("\"measured\": 0"), "{}", compared.stdout);
+    assert!(
+        compared.stderr.contains("the images of `target` are not here, and the last results had size"),
+        "{}",
+        compared.stderr
+    );
+    let other = must(&space, "compare p.toml --format json --set datasets.target.size=[32,32]");
+    assert!(other.stdout.contains("\"measured\": 1"), "{}", other.stdout);
 }
 
 #[test]

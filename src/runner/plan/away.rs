@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::away::{self, LIST};
-use super::files::{JPEG, ORDER, Survey, WEBP};
+use super::files::{DECODERS, ORDER, Survey};
 use super::found::Surveyor;
 use super::manifest::Ingredient;
 use super::sources::Origin;
@@ -99,21 +99,23 @@ impl Absent {
         if !self.named.is_empty() && recorded.options.is_empty() {
             return Some("the record is of an earlier version, without the data set's options".to_owned());
         }
-        // Known only with the files: the record's own, but that this program must decode images as it did.
+        // Only the files tell their order, and which decoders they need; these must decode as they did.
+        let order = recorded.options.get(ORDER).map(|order| (ORDER, order.clone()));
+        let needed = DECODERS.iter().filter(|(name, _)| recorded.options.contains_key(*name));
+        let of_files = order.into_iter().chain(needed.map(|(name, revision)| (*name, revision.to_string())));
         let mut options = self.options.clone();
-        let of_files = recorded.options.iter().filter(|(name, _)| matches!(name.as_str(), ORDER | JPEG | WEBP));
-        options.extend(of_files.map(|(name, value)| (name.clone(), value.clone())));
-        let decoders = [(JPEG, intrada_picture::JPEG_REVISION), (WEBP, intrada_picture::WEBP_REVISION)];
-        for (decoder, revision) in decoders {
-            options.get_mut(decoder).into_iter().for_each(|recorded| *recorded = revision.to_string());
-        }
+        options.extend(of_files.map(|(name, value)| (name.to_owned(), value)));
+        first_difference(&recorded.options, &options).or_else(|| self.other_place(recorded))
+    }
+
+    /// In what the source as recorded was named otherwise: then it may have been others. `None` as well for records that don't say it.
+    pub fn other_place(&self, recorded: &Ingredient) -> Option<String> {
         let mut named = self.named.clone();
         if let Some(content) = recorded.named.get(LIST).filter(|_| !named.contains_key(LIST)) {
             // The list is away too.
             named.insert(LIST.to_owned(), content.clone());
         }
-        let of_name = || first_difference(&recorded.named, &named).filter(|_| !recorded.named.is_empty());
-        first_difference(&recorded.options, &options).or_else(of_name)
+        first_difference(&recorded.named, &named).filter(|_| !recorded.named.is_empty())
     }
 }
 
@@ -122,7 +124,7 @@ fn first_difference(was: &BTreeMap<String, String>, now: &BTreeMap<String, Strin
     let names: BTreeSet<&String> = was.keys().chain(now.keys()).collect();
     let name = names.into_iter().find(|name| was.get(*name) != now.get(*name))?;
     let text = |value: Option<&String>| value.map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
-    Some(format!("the last results had another {name}: {}, now {}", text(was.get(name)), text(now.get(name))))
+    Some(format!("the last results had {name} {}, now {}", text(was.get(name)), text(now.get(name))))
 }
 
 #[cfg(test)]
@@ -147,13 +149,15 @@ mod tests {
     #[test]
     fn what_only_the_files_tell_contradicts_nothing_but_another_decoder_does() {
         let absent = absent(&[("images", "t")]);
-        let of = |revision: u32| {
-            let revision = revision.to_string();
-            let options = [("size", "[64, 32]"), (ORDER, "abcdef"), (JPEG, &revision)];
-            absent.contradiction(&recorded(&options, &[("images", "t")]))
-        };
-        assert_eq!(of(intrada_picture::JPEG_REVISION), None);
-        assert!(of(intrada_picture::JPEG_REVISION + 1).unwrap().contains("another the JPEG decoder's revision"));
+        for (decoder, now) in DECODERS {
+            let of = |revision: u32| {
+                let revision = revision.to_string();
+                let options = [("size", "[64, 32]"), (ORDER, "abcdef"), (decoder, &revision)];
+                absent.contradiction(&recorded(&options, &[("images", "t")]))
+            };
+            assert_eq!(of(now), None);
+            assert!(of(now + 1).unwrap().contains(&format!("had {decoder} `{}`, now `{now}`", now + 1)));
+        }
     }
 
     #[test]
@@ -165,7 +169,7 @@ mod tests {
         assert_eq!(of(&[("list", "l.txt")]), None, "it is away too");
         assert_eq!(of(&[("list", "l.txt"), (LIST, "111111")]), None);
         assert!(of(&[("list", "l.txt"), (LIST, "222222")]).unwrap().contains("`111111`, now `222222`"));
-        assert!(of(&[("list", "other.txt")]).unwrap().contains("another list: `l.txt`, now `other.txt`"));
+        assert!(of(&[("list", "other.txt")]).unwrap().contains("had list `l.txt`, now `other.txt`"));
         assert!(of(&[]).unwrap().contains("now not set"));
     }
 

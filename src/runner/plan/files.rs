@@ -32,9 +32,12 @@ use super::links::dead_links;
 use super::manifest::Ingredient;
 
 /// The revision of the JPEG decoder, as `why` calls it.
-pub(super) const JPEG: &str = "the JPEG decoder's revision";
+const JPEG: &str = "the JPEG decoder's revision";
 /// The same of the WebP decoder.
-pub(super) const WEBP: &str = "the WebP decoder's revision";
+const WEBP: &str = "the WebP decoder's revision";
+/// The decoders whose revision is among the options if an image needs them, with their present revisions.
+pub(super) const DECODERS: [(&str, u32); 2] =
+    [(JPEG, intrada_picture::JPEG_REVISION), (WEBP, intrada_picture::WEBP_REVISION)];
 /// The names of the images in their order, as `why` calls them.
 pub(super) const ORDER: &str = "the order of its images";
 

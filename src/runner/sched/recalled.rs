@@ -65,6 +65,17 @@ struct Record {
 /// A record and the role that the source may have in it.
 type Witness = (Rc<Record>, String);
 
+/// What records tell of a source.
+#[derive(Default)]
+struct Told {
+    /// The different states that can stand for it.
+    states: Vec<Recalled>,
+    /// Images of the same place in results with other options: earlier results with other images are out of date.
+    others: Vec<Vec<u8>>,
+    /// The first contradiction.
+    why: Option<String>,
+}
+
 /// A reader of a source, and its role there.
 pub type Reader<'a> = (StageId, &'a str);
 
@@ -74,56 +85,52 @@ impl Records<'_> {
     /// # Errors
     /// Why there is none, in words.
     pub fn find(&self, absent: &Absent, readers: &[Reader<'_>], after: &[ArtifactDigest]) -> Result<Recalled, String> {
-        let mut why = None;
         let levels: [&dyn Fn() -> Vec<Witness>; 3] = [
             &|| self.of_index(self.own, readers),
             &|| self.others().iter().flat_map(|index| self.of_index(index, readers)).collect(),
             &|| self.of_kinds(readers),
         ];
+        let (mut why, mut later) = (None, Vec::new());
         for witnesses in levels {
-            let mut found: Vec<Recalled> = Vec::new();
-            for (record, role) in witnesses() {
-                let Record { trace, manifest } = &*record;
-                let ingredient = manifest.inputs.get(&role).filter(|ingredient| absent.is(ingredient));
-                let is_after = after.iter().all(|output| trace.after.contains(output));
-                let Some(ingredient) = ingredient.filter(|_| is_after) else { continue };
-                let recalled = self.recalled(absent, trace, ingredient);
-                if let Some(other) = self.contradiction(absent, &recalled) {
-                    why.get_or_insert(other);
-                    continue;
-                }
-                match found.iter_mut().find(|known| known.ingredient.digest == ingredient.digest) {
-                    // Several data sets may be one; a record that says more is the better one.
-                    Some(known) if known.is_nameless && !recalled.is_nameless => *known = recalled,
-                    Some(known) => known.at = known.at.max(recalled.at),
-                    None => found.push(recalled),
-                }
-            }
-            match found.len() {
-                0 => {}
-                1 => return Ok(found.remove(0)),
+            let mut told = self.told(absent, &witnesses(), after, &later);
+            match told.states.len() {
+                0 => later.append(&mut told.others),
+                1 => return Ok(told.states.remove(0)),
                 states => return Err(format!("the cache has results of {states} states of them")),
             }
+            why = why.or(told.why);
         }
         Err(why.unwrap_or_else(|| "no result in the cache was made with them".to_owned()))
+    }
+
+    /// What some records tell of the source; `later`: images of its later states.
+    fn told(&self, absent: &Absent, witnesses: &[Witness], after: &[ArtifactDigest], later: &[Vec<u8>]) -> Told {
+        let mut told = Told::default();
+        for (record, role) in witnesses {
+            let Record { trace, manifest } = &**record;
+            let ingredient = manifest.inputs.get(role).filter(|ingredient| absent.is(ingredient));
+            let is_after = after.iter().all(|output| trace.after.contains(output));
+            let Some(ingredient) = ingredient.filter(|_| is_after) else { continue };
+            let recalled = self.recalled(absent, trace, ingredient);
+            if let Some(other) = contradiction(absent, later, &recalled) {
+                told.why.get_or_insert(other);
+                told.others.extend(recalled.listing.filter(|_| absent.other_place(ingredient).is_none()));
+                continue;
+            }
+            match told.states.iter_mut().find(|known| known.ingredient.digest == ingredient.digest) {
+                // Several data sets may be one; a record that says more is the better one.
+                Some(known) if known.is_nameless && !recalled.is_nameless => *known = recalled,
+                Some(known) => known.at = known.at.max(recalled.at),
+                None => told.states.push(recalled),
+            }
+        }
+        told
     }
 
     fn recalled(&self, absent: &Absent, trace: &Trace, ingredient: &Ingredient) -> Recalled {
         let listing = ingredient.listing.and_then(|listing| self.store.read(listing).ok()?);
         let is_nameless = !absent.is_named_in(ingredient);
         Recalled { ingredient: ingredient.clone(), listing, at: trace.started + trace.seconds, is_nameless }
-    }
-
-    fn contradiction(&self, absent: &Absent, recalled: &Recalled) -> Option<String> {
-        absent.contradiction(&recalled.ingredient).or_else(|| {
-            let here = absent.images.as_deref()?;
-            let recorded = recalled.listing.as_deref();
-            match recorded.and_then(|recorded| listing::agree_on_images(here, recorded)) {
-                Some(true) => None,
-                Some(false) => Some("the last results were made with other images".to_owned()),
-                None => Some("the cache has lost the list of their images".to_owned()),
-            }
-        })
     }
 
     /// The last result of each reader, as an index has it.
@@ -160,6 +167,20 @@ impl Records<'_> {
         let manifest = serde_json::from_value(trace.manifest.clone()).ok()?;
         Some(Rc::new(Record { trace, manifest }))
     }
+}
+
+/// Why a recorded state can't stand for a source; `later`: images of its later states.
+fn contradiction(absent: &Absent, later: &[Vec<u8>], recalled: &Recalled) -> Option<String> {
+    let known = absent.images.iter().chain(later);
+    let of_images = |images: &Vec<u8>| {
+        let recorded = recalled.listing.as_deref();
+        match recorded.and_then(|recorded| listing::agree_on_images(images, recorded)) {
+            Some(true) => None,
+            Some(false) => Some("the last results were made with other images".to_owned()),
+            None => Some("the cache has lost the list of their images".to_owned()),
+        }
+    };
+    absent.contradiction(&recalled.ingredient).or_else(|| known.into_iter().find_map(of_images))
 }
 
 /// What is to be said of the sources that are not here.

@@ -25,7 +25,7 @@ use crate::results::metrics::Metrics;
 use crate::store::{Store, Trace};
 
 use super::event_file::{EventFile, is_complete};
-use super::settings::settings;
+use super::settings::{rows, settings};
 use super::snapshots::{below, pictures};
 use crate::event::unwritten::Unwritten;
 
@@ -82,13 +82,14 @@ const OVERLAYS: usize = 100;
 
 impl EventFiles {
     pub(super) fn new(pipeline: &Pipeline, graph: &StageGraph, store: &Arc<Store>) -> EventFiles {
+        let rows = rows(pipeline);
         let stage = |id: StageId| {
             let stage = pipeline.stage(id);
             let shown: Vec<_> = stage.outputs.iter().filter(|output| SHOWN.contains(&output.role)).collect();
             // All outputs of a kind are in its stage's folder.
             let folder = pipeline.root.join(shown.first()?.path.parent()?);
             let outputs = shown.iter().map(|output| (output.name.clone(), output.role)).collect();
-            let settings = settings(pipeline, graph, id);
+            let settings = if rows.contains(&id) { settings(pipeline, graph, id) } else { Vec::new() };
             Some((stage.name.clone(), Stage { folder, outputs, settings, running: None }))
         };
         let stages = pipeline.stage_ids().filter_map(stage).collect();

@@ -4,21 +4,27 @@
 //! parameters that aren't the default, those that are swept, and always seed, method and λ. Runs whose settings differ only in
 //! what is the default of some show that as an empty cell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::graph::StageGraph;
-use crate::kind::{OutputRole, Role, Runs};
+use crate::kind::{Role, Runs};
 use crate::pipeline::{Parameter, Pipeline, Stage, StageId, Value};
 
 /// Shown even if they are the default.
 const ALWAYS: [&str; 3] = ["seed", "method", "lambda"];
 
-/// The settings of a stage by name, as in `rank.lambda`, in the order in which the stages behind it run; none if it has no row.
+/// The stages with a row.
+pub(super) fn rows(pipeline: &Pipeline) -> HashSet<StageId> {
+    let evaluations = || pipeline.evaluations();
+    let networks = evaluations().flat_map(|evaluation| pipeline.measured_by(pipeline.stage(evaluation)));
+    let measured: HashSet<StageId> = networks.filter_map(|network| network.training()).collect();
+    let trainings = pipeline.stage_ids().filter(|id| pipeline.stage(*id).is_training() && !measured.contains(id));
+    evaluations().chain(trainings).collect()
+}
+
+/// The settings of a stage by name, as in `rank.lambda`, in the order in which the stages behind it run.
 pub(super) fn settings(pipeline: &Pipeline, graph: &StageGraph, id: StageId) -> Vec<(String, Value)> {
     let stage = pipeline.stage(id);
-    if !has_row(pipeline, stage, id) {
-        return Vec::new();
-    }
     let mut settings = vec![("stage".to_owned(), Value::Text(stage.family.clone()))];
     // Axes of a command or of data sets, which are no parameters.
     let mut axes: BTreeSet<&str> = stage.coordinates.iter().map(|coordinate| coordinate.axis.as_str()).collect();
@@ -42,16 +48,6 @@ pub(super) fn settings(pipeline: &Pipeline, graph: &StageGraph, id: StageId) -> 
     let others = stage.coordinates.iter().filter(|coordinate| axes.contains(coordinate.axis.as_str()));
     settings.extend(others.map(|coordinate| (coordinate.axis.clone(), Value::Text(coordinate.value.clone()))));
     settings
-}
-
-fn has_row(pipeline: &Pipeline, stage: &Stage, id: StageId) -> bool {
-    let is_evaluation = stage.outputs.iter().any(|output| output.role == OutputRole::Metrics);
-    let is_measured = || {
-        pipeline.evaluations().any(|evaluation| {
-            pipeline.measured_by(pipeline.stage(evaluation)).any(|network| network.training() == Some(id))
-        })
-    };
-    is_evaluation || stage.is_training() && !is_measured()
 }
 
 fn differs(stage: &Stage, parameter: &Parameter) -> bool {
