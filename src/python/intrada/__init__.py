@@ -18,7 +18,7 @@ polars, Pillow, onnxruntime and torch only where they are used.
 from importlib import metadata as _metadata
 
 from .comparison import Comparison, compare
-from .errors import Error, Incomplete, Interrupted, MissingPackage, NoResult, NotANetwork, PipelineError, StageFailed
+from .errors import Error, Incomplete, Interrupted, MissingPackage, NoResult, NotANetwork, PipelineError, ProgramWarning, StageFailed
 from .events import (
     Event, OtherEvent, PutAside, RunFinished, SourcesChanged, StageDropped, StageFinished, StageJob, StageProgress,
     StagePushing, StageResumed, StageRetrying, StageStarted, StageWaiting, Warned,
@@ -35,7 +35,7 @@ except _metadata.PackageNotFoundError:  # imported from a checkout
 
 __all__ = [
     "Class", "Comparison", "Error", "Event", "Incomplete", "Interrupted", "Maps", "MeasuredNetwork", "MissingPackage",
-    "Network", "NoResult", "NotANetwork", "OtherEvent", "Output", "Pipeline", "PipelineError", "PutAside", "Run",
+    "Network", "NoResult", "NotANetwork", "OtherEvent", "Output", "Pipeline", "PipelineError", "ProgramWarning", "PutAside", "Run",
     "RunFinished", "SourcesChanged", "Stage", "StageDropped", "StageFailed", "StageFinished", "StageJob",
     "StageProgress", "StagePushing", "StageResumed", "StageRetrying", "StageStarted", "StageWaiting", "Warned",
     "compare", "load", "open", "run",

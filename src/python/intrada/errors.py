@@ -40,5 +40,9 @@ class NotANetwork(Error):
     """The folder holds no exported network that can be used, or a damaged one."""
 
 
+class ProgramWarning(UserWarning):
+    """What `intrada-run` warned of, although it did what was asked."""
+
+
 class Incomplete(UserWarning):
     """A table lacks stages that have no result of the current pipeline file."""

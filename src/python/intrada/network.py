@@ -89,7 +89,7 @@ def load(folder: PathLike, *, backend: Optional[str] = None, device: str = "cpu"
     folder = Path(folder)
     if not (folder / _CONFIG).is_file():
         raise NotANetwork(f"{folder} has no {_CONFIG}, so it is no folder of `intrada-run export`")
-    config = json.loads(_checked(folder, [_CONFIG])[_CONFIG])
+    config = _config(folder)
     name = _chosen(folder, backend)
     computing = _Onnx(folder, config, device) if name == "onnx" else _Torch(folder, device)
     return Network(folder, config, name, computing)
@@ -201,6 +201,19 @@ def _checked(folder: Path, names: Sequence[str]) -> Dict[str, bytes]:
                 f"{folder / name} was altered or damaged: its SHA-256 is not the one in {_SUMS}; export or copy the folder again"
             )
     return files
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    """`config.json`, with what is read of it here."""
+    try:
+        config = json.loads(_checked(folder, [_CONFIG])[_CONFIG])
+    except ValueError as error:
+        raise NotANetwork(f"{folder / _CONFIG} is no JSON ({error}): export the network again") from error
+    missing = [name for name in ("id2label", "palette") if name not in config]
+    if missing:
+        raise NotANetwork(f"{folder / _CONFIG} lacks {' and '.join(missing)}: only --as onnx and --as pytorch write them")
+    found: Mapping[str, Any] = config
+    return found
 
 
 def _classes(config: Mapping[str, Any]) -> List[str]:

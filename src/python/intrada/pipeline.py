@@ -7,11 +7,12 @@ stage has none here, and a table warns which it lacks. Rows of tables are made i
 from __future__ import annotations
 
 import shlex
+import warnings
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import comparison, program, tables
-from .errors import Error, NoResult
+from .errors import Error, NoResult, ProgramWarning
 from .frames import Frame, frame
 from .frames import library as frames_library
 from .maps import Maps
@@ -222,10 +223,14 @@ class Pipeline(Mapping[str, Stage]):
         """Exports a network, such as `intra` or `intra.best`, into a new folder, which `intrada.load` reads (docs/export.md).
 
         `form` is what `--as` takes. Raises `PipelineError` if the stage has no result of the current file, or the folder has
-        other files.
+        other files; warns if the folder could not be verified.
         """
         given = program.arguments(self.file, self._overrides, self._cache_option)
-        program.call(["export", *given, stage, str(folder), "--as", form])
+        told = program.call(["export", *given, stage, str(folder), "--as", form]).decode("utf-8", "replace")
+        # The names of the files need no word, but that a check could not be made does.
+        for line in told.splitlines():
+            if line.startswith("not verified"):
+                warnings.warn(line, ProgramWarning, stacklevel=2)
         return Path(folder)
 
     def compare(self, *others: PathLike, **options: Any) -> comparison.Comparison:

@@ -13,10 +13,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import warnings
 from pathlib import Path
 from typing import Any, Iterator, List, Mapping, Optional, Sequence, Union
 
-from .errors import Error, PipelineError
+from .errors import Error, PipelineError, ProgramWarning
 
 #: A file or folder.
 PathLike = Union[str, "os.PathLike[str]"]
@@ -78,14 +79,17 @@ def arguments(file: PathLike, overrides: Optional[Overrides], cache: Optional[Pa
 
 
 def call(command: Sequence[str]) -> bytes:
-    """What a command prints.
+    """What a command prints; what it says beside it becomes a `ProgramWarning`.
 
     Raises `PipelineError` if the program refuses, `Error` if it fails.
     """
     # stdin: a command must never wait for the terminal of a notebook.
     ran = subprocess.run([find(), *command], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    said = ran.stderr.decode("utf-8", "replace").strip()
     if ran.returncode != 0:
-        raise failure(command[0], ran.returncode, ran.stderr.decode("utf-8", "replace").strip())
+        raise failure(command[0], ran.returncode, said)
+    if said:
+        warnings.warn(said, ProgramWarning, stacklevel=2)
     return ran.stdout
 
 

@@ -138,6 +138,10 @@ class Loading(unittest.TestCase):
             intrada.load(self.folder)
         with self.refused("was not exported with --as pytorch"):
             intrada.load(self.folder, backend="torch")
+        for content, what in [("{", "config.json is no JSON"), ('{"id2label": {}}', "config.json lacks palette: only --as onnx and")]:
+            self.write("config.json", content)
+            with self.refused(what):
+                intrada.load(self.folder)
         with self.refused("has no config.json, so it is no folder of `intrada-run export`"):
             intrada.load(self.folder / "nowhere")
 

@@ -1,8 +1,10 @@
 """What needs no program: values of TOML, listings of the cache, events."""
 
 import datetime
+import tempfile
 import unittest
 import unittest.mock
+from pathlib import Path
 
 import numpy
 
@@ -41,6 +43,20 @@ class Values(unittest.TestCase):
         with unittest.mock.patch.dict("os.environ", {program.VARIABLE: "/no/such/program"}):
             with self.assertRaisesRegex(intrada.Error, "INTRADA_RUN names /no/such/program, which is no program"):
                 program.find()
+
+
+    def test_what_the_program_says_beside_its_answer_is_passed_on(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        stand_in = Path(folder.name, "intrada-run")
+        stand_in.write_text('#!/bin/sh\necho "warning: $1" >&2\necho "[1]"\nexit $2\n')
+        stand_in.chmod(0o755)
+        with unittest.mock.patch.dict("os.environ", {program.VARIABLE: str(stand_in)}):
+            with self.assertWarnsRegex(intrada.ProgramWarning, "^warning: inspect$"):
+                self.assertEqual(program.ask(["inspect", "0"]), [1])
+            for status, error in [("1", intrada.Error), ("2", intrada.PipelineError)]:
+                with self.assertRaisesRegex(error, "^warning: inspect$"):
+                    program.ask(["inspect", status])
 
 
 class Listings(unittest.TestCase):
