@@ -279,8 +279,11 @@ fn tell(refusal: &Refusal, is_coloured: bool) -> u8 {
     }
 }
 
-/// Advice if the error is a full disk.
+/// The worker's advice, or advice if the error is a full disk.
 fn help_with(error: &anyhow::Error) -> Option<String> {
+    if let Some(crate::predict::Error::Worker { help, .. }) = error.downcast_ref() {
+        return (!help.is_empty()).then(|| help.join("; "));
+    }
     error.chain().find_map(|cause| match cause.downcast_ref() {
         Some(crate::export::Error::Io { path, source, .. }) => full_disk::help_at(Some(path), source),
         _ => full_disk::help(cause),

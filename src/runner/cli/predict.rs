@@ -253,12 +253,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         match error {
             Error::Sources(problems) => Refusal::Problems(problems),
-            // Help lines follow the message, as of any usage error.
-            Error::Worker { message, help } => {
-                let help: String = help.iter().map(|line| format!("\nhelp: {line}")).collect();
-                Refusal::Other(anyhow::Error::msg(format!("{message}{help}")))
-            }
-            error @ (Error::Store(_) | Error::Io { .. } | Error::Folder(Fault::Busy { .. })) => {
+            error @ (Error::Store(_) | Error::Io { .. } | Error::Worker { .. } | Error::Folder(Fault::Busy { .. })) => {
                 Refusal::Other(error.into())
             }
             error => Refusal::Usage(error.to_string()),

@@ -217,12 +217,14 @@ pub fn predict(
     // Also after a failure: what was done before counts.
     let answers = folder.answers()?;
     answers.new.iter().for_each(|answer| ended.count(answer));
-    table::write(folder, answers.last.values())?;
+    let written = table::write(folder, answers.last.values());
     match result {
         Ok(()) => {}
         Err(exec::Failure::Cancelled { .. } | exec::Failure::Left(_)) => ended.interrupted = true,
+        // On a full disk the table fails as well, and the first failure says more.
         Err(exec::Failure::Failed { message, help }) => return Err(Error::Worker { message, help }),
     }
+    written?;
     Ok(ended)
 }
 
