@@ -10,6 +10,7 @@ use std::process::Stdio;
 
 use super::super::executor::Start;
 use super::super::job::Job;
+use super::super::job::predict::PREDICT;
 use super::super::{Failure, Visible};
 use super::process::{Prepared, Process};
 use super::{installed, no_start, open_log, show, surroundings};
@@ -28,6 +29,10 @@ pub(super) fn start(job: &Job, gpus: &Visible, start: &Start<'_>) -> Result<Proc
     prepared.command().arg(job_file).stdout(Stdio::piped()).stderr(log);
     let set = job.instruction_set.as_deref().and_then(instruction_set::find);
     surroundings::settle(prepared.command(), Some(job.threads), set);
+    if job.kind == PREDICT {
+        // Between two images one thread works alone. Others that wait for it busily take several times the CPU of the network.
+        prepared.command().env("OMP_WAIT_POLICY", "passive");
+    }
     show(gpus, prepared.command());
     Process::start(&mut prepared, Some(start.belongings)).map_err(|error| no_start::refused(&worker, &error))
 }
