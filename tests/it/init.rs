@@ -228,3 +228,16 @@ fn a_wrong_folder_is_named_and_nothing_is_written() {
         assert!(!space.path("mine").exists());
     }
 }
+
+#[test]
+fn labels_of_colours_are_refused_with_the_palette_to_write() {
+    let space = own_folders();
+    let coloured = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/picture/golden/small.png");
+    space.write("synth/labels/1.png", std::fs::read(coloured).unwrap());
+    let ran = space.intrada(&format!("init mine {FOLDERS} --classes road,car,person"));
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    for text in ["label `synth/labels/1.png` is a PNG of colours", "`palette = { \"", "\" = \"…\", …"] {
+        assert!(ran.stderr.contains(text), "{}", ran.stderr);
+    }
+    assert!(!space.path("mine").exists());
+}
