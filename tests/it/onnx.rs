@@ -105,7 +105,7 @@ fn a_graph_predicts_what_the_network_predicts_and_its_folder_proves_it() {
     let ran = in_python(&space, "out", &["-c", OUTPUTS]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(
-        ran.stdout.contains("as expected [['N', 'H', 'W'], ['N', 8, 'H', 'W'], ['N', 'H', 'W']]"),
+        ran.stdout.contains("as expected [['N', 'H', 'W'], ['N', 'H', 'W'], ['N', 8, 'H', 'W']]"),
         "{}",
         ran.stdout
     );

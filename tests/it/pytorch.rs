@@ -7,8 +7,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::pipelines::training;
-use crate::space::{Ran, Space};
+use crate::pipelines::{Pipeline, training};
+use crate::space::{Ran, Space, grey_png};
 
 /// A Python that has these modules, in this folder; `None`, and it is said, where there is none. `.ci/run` installs them into
 /// `target/torch`, apart from those that other tests read files with, which start quicker without.
@@ -341,4 +341,39 @@ fn load_py_says_in_a_sentence_what_keeps_it_from_predicting() {
         assert!(!space.path("classes.png").exists());
         space.write(&format!("out/{name}"), &whole);
     }
+}
+
+#[test]
+fn the_example_trains_a_network_on_and_a_pipeline_begins_with_its_weights() {
+    let space = Space::with(training());
+    space.run("p.toml");
+    assert_eq!(space.intrada("export p.toml inter exported --as pytorch").code, Some(0));
+    for number in 0..3 {
+        space.write(&format!("own/images/{number}.png"), picture([128, 64], number));
+        space.write(&format!("own/labels/{number}.png"), grey_png(128, 64, number as u8));
+    }
+    let Some(mut python) = python(&space.path(""), "torch, numpy, PIL, safetensors") else { return };
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/fine_tune.py");
+    python.args(["-B", example, "exported", "own/images", "own/labels", "tuned", "3"]);
+    let ran = Ran::of(python.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("iteration 3  loss "), "{}", ran.stdout);
+    let [before, after] = ["exported", "tuned"].map(|folder| space.bytes(&format!("{folder}/model.safetensors")));
+    assert!(before != after, "it has learnt");
+    let predicted = space.intrada("predict tuned own/images --out predictions");
+    assert_eq!(predicted.code, Some(0), "{}", predicted.stderr);
+    let pipeline = training().folder("own").set("stages.inter.source", "own");
+    space.write("again.toml", pipeline.set("stages.inter.weights", "tuned/model.safetensors"));
+    space.run("again.toml");
+
+    // A label that is no class of the network is named.
+    space.write("own/labels/1.png", grey_png(128, 64, 8));
+    let mut python = self::python(&space.path(""), "torch").unwrap();
+    python.args(["-B", example, "exported", "own/images", "own/labels", "other", "3"]);
+    let refused = Ran::of(python.output().unwrap());
+    assert!(
+        refused.code == Some(1) && refused.stderr.contains("own/labels/1.png: expected one class index"),
+        "{}",
+        refused.stderr
+    );
 }
