@@ -66,13 +66,15 @@ def save(network: torch.nn.Module, exported: pathlib.Path, tuned: pathlib.Path) 
     """Weights under the header of the exported ones, without the key of their result, and what uses them."""
     with safe_open(exported / "model.safetensors", "pt") as file:
         metadata = {name: value for name, value in file.metadata().items() if name != "key"}
+    tuned.mkdir(parents=True)
     for name in COPIED:
         shutil.copyfile(exported / name, tuned / name)
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, tuned / "model.safetensors", metadata)
 
 
 def main(exported: str, images: str, labels: str, tuned: str, iterations: int) -> None:
-    pathlib.Path(tuned).mkdir(parents=True)
+    if pathlib.Path(tuned).exists():
+        sys.exit(f"{tuned} exists; name a new folder")
     sys.path.insert(0, exported)
     import load
 

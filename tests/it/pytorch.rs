@@ -372,7 +372,9 @@ fn the_example_trains_a_network_on_and_a_pipeline_begins_with_its_weights() {
     python.args(["-B", example, "exported", "own/images", "own/labels", "other", "3"]);
     let refused = Ran::of(python.output().unwrap());
     assert!(
-        refused.code == Some(1) && refused.stderr.contains("own/labels/1.png: expected one class index"),
+        refused.code == Some(1)
+            && refused.stderr.contains("own/labels/1.png: expected one class index")
+            && !space.path("other").exists(),
         "{}",
         refused.stderr
     );
