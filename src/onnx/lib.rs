@@ -242,13 +242,13 @@ fn outputs(request: &Request) -> Vec<ValueInfoProto> {
         &["N", "H", "W"],
         "the index of the most probable class of each pixel, the first of equals",
     )];
-    if request.outputs.probabilities {
-        let about = "the probability of each class, by softmax";
-        outputs.push(info(PROBABILITIES, DataType::Float, &["N", &classes, "H", "W"], about));
-    }
     if request.outputs.entropy {
         let about = "the entropy of the probabilities, divided by the logarithm of the number of classes: from 0 to 1";
         outputs.push(info(ENTROPY, DataType::Float, &["N", "H", "W"], about));
+    }
+    if request.outputs.probabilities {
+        let about = "the probability of each class, by softmax";
+        outputs.push(info(PROBABILITIES, DataType::Float, &["N", &classes, "H", "W"], about));
     }
     outputs
 }

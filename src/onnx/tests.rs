@@ -95,7 +95,7 @@ fn every_value_is_computed_before_it_is_used_and_has_a_name_of_its_own() {
     }
     assert_eq!(
         graph.output.iter().map(|output| output.name.as_str()).collect::<Vec<_>>(),
-        [CLASSES, PROBABILITIES, ENTROPY]
+        [CLASSES, ENTROPY, PROBABILITIES]
     );
 }
 
