@@ -19,6 +19,8 @@ use crate::sums;
 /// The files that are read.
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
+/// A file that tells another export.
+const GRAPH: &str = "model.onnx";
 
 /// Why a folder is no exported network.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,12 @@ pub enum Fault {
         folder: PathBuf,
         /// What is missing.
         file: &'static str,
+    },
+    /// It is one for another runtime.
+    #[error("{} is an export for ONNX Runtime, which `predict` doesn't use; `intrada-run export p.toml intra DIR --as pytorch` makes a folder for it", folder.display())]
+    Graph {
+        /// The folder.
+        folder: PathBuf,
     },
     /// A file was altered, or can't be read.
     #[error(transparent)]
@@ -71,6 +79,9 @@ struct Preprocessing {
 /// # Errors
 /// [`Fault`].
 pub fn network(folder: &Path) -> Result<Network, Fault> {
+    if folder.join(GRAPH).is_file() && !folder.join(WEIGHTS).is_file() {
+        return Err(Fault::Graph { folder: folder.to_owned() });
+    }
     for file in [CONFIG, WEIGHTS] {
         if !folder.join(file).is_file() {
             return Err(Fault::NoExport { folder: folder.to_owned(), file });
@@ -192,5 +203,7 @@ mod tests {
         assert!(told(&|config| config["id2label"] = json!({"0": "a", "2": "b"})).contains("no class 1"));
         let empty = tempfile::tempdir().unwrap();
         assert!(network(empty.path()).unwrap_err().to_string().contains("has no config.json"));
+        std::fs::write(empty.path().join(GRAPH), "").unwrap();
+        assert!(network(empty.path()).unwrap_err().to_string().contains("for ONNX Runtime"));
     }
 }
