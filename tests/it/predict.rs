@@ -154,7 +154,7 @@ fn what_cannot_be_predicted_is_named_each_time_and_the_rest_is_done() {
         let predicted = space.intrada("predict p.toml inter photos --out out");
         refused(&predicted, 1, "failed: photos/cut.png: it is cut short");
         refused(&predicted, 1, "failed: photos/text.jpg: it is a text");
-        refused(&predicted, 1, "left out 1 other file");
+        refused(&predicted, 1, "left out 1 file with");
         assert_eq!(predicted.stdout.lines().next(), Some(count));
     }
     space.write("photos/cut.png", &good);
@@ -170,8 +170,8 @@ fn nothing_of_anyone_s_is_overwritten_without_being_asked() {
     let space = trained(2);
     space.write("thesis/chapter.txt", "mine");
     let into = |folder: &str, more: &str| space.intrada(&format!("predict p.toml inter photos --out {folder}{more}"));
-    refused(&into("thesis", ""), 2, "is not empty and no folder of predictions");
-    refused(&into("photos", ""), 2, "is where the images are");
+    refused(&into("thesis", ""), 2, "holds other files");
+    refused(&into("photos", ""), 2, "--out names the folder of the images");
     assert_eq!(files(&space.path("thesis")).len(), 1);
     assert_eq!(into("thesis", " --overwrite").code, Some(0));
     assert_eq!(space.read("thesis/chapter.txt"), "mine");

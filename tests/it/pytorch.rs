@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::pipelines::{Pipeline, training};
+use crate::pipelines::training;
 use crate::space::{Ran, Space, grey_png};
 
 /// A Python that has these modules, in this folder; `None`, and it is said, where there is none. `.ci/run` installs them into

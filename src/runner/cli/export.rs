@@ -74,7 +74,7 @@ impl Export {
         let name = if self.cityscapes_submission { "cityscapes" } else { &self.form };
         let format = format::named(name).expect("the command line takes these names alone");
         let wishes = self.wishes(format)?;
-        let output = output(&session, &self.stage, format)?;
+        let output = output(&session, &self.stage, format, in_another_format)?;
         let written = (format.write)(&mut session, output, &self.folder, &wishes);
         open::tell_not_here(&session);
         let written = written?;
@@ -96,7 +96,13 @@ impl From<Error> for Refusal {
 }
 
 /// The output of a name: `intra` means its last weights, `intra.best` its best ones.
-pub(super) fn output(session: &Session, name: &str, format: &Format) -> Result<OutputId, Refusal> {
+/// `otherwise`: what else can be done with a stage that has none, to be added to the message.
+pub(super) fn output(
+    session: &Session,
+    name: &str,
+    format: &Format,
+    otherwise: fn(&Stage) -> Option<String>,
+) -> Result<OutputId, Refusal> {
     let (stage, typed) = match name.rsplit_once('.') {
         // A coordinate of a sweep may contain dots, so the whole name is tried first.
         Some((stage, output)) if session.pipeline.select(name).is_empty() => {
@@ -110,15 +116,19 @@ pub(super) fn output(session: &Session, name: &str, format: &Format) -> Result<O
             return Refusal::Usage(text);
         }
         let kind = stage.kind.name;
-        let gives = |other: &&&Format| stage.outputs.iter().any(|output| output.role == other.exports);
-        let other = format::ALL.iter().find(gives).map(|other| format!(", or use --as {}", other.name));
+        let other = otherwise(stage).unwrap_or_default();
         Refusal::Usage(format!(
-            "`{name}` of kind {kind} has no {}; name {}{}",
+            "`{name}` of kind {kind} has no {}; name {}{other}",
             format.exports.words(),
-            format.stage,
-            other.unwrap_or_default()
+            format.stage
         ))
     })
+}
+
+/// How a stage without what was wanted can be exported, if it can.
+fn in_another_format(stage: &Stage) -> Option<String> {
+    let gives = |other: &&&Format| stage.outputs.iter().any(|output| output.role == other.exports);
+    format::ALL.iter().find(gives).map(|other| format!(", or use --as {}", other.name))
 }
 
 /// Why the stage has no output of this name; `None` if it has one.
@@ -131,12 +141,12 @@ fn absent(stage: &Stage, typed: &str) -> Option<String> {
     Some(match of_kind.and_then(|output| output.only) {
         Some(only) if typed == "teacher" => {
             format!(
-                "`{name}` has no teacher; set its `{} = true` and run it, or export the network itself: `{name}`",
+                "`{name}` has no teacher; set its `{} = true` and run it, or name the network itself: `{name}`",
                 only.key
             )
         }
         Some(only) if of_kind.is_some_and(|output| output.by_name) => format!(
-            "`{name}` has no best network, as it has no labelled images to choose one on; set its `{}` and run it, or export the \
+            "`{name}` has no best network, as it has no labelled images to choose one on; set its `{}` and run it, or name the \
              last network: `{name}`",
             only.key
         ),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
+use intrada_picture::PIXELS_AT_MOST;
 
 use super::counting::Counting;
 use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, export, open, show, show_json};
@@ -80,9 +81,13 @@ fn size(text: &str) -> Result<Size, String> {
     match text {
         "trained" => Ok(Size::Trained),
         "own" => Ok(Size::Own),
-        _ => {
-            pair(text).map(Size::Given).map_err(|_| "expected trained, own, or WIDTHxHEIGHT as in 1024x512".to_owned())
-        }
+        _ => match pair(text) {
+            Ok([width, height]) if u64::from(width) * u64::from(height) > PIXELS_AT_MOST => {
+                Err(format!("an image has at most {PIXELS_AT_MOST} pixels"))
+            }
+            Ok(size) => Ok(Size::Given(size)),
+            Err(_) => Err("expected trained, own, or WIDTHxHEIGHT as in 1024x512".to_owned()),
+        },
     }
 }
 
@@ -107,9 +112,16 @@ impl Predict {
             Output::ALL.into_iter().filter(|output| self.outputs.iter().any(|name| name == output.name())).collect();
         let (network, places) = self.network()?;
         predict::check_outputs(&network, &outputs)?;
-        let Found { images, others, refused } = images::find(places, &self.out).map_err(Error::from)?;
+        let Found { images, others, circles, predictions, refused } =
+            images::find(places, &self.out).map_err(Error::from)?;
         if others > 0 {
-            talk!("note: left out {}, by the name no image", plural(others, "other file"));
+            talk!("note: left out {} with names that don't end as those of images do", plural(others, "file"));
+        }
+        if circles > 0 {
+            talk!("note: left out {} to a folder that contains it", plural(circles, "link"));
+        }
+        if predictions > 0 {
+            talk!("note: left out {} with predictions", plural(predictions, "folder"));
         }
         let settings = predict::settings(&network, &seeing);
         let mut folder = Folder::open(&self.out, &network.name, settings, &outputs, self.overwrite)?;
@@ -161,7 +173,12 @@ impl Predict {
             Source { file: first.clone(), set: self.set.clone(), cache: self.cache.clone(), shared_cache: Vec::new() };
         let mut session = source.open_results()?;
         let name = stage.to_string_lossy();
-        let output = export::output(&session, &name, format::ALL[0])?;
+        if session.pipeline.select(&name).is_empty() && stage.exists() {
+            let names: Vec<&str> = session.pipeline.stages.iter().map(|stage| stage.name.as_str()).take(8).collect();
+            let text = format!("name a stage of {} before the images; there are {}", first.display(), names.join(", "));
+            return Err(Refusal::Usage(text));
+        }
+        let output = export::output(&session, &name, format::ALL[0], |_| None)?;
         let network = Network::of_stage(&mut session, output, &name);
         open::tell_not_here(&session);
         Ok((network?, some(rest, "after the stage")?))
@@ -273,5 +290,6 @@ mod tests {
         for wrong in ["", "1024", "0x5", "axb", "-1x2", "4294967296x1"] {
             assert!(pair(wrong).is_err() && size(wrong).is_err(), "{wrong}");
         }
+        assert!(size("100000x100000").is_err(), "more than any image");
     }
 }

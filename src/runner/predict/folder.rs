@@ -64,7 +64,7 @@ struct Description {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// It holds something else.
-    #[error("{} is not empty and no folder of predictions; name another folder, or add --overwrite to write among its files", path.display())]
+    #[error("{} holds other files; name another folder, or add --overwrite, which replaces files of the same names", path.display())]
     Foreign {
         /// Which.
         path: PathBuf,
@@ -226,6 +226,11 @@ impl Folder {
         let all = read_answers(&self.own())?;
         Ok(Answers { new: all.iter().skip(self.answered).cloned().collect(), last: last(all) })
     }
+}
+
+/// Whether a folder holds predictions.
+pub fn is_of_predictions(path: &Path) -> bool {
+    path.join(OWN).is_dir()
 }
 
 /// The description of a folder; `None`: it has none, or doesn't exist.

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::folder::is_of_predictions;
 use crate::dataset::folder;
 use crate::exec::job::predict::Image;
 use crate::own::has_own_name;
@@ -19,6 +20,10 @@ pub struct Found {
     pub images: Vec<Image>,
     /// Files in the folders that aren't images by their names.
     pub others: usize,
+    /// Links in the folders that lead back to a folder above them, which aren't followed.
+    pub circles: usize,
+    /// Folders of predictions in them, which aren't searched.
+    pub predictions: usize,
     /// What can't be taken, and why.
     pub refused: Vec<(PathBuf, String)>,
 }
@@ -45,7 +50,7 @@ pub enum Fault {
         second: PathBuf,
     },
     /// The predictions would be among the images.
-    #[error("{} is where the images are; name another folder with --out, for example one in it", path.display())]
+    #[error("--out names the folder of the images, {}; name another one", path.display())]
     Among {
         /// The folder.
         path: PathBuf,
@@ -74,7 +79,12 @@ fn seen(others: usize) -> String {
 /// [`Fault`].
 pub fn find(places: &[PathBuf], out: &Path) -> Result<Found, Fault> {
     let mut search = Search { out: fs::canonicalize(out).ok(), ..Search::default() };
+    let mut seen = HashSet::new();
     for place in places {
+        // A place that is named twice is one.
+        if fs::canonicalize(place).is_ok_and(|resolved| !seen.insert(resolved)) {
+            continue;
+        }
         let unfound = |source| Fault::Unfound { path: place.clone(), source };
         let metadata = fs::metadata(place).map_err(unfound)?;
         if !metadata.is_dir() {
@@ -107,6 +117,8 @@ struct Search {
     twice: Vec<Fault>,
     taken: HashSet<PathBuf>,
     others: usize,
+    circles: usize,
+    predictions: usize,
     refused: Vec<(PathBuf, String)>,
 }
 
@@ -116,7 +128,15 @@ impl Search {
             Ok(resolved) => resolved,
             Err(error) => return self.refused.push((folder.to_owned(), error.to_string())),
         };
-        if self.out.as_ref() == Some(&resolved) || self.within.contains(&resolved) {
+        if self.out.as_ref() == Some(&resolved) {
+            return;
+        }
+        if !self.within.is_empty() && is_of_predictions(&resolved) {
+            self.predictions += 1;
+            return;
+        }
+        if self.within.iter().any(|folder| folder.starts_with(&resolved)) {
+            self.circles += 1;
             return;
         }
         let entries: io::Result<Vec<_>> = fs::read_dir(folder).and_then(Iterator::collect);
@@ -171,7 +191,8 @@ impl Search {
             // The worker has another working directory.
             path: std::path::absolute(&path).unwrap_or(path),
         });
-        Ok(Found { images: images.collect(), others: self.others, refused: self.refused })
+        let Search { others, circles, predictions, refused, .. } = self;
+        Ok(Found { images: images.collect(), others, circles, predictions, refused })
     }
 }
 
@@ -226,9 +247,14 @@ mod tests {
     #[test]
     fn predictions_among_the_images_and_links_in_a_circle_are_not_searched() {
         let dir = tree(&["a/1.png", "a/out/classes/1.png"]);
-        std::os::unix::fs::symlink(dir.path().join("a"), dir.path().join("a/again")).unwrap();
+        for (target, link) in [("a", "a/again"), (".", "a/above")] {
+            std::os::unix::fs::symlink(dir.path().join(target), dir.path().join(link)).unwrap();
+        }
         let found = find(&[dir.path().join("a")], &dir.path().join("a/out")).unwrap();
-        assert_eq!(names(&found), ["1"]);
+        assert_eq!((names(&found), found.circles, found.predictions), (vec!["1"], 2, 0));
+        fs::create_dir(dir.path().join("a/out/.intrada-predict")).unwrap();
+        let found = find(&[dir.path().join("a")], Path::new("none")).unwrap();
+        assert_eq!((names(&found), found.predictions), (vec!["1"], 1), "those of another time neither");
         let among = find(&[dir.path().join("a")], &dir.path().join("a/out/.."));
         assert!(matches!(among, Err(Fault::Among { .. })));
     }

@@ -273,6 +273,8 @@ fn work(
             on_progress(Progress { done: *done, total: *total, failed: failed as u64 });
         }
     });
+    // It holds the paths of all images, and the folder may be handed on. If it stays, the next run replaces it.
+    let _ = std::fs::remove_file(folder.own().join("job.json"));
     finished.map(|_| ())
 }
 
