@@ -159,10 +159,15 @@ fn what_cannot_be_predicted_is_named_each_time_and_the_rest_is_done() {
     }
     space.write("photos/cut.png", &good);
     space.remove("photos/text.jpg");
+    let line = |name: &str| space.read("out/predictions.csv").lines().any(|line| line.starts_with(&format!("{name},")));
     assert_eq!(
         space.intrada("predict p.toml inter photos --out out").stdout.lines().next(),
         Some("1 predicted, 3 up to date")
     );
+    assert!(line("cut") && space.path("out/classes/cut.png").exists());
+    space.write("photos/cut.png", "no more");
+    assert_eq!(space.intrada("predict p.toml inter photos --out out").code, Some(1));
+    assert!(!line("cut") && !space.path("out/classes/cut.png").exists(), "nothing is left of what it was");
 }
 
 #[test]

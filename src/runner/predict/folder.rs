@@ -218,6 +218,16 @@ impl Folder {
         self.outputs.iter().all(is_there) && is_same(&image.path, predicted)
     }
 
+    /// Removes the outputs of an image that was predicted before.
+    pub fn forget(&self, answer: &Answer) {
+        if let Some(Outcome::Predicted(predicted)) = self.known.get(&answer.name).map(|answer| &answer.outcome) {
+            for output in &predicted.outputs {
+                // One that can't be removed stays; the table and the message say that the image has no prediction.
+                let _ = fs::remove_file(self.path.join(output.file(&answer.name)));
+            }
+        }
+    }
+
     /// What was answered for its images.
     ///
     /// # Errors

@@ -217,6 +217,12 @@ pub fn predict(
     // Also after a failure: what was done before counts.
     let answers = folder.answers()?;
     answers.new.iter().for_each(|answer| ended.count(answer));
+    // What was predicted of an image that can't be predicted any more shows something else.
+    answers
+        .new
+        .iter()
+        .filter(|answer| matches!(answer.outcome, Outcome::Failed { .. }))
+        .for_each(|answer| folder.forget(answer));
     let written = table::write(folder, answers.last.values());
     match result {
         Ok(()) => {}

@@ -30,17 +30,22 @@ def unchecked(why: str) -> None:
     sys.exit(3)
 
 
-def check_digest(name: str) -> None:
-    """Stops if SHA256SUMS lists another digest for a file. An older folder has no list."""
+def check_digests() -> None:
+    """Stops if the graph or a test picture isn't the one that SHA256SUMS lists. A folder that is being exported has no list."""
     sums = HERE / "SHA256SUMS"
     lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
     listed = dict(reversed(line.split("  ", 1)) for line in lines if "  " in line)
-    digest = hashlib.sha256()
-    with open(HERE / name, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    if listed.get(name, digest.hexdigest()) != digest.hexdigest():
-        sys.exit(f"{name} was altered or damaged: its SHA-256 is not the one in SHA256SUMS")
+    compared = {name for name in listed if name == "model.onnx" or name.startswith("test/")}
+    for name in sorted(compared | {"model.onnx", "config.json"}):
+        if not (HERE / name).is_file():
+            sys.exit(f"{name} is missing; export or copy the folder again")
+    for name in sorted(compared):
+        digest = hashlib.sha256()
+        with open(HERE / name, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        if listed[name] != digest.hexdigest():
+            sys.exit(f"{name} was altered or damaged: its SHA-256 is not the one in SHA256SUMS")
 
 
 def read_png(path: pathlib.Path) -> numpy.ndarray:
@@ -109,7 +114,7 @@ def check_classes(session: onnxruntime.InferenceSession) -> None:
 
 def main() -> None:
     as_json = "--json" in sys.argv[1:]
-    check_digest("model.onnx")
+    check_digests()
     session = opened()
     check_classes(session)
     pictures = sorted(path for path in (HERE / "test").glob("*.png") if not path.name.endswith(".classes.png"))
