@@ -5,7 +5,7 @@ Knows nothing of seeds and differences: the program groups runs that differ only
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from . import program
@@ -27,7 +27,7 @@ class Comparison:
     note: str
     #: Parameters that are the same in all rows.
     same: Mapping[str, Any]
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]] = field(repr=False)
     _frames: Optional[str] = None
 
     def table(self) -> Frame:

@@ -27,8 +27,16 @@ class Maps(Mapping[str, NDArray[Any]]):
     equally likely; of photographs and colours `H × W × 3` bytes of red, green and blue.
     """
 
-    def __init__(self, what: str, cache: Cache, files: Dict[str, str], palette: Sequence[Tuple[int, int, int]]) -> None:
+    def __init__(
+        self,
+        what: str,
+        cache: Cache,
+        files: Dict[str, str],
+        palette: Sequence[Tuple[int, int, int]],
+        is_entropy: bool = False,
+    ) -> None:
         self._what = what
+        self._is_entropy = is_entropy
         self._cache = cache
         self._files = files
         self._palette = palette
@@ -58,11 +66,22 @@ class Maps(Mapping[str, NDArray[Any]]):
         return self._cache.read(self._files[file])
 
     def coloured(self, image: str) -> Any:
-        """A map of class indices in the classes' colours, as a PIL image; black where there is no label."""
-        return colour(self[image], self._palette)
+        """A map of class indices in the classes' colours, as a PIL image; black where there is no label.
+
+        Raises `ValueError` for pictures that hold something else.
+        """
+        classes = self[image]
+        if self._is_entropy or classes.ndim != 2:
+            raise ValueError(f"{self._what} has no class indices")
+        return colour(classes, self._palette)
 
     def entropy(self, image: str) -> NDArray[numpy.float32]:
-        """An entropy map as numbers from 0 to 1, where 1 means that all classes are equally likely."""
+        """An entropy map as numbers from 0 to 1, where 1 means that all classes are equally likely.
+
+        Raises `ValueError` for pictures that hold something else.
+        """
+        if not self._is_entropy:
+            raise ValueError(f"{self._what} has no entropies")
         shares: NDArray[numpy.float32] = self[image].astype(numpy.float32) / numpy.float32(255)
         return shares
 

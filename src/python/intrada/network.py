@@ -98,10 +98,12 @@ def load(folder: PathLike, *, backend: Optional[str] = None, device: str = "cpu"
 def pixels_of(picture: Picture) -> NDArray[numpy.uint8]:
     """A picture as bytes of red, green and blue, `H × W × 3`. Raises `ValueError` for an array that is no picture."""
     if isinstance(picture, numpy.ndarray):
+        if 0 in picture.shape:
+            raise ValueError(f"an array of shape {picture.shape} has no pixels")
         if picture.dtype == numpy.uint8 and picture.ndim == 2:
             return numpy.repeat(picture[:, :, None], 3, axis=2)
         if picture.dtype != numpy.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            raise ValueError(f"an array of {picture.dtype} {picture.shape} is no picture: uint8 of height × width × 3 is")
+            raise ValueError(f"a picture is an array of uint8, height × width × 3, not of {picture.dtype}, {picture.shape}")
         return picture
     if isinstance(picture, (str, os.PathLike)):
         with optional.need("PIL.Image", "a picture from a file").open(picture) as opened:

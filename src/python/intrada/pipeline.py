@@ -94,7 +94,8 @@ class Stage:
         """The pictures of an output that is a folder."""
         artifact = self._artifact(output, is_folder=True)
         colours = [each.colour for each in self._pipeline.classes]
-        return Maps(f"`{self.name}.{output}`", self._pipeline.cache, self._pipeline.cache.files(artifact), colours)
+        files = self._pipeline.cache.files(artifact)
+        return Maps(f"`{self.name}.{output}`", self._pipeline.cache, files, colours, is_entropy=output == "entropy")
 
     @property
     def predictions(self) -> Maps:
@@ -241,7 +242,7 @@ class Pipeline(Mapping[str, Stage]):
     def _table(self, output: str, columns: Sequence[str], rows: tables.Reader, stages: Optional[Sequence[str]]) -> Frame:
         having = [stage for stage in self._named(stages) if output in stage.outputs]
         if stages is not None:
-            for name in stages:
+            for name in [stages] if isinstance(stages, str) else stages:
                 if not any(name in (stage.name, stage.family) for stage in having):
                     raise NoResult(f"`{name}` is of kind {self._named([name])[0].kind}, which has no output `{output}`")
         done = [stage for stage in having if stage.is_done]

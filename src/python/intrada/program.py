@@ -84,7 +84,9 @@ def call(command: Sequence[str]) -> bytes:
     Raises `PipelineError` if the program refuses, `Error` if it fails.
     """
     # stdin: a command must never wait for the terminal of a notebook.
-    ran = subprocess.run([find(), *command], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    # The Python that runs this is the one whose packages an export is checked with, on the PATH or not.
+    environment = {"INTRADA_PYTHON": sys.executable or "python3", **os.environ}
+    ran = subprocess.run([find(), *command], stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment)
     said = ran.stderr.decode("utf-8", "replace").strip()
     if ran.returncode != 0:
         raise failure(command[0], ran.returncode, said)

@@ -105,7 +105,7 @@ class Loading(unittest.TestCase):
         network = intrada.load(self.folder)
         self.assertEqual(network.predict(numpy.full((2, 3), 4, numpy.uint8)).tolist(), [[0] * 3] * 2)
         for wrong in [numpy.zeros((2, 3, 3), numpy.float32), numpy.zeros((2, 3, 4), numpy.uint8)]:
-            with self.assertRaisesRegex(ValueError, "is no picture: uint8 of height × width × 3 is"):
+            with self.assertRaisesRegex(ValueError, "a picture is an array of uint8, height × width × 3"):
                 network.predict(wrong)
 
     def test_a_flipped_byte_is_found_in_any_file_that_is_used(self):

@@ -117,6 +117,9 @@ class Results(InSpace):
         coloured = numpy.asarray(pipeline["pseudo"].labels.coloured(easy[0]))
         written = numpy.asarray(Image.open(self.runs(f"pseudo/colour/{easy[0]}.png")).convert("RGB"))
         self.assertTrue((coloured == written).all())
+        for wrong in [lambda: entropy.entropy.coloured("scene-00003"), lambda: entropy.predictions.entropy("scene-00003")]:
+            with self.assertRaises(ValueError):
+                wrong()
         self.assertEqual(entropy.photographs["scene-00003"].shape[2], 3)
         self.assertNotIn("scene-99999", entropy.predictions)
         with self.assertRaisesRegex(KeyError, "has no picture of 'scene-99999'; it has 10, such as "):

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::naming::{Naming, Place};
+use super::naming::{Naming, Place, ends_in};
 use super::spelling::{Difference, Spellings};
 use super::{DatasetError, Names};
 
@@ -134,7 +134,10 @@ impl<'a> Labels<'a> {
         let wanted = self.naming.stem(image);
         let is_other = |name: &&String| name.rsplit_once('.').is_some_and(|(stem, _)| stem == wanted);
         if let Some(other) = self.others.iter().find(is_other).filter(|_| self.place.labels != self.place.images) {
-            return Some(format!("for `{image}` there is `{other}`: labels are PNGs of class indices"));
+            let is_jpeg = ends_in(other, &[".jpg", ".jpeg"]);
+            let why =
+                if is_jpeg { "a JPEG alters the values of a label; store labels as PNG" } else { "labels are PNGs" };
+            return Some(format!("for `{image}` there is `{other}`: {why}"));
         }
         let base = |name: &'_ str| name.rsplit('/').next().unwrap_or_default().to_owned();
         let near_to = base(self.naming.label_of(wanted).strip_suffix(self.naming.labels[0]).unwrap_or(wanted));

@@ -131,14 +131,18 @@ fn advice(tallies: &[Tally<'_>]) -> String {
         let [red, green, blue] = one.colour;
         red == green && green == blue && (red <= ID || red == u8::MAX)
     };
+    let first = colour(tallies[0].colour);
+    let ignored = format!("`\"{first}\" = \"ignore\"` ignores such pixels");
     if tallies.iter().all(is_index) {
-        return "these are greys like class indices: if the labels hold indices, leave `palette` out".to_owned();
+        // One grey among colours is usually what nobody has labelled.
+        let one =
+            if tallies.len() == 1 { format!("name its class in `palette`; {ignored}. Or ") } else { String::new() };
+        return format!("{one}these are greys like class indices: if the labels hold indices, leave `palette` out");
     }
     if tallies.len() > MANY {
         return "so many colours are those of photographs, or of labels that were resized with interpolation, painted with soft \
                 edges or stored with loss: export them again without"
             .to_owned();
     }
-    let first = colour(tallies[0].colour);
-    format!("name the class of each in `palette`; `\"{first}\" = \"ignore\"` ignores such pixels")
+    format!("name the class of each in `palette`; {ignored}")
 }
