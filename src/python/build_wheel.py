@@ -89,7 +89,7 @@ def build(root: Path) -> Tuple[Path, Path]:
     if "LIBTORCH" not in environment and "LIBTORCH_USE_PYTORCH" not in environment:
         execute([sys.executable, str(root / "fetch-libtorch")], root, environment)
     glibc = os.environ.get(GLIBC)
-    # A folder of its own: cargo doesn't notice that the linker is another.
+    # A folder of its own: with another linker cargo builds everything again, and so would the next ./intrada.
     target = root / "target" / (f"glibc-{glibc}" if glibc else "")
     if glibc:
         environment.update(linking_for(glibc, root, target))
