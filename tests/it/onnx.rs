@@ -127,15 +127,22 @@ fn altered(space: &Space) {
     space.write("again/config.json", config);
     let classes = space.bytes("again/test/2.classes.png");
     space.write("again/test/2.classes.png", grey_png(401, 221, 200));
+    refused("test/2.classes.png was altered or damaged");
+    // Without a list, as while the folder is exported.
+    let sums = space.bytes("again/SHA256SUMS");
+    space.remove("again/SHA256SUMS");
     refused("NOT good, under 99.99 %");
     space.write("again/test/2.classes.png", grey_png(400, 221, 200));
     refused("2.png: classes of (221, 401) pixels, expected (221, 400)");
     space.write("again/test/2.classes.png", classes);
+    space.write("again/SHA256SUMS", sums);
     let mut graph = space.bytes("again/model.onnx");
     let middle = graph.len() / 2;
     graph[middle] ^= 1;
     space.write("again/model.onnx", graph);
     refused("model.onnx was altered or damaged");
+    space.remove("again/model.onnx");
+    refused("model.onnx is missing");
 }
 
 /// A program in the place of Python.
