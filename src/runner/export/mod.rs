@@ -35,6 +35,9 @@ use crate::store;
 pub use lineage::{lineage, run_events};
 pub use wishes::{Output, Wishes};
 
+/// Writes an output into a new or empty folder; the lines to print, one for each file.
+type Write = fn(&mut Session, OutputId, &Path, &Wishes) -> Result<Vec<String>, Error>;
+
 /// An export format.
 pub struct Format {
     /// Its name for `--as`.
@@ -51,7 +54,7 @@ pub struct Format {
     ///
     /// # Errors
     /// [`Error`]; the folder is then unchanged.
-    pub write: fn(&mut Session, OutputId, &Path, &Wishes) -> Result<Vec<String>, Error>,
+    pub write: Write,
 }
 
 /// Why nothing was exported.
