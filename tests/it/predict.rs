@@ -181,7 +181,20 @@ fn nothing_of_anyone_s_is_overwritten_without_being_asked() {
     assert_eq!(into("thesis", " --overwrite").code, Some(0));
     assert_eq!(space.read("thesis/chapter.txt"), "mine");
 
+    space.write("data/classes/a.png", photograph(64, 32, 5));
+    for more in ["", " --overwrite"] {
+        let onto = space.intrada(&format!("predict p.toml inter data/classes --out data{more}"));
+        refused(&onto, 2, if more.is_empty() { "holds other files" } else { "which is an image; name another folder" });
+    }
+    assert!(space.bytes("data/classes/a.png") == photograph(64, 32, 5));
+
     assert_eq!(into("out", "").code, Some(0));
+    space.write("others/0/000.png", photograph(64, 32, 77));
+    refused(
+        &space.intrada("predict p.toml inter others --out out"),
+        2,
+        "the prediction of another image named `0/000`",
+    );
     refused(&into("out", " --size own"), 2, "seen at 64 × 32, now at its own size");
     refused(&into("out", " --set pipeline.seed=9"), 2, "is not up to date, so it has no network");
     assert_eq!(into("out", " --size own --overwrite").stdout.lines().next(), Some("2 predicted"));

@@ -111,7 +111,7 @@ impl Predict {
         let outputs: Vec<Output> =
             Output::ALL.into_iter().filter(|output| self.outputs.iter().any(|name| name == output.name())).collect();
         let (network, places) = self.network()?;
-        predict::check_outputs(&network, &outputs)?;
+        predict::check(&network, &outputs, &seeing)?;
         let Found { images, others, circles, predictions, refused } =
             images::find(places, &self.out).map_err(Error::from)?;
         if others > 0 {

@@ -180,8 +180,10 @@ impl Labelling<'_> {
                 .collect(),
         };
         let mut found = Vec::new();
+        // Where the other values are indices, 255 is what it usually is, and a class is missing.
+        let is_ignored = n > 2 && below.iter().all(|value| usize::from(*value) < n);
         for taken in [all, &below] {
-            if taken.len() == n {
+            if taken.len() == n && !(is_ignored && taken.contains(&IGNORED)) {
                 found.push(reading(self.in_order(taken), taken, &[]));
             }
         }

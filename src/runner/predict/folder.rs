@@ -3,7 +3,7 @@
 //! `predict.json` says by which network and how its images were seen, and `.intrada-predict/` what came of each image. Knows no
 //! picture. A folder with other files is refused: nothing of a user's is overwritten without being asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
@@ -89,6 +89,24 @@ pub enum Fault {
         /// Which.
         path: PathBuf,
     },
+    /// An image would be replaced by its own prediction.
+    #[error("the prediction of {} would replace {}, which is an image; name another folder with --out", image.display(), output.display())]
+    OntoImage {
+        /// The image.
+        image: PathBuf,
+        /// Where its prediction would be.
+        output: PathBuf,
+    },
+    /// The prediction of an image from elsewhere has its name.
+    #[error("{} holds the prediction of another image named `{name}` than {}; name another folder, or add --overwrite to replace it", path.display(), image.display())]
+    OtherImage {
+        /// Which.
+        path: PathBuf,
+        /// The name.
+        name: String,
+        /// The image.
+        image: PathBuf,
+    },
     /// It was made by a later version.
     #[error("{} was written by another version of intrada-run; name another folder", path.display())]
     Version {
@@ -108,6 +126,8 @@ pub struct Folder {
     known: BTreeMap<String, Answer>,
     /// The number of answers then.
     answered: usize,
+    /// Whether predictions of other images may be replaced.
+    overwrites: bool,
 }
 
 /// The answers in a folder.
@@ -164,7 +184,15 @@ impl Folder {
         let log = own.join("log.txt");
         File::create(&log).map_err(io_error("write", &log))?;
         let Description { settings, outputs, .. } = written;
-        Ok(Folder { path, settings, outputs: outputs.into_iter().collect(), lock, known, answered })
+        Ok(Folder {
+            path,
+            settings,
+            outputs: outputs.into_iter().collect(),
+            lock,
+            known,
+            answered,
+            overwrites: overwrite,
+        })
     }
 
     /// Its absolute path.
@@ -203,8 +231,37 @@ impl Folder {
     }
 
     /// Those of `images` that are not up to date.
-    pub fn todo(&self, images: &[Image]) -> Vec<Image> {
-        images.iter().filter(|image| !self.is_done(image)).cloned().collect()
+    ///
+    /// # Errors
+    /// [`Fault::OntoImage`], [`Fault::OtherImage`].
+    pub fn todo(&self, images: &[Image]) -> Result<Vec<Image>, Fault> {
+        let todo: Vec<Image> = images.iter().filter(|image| !self.is_done(image)).cloned().collect();
+        self.check_outputs(images, &todo)?;
+        let other = |image: &&Image| match self.known.get(&image.name).map(|answer| &answer.outcome) {
+            Some(Outcome::Predicted(predicted)) => predicted.place != image.place(),
+            _ => false,
+        };
+        match todo.iter().find(other).filter(|_| !self.overwrites) {
+            Some(Image { name, path: image }) => {
+                Err(Fault::OtherImage { path: self.path.clone(), name: name.clone(), image: image.clone() })
+            }
+            None => Ok(todo),
+        }
+    }
+
+    /// Refuses outputs that are images, under whatever names: no option allows to replace those.
+    fn check_outputs(&self, images: &[Image], todo: &[Image]) -> Result<(), Fault> {
+        let file = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+        let inputs: HashSet<(u64, u64)> = images.iter().filter_map(|image| file(&image.path)).collect();
+        for image in todo {
+            for output in &self.outputs {
+                let output = self.path.join(output.file(&image.name));
+                if file(&output).is_some_and(|file| inputs.contains(&file)) {
+                    return Err(Fault::OntoImage { image: image.path.clone(), output });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn is_done(&self, image: &Image) -> bool {
@@ -361,6 +418,7 @@ mod tests {
         let predicted = Predicted {
             stamp: (metadata.len(), metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec()),
             digest: FileDigest(Digest::of_file(&image.path).unwrap().0),
+            place: image.place(),
             size: [1, 1],
             seen: [1, 1],
             window: None,
@@ -387,7 +445,7 @@ mod tests {
         images.iter().for_each(|image| fs::write(&image.path, &image.name).unwrap());
         let out = dir.path().join("out");
         let folder = open(&out, settings(), false).unwrap();
-        assert_eq!(folder.todo(&images), images);
+        assert_eq!(folder.todo(&images).unwrap(), images);
         images.iter().for_each(|image| answer(&folder, image));
         // A kill in the middle of a line.
         let mut file = File::options().append(true).open(folder.own().join(ANSWERS)).unwrap();
@@ -395,7 +453,7 @@ mod tests {
         drop(folder);
 
         let folder = open(&out, settings(), false).unwrap();
-        assert!(folder.todo(&images).is_empty());
+        assert!(folder.todo(&images).unwrap().is_empty());
         assert!(
             !fs::read_to_string(folder.own().join(ANSWERS)).unwrap().ends_with("\"c"),
             "the incomplete line is cut off"
@@ -404,12 +462,12 @@ mod tests {
         fs::remove_file(out.join("classes/b.png")).unwrap();
         // Touched, and the same.
         fs::write(&images[2].path, "c").unwrap();
-        assert_eq!(folder.todo(&images), images[..2]);
+        assert_eq!(folder.todo(&images).unwrap(), images[..2]);
         drop(folder);
 
         let more = Folder::open(&out, "intra", settings(), &[Output::Entropy], false).unwrap();
         assert_eq!(more.outputs(), [Output::Classes, Output::Entropy], "what it had, it goes on having");
-        assert_eq!(more.todo(&images).len(), 3);
+        assert_eq!(more.todo(&images).unwrap().len(), 3);
     }
 
     #[test]
@@ -443,7 +501,7 @@ mod tests {
         assert!(told(&|other| other.window = [5, 5]).contains("window"));
         assert!(told(&|other| other.colours = vec![[1; 3]]).contains("colours"));
         let again = open(&out, Settings { network: "m".into(), ..settings() }, true).unwrap();
-        assert_eq!(again.todo(std::slice::from_ref(&image)), [image]);
+        assert_eq!(again.todo(std::slice::from_ref(&image)).unwrap(), [image]);
     }
 
     #[test]
@@ -456,5 +514,30 @@ mod tests {
         assert!(open(dir.path(), settings(), false).is_err(), "the worker still holds it");
         drop(lease);
         open(dir.path(), settings(), false).unwrap();
+    }
+
+    #[test]
+    fn no_image_is_replaced_by_a_prediction_and_a_prediction_by_that_of_another_image_only_if_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        let [first, second] = ["first", "second"].map(|folder| dir.path().join(folder).join("a.png"));
+        for path in [&first, &second] {
+            fs::create_dir(path.parent().unwrap()).unwrap();
+            fs::write(path, path.display().to_string()).unwrap();
+        }
+        let image = |path: &Path| Image { name: "a".into(), path: path.to_owned() };
+        answer(&open(&out, settings(), false).unwrap(), &image(&first));
+        let todo = |overwrite, path: &Path| open(&out, settings(), overwrite).unwrap().todo(&[image(path)]);
+        assert!(matches!(todo(false, &second), Err(Fault::OtherImage { .. })));
+        assert_eq!(todo(true, &second).unwrap().len(), 1);
+        fs::copy(&first, &second).unwrap();
+        let moved = todo(false, &second);
+        assert!(matches!(moved, Ok(todo) if todo.is_empty()), "the same content is the same image");
+
+        let input = out.join("classes/a.png");
+        fs::write(&input, "changed").unwrap();
+        for overwrite in [false, true] {
+            assert!(matches!(todo(overwrite, &input), Err(Fault::OntoImage { .. })));
+        }
     }
 }

@@ -25,6 +25,7 @@ use crate::exec::job::{self, Event, Job};
 use crate::exec::local::Local;
 use crate::exec::perform::perform;
 use crate::exec::{self, Visible};
+use crate::kind::model::smallest_side;
 use crate::kind::viewing::default_stride;
 use crate::pipeline::Problems;
 use crate::shell::word;
@@ -145,6 +146,20 @@ pub enum Error {
         /// Its name.
         network: String,
     },
+    /// The network can't see images of a size.
+    #[error("{option} {width}x{height} is too small: {arch} needs {least} pixels a side")]
+    TooSmall {
+        /// The option that says so.
+        option: &'static str,
+        /// In pixels.
+        width: u32,
+        /// In pixels.
+        height: u32,
+        /// The network's architecture.
+        arch: String,
+        /// In pixels.
+        least: u32,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -208,7 +223,7 @@ pub fn predict(
     control: &Control,
     on_progress: &mut dyn FnMut(Progress),
 ) -> Result<Ended, Error> {
-    let todo = folder.todo(wanted.images);
+    let todo = folder.todo(wanted.images)?;
     let mut ended = Ended { up_to_date: wanted.images.len() - todo.len(), ..Ended::default() };
     let result = match todo[..] {
         [] => Ok(()),
@@ -325,8 +340,17 @@ fn job(wanted: &Wanted<'_>, images: &[Image], folder: &Folder) -> Job {
 /// Checks that the network can give what is wanted.
 ///
 /// # Errors
-/// [`Error::NoLabelIds`].
-pub fn check_outputs(network: &Network, outputs: &[Output]) -> Result<(), Error> {
+/// [`Error::NoLabelIds`], [`Error::TooSmall`].
+pub fn check(network: &Network, outputs: &[Output], seeing: &Seeing) -> Result<(), Error> {
+    let given =
+        [("--window", seeing.window), ("--size", if let Size::Given(size) = seeing.size { Some(size) } else { None })];
+    let arch = network.parameters.get("model.arch").and_then(|arch| arch.as_str()).unwrap_or_default();
+    let least = smallest_side(arch);
+    for (option, size) in given {
+        if let Some([width, height]) = size.filter(|size| size.iter().any(|side| *side < least)) {
+            return Err(Error::TooSmall { option, width, height, arch: arch.to_owned(), least });
+        }
+    }
     if outputs.contains(&Output::LabelIds) && network.label_ids.is_none() {
         return Err(Error::NoLabelIds { network: network.name.clone() });
     }

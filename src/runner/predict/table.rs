@@ -68,6 +68,7 @@ mod tests {
         let predicted = Predicted {
             stamp: (0, 0),
             digest: FileDigest(Digest::of(b"")),
+            place: Digest::of(b""),
             size: [4, 2],
             seen: [8, 4],
             window: Some([4, 4]),

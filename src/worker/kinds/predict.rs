@@ -171,6 +171,7 @@ impl Looker<'_> {
         Ok(Outcome::Predicted(Box::new(Predicted {
             stamp,
             digest,
+            place: image.place(),
             size: pair(size),
             seen: pair(seen),
             window: view.window.map(|_| pair(view.at_once(seen))).filter(|window| *window != pair(seen)),

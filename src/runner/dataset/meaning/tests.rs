@@ -32,6 +32,12 @@ fn a_mask_of_two_values_is_read_as_two_classes() {
 }
 
 #[test]
+fn where_a_class_is_missing_255_is_not_taken_for_it() {
+    let values: Vec<u8> = (0..11).filter(|value| *value != 8).chain([255]).collect();
+    assert_eq!(advice(&values, &set("camvid-11"), &[]), Vec::<String>::new());
+}
+
+#[test]
 fn classes_counted_from_one_are_read_with_0_as_unlabelled() {
     let classes = ["ground", "sky", "car"];
     let from_one = "if 0 means unlabelled and the first class is 1: `map = { 0 = 255, 1 = 0, 2 = 1, 3 = 2 }`";

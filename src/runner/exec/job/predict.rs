@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::FileDigest;
+use crate::digest::{Digest, FileDigest};
 use crate::kind::dataset::Scaling;
 
 /// [`Job::kind`](super::Job::kind) of such a job. No stage is of this kind.
@@ -42,8 +42,15 @@ pub struct Prediction {
 pub struct Image {
     /// The names of its outputs, without extension: a relative path with `/` between its parts.
     pub name: String,
-    /// The file.
+    /// The file: an absolute path.
     pub path: PathBuf,
+}
+
+impl Image {
+    /// A digest of its path.
+    pub fn place(&self) -> Digest {
+        Digest::of(self.path.as_os_str().as_encoded_bytes())
+    }
 }
 
 /// A picture that can be written of an image, at the image's own size.
@@ -118,6 +125,8 @@ pub struct Predicted {
     pub stamp: (u64, i64),
     /// What the file held.
     pub digest: FileDigest,
+    /// A digest of its absolute path: tells images of two folders apart that have the same name.
+    pub place: Digest,
     /// Width and height in pixels, upright.
     pub size: [u32; 2],
     /// Width and height at which the network saw it, before any window.
@@ -138,13 +147,13 @@ pub struct Predicted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
 
     #[test]
     fn an_answer_is_one_line_that_reads_back() {
         let predicted = Predicted {
             stamp: (3, -4),
             digest: FileDigest(Digest::of(b"image")),
+            place: Digest::of(b"/a/b.c"),
             size: [640, 480],
             seen: [320, 240],
             window: Some([128, 128]),

@@ -156,10 +156,10 @@ resizes and normalises them as the training did. An image is seen whole, never i
 
 ```python
 import numpy, onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 session = onnxruntime.InferenceSession("model.onnx")
-image = numpy.asarray(Image.open("picture.jpg").convert("RGB"))[None]
+image = numpy.asarray(ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB"))[None]
 classes = session.run(["classes"], {"image": image})[0][0]   # H x W, uint8
 ```
 
