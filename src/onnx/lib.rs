@@ -3,7 +3,7 @@
 //! Knows no tensor library, no pipeline and no cache: it takes the bytes of a safetensors file and what the caller says of the
 //! network, and gives the bytes of a file. The networks are those of `ml::arch`, in the same arithmetic as far as operators of
 //! opset 17 allow; no operator is used that TensorRT's parser lacks. The structs of ONNX's protobuf schema are written here by
-//! hand for `prost` ([`proto`]): the alternative, a copy of the schema and `protoc` in the build, would be one more program that
+//! hand for `prost` (`proto`): the alternative, a copy of the schema and `protoc` in the build, would be one more program that
 //! an installation needs.
 //!
 //! Left out is what only a training needs: an auxiliary head, dropout, counters.
