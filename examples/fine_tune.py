@@ -85,4 +85,6 @@ def main(exported: str, images: str, labels: str, tuned: str, iterations: int) -
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 5:
+        sys.exit(f"usage: {sys.argv[0]} EXPORTED IMAGES LABELS TUNED [ITERATIONS]")
     main(*sys.argv[1:5], int(sys.argv[5]) if len(sys.argv) > 5 else 500)

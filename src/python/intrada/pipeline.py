@@ -164,6 +164,9 @@ class Pipeline(Mapping[str, Stage]):
         try:
             return self.stages[name]
         except KeyError:
+            members = [stage for stage, each in self.stages.items() if each.family == name]
+            if members:
+                raise KeyError(f"`{name}` is a sweep; name a member, such as `{members[0]}`") from None
             known = ", ".join(list(self.stages)[:12])
             raise KeyError(f"{self.file} has no stage `{name}`; it has {known}") from None
 

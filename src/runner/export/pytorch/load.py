@@ -77,7 +77,10 @@ def definition():
 def network(device: str = "cpu") -> torch.nn.Module:
     """The network, in evaluation mode; the same one each time."""
     made = definition().Model(config())
-    made.load_state_dict(tensors_of(content("model.safetensors")))
+    try:
+        made.load_state_dict(tensors_of(content("model.safetensors")))
+    except RuntimeError as error:
+        raise Unusable(f"model.safetensors is of another network than config.json describes: {error}") from error
     try:
         return made.to(device).eval()
     except (AssertionError, RuntimeError) as error:
