@@ -40,9 +40,7 @@ impl Frame {
     /// The same, seen at the size that it takes on for images of a data set of this `size`.
     #[must_use]
     pub fn scaled(self, scaling: Scaling, size: [usize; 2]) -> Frame {
-        let to = scaling.size_of(self.photograph.size(), size);
-        let resized = (to != self.photograph.size()).then(|| scaling.photograph(&self.photograph, to));
-        Frame { resized, ..self }
+        Frame { resized: scaling.unless_equal(&self.photograph, size), ..self }
     }
 
     /// What the network sees: the photograph at the data set's size.

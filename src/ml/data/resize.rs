@@ -46,6 +46,12 @@ pub enum Filter {
 }
 
 impl Scaling {
+    /// A photograph at the size that it takes on in a data set of `size`; none if it has that.
+    pub fn unless_equal(self, image: &Rgb, size: [usize; 2]) -> Option<Rgb> {
+        let to = self.size_of(image.size(), size);
+        (to != image.size()).then(|| self.photograph(image, to))
+    }
+
     /// Width and height of an image of `stored` in a data set of `size`.
     pub fn size_of(self, stored: [usize; 2], size: [usize; 2]) -> [usize; 2] {
         match self.fit {

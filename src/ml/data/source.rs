@@ -237,8 +237,7 @@ impl Reader {
 
     /// An image of the data set at the network's input size; none if it is of this size.
     pub fn resized_unless_equal(&self, image: &Rgb) -> Option<Rgb> {
-        let to = self.scaling.size_of(image.size(), self.size?);
-        (to != image.size()).then(|| self.scaling.photograph(image, to))
+        self.scaling.unless_equal(image, self.size?)
     }
 
     fn resized_label(&self, label: Index, to: [usize; 2]) -> Index {

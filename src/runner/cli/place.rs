@@ -18,7 +18,7 @@ pub(super) struct Place {
 }
 
 /// Parses a device name.
-fn named(name: &str) -> Result<String, String> {
+pub(super) fn named(name: &str) -> Result<String, String> {
     if is_device(name) { Ok(name.to_owned()) } else { Err("expected auto, cpu, cuda or cuda:<number>".to_owned()) }
 }
 

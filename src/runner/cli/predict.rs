@@ -1,6 +1,6 @@
 //! `predict`: class maps and other pictures of any images, by a trained network.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -8,13 +8,13 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use intrada_picture::PIXELS_AT_MOST;
 
 use super::counting::Counting;
-use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, export, open, show, show_json};
+use super::report::seen_from_here;
+use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, export, open, place, show, show_json};
 use crate::exec::control::Control;
 use crate::exec::job::predict::{Image, Output};
 use crate::exec::local::signals;
 use crate::export::format;
 use crate::measures::{count, plural};
-use crate::pipeline::is_device;
 use crate::predict::folder::{Fault, Folder};
 use crate::predict::images::{self, Found};
 use crate::predict::network::Network;
@@ -57,7 +57,7 @@ pub(super) struct Predict {
     #[arg(long)]
     overwrite: bool,
     /// Device: auto, cpu, cuda, cuda:1
-    #[arg(long, default_value = "auto", value_parser = device)]
+    #[arg(long, default_value = "auto", value_parser = place::named)]
     device: String,
     /// CPU threads; default: all cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -101,10 +101,6 @@ fn pair(text: &str) -> Result<[u32; 2], String> {
         .ok_or("expected two numbers of pixels, as in 1024x512".to_owned())
 }
 
-fn device(name: &str) -> Result<String, String> {
-    if is_device(name) { Ok(name.to_owned()) } else { Err("expected auto, cpu, cuda or cuda:<number>".to_owned()) }
-}
-
 impl Predict {
     pub(super) fn answer(self) -> Answer {
         let seeing = self.seeing()?;
@@ -127,8 +123,8 @@ impl Predict {
         let mut folder = Folder::open(&self.out, &network.name, settings, &outputs, self.overwrite)?;
         let control = Arc::<Control>::default();
         stop_on_signals(Arc::clone(&control));
-        let threads = self.threads.map_or_else(all_cores, u32::from);
-        let wanted = Wanted { network: &network, images: &images, seeing, device: &self.device, threads };
+        let threads = self.threads.map_or_else(predict::all_cores, u32::from);
+        let wanted = Wanted { network: &network, images: &images, device: &self.device, threads };
         let mut counting = Counting::new(self.format == Format::Json);
         let ended = predict::predict(&wanted, &mut folder, &control, &mut |progress| counting.show(progress));
         counting.finish();
@@ -220,22 +216,16 @@ impl Predict {
             .map(|(number, what)| format!("{} {what}", count(*number as u64)))
             .collect();
         let state = if ended.interrupted { "interrupted, the same command resumes: " } else { "" };
-        show(&format!("{state}{}\n{}\n", counts.join(", "), from_here(folder.path())))
+        show(&format!("{state}{}\n{}\n", counts.join(", "), seen_from_here(folder.path()).display()))
     }
 }
 
-/// The images' own paths in place of the names of their outputs.
+/// The images' own paths in place of the names of their outputs, by which the images are sorted.
 fn named<'a>(images: &'a [Image], failed: Vec<(String, String)>) -> impl Iterator<Item = (String, String)> + use<'a> {
     failed.into_iter().map(|(name, reason)| {
-        let path = images.iter().find(|image| image.name == name).map(|image| from_here(&image.path));
-        (path.unwrap_or(name), reason)
+        let place = images.binary_search_by(|image| image.name.cmp(&name));
+        (place.map_or(name, |place| seen_from_here(&images[place].path).display().to_string()), reason)
     })
-}
-
-fn from_here(path: &Path) -> String {
-    let here = std::env::current_dir().ok();
-    let below = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
-    below.unwrap_or_else(|| path.to_owned()).display().to_string()
 }
 
 fn some<'a>(images: &'a [PathBuf], place: &str) -> Result<&'a [PathBuf], Refusal> {
@@ -244,10 +234,6 @@ fn some<'a>(images: &'a [PathBuf], place: &str) -> Result<&'a [PathBuf], Refusal
     } else {
         Ok(images)
     }
-}
-
-fn all_cores() -> u32 {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().try_into().unwrap_or(u32::MAX))
 }
 
 /// The first signal lets the worker finish its image, the second ends it.

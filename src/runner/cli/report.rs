@@ -44,9 +44,13 @@ impl Report {
 
 /// A path below the workspace's root as seen from the current folder, so that it can be copied into another command.
 pub(super) fn from_here(pipeline: &Pipeline, path: &Path) -> PathBuf {
-    let path = pipeline.root.join(path);
-    let here = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok().map(PathBuf::from));
-    here.unwrap_or(path)
+    seen_from_here(&pipeline.root.join(path))
+}
+
+/// An absolute path as seen from the current folder, if it is below that.
+pub(super) fn seen_from_here(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok());
+    here.unwrap_or(path).to_owned()
 }
 
 /// The stages that would re-run. None if the sources can't be read: the results are those of the last run. Where sources are not

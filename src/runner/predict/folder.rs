@@ -7,16 +7,16 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::io_error;
 use crate::digest::{Digest, FileDigest};
-use crate::exec::job::predict::{ANSWERS, Answer, Image, Outcome, Output, Predicted};
+use crate::exec::job::predict::{ANSWERS, Answer, Image, Outcome, Output, Predicted, stamp};
 use crate::kind::dataset::Scaling;
 use crate::plain;
+use crate::store::stat::Stat;
 
 /// What a folder says about its predictions.
 const DESCRIPTION: &str = "predict.json";
@@ -236,6 +236,9 @@ impl Folder {
     /// [`Fault::OntoImage`], [`Fault::OtherImage`].
     pub fn todo(&self, images: &[Image]) -> Result<Vec<Image>, Fault> {
         let todo: Vec<Image> = images.iter().filter(|image| !self.is_done(image)).cloned().collect();
+        if todo.is_empty() {
+            return Ok(todo);
+        }
         self.check_outputs(images, &todo)?;
         let other = |image: &&Image| match self.known.get(&image.name).map(|answer| &answer.outcome) {
             Some(Outcome::Predicted(predicted)) => predicted.place != image.place(),
@@ -251,7 +254,7 @@ impl Folder {
 
     /// Refuses outputs that are images, under whatever names: no option allows to replace those.
     fn check_outputs(&self, images: &[Image], todo: &[Image]) -> Result<(), Fault> {
-        let file = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+        let file = |path: &Path| Stat::of(path).ok().map(|file| (file.dev, file.ino));
         let inputs: HashSet<(u64, u64)> = images.iter().filter_map(|image| file(&image.path)).collect();
         for image in todo {
             for output in &self.outputs {
@@ -355,10 +358,9 @@ fn difference(other: &Description, name: &str, wanted: &Settings) -> String {
 
 /// Whether an image is still what was predicted: by its size and time, else by its content.
 fn is_same(path: &Path, predicted: &Predicted) -> bool {
-    let Ok(metadata) = fs::metadata(path) else { return false };
-    let stamp = (metadata.len(), metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec());
-    stamp == predicted.stamp
-        || metadata.len() == predicted.stamp.0
+    let Ok(file) = Stat::of(path) else { return false };
+    stamp(&file) == predicted.stamp
+        || file.size == predicted.stamp.0
             && Digest::of_file(path).is_ok_and(|(digest, _)| FileDigest(digest) == predicted.digest)
 }
 

@@ -71,8 +71,6 @@ pub struct Wanted<'a> {
     pub network: &'a Network,
     /// Of these images.
     pub images: &'a [Image],
-    /// How the network sees them.
-    pub seeing: Seeing,
     /// `auto`, `cpu`, `cuda`, `cuda:1`.
     pub device: &'a str,
     /// CPU threads.
@@ -300,7 +298,7 @@ fn work(
 }
 
 fn job(wanted: &Wanted<'_>, images: &[Image], folder: &Folder) -> Job {
-    let Wanted { network, seeing, .. } = wanted;
+    let network = wanted.network;
     let settings = folder.settings();
     let prediction = Prediction {
         images: images.to_vec(),
@@ -315,7 +313,7 @@ fn job(wanted: &Wanted<'_>, images: &[Image], folder: &Folder) -> Job {
         (PREDICTION.to_owned(), serde_json::to_value(prediction).expect("a prediction is plain data")),
         ("window".to_owned(), json!(settings.window)),
         ("stride".to_owned(), json!(settings.stride)),
-        ("flip_test".to_owned(), json!(seeing.flip_test)),
+        ("flip_test".to_owned(), json!(settings.flip_test)),
     ]);
     Job {
         format: job::FORMAT,
@@ -335,6 +333,11 @@ fn job(wanted: &Wanted<'_>, images: &[Image], folder: &Folder) -> Job {
         attempt: None,
         instruction_set: None,
     }
+}
+
+/// The CPU threads of this machine.
+pub fn all_cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().try_into().unwrap_or(u32::MAX))
 }
 
 /// Checks that the network can give what is wanted.

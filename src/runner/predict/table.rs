@@ -9,6 +9,7 @@ use super::folder::Folder;
 use super::io_error;
 use crate::exec::job::predict::{Answer, Outcome, Predicted};
 use crate::plain;
+use crate::results::compare::quoted;
 
 /// The name of the file.
 pub const FILE: &str = "predictions.csv";
@@ -47,15 +48,6 @@ fn line(text: &mut String, name: &str, predicted: &Predicted) {
         let _ = write!(text, ",{:.6}", *count as f64 / all as f64);
     }
     text.push('\n');
-}
-
-/// A field as RFC 4180 says.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use intrada_ml::data::colour::overlay;
@@ -20,8 +19,9 @@ use intrada_ml::network::Normalization;
 use intrada_ml::sight::View;
 use intrada_picture::Dropped;
 use intrada_runner::digest::{Digest, FileDigest};
-use intrada_runner::exec::job::predict::{ANSWERS, Answer, Image, Outcome, Output, Predicted, Prediction};
+use intrada_runner::exec::job::predict::{ANSWERS, Answer, Image, Outcome, Output, Predicted, Prediction, stamp};
 use intrada_runner::plain;
+use intrada_runner::store::stat::Stat;
 use serde::Deserialize;
 use tch::Kind;
 
@@ -132,9 +132,8 @@ fn dropped(bytes: &[u8], dropped: Dropped) -> Vec<String> {
 /// The bytes of a file, its size and the time of its last change. Taken before reading: if it changes meanwhile, the next run
 /// reads it again.
 fn content(path: &Path) -> io::Result<(Vec<u8>, (u64, i64))> {
-    let metadata = std::fs::metadata(path)?;
-    let changed = metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec();
-    Ok((plain::read(path)?, (metadata.len(), changed)))
+    let stamp = stamp(&Stat::of(path)?);
+    Ok((plain::read(path)?, stamp))
 }
 
 /// A network with all that is needed to look at images and to say what it saw.

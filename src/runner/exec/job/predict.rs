@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, FileDigest};
 use crate::kind::dataset::Scaling;
+use crate::store::stat::Stat;
 
 /// [`Job::kind`](super::Job::kind) of such a job. No stage is of this kind.
 pub const PREDICT: &str = "predict";
@@ -118,10 +119,15 @@ pub enum Outcome {
     },
 }
 
+/// The size of a file in bytes, and the time of its last change, in nanoseconds since 1970.
+pub fn stamp(file: &Stat) -> (u64, i64) {
+    (file.size, file.mtime_ns)
+}
+
 /// A predicted image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predicted {
-    /// The size of its file in bytes when it was read, and the time of its last change, in nanoseconds since 1970.
+    /// Of its file when it was read: [`stamp`].
     pub stamp: (u64, i64),
     /// What the file held.
     pub digest: FileDigest,

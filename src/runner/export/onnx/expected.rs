@@ -25,13 +25,12 @@ pub(super) fn class_maps(network: &Network, pictures: &[Picture]) -> Result<Vec<
         fs::write(&path, &picture.png).map_err(io("write", &path))?;
         images.push(Image { name: picture.name.clone(), path });
     }
-    let (seeing, outputs) = (Seeing::default(), [Output::Classes]);
+    let outputs = [Output::Classes];
     // A graph sees an image whole, whatever its size.
-    let settings = Settings { whole_at_most: u64::MAX, ..predict::settings(network, &seeing) };
+    let settings = Settings { whole_at_most: u64::MAX, ..predict::settings(network, &Seeing::default()) };
     let mut folder = Folder::open(&dir.path().join("out"), &network.name, settings, &outputs, false)?;
-    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     // The comparison is with ONNX Runtime on the processor.
-    let wanted = Wanted { network, images: &images, seeing, device: "cpu", threads };
+    let wanted = Wanted { network, images: &images, device: "cpu", threads: predict::all_cores() };
     let ended = predict::predict(&wanted, &mut folder, &Control::default(), &mut |_| {})?;
     if let Some((name, reason)) = ended.failed.into_iter().next() {
         let picture = pictures.iter().find(|picture| picture.name == name);

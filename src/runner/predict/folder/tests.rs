@@ -23,9 +23,8 @@ fn open(path: &Path, settings: Settings, overwrite: bool) -> Result<Folder, Erro
 
 /// Answers for an image as the worker does.
 fn answer(folder: &Folder, image: &Image) {
-    let metadata = fs::metadata(&image.path).unwrap();
     let predicted = Predicted {
-        stamp: (metadata.len(), metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec()),
+        stamp: stamp(&Stat::of(&image.path).unwrap()),
         digest: FileDigest(Digest::of_file(&image.path).unwrap().0),
         place: image.place(),
         size: [1, 1],

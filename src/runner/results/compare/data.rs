@@ -98,7 +98,8 @@ fn cells(comparison: &Comparison, classes: &[String]) -> (Vec<String>, Vec<Vec<S
     (lines(head), comparison.rows.iter().map(row).map(lines).collect())
 }
 
-fn quoted(cell: &str) -> String {
+/// A cell of a table in CSV, as RFC 4180 says.
+pub fn quoted(cell: &str) -> String {
     let needs = cell.contains([',', '"', '\n', '\r']);
     if needs { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use super::metrics::Measured;
 
-pub use data::{csv, json, long};
+pub use data::{csv, json, long, quoted};
 pub use form::{latex, markdown, text};
 pub use group::{Comparison, Difference, Row, Spread, Unsortable, compare};
 pub use images::{Image, Images};
