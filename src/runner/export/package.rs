@@ -16,6 +16,8 @@ use crate::sums;
 pub(super) struct Package {
     workshop: Beside,
     place: PathBuf,
+    /// The names of its files, in the order in which they were written.
+    files: RefCell<Vec<String>>,
     /// The lines of its `SHA256SUMS`.
     sums: RefCell<String>,
 }
@@ -42,7 +44,7 @@ impl Package {
         let parent = place.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(failed("make", parent))?;
         let workshop = store.beside(root, parent).map_err(failed("write into", parent))?;
-        let package = Package { workshop, place, sums: RefCell::default() };
+        let package = Package { workshop, place, files: RefCell::default(), sums: RefCell::default() };
         // A subfolder, as the temporary folder itself is private and this one follows the umask.
         fs::create_dir(package.folder()).map_err(failed("make", &package.folder()))?;
         Ok(package)
@@ -59,6 +61,7 @@ impl Package {
         };
         written().map_err(|source| Error::Io { action: "write", path: self.place.join(name), source })?;
         self.sums.borrow_mut().push_str(&sums::line(name, parts));
+        self.files.borrow_mut().push(name.to_owned());
         Ok(())
     }
 
@@ -68,10 +71,10 @@ impl Package {
         self.write(sums::FILE, &[lines.as_bytes()])
     }
 
-    /// Moves the folder to its place.
-    pub(super) fn finish(self) -> Result<(), Error> {
+    /// Moves the folder to its place. Returns the names of its files, in the order in which they were written.
+    pub(super) fn finish(self) -> Result<Vec<String>, Error> {
         match fs::rename(self.folder(), &self.place) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(self.files.into_inner()),
             // Created by another process meanwhile.
             Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory) => {
                 Err(Error::Occupied { path: self.place })
@@ -103,7 +106,7 @@ mod tests {
         package.write("a", &[b"1", b"2"]).unwrap();
         package.list_sums().unwrap();
         assert!(!place.exists());
-        package.finish().unwrap();
+        assert_eq!(package.finish().unwrap(), ["a", "SHA256SUMS"]);
         assert_eq!(fs::read(place.join("a")).unwrap(), b"12");
         assert_eq!(fs::read_to_string(place.join("SHA256SUMS")).unwrap(), sums::line("a", &[b"12"]));
         drop(begin(&dir.path().join("deep/other")).unwrap());

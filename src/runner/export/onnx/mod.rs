@@ -25,7 +25,6 @@ use crate::kind::OutputRole;
 use crate::pipeline::OutputId;
 use crate::predict;
 use crate::sched::session::Session;
-use crate::sums;
 
 use check::Verdict;
 use pictures::Picture;
@@ -85,9 +84,7 @@ fn write(session: &mut Session, output: OutputId, place: &Path, wishes: &Wishes)
     {
         return Err(Error::Disagrees { stage: name, compared: compared.to_string() });
     }
-    package.finish()?;
-    let files = PARTS.iter().map(|part| part.name.to_owned()).chain(tests.into_iter().map(|(name, _)| name));
-    let files = files.chain([provenance::FILE.to_owned(), sums::FILE.to_owned()]);
+    let files = package.finish()?.into_iter();
     let mut lines: Vec<String> = files.map(|file| place.join(file).display().to_string()).collect();
     lines.push(verdict.told(place));
     Ok(lines)

@@ -15,7 +15,6 @@ use crate::kind::OutputRole;
 use crate::kind::model::{is_dinov2, is_segformer};
 use crate::pipeline::OutputId;
 use crate::sched::session::Session;
-use crate::sums;
 
 /// The format.
 pub(super) const FORMAT: Format = Format {
@@ -97,9 +96,7 @@ fn write(session: &mut Session, output: OutputId, place: &Path, _: &Wishes) -> R
     package.write("README.md", &[card::card(&network, USAGE).as_bytes()])?;
     package.write(provenance::FILE, &[pretty(&lineage).as_bytes()])?;
     package.list_sums()?;
-    package.finish()?;
-    let files = PARTS.iter().map(|part| part.name).chain([provenance::FILE, sums::FILE]);
-    Ok(files.map(|file| place.join(file).display().to_string()).collect())
+    Ok(package.finish()?.into_iter().map(|file| place.join(file).display().to_string()).collect())
 }
 
 #[cfg(test)]

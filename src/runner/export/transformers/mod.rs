@@ -19,7 +19,6 @@ use super::{Error, Format, card};
 use crate::kind::OutputRole;
 use crate::pipeline::OutputId;
 use crate::sched::session::Session;
-use crate::sums;
 
 pub use form::Form;
 
@@ -62,15 +61,13 @@ fn write(session: &mut Session, output: OutputId, place: &Path, _: &Wishes) -> R
     package.write("model.safetensors", &[&header, data])?;
     package.write("config.json", &[pretty(&form.config(&own).into()).as_bytes()])?;
     package.write("preprocessor_config.json", &[pretty(&form.preprocessor(&own).into()).as_bytes()])?;
+    package.write("README.md", &[card::card(&network, &form.usage(&own)).as_bytes()])?;
     for (name, _, text) in form.code() {
         package.write(name, &[text.as_bytes()])?;
     }
-    package.write("README.md", &[card::card(&network, &form.usage(&own)).as_bytes()])?;
     package.write(provenance::FILE, &[pretty(&lineage).as_bytes()])?;
     package.list_sums()?;
-    package.finish()?;
-    let files = parts.iter().map(|part| part.name).chain([provenance::FILE, sums::FILE]);
-    Ok(files.map(|file| place.join(file).display().to_string()).collect())
+    Ok(package.finish()?.into_iter().map(|file| place.join(file).display().to_string()).collect())
 }
 
 fn entries(config: Json) -> Map<String, Json> {
