@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::pipelines::{Pipeline, method, training, until};
-use crate::slurm::{expected, long, results, wait_for_checkpoint};
+use crate::slurm::{expected, hold_at_checkpoint, long, results};
 use crate::space::processes::kill;
 use crate::space::{Ran, Space, grey_png};
 
@@ -124,9 +124,10 @@ pub fn gives_the_same_bytes_as_here(system: &System) {
 pub fn adopts_the_jobs_of_a_runner_that_was_killed(system: &System) {
     let space = system.space(&long());
     let mut run = system.start(&space, "p.toml").stderr(Stdio::null()).spawn().unwrap();
-    wait_for_checkpoint(&space);
+    let held = hold_at_checkpoint(&space);
     assert!(kill(run.id(), "-KILL"));
     run.wait().unwrap();
+    drop(held);
     let again = system.ran(&space, "p.toml");
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     assert_eq!(system.jobs().len(), 1, "{}", again.stderr);
@@ -136,8 +137,9 @@ pub fn adopts_the_jobs_of_a_runner_that_was_killed(system: &System) {
 pub fn cancels_its_jobs_on_an_interrupt_and_goes_on_later(system: &System) {
     let space = system.space(&long());
     let run = system.start(&space, "p.toml").spawn().unwrap();
-    wait_for_checkpoint(&space);
+    let held = hold_at_checkpoint(&space);
     assert!(kill(run.id(), "-INT"));
+    held.until_asked_to_end();
     let output = run.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{said}");
@@ -149,8 +151,9 @@ pub fn cancels_its_jobs_on_an_interrupt_and_goes_on_later(system: &System) {
 pub fn reports_a_job_that_somebody_else_cancelled(system: &System) {
     let space = system.space(&long());
     let run = system.start(&space, "p.toml").spawn().unwrap();
-    wait_for_checkpoint(&space);
+    let held = hold_at_checkpoint(&space);
     system.says(&format!("{} {}", system.cancel, system.jobs()[0]));
+    held.until_asked_to_end();
     let output = run.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -161,8 +164,9 @@ pub fn reports_a_job_that_somebody_else_cancelled(system: &System) {
 pub fn survives(system: &System, happening: impl FnOnce()) {
     let space = system.space(&long());
     let run = system.start(&space, "p.toml").spawn().unwrap();
-    wait_for_checkpoint(&space);
+    let held = hold_at_checkpoint(&space);
     happening();
+    drop(held);
     let output = run.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(results(&space), expected(&long()));

@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use crate::pipelines::{Pipeline, method, training};
 use crate::space::chance::{Chance, number};
-use crate::space::processes::kill;
+use crate::space::processes::{Held, hold_workers, kill};
 use crate::space::slurm::Slurm;
 use crate::space::waiting::{wait_for, wait_until};
 use crate::space::{Ran, Space};
@@ -23,7 +23,7 @@ fn on_cluster(pipeline: &Pipeline) -> Pipeline {
 
 /// A training that lasts for seconds and saves often.
 pub fn long() -> Pipeline {
-    training().with("stages.inter", "iterations = 60\ncheckpoint_every = 2\n")
+    training().with("stages.inter", "iterations = 120\ncheckpoint_every = 2\n")
 }
 
 fn ran(space: &Space, slurm: &Slurm, arguments: &str) -> Ran {
@@ -41,11 +41,17 @@ pub fn expected(pipeline: &Pipeline) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// Waits until the training has saved.
-pub fn wait_for_checkpoint(space: &Space) {
+fn wait_for_checkpoint(space: &Space) {
     wait_until("a checkpoint", || {
         let slots = crate::space::files(&space.path("cache/slots"));
         slots.iter().any(|path| path.ends_with("checkpoint.safetensors"))
     });
+}
+
+/// Waits until the training has saved, and stops it there.
+pub fn hold_at_checkpoint(space: &Space) -> Held {
+    wait_for_checkpoint(space);
+    hold_workers(&space.path(""))
 }
 
 #[test]
@@ -70,10 +76,11 @@ fn a_preempted_training_resumes_and_ends_with_the_same_bytes() {
     let Some(slurm) = Slurm::start() else { return };
     let space = Space::with(on_cluster(&long()));
     let run = space.on(&slurm, "p.toml").stderr(Stdio::piped()).spawn().unwrap();
-    wait_for_checkpoint(&space);
+    let held = hold_at_checkpoint(&space);
     let mut above = slurm.command("sbatch");
     above.args(["--parsable", "-p", "high", "-N2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1"]);
     assert!(above.stdout(Stdio::null()).status().unwrap().success());
+    held.until_asked_to_end();
     let output = run.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
@@ -86,9 +93,10 @@ fn a_runner_that_was_killed_adopts_its_jobs_and_submits_none_twice() {
     let Some(slurm) = Slurm::start() else { return };
     let space = Space::with(on_cluster(&long()));
     let mut run = space.on(&slurm, "p.toml").stderr(Stdio::null()).spawn().unwrap();
-    wait_for_checkpoint(&space);
+    let held = hold_at_checkpoint(&space);
     assert!(kill(run.id(), "-KILL"));
     run.wait().unwrap();
+    drop(held);
     let again = ran(&space, &slurm, "p.toml");
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     assert_eq!(slurm.jobs().len(), 1, "{}", again.stderr);
@@ -116,8 +124,9 @@ fn an_interrupt_cancels_the_jobs_which_save_and_the_same_command_resumes() {
     let Some(slurm) = Slurm::start() else { return };
     let space = Space::with(on_cluster(&long()));
     let run = space.on(&slurm, "p.toml").stderr(Stdio::piped()).spawn().unwrap();
-    wait_for_checkpoint(&space);
+    let held = hold_at_checkpoint(&space);
     assert!(kill(run.id(), "-INT"));
+    held.until_asked_to_end();
     let output = run.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{said}");
@@ -133,11 +142,12 @@ fn a_node_that_dies_and_a_controller_that_is_away_cost_time_and_no_result() {
     let Some(mut slurm) = Slurm::start() else { return };
     let space = Space::with(on_cluster(&long()));
     let run = space.on(&slurm, "p.toml").stderr(Stdio::piped()).spawn().unwrap();
-    wait_for_checkpoint(&space);
+    let held = hold_at_checkpoint(&space);
     let node = wait_for("the job's node", || slurm.says("squeue", "-h -o %N").strip_prefix('n')?.parse().ok());
     slurm.kill_controller();
     slurm.start_controller();
     slurm.kill_node(node);
+    drop(held);
     let output = run.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
