@@ -124,16 +124,30 @@ impl Confusion {
         self.counts.chunks_exact(self.classes)
     }
 
+    /// The pixels of each class that are labelled and predicted as it.
+    pub fn correct(&self) -> Vec<i64> {
+        (0..self.classes).map(|class| self.counts[class * self.classes + class]).collect()
+    }
+
+    /// The pixels that are labelled as each class.
+    pub fn labelled(&self) -> Vec<i64> {
+        self.rows().map(|row| row.iter().sum()).collect()
+    }
+
+    /// The pixels that are predicted as each class, among those that are labelled at all.
+    pub fn predicted(&self) -> Vec<i64> {
+        let column = |class: usize| self.counts.iter().skip(class).step_by(self.classes).sum();
+        (0..self.classes).map(column).collect()
+    }
+
     /// Intersection over union of each class, in 0..=1. None for a class that neither occurs nor was predicted (0/0).
     pub fn iou(&self) -> Vec<Option<f64>> {
-        let one = |class: usize| {
-            let row = self.counts[class * self.classes..][..self.classes].iter().sum::<i64>();
-            let column = self.counts.iter().skip(class).step_by(self.classes).sum::<i64>();
-            let both = self.counts[class * self.classes + class];
-            let either = row + column - both;
+        let (labelled, predicted) = (self.labelled(), self.predicted());
+        let one = |(both, (labelled, predicted)): (i64, (i64, i64))| {
+            let either = labelled + predicted - both;
             (either > 0).then(|| both as f64 / either as f64)
         };
-        (0..self.classes).map(one).collect()
+        self.correct().into_iter().zip(labelled.into_iter().zip(predicted)).map(one).collect()
     }
 }
 

@@ -40,9 +40,23 @@ pub(crate) struct Judged {
     /// By network: the mean entropy that a ranking would use (IntraDA, eq. 4; `mean_entropy` in a `scores.csv`). None if
     /// the network has diverged.
     pub(crate) entropy: BTreeMap<String, Option<f32>>,
+    /// Its labelled pixels by class.
+    pub(crate) truth: Vec<i64>,
+    /// By network: its pixels by class.
+    pub(crate) counts: BTreeMap<String, ClassPixels>,
     /// Why there are pictures of it, if there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) shown: Option<Reason>,
+}
+
+/// What a network predicted for the labelled pixels of one image, by class. With the image's `truth` it gives the IoU of any
+/// group of images: counts are added before they are divided.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct ClassPixels {
+    /// Predicted and labelled as this class.
+    pub(crate) intersection: Vec<i64>,
+    /// Predicted as it.
+    pub(crate) prediction: Vec<i64>,
 }
 
 /// Why an image is shown.

@@ -105,7 +105,7 @@ impl Compare {
         }
         for session in &mut sessions {
             let evaluations = evaluations(session, &stages)?;
-            let found = results::entries(session, &evaluations, self.by_image);
+            let found = results::entries(session, &evaluations);
             open::tell_not_here(session);
             entries.extend(found?);
             let own = session.pipeline.classes.iter().map(|class| &class.name);

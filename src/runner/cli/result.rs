@@ -8,9 +8,12 @@ use std::collections::HashMap;
 use crate::digest::FileDigest;
 use crate::kind::OutputRole;
 use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId, Which};
-use crate::results::metrics::{self, Best, Metrics, Row};
+use crate::results::image::{ImageScore, scores};
+use crate::results::metrics::{self, Best, Metrics, Row, Step};
+use crate::results::story::{self, Origin};
 use crate::sched::Ended;
 use crate::sched::session::Session;
+use intrada_statistics::evidence::{ByImage, Difference, Pair};
 
 /// The metrics of each evaluation before the run.
 pub(super) type Before = HashMap<StageId, FileDigest>;
@@ -67,8 +70,30 @@ impl Found<'_> {
         let table = metrics::table(&stage.name, named, &weights, &classes, &metrics);
         let before = before.and_then(|object| self.metrics(object)).unwrap_or_default();
         let rows = self.rows(dataset, &networks, &metrics, &before);
-        let summary = metrics::summary(named, &rows, self.is_one_seed(&networks));
+        let steps = self.steps(id, &networks, &metrics);
+        let summary = metrics::summary(named, &rows, &steps, self.is_one_seed(&networks));
         Some(table + &chosen(pipeline, stage) + &self.supervised(&networks) + &summary)
+    }
+
+    /// What each step of the adaptation gave on these images.
+    fn steps(&self, id: StageId, networks: &[MeasuredNetwork<'_>], metrics: &Metrics) -> Vec<Step> {
+        let table = self.object(id, OutputRole::ImageScores).and_then(|object| self.session.store.read(object).ok()?);
+        let lines: Vec<ImageScore> = scores(&String::from_utf8_lossy(&table.unwrap_or_default())).collect();
+        let (pipeline, graph) = (&self.session.pipeline, &self.session.graph);
+        let origins: Vec<Origin> = networks.iter().map(|network| Origin::of(pipeline, graph, network)).collect();
+        let told = story::steps(&origins);
+        let pixels = |at: &usize| -> ByImage {
+            let line = |line: &ImageScore| Some((line.image.clone(), line.pixels(networks[*at].name)?));
+            lines.iter().filter_map(line).collect()
+        };
+        let pixels: Vec<ByImage> = told.iter().map(pixels).collect();
+        let network = |place: usize| Some((metrics.get(networks[told[place]].name)?.miou?, &pixels[place]));
+        let step = |place: usize| {
+            let difference = Difference::of(&[Pair { base: network(place - 1)?, own: network(place)? }])?;
+            let [from, to] = [place - 1, place].map(|place| networks[told[place]].name.to_owned());
+            Some(Step { from, to, difference })
+        };
+        (1..told.len()).filter_map(step).collect()
     }
 
     /// A row per training, of its last and its best network, and a row per teacher.

@@ -15,8 +15,8 @@ use crate::kind::Role;
 use crate::kind::dataset::Fit;
 use crate::measures::plural;
 use crate::pipeline::{InputSource, Parameter, Stage, Value, Which};
-use crate::results::compare::Spread;
 use crate::shown::{STAND_IN, is_harmful};
+use intrada_statistics::spread::Spread;
 
 /// `README.md`; `usage` is the section on how the folder is used.
 pub(super) fn card(network: &Network<'_>, usage: &str) -> String {

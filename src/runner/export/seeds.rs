@@ -24,7 +24,7 @@ pub(super) fn repeated(session: &mut Session, training: StageId) -> Repeated {
         // An empty list would mean all stages.
         return Repeated::default();
     }
-    let mut runs = results::entries(session, &evaluations, false).unwrap_or_default();
+    let mut runs = results::entries(session, &evaluations).unwrap_or_default();
     let own = results::lineage(session, training);
     let stage = session.pipeline.stage(training);
     runs.retain(|run| run.weights == stage.family && differ_by_seeds_alone(&run.parameters, &own));

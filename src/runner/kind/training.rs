@@ -19,6 +19,10 @@ const MASKS_TARGET: Only = Only::is("masked_images", &["target", "both"]);
 const CHANGES_COLOURS: Only = Only::on("mixed").or(&Only::on("masked"));
 /// The trainings with a teacher.
 const TAUGHT: Only = Only::on("teacher");
+/// The method without adaptation.
+pub const SOURCE_ONLY: &str = "source-only";
+/// The role of the images that a training adapts to.
+pub const TARGET: &str = "target";
 /// The output that holds the network which was best on labelled images.
 pub const BEST: &str = "best";
 /// The output that holds the teacher.
@@ -64,7 +68,7 @@ const CONFIG: &str = "AdvEnt, config.py";
 
 pub(super) const METHOD: KeySpec = KeySpec::new(
     "method",
-    ValueType::Choice(&["source-only", "minent", "advent", "adaptsegnet", "dacs", "daformer", "mic"]),
+    ValueType::Choice(&[SOURCE_ONLY, "minent", "advent", "adaptsegnet", "dacs", "daformer", "mic"]),
     "how to adapt to the target domain: not at all, by minimising its entropy (MinEnt), by an adversary that sees \
      weighted self-information maps (AdvEnt), by one that sees softmax outputs (AdaptSegNet), by self-training on mixed images \
      with a teacher (DACS), with a feature distance too (DAFormer), or with masked images as well (MIC)",
@@ -272,7 +276,7 @@ pub const KEYS: &[KeySpec] = &[
          their labels, which needs no teacher",
     )
     .or_text("target")
-    .or_where(&[(Only::is("method", &["source-only"]), Literal::Text("source"))])
+    .or_where(&[(Only::is("method", &[SOURCE_ONLY]), Literal::Text("source"))])
     .added()
     .only(Only::on("masked"))
     .origin("MIC, mask_mode: separatetrgaug; for ACDC and Dark Zurich separate"),

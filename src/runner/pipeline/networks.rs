@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{DatasetId, InputSource, OutputId, Pipeline, Stage, StageId};
+use super::{DatasetId, Format, InputSource, OutputId, Pipeline, Stage, StageId};
 use crate::kind::OutputRole;
-use crate::kind::training::{BEST, LABELLED, TEACHER};
+use crate::kind::training::{BEST, LABELLED, TARGET, TEACHER, is_learnt_from};
 
 /// A network that an evaluation measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +103,39 @@ impl Pipeline {
         };
         let sets: BTreeSet<&str> = stages.iter().filter_map(few).collect();
         sets.into_iter().collect()
+    }
+
+    /// Whether a data set is of the domain that trainings have labels of, and of none that they adapt to: another part of a data
+    /// set that is a `source`, in the same place. Adaptation usually costs accuracy there, and is not judged by it.
+    pub fn is_of_a_source_domain(&self, dataset: DatasetId) -> bool {
+        let place = |dataset: DatasetId| match &self.dataset(dataset).format {
+            Format::Folder { root, .. } | Format::Published { root, .. } => root.display().to_string(),
+            Format::Scenes { style, .. } => style.clone(),
+        };
+        let is_at = |is_wanted: &dyn Fn(&str) -> bool| {
+            let inputs = self.stages.iter().filter(|stage| stage.is_training()).flat_map(|stage| &stage.inputs);
+            inputs.filter(|input| is_wanted(&input.role)).any(|input| match input.from {
+                InputSource::Dataset { dataset: other, .. } => place(other) == place(dataset),
+                _ => false,
+            })
+        };
+        is_at(&|role| role != LABELLED && is_learnt_from(role)) && !is_at(&|role| role == TARGET)
+    }
+
+    /// Whether one of these trainings learns from labels of images that a training of this pipeline adapts to, as an upper bound
+    /// does.
+    pub fn learns_from_the_target(&self, stages: &[StageId]) -> bool {
+        let dataset = |from: &InputSource| match from {
+            InputSource::Dataset { dataset, .. } => Some(*dataset),
+            _ => None,
+        };
+        let inputs = self.stages.iter().flat_map(|stage| &stage.inputs);
+        let targets: BTreeSet<DatasetId> =
+            inputs.filter(|input| input.role == TARGET).filter_map(|input| dataset(&input.from)).collect();
+        let learnt = stages.iter().map(|id| self.stage(*id)).filter(|stage| stage.is_training());
+        let learnt = learnt.flat_map(|stage| &stage.inputs).filter(|input| is_learnt_from(&input.role));
+        let mut sets = learnt.filter_map(|input| Some((input.role == LABELLED, dataset(&input.from)?)));
+        sets.any(|(is_target, dataset)| is_target || targets.contains(&dataset))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::kind::OutputRole;
 use crate::measures::{brief, count};
 use crate::pipeline::Class;
 use crate::shown;
+use intrada_statistics::bootstrap::Pixels;
 
 /// An evaluation's result for one image: a line of `images.jsonl`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -24,12 +25,33 @@ pub struct ImageScore {
     /// By network: the mean entropy that a ranking would use. None if the network has diverged.
     #[serde(default)]
     pub entropy: BTreeMap<String, Option<f64>>,
+    /// Its labelled pixels by class, in the order of the classes.
+    #[serde(default)]
+    pub truth: Vec<u64>,
+    /// By network: the pixels that it predicted.
+    #[serde(default)]
+    pub counts: BTreeMap<String, ClassPixels>,
     /// Why there are pictures of it, if there are.
     #[serde(default)]
     pub shown: Option<String>,
 }
 
+/// A network's pixels in one image by class, in the order of the classes, among those that are labelled.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ClassPixels {
+    /// Predicted and labelled as this class.
+    pub intersection: Vec<u64>,
+    /// Predicted as it.
+    pub prediction: Vec<u64>,
+}
+
 impl ImageScore {
+    /// A network's pixels in it. None if the line doesn't have them, or has lists of different lengths.
+    pub fn pixels(&self, network: &str) -> Option<Pixels> {
+        let ClassPixels { intersection, prediction } = self.counts.get(network)?;
+        Pixels::new(intersection, prediction, &self.truth)
+    }
+
     /// A network's IoU on it.
     pub fn miou(&self, network: &str) -> Option<f64> {
         self.miou.get(network).copied().flatten()

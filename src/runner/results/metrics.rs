@@ -8,8 +8,10 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
+use super::evidence;
 use crate::measures::{count, plural, tenths};
 use crate::shown;
+use intrada_statistics::evidence::Difference;
 
 /// The maximum width of a name.
 const NAME: usize = 40;
@@ -118,9 +120,20 @@ pub struct Row {
     pub before: Option<f64>,
 }
 
-/// Last and best, in %, and the change since the previous run; empty if neither is known. Then caveats that prevent
-/// over-interpretation.
-pub fn summary(dataset: &str, rows: &[Row], is_one_seed: bool) -> String {
+/// A step of an adaptation: two networks, and the difference of the second to the first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The network before it.
+    pub from: String,
+    /// The network after it.
+    pub to: String,
+    /// mIoU of `to` minus that of `from`.
+    pub difference: Difference,
+}
+
+/// Last and best, in %, and the change since the previous run; empty if neither is known. Then the steps, and caveats that
+/// prevent over-interpretation.
+pub fn summary(dataset: &str, rows: &[Row], steps: &[Step], is_one_seed: bool) -> String {
     let (has_best, has_before) =
         (rows.iter().any(|row| row.best.is_some()), rows.iter().any(|row| row.before.is_some()));
     let mut out = String::new();
@@ -149,10 +162,24 @@ pub fn summary(dataset: &str, rows: &[Row], is_one_seed: bool) -> String {
     if has_best {
         out += "  best is picked with labels, as the papers' numbers are\n";
     }
+    let told = told(steps);
+    out += &told;
     if is_one_seed {
-        out += &format!("  one seed: a difference under {CHANCE} points may be chance\n");
+        let interval = if told.contains('[') { "[low, high]: 95 % interval over the images; " } else { "" };
+        out += &format!("  {interval}one seed: another may differ by {CHANCE} points\n");
     }
     out
+}
+
+/// A line per step, in points: `intra − inter  +1.4 [+0.6, +2.2] over 204 images`.
+fn told(steps: &[Step]) -> String {
+    let name = |step: &Step| format!("{} − {}", shown::cut(&step.to, NAME), shown::cut(&step.from, NAME));
+    let first = steps.iter().map(|step| shown::width(&name(step))).max().unwrap_or(0);
+    let line = |step: &Step| {
+        let over = evidence::over(&step.difference).map(|over| format!(" {over}")).unwrap_or_default();
+        format!("  {}  {}{over}\n", shown::left(&name(step), first), evidence::points(&step.difference))
+    };
+    steps.iter().map(line).collect()
 }
 
 /// Points of mIoU: the standard deviation between seeds of an adversarial adaptation is at least this (docs/results.md).
@@ -170,6 +197,7 @@ fn change(row: &Row) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use intrada_statistics::evidence::{ByImage, Pair};
 
     #[test]
     fn a_table_has_a_column_for_each_model_and_says_what_is_undefined() {
@@ -214,21 +242,25 @@ evaluate: IoU in % on val (1 image)
             row("intra", 0.4541, best(0.461, 72_000), Some(0.45)),
             row("new", 0.5, None, None),
         ];
+        let nothing = ByImage::new();
+        let difference = Difference::of(&[Pair { base: (0.362, &nothing), own: (0.4541, &nothing) }]).unwrap();
+        let steps = [Step { from: "source-only".into(), to: "intra".into(), difference }];
         let expected = "
   mIoU, val      last    best  at iteration  last, since before
   source-only    36.2    37.0        58,000                   =
   intra          45.4    46.1        72,000                +0.4
   new            50.0       –
   best is picked with labels, as the papers' numbers are
-  one seed: a difference under 2 points may be chance
+  intra − source-only  +9.2
+  one seed: another may differ by 2 points
 ";
-        assert_eq!(summary("val", &rows, true), expected);
+        assert_eq!(summary("val", &rows, &steps, true), expected);
     }
 
     #[test]
     fn without_best_and_before_the_table_above_says_it_all() {
         let rows = [Row { name: "inter".into(), last: Some(0.4), ..Row::default() }];
-        assert_eq!(summary("val", &rows, false), "");
+        assert_eq!(summary("val", &rows, &[], false), "");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! Knows files and numbers, not how a screen or a page shows them.
 
 pub mod compare;
+pub mod evidence;
 pub mod image;
 pub mod made_with;
 pub mod map;
 pub mod metrics;
+pub mod story;

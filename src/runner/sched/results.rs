@@ -14,12 +14,11 @@ use crate::results::compare::{Entry, Measurement, State};
 use crate::results::image::{ImageScore, scores};
 use crate::results::metrics::Metrics;
 
-/// One entry for each network of these evaluations, evaluated or not. `by_image`: with the results by image.
+/// One entry for each network of these evaluations, evaluated or not, with its results by image.
 ///
 /// # Errors
-/// Problems of the sources.
 /// What is wrong with the sources.
-pub fn entries(session: &mut Session, evaluations: &[StageId], by_image: bool) -> Result<Vec<Entry>, Problems> {
+pub fn entries(session: &mut Session, evaluations: &[StageId]) -> Result<Vec<Entry>, Problems> {
     let plan = dry::plan(session, evaluations, &[])?;
     let planned: HashMap<StageId, &Planned> = plan.stages.iter().map(|planned| (planned.stage, planned)).collect();
     let mut lineages = HashMap::new();
@@ -29,7 +28,7 @@ pub fn entries(session: &mut Session, evaluations: &[StageId], by_image: bool) -
         let dataset = session.pipeline.dataset_of(stage);
         let found = Found { session, stage, planned: planned.get(&id).copied() };
         let metrics = found.metrics();
-        let images = if by_image && metrics.is_some() { found.images() } else { Vec::new() };
+        let images = if metrics.is_some() { found.images() } else { Vec::new() };
         for row in compared(&session.pipeline, stage) {
             let state = match &metrics {
                 Some(metrics) => State::Measured(Box::new(row.measured(metrics, &images))),
@@ -105,7 +104,13 @@ impl Compared<'_> {
         let of = |name: Option<&str>| metrics.get(name?).cloned();
         let name = self.last.or(self.best);
         let miou = |score: &ImageScore| Some((score.image.clone(), score.miou(name?)?));
-        Measurement { last: of(self.last), best: of(self.best), images: images.iter().filter_map(miou).collect() }
+        let pixels = |score: &ImageScore| Some((score.image.clone(), score.pixels(name?)?));
+        Measurement {
+            last: of(self.last),
+            best: of(self.best),
+            images: images.iter().filter_map(miou).collect(),
+            pixels: images.iter().filter_map(pixels).collect(),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use super::summary;
 use crate::items::ItemWriter;
 use crate::measure::{self, Entropy, Looking, ROLE, Subject};
 use crate::model::Model;
-use crate::pictures::{self, Judged};
+use crate::pictures::{self, ClassPixels, Judged};
 use crate::viewing::view;
 use crate::work::{Failure, Notes, Work};
 
@@ -125,6 +125,9 @@ fn summed_up(
             })?;
             judged.miou.insert(name.clone(), mean_iou(confusion.iou()));
             judged.entropy.insert(name.clone(), *entropy);
+            judged.truth = confusion.labelled();
+            let pixels = ClassPixels { intersection: confusion.correct(), prediction: confusion.predicted() };
+            judged.counts.insert(name.clone(), pixels);
             all.merge(&confusion);
         }
         metrics.insert(name.clone(), measured(work, &all, found.len() as u64));

@@ -36,6 +36,7 @@ const ONE_PLACE: &[(&str, &str)] = &[
     ("rustls", "runner/store/upstream/bucket"),
     ("tokio", "runner/store/upstream/bucket"),
     ("futures_util", "runner/store/upstream/bucket"),
+    ("statrs", "statistics"),
     ("clap", "runner/cli"),
     ("clap_complete", "runner/cli"),
 ];
@@ -46,6 +47,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("beginning", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("picture", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("weights", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
+    ("statistics", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("onnx", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("ml", &["intrada_runner", "intrada_worker", "intrada_onnx", "toml"]),
     ("runner", &["tch", "torch_sys", "intrada_ml", "intrada_worker"]),

@@ -20,7 +20,7 @@ use crate::results::image::ImageScore;
 const DOTS: usize = 400;
 
 /// One network's images: mean entropy (0 to 1) and mIoU (0 to 1), if both are known.
-fn points(images: &Images, network: &str, classes: usize) -> Vec<(f64, f64)> {
+pub(super) fn points(images: &Images, network: &str, classes: usize) -> Vec<(f64, f64)> {
     // As in `certainty`: a score is at most 1 / C.
     let entropy = |line: &ImageScore| line.entropy.get(network).copied().flatten().map(|of| of * classes as f64);
     images.lines.iter().filter_map(|line| Some((entropy(line)?, line.miou(network)?))).collect()
@@ -28,7 +28,7 @@ fn points(images: &Images, network: &str, classes: usize) -> Vec<(f64, f64)> {
 
 /// Spearman's ρ: the correlation of ranks, ties sharing their mean rank. None for fewer than three pairs, or if all values
 /// of a side are equal.
-fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
+pub(super) fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
     let (x, y): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     let (x, y) = (ranks(&x), ranks(&y));
     // Also for ranks with ties.
@@ -90,12 +90,15 @@ fn one(images: &Images, rankings: &[Ranking], classes: usize) -> Option<Markup> 
     })
 }
 
+/// What |ρ| of independent values stays below in 95 % of cases: their ρ has a standard deviation of 1 / √(n − 1).
+pub(super) fn by_chance(images: usize) -> f64 {
+    1.96 / (images as f64 - 1.0).sqrt()
+}
+
 /// ρ, the number of images, and whether it is within chance.
 fn said(points: &[(f64, f64)]) -> String {
     let Some(rho) = spearman(points) else { return "nothing to correlate".to_owned() };
-    // Under independence ρ has a standard deviation of 1 / √(n − 1).
-    let by_chance = 1.96 / (points.len() as f64 - 1.0).sqrt();
-    let chance = if rho.abs() < by_chance { ", no more than chance" } else { "" };
+    let chance = if rho.abs() < by_chance(points.len()) { ", no more than chance" } else { "" };
     format!("ρ = {rho:+.2} over {} images{chance}", count(points.len() as u64)).replace('-', "−")
 }
 

@@ -6,9 +6,10 @@ use maud::{Markup, html};
 
 use super::provenance::Provenance;
 use super::stages::Card;
-use super::sweep::Setting;
+use super::sweep::{Setting, Step, typographic};
 use super::workspace::{State, Workspace};
 use crate::measures::{date, duration, plural};
+use crate::results::evidence;
 
 /// What the head shows.
 pub(super) struct Head {
@@ -26,14 +27,25 @@ pub(super) struct Head {
     cost: Vec<String>,
     /// The sentences about the result.
     pub(super) sentences: Vec<String>,
+    /// What adaptation did on the target, network by network.
+    stories: Vec<Story>,
     /// The reasons: each stage that failed or was stopped, and what to do.
     troubles: Vec<(String, String)>,
     /// The sources that could not be compared.
     not_here: Vec<String>,
 }
 
-/// How many settings get a sentence; a large sweep has its own section.
-const SENTENCES: usize = 3;
+/// The networks of one setting.
+struct Story {
+    /// Their names, mIoU in %, and the difference to the one before.
+    networks: Vec<(String, String, Option<String>)>,
+    place: String,
+    /// What each difference may be called, and which classes were lost.
+    verdicts: Vec<String>,
+}
+
+/// How many settings are told; a large sweep has its own section.
+const TOLD: usize = 3;
 
 /// Collects it.
 pub(super) fn gather(
@@ -88,10 +100,29 @@ pub(super) fn gather(
         is_going: going.is_some(),
         written,
         cost,
-        sentences: settings.iter().filter_map(Setting::sentence).take(SENTENCES).collect(),
+        sentences: told(settings).flat_map(Setting::sentences).collect(),
+        stories: told(settings).map(story).collect(),
         troubles: with(State::Failed).chain(with(State::Stopped)).map(trouble).collect(),
         not_here: workspace.not_here.to_vec(),
     }
+}
+
+/// The settings that are told: those of the target first.
+fn told(settings: &[Setting]) -> impl Iterator<Item = &Setting> {
+    let of = |is_of_source: bool| settings.iter().filter(move |setting| setting.is_of_source == is_of_source);
+    of(false).chain(of(true)).filter(|setting| !setting.steps.is_empty()).take(TOLD)
+}
+
+fn story(setting: &Setting) -> Story {
+    let network = |(name, miou, step): (&str, String, Option<&Step>)| {
+        let difference = step.map(|step| typographic(&evidence::points(&step.difference)));
+        (name.to_owned(), miou, difference)
+    };
+    let mut sentences = setting.sentences().into_iter();
+    let place = if setting.is_of_source { sentences.next().unwrap_or_default() } else { setting.place() };
+    let verdicts = sentences.skip(usize::from(!setting.is_of_source)).collect();
+    let networks = if setting.is_of_source { Vec::new() } else { setting.story().into_iter().map(network).collect() };
+    Story { networks, place, verdicts }
 }
 
 /// The head, with links to the existing sections.
@@ -108,9 +139,29 @@ pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> Markup {
             p class={ "standing " (standing) } { (head.state) }
             p { @for part in &head.cost { (part) " · " } "written " (date(head.written)) }
             @for line in &head.not_here { p.trouble { (line) } }
-            @for sentence in &head.sentences { p.sentence { (sentence) } }
+            @for story in &head.stories { (told_as(story)) }
             @for (stage, why) in &head.troubles { p.trouble { b { (stage) } ": " (why) } }
             nav aria-label="sections" { @for (id, name) in sections { a href={ "#" (id) } { (name) } " " } }
+        }
+        "\n"
+    }
+}
+
+/// One line of networks with the differences between them, then the verdicts.
+fn told_as(story: &Story) -> Markup {
+    html! {
+        @if !story.networks.is_empty() {
+            p.story {
+                @for (at, (name, miou, difference)) in story.networks.iter().enumerate() {
+                    @if at > 0 { span aria-hidden="true" { " → " } }
+                    b { (name) " " (miou) }
+                    @if let Some(difference) = difference { " " small { "(" (difference) ")" } }
+                }
+                " " small { "mIoU in %, " (story.place) "; [95 % interval]" }
+            }
+            @for verdict in &story.verdicts { p.sentence { (verdict) } }
+        } @else {
+            p.sentence { (story.place) }
         }
         "\n"
     }

@@ -92,6 +92,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
         rankings: &rankings,
         pseudo_labels: &pseudo_labels,
         settings: &settings,
+        images: &images,
     };
     let provenance = provenance::gather(workspace);
     let classes = workspace.pipeline.classes.clone();

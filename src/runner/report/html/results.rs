@@ -117,7 +117,7 @@ fn head(at: usize, model: &Model) -> Markup {
         th scope="col" {
             span class={ "key n" (at % 8) (long) } { (model.name) }
             @if model.chosen_on.is_some() { br; small { "chosen with labels" } }
-            @if model.target_labels { br; small { "learnt from target labels" } }
+            @if model.origin.has_target_labels { br; small { "learnt from target labels" } }
         }
     }
 }

@@ -118,14 +118,14 @@ pub(super) mod tests {
             name: "inter".into(),
             training: None,
             chosen_on: None,
-            target_labels: false,
-            came_from: Vec::new(),
+            origin: Default::default(),
             measured,
-            which: Default::default(),
+            pixels: Default::default(),
             best: None,
         };
         let (name, dataset) = ("evaluate".into(), "val".into());
-        Evaluation { stage: StageId(0), name, dataset, raw: serde_json::Value::Null, models: vec![model] }
+        let raw = serde_json::Value::Null;
+        Evaluation { stage: StageId(0), name, dataset, is_of_source: false, raw, models: vec![model] }
     }
 
     fn classes(count: usize) -> Vec<Class> {

@@ -1,5 +1,5 @@
-//! Sweep: the mIoU of its members over the swept parameter, one dot per seed and the mean; and the verdict on a difference
-//! over seeds.
+//! Sweep: the mIoU of its members over the swept parameter, one dot per seed and the mean; and what the steps of an adaptation
+//! gave, over seeds and images.
 //!
 //! Knows coordinates, no axis by name except one: members that differ only by `seed` are one setting, evaluated several
 //! times.
@@ -10,11 +10,14 @@ use maud::{Markup, Render as _, html};
 
 use super::chart::{Line, Range, draw};
 use super::evaluation::{Evaluation, Model, anchor};
-use super::markup::{signed, table};
+use super::markup::table;
 use super::workspace::Workspace;
+use crate::measures::{count, plural};
 use crate::pipeline::StageId;
-use crate::results::compare::{SEEDS_FOR_A_GAIN, Spread};
+use crate::results::evidence;
 use crate::results::metrics::CHANCE;
+use intrada_statistics::evidence::{Difference, Pair, Verdict};
+use intrada_statistics::spread::Spread;
 
 /// One setting of one evaluation, over its seeds.
 pub(super) struct Setting {
@@ -28,48 +31,112 @@ pub(super) struct Setting {
     pub(super) networks: Vec<(String, Vec<Option<f64>>)>,
     /// The names of those that were selected with labels.
     pub(super) with_labels: Vec<String>,
-    /// Those that the sentence is about, by index: as in [`Evaluation::compared`].
-    pub(super) compared: Option<(usize, usize)>,
+    /// The networks that tell what adaptation did, in its order; empty without a baseline.
+    pub(super) steps: Vec<Step>,
+    /// Whether the data set is of the source domain, by which an adaptation isn't judged.
+    pub(super) is_of_source: bool,
+    /// Classes on which the judged network is worse than the first of the story by more than chance, worst first.
+    pub(super) lost: Vec<(String, Difference)>,
     /// The evaluations, by seed.
     pub(super) members: Vec<StageId>,
 }
 
+/// A step of an adaptation: indices of networks, and the difference of the second to the first.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) difference: Difference,
+}
+
+/// In IoU of a class, 0 to 1: less is not worth a sentence, however sure it is.
+const LOST: f64 = 0.01;
+
 /// The evaluations; those that differ only by the seed are one.
 pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Setting> {
-    let mut settings: Vec<Setting> = Vec::new();
+    let mut settings: Vec<(&str, Vec<(String, String)>, Vec<&Evaluation>)> = Vec::new();
     for evaluation in evaluations {
         let stage = workspace.pipeline.stage(evaluation.stage);
         let swept = stage.coordinates.iter().filter(|coordinate| coordinate.axis != "seed");
         let coordinates: Vec<_> = swept.map(|at| (at.axis.clone(), at.value.clone())).collect();
-        let name = |model: &Model| match model.training {
-            Some(training) => {
-                let training = workspace.pipeline.stage(training);
-                model.name.replacen(&training.name, &training.family, 1)
-            }
-            None => model.name.clone(),
-        };
-        let networks = evaluation.models.iter().map(|model| (name(model), model.measured.miou));
-        let known =
-            settings.iter_mut().find(|setting| setting.family == stage.family && setting.coordinates == coordinates);
+        let known = settings.iter_mut().find(|(family, at, _)| *family == stage.family && *at == coordinates);
         match known {
-            Some(setting) => {
-                setting.members.push(evaluation.stage);
-                for (network, (_, seeds)) in networks.zip(&mut setting.networks) {
-                    seeds.push(network.1);
-                }
-            }
-            None => settings.push(Setting {
-                family: stage.family.clone(),
-                dataset: evaluation.dataset.clone(),
-                coordinates,
-                networks: networks.map(|(name, miou)| (name, vec![miou])).collect(),
-                with_labels: evaluation.models.iter().filter(|model| model.chosen_on.is_some()).map(name).collect(),
-                compared: evaluation.compared(),
-                members: vec![evaluation.stage],
-            }),
+            Some((_, _, members)) => members.push(evaluation),
+            None => settings.push((&stage.family, coordinates, vec![evaluation])),
         }
     }
-    settings
+    let classes: Vec<&str> = workspace.pipeline.classes.iter().map(|class| class.name.as_str()).collect();
+    let one = |(family, coordinates, members)| setting(workspace, &classes, family, coordinates, members);
+    settings.into_iter().map(one).collect()
+}
+
+fn setting(
+    workspace: &Workspace,
+    classes: &[&str],
+    family: &str,
+    coordinates: Vec<(String, String)>,
+    members: Vec<&Evaluation>,
+) -> Setting {
+    let first = members[0];
+    let name = |model: &Model| match model.training {
+        Some(training) => {
+            let training = workspace.pipeline.stage(training);
+            model.name.replacen(&training.name, &training.family, 1)
+        }
+        None => model.name.clone(),
+    };
+    let of_seeds = |(at, model): (usize, &Model)| {
+        let seeds = members.iter().map(|member| member.models.get(at).and_then(|model| model.measured.miou));
+        (name(model), seeds.collect())
+    };
+    let told = first.steps();
+    let step = |pair: &[usize]| {
+        let (from, to) = (pair[0], pair[1]);
+        Some(Step { from, to, difference: Difference::of(&pairs(&members, from, to))? })
+    };
+    let whole = told.first().zip(told.last());
+    Setting {
+        family: family.to_owned(),
+        dataset: first.dataset.clone(),
+        coordinates,
+        networks: first.models.iter().enumerate().map(of_seeds).collect(),
+        with_labels: first.models.iter().filter(|model| model.chosen_on.is_some()).map(name).collect(),
+        steps: told.windows(2).filter_map(step).collect(),
+        is_of_source: first.is_of_source,
+        lost: whole.map(|(from, to)| lost(&members, *from, *to, classes)).unwrap_or_default(),
+        members: members.iter().map(|member| member.stage).collect(),
+    }
+}
+
+/// Two networks of each seed.
+fn pairs<'a>(members: &[&'a Evaluation], from: usize, to: usize) -> Vec<Pair<'a>> {
+    let network = |member: &'a Evaluation, at: usize| {
+        let model = member.models.get(at)?;
+        Some((model.measured.miou?, &model.pixels))
+    };
+    members.iter().filter_map(|member| Some(Pair { base: network(member, from)?, own: network(member, to)? })).collect()
+}
+
+/// See [`Setting::lost`].
+fn lost(members: &[&Evaluation], from: usize, to: usize, classes: &[&str]) -> Vec<(String, Difference)> {
+    let of_class = |(at, class): (usize, &&str)| {
+        let pair = |member: &&'_ Evaluation| {
+            let iou = |model: &Model| model.measured.iou.get(*class).copied().flatten();
+            let (base, own) = (member.models.get(from)?, member.models.get(to)?);
+            Some((iou(base)?, iou(own)?))
+        };
+        let ious: Vec<(f64, f64)> = members.iter().filter_map(pair).collect();
+        let mean = ious.iter().map(|(base, own)| own - base).sum::<f64>() / ious.len() as f64;
+        // Most classes gain, and need no draws.
+        if ious.len() < members.len() || mean > -LOST {
+            return None;
+        }
+        let difference = Difference::of_class(&pairs(members, from, to), &ious, at)?;
+        difference.is_worse_than_chance().then(|| ((*class).to_owned(), difference))
+    };
+    let mut lost: Vec<(String, Difference)> = classes.iter().enumerate().filter_map(of_class).collect();
+    lost.sort_by(|(_, one), (_, other)| one.spread.mean.total_cmp(&other.spread.mean));
+    lost
 }
 
 impl Setting {
@@ -78,46 +145,93 @@ impl Setting {
         self.networks.iter().map(|(_, seeds)| seeds.len()).max().unwrap_or(0)
     }
 
-    /// The sentence about the judged network and its baseline; none without a baseline.
-    pub(super) fn sentence(&self) -> Option<String> {
-        let ((before, old), (judged, new)) =
-            self.compared.map(|(old, new)| (&self.networks[old], &self.networks[new]))?;
-        let differences = differences(old, new);
-        let Spread { mean, sd, .. } = Spread::of(&differences)?;
-        let place = match &self.coordinates[..] {
-            [] => String::new(),
-            at => format!(
-                " ({})",
-                at.iter().map(|(axis, value)| format!("{axis} {value}")).collect::<Vec<_>>().join(", ")
-            ),
+    /// The step that the judged network came from.
+    pub(super) fn last_step(&self) -> Option<&Step> {
+        self.steps.last()
+    }
+
+    /// Where the numbers are from: `on target-test (lambda 0.6), 204 images, 3 seeds`.
+    pub(super) fn place(&self) -> String {
+        let at: Vec<String> = self.coordinates.iter().map(|(axis, value)| format!("{axis} {value}")).collect();
+        let at = if at.is_empty() { String::new() } else { format!(" ({})", at.join(", ")) };
+        let images = self.last_step().and_then(|step| step.difference.images).map(|images| images.images as u64);
+        let images = images.map(|images| format!(", {} images", count(images))).unwrap_or_default();
+        let seeds = match self.seeds() {
+            1 => "one seed".to_owned(),
+            seeds => plural(seeds, "seed"),
         };
-        let chosen = if self.with_labels.contains(judged) { ", both chosen with labels" } else { "" };
-        let start =
-            format!("{judged} {} against {before} {} on {}{place}{chosen}", shown(new), shown(old), self.dataset);
-        Some(match (differences.len(), sd) {
-            (1, _) if mean.abs() < CHANCE => {
-                format!("{start}, one seed: a difference of {} points may be chance.", signed(mean))
-            }
-            (1, _) => format!("{start}, one seed: a difference of {} points.", signed(mean)),
-            (seeds, Some(sd)) if seeds >= SEEDS_FOR_A_GAIN && mean > sd => {
-                format!("{start}, {seeds} seeds: a gain of {mean:.1} ± {sd:.1} points.")
-            }
-            (seeds, Some(sd)) if seeds >= SEEDS_FOR_A_GAIN && -mean > sd => {
-                format!("{start}, {seeds} seeds: a loss of {:.1} ± {sd:.1} points.", -mean)
-            }
-            (seeds, Some(sd)) if seeds >= SEEDS_FOR_A_GAIN => {
-                format!("{start}, {seeds} seeds: {} ± {sd:.1} points, no gain beyond the spread.", signed(mean))
-            }
-            (seeds, _) => {
-                format!("{start}, {seeds} seeds: {} points, too few seeds for a verdict.", signed(mean))
-            }
-        })
+        let chosen = self.last_step().is_some_and(|step| self.with_labels.contains(&self.networks[step.to].0));
+        let chosen = if chosen { ", chosen with labels" } else { "" };
+        format!("on {}{at}{images}, {seeds}{chosen}", self.dataset)
+    }
+
+    /// The networks of the story in its order, with the mIoU of each in % and the step that led to it.
+    pub(super) fn story(&self) -> Vec<(&str, String, Option<&Step>)> {
+        let network = |at: usize| (self.networks[at].0.as_str(), shown(&self.networks[at].1));
+        let Some(first) = self.steps.first() else { return Vec::new() };
+        let (name, miou) = network(first.from);
+        let rest = self.steps.iter().map(|step| {
+            let (name, miou) = network(step.to);
+            (name, miou, Some(step))
+        });
+        [(name, miou, None)].into_iter().chain(rest).collect()
+    }
+
+    /// The story in sentences: the numbers, then what each step may be called. Empty without a baseline.
+    pub(super) fn sentences(&self) -> Vec<String> {
+        let told: Vec<String> = self.story().iter().map(|(name, miou, _)| format!("{name} {miou}")).collect();
+        if told.is_empty() {
+            return Vec::new();
+        }
+        let remark =
+            if self.is_of_source { "on the source domain, where adaptation usually costs accuracy: " } else { "" };
+        let mut sentences = vec![format!("{remark}mIoU in %: {}; {}.", told.join(" → "), self.place())];
+        if !self.is_of_source {
+            sentences.extend(self.steps.iter().map(|step| self.verdict(step)));
+            sentences.extend(self.losses());
+        }
+        sentences
+    }
+
+    /// `intra − inter: +1.4 [+0.6, +2.2] over 204 images: …`
+    pub(super) fn verdict(&self, step: &Step) -> String {
+        let difference = &step.difference;
+        let [from, to] = [step.from, step.to].map(|at| self.networks[at].0.as_str());
+        let over = evidence::over(difference).map(|over| format!(" {over}")).unwrap_or_default();
+        format!("{to} − {from}: {} points{over}: {}.", typographic(&evidence::points(difference)), called(difference))
+    }
+
+    /// Which classes adaptation lost.
+    fn losses(&self) -> Option<String> {
+        let base = &self.networks[self.steps.first()?.from].0;
+        let judged = &self.networks[self.steps.last()?.to].0;
+        let class = |(name, difference): &(String, Difference)| {
+            format!("{name} {}", typographic(&evidence::points(difference)))
+        };
+        let classes: Vec<String> = self.lost.iter().map(class).collect();
+        (!classes.is_empty()).then(|| format!("Classes that {judged} lost against {base}: {}.", classes.join(", ")))
     }
 }
 
-/// By seed, by how many points a network exceeds another.
-pub(super) fn differences(old: &[Option<f64>], new: &[Option<f64>]) -> Vec<f64> {
-    old.iter().zip(new).filter_map(|(old, new)| Some(100.0 * ((*new)? - (*old)?))).collect()
+/// What a difference may be called, by the rule of `results::evidence`.
+fn called(difference: &Difference) -> String {
+    let mean = difference.spread.mean.abs();
+    match (difference.verdict(), difference.interval()) {
+        (Some(Verdict::Gain), _) => "a gain".to_owned(),
+        (Some(Verdict::Loss), _) => "a loss".to_owned(),
+        (Some(Verdict::WithinChance), _) => "no more than chance".to_owned(),
+        (None, Some(interval)) if interval.holds_zero() => "other images could show the opposite".to_owned(),
+        (None, Some(_)) if 100.0 * mean < CHANCE => {
+            format!("more than chance over these images, but another seed may differ by {CHANCE:.0} points")
+        }
+        (None, Some(_)) => "more than chance over these images; three seeds are needed for a verdict".to_owned(),
+        (None, None) => "too few seeds and images for a verdict".to_owned(),
+    }
+}
+
+/// With a minus sign in place of a hyphen.
+pub(super) fn typographic(numbers: &str) -> String {
+    numbers.replace('-', "−")
 }
 
 /// In %: `45.4`, `45.4 ± 0.7`. Values that are equal to the last bit come from one network that all seeds share: they have
@@ -144,15 +258,16 @@ fn one(family: &str, settings: &[&Setting]) -> Markup {
     let first = settings[0];
     let axes: Vec<&str> = first.coordinates.iter().map(|(axis, _)| axis.as_str()).collect();
     let networks: Vec<&str> = first.networks.iter().map(|(name, _)| name.as_str()).collect();
-    let difference = first.compared.map(|(old, new)| format!("{} − {}", networks[new], networks[old]));
+    let difference = |step: &Step| format!("{} − {}", networks[step.to], networks[step.from]);
+    let differences: Vec<String> = first.steps.iter().map(difference).collect();
     let mut heads: Vec<&str> = [&axes[..], &["seeds"], &networks].concat();
-    heads.extend(difference.as_deref());
+    heads.extend(differences.iter().map(String::as_str));
     heads.push("evaluations");
     let rows: Vec<Vec<Markup>> = settings.iter().map(|setting| row(setting)).collect();
     html! {
         h3 {
             (family) " "
-            small { "mIoU in % on " (first.dataset) ", mean ± standard deviation over seeds" }
+            small { "mIoU in % on " (first.dataset) ", mean ± standard deviation over seeds; [95 % interval]" }
         }
         "\n"
         div.beside.swept {
@@ -173,15 +288,7 @@ fn row(setting: &Setting) -> Vec<Markup> {
     let mut row: Vec<Markup> = setting.coordinates.iter().map(|(_, value)| value.render()).collect();
     row.push(setting.seeds().to_string().render());
     row.extend(setting.networks.iter().map(|(_, seeds)| shown(seeds).render()));
-    if let Some((old, new)) = setting.compared {
-        let difference = Spread::of(&differences(&setting.networks[old].1, &setting.networks[new].1));
-        let difference = match difference {
-            None => "–".to_owned(),
-            Some(Spread { mean, sd: None, .. }) => signed(mean),
-            Some(Spread { mean, sd: Some(sd), .. }) => format!("{} ± {sd:.1}", signed(mean)),
-        };
-        row.push(difference.render());
-    }
+    row.extend(setting.steps.iter().map(|step| typographic(&evidence::points(&step.difference)).render()));
     row.push(html! {
         @for (at, id) in setting.members.iter().enumerate() {
             @if at > 0 { " " }
@@ -221,30 +328,47 @@ mod tests {
 
     fn setting(old: &[f64], new: &[f64]) -> Setting {
         let some = |values: &[f64]| values.iter().copied().map(Some).collect();
+        let nothing = intrada_statistics::evidence::ByImage::new();
+        let pairs = old.iter().zip(new).map(|(old, new)| Pair { base: (*old, &nothing), own: (*new, &nothing) });
+        let difference = Difference::of(&pairs.collect::<Vec<_>>()).unwrap();
         Setting {
             family: "evaluate".into(),
             dataset: "val".into(),
             coordinates: vec![("lambda".into(), "0.6".into())],
             networks: vec![("inter".into(), some(old)), ("intra".into(), some(new))],
             with_labels: Vec::new(),
-            compared: Some((0, 1)),
+            steps: vec![Step { from: 0, to: 1, difference }],
+            is_of_source: false,
+            lost: Vec::new(),
             members: vec![StageId(0)],
         }
     }
 
     #[test]
-    fn a_gain_is_called_one_over_three_seeds_and_beyond_the_spread_only() {
-        let said = |old: &[f64], new: &[f64]| setting(old, new).sentence().unwrap();
-        assert!(said(&[0.40], &[0.41]).ends_with("one seed: a difference of +1.0 points may be chance."));
-        assert!(said(&[0.5], &[0.4]).ends_with("one seed: a difference of −10.0 points."), "no seed differs so much");
-        assert!(said(&[0.4, 0.4], &[0.5, 0.52]).contains("too few seeds"));
-        let three = said(&[0.40, 0.41, 0.42], &[0.45, 0.44, 0.46]);
-        assert!(three.contains("3 seeds: a gain of 4.0 ± 1.0 points"), "{three}");
-        assert!(three.starts_with("intra 45.0 ± 1.0 against inter 41.0 ± 1.0 on val (lambda 0.6)"), "{three}");
-        assert!(said(&[0.40, 0.41, 0.42], &[0.45, 0.36, 0.43]).contains("no gain beyond the spread"));
-        assert!(said(&[0.45, 0.44, 0.46], &[0.40, 0.41, 0.42]).contains("a loss of 4.0 ± 1.0 points"));
+    fn a_difference_is_called_a_gain_over_three_seeds_and_beyond_chance_only() {
+        let said = |old: &[f64], new: &[f64]| setting(old, new).sentences();
+        let one = said(&[0.40], &[0.41]);
+        assert_eq!(one[0], "mIoU in %: inter 40.0 → intra 41.0; on val (lambda 0.6), one seed.");
+        assert_eq!(one[1], "intra − inter: +1.0 points: too few seeds and images for a verdict.");
+        assert!(said(&[0.4, 0.4], &[0.5, 0.52])[1].contains("too few seeds"));
+        let three = said(&[0.40, 0.41, 0.42], &[0.44, 0.45, 0.465]);
+        assert_eq!(three[1], "intra − inter: +4.2 ± 0.3 [+3.4, +4.9] points over 3 seeds: a gain.");
+        let wide = said(&[0.40, 0.41, 0.42], &[0.45, 0.36, 0.43]);
+        assert!(wide[1].ends_with("over 3 seeds: no more than chance."), "{wide:?}");
+        assert!(
+            said(&[0.44, 0.45, 0.465], &[0.40, 0.41, 0.42])[1]
+                .contains("−4.2 ± 0.3 [−4.9, −3.4] points over 3 seeds: a loss")
+        );
         let chosen = Setting { with_labels: vec!["inter".into(), "intra".into()], ..setting(&[0.4], &[0.5]) };
-        assert!(chosen.sentence().unwrap().contains("on val (lambda 0.6), both chosen with labels, one seed"));
+        assert!(chosen.sentences()[0].contains("on val (lambda 0.6), one seed, chosen with labels"));
+    }
+
+    #[test]
+    fn a_loss_on_the_source_domain_is_a_remark_without_a_verdict() {
+        let source = Setting { is_of_source: true, ..setting(&[0.5], &[0.4]) };
+        let said = source.sentences();
+        assert_eq!(said.len(), 1);
+        assert!(said[0].starts_with("on the source domain, where adaptation usually costs accuracy"), "{said:?}");
     }
 
     #[test]

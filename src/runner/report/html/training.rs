@@ -16,6 +16,7 @@ use crate::kind::losses::{LEARNING_RATE, LOSSES};
 use crate::measures::count;
 use crate::pipeline::{StageId, Value};
 use crate::results::metrics::is_better;
+use intrada_statistics::spread::Spread;
 
 /// For how many trainings curves are shown: more charts in a row can't be compared.
 const SHOWN: usize = 24;
@@ -43,6 +44,9 @@ pub(super) struct Curve {
     pub(super) points: Vec<(f64, f64)>,
     /// The mean over its last tenth.
     pub(super) end: f64,
+    /// By which share of itself the mean falls from the last fifth but one to the last fifth, if that is more than twice its
+    /// standard error.
+    pub(super) late_fall: Option<f64>,
 }
 
 /// mIoU of a network during training: a line of `evaluations.jsonl`.
@@ -120,8 +124,20 @@ impl Curve {
     /// From all points, of which there is at least one.
     fn of(points: &[(f64, f64)]) -> Curve {
         let tenth = &points[points.len() - points.len().div_ceil(10)..];
-        Curve { points: thinned(points), end: tenth.iter().map(|(_, loss)| loss).sum::<f64>() / tenth.len() as f64 }
+        let end = tenth.iter().map(|(_, loss)| loss).sum::<f64>() / tenth.len() as f64;
+        Curve { points: thinned(points), end, late_fall: late_fall(points) }
     }
+}
+
+/// See [`Curve::late_fall`]. Losses of single steps are noisy: their number decides what a fall means.
+fn late_fall(points: &[(f64, f64)]) -> Option<f64> {
+    let fifth = points.len() / 5;
+    let spread = |part: &[(f64, f64)]| Spread::of(&part.iter().map(|(_, loss)| *loss).collect::<Vec<f64>>());
+    let (before, last) =
+        (spread(&points[points.len() - 2 * fifth..points.len() - fifth])?, spread(&points[points.len() - fifth..])?);
+    let error = |spread: Spread| spread.sd.map(|sd| sd * sd / spread.count as f64);
+    let (fall, error) = (before.mean - last.mean, (error(before)? + error(last)?).sqrt());
+    (fall > 2.0 * error && before.mean > 0.0).then(|| fall / before.mean)
 }
 
 /// The section; none without a training. `snapshots` come below the curves.

@@ -5,8 +5,11 @@
 use serde_json::{Value as Json, json};
 
 use super::table::CHOSEN;
-use super::{Comparison, Row, Spread};
+use super::{Comparison, Row};
 use crate::shown;
+use intrada_statistics::bootstrap::Interval;
+use intrada_statistics::evidence::{Difference, Verdict};
+use intrada_statistics::spread::Spread;
 
 /// The rows, and the baseline.
 pub fn json(comparison: &Comparison) -> Json {
@@ -28,8 +31,8 @@ pub fn json(comparison: &Comparison) -> Json {
             "stale": row.stale,
             "last": spread(row.last),
             "best": spread(row.best),
-            "since": spread(row.since.map(|since| since.spread)),
-            "gain": row.since.and_then(|since| since.gain),
+            "since": row.since.map(difference),
+            "gain": gain(row),
             "training_seconds": spread(row.seconds),
         });
         if comparison.classes {
@@ -47,6 +50,26 @@ pub fn json(comparison: &Comparison) -> Json {
         "same": comparison.same.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
         "rows": comparison.rows.iter().map(row).collect::<Vec<_>>(),
     })
+}
+
+/// With the interval over the images, and that of seeds and images together.
+fn difference(difference: Difference) -> Json {
+    let interval = |interval: Interval| json!({ "low": interval.low, "high": interval.high });
+    let Difference { spread: Spread { mean, sd, count }, images, all } = difference;
+    json!({
+        "mean": mean,
+        "sd": sd,
+        "count": count,
+        "images": images.map(|images| json!({
+            "low": images.interval.low, "high": images.interval.high, "error": images.error, "count": images.images,
+        })),
+        "all": all.map(interval),
+    })
+}
+
+/// Whether the difference is called a gain; nothing without a verdict.
+fn gain(row: &Row) -> Option<bool> {
+    row.since?.verdict().map(|verdict| verdict == Verdict::Gain)
 }
 
 /// For spreadsheets, with a header line.
@@ -79,7 +102,7 @@ fn cells(comparison: &Comparison, classes: &[String]) -> (Vec<String>, Vec<Vec<S
     head.extend(comparison.parameters.iter().cloned());
     head.extend(["measured", "not_run", "failed", "stale"].map(str::to_owned));
     head.extend(measures.iter().flat_map(with_sd));
-    head.push("gain".to_owned());
+    head.extend(["since_low", "since_high", "gain"].map(str::to_owned));
     head.extend(classes.iter().flat_map(|name| with_sd(&name.as_str())));
     let number = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
     let pair = |spread: Option<Spread>| [number(spread.map(|of| of.mean)), number(spread.and_then(|of| of.sd))];
@@ -89,7 +112,9 @@ fn cells(comparison: &Comparison, classes: &[String]) -> (Vec<String>, Vec<Vec<S
         cells.extend([row.measured, row.not_run, row.failed, row.stale].map(|count| count.to_string()));
         let measures = [row.last, row.best, row.since.map(|since| since.spread), row.seconds];
         cells.extend(measures.into_iter().flat_map(pair));
-        cells.push(row.since.and_then(|since| since.gain).map(|gain| gain.to_string()).unwrap_or_default());
+        let interval = row.since.and_then(|since| since.interval());
+        cells.extend([interval.map(|interval| interval.low), interval.map(|interval| interval.high)].map(number));
+        cells.push(gain(row).map(|gain| gain.to_string()).unwrap_or_default());
         cells.extend(classes.iter().flat_map(|name| pair(row.classes.get(*name).copied())));
         cells
     };

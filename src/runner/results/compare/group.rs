@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::images::{self, Images};
-use super::{Entry, SEEDS_FOR_A_GAIN, State, Wishes, is_seed};
+use super::{Entry, State, Wishes, is_seed};
 use crate::results::metrics::Measured;
+use intrada_statistics::evidence::{Difference, Pair};
+use intrada_statistics::spread::Spread;
 
 /// All rows and the columns.
 #[derive(Clone, Debug)]
@@ -62,51 +64,6 @@ pub struct Row {
     pub images: Option<Images>,
 }
 
-/// Mean and standard deviation of some numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
-    /// The mean.
-    pub mean: f64,
-    /// The standard deviation, estimated from a sample (n − 1); unknown for one number.
-    pub sd: Option<f64>,
-    /// How many numbers there are.
-    pub count: usize,
-}
-
-impl Spread {
-    /// None without numbers.
-    pub fn of(numbers: &[f64]) -> Option<Spread> {
-        let count = numbers.len();
-        let mean = numbers.iter().sum::<f64>() / count as f64;
-        let squares = || numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>();
-        let sd = (count > 1).then(|| (squares() / (count - 1) as f64).sqrt());
-        (count > 0).then_some(Spread { mean, sd, count })
-    }
-
-    /// Of fractions, in %: `45.4`, or `45.4 ± 0.7` with a deviation.
-    pub fn percent(&self) -> String {
-        let sd = self.sd.map(|sd| format!(" ± {:.1}", 100.0 * sd)).unwrap_or_default();
-        format!("{:.1}{sd}", 100.0 * self.mean)
-    }
-}
-
-/// A difference of mIoU, computed entry by entry.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Difference {
-    /// The mean of the differences.
-    pub spread: Spread,
-    /// Whether it is a gain: larger than its own standard deviation. Unknown with too few seeds.
-    pub gain: Option<bool>,
-}
-
-impl Difference {
-    fn of(numbers: &[f64]) -> Option<Difference> {
-        let spread = Spread::of(numbers)?;
-        let gain = spread.sd.filter(|_| spread.count >= SEEDS_FOR_A_GAIN).map(|sd| spread.mean > sd);
-        Some(Difference { spread, gain })
-    }
-}
-
 /// The sort column doesn't exist.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no column `{column}` to sort by; there are {}", known.join(", "))]
@@ -140,7 +97,6 @@ pub fn compare(entries: Vec<Entry>, wishes: &Wishes) -> Result<Comparison, Unsor
         };
         let pairs: Vec<(&Entry, &Entry)> =
             group.iter().filter_map(|entry| Some((*entry, base(&entries, entry, &against)?))).collect();
-        let since = |(entry, base): &(&Entry, &Entry)| Some(miou(entry)? - miou(base)?);
         let count = |is: fn(&State) -> bool| group.iter().filter(|entry| is(&entry.state)).count();
         let first = group[0];
         let mut pipelines: Vec<String> = group.iter().map(|entry| entry.pipeline.clone()).collect();
@@ -157,7 +113,7 @@ pub fn compare(entries: Vec<Entry>, wishes: &Wishes) -> Result<Comparison, Unsor
             stale: count(|state| matches!(state, State::Stale)),
             last: spread(&last),
             best: spread(&best),
-            since: Difference::of(&pairs.iter().filter_map(since).collect::<Vec<_>>()),
+            since: Difference::of(&seeds(&pairs, &miou)),
             seconds: spread(&|entry| entry.seconds),
             classes: if wishes.classes { classes(group) } else { BTreeMap::new() },
             images: images::compare(&pairs).filter(|_| wishes.by_image),
@@ -170,6 +126,12 @@ pub fn compare(entries: Vec<Entry>, wishes: &Wishes) -> Result<Comparison, Unsor
         Some(column) => sorted(comparison, column),
         None => Ok(comparison),
     }
+}
+
+/// The two networks of each pair, of which both have this mIoU.
+fn seeds<'r>(pairs: &[(&'r Entry, &'r Entry)], miou: &dyn Fn(&Entry) -> Option<f64>) -> Vec<Pair<'r>> {
+    let network = |entry: &'r Entry| Some((miou(entry)?, &entry.measured()?.pixels));
+    pairs.iter().filter_map(|(own, base)| Some(Pair { base: network(base)?, own: network(own)? })).collect()
 }
 
 /// A network that several members of an evaluation measure is one entry: the stages before a sweep are shared.

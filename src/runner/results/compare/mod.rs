@@ -3,7 +3,7 @@
 //! Knows neither pipelines nor the cache; the caller passes what was evaluated and what wasn't. Nothing is dropped: missing
 //! entries are counted. Entries that differ only by their seeds are one row, since one seed proves little: adversarial training
 //! varies by about two points of mIoU from seed to seed, as much as the method gains. Differences are computed seed by seed
-//! and then averaged, and called a gain only with at least [`SEEDS_FOR_A_GAIN`] seeds.
+//! and then averaged; what they may be called is decided in `results::evidence`.
 
 mod data;
 mod form;
@@ -14,14 +14,12 @@ mod table;
 use std::collections::BTreeMap;
 
 use super::metrics::Measured;
+use intrada_statistics::evidence::ByImage;
 
 pub use data::{csv, json, long, quoted};
 pub use form::{latex, markdown, text};
-pub use group::{Comparison, Difference, Row, Spread, Unsortable, compare};
+pub use group::{Comparison, Row, Unsortable, compare};
 pub use images::{Image, Images};
-
-/// Below this many seeds a difference is shown without a verdict.
-pub const SEEDS_FOR_A_GAIN: usize = 3;
 
 /// One network on one data set.
 #[derive(Clone, Debug)]
@@ -77,6 +75,8 @@ pub struct Measurement {
     pub best: Option<Measured>,
     /// The mean IoU by image, 0 to 1, of the last network, else of the best; empty unless requested.
     pub images: BTreeMap<String, f64>,
+    /// The pixels by image of the same network.
+    pub pixels: ByImage,
 }
 
 impl Entry {

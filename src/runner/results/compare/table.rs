@@ -4,9 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Comparison, Difference, Row, SEEDS_FOR_A_GAIN, Spread};
-use crate::measures::{duration, tenths};
+use super::{Comparison, Row};
+use crate::measures::duration;
+use crate::results::evidence;
 use crate::shown;
+use intrada_statistics::evidence::{Difference, SEEDS_FOR_A_VERDICT, Verdict};
+use intrada_statistics::spread::Spread;
 
 /// Columns of the widest cell: the name of a class or a path may be longer than any screen.
 const WIDEST: usize = 60;
@@ -122,11 +125,19 @@ pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
     if rows.iter().any(|row| row.best.is_some()) {
         remarks.push(CHOSEN.to_owned());
     }
-    if rows.iter().filter_map(|row| row.since).any(|since| since.spread.count < SEEDS_FOR_A_GAIN) {
-        remarks.push(format!("rows with fewer than {SEEDS_FOR_A_GAIN} seeds: a difference may be chance"));
+    let differences: Vec<Difference> = rows.iter().filter_map(|row| row.since).collect();
+    let few = format!("fewer than {SEEDS_FOR_A_VERDICT} seeds: another training may differ by more");
+    if differences.iter().any(|since| since.all.is_none() && since.images.is_some()) {
+        remarks.push(format!("[low, high]: 95 % interval over the images; {few}"));
+    } else if differences.iter().any(|since| since.all.is_none()) {
+        remarks.push(format!("rows with {few}"));
     }
-    if rows.iter().filter_map(|row| row.since).any(|since| since.gain.is_some()) {
-        remarks.push("gain, loss: the difference is larger than its standard deviation over the seeds".to_owned());
+    if differences.iter().any(|since| since.all.is_some()) {
+        let over = match differences.iter().any(|since| since.all.is_some() && since.images.is_some()) {
+            true => "seeds and images",
+            false => "seeds",
+        };
+        remarks.push(format!("gain, loss: the 95 % interval over {over}, [low, high], doesn't hold 0"));
     }
     if rows.iter().any(|row| row.stale > 0) {
         remarks.push("stale: evaluated before a change; `intrada-run plan` shows it".to_owned());
@@ -145,17 +156,15 @@ fn percent(spread: Option<Spread>) -> String {
 }
 
 fn since(difference: Option<Difference>) -> String {
-    let Some(Difference { spread, .. }) = difference else { return String::new() };
-    let sd = spread.sd.map(|sd| format!(" ± {:.1}", 100.0 * sd)).unwrap_or_default();
-    format!("{:+.1}{sd}", tenths(100.0 * spread.mean))
+    difference.map_or_else(String::new, |difference| evidence::points(&difference))
 }
 
 fn verdict(difference: Option<Difference>) -> &'static str {
-    match difference {
-        Some(Difference { gain: Some(true), .. }) => "gain",
-        Some(Difference { gain: Some(false), spread }) if spread.sd.is_some_and(|sd| -spread.mean > sd) => "loss",
-        Some(Difference { gain: Some(false), .. }) => "within the spread",
-        _ => "",
+    match difference.and_then(|difference| difference.verdict()) {
+        Some(Verdict::Gain) => "gain",
+        Some(Verdict::Loss) => "loss",
+        Some(Verdict::WithinChance) => "within chance",
+        None => "",
     }
 }
 

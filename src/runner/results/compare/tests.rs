@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::results::metrics::Metrics;
+use intrada_statistics::evidence::Verdict;
 
 /// An entry of the pipeline `p`: its network, seed and λ, and the mIoU in % of its last and best network.
 fn entry(weights: &str, seed: u32, lambda: Option<&str>, last: Option<f64>, best: Option<f64>) -> Entry {
@@ -58,13 +59,13 @@ fn seeds_are_one_row_and_differences_are_taken_seed_by_seed() {
     // intra, λ = 0.5: 41, 44, 45.5 − 40, 42, 44 = 1, 2, 1.5: mean 1.5, deviation 0.5. λ = 0.6: 0.5, −1: −0.25 ± 1.06.
     let expected = "\
 p: mIoU in % on val
-  weights  rank.lambda   seeds        last        best  last − inter          training  state
-  inter    –                 3  42.0 ± 2.0  45.0 ± 0.0                      2 min 00 s
-  intra    0.5               3  43.5 ± 2.3           –    +1.5 ± 0.5  gain  2 min 00 s
-  intra    0.6          2 of 3  40.8 ± 0.4           –    -0.3 ± 1.1        2 min 00 s  1 not run
+  weights  rank.lambda   seeds        last        best             last − inter          training  state
+  inter    –                 3  42.0 ± 2.0  45.0 ± 0.0                                 2 min 00 s
+  intra    0.5               3  43.5 ± 2.3           –  +1.5 ± 0.5 [+0.3, +2.7]  gain  2 min 00 s
+  intra    0.6          2 of 3  40.8 ± 0.4           –               -0.3 ± 1.1        2 min 00 s  1 not run
   best was selected by mIoU on labelled images, which a method without labels can't do
-  rows with fewer than 3 seeds: a difference may be chance
-  gain, loss: the difference is larger than its standard deviation over the seeds
+  rows with fewer than 3 seeds: another training may differ by more
+  gain, loss: the 95 % interval over seeds, [low, high], doesn't hold 0
   1 parameter is the same in all rows (--all)
 ";
     assert_eq!(shown(sweep(), &Wishes::default()), expected);
@@ -79,27 +80,27 @@ fn without_grouping_each_run_is_a_row_and_nothing_is_dropped() {
     let first = &comparison.rows[0];
     assert_eq!(first.values, [Some("2".to_owned()), Some("0.5".to_owned())]);
     assert!((first.since.unwrap().spread.mean - 0.02).abs() < 1e-12);
-    assert_eq!(first.since.unwrap().gain, None, "one seed is no gain");
+    assert_eq!(first.since.unwrap().verdict(), None, "one seed is no gain");
     assert_eq!(comparison.rows.iter().map(|row| row.not_run).sum::<usize>(), 1);
 }
 
 #[test]
-fn a_difference_within_its_spread_is_no_gain() {
+fn a_difference_whose_interval_holds_zero_is_no_gain() {
     let last = |lasts: [f64; 3]| {
         let entries = (1..).zip(lasts).flat_map(|(seed, last)| {
             [entry("inter", seed, None, Some(40.0), None), entry("intra", seed, Some("0.5"), Some(last), None)]
         });
         compared(entries.collect(), &Wishes::default()).rows[1].since.unwrap()
     };
-    assert_eq!(last([41.0, 42.0, 43.0]).gain, Some(true));
-    assert_eq!(last([39.0, 41.0, 43.0]).gain, Some(false));
+    assert_eq!(last([41.0, 41.4, 41.8]).verdict(), Some(Verdict::Gain));
+    assert_eq!(last([39.0, 41.0, 43.0]).verdict(), Some(Verdict::WithinChance));
     let worse = shown(
         (1..4)
             .flat_map(|s| [entry("inter", s, None, Some(40.0), None), entry("intra", s, Some("0.5"), Some(38.0), None)])
             .collect(),
         &Wishes::default(),
     );
-    assert!(worse.contains("-2.0 ± 0.0  loss"), "{worse}");
+    assert!(worse.contains("-2.0 ± 0.0 [-2.0, -2.0]  loss"), "{worse}");
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn where_there_is_no_room_parameters_go_last_to_first_and_measures_stay() {
         entry.parameters.push(("rank.normalize".to_owned(), normalize.to_owned()));
     }
     let comparison = compared(entries, &Wishes::default());
-    for (room, expected) in [(120, None), (100, Some("rank.normalize")), (40, Some("rank.lambda, rank.normalize"))] {
+    for (room, expected) in [(140, None), (115, Some("rank.normalize")), (40, Some("rank.lambda, rank.normalize"))] {
         let text = text(&comparison, &[], Some(room));
         assert!(text.contains("last − inter") && text.contains("43.5 ± 2.3"), "{text}");
         let said = text.lines().find_map(|line| line.trim().strip_prefix("no room here for "));
@@ -275,7 +276,7 @@ p: mIoU in % on val
 | weights | rank.lambda | seeds | last | best | last − inter |  | training | state |
 | --- | --- | ---: | ---: | ---: | ---: | --- | ---: | --- |
 | inter | – | 3 | 42.0 ± 2.0 | 45.0 ± 0.0 |  |  | 2 min 00 s |  |
-| in\\_tra\\|50% | 0.5 | 3 | 43.5 ± 2.3 | – | +1.5 ± 0.5 | gain | 2 min 00 s |  |
+| in\\_tra\\|50% | 0.5 | 3 | 43.5 ± 2.3 | – | +1.5 ± 0.5 \\[+0.3, +2.7\\] | gain | 2 min 00 s |  |
 ";
     assert!(markdown.starts_with(expected), "{markdown}");
     let latex = latex(&comparison, &[]);
@@ -286,7 +287,7 @@ p: mIoU in % on val
   weights & rank.lambda & seeds & last & best & last $-$ inter &  & training & state \\\\
   \\hline
   inter & -- & 3 & 42.0 $\\pm$ 2.0 & 45.0 $\\pm$ 0.0 &  &  & 2 min 00 s &  \\\\
-  in\\_tra|50\\% & 0.5 & 3 & 43.5 $\\pm$ 2.3 & -- & +1.5 $\\pm$ 0.5 & gain & 2 min 00 s &  \\\\
+  in\\_tra|50\\% & 0.5 & 3 & 43.5 $\\pm$ 2.3 & -- & +1.5 $\\pm$ 0.5 [+0.3, +2.7] & gain & 2 min 00 s &  \\\\
   in\\_tra|50\\% & 0.6 & 2 of 3 & 40.8 $\\pm$ 0.4 & -- & $-$0.3 $\\pm$ 1.1 &  & 2 min 00 s & 1 not run \\\\
   \\hline
 \\end{tabular}

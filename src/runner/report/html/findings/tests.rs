@@ -2,11 +2,18 @@
 
 use super::super::ranking::tests::ranking;
 use super::super::shares::tests::evaluation;
+use super::super::sweep::Step;
 use super::super::training::{Curve, Evaluated};
+use super::of_networks::*;
+use super::of_rankings::*;
+use super::of_trainings::*;
 use super::*;
+use crate::pipeline::Class;
+use intrada_statistics::evidence::{ByImage, Difference, Pair};
 
 fn training(losses: &[(&str, f64)], evaluations: &[f64]) -> Training {
-    let column = |(name, loss): &(&str, f64)| ((*name).to_owned(), Curve { points: Vec::new(), end: *loss });
+    let column =
+        |(name, loss): &(&str, f64)| ((*name).to_owned(), Curve { points: Vec::new(), end: *loss, late_fall: None });
     let evaluated = (1..).zip(evaluations).map(|(iteration, miou)| Evaluated { iteration, miou: *miou });
     Training {
         name: "inter".into(),
@@ -31,23 +38,29 @@ fn of_network(check: Check, confusion: &[&[u64]]) -> Option<String> {
 
 #[test]
 fn advice_names_only_what_the_method_has() {
-    let all = [Origin::File, Origin::Training(None), Origin::Training(Some("entropy_weight"))];
-    let step = |origin, learns_pseudo_labels, is_ranked| Step { origin, learns_pseudo_labels, is_ranked };
+    let knob = |key: &str| Origin::Training(advice::KNOBS.into_iter().find(|knob| knob.key == key));
+    let all = [Origin::File, Origin::Training(None), knob("entropy_weight"), knob("teacher_threshold")];
+    let basis = |origin, learns_pseudo_labels, is_ranked| Basis { origin, learns_pseudo_labels, is_ranked };
+    let falls_behind = |basis: &Basis| {
+        let setting = setting(&[0.4], &[0.3]);
+        of_networks::falls_behind(&setting, &setting.steps[0], basis)
+    };
     for origin in all {
         let evaluation = evaluation(&[&[60, 0, 0], &[39, 0, 0], &[1, 0, 0]]);
         let model = &evaluation.models[0];
         let found = [one_class(&evaluation, model, &classes(), origin), lost(&evaluation, model, &classes(), origin)];
         let certain = collapsed(&certainty(0.0001), origin);
-        let behind = falls_behind(&setting(&[0.4], &[0.3]), &step(origin, false, false));
+        let behind = falls_behind(&basis(origin, false, false));
         for finding in found.into_iter().chain([certain, behind]) {
             let advice = finding.unwrap().advice;
             assert!(!advice.contains("adversarial") && !advice.contains("lambda"), "{origin:?}: {advice}");
-            let has_weight = origin == Origin::Training(Some("entropy_weight"));
-            assert_eq!(advice.contains("entropy_weight"), has_weight, "{origin:?}: {advice}");
+            for key in ["entropy_weight", "teacher_threshold"] {
+                assert_eq!(advice.contains(key), origin == knob(key), "{origin:?}: {advice}");
+            }
             assert!(origin != Origin::File || !advice.contains("learning_rate"), "{advice}");
         }
     }
-    let advice = |ranked| falls_behind(&setting(&[0.4], &[0.3]), &step(all[1], true, ranked)).unwrap().advice;
+    let advice = |ranked| falls_behind(&basis(all[1], true, ranked)).unwrap().advice;
     assert!(advice(true).ends_with("; try another lambda") && !advice(false).contains("lambda"));
     assert_eq!(
         Cut::default().advice(),
@@ -68,7 +81,7 @@ fn a_discriminator_that_teaches_nothing_is_found_and_one_that_does_is_not() {
             .unwrap()
             .contains("is always right in the last tenth of the iterations: a loss of 0.001 on the source")
     );
-    assert!(found(CHANCE, CHANCE).unwrap().contains("no better than chance"));
+    assert!(found(BY_CHANCE, BY_CHANCE).unwrap().contains("no better than chance"));
     assert_eq!(discriminator(&training(&[("seg_main", 0.1)], &[])), None, "it has none");
 
     let squares = |loss| {
@@ -76,7 +89,7 @@ fn a_discriminator_that_teaches_nothing_is_found_and_one_that_does_is_not() {
         discriminator(&Training { minimises_squares: true, ..training(&losses, &[]) }).map(|finding| finding.found)
     };
     assert!(squares(0.125).unwrap().contains("no better than chance"));
-    assert_eq!(squares(CHANCE), None);
+    assert_eq!(squares(BY_CHANCE), None);
 }
 
 #[test]
@@ -117,13 +130,17 @@ fn certainty(mean: f64) -> Certainty {
 /// Two networks by seed.
 fn setting(old: &[f64], new: &[f64]) -> Setting {
     let some = |values: &[f64]| values.iter().copied().map(Some).collect();
-    let networks = vec![("inter".to_owned(), some(old)), ("intra".to_owned(), some(new))];
+    let nothing = ByImage::new();
+    let pairs = old.iter().zip(new).map(|(old, new)| Pair { base: (*old, &nothing), own: (*new, &nothing) });
+    let difference = Difference::of(&pairs.collect::<Vec<_>>()).unwrap();
     Setting {
         family: "evaluate".into(),
         dataset: "val".into(),
         coordinates: Vec::new(),
-        networks,
-        compared: Some((0, 1)),
+        networks: vec![("inter".to_owned(), some(old)), ("intra".to_owned(), some(new))],
+        steps: vec![Step { from: 0, to: 1, difference }],
+        is_of_source: false,
+        lost: Vec::new(),
         with_labels: Vec::new(),
         members: Vec::new(),
     }
@@ -155,19 +172,83 @@ fn splits_of_two_seeds_are_compared_with_each_other_and_with_chance() {
 }
 
 #[test]
-fn intra_under_inter_is_found_and_so_are_few_seeds() {
-    let falls_behind = |setting: &Setting| {
-        falls_behind(setting, &Step { origin: Origin::File, learns_pseudo_labels: true, is_ranked: true })
-    };
-    assert_eq!(falls_behind(&setting(&[0.4, 0.4], &[0.41, 0.4])), None);
-    let found = falls_behind(&setting(&[0.4, 0.4], &[0.39, 0.37])).unwrap().found;
-    assert_eq!(found, "intra is 2.0 points below inter on val (2 seeds)");
-    let mut of_three = setting(&[0.4], &[0.3]);
-    of_three.networks.insert(1, ("inter.best".to_owned(), vec![Some(0.2)]));
-    of_three.compared = Some((0, 2));
-    assert!(falls_behind(&of_three).unwrap().found.starts_with("intra is 10.0 points below inter on"));
+fn a_step_is_found_that_made_things_worse_by_more_than_chance_and_so_are_few_seeds() {
+    let basis = Basis { origin: Origin::File, learns_pseudo_labels: true, is_ranked: true };
+    let behind = |setting: &Setting| falls_behind(setting, &setting.steps[0], &basis).map(|finding| finding.found);
+    assert_eq!(behind(&setting(&[0.4, 0.4], &[0.41, 0.4])), None);
+    assert_eq!(behind(&setting(&[0.4], &[0.3999])), None, "no finding says 0.0 points");
+    assert_eq!(behind(&setting(&[0.4, 0.41, 0.39], &[0.39, 0.42, 0.37])), None, "seeds differ by as much");
+    let found = behind(&setting(&[0.4, 0.4], &[0.36, 0.37])).unwrap();
+    assert_eq!(found, "intra is worse than inter on val: −3.5 ± 0.7 points over 2 seeds");
+    let found = behind(&setting(&[0.4, 0.41, 0.39], &[0.38, 0.392, 0.371])).unwrap();
+    assert_eq!(found, "intra is worse than inter on val: −1.9 ± 0.1 [−2.1, −1.7] points over 3 seeds");
+    assert_eq!(behind(&Setting { is_of_source: true, ..setting(&[0.6], &[0.3]) }), None);
     assert!(few_seeds(&setting(&[0.4, 0.4], &[0.4, 0.4])).unwrap().found.starts_with("these numbers are of 2 seeds"));
     assert_eq!(few_seeds(&setting(&[0.4; 3], &[0.4; 3])), None);
+}
+
+#[test]
+fn what_is_found_in_several_members_of_a_sweep_is_told_once_with_their_number() {
+    let of = |about: &str, found: &str| {
+        (about.to_owned(), Finding { found: found.into(), advice: "a".into(), section: "results" })
+    };
+    let all = [
+        of("inter", "at seed 1"),
+        of("intra", "c"),
+        of("inter", "at seed 2"),
+        of("inter", "at seed 3"),
+        of("intra", "c"),
+    ];
+    let told: Vec<String> = told_once(all.into_iter()).into_iter().map(|finding| finding.found).collect();
+    assert_eq!(told, ["at seed 1; likewise 2 other members of the sweep", "c"]);
+}
+
+#[test]
+fn a_loss_that_still_falls_at_the_end_is_found_and_a_level_one_is_not() {
+    let found = |late_fall| {
+        let mut training = training(&[("seg_main", 0.5)], &[]);
+        training.losses.get_mut("seg_main").unwrap().late_fall = late_fall;
+        still_falling(&training).map(|finding| finding.found)
+    };
+    assert_eq!([found(None), found(Some(0.1))], [None, None]);
+    assert!(found(Some(0.2)).unwrap().starts_with("the loss of inter still falls at the end: by 20 %"));
+}
+
+#[test]
+fn a_teacher_that_is_far_from_its_student_is_found() {
+    let of = |teacher: f64, student: f64| {
+        let mut evaluation = evaluation(&[&[1]]);
+        evaluation.models[0].measured.miou = Some(student);
+        evaluation.models.push({
+            let mut model = super::super::shares::tests::evaluation(&[&[1]]).models.remove(0);
+            model.name = "inter.teacher".into();
+            model.origin.which = crate::pipeline::Which::Teacher;
+            model.measured.miou = Some(teacher);
+            model
+        });
+        let found = evaluation.models.iter().find_map(|model| teacher_apart(&evaluation, model));
+        found.map(|finding| finding.found)
+    };
+    assert_eq!(of(0.5, 0.51), None);
+    assert_eq!(of(0.5, 0.53).unwrap(), "inter is 3.0 points better than inter.teacher on val");
+    assert_eq!(of(0.56, 0.53).unwrap(), "inter.teacher is 3.0 points better than inter on val");
+}
+
+#[test]
+fn entropy_that_rises_with_the_miou_is_found() {
+    let images = |entropies: [f64; 8]| {
+        let mious = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8].map(|miou| (Some(miou), None));
+        let mut images = super::super::images::tests::images(&mious);
+        for (line, entropy) in images.lines.iter_mut().zip(entropies) {
+            line.entropy = [("inter".to_owned(), Some(entropy))].into();
+        }
+        inverted(&images, "inter", 2).map(|finding| finding.found)
+    };
+    let rising = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08];
+    assert!(images(rising).unwrap().contains("(ρ = +1.00 over 8 images)"));
+    let mut falling = rising;
+    falling.reverse();
+    assert_eq!(images(falling), None);
 }
 
 #[test]

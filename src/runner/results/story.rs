@@ -1,0 +1,132 @@
+//! Which networks of an evaluation tell the story of an adaptation: without it, with it, and after each further step.
+//!
+//! Knows where networks come from, and no number. The closing table, the page and `assess` all use this, so that they speak of
+//! the same networks.
+
+use crate::graph::StageGraph;
+use crate::kind::training::SOURCE_ONLY;
+use crate::pipeline::{MeasuredNetwork, Pipeline, StageId, Which};
+
+/// What must be known of a network.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The training that it comes from; none for a file.
+    pub training: Option<StageId>,
+    /// All ancestors of that training, and itself.
+    pub came_from: Vec<StageId>,
+    /// Which network of its training it is.
+    pub which: Which,
+    /// Whether it was selected by labels.
+    pub is_chosen: bool,
+    /// Whether it has learnt from labels of target images.
+    pub has_target_labels: bool,
+    /// Whether it is of a training that doesn't adapt and begins with no other training.
+    pub is_source_only: bool,
+}
+
+impl Origin {
+    /// Of a network that an evaluation measures.
+    pub fn of(pipeline: &Pipeline, graph: &StageGraph, network: &MeasuredNetwork<'_>) -> Origin {
+        let training = network.training();
+        let came_from = training.map(|training| graph.ancestors(&[training])).unwrap_or_default();
+        let is_adapted = |id: &StageId| {
+            let stage = pipeline.stage(*id);
+            stage.is_training() && stage.parameter("method").and_then(|method| method.as_text()) != Some(SOURCE_ONLY)
+        };
+        Origin {
+            training,
+            which: network.which,
+            is_chosen: network.is_chosen(),
+            has_target_labels: !pipeline.target_labels(&came_from).is_empty(),
+            is_source_only: training.is_some()
+                && !came_from.iter().any(is_adapted)
+                && !pipeline.learns_from_the_target(&came_from),
+            came_from,
+        }
+    }
+
+    fn is_alike(&self, other: &Origin) -> bool {
+        self.is_chosen == other.is_chosen && (self.which == Which::Teacher) == (other.which == Which::Teacher)
+    }
+
+    fn is_derived_from(&self, other: &Origin) -> bool {
+        other.training != self.training && other.training.is_some_and(|training| self.came_from.contains(&training))
+    }
+}
+
+/// The indices of the baseline and of the judged network. The judged network is the last one that was derived from another, like
+/// intra training from the network that ranked the images, and the baseline its nearest ancestor; if there is no such pair, the
+/// last network and the nearest one before it. Both were selected in the same way, with labels or without, and both or none are
+/// teachers.
+pub fn compared(networks: &[Origin]) -> Option<(usize, usize)> {
+    let nearest = |judged: usize, fits: &dyn Fn(&Origin) -> bool| {
+        let is_one = |at: &usize| networks[judged].is_alike(&networks[*at]) && fits(&networks[*at]);
+        Some(((0..judged).rev().find(is_one)?, judged))
+    };
+    let last = networks.len().checked_sub(1)?;
+    let derived = |at: usize| nearest(at, &|other| networks[at].is_derived_from(other));
+    (0..=last).rev().find_map(derived).or_else(|| nearest(last, &|_| true))
+}
+
+/// The indices of the networks that tell the story, in its order: source-only, then each step up to the judged network. Two at
+/// least; empty if there is no baseline.
+pub fn steps(networks: &[Origin]) -> Vec<usize> {
+    let Some((base, judged)) = compared(networks) else { return Vec::new() };
+    let own = &networks[judged];
+    let is_step = |at: &usize| own.is_alike(&networks[*at]) && own.is_derived_from(&networks[*at]);
+    let mut steps: Vec<usize> = (0..judged).filter(is_step).collect();
+    steps.sort_by_key(|at| networks[*at].came_from.len());
+    if !steps.contains(&base) {
+        steps.insert(0, base);
+    }
+    // An evaluation of teachers or of chosen networks is compared with the same baseline: it has no other.
+    let is_baseline = |at: &usize| networks[*at].is_source_only && !networks[*at].is_chosen;
+    let is_told = steps.iter().any(|at| networks[*at].is_source_only);
+    if let Some(source_only) = (0..networks.len()).find(is_baseline).filter(|_| !is_told && !own.is_source_only) {
+        steps.insert(0, source_only);
+    }
+    steps.push(judged);
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(training: u32, came_from: &[u32]) -> Origin {
+        let came_from = came_from.iter().chain([&training]).map(|id| StageId(*id)).collect();
+        Origin { training: Some(StageId(training)), came_from, ..Origin::default() }
+    }
+
+    #[test]
+    fn what_was_chosen_with_labels_is_compared_with_nothing_that_was_not() {
+        let best = |training| Origin { which: Which::Best, is_chosen: true, ..from(training, &[]) };
+        assert_eq!(compared(&[from(0, &[]), best(0), from(1, &[])]), Some((0, 2)));
+        assert_eq!(compared(&[from(0, &[]), best(0)]), None);
+        assert_eq!(compared(&[from(0, &[])]), None);
+    }
+
+    #[test]
+    fn an_upper_bound_is_no_step_of_the_method_whatever_its_position() {
+        let source_only = Origin { is_source_only: true, ..from(0, &[]) };
+        let supervised = Origin { has_target_labels: true, ..from(3, &[]) };
+        let all = [source_only, from(1, &[]), from(2, &[1]), supervised];
+        assert_eq!(compared(&all), Some((1, 2)));
+        assert_eq!(steps(&all), [0, 1, 2]);
+    }
+
+    #[test]
+    fn the_story_has_every_step_between_the_baseline_and_the_judged_network() {
+        let source_only = || Origin { is_source_only: true, ..from(0, &[]) };
+        let teacher = |training, came_from| Origin { which: Which::Teacher, ..from(training, came_from) };
+        // Two rounds, named in any order.
+        assert_eq!(steps(&[from(1, &[]), source_only(), from(2, &[1]), from(3, &[1, 2])]), [1, 0, 2, 3]);
+        // Without a source-only network the first step is the baseline.
+        assert_eq!(steps(&[from(1, &[]), from(2, &[1])]), [0, 1]);
+        assert_eq!(steps(&[source_only(), from(1, &[])]), [0, 1]);
+        assert_eq!(steps(&[source_only()]), [0; 0]);
+        // A teacher has no student's baseline but source-only.
+        let teachers = [source_only(), from(1, &[]), teacher(1, &[]), from(2, &[1]), teacher(2, &[1])];
+        assert_eq!(steps(&teachers), [0, 2, 4]);
+    }
+}

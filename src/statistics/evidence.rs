@@ -1,0 +1,118 @@
+//! Whether a difference of mIoU is more than chance: from the seeds, from the evaluated images, and from both together.
+//!
+//! **The rule.** A difference is called a gain or a loss only over at least [`SEEDS_FOR_A_VERDICT`] seeds, and only if its 95 %
+//! interval does not hold 0. That interval has both sources of chance: the trainings (seeds) and the images. One seed has an
+//! interval over images alone, which says what other images might give with *these* networks, not what another training would.
+//!
+//! With both sources the variances are added: that of the mean over the seeds, and that of the images by a bootstrap of the mean
+//! difference. The second holds a part of the first, so the interval is rather too wide. The degrees of freedom are those of
+//! Welch and Satterthwaite (Satterthwaite, An Approximate Distribution of Estimates of Variance Components, 1946). Where each seed
+//! has images of its own, the seeds' spread already has both.
+
+use std::collections::BTreeMap;
+
+use crate::bootstrap::{self, Interval, Network, OverImages, Pixels};
+use crate::spread::Spread;
+
+/// Below this many seeds a difference is shown without a verdict.
+pub const SEEDS_FOR_A_VERDICT: usize = 3;
+
+/// The pixels of one network by image.
+pub type ByImage = BTreeMap<String, Pixels>;
+
+/// Two networks of one seed: mIoU from 0 to 1, and the pixels by image where they are known.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair<'a> {
+    /// The baseline.
+    pub base: (f64, &'a ByImage),
+    /// The network that is compared with it.
+    pub own: (f64, &'a ByImage),
+}
+
+/// A difference of mIoU, as fractions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Difference {
+    /// Mean and standard deviation over the seeds.
+    pub spread: Spread,
+    /// What other images might give. None with too few, if they are unknown, or if each seed has its own.
+    pub images: Option<OverImages>,
+    /// The interval of seeds and images together; none with fewer than [`SEEDS_FOR_A_VERDICT`] seeds.
+    pub all: Option<Interval>,
+}
+
+/// What a difference may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// More than chance.
+    Gain,
+    /// Less than chance.
+    Loss,
+    /// The interval holds 0.
+    WithinChance,
+}
+
+impl Difference {
+    /// None without a pair.
+    pub fn of(pairs: &[Pair<'_>]) -> Option<Difference> {
+        let differences: Vec<f64> = pairs.iter().map(|pair| pair.own.0 - pair.base.0).collect();
+        let spread = Spread::of(&differences)?;
+        let images = images_in_common(pairs).and_then(bootstrap::of_difference);
+        let all = spread.sd.filter(|_| spread.count >= SEEDS_FOR_A_VERDICT).map(|sd| together(spread, sd, images));
+        Some(Difference { spread, images, all })
+    }
+
+    /// Of the IoU of one class, the pairs' own: baseline and compared network. `class` is its index.
+    pub fn of_class(pairs: &[Pair<'_>], ious: &[(f64, f64)], class: usize) -> Option<Difference> {
+        let differences: Vec<f64> = ious.iter().map(|(base, own)| own - base).collect();
+        let spread = Spread::of(&differences)?;
+        let images = images_in_common(pairs).and_then(|pairs| bootstrap::of_class(pairs, class));
+        let all = spread.sd.filter(|_| spread.count >= SEEDS_FOR_A_VERDICT).map(|sd| together(spread, sd, images));
+        Some(Difference { spread, images, all })
+    }
+
+    /// The widest known interval.
+    pub fn interval(&self) -> Option<Interval> {
+        self.all.or(self.images.map(|images| images.interval))
+    }
+
+    /// By the rule at the top of this file. None with too few seeds.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.all.map(|interval| match interval.holds_zero() {
+            true => Verdict::WithinChance,
+            false if self.spread.mean > 0.0 => Verdict::Gain,
+            false => Verdict::Loss,
+        })
+    }
+
+    /// Whether the interval, of whatever kind, doesn't hold 0 and the mean is negative: worth a look even with one seed.
+    pub fn is_worse_than_chance(&self) -> bool {
+        self.spread.mean < 0.0 && self.interval().is_some_and(|interval| !interval.holds_zero())
+    }
+}
+
+fn together(spread: Spread, sd: f64, images: Option<OverImages>) -> Interval {
+    let seeds = spread.count as f64;
+    let of_seeds = sd * sd / seeds;
+    let (of_images, freedom_of_images) =
+        images.map_or((0.0, 1.0), |images| (images.error.powi(2), images.images as f64 - 1.0));
+    let variance = of_seeds + of_images;
+    if variance == 0.0 {
+        return Interval { low: spread.mean, high: spread.mean };
+    }
+    let freedom = variance.powi(2) / (of_seeds.powi(2) / (seeds - 1.0) + of_images.powi(2) / freedom_of_images);
+    Interval::around(spread.mean, variance.sqrt(), freedom)
+}
+
+/// The pixels of all pairs, if all are of the same labelled images.
+pub fn images_in_common<'a>(pairs: &[Pair<'a>]) -> Option<Vec<(Network<'a>, Network<'a>)>> {
+    let first = pairs.first()?.base.1;
+    let in_order = |of: &'a ByImage| -> Option<Network<'a>> {
+        let is_same = of.len() == first.len()
+            && of.iter().zip(first).all(|((name, own), (other, base))| name == other && own.has_same_labels(base));
+        is_same.then(|| of.values().collect())
+    };
+    pairs.iter().map(|pair| Some((in_order(pair.base.1)?, in_order(pair.own.1)?))).collect()
+}
+
+#[cfg(test)]
+mod tests;
