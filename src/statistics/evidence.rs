@@ -77,11 +77,10 @@ impl Difference {
 
     /// By the rule at the top of this file. None with too few seeds.
     pub fn verdict(&self) -> Option<Verdict> {
-        self.all.map(|interval| match interval.holds_zero() {
-            true => Verdict::WithinChance,
-            false if self.spread.mean > 0.0 => Verdict::Gain,
-            false => Verdict::Loss,
-        })
+        let interval = self.all?;
+        let is_ahead = self.spread.mean > 0.0;
+        let beyond = if is_ahead { Verdict::Gain } else { Verdict::Loss };
+        Some(if interval.holds_zero() { Verdict::WithinChance } else { beyond })
     }
 
     /// Whether the interval, of whatever kind, doesn't hold 0 and the mean is negative: worth a look even with one seed.

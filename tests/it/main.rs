@@ -4,6 +4,7 @@
 
 mod aliases;
 mod attempts;
+mod assess;
 mod bad_input;
 mod bucket;
 mod cache;

@@ -11,7 +11,7 @@ use crate::kind::OutputRole;
 use crate::pipeline::{OutputId, Stage, StageId, nearest};
 use crate::sched::session::Session;
 
-/// Write a trained network with model card and lineage, or predictions for a benchmark, into a new folder
+/// Export a trained network, or predictions for a benchmark
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run export p.toml intra out                    the last network of a training

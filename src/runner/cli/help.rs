@@ -13,7 +13,7 @@ const READABLE: usize = 100;
 /// Line width without a terminal.
 const USUAL: usize = 80;
 
-/// Print the help of a command, or the keys of a kind, a data set or a model
+/// Print the help of a command, or the keys of a kind
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run help compare             a command

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use super::{Answer, DONE, Source, open, show_json};
 use crate::export;
 
-/// Print the lineage of up-to-date stages as RO-Crate 1.1 or OpenLineage events
+/// Print the lineage of results as RO-Crate or OpenLineage
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run lineage p.toml > ro-crate-metadata.json

@@ -13,6 +13,7 @@ macro_rules! talk {
     }};
 }
 
+mod assess;
 mod cache;
 mod compare;
 mod completions;
@@ -100,6 +101,7 @@ enum Command {
     Status(status::Status),
     Why(why::Why),
     Compare(compare::Compare),
+    Assess(assess::Assess),
     Graph(graph::Graph),
     Log(log::Log),
     Inspect(inspect::Inspect),
@@ -304,6 +306,7 @@ fn answer(command: Command) -> Answer {
         Command::Status(command) => command.answer(),
         Command::Why(command) => command.answer(),
         Command::Compare(command) => command.answer(),
+        Command::Assess(assess) => assess.answer(),
         Command::Graph(command) => command.answer(),
         Command::Log(command) => command.answer(),
         Command::Inspect(command) => command.answer(),

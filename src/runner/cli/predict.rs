@@ -20,7 +20,7 @@ use crate::predict::images::{self, Found};
 use crate::predict::network::Network;
 use crate::predict::{self, Ended, Error, Seeing, Size, Wanted, exported};
 
-/// Predict images with a trained network: class maps, overlays, entropy, a table
+/// Predict images with a trained network
 #[derive(Args)]
 #[command(
     override_usage = "intrada-run predict PIPELINE.toml STAGE IMAGES… --out DIR [OPTIONS]\n       intrada-run predict EXPORTED IMAGES… --out DIR [OPTIONS]",

@@ -18,7 +18,7 @@ use crate::sched::dry::{self, Decision};
 use crate::sched::session::Session;
 use crate::sched::{Ended, Options};
 
-/// Rewrite the pipeline's report.html from existing results
+/// Rewrite report.html from existing results
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run report p.toml                the results that are there
@@ -55,7 +55,7 @@ pub(super) fn seen_from_here(path: &Path) -> PathBuf {
 
 /// The stages that would re-run. None if the sources can't be read: the results are those of the last run. Where sources are not
 /// here, results that are only in the cache count as if they were in place.
-fn stale(session: &mut Session) -> Vec<StageId> {
+pub(super) fn stale(session: &mut Session) -> Vec<StageId> {
     let planned = dry::plan(session, &[], &[]).map(|plan| plan.stages).unwrap_or_default();
     let is_adopted = session.recalls_any() && done::adopt(session, &[]).is_ok();
     let is_current = |decision| decision == Decision::UpToDate || is_adopted && decision == Decision::Hit;
@@ -94,7 +94,8 @@ pub(super) fn keep(session: &mut Session, options: &Options, ended: &Ended) -> O
     }
 }
 
-fn workspace<'a>(session: &'a Session, history: &'a History, stale: &'a [StageId]) -> Workspace<'a> {
+/// The workspace of a session for a page.
+pub(super) fn workspace<'a>(session: &'a Session, history: &'a History, stale: &'a [StageId]) -> Workspace<'a> {
     Workspace {
         pipeline: &session.pipeline,
         graph: &session.graph,

@@ -15,7 +15,7 @@ use crate::sched::dry::{self, Decision, Planned};
 use crate::sched::session::{Access, Session};
 use crate::shown;
 
-/// Show where stages are: waiting, running (node, progress) or done
+/// Show where stages are: waiting, running or done
 #[derive(Args)]
 #[command(
     after_help = "It reads the cache and asks each batch system once. It can be called on any machine that has both.

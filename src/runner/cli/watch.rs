@@ -14,7 +14,7 @@ use crate::sched::live::{self, Front, Opened};
 use crate::sched::session::{Access, Session};
 use crate::sched::{Ended, Interrupt, Options};
 
-/// Run changed stages; repeat when the pipeline file, an input or an output changes; stop with Ctrl-C
+/// Run changed stages; repeat when a file changes; Ctrl-C stops
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run watch p.toml             while editing the pipeline

@@ -15,7 +15,7 @@ const SAID: usize = 4000;
 /// Number of files shown per field.
 const FILES: usize = 10;
 
-/// Show what changed since a stage's last run, old → new, down to the file
+/// Show what changed since a stage's last run, old → new
 #[derive(Args)]
 #[command(after_help = "Examples:
   intrada-run why p.toml intra                             since it last ran

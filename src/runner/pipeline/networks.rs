@@ -122,20 +122,24 @@ impl Pipeline {
         is_at(&|role| role != LABELLED && is_learnt_from(role)) && !is_at(&|role| role == TARGET)
     }
 
+    /// Whether a training of this pipeline adapts to these images.
+    pub fn is_adapted_to(&self, dataset: DatasetId) -> bool {
+        let inputs = self.stages.iter().filter(|stage| stage.is_training()).flat_map(|stage| &stage.inputs);
+        inputs.filter(|input| input.role == TARGET).any(|input| match input.from {
+            InputSource::Dataset { dataset: target, .. } => target == dataset,
+            _ => false,
+        })
+    }
+
     /// Whether one of these trainings learns from labels of images that a training of this pipeline adapts to, as an upper bound
     /// does.
     pub fn learns_from_the_target(&self, stages: &[StageId]) -> bool {
-        let dataset = |from: &InputSource| match from {
-            InputSource::Dataset { dataset, .. } => Some(*dataset),
-            _ => None,
-        };
-        let inputs = self.stages.iter().flat_map(|stage| &stage.inputs);
-        let targets: BTreeSet<DatasetId> =
-            inputs.filter(|input| input.role == TARGET).filter_map(|input| dataset(&input.from)).collect();
         let learnt = stages.iter().map(|id| self.stage(*id)).filter(|stage| stage.is_training());
-        let learnt = learnt.flat_map(|stage| &stage.inputs).filter(|input| is_learnt_from(&input.role));
-        let mut sets = learnt.filter_map(|input| Some((input.role == LABELLED, dataset(&input.from)?)));
-        sets.any(|(is_target, dataset)| is_target || targets.contains(&dataset))
+        let mut learnt = learnt.flat_map(|stage| &stage.inputs).filter(|input| is_learnt_from(&input.role));
+        learnt.any(|input| match input.from {
+            InputSource::Dataset { dataset, .. } => input.role == LABELLED || self.is_adapted_to(dataset),
+            _ => false,
+        })
     }
 }
 

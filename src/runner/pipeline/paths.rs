@@ -44,7 +44,9 @@ impl Own {
         let parts = in_runs.map_or(0, |below| below.components().count());
         match path.file_name().map(|name| name.to_string_lossy()) {
             _ if self.folder.starts_with(path) => Some("it contains the outputs of other stages and the report"),
-            Some(name) if parts == 2 && name == "report.html" => Some("it is the report of a pipeline"),
+            Some(name) if parts == 2 && ["report.html", "assess.html"].contains(&&*name) => {
+                Some("it is the report of a pipeline")
+            }
             Some(name) if parts > 1 && name.starts_with("events.out.tfevents.") => {
                 Some("the program writes files of that name for TensorBoard")
             }

@@ -2,6 +2,7 @@
 //!
 //! Knows files and numbers, not how a screen or a page shows them.
 
+pub mod assess;
 pub mod compare;
 pub mod evidence;
 pub mod image;

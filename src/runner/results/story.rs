@@ -20,6 +20,8 @@ pub struct Origin {
     pub is_chosen: bool,
     /// Whether it has learnt from labels of target images.
     pub has_target_labels: bool,
+    /// Whether it, or an ancestor, has learnt from labels of images that a training adapts to.
+    pub is_supervised: bool,
     /// Whether it is of a training that doesn't adapt and begins with no other training.
     pub is_source_only: bool,
 }
@@ -33,14 +35,14 @@ impl Origin {
             let stage = pipeline.stage(*id);
             stage.is_training() && stage.parameter("method").and_then(|method| method.as_text()) != Some(SOURCE_ONLY)
         };
+        let is_supervised = pipeline.learns_from_the_target(&came_from);
         Origin {
             training,
             which: network.which,
             is_chosen: network.is_chosen(),
             has_target_labels: !pipeline.target_labels(&came_from).is_empty(),
-            is_source_only: training.is_some()
-                && !came_from.iter().any(is_adapted)
-                && !pipeline.learns_from_the_target(&came_from),
+            is_supervised,
+            is_source_only: training.is_some() && !came_from.iter().any(is_adapted) && !is_supervised,
             came_from,
         }
     }

@@ -20,7 +20,7 @@ use crate::pipeline::{Pipeline, Problems, Stage};
 use crate::sched::session::{Access, Caches, Session};
 use crate::shown;
 
-/// Check the machine, the cache and the data sets of a pipeline before a long run
+/// Check machine, cache and data sets before a long run
 #[derive(Args)]
 #[command(
     after_help = "Exit status: 0 with or without warnings, 1 if something would fail, 2 if the command line or the file is wrong.

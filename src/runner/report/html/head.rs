@@ -118,11 +118,11 @@ fn story(setting: &Setting) -> Story {
         let difference = step.map(|step| typographic(&evidence::points(&step.difference)));
         (name.to_owned(), miou, difference)
     };
-    let mut sentences = setting.sentences().into_iter();
-    let place = if setting.is_of_source { sentences.next().unwrap_or_default() } else { setting.place() };
-    let verdicts = sentences.skip(usize::from(!setting.is_of_source)).collect();
-    let networks = if setting.is_of_source { Vec::new() } else { setting.story().into_iter().map(network).collect() };
-    Story { networks, place, verdicts }
+    if setting.is_of_source {
+        return Story { networks: Vec::new(), place: setting.sentences().remove(0), verdicts: Vec::new() };
+    }
+    let networks = setting.story().into_iter().map(network).collect();
+    Story { networks, place: setting.place(), verdicts: setting.verdicts() }
 }
 
 /// The head, with links to the existing sections.
@@ -161,7 +161,7 @@ fn told_as(story: &Story) -> Markup {
             }
             @for verdict in &story.verdicts { p.sentence { (verdict) } }
         } @else {
-            p.sentence { (story.place) }
+            p { (story.place) }
         }
         "\n"
     }

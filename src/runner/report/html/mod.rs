@@ -9,6 +9,7 @@
 //! few.
 
 mod agreement;
+pub mod assess;
 mod certainty;
 mod chart;
 mod confusion;

@@ -52,9 +52,15 @@ pub(super) struct Step {
 /// In IoU of a class, 0 to 1: less is not worth a sentence, however sure it is.
 const LOST: f64 = 0.01;
 
-/// The evaluations; those that differ only by the seed are one.
-pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Setting> {
-    let mut settings: Vec<(&str, Vec<(String, String)>, Vec<&Evaluation>)> = Vec::new();
+/// Axis and value, without the seed.
+type Coordinates = Vec<(String, String)>;
+
+/// The evaluations by family and coordinates: those that differ only by the seed are one.
+pub(super) fn grouped<'a>(
+    workspace: &'a Workspace,
+    evaluations: &'a [Evaluation],
+) -> Vec<(&'a str, Coordinates, Vec<&'a Evaluation>)> {
+    let mut settings: Vec<(&str, Coordinates, Vec<&Evaluation>)> = Vec::new();
     for evaluation in evaluations {
         let stage = workspace.pipeline.stage(evaluation.stage);
         let swept = stage.coordinates.iter().filter(|coordinate| coordinate.axis != "seed");
@@ -65,9 +71,14 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<S
             None => settings.push((&stage.family, coordinates, vec![evaluation])),
         }
     }
+    settings
+}
+
+/// The settings of these evaluations.
+pub(super) fn gather(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Setting> {
     let classes: Vec<&str> = workspace.pipeline.classes.iter().map(|class| class.name.as_str()).collect();
     let one = |(family, coordinates, members)| setting(workspace, &classes, family, coordinates, members);
-    settings.into_iter().map(one).collect()
+    grouped(workspace, evaluations).into_iter().map(one).collect()
 }
 
 fn setting(
@@ -78,13 +89,7 @@ fn setting(
     members: Vec<&Evaluation>,
 ) -> Setting {
     let first = members[0];
-    let name = |model: &Model| match model.training {
-        Some(training) => {
-            let training = workspace.pipeline.stage(training);
-            model.name.replacen(&training.name, &training.family, 1)
-        }
-        None => model.name.clone(),
-    };
+    let name = |model: &Model| family_name(workspace, model);
     let of_seeds = |(at, model): (usize, &Model)| {
         let seeds = members.iter().map(|member| member.models.get(at).and_then(|model| model.measured.miou));
         (name(model), seeds.collect())
@@ -108,8 +113,16 @@ fn setting(
     }
 }
 
+/// A network's name as in the file, without the coordinates of its training.
+pub(super) fn family_name(workspace: &Workspace, model: &Model) -> String {
+    match model.training.map(|training| workspace.pipeline.stage(training)) {
+        Some(training) => model.name.replacen(&training.name, &training.family, 1),
+        None => model.name.clone(),
+    }
+}
+
 /// Two networks of each seed.
-fn pairs<'a>(members: &[&'a Evaluation], from: usize, to: usize) -> Vec<Pair<'a>> {
+pub(super) fn pairs<'a>(members: &[&'a Evaluation], from: usize, to: usize) -> Vec<Pair<'a>> {
     let network = |member: &'a Evaluation, at: usize| {
         let model = member.models.get(at)?;
         Some((model.measured.miou?, &model.pixels))
@@ -184,13 +197,26 @@ impl Setting {
             return Vec::new();
         }
         let remark =
-            if self.is_of_source { "on the source domain, where adaptation usually costs accuracy: " } else { "" };
+            if self.is_of_source { "On the source domain, where adaptation usually costs accuracy: " } else { "" };
         let mut sentences = vec![format!("{remark}mIoU in %: {}; {}.", told.join(" → "), self.place())];
         if !self.is_of_source {
             sentences.extend(self.steps.iter().map(|step| self.verdict(step)));
             sentences.extend(self.losses());
         }
         sentences
+    }
+
+    /// What the steps may be called, without the numbers: once, if it is the same of all.
+    pub(super) fn verdicts(&self) -> Vec<String> {
+        let of_step = |step: &Step| (called(&step.difference), [step.from, step.to].map(|at| &self.networks[at].0));
+        let all: Vec<(String, [&String; 2])> = self.steps.iter().map(of_step).collect();
+        let is_one = all.windows(2).all(|pair| pair[0].0 == pair[1].0);
+        let sentence = |(called, [from, to]): &(String, [&String; 2])| format!("{to} − {from}: {called}.");
+        let steps: Vec<String> = match &all[..] {
+            [(called, _), _, ..] if is_one => vec![format!("Each difference: {called}.")],
+            _ => all.iter().map(sentence).collect(),
+        };
+        steps.into_iter().chain(self.losses()).collect()
     }
 
     /// `intra − inter: +1.4 [+0.6, +2.2] over 204 images: …`
@@ -229,9 +255,17 @@ fn called(difference: &Difference) -> String {
     }
 }
 
-/// With a minus sign in place of a hyphen.
-pub(super) fn typographic(numbers: &str) -> String {
-    numbers.replace('-', "−")
+/// With a minus sign in place of a hyphen before a number; not in a name such as `source-only`, or `stage-2`.
+pub(super) fn typographic(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let is_sign = c == '-' && matches!(before, ' ' | '[') && rest.peek().is_some_and(char::is_ascii_digit);
+        out.push(if is_sign { '−' } else { c });
+        before = c;
+    }
+    out
 }
 
 /// In %: `45.4`, `45.4 ± 0.7`. Values that are equal to the last bit come from one network that all seeds share: they have
@@ -368,7 +402,7 @@ mod tests {
         let source = Setting { is_of_source: true, ..setting(&[0.5], &[0.4]) };
         let said = source.sentences();
         assert_eq!(said.len(), 1);
-        assert!(said[0].starts_with("on the source domain, where adaptation usually costs accuracy"), "{said:?}");
+        assert!(said[0].starts_with("On the source domain, where adaptation usually costs accuracy"), "{said:?}");
     }
 
     #[test]

@@ -133,10 +133,8 @@ pub(super) fn remarks(comparison: &Comparison) -> Vec<String> {
         remarks.push(format!("rows with {few}"));
     }
     if differences.iter().any(|since| since.all.is_some()) {
-        let over = match differences.iter().any(|since| since.all.is_some() && since.images.is_some()) {
-            true => "seeds and images",
-            false => "seeds",
-        };
+        let has_images = differences.iter().any(|since| since.all.is_some() && since.images.is_some());
+        let over = if has_images { "seeds and images" } else { "seeds" };
         remarks.push(format!("gain, loss: the 95 % interval over {over}, [low, high], doesn't hold 0"));
     }
     if rows.iter().any(|row| row.stale > 0) {

@@ -126,13 +126,11 @@ pub(super) fn teacher_apart(of: &Evaluation, teacher: &Model) -> Option<Finding>
     let is_student = |model: &&Model| model.training == teacher.training && model.origin.which == Which::Last;
     let student = of.models.iter().find(is_student)?;
     let ahead = 100.0 * (teacher.measured.miou? - student.measured.miou?);
-    let (better, worse, advice) = match ahead > 0.0 {
-        true => (teacher, student, "the teacher is the network to keep: lower learning_rates may bring them together"),
-        false => (
-            student,
-            teacher,
-            "the teacher still averages early networks: train for more iterations, or lower teacher_alpha",
-        ),
+    let (better, worse, advice) = if ahead > 0.0 {
+        (teacher, student, "the teacher is the network to keep: a lower learning_rate may bring the two together")
+    } else {
+        let advice = "the teacher still averages early networks: train for more iterations, or lower teacher_alpha";
+        (student, teacher, advice)
     };
     (ahead.abs() > CHANCE).then(|| Finding {
         found: format!("{} is {:.1} points better than {} on {}", better.name, ahead.abs(), worse.name, of.dataset),
