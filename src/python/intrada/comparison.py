@@ -31,7 +31,10 @@ class Comparison:
     _frames: Optional[str] = None
 
     def table(self) -> Frame:
-        """As a frame: `miou` and others are means over seeds, `…_sd` their standard deviations, `runs` their number."""
+        """As a frame: `miou` and others are means over seeds, `…_sd` their standard deviations, `runs` their number.
+
+        `difference_low` and `difference_high` are its 95 % interval, and `gain` says whether it is one: see docs/report.md.
+        """
         return frame((self._row(row) for row in self.rows), _COLUMNS, self._frames)
 
     @staticmethod
@@ -42,6 +45,7 @@ class Comparison:
         flat.update({"runs": row["measured"], "not_run": row["not_run"], "failed": row["failed"], "stale": row["stale"]})
         for name, column in _SPREADS.items():
             flat.update(_spread(column, row.get(name)))
+        flat.update(_interval(row.get("since")))
         flat["gain"] = row.get("gain")
         for name, spread in (row.get("classes") or {}).items():
             flat.update(_spread(f"iou {name}", spread))
@@ -49,6 +53,12 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return str(self.table()._repr_html_())
+
+
+def _interval(since: Optional[Mapping[str, Any]]) -> Row:
+    """The widest interval that is known of a difference: over seeds and images, else over images."""
+    of = (since or {}).get("all") or (since or {}).get("images") or {}
+    return {"difference_low": of.get("low"), "difference_high": of.get("high")}
 
 
 def _spread(column: str, spread: Optional[Mapping[str, Any]]) -> Row:

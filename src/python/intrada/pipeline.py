@@ -197,6 +197,11 @@ class Pipeline(Mapping[str, Stage]):
         """A row per evaluation, network and image: mIoU over the classes that occur, mean entropy."""
         return self._table("images", tables.IMAGES, tables.images, stages)
 
+    def pixels(self, stages: Optional[Sequence[str]] = None) -> Frame:
+        """A row per evaluation, network, image and class: pixels labelled, predicted (of the labelled ones), and both at once."""
+        names = [each.name for each in self.classes]
+        return self._table("images", tables.PIXELS, lambda stage: tables.pixels(stage, names), stages)
+
     def losses(self, stages: Optional[Sequence[str]] = None) -> Frame:
         """A row per training and iteration: its losses and learning rate (docs/pipeline-format.md)."""
         return self._table("losses", tables.LOSSES, tables.losses, stages)

@@ -26,6 +26,7 @@ PARAMETERS = ["stage", "parameter", "value"]
 METRICS = ["stage", "dataset", "network", "training", "is_chosen_with_labels", "images", "miou"]
 IOU = ["stage", "dataset", "network", "class", "iou"]
 IMAGES = ["stage", "dataset", "network", "image", "miou", "entropy"]
+PIXELS = ["stage", "dataset", "network", "image", "class", "truth", "prediction", "intersection"]
 LOSSES = ["stage", "iteration"]
 EVALUATIONS = ["stage", "iteration", "miou"]
 SCORES = ["stage", "image", "mean_entropy", "mean_entropy_eq4_nats", "predicted_rare_classes"]
@@ -79,6 +80,18 @@ def images(of: Stage) -> Iterator[Row]:
         for network in of.networks:
             miou, entropy = line["miou"].get(network.name), line.get("entropy", {}).get(network.name)
             yield {**_measuring(of, network.name), "image": line["image"], "miou": miou, "entropy": entropy}
+
+
+def pixels(of: Stage, classes: Sequence[str]) -> Iterator[Row]:
+    """`images.jsonl`, a row per network, image and class."""
+    for line in _lines(of, "images"):
+        for network in of.networks:
+            counts = line["counts"].get(network.name)
+            if counts is None:
+                continue
+            for name, truth, prediction, both in zip(classes, line["truth"], counts["prediction"], counts["intersection"]):
+                of_class = {"truth": truth, "prediction": prediction, "intersection": both}
+                yield {**_measuring(of, network.name), "image": line["image"], "class": name, **of_class}
 
 
 def losses(of: Stage) -> Iterator[Row]:

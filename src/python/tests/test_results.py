@@ -78,6 +78,12 @@ class Results(InSpace):
         expected = [(line["image"], name, line["miou"][name], line["entropy"][name]) for line in images for name in NETWORKS]
         found = [(row["image"], row["network"], row["miou"], row["entropy"]) for row in self.rows(pipeline.images())]
         self.assertEqual(found, expected)
+        summed = {}
+        for row in self.rows(pipeline.pixels()):
+            both, union = summed.get((row["network"], row["class"]), (0, 0))
+            union += row["truth"] + row["prediction"] - row["intersection"]
+            summed[row["network"], row["class"]] = (both + row["intersection"], union)
+        self.assertEqual({of: both / union if union else None for of, (both, union) in summed.items()}, iou)
         losses = [json.loads(line) for line in self.runs("intra/losses.jsonl").read_text().splitlines()]
         found = [{key: value for key, value in row.items() if value is not None} for row in self.rows(pipeline.losses(["intra"]))]
         self.assertEqual(found, [{"stage": "intra", **line} for line in losses])
@@ -149,6 +155,7 @@ class Results(InSpace):
         self.assertEqual(compared.against, "inter")
         miou = {row["network"]: row["miou"] for row in self.rows(pipeline.metrics())}
         self.assertEqual({row["weights"]: row["miou"] for row in self.rows(compared.table())}, miou)
+        self.assertLess({"difference", "difference_low", "difference_high", "gain"}, set(self.rows(compared.table())[0]))
         with self.assertRaisesRegex(intrada.PipelineError, "--against x: none of these evaluations measures it"):
             pipeline.compare(against="x")
 
