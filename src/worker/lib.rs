@@ -18,6 +18,7 @@ mod measure;
 mod model;
 mod names;
 mod pictures;
+mod thumbnails;
 mod training;
 mod trial;
 mod validation;

@@ -165,7 +165,7 @@ fn a_reader_enlarges_blinks_fades_and_moves_the_cut_by_keys() {
     let (_, title) = shown.split_once("<title>").unwrap();
     assert_eq!(
         title.split_once("</title>").unwrap().0,
-        "open true; after; inter; after; faded true; λ = 0.6: 12 easy, 8 hard, cut at CUT 2 images would \
+        "open true; after; inter; after; faded true; λ = 0.6: 12 easy, 8 hard, cut at entropy CUT 2 images would \
          become easy: ; intrada-run p.toml --set 'pipeline.seed=3' --set stages.rank.lambda=0.6"
             .replace("CUT", &cut(&space))
     );
@@ -175,7 +175,8 @@ fn a_reader_enlarges_blinks_fades_and_moves_the_cut_by_keys() {
 fn cut(space: &Space) -> String {
     let ranking = space.read("runs/p/rank/ranking.csv");
     let score: f64 = ranking.lines().nth(13).unwrap().split(',').nth(1).unwrap().parse().unwrap();
-    format!("{score:.2e}").parse::<f64>().unwrap().to_string()
+    let entropy = score * 8.0;
+    format!("{entropy:.2e}").parse::<f64>().unwrap().to_string()
 }
 
 #[test]

@@ -33,9 +33,14 @@ pub fn rgb_png(image: &Rgb) -> Vec<u8> {
 pub fn jpeg(image: &Rgb) -> Vec<u8> {
     /// Of 100. At 85 no blocks are visible, at 95 the file is twice as large.
     const QUALITY: u8 = 85;
+    jpeg_of(image, QUALITY)
+}
+
+/// The same in another quality, 1 to 100.
+pub fn jpeg_of(image: &Rgb, quality: u8) -> Vec<u8> {
     let [width, height] = image.size().map(|side| u32::try_from(side).expect("a photograph's sides fit 31 bits"));
     let mut bytes = Vec::new();
-    let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, QUALITY);
+    let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
     let done = encoder.encode(image.bytes(), width, height, image::ExtendedColorType::Rgb8);
     done.expect("writing to memory does not fail, and no side of a photograph exceeds JPEG's 65,535");
     bytes

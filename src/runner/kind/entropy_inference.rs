@@ -7,7 +7,7 @@ use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType, e
 
 pub(super) const KIND: Kind = Kind {
     name: "entropy-inference",
-    revision: 2,
+    revision: 3,
     summary: "Runs a trained network over the target images: mean entropy, most likely classes and entropy map of each \
               (IntraDA, eq. 4).",
     keys: &[
@@ -41,6 +41,7 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::folder("predictions", OutputRole::Predictions),
         OutputSpec::folder("entropy", OutputRole::EntropyMaps),
         OutputSpec::folder("photographs", OutputRole::Photographs),
+        OutputSpec::folder("thumbnails", OutputRole::Thumbnails),
     ],
     items: Some("images"),
     runs: Runs::Worker,

@@ -38,6 +38,7 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::folder("overlays", OutputRole::Overlays),
         OutputSpec::file("images", "images.jsonl", OutputRole::ImageScores),
         OutputSpec::folder("pictures", OutputRole::Pictures),
+        OutputSpec::folder("thumbnails", OutputRole::Thumbnails),
     ],
     items: Some("dataset"),
     runs: Runs::Worker,

@@ -501,6 +501,8 @@ pub enum OutputRole {
     ImageScores,
     /// Small pictures of a few images, each with its label and the networks' predictions.
     Pictures,
+    /// Thumbnails of all images, a hundred in one picture, with their predictions.
+    Thumbnails,
     /// Predictions on a few images at a few iterations of a training.
     Snapshots,
     /// Output of a command, of unknown meaning.
@@ -530,6 +532,7 @@ impl OutputRole {
             OutputRole::Overlays => "overlays",
             OutputRole::ImageScores => "scores of images",
             OutputRole::Pictures => "pictures",
+            OutputRole::Thumbnails => "thumbnails",
             OutputRole::Snapshots => "snapshots",
             OutputRole::Files => "files",
         }

@@ -98,15 +98,26 @@ impl Map {
 
     /// A PNG with these colours.
     pub fn png(&self, palette: &Palette) -> Vec<u8> {
+        self.encoded(Some(palette))
+    }
+
+    /// A grey PNG of the values.
+    pub fn grey_png(&self) -> Vec<u8> {
+        self.encoded(None)
+    }
+
+    fn encoded(&self, palette: Option<&Palette>) -> Vec<u8> {
         let mut file = Vec::new();
         let mut encoder = png::Encoder::new(&mut file, self.width as u32, self.height as u32);
-        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_color(if palette.is_some() { png::ColorType::Indexed } else { png::ColorType::Grayscale });
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_compression(png::Compression::High);
         // Classes form patches; smoothly varying values compress better as differences from the row above.
         let is_smooth = self.shares().iter().filter(|share| **share > 0.0).count() > PATCHY;
         encoder.set_filter(if is_smooth { png::Filter::Up } else { png::Filter::NoFilter });
-        encoder.set_palette(palette.as_flattened());
+        if let Some(palette) = palette {
+            encoder.set_palette(palette.as_flattened());
+        }
         let mut writer = encoder.write_header().expect("writing to memory does not fail");
         writer.write_image_data(&self.bytes).expect("a map holds exactly its pixels");
         writer.finish().expect("writing to memory does not fail");

@@ -1,4 +1,5 @@
-//! `entropy-inference`: one pass over the target that computes scores, predictions, entropy maps and small photographs.
+//! `entropy-inference`: one pass over the target that computes scores, predictions, entropy maps, small photographs
+//! and thumbnails.
 //!
 //! Works image by image: an image that an earlier pass with the same weights has processed is reused.
 
@@ -17,6 +18,7 @@ use crate::items::{ItemWriter, Output};
 use crate::measure::Subject;
 use crate::model::Model;
 use crate::pictures::photograph;
+use crate::thumbnails::{self, Sheets, Thumbnail};
 use crate::viewing::view;
 use crate::work::{Failure, Notes, Work};
 
@@ -33,8 +35,17 @@ const OUTPUTS: &[Output] = &[
     Output { name: "photographs", ending: "jpg" },
 ];
 
-/// An image's line in `scores.csv`, without its name.
+/// What is known of an image besides its files.
 #[derive(Serialize, Deserialize)]
+struct Found {
+    #[serde(flatten)]
+    numbers: Numbers,
+    /// Of the photograph, the prediction and the entropy map.
+    thumbnails: [Thumbnail; 3],
+}
+
+/// An image's line in `scores.csv`, without its name.
+#[derive(Clone, Copy, Serialize, Deserialize)]
 struct Numbers {
     mean_entropy: f32,
     mean_entropy_eq4_nats: f32,
@@ -52,7 +63,12 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
         return Ok(summary(format!("{} images", items.handed_in())));
     }
     let known = items.known();
-    let scores: Vec<Score> = items.finish()?.into_iter().map(|(image, numbers)| numbers.score(image)).collect();
+    let found = items.finish()?;
+    let [photographs, predictions, entropies] =
+        [0, 1, 2].map(|at| found.iter().map(|(_, found)| &found.thumbnails[at]).collect());
+    let maps = vec![("prediction".to_owned(), predictions), ("entropy".to_owned(), entropies)];
+    Sheets { photographs, maps }.write(work)?;
+    let scores: Vec<Score> = found.into_iter().map(|(image, found)| found.numbers.score(image)).collect();
     std::fs::write(work.output("scores.csv")?, scores_csv(&scores))?;
     let reused = if known > 0 { format!(", {known} reused") } else { String::new() };
     Ok(summary(format!("{} images{reused}", scores.len())))
@@ -67,7 +83,7 @@ fn network(work: &Work, model: &Model) -> Result<Box<dyn Network>, Failure> {
     model.trained(work, &work.file("weights")?)
 }
 
-fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut ItemWriter<Numbers>) -> Result<(), Failure> {
+fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut ItemWriter<Found>) -> Result<(), Failure> {
     let network = network(work, model)?;
     let (name, normalization) = (work.job.stage.as_str(), model.arch.normalization());
     let subject = Subject { name, network: network.as_ref(), normalization, kind: Kind::Float };
@@ -83,7 +99,12 @@ fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut ItemWrite
         let size = frame.seen_size();
         let Inference { prediction, entropy, score, .. } = infer(&frame.name, &looking.at(&frame)?, size, &rare)?;
         let files = [grey_png(&prediction), grey_png(&entropy), photograph(&frame.photograph, size)];
-        items.add(&frame.name, &files, Numbers::of(&score))?;
+        let thumbnails = [
+            thumbnails::photograph(&frame.photograph, size),
+            thumbnails::classes(&prediction),
+            thumbnails::entropy(&entropy),
+        ];
+        items.add(&frame.name, &files, Found { numbers: Numbers::of(&score), thumbnails })?;
         work.progress(done, total, "images", Vec::new());
         if work.is_stopping() {
             return Err(Failure::Interrupted { at: items.handed_in() });

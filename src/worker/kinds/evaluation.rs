@@ -22,6 +22,7 @@ use crate::items::ItemWriter;
 use crate::measure::{self, Entropy, Looking, ROLE, Subject};
 use crate::model::Model;
 use crate::pictures::{self, ClassPixels, Judged};
+use crate::thumbnails::{self, Sheets, Thumbnail};
 use crate::viewing::view;
 use crate::work::{Failure, Notes, Work};
 
@@ -42,9 +43,14 @@ struct Measured {
     confusion: Vec<Vec<i64>>,
 }
 
-/// What is known of an image: by network, what was measured.
+/// What is known of an image.
 #[derive(Default, Serialize, Deserialize)]
-struct Found(BTreeMap<String, OfImage>);
+struct Found {
+    /// By network, what was measured.
+    networks: BTreeMap<String, OfImage>,
+    /// Since the first network has seen it: thumbnails of the photograph and of the label.
+    thumbnails: Option<[Thumbnail; 2]>,
+}
 
 /// What was measured of one image with one network.
 #[derive(Serialize, Deserialize)]
@@ -52,6 +58,8 @@ struct OfImage {
     /// See [`Confusion::cells`]. IoUs are computed from it again: a number in text may lose its last digit.
     cells: Vec<[i64; 3]>,
     entropy: Option<f32>,
+    /// Of the prediction.
+    thumbnail: Thumbnail,
 }
 
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
@@ -68,6 +76,7 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     }
     let known = items.known();
     let found = items.finish()?;
+    lay_out(work, &names, &found)?;
     let (metrics, mut judged) = summed_up(work, &names, &found)?;
     std::fs::write(work.output("metrics.json")?, serde_json::to_string_pretty(&metrics)? + "\n")?;
     show(work, &names, overlays, &mut judged)?;
@@ -80,7 +89,8 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
 /// Measures each network on the images of which that isn't known. Overlays are drawn on the way.
 fn look_at(work: &Work, names: &[String], overlays: u64, items: &mut ItemWriter<Found>) -> Result<(), Failure> {
     let images = items.len() as u64;
-    let rest: Vec<Vec<usize>> = names.iter().map(|name| items.lacking(|found| found.0.contains_key(name))).collect();
+    let rest: Vec<Vec<usize>> =
+        names.iter().map(|name| items.lacking(|found| found.networks.contains_key(name))).collect();
     let (mut done, total) = (0, rest.iter().map(Vec::len).sum::<usize>() as u64);
     for (name, places) in names.iter().zip(rest).filter(|(_, places)| !places.is_empty()) {
         let (model, network) = network(work, name)?;
@@ -88,10 +98,12 @@ fn look_at(work: &Work, names: &[String], overlays: u64, items: &mut ItemWriter<
         let looking = looking(work, name, &model, network.as_ref())?;
         measure::images(work, &looking, places, Entropy::Wanted, |seen| {
             let place = in_order.next().expect("a pass has the samples that it was opened with");
-            let of_image = OfImage { cells: seen.confusion.cells().collect(), entropy: seen.entropy };
+            let (cells, thumbnail) = (seen.confusion.cells().collect(), thumbnails::classes(seen.prediction));
+            let of_image = OfImage { cells, entropy: seen.entropy, thumbnail };
             items.add_part(place, |found| {
-                found.0.insert(name.clone(), of_image);
-                names.iter().all(|name| found.0.contains_key(name))
+                found.thumbnails.get_or_insert_with(|| of_frame(seen.frame));
+                found.networks.insert(name.clone(), of_image);
+                names.iter().all(|name| found.networks.contains_key(name))
             })?;
             if !items.is_shard() && pictures::is_shown(place as u64, images, overlays) {
                 draw_overlay(work, name, seen.frame, seen.prediction)?;
@@ -102,6 +114,26 @@ fn look_at(work: &Work, names: &[String], overlays: u64, items: &mut ItemWriter<
         })?;
     }
     Ok(())
+}
+
+/// Thumbnails of the photograph and of the label.
+fn of_frame(frame: &Frame) -> [Thumbnail; 2] {
+    let label = frame.label.as_ref().expect("labels are required");
+    [thumbnails::photograph(&frame.photograph, label.size()), thumbnails::classes(label)]
+}
+
+/// Writes the sheets of thumbnails.
+fn lay_out(work: &Work, names: &[String], found: &[(String, Found)]) -> Result<(), Failure> {
+    let of_all = |of: &dyn Fn(&'_ Found) -> Option<&'_ Thumbnail>| -> Result<Vec<&Thumbnail>, Failure> {
+        let all: Option<Vec<_>> = found.iter().map(|(_, found)| of(found)).collect();
+        all.ok_or_else(|| Failure::advised("an image has no thumbnail".to_owned(), "this is a mistake in the kind"))
+    };
+    let of_frame = |at: usize| of_all(&|found| found.thumbnails.as_ref().map(|both| &both[at]));
+    let mut maps = vec![("truth".to_owned(), of_frame(1)?)];
+    for name in names {
+        maps.push((format!("prediction/{name}"), of_all(&|found| Some(&found.networks.get(name)?.thumbnail))?));
+    }
+    Sheets { photographs: of_frame(0)?, maps }.write(work)
 }
 
 /// What `metrics.json` and `images.jsonl` say.
@@ -118,7 +150,7 @@ fn summed_up(
         let mut all = Confusion::new(classes);
         for ((image, found), judged) in found.iter().zip(&mut judged) {
             let of_image =
-                found.0.get(name).and_then(|found| Some((Confusion::of_cells(classes, &found.cells)?, found)));
+                found.networks.get(name).and_then(|found| Some((Confusion::of_cells(classes, &found.cells)?, found)));
             let (confusion, OfImage { entropy, .. }) = of_image.ok_or_else(|| {
                 let message = format!("nothing usable was found of `{image}` with `{name}`");
                 Failure::advised(message, "this is a mistake in the kind")

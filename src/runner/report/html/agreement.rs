@@ -12,7 +12,7 @@ use super::certainty::Certainty;
 use super::inference::{Inference, Seen};
 use super::markup::percent;
 use super::photographs::{Photographs, cell};
-use super::picture::{element, key};
+use super::picture::{Scale, element, key};
 use super::shares::{Shares, beside};
 use super::workspace::Workspace;
 use crate::dataset::survey::spread;
@@ -20,7 +20,7 @@ use crate::digest::FileDigest;
 use crate::kind::OutputRole;
 use crate::measures::count;
 use crate::pipeline::Class;
-use crate::results::map::{Map, Palette, class_palette, error_palette, viridis};
+use crate::results::map::Map;
 
 /// Number of images compared.
 const SAMPLE: usize = 24;
@@ -135,7 +135,7 @@ impl Agreement {
             self.shares(before, classes.len(), |pair| &pair.before),
             self.shares(after, classes.len(), |pair| &pair.after),
         ];
-        let palette = class_palette(classes);
+        let scale = Scale::classes(classes);
         html! {
             h3 { (after) " beside " (before) " " small { "on " (self.dataset) ", " (count(self.images as u64)) " images" (sample) } }
             p { "They agree on " (percent(Some(same))) " % of the pixels." }
@@ -150,30 +150,30 @@ impl Agreement {
                             th { "where they " span.key.wrong { "differ" } }
                         }
                     }
-                    tbody { @for pair in self.looked_at.iter().take(SHOWN) { (self.row(pair, &palette)) } }
+                    tbody { @for pair in self.looked_at.iter().take(SHOWN) { (self.row(pair, &scale)) } }
                 }
             }
             "\n"
         }
     }
 
-    fn row(&self, pair: &Pair, palette: &Palette) -> Markup {
+    fn row(&self, pair: &Pair, scale: &Scale) -> Markup {
         let (class, image) = (pair.before.photograph.as_deref(), &pair.before.image);
         let differ = format!("{} % differ", percent(Some(1.0 - pair.same())));
         let maps = [
-            (pair.before.classes.as_ref(), palette, &*self.before, ""),
-            (pair.after.classes.as_ref(), palette, &*self.after, ""),
-            (pair.before.entropy.as_ref(), &viridis(), "entropy of the first", ""),
-            (pair.after.entropy.as_ref(), &viridis(), "entropy of the second", ""),
-            (Some(&pair.differ), &error_palette(), "differences", &*differ),
+            (pair.before.classes.as_ref(), scale, &*self.before, ""),
+            (pair.after.classes.as_ref(), scale, &*self.after, ""),
+            (pair.before.entropy.as_ref(), &Scale::entropies(), "entropy of the first", ""),
+            (pair.after.entropy.as_ref(), &Scale::entropies(), "entropy of the second", ""),
+            (Some(&pair.differ), &Scale::errors(), "differences", &*differ),
         ];
-        let over = |(map, palette, what, below): (Option<&Map>, &Palette, &str, &str)| {
+        let over = |(map, scale, what, below): (Option<&Map>, &Scale, &str, &str)| {
             let about = format!("{what}, {image}");
-            let picture = map.map(|map| element(map, palette, &about));
+            let picture = map.map(|map| element(map, scale, &about));
             cell(class.filter(|_| picture.is_some()), picture, &about, below)
         };
         html! {
-            tr {
+            tr data-name=(image) {
                 td { (cell(class, None, &format!("photograph of {image}"), image)) }
                 @for map in maps { td { (over(map)) } }
             }

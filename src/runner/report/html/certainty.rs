@@ -34,12 +34,17 @@ pub(super) fn gather(workspace: &Workspace) -> Vec<Certainty> {
     workspace.stages().filter_map(|(id, _)| certainty(workspace, id)).collect()
 }
 
+/// What a score has to be multiplied by to be an entropy from 0 to 1 (all classes equally likely). A score is also a mean over
+/// classes, as in the released code, so it is at most 1 / C.
+pub(super) fn entropy_scale(classes: usize) -> f64 {
+    classes as f64
+}
+
 fn certainty(workspace: &Workspace, id: StageId) -> Option<Certainty> {
     let stage = workspace.pipeline.stage(id);
     let bytes = workspace.bytes(id, OutputRole::Scores)?;
-    // A score is also a mean over classes (as in the released code), so it is at most 1 / C.
-    let classes = workspace.pipeline.classes.len() as f64;
-    let score = |line: &str| Some(named(line, 3)?.1[0].parse::<f64>().ok()? * classes);
+    let scale = entropy_scale(workspace.pipeline.classes.len());
+    let score = |line: &str| Some(named(line, 3)?.1[0].parse::<f64>().ok()? * scale);
     let mut entropies: Vec<f64> = std::str::from_utf8(&bytes).ok()?.lines().skip(1).filter_map(score).collect();
     entropies.sort_by(f64::total_cmp);
     let network = match &stage.input("weights")?.from {

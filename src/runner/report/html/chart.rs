@@ -32,6 +32,9 @@ pub(super) struct Line {
     pub(super) dots: Vec<(f64, f64)>,
     /// A point with a ring.
     pub(super) marked: Option<(f64, f64)>,
+    /// Lines of one group, as the seeds of one setting, have one colour and one entry in the legend: its number and name. None
+    /// for a line by itself.
+    pub(super) group: Option<(usize, String)>,
 }
 
 /// The range of an axis.
@@ -165,17 +168,32 @@ fn figure(axes: &Axes, title: &str, lines: &[Line], marks: &[(f64, &str)]) -> Ma
                 data-x=(ends(axes.x)) data-y=(ends(axes.y)) data-frame=(frame)
             {
                 (axes.ticks())
+                @if axes.y.logarithmic { (axes.log_scale()) }
                 @for (at, word) in marks { (axes.mark(*at, word)) }
-                @for (at, line) in lines.iter().enumerate() { (axes.line(line, at % 8)) }
+                @for (at, line) in lines.iter().enumerate() { (axes.line(line, line.entry(at).0 % 8)) }
             }
             figcaption {
                 (title)
                 @if are_named {
-                    @for (at, line) in lines.iter().enumerate() { " " span class={ "key n" (at % 8) } { (line.name) } }
+                    @for (tone, name) in legend(lines) { " " span class={ "key n" (tone % 8) } { (name) } }
                 }
             }
         }
         "\n"
+    }
+}
+
+/// The entries of the legend: colour, name.
+fn legend(lines: &[Line]) -> Vec<(usize, &str)> {
+    let mut entries: Vec<(usize, &str)> = lines.iter().enumerate().map(|(at, line)| line.entry(at)).collect();
+    entries.dedup();
+    entries
+}
+
+impl Line {
+    /// Its colour and its name in the legend, if it is the line with this index.
+    fn entry(&self, at: usize) -> (usize, &str) {
+        self.group.as_ref().map_or((at, &self.name), |(tone, name)| (*tone, name))
     }
 }
 
@@ -212,6 +230,12 @@ impl Axes {
                 text.mid x=(format_args!("{at:.1}")) y=(format_args!("{below:.1}")) { (short(tick)) }
             }
         }
+    }
+
+    /// Written along a logarithmic axis.
+    fn log_scale(&self) -> Markup {
+        let (x, y) = (8.0, (HEIGHT - BOTTOM + TOP) / 2.0);
+        html! { text.mid x=(x) y=(y) transform={ "rotate(-90 " (x) " " (y) ")" } { "log scale" } }
     }
 
     /// A vertical line with a label.
@@ -277,6 +301,23 @@ mod tests {
         let near = Range::of_losses([0.7, 0.3].into_iter()).unwrap();
         assert_eq!((near.from, near.to, near.logarithmic), (0.0, 0.7, false));
         assert_eq!(Range::of_losses([f64::NAN].into_iter()), None);
+    }
+
+    #[test]
+    fn seeds_of_a_setting_have_one_colour_and_one_entry_and_a_logarithmic_axis_says_so() {
+        let line = |name: &str, group: usize| Line {
+            name: name.to_owned(),
+            points: vec![(0.0, 1.0), (1.0, 0.5)],
+            group: Some((group, format!("setting {group}"))),
+            ..Line::default()
+        };
+        let lines = [line("a", 0), line("b", 0), line("c", 1)];
+        assert_eq!(legend(&lines), [(0, "setting 0"), (1, "setting 1")]);
+        let y = Range { from: 0.1, to: 10.0, logarithmic: true };
+        let x = Range { from: 0.0, to: 1.0, logarithmic: false };
+        let svg = draw("losses", &lines, x, y, &[]).into_string();
+        assert_eq!((svg.matches("line s0").count(), svg.matches("line s1").count()), (2, 1));
+        assert!(svg.contains("log scale") && !draw("losses", &lines, x, x, &[]).into_string().contains("log scale"));
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, Render as _, html};
 
+use super::certainty::entropy_scale;
 use super::chart::{Line, Range, draw};
 use super::images::Images;
-use super::markup::{percent, signed, table};
+use super::markup::{self, Part, percent, signed, table};
 use super::ranking::Ranking;
 use crate::dataset::survey::spread;
 use crate::measures::count;
@@ -21,8 +22,8 @@ const DOTS: usize = 400;
 
 /// One network's images: mean entropy (0 to 1) and mIoU (0 to 1), if both are known.
 pub(super) fn points(images: &Images, network: &str, classes: usize) -> Vec<(f64, f64)> {
-    // As in `certainty`: a score is at most 1 / C.
-    let entropy = |line: &ImageScore| line.entropy.get(network).copied().flatten().map(|of| of * classes as f64);
+    let scale = entropy_scale(classes);
+    let entropy = |line: &ImageScore| line.entropy.get(network).copied().flatten().map(|of| of * scale);
     images.lines.iter().filter_map(|line| Some((entropy(line)?, line.miou(network)?))).collect()
 }
 
@@ -55,19 +56,19 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 
 /// The section; none if no image has both.
 pub(super) fn render(evaluations: &[Images], rankings: &[Ranking], classes: usize) -> Option<Markup> {
-    let bodies: Vec<Markup> = evaluations.iter().filter_map(|images| one(images, rankings, classes)).collect();
-    (!bodies.is_empty()).then(|| {
+    let all: Vec<Part> = evaluations.iter().filter_map(|images| one(images, rankings, classes)).collect();
+    (!all.is_empty()).then(|| {
         html! {
             p {
                 "Does entropy rank true difficulty? The method assumes that low-entropy images are easy. With labels \
                  this can be checked: mIoU should fall as entropy rises (ρ near −1)."
             }
-            @for body in &bodies { (body) }
+            (markup::parts(&all))
         }
     })
 }
 
-fn one(images: &Images, rankings: &[Ranking], classes: usize) -> Option<Markup> {
+fn one(images: &Images, rankings: &[Ranking], classes: usize) -> Option<Part> {
     let of_each: Vec<Vec<(f64, f64)>> =
         images.networks.iter().map(|network| points(images, network, classes)).collect();
     let y = Range::over(of_each.iter().flatten().map(|(_, miou)| 100.0 * miou))?;
@@ -77,17 +78,15 @@ fn one(images: &Images, rankings: &[Ranking], classes: usize) -> Option<Markup> 
         let title = format!("{network}: {}", said(points));
         Some(draw(&title, &[Line { name: title.clone(), dots, ..Line::default() }], x.wider(), y.wider(), &[]))
     };
-    Some(html! {
-        h3 {
-            (images.evaluation) " "
-            small {
-                "mIoU in % of each image of " (images.dataset)
-                " by its mean entropy, 0 to 1; each network with its own axis of entropy"
-            }
-        }
+    let body = html! {
         div.charts { @for chart in images.networks.iter().zip(&of_each).filter_map(chart) { (chart) } } "\n"
         (parts(images, rankings))
-    })
+    };
+    let about = format!(
+        "mIoU in % of each image of {} by its mean entropy, 0 to 1; each network with its own axis of entropy",
+        images.dataset
+    );
+    Some(Part { id: format!("difficulty-{}", images.stage.0), name: images.evaluation.clone(), about, body })
 }
 
 /// What |ρ| of independent values stays below in 95 % of cases: their ρ has a standard deviation of 1 / √(n − 1).

@@ -8,23 +8,37 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::digest::Digest;
 use crate::shown;
 
-const STYLE: &str = concat!(include_str!("page.css"), include_str!("pictures.css"));
+const STYLE: &str = concat!(
+    include_str!("page.css"),
+    include_str!("pictures.css"),
+    include_str!("lightbox.css"),
+    include_str!("gallery.css")
+);
 const SCRIPT: &str = concat!(
     include_str!("page.js"),
+    include_str!("maps.js"),
+    include_str!("live.js"),
     include_str!("charts.js"),
+    include_str!("legend.js"),
+    include_str!("lightbox.js"),
     include_str!("pictures.js"),
+    include_str!("gallery.js"),
     include_str!("ranking.js")
 );
 
+/// What the page holds besides its elements.
+pub(super) struct Data<'a> {
+    /// The numbers, for other programs.
+    pub(super) numbers: serde_json::Value,
+    /// What the script knows of maps and galleries.
+    pub(super) shown: serde_json::Value,
+    /// Sheets of thumbnails: name, base64.
+    pub(super) sheets: Vec<(String, &'a str)>,
+}
+
 /// The whole document. `photographs` are style rules. The policy's nonce is a digest of the page's content: text in the
 /// page can't know it in advance.
-pub(super) fn document(
-    title: &str,
-    mark: Option<Markup>,
-    body: &Markup,
-    photographs: &str,
-    data: &serde_json::Value,
-) -> String {
+pub(super) fn document(title: &str, mark: Option<Markup>, body: &Markup, photographs: &str, data: &Data) -> String {
     // Removes control characters, which pages can't show and terminals must not get.
     let body = shown::lines(&body.0);
     let nonce = Digest::of(body.as_bytes()).to_string();
@@ -46,7 +60,10 @@ pub(super) fn document(
             body {
                 "\n"
                 (PreEscaped(body))
-                script type="application/json" id="data" { (PreEscaped(json(data))) } "\n"
+                script type="application/json" id="data" { (PreEscaped(json(&data.numbers))) } "\n"
+                script type="application/json" id="shown" { (PreEscaped(json(&data.shown))) } "\n"
+                // Text that nothing parses until the script asks for it.
+                @for (name, sheet) in &data.sheets { script type="text/plain" id=(name) { (PreEscaped(sheet)) } "\n" }
                 script nonce=(nonce) { "\n" (PreEscaped(SCRIPT)) } "\n"
             }
         }
@@ -76,7 +93,8 @@ mod tests {
     #[test]
     fn control_characters_and_turns_of_direction_are_replaced_wherever_they_stand() {
         let body = html! { p title="\u{7}" { "a\u{1b}[31mb\u{202e}c\nd\te Straße" } };
-        let page = document("a\u{202e}b", None, &body, "", &json!({}));
+        let data = Data { numbers: json!({}), shown: json!({}), sheets: Vec::new() };
+        let page = document("a\u{202e}b", None, &body, "", &data);
         assert!(page.contains("<p title=\"\u{fffd}\">a\u{fffd}[31mb\u{fffd}c\nd\te Straße</p>"), "{page}");
         assert!(page.contains("<title>a\u{fffd}b</title>"), "{page}");
     }

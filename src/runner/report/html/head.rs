@@ -20,7 +20,7 @@ pub(super) struct Head {
     /// Whether all stages are done.
     pub(super) is_done: bool,
     /// Whether a run is in progress.
-    is_going: bool,
+    pub(super) is_going: bool,
     /// When this was written, in seconds since the Unix epoch.
     pub(super) written: f64,
     /// Times.
@@ -61,7 +61,7 @@ pub(super) fn gather(
     let all = plural(cards.len(), "stage");
     let going = workspace.history.going.as_ref();
     let (state, is_done) = if let Some(going) = going {
-        let hint = "reload this page for updates";
+        let hint = "this page reloads itself";
         (format!("running since {}; {done} of {all} done when this was written; {hint}", date(going.began)), false)
     } else if with(State::Failed).next().is_some() {
         (format!("failed at {}; {done} of {all} done", names(State::Failed)), false)
@@ -141,8 +141,8 @@ pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> Markup {
             @for line in &head.not_here { p.trouble { (line) } }
             @for story in &head.stories { (told_as(story)) }
             @for (stage, why) in &head.troubles { p.trouble { b { (stage) } ": " (why) } }
-            nav aria-label="sections" { @for (id, name) in sections { a href={ "#" (id) } { (name) } " " } }
         }
+        nav.sections aria-label="sections" { @for (id, name) in sections { a href={ "#" (id) } { (name) } " " } }
         "\n"
     }
 }

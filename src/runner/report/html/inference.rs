@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use maud::{Markup, html};
 
 use super::photographs::{Photographs, cell};
-use super::picture::element;
+use super::picture::{Scale, element};
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::OutputRole;
 use crate::pipeline::StageId;
 use crate::results::image::map_file;
-use crate::results::map::{Map, Palette, viridis};
+use crate::results::map::Map;
 
 /// The folders of one stage: path, content.
 #[derive(Default)]
@@ -65,18 +65,18 @@ impl Inference {
 
 impl Seen {
     /// Photograph, classes and entropy, one above the other. `what` describes the classes.
-    pub(super) fn column(&self, palette: &Palette, what: &str, below: &str) -> Markup {
+    pub(super) fn column(&self, scale: &Scale, what: &str, below: &str) -> Markup {
         let (class, image) = (self.photograph.as_deref(), &self.image);
-        let over = |map: Option<Map>, palette: &Palette, what: &str, below: Markup| {
+        let over = |map: Option<Map>, scale: &Scale, what: &str, below: Markup| {
             let about = format!("{what} of {image}");
-            let picture = map.map(|map| element(&map, palette, &about));
+            let picture = map.map(|map| element(&map, scale, &about));
             cell(class.filter(|_| picture.is_some()), picture, &about, below)
         };
         html! {
-            div.column {
+            div.column data-name=(image) {
                 @if class.is_some() { (cell(class, None, &format!("photograph of {image}"), "")) }
-                (over(self.classes.clone().map(Map::hatched), palette, what, html! {}))
-                (over(self.entropy.clone(), &viridis(), "entropy", html! { (image) br; (below) }))
+                (over(self.classes.clone().map(Map::hatched), scale, what, html! {}))
+                (over(self.entropy.clone(), &Scale::entropies(), "entropy", html! { (image) br; (below) }))
             }
         }
     }

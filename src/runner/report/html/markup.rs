@@ -27,6 +27,44 @@ pub(super) fn colour([red, green, blue]: [u8; 3]) -> String {
     format!("rgb({red},{green},{blue})")
 }
 
+/// `0a0b0c`.
+pub(super) fn hex([red, green, blue]: [u8; 3]) -> String {
+    format!("{red:02x}{green:02x}{blue:02x}")
+}
+
+/// Up to this many parts of a section are shown open; of more, as a sweep has them, only the first.
+const OPEN: usize = 3;
+
+/// A part of a section.
+pub(super) struct Part {
+    /// Unique in the page.
+    pub(super) id: String,
+    /// Its heading.
+    pub(super) name: String,
+    /// More about it.
+    pub(super) about: String,
+    /// Its content.
+    pub(super) body: Markup,
+}
+
+/// The parts of a section one below the other. The reader can fold them if there are several.
+pub(super) fn parts(parts: &[Part]) -> Markup {
+    html! {
+        @for (at, Part { id, name, about, body }) in parts.iter().enumerate() {
+            @if parts.len() > 1 {
+                details.part id=(id) open[at == 0 || parts.len() <= OPEN] {
+                    summary { h3 { (name) } " " small { (about) } } "\n"
+                    (body)
+                }
+            } @else {
+                h3 id=(id) { (name) " " small { (about) } } "\n"
+                (body)
+            }
+            "\n"
+        }
+    }
+}
+
 /// A small square of a class's colour.
 pub(super) fn swatch(of: [u8; 3]) -> Markup {
     html! { svg.swatch viewBox="0 0 1 1" { rect width="1" height="1" fill=(colour(of)) {} } }

@@ -18,12 +18,15 @@ mod document;
 mod evaluation;
 mod snapshots;
 mod findings;
+mod gallery;
 mod graph;
 mod head;
 mod images;
 mod inference;
+mod links;
 mod mark;
 mod markup;
+mod networks;
 mod photographs;
 mod picture;
 mod pictures;
@@ -34,6 +37,7 @@ mod results;
 mod shares;
 mod stages;
 mod sweep;
+mod thumbnails;
 mod timeline;
 mod training;
 mod workspace;
@@ -41,7 +45,7 @@ mod workspace;
 pub use mark::Mark;
 pub use workspace::{State, Workspace};
 
-use document::document;
+use document::{Data, document};
 use maud::{Markup, html};
 use serde_json::json;
 
@@ -62,6 +66,9 @@ pub struct Page {
     images: Vec<images::Images>,
     pictures: Vec<pictures::Shown>,
     photographs: photographs::Photographs,
+    galleries: Vec<gallery::Gallery>,
+    sheets: thumbnails::Sheets,
+    networks: Vec<networks::Network>,
     rankings: Vec<ranking::Ranking>,
     pseudo_labels: Vec<pseudo_labels::PseudoLabels>,
     stages: Vec<stages::Card>,
@@ -96,12 +103,16 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
         images: &images,
     };
     let provenance = provenance::gather(workspace);
+    let mut sheets = thumbnails::Sheets::default();
     let classes = workspace.pipeline.classes.clone();
     Page {
         mark: Mark::of(workspace),
         head: head::gather(workspace, &stages, &settings, &provenance, written),
         findings: findings::gather(workspace, &looked),
         pictures: pictures::gather(workspace, &images, &mut photographs),
+        galleries: gallery::gather(workspace, &images, &mut sheets),
+        sheets,
+        networks: networks::gather(workspace, &results),
         timeline: timeline::gather(workspace, written),
         provenance,
         results,
@@ -147,7 +158,12 @@ impl Page {
             "\n"
         };
         let mark = self.mark.map(Mark::render);
-        document(&self.head.name, mark, &body, &self.photographs.style(), &self.data())
+        let data = Data {
+            numbers: self.data(),
+            shown: gallery::data(&self.galleries, &self.classes, self.head.is_going, self.head.written),
+            sheets: self.sheets.elements().collect(),
+        };
+        document(&self.head.name, mark, &body, &self.photographs.style(), &data)
     }
 
     /// The non-empty sections: id, heading, content.
@@ -170,6 +186,8 @@ impl Page {
             ("difficulty", "Difficulty", difficulty::render(&self.images, &self.rankings, classes.len())),
             ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &truths, classes)),
             ("pictures", "Pictures", pictures::render(&self.images, &self.pictures, classes)),
+            ("images", "All images", gallery::render(&self.galleries)),
+            ("networks", "Networks", networks::render(&self.networks)),
             ("pipeline", "Pipeline", Some(pipeline)),
             ("provenance", "Provenance", Some(provenance::render(&self.provenance))),
         ];

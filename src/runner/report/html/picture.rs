@@ -4,11 +4,36 @@ use maud::{Markup, html};
 
 use super::markup::{colour, swatch};
 use crate::pipeline::Class;
-use crate::results::map::{Map, Palette, viridis};
+use crate::results::map::{Map, Palette, class_palette, error_palette, viridis};
 
-/// An `img` element of a map in these colours.
-pub(super) fn element(map: &Map, palette: &Palette, about: &str) -> Markup {
-    html! { img src={ "data:image/png;base64," (base64(&map.png(palette))) } alt=(about); }
+/// What a map shows, and in which colours.
+pub(super) struct Scale {
+    /// For the script.
+    name: &'static str,
+    palette: Palette,
+}
+
+impl Scale {
+    /// A class at each pixel.
+    pub(super) fn classes(classes: &[Class]) -> Scale {
+        Scale { name: "classes", palette: class_palette(classes) }
+    }
+
+    /// An entropy at each pixel.
+    pub(super) fn entropies() -> Scale {
+        Scale { name: "entropy", palette: viridis() }
+    }
+
+    /// Whether a pixel is wrong, or differs.
+    pub(super) fn errors() -> Scale {
+        Scale { name: "errors", palette: error_palette() }
+    }
+}
+
+/// An `img` element of a map in the colours of this scale.
+pub(super) fn element(map: &Map, scale: &Scale, about: &str) -> Markup {
+    let picture = base64(&map.png(&scale.palette));
+    html! { img data-map=(scale.name) src={ "data:image/png;base64," (picture) } alt=(about); }
 }
 
 /// The legends, and the slider that fades the maps.
@@ -27,13 +52,12 @@ pub(super) fn key(classes: &[Class]) -> Markup {
     }
 }
 
-/// The classes with their colours: the legend of all label maps.
+/// The classes with their colours: the legend of all label maps. The script makes buttons of them, which hide a class.
 fn legend(classes: &[Class]) -> Markup {
     html! {
-        p.legend {
+        p.legend.classes-key {
             @for (at, class) in classes.iter().enumerate() {
-                @if at > 0 { " \u{a0} " }
-                (swatch(class.colour)) " " (class.name)
+                span data-class=(at) { (swatch(class.colour)) " " (class.name) } " "
             }
         }
     }
@@ -88,9 +112,10 @@ mod tests {
         let mut encoder = png::Encoder::new(&mut file, 1, 1);
         encoder.set_color(png::ColorType::Grayscale);
         encoder.write_header().unwrap().write_image_data(&[3]).unwrap();
-        let html = element(&Map::decode(&file).unwrap(), &viridis(), "a \"b\"").into_string();
+        let html = element(&Map::decode(&file).unwrap(), &Scale::entropies(), "a \"b\"").into_string();
         assert!(
-            html.starts_with("<img src=\"data:image/png;base64,iVBOR") && html.ends_with("alt=\"a &quot;b&quot;\">")
+            html.starts_with("<img data-map=\"entropy\" src=\"data:image/png;base64,iVBOR")
+                && html.ends_with("alt=\"a &quot;b&quot;\">")
         );
     }
 }

@@ -1,6 +1,5 @@
-// Pictures: enlarging one, fading the maps, blinking between two networks.
-{
-  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+// Pictures in the page: enlarging one, fading the maps, blinking between two networks.
+const pictures = (() => {
   for (const hidden of all(".scripted")) hidden.hidden = false;
 
   const sliders = all(".opacity");
@@ -10,49 +9,42 @@
   };
   for (const slider of sliders) slider.addEventListener("input", () => fade(slider.value));
 
-  // In a dialog, the arrows lead through a row and to the rows beside it: one glance compares what lies side by side.
-  const row = (cell) => cell.closest("tr, .column");
-  const dialog = document.createElement("dialog");
-  dialog.innerHTML = "<div></div><p><button>←</button><span></span><button>→</button></p>";
-  const [picture, , back, caption, on] = all("*", dialog);
-  let shown = null;
-  const described = (cell) => {
+  // A row is a table's row, or a column of pictures one above the other.
+  const rowOf = (cell) => cell.closest("tr, .column");
+  const cells = (row) => all(".over", row);
+  const note = (cell) => {
     const said = cell.nextElementSibling;
-    return cell.title + (said && said.textContent ? " — " + said.innerText.replaceAll("\n", ", ") : "");
+    return said && said.textContent ? said.innerText.replaceAll("\n", ", ") : "";
   };
-  const show = (cell) => {
-    if (!cell) return;
-    shown = cell;
-    picture.className = cell.className;
-    picture.replaceChildren(...all(":scope > img", cell).map((map) => map.cloneNode()));
-    caption.textContent = described(cell);
-    if (!dialog.open) dialog.showModal();
+  const photograph = (cell) => {
+    const found = getComputedStyle(cell).backgroundImage.match(/^url\("(.*)"\)$/);
+    return found ? () => maps.load(found[1]) : null;
   };
-  const beside = (steps) => {
-    const cells = all(".over", row(shown));
-    return cells[cells.indexOf(shown) + steps];
+  // "prediction of a.png" is a prediction, in the row of `a.png`.
+  const title = (cell, name) => [` of ${name}`, `, ${name}`].reduce((text, end) => text.endsWith(end) ? text.slice(0, -end.length) : text, cell.title);
+  const picture = (cell, name) => {
+    const map = cell.querySelector("img");
+    return { title: title(cell, name), note: note(cell), photograph: photograph(cell), map: map && (() => maps.ofElement(map)) };
   };
-  const below = (steps) => {
-    const rows = [...row(shown).parentElement.children];
-    const other = rows[rows.indexOf(row(shown)) + steps];
-    return other && all(".over", other)[all(".over", row(shown)).indexOf(shown)];
+  const described = (row) => {
+    const { name, stage, image } = row.dataset;
+    const gallery = maps.galleries.find((of) => String(of.stage) === stage);
+    const links = gallery ? linksOf(gallery, Number(image)) : [];
+    return { name, links, pictures: cells(row).map((cell) => picture(cell, name)) };
   };
-  const moves = { ArrowLeft: () => beside(-1), ArrowRight: () => beside(1), ArrowUp: () => below(-1), ArrowDown: () => below(1) };
-  dialog.addEventListener("keydown", (event) => {
-    if (!moves[event.key]) return;
-    event.preventDefault();
-    show(moves[event.key]());
-  });
-  back.addEventListener("click", () => show(beside(-1)));
-  on.addEventListener("click", () => show(beside(1)));
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-  dialog.addEventListener("close", () => shown.focus());
-  document.body.append(dialog);
+  const rowsBeside = (row) => {
+    const rows = [...row.parentElement.children].filter((other) => cells(other).length > 0);
+    return { rows, set: { row: (at) => rows[at] && described(rows[at]), closed: ([at, cell]) => cells(rows[at])[cell]?.focus() } };
+  };
+  const enlarge = (cell) => {
+    const row = rowOf(cell), { rows, set } = rowsBeside(row);
+    return lightbox.open(set, rows.indexOf(row), cells(row).indexOf(cell));
+  };
   for (const cell of all(".over")) {
     // One stop of the Tab key a row: the arrows reach its other cells.
-    cell.tabIndex = all(".over", row(cell))[0] === cell ? 0 : -1;
-    cell.addEventListener("click", () => show(cell));
-    cell.addEventListener("keydown", (event) => { if (event.key === "Enter") show(cell); });
+    cell.tabIndex = cells(rowOf(cell))[0] === cell ? 0 : -1;
+    cell.addEventListener("click", () => enlarge(cell));
+    cell.addEventListener("keydown", (event) => { if (event.key === "Enter") enlarge(cell); });
   }
 
   // While b is held, the judged network's cells show what the chosen one makes of their images.
@@ -76,17 +68,11 @@
       undo.push([to, "textContent", to.textContent]);
       to.textContent = from.textContent;
     }
-    const map = dialog.open && picture.querySelector("img");
-    const before = map && beside(-1)?.querySelector("img");
-    if (before) {
-      undo.push([map, "src", map.src], [caption, "textContent", caption.textContent]);
-      map.src = before.src;
-      caption.textContent = described(beside(-1));
-    }
   };
   addEventListener("keydown", (event) => {
     const isPlain = event.key === "b" && !event.ctrlKey && !event.metaKey && !event.altKey;
-    if (isPlain && !event.repeat && undo.length === 0 && event.target.tagName !== "SELECT") blink();
+    const isElsewhere = document.querySelector("dialog[open]") || ["SELECT", "INPUT"].includes(event.target.tagName);
+    if (isPlain && !event.repeat && undo.length === 0 && !isElsewhere) blink();
   });
   const steady = () => {
     for (const [element, what, value] of undo) element[what] = value;
@@ -94,4 +80,5 @@
   };
   addEventListener("keyup", (event) => { if (event.key === "b") steady(); });
   addEventListener("blur", steady);
-}
+  return { described };
+})();

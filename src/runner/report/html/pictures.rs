@@ -11,16 +11,16 @@ use maud::{Markup, html};
 
 use super::chart::{Line, Range, draw};
 use super::images::{Gains, Images};
-use super::markup::{percent, signed};
+use super::markup::{Part, parts, percent, signed};
 use super::photographs::{Photographs, cell};
-use super::picture::{element, key};
+use super::picture::{Scale, element, key};
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::OutputRole;
 use crate::measures::count;
 use crate::pipeline::Class;
 use crate::results::image::{ImageScore, map_file};
-use crate::results::map::{Map, Palette, class_palette, error_palette, viridis};
+use crate::results::map::Map;
 
 /// How many images are listed as the largest gains, and losses.
 const NAMED: usize = 5;
@@ -33,6 +33,8 @@ pub(super) struct Shown {
 /// One image.
 struct Row {
     line: ImageScore,
+    /// Its place in the data set.
+    at: usize,
     /// Why it is shown.
     reason: String,
     /// The CSS class of its photograph's cells.
@@ -50,7 +52,7 @@ pub(super) fn gather(workspace: &Workspace, evaluations: &[Images], photographs:
 fn shown(workspace: &Workspace, images: &Images, photographs: &mut Photographs) -> Shown {
     let files: HashMap<PathBuf, FileDigest> = workspace.files(images.stage, OutputRole::Pictures).into_iter().collect();
     let map = |path: &Path| Map::decode(&workspace.object(*files.get(path)?)?);
-    let mut row = |line: &ImageScore, reason: String| {
+    let mut row = |at: usize, line: &ImageScore, reason: String| {
         let name = map_file(&line.image);
         let of_each = |folder: &str| {
             let one = |network: &String| Some((network.clone(), map(&Path::new(folder).join(network).join(&name))?));
@@ -63,10 +65,11 @@ fn shown(workspace: &Workspace, images: &Images, photographs: &mut Photographs) 
             predictions: of_each("prediction"),
             entropy: of_each("entropy"),
             line: line.clone(),
+            at,
             reason,
         }
     };
-    let mut rows: Vec<Row> = chosen(images).map(|(line, reason)| row(line, reason)).collect();
+    let mut rows: Vec<Row> = chosen(images).map(|(at, line, reason)| row(at, line, reason)).collect();
     let place = |row: &Row| REASONS.iter().position(|reason| row.reason.starts_with(reason)).unwrap_or(REASONS.len());
     rows.sort_by_key(place);
     Shown { rows }
@@ -78,7 +81,7 @@ const REASONS: [&str; 3] = ["best", "median", "worst"];
 /// The images to show, and why. An evaluation has pictures of the largest gains and losses between any two networks, as the
 /// order of the networks isn't part of its key. Here the order is known: only those between the two compared networks are
 /// kept.
-fn chosen(images: &Images) -> impl Iterator<Item = (&ImageScore, String)> {
+fn chosen(images: &Images) -> impl Iterator<Item = (usize, &ImageScore, String)> {
     let gains = images.gains();
     let ends = gains.and_then(|Gains { before, last, by_image }| {
         let (lost, gained) = (by_image.first().copied()?, by_image.last().copied()?);
@@ -87,33 +90,34 @@ fn chosen(images: &Images) -> impl Iterator<Item = (&ImageScore, String)> {
                 .map(|((_, image), is_one, did)| is_one.then(|| (image, format!("{last} {did} most over {before}")))),
         )
     });
-    images.lines.iter().filter_map(move |line| {
+    images.lines.iter().enumerate().filter_map(move |(at, line)| {
         let own = line.shown.as_ref()?;
         let own = REASONS.contains(&own.as_str()).then(|| own.clone());
         let ends = ends.iter().flatten().flatten().filter(|(image, _)| *image == line.image);
         let reason = own.into_iter().chain(ends.map(|(_, did)| did.clone())).collect::<Vec<_>>().join("; ");
-        (!reason.is_empty()).then_some((line, reason))
+        (!reason.is_empty()).then_some((at, line, reason))
     })
 }
 
 /// The section; none without an evaluation.
 pub(super) fn render(evaluations: &[Images], shown: &[Shown], classes: &[Class]) -> Option<Markup> {
-    let palette = class_palette(classes);
+    let scale = Scale::classes(classes);
     let one = |(images, shown): (&Images, &Shown)| {
         let gains = images.gains();
         (!shown.rows.is_empty() || gains.is_some()).then(|| {
-            html! {
-                h3 { (images.evaluation) }
-                @if !shown.rows.is_empty() { (table(images, &shown.rows, &palette)) }
+            let body = html! {
+                @if !shown.rows.is_empty() { (table(images, &shown.rows, &scale)) }
                 @if let Some(gains) = gains { (differences(&gains)) }
-            }
+            };
+            let about = format!("some images of {}", images.dataset);
+            Part { id: format!("pictures-{}", images.stage.0), name: images.evaluation.clone(), about, body }
         })
     };
-    let bodies: Vec<Markup> = evaluations.iter().zip(shown).filter_map(one).collect();
-    (!bodies.is_empty()).then(|| html! { (key(classes)) @for body in &bodies { (body) } })
+    let all: Vec<Part> = evaluations.iter().zip(shown).filter_map(one).collect();
+    (!all.is_empty()).then(|| html! { (key(classes)) (parts(&all)) })
 }
 
-fn table(images: &Images, rows: &[Row], palette: &Palette) -> Markup {
+fn table(images: &Images, rows: &[Row], scale: &Scale) -> Markup {
     let places: Vec<BTreeMap<&str, usize>> = images.networks.iter().map(|network| images.places(network)).collect();
     html! {
         (blink(images))
@@ -128,7 +132,7 @@ fn table(images: &Images, rows: &[Row], palette: &Palette) -> Markup {
                         }
                     }
                 }
-                tbody { @for row in rows { (one(images, row, &places, palette)) } }
+                tbody { @for row in rows { (one(images, row, &places, scale)) } }
             }
         }
         "\n"
@@ -152,35 +156,37 @@ fn blink(images: &Images) -> Markup {
     }
 }
 
-fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], palette: &Palette) -> Markup {
+fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], scale: &Scale) -> Markup {
     let (image, class) = (&row.line.image, row.photograph.as_deref());
-    let over = |map: Option<Map>, palette: &Palette, what: &str, below: &str| {
+    let judged = images.judged().map(|at| images.networks[at].as_str());
+    let over = |map: Option<Map>, scale: &Scale, what: &str, below: &str| {
         let about = format!("{what} of {image}");
-        let picture = map.map(|map| element(&map, palette, &about));
-        html! { td { (cell(class.filter(|_| picture.is_some()), picture, &about, below)) } }
+        let picture = map.map(|map| element(&map, scale, &about));
+        let class = class.filter(|_| picture.is_some());
+        html! { td.judged[judged == Some(what)] data-title=(what) { (cell(class, picture, &about, below)) } }
     };
     let predicted = |(network, places): (&String, &BTreeMap<&str, usize>)| {
         let place = places.get(image.as_str()).map(|place| format!(", {place} of {}", count(places.len() as u64)));
         let below = format!("mIoU {}{}", percent(row.line.miou(network)), place.unwrap_or_default());
-        over(row.predictions.get(network).cloned(), palette, network, &below)
+        over(row.predictions.get(network).cloned(), scale, network, &below)
     };
-    let judged = |judged: &String| {
+    let of_judged = |judged: &String| {
         let errors = row.predictions.get(judged).zip(row.truth.as_ref()).and_then(|(is, should)| is.errors(should));
         let wrong = errors.as_ref().map(|errors| {
             let shares = errors.shares();
             format!("{} % wrong", percent(Some(shares[1] / (shares[0] + shares[1]).max(f64::MIN_POSITIVE))))
         });
         html! {
-            (over(row.entropy.get(judged).cloned().map(Map::coarse), &viridis(), "entropy", ""))
-            (over(errors.map(Map::hatched), &error_palette(), "errors", &wrong.unwrap_or_default()))
+            (over(row.entropy.get(judged).cloned().map(Map::coarse), &Scale::entropies(), "entropy", ""))
+            (over(errors.map(Map::hatched), &Scale::errors(), "errors", &wrong.unwrap_or_default()))
         }
     };
     html! {
-        tr {
+        tr data-name=(image) data-stage=(images.stage.0) data-image=(row.at) {
             td { (cell(class, None, &format!("photograph of {image}"), format!("{image}, {}", row.reason))) }
-            (over(row.truth.clone().map(Map::hatched), palette, "label", ""))
+            (over(row.truth.clone().map(Map::hatched), scale, "label", ""))
             @for network in images.networks.iter().zip(places) { (predicted(network)) }
-            @if let Some(at) = images.judged() { (judged(&images.networks[at])) }
+            @if let Some(at) = images.judged() { (of_judged(&images.networks[at])) }
         }
         "\n"
     }
@@ -238,7 +244,7 @@ mod tests {
         for (line, (reason, ..)) in images.lines.iter_mut().zip(shown) {
             line.shown = Some(reason.to_owned());
         }
-        let reasons: Vec<(&str, String)> = chosen(&images).map(|(line, reason)| (&*line.image, reason)).collect();
+        let reasons: Vec<(&str, String)> = chosen(&images).map(|(_, line, reason)| (&*line.image, reason)).collect();
         let expected = ["best", "worst; intra gained most over inter", "intra lost most over inter"];
         assert_eq!(reasons, [("0", expected[0].into()), ("1", expected[1].into()), ("2", expected[2].into())]);
     }

@@ -6,14 +6,15 @@ use maud::{Markup, html};
 
 use super::evaluation::IN_FULL;
 use super::inference::{Inference, Seen};
+use super::markup::{Part, parts};
 use super::photographs::Photographs;
-use super::picture::key;
+use super::picture::{Scale, key};
 use super::shares::{Shares, beside};
 use super::workspace::Workspace;
 use crate::dataset::survey::spread;
 use crate::kind::OutputRole;
 use crate::pipeline::{Class, StageId};
-use crate::results::map::{Map, class_palette};
+use crate::results::map::Map;
 
 /// Number of labels shown.
 const SHOWN: usize = 6;
@@ -23,6 +24,8 @@ const IN_PICTURES: usize = 3;
 /// The pseudo-labels of one stage.
 pub(super) struct PseudoLabels {
     /// The stage.
+    stage: StageId,
+    /// Its name.
     pub(super) name: String,
     /// From the stage's notes: how many, and the labelled share.
     summary: String,
@@ -60,6 +63,7 @@ fn one(workspace: &Workspace, id: StageId, shown: usize, photographs: &mut Photo
     let notes = workspace.trace(id).map(|trace| trace.note).unwrap_or_default();
     let noted = |name: &str| notes.get(name).cloned().unwrap_or_default();
     Some(PseudoLabels {
+        stage: id,
         name: stage.name.clone(),
         summary: noted("summary"),
         shares: shares(&noted("classes"), workspace.pipeline.classes.len()),
@@ -79,18 +83,23 @@ pub(super) fn render(all: &[PseudoLabels], truths: &[Shares], classes: &[Class])
     (!all.is_empty()).then(|| {
         html! {
             (key(classes))
-            @for labels in all { (shown(labels, truths, classes)) }
+            (parts(&all.iter().map(|labels| shown(labels, truths, classes)).collect::<Vec<_>>()))
         }
     })
 }
 
-fn shown(labels: &PseudoLabels, truths: &[Shares], classes: &[Class]) -> Markup {
+fn shown(labels: &PseudoLabels, truths: &[Shares], classes: &[Class]) -> Part {
     let own = Shares { name: format!("{} in %", labels.name), of_class: labels.shares.clone() };
-    let palette = class_palette(classes);
-    html! {
-        h3 { (labels.name) " " small { (labels.summary) } }
+    let scale = Scale::classes(classes);
+    let body = html! {
         @if !labels.shares.is_empty() { (beside(&[own], truths, classes)) }
-        div.columns { @for seen in &labels.examples { (seen.column(&palette, "pseudo-label", "")) } } "\n"
+        div.columns { @for seen in &labels.examples { (seen.column(&scale, "pseudo-label", "")) } } "\n"
+    };
+    Part {
+        id: format!("pseudo-labels-{}", labels.stage.0),
+        name: labels.name.clone(),
+        about: labels.summary.clone(),
+        body,
     }
 }
 

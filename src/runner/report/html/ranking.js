@@ -23,7 +23,7 @@
         cut.setAttribute("d", `M${at} ${top}V${bottom}`);
       }
       const lines = [`λ = ${slider.value}: ${others} easy, ${images.length - others} hard`];
-      if (others > 0 && others < images.length && scores[others] !== null) lines[0] += `, cut at ${Number(scores[others].toPrecision(3))}`;
+      if (others > 0 && others < images.length && scores[others] !== null) lines[0] += `, cut at entropy ${Number((scores[others] * Number(part.dataset.scale)).toPrecision(3))}`;
       const moved = others > easy ? images.slice(easy, others) : images.slice(others, easy);
       const side = others > easy ? "easy" : "hard";
       if (moved.length > 0) lines.push(`${plural(moved.length)} would become ${side}: ${named(moved)}`);

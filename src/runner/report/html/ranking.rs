@@ -5,17 +5,18 @@
 use maud::{Markup, html};
 use serde_json::json;
 
+use super::certainty::entropy_scale;
 use super::chart::{Line, Range, draw_wide};
 use super::evaluation::IN_FULL;
 use super::inference::{Inference, Seen};
+use super::markup::{Part, parts};
 use super::photographs::Photographs;
-use super::picture::key;
+use super::picture::{Scale, key};
 use super::workspace::Workspace;
 use crate::kind::OutputRole;
 use crate::measures::count;
 use crate::pipeline::{Class, Coordinate, Stage, StageId, Value};
 use crate::results::image::named;
-use crate::results::map::class_palette;
 
 /// Images at each position.
 const EACH: usize = 6;
@@ -25,6 +26,8 @@ const IN_PICTURES: usize = 3;
 /// One ranking.
 pub(super) struct Ranking {
     /// The stage.
+    stage: StageId,
+    /// Its name.
     pub(super) name: String,
     /// Its name in the file.
     pub(super) family: String,
@@ -40,6 +43,8 @@ pub(super) struct Ranking {
     command: [String; 2],
     /// Ascending: the easiest first.
     ranked: Vec<Ranked>,
+    /// See [`entropy_scale`].
+    scale: f64,
     /// Position in words, and the images there; none if others represent it.
     shown: Vec<(&'static str, Vec<Example>)>,
 }
@@ -99,6 +104,7 @@ fn ranking(workspace: &Workspace, id: StageId) -> Option<Ranking> {
     let scored = workspace.producer(stage, "scores");
     let swept = stage.coordinates.iter().filter(|at| at.axis != "seed");
     Some(Ranking {
+        stage: id,
         name: stage.name.clone(),
         family: stage.family.clone(),
         dataset: scored
@@ -113,6 +119,7 @@ fn ranking(workspace: &Workspace, id: StageId) -> Option<Ranking> {
         coordinates: stage.coordinates.clone(),
         setting: swept.map(|at| (at.axis.clone(), at.value.clone())).collect(),
         shown: Vec::new(),
+        scale: entropy_scale(workspace.pipeline.classes.len()),
         ranked,
     })
 }
@@ -160,7 +167,11 @@ pub(super) fn render(rankings: &[Ranking], classes: &[Class]) -> Option<Markup> 
     (!rankings.is_empty()).then(|| {
         html! {
             (key(classes))
-            @for ranking in rankings { (one(ranking, classes)) }
+            p.note {
+                "Entropies are from 0 (certain) to 1 (all classes equally likely), on the whole page. The scores in scores.csv \
+                 are those of the released code: the same divided by the number of classes."
+            }
+            (parts(&rankings.iter().map(|ranking| one(ranking, classes)).collect::<Vec<_>>()))
             @if rankings.len() > IN_PICTURES {
                 p.note { "Images are those of the first " (IN_PICTURES) " rankings." }
             }
@@ -168,42 +179,40 @@ pub(super) fn render(rankings: &[Ranking], classes: &[Class]) -> Option<Markup> 
     })
 }
 
-fn one(ranking: &Ranking, classes: &[Class]) -> Markup {
+fn one(ranking: &Ranking, classes: &[Class]) -> Part {
     let (easy, images) = (ranking.easy().count(), ranking.images());
-    let points = (1..).zip(&ranking.ranked).map(|(rank, ranked)| (f64::from(rank), ranked.score));
-    let line = Line { name: "score".to_owned(), points: points.collect(), ..Line::default() };
+    let entropy = |ranked: &Ranked| ranked.score * ranking.scale;
+    let points = (1..).zip(&ranking.ranked).map(|(rank, ranked)| (f64::from(rank), entropy(ranked)));
+    let line = Line { name: "mean entropy".to_owned(), points: points.collect(), ..Line::default() };
     let x = Range { from: 0.0, to: images.max(1) as f64, logarithmic: false };
-    let y = Range::over(ranking.ranked.iter().map(|ranked| ranked.score).chain([0.0]));
+    let y = Range::over(ranking.ranked.iter().map(entropy).chain([0.0]));
     let cut = format!("λ = {}", ranking.lambda);
-    let palette = class_palette(classes);
+    let scale = Scale::classes(classes);
     let column = |example: &Example| {
         let (place, part) = (count(example.place as u64), if example.place <= easy { "easy" } else { "hard" });
-        let below = format!("{place} of {}, {part}, {:.4}", count(images as u64), example.score);
-        example.seen.column(&palette, "prediction", &below)
+        let below = format!("{place} of {}, {part}, {:.4}", count(images as u64), example.score * ranking.scale);
+        example.seen.column(&scale, "prediction", &below)
     };
-    html! {
-        h3 {
-            (ranking.name) " "
-            small {
-                (count(easy as u64)) " easy, " (count((images - easy) as u64)) " hard images of " (ranking.dataset)
-            }
-        }
+    let about =
+        format!("{} easy, {} hard images of {}", count(easy as u64), count((images - easy) as u64), ranking.dataset);
+    let body = html! {
         @if let Some(y) = y {
-            (draw_wide("score by place, the easiest first", &[line], x, y, &[(easy as f64, &cut)]))
+            (draw_wide("mean entropy of the images, from 0 to 1, the easiest first", &[line], x, y, &[(easy as f64, &cut)]))
         }
         (slider(ranking))
         @for (word, examples) in &ranking.shown {
             h4 { (word) }
             div.columns { @for example in examples { (column(example)) } } "\n"
         }
-    }
+    };
+    Part { id: format!("ranking-{}", ranking.stage.0), name: ranking.name.clone(), about, body }
 }
 
 /// The effect of another λ, computed by the script from the page's data.
 fn slider(ranking: &Ranking) -> Markup {
     let [command, rest] = &ranking.command;
     html! {
-        div.lambda.noprint.scripted hidden data-ranking=(ranking.name) data-command=(command) data-rest=(rest) {
+        div.lambda.noprint.scripted hidden data-ranking=(ranking.name) data-scale=(ranking.scale) data-command=(command) data-rest=(rest) {
             label { "another λ " input type="range" min="0.01" max="0.99" step="0.01" value=(ranking.lambda); }
             " "
             output { "where it would cut, and which images would change sides" }
@@ -230,6 +239,7 @@ pub(super) mod tests {
         });
         let swept = at.iter().filter(|(axis, _)| *axis != "seed");
         Ranking {
+            stage: StageId(0),
             name: name.to_owned(),
             family: "rank".to_owned(),
             dataset: "target".to_owned(),
@@ -238,6 +248,7 @@ pub(super) mod tests {
             coordinates: at.iter().map(|(axis, value)| coordinate(axis, value)).collect(),
             setting: swept.map(|(axis, value)| ((*axis).to_owned(), (*value).to_owned())).collect(),
             ranked: ranked.collect(),
+            scale: 1.0,
             shown: Vec::new(),
         }
     }

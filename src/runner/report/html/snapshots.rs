@@ -10,16 +10,18 @@ use maud::{Markup, html};
 
 use super::evaluation::IN_FULL;
 use super::photographs::{Photographs, cell};
-use super::picture::element;
+use super::picture::{Scale, element};
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::OutputRole;
 use crate::measures::count;
 use crate::pipeline::{Class, StageId};
-use crate::results::map::{Map, Palette, class_palette};
+use crate::results::map::Map;
 
 /// Images per training.
 const IMAGES: usize = 2;
+/// The strips of more trainings than these are folded.
+const OPEN: usize = 3;
 
 /// The predictions of one training.
 pub(super) struct Snapshots {
@@ -71,32 +73,43 @@ fn snapshots(workspace: &Workspace, id: StageId, photographs: &mut Photographs) 
 }
 
 /// One strip per image, below the curves; empty if no training saved any.
-pub(super) fn render(snapshots: &[Snapshots], classes: &[Class]) -> Markup {
-    let palette = class_palette(classes);
+pub(super) fn render(all: &[Snapshots], classes: &[Class]) -> Markup {
+    let scale = Scale::classes(classes);
     html! {
-        @if !snapshots.is_empty() { h3 { "How the predictions develop" } }
-        @for snapshots in snapshots {
-            h4 { (snapshots.training) }
-            div.wide {
-                table.pictures.snapshots {
-                    thead { tr { th { "iteration" } @for moment in &snapshots.moments { th { (count(*moment)) } } } }
-                    tbody { @for strip in &snapshots.strips { (row(snapshots, strip, &palette)) } }
-                }
+        @if !all.is_empty() { h3 { "How the predictions develop" } }
+        @for snapshots in all {
+            @let strips = table(snapshots, &scale);
+            @if all.len() > OPEN {
+                details.part { summary { h4 { (snapshots.training) } } (strips) }
+            } @else {
+                h4 { (snapshots.training) }
+                (strips)
             }
-            "\n"
         }
     }
 }
 
-fn row(snapshots: &Snapshots, Strip { image, photograph, predictions }: &Strip, palette: &Palette) -> Markup {
+fn table(snapshots: &Snapshots, scale: &Scale) -> Markup {
+    html! {
+        div.wide {
+            table.pictures.snapshots {
+                thead { tr { th { "iteration" } @for moment in &snapshots.moments { th { (count(*moment)) } } } }
+                tbody { @for strip in &snapshots.strips { (row(snapshots, strip, scale)) } }
+            }
+        }
+        "\n"
+    }
+}
+
+fn row(snapshots: &Snapshots, Strip { image, photograph, predictions }: &Strip, scale: &Scale) -> Markup {
     let class = photograph.as_deref();
     let over = |(moment, map): (&u64, &Option<Map>)| {
         let about = format!("{} after {} iterations, {image}", snapshots.training, count(*moment));
-        let picture = map.as_ref().map(|map| element(map, palette, &about));
+        let picture = map.as_ref().map(|map| element(map, scale, &about));
         cell(class.filter(|_| picture.is_some()), picture, &about, "")
     };
     html! {
-        tr {
+        tr data-name=(image) {
             td { (cell(class, None, &format!("photograph of {image}"), image)) }
             @for prediction in snapshots.moments.iter().zip(predictions) { td { (over(prediction)) } }
         }

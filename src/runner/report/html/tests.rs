@@ -192,7 +192,7 @@ fn whatever_things_are_called_nothing_in_a_name_is_executed() {
     let page = evaluated().page();
     assert!(!page.contains("<img src=x") && !page.contains("<script>alert") && !page.contains("</script><b>"));
     assert!(page.contains("&lt;/script&gt;&lt;b&gt;&quot;ö'"));
-    assert_eq!(page.matches("<script").count(), 2, "the data and the page's own");
+    assert_eq!(page.matches("<script").count(), 3, "the data, what the script knows, and the page's own");
     assert!(page.contains("default-src 'none'") && !page.contains("unsafe-inline"));
     assert!(!page.contains("http://") && !page.contains("https://"), "nothing comes from outside");
 }
@@ -221,7 +221,7 @@ fn a_photograph_is_in_the_page_once_however_many_sections_show_it() {
     let classes: Vec<&str> = shown.map(|cell| &cell[..cell.find('"').unwrap()]).collect();
     assert_eq!(classes.len(), 4, "once among the pictures, and easiest, at the cut and hardest of two");
     assert!(classes.iter().all(|class| *class == classes[0] && page.contains(&format!(".{class}{{aspect-ratio:8/4;"))));
-    assert!(page.contains("1 of 2, easy, 0.1000"));
+    assert!(page.contains("1 of 2, easy, 0.2000"));
 }
 
 #[test]
@@ -350,4 +350,80 @@ fn what_was_reused_is_hatched_and_tells_what_it_saved() {
     assert!(page.contains("<td>hit</td><td class=\"reused\">") && page.contains("<td></td><td>2.0 s</td>"));
     assert!(page.contains("<rect x=\"500.0\" width=\"500.0\""), "half of the run");
     assert!(!page.contains("<td>skipped</td>"));
+}
+
+/// The data of the page's script.
+fn shown(page: &str) -> serde_json::Value {
+    let (_, rest) = page.split_once("id=\"shown\">").unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+#[test]
+fn every_evaluated_image_is_listed_with_its_numbers_and_the_classes_of_its_label() {
+    let mut scene = Scene::new();
+    let line = |at: usize| {
+        let (inter, truth) = (if at == 2 { "null".to_owned() } else { format!("0.{at}") }, [at % 2, 1]);
+        format!("{{\"image\":\"{at}.png\",\"miou\":{{\"before\":0.5,\"inter\":{inter}}},\"truth\":{truth:?}}}\n")
+    };
+    let images: String =
+        (0..120).map(|at| line(at % 10).replacen(&format!("\"{}.png", at % 10), &format!("\"{at}.png"), 1)).collect();
+    let layout = serde_json::json!({ "columns": 10, "rows": 10, "cell": [96, 48], "sizes": vec![[96, 48]; 120] });
+    let mut thumbnails = vec![("index.json".to_owned(), layout.to_string().into_bytes())];
+    for sheet in 0..2 {
+        thumbnails.push((format!("photograph/{sheet:03}.jpg"), jpeg(96, 48, &sheet.to_string())));
+        for (value, map) in ["truth", "prediction/before", "prediction/inter"].into_iter().enumerate() {
+            thumbnails.push((format!("{map}/{sheet:03}.png"), grey_png(960, 480, (10 * value + sheet) as u8)));
+        }
+    }
+    let outputs = [("metrics", Scene::file(METRICS)), ("images", Scene::file(images)), ("thumbnails", thumbnails)];
+    scene.place("evaluate", &outputs);
+    let page = scene.page();
+    let shown = shown(&page);
+    let gallery = &shown["galleries"][0];
+    assert_eq!(gallery["images"].as_array().unwrap().len(), 120);
+    let titles: Vec<&str> =
+        gallery["columns"].as_array().unwrap().iter().map(|column| column["title"].as_str().unwrap()).collect();
+    assert_eq!(titles, ["label", "before", "inter", "inter − before"]);
+    let values = |column: usize, image: usize| gallery["columns"][column]["values"][image].clone();
+    assert_eq!((values(1, 3), values(2, 3), values(3, 3)), (50.0.into(), 30.0.into(), (-20.0).into()));
+    assert_eq!((values(2, 12), values(3, 12)), (serde_json::Value::Null, serde_json::Value::Null));
+    assert_eq!((&gallery["present"][2], &gallery["present"][3]), (&"2".into(), &"3".into()));
+    // Each sheet that the gallery names is in the page, once.
+    let thumbnails = &gallery["thumbnails"];
+    let maps = thumbnails["maps"].as_object().unwrap();
+    assert_eq!(maps.keys().collect::<Vec<_>>(), ["prediction/before", "prediction/inter", "truth"]);
+    let sheets = maps.values().chain([&thumbnails["photographs"]]).flat_map(|sheets| sheets.as_array().unwrap());
+    let sheets: Vec<&str> = sheets.map(|sheet| sheet.as_str().unwrap()).collect();
+    assert_eq!(sheets.len(), 8);
+    assert!(
+        sheets.iter().all(|sheet| page.matches(&format!("<script type=\"text/plain\" id=\"{sheet}\">")).count() == 1)
+    );
+    // Without a script there is a table.
+    assert!(
+        page.contains("<noscript>") && page.contains("<tr><td>3.png</td><td>50.0</td><td>30.0</td><td>−20.0</td></tr>")
+    );
+}
+
+#[test]
+fn a_table_whose_thumbnails_are_of_other_images_is_shown_without_them() {
+    let mut scene = evaluated();
+    let layout = serde_json::json!({ "columns": 10, "rows": 10, "cell": [8, 8], "sizes": [[8, 4]] });
+    let lines = "{\"image\":\"a\",\"miou\":{\"before\":0.5,\"inter\":0.5}}\n{\"image\":\"b\",\"miou\":{\"before\":0.5,\"inter\":0.5}}\n";
+    let thumbnails = vec![
+        ("index.json".to_owned(), layout.to_string().into_bytes()),
+        ("photograph/000.jpg".to_owned(), jpeg(8, 8, "")),
+    ];
+    let outputs = [("metrics", Scene::file(METRICS)), ("images", Scene::file(lines)), ("thumbnails", thumbnails)];
+    scene.place("evaluate", &outputs);
+    let gallery = shown(&scene.page())["galleries"][0].clone();
+    assert_eq!((&gallery["thumbnails"], gallery["images"].as_array().unwrap().len()), (&serde_json::Value::Null, 2));
+}
+
+#[test]
+fn a_page_reloads_itself_only_while_a_run_goes_on() {
+    let mut scene = evaluated();
+    assert_eq!(shown(&scene.page())["state"]["going"], false);
+    scene.history.going = Some(Going { began: 1.0, running: [].into(), turns: [].into() });
+    let page = scene.page();
+    assert_eq!(shown(&page)["state"], serde_json::json!({ "going": true, "written": 1_795_511_640.0 }));
 }

@@ -14,7 +14,7 @@ use super::workspace::Workspace;
 use crate::kind::OutputRole;
 use crate::kind::losses::{LEARNING_RATE, LOSSES};
 use crate::measures::count;
-use crate::pipeline::{StageId, Value};
+use crate::pipeline::{Stage, StageId, Value};
 use crate::results::metrics::is_better;
 use intrada_statistics::spread::Spread;
 
@@ -25,6 +25,8 @@ const SHOWN: usize = 24;
 pub(super) struct Training {
     /// Its name.
     pub(super) name: String,
+    /// Its name without the seed: trainings that differ by the seed alone are drawn in one chart.
+    pub(super) setting: String,
     /// Its losses, by column.
     pub(super) losses: BTreeMap<String, Curve>,
     /// Number of iterations.
@@ -62,8 +64,10 @@ pub(super) struct Evaluated {
 pub(super) fn gather(workspace: &Workspace) -> Vec<Training> {
     let training = |id: StageId| {
         let losses = workspace.bytes(id, OutputRole::Losses)?;
+        let stage = workspace.pipeline.stage(id);
         Some(Training {
-            name: workspace.pipeline.stage(id).name.clone(),
+            name: stage.name.clone(),
+            setting: setting(stage),
             iterations: iterations(&losses),
             losses: columns(&losses),
             evaluations: evaluations(workspace, id),
@@ -72,6 +76,33 @@ pub(super) fn gather(workspace: &Workspace) -> Vec<Training> {
         })
     };
     workspace.stages().filter_map(|(id, _)| training(id)).take(SHOWN).collect()
+}
+
+/// `inter` of `inter[seed=1]`, `inter[lambda=0.6]` of `inter[lambda=0.6,seed=1]`.
+fn setting(stage: &Stage) -> String {
+    let swept = stage.coordinates.iter().filter(|at| at.axis != "seed");
+    let swept: Vec<String> = swept.map(|at| format!("{}={}", at.axis, at.value)).collect();
+    if swept.is_empty() { stage.family.clone() } else { format!("{}[{}]", stage.family, swept.join(",")) }
+}
+
+/// The trainings of each setting, in order.
+fn settings(trainings: &[Training]) -> Vec<(&str, Vec<&Training>)> {
+    let mut settings: Vec<(&str, Vec<&Training>)> = Vec::new();
+    for training in trainings {
+        match settings.iter_mut().find(|(setting, _)| *setting == training.setting) {
+            Some((_, seeds)) => seeds.push(training),
+            None => settings.push((&training.setting, vec![training])),
+        }
+    }
+    settings
+}
+
+/// The name of a setting, with the number of its seeds if there are several.
+fn titled(setting: &str, seeds: &[&Training]) -> String {
+    match seeds {
+        [one] => one.name.clone(),
+        _ => format!("{setting}, {} seeds", seeds.len()),
+    }
 }
 
 /// The evaluations of a training.
@@ -154,8 +185,8 @@ pub(super) fn render(trainings: &[Training], snapshots: &Markup) -> Option<Marku
         (miou(trainings, x))
         @for row in rows { (row) }
         p.note {
-            "By iteration, not smoothed. Charts of one row have the same axes; curves are \
-             min/max-downsampled. For a training resumed more than once only the last resume is marked."
+            "By iteration, not smoothed. Charts of one row have the same axes; trainings that differ by the seed alone are in one \
+             chart. Of each few iterations the minimum and the maximum are drawn. For a training resumed more than once only the last resume is marked."
         }
         @if trainings.len() == SHOWN { p.note { "At most " (SHOWN) " trainings are shown, the first of the graph." } }
         (snapshots)
@@ -174,33 +205,39 @@ fn charts() -> Vec<(&'static str, Vec<&'static str>)> {
     titles.into_iter().map(|title| (title, columns(title))).collect()
 }
 
-/// One chart per training, one row per quantity; `None` if no training has any of the columns.
+/// One chart per setting, one row per quantity; `None` if no training has any of the columns.
 fn row(trainings: &[Training], title: &str, columns: &[&str], are_losses: bool, x: Range) -> Option<Markup> {
-    let shown = |training: &Training| -> Vec<Line> {
-        let line = |name: &&str| {
-            let points = training.losses.get(*name)?.points.clone();
-            Some(Line { name: (*name).to_owned(), points, ..Line::default() })
+    let shown = |seeds: &[&Training]| -> Vec<Line> {
+        let line = |tone: usize, name: &str, training: &Training| {
+            let points = training.losses.get(name)?.points.clone();
+            let named = if seeds.len() == 1 { name.to_owned() } else { format!("{name} of {}", training.name) };
+            Some(Line { name: named, points, group: Some((tone, name.to_owned())), ..Line::default() })
         };
-        columns.iter().filter_map(line).collect()
+        let of_all = |(tone, name): (usize, &&str)| -> Vec<Line> {
+            seeds.iter().filter_map(|training| line(tone, name, training)).collect()
+        };
+        columns.iter().enumerate().flat_map(of_all).collect()
     };
-    let rows: Vec<(&Training, Vec<Line>)> = trainings.iter().map(|training| (training, shown(training))).collect();
-    let values = rows.iter().flat_map(|(_, lines)| lines).flat_map(|line| line.points.iter().map(|(_, y)| *y));
+    let settings = settings(trainings);
+    let rows: Vec<(String, &[&Training], Vec<Line>)> =
+        settings.iter().map(|(setting, seeds)| (titled(setting, seeds), &seeds[..], shown(seeds))).collect();
+    let values = rows.iter().flat_map(|(.., lines)| lines).flat_map(|line| line.points.iter().map(|(_, y)| *y));
     let y = if are_losses { Range::of_losses(values)? } else { Range::over(values.chain([0.0]))? };
-    if rows.iter().all(|(_, lines)| lines.is_empty()) {
+    if rows.iter().all(|(.., lines)| lines.is_empty()) {
         return None;
     }
-    let chart = |(training, lines): &(&Training, Vec<Line>)| {
-        let resumed = training.resumed_from.map(|at| (at as f64, "resumed"));
-        draw(&training.name, lines, x, y, &resumed.into_iter().collect::<Vec<_>>())
+    let chart = |title: &str, seeds: &[&Training], lines: &[Line]| {
+        let resumed = seeds.iter().filter_map(|training| Some((training.resumed_from? as f64, "resumed")));
+        draw(title, lines, x, y, &resumed.collect::<Vec<_>>())
     };
     Some(html! {
         h3 { (title) }
         div.charts {
-            @for row in &rows {
-                @if row.1.is_empty() {
-                    figure.none { figcaption { (row.0.name) " has none" } }
+            @for (title, seeds, lines) in &rows {
+                @if lines.is_empty() {
+                    figure.none { figcaption { (title) " has none" } }
                 } @else {
-                    (chart(row))
+                    (chart(title, seeds, lines))
                 }
             }
         }
@@ -211,13 +248,17 @@ fn row(trainings: &[Training], title: &str, columns: &[&str], are_losses: bool, 
 /// mIoU at the evaluations of all trainings that have some.
 fn miou(trainings: &[Training], x: Range) -> Markup {
     let seen: Vec<&Training> = trainings.iter().filter(|training| !training.evaluations.is_empty()).collect();
-    let line = |training: &&Training| {
-        let place = |seen: &Evaluated| (seen.iteration as f64, 100.0 * seen.miou);
-        let points: Vec<(f64, f64)> = training.evaluations.iter().map(place).collect();
-        let marked = best(&training.evaluations).as_ref().map(place);
-        Line { name: training.name.clone(), points: points.clone(), dots: points, marked }
-    };
-    let lines: Vec<Line> = seen.iter().map(line).collect();
+    let place = |seen: &Evaluated| (seen.iteration as f64, 100.0 * seen.miou);
+    let mut lines: Vec<Line> = Vec::new();
+    for (tone, (setting, seeds)) in settings(trainings).into_iter().enumerate() {
+        let group = Some((tone, titled(setting, &seeds)));
+        for training in seeds.iter().filter(|training| !training.evaluations.is_empty()) {
+            let points: Vec<(f64, f64)> = training.evaluations.iter().map(place).collect();
+            let marked = best(&training.evaluations).as_ref().map(place);
+            let (name, dots, group) = (training.name.clone(), points.clone(), group.clone());
+            lines.push(Line { name, points, dots, marked, group });
+        }
+    }
     let values = lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
     let Some(y) = Range::over(values) else { return html! {} };
     let cells = |seen: Option<&Evaluated>| match seen {

@@ -17,6 +17,7 @@ fn training(losses: &[(&str, f64)], evaluations: &[f64]) -> Training {
     let evaluated = (1..).zip(evaluations).map(|(iteration, miou)| Evaluated { iteration, miou: *miou });
     Training {
         name: "inter".into(),
+        setting: "inter".into(),
         losses: losses.iter().map(column).collect(),
         iterations: 20,
         evaluations: evaluated.collect(),

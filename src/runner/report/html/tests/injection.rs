@@ -149,17 +149,29 @@ fn trained(tail: &str) -> [(&'static str, Files); 3] {
     ]
 }
 
-fn looked(tail: &str) -> [(&'static str, Files); 4] {
+/// Of both images.
+fn thumbnails(maps: &[String]) -> Files {
+    let layout = json!({ "columns": 10, "rows": 10, "cell": [8, 8], "sizes": [[8, 4], [8, 4]] });
+    let mut files = vec![
+        ("index.json".to_owned(), layout.to_string().into_bytes()),
+        ("photograph/000.jpg".to_owned(), jpeg(16, 8, "")),
+    ];
+    files.extend(maps.iter().map(|map| (format!("{map}/000.png"), grey_png(16, 8, 1))));
+    files
+}
+
+fn looked(tail: &str) -> [(&'static str, Files); 5] {
     let scores = table("mean_entropy,mean_entropy_eq4_nats,predicted_rare_classes", "0.1,0.1,0", "0.2,0.1,0", tail);
     [
         ("scores", Scene::file(scores)),
         ("predictions", maps("", tail)),
         ("entropy", maps("", tail)),
         ("photographs", photographs("", tail)),
+        ("thumbnails", thumbnails(&["prediction", "entropy"].map(str::to_owned))),
     ]
 }
 
-fn evaluated(scene: &Scene, stage: &str, tail: &str) -> [(&'static str, Files); 3] {
+fn evaluated(scene: &Scene, stage: &str, tail: &str) -> [(&'static str, Files); 4] {
     let stage = scene.pipeline.stage(scene.pipeline.find(stage).unwrap());
     let networks: Vec<&str> = stage.inputs.iter().filter_map(|input| input.role.strip_prefix("weights.")).collect();
     let of_each = |of: &dyn Fn(usize) -> serde_json::Value| -> serde_json::Value {
@@ -188,7 +200,10 @@ fn evaluated(scene: &Scene, stage: &str, tail: &str) -> [(&'static str, Files); 
         pictures.extend(maps(&format!("prediction/{network}/"), tail));
         pictures.extend(maps(&format!("entropy/{network}/"), tail));
     }
-    [("metrics", Scene::file(of_each(&measured).to_string())), ("images", Scene::file(images)), ("pictures", pictures)]
+    let predictions = networks.iter().map(|network| format!("prediction/{network}"));
+    let thumbnails = thumbnails(&predictions.chain(["truth".to_owned()]).collect::<Vec<_>>());
+    let metrics = Scene::file(of_each(&measured).to_string());
+    [("metrics", metrics), ("images", Scene::file(images)), ("pictures", pictures), ("thumbnails", thumbnails)]
 }
 
 /// A trace, a log and a history entry, full of names. One stage has failed.
@@ -271,6 +286,7 @@ fn is_unmoved(is_evaluated: bool, sections: &[&str], words: &[&str]) {
     let first = hostile_elements.iter().zip(&elements).position(|(one, other)| one != other);
     assert_eq!(first.map(|at| (&hostile_elements[at], &elements[at])), None);
     assert_eq!(hostile_elements.len(), elements.len());
+    assert!(hostile.contains("<script type=\"text/plain\" id=\"t"), "the page has thumbnails");
     let data = data(&hostile);
     assert_eq!(data["pipeline"], format!("p{HOSTILE}"));
 }
@@ -278,11 +294,11 @@ fn is_unmoved(is_evaluated: bool, sections: &[&str], words: &[&str]) {
 #[test]
 fn no_name_changes_an_element_of_a_page_with_results() {
     let all = ["findings", "sweep", "results", "training", "ranking", "difficulty", "pseudo-labels", "pictures"];
-    is_unmoved(true, &[&all[..], &["pipeline", "provenance"]].concat(), &["word", "best"]);
+    is_unmoved(true, &[&all[..], &["images", "networks", "pipeline", "provenance"]].concat(), &["word", "best"]);
 }
 
 #[test]
 fn no_name_changes_an_element_of_a_page_without_results_and_with_a_failure() {
-    let all = ["findings", "certainty", "training", "ranking", "pseudo-labels", "pipeline", "provenance"];
-    is_unmoved(false, &all, &["help", "file"]);
+    let all = ["findings", "certainty", "training", "ranking", "pseudo-labels", "images", "networks"];
+    is_unmoved(false, &[&all[..], &["pipeline", "provenance"]].concat(), &["help", "file"]);
 }
