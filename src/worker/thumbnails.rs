@@ -219,8 +219,8 @@ mod tests {
 
     #[test]
     fn a_pixel_has_the_most_frequent_class_of_those_it_stands_for() {
-        let bytes = (0..192 * 2).map(|at| if at % 192 < 96 { [7, 7, 3][at % 3] } else { 9 }).collect();
-        let small = decoded(&classes(&Index::new(192, 2, bytes)));
+        let bytes = (0..288 * 2).map(|at| if at % 288 < 144 { [7, 7, 3][at % 3] } else { 9 }).collect();
+        let small = decoded(&classes(&Index::new(288, 2, bytes)));
         assert_eq!(small.size(), [96, 1]);
         assert!(small.bytes()[..48].iter().all(|class| *class == 7) && small.bytes()[48..] == [9; 48]);
         let tie = decoded(&classes(&Index::new(192, 1, (0..192).map(|at| 4 - at % 2).map(|it| it as u8).collect())));
