@@ -4,7 +4,8 @@
 //! on which items were reused, nor on how they were shared out over jobs, since a kind that works item by item computes each
 //! from that item alone.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use crate::work::{Failure, Work};
 /// An output that has one file per item.
 pub(crate) struct Output {
     /// The folder.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// The extension of its files.
     pub(crate) ending: &'static str,
 }
@@ -31,7 +32,7 @@ pub(crate) struct Output {
 impl Output {
     /// The file of an item, relative to the folder of all outputs.
     fn file(&self, place: &Path) -> PathBuf {
-        Path::new(self.name).join(place.with_extension(self.ending))
+        Path::new(&*self.name).join(place.with_extension(self.ending))
     }
 }
 
@@ -51,6 +52,8 @@ struct Sample<T> {
     name: String,
     /// Its file in each output, with that output's extension.
     place: PathBuf,
+    /// The files that were found so far, by output: those of a part of it, or of all.
+    files: BTreeMap<String, FileDigest>,
     found: Option<T>,
     state: State,
 }
@@ -82,16 +85,22 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
         };
         let mut known = 0;
         let sample = |(name, place): (String, PathBuf)| {
-            let (mut found, mut state) = (None, State::Ours);
+            let (mut found, mut state, mut files) = (None, State::Ours, BTreeMap::new());
             if let Some(finding) = usable(work, &name) {
                 found = serde_json::from_value(finding.values.clone()).ok();
+                if finding.partial && found.is_some() {
+                    match taken_over(work, finding, outputs, &place) {
+                        Some(taken) => files = taken,
+                        None => found = None,
+                    }
+                }
                 let is_there = || is_shard(work) || found.is_some() && copied(work, finding, outputs, &place);
                 if !finding.partial && is_there() {
                     state = if finding.fresh && is_shard(work) { State::Since } else { State::Whole };
                     known += usize::from(!finding.fresh);
                 }
             }
-            Sample { name, place, found, state }
+            Sample { name, place, files, found, state }
         };
         let mut samples: Vec<Sample<T>> = names.into_iter().zip(places).map(sample).collect();
         leave_to_others(work, &mut samples);
@@ -137,28 +146,33 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
     /// A file can't be written, or there is no such sample.
     pub(crate) fn add(&mut self, name: &str, files: &[Vec<u8>], values: T) -> Result<(), Failure> {
         let index = *self.by_name.get(name).ok_or_else(|| unasked(name))?;
-        let place = &self.samples[index].place;
-        for (output, bytes) in self.outputs.iter().zip(files) {
-            encode::write(&self.waiting(output, place), bytes)?;
-        }
-        self.hand_in(index, files, &values, false)?;
+        let all: &'a [Output] = self.outputs;
+        let outputs = all.iter().map(|output| &*output.name);
+        self.lay_down(index, &outputs.zip(files).collect::<Vec<_>>())?;
+        self.hand_in(index, &values, false)?;
         self.samples[index].found = Some(values);
         self.samples[index].state = State::Whole;
         Ok(())
     }
 
-    /// Records a part of the result of the sample at this place, of a kind without files: `add` puts it to what is known and says
-    /// whether that is all.
+    /// Records a part of the result of the sample at this place: files for some of the outputs, by name, and values, which `add`
+    /// puts to what is known, and says whether that is all.
     ///
     /// # Errors
-    /// The finding can't be written.
-    pub(crate) fn add_part(&mut self, index: usize, add: impl FnOnce(&mut T) -> bool) -> Result<(), Failure>
+    /// The finding or a file can't be written.
+    pub(crate) fn add_part(
+        &mut self,
+        index: usize,
+        files: &[(&str, Vec<u8>)],
+        add: impl FnOnce(&mut T) -> bool,
+    ) -> Result<(), Failure>
     where
         T: Default,
     {
+        self.lay_down(index, &files.iter().map(|(output, bytes)| (*output, bytes)).collect::<Vec<_>>())?;
         let mut values = self.samples[index].found.take().unwrap_or_default();
         let is_whole = add(&mut values);
-        self.hand_in(index, &[], &values, !is_whole)?;
+        self.hand_in(index, &values, !is_whole)?;
         self.samples[index].found = Some(values);
         if is_whole {
             self.samples[index].state = State::Whole;
@@ -175,9 +189,10 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
             return Err(unasked(&sample.name));
         }
         for output in self.outputs {
-            self.work.output_folder(output.name)?;
+            self.work.output_folder(&output.name)?;
             for Sample { place, .. } in &self.samples {
-                let (waiting, place) = (self.waiting(output, place), self.work.job.staging.join(output.file(place)));
+                let (waiting, place) =
+                    (waiting(self.work, output, place), self.work.job.staging.join(output.file(place)));
                 if waiting.exists() {
                     make_parent(&place)?;
                     fs::rename(waiting, place)?;
@@ -187,23 +202,29 @@ impl<'a, T: Serialize + DeserializeOwned> ItemWriter<'a, T> {
         Ok(self.samples.into_iter().filter_map(|sample| Some((sample.name, sample.found?))).collect())
     }
 
-    /// Files are collected in the resume slot, so that a killed pass keeps its work.
-    fn waiting(&self, output: &Output, place: &Path) -> PathBuf {
-        job::Items::files(&self.work.job.slot).join(output.file(place))
+    /// Writes files of a sample, by output.
+    fn lay_down(&mut self, index: usize, files: &[(&str, &Vec<u8>)]) -> Result<(), Failure> {
+        let outputs: &'a [Output] = self.outputs;
+        for (name, bytes) in files {
+            let output = outputs.iter().find(|output| output.name == **name).ok_or_else(|| unasked(name))?;
+            let sample = &mut self.samples[index];
+            encode::write(&waiting(self.work, output, &sample.place), bytes)?;
+            sample.files.insert((*name).to_owned(), FileDigest(Digest::of(bytes)));
+        }
+        Ok(())
     }
 
     /// Hands the finding to the runner. It holds for the item's digest: a file whose bytes differ from the key's is never
     /// decoded.
-    fn hand_in(&mut self, index: usize, files: &[Vec<u8>], values: &T, partial: bool) -> Result<(), Failure> {
+    fn hand_in(&mut self, index: usize, values: &T, partial: bool) -> Result<(), Failure> {
         let (work, sample) = (self.work, &self.samples[index]);
         let Some(item) = work.job.items.as_ref().and_then(|items| items.item(&sample.name)) else { return Ok(()) };
         let file = match &mut self.findings {
             Some(file) => file,
             unopened => unopened.insert(open_findings(&job::Items::findings(&work.job.slot))?),
         };
-        let objects = files.iter().map(|bytes| FileDigest(Digest::of(bytes)));
         let finding = Finding {
-            files: self.outputs.iter().map(|output| output.name.to_owned()).zip(objects).collect(),
+            files: sample.files.clone(),
             values: serde_json::to_value(values)?,
             made_on: made_on(work),
             partial,
@@ -238,11 +259,28 @@ fn usable<'a>(work: &'a Work, name: &str) -> Option<&'a Known> {
     items.known.get(&items.item(name)?).filter(|known| known.made_on == made_on(work))
 }
 
+/// Files are collected in the resume slot, so that a killed pass keeps its work.
+fn waiting(work: &Work, output: &Output, place: &Path) -> PathBuf {
+    job::Items::files(&work.job.slot).join(output.file(place))
+}
+
+/// The files of a part that an earlier job has found, as if this one had. None if one of them can't be read or written: then the
+/// item is computed again.
+fn taken_over(work: &Work, known: &Known, outputs: &[Output], place: &Path) -> Option<BTreeMap<String, FileDigest>> {
+    let one = |(name, object): (&String, &PathBuf)| {
+        let output = outputs.iter().find(|output| output.name == **name)?;
+        let bytes = fs::read(object).ok()?;
+        encode::write(&waiting(work, output, place), &bytes).ok()?;
+        Some((name.clone(), FileDigest(Digest::of(&bytes))))
+    };
+    known.files.iter().map(one).collect()
+}
+
 /// Puts its files in place. `false` if that fails: then it is computed again.
 fn copied(work: &Work, known: &Known, outputs: &[Output], place: &Path) -> bool {
     outputs.iter().all(|output| {
         let to = work.job.staging.join(output.file(place));
-        let Some(from) = known.files.get(output.name) else { return false };
+        let Some(from) = known.files.get(&*output.name) else { return false };
         // Not hard-linked: a link would change the object's change time, which shows that it is intact.
         make_parent(&to).and_then(|()| fs::copy(from, to)).is_ok()
     })
@@ -327,7 +365,7 @@ mod tests {
     }
 
     fn begin(work: &Work) -> ItemWriter<'_, f32> {
-        ItemWriter::begin(work, "images", &[Output { name: "maps", ending: "png" }]).unwrap()
+        ItemWriter::begin(work, "images", &[Output { name: Cow::Borrowed("maps"), ending: "png" }]).unwrap()
     }
 
     /// The names of the findings.
@@ -419,7 +457,7 @@ mod tests {
                 found.push(number);
                 found.len() == 2
             };
-            items.add_part(index, add).unwrap();
+            items.add_part(index, &[], add).unwrap();
         };
         let mut items = begin(&first);
         add(&mut items, 0, 1);
@@ -439,5 +477,54 @@ mod tests {
         assert_eq!(items.lacking(|found| found.contains(&4)), [1]);
         add(&mut items, 1, 4);
         assert_eq!(items.finish().unwrap(), [("a".to_owned(), vec![1, 2]), ("b".to_owned(), vec![3, 4])]);
+    }
+    #[test]
+    fn the_files_of_a_part_go_with_it_to_whoever_completes_it() {
+        let outputs = ["one", "other"].map(|name| Output { name: Cow::Borrowed(name), ending: "png" });
+        let folder = tempfile::tempdir().unwrap();
+        let first = work(job(folder.path()));
+        let mut items = ItemWriter::<u8>::begin(&first, "images", &outputs).unwrap();
+        let mut add = |items: &mut ItemWriter<u8>, index: usize, output: &str| {
+            let file = format!("{output} of {index}").into_bytes();
+            let add = |found: &mut u8| {
+                *found += 1;
+                *found == 2
+            };
+            items.add_part(index, &[(output, file)], add).unwrap();
+        };
+        for (index, output) in [(0, "one"), (0, "other"), (1, "one")] {
+            add(&mut items, index, output);
+        }
+
+        let slot = job::Items::files(&first.job.slot);
+        let known = |(item, finding): (Item, Finding)| {
+            let name = |item: Item| if item == self::item("a") { "a" } else { "b" };
+            let file = |output: &String| (output.clone(), slot.join(output).join(format!("{}.png", name(item))));
+            let files = finding.files.keys().map(file).collect();
+            let Finding { values, made_on, partial, .. } = finding;
+            (item, Known { files, values, made_on, partial, fresh: false })
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let mut next = job(folder.path());
+        let findings = read(&fs::read(job::Items::findings(&first.job.slot)).unwrap());
+        next.items.as_mut().unwrap().known = findings.into_iter().map(known).collect();
+        let second = work(next.clone());
+        let mut items = ItemWriter::<u8>::begin(&second, "images", &outputs).unwrap();
+        assert_eq!((items.known(), items.rest()), (1, vec!["b".to_owned()]));
+        add(&mut items, 1, "other");
+        let findings = read(&fs::read(job::Items::findings(&second.job.slot)).unwrap());
+        assert_eq!(findings[&item("b")].files.keys().collect::<Vec<_>>(), ["one", "other"]);
+        items.finish().unwrap();
+        for (index, name, output) in [(0, "a", "one"), (0, "a", "other"), (1, "b", "one"), (1, "b", "other")] {
+            let file = fs::read(second.job.staging.join(output).join(format!("{name}.png"))).unwrap();
+            assert_eq!(file, format!("{output} of {index}").into_bytes());
+        }
+
+        // A part whose file is gone is found anew.
+        fs::remove_file(slot.join("one/b.png")).unwrap();
+        next.slot = tempfile::tempdir().unwrap().keep();
+        let items = work(next);
+        let items = ItemWriter::<u8>::begin(&items, "images", &outputs).unwrap();
+        assert_eq!(items.lacking(|_| true), [1]);
     }
 }

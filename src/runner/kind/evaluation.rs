@@ -2,7 +2,7 @@
 //!
 //! One stage evaluates several trainings, so that one table compares them on the same images.
 
-use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType, execution, viewing};
+use super::{ClassFact, KeySpec, Kind, Only, OutputRole, OutputSpec, Runs, ValueType, execution, viewing};
 
 pub(super) const KIND: Kind = Kind {
     name: "evaluation",
@@ -25,6 +25,13 @@ pub(super) const KIND: Kind = Kind {
                 "number of images with overlaid predictions",
             )
             .or_integer(8),
+            KeySpec::new(
+                "predictions",
+                ValueType::Flag,
+                "keeps the prediction of every image with each network, at the label's size: a PNG whose indices are the classes",
+            )
+            .or_flag(false)
+            .added(),
         ],
         viewing::KEYS,
         execution::SHARDS,
@@ -39,6 +46,7 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::file("images", "images.jsonl", OutputRole::ImageScores),
         OutputSpec::folder("pictures", OutputRole::Pictures),
         OutputSpec::folder("thumbnails", OutputRole::Thumbnails),
+        OutputSpec::folder("predictions", OutputRole::MeasuredPredictions).only(Only::on("predictions")),
     ],
     items: Some("dataset"),
     runs: Runs::Worker,

@@ -501,6 +501,8 @@ pub enum OutputRole {
     ImageScores,
     /// Small pictures of a few images, each with its label and the networks' predictions.
     Pictures,
+    /// The predictions of each measured network, in a folder of its own.
+    MeasuredPredictions,
     /// Thumbnails of all images, a hundred in one picture, with their predictions.
     Thumbnails,
     /// Predictions on a few images at a few iterations of a training.
@@ -532,6 +534,7 @@ impl OutputRole {
             OutputRole::Overlays => "overlays",
             OutputRole::ImageScores => "scores of images",
             OutputRole::Pictures => "pictures",
+            OutputRole::MeasuredPredictions => "predictions of measured networks",
             OutputRole::Thumbnails => "thumbnails",
             OutputRole::Snapshots => "snapshots",
             OutputRole::Files => "files",

@@ -3,6 +3,8 @@
 //!
 //! Works image by image: an image that an earlier pass with the same weights has processed is reused.
 
+use std::borrow::Cow;
+
 use intrada_ml::data::encode::grey_png;
 use intrada_ml::data::source::LabelUse;
 use intrada_ml::entropy_inference::{Inference, infer};
@@ -30,9 +32,9 @@ struct Parameters {
 
 /// One file per image, in this order.
 const OUTPUTS: &[Output] = &[
-    Output { name: "predictions", ending: "png" },
-    Output { name: "entropy", ending: "png" },
-    Output { name: "photographs", ending: "jpg" },
+    Output { name: Cow::Borrowed("predictions"), ending: "png" },
+    Output { name: Cow::Borrowed("entropy"), ending: "png" },
+    Output { name: Cow::Borrowed("photographs"), ending: "jpg" },
 ];
 
 /// What is known of an image besides its files.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tch::Kind;
 
 use super::summary;
-use crate::items::ItemWriter;
+use crate::items::{ItemWriter, Output};
 use crate::measure::{self, Entropy, Looking, ROLE, Subject};
 use crate::model::Model;
 use crate::pictures::{self, ClassPixels, Judged};
@@ -29,6 +29,8 @@ use crate::work::{Failure, Notes, Work};
 #[derive(Deserialize)]
 struct Parameters {
     overlays: u64,
+    #[serde(default)]
+    predictions: bool,
 }
 
 /// The entry of one model in `metrics.json`.
@@ -63,14 +65,15 @@ struct OfImage {
 }
 
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
-    let Parameters { overlays } = work.parameters()?;
+    let Parameters { overlays, predictions } = work.parameters()?;
     let names = names(work);
     // Check all files first: an unusable one must not be reported after an hour of measuring the others.
     for name in names.iter().skip(1) {
         network(work, name)?;
     }
-    let mut items = ItemWriter::begin(work, ROLE, &[])?;
-    look_at(work, &names, overlays, &mut items)?;
+    let outputs: Vec<Output> = names.iter().filter(|_| predictions).map(|name| kept(name)).collect();
+    let mut items = ItemWriter::begin(work, ROLE, &outputs)?;
+    look_at(work, &names, &Wanted { overlays, predictions }, &mut items)?;
     if items.is_shard() {
         return Ok(summary(format!("{} measurements", items.handed_in())));
     }
@@ -86,8 +89,27 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     Ok(summary(format!("mIoU in %: {}{reused}", metrics.iter().map(shown).collect::<Vec<_>>().join(", "))))
 }
 
+/// What is wanted besides measurements.
+struct Wanted {
+    /// The number of images with overlays.
+    overlays: u64,
+    /// Whether all predictions are kept.
+    predictions: bool,
+}
+
+/// The folder of a network's predictions of all images.
+fn kept_in(name: &str) -> String {
+    format!("predictions/{name}")
+}
+
+/// They have the classes' colours for viewing; a pixel's index is its class.
+fn kept(name: &str) -> Output {
+    Output { name: kept_in(name).into(), ending: "png" }
+}
+
 /// Measures each network on the images of which that isn't known. Overlays are drawn on the way.
-fn look_at(work: &Work, names: &[String], overlays: u64, items: &mut ItemWriter<Found>) -> Result<(), Failure> {
+fn look_at(work: &Work, names: &[String], wanted: &Wanted, items: &mut ItemWriter<Found>) -> Result<(), Failure> {
+    let colours: Vec<[u8; 3]> = work.job.classes.iter().map(|class| class.colour).collect();
     let images = items.len() as u64;
     let rest: Vec<Vec<usize>> =
         names.iter().map(|name| items.lacking(|found| found.networks.contains_key(name))).collect();
@@ -100,12 +122,15 @@ fn look_at(work: &Work, names: &[String], overlays: u64, items: &mut ItemWriter<
             let place = in_order.next().expect("a pass has the samples that it was opened with");
             let (cells, thumbnail) = (seen.confusion.cells().collect(), thumbnails::classes(seen.prediction));
             let of_image = OfImage { cells, entropy: seen.entropy, thumbnail };
-            items.add_part(place, |found| {
+            let kept = wanted.predictions.then(|| encode::palette_png(seen.prediction, &colours));
+            let folder = kept_in(name);
+            let files: Vec<(&str, Vec<u8>)> = kept.into_iter().map(|file| (folder.as_str(), file)).collect();
+            items.add_part(place, &files, |found| {
                 found.thumbnails.get_or_insert_with(|| of_frame(seen.frame));
                 found.networks.insert(name.clone(), of_image);
                 names.iter().all(|name| found.networks.contains_key(name))
             })?;
-            if !items.is_shard() && pictures::is_shown(place as u64, images, overlays) {
+            if !items.is_shard() && pictures::is_shown(place as u64, images, wanted.overlays) {
                 draw_overlay(work, name, seen.frame, seen.prediction)?;
             }
             done += 1;

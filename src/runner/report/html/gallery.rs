@@ -178,7 +178,7 @@ fn present(line: &ImageScore, classes: usize) -> String {
 /// To the large pictures of an evaluation: overlays, and predictions where it keeps them.
 fn links(workspace: &Workspace, images: &Images) -> Vec<Link> {
     let mut links = Vec::new();
-    for (role, what) in [(OutputRole::Predictions, "prediction"), (OutputRole::Overlays, "overlay")] {
+    for (role, what) in [(OutputRole::MeasuredPredictions, "prediction"), (OutputRole::Overlays, "overlay")] {
         let Some(folder) = workspace.link(images.stage, role) else { continue };
         let files: HashMap<_, _> = workspace.files(images.stage, role).into_iter().collect();
         for network in &images.networks {
