@@ -131,7 +131,7 @@ impl Layout {
 
 /// The thumbnails of all images, in order, to be laid out.
 pub(crate) struct Sheets<'a> {
-    /// Of the photographs; they say the sizes.
+    /// Of the photographs; none of a kind that has no photographs.
     pub(crate) photographs: Vec<&'a Thumbnail>,
     /// Of maps: the folder, the thumbnails.
     pub(crate) maps: Vec<(String, Vec<&'a Thumbnail>)>,
@@ -146,7 +146,11 @@ impl Sheets<'_> {
         let folder = work.output_folder(OUTPUT)?;
         let size = |thumbnail: &&Thumbnail| intrada_picture::size_of(&thumbnail.0).ok_or_else(unreadable);
         let sides = |size: [u32; 2]| size.map(|side| side as usize);
-        let sizes: Vec<_> = self.photographs.iter().map(|it| Ok(sides(size(it)?))).collect::<Result<_, Failure>>()?;
+        // All thumbnails of an image have the same size.
+        let any =
+            [&self.photographs].into_iter().chain(self.maps.iter().map(|(_, maps)| maps)).find(|all| !all.is_empty());
+        let sizes = any.into_iter().flatten().map(|it| Ok(sides(size(it)?)));
+        let sizes: Vec<[usize; 2]> = sizes.collect::<Result<_, Failure>>()?;
         let layout = Layout::of(sizes);
         encode::write(&folder.join("index.json"), (serde_json::to_string(&layout)? + "\n").as_bytes())?;
         let photograph = |bytes: &[u8]| decode::photograph_bytes(Path::new(""), bytes, decode::Orientation::Ignore);

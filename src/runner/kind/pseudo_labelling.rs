@@ -40,9 +40,14 @@ pub(super) const KIND: Kind = Kind {
     ]],
     exactly_one: &[],
     computes: false,
-    revised: &[(Only::with("keep"), 2)],
+    revised: &[(Only::with("keep"), 3)],
     classes: &[ClassFact::Colours],
-    outputs: &[OutputSpec::folder("labels", OutputRole::Labels), OutputSpec::folder("colour", OutputRole::Colours)],
+    outputs: &[
+        OutputSpec::folder("labels", OutputRole::Labels),
+        OutputSpec::folder("colour", OutputRole::Colours),
+        // Otherwise the labels are the predictions, of which there are thumbnails.
+        OutputSpec::folder("thumbnails", OutputRole::Thumbnails).only(Only::with("keep")),
+    ],
     items: None,
     runs: Runs::Worker,
 };

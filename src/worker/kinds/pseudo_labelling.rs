@@ -1,17 +1,31 @@
 //! `pseudo-labelling`: predictions of the easy images become labels (IntraDA, eq. 5): all pixels, or the most confident
 //! ones.
 
+use std::path::{Path, PathBuf};
+
+use intrada_ml::data::decode;
+use intrada_ml::data::source::map_file;
 use intrada_ml::pseudo_label::{self, Keep};
 use intrada_ml::rank::files;
 use intrada_runner::exec::job::Class;
 use serde::Deserialize;
 
 use super::summary;
+use crate::thumbnails::{self, Sheets, Thumbnail};
 use crate::work::{Failure, Notes, Work};
 
 #[derive(Deserialize)]
 struct Parameters {
     keep: Option<f64>,
+}
+
+/// Writes thumbnails of the labels, in the order of their paths.
+fn lay_out(work: &Work, images: &[String], labels: &Path) -> Result<(), Failure> {
+    let mut files: Vec<PathBuf> = images.iter().map(|image| map_file(image)).collect::<Result<_, _>>()?;
+    files.sort();
+    let thumbnail = |file: &PathBuf| Ok(thumbnails::classes(&decode::label(&labels.join(file))?));
+    let all: Vec<Thumbnail> = files.iter().map(thumbnail).collect::<Result<_, Failure>>()?;
+    Sheets { photographs: Vec::new(), maps: vec![("label".to_owned(), all.iter().collect())] }.write(work)
 }
 
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
@@ -32,6 +46,9 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
         }
     };
     let histogram = pseudo_label::write(&predictions, names, keep, &colours, &labels, &colour)?;
+    if keep.is_some() {
+        lay_out(work, &images, &labels)?;
+    }
     let labelled = 100.0 * histogram.labelled();
     let mut notes = summary(format!("{} label maps, {labelled:.1} % of their pixels labelled", images.len()));
     let share = |(class, share): (&Class, f64)| format!("{} {:.2} %", class.name, 100.0 * share);

@@ -73,6 +73,7 @@ const linksOf = (gallery, image) => gallery.links.filter(({ of }) => !of || of.i
 
     // One image as the lightbox shows it: from the large pictures, where the page has them.
     const large = new Map(all(`tr[data-stage="${gallery.stage}"]`).map((row) => [Number(row.dataset.image), row]));
+    const isPictured = (map, image) => map && maps.has(thumbnails, map[0], image);
     const row = (at) => {
       const image = state.rows[at];
       if (image === undefined) return null;
@@ -80,7 +81,7 @@ const linksOf = (gallery, image) => gallery.links.filter(({ of }) => !of || of.i
       const values = columns.filter(({ values }) => values).map((column) => `${column.title} ${written(column, column.values[image])}`).join(" · ");
       if (large.has(image)) return { name, about: values, links, pictures: pictures.described(large.get(image)).pictures };
       const photograph = () => maps.photograph(thumbnails, image);
-      const small = columns.filter(({ map }) => map).map((column) => ({
+      const small = columns.filter(({ map }) => isPictured(map, image)).map((column) => ({
         title: column.title,
         note: column.values ? `${written(column, column.values[image])} (${column.unit})` : "",
         photograph,
@@ -113,7 +114,7 @@ const linksOf = (gallery, image) => gallery.links.filter(({ of }) => !of || of.i
       const td = element("td");
       if (column === null) td.className = "name";
       const map = column?.map;
-      if (thumbnails && (column === null || map)) {
+      if (thumbnails && (column === null || isPictured(map, image))) {
         const canvas = element("canvas", { width: 96, height: 48 });
         const button = element("button", { type: "button", className: "thumb", tabIndex: column === null ? 0 : -1 }, canvas);
         button.setAttribute("aria-label", `enlarge ${column?.title ?? "photograph"} of ${images[image]}`);
@@ -131,7 +132,7 @@ const linksOf = (gallery, image) => gallery.links.filter(({ of }) => !of || of.i
       const first = state.page * ROWS, last = Math.min(first + ROWS, state.rows.length);
       body.replaceChildren(...state.rows.slice(first, last).map((image, offset) => {
         let picture = 0;
-        const cells = columns.map((column) => cell(first + offset, image, column, column.map ? ++picture : 0));
+        const cells = columns.map((column) => cell(first + offset, image, column, thumbnails && isPictured(column.map, image) ? ++picture : 0));
         return element("tr", {}, cell(first + offset, image, null, 0), ...cells);
       }));
       pages.textContent = ` ${state.rows.length === 0 ? 0 : first + 1} to ${last} of ${state.rows.length.toLocaleString("en")} `;

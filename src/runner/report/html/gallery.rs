@@ -5,6 +5,7 @@
 //! shows a few at a time; without a script there is a plain table of the first [`PLAIN`].
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use maud::{Markup, html};
 use serde::Serialize;
@@ -17,7 +18,7 @@ use super::thumbnails::{Sheets, Thumbnails};
 use super::workspace::Workspace;
 use crate::kind::OutputRole;
 use crate::measures::{count, plural};
-use crate::pipeline::{Class, StageId};
+use crate::pipeline::{Class, Stage, StageId};
 use crate::results::image::{ImageScore, map_file, named};
 use crate::results::map::viridis;
 
@@ -182,7 +183,7 @@ fn links(workspace: &Workspace, images: &Images) -> Vec<Link> {
         let Some(folder) = workspace.link(images.stage, role) else { continue };
         let files: HashMap<_, _> = workspace.files(images.stage, role).into_iter().collect();
         for network in &images.networks {
-            let is_there = |image: &str| files.contains_key(&std::path::Path::new(network).join(map_file(image)));
+            let is_there = |image: &str| files.contains_key(&Path::new(network).join(map_file(image)));
             let of: Vec<usize> = (0..images.lines.len()).filter(|at| is_there(&images.lines[*at].image)).collect();
             if !of.is_empty() {
                 let is_all = of.len() == images.lines.len();
@@ -238,6 +239,10 @@ fn of_inference(workspace: &Workspace, id: StageId, sheets: &mut Sheets) -> Opti
     ];
     columns.retain(|column| column.map.is_some() || matches!(column.values, Values::Numbers(_)));
     columns.extend(sides(workspace, id, &lines));
+    let mut thumbnails = thumbnails;
+    if let Some(thumbnails) = &mut thumbnails {
+        columns.extend(pseudo_labels(workspace, id, &lines, thumbnails, sheets));
+    }
     let folder = |role, text: &str, ending| {
         Some(Link { text: format!("{text}, full size"), folder: workspace.link(id, role)? + "/", ending, of: None })
     };
@@ -278,6 +283,30 @@ fn sides(workspace: &Workspace, inference: StageId, lines: &[(String, Option<f64
         Some(Column { title: stage.name.clone(), unit: "side of the cut", digits: 0, judged: false, values, map: None })
     };
     workspace.stages().filter_map(|(id, _)| column(id)).take(1).collect()
+}
+
+/// The pseudo-labels of these images, of a stage that labels only some pixels: else they are the predictions.
+fn pseudo_labels(
+    workspace: &Workspace,
+    inference: StageId,
+    lines: &[(String, Option<f64>)],
+    thumbnails: &mut Thumbnails,
+    sheets: &mut Sheets,
+) -> Option<Column> {
+    let of_this = |(id, stage): &(StageId, &Stage)| {
+        workspace.producer(stage, "predictions") == Some(inference)
+            && workspace.artifact(*id, OutputRole::Labels).is_some()
+            && workspace.artifact(*id, OutputRole::Thumbnails).is_some()
+    };
+    let (id, stage) = workspace.stages().find(of_this)?;
+    let mut files: Vec<PathBuf> = workspace.files(id, OutputRole::Labels).into_iter().map(|(path, _)| path).collect();
+    files.sort();
+    let places = lines.iter().map(|(image, _)| files.binary_search(&map_file(image)).ok()).collect();
+    let others = sheets.others(workspace, id, "label", places)?;
+    let name = format!("labels of {}", stage.name);
+    thumbnails.others.insert(name.clone(), others);
+    let map = Some((name, "classes"));
+    Some(Column { title: stage.name.clone(), unit: "", digits: 0, judged: false, values: Values::None, map })
 }
 
 fn rounded(value: f64, digits: i32) -> f64 {

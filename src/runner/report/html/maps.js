@@ -75,9 +75,13 @@ const maps = (() => {
     drawn.getContext("2d").drawImage(picture, x, y, width, height, 0, 0, width, height);
     return drawn;
   };
+  // Maps of some images only have an order of their own.
+  const has = (thumbnails, folder, image) => !thumbnails.others[folder] || thumbnails.others[folder].places[image] !== null;
   const thumbnail = async (thumbnails, folder, kind, image) => {
-    const { sheet: number, x, y, width, height } = place(thumbnails, image);
-    const data = pixels(await sheet(thumbnails.maps[folder][number], "png"), x, y, width, height);
+    const other = thumbnails.others[folder];
+    const { sheet: number, x, y, width, height } = other ? place(other, other.places[image]) : place(thumbnails, image);
+    const names = other ? other.sheets : thumbnails.maps[folder];
+    const data = pixels(await sheet(names[number], "png"), x, y, width, height);
     return { kind, width, height, numbers: Uint8Array.from({ length: width * height }, (_, at) => data[4 * at]) };
   };
 
@@ -122,7 +126,7 @@ const maps = (() => {
 
   const changed = () => listeners.forEach((listener) => listener());
   return {
-    classes, galleries, state, hidden, load, ofElement, photograph, thumbnail, drawn, at, shares, said,
+    classes, galleries, state, hidden, load, ofElement, photograph, thumbnail, has, drawn, at, shares, said,
     listen: (listener) => listeners.push(listener),
     toggle: (value) => { hidden.delete(value) || hidden.add(value); changed(); },
     // This class alone; all of them, if it is alone already.

@@ -44,6 +44,17 @@ pub(super) struct Thumbnails {
     photographs: Vec<String>,
     /// By folder, the sheets of a map.
     pub(super) maps: BTreeMap<String, Vec<String>>,
+    /// Maps of some of the images, which another stage has laid out, by the name of their column.
+    pub(super) others: BTreeMap<String, Others>,
+}
+
+/// The maps of some images.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Others {
+    layout: Layout,
+    sheets: Vec<String>,
+    /// By image of the gallery, its place in the sheets.
+    places: Vec<Option<usize>>,
 }
 
 impl Thumbnails {
@@ -57,19 +68,46 @@ impl Sheets {
     /// Adds the thumbnails of a stage: the photographs, and the maps in these folders, the most important first, while there is
     /// room. None without room for the photographs, or if there are none.
     pub(super) fn of(&mut self, workspace: &Workspace, stage: StageId, maps: &[String]) -> Option<Thumbnails> {
+        let (layout, mut all) = self.reader(workspace, stage)?;
+        let photographs = all("photograph", "jpg")?;
+        let maps = maps.iter().map_while(|folder| Some((folder.clone(), all(folder, "png")?))).collect();
+        Some(Thumbnails { layout, photographs, maps, others: BTreeMap::new() })
+    }
+
+    /// Adds the thumbnails that another stage has of some of the images of a gallery: `places` of the images among them.
+    pub(super) fn others(
+        &mut self,
+        workspace: &Workspace,
+        stage: StageId,
+        folder: &str,
+        places: Vec<Option<usize>>,
+    ) -> Option<Others> {
+        let (layout, mut all) = self.reader(workspace, stage)?;
+        let is_in = |place: &Option<usize>| place.is_none_or(|place| place < layout.sizes.len());
+        if !places.iter().all(is_in) {
+            return None;
+        }
+        let sheets = all(folder, "png")?;
+        Some(Others { layout, sheets, places })
+    }
+
+    /// The layout of a stage's thumbnails, and what adds the sheets of a folder of them.
+    fn reader<'a>(
+        &'a mut self,
+        workspace: &'a Workspace,
+        stage: StageId,
+    ) -> Option<(Layout, impl FnMut(&str, &str) -> Option<Vec<String>> + 'a)> {
         let files: BTreeMap<PathBuf, FileDigest> = workspace.files(stage, OutputRole::Thumbnails).into_iter().collect();
         let layout: Layout = serde_json::from_slice(&workspace.object(*files.get(Path::new("index.json"))?)?).ok()?;
         if layout.columns == 0 || layout.rows == 0 || layout.sizes.is_empty() {
             return None;
         }
         let sheets = layout.sizes.len().div_ceil((layout.columns * layout.rows) as usize);
-        let mut all = |folder: &str, ending: &str| {
+        let all = move |folder: &str, ending: &str| {
             let file = |at: usize| files.get(&Path::new(folder).join(format!("{at:03}.{ending}"))).copied();
             self.add(workspace, &(0..sheets).map(file).collect::<Option<Vec<_>>>()?)
         };
-        let photographs = all("photograph", "jpg")?;
-        let maps = maps.iter().map_while(|folder| Some((folder.clone(), all(folder, "png")?))).collect();
-        Some(Thumbnails { layout, photographs, maps })
+        Some((layout, all))
     }
 
     /// All of these, or none.
