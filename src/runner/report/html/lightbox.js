@@ -78,7 +78,7 @@ const lightbox = (() => {
     box.className = "box";
     box.style.aspectRatio = `${width} / ${height}`;
     // Narrower than the window where the height wouldn't fit.
-    box.style.maxWidth = `calc(${control("beside").checked ? 42 : 62}vh * ${width / height})`;
+    box.style.maxWidth = `calc(${control("beside").checked ? 40 : 62}vh * ${width / height})`;
     box.setAttribute("role", "img");
     box.setAttribute("aria-label", [picture.title, map && maps.said(map)].filter(Boolean).join(": "));
     stack.className = "stack";
@@ -121,6 +121,9 @@ const lightbox = (() => {
     if (mine !== turn) return;
     shown = drawn;
     panes.classList.toggle("beside", isBeside);
+    // Rows of about the same number of pictures.
+    const fitting = Math.max(1, Math.round(panes.clientWidth / 360)), rows = Math.ceil(shown.length / fitting);
+    panes.style.gridTemplateColumns = `repeat(${Math.ceil(shown.length / rows)}, minmax(0, 1fr))`;
     panes.replaceChildren(...shown.map(({ figure }) => figure));
     if (isBeside) shown[at[1]].figure.setAttribute("aria-current", "true");
     fade();

@@ -50,7 +50,10 @@ fn of_training(workspace: &Workspace, evaluations: &[Evaluation], id: StageId, s
         let file = placed.path.file_name()?.to_string_lossy().into_owned();
         let link = workspace.link_to(&placed.path)?;
         let is_it = |evaluation: &&Evaluation| {
-            evaluation.models.iter().any(|model| model.training == Some(id) && model.which == Which::of(&output.name))
+            evaluation
+                .models
+                .iter()
+                .any(|model| model.training == Some(id) && model.origin.which == Which::of(&output.name))
         };
         let measured = evaluations.iter().filter(is_it).map(|evaluation| {
             (evaluation.stage, evaluation.name.clone(), workspace.link(evaluation.stage, OutputRole::Metrics))
