@@ -8,7 +8,7 @@ use serde::Serialize;
 use intrada_statistics::evidence::Difference;
 use intrada_statistics::spread::Spread;
 
-use super::document::document;
+use super::document::{Data, document};
 use super::evaluation::{self, Evaluation, Model};
 use super::markup::table;
 use super::sweep::{family_name, grouped, pairs, typographic};
@@ -276,6 +276,6 @@ pub fn page(workspace: &Workspace, assessments: &[Assessment], unknown: &[Unknow
         None,
         &body,
         "",
-        &serde_json::json!({ "assessments": assessments }),
+        &Data::of_numbers(serde_json::json!({ "assessments": assessments })),
     )
 }

@@ -36,6 +36,15 @@ pub(super) struct Data<'a> {
     pub(super) sheets: Vec<(String, &'a str)>,
 }
 
+impl Data<'_> {
+    /// Of a page without maps.
+    pub(super) fn of_numbers(numbers: serde_json::Value) -> Self {
+        let state = serde_json::json!({ "going": false, "written": 0 });
+        let shown = serde_json::json!({ "classes": [], "entropy": "", "galleries": [], "state": state });
+        Data { numbers, shown, sheets: Vec::new() }
+    }
+}
+
 /// The whole document. `photographs` are style rules. The policy's nonce is a digest of the page's content: text in the
 /// page can't know it in advance.
 pub(super) fn document(title: &str, mark: Option<Markup>, body: &Markup, photographs: &str, data: &Data) -> String {
@@ -93,7 +102,7 @@ mod tests {
     #[test]
     fn control_characters_and_turns_of_direction_are_replaced_wherever_they_stand() {
         let body = html! { p title="\u{7}" { "a\u{1b}[31mb\u{202e}c\nd\te Straße" } };
-        let data = Data { numbers: json!({}), shown: json!({}), sheets: Vec::new() };
+        let data = Data::of_numbers(json!({}));
         let page = document("a\u{202e}b", None, &body, "", &data);
         assert!(page.contains("<p title=\"\u{fffd}\">a\u{fffd}[31mb\u{fffd}c\nd\te Straße</p>"), "{page}");
         assert!(page.contains("<title>a\u{fffd}b</title>"), "{page}");

@@ -77,7 +77,7 @@ fn of_class<'a>(class: &'a Class) -> impl Fn(&Measured) -> Option<f64> + 'a {
 /// One row per mean and class, one column per network: the last networks as bars and numbers. The script can sort the
 /// classes, for which the rows have their IoU and their gain as attributes.
 fn table_of_iou(evaluation: &Evaluation, classes: &[Class]) -> Markup {
-    let models = &evaluation.models;
+    let (models, judged) = (&evaluation.models, judged(evaluation));
     let is_known = |mean: Mean| models.iter().any(|model| mean(&model.measured).is_some());
     html! {
         div.wide {
@@ -85,9 +85,9 @@ fn table_of_iou(evaluation: &Evaluation, classes: &[Class]) -> Markup {
                 thead {
                     tr {
                         th { "IoU in %" } th {}
-                        @for (at, model) in models.iter().enumerate() { (head(at, model)) }
+                        @for (at, model) in models.iter().enumerate() { (head(at, model, judged == Some(at))) }
                         @if let Some((before, last)) = evaluation.compared() {
-                            th scope="col" { (models[last].name) " − " (models[before].name) }
+                            th.gain scope="col" { (models[last].name) " − " (models[before].name) }
                         }
                     }
                 }
@@ -110,11 +110,16 @@ fn table_of_iou(evaluation: &Evaluation, classes: &[Class]) -> Markup {
     }
 }
 
+/// The judged network, whose column narrow screens show first.
+fn judged(evaluation: &Evaluation) -> Option<usize> {
+    evaluation.compared().map(|(_, judged)| judged)
+}
+
 /// The header of a network's column.
-fn head(at: usize, model: &Model) -> Markup {
+fn head(at: usize, model: &Model, is_judged: bool) -> Markup {
     let long = if model.name.chars().count() > LONG { " long" } else { "" };
     html! {
-        th scope="col" {
+        th.judged[is_judged] scope="col" {
             span class={ "key n" (at % 8) (long) } { (model.name) }
             @if model.chosen_on.is_some() { br; small { "chosen with labels" } }
             @if model.origin.has_target_labels { br; small { "learnt from target labels" } }
@@ -123,6 +128,7 @@ fn head(at: usize, model: &Model) -> Markup {
 }
 
 fn row(evaluation: &Evaluation, name: &Markup, of: impl Fn(&Measured) -> Option<f64>) -> Markup {
+    let judged = judged(evaluation);
     let shares: Vec<Option<f64>> = evaluation.models.iter().map(|model| of(&model.measured)).collect();
     let gain = evaluation.gain(of);
     let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
@@ -131,8 +137,8 @@ fn row(evaluation: &Evaluation, name: &Markup, of: impl Fn(&Measured) -> Option<
         tr data-iou=(number(last.map(|share| 100.0 * share))) data-gain=(number(gain)) {
             th scope="row" { (name) }
             td { (bars(&shares)) }
-            @for share in &shares { td { (percent(*share)) } }
-            @if evaluation.compared().is_some() { td { (gain.map_or("–".to_owned(), signed)) } }
+            @for (at, share) in shares.iter().enumerate() { td.judged[judged == Some(at)] { (percent(*share)) } }
+            @if evaluation.compared().is_some() { td.gain { (gain.map_or("–".to_owned(), signed)) } }
         }
         "\n"
     }
@@ -158,17 +164,18 @@ fn best(evaluation: &Evaluation) -> Markup {
     if evaluation.models.iter().all(|model| model.best.is_none()) {
         return html! {};
     }
+    let judged = judged(evaluation);
     html! {
         tr {
             th scope="row" { "best mIoU " small { "in training" } }
             td {}
-            @for model in &evaluation.models {
+            @for (at, model) in evaluation.models.iter().enumerate() {
                 @match &model.best {
-                    Some(best) => td { (percent(Some(best.miou))) br; small { "at " (count(best.iteration)) } },
-                    None => td { "–" },
+                    Some(best) => td.judged[judged == Some(at)] { (percent(Some(best.miou))) br; small { "at " (count(best.iteration)) } },
+                    None => td.judged[judged == Some(at)] { "–" },
                 }
             }
-            @if evaluation.compared().is_some() { td {} }
+            @if evaluation.compared().is_some() { td.gain {} }
         }
         "\n"
     }

@@ -176,7 +176,7 @@ fn the_numbers_of_the_page_are_those_of_metrics_json() {
     let data = data(&page);
     assert_eq!(data["evaluations"]["evaluate"]["metrics"], metrics);
     assert_eq!(data["evaluations"]["evaluate"]["networks"], serde_json::json!(["before", "inter"]));
-    assert!(page.contains("<td>50.0</td><td>12.3</td><td>−37.7</td>"));
+    assert!(page.contains("<td>50.0</td><td class=\"judged\">12.3</td><td class=\"gain\">−37.7</td>"));
     let remark = "On the source domain, where adaptation usually costs accuracy: mIoU in %: before 50.0 → inter 12.3; on source, one seed.";
     assert!(page.contains(remark), "{page}");
     let found = data["findings"].as_array().unwrap().iter().map(|finding| finding["found"].as_str().unwrap());
