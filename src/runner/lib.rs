@@ -48,5 +48,6 @@ pub mod sched;
 pub mod screen;
 pub mod report;
 pub mod predict;
+pub mod label;
 pub mod export;
 pub mod cli;

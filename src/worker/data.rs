@@ -158,7 +158,8 @@ impl Work {
     }
 }
 
-fn scene_style(name: &str) -> Style {
+/// The style of scenes of this name.
+pub(crate) fn scene_style(name: &str) -> Style {
     if name == "source" { Style::Source } else { Style::Target }
 }
 

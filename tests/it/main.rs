@@ -37,6 +37,7 @@ mod installed;
 mod items;
 #[cfg(target_os = "linux")]
 mod kill;
+mod label;
 mod labels;
 #[cfg(target_os = "linux")]
 mod linkage;

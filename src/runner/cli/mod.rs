@@ -26,6 +26,7 @@ mod help;
 mod init;
 mod inspect;
 mod keyring;
+mod label;
 mod lineage;
 mod log;
 mod meant;
@@ -108,6 +109,7 @@ enum Command {
     Report(report::Report),
     Export(export::Export),
     Predict(predict::Predict),
+    Label(label::Label),
     Lineage(lineage::Lineage),
     #[command(subcommand)]
     Cache(cache::Cache),
@@ -313,6 +315,7 @@ fn answer(command: Command) -> Answer {
         Command::Report(command) => command.answer(),
         Command::Export(command) => command.answer(),
         Command::Predict(command) => command.answer(),
+        Command::Label(command) => command.answer(),
         Command::Lineage(command) => command.answer(),
         Command::Cache(command) => command.answer(),
         Command::Doctor(command) => command.answer(),

@@ -237,7 +237,7 @@ fn some<'a>(images: &'a [PathBuf], place: &str) -> Result<&'a [PathBuf], Refusal
 }
 
 /// The first signal lets the worker finish its image, the second ends it.
-fn stop_on_signals(control: Arc<Control>) {
+pub(super) fn stop_on_signals(control: Arc<Control>) {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let heeded = signals::heeded(&[SIGINT, SIGTERM, SIGHUP]);
     if let Ok(mut signals) = signal_hook::iterator::Signals::new(heeded) {

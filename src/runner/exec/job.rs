@@ -6,6 +6,7 @@
 
 mod items;
 pub mod predict;
+pub mod scenes;
 
 use std::collections::BTreeMap;
 use std::io::Read;

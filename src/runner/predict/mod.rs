@@ -268,19 +268,30 @@ fn work(
     control: &Control,
     on_progress: &mut dyn FnMut(Progress),
 ) -> Result<(), exec::Failure> {
-    let job = job(wanted, images, folder);
+    perform_for(folder, job(wanted, images, folder), control, on_progress)
+}
+
+/// Lets the worker perform a job with the folder of predictions as its slot, whose lock its processes hold.
+///
+/// # Errors
+/// How it failed.
+pub fn perform_for(
+    folder: &Folder,
+    job: Job,
+    control: &Control,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<(), exec::Failure> {
     let belongings = Belongings {
         name: folder.lock_path().into_os_string(),
         workspace: None,
         leases: Arc::new(folder.lease().into_iter().collect()),
     };
-    let request =
-        Request { stage: wanted.network.name.clone(), threads: wanted.threads as usize, ..Request::default() };
-    let log = folder.log_path();
+    let request = Request { stage: job.stage.clone(), threads: job.threads as usize, ..Request::default() };
+    let (kind, log) = (job.kind.clone(), folder.log_path());
     let start = Start {
         work: &Work::Worker(Box::new(job), Visible::All),
         request: &request,
-        name: PREDICT,
+        name: &kind,
         folder: &folder.own(),
         log: &log,
         belongings: &belongings,

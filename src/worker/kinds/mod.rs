@@ -11,8 +11,10 @@ mod intra_training;
 mod predict;
 mod pseudo_labelling;
 mod ranking;
+mod scene_pictures;
 
 use intrada_runner::exec::job::predict::PREDICT;
+use intrada_runner::exec::job::scenes::PAINTING;
 
 use crate::training;
 use crate::work::{Failure, Notes, Work};
@@ -48,15 +50,15 @@ pub(crate) const ALL: &[Kind] = &[
     kind("evaluation", evaluation::perform, Some(evaluation::try_weights)),
 ];
 
-/// What `intrada-run predict` asks for, which is no stage.
-const PREDICTING: &Kind = &kind(PREDICT, predict::perform, None);
+/// What commands ask for that is no stage: predictions of images, and files of synthetic scenes.
+const OF_COMMANDS: &[Kind] = &[kind(PREDICT, predict::perform, None), kind(PAINTING, scene_pictures::perform, None)];
 
 /// The kind of this name.
 ///
 /// # Errors
 /// There is none.
 pub(crate) fn find(name: &str) -> Result<&'static Kind, Failure> {
-    ALL.iter().chain([PREDICTING]).find(|kind| kind.name == name).ok_or_else(|| {
+    ALL.iter().chain(OF_COMMANDS).find(|kind| kind.name == name).ok_or_else(|| {
         let help = "build intrada-run and intrada-worker from the same sources";
         Failure::advised(format!("this worker has no kind `{name}`"), help)
     })
