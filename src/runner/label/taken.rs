@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::Error;
 use crate::kind::OutputRole;
 use crate::pipeline::{DatasetId, InputSource, OutputId, Pipeline, Stage, StageId};
-use crate::predict::network::seen_by;
+use crate::predict::{self, network::seen_by};
 use crate::sched::done::done;
 use crate::sched::session::Session;
 
@@ -44,6 +44,25 @@ pub fn take(session: &mut Session, network: Option<(OutputId, String)>, dataset:
     Ok(Taken { network, called, dataset, dataset_name, said })
 }
 
+/// Those of these stages that are up to date. Sources of other stages may be wrong, such as labels that aren't drawn yet.
+fn up_to_date(session: &mut Session, stages: &[StageId]) -> Result<Vec<StageId>, predict::Error> {
+    if let Ok(all) = done(session, stages) {
+        return Ok(stages.iter().copied().filter(|id| all.iter().any(|done| done.stage == *id)).collect());
+    }
+    let (mut found, mut wrong) = (Vec::new(), None);
+    for id in stages {
+        match done(session, &[*id]) {
+            Ok(lineage) if lineage.iter().any(|done| done.stage == *id) => found.push(*id),
+            Ok(_) => {}
+            Err(problems) => wrong = wrong.or(Some(problems)),
+        }
+    }
+    match wrong {
+        Some(problems) if found.is_empty() => Err(problems.into()),
+        _ => Ok(found),
+    }
+}
+
 fn find_dataset(pipeline: &Pipeline, name: &str) -> Result<DatasetId, Error> {
     let place = pipeline.datasets.iter().position(|dataset| dataset.name == name);
     place.map(DatasetId::at).ok_or_else(|| Error::NoDataset {
@@ -58,11 +77,12 @@ fn the_network(
     dataset: Option<DatasetId>,
     said: &mut Vec<String>,
 ) -> Result<(OutputId, String), Error> {
-    let done: Vec<StageId> =
-        done(session, &[]).map_err(crate::predict::Error::from)?.iter().map(|done| done.stage).collect();
+    let all: Vec<StageId> = {
+        let pipeline = &session.pipeline;
+        pipeline.stage_ids().filter(|id| pipeline.stage(*id).is_training()).collect()
+    };
+    let trained = up_to_date(session, &all)?;
     let pipeline = &session.pipeline;
-    let all: Vec<StageId> = pipeline.stage_ids().filter(|id| pipeline.stage(*id).is_training()).collect();
-    let trained: Vec<StageId> = all.iter().copied().filter(|id| done.contains(id)).collect();
     if trained.is_empty() {
         return Err(Error::NoNetwork { file: pipeline.file.clone(), has_trainings: !all.is_empty() });
     }

@@ -8,6 +8,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::pipelines::{Pipeline, training};
+use crate::space::processes::kill_with_jobs;
+use crate::space::waiting::wait_until;
 use crate::space::{Ran, Space, files};
 
 const SIZE: [u32; 2] = [64, 32];
@@ -211,6 +213,11 @@ fn twenty_images_go_out_and_come_back_corrected_into_a_training_whose_key_names_
     space.run("p.toml inter");
     let notes = space.intrada("log p.toml inter").stdout + &space.intrada("inspect p.toml inter").stdout;
     assert!(notes.contains("learns from labels of labelled (20 images)"), "{notes}");
+    // What is labelled is not chosen again.
+    let second = space.intrada("label p.toml --count 10 --out second");
+    done(&second);
+    assert!(second.stdout.contains("; 20 labelled already, in data set `labelled`"), "{}", second.stdout);
+    assert!(texts(&chosen(&space, "second"), "image").iter().all(|image| !names.contains(image)));
     let one = names_of_list(&space, "to-label/labelled.txt")[3].clone();
     let label = format!("to-label/labels/{}.png", stem(&one));
     let mut pixels = decoded(&space.bytes(&label));
@@ -317,7 +324,7 @@ fn nothing_of_anyone_s_is_replaced_without_being_asked() {
     refused(&space.intrada("label p.toml --count 2 --out thesis"), "holds other files");
     done(&space.intrada("label p.toml --count 2 --out to-label"));
     refused(&space.intrada("label p.toml --count 3 --out to-label"), "holds images chosen by random=2, now random=3");
-    refused(&space.intrada("label p.toml --count 2 --seed 5 --out to-label"), "with seed 0, now 5");
+    refused(&space.intrada("label p.toml --count 2 --seed 5 --out to-label"), ", now 5; name another folder");
     correct_in_cvat(&space, "to-label", "export", |_| true);
     done(&space.intrada("label --read export --out to-label"));
     let again = space.intrada("label --read export --out to-label");
@@ -377,6 +384,27 @@ fn what_an_export_holds_that_means_nothing_is_told_with_its_file() {
     space.write("text.json", "{\"a\": 1}");
     refused(&space.intrada("label --read text.json --out to-label"), "it is neither what CVAT exports");
     let _ = second;
+}
+
+#[test]
+fn a_choice_that_was_killed_goes_on_and_ends_with_the_same_files() {
+    let space = adapted(60, |pipeline| pipeline);
+    done(&space.intrada("label p.toml --by uncertain=3,diverse=3 --out whole --threads 1"));
+    let answers = space.path("out/.intrada-label/predictions/.intrada-predict/answers.jsonl");
+    let answered = || std::fs::read_to_string(&answers).unwrap_or_default().lines().count();
+    let mut run = space.start("label p.toml --by uncertain=3,diverse=3 --out out --threads 1");
+    wait_until("answers", || answered() > 5 || run.try_wait().unwrap().is_some());
+    kill_with_jobs(&mut run);
+    assert!(answered() < 60, "the test needs one that isn't done");
+    done(&space.intrada("label p.toml --by uncertain=3,diverse=3 --out out --threads 1"));
+    let contents = |folder: &str| -> BTreeMap<_, _> {
+        let all = files(&space.path(folder)).into_iter();
+        let but_readme = all.filter(|file| !file.ends_with("README.txt"));
+        but_readme
+            .map(|file| (file.strip_prefix(space.path(folder)).unwrap().to_owned(), std::fs::read(file).unwrap()))
+            .collect()
+    };
+    assert!(contents("whole") == contents("out"));
 }
 
 #[test]
