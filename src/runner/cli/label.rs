@@ -57,7 +57,7 @@ pub(super) struct Label {
     /// Data set to choose from; default: that network's target
     #[arg(long, value_name = "NAME", conflicts_with = "read")]
     dataset: Option<String>,
-    /// Label tools to write files for
+    /// Tool to write files for: cvat, label-studio, or both
     #[arg(long = "for", value_name = "TOOL", default_value = BOTH, value_parser = tools(), hide_possible_values = true, conflicts_with = "read")]
     tool: String,
     /// An earlier DIR whose images are not chosen again; may be repeated

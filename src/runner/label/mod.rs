@@ -281,7 +281,7 @@ pub fn choose(
     if let Found::Done(description) = folder::look(&folder, &asked)? {
         return Ok(Ended { description: *description, was_done: true, notes: Vec::new() });
     }
-    let own = folder.join(WORKSHOP);
+    let (own, was_there) = (folder.join(WORKSHOP), folder.exists());
     let settings = predict::settings(&network, &Seeing::default());
     // Its lock keeps others out of the whole folder.
     let predictions = Predictions::open(&own.join("predictions"), &network.name, settings, &[Output::Classes], true)?;
@@ -290,7 +290,13 @@ pub fn choose(
     let images = pool::images(&pipeline, dataset, &scenes, &mut |scenes, folder| work.paint(scenes, folder))?;
     let paint = &mut |scenes: job::Dataset, folder: &Path| work.paint(scenes, folder);
     let pool = pool::pool(&pipeline, id, images, wanted.not_in, &own, paint)?;
-    let Choice { pool, picked, from, answers, notes } = work.choose_from(session, pool)?;
+    let chosen = work.choose_from(session, pool);
+    if let Err(Error::TooFew { .. }) = &chosen {
+        // Nothing of it serves another command. What can't be removed is taken up by the next one.
+        let rest = if was_there { &own } else { &folder };
+        let _ = plain::remove(rest);
+    }
+    let Choice { pool, picked, from, answers, notes } = chosen?;
     let mut description = Description::new(asked, colours::distinct(&network.classes));
     description.seen = folder::Seen { size: size_of(dataset), scaling: dataset.scaling };
     description.pool = pool.images.len();

@@ -275,6 +275,7 @@ fn scenes_are_painted_without_their_labels_and_are_not_chosen_twice() {
         &space.intrada("label p.toml --count 8 --out fourth"),
         "8 images are wanted, and 7 of the 12 images of `target`",
     );
+    assert!(!space.path("fourth").exists());
 }
 
 #[test]
