@@ -14,6 +14,7 @@ mod exported;
 mod items;
 mod kinds;
 mod labelled;
+mod log;
 mod measure;
 mod model;
 mod names;
@@ -30,12 +31,16 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use intrada_ml::cpu;
+use intrada_runner::exec::job::log::FAILED;
 use intrada_runner::exec::job::{DESCRIBE, Event, FORMAT, Job, TRY_WEIGHTS};
+use intrada_runner::measures::{count, duration, plural};
 use tch::Device;
 
-use work::{Failure, Work, log, say};
+use log::log;
+use work::{Failure, Work, say};
 
 /// Performs the job that the first argument names and reports progress on standard output; or describes this machine.
 pub fn main() -> ExitCode {
@@ -76,11 +81,13 @@ fn answer(line: &serde_json::Value) -> ExitCode {
 fn failed(failure: Failure) -> ExitCode {
     match failure {
         Failure::Interrupted { at } => {
+            log(&format!("stopped at {}; what is done by then is kept for the next run", count(at)));
             say(&Event::Interrupted { at });
             ExitCode::from(130)
         }
         Failure::Failed { message, help } => {
-            log(&message);
+            log(&message.lines().map(|line| format!("{FAILED}{line}\n")).collect::<String>());
+            help.iter().for_each(|line| log(&format!("help: {line}")));
             say(&Event::Failed { message, help });
             ExitCode::FAILURE
         }
@@ -88,6 +95,8 @@ fn failed(failure: Failure) -> ExitCode {
 }
 
 fn perform(path: &Path) -> Result<work::Notes, Failure> {
+    let begun = Instant::now();
+    log::begin();
     // A signal during the preparation below must not end the process halfway through a file either.
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
@@ -103,6 +112,7 @@ fn perform(path: &Path) -> Result<work::Notes, Failure> {
     // Sums are rounded in another order with another number of threads, so the job sets the number, not the machine.
     tch::set_num_threads(job.threads as i32);
     let kind = kinds::find(&job.kind)?;
+    log::describe(&job, &surroundings(&job, device, chosen.as_deref()));
     let work = Work::new(job, device, stop);
     let mut notes = (kind.perform)(&work).map_err(|failure| names::renamed(failure, &work.job))?;
     notes.insert("threads".to_owned(), tch::get_num_threads().to_string());
@@ -111,7 +121,27 @@ fn perform(path: &Path) -> Result<work::Notes, Failure> {
         notes.entry("instruction_set".to_owned()).or_insert(set);
     }
     notes.extend(describe::libtorch().map(|version| ("libtorch".to_owned(), version)));
+    sum_up(&notes, begun.elapsed().as_secs_f64());
     Ok(notes)
+}
+
+/// `cpu, 2 threads, avx512, libtorch 2.11.0`.
+fn surroundings(job: &Job, device: Device, instructions: Option<&str>) -> String {
+    let threads = plural(job.threads as usize, "thread");
+    let libtorch = describe::libtorch().map(|version| format!("libtorch {version}"));
+    let parts = [Some(format!("{device:?}").to_lowercase()), Some(threads), instructions.map(str::to_owned), libtorch];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The end of the log of a job that is done.
+fn sum_up(notes: &work::Notes, seconds: f64) {
+    let summary = notes.get("summary").map(|summary| format!(": {summary}")).unwrap_or_default();
+    // The first line told these.
+    let others = notes
+        .iter()
+        .filter(|(name, _)| !["summary", "threads", "device", "instruction_set", "libtorch"].contains(&name.as_str()));
+    others.for_each(|(name, value)| log(&format!("{}: {value}", name.replace('_', " "))));
+    log(&format!("finished in {}{summary}", duration(seconds)));
 }
 
 /// Reads only the format number: a job of another version's runner can't be interpreted further.

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use tch::Kind;
 
 use crate::exported::Exported;
-use crate::work::{Failure, Work, log};
+use crate::log::log;
+use crate::work::{Failure, Work};
 
 /// A model of the pipeline file, from the job's parameters.
 #[derive(Clone, Debug, Deserialize)]

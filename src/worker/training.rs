@@ -26,11 +26,12 @@ use intrada_runner::kind::losses::LOSSES;
 use serde::Deserialize;
 
 use crate::labelled::{Labelled, LabelledKeys};
+use crate::log::{Course, log};
 use crate::measure::Subject;
 use crate::model::{Model, log_restored};
 use crate::snapshots::Snapshots;
 use crate::validation::Validation;
-use crate::work::{CHANGED_BACK, Failure, Notes, Work, say};
+use crate::work::{CHANGED_BACK, Failure, ITERATIONS, Notes, Work, say};
 
 /// Progress is said at most so often; a network as small as the quickstart's does dozens of iterations a second.
 const PROGRESS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250);
@@ -149,11 +150,13 @@ pub(crate) fn train(work: &Work, own: Vec<Source>, target: Option<&Source>) -> R
         failure: None,
     };
     let mut speaker = Speaker { last: None, first: true, work };
+    let mut course = Course::new(&work.job);
     // Also where it is asked to stop: a checkpoint must not pass over a look.
     let mut observe = |progress: &Progress| {
         if work.is_superseded() {
             return looks.give_up(superseded());
         }
+        course.hear(progress);
         looks.take(progress, speaker.hear(progress))
     };
     match adapt::adapt(&run, &settings, &mut observe).map_err(advised)? {
@@ -467,7 +470,11 @@ impl Looks<'_> {
             self.snapshots.look(progress)?;
         }
         match &mut self.validation {
-            Some(validation) if validation.is_due(progress) => validation.look(progress.done).map(|()| true),
+            Some(validation) if validation.is_due(progress) => {
+                validation.look(progress.done)?;
+                validation.last(progress).inspect(|line| log(line));
+                Ok(true)
+            }
             _ => Ok(false),
         }
     }
@@ -498,7 +505,7 @@ impl Speaker<'_> {
             let losses = progress.losses.iter().map(|(loss, value)| (loss.name(), value));
             let values =
                 losses.filter(|(name, _)| is_shown(name)).map(|(name, value)| (name.to_owned(), value)).collect();
-            self.work.progress(progress.done, progress.total, "iterations", values);
+            self.work.progress(progress.done, progress.total, ITERATIONS, values);
         }
         if self.work.is_stopping() { Control::Stop } else { Control::Continue }
     }

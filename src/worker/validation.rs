@@ -17,8 +17,10 @@ use intrada_ml::adapt::Progress;
 use intrada_ml::checkpoint;
 use intrada_ml::metrics::mean_iou;
 use intrada_runner::exec::job;
+use intrada_runner::measures::count;
 use serde::{Deserialize, Serialize};
 
+use crate::log;
 use crate::measure::{self, Subject};
 use crate::work::{Failure, Notes, Work};
 
@@ -75,6 +77,17 @@ impl<'a> Validation<'a> {
         fs::rename(&partial, self.work.job.slot.join(job::EVALUATIONS))?;
         self.found = Some(found);
         Ok(())
+    }
+
+    /// The last evaluation, for the log: at most some dozen of a training.
+    pub(crate) fn last(&self, progress: &Progress) -> Option<String> {
+        let found = self.found.as_deref()?;
+        let last = found.last()?;
+        let (number, all) = (progress.done.div_ceil(self.every), progress.total.div_ceil(self.every));
+        let which = if best(found) == Some(last) { ", the best so far" } else { "" };
+        let percent = last.miou.map_or("undefined".to_owned(), |miou| format!("{:.2} %", 100.0 * miou));
+        log::is_due(number, all, 50)
+            .then(|| format!("evaluation at iteration {}: mIoU {percent}{which}", count(last.iteration)))
     }
 
     /// Drops evaluations after this iteration: they are from before a kill, later than the checkpoint from which the

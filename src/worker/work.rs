@@ -14,10 +14,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use intrada_ml::checkpoint::CheckpointError;
 use intrada_ml::input_file::{Changed, InputFile};
 use intrada_runner::digest::Digest;
+use intrada_runner::exec::job::log::WARNING;
 use intrada_runner::exec::job::{Event, Input, Job, Source};
 use intrada_runner::exec::with_causes;
+use intrada_runner::measures::count;
 use serde::de::DeserializeOwned;
 use tch::Device;
+
+use crate::log::{self, log};
 
 /// Why a job gave no result.
 #[derive(Debug)]
@@ -79,6 +83,12 @@ const CHANGED_ON_PURPOSE: &str = "or keep the change, and the same command start
 
 /// The folder in the staging folder with links to the files of input folders.
 pub(crate) const LINKS: &str = ".inputs";
+
+/// How many warnings the log lists.
+const LOGGED: usize = 100;
+
+/// The unit of a training's progress.
+pub(crate) const ITERATIONS: &str = "iterations";
 
 /// The answer of a finished kind; goes into the trace.
 pub type Notes = BTreeMap<String, String>;
@@ -241,7 +251,11 @@ impl Work {
     pub fn warn(&self, text: String) {
         let mut warnings = self.warnings.borrow_mut();
         if !warnings.contains(&text) {
-            log(&format!("warning: {text}"));
+            match warnings.len() {
+                ..LOGGED => log(&format!("{WARNING}{text}")),
+                LOGGED => log(&format!("{WARNING}there are more warnings, which are not listed")),
+                _ => {}
+            }
             warnings.push(text);
         }
     }
@@ -256,16 +270,13 @@ impl Work {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Reports progress to the runner.
+    /// Reports progress to the runner. Each tenth of the images is told in the log, too; of iterations the training tells more.
     pub fn progress(&self, done: u64, total: u64, unit: &str, values: Vec<(String, f64)>) {
+        if unit != ITERATIONS && log::is_due(done, total, 10) {
+            log(&format!("{} of {} {unit}", count(done), count(total)));
+        }
         say(&Event::Progress { done, total, unit: unit.to_owned(), values });
     }
-}
-
-/// Writes a line to the stage's log. If that fails, as on a full disk, the work continues; failures reach the runner
-/// another way.
-pub fn log(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Writes an event. This process ends with its runner, so a closed pipe needs no handling.

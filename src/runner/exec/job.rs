@@ -5,6 +5,7 @@
 //! keys or the cache's layout is in it: a worker gets paths to read from and one folder to write into.
 
 mod items;
+pub mod log;
 pub mod predict;
 pub mod scenes;
 

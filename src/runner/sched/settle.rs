@@ -9,10 +9,11 @@ use std::rc::Rc;
 
 use crate::digest::Key;
 use crate::event::{Advice, Event, Finished, Outcome};
-use crate::exec::job::Event as Said;
+use crate::exec::job::{Event as Said, log};
 use crate::exec::local::surroundings;
 use crate::exec::{self, Failure};
 use crate::flow::{How, NodeId, Outputs};
+use crate::kind::Runs;
 use crate::measures::now;
 use crate::pipeline::StageId;
 use crate::plain;
@@ -88,8 +89,6 @@ impl Run<'_> {
     /// Keeps the failure of a job.
     pub(super) fn note_failure(&mut self, node: NodeId, stage: StageId, key: Key, failure: Failure) {
         let known = self.results.entry(node).or_default();
-        // One more, as they may include the note about the environment, with which a worker's log begins.
-        let log = || exec::tail(&self.session.store.log_path(key), LOG_LINES + 1).unwrap_or_default();
         match failure {
             Failure::Cancelled { at } => {
                 known.outcome = Some(Outcome::Cancelled);
@@ -104,11 +103,16 @@ impl Run<'_> {
             }
             Failure::Failed { message, help } => {
                 known.outcome = Some(Outcome::Failed);
-                // The worker writes its last message into the log, too.
-                let mut log = log();
-                log.retain(|line| !surroundings::is_note(line) && !message.lines().any(|said| said == line));
-                log.drain(..log.len().saturating_sub(LOG_LINES));
                 let stage = self.session.pipeline.stage(stage);
+                let is_worker = stage.kind.runs == Runs::Worker;
+                // More than are shown, as most lines of a worker's log tell its course, and the last one the message itself.
+                let mut log = exec::tail(&self.session.store.log_path(key), 20 * LOG_LINES).unwrap_or_default();
+                log.retain(|line| {
+                    let is_said = || message.lines().any(|said| said == line);
+                    let is_shown = if is_worker { log::is_about_failure(line, &message) } else { !is_said() };
+                    is_shown && !surroundings::is_note(line)
+                });
+                log.drain(..log.len().saturating_sub(LOG_LINES));
                 known.reason = message;
                 let more = format!(
                     "intrada-run log {} {}",
