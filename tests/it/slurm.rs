@@ -186,7 +186,8 @@ fn status_says_where_each_stage_is() {
     assert!(line("entropy").contains("depends"), "{}", status.stdout);
     space.edit("p.toml", "iterations = 100000", "iterations = 4");
     let other = ran(&space, &slurm, "status p.toml --format json");
-    let states = other.events().iter().map(|line| line["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let stages = other.events().into_iter().filter(|line| line["event"] == "stage-status");
+    let states = stages.map(|line| line["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(states, ["to run", "depends", "unwanted"], "{}", other.stdout);
 }
 

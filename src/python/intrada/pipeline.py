@@ -154,6 +154,9 @@ class Pipeline(Mapping[str, Stage]):
         self._cache_option = cache
         self._frames = frames
         self.name: str = told["pipeline"]
+        #: What the pipeline is for, as its file says; empty if it doesn't.
+        self.description: str = told["description"]
+        self.tags: Sequence[str] = told["tags"]
         #: The workspace's root, which paths are relative to.
         self.root = Path(told["root"])
         self.cache = Cache(Path(told["cache"]))

@@ -5,9 +5,10 @@ use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use super::{Answer, DONE, Refusal, Source, open, show, show_json};
-use crate::pipeline::{StageId, near_file, nearest};
+use crate::pipeline::{Pipeline, StageId, near_file, nearest};
 use crate::results::compare::{self, Entry, Wishes};
 use crate::sched::results;
 use crate::sched::session::Session;
@@ -44,6 +45,9 @@ pub(super) struct Compare {
     /// Also show the parameters that don't differ
     #[arg(long)]
     all: bool,
+    /// Only pipelines with this tag; may be repeated
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
     /// Sort by last, best, since, time, weights, pipeline or a parameter; default: file order
     #[arg(long, value_name = "COLUMN")]
     sort: Option<String>,
@@ -97,8 +101,14 @@ impl Compare {
             let (set, cache, shared_cache) = (self.set.clone(), self.cache.clone(), self.shared_cache.clone());
             let source = Source { file: file.into(), set, cache, shared_cache };
             let session = source.open_results()?;
+            if !session.pipeline.about.has_tags(&self.tag) {
+                continue;
+            }
             unknown.retain(|name| session.pipeline.select(name).is_empty());
             sessions.push(session);
+        }
+        if sessions.is_empty() {
+            return Err(Refusal::Usage(format!("none of these pipelines has the tags {}", self.tag.join(", "))));
         }
         if let Some(name) = unknown.first() {
             return Err(no_evaluation(&sessions, name));
@@ -133,11 +143,21 @@ impl Compare {
             Format::Text => show(&compare::text(&comparison, &classes, room())),
             Format::Markdown => show(&compare::markdown(&comparison, &classes)),
             Format::Latex => show(&compare::latex(&comparison, &classes)),
-            Format::Json => show_json(&format!("{:#}\n", compare::json(&comparison))),
+            Format::Json => {
+                let mut found = compare::json(&comparison);
+                found["pipelines"] = sessions.iter().map(about).collect();
+                show_json(&format!("{found:#}\n"))
+            }
             Format::Csv => show(&compare::csv(&comparison, &classes)),
         }?;
         Ok(DONE)
     }
+}
+
+/// A compared pipeline, in its author's words.
+fn about(session: &Session) -> serde_json::Value {
+    let Pipeline { name, about, .. } = &*session.pipeline;
+    json!({"pipeline": name, "description": about.description, "tags": about.tags})
 }
 
 /// The named evaluations, or all.

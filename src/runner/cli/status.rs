@@ -62,8 +62,16 @@ impl Status {
         let driver = drive::folder_name(&session);
         lines.extend(submitted.into_iter().map(|submission| other(submission, &driver, &said)));
         match self.format {
-            Format::Json => show_json(&lines.iter().map(|line| format!("{}\n", as_json(line))).collect::<String>())?,
-            Format::Text => show(&table(&lines))?,
+            Format::Json => {
+                let head = std::iter::once(of_pipeline(&session));
+                show_json(&head.chain(lines.iter().map(as_json)).map(|line| format!("{line}\n")).collect::<String>())?;
+            }
+            Format::Text => {
+                let about = shown::line(&session.pipeline.about.line()).into_owned();
+                let head =
+                    if about.is_empty() { String::new() } else { format!("{}: {about}\n", session.pipeline.name) };
+                show(&(head + &table(&lines)))?;
+            }
         }
         Ok(DONE)
     }
@@ -143,6 +151,11 @@ fn without_job(session: &Session, stage: String, planned: &Planned) -> Line {
 
 fn since(at: f64) -> String {
     duration((now() - at).max(0.0))
+}
+
+fn of_pipeline(session: &Session) -> serde_json::Value {
+    let (name, about) = (&session.pipeline.name, &session.pipeline.about);
+    json!({"event": "pipeline", "pipeline": name, "description": about.description, "tags": about.tags})
 }
 
 fn as_json(line: &Line) -> serde_json::Value {

@@ -40,6 +40,10 @@ pub(super) fn card(network: &Network<'_>, usage: &str) -> String {
         arch(network),
         inline(&method(network)),
     );
+    let about = &pipeline.about;
+    if !about.description.is_empty() {
+        let _ = write!(text, "\n## The experiment\n\n{}\n", inline(&about.description));
+    }
     text += &results(network);
     text += &trained_on(network);
     text += &parameters(network);
@@ -71,7 +75,9 @@ fn head(network: &Network<'_>) -> String {
         })
         .collect();
     let mut head = String::from("---\npipeline_tag: image-segmentation\ntags:\n");
-    for tag in ["semantic-segmentation", "domain-adaptation", "intrada"] {
+    let usual = ["semantic-segmentation", "domain-adaptation", "intrada"];
+    let own = network.pipeline().about.tags.iter().filter(|tag| !usual.contains(&tag.as_str()));
+    for tag in usual.into_iter().map(str::to_owned).chain(own.map(|tag| json!(tag).to_string())) {
         let _ = writeln!(head, "- {tag}");
     }
     // Hubs refuse an index without results.

@@ -21,6 +21,21 @@ pub const KEYS: &[KeySpec] = &[
         "letters, digits, `-` and `_`; outputs are in `runs/<name>`; default: the file's name without extension",
     )
     .optional(),
+    KeySpec::new(
+        "description",
+        ValueType::Text,
+        "what the pipeline is for, a sentence or more; shown by the report, `status`, `history` and exported cards",
+    )
+    .optional()
+    .execution(),
+    KeySpec::new(
+        "tags",
+        ValueType::Texts,
+        "words to select by, as in `intrada-run history p.toml --tag night` and `compare *.toml --tag night`; at most 50 \
+         characters each, without blanks and commas",
+    )
+    .optional()
+    .execution(),
     KeySpec::new("seed", ValueType::Integer { min: 0, max: i64::MAX }, "default seed of the stages")
         .or_integer(1234)
         .origin("AdvEnt, config.py: RANDOM_SEED"),

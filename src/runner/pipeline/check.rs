@@ -53,12 +53,24 @@ pub(super) fn check(
     let models_used = model_list.iter().map(|it| ("model", &it.name, it.span)).zip(used_models);
     check_used(datasets_used.chain(models_used), problems);
     let Header {
-        name, seed, device, device_span, threads, instruction_set, resources, executors, cache, classes, ..
+        name,
+        about,
+        seed,
+        device,
+        device_span,
+        threads,
+        instruction_set,
+        resources,
+        executors,
+        cache,
+        classes,
+        ..
     } = header;
     Pipeline {
         file: file.to_owned(),
         root: root.to_owned(),
         name,
+        about,
         seed,
         device,
         device_span,

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::Class;
+use super::about::{About, read_about};
 use super::cache::{Cache, read_cache};
 use super::execution::{Resources, read_resources};
 use super::executors::{Executors, read_executors};
@@ -24,6 +25,7 @@ use crate::kind::{classes, pipeline};
 /// What `[pipeline]` says.
 pub(super) struct Header {
     pub name: String,
+    pub about: About,
     pub seed: u64,
     pub device: String,
     pub device_span: Span,
@@ -48,6 +50,7 @@ pub(super) fn read_header(reader: &mut Reader<'_>, table: &Table, file: &Path, r
         resources: read_resources(reader, table, (&device, values.span("device"))),
         executors: read_executors(reader, table, root, &values),
         cache: read_cache(reader, table),
+        about: read_about(reader, &values),
         name: pipeline_name(reader, values.get("name"), values.has("name"), file),
         seed: values.integer("seed").unwrap_or_default().unsigned_abs(),
         device,

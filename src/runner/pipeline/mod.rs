@@ -4,6 +4,7 @@
 //! workspace root. The tables of `kind` define the keys. Two types hold the file: `raw` has the text with positions, [`Pipeline`]
 //! has resolved names and defaults, with positions for messages.
 
+mod about;
 mod across;
 mod cache;
 mod check;
@@ -51,6 +52,7 @@ use std::path::{Path, PathBuf};
 
 use intrada_picture::Palette;
 
+pub use about::{About, is_tag};
 pub use cache::{Signing, Trusted, Upstream};
 pub use draft::{Draft, near_file, root_of};
 pub use execution::{Demand, Execution, Resources};
@@ -91,6 +93,8 @@ pub struct Pipeline {
     pub root: PathBuf,
     /// Names `runs/<name>`.
     pub name: String,
+    /// What it is for. Never part of a key.
+    pub about: About,
     /// The default seed of the stages.
     pub seed: u64,
     /// `auto`, `cpu`, `cuda` or `cuda:<n>`. Never part of a key.

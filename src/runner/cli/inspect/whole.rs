@@ -26,6 +26,8 @@ pub(super) fn as_json(session: &mut Session) -> Result<Json, Refusal> {
     Ok(json!({
         "format": FORMAT,
         "pipeline": pipeline.name,
+        "description": pipeline.about.description,
+        "tags": pipeline.about.tags,
         "root": pipeline.root.display().to_string(),
         "cache": cache.display().to_string(),
         "classes": classes.collect::<Vec<_>>(),

@@ -9,12 +9,15 @@ use super::stages::Card;
 use super::sweep::{Setting, Step, typographic};
 use super::workspace::{State, Workspace};
 use crate::measures::{date, duration, plural};
+use crate::pipeline::About;
 use crate::results::evidence;
 
 /// What the head shows.
 pub(super) struct Head {
     /// The pipeline's name.
     pub(super) name: String,
+    /// What it is for, in its author's words.
+    pub(super) about: About,
     /// Its state, in words.
     pub(super) state: String,
     /// Whether all stages are done.
@@ -95,6 +98,7 @@ pub(super) fn gather(
     };
     Head {
         name: workspace.pipeline.name.clone(),
+        about: workspace.pipeline.about.clone(),
         state,
         is_done,
         is_going: going.is_some(),
@@ -136,6 +140,8 @@ pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> Markup {
         a.skip href="#main" { "to the results" } "\n"
         header {
             h1 { (head.name) }
+            @if !head.about.description.is_empty() { p.about { (head.about.description) } }
+            @if !head.about.tags.is_empty() { p.tags { @for tag in &head.about.tags { span.tag { (tag) } " " } } }
             p class={ "standing " (standing) } { (head.state) }
             p { @for part in &head.cost { (part) " · " } "written " (date(head.written)) }
             @for line in &head.not_here { p.trouble { (line) } }

@@ -214,6 +214,8 @@ impl Page {
         json!({
             "format": 1,
             "pipeline": self.head.name,
+            "description": self.head.about.description,
+            "tags": self.head.about.tags,
             "state": self.head.state,
             "is_done": self.head.is_done,
             "written": self.head.written,

@@ -6,7 +6,7 @@
 
 use super::*;
 use crate::kind::Role;
-use crate::pipeline::{Coordinate, InputSource, Parameter, Value};
+use crate::pipeline::{About, Coordinate, InputSource, Parameter, Value};
 use crate::store::{Trace, TracedOutput};
 
 const HOSTILE: &str = "</b></title></pre></svg></script><script>alert(1)</script>\"' onload=alert(1) x=\"&amp;";
@@ -96,6 +96,7 @@ fn named(tail: &str, is_evaluated: bool) -> Scene {
 /// Sets names, some of which a file could not define.
 fn rename(pipeline: &mut Pipeline, tail: &str) {
     pipeline.name += tail;
+    pipeline.about = About { description: format!("purpose{tail}"), tags: vec![format!("tagged{tail}")] };
     pipeline.file = PathBuf::from(format!("p{tail}.toml"));
     pipeline.classes.iter_mut().for_each(|class| class.name += tail);
     pipeline.datasets.iter_mut().for_each(|dataset| dataset.name += tail);
@@ -279,7 +280,10 @@ fn is_unmoved(is_evaluated: bool, sections: &[&str], words: &[&str]) {
     for (id, part) in parts {
         assert!(part.contains(&escaped(HOSTILE)), "no name is in section {id}");
     }
-    for word in ["reason", "noted", "typed", "first", "last", "input role", "output out"].iter().chain(words) {
+    for word in ["reason", "noted", "typed", "purpose", "tagged", "first", "last", "input role", "output out"]
+        .iter()
+        .chain(words)
+    {
         assert!(hostile.contains(&escaped(&format!("{word}{HOSTILE}"))), "{word} is nowhere");
     }
     let (hostile_elements, elements) = (elements(&hostile), elements(&harmless));
