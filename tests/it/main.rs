@@ -1,4 +1,5 @@
-//! Whole programs, run for real: a file a subject. One test program, as linking one for each subject takes longer than most of them.
+//! Whole programs, run for real: a file a subject. One test program, as linking one for each subject takes longer than most of
+//! them.
 //!
 //! `cargo test --test it guard::` runs one subject.
 
@@ -27,6 +28,7 @@ mod fuzz;
 mod golden;
 #[cfg(target_os = "linux")]
 mod guard;
+mod history;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod hyperqueue;

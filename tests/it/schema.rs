@@ -36,6 +36,7 @@ const ONLY_THE_PROGRAM_KNOWS: &[&str] = &[
     "set-number",
     "set-unknown-key",
     "set-wrong-value",
+    "tags",
     "things",
     "too-many-iterations",
     "two-data-sets-in-one-split",

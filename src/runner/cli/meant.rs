@@ -65,6 +65,7 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
     (&["unpin"], "cache unpin"),
     (&["check", "validate", "lint", "ls", "list", "dry-run"], "plan"),
     (&["diff"], "compare"),
+    (&["runs", "experiments"], "history"),
     (&["explain", "reason"], "why"),
     (&["dag", "dot", "draw"], "graph"),
     (&["logs", "tail"], "log"),

@@ -23,6 +23,7 @@ mod drive;
 mod export;
 mod graph;
 mod help;
+mod history;
 mod init;
 mod inspect;
 mod keyring;
@@ -104,6 +105,7 @@ enum Command {
     Compare(compare::Compare),
     Assess(assess::Assess),
     Graph(graph::Graph),
+    History(history::History),
     Log(log::Log),
     Inspect(inspect::Inspect),
     Report(report::Report),
@@ -310,6 +312,7 @@ fn answer(command: Command) -> Answer {
         Command::Compare(command) => command.answer(),
         Command::Assess(assess) => assess.answer(),
         Command::Graph(command) => command.answer(),
+        Command::History(command) => command.answer(),
         Command::Log(command) => command.answer(),
         Command::Inspect(command) => command.answer(),
         Command::Report(command) => command.answer(),

@@ -5,6 +5,7 @@
 
 pub mod full_disk;
 pub mod history;
+pub mod runs;
 pub mod unwritten;
 
 use std::collections::BTreeMap;

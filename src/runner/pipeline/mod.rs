@@ -32,6 +32,7 @@ mod problems;
 mod raw;
 mod read;
 pub mod reference;
+mod renamed;
 mod rendered;
 mod resolve;
 pub mod schema;
@@ -63,6 +64,7 @@ pub use networks::{MeasuredNetwork, Which};
 pub use paths::Writers;
 pub use problem::{Label, Problem, Severity};
 pub use problems::Problems;
+pub use renamed::renamed;
 pub use rendered::Look;
 pub use shards::Shards;
 pub use source::{Source, Sources, Span};
@@ -81,6 +83,14 @@ use sweep::Reference;
 /// All errors of the file and the arguments, in their order.
 pub fn load(file: &Path, set: &[String]) -> Result<Pipeline, Problems> {
     Draft::read(file, set, None)?.finish()
+}
+
+/// Reads the text of a pipeline file as it was for an earlier run, with the arguments of `--set`; `file` is not accessed.
+///
+/// # Errors
+/// Those of [`load`]: a text that an earlier program read may be wrong for this one.
+pub fn reread(file: &Path, root: &Path, text: String, set: &[String]) -> Result<Pipeline, Problems> {
+    Draft::parse(file, root, text, set, None).finish()
 }
 
 /// A pipeline: names resolved, defaults filled in.

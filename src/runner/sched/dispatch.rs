@@ -66,6 +66,7 @@ impl Run<'_> {
         if let Some(running) = self.jobs.running.values_mut().find(is_it) {
             running.node = Some(node);
             let (stage, reason) = (running.stage.clone(), "is running already".to_owned());
+            self.record_start(&stage, key);
             self.reporter.tell(&Event::Started { stage, key, reason: reason.clone() });
             self.results.insert(node, Known { reason, ..Known::default() });
             return;
@@ -225,6 +226,7 @@ impl Run<'_> {
         let name = self.session.pipeline.stage(stage).name.clone();
         order.unfinished = self.session.unfinished(self.session.pipeline.stage(stage));
         self.session.note_attempt(self.session.pipeline.stage(stage), key, &order.unfinished);
+        self.record_start(&name, key);
         self.reporter.tell(&Event::Started { stage: name.clone(), key, reason: reason.clone() });
         self.results.insert(node, Known { reason, ..Known::default() });
         let control = Arc::new(Control::default());

@@ -77,7 +77,10 @@ pub fn watch(file: &Path, front: &mut dyn Front, interrupt: &Interrupt) -> Resul
         run.carry_out(std::mem::take(commands));
         run.warn_of_the_machine();
         run.warn_of_weights();
+        let begun = Instant::now();
         let Some(next) = watch.follow(&mut run, &receive)? else { return Ok(()) };
+        // Only if the file changed before all was settled.
+        run.record_end(&Totals { seconds: begun.elapsed().as_secs_f64(), ..Totals::default() }, true);
         jobs = run.jobs.hand_over();
         planned = next;
     }

@@ -165,12 +165,12 @@ pub fn lineage(session: &Session, training: StageId) -> Vec<(String, String)> {
     lineage
 }
 
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     value.as_text().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// How data sets of one name can differ between pipelines.
-fn facts(dataset: &Dataset) -> Vec<(String, String)> {
+pub(super) fn facts(dataset: &Dataset) -> Vec<(String, String)> {
     let mut facts = Vec::new();
     let mut note = |key: &str, value: String| facts.push((format!("{}.{key}", dataset.name), value));
     match &dataset.format {

@@ -92,6 +92,7 @@ pub fn run(
     interrupt.listen(None);
     if let Err(refused) = run.try_device().and_then(|()| run.try_weights()) {
         run.save();
+        run.record_end(&Totals { seconds: started.elapsed().as_secs_f64(), ..Totals::default() }, true);
         return Err(refused);
     }
     interrupt.listen(Some(send));
@@ -476,6 +477,7 @@ impl Run<'_> {
         // What can't be listed is told by the command that copies it.
         let unpushed = if store.pushes() { store.unpushed().map_or(0, |unpushed| unpushed.len()) } else { 0 };
         let totals = Totals { unpushed, ..totals };
+        self.record_end(&totals, false);
         // Garbage of killed runs. What can't be removed stays for the next time.
         let _ = self.session.store.sweep();
         self.reporter.tell(&Event::Closed(totals));

@@ -186,6 +186,7 @@ impl Run<'_> {
         }
         self.totals.add(&finished);
         self.planner.note_outcome(node, outcome);
+        self.record_settled(node, &finished);
         self.reporter.tell(&Event::Finished(finished));
     }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 use crate::digest::Key;
+use crate::event::runs::Journal;
 use crate::event::{Advice, Outcome, Reporter, Totals};
 use crate::flow::NodeId;
 
@@ -32,6 +33,10 @@ pub(super) struct Run<'a> {
     /// Stages whose cached outputs can't be placed: running them would fail in the same way.
     pub refused: HashSet<(NodeId, Key)>,
     pub self_writes: SelfWrites,
+    /// The record of this run, for the history.
+    pub journal: Journal,
+    /// The nodes that are in it since it began.
+    pub recorded: HashSet<NodeId>,
     /// Whether file changes are reported, so that their consequences are known at once.
     pub hears_of_changes: bool,
     pub send: Sender<Message>,
@@ -58,6 +63,8 @@ impl<'a> Run<'a> {
         let device = options.device.as_deref().unwrap_or(&session.pipeline.device);
         let slots = Slots::new(&session.pipeline, options.jobs, device, &*session.executor);
         Run {
+            journal: Journal::new(session.runs()),
+            recorded: HashSet::new(),
             session,
             options,
             reporter,

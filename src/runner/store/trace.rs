@@ -190,6 +190,19 @@ impl Store {
         Ok(self.look_up(key)?.map(|recorded| recorded.trace))
     }
 
+    /// The record of `key` in this store; no upstream is asked, and nothing is changed. None if it is absent or damaged.
+    pub fn here(&self, key: Key) -> Option<Trace> {
+        match self.find(key) {
+            Ok(Some(Found::Trace(trace))) => Some(*trace),
+            _ => None,
+        }
+    }
+
+    /// Whether this store has a record of `key`, readable or not: quick, for lists of many.
+    pub fn has_record(&self, key: Key) -> bool {
+        self.trace_path(key).symlink_metadata().is_ok()
+    }
+
     /// The record of `key` in this store. A damaged one stays where it is.
     pub(super) fn find(&self, key: Key) -> Result<Option<Found>, Error> {
         let path = self.trace_path(key);
@@ -211,7 +224,8 @@ impl Store {
     }
 
     /// Stores a record, replacing an earlier one of its key, and notes that it is to be pushed, if there are upstreams that take
-    /// results ([`Store::push`]). Signs it, if this store has a key for that. Its objects must have been stored before, and so must `listings`, the objects that its manifest
+    /// results ([`Store::push`]). Signs it, if this store has a key for that. Its objects must have been stored before, and so
+    /// must `listings`, the objects that its manifest
     /// names.
     ///
     /// The holder of the key's lease looks the key up again before computing it, so a record is replaced only if it was damaged,

@@ -21,6 +21,9 @@ use super::strange::{Record, names};
 use super::{Store, claim, lock, strange};
 use crate::digest::Key;
 
+/// The folder of the records of runs, in that of their workspace.
+const RUNS: &str = "runs";
+
 /// An active run in a workspace. Signed out when dropped.
 #[derive(Debug)]
 pub struct Visit {
@@ -122,6 +125,34 @@ impl Store {
     /// The root, free of symbolic links, of the workspace of the run that uses this store.
     pub fn workspace_root(&self) -> Option<&Path> {
         self.at_work().map(|at| &*at.root)
+    }
+
+    /// This run's entry, as others see it; none for readers.
+    pub fn own_entry(&self) -> Option<Holder> {
+        let at = self.at_work()?;
+        lock::living(&at.running().join(&at.run), true).ok().flatten()
+    }
+
+    /// The folder of the records of the runs of the workspace at `root`.
+    pub fn runs_folder(&self, root: &Path) -> PathBuf {
+        // Without the workspace there is nothing to read.
+        self.index_path(root).unwrap_or_default().with_file_name(RUNS)
+    }
+
+    /// These folders of all workspaces that have used the store, also of other machines.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder of the workspaces can't be listed.
+    pub fn runs_folders(&self) -> Result<Vec<PathBuf>, Error> {
+        let folder = self.root.join("workspaces");
+        Ok(names(&folder)?.into_iter().map(|name| folder.join(name).join(RUNS)).collect())
+    }
+
+    /// The active runs of the workspace at `root`. Changes nothing.
+    pub fn runs_at_work(&self, root: &Path) -> Vec<Holder> {
+        let running = self.index_path(root).unwrap_or_default().with_file_name("running");
+        let entries = names(&running).unwrap_or_default().into_iter().map(|name| running.join(name));
+        entries.filter_map(|entry| lock::living(&entry, true).ok().flatten()).collect()
     }
 
     /// Waits until it is known of each active run whether it is alive: of those of other machines only time tells, where locks

@@ -128,7 +128,7 @@ impl Gc {
 }
 
 /// The references of a trace's manifest; none if this program can't read the manifest.
-pub(super) fn needs(trace: &Trace) -> Needs {
+pub(in crate::cli) fn needs(trace: &Trace) -> Needs {
     let Some(manifest) = manifest(trace) else { return Needs::default() };
     let (inputs, listings) =
         manifest.inputs.into_values().map(|input| (input.digest, input.listing)).unzip::<_, _, Vec<_>, Vec<_>>();
@@ -200,6 +200,8 @@ fn reason(collection: &Collection, entry: &Entry, limits: &Limits) -> String {
         }
         Verdict::Superseded => format!("not among the last {}", limits.keep_last.unwrap_or(0)),
         Verdict::OverSize => "least recently used, above --max-size".to_owned(),
+        Verdict::Shared => "another experiment uses it".to_owned(),
+        Verdict::Asked => "by command".to_owned(),
     }
 }
 
@@ -227,6 +229,8 @@ fn as_json(collection: &Collection, dry_run: bool) -> serde_json::Value {
         Verdict::Old => "old",
         Verdict::Superseded => "superseded",
         Verdict::OverSize => "over-size",
+        Verdict::Shared => "shared",
+        Verdict::Asked => "asked",
     };
     let result = |entry: &Entry| {
         json!({

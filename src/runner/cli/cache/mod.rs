@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
+pub(super) use self::gc::needs;
 use super::{Answer, Refusal, Source, cache_folder, shared_caches};
 use crate::mark::{self, Stands};
 use crate::sched::session::Access;

@@ -32,6 +32,8 @@ pub enum Verdict {
     InPlace,
     /// Kept: another kept result was made from it.
     Needed(usize),
+    /// Kept: another experiment uses it.
+    Shared,
     /// Kept: within all limits.
     Recent,
     /// Deleted: unused for too long.
@@ -40,12 +42,14 @@ pub enum Verdict {
     Superseded,
     /// Deleted: least recently used, and the size limit is exceeded.
     OverSize,
+    /// Deleted: by command.
+    Asked,
 }
 
 impl Verdict {
     /// Whether it is deleted.
     pub fn goes(self) -> bool {
-        matches!(self, Verdict::Old | Verdict::Superseded | Verdict::OverSize)
+        matches!(self, Verdict::Old | Verdict::Superseded | Verdict::OverSize | Verdict::Asked)
     }
 }
 
@@ -69,15 +73,29 @@ pub(super) struct Candidate {
 /// A verdict for each candidate. `sizes`: of the objects, in bytes. `others`: further bytes that count and are kept.
 pub(super) fn decide(all: &[Candidate], sizes: &[u64], others: u64, limits: &Limits, now_ns: i64) -> Vec<Verdict> {
     let mut verdicts = by_age_and_number(all, limits, now_ns);
-    let mut providers: HashMap<ArtifactDigest, Vec<usize>> = HashMap::new();
-    for (i, candidate) in all.iter().enumerate() {
-        candidate.gives.iter().for_each(|gives| providers.entry(*gives).or_default().push(i));
-    }
+    let providers = providers(all);
     keep_what_is_needed(all, &providers, &mut verdicts);
     if let Some(max) = limits.max_size {
         shrink(all, &providers, sizes, max.saturating_sub(others), &mut verdicts);
     }
     verdicts
+}
+
+/// A verdict for each candidate if all without a protection are to go. Kept is also what a kept one was made from.
+pub(super) fn decide_chosen(all: &[Candidate]) -> Vec<Verdict> {
+    let mut verdicts: Vec<Verdict> =
+        all.iter().map(|candidate| candidate.protection.unwrap_or(Verdict::Asked)).collect();
+    keep_what_is_needed(all, &providers(all), &mut verdicts);
+    verdicts
+}
+
+/// The results that have these contents.
+fn providers(all: &[Candidate]) -> HashMap<ArtifactDigest, Vec<usize>> {
+    let mut providers: HashMap<ArtifactDigest, Vec<usize>> = HashMap::new();
+    for (i, candidate) in all.iter().enumerate() {
+        candidate.gives.iter().for_each(|gives| providers.entry(*gives).or_default().push(i));
+    }
+    providers
 }
 
 fn by_age_and_number(all: &[Candidate], limits: &Limits, now_ns: i64) -> Vec<Verdict> {

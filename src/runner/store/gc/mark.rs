@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
@@ -90,10 +91,21 @@ impl Store {
 
     /// Results that no limit applies to: pinned, in place, or used by an active run.
     pub(super) fn roots(&self, limits: &Limits) -> Result<Roots, Error> {
+        self.roots_but(limits, &|_, _| false)
+    }
+
+    /// The same. In a workspace without an active run a record counts as none if `leave_out` says so, by the workspace's
+    /// root and the record's name.
+    pub(super) fn roots_but(
+        &self,
+        limits: &Limits,
+        leave_out: &dyn Fn(Option<&Path>, &str) -> bool,
+    ) -> Result<Roots, Error> {
         let mut roots = Roots { pinned: self.pins()?.into_iter().map(|pin| pin.key).collect(), ..Roots::default() };
         for workspace in self.workspaces()? {
             let spared = !workspace.is_gone && (!limits.all || !workspace.runs.is_empty());
-            for record in workspace.index.stages.values().filter(|_| spared) {
+            let is_left_out = |name: &String| workspace.runs.is_empty() && leave_out(workspace.root.as_deref(), name);
+            for (_, record) in workspace.index.stages.iter().filter(|(name, _)| spared && !is_left_out(name)) {
                 // On another machine, or recorded before paths were noted: can't be checked.
                 let lies_there = |root: &std::path::PathBuf| {
                     !root.exists()

@@ -13,11 +13,13 @@
 
 mod decide;
 mod mark;
+mod remove;
 mod sweep;
 
 use std::collections::HashSet;
 
 pub use self::decide::{Limits, Verdict};
+pub use self::remove::Chosen;
 
 use self::decide::decide;
 pub(super) use self::mark::ObjectFile;

@@ -16,8 +16,10 @@ use crate::plain;
 
 /// Leftovers of a job that didn't succeed.
 pub(super) struct SlotFound {
-    key: Key,
+    pub(super) key: Key,
     pub(super) tally: Tally,
+    /// Whether nobody computes its key or waits for its job.
+    pub(super) is_spare: bool,
     pub(super) goes: bool,
 }
 
@@ -37,7 +39,7 @@ impl Store {
             let in_use = changed.is_none_or(|changed| nanoseconds(changed) >= roots.in_use_since_ns);
             let is_spare = !in_use && !job.is_awaited() && !self.is_leased(key)?;
             let goes = is_older(changed, limits.older_than) && is_spare;
-            slots.push(SlotFound { key, tally, goes });
+            slots.push(SlotFound { key, tally, is_spare, goes });
         }
         Ok(slots)
     }
