@@ -21,6 +21,7 @@ mod findings;
 mod gallery;
 mod graph;
 mod head;
+mod history;
 mod images;
 mod inference;
 mod links;
@@ -73,6 +74,7 @@ pub struct Page {
     pseudo_labels: Vec<pseudo_labels::PseudoLabels>,
     stages: Vec<stages::Card>,
     timeline: timeline::Timeline,
+    history: history::History,
     provenance: provenance::Provenance,
     classes: Vec<Class>,
     /// The names of the evaluations, with or without results.
@@ -114,6 +116,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
         sheets,
         networks: networks::gather(workspace, &results),
         timeline: timeline::gather(workspace, written),
+        history: history::gather(workspace),
         provenance,
         results,
         settings,
@@ -189,6 +192,7 @@ impl Page {
             ("images", "All images", gallery::render(&self.galleries)),
             ("networks", "Networks", networks::render(&self.networks)),
             ("pipeline", "Pipeline", Some(pipeline)),
+            ("history", "Earlier runs", history::render(&self.history)),
             ("provenance", "Provenance", Some(provenance::render(&self.provenance))),
         ];
         all.into_iter().filter_map(|(id, name, body)| Some((id, name, body?))).collect()

@@ -5,8 +5,11 @@
 //! their attribute names.
 
 use super::*;
+use crate::digest::ArtifactDigest;
+use crate::event::runs;
 use crate::kind::Role;
 use crate::pipeline::{About, Coordinate, InputSource, Parameter, Value};
+use crate::sched::recorded;
 use crate::store::{Trace, TracedOutput};
 
 const HOSTILE: &str = "</b></title></pre></svg></script><script>alert(1)</script>\"' onload=alert(1) x=\"&amp;";
@@ -90,7 +93,40 @@ fn named(tail: &str, is_evaluated: bool) -> Scene {
         }
         note(&mut scene, stage, tail);
     }
+    record(&scene, tail);
     scene
+}
+
+/// Two runs whose files, data, networks and failures have names that end so.
+fn record(scene: &Scene, tail: &str) {
+    let runs = recorded::runs_of(&scene.pipeline, &scene.store);
+    for text in ["one", "two"] {
+        let shell = json!(format!("{text}{tail}"));
+        let stage = "[stages.say]\nkind = \"command\"\noutputs = [\"x\"]\nshell";
+        let head = || runs::Head {
+            file: format!("p{tail}"),
+            text: format!("format = 1\n[pipeline]\nname = \"p\"\n{stage} = {shell}\n"),
+            program: format!("{text}{tail}"),
+            ..runs::Head::default()
+        };
+        let settled = |outcome| runs::Settled {
+            stage: format!("say{tail}"),
+            outcome,
+            key: Some(Key(Digest::of(text.as_bytes()))),
+            at: 0.0,
+            seconds: 1.0,
+            reason: format!("broke{tail}"),
+            summary: None,
+            miou: [(format!("network{tail}"), Some(0.5))].into(),
+            data: [].into(),
+        };
+        let what = format!("data set target{tail}");
+        let digest = ArtifactDigest(Digest::of(text.as_bytes()));
+        let read = || vec![(format!("role{tail}"), runs::Source { what: what.clone(), digest, listing: None })];
+        let mut journal = runs::Journal::new(runs.clone());
+        journal.settle(settled(Outcome::Failed), read(), true, &head);
+        assert!(journal.close(runs::End { seconds: 1.0, interrupted: false }).is_none());
+    }
 }
 
 /// Sets names, some of which a file could not define.
@@ -298,11 +334,12 @@ fn is_unmoved(is_evaluated: bool, sections: &[&str], words: &[&str]) {
 #[test]
 fn no_name_changes_an_element_of_a_page_with_results() {
     let all = ["findings", "sweep", "results", "training", "ranking", "difficulty", "pseudo-labels", "pictures"];
-    is_unmoved(true, &[&all[..], &["images", "networks", "pipeline", "provenance"]].concat(), &["word", "best"]);
+    let rest = ["images", "networks", "pipeline", "history", "provenance"];
+    is_unmoved(true, &[&all[..], &rest].concat(), &["word", "best", "broke"]);
 }
 
 #[test]
 fn no_name_changes_an_element_of_a_page_without_results_and_with_a_failure() {
     let all = ["findings", "certainty", "training", "ranking", "pseudo-labels", "images", "networks"];
-    is_unmoved(false, &[&all[..], &["pipeline", "provenance"]].concat(), &["help", "file"]);
+    is_unmoved(false, &[&all[..], &["pipeline", "history", "provenance"]].concat(), &["help", "file"]);
 }
